@@ -1,0 +1,5 @@
+"""bprop: gradients you can see, trust, and compute fast."""
+from .core.error import *
+from .core.value import Array
+from .ops import *
+__version__ = "0.1.0"

@@ -1,0 +1,101 @@
+"""Errors as part of the interface: each names the op, the shapes, the module path and the user's own line."""
+
+import linecache
+import os
+import sys
+from types import FrameType
+
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+def user_line() -> str:
+    """Return ``file:line: source`` of the innermost frame outside bprop, or ``""`` where there is none.
+
+    The stack is walked only when an error is being made, never on the way to a result.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if not name.startswith(PACKAGE) and not name.startswith("<frozen") and "contextlib" not in name:
+            source = linecache.getline(name, frame.f_lineno).strip()
+            return f"{name}:{frame.f_lineno}: {source}" if source else f"{name}:{frame.f_lineno}"
+        frame = frame.f_back
+    return ""
+
+
+class BpropError(Exception):
+    """Base class of every error that bprop raises on purpose.
+
+    Attributes: ``message`` (what is wrong and what to do), ``line`` (the user's own source line) and
+    ``modules`` (path of the module being applied, outermost first).
+
+    >>> import bprop
+    >>> issubclass(bprop.ShapeError, bprop.BpropError) and issubclass(bprop.ShapeError, ValueError)
+    True
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.line = user_line()
+        self.modules: list[str] = []
+
+    def inside(self, module: str) -> None:
+        """Note, while the error unwinds, that it happened inside ``module``."""
+        self.modules.insert(0, module)
+
+    def __str__(self) -> str:
+        text = self.message
+        if self.modules:
+            text += f"\n  in module {'.'.join(self.modules)}"
+        if self.line:
+            text += f"\n  at {self.line}"
+        return text
+
+
+class ShapeError(BpropError, ValueError):
+    """Shapes do not fit: the message names the op, the shapes and the offending axis."""
+
+
+class DTypeError(BpropError, TypeError):
+    """Data types do not fit: the message names the op and the data types."""
+
+
+class IndexingError(BpropError, IndexError):
+    """An index is outside its axis, or is not an index at all."""
+
+
+class ArgumentError(BpropError, TypeError):
+    """A function was called with an argument it does not take."""
+
+
+class UnreachedError(BpropError, ValueError):
+    """The result does not depend on an argument that a derivative was asked for."""
+
+
+class EscapedError(BpropError, RuntimeError):
+    """A value was used after the transform that made it had ended."""
+
+
+class TracedValueError(BpropError, TypeError):
+    """A number was asked of a value that has none yet (Python ``if``, ``float``, NumPy conversion)."""
+
+
+class DerivativeError(BpropError, TypeError):
+    """A derivative was asked for that does not exist or is not defined here."""
+
+
+class NumPyFunctionError(BpropError, TypeError):
+    """A NumPy function without a bprop rule was called on a bprop array."""
+
+
+class CompileError(BpropError, RuntimeError):
+    """A graph cannot be turned into native code: the message says what, why and where."""
+
+
+class NonFiniteError(BpropError, ArithmeticError):
+    """A loss or gradient became NaN or infinite."""
+
+
+class StateError(BpropError, RuntimeError):
+    """A call came at the wrong time, such as ``bprop`` without an ``fprop`` before it."""

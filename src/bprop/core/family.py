@@ -1,0 +1,335 @@
+"""The families: what the author of an op declares, and the shape and dtype rule that follows from it.
+
+Interpreters (forward, reverse, batching, text, native code) switch on these classes and never on single ops.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import dtype as dtypes
+from .error import DTypeError, ShapeError
+from .op import Op, Operand, dtype_of, shape_of
+from .shape import broadcast, reduced
+from .value import Spec
+
+Kind = Literal["same", "float", "bool", "given"]
+Partial = Callable[..., Any] | float | None
+
+
+def _result_dtype(kind: Kind, operands: tuple[Operand, ...]) -> "np.dtype[Any]":
+    if kind == "bool":
+        return dtypes.BOOL
+    promoted = dtypes.result_type(*map(dtype_of, operands))
+    return dtypes.to_float(promoted) if kind == "float" else promoted
+
+
+class Elementwise(Op):
+    """y = f(x1, x2, …) entry by entry with broadcasting.
+
+    ``partials``: one ∂y/∂xᵢ per input, a function of ``(y, *xs)`` written with ops, a constant number, or ``None``
+    where the result does not vary with that input. ``native``: an instruction's name, or a function of ops that is
+    expanded. ``identity``: (position, constant) pairs for which f returns the other operand, used by simplification.
+    ``step``: how the complex step evaluates it: by the same NumPy function (``True``), by a function of its own, on the
+    real part (comparisons), or not at all (``None``: refused by name).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        evaluate: Callable[..., Any],
+        *partials: Partial,
+        kind: Kind = "same",
+        native: str | Callable[..., Any] | None = None,
+        step: Callable[..., Any] | bool | None = True,
+        identity: tuple[tuple[int, float], ...] = (),
+        absorbing: float | None = None,
+        **rest: Any,
+    ) -> None:
+        super().__init__(name, _promoting(evaluate) if kind == "float" else evaluate, **rest)
+        self.partials = partials
+        self.kind: Kind = kind
+        self.native = native or name
+        self.step = step
+        self.identity = identity
+        self.absorbing = absorbing
+        self.differentiable = any(partial is not None for partial in partials)
+
+    def spec(self, *operands: Operand, **params: Any) -> Spec:
+        dtype = params["dtype"] if self.kind == "given" else _result_dtype(self.kind, operands)
+        return Spec(broadcast(self.name, *map(shape_of, operands)), dtype)
+
+
+def _promoting(ufunc: Callable[..., Any]) -> Callable[..., Any]:
+    """NumPy computes exp(int8) in float16; here integers mean float64."""
+
+    def evaluate(*xs: Any) -> Any:
+        y = ufunc(*xs)
+        if y.dtype != np.float64 and dtypes.result_type(*(getattr(x, "dtype", x) for x in xs)).kind not in "fc":
+            y = ufunc(*(np.asarray(x, np.float64) for x in xs))
+        return y
+
+    return evaluate
+
+
+class Selection(Op):
+    """y takes, entry by entry, the value of one of its inputs.
+
+    ``shares``: for each input a function of ``(y, *xs)`` that says where it was chosen (bool), or with which share at
+    ties (float in [0, 1]); ``None`` for an input that only controls. Where the share is zero the cotangent is absent.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        evaluate: Callable[..., Any],
+        *shares: Callable[..., Any] | None,
+        native: str | Callable[..., Any] | None = None,
+        step: Callable[..., Any] | None = None,
+        **rest: Any,
+    ) -> None:
+        super().__init__(name, evaluate, **rest)
+        self.shares = shares
+        self.native = native or name
+        self.step = step
+
+    def spec(self, *operands: Operand, **params: Any) -> Spec:
+        chosen = [dtype_of(x) for x, share in zip(operands, self.shares, strict=True) if share is not None]
+        return Spec(broadcast(self.name, *map(shape_of, operands)), dtypes.result_type(*chosen))
+
+
+class Reduction(Op):
+    """y combines the entries of x along ``axis`` (a sorted tuple); ``keepdims`` keeps them with size 1.
+
+    ``init``, ``combine(state, x)`` and ``finish(state)`` work on tuples of scalars and are written with ops;
+    ``partial(y, x)`` is ∂y/∂x with y broadcast back, or ``share(y, x, axis)`` says which entry was chosen.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        evaluate: Callable[..., Any],
+        *,
+        init: tuple[float, ...],
+        combine: Callable[..., tuple[Any, ...]],
+        finish: Callable[..., Any],
+        partial: Callable[..., Any] | float | None = None,
+        share: Callable[..., Any] | None = None,
+        kind: Literal["same", "float", "sum"] = "same",
+        empty: bool = True,
+        step: Callable[..., Any] | bool | None = True,
+        **rest: Any,
+    ) -> None:
+        super().__init__(name, evaluate, **rest)
+        self.init = init
+        self.combine = combine
+        self.finish = finish
+        self.partial = partial
+        self.share = share
+        self.kind = kind
+        self.empty = empty
+        self.step = step
+
+    def spec(self, *operands: Operand, **params: Any) -> Spec:
+        (x,) = operands
+        shape, axes = shape_of(x), params["axis"]
+        if not self.empty:
+            for axis in axes:
+                if shape[axis] == 0:
+                    raise ShapeError(f"{self.name}: axis {axis} of shape {shape} is empty and has no {self.name}")
+        dtype = dtypes.result_type(dtype_of(x))
+        if self.kind == "sum" and dtype.kind in "biu" and dtype.itemsize < 8:
+            dtype = np.dtype(np.uint64 if dtype.kind == "u" else np.int64)
+        if self.kind == "float":
+            dtype = dtypes.to_float(dtype)
+        return Spec(reduced(shape, axes, params["keepdims"]), dtype)
+
+
+class Linear(Op):
+    """y is linear in x: a re-indexing (reshape, transpose, slice, gather, …) or a sum along an index map.
+
+    ``shape(x, *others, **params)``: the result's shape. ``adjoint(y_bar, x, *others, **params)``: x_bar, written with
+    ops; ``x`` is seen only by shape and dtype. ``index``: the map in one of two directions, a function of the loop
+    variables, the input's shape and the other operands: with ``scatter=False`` the loop runs over y and
+    y[o] = x[index(o)]; with ``scatter=True`` it runs over x and y[index(i)] += x[i]. Another operand (integer indices,
+    without derivative) is a reader with a ``shape``: ``indices(position, size)`` is the entry, counted from the front.
+    ``lift(params, size, x)``: the parameters that do the same to every entry of a leading batch axis of that size;
+    ``align`` names the parameter whose rank x must be padded to first (broadcasting). An op with other operands gives
+    ``batch(size, x, *others, batched, **params)`` instead. ``view``: the entries stay where they are in memory.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        evaluate: Callable[..., Any],
+        *,
+        shape: Callable[..., tuple[int, ...]],
+        adjoint: Callable[..., Any],
+        index: Callable[..., tuple[Any, ...]],
+        lift: Callable[..., dict[str, Any]] | None,
+        batch: Callable[..., Any] | None = None,
+        align: str | None = None,
+        scatter: bool = False,
+        view: bool = False,
+        **rest: Any,
+    ) -> None:
+        super().__init__(name, evaluate, **rest)
+        self.shape = shape
+        self.adjoint = adjoint
+        self.index = index
+        self.lift = lift
+        self.batch = batch
+        self.align = align
+        self.scatter = scatter
+        self.view = view
+
+    def spec(self, *operands: Operand, **params: Any) -> Spec:
+        x, *others = operands
+        x_spec = x if isinstance(x, Spec) else Spec((), dtypes.result_type(x))
+        return Spec(self.shape(x_spec, *others, **params), x_spec.dtype)
+
+
+class Bilinear(Op):
+    """y is linear in x1 and in x2: a contraction, given by labels for the axes of x1, x2 and y as in an einsum.
+
+    ``labels(shape1, shape2, **params)`` returns three strings, or raises what does not fit.
+    """
+
+    def __init__(
+        self, name: str, evaluate: Callable[..., Any], *, labels: Callable[..., tuple[str, str, str]], **rest: Any
+    ) -> None:
+        super().__init__(name, evaluate, **rest)
+        self.labels = labels
+
+    def spec(self, *operands: Operand, **params: Any) -> Spec:
+        x1, x2 = operands
+        labels1, labels2, out = self.labels(shape_of(x1), shape_of(x2), **params)
+        sizes = self.sizes(labels1, shape_of(x1), labels2, shape_of(x2))
+        return Spec(tuple(sizes[label] for label in out), dtypes.result_type(dtype_of(x1), dtype_of(x2)))
+
+    def sizes(self, labels1: str, shape1: tuple[int, ...], labels2: str, shape2: tuple[int, ...]) -> dict[str, int]:
+        """Return the extent of every label, or raise naming both shapes and the axis."""
+        sizes: dict[str, int] = {}
+        for labels, shape in ((labels1, shape1), (labels2, shape2)):
+            for axis, (label, size) in enumerate(zip(labels, shape, strict=True)):
+                known = sizes.setdefault(label, size)
+                if known != size and known != 1 and size != 1:
+                    raise ShapeError(
+                        f"{self.name}: shapes {shape1} and {shape2} do not fit: axis {axis} of {shape} has size {size}, "
+                        f"the axis it is matched with has size {known}"
+                    )
+                sizes[label] = max(known, size) if 0 not in (known, size) else 0
+        return sizes
+
+
+class General(Op):
+    """An op with formulas of its own: ``jvp(y, xs, x_dots)`` and ``vjp(y_bar, y, xs)``, written with ops.
+
+    ``signature`` as of a NumPy generalised ufunc, such as ``"(n,n),(n,k)->(n,k)"``: leading axes are batches. Native
+    code calls ``evaluate`` back.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        evaluate: Callable[..., Any],
+        *,
+        signature: str,
+        jvp: Callable[..., Any],
+        vjp: Callable[..., tuple[Any, ...]],
+        step: bool = True,
+        **rest: Any,
+    ) -> None:
+        super().__init__(name, evaluate, **rest)
+        inputs, output = signature.replace(" ", "").split("->")
+        self.signature = signature
+        self.core_inputs = [tuple(part.strip("()").split(",")) for part in inputs.split("),(")]
+        self.core_output = tuple(output.strip("()").split(","))
+        self.jvp = jvp
+        self.vjp = vjp
+        self.step = step
+
+    def spec(self, *operands: Operand, **params: Any) -> Spec:
+        sizes: dict[str, int] = {}
+        batches = []
+        shapes = [shape_of(x) for x in operands]
+        shown = " and ".join(map(str, shapes))
+        for shape, core in zip(shapes, self.core_inputs, strict=True):
+            rank = len(core)
+            if len(shape) < rank:
+                raise ShapeError(f"{self.name}: shape {shape} has {len(shape)} axes, {self.signature} needs {rank}")
+            batches.append(shape[: len(shape) - rank])
+            for axis, label in zip(range(-rank, 0), core, strict=True):
+                if sizes.setdefault(label, shape[axis]) != shape[axis]:
+                    raise ShapeError(
+                        f"{self.name}: shapes {shown} do not fit {self.signature}: axis {axis} of {shape} has size "
+                        f"{shape[axis]}, expected {sizes[label]}"
+                    )
+        dtype = dtypes.to_float(dtypes.result_type(*map(dtype_of, operands)))
+        if dtype == np.float16:
+            raise DTypeError(f"{self.name}: float16 is not supported: convert with .astype(bprop.float32)")
+        return Spec(broadcast(self.name, *batches) + tuple(sizes[label] for label in self.core_output), dtype)
+
+
+class Creation(Op):
+    """An array made from parameters alone (``shape``, ``dtype``, …). ``entry``: the value at an index, for native code."""
+
+    differentiable = False
+
+    def __init__(self, name: str, evaluate: Callable[..., Any], *, entry: str, **rest: Any) -> None:
+        super().__init__(name, evaluate, **rest)
+        self.entry = entry
+
+    def spec(self, *operands: Operand, **params: Any) -> Spec:
+        return Spec(params["shape"], params["dtype"])
+
+
+class Random(Op):
+    """Random entries as a function of a counter-based generator's ``state`` (…, 2) uint64: key and counter.
+
+    The leading axes of the state are batches: the result has shape (…, *shape). ``entry``: native instruction that
+    gives entry i from key and counter; ``None`` where native code calls ``evaluate`` back.
+    """
+
+    differentiable = False
+
+    def __init__(
+        self, name: str, evaluate: Callable[[NDArray[Any], Any], Any], *, entry: str | None = None, **rest: Any
+    ) -> None:
+        super().__init__(name, evaluate, **rest)
+        self.entry = entry
+
+    def spec(self, *operands: Operand, **params: Any) -> Spec:
+        (state,) = operands
+        if not isinstance(state, Spec) or state.dtype != np.uint64 or state.shape[-1:] != (2,):
+            raise DTypeError(f"{self.name}: the state must be uint64 of shape (…, 2), not {state}")
+        return Spec(state.shape[:-1] + tuple(params["shape"]), params["dtype"])
+
+
+class Region(Op):
+    """An op that holds a function (a `Graph` or a callable): its meaning under every interpretation is one file.
+
+    The methods run under the interpreter current at the time of the call.
+    """
+
+    def record(self, args: tuple[Any, ...], params: dict[str, Any], needs: tuple[bool, ...]) -> tuple[Any, Any]:
+        """Return the outputs and the pullback, a function of a tuple of y_bars (``None``: absent) to x_bars."""
+        raise NotImplementedError
+
+    def jvp(self, args: tuple[Any, ...], args_dot: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, Any]:
+        """Return the outputs and their tangents (``None``: absent)."""
+        raise NotImplementedError
+
+    def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any]) -> Any:
+        """Return the outputs for a batch on the leading axis of the arguments marked ``batched``."""
+        raise NotImplementedError
+
+    def complex_step(self, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        """Return the outputs for complex arguments."""
+        raise NotImplementedError
+
+    def body(self, params: dict[str, Any]) -> Any:
+        """Return the `Graph` inside, for printing, walking and compiling."""
+        raise NotImplementedError

@@ -1,0 +1,183 @@
+"""`Node` and `Graph`: op applications as data. Recording and tracing make the same nodes."""
+
+from collections.abc import Iterator, Sequence
+from itertools import count
+from typing import Any
+
+from .interpreter import current
+from .op import Op
+from .value import Array, Spec
+
+_number = count()
+
+
+class Node:
+    """One application of ``op``, or an input where ``op`` is ``None``.
+
+    ``inputs`` are edges ``(node, output position)``, Python scalars, or ``None`` (recording: an input without
+    derivative). ``number`` is the creation number, a topological order. ``kept`` is what a recorded node keeps for
+    the backward pass: ``(y, xs)`` with `Spec` in place of what the rule never reads, or a pullback.
+    """
+
+    __slots__ = ("inputs", "kept", "number", "op", "params", "specs")
+
+    def __init__(
+        self, op: Op | None, params: dict[str, Any], inputs: tuple[Any, ...], specs: tuple[Spec, ...] = (), kept: Any = None
+    ) -> None:
+        self.op = op
+        self.params = params
+        self.inputs = inputs
+        self.specs = specs
+        self.kept = kept
+        self.number = next(_number)
+
+
+Edge = tuple[Node, int]
+
+
+class Graph:
+    """A function as data: inputs, captured arrays, nodes in order, outputs.
+
+    ``captures`` are arrays the function closed over; they are inputs by reference, never copied into the graph.
+    Calling the graph applies its nodes under the current interpreter and drops every value after its last use.
+
+    >>> import bprop
+    >>> print(bprop.trace(lambda x: bprop.exp(x) * 2)(bprop.ones(3)))
+    graph(x0: float64[3])
+      a = exp(x0)     float64[3]
+      b = a * 2       float64[3]
+      return b
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[Node],
+        nodes: Sequence[Node],
+        outputs: Sequence[Edge],
+        captures: Sequence[tuple[Node, Array]] = (),
+    ) -> None:
+        self.inputs = tuple(inputs)
+        self.nodes = tuple(nodes)
+        self.outputs = tuple(outputs)
+        self.captures = tuple(captures)
+        self._last_use: list[list[Node]] | None = None
+
+    @property
+    def specs(self) -> tuple[Spec, ...]:
+        """Shape and dtype of every output."""
+        return tuple(node.specs[index] for node, index in self.outputs)
+
+    def __call__(self, *args: Any) -> list[Array]:
+        """Apply the graph to one array per input and return the list of outputs."""
+        values: dict[Node, Any] = {node: (arg,) for node, arg in zip(self.inputs, args, strict=True)}
+        values.update({node: (value,) for node, value in self.captures})
+        bind = current().bind
+        for node, finished in zip(self.nodes, self._drops(), strict=True):
+            operands = tuple([values[x[0]][x[1]] if type(x) is tuple else x for x in node.inputs])
+            assert node.op is not None
+            result = bind(node.op, operands, node.params)
+            values[node] = result if type(result) is tuple else (result,)
+            del operands, result
+            for old in finished:
+                del values[old]
+        return [values[node][index] for node, index in self.outputs]
+
+    def _drops(self) -> list[list[Node]]:
+        """For each node, the nodes whose values nobody needs after it."""
+        if self._last_use is None:
+            last: dict[Node, int] = {}
+            for position, node in enumerate(self.nodes):
+                last[node] = position
+                for x in node.inputs:
+                    if type(x) is tuple:
+                        last[x[0]] = position
+            kept = {node for node, _ in self.outputs}
+            drops: list[list[Node]] = [[] for _ in self.nodes]
+            for node, position in last.items():
+                if node not in kept:
+                    drops[position].append(node)
+            self._last_use = drops
+        return self._last_use
+
+    def live(self) -> "Graph":
+        """Return the graph without nodes that no output needs."""
+        needed = {node for node, _ in self.outputs}
+        nodes = []
+        for node in reversed(self.nodes):
+            if node in needed:
+                nodes.append(node)
+                needed.update(x[0] for x in node.inputs if type(x) is tuple)
+        captures = [(node, value) for node, value in self.captures if node in needed]
+        return Graph(self.inputs, nodes[::-1], self.outputs, captures)
+
+    def closed(self) -> tuple["Graph", list[Array]]:
+        """Return the graph with its captures as further inputs, and their values."""
+        inputs = self.inputs + tuple(node for node, _ in self.captures)
+        return Graph(inputs, self.nodes, self.outputs), [value for _, value in self.captures]
+
+    def names(self) -> dict[Node, str]:
+        """Return a short name for every node: x0, x1 … inputs, c0 … captures, a, b … results."""
+        names = {node: f"x{position}" for position, node in enumerate(self.inputs)}
+        names |= {node: f"c{position}" for position, (node, _) in enumerate(self.captures)}
+        return names | dict(zip(self.nodes, _letters(), strict=False))
+
+    def __str__(self) -> str:
+        return self.show()
+
+    def __repr__(self) -> str:
+        return f"<graph of {len(self.nodes)} ops, {len(self.inputs)} inputs, {len(self.outputs)} outputs>"
+
+    def show(self, indent: str = "") -> str:
+        """Return the listing that ``print`` shows."""
+        names = self.names()
+        sources = [(node, node.specs[0]) for node in self.inputs] + [(node, value.spec) for node, value in self.captures]
+        lines = [f"{indent}graph({', '.join(f'{names[node]}: {spec}' for node, spec in sources)})"]
+        rows = []
+        for node in self.nodes:
+            assert node.op is not None
+            rows.append((f"{names[node]} = {application(node, names)}", ", ".join(map(str, node.specs)), node))
+        width = max((len(row[0]) for row in rows), default=0)
+        for left, right, node in rows:
+            lines.append(f"{indent}  {left:<{width}}     {right}")
+            for inner in inner_graphs(node):
+                lines.append(inner.show(indent + "    "))
+        lines.append(f"{indent}  return {', '.join(edge_name(edge, names) for edge in self.outputs)}")
+        return "\n".join(lines)
+
+
+def inner_graphs(node: Node) -> list[Graph]:
+    """Return the graphs that a region's node holds."""
+    return [value for value in node.params.values() if isinstance(value, Graph)]
+
+
+def edge_name(x: Any, names: dict[Node, str]) -> str:
+    """Return how an operand is written in a listing."""
+    if type(x) is not tuple:
+        return f"{x:g}" if isinstance(x, float) else str(x)
+    node, index = x
+    return f"{names[node]}.{index}" if len(node.specs) > 1 else names[node]
+
+
+def application(node: Node, names: dict[Node, str]) -> str:
+    """Return one application as text, by the op's template."""
+    assert node.op is not None
+    operands = [edge_name(x, names) for x in node.inputs]
+    if node.op.text is not None:
+        return node.op.text.format(*operands, **node.params)
+    shown = [f"{key}={_parameter(value)}" for key, value in node.params.items() if not isinstance(value, Graph)]
+    return f"{node.op.name}({', '.join(operands + shown)})"
+
+
+def _parameter(value: Any) -> str:
+    if callable(value):
+        return getattr(value, "__name__", type(value).__name__)
+    return str(value)
+
+
+def _letters() -> Iterator[str]:
+    alphabet = "abcdefghijklmnopqrstuvwyz"
+    for number in count():
+        name, rest = alphabet[number % len(alphabet)], number // len(alphabet)
+        yield name if rest == 0 else f"{name}{rest}"
+
+

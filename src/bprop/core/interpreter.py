@@ -1,0 +1,193 @@
+"""Interpreters: what an op application means. The current one is a context variable, so threads never share it.
+
+Interpreters form a stack through ``below``. An application goes to the current interpreter; one that meets no value
+of its own passes it on. At the bottom sits `Evaluate`, which refuses any value whose owner is not on the stack:
+that is how a value used after its transform has ended is caught.
+
+Cells (parameters, running statistics, optimiser slots, generator counters) are the only mutable leaves. Reading
+and writing them also goes through the stack: the first read under an interpreter lifts the value to its level,
+writes stay at that level, and `Interpreter.close` lowers the last write of each by one level.
+"""
+
+import threading
+from collections.abc import Callable
+from contextvars import Context, ContextVar, Token, copy_context
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .dtype import WEAK
+from .error import BpropError, EscapedError
+from .value import Array, Wrapped, escaped
+
+if TYPE_CHECKING:
+    from .op import Op
+
+Params = dict[str, Any]
+
+
+class Cell:
+    """A mutable leaf holding one array. ``shared`` says that someone outside may hold the same buffer.
+
+    >>> from bprop.core.interpreter import Cell
+    >>> import bprop
+    >>> cell = Cell(bprop.zeros(2))
+    >>> cell.write(bprop.ones(2)); cell.read()
+    Array([1., 1.])
+    """
+
+    __slots__ = ("__weakref__", "array", "name", "shared", "trainable")
+
+    def __init__(self, array: "Array", name: str = "", *, trainable: bool = False) -> None:
+        self.array = array
+        self.name = name
+        self.shared = True
+        self.trainable = trainable
+
+    def read(self) -> "Array":
+        """Return the value as the current interpreter sees it."""
+        return current().read(self)
+
+    def write(self, value: "Array") -> None:
+        """Replace the value at the level of the current interpreter."""
+        current().write(self, value)
+
+
+class Interpreter:
+    """One meaning of op applications, resting on the interpreter ``below``."""
+
+    name = "interpreter"
+
+    def __init__(self, below: "Interpreter | None" = None) -> None:
+        self.below: Interpreter = current() if below is None else below
+        self.cells: dict[Cell, Array] = {}
+        self.written: dict[Cell, None] = {}
+
+    def bind(self, op: "Op", args: tuple[Any, ...], params: Params) -> Any:
+        """Apply ``op``; the default meaning is the one below."""
+        return self.below.bind(op, args, params)
+
+    def owns(self, value: Any) -> bool:
+        """Return whether ``value`` was made by this interpreter."""
+        return getattr(value, "owner", None) is self
+
+    def lift_cell(self, cell: Cell, value: "Array") -> "Array":
+        """Turn a cell's value from the level below into one of this level; a constant needs no change."""
+        return value
+
+    def lower(self, value: "Array") -> "Array":
+        """Turn a value of this level into one of the level below."""
+        return value
+
+    def read(self, cell: Cell) -> "Array":
+        """Return the cell's value at this level."""
+        value = self.cells.get(cell)
+        if value is None:
+            value = self.lift_cell(cell, self.below.read(cell))
+            self.cells[cell] = value
+        return value
+
+    def write(self, cell: Cell, value: "Array") -> None:
+        """Set the cell's value at this level."""
+        self.cells[cell] = value
+        self.written[cell] = None
+
+    def close(self) -> None:
+        """Hand the last write of every cell to the level below."""
+        for cell in self.written:
+            self.below.write(cell, self.lower(self.cells[cell]))
+        self.written.clear()
+
+
+class _Quiet(threading.local):
+    """Per thread, ``run(f, *args)`` with NumPy's floating-point warnings off: NaN and inf are values here.
+
+    A prepared context costs 0.1 µs a call, `numpy.errstate` 0.9 µs, and the user's own settings stay untouched.
+    """
+
+    def __init__(self) -> None:
+        context: Context = copy_context()
+        context.run(np.seterr, all="ignore")
+        self.run = context.run
+
+
+QUIET = _Quiet()
+
+
+class Evaluate(Interpreter):
+    """The bottom: every op application is computed at once with NumPy."""
+
+    name = "evaluation"
+
+    def __init__(self) -> None:
+        self.below = self
+        self.cells = {}
+        self.written = {}
+
+    def bind(self, op: "Op", args: tuple[Any, ...], params: Params) -> Any:
+        """Compute ``op`` on the numbers of ``args``."""
+        data = [arg.data if type(arg) is Array else self.plain(op, arg) for arg in args]
+        try:
+            y = QUIET.run(op.evaluate, *data, **params)
+        except BpropError:
+            raise
+        except (ValueError, TypeError, IndexError, OverflowError, np.linalg.LinAlgError) as error:
+            raise op.explain(error, args, params) from None
+        return tuple(map(Array, y)) if type(y) is tuple else Array(y)
+
+    def plain(self, op: "Op", arg: Any) -> Any:
+        """Return the number or NumPy array behind ``arg``, refusing values of interpreters not on the stack."""
+        if isinstance(arg, WEAK):
+            return arg
+        if isinstance(arg, Wrapped):
+            raise escaped(arg, op.name)
+        return arg.data
+
+    def read(self, cell: Cell) -> Array:
+        """Return the cell's array; from now on its buffer may be seen by others."""
+        cell.shared = True
+        return cell.array
+
+    def write(self, cell: Cell, value: Array) -> None:
+        """Replace the cell's array."""
+        if isinstance(value, Wrapped):
+            raise EscapedError(
+                f"writing {cell.name or 'a cell'}: a value {value.spec} made inside {value.owner.name} cannot be kept "
+                f"after that transform has ended"
+            )
+        cell.array = value
+        cell.shared = True
+
+
+class using:  # noqa: N801 - reads as a statement: `with using(interpreter):`
+    """Make ``interpreter`` the current one inside a ``with`` block (a slotted class: contextlib costs 1 µs)."""
+
+    __slots__ = ("interpreter", "token")
+
+    def __init__(self, interpreter: Interpreter) -> None:
+        self.interpreter = interpreter
+
+    def __enter__(self) -> Interpreter:
+        self.token: Token[Interpreter] = CURRENT.set(self.interpreter)
+        return self.interpreter
+
+    def __exit__(self, *error: object) -> None:
+        CURRENT.reset(self.token)
+
+
+EVALUATE = Evaluate()
+CURRENT: ContextVar[Interpreter] = ContextVar("bprop_interpreter", default=EVALUATE)
+current: Callable[[], Interpreter] = CURRENT.get
+
+
+class Scope(Interpreter):
+    """A transparent level that keeps cell writes to itself: code can be run again without repeating its effects.
+
+    ``cells`` may be preset, so that the code sees the values of an earlier moment; a discarded scope is never closed.
+    """
+
+    name = "scope"
+
+    def __init__(self, cells: "dict[Cell, Array] | None" = None, below: Interpreter | None = None) -> None:
+        super().__init__(below)
+        self.cells.update(cells or {})

@@ -1,0 +1,99 @@
+"""What an op is: a name, how to evaluate it, its shape and dtype rule, its text. Families add their derivative."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from .dtype import WEAK
+from .error import ArgumentError, BpropError, DTypeError
+from .interpreter import CURRENT
+from .value import Array, Spec, asarray
+
+Operand = Spec | bool | int | float
+"""What a shape rule sees of an argument: its `Spec`, or a weak Python scalar."""
+
+REGISTRY: dict[str, "Op"] = {}
+"""Every op by name. The tests run over this table: an op is tested by being in it."""
+
+
+class Op:
+    """One primitive operation. Calling it applies it under the current interpreter.
+
+    ``text`` and ``latex`` are templates over the operands, ``level`` their precedence (1 sum, 2 product, 3 sign,
+    4 power, 9 call). ``examples`` gives arguments for the registry's tests where the family's default ones will not do.
+    """
+
+    differentiable = True
+
+    def __init__(
+        self,
+        name: str,
+        evaluate: Callable[..., Any],
+        *,
+        text: str | None = None,
+        latex: str | None = None,
+        level: int = 9,
+        doc: str = "",
+        examples: "Callable[[Any], Iterator[tuple[tuple[Any, ...], dict[str, Any]]]] | None" = None,
+    ) -> None:
+        self.name = self.__name__ = name
+        self.evaluate = evaluate
+        self.text = text
+        self.latex = latex
+        self.level = level
+        self.examples = examples
+        self.__doc__ = doc
+        if name in REGISTRY:
+            raise ValueError(f"op {name} is declared twice")
+        REGISTRY[name] = self
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__.lower()} op {self.name}>"
+
+    def __reduce__(self) -> str:
+        return self.name
+
+    def __call__(self, *args: Any, **params: Any) -> Any:
+        """Apply the op to arrays, NumPy arrays and Python scalars."""
+        for arg in args:
+            if not isinstance(arg, Array) and type(arg) not in WEAK:
+                args = tuple(operand(self.name, arg) for arg in args)
+                break
+        return CURRENT.get().bind(self, args, params)
+
+    def spec(self, *operands: Operand, **params: Any) -> Spec | tuple[Spec, ...]:
+        """Return shape and dtype of the result, or raise the error that names what does not fit."""
+        raise NotImplementedError
+
+    def explain(self, error: Exception, args: tuple[Any, ...], params: dict[str, Any]) -> BpropError:
+        """Turn a failure inside NumPy into an error that names the op and what it was given."""
+        operands = [arg.spec if isinstance(arg, Array) else arg for arg in args]
+        try:
+            self.spec(*operands, **params)
+        except BpropError as better:
+            return better
+        shown = ", ".join(map(str, operands))
+        kind = DTypeError if isinstance(error, TypeError | OverflowError) else ArgumentError
+        return kind(f"{self.name}({shown}): {error}")
+
+
+def operand(name: str, arg: Any) -> Any:
+    """Return ``arg`` as something an op takes: an `Array` or a weak Python scalar."""
+    if isinstance(arg, Array) or type(arg) in WEAK:
+        return arg
+    if isinstance(arg, np.ndarray | np.generic | list | tuple):
+        return asarray(arg)
+    if arg is None or isinstance(arg, str | bytes | dict | set) or callable(arg):
+        raise ArgumentError(f"{name}: an argument is {type(arg).__name__} ({arg!r:.60}), not an array or a number")
+    return asarray(arg)
+
+
+def shape_of(x: Operand) -> tuple[int, ...]:
+    """Return the shape a shape rule sees; scalars have ()."""
+    return x.shape if isinstance(x, Spec) else ()
+
+
+def dtype_of(x: Operand) -> Any:
+    """Return what `numpy.result_type` should see: a dtype, or the weak scalar itself."""
+    return x.dtype if isinstance(x, Spec) else x

@@ -1,0 +1,68 @@
+"""Comparisons and logic: functions without a derivative. NaN compares as IEEE 754 says."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..core.family import Elementwise
+from ..core.value import FUNCTIONS, NUMPY
+
+
+def _truth(name: str, ufunc: Any, formula: str, symbol: str, latex: str, example: str, unary: bool = False) -> Elementwise:
+    operands = "x" if unary else "x1, x2"
+    op = Elementwise(
+        name,
+        ufunc,
+        *([None] if unary else [None, None]),
+        kind="bool",
+        step=_on_real_part(ufunc),
+        text=f"{symbol}{{0}}" if unary else f"{{0}} {symbol} {{1}}",
+        latex=f"{latex} {{0}}" if unary else f"{{0}} {latex} {{1}}",
+        level=3 if unary else 0,
+        doc=f"""{formula}, entry by entry; shapes of ``{operands}`` broadcast, the result is bool, no derivative.
+
+    **Source:** Python Array API standard 2024.12, ``{name}``; IEEE 754 for NaN.
+
+    >>> import bprop
+    >>> {example}
+    """,
+    )
+    FUNCTIONS[name] = NUMPY[ufunc] = op
+    return op
+
+
+def _on_real_part(ufunc: Any) -> Callable[..., Any]:
+    return lambda *xs: ufunc(*(np.real(x) for x in xs))
+
+
+_xy = "bprop.{}(bprop.asarray([1.0, 2.0, 3.0]), 2.0)\n    Array({})"
+less = _truth("less", np.less, "x1 < x2", "<", "<", _xy.format("less", "[ True, False, False]"))
+less_equal = _truth(
+    "less_equal", np.less_equal, "x1 ≤ x2", "<=", r"\le", _xy.format("less_equal", "[ True,  True, False]")
+)
+greater = _truth("greater", np.greater, "x1 > x2", ">", ">", _xy.format("greater", "[False, False,  True]"))
+greater_equal = _truth(
+    "greater_equal", np.greater_equal, "x1 ≥ x2", ">=", r"\ge", _xy.format("greater_equal", "[False,  True,  True]")
+)
+equal = _truth("equal", np.equal, "x1 = x2", "==", "=", _xy.format("equal", "[False,  True, False]"))
+not_equal = _truth(
+    "not_equal", np.not_equal, "x1 ≠ x2", "!=", r"\ne", _xy.format("not_equal", "[ True, False,  True]")
+)
+_bb = "bprop.{}(bprop.asarray([True, False]), True)\n    Array({})"
+logical_and = _truth(
+    "logical_and", np.logical_and, "x1 and x2", "&", r"\land", _bb.format("logical_and", "[ True, False]")
+)
+logical_or = _truth("logical_or", np.logical_or, "x1 or x2", "|", r"\lor", _bb.format("logical_or", "[ True,  True]"))
+logical_not = _truth(
+    "logical_not",
+    np.logical_not,
+    "not x",
+    "~",
+    r"\lnot",
+    "bprop.logical_not(bprop.asarray([True, False]))\n    Array([False,  True])",
+    unary=True,
+)
+NUMPY[np.bitwise_and] = logical_and
+NUMPY[np.bitwise_or] = logical_or
+NUMPY[np.invert] = logical_not

@@ -1,0 +1,114 @@
+"""Arrays made from parameters alone: full, zeros, ones, arange. Nothing to differentiate."""
+
+from math import ceil
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from ..core import dtype as dtypes
+from ..core.error import ArgumentError
+from ..core.family import Creation
+from ..core.shape import normalise_shape
+from ..core.value import Array, function
+
+_full = Creation(
+    "full",
+    lambda shape, value, dtype: np.full(shape, value, dtype),
+    entry="constant",
+    latex=r"\mathbf{{{value}}}",
+)
+
+_arange = Creation(
+    "arange",
+    lambda shape, start, step, dtype: (start + step * np.arange(shape[0])).astype(dtype),
+    entry="affine",
+)
+
+
+@function()
+def full(shape: Any, fill_value: float, *, dtype: DTypeLike = None) -> Array:
+    """Return an array of ``shape`` filled with one number; the dtype follows the number (float64, int64, bool).
+
+    **Source:** Python Array API standard 2024.12, ``full``.
+
+    >>> import bprop
+    >>> bprop.full((2,), 7.0)
+    Array([7., 7.])
+    """
+    if not isinstance(fill_value, bool | int | float | np.generic):
+        raise ArgumentError(f"full: the fill value is a number, not {type(fill_value).__name__}: use broadcast_to")
+    wanted = dtypes.check(np.asarray(fill_value).dtype if dtype is None else dtype, "full")
+    value = np.asarray(fill_value).astype(wanted).item()
+    return _full(shape=normalise_shape("full", shape), value=value, dtype=wanted)  # type: ignore[no-any-return]
+
+
+@function()
+def zeros(shape: Any, *, dtype: DTypeLike = None) -> Array:
+    """Return zeros of ``shape``, float64 unless told otherwise.
+
+    **Source:** Python Array API standard 2024.12, ``zeros``.
+
+    >>> import bprop
+    >>> bprop.zeros(2)
+    Array([0., 0.])
+    """
+    return full(shape, 0, dtype=dtypes.DEFAULT if dtype is None else dtype)
+
+
+@function()
+def ones(shape: Any, *, dtype: DTypeLike = None) -> Array:
+    """Return ones of ``shape``, float64 unless told otherwise.
+
+    **Source:** Python Array API standard 2024.12, ``ones``.
+
+    >>> import bprop
+    >>> bprop.ones(2, dtype="float32")
+    Array([1., 1.], dtype=float32)
+    """
+    return full(shape, 1, dtype=dtypes.DEFAULT if dtype is None else dtype)
+
+
+@function(np.zeros_like)
+def zeros_like(x: Any, /, *, dtype: DTypeLike = None) -> Array:
+    """Return zeros with the shape and dtype of ``x``.
+
+    **Source:** Python Array API standard 2024.12, ``zeros_like``.
+
+    >>> import bprop
+    >>> bprop.zeros_like(bprop.arange(2))
+    Array([0, 0])
+    """
+    return full(x.shape, 0, dtype=x.dtype if dtype is None else dtype)
+
+
+@function(np.ones_like)
+def ones_like(x: Any, /, *, dtype: DTypeLike = None) -> Array:
+    """Return ones with the shape and dtype of ``x``.
+
+    **Source:** Python Array API standard 2024.12, ``ones_like``.
+
+    >>> import bprop
+    >>> bprop.ones_like(bprop.arange(2))
+    Array([1, 1])
+    """
+    return full(x.shape, 1, dtype=x.dtype if dtype is None else dtype)
+
+
+@function()
+def arange(start: float, /, stop: float | None = None, step: float = 1, *, dtype: DTypeLike = None) -> Array:
+    """Return start, start + step, … below ``stop`` (from 0 if one number is given); int64 for integers, else float64.
+
+    **Source:** Python Array API standard 2024.12, ``arange``.
+
+    >>> import bprop
+    >>> bprop.arange(1, 2, 0.25)
+    Array([1.  , 1.25, 1.5 , 1.75])
+    """
+    first, last = (0, start) if stop is None else (start, stop)
+    if step == 0:
+        raise ArgumentError("arange: step is zero")
+    count = max(0, ceil((last - first) / step))
+    natural = dtypes.INT if all(isinstance(one, int | np.integer) for one in (first, last, step)) else dtypes.DEFAULT
+    wanted = natural if dtype is None else dtypes.check(dtype, "arange")
+    return _arange(shape=(count,), start=first, step=step, dtype=wanted)  # type: ignore[no-any-return]

@@ -1,0 +1,354 @@
+"""Contractions (matmul, einsum) and factorisations. The adjoint of an einsum is an einsum."""
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.error import ArgumentError, ShapeError
+from ..core.family import Bilinear, General
+from ..core.op import operand
+from ..core.shape import Shape, broadcast
+from ..core.value import Array, asarray, function
+from .creation import arange
+from .manipulation import broadcast_to, matrix_transpose, permute_dims, reshape, unbroadcast
+from .reduction import sum
+from .selection import where
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def _array(name: str, x: Any) -> Array:
+    return x if isinstance(x, Array) else asarray(operand(name, x))
+
+
+# --- evaluation of a contraction as one matrix product ---
+@lru_cache(maxsize=1024)
+def _matmul_plan(labels1: str, labels2: str, out: str) -> tuple[str, str, str, str, str]:
+    """Sort labels into batch, rows, columns, contracted; last, those summed in one operand alone."""
+    batch = "".join(label for label in out if label in labels1 and label in labels2)
+    rows = "".join(label for label in labels1 if label in out and label not in labels2)
+    columns = "".join(label for label in labels2 if label in out and label not in labels1)
+    contracted = "".join(label for label in labels1 if label in labels2 and label not in out)
+    alone = "".join(label for label in labels1 + labels2 if label not in batch + rows + columns + contracted)
+    return batch, rows, columns, contracted, alone
+
+
+def contract(x1: NDArray[Any], x2: NDArray[Any], labels1: str, labels2: str, out: str) -> NDArray[Any]:
+    """Return Σ x1 · x2 over the labels missing in ``out``, by transposing views and one `numpy.matmul`."""
+    batch, rows, columns, contracted, alone = _matmul_plan(labels1, labels2, out)
+    if alone:
+        x1 = np.add.reduce(x1, axis=tuple(axis for axis, label in enumerate(labels1) if label in alone))
+        x2 = np.add.reduce(x2, axis=tuple(axis for axis, label in enumerate(labels2) if label in alone))
+        labels1 = "".join(label for label in labels1 if label not in alone)
+        labels2 = "".join(label for label in labels2 if label not in alone)
+    sizes: dict[str, int] = {}
+    for labels, shape in ((labels1, x1.shape), (labels2, x2.shape)):
+        for label, size in zip(labels, shape, strict=True):
+            sizes[label] = size if sizes.get(label, 1) == 1 else sizes[label]
+    x1 = _spread(x1, labels1, sizes)
+    x2 = _spread(x2, labels2, sizes)
+
+    def extent(labels: str) -> int:
+        product = 1
+        for label in labels:
+            product *= sizes[label]
+        return product
+
+    lead = tuple(sizes[label] for label in batch)
+    a = x1.transpose([labels1.index(label) for label in batch + rows + contracted])
+    b = x2.transpose([labels2.index(label) for label in batch + contracted + columns])
+    y = np.matmul(
+        a.reshape((*lead, extent(rows), extent(contracted))), b.reshape((*lead, extent(contracted), extent(columns)))
+    )
+    order = batch + rows + columns
+    y = y.reshape([sizes[label] for label in order])
+    return y.transpose([order.index(label) for label in out]) if order != out else y
+
+
+def _spread(x: NDArray[Any], labels: str, sizes: dict[str, int]) -> NDArray[Any]:
+    wanted = tuple(sizes[label] for label in labels)
+    return x if x.shape == wanted else np.broadcast_to(x, wanted)
+
+
+# --- matmul ---
+def _matmul_labels(shape1: Shape, shape2: Shape) -> tuple[str, str, str]:
+    if not shape1 or not shape2:
+        raise ShapeError(f"matmul: shapes {shape1} and {shape2}: an operand has no axes, multiply with * instead")
+    column = "" if len(shape2) == 1 else "z"
+    row = "" if len(shape1) == 1 else "x"
+    contracted = shape2[0] if len(shape2) == 1 else shape2[-2]
+    if shape1[-1] != contracted:
+        axis = 0 if len(shape2) == 1 else len(shape2) - 2
+        raise ShapeError(
+            f"matmul: shapes {shape1} and {shape2} do not fit: axis {len(shape1) - 1} of the first has size {shape1[-1]}, "
+            f"axis {axis} of the second has size {contracted}"
+        )
+    rank = max(len(shape1), len(shape2)) - 2
+    batch1, batch2 = max(0, len(shape1) - 2), max(0, len(shape2) - 2)
+    broadcast("matmul", shape1[:batch1], shape2[:batch2])
+    names = _LETTERS[: max(rank, 0)]
+    return names[len(names) - batch1 :] + row + "y", names[len(names) - batch2 :] + "y" + column, names + row + column
+
+
+_matmul = Bilinear(
+    "matmul",
+    np.matmul,
+    labels=_matmul_labels,
+    text="{0} @ {1}",
+    latex=r"{0} \, {1}",
+    level=2,
+)
+
+
+@function(np.matmul)
+def matmul(x1: Any, x2: Any, /) -> Array:
+    """y = x1 @ x2: matrix product over the last axis of x1 and the last but one of x2.
+
+    Shapes (…, n, k) and (…, k, m) give (…, n, m), leading axes broadcast; a 1-D operand is a row or column that is
+    dropped again. x1_bar = y_bar x2ᵀ, x2_bar = x1ᵀ y_bar. Raises `ShapeError` naming both shapes and axes.
+
+    **Source:** Python Array API standard 2024.12, ``matmul``.
+
+    >>> import bprop
+    >>> bprop.matmul(bprop.ones((2, 3)), bprop.ones(3))
+    Array([3., 3.])
+    """
+    return _matmul(x1, x2)  # type: ignore[no-any-return]
+
+
+@function(np.dot)
+def dot(x1: Any, x2: Any, /) -> Array:
+    """y = Σ x1 x2 of vectors, the matrix product of matrices, as `numpy.dot` for up to two axes.
+
+    **Source:** NumPy 2, ``numpy.dot``.
+
+    >>> import bprop
+    >>> bprop.dot(bprop.ones(3), bprop.ones(3))
+    Array(3.)
+    """
+    x1, x2 = _array("dot", x1), _array("dot", x2)
+    if x1.ndim == 0 or x2.ndim == 0:
+        return x1 * x2
+    if x2.ndim > 2:
+        raise ShapeError(f"dot: shapes {x1.shape} and {x2.shape}: for more than two axes say what you mean with einsum")
+    return matmul(x1, x2)
+
+
+# --- einsum ---
+def _einsum_labels(shape1: Shape, shape2: Shape, labels: tuple[str, str, str]) -> tuple[str, str, str]:
+    return labels
+
+
+_einsum = Bilinear(
+    "einsum",
+    lambda x1, x2, labels: contract(np.asarray(x1), np.asarray(x2), *labels),
+    labels=_einsum_labels,
+    latex=r"\sum {0} \, {1}",
+)
+
+
+@function(np.einsum)
+def einsum(subscripts: str, /, *operands: Any) -> Array:
+    """y = sum of products over the labels that the output lacks, in Einstein's notation with ``...`` for batches.
+
+    One operand or many; a repeated label takes the diagonal. The adjoint is an einsum again. Raises `ShapeError` naming
+    operand, label and sizes.
+
+    **Source:** NumPy 2, ``numpy.einsum``.
+
+    >>> import bprop
+    >>> bprop.einsum("ij,j->i", bprop.ones((2, 3)), bprop.arange(3))
+    Array([3., 3.])
+    """
+    if not isinstance(subscripts, str):
+        raise ArgumentError("einsum: the first argument is the subscripts string, such as 'ij,jk->ik'")
+    arrays = [_array("einsum", x) for x in operands]
+    labels, out = _parse(subscripts, arrays)
+    arrays, labels = map(list, zip(*map(_diagonal, arrays, labels), strict=True))  # type: ignore[assignment]
+    while len(arrays) > 1:
+        keep = set(out).union(*labels[2:])
+        merged = "".join(dict.fromkeys(label for label in labels[0] + labels[1] if label in keep))
+        if len(arrays) == 2:
+            merged = out if set(out) == set(merged) else merged
+        y = _einsum(arrays[0], arrays[1], labels=(labels[0], labels[1], merged))
+        arrays, labels = [y, *arrays[2:]], [merged, *labels[2:]]
+    (y,), (left,) = arrays, labels
+    y = sum(y, axis=tuple(axis for axis, label in enumerate(left) if label not in out))
+    left = "".join(label for label in left if label in out)
+    return permute_dims(y, tuple(left.index(label) for label in out))
+
+
+def _parse(subscripts: str, arrays: list[Array]) -> tuple[list[str], str]:
+    text = subscripts.replace(" ", "")
+    inputs, arrow, out = text.partition("->")
+    terms = inputs.split(",")
+    if len(terms) != len(arrays):
+        raise ShapeError(f"einsum '{subscripts}': {len(terms)} terms for {len(arrays)} operands")
+    free = [label for label in _LETTERS[::-1] if label not in text]
+    spare = max((x.ndim - len(term.replace("...", "")) for term, x in zip(terms, arrays, strict=True) if "..." in term), default=0)
+    batch = "".join(free[:max(spare, 0)])
+    labels = []
+    for number, (term, x) in enumerate(zip(terms, arrays, strict=True)):
+        named = term.replace("...", "")
+        count = x.ndim - len(named)
+        if count < 0 or (count and "..." not in term) or not named.isalpha() and named:
+            raise ShapeError(f"einsum '{subscripts}': term '{term}' does not fit operand {number} of shape {x.shape}")
+        labels.append(term.replace("...", batch[len(batch) - count :] if count else ""))
+    if not arrow:
+        joined = inputs.replace(",", "").replace("...", "")
+        out = ("..." if batch else "") + "".join(sorted(label for label in set(joined) if joined.count(label) == 1))
+    out = out.replace("...", batch)
+    known = set("".join(labels))
+    if len(set(out)) != len(out) or not set(out) <= known:
+        raise ShapeError(f"einsum '{subscripts}': every output label must appear once, and in an operand")
+    return labels, out
+
+
+def _diagonal(x: Array, labels: str) -> tuple[Array, str]:
+    """Reduce a repeated label to its diagonal: keep the entries where both indices agree, sum the second away."""
+    for label in dict.fromkeys(labels):
+        while labels.count(label) > 1:
+            first = labels.index(label)
+            second = labels.index(label, first + 1)
+            size = x.shape[first]
+            if x.shape[second] != size:
+                raise ShapeError(f"einsum: label '{label}' has sizes {size} and {x.shape[second]} in shape {x.shape}")
+            i = reshape(arange(size), tuple(size if axis == first else 1 for axis in range(x.ndim)))
+            j = reshape(arange(size), tuple(size if axis == second else 1 for axis in range(x.ndim)))
+            x = sum(where(i == j, x, 0), axis=second)
+            labels = labels[:second] + labels[second + 1 :]
+    return x, labels
+
+
+def contraction_adjoint(
+    y_bar: Any, other: Any, labels_y: str, labels_other: str, labels_x: str, shape: Shape, flipped: bool = False
+) -> Any:
+    """Return x_bar of a contraction: the contraction of y_bar with the other operand, to the labels of x."""
+    present = "".join(label for label in labels_x if label in labels_y or label in labels_other)
+    pair = (other, y_bar, labels_other, labels_y) if flipped else (y_bar, other, labels_y, labels_other)
+    x_bar = _einsum(pair[0], pair[1], labels=(pair[2], pair[3], present))
+    if present != labels_x:  # a label of x alone was summed: its cotangent is the same for every entry
+        sizes = dict(zip(present, x_bar.shape, strict=True))
+        x_bar = reshape(x_bar, tuple(sizes.get(label, 1) for label in labels_x))
+        x_bar = broadcast_to(x_bar, tuple(sizes.get(label, size) for label, size in zip(labels_x, shape, strict=True)))
+    return unbroadcast(x_bar, shape)
+
+
+# --- factorisations ---
+def _lower(x: Any) -> Any:
+    n = x.shape[-1]
+    return where(reshape(arange(n), (n, 1)) >= arange(n), x, 0)
+
+
+def _phi(x: Any) -> Any:
+    """Lower triangle with the diagonal halved."""
+    n = x.shape[-1]
+    i, j = reshape(arange(n), (n, 1)), arange(n)
+    return where(i > j, x, where(i == j, 0.5 * x, 0))
+
+
+def _symmetric(x: Any) -> Any:
+    return 0.5 * (x + matrix_transpose(x))
+
+
+def _cholesky_jvp(y: Any, xs: Any, x_dots: Any) -> Any:
+    half = _solve(y, _symmetric(x_dots[0]))
+    inner = matrix_transpose(_solve(y, matrix_transpose(half)))
+    return matmul(y, _phi(inner))
+
+
+def _cholesky_vjp(y_bar: Any, y: Any, xs: Any) -> tuple[Any]:
+    inner = _phi(matmul(matrix_transpose(y), _lower(y_bar)))
+    upper = matrix_transpose(y)
+    half = _solve(upper, inner)
+    return (_symmetric(matrix_transpose(_solve(upper, matrix_transpose(half)))),)
+
+
+def _cholesky_value(x: NDArray[Any]) -> NDArray[Any]:
+    x = x if x.dtype.kind == "f" else x.astype(np.float64)
+    try:
+        return np.linalg.cholesky(0.5 * (x + np.swapaxes(x, -1, -2)))
+    except np.linalg.LinAlgError:
+        raise ArgumentError(
+            f"cholesky: the matrix {x.shape} is not positive definite: add a multiple of the identity, or check the data"
+        ) from None
+
+
+_cholesky = General(
+    "cholesky",
+    _cholesky_value,
+    signature="(n,n)->(n,n)",
+    jvp=_cholesky_jvp,
+    vjp=_cholesky_vjp,
+    step=False,
+    latex=r"\operatorname{{chol}}({0})",
+)
+
+
+@function(np.linalg.cholesky)
+def cholesky(x: Any, /) -> Array:
+    """Return the lower triangular L with L Lᵀ = x, for symmetric positive definite ``x`` of shape (…, n, n).
+
+    Only the symmetric part of ``x`` counts, and the gradient is symmetric. Raises `ArgumentError` where ``x`` is not
+    positive definite, `ShapeError` where it is not square.
+
+    **Source:** Murray (2016), Differentiation of the Cholesky decomposition, eqs. 8 and 10.
+
+    >>> import bprop
+    >>> bprop.cholesky(bprop.asarray([[4.0, 2.0], [2.0, 2.0]]))
+    Array([[2., 0.],
+           [1., 1.]])
+    """
+    return _cholesky(x)  # type: ignore[no-any-return]
+
+
+def _solve_jvp(y: Any, xs: Any, x_dots: Any) -> Any:
+    a_dot, b_dot = x_dots
+    right = None if a_dot is None else -matmul(a_dot, y)
+    right = b_dot if right is None else right if b_dot is None else b_dot + right
+    return _solve(xs[0], right)
+
+
+def _solve_vjp(y_bar: Any, y: Any, xs: Any) -> tuple[Any, Any]:
+    b_bar = _solve(matrix_transpose(xs[0]), y_bar)
+    return -matmul(b_bar, matrix_transpose(y)), b_bar
+
+
+def _solve_value(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+    if a.dtype.kind in "biu" and b.dtype.kind in "biu":
+        a = a.astype(np.float64)
+    try:
+        return np.linalg.solve(a, b)
+    except np.linalg.LinAlgError:
+        raise ArgumentError(f"solve: the matrix {a.shape} is singular: no unique solution exists") from None
+
+
+_solve = General(
+    "solve",
+    _solve_value,
+    signature="(n,n),(n,k)->(n,k)",
+    jvp=_solve_jvp,
+    vjp=_solve_vjp,
+    latex=r"{0}^{{-1}} {1}",
+)
+
+
+@function(np.linalg.solve)
+def solve(x1: Any, x2: Any, /) -> Array:
+    """Return the y with x1 y = x2: ``x1`` of shape (…, n, n), ``x2`` of shape (…, n, k) or (n,).
+
+    x2_bar = x1⁻ᵀ y_bar, x1_bar = -x2_bar yᵀ. Raises `ArgumentError` for a singular matrix.
+
+    **Source:** Giles (2008), Collected matrix derivative results, §2.3.1.
+
+    >>> import bprop
+    >>> bprop.solve(bprop.asarray([[2.0, 0.0], [0.0, 4.0]]), bprop.ones(2))
+    Array([0.5 , 0.25])
+    """
+    x1, x2 = _array("solve", x1), _array("solve", x2)
+    if x2.ndim == 1:
+        y = _solve(x1, reshape(x2, (x2.shape[0], 1)))
+        return reshape(y, y.shape[:-1])
+    return _solve(x1, x2)  # type: ignore[no-any-return]

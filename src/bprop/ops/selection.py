@@ -1,0 +1,83 @@
+"""Selections: y takes one of its inputs. The others get no cotangent, which is not the same as a cotangent of zero."""
+
+from typing import Any
+
+import numpy as np
+
+from ..core.family import Elementwise, Selection
+from ..core.value import FUNCTIONS, NUMPY
+
+where = Selection(
+    "where", np.where, None, lambda y, c, x1, x2: c, lambda y, c, x1, x2: FUNCTIONS["logical_not"](c),
+    native="where", step=lambda c, x1, x2: np.where(np.real(c).astype(bool), x1, x2),
+    latex=r"\begin{{cases}} {1} & {0} \\ {2} & \text{{otherwise}} \end{{cases}}",
+    doc="""y = x1 where ``condition`` holds, x2 elsewhere. The branch not taken has no derivative there.
+
+    ``condition``: bool; shapes of all three broadcast; dtype promotes from x1 and x2. A NaN or infinite derivative of
+    the branch not taken never reaches the gradient: it is absent, not multiplied by zero.
+
+    **Source:** Python Array API standard 2024.12, ``where``.
+
+    >>> import bprop
+    >>> f = lambda x: bprop.sum(bprop.where(x > 0, bprop.sqrt(x), 0))
+    >>> bprop.grad(f)(bprop.asarray([0.0, 4.0]))
+    Array([0.  , 0.25])
+    """,
+)  # fmt: skip
+
+
+def _share(first: Any, second: Any) -> Any:
+    """1 where first > second, one half at a tie; a NaN is taken."""
+    dtype = first.dtype if hasattr(first, "dtype") else second.dtype
+    above = astype(FUNCTIONS["logical_not"](first < second), dtype=dtype)
+    return (above + astype(FUNCTIONS["logical_not"](first <= second), dtype=dtype)) * 0.5
+
+
+_EXTREME = """
+
+    Shapes broadcast. NaN propagates. At a tie each input takes half of the cotangent.
+
+    **Source:** Python Array API standard 2024.12, ``{name}``; JAX's convention at ties.
+
+    >>> import bprop
+    >>> bprop.{name}(bprop.asarray([1.0, 5.0]), 3.0)
+    Array({result})
+    """
+
+maximum = Selection(
+    "maximum", np.maximum, lambda y, x1, x2: _share(x1, x2), lambda y, x1, x2: _share(x2, x1),
+    step=lambda x1, x2: np.where(np.real(x1) >= np.real(x2), x1, x2), latex=r"\max({0}, {1})",
+    doc="y = max(x1, x2), entry by entry." + _EXTREME.format(name="maximum", result="[3., 5.]"),
+)  # fmt: skip
+
+minimum = Selection(
+    "minimum", np.minimum, lambda y, x1, x2: _share(x2, x1), lambda y, x1, x2: _share(x1, x2),
+    step=lambda x1, x2: np.where(np.real(x1) <= np.real(x2), x1, x2), latex=r"\min({0}, {1})",
+    doc="y = min(x1, x2), entry by entry." + _EXTREME.format(name="minimum", result="[1., 3.]"),
+)  # fmt: skip
+
+for _op in (where, maximum, minimum):
+    FUNCTIONS[_op.name] = NUMPY[getattr(np, _op.name)] = _op
+
+astype = Elementwise(
+    "astype", lambda x, dtype: np.asarray(x).astype(dtype), 1,
+    kind="given", native="cast", step=lambda x, dtype: x if np.dtype(dtype).kind == "f" else np.real(x).astype(dtype),
+    latex="{0}",
+    doc="The same numbers in another dtype: the op behind `bprop.astype`.",
+)  # fmt: skip
+
+stop_gradient = Elementwise(
+    "stop_gradient", np.asarray, None,
+    native=lambda x: x, step=np.real, latex=r"\lfloor {0} \rfloor",
+    doc="""y = x, taken as a constant: no derivative flows through it.
+
+    ``x``: any shape and dtype.
+
+    **Source:** JAX, ``lax.stop_gradient``.
+
+    >>> import bprop
+    >>> bprop.grad(lambda x: x * bprop.stop_gradient(x))(3.0)
+    Array(3.)
+    """,
+)  # fmt: skip
+FUNCTIONS["stop_gradient"] = stop_gradient

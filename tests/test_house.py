@@ -1,0 +1,103 @@
+"""The rules of the house: style, types, direction of imports, distributions, documented names."""
+
+import importlib
+import inspect
+import os
+import pkgutil
+import subprocess
+import sys
+import tarfile
+import typing
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import bprop
+
+ROOT = Path(__file__).resolve().parents[1]
+
+checkout = pytest.mark.skipif(
+    not (ROOT / "pyproject.toml").is_file(), reason="not in a checkout: no pyproject.toml beside tests/"
+)
+
+LINT_IMPORTS = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+
+
+def run(*arguments: str) -> None:
+    """Run Python at the root of the checkout on the checkout's own source; show its output if it fails."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "NO_COLOR": "1"}
+    result = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+    )
+    assert result.returncode == 0, result.stdout
+
+
+@checkout
+def test_formatted():
+    run("-m", "ruff", "format", "--check", "--diff", ".")
+
+
+@checkout
+def test_linted():
+    run("-m", "ruff", "check", ".")
+
+
+@checkout
+def test_typed():
+    run("-m", "mypy")
+
+
+@checkout
+def test_imports_point_down():
+    run("-c", LINT_IMPORTS, "--no-logo")
+
+
+@checkout
+def test_distributions_are_complete(tmp_path):
+    run("-m", "build", "--no-isolation", "--outdir", str(tmp_path), ".")
+    (wheel,) = tmp_path.glob("*.whl")
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    source = {
+        path for path in (ROOT / "src").rglob("*") if path.is_file() and "__pycache__" not in path.parts
+    }
+
+    with zipfile.ZipFile(wheel) as archive:
+        installed = set(archive.namelist())
+    assert {"bprop/py.typed", "bprop/data/digits.npz", "bprop/data/README.md"} <= installed
+    assert {path.relative_to(ROOT / "src").as_posix() for path in source} <= installed
+
+    with tarfile.open(sdist) as archive:
+        packed = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"LICENSE", "README.md", "pyproject.toml", "tests/test_house.py"} <= packed
+    assert {path.relative_to(ROOT).as_posix() for path in source} <= packed
+
+
+PACKAGES = ["bprop"] + [
+    module.name
+    for module in pkgutil.iter_modules(bprop.__path__, "bprop.")
+    if module.ispkg and not module.name.startswith("bprop._")
+]
+
+
+def documented(value: object) -> bool:
+    """Whether the value has a docstring of its own, or is of a kind that cannot have one (a constant)."""
+    if typing.get_origin(value) is not None or not (callable(value) or inspect.ismodule(value)):
+        return True
+    text = value.__doc__
+    return bool(text) and (inspect.isclass(value) or text != type(value).__doc__)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_public_names_exist_and_are_documented(package):
+    module = importlib.import_module(package)
+    assert module.__doc__, f"{package} has no docstring"
+    names = list(module.__all__)
+    assert len(names) == len(set(names)), "a name stands in __all__ twice"
+    assert [name for name in names if not hasattr(module, name)] == []
+    assert [name for name in names if not documented(getattr(module, name))] == []
