@@ -2,4 +2,5 @@
 from .core.error import *
 from .core.value import Array
 from .ops import *
+from .gradients import *
 __version__ = "0.1.0"

@@ -1,10 +1,28 @@
-"""Trees: dicts, lists, tuples, named tuples, dataclasses, `None` and registered classes hold arrays anywhere."""
+"""Trees: dicts, lists, tuples, named tuples, dataclasses and `None` hold arrays anywhere.
+
+An object that holds cells (a module, an optimiser, a generator) has a method ``cells()`` from path to cell. It is an
+inner node whose leaves are its cells; being mutable, it stands for itself when a tree is rebuilt.
+"""
 
 import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from .error import ArgumentError
+
+LEAF = "leaf"
+
+
+class Holder(NamedTuple):
+    """An object with cells, compared by identity."""
+
+    target: Any
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Holder) and other.target is self.target
+
+    def __hash__(self) -> int:
+        return id(self.target)
 
 
 class Structure(NamedTuple):
@@ -21,33 +39,20 @@ class Structure(NamedTuple):
         return f"{getattr(self.kind, '__name__', self.kind)}({inner})"
 
 
-LEAF = "leaf"
 _LEAF = Structure(LEAF)
-_REGISTERED: dict[type, tuple[Callable[[Any], tuple[tuple[Any, ...], list[Any]]], Callable[[Any, tuple[Any, ...], list[Any]], Any]]] = {}
+Predicate = Callable[[Any], bool]
 
 
-def register(
-    kind: type,
-    flatten: Callable[[Any], tuple[tuple[Any, ...], list[Any]]],
-    unflatten: Callable[[Any, tuple[Any, ...], list[Any]], Any],
-) -> None:
-    """Make instances of ``kind`` (and subclasses) inner nodes.
-
-    ``flatten(obj)`` returns ``(keys, children)`` and ``unflatten(static, keys, children)`` rebuilds, where ``static``
-    is the class, or whatever hashable object ``flatten`` puts first in ``keys`` as a 1-tuple marker.
-    """
-    _REGISTERED[kind] = (flatten, unflatten)
-
-
-def _registered(obj: Any) -> type | None:
-    return next((kind for kind in type(obj).__mro__ if kind in _REGISTERED), None)
+def is_holder(obj: Any) -> bool:
+    """Return whether ``obj`` holds cells."""
+    return not isinstance(obj, type) and callable(getattr(obj, "cells", None))
 
 
 def _children(obj: Any) -> tuple[Any, tuple[Any, ...], list[Any]] | None:
     """Return (kind, keys, children) of an inner node, or ``None`` for a leaf."""
     kind = type(obj)
     if obj is None:
-        return None.__class__, (), []
+        return kind, (), []
     if kind is dict:
         keys = tuple(sorted(obj, key=lambda key: (type(key).__name__, key)))
         return kind, keys, [obj[key] for key in keys]
@@ -55,18 +60,17 @@ def _children(obj: Any) -> tuple[Any, tuple[Any, ...], list[Any]] | None:
         return kind, tuple(range(len(obj))), list(obj)
     if isinstance(obj, tuple) and hasattr(obj, "_fields"):
         return kind, tuple(obj._fields), list(obj)
-    registered = _registered(obj)
-    if registered is not None:
-        keys, children = _REGISTERED[registered][0](obj)
-        return kind, keys, children
+    if is_holder(obj):
+        cells = obj.cells()
+        return Holder(obj), tuple(cells), list(cells.values())
     if dataclasses.is_dataclass(obj) and not isinstance(obj, type):
         names = tuple(field.name for field in dataclasses.fields(obj))
         return kind, names, [getattr(obj, name) for name in names]
     return None
 
 
-def flatten(tree: Any) -> tuple[list[Any], Structure]:
-    """Return the leaves in order and the structure.
+def flatten(tree: Any, is_leaf: Predicate | None = None) -> tuple[list[Any], Structure]:
+    """Return the leaves in order and the structure; ``is_leaf`` stops the descent early.
 
     >>> from bprop.core.tree import flatten, unflatten
     >>> leaves, structure = flatten({"b": 1, "a": [2, None]})
@@ -76,7 +80,7 @@ def flatten(tree: Any) -> tuple[list[Any], Structure]:
     leaves: list[Any] = []
 
     def walk(obj: Any) -> Structure:
-        inner = _children(obj)
+        inner = None if is_leaf is not None and is_leaf(obj) else _children(obj)
         if inner is None:
             leaves.append(obj)
             return _LEAF
@@ -91,21 +95,18 @@ def unflatten(structure: Structure, leaves: Any) -> Any:
     rest = iter(leaves)
 
     def build(part: Structure) -> Any:
-        if part.kind is LEAF:
+        kind = part.kind
+        if kind is LEAF:
             return next(rest)
         children = [build(child) for child in part.children]
-        kind = part.kind
         if kind is type(None):
             return None
+        if isinstance(kind, Holder):
+            return kind.target
         if kind is dict:
             return dict(zip(part.keys, children, strict=True))
         if kind is list or kind is tuple:
             return kind(children)
-        if hasattr(kind, "_fields"):
-            return kind(*children)
-        registered = next((one for one in kind.__mro__ if one in _REGISTERED), None)
-        if registered is not None:
-            return _REGISTERED[registered][1](kind, part.keys, children)
         return kind(**dict(zip(part.keys, children, strict=True)))
 
     return build(structure)
@@ -125,12 +126,12 @@ def paths(tree: Any) -> Iterator[tuple[str, Any]]:
     return walk(tree, ())
 
 
-def map(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
+def map(function: Callable[..., Any], tree: Any, *others: Any, is_leaf: Predicate | None = None) -> Any:
     """Apply ``function`` leaf by leaf; further trees must have the same structure."""
-    leaves, structure = flatten(tree)
+    leaves, structure = flatten(tree, is_leaf)
     columns = [leaves]
     for other in others:
-        more, same = flatten(other)
+        more, same = flatten(other, is_leaf)
         if same != structure:
             raise ArgumentError(f"trees differ: {structure} and {same}")
         columns.append(more)

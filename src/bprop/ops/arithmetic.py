@@ -59,7 +59,8 @@ negative = Elementwise(
 
 def _pow_base(y: Any, x1: Any, x2: Any) -> Any:
     if type(x2) in WEAK:
-        return 0.0 * x1 if x2 == 0 else 1 if x2 == 1 else 2 * x1 if x2 == 2 else x2 * x1 ** (x2 - 1)
+        # every case reads x1: what the backward pass keeps is found once for all exponents
+        return where(x1 == x1, 0, x1) if x2 == 0 else 2 * x1 if x2 == 2 else x2 * x1 ** (x2 - 1)
     return where(x2 == 0, 0, x2 * x1 ** where(x2 == 0, 1, x2 - 1))
 
 

@@ -141,7 +141,7 @@ def _einsum_labels(shape1: Shape, shape2: Shape, labels: tuple[str, str, str]) -
     return labels
 
 
-_einsum = Bilinear(
+einsum_op = Bilinear(
     "einsum",
     lambda x1, x2, labels: contract(np.asarray(x1), np.asarray(x2), *labels),
     labels=_einsum_labels,
@@ -172,7 +172,7 @@ def einsum(subscripts: str, /, *operands: Any) -> Array:
         merged = "".join(dict.fromkeys(label for label in labels[0] + labels[1] if label in keep))
         if len(arrays) == 2:
             merged = out if set(out) == set(merged) else merged
-        y = _einsum(arrays[0], arrays[1], labels=(labels[0], labels[1], merged))
+        y = einsum_op(arrays[0], arrays[1], labels=(labels[0], labels[1], merged))
         arrays, labels = [y, *arrays[2:]], [merged, *labels[2:]]
     (y,), (left,) = arrays, labels
     y = sum(y, axis=tuple(axis for axis, label in enumerate(left) if label not in out))
@@ -228,7 +228,7 @@ def contraction_adjoint(
     """Return x_bar of a contraction: the contraction of y_bar with the other operand, to the labels of x."""
     present = "".join(label for label in labels_x if label in labels_y or label in labels_other)
     pair = (other, y_bar, labels_other, labels_y) if flipped else (y_bar, other, labels_y, labels_other)
-    x_bar = _einsum(pair[0], pair[1], labels=(pair[2], pair[3], present))
+    x_bar = einsum_op(pair[0], pair[1], labels=(pair[2], pair[3], present))
     if present != labels_x:  # a label of x alone was summed: its cotangent is the same for every entry
         sizes = dict(zip(present, x_bar.shape, strict=True))
         x_bar = reshape(x_bar, tuple(sizes.get(label, 1) for label in labels_x))

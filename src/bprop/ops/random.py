@@ -16,7 +16,6 @@ from ..core.error import ArgumentError, DTypeError
 from ..core.family import Random
 from ..core.interpreter import Cell
 from ..core.shape import normalise_shape, size_of
-from ..core.tree import register
 from ..core.value import Array, asarray
 from .arithmetic import add, multiply, subtract
 
@@ -109,6 +108,10 @@ class Generator:
         key, counter = self.cell.array.tolist()
         return f"Generator(seed={key}, counter={counter})"
 
+    def cells(self) -> dict[str, Cell]:
+        """Return the one cell, the state."""
+        return {"state": self.cell}
+
     @property
     def state(self) -> Array:
         """Key and counter, uint64 of shape (2,)."""
@@ -178,12 +181,3 @@ def _floating(name: str, dtype: DTypeLike) -> "np.dtype[Any]":
     if wanted not in (np.float32, np.float64):
         raise DTypeError(f"{name}: dtype is float32 or float64, not {wanted}")
     return wanted
-
-
-def _rebuild(kind: Any, keys: tuple[Any, ...], children: list[Any]) -> Generator:
-    generator: Generator = kind.__new__(kind)
-    generator.cell = children[0]
-    return generator
-
-
-register(Generator, lambda generator: (("state",), [generator.cell]), _rebuild)

@@ -1,0 +1,215 @@
+"""Absent cotangents: a derivative that does not exist is not a derivative of zero.
+
+A selection sends its cotangent to the chosen input; at the others it is *absent*. In numbers absence is a zero, and a
+zero times an infinite partial is NaN. So a backward (or tangent) sweep whose result is not finite is run again under
+`Absent`, where every cotangent is a pair of a value and a mask of the entries that are present; products are taken
+only there. A sweep that is being traced has no numbers to look at and runs under `Absent` from the start.
+
+Cotangents enter linearly, so few cases suffice; a masked value always holds a plain zero where it is absent.
+"""
+
+from functools import singledispatchmethod
+from typing import Any
+
+import numpy as np
+
+from ..core.family import Bilinear, Elementwise, General, Linear, Reduction, Region, Selection
+from ..core.interpreter import Interpreter, current, using
+from ..core.op import Op
+from ..core.value import Array, Wrapped
+from ..ops import astype, broadcast_to, max, reshape, where
+from ..ops.manipulation import unbroadcast
+
+
+class Masked(Wrapped):
+    """A cotangent: ``value`` with zeros where ``present`` (bool, ``None``: everywhere) is false."""
+
+    __slots__ = ("present",)
+
+    def __init__(self, owner: "Absent", value: Array, present: Array | None) -> None:
+        super().__init__(owner, value)
+        self.present = present
+
+
+class Absent(Interpreter):
+    """Linear ops applied to masked values keep track of which entries are present."""
+
+    name = "absent"
+
+    def seed(self, value: Any, present: Any = None) -> Any:
+        """Return ``value`` as a cotangent, present everywhere unless said otherwise."""
+        return None if value is None else Masked(self, value, present)
+
+    def lower(self, value: Any) -> Any:
+        return value.value if type(value) is Masked and value.owner is self else value
+
+    def bind(self, op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        mine = [position for position, arg in enumerate(args) if type(arg) is Masked and arg.owner is self]
+        plain = tuple(self.lower(arg) for arg in args)
+        with using(self.below):
+            if all(args[position].present is None for position in mine):
+                # nothing absent yet, but a selection may be about to make it so
+                made = self.selected(op, args, plain, mine, params)
+                if made is not None:
+                    return made
+                y = self.below.bind(op, plain, params)
+                return self._wrap(y, None) if mine and _float(y) else y
+            made = self.selected(op, args, plain, mine, params)
+            return made if made is not None else self.rule(op, args, plain, mine, params)
+
+    def _wrap(self, y: Any, present: Any) -> Any:
+        return tuple(Masked(self, one, present) for one in y) if type(y) is tuple else Masked(self, y, present)
+
+    def selected(self, op: Op, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
+        """Apply a selection between a cotangent and a literal zero, which stands for absent; else ``None``."""
+        if not mine or not isinstance(op, Selection) or len(args) != 3 or 0 in mine:
+            return None
+        condition, *branches = plain
+        y = self.below.bind(op, plain, params)
+        present: Any = None
+        for position, branch in enumerate(branches, start=1):
+            chosen = condition if position == 1 else _not(condition)
+            if position in mine:
+                mask = args[position].present
+                here = chosen if mask is None else _and(chosen, mask)
+            elif type(branch) is int and branch == 0:
+                continue  # absent here
+            else:
+                here = chosen
+            present = here if present is None else _or(present, here)
+        return Masked(self, y, broadcast_to(present, y.shape))
+
+    @singledispatchmethod
+    def rule(self, op: Op, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
+        """Other ops are not linear in a cotangent: they see its value."""
+        return self.below.bind(op, plain, params)
+
+    @rule.register
+    def _(self, op: Elementwise, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
+        y = self.below.bind(op, plain, params)
+        if not _float(y):
+            return y
+        masks = [args[position].present for position in mine]
+        if any(mask is None for mask in masks) and len(mine) == len([a for a in args if isinstance(a, Array)]):
+            return Masked(self, y, None)
+        masks = [broadcast_to(mask, y.shape) for mask in masks if mask is not None]
+        present = masks[0]
+        for mask in masks[1:]:
+            present = _or(present, mask)
+        return Masked(self, where(present, y, 0), present)
+
+    @rule.register
+    def _(self, op: Reduction, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
+        return Masked(self, self.below.bind(op, plain, params), _any(args[0].present, params["axis"], params["keepdims"]))
+
+    @rule.register
+    def _(self, op: Linear, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
+        value = self.below.bind(op, plain, params)
+        counts = self.below.bind(op, (astype(args[0].present, np.float32), *plain[1:]), params)
+        return Masked(self, value, counts > 0)
+
+    @rule.register
+    def _(self, op: Bilinear, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
+        value = self.below.bind(op, plain, params)
+        if len(mine) != 1:
+            return Masked(self, value, None)
+        labels = op.labels(plain[0].shape, plain[1].shape, **params)
+        own, out, mask = labels[mine[0]], labels[2], args[mine[0]].present
+        other = plain[1 - mine[0]]
+        numbers = other.concrete()
+        if numbers is not None and not np.isfinite(numbers).all():
+            value = self._contract_present(op, plain, mine[0], mask, params)
+        mask = _any(mask, tuple(axis for axis, label in enumerate(own) if label not in out), False)
+        left = "".join(label for label in own if label in out)
+        shape = tuple(value.shape[out.index(label)] if label in left else 1 for label in out)
+        order = tuple(left.index(label) for label in out if label in left)
+        mask = reshape(_permuted(mask, order), tuple(n if m in left else 1 for m, n in zip(out, shape, strict=True)))
+        return Masked(self, value, broadcast_to(mask, value.shape))
+
+    def _contract_present(self, op: Bilinear, plain: Any, position: int, mask: Any, params: dict[str, Any]) -> Any:
+        """Contract without the terms absent · inf: a non-finite factor counts only where a present entry meets it."""
+        other = plain[1 - position]
+        finite = other - other == 0
+        pair = list(plain)
+        pair[1 - position] = where(finite, other, 0)
+        value = self.below.bind(op, tuple(pair), params)
+        pair[position] = astype(mask, other.dtype)
+        pair[1 - position] = where(finite, 0, astype(other == other, other.dtype) * 0 + 1)
+        met = self.below.bind(op, tuple(pair), params)
+        return where(met > 0, value * float("nan"), value)
+
+    @rule.register
+    def _(self, op: General, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
+        y = self.below.bind(op, plain, params)
+        return Masked(self, y, None) if _float(y) else y
+
+    @rule.register
+    def _(self, op: Region, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
+        return self._wrap(self.below.bind(op, plain, params), None)
+
+
+def _float(y: Any) -> bool:
+    return type(y) is tuple or y.dtype.kind == "f"
+
+
+def _not(mask: Any) -> Any:
+    return ~mask
+
+
+def _and(first: Any, second: Any) -> Any:
+    return first & second
+
+
+def _or(first: Any, second: Any) -> Any:
+    return first | second
+
+
+def _any(mask: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+    if mask is None or not axes:
+        return mask
+    if any(mask.shape[axis] == 0 for axis in axes):
+        return None
+    return max(astype(mask, np.float32), axis=axes, keepdims=keepdims) > 0
+
+
+def _permuted(mask: Any, order: tuple[int, ...]) -> Any:
+    from ..ops import permute_dims
+
+    return permute_dims(mask, order)
+
+
+def is_finite(values: Any) -> bool | None:
+    """Return whether all numbers of ``values`` are finite; ``None`` if some are being traced."""
+    for value in values:
+        if value is None:
+            continue
+        numbers = value.concrete()
+        if numbers is None:
+            return None
+        if numbers.dtype.kind == "f" and not np.isfinite(np.add.reduce(numbers, axis=None)):
+            if not np.isfinite(numbers).all():
+                return False
+    return True
+
+
+def structural(sweep: Any, seeds: list[Any], present: list[Any] | None = None) -> list[Any]:
+    """Run ``sweep(seeds)``, linear in the seeds, so that absent entries stay absent.
+
+    A plain run whose result is finite is already right, since 0 · finite = 0; only otherwise, or where no numbers are
+    known, the sweep runs on masked values. ``present`` says which entries of the seeds are (one-hot seeds of a
+    Jacobian: only one).
+    """
+    if all(seed is None or seed.concrete() is not None for seed in seeds):
+        results: list[Any] = sweep(seeds)
+        if is_finite(results):
+            return results
+        del results
+    masks = present or [None] * len(seeds)
+    interpreter = Absent(current())
+    masked = [interpreter.seed(seed, mask) for seed, mask in zip(seeds, masks, strict=True)]
+    with using(interpreter):
+        swept = sweep(masked)
+    return [interpreter.lower(value) for value in swept]
+
+
+__all__ = ["Absent", "Masked", "is_finite", "structural", "unbroadcast"]

@@ -1,0 +1,171 @@
+"""Batching: one application for a whole batch, whose axis the function never sees.
+
+A `Batched` holds its batch on the leading axis of ``value``. Each family says how one application does the work of all;
+the number of applications does not depend on the batch size.
+"""
+
+from collections.abc import Sequence
+from functools import singledispatch
+from typing import Any
+
+from ..core.dtype import WEAK
+from ..core.error import BpropError, DerivativeError, TracedValueError
+from ..core.family import Bilinear, Creation, Elementwise, General, Linear, Random, Reduction, Region, Selection
+from ..core.interpreter import Cell, Interpreter, using
+from ..core.op import Op
+from ..core.value import Array, Wrapped
+from ..ops import broadcast_to, moveaxis, reshape
+from ..ops.linear_algebra import einsum_op
+
+
+class Batched(Wrapped):
+    """An array for every entry of a batch: ``value`` has one more axis, the leading one."""
+
+    __slots__ = ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.value.shape[1:]
+
+    def __bool__(self) -> bool:
+        raise TracedValueError(
+            f"Python `if`, `while`, `and`, `or`, `not` or bool() on {self.spec} inside vmap: every entry of the batch "
+            f"may decide otherwise; write bprop.where(condition, x, y)"
+        )
+
+    def __repr__(self) -> str:
+        return f"<batch of {self.value.shape[0]} × {self.spec}>"
+
+
+class Batch(Interpreter):
+    """Applies ops to whole batches of ``size`` entries."""
+
+    name = "vmap"
+
+    def __init__(self, size: int, below: Interpreter | None = None) -> None:
+        super().__init__(below)
+        self.size = size
+
+    def wrap(self, value: Array) -> Batched:
+        """Return ``value``, whose leading axis is the batch, as one entry."""
+        return Batched(self, value)
+
+    def lower(self, value: Array) -> Array:
+        return value.value if type(value) is Batched and value.owner is self else value
+
+    def write(self, cell: Cell, value: Array) -> None:
+        if type(value) is Batched and value.owner is self:
+            raise DerivativeError(
+                f"vmap: {cell.name or 'a cell'} is one for the whole batch and cannot be set to a different value for "
+                f"each of {self.size} entries: return the values instead, or set it outside vmap"
+            )
+        raise DerivativeError(
+            f"vmap: writing {cell.name or 'a cell'} (a parameter, running statistic or random generator) inside vmap "
+            f"would happen once for the whole batch: do it outside, and pass what it gives as an argument"
+        )
+
+    def bind(self, op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        batched = tuple(type(arg) is Batched and arg.owner is self for arg in args)
+        if not any(batched):
+            return self.below.bind(op, args, params)
+        plain = tuple(self.lower(arg) for arg in args)
+        with using(self.below):
+            try:
+                y = batch(op, plain, batched, params, self.size)
+            except BpropError:
+                op.spec(*(arg if type(arg) in WEAK else arg.spec for arg in args), **params)  # names the entry's shapes
+                raise
+        return tuple(map(self.wrap, y)) if type(y) is tuple else self.wrap(y)
+
+
+# --- one rule per family ---
+@singledispatch
+def batch(op: Op, xs: Sequence[Any], batched: Sequence[bool], params: dict[str, Any], size: int) -> Any:
+    """Return the result for the whole batch, on its leading axis."""
+    raise NotImplementedError(f"batching of {op}")
+
+
+def _aligned(xs: Sequence[Any], batched: Sequence[bool]) -> list[Any]:
+    """Pad batched operands with axes of size 1 after the batch, so that the entries broadcast among themselves."""
+    rank = max(len(x.shape) - own if hasattr(x, "shape") else 0 for x, own in zip(xs, batched, strict=True))
+    result = []
+    for x, own in zip(xs, batched, strict=True):
+        missing = rank - len(x.shape) + 1 if own else 0
+        result.append(reshape(x, (x.shape[0], *(1,) * missing, *x.shape[1:])) if missing else x)
+    return result
+
+
+@batch.register
+def _(op: Elementwise, xs: Any, batched: Any, params: Any, size: int) -> Any:
+    return op(*_aligned(xs, batched), **params)
+
+
+@batch.register
+def _(op: Selection, xs: Any, batched: Any, params: Any, size: int) -> Any:
+    y = op(*_aligned(xs, batched), **params)
+    return y
+
+
+@batch.register
+def _(op: Reduction, xs: Any, batched: Any, params: Any, size: int) -> Any:
+    return op(xs[0], axis=tuple(axis + 1 for axis in params["axis"]), keepdims=params["keepdims"])
+
+
+@batch.register
+def _(op: Linear, xs: Any, batched: Any, params: Any, size: int) -> Any:
+    if op.batch is not None:
+        return op.batch(size, *xs, tuple(batched), **params)
+    assert op.lift is not None
+    (x,) = xs
+    if op.align is not None:
+        missing = len(params[op.align]) - (len(x.shape) - 1)
+        x = reshape(x, (size, *(1,) * missing, *x.shape[1:]))
+    return op(x, **op.lift(params, size, x))
+
+
+@batch.register
+def _(op: Bilinear, xs: Any, batched: Any, params: Any, size: int) -> Any:
+    shapes = [x.shape[1:] if own else x.shape for x, own in zip(xs, batched, strict=True)]
+    labels1, labels2, out = op.labels(*shapes, **params)
+    new = next(label for label in "BATCHUVWPQRSDEFG" if label not in labels1 + labels2)
+    labels1, labels2 = (new * own + labels for own, labels in zip(batched, (labels1, labels2), strict=True))
+    return einsum_op(*xs, labels=(labels1, labels2, new + out))
+
+
+@batch.register
+def _(op: General, xs: Any, batched: Any, params: Any, size: int) -> Any:
+    ranks = [len(x.shape) - own - len(core) for x, own, core in zip(xs, batched, op.core_inputs, strict=True)]
+    rank = max(ranks)
+    aligned = [
+        reshape(x, (size, *(1,) * (rank - own_rank), *x.shape[1:])) if own and own_rank < rank else x
+        for x, own, own_rank in zip(xs, batched, ranks, strict=True)
+    ]
+    return op(*aligned, **params)
+
+
+@batch.register
+def _(op: Creation, xs: Any, batched: Any, params: Any, size: int) -> Any:
+    raise AssertionError("a creation op has no inputs to batch")
+
+
+@batch.register
+def _(op: Random, xs: Any, batched: Any, params: Any, size: int) -> Any:
+    return op(*xs, **params)  # the leading axes of a state are batches
+
+
+@batch.register
+def _(op: Region, xs: Any, batched: Any, params: Any, size: int) -> Any:
+    return op.batch(tuple(xs), tuple(batched), params)
+
+
+def to_front(x: Any, axis: int) -> Any:
+    """Move the batch axis to the front."""
+    return x if axis == 0 else moveaxis(x, axis, 0)
+
+
+def materialised(value: Any, size: int) -> Any:
+    """Repeat an unbatched value for every entry."""
+    return broadcast_to(value, (size, *value.shape))
+
+
+__all__ = ["Batch", "Batched", "batch", "materialised", "to_front"]

@@ -1,0 +1,147 @@
+"""Automatic differentiation, forward mode: every value carries its tangent along.
+
+A `Dual` is a pair (primal, tangent) with an owner, so that nested derivatives never confuse their perturbations. The
+rule of a family runs on the level below; a missing tangent is *absent*, never an array of zeros.
+
+**Source:** Wengert (1964); Griewank & Walther (2008), ch. 3; Leibe (2016), forward-mode differentiation.
+"""
+
+from collections.abc import Sequence
+from functools import singledispatch
+from typing import Any
+
+from ..core.dtype import is_float
+from ..core.error import DerivativeError
+from ..core.family import Bilinear, Elementwise, General, Linear, Reduction, Region, Selection
+from ..core.interpreter import Cell, Interpreter, using
+from ..core.op import Op
+from ..core.value import Array, Wrapped
+from ..ops import add, astype, broadcast_to, multiply, sum, where
+from .reverse import _expanded, scale
+
+
+class Dual(Wrapped):
+    """``value`` + ε ``tangent``."""
+
+    __slots__ = ("tangent",)
+
+    def __init__(self, owner: "Forward", value: Array, tangent: Array) -> None:
+        self.owner = owner
+        self.value = value
+        self.tangent = tangent
+
+
+class Forward(Interpreter):
+    """Evaluates one level below and carries tangents along."""
+
+    name = "jvp"
+
+    def dual(self, value: Array, tangent: Array | None) -> Array:
+        """Pair a value with its tangent; without one it is a constant."""
+        return value if tangent is None else Dual(self, value, tangent)
+
+    def lower(self, value: Array) -> Array:
+        return value.value if type(value) is Dual and value.owner is self else value
+
+    def tangent(self, value: Any) -> Any:
+        """Return the tangent of ``value``, ``None`` for a constant."""
+        return value.tangent if type(value) is Dual and value.owner is self else None
+
+    def bind(self, op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        x_dots = [self.tangent(arg) for arg in args]
+        if all(x_dot is None for x_dot in x_dots):
+            return self.below.bind(op, args, params)
+        xs = tuple(self.lower(arg) for arg in args)
+        with using(self.below):
+            if isinstance(op, Region):
+                ys, y_dots = op.jvp(xs, tuple(x_dots), params)
+                return tuple(self.dual(y, y_dot) for y, y_dot in zip(ys, y_dots, strict=True))
+            y = self.below.bind(op, xs, params)
+            if not op.differentiable or not is_float(y.dtype):
+                return y
+            y_dot = jvp(op, y, xs, x_dots, params)
+            if y_dot is not None and y_dot.dtype != y.dtype:
+                y_dot = astype(y_dot, y.dtype)
+            return self.dual(y, y_dot)
+
+
+# --- one rule per family: from the x_dots to y_dot ---
+@singledispatch
+def jvp(op: Op, y: Any, xs: Sequence[Any], x_dots: Sequence[Any], params: dict[str, Any]) -> Any:
+    """Return the tangent of y, or ``None`` where it is absent."""
+    raise DerivativeError(f"{op.name} has no derivative: use bprop.stop_gradient on its input if that is meant")
+
+
+def _total(terms: list[Any]) -> Any:
+    total = None
+    for term in terms:
+        total = term if total is None else add(total, term)
+    return total
+
+
+@jvp.register
+def _(op: Elementwise, y: Any, xs: Any, x_dots: Any, params: Any) -> Any:
+    """y_dot = Σ ∂y/∂xᵢ · xᵢ_dot."""
+    terms = []
+    for partial, x_dot in zip(op.partials, x_dots, strict=True):
+        if x_dot is not None and partial is not None:
+            terms.append(scale(x_dot, partial(y, *xs) if callable(partial) else partial))
+    total = _total(terms)
+    return total if total is None or total.shape == y.shape else broadcast_to(total, y.shape)
+
+
+@jvp.register
+def _(op: Selection, y: Any, xs: Any, x_dots: Any, params: Any) -> Any:
+    terms = []
+    for share, x_dot in zip(op.shares, x_dots, strict=True):
+        if x_dot is not None and share is not None:
+            chosen = share(y, *xs)
+            if chosen.dtype.kind == "b":
+                terms.append(where(chosen, x_dot, 0))
+            else:
+                terms.append(where(chosen != 0, multiply(x_dot, chosen), 0))
+    total = _total(terms)
+    return total if total is None or total.shape == y.shape else broadcast_to(total, y.shape)
+
+
+@jvp.register
+def _(op: Reduction, y: Any, xs: Any, x_dots: Any, params: Any) -> Any:
+    (x,), (x_dot,) = xs, x_dots
+    axes, keepdims = params["axis"], params["keepdims"]
+    if op.share is not None:
+        chosen = op.share(_expanded(y, x.shape, axes, keepdims), x, axes)
+        term = where(chosen != 0, multiply(x_dot, chosen), 0)
+    elif callable(op.partial):
+        term = multiply(x_dot, op.partial(_expanded(y, x.shape, axes, keepdims), x))
+    else:
+        term = scale(x_dot, op.partial)
+    return sum(term, axis=axes, keepdims=keepdims)
+
+
+@jvp.register
+def _(op: Linear, y: Any, xs: Any, x_dots: Any, params: Any) -> Any:
+    return op(x_dots[0], *xs[1:], **params)
+
+
+@jvp.register
+def _(op: Bilinear, y: Any, xs: Any, x_dots: Any, params: Any) -> Any:
+    terms = []
+    if x_dots[0] is not None:
+        terms.append(op(x_dots[0], xs[1], **params))
+    if x_dots[1] is not None:
+        terms.append(op(xs[0], x_dots[1], **params))
+    return _total(terms)
+
+
+@jvp.register
+def _(op: General, y: Any, xs: Any, x_dots: Any, params: Any) -> Any:
+    return op.jvp(y, xs, x_dots)
+
+
+def lift_cells(owner: Forward, cells: Sequence[Cell], tangents: Sequence[Any]) -> None:
+    """Give cells a tangent inside ``owner``."""
+    for cell, tangent in zip(cells, tangents, strict=True):
+        owner.cells[cell] = owner.dual(owner.below.read(cell), tangent)
+
+
+__all__ = ["Dual", "Forward", "jvp", "lift_cells"]

@@ -1,0 +1,285 @@
+"""Automatic differentiation, reverse mode: record the applications, then walk them backwards once.
+
+`Record` evaluates and remembers (define by run, so Python ``if`` and ``for`` just work): a recorded array points to its
+node, a node to the nodes of its inputs and to what its backward rule will read. There is no tape; nodes that no result
+needs free themselves. `pull` visits the reachable nodes in order of decreasing creation number, so that every cotangent
+is complete before it is sent on (the topological order of the lecture's computational graph).
+
+**Source:** Linnainmaa (1970); Griewank & Walther (2008), Evaluating Derivatives, ch. 3; Leibe (2016), reverse-mode
+differentiation.
+"""
+
+from collections.abc import Sequence
+from functools import singledispatch
+from typing import Any
+
+from ..core.dtype import WEAK, is_float
+from ..core.error import DerivativeError
+from ..core.family import Bilinear, Elementwise, General, Linear, Reduction, Region, Selection
+from ..core.graph import Node
+from ..core.interpreter import Cell, Interpreter, current, using
+from ..core.op import Op
+from ..core.trace import Trace
+from ..core.value import Array, Spec, Wrapped
+from ..ops import add, astype, broadcast_to, multiply, negative, reshape, where
+from ..ops.linear_algebra import contraction_adjoint
+from ..ops.manipulation import unbroadcast
+from .absent import structural
+
+
+class Recorded(Wrapped):
+    """An array that knows the application it came from."""
+
+    __slots__ = ("index", "node")
+
+    def __init__(self, owner: "Record", value: Array, node: Node, index: int = 0) -> None:
+        self.owner = owner
+        self.value = value
+        self.node = node
+        self.index = index
+
+
+class Record(Interpreter):
+    """Evaluates one level below and remembers what depends on its inputs."""
+
+    name = "record"
+
+    def __init__(self, below: Interpreter | None = None, *, name: str = "record") -> None:
+        super().__init__(below)
+        self.name = name
+
+    def input(self, value: Array) -> Recorded:
+        """Return ``value`` as a variable of differentiation."""
+        return Recorded(self, value, Node(None, {}, ()))
+
+    def lower(self, value: Array) -> Array:
+        return value.value if type(value) is Recorded and value.owner is self else value
+
+    def bind(self, op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        edges: list[Any] = []
+        primals: list[Any] = []
+        found = False
+        for arg in args:
+            if type(arg) is Recorded and arg.owner is self:
+                edges.append((arg.node, arg.index))
+                primals.append(arg.value)
+                found = True
+            else:
+                edges.append(None)
+                primals.append(arg)
+        if not found:
+            return self.below.bind(op, args, params)
+        if isinstance(op, Region):
+            return self._bind_region(op, tuple(primals), edges, params)
+        y = self.below.bind(op, tuple(primals), params)
+        if not op.differentiable or not is_float(y.dtype):
+            return y
+        kept = _kept(op, params, y, primals, tuple([edge is not None for edge in edges]))
+        return Recorded(self, y, Node(op, params, tuple(edges), (), kept))
+
+    def _bind_region(self, op: Region, primals: tuple[Any, ...], edges: list[Any], params: dict[str, Any]) -> Any:
+        with using(self.below):
+            outputs, pullback = op.record(primals, params, tuple(edge is not None for edge in edges))
+        node = Node(op, params, tuple(edges), tuple(y.spec for y in outputs), pullback)
+        results = [Recorded(self, y, node, i) if is_float(y.dtype) else y for i, y in enumerate(outputs)]
+        return tuple(results)
+
+
+# --- what the backward pass must keep, found by tracing the rule ---
+_KEEPS: dict[Any, tuple[bool, ...]] = {}
+
+
+def _kept(op: Op, params: dict[str, Any], y: Any, xs: list[Any], needs: tuple[bool, ...]) -> tuple[Any, ...]:
+    key = (op, needs, tuple([type(x) in WEAK for x in xs]))
+    keeps = _KEEPS.get(key)
+    if keeps is None:
+        keeps = _KEEPS[key] = _reached(op, params, y, xs, needs)
+    return (
+        y if keeps[0] else Spec(y.shape, y.dtype),
+        [x if keep else Spec(x.shape, x.dtype) for x, keep in zip(xs, keeps[1:], strict=True)],
+    )
+
+
+def _reached(op: Op, params: dict[str, Any], y: Any, xs: list[Any], needs: tuple[bool, ...]) -> tuple[bool, ...]:
+    """Trace the rule once and see which of y, x1, … its graph reads; scalars are kept as they are."""
+    tracer = Trace(current(), name=f"the derivative rule of {op.name}")
+    y_bar, out = tracer.input(y.spec), tracer.input(y.spec)
+    traced = [x if type(x) in WEAK else tracer.input(x.spec) for x in xs]
+    with using(tracer):
+        bars = vjp(op, y_bar, out, traced, params, needs)
+    graph = tracer.graph([bar for bar in bars if bar is not None])
+    read = {edge[0] for node in graph.nodes for edge in node.inputs if type(edge) is tuple}
+    return (out.node in read, *(type(x) in WEAK or x.node in read for x in traced))
+
+
+# --- one rule per family: from y_bar to the x_bars ---
+@singledispatch
+def vjp(op: Op, y_bar: Any, y: Any, xs: Sequence[Any], params: dict[str, Any], needs: Sequence[bool]) -> list[Any]:
+    """Return the cotangent of every input that ``needs`` one, ``None`` for the others (and where it is absent)."""
+    raise DerivativeError(f"{op.name} has no derivative: use bprop.stop_gradient on its input if that is meant")
+
+
+def scale(y_bar: Any, partial: Any) -> Any:
+    """Return y_bar · partial without multiplying by a literal ±1."""
+    if type(partial) is int and partial == 1:
+        return y_bar
+    if type(partial) is int and partial == -1:
+        return negative(y_bar)
+    return multiply(y_bar, partial)
+
+
+def _shape(x: Any) -> tuple[int, ...]:
+    return x.shape if hasattr(x, "shape") else ()
+
+
+@vjp.register
+def _(op: Elementwise, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> list[Any]:
+    bars: list[Any] = []
+    for x, partial, need in zip(xs, op.partials, needs, strict=True):
+        if not need or partial is None:
+            bars.append(None)
+            continue
+        local = partial(y, *xs) if callable(partial) else partial
+        bars.append(unbroadcast(scale(y_bar, local), _shape(x)))
+    return bars
+
+
+@vjp.register
+def _(op: Selection, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> list[Any]:
+    bars: list[Any] = []
+    for x, share, need in zip(xs, op.shares, needs, strict=True):
+        if not need or share is None:
+            bars.append(None)
+            continue
+        chosen = share(y, *xs)
+        if chosen.dtype.kind == "b":
+            part = where(chosen, y_bar, 0)
+        else:
+            part = where(chosen != 0, multiply(y_bar, chosen), 0)
+        bars.append(unbroadcast(part, _shape(x)))
+    return bars
+
+
+def _expanded(value: Any, shape: tuple[int, ...], axes: tuple[int, ...], keepdims: bool) -> Any:
+    """Give the result of a reduction its reduced axes back, with size 1."""
+    if keepdims:
+        return value
+    return reshape(value, tuple(1 if axis in axes else size for axis, size in enumerate(shape)))
+
+
+@vjp.register
+def _(op: Reduction, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> list[Any]:
+    (x,) = xs
+    axes, keepdims = params["axis"], params["keepdims"]
+    y_bar = _expanded(y_bar, x.shape, axes, keepdims)
+    if op.share is not None:
+        chosen = op.share(_expanded(y, x.shape, axes, keepdims), x, axes)
+        return [where(chosen != 0, multiply(y_bar, chosen), 0)]
+    if not callable(op.partial):
+        return [broadcast_to(scale(y_bar, op.partial), x.shape)]
+    return [multiply(y_bar, op.partial(_expanded(y, x.shape, axes, keepdims), x))]
+
+
+@vjp.register
+def _(op: Linear, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> list[Any]:
+    x, *others = xs
+    return [op.adjoint(y_bar, x, *others, **params), *(None for _ in others)]
+
+
+@vjp.register
+def _(op: Bilinear, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> list[Any]:
+    x1, x2 = xs
+    labels1, labels2, out = op.labels(x1.shape, x2.shape, **params)
+    return [
+        contraction_adjoint(y_bar, x2, out, labels2, labels1, x1.shape) if needs[0] else None,
+        contraction_adjoint(y_bar, x1, out, labels1, labels2, x2.shape, flipped=True) if needs[1] else None,
+    ]
+
+
+@vjp.register
+def _(op: General, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> list[Any]:
+    bars = op.vjp(y_bar, y, xs)
+    return [unbroadcast(bar, x.shape) if need else None for bar, x, need in zip(bars, xs, needs, strict=True)]
+
+
+# --- the backward pass ---
+def _reachable(roots: Sequence[Node]) -> list[Node]:
+    """Return every node the roots depend on, the latest first."""
+    seen = set(roots)
+    stack = list(seen)
+    while stack:
+        for edge in stack.pop().inputs:
+            if edge is not None and edge[0] not in seen:
+                seen.add(edge[0])
+                stack.append(edge[0])
+    return sorted(seen, key=_creation, reverse=True)
+
+
+def _creation(node: Node) -> int:
+    return node.number
+
+
+def pull(
+    outputs: Sequence[Any], y_bars: Sequence[Any], inputs: Sequence[Recorded], owner: Record, one_hot: bool = False
+) -> list[Any]:
+    """Send cotangents from outputs to inputs; ``None`` where an input gets none. Runs under the current interpreter.
+
+    ``one_hot``: the zeros among the cotangents mean absent (rows of a Jacobian).
+    """
+    pairs = [
+        (y, y_bar)
+        for y, y_bar in zip(outputs, y_bars, strict=True)
+        if type(y) is Recorded and y.owner is owner and y_bar is not None
+    ]
+    nodes = _reachable([y.node for y, _ in pairs])
+
+    def sweep(seeds: list[Any]) -> list[Any]:
+        bars: dict[Node, Any] = {}
+        for (y, _), seed in zip(pairs, seeds, strict=True):
+            _accumulate(bars, (y.node, y.index), seed)
+        for node in nodes:
+            if node.op is None or node not in bars:
+                continue
+            y_bar = bars.pop(node)
+            for edge, x_bar in zip(node.inputs, _local(node, y_bar), strict=True):
+                if edge is not None and x_bar is not None:
+                    _accumulate(bars, edge, x_bar)
+        return [_matching(bars.get(x.node), x) for x in inputs]
+
+    return structural(sweep, [y_bar for _, y_bar in pairs], [y_bar != 0 for _, y_bar in pairs] if one_hot else None)
+
+
+def _local(node: Node, y_bar: Any) -> Sequence[Any]:
+    op = node.op
+    assert op is not None
+    if isinstance(op, Region):
+        bars: Sequence[Any] = node.kept(tuple(y_bar.get(index) for index in range(len(node.specs))))
+        return bars
+    y, xs = node.kept
+    if y_bar.dtype != y.dtype:  # a cotangent has its primal's dtype
+        y_bar = astype(y_bar, y.dtype)
+    return vjp(op, y_bar, y, xs, node.params, [edge is not None for edge in node.inputs])
+
+
+def _accumulate(bars: dict[Node, Any], edge: tuple[Node, int], x_bar: Any) -> None:
+    node, index = edge
+    if isinstance(node.op, Region):
+        known = bars.setdefault(node, {})
+        known[index] = add(known[index], x_bar) if index in known else x_bar
+    else:
+        known = bars.get(node)
+        bars[node] = x_bar if known is None else add(known, x_bar)
+
+
+def _matching(bar: Any, x: Recorded) -> Any:
+    return bar if bar is None or bar.dtype == x.dtype else astype(bar, x.dtype)
+
+
+def lift_cells(owner: Record, cells: Sequence[Cell]) -> list[Recorded]:
+    """Make cells variables of differentiation inside ``owner``."""
+    inputs = [owner.input(owner.below.read(cell)) for cell in cells]
+    owner.cells.update(zip(cells, inputs, strict=True))
+    return inputs
+
+
+__all__ = ["Record", "Recorded", "lift_cells", "pull", "vjp"]

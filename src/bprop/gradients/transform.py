@@ -1,0 +1,605 @@
+"""The transforms: functions to functions, with JAX's argument conventions and trees anywhere."""
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, Literal
+
+from ..core import dtype as dtypes
+from ..core.error import ArgumentError, DerivativeError, DTypeError, ShapeError, UnreachedError
+from ..core.graph import Graph
+from ..core.interpreter import EVALUATE, Cell, Interpreter, Scope, current, using
+from ..core.shape import normalise_axis, size_of
+from ..core.trace import Trace
+from ..core.tree import Structure, flatten, is_holder, map, paths, unflatten
+from ..core.value import Array, Spec, asarray
+from ..ops import arange, astype, broadcast_to, full, moveaxis, reshape, zeros
+from . import forward
+from .absent import Absent, is_finite
+from .batch import Batch, Batched, to_front
+from .forward import Forward
+from .reverse import Record, lift_cells, pull
+
+Function = Callable[..., Any]
+Argnums = int | Sequence[int]
+
+
+def name_of(f: Function) -> str:
+    """Return how ``f`` is called in messages."""
+    return getattr(f, "__name__", type(f).__name__)
+
+
+class _Variables:
+    """The leaves of one differentiated argument: arrays, and the trainable cells of modules."""
+
+    def __init__(self, argument: Any, what: str) -> None:
+        self.leaves, self.structure = flatten(argument, is_holder)
+        self.values: list[Any] = []  # arrays and cells, in order
+        self.slots: list[Any] = []  # per leaf: None for an array, else the paths of a holder's cells
+        for leaf in self.leaves:
+            if is_holder(leaf):
+                cells = {path: cell for path, cell in leaf.cells().items() if cell.trainable}
+                self.slots.append(list(cells))
+                self.values.extend(cells.values())
+            else:
+                self.slots.append(None)
+                self.values.append(_variable(leaf, what))
+
+    def read(self) -> list[Array]:
+        """Return the values one level below, cells included."""
+        return [value.read() if isinstance(value, Cell) else value for value in self.values]
+
+    def argument(self, lifted: Sequence[Any]) -> Any:
+        """Return the argument with its arrays replaced; holders stand for themselves."""
+        given = iter(lifted)
+        leaves = []
+        for leaf, slot in zip(self.leaves, self.slots, strict=True):
+            if slot is None:
+                leaves.append(next(given))
+            else:
+                for _ in slot:
+                    next(given)
+                leaves.append(leaf)
+        return unflatten(self.structure, leaves)
+
+    def result(self, bars: Sequence[Any]) -> Any:
+        """Return the derivatives in the structure of the argument: a mapping path → array for a holder."""
+        given = iter(bars)
+        leaves = [next(given) if slot is None else {path: next(given) for path in slot} for slot in self.slots]
+        return unflatten(self.structure, leaves)
+
+    def tangents(self, tree: Any, what: str) -> list[Any]:
+        """Return the tangents of ``tree``, given in the structure of `result`, checked against the values."""
+        leaves, structure = flatten(tree, lambda obj: isinstance(obj, dict) and set(obj) in map_sets(self.slots))
+        if structure != self.structure and len(leaves) != len(self.slots):
+            raise ArgumentError(f"{what}: tangents have the structure {structure}, primals {self.structure}")
+        flat: list[Any] = []
+        for leaf, slot in zip(leaves, self.slots, strict=True):
+            flat.extend([leaf] if slot is None else [leaf[path] for path in slot])
+        result = []
+        for value, tangent in zip(self.read(), flat, strict=True):
+            if tangent is None:
+                result.append(None)
+                continue
+            dot = asarray(tangent)
+            if dot.shape != value.shape:
+                raise ShapeError(f"{what}: a tangent has shape {dot.shape}, its primal {value.shape}")
+            result.append(astype(dot, value.dtype) if dot.dtype != value.dtype else dot)
+        return result
+
+
+def map_sets(slots: list[Any]) -> list[set[str]]:
+    """Return the key sets of the holders among ``slots``."""
+    return [set(slot) for slot in slots if slot is not None]
+
+
+def _variable(leaf: Any, what: str) -> Array:
+    if isinstance(leaf, bool | int | str | bytes) or callable(leaf) and not isinstance(leaf, Array):
+        raise DTypeError(
+            f"{what} has a leaf {leaf!r:.40} of type {type(leaf).__name__}: derivatives are with respect to floating-point "
+            f"arrays; write {float(leaf)!r}, or leave it out of argnums"
+            if isinstance(leaf, int)
+            else f"{what} has a leaf {leaf!r:.40}: derivatives are with respect to floating-point arrays only"
+        )
+    value = asarray(leaf)
+    if not dtypes.is_float(value.dtype):
+        raise DTypeError(
+            f"{what} has dtype {value.dtype}: derivatives are with respect to floating-point arrays (float32, float64); "
+            f"convert with .astype(float), or leave it out of argnums"
+        )
+    return value
+
+
+def _argnums(argnums: Argnums, count: int, what: str) -> tuple[tuple[int, ...], bool]:
+    single = isinstance(argnums, int)
+    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    for number in numbers:
+        if not -count <= number < count:
+            raise ArgumentError(f"{what}: argnums names argument {number}, but the call has {count} positional arguments")
+    return tuple(number % count for number in numbers), single
+
+
+def lowered(owner: Interpreter, tree: Any) -> Any:
+    """Return ``tree`` with every value of ``owner`` replaced by what it is one level below."""
+    return map(lambda leaf: owner.lower(leaf) if isinstance(leaf, Array) else leaf, tree, is_leaf=is_holder)
+
+
+def _array(result: Any, what: str) -> Array:
+    if not isinstance(result, Array):
+        try:
+            return asarray(result)
+        except Exception:
+            raise ArgumentError(f"{what} returned {type(result).__name__}, not an array") from None
+    return result
+
+
+# --- reverse ---
+class _Recording:
+    """One recorded run of ``f``: its outputs and the way back."""
+
+    def __init__(self, f: Function, args: tuple[Any, ...], options: dict[str, Any], numbers: Sequence[int], what: str) -> None:
+        self.what = what
+        self.variables = [_Variables(args[number], f"{what}: argument {number}") for number in numbers]
+        self.owner = Record(name=what)
+        self.inputs: list[list[Any]] = []
+        new = list(args)
+        for number, variables in zip(numbers, self.variables, strict=True):
+            cells = [value for value in variables.values if isinstance(value, Cell)]
+            recorded = iter(lift_cells(self.owner, cells))
+            lifted = [next(recorded) if isinstance(v, Cell) else self.owner.input(v) for v in variables.values]
+            self.inputs.append(lifted)
+            new[number] = variables.argument(lifted)
+        with using(self.owner):
+            self.result = f(*new, **options)
+
+    def pull(self, outputs: Sequence[Any], y_bars: Sequence[Any], one_hot: bool = False) -> list[list[Any]]:
+        """Return the cotangents per argument; ``None`` where the outputs do not depend on a value."""
+        flat = [x for lifted in self.inputs for x in lifted]
+        bars = iter(pull(outputs, y_bars, flat, self.owner, one_hot))
+        return [[next(bars) for _ in lifted] for lifted in self.inputs]
+
+    def filled(self, position: int, bars: list[Any]) -> Any:
+        """Return the derivatives of one argument with zeros for absent ones."""
+        lifted = self.inputs[position]
+        full_bars = [zeros(x.shape, dtype=x.dtype) if bar is None else bar for bar, x in zip(bars, lifted, strict=True)]
+        return self.variables[position].result(full_bars)
+
+
+def value_and_grad(
+    f: Function, argnums: Argnums = 0, has_aux: bool = False, unreached: Literal["error", "zeros"] = "error"
+) -> Function:
+    """Return a function that gives ``f``'s value and its gradient, by one reverse sweep.
+
+    ``f`` returns a scalar (``(scalar, aux)`` with ``has_aux``). The gradient has the structure of argument ``argnums``
+    (a tuple of them for several); for a module it is a mapping from parameter path to array. Raises `ShapeError` where
+    the value is no scalar, `UnreachedError` naming an argument the value does not depend on (``unreached="zeros"`` gives
+    zeros instead), `DTypeError` for arguments without derivatives.
+
+    **Source:** JAX's argument conventions; Leibe (2016), reverse-mode differentiation.
+
+    >>> import bprop
+    >>> bprop.value_and_grad(lambda x: bprop.sum(x * x))(bprop.asarray([1.0, 2.0]))
+    (Array(5.), Array([2., 4.]))
+    """
+    what = f"grad of {name_of(f)}"
+    if unreached not in ("error", "zeros"):
+        raise ArgumentError(f"grad: unreached is 'error' or 'zeros', not {unreached!r}")
+
+    @wraps(f, updated=())
+    def value_and_gradient(*args: Any, **options: Any) -> Any:
+        numbers, single = _argnums(argnums, len(args), what)
+        outermost = current() is EVALUATE
+        run = _Recording(f, args, options, numbers, what)
+        value, aux = _with_aux(run.result, has_aux, what)
+        y = _array(value, what)
+        if y.shape != ():
+            raise ShapeError(
+                f"{what}: the function returned shape {y.shape}, not a scalar: reduce it (bprop.sum, bprop.mean), or use "
+                f"bprop.jacobian or bprop.vjp"
+            )
+        if not dtypes.is_float(y.dtype):
+            raise DTypeError(f"{what}: the function returned dtype {y.dtype}, which has no derivative")
+        parts = run.pull([y], [full((), 1, dtype=y.dtype)])
+        gradients = []
+        for position, (number, bars) in enumerate(zip(numbers, parts, strict=True)):
+            if bars and all(bar is None for bar in bars) and outermost and unreached == "error":
+                raise UnreachedError(
+                    f"{what}: the result does not depend on argument {number}: was it replaced, cut by stop_gradient or "
+                    f"taken as a number? (unreached='zeros' gives zeros)"
+                )
+            gradients.append(run.filled(position, bars))
+        run.owner.close()
+        gradient = gradients[0] if single else tuple(gradients)
+        below = run.owner.lower(y)
+        return ((below, lowered(run.owner, aux)), gradient) if has_aux else (below, gradient)
+
+    return value_and_gradient
+
+
+def _with_aux(result: Any, has_aux: bool, what: str) -> tuple[Any, Any]:
+    if not has_aux:
+        return result, None
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise ArgumentError(f"{what}: with has_aux=True the function returns a pair (value, aux), not {type(result).__name__}")
+    return result
+
+
+def grad(
+    f: Function, argnums: Argnums = 0, has_aux: bool = False, unreached: Literal["error", "zeros"] = "error"
+) -> Function:
+    """Return the gradient of the scalar function ``f``; see `value_and_grad` for arguments and errors.
+
+    **Source:** Leibe (2016), reverse-mode differentiation.
+
+    >>> import bprop, numpy as np
+    >>> bprop.grad(lambda x: np.sum(np.exp(x)))(np.zeros(2))
+    Array([1., 1.])
+    """
+    both = value_and_grad(f, argnums, has_aux, unreached)
+
+    @wraps(f, updated=())
+    def gradient(*args: Any, **options: Any) -> Any:
+        value, result = both(*args, **options)
+        return (result, value[1]) if has_aux else result
+
+    return gradient
+
+
+def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
+    """Return ``f(*primals)`` and the pullback: y_bar ↦ a tuple with the cotangent x_bar = Jᵀ y_bar of every primal.
+
+    The pullback may be called many times, and under other transforms. ``y_bar`` has the structure and shapes of the
+    result. A primal that is not reached gets zeros.
+
+    **Source:** JAX, ``jax.vjp``; Griewank & Walther (2008), ch. 3.
+
+    >>> import bprop
+    >>> y, pullback = bprop.vjp(lambda x: x * x, bprop.asarray([1.0, 2.0]))
+    >>> pullback(bprop.asarray([1.0, 10.0]))
+    (Array([ 2., 40.]),)
+    """
+    what = f"vjp of {name_of(f)}"
+    run = _Recording(f, primals, {}, range(len(primals)), what)
+    result, aux = _with_aux(run.result, has_aux, what)
+    outputs, structure = flatten(result)
+    outputs = [_array(y, what) for y in outputs]
+    run.owner.close()
+
+    def pullback(y_bar: Any, *, one_hot: bool = False) -> tuple[Any, ...]:
+        parts = run.pull(outputs, cotangents(outputs, structure, y_bar, what), one_hot)
+        return tuple(run.filled(position, bars) for position, bars in enumerate(parts))
+
+    below = unflatten(structure, [run.owner.lower(y) for y in outputs])
+    return (below, pullback, lowered(run.owner, aux)) if has_aux else (below, pullback)
+
+
+def cotangents(outputs: Sequence[Array], structure: Structure, y_bar: Any, what: str) -> list[Any]:
+    """Return the leaves of ``y_bar`` as arrays, checked against the outputs."""
+    leaves, given = flatten(y_bar)
+    if given != structure:
+        raise ArgumentError(f"{what}: y_bar has the structure {given}, the result {structure}")
+    result = []
+    for y, leaf in zip(outputs, leaves, strict=True):
+        bar = asarray(leaf)
+        if bar.shape != y.shape:
+            raise ShapeError(f"{what}: y_bar has shape {bar.shape}, the result {y.shape}")
+        result.append(bar if bar.dtype == y.dtype or not dtypes.is_float(y.dtype) else astype(bar, y.dtype))
+    return result
+
+
+# --- forward ---
+def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False) -> Any:
+    """Return ``f(*primals)`` and the tangent y_dot = J x_dot, by one forward sweep.
+
+    ``tangents`` has the structure and shapes of ``primals`` (``None``: a constant).
+
+    **Source:** JAX, ``jax.jvp``; Wengert (1964).
+
+    >>> import bprop
+    >>> bprop.jvp(bprop.sqrt, (4.0,), (1.0,))
+    (Array(2.), Array(0.25))
+    """
+    what = f"jvp of {name_of(f)}"
+    if len(primals) != len(tangents):
+        raise ArgumentError(f"{what}: {len(primals)} primals and {len(tangents)} tangents")
+    variables = [_Variables(primal, f"{what}: argument {number}") for number, primal in enumerate(primals)]
+    dots = [v.tangents(tangent, what) for v, tangent in zip(variables, tangents, strict=True)]
+    result, y_dot, aux = push(f, variables, dots, has_aux, what)
+    return (result, y_dot, aux) if has_aux else (result, y_dot)
+
+
+def push(f: Function, variables: Any, dots: Any, has_aux: bool, what: str, owner: Forward | None = None) -> Any:
+    """Run ``f`` on dual values; return result, tangents (zeros where absent) and aux."""
+    owner = owner or Forward()
+    owner.name = what
+    new = []
+    for v, x_dots in zip(variables, dots, strict=True):
+        forward.lift_cells(
+            owner,
+            [value for value in v.values if isinstance(value, Cell)],
+            [x_dot for value, x_dot in zip(v.values, x_dots, strict=True) if isinstance(value, Cell)],
+        )
+        new.append(v.argument([x if isinstance(x, Cell) else owner.dual(x, d) for x, d in zip(v.values, x_dots, strict=True)]))
+    with using(owner):
+        out = f(*new)
+    out, aux = _with_aux(out, has_aux, what)
+    owner.close()
+    leaves, structure = flatten(out)
+    arrays = [_array(y, what) for y in leaves]
+    y_dots = []
+    for y in arrays:
+        y_dot = owner.tangent(y)
+        kind = y.dtype if dtypes.is_float(y.dtype) else dtypes.DEFAULT
+        y_dots.append(zeros(y.shape, dtype=kind) if y_dot is None else y_dot)
+    result = unflatten(structure, [owner.lower(y) for y in arrays])
+    return result, unflatten(structure, y_dots), lowered(owner, aux)
+
+
+def linearize(f: Function, *primals: Any) -> Any:
+    """Return ``f(*primals)`` and the linear map x_dot ↦ J x_dot, as a function.
+
+    ``f`` runs once; the map is a graph of linear ops over numbers that are already known (its ``graph`` attribute).
+
+    **Source:** JAX, ``jax.linearize``.
+
+    >>> import bprop
+    >>> y, f_jvp = bprop.linearize(bprop.exp, bprop.zeros(2))
+    >>> f_jvp(bprop.asarray([1.0, 2.0]))
+    Array([1., 2.])
+    >>> print(f_jvp.graph)
+    graph(x0: float64[2], c0: float64[2])
+      a = x0 * c0     float64[2]
+      return a
+    """
+    what = f"linearize of {name_of(f)}"
+    variables = [_Variables(primal, f"{what}: argument {number}") for number, primal in enumerate(primals)]
+    tracer = Trace(name=what, stage_all=False)
+    dots = [[tracer.input(value.spec) for value in v.read()] for v in variables]
+    with using(tracer):
+        result, y_dots, _ = push(f, variables, dots, False, what)
+    tracer.close()
+    leaves, structure = flatten(y_dots)
+    graph = tracer.graph(leaves)
+
+    def f_jvp(*tangents: Any) -> Any:
+        if len(tangents) != len(variables):
+            raise ArgumentError(f"{what}: {len(variables)} primals and {len(tangents)} tangents")
+        flat = [dot for v, t in zip(variables, tangents, strict=True) for dot in v.tangents(t, what)]
+        return unflatten(structure, graph(*flat))
+
+    f_jvp.graph = graph  # type: ignore[attr-defined]
+    return result, f_jvp
+
+
+# --- batching ---
+def vmap(f: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
+    """Return ``f`` applied to a whole batch at once; the number of ops applied does not depend on the batch size.
+
+    ``in_axes``: the batch axis of every argument: one for all, or a tuple with one (or a tree) per argument; ``None``
+    for an argument shared by the batch. ``out_axes`` likewise for the result. Raises `ShapeError` naming batch sizes
+    that differ.
+
+    **Source:** JAX, ``jax.vmap``.
+
+    >>> import bprop
+    >>> bprop.vmap(bprop.dot, in_axes=(0, None))(bprop.ones((2, 3)), bprop.arange(3))
+    Array([3., 3.])
+    """
+    what = f"vmap of {name_of(f)}"
+
+    @wraps(f, updated=())
+    def mapped(*args: Any, **options: Any) -> Any:
+        if isinstance(in_axes, tuple) and len(in_axes) != len(args):
+            raise ArgumentError(f"{what}: in_axes has {len(in_axes)} entries for {len(args)} arguments")
+        leaves, structure = flatten(args, is_holder)
+        axes = _axes(in_axes, args, what)
+        arrays: list[Any] = []
+        sizes: dict[int, str] = {}
+        for position, (leaf, axis) in enumerate(zip(leaves, axes, strict=True)):
+            if axis is None or is_holder(leaf):
+                arrays.append((leaf, False))
+                continue
+            value = asarray(leaf)
+            place = normalise_axis(what, axis, value.ndim, value.shape)
+            sizes.setdefault(value.shape[place], f"leaf {position} of shape {value.shape} on axis {axis}")
+            arrays.append((to_front(value, place), True))
+        if len(sizes) != 1:
+            shown = "; ".join(f"{size}: {where}" for size, where in sizes.items()) or "no argument has a batch axis"
+            raise ShapeError(f"{what}: batch sizes differ or are missing ({shown})")
+        owner = Batch(next(iter(sizes)))
+        owner.name = what
+        lifted = [owner.wrap(x) if own else x for x, own in arrays]
+        with using(owner):
+            out = f(*unflatten(structure, lifted), **options)
+        ys, shape = flatten(out)
+        places = _axes(out_axes, out, what)
+        results = []
+        for y, axis in zip(ys, places, strict=True):
+            y = _array(y, what)
+            if axis is None:
+                if isinstance(y, Batched) and y.owner is owner:
+                    raise ArgumentError(f"{what}: out_axes is None for a result that differs over the batch")
+                results.append(y)
+                continue
+            own = isinstance(y, Batched) and y.owner is owner
+            value = owner.lower(y) if own else broadcast_to(y, (owner.size, *y.shape))
+            results.append(value if axis == 0 else moveaxis(value, 0, normalise_axis(what, axis, value.ndim, value.shape)))
+        return unflatten(shape, results)
+
+    return mapped
+
+
+def _axes(axes: Any, tree: Any, what: str) -> list[Any]:
+    """Spread a prefix tree of batch axes over the leaves of ``tree``."""
+    if axes is None or isinstance(axes, int):
+        return [axes] * len(flatten(tree, is_holder)[0])
+    if isinstance(axes, tuple | list) and isinstance(tree, tuple | list) and len(axes) == len(tree):
+        return [axis for part, child in zip(axes, tree, strict=True) for axis in _axes(part, child, what)]
+    if isinstance(axes, dict) and isinstance(tree, dict) and set(axes) == set(tree):
+        keys = sorted(tree, key=lambda key: (type(key).__name__, key))
+        return [axis for key in keys for axis in _axes(axes[key], tree[key], what)]
+    raise ArgumentError(f"{what}: axes {axes!r} do not fit an argument of type {type(tree).__name__}")
+
+
+# --- whole derivatives ---
+def _basis(shape: tuple[int, ...], dtype: Any) -> Array:
+    n = size_of(shape)
+    return reshape(astype(reshape(arange(n), (n, 1)) == arange(n), dtype), (n, *shape))
+
+
+def jacobian(f: Function, argnums: Argnums = 0, mode: Literal["reverse", "forward"] = "reverse") -> Function:
+    """Return the Jacobian of ``f``: for a result of shape s and an argument of shape t an array of shape s + t.
+
+    ``mode="reverse"`` runs one backward sweep per entry of the result, ``"forward"`` one tangent sweep per entry of the
+    argument, all as one batch. Trees of results hold trees of arguments. Arguments not reached give zeros.
+
+    **Source:** Griewank & Walther (2008), ch. 3; JAX, ``jacrev`` and ``jacfwd``.
+
+    >>> import bprop
+    >>> bprop.jacobian(bprop.square)(bprop.asarray([1.0, 2.0]))
+    Array([[2., 0.],
+           [0., 4.]])
+    """
+    if mode not in ("reverse", "forward"):
+        raise ArgumentError(f"jacobian: mode is 'reverse' or 'forward', not {mode!r}")
+    what = f"jacobian of {name_of(f)}"
+
+    @wraps(f, updated=())
+    def jacobian_of(*args: Any, **options: Any) -> Any:
+        numbers, single = _argnums(argnums, len(args), what)
+
+        def partial(*chosen: Any) -> Any:
+            new = list(args)
+            for number, value in zip(numbers, chosen, strict=True):
+                new[number] = value
+            return f(*new, **options)
+
+        partial.__name__ = name_of(f)
+        given = [args[number] for number in numbers]
+        return (_jacobian_reverse if mode == "reverse" else _jacobian_forward)(partial, given, single, what)
+
+    return jacobian_of
+
+
+def _jacobian_reverse(f: Function, args: list[Any], single: bool, what: str) -> Any:
+    result, pullback = vjp(f, *args)
+    outputs, structure = flatten(result)
+    rows = []
+    for position, y in enumerate(outputs):
+
+        def row(seed: Any, position: int = position) -> Any:
+            bars = [seed if i == position else zeros(o.shape, dtype=o.dtype) for i, o in enumerate(outputs)]
+            return pullback(unflatten(structure, bars), one_hot=True)
+
+        if not dtypes.is_float(y.dtype):
+            raise DTypeError(f"{what}: the function returned dtype {y.dtype}, which has no derivative")
+        parts = vmap(row)(_basis(y.shape, y.dtype))
+        shape = y.shape
+        parts = map(lambda bar, shape=shape: reshape(bar, shape + bar.shape[1:]), parts)
+        rows.append(parts[0] if single else parts)
+    return unflatten(structure, rows)
+
+
+def _jacobian_forward(f: Function, args: list[Any], single: bool, what: str) -> Any:
+    variables = [_Variables(arg, f"{what}: argument {number}") for number, arg in enumerate(args)]
+    values = [value for v in variables for value in v.read()]
+    columns: list[list[Any]] = []
+    structure: Any = None
+    for position, x in enumerate(values):
+
+        def column(seed: Any, present: Any, position: int = position) -> Any:
+            flat = iter([seed if i == position else None for i in range(len(values))])
+            dots = [[next(flat) for _ in v.values] for v in variables]
+            y_dots = push(f, variables, dots, False, what)[1]
+            return y_dots
+
+        def masked(seed: Any, mask: Any, position: int = position) -> Any:
+            owner = Absent()
+            with using(owner), using(Scope(below=owner)):
+                y_dots = column(owner.seed(seed, mask), None, position)
+            return map(owner.lower, y_dots)
+
+        basis = _basis(x.shape, x.dtype)
+        y_dots = vmap(column)(basis, basis)
+        if is_finite(flatten(y_dots)[0]) is not True:
+            y_dots = vmap(masked)(basis, basis != 0)
+        leaves, structure = flatten(y_dots)
+        columns.append([reshape(moveaxis(y_dot, 0, -1), y_dot.shape[1:] + x.shape) for y_dot in leaves])
+    results = []
+    for output in zip(*columns, strict=True):
+        flat = iter(output)
+        parts = tuple(v.result([next(flat) for _ in v.values]) for v in variables)
+        results.append(parts[0] if single else parts)
+    return unflatten(structure, results)
+
+
+def hessian(f: Function, argnums: Argnums = 0) -> Function:
+    """Return the matrix of second derivatives of the scalar function ``f``: forward over reverse.
+
+    For an argument of shape t an array of shape t + t; nested like the argument where it is a tree.
+
+    **Source:** Griewank & Walther (2008), ch. 5; JAX, ``jax.hessian``.
+
+    >>> import bprop
+    >>> bprop.hessian(lambda x: bprop.sum(x**3))(bprop.asarray([1.0, 2.0]))
+    Array([[ 6.,  0.],
+           [ 0., 12.]])
+    """
+    return jacobian(grad(f, argnums, unreached="zeros"), argnums, mode="forward")
+
+
+def hvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+    """Return the Hessian of the scalar function ``f`` times ``tangents``, without forming it: forward over reverse.
+
+    The result has the structure of ``primals`` (the one primal's structure if there is only one).
+
+    **Source:** Pearlmutter (1994), Fast exact multiplication by the Hessian.
+
+    >>> import bprop
+    >>> bprop.hvp(lambda x: bprop.sum(x**3), (bprop.asarray([1.0, 2.0]),), (bprop.ones(2),))
+    Array([ 6., 12.])
+    """
+    numbers: Argnums = 0 if len(primals) == 1 else tuple(range(len(primals)))
+    return jvp(grad(f, numbers, unreached="zeros"), primals, tangents)[1]
+
+
+def trace(f: Function) -> Function:
+    """Return a function that gives the `Graph` of ``f`` for the shapes of its arguments; ``print`` it to read it.
+
+    Arrays in trees of arguments become inputs, arrays ``f`` closes over become captures; other leaves are constants.
+    A Python ``if`` on a traced value raises `TracedValueError` naming the value and the line.
+
+    **Source:** Leibe (2016), computational graphs.
+
+    >>> import bprop
+    >>> print(bprop.trace(lambda x, y: bprop.sum(x * y))(bprop.ones(2), bprop.ones(2)))
+    graph(x0: float64[2], x1: float64[2])
+      a = x0 * x1             float64[2]
+      b = sum(a, axis=(0,))     float64[]
+      return b
+    """
+    what = f"trace of {name_of(f)}"
+
+    @wraps(f, updated=())
+    def traced(*args: Any, **options: Any) -> Graph:
+        tracer = Trace(name=what)
+        leaves, structure = flatten((args, options), is_holder)
+        lifted = [_traced_input(tracer, leaf) for leaf in leaves]
+        new_args, new_options = unflatten(structure, lifted)
+        with using(tracer):
+            result = f(*new_args, **new_options)
+        return tracer.graph([_array(y, what) for y in flatten(result)[0]])
+
+    return traced
+
+
+def _traced_input(tracer: Trace, leaf: Any) -> Any:
+    if isinstance(leaf, bool | int | str | bytes) or is_holder(leaf) or (callable(leaf) and not isinstance(leaf, Array)):
+        return leaf
+    value = asarray(leaf)
+    return tracer.input(Spec(value.shape, value.dtype))
+
+
+__all__ = [
+    "DerivativeError", "grad", "hessian", "hvp", "jacobian", "jvp", "linearize", "paths", "trace", "value_and_grad",
+    "vjp", "vmap",
+]  # fmt: skip
