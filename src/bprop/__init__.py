@@ -1,6 +1,8 @@
 """bprop: gradients you can see, trust, and compute fast."""
+
 from .core.error import *
 from .core.value import Array
 from .ops import *
 from .gradients import *
+from .region import *
 __version__ = "0.1.0"

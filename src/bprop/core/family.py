@@ -4,6 +4,7 @@ Interpreters (forward, reverse, batching, text, native code) switch on these cla
 """
 
 from collections.abc import Callable
+from math import inf
 from typing import Any, Literal
 
 import numpy as np
@@ -34,6 +35,7 @@ class Elementwise(Op):
     expanded. ``identity``: (position, constant) pairs for which f returns the other operand, used by simplification.
     ``step``: how the complex step evaluates it: by the same NumPy function (``True``), by a function of its own, on the
     real part (comparisons), or not at all (``None``: refused by name).
+    ``domain``: the open interval in which the op and its derivatives are finite, or one interval per input.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Elementwise(Op):
         step: Callable[..., Any] | bool | None = True,
         identity: tuple[tuple[int, float], ...] = (),
         absorbing: float | None = None,
+        domain: tuple[float, float] | tuple[tuple[float, float], ...] = (-inf, inf),
         **rest: Any,
     ) -> None:
         super().__init__(name, _promoting(evaluate) if kind == "float" else evaluate, **rest)
@@ -55,6 +58,7 @@ class Elementwise(Op):
         self.step = step
         self.identity = identity
         self.absorbing = absorbing
+        self.domain = domain
         self.differentiable = any(partial is not None for partial in partials)
 
     def spec(self, *operands: Operand, **params: Any) -> Spec:
@@ -309,27 +313,33 @@ class Random(Op):
 
 
 class Region(Op):
-    """An op that holds a function (a `Graph` or a callable): its meaning under every interpretation is one file.
+    """An op that holds a function: its meaning under every interpretation is one file in `bprop.region`.
 
-    The methods run under the interpreter current at the time of the call.
+    It takes arrays and returns a tuple of arrays. All methods run under the interpreter that should see the ops inside.
     """
 
+    is_region = True
+
     def record(self, args: tuple[Any, ...], params: dict[str, Any], needs: tuple[bool, ...]) -> tuple[Any, Any]:
-        """Return the outputs and the pullback, a function of a tuple of y_bars (``None``: absent) to x_bars."""
+        """Return the outputs and the pullback, a function from a tuple of y_bars (``None``: absent) to the x_bars."""
         raise NotImplementedError
 
     def jvp(self, args: tuple[Any, ...], args_dot: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, Any]:
         """Return the outputs and their tangents (``None``: absent)."""
         raise NotImplementedError
 
-    def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any]) -> Any:
-        """Return the outputs for a batch on the leading axis of the arguments marked ``batched``."""
+    def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], size: int) -> Any:
+        """Return the outputs for a batch on the leading axis of the arguments marked ``batched``, all batched."""
         raise NotImplementedError
 
     def complex_step(self, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
-        """Return the outputs for complex arguments."""
+        """Return the outputs at complex arguments."""
         raise NotImplementedError
 
     def body(self, params: dict[str, Any]) -> Any:
-        """Return the `Graph` inside, for printing, walking and compiling."""
-        raise NotImplementedError
+        """Return the `Graph` that a traced node holds, with one input per argument."""
+        return params["body"]
+
+    def spec(self, *operands: Operand, **params: Any) -> tuple[Spec, ...]:
+        specs: tuple[Spec, ...] = params["body"].specs
+        return specs

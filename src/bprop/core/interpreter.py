@@ -11,7 +11,7 @@ writes stay at that level, and `Interpreter.close` lowers the last write of each
 
 import threading
 from collections.abc import Callable
-from contextvars import Context, ContextVar, Token, copy_context
+from contextvars import Context, ContextVar, Token
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -106,7 +106,7 @@ class _Quiet(threading.local):
     """
 
     def __init__(self) -> None:
-        context: Context = copy_context()
+        context = Context()
         context.run(np.seterr, all="ignore")
         self.run = context.run
 
@@ -126,6 +126,11 @@ class Evaluate(Interpreter):
 
     def bind(self, op: "Op", args: tuple[Any, ...], params: Params) -> Any:
         """Compute ``op`` on the numbers of ``args``."""
+        if op.is_region:  # it applies ops itself, at this level
+            for arg in args:
+                self.plain(op, arg)
+            with using(self):
+                return op.evaluate(*args, **params)
         data = [arg.data if type(arg) is Array else self.plain(op, arg) for arg in args]
         try:
             y = QUIET.run(op.evaluate, *data, **params)

@@ -1,6 +1,6 @@
 """What an op is: a name, how to evaluate it, its shape and dtype rule, its text. Families add their derivative."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -21,10 +21,12 @@ class Op:
     """One primitive operation. Calling it applies it under the current interpreter.
 
     ``text`` and ``latex`` are templates over the operands, ``level`` their precedence (1 sum, 2 product, 3 sign,
-    4 power, 9 call). ``examples`` gives arguments for the registry's tests where the family's default ones will not do.
+    4 power, 9 call). ``examples(draw)`` gives calls ``(args, params)`` for the
+    registry's tests where the family's default ones will not do; ``draw(2, 3)`` makes an operand.
     """
 
     differentiable = True
+    is_region = False
 
     def __init__(
         self,
@@ -35,7 +37,7 @@ class Op:
         latex: str | None = None,
         level: int = 9,
         doc: str = "",
-        examples: "Callable[[Any], Iterator[tuple[tuple[Any, ...], dict[str, Any]]]] | None" = None,
+        examples: "Callable[[Any], Iterable[tuple[tuple[Any, ...], dict[str, Any]]]] | None" = None,
     ) -> None:
         self.name = self.__name__ = name
         self.evaluate = evaluate
@@ -65,6 +67,10 @@ class Op:
     def spec(self, *operands: Operand, **params: Any) -> Spec | tuple[Spec, ...]:
         """Return shape and dtype of the result, or raise the error that names what does not fit."""
         raise NotImplementedError
+
+    def staged(self, args: tuple[Any, ...], params: dict[str, Any]) -> dict[str, Any]:
+        """Return the parameters a traced node keeps; regions turn the functions they hold into graphs."""
+        return params
 
     def explain(self, error: Exception, args: tuple[Any, ...], params: dict[str, Any]) -> BpropError:
         """Turn a failure inside NumPy into an error that names the op and what it was given."""

@@ -101,6 +101,8 @@ class Trace(Interpreter):
     def bind(self, op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         if not self.stage_all and not any(type(arg) is Traced and arg.owner is self for arg in args):
             return self.below.bind(op, args, params)
+        if op.is_region:
+            params = op.staged(args, params)
         inputs = tuple(arg if type(arg) in WEAK else self.edge(arg) for arg in args)
         operands = [arg if type(arg) in WEAK else arg.spec for arg in args]
         specs = op.spec(*operands, **params)

@@ -1,5 +1,6 @@
 """Arithmetic: add, multiply, divide, powers. Each op is its formula and one partial derivative per input."""
 
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -70,7 +71,7 @@ def _pow_exponent(y: Any, x1: Any, x2: Any) -> Any:
 
 
 pow = Elementwise(
-    "pow", np.power, _pow_base, _pow_exponent,
+    "pow", np.power, _pow_base, _pow_exponent, domain=((0, inf), (-inf, inf)),
     identity=((1, 1),), text="{0} ** {1}", latex="{0}^{{{1}}}", level=4,
     doc="y = x1 ^ x2; ∂y/∂x1 = x2 · x1^(x2-1), ∂y/∂x2 = y · log x1 (0 where y = 0)." + _ARITHMETIC.format(
         name="pow", example="bprop.pow(bprop.asarray([2.0, 3.0]), 2)\n    Array([4., 9.])"),
@@ -78,7 +79,7 @@ pow = Elementwise(
 
 sqrt = Elementwise(
     "sqrt", np.sqrt, lambda y, x: 0.5 / y,
-    kind="float", latex=r"\sqrt{{{0}}}",
+    kind="float", domain=(0, inf), latex=r"\sqrt{{{0}}}",
     doc="y = √x; ∂y/∂x = 1/(2y), infinite at 0. NaN for negative x." + _ARITHMETIC.format(
         name="sqrt", example="bprop.sqrt(bprop.asarray([4.0, 9.0]))\n    Array([2., 3.])"),
 )  # fmt: skip

@@ -16,6 +16,7 @@ _full = Creation(
     "full",
     lambda shape, value, dtype: np.full(shape, value, dtype),
     entry="constant",
+    examples=lambda draw: [((), {"shape": shape, "value": 2.5, "dtype": draw.dtype}) for shape in ((), (2, 3), (0, 3))],
     latex=r"\mathbf{{{value}}}",
 )
 
@@ -23,6 +24,7 @@ _arange = Creation(
     "arange",
     lambda shape, start, step, dtype: (start + step * np.arange(shape[0])).astype(dtype),
     entry="affine",
+    examples=lambda draw: [((), {"shape": (n,), "start": 1, "step": 0.5, "dtype": draw.dtype}) for n in (0, 5)],
 )
 
 

@@ -1,5 +1,6 @@
 """Exponentials, logarithms and the sigmoidal functions. Derivatives are as accurate as the functions themselves."""
 
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -38,13 +39,13 @@ expm1 = Elementwise(
 
 log = Elementwise(
     "log", np.log, lambda y, x: 1 / x,
-    kind="float", latex=r"\log({0})",
+    kind="float", domain=(0, inf), latex=r"\log({0})",
     doc=_doc("y = log x (natural); ∂y/∂x = 1/x. NaN for negative x.", "bprop.log(bprop.ones(2))\n    Array([0., 0.])"),
 )  # fmt: skip
 
 log1p = Elementwise(
     "log1p", np.log1p, lambda y, x: 1 / (1 + x),
-    kind="float", latex=r"\log(1 + {0})",
+    kind="float", domain=(-1, inf), latex=r"\log(1 + {0})",
     doc=_doc("y = log(1 + x), exact for small x; ∂y/∂x = 1/(1+x).", "bprop.log1p(bprop.zeros(2))\n    Array([0., 0.])"),
 )  # fmt: skip
 

@@ -96,6 +96,13 @@ _matmul = Bilinear(
     "matmul",
     np.matmul,
     labels=_matmul_labels,
+    examples=lambda draw: [
+        ((draw(*shape1), draw(*shape2)), {})
+        for shape1, shape2 in (
+            ((2, 3), (3, 4)), ((3,), (3,)), ((3,), (3, 2)), ((2, 3), (3,)), ((5, 2, 3), (3, 2)), ((2, 3), (5, 3, 2)),
+            ((4, 1, 2, 3), (5, 3, 2)), ((5, 2, 3), (3,)), ((0, 3), (3, 2)), ((2, 0), (0, 2)),
+        )
+    ] + [((draw(3, 2).T, draw(4, 3).T), {})],
     text="{0} @ {1}",
     latex=r"{0} \, {1}",
     level=2,
@@ -145,6 +152,16 @@ einsum_op = Bilinear(
     "einsum",
     lambda x1, x2, labels: contract(np.asarray(x1), np.asarray(x2), *labels),
     labels=_einsum_labels,
+    examples=lambda draw: [
+        ((draw(*shape1), draw(*shape2)), {"labels": labels})
+        for labels, shape1, shape2 in (
+            (("ij", "jk", "ik"), (2, 3), (3, 4)), (("ij", "jk", "ki"), (2, 3), (3, 4)), (("i", "j", "ij"), (2,), (3,)),
+            (("ij", "ij", ""), (2, 3), (2, 3)), (("bij", "bjk", "bik"), (4, 2, 3), (4, 3, 2)), (("", "ij", "ij"), (), (2, 3)),
+            (("bij", "bjk", "bik"), (1, 2, 3), (4, 3, 2)), (("ij", "jk", "ik"), (2, 1), (3, 4)),  # a size 1 broadcasts
+            (("ij", "k", "ik"), (2, 3), (4,)), (("ij", "jk", "i"), (2, 3), (3, 4)),  # a label of one operand is summed
+            (("ij", "jk", "ik"), (0, 3), (3, 2)), (("ij", "jk", "ik"), (2, 0), (0, 2)),
+        )
+    ],
     latex=r"\sum {0} \, {1}",
 )
 
@@ -282,6 +299,7 @@ _cholesky = General(
     signature="(n,n)->(n,n)",
     jvp=_cholesky_jvp,
     vjp=_cholesky_vjp,
+    examples=lambda draw: [((draw.positive_definite(*shape),), {}) for shape in ((3, 3), (2, 3, 3), (0, 2, 2), (1, 1))],
     step=False,
     latex=r"\operatorname{{chol}}({0})",
 )
@@ -331,6 +349,12 @@ _solve = General(
     signature="(n,n),(n,k)->(n,k)",
     jvp=_solve_jvp,
     vjp=_solve_vjp,
+    examples=lambda draw: [
+        ((draw.positive_definite(*shape1), draw(*shape2)), {})
+        for shape1, shape2 in (
+            ((3, 3), (3, 2)), ((1, 1), (1, 1)), ((2, 3, 3), (3, 2)), ((3, 3), (2, 3, 2)), ((2, 1, 2, 2), (4, 2, 1)),
+        )
+    ],
     latex=r"{0}^{{-1}} {1}",
 )
 

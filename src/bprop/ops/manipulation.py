@@ -67,6 +67,10 @@ _reshape = Linear(
     shape=_reshaped,
     adjoint=lambda y_bar, x, shape: _reshape(y_bar, shape=x.shape),
     index=_ravelled,
+    examples=lambda draw: [
+        ((draw(*shape),), {"shape": new})
+        for shape, new in (((2, 3), (3, 2)), ((6,), (1, 2, 3)), ((), (1, 1)), ((0, 3), (0,)), ((2, 1, 3), (6,)))
+    ] + [((draw(3, 2).T,), {"shape": (6,)})],
     lift=lambda params, size, x: {"shape": (size, *params["shape"])},
     view=True,
     latex="{0}",
@@ -109,6 +113,10 @@ _permute_dims = Linear(
     shape=lambda x, axes: tuple(shape_of(x)[axis] for axis in axes),
     adjoint=lambda y_bar, x, axes: _permute_dims(y_bar, axes=_inverse(axes)),
     index=lambda o, inner, axes: tuple(o[position] for position in _inverse(axes)),
+    examples=lambda draw: [
+        ((draw(*shape),), {"axes": axes})
+        for shape, axes in (((2, 3), (1, 0)), ((2, 3, 4), (2, 0, 1)), ((0, 3), (1, 0)), ((4,), (0,)))
+    ],
     lift=lambda params, size, x: {"axes": (0, *(axis + 1 for axis in params["axes"]))},
     latex="{0}^{{T}}",
 )
@@ -198,6 +206,10 @@ _broadcast_to = Linear(
     ),
     lift=_lift_broadcast,
     align="shape",
+    examples=lambda draw: [
+        ((draw(*shape),), {"shape": new})
+        for shape, new in (((3,), (2, 3)), ((2, 1), (2, 3)), ((), (2, 2)), ((1, 3), (0, 3)), ((2, 1, 2), (4, 2, 3, 2)))
+    ],
     latex="{0}",
 )
 
@@ -242,6 +254,13 @@ _slice = Linear(
     adjoint=lambda y_bar, x, slices: _embed(y_bar, shape=x.shape, slices=slices),
     index=lambda o, inner, slices: tuple(start + step * p for p, (start, _, step) in zip(o, slices, strict=True)),
     lift=lambda params, size, x: {"slices": ((0, size, 1), *params["slices"])},
+    examples=lambda draw: [
+        ((draw(*shape),), {"slices": slices})
+        for shape, slices in (
+            ((5,), ((1, 2, 2),)), ((5,), ((4, 5, -1),)), ((3, 4), ((0, 3, 1), (3, 2, -2))), ((3, 4), ((2, 1, 1), (1, 3, 1))),
+            ((3, 4), ((0, 0, 1), (0, 4, 1))), ((0, 3), ((0, 0, 1), (0, 2, 1))),
+        )
+    ],
     latex="{0}_{{[{slices}]}}",
 )
 
@@ -255,6 +274,10 @@ _embed = Linear(
         "shape": (size, *params["shape"]),
         "slices": ((0, size, 1), *params["slices"]),
     },
+    examples=lambda draw: [
+        ((draw(*(count for _, count, _ in slices)),), {"shape": shape, "slices": slices})
+        for shape, slices in (((5,), ((1, 2, 2),)), ((5,), ((4, 5, -1),)), ((3, 4), ((0, 3, 1), (3, 2, -2))), ((3,), ((0, 0, 1),)))
+    ],
     scatter=True,
 )
 
@@ -320,6 +343,12 @@ _take = Linear(
     ),
     lift=None,
     batch=_batched_take,
+    examples=lambda draw: [
+        ((draw(*shape), np.array(indices, np.int64)), {})
+        for shape, indices in (
+            ((4,), [2, 0, 2, -1]), ((4, 2), [[1, 1], [-4, 3]]), ((4, 2), 3), ((3, 0), [1]), ((3, 2), np.zeros((0,))),
+        )
+    ],
     latex=r"{0}_{{{1}}}",
 )
 
@@ -334,6 +363,10 @@ _scatter_add = Linear(
     ),
     lift=None,
     batch=_batched_scatter_add,
+    examples=lambda draw: [
+        ((draw(*np.shape(indices), *rest), np.array(indices, np.int64)), {"size": 4})
+        for indices, rest in (([2, 0, 2, -1], ()), ([[1, 1], [-4, 3]], (2,)), (3, (2,)), (np.zeros((0,)), (2,)))
+    ],
     scatter=True,
 )
 

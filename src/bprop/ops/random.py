@@ -46,7 +46,7 @@ def _words(state: NDArray[Any], blocks: int) -> tuple[NDArray[Any], ...]:
 
 def _interleaved(parts: list[NDArray[Any]], state: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     flat = np.stack(parts, axis=-1).reshape(*state.shape[:-1], -1)[..., : size_of(shape)]
-    return flat.reshape(*state.shape[:-1], *shape)
+    return flat.reshape((*state.shape[:-1], *shape))
 
 
 def _fraction53(high: NDArray[Any], low: NDArray[Any]) -> NDArray[Any]:
@@ -81,7 +81,15 @@ def _permutation(state: NDArray[Any], shape: tuple[int, ...], dtype: Any) -> NDA
 
 _random_uniform = Random("uniform", _uniform, entry="uniform", doc="Uniform numbers in [0, 1): see `Generator.uniform`.")
 _random_normal = Random("normal", _normal, entry="normal", doc="Standard normals: see `Generator.normal`.")
-_random_permutation = Random("permutation", _permutation, doc="A random order: see `Generator.permutation`.")
+_random_permutation = Random(
+    "permutation",
+    _permutation,
+    examples=lambda draw: [
+        ((state,), {"shape": (5,), "dtype": np.dtype(np.int64)})
+        for state in (np.array([7, 3], np.uint64), np.array([[7, 3], [8, 0]], np.uint64))
+    ],
+    doc="A random order: see `Generator.permutation`.",
+)
 
 
 class Generator:

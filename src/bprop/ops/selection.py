@@ -62,6 +62,8 @@ for _op in (where, maximum, minimum):
 astype = Elementwise(
     "astype", lambda x, dtype: np.asarray(x).astype(dtype), 1,
     kind="given", native="cast", step=lambda x, dtype: x if np.dtype(dtype).kind == "f" else np.real(x).astype(dtype),
+    examples=lambda draw: [((draw(*shape),), {"dtype": np.dtype(dtype)})
+                           for shape in ((), (2, 3), (0, 3)) for dtype in (np.float64, np.float32, np.int64)],
     latex="{0}",
     doc="The same numbers in another dtype: the op behind `bprop.astype`.",
 )  # fmt: skip

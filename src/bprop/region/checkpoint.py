@@ -1,0 +1,144 @@
+"""`checkpoint`: keep only the inputs for the backward pass and compute the intermediates again when they are needed."""
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+from ..core.family import Region
+from ..core.graph import Graph
+from ..core.interpreter import EVALUATE, Cell, current, using
+from ..core.trace import Trace
+from ..core.tree import flatten, is_holder, unflatten
+from ..core.value import Array, asarray
+from ..gradients.forward import Forward
+from ..gradients.batch import Batch
+from ..gradients.reverse import Record, pull
+from ..gradients.transform import name_of
+from ..ops import broadcast_to
+
+
+class Closure:
+    """A function traced to a closed graph: arguments first, then the values it captured from outside.
+
+    Cells written inside become further outputs, to be written by the caller.
+    """
+
+    def __init__(self, f: Callable[..., Any], specs: Sequence[Any], name: str, cells: Sequence[Cell] = ()) -> None:
+        tracer = Trace(name=name)
+        inputs = [tracer.input(spec) for spec in specs]
+        carried = [tracer.input(cell.read().spec) for cell in cells]
+        tracer.cells.update(zip(cells, carried, strict=True))
+        with using(tracer):
+            outputs = [asarray(y) for y in f(*inputs)]
+        self.count = len(outputs)
+        self.written = list(tracer.written)
+        writes = [tracer.cells[cell] for cell in self.written]
+        self.graph: Graph
+        self.graph, self.captures = tracer.graph([*outputs, *writes]).closed()
+
+    def write(self, values: Sequence[Array]) -> None:
+        """Write the cells at the level of the current interpreter."""
+        for cell, value in zip(self.written, values, strict=True):
+            cell.write(value)
+
+
+class Checkpoint(Region):
+    """params: ``body``, a closed graph."""
+
+    def record(self, args: tuple[Any, ...], params: dict[str, Any], needs: tuple[bool, ...]) -> tuple[Any, Any]:
+        outputs = current().bind(self, args, params)
+
+        def pullback(y_bars: Sequence[Any]) -> list[Any]:
+            owner = Record(name="checkpoint")
+            lifted = [owner.input(x) if need else x for x, need in zip(args, needs, strict=True)]
+            with using(owner):
+                again = params["body"](*lifted)
+            inputs = [x for x, need in zip(lifted, needs, strict=True) if need]
+            bars = iter(pull(again, y_bars, inputs, owner))
+            return [next(bars) if need else None for need in needs]
+
+        return outputs, pullback
+
+    def jvp(self, args: tuple[Any, ...], args_dot: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, Any]:
+        owner = Forward()
+        with using(owner):
+            outputs = params["body"](*(owner.dual(x, x_dot) for x, x_dot in zip(args, args_dot, strict=True)))
+        return [owner.lower(y) for y in outputs], [owner.tangent(y) for y in outputs]
+
+    def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], size: int) -> Any:
+        def mapped(*xs: Any) -> list[Any]:
+            owner = Batch(size)
+            with using(owner):
+                ys = params["body"](*(owner.wrap(x) if own else x for x, own in zip(xs, batched, strict=True)))
+            return [owner.lower(y) if owner.owns(y) else broadcast_to(y, (size, *y.shape)) for y in ys]
+
+        closure = Closure(mapped, [x.spec for x in args], "checkpoint")
+        return current().bind(self, (*args, *closure.captures), {"body": closure.graph})
+
+    def complex_step(self, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        return tuple(params["body"](*args))
+
+
+checkpoint_op = Checkpoint(
+    "checkpoint",
+    lambda *args, body: tuple(body(*args)),
+    doc="A graph whose intermediates are computed again for the backward pass: see `bprop.checkpoint`.",
+)
+
+
+def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``f`` with less memory and more work: its intermediates are not kept, but computed again going backward.
+
+    Arguments and results are trees of arrays; what ``f`` closes over (parameters of modules, too) is differentiated as
+    usual. Under a transform ``f`` is traced, so a Python ``if`` on a value of its own raises `TracedValueError`.
+
+    **Source:** Griewank & Walther (2000), Algorithm 799: revolve; Chen et al. (2016), Training deep nets with sublinear
+    memory cost.
+
+    >>> import bprop
+    >>> bprop.grad(bprop.checkpoint(lambda x: bprop.sum(bprop.exp(x))))(bprop.zeros(2))
+    Array([1., 1.])
+    """
+    name = f"checkpoint of {name_of(f)}"
+
+    @wraps(f, updated=())
+    def checkpointed(*args: Any, **options: Any) -> Any:
+        if current() is EVALUATE:
+            return f(*args, **options)
+        leaves, structure = flatten((args, options), is_holder)
+        arrays, places = split(leaves)
+        shape: list[Any] = []
+
+        def flat(*xs: Any) -> list[Any]:
+            new_args, new_options = unflatten(structure, merged(leaves, places, xs))
+            ys, out = flatten(f(*new_args, **new_options))
+            shape[:] = [out]
+            return ys
+
+        closure = Closure(flat, [x.spec for x in arrays], name)
+        outputs = current().bind(checkpoint_op, (*arrays, *closure.captures), {"body": closure.graph})
+        closure.write(outputs[closure.count :])
+        return unflatten(shape[0], outputs[: closure.count])
+
+    return checkpointed
+
+
+def split(leaves: Sequence[Any]) -> tuple[list[Array], list[int]]:
+    """Return the array leaves and their places; Python numbers, strings and holders are static."""
+    places = [
+        place
+        for place, leaf in enumerate(leaves)
+        if isinstance(leaf, Array) or (hasattr(leaf, "__array__") and not is_holder(leaf))
+    ]
+    return [asarray(leaves[place]) for place in places], places
+
+
+def merged(leaves: Sequence[Any], places: Sequence[int], arrays: Sequence[Any]) -> list[Any]:
+    """Return the leaves with the arrays put back in their places."""
+    result = list(leaves)
+    for place, array in zip(places, arrays, strict=True):
+        result[place] = array
+    return result
+
+
+__all__ = ["Closure", "checkpoint", "checkpoint_op", "merged", "split"]

@@ -1,0 +1,217 @@
+"""`custom`: a function with a derivative of its own, under every interpretation.
+
+Either rule gives the other: the jvp of a function with a vjp is the transpose of that linear map, and the vjp of a
+function with a jvp likewise. Transposing is pulling back through the rule at zero.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..core.error import ArgumentError, DerivativeError, ShapeError
+from ..core.family import Region
+from ..core.interpreter import current, using
+from ..core.trace import Trace
+from ..core.tree import flatten, is_holder, unflatten
+from ..core.value import Array, Wrapped, asarray
+from ..gradients.batch import Batch
+from ..gradients.reverse import Record, pull
+from ..gradients.transform import name_of
+from ..ops import astype, broadcast_to, sum, zeros
+
+Flat = Callable[..., Sequence[Any]]
+
+
+def transpose(linear: Flat, like: Sequence[Array], bars: Sequence[Any]) -> list[Array]:
+    """Apply the transpose of ``linear`` (a function of arrays shaped like ``like``) to ``bars``; ``None`` is absent."""
+    owner = Record(name="transposition of a derivative rule")
+    inputs = [owner.input(zeros(x.shape, dtype=x.dtype)) for x in like]
+    with using(owner):
+        outputs = linear(*inputs)
+    results = pull(list(outputs), list(bars), inputs, owner)
+    return [zeros(x.shape, dtype=x.dtype) if bar is None else bar for bar, x in zip(results, like, strict=True)]
+
+
+def _filled(bars: Sequence[Any], like: Sequence[Any]) -> list[Any]:
+    return [zeros(x.shape, dtype=x.dtype) if bar is None else bar for bar, x in zip(bars, like, strict=True)]
+
+
+class Custom(Region):
+    """params: ``f(*xs)``, and ``vjp(y_bars, ys, xs)`` or ``jvp(x_dots, ys, xs)``, all on flat sequences."""
+
+    def staged(self, args: tuple[Any, ...], params: dict[str, Any]) -> dict[str, Any]:
+        tracer = Trace(name=params["name"])
+        inputs = [tracer.input(arg.spec) for arg in args]
+        with using(tracer):
+            outputs = params["f"](*inputs)
+        body = tracer.graph(outputs)
+        for _, value in body.captures:
+            if isinstance(value, Wrapped):
+                raise DerivativeError(
+                    f"{params['name']}: the function closes over a value {value.spec} under {value.owner.name}, whose "
+                    f"derivative its rule does not give: pass it as an argument"
+                )
+        return {**params, "f": body, "body": body}
+
+    def record(self, args: tuple[Any, ...], params: dict[str, Any], needs: tuple[bool, ...]) -> tuple[Any, Any]:
+        outputs = current().bind(self, args, params)
+
+        def pullback(y_bars: Sequence[Any]) -> list[Any]:
+            if params["vjp"] is not None:
+                bars = params["vjp"](_filled(y_bars, outputs), outputs, args)
+                return self._checked(bars, args, params, "vjp")
+            floats = [x for x in args if x.dtype.kind == "f"]
+
+            def linear(*x_dots: Any) -> Any:
+                given = iter(x_dots)
+                full = [next(given) if x.dtype.kind == "f" else zeros(x.shape) for x in args]
+                return params["jvp"](full, outputs, args)
+
+            found = iter(transpose(linear, floats, y_bars))
+            return [next(found) if x.dtype.kind == "f" else None for x in args]
+
+        return outputs, pullback
+
+    def jvp(self, args: tuple[Any, ...], args_dot: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, Any]:
+        outputs = current().bind(self, args, params)
+        if params["jvp"] is not None:
+            dots = params["jvp"](_filled(args_dot, args), outputs, args)
+            return outputs, self._checked(dots, outputs, params, "jvp")
+
+        def linear(*y_bars: Any) -> Any:
+            return params["vjp"](y_bars, outputs, args)
+
+        return outputs, transpose(linear, outputs, args_dot)
+
+    def _checked(self, bars: Sequence[Any], like: Sequence[Any], params: dict[str, Any], rule: str) -> list[Any]:
+        if len(bars) != len(like):
+            raise ArgumentError(f"{params['name']}: its {rule} returned {len(bars)} arrays for {len(like)}")
+        result: list[Any] = []
+        for position, (bar, x) in enumerate(zip(bars, like, strict=True)):
+            if bar is None or x.dtype.kind != "f":
+                result.append(None)
+                continue
+            bar = asarray(bar)
+            if bar.shape != x.shape:
+                raise ShapeError(
+                    f"{params['name']}: its {rule} returned shape {bar.shape} for value {position} of shape {x.shape}"
+                )
+            result.append(bar if bar.dtype == x.dtype else astype(bar, x.dtype))
+        return result
+
+    def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], size: int) -> Any:
+        def over_batch(function: Flat, groups: Sequence[tuple[Sequence[Any], Sequence[bool]]]) -> list[Any]:
+            owner = Batch(size)
+            lifted = [
+                [owner.wrap(x) if own and x is not None else x for x, own in zip(xs, flags, strict=True)]
+                for xs, flags in groups
+            ]
+            with using(owner):
+                results = function(*lifted)
+            return [
+                None if y is None else owner.lower(y) if owner.owns(y) else broadcast_to(y, (size, *y.shape))
+                for y in results
+            ]
+
+        everything = (True,) * 64
+
+        def f(*xs: Any) -> Sequence[Any]:
+            return over_batch(lambda entries: params["f"](*entries), [(xs, batched)])
+
+        def vjp(y_bars: Any, ys: Any, xs: Any) -> list[Any]:
+            all_ys = everything[: len(ys)]
+            bars = over_batch(params["vjp"], [(y_bars, all_ys), (ys, all_ys), (xs, batched)])
+            return [
+                bar if own or bar is None else sum(bar, axis=0) for bar, own in zip(bars, batched, strict=True)
+            ]
+
+        def jvp(x_dots: Any, ys: Any, xs: Any) -> list[Any]:
+            return over_batch(params["jvp"], [(x_dots, batched), (ys, everything[: len(ys)]), (xs, batched)])
+
+        return current().bind(
+            self,
+            args,
+            {
+                "name": params["name"],
+                "f": f,
+                "vjp": vjp if params["vjp"] is not None else None,
+                "jvp": jvp if params["jvp"] is not None else None,
+            },
+        )
+
+    def complex_step(self, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        return tuple(params["f"](*args))
+
+
+def _evaluate(*args: Any, f: Flat, **params: Any) -> tuple[Any, ...]:
+    return tuple(f(*args))
+
+
+custom_op = Custom("custom", _evaluate, text="{name}({0})", doc="A function with its own derivative: see `bprop.custom`.")
+
+
+def custom(f: Callable[..., Any] | None = None, *, vjp: Any = None, jvp: Any = None) -> Callable[..., Any]:
+    """Give the function ``f`` of arrays a derivative of its own, made of ops; also as a decorator.
+
+    ``vjp(y_bar, y, *xs)`` returns the cotangent of every argument (one array if there is one argument), or
+    ``jvp(x_dots, y, *xs)`` returns the tangent of the result from the tuple of tangents. One is enough: the other
+    follows by transposition. Results may be trees; every leaf of the arguments is an array. Raises `ShapeError` where
+    a rule returns another shape than its value has.
+
+    **Source:** JAX, ``custom_vjp`` and ``custom_jvp``.
+
+    >>> import bprop
+    >>> @bprop.custom(vjp=lambda y_bar, y, x: y_bar * bprop.where(abs(x) < 1, 1.0, 0.0))
+    ... def straight_through(x):
+    ...     return bprop.sign(x)
+    >>> bprop.grad(lambda x: bprop.sum(straight_through(x)))(bprop.asarray([0.5, 3.0]))
+    Array([1., 0.])
+    """
+    if (vjp is None) == (jvp is None):
+        raise ArgumentError("custom: give one rule, vjp=… or jvp=…")
+    if f is None:
+        return lambda function: custom(function, vjp=vjp, jvp=jvp)
+    name = name_of(f)
+
+    def customised(*args: Any) -> Any:
+        leaves, structure = flatten(args, is_holder)
+        arrays = [asarray(leaf) for leaf in leaves]
+        shape: list[Any] = []
+
+        def flat(*xs: Any) -> list[Any]:
+            outputs, out = flatten(f(*unflatten(structure, xs)))
+            shape[:] = [out]
+            return [asarray(y) for y in outputs]
+
+        def backward(y_bars: Any, ys: Any, xs: Any) -> list[Any]:
+            bars = vjp(unflatten(shape[0], y_bars), unflatten(shape[0], ys), *unflatten(structure, xs))
+            return _leaves(bars if isinstance(bars, tuple) else (bars,), structure, name)
+
+        def forward(x_dots: Any, ys: Any, xs: Any) -> list[Any]:
+            y_dot = jvp(unflatten(structure, x_dots), unflatten(shape[0], ys), *unflatten(structure, xs))
+            return flatten(y_dot)[0]
+
+        rules = {"vjp": backward if vjp is not None else None, "jvp": forward if jvp is not None else None}
+        outputs = current().bind(custom_op, tuple(arrays), {"name": name, "f": flat, **rules})
+        return unflatten(shape[0], outputs)
+
+    customised.__name__ = name
+    customised.__doc__ = f.__doc__
+    return customised
+
+
+def _leaves(bars: tuple[Any, ...], structure: Any, name: str) -> list[Any]:
+    """Flatten cotangents like the arguments; ``None`` for a whole argument means absent."""
+    if len(bars) != len(structure.children):
+        raise ArgumentError(f"{name}: its vjp returned {len(bars)} cotangents for {len(structure.children)} arguments")
+    result: list[Any] = []
+    for bar, part in zip(bars, structure.children, strict=True):
+        count = _count(part)
+        result.extend([None] * count if bar is None else flatten(bar)[0])
+    return result
+
+
+def _count(structure: Any) -> int:
+    return 1 if structure.kind == "leaf" else len([None for child in structure.children for _ in range(_count(child))])
+
+
+__all__ = ["custom", "custom_op", "transpose"]

@@ -1,0 +1,318 @@
+"""`scan`: a loop as one op. Its derivative is a scan too: forward over (carry, tangent), or backward in time.
+
+The body is traced once. What the backward body needs is found by tracing it too: every value it captures from the
+forward body is stacked by the forward loop, unless it is an input of the loop, which is passed again.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..core.error import ArgumentError, ShapeError
+from ..core.family import Region
+from ..core.graph import Graph
+from ..core.interpreter import current, using
+from ..core.op import Operand
+from ..core.trace import Trace, Traced
+from ..core.tree import flatten, unflatten
+from ..core.value import Array, Spec, asarray
+from ..gradients.batch import Batch
+from ..gradients.complex_step import ComplexValue
+from ..gradients.forward import Forward
+from ..gradients.reverse import Record, pull
+from ..gradients.transform import name_of
+from ..ops import add, broadcast_to, moveaxis, zeros
+from .checkpoint import Closure
+
+
+def _float(spec: Any) -> bool:
+    return bool(spec.dtype.kind == "f")
+
+
+def _row(spec: Spec) -> Spec:
+    return Spec(spec.shape[1:], spec.dtype)
+
+
+def _zeros(spec: Any) -> Array:
+    return zeros(spec.shape, dtype=spec.dtype)
+
+
+class Scan(Region):
+    """args: carry…, stacked inputs…, constants…; params: ``body`` (a closed graph), ``carries``, ``scanned``, ``length``,
+    ``reverse``. The body maps (carry…, rows…, constants…) to (carry…, rows of results…).
+    """
+
+    def spec(self, *operands: Operand, **params: Any) -> tuple[Spec, ...]:
+        carries, specs = params["carries"], params["body"].specs
+        stacked = [Spec((params["length"], *spec.shape), spec.dtype) for spec in specs[carries:]]
+        return (*specs[:carries], *stacked)
+
+    def _split(self, args: Sequence[Any], params: dict[str, Any]) -> tuple[list[Any], list[Any], list[Any]]:
+        carries, scanned = params["carries"], params["scanned"]
+        return list(args[:carries]), list(args[carries : carries + scanned]), list(args[carries + scanned :])
+
+    # --- evaluation ---
+    def loop(self, args: Sequence[Any], params: dict[str, Any], stack: Callable[[list[Any], Spec], Any]) -> tuple[Any, ...]:
+        """Run the body for every row, in order or backwards."""
+        carry, xs, constants = self._split(args, params)
+        body, length, carries = params["body"], params["length"], params["carries"]
+        rows: list[Any] = [None] * length
+        for time in range(length)[:: -1 if params["reverse"] else 1]:
+            results = body(*carry, *(x[time] for x in xs), *constants)
+            carry, rows[time] = results[:carries], results[carries:]
+        stacked = [stack([row[i] for row in rows], spec) for i, spec in enumerate(body.specs[carries:])]
+        return (*carry, *stacked)
+
+    def complex_step(self, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        owner = current()
+
+        def stack(rows: list[Any], spec: Spec) -> Any:
+            if any(type(row) is ComplexValue for row in rows):
+                return ComplexValue(owner, np.stack([row.complex if type(row) is ComplexValue else row.data for row in rows]))  # type: ignore[arg-type]
+            return _stacked(rows, spec)
+
+        return self.loop(args, params, stack)
+
+    # --- forward: a scan over (carry, tangent) ---
+    def jvp(self, args: tuple[Any, ...], args_dot: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, Any]:
+        carry, xs, constants = self._split(args, params)
+        carry_dot, xs_dot, constants_dot = self._split(args_dot, params)
+        moving = [_float(c) for c in carry]
+        dots = [
+            [_zeros(c) if c_dot is None else c_dot for c, c_dot, m in zip(carry, carry_dot, moving, strict=True) if m],
+            [x_dot for x_dot in xs_dot if x_dot is not None],
+            [c_dot for c_dot in constants_dot if c_dot is not None],
+        ]
+
+        def body(*flat: Any) -> list[Any]:
+            given = iter(flat)
+            owner = Forward()
+
+            def take(values: Sequence[Any], has_dot: Sequence[bool]) -> list[Any]:
+                plain = [next(given) for _ in values]
+                return [owner.dual(x, next(given) if has else None) for x, has in zip(plain, has_dot, strict=True)]
+
+            lifted = [
+                *take(carry, moving),
+                *take(xs, [d is not None for d in xs_dot]),
+                *take(constants, [d is not None for d in constants_dot]),
+            ]
+            with using(owner):
+                results = params["body"](*lifted)
+            ys, y_dots = [owner.lower(y) for y in results], [owner.tangent(y) for y in results]
+            y_dots = [_zeros(y) if y_dot is None else y_dot for y, y_dot in zip(ys, y_dots, strict=True)]
+            heads = len(carry)
+            kept = [y_dot for y_dot, m in zip(y_dots, moving, strict=False) if m]
+            return [*ys[:heads], *kept, *ys[heads:], *(d for d in y_dots[heads:] if _float(d))]
+
+        outputs = self.run(body, [*carry, *dots[0]], [*xs, *dots[1]], [*constants, *dots[2]], params)
+        heads, specs = len(carry), params["body"].specs
+        found = iter(outputs[heads:])
+        carry_dots = [next(found) if m else None for m in moving]
+        ys = [next(found) for _ in specs[heads:]]
+        ys_dots = [next(found) if _float(spec) else None for spec in specs[heads:]]
+        return [*outputs[:heads], *ys], [*carry_dots, *ys_dots]
+
+    def run(
+        self, body: Callable[..., Any], carry: list[Any], xs: list[Any], constants: list[Any], params: dict[str, Any]
+    ) -> list[Any]:
+        """Trace a new body and apply it as a scan of the same length and direction."""
+        specs = [*(c.spec for c in carry), *(_row(x.spec) for x in xs), *(c.spec for c in constants)]
+        closure = Closure(body, specs, "scan")
+        new = {**params, "body": closure.graph, "carries": len(carry), "scanned": len(xs)}
+        return list(current().bind(self, (*carry, *xs, *constants, *closure.captures), new))
+
+    # --- reverse: a scan backwards in time ---
+    def record(self, args: tuple[Any, ...], params: dict[str, Any], needs: tuple[bool, ...]) -> tuple[Any, Any]:
+        carry, xs, constants = self._split(args, params)
+        heads, scanned = len(carry), len(xs)
+        variable = [_float(x) and (need or i < heads) for i, (x, need) in enumerate(zip(args, needs, strict=True))]
+
+        forward = Trace(name="scan")
+        rows = [*(c.spec for c in carry), *(_row(x.spec) for x in xs), *(c.spec for c in constants)]
+        inputs = [forward.input(spec) for spec in rows]
+        owner = Record(forward, name="scan")
+        lifted = [owner.input(x) if v else x for x, v in zip(inputs, variable, strict=True)]
+        with using(owner):
+            results = params["body"](*lifted)
+        plain = [owner.lower(y) for y in results]
+
+        backward = Trace(name="scan, backward")
+        seeds = [backward.input(y.spec) if _float(y) else None for y in plain]
+        with using(backward):
+            recorded = [x for x, v in zip(lifted, variable, strict=True) if v]
+            found = iter(pull(results, seeds, recorded, owner))
+            bars = [next(found) if v else None for v in variable]
+            bars = [_zeros(x) if v and bar is None else bar for bar, x, v in zip(bars, inputs, variable, strict=True)]
+        graph = backward.graph([bar for bar in bars if bar is not None])
+
+        # where each captured value comes from: a loop input, a constant from outside, or a residual to stack
+        place = {x.node: position for position, x in enumerate(inputs)}
+        residuals: list[Any] = []
+        sources: list[tuple[str, Any]] = []
+        for _, value in graph.captures:
+            inside = type(value) is Traced and value.owner is forward
+            position = place.get(value.node) if inside and value.node.op is None else None  # type: ignore[attr-defined]
+            if inside and position is None and value.node.op is None:  # type: ignore[attr-defined]
+                inside, value = False, next(v for node, v in forward.captured.values() if node is value.node)  # type: ignore[attr-defined]
+            if not inside:
+                sources.append(("outside", value))
+            elif position is not None and position >= heads + scanned:
+                sources.append(("constant", args[position]))
+            elif position is not None and position >= heads:
+                sources.append(("row", args[position]))
+            else:
+                sources.append(("residual", len(residuals)))
+                residuals.append(value)
+
+        body, captured = forward.graph([*plain, *residuals]).closed()
+        extended = {**params, "body": body}
+        outputs = current().bind(self, (*args, *captured), extended)
+        ys, stacks = outputs[: len(plain)], outputs[len(plain) :]
+
+        def pullback(y_bars: Sequence[Any]) -> list[Any]:
+            return self._backward(graph, y_bars, ys, stacks, sources, variable, args, params)
+
+        return ys, pullback
+
+    def _backward(
+        self, graph: Graph, y_bars: Any, ys: Any, stacks: Any, sources: Any, variable: Any, args: Any, params: dict[str, Any]
+    ) -> list[Any]:
+        heads, scanned = params["carries"], params["scanned"]
+        floats = [_float(y) for y in ys]
+        y_bars = [_zeros(y) if bar is None and f else bar for bar, y, f in zip(y_bars, ys, floats, strict=True)]
+        carry_bars = [bar for bar, f in zip(y_bars[:heads], floats, strict=False) if f]
+        row_bars = [bar for bar, f in zip(y_bars[heads:], floats[heads:], strict=True) if f]
+        sums = [_zeros(x) for x, v in zip(args[heads + scanned :], variable[heads + scanned :], strict=True) if v]
+        rows = [stacks[value] if kind == "residual" else value for kind, value in sources if kind in ("residual", "row")]
+        fixed = [value for kind, value in sources if kind in ("outside", "constant")]
+        moving, count = len(carry_bars), len([None for v in variable[heads : heads + scanned] if v])
+
+        def body(*flat: Any) -> list[Any]:
+            given = iter(flat)
+            head = [next(given) for _ in range(moving)]
+            total = [next(given) for _ in sums]
+            bars = [next(given) for _ in row_bars]
+            row = iter([next(given) for _ in rows])
+            constant = iter(list(given))
+            residual = [next(row) if kind in ("residual", "row") else next(constant) for kind, _ in sources]
+            closed, _ = graph.closed()
+            found = closed(*head, *bars, *residual)
+            added = [add(s, bar) for s, bar in zip(total, found[moving + count :], strict=True)]
+            return [*found[:moving], *added, *found[moving : moving + count]]
+
+        backwards = {**params, "reverse": not params["reverse"]}
+        found = self.run(body, [*carry_bars, *sums], [*row_bars, *rows], fixed, backwards)
+        heads_bar, sums_bar, rows_bar = found[:moving], found[moving : moving + len(sums)], found[moving + len(sums) :]
+        order = iter([*heads_bar, *rows_bar, *sums_bar])
+        return [next(order) if v else None for v in variable]
+
+    # --- batching: the batch rides inside every row ---
+    def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], size: int) -> Any:
+        heads, scanned = params["carries"], params["scanned"]
+        carry, xs, constants = self._split(args, params)
+        carry = [c if own else broadcast_to(c, (size, *c.shape)) for c, own in zip(carry, batched, strict=False)]
+        xs = [moveaxis(x, 1, 0) if own else x for x, own in zip(xs, batched[heads:], strict=False)]
+        flags = [True] * heads + list(batched[heads:])
+
+        def body(*flat: Any) -> list[Any]:
+            owner = Batch(size)
+            with using(owner):
+                ys = params["body"](*(owner.wrap(x) if own else x for x, own in zip(flat, flags, strict=True)))
+            return [owner.lower(y) if owner.owns(y) else broadcast_to(y, (size, *y.shape)) for y in ys]
+
+        outputs = self.run(body, carry, xs, constants, params)
+        return (*outputs[:heads], *(moveaxis(y, 0, 1) for y in outputs[heads:]))
+
+
+def _stacked(rows: list[Any], spec: Spec) -> Array:
+    return Array(np.stack([row.data for row in rows]) if rows else np.zeros((0, *spec.shape), spec.dtype))
+
+
+scan_op = Scan(
+    "scan",
+    lambda *args, **params: scan_op.loop(args, params, _stacked),
+    doc="A loop with a carry: see `bprop.scan`.",
+)
+
+
+def scan(
+    f: Callable[[Any, Any], tuple[Any, Any]], init: Any, xs: Any = None, length: int | None = None, reverse: bool = False
+) -> tuple[Any, Any]:
+    """Run ``carry, y = f(carry, x)`` over the leading axis of ``xs``; return the last carry and the stacked ys.
+
+    ``init`` and ``xs`` are trees of arrays (``xs=None`` with ``length``: only the carry moves); ``reverse`` runs from
+    the last row to the first. ``f`` is traced once. The carry keeps its shapes and dtypes: anything else is an error
+    naming both. Cells written inside (a generator's counter) are carried along.
+
+    **Source:** JAX, ``lax.scan``.
+
+    >>> import bprop
+    >>> total, sums = bprop.scan(lambda s, x: (s + x, s + x), bprop.asarray(0.0), bprop.asarray([1.0, 2.0, 3.0]))
+    >>> total, sums
+    (Array(6.), Array([1., 3., 6.]))
+    """
+    name = f"scan of {name_of(f)}"
+    carry_leaves, carry_tree = flatten(init)
+    x_leaves, x_tree = flatten(xs)
+    carry, rows = [asarray(c) for c in carry_leaves], [asarray(x) for x in x_leaves]
+    length = _length(rows, length, name)
+    shape: list[Any] = []
+    specs = [*(c.spec for c in carry), *(_row(x.spec) for x in rows)]
+
+    def flat(*values: Any) -> list[Any]:
+        heads = len(carry)
+        result = f(unflatten(carry_tree, values[:heads]), unflatten(x_tree, values[heads : heads + len(rows)]))
+        if not isinstance(result, tuple) or len(result) != 2:
+            raise ArgumentError(f"{name}: the function returns a pair (carry, y), not {type(result).__name__}")
+        new, new_tree = flatten(result[0])
+        if new_tree != carry_tree:
+            raise ArgumentError(f"{name}: the carry has the structure {carry_tree} but became {new_tree}")
+        ys, y_tree = flatten(result[1])
+        shape[:] = [y_tree]
+        return [*new, *ys]
+
+    found = Closure(flat, specs, name)
+    cells = found.written
+    if cells:  # trace again with the written cells as part of the carry
+        x_specs = [_row(x.spec) for x in rows]
+        heads = len(carry)
+
+        def reordered(*values: Any) -> list[Any]:
+            return flat(*values)
+
+        found = Closure(reordered, [*specs[:heads], *x_specs], name, cells)
+    count = found.count - len(carry)
+    body = _ordered(found, len(carry), len(rows), len(cells), count)
+    starts = [*carry, *(cell.read() for cell in cells)]
+    for start, spec in zip(starts, body.specs, strict=False):
+        if start.spec != spec:
+            raise ShapeError(f"{name}: the carry starts as {start.spec} but becomes {spec}: make both the same")
+    params = {"body": body, "carries": len(starts), "scanned": len(rows), "length": length, "reverse": bool(reverse)}
+    outputs = current().bind(scan_op, (*starts, *rows, *found.captures), params)
+    for cell, value in zip(cells, outputs[len(carry) :], strict=False):
+        cell.write(value)
+    return unflatten(carry_tree, outputs[: len(carry)]), unflatten(shape[0], outputs[len(starts) :])
+
+
+def _ordered(closure: Closure, carries: int, rows: int, cells: int, count: int) -> Graph:
+    """Put cells behind the carry, in inputs (carry, rows, cells, captures) and outputs (carry, ys, cells)."""
+    graph = closure.graph
+    x, y = list(graph.inputs), list(graph.outputs)
+    inputs = [*x[:carries], *x[carries + rows : carries + rows + cells], *x[carries : carries + rows], *x[carries + rows + cells :]]
+    outputs = [*y[:carries], *y[carries + count :], *y[carries : carries + count]]
+    return Graph(inputs, graph.nodes, outputs)
+
+
+def _length(rows: list[Array], length: int | None, name: str) -> int:
+    sizes = {x.shape[0] if x.shape else None for x in rows} | ({length} if length is not None else set())
+    if len(sizes) != 1 or None in sizes:
+        shown = ", ".join(str(x.shape) for x in rows) or "no xs"
+        raise ShapeError(f"{name}: the leading axes of xs ({shown}) and length={length} must agree and be given")
+    (size,) = sizes
+    assert size is not None
+    return size
+
+
+__all__ = ["scan", "scan_op"]
