@@ -5,4 +5,5 @@ from .core.value import Array
 from .ops import *
 from .gradients import *
 from .region import *
+from . import nn
 __version__ = "0.1.0"
