@@ -6,4 +6,5 @@ from .ops import *
 from .gradients import *
 from .region import *
 from . import nn
+
 __version__ = "0.1.0"

@@ -8,7 +8,6 @@ from math import inf
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import dtype as dtypes
 from .error import DTypeError, ShapeError
@@ -109,6 +108,8 @@ class Reduction(Op):
 
     ``init``, ``combine(state, x)`` and ``finish(state)`` work on tuples of scalars and are written with ops;
     ``partial(y, x)`` is ∂y/∂x with y broadcast back, or ``share(y, x, axis)`` says which entry was chosen.
+    ``merge(*states, *others)`` joins the states of two parts, so that long reductions go in pieces; ``neutral``: over
+    no axes nothing changes.
     """
 
     def __init__(
@@ -124,6 +125,8 @@ class Reduction(Op):
         kind: Literal["same", "float", "sum"] = "same",
         empty: bool = True,
         step: Callable[..., Any] | bool | None = True,
+        merge: Callable[..., tuple[Any, ...]] | None = None,
+        neutral: bool = False,
         **rest: Any,
     ) -> None:
         super().__init__(name, evaluate, **rest)
@@ -134,6 +137,8 @@ class Reduction(Op):
         self.share = share
         self.kind = kind
         self.empty = empty
+        self.merge = merge
+        self.neutral = neutral
         self.step = step
 
     def spec(self, *operands: Operand, **params: Any) -> Spec:
@@ -162,6 +167,8 @@ class Linear(Op):
     ``lift(params, size, x)``: the parameters that do the same to every entry of a leading batch axis of that size;
     ``align`` names the parameter whose rank x must be padded to first (broadcasting). An op with other operands gives
     ``batch(size, x, *others, batched, **params)`` instead. ``view``: the entries stay where they are in memory.
+    ``compose(first, then)``: the parameters that do both in one application; ``neutral(shape, **params)``: whether an
+    application that keeps the shape changes nothing.
     """
 
     def __init__(
@@ -177,6 +184,8 @@ class Linear(Op):
         align: str | None = None,
         scatter: bool = False,
         view: bool = False,
+        compose: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]] | None = None,
+        neutral: Callable[..., bool] | None = None,
         **rest: Any,
     ) -> None:
         super().__init__(name, evaluate, **rest)
@@ -188,6 +197,8 @@ class Linear(Op):
         self.align = align
         self.scatter = scatter
         self.view = view
+        self.compose = compose
+        self.neutral = neutral
 
     def spec(self, *operands: Operand, **params: Any) -> Spec:
         x, *others = operands
@@ -202,7 +213,12 @@ class Bilinear(Op):
     """
 
     def __init__(
-        self, name: str, evaluate: Callable[..., Any], *, labels: Callable[..., tuple[str, str, str]], **rest: Any
+        self,
+        name: str,
+        evaluate: Callable[..., Any],
+        *,
+        labels: Callable[..., tuple[str, str, str]],
+        **rest: Any,
     ) -> None:
         super().__init__(name, evaluate, **rest)
         self.labels = labels
@@ -300,7 +316,12 @@ class Random(Op):
     differentiable = False
 
     def __init__(
-        self, name: str, evaluate: Callable[[NDArray[Any], Any], Any], *, entry: str | None = None, **rest: Any
+        self,
+        name: str,
+        evaluate: Callable[..., Any],
+        *,
+        entry: str | None = None,
+        **rest: Any,
     ) -> None:
         super().__init__(name, evaluate, **rest)
         self.entry = entry

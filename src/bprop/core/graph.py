@@ -5,7 +5,8 @@ from itertools import count
 from typing import Any
 
 from .interpreter import current
-from .op import Op
+from .notation import Written, number, write
+from .op import Op, Operand
 from .value import Array, Spec
 
 _number = count()
@@ -22,7 +23,12 @@ class Node:
     __slots__ = ("inputs", "kept", "number", "op", "params", "specs")
 
     def __init__(
-        self, op: Op | None, params: dict[str, Any], inputs: tuple[Any, ...], specs: tuple[Spec, ...] = (), kept: Any = None
+        self,
+        op: Op | None,
+        params: dict[str, Any],
+        inputs: tuple[Any, ...],
+        specs: tuple[Spec, ...] = (),
+        kept: Any = None,
     ) -> None:
         self.op = op
         self.params = params
@@ -30,6 +36,11 @@ class Node:
         self.specs = specs
         self.kept = kept
         self.number = next(_number)
+
+    @property
+    def operands(self) -> tuple[Operand, ...]:
+        """What a shape rule sees of the inputs (traced nodes only: recording keeps no specs)."""
+        return tuple(x[0].specs[x[1]] if type(x) is tuple else x for x in self.inputs)
 
 
 Edge = tuple[Node, int]
@@ -130,7 +141,9 @@ class Graph:
     def show(self, indent: str = "") -> str:
         """Return the listing that ``print`` shows."""
         names = self.names()
-        sources = [(node, node.specs[0]) for node in self.inputs] + [(node, value.spec) for node, value in self.captures]
+        sources = [(node, node.specs[0]) for node in self.inputs] + [
+            (node, value.spec) for node, value in self.captures
+        ]
         lines = [f"{indent}graph({', '.join(f'{names[node]}: {spec}' for node, spec in sources)})"]
         rows = []
         for node in self.nodes:
@@ -153,7 +166,7 @@ def inner_graphs(node: Node) -> list[Graph]:
 def edge_name(x: Any, names: dict[Node, str]) -> str:
     """Return how an operand is written in a listing."""
     if type(x) is not tuple:
-        return f"{x:g}" if isinstance(x, float) else str(x)
+        return number(x, "text").text
     node, index = x
     return f"{names[node]}.{index}" if len(node.specs) > 1 else names[node]
 
@@ -161,11 +174,11 @@ def edge_name(x: Any, names: dict[Node, str]) -> str:
 def application(node: Node, names: dict[Node, str]) -> str:
     """Return one application as text, by the op's template."""
     assert node.op is not None
-    operands = [edge_name(x, names) for x in node.inputs]
-    if node.op.text is not None:
-        return node.op.text.format(*operands, **node.params)
-    shown = [f"{key}={_parameter(value)}" for key, value in node.params.items() if not isinstance(value, Graph)]
-    return f"{node.op.name}({', '.join(operands + shown)})"
+    operands = [Written(edge_name(x, names)) if type(x) is tuple else number(x, "text") for x in node.inputs]
+    if node.op.is_region:
+        shown = [f"{key}={_parameter(value)}" for key, value in node.params.items() if not isinstance(value, Graph)]
+        return f"{node.op.name}({', '.join([one.text for one in operands] + shown)})"
+    return write(node.op, operands, node.operands, node.params, "text").text
 
 
 def _parameter(value: Any) -> str:
@@ -179,5 +192,3 @@ def _letters() -> Iterator[str]:
     for number in count():
         name, rest = alphabet[number % len(alphabet)], number // len(alphabet)
         yield name if rest == 0 else f"{name}{rest}"
-
-

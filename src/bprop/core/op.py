@@ -20,9 +20,10 @@ REGISTRY: dict[str, "Op"] = {}
 class Op:
     """One primitive operation. Calling it applies it under the current interpreter.
 
-    ``text`` and ``latex`` are templates over the operands, ``level`` their precedence (1 sum, 2 product, 3 sign,
-    4 power, 9 call). ``examples(draw)`` gives calls ``(args, params)`` for the
-    registry's tests where the family's default ones will not do; ``draw(2, 3)`` makes an operand.
+    ``text`` and ``latex`` are templates over the operands, or functions of what `spec` takes that return one;
+    ``level`` is their precedence (0 comparison, 1 sum, 2 product, 3 sign, 4 power, 9 call). ``examples(draw)`` gives
+    calls ``(args, params)`` for the registry's tests where the family's default ones will not do; ``draw(2, 3)`` makes
+    an operand.
     """
 
     differentiable = True
@@ -33,8 +34,8 @@ class Op:
         name: str,
         evaluate: Callable[..., Any],
         *,
-        text: str | None = None,
-        latex: str | None = None,
+        text: "str | Callable[..., str] | None" = None,
+        latex: "str | Callable[..., str] | None" = None,
         level: int = 9,
         doc: str = "",
         examples: "Callable[[Any], Iterable[tuple[tuple[Any, ...], dict[str, Any]]]] | None" = None,

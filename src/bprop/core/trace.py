@@ -64,7 +64,12 @@ class Trace(Interpreter):
     name = "trace"
 
     def __init__(
-        self, below: Interpreter | None = None, *, name: str = "trace", stage_all: bool = True, lift_cells: bool = False
+        self,
+        below: Interpreter | None = None,
+        *,
+        name: str = "trace",
+        stage_all: bool = True,
+        lift_cells: bool = False,
     ) -> None:
         super().__init__(below)
         self.name = name
@@ -121,7 +126,11 @@ class Trace(Interpreter):
 
 
 def trace_flat(
-    function: Callable[..., Sequence[Any]], specs: Sequence[Spec], *, name: str = "trace", below: Interpreter | None = None
+    function: Callable[..., Sequence[Any]],
+    specs: Sequence[Spec],
+    *,
+    name: str = "trace",
+    below: Interpreter | None = None,
 ) -> tuple[Graph, Trace]:
     """Trace ``function`` of flat arguments that returns a flat sequence; return its graph and the finished trace."""
     tracer = Trace(below, name=name)

@@ -1,7 +1,7 @@
 """`Array`: an immutable NumPy-style array. Interpreters subclass it to carry tangents, graphs or batches."""
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -12,6 +12,8 @@ from .shape import size_of
 
 if TYPE_CHECKING:
     from .interpreter import Interpreter
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {}
 """Public functions by name; `bprop.ops` fills it, and the operators and methods of `Array` look here."""
@@ -95,7 +97,7 @@ class Array:
         return self.data
 
     # --- leaving bprop ---
-    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> NDArray[Any]:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         data = self.numbers("numpy.asarray")
         if copy or (dtype is not None and data.dtype != dtype):
             return np.array(data, dtype=dtype)
@@ -299,7 +301,9 @@ class Array:
         rule = NUMPY.get(ufunc)
         name = f"numpy.{ufunc.__name__}"
         if method != "__call__":
-            raise NumPyFunctionError(f"{name}.{method} has no bprop rule: write the loop or use a reduction such as bprop.sum")
+            raise NumPyFunctionError(
+                f"{name}.{method} has no bprop rule: write the loop or use a reduction such as bprop.sum"
+            )
         if rule is None:
             raise NumPyFunctionError(_without_rule(name, ufunc.__name__))
         if any(value is not None and value != (None,) for value in options.values()):
@@ -365,10 +369,10 @@ def _without_rule(full: str, name: str) -> str:
     )
 
 
-def function(*numpy_functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def function(*numpy_functions: Any) -> Callable[[F], F]:
     """Decorate a public function: `Array` methods find it by name, and NumPy's functions dispatch to it."""
 
-    def register(public: Callable[..., Any]) -> Callable[..., Any]:
+    def register(public: F) -> F:
         FUNCTIONS[public.__name__] = public
         for one in numpy_functions:
             NUMPY[one] = public
@@ -377,7 +381,7 @@ def function(*numpy_functions: Any) -> Callable[[Callable[..., Any]], Callable[.
     return register
 
 
-def asarray(obj: Any, /, *, dtype: DTypeLike = None, copy: bool | None = None) -> Array:
+def asarray(obj: Any, /, *, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
     """Return ``obj`` (numbers, nested sequences, a NumPy array, anything with DLPack) as an `Array`.
 
     A NumPy array is copied, since it could be changed under a gradient that needs it; ``copy=False`` shares it.

@@ -10,7 +10,17 @@ from typing import Any
 
 from ..core.dtype import WEAK
 from ..core.error import BpropError, DerivativeError, TracedValueError
-from ..core.family import Bilinear, Creation, Elementwise, General, Linear, Random, Reduction, Region, Selection
+from ..core.family import (
+    Bilinear,
+    Creation,
+    Elementwise,
+    General,
+    Linear,
+    Random,
+    Reduction,
+    Region,
+    Selection,
+)
 from ..core.interpreter import Cell, Interpreter, using
 from ..core.op import Op
 from ..core.value import Array, Wrapped
@@ -155,7 +165,7 @@ def _(op: Random, xs: Any, batched: Any, params: Any, size: int) -> Any:
 
 @batch.register
 def _(op: Region, xs: Any, batched: Any, params: Any, size: int) -> Any:
-    return op.batch(tuple(xs), tuple(batched), params)
+    return op.batch(tuple(xs), tuple(batched), params, size)
 
 
 def to_front(x: Any, axis: int) -> Any:

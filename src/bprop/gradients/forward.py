@@ -16,8 +16,8 @@ from ..core.family import Bilinear, Elementwise, General, Linear, Reduction, Reg
 from ..core.interpreter import Cell, Interpreter, using
 from ..core.op import Op
 from ..core.value import Array, Wrapped
-from ..ops import add, astype, broadcast_to, multiply, sum, where
-from .reverse import _expanded, scale
+from ..ops import add, astype, broadcast_to, multiply, sum
+from .reverse import expanded, scale, shared
 
 
 class Dual(Wrapped):
@@ -95,11 +95,7 @@ def _(op: Selection, y: Any, xs: Any, x_dots: Any, params: Any) -> Any:
     terms = []
     for share, x_dot in zip(op.shares, x_dots, strict=True):
         if x_dot is not None and share is not None:
-            chosen = share(y, *xs)
-            if chosen.dtype.kind == "b":
-                terms.append(where(chosen, x_dot, 0))
-            else:
-                terms.append(where(chosen != 0, multiply(x_dot, chosen), 0))
+            terms.append(shared(x_dot, share(y, *xs)))
     total = _total(terms)
     return total if total is None or total.shape == y.shape else broadcast_to(total, y.shape)
 
@@ -109,10 +105,10 @@ def _(op: Reduction, y: Any, xs: Any, x_dots: Any, params: Any) -> Any:
     (x,), (x_dot,) = xs, x_dots
     axes, keepdims = params["axis"], params["keepdims"]
     if op.share is not None:
-        chosen = op.share(_expanded(y, x.shape, axes, keepdims), x, axes)
-        term = where(chosen != 0, multiply(x_dot, chosen), 0)
+        chosen = op.share(expanded(y, x.shape, axes, keepdims), x, axes)
+        term = shared(x_dot, chosen)
     elif callable(op.partial):
-        term = multiply(x_dot, op.partial(_expanded(y, x.shape, axes, keepdims), x))
+        term = multiply(x_dot, op.partial(expanded(y, x.shape, axes, keepdims), x))
     else:
         term = scale(x_dot, op.partial)
     return sum(term, axis=axes, keepdims=keepdims)

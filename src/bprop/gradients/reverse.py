@@ -128,6 +128,13 @@ def scale(y_bar: Any, partial: Any) -> Any:
     return multiply(y_bar, partial)
 
 
+def shared(bar: Any, share: Any) -> Any:
+    """Return the part of a cotangent or tangent that a share passes on; where the share is zero it is absent."""
+    if share.dtype.kind == "b":
+        return where(share, bar, 0)
+    return where(share != 0, multiply(bar, share), 0)
+
+
 def _shape(x: Any) -> tuple[int, ...]:
     return x.shape if hasattr(x, "shape") else ()
 
@@ -152,15 +159,11 @@ def _(op: Selection, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> li
             bars.append(None)
             continue
         chosen = share(y, *xs)
-        if chosen.dtype.kind == "b":
-            part = where(chosen, y_bar, 0)
-        else:
-            part = where(chosen != 0, multiply(y_bar, chosen), 0)
-        bars.append(unbroadcast(part, _shape(x)))
+        bars.append(unbroadcast(shared(y_bar, chosen), _shape(x)))
     return bars
 
 
-def _expanded(value: Any, shape: tuple[int, ...], axes: tuple[int, ...], keepdims: bool) -> Any:
+def expanded(value: Any, shape: tuple[int, ...], axes: tuple[int, ...], keepdims: bool) -> Any:
     """Give the result of a reduction its reduced axes back, with size 1."""
     if keepdims:
         return value
@@ -171,13 +174,13 @@ def _expanded(value: Any, shape: tuple[int, ...], axes: tuple[int, ...], keepdim
 def _(op: Reduction, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> list[Any]:
     (x,) = xs
     axes, keepdims = params["axis"], params["keepdims"]
-    y_bar = _expanded(y_bar, x.shape, axes, keepdims)
+    y_bar = expanded(y_bar, x.shape, axes, keepdims)
     if op.share is not None:
-        chosen = op.share(_expanded(y, x.shape, axes, keepdims), x, axes)
-        return [where(chosen != 0, multiply(y_bar, chosen), 0)]
+        chosen = op.share(expanded(y, x.shape, axes, keepdims), x, axes)
+        return [shared(y_bar, chosen)]
     if not callable(op.partial):
         return [broadcast_to(scale(y_bar, op.partial), x.shape)]
-    return [multiply(y_bar, op.partial(_expanded(y, x.shape, axes, keepdims), x))]
+    return [multiply(y_bar, op.partial(expanded(y, x.shape, axes, keepdims), x))]
 
 
 @vjp.register
@@ -220,7 +223,11 @@ def _creation(node: Node) -> int:
 
 
 def pull(
-    outputs: Sequence[Any], y_bars: Sequence[Any], inputs: Sequence[Recorded], owner: Record, one_hot: bool = False
+    outputs: Sequence[Any],
+    y_bars: Sequence[Any],
+    inputs: Sequence[Recorded],
+    owner: Record,
+    one_hot: bool = False,
 ) -> list[Any]:
     """Send cotangents from outputs to inputs; ``None`` where an input gets none. Runs under the current interpreter.
 

@@ -75,7 +75,7 @@ class _Variables:
         flat: list[Any] = []
         for leaf, slot in zip(leaves, self.slots, strict=True):
             flat.extend([leaf] if slot is None else [leaf[path] for path in slot])
-        result = []
+        result: list[Any] = []
         for value, tangent in zip(self.read(), flat, strict=True):
             if tangent is None:
                 result.append(None)
@@ -93,7 +93,7 @@ def map_sets(slots: list[Any]) -> list[set[str]]:
 
 
 def _variable(leaf: Any, what: str) -> Array:
-    if isinstance(leaf, bool | int | str | bytes) or callable(leaf) and not isinstance(leaf, Array):
+    if isinstance(leaf, bool | int | str | bytes) or (callable(leaf) and not isinstance(leaf, Array)):
         raise DTypeError(
             f"{what} has a leaf {leaf!r:.40} of type {type(leaf).__name__}: derivatives are with respect to floating-point "
             f"arrays; write {float(leaf)!r}, or leave it out of argnums"
@@ -114,7 +114,9 @@ def _argnums(argnums: Argnums, count: int, what: str) -> tuple[tuple[int, ...], 
     numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
     for number in numbers:
         if not -count <= number < count:
-            raise ArgumentError(f"{what}: argnums names argument {number}, but the call has {count} positional arguments")
+            raise ArgumentError(
+                f"{what}: argnums names argument {number}, but the call has {count} positional arguments"
+            )
     return tuple(number % count for number in numbers), single
 
 
@@ -136,7 +138,9 @@ def _array(result: Any, what: str) -> Array:
 class _Recording:
     """One recorded run of ``f``: its outputs and the way back."""
 
-    def __init__(self, f: Function, args: tuple[Any, ...], options: dict[str, Any], numbers: Sequence[int], what: str) -> None:
+    def __init__(
+        self, f: Function, args: tuple[Any, ...], options: dict[str, Any], numbers: Sequence[int], what: str
+    ) -> None:
         self.what = what
         self.variables = [_Variables(args[number], f"{what}: argument {number}") for number in numbers]
         self.owner = Record(name=what)
@@ -219,7 +223,9 @@ def _with_aux(result: Any, has_aux: bool, what: str) -> tuple[Any, Any]:
     if not has_aux:
         return result, None
     if not isinstance(result, tuple) or len(result) != 2:
-        raise ArgumentError(f"{what}: with has_aux=True the function returns a pair (value, aux), not {type(result).__name__}")
+        raise ArgumentError(
+            f"{what}: with has_aux=True the function returns a pair (value, aux), not {type(result).__name__}"
+        )
     return result
 
 
@@ -318,7 +324,9 @@ def push(f: Function, variables: Any, dots: Any, has_aux: bool, what: str, owner
             [value for value in v.values if isinstance(value, Cell)],
             [x_dot for value, x_dot in zip(v.values, x_dots, strict=True) if isinstance(value, Cell)],
         )
-        new.append(v.argument([x if isinstance(x, Cell) else owner.dual(x, d) for x, d in zip(v.values, x_dots, strict=True)]))
+        new.append(
+            v.argument([x if isinstance(x, Cell) else owner.dual(x, d) for x, d in zip(v.values, x_dots, strict=True)])
+        )
     with using(owner):
         out = f(*new)
     out, aux = _with_aux(out, has_aux, what)
@@ -422,7 +430,9 @@ def vmap(f: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
                 continue
             own = isinstance(y, Batched) and y.owner is owner
             value = owner.lower(y) if own else broadcast_to(y, (owner.size, *y.shape))
-            results.append(value if axis == 0 else moveaxis(value, 0, normalise_axis(what, axis, value.ndim, value.shape)))
+            results.append(
+                value if axis == 0 else moveaxis(value, 0, normalise_axis(what, axis, value.ndim, value.shape))
+            )
         return unflatten(shape, results)
 
     return mapped
@@ -593,7 +603,11 @@ def trace(f: Function) -> Function:
 
 
 def _traced_input(tracer: Trace, leaf: Any) -> Any:
-    if isinstance(leaf, bool | int | str | bytes) or is_holder(leaf) or (callable(leaf) and not isinstance(leaf, Array)):
+    if (
+        isinstance(leaf, bool | int | str | bytes)
+        or is_holder(leaf)
+        or (callable(leaf) and not isinstance(leaf, Array))
+    ):
         return leaf
     value = asarray(leaf)
     return tracer.input(Spec(value.shape, value.dtype))

@@ -372,7 +372,9 @@ class Module:
         y = frame.y
         if y_bar is None:
             if y.shape != ():
-                raise ShapeError(f"{self._label}.bprop needs y_bar: y has shape {y.shape}, only a scalar has the default 1")
+                raise ShapeError(
+                    f"{self._label}.bprop needs y_bar: y has shape {y.shape}, only a scalar has the default 1"
+                )
             return full((), 1, dtype=y.dtype)
         bar = asarray(y_bar)
         if bar.shape != y.shape:
@@ -382,7 +384,8 @@ class Module:
     # --- the handwritten rule under transforms ---
     def _apply_rule(self, inputs: tuple[Any, ...]) -> Any:
         formula, rule = type(self)._formula, type(self)._rule
-        assert formula is not None and rule is not None
+        assert formula is not None
+        assert rule is not None
         own: dict[str, Cell] = {n: c for n, c in self.__dict__.get("_cells", {}).items() if c.trainable}
         xs = [asarray(x) for x in inputs]
         count, cells = len(xs), list(own.values())

@@ -25,7 +25,7 @@ def relu(x: Any, /) -> Array:
     Array([0., 0., 2.])
     """
     x = _array("relu", x)
-    return where(x <= 0, 0, x)  # type: ignore[no-any-return]
+    return where(x <= 0, 0, x)
 
 
 @function()
@@ -39,7 +39,7 @@ def hard_tanh(x: Any, /) -> Array:
     Array([-1. ,  0.5,  1. ])
     """
     x = _array("hard_tanh", x)
-    return where(x >= 1, 1, where(x <= -1, -1, x))  # type: ignore[no-any-return]
+    return where(x >= 1, 1, where(x <= -1, -1, x))
 
 
 def _axis(name: str, x: Array, axis: int) -> int:
@@ -63,7 +63,7 @@ def softmax(x: Any, /, axis: int = -1) -> Array:
     x = _array("softmax", x)
     axis = _axis("softmax", x, axis)
     e = exp(x - stop_gradient(max(x, axis=axis, keepdims=True)))
-    return e / sum(e, axis=axis, keepdims=True)  # type: ignore[no-any-return]
+    return e / sum(e, axis=axis, keepdims=True)
 
 
 @function()

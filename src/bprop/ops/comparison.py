@@ -9,7 +9,9 @@ from ..core.family import Elementwise
 from ..core.value import FUNCTIONS, NUMPY
 
 
-def _truth(name: str, ufunc: Any, formula: str, symbol: str, latex: str, example: str, unary: bool = False) -> Elementwise:
+def _truth(
+    name: str, ufunc: Any, formula: str, symbol: str, latex: str, example: str, unary: bool = False
+) -> Elementwise:
     operands = "x" if unary else "x1, x2"
     op = Elementwise(
         name,
@@ -43,12 +45,15 @@ less_equal = _truth(
 )
 greater = _truth("greater", np.greater, "x1 > x2", ">", ">", _xy.format("greater", "[False, False,  True]"))
 greater_equal = _truth(
-    "greater_equal", np.greater_equal, "x1 ≥ x2", ">=", r"\ge", _xy.format("greater_equal", "[False,  True,  True]")
+    "greater_equal",
+    np.greater_equal,
+    "x1 ≥ x2",
+    ">=",
+    r"\ge",
+    _xy.format("greater_equal", "[False,  True,  True]"),
 )
 equal = _truth("equal", np.equal, "x1 = x2", "==", "=", _xy.format("equal", "[False,  True, False]"))
-not_equal = _truth(
-    "not_equal", np.not_equal, "x1 ≠ x2", "!=", r"\ne", _xy.format("not_equal", "[ True, False,  True]")
-)
+not_equal = _truth("not_equal", np.not_equal, "x1 ≠ x2", "!=", r"\ne", _xy.format("not_equal", "[ True, False,  True]"))
 _bb = "bprop.{}(bprop.asarray([True, False]), True)\n    Array({})"
 logical_and = _truth(
     "logical_and", np.logical_and, "x1 and x2", "&", r"\land", _bb.format("logical_and", "[ True, False]")

@@ -29,7 +29,7 @@ _arange = Creation(
 
 
 @function()
-def full(shape: Any, fill_value: float, *, dtype: DTypeLike = None) -> Array:
+def full(shape: Any, fill_value: float, *, dtype: DTypeLike | None = None) -> Array:
     """Return an array of ``shape`` filled with one number; the dtype follows the number (float64, int64, bool).
 
     **Source:** Python Array API standard 2024.12, ``full``.
@@ -42,11 +42,11 @@ def full(shape: Any, fill_value: float, *, dtype: DTypeLike = None) -> Array:
         raise ArgumentError(f"full: the fill value is a number, not {type(fill_value).__name__}: use broadcast_to")
     wanted = dtypes.check(np.asarray(fill_value).dtype if dtype is None else dtype, "full")
     value = np.asarray(fill_value).astype(wanted).item()
-    return _full(shape=normalise_shape("full", shape), value=value, dtype=wanted)  # type: ignore[no-any-return]
+    return _full(shape=normalise_shape("full", shape), value=value, dtype=wanted)
 
 
 @function()
-def zeros(shape: Any, *, dtype: DTypeLike = None) -> Array:
+def zeros(shape: Any, *, dtype: DTypeLike | None = None) -> Array:
     """Return zeros of ``shape``, float64 unless told otherwise.
 
     **Source:** Python Array API standard 2024.12, ``zeros``.
@@ -59,7 +59,7 @@ def zeros(shape: Any, *, dtype: DTypeLike = None) -> Array:
 
 
 @function()
-def ones(shape: Any, *, dtype: DTypeLike = None) -> Array:
+def ones(shape: Any, *, dtype: DTypeLike | None = None) -> Array:
     """Return ones of ``shape``, float64 unless told otherwise.
 
     **Source:** Python Array API standard 2024.12, ``ones``.
@@ -72,7 +72,7 @@ def ones(shape: Any, *, dtype: DTypeLike = None) -> Array:
 
 
 @function(np.zeros_like)
-def zeros_like(x: Any, /, *, dtype: DTypeLike = None) -> Array:
+def zeros_like(x: Any, /, *, dtype: DTypeLike | None = None) -> Array:
     """Return zeros with the shape and dtype of ``x``.
 
     **Source:** Python Array API standard 2024.12, ``zeros_like``.
@@ -85,7 +85,7 @@ def zeros_like(x: Any, /, *, dtype: DTypeLike = None) -> Array:
 
 
 @function(np.ones_like)
-def ones_like(x: Any, /, *, dtype: DTypeLike = None) -> Array:
+def ones_like(x: Any, /, *, dtype: DTypeLike | None = None) -> Array:
     """Return ones with the shape and dtype of ``x``.
 
     **Source:** Python Array API standard 2024.12, ``ones_like``.
@@ -98,7 +98,7 @@ def ones_like(x: Any, /, *, dtype: DTypeLike = None) -> Array:
 
 
 @function()
-def arange(start: float, /, stop: float | None = None, step: float = 1, *, dtype: DTypeLike = None) -> Array:
+def arange(start: float, /, stop: float | None = None, step: float = 1, *, dtype: DTypeLike | None = None) -> Array:
     """Return start, start + step, … below ``stop`` (from 0 if one number is given); int64 for integers, else float64.
 
     **Source:** Python Array API standard 2024.12, ``arange``.
@@ -113,4 +113,4 @@ def arange(start: float, /, stop: float | None = None, step: float = 1, *, dtype
     count = max(0, ceil((last - first) / step))
     natural = dtypes.INT if all(isinstance(one, int | np.integer) for one in (first, last, step)) else dtypes.DEFAULT
     wanted = natural if dtype is None else dtypes.check(dtype, "arange")
-    return _arange(shape=(count,), start=first, step=step, dtype=wanted)  # type: ignore[no-any-return]
+    return _arange(shape=(count,), start=first, step=step, dtype=wanted)

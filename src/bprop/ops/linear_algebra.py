@@ -60,7 +60,8 @@ def contract(x1: NDArray[Any], x2: NDArray[Any], labels1: str, labels2: str, out
     a = x1.transpose([labels1.index(label) for label in batch + rows + contracted])
     b = x2.transpose([labels2.index(label) for label in batch + contracted + columns])
     y = np.matmul(
-        a.reshape((*lead, extent(rows), extent(contracted))), b.reshape((*lead, extent(contracted), extent(columns)))
+        a.reshape((*lead, extent(rows), extent(contracted))),
+        b.reshape((*lead, extent(contracted), extent(columns))),
     )
     order = batch + rows + columns
     y = y.reshape([sizes[label] for label in order])
@@ -89,20 +90,35 @@ def _matmul_labels(shape1: Shape, shape2: Shape) -> tuple[str, str, str]:
     batch1, batch2 = max(0, len(shape1) - 2), max(0, len(shape2) - 2)
     broadcast("matmul", shape1[:batch1], shape2[:batch2])
     names = _LETTERS[: max(rank, 0)]
-    return names[len(names) - batch1 :] + row + "y", names[len(names) - batch2 :] + "y" + column, names + row + column
+    return (
+        names[len(names) - batch1 :] + row + "y",
+        names[len(names) - batch2 :] + "y" + column,
+        names + row + column,
+    )
 
 
 _matmul = Bilinear(
     "matmul",
     np.matmul,
     labels=_matmul_labels,
-    examples=lambda draw: [
-        ((draw(*shape1), draw(*shape2)), {})
-        for shape1, shape2 in (
-            ((2, 3), (3, 4)), ((3,), (3,)), ((3,), (3, 2)), ((2, 3), (3,)), ((5, 2, 3), (3, 2)), ((2, 3), (5, 3, 2)),
-            ((4, 1, 2, 3), (5, 3, 2)), ((5, 2, 3), (3,)), ((0, 3), (3, 2)), ((2, 0), (0, 2)),
-        )
-    ] + [((draw(3, 2).T, draw(4, 3).T), {})],
+    examples=lambda draw: (
+        [
+            ((draw(*shape1), draw(*shape2)), {})
+            for shape1, shape2 in (
+                ((2, 3), (3, 4)),
+                ((3,), (3,)),
+                ((3,), (3, 2)),
+                ((2, 3), (3,)),
+                ((5, 2, 3), (3, 2)),
+                ((2, 3), (5, 3, 2)),
+                ((4, 1, 2, 3), (5, 3, 2)),
+                ((5, 2, 3), (3,)),
+                ((0, 3), (3, 2)),
+                ((2, 0), (0, 2)),
+            )
+        ]
+        + [((draw(3, 2).T, draw(4, 3).T), {})]
+    ),
     text="{0} @ {1}",
     latex=r"{0} \, {1}",
     level=2,
@@ -122,7 +138,7 @@ def matmul(x1: Any, x2: Any, /) -> Array:
     >>> bprop.matmul(bprop.ones((2, 3)), bprop.ones(3))
     Array([3., 3.])
     """
-    return _matmul(x1, x2)  # type: ignore[no-any-return]
+    return _matmul(x1, x2)
 
 
 @function(np.dot)
@@ -155,11 +171,18 @@ einsum_op = Bilinear(
     examples=lambda draw: [
         ((draw(*shape1), draw(*shape2)), {"labels": labels})
         for labels, shape1, shape2 in (
-            (("ij", "jk", "ik"), (2, 3), (3, 4)), (("ij", "jk", "ki"), (2, 3), (3, 4)), (("i", "j", "ij"), (2,), (3,)),
-            (("ij", "ij", ""), (2, 3), (2, 3)), (("bij", "bjk", "bik"), (4, 2, 3), (4, 3, 2)), (("", "ij", "ij"), (), (2, 3)),
-            (("bij", "bjk", "bik"), (1, 2, 3), (4, 3, 2)), (("ij", "jk", "ik"), (2, 1), (3, 4)),  # a size 1 broadcasts
-            (("ij", "k", "ik"), (2, 3), (4,)), (("ij", "jk", "i"), (2, 3), (3, 4)),  # a label of one operand is summed
-            (("ij", "jk", "ik"), (0, 3), (3, 2)), (("ij", "jk", "ik"), (2, 0), (0, 2)),
+            (("ij", "jk", "ik"), (2, 3), (3, 4)),
+            (("ij", "jk", "ki"), (2, 3), (3, 4)),
+            (("i", "j", "ij"), (2,), (3,)),
+            (("ij", "ij", ""), (2, 3), (2, 3)),
+            (("bij", "bjk", "bik"), (4, 2, 3), (4, 3, 2)),
+            (("", "ij", "ij"), (), (2, 3)),
+            (("bij", "bjk", "bik"), (1, 2, 3), (4, 3, 2)),
+            (("ij", "jk", "ik"), (2, 1), (3, 4)),  # a size 1 broadcasts
+            (("ij", "k", "ik"), (2, 3), (4,)),
+            (("ij", "jk", "i"), (2, 3), (3, 4)),  # a label of one operand is summed
+            (("ij", "jk", "ik"), (0, 3), (3, 2)),
+            (("ij", "jk", "ik"), (2, 0), (0, 2)),
         )
     ],
     latex=r"\sum {0} \, {1}",
@@ -204,13 +227,16 @@ def _parse(subscripts: str, arrays: list[Array]) -> tuple[list[str], str]:
     if len(terms) != len(arrays):
         raise ShapeError(f"einsum '{subscripts}': {len(terms)} terms for {len(arrays)} operands")
     free = [label for label in _LETTERS[::-1] if label not in text]
-    spare = max((x.ndim - len(term.replace("...", "")) for term, x in zip(terms, arrays, strict=True) if "..." in term), default=0)
-    batch = "".join(free[:max(spare, 0)])
+    spare = max(
+        (x.ndim - len(term.replace("...", "")) for term, x in zip(terms, arrays, strict=True) if "..." in term),
+        default=0,
+    )
+    batch = "".join(free[: max(spare, 0)])
     labels = []
     for number, (term, x) in enumerate(zip(terms, arrays, strict=True)):
         named = term.replace("...", "")
         count = x.ndim - len(named)
-        if count < 0 or (count and "..." not in term) or not named.isalpha() and named:
+        if count < 0 or (count and "..." not in term) or (not named.isalpha() and named):
             raise ShapeError(f"einsum '{subscripts}': term '{term}' does not fit operand {number} of shape {x.shape}")
         labels.append(term.replace("...", batch[len(batch) - count :] if count else ""))
     if not arrow:
@@ -240,7 +266,13 @@ def _diagonal(x: Array, labels: str) -> tuple[Array, str]:
 
 
 def contraction_adjoint(
-    y_bar: Any, other: Any, labels_y: str, labels_other: str, labels_x: str, shape: Shape, flipped: bool = False
+    y_bar: Any,
+    other: Any,
+    labels_y: str,
+    labels_other: str,
+    labels_x: str,
+    shape: Shape,
+    flipped: bool = False,
 ) -> Any:
     """Return x_bar of a contraction: the contraction of y_bar with the other operand, to the labels of x."""
     present = "".join(label for label in labels_x if label in labels_y or label in labels_other)
@@ -319,7 +351,7 @@ def cholesky(x: Any, /) -> Array:
     Array([[2., 0.],
            [1., 1.]])
     """
-    return _cholesky(x)  # type: ignore[no-any-return]
+    return _cholesky(x)
 
 
 def _solve_jvp(y: Any, xs: Any, x_dots: Any) -> Any:
@@ -352,7 +384,11 @@ _solve = General(
     examples=lambda draw: [
         ((draw.positive_definite(*shape1), draw(*shape2)), {})
         for shape1, shape2 in (
-            ((3, 3), (3, 2)), ((1, 1), (1, 1)), ((2, 3, 3), (3, 2)), ((3, 3), (2, 3, 2)), ((2, 1, 2, 2), (4, 2, 1)),
+            ((3, 3), (3, 2)),
+            ((1, 1), (1, 1)),
+            ((2, 3, 3), (3, 2)),
+            ((3, 3), (2, 3, 2)),
+            ((2, 1, 2, 2), (4, 2, 1)),
         )
     ],
     latex=r"{0}^{{-1}} {1}",
@@ -375,4 +411,4 @@ def solve(x1: Any, x2: Any, /) -> Array:
     if x2.ndim == 1:
         y = _solve(x1, reshape(x2, (x2.shape[0], 1)))
         return reshape(y, y.shape[:-1])
-    return _solve(x1, x2)  # type: ignore[no-any-return]
+    return _solve(x1, x2)

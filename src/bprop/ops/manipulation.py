@@ -61,18 +61,29 @@ def _ravelled(o: tuple[Any, ...], inner: Shape, shape: Shape) -> tuple[Any, ...]
     return tuple(reversed(result))
 
 
-_reshape = Linear(
+_reshape: Linear = Linear(
     "reshape",
     lambda x, shape: np.reshape(x, shape),
     shape=_reshaped,
     adjoint=lambda y_bar, x, shape: _reshape(y_bar, shape=x.shape),
     index=_ravelled,
-    examples=lambda draw: [
-        ((draw(*shape),), {"shape": new})
-        for shape, new in (((2, 3), (3, 2)), ((6,), (1, 2, 3)), ((), (1, 1)), ((0, 3), (0,)), ((2, 1, 3), (6,)))
-    ] + [((draw(3, 2).T,), {"shape": (6,)})],
+    examples=lambda draw: (
+        [
+            ((draw(*shape),), {"shape": new})
+            for shape, new in (
+                ((2, 3), (3, 2)),
+                ((6,), (1, 2, 3)),
+                ((), (1, 1)),
+                ((0, 3), (0,)),
+                ((2, 1, 3), (6,)),
+            )
+        ]
+        + [((draw(3, 2).T,), {"shape": (6,)})]
+    ),
     lift=lambda params, size, x: {"shape": (size, *params["shape"])},
     view=True,
+    compose=lambda first, then: then,
+    neutral=lambda size, shape: size == shape,
     latex="{0}",
 )
 
@@ -107,7 +118,7 @@ def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(sorted(range(len(axes)), key=axes.__getitem__))
 
 
-_permute_dims = Linear(
+_permute_dims: Linear = Linear(
     "permute_dims",
     lambda x, axes: np.transpose(x, axes),
     shape=lambda x, axes: tuple(shape_of(x)[axis] for axis in axes),
@@ -118,6 +129,8 @@ _permute_dims = Linear(
         for shape, axes in (((2, 3), (1, 0)), ((2, 3, 4), (2, 0, 1)), ((0, 3), (1, 0)), ((4,), (0,)))
     ],
     lift=lambda params, size, x: {"axes": (0, *(axis + 1 for axis in params["axes"]))},
+    compose=lambda first, then: {"axes": tuple(first["axes"][axis] for axis in then["axes"])},
+    neutral=lambda shape, axes: axes == tuple(range(len(shape))),
     latex="{0}^{{T}}",
 )
 
@@ -136,7 +149,11 @@ def permute_dims(x: Any, /, axes: Any = None) -> Array:
     """
     x = _array("permute_dims", x)
     rank = x.ndim
-    order = tuple(range(rank))[::-1] if axes is None else tuple(normalise_axis("permute_dims", a, rank, x.shape) for a in axes)
+    order = (
+        tuple(range(rank))[::-1]
+        if axes is None
+        else tuple(normalise_axis("permute_dims", a, rank, x.shape) for a in axes)
+    )
     if sorted(order) != list(range(rank)):
         raise ShapeError(f"permute_dims: axes {tuple(axes)} are no permutation of the axes of shape {x.shape}")
     return x if order == tuple(range(rank)) else _permute_dims(x, axes=order)
@@ -196,7 +213,7 @@ def _lift_broadcast(params: dict[str, Any], size: int, x: Any) -> dict[str, Any]
     return {"shape": (size, *params["shape"])}
 
 
-_broadcast_to = Linear(
+_broadcast_to: Linear = Linear(
     "broadcast_to",
     lambda x, shape: np.broadcast_to(x, shape),
     shape=_broadcasted,
@@ -206,9 +223,17 @@ _broadcast_to = Linear(
     ),
     lift=_lift_broadcast,
     align="shape",
+    compose=lambda first, then: then,
+    neutral=lambda size, shape: size == shape,
     examples=lambda draw: [
         ((draw(*shape),), {"shape": new})
-        for shape, new in (((3,), (2, 3)), ((2, 1), (2, 3)), ((), (2, 2)), ((1, 3), (0, 3)), ((2, 1, 2), (4, 2, 3, 2)))
+        for shape, new in (
+            ((3,), (2, 3)),
+            ((2, 1), (2, 3)),
+            ((), (2, 2)),
+            ((1, 3), (0, 3)),
+            ((2, 1, 2), (4, 2, 3, 2)),
+        )
     ],
     latex="{0}",
 )
@@ -247,36 +272,54 @@ def _embed_value(x: Any, shape: Shape, slices: tuple[tuple[int, int, int], ...])
     return y
 
 
-_slice = Linear(
+def _slice_twice(first: dict[str, Any], then: dict[str, Any]) -> dict[str, Any]:
+    pairs = zip(first["slices"], then["slices"], strict=True)
+    return {"slices": tuple((a + s * start, count, s * step) for (a, _, s), (start, count, step) in pairs)}
+
+
+_slice: Linear = Linear(
     "slice",
     lambda x, slices: x[_python_slices(slices)],
     shape=lambda x, slices: tuple(count for _, count, _ in slices),
     adjoint=lambda y_bar, x, slices: _embed(y_bar, shape=x.shape, slices=slices),
     index=lambda o, inner, slices: tuple(start + step * p for p, (start, _, step) in zip(o, slices, strict=True)),
     lift=lambda params, size, x: {"slices": ((0, size, 1), *params["slices"])},
+    compose=_slice_twice,
+    neutral=lambda shape, slices: slices == tuple((0, size, 1) for size in shape),
     examples=lambda draw: [
         ((draw(*shape),), {"slices": slices})
         for shape, slices in (
-            ((5,), ((1, 2, 2),)), ((5,), ((4, 5, -1),)), ((3, 4), ((0, 3, 1), (3, 2, -2))), ((3, 4), ((2, 1, 1), (1, 3, 1))),
-            ((3, 4), ((0, 0, 1), (0, 4, 1))), ((0, 3), ((0, 0, 1), (0, 2, 1))),
+            ((5,), ((1, 2, 2),)),
+            ((5,), ((4, 5, -1),)),
+            ((3, 4), ((0, 3, 1), (3, 2, -2))),
+            ((3, 4), ((2, 1, 1), (1, 3, 1))),
+            ((3, 4), ((0, 0, 1), (0, 4, 1))),
+            ((0, 3), ((0, 0, 1), (0, 2, 1))),
         )
     ],
     latex="{0}_{{[{slices}]}}",
 )
 
-_embed = Linear(
+_embed: Linear = Linear(
     "embed",
     _embed_value,
     shape=lambda x, shape, slices: shape,
     adjoint=lambda y_bar, x, shape, slices: _slice(y_bar, slices=slices),
-    index=lambda i, inner, shape, slices: tuple(start + step * p for p, (start, _, step) in zip(i, slices, strict=True)),
+    index=lambda i, inner, shape, slices: tuple(
+        start + step * p for p, (start, _, step) in zip(i, slices, strict=True)
+    ),
     lift=lambda params, size, x: {
         "shape": (size, *params["shape"]),
         "slices": ((0, size, 1), *params["slices"]),
     },
     examples=lambda draw: [
         ((draw(*(count for _, count, _ in slices)),), {"shape": shape, "slices": slices})
-        for shape, slices in (((5,), ((1, 2, 2),)), ((5,), ((4, 5, -1),)), ((3, 4), ((0, 3, 1), (3, 2, -2))), ((3,), ((0, 0, 1),)))
+        for shape, slices in (
+            ((5,), ((1, 2, 2),)),
+            ((5,), ((4, 5, -1),)),
+            ((3, 4), ((0, 3, 1), (3, 2, -2))),
+            ((3,), ((0, 0, 1),)),
+        )
     ],
     scatter=True,
 )
@@ -332,7 +375,7 @@ def _batched_scatter_add(batch: int, x: Any, indices: Any, batched: tuple[bool, 
     return reshape(y, (batch, size, *y.shape[1:]))
 
 
-_take = Linear(
+_take: Linear = Linear(
     "take",
     _take_value,
     shape=lambda x, indices: shape_of(indices) + shape_of(x)[1:],
@@ -346,13 +389,17 @@ _take = Linear(
     examples=lambda draw: [
         ((draw(*shape), np.array(indices, np.int64)), {})
         for shape, indices in (
-            ((4,), [2, 0, 2, -1]), ((4, 2), [[1, 1], [-4, 3]]), ((4, 2), 3), ((3, 0), [1]), ((3, 2), np.zeros((0,))),
+            ((4,), [2, 0, 2, -1]),
+            ((4, 2), [[1, 1], [-4, 3]]),
+            ((4, 2), 3),
+            ((3, 0), [1]),
+            ((3, 2), np.zeros((0,))),
         )
     ],
     latex=r"{0}_{{{1}}}",
 )
 
-_scatter_add = Linear(
+_scatter_add: Linear = Linear(
     "scatter_add",
     _scatter_add_value,
     shape=lambda x, indices, size: (size, *shape_of(x)[len(shape_of(indices)) :]),
@@ -365,7 +412,12 @@ _scatter_add = Linear(
     batch=_batched_scatter_add,
     examples=lambda draw: [
         ((draw(*np.shape(indices), *rest), np.array(indices, np.int64)), {"size": 4})
-        for indices, rest in (([2, 0, 2, -1], ()), ([[1, 1], [-4, 3]], (2,)), (3, (2,)), (np.zeros((0,)), (2,)))
+        for indices, rest in (
+            ([2, 0, 2, -1], ()),
+            ([[1, 1], [-4, 3]], (2,)),
+            (3, (2,)),
+            (np.zeros((0,)), (2,)),
+        )
     ],
     scatter=True,
 )
@@ -455,7 +507,11 @@ def getitem(x: Any, index: Any, /) -> Array:
             shape.append(x.shape[axis])
         else:
             slices.append((_integer(part, x.shape, axis, index), 1, 1))
-    y = x if all(cut == (0, size, 1) for cut, size in zip(slices, x.shape, strict=True)) else _slice(x, slices=tuple(slices))
+    y = (
+        x
+        if all(cut == (0, size, 1) for cut, size in zip(slices, x.shape, strict=True))
+        else _slice(x, slices=tuple(slices))
+    )
     y = reshape(y, tuple(shape))
     return y if gather is None else take(y, gather[1], axis=gather[0])
 

@@ -79,7 +79,9 @@ def _permutation(state: NDArray[Any], shape: tuple[int, ...], dtype: Any) -> NDA
     return np.argsort(keys, axis=-1, kind="stable").astype(dtype)
 
 
-_random_uniform = Random("uniform", _uniform, entry="uniform", doc="Uniform numbers in [0, 1): see `Generator.uniform`.")
+_random_uniform = Random(
+    "uniform", _uniform, entry="uniform", doc="Uniform numbers in [0, 1): see `Generator.uniform`."
+)
 _random_normal = Random("normal", _normal, entry="normal", doc="Standard normals: see `Generator.normal`.")
 _random_permutation = Random(
     "permutation",
@@ -138,7 +140,7 @@ class Generator:
         y = op(state, shape=sizes, dtype=np.dtype(dtype))
         blocks = -(-size_of(sizes) // per_block)
         self.cell.write(add(state, asarray(np.array([0, blocks], np.uint64))))
-        return y  # type: ignore[no-any-return]
+        return y
 
     def uniform(self, shape: Any = (), *, low: float = 0.0, high: float = 1.0, dtype: DTypeLike = np.float64) -> Array:
         """Return numbers uniform in [low, high).
@@ -149,7 +151,7 @@ class Generator:
         """
         wanted = _floating("uniform", dtype)
         unit = self._draw(_random_uniform, shape, wanted, 4 if wanted == np.float32 else 2)
-        return unit if (low, high) == (0.0, 1.0) else add(multiply(unit, subtract(float(high), float(low)).item()), low)  # type: ignore[no-any-return]
+        return unit if (low, high) == (0.0, 1.0) else add(multiply(unit, subtract(float(high), float(low)).item()), low)
 
     def normal(
         self, shape: Any = (), *, mean: float = 0.0, deviation: float = 1.0, dtype: DTypeLike = np.float64
@@ -161,7 +163,7 @@ class Generator:
         (3,)
         """
         unit = self._draw(_random_normal, shape, _floating("normal", dtype), 2)
-        return unit if (mean, deviation) == (0.0, 1.0) else add(multiply(unit, deviation), mean)  # type: ignore[no-any-return]
+        return unit if (mean, deviation) == (0.0, 1.0) else add(multiply(unit, deviation), mean)
 
     def bernoulli(self, probability: float, shape: Any = ()) -> Array:
         """Return a bool array, each entry true with ``probability``.

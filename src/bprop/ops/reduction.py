@@ -22,12 +22,16 @@ def _reduce(op: Reduction, x: Any, axis: Any, keepdims: bool) -> Array:
 
 _sum = Reduction(
     "sum",
-    lambda x, axis, keepdims: np.add.reduce(x, axis=axis, keepdims=keepdims)
-    if x.dtype.kind == "f"
-    else np.sum(x, axis=axis, keepdims=keepdims),
+    lambda x, axis, keepdims: (
+        np.add.reduce(x, axis=axis, keepdims=keepdims)
+        if x.dtype.kind == "f"
+        else np.sum(x, axis=axis, keepdims=keepdims)
+    ),
     init=(0,),
     combine=lambda s, x: (add(s, x),),
     finish=lambda s: s,
+    merge=lambda s, t: (add(s, t),),
+    neutral=True,
     partial=1,
     kind="sum",
     latex=r"\sum {0}",
@@ -66,6 +70,8 @@ _max = Reduction(
     init=(-inf,),
     combine=lambda m, x: (maximum(m, x),),
     finish=lambda m: m,
+    merge=lambda m, n: (maximum(m, n),),
+    neutral=True,
     share=_max_share,
     empty=False,
     step=_max_step,
@@ -112,6 +118,12 @@ def _logsumexp_combine(m: Any, s: Any, x: Any) -> tuple[Any, Any]:
     return larger, s * exp(m - shift) + exp(x - shift)
 
 
+def _logsumexp_merge(m: Any, s: Any, n: Any, t: Any) -> tuple[Any, Any]:
+    larger = maximum(m, n)
+    shift = _shift(larger)
+    return larger, s * exp(m - shift) + t * exp(n - shift)
+
+
 def _logsumexp_partial(y: Any, x: Any) -> Any:
     """The softmax e^(x-y); where x = y = ±inf the difference has no value, but the share has."""
     return where(x == y, astype(x != -inf, dtype=y.dtype), exp(x - y))
@@ -123,6 +135,7 @@ _logsumexp = Reduction(
     init=(-inf, 0),
     combine=_logsumexp_combine,
     finish=lambda m, s: _shift(m) + log(s),
+    merge=_logsumexp_merge,
     partial=_logsumexp_partial,
     kind="float",
     step=_logsumexp_step,

@@ -120,9 +120,7 @@ class Custom(Region):
         def vjp(y_bars: Any, ys: Any, xs: Any) -> list[Any]:
             all_ys = everything[: len(ys)]
             bars = over_batch(params["vjp"], [(y_bars, all_ys), (ys, all_ys), (xs, batched)])
-            return [
-                bar if own or bar is None else sum(bar, axis=0) for bar, own in zip(bars, batched, strict=True)
-            ]
+            return [bar if own or bar is None else sum(bar, axis=0) for bar, own in zip(bars, batched, strict=True)]
 
         def jvp(x_dots: Any, ys: Any, xs: Any) -> list[Any]:
             return over_batch(params["jvp"], [(x_dots, batched), (ys, everything[: len(ys)]), (xs, batched)])
@@ -146,7 +144,9 @@ def _evaluate(*args: Any, f: Flat, **params: Any) -> tuple[Any, ...]:
     return tuple(f(*args))
 
 
-custom_op = Custom("custom", _evaluate, text="{name}({0})", doc="A function with its own derivative: see `bprop.custom`.")
+custom_op = Custom(
+    "custom", _evaluate, text="{name}({0})", doc="A function with its own derivative: see `bprop.custom`."
+)
 
 
 def custom(f: Callable[..., Any] | None = None, *, vjp: Any = None, jvp: Any = None) -> Callable[..., Any]:

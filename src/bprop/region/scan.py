@@ -53,7 +53,9 @@ class Scan(Region):
         return list(args[:carries]), list(args[carries : carries + scanned]), list(args[carries + scanned :])
 
     # --- evaluation ---
-    def loop(self, args: Sequence[Any], params: dict[str, Any], stack: Callable[[list[Any], Spec], Any]) -> tuple[Any, ...]:
+    def loop(
+        self, args: Sequence[Any], params: dict[str, Any], stack: Callable[[list[Any], Spec], Any]
+    ) -> tuple[Any, ...]:
         """Run the body for every row, in order or backwards."""
         carry, xs, constants = self._split(args, params)
         body, length, carries = params["body"], params["length"], params["carries"]
@@ -65,11 +67,13 @@ class Scan(Region):
         return (*carry, *stacked)
 
     def complex_step(self, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
-        owner = current()
+        owner: Any = current()
 
         def stack(rows: list[Any], spec: Spec) -> Any:
             if any(type(row) is ComplexValue for row in rows):
-                return ComplexValue(owner, np.stack([row.complex if type(row) is ComplexValue else row.data for row in rows]))  # type: ignore[arg-type]
+                return ComplexValue(
+                    owner, np.stack([row.complex if type(row) is ComplexValue else row.data for row in rows])
+                )
             return _stacked(rows, spec)
 
         return self.loop(args, params, stack)
@@ -115,7 +119,12 @@ class Scan(Region):
         return [*outputs[:heads], *ys], [*carry_dots, *ys_dots]
 
     def run(
-        self, body: Callable[..., Any], carry: list[Any], xs: list[Any], constants: list[Any], params: dict[str, Any]
+        self,
+        body: Callable[..., Any],
+        carry: list[Any],
+        xs: list[Any],
+        constants: list[Any],
+        params: dict[str, Any],
     ) -> list[Any]:
         """Trace a new body and apply it as a scan of the same length and direction."""
         specs = [*(c.spec for c in carry), *(_row(x.spec) for x in xs), *(c.spec for c in constants)]
@@ -133,7 +142,7 @@ class Scan(Region):
         rows = [*(c.spec for c in carry), *(_row(x.spec) for x in xs), *(c.spec for c in constants)]
         inputs = [forward.input(spec) for spec in rows]
         owner = Record(forward, name="scan")
-        lifted = [owner.input(x) if v else x for x, v in zip(inputs, variable, strict=True)]
+        lifted: list[Any] = [owner.input(x) if v else x for x, v in zip(inputs, variable, strict=True)]
         with using(owner):
             results = params["body"](*lifted)
         plain = [owner.lower(y) for y in results]
@@ -177,7 +186,15 @@ class Scan(Region):
         return ys, pullback
 
     def _backward(
-        self, graph: Graph, y_bars: Any, ys: Any, stacks: Any, sources: Any, variable: Any, args: Any, params: dict[str, Any]
+        self,
+        graph: Graph,
+        y_bars: Any,
+        ys: Any,
+        stacks: Any,
+        sources: Any,
+        variable: Any,
+        args: Any,
+        params: dict[str, Any],
     ) -> list[Any]:
         heads, scanned = params["carries"], params["scanned"]
         floats = [_float(y) for y in ys]
@@ -185,7 +202,9 @@ class Scan(Region):
         carry_bars = [bar for bar, f in zip(y_bars[:heads], floats, strict=False) if f]
         row_bars = [bar for bar, f in zip(y_bars[heads:], floats[heads:], strict=True) if f]
         sums = [_zeros(x) for x, v in zip(args[heads + scanned :], variable[heads + scanned :], strict=True) if v]
-        rows = [stacks[value] if kind == "residual" else value for kind, value in sources if kind in ("residual", "row")]
+        rows = [
+            stacks[value] if kind == "residual" else value for kind, value in sources if kind in ("residual", "row")
+        ]
         fixed = [value for kind, value in sources if kind in ("outside", "constant")]
         moving, count = len(carry_bars), len([None for v in variable[heads : heads + scanned] if v])
 
@@ -204,13 +223,17 @@ class Scan(Region):
 
         backwards = {**params, "reverse": not params["reverse"]}
         found = self.run(body, [*carry_bars, *sums], [*row_bars, *rows], fixed, backwards)
-        heads_bar, sums_bar, rows_bar = found[:moving], found[moving : moving + len(sums)], found[moving + len(sums) :]
+        heads_bar, sums_bar, rows_bar = (
+            found[:moving],
+            found[moving : moving + len(sums)],
+            found[moving + len(sums) :],
+        )
         order = iter([*heads_bar, *rows_bar, *sums_bar])
         return [next(order) if v else None for v in variable]
 
     # --- batching: the batch rides inside every row ---
     def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], size: int) -> Any:
-        heads, scanned = params["carries"], params["scanned"]
+        heads = params["carries"]
         carry, xs, constants = self._split(args, params)
         carry = [c if own else broadcast_to(c, (size, *c.shape)) for c, own in zip(carry, batched, strict=False)]
         xs = [moveaxis(x, 1, 0) if own else x for x, own in zip(xs, batched[heads:], strict=False)]
@@ -230,7 +253,7 @@ def _stacked(rows: list[Any], spec: Spec) -> Array:
     return Array(np.stack([row.data for row in rows]) if rows else np.zeros((0, *spec.shape), spec.dtype))
 
 
-scan_op = Scan(
+scan_op: Scan = Scan(
     "scan",
     lambda *args, **params: scan_op.loop(args, params, _stacked),
     doc="A loop with a carry: see `bprop.scan`.",
@@ -238,7 +261,11 @@ scan_op = Scan(
 
 
 def scan(
-    f: Callable[[Any, Any], tuple[Any, Any]], init: Any, xs: Any = None, length: int | None = None, reverse: bool = False
+    f: Callable[[Any, Any], tuple[Any, Any]],
+    init: Any,
+    xs: Any = None,
+    length: int | None = None,
+    reverse: bool = False,
 ) -> tuple[Any, Any]:
     """Run ``carry, y = f(carry, x)`` over the leading axis of ``xs``; return the last carry and the stacked ys.
 
@@ -277,19 +304,20 @@ def scan(
     cells = found.written
     if cells:  # trace again with the written cells as part of the carry
         x_specs = [_row(x.spec) for x in rows]
-        heads = len(carry)
-
-        def reordered(*values: Any) -> list[Any]:
-            return flat(*values)
-
-        found = Closure(reordered, [*specs[:heads], *x_specs], name, cells)
+        found = Closure(flat, [*specs[: len(carry)], *x_specs], name, cells)
     count = found.count - len(carry)
     body = _ordered(found, len(carry), len(rows), len(cells), count)
     starts = [*carry, *(cell.read() for cell in cells)]
     for start, spec in zip(starts, body.specs, strict=False):
         if start.spec != spec:
             raise ShapeError(f"{name}: the carry starts as {start.spec} but becomes {spec}: make both the same")
-    params = {"body": body, "carries": len(starts), "scanned": len(rows), "length": length, "reverse": bool(reverse)}
+    params = {
+        "body": body,
+        "carries": len(starts),
+        "scanned": len(rows),
+        "length": length,
+        "reverse": bool(reverse),
+    }
     outputs = current().bind(scan_op, (*starts, *rows, *found.captures), params)
     for cell, value in zip(cells, outputs[len(carry) :], strict=False):
         cell.write(value)
@@ -300,7 +328,12 @@ def _ordered(closure: Closure, carries: int, rows: int, cells: int, count: int) 
     """Put cells behind the carry, in inputs (carry, rows, cells, captures) and outputs (carry, ys, cells)."""
     graph = closure.graph
     x, y = list(graph.inputs), list(graph.outputs)
-    inputs = [*x[:carries], *x[carries + rows : carries + rows + cells], *x[carries : carries + rows], *x[carries + rows + cells :]]
+    inputs = [
+        *x[:carries],
+        *x[carries + rows : carries + rows + cells],
+        *x[carries : carries + rows],
+        *x[carries + rows + cells :],
+    ]
     outputs = [*y[:carries], *y[carries + count :], *y[carries : carries + count]]
     return Graph(inputs, graph.nodes, outputs)
 

@@ -1,0 +1,247 @@
+"""Fusion: which nodes share a kernel.
+
+The nodes are visited from the last to the first. A node that is computed entry by entry joins the kernel of its
+consumers if they are all in one kernel and read it at one position, so that nothing is computed twice and no cycle
+can arise; otherwise it starts a kernel of its own. Re-indexings of one array and constants cost nothing to repeat:
+they join every kernel that reads them. Contractions read re-indexed operands through strides.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+from ..core.error import CompileError
+from ..core.family import Bilinear, Creation, Elementwise, General, Linear, Random, Reduction, Region, Selection
+from ..core.graph import Edge, Graph, Node, application
+from ..core.shape import size_of
+from .body import Body, as_index, spec_of
+from .index import Index, variable
+
+Kind = Literal["map", "reduce", "scatter", "contract", "random", "callback", "scan", "alias"]
+LARGEST = 96
+"""Nodes in one kernel at most: keeps kernels compilable in little time and the recursion over them shallow."""
+
+
+class View(NamedTuple):
+    """An operand of a contraction: the value in memory, and where each axis of the operand reads it."""
+
+    edge: Edge
+    position: tuple[Index, ...]
+
+
+class Kernel:
+    """Nodes computed together in one loop nest. ``root`` gives the loop, ``stored`` are the values it writes.
+
+    ``reads`` are the values in memory that it needs; ``views`` the operands of a contraction.
+    """
+
+    def __init__(self, kind: Kind, root: Node) -> None:
+        self.kind = kind
+        self.root = root
+        self.nodes: list[Node] = [root]
+        self.stored: list[Edge] = [(root, index) for index in range(len(root.specs))]
+        self.reads: list[Edge] = []
+        self.views: list[View] = []
+        self.fallible = kind in ("callback", "scan", "scatter")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Extents of the loop."""
+        if self.kind in ("reduce", "scatter"):
+            x = self.root.inputs[0]
+            return spec_of(x).shape if type(x) is tuple else ()
+        return self.root.specs[0].shape
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations, one for each elementwise application and two for each multiply-add."""
+        if self.kind == "contract":
+            (x1, x2), op = self.root.inputs, self.root.op
+            assert isinstance(op, Bilinear)
+            shape1, shape2 = spec_of(x1).shape, spec_of(x2).shape
+            labels1, labels2, _ = op.labels(shape1, shape2, **self.root.params)
+            return 2 * size_of(tuple(op.sizes(labels1, shape1, labels2, shape2).values()))
+        counted = sum(
+            size_of(node.specs[0].shape)
+            for node in self.nodes
+            if isinstance(node.op, Elementwise | Selection) and node is not self.root
+        )
+        return 0 if self.kind == "alias" else counted + size_of(self.shape) * (self.kind != "callback")
+
+    @property
+    def bytes(self) -> int:
+        """Bytes read and written, each value once."""
+        if self.kind == "alias":
+            return 0
+        edges = {*self.reads, *self.stored}
+        return sum(size_of(spec_of(edge).shape) * spec_of(edge).dtype.itemsize for edge in edges)
+
+    def __str__(self) -> str:
+        names = " ".join(node.op.name for node in self.nodes if node.op)
+        shape = "×".join(map(str, self.shape)) or "1"
+        return f"{self.kind:<8} {shape:>12}  {self.flops:>12,} flop  {self.bytes:>12,} B  {names}"
+
+
+_ROOTS: tuple[tuple[type, Kind], ...] = (
+    (Reduction, "reduce"),
+    (Bilinear, "contract"),
+    (Random, "random"),
+    (General, "callback"),
+    (Region, "scan"),
+    (Linear, "scatter"),
+)
+
+
+def fuse(graph: Graph) -> list[Kernel]:
+    """Group the nodes of a graph into kernels, in the order in which they run."""
+    return _Fusion(graph).kernels()
+
+
+class _Fusion:
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.needed: set[Edge] = set(graph.outputs)  # values that must be in memory
+        # who reads a node inside which kernel, and where: the position is named by how it came about
+        self.uses: dict[Node, list[tuple[Kernel, Any]]] = {}
+        self.made: list[Kernel] = []
+
+    def kernels(self) -> list[Kernel]:
+        for node in reversed(self.graph.nodes):
+            if isinstance(node.op, Linear) and _free(node) and not self._joins_free(node):
+                continue
+            if not _by_entry(node):
+                self._start(next((kind for family, kind in _ROOTS if isinstance(node.op, family)), None), node)
+            elif not _free(node) and not self._joins(node):
+                self._start("map", node)
+            elif isinstance(node.op, Creation):
+                self._joins_free(node)
+        self.made.reverse()
+        for kernel in self.made:
+            _finish(kernel, {node for node in kernel.nodes})
+        return self.made
+
+    def _joins(self, node: Node) -> bool:
+        """Put ``node`` into the kernel of its consumers, if there is one for all of them."""
+        uses = self.uses.get(node, [])
+        if len(set(uses)) != 1:
+            return False
+        (kernel, where) = uses[0]
+        size, looped = size_of(node.specs[0].shape), size_of(kernel.shape)
+        if kernel.kind not in ("map", "reduce", "scatter") or len(kernel.nodes) >= LARGEST or looped > size > 1:
+            return False
+        if (node, 0) in self.needed:
+            if kernel.kind != "map" or node.specs[0].shape != kernel.shape:
+                return False
+            kernel.stored.append((node, 0))
+        kernel.nodes.append(node)
+        self._read(kernel, node, where)
+        return True
+
+    def _joins_free(self, node: Node) -> bool:
+        """Put a re-indexing or a constant into every kernel that reads it; keep it in memory where that is needed."""
+        uses = dict.fromkeys(self.uses.get(node, []))
+        if (node, 0) in self.needed or any(not self._takes(kernel, node, where) for kernel, where in uses):
+            self.needed.add((node, 0))
+            if isinstance(node.op, Linear) and node.op.view and type(node.inputs[0]) is tuple:
+                self._start("alias", node)
+            else:
+                self._start("map", node)
+            return False
+        for kernel, where in uses:
+            if kernel.kind == "contract":
+                position = kernel.views[where].position
+                kernel.views[where] = View(node.inputs[0], _moved(node, position))
+                self._use(node.inputs[0], kernel, where)
+                continue
+            if node not in kernel.nodes:
+                kernel.nodes.append(node)
+            self._read(kernel, node, where)
+        return False
+
+    def _takes(self, kernel: Kernel, node: Node, where: Any) -> bool:
+        if kernel.kind == "contract":
+            if not isinstance(node.op, Linear) or type(node.inputs[0]) is not tuple:
+                return False
+            return all(one.linear() for one in _moved(node, kernel.views[where].position))
+        return kernel.kind in ("map", "reduce", "scatter") and (node in kernel.nodes or len(kernel.nodes) < LARGEST)
+
+    def _start(self, kind: Kind | None, node: Node) -> None:
+        assert node.op is not None
+        if kind is None or (kind == "scan" and node.op.name != "scan"):
+            raise CompileError(f"{node.op.name}: an op of family {type(node.op).__name__} has no native code")
+        kernel = Kernel(kind, node)
+        self.made.append(kernel)
+        if kind == "contract":
+            for number, x in enumerate(node.inputs):
+                if type(x) is not tuple:
+                    raise CompileError(f"{node.op.name}: a Python number as operand of a contraction has no native code")
+                shape = spec_of(x).shape
+                kernel.views.append(View(x, tuple(variable(10 * number + a, s) for a, s in enumerate(shape))))
+                self._use(x, kernel, number)
+        elif kind in ("map", "reduce", "scatter"):
+            self._read(kernel, node, "loop")
+        else:
+            for x in node.inputs:
+                if type(x) is tuple:
+                    self.needed.add(x)
+
+    def _read(self, kernel: Kernel, node: Node, where: Any) -> None:
+        """Note at which positions ``node``, computed in ``kernel`` at ``where``, reads its operands."""
+        for number, x in enumerate(node.inputs):
+            if type(x) is not tuple:
+                continue
+            shape = spec_of(x).shape
+            place = where
+            if size_of(shape) == 1:
+                place = "single"
+            elif isinstance(node.op, Linear) and (node is not kernel.root or not node.op.scatter or number):
+                place = (where, node, number)
+            elif isinstance(node.op, Elementwise | Selection) and shape != node.specs[0].shape:
+                place = (where, shape)
+            self._use(x, kernel, place)
+
+    def _use(self, x: Edge, kernel: Kernel, where: Any) -> None:
+        self.uses.setdefault(x[0], []).append((kernel, where))
+
+
+def _by_entry(node: Node) -> bool:
+    return isinstance(node.op, Elementwise | Selection | Creation) or (
+        isinstance(node.op, Linear) and not node.op.scatter
+    )
+
+
+def _free(node: Node) -> bool:
+    """Whether computing an entry again costs nothing: constants and re-indexings without index operands."""
+    return isinstance(node.op, Creation) or (
+        isinstance(node.op, Linear) and not node.op.scatter and len(node.inputs) == 1
+    )
+
+
+def _moved(node: Node, position: Sequence[Index]) -> tuple[Index, ...]:
+    """Return where a re-indexing reads its input."""
+    assert isinstance(node.op, Linear)
+    return tuple(map(as_index, node.op.index(tuple(position), spec_of(node.inputs[0]).shape, **node.params)))
+
+
+def _finish(kernel: Kernel, inside: set[Node]) -> None:
+    """Order the nodes and list what the kernel reads from memory."""
+    kernel.nodes.sort(key=lambda node: node.number)
+    if kernel.kind == "contract":
+        kernel.reads = list(dict.fromkeys(view.edge for view in kernel.views))
+        return
+    edges = [x for node in kernel.nodes for x in node.inputs if type(x) is tuple and x[0] not in inside]
+    kernel.reads = list(dict.fromkeys(edges))
+    kernel.fallible |= any(isinstance(node.op, Linear) and len(node.inputs) > 1 for node in kernel.nodes)
+
+
+def listing(kernels: Sequence[Kernel], graph: Graph) -> str:
+    """Return the kernels as text: kind, extents, FLOPs, bytes, and what was fused."""
+    names = graph.names()
+    lines = []
+    for number, kernel in enumerate(kernels):
+        lines.append(f"{number:>3} {kernel}")
+        for node in kernel.nodes:
+            lines.append(f"       {names.get(node, '?')} = {application(node, names)}")
+    return "\n".join(lines)
+
+
+__all__ = ["Body", "Kernel", "View", "fuse", "listing"]

@@ -1,0 +1,50 @@
+"""Regions that only hold a function (checkpoint, custom) are replaced by the ops inside them; loops stay."""
+
+from typing import Any
+
+from ..core.error import CompileError
+from ..core.family import Region
+from ..core.graph import Edge, Graph, Node
+from ..core.value import Array
+from ..region.scan import scan_op
+
+
+def inline(graph: Graph) -> Graph:
+    """Return the graph without regions other than scans.
+
+    >>> import bprop
+    >>> from bprop.compile.inline import inline
+    >>> print(inline(bprop.trace(bprop.checkpoint(lambda x: bprop.exp(x) * 2))(bprop.ones(3))))
+    graph(x0: float64[3])
+      a = exp(x0)     float64[3]
+      b = a * 2       float64[3]
+      return b
+    """
+    nodes: list[Node] = []
+    captures: list[tuple[Node, Array]] = list(graph.captures)
+    values: dict[Edge, Any] = {}
+
+    def place(x: Any) -> Any:
+        return values.get(x, x) if type(x) is tuple else x
+
+    def walk(inner: Graph) -> None:
+        for node in inner.nodes:
+            inputs = tuple(place(x) for x in node.inputs)
+            op = node.op
+            if isinstance(op, Region) and op is not scan_op:
+                body = op.body(node.params)
+                if not isinstance(body, Graph):
+                    raise CompileError(f"{op.name}: the region holds no graph, so it has no native code")
+                captures.extend(body.captures)
+                for source, x in zip(body.inputs, inputs, strict=True):
+                    values[source, 0] = x
+                walk(body)
+                outputs = [place(edge) for edge in body.outputs]
+                values.update({(node, index): edge for index, edge in enumerate(outputs)})
+                continue
+            new = Node(op, node.params, inputs, node.specs)
+            nodes.append(new)
+            values.update({(node, index): (new, index) for index in range(len(node.specs))})
+
+    walk(graph)
+    return Graph(graph.inputs, nodes, [place(edge) for edge in graph.outputs], captures)

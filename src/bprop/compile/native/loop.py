@@ -1,0 +1,134 @@
+"""Loops and memory accesses for the builders of kernels."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+
+from ..body import Scalar
+from ..index import Atom, Index
+from . import scalar as instructions
+from .type import I1, I64, constant, memory
+
+INDEX_ERROR, POWER_ERROR, CALL_ERROR = 1, 2, 3
+"""What a program returns instead of 0."""
+
+
+def number(value: int) -> Any:
+    """Return a 64-bit constant."""
+    return ir.Constant(I64, value)
+
+
+@contextmanager
+def loop(builder: Any, start: Any, stop: Any, step: int = 1) -> Iterator[Any]:
+    """Emit ``for (i = start; i < stop; i += step)`` around the body of the ``with`` statement."""
+    before = builder.block
+    head = builder.append_basic_block("head")
+    body = builder.append_basic_block("body")
+    after = builder.append_basic_block("after")
+    builder.branch(head)
+    builder.position_at_end(head)
+    i = builder.phi(I64)
+    i.add_incoming(start, before)
+    builder.cbranch(builder.icmp_signed("<", i, stop), body, after)
+    builder.position_at_end(body)
+    yield i
+    i.add_incoming(builder.add(i, number(step), flags=("nsw",)), builder.block)
+    builder.branch(head)
+    builder.position_at_end(after)
+
+
+def smaller(builder: Any, a: Any, b: Any) -> Any:
+    """Return the lesser of two signed integers."""
+    return builder.select(builder.icmp_signed("<", a, b), a, b)
+
+
+class Emitter:
+    """Emits the scalars of a body: each once, at the loop level where everything it depends on is known.
+
+    ``pointers`` gives the typed base of every edge in memory; ``loops`` the value of every loop variable; ``given``
+    the numbers the kernel supplies; ``flag`` is where an error code goes.
+    """
+
+    def __init__(self, module: Any, builder: Any, pointers: dict[Any, Any], flag: Any) -> None:
+        self.module = module
+        self.builder = builder
+        self.pointers = pointers
+        self.flag = flag
+        self.loops: dict[Atom, Any] = {}
+        self.given: dict[Scalar, Any] = {}
+        self.values: dict[Scalar, Any] = {}
+
+    def emit(self, scalars: Sequence[Scalar]) -> None:
+        """Emit scalars (in the order of `scalars_of`) at the builder's place."""
+        for one in scalars:
+            if one not in self.values:
+                self.values[one] = self._emit(one)
+
+    def forget(self, scalars: Sequence[Scalar]) -> None:
+        """Drop what was emitted, so that it is emitted again elsewhere."""
+        for one in scalars:
+            self.values.pop(one, None)
+
+    def _emit(self, one: Scalar) -> Any:
+        b = self.builder
+        if one.op == "constant":
+            return constant(one.detail, one.dtype)
+        if one.op == "given":
+            return self.given[one]
+        if one.op == "load":
+            edge, address = one.detail
+            return self.load(self.pointers[edge], self.index(address), one.dtype)
+        if one.op == "position":
+            return self.index(one.detail)
+        args = [self.values[x] for x in one.args]
+        if one.op == "checked":
+            return self._checked(one, args[0])
+        dtypes = [x.dtype for x in one.args]
+        return instructions.emit(self.module, b, one.op, args, dtypes, one.dtype, self.fail)
+
+    def _checked(self, one: Scalar, entry: Any) -> Any:
+        b, dtype, size = self.builder, one.args[0].dtype, one.detail
+        wide = instructions.cast(b, entry, dtype, np.dtype(np.int64))
+        from_end = b.icmp_signed("<", wide, number(0))
+        place = wide if dtype.kind == "u" else b.select(from_end, b.add(wide, number(size)), wide)
+        bad = b.icmp_unsigned(">=", place, number(size))
+        self.fail(bad, INDEX_ERROR)
+        return b.select(bad, number(0), place)
+
+    def fail(self, condition: Any, code: int) -> None:
+        """Note an error where ``condition`` holds; the program ends with it after the kernel."""
+        b = self.builder
+        known = b.load(self.flag)
+        b.store(b.select(condition, ir.Constant(known.type, code), known), self.flag)
+
+    def load(self, pointer: Any, address: Any, dtype: "np.dtype[Any]") -> Any:
+        """Return a number from memory."""
+        b = self.builder
+        x = b.load(b.gep(pointer, [address]))
+        return b.icmp_unsigned("!=", x, ir.Constant(x.type, 0)) if dtype.kind == "b" else x
+
+    def store(self, x: Any, pointer: Any, address: Any, dtype: "np.dtype[Any]") -> None:
+        """Write a number to memory."""
+        b = self.builder
+        b.store(b.zext(x, memory(dtype)) if x.type == I1 else x, b.gep(pointer, [address]))
+
+    def index(self, index: Index) -> Any:
+        """Return an index as a 64-bit integer."""
+        b = self.builder
+        total = number(index.constant)
+        for atom, coefficient in index.terms.items():
+            if atom.kind == "loop":
+                value = self.loops.get(atom)
+                if value is None:  # merged into the loop inside it
+                    continue
+            elif atom.kind == "value":
+                value = self.values[atom.detail]
+            else:
+                inner, divisor = atom.detail
+                divide = b.udiv if atom.kind == "quotient" else b.urem
+                value = divide(self.index(inner), number(divisor))
+            total = b.add(total, b.mul(value, number(coefficient), flags=("nsw",)), flags=("nsw",))
+        return total

@@ -1,0 +1,37 @@
+"""NumPy dtypes as LLVM types. Truth values are one bit in registers and one byte in memory."""
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+
+from ...core.error import CompileError
+
+I1, I8, I32, I64 = ir.IntType(1), ir.IntType(8), ir.IntType(32), ir.IntType(64)
+F32, F64 = ir.FloatType(), ir.DoubleType()
+POINTER = I8.as_pointer()
+
+
+def register(dtype: "np.dtype[Any]") -> Any:
+    """Return the type of a number in a register."""
+    if dtype.kind == "b":
+        return I1
+    if dtype.kind in "iu":
+        return ir.IntType(8 * dtype.itemsize)
+    if dtype == np.float32:
+        return F32
+    if dtype == np.float64:
+        return F64
+    raise CompileError(f"dtype {dtype} has no native code: convert with .astype(bprop.float32) first")
+
+
+def memory(dtype: "np.dtype[Any]") -> Any:
+    """Return the type of a number in memory."""
+    return I8 if dtype.kind == "b" else register(dtype)
+
+
+def constant(number: Any, dtype: "np.dtype[Any]") -> Any:
+    """Return a constant; float32 constants are rounded first."""
+    if dtype.kind == "f":
+        return ir.Constant(register(dtype), float(dtype.type(number)))
+    return ir.Constant(register(dtype), int(number))

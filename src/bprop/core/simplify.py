@@ -1,0 +1,161 @@
+"""Simplification of graphs: dead and repeated nodes, identities, chains of re-indexings. No rule names an op.
+
+What an op declares decides: `Elementwise.identity` and ``absorbing``, `Linear.compose` and ``neutral``.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from .dtype import WEAK
+from .family import Creation, Elementwise, Linear, Reduction
+from .graph import Edge, Graph, Node
+from .interpreter import QUIET
+from .op import REGISTRY, Op
+from .value import Spec
+
+
+def simplify(graph: Graph, *, algebraic: bool = False) -> Graph:
+    """Return a graph that computes the same outputs with fewer nodes; shapes and dtypes of outputs stay as they are.
+
+    ``algebraic=True`` also applies rules that do not hold for NaN and infinity (x · 0 = 0), for formulas to be read.
+
+    >>> import bprop
+    >>> from bprop.core.simplify import simplify
+    >>> print(simplify(bprop.trace(lambda x: bprop.exp(x) * 1 + bprop.exp(x))(bprop.ones(3))))
+    graph(x0: float64[3])
+      a = exp(x0)     float64[3]
+      b = a + a       float64[3]
+      return b
+    """
+    result = _Simplifier(graph, algebraic).run()
+    assert result.specs == graph.specs, "simplification changed a shape or dtype"
+    return result
+
+
+class _Simplifier:
+    def __init__(self, graph: Graph, algebraic: bool) -> None:
+        self.graph = graph
+        self.algebraic = algebraic
+        self.nodes: list[Node] = []
+        self.place: dict[Edge, Edge] = {}
+        self.known: dict[Any, Node] = {}
+        self.inner: dict[Graph, Graph] = {}
+
+    def run(self) -> Graph:
+        for node in self.graph.live().nodes:
+            inputs = tuple(self.place.get(x, x) if type(x) is tuple else x for x in node.inputs)
+            assert node.op is not None
+            edges = self.add(node.op, inputs, self.params(node), node.specs)
+            self.place.update({(node, index): edge for index, edge in enumerate(edges)})
+        outputs = [self.place.get(edge, edge) for edge in self.graph.outputs]
+        return Graph(self.graph.inputs, self.nodes, outputs, self.graph.captures).live()
+
+    def params(self, node: Node) -> dict[str, Any]:
+        """Return the parameters with the graphs inside simplified too."""
+        if not any(isinstance(value, Graph) for value in node.params.values()):
+            return node.params
+        for value in node.params.values():
+            if isinstance(value, Graph) and value not in self.inner:
+                self.inner[value] = simplify(value, algebraic=self.algebraic)
+        return {k: self.inner[v] if isinstance(v, Graph) else v for k, v in node.params.items()}
+
+    def add(self, op: Op, inputs: tuple[Any, ...], params: dict[str, Any], specs: tuple[Spec, ...]) -> list[Edge]:
+        """Return the outputs of an application, of an equal earlier one, or of something simpler."""
+        simpler = self.simpler(op, inputs, params, specs[0]) if len(specs) == 1 else None
+        if simpler is not None:
+            return [simpler]
+        key = (op, tuple(_key(x) for x in inputs), _key(params))
+        try:
+            node = self.known.get(key)
+        except TypeError:  # a parameter that cannot be compared
+            node, key = None, object()  # type: ignore[assignment]
+        if node is None:
+            node = self.known[key] = Node(op, params, inputs, specs)
+            self.nodes.append(node)
+        return [(node, index) for index in range(len(node.specs))]
+
+    def simpler(self, op: Op, inputs: tuple[Any, ...], params: dict[str, Any], spec: Spec) -> Edge | None:
+        if isinstance(op, Elementwise):
+            return self.elementwise(op, inputs, params, spec)
+        if isinstance(op, Linear):
+            return self.linear(op, inputs, params, spec)
+        if isinstance(op, Reduction) and not params["axis"] and op.neutral and _spec(inputs[0]) == spec:
+            return inputs[0]  # type: ignore[no-any-return]
+        return None
+
+    def elementwise(self, op: Elementwise, inputs: tuple[Any, ...], params: dict[str, Any], spec: Spec) -> Edge | None:
+        if op.kind == "given" and _spec(inputs[0]) == spec:
+            return inputs[0]  # type: ignore[no-any-return]
+        numbers = [constant_of(x) for x in inputs]
+        for position, neutral in op.identity:
+            other = inputs[1 - position]
+            if numbers[position] is not None and numbers[position] == neutral and _spec(other) == spec:
+                return other  # type: ignore[no-any-return]
+        absorbing = op.absorbing if self.algebraic else None
+        if absorbing is not None and any(number is not None and number == absorbing for number in numbers):
+            return self.filled(absorbing, spec)
+        if spec.shape == () and all(number is not None for number in numbers):
+            if all(type(x) in WEAK for x in inputs):
+                return None  # without an array among them the dtype would no longer be weak in the same way
+            operands = [
+                x if type(x) in WEAK else np.asarray(n, _dtype(x)) for x, n in zip(inputs, numbers, strict=True)
+            ]
+            try:
+                value = np.asarray(QUIET.run(op.evaluate, *operands, **params))
+            except (ValueError, TypeError, OverflowError):
+                return None  # the op will say so itself when it is applied
+            return self.filled(value.item(), spec) if value.dtype == spec.dtype else None
+        return None
+
+    def linear(self, op: Linear, inputs: tuple[Any, ...], params: dict[str, Any], spec: Spec) -> Edge | None:
+        x = inputs[0]
+        if len(inputs) != 1 or type(x) is not tuple:
+            return None
+        if op.neutral is not None and spec == _spec(x) and op.neutral(spec.shape, **params):
+            return x  # type: ignore[no-any-return]
+        before = x[0]
+        if op.compose is not None and before.op is op and type(before.inputs[0]) is tuple:
+            merged = op.compose(before.params, params)
+            return self.add(op, before.inputs, merged, (spec,))[0]
+        return None
+
+    def filled(self, value: Any, spec: Spec) -> Edge | None:
+        """Return an array of one number, by the creation op that makes constants."""
+        op = next((op for op in REGISTRY.values() if isinstance(op, Creation) and op.entry == "constant"), None)
+        if op is None:
+            return None
+        number = np.asarray(value).astype(spec.dtype).item()
+        return self.add(op, (), {"shape": spec.shape, "value": number, "dtype": spec.dtype}, (spec,))[0]
+
+
+def constant_of(x: Any) -> Any:
+    """Return the number that every entry of an operand has, or ``None``."""
+    if type(x) in WEAK:
+        return x
+    node = x[0]
+    if isinstance(node.op, Creation) and node.op.entry == "constant":
+        return node.params["value"]
+    return None
+
+
+def _spec(x: Any) -> Spec | None:
+    return x[0].specs[x[1]] if type(x) is tuple else None
+
+
+def _dtype(x: Edge) -> Any:
+    return x[0].specs[x[1]].dtype
+
+
+def _key(value: Any) -> Any:
+    """Return a key that tells 1, 1.0 and True, and 0.0 and -0.0, apart."""
+    if type(value) in WEAK:
+        return type(value), repr(value)
+    if type(value) is tuple:
+        return tuple(map(_key, value))
+    if isinstance(value, dict):
+        return tuple((name, _key(one)) for name, one in sorted(value.items()))
+    return value
+
+
+__all__ = ["constant_of", "simplify"]

@@ -1,0 +1,296 @@
+"""`check`: is the derivative right? Reverse mode against numerical differentiation, with a verdict per entry.
+
+Central differences D(h) = (f(x + h) - f(x - h)) / 2h have an error in even powers of h, which Richardson's
+extrapolation removes one after the other; how much the last two removals moved the value is the estimate of
+what is left (Ridders). A number without an error estimate proves nothing: where the estimate is too large, or
+where the slopes from the left and from the right differ, the verdict is *undecidable*, not *wrong*.
+
+**Source:** Ridders (1982), Accurate computation of F'(x) and F'(x)F''(x), Advances in Engineering Software 4.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from math import isfinite
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.dtype import is_float
+from ..core.error import ArgumentError, DTypeError
+from ..core.interpreter import Cell, Scope, using
+from ..core.tree import Structure, flatten, is_holder, unflatten
+from ..core.value import Array, asarray
+from ..gradients import vjp
+
+Verdict = Literal["agree", "disagree", "undecidable"]
+LEVELS = 10
+"""Steps per derivative: h, h/2, … h/512."""
+NOISE = 8
+"""Rounding errors of f, in units of its last place, that the estimate allows for."""
+
+
+class Entry(NamedTuple):
+    """The comparison of one derivative: of entry ``result`` with respect to entry ``argument``."""
+
+    result: str
+    argument: str
+    reverse: float
+    numerical: float
+    error: float
+    verdict: Verdict
+    why: str = ""
+
+    def __str__(self) -> str:
+        name = f"∂{self.result}/∂{self.argument}"
+        numbers = f"reverse {self.reverse:<14.8g} numerical {self.numerical:.8g} ± {self.error:.1g}"
+        return f"{self.verdict:<12} {name:<24} {numbers}" + (f"   ({self.why})" if self.why else "")
+
+
+class Report:
+    """What `check` found: ``entries``, and ``ok`` unless one of them disagrees. Print it to read it."""
+
+    def __init__(self, name: str, entries: Sequence[Entry]) -> None:
+        self.name = name
+        self.entries = tuple(entries)
+
+    def count(self, verdict: Verdict) -> int:
+        """Return the number of entries with ``verdict``."""
+        return sum(entry.verdict == verdict for entry in self.entries)
+
+    @property
+    def ok(self) -> bool:
+        """Whether no entry disagrees."""
+        return self.count("disagree") == 0
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def __str__(self) -> str:
+        counts = [(verdict, self.count(verdict)) for verdict in ("agree", "disagree", "undecidable")]
+        lines = [f"check of {self.name}: " + ", ".join(f"{number} {verdict}" for verdict, number in counts)]
+        order = {"disagree": 0, "undecidable": 1, "agree": 2}
+        shown = sorted(
+            self.entries, key=lambda entry: order[entry.verdict]
+        )  # stable: entries keep their order
+        lines += [f"  {entry}" for entry in shown[:20]]
+        if len(shown) > 20:
+            lines.append(f"  … and {len(shown) - 20} more in .entries")
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def check(f: Callable[..., Any], /, *args: Any, argnums: int | Sequence[int] = 0) -> Report:
+    """Compare the derivative of ``f`` by reverse mode with numerical differentiation and return a `Report`.
+
+    ``f`` returns an array of any shape or a tree of them; every entry of the result is compared with respect
+    to every entry of the arguments ``argnums`` (for a module: of its parameters). Nothing is raised where they
+    differ. An entry is *agree*, *disagree* (they differ by more than the estimated error), or *undecidable*
+    (the numerical derivative is too inexact, or ``f`` has a kink or a tie there). In float64 derivatives that
+    differ by a millionth are told apart, in float32 by 1 % at best: check in float64.
+
+    **Source:** Ridders (1982).
+
+    >>> import bprop
+    >>> from bprop.diagnose import check
+    >>> report = check(lambda x: bprop.sum(x * x), bprop.asarray([1.0, -3.0]))
+    >>> report.ok, [entry.verdict for entry in report.entries]
+    (True, ['agree', 'agree'])
+    >>> print(check(bprop.abs, 0.0))
+    check of abs: 0 agree, 0 disagree, 1 undecidable
+      undecidable  ∂y/∂x                    reverse 0              numerical 0 ± 1   (a kink: slopes -1 and 1)
+    """
+    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    for number in numbers:
+        if not -len(args) <= number < len(args):
+            raise ArgumentError(f"check: argnums names argument {number}, but {len(args)} were given")
+    chosen = [number % len(args) for number in numbers]
+
+    def partial(*values: Any) -> Any:
+        new = list(args)
+        for number, value in zip(chosen, values, strict=True):
+            new[number] = value
+        return f(*new)
+
+    name = getattr(f, "__name__", type(f).__name__)
+    partial.__name__ = name
+    variables = _Variables([args[number] for number in chosen], chosen)
+    reverse, labels, dtype = _reverse(partial, variables)
+    rows: list[list[Entry]] = [[] for _ in labels]
+    column = 0
+    for place, (label, values) in enumerate(zip(variables.labels, variables.values, strict=True)):
+        for index in np.ndindex(values.shape):
+            # the precision is that of the argument or of the result, whichever is smaller
+            coarse = max(dtype, values.dtype, key=lambda one: np.finfo(one).eps)
+            slopes = _derivative(variables.along(partial, place, index), float(values[index]), coarse)
+            epsilon, argument = float(np.finfo(coarse).eps), label + _subscript(index)
+            for row, result, x_bar, *numbers in zip(rows, labels, reverse[:, column], *slopes, strict=True):
+                row.append(_entry(result, argument, x_bar, tuple(numbers), epsilon))
+            column += 1
+    return Report(name, [entry for row in rows for entry in row])
+
+
+def _subscript(index: tuple[int, ...]) -> str:
+    return f"[{', '.join(map(str, index))}]" if index else ""
+
+
+class _Variables:
+    """The floating-point numbers of the arguments: arrays in trees, and the parameters of modules."""
+
+    def __init__(self, arguments: list[Any], numbers: list[int]) -> None:
+        self.arguments = arguments
+        self.trees: list[tuple[list[Any], Structure]] = [
+            flatten(argument, is_holder) for argument in arguments
+        ]
+        self.values: list[NDArray[Any]] = []
+        self.labels: list[str] = []
+        self.places: list[tuple[int, int, Cell | None]] = []
+        for position, (number, (leaves, _)) in enumerate(zip(numbers, self.trees, strict=True)):
+            letter = "x" if numbers == [0] else f"x{number}"
+            for slot, leaf in enumerate(leaves):
+                if is_holder(leaf):
+                    cells = {path: cell for path, cell in leaf.cells().items() if cell.trainable}
+                    for path in sorted(cells):
+                        self._add(f"{letter}.{path}", cells[path].read(), (position, slot, cells[path]))
+                else:
+                    inner = letter if len(leaves) == 1 else f"{letter}.{slot}"
+                    self._add(inner, asarray(leaf), (position, slot, None))
+
+    def _add(self, label: str, value: Array, place: tuple[int, int, Cell | None]) -> None:
+        if not is_float(value.dtype):
+            raise DTypeError(
+                f"check: argument {label} has dtype {value.dtype}: derivatives need floating-point numbers"
+            )
+        self.labels.append(label)
+        self.values.append(np.array(value.numbers("check")))
+        self.places.append(place)
+
+    def along(
+        self, f: Callable[..., Any], place: int, index: tuple[int, ...]
+    ) -> Callable[[float], NDArray[Any]]:
+        """Return the function of one number that puts it at ``index`` of variable ``place``."""
+        position, slot, cell = self.places[place]
+
+        def line(number: float) -> NDArray[Any]:
+            value = self.values[place].copy()
+            value[index] = number
+            arguments = list(self.arguments)
+            if cell is None:
+                leaves, structure = self.trees[position]
+                arguments[position] = unflatten(
+                    structure, [*leaves[:slot], asarray(value), *leaves[slot + 1 :]]
+                )
+            with using(
+                Scope(cells={} if cell is None else {cell: asarray(value)})
+            ):  # writes of f are discarded
+                return np.concatenate([part.ravel() for _, part in _results(f(*arguments))] or [np.zeros(0)])
+
+        return line
+
+
+def _results(tree: Any) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Yield the floating-point results as (label, float64 numbers)."""
+    leaves = [asarray(leaf) for leaf in flatten(tree)[0]]
+    for number, leaf in enumerate(leaves):
+        if is_float(leaf.dtype):
+            yield ("y" if len(leaves) == 1 else f"y.{number}"), np.asarray(leaf.numbers("check"), np.float64)
+
+
+def _reverse(f: Callable[..., Any], variables: _Variables) -> "tuple[NDArray[Any], list[str], np.dtype[Any]]":
+    """Return the derivatives by reverse mode (rows: result entries), the rows' names, the coarsest dtype."""
+    with using(Scope()):
+        result, pullback = vjp(f, *variables.arguments)
+    outputs, structure = flatten(result)
+    labels = [
+        label + _subscript(index) for label, part in _results(result) for index in np.ndindex(part.shape)
+    ]
+    rows = []
+    for position, y in enumerate(outputs):
+        for index in np.ndindex(y.shape) if is_float(y.dtype) else ():
+            bars = [np.zeros(one.shape, one.dtype) for one in outputs]
+            bars[position][index] = 1
+            x_bars = flatten(pullback(unflatten(structure, bars), one_hot=True))[0]
+            rows.append(np.concatenate([np.ravel(np.asarray(x_bar, np.float64)) for x_bar in x_bars]))
+    size = sum(value.size for value in variables.values)
+    kinds = [y.dtype for y in outputs if is_float(y.dtype)] or [np.dtype(np.float64)]
+    return np.array(rows).reshape(len(rows), size), labels, max(kinds, key=lambda one: np.finfo(one).eps)
+
+
+def _derivative(line: Callable[[float], NDArray[Any]], x: float, dtype: "np.dtype[Any]") -> "Slopes":
+    """Return the derivative of ``line`` at ``x`` with all the verdict needs, an array entry per result."""
+    with np.errstate(all="ignore"):  # beyond the domain of f are NaNs, which the verdict knows
+        scale = 0.1 if dtype == np.float64 else 0.5  # the smaller precision needs the larger step
+        slopes = _ridders(line, x, dtype, max(abs(x), scale))
+        if 0 < abs(x) < scale and not np.all(slopes.error <= 1e-6 * np.abs(slopes.value)):
+            closer = _ridders(line, x, dtype, abs(x))  # f may vary as fast as log does near 0
+            pairs = zip(closer, slopes, strict=True)
+            slopes = Slopes(*(np.where(closer.error < slopes.error, new, old) for new, old in pairs))
+        return slopes
+
+
+class Slopes(NamedTuple):
+    """Derivative, its estimated error, slopes from left and right (NaN unless they differ), size of f."""
+
+    value: NDArray[Any]
+    error: NDArray[Any]
+    left: NDArray[Any]
+    right: NDArray[Any]
+    size: NDArray[Any]
+
+
+def _ridders(line: Callable[[float], NDArray[Any]], x: float, dtype: "np.dtype[Any]", scale: float) -> Slopes:
+    here = line(x)
+    epsilon = float(np.finfo(dtype).eps)
+    first = 2.0 ** np.round(np.log2(scale / 4))
+    best, error = np.full(here.shape, np.nan), np.full(here.shape, np.inf)
+    gap = left = right = np.zeros(here.shape)
+    kink = np.zeros(here.shape, bool)
+    size = np.abs(here)
+    table: list[NDArray[Any]] = []
+    for level in range(LEVELS):
+        h = first / 2**level
+        above, below = (
+            float(dtype.type(x + h)),
+            float(dtype.type(x - h)),
+        )  # x ± h as the argument's dtype can hold it
+        f_above, f_below = line(above), line(below)
+        size = np.maximum(size, np.maximum(np.abs(f_above), np.abs(f_below)))
+        noise = NOISE * epsilon * np.maximum(np.maximum(np.abs(f_above), np.abs(f_below)), np.abs(here)) / h
+        row = [(f_above - f_below) / (above - below)]
+        for power, old in enumerate(table, start=1):
+            row.append(row[-1] + (row[-1] - old) / (4.0**power - 1))
+            moved = np.maximum(np.abs(row[-1] - row[-2]), np.abs(row[-1] - old)) + noise
+            better = moved < error
+            best, error = np.where(better, row[-1], best), np.where(better, moved, error)
+        table = row
+        before, left, right = gap, (here - f_below) / (x - below), (f_above - here) / (above - x)
+        gap = np.abs(right - left)
+        # where f is smooth both slopes approach each other as fast as h shrinks; at a kink they do not
+        kink = (gap > 0.75 * before) & (gap > 4 * noise)
+    error = np.where(kink, gap / 2, error)
+    return Slopes(best, error, np.where(kink, left, np.nan), np.where(kink, right, np.nan), size)
+
+
+def _entry(result: str, argument: str, reverse: float, slopes: tuple[float, ...], epsilon: float) -> Entry:
+    numerical, error, left, right, size = map(float, slopes)
+    verdict, why = _verdict(float(reverse), numerical, error, left, right, size, epsilon)
+    return Entry(result, argument, float(reverse), numerical, error, verdict, why)
+
+
+def _verdict(
+    reverse: float, numerical: float, error: float, left: float, right: float, size: float, epsilon: float
+) -> tuple[Verdict, str]:
+    if left == left:
+        return "undecidable", f"a kink: slopes {left:.4g} and {right:.4g}"
+    if not isfinite(error):
+        return "undecidable", "the function is not finite nearby"
+    if not isfinite(reverse):
+        return "disagree", "reverse mode is not finite, the slope is"
+    largest = max(abs(reverse), abs(numerical))
+    relative = 1e-7 if epsilon < 1e-10 else 1e-3
+    if abs(reverse - numerical) > 4 * error + relative * largest:
+        return "disagree", ""
+    # below some thousand rounding errors of f a slope cannot be told from none
+    if error > max(100 * relative * largest, 4096 * epsilon * size):
+        return "undecidable", "numerical differentiation is too inexact here"
+    return "agree", ""
