@@ -175,7 +175,7 @@ class _Fusion:
                 if type(x) is not tuple:
                     raise CompileError(f"{node.op.name}: a Python number as operand of a contraction has no native code")
                 shape = spec_of(x).shape
-                kernel.views.append(View(x, tuple(variable(10 * number + a, s) for a, s in enumerate(shape))))
+                kernel.views.append(View(x, tuple(variable(100 * number + a, s) for a, s in enumerate(shape))))
                 self._use(x, kernel, number)
         elif kind in ("map", "reduce", "scatter"):
             self._read(kernel, node, "loop")

@@ -7,7 +7,7 @@ from typing import Any
 from .interpreter import current
 from .notation import Written, number, write
 from .op import Op, Operand
-from .value import Array, Spec
+from .value import Array, Spec, asarray
 
 _number = count()
 
@@ -80,7 +80,10 @@ class Graph:
 
     def __call__(self, *args: Any) -> list[Array]:
         """Apply the graph to one array per input and return the list of outputs."""
-        values: dict[Node, Any] = {node: (arg,) for node, arg in zip(self.inputs, args, strict=True)}
+        values: dict[Node, Any] = {
+            node: (arg if isinstance(arg, Array) else asarray(arg),)
+            for node, arg in zip(self.inputs, args, strict=True)
+        }
         values.update({node: (value,) for node, value in self.captures})
         bind = current().bind
         for node, finished in zip(self.nodes, self._drops(), strict=True):

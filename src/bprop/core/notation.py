@@ -75,7 +75,8 @@ def _places(template: str) -> tuple[tuple[_Place, ...], str]:
 def template(op: Op, style: Style, operands: Sequence[Operand], params: dict[str, Any]) -> str | None:
     """Return the op's template; one that depends on shapes or parameters is a function of them, as `Op.spec` is."""
     declared = getattr(op, style)
-    return declared(*operands, **params) if callable(declared) else declared
+    chosen: str | None = declared(*operands, **params) if callable(declared) else declared
+    return chosen
 
 
 def write(
@@ -96,7 +97,7 @@ def write(
         return _call(op.name, [one.text for one in operands] + _options(op, specs, params), style)
     if declared == "{0}":
         return operands[0]
-    level = op.level if style == "text" else _latex_level(op, declared)
+    level = _text_level(op, declared) if style == "text" else _latex_level(op, declared)
     places, _ = _places(declared)
     shown = [one.text for one in operands]
     for place in places:
@@ -146,6 +147,11 @@ def _associates(op: Op, inner: Op | None) -> bool:
         return False
     neutral = dict(op.identity)
     return 0 in neutral and neutral.get(0) == neutral.get(1) == dict(inner.identity).get(1)
+
+
+def _text_level(op: Op, declared: str) -> float:
+    """Return the declared level, but that of a product where a contraction is written as one."""
+    return PRODUCT if op.level == CALL and " @ " in _places(declared)[1] else op.level
 
 
 def _latex_level(op: Op, declared: str) -> float:

@@ -114,6 +114,9 @@ class _Simplifier:
             return None
         if op.neutral is not None and spec == _spec(x) and op.neutral(spec.shape, **params):
             return x  # type: ignore[no-any-return]
+        number = constant_of(x)
+        if number is not None and not op.scatter:  # every entry is one of x
+            return self.filled(number, spec)
         before = x[0]
         if op.compose is not None and before.op is op and type(before.inputs[0]) is tuple:
             merged = op.compose(before.params, params)

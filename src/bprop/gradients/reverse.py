@@ -20,7 +20,7 @@ from ..core.graph import Node
 from ..core.interpreter import Cell, Interpreter, current, using
 from ..core.op import Op
 from ..core.trace import Trace
-from ..core.value import Array, Spec, Wrapped
+from ..core.value import Array, Spec, Wrapped, asarray
 from ..ops import add, astype, broadcast_to, multiply, negative, reshape, where
 from ..ops.linear_algebra import contraction_adjoint
 from ..ops.manipulation import unbroadcast
@@ -56,28 +56,39 @@ class Record(Interpreter):
         return value.value if type(value) is Recorded and value.owner is self else value
 
     def bind(self, op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        # the hot path of eager differentiation: one loop, bit masks for keys, no helper calls
         edges: list[Any] = []
         primals: list[Any] = []
-        found = False
+        needs, weak, bit = 0, 0, 1
         for arg in args:
-            if type(arg) is Recorded and arg.owner is self:
+            kind = type(arg)
+            if kind is Recorded and arg.owner is self:
                 edges.append((arg.node, arg.index))
                 primals.append(arg.value)
-                found = True
+                needs |= bit
             else:
                 edges.append(None)
                 primals.append(arg)
-        if not found:
+                if kind in WEAK:
+                    weak |= bit
+            bit <<= 1
+        if not needs:
             return self.below.bind(op, args, params)
-        if isinstance(op, Region):
+        if op.is_region:
             return self._bind_region(op, tuple(primals), edges, params)
         y = self.below.bind(op, tuple(primals), params)
-        if not op.differentiable or not is_float(y.dtype):
+        if not op.differentiable or y.dtype.kind != "f":
             return y
-        kept = _kept(op, params, y, primals, tuple([edge is not None for edge in edges]))
-        return Recorded(self, y, Node(op, params, tuple(edges), (), kept))
+        keeps = _KEEPS.get((op, needs, weak))
+        if keeps is None:
+            keeps = _KEEPS[op, needs, weak] = _reached(op, params, y, primals, [edge is not None for edge in edges])
+        for position, x in enumerate(primals):
+            if not keeps[position + 1]:
+                primals[position] = _spec(Spec, (x.shape, x.dtype))
+        kept = (y if keeps[0] else _spec(Spec, (y.shape, y.dtype)), primals)
+        return Recorded(self, y, Node(op, params, edges, (), kept))
 
-    def _bind_region(self, op: Region, primals: tuple[Any, ...], edges: list[Any], params: dict[str, Any]) -> Any:
+    def _bind_region(self, op: Any, primals: tuple[Any, ...], edges: list[Any], params: dict[str, Any]) -> Any:
         with using(self.below):
             outputs, pullback = op.record(primals, params, tuple(edge is not None for edge in edges))
         node = Node(op, params, tuple(edges), tuple(y.spec for y in outputs), pullback)
@@ -87,20 +98,10 @@ class Record(Interpreter):
 
 # --- what the backward pass must keep, found by tracing the rule ---
 _KEEPS: dict[Any, tuple[bool, ...]] = {}
+_spec = tuple.__new__  # a named tuple without its Python-level constructor
 
 
-def _kept(op: Op, params: dict[str, Any], y: Any, xs: list[Any], needs: tuple[bool, ...]) -> tuple[Any, ...]:
-    key = (op, needs, tuple([type(x) in WEAK for x in xs]))
-    keeps = _KEEPS.get(key)
-    if keeps is None:
-        keeps = _KEEPS[key] = _reached(op, params, y, xs, needs)
-    return (
-        y if keeps[0] else Spec(y.shape, y.dtype),
-        [x if keep else Spec(x.shape, x.dtype) for x, keep in zip(xs, keeps[1:], strict=True)],
-    )
-
-
-def _reached(op: Op, params: dict[str, Any], y: Any, xs: list[Any], needs: tuple[bool, ...]) -> tuple[bool, ...]:
+def _reached(op: Op, params: dict[str, Any], y: Any, xs: list[Any], needs: list[bool]) -> tuple[bool, ...]:
     """Trace the rule once and see which of y, x1, … its graph reads; scalars are kept as they are."""
     tracer = Trace(current(), name=f"the derivative rule of {op.name}")
     y_bar, out = tracer.input(y.spec), tracer.input(y.spec)
@@ -130,6 +131,8 @@ def scale(y_bar: Any, partial: Any) -> Any:
 
 def shared(bar: Any, share: Any) -> Any:
     """Return the part of a cotangent or tangent that a share passes on; where the share is zero it is absent."""
+    if type(share) is bool:  # a condition written as a Python constant
+        share = asarray(share)
     if share.dtype.kind == "b":
         return where(share, bar, 0)
     return where(share != 0, multiply(bar, share), 0)

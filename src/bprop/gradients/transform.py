@@ -1,137 +1,23 @@
 """The transforms: functions to functions, with JAX's argument conventions and trees anywhere."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import wraps
 from typing import Any, Literal
 
 from ..core import dtype as dtypes
-from ..core.error import ArgumentError, DerivativeError, DTypeError, ShapeError, UnreachedError
+from ..core.error import ArgumentError, DTypeError, ShapeError, UnreachedError
 from ..core.graph import Graph
-from ..core.interpreter import EVALUATE, Cell, Interpreter, Scope, current, using
-from ..core.shape import normalise_axis, size_of
+from ..core.interpreter import EVALUATE, Cell, current, using
+from ..core.shape import normalise_axis
 from ..core.trace import Trace
-from ..core.tree import Structure, flatten, is_holder, map, paths, unflatten
+from ..core.tree import Structure, flatten, is_holder, unflatten
 from ..core.value import Array, Spec, asarray
-from ..ops import arange, astype, broadcast_to, full, moveaxis, reshape, zeros
+from ..ops import astype, broadcast_to, full, moveaxis, zeros
 from . import forward
-from .absent import Absent, is_finite
+from .variable import Argnums, Function, Variables, as_array, lowered, name_of, positions
 from .batch import Batch, Batched, to_front
 from .forward import Forward
 from .reverse import Record, lift_cells, pull
-
-Function = Callable[..., Any]
-Argnums = int | Sequence[int]
-
-
-def name_of(f: Function) -> str:
-    """Return how ``f`` is called in messages."""
-    return getattr(f, "__name__", type(f).__name__)
-
-
-class _Variables:
-    """The leaves of one differentiated argument: arrays, and the trainable cells of modules."""
-
-    def __init__(self, argument: Any, what: str) -> None:
-        self.leaves, self.structure = flatten(argument, is_holder)
-        self.values: list[Any] = []  # arrays and cells, in order
-        self.slots: list[Any] = []  # per leaf: None for an array, else the paths of a holder's cells
-        for leaf in self.leaves:
-            if is_holder(leaf):
-                cells = {path: cell for path, cell in leaf.cells().items() if cell.trainable}
-                self.slots.append(list(cells))
-                self.values.extend(cells.values())
-            else:
-                self.slots.append(None)
-                self.values.append(_variable(leaf, what))
-
-    def read(self) -> list[Array]:
-        """Return the values one level below, cells included."""
-        return [value.read() if isinstance(value, Cell) else value for value in self.values]
-
-    def argument(self, lifted: Sequence[Any]) -> Any:
-        """Return the argument with its arrays replaced; holders stand for themselves."""
-        given = iter(lifted)
-        leaves = []
-        for leaf, slot in zip(self.leaves, self.slots, strict=True):
-            if slot is None:
-                leaves.append(next(given))
-            else:
-                for _ in slot:
-                    next(given)
-                leaves.append(leaf)
-        return unflatten(self.structure, leaves)
-
-    def result(self, bars: Sequence[Any]) -> Any:
-        """Return the derivatives in the structure of the argument: a mapping path → array for a holder."""
-        given = iter(bars)
-        leaves = [next(given) if slot is None else {path: next(given) for path in slot} for slot in self.slots]
-        return unflatten(self.structure, leaves)
-
-    def tangents(self, tree: Any, what: str) -> list[Any]:
-        """Return the tangents of ``tree``, given in the structure of `result`, checked against the values."""
-        leaves, structure = flatten(tree, lambda obj: isinstance(obj, dict) and set(obj) in map_sets(self.slots))
-        if structure != self.structure and len(leaves) != len(self.slots):
-            raise ArgumentError(f"{what}: tangents have the structure {structure}, primals {self.structure}")
-        flat: list[Any] = []
-        for leaf, slot in zip(leaves, self.slots, strict=True):
-            flat.extend([leaf] if slot is None else [leaf[path] for path in slot])
-        result: list[Any] = []
-        for value, tangent in zip(self.read(), flat, strict=True):
-            if tangent is None:
-                result.append(None)
-                continue
-            dot = asarray(tangent)
-            if dot.shape != value.shape:
-                raise ShapeError(f"{what}: a tangent has shape {dot.shape}, its primal {value.shape}")
-            result.append(astype(dot, value.dtype) if dot.dtype != value.dtype else dot)
-        return result
-
-
-def map_sets(slots: list[Any]) -> list[set[str]]:
-    """Return the key sets of the holders among ``slots``."""
-    return [set(slot) for slot in slots if slot is not None]
-
-
-def _variable(leaf: Any, what: str) -> Array:
-    if isinstance(leaf, bool | int | str | bytes) or (callable(leaf) and not isinstance(leaf, Array)):
-        raise DTypeError(
-            f"{what} has a leaf {leaf!r:.40} of type {type(leaf).__name__}: derivatives are with respect to floating-point "
-            f"arrays; write {float(leaf)!r}, or leave it out of argnums"
-            if isinstance(leaf, int)
-            else f"{what} has a leaf {leaf!r:.40}: derivatives are with respect to floating-point arrays only"
-        )
-    value = asarray(leaf)
-    if not dtypes.is_float(value.dtype):
-        raise DTypeError(
-            f"{what} has dtype {value.dtype}: derivatives are with respect to floating-point arrays (float32, float64); "
-            f"convert with .astype(float), or leave it out of argnums"
-        )
-    return value
-
-
-def _argnums(argnums: Argnums, count: int, what: str) -> tuple[tuple[int, ...], bool]:
-    single = isinstance(argnums, int)
-    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
-    for number in numbers:
-        if not -count <= number < count:
-            raise ArgumentError(
-                f"{what}: argnums names argument {number}, but the call has {count} positional arguments"
-            )
-    return tuple(number % count for number in numbers), single
-
-
-def lowered(owner: Interpreter, tree: Any) -> Any:
-    """Return ``tree`` with every value of ``owner`` replaced by what it is one level below."""
-    return map(lambda leaf: owner.lower(leaf) if isinstance(leaf, Array) else leaf, tree, is_leaf=is_holder)
-
-
-def _array(result: Any, what: str) -> Array:
-    if not isinstance(result, Array):
-        try:
-            return asarray(result)
-        except Exception:
-            raise ArgumentError(f"{what} returned {type(result).__name__}, not an array") from None
-    return result
 
 
 # --- reverse ---
@@ -142,7 +28,7 @@ class _Recording:
         self, f: Function, args: tuple[Any, ...], options: dict[str, Any], numbers: Sequence[int], what: str
     ) -> None:
         self.what = what
-        self.variables = [_Variables(args[number], f"{what}: argument {number}") for number in numbers]
+        self.variables = [Variables(args[number], f"{what}: argument {number}") for number in numbers]
         self.owner = Record(name=what)
         self.inputs: list[list[Any]] = []
         new = list(args)
@@ -190,11 +76,11 @@ def value_and_grad(
 
     @wraps(f, updated=())
     def value_and_gradient(*args: Any, **options: Any) -> Any:
-        numbers, single = _argnums(argnums, len(args), what)
+        numbers, single = positions(argnums, len(args), what)
         outermost = current() is EVALUATE
         run = _Recording(f, args, options, numbers, what)
         value, aux = _with_aux(run.result, has_aux, what)
-        y = _array(value, what)
+        y = as_array(value, what)
         if y.shape != ():
             raise ShapeError(
                 f"{what}: the function returned shape {y.shape}, not a scalar: reduce it (bprop.sum, bprop.mean), or use "
@@ -267,7 +153,7 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
     run = _Recording(f, primals, {}, range(len(primals)), what)
     result, aux = _with_aux(run.result, has_aux, what)
     outputs, structure = flatten(result)
-    outputs = [_array(y, what) for y in outputs]
+    outputs = [as_array(y, what) for y in outputs]
     run.owner.close()
 
     def pullback(y_bar: Any, *, one_hot: bool = False) -> tuple[Any, ...]:
@@ -307,7 +193,7 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], has_aux: b
     what = f"jvp of {name_of(f)}"
     if len(primals) != len(tangents):
         raise ArgumentError(f"{what}: {len(primals)} primals and {len(tangents)} tangents")
-    variables = [_Variables(primal, f"{what}: argument {number}") for number, primal in enumerate(primals)]
+    variables = [Variables(primal, f"{what}: argument {number}") for number, primal in enumerate(primals)]
     dots = [v.tangents(tangent, what) for v, tangent in zip(variables, tangents, strict=True)]
     result, y_dot, aux = push(f, variables, dots, has_aux, what)
     return (result, y_dot, aux) if has_aux else (result, y_dot)
@@ -332,7 +218,7 @@ def push(f: Function, variables: Any, dots: Any, has_aux: bool, what: str, owner
     out, aux = _with_aux(out, has_aux, what)
     owner.close()
     leaves, structure = flatten(out)
-    arrays = [_array(y, what) for y in leaves]
+    arrays = [as_array(y, what) for y in leaves]
     y_dots = []
     for y in arrays:
         y_dot = owner.tangent(y)
@@ -359,7 +245,7 @@ def linearize(f: Function, *primals: Any) -> Any:
       return a
     """
     what = f"linearize of {name_of(f)}"
-    variables = [_Variables(primal, f"{what}: argument {number}") for number, primal in enumerate(primals)]
+    variables = [Variables(primal, f"{what}: argument {number}") for number, primal in enumerate(primals)]
     tracer = Trace(name=what, stage_all=False)
     dots = [[tracer.input(value.spec) for value in v.read()] for v in variables]
     with using(tracer):
@@ -422,7 +308,7 @@ def vmap(f: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
         places = _axes(out_axes, out, what)
         results = []
         for y, axis in zip(ys, places, strict=True):
-            y = _array(y, what)
+            y = as_array(y, what)
             if axis is None:
                 if isinstance(y, Batched) and y.owner is owner:
                     raise ArgumentError(f"{what}: out_axes is None for a result that differs over the batch")
@@ -450,128 +336,6 @@ def _axes(axes: Any, tree: Any, what: str) -> list[Any]:
     raise ArgumentError(f"{what}: axes {axes!r} do not fit an argument of type {type(tree).__name__}")
 
 
-# --- whole derivatives ---
-def _basis(shape: tuple[int, ...], dtype: Any) -> Array:
-    n = size_of(shape)
-    return reshape(astype(reshape(arange(n), (n, 1)) == arange(n), dtype), (n, *shape))
-
-
-def jacobian(f: Function, argnums: Argnums = 0, mode: Literal["reverse", "forward"] = "reverse") -> Function:
-    """Return the Jacobian of ``f``: for a result of shape s and an argument of shape t an array of shape s + t.
-
-    ``mode="reverse"`` runs one backward sweep per entry of the result, ``"forward"`` one tangent sweep per entry of the
-    argument, all as one batch. Trees of results hold trees of arguments. Arguments not reached give zeros.
-
-    **Source:** Griewank & Walther (2008), ch. 3; JAX, ``jacrev`` and ``jacfwd``.
-
-    >>> import bprop
-    >>> bprop.jacobian(bprop.square)(bprop.asarray([1.0, 2.0]))
-    Array([[2., 0.],
-           [0., 4.]])
-    """
-    if mode not in ("reverse", "forward"):
-        raise ArgumentError(f"jacobian: mode is 'reverse' or 'forward', not {mode!r}")
-    what = f"jacobian of {name_of(f)}"
-
-    @wraps(f, updated=())
-    def jacobian_of(*args: Any, **options: Any) -> Any:
-        numbers, single = _argnums(argnums, len(args), what)
-
-        def partial(*chosen: Any) -> Any:
-            new = list(args)
-            for number, value in zip(numbers, chosen, strict=True):
-                new[number] = value
-            return f(*new, **options)
-
-        partial.__name__ = name_of(f)
-        given = [args[number] for number in numbers]
-        return (_jacobian_reverse if mode == "reverse" else _jacobian_forward)(partial, given, single, what)
-
-    return jacobian_of
-
-
-def _jacobian_reverse(f: Function, args: list[Any], single: bool, what: str) -> Any:
-    result, pullback = vjp(f, *args)
-    outputs, structure = flatten(result)
-    rows = []
-    for position, y in enumerate(outputs):
-
-        def row(seed: Any, position: int = position) -> Any:
-            bars = [seed if i == position else zeros(o.shape, dtype=o.dtype) for i, o in enumerate(outputs)]
-            return pullback(unflatten(structure, bars), one_hot=True)
-
-        if not dtypes.is_float(y.dtype):
-            raise DTypeError(f"{what}: the function returned dtype {y.dtype}, which has no derivative")
-        parts = vmap(row)(_basis(y.shape, y.dtype))
-        shape = y.shape
-        parts = map(lambda bar, shape=shape: reshape(bar, shape + bar.shape[1:]), parts)
-        rows.append(parts[0] if single else parts)
-    return unflatten(structure, rows)
-
-
-def _jacobian_forward(f: Function, args: list[Any], single: bool, what: str) -> Any:
-    variables = [_Variables(arg, f"{what}: argument {number}") for number, arg in enumerate(args)]
-    values = [value for v in variables for value in v.read()]
-    columns: list[list[Any]] = []
-    structure: Any = None
-    for position, x in enumerate(values):
-
-        def column(seed: Any, present: Any, position: int = position) -> Any:
-            flat = iter([seed if i == position else None for i in range(len(values))])
-            dots = [[next(flat) for _ in v.values] for v in variables]
-            y_dots = push(f, variables, dots, False, what)[1]
-            return y_dots
-
-        def masked(seed: Any, mask: Any, position: int = position) -> Any:
-            owner = Absent()
-            with using(owner), using(Scope(below=owner)):
-                y_dots = column(owner.seed(seed, mask), None, position)
-            return map(owner.lower, y_dots)
-
-        basis = _basis(x.shape, x.dtype)
-        y_dots = vmap(column)(basis, basis)
-        if is_finite(flatten(y_dots)[0]) is not True:
-            y_dots = vmap(masked)(basis, basis != 0)
-        leaves, structure = flatten(y_dots)
-        columns.append([reshape(moveaxis(y_dot, 0, -1), y_dot.shape[1:] + x.shape) for y_dot in leaves])
-    results = []
-    for output in zip(*columns, strict=True):
-        flat = iter(output)
-        parts = tuple(v.result([next(flat) for _ in v.values]) for v in variables)
-        results.append(parts[0] if single else parts)
-    return unflatten(structure, results)
-
-
-def hessian(f: Function, argnums: Argnums = 0) -> Function:
-    """Return the matrix of second derivatives of the scalar function ``f``: forward over reverse.
-
-    For an argument of shape t an array of shape t + t; nested like the argument where it is a tree.
-
-    **Source:** Griewank & Walther (2008), ch. 5; JAX, ``jax.hessian``.
-
-    >>> import bprop
-    >>> bprop.hessian(lambda x: bprop.sum(x**3))(bprop.asarray([1.0, 2.0]))
-    Array([[ 6.,  0.],
-           [ 0., 12.]])
-    """
-    return jacobian(grad(f, argnums, unreached="zeros"), argnums, mode="forward")
-
-
-def hvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
-    """Return the Hessian of the scalar function ``f`` times ``tangents``, without forming it: forward over reverse.
-
-    The result has the structure of ``primals`` (the one primal's structure if there is only one).
-
-    **Source:** Pearlmutter (1994), Fast exact multiplication by the Hessian.
-
-    >>> import bprop
-    >>> bprop.hvp(lambda x: bprop.sum(x**3), (bprop.asarray([1.0, 2.0]),), (bprop.ones(2),))
-    Array([ 6., 12.])
-    """
-    numbers: Argnums = 0 if len(primals) == 1 else tuple(range(len(primals)))
-    return jvp(grad(f, numbers, unreached="zeros"), primals, tangents)[1]
-
-
 def trace(f: Function) -> Function:
     """Return a function that gives the `Graph` of ``f`` for the shapes of its arguments; ``print`` it to read it.
 
@@ -597,7 +361,7 @@ def trace(f: Function) -> Function:
         new_args, new_options = unflatten(structure, lifted)
         with using(tracer):
             result = f(*new_args, **new_options)
-        return tracer.graph([_array(y, what) for y in flatten(result)[0]])
+        return tracer.graph([as_array(y, what) for y in flatten(result)[0]])
 
     return traced
 
@@ -613,7 +377,4 @@ def _traced_input(tracer: Trace, leaf: Any) -> Any:
     return tracer.input(Spec(value.shape, value.dtype))
 
 
-__all__ = [
-    "DerivativeError", "grad", "hessian", "hvp", "jacobian", "jvp", "linearize", "paths", "trace", "value_and_grad",
-    "vjp", "vmap",
-]  # fmt: skip
+__all__ = ["grad", "jvp", "linearize", "push", "trace", "value_and_grad", "vjp", "vmap"]

@@ -66,6 +66,7 @@ class Frame:
 
 
 _SWEEP: ContextVar[object | None] = ContextVar("bprop_sweep", default=None)
+_PURE = object()  # in place of a sweep: inside module(x), where the children's fprop keeps nothing either
 _ACTIVE: ContextVar[tuple[tuple["Module", Frame], ...]] = ContextVar("bprop_frames", default=())
 
 
@@ -263,7 +264,13 @@ class Module:
             formula = type(self)._formula
             if formula is None:
                 raise StateError(f"{type(self).__name__} defines no fprop")
-            if type(self)._rule is None or type(self).composes or current() is EVALUATE:
+            if current() is EVALUATE:
+                token = _SWEEP.set(_PURE)
+                try:
+                    return formula(self, *inputs)
+                finally:
+                    _SWEEP.reset(token)
+            if type(self)._rule is None or type(self).composes:
                 return formula(self, *inputs)
             return self._apply_rule(inputs)
         except BpropError as error:
@@ -283,9 +290,9 @@ class Module:
 
     # --- frames: fprop and bprop outside transforms ---
     def _run_fprop(self, *inputs: Any) -> Any:
-        if current() is not EVALUATE:
-            return self(*inputs)
         sweep = _SWEEP.get()
+        if current() is not EVALUATE or sweep is _PURE:
+            return self(*inputs)
         token = None
         if sweep is None:
             sweep = object()
@@ -366,7 +373,12 @@ class Module:
             error.inside(self._label)
             raise
         frames.pop()
+        frame.x_bar = self._answer(frame.x_bar)
         return frame.x_bar
+
+    def _answer(self, x_bar: Any) -> Any:
+        """Return what `bprop` hands to the layer below (a loss: no cotangent of its targets)."""
+        return x_bar
 
     def _seed(self, frame: Frame, y_bar: Any) -> Array:
         y = frame.y

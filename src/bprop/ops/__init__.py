@@ -17,8 +17,9 @@ from .comparison import (
 )
 from .creation import arange, full, ones, ones_like, zeros, zeros_like
 from .exponential import exp, expm1, log, log1p, sigmoid, softplus, tanh
+from .indexing import take
 from .linear_algebra import cholesky, dot, einsum, matmul, solve
-from .manipulation import astype, broadcast_to, matrix_transpose, moveaxis, permute_dims, reshape, take
+from .manipulation import astype, broadcast_to, matrix_transpose, moveaxis, permute_dims, reshape
 from .random import Generator
 from .reduction import logsumexp, max, mean, sum
 from .selection import maximum, minimum, stop_gradient, where

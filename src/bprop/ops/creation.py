@@ -9,6 +9,7 @@ from numpy.typing import DTypeLike
 from ..core import dtype as dtypes
 from ..core.error import ArgumentError
 from ..core.family import Creation
+from ..core.notation import number
 from ..core.shape import normalise_shape
 from ..core.value import Array, function
 
@@ -17,7 +18,8 @@ _full = Creation(
     lambda shape, value, dtype: np.full(shape, value, dtype),
     entry="constant",
     examples=lambda draw: [((), {"shape": shape, "value": 2.5, "dtype": draw.dtype}) for shape in ((), (2, 3), (0, 3))],
-    latex=r"\mathbf{{{value}}}",
+    text=lambda shape, value, dtype: number(value, "text").text if shape == () else f"full({shape}, {value})",
+    latex=lambda shape, value, dtype: number(value, "latex").text if shape == () else f"\\mathbf{{{{{value}}}}}",
 )
 
 _arange = Creation(

@@ -53,7 +53,8 @@ log1p = Elementwise(
 def _sech_squared(y: Any, x: Any) -> Any:
     """1/cosh²x from e^(-2|x|): 1 - y² has no correct bit in the tails."""
     e = exp(-2 * abs(x))
-    return 4 * e / (1 + e) ** 2
+    d = 1 + e
+    return 4 * e / (d * d)
 
 
 tanh = Elementwise(
@@ -82,7 +83,8 @@ def _sigmoid_native(x: Any) -> Any:
 def _sigmoid_partial(y: Any, x: Any) -> Any:
     """σ(x) σ(-x) from e^(-|x|): y (1 - y) has no correct bit for x -> inf."""
     e = exp(-abs(x))
-    return e / (1 + e) ** 2
+    d = 1 + e
+    return e / (d * d)
 
 
 sigmoid = Elementwise(

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ..core.error import ArgumentError, ShapeError
 from ..core.family import Bilinear, General
-from ..core.op import operand
+from ..core.op import operand, shape_of
 from ..core.shape import Shape, broadcast
 from ..core.value import Array, asarray, function
 from .creation import arange
@@ -164,6 +164,28 @@ def _einsum_labels(shape1: Shape, shape2: Shape, labels: tuple[str, str, str]) -
     return labels
 
 
+def _product(x1: Any, x2: Any, labels: tuple[str, str, str], outer: str, T: str, times: str) -> str | None:
+    """Return how a contraction is written as a product of matrices and vectors, ``None`` where it is none."""
+    labels1, labels2, out = labels
+    shared = [label for label in labels1 if label in labels2 and label not in out]
+    if not (0 < len(labels1) < 3 and 0 < len(labels2) < 3) or len(set(out)) < len(out):
+        return None
+    if not shared:
+        return outer if (len(labels1), len(labels2), out) == (1, 1, labels1 + labels2) else None
+    rows, columns = labels1.replace(shared[0], ""), labels2.replace(shared[0], "")
+    sizes = {*(shape_of(x)[own.index(shared[0])] for x, own in ((x1, labels1), (x2, labels2)))}
+    if len(shared) > 1 or len(sizes) > 1 or out not in (rows + columns, columns + rows):
+        return None
+    first, second = "{0}", "{1}"
+    if out == rows + columns:  # x1 @ x2, each turned so that the shared label is inside
+        first += T * (len(labels1) == 2 and labels1[0] == shared[0])
+        second += T * (len(labels2) == 2 and labels2[1] == shared[0])
+        return first + times + second
+    first += T * (len(labels1) == 2 and labels1[1] == shared[0])
+    second += T * (len(labels2) == 2 and labels2[0] == shared[0])
+    return second + times + first
+
+
 einsum_op = Bilinear(
     "einsum",
     lambda x1, x2, labels: contract(np.asarray(x1), np.asarray(x2), *labels),
@@ -183,9 +205,14 @@ einsum_op = Bilinear(
             (("ij", "jk", "i"), (2, 3), (3, 4)),  # a label of one operand is summed
             (("ij", "jk", "ik"), (0, 3), (3, 2)),
             (("ij", "jk", "ik"), (2, 0), (0, 2)),
+            (("ij", "k", "k"), (0, 3), (4,)),
         )
     ],
-    latex=r"\sum {0} \, {1}",
+    text=lambda x1, x2, labels: (
+        _product(x1, x2, labels, "outer({0}, {1})", ".T", " @ ")
+        or f"einsum('{labels[0]},{labels[1]}->{labels[2]}', {{0}}, {{1}})"
+    ),
+    latex=lambda x1, x2, labels: _product(x1, x2, labels, r"{0} \, {1}^{{T}}", "^{{T}}", r" \, ") or r"\sum {0} \, {1}",
 )
 
 
@@ -278,10 +305,11 @@ def contraction_adjoint(
     present = "".join(label for label in labels_x if label in labels_y or label in labels_other)
     pair = (other, y_bar, labels_other, labels_y) if flipped else (y_bar, other, labels_y, labels_other)
     x_bar = einsum_op(pair[0], pair[1], labels=(pair[2], pair[3], present))
-    if present != labels_x:  # a label of x alone was summed: its cotangent is the same for every entry
-        sizes = dict(zip(present, x_bar.shape, strict=True))
-        x_bar = reshape(x_bar, tuple(sizes.get(label, 1) for label in labels_x))
-        x_bar = broadcast_to(x_bar, tuple(sizes.get(label, size) for label, size in zip(labels_x, shape, strict=True)))
+    # a label that was summed over x alone, or met a size of 1: its cotangent is the same for every entry
+    sizes = dict(zip(present, x_bar.shape, strict=True))
+    x_bar = reshape(x_bar, tuple(sizes.get(label, 1) for label in labels_x))
+    wanted = (one if size == 1 else size for one, size in zip(x_bar.shape, shape, strict=True))
+    x_bar = broadcast_to(x_bar, tuple(wanted))
     return unbroadcast(x_bar, shape)
 
 

@@ -103,7 +103,8 @@ def _logsumexp_value(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
 
 
 def _logsumexp_step(z: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
-    shift = np.max(z.real, axis=axis, keepdims=True)
+    largest = np.max(z.real, axis=axis, keepdims=True, initial=-inf)
+    shift = np.where(np.isfinite(largest), largest, 0)
     y = np.log(np.sum(np.exp(z - shift), axis=axis, keepdims=True)) + shift
     return y if keepdims else np.squeeze(y, axis=axis)
 

@@ -1,0 +1,147 @@
+"""Way 1, naive analytical differentiation: the chain rule applied to the formula, giving a formula again.
+
+The lecture's first way to a gradient: write f out as one nested formula and differentiate it with the rules of
+calculus. The result is right, can be read and printed, and is longer than f by a factor that grows with the depth of
+the nesting: every factor of a product is repeated in every term of its derivative. `Expression.size` counts this
+swelling; reverse mode avoids it by naming intermediate results once.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from ..core.dtype import is_float
+from ..core.error import DTypeError, ShapeError
+from ..core.expression import Expression
+from ..core.graph import Graph
+from ..core.interpreter import Scope, using
+from ..core.simplify import simplify
+from ..core.trace import Trace, Traced
+from ..core.tree import flatten, unflatten
+from ..core.value import Array
+from ..ops import ones, zeros
+from .absent import Absent
+from .argument import Arguments
+from .forward import Forward
+from .textbook import textbook
+from .transform import grad
+from .variable import Argnums, as_array, name_of
+
+Function = Callable[..., Any]
+
+
+def expression(f: Function) -> Function:
+    """Return a function that gives ``f`` as an `Expression` of its arguments' names: text and LaTeX.
+
+    Only the shapes of the arguments matter. A result that is a tree gives a tree of expressions. Raises
+    `TracedValueError` where ``f`` decides on a number with a Python ``if``.
+
+    **Source:** Leibe (2016), computational graphs.
+
+    >>> import bprop, numpy as np
+    >>> bprop.expression(lambda w, x, t: np.sum((t - x @ w) ** 2))(np.ones(2), np.ones((3, 2)), np.ones(3))
+    sum((t - x @ w) ** 2)
+    """
+    what = f"expression of {name_of(f)}"
+
+    @wraps(f, updated=())
+    def expressed(*args: Any, **options: Any) -> Any:
+        arguments = Arguments(f, args, options, None, what)
+        tracer = Trace(name=what)
+        inputs = [tracer.input(value.spec) for value in arguments.values]
+        with using(tracer):
+            result = arguments(inputs)
+        leaves, structure = flatten(result)
+        graphs = [tracer.graph([as_array(y, what)]) for y in leaves]
+        return unflatten(structure, [Expression(graph, arguments.names) for graph in graphs])
+
+    return expressed
+
+
+def symbolic(f: Function, argnums: Argnums = 0) -> Function:
+    """Return a function that gives the derivative of the scalar function ``f`` as an `Expression`.
+
+    ``symbolic(f)(*args)`` is a formula of the names of f's arguments: of the shape of argument ``argnums``, or a tree
+    of formulas where the argument is one. A scalar function of scalars is differentiated as in a textbook; where arrays
+    take part the formula is one of matrix calculus. The numbers in ``args`` do not matter, only shapes and dtypes; the
+    formula can be called with others. Raises `ShapeError` where f's value is no scalar.
+
+    **Source:** Leibe (2016), naive analytical differentiation.
+
+    >>> import bprop, numpy as np
+    >>> derivative = bprop.symbolic(lambda x: x**2 * np.exp(x))(1.0)
+    >>> derivative
+    2 * x * exp(x) + x ** 2 * exp(x)
+    >>> print(derivative.latex)
+    2 \\, x \\, e^{x} + x^{2} \\, e^{x}
+    >>> derivative(0.5)
+    Array(2.06090159)
+    >>> bprop.symbolic(lambda w, x, t: np.sum((x @ w - t) ** 2))(np.ones(2), np.ones((3, 2)), np.ones(3))
+    x.T @ (2 * (x @ w - t))
+    """
+    what = f"symbolic derivative of {name_of(f)}"
+
+    @wraps(f, updated=())
+    def differentiated(*args: Any, **options: Any) -> Any:
+        arguments = Arguments(f, args, options, argnums, what)
+        tracer = Trace(name=what)
+        inputs = [tracer.input(value.spec) for value in arguments.values]
+        with using(tracer):
+            y = as_array(arguments(inputs), what)
+        _checked(y, what)
+        of_scalars = all(spec.shape == () for node in tracer.nodes for spec in node.specs) and all(
+            value.shape == () for value in arguments.values
+        )
+        with using(tracer):
+            bars = (_by_chain_rule if of_scalars else _by_reverse_rule)(arguments, inputs)
+        graphs = [tracer.graph([bar]) for bar in bars]
+        formulas = [Expression(_readable(graph), arguments.names) for graph in graphs]
+        return arguments.tree(formulas)
+
+    return differentiated
+
+
+def _checked(y: Array, what: str) -> None:
+    if y.shape != ():
+        raise ShapeError(
+            f"{what}: the function returned shape {y.shape}, not a scalar: reduce it (bprop.sum, bprop.mean)"
+        )
+    if not is_float(y.dtype):
+        raise DTypeError(f"{what}: the function returned dtype {y.dtype}, which has no derivative")
+
+
+def _by_chain_rule(arguments: Arguments, inputs: list[Traced]) -> list[Any]:
+    """d/dx from the inside out: (f(u))' = f'(u) u', one differentiation per variable."""
+    bars = []
+    for place in arguments.chosen:
+        absent = Absent()
+        with using(absent), using(Scope(below=absent)):
+            owner = Forward()
+            values: list[Any] = list(inputs)
+            seed = ones((), dtype=inputs[place].dtype)
+            values[place] = owner.dual(inputs[place], absent.seed(seed))
+            with using(owner):
+                y = arguments(values)
+            y_dot = owner.tangent(y)
+        bars.append(zeros((), dtype=inputs[place].dtype) if y_dot is None else absent.lower(y_dot))
+    return bars
+
+
+def _by_reverse_rule(arguments: Arguments, inputs: list[Traced]) -> list[Any]:
+    """Matrix calculus: the differential y_bar · dy rearranged for each variable in turn, from the outside in."""
+
+    def chosen(values: list[Any]) -> Any:
+        full: list[Any] = list(inputs)
+        for place, value in zip(arguments.chosen, values, strict=True):
+            full[place] = value
+        return arguments(full)
+
+    bars: list[Any] = grad(chosen, unreached="zeros")([inputs[place] for place in arguments.chosen])
+    return bars
+
+
+def _readable(graph: Graph) -> Graph:
+    return simplify(textbook(simplify(graph, algebraic=True)), algebraic=True)
+
+
+__all__ = ["expression", "symbolic"]

@@ -1,0 +1,202 @@
+"""A formula in the order of a textbook: 2 x eˣ + x² eˣ, not eˣ (2 x) + eˣ x².
+
+Products put numbers first, then names, powers, sums and calls; equal factors become powers, equal terms are counted. Only
+whole formulas over one shape and floating dtype are touched: their value changes by rounding at most.
+"""
+
+from typing import Any, NamedTuple
+
+from ..core.dtype import WEAK, is_float
+from ..core.family import Linear
+from ..core.graph import Edge, Graph, Node
+from ..core.op import Op
+from ..core.simplify import constant_of
+from ..core.value import Spec
+from ..ops import add, divide, multiply, negative, pow, subtract
+
+
+class _Term(NamedTuple):
+    """coefficient · Π factor^power / Π divisor^power, factors as edges of the new graph."""
+
+    coefficient: float
+    factors: tuple[tuple[Edge, int], ...] = ()
+    divisors: tuple[tuple[Edge, int], ...] = ()
+
+
+def textbook(graph: Graph) -> Graph:
+    """Return a graph of the same formula with its sums and products in textbook order."""
+    return _Arrangement(graph).run()
+
+
+class _Arrangement:
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.nodes: list[Node] = []
+        self.place: dict[Edge, Edge] = {}
+        self.terms: dict[Edge, list[_Term]] = {}
+        self.rank = {node: (0, position) for position, node in enumerate(graph.inputs)}
+        self.rank |= {node: (0, len(self.rank) + place) for place, (node, _) in enumerate(graph.captures)}
+
+    def run(self) -> Graph:
+        for node in self.graph.nodes:
+            assert node.op is not None
+            terms = self.sum_of(node)
+            inputs = tuple(self.place.get(x, x) if type(x) is tuple else x for x in node.inputs)
+            # a number alone would lose its shape: only a sum or product around it may use it
+            if terms is None or not any(term.factors or term.divisors for term in terms):
+                new = self.node(node.op, inputs, node.params, node.specs)
+                self.place.update({(node, index): (new, index) for index in range(len(node.specs))})
+                if terms is not None:
+                    self.terms[new, 0] = terms
+                continue
+            edge = self.written(terms, node.specs[0])
+            self.place[node, 0] = edge
+            self.terms[edge] = terms
+        outputs = [self.place.get(edge, edge) for edge in self.graph.outputs]
+        return Graph(self.graph.inputs, self.nodes, outputs, self.graph.captures).live()
+
+    def node(self, op: Op, inputs: tuple[Any, ...], params: dict[str, Any], specs: tuple[Spec, ...]) -> Node:
+        new = Node(op, params, inputs, specs)
+        self.nodes.append(new)
+        self.rank[new] = (self.kind(op, inputs), len(self.rank))
+        return new
+
+    def kind(self, op: Op, inputs: tuple[Any, ...]) -> int:
+        """Names, also x.T and x[1:3], come first, then powers, sums and calls."""
+        if isinstance(op, Linear) and type(inputs[0]) is tuple and self.rank[inputs[0][0]][0] == 0:
+            return 0
+        return 1 if op is pow else 2 if op in (add, subtract) else 3
+
+    # --- reading ---
+    def sum_of(self, node: Node) -> list[_Term] | None:
+        """Return the application as a sum of products, ``None`` where it is none."""
+        op = node.op
+        if op not in (add, subtract, multiply, divide, negative, pow) or not is_float(node.specs[0].dtype):
+            return None
+        parts = [self.operand(x, node.specs[0]) for x in node.inputs]
+        if any(part is None for part in parts):
+            return None
+        first, second = parts[0], parts[-1]
+        assert first is not None
+        assert second is not None
+        if op is negative:
+            return [one._replace(coefficient=-one.coefficient) for one in first]
+        if op is add:
+            return self.collected(first + second)
+        if op is subtract:
+            if len(second) > 1:  # a - (b + c) stays as it is
+                second = [_Term(1, ((self.edge(node.inputs[1]), 1),))]
+            return self.collected(first + [one._replace(coefficient=-one.coefficient) for one in second])
+        if op is pow:
+            return self.power(node, first)
+        one, two = (
+            part[0] if len(part) == 1 else _Term(1, ((self.edge(x), 1),))
+            for part, x in zip(parts, node.inputs, strict=True)
+            if part is not None
+        )
+        if op is multiply:
+            coefficient, up, down = one.coefficient * two.coefficient, two.factors, two.divisors
+        elif two.coefficient in (1, -1):
+            coefficient, up, down = one.coefficient * two.coefficient, two.divisors, two.factors
+        else:  # dividing by a number is not multiplying by its rounded inverse
+            return None
+        return [_cancelled(coefficient, one.factors + up, one.divisors + down)]
+
+    def power(self, node: Node, base: list[_Term]) -> list[_Term] | None:
+        """Return x ** n for a whole n ≥ 1 as a factor, so that x · x ** 2 becomes x ** 3."""
+        exponent = constant_of(node.inputs[1])
+        if type(node.inputs[0]) is not tuple or exponent is None or exponent != int(exponent) or exponent < 1:
+            return None
+        if len(base) == 1 and (base[0].coefficient != 1 or base[0].divisors or len(base[0].factors) != 1):
+            return [_Term(1, ((self.edge(node.inputs[0]), int(exponent)),))]
+        if len(base) > 1:
+            return [_Term(1, ((self.edge(node.inputs[0]), int(exponent)),))]
+        ((edge, power),) = base[0].factors
+        return [_Term(1, ((edge, power * int(exponent)),))]
+
+    def edge(self, x: Edge) -> Edge:
+        return self.place.get(x, x)
+
+    def operand(self, x: Any, spec: Spec) -> list[_Term] | None:
+        """Return an operand as a sum of products if it has the shape and dtype of the result, or is a number."""
+        if type(x) in WEAK:
+            return [_Term(x)] if type(x) is not bool and x == x and abs(x) != float("inf") else None
+        if x[0].specs[x[1]] != spec:
+            return None
+        number = constant_of(x)
+        if number is not None and number == number and abs(number) != float("inf"):
+            return [_Term(number)]
+        edge = self.edge(x)
+        return self.terms.get(edge) or [_Term(1, ((edge, 1),))]
+
+    def collected(self, terms: list[_Term]) -> list[_Term] | None:
+        """Return the sum with equal terms counted, ``None`` where nothing is left."""
+        found: dict[Any, _Term] = {}
+        for term in terms:
+            key = (frozenset(term.factors), frozenset(term.divisors))
+            old = found.get(key)
+            found[key] = term if old is None else old._replace(coefficient=old.coefficient + term.coefficient)
+        return [term for term in found.values() if term.coefficient != 0] or None
+
+    # --- writing ---
+    def written(self, terms: list[_Term], spec: Spec) -> Edge:
+        total: Any = None
+        for term in terms:
+            minus = term.coefficient < 0 and total is not None
+            part = self.product(term._replace(coefficient=-term.coefficient) if minus else term, spec)
+            total = part if total is None else self.apply(subtract if minus else add, total, part, spec)
+        return total  # type: ignore[no-any-return]
+
+    def apply(self, op: Op, first: Any, second: Any, spec: Spec) -> Edge:
+        return self.node(op, (first, second), {}, (spec,)), 0
+
+    def product(self, term: _Term, spec: Spec) -> Any:
+        above = self.factors(term.factors, spec)
+        below = self.factors(term.divisors, spec)
+        coefficient = term.coefficient
+        sign = coefficient == -1 and above is not None
+        if above is None:
+            above = coefficient
+        elif coefficient != 1 and not sign:
+            above = self.scaled(coefficient, term.factors, spec)
+        if sign:
+            first, *rest = self.sorted(term.factors)
+            above = self.chain([(self.node(negative, (self.raised(*first, spec),), {}, (spec,)), 0)], rest, spec)
+        return above if below is None else self.apply(divide, above, below, spec)
+
+    def scaled(self, coefficient: float, factors: tuple[tuple[Edge, int], ...], spec: Spec) -> Edge:
+        return self.chain([coefficient], self.sorted(factors), spec)
+
+    def factors(self, factors: tuple[tuple[Edge, int], ...], spec: Spec) -> Any:
+        return self.chain([], self.sorted(factors), spec) if factors else None
+
+    def chain(self, start: list[Any], factors: list[tuple[Edge, int]], spec: Spec) -> Any:
+        for edge, power in factors:
+            one = self.raised(edge, power, spec)
+            start = [self.apply(multiply, start[0], one, spec)] if start else [one]
+        return start[0]
+
+    def sorted(self, factors: tuple[tuple[Edge, int], ...]) -> list[tuple[Edge, int]]:
+        def order(factor: tuple[Edge, int]) -> tuple[int, int]:
+            kind, number = self.rank[factor[0][0]]
+            return (1 if kind == 0 and factor[1] > 1 else kind, number)
+
+        return sorted(factors, key=order)
+
+    def raised(self, edge: Edge, power: int, spec: Spec) -> Edge:
+        return edge if power == 1 else self.apply(pow, edge, power, spec)
+
+
+def _cancelled(
+    coefficient: float, factors: tuple[tuple[Edge, int], ...], divisors: tuple[tuple[Edge, int], ...]
+) -> _Term:
+    """Gather equal factors into powers and cancel x / x, which is 1 in a formula though not for 0 and infinity."""
+    powers: dict[Edge, int] = {}
+    for edge, power in (*factors, *((edge, -power) for edge, power in divisors)):
+        powers[edge] = powers.get(edge, 0) + power
+    above = tuple((edge, power) for edge, power in powers.items() if power > 0)
+    below = tuple((edge, -power) for edge, power in powers.items() if power < 0)
+    return _Term(coefficient, above, below)
+
+
+__all__ = ["textbook"]

@@ -1,0 +1,130 @@
+"""Arguments of transforms: which leaves are variables, and how results get their structure back."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..core import dtype as dtypes
+from ..core.error import ArgumentError, DTypeError, ShapeError
+from ..core.interpreter import Cell, Interpreter
+from ..core.tree import flatten, is_holder, map, unflatten
+from ..core.value import Array, asarray
+from ..ops import astype
+
+Function = Callable[..., Any]
+Argnums = int | Sequence[int]
+
+
+def name_of(f: Function) -> str:
+    """Return how ``f`` is called in messages."""
+    return getattr(f, "__name__", type(f).__name__)
+
+
+class Variables:
+    """The leaves of one differentiated argument: arrays, and the trainable cells of modules."""
+
+    def __init__(self, argument: Any, what: str) -> None:
+        self.leaves, self.structure = flatten(argument, is_holder)
+        self.values: list[Any] = []  # arrays and cells, in order
+        self.slots: list[Any] = []  # per leaf: None for an array, else the paths of a holder's cells
+        for leaf in self.leaves:
+            if is_holder(leaf):
+                cells = {path: cell for path, cell in leaf.cells().items() if cell.trainable}
+                self.slots.append(list(cells))
+                self.values.extend(cells.values())
+            else:
+                self.slots.append(None)
+                self.values.append(_variable(leaf, what))
+
+    def read(self) -> list[Array]:
+        """Return the values one level below, cells included."""
+        return [value.read() if isinstance(value, Cell) else value for value in self.values]
+
+    def argument(self, lifted: Sequence[Any]) -> Any:
+        """Return the argument with its arrays replaced; holders stand for themselves."""
+        given = iter(lifted)
+        leaves = []
+        for leaf, slot in zip(self.leaves, self.slots, strict=True):
+            if slot is None:
+                leaves.append(next(given))
+            else:
+                for _ in slot:
+                    next(given)
+                leaves.append(leaf)
+        return unflatten(self.structure, leaves)
+
+    def result(self, bars: Sequence[Any]) -> Any:
+        """Return the derivatives in the structure of the argument: a mapping path → array for a holder."""
+        given = iter(bars)
+        leaves = [next(given) if slot is None else {path: next(given) for path in slot} for slot in self.slots]
+        return unflatten(self.structure, leaves)
+
+    def tangents(self, tree: Any, what: str) -> list[Any]:
+        """Return the tangents of ``tree``, given in the structure of `result`, checked against the values."""
+        leaves, structure = flatten(tree, lambda obj: isinstance(obj, dict) and set(obj) in _key_sets(self.slots))
+        if structure != self.structure and len(leaves) != len(self.slots):
+            raise ArgumentError(f"{what}: tangents have the structure {structure}, primals {self.structure}")
+        flat: list[Any] = []
+        for leaf, slot in zip(leaves, self.slots, strict=True):
+            flat.extend([leaf] if slot is None else [leaf[path] for path in slot])
+        result: list[Any] = []
+        for value, tangent in zip(self.read(), flat, strict=True):
+            if tangent is None:
+                result.append(None)
+                continue
+            dot = asarray(tangent)
+            if dot.shape != value.shape:
+                raise ShapeError(f"{what}: a tangent has shape {dot.shape}, its primal {value.shape}")
+            result.append(astype(dot, value.dtype) if dot.dtype != value.dtype else dot)
+        return result
+
+
+def _key_sets(slots: list[Any]) -> list[set[str]]:
+    """Return the key sets of the holders among ``slots``."""
+    return [set(slot) for slot in slots if slot is not None]
+
+
+def _variable(leaf: Any, what: str) -> Array:
+    if isinstance(leaf, bool | int | str | bytes) or (callable(leaf) and not isinstance(leaf, Array)):
+        raise DTypeError(
+            f"{what} has a leaf {leaf!r:.40} of type {type(leaf).__name__}: derivatives are with respect to floating-point "
+            f"arrays; write {float(leaf)!r}, or leave it out of argnums"
+            if isinstance(leaf, int)
+            else f"{what} has a leaf {leaf!r:.40}: derivatives are with respect to floating-point arrays only"
+        )
+    value = asarray(leaf)
+    if not dtypes.is_float(value.dtype):
+        raise DTypeError(
+            f"{what} has dtype {value.dtype}: derivatives are with respect to floating-point arrays (float32, float64); "
+            f"convert with .astype(float), or leave it out of argnums"
+        )
+    return value
+
+
+def positions(argnums: Argnums, count: int, what: str) -> tuple[tuple[int, ...], bool]:
+    """Return the positions that ``argnums`` names, and whether it was a single number."""
+    single = isinstance(argnums, int)
+    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    for number in numbers:
+        if not -count <= number < count:
+            raise ArgumentError(
+                f"{what}: argnums names argument {number}, but the call has {count} positional arguments"
+            )
+    return tuple(number % count for number in numbers), single
+
+
+def lowered(owner: Interpreter, tree: Any) -> Any:
+    """Return ``tree`` with every value of ``owner`` replaced by what it is one level below."""
+    return map(lambda leaf: owner.lower(leaf) if isinstance(leaf, Array) else leaf, tree, is_leaf=is_holder)
+
+
+def as_array(result: Any, what: str) -> Array:
+    """Return what a function returned as an array, or raise naming its type."""
+    if not isinstance(result, Array):
+        try:
+            return asarray(result)
+        except Exception:
+            raise ArgumentError(f"{what} returned {type(result).__name__}, not an array") from None
+    return result
+
+
+__all__ = ["Argnums", "Function", "Variables", "as_array", "lowered", "name_of", "positions"]

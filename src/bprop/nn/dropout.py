@@ -1,0 +1,56 @@
+"""`Dropout`: in training, a random share of the activities is silenced."""
+
+from typing import Any
+
+import numpy as np
+
+from ..core.error import ArgumentError
+from ..core.interpreter import EVALUATE, using
+from ..core.value import Array, asarray
+from ..ops import Generator, where
+from .linear import generator_for, split
+from .module import Module
+
+
+class Dropout(Module):
+    """y = x / (1 - p) with probability 1 - p, else 0, entry by entry; y = x in evaluation mode (``model.eval()``).
+
+    The division keeps the mean of y at x ("inverted" dropout), so that nothing has to be rescaled afterwards. The mask is
+    drawn from ``generator``, whose counter is a cell: a compiled step, a checkpoint and a saved run continue the stream
+    exactly. Without one, the module gets a generator of its own, seeded from the stream described at `bprop.nn.seed`.
+
+    ``x``: any shape, floating; ``p`` in [0, 1), else `ArgumentError`.
+
+    **Source:** Srivastava, Hinton, Krizhevsky, Sutskever & Salakhutdinov (2014), Dropout.
+
+    >>> import bprop
+    >>> from bprop import nn
+    >>> dropout = nn.Dropout(0.5, bprop.Generator(0))
+    >>> sorted(set(dropout(bprop.ones(100)).tolist()))
+    [0.0, 2.0]
+    >>> dropout.eval()(bprop.ones(2))
+    Array([1., 1.])
+    """
+
+    def __init__(self, p: float, generator: Generator | None = None, seed: int | None = None) -> None:
+        if isinstance(p, bool) or not isinstance(p, int | float | np.number) or not 0 <= p < 1:
+            raise ArgumentError(f"Dropout: p is the probability of silence, in [0, 1), not {p!r}")
+        self.p = float(p)
+        with using(EVALUATE):
+            source = generator_for("Dropout", generator, seed)
+            self.generator = split(source) if generator is None and seed is None else source
+
+    def fprop(self, x: Any) -> Array:
+        """Return x with some entries silenced."""
+        x = asarray(x)
+        if not self.training or self.p == 0:
+            return x
+        kept = self.generator.bernoulli(1 - self.p, x.shape)
+        return where(kept, x / (1 - self.p), 0)  # type: ignore[no-any-return]
+
+    def describe(self) -> str:
+        """Return p."""
+        return f"p={self.p:g}"
+
+    def __repr__(self) -> str:
+        return f"Dropout({self.describe()}, {self.generator!r})"

@@ -1,0 +1,129 @@
+"""A derivative is as accurate as its function: at most 4 units in the last place against 60 digits, over the whole range.
+
+The oracle is mpmath's function of the op's name; its derivative there is a complex step in 60 digits, which needs no
+formula. Arguments are spread over the whole exponent range, tails included, the same numbers on every run.
+"""
+
+import mpmath
+import numpy as np
+import pytest
+
+import bprop
+from bprop.core.family import Elementwise
+from bprop.core.op import REGISTRY
+from bprop.diagnose.case import cases
+
+ULPS = 4
+POINTS = 200
+DIGITS = 60
+
+# mpmath's spelling where it differs from the Array API's, and functions that mpmath lacks
+ORACLE = {
+    "pow": mpmath.power, "abs": mpmath.fabs,
+    "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)), 
+    "softplus": lambda x: mpmath.log1p(mpmath.exp(x)) if mpmath.re(x) < 0 else x + mpmath.log1p(mpmath.exp(-x)),
+    "add": lambda x, y: x + y, "subtract": lambda x, y: x - y, "multiply": lambda x, y: x * y,
+    "divide": lambda x, y: x / y, "negative": lambda x: -x, "square": lambda x: x * x,
+}  # fmt: skip
+# Where a derivative crosses zero a relative error means nothing: these are measured relative to their largest term.
+# `terms(x)` bounds that term; none of today's ops needs one.
+TERMS = {}
+
+OPS = [
+    op
+    for op in REGISTRY.values()
+    if isinstance(op, Elementwise)
+    and op.differentiable
+    and op.kind != "given"
+    and (op.name in ORACLE or hasattr(mpmath, op.name))
+    and op.name != "abs"  # not analytic, and exact
+]
+over = pytest.mark.parametrize(
+    ("op", "dtype"), [pytest.param(op, np.dtype(d), id=f"{op.name}-{d}") for op in OPS for d in ("float32", "float64")]
+)
+
+
+def points(op, dtype):
+    """Operands over the whole range of ``dtype`` inside the op's domain, one row per operand."""
+    random = np.random.default_rng(11)
+    info = np.finfo(dtype)
+    rows = []
+    domains = op.domain if isinstance(op.domain[0], tuple) else (op.domain,) * len(op.partials)
+    for low, high in domains:
+        # two thirds over all exponents (normal numbers), one third where functions live
+        x = np.concatenate([
+            2.0 ** random.uniform(info.minexp + 1, info.maxexp - 1, POINTS // 3) * random.choice([-1, 1], POINTS // 3),
+            2.0 ** random.uniform(-info.nmant - 6, 3, POINTS // 3) * random.choice([-1, 1], POINTS // 3),
+            random.uniform(-1, 1, POINTS // 3) * info.maxexp * 0.75,
+        ]).astype(dtype)  # fmt: skip
+        x = np.where((x > low) & (x < high), x, np.where((-x > low) & (-x < high), -x, x.dtype.type(1.5)))
+        rows.append(random.permutation(x))
+    return rows
+
+
+def oracle(op):
+    return ORACLE.get(op.name) or getattr(mpmath, op.name)
+
+
+def exact(op, xs, position=None):
+    """The op's value, or its derivative by the operand at ``position``, in 60 digits."""
+    with mpmath.workdps(DIGITS):
+        numbers = [mpmath.mpf(float(x)) for x in xs]
+        if position is None:
+            return oracle(op)(*numbers)
+        h = abs(numbers[position]) * mpmath.mpf(10) ** -(DIGITS // 2 + 10)  # its error is h²
+        numbers[position] = mpmath.mpc(numbers[position], h)
+        return mpmath.im(oracle(op)(*numbers)) / h
+
+
+def ulps(actual, expected, dtype, scale=None):
+    """The distance in units in the last place of ``expected`` (at least the smallest normal number's)."""
+    info = np.finfo(dtype)
+    if abs(expected) > float(info.max) * (1 + info.eps / 4):
+        return 0.0 if np.isinf(actual) or abs(actual) == info.max else np.inf
+    if not np.isfinite(actual):
+        # rounded over the edge of the range
+        return 0.0 if abs(expected) > float(info.max) * (1 - 4 * float(info.eps)) else np.inf
+    size = max(abs(expected), scale or 0, mpmath.mpf(float(info.tiny)))
+    with mpmath.workdps(DIGITS):
+        unit = mpmath.mpf(2) ** (mpmath.floor(mpmath.log(size, 2)) - info.nmant)
+        return float(abs(mpmath.mpf(float(actual)) - expected) / unit)
+
+
+def worst(op, dtype, actual, rows, position):
+    found = [(ulps(y, exact(op, xs, position), dtype), [float(x) for x in xs], float(y))
+             for *xs, y in zip(*rows, actual, strict=True)]  # fmt: skip
+    return max(found, key=lambda one: one[0])
+
+
+@over
+def test_value_is_accurate(op, dtype):
+    rows = points(op, dtype)
+    error, xs, y = worst(op, dtype, np.asarray(op(*rows)), rows, None)
+    assert error <= ULPS, f"{op.name}{tuple(xs)} = {y} is off by {error:.3g} ULP"
+
+
+@over
+def test_derivative_is_accurate(op, dtype):
+    rows = points(op, dtype)
+    for position in range(len(rows)):
+
+        def f(x, position=position):
+            return op(*(x if i == position else other for i, other in enumerate(rows)))
+
+        slope = np.asarray(bprop.jvp(f, (rows[position],), (np.ones_like(rows[position]),))[1])
+        error, xs, y = worst(op, dtype, slope, rows, position)
+        assert error <= ULPS, f"derivative {position} of {op.name}{tuple(xs)} = {y} is off by {error:.3g} ULP"
+
+
+@over
+def test_float16_is_as_accurate_as_its_format(op, dtype):
+    """Half precision is computed, not only accepted: a few roundings of the value."""
+    if dtype == np.float64:
+        pytest.skip("asked once per op")
+    for args, _ in list(cases(op, np.float16))[:3]:
+        if all(isinstance(x, np.ndarray) for x in args):
+            y = op(*args)
+            assert y.dtype == np.float16
+            wide = op(*(x.astype(np.float64) for x in args))
+            np.testing.assert_allclose(np.asarray(y, float), np.asarray(wide), rtol=ULPS * np.finfo(np.float16).eps)
