@@ -35,7 +35,9 @@ def microseconds(call, number: int = 5000) -> float:
 
 
 def main(rounds: int = 15) -> None:
-    print(f"{'op':10} {'numpy':>7} {'evaluated':>16} {'recorded':>16}   (µs beyond NumPy, median ± half the quartiles' range)")
+    print(
+        f"{'op':10} {'numpy':>7} {'evaluated':>16} {'recorded':>16}   (µs beyond NumPy, median ± half the quartiles' range)"
+    )
     evaluated_all, recorded_all = [], []
     for name, ours, theirs, operands, arrays in ((r[0], r[2], r[1], r[3], r[4]) for r in ROWS):
         lifted = tuple(recorded.get(id(one), one) for one in arrays)
@@ -52,7 +54,9 @@ def main(rounds: int = 15) -> None:
         print(f"{name:10} {statistics.median(base):7.2f} {cells[0]:>16} {cells[1]:>16}")
         evaluated_all.append(statistics.median(plain))
         recorded_all.append(statistics.median(taped))
-    print(f"median over ops: evaluated {statistics.median(evaluated_all):.2f}, recorded {statistics.median(recorded_all):.2f}")
+    print(
+        f"median over ops: evaluated {statistics.median(evaluated_all):.2f}, recorded {statistics.median(recorded_all):.2f}"
+    )
 
 
 if __name__ == "__main__":

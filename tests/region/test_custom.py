@@ -1,0 +1,94 @@
+"""`custom`: one rule gives both modes, under every interpretation; wrong rules are caught."""
+
+import numpy as np
+import pytest
+
+import bprop
+
+X = np.array([0.3, -1.2, 2.0])
+
+
+def true(x):
+    return bprop.tanh(x) * x
+
+
+def slope(x):
+    return bprop.tanh(x) + x * (1 - bprop.tanh(x) ** 2)
+
+
+by_vjp = bprop.custom(true, vjp=lambda y_bar, y, x: y_bar * slope(x))
+by_jvp = bprop.custom(true, jvp=lambda x_dots, y, x: x_dots[0] * slope(x))
+
+
+@pytest.mark.parametrize("f", [by_vjp, by_jvp], ids=["vjp given", "jvp given"])
+@pytest.mark.parametrize(
+    "derivative",
+    [
+        lambda f: bprop.grad(lambda x: bprop.sum(f(x)))(X),
+        lambda f: bprop.jacobian(f, mode="forward")(X),
+        lambda f: bprop.hessian(lambda x: bprop.sum(f(x)))(X),
+        lambda f: bprop.vmap(bprop.grad(f))(X),
+        lambda f: bprop.grad(lambda x: bprop.sum(bprop.vmap(f)(x)))(X),
+        lambda f: bprop.trace(bprop.grad(lambda x: bprop.sum(f(x))))(X)(X)[0],
+        lambda f: bprop.grad(lambda x: bprop.sum(bprop.trace(f)(X)(x)[0]))(X),
+        lambda f: bprop.grad(bprop.checkpoint(lambda x: bprop.sum(f(x))))(X),
+        lambda f: bprop.linearize(f, X)[1](X),
+        lambda f: f(X),
+    ],
+)
+def test_same_as_derived(f, derivative):
+    np.testing.assert_allclose(np.asarray(derivative(f)), np.asarray(derivative(true)), rtol=1e-12)
+
+
+def test_its_own_rule_is_used_everywhere():
+    # a rule that is wrong on purpose: if any interpretation derived the function itself, the factor 3 would be missing
+    f = bprop.custom(true, vjp=lambda y_bar, y, x: 3 * y_bar * slope(x))
+    s = lambda x: bprop.sum(f(x))
+    expected = 3 * np.asarray(slope(X))
+    for found in (
+        bprop.grad(s)(X),
+        bprop.jacobian(s, mode="forward")(X),
+        bprop.trace(bprop.grad(s))(X)(X)[0],
+        bprop.vmap(bprop.grad(f))(X),
+        bprop.grad(bprop.checkpoint(s))(X),
+    ):
+        np.testing.assert_allclose(found, expected)
+
+
+def test_several_arguments_and_trees():
+    f = bprop.custom(
+        lambda p, x: {"y": p["a"] * x, "z": x},
+        vjp=lambda bars, ys, p, x: ({"a": bars["y"] * x}, bars["y"] * p["a"] + bars["z"]),
+    )
+    g = lambda p, x: bprop.sum(f(p, x)["y"]) + bprop.sum(f(p, x)["z"])
+    p_bar, x_bar = bprop.grad(g, (0, 1))({"a": X}, X)
+    np.testing.assert_allclose(p_bar["a"], X)
+    np.testing.assert_allclose(x_bar, X + 1)
+
+
+def test_an_argument_without_cotangent():
+    f = bprop.custom(lambda x, t: x * t, vjp=lambda y_bar, y, x, t: (y_bar * t, None))
+    x_bar, t_bar = bprop.grad(lambda x, t: bprop.sum(f(x, t)), (0, 1), unreached="zeros")(X, X)
+    np.testing.assert_allclose(x_bar, X)
+    np.testing.assert_allclose(t_bar, 0)
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ({}, "one rule"),
+        ({"vjp": lambda y_bar, y, x: y_bar[:1]}, r"shape \(1,\).*shape \(3,\)"),
+        ({"vjp": lambda y_bar, y, x: (y_bar, y_bar)}, "2 cotangents for 1 arguments"),
+    ],
+)
+def test_bad_rules_are_named(rules, message):
+    with pytest.raises(bprop.BpropError, match=message):
+        bprop.grad(lambda x: bprop.sum(bprop.custom(true, **rules)(x)))(X)
+
+
+def test_closing_over_a_variable_is_an_error():
+    def outer(w):
+        return bprop.sum(bprop.custom(lambda x: x * w, vjp=lambda y_bar, y, x: y_bar * w)(bprop.asarray(X)))
+
+    with pytest.raises(bprop.BpropError, match="argument"):
+        bprop.grad(outer)(2.0)
