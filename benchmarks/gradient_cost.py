@@ -6,6 +6,8 @@ products of the backward pass per layer against the one of the forward pass. Bot
 
 import statistics
 import time
+from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
@@ -18,7 +20,7 @@ BATCH = 64
 def network(sizes, rng):
     return [
         (bprop.asarray((rng.normal(size=(o, i)) / np.sqrt(i)).astype(np.float32)), bprop.zeros(o, dtype="float32"))
-        for i, o in zip(sizes, sizes[1:], strict=False)
+        for i, o in pairwise(sizes)
     ]
 
 
@@ -49,8 +51,8 @@ def main() -> None:
             loss(layers, x, target), both(layers, x, target)
         f, g = [], []
         for _ in range(rounds):
-            f.append(seconds(lambda: loss(layers, x, target)))
-            g.append(seconds(lambda: both(layers, x, target)))
+            f.append(seconds(partial(loss, layers, x, target)))
+            g.append(seconds(partial(both, layers, x, target)))
         low, middle, high = statistics.quantiles([b / a for a, b in zip(f, g, strict=True)], n=4)
         print(
             f"{count:10d} {statistics.median(f) * 1e6:12.1f} {statistics.median(g) * 1e6:12.1f} {middle:7.2f}   "

@@ -5,6 +5,7 @@ Every op is timed beside its NumPy function, interleaved over several rounds; th
 
 import statistics
 import timeit
+from functools import partial
 
 import numpy as np
 
@@ -43,10 +44,10 @@ def main(rounds: int = 15) -> None:
         lifted = tuple(recorded.get(id(one), one) for one in arrays)
         base, plain, taped = [], [], []
         for _ in range(rounds):
-            base.append(microseconds(lambda: theirs(*operands)))
-            plain.append(microseconds(lambda: ours(*arrays)) - base[-1])
+            base.append(microseconds(partial(theirs, *operands)))
+            plain.append(microseconds(partial(ours, *arrays)) - base[-1])
             with using(record):
-                taped.append(microseconds(lambda: ours(*lifted)) - base[-1])
+                taped.append(microseconds(partial(ours, *lifted)) - base[-1])
         cells = []
         for sample in (plain, taped):
             low, middle, high = statistics.quantiles(sample, n=4)
