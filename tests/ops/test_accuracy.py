@@ -20,7 +20,7 @@ DIGITS = 60
 # mpmath's spelling where it differs from the Array API's, and functions that mpmath lacks
 ORACLE = {
     "pow": mpmath.power, "abs": mpmath.fabs,
-    "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)), 
+    "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
     "softplus": lambda x: mpmath.log1p(mpmath.exp(x)) if mpmath.re(x) < 0 else x + mpmath.log1p(mpmath.exp(-x)),
     "add": lambda x, y: x + y, "subtract": lambda x, y: x - y, "multiply": lambda x, y: x * y,
     "divide": lambda x, y: x / y, "negative": lambda x: -x, "square": lambda x: x * x,

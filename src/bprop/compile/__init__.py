@@ -1,0 +1,7 @@
+"""Graphs to native code: simplify, fuse, plan, generate, call. Only `bprop.compile.native` knows LLVM."""
+
+# loaded first, so that the function `native` below keeps the name; LLVM itself is loaded with the first program
+from . import native as _native  # noqa: F401
+from .pipeline import Compiled, compile, native
+
+__all__ = ["Compiled", "compile", "native"]

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 
 from ..core import dtype as dtypes
-from ..core.dtype import WEAK
 from ..core.error import CompileError
 from ..core.family import Creation, Elementwise, Linear, Selection
 from ..core.graph import Edge, Graph, Node
-from ..core.interpreter import EVALUATE
+from ..core.interpreter import EVALUATE, QUIET
 from ..core.trace import trace_flat
 from ..core.value import Spec
 from .index import Atom, Index, flattened
@@ -117,7 +116,7 @@ class Body:
         if type(x) is not tuple:
             return self.constant(as_constant(op.name, x, node.specs[0].dtype), node.specs[0].dtype)
         place = op.index(position, spec_of(x).shape, *map(self.reader, others), **node.params)
-        return self.value(x, tuple(map(as_index, place)))  # type: ignore[no-any-return]
+        return self.value(x, tuple(map(as_index, place)))
 
     def reader(self, edge: Any) -> Any:
         """Return what an index map sees of an integer operand."""
@@ -138,6 +137,7 @@ class Body:
     # --- instructions ---
     def apply(self, op: Elementwise | Selection, xs: Sequence[Operand], dtype: DType, params: dict[str, Any]) -> Scalar:
         """Return one application, in the dtype in which NumPy computes it."""
+        _refuse_like_numpy(op, xs, params)
         if isinstance(op, Selection):
             operands = [
                 self.operand(op.name, x, dtypes.BOOL if share is None else dtype)
@@ -226,6 +226,24 @@ def _compute_dtype(op: Elementwise, xs: Sequence[Operand], dtype: DType) -> DTyp
     return computed
 
 
+def _refuse_like_numpy(op: Elementwise | Selection, xs: Sequence[Operand], params: dict[str, Any]) -> None:
+    """Raise what the eager op raises on truth values, of which NumPy refuses to subtract and negate, for example."""
+    if any(isinstance(x, Scalar) and x.dtype.kind == "b" for x in xs):
+        error = _refusal(op, tuple(x.dtype if isinstance(x, Scalar) else x for x in xs), tuple(sorted(params.items())))
+        if error is not None:
+            raise CompileError(f"{op.name}: {error}")
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _refusal(op: Elementwise | Selection, kinds: tuple[Any, ...], params: tuple[tuple[str, Any], ...]) -> str | None:
+    args = [np.ones(1, kind) if isinstance(kind, np.dtype) else kind for kind in kinds]
+    try:
+        QUIET.run(op.evaluate, *args, **dict(params))
+    except (TypeError, ValueError, OverflowError) as error:
+        return str(error)
+    return None
+
+
 def _holds(dtype: DType, number: int) -> bool:
     if dtype.kind == "b":
         return number in (0, 1)
@@ -278,7 +296,7 @@ def needs(scalar: Scalar) -> list[Scalar]:
 def index_of(scalar: Scalar) -> Index | None:
     """Return the index inside a scalar, if there is one."""
     if scalar.op == "load":
-        return scalar.detail[1]  # type: ignore[no-any-return]
+        return scalar.detail[1]
     return scalar.detail if scalar.op == "position" else None
 
 

@@ -99,7 +99,7 @@ def fuse(graph: Graph) -> list[Kernel]:
 class _Fusion:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.needed: set[Edge] = set(graph.outputs)  # values that must be in memory
+        self.needed: set[Edge] = set(graph.outputs)
         # who reads a node inside which kernel, and where: the position is named by how it came about
         self.uses: dict[Node, list[tuple[Kernel, Any]]] = {}
         self.made: list[Kernel] = []
@@ -116,7 +116,7 @@ class _Fusion:
                 self._joins_free(node)
         self.made.reverse()
         for kernel in self.made:
-            _finish(kernel, {node for node in kernel.nodes})
+            _finish(kernel, set(kernel.nodes))
         return self.made
 
     def _joins(self, node: Node) -> bool:
@@ -140,7 +140,6 @@ class _Fusion:
         """Put a re-indexing or a constant into every kernel that reads it; keep it in memory where that is needed."""
         uses = dict.fromkeys(self.uses.get(node, []))
         if (node, 0) in self.needed or any(not self._takes(kernel, node, where) for kernel, where in uses):
-            self.needed.add((node, 0))
             if isinstance(node.op, Linear) and node.op.view and type(node.inputs[0]) is tuple:
                 self._start("alias", node)
             else:
@@ -173,7 +172,9 @@ class _Fusion:
         if kind == "contract":
             for number, x in enumerate(node.inputs):
                 if type(x) is not tuple:
-                    raise CompileError(f"{node.op.name}: a Python number as operand of a contraction has no native code")
+                    raise CompileError(
+                        f"{node.op.name}: a Python number as operand of a contraction has no native code"
+                    )
                 shape = spec_of(x).shape
                 kernel.views.append(View(x, tuple(variable(100 * number + a, s) for a, s in enumerate(shape))))
                 self._use(x, kernel, number)
@@ -182,7 +183,7 @@ class _Fusion:
         else:
             for x in node.inputs:
                 if type(x) is tuple:
-                    self.needed.add(x)
+                    self._use(x, kernel, "memory")
 
     def _read(self, kernel: Kernel, node: Node, where: Any) -> None:
         """Note at which positions ``node``, computed in ``kernel`` at ``where``, reads its operands."""

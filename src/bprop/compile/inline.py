@@ -1,12 +1,16 @@
-"""Regions that only hold a function (checkpoint, custom) are replaced by the ops inside them; loops stay."""
+"""Regions that only hold a function (checkpoint, custom) are replaced by the ops inside them; loops stay.
+
+Ops whose native form is their operand itself (they matter to derivatives only) disappear too.
+"""
 
 from typing import Any
 
 from ..core.error import CompileError
-from ..core.family import Region
+from ..core.family import Elementwise, Region
 from ..core.graph import Edge, Graph, Node
 from ..core.value import Array
 from ..region.scan import scan_op
+from .body import expansion
 
 
 def inline(graph: Graph) -> Graph:
@@ -42,9 +46,23 @@ def inline(graph: Graph) -> Graph:
                 outputs = [place(edge) for edge in body.outputs]
                 values.update({(node, index): edge for index, edge in enumerate(outputs)})
                 continue
+            if _passes(node):
+                values[node, 0] = inputs[0]
+                continue
             new = Node(op, node.params, inputs, node.specs)
             nodes.append(new)
             values.update({(node, index): (new, index) for index in range(len(node.specs))})
 
     walk(graph)
     return Graph(graph.inputs, nodes, [place(edge) for edge in graph.outputs], captures)
+
+
+def _passes(node: Node) -> bool:
+    """Return whether the native form of an op is its operand."""
+    op, x = node.op, node.inputs[0] if len(node.inputs) == 1 else None
+    if not isinstance(op, Elementwise) or isinstance(op.native, str) or type(x) is not tuple or node.params:
+        return False
+    if x[0].specs[x[1]] != node.specs[0]:
+        return False
+    form = expansion(op.native, (node.specs[0].dtype,))
+    return form.outputs[0][0] in form.inputs

@@ -1,6 +1,6 @@
 """Memory: where every value lives. Lifetimes are known, so dead buffers are used again inside one arena."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from ..core.graph import Edge, Graph
@@ -23,8 +23,9 @@ class Place(NamedTuple):
 class Copy(NamedTuple):
     """A copy made at the end, when every kernel has run."""
 
-    source: Edge
+    source: Place
     target: Place
+    size: int
 
 
 class Plan:
@@ -48,7 +49,9 @@ class Plan:
             where = f"at {place.position:,}" if place.kind == "arena" else f"{place.kind} {place.position}"
             lines.append(f"  {names.get(edge[0], '?'):<6} {bytes_of(edge):>12,} B  {where}")
         for copy in self.copies:
-            lines.append(f"  {names.get(copy.source[0], '?'):<6} copied to {copy.target.kind} {copy.target.position}")
+            lines.append(
+                f"  {copy.source.kind} {copy.source.position:,} copied to {copy.target.kind} {copy.target.position:,}"
+            )
         lines.append(f"  written in place: {', '.join(f'output {i}' for i in self.in_place) or 'nothing'}")
         return "\n".join(lines)
 
@@ -91,11 +94,14 @@ class _Planner:
             if kernel.kind == "alias":
                 x = kernel.root.inputs[0]
                 self.base[kernel.root, 0] = self.base.get(x, x)
-        self.producer = {edge: n for n, kernel in enumerate(kernels) for edge in kernel.stored if kernel.kind != "alias"}
+        self.producer = {
+            edge: n for n, kernel in enumerate(kernels) for edge in kernel.stored if kernel.kind != "alias"
+        }
         self.last: dict[Edge, int] = {}
         for number, kernel in enumerate(kernels):
             for edge in (*kernel.reads, *kernel.stored):
                 self.last[self.base.get(edge, edge)] = number
+        self.copied: list[tuple[Edge, Place]] = []
         self.fallible = max((n for n, kernel in enumerate(kernels) if kernel.fallible), default=-1)
 
     def run(self) -> Plan:
@@ -107,30 +113,40 @@ class _Planner:
 
     def _outputs(self) -> None:
         graph, places = self.plan.graph, self.plan.places
-        copied: list[Copy] = []
-        kept = set()
-        for number, edge in enumerate(graph.outputs):
-            base = self.base.get(edge, edge)
+        bases = [self.base.get(edge, edge) for edge in graph.outputs]
+        kept = {base for base in bases if base[0].op is None}  # inputs that are copied at the end
+        for number, base in enumerate(bases):
             if number in self.plan.donated:
                 continue
             if base in places:
-                copied.append(Copy(base, Place("output", number)))
-                kept.add(base)
+                self.copied.append((base, Place("output", number)))
             else:
                 places[base] = Place("output", number)
         for number, target in self.plan.donated.items():
-            edge = graph.outputs[number]
-            base = self.base.get(edge, edge)
-            old = (graph.inputs[target], 0)
+            base, old = bases[number], (graph.inputs[target], 0)
             if base not in places and old not in kept and self._direct(base, old):
                 places[base] = Place("input", target)
                 self.plan.in_place.append(number)
             else:
-                copied.append(Copy(base, Place("input", target)))
-        for copy in copied:
-            self.last[copy.source] = len(self.kernels)
-        # outputs first: a copy into an input's memory must not come before one that reads it
-        self.plan.copies = sorted(copied, key=lambda copy: copy.target.kind == "input")
+                self.copied.append((base, Place("input", target)))
+        for base, _ in self.copied:
+            self.last[base] = len(self.kernels)
+
+    def _copies(self, take: Callable[[int], int]) -> None:
+        """List the final copies: all that read an input's memory come before the first that writes one."""
+        early, late = [], []
+        for base, target in self.copied:
+            source, size = self.plan.places[base], bytes_of(base)
+            if target.kind == "output":
+                early.append(Copy(source, target, size))
+            elif base[0].op is None:
+                between = Place("arena", take(size))
+                early.append(Copy(source, between, size))
+                late.append(Copy(between, target, size))
+            else:
+                late.append(Copy(source, target, size))
+        # a value written in place may be the source of further copies: they only read it
+        self.plan.copies = early + late
 
     def _direct(self, new: Edge, old: Edge) -> bool:
         """Return whether ``new`` may overwrite ``old`` the moment it is computed."""
@@ -194,6 +210,7 @@ class _Planner:
                 give(offset, room)
             for edge in ending.pop(number, []):
                 give(places[edge].position, bytes_of(edge))
+        self._copies(take)
         self.plan.size = top
 
 

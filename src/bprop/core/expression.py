@@ -4,7 +4,7 @@ In a formula a value used twice stands there twice, so a formula can be exponent
 swelling of expressions that backpropagation avoids. `Expression.size` counts it exactly without writing it out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -29,7 +29,7 @@ class Expression:
     **Source:** Leibe (2016), naive analytical differentiation.
 
     >>> import bprop
-    >>> e = bprop.expression(lambda x, y: (x - y) * (x - y))(2.0, 5.0)
+    >>> e = bprop.expression(lambda x, y: (lambda d: d * d)(x - y))(2.0, 5.0)
     >>> e
     (x - y) * (x - y)
     >>> e.size, e.shared_size, e(2.0, 5.0)
@@ -124,6 +124,19 @@ def formula(graph: Graph, names: Sequence[str], style: Style) -> Written:
     return operand(graph.outputs[0])
 
 
+def application(node: Node, names: Mapping[Node, str], style: Style = "text") -> str:
+    """Return one application of named operands; regions by their name alone."""
+    assert node.op is not None
+    operands = []
+    for x in node.inputs:
+        if type(x) is not tuple:
+            operands.append(notation.number(x, style))
+            continue
+        one = notation.name(names[x[0]], style)
+        operands.append(Written(f"{one.text}[{x[1]}]") if len(x[0].specs) > 1 and x[0].op is not None and x[1] else one)
+    return notation.write(node.op, operands, node.operands, node.params, style).text
+
+
 def _free(name: str, taken: set[str]) -> str:
     while name in taken:
         name += "_"
@@ -149,4 +162,4 @@ def arrays_of(args: Any) -> list[Array]:
     return arrays
 
 
-__all__ = ["Expression", "arrays_of", "formula", "is_static"]
+__all__ = ["Expression", "application", "arrays_of", "formula", "is_static"]

@@ -192,6 +192,6 @@ def _parameter(value: Any) -> str:
 
 def _letters() -> Iterator[str]:
     alphabet = "abcdefghijklmnopqrstuvwyz"
-    for number in count():
-        name, rest = alphabet[number % len(alphabet)], number // len(alphabet)
+    for place in count():
+        name, rest = alphabet[place % len(alphabet)], place // len(alphabet)
         yield name if rest == 0 else f"{name}{rest}"

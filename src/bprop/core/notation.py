@@ -106,6 +106,8 @@ def write(
         shown[place.operand] = text
     if level == SIGN and _passes_sign(op, operands[0]) and not shown[0].startswith("-"):
         level = min(level, operands[0].level)
+    if style == "latex" and level == PRODUCT and operands[-1].level == OPERATOR and shown[-1] is operands[-1].text:
+        level = OPERATOR
     if style == "latex" and r"\," in declared and len(shown) == 2 and shown[1][:1].isdigit():
         declared = declared.replace(r"\,", r"\cdot")  # 2 3 is not 2 · 3
     text = declared.format(*shown, **params)
@@ -116,10 +118,12 @@ def _weak(op: Op, declared: str, level: float, place: _Place, operand: Written, 
     """Return whether the operand needs parentheses in its place."""
     if place.enclosed:
         return False
-    if place.behind in ("^", "_", "[", ".") and place.behind:
-        return operand.level < (CALL if style == "text" else POWER + 0.5)
+    if place.behind and place.behind in "[.^_":
+        return operand.level < {"^": POWER + 0.5, "_": ATOM}.get(place.behind, CALL)
     if not place.first and operand.text.startswith("-") and level != POWER:
         return True  # a - -b can be read, but not by everyone
+    if level == PRODUCT and not place.first and operand.level == OPERATOR and style == "latex":
+        return False  # a \sum x: the end of the product cannot be seen then, but the sum's can
     if level >= CALL or level == OPERATOR:
         return operand.level < (PRODUCT if len(_places(declared)[0]) == 1 else SIGN)
     if level == SIGN:
@@ -165,7 +169,7 @@ def _latex_level(op: Op, declared: str) -> float:
     places, outside = _places(declared)
     if " " in outside.strip() or any(not place.enclosed and not place.first for place in places):
         return OPERATOR
-    return POWER if "^" in outside or "_" in outside else CALL
+    return POWER if "^" in outside else CALL
 
 
 def _bracketed(text: str, style: Style) -> str:
@@ -195,16 +199,17 @@ def _shown(value: Any) -> str:
 _SUBSCRIPT = re.compile(r"^(.*)(\[|_\{)([^][{}]*)([]}])$", re.DOTALL)
 
 
-def _without_ones(op: Op, operand: Written, specs: Sequence[Operand], params: dict[str, Any]) -> Written | None:
+def _without_ones(op: Linear, operand: Written, specs: Sequence[Operand], params: dict[str, Any]) -> Written | None:
     """Return x[1] for the reshaping of x[1:2] that drops the axis, ``None`` where there is no such subscript."""
     match = _SUBSCRIPT.match(operand.text)
     if match is None or not isinstance(operand.op, Linear):
         return None
     front, opening, inside, closing = match.groups()
-    parts = inside.split(", ")
     shape, wanted = shape_of(specs[0]), list(op.shape(specs[0], **params))
-    if len(parts) != len(shape):
+    parts = inside.split(", ")
+    if len(parts) > len(shape) or ":" not in inside:
         return None
+    parts += [":"] * (len(shape) - len(parts))
     kept = []
     for part, size in zip(parts, shape, strict=True):
         start, colon, _ = part.partition(":")
@@ -278,7 +283,10 @@ _ACCENT = {"bar": "bar", "dot": "dot", "hat": "hat"}
 
 def name(text: str, style: Style) -> Written:
     """Return a variable's name as written: in LaTeX, x1 becomes x₁, w_bar gets its bar and sigma its letter."""
-    return Written(text) if style == "text" else Written(_latex_name(text))
+    if style == "text":
+        return Written(text)
+    text = _latex_name(text)
+    return Written(text, CALL if text.endswith("}") and "_{" in text else ATOM)  # x₁₂ would be read as x with index 12
 
 
 def _latex_name(text: str) -> str:

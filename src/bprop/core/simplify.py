@@ -81,17 +81,17 @@ class _Simplifier:
         if isinstance(op, Linear):
             return self.linear(op, inputs, params, spec)
         if isinstance(op, Reduction) and not params["axis"] and op.neutral and _spec(inputs[0]) == spec:
-            return inputs[0]  # type: ignore[no-any-return]
+            return inputs[0]
         return None
 
     def elementwise(self, op: Elementwise, inputs: tuple[Any, ...], params: dict[str, Any], spec: Spec) -> Edge | None:
         if op.kind == "given" and _spec(inputs[0]) == spec:
-            return inputs[0]  # type: ignore[no-any-return]
+            return inputs[0]
         numbers = [constant_of(x) for x in inputs]
         for position, neutral in op.identity:
             other = inputs[1 - position]
             if numbers[position] is not None and numbers[position] == neutral and _spec(other) == spec:
-                return other  # type: ignore[no-any-return]
+                return other
         absorbing = op.absorbing if self.algebraic else None
         if absorbing is not None and any(number is not None and number == absorbing for number in numbers):
             return self.filled(absorbing, spec)
@@ -113,7 +113,7 @@ class _Simplifier:
         if len(inputs) != 1 or type(x) is not tuple:
             return None
         if op.neutral is not None and spec == _spec(x) and op.neutral(spec.shape, **params):
-            return x  # type: ignore[no-any-return]
+            return x
         number = constant_of(x)
         if number is not None and not op.scatter:  # every entry is one of x
             return self.filled(number, spec)

@@ -306,7 +306,8 @@ class Array:
             )
         if rule is None:
             raise NumPyFunctionError(_without_rule(name, ufunc.__name__))
-        if any(value is not None and value != (None,) for value in options.values()):
+        given = [one for value in options.values() for one in (value if type(value) is tuple else (value,))]
+        if any(one is not None for one in given):  # out=(array,) comes as a tuple
             raise NumPyFunctionError(
                 f"{name}: options {sorted(options)} are not supported on bprop arrays (they are immutable and typed): "
                 f"call bprop.{rule.__name__ if hasattr(rule, '__name__') else ufunc.__name__} without them"

@@ -80,9 +80,7 @@ def cases(op: Op, dtype: DTypeLike = np.float64) -> Iterator[Case]:
 @singledispatch
 def by_family(op: Op, draw: Draw) -> Iterator[Case]:
     """Yield the calls that every op of a family takes."""
-    raise NotImplementedError(
-        f"{op.name}: declare examples=lambda draw: [((draw(2, 3),), {{…}}), …] beside the op"
-    )
+    raise NotImplementedError(f"{op.name}: declare examples=lambda draw: [((draw(2, 3),), {{…}}), …] beside the op")
 
 
 def _operands(draws: list[Any], *shapes: tuple[int, ...]) -> tuple[Any, ...]:

@@ -69,9 +69,7 @@ class Report:
         counts = [(verdict, self.count(verdict)) for verdict in ("agree", "disagree", "undecidable")]
         lines = [f"check of {self.name}: " + ", ".join(f"{number} {verdict}" for verdict, number in counts)]
         order = {"disagree": 0, "undecidable": 1, "agree": 2}
-        shown = sorted(
-            self.entries, key=lambda entry: order[entry.verdict]
-        )  # stable: entries keep their order
+        shown = sorted(self.entries, key=lambda entry: order[entry.verdict])  # stable: entries keep their order
         lines += [f"  {entry}" for entry in shown[:20]]
         if len(shown) > 20:
             lines.append(f"  … and {len(shown) - 20} more in .entries")
@@ -124,8 +122,8 @@ def check(f: Callable[..., Any], /, *args: Any, argnums: int | Sequence[int] = 0
             coarse = max(dtype, values.dtype, key=lambda one: np.finfo(one).eps)
             slopes = _derivative(variables.along(partial, place, index), float(values[index]), coarse)
             epsilon, argument = float(np.finfo(coarse).eps), label + _subscript(index)
-            for row, result, x_bar, *numbers in zip(rows, labels, reverse[:, column], *slopes, strict=True):
-                row.append(_entry(result, argument, x_bar, tuple(numbers), epsilon))
+            for row, result, x_bar, *slope in zip(rows, labels, reverse[:, column], *slopes, strict=True):
+                row.append(_entry(result, argument, x_bar, tuple(slope), epsilon))
             column += 1
     return Report(name, [entry for row in rows for entry in row])
 
@@ -139,9 +137,7 @@ class _Variables:
 
     def __init__(self, arguments: list[Any], numbers: list[int]) -> None:
         self.arguments = arguments
-        self.trees: list[tuple[list[Any], Structure]] = [
-            flatten(argument, is_holder) for argument in arguments
-        ]
+        self.trees: list[tuple[list[Any], Structure]] = [flatten(argument, is_holder) for argument in arguments]
         self.values: list[NDArray[Any]] = []
         self.labels: list[str] = []
         self.places: list[tuple[int, int, Cell | None]] = []
@@ -165,9 +161,7 @@ class _Variables:
         self.values.append(np.array(value.numbers("check")))
         self.places.append(place)
 
-    def along(
-        self, f: Callable[..., Any], place: int, index: tuple[int, ...]
-    ) -> Callable[[float], NDArray[Any]]:
+    def along(self, f: Callable[..., Any], place: int, index: tuple[int, ...]) -> Callable[[float], NDArray[Any]]:
         """Return the function of one number that puts it at ``index`` of variable ``place``."""
         position, slot, cell = self.places[place]
 
@@ -177,12 +171,8 @@ class _Variables:
             arguments = list(self.arguments)
             if cell is None:
                 leaves, structure = self.trees[position]
-                arguments[position] = unflatten(
-                    structure, [*leaves[:slot], asarray(value), *leaves[slot + 1 :]]
-                )
-            with using(
-                Scope(cells={} if cell is None else {cell: asarray(value)})
-            ):  # writes of f are discarded
+                arguments[position] = unflatten(structure, [*leaves[:slot], asarray(value), *leaves[slot + 1 :]])
+            with using(Scope(cells={} if cell is None else {cell: asarray(value)})):  # writes of f are discarded
                 return np.concatenate([part.ravel() for _, part in _results(f(*arguments))] or [np.zeros(0)])
 
         return line
@@ -201,9 +191,7 @@ def _reverse(f: Callable[..., Any], variables: _Variables) -> "tuple[NDArray[Any
     with using(Scope()):
         result, pullback = vjp(f, *variables.arguments)
     outputs, structure = flatten(result)
-    labels = [
-        label + _subscript(index) for label, part in _results(result) for index in np.ndindex(part.shape)
-    ]
+    labels = [label + _subscript(index) for label, part in _results(result) for index in np.ndindex(part.shape)]
     rows = []
     for position, y in enumerate(outputs):
         for index in np.ndindex(y.shape) if is_float(y.dtype) else ():
@@ -290,7 +278,7 @@ def _verdict(
     relative = 1e-7 if epsilon < 1e-10 else 1e-3
     if abs(reverse - numerical) > 4 * error + relative * largest:
         return "disagree", ""
-    # below some thousand rounding errors of f a slope cannot be told from none
-    if error > max(100 * relative * largest, 4096 * epsilon * size):
+    # that a slope is exactly zero shows only up to some thousand rounding errors of f
+    if error > (100 * relative * largest if reverse else 4096 * epsilon * size):
         return "undecidable", "numerical differentiation is too inexact here"
     return "agree", ""

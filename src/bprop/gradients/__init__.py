@@ -1,6 +1,13 @@
 """The lecture's ways to a gradient, one file each, and the transforms built on them."""
 
+from .derivative import derivative
 from .jacobian import hessian, hvp, jacobian
+from .numerical import numerical
+from .paths import paths
+from .symbolic import expression, symbolic
 from .transform import grad, jvp, linearize, trace, value_and_grad, vjp, vmap
 
-__all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "linearize", "trace", "value_and_grad", "vjp", "vmap"]
+__all__ = [
+    "derivative", "expression", "grad", "hessian", "hvp", "jacobian", "jvp", "linearize", "numerical", "paths",
+    "symbolic", "trace", "value_and_grad", "vjp", "vmap",
+]  # fmt: skip

@@ -17,7 +17,7 @@ from ..core.family import Bilinear, Elementwise, General, Linear, Reduction, Reg
 from ..core.interpreter import QUIET, Interpreter, current, using
 from ..core.op import Op
 from ..core.value import Array, Wrapped
-from ..ops import astype, broadcast_to, max, permute_dims, reshape, where
+from ..ops import astype, broadcast_to, full, max, permute_dims, reshape, where
 
 
 class Masked(Wrapped):
@@ -51,6 +51,8 @@ class Absent(Interpreter):
                 made = self.selected(op, args, plain, mine, params)
                 if made is not None:
                     return made
+                if mine == [0] and isinstance(op, Linear) and op.scatter:  # what nothing is sent to gets no cotangent
+                    return self.rule(op, args, plain, mine, params)
                 y = self.below.bind(op, plain, params)
                 return self._wrap(y, None) if mine and _float(y) else y
             made = self.selected(op, args, plain, mine, params)
@@ -108,7 +110,9 @@ class Absent(Interpreter):
     @rule.register
     def _(self, op: Linear, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
         value = self.below.bind(op, plain, params)
-        counts = self.below.bind(op, (astype(args[0].present, np.float32), *plain[1:]), params)
+        present = args[0].present
+        ones = full(plain[0].shape, 1, dtype=np.float32) if present is None else astype(present, np.float32)
+        counts = self.below.bind(op, (ones, *plain[1:]), params)
         return Masked(self, value, counts > 0)
 
     @rule.register

@@ -135,7 +135,7 @@ def _(op: Linear, xs: Any, batched: Any, params: Any, size: int) -> Any:
 
 @batch.register
 def _(op: Bilinear, xs: Any, batched: Any, params: Any, size: int) -> Any:
-    shapes = [x.shape[1:] if own else x.shape for x, own in zip(xs, batched, strict=True)]
+    shapes = [x.shape[1:] if own else () if type(x) in WEAK else x.shape for x, own in zip(xs, batched, strict=True)]
     labels1, labels2, out = op.labels(*shapes, **params)
     new = next(label for label in "BATCHUVWPQRSDEFG" if label not in labels1 + labels2)
     labels1, labels2 = (new * own + labels for own, labels in zip(batched, (labels1, labels2), strict=True))

@@ -5,24 +5,30 @@ that cannot depend on each other have none, and neither has the branch that a se
 absent). The derivatives come from the op's own vjp, with cotangents that keep the edges apart.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import singledispatch
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.dtype import WEAK
-from ..core.error import DerivativeError
-from ..core.family import Bilinear, Elementwise, General, Linear, Reduction, Selection
+from ..core.dtype import WEAK, is_float
+from ..core.error import BpropError, DerivativeError
+from ..core.family import Bilinear, Elementwise, General, Linear, Reduction, Region, Selection
+from ..core.graph import Edge, Graph, Node
+from ..core.interpreter import using
+from ..core.observe import Observe
 from ..core.op import Op
 from ..core.shape import broadcast
 from ..core.value import Array, asarray
-from ..ops import ones
+from ..ops import ones, zeros
 from .reverse import expanded, vjp
 from .transform import vmap
 
 Numbers = NDArray[Any]
+LIMIT = 10_000_000
+"""Edges that one application may have."""
 
 
 class Edges(NamedTuple):
@@ -31,6 +37,14 @@ class Edges(NamedTuple):
     x: Numbers
     y: Numbers
     partial: Numbers
+
+
+def _limited(op: Op, count: int) -> None:
+    if count > LIMIT:
+        raise BpropError(
+            f"{op.name}: scalar by scalar it has {count} edges, and {LIMIT} is the limit: look at the paths of a smaller "
+            f"example, or use method='reverse'"
+        )
 
 
 def _positions(shape: tuple[int, ...]) -> Numbers:
@@ -55,10 +69,7 @@ def _spread(x: Any, shape: tuple[int, ...]) -> Any:
 @singledispatch
 def edges(op: Op, y: Array, xs: Sequence[Any], params: dict[str, Any], position: int) -> Edges | None:
     """Return the edges from operand ``position`` to ``y``, ``None`` where y does not vary with it."""
-    raise DerivativeError(
-        f"{op.name} holds a function of its own, whose paths cannot be seen from outside: call the function directly, or "
-        f"use method='forward' or 'reverse'"
-    )
+    raise DerivativeError(f"{op.name} has no derivative: use bprop.stop_gradient on its input if that is meant")
 
 
 @edges.register
@@ -120,6 +131,7 @@ def _(op: Bilinear, y: Array, xs: Any, params: Any, position: int) -> Edges | No
     sizes = op.sizes(labels[0], xs[0].shape, labels[1], xs[1].shape)
     own, other, out = labels[position], labels[1 - position], labels[2]
     both = "".join(dict.fromkeys(own + out))
+    _limited(op, prod(sizes[label] for label in both))
     grid = np.indices([sizes[label] for label in both]).reshape(len(both), -1)
 
     def place(names: str, shape: tuple[int, ...]) -> Numbers:
@@ -144,6 +156,7 @@ def _(op: General, y: Array, xs: Any, params: Any, position: int) -> Edges | Non
     core_y, core_x = y.shape[len(batch) :], cores[position]
     size_y, size_x = int(np.prod(core_y)), int(np.prod(core_x))
     one_hot = np.eye(size_y).reshape(size_y, *(1,) * len(batch), *core_y)
+    _limited(op, size_y * max(size_y, size_x) * int(np.prod(batch)))  # the seeds are the largest array
     seeds = asarray(np.broadcast_to(one_hot, (size_y, *y.shape)).astype(y.dtype))
     x_bars = vmap(lambda seed: op.vjp(seed, y, full)[position])(seeds)
     shape = (size_y, int(np.prod(batch)), size_x)
@@ -152,4 +165,86 @@ def _(op: General, y: Array, xs: Any, params: Any, position: int) -> Edges | Non
     return Edges(np.broadcast_to(own, shape).ravel(), np.broadcast_to(target, shape).ravel(), _numbers(x_bars).ravel())
 
 
-__all__ = ["Edges", "edges"]
+# --- a whole graph ---
+class Step(NamedTuple):
+    """The edges between one operand and one result of an application."""
+
+    source: Edge
+    target: Edge
+    edges: Edges
+
+
+Values = Mapping[Edge, Array]
+
+
+def steps(graph: Graph, values: Values, inputs: Sequence[Edge]) -> list[Step]:
+    """Return the edges of every application on the way from ``inputs``, in the order of the graph."""
+    reached = set(inputs)
+    result: list[Step] = []
+    for node in graph.nodes:
+        assert node.op is not None
+        mine = [place for place, x in enumerate(node.inputs) if type(x) is tuple and x in reached]
+        if not mine or not node.op.differentiable:
+            continue
+        xs = [values[x] if type(x) is tuple else x for x in node.inputs]
+        ys = [values[node, index] for index in range(len(node.specs))]
+        if isinstance(node.op, Region):
+            found: Iterable[tuple[int, int, Edges | None]] = _region(node, xs, ys, mine)
+        elif is_float(ys[0].dtype):
+            found = [(place, 0, edges(node.op, ys[0], xs, node.params, place)) for place in mine]
+        else:
+            continue
+        for place, index, one in found:
+            if one is not None:
+                result.append(Step(node.inputs[place], (node, index), one))
+                reached.add((node, index))
+    return result
+
+
+def _region(node: Node, xs: list[Array], ys: list[Array], mine: list[int]) -> Iterator[tuple[int, int, Edges]]:
+    """Yield the edges of a region as a whole: the structure is that of its body, the derivatives are its own rule's."""
+    op, params = node.op, node.params
+    assert isinstance(op, Region)
+    params = op.staged(tuple(xs), params)
+    body = op.body(params)
+    if [x.specs[0] for x in body.inputs] != [x.spec for x in xs] or list(body.specs) != [y.spec for y in ys]:
+        raise DerivativeError(
+            f"{op.name} is one application for many turns of a loop, whose paths cannot be seen from outside: write the "
+            f"loop out in Python, or use method='forward' or 'reverse'"
+        )
+    owner = Observe(name=f"paths of {params.get('name', op.name)}")
+    inputs = [owner.input(x) for x in xs]
+    with using(owner):
+        outputs = body(*inputs)
+    sources = [(inputs[place].node, 0) for place in mine]
+    inner = steps(owner.graph(outputs), owner.values, sources)
+    pullback = op.record(tuple(xs), node.params, tuple(place in mine for place in range(len(xs))))[1]
+    for index, (y, output) in enumerate(zip(ys, outputs, strict=True)):
+        if not is_float(y.dtype):
+            continue
+        sizes = [y.size * max(y.size, xs[place].size) for place in mine]
+        _limited(op, max(sizes))
+        reach = _dependence(inner, owner.values, owner.edge(output), y.size)
+        seeds = asarray(np.eye(y.size).reshape(y.size, *y.shape).astype(y.dtype))
+
+        def row(seed: Any, index: int = index) -> list[Any]:
+            bars = pullback(tuple(seed if place == index else None for place in range(len(ys))))
+            return [zeros(xs[place].shape) if bars[place] is None else bars[place] for place in mine]
+
+        for place, source, x_bars in zip(mine, sources, vmap(row)(seeds), strict=True):
+            if source in reach:
+                target, entry = np.nonzero(reach[source])
+                yield place, index, Edges(entry, target, _numbers(x_bars).reshape(y.size, -1)[target, entry])
+
+
+def _dependence(inner: list[Step], values: Values, output: Edge, size: int) -> dict[Edge, Numbers]:
+    """Return for every edge which of its entries (columns) each entry of the output (rows) depends on."""
+    reach: dict[Edge, Numbers] = {output: np.eye(size, dtype=bool)}
+    for source, target, (x, y, _) in reversed(inner):
+        if target in reach:
+            known = reach.setdefault(source, np.zeros((size, values[source].size), bool))
+            np.logical_or.at(known.T, x, reach[target].T[y])
+    return reach
+
+
+__all__ = ["Edges", "Step", "edges", "steps"]

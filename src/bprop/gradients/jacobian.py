@@ -12,8 +12,8 @@ from ..core.tree import flatten, map, unflatten
 from ..core.value import Array
 from ..ops import arange, astype, moveaxis, reshape, zeros
 from .absent import Absent, is_finite
-from .variable import Argnums, Function, Variables, name_of, positions
 from .transform import grad, jvp, push, vjp, vmap
+from .variable import Argnums, Function, Variables, name_of, positions
 
 
 def _basis(shape: tuple[int, ...], dtype: Any) -> Array:

@@ -107,9 +107,9 @@ def _reached(op: Op, params: dict[str, Any], y: Any, xs: list[Any], needs: list[
     y_bar, out = tracer.input(y.spec), tracer.input(y.spec)
     traced = [x if type(x) in WEAK else tracer.input(x.spec) for x in xs]
     with using(tracer):
-        bars = vjp(op, y_bar, out, traced, params, needs)
-    graph = tracer.graph([bar for bar in bars if bar is not None])
-    read = {edge[0] for node in graph.nodes for edge in node.inputs if type(edge) is tuple}
+        vjp(op, y_bar, out, traced, params, needs)
+    # what a rule touches must be there when it runs, even for a cotangent that is then dropped
+    read = {edge[0] for node in tracer.nodes for edge in node.inputs if type(edge) is tuple}
     return (out.node in read, *(type(x) in WEAK or x.node in read for x in traced))
 
 

@@ -145,7 +145,7 @@ class _Arrangement:
             minus = term.coefficient < 0 and total is not None
             part = self.product(term._replace(coefficient=-term.coefficient) if minus else term, spec)
             total = part if total is None else self.apply(subtract if minus else add, total, part, spec)
-        return total  # type: ignore[no-any-return]
+        return total
 
     def apply(self, op: Op, first: Any, second: Any, spec: Spec) -> Edge:
         return self.node(op, (first, second), {}, (spec,)), 0

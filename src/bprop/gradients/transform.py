@@ -14,10 +14,10 @@ from ..core.tree import Structure, flatten, is_holder, unflatten
 from ..core.value import Array, Spec, asarray
 from ..ops import astype, broadcast_to, full, moveaxis, zeros
 from . import forward
-from .variable import Argnums, Function, Variables, as_array, lowered, name_of, positions
 from .batch import Batch, Batched, to_front
 from .forward import Forward
 from .reverse import Record, lift_cells, pull
+from .variable import Argnums, Function, Variables, argument_name, as_array, lowered, name_of, positions
 
 
 # --- reverse ---
@@ -93,7 +93,7 @@ def value_and_grad(
         for position, (number, bars) in enumerate(zip(numbers, parts, strict=True)):
             if bars and all(bar is None for bar in bars) and outermost and unreached == "error":
                 raise UnreachedError(
-                    f"{what}: the result does not depend on argument {number}: was it replaced, cut by stop_gradient or "
+                    f"{what}: the result does not depend on {argument_name(f, number)}: was it replaced, cut by stop_gradient or "
                     f"taken as a number? (unreached='zeros' gives zeros)"
                 )
             gradients.append(run.filled(position, bars))
@@ -347,8 +347,8 @@ def trace(f: Function) -> Function:
     >>> import bprop
     >>> print(bprop.trace(lambda x, y: bprop.sum(x * y))(bprop.ones(2), bprop.ones(2)))
     graph(x0: float64[2], x1: float64[2])
-      a = x0 * x1             float64[2]
-      b = sum(a, axis=(0,))     float64[]
+      a = x0 * x1     float64[2]
+      b = sum(a)      float64[]
       return b
     """
     what = f"trace of {name_of(f)}"

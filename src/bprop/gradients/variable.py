@@ -1,5 +1,6 @@
 """Arguments of transforms: which leaves are variables, and how results get their structure back."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -33,7 +34,7 @@ class Variables:
                 self.values.extend(cells.values())
             else:
                 self.slots.append(None)
-                self.values.append(_variable(leaf, what))
+                self.values.append(variable(leaf, what))
 
     def read(self) -> list[Array]:
         """Return the values one level below, cells included."""
@@ -83,7 +84,8 @@ def _key_sets(slots: list[Any]) -> list[set[str]]:
     return [set(slot) for slot in slots if slot is not None]
 
 
-def _variable(leaf: Any, what: str) -> Array:
+def variable(leaf: Any, what: str) -> Array:
+    """Return a leaf as an array to differentiate by, or raise what it is instead."""
     if isinstance(leaf, bool | int | str | bytes) or (callable(leaf) and not isinstance(leaf, Array)):
         raise DTypeError(
             f"{what} has a leaf {leaf!r:.40} of type {type(leaf).__name__}: derivatives are with respect to floating-point "
@@ -98,6 +100,14 @@ def _variable(leaf: Any, what: str) -> Array:
             f"convert with .astype(float), or leave it out of argnums"
         )
     return value
+
+
+def argument_name(f: Function, number: int) -> str:
+    """Return how argument ``number`` of ``f`` is called in messages; looked up only when one is being made."""
+    try:
+        return f"argument {number} ({list(inspect.signature(f).parameters)[number]})"
+    except (ValueError, TypeError, IndexError):
+        return f"argument {number}"
 
 
 def positions(argnums: Argnums, count: int, what: str) -> tuple[tuple[int, ...], bool]:
@@ -127,4 +137,4 @@ def as_array(result: Any, what: str) -> Array:
     return result
 
 
-__all__ = ["Argnums", "Function", "Variables", "as_array", "lowered", "name_of", "positions"]
+__all__ = ["Argnums", "Function", "Variables", "argument_name", "as_array", "lowered", "name_of", "positions", "variable"]

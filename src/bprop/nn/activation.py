@@ -23,7 +23,7 @@ class Sigmoid(Module):
 
     def fprop(self, x: Any) -> Array:
         """Return y = σ(x)."""
-        return sigmoid(x)  # type: ignore[no-any-return]
+        return sigmoid(x)
 
     def bprop(self, y_bar: Any) -> Any:
         """Return ∂E/∂x."""
@@ -48,7 +48,7 @@ class Tanh(Module):
 
     def fprop(self, x: Any) -> Array:
         """Return y = tanh x."""
-        return tanh(x)  # type: ignore[no-any-return]
+        return tanh(x)
 
     def bprop(self, y_bar: Any) -> Any:
         """Return ∂E/∂x."""
@@ -79,7 +79,7 @@ class HardTanh(Module):
     def bprop(self, y_bar: Any) -> Array:
         """Return ∂E/∂x."""
         # The slope is 1 or 0: ∂E/∂y passes or stops. (A selection, not a product: 0 · inf is not 0.)
-        return where(abs(self.x) < 1, y_bar, 0)  # type: ignore[no-any-return]
+        return where(abs(self.x) < 1, y_bar, 0)
 
 
 class ReLU(Module):

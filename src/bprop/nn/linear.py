@@ -107,9 +107,7 @@ class Linear(Module):
             x = astype(x, W.dtype)
         outputs, inputs = W.shape
         if not x.shape or x.shape[-1] != inputs:
-            raise ShapeError(
-                f"Linear({inputs} → {outputs}): x has shape {x.shape}, its last axis should be {inputs}"
-            )
+            raise ShapeError(f"Linear({inputs} → {outputs}): x has shape {x.shape}, its last axis should be {inputs}")
         y: Array = matmul(x, W.T) + b
         return y
 

@@ -10,7 +10,7 @@ leaving ``self.W_bar``: then that rule is used wherever the module appears, unde
 
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from ..ops import full, zeros
 from ..region.custom import custom_op
 
 
-def parameter(value: Any, dtype: Any = None) -> Cell:
+def parameter(value: Any, dtype: Any = None) -> Any:  # a Cell that the attribute reads as an Array: no type says both
     """Return a trainable cell: assigned to an attribute of a module it is a parameter, read as an array.
 
     >>> import bprop
@@ -39,7 +39,7 @@ def parameter(value: Any, dtype: Any = None) -> Cell:
     return Cell(asarray(value, dtype=dtype), trainable=True)
 
 
-def state(value: Any, dtype: Any = None) -> Cell:
+def state(value: Any, dtype: Any = None) -> Any:
     """Return a cell that is kept and saved but not trained, such as running statistics."""
     return Cell(asarray(value, dtype=dtype))
 
@@ -277,16 +277,24 @@ class Module:
             error.inside(self._label)
             raise
 
-    def fprop(self, *inputs: Any) -> Any:
-        """Return y and, outside transforms, keep x, y and intermediates for `bprop`. Subclasses write the formula here."""
-        raise StateError(f"{type(self).__name__} defines no fprop")
+    # For type checkers, so that a subclass may name its own inputs: every signature may override this one.
+    if TYPE_CHECKING:
 
-    def bprop(self, y_bar: Any = None) -> Any:
-        """Return x_bar = dE/dx for y_bar = dE/dy (1 for a scalar y); parameter gradients stay in the module.
+        def fprop(self, *args: Any, **kwargs: Any) -> Any: ...
+        def bprop(self, *args: Any, **kwargs: Any) -> Any: ...
 
-        Raises `StateError` without an `fprop` before it, `ShapeError` where y_bar has another shape than y.
-        """
-        return self._run_bprop(y_bar)
+    else:
+
+        def fprop(self, *inputs: Any) -> Any:
+            """Return y and, outside transforms, keep x, y and intermediates for `bprop`. Subclasses write the formula here."""
+            raise StateError(f"{type(self).__name__} defines no fprop")
+
+        def bprop(self, y_bar: Any = None) -> Any:
+            """Return x_bar = dE/dx for y_bar = dE/dy (1 for a scalar y); parameter gradients stay in the module.
+
+            Raises `StateError` without an `fprop` before it, `ShapeError` where y_bar has another shape than y.
+            """
+            return self._run_bprop(y_bar)
 
     # --- frames: fprop and bprop outside transforms ---
     def _run_fprop(self, *inputs: Any) -> Any:
@@ -432,8 +440,7 @@ class Module:
             raise ShapeError(f"{self._label}.{name}_bar has shape {bar.shape}, {name} has shape {expected}")
         for module, frame in reversed(_ACTIVE.get()):
             if module is self:
-                known = frame.bars.get(name)
-                frame.bars[name] = bar if known is None else known + bar
+                frame.bars[name] = bar  # as with any attribute the last write counts, so that += adds once
                 return
         self._store(name, bar, None)
 
@@ -477,7 +484,7 @@ class Module:
     def check_dtype(self, x: Any, name: str) -> Array:
         """Return ``x`` as an array, refusing a floating dtype other than that of parameter ``name``."""
         x = asarray(x)
-        expected = self.__dict__["_cells"][name].array.dtype
+        expected = self.__dict__["_cells"][name].read().dtype
         if x.dtype.kind == "f" and x.dtype != expected:
             raise DTypeError(
                 f"{type(self).__name__}: x is {x.dtype} but {name} is {expected}: write x.astype({str(expected)!r}), or make "

@@ -61,17 +61,20 @@ negative = Elementwise(
 
 
 def _pow_base(y: Any, x1: Any, x2: Any) -> Any:
-    if type(x2) in WEAK:
-        # every case reads x1: what the backward pass keeps is found once for all exponents
-        if x2 == 0 or x2 == 2:
-            return where(x1 == x1, 0, x1) if x2 == 0 else 2 * x1
-        if float(2 * x2).is_integer():
-            return x2 * x1 ** (x2 - 1)
-        y = x1**x2
-    # x2 - 1 is rounded, and x1 ^ (x2 - 1) would magnify that by log x1 (40 units in float32); y / x1 does not
+    if type(x2) not in WEAK:
+        return where(x2 == 0, 0, x2 * _lower_power(y, x1, x2, where(x2 == 0, 1, x2 - 1)))
+    # every case reads x1 and never y: what the backward pass keeps is found once for all exponents
+    if x2 == 0:
+        return where(x1 == x1, 0, x1)
+    if float(2 * x2).is_integer():
+        return 2 * x1 if x2 == 2 else x2 * x1 ** (x2 - 1)
+    return x2 * _lower_power(x1**x2, x1, x2, x2 - 1)
+
+
+def _lower_power(y: Any, x1: Any, x2: Any, lower: Any) -> Any:
+    """x1 ^ (x2 - 1) as y / x1: x2 - 1 is rounded, which the power magnifies by log x1 (40 units in float32)."""
     normal = (abs(y) >= float(np.finfo(y.dtype).tiny)) & (abs(y) < inf) & (x1 != 0)
-    power = where(normal, y / x1, x1 ** where(x2 == 0, 1, x2 - 1))
-    return where(x2 == 0, 0, x2 * power)
+    return where(normal, y / x1, x1**lower)
 
 
 def _pow_exponent(y: Any, x1: Any, x2: Any) -> Any:
@@ -107,7 +110,7 @@ square = Elementwise(
 
 sign = Elementwise(
     "sign", np.sign, None,
-    native=lambda x: where(x != x, x, (x > 0) * (0 * x + 1) - (x < 0) * (0 * x + 1)),
+    native=lambda x: where((x != x) | (x == 0), x, (x > 0) * 1 - (x < 0) * 1),
     step=lambda x: np.sign(x.real), latex=r"\operatorname{{sign}}({0})",
     doc="y = -1, 0 or 1, the sign of x; NaN stays NaN; no derivative." + _ARITHMETIC.format(
         name="sign", example="bprop.sign(bprop.asarray([-2.0, 0.0, 3.0]))\n    Array([-1.,  0.,  1.])"),

@@ -41,7 +41,7 @@ def _on_real_part(ufunc: Any) -> Callable[..., Any]:
 _xy = "bprop.{}(bprop.asarray([1.0, 2.0, 3.0]), 2.0)\n    Array({})"
 less = _truth("less", np.less, "x1 < x2", "<", "<", _xy.format("less", "[ True, False, False]"))
 less_equal = _truth(
-    "less_equal", np.less_equal, "x1 ≤ x2", "<=", r"\le", _xy.format("less_equal", "[ True,  True, False]")
+    "less_equal", np.less_equal, "x1 ≤ x2", "<=", r"\leq", _xy.format("less_equal", "[ True,  True, False]")
 )
 greater = _truth("greater", np.greater, "x1 > x2", ">", ">", _xy.format("greater", "[False, False,  True]"))
 greater_equal = _truth(
@@ -49,22 +49,22 @@ greater_equal = _truth(
     np.greater_equal,
     "x1 ≥ x2",
     ">=",
-    r"\ge",
+    r"\geq",
     _xy.format("greater_equal", "[False,  True,  True]"),
 )
 equal = _truth("equal", np.equal, "x1 = x2", "==", "=", _xy.format("equal", "[False,  True, False]"))
-not_equal = _truth("not_equal", np.not_equal, "x1 ≠ x2", "!=", r"\ne", _xy.format("not_equal", "[ True, False,  True]"))
+not_equal = _truth("not_equal", np.not_equal, "x1 ≠ x2", "!=", r"\neq", _xy.format("not_equal", "[ True, False,  True]"))
 _bb = "bprop.{}(bprop.asarray([True, False]), True)\n    Array({})"
 logical_and = _truth(
-    "logical_and", np.logical_and, "x1 and x2", "&", r"\land", _bb.format("logical_and", "[ True, False]")
+    "logical_and", np.logical_and, "x1 and x2", "&", r"\wedge", _bb.format("logical_and", "[ True, False]")
 )
-logical_or = _truth("logical_or", np.logical_or, "x1 or x2", "|", r"\lor", _bb.format("logical_or", "[ True,  True]"))
+logical_or = _truth("logical_or", np.logical_or, "x1 or x2", "|", r"\vee", _bb.format("logical_or", "[ True,  True]"))
 logical_not = _truth(
     "logical_not",
     np.logical_not,
     "not x",
     "~",
-    r"\lnot",
+    r"\neg",
     "bprop.logical_not(bprop.asarray([True, False]))\n    Array([False,  True])",
     unary=True,
 )

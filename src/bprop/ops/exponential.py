@@ -96,7 +96,7 @@ sigmoid = Elementwise(
 
 
 def _softplus_native(x: Any) -> Any:
-    return where(x > 0, x, 0 * x) + log1p(exp(-abs(x)))
+    return where(x < 0, 0, x) + log1p(exp(-abs(x)))
 
 
 softplus = Elementwise(

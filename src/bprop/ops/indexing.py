@@ -272,7 +272,7 @@ def getitem(x: Any, index: Any, /) -> Array:
             count = len(range(start, stop, step))
             slices.append((start, count, step))
             shape.append(count)
-        elif isinstance(part, Array | np.ndarray | list) and not (np.ndim(part) == 0 and not isinstance(part, Array)):
+        elif isinstance(part, Array) or (isinstance(part, np.ndarray | list) and np.ndim(part) > 0):
             chosen = _array("getitem", part)
             if chosen.dtype.kind == "b":
                 raise IndexingError(

@@ -39,8 +39,9 @@ def contract(x1: NDArray[Any], x2: NDArray[Any], labels1: str, labels2: str, out
     """Return Σ x1 · x2 over the labels missing in ``out``, by transposing views and one `numpy.matmul`."""
     batch, rows, columns, contracted, alone = _matmul_plan(labels1, labels2, out)
     if alone:
-        x1 = np.add.reduce(x1, axis=tuple(axis for axis, label in enumerate(labels1) if label in alone))
-        x2 = np.add.reduce(x2, axis=tuple(axis for axis, label in enumerate(labels2) if label in alone))
+        axes1, axes2 = (tuple(a for a, label in enumerate(labels) if label in alone) for labels in (labels1, labels2))
+        x1 = np.add.reduce(x1, axis=axes1, dtype=x1.dtype)
+        x2 = np.add.reduce(x2, axis=axes2, dtype=x2.dtype)
         labels1 = "".join(label for label in labels1 if label not in alone)
         labels2 = "".join(label for label in labels2 if label not in alone)
     sizes: dict[str, int] = {}
@@ -242,7 +243,8 @@ def einsum(subscripts: str, /, *operands: Any) -> Array:
         y = einsum_op(arrays[0], arrays[1], labels=(labels[0], labels[1], merged))
         arrays, labels = [y, *arrays[2:]], [merged, *labels[2:]]
     (y,), (left,) = arrays, labels
-    y = sum(y, axis=tuple(axis for axis, label in enumerate(left) if label not in out))
+    axes = tuple(axis for axis, label in enumerate(left) if label not in out)
+    y = sum(y, axis=axes) if axes else y
     left = "".join(label for label in left if label in out)
     return permute_dims(y, tuple(left.index(label) for label in out))
 

@@ -98,7 +98,9 @@ class Optimizer:
         unknown = [path for path in gradients if path not in self._parameters]
         if missing or unknown:
             parts = [f"no gradient for {', '.join(missing)}"] if missing else []
-            parts += [f"gradients for {', '.join(map(str, unknown))}, which {type(model).__name__} does not have"] * bool(unknown)
+            parts += [
+                f"gradients for {', '.join(map(str, unknown))}, which {type(model).__name__} does not have"
+            ] * bool(unknown)
             raise ArgumentError(f"{type(self).__name__}.update: {'; '.join(parts)}")
         pairs = []
         for path, cell in self._parameters.items():
@@ -128,9 +130,6 @@ class Optimizer:
         """Return the new parameter and the new slots. Subclasses write the formula here."""
         raise NotImplementedError
 
-    def describe(self) -> str:
-        """Return the settings besides the learning rate."""
-        return ""
 
     def settings(self) -> dict[str, Any]:
         """Return the settings as plain values, for the record of a run."""

@@ -78,7 +78,11 @@ class Contraction:
             rows, columns = columns, rows
         self.column = min(columns, key=lambda one: (one.strides[2] != 1, -one.extent), default=Label(1, (0, 1, 1)))
         self.row = max(rows, key=lambda one: one.extent, default=Label(1, (0, 0, 0)))
-        self.outer = [*self.batch, *(x for x in rows if x is not self.row), *(x for x in columns if x is not self.column)]
+        self.outer = [
+            *self.batch,
+            *(x for x in rows if x is not self.row),
+            *(x for x in columns if x is not self.column),
+        ]
         self.depth = prod(one.extent for one in self.contracted)
         self.packs = self.column.extent > 1 and self.column.strides[1] != 1
         self.packed = self.depth * self.column.extent if self.packs and not self.empty else 0
@@ -205,7 +209,12 @@ class _Emission:
         if mask is None:
             return self._converted(b.load(place, align=max(source.itemsize, 1)), source)
         name = f"llvm.masked.load.v{self.width}{_short(kept)}.p0"
-        args = [place, ir.Constant(I32, source.itemsize), mask, ir.Constant(vector, [ir.Constant(kept, 0.0 if source.kind == "f" else 0)] * self.width)]
+        args = [
+            place,
+            ir.Constant(I32, source.itemsize),
+            mask,
+            ir.Constant(vector, [ir.Constant(kept, 0.0 if source.kind == "f" else 0)] * self.width),
+        ]
         return self._converted(self._call(name, vector, args), source)
 
     def _converted(self, x: Any, source: "np.dtype[Any]") -> Any:

@@ -43,6 +43,8 @@ def emit(module: Any, b: Any, name: str, xs: Sequence[Any], dtypes: Sequence[DTy
         return _compare(b, _ORDERED[name], xs, kind)
     if name in ("logical_not", "isnan", "isfinite", "isinf"):
         return _truth(b, name, xs[0], dtypes[0])
+    if kind == "b" and name == "abs":
+        return xs[0]
     if kind == "b" and name in _TRUTH:
         return getattr(b, _TRUTH[name])(*xs)
     if kind == "f":

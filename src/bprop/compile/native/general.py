@@ -1,0 +1,59 @@
+"""Ops without native code of their own (factorisations, permutations): the program calls NumPy back."""
+
+import ctypes
+from typing import Any
+
+import numpy as np
+
+from ...core.error import BpropError
+from ...core.interpreter import QUIET
+from ...core.value import Array, Spec
+from ..body import spec_of
+from ..fuse import Kernel
+from .loop import CALL_ERROR
+
+SIGNATURE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_void_p))
+
+
+class Failure:
+    """The exception that a callback raised, kept until the native call has returned."""
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+
+
+def view(address: int, spec: Spec) -> Any:
+    """Return a NumPy array over memory of the program."""
+    count = 1
+    for size in spec.shape:
+        count *= size
+    buffer = (ctypes.c_char * max(count * spec.dtype.itemsize, 1)).from_address(address)
+    return np.ndarray(spec.shape, spec.dtype, buffer=buffer)  # type: ignore[arg-type]
+
+
+def callback(kernel: Kernel, failure: Failure) -> Any:
+    """Return a C function of a table of pointers (what the kernel reads, then what it stores)."""
+    node, op = kernel.root, kernel.root.op
+    assert op is not None
+    reads, stored = list(kernel.reads), list(kernel.stored)
+
+    def run(table: Any) -> int:
+        args: list[Any] = []
+        try:
+            for x in node.inputs:
+                args.append(view(table[reads.index(x)], spec_of(x)) if type(x) is tuple else x)
+            try:
+                y = QUIET.run(op.evaluate, *args, **node.params)
+            except BpropError:
+                raise
+            except (ValueError, TypeError, IndexError, OverflowError, np.linalg.LinAlgError) as error:
+                arrays = [Array(x.copy()) if isinstance(x, np.ndarray) else x for x in args]
+                raise op.explain(error, tuple(arrays), node.params) from None
+            for number, one in enumerate(y if type(y) is tuple else (y,)):
+                view(table[len(reads) + number], spec_of(stored[number]))[...] = one
+        except BaseException as error:  # C code cannot carry an exception; the caller raises it again
+            failure.error = error
+            return CALL_ERROR
+        return 0
+
+    return SIGNATURE(run)

@@ -1,0 +1,237 @@
+"""A whole graph as one native function: ``run(table)`` calls the kernels with pointers from a table.
+
+The table holds the arena, the inputs and the outputs. The result is 0, or the code of the first error.
+"""
+
+import ctypes
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from llvmlite import binding, ir
+from numpy.typing import NDArray
+
+from ...core.error import ArgumentError, CompileError, IndexingError
+from ...core.graph import Edge, Graph
+from ...core.simplify import simplify
+from ...core.value import Spec
+from ..body import spec_of
+from ..fuse import Kernel, fuse
+from ..inline import inline
+from ..nest import nests
+from ..plan import Place, Plan, plan
+from .contraction import Contraction, emit_contraction
+from .general import Failure, callback
+from .loop import INDEX_ERROR, POWER_ERROR, Emitter, number
+from .map import emit_map, emit_scatter
+from .random import emit_random
+from .reduce import emit_reduce
+from .region import copy, emit_scan, room
+from .type import I32, POINTER, memory, register
+
+_ready = False
+
+
+class Stage:
+    """A graph on its way: simplified, fused, planned. Scans hold the stage of their body."""
+
+    def __init__(self, graph: Graph, donated: dict[int, int] | None = None) -> None:
+        self.graph = simplify(inline(graph))
+        for node in (*self.graph.inputs, *self.graph.nodes):
+            for spec in node.specs:
+                _supported(node.op.name if node.op else "input", spec)
+        self.kernels = fuse(self.graph)
+        self.nests = nests(self.kernels)
+        self.bodies = {k: Stage(k.root.params["body"]) for k in self.kernels if k.kind == "scan"}
+        self.contractions = {k: Contraction(k) for k in self.kernels if k.kind == "contract"}
+        scratch = {k: c.packed * spec_of((k.root, 0)).dtype.itemsize for k, c in self.contractions.items()}
+        scratch |= {k: room(k, stage.plan) for k, stage in self.bodies.items()}
+        self.plan: Plan = plan(self.graph, self.kernels, self.nests, donated, scratch)
+
+
+def _supported(name: str, spec: Spec) -> None:
+    try:
+        register(spec.dtype)
+    except CompileError as error:
+        error.message = f"{name}: {spec}: {error.message}"
+        raise
+
+
+class Program:
+    """Native code of a graph. Call it with one array per input and one writable array per output.
+
+    ``donated`` maps outputs to the inputs whose memory takes their value.
+    """
+
+    def __init__(self, graph: Graph, donated: dict[int, int] | None = None) -> None:
+        self.stage = Stage(graph, donated)
+        self.failure = Failure()
+        self.lock = threading.Lock()
+        self.callbacks: list[Any] = []
+        module = ir.Module("bprop")
+        builder = _Builder(module, self)
+        builder.function("run", self.stage, exported=True)
+        self.text = str(module)
+        self.engine, self.llvm = _compiled(self.text)
+        self._run = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(self.engine.get_function_address("run"))
+        self._arena = np.empty(0, np.uint8)
+
+    @property
+    def graph(self) -> Graph:
+        """The simplified graph."""
+        return self.stage.graph
+
+    @property
+    def kernels(self) -> list[Kernel]:
+        """The kernels in order."""
+        return self.stage.kernels
+
+    @property
+    def memory(self) -> Plan:
+        """Where every value lives."""
+        return self.stage.plan
+
+    def __call__(self, inputs: Sequence[NDArray[Any]], outputs: Sequence[NDArray[Any]]) -> None:
+        """Run on C-contiguous arrays; raises what the ops inside raise, before anything is written to donated inputs."""
+        with self.lock:
+            if self._arena.size < self.stage.plan.size + 128:
+                self._arena = np.empty(self.stage.plan.size + 128, np.uint8)
+            table = np.array(
+                [-(-_address(self._arena) // 64) * 64, *map(_address, inputs), *map(_address, outputs)], np.uintp
+            )
+            status = self._run(_address(table))
+            error, self.failure.error = self.failure.error, None
+        if error is not None:
+            raise error
+        if status == INDEX_ERROR:
+            raise IndexingError(
+                "a compiled function read an index that is out of range for its axis (take, or x[index])"
+            )
+        if status == POWER_ERROR:
+            raise ArgumentError("pow: integers to negative integer powers are not integers: convert to float first")
+        assert status == 0, status
+
+
+def _address(array: NDArray[Any]) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
+class _Builder:
+    def __init__(self, module: Any, program: Program) -> None:
+        self.module = module
+        self.program = program
+        self.count = 0
+
+    def function(self, name: str, stage: Stage, exported: bool = False) -> Any:
+        """Emit the function that runs a stage's kernels on a table of pointers."""
+        function = ir.Function(self.module, ir.FunctionType(I32, [POINTER.as_pointer()]), name)
+        function.linkage = "" if exported else "internal"
+        b: Any = ir.IRBuilder(function.append_basic_block("entry"))
+        inputs = len(stage.graph.inputs)
+
+        def pointer(place: Place) -> Any:
+            slot = {"arena": 0, "input": 1 + place.position, "output": 1 + inputs + place.position}[place.kind]
+            base = b.load(b.gep(function.args[0], [number(slot)]))
+            return b.gep(base, [number(place.position)]) if place.kind == "arena" else base
+
+        for kernel in stage.kernels:
+            if kernel.kind == "alias":
+                continue
+            inner, places = self.kernel(kernel, stage)
+            status = b.call(inner, [pointer(place) for place in places])
+            if kernel.fallible:
+                with b.if_then(b.icmp_signed("!=", status, ir.Constant(I32, 0)), likely=False):
+                    b.ret(status)
+        for one in stage.plan.copies:
+            copy(self.module, b, pointer(one.target), pointer(one.source), one.size)
+        b.ret(ir.Constant(I32, 0))
+        return function
+
+    def kernel(self, kernel: Kernel, stage: Stage) -> tuple[Any, list[Place]]:
+        """Emit one kernel; return its function and the places whose addresses it takes."""
+        body = self.function(f"body{self.number()}", stage.bodies[kernel]) if kernel.kind == "scan" else None
+        edges: list[Edge] = [*kernel.reads, *kernel.stored]
+        places = list(dict.fromkeys(stage.plan.places[edge] for edge in edges))
+        if kernel in stage.plan.scratch:
+            places.append(Place("arena", stage.plan.scratch[kernel]))
+        kind = ir.FunctionType(I32, [POINTER] * len(places))
+        function = ir.Function(self.module, kind, f"{kernel.kind}{self.number()}")
+        function.linkage = "internal"
+        function.attributes.add("noinline")
+        for argument in function.args:
+            argument.add_attribute("noalias")  # one argument per buffer, and buffers never overlap
+        b: Any = ir.IRBuilder(function.append_basic_block("entry"))
+        flag = b.alloca(I32)
+        b.store(ir.Constant(I32, 0), flag)
+        raw = {edge: function.args[places.index(stage.plan.places[edge])] for edge in edges}
+        typed = {edge: b.bitcast(x, memory(spec_of(edge).dtype).as_pointer()) for edge, x in raw.items()}
+        emitter = Emitter(self.module, b, typed, flag)
+        scratch = function.args[-1] if kernel in stage.plan.scratch else None
+        try:
+            self.fill(emitter, kernel, stage, raw, scratch, body)
+        except CompileError as error:
+            shown = ", ".join(str(spec_of(edge)) for edge in kernel.reads)
+            error.message += f" (in a {kernel.kind} kernel over {kernel.shape} that reads {shown or 'nothing'})"
+            raise
+        b.ret(b.load(flag))
+        return function, places
+
+    def fill(self, emitter: Emitter, kernel: Kernel, stage: Stage, raw: Any, scratch: Any, body: Any) -> None:
+        """Emit what a kernel does."""
+        if kernel.kind == "map":
+            emit_map(emitter, stage.nests[kernel])
+        elif kernel.kind == "reduce":
+            emit_reduce(emitter, stage.nests[kernel])
+        elif kernel.kind == "scatter":
+            emit_scatter(emitter, stage.nests[kernel])
+        elif kernel.kind == "contract":
+            dtype = memory(spec_of((kernel.root, 0)).dtype)
+            room = emitter.builder.bitcast(scratch, dtype.as_pointer()) if scratch is not None else None
+            emit_contraction(emitter, stage.contractions[kernel], room)
+        elif kernel.kind == "scan":
+            emit_scan(emitter, kernel, raw, body, stage.bodies[kernel].plan, scratch)
+        elif kernel.kind == "random" and kernel.root.op.entry is not None:  # type: ignore[union-attr]
+            emit_random(emitter, kernel)
+        else:
+            self.call_back(emitter, kernel, raw)
+
+    def call_back(self, emitter: Emitter, kernel: Kernel, raw: dict[Edge, Any]) -> None:
+        """Emit a call of NumPy through Python."""
+        b = emitter.builder
+        made = callback(kernel, self.program.failure)
+        self.program.callbacks.append(made)
+        edges = [*kernel.reads, *kernel.stored]
+        table = b.alloca(ir.ArrayType(POINTER, len(edges)))
+        for position, edge in enumerate(edges):
+            b.store(raw[edge], b.gep(table, [number(0), number(position)]))
+        kind = ir.FunctionType(I32, [POINTER.as_pointer()]).as_pointer()
+        address = ctypes.cast(made, ctypes.c_void_p).value
+        status = b.call(b.inttoptr(number(address or 0), kind), [b.gep(table, [number(0), number(0)])])
+        b.store(status, emitter.flag)
+
+    def number(self) -> int:
+        """Return a new number for a name."""
+        self.count += 1
+        return self.count
+
+
+def _compiled(text: str) -> tuple[Any, str]:
+    global _ready
+    if not _ready:
+        binding.initialize_native_target()
+        binding.initialize_native_asmprinter()
+        _ready = True
+    module = binding.parse_assembly(text)
+    target = binding.Target.from_default_triple()
+    machine = target.create_target_machine(
+        cpu=binding.get_host_cpu_name(), features=binding.get_host_cpu_features().flatten(), opt=2
+    )
+    module.verify()
+    options = binding.create_pipeline_tuning_options(speed_level=2)
+    builder = binding.create_pass_builder(machine, options)
+    builder.getModulePassManager().run(module, builder)
+    optimised = str(module)
+    engine = binding.create_mcjit_compiler(module, machine)
+    engine.finalize_object()
+    return engine, optimised

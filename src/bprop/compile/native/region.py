@@ -1,0 +1,89 @@
+"""Scan: the body is one function of a table of pointers, called for every row; carries alternate between two buffers."""
+
+from typing import Any
+
+from llvmlite import ir
+
+from ..body import spec_of
+from ..fuse import Kernel
+from ..plan import ALIGNMENT, Plan, bytes_of
+from .loop import Emitter, loop, number
+from .type import I32, I64, POINTER
+
+
+def rounded(size: int) -> int:
+    """Return ``size`` rounded up to the alignment of buffers."""
+    return -(-max(size, 1) // ALIGNMENT) * ALIGNMENT
+
+
+def room(kernel: Kernel, body: Plan) -> int:
+    """Return how many bytes a scan needs beside its operands and results."""
+    carries = kernel.root.inputs[: kernel.root.params["carries"]]
+    return rounded(body.size) + 2 * sum(rounded(bytes_of(edge)) for edge in carries)
+
+
+def copy(module: Any, b: Any, target: Any, source: Any, size: int) -> None:
+    """Copy bytes."""
+    name = "llvm.memcpy.p0.p0.i64"
+    known = module.globals.get(name)
+    if known is None:
+        kind = ir.FunctionType(ir.VoidType(), [POINTER, POINTER, I64, ir.IntType(1)])
+        known = ir.Function(module, kind, name)
+    if size:
+        b.call(known, [target, source, number(size), ir.Constant(ir.IntType(1), 0)])
+
+
+def emit_scan(emitter: Emitter, kernel: Kernel, raw: dict[Any, Any], function: Any, body: Plan, scratch: Any) -> None:
+    """Emit the loop; ``raw`` are untyped pointers to operands and results, ``function`` is the body."""
+    b, module, node = emitter.builder, emitter.module, kernel.root
+    carries, scanned = node.params["carries"], node.params["scanned"]
+    length, reverse = node.params["length"], node.params["reverse"]
+    args = [raw[edge] for edge in node.inputs]
+    results = [raw[edge] for edge in kernel.stored]
+    sizes = [bytes_of(edge) for edge in node.inputs[:carries]]
+    specs = body.graph.specs
+    table = _reserve(b, ir.ArrayType(POINTER, 1 + len(args) + len(results)))
+    now = [_reserve(b, POINTER) for _ in range(carries)]
+    offset = rounded(body.size)
+    pairs = []
+    for place, arg, size in zip(now, args, sizes, strict=False):
+        b.store(arg, place)
+        pairs.append([b.gep(scratch, [number(offset + k * rounded(size))]) for k in (0, 1)])
+        offset += 2 * rounded(size)
+
+    def bind(position: int, pointer: Any) -> None:
+        b.store(pointer, b.gep(table, [number(0), number(position)]))
+
+    bind(0, scratch)
+    for position, arg in enumerate(args):
+        bind(1 + position, arg)
+    with loop(b, number(0), number(length)) as time:
+        row = b.sub(number(length - 1), time) if reverse else time
+        odd = b.trunc(time, ir.IntType(1))
+        for position in range(carries):
+            bind(1 + position, b.load(now[position]))
+        for position in range(carries, carries + scanned):
+            spec = spec_of(node.inputs[position])
+            step = bytes_of(node.inputs[position]) // max(spec.shape[0], 1)
+            bind(1 + position, b.gep(args[position], [b.mul(row, number(step))]))
+        targets = [b.select(odd, *reversed(pair)) for pair in pairs]
+        for position, target in enumerate(targets):
+            bind(1 + len(args) + position, target)
+        for position in range(carries, len(results)):
+            step = specs[position].dtype.itemsize
+            for extent in specs[position].shape:
+                step *= extent
+            pointer = b.gep(results[position], [b.mul(row, number(step))])
+            bind(1 + len(args) + position, pointer)
+        status = b.call(function, [b.gep(table, [number(0), number(0)])])
+        with b.if_then(b.icmp_signed("!=", status, ir.Constant(I32, 0))):
+            b.ret(status)
+        for place, target in zip(now, targets, strict=True):
+            b.store(target, place)
+    for position in range(carries):
+        copy(module, b, results[position], b.load(now[position]), sizes[position])
+
+
+def _reserve(b: Any, kind: Any) -> Any:
+    with b.goto_entry_block():
+        return b.alloca(kind)

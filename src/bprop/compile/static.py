@@ -1,0 +1,132 @@
+"""What a compiled function was traced with besides arrays: the key under which its program is kept."""
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from types import FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from ..core.error import ArgumentError
+from ..core.interpreter import Cell
+from ..core.tree import Holder, flatten, is_holder
+from ..core.value import Array
+
+_PLAIN = (bool, int, float, str, bytes, type(None))
+
+
+def leaf_key(leaf: Any, cells: dict[Cell, int]) -> Any:
+    """Return what of an argument's leaf the trace depends on."""
+    if isinstance(leaf, Array | np.ndarray | np.generic):
+        return "array", leaf.shape, leaf.dtype
+    if isinstance(leaf, Cell):
+        number = cells.setdefault(leaf, len(cells))
+        return "cell", number, leaf.array.shape, leaf.array.dtype, leaf.trainable
+    if type(leaf) in (bool, int, float):
+        return type(leaf), repr(leaf)
+    try:
+        hash(leaf)
+    except TypeError:
+        raise ArgumentError(
+            f"compile: an argument holds a {type(leaf).__name__}, which is neither an array nor hashable: pass arrays, "
+            f"or numbers and strings, which are constants of the program"
+        ) from None
+    return type(leaf), leaf
+
+
+def key_of(leaves: Sequence[Any], structure: Any, f: Callable[..., Any]) -> Any:
+    """Return the cache key of a call."""
+    cells: dict[Cell, int] = {}
+    holders = tuple(_settings(one) for one in _holders(structure))
+    return structure, tuple(leaf_key(leaf, cells) for leaf in leaves), holders, captured_key(f, cells)
+
+
+def captured_key(f: Callable[..., Any], cells: dict[Cell, int]) -> Any:
+    """Return what a function refers to by name: numbers by value, arrays by identity, holders by their settings.
+
+    Functions called by it are not looked into: what they close over is taken as it is when the program is made.
+    """
+    found: list[Any] = []
+    for name, value in _captured(f):
+        if type(value) in _PLAIN:
+            found.append((name, type(value), repr(value)))
+        elif isinstance(value, Array | np.ndarray):
+            found.append((name, Same(value)))
+        elif is_holder(value):
+            found.append((name, Same(value), _settings(value)))
+        elif isinstance(value, list | tuple | dict):
+            leaves, structure = flatten(value)
+            inside = tuple(Same(leaf) if not isinstance(leaf, _PLAIN) else (type(leaf), repr(leaf)) for leaf in leaves)
+            found.append((name, structure, inside, *(_settings(one) for one in _holders(structure))))
+        elif not isinstance(value, ModuleType | FunctionType | type):
+            found.append((name, Same(value)))
+    return tuple(found)
+
+
+class Same:
+    """A key that is equal for the same object only, and keeps it alive so that its identity is not used again."""
+
+    __slots__ = ("target",)
+
+    def __init__(self, target: Any) -> None:
+        self.target = target
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Same) and other.target is self.target
+
+    def __hash__(self) -> int:
+        return id(self.target)
+
+
+def _captured(f: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
+    if isinstance(f, MethodType):
+        yield "self", f.__self__
+        f = f.__func__
+    f = inspect.unwrap(f)
+    code = getattr(f, "__code__", None)
+    if code is None:
+        return
+    for name, cell in zip(code.co_freevars, getattr(f, "__closure__", None) or (), strict=False):
+        try:
+            yield name, cell.cell_contents
+        except ValueError:  # not assigned yet
+            continue
+    scope = getattr(f, "__globals__", {})
+    for name in code.co_names:
+        if name in scope:
+            yield name, scope[name]
+
+
+def _holders(structure: Any) -> Iterator[Any]:
+    if isinstance(structure.kind, Holder):
+        yield structure.kind.target
+    for child in structure.children:
+        yield from _holders(child)
+
+
+def _settings(holder: Any, seen: frozenset[int] = frozenset()) -> Any:
+    """Return the numbers, strings and arrays among an object's public attributes, also of the objects it holds."""
+    if id(holder) in seen or not hasattr(holder, "__dict__"):
+        return ()
+    seen = seen | {id(holder)}
+    found = []
+    for name, value in vars(holder).items():
+        if not name.startswith("_"):
+            found.append((name, _setting(value, seen)))
+    return tuple(found)
+
+
+def _setting(value: Any, seen: frozenset[int]) -> Any:
+    if type(value) in _PLAIN:
+        return type(value), repr(value)
+    if isinstance(value, Cell):
+        return "cell", value.trainable
+    if isinstance(value, Array | np.ndarray):
+        return Same(value)
+    if is_holder(value):
+        return _settings(value, seen)
+    if isinstance(value, list | tuple):
+        return type(value), tuple(_setting(one, seen) for one in value)
+    if isinstance(value, dict):
+        return tuple((repr(key), _setting(one, seen)) for key, one in value.items())
+    return type(value)

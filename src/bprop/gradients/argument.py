@@ -1,0 +1,130 @@
+"""The arguments of a call as a flat list of named arrays, which other values can be put in the place of."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..core.dtype import is_float
+from ..core.expression import is_static
+from ..core.interpreter import Cell, Scope, using
+from ..core.tree import Structure, flatten, is_holder, paths, unflatten
+from ..core.value import Array, asarray
+from .variable import Argnums, positions, variable
+
+
+class Arguments:
+    """``f(*args, **options)`` as a function of ``values``, the arrays in its arguments and the cells of its modules.
+
+    ``names`` are the parameters' names with the path in the tree (``w``, ``p['b']``, ``model.0.W``); ``chosen`` are the
+    places of the values to differentiate by, from ``argnums`` (``None``: every floating-point one): of a module's cells
+    the trainable ones.
+    """
+
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        args: tuple[Any, ...],
+        options: dict[str, Any],
+        argnums: Argnums | None,
+        what: str,
+    ) -> None:
+        self.f = f
+        self.count = len(args)
+        self.options = list(options)
+        self.names: list[str] = []
+        self.values: list[Array] = []
+        self.cells: list[Cell | None] = []
+        self.chosen: list[int] = []
+        self.trees: list[tuple[list[Any], Structure]] = []
+        self.slots: dict[int, list[Any]] = {}
+        self.all = argnums is None
+        self.numbers, self.single = ((), False) if argnums is None else positions(argnums, len(args), what)
+        names = [*_parameters(f, len(args)), *options]
+        for number, (name, arg) in enumerate(zip(names, [*args, *options.values()], strict=True)):
+            self._add(name, arg, number, f"{what}: argument {number}")
+
+    def _add(self, name: str, arg: Any, number: int, what: str) -> None:
+        leaves, structure = flatten(arg, is_holder)
+        self.trees.append((leaves, structure))
+        chosen = number in self.numbers
+        slots: list[Any] = []
+        for leaf, path in zip(leaves, _leaf_names(arg), strict=True):
+            if is_holder(leaf):
+                slots.append([key for key, cell in leaf.cells().items() if cell.trainable])
+                for key, cell in leaf.cells().items():
+                    self._value(f"{name}{path}.{key}", cell.read(), cell, (chosen or self.all) and cell.trainable)
+                continue
+            slots.append(None)
+            if chosen:
+                self._value(name + path, variable(leaf, what), None, True)
+            elif not is_static(leaf):
+                value = asarray(leaf)
+                self._value(name + path, value, None, self.all and is_float(value.dtype))
+        if chosen:
+            self.slots[number] = slots
+
+    def _value(self, name: str, value: Array, cell: Cell | None, chosen: bool) -> None:
+        if chosen:
+            self.chosen.append(len(self.values))
+        self.names.append(name)
+        self.values.append(value)
+        self.cells.append(cell)
+
+    def __call__(self, values: Sequence[Any]) -> Any:
+        """Return the result of ``f`` with ``values`` in place; what it writes to cells is discarded."""
+        cells = {cell: value for cell, value in zip(self.cells, values, strict=True) if cell is not None}
+        with using(Scope(cells)):
+            args, options = self._rebuilt(values)
+            return self.f(*args, **options)
+
+    def _rebuilt(self, values: Sequence[Any]) -> tuple[list[Any], dict[str, Any]]:
+        """Return the arguments with ``values`` in place; modules stand for themselves."""
+        given = iter(values)
+        arguments = []
+        for number, (leaves, structure) in enumerate(self.trees):
+            new: list[Any] = []
+            for leaf in leaves:
+                if is_holder(leaf):
+                    for _ in leaf.cells():
+                        next(given)
+                    new.append(leaf)
+                else:
+                    new.append(next(given) if number in self.slots or not is_static(leaf) else leaf)
+            arguments.append(unflatten(structure, new))
+        return arguments[: self.count], dict(zip(self.options, arguments[self.count :], strict=True))
+
+    def tree(self, derivatives: Sequence[Any]) -> Any:
+        """Return one derivative per chosen value in the structure of the differentiated arguments, as `grad` does."""
+        given = iter(derivatives)
+        parts = {}
+        for number, slots in self.slots.items():
+            leaves = [next(given) if slot is None else {path: next(given) for path in slot} for slot in slots]
+            parts[number] = unflatten(self.trees[number][1], leaves)
+        return parts[self.numbers[0]] if self.single else tuple(parts[number] for number in self.numbers)
+
+
+def _leaf_names(obj: Any) -> list[str]:
+    """Return the path of every leaf as Python would write it behind the argument's name."""
+    if is_holder(obj):
+        return [""]
+    if isinstance(obj, dict):
+        keys = sorted(obj, key=lambda key: (type(key).__name__, key))
+        return [f"[{key!r}]{path}" for key in keys for path in _leaf_names(obj[key])]
+    if isinstance(obj, list | tuple) and not hasattr(obj, "_fields"):
+        return [f"[{place}]{path}" for place, one in enumerate(obj) for path in _leaf_names(one)]
+    return [f".{path}" if path else "" for path, _ in paths(obj)]
+
+
+def _parameters(f: Callable[..., Any], count: int) -> list[str]:
+    """Return names for ``count`` positional arguments: those in the signature of ``f``, or x1, x2 … (x if alone)."""
+    try:
+        parameters = list(inspect.signature(f).parameters.values())
+    except (TypeError, ValueError):
+        parameters = []
+    names = [one.name for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    if count == 1 and not names:
+        return ["x"]
+    return [*names, *(f"x{position + 1}" for position in range(len(names), count))][:count]
+
+
+__all__ = ["Arguments"]

@@ -1,0 +1,280 @@
+"""Way 2, numerical differentiation: vary one entry at a time and look at how much the result changes.
+
+For n entries f is evaluated n times or more: with a network's million weights, a million forward passes for one
+gradient. It needs nothing but f itself, which makes it the check of every other way. The step is a compromise: too
+large and the curvature of f is seen, too small and only its rounding is.
+
+================ =========================================== ============== ==========================
+scheme           formula                                     evaluations    relative error, float64
+================ =========================================== ============== ==========================
+``central``      (f(x + h) - f(x - h)) / 2h, h ~ ε^(1/3)     2n             10⁻¹⁰
+``forward``      (f(x + h) - f(x)) / h, h ~ ε^(1/2)          n + 1          10⁻⁸
+``complex``      Im f(x + ih) / h, h = ε²                    n              10⁻¹⁶
+``richardson``   central, extrapolated to h = 0              16n            10⁻¹², with an error estimate
+================ =========================================== ============== ==========================
+
+**Source:** Leibe (2016), numerical differentiation; Nocedal & Wright (2006), Numerical Optimization, §8.1; Ridders
+(1982), Accurate computation of F'(x) and F'(x)F''(x); Squire & Trapp (1998).
+"""
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from ..core import dtype as dtypes
+from ..core.error import ArgumentError, DTypeError
+from ..core.interpreter import using
+from ..core.shape import size_of
+from ..core.tree import Structure, flatten, unflatten
+from ..core.value import Array, asarray
+from ..ops import astype, broadcast_to, reshape, stop_gradient, where, zeros
+from .argument import Arguments
+from .complex_step import ComplexStep, ComplexValue
+from .variable import Argnums, as_array, name_of
+
+Scheme = Literal["central", "forward", "complex", "richardson"]
+LEVELS = 8
+"""Step sizes of Richardson's extrapolation: h, h/2, … h/128."""
+NOISE = 2
+"""Rounding errors of f, in units of its last place, that the error estimate allows for."""
+
+Difference = Callable[[Callable[[Any], list[Any]], Array, Array], tuple[list[Any], list[Any]]]
+
+
+def numerical(
+    f: Callable[..., Any],
+    argnums: Argnums = 0,
+    scheme: Scheme = "central",
+    step: Any = None,
+    *,
+    error: bool = False,
+    dtype: DTypeLike | None = None,
+) -> Callable[..., Any]:
+    """Return a function that gives the derivative of ``f`` by differences; see the module for the schemes.
+
+    The gradient of a scalar function has the structure of argument ``argnums``; a result of shape s gives a Jacobian of
+    shape s + t for an argument of shape t. ``step``: h, a number or an array for every argument alike; by default what
+    balances truncation and rounding in the argument's dtype, times max(1, |x|). ``error=True`` (scheme
+    ``"richardson"``): returns the pair (derivative, estimate of its error). ``dtype``: convert floating-point arguments
+    first; differences of float32 keep three digits, so ``dtype="float64"`` is advised. The derivative keeps the dtype of
+    its argument.
+
+    Differences are made of ops: they can be differentiated, batched and traced. The complex step needs numbers and is
+    refused inside other transforms and for ops without a complex form. Raises `ArgumentError` naming the schemes.
+
+    **Source:** Leibe (2016), numerical differentiation; Ridders (1982).
+
+    >>> import bprop, numpy as np
+    >>> bprop.numerical(lambda x: np.sum(x**3))(np.array([1.0, 2.0]))
+    Array([ 3., 12.])
+    >>> bool(bprop.numerical(bprop.exp, scheme="complex")(1.0) == np.exp(1.0))
+    True
+    >>> gradient, error = bprop.numerical(bprop.exp, scheme="richardson", error=True)(1.0)
+    >>> bool(abs(gradient - np.exp(1.0)) < error), bool(error < 1e-10)
+    (True, True)
+    """
+    if scheme not in get_args(Scheme):
+        raise ArgumentError(f"numerical: scheme is one of {', '.join(map(repr, get_args(Scheme)))}, not {scheme!r}")
+    if error and scheme != "richardson":
+        raise ArgumentError(f"numerical: error=True needs scheme='richardson'; {scheme!r} does not estimate its error")
+    what = f"numerical derivative of {name_of(f)}"
+    wanted = None if dtype is None else _floating(dtypes.check(dtype, what), what)
+
+    @wraps(f, updated=())
+    def differentiated(*args: Any, **options: Any) -> Any:
+        arguments = Arguments(f, args, options, argnums, what)
+        values = [_converted(value, wanted) for value in arguments.values]
+        columns: list[list[Any]] = []
+        errors: list[list[Any]] = []
+        structure: Structure | None = None
+        for place in arguments.chosen:
+            line = _Line(arguments, values, place, what)
+            column, moved = _derivative(line, values[place], scheme, step)
+            kind = arguments.values[place].dtype
+            columns.append([one if one.dtype == kind else astype(one, kind) for one in column])
+            errors.append([one if one.dtype == kind else astype(one, kind) for one in moved])
+            structure = line.structure
+        assert structure is not None
+        gradient = unflatten(structure, [arguments.tree(row) for row in zip(*columns, strict=True)])
+        if not error:
+            return gradient
+        return gradient, unflatten(structure, [arguments.tree(row) for row in zip(*errors, strict=True)])
+
+    return differentiated
+
+
+def _floating(dtype: Any, what: str) -> Any:
+    if not dtypes.is_float(dtype):
+        raise DTypeError(f"{what}: dtype is a floating-point one, not {dtype}")
+    return dtype
+
+
+def _converted(value: Array, dtype: Any) -> Array:
+    return value if dtype is None or value.dtype == dtype or not dtypes.is_float(value.dtype) else astype(value, dtype)
+
+
+class _Line:
+    """The flat results of f as a function of one of its values."""
+
+    def __init__(self, arguments: Arguments, values: Sequence[Array], place: int, what: str) -> None:
+        self.arguments = arguments
+        self.values = list(values)
+        self.place = place
+        self.what = what
+        self.structure: Structure | None = None
+
+    def __call__(self, value: Any) -> list[Any]:
+        values = list(self.values)
+        values[self.place] = value
+        leaves, self.structure = flatten(self.arguments(values))
+        ys = [as_array(y, self.what) for y in leaves]
+        for y in ys:
+            if not dtypes.is_float(y.dtype):
+                raise DTypeError(f"{self.what}: the function returned dtype {y.dtype}, which has no derivative")
+        return ys
+
+
+def _derivative(line: _Line, x: Array, scheme: Scheme, step: Any) -> tuple[list[Any], list[Any]]:
+    """Return the derivatives of all results by every entry of ``x``, and the error estimates (Richardson only)."""
+    h = _steps(x, scheme, step, line.what)
+    if scheme == "complex":
+        return _by_entry(x, lambda basis: (_complex(line, x, h, basis), []), line)
+    if scheme == "forward":
+        here = line(x)
+        return _by_entry(x, lambda basis: (_forward(line, x, h, basis, here), []), line)
+    if scheme == "central":
+        return _by_entry(x, lambda basis: (_central(line, x, h, basis), []), line)
+    return _by_entry(x, lambda basis: _richardson(line, x, h, basis), line)
+
+
+def _by_entry(
+    x: Array, difference: Callable[[Any], tuple[list[Any], list[Any]]], line: _Line
+) -> tuple[list[Any], list[Any]]:
+    """Put the differences for every entry of ``x`` together: shape s + t from results of shape s."""
+    totals: tuple[list[Any], list[Any]] = ([], [])
+    for position in range(size_of(x.shape)):
+        basis = np.zeros(size_of(x.shape), bool)
+        basis[position] = True
+        for total, parts in zip(totals, difference(asarray(basis.reshape(x.shape))), strict=True):
+            for place, part in enumerate(parts):
+                wide = reshape(part, part.shape + (1,) * len(x.shape))
+                if position == 0:
+                    total.append(broadcast_to(wide, part.shape + x.shape))
+                else:  # chosen, not added: a NaN in one entry stays there
+                    total[place] = where(asarray(basis.reshape(x.shape)), wide, total[place])
+    if size_of(x.shape) == 0:
+        empty = [zeros(y.shape + x.shape, dtype=x.dtype) for y in line(x)]
+        return empty, empty
+    return totals
+
+
+# --- steps ---
+def _steps(x: Array, scheme: Scheme, step: Any, what: str) -> Array:
+    """Return h for every entry; where the numbers are known such that x + h differs from x by exactly h."""
+    if step is not None:
+        given = asarray(step)
+        if given.shape not in ((), x.shape):
+            raise ArgumentError(f"{what}: step has shape {given.shape}, the argument {x.shape}")
+        h = broadcast_to(astype(given, x.dtype), x.shape)
+    else:
+        epsilon = float(np.finfo(x.dtype).eps)
+        fixed = stop_gradient(x)
+        size = where(fixed < 0, -fixed, fixed)
+        if scheme == "complex":  # nothing is subtracted, so the step may be as small as the numbers allow
+            return where(size > 0, size, 1) * epsilon**2
+        power = {"central": 1 / 3, "forward": 1 / 2, "richardson": 0}[scheme]
+        # powers of two; Ridders starts with a large step
+        h = where(size > 1, size, 1) * (2.0**-3 if scheme == "richardson" else 2.0 ** round(np.log2(epsilon**power)))
+    if scheme == "complex":
+        return h
+    fixed = stop_gradient(x)
+    return (fixed + h) - fixed
+
+
+# --- schemes, along one entry ---
+def _step_of(h: Any, basis: Any) -> Any:
+    """Return the step of the one entry that ``basis`` marks, as a scalar."""
+    return where(basis, h, 0).sum()
+
+
+def _central(line: _Line, x: Any, h: Any, basis: Any) -> list[Any]:
+    return [slope for slope, _ in _central_with_noise(line, x, h, basis)]
+
+
+def _central_with_noise(line: _Line, x: Any, h: Any, basis: Any) -> list[tuple[Any, Any]]:
+    """Return the differences, each with how far rounding of f in its last places can move it."""
+    move = where(basis, h, 0)
+    above, below = line(x + move), line(x - move)
+    width = 2 * _step_of(h, basis)
+    return [
+        ((up - down) / _as(width, up), NOISE * float(np.finfo(up.dtype).eps) * (abs(up) + abs(down)) / _as(width, up))
+        for up, down in zip(above, below, strict=True)
+    ]
+
+
+def _forward(line: _Line, x: Any, h: Any, basis: Any, here: list[Any]) -> list[Any]:
+    above = line(x + where(basis, h, 0))
+    width = _step_of(h, basis)
+    return [(up - y) / _as(width, y) for up, y in zip(above, here, strict=True)]
+
+
+def _as(width: Any, y: Any) -> Any:
+    return width if width.dtype == y.dtype else astype(width, y.dtype)
+
+
+def _complex(line: _Line, x: Array, h: Array, basis: Any) -> list[Any]:
+    owner = ComplexStep()
+    steps = np.where(basis.data, h.data, 0)
+    with using(owner):
+        ys = line(ComplexValue(owner, x.data + 1j * steps))
+    width = float(steps.sum())
+    return [
+        asarray((y.complex.imag / width).astype(x.dtype))
+        if isinstance(y, ComplexValue) and y.owner is owner
+        else zeros(y.shape, dtype=x.dtype)
+        for y in ys
+    ]
+
+
+def _richardson(line: _Line, x: Any, h: Any, basis: Any) -> tuple[list[Any], list[Any]]:
+    """Extrapolate central differences to h = 0: their error is a series in h², whose terms are removed one by one.
+
+    The tableau entry that differs least from its neighbours is the result, and that difference the error (with what
+    rounding adds). A column
+    whose diagonal gets worse is not continued: from there on only rounding is extrapolated.
+    """
+    rows: list[list[list[Any]]] = []
+    best: list[Any] = []
+    errors: list[Any] = []
+    stopped: list[Any] = []
+    for level in range(LEVELS):
+        pairs = _central_with_noise(line, x, h * 2.0**-level, basis)
+        rows.append([[slope for slope, _ in pairs]])
+        if level == 0:
+            best = rows[0][0]
+            errors = [y * 0 + float("inf") for y in best]
+            errors = [where(error == error, error, float("inf")) for error in errors]
+            stopped = [error < 0 for error in errors]
+            continue
+        for order in range(1, level + 1):
+            finer, coarser = rows[level][order - 1], rows[level - 1][order - 1]
+            rows[level].append([a + (a - b) / (4.0**order - 1) for a, b in zip(finer, coarser, strict=True)])
+            for place, value in enumerate(rows[level][order]):
+                moved = _larger(abs(value - finer[place]), abs(value - coarser[place])) + pairs[place][1]
+                better = (moved < errors[place]) & ~stopped[place]
+                best[place] = where(better, value, best[place])
+                errors[place] = where(better, moved, errors[place])
+        for place, value in enumerate(rows[level][level]):
+            worse = abs(value - rows[level - 1][level - 1][place]) >= 2 * errors[place]
+            stopped[place] = stopped[place] | worse
+    return best, errors
+
+
+def _larger(first: Any, second: Any) -> Any:
+    return where(second > first, second, first)
+
+
+__all__ = ["numerical"]

@@ -1,0 +1,68 @@
+"""Curves of a training as a picture: losses on the left, the other metrics on the right."""
+
+import io
+from collections.abc import Mapping, Sequence
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from .weight import write_whole
+
+_SKIPPED = ("epoch", "seconds", "learning_rate")
+_COLOURS = {"train": "#1f6fb4", "validation": "#d1601f", "test": "#d1601f"}
+_OTHERS = ("#3a8f5b", "#7a5ea8", "#8c6d3f", "#444444")
+
+
+def draw(history: Sequence[Mapping[str, Any]], path: Path, title: str = "") -> None:
+    """Draw every number in ``history`` over the epochs as a PNG at ``path``; losses spanning a decade on a log axis."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # never a window, whatever the user has set
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    names = [name for name in history[0] if name not in _SKIPPED]
+    losses = [name for name in names if name.endswith("loss")]
+    panels = [(label, some) for label, some in (("loss", losses), ("", [n for n in names if n not in losses])) if some]
+    figure = Figure(figsize=(4.8 * len(panels), 3.6), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    epochs = [entry["epoch"] for entry in history]
+    for position, (label, some) in enumerate(panels):
+        axes = figure.add_subplot(1, len(panels), position + 1)
+        others = iter(_OTHERS * (1 + len(some) // len(_OTHERS)))
+        drawn: list[float] = []
+        colours = dict(_COLOURS)  # each is given once: two metrics of the validation data differ
+        for name in some:
+            values = [entry.get(name) for entry in history]
+            numbers = [float(v) if v is not None and isfinite(v) else float("nan") for v in values]
+            drawn += [v for v in numbers if v == v]
+            part = name.partition("_")[0]
+            marker = "o" if len(epochs) <= 15 else ""
+            colour = colours.pop(part, None) or next(others)
+            last = f"{numbers[-1]:.4g}" if label else f"{numbers[-1]:.4f}"
+            axes.plot(
+                epochs,
+                numbers,
+                color=colour,
+                marker=marker,
+                markersize=3.5,
+                lw=1.6,
+                label=f"{_shown(name, label)}: {last}",
+            )
+        if label and drawn and min(drawn) > 0 and max(drawn) / min(drawn) > 10:
+            axes.set_yscale("log")
+        kinds = {name.partition("_")[2] or name for name in some}
+        axes.set_title(label or (kinds.pop().replace("_", " ") if len(kinds) == 1 else "metrics"), fontsize=11)
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.grid(True, color="#dddddd", lw=0.6)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, fontsize=9)
+    if title:
+        figure.suptitle(title, fontsize=11)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png")
+    write_whole(path, picture.getvalue())
+
+
+def _shown(name: str, label: str) -> str:
+    return name.removesuffix(f"_{label}").replace("_", " ") if label else name.replace("_", " ")

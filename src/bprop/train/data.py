@@ -1,0 +1,60 @@
+"""Batches and splits of data: index arrays, so that inputs and targets stay together."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.error import ArgumentError, ShapeError
+from ..ops import Generator
+
+Indices = NDArray[np.int64]
+
+
+def batches(count: int, batch_size: int, generator: Generator | None = None) -> Iterator[Indices]:
+    """Yield index arrays that together visit 0 … count-1 once; the last may be shorter.
+
+    In random order if a ``generator`` is given (reproducible: a permutation is a function of seed and counter), else in
+    rising order. Raises `ArgumentError` unless ``batch_size`` is a positive integer.
+
+    **Source:** Leibe (2016), gradient descent, mini-batches.
+
+    >>> from bprop.train import batches
+    >>> [batch.tolist() for batch in batches(5, 2)]
+    [[0, 1], [2, 3], [4]]
+    """
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
+        raise ArgumentError(f"batches: batch_size is a positive integer, not {batch_size!r}")
+    order = np.arange(count) if generator is None else np.asarray(generator.permutation(count))
+    return (order[start : start + batch_size] for start in range(0, count, int(batch_size)))
+
+
+def stratified_split(labels: Any, share: float, seed: int) -> tuple[Indices, Indices]:
+    """Return index arrays (first, second): ``share`` of the examples of every class to the second, chosen by ``seed``.
+
+    ``labels``: (N,), any dtype NumPy can compare. Both results are sorted. A class of n examples gives round(share · n),
+    at least one and at most n - 1 of them (none if n = 1). Raises `ShapeError` unless labels are one axis,
+    `ArgumentError` unless 0 < share < 1.
+
+    **Source:** Kohavi (1995), A study of cross-validation and bootstrap: stratified holdout.
+
+    >>> from bprop.train import stratified_split
+    >>> first, second = stratified_split([0, 0, 0, 0, 1, 1], 0.5, seed=0)
+    >>> len(first), len(second), sum(i >= 4 for i in second)
+    (3, 3, 1)
+    """
+    y = np.asarray(labels)
+    if y.ndim != 1:
+        raise ShapeError(f"stratified_split: labels have one axis, not shape {y.shape}")
+    if not 0 < share < 1:
+        raise ArgumentError(f"stratified_split: share is between 0 and 1, not {share!r}")
+    generator = Generator(seed)
+    chosen = []
+    for label in np.unique(y):
+        members = np.flatnonzero(y == label)
+        if len(members) > 1:
+            number = min(max(round(share * len(members)), 1), len(members) - 1)
+            chosen.append(members[np.asarray(generator.permutation(len(members)))[:number]])
+    second = np.sort(np.concatenate(chosen)) if chosen else np.zeros(0, np.int64)
+    return np.setdiff1d(np.arange(len(y)), second), second

@@ -1,0 +1,94 @@
+"""Weights in safetensors files: names, shapes and numbers, nothing that runs when it is read."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core.error import ArgumentError, BpropError, DTypeError, ShapeError
+from ..core.value import Array
+
+
+class StorageError(BpropError, OSError):
+    """A file or folder of a run cannot be read or written."""
+
+
+def save_weights(model: Any, path: str | os.PathLike[str]) -> None:
+    """Write every cell of ``model`` (parameters, running statistics, generators; also an optimizer's) to ``path``.
+
+    The file appears whole or not at all: it is written beside its place, flushed to disk, and then renamed. Raises
+    `StorageError` where that is impossible.
+
+    **Source:** safetensors format, Hugging Face (2022).
+    """
+    from safetensors.numpy import save
+
+    arrays = {name: np.ascontiguousarray(cell.read()) for name, cell in model.cells().items()}
+    write_whole(Path(path), save(arrays))
+
+
+def load_weights(model: Any, path: str | os.PathLike[str]) -> None:
+    """Read the cells of ``model`` from ``path``, as `save_weights` wrote them.
+
+    Names, shapes and dtypes are all checked before the first is changed; the error names the first that is wrong:
+    `ArgumentError` for a missing or unknown name, `ShapeError`, `DTypeError`. `StorageError` where the file cannot be read.
+
+    **Source:** safetensors format, Hugging Face (2022).
+
+    >>> import os, tempfile
+    >>> from bprop import nn
+    >>> from bprop.train import load_weights, save_weights
+    >>> first, second = nn.Linear(3, 2), nn.Linear(3, 2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_weights(first, os.path.join(folder, "w.safetensors"))
+    ...     load_weights(second, os.path.join(folder, "w.safetensors"))
+    >>> (first.W == second.W).tolist() == [[True] * 3] * 2
+    True
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        arrays = load(Path(path).read_bytes())
+    except OSError as error:
+        raise StorageError(f"load_weights: {path}: {error.strerror or error}") from None
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise StorageError(f"load_weights: {path} is no safetensors file: {error}") from None
+    cells = model.cells()
+    kind = type(model).__name__
+    for name, cell in cells.items():
+        if name not in arrays:
+            raise ArgumentError(f"load_weights: {path} has no {name!r}, which {kind} needs{_seen(arrays)}")
+        array, spec = arrays[name], cell.read().spec
+        if array.shape != spec.shape:
+            raise ShapeError(f"load_weights: {name!r} has shape {array.shape} in {path} and {spec.shape} in {kind}")
+        if array.dtype != spec.dtype:
+            raise DTypeError(f"load_weights: {name!r} is {array.dtype} in {path} and {spec.dtype} in {kind}")
+    unknown = [name for name in arrays if name not in cells]
+    if unknown:
+        raise ArgumentError(f"load_weights: {path} has {unknown[0]!r}, which {kind} does not have{_seen(cells)}")
+    for name, cell in cells.items():
+        cell.write(Array(arrays[name].copy()))
+
+
+def _seen(names: Any) -> str:
+    shown = list(names)[:6]
+    return f" (it has {', '.join(shown)}{', …' if len(names) > len(shown) else ''})" if shown else " (it has nothing)"
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write ``content`` to a temporary file in the same folder and rename it, so that nobody ever sees half a file."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise StorageError(f"{path}: {error.strerror or error}") from None
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

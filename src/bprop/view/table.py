@@ -1,0 +1,211 @@
+"""`view`: the graph of a function with every value and every gradient beside every node."""
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from html import escape
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.dtype import is_float
+from ..core.expression import LIMIT, Expression, application
+from ..core.family import Region
+from ..core.graph import Edge, Graph, Node
+from ..core.interpreter import using
+from ..core.observe import Observe
+from ..core.tree import flatten
+from ..core.value import Array
+from ..gradients.absent import structural
+from ..gradients.argument import Arguments
+from ..gradients.reverse import vjp
+from ..gradients.variable import as_array, name_of
+from ..ops import ones
+from .dot import dot
+
+
+class Row(NamedTuple):
+    """One line of a `View`: a name and how it is computed, shape and dtype, the value, and ∂y/∂ of it."""
+
+    name: str
+    formula: str
+    spec: str
+    value: Array
+    gradient: Array | None
+
+
+class View:
+    """A function's graph at its arguments: ``rows`` with values and gradients, ``graph``, ``text``, ``latex``, ``dot``.
+
+    ``print`` shows a table, a notebook shows it as HTML.
+    """
+
+    def __init__(self, name: str, names: list[str], owner: Observe, outputs: list[Array]) -> None:
+        self.name = name
+        self.graph: Graph = owner.graph(outputs)
+        self._names = self.graph.names() | dict(zip(self.graph.inputs, names, strict=True))
+        self._inputs = names
+        self._values = owner.values
+        output = self.graph.outputs[0]
+        self._result = output
+        scalar = len(outputs) == 1 and outputs[0].shape == () and is_float(outputs[0].dtype)
+        self._gradients = gradients(self.graph, owner.values) if scalar else {}
+
+    @property
+    def rows(self) -> list[Row]:
+        """All values in the order of computation: inputs, captured arrays, results."""
+        nodes: list[Node] = [*self.graph.inputs, *(node for node, _ in self.graph.captures), *self.graph.nodes]
+        rows = []
+        for node in nodes:
+            formula = "" if node.op is None else application(node, self._names)
+            for index, spec in enumerate(node.specs):
+                name = self._names[node] + (f"[{index}]" if len(node.specs) > 1 else "")
+                edge = node, index
+                rows.append(Row(name, formula, str(spec), self._values[edge], self._gradients.get(edge)))
+        return rows
+
+    @cached_property
+    def expression(self) -> Expression:
+        """The function as one formula (of several results the first)."""
+        return Expression(Graph(self.graph.inputs, self.graph.nodes, [self._result], self.graph.captures), self._inputs)
+
+    @property
+    def text(self) -> str:
+        """The function as one line of text."""
+        return self.expression.text
+
+    @property
+    def latex(self) -> str:
+        """The function as LaTeX."""
+        return self.expression.latex
+
+    @property
+    def dot(self) -> str:
+        """The graph in Graphviz' DOT language, with values and gradients."""
+        notes: dict[Edge, str] = {}
+        for edge, value in self._values.items():
+            notes[edge] = brief(value)
+            if edge in self._gradients:
+                notes[edge] += f"\n∂: {brief(self._gradients[edge])}"
+        return dot(self.graph, self._names, notes)
+
+    def _cells(self) -> Iterator[tuple[str, ...]]:
+        results = {edge[0] for edge in self.graph.outputs}
+        by_name = {self._names[node] for node in results}
+        yield "", "value of", "computed as", "array", "value", *(["gradient"] if self._gradients else [])
+        for row in self.rows:
+            mark = "→" if row.name in by_name else ""
+            gradient = [brief(row.gradient) if row.gradient is not None else ""] if self._gradients else []
+            yield mark, row.name, row.formula, row.spec, brief(row.value), *gradient
+
+    def __str__(self) -> str:
+        table = [tuple(cell if len(cell) <= 60 else cell[:59] + "…" for cell in row) for row in self._cells()]
+        widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+        lines = [
+            "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in table
+        ]
+        return "\n".join([f"{self.name}({', '.join(self._inputs)})", *lines])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        head, *body = self._cells()
+        top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+        rows = ["".join(f'<td style="text-align:left">{escape(cell)}</td>' for cell in row) for row in body]
+        inner = "".join(f"<tr>{row}</tr>" for row in rows)
+        return f"<table><caption>{escape(self.name)}</caption><tr>{top}</tr>{inner}</table>"
+
+    def _repr_latex_(self) -> str | None:
+        if len(self.graph.outputs) != 1 or self.expression.size > LIMIT:
+            return None
+        return f"$\\displaystyle {self.latex}$"
+
+
+def gradients(graph: Graph, values: dict[Edge, Array]) -> dict[Edge, Array]:
+    """Return the gradient of the scalar result by every value it depends on: one reverse sweep that keeps everything."""
+    output = graph.outputs[0]
+    places: list[Edge] = [(node, 0) for node in graph.inputs]
+    places += [(node, index) for node in graph.nodes for index in range(len(node.specs))]
+    places = [edge for edge in places if is_float(values[edge].dtype)]
+    wanted = set(places)
+
+    def sweep(seeds: list[Any]) -> list[Any]:
+        bars: dict[Edge, Any] = {output: seeds[0]}
+        for node in reversed(graph.nodes):
+            y_bars = [bars.get((node, index)) for index in range(len(node.specs))]
+            if all(bar is None for bar in y_bars):
+                continue
+            for x, x_bar in zip(node.inputs, _local(node, values, y_bars, wanted), strict=True):
+                if x_bar is not None:
+                    bars[x] = bars[x] + x_bar if x in bars else x_bar
+        return [bars.get(edge) for edge in places]
+
+    swept = structural(sweep, [ones((), dtype=values[output].dtype)])
+    return {edge: bar for edge, bar in zip(places, swept, strict=True) if bar is not None}
+
+
+def _local(node: Node, values: dict[Edge, Array], y_bars: list[Any], wanted: set[Edge]) -> Any:
+    """Send the cotangents of an application to its inputs."""
+    op = node.op
+    assert op is not None
+    xs = [values[x] if type(x) is tuple else x for x in node.inputs]
+    needs = [type(x) is tuple and x in wanted for x in node.inputs]
+    if isinstance(op, Region):
+        return op.record(tuple(xs), node.params, tuple(needs))[1](tuple(y_bars))
+    if not op.differentiable:
+        return [None] * len(xs)
+    return vjp(op, y_bars[0], values[node, 0], xs, node.params, needs)
+
+
+def brief(value: Array) -> str:
+    """Return a few of the numbers on one line."""
+    data = value.concrete()
+    if data is None:
+        return str(value.spec)
+    if data.ndim == 0:
+        return _number(data[()])
+    if data.size == 0:
+        return "[]"
+    if data.size > 6:
+        flat: NDArray[Any] = data.ravel()
+        return f"[{', '.join(map(_number, flat[:3]))}, … {_number(flat[-1])}]"
+    return _nested(data)
+
+
+def _nested(data: NDArray[Any]) -> str:
+    return f"[{', '.join(_nested(one) if one.ndim else _number(one[()]) for one in map(np.asarray, data))}]"
+
+
+def _number(number: Any) -> str:
+    return f"{number:.4g}" if np.asarray(number).dtype.kind == "f" else str(number)
+
+
+def view(f: Callable[..., Any], /, *args: Any, **options: Any) -> View:
+    """Return the graph of ``f`` at its arguments, with every value and every gradient, to be printed.
+
+    ``f`` runs once, on numbers, so Python ``if`` and ``for`` work. Gradients are those of a scalar result, of which
+    every floating-point value is shown; for other results there are values only.
+
+    **Source:** Leibe (2016), computational graphs.
+
+    >>> import bprop
+    >>> bprop.view(lambda x, y: (x + y) * bprop.exp(y), 2.0, 0.0)
+    <lambda>(x, y)
+       value of  computed as  array      value  gradient
+       x                      float64[]  2      1
+       y                      float64[]  0      3
+       a         x + y        float64[]  2      1
+       b         exp(y)       float64[]  1      2
+    →  c         a * b        float64[]  2      1
+    """
+    what = name_of(f)
+    arguments = Arguments(f, args, options, None, f"view of {what}")
+    owner = Observe(name=f"view of {what}")
+    inputs = [owner.input(value) for value in arguments.values]
+    with using(owner):
+        result = arguments(inputs)
+    outputs = [as_array(y, f"view of {what}") for y in flatten(result)[0]]
+    return View(what, arguments.names, owner, outputs)
+
+
+__all__ = ["Row", "View", "brief", "gradients", "view"]

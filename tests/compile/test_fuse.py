@@ -1,0 +1,138 @@
+"""What shares a kernel, what does not, and where values live."""
+
+import numpy as np
+import pytest
+
+import bprop
+from bprop.compile.fuse import fuse
+from bprop.compile.index import flattened, variable
+from bprop.compile.inline import inline
+from bprop.compile.native.program import Program
+from bprop.core.simplify import simplify
+
+X = bprop.asarray(np.linspace(-1, 1, 12).reshape(3, 4))
+
+
+def kinds(f, *args):
+    return [kernel.kind for kernel in fuse(simplify(inline(bprop.trace(f)(*args))))]
+
+
+def test_a_chain_of_maps_is_one_kernel():
+    assert kinds(lambda x: bprop.tanh(bprop.exp(x) * 2 + 1), X) == ["map"]
+
+
+def test_a_reduction_takes_the_map_before_it():
+    assert kinds(lambda x: bprop.sum(bprop.exp(x) * 2, axis=1), X) == ["reduce"]
+
+
+def test_re_indexing_is_read_in_place():
+    assert kinds(lambda x: bprop.exp(x.T)[::2] + 1, X) == ["map"]
+    assert kinds(lambda x: bprop.reshape(bprop.exp(x), (12,)) * 2, X) == ["map"]
+
+
+def test_a_contraction_reads_transposed_and_sliced_operands():
+    assert kinds(lambda x: x.T @ x[:, ::-1], X) == ["contract"]
+
+
+def test_a_value_of_two_kernels_is_computed_once():
+    assert kinds(lambda x: bprop.softmax(x), X) == ["reduce", "map", "reduce", "map"]
+
+
+def test_nothing_is_computed_again_for_a_broadcast_or_a_second_position():
+    assert kinds(lambda x: bprop.exp(x[0]) + x, X) == ["map", "map"]
+    f = lambda x: x[1:] - x[:-1]
+    assert kinds(lambda x: f(bprop.exp(x)), X) == ["map", "map"]
+
+
+def test_stencils_do_not_explode():
+    def f(x):
+        for _ in range(12):
+            y = bprop.exp(x)
+            x = y[1:] * 0.5 + y[:-1] * 0.25 - 1
+        return x
+
+    program = Program(bprop.trace(f)(bprop.zeros(20)))
+    assert all(len(nest.scalars) < 100 for nest in program.stage.nests.values())
+
+
+def test_an_optimiser_update_is_one_kernel():
+    def adam(p, m, v, g):
+        m, v = 0.9 * m + 0.1 * g, 0.99 * v + 0.01 * g * g
+        return p - 0.1 * m / (bprop.sqrt(v) + 1e-8), m, v
+
+    assert kinds(adam, X, X + 1, X + 2, X + 3) == ["map"]
+
+
+def test_very_long_chains_are_cut():
+    def f(x):
+        for _ in range(1500):
+            x = x * 1.001 + 0.5
+        return x
+
+    assert 10 < len(kinds(f, X)) < 100
+
+
+def test_dead_buffers_are_used_again():
+    def f(x):
+        for _ in range(10):
+            x = bprop.tanh(x @ x.T)
+        return x
+
+    memory = Program(bprop.trace(f)(bprop.ones((8, 8)))).memory
+    assert memory.size <= 3 * 8 * 8 * 8 < memory.total
+
+
+def test_live_buffers_never_overlap(agree):
+    def f(x):
+        parts = [x @ (x.T + k) for k in range(6)]
+        for k in range(6):
+            parts.append(parts[k] @ parts[5 - k])
+        return (*parts[1::3], sum(parts[1:], parts[0]))
+
+    agree(f, np.random.default_rng(0).normal(size=(5, 5)), terms=1000)
+
+
+def test_overlapping_buffers_would_be_seen(agree, monkeypatch):
+    from bprop.compile import plan as module
+
+    right = module._Planner._arena
+
+    def careless(self):
+        self.last = dict(self.producer)  # as if nothing lived beyond its own kernel
+        right(self)
+
+    monkeypatch.setattr(module._Planner, "_arena", careless)
+    with pytest.raises(AssertionError):
+        test_live_buffers_never_overlap(agree)
+
+
+@pytest.mark.parametrize("new", [(12,), (4, 3), (2, 6), (2, 3, 2), (1, 12, 1)])
+@pytest.mark.parametrize("axes", [(0, 1), (1, 0)])
+def test_positions_are_those_of_numpy(new, axes):
+    """A transposed array reshaped: evaluate the formula at every position."""
+    numbers = np.arange(12).reshape(3, 4)
+    expected = numbers.transpose(axes).reshape(new)
+    position = tuple(variable(axis, size) for axis, size in enumerate(new))
+    shape = tuple((3, 4)[axis] for axis in axes)
+    flat, inner = flattened(position, new), []
+    for size in reversed(shape):
+        inner.insert(0, flat % size)
+        flat = flat // size
+    address = flattened(tuple(inner[axes.index(axis)] for axis in range(2)), (3, 4))
+
+    def evaluate(index, at):
+        total = index.constant
+        for atom, coefficient in index.terms.items():
+            if atom.kind == "loop":
+                value = at[atom.detail]
+            else:
+                e, d = evaluate(atom.detail[0], at), atom.detail[1]
+                value = e // d if atom.kind == "quotient" else e % d
+            assert 0 <= value < atom.size
+            total += coefficient * value
+        return total
+
+    for at in np.ndindex(new):
+        assert evaluate(address, at) == expected[at]
+    if axes == (0, 1):
+        assert address.linear()

@@ -1,0 +1,338 @@
+"""Compiled functions: trees, caching, cells, donation, errors."""
+
+import threading
+from collections import deque
+
+import numpy as np
+import pytest
+
+import bprop
+from bprop.compile import compile, native
+from bprop.core.interpreter import Cell
+
+RANDOM = np.random.default_rng(0)
+
+
+def address(cell):
+    return cell.array.data.__array_interface__["data"][0]
+
+
+def test_trees_in_and_out():
+    @compile
+    def f(batch, *, scale, name):
+        assert name == "net"
+        return {"y": [batch["x"] * scale, None, 3, "text"], "pair": (batch["t"], batch["x"])}
+
+    x, t = bprop.ones(3), np.arange(2)
+    y = f({"x": x, "t": t}, scale=2.0, name="net")
+    assert y["y"][1:] == [None, 3, "text"]
+    np.testing.assert_array_equal(y["y"][0], [2, 2, 2])
+    assert y["pair"][1] is x  # an argument passed through is the same immutable array
+    t[0] = 9
+    np.testing.assert_array_equal(y["pair"][0], [0, 1])
+
+
+def test_one_program_for_each_shape_dtype_and_constant():
+    traced = deque()  # not a list: a list that a function closes over is part of the key, by its entries
+
+    @compile
+    def f(x, n):
+        traced.append((x.spec, n))
+        return x * n
+
+    for args in [(bprop.ones(2), 2), (bprop.zeros(2), 2), (bprop.ones(2), 2.0), (bprop.ones(2), True), (bprop.ones(3), 2),
+                 (bprop.ones(2, dtype="float32"), 2), (bprop.ones(2), -0.0), (bprop.ones(2), 0.0),
+                 (bprop.ones(2), float("nan")), (bprop.ones(2), float("nan"))]:  # fmt: skip
+        np.testing.assert_array_equal(f(*args), args[0].data * args[1])
+    assert len(traced) == 8
+
+
+def test_the_least_recently_used_program_goes_first():
+    traced = deque()  # not a list: a list that a function closes over is part of the key, by its entries
+
+    @compile
+    def f(x, n):
+        traced.append(n)
+        return x + n
+
+    for n in range(33):
+        f(bprop.ones(1), n)
+        f(bprop.ones(1), 0)
+    assert len(f.programs) == 32
+    f(bprop.ones(1), 0)
+    f(bprop.ones(1), 1)
+    assert list(traced) == [*range(33), 1]
+
+
+def test_what_a_function_closes_over():
+    scale, w = 2, bprop.ones(2)
+
+    @compile
+    def f(x):
+        return x * scale + w
+
+    np.testing.assert_array_equal(f(bprop.ones(2)), [3, 3])
+    scale = 3
+    np.testing.assert_array_equal(f(bprop.ones(2)), [4, 4])
+    w = bprop.zeros(2)
+    np.testing.assert_array_equal(f(bprop.ones(2)), [3, 3])
+
+
+def test_non_contiguous_empty_and_scalar_inputs():
+    f = compile(lambda x: bprop.exp(x) + 1)
+    for x in (
+        RANDOM.normal(size=(4, 6))[::2, ::-3],
+        np.zeros((0, 3)),
+        np.array(1.5),
+        np.float64(2.0),
+        np.ones((3, 2)).T,
+    ):
+        np.testing.assert_allclose(f(x), np.exp(x) + 1, rtol=1e-15)
+
+
+def test_inside_a_transform_the_call_is_inlined():
+    f = compile(lambda x: bprop.sum(x * x))
+    np.testing.assert_array_equal(bprop.grad(f)(bprop.asarray([1.0, 2.0])), [2, 4])
+    assert "no program" in repr(f)
+    g = compile(lambda x: bprop.grad(f)(x) + 1)
+    np.testing.assert_array_equal(g(bprop.asarray([1.0, 2.0])), [3, 5])
+
+
+# --- cells ---
+class Model:
+    """A holder of cells."""
+
+    def __init__(self):
+        self.w = Cell(bprop.asarray(RANDOM.normal(size=(4, 3))), "w", trainable=True)
+        self.count = Cell(bprop.asarray(0), "count")
+        self.scale = 1.0
+
+    def cells(self):
+        return {"w": self.w, "count": self.count}
+
+
+def loss(w, x):
+    return bprop.sum(bprop.tanh(x @ w) ** 2)
+
+
+def step(model, x):
+    w = model.w.read()
+    E, gradient = bprop.value_and_grad(loss)(w, x)
+    model.w.write(w - 0.1 * model.scale * gradient)
+    model.count.write(model.count.read() + 1)
+    return E
+
+
+X = bprop.asarray(RANDOM.normal(size=(5, 4)))
+
+
+def test_a_training_step_follows_the_eager_one_in_place():
+    eager, compiled = Model(), Model()
+    compiled.w.write(eager.w.read())
+    fast = compile(step)
+    seen = set()
+    for _ in range(5):
+        a, b = step(eager, X), fast(compiled, X)
+        np.testing.assert_allclose(a, b, rtol=1e-13)
+        np.testing.assert_allclose(eager.w.array, compiled.w.array, rtol=1e-12)
+        seen.add((address(compiled.w), address(compiled.count)))
+    assert compiled.count.array.item() == 5
+    assert len(seen) == 1
+    assert len(fast.memory.in_place) == 2
+
+
+def test_an_array_read_before_a_step_keeps_its_numbers():
+    model, fast = Model(), compile(step)
+    fast(model, X)
+    for _ in range(3):
+        held = model.w.read()
+        before, place = held.data.copy(), address(model.w)
+        fast(model, X)
+        np.testing.assert_array_equal(held, before)
+        assert address(model.w) != place
+        assert (model.w.array.data != before).any()
+
+
+def test_a_setting_of_a_module_is_part_of_the_key():
+    model, fast = Model(), compile(step)
+    fast(model, X)
+    model.scale = 0.0
+    before = model.w.array.data.copy()
+    fast(model, X)
+    np.testing.assert_array_equal(model.w.array, before)
+
+
+def test_cells_in_a_closure_and_swapped_cells():
+    a, b = Cell(bprop.ones(2)), Cell(bprop.zeros(2))
+
+    @compile
+    def swap():
+        x, y = a.read(), b.read()
+        a.write(y)
+        b.write(x)
+        return x
+
+    for k in range(4):
+        out = swap()
+        np.testing.assert_array_equal(out, np.full(2, (k + 1) % 2))
+        np.testing.assert_array_equal(a.array, np.full(2, k % 2))
+        np.testing.assert_array_equal(b.array, np.full(2, (k + 1) % 2))
+
+
+def test_old_and_new_values_of_a_cell_as_results():
+    cell = Cell(bprop.zeros(2))
+
+    @compile
+    def count():
+        old = cell.read()
+        cell.write(old + 1)
+        return old, cell.read(), cell.read()[::-1]
+
+    kept = [count() for _ in range(3)]
+    for k, (old, new, back) in enumerate(kept):
+        assert (old.data == k).all()
+        assert (new.data == k + 1).all()
+        assert (back.data == k + 1).all()
+
+
+def test_a_reversed_or_transposed_update_is_not_done_in_place():
+    cell = Cell(bprop.asarray([[1.0, 2.0], [3.0, 4.0]]))
+
+    @compile
+    def turn():
+        cell.write(cell.read().T * 2)
+        return bprop.sum(cell.read() - 1)
+
+    turn()
+    turn()
+    np.testing.assert_array_equal(cell.array, [[4, 8], [12, 16]])
+
+
+def test_a_cell_that_changes_its_shape_is_traced_again():
+    cell = Cell(bprop.zeros(2))
+    f = compile(lambda x: x + cell.read())
+    assert f(1.0 * bprop.ones(())).shape == (2,)
+    cell.write(bprop.zeros(3))
+    assert f(1.0 * bprop.ones(())).shape == (3,)
+
+
+def test_a_generator_continues_its_stream():
+    eager, compiled = bprop.Generator(7), bprop.Generator(7)
+    f = compile(lambda: (compiled.uniform((5,)), compiled.normal((2, 3)), compiled.permutation(6)))
+    for _ in range(3):
+        expected = eager.uniform((5,)), eager.normal((2, 3)), eager.permutation(6)
+        for a, b in zip(f(), expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-15)
+    assert repr(eager) == repr(compiled)
+
+
+# --- errors ---
+def test_an_index_out_of_range_changes_nothing():
+    cell = Cell(bprop.zeros(3))
+
+    @compile
+    def f(i):
+        cell.write(cell.read() + 1)
+        return bprop.take(bprop.asarray([1.0, 2.0, 3.0]), i)
+
+    np.testing.assert_array_equal(f(np.array([0, -1, -3])), [1, 3, 1])
+    for bad in (3, -4, 2**62):
+        with pytest.raises(bprop.IndexingError, match="out of range"):
+            f(np.array([0, bad, 1]))
+    np.testing.assert_array_equal(cell.array, [1, 1, 1])
+
+
+def test_a_failure_inside_numpy_is_the_op_s_own_error():
+    cell = Cell(bprop.zeros(()))
+
+    @compile
+    def f(x):
+        cell.write(cell.read() + 1)
+        return bprop.cholesky(x)
+
+    f(np.eye(2))
+    with pytest.raises(bprop.ArgumentError, match="not positive definite"):
+        f(-np.eye(2))
+    assert cell.array.item() == 1
+    f(np.eye(2))
+    assert cell.array.item() == 2
+
+
+def test_python_if_on_a_traced_value():
+    with pytest.raises(bprop.TracedValueError, match=r"bprop\.where"):
+        compile(lambda x: x if x > 0 else -x)(bprop.asarray(1.0))
+
+
+def test_a_failing_trace_changes_no_cell():
+    cell = Cell(bprop.zeros(2))
+
+    @compile
+    def f():
+        cell.write(cell.read() + 1)
+        raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        f()
+    np.testing.assert_array_equal(cell.array, [0, 0])
+    assert cell.array.data.sum() == 0
+
+
+def test_integer_powers():
+    f = compile(lambda x, n: x**n)
+    np.testing.assert_array_equal(f(np.array([2, -3]), np.array([10, 3])), [1024, -27])
+    with pytest.raises(bprop.ArgumentError, match="negative integer powers"):
+        f(np.array([2]), np.array([-1]))
+
+
+def test_unhashable_arguments_and_wrong_specs():
+    with pytest.raises(bprop.ArgumentError, match="neither an array nor hashable"):
+        compile(lambda x, s: x)(bprop.ones(1), {1, 2})
+    with pytest.raises(bprop.DTypeError, match="expected float64"):
+        native(bprop.trace(lambda x: x)(bprop.ones(2)))(bprop.ones(3))
+
+
+def test_nan_and_division_by_zero_are_values():
+    f = compile(lambda x: (x / 0, bprop.log(x), x - x / 0))
+    for y, expected in zip(
+        f(np.array([1.0, 0.0, -1.0])), ([np.inf, np.nan, -np.inf], [0, -np.inf, np.nan], None), strict=True
+    ):
+        if expected is not None:
+            np.testing.assert_array_equal(y, expected)
+
+
+def test_threads():
+    f = compile(lambda x: bprop.cholesky(x @ x.T + bprop.asarray(np.eye(20))) @ x)
+    xs = [RANDOM.normal(size=(20, 20)) for _ in range(8)]
+    expected = [np.linalg.cholesky(x @ x.T + np.eye(20)) @ x for x in xs]
+    results = [None] * 8
+
+    def work(k):
+        for _ in range(20):
+            results[k] = f(xs[k])
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for y, e in zip(results, expected, strict=True):
+        np.testing.assert_allclose(y, e, rtol=1e-10, atol=1e-10)
+
+
+def test_what_it_prints():
+    f = compile(lambda x: bprop.sum(bprop.exp(x) * 2))
+    f(bprop.zeros(3))
+    assert "exp multiply sum" in str(f.kernels)
+    assert "graph(x0" in str(f.graph)
+    assert "arena" in str(f.memory)
+    assert "define" in f.llvm
+    assert "1 kernels" in repr(f)
+
+
+def test_a_planted_fault_is_seen(monkeypatch):
+    """In-place writing where the old value is still read elsewhere must be noticed."""
+    from bprop.compile import plan as module
+
+    monkeypatch.setattr(module._Planner, "_direct", lambda self, new, old: self.producer.get(new) is not None)
+    with pytest.raises(AssertionError):
+        test_a_reversed_or_transposed_update_is_not_done_in_place()

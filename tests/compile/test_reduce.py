@@ -1,0 +1,97 @@
+"""Reductions and contractions: every layout of axes, and accuracy against exact sums."""
+
+from math import fsum
+
+import numpy as np
+import pytest
+
+import bprop
+from bprop.compile import native
+
+RANDOM = np.random.default_rng(3)
+AXES = [None, 0, 1, 2, (0, 1), (1, 2), (0, 2), ()]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(3, 5, 7), (2, 300, 5), (130, 1, 9), (2, 3, 1000)])
+@pytest.mark.parametrize("axis", AXES, ids=str)
+@pytest.mark.parametrize("f", [bprop.sum, bprop.max, bprop.logsumexp], ids=lambda f: f.__name__)
+def test_axes(f, axis, shape, dtype, agree):
+    x = RANDOM.normal(size=shape).astype(dtype)
+    agree(lambda x: f(x, axis=axis), x, terms=64, scale=float(np.abs(x).sum() / 10))
+    agree(lambda x: f(bprop.exp(bprop.permute_dims(x, (2, 0, 1))) * 2, axis=axis), x, terms=256, scale=10.0)
+
+
+def test_max_takes_nan_and_the_extreme_integers(distance):
+    assert distance(bprop.max, np.array([1.0, np.nan, 3.0])) == 0
+    assert distance(bprop.max, np.array([-np.inf, -np.inf])) == 0
+    assert distance(bprop.max, np.array([-128, -128], np.int8)) == 0
+    assert distance(bprop.max, np.array([False, False])) == 0
+    assert distance(bprop.sum, np.array([True, True])) == 0
+    assert distance(bprop.sum, np.arange(300, dtype=np.uint8).reshape(3, 100)) == 0
+
+
+def test_logsumexp_of_infinities(distance):
+    for x in ([np.inf, 1.0], [-np.inf, -np.inf], [np.inf, np.inf], [-np.inf, 0.0], [np.nan, 1.0], [1000.0, 1000.0]):
+        assert distance(bprop.logsumexp, np.array(x)) <= 1, x
+
+
+@pytest.mark.parametrize("size", [7, 1000, 100_003])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_long_sums_are_pairwise(size, dtype):
+    x = RANDOM.uniform(0, 1, size).astype(dtype)
+    for columns in (False, True):
+        data = np.repeat(x[:, None], 4, axis=1) if columns else x
+        graph = bprop.trace(lambda x: bprop.sum(x, axis=0))(bprop.asarray(data))
+        (y,) = native(graph)(data)
+        error = np.abs(np.asarray(y) - fsum(x)) / fsum(x) / np.finfo(dtype).eps
+        # float32 is summed in float64; rows join chunks of 128 pairwise, columns join them in order
+        bound = 1 if dtype == np.float32 else (200 + size / 128 if columns else 40)
+        assert np.max(error) <= bound
+
+
+SIZES = [(1, 1, 1), (3, 4, 5), (7, 33, 65), (1, 40, 50), (64, 1, 64), (50, 40, 1), (17, 64, 10), (13, 0, 4), (0, 3, 4)]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32, np.int64, np.uint8, np.bool_])
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_contractions(size, dtype, agree):
+    m, k, n = size
+    a = (RANDOM.normal(size=(m, k)) * 3).astype(np.int8).astype(dtype)
+    b = (RANDOM.normal(size=(k, n)) * 3).astype(np.int8).astype(dtype)
+    exact = {"terms": 1, "scale": 1.0}  # small integers: every order of summation gives the same float
+    agree(lambda a, b: a @ b, a, b, **exact)
+    agree(lambda a, b: a @ b.T, a, b.T.copy(), **exact)
+    agree(lambda a, b: a.T @ b, a.T.copy(), b, **exact)
+    agree(lambda a, b: b.T @ a.T, a, b, **exact)
+    if n and m:
+        agree(lambda a, b: a @ b[:, 0], a, b, **exact)
+        agree(lambda a, b: a[0] @ b, a, b, **exact)
+        agree(lambda a, b: a[-1] @ b[:, -1], a, b, **exact)
+    if np.dtype(dtype).kind != "b":
+        for subscripts in ("ij,jk->ki", "ij,jk->", "ij,kl->ijl", "ij,jk->j", "ij,jk->ijk"):
+            agree(lambda a, b, s=subscripts: bprop.einsum(s, a, b), a, b, **exact)
+
+
+def test_batches_broadcast_and_reversed_operands(agree):
+    a, b = RANDOM.normal(size=(2, 3, 4, 5)), RANDOM.normal(size=(3, 5, 6))
+    agree(lambda a, b: a @ b, a, b, terms=5, scale=10.0)
+    agree(lambda a, b: a[:, :1] @ b, a, b, terms=5, scale=10.0)
+    agree(lambda a, b: a[..., ::-1] @ b[:, ::-1, ::-2], a, b, terms=5, scale=10.0)
+    agree(lambda a, b: bprop.broadcast_to(b, (2, 3, 5, 6)).mT @ a.mT, a, b, terms=5, scale=10.0)
+    agree(lambda a, b: bprop.reshape(a, (6, 4, 5)) @ bprop.reshape(b, (15, 6))[:5], a, b, terms=5, scale=10.0)
+
+
+def test_mixed_dtypes(agree):
+    a, b = RANDOM.normal(size=(4, 5)).astype(np.float32), RANDOM.integers(-3, 3, (5, 20))
+    agree(lambda a, b: a @ b, a, b, terms=5, scale=20.0)
+    agree(lambda a, b: b.T @ a.T, a, b, terms=5, scale=20.0)
+
+
+def test_a_planted_fault_is_seen(agree, monkeypatch):
+    from bprop.compile.native import contraction
+
+    right = contraction._Emission._spread
+    monkeypatch.setattr(contraction._Emission, "_spread", lambda self, x: self._add(right(self, x), right(self, x)))
+    with pytest.raises(AssertionError):
+        agree(lambda a, b: a @ b, np.ones((3, 4)), np.ones((4, 5)))

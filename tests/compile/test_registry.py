@@ -1,0 +1,126 @@
+"""Every op of the registry, compiled and eager: a new op is tested by being there.
+
+Arithmetic, comparisons, selections and re-indexings are equal bit by bit. Functions of the C library and NumPy's own
+vector loops differ: each is within 4 units in the last place (float32) of the true value in the worst case (NumPy's
+float32 loops; the C library stays below 1), so `LIBRARY` of them may lie between the two. Sums are taken in another
+order: see `agree`.
+"""
+
+import numpy as np
+import pytest
+
+import bprop
+from bprop.compile import native
+from bprop.core.error import BpropError
+from bprop.core.family import Bilinear, Elementwise, General, Random, Reduction, Region, Selection
+from bprop.core.op import REGISTRY
+from bprop.diagnose.case import cases
+
+LIBRARY = 4
+EXACT = {
+    "add", "subtract", "multiply", "divide", "negative", "sqrt", "square", "sign", "abs", "astype", "stop_gradient",
+    "less", "less_equal", "greater", "greater_equal", "equal", "not_equal", "logical_and", "logical_or", "logical_not",
+    "floor", "ceil", "uniform", "permutation",
+}  # fmt: skip
+DTYPES = (np.float32, np.float64)
+OPS = [op for op in REGISTRY.values() if not isinstance(op, Region)]
+SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, -2.0, 3.0, 700.0, -700.0, 1e-30, 1e30, np.inf, -np.inf, np.nan]
+
+
+def allowed(op):
+    if op.name in EXACT or not isinstance(op, Elementwise | Selection | Random):
+        return 0
+    return 0 if isinstance(op, Selection) else LIBRARY
+
+
+def as_function(op, args, params):
+    places = [i for i, x in enumerate(args) if isinstance(x, np.ndarray)]
+
+    def f(*xs):
+        new = list(args)
+        for place, x in zip(places, xs, strict=True):
+            new[place] = x
+        return op(*new, **params)
+
+    return f, [args[place] for place in places]
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
+@pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
+def test_example_calls(op, dtype, distance, agree):
+    for args, params in cases(op, dtype):
+        f, xs = as_function(op, args, params)
+        if isinstance(op, Reduction | Bilinear):
+            largest = max((np.abs(x).max(initial=0) for x in xs), default=1.0)
+            agree(f, *xs, terms=24, scale=max(float(largest) ** len(xs), 1e-30))
+        elif isinstance(op, General):
+            agree(f, *xs, terms=8)
+        else:
+            assert distance(f, *xs) <= allowed(op), (args, params)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
+@pytest.mark.parametrize("op", [op for op in OPS if isinstance(op, Elementwise)], ids=lambda op: op.name)
+def test_special_values(op, dtype, distance):
+    x = np.array(SPECIAL, dtype)
+    params = {"dtype": np.dtype(np.float32)} if op.kind == "given" else {}
+    bound = allowed(op)
+    if len(op.partials) == 1:
+        assert distance(lambda x: op(x, **params), x) <= bound
+    elif len(op.partials) == 2:
+        grid = np.meshgrid(x, x)
+        assert distance(lambda a, b: op(a, b), *map(np.ravel, grid)) <= bound
+
+
+@pytest.mark.parametrize("dtype", [*DTYPES, np.int32, np.int64, np.uint8, np.bool_], ids=lambda dtype: dtype.__name__)
+@pytest.mark.parametrize("op", [op for op in OPS if isinstance(op, Selection)], ids=lambda op: op.name)
+def test_selections_at_ties_and_not_a_number(op, dtype, distance):
+    values = [0, 1, 1, 0] if np.dtype(dtype).kind != "f" else [0.0, 1.0, np.nan, np.inf]
+    a, b = map(np.ravel, np.meshgrid(np.array(values, dtype), np.array(values, dtype)))
+    controls = [a > b for share in op.shares if share is None]
+    operands = [a, b][: sum(share is not None for share in op.shares)]
+    assert distance(lambda *xs: op(*xs), *controls, *operands) == 0
+
+
+@pytest.mark.parametrize("pair", [(np.int8, np.int8), (np.int32, np.uint8), (np.int64, np.float32), (np.bool_, np.bool_),
+                                  (np.bool_, np.int16), (np.uint8, np.uint8), (np.float32, np.float64)])  # fmt: skip
+@pytest.mark.parametrize("op", [op for op in OPS if isinstance(op, Elementwise)], ids=lambda op: op.name)
+def test_other_dtypes_agree_or_both_refuse(op, pair, distance):
+    if op.kind == "given":
+        pytest.skip("takes a dtype")
+    if op.name in ("pow", "square") and pair[0] is np.bool_ and pair[1] in (np.bool_, np.int16):
+        pytest.skip("NumPy's powers of truth values are int8, which the shape rule does not know")
+    xs = [np.array([0, 1, 2, 3, 5, 7, 1, 0]).astype(pair[0]), np.array([1, 2, 0, 3, 1, 2, 2, 5]).astype(pair[1])]
+    xs = xs[: len(op.partials)]
+    try:
+        op(*map(bprop.asarray, xs))
+    except BpropError:
+        graph = bprop.trace(lambda *xs: op(*xs))
+        with pytest.raises(BpropError):
+            native(graph(*map(bprop.asarray, xs)))(*xs)
+        return
+    assert distance(lambda *xs: op(*xs), *xs) <= allowed(op)
+
+
+@pytest.mark.parametrize("target", [np.float32, np.float64, np.int8, np.int32, np.int64, np.uint8, np.bool_])
+@pytest.mark.parametrize("source", [np.float32, np.float64, np.int8, np.int64, np.uint64, np.bool_])
+def test_casts(source, target, distance):
+    x = np.array([0, 1, 2, 100, 1, 0, 3]).astype(source)
+    if np.dtype(source).kind in "if":
+        x = np.concatenate([x, -x])
+    if np.dtype(source).kind == "f":
+        x = x + source(0.4)
+    if np.dtype(target).kind == "u":
+        x = np.abs(x)
+    assert distance(lambda x: bprop.astype(x, target), x) == 0
+
+
+def test_a_planted_fault_is_seen(distance, monkeypatch):
+    """The comparison itself is tested: subtraction compiled as addition must be noticed."""
+    monkeypatch.setattr(REGISTRY["subtract"], "native", "add")
+    assert distance(lambda a, b: a - b, np.array([1.0]), np.array([1.0])) > LIBRARY
+
+
+def test_float16_is_refused_by_name():
+    with pytest.raises(bprop.CompileError, match=r"float16.*no native code"):
+        native(bprop.trace(bprop.exp)(bprop.ones(2, dtype="float16")))

@@ -1,0 +1,82 @@
+"""Errors name the op, the shapes, the axis, and the user's own line.
+
+Planted: `error.PACKAGE` set to a folder that does not exist (lines inside the library are named).
+"""
+
+import numpy as np
+import pytest
+
+import bprop
+
+A, B, X = np.ones((2, 3)), np.ones((4, 5)), np.ones(3)
+CASES = [
+    (lambda x: x + np.ones(4), bprop.ShapeError, r"add: shapes \(3,\) and \(4,\) do not broadcast: axis -1"),
+    (lambda x: bprop.where(x > 0, x, np.ones(2)), bprop.ShapeError, r"where: shapes \(3,\), \(3,\) and \(2,\)|where: shapes"),
+    (lambda x: x @ B, bprop.ShapeError, r"matmul: shapes \(3,\) and \(4, 5\).*axis 0 of the first.*size 3.*axis 0 of the second has size 4"),
+    (lambda x: x @ 2.0, bprop.BpropError, r"matmul"),
+    (lambda x: x.reshape(2, 2), bprop.ShapeError, r"reshape: shape \(3,\) with 3 entries does not fit \(2, 2\) with 4"),
+    (lambda x: x.reshape(-1, 2), bprop.ShapeError, r"reshape: shape \(3,\) with 3 entries does not fit"),
+    (lambda x: bprop.sum(x, axis=1), bprop.ShapeError, r"sum: axis 1 is out of range for an array of shape \(3,\)"),
+    (lambda x: bprop.sum(x, axis=(0, 0)), bprop.ShapeError, r"sum: axis \(0, 0\) names an axis of shape \(3,\) twice"),
+    (lambda x: bprop.sum(x, axis=0.5), bprop.ShapeError, r"sum: axis must be an integer"),
+    (lambda x: bprop.max(x[:0]), bprop.ShapeError, r"max: axis 0 of shape \(0,\) is empty"),
+    (lambda x: bprop.permute_dims(x, (0, 0)), bprop.ShapeError, r"permute_dims: axes \(0, 0\) are no permutation"),
+    (lambda x: bprop.broadcast_to(x, (2,)), bprop.ShapeError, r"broadcast_to: shapes? \(3,\)"),
+    (lambda x: x[3], bprop.IndexingError, r"x\[3\]: index 3 is out of range for axis 0 of shape \(3,\)"),
+    (lambda x: x[0, 0], bprop.IndexingError, r"2 indices for an array of shape \(3,\)"),
+    (lambda x: x[x > 0], bprop.IndexingError, r"bprop\.where\(mask"),
+    (lambda x: x["a"], bprop.IndexingError, r"str is no index"),
+    (lambda x: bprop.take(x, np.array([3])), bprop.IndexingError, r"take: index 3 is out of range for an axis of size 3"),
+    (lambda x: bprop.take(x, x), bprop.IndexingError, r"take: indices must be integers, not float64"),
+    (lambda x: bprop.cholesky(x), bprop.ShapeError, r"cholesky: shape \(3,\) has 1 axes"),
+    (lambda x: bprop.cholesky(A), bprop.ShapeError, r"cholesky: shapes? \(2, 3\) do not fit"),
+    (lambda x: bprop.cholesky(x * np.zeros((3, 3))), bprop.ArgumentError, r"not positive definite"),
+    (lambda x: bprop.solve(np.zeros((3, 3)), x), bprop.ArgumentError, r"solve: the matrix \(3, 3\) is singular"),
+    (lambda x: bprop.solve(np.ones((2, 2)), x), bprop.ShapeError, r"solve: shapes \(2, 2\) and \(3, 1\)"),
+    (lambda x: bprop.exp(None), bprop.ArgumentError, r"exp: an argument is NoneType"),
+    (lambda x: bprop.add(x, "a"), bprop.ArgumentError, r"add: an argument is str"),
+    (lambda x: bprop.astype(x, complex), bprop.DTypeError, r"astype: complex dtype"),
+    (lambda x: len(x[0]), bprop.ShapeError, r"len: an array of shape \(\) has no axes"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(len(CASES)))
+@pytest.mark.parametrize("how", ["plain", "grad", "jvp", "trace", "vmap"])
+def test_messages_are_the_same_under_every_interpreter(number, how):
+    f, kind, words = CASES[number]
+    if how == "trace" and (
+        "singular" in words or "positive" in words or "index 3 is out of range for an axis" in words
+    ):
+        pytest.skip("depends on numbers, which a trace does not have")
+    runs = {"plain": lambda: f(bprop.asarray(X)), "grad": lambda: bprop.grad(f)(X),
+            "jvp": lambda: bprop.jvp(f, (X,), (X,)), "trace": lambda: bprop.trace(f)(X),
+            "vmap": lambda: bprop.vmap(f)(np.stack([X, X]))}  # fmt: skip
+    with pytest.raises(kind, match=words) as caught:
+        runs[how]()
+    assert "test_error_message.py" in caught.value.line  # the user's own line, not the library's
+    assert caught.value.line in str(caught.value)
+
+
+def test_errors_are_ordinary_exceptions_too():
+    assert issubclass(bprop.ShapeError, ValueError)
+    assert issubclass(bprop.DTypeError, TypeError)
+    assert issubclass(bprop.IndexingError, IndexError)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: bprop.grad(lambda x: x)(X), r"returned shape \(3,\), not a scalar: reduce it"),
+        (lambda: bprop.grad(lambda x: "a")(X), r"returned"),
+        (lambda: bprop.grad(lambda x: bprop.sum(x), 1)(X), "argnums names argument 1, but the call has 1"),
+        (lambda: bprop.grad(lambda x: bprop.sum(x), has_aux=True)(X), r"a pair \(value, aux\)"),
+        (lambda: bprop.vjp(lambda x: x, X)[1](np.ones(2)), r"y_bar has shape \(2,\), the result \(3,\)"),
+        (lambda: bprop.jvp(lambda x: x, (X,), (np.ones(2),)), r"a tangent has shape \(2,\), its primal \(3,\)"),
+        (lambda: bprop.jvp(lambda x: x, (X, X), (X,)), "2 primals and 1 tangents"),
+        (lambda: bprop.jacobian(lambda x: x, mode="both")(X), "mode is 'reverse' or 'forward'"),
+        (lambda: bprop.grad(lambda x: x, unreached="zero"), "unreached is 'error' or 'zeros'"),
+    ],
+)
+def test_transforms_say_what_they_were_given(call, words):
+    with pytest.raises(bprop.BpropError, match=words):
+        call()

@@ -1,0 +1,62 @@
+"""One convention per op at its kink; compositions follow. The table is the documentation.
+
+Planted: `_share` giving all to the first at a tie, ``x < 0`` for ``x <= 0`` in relu.
+"""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import bprop
+
+# expression, the kink, the derivative there
+TABLE = {
+    "relu": (bprop.relu, 0.0, 0.0),
+    "abs": (bprop.abs, 0.0, 0.0),
+    "sign": (lambda x: bprop.sign(x) * x, 0.0, 0.0),
+    "maximum(x, 0)": (lambda x: bprop.maximum(x, 0), 0.0, 0.5),
+    "maximum(0, x)": (lambda x: bprop.maximum(0, x), 0.0, 0.5),
+    "minimum(x, 0)": (lambda x: bprop.minimum(x, 0.0), 0.0, 0.5),
+    "maximum(x, x)": (lambda x: bprop.maximum(x, x), 2.0, 1.0),
+    "maximum(x, 2x)": (lambda x: bprop.maximum(x, 2 * x), 0.0, 1.5),
+    "minimum(maximum)": (lambda x: bprop.minimum(bprop.maximum(x, -1.0), 1.0), 1.0, 0.5),
+    "where(x > 0, x, 0)": (lambda x: bprop.where(x > 0, x, 0), 0.0, 0.0),
+    "where(x >= 0, x, 0)": (lambda x: bprop.where(x >= 0, x, 0), 0.0, 1.0),
+    "hard_tanh above": (bprop.hard_tanh, 1.0, 0.0),
+    "hard_tanh below": (bprop.hard_tanh, -1.0, 0.0),
+    "(x + |x|)/2": (lambda x: (x + bprop.abs(x)) / 2, 0.0, 0.5),
+    "x * (x > 0)": (lambda x: x * bprop.astype(x > 0, np.float64), 0.0, 0.0),
+}
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_table(name):
+    f, x, slope = TABLE[name]
+    assert bprop.grad(f)(x).item() == slope
+    assert bprop.jvp(f, (x,), (1.0,))[1].item() == slope
+    assert bprop.trace(bprop.grad(f))(x)(np.asarray(x))[0].item() == slope
+    assert bprop.vmap(bprop.grad(f))(np.array([x, x]))[1].item() == slope
+
+
+@pytest.mark.parametrize("ties", [1, 2, 3])
+def test_max_shares_evenly_at_ties(ties):
+    x = np.array([5.0] * ties + [1.0])
+    expected = np.array([1 / ties] * ties + [0])
+    assert_allclose(bprop.grad(bprop.max)(x), expected)
+    assert_allclose(bprop.jacobian(lambda x: bprop.max(x), mode="forward")(x), expected)
+
+
+def test_maximum_shares_sum_to_one_whatever_broadcasts():
+    x, y = np.array([[1.0, 2.0], [3.0, 2.0]]), np.array([1.0, 2.0])
+    x_bar, y_bar = bprop.grad(lambda x, y: bprop.sum(bprop.maximum(x, y)), (0, 1))(x, y)
+    assert_array_equal(x_bar, [[0.5, 0.5], [1.0, 0.5]])
+    assert_array_equal(y_bar, [0.5, 1.0])
+    assert float(np.sum(x_bar) + np.sum(y_bar)) == x.size
+
+
+def test_nan_is_not_hidden():
+    x = np.array([np.nan, 1.0])
+    assert np.isnan(bprop.relu(x)[0].item())
+    assert np.isnan(bprop.max(x).item())
+    assert np.isnan(bprop.maximum(x, 0.0)[0].item())
+    assert np.isnan(bprop.minimum(x, 0.0)[0].item())

@@ -1,0 +1,64 @@
+"""NumPy code differentiates unchanged; a NumPy function without a rule is named, with what to do.
+
+Planted: ``__array_function__`` falling back to numbers (the refusals fail: a constant made silently).
+"""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+import bprop
+
+X = np.array([[0.5, 1.5, 2.0], [1.1, 0.25, 3.0]])
+WITH_RULE = [
+    lambda x: np.sum(np.exp(x)), lambda x: np.mean(np.log(x) * x), lambda x: np.max(x),
+    lambda x: np.sum(np.tanh(x) ** 2), lambda x: np.sum(np.maximum(x, 1.2)), lambda x: np.sum(np.where(x > 1, x, 0)),
+    lambda x: np.einsum("ij,kj->", x, x), lambda x: np.sum(np.matmul(x, x.T)), lambda x: np.sum(np.dot(x, X.T)),
+    lambda x: np.sum(np.transpose(x)[0] / np.sqrt(x[:, 1])), lambda x: np.sum(np.reshape(x, (3, 2)) @ X),
+    lambda x: np.sum(np.broadcast_to(x, (2, 2, 3))), lambda x: np.sum(np.linalg.solve(x[:, :2], X)),
+    lambda x: np.sum(np.expm1(x) - np.log1p(x)), lambda x: np.sum(np.abs(-x) + np.negative(x) * np.square(x)),
+    lambda x: np.sum(x * X + X * x), lambda x: np.sum(1 / (1 + np.exp(-(X @ x.T)))),
+    lambda x: np.sum(np.take(x, [2, 0], axis=1) * 2), lambda x: np.sum(np.moveaxis(x, 0, 1)[2]),
+    lambda x: np.sum(np.ones_like(x) * x - np.zeros_like(x)), lambda x: np.float64(2.0) * np.sum(np.power(x, 3)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(len(WITH_RULE)))
+def test_functions_with_a_rule(number, numerical):
+    f = WITH_RULE[number]
+    assert_allclose(np.asarray(f(bprop.asarray(X))), f(X), rtol=1e-13)
+    gradient = np.asarray(bprop.grad(f)(X))
+    for index in np.ndindex(X.shape):
+        unit = np.zeros_like(X)
+        unit[index] = 1
+        assert_allclose(gradient[index], numerical(lambda t, unit=unit: [f(X + t * unit)])[0], rtol=1e-8, atol=1e-9)
+
+
+def test_functions_without_a_rule_are_named():
+    for f, name in ((np.median, "numpy.median"), (np.fft.fft, "numpy.fft.fft"), (np.linalg.pinv, "numpy.linalg.pinv"),
+                    (np.frexp, "numpy.frexp"), (lambda x: np.convolve(x[0], x[1]), "numpy.convolve")):  # fmt: skip
+        with pytest.raises(bprop.NumPyFunctionError, match=name.replace(".", r"\.")) as caught:
+            bprop.grad(lambda x, f=f: bprop.sum(f(x)))(X)
+        assert "bprop.custom" in str(caught.value)
+        assert "test_numpy_function.py" in caught.value.line
+
+
+def test_options_and_methods_of_ufuncs_are_refused():
+    x = bprop.asarray(X)
+    with pytest.raises(bprop.NumPyFunctionError, match="options"):
+        np.exp(x, where=X > 1)
+    with pytest.raises(bprop.NumPyFunctionError, match=r"numpy\.add\.reduce"):
+        np.add.reduce(x)
+    with pytest.raises(bprop.NumPyFunctionError, match=r"options \['out'\] are not supported"):
+        np.add(X, x, out=np.zeros_like(X))
+
+
+def test_numpy_arrays_on_the_left():
+    for f in (lambda x: X + x, lambda x: X - x, lambda x: X * x, lambda x: X / x, lambda x: X**x, lambda x: X @ x.T):
+        y = f(bprop.asarray(X))
+        assert isinstance(y, bprop.Array)
+        assert_allclose(y, f(X))
+    assert isinstance(np.greater(X, bprop.asarray(X)), bprop.Array)
+    data = X.copy()
+    with pytest.raises(bprop.NumPyFunctionError, match="immutable"):
+        data += bprop.asarray(X)  # NumPy passes out=data: a constant would be made silently

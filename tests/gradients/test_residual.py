@@ -1,0 +1,96 @@
+"""What a recorded application keeps for the backward pass: what its rule reads, and no more.
+
+Planted: `_reached` saying yes to everything (every row fails), the key of its cache without which inputs need gradients.
+"""
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+import bprop
+from bprop.core.interpreter import using
+from bprop.core.value import Array, Spec
+from bprop.gradients.reverse import Record
+
+A = bprop.asarray(np.arange(1.0, 10).reshape(3, 3))
+# op, operands ("r": recorded), kept: y and then each operand
+KEPT = {
+    "add": (lambda x: x + A, "-", "--"), "add itself": (lambda x: x + x, "-", "--"),
+    "subtract": (lambda x: A - x, "-", "--"), "negative": (lambda x: -x, "-", "-"),
+    "multiply by a constant": (lambda x: x * A, "-", "-x"), "square": (lambda x: bprop.square(x), "-", "x"),
+    "multiply itself": (lambda x: x * x, "-", "xx"), "scale": (lambda x: 3 * x, "-", "-"),
+    "exp": (bprop.exp, "y", "-"), "sqrt": (bprop.sqrt, "y", "-"), "log": (bprop.log, "-", "x"),
+    "tanh": (bprop.tanh, "-", "x"), "divide by a constant": (lambda x: x / A, "-", "-x"),
+    "divide a constant": (lambda x: A / x, "y", "-x"), "sum": (bprop.sum, "-", "-"), "max": (bprop.max, "y", "x"),
+    "logsumexp": (bprop.logsumexp, "y", "x"), "reshape": (lambda x: x.reshape(9), "-", "-"), "transpose": (lambda x: x.T, "-", "-"),
+    "slice": (lambda x: x[1:], "-", "-"), "take": (lambda x: bprop.take(x, np.array([0, 2]), axis=0), "-", "-x"),
+    "matmul left": (lambda x: x @ A, "-", "-x"), "matmul right": (lambda x: A @ x, "-", "x-"),
+    "where": (lambda x: bprop.where(A > 2, x, 0), "-", "x-"), "cholesky": (lambda x: bprop.cholesky(x @ x.T), "y", "-"),
+}  # fmt: skip
+
+
+def recorded(f):
+    owner = Record()
+    x = owner.input(bprop.asarray(np.asarray(A) + 10 * np.eye(3)))
+    with using(owner):
+        return x, f(x)
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_kept_values(name):
+    f, y_kept, xs_kept = KEPT[name]
+    _, y = recorded(f)
+    kept_y, kept_xs = y.node.kept
+    arrays = [x for x in kept_xs if isinstance(x, Array | Spec)]
+    assert ("y" if isinstance(kept_y, Array) else "-") == y_kept
+    assert "".join("x" if isinstance(x, Array) else "-" for x in arrays) == xs_kept[: len(arrays)]
+
+
+def test_what_is_not_kept_is_freed_during_the_forward_pass():
+    owner = Record()
+    freed = []
+    with using(owner):
+        x = owner.input(bprop.ones(1000))
+        h = x + 1  # nobody needs these numbers again
+        weakref.finalize(h.value, freed.append, "sum")
+        y = bprop.exp(h)
+        weakref.finalize(y.value, freed.append, "exp")
+        del h
+        gc.collect()
+        assert freed == ["sum"]
+        z = bprop.sum(y)
+        del y
+        gc.collect()
+        assert freed == ["sum"]  # exp's own rule reads it
+    del z
+    gc.collect()
+    assert sorted(freed) == ["exp", "sum"]
+
+
+def test_dead_branches_free_themselves():
+    freed = []
+
+    def f(x):
+        for _ in range(3):
+            unused = bprop.exp(x)
+            weakref.finalize(unused.value, freed.append, 1)
+        del unused
+        gc.collect()
+        assert len(freed) == 3
+        return bprop.sum(x * x)
+
+    bprop.grad(f)(np.ones(3))
+
+
+def test_the_cache_tells_apart_which_inputs_need_gradients():
+    x = np.array([2.0, 3.0])
+    for _ in range(2):
+        assert bprop.grad(lambda x: bprop.sum(x * np.array([5.0, 7.0])))(x).tolist() == [5, 7]
+        assert bprop.grad(lambda x: bprop.sum(np.array([5.0, 7.0]) * x))(x).tolist() == [5, 7]
+        assert bprop.grad(lambda x: bprop.sum(x * x))(x).tolist() == [4, 6]
+        assert bprop.grad(lambda x: bprop.sum(x**3))(x).tolist() == [12, 27]
+        assert bprop.grad(lambda x: bprop.sum(x**0))(x).tolist() == [0, 0]
+        np.testing.assert_allclose(bprop.grad(lambda x: bprop.sum(x**0.3))(x), 0.3 * x**-0.7)
+        np.testing.assert_allclose(bprop.grad(lambda x: bprop.sum(2.0**x))(x), 2.0**x * np.log(2))

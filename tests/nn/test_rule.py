@@ -1,0 +1,197 @@
+"""Handwritten backward passes against the derived ones, eager and under every transform."""
+
+import numpy as np
+import pytest
+
+import bprop
+from bprop import nn
+
+N, IN, OUT = 4, 3, 2
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(N, IN)) * 2
+LABELS = np.array([0, 2, 1, 1])
+PROBABILITIES = RNG.dirichlet(np.ones(IN), size=N)
+
+
+def derived(kind):
+    """The same formula without its handwritten rule."""
+
+    class Derived(kind):
+        def fprop(self, *inputs):
+            return kind._formula(self, *inputs)
+
+    assert Derived._rule is None
+    assert kind._rule is not None
+    return Derived
+
+
+CASES = {
+    "Linear": (nn.Linear, (IN, OUT, np.float64), {"seed": 1}, (X,)),
+    "Linear without a batch": (nn.Linear, (IN, OUT, np.float64), {"seed": 1}, (X[0],)),
+    "Linear with two leading axes": (nn.Linear, (IN, OUT, np.float64), {"seed": 1}, (X.reshape(2, 2, IN),)),
+    "Sigmoid": (nn.Sigmoid, (), {}, (X,)),
+    "Tanh": (nn.Tanh, (), {}, (X,)),
+    "HardTanh": (nn.HardTanh, (), {}, (X,)),
+    "SquaredError": (nn.SquaredError, (), {}, (X, X[::-1].copy())),
+    "SquaredError, sum": (nn.SquaredError, ("sum",), {}, (X, X[::-1].copy())),
+    "SquaredError, one axis": (nn.SquaredError, (), {}, (X[0], X[1])),
+    "BinaryCrossEntropy": (nn.BinaryCrossEntropy, (), {}, (X, PROBABILITIES)),
+    "CrossEntropy, labels": (nn.CrossEntropy, (), {}, (X, LABELS)),
+    "CrossEntropy, sum": (nn.CrossEntropy, ("sum",), {}, (X, LABELS)),
+    "CrossEntropy, probabilities": (nn.CrossEntropy, (), {}, (X, PROBABILITIES)),
+    "CrossEntropy, weights that do not sum to 1": (nn.CrossEntropy, (), {}, (X, 3 * PROBABILITIES + 1)),
+    "CrossEntropy, two leading axes": (nn.CrossEntropy, (), {}, (X.reshape(2, 2, IN), LABELS.reshape(2, 2))),
+    "CrossEntropy, one example": (nn.CrossEntropy, (), {}, (X[0], np.int64(2))),
+}
+
+
+def pair(name):
+    kind, args, options, inputs = CASES[name]
+    return kind(*args, **options), derived(kind)(*args, **options), inputs
+
+
+def close(first, second, tolerance=1e-12):
+    first, second = (bprop.core.tree.flatten(one)[0] for one in (first, second))
+    assert len(first) == len(second)
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", CASES)
+class TestRule:
+    def test_bprop_is_the_derived_one(self, name):
+        written, plain, inputs = pair(name)
+        close(written.fprop(*inputs), plain.fprop(*inputs))
+        y_bar = np.asarray(RNG.normal(size=written(*inputs).shape))
+        close(written.bprop(y_bar), plain.bprop(y_bar))
+        if isinstance(written, nn.Linear):
+            close(written.gradients(), plain.gradients())
+
+    def test_gradients_are_the_derived_ones(self, name):
+        written, plain, inputs = pair(name)
+        floats = [i for i, x in enumerate(inputs) if x.dtype.kind == "f"]
+
+        def sums(module):
+            def f(m, *xs):
+                return bprop.sum(bprop.tanh(m(*xs)))
+
+            numbers = [i + 1 for i in floats]
+            if isinstance(module, nn.Linear):
+                return bprop.grad(f, (0, *numbers))(module, *inputs)
+            return bprop.grad(lambda *xs: f(module, *xs), floats)(*inputs)
+
+        close(sums(written), sums(plain))
+
+    def test_jvp_and_hvp_are_the_derived_ones(self, name):
+        written, plain, inputs = pair(name)
+        rest = inputs[1:]
+        x_dot = RNG.normal(size=inputs[0].shape)
+
+        def both(module):
+            y = bprop.jvp(lambda x: module(x, *rest), (inputs[0],), (x_dot,))
+            h = bprop.hvp(lambda x: bprop.sum(module(x, *rest) ** 2), (inputs[0],), (x_dot,))
+            return [*y, h]
+
+        close(both(written), both(plain))
+
+    def test_checkpoint_changes_nothing(self, name):
+        written, _, inputs = pair(name)
+        rest = inputs[1:]
+
+        def f(x):
+            return bprop.sum(written(x, *rest) ** 2)
+
+        close(bprop.grad(bprop.checkpoint(f))(inputs[0]), bprop.grad(f)(inputs[0]))
+
+    def test_finite_differences_agree(self, name):
+        written, _, inputs = pair(name)
+        rest = inputs[1:]
+        if name == "HardTanh":
+            assert np.abs(np.abs(inputs[0]) - 1).min() > 1e-3  # no entry near a kink
+
+        def f(x):
+            return bprop.sum(bprop.tanh(written(x, *rest)))
+
+        g = np.asarray(bprop.grad(f)(inputs[0]))
+        d, h = RNG.normal(size=g.shape), 1e-6
+        slope = (float(f(inputs[0] + h * d)) - float(f(inputs[0] - h * d))) / (2 * h)
+        assert np.sum(g * d) == pytest.approx(slope, rel=1e-6, abs=1e-8)
+
+
+def test_compiled_rules_are_the_evaluated_ones():
+    for name in ("Linear", "Sigmoid", "Tanh", "HardTanh", "SquaredError", "CrossEntropy, labels", "BinaryCrossEntropy"):
+        written, _, inputs = pair(name)
+
+        def f(x, written=written, rest=inputs[1:]):
+            return bprop.grad(lambda x: bprop.sum(bprop.tanh(written(x, *rest))))(x)
+
+        from bprop.compile import compile
+
+        close(compile(f)(inputs[0]), f(inputs[0]))
+
+
+def test_vmap_over_examples_gives_per_example_gradients():
+    model = nn.Sequential(nn.Linear(IN, 5, np.float64, seed=0), nn.Tanh(), nn.Linear(5, IN, np.float64, seed=1))
+    loss = nn.CrossEntropy("sum")
+
+    def f(x, t):
+        return bprop.grad(lambda m: loss(m(x), t))(model)
+
+    each = bprop.vmap(f)(X, LABELS)
+    whole = bprop.grad(lambda m: loss(m(X), LABELS))(model)
+    for path, g in whole.items():
+        np.testing.assert_allclose(np.asarray(each[path]).sum(axis=0), np.asarray(g), atol=1e-12)
+    alone = f(X[1], LABELS[1])
+    close({path: g[1] for path, g in each.items()}, alone)
+
+
+def test_wrong_rule_changes_the_gradient():
+    class Doubled(nn.Tanh):
+        def bprop(self, y_bar):
+            return 2 * super().bprop(y_bar)
+
+    right, wrong = nn.Tanh(), Doubled()
+    g = [np.asarray(bprop.grad(lambda x, m=m: bprop.sum(m(x)))(X)) for m in (right, wrong)]
+    np.testing.assert_allclose(g[1], 2 * g[0])
+    wrong.fprop(X)
+    np.testing.assert_allclose(np.asarray(wrong.bprop(np.ones_like(X))), g[1])
+
+
+def test_wrong_rule_inside_a_container_changes_value_and_grad():
+    class Forgetful(nn.Linear):
+        def bprop(self, y_bar):
+            x_bar = super().bprop(y_bar)
+            self.W_bar = 0 * self.W
+            return x_bar
+
+    model = nn.Sequential(Forgetful(IN, IN, np.float64, seed=0), nn.Tanh())
+    _, gradients = bprop.value_and_grad(lambda m: bprop.sum(m(X)))(model)
+    assert not np.asarray(gradients["layers.0.W"]).any()
+    right = nn.Sequential(nn.Linear(IN, IN, np.float64, seed=0), nn.Tanh())
+    _, expected = bprop.value_and_grad(lambda m: bprop.sum(m(X)))(right)
+    close(gradients["layers.0.b"], expected["layers.0.b"])
+
+
+def test_rule_may_add_to_a_gradient():
+    class Penalised(nn.Linear):
+        def bprop(self, y_bar):
+            x_bar = super().bprop(y_bar)
+            self.W_bar += self.W
+            return x_bar
+
+    plain, penalised = (kind(IN, OUT, np.float64, seed=0) for kind in (nn.Linear, Penalised))
+    g, h = (bprop.grad(lambda m: bprop.sum(m(X)))(module) for module in (plain, penalised))
+    close(h["W"], g["W"] + plain.W)
+
+
+def test_saturated_units_keep_their_digits():
+    x = np.array([-90.0, -20.0, 20.0, 40.0, 90.0])
+    for module, exact in ((nn.Sigmoid(), np.exp(-np.abs(x))), (nn.Tanh(), 4 * np.exp(-2 * np.abs(x)))):
+        module.fprop(x)
+        np.testing.assert_allclose(np.asarray(module.bprop(np.ones(5))), exact, rtol=1e-7)
+
+
+def test_hard_tanh_stops_infinite_cotangents():
+    module = nn.HardTanh()
+    module.fprop(np.array([2.0, 0.0]))
+    assert module.bprop(np.array([np.inf, 1.0])).tolist() == [0.0, 1.0]
