@@ -1,7 +1,7 @@
 """Cells: the only mutable leaves. Reads under a transform are lifted, writes come out one level lower, once.
 
-Planted: ``Interpreter.close`` not lowering (writes keep traced values), ``Record.lift_cell`` not remembering the lifted
-value, ``Batch.write`` passing writes on, writes going straight to the cell (an exception then leaves half a step).
+Planted: ``Interpreter.close`` not lowering (writes keep traced values), ``Batch.write`` passing writes on,
+writes going straight to the cell (an exception then leaves half a step).
 """
 
 import numpy as np

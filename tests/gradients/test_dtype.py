@@ -1,7 +1,7 @@
 """Dtypes: Python scalars are weak, a cotangent has its primal's dtype, complex numbers are refused by name.
 
 Planted: `reverse._matching` and the cast in `reverse._local` returning their argument (the mixed and chained cases fail);
-`core.op.operand` turning Python scalars into arrays (the weak cases fail).
+`Op.__call__` and `core.op.operand` turning Python scalars into arrays (the weak cases fail).
 """
 
 import numpy as np

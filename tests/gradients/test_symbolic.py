@@ -26,12 +26,12 @@ X = np.array([0.7, -1.3, 2.1])
         (lambda x: x**3, "3 * x ** 2"),
         (lambda x: x * x * x, "3 * x ** 2"),
         (lambda x: x**2 + 5 * x + 7, "2 * x + 5"),
-        (lambda x: (x + 1) * (x - 1), "x - 1 + x + 1"),
+        (lambda x: (x + 1) * (x - 1), "2 * x"),
         (lambda x: 1 / x, "-1 / x ** 2"),
         (lambda x: x / (x + 1), "1 / (x + 1) - x / (x + 1) ** 2"),
         (bprop.exp, "exp(x)"),
         (bprop.log, "1 / x"),
-        (lambda x: x * bprop.log(x), "1 + log(x)"),
+        (lambda x: x * bprop.log(x), "log(x) + 1"),
         (lambda x: x**2 * bprop.exp(x), "2 * x * exp(x) + x ** 2 * exp(x)"),
         (lambda x: bprop.exp(x**2), "2 * x * exp(x ** 2)"),
         (lambda x: bprop.exp(-x * x / 2), "-x * exp(-x ** 2 / 2)"),
@@ -52,7 +52,7 @@ def test_scalars_as_in_a_textbook(f, expected):
         (lambda w, x, t: bprop.sum((x @ w - t) ** 2), 0, "x.T @ (2 * (x @ w - t))"),
         (lambda w, x, t: bprop.sum((x @ w - t) ** 2), 1, "outer(2 * (x @ w - t), w)"),
         (lambda w, x, t: 0.5 * bprop.sum((x @ w - t) ** 2), 2, "-(x @ w - t)"),
-        (lambda w, x, t: w @ w, 0, "w + w"),
+        (lambda w, x, t: w @ w, 0, "2 * w"),
         (lambda w, x, t: bprop.sum(bprop.exp(w)), 0, "exp(w)"),
         (lambda w, x, t: bprop.logsumexp(w), 0, None),
         (lambda w, x, t: t @ (x @ w), 1, "outer(t, w)"),
@@ -62,7 +62,7 @@ def test_arrays_as_in_matrix_calculus(f, argnums, expected):
     args = np.array([0.3, -0.2]), np.arange(6.0).reshape(3, 2) / 3, np.array([1.0, 0.5, -1.0])
     formula = bprop.symbolic(f, argnums)(*args)
     if expected is not None:
-        assert formula.text in (expected, "2 * w")
+        assert formula.text == expected
     np.testing.assert_allclose(formula(*args).numpy(), bprop.grad(f, argnums)(*args).numpy(), rtol=1e-14)
 
 
@@ -127,21 +127,20 @@ def test_the_formula_does_not_depend_on_the_numbers():
 
 
 def test_expression_swell():
-    """f = Π of L factors: the formula of its derivative grows like L², its graph like L."""
+    """The logistic map, iterated: the example of Baydin, Pearlmutter, Radul & Siskind (2018), table 1."""
 
-    def product(n):
+    def iterated(n):
         def f(x):
-            y = x
             for _ in range(n):
-                y = bprop.exp(y) * x
-            return y
+                x = 4 * x * (1 - x)
+            return x
 
         return bprop.symbolic(f)(0.1)
 
-    small, large = product(4), product(12)
+    small, large = iterated(2), iterated(12)
+    assert small.size < 100
     assert large.size > 2**12
-    assert large.shared_size < 4 * small.shared_size
-    assert large.size / small.size > 50
+    assert large.shared_size < 20 * 12
 
 
 def test_regions_stand_by_their_names():
@@ -204,6 +203,4 @@ def test_textbook_order_keeps_values(program):
     assume(largest < 1e6)
     arranged = simplify(textbook(simplify(graph, algebraic=True)), algebraic=True)
     assert arranged.specs == graph.specs
-    np.testing.assert_allclose(
-        arranged(*map(bprop.asarray, args))[0].numpy(), expected, rtol=1e-8, atol=1e-9 * largest
-    )
+    np.testing.assert_allclose(arranged(*map(bprop.asarray, args))[0].numpy(), expected, rtol=1e-8, atol=1e-9 * largest)

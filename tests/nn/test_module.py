@@ -177,7 +177,7 @@ def test_wrong_arguments():
         nn.Linear(1, 1, dtype=int)
     with pytest.raises(bprop.ArgumentError, match="not both"):
         nn.Linear(1, 1, generator=bprop.Generator(0), seed=1)
-    with pytest.raises(bprop.ArgumentError, match="layer 1 is .*not a module.*followed by"):
+    with pytest.raises(bprop.ArgumentError, match=r"layer 1 is .*not a module.*followed by"):
         nn.Sequential(nn.Tanh(), nn.Tanh)
     with pytest.raises(bprop.ArgumentError, match="one by one"):
         nn.Sequential([nn.Tanh()])
@@ -195,8 +195,8 @@ def test_initial_weights():
     W = np.asarray(first.W)
     assert W.dtype == np.float32
     assert W.shape == (200, 300)
-    assert (W == np.asarray(again.W)).all()
-    assert (W != np.asarray(second.W)).mean() > 0.99
+    assert (np.asarray(again.W) == W).all()
+    assert (np.asarray(second.W) != W).mean() > 0.99
     bound = np.sqrt(6 / 500)
     assert np.abs(W).max() <= bound
     assert W.std() == pytest.approx(bound / np.sqrt(3), rel=0.02)

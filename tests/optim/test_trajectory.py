@@ -132,11 +132,15 @@ def test_missing_and_unknown_gradients_are_named():
     model = nn.Sequential(nn.Linear(2, 3))
     optimizer = optim.SGD(0.1)
     W, b = np.zeros((3, 2)), np.zeros(3)
-    with pytest.raises(bprop.ArgumentError, match=r"no gradient for layers\.0\.b$"):
+    with pytest.raises(bprop.ArgumentError, match=r"no gradient for layers\.0\.b\n"):
         optimizer.update(model, {"layers.0.W": W})
-    with pytest.raises(bprop.ArgumentError, match=r"no gradient for layers\.0\.b; gradients for bias, which Sequential"):
+    with pytest.raises(
+        bprop.ArgumentError, match=r"no gradient for layers\.0\.b; gradients for bias, which Sequential"
+    ):
         optimizer.update(model, {"layers.0.W": W, "bias": b})
-    with pytest.raises(bprop.ShapeError, match=r"gradient of layers\.0\.W has shape \(2, 3\), layers\.0\.W has shape \(3, 2\)"):
+    with pytest.raises(
+        bprop.ShapeError, match=r"gradient of layers\.0\.W has shape \(2, 3\), layers\.0\.W has shape \(3, 2\)"
+    ):
         optimizer.update(model, {"layers.0.W": W.T, "layers.0.b": b})
     with pytest.raises(bprop.ArgumentError, match=r"path.* not tuple; bprop.value_and_grad"):
         optimizer.update(model, (0.0, {}))

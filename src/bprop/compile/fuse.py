@@ -165,7 +165,7 @@ class _Fusion:
 
     def _start(self, kind: Kind | None, node: Node) -> None:
         assert node.op is not None
-        if kind is None or (kind == "scan" and node.op.name != "scan"):
+        if kind is None or (isinstance(node.op, Region) and not node.op.loops):
             raise CompileError(f"{node.op.name}: an op of family {type(node.op).__name__} has no native code")
         kernel = Kernel(kind, node)
         self.made.append(kernel)

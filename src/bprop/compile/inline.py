@@ -9,7 +9,6 @@ from ..core.error import CompileError
 from ..core.family import Elementwise, Region
 from ..core.graph import Edge, Graph, Node
 from ..core.value import Array
-from ..region.scan import scan_op
 from .body import expansion
 
 
@@ -35,7 +34,7 @@ def inline(graph: Graph) -> Graph:
         for node in inner.nodes:
             inputs = tuple(place(x) for x in node.inputs)
             op = node.op
-            if isinstance(op, Region) and op is not scan_op:
+            if isinstance(op, Region) and not op.loops:
                 body = op.body(node.params)
                 if not isinstance(body, Graph):
                     raise CompileError(f"{op.name}: the region holds no graph, so it has no native code")

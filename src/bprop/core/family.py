@@ -15,7 +15,7 @@ from .op import Op, Operand, dtype_of, shape_of
 from .shape import broadcast, reduced
 from .value import Spec
 
-Kind = Literal["same", "float", "bool", "given"]
+Kind = Literal["same", "number", "float", "bool", "given"]
 Partial = Callable[..., Any] | float | None
 
 
@@ -23,6 +23,8 @@ def _result_dtype(kind: Kind, operands: tuple[Operand, ...]) -> "np.dtype[Any]":
     if kind == "bool":
         return dtypes.BOOL
     promoted = dtypes.result_type(*map(dtype_of, operands))
+    if kind == "number" and promoted.kind == "b":
+        raise DTypeError("bool is no number here: convert with .astype(int) or .astype(float)")
     return dtypes.to_float(promoted) if kind == "float" else promoted
 
 
@@ -61,7 +63,10 @@ class Elementwise(Op):
         self.differentiable = any(partial is not None for partial in partials)
 
     def spec(self, *operands: Operand, **params: Any) -> Spec:
-        dtype = params["dtype"] if self.kind == "given" else _result_dtype(self.kind, operands)
+        try:
+            dtype = params["dtype"] if self.kind == "given" else _result_dtype(self.kind, operands)
+        except DTypeError as error:
+            raise DTypeError(f"{self.name}: {error.message}") from None
         return Spec(broadcast(self.name, *map(shape_of, operands)), dtype)
 
 
@@ -340,6 +345,8 @@ class Region(Op):
     """
 
     is_region = True
+    loops = False
+    """Whether native code repeats the body; a body that runs once is inlined."""
 
     def record(self, args: tuple[Any, ...], params: dict[str, Any], needs: tuple[bool, ...]) -> tuple[Any, Any]:
         """Return the outputs and the pullback, a function from a tuple of y_bars (``None``: absent) to the x_bars."""

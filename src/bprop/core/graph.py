@@ -26,7 +26,7 @@ class Node:
         self,
         op: Op | None,
         params: dict[str, Any],
-        inputs: tuple[Any, ...],
+        inputs: Sequence[Any],
         specs: tuple[Spec, ...] = (),
         kept: Any = None,
     ) -> None:

@@ -242,19 +242,21 @@ def _complex(line: _Line, x: Array, h: Array, basis: Any) -> list[Any]:
 def _richardson(line: _Line, x: Any, h: Any, basis: Any) -> tuple[list[Any], list[Any]]:
     """Extrapolate central differences to h = 0: their error is a series in h², whose terms are removed one by one.
 
-    The tableau entry that differs least from its neighbours is the result, and that difference the error (with what
-    rounding adds). A column
-    whose diagonal gets worse is not continued: from there on only rounding is extrapolated.
+    The tableau entry that differs least from its neighbours is the result, and that difference the error, with what
+    rounding adds: as much as f's last place, and as much as the finest differences scatter, which is ε/h and so less
+    by the ratio of the steps. A tableau whose diagonal gets worse is not continued: only rounding is extrapolated.
     """
     rows: list[list[list[Any]]] = []
     best: list[Any] = []
     errors: list[Any] = []
     stopped: list[Any] = []
+    steps: list[Any] = []
     for level in range(LEVELS):
         pairs = _central_with_noise(line, x, h * 2.0**-level, basis)
         rows.append([[slope for slope, _ in pairs]])
         if level == 0:
-            best = rows[0][0]
+            best = list(rows[0][0])
+            steps = [y * 0 + 1.0 for y in best]
             errors = [y * 0 + float("inf") for y in best]
             errors = [where(error == error, error, float("inf")) for error in errors]
             stopped = [error < 0 for error in errors]
@@ -267,9 +269,14 @@ def _richardson(line: _Line, x: Any, h: Any, basis: Any) -> tuple[list[Any], lis
                 better = (moved < errors[place]) & ~stopped[place]
                 best[place] = where(better, value, best[place])
                 errors[place] = where(better, moved, errors[place])
+                steps[place] = where(better, 2.0**-level, steps[place])
         for place, value in enumerate(rows[level][level]):
             worse = abs(value - rows[level - 1][level - 1][place]) >= 2 * errors[place]
             stopped[place] = stopped[place] | worse
+    for level in range(LEVELS - 3, LEVELS):
+        for place, value in enumerate(rows[level][2]):
+            scatter = 2 * abs(value - best[place]) * 2.0**-level / steps[place]
+            errors[place] = _larger(errors[place], scatter)
     return best, errors
 
 

@@ -60,30 +60,42 @@ class Paths:
         self._names = {node: arguments.names[place] for place, node in enumerate(owner.inputs)}
         self._shapes = {edge: value.shape for edge, value in owner.values.items()}
         self._steps = steps(graph, owner.values, self._inputs)
-        leaves = self._swept(counting=True)
+        counts = self._counted()
+        self._reach = {edge: leaf != 0 for edge, leaf in counts.items()}
+        leaves = self._at_inputs(counts, object)
         self.counts = arguments.tree(leaves)
         self.total: int = sum(int(leaf.sum()) if leaf.size else 0 for leaf in leaves)
-        values = [owner.values[edge] for edge in self._inputs]
-        sums = zip(self._swept(counting=False), values, strict=True)
-        self.gradient = arguments.tree([asarray(leaf.astype(value.dtype)) for leaf, value in sums])
+        sums = zip(self._at_inputs(self._summed(), np.float64), arguments.chosen, strict=True)
+        self.gradient = arguments.tree([asarray(leaf.astype(arguments.values[place].dtype)) for leaf, place in sums])
 
-    def _swept(self, counting: bool) -> list[Numbers]:
-        """Send a one back from the result: through every edge it adds itself, or itself times the derivative."""
-        bars: dict[Edge, Numbers] = {}
+    def _counted(self) -> dict[Edge, Numbers]:
+        """Return for every scalar node the number of paths from there to the result: the sum of its successors'."""
+        counts = self._seeded(object)
+        for source, target, (x, y, _) in reversed(self._steps):
+            if target in counts:
+                np.add.at(self._bar(counts, source, object), x, counts[target][y])
+        return counts
 
-        def bar(edge: Edge) -> Numbers:
-            known = bars.get(edge)
-            if known is None:
-                size = int(np.prod(self._shapes[edge]))
-                known = bars[edge] = np.zeros(size, object if counting else np.float64)
-            return known
-
-        bar(self._output)[:] = 1
+    def _summed(self) -> dict[Edge, Numbers]:
+        """Return the sums over those paths of the products, each edge multiplying by its derivative."""
+        bars = self._seeded(np.float64)
         for source, target, (x, y, partial) in reversed(self._steps):
             if target in bars:
-                parts = bars[target][y]
-                QUIET.run(np.add.at, bar(source), x, parts if counting else QUIET.run(np.multiply, parts, partial))
-        return [bar(edge).reshape(self._shapes[edge]) for edge in self._inputs]
+                on_path = np.asarray(self._reach[target][y], bool)  # 0 · inf is no number, but no path either
+                parts = QUIET.run(np.multiply, bars[target][y][on_path], partial[on_path])
+                QUIET.run(np.add.at, self._bar(bars, source, np.float64), x[on_path], parts)
+        return bars
+
+    def _seeded(self, kind: Any) -> dict[Edge, Numbers]:
+        return {self._output: np.ones(1, kind)}
+
+    def _bar(self, bars: dict[Edge, Numbers], edge: Edge, kind: Any) -> Numbers:
+        if edge not in bars:
+            bars[edge] = np.zeros(int(np.prod(self._shapes[edge])), kind)
+        return bars[edge]
+
+    def _at_inputs(self, bars: dict[Edge, Numbers], kind: Any) -> list[Numbers]:
+        return [self._bar(bars, edge, kind).reshape(self._shapes[edge]) for edge in self._inputs]
 
     def enumerate(self, limit: int = LIMIT) -> Iterator[Path]:
         """Yield every path, entry by entry; raises `BpropError` naming the count if there are more than ``limit``."""
@@ -130,19 +142,11 @@ class Paths:
     def _successors(self) -> dict[tuple[Edge, int], list[tuple[Edge, int, float]]]:
         if not hasattr(self, "_after"):
             self._after: dict[tuple[Edge, int], list[tuple[Edge, int, float]]] = {}
-            alive = self._alive()
             for source, target, (x, y, partial) in self._steps:
                 for tail, head, value in zip(x.tolist(), y.tolist(), partial.tolist(), strict=True):
-                    if (target, head) in alive:
+                    if target in self._reach and self._reach[target][head]:  # from elsewhere no path goes on
                         self._after.setdefault((source, tail), []).append((target, head, value))
         return self._after
-
-    def _alive(self) -> set[tuple[Edge, int]]:
-        """Return the scalar nodes from which the result can be reached: only there do paths lead anywhere."""
-        alive = {(self._output, 0)}
-        for source, target, (x, y, _) in reversed(self._steps):
-            alive.update((source, tail) for tail, head in zip(x.tolist(), y.tolist(), strict=True) if (target, head) in alive)
-        return alive
 
     def _labels(self) -> dict[Edge, str]:
         names = self.graph.names() | self._names
@@ -154,7 +158,7 @@ class Paths:
         labels = self._labels()
         lines = [f"{self.name}: {self.total} path{'s' * (self.total != 1)} from {self._entries()} to the result y"]
         lines += _elided([f"  {labels[node, 0]} = {application(node, names)}" for node in self.graph.nodes])
-        counts = [(edge, leaf) for edge, leaf in zip(self._inputs, self._swept(counting=True), strict=True)]
+        counts = zip(self._inputs, self._at_inputs(self._counted(), object), strict=True)
         rows = []
         for edge, leaf in counts:
             for entry in range(min(leaf.size, 4)):
@@ -232,11 +236,15 @@ def paths(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Paths]:
         with using(owner):
             y = as_array(arguments(inputs), what)
         if y.shape != ():
-            raise ShapeError(f"{what}: the function returned shape {y.shape}, not a scalar: reduce it (bprop.sum, bprop.mean)")
+            raise ShapeError(
+                f"{what}: the function returned shape {y.shape}, not a scalar: reduce it (bprop.sum, bprop.mean)"
+            )
         if not is_float(y.dtype):
             raise DTypeError(f"{what}: the function returned dtype {y.dtype}, which has no derivative")
         if y.concrete() is None:
-            raise TracedValueError(f"{what}: local derivatives are numbers, and there are none inside a traced function")
+            raise TracedValueError(
+                f"{what}: local derivatives are numbers, and there are none inside a traced function"
+            )
         return Paths(what, arguments, owner, owner.graph([y]))
 
     return expanded

@@ -13,8 +13,9 @@ from typing import Any
 from ..core.dtype import is_float
 from ..core.error import DTypeError, ShapeError
 from ..core.expression import Expression
-from ..core.graph import Graph
-from ..core.interpreter import Scope, using
+from ..core.family import Elementwise, Linear, Selection
+from ..core.graph import Graph, Node
+from ..core.interpreter import Scope, current, using
 from ..core.simplify import simplify
 from ..core.trace import Trace, Traced
 from ..core.tree import flatten, unflatten
@@ -92,8 +93,9 @@ def symbolic(f: Function, argnums: Argnums = 0) -> Function:
         of_scalars = all(spec.shape == () for node in tracer.nodes for spec in node.specs) and all(
             value.shape == () for value in arguments.values
         )
+        masked = _selects_before(tracer.nodes)
         with using(tracer):
-            bars = (_by_chain_rule if of_scalars else _by_reverse_rule)(arguments, inputs)
+            bars = _by_chain_rule(arguments, inputs, masked) if of_scalars else _by_reverse_rule(arguments, inputs)
         graphs = [tracer.graph([bar]) for bar in bars]
         formulas = [Expression(_readable(graph), arguments.names) for graph in graphs]
         return arguments.tree(formulas)
@@ -110,16 +112,31 @@ def _checked(y: Array, what: str) -> None:
         raise DTypeError(f"{what}: the function returned dtype {y.dtype}, which has no derivative")
 
 
-def _by_chain_rule(arguments: Arguments, inputs: list[Traced]) -> list[Any]:
+def _selects_before(nodes: list[Node]) -> bool:
+    """Return whether something depends on a selection and multiplies by its own partial: that may be infinite, and in
+    a formula only a mask keeps infinity times a branch not taken from being NaN.
+    """
+    selected: set[Node] = set()
+    for node in nodes:
+        if any(type(x) is tuple and x[0] in selected for x in node.inputs):
+            selected.add(node)
+            if not isinstance(node.op, Elementwise | Linear) or any(map(callable, getattr(node.op, "partials", ()))):
+                return True
+        elif isinstance(node.op, Selection):
+            selected.add(node)
+    return False
+
+
+def _by_chain_rule(arguments: Arguments, inputs: list[Traced], masked: bool) -> list[Any]:
     """d/dx from the inside out: (f(u))' = f'(u) u', one differentiation per variable."""
     bars = []
     for place in arguments.chosen:
         absent = Absent()
-        with using(absent), using(Scope(below=absent)):
+        with using(absent if masked else current()), using(Scope()):
             owner = Forward()
             values: list[Any] = list(inputs)
             seed = ones((), dtype=inputs[place].dtype)
-            values[place] = owner.dual(inputs[place], absent.seed(seed))
+            values[place] = owner.dual(inputs[place], absent.seed(seed) if masked else seed)
             with using(owner):
                 y = arguments(values)
             y_dot = owner.tangent(y)

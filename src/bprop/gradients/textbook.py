@@ -7,12 +7,12 @@ whole formulas over one shape and floating dtype are touched: their value change
 from typing import Any, NamedTuple
 
 from ..core.dtype import WEAK, is_float
-from ..core.family import Linear
+from ..core.family import Bilinear, Linear
 from ..core.graph import Edge, Graph, Node
-from ..core.op import Op
+from ..core.op import Op, shape_of
 from ..core.simplify import constant_of
 from ..core.value import Spec
-from ..ops import add, divide, multiply, negative, pow, subtract
+from ..ops import add, divide, logical_not, multiply, negative, pow, subtract, where
 
 
 class _Term(NamedTuple):
@@ -38,19 +38,20 @@ class _Arrangement:
         self.rank |= {node: (0, len(self.rank) + place) for place, (node, _) in enumerate(graph.captures)}
 
     def run(self) -> Graph:
-        for node in self.graph.nodes:
+        for given in self.graph.nodes:
+            node = _scaling(given) or _choice(given) or given
             assert node.op is not None
             terms = self.sum_of(node)
             inputs = tuple(self.place.get(x, x) if type(x) is tuple else x for x in node.inputs)
             # a number alone would lose its shape: only a sum or product around it may use it
             if terms is None or not any(term.factors or term.divisors for term in terms):
                 new = self.node(node.op, inputs, node.params, node.specs)
-                self.place.update({(node, index): (new, index) for index in range(len(node.specs))})
+                self.place.update({(given, index): (new, index) for index in range(len(node.specs))})
                 if terms is not None:
                     self.terms[new, 0] = terms
                 continue
             edge = self.written(terms, node.specs[0])
-            self.place[node, 0] = edge
+            self.place[given, 0] = edge
             self.terms[edge] = terms
         outputs = [self.place.get(edge, edge) for edge in self.graph.outputs]
         return Graph(self.graph.inputs, self.nodes, outputs, self.graph.captures).live()
@@ -121,11 +122,11 @@ class _Arrangement:
         """Return an operand as a sum of products if it has the shape and dtype of the result, or is a number."""
         if type(x) in WEAK:
             return [_Term(x)] if type(x) is not bool and x == x and abs(x) != float("inf") else None
-        if x[0].specs[x[1]] != spec:
-            return None
-        number = constant_of(x)
-        if number is not None and number == number and abs(number) != float("inf"):
+        number, own = constant_of(x), x[0].specs[x[1]]
+        if number is not None and number == number and abs(number) != float("inf") and own.dtype == spec.dtype:
             return [_Term(number)]
+        if own != spec:
+            return None
         edge = self.edge(x)
         return self.terms.get(edge) or [_Term(1, ((edge, 1),))]
 
@@ -185,6 +186,32 @@ class _Arrangement:
 
     def raised(self, edge: Edge, power: int, spec: Spec) -> Edge:
         return edge if power == 1 else self.apply(pow, edge, power, spec)
+
+
+def _scaling(node: Node) -> Node | None:
+    """Return the product that a contraction with a number is, ``None`` for other applications."""
+    if not isinstance(node.op, Bilinear) or not is_float(node.specs[0].dtype):
+        return None
+    labels = node.op.labels(*(shape_of(x) for x in node.operands), **node.params)
+    if "" not in labels[:2] or labels[2] not in labels[:2]:
+        return None
+    return Node(multiply, {}, node.inputs, node.specs)
+
+
+def _choice(node: Node) -> Node | None:
+    """Return where(c, a, b) for the sum where(c, a, 0) + where(~c, b, 0), ``None`` for other applications."""
+    if node.op is not add or any(type(x) is not tuple or x[0].op is not where for x in node.inputs):
+        return None
+    (condition, a, zero), (negated, b, nought) = (x[0].inputs for x in node.inputs)
+    if type(negated) is not tuple or negated[0].op is not logical_not or negated[0].inputs[0] != condition:
+        return None
+    if constant_of(zero) != 0 or constant_of(nought) != 0 or where.spec(*_specs(condition, a, b)) != node.specs[0]:
+        return None
+    return Node(where, {}, (condition, a, b), node.specs)
+
+
+def _specs(*xs: Any) -> list[Any]:
+    return [x[0].specs[x[1]] if type(x) is tuple else x for x in xs]
 
 
 def _cancelled(

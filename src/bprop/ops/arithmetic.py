@@ -82,14 +82,21 @@ def _pow_exponent(y: Any, x1: Any, x2: Any) -> Any:
     return where(y == 0, 0, y * log(x1))
 
 
+def _numeric(x: Any) -> Any:
+    if getattr(x, "dtype", None) == np.bool_:
+        raise TypeError("bool is no number")  # NumPy would answer in int8; the shape rule words the error
+    return x
+
+
 def _pow(x1: Any, x2: Any) -> Any:
-    # numpy.power takes the general path for a literal 2, 20 times slower
-    return np.square(x1) if type(x2) in WEAK and x2 == 2 and type(x1) is np.ndarray else np.power(x1, x2)
+    if type(x2) in WEAK and x2 == 2 and type(x1) is np.ndarray:
+        return np.square(_numeric(x1))  # numpy.power takes the general path for a literal 2, 20 times slower
+    return np.power(_numeric(x1), x2)
 
 
 pow = Elementwise(
     "pow", _pow, _pow_base, _pow_exponent, domain=((0, inf), (-inf, inf)),
-    identity=((1, 1),), text="{0} ** {1}", latex="{0}^{{{1}}}", level=4,
+    kind="number", identity=((1, 1),), text="{0} ** {1}", latex="{0}^{{{1}}}", level=4,
     doc="y = x1 ^ x2; ∂y/∂x1 = x2 · x1^(x2-1), ∂y/∂x2 = y · log x1 (0 where y = 0)." + _ARITHMETIC.format(
         name="pow", example="bprop.pow(bprop.asarray([2.0, 3.0]), 2)\n    Array([4., 9.])"),
 )  # fmt: skip
@@ -102,8 +109,8 @@ sqrt = Elementwise(
 )  # fmt: skip
 
 square = Elementwise(
-    "square", np.square, lambda y, x: 2 * x,
-    native=lambda x: x * x, text="{0} ** 2", latex="{0}^{{2}}", level=4,
+    "square", lambda x: np.square(_numeric(x)), lambda y, x: 2 * x,
+    kind="number", native=lambda x: x * x, text="{0} ** 2", latex="{0}^{{2}}", level=4,
     doc="y = x²; ∂y/∂x = 2x." + _ARITHMETIC.format(
         name="square", example="bprop.square(bprop.asarray([2.0, 3.0]))\n    Array([4., 9.])"),
 )  # fmt: skip

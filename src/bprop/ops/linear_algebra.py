@@ -234,7 +234,7 @@ def einsum(subscripts: str, /, *operands: Any) -> Array:
         raise ArgumentError("einsum: the first argument is the subscripts string, such as 'ij,jk->ik'")
     arrays = [_array("einsum", x) for x in operands]
     labels, out = _parse(subscripts, arrays)
-    arrays, labels = map(list, zip(*map(_diagonal, arrays, labels), strict=True))  # type: ignore[assignment]
+    arrays, labels = map(list, zip(*map(_diagonal, arrays, labels), strict=True))
     while len(arrays) > 1:
         keep = set(out).union(*labels[2:])
         merged = "".join(dict.fromkeys(label for label in labels[0] + labels[1] if label in keep))

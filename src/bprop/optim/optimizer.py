@@ -1,5 +1,6 @@
 """`Optimizer`: what every update rule shares, its cells and the pairing of gradients with parameters."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from math import isfinite
 from typing import Any
@@ -12,7 +13,7 @@ from ..core.value import Array, asarray
 from ..ops import astype
 
 
-class Optimizer:
+class Optimizer(ABC):
     """Base class of update rules. A subclass names its ``slots`` and writes `rule`.
 
     The learning rate, the count of steps and the slots (one array per parameter and name) are cells: a compiled step
@@ -124,12 +125,11 @@ class Optimizer:
         """Return the numbers of this step that `rule` uses, in float64; `update` converts them to each parameter's dtype."""
         return {"learning_rate": self.learning_rate}
 
+    @abstractmethod
     def rule(
         self, w: Array, g: Array, slots: Mapping[str, Array], scalars: Mapping[str, Array]
     ) -> tuple[Array, Mapping[str, Array]]:
         """Return the new parameter and the new slots. Subclasses write the formula here."""
-        raise NotImplementedError
-
 
     def settings(self) -> dict[str, Any]:
         """Return the settings as plain values, for the record of a run."""

@@ -43,6 +43,8 @@ class Scan(Region):
     ``reverse``. The body maps (carry…, rows…, constants…) to (carry…, rows of results…).
     """
 
+    loops = True
+
     def spec(self, *operands: Operand, **params: Any) -> tuple[Spec, ...]:
         carries, specs = params["carries"], params["body"].specs
         stacked = [Spec((params["length"], *spec.shape), spec.dtype) for spec in specs[carries:]]

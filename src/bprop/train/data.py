@@ -41,8 +41,8 @@ def stratified_split(labels: Any, share: float, seed: int) -> tuple[Indices, Ind
 
     >>> from bprop.train import stratified_split
     >>> first, second = stratified_split([0, 0, 0, 0, 1, 1], 0.5, seed=0)
-    >>> len(first), len(second), sum(i >= 4 for i in second)
-    (3, 3, 1)
+    >>> len(first), len(second), [int(i) >= 4 for i in second]
+    (3, 3, [False, False, True])
     """
     y = np.asarray(labels)
     if y.ndim != 1:

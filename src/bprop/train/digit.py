@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Sequence
 from datetime import date
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
@@ -22,6 +22,7 @@ from .data import stratified_split
 from .loop import fit
 from .metric import Saturation, accuracy, confusion_matrix, norms, saturation
 from .run import Run
+from .weight import StorageError
 
 SPLIT_SEED = 0
 """Which images are for testing never depends on the seed of the training, so that runs can be compared."""
@@ -135,8 +136,16 @@ def train_digits(
 
 
 def next_folder(parent: str | os.PathLike[str] = "runs") -> Path:
-    """Return the first ``parent/digits-<date>-<n>`` that does not exist yet."""
-    number = 1
-    while (folder := Path(parent) / f"digits-{date.today():%Y-%m-%d}-{number}").exists():
-        number += 1
-    return folder
+    """Make the first ``parent/digits-<date>-<n>`` that does not exist yet, and return it. Raises `StorageError`."""
+    for number in count(1):
+        folder = Path(parent) / f"digits-{date.today():%Y-%m-%d}-{number}"
+        try:
+            folder.mkdir(parents=True)  # fails if it exists: two runs started at once get two folders
+        except FileExistsError:
+            if folder.is_dir():
+                continue
+            raise StorageError(f"{folder} is a file, not a folder") from None
+        except OSError as error:
+            raise StorageError(f"the folder {folder} cannot be made: {error.strerror or error}") from None
+        return folder
+    raise AssertionError  # numbers do not end

@@ -65,7 +65,8 @@ def fit(
     >>> from bprop import nn, optim
     >>> from bprop.train import fit
     >>> x = np.linspace(-1, 1, 50, dtype=np.float32)[:, None]
-    >>> run = fit(nn.Linear(1, 1), nn.SquaredError(), optim.SGD(0.2), train=(x, 2 * x), epochs=20, progress=False)
+    >>> data, rule = (x, 2 * x), optim.SGD(0.2)
+    >>> run = fit(nn.Linear(1, 1), nn.SquaredError(), rule, data, epochs=20, batch_size=10, progress=False)
     >>> run.history[-1]["train_loss"] < 1e-4, run.status
     (True, 'finished')
     """

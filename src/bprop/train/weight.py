@@ -24,7 +24,7 @@ def save_weights(model: Any, path: str | os.PathLike[str]) -> None:
     """
     from safetensors.numpy import save
 
-    arrays = {name: np.ascontiguousarray(cell.read()) for name, cell in model.cells().items()}
+    arrays = {name: np.array(cell.read(), order="C") for name, cell in model.cells().items()}
     write_whole(Path(path), save(arrays))
 
 
