@@ -50,7 +50,7 @@ def test_the_step_is_what_is_divided_by():
     """x + h is rounded: dividing by h and not by what x moved would leave an error of ε x / h."""
     for scheme in ("central", "forward", "richardson"):
         found = bprop.numerical(lambda x: x, scheme=scheme)(np.array([0.1, 1e8 + 0.3, -np.pi]))
-        assert found.tolist() == np.eye(3).tolist()
+        np.testing.assert_allclose(found.numpy(), np.eye(3), atol=4e-15)
 
 
 @pytest.mark.parametrize(("f", "g"), FUNCTIONS)
@@ -79,7 +79,7 @@ def test_a_domain_close_by_does_not_spoil_richardson():
     """The first steps leave the domain of log and give NaN, the later ones do not."""
     found, error = bprop.numerical(bprop.log, scheme="richardson", error=True)(0.05)
     assert found.item() == pytest.approx(20, rel=1e-7)
-    assert error.item() < 1e-5
+    assert abs(found.item() - 20) <= error.item() < 1e-2
 
 
 def test_float32_is_honoured_and_can_be_evaluated_in_float64():
@@ -195,9 +195,12 @@ def test_numerical_equals_reverse_for_every_op(op, scheme):
         numbers = tuple(range(len(given)))
         try:
             found = bprop.numerical(f, numbers, scheme=scheme)(*given)
+            refused = ""
         except bprop.DerivativeError as error:
+            refused = str(error)
+        if refused:
             assert scheme == "complex"
-            assert "has no complex form" in str(error)
+            assert "has no complex form" in refused
             return
         gradients = bprop.grad(f, numbers, unreached="zeros")(*given)
         for one, gradient in zip(found, gradients, strict=True):

@@ -34,7 +34,7 @@ def test_a_network_of_width_n_and_depth_l_has_n_to_the_l_paths(n, layers):
     expected = bprop.grad(network)(x, W).numpy()
     np.testing.assert_allclose(p.gradient.numpy(), expected, rtol=1e-10, atol=1e-15)
     walked = list(p.enumerate())
-    assert len(walked) == len(set(path.nodes for path in walked)) == p.total
+    assert len(walked) == len({path.nodes for path in walked}) == p.total
     np.testing.assert_allclose(p.sum().numpy(), expected, rtol=1e-10, atol=1e-15)
     assert sum(path.product for path in walked) == pytest.approx(expected.sum(), rel=1e-9)
 

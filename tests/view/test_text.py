@@ -54,7 +54,7 @@ def text(f, *args):
         (lambda x, y: -x * y, "-x * y"),
         (lambda x, y: -(x * y), "-x * y"),
         (lambda x, y: -(x + y), "-(x + y)"),
-        (lambda x, y: -(-x), "-(-x)"),
+        (lambda x, y: -bprop.negative(x), "-(-x)"),
         (lambda x, y: x * (-y), "x * (-y)"),
         (lambda x, y: x - (-y), "x - (-y)"),
         (lambda x, y: x - (-y * x), "x - (-y * x)"),

@@ -250,7 +250,8 @@ class Bilinear(Op):
 
 
 class General(Op):
-    """An op with formulas of its own: ``jvp(y, xs, x_dots)`` and ``vjp(y_bar, y, xs)``, written with ops.
+    """An op with formulas of its own: ``jvp(y, xs, x_dots)`` and ``vjp(y_bar, y, xs, needs)``, written
+    with ops; what ``needs`` says no to may be ``None``.
 
     ``signature`` as of a NumPy generalised ufunc, such as ``"(n,n),(n,k)->(n,k)"``: leading axes are batches. Native
     code calls ``evaluate`` back.

@@ -158,7 +158,8 @@ def _(op: General, y: Array, xs: Any, params: Any, position: int) -> Edges | Non
     one_hot = np.eye(size_y).reshape(size_y, *(1,) * len(batch), *core_y)
     _limited(op, size_y * max(size_y, size_x) * int(np.prod(batch)))  # the seeds are the largest array
     seeds = asarray(np.broadcast_to(one_hot, (size_y, *y.shape)).astype(y.dtype))
-    x_bars = vmap(lambda seed: op.vjp(seed, y, full)[position])(seeds)
+    needs = [place == position for place in range(len(full))]
+    x_bars = vmap(lambda seed: op.vjp(seed, y, full, needs)[position])(seeds)
     shape = (size_y, int(np.prod(batch)), size_x)
     own = np.broadcast_to(_positions(xs[position].shape), batch + core_x).reshape(1, -1, size_x)
     target = np.moveaxis(_positions(y.shape).reshape(-1, size_y), 1, 0)[:, :, None]

@@ -266,6 +266,8 @@ def _richardson(line: _Line, x: Any, h: Any, basis: Any) -> tuple[list[Any], lis
             rows[level].append([a + (a - b) / (4.0**order - 1) for a, b in zip(finer, coarser, strict=True)])
             for place, value in enumerate(rows[level][order]):
                 moved = _larger(abs(value - finer[place]), abs(value - coarser[place])) + pairs[place][1]
+                if order < level:  # three neighbours agree by chance less often than two
+                    moved = _larger(moved, abs(value - rows[level - 1][order][place]))
                 better = (moved < errors[place]) & ~stopped[place]
                 best[place] = where(better, value, best[place])
                 errors[place] = where(better, moved, errors[place])
@@ -273,9 +275,9 @@ def _richardson(line: _Line, x: Any, h: Any, basis: Any) -> tuple[list[Any], lis
         for place, value in enumerate(rows[level][level]):
             worse = abs(value - rows[level - 1][level - 1][place]) >= 2 * errors[place]
             stopped[place] = stopped[place] | worse
-    for level in range(LEVELS - 3, LEVELS):
-        for place, value in enumerate(rows[level][2]):
-            scatter = 2 * abs(value - best[place]) * 2.0**-level / steps[place]
+    for level in (LEVELS - 2, LEVELS - 1):
+        for place, (value, before) in enumerate(zip(rows[level][2], rows[level - 1][2], strict=True)):
+            scatter = 3 * abs(value - before) * 2.0 ** (1 - LEVELS) / steps[place]
             errors[place] = _larger(errors[place], scatter)
     return best, errors
 

@@ -204,7 +204,7 @@ def _(op: Bilinear, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> lis
 
 @vjp.register
 def _(op: General, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> list[Any]:
-    bars = op.vjp(y_bar, y, xs)
+    bars = op.vjp(y_bar, y, xs, needs)
     return [unbroadcast(bar, x.shape) if need else None for bar, x, need in zip(bars, xs, needs, strict=True)]
 
 

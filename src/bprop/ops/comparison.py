@@ -71,3 +71,22 @@ logical_not = _truth(
 NUMPY[np.bitwise_and] = logical_and
 NUMPY[np.bitwise_or] = logical_or
 NUMPY[np.invert] = logical_not
+
+
+# --- questions that NumPy code asks about arrays; the answers are Python's, not arrays ---
+NUMPY[np.shape] = lambda x: x.shape
+NUMPY[np.ndim] = lambda x: x.ndim
+NUMPY[np.size] = lambda x: x.size
+
+
+def _on_numbers(question: Any) -> Callable[..., Any]:
+    """Answer with the numbers; under a transform, where there are none to give away, asking raises."""
+
+    def answer(*operands: Any, **options: Any) -> Any:
+        return question(*(np.asarray(x) for x in operands), **options)
+
+    return answer
+
+
+for _question in (np.allclose, np.array_equal):
+    NUMPY[_question] = _on_numbers(_question)

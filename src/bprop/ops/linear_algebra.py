@@ -338,7 +338,7 @@ def _cholesky_jvp(y: Any, xs: Any, x_dots: Any) -> Any:
     return matmul(y, _phi(inner))
 
 
-def _cholesky_vjp(y_bar: Any, y: Any, xs: Any) -> tuple[Any]:
+def _cholesky_vjp(y_bar: Any, y: Any, xs: Any, needs: Any) -> tuple[Any]:
     inner = _phi(matmul(matrix_transpose(y), _lower(y_bar)))
     upper = matrix_transpose(y)
     half = _solve(upper, inner)
@@ -391,9 +391,9 @@ def _solve_jvp(y: Any, xs: Any, x_dots: Any) -> Any:
     return _solve(xs[0], right)
 
 
-def _solve_vjp(y_bar: Any, y: Any, xs: Any) -> tuple[Any, Any]:
+def _solve_vjp(y_bar: Any, y: Any, xs: Any, needs: Any) -> tuple[Any, Any]:
     b_bar = _solve(matrix_transpose(xs[0]), y_bar)
-    return -matmul(b_bar, matrix_transpose(y)), b_bar
+    return -matmul(b_bar, matrix_transpose(y)) if needs[0] else None, b_bar
 
 
 def _solve_value(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:

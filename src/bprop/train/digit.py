@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Sequence
 from datetime import date
-from itertools import count, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
@@ -137,15 +137,13 @@ def train_digits(
 
 def next_folder(parent: str | os.PathLike[str] = "runs") -> Path:
     """Make the first ``parent/digits-<date>-<n>`` that does not exist yet, and return it. Raises `StorageError`."""
-    for number in count(1):
+    number = 1
+    while True:
         folder = Path(parent) / f"digits-{date.today():%Y-%m-%d}-{number}"
         try:
             folder.mkdir(parents=True)  # fails if it exists: two runs started at once get two folders
+            return folder
         except FileExistsError:
-            if folder.is_dir():
-                continue
-            raise StorageError(f"{folder} is a file, not a folder") from None
+            number += 1
         except OSError as error:
             raise StorageError(f"the folder {folder} cannot be made: {error.strerror or error}") from None
-        return folder
-    raise AssertionError  # numbers do not end
