@@ -63,9 +63,7 @@ def test_distributions_are_complete(tmp_path):
     run("-m", "build", "--no-isolation", "--outdir", str(tmp_path), ".")
     (wheel,) = tmp_path.glob("*.whl")
     (sdist,) = tmp_path.glob("*.tar.gz")
-    source = {
-        path for path in (ROOT / "src").rglob("*") if path.is_file() and "__pycache__" not in path.parts
-    }
+    source = {path for path in (ROOT / "src").rglob("*") if path.is_file() and "__pycache__" not in path.parts}
 
     with zipfile.ZipFile(wheel) as archive:
         installed = set(archive.namelist())

@@ -19,9 +19,7 @@ print(json.dumps([sorted({name.partition(".")[0] for name in set(sys.modules) - 
 
 
 def measure() -> tuple[set[str], float]:
-    result = subprocess.run(
-        [sys.executable, "-c", MEASURE], capture_output=True, encoding="utf-8", check=True
-    )
+    result = subprocess.run([sys.executable, "-c", MEASURE], capture_output=True, encoding="utf-8", check=True)
     names, seconds = json.loads(result.stdout)
     return set(names), seconds
 

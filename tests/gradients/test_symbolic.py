@@ -172,6 +172,16 @@ def test_selection_keeps_the_absent_branch_out():
     assert bprop.symbolic(f)(-1.0)(-1.0).item() == bprop.grad(f)(-1.0).item() == 0
 
 
+def test_only_the_two_sides_of_one_choice_are_written_as_one():
+    def f(x, y):
+        return bprop.where(x > 0, x, 0) + bprop.where(~(y > 0), x, 0)
+
+    formula = bprop.symbolic(lambda x, y: bprop.sum(f(x, y)))(X, -X)
+    assert formula(X, X).tolist() == [1, 1, 1]
+    assert formula(X, -X).tolist() == [2, 0, 2]
+    assert bprop.symbolic(f)(1.0, 2.0).text == "where(x > 0, 1, 0) + where(~(y > 0), 1, 0)"
+
+
 def test_errors():
     with pytest.raises(bprop.ShapeError, match="returned shape \\(3,\\), not a scalar"):
         bprop.symbolic(lambda x: x * 2)(X)

@@ -64,6 +64,7 @@ def text(f, *args):
         (lambda x, y: bprop.where(~(x < y), x, 0), "where(~(x < y), x, 0)"),
         (lambda x, y: x * 0.1 + 3.0, "x * 0.1 + 3"),
         (lambda x, y: x * 1e-20, "x * 1e-20"),
+        (lambda x, y: bprop.full((), -2.0) ** x, "(-2) ** x"),
         (lambda x, y: x @ y * x, "x @ y * x"),
         (lambda x, y: x * (x @ y), "x * (x @ y)"),
         (lambda x, y: bprop.sum(x, axis=0) + bprop.max(y, keepdims=True), "sum(x) + max(y, keepdims=True)"),

@@ -16,7 +16,12 @@ def user_line() -> str:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
-        if not name.startswith(PACKAGE) and not name.startswith("<frozen") and "contextlib" not in name and "functools" not in name:
+        if (
+            not name.startswith(PACKAGE)
+            and not name.startswith("<frozen")
+            and "contextlib" not in name
+            and "functools" not in name
+        ):
             source = linecache.getline(name, frame.f_lineno).strip()
             return f"{name}:{frame.f_lineno}: {source}" if source else f"{name}:{frame.f_lineno}"
         frame = frame.f_back

@@ -137,4 +137,14 @@ def as_array(result: Any, what: str) -> Array:
     return result
 
 
-__all__ = ["Argnums", "Function", "Variables", "argument_name", "as_array", "lowered", "name_of", "positions", "variable"]
+__all__ = [
+    "Argnums",
+    "Function",
+    "Variables",
+    "argument_name",
+    "as_array",
+    "lowered",
+    "name_of",
+    "positions",
+    "variable",
+]

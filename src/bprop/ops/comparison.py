@@ -53,7 +53,9 @@ greater_equal = _truth(
     _xy.format("greater_equal", "[False,  True,  True]"),
 )
 equal = _truth("equal", np.equal, "x1 = x2", "==", "=", _xy.format("equal", "[False,  True, False]"))
-not_equal = _truth("not_equal", np.not_equal, "x1 ≠ x2", "!=", r"\neq", _xy.format("not_equal", "[ True, False,  True]"))
+not_equal = _truth(
+    "not_equal", np.not_equal, "x1 ≠ x2", "!=", r"\neq", _xy.format("not_equal", "[ True, False,  True]")
+)
 _bb = "bprop.{}(bprop.asarray([True, False]), True)\n    Array({})"
 logical_and = _truth(
     "logical_and", np.logical_and, "x1 and x2", "&", r"\wedge", _bb.format("logical_and", "[ True, False]")

@@ -10,10 +10,10 @@ from ..core.interpreter import EVALUATE, Cell, current, using
 from ..core.trace import Trace
 from ..core.tree import flatten, is_holder, unflatten
 from ..core.value import Array, asarray
-from ..gradients.variable import name_of
 from ..gradients.batch import Batch
 from ..gradients.forward import Forward
 from ..gradients.reverse import Record, pull
+from ..gradients.variable import name_of
 from ..ops import broadcast_to
 
 

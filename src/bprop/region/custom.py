@@ -13,9 +13,9 @@ from ..core.interpreter import current, using
 from ..core.trace import Trace
 from ..core.tree import flatten, is_holder, unflatten
 from ..core.value import Array, Wrapped, asarray
-from ..gradients.variable import name_of
 from ..gradients.batch import Batch
 from ..gradients.reverse import Record, pull
+from ..gradients.variable import name_of
 from ..ops import astype, broadcast_to, sum, zeros
 
 Flat = Callable[..., Sequence[Any]]

@@ -17,11 +17,11 @@ from ..core.op import Operand
 from ..core.trace import Trace, Traced
 from ..core.tree import flatten, unflatten
 from ..core.value import Array, Spec, asarray
-from ..gradients.variable import name_of
 from ..gradients.batch import Batch
 from ..gradients.complex_step import ComplexValue
 from ..gradients.forward import Forward
 from ..gradients.reverse import Record, pull
+from ..gradients.variable import name_of
 from ..ops import add, broadcast_to, moveaxis, zeros
 from .checkpoint import Closure
 
