@@ -165,11 +165,16 @@ def test_nested_in_other_transforms():
     np.testing.assert_allclose(bprop.jvp(slope, (X,), (np.ones(3),))[1].numpy(), 6 * X)
 
 
-def test_selection_keeps_the_absent_branch_out():
+def test_branches_not_taken_are_left_out_of_the_value():
     def f(x):
         return bprop.sqrt(bprop.where(x > 0, x, 0)) * x
 
     assert bprop.symbolic(f)(-1.0)(-1.0).item() == bprop.grad(f)(-1.0).item() == 0
+    first = bprop.symbolic(lambda x: bprop.sqrt(x)[0])(np.ones(2))
+    assert "where" not in first.text
+    assert first(np.array([4.0, 0.0])).tolist() == [0.25, 0]
+    slope = bprop.vmap(lambda x: first(x))(np.array([[4.0, 0.0], [0.0, 1.0]])).numpy()
+    assert slope.tolist() == [[0.25, 0], [np.inf, 0]]
 
 
 def test_only_the_two_sides_of_one_choice_are_written_as_one():

@@ -4,9 +4,11 @@ In a formula a value used twice stands there twice, so a formula can be exponent
 swelling of expressions that backpropagation avoids. `Expression.size` counts it exactly without writing it out.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
+
+import numpy as np
 
 from . import notation
 from .error import ArgumentError, BpropError
@@ -36,7 +38,7 @@ class Expression:
     (7, 4, Array(9.))
     """
 
-    def __init__(self, graph: Graph, names: Sequence[str]) -> None:
+    def __init__(self, graph: Graph, names: Sequence[str], masked: Callable[[], Graph] | None = None) -> None:
         if len(graph.outputs) != 1 or len(names) != len(graph.inputs):
             raise ArgumentError(
                 f"Expression: a graph of {len(graph.inputs)} inputs and {len(graph.outputs)} outputs with "
@@ -44,13 +46,22 @@ class Expression:
             )
         self.graph = graph.live()
         self.names = tuple(names)
+        self._masked = masked
 
     def __call__(self, *args: Any) -> Array:
-        """Evaluate the formula; ``args`` as the function it was made from takes them."""
+        """Evaluate the formula; ``args`` as the function it was made from takes them.
+
+        Where a derivative's formula gives no finite number, terms of branches not taken (0 · ∞) are left out.
+        """
         values = arrays_of(args)
         if len(values) != len(self.names):
             raise ArgumentError(f"expression of {', '.join(self.names)}: {len(values)} arrays given")
-        return self.graph(*values)[0]
+        (y,) = self.graph(*values)
+        if self._masked is not None:
+            numbers = y.concrete()
+            if numbers is None or not np.isfinite(numbers).all():
+                (y,) = self._masked()(*values)
+        return y
 
     @property
     def shared_size(self) -> int:

@@ -78,52 +78,53 @@ def flatten(tree: Any, is_leaf: Predicate | None = None) -> tuple[list[Any], Str
     ([2, 1], {'a': [2, None], 'b': 1})
     """
     leaves: list[Any] = []
+    return leaves, _flatten(tree, is_leaf, leaves)
 
-    def walk(obj: Any) -> Structure:
-        inner = None if is_leaf is not None and is_leaf(obj) else _children(obj)
-        if inner is None:
-            leaves.append(obj)
-            return _LEAF
-        kind, keys, children = inner
-        return Structure(kind, keys, tuple(walk(child) for child in children))
 
-    return leaves, walk(tree)
+# Recursive closures refer to themselves: their leaves would live on until the garbage collector comes by. So these
+# are functions of the module.
+def _flatten(obj: Any, is_leaf: Predicate | None, leaves: list[Any]) -> Structure:
+    inner = None if is_leaf is not None and is_leaf(obj) else _children(obj)
+    if inner is None:
+        leaves.append(obj)
+        return _LEAF
+    kind, keys, children = inner
+    return Structure(kind, keys, tuple([_flatten(child, is_leaf, leaves) for child in children]))
 
 
 def unflatten(structure: Structure, leaves: Any) -> Any:
     """Rebuild a tree from its structure and leaves."""
-    rest = iter(leaves)
+    return _build(structure, iter(leaves))
 
-    def build(part: Structure) -> Any:
-        kind = part.kind
-        if kind is LEAF:
-            return next(rest)
-        children = [build(child) for child in part.children]
-        if kind is type(None):
-            return None
-        if isinstance(kind, Holder):
-            return kind.target
-        if kind is dict:
-            return dict(zip(part.keys, children, strict=True))
-        if kind is list or kind is tuple:
-            return kind(children)
-        return kind(**dict(zip(part.keys, children, strict=True)))
 
-    return build(structure)
+def _build(part: Structure, rest: Iterator[Any]) -> Any:
+    kind = part.kind
+    if kind is LEAF:
+        return next(rest)
+    children = [_build(child, rest) for child in part.children]
+    if kind is type(None):
+        return None
+    if isinstance(kind, Holder):
+        return kind.target
+    if kind is dict:
+        return dict(zip(part.keys, children, strict=True))
+    if kind is list or kind is tuple:
+        return kind(children)
+    return kind(**dict(zip(part.keys, children, strict=True)))
 
 
 def paths(tree: Any) -> Iterator[tuple[str, Any]]:
     """Yield (path, leaf) pairs, paths written as ``a.0.b``."""
+    return _paths(tree, ())
 
-    def walk(obj: Any, prefix: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-        inner = _children(obj)
-        if inner is None:
-            yield ".".join(prefix), obj
-            return
-        for key, child in zip(inner[1], inner[2], strict=True):
-            yield from walk(child, (*prefix, str(key)))
 
-    return walk(tree, ())
+def _paths(obj: Any, prefix: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    inner = _children(obj)
+    if inner is None:
+        yield ".".join(prefix), obj
+        return
+    for key, child in zip(inner[1], inner[2], strict=True):
+        yield from _paths(child, (*prefix, str(key)))
 
 
 def map(function: Callable[..., Any], tree: Any, *others: Any, is_leaf: Predicate | None = None) -> Any:

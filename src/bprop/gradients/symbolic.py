@@ -13,19 +13,18 @@ from typing import Any
 from ..core.dtype import is_float
 from ..core.error import DTypeError, ShapeError
 from ..core.expression import Expression
-from ..core.family import Elementwise, Linear, Selection
-from ..core.graph import Graph, Node
+from ..core.graph import Edge, Graph
 from ..core.interpreter import Scope, current, using
 from ..core.simplify import simplify
 from ..core.trace import Trace, Traced
 from ..core.tree import flatten, unflatten
 from ..core.value import Array
 from ..ops import ones, zeros
-from .absent import Absent
+from .absent import Absent, structural
+from .adjoint import adjoint
 from .argument import Arguments
 from .forward import Forward
 from .textbook import textbook
-from .transform import grad
 from .variable import Argnums, as_array, name_of
 
 Function = Callable[..., Any]
@@ -90,14 +89,17 @@ def symbolic(f: Function, argnums: Argnums = 0) -> Function:
         with using(tracer):
             y = as_array(arguments(inputs), what)
         _checked(y, what)
-        of_scalars = all(spec.shape == () for node in tracer.nodes for spec in node.specs) and all(
-            value.shape == () for value in arguments.values
-        )
-        masked = _selects_before(tracer.nodes)
-        with using(tracer):
-            bars = _by_chain_rule(arguments, inputs, masked) if of_scalars else _by_reverse_rule(arguments, inputs)
-        graphs = [tracer.graph([bar]) for bar in bars]
-        formulas = [Expression(_readable(graph), arguments.names) for graph in graphs]
+        rule = _by_chain_rule if _of_scalars(tracer, arguments) else _by_reverse_rule
+
+        def graphs(masked: bool) -> list[Graph]:
+            with using(tracer):
+                return [tracer.graph([bar]) for bar in rule(arguments, tracer, y, inputs, masked)]
+
+        plain = graphs(masked=False)
+        formulas = [
+            Expression(_readable(graph), arguments.names, lambda place=place: graphs(masked=True)[place])  # type: ignore[misc]
+            for place, graph in enumerate(plain)
+        ]
         return arguments.tree(formulas)
 
     return differentiated
@@ -112,22 +114,12 @@ def _checked(y: Array, what: str) -> None:
         raise DTypeError(f"{what}: the function returned dtype {y.dtype}, which has no derivative")
 
 
-def _selects_before(nodes: list[Node]) -> bool:
-    """Return whether something depends on a selection and multiplies by its own partial: that may be infinite, and in
-    a formula only a mask keeps infinity times a branch not taken from being NaN.
-    """
-    selected: set[Node] = set()
-    for node in nodes:
-        if any(type(x) is tuple and x[0] in selected for x in node.inputs):
-            selected.add(node)
-            if not isinstance(node.op, Elementwise | Linear) or any(map(callable, getattr(node.op, "partials", ()))):
-                return True
-        elif isinstance(node.op, Selection):
-            selected.add(node)
-    return False
+def _of_scalars(tracer: Trace, arguments: Arguments) -> bool:
+    specs = [spec for node in tracer.nodes for spec in node.specs] + [value.spec for value in arguments.values]
+    return all(spec.shape == () for spec in specs)
 
 
-def _by_chain_rule(arguments: Arguments, inputs: list[Traced], masked: bool) -> list[Any]:
+def _by_chain_rule(arguments: Arguments, tracer: Trace, y: Any, inputs: list[Traced], masked: bool) -> list[Any]:
     """d/dx from the inside out: (f(u))' = f'(u) u', one differentiation per variable."""
     bars = []
     for place in arguments.chosen:
@@ -138,23 +130,26 @@ def _by_chain_rule(arguments: Arguments, inputs: list[Traced], masked: bool) -> 
             seed = ones((), dtype=inputs[place].dtype)
             values[place] = owner.dual(inputs[place], absent.seed(seed) if masked else seed)
             with using(owner):
-                y = arguments(values)
-            y_dot = owner.tangent(y)
+                again = arguments(values)
+            y_dot = owner.tangent(again)
         bars.append(zeros((), dtype=inputs[place].dtype) if y_dot is None else absent.lower(y_dot))
     return bars
 
 
-def _by_reverse_rule(arguments: Arguments, inputs: list[Traced]) -> list[Any]:
+def _by_reverse_rule(arguments: Arguments, tracer: Trace, y: Any, inputs: list[Traced], masked: bool) -> list[Any]:
     """Matrix calculus: the differential y_bar · dy rearranged for each variable in turn, from the outside in."""
-
-    def chosen(values: list[Any]) -> Any:
-        full: list[Any] = list(inputs)
-        for place, value in zip(arguments.chosen, values, strict=True):
-            full[place] = value
-        return arguments(full)
-
-    bars: list[Any] = grad(chosen, unreached="zeros")([inputs[place] for place in arguments.chosen])
-    return bars
+    graph = tracer.graph([y])
+    values: dict[Edge, Array] = {(node, 0): value for node, value in graph.captures}
+    for node in [*graph.inputs, *graph.nodes]:
+        values.update({(node, index): Traced(tracer, node, index) for index in range(len(node.specs))})
+    wanted: list[Edge] = [(inputs[place].node, 0) for place in arguments.chosen]
+    sweep = adjoint(graph.nodes, values, graph.outputs[0], wanted)
+    seeds: list[Any] = [ones((), dtype=y.dtype)]
+    bars = structural(sweep, seeds) if masked else sweep(seeds)
+    return [
+        zeros(x.shape, dtype=x.dtype) if bar is None else bar
+        for bar, x in zip(bars, (values[e] for e in wanted), strict=True)
+    ]
 
 
 def _readable(graph: Graph) -> Graph:

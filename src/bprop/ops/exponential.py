@@ -50,15 +50,43 @@ log1p = Elementwise(
 )  # fmt: skip
 
 
-def _sech_squared(y: Any, x: Any) -> Any:
-    """1/cosh²x from e^(-2|x|): 1 - y² has no correct bit in the tails."""
+def _folded(x: Any) -> Any:
+    """e^(-|x|) in a new array that may be written to."""
+    x = np.asarray(x, None if getattr(x, "dtype", np.dtype(bool)).kind == "f" else np.float64)
+    e = np.negative(np.abs(x))
+    return np.exp(e, out=e) if type(e) is np.ndarray else np.exp(e)
+
+
+def _over_square(e: Any) -> Any:
+    """e / (1 + e)², in place where that is possible: an op's evaluation is a hot path."""
+    d = 1 + e
+    d *= d
+    return np.divide(e, d, out=e) if type(e) is np.ndarray else e / d
+
+
+def _sech_squared(x: Any) -> Any:
+    """1/cosh²x = 4e / (1 + e)² with e = e^(-2|x|): 1 - y² has no correct bit in the tails."""
+    y = _over_square(_folded(np.multiply(x, 2)))
+    y *= 4
+    return y
+
+
+def _sech_squared_native(x: Any) -> Any:
     e = exp(-2 * abs(x))
     d = 1 + e
     return 4 * e / (d * d)
 
 
+sech_squared = Elementwise(
+    "sech_squared", _sech_squared, lambda y, x: -2 * tanh(x) * y,
+    kind="float", native=_sech_squared_native, text="1 - tanh({0}) ** 2", latex=r"1 - \tanh^2({0})", level=1,
+    step=lambda z: 1 - np.tanh(z) ** 2,
+    doc="The derivative of `tanh`, 1 - tanh²x = 1/cosh²x, without cancellation.",
+)  # fmt: skip
+
+
 tanh = Elementwise(
-    "tanh", np.tanh, _sech_squared,
+    "tanh", np.tanh, lambda y, x: sech_squared(x),
     kind="float", latex=r"\tanh({0})",
     doc=_doc("y = tanh x; ∂y/∂x = 1 - y² = 1/cosh²x.", "bprop.tanh(bprop.zeros(2))\n    Array([0., 0.])",
              "Leibe (2016), Backpropagation, nonlinearities"),
@@ -80,15 +108,23 @@ def _sigmoid_native(x: Any) -> Any:
     return where(x >= 0, 1 / (1 + e), e / (1 + e))
 
 
-def _sigmoid_partial(y: Any, x: Any) -> Any:
-    """σ(x) σ(-x) from e^(-|x|): y (1 - y) has no correct bit for x -> inf."""
+def _logistic_density_native(x: Any) -> Any:
     e = exp(-abs(x))
     d = 1 + e
     return e / (d * d)
 
 
+logistic_density = Elementwise(
+    "logistic_density", lambda x: _over_square(_folded(x)), lambda y, x: -y * tanh(0.5 * x),
+    kind="float", native=_logistic_density_native, text="sigmoid({0}) * (1 - sigmoid({0}))",
+    latex=r"\sigma({0}) \, (1 - \sigma({0}))", level=2,
+    step=lambda z: _sigmoid_step(z) * _sigmoid_step(-z),
+    doc="The derivative of `sigmoid`, σ(x) σ(-x) = e⁻ˣ/(1 + e⁻ˣ)², without cancellation.",
+)  # fmt: skip
+
+
 sigmoid = Elementwise(
-    "sigmoid", _sigmoid, _sigmoid_partial,
+    "sigmoid", _sigmoid, lambda y, x: logistic_density(x),
     kind="float", native=_sigmoid_native, step=_sigmoid_step, latex=r"\sigma({0})",
     doc=_doc("y = 1/(1 + e⁻ˣ); ∂y/∂x = y (1 - y).", "bprop.sigmoid(bprop.zeros(2))\n    Array([0.5, 0.5])",
              "Leibe (2016), Backpropagation, nonlinearities"),

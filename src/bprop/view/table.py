@@ -10,15 +10,14 @@ from numpy.typing import NDArray
 
 from ..core.dtype import is_float
 from ..core.expression import LIMIT, Expression, application
-from ..core.family import Region
 from ..core.graph import Edge, Graph, Node
 from ..core.interpreter import using
 from ..core.observe import Observe
 from ..core.tree import flatten
 from ..core.value import Array
 from ..gradients.absent import structural
+from ..gradients.adjoint import adjoint
 from ..gradients.argument import Arguments
-from ..gradients.reverse import vjp
 from ..gradients.variable import as_array, name_of
 from ..ops import ones
 from .dot import dot
@@ -127,34 +126,9 @@ def gradients(graph: Graph, values: dict[Edge, Array]) -> dict[Edge, Array]:
     places: list[Edge] = [(node, 0) for node in graph.inputs]
     places += [(node, index) for node in graph.nodes for index in range(len(node.specs))]
     places = [edge for edge in places if is_float(values[edge].dtype)]
-    wanted = set(places)
-
-    def sweep(seeds: list[Any]) -> list[Any]:
-        bars: dict[Edge, Any] = {output: seeds[0]}
-        for node in reversed(graph.nodes):
-            y_bars = [bars.get((node, index)) for index in range(len(node.specs))]
-            if all(bar is None for bar in y_bars):
-                continue
-            for x, x_bar in zip(node.inputs, _local(node, values, y_bars, wanted), strict=True):
-                if x_bar is not None:
-                    bars[x] = bars[x] + x_bar if x in bars else x_bar
-        return [bars.get(edge) for edge in places]
-
+    sweep = adjoint(graph.nodes, values, output, places)
     swept = structural(sweep, [ones((), dtype=values[output].dtype)])
     return {edge: bar for edge, bar in zip(places, swept, strict=True) if bar is not None}
-
-
-def _local(node: Node, values: dict[Edge, Array], y_bars: list[Any], wanted: set[Edge]) -> Any:
-    """Send the cotangents of an application to its inputs."""
-    op = node.op
-    assert op is not None
-    xs = [values[x] if type(x) is tuple else x for x in node.inputs]
-    needs = [type(x) is tuple and x in wanted for x in node.inputs]
-    if isinstance(op, Region):
-        return op.record(tuple(xs), node.params, tuple(needs))[1](tuple(y_bars))
-    if not op.differentiable:
-        return [None] * len(xs)
-    return vjp(op, y_bars[0], values[node, 0], xs, node.params, needs)
 
 
 def brief(value: Array) -> str:

@@ -1,0 +1,50 @@
+"""The reverse sweep over a finished graph, in which every value keeps its cotangent: for looking at, and as formulas."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ..core.dtype import is_float
+from ..core.family import Region
+from ..core.graph import Edge, Node
+from ..core.value import Array
+from .reverse import vjp
+
+Sweep = Callable[[list[Any]], list[Any]]
+
+
+def adjoint(nodes: Sequence[Node], values: Mapping[Edge, Array], output: Edge, wanted: Sequence[Edge]) -> Sweep:
+    """Return the sweep from the cotangent of ``output`` (a list of one) to those of ``wanted``, ``None`` where absent.
+
+    ``nodes`` are in order of computation; ``values`` holds the value of every edge, numbers or traced.
+    """
+    variables = {(node, index) for node in nodes for index in range(len(node.specs))} | set(wanted)
+
+    def sweep(seeds: list[Any]) -> list[Any]:
+        bars: dict[Edge, Any] = {output: seeds[0]}
+        for node in reversed(nodes):
+            y_bars = [bars.get((node, index)) for index in range(len(node.specs))]
+            if all(bar is None for bar in y_bars):
+                continue
+            for x, x_bar in zip(node.inputs, _local(node, values, y_bars, variables), strict=True):
+                if x_bar is not None:
+                    bars[x] = bars[x] + x_bar if x in bars else x_bar
+        return [bars.get(edge) for edge in wanted]
+
+    return sweep
+
+
+def _local(node: Node, values: Mapping[Edge, Array], y_bars: list[Any], variables: set[Edge]) -> Sequence[Any]:
+    """Send the cotangents of an application to its inputs."""
+    op = node.op
+    assert op is not None
+    xs = [values[x] if type(x) is tuple else x for x in node.inputs]
+    needs = [type(x) is tuple and x in variables and is_float(values[x].dtype) for x in node.inputs]
+    if isinstance(op, Region):
+        x_bars: Sequence[Any] = op.record(tuple(xs), node.params, tuple(needs))[1](tuple(y_bars))
+        return x_bars
+    if not op.differentiable:
+        return [None] * len(xs)
+    return vjp(op, y_bars[0], values[node, 0], xs, node.params, needs)
+
+
+__all__ = ["adjoint"]
