@@ -21,7 +21,10 @@ def is_float(dtype: "np.dtype[Any]") -> bool:
 
 def check(dtype: DTypeLike, where: str) -> "np.dtype[Any]":
     """Return ``dtype`` as a NumPy dtype, refusing what bprop does not compute with."""
-    result = np.dtype(dtype)
+    try:
+        result = np.dtype(dtype)
+    except TypeError:
+        raise DTypeError(f"{where}: {dtype!r:.60} is no dtype: use bool, integers or float16/32/64") from None
     if result.kind == "c":
         raise DTypeError(
             f"{where}: complex dtype {result} is not supported: write real and imaginary part as two arrays"

@@ -54,6 +54,7 @@ class Elementwise(Op):
     ) -> None:
         super().__init__(name, _promoting(evaluate) if kind == "float" else evaluate, **rest)
         self.partials = partials
+        self.arity = len(partials)
         self.kind: Kind = kind
         self.native = native or name
         self.step = step
@@ -100,6 +101,7 @@ class Selection(Op):
     ) -> None:
         super().__init__(name, evaluate, **rest)
         self.shares = shares
+        self.arity = len(shares)
         self.native = native or name
         self.step = step
 
@@ -116,6 +118,8 @@ class Reduction(Op):
     ``merge(*states, *others)`` joins the states of two parts, so that long reductions go in pieces; ``neutral``: over
     no axes nothing changes.
     """
+
+    arity = 1
 
     def __init__(
         self,
@@ -217,6 +221,8 @@ class Bilinear(Op):
     ``labels(shape1, shape2, **params)`` returns three strings, or raises what does not fit.
     """
 
+    arity = 2
+
     def __init__(
         self,
         name: str,
@@ -272,6 +278,7 @@ class General(Op):
         inputs, output = signature.replace(" ", "").split("->")
         self.signature = signature
         self.core_inputs = [tuple(part.strip("()").split(",")) for part in inputs.split("),(")]
+        self.arity = len(self.core_inputs)
         self.core_output = tuple(output.strip("()").split(","))
         self.jvp = jvp
         self.vjp = vjp

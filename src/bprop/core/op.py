@@ -28,6 +28,8 @@ class Op:
 
     differentiable = True
     is_region = False
+    arity: int | None = None
+    """How many operands the op takes; ``None`` where its shape rule or public function sees to it."""
 
     def __init__(
         self,
@@ -59,6 +61,8 @@ class Op:
 
     def __call__(self, *args: Any, **params: Any) -> Any:
         """Apply the op to arrays, NumPy arrays and Python scalars."""
+        if len(args) != self.arity and self.arity is not None:  # NumPy would take one too many as its output array
+            raise ArgumentError(f"{self.name} takes {self.arity} operands, not {len(args)}")
         for arg in args:
             if not isinstance(arg, Array) and type(arg) not in WEAK:
                 args = tuple(operand(self.name, arg) for arg in args)

@@ -85,7 +85,7 @@ sech_squared = Elementwise(
 )  # fmt: skip
 
 
-tanh = Elementwise(
+tanh: Elementwise = Elementwise(
     "tanh", np.tanh, lambda y, x: sech_squared(x),
     kind="float", latex=r"\tanh({0})",
     doc=_doc("y = tanh x; ∂y/∂x = 1 - y² = 1/cosh²x.", "bprop.tanh(bprop.zeros(2))\n    Array([0., 0.])",
@@ -123,7 +123,7 @@ logistic_density = Elementwise(
 )  # fmt: skip
 
 
-sigmoid = Elementwise(
+sigmoid: Elementwise = Elementwise(
     "sigmoid", _sigmoid, lambda y, x: logistic_density(x),
     kind="float", native=_sigmoid_native, step=_sigmoid_step, latex=r"\sigma({0})",
     doc=_doc("y = 1/(1 + e⁻ˣ); ∂y/∂x = y (1 - y).", "bprop.sigmoid(bprop.zeros(2))\n    Array([0.5, 0.5])",
