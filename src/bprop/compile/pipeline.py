@@ -14,6 +14,7 @@ from ..core.interpreter import EVALUATE, Cell, current, using
 from ..core.trace import Trace, Traced
 from ..core.tree import Structure, flatten, unflatten
 from ..core.value import Array, Spec, asarray
+from ..gradients.variable import name_of
 from .cache import Cache
 from .fuse import listing
 from .static import key_of
@@ -170,7 +171,7 @@ class Compiled(Generic[P, R]):
 
     def __init__(self, f: Callable[P, R]) -> None:
         self.function = f
-        self.name = getattr(f, "__name__", type(f).__name__)
+        self.name = name_of(f)
         self.programs: Cache[Step] = Cache(KEPT)
         self._lock = threading.RLock()
         self._last: Step | None = None

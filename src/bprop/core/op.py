@@ -62,7 +62,7 @@ class Op:
     def __call__(self, *args: Any, **params: Any) -> Any:
         """Apply the op to arrays, NumPy arrays and Python scalars."""
         if len(args) != self.arity and self.arity is not None:  # NumPy would take one too many as its output array
-            raise ArgumentError(f"{self.name} takes {self.arity} operands, not {len(args)}")
+            raise ArgumentError(f"{self.name} takes {self.arity} operand{'s' * (self.arity != 1)}, not {len(args)}")
         for arg in args:
             if not isinstance(arg, Array) and type(arg) not in WEAK:
                 args = tuple(operand(self.name, arg) for arg in args)

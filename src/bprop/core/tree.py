@@ -113,6 +113,22 @@ def _build(part: Structure, rest: Iterator[Any]) -> Any:
     return kind(**dict(zip(part.keys, children, strict=True)))
 
 
+def spread(structure: Structure, tree: Any) -> list[Any]:
+    """Return what ``tree`` holds in the places of the leaves of ``structure``; `None` for a part is `None` for its leaves.
+
+    >>> from bprop.core.tree import flatten, spread
+    >>> spread(flatten({"a": 1, "b": (2, 3)})[1], {"a": 5, "b": None})
+    [5, None, None]
+    """
+    if structure.kind is LEAF:
+        return [tree]
+    inner = (structure.kind, structure.keys, [None] * len(structure.children)) if tree is None else _children(tree)
+    if inner is None or inner[:2] != structure[:2]:
+        raise ArgumentError(f"trees differ: {structure} and {flatten(tree)[1]}")
+    parts = zip(structure.children, inner[2], strict=True)
+    return [leaf for part, child in parts for leaf in spread(part, child)]
+
+
 def paths(tree: Any) -> Iterator[tuple[str, Any]]:
     """Yield (path, leaf) pairs, paths written as ``a.0.b``."""
     return _paths(tree, ())

@@ -1,6 +1,8 @@
 """`Array`: an immutable NumPy-style array. Interpreters subclass it to carry tangents, graphs or batches."""
 
+import inspect
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -316,10 +318,19 @@ class Array:
 
     def __array_function__(self, func: Any, types: Any, args: Any, options: Any) -> Any:
         rule = NUMPY.get(func)
+        name = f"{getattr(func, '__module__', None) or 'numpy'}.{func.__name__}"
         if rule is None:
-            module = getattr(func, "__module__", None) or "numpy"
-            raise NumPyFunctionError(_without_rule(f"{module}.{func.__name__}", func.__name__))
-        return rule(*args, **options)
+            raise NumPyFunctionError(_without_rule(name, func.__name__))
+        count, theirs, ours = _parameters(func, rule)
+        # by NumPy's names, since its positions differ: the third of numpy.sum is dtype, ours keepdims
+        operands = [*args[:count], *(options.pop(key) for key in [*theirs][len(args) : count] if key in options)]
+        options = dict(zip([*theirs][count:], args[count:], strict=False)) | options
+        refused = [key for key, value in options.items() if key not in ours and not _is_default(value, theirs.get(key))]
+        if refused:
+            raise NumPyFunctionError(
+                f"{name}: options {refused} are not supported on bprop arrays: call bprop.{rule.__name__} without them"
+            )
+        return rule(*operands, **{key: value for key, value in options.items() if key in ours})
 
 
 class Wrapped(Array):
@@ -341,6 +352,10 @@ class Wrapped(Array):
     def dtype(self) -> "np.dtype[Any]":
         return self.value.dtype
 
+    @property
+    def data(self) -> NDArray[Any]:  # type: ignore[override]  # plain arrays only: here the numbers would be a constant
+        return self.numbers(".data")
+
     def concrete(self) -> NDArray[Any] | None:
         return self.value.concrete()
 
@@ -357,6 +372,24 @@ class Wrapped(Array):
 
 def _call(name: str, *args: Any, **options: Any) -> Any:
     return FUNCTIONS[name](*args, **options)
+
+
+@lru_cache(maxsize=None)
+def _parameters(func: Any, rule: Any) -> tuple[int | None, dict[str, Any], frozenset[str]]:
+    """Return how many operands ``rule`` takes by position (``None``: any), NumPy's parameters, the rule's options."""
+    parameters = inspect.signature(rule).parameters.values()
+    try:
+        theirs = {one.name: one.default for one in inspect.signature(func).parameters.values()}
+    except ValueError:  # written in C
+        theirs = {}
+    ours = frozenset(one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY))
+    if any(one.kind == one.VAR_POSITIONAL for one in parameters):
+        return None, theirs, ours
+    return len([one for one in parameters if one.kind == one.POSITIONAL_ONLY]), theirs, ours
+
+
+def _is_default(value: Any, default: Any) -> bool:
+    return value is default or (isinstance(value, str) and value == default)
 
 
 def _without_rule(full: str, name: str) -> str:

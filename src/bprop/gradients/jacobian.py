@@ -65,13 +65,18 @@ def _jacobian_reverse(f: Function, args: list[Any], single: bool, what: str) -> 
             bars = [seed if i == position else zeros(o.shape, dtype=o.dtype) for i, o in enumerate(outputs)]
             return pullback(unflatten(structure, bars), one_hot=True)
 
-        if not dtypes.is_float(y.dtype):
-            raise DTypeError(f"{what}: the function returned dtype {y.dtype}, which has no derivative")
+        check_output(y, what)
         parts = vmap(row)(_basis(y.shape, y.dtype))
         shape = y.shape
         parts = map(lambda bar, shape=shape: reshape(bar, shape + bar.shape[1:]), parts)
         rows.append(parts[0] if single else parts)
     return unflatten(structure, rows)
+
+
+def check_output(y: Any, what: str) -> None:
+    """Raise where a result has no derivative."""
+    if not dtypes.is_float(y.dtype):
+        raise DTypeError(f"{what}: the function returned dtype {y.dtype}, which has no derivative")
 
 
 def _jacobian_forward(f: Function, args: list[Any], single: bool, what: str) -> Any:
@@ -84,7 +89,9 @@ def _jacobian_forward(f: Function, args: list[Any], single: bool, what: str) -> 
         def column(seed: Any, present: Any, position: int = position) -> Any:
             flat = iter([seed if i == position else None for i in range(len(values))])
             dots = [[next(flat) for _ in v.values] for v in variables]
-            y_dots = push(f, variables, dots, False, what)[1]
+            ys, y_dots, _ = push(f, variables, dots, False, what)
+            for y in flatten(ys)[0]:
+                check_output(y, what)
             return y_dots
 
         def masked(seed: Any, mask: Any, position: int = position) -> Any:
@@ -133,6 +140,7 @@ def hvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
     >>> bprop.hvp(lambda x: bprop.sum(x**3), (bprop.asarray([1.0, 2.0]),), (bprop.ones(2),))
     Array([ 6., 12.])
     """
+    check_sequences(f"hvp of {name_of(f)}", primals=primals, tangents=tangents)
     numbers: Argnums = 0 if len(primals) == 1 else tuple(range(len(primals)))
     return jvp(grad(f, numbers, unreached="zeros"), primals, tangents)[1]
 

@@ -20,6 +20,13 @@ from .reverse import Record, lift_cells, pull
 from .variable import Argnums, Function, Variables, argument_name, as_array, lowered, name_of, positions
 
 
+def check_sequences(what: str, **given: Any) -> None:
+    """Refuse an array where a tuple of arguments belongs: its rows would be taken for arguments."""
+    for name, value in given.items():
+        if not isinstance(value, tuple | list):
+            raise ArgumentError(f"{what}: {name} is a tuple with one entry per argument, not {type(value).__name__}")
+
+
 # --- reverse ---
 class _Recording:
     """One recorded run of ``f``: its outputs and the way back."""
@@ -191,6 +198,7 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], has_aux: b
     (Array(2.), Array(0.25))
     """
     what = f"jvp of {name_of(f)}"
+    check_sequences(what, primals=primals, tangents=tangents)
     if len(primals) != len(tangents):
         raise ArgumentError(f"{what}: {len(primals)} primals and {len(tangents)} tangents")
     variables = [Variables(primal, f"{what}: argument {number}") for number, primal in enumerate(primals)]

@@ -1,13 +1,13 @@
 """Arguments of transforms: which leaves are variables, and how results get their structure back."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..core import dtype as dtypes
 from ..core.error import ArgumentError, DTypeError, ShapeError
 from ..core.interpreter import Cell, Interpreter
-from ..core.tree import flatten, is_holder, map, unflatten
+from ..core.tree import flatten, is_holder, map, spread, unflatten
 from ..core.value import Array, asarray
 from ..ops import astype
 
@@ -16,7 +16,11 @@ Argnums = int | Sequence[int]
 
 
 def name_of(f: Function) -> str:
-    """Return how ``f`` is called in messages."""
+    """Return how ``f`` is called in messages, or raise where it is no function."""
+    if not callable(f):
+        raise ArgumentError(
+            f"a transform takes a function, not {type(f).__name__}: write bprop.grad(f)(x), not bprop.grad(f(x))"
+        )
     return getattr(f, "__name__", type(f).__name__)
 
 
@@ -61,12 +65,20 @@ class Variables:
 
     def tangents(self, tree: Any, what: str) -> list[Any]:
         """Return the tangents of ``tree``, given in the structure of `result`, checked against the values."""
-        leaves, structure = flatten(tree, lambda obj: isinstance(obj, dict) and set(obj) in _key_sets(self.slots))
-        if structure != self.structure and len(leaves) != len(self.slots):
-            raise ArgumentError(f"{what}: tangents have the structure {structure}, primals {self.structure}")
+        try:
+            leaves = spread(self.structure, tree)
+        except ArgumentError:
+            raise ArgumentError(
+                f"{what}: tangents have the structure {flatten(tree)[1]}, primals {self.structure}"
+            ) from None
         flat: list[Any] = []
         for leaf, slot in zip(leaves, self.slots, strict=True):
-            flat.extend([leaf] if slot is None else [leaf[path] for path in slot])
+            if slot is None:
+                flat.append(leaf)
+                continue
+            if leaf is not None and not (isinstance(leaf, Mapping) and set(leaf) == set(slot)):
+                raise ArgumentError(f"{what}: the tangents of a module are a mapping with the paths {', '.join(slot)}")
+            flat.extend(None if leaf is None else leaf[path] for path in slot)
         result: list[Any] = []
         for value, tangent in zip(self.read(), flat, strict=True):
             if tangent is None:
@@ -77,11 +89,6 @@ class Variables:
                 raise ShapeError(f"{what}: a tangent has shape {dot.shape}, its primal {value.shape}")
             result.append(astype(dot, value.dtype) if dot.dtype != value.dtype else dot)
         return result
-
-
-def _key_sets(slots: list[Any]) -> list[set[str]]:
-    """Return the key sets of the holders among ``slots``."""
-    return [set(slot) for slot in slots if slot is not None]
 
 
 def variable(leaf: Any, what: str) -> Array:
@@ -113,13 +120,18 @@ def argument_name(f: Function, number: int) -> str:
 def positions(argnums: Argnums, count: int, what: str) -> tuple[tuple[int, ...], bool]:
     """Return the positions that ``argnums`` names, and whether it was a single number."""
     single = isinstance(argnums, int)
-    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums) if isinstance(argnums, Sequence) else (argnums,)
+    if not all(isinstance(number, int) for number in numbers):
+        raise ArgumentError(f"{what}: argnums is an integer or a tuple of them, not {argnums!r}")
     for number in numbers:
         if not -count <= number < count:
             raise ArgumentError(
                 f"{what}: argnums names argument {number}, but the call has {count} positional arguments"
             )
-    return tuple(number % count for number in numbers), single
+    places = tuple(number % count for number in numbers)
+    if len(set(places)) != len(places):
+        raise ArgumentError(f"{what}: argnums={argnums} names an argument twice")
+    return places, single
 
 
 def lowered(owner: Interpreter, tree: Any) -> Any:

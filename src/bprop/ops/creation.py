@@ -112,7 +112,14 @@ def arange(start: float, /, stop: float | None = None, step: float = 1, *, dtype
     first, last = (0, start) if stop is None else (start, stop)
     if step == 0:
         raise ArgumentError("arange: step is zero")
-    count = max(0, ceil((last - first) / step))
+    try:
+        count = max(0, ceil((last - first) / step))
+    except (TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, BpropError):
+            raise
+        raise ArgumentError(
+            f"arange: start, stop and step are finite numbers, not {start!r}, {stop!r} and {step!r}"
+        ) from None
     natural = dtypes.INT if all(isinstance(one, int | np.integer) for one in (first, last, step)) else dtypes.DEFAULT
     wanted = natural if dtype is None else dtypes.check(dtype, "arange")
     return _arange(shape=(count,), start=first, step=step, dtype=wanted)

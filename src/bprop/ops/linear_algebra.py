@@ -438,6 +438,8 @@ def solve(x1: Any, x2: Any, /) -> Array:
     Array([0.5 , 0.25])
     """
     x1, x2 = _array("solve", x1), _array("solve", x2)
+    if x1.ndim < 2 or x1.shape[-1] != x1.shape[-2]:
+        raise ShapeError(f"solve: the matrix has shape {x1.shape}, not (…, n, n)")
     if x2.ndim == 1:
         y = _solve(x1, reshape(x2, (x2.shape[0], 1)))
         return reshape(y, y.shape[:-1])

@@ -208,11 +208,14 @@ def _broadcasted(x: Any, shape: Shape) -> Shape:
 
 def unbroadcast(y_bar: Any, shape: Shape) -> Any:
     """Sum ``y_bar`` down to ``shape``: the adjoint of broadcasting."""
+    if y_bar.shape == shape:
+        return y_bar
     extra = len(y_bar.shape) - len(shape)
     axes = tuple(
         axis for axis, size in enumerate(y_bar.shape) if axis < extra or (shape[axis - extra] == 1 and size != 1)
     )
-    return reshape(sum(y_bar, axis=axes), shape) if axes else y_bar
+    summed = sum(y_bar, axis=axes)
+    return summed if summed.shape == shape else reshape(summed, shape)
 
 
 def _lift_broadcast(params: dict[str, Any], size: int, x: Any) -> dict[str, Any]:
