@@ -128,3 +128,36 @@ def test_the_command_line_starts_quickly():
     code = "import sys, bprop.cli; print(sorted({'matplotlib', 'scipy', 'llvmlite', 'safetensors'} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_tables_keep_their_numbers_on_a_narrow_terminal(tmp_path):
+    environment = {**ENVIRONMENT, "COLUMNS": "40"}
+    arguments = [*COMMAND, "train", "digits", "--epochs", "1", "--hidden", "16"]
+    result = subprocess.run(
+        arguments, cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8", timeout=120
+    )
+    assert "…" not in result.stdout
+    assert "Linear(64 → 16, float32)" in result.stdout
+    assert all(f" {digit} " in result.stdout for digit in range(10))
+
+
+def test_an_encoding_without_our_signs_does_not_end_the_run(tmp_path):
+    environment = {**ENVIRONMENT, "PYTHONIOENCODING": "ascii"}
+    arguments = [*COMMAND, "train", "digits", "--epochs", "1", "--hidden", "16"]
+    result = subprocess.run(
+        arguments, cwd=tmp_path, env=environment, capture_output=True, encoding="ascii", timeout=120
+    )
+    assert result.returncode == 0, result.stderr
+    assert "test accuracy" in result.stdout
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_a_full_disk_is_an_error_without_traceback(tmp_path):
+    with open("/dev/full", "w") as full:
+        arguments = [*COMMAND, "train", "digits", "--epochs", "1", "--hidden", "16"]
+        result = subprocess.run(
+            arguments, cwd=tmp_path, env=ENVIRONMENT, stdout=full, stderr=subprocess.PIPE, timeout=120
+        )
+    assert result.returncode == 1
+    assert b"No space left" in result.stderr
+    assert b"Traceback" not in result.stderr

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -132,17 +133,24 @@ def _saved(folder: Path) -> str:
     return f"{folder} holds the metrics of {epochs} and the weights as they were then"
 
 
+_WIDEST = 80
+
+
 def _show(result: Any, stream: Any) -> None:
     import numpy as np
+    from rich.box import HEAVY_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     console = Console(file=stream, highlight=False)
+    narrow = console.width < _WIDEST
+    # A table squeezed until its numbers are gone says nothing: on a narrow terminal its lines run on instead.
+    look: dict[str, Any] = {"title_justify": "left", "box": None if narrow else HEAVY_HEAD}
     tested = int(result.confusion.sum())
     right = int(np.trace(result.confusion))
 
-    table = Table(title="What was shown (rows) and what was read (columns)", title_justify="left")
+    table = Table(title="What was shown (rows) and what was read (columns)", **look)
     table.add_column("", style="bold")
     for digit in range(10):
         table.add_column(str(digit), justify="right")
@@ -153,10 +161,11 @@ def _show(result: Any, stream: Any) -> None:
             for column, count in enumerate(row)
         ]
         table.add_row(str(digit), *cells, f"{row[digit] / max(row.sum(), 1):.1%}")
+    tables = Console(file=stream, highlight=False, width=max(console.width, _WIDEST))
     console.print()
-    console.print(table)
+    tables.print(table)
 
-    layers = Table(title="Layers after training (all training images)", title_justify="left")
+    layers = Table(title="Layers after training (all training images)", **look)
     for name in ("layer", "|∂E/∂W|", "|∂E/∂b|", "saturated", "dead units"):
         layers.add_column(name, justify="left" if name == "layer" else "right", no_wrap=True)
     stuck = {row.path: row for row in result.saturation}
@@ -168,7 +177,7 @@ def _show(result: Any, stream: Any) -> None:
             W, b = (result.gradient_norms[f"{path}.{name}"] for name in ("W", "b"))
             layers.add_row(repr(layer), f"{W:.2e}", f"{b:.2e}", "", "")
     console.print()
-    console.print(layers)
+    tables.print(layers)
     console.print("[dim]saturated: share of activities with |y| > 0.95, which pass little back[/dim]")
     console.print()
     console.print(
@@ -305,6 +314,9 @@ def _check_data() -> str:
 
 def main() -> None:
     """Run the command line; errors of the library are printed without a traceback."""
+    for stream in (sys.stdout, sys.stderr):  # where the encoding has no ∂, a ? is better than the end of the run
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         app()
     except BpropError as error:
@@ -315,6 +327,9 @@ def main() -> None:
 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except OSError as error:  # a full disk, say: nothing that a traceback explains better
+        print(f"bprop: {error.strerror or error}", file=sys.stderr)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Compiled functions: trees, caching, cells, donation, errors."""
 
+import copy
 import threading
 from collections import deque
 
@@ -336,3 +337,43 @@ def test_a_planted_fault_is_seen(monkeypatch):
     monkeypatch.setattr(module._Planner, "_direct", lambda self, new, old: self.producer.get(new) is not None)
     with pytest.raises(AssertionError):
         test_a_reversed_or_transposed_update_is_not_done_in_place()
+
+
+def test_values_of_a_transform_that_has_ended_are_named():
+    kept = deque()
+    bprop.grad(lambda x: (kept.append(x * 2), bprop.sum(x))[1])(bprop.ones(2))
+    with pytest.raises(bprop.EscapedError, match="made inside grad"):
+        compile(lambda x: x * 2)(kept[0])
+    with pytest.raises(bprop.EscapedError, match="made inside grad"):
+        compile(lambda x: x * kept[0])(bprop.ones(2))
+
+
+def test_foreign_byte_order_is_turned():
+    x = np.arange(3, dtype=np.dtype("f8").newbyteorder("S"))
+    y = compile(lambda x: x * 2)(x)
+    assert y.dtype == np.float64
+    np.testing.assert_array_equal(y, [0, 2, 4])
+
+
+def test_numbers_of_plain_objects_are_part_of_the_key():
+    class Schedule:
+        rate = 0.0
+
+        def __init__(self):
+            self.rate = 2.0
+
+        @compile
+        def scaled(self, x):
+            return x * self.rate
+
+    schedule = Schedule()
+    closed = compile(lambda x: x * schedule.rate)
+    for rate in (2.0, 5.0):
+        schedule.rate = rate
+        np.testing.assert_array_equal(schedule.scaled(bprop.ones(2)), [rate, rate])
+        np.testing.assert_array_equal(closed(bprop.ones(2)), [rate, rate])
+
+
+def test_a_compiled_function_is_copied_as_functions_are():
+    f = compile(lambda x: x * 2)
+    assert copy.deepcopy({"f": f})["f"] is f

@@ -1,6 +1,8 @@
 """A graph is a function as data: calling, dropping, dead nodes, captures, listing."""
 
+import copy
 import gc
+import pickle
 import weakref
 
 import numpy as np
@@ -84,3 +86,20 @@ def test_the_identity_has_no_nodes():
     graph = bprop.trace(lambda x: x)(X)
     assert graph.nodes == ()
     assert_array_equal(graph(X)[0], X)
+
+
+def test_a_graph_is_for_the_shapes_it_was_traced_with():
+    graph = bprop.trace(bprop.mean)(X)  # holds 1/2
+    with pytest.raises(bprop.ShapeError, match=r"float64\[3\], traced was float64\[2\]"):
+        graph(np.ones(3))
+    with pytest.raises(bprop.DTypeError, match=r"float32\[2\], traced was float64\[2\]"):
+        graph(np.ones(2, np.float32))
+    with pytest.raises(bprop.ArgumentError, match="2 arguments for 1 inputs"):
+        graph(X, X)
+
+
+def test_graphs_and_ops_are_copied_and_pickled():
+    graph = bprop.trace(lambda x: bprop.tanh(x) * 2)(X)
+    for same in (copy.deepcopy(graph), pickle.loads(pickle.dumps(graph))):
+        assert_array_equal(same(X)[0], graph(X)[0])
+        assert same.nodes[0].op is graph.nodes[0].op

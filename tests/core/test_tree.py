@@ -1,6 +1,8 @@
 """Trees hold arrays anywhere; an object with cells stands for itself."""
 
 import dataclasses
+import gc
+import weakref
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +13,7 @@ from numpy.testing import assert_array_equal
 
 import bprop
 from bprop.core.interpreter import Cell
-from bprop.core.tree import flatten, is_holder, map, paths, unflatten
+from bprop.core.tree import flatten, is_holder, map, paths, spread, unflatten
 
 
 class Pair(NamedTuple):
@@ -94,3 +96,25 @@ def test_gradients_have_the_structure_of_their_argument(make):
     first, second = flatten(gradient)[0]
     assert_array_equal(first, [6, 12])
     assert second.item() == 5
+
+
+def test_spread_puts_none_on_every_leaf_of_a_part():
+    structure = flatten({"a": (1, 2), "b": 3, "c": None})[1]
+    assert spread(structure, {"a": None, "b": 4, "c": None}) == [None, None, 4]
+    for other in ([1, 2, 3], {"a": (1, 2, 3), "b": 4, "c": None}, {"a": (1, 2), "b": 4}):
+        with pytest.raises(bprop.ArgumentError, match="trees differ"):
+            spread(structure, other)
+
+
+def test_leaves_are_not_kept_alive_by_cycles():
+    gc.collect()
+    gc.disable()
+    try:
+        leaf = np.zeros(3)
+        alive = weakref.ref(leaf)
+        unflatten(*reversed(flatten([leaf])))
+        list(paths([leaf]))
+        del leaf
+        assert alive() is None
+    finally:
+        gc.enable()

@@ -36,6 +36,14 @@ CASES = [
     (lambda x: bprop.exp(None), bprop.ArgumentError, r"exp: an argument is NoneType"),
     (lambda x: bprop.add(x, "a"), bprop.ArgumentError, r"add: an argument is str"),
     (lambda x: bprop.astype(x, complex), bprop.DTypeError, r"astype: complex dtype"),
+    (lambda x: bprop.astype(x, "hello"), bprop.DTypeError, r"astype: 'hello' is no dtype"),
+    (lambda x: bprop.exp(x, x), bprop.ArgumentError, r"exp takes 1 operand, not 2"),  # NumPy would write into x
+    (lambda x: bprop.add(x), bprop.ArgumentError, r"add takes 2 operands, not 1"),
+    (lambda x: bprop.solve(A, x), bprop.ShapeError, r"solve: the matrix has shape \(2, 3\), not"),
+    (lambda x: bprop.arange("a"), bprop.ArgumentError, r"arange: start, stop and step are finite numbers"),
+    (lambda x: bprop.arange(float("nan")), bprop.ArgumentError, r"arange: start, stop and step are finite numbers"),
+    (lambda x: bprop.scan(lambda h, _: (h, None), x, length=2.0), bprop.ShapeError, r"scan of .*integers, not 2\.0"),
+    (lambda x: np.sum(x, 0, np.float32), bprop.NumPyFunctionError, r"numpy\.sum: options \['dtype'\]"),
     (lambda x: len(x[0]), bprop.ShapeError, r"len: an array of shape \(\) has no axes"),
 ]  # fmt: skip
 
@@ -80,3 +88,28 @@ def test_errors_are_ordinary_exceptions_too():
 def test_transforms_say_what_they_were_given(call, words):
     with pytest.raises(bprop.BpropError, match=words):
         call()
+
+
+def test_what_is_no_function_no_argument_and_no_tuple_is_named():
+    with pytest.raises(bprop.ArgumentError, match=r"takes a function, not Array: write bprop\.grad\(f\)\(x\)"):
+        bprop.grad(bprop.sum(bprop.asarray(X)))
+    with pytest.raises(bprop.ArgumentError, match="takes a function, not int"):
+        bprop.compile(3)
+    product = lambda a, b: bprop.sum(a * b)
+    for argnums, message in (
+        (1.0, "an integer or a tuple"),
+        ("a", "an integer or a tuple"),
+        ((0, -2), "names an argument twice"),
+    ):
+        with pytest.raises(bprop.ArgumentError, match=message):
+            bprop.grad(product, argnums)(X, X)
+    with pytest.raises(bprop.ArgumentError, match="primals is a tuple with one entry per argument, not ndarray"):
+        bprop.jvp(bprop.sum, X, X)  # its three rows would be three arguments
+    with pytest.raises(bprop.ArgumentError, match="tangents have the structure"):
+        bprop.jvp(lambda t: bprop.sum(t["a"] * t["b"]), ({"a": X, "b": X},), ([X, X],))
+
+
+def test_integer_results_have_no_jacobian_by_either_mode():
+    for mode in ("reverse", "forward"):
+        with pytest.raises(bprop.DTypeError, match="returned dtype int64, which has no derivative"):
+            bprop.jacobian(lambda x: bprop.astype(x, int), mode=mode)(X)

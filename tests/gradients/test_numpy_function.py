@@ -34,6 +34,25 @@ def test_functions_with_a_rule(number, numerical):
         assert_allclose(gradient[index], numerical(lambda t, unit=unit: [f(X + t * unit)])[0], rtol=1e-8, atol=1e-9)
 
 
+def test_options_go_by_numpys_names_and_positions():
+    x = bprop.asarray(X)
+    for ours, theirs in (
+        (np.sum(x, 0, None, None, True), np.sum(X, 0, keepdims=True)),
+        (np.max(x, 1, None, True), np.max(X, 1, keepdims=True)),
+        (np.mean(x, 1, None, None, True), np.mean(X, 1, keepdims=True)),
+        (np.sum(a=x, axis=1), np.sum(X, 1)),
+        (np.reshape(x, (3, 2), "C"), X.reshape(3, 2)),
+        (np.take(x, indices=[0], axis=1), X[:, [0]]),
+    ):
+        assert_allclose(np.asarray(ours), theirs)
+    assert np.size(x) == 6
+    assert np.allclose(x, X, rtol=0)
+    for f in (lambda: np.sum(x, initial=1.0), lambda: np.reshape(x, (3, 2), "F"), lambda: np.take(x, [0], 0, None, "clip"),
+              lambda: np.max(x, where=True, initial=0), lambda: np.einsum("ij->", x, optimize=True)):  # fmt: skip
+        with pytest.raises(bprop.NumPyFunctionError, match=r"options .* are not supported"):
+            f()
+
+
 def test_functions_without_a_rule_are_named():
     for f, name in ((np.median, "numpy.median"), (np.fft.fft, "numpy.fft.fft"), (np.linalg.pinv, "numpy.linalg.pinv"),
                     (np.frexp, "numpy.frexp"), (lambda x: np.convolve(x[0], x[1]), "numpy.convolve")):  # fmt: skip

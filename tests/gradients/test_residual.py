@@ -94,3 +94,21 @@ def test_the_cache_tells_apart_which_inputs_need_gradients():
         assert bprop.grad(lambda x: bprop.sum(x**0))(x).tolist() == [0, 0]
         np.testing.assert_allclose(bprop.grad(lambda x: bprop.sum(x**0.3))(x), 0.3 * x**-0.7)
         np.testing.assert_allclose(bprop.grad(lambda x: bprop.sum(2.0**x))(x), 2.0**x * np.log(2))
+
+
+def test_a_gradient_leaves_nothing_for_the_garbage_collector():
+    x = bprop.asarray(np.ones(3))
+    f = lambda x: bprop.sum(bprop.exp(x) * bprop.tanh(x))
+    linear = bprop.custom(f, vjp=lambda y_bar, y, x: y_bar * x)
+    runs = [lambda: bprop.grad(f)(x), lambda: bprop.hessian(f)(x), lambda: bprop.vmap(bprop.grad(f))(x[None]),
+            lambda: bprop.linearize(f, x)[1](x), lambda: bprop.grad(bprop.checkpoint(f))(x), lambda: bprop.grad(linear)(x),
+            lambda: bprop.grad(lambda x: bprop.sum(bprop.scan(lambda c, _: (c * x, None), x, length=2)[0]))(x)]  # fmt: skip
+    for run in runs:
+        run()  # fills the caches
+        gc.collect()
+        gc.disable()
+        try:
+            run()
+            assert gc.collect() == 0
+        finally:
+            gc.enable()

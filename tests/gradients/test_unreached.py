@@ -57,3 +57,11 @@ def test_zeros_from_vjp_jvp_and_jacobian():
     assert_array_equal(bprop.jvp(constant, (X,), (X,))[1], np.zeros(3))
     for mode in ("reverse", "forward"):
         assert_array_equal(bprop.jacobian(constant, mode=mode)(X), np.zeros((3, 2)))
+
+
+def test_no_tangent_is_a_constant():
+    x, y = bprop.asarray([1.0, 2.0]), bprop.asarray([3.0, 4.0])
+    product = lambda t: bprop.sum(t["x"] * t["y"])
+    assert bprop.jvp(bprop.dot, (x, y), (x, None))[1].item() == bprop.dot(x, y).item()
+    assert bprop.jvp(product, ({"x": x, "y": y},), ({"x": None, "y": x},))[1].item() == bprop.dot(x, x).item()
+    assert bprop.jvp(product, ({"x": x, "y": y},), (None,))[1].item() == 0

@@ -112,3 +112,14 @@ def test_a_loss_of_ones_own_answers_with_one_cotangent():
     loss = Absolute()
     loss.fprop(Y, T)
     np.testing.assert_array_equal(np.asarray(loss.bprop()), np.sign(Y - T))
+
+
+def test_binary_targets_are_probabilities():
+    for wrong in (2.0, -1.0):
+        with pytest.raises(bprop.ArgumentError, match=rf"target {wrong:g}: .*in \[0, 1\]"):
+            nn.BinaryCrossEntropy()(np.ones(3), np.array([0.0, wrong, 1.0]))
+
+
+def test_a_wrong_label_under_vmap_is_named():
+    with pytest.raises(bprop.IndexingError, match="label 7"):
+        bprop.vmap(nn.CrossEntropy())(np.ones((2, 3)), np.array([0, 7]))

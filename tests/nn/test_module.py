@@ -139,6 +139,31 @@ def test_tied_weights_are_one_entry_summed():
     assert float(gradients["layers.0.W"][1, 2]) == pytest.approx((values[0] - values[1]) / (2 * h), rel=1e-6)
 
 
+def test_modules_are_found_in_nested_containers_and_bare_parameters_refused():
+    class Nested(nn.Module):
+        def __init__(self):
+            self.blocks = [[nn.Linear(3, 3, np.float64, seed=0)], {"out": (nn.Linear(3, 2, np.float64, seed=1),)}]
+
+        def fprop(self, x):
+            return self.blocks[1]["out"][0](self.blocks[0][0](x))
+
+    expected = {f"blocks.{path}.{name}" for path in ("0.0", "1.out.0") for name in "Wb"}
+    assert set(bprop.grad(lambda m: bprop.sum(m(X)))(Nested())) == expected
+
+    class Loose(nn.Module):
+        def __init__(self):
+            self.weights = [nn.parameter(np.ones(3))]
+
+    with pytest.raises(bprop.ArgumentError, match=r"Loose\.weights\.0 is a parameter or state inside a list"):
+        Loose()
+
+
+def test_a_list_of_numbers_is_an_input_like_any_other():
+    module = nn.ReLU()
+    module.fprop([1.0, -1.0])
+    assert module.bprop([3.0, 3.0]).tolist() == [3.0, 0.0]
+
+
 # --- errors ---
 def test_an_error_names_the_module_and_the_line():
     model = small()

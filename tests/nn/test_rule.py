@@ -195,3 +195,133 @@ def test_hard_tanh_stops_infinite_cotangents():
     module = nn.HardTanh()
     module.fprop(np.array([2.0, 0.0]))
     assert module.bprop(np.array([np.inf, 1.0])).tolist() == [0.0, 1.0]
+
+
+# --- what a rule of one's own may do, and what it may not forget ---
+def test_super_fprop_is_the_formula_of_the_base_class():
+    class Twice(nn.Linear):
+        def fprop(self, x):
+            return 2 * super().fprop(x)
+
+    class Residual(nn.Sequential):
+        def fprop(self, x):
+            return x + super().fprop(x)
+
+    once = nn.Linear(IN, OUT, np.float64, seed=0)
+    twice = Twice(IN, OUT, np.float64, seed=0)
+    close(twice(X), 2 * once(X))
+    close(bprop.grad(lambda m: bprop.sum(m(X)))(twice), bprop.grad(lambda m: 2 * bprop.sum(m(X)))(once))
+    residual = Residual(nn.Linear(IN, IN, np.float64, seed=0), nn.Tanh())
+    residual.fprop(X)
+    residual.bprop(np.ones_like(X))
+    close(residual.gradients(), bprop.grad(lambda m: bprop.sum(m(X)))(residual))
+    close(bprop.compile(lambda m, x: m(x))(residual, X), residual(X))
+
+
+class Centred(nn.Module):
+    """x - running mean, with a scale and a rule by hand."""
+
+    def __init__(self):
+        self.mean = nn.state(np.zeros(IN))
+        self.count = nn.state(np.int64(0))
+        self.s = nn.parameter(np.ones(IN))
+
+    def fprop(self, x):
+        self.mean = 0.9 * self.mean + 0.1 * bprop.mean(x, axis=0)
+        self.count = self.count + 1
+        return (x - self.mean) * self.s
+
+    def bprop(self, y_bar):
+        self.s_bar = bprop.sum(y_bar * (self.x - self.mean), axis=0)
+        return 5 * y_bar * self.s
+
+
+def test_a_module_with_a_rule_may_have_state():
+    def run(f):
+        module = Centred()
+        result = [f(module) for _ in range(2)][-1]
+        return result, module.mean, module.count
+
+    def layerwise(module):
+        module.fprop(X)
+        module.bprop(np.ones_like(X))
+        return module.gradients()
+
+    def transformed(module):
+        return bprop.grad(lambda m: bprop.sum(m(X)))(module)
+
+    expected = run(layerwise)
+    close(run(transformed), expected)
+    close(run(bprop.compile(transformed)), expected)
+    close(bprop.jvp(Centred(), (X,), (X,))[1], 5 * X)
+
+
+def test_inputs_that_are_no_arrays_pass_a_rule():
+    class Scaled(nn.Module):
+        def fprop(self, x, kind=None):
+            return 2 * x if kind is None else 3 * x
+
+        def bprop(self, y_bar):
+            return y_bar * (2 if self.inputs[1] is None else 3)
+
+    for kind, slope in ((None, 2), ("three", 3)):
+        close(bprop.grad(lambda x, kind=kind: bprop.sum(Scaled()(x, kind)))(X), np.full(X.shape, float(slope)))
+
+
+def both_ways(module):
+    def layerwise():
+        module.fprop(X)
+        module.bprop(np.ones_like(X))
+
+    return layerwise, lambda: bprop.grad(lambda x, m: bprop.sum(m(x)), (0, 1))(X, module)
+
+
+def test_a_rule_that_forgets_something_is_named():
+    class Scale(nn.Module):
+        def __init__(self):
+            self.s = nn.parameter(np.ones(IN))
+
+        def fprop(self, x):
+            return x * self.s
+
+    class NoParameter(Scale):
+        def bprop(self, y_bar):
+            return y_bar * self.s
+
+    class NoReturn(Scale):
+        def bprop(self, y_bar):
+            self.s_bar = bprop.sum(y_bar * self.x, axis=0)
+
+    class WrongShape(Scale):
+        def bprop(self, y_bar):
+            self.s_bar = bprop.sum(y_bar * self.x, axis=0)
+            return y_bar[0]
+
+    for kind, error, text in (
+        (NoParameter, bprop.ArgumentError, "left no s_bar"),
+        (NoReturn, bprop.ArgumentError, "returned None"),
+        (WrongShape, bprop.ShapeError, r"x_bar of shape \(3,\), x has shape \(4, 3\)"),
+    ):
+        for run in both_ways(kind()):
+            with pytest.raises(error, match=text):
+                run()
+
+
+def test_a_rule_over_modules_inside_says_that_it_composes():
+    class Pair(nn.Module):
+        def __init__(self):
+            self.first, self.second = nn.Linear(IN, IN, np.float64, seed=0), nn.Tanh()
+
+        def fprop(self, x):
+            return self.second.fprop(self.first.fprop(x))
+
+        def bprop(self, y_bar):
+            return self.first.bprop(self.second.bprop(y_bar))
+
+    with pytest.raises(bprop.ArgumentError, match=r"gradient for first\.W.*composes = True"):
+        bprop.grad(lambda m: bprop.sum(m(X)))(Pair())
+    Pair.composes = True
+    module = Pair()
+    module.fprop(X)
+    module.bprop(np.ones_like(X))
+    close(module.gradients(), bprop.grad(lambda m: bprop.sum(m(X)))(module))

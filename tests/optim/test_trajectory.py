@@ -170,10 +170,24 @@ def test_settings_are_checked():
     assert float(optimizer.learning_rate) == 0.05
     with pytest.raises(bprop.ArgumentError, match=r"momentum is in \[0, 1\)"):
         optim.SGD(0.1, momentum=1)
+    with pytest.raises(bprop.ArgumentError, match=r"momentum is in \[0, 1\)"):
+        optim.SGD(0.1, momentum="0.9")
     with pytest.raises(bprop.ArgumentError, match="betas"):
         optim.Adam(betas=(0.9, 1.0))
+    for betas in (0.9, ("a", "b")):
+        with pytest.raises(bprop.ArgumentError, match="betas"):
+            optim.Adam(betas=betas)
     with pytest.raises(bprop.ArgumentError, match="epsilon"):
         optim.Adam(epsilon=0)
+    with pytest.raises(bprop.ArgumentError, match="epsilon"):
+        optim.Adam(epsilon="small")
+
+
+def test_an_update_without_a_gradient_or_a_model_is_refused():
+    with pytest.raises(bprop.ArgumentError, match="no gradient for W"):
+        optim.SGD(0.1).update(nn.Linear(2, 1), {"W": None, "b": np.zeros(1)})
+    with pytest.raises(bprop.ArgumentError, match="the model is a module, not 3"):
+        optim.SGD(0.1).update(3, {})
 
 
 def test_repr():

@@ -92,3 +92,15 @@ def test_closing_over_a_variable_is_an_error():
 
     with pytest.raises(bprop.BpropError, match="argument"):
         bprop.grad(outer)(2.0)
+
+
+@pytest.mark.parametrize(
+    "derivative", [bprop.grad, lambda f: lambda x: bprop.jvp(f, (x,), (x,))], ids=["reverse", "forward"]
+)
+def test_a_rule_of_the_wrong_shape_is_named_by_either_mode(derivative):
+    by_jvp = bprop.custom(bprop.sum, jvp=lambda x_dots, y, x: x_dots[0])
+    by_vjp = bprop.custom(bprop.sum, vjp=lambda y_bar, y, x: y_bar)
+    with pytest.raises(bprop.ShapeError, match=r"its jvp returned shape \(3,\) for value 0 of shape \(\)"):
+        derivative(by_jvp)(X)
+    with pytest.raises(bprop.ShapeError, match=r"its vjp returned shape \(\) for value 0 of shape \(3,\)"):
+        derivative(by_vjp)(X)

@@ -146,6 +146,12 @@ def test_what_does_not_fit_is_said_before_anything_is_made(tmp_path):
         (bprop.ArgumentError, "epochs is a positive integer", {"epochs": 0}),
         (bprop.ArgumentError, "batch_size is a positive integer", {"batch_size": 0}),
         (bprop.ArgumentError, "seed", {"seed": -1}),
+        (bprop.ShapeError, "unequal lengths", {"train": ([[1.0, 2.0], [3.0]], [0, 1])}),
+        (bprop.ShapeError, "validation data: Linear", {"validation": (X[:, :3], T)}),
+        (bprop.ArgumentError, r"optimizer is no bprop Optimizer.*write Adam\(", {"optimizer": optim.Adam}),
+        (bprop.ArgumentError, "model is no bprop Module", {"model": lambda x: x}),
+        (bprop.ArgumentError, r"write CrossEntropy\(", {"loss": nn.CrossEntropy}),
+        (bprop.ArgumentError, "metrics map names", {"metrics": ["accuracy"], "validation": (X, T)}),
     ]
     for error, text, options in cases:
         with pytest.raises(error, match=text):
@@ -246,6 +252,28 @@ def test_interruption_keeps_whole_epochs(tmp_path):
         np.testing.assert_array_equal(w, weights(network)[path])
 
 
+def test_interruption_between_record_and_next_epoch(tmp_path):
+    """The record has the epoch, so the weights have it too."""
+
+    class Interrupting(io.StringIO):
+        def write(self, text):
+            if "epoch   2" in text:
+                raise KeyboardInterrupt
+            return super().write(text)
+
+    network = model()
+    with pytest.raises(KeyboardInterrupt):
+        train(network, progress=Interrupting(), out=tmp_path / "run", epochs=5)
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 2
+    expected = weights(train(epochs=2).model)
+    for path, w in expected.items():
+        np.testing.assert_array_equal(w, weights(network)[path])
+
+
+def test_epochs_may_be_a_numpy_integer():
+    assert len(train(epochs=np.int64(2)).history) == 2
+
+
 def test_a_sum_is_summed():
     run = train(loss=nn.CrossEntropy("sum"), optimizer=optim.SGD(1e-9), epochs=1, validation=(X, T))
     entry = run.history[0]
@@ -278,3 +306,5 @@ def test_evaluate_leaves_the_model_as_it_was():
     assert set(result) == {"loss", "accuracy"}
     assert network.training
     assert network[0].generator.cell.array.tolist() == before
+    with pytest.raises(bprop.ShapeError, match="no examples"):
+        evaluate(network, nn.CrossEntropy(), (X[:0], T[:0]))

@@ -125,6 +125,10 @@ def test_weights_that_do_not_fit_change_nothing(tmp_path):
         load_weights(nn.Linear(1, 1), file)
     with pytest.raises(StorageError, match=r"No such file|Not a directory"):
         save_weights(nn.Linear(1, 1), tmp_path / "no" / "folder")
+    header = b'{"W":{"dtype":"BF16","shape":[1,1],"data_offsets":[0,2]}}'
+    file.write_bytes(len(header).to_bytes(8, "little") + header + b"\0\0")
+    with pytest.raises(StorageError, match="type BF16, which NumPy has not"):
+        load_weights(nn.Linear(1, 1), file)
 
 
 def test_curves_with_gaps_and_many_metrics(tmp_path):

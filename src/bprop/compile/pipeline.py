@@ -13,7 +13,7 @@ from ..core.graph import Graph
 from ..core.interpreter import EVALUATE, Cell, current, using
 from ..core.trace import Trace, Traced
 from ..core.tree import Structure, flatten, unflatten
-from ..core.value import Array, Spec, asarray
+from ..core.value import Array, Spec, Wrapped, asarray, escaped
 from ..gradients.variable import name_of
 from .cache import Cache
 from .fuse import listing
@@ -49,7 +49,7 @@ class Step:
         self.arguments = [place for place, leaf in enumerate(leaves) if _is_array(leaf)]
         traced = list(leaves)
         for place in self.arguments:
-            traced[place] = tracer.input(Spec(leaves[place].shape, leaves[place].dtype))
+            traced[place] = tracer.input(Spec(leaves[place].shape, leaves[place].dtype.newbyteorder("=")))
         with using(tracer):
             args, options = unflatten(structure, traced)
             result = f(*args, **options)
@@ -71,8 +71,8 @@ class Step:
         ]
         self.captures = [value for _, value in graph.captures]
         for value in self.captures:
-            if type(value) is not Array:
-                raise CompileError(f"{name}: a value {value.spec} of another transform was captured")
+            if isinstance(value, Wrapped):
+                raise escaped(value, name)
         nodes = [*graph.inputs, *tracer.cell_inputs.values(), *(node for node, _ in graph.captures)]
         whole = Graph(nodes, graph.nodes, graph.outputs)
         self.count = len(computed)
@@ -155,7 +155,7 @@ def _data(leaf: Any) -> NDArray[Any]:
     if type(leaf) is Array:
         return _contiguous(leaf.data)
     if isinstance(leaf, Array):
-        leaf.numbers("compile")  # raises: a value of a transform that has ended
+        raise escaped(cast(Wrapped, leaf), "compile")
     return _contiguous(np.asarray(leaf))
 
 
@@ -197,6 +197,9 @@ class Compiled(Generic[P, R]):
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
+
+    def __deepcopy__(self, memo: Any) -> "Compiled[P, R]":
+        return self  # as a function does
 
     @property
     def program(self) -> "Program":
@@ -259,8 +262,9 @@ def compile(f: Callable[P, R]) -> Compiled[P, R]:
     other hashable objects are constants of the program (pass a learning rate as an array or a cell, or every value
     makes a program of its own). Cells (parameters, optimiser slots, generators), wherever they come from, are read and
     written; a parameter that is overwritten keeps its memory, unless someone holds an array that shares it. Arrays
-    that ``f`` closes over are inputs by reference; numbers, and what lists and dicts hold, are part of the key; functions
-    that it calls are not looked into for changed constants. 32 programs are kept. Inside a transform the call is inlined.
+    that ``f`` closes over are inputs by reference (a NumPy array as it was when the program was made); numbers, and what
+    lists, dicts and public attributes of objects hold, are part of the key; functions that it calls are not looked into
+    for changed constants. 32 programs are kept. Inside a transform the call is inlined.
 
     Raises `CompileError` naming op, shapes and dtypes where there is no native code (float16), `TracedValueError`
     where Python asks for a number of a traced value, and what the ops inside raise; then no cell has changed.

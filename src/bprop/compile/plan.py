@@ -55,6 +55,8 @@ class Plan:
         lines.append(f"  written in place: {', '.join(f'output {i}' for i in self.in_place) or 'nothing'}")
         return "\n".join(lines)
 
+    __repr__ = __str__
+
 
 def bytes_of(edge: Edge) -> int:
     """Return how many bytes a value takes."""

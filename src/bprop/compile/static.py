@@ -31,7 +31,9 @@ def leaf_key(leaf: Any, cells: dict[Cell, int]) -> Any:
             f"compile: an argument holds a {type(leaf).__name__}, which is neither an array nor hashable: pass arrays, "
             f"or numbers and strings, which are constants of the program"
         ) from None
-    return type(leaf), leaf
+    if isinstance(leaf, ModuleType | FunctionType | type):
+        return type(leaf), leaf
+    return type(leaf), leaf, _settings(leaf)
 
 
 def key_of(leaves: Sequence[Any], structure: Any, f: Callable[..., Any]) -> Any:
@@ -42,7 +44,7 @@ def key_of(leaves: Sequence[Any], structure: Any, f: Callable[..., Any]) -> Any:
 
 
 def captured_key(f: Callable[..., Any], cells: dict[Cell, int]) -> Any:
-    """Return what a function refers to by name: numbers by value, arrays by identity, holders by their settings.
+    """Return what a function refers to by name: numbers by value, arrays by identity, objects by their settings.
 
     Functions called by it are not looked into: what they close over is taken as it is when the program is made.
     """
@@ -59,7 +61,7 @@ def captured_key(f: Callable[..., Any], cells: dict[Cell, int]) -> Any:
             inside = tuple(Same(leaf) if not isinstance(leaf, _PLAIN) else (type(leaf), repr(leaf)) for leaf in leaves)
             found.append((name, structure, inside, *(_settings(one) for one in _holders(structure))))
         elif not isinstance(value, ModuleType | FunctionType | type):
-            found.append((name, Same(value)))
+            found.append((name, Same(value), _settings(value)))
     return tuple(found)
 
 

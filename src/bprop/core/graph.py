@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Any
 
+from .error import ArgumentError, DTypeError, ShapeError
 from .interpreter import current
 from .notation import Written, number, write
 from .op import Op, Operand
@@ -79,11 +80,17 @@ class Graph:
         return tuple(node.specs[index] for node, index in self.outputs)
 
     def __call__(self, *args: Any) -> list[Array]:
-        """Apply the graph to one array per input and return the list of outputs."""
-        values: dict[Node, Any] = {
-            node: (arg if isinstance(arg, Array) else asarray(arg),)
-            for node, arg in zip(self.inputs, args, strict=True)
-        }
+        """Apply the graph to one array per input, of its shape and dtype, and return the list of outputs."""
+        if len(args) != len(self.inputs):
+            raise ArgumentError(f"graph: {len(args)} arguments for {len(self.inputs)} inputs")
+        values: dict[Node, Any] = {}
+        for node, arg in zip(self.inputs, args, strict=True):
+            value = arg if isinstance(arg, Array) else asarray(arg)
+            shape, dtype = node.specs[0]
+            if value.shape != shape or value.dtype != dtype:  # sizes are constants of a graph: n in a mean
+                error = ShapeError if value.shape != shape else DTypeError
+                raise error(f"graph: an argument is {value.spec}, traced was {node.specs[0]}: trace it again")
+            values[node] = (value,)
         values.update({node: (value,) for node, value in self.captures})
         bind = current().bind
         for node, finished in zip(self.nodes, self._drops(), strict=True):

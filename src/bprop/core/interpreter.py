@@ -44,6 +44,9 @@ class Cell:
         self.shared = True
         self.trainable = trainable
 
+    def __repr__(self) -> str:
+        return f"<cell {self.name}{': ' if self.name else ''}{self.array.spec}>"
+
     def read(self) -> "Array":
         """Return the value as the current interpreter sees it."""
         return current().read(self)

@@ -56,8 +56,8 @@ class Op:
     def __repr__(self) -> str:
         return f"<{type(self).__name__.lower()} op {self.name}>"
 
-    def __reduce__(self) -> str:
-        return self.name
+    def __reduce__(self) -> Any:
+        return _registered, (self.name,)
 
     def __call__(self, *args: Any, **params: Any) -> Any:
         """Apply the op to arrays, NumPy arrays and Python scalars."""
@@ -87,6 +87,11 @@ class Op:
         shown = ", ".join(map(str, operands))
         kind = DTypeError if isinstance(error, TypeError | OverflowError) else ArgumentError
         return kind(f"{self.name}({shown}): {error}")
+
+
+def _registered(name: str) -> Op:
+    """Return the op of that name; how ops are copied and pickled."""
+    return REGISTRY[name]
 
 
 def operand(name: str, arg: Any) -> Any:

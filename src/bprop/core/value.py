@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -321,16 +321,17 @@ class Array:
         name = f"{getattr(func, '__module__', None) or 'numpy'}.{func.__name__}"
         if rule is None:
             raise NumPyFunctionError(_without_rule(name, func.__name__))
-        count, theirs, ours = _parameters(func, rule)
-        # by NumPy's names, since its positions differ: the third of numpy.sum is dtype, ours keepdims
-        operands = [*args[:count], *(options.pop(key) for key in [*theirs][len(args) : count] if key in options)]
-        options = dict(zip([*theirs][count:], args[count:], strict=False)) | options
+        theirs, operands, ours = _parameters(func, rule)
+        if operands is not None:
+            # by NumPy's names, since its positions differ: the third of numpy.sum is dtype, ours keepdims
+            options = dict(zip(theirs, args, strict=False)) | options
+            args = [options.pop(key) for key in [*theirs][:operands] if key in options]
         refused = [key for key, value in options.items() if key not in ours and not _is_default(value, theirs.get(key))]
         if refused:
             raise NumPyFunctionError(
-                f"{name}: options {refused} are not supported on bprop arrays: call bprop.{rule.__name__} without them"
+                f"{name}: options {refused} are not supported on bprop arrays: call it without them"
             )
-        return rule(*operands, **{key: value for key, value in options.items() if key in ours})
+        return rule(*args, **{key: value for key, value in options.items() if key in ours})
 
 
 class Wrapped(Array):
@@ -374,18 +375,22 @@ def _call(name: str, *args: Any, **options: Any) -> Any:
     return FUNCTIONS[name](*args, **options)
 
 
-@lru_cache(maxsize=None)
-def _parameters(func: Any, rule: Any) -> tuple[int | None, dict[str, Any], frozenset[str]]:
-    """Return how many operands ``rule`` takes by position (``None``: any), NumPy's parameters, the rule's options."""
+@cache
+def _parameters(func: Any, rule: Any) -> tuple[dict[str, Any], int | None, frozenset[str]]:
+    """Return NumPy's parameters with their defaults, how many the rule takes by position only (``None``: any number),
+    and the names of its options.
+    """
     parameters = inspect.signature(rule).parameters.values()
     try:
         theirs = {one.name: one.default for one in inspect.signature(func).parameters.values()}
     except ValueError:  # written in C
         theirs = {}
     ours = frozenset(one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY))
+    if any(one.kind == one.VAR_KEYWORD for one in parameters):
+        ours = frozenset(theirs)
     if any(one.kind == one.VAR_POSITIONAL for one in parameters):
-        return None, theirs, ours
-    return len([one for one in parameters if one.kind == one.POSITIONAL_ONLY]), theirs, ours
+        return theirs, None, ours
+    return theirs, len([one for one in parameters if one.kind == one.POSITIONAL_ONLY]), ours
 
 
 def _is_default(value: Any, default: Any) -> bool:
@@ -457,6 +462,7 @@ def _holds_array(obj: Any) -> bool:
 def escaped(value: Wrapped, op: str) -> EscapedError:
     """Return the error for a value whose transform has ended, or that another transform cannot see."""
     return EscapedError(
-        f"{op}: a value {value.spec} made inside {value.owner.name} was used outside of it: that transform has ended; "
+        f"{op}: a value {value.spec} made inside {value.owner.name} was used where that transform cannot see "
+        f"it: it has ended, or the function of a custom rule closes over the value; "
         f"return the value from the function, or pass it on as an argument"
     )

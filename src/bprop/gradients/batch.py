@@ -83,6 +83,8 @@ class Batch(Interpreter):
             try:
                 y = batch(op, plain, batched, params, self.size)
             except BpropError:
+                if op.is_region:  # has no shape rule of its own: its body has raised
+                    raise
                 op.spec(*(arg if type(arg) in WEAK else arg.spec for arg in args), **params)  # names the entry's shapes
                 raise
         return tuple(map(self.wrap, y)) if type(y) is tuple else self.wrap(y)

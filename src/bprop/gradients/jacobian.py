@@ -12,7 +12,7 @@ from ..core.tree import flatten, map, unflatten
 from ..core.value import Array
 from ..ops import arange, astype, moveaxis, reshape, zeros
 from .absent import Absent, is_finite
-from .transform import grad, jvp, push, vjp, vmap
+from .transform import check_sequences, grad, jvp, push, vjp, vmap
 from .variable import Argnums, Function, Variables, name_of, positions
 
 

@@ -120,7 +120,9 @@ def argument_name(f: Function, number: int) -> str:
 def positions(argnums: Argnums, count: int, what: str) -> tuple[tuple[int, ...], bool]:
     """Return the positions that ``argnums`` names, and whether it was a single number."""
     single = isinstance(argnums, int)
-    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums) if isinstance(argnums, Sequence) else (argnums,)
+    numbers = (
+        (argnums,) if isinstance(argnums, int) else tuple(argnums) if isinstance(argnums, Sequence) else (argnums,)
+    )
     if not all(isinstance(number, int) for number in numbers):
         raise ArgumentError(f"{what}: argnums is an integer or a tuple of them, not {argnums!r}")
     for number in numbers:

@@ -126,7 +126,7 @@ class BinaryCrossEntropy(Loss):
 
     Computed as softplus(y) - t y, so that nothing overflows and no logarithm of 0 is taken: give it the activations
     before the sigmoid. ``y``, ``t``: of one shape, t in [0, 1] (bools and integers are converted). E has the dtype of y.
-    Raises `ShapeError` for unequal shapes and where there are no entries.
+    Raises `ShapeError` for unequal shapes and where there are no entries, `ArgumentError` for targets outside [0, 1].
 
     ∂E/∂y = σ(y) - t: it does not vanish where the unit is saturated at the wrong end, unlike with `SquaredError`.
 
@@ -144,6 +144,18 @@ class BinaryCrossEntropy(Loss):
         y = self.outputs(y)
         t = self.targets(y, t)
         return self.share(y.shape) * sum(softplus(y) - t * y)
+
+    def targets(self, y: Array, t: Any) -> Array:
+        """Return t in the dtype of y, refusing what is no probability: E would have no lower bound."""
+        t = super().targets(y, t)
+        known = t.concrete()
+        if known is not None and known.size:
+            wrong = known[(known < 0) | (known > 1)]
+            if wrong.size:
+                raise ArgumentError(
+                    f"BinaryCrossEntropy: target {wrong.flat[0]:g}: targets are probabilities in [0, 1], or labels 0 and 1"
+                )
+        return t
 
     def bprop(self, E_bar: Any) -> Any:
         """Return ∂E/∂y and ∂E/∂t."""

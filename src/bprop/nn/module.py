@@ -116,12 +116,12 @@ class Module:
         super().__init_subclass__(**options)
         if "fprop" in cls.__dict__:
             cls._formula = cls.__dict__["fprop"]
-            cls.fprop = _driver(cls._formula, Module._run_fprop)  # type: ignore[method-assign]
+            cls.fprop = _driver(cls._formula, Module._run_fprop, "_formula")  # type: ignore[method-assign]
             if "bprop" not in cls.__dict__:
                 cls._rule = None  # a new formula needs a new rule
         if "bprop" in cls.__dict__:
             cls._rule = cls.__dict__["bprop"]
-            cls.bprop = _driver(cls._rule, Module._run_bprop)  # type: ignore[method-assign]
+            cls.bprop = _driver(cls._rule, Module._run_bprop, "_rule")  # type: ignore[method-assign]
 
     # --- attributes ---
     def __setattr__(self, name: str, value: Any) -> None:
@@ -145,11 +145,12 @@ class Module:
                 f"it; declare the attribute with nn.state(…) in __init__, return the value, or use self.keep({name}=…)"
             )
         else:
-            members = {name: value}
-            if isinstance(value, list | tuple | dict):
-                pairs = value.items() if isinstance(value, dict) else enumerate(value)
-                members = {f"{name}.{key}": one for key, one in pairs}
-            for path, one in members.items():
+            for path, one in _leaves(name, value):
+                if isinstance(one, Cell):
+                    raise ArgumentError(
+                        f"{self._label}.{path} is a parameter or state inside a {type(value).__name__}, where it would not "
+                        f"be found: give it an attribute of its own, or to a module, and put modules there"
+                    )
                 if isinstance(one, Module):
                     one.__dict__.setdefault("_name", path)
             object.__setattr__(self, name, value)
@@ -192,16 +193,10 @@ class Module:
         return f"{name}:{type(self).__name__}" if name else type(self).__name__
 
     def children(self) -> Iterator[tuple[str, Any]]:
-        """Yield (name, module or other holder of cells) for attributes and members of lists and dicts."""
+        """Yield (name, module or other holder of cells) for attributes and members of lists and dicts, nested too."""
         for name, value in self.__dict__.items():
-            if name.startswith("_"):
-                continue
-            if isinstance(value, list | tuple):
-                yield from ((f"{name}.{i}", one) for i, one in enumerate(value) if is_holder(one))
-            elif isinstance(value, dict):
-                yield from ((f"{name}.{key}", one) for key, one in value.items() if is_holder(one))
-            elif is_holder(value):
-                yield name, value
+            if not name.startswith("_"):
+                yield from ((path, one) for path, one in _leaves(name, value) if is_holder(one))
 
     def modules(self, prefix: str = "") -> Iterator[tuple[str, "Module"]]:
         """Yield (path, module) for this module (path ``""``) and all inside, each once."""
@@ -361,7 +356,7 @@ class Module:
         if current() is not EVALUATE:
             raise StateError(
                 f"{self._label}.bprop inside {current().name}: under a transform fprop keeps nothing; let the transform "
-                f"differentiate, or call fprop and bprop outside of it"
+                f"differentiate, or call fprop and bprop outside of it{_composing()}"
             )
         if not frames:
             raise StateError(f"{self._label}.bprop: no fprop came before it (each fprop answers one bprop)")
@@ -375,6 +370,7 @@ class Module:
                 assert rule is not None
                 with _active(self, frame):
                     frame.x_bar = rule(self, frame.y_bar)
+                self._check_answer(frame.inputs, frame.x_bar, frame.bars)
                 for name, bar in frame.bars.items():
                     self._store(name, bar, frame.sweep)
         except BpropError as error:
@@ -407,31 +403,69 @@ class Module:
         assert formula is not None
         assert rule is not None
         own: dict[str, Cell] = {n: c for n, c in self.__dict__.get("_cells", {}).items() if c.trainable}
-        xs = [asarray(x) for x in inputs]
-        count, cells = len(xs), list(own.values())
+        states = []
+        for path, cell in self.cells().items():
+            if not cell.trainable:
+                states.append(cell)
+            elif cell not in own.values():
+                raise ArgumentError(
+                    f"{self._label} has a handwritten bprop, which under a transform cannot leave a gradient for {path}, "
+                    f"a parameter of a module inside: write composes = True in the class if that bprop only calls theirs, "
+                    f"or leave bprop out, and it is derived"
+                )
+        # None, names and flags are no arrays: they go around the region, everything else through it.
+        places = [i for i, x in enumerate(inputs) if x is not None and not isinstance(x, bool | str)]
+        xs = [asarray(inputs[i]) for i in places]
+        count, cells = len(xs), [*own.values(), *states]
         kept: list[str] = []
+        written: list[Cell] = []
+
+        def restored(xs: Sequence[Any]) -> tuple[Any, ...]:
+            given = list(inputs)
+            for place, x in zip(places, xs, strict=True):
+                given[place] = x
+            return tuple(given)
 
         def f(*flat: Any) -> list[Any]:
-            frame = Frame(flat[:count])
+            frame = Frame(restored(flat[:count]))
             scope = Scope(dict(zip(cells, flat[count:], strict=True)))
             with using(scope), _active(self, frame):
                 y = asarray(formula(self, *frame.inputs))
-            for cell in scope.written:
-                current().write(cell, scope.cells[cell])
-            kept[:] = list(frame.kept)
-            return [y, *frame.kept.values()]
+            kept[:], written[:] = list(frame.kept), list(scope.written)
+            return [y, *frame.kept.values(), *(scope.cells[cell] for cell in written)]
 
         def vjp(y_bars: Sequence[Any], ys: Sequence[Any], flat: Sequence[Any]) -> list[Any]:
-            frame = Frame(tuple(flat[:count]))
-            frame.y, frame.kept = ys[0], dict(zip(kept, ys[1:], strict=True))
-            with using(Scope(dict(zip(cells, flat[count:], strict=True)))), _active(self, frame):
+            frame = Frame(restored(flat[:count]))
+            first, *rest = ys
+            frame.y, frame.kept = first, dict(zip(kept, rest[: len(kept)], strict=True))
+            seen = dict(zip(cells, flat[count:], strict=True))
+            seen.update(zip(written, rest[len(kept) :], strict=True))  # as outside of transforms: after fprop
+            with using(Scope(seen)), _active(self, frame):
                 x_bar = rule(self, y_bars[0])
+            self._check_answer(frame.inputs, x_bar, frame.bars)
             x_bars = list(x_bar) if isinstance(x_bar, tuple) else [x_bar]
-            x_bars += [None] * (count - len(x_bars))
-            return [*x_bars, *(frame.bars.get(name) for name in own)]
+            x_bars += [None] * (len(inputs) - len(x_bars))
+            return [*(x_bars[i] for i in places), *(frame.bars[name] for name in own), *(None for _ in states)]
 
         params = {"name": self._label, "f": f, "vjp": vjp, "jvp": None}
-        return current().bind(custom_op, (*xs, *(cell.read() for cell in cells)), params)[0]
+        outputs = current().bind(custom_op, (*xs, *(cell.read() for cell in cells)), params)
+        for cell, value in zip(written, outputs[1 + len(kept) :], strict=True):
+            cell.write(value)
+        return outputs[0]
+
+    def _check_answer(self, inputs: Sequence[Any], x_bar: Any, bars: dict[str, Any]) -> None:
+        """Refuse what a handwritten rule forgot: what is missing here would silently be no gradient at all."""
+        x_bars = x_bar if isinstance(x_bar, tuple) else (x_bar,)
+        if all(bar is None for bar in x_bars) and any(_is_float(x) for x in inputs):
+            raise ArgumentError(f"{self._label}.bprop returned None: it returns x_bar, the derivative dE/dx")
+        for bar, x in zip(x_bars, inputs, strict=False):
+            if bar is not None and _is_float(x) and np.shape(bar) != np.shape(x):
+                raise ShapeError(
+                    f"{self._label}.bprop returned x_bar of shape {np.shape(bar)}, x has shape {np.shape(x)}"
+                )
+        for name, cell in self.__dict__.get("_cells", {}).items():
+            if cell.trainable and name not in bars:
+                raise ArgumentError(f"{self._label}.bprop left no {name}_bar, the derivative dE/d{name}")
 
     # --- parameter gradients ---
     def _set_bar(self, name: str, bar: Array) -> None:
@@ -493,11 +527,29 @@ class Module:
         return x
 
 
-def _driver(written: Callable[..., Any], run: Callable[..., Any]) -> Callable[..., Any]:
+def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield (path, object) for what an attribute holds, through lists, tuples and dicts."""
+    if isinstance(value, list | tuple | dict):
+        for key, one in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _leaves(f"{name}.{key}", one)
+    else:
+        yield name, value
+
+
+def _composing() -> str:
+    outer = [type(module).__name__ for module, _ in _ACTIVE.get()[-1:]]
+    return (
+        f" (if {outer[0]}.bprop only calls those of the modules inside, write composes = True in it)" if outer else ""
+    )
+
+
+def _driver(written: Callable[..., Any], run: Callable[..., Any], kind: str) -> Callable[..., Any]:
     """Wrap what a subclass wrote: called from within itself (``super().fprop(x)``) it is the plain formula."""
 
     def method(self: Module, *inputs: Any) -> Any:
-        if any(module is self for module, _ in _ACTIVE.get()[-1:]):
+        # The formula of a base class is only ever meant by super(); a rule may also be inherited for another formula.
+        inner = kind == "_formula" and written is not type(self)._formula
+        if inner or any(module is self for module, _ in _ACTIVE.get()[-1:]):
             return written(self, *inputs)
         return run(self, *inputs)
 
@@ -508,6 +560,8 @@ def _driver(written: Callable[..., Any], run: Callable[..., Any]) -> Callable[..
 
 
 def _is_float(x: Any) -> bool:
+    if isinstance(x, list | tuple):
+        x = asarray(x)
     return np.dtype(getattr(x, "dtype", type(x) if isinstance(x, float) else object)).kind == "f"
 
 

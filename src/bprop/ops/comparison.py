@@ -76,9 +76,9 @@ NUMPY[np.invert] = logical_not
 
 
 # --- questions that NumPy code asks about arrays; the answers are Python's, not arrays ---
-NUMPY[np.shape] = lambda x: x.shape
-NUMPY[np.ndim] = lambda x: x.ndim
-NUMPY[np.size] = lambda x: x.size
+NUMPY[np.shape] = lambda x, /: x.shape
+NUMPY[np.ndim] = lambda x, /: x.ndim
+NUMPY[np.size] = lambda x, /: x.size
 
 
 def _on_numbers(question: Any) -> Callable[..., Any]:

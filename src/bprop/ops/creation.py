@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..core import dtype as dtypes
-from ..core.error import ArgumentError
+from ..core.error import ArgumentError, BpropError
 from ..core.family import Creation
 from ..core.notation import number
 from ..core.shape import normalise_shape

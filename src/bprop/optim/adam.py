@@ -36,9 +36,9 @@ class Adam(Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         epsilon: float = 1e-8,
     ) -> None:
-        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+        if not isinstance(betas, tuple | list) or len(betas) != 2 or not all(_number(b) and 0 <= b < 1 for b in betas):
             raise ArgumentError(f"Adam: betas are two numbers in [0, 1), not {betas!r}")
-        if not epsilon > 0:
+        if not (_number(epsilon) and epsilon > 0):
             raise ArgumentError(f"Adam: epsilon is positive, not {epsilon!r}")
         super().__init__(learning_rate)
         self.betas = (float(betas[0]), float(betas[1]))
@@ -62,3 +62,7 @@ class Adam(Optimizer):
     def settings(self) -> dict[str, Any]:
         """Return learning rate, betas and epsilon."""
         return {**super().settings(), "betas": self.betas, "epsilon": self.epsilon}
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number)

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core.error import ArgumentError, ShapeError, StateError
 from ..core.interpreter import EVALUATE, Cell
+from ..core.tree import is_holder
 from ..core.value import Array, asarray
 from ..ops import astype
 
@@ -63,6 +64,8 @@ class Optimizer(ABC):
 
         Raises `StateError` if the optimizer has served another model.
         """
+        if not is_holder(model):
+            raise ArgumentError(f"{type(self).__name__}: the model is a module, not {model!r:.60}")
         parameters = {path: cell for path, cell in model.cells().items() if cell.trainable}
         if self._parameters:
             same = parameters.keys() == self._parameters.keys()
@@ -95,7 +98,7 @@ class Optimizer(ABC):
                 f"bprop.value_and_grad(f)(model) returns (E, gradients)"
             )
         self.init(model)
-        missing = [path for path in self._parameters if path not in gradients]
+        missing = [path for path in self._parameters if gradients.get(path) is None]
         unknown = [path for path in gradients if path not in self._parameters]
         if missing or unknown:
             parts = [f"no gradient for {', '.join(missing)}"] if missing else []

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from ..core.error import ArgumentError
 from ..core.value import Array
 from .optimizer import Optimizer
@@ -28,7 +30,7 @@ class SGD(Optimizer):
     """
 
     def __init__(self, learning_rate: float, momentum: float = 0.0) -> None:
-        if not 0 <= momentum < 1:
+        if not isinstance(momentum, int | float | np.number) or not 0 <= momentum < 1:
             raise ArgumentError(f"SGD: the momentum is in [0, 1), not {momentum!r}")
         super().__init__(learning_rate)
         self.momentum = float(momentum)

@@ -5,6 +5,7 @@ function with a jvp likewise. Transposing is pulling back through the rule at ze
 """
 
 from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any
 
 from ..core.error import ArgumentError, DerivativeError, ShapeError
@@ -64,7 +65,7 @@ class Custom(Region):
             def linear(*x_dots: Any) -> Any:
                 given = iter(x_dots)
                 full = [next(given) if x.dtype.kind == "f" else zeros(x.shape) for x in args]
-                return params["jvp"](full, outputs, args)
+                return self._checked(params["jvp"](full, outputs, args), outputs, params, "jvp")
 
             found = iter(transpose(linear, floats, y_bars))
             return [next(found) if x.dtype.kind == "f" else None for x in args]
@@ -78,7 +79,7 @@ class Custom(Region):
             return outputs, self._checked(dots, outputs, params, "jvp")
 
         def linear(*y_bars: Any) -> Any:
-            return params["vjp"](y_bars, outputs, args)
+            return self._checked(params["vjp"](y_bars, outputs, args), args, params, "vjp")
 
         return outputs, transpose(linear, outputs, args_dot)
 
@@ -172,6 +173,7 @@ def custom(f: Callable[..., Any] | None = None, *, vjp: Any = None, jvp: Any = N
         return lambda function: custom(function, vjp=vjp, jvp=jvp)
     name = name_of(f)
 
+    @wraps(f, updated=())
     def customised(*args: Any) -> Any:
         leaves, structure = flatten(args, is_holder)
         arrays = [asarray(leaf) for leaf in leaves]
@@ -194,8 +196,6 @@ def custom(f: Callable[..., Any] | None = None, *, vjp: Any = None, jvp: Any = N
         outputs = current().bind(custom_op, tuple(arrays), {"name": name, "f": flat, **rules})
         return unflatten(shape[0], outputs)
 
-    customised.__name__ = name
-    customised.__doc__ = f.__doc__
     return customised
 
 

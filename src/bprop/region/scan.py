@@ -14,6 +14,7 @@ from ..core.family import Region
 from ..core.graph import Graph
 from ..core.interpreter import current, using
 from ..core.op import Operand
+from ..core.shape import normalise_shape
 from ..core.trace import Trace, Traced
 from ..core.tree import flatten, unflatten
 from ..core.value import Array, Spec, asarray
@@ -341,6 +342,8 @@ def _ordered(closure: Closure, carries: int, rows: int, cells: int, count: int) 
 
 
 def _length(rows: list[Array], length: int | None, name: str) -> int:
+    if length is not None:
+        (length,) = normalise_shape(name, length)
     sizes = {x.shape[0] if x.shape else None for x in rows} | ({length} if length is not None else set())
     if len(sizes) != 1 or None in sizes:
         shown = ", ".join(str(x.shape) for x in rows) or "no xs"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..compile import compile
-from ..core.error import ArgumentError, CompileError, NonFiniteError, ShapeError, TracedValueError
+from ..core.error import ArgumentError, BpropError, CompileError, NonFiniteError, ShapeError, TracedValueError
 from ..core.interpreter import EVALUATE, Cell, Scope, current, using
 from ..core.tree import is_holder
 from ..core.value import Array, asarray
@@ -70,8 +70,10 @@ def fit(
     >>> run.history[-1]["train_loss"] < 1e-4, run.status
     (True, 'finished')
     """
-    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
+    if isinstance(epochs, bool) or not isinstance(epochs, int | np.integer) or epochs < 1:
         raise ArgumentError(f"fit: epochs is a positive integer, not {epochs!r}")
+    epochs = int(epochs)
+    _check(model, loss, optimizer, metrics)
     if current() is not EVALUATE:
         raise ArgumentError(f"fit: trains with numbers and cannot run inside {current().name}")
     optimizer.init(model)
@@ -118,7 +120,6 @@ def fit(
             step = Step(model, loss, optimizer, compiled, remark)
             epoch = _Epoch(step, data, batch_size, state, loss)
             for number in range(1, epochs + 1):
-                state.remember()
                 began = time.perf_counter()
                 model.train()
                 entry: dict[str, Any] = {"epoch": number, "train_loss": epoch(number, generator, report)}
@@ -127,6 +128,7 @@ def fit(
                     entry.update({f"validation_{name}": value for name, value in measured.items()})
                 entry["learning_rate"] = float(optimizer.learning_rate)
                 entry["seconds"] = round(time.perf_counter() - began, 4)
+                state.remember()  # before the record is written: interrupted from here on, both have this epoch
                 run.log(entry)
                 report.epoch(number, line(entry))
         status = "finished"
@@ -263,7 +265,7 @@ def evaluate(
     >>> evaluate(nn.Softmax(), nn.CrossEntropy(), (np.eye(2), [0, 1]), {"accuracy": accuracy})["accuracy"]
     1.0
     """
-    x, t = np.asarray(data[0]), np.asarray(data[1])
+    x, t = _pair("evaluate: data", data)
     modes = [(module, module.training) for _, module in model.modules()]
     model.eval()
     try:
@@ -282,13 +284,7 @@ def evaluate(
 
 def _data(name: str, model: Module, data: Any, notes: list[str]) -> Data:
     """Return inputs and targets as NumPy arrays of equal length, floats in the dtype of the parameters."""
-    if not isinstance(data, tuple | list) or len(data) != 2:
-        raise ArgumentError(f"fit: {name} is a pair (x, t) of inputs and targets")
-    x, t = (np.asarray(part) for part in data)
-    if not x.ndim or not t.ndim or len(x) != len(t):
-        raise ShapeError(f"fit: {name} has inputs of shape {x.shape} and targets of shape {t.shape}: lengths differ")
-    if not len(x):
-        raise ShapeError(f"fit: {name} has no examples (inputs of shape {x.shape})")
+    x, t = _pair(f"fit: {name}", data)
     dtypes = [cell.array.dtype for cell in model.cells().values() if cell.trainable]
     wanted = dtypes[0]
     if x.dtype.kind == "f" and x.dtype != wanted:
@@ -299,16 +295,50 @@ def _data(name: str, model: Module, data: Any, notes: list[str]) -> Data:
     return x, t
 
 
+def _pair(what: str, data: Any) -> Data:
+    """Return inputs and targets as NumPy arrays of equal length, at least 1."""
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        raise ArgumentError(f"{what} is a pair (x, t) of inputs and targets")
+    try:
+        x, t = (np.asarray(part) for part in data)
+    except ValueError:
+        raise ShapeError(f"{what}: inputs or targets are lists of unequal lengths, which make no array") from None
+    if not x.ndim or not t.ndim or len(x) != len(t):
+        raise ShapeError(f"{what} has inputs of shape {x.shape} and targets of shape {t.shape}: lengths differ")
+    if not len(x):
+        raise ShapeError(f"{what} has no examples (inputs of shape {x.shape})")
+    return x, t
+
+
+def _check(model: Any, loss: Any, optimizer: Any, metrics: Any) -> None:
+    """Refuse arguments of the wrong kind, of which a class where an object belongs is the most frequent."""
+    for name, kind, value in (("model", Module, model), ("optimizer", Optimizer, optimizer)):
+        if not isinstance(value, kind):
+            raise ArgumentError(f"fit: {name} is no bprop {kind.__name__}: {value!r:.60}{_hint(value)}")
+    if isinstance(loss, type) or not callable(loss):
+        raise ArgumentError(f"fit: the loss is a function of outputs and targets, not {loss!r:.60}{_hint(loss)}")
+    if metrics is not None and not (isinstance(metrics, Mapping) and all(map(callable, metrics.values()))):
+        raise ArgumentError(f"fit: metrics map names to functions of outputs and targets, not {metrics!r:.60}")
+
+
+def _hint(value: Any) -> str:
+    return f": write {value.__name__}(…)" if isinstance(value, type) else ""
+
+
 def _try(name: str, model: Module, loss: Callable[[Any, Any], Any], data: Data) -> None:
     """Apply the model to one example and the loss to all targets, so that what does not fit is said at once."""
     x, t = data
-    with using(Scope()):  # nothing that this writes stays
-        y = model(asarray(x[:1]))
-        if y.shape[:1] == (1,):
-            y = broadcast_to(y, (len(x), *y.shape[1:]))
-            E = loss(y, asarray(t, copy=False))
-            if E.shape != ():
-                raise ShapeError(f"fit: the loss has shape {E.shape} for the {name} data; it is a scalar")
+    try:
+        with using(Scope()):  # nothing that this writes stays
+            y = model(asarray(x[:1]))
+            if y.shape[:1] == (1,):
+                y = broadcast_to(y, (len(x), *y.shape[1:]))
+                E = loss(y, asarray(t, copy=False))
+                if E.shape != ():
+                    raise ShapeError(f"the loss has shape {E.shape}; it is a scalar")
+    except BpropError as error:
+        error.message = f"fit: {name} data: {error.message}"
+        raise
 
 
 def _versions() -> dict[str, str]:

@@ -53,19 +53,21 @@ def load_weights(model: Any, path: str | os.PathLike[str]) -> None:
         arrays = load(Path(path).read_bytes())
     except OSError as error:
         raise StorageError(f"load_weights: {path}: {error.strerror or error}") from None
-    except (SafetensorError, ValueError, KeyError) as error:
+    except KeyError as error:  # bfloat16 and the like
+        raise StorageError(f"load_weights: {path} holds numbers of type {error.args[0]}, which NumPy has not") from None
+    except (SafetensorError, ValueError) as error:
         raise StorageError(f"load_weights: {path} is no safetensors file: {error}") from None
     cells = model.cells()
     kind = type(model).__name__
     for name, cell in cells.items():
         if name not in arrays:
-            raise ArgumentError(f"load_weights: {path} has no {name!r}, which {kind} needs{_seen(arrays)}")
+            raise ArgumentError(f"load_weights: {path} has no {name!r}, which {kind} needs{_seen(sorted(arrays))}")
         array, spec = arrays[name], cell.read().spec
         if array.shape != spec.shape:
             raise ShapeError(f"load_weights: {name!r} has shape {array.shape} in {path} and {spec.shape} in {kind}")
         if array.dtype != spec.dtype:
             raise DTypeError(f"load_weights: {name!r} is {array.dtype} in {path} and {spec.dtype} in {kind}")
-    unknown = [name for name in arrays if name not in cells]
+    unknown = sorted(name for name in arrays if name not in cells)
     if unknown:
         raise ArgumentError(f"load_weights: {path} has {unknown[0]!r}, which {kind} does not have{_seen(cells)}")
     for name, cell in cells.items():
