@@ -21,6 +21,7 @@ from .core.error import (
     StateError,
     TracedValueError,
     UnreachedError,
+    UnreachedWarning,
 )
 from .core.graph import Graph
 from .core.interpreter import Cell
@@ -131,6 +132,7 @@ __all__ = [
     "StateError",
     "TracedValueError",
     "UnreachedError",
+    "UnreachedWarning",
     "abs",
     "add",
     "arange",

@@ -104,3 +104,7 @@ class NonFiniteError(BpropError, ArithmeticError):
 
 class StateError(BpropError, RuntimeError):
     """A call came at the wrong time, such as ``bprop`` without an ``fprop`` before it."""
+
+
+class UnreachedWarning(UserWarning):
+    """The result does not depend on some parameters of a module; their gradients are zeros."""

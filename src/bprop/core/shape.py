@@ -53,6 +53,8 @@ def normalise_axes(name: str, axis: Any, shape: Shape) -> tuple[int, ...]:
 
 def normalise_shape(name: str, shape: Any) -> Shape:
     """Return ``shape`` (an integer or a sequence of them) as a tuple of non-negative integers."""
+    if type(shape) is tuple and all(type(size) is int and size >= 0 for size in shape):
+        return shape
     given = shape if isinstance(shape, tuple | list) else (shape,)
     try:
         result = tuple(index(size) for size in given)

@@ -77,15 +77,20 @@ class Record(Interpreter):
         if op.is_region:
             return self._bind_region(op, tuple(primals), edges, params)
         y = self.below.bind(op, tuple(primals), params)
-        if not op.differentiable or y.dtype.kind != "f":
+        if not op.differentiable or (y.data if type(y) is Array else y).dtype.kind != "f":
             return y
         keeps = _KEEPS.get((op, needs, weak))
         if keeps is None:
             keeps = _KEEPS[op, needs, weak] = _reached(op, params, y, primals, [edge is not None for edge in edges])
-        for position, x in enumerate(primals):
-            if not keeps[position + 1]:
-                primals[position] = _spec(Spec, (x.shape, x.dtype))
-        kept = (y if keeps[0] else _spec(Spec, (y.shape, y.dtype)), primals)
+        for position, x in enumerate(primals, 1):
+            if not keeps[position]:
+                plain = x.data if type(x) is Array else x
+                primals[position - 1] = _spec(Spec, (plain.shape, plain.dtype))
+        if keeps[0]:
+            kept = (y, primals)
+        else:
+            plain = y.data if type(y) is Array else y
+            kept = (_spec(Spec, (plain.shape, plain.dtype)), primals)
         return Recorded(self, y, Node(op, params, edges, (), kept))
 
     def _bind_region(self, op: Any, primals: tuple[Any, ...], edges: list[Any], params: dict[str, Any]) -> Any:

@@ -1,13 +1,14 @@
 """The transforms: functions to functions, with JAX's argument conventions and trees anywhere."""
 
+import warnings
 from collections.abc import Sequence
 from functools import wraps
 from typing import Any, Literal
 
 from ..core import dtype as dtypes
-from ..core.error import ArgumentError, DTypeError, ShapeError, UnreachedError
+from ..core.error import ArgumentError, DTypeError, ShapeError, UnreachedError, UnreachedWarning
 from ..core.graph import Graph
-from ..core.interpreter import EVALUATE, Cell, current, using
+from ..core.interpreter import EVALUATE, Cell, Interpreter, current, using
 from ..core.shape import normalise_axis
 from ..core.trace import Trace
 from ..core.tree import Structure, flatten, is_holder, unflatten
@@ -84,7 +85,7 @@ def value_and_grad(
     @wraps(f, updated=())
     def value_and_gradient(*args: Any, **options: Any) -> Any:
         numbers, single = positions(argnums, len(args), what)
-        outermost = current() is EVALUATE
+        outermost = _outermost(current())
         run = _Recording(f, args, options, numbers, what)
         value, aux = _with_aux(run.result, has_aux, what)
         y = as_array(value, what)
@@ -103,6 +104,8 @@ def value_and_grad(
                     f"{what}: the result does not depend on {argument_name(f, number)}: was it replaced, cut by stop_gradient or "
                     f"taken as a number? (unreached='zeros' gives zeros)"
                 )
+            if outermost and unreached == "error":
+                _lint(run.variables[position], bars, what)
             gradients.append(run.filled(position, bars))
         run.owner.close()
         gradient = gradients[0] if single else tuple(gradients)
@@ -110,6 +113,25 @@ def value_and_grad(
         return ((below, lowered(run.owner, aux)), gradient) if has_aux else (below, gradient)
 
     return value_and_gradient
+
+
+def _outermost(interpreter: Interpreter) -> bool:
+    """Return whether nothing but evaluation, or the tracing of it, is going on."""
+    return interpreter is EVALUATE or (
+        isinstance(interpreter, Trace) and interpreter.stage_all and interpreter.below is EVALUATE
+    )
+
+
+def _lint(variables: Variables, bars: Sequence[Any], what: str) -> None:
+    """Say which parameters of a module the result does not depend on."""
+    given = iter(bars)
+    missing = [path for slot in variables.slots for path in slot or (None,) if next(given) is None and path is not None]
+    if missing:
+        warnings.warn(
+            f"{what}: the result does not depend on parameter {', '.join(missing)}: the gradient is zero",
+            UnreachedWarning,
+            stacklevel=3,
+        )
 
 
 def _with_aux(result: Any, has_aux: bool, what: str) -> tuple[Any, Any]:

@@ -3,9 +3,10 @@
 from .activation import HardTanh, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from .container import Sequential
 from .dropout import Dropout
+from .frame import Frame, parameter, state
 from .linear import Linear, seed
 from .loss import BinaryCrossEntropy, CrossEntropy, Loss, SquaredError
-from .module import Frame, Module, parameter, state
+from .module import Module
 
 __all__ = [
     "BinaryCrossEntropy",

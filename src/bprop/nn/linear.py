@@ -11,7 +11,8 @@ from ..core.interpreter import EVALUATE, using
 from ..core.shape import size_of
 from ..core.value import Array
 from ..ops import Generator, astype, matmul, reshape, sum
-from .module import Module, parameter
+from .frame import parameter
+from .module import Module
 
 _STREAM = Generator(0)
 

@@ -143,7 +143,9 @@ class BinaryCrossEntropy(Loss):
         """Return E."""
         y = self.outputs(y)
         t = self.targets(y, t)
-        return self.share(y.shape) * sum(softplus(y) - t * y)
+        # for certain targets the difference of two infinities at an infinite logit is written as what it is
+        E = where(t == 1, softplus(-y), where(t == 0, softplus(y), softplus(y) - t * y))
+        return self.share(y.shape) * sum(E)
 
     def targets(self, y: Array, t: Any) -> Array:
         """Return t in the dtype of y, refusing what is no probability: E would have no lower bound."""

@@ -9,7 +9,6 @@ leaving ``self.W_bar``: then that rule is used wherever the module appears, unde
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,68 +20,7 @@ from ..core.value import Array, Wrapped, asarray
 from ..gradients.reverse import Record, lift_cells, pull
 from ..ops import full, zeros
 from ..region.custom import custom_op
-
-
-def parameter(value: Any, dtype: Any = None) -> Any:  # a Cell that the attribute reads as an Array: no type says both
-    """Return a trainable cell: assigned to an attribute of a module it is a parameter, read as an array.
-
-    >>> import bprop
-    >>> from bprop import nn
-    >>> class Scale(nn.Module):
-    ...     def __init__(self, n):
-    ...         self.s = nn.parameter(bprop.ones(n))
-    ...     def fprop(self, x):
-    ...         return x * self.s
-    >>> Scale(2)(bprop.asarray([3.0, 4.0]))
-    Array([3., 4.])
-    """
-    return Cell(asarray(value, dtype=dtype), trainable=True)
-
-
-def state(value: Any, dtype: Any = None) -> Any:
-    """Return a cell that is kept and saved but not trained, such as running statistics."""
-    return Cell(asarray(value, dtype=dtype))
-
-
-class Frame:
-    """What one application leaves for the way back: inputs, y, kept intermediates, and later y_bar and x_bar."""
-
-    __slots__ = ("bars", "inputs", "kept", "pullback", "sweep", "x_bar", "y", "y_bar")
-
-    def __init__(self, inputs: tuple[Any, ...], sweep: object = None) -> None:
-        self.inputs = inputs
-        self.sweep = sweep
-        self.kept: dict[str, Any] = {}
-        self.bars: dict[str, Any] = {}
-        self.pullback: Callable[[Any], Any] | None = None
-        self.y: Any = None
-        self.y_bar: Any = None
-        self.x_bar: Any = None
-
-    @property
-    def x(self) -> Any:
-        """The (first) input."""
-        return self.inputs[0]
-
-
-_SWEEP: ContextVar[object | None] = ContextVar("bprop_sweep", default=None)
-_PURE = object()  # in place of a sweep: inside module(x), where the children's fprop keeps nothing either
-_ACTIVE: ContextVar[tuple[tuple["Module", Frame], ...]] = ContextVar("bprop_frames", default=())
-
-
-class _active:  # noqa: N801 - reads as a statement: `with _active(module, frame):`
-    """Make ``frame`` the one that ``module.x``, ``module.y`` and ``module.W_bar = …`` mean."""
-
-    def __init__(self, module: "Module", frame: Frame) -> None:
-        self.entry = (module, frame)
-
-    def __enter__(self) -> Frame:
-        self.token = _ACTIVE.set((*_ACTIVE.get(), self.entry))
-        return self.entry[1]
-
-    def __exit__(self, *error: object) -> None:
-        _ACTIVE.reset(self.token)
-
+from .frame import ACTIVE, PURE, SWEEP, Frame, active
 
 _FRAME_NAMES = frozenset(("x", "y", "inputs", "y_bar", "x_bar"))
 
@@ -173,7 +111,7 @@ class Module:
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{hint}")
 
     def _frame(self) -> Frame | None:
-        for module, frame in reversed(_ACTIVE.get()):
+        for module, frame in reversed(ACTIVE.get()):
             if module is self:
                 return frame
         last: Frame | None = self.__dict__.get("_last")
@@ -181,7 +119,7 @@ class Module:
 
     def keep(self, **values: Any) -> None:
         """Keep intermediates of ``fprop`` for a handwritten ``bprop``, to be read as attributes."""
-        for module, frame in reversed(_ACTIVE.get()):
+        for module, frame in reversed(ACTIVE.get()):
             if module is self:
                 frame.kept.update(values)
                 return
@@ -260,11 +198,11 @@ class Module:
             if formula is None:
                 raise StateError(f"{type(self).__name__} defines no fprop")
             if current() is EVALUATE:
-                token = _SWEEP.set(_PURE)
+                token = SWEEP.set(PURE)
                 try:
                     return formula(self, *inputs)
                 finally:
-                    _SWEEP.reset(token)
+                    SWEEP.reset(token)
             if type(self)._rule is None or type(self).composes:
                 return formula(self, *inputs)
             return self._apply_rule(inputs)
@@ -293,19 +231,19 @@ class Module:
 
     # --- frames: fprop and bprop outside transforms ---
     def _run_fprop(self, *inputs: Any) -> Any:
-        sweep = _SWEEP.get()
-        if current() is not EVALUATE or sweep is _PURE:
+        sweep = SWEEP.get()
+        if current() is not EVALUATE or sweep is PURE:
             return self(*inputs)
         token = None
         if sweep is None:
             sweep = object()
-            token = _SWEEP.set(sweep)
+            token = SWEEP.set(sweep)
         frame = Frame(inputs, sweep)
         try:
             formula = type(self)._formula
             assert formula is not None
             if type(self)._rule is not None:
-                with _active(self, frame):
+                with active(self, frame):
                     frame.y = formula(self, *inputs)
             else:
                 self._record(frame, formula)
@@ -314,7 +252,7 @@ class Module:
             raise
         finally:
             if token is not None:
-                _SWEEP.reset(token)
+                SWEEP.reset(token)
         frames: list[Frame] = self.__dict__.setdefault("_frames", [])
         if frames and frames[-1].sweep is not sweep:
             frames.clear()  # frames of an earlier fprop that no bprop answered
@@ -330,7 +268,7 @@ class Module:
         floats = [_is_float(x) for x in frame.inputs]
         lifted = [owner.input(asarray(x)) if f else x for x, f in zip(frame.inputs, floats, strict=True)]
         variables = [x for x, f in zip(lifted, floats, strict=True) if f]
-        with using(owner), _active(self, frame):
+        with using(owner), active(self, frame):
             y = formula(self, *lifted)
         if not isinstance(y, Array):
             raise ArgumentError(f"{type(self).__name__}.fprop returned {type(y).__name__}, not an array")
@@ -368,7 +306,7 @@ class Module:
             else:
                 rule = type(self)._rule
                 assert rule is not None
-                with _active(self, frame):
+                with active(self, frame):
                     frame.x_bar = rule(self, frame.y_bar)
                 self._check_answer(frame.inputs, frame.x_bar, frame.bars)
                 for name, bar in frame.bars.items():
@@ -429,7 +367,7 @@ class Module:
         def f(*flat: Any) -> list[Any]:
             frame = Frame(restored(flat[:count]))
             scope = Scope(dict(zip(cells, flat[count:], strict=True)))
-            with using(scope), _active(self, frame):
+            with using(scope), active(self, frame):
                 y = asarray(formula(self, *frame.inputs))
             kept[:], written[:] = list(frame.kept), list(scope.written)
             return [y, *frame.kept.values(), *(scope.cells[cell] for cell in written)]
@@ -440,7 +378,7 @@ class Module:
             frame.y, frame.kept = first, dict(zip(kept, rest[: len(kept)], strict=True))
             seen = dict(zip(cells, flat[count:], strict=True))
             seen.update(zip(written, rest[len(kept) :], strict=True))  # as outside of transforms: after fprop
-            with using(Scope(seen)), _active(self, frame):
+            with using(Scope(seen)), active(self, frame):
                 x_bar = rule(self, y_bars[0])
             self._check_answer(frame.inputs, x_bar, frame.bars)
             x_bars = list(x_bar) if isinstance(x_bar, tuple) else [x_bar]
@@ -472,7 +410,7 @@ class Module:
         expected = self.__dict__["_cells"][name].read().shape
         if bar.shape != expected:
             raise ShapeError(f"{self._label}.{name}_bar has shape {bar.shape}, {name} has shape {expected}")
-        for module, frame in reversed(_ACTIVE.get()):
+        for module, frame in reversed(ACTIVE.get()):
             if module is self:
                 frame.bars[name] = bar  # as with any attribute the last write counts, so that += adds once
                 return
@@ -493,7 +431,7 @@ class Module:
                     return
 
     def _bar(self, name: str) -> Array:
-        frame = next((frame for module, frame in reversed(_ACTIVE.get()) if module is self), None)
+        frame = next((frame for module, frame in reversed(ACTIVE.get()) if module is self), None)
         if frame is not None and name in frame.bars:
             found: Array = frame.bars[name]
             return found
@@ -537,7 +475,7 @@ def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _composing() -> str:
-    outer = [type(module).__name__ for module, _ in _ACTIVE.get()[-1:]]
+    outer = [type(module).__name__ for module, _ in ACTIVE.get()[-1:]]
     return (
         f" (if {outer[0]}.bprop only calls those of the modules inside, write composes = True in it)" if outer else ""
     )
@@ -549,7 +487,7 @@ def _driver(written: Callable[..., Any], run: Callable[..., Any], kind: str) -> 
     def method(self: Module, *inputs: Any) -> Any:
         # The formula of a base class is only ever meant by super(); a rule may also be inherited for another formula.
         inner = kind == "_formula" and written is not type(self)._formula
-        if inner or any(module is self for module, _ in _ACTIVE.get()[-1:]):
+        if inner or any(module is self for module, _ in ACTIVE.get()[-1:]):
             return written(self, *inputs)
         return run(self, *inputs)
 
@@ -565,4 +503,4 @@ def _is_float(x: Any) -> bool:
     return np.dtype(getattr(x, "dtype", type(x) if isinstance(x, float) else object)).kind == "f"
 
 
-__all__ = ["Cell", "Frame", "Module", "parameter", "state"]
+__all__ = ["Cell", "Module"]

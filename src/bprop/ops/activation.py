@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from ..core.function import function
 from ..core.op import operand
 from ..core.shape import normalise_axis
-from ..core.value import Array, asarray, function
+from ..core.value import Array, asarray
 from .exponential import exp
 from .reduction import logsumexp, max, sum
 from .selection import stop_gradient, where

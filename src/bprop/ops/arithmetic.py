@@ -7,8 +7,8 @@ import numpy as np
 
 from ..core.dtype import WEAK
 from ..core.family import Elementwise
+from ..core.function import FUNCTIONS, NUMPY
 from ..core.op import shape_of
-from ..core.value import FUNCTIONS, NUMPY
 from .exponential import log
 from .selection import where
 

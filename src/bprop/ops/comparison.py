@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..core.family import Elementwise
-from ..core.value import FUNCTIONS, NUMPY
+from ..core.function import FUNCTIONS, NUMPY
 
 
 def _truth(

@@ -9,9 +9,10 @@ from numpy.typing import DTypeLike
 from ..core import dtype as dtypes
 from ..core.error import ArgumentError, BpropError
 from ..core.family import Creation
+from ..core.function import function
 from ..core.notation import number
 from ..core.shape import normalise_shape
-from ..core.value import Array, function
+from ..core.value import Array
 
 _full = Creation(
     "full",

@@ -8,9 +8,10 @@ import numpy as np
 
 from ..core.error import IndexingError, ShapeError
 from ..core.family import Linear
+from ..core.function import function
 from ..core.op import operand, shape_of
 from ..core.shape import Shape, normalise_axis
-from ..core.value import Array, asarray, function
+from ..core.value import Array, asarray
 from .creation import arange
 from .manipulation import broadcast_to, moveaxis, permute_dims, reshape
 from .selection import where

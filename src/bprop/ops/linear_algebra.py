@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from ..core.error import ArgumentError, ShapeError
 from ..core.family import Bilinear, General
+from ..core.function import function
 from ..core.op import operand, shape_of
 from ..core.shape import Shape, broadcast
-from ..core.value import Array, asarray, function
+from ..core.value import Array, asarray
 from .creation import arange
 from .manipulation import broadcast_to, matrix_transpose, permute_dims, reshape, unbroadcast
 from .reduction import sum

@@ -9,9 +9,10 @@ from numpy.typing import DTypeLike
 from ..core import dtype as dtypes
 from ..core.error import ShapeError
 from ..core.family import Linear
+from ..core.function import function
 from ..core.op import operand, shape_of
 from ..core.shape import Shape, broadcast, normalise_axis, normalise_shape, size_of
-from ..core.value import Array, asarray, function
+from ..core.value import Array, asarray
 from .reduction import sum
 from .selection import astype as _astype
 
@@ -99,6 +100,8 @@ def reshape(x: Any, /, shape: Any) -> Array:
            [2, 3]])
     """
     x = _array("reshape", x)
+    if x.shape == shape:
+        return x
     sizes = tuple(shape) if isinstance(shape, tuple | list) else (shape,)
     unknown = [axis for axis, size in enumerate(sizes) if isinstance(size, int) and size == -1]
     if len(unknown) == 1:

@@ -7,9 +7,10 @@ import numpy as np
 
 from ..core.dtype import to_float
 from ..core.family import Reduction
+from ..core.function import function
 from ..core.op import operand
 from ..core.shape import normalise_axes
-from ..core.value import Array, asarray, function
+from ..core.value import Array, asarray
 from .arithmetic import add
 from .exponential import exp, log
 from .selection import astype, maximum, where

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..core.family import Elementwise, Selection
-from ..core.value import FUNCTIONS, NUMPY
+from ..core.function import FUNCTIONS, NUMPY
 
 where = Selection(
     "where", np.where, None, lambda y, c, x1, x2: c, lambda y, c, x1, x2: FUNCTIONS["logical_not"](c),

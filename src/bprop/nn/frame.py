@@ -1,0 +1,72 @@
+"""What an application of a module keeps for the way back, and the cells that modules hold."""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from ..core.interpreter import Cell
+from ..core.value import asarray
+
+if TYPE_CHECKING:
+    from .module import Module
+
+
+def parameter(value: Any, dtype: Any = None) -> Any:  # a Cell that the attribute reads as an Array: no type says both
+    """Return a trainable cell: assigned to an attribute of a module it is a parameter, read as an array.
+
+    >>> import bprop
+    >>> from bprop import nn
+    >>> class Scale(nn.Module):
+    ...     def __init__(self, n):
+    ...         self.s = nn.parameter(bprop.ones(n))
+    ...     def fprop(self, x):
+    ...         return x * self.s
+    >>> Scale(2)(bprop.asarray([3.0, 4.0]))
+    Array([3., 4.])
+    """
+    return Cell(asarray(value, dtype=dtype), trainable=True)
+
+
+def state(value: Any, dtype: Any = None) -> Any:
+    """Return a cell that is kept and saved but not trained, such as running statistics."""
+    return Cell(asarray(value, dtype=dtype))
+
+
+class Frame:
+    """What one application leaves for the way back: inputs, y, kept intermediates, and later y_bar and x_bar."""
+
+    __slots__ = ("bars", "inputs", "kept", "pullback", "sweep", "x_bar", "y", "y_bar")
+
+    def __init__(self, inputs: tuple[Any, ...], sweep: object = None) -> None:
+        self.inputs = inputs
+        self.sweep = sweep
+        self.kept: dict[str, Any] = {}
+        self.bars: dict[str, Any] = {}
+        self.pullback: Callable[[Any], Any] | None = None
+        self.y: Any = None
+        self.y_bar: Any = None
+        self.x_bar: Any = None
+
+    @property
+    def x(self) -> Any:
+        """The (first) input."""
+        return self.inputs[0]
+
+
+SWEEP: ContextVar[object | None] = ContextVar("bprop_sweep", default=None)
+PURE = object()  # in place of a sweep: inside module(x), where the children's fprop keeps nothing either
+ACTIVE: ContextVar[tuple[tuple["Module", Frame], ...]] = ContextVar("bprop_frames", default=())
+
+
+class active:  # noqa: N801 - reads as a statement: `with active(module, frame):`
+    """Make ``frame`` the one that ``module.x``, ``module.y`` and ``module.W_bar = …`` mean."""
+
+    def __init__(self, module: "Module", frame: Frame) -> None:
+        self.entry = (module, frame)
+
+    def __enter__(self) -> Frame:
+        self.token = ACTIVE.set((*ACTIVE.get(), self.entry))
+        return self.entry[1]
+
+    def __exit__(self, *error: object) -> None:
+        ACTIVE.reset(self.token)
