@@ -104,6 +104,8 @@ def value_and_grad(
                     f"{what}: the result does not depend on {argument_name(f, number)}: was it replaced, cut by stop_gradient or "
                     f"taken as a number? (unreached='zeros' gives zeros)"
                 )
+            if outermost and unreached == "error" and not bars and run.variables[position].leaves:
+                raise UnreachedError(f"{what}: {argument_name(f, number)} holds no arrays and no trainable parameters")
             if outermost and unreached == "error":
                 _lint(run.variables[position], bars, what)
             gradients.append(run.filled(position, bars))
