@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from html import escape
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +15,7 @@ from ..gradients.derivative import derivative
 from ..gradients.paths import LIMIT, paths
 from ..gradients.symbolic import symbolic
 from ..gradients.variable import Argnums, name_of
+from ..view import grid
 
 WAYS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("reverse", "reverse", {}),
@@ -72,21 +72,12 @@ class Comparison:
         return rows
 
     def __str__(self) -> str:
-        rows = self._cells()
-        widths = [max(len(row[column]) for row in rows) for column in range(7)]
-        lines = [
-            "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-        ]
-        return "\n".join([f"gradient of {self.name}, {self.size} entries", *lines])
+        return f"gradient of {self.name}, {self.size} entries\n{grid.text(self._cells())}"
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        head, *body = self._cells()
-        top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-        rows = ["".join(f'<td style="text-align:left">{escape(cell)}</td>' for cell in row) for row in body]
-        inner = "".join(f"<tr>{row}</tr>" for row in rows)
-        return f"<table><caption>gradient of {escape(self.name)}</caption><tr>{top}</tr>{inner}</table>"
+        return grid.html(f"gradient of {self.name}", self._cells())
 
 
 def agrees(way: Way) -> bool:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from html import escape
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +19,7 @@ from ..gradients.adjoint import adjoint
 from ..gradients.argument import Arguments
 from ..gradients.variable import as_array, name_of
 from ..ops import ones
+from . import grid
 from .dot import dot
 
 
@@ -99,20 +99,12 @@ class View:
 
     def __str__(self) -> str:
         table = [tuple(cell if len(cell) <= 60 else cell[:59] + "…" for cell in row) for row in self._cells()]
-        widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-        lines = [
-            "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in table
-        ]
-        return "\n".join([f"{self.name}({', '.join(self._inputs)})", *lines])
+        return f"{self.name}({', '.join(self._inputs)})\n{grid.text(table)}"
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        head, *body = self._cells()
-        top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-        rows = ["".join(f'<td style="text-align:left">{escape(cell)}</td>' for cell in row) for row in body]
-        inner = "".join(f"<tr>{row}</tr>" for row in rows)
-        return f"<table><caption>{escape(self.name)}</caption><tr>{top}</tr>{inner}</table>"
+        return grid.html(self.name, list(self._cells()))
 
     def _repr_latex_(self) -> str | None:
         if len(self.graph.outputs) != 1 or self.expression.size > LIMIT:

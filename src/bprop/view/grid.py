@@ -1,0 +1,34 @@
+"""Rows of cells as aligned text for a terminal and as HTML for a notebook."""
+
+from collections.abc import Sequence
+from html import escape
+
+Rows = Sequence[Sequence[str]]
+
+
+def text(rows: Rows) -> str:
+    """Return the rows with aligned columns.
+
+    >>> from bprop.view.grid import text
+    >>> print(text([("way", "time"), ("reverse", "1 ms")]))
+    way      time
+    reverse  1 ms
+    """
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def html(caption: str, rows: Rows) -> str:
+    """Return the rows as an HTML table, the first as its head; every cell is escaped.
+
+    >>> from bprop.view.grid import html
+    >>> html("f", [("x < 1",)])
+    '<table><caption>f</caption><tr><th>x &lt; 1</th></tr></table>'
+    """
+    head, *body = rows
+    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    lines = ["".join(f'<td style="text-align:left">{escape(cell)}</td>' for cell in row) for row in body]
+    inner = "".join(f"<tr>{line}</tr>" for line in lines)
+    return f"<table><caption>{escape(caption)}</caption><tr>{top}</tr>{inner}</table>"
