@@ -105,6 +105,11 @@ def operand(name: str, arg: Any) -> Any:
     return asarray(arg)
 
 
+def array(name: str, x: Any) -> Array:
+    """Return ``x`` as an `Array`, whatever an op takes; ``name`` is for the error."""
+    return x if isinstance(x, Array) else asarray(operand(name, x))
+
+
 def shape_of(x: Operand) -> tuple[int, ...]:
     """Return the shape a shape rule sees; scalars have ()."""
     return x.shape if isinstance(x, Spec) else ()

@@ -3,16 +3,12 @@
 from typing import Any
 
 from ..core.function import function
-from ..core.op import operand
+from ..core.op import array
 from ..core.shape import normalise_axis
-from ..core.value import Array, asarray
+from ..core.value import Array
 from .exponential import exp
 from .reduction import logsumexp, max, sum
 from .selection import stop_gradient, where
-
-
-def _array(name: str, x: Any) -> Array:
-    return x if isinstance(x, Array) else asarray(operand(name, x))
 
 
 @function()
@@ -25,7 +21,7 @@ def relu(x: Any, /) -> Array:
     >>> bprop.relu(bprop.asarray([-1.0, 0.0, 2.0]))
     Array([0., 0., 2.])
     """
-    x = _array("relu", x)
+    x = array("relu", x)
     return where(x <= 0, 0, x)
 
 
@@ -39,7 +35,7 @@ def hard_tanh(x: Any, /) -> Array:
     >>> bprop.hard_tanh(bprop.asarray([-2.0, 0.5, 2.0]))
     Array([-1. ,  0.5,  1. ])
     """
-    x = _array("hard_tanh", x)
+    x = array("hard_tanh", x)
     return where(x >= 1, 1, where(x <= -1, -1, x))
 
 
@@ -61,7 +57,7 @@ def softmax(x: Any, /, axis: int = -1) -> Array:
     >>> bprop.softmax(bprop.asarray([1000.0, 1000.0]))
     Array([0.5, 0.5])
     """
-    x = _array("softmax", x)
+    x = array("softmax", x)
     axis = _axis("softmax", x, axis)
     e = exp(x - stop_gradient(max(x, axis=axis, keepdims=True)))
     return e / sum(e, axis=axis, keepdims=True)
@@ -77,5 +73,5 @@ def log_softmax(x: Any, /, axis: int = -1) -> Array:
     >>> bprop.log_softmax(bprop.asarray([0.0, -1000.0]))
     Array([    0., -1000.])
     """
-    x = _array("log_softmax", x)
+    x = array("log_softmax", x)
     return x - logsumexp(x, axis=_axis("log_softmax", x, axis), keepdims=True)

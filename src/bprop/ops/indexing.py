@@ -9,16 +9,12 @@ import numpy as np
 from ..core.error import IndexingError, ShapeError
 from ..core.family import Linear
 from ..core.function import function
-from ..core.op import operand, shape_of
+from ..core.op import array, shape_of
 from ..core.shape import Shape, normalise_axis
-from ..core.value import Array, asarray
+from ..core.value import Array
 from .creation import arange
 from .manipulation import broadcast_to, moveaxis, permute_dims, reshape
 from .selection import where
-
-
-def _array(name: str, x: Any) -> Array:
-    return x if isinstance(x, Array) else asarray(operand(name, x))
 
 
 # --- slice and its adjoint embed; params: per axis (start, count, step) ---
@@ -216,7 +212,7 @@ def take(x: Any, indices: Any, /, axis: int | None = None) -> Array:
     >>> bprop.take(bprop.asarray([10.0, 20.0, 30.0]), [2, 0, 2])
     Array([30., 10., 30.])
     """
-    x, indices = _array("take", x), _array("take", indices)
+    x, indices = array("take", x), array("take", indices)
     if axis is None:
         if x.ndim != 1:
             raise ShapeError(f"take: shape {x.shape} has {x.ndim} axes: say along which axis")
@@ -274,7 +270,7 @@ def getitem(x: Any, index: Any, /) -> Array:
             slices.append((start, count, step))
             shape.append(count)
         elif isinstance(part, Array) or (isinstance(part, np.ndarray | list) and np.ndim(part) > 0):
-            chosen = _array("getitem", part)
+            chosen = array("getitem", part)
             if chosen.dtype.kind == "b":
                 raise IndexingError(
                     f"x[mask]: the shape of the result depends on the numbers of the mask {chosen.spec}: write "

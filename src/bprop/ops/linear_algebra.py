@@ -9,19 +9,15 @@ from numpy.typing import NDArray
 from ..core.error import ArgumentError, ShapeError
 from ..core.family import Bilinear, General
 from ..core.function import function
-from ..core.op import operand, shape_of
+from ..core.op import array, shape_of
 from ..core.shape import Shape, broadcast
-from ..core.value import Array, asarray
+from ..core.value import Array
 from .creation import arange
 from .manipulation import broadcast_to, matrix_transpose, permute_dims, reshape, unbroadcast
 from .reduction import sum
 from .selection import where
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-
-
-def _array(name: str, x: Any) -> Array:
-    return x if isinstance(x, Array) else asarray(operand(name, x))
 
 
 # --- evaluation of a contraction as one matrix product ---
@@ -153,7 +149,7 @@ def dot(x1: Any, x2: Any, /) -> Array:
     >>> bprop.dot(bprop.ones(3), bprop.ones(3))
     Array(3.)
     """
-    x1, x2 = _array("dot", x1), _array("dot", x2)
+    x1, x2 = array("dot", x1), array("dot", x2)
     if x1.ndim == 0 or x2.ndim == 0:
         return x1 * x2
     if x2.ndim > 2:
@@ -233,7 +229,7 @@ def einsum(subscripts: str, /, *operands: Any) -> Array:
     """
     if not isinstance(subscripts, str):
         raise ArgumentError("einsum: the first argument is the subscripts string, such as 'ij,jk->ik'")
-    arrays = [_array("einsum", x) for x in operands]
+    arrays = [array("einsum", x) for x in operands]
     labels, out = _parse(subscripts, arrays)
     arrays, labels = map(list, zip(*map(_diagonal, arrays, labels), strict=True))
     while len(arrays) > 1:
@@ -438,7 +434,7 @@ def solve(x1: Any, x2: Any, /) -> Array:
     >>> bprop.solve(bprop.asarray([[2.0, 0.0], [0.0, 4.0]]), bprop.ones(2))
     Array([0.5 , 0.25])
     """
-    x1, x2 = _array("solve", x1), _array("solve", x2)
+    x1, x2 = array("solve", x1), array("solve", x2)
     if x1.ndim < 2 or x1.shape[-1] != x1.shape[-2]:
         raise ShapeError(f"solve: the matrix has shape {x1.shape}, not (…, n, n)")
     if x2.ndim == 1:

@@ -10,15 +10,11 @@ from ..core import dtype as dtypes
 from ..core.error import ShapeError
 from ..core.family import Linear
 from ..core.function import function
-from ..core.op import operand, shape_of
+from ..core.op import array, shape_of
 from ..core.shape import Shape, broadcast, normalise_axis, normalise_shape, size_of
-from ..core.value import Array, asarray
+from ..core.value import Array
 from .reduction import sum
 from .selection import astype as _astype
-
-
-def _array(name: str, x: Any) -> Array:
-    return x if isinstance(x, Array) else asarray(operand(name, x))
 
 
 @function()
@@ -33,7 +29,7 @@ def astype(x: Any, dtype: DTypeLike, /) -> Array:
     >>> bprop.astype(bprop.ones(2), "float32")
     Array([1., 1.], dtype=float32)
     """
-    x = _array("astype", x)
+    x = array("astype", x)
     wanted = dtypes.check(dtype, "astype")
     return x if x.dtype == wanted else _astype(x, dtype=wanted)
 
@@ -99,7 +95,7 @@ def reshape(x: Any, /, shape: Any) -> Array:
     Array([[0, 1],
            [2, 3]])
     """
-    x = _array("reshape", x)
+    x = array("reshape", x)
     if x.shape == shape:
         return x
     sizes = tuple(shape) if isinstance(shape, tuple | list) else (shape,)
@@ -156,7 +152,7 @@ def permute_dims(x: Any, /, axes: Any = None) -> Array:
     >>> bprop.permute_dims(bprop.zeros((2, 3, 4)), (2, 0, 1)).shape
     (4, 2, 3)
     """
-    x = _array("permute_dims", x)
+    x = array("permute_dims", x)
     rank = x.ndim
     order = (
         tuple(range(rank))[::-1]
@@ -178,7 +174,7 @@ def matrix_transpose(x: Any, /) -> Array:
     >>> bprop.matrix_transpose(bprop.zeros((5, 2, 3))).shape
     (5, 3, 2)
     """
-    x = _array("matrix_transpose", x)
+    x = array("matrix_transpose", x)
     if x.ndim < 2:
         raise ShapeError(f"matrix_transpose: shape {x.shape} has fewer than two axes")
     return permute_dims(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
@@ -194,7 +190,7 @@ def moveaxis(x: Any, source: int, destination: int, /) -> Array:
     >>> bprop.moveaxis(bprop.zeros((2, 3, 4)), 0, -1).shape
     (3, 4, 2)
     """
-    x = _array("moveaxis", x)
+    x = array("moveaxis", x)
     start, stop = (normalise_axis("moveaxis", one, x.ndim, x.shape) for one in (source, destination))
     order = [axis for axis in range(x.ndim) if axis != start]
     order.insert(stop, start)
@@ -265,6 +261,6 @@ def broadcast_to(x: Any, /, shape: Any) -> Array:
     Array([[1., 2.],
            [1., 2.]])
     """
-    x = _array("broadcast_to", x)
+    x = array("broadcast_to", x)
     wanted = normalise_shape("broadcast_to", shape)
     return x if wanted == x.shape else _broadcast_to(x, shape=wanted)

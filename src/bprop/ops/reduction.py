@@ -8,16 +8,16 @@ import numpy as np
 from ..core.dtype import to_float
 from ..core.family import Reduction
 from ..core.function import function
-from ..core.op import operand
+from ..core.op import array
 from ..core.shape import normalise_axes
-from ..core.value import Array, asarray
+from ..core.value import Array
 from .arithmetic import add
 from .exponential import exp, log
 from .selection import astype, maximum, where
 
 
 def _reduce(op: Reduction, x: Any, axis: Any, keepdims: bool) -> Array:
-    x = x if isinstance(x, Array) else asarray(operand(op.name, x))
+    x = array(op.name, x)
     return op(x, axis=normalise_axes(op.name, axis, x.shape), keepdims=bool(keepdims))
 
 
@@ -170,7 +170,7 @@ def mean(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
     >>> bprop.mean(bprop.asarray([1.0, 2.0, 6.0]))
     Array(3.)
     """
-    x = x if isinstance(x, Array) else asarray(operand("mean", x))
+    x = array("mean", x)
     axes = normalise_axes("mean", axis, x.shape)
     count = 1
     for one in axes:
