@@ -257,7 +257,8 @@ class Bilinear(Op):
 
 class General(Op):
     """An op with formulas of its own: ``jvp(y, xs, x_dots)`` and ``vjp(y_bar, y, xs, needs)``, written
-    with ops; what ``needs`` says no to may be ``None``.
+    with ops; what ``needs`` says no to may be ``None``. Without formulas the result does not vary (sorted positions).
+    ``dtype``: of the result, where it is not the floating dtype of the operands.
 
     ``signature`` as of a NumPy generalised ufunc, such as ``"(n,n),(n,k)->(n,k)"``: leading axes are batches. Native
     code calls ``evaluate`` back.
@@ -269,8 +270,9 @@ class General(Op):
         evaluate: Callable[..., Any],
         *,
         signature: str,
-        jvp: Callable[..., Any],
-        vjp: Callable[..., tuple[Any, ...]],
+        jvp: Callable[..., Any] | None = None,
+        vjp: Callable[..., tuple[Any, ...]] | None = None,
+        dtype: Any = None,
         step: bool = True,
         **rest: Any,
     ) -> None:
@@ -280,8 +282,10 @@ class General(Op):
         self.core_inputs = [tuple(part.strip("()").split(",")) for part in inputs.split("),(")]
         self.arity = len(self.core_inputs)
         self.core_output = tuple(output.strip("()").split(","))
-        self.jvp = jvp
-        self.vjp = vjp
+        self.jvp: Any = jvp
+        self.vjp: Any = vjp
+        self.differentiable = jvp is not None and vjp is not None
+        self.dtype = None if dtype is None else np.dtype(dtype)
         self.step = step
 
     def spec(self, *operands: Operand, **params: Any) -> Spec:
@@ -300,7 +304,7 @@ class General(Op):
                         f"{self.name}: shapes {shown} do not fit {self.signature}: axis {axis} of {shape} has size "
                         f"{shape[axis]}, expected {sizes[label]}"
                     )
-        dtype = dtypes.to_float(dtypes.result_type(*map(dtype_of, operands)))
+        dtype = self.dtype or dtypes.to_float(dtypes.result_type(*map(dtype_of, operands)))
         if dtype == np.float16:
             raise DTypeError(f"{self.name}: float16 is not supported: convert with .astype(bprop.float32)")
         return Spec(broadcast(self.name, *batches) + tuple(sizes[label] for label in self.core_output), dtype)

@@ -10,6 +10,8 @@ from .exponential import exp
 from .reduction import logsumexp, max, sum
 from .selection import stop_gradient, where
 
+__all__ = ["hard_tanh", "log_softmax", "relu", "softmax"]
+
 
 @function()
 def relu(x: Any, /) -> Array:

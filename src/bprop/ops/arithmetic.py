@@ -12,6 +12,8 @@ from ..core.op import shape_of
 from .exponential import log
 from .selection import where
 
+__all__ = ["abs", "add", "divide", "multiply", "negative", "pow", "sign", "sqrt", "square", "subtract"]
+
 _ARITHMETIC = """
 
     Shapes broadcast and dtypes promote as in NumPy 2 (Python scalars are weak). Raises `ShapeError` naming both shapes

@@ -8,6 +8,18 @@ import numpy as np
 from ..core.family import Elementwise
 from ..core.function import FUNCTIONS, NUMPY
 
+__all__ = [
+    "equal",
+    "greater",
+    "greater_equal",
+    "less",
+    "less_equal",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "not_equal",
+]
+
 
 def _truth(
     name: str, ufunc: Any, formula: str, symbol: str, latex: str, example: str, unary: bool = False

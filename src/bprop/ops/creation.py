@@ -14,6 +14,8 @@ from ..core.notation import number
 from ..core.shape import normalise_shape
 from ..core.value import Array
 
+__all__ = ["arange", "full", "ones", "ones_like", "zeros", "zeros_like"]
+
 _full = Creation(
     "full",
     lambda shape, value, dtype: np.full(shape, value, dtype),

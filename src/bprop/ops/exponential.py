@@ -9,6 +9,8 @@ from ..core.family import Elementwise
 from ..core.function import FUNCTIONS, NUMPY
 from .selection import where
 
+__all__ = ["exp", "expm1", "log", "log1p", "sigmoid", "softplus", "tanh"]
+
 _SOURCE = """
 
     ``x``: any shape, float16/32/64 (integers become float64); the result has the same shape.

@@ -16,6 +16,8 @@ from .creation import arange
 from .manipulation import broadcast_to, moveaxis, permute_dims, reshape
 from .selection import where
 
+__all__ = ["take"]
+
 
 # --- slice and its adjoint embed; params: per axis (start, count, step) ---
 def _python_slices(slices: tuple[tuple[int, int, int], ...]) -> tuple[slice, ...]:

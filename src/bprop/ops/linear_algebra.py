@@ -17,6 +17,8 @@ from .manipulation import broadcast_to, matrix_transpose, permute_dims, reshape,
 from .reduction import sum
 from .selection import where
 
+__all__ = ["cholesky", "dot", "einsum", "matmul", "solve"]
+
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 

@@ -16,6 +16,8 @@ from ..core.value import Array
 from .reduction import sum
 from .selection import astype as _astype
 
+__all__ = ["astype", "broadcast_to", "matrix_transpose", "moveaxis", "permute_dims", "reshape"]
+
 
 @function()
 def astype(x: Any, dtype: DTypeLike, /) -> Array:

@@ -19,6 +19,8 @@ from ..core.shape import normalise_shape, size_of
 from ..core.value import Array, asarray
 from .arithmetic import add, multiply, subtract
 
+__all__ = ["Generator"]
+
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 WEYL = (0x9E3779B9, 0xBB67AE85)
 ROUNDS = 10

@@ -15,6 +15,8 @@ from .arithmetic import add
 from .exponential import exp, log
 from .selection import astype, maximum, where
 
+__all__ = ["logsumexp", "max", "mean", "sum"]
+
 
 def _reduce(op: Reduction, x: Any, axis: Any, keepdims: bool) -> Array:
     x = array(op.name, x)

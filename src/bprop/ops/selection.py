@@ -7,6 +7,8 @@ import numpy as np
 from ..core.family import Elementwise, Selection
 from ..core.function import FUNCTIONS, NUMPY
 
+__all__ = ["maximum", "minimum", "stop_gradient", "where"]
+
 where = Selection(
     "where", np.where, None, lambda y, c, x1, x2: c, lambda y, c, x1, x2: FUNCTIONS["logical_not"](c),
     native="where", step=lambda c, x1, x2: np.where(np.real(c).astype(bool), x1, x2),
