@@ -19,10 +19,13 @@ from ..fuse import Kernel
 from ..index import Index, flattened
 from . import scalar as instructions
 from .loop import Emitter, loop, number, smaller
+from .panel import DEPTH, Panels, Target, padded
 from .type import I1, I32, constant, memory, register
 
 ROWS = 6
 VECTORS = 2
+SMALL = 2**15
+"""Multiplications below which packing costs more than it gains."""
 
 
 class Label:
@@ -85,7 +88,27 @@ class Contraction:
         ]
         self.depth = prod(one.extent for one in self.contracted)
         self.packs = self.column.extent > 1 and self.column.strides[1] != 1
-        self.packed = self.depth * self.column.extent if self.packs and not self.empty else 0
+        self.target = Target(spec_of((node, 0)).dtype, self.column.extent) if self._large() else None
+        if self.target is not None:
+            self.block = min(self.depth, DEPTH) if len(self.contracted) == 1 else self.depth
+            self.right = padded(self.column.extent, self.target.columns) * self.block
+            self.packed = self.right + padded(self.row.extent, self.target.rows) * self.block
+        else:
+            self.packed = self.depth * self.column.extent if self.packs and not self.empty else 0
+
+    def _large(self) -> bool:
+        """Return whether the contraction goes in packed panels."""
+        dtypes = {spec_of(edge).dtype for edge in (*self.edges, (self.kernel.root, 0))}
+        return (
+            not self.empty
+            and bool(self.contracted)
+            and len(dtypes) == 1
+            and dtypes.pop().kind == "f"
+            and self.column.strides[2] == 1
+            and self.row.extent > 2
+            and self.column.extent > 2
+            and self.row.extent * self.column.extent * self.depth >= SMALL
+        )
 
     def linear(self, address: Index) -> None:
         """Refuse an operand whose entries do not lie at constant strides."""
@@ -140,12 +163,54 @@ class _Emission:
             base = [number(plan.offsets[0]), number(plan.offsets[1]), number(0)]
             for one in plan.outer:
                 base = self._step(base, one, stack.enter_context(loop(b, number(0), number(one.extent))))
+            if plan.target is not None:
+                self._panels(base, plan.target)
+                return
             if plan.packs:
                 self._pack(base)
             tile = self.width * self.vectors
             j = stack.enter_context(loop(b, number(0), number(plan.column.extent), tile))
             i = stack.enter_context(loop(b, number(0), number(plan.row.extent), self.rows))
             self._tile(base, i, j)
+
+    def _panels(self, base: list[Any], target: Target) -> None:
+        """Pack block by block of the sum, then call the micro-kernel tile by tile."""
+        plan, b = self.plan, self.b
+        panels = Panels(self.emitter.module, target)
+        right, left = self.scratch, b.gep(self.scratch, [number(plan.right)])
+        *slower, last = plan.contracted
+        block = plan.block if not slower else last.extent
+        with loop(b, number(0), number(last.extent), block) as start:
+            depth = smaller(b, number(block), b.sub(number(last.extent), start))
+            base_of_block = self._step(base, last, start)
+            total = b.mul(depth, number(prod(one.extent for one in slower)))
+            with ExitStack() as stack:
+                inner, flat = base_of_block, number(0)
+                for one in slower:
+                    k = stack.enter_context(loop(b, number(0), number(one.extent)))
+                    inner, flat = self._step(inner, one, k), b.add(b.mul(flat, number(one.extent)), k)
+                done = b.mul(flat, depth)
+                for operand, label, size, room in (
+                    (0, plan.row, target.rows, left),
+                    (1, plan.column, target.columns, right),
+                ):
+                    x = b.gep(self.emitter.pointers[plan.edges[operand]], [inner[operand]])
+                    to = b.gep(room, [b.mul(done, number(size))])
+                    across, along = label.strides[operand], last.strides[operand]
+                    gap = b.mul(total, number(size))
+                    panels.pack(b, size, to, x, number(label.extent), depth, across, along, gap)
+            first = b.icmp_signed("==", start, number(0))
+            rows, columns = number(plan.row.extent), number(plan.column.extent)
+            y = self.emitter.pointers[self.edge]
+            with (
+                loop(b, number(0), columns, target.columns) as j,
+                loop(b, number(0), rows, target.rows) as i,
+            ):
+                c = b.gep(y, [b.add(b.add(base[2], j), b.mul(i, number(plan.row.strides[2])))])
+                panels.micro(
+                    b, total, b.gep(left, [b.mul(i, total)]), b.gep(right, [b.mul(j, total)]), c,
+                    number(plan.row.strides[2]), b.sub(rows, i), b.sub(columns, j), first,
+                )  # fmt: skip
 
     def _step(self, base: list[Any], label: Label, i: Any) -> list[Any]:
         b = self.b

@@ -1,0 +1,75 @@
+"""Large contractions in packed panels: every shape of edge, every order of axes, sums longer than one block."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import bprop
+from bprop.compile import native
+from bprop.compile.native import contraction
+from bprop.compile.native.panel import DEPTH
+
+ORDERS = [(a, b, y) for a, b, y in itertools.product(("ik", "ki"), ("kj", "jk"), ("ij", "ji"))]
+
+
+def close(y, x1, x2, labels):
+    """Within the rounding of a sum of that many products, each as large as the largest."""
+    wide = [x.astype(np.longdouble) for x in (x1, x2)]
+    expected = np.einsum(labels, *wide)
+    bound = np.einsum(labels, *(np.abs(x) for x in wide)) * np.finfo(y.dtype).eps
+    depth = max(x1.size, x2.size)  # a bound on the number of terms
+    assert (np.abs(np.asarray(y) - expected) <= bound * np.sqrt(depth) + 1e-30).all()
+
+
+def product(labels, x1, x2):
+    return native(bprop.trace(lambda a, b: bprop.einsum(labels, a, b))(x1, x2))(x1, x2)
+
+
+@pytest.fixture(autouse=True)
+def always_in_panels(monkeypatch):
+    monkeypatch.setattr(contraction, "SMALL", 0)
+
+
+@pytest.mark.parametrize("order", ORDERS, ids="-".join)
+@settings(max_examples=6, deadline=None)
+@given(
+    rows=st.integers(3, 40), columns=st.integers(3, 70), depth=st.integers(1, 50),
+    dtype=st.sampled_from([np.float32, np.float64]), seed=st.integers(0, 9),
+)  # fmt: skip
+def test_edges(order, rows, columns, depth, dtype, seed):
+    sizes = {"i": rows, "j": columns, "k": depth}
+    rng = np.random.default_rng(seed)
+    x1, x2 = (rng.normal(size=[sizes[label] for label in labels]).astype(dtype) for labels in order[:2])
+    labels = f"{order[0]},{order[1]}->{order[2]}"
+    (y,) = product(labels, x1, x2)
+    close(y, x1, x2, labels)
+
+
+@pytest.mark.parametrize("depth", [DEPTH - 1, DEPTH, DEPTH + 1, 2 * DEPTH + 17])
+def test_sums_longer_than_a_block(depth):
+    rng = np.random.default_rng(0)
+    x1, x2 = rng.normal(size=(9, depth)).astype(np.float32), rng.normal(size=(depth, 35)).astype(np.float32)
+    (y,) = product("ik,kj->ij", x1, x2)
+    close(y, x1, x2, "ik,kj->ij")
+
+
+@pytest.mark.parametrize("labels", ["bik,bkj->bij", "bik,kj->bij", "ikl,klj->ij", "ikl,lkj->ij", "aik,bkj->abij"])
+def test_batches_and_several_summed_labels(labels):
+    sizes = {"a": 2, "b": 3, "i": 9, "j": 37, "k": 5, "l": 6}
+    rng = np.random.default_rng(0)
+    x1, x2 = (rng.normal(size=[sizes[c] for c in part]) for part in labels.split("->")[0].split(","))
+    (y,) = product(labels, x1, x2)
+    close(y, x1, x2, labels)
+
+
+def test_not_a_number_stays_in_its_row_and_column():
+    """The padding of panels is zeros, and zero times infinity must not reach the result."""
+    x1, x2 = np.ones((9, 5)), np.ones((5, 33))
+    x1[8, 4], x2[4, 32] = np.inf, np.nan
+    y = np.asarray(product("ik,kj->ij", x1, x2)[0])
+    assert np.isnan(y[:, 32]).all()
+    assert np.isinf(y[8, :32]).all()
+    assert (y[:8, :32] == 5).all()
