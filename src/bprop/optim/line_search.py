@@ -37,8 +37,7 @@ def strong_wolfe(
     """
 
     def too_high(point: Point) -> bool:
-        highest = origin.E + decrease * point.t * origin.slope
-        return not point.E <= highest
+        return origin.E + decrease * point.t * origin.slope < point.E
 
     def flat(point: Point) -> bool:
         return abs(point.slope) <= -curvature * origin.slope
