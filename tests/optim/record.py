@@ -87,6 +87,7 @@ SCHEDULES = {
 SEARCHES = {
     "LBFGS": {"lr": 1.0, "history_size": 10},
     "LBFGS, short history": {"lr": 0.7, "history_size": 3},
+    "LBFGS, short first trials": {"lr": 0.01, "history_size": 10},
 }
 
 

@@ -63,6 +63,13 @@ SCHEDULES = {
 }
 
 
+SEARCHES = {
+    "LBFGS": lambda: optim.LBFGS(),
+    "LBFGS, short history": lambda: optim.LBFGS(0.7, history=3),
+    "LBFGS, short first trials": lambda: optim.LBFGS(0.01),
+}
+
+
 def network():
     model = nn.Sequential(nn.Linear(3, 4, np.float64), nn.Tanh(), nn.Linear(4, 2, np.float64))
     for path, cell in model.cells().items():
@@ -98,13 +105,17 @@ def follow(optimizer, recorded, native=False, start=1.0):
     return worst, norms
 
 
-def tolerance(name):
-    """What rounding makes of 50 steps: two units in the last place of each, unless the trajectory magnifies it.
+ROUNDING = 100 * np.finfo(float).eps
+"""What rounding makes of 50 steps: two units in the last place of each."""
 
-    Where v is close to m² it does: moved by one unit at the start, that trajectory ends some thousands away.
+
+def tolerance(name):
+    """`ROUNDING`, unless the trajectory magnifies it: v - m² does, where v is close to m².
+
+    Moved by one unit in the last place at the start, that trajectory ends some thousands of units away.
     """
     if name != "RMSprop, centered":
-        return 100 * np.finfo(float).eps
+        return ROUNDING
     moved = [follow(OPTIMIZERS[name](), RECORD["optimizers"][name], start=1 + sign * 2.0**-52)[0] for sign in (-1, 1)]
     return 10 * max(moved)
 
@@ -120,7 +131,7 @@ def test_the_trajectory_is_pytorchs(name, native):
 def test_clipping_is_pytorchs(name, native):
     recorded = RECORD["clipped"][name]
     worst, norms = follow(CLIPPED[name](), recorded, native)
-    assert worst < tolerance(name)
+    assert worst < ROUNDING
     np.testing.assert_allclose(norms, recorded.get("norms", []), rtol=1e-12)
 
 
@@ -131,21 +142,33 @@ def test_the_learning_rate_is_pytorchs(name):
 
 
 def test_everything_recorded_is_compared():
-    for part, ours in (("optimizers", OPTIMIZERS), ("clipped", CLIPPED), ("rates", SCHEDULES)):
+    for part, ours in (("optimizers", OPTIMIZERS), ("clipped", CLIPPED), ("rates", SCHEDULES), ("searches", SEARCHES)):
         assert RECORD[part].keys() == ours.keys()
 
 
-@pytest.mark.parametrize("name", RECORD["searches"])
-def test_lbfgs_is_pytorchs(name):
-    """The same steps with the same evaluations of E, also when the history is full."""
-    recorded, model = RECORD["searches"][name], network()
-    optimizer = optim.LBFGS() if name == "LBFGS" else optim.LBFGS(0.7, history=3)
+def search(name, start=1.0):
+    """Return losses, the largest deviation after some steps, and the number of evaluations."""
+    recorded, model, optimizer = RECORD["searches"][name], network(), SEARCHES[name]()
+    for cell in model.cells().values():
+        cell.write(cell.read() * start)
     E = lambda m: LOSS(m(X), T)
-    losses, evaluations = [], 0
+    losses, worst, evaluations = [], 0.0, 0
     for count in range(1, 21):
         losses.append(float(E(model)))
         evaluations += optimizer.minimise(E, model, 1).evaluations
         if str(count) in recorded["parameters"]:
-            assert deviation(model, recorded["parameters"][str(count)]) < tolerance(name)
-    np.testing.assert_allclose(losses, recorded["losses"], rtol=1e-13)
+            worst = max(worst, deviation(model, recorded["parameters"][str(count)]))
+    return losses, worst, evaluations
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_lbfgs_is_pytorchs(name):
+    """The same steps with the same evaluations of E, also when the history is full, or the bracket has to grow."""
+    recorded = RECORD["searches"][name]
+    losses, worst, evaluations = search(name)
+    bound = ROUNDING
+    if name == "LBFGS, short first trials":  # cubics through close points magnify rounding
+        bound = 10 * max(search(name, 1 + sign * 2.0**-52)[1] for sign in (-1, 1))
+    assert worst < bound
+    np.testing.assert_allclose(losses, recorded["losses"], rtol=5 * bound)
     assert evaluations == recorded["evaluations"]
