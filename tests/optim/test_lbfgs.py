@@ -78,6 +78,18 @@ def test_the_strong_wolfe_conditions_hold(name, t):
     assert abs(found.slope) <= -0.1 * origin.slope
 
 
+def test_a_bracket_grows_by_a_hundredth_at_least_and_ten_times_at_most():
+    for E, expected in ((-30.0, 1.01), (-0.9755, 10.0)):  # cubics with their minimum at 1.005 and at 12
+        tried = []
+
+        def at(t, E=E, tried=tried):
+            tried.append(t)
+            return Point(t, *((E, -0.95) if t == 1 else (E - 1, 0.0)), np.zeros(1))
+
+        strong_wolfe(at, Point(0.0, 0.0, -1.0, np.zeros(1)), 1.0)
+        assert tried == pytest.approx([1.0, expected], rel=1e-15)
+
+
 def test_an_interrupted_search_leaves_the_last_whole_step():
     model, optimizer = Two(-1.2, 1.0), optim.LBFGS()
     optimizer.minimise(rosenbrock, model, 3)

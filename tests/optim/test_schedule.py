@@ -78,9 +78,7 @@ def test_a_number_ends_a_schedule_and_a_schedule_may_come_later():
     assert [native(model, optimizer, X, T).item() for _ in range(2)] == [0.025, 0.0125]
     optimizer.learning_rate = schedule.Step(0.2, 2, factor=0.5)
     assert native(model, optimizer, X, T).item() == 0.025
-    assert "schedule='Step(rate=0.2, every=2, factor=0.5)'" in repr(optimizer).replace('"', "'").replace(
-        "schedule=Step(rate=0.2, every=2, factor=0.5)", "schedule='Step(rate=0.2, every=2, factor=0.5)'"
-    )
+    assert "schedule=Step(rate=0.2, every=2, factor=0.5)" in repr(optimizer)
 
 
 def test_the_cosine_keeps_its_digits_to_the_end():
