@@ -1,4 +1,4 @@
-"""Losses for numbers: functions of the difference e = y - t, mean (or sum) over all entries."""
+"""Losses for numbers: functions of the difference e = y - t, and likelihoods of counts and of Gaussians."""
 
 from abc import abstractmethod
 from math import log, pi
