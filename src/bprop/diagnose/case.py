@@ -60,7 +60,8 @@ class Draw:
 
     def full_rank(self, *shape: int) -> NDArray[Any]:
         """Return well-conditioned matrices of ``shape`` (…, m, n), of rank min(m, n)."""
-        return np.asarray(np.eye(*shape[-2:]) + 0.25 * self(*shape).astype(np.float64)).astype(self.dtype)
+        m, n = shape[-2:]
+        return np.asarray(np.eye(m, n) + 0.25 * self(*shape).astype(np.float64)).astype(self.dtype)
 
 
 def cases(op: Op, dtype: DTypeLike = np.float64) -> Iterator[Case]:

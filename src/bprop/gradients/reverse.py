@@ -120,11 +120,11 @@ _spec = tuple.__new__  # a named tuple without its Python-level constructor
 def _reached(op: Op, params: dict[str, Any], y: Any, xs: list[Any], needs: list[bool]) -> tuple[bool, ...]:
     """Trace the rule once and see which of y, x1, … its graph reads; scalars are kept as they are."""
     tracer = Trace(current(), name=f"the derivative rule of {op.name}")
-    ys = y if op.several else (y,)
-    y_bars, outs = (tuple(tracer.input(one.spec) for one in ys) for _ in range(2))
+    y_bars, outs = (tuple(tracer.input(one.spec) for one in (y if op.several else (y,))) for _ in range(2))
     traced = [x if type(x) in WEAK else tracer.input(x.spec) for x in xs]
     with using(tracer):
-        vjp(op, *((y_bars, outs) if op.several else (y_bars[0], outs[0])), traced, params, needs)
+        bar, out = (y_bars, outs) if op.several else (y_bars[0], outs[0])
+        vjp(op, bar, out, traced, params, needs)
     # what a rule touches must be there when it runs, even for a cotangent that is then dropped
     read = {edge[0] for node in tracer.nodes for edge in node.inputs if type(edge) is tuple}
     return tuple(type(value) in WEAK or value.node in read for value in (*outs, *traced))

@@ -76,16 +76,18 @@ def _cofactor_dot_jvp(y: Any, xs: Any, x_dots: Any) -> Any:
     return terms[0] + terms[1] if len(terms) == 2 else terms[0]
 
 
+def _cofactor_dot_vjp(y_bar: Any, y: Any, xs: Any, needs: Any) -> tuple[Any, Any]:
+    """All derivatives of det are symmetric."""
+    x, z = xs
+    return _third(x, z, y_bar) if needs[0] else None, _cofactor_dot(x, y_bar) if needs[1] else None
+
+
 _cofactor_dot = General(
     "cofactor_dot",
     _cofactor_dot_value,
     signature="(n,n),(n,n)->(n,n)",
     jvp=_cofactor_dot_jvp,
-    # all derivatives of det are symmetric
-    vjp=lambda y_bar, y, xs, needs: (
-        _third(*xs, y_bar) if needs[0] else None,
-        _cofactor_dot(xs[0], y_bar) if needs[1] else None,
-    ),
+    vjp=_cofactor_dot_vjp,
     failure="the matrix is not finite",
     examples=lambda draw: [
         ((draw.positive_definite(*x), draw(*z)), {})

@@ -178,7 +178,7 @@ def _qr_extents(sizes: dict[str, int], mode: str) -> dict[str, int]:
 
 qr_op = General(
     "qr",
-    lambda x, mode: tuple(np.linalg.qr(*in_float(x), mode=mode)),
+    lambda x, mode: tuple(np.linalg.qr(in_float(x)[0], mode=mode)),
     signature="(m,n)->(m,k),(k,n)",
     extents=_qr_extents,
     jvp=_qr_jvp,
@@ -356,7 +356,7 @@ def _svd_extents(sizes: dict[str, int], full_matrices: bool) -> dict[str, int]:
 
 svd_op = General(
     "svd",
-    lambda x, full_matrices: tuple(np.linalg.svd(*in_float(x), full_matrices=full_matrices)),
+    lambda x, full_matrices: tuple(np.linalg.svd(in_float(x)[0], full_matrices=full_matrices)),
     signature="(m,n)->(m,p),(k),(q,n)",
     extents=_svd_extents,
     jvp=_svd_jvp,

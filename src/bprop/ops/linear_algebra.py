@@ -52,12 +52,12 @@ def tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Array:
     """
     x1, x2 = array("tensordot", x1), array("tensordot", x2)
     if isinstance(axes, tuple | list):
-        first, second = (one if isinstance(one, tuple | list) else (one,) for one in axes)
+        first, second = (list(one) if isinstance(one, tuple | list) else [one] for one in axes)
     else:
         count = index(axes)
         if not 0 <= count <= min(x1.ndim, x2.ndim):
             raise ShapeError(f"tensordot: shapes {x1.shape} and {x2.shape} have no {count} axes each to sum over")
-        first, second = range(x1.ndim - count, x1.ndim), range(count)
+        first, second = list(range(x1.ndim - count, x1.ndim)), list(range(count))
     axes1 = [normalise_axis("tensordot", axis, x1.ndim, x1.shape) for axis in first]
     axes2 = [normalise_axis("tensordot", axis, x2.ndim, x2.shape) for axis in second]
     sizes = [x1.shape[axis] for axis in axes1], [x2.shape[axis] for axis in axes2]

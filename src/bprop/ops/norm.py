@@ -43,7 +43,7 @@ def _norm_merge(m: Any, s: Any, n: Any, t: Any) -> tuple[Any, Any]:
 
 def _norm_value(x: NDArray[Any], axis: tuple[int, ...], keepdims: bool) -> NDArray[Any]:
     x = x if x.dtype.kind == "f" else x.astype(to_float(x.dtype))
-    total = np.add.reduce(x * x, axis=axis, keepdims=keepdims)
+    total = np.sum(x * x, axis=axis, keepdims=keepdims)
     info = np.finfo(x.dtype)
     if np.all((total > info.tiny / info.eps) & (total < inf)):
         return np.sqrt(total)
@@ -152,9 +152,9 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: float | str = "fro") 
         return _norm(x, axis=(x.ndim - 2, x.ndim - 1), keepdims=keepdims)
     x = _number(x)
     if ord in (1, -1, inf, -inf):
-        along = x.ndim - 2 if builtins.abs(ord) == 1 else x.ndim - 1  # type: ignore[arg-type]
+        along = x.ndim - 2 if builtins.abs(ord) == 1 else x.ndim - 1
         sums = sum(abs(x), axis=along, keepdims=True)
-        y = max(sums, axis=(-2, -1), keepdims=True) if ord > 0 else _least(sums, (-2, -1), True)  # type: ignore[operator]
+        y = max(sums, axis=(-2, -1), keepdims=True) if ord > 0 else _least(sums, (-2, -1), True)
     elif ord in (2, -2, "nuc"):
         s = svdvals(x)
         s = where(s == 0, 0, s)  # a kink: |x| at 0
