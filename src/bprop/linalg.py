@@ -12,20 +12,17 @@ from .ops.determinant import SlogdetResult, det, slogdet
 from .ops.factorisation import (
     EighResult,
     QRResult,
-    SVDResult,
     cholesky,
     eigh,
     eigvalsh,
-    matrix_rank,
     qr,
-    svd,
-    svdvals,
 )
 from .ops.least_squares import LstsqResult, lstsq, pinv
 from .ops.linear_algebra import cross, diagonal, kron, multi_dot, outer, tensordot, trace, vecdot
 from .ops.linear_system import inv, matrix_power, solve, triangular_solve
 from .ops.manipulation import matrix_transpose
 from .ops.norm import matrix_norm, norm, vector_norm
+from .ops.singular_value import SVDResult, matrix_rank, svd, svdvals
 
 __all__ = [
     "EighResult",

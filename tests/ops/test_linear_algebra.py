@@ -1,8 +1,10 @@
 """Linear algebra against NumPy and SciPy, over random shapes, and where it is delicate: equal eigenvalues, singular
 matrices, kinks, no entries at all. The registry's checks of single ops are not repeated here.
 
-Planted: the sign of a term in `_eigh_vjp`, `_svd_vjp`, `_qr_vjp` and `_pinv_vjp`; cofactors as det(x) x⁻ᵀ; the second
-singular vectors' term left out; `_numpy_trace` over the last axes. Each made a test here or in the registry fail.
+Planted: the sign of a term in the rules of eigh, svd and qr, a factor in the wrong place in that of pinv, the term of a
+wide matrix left out; cofactors as det(x) x⁺ᵀ; all of a where a triangle counts; singular values without their kink;
+`numpy.trace` over the last axes; an absent cotangent taken from another output. Each made a test here or in the
+registry fail.
 """
 
 import inspect
@@ -334,6 +336,8 @@ def test_vector_norms_have_derivative_zero_at_zero(ord):
     assert_array_equal(np.asarray(bprop.grad(f)(np.zeros(3))), np.zeros(3))
     assert_array_equal(np.asarray(bprop.jacobian(f, mode="forward")(np.zeros(3))), np.zeros(3))
     assert_array_equal(np.asarray(bprop.compile(bprop.grad(f))(np.zeros(3))), np.zeros(3))
+    for hessian in (bprop.hessian(f), bprop.compile(bprop.hessian(f))):
+        assert_array_equal(np.asarray(hessian(np.zeros(3))), np.zeros((3, 3)))
 
 
 @pytest.mark.parametrize("size", [1e200, 1e-200, 1.0])
@@ -395,6 +399,9 @@ CALLS = [
     (lambda x: bprop.tensordot(x[:2], x, axes=([0], [0])), bprop.ShapeError, r"tensordot: shapes \(2, 3\) and \(3, 3\)"),
     (lambda x: bprop.tensordot(x, x, axes=5), bprop.ShapeError, r"tensordot: shapes .* have no 5 axes"),
     (lambda x: linalg.trace(x[0]), bprop.ShapeError, r"trace: shape \(3,\) has 1 axes"),
+    (lambda x: bprop.tensordot(x, x, axes=(0, 1, 2)), bprop.ArgumentError, r"tensordot: axes.* must be an integer, not \(0"),
+    (lambda x: bprop.diagonal(x, offset="a"), bprop.ArgumentError, r"diagonal: offset must be an integer, not 'a'"),
+    (lambda x: linalg.multi_dot(3), bprop.ArgumentError, r"multi_dot: takes a list of arrays, not 3"),
     (lambda x: linalg.multi_dot([x]), bprop.ArgumentError, r"multi_dot: 1 arrays"),
     (lambda x: np.linalg.eig(x), bprop.BpropError, r"numpy\.linalg\.eig has no bprop rule.*bprop\.linalg\.eigh"),
 ]  # fmt: skip

@@ -19,6 +19,7 @@ from . import (
     random,
     reduction,
     selection,
+    singular_value,
 )
 from .activation import *
 from .arithmetic import *
@@ -37,6 +38,7 @@ from .norm import *
 from .random import *
 from .reduction import *
 from .selection import *
+from .singular_value import *
 
 __all__ = ["asarray"]
 __all__ += activation.__all__
@@ -55,4 +57,5 @@ __all__ += norm.__all__
 __all__ += random.__all__
 __all__ += reduction.__all__
 __all__ += selection.__all__
+__all__ += singular_value.__all__
 __all__ += linear_system.__all__

@@ -1,6 +1,5 @@
-"""Factorisations: cholesky, qr, eigh, svd, and what follows from singular values."""
+"""Factorisations of a matrix: cholesky, qr, eigh."""
 
-import builtins
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,7 +7,7 @@ from numpy.typing import NDArray
 
 from ..core.error import ArgumentError, DerivativeError, ShapeError
 from ..core.family import General
-from ..core.function import NUMPY, function
+from ..core.function import function
 from ..core.op import array
 from ..core.value import Array
 from .contraction import matmul
@@ -16,8 +15,7 @@ from .creation import arange
 from .indexing import embed
 from .linear_algebra import diagonal
 from .linear_system import in_float, lower_part, square, triangular_op, upper_part
-from .manipulation import astype, matrix_transpose, reshape
-from .reduction import max, sum
+from .manipulation import matrix_transpose, reshape
 from .selection import where
 
 __all__ = ["cholesky"]
@@ -31,13 +29,13 @@ def matrix(name: str, x: Any) -> Array:
     return x
 
 
-def _row(v: Any) -> Any:
-    """Put v along the columns: x * _row(v) is x diag(v)."""
+def row(v: Any) -> Any:
+    """Put v along the columns: x * row(v) is x diag(v)."""
     return reshape(v, (*v.shape[:-1], 1, v.shape[-1]))
 
 
-def _column(v: Any) -> Any:
-    """Put v along the rows: _column(v) * x is diag(v) x."""
+def column(v: Any) -> Any:
+    """Put v along the rows: column(v) * x is diag(v) x."""
     return reshape(v, (*v.shape, 1))
 
 
@@ -45,11 +43,12 @@ def _symmetric(x: Any) -> Any:
     return 0.5 * (x + matrix_transpose(x))
 
 
-def _total(terms: list[Any]) -> Any:
-    total = terms[0] if terms else None
+def total(terms: list[Any]) -> Any:
+    """Return the sum of the terms, ``None`` if there are none."""
+    result = terms[0] if terms else None
     for term in terms[1:]:
-        total = total + term
-    return total
+        result = result + term
+    return result
 
 
 # --- cholesky ---
@@ -166,10 +165,10 @@ def _qr_vjp(y_bar: Any, y: Any, xs: Any, needs: Any, mode: str) -> tuple[Any]:
     if x_bar.shape[-1] < shape[-1]:
         whole = (*x_bar.shape[:-1], shape[-1])
         x_bar = embed(x_bar, shape=whole, slices=tuple((0, size, 1) for size in x_bar.shape))
-    return (_total([*terms, x_bar]),)
+    return (total([*terms, x_bar]),)
 
 
-_TALL_AND_WIDE = ((4, 3), (3, 4), (3, 3), (2, 4, 2), (2, 2, 3), (0, 3, 2), (1, 1), (3, 1), (1, 3), (3, 0), (0, 3))
+TALL_AND_WIDE = ((4, 3), (3, 4), (3, 3), (2, 4, 2), (2, 2, 3), (0, 3, 2), (1, 1), (3, 1), (1, 3), (3, 0), (0, 3))
 
 
 def _qr_extents(sizes: dict[str, int], mode: str) -> dict[str, int]:
@@ -183,7 +182,7 @@ qr_op = General(
     extents=_qr_extents,
     jvp=_qr_jvp,
     vjp=_qr_vjp,
-    examples=lambda draw: [((draw.full_rank(*shape),), {"mode": "reduced"}) for shape in _TALL_AND_WIDE],
+    examples=lambda draw: [((draw.full_rank(*shape),), {"mode": "reduced"}) for shape in TALL_AND_WIDE],
     step=False,
     latex=lambda x, mode: r"\operatorname{{qr}}({0})",
 )
@@ -218,27 +217,27 @@ class EighResult(NamedTuple):
     eigenvectors: Array
 
 
-def _over_gaps(w: Any) -> Any:
+def over_gaps(w: Any) -> Any:
     """Return 1/(w_j - w_i) at i, j and 0 on the diagonal; not finite where two are equal."""
     n = w.shape[-1]
-    gaps = _row(w) - _column(w)
+    gaps = row(w) - column(w)
     return 1 / where(reshape(arange(n), (n, 1)) == arange(n), float("inf"), gaps)
 
 
 def _eigh_jvp(y: Any, xs: Any, x_dots: Any) -> tuple[Any, Any]:
     w, v = y
     turned = matmul(matmul(matrix_transpose(v), _symmetric(x_dots[0])), v)
-    return diagonal(turned), matmul(v, _over_gaps(w) * turned)
+    return diagonal(turned), matmul(v, over_gaps(w) * turned)
 
 
 def _eigh_vjp(y_bar: Any, y: Any, xs: Any, needs: Any) -> tuple[Any]:
     (w_bar, v_bar), (w, v) = y_bar, y
     upright = matrix_transpose(v)
-    terms = [] if w_bar is None else [matmul(v * _row(w_bar), upright)]
+    terms = [] if w_bar is None else [matmul(v * row(w_bar), upright)]
     if v_bar is not None:
-        inner = _symmetric(_over_gaps(w) * matmul(upright, v_bar))
+        inner = _symmetric(over_gaps(w) * matmul(upright, v_bar))
         terms.append(matmul(matmul(v, inner), upright))
-    return (_total(terms),)
+    return (total(terms),)
 
 
 def _eigh_value(x: NDArray[Any]) -> tuple[NDArray[Any], ...]:
@@ -289,148 +288,3 @@ def eigvalsh(x: Any, /) -> Array:
     Array([1., 3.])
     """
     return eigh_op(square("eigvalsh", x))[0]
-
-
-# --- svd ---
-class SVDResult(NamedTuple):
-    """Left singular vectors as columns, singular values in descending order, right singular vectors as rows."""
-
-    U: Array
-    S: Array
-    Vh: Array
-
-
-def _thin(full_matrices: bool) -> None:
-    if full_matrices:
-        raise DerivativeError(
-            "svd: the singular vectors that full_matrices=True adds may be turned freely and have no derivative: "
-            "use full_matrices=False"
-        )
-
-
-def _over_square_gaps(s: Any) -> Any:
-    """Return 1/(s_j² - s_i²) at i, j and 0 on the diagonal."""
-    return _over_gaps(s) / where((_row(s) + _column(s)) == 0, 1, _row(s) + _column(s))
-
-
-def _svd_jvp(y: Any, xs: Any, x_dots: Any, full_matrices: bool) -> tuple[Any, Any, Any]:
-    _thin(full_matrices)
-    (u, s, vt), (x_dot,) = y, x_dots
-    v, (m, n), k = matrix_transpose(vt), x_dot.shape[-2:], s.shape[-1]
-    right = matmul(x_dot, v)
-    turned = matmul(matrix_transpose(u), right)
-    upright, gaps = matrix_transpose(turned), _over_square_gaps(s)
-    u_dot = matmul(u, gaps * (turned * _row(s) + _column(s) * upright))
-    v_dot = matmul(v, gaps * (_column(s) * turned + upright * _row(s)))
-    if m > k:  # u also turns out of the space it spans
-        u_dot = u_dot + (right - matmul(u, turned)) / _row(s)
-    if n > k:
-        v_dot = v_dot + (matmul(matrix_transpose(x_dot), u) - matmul(v, upright)) / _row(s)
-    return u_dot, diagonal(turned), matrix_transpose(v_dot)
-
-
-def _svd_vjp(y_bar: Any, y: Any, xs: Any, needs: Any, full_matrices: bool) -> tuple[Any]:
-    _thin(full_matrices)
-    (u_bar, s_bar, vt_bar), (u, s, vt) = y_bar, y
-    (m, n), k = xs[0].shape[-2:], s.shape[-1]
-    terms = [] if s_bar is None else [matmul(u * _row(s_bar), vt)]
-    if u_bar is not None:
-        inner = matmul(matrix_transpose(u), u_bar)
-        skew = _over_square_gaps(s) * (inner - matrix_transpose(inner))
-        terms.append(matmul(matmul(u, skew * _row(s)), vt))
-        if m > k:
-            terms.append(matmul((u_bar - matmul(u, inner)) / _row(s), vt))
-    if vt_bar is not None:
-        inner = matmul(vt_bar, matrix_transpose(vt))
-        skew = _over_square_gaps(s) * (matrix_transpose(inner) - inner)
-        terms.append(matmul(matmul(u, _column(s) * skew), vt))
-        if n > k:
-            terms.append(matmul(u, (vt_bar - matmul(inner, vt)) / _column(s)))
-    return (_total(terms),)
-
-
-def _svd_extents(sizes: dict[str, int], full_matrices: bool) -> dict[str, int]:
-    k = min(sizes["m"], sizes["n"])
-    return {"k": k, "p": sizes["m"] if full_matrices else k, "q": sizes["n"] if full_matrices else k}
-
-
-svd_op = General(
-    "svd",
-    lambda x, full_matrices: tuple(np.linalg.svd(in_float(x)[0], full_matrices=full_matrices)),
-    signature="(m,n)->(m,p),(k),(q,n)",
-    extents=_svd_extents,
-    jvp=_svd_jvp,
-    vjp=_svd_vjp,
-    failure="the singular values did not converge: look for NaN or infinity in the matrix",
-    examples=lambda draw: [((draw(*shape),), {"full_matrices": False}) for shape in _TALL_AND_WIDE],
-    step=False,
-    latex=lambda x, full_matrices: r"\operatorname{{svd}}({0})",
-)
-
-
-@function(namespace="linalg")
-def svd(x: Any, /, *, full_matrices: bool = True) -> SVDResult:
-    """Return U, S, Vh with x = U diag(S) Vh, S ≥ 0 descending, for ``x`` of shape (…, m, n); k = min(m, n).
-
-    U is (…, m, m) and Vh (…, n, n), or (…, m, k) and (…, k, n) with ``full_matrices=False``, which a derivative needs
-    where m ≠ n (else `DerivativeError`). Where singular values repeat, functions that treat them alike have their
-    derivative, and the singular vectors none: it is not finite. Raises `ArgumentError` for matrices that are not finite.
-
-    **Source:** Python Array API standard 2024.12, ``linalg.svd``; Townsend (2016), Differentiating the singular value
-    decomposition, eqs. 22-26.
-
-    >>> import bprop
-    >>> bprop.linalg.svd(bprop.asarray([[0.0, 2.0], [3.0, 0.0]])).S
-    Array([3., 2.])
-    """
-    x = matrix("svd", x)
-    return SVDResult(*svd_op(x, full_matrices=bool(full_matrices) and x.shape[-2] != x.shape[-1]))
-
-
-@function(np.linalg.svdvals, namespace="linalg")
-def svdvals(x: Any, /) -> Array:
-    """Return the singular values, descending, of matrices ``x`` (…, m, n): shape (…, min(m, n)). See `svd`.
-
-    **Source:** Python Array API standard 2024.12, ``linalg.svdvals``; Giles (2008), §3.2.
-
-    >>> import bprop
-    >>> bprop.linalg.svdvals(bprop.asarray([[0.0, 2.0], [3.0, 0.0]]))
-    Array([3., 2.])
-    """
-    return svd_op(matrix("svdvals", x), full_matrices=False)[1]
-
-
-def _numpy_svd(a: Any, /, full_matrices: bool = True, compute_uv: bool = True) -> SVDResult | Array:
-    return svd(a, full_matrices=full_matrices) if compute_uv else svdvals(a)
-
-
-NUMPY[np.linalg.svd] = _numpy_svd
-
-
-def threshold(name: str, rtol: Any, x: Array) -> float:
-    """Return the relative size below which a singular value counts as zero: rounding errors reach up to there."""
-    if rtol is None:
-        dtype = x.dtype if x.dtype.kind == "f" else np.float64
-        return float(np.finfo(dtype).eps) * builtins.max(x.shape[-2:])
-    if not isinstance(rtol, int | float | np.floating):
-        raise ArgumentError(f"{name}: rtol must be a Python number, not {rtol!r:.60}")
-    return float(rtol)
-
-
-@function(np.linalg.matrix_rank, namespace="linalg")
-def matrix_rank(x: Any, /, *, rtol: float | None = None) -> Array:
-    """Return how many singular values exceed ``rtol`` times the largest one, of matrices ``x`` (…, m, n).
-
-    ``rtol``: max(m, n) times the precision of the dtype, unless given. The rank has no derivative.
-
-    **Source:** Python Array API standard 2024.12, ``linalg.matrix_rank``.
-
-    >>> import bprop
-    >>> bprop.linalg.matrix_rank(bprop.ones((3, 2)))
-    Array(1)
-    """
-    x = matrix("matrix_rank", x)
-    s = svdvals(x)
-    if s.shape[-1] == 0:
-        return astype(sum(s, axis=-1), np.int64)
-    return sum(astype(s > threshold("matrix_rank", rtol, x) * max(s, axis=-1, keepdims=True), np.int64), axis=-1)

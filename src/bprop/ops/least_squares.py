@@ -12,10 +12,11 @@ from ..core.op import array
 from ..core.value import Array
 from .arithmetic import square
 from .contraction import matmul
-from .factorisation import matrix, matrix_rank, svdvals, threshold
+from .factorisation import matrix
 from .linear_system import in_float
 from .manipulation import matrix_transpose, reshape
 from .reduction import sum
+from .singular_value import matrix_rank, svdvals, threshold
 
 __all__: list[str] = []
 

@@ -38,6 +38,13 @@ def dot(x1: Any, x2: Any, /) -> Array:
     return matmul(x1, x2)
 
 
+def _integer(what: str, value: Any) -> int:
+    try:
+        return index(value)
+    except TypeError:
+        raise ArgumentError(f"{what} must be an integer, not {value!r:.60}") from None
+
+
 @function(np.tensordot, np.linalg.tensordot)
 def tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Array:
     """y = Σ x1 x2 over pairs of axes: the last n of x1 with the first n of x2, or the pairs that two sequences name.
@@ -51,10 +58,10 @@ def tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Array:
     Array([12., 12.])
     """
     x1, x2 = array("tensordot", x1), array("tensordot", x2)
-    if isinstance(axes, tuple | list):
+    if isinstance(axes, tuple | list) and len(axes) == 2:
         first, second = (list(one) if isinstance(one, tuple | list) else [one] for one in axes)
     else:
-        count = index(axes)
+        count = _integer("tensordot: axes, where it is not a pair of sequences,", axes)
         if not 0 <= count <= min(x1.ndim, x2.ndim):
             raise ShapeError(f"tensordot: shapes {x1.shape} and {x2.shape} have no {count} axes each to sum over")
         first, second = list(range(x1.ndim - count, x1.ndim)), list(range(count))
@@ -182,6 +189,8 @@ def multi_dot(arrays: Any, /) -> Array:
     >>> bprop.linalg.multi_dot([bprop.ones((2, 30)), bprop.ones((30, 2)), bprop.ones((2, 3))]).shape
     (2, 3)
     """
+    if not isinstance(arrays, tuple | list | Array | np.ndarray):
+        raise ArgumentError(f"multi_dot: takes a list of arrays, not {arrays!r:.60}")
     xs = [array("multi_dot", x) for x in arrays]
     if len(xs) < 2:
         raise ArgumentError(f"multi_dot: {len(xs)} arrays: a product has at least two")
@@ -228,7 +237,7 @@ def diagonal(x: Any, /, *, offset: int = 0) -> Array:
     x = array("diagonal", x)
     if x.ndim < 2:
         raise ShapeError(f"diagonal: shape {x.shape} has {x.ndim} axes, a matrix has two")
-    (*batch, m, n), k = x.shape, index(offset)
+    (*batch, m, n), k = x.shape, _integer("diagonal: offset", offset)
     count = max(0, min(m + min(k, 0), n - max(k, 0)))
     start = (k if k >= 0 else -k * n) if count else 0
     # row by row, the entries of a diagonal stand n + 1 apart

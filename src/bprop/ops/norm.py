@@ -15,10 +15,11 @@ from ..core.op import array
 from ..core.shape import normalise_axes, normalise_axis
 from ..core.value import Array
 from .arithmetic import abs, sqrt, square
-from .factorisation import matrix, svdvals
+from .factorisation import matrix
 from .manipulation import astype, permute_dims, reshape
 from .reduction import max, sum
 from .selection import maximum, stop_gradient, where
+from .singular_value import svdvals
 
 __all__: list[str] = []
 
@@ -67,7 +68,7 @@ _norm = Reduction(
     combine=_norm_combine,
     finish=lambda m, s: _scale(m) * sqrt(s),
     merge=_norm_merge,
-    partial=lambda y, x: where(y == 0, 0, x / where(y == 0, 1, y)),
+    partial=lambda y, x: where(y == 0, 0, x / y),
     kind="float",
     step=_norm_step,
     latex=r"\left\| {0} \right\|",
