@@ -389,6 +389,7 @@ CALLS = [
     (lambda x: linalg.lstsq(x, x[:2]), bprop.ShapeError, r"lstsq: shapes \(3, 3\) and \(2, 3\)"),
     (lambda x: linalg.qr(x, mode="raw"), bprop.ArgumentError, r"qr: mode='raw' is unknown"),
     (lambda x: linalg.pinv(x, rtol=x), bprop.ArgumentError, r"pinv: rtol must be a Python number"),
+    (lambda x: linalg.lstsq(x, x, rtol=-1), bprop.ArgumentError, r"lstsq: rtol must be a .* not negative, not -1"),
     (lambda x: linalg.matrix_power(x, 0.5), bprop.ArgumentError, r"matrix_power: n must be an integer, not 0.5"),
     (lambda x: linalg.matrix_norm(x, ord=3), bprop.ArgumentError, r"matrix_norm: ord=3 is unknown"),
     (lambda x: linalg.vector_norm(x, ord="fro"), bprop.ArgumentError, r"vector_norm: ord='fro' is no number"),
@@ -413,6 +414,12 @@ def test_errors_name_the_op_and_say_what_to_do(number):
     for way in (lambda f: f, bprop.compile):
         with pytest.raises(kind, match=message):
             way(call)(bprop.zeros((3, 3)))
+
+
+def test_the_sign_of_a_determinant_has_no_paths():
+    x = matrices(2, 2)
+    assert bprop.paths(lambda x: linalg.slogdet(x).sign)(x).total == 0
+    assert bprop.paths(lambda x: linalg.slogdet(x).sign * linalg.slogdet(x).logabsdet)(x).total == 4
 
 
 def test_a_singular_matrix_in_a_derivative_is_named():

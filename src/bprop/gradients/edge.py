@@ -151,7 +151,7 @@ def _(op: General, y: Array, xs: Any, params: Any, position: int) -> Edges | Non
     return _within_batch(op, (y,), xs, params, position, 0)
 
 
-def _within_batch(op: General, ys: Sequence[Array], xs: Any, params: Any, position: int, index: int) -> Edges:
+def _within_batch(op: General, ys: Sequence[Array], xs: Any, params: Any, position: int, index: int) -> Edges | None:
     """Within an entry of the batch every entry of an output may depend on every entry of x; none across the batch."""
     y = ys[index]
     batches = [x.shape[: len(x.shape) - len(core)] for x, core in zip(xs, op.core_inputs, strict=True)]
@@ -167,10 +167,11 @@ def _within_batch(op: General, ys: Sequence[Array], xs: Any, params: Any, positi
 
     def row(seed: Any) -> Any:
         y_bars = tuple(seed if place == index else None for place in range(len(ys)))
-        bar = op.vjp(*((y_bars, ys) if op.several else (seed, y)), full, needs, **params)[position]
-        return zeros(batch + core_x, dtype=y.dtype) if bar is None else bar
+        return op.vjp(*((y_bars, ys) if op.several else (seed, y)), full, needs, **params)[position]
 
     x_bars = vmap(row)(seeds)
+    if x_bars is None:
+        return None
     shape = (size_y, count, size_x)
     own = np.broadcast_to(_positions(xs[position].shape), batch + core_x).reshape(1, count, size_x)
     target = np.moveaxis(_positions(y.shape).reshape(count, size_y), 1, 0)[:, :, None]

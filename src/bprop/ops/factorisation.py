@@ -196,7 +196,7 @@ def qr(x: Any, /, *, mode: str = "reduced") -> QRResult:
     k columns of x to be independent (else `ArgumentError`); a complete Q beyond n columns has none (`DerivativeError`).
 
     **Source:** Python Array API standard 2024.12, ``linalg.qr``; Walter & Lehmann (2010), Algorithmic differentiation
-    of linear algebra functions, §3.
+    of linear algebra functions.
 
     >>> import bprop
     >>> q, r = bprop.linalg.qr(bprop.asarray([[3.0, 1.0], [4.0, 2.0]]))

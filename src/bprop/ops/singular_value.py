@@ -105,7 +105,7 @@ def svd(x: Any, /, *, full_matrices: bool = True) -> SVDResult:
     derivative, and the singular vectors none: it is not finite. Raises `ArgumentError` for matrices that are not finite.
 
     **Source:** Python Array API standard 2024.12, ``linalg.svd``; Townsend (2016), Differentiating the singular value
-    decomposition, eqs. 22-26.
+    decomposition.
 
     >>> import bprop
     >>> bprop.linalg.svd(bprop.asarray([[0.0, 2.0], [3.0, 0.0]])).S
@@ -140,8 +140,8 @@ def threshold(name: str, rtol: Any, x: Array) -> float:
     if rtol is None:
         dtype = x.dtype if x.dtype.kind == "f" else np.float64
         return float(np.finfo(dtype).eps) * builtins.max(x.shape[-2:])
-    if not isinstance(rtol, int | float | np.floating):
-        raise ArgumentError(f"{name}: rtol must be a Python number, not {rtol!r:.60}")
+    if not isinstance(rtol, int | float | np.floating) or not rtol >= 0:
+        raise ArgumentError(f"{name}: rtol must be a Python number that is not negative, not {rtol!r:.60}")
     return float(rtol)
 
 
