@@ -1,5 +1,7 @@
 """Outside oracles for the values of ops: plain NumPy in extended precision, SciPy and Python's integers."""
 
+import itertools
+import math
 import operator
 
 import numpy as np
@@ -77,6 +79,53 @@ def cholesky(x):
     return np.reshape(lowers, x.shape)
 
 
+def each(outside):
+    """A function of one matrix (and right side), matrix by matrix, in float64."""
+
+    def reference(*operands, **params):
+        operands = [np.asarray(x, float) for x in operands]
+        batch = np.broadcast_shapes(*(x.shape[:-2] for x in operands))
+        full = [np.broadcast_to(x, batch + x.shape[-2:]) for x in operands]
+        rows = [outside(*(x[place] for x in full), **params) for place in np.ndindex(batch)]
+        if not rows:  # an empty batch: shapes alone, from one matrix of ones
+            one = outside(*(np.eye(*x.shape[-2:]) for x in operands), **params)
+            ys = [np.zeros(batch + np.shape(y)) for y in (one if isinstance(one, tuple) else (one,))]
+            return tuple(ys) if isinstance(one, tuple) else ys[0]
+        if not isinstance(rows[0], tuple):
+            return np.reshape(rows, batch + np.shape(rows[0]))
+        return tuple(np.reshape(column, batch + np.shape(column[0])) for column in zip(*rows, strict=True))
+
+    return reference
+
+
+def determinant(x):
+    """The sum over the permutations."""
+    n = len(x)
+    signed = itertools.permutations(range(n))
+    return math.fsum(
+        (-1) ** sum(p[i] > p[j] for i, j in itertools.combinations(range(n), 2))
+        * math.prod(x[i, p[i]] for i in range(n))
+        for p in signed
+    )
+
+
+def cofactor(x):
+    minor = lambda i, j: determinant(np.delete(np.delete(x, i, 0), j, 1))
+    return np.array([[(-1) ** (i + j) * minor(i, j) for j in range(len(x))] for i in range(len(x))]).reshape(x.shape)
+
+
+def cofactor_dot(x, z):
+    """Cofactors are polynomials in t of x + t z, of degree n - 1: the slope at 0 from as many points."""
+    t = np.cos(np.pi * (np.arange(len(x)) + 0.5) / max(len(x), 1))
+    values = np.array([cofactor(x + one * z).ravel() for one in t])
+    powers = np.linalg.solve(np.vander(t, increasing=True), values)
+    return (powers[1] if len(x) > 1 else np.zeros(x.size)).reshape(x.shape)
+
+
+def triangular(a, b, lower, transpose, unit_diagonal):
+    return scipy.linalg.solve_triangular(a, b, trans=int(transpose), lower=lower, unit_diagonal=unit_diagonal)
+
+
 def chosen(first):
     return lambda x1, x2: np.where(np.isnan(x1) | np.isnan(x2), np.nan, np.where(first(x1, x2), x1, x2))
 
@@ -107,6 +156,16 @@ REFERENCE = {
     "take": lambda x, indices: x[indices], "scatter_add": scattered,
     "einsum": lambda x1, x2, labels: np.einsum("{},{}->{}".format(*labels), x1, x2),
     "cholesky": cholesky, "solve": lambda a, b: np.linalg.inv(a.astype(float)) @ b,
+    "triangular_solve": each(triangular), "inv": each(scipy.linalg.inv), "det": each(determinant),
+    "cofactor": each(cofactor), "cofactor_dot": each(cofactor_dot),
+    "slogdet": each(lambda x: (np.sign(determinant(x)), np.log(np.abs(determinant(x))))),
+    # the same LAPACK routines, so that the signs are the same
+    "qr": each(lambda x, mode: scipy.linalg.qr(x, mode="economic")),
+    "eigh": each(lambda x: scipy.linalg.eigh((x + x.T) / 2, driver="evd")),
+    "svd": each(lambda x, full_matrices: scipy.linalg.svd(x, full_matrices=full_matrices, lapack_driver="gesdd")),
+    "pinv": each(lambda x, rtol: scipy.linalg.pinv(x, rtol=rtol)),
+    "lstsq": each(lambda a, b, rtol: scipy.linalg.lstsq(a, b, cond=rtol)[0]),
+    "vector_norm": lambda x, axis, keepdims: np.sqrt(np.sum(x * x, axis=axis, keepdims=keepdims)),
 }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 Interpreters (forward, reverse, batching, text, native code) switch on these classes and never on single ops.
 """
 
+import re
 from collections.abc import Callable
 from math import inf
 from typing import Any, Literal
@@ -10,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from . import dtype as dtypes
-from .error import DTypeError, ShapeError
+from .error import BpropError, DTypeError, ShapeError
 from .op import Op, Operand, dtype_of, shape_of
 from .shape import broadcast, reduced
 from .value import Spec
@@ -256,12 +257,14 @@ class Bilinear(Op):
 
 
 class General(Op):
-    """An op with formulas of its own: ``jvp(y, xs, x_dots)`` and ``vjp(y_bar, y, xs, needs)``, written
-    with ops; what ``needs`` says no to may be ``None``. Without formulas the result does not vary (sorted positions).
-    ``dtype``: of the result, where it is not the floating dtype of the operands.
+    """An op with formulas of its own: ``jvp(y, xs, x_dots, **params)`` and ``vjp(y_bar, y, xs, needs, **params)``,
+    written with ops; what ``needs`` says no to may be ``None``. Without formulas the result does not vary (sorted
+    positions). ``dtype``: of the result, where it is not the floating dtype of the operands.
 
-    ``signature`` as of a NumPy generalised ufunc, such as ``"(n,n),(n,k)->(n,k)"``: leading axes are batches. Native
-    code calls ``evaluate`` back.
+    ``signature`` as of a NumPy generalised ufunc, such as ``"(n,n),(n,k)->(n,k)"``: leading axes are batches. With
+    several outputs, ``"(n,n)->(n),(n,n)"``, y, y_bar and the tangents are tuples, and an absent one is ``None``.
+    ``extents(sizes, **params)``: the sizes of the labels that only outputs have. ``failure``: what a ``LinAlgError`` in
+    ``evaluate`` means, and what to do. Native code calls ``evaluate`` back.
     """
 
     def __init__(
@@ -273,22 +276,25 @@ class General(Op):
         jvp: Callable[..., Any] | None = None,
         vjp: Callable[..., tuple[Any, ...]] | None = None,
         dtype: Any = None,
+        extents: Callable[..., dict[str, int]] | None = None,
+        failure: str = "",
         step: bool = True,
         **rest: Any,
     ) -> None:
         super().__init__(name, evaluate, **rest)
-        inputs, output = signature.replace(" ", "").split("->")
         self.signature = signature
-        self.core_inputs = [tuple(part.strip("()").split(",")) for part in inputs.split("),(")]
+        self.core_inputs, self.core_outputs = map(_cores, signature.split("->"))
         self.arity = len(self.core_inputs)
-        self.core_output = tuple(output.strip("()").split(","))
+        self.several = len(self.core_outputs) > 1
+        self.extents = extents
+        self.failure = failure
         self.jvp: Any = jvp
         self.vjp: Any = vjp
         self.differentiable = jvp is not None and vjp is not None
         self.dtype = None if dtype is None else np.dtype(dtype)
         self.step = step
 
-    def spec(self, *operands: Operand, **params: Any) -> Spec:
+    def spec(self, *operands: Operand, **params: Any) -> Spec | tuple[Spec, ...]:
         sizes: dict[str, int] = {}
         batches = []
         shapes = [shape_of(x) for x in operands]
@@ -307,7 +313,21 @@ class General(Op):
         dtype = self.dtype or dtypes.to_float(dtypes.result_type(*map(dtype_of, operands)))
         if dtype == np.float16:
             raise DTypeError(f"{self.name}: float16 is not supported: convert with .astype(bprop.float32)")
-        return Spec(broadcast(self.name, *batches) + tuple(sizes[label] for label in self.core_output), dtype)
+        if self.extents is not None:
+            sizes |= self.extents(sizes, **params)
+        batch = broadcast(self.name, *batches)
+        specs = tuple(Spec(batch + tuple(sizes[label] for label in core), dtype) for core in self.core_outputs)
+        return specs if self.several else specs[0]
+
+    def explain(self, error: Exception, args: tuple[Any, ...], params: dict[str, Any]) -> BpropError:
+        if isinstance(error, np.linalg.LinAlgError) and self.failure:
+            error = np.linalg.LinAlgError(self.failure)
+        return super().explain(error, args, params)
+
+
+def _cores(part: str) -> list[tuple[str, ...]]:
+    """Return the labels of each operand in one half of a signature: "(n,k),()" is n and k, and none."""
+    return [tuple(re.findall(r"\w+", core)) for core in re.findall(r"\(([^)]*)\)", part)]
 
 
 class Creation(Op):
@@ -357,6 +377,7 @@ class Region(Op):
     """
 
     is_region = True
+    several = True
     loops = False
     """Whether native code repeats the body; a body that runs once is inlined."""
 

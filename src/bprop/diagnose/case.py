@@ -58,6 +58,11 @@ class Draw:
         x = self(*shape).astype(np.float64)
         return np.asarray(x @ np.swapaxes(x, -1, -2) / shape[-1] + np.eye(shape[-1])).astype(self.dtype)
 
+    def full_rank(self, *shape: int) -> NDArray[Any]:
+        """Return well-conditioned matrices of ``shape`` (…, m, n), of rank min(m, n)."""
+        m, n = shape[-2:]
+        return np.asarray(np.eye(m, n) + 0.25 * self(*shape).astype(np.float64)).astype(self.dtype)
+
 
 def cases(op: Op, dtype: DTypeLike = np.float64) -> Iterator[Case]:
     """Yield example calls ``(args, params)`` of ``op``: NumPy arrays of ``dtype`` and Python scalars.

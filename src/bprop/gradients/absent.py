@@ -127,6 +127,8 @@ class Absent(Interpreter):
         if numbers is not None and not np.isfinite(numbers).all():
             value = self._contract_present(op, plain, mine[0], mask, params)
         mask = _any(mask, tuple(axis for axis, label in enumerate(own) if label not in out), False)
+        if mask is None:  # a sum of nothing
+            return Masked(self, value, None)
         left = "".join(label for label in own if label in out)
         shape = tuple(value.shape[out.index(label)] if label in left else 1 for label in out)
         order = tuple(left.index(label) for label in out if label in left)
@@ -148,7 +150,7 @@ class Absent(Interpreter):
     @rule.register
     def _(self, op: General, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
         y = self.below.bind(op, plain, params)
-        return Masked(self, y, None) if _float(y) else y
+        return self._wrap(y, None) if _float(y) else y
 
     @rule.register
     def _(self, op: Region, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:

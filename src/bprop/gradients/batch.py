@@ -25,7 +25,7 @@ from ..core.interpreter import Cell, Interpreter, using
 from ..core.op import Op
 from ..core.value import Array, Wrapped
 from ..ops import broadcast_to, moveaxis, reshape
-from ..ops.linear_algebra import einsum_op
+from ..ops.contraction import einsum_op
 
 
 class Batched(Wrapped):

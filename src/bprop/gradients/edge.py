@@ -148,21 +148,33 @@ def _(op: Bilinear, y: Array, xs: Any, params: Any, position: int) -> Edges | No
 
 @edges.register
 def _(op: General, y: Array, xs: Any, params: Any, position: int) -> Edges | None:
-    """Within an entry of the batch every entry of y may depend on every entry of x; none across the batch."""
+    return _within_batch(op, (y,), xs, params, position, 0)
+
+
+def _within_batch(op: General, ys: Sequence[Array], xs: Any, params: Any, position: int, index: int) -> Edges | None:
+    """Within an entry of the batch every entry of an output may depend on every entry of x; none across the batch."""
+    y = ys[index]
     batches = [x.shape[: len(x.shape) - len(core)] for x, core in zip(xs, op.core_inputs, strict=True)]
     batch = broadcast(op.name, *batches)
     cores = [x.shape[len(x.shape) - len(core) :] for x, core in zip(xs, op.core_inputs, strict=True)]
     full = [_spread(x, batch + core) for x, core in zip(xs, cores, strict=True)]
     core_y, core_x = y.shape[len(batch) :], cores[position]
-    size_y, size_x = int(np.prod(core_y)), int(np.prod(core_x))
+    count, size_y, size_x = (int(np.prod(shape)) for shape in (batch, core_y, core_x))
     one_hot = np.eye(size_y).reshape(size_y, *(1,) * len(batch), *core_y)
-    _limited(op, size_y * max(size_y, size_x) * int(np.prod(batch)))  # the seeds are the largest array
+    _limited(op, size_y * max(size_y, size_x) * count)  # the seeds are the largest array
     seeds = asarray(np.broadcast_to(one_hot, (size_y, *y.shape)).astype(y.dtype))
     needs = [place == position for place in range(len(full))]
-    x_bars = vmap(lambda seed: op.vjp(seed, y, full, needs)[position])(seeds)
-    shape = (size_y, int(np.prod(batch)), size_x)
-    own = np.broadcast_to(_positions(xs[position].shape), batch + core_x).reshape(1, -1, size_x)
-    target = np.moveaxis(_positions(y.shape).reshape(-1, size_y), 1, 0)[:, :, None]
+
+    def row(seed: Any) -> Any:
+        y_bars = tuple(seed if place == index else None for place in range(len(ys)))
+        return op.vjp(*((y_bars, ys) if op.several else (seed, y)), full, needs, **params)[position]
+
+    x_bars = vmap(row)(seeds)
+    if x_bars is None:
+        return None
+    shape = (size_y, count, size_x)
+    own = np.broadcast_to(_positions(xs[position].shape), batch + core_x).reshape(1, count, size_x)
+    target = np.moveaxis(_positions(y.shape).reshape(count, size_y), 1, 0)[:, :, None]
     return Edges(np.broadcast_to(own, shape).ravel(), np.broadcast_to(target, shape).ravel(), _numbers(x_bars).ravel())
 
 
@@ -191,6 +203,9 @@ def steps(graph: Graph, values: Values, inputs: Sequence[Edge]) -> list[Step]:
         ys = [values[node, index] for index in range(len(node.specs))]
         if isinstance(node.op, Region):
             found: Iterable[tuple[int, int, Edges | None]] = _region(node, xs, ys, mine)
+        elif isinstance(node.op, General) and node.op.several:
+            each = [(place, index) for place in mine for index in range(len(ys))]
+            found = [(*one, _within_batch(node.op, ys, xs, node.params, *one)) for one in each]
         elif is_float(ys[0].dtype):
             found = [(place, 0, edges(node.op, ys[0], xs, node.params, place)) for place in mine]
         else:

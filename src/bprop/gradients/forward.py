@@ -57,12 +57,14 @@ class Forward(Interpreter):
                 ys, y_dots = op.jvp(xs, tuple(x_dots), params)
                 return tuple(self.dual(y, y_dot) for y, y_dot in zip(ys, y_dots, strict=True))
             y = self.below.bind(op, xs, params)
-            if not op.differentiable or not is_float(y.dtype):
+            if not op.differentiable or not (op.several or is_float(y.dtype)):
                 return y
             y_dot = jvp(op, y, xs, x_dots, params)
-            if y_dot is not None and y_dot.dtype != y.dtype:
-                y_dot = astype(y_dot, y.dtype)
-            return self.dual(y, y_dot)
+            return tuple(map(self._paired, y, y_dot)) if op.several else self._paired(y, y_dot)
+
+    def _paired(self, y: Array, y_dot: Array | None) -> Array:
+        """A tangent has its primal's dtype."""
+        return self.dual(y, y_dot if y_dot is None or y_dot.dtype == y.dtype else astype(y_dot, y.dtype))
 
 
 # --- one rule per family: from the x_dots to y_dot ---
@@ -131,7 +133,7 @@ def _(op: Bilinear, y: Any, xs: Any, x_dots: Any, params: Any) -> Any:
 
 @jvp.register
 def _(op: General, y: Any, xs: Any, x_dots: Any, params: Any) -> Any:
-    return op.jvp(y, xs, x_dots)
+    return op.jvp(y, xs, x_dots, **params)
 
 
 def lift_cells(owner: Forward, cells: Sequence[Cell], tangents: Sequence[Any]) -> None:

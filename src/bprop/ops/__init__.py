@@ -5,36 +5,57 @@ from . import (
     activation,
     arithmetic,
     comparison,
+    contraction,
     creation,
+    determinant,
     exponential,
+    factorisation,
     indexing,
+    least_squares,
     linear_algebra,
+    linear_system,
     manipulation,
+    norm,
     random,
     reduction,
     selection,
+    singular_value,
 )
 from .activation import *
 from .arithmetic import *
 from .comparison import *
+from .contraction import *
 from .creation import *
+from .determinant import *
 from .exponential import *
+from .factorisation import *
 from .indexing import *
+from .least_squares import *
 from .linear_algebra import *
+from .linear_system import *
 from .manipulation import *
+from .norm import *
 from .random import *
 from .reduction import *
 from .selection import *
+from .singular_value import *
 
 __all__ = ["asarray"]
 __all__ += activation.__all__
 __all__ += arithmetic.__all__
 __all__ += comparison.__all__
+__all__ += contraction.__all__
 __all__ += creation.__all__
+__all__ += determinant.__all__
 __all__ += exponential.__all__
+__all__ += factorisation.__all__
 __all__ += indexing.__all__
+__all__ += least_squares.__all__
 __all__ += linear_algebra.__all__
 __all__ += manipulation.__all__
+__all__ += norm.__all__
 __all__ += random.__all__
 __all__ += reduction.__all__
 __all__ += selection.__all__
+__all__ += singular_value.__all__
+__all__ += linear_system.__all__

@@ -57,7 +57,7 @@ _slice: Linear = Linear(
     "slice",
     lambda x, slices: x[_python_slices(slices)],
     shape=lambda x, slices: tuple(count for _, count, _ in slices),
-    adjoint=lambda y_bar, x, slices: _embed(y_bar, shape=x.shape, slices=slices),
+    adjoint=lambda y_bar, x, slices: embed(y_bar, shape=x.shape, slices=slices),
     index=lambda o, inner, slices: tuple(start + step * p for p, (start, _, step) in zip(o, slices, strict=True)),
     lift=lambda params, size, x: {"slices": ((0, size, 1), *params["slices"])},
     compose=_slice_twice,
@@ -77,7 +77,7 @@ _slice: Linear = Linear(
     latex=lambda x, slices: f"{{0}}_{{{{{_subscript(shape_of(x), slices)}}}}}",
 )
 
-_embed: Linear = Linear(
+embed: Linear = Linear(
     "embed",
     _embed_value,
     shape=lambda x, shape, slices: shape,

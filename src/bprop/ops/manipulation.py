@@ -166,7 +166,7 @@ def permute_dims(x: Any, /, axes: Any = None) -> Array:
     return x if order == tuple(range(rank)) else _permute_dims(x, axes=order)
 
 
-@function(np.matrix_transpose)
+@function(np.matrix_transpose, np.linalg.matrix_transpose)
 def matrix_transpose(x: Any, /) -> Array:
     """Swap the last two axes.
 
