@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.error import ArgumentError
-from .record import Field
+from ..record import Field
 from .table import Table, TableError, is_number, likely
 
 NEARLY_ALL = 0.9

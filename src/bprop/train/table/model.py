@@ -21,7 +21,7 @@ from ..run import WEIGHTS, plain
 from ..weight import StorageError, load_weights, save_weights, write_whole
 from .baseline import probabilities
 from .encoding import Encoding
-from .record import Field, RecordError, read_json
+from ..record import Field, RecordError, read_json
 from .score import Scores, classification_scores, regression_scores
 from .table import Table
 from .target import TASKS, target_values

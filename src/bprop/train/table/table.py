@@ -25,8 +25,9 @@ class TableError(BpropError, ValueError):
 class Table:
     """Named columns of equal length whose cells are text, or ``None`` where a value is missing.
 
-    `read_table` makes one from a file, `Table.from_columns` from lists or arrays. ``name`` is the file, for messages;
-    ``lines`` says on which line of it each row ends; ``notes`` are remarks made while reading.
+    `read_table` makes one from a file, `Table.from_columns` from lists or arrays. ``name`` is the file, ``counted`` the
+    numbers of the rows in it, and ``lines`` the lines on which they end, for messages; ``notes`` are remarks made while
+    reading.
 
     >>> from bprop.train import Table
     >>> table = Table.from_columns({"length": [1.5, 2.0, None], "colour": ["red", "NA", "blue"]})
@@ -42,6 +43,7 @@ class Table:
         columns: Mapping[str, Cells],
         lines: Sequence[int] | None = None,
         notes: Sequence[str] = (),
+        counted: Sequence[int] | None = None,
     ) -> None:
         lengths = {column: len(cells) for column, cells in columns.items()}
         if len(set(lengths.values())) > 1:
@@ -49,6 +51,7 @@ class Table:
         self.name, self.columns, self.notes = name, dict(columns), list(notes)
         self.lines = lines
         self.rows = next(iter(lengths.values()), 0)
+        self.counted = range(1, self.rows + 1) if counted is None else counted
 
     @classmethod
     def from_columns(
@@ -86,9 +89,9 @@ class Table:
         return f"Table({self.name}: {self.rows:,} rows, {len(names):,} columns: {shown})"
 
     def place(self, row: int, column: str) -> str:
-        """Return how messages name a cell; ``row`` counts from 0, the message from 1."""
+        """Return how messages name a cell; ``row`` is its position here, the message counts from 1 in the file."""
         line = f" (line {self.lines[row]})" if self.lines is not None else ""
-        return f"{self.name}: row {row + 1}{line}, column {column!r}"
+        return f"{self.name}: row {self.counted[row]}{line}, column {column!r}"
 
     def numbers(self, column: str, advice: str = "") -> NDArray[np.float64]:
         """Return a column as float64, NaN where a value is missing.
@@ -113,7 +116,7 @@ class Table:
         """Return a table of these rows only; messages still name the rows' lines."""
         columns = {name: [cells[row] for row in rows] for name, cells in self.columns.items()}
         lines = None if self.lines is None else [self.lines[row] for row in rows]
-        return Table(self.name, columns, lines, self.notes)
+        return Table(self.name, columns, lines, self.notes, [self.counted[row] for row in rows])
 
 
 def is_number(cell: str) -> bool:

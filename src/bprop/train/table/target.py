@@ -58,7 +58,7 @@ def find_target(table: Table, name: str, task: str | None = None) -> Target:
     >>> from bprop.train.table.target import find_target
     >>> target = find_target(Table.from_columns({"size": range(12), "kind": ["a", "b"] * 6}), "kind")
     >>> target.task, target.why, target.classes
-    ('classification', 'it is text with 2 different values', ('a', 'b'))
+    ('classification', 'it holds text, 2 different values', ('a', 'b'))
     """
     if task is not None and task not in TASKS:
         raise ArgumentError(f"the task is 'classification' or 'regression', not {task!r}")
@@ -90,7 +90,7 @@ def find_target(table: Table, name: str, task: str | None = None) -> Target:
         raise TableError(f"{table.name}: the target {name!r} holds dates: give a number (days, say) or a class instead")
     truth = {cell.casefold() for cell in distinct} <= {"true", "false", "yes", "no", "t", "f", "y", "n"}
     kind = "yes or no" if truth and len(distinct) == 2 else "text"
-    why = "asked for" if task else f"it is {kind} with {len(distinct)} different {_plural('value', distinct)}"
+    why = "asked for" if task else f"it holds {kind}, {len(distinct):,} different values"
     return _classes(table, name, present, rows, why, notes)
 
 
@@ -104,7 +104,7 @@ def _numeric(
         raise TableError(f"{table.name}: the target {name!r} is {different[0]:g} in every row: there is nothing to learn")
     few = count == 2 or (whole and count <= min(MOST_CLASSES, sqrt(len(values))))
     kind = "whole numbers" if whole else "numbers"
-    why = "asked for" if task else f"it is {kind} with {'only ' if few else ''}{count:,} different values"
+    why = "asked for" if task else f"it holds {kind}, {'only ' if few else ''}{count:,} different values"
     if (task or ("classification" if few else "regression")) == "regression":
         return Target(name, "regression", why, (), values, rows, tuple(notes))
     labels = [f"{int(v)}" if v == round(v) and abs(v) < 2**53 else repr(float(v)) for v in values]
@@ -159,7 +159,3 @@ def split(target: Target, seed: int) -> Parts:
     rest, test = stratified_split(strata, SHARE, seed)
     train, validation = stratified_split(strata[rest], SHARE, seed)
     return Parts(rest[train], rest[validation], test)
-
-
-def _plural(word: str, things: Any) -> str:
-    return word if len(things) == 1 else word + "s"

@@ -6,7 +6,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from ..weight import StorageError
+from .weight import StorageError
 
 
 class RecordError(StorageError):
@@ -16,7 +16,7 @@ class RecordError(StorageError):
 class Field:
     """A value in a JSON file together with its path, so that what is wrong with it can be said.
 
-    >>> from bprop.train.table.record import Field
+    >>> from bprop.train.record import Field
     >>> field = Field({"size": [3, "x"]}, "run.json")
     >>> field["size"][0].integer()
     3
