@@ -20,9 +20,8 @@ class _Train(TyperGroup):
     """``bprop train digits``, or ``bprop train`` with the name of a file."""
 
     def parse_args(self, context: Any, arguments: list[str]) -> list[str]:
-        if arguments and arguments[0] not in (*self.commands, "-h", "--help"):
-            arguments = [TABLE, *arguments]
-        elif arguments and arguments[0] == TABLE:  # the name in the help may also be the name of the file
+        others = {*self.commands, "-h", "--help"} - {TABLE}  # that name, too, is the name of a file
+        if arguments and arguments[0] not in others:
             arguments = [TABLE, *arguments]
         return super().parse_args(context, arguments)
 

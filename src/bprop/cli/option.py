@@ -36,9 +36,9 @@ def _seed(value: int) -> int:
     return value
 
 
-def place(text: str) -> Path:
-    """Return the path that a text names; an empty one would name the current folder."""
-    if not text.strip():
+def place(text: str | Path) -> Path:
+    """Return the path that a text, or a default, names; an empty one would name the current folder."""
+    if not str(text).strip():
         raise typer.BadParameter("the path is empty")
     return Path(text)
 
@@ -53,9 +53,12 @@ Seed = Annotated[
 ]
 LearningRate = Annotated[float, typer.Option(callback=_rate, help="Size of a step (Adam).")]
 Hidden = Annotated[str, typer.Option(callback=_checked_sizes, help="Sizes of the hidden layers, with commas.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line; all else goes to stderr.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object as the last line; all else goes to stderr.")
+]
 RunArgument = Annotated[
-    Path, typer.Argument(parser=place, metavar="RUN", help="The folder of a run, or its name in runs/.", show_default=False)
+    Path,
+    typer.Argument(parser=place, metavar="RUN", help="The folder of a run, or its name in runs/.", show_default=False),
 ]
 
 

@@ -15,7 +15,8 @@ from .table import NAMES, score
 def predict(
     run: RunArgument,
     path: Annotated[
-        Path, typer.Argument(parser=place, metavar="TABLE.csv", help="CSV with a header, or Parquet.", show_default=False)
+        Path,
+        typer.Argument(parser=place, metavar="TABLE.csv", help="CSV with a header, or Parquet.", show_default=False),
     ],
     out: Annotated[
         Path | None,
@@ -25,7 +26,8 @@ def predict(
         list[str] | None, typer.Option(metavar="TEXT", help="Stands for a missing value. Repeatable.")
     ] = None,
     delimiter: Annotated[
-        str | None, typer.Option(metavar="CHARACTER", help="Between cells, one of , ; tab | unless given.", show_default="found")
+        str | None,
+        typer.Option(metavar="CHARACTER", help="Between cells, one of , ; tab | unless given.", show_default="found"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of CSV.")] = False,
 ) -> None:
@@ -45,7 +47,9 @@ def predict(
         console.print(plain(f"note: {note}"), soft_wrap=True)
     if found.scores is not None:
         shown = ", ".join(f"{NAMES[name]} {score(name, value)}" for name, value in found.scores.items())
-        console.print(plain(f"{len(found.values):,} rows; {shown} (rows it has learned from are no test)"), soft_wrap=True)
+        console.print(
+            plain(f"{len(found.values):,} rows; {shown} (rows it has learned from are no test)"), soft_wrap=True
+        )
     if as_json:
         text = json.dumps(
             {

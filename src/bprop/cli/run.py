@@ -16,8 +16,8 @@ EPOCHS = 6  # that are shown of a history
 
 def runs(
     folder: Annotated[
-        Path, typer.Argument(parser=place, metavar="[FOLDER]", help="The folder that holds the runs.")
-    ] = "runs",  # type: ignore[assignment] # typer gives the default to the parser
+        Path, typer.Argument(parser=place, metavar="FOLDER", help="The folder that holds the runs.")
+    ] = Path("runs"),
     as_json: AsJson = False,
 ) -> None:
     """List the runs in a folder: what was learned, when, and how well."""
@@ -28,7 +28,9 @@ def runs(
         raise StorageError("there is no folder runs here: `bprop train digits` makes the first one")
     found = list(summaries(folder))
     if as_json:
-        print(json.dumps({"folder": str(folder), "runs": [_entry(path, one) for path, one in found]}, ensure_ascii=False))
+        print(
+            json.dumps({"folder": str(folder), "runs": [_entry(path, one) for path, one in found]}, ensure_ascii=False)
+        )
         return
     console, tables, new_table = screen(sys.stdout)
     if not found:
@@ -108,7 +110,10 @@ def show(run: RunArgument, as_json: AsJson = False) -> None:
 
 def _show_table(table: Any, console: Any, tables: Any, new_table: Any) -> None:
     console.print()
-    console.print(plain(f"table {table.table}; target {table.model.target}: {table.model.task}, since {table.why}"), soft_wrap=True)
+    console.print(
+        plain(f"table {table.table}; target {table.model.target}: {table.model.task}, since {table.why}"),
+        soft_wrap=True,
+    )
     counts = ", ".join(f"{count:,} {name}" for name, count in table.rows.items())
     console.print(plain(f"rows: {counts}; drawn from seed {table.seed}"), soft_wrap=True)
     show_columns(table.model.encoding.columns, tables, new_table)

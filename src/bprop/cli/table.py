@@ -16,9 +16,12 @@ MOST_COLUMNS = 30  # rows of the list of columns
 
 def table(
     path: Annotated[
-        Path, typer.Argument(parser=place, metavar="TABLE.csv", help="CSV with a header, or Parquet.", show_default=False)
+        Path,
+        typer.Argument(parser=place, metavar="TABLE.csv", help="CSV with a header, or Parquet.", show_default=False),
     ],
-    target: Annotated[str | None, typer.Option(metavar="COLUMN", help="What to predict.", show_default="required")] = None,
+    target: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="What to predict.", show_default="required")
+    ] = None,
     task: Annotated[
         str | None,
         typer.Option(metavar="TASK", help="classification or regression.", show_default="found from the target"),
@@ -32,7 +35,8 @@ def table(
         typer.Option(metavar="TEXT", help="Stands for a missing value, as NA and ? do. Repeatable."),
     ] = None,
     delimiter: Annotated[
-        str | None, typer.Option(metavar="CHARACTER", help="Between cells, one of , ; tab | unless given.", show_default="found")
+        str | None,
+        typer.Option(metavar="CHARACTER", help="Between cells, one of , ; tab | unless given.", show_default="found"),
     ] = None,
     epochs: Annotated[int, typer.Option(min=1, help="How often every training row is seen.")] = 100,
     hidden: Hidden = "64,64",
@@ -92,7 +96,9 @@ def table(
     show_result(result.scores, result.verdict, result.influence, len(result.parts.test), stream)
     console, _, _ = screen(stream)
     seconds = time.perf_counter() - start
-    console.print(f"weights of epoch {result.best_epoch}, the best on the validation rows; {seconds:.1f} s", soft_wrap=True)
+    console.print(
+        f"weights of epoch {result.best_epoch}, the best on the validation rows; {seconds:.1f} s", soft_wrap=True
+    )
     console.print(plain(f"record: {folder}"), soft_wrap=True)
     if as_json:
         answer = {

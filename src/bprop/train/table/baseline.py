@@ -86,9 +86,7 @@ def ridge(x: NDArray[Any], t: NDArray[Any], penalty: float) -> Linear:
     return Linear(W, np.asarray(mean - centre @ W))
 
 
-def logistic(
-    x: NDArray[Any], t: NDArray[Any], classes: int, penalty: float, start: Linear | None = None
-) -> Linear:
+def logistic(x: NDArray[Any], t: NDArray[Any], classes: int, penalty: float, start: Linear | None = None) -> Linear:
     """Return W, b that make Σ -log softmax(x W + b)_t + ½ λ|W|² smallest; b is not penalised.
 
     The gradient is bprop's, the steps are those of L-BFGS.

@@ -172,6 +172,14 @@ def is_date(cell: str) -> bool:
 
 def _learn(table: Table, name: str, categorical: bool) -> Column:
     cells = table[name]
+    if not categorical:
+        try:  # most columns are numbers throughout
+            values = table.numbers(name)
+        except TableError:
+            pass
+        else:
+            if not np.isnan(values).all():
+                return _learn_numeric(name, values)
     counts = Counter(cell for cell in cells if cell is not None)
     present = counts.total()
     missing = present < len(cells)
@@ -181,11 +189,13 @@ def _learn(table: Table, name: str, categorical: bool) -> Column:
         return Column(name, "ignored", reason=f"always {next(iter(counts))!r} in the training part")
     if not categorical:
         if _share(counts, is_number) >= NEARLY_ALL:
-            return _learn_numeric(table, name, missing)
+            return _learn_numeric(name, _numbers(table, name))  # which names the cell that is no number
         if _share(counts, is_date) >= NEARLY_ALL:
             return Column(name, "ignored", reason="dates; give year, month or days as columns of numbers")
         if present >= MANY and len(counts) > NEARLY_ALL * present:
-            return Column(name, "ignored", reason=f"{len(counts):,} different texts in {present:,} cells, as a name has")
+            return Column(
+                name, "ignored", reason=f"{len(counts):,} different texts in {present:,} cells, as a name has"
+            )
     ordered = sorted(counts, key=lambda cell: (-counts[cell], cell))
     kept = tuple(ordered[:MOST_CATEGORIES])
     return Column(name, "categorical", categories=kept, other=len(kept) < len(ordered), missing=missing)
@@ -195,8 +205,8 @@ def _share(counts: Counter[str], wanted: Any) -> float:
     return sum(count for cell, count in counts.items() if wanted(cell)) / counts.total()
 
 
-def _learn_numeric(table: Table, name: str, missing: bool) -> Column:
-    values = _numbers(table, name)
+def _learn_numeric(name: str, values: NDArray[np.float64]) -> Column:
+    missing = bool(np.isnan(values).any())
     values = values[~np.isnan(values)]
     if _is_count(name, values):
         return Column(name, "ignored", reason="it numbers the rows")
@@ -227,13 +237,17 @@ def _numeric(column: Column, table: Table, out: NDArray[np.float64], notes: list
         scaled = (values - column.mean) / column.scale
     if np.isinf(scaled).any():
         row = int(np.flatnonzero(np.isinf(scaled))[0])
-        raise TableError(f"{table.place(row, column.name)}: {table[column.name][row]} is too far from all others to compute with")
+        raise TableError(
+            f"{table.place(row, column.name)}: {table[column.name][row]} is too far from all others to compute with"
+        )
     absent = np.isnan(scaled)
     out[:, 0] = np.where(absent, 0.0, scaled)
     if column.missing:
         out[:, 1] = absent
     elif absent.any():
-        notes.append(f"{column.name!r}: {_rows(absent.sum())} without a value, which training never had: the mean is used")
+        notes.append(
+            f"{column.name!r}: {_rows(absent.sum())} without a value, which training never had: the mean is used"
+        )
 
 
 def _categorical(column: Column, table: Table, out: NDArray[np.float64], notes: list[str]) -> None:
@@ -244,11 +258,17 @@ def _categorical(column: Column, table: Table, out: NDArray[np.float64], notes: 
     out[np.flatnonzero(known), codes[known]] = 1
     absent = codes == -2
     if absent.any():
-        notes.append(f"{column.name!r}: {_rows(absent.sum())} without a value, which training never had: all inputs are 0")
-    unseen = Counter(cell for cell, code in zip(table[column.name], codes, strict=True) if code == -1 and cell is not None)
+        notes.append(
+            f"{column.name!r}: {_rows(absent.sum())} without a value, which training never had: all inputs are 0"
+        )
+    unseen = Counter(
+        cell for cell, code in zip(table[column.name], codes, strict=True) if code == -1 and cell is not None
+    )
     if unseen:
         shown = ", ".join(repr(cell) for cell, _ in unseen.most_common(3)) + (", …" if len(unseen) > 3 else "")
-        notes.append(f"{column.name!r}: {_rows(unseen.total())} with a category unseen in training ({shown}): all inputs are 0")
+        notes.append(
+            f"{column.name!r}: {_rows(unseen.total())} with a category unseen in training ({shown}): all inputs are 0"
+        )
 
 
 def _code(cell: str | None, places: Mapping[str, int], other: int, missing: bool, last: int) -> int:
@@ -264,6 +284,3 @@ def _rows(count: int) -> str:
 def _names(names: list[str]) -> str:
     some = ", ".join(map(repr, names[:12])) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
     return f"the {'column' if len(names) == 1 else 'columns'} {some}"
-
-
-

@@ -101,7 +101,9 @@ class Preparation:
         """Train, choose the epoch by the validation rows, and measure once on the test rows; see `fit_table`."""
         sizes = list(hidden)
         if not 1 <= len(sizes) <= DEEPEST or any(type(size) is not int or not 1 <= size <= WIDEST for size in sizes):
-            raise ArgumentError(f"fit_table: hidden is a list of layer sizes up to {WIDEST:,} such as [64, 64], not {hidden!r}")
+            raise ArgumentError(
+                f"fit_table: hidden is a list of layer sizes up to {WIDEST:,} such as [64, 64], not {hidden!r}"
+            )
         classes = self.target.classes
         (x, t), validation, (x_test, t_test) = (self.part(rows) for rows in self.parts)
         mean, scale = (0.0, 1.0) if classes else (float(t.mean()), float(t.std()) or 1.0)

@@ -4,7 +4,6 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -109,5 +108,3 @@ def bars(values: Mapping[str, float], width: int = 80, most: int = 15) -> list[s
     ]
     rest = len(values) - len(shown)
     return lines + ([f"… and {rest} more"] if rest > 0 else [])
-
-

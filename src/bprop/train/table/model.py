@@ -17,11 +17,11 @@ from ...core.value import asarray
 from ...nn import Linear, Module, ReLU, Sequential
 from ...ops import Generator
 from ..loop import EVALUATION
+from ..record import Field, RecordError, read_json
 from ..run import WEIGHTS, plain
 from ..weight import StorageError, load_weights, save_weights, write_whole
 from .baseline import probabilities
 from .encoding import Encoding
-from ..record import Field, RecordError, read_json
 from .score import Scores, classification_scores, regression_scores
 from .table import Table
 from .target import TASKS, target_values

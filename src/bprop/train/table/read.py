@@ -47,13 +47,11 @@ def read_table(path: str | os.PathLike[str], *, delimiter: str | None = None, mi
         raise ArgumentError(f"read_table: the delimiter is one character such as ',' or ';', not {delimiter!r}")
     file = Path(path)
     try:
-        with open(file, "rb") as stream:
-            start = stream.read(8)
-            if start.startswith(b"PAR1") or file.suffix in (".parquet", ".pq"):
-                return _parquet(file, missing)
-            content = start + stream.read()
+        content = file.read_bytes()
     except OSError as error:
         raise StorageError(f"{file}: {error.strerror or error}") from None
+    if content.startswith(b"PAR1") or file.suffix in (".parquet", ".pq"):
+        return _parquet(file, missing)
     return _csv(str(file), _text(str(file), content), delimiter, MISSING | set(missing))
 
 
@@ -135,7 +133,9 @@ def _check_header(name: str, header: list[str], line: int) -> None:
             hint = " (pandas writes its index so: use to_csv(…, index=False))" if position == 1 else ""
             raise TableError(f"{name}: line {line}: column {position} of {len(header)} has no name{hint}")
         if column in seen:
-            raise TableError(f"{name}: line {line}: the name {column!r} stands twice, at columns {seen[column]} and {position}")
+            raise TableError(
+                f"{name}: line {line}: the name {column!r} stands twice, at columns {seen[column]} and {position}"
+            )
         seen[column] = position
     if all(is_number(column) for column in header):
         raise TableError(

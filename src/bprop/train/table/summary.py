@@ -55,7 +55,9 @@ class Summary(NamedTuple):
             return next(iter(self.table.scores.get("network", {}).items()), None)
         last = self.history[-1] if self.history else {}
         found = {
-            name: value for name, value in last.items() if name.startswith("validation_") and isinstance(value, int | float)
+            name: value
+            for name, value in last.items()
+            if name.startswith("validation_") and isinstance(value, int | float)
         }
         return next(((name.partition("_")[2], v) for name, v in found.items() if not name.endswith("loss")), None)
 

@@ -109,7 +109,9 @@ class Table:
         row = next(row for row, cell in enumerate(cells) if cell is not None and not _finite(cell))
         cell = cells[row]
         if cell is not None and is_number(cell):
-            raise TableError(f"{self.place(row, column)}: {cell!r} is not finite; leave the cell empty if it is missing")
+            raise TableError(
+                f"{self.place(row, column)}: {cell!r} is not finite; leave the cell empty if it is missing"
+            )
         raise TableError(f"{self.place(row, column)}: {cell!r} is not a number{advice}")
 
     def take(self, rows: NDArray[np.int64]) -> "Table":

@@ -80,7 +80,7 @@ def find_target(table: Table, name: str, task: str | None = None) -> Target:
     present = [cell for cell in cells if cell is not None]
     distinct = Counter(present)
     numeric = sum(count for cell, count in distinct.items() if is_number(cell))
-    if NEARLY_ALL <= numeric / len(present) and not (numeric < len(present) and task == "classification"):
+    if numeric / len(present) >= NEARLY_ALL and not (numeric < len(present) and task == "classification"):
         values = table.numbers(name, f"; {numeric:,} of {len(present):,} values of the target are. Mend it, or say that "
                                f"the task is classification")[rows]  # fmt: skip
         return _numeric(table, name, values, rows, task, notes)
@@ -101,7 +101,9 @@ def _numeric(
     whole = bool((different == np.round(different)).all())
     count = len(different)
     if count < 2:
-        raise TableError(f"{table.name}: the target {name!r} is {different[0]:g} in every row: there is nothing to learn")
+        raise TableError(
+            f"{table.name}: the target {name!r} is {different[0]:g} in every row: there is nothing to learn"
+        )
     few = count == 2 or (whole and count <= min(MOST_CLASSES, sqrt(len(values))))
     kind = "whole numbers" if whole else "numbers"
     why = "asked for" if task else f"it holds {kind}, {'only ' if few else ''}{count:,} different values"
