@@ -68,7 +68,7 @@ def test_rare_categories_become_other():
 @pytest.mark.parametrize(
     ("cells", "reason"),
     [
-        (["7"] * 30, "always '7'"),
+        (["p"] * 30, "always 'p'"),
         ([7.0] * 30, "always 7"),
         ([None] * 30, "no value"),
         ([f"name {i}" for i in range(30)], "30 different texts in 30 cells"),
@@ -108,7 +108,9 @@ def test_names_that_are_wrong():
         Encoding.learn(data, ignore=["a"], target="b")
     with pytest.raises(ArgumentError, match="both"):
         Encoding.learn(data, ["a"], ["a"])
-    with pytest.raises(TableError, match="lacks the columns 'a', 'b', which the model was trained with; it has the column 'c'"):
+    with pytest.raises(
+        TableError, match="lacks the columns 'a', 'b', which the model was trained with; it has the column 'c'"
+    ):
         Encoding.learn(data)(table(c=[1]))
 
 

@@ -88,7 +88,10 @@ def test_decimal_commas():
         (b"1.5,2\n1,2\n", "every column name is a number"),
         (b"a,b\n1,2\n\n1\n", "row 2 (line 4) has 1 cell, the header has 2: nothing for column 'b'"),
         (b"a,b\n1,2\n1,2,9\n", "row 2 (line 3) has 3 cells, the header has 2: '9' stands after the last column 'b'"),
-        (b'a,b\n1,2\n"1,2\n3,4\n', 'line 3: a quote (") is opened in the row that begins here (row 2) and never closed'),
+        (
+            b'a,b\n1,2\n"1,2\n3,4\n',
+            'line 3: a quote (") is opened in the row that begins here (row 2) and never closed',
+        ),
         (b'a,b\n"1"x,2\n', "line 2: text follows a closing quote (row 1)"),
         (b"a,b\n1,2\n1,\xe9\n", "line 3, byte 10: 0xe9 is not UTF-8"),
         ("a,b\n1,2\n".encode("utf-16"), "line 1: the text is UTF-16"),
