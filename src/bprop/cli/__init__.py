@@ -15,7 +15,7 @@ def main() -> None:
         from .command import app
 
         try:
-            app()
+            app(prog_name="bprop")
         except BpropError as error:
             print(f"bprop: {error.message}", file=sys.stderr)
             sys.exit(1)

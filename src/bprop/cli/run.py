@@ -39,7 +39,7 @@ def runs(
     listed = new_table()
     listed.box = None  # borders would take the room of the names
     longest = max(len(path.name) for path, _ in found)
-    listed.add_column("run", overflow="fold", min_width=min(longest, 22))
+    listed.add_column("run", overflow="fold", no_wrap=longest <= 30)  # to be copied into the next command
     listed.add_column("began", no_wrap=True)
     listed.add_column("learned", overflow="fold")
     listed.add_column("score", overflow="fold")
@@ -110,10 +110,7 @@ def show(run: RunArgument, as_json: AsJson = False) -> None:
 
 def _show_table(table: Any, console: Any, tables: Any, new_table: Any) -> None:
     console.print()
-    console.print(
-        plain(f"table {table.table}; target {table.model.target}: {table.model.task}, since {table.why}"),
-        soft_wrap=True,
-    )
+    console.print(plain(f"table {table.table}; target {table.model.target}: {table.model.task}, since {table.why}"))
     counts = ", ".join(f"{count:,} {name}" for name, count in table.rows.items())
     console.print(plain(f"rows: {counts}; drawn from seed {table.seed}"), soft_wrap=True)
     show_columns(table.model.encoding.columns, tables, new_table)

@@ -126,7 +126,7 @@ def _show_table(ready: Any, stream: Any) -> None:
     show_columns(ready.encoding.columns, tables, new_table, data)
     target = ready.target
     kinds = f"{len(target.classes)} classes" if target.classes else "a number"
-    console.print(plain(f"target {target.name}: {target.task} ({kinds}), since {target.why}"), soft_wrap=True)
+    console.print(plain(f"target {target.name}: {target.task} ({kinds}), since {target.why}"))
     counts = [f"{len(rows):,} {name}" for name, rows in ready.parts._asdict().items()]
     console.print(f"rows: {', '.join(counts)}; {len(ready.encoding.inputs):,} inputs", soft_wrap=True)
     for note in ready.notes:

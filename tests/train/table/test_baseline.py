@@ -110,6 +110,6 @@ def test_bars_and_picture_take_any_name(tmp_path):
     assert max(map(len, lines)) <= 60
     assert lines[-1] == "… and 17 more"
     assert lines[0].count("█") > lines[1].count("█") > lines[2].count("█") == 0
-    draw_influence(dict(list(values.items())[:1]), tmp_path / "i.png", "of $y_{")
+    draw_influence(values, tmp_path / "i.png", "of $y_{")
     assert (tmp_path / "i.png").read_bytes().startswith(b"\x89PNG")
     assert bars({"a": 0.0}) != []

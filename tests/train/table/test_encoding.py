@@ -34,11 +34,7 @@ def test_numbers_are_standardised():
 @given(st.floats(-1e300, 1e300), st.floats(1e-3, 1e3), st.integers(0, 5))
 def test_no_size_of_numbers_overflows(centre, width, seed):
     x = centre * (1 + width * np.random.default_rng(seed).random(12) * 1e-3) + width
-    try:
-        inputs, _ = Encoding.learn(table(x=x, z=range(12)))(table(x=x, z=range(12)))
-    except TableError as error:
-        assert "far from all others" in error.message or "finite" in error.message
-        return
+    inputs, _ = Encoding.learn(table(x=x, z=range(12)))(table(x=x, z=range(12)))
     assert np.isfinite(inputs).all()
     assert np.abs(inputs).max() <= np.sqrt(12) * 1.01
 

@@ -1,6 +1,5 @@
 """Which columns move the output: gradients of the network by its inputs, in units that can be compared."""
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 from ...core.value import asarray
 from ...gradients import jacobian, vmap
 from ...nn import Module
-from ..weight import write_whole
+from ..curve import write_picture
 
 ROWS = 1000
 """At most so many rows are averaged over."""
@@ -80,9 +79,7 @@ def draw_influence(values: Mapping[str, float], path: Path, title: str, most: in
     axes.set_xlabel("mean |∂y/∂x| × standard deviation of the column", fontsize=9)
     heading = axes.set_title(title, fontsize=11)
     heading.set_parse_math(False)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png")
-    write_whole(path, picture.getvalue())
+    write_picture(figure, path)
 
 
 def _short(name: str, most: int = 28) -> str:
