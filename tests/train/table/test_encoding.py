@@ -181,6 +181,7 @@ def test_the_task_may_be_given():
         ([*range(19), "x"], "row 20, column 'y': 'x' is not a number; 19 of 20 values"),
         ([*range(19), "inf"], "row 20, column 'y': 'inf' is not finite"),
         ([f"2024-01-{i % 9 + 1:02d}" for i in range(20)], "holds dates"),
+        ([1e101 * i for i in range(20)], "choose a larger unit"),
         ([1, 2, *[None] * 18], "2 rows have a value in 'y'; at least 10"),
     ],
 )
@@ -230,3 +231,32 @@ def test_nothing_is_learned_from_rows_held_out():
     assert np.array_equal(changed.x[ready.parts.train], ready.x[ready.parts.train])
     x[ready.parts.train[0]] += 1
     assert Preparation(table(x=x, c=c, y=y), "y").encoding.columns != ready.encoding.columns
+
+
+cell = (
+    st.sampled_from(["1", "2.5", "-3e300", "1e-320", "inf", "x", "yes", "2024-01-01", None])
+    | st.floats()
+    | st.text(max_size=2)
+)
+
+
+@given(
+    st.lists(st.tuples(cell, cell), min_size=10, max_size=25), st.sampled_from([None, "classification", "regression"])
+)
+def test_whatever_the_cells_there_are_finite_inputs_or_a_message(rows, task):
+    first, second = zip(*rows, strict=True)
+    try:
+        ready = Preparation(table(a=list(first), b=list(second), c=range(len(rows))), "a", task=task)
+    except TableError as error:
+        message = error.message
+    else:
+        message = "t"
+        assert np.isfinite(ready.x).all()
+        assert np.isfinite(ready.t).all()
+        assert min(map(len, ready.parts)) > 0
+    assert message.startswith("t")
+
+
+def test_classes_of_two_rows_leave_something_to_validate_with():
+    parts = split(find_target(table(y=[*"aabbccddee"], x=range(10)), "y"), 0)
+    assert [len(part) for part in parts] == [4, 1, 5]

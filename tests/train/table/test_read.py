@@ -172,3 +172,16 @@ def test_parquet(tmp_path):
     (tmp_path / "fake.parquet").write_text("hello")
     with pytest.raises(TableError, match="no Parquet file"):
         read_table(tmp_path / "fake.parquet")
+
+
+@given(st.binary(max_size=60) | st.text('a1.,;"\n\r \t-é', max_size=60).map(str.encode))
+def test_whatever_the_bytes_there_is_a_table_or_a_message(content):
+    try:
+        table = read(content)
+    except TableError as error:
+        message = error.message
+    else:
+        message = "t.csv"
+        assert {len(cells) for cells in table.columns.values()} == {len(table)}
+        assert len(table) > 0
+    assert message.startswith("t.csv")

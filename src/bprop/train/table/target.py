@@ -18,6 +18,8 @@ TASKS: tuple[Task, ...] = ("classification", "regression")
 MOST_CLASSES = 20
 """A numeric target with more different values than this is a quantity."""
 FEWEST_ROWS = 10
+LARGEST = 1e100
+"""The largest quantity: squares of larger ones, and their sums, are infinite."""
 SHARE = 0.2
 """Of all rows held out as the test, and of the remaining ones for validation."""
 
@@ -108,6 +110,10 @@ def _numeric(
     kind = "whole numbers" if whole else "numbers"
     why = "asked for" if task else f"it holds {kind}, {'only ' if few else ''}{count:,} different values"
     if (task or ("classification" if few else "regression")) == "regression":
+        if np.abs(values).max() > LARGEST:
+            raise TableError(
+                f"{table.name}: the target {name!r} goes up to {np.abs(values).max():.3g}: choose a larger unit"
+            )
         return Target(name, "regression", why, (), values, rows, tuple(notes))
     labels = [f"{int(v)}" if v == round(v) and abs(v) < 2**53 else repr(float(v)) for v in values]
     return _classes(table, name, labels, rows, why, notes)
@@ -160,4 +166,6 @@ def split(target: Target, seed: int) -> Parts:
     strata = target.values if target.task == "classification" else np.zeros(len(target.values), np.int64)
     rest, test = stratified_split(strata, SHARE, seed)
     train, validation = stratified_split(strata[rest], SHARE, seed)
+    if not len(validation):  # no class has two rows left, of which one could be spared
+        train, validation = stratified_split(np.zeros(len(rest), np.int64), SHARE, seed)
     return Parts(rest[train], rest[validation], test)
