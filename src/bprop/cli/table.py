@@ -60,10 +60,12 @@ def table(
     from ..train.digit import next_folder
     from ..train.run import new_folder
     from ..train.table import Preparation, read_table
+    from ..train.table.fit import layer_sizes
 
     stream = sys.stderr if as_json else sys.stdout
     if not path.exists() and not path.suffix:
         raise typer.BadParameter(f"{str(path)!r} is neither a file nor data that comes with the library (digits)")
+    wide = layer_sizes(sizes(hidden))
     start = time.perf_counter()
     folder = None
     try:
@@ -82,7 +84,7 @@ def table(
         _show_table(ready, stream)
         folder = next_folder(name=path.stem) if out is None else new_folder(out)
         result = ready.fit(
-            hidden=sizes(hidden),
+            hidden=wide,
             epochs=epochs,
             batch_size=batch_size,
             learning_rate=learning_rate,

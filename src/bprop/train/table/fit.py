@@ -99,11 +99,7 @@ class Preparation:
         progress: bool | TextIO = True,
     ) -> TableResult:
         """Train, choose the epoch by the validation rows, and measure once on the test rows; see `fit_table`."""
-        sizes = list(hidden)
-        if not 1 <= len(sizes) <= DEEPEST or any(type(size) is not int or not 1 <= size <= WIDEST for size in sizes):
-            raise ArgumentError(
-                f"fit_table: hidden is a list of layer sizes up to {WIDEST:,} such as [64, 64], not {hidden!r}"
-            )
+        sizes = layer_sizes(hidden)
         classes = self.target.classes
         (x, t), validation, (x_test, t_test) = (self.part(rows) for rows in self.parts)
         mean, scale = (0.0, 1.0) if classes else (float(t.mean()), float(t.std()) or 1.0)
@@ -192,6 +188,16 @@ def fit_table(
     return ready.fit(
         hidden=hidden, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, out=out, progress=progress
     )
+
+
+def layer_sizes(hidden: Sequence[int]) -> list[int]:
+    """Return the sizes of hidden layers as a list, if that is what they are."""
+    sizes = list(hidden)
+    if not 1 <= len(sizes) <= DEEPEST or any(type(size) is not int or not 1 <= size <= WIDEST for size in sizes):
+        raise ArgumentError(
+            f"fit_table: hidden is a list of layer sizes up to {WIDEST:,} such as [64, 64], not {hidden!r:.60}"
+        )
+    return sizes
 
 
 def _batch_size(rows: int) -> int:
