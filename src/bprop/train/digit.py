@@ -1,6 +1,7 @@
 """The main job: a multi-layer perceptron that reads handwritten digits."""
 
 import os
+import re
 import time
 from collections.abc import Sequence
 from datetime import date
@@ -135,11 +136,15 @@ def train_digits(
     )
 
 
-def next_folder(parent: str | os.PathLike[str] = "runs") -> Path:
-    """Make the first ``parent/digits-<date>-<n>`` that does not exist yet, and return it. Raises `StorageError`."""
+def next_folder(parent: str | os.PathLike[str] = "runs", name: str = "digits") -> Path:
+    """Make the first ``parent/<name>-<date>-<n>`` that does not exist yet, and return it. Raises `StorageError`.
+
+    Of ``name`` only letters, digits and . _ - stay as they are.
+    """
+    name = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:80] or "run"
     number = 1
     while True:
-        folder = Path(parent) / f"digits-{date.today():%Y-%m-%d}-{number}"
+        folder = Path(parent) / f"{name}-{date.today():%Y-%m-%d}-{number}"
         try:
             folder.mkdir(parents=True)  # fails if it exists: two runs started at once get two folders
             return folder
