@@ -172,8 +172,8 @@ def _(op: Selection, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> li
 
 
 def expanded(value: Any, shape: tuple[int, ...], axes: tuple[int, ...], keepdims: bool) -> Any:
-    """Give the result of a reduction its reduced axes back, with size 1."""
-    if keepdims:
+    """Give the result of a reduction its reduced axes back, with size 1 (a result that no rule reads is a `Spec`)."""
+    if keepdims or type(value) is Spec:
         return value
     return reshape(value, tuple(1 if axis in axes else size for axis, size in enumerate(shape)))
 

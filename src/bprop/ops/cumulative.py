@@ -11,7 +11,7 @@ from ..core.error import ArgumentError, ShapeError
 from ..core.family import Cumulative, Reduction
 from ..core.function import NUMPY, function
 from ..core.op import array
-from ..core.shape import broadcast, normalise_axis
+from ..core.shape import broadcast, normalise_axis, size_of
 from ..core.value import Array
 from .arithmetic import add, multiply, subtract
 from .comparison import not_equal
@@ -197,7 +197,7 @@ def _prod_partial(y: Any, x: Any, axis: tuple[int, ...]) -> Any:
     order = (*(one for one in range(len(x.shape)) if one not in axis), *axis)
     moved = permute_dims(x, order)
     kept = len(order) - len(axis)
-    flat = reshape(moved, (*moved.shape[:kept], np.prod(moved.shape[kept:], dtype=int).item()))
+    flat = reshape(moved, (*moved.shape[:kept], size_of(moved.shape[kept:])))
     before = _before(_cumulative_prod(flat, axis=kept), kept, 1)
     after = _before(_cumulative_prod(_reversed(flat, kept), axis=kept), kept, 1)
     others = reshape(before * _reversed(after, kept), moved.shape)

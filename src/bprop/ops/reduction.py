@@ -98,7 +98,7 @@ _max = Reduction(
 )
 
 
-@function(np.max)
+@function(np.max, np.amax)
 def max(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
     """y = the largest entry along ``axis``; its cotangent goes to the largest entry, in equal shares at ties.
 
@@ -128,7 +128,7 @@ _min = Reduction(
 )
 
 
-@function(np.min)
+@function(np.min, np.amin)
 def min(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
     """y = the smallest entry along ``axis``; its cotangent goes to the smallest entry, in equal shares at ties.
 

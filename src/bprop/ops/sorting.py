@@ -1,5 +1,6 @@
 """Sorting: the order has no derivative, the sorted values are gathered by it. NaN counts as the largest number."""
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -8,11 +9,11 @@ from ..core.error import ArgumentError
 from ..core.family import General
 from ..core.function import NUMPY, function
 from ..core.op import array
-from ..core.shape import normalise_axes, normalise_axis
+from ..core.shape import normalise_axes, normalise_axis, reduced
 from ..core.value import Array
 from .creation import arange
 from .indexing import slice_along, take
-from .manipulation import moveaxis, reshape
+from .manipulation import moveaxis, permute_dims, reshape
 from .reduction import mean
 from .selection import where
 
@@ -64,7 +65,7 @@ def _along_last(x: Any, indices: Any) -> Any:
     *lead, size = x.shape
     if not lead:
         return take(x, indices, axis=0)
-    count = int(np.prod(lead))
+    count = prod(lead)
     rows = reshape(arange(count) * size, (*lead, 1))
     return take(reshape(x, (count * size,)), indices + rows, axis=0)
 
@@ -105,24 +106,16 @@ def median(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
     x = array("median", x)
     axes = normalise_axes("median", axis, x.shape)
     kept = tuple(one for one in range(x.ndim) if one not in axes)
-    last = reshape(
-        moved := _to_the_end(x, axes), (*(x.shape[one] for one in kept), int(np.prod(moved.shape[len(kept) :])))
-    )
-    size = last.shape[-1]
+    size = prod(x.shape[one] for one in axes)
+    flat = reshape(permute_dims(x, (*kept, *axes)), (*(x.shape[one] for one in kept), size))
     if size == 0:
-        y = mean(last, -1)
+        y = mean(flat, -1)
     else:
-        ordered = sort(last)
-        middle = mean(slice_along(ordered, last.ndim - 1, (size - 1) // 2, 2 - size % 2), -1)
+        ordered = sort(flat)
+        middle = mean(slice_along(ordered, len(kept), (size - 1) // 2, 2 - size % 2), -1)
         largest = ordered[..., -1]
         y = where(largest != largest, largest, middle)
-    return reshape(y, tuple(1 if one in axes else own for one, own in enumerate(x.shape))) if keepdims else y
-
-
-def _to_the_end(x: Array, axes: tuple[int, ...]) -> Array:
-    for moved, axis in enumerate(axes):
-        x = moveaxis(x, axis - moved, -1)
-    return x
+    return reshape(y, reduced(x.shape, axes, True)) if keepdims else y
 
 
 # --- NumPy code, unchanged ---
