@@ -88,7 +88,7 @@ def running(step):
 def argsorted(x, descending, stable):
     order = np.empty(x.shape, np.int64)
     for row in np.ndindex(x.shape[:-1]):
-        order[row] = sorted(range(x.shape[-1]), key=lambda i: x[row][i], reverse=descending)  # noqa: B023
+        order[row] = sorted(range(x.shape[-1]), key=lambda i: x[row][i], reverse=descending)
     return order
 
 

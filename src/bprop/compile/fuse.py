@@ -10,7 +10,18 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 from ..core.error import CompileError
-from ..core.family import Bilinear, Creation, Cumulative, Elementwise, General, Linear, Random, Reduction, Region, Selection
+from ..core.family import (
+    Bilinear,
+    Creation,
+    Cumulative,
+    Elementwise,
+    General,
+    Linear,
+    Random,
+    Reduction,
+    Region,
+    Selection,
+)
 from ..core.graph import Edge, Graph, Node, application
 from ..core.shape import size_of
 from .body import Body, as_index, spec_of

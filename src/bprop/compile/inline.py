@@ -62,9 +62,8 @@ def _body(node: Node) -> Graph | None:
     """Return the graph that takes the place of an application, if there is one."""
     op = node.op
     if isinstance(op, General) and op.native is not None:
-        native = op.native
-        flat = lambda *xs: (native(*xs, **node.params),)
-        return trace_flat(flat, [spec_of(x) for x in node.inputs], name=f"native form of {op.name}", below=EVALUATE)[0]
+        native, params, specs = op.native, node.params, [spec_of(x) for x in node.inputs]
+        return trace_flat(lambda *xs: [native(*xs, **params)], specs, name=f"native {op.name}", below=EVALUATE)[0]
     if not isinstance(op, Region) or op.loops:
         return None
     body = op.body(node.params)

@@ -50,7 +50,12 @@ class Nest:
         else:
             self._scatter(position)
         self.outer = [loop for loop in self.loops if loop not in self.inner]
-        found = [*(store[2] for store in self.stores), *([self.value] if self.value else []), *self.operands, *_values(self.target)]
+        found = [
+            *(store[2] for store in self.stores),
+            *([self.value] if self.value else []),
+            *self.operands,
+            *_values(self.target),
+        ]
         self.scalars = scalars_of(found)
         indices = [*(store[1] for store in self.stores), self.target, *_indices(self.scalars)]
         self.outer, self.inner = _merged(self.outer, indices), _merged(self.inner, indices)

@@ -311,11 +311,11 @@ class Array:
 
     def cumsum(self, axis: int | None = None, dtype: DTypeLike | None = None) -> "Array":
         """Cumulative sum along ``axis`` (of all entries in order by default)."""
-        return np.cumsum(self, axis=axis, dtype=dtype)  # type: ignore[call-overload]
+        return _call("cumulative_sum", self.reshape(-1) if axis is None else self, axis=axis or 0, dtype=dtype)
 
     def cumprod(self, axis: int | None = None, dtype: DTypeLike | None = None) -> "Array":
         """Cumulative product along ``axis`` (of all entries in order by default)."""
-        return np.cumprod(self, axis=axis, dtype=dtype)  # type: ignore[call-overload]
+        return _call("cumulative_prod", self.reshape(-1) if axis is None else self, axis=axis or 0, dtype=dtype)
 
     def sort(self, axis: int = -1, *, descending: bool = False, stable: bool = True) -> "Array":
         """Return a sorted copy; arrays are immutable."""

@@ -265,7 +265,9 @@ def _beside(part: Any, x: Array, axis: int) -> Array:
     part = array("diff", part)
     if part.ndim == 0:
         return broadcast_to(part, tuple(1 if one == axis else size for one, size in enumerate(x.shape)))
-    if part.ndim != x.ndim or any(a != b for k, (a, b) in enumerate(zip(part.shape, x.shape, strict=True)) if k != axis):
+    if part.ndim != x.ndim or any(
+        a != b for k, (a, b) in enumerate(zip(part.shape, x.shape, strict=True)) if k != axis
+    ):
         raise ShapeError(f"diff: shape {part.shape} cannot stand beside {x.shape} along axis {axis}")
     return part
 

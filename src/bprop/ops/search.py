@@ -60,8 +60,8 @@ def _place(op: General, x: Any, axis: Any, keepdims: bool) -> Array:
         axis = normalise_axis(op.name, axis, x.ndim, shape)
         flat, kept = moveaxis(x, axis, -1), (*shape[:axis], 1, *shape[axis + 1 :])
     if flat.shape[-1] == 0:
-        what = "is empty" if axis is None else f": axis {axis} is empty"
-        raise ShapeError(f"{op.name}: shape {shape}{' ' * (axis is None)}{what} and has no {op.name[3:]}")
+        what = "an array" if axis is None else f"axis {axis} of an array"
+        raise ShapeError(f"{op.name}: {what} of shape {shape} is empty and has no {op.name[3:]}")
     y = op(flat)
     return reshape(y, kept) if keepdims else y
 
@@ -115,7 +115,14 @@ _searchsorted = General(
     dtype=np.int64,
     examples=lambda draw: [
         ((np.sort(draw(*shape1)), draw(*shape2)), {"side": side})
-        for shape1, shape2 in (((5,), (3,)), ((0,), (2,)), ((4,), (0,)), ((2, 5), (2, 3)), ((5,), (2, 3)), ((2, 5), (3,)))
+        for shape1, shape2 in (
+            ((5,), (3,)),
+            ((0,), (2,)),
+            ((4,), (0,)),
+            ((2, 5), (2, 3)),
+            ((5,), (2, 3)),
+            ((2, 5), (3,)),
+        )
         for side in ("left", "right")
     ],
 )

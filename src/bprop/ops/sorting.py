@@ -21,11 +21,10 @@ __all__ = ["argsort", "median", "sort"]
 
 
 def _argsort_value(x: Any, descending: bool, stable: bool) -> Any:
-    kind = "stable" if stable else None
     if not descending:
-        return np.argsort(x, axis=-1, kind=kind)
+        return np.argsort(x, axis=-1, stable=stable)
     # equal entries keep their order: what is last among the reversed comes first
-    return x.shape[-1] - 1 - np.argsort(x[..., ::-1], axis=-1, kind=kind)[..., ::-1]
+    return x.shape[-1] - 1 - np.argsort(x[..., ::-1], axis=-1, stable=stable)[..., ::-1]
 
 
 _argsort = General(
@@ -119,18 +118,16 @@ def median(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
 
 
 # --- NumPy code, unchanged ---
-def _stable(name: str, kind: str | None, stable: bool | None) -> bool:
-    if kind not in (None, "quicksort", "mergesort", "heapsort", "stable"):
-        raise ArgumentError(f"{name}: there is no kind {kind!r} of sorting: 'quicksort', 'mergesort', 'heapsort', 'stable'")
-    return bool(stable) or kind in ("mergesort", "stable")
-
-
 def _numpys(own: Any) -> Any:
     """Return ``own`` with NumPy's options; without an axis the array is flat."""
 
-    def rule(x: Any, /, axis: int | None = -1, kind: str | None = None, stable: bool | None = None) -> Array:
-        flat, along = (reshape(x, (-1,)), 0) if axis is None else (x, axis)
-        return own(flat, along, stable=_stable(own.__name__, kind, stable))
+    def rule(x: Any, /, axis: int | None = -1, kind: str | None = None, stable: bool | None = None) -> Any:
+        if kind not in (None, "quicksort", "heapsort", "mergesort", "stable"):
+            raise ArgumentError(
+                f"numpy.{own.__name__}: there is no kind {kind!r} of sorting: write 'stable' or nothing"
+            )
+        stable = bool(stable) or kind in ("mergesort", "stable")
+        return own(reshape(x, (-1,)), 0, stable=stable) if axis is None else own(x, axis, stable=stable)
 
     return rule
 

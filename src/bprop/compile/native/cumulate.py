@@ -82,4 +82,3 @@ class _Cumulation:
         edge = (nest.kernel.root, 0)
         pointer, dtype = emitter.pointers[edge], spec_of(edge).dtype
         emitter.store(emitter.values[nest.finished], pointer, emitter.index(nest.target), dtype)
-

@@ -21,8 +21,8 @@ from ..fuse import Kernel, fuse
 from ..inline import inline
 from ..nest import nests
 from ..plan import Place, Plan, plan
-from .cumulate import emit_cumulate
 from .contraction import Contraction, emit_contraction
+from .cumulate import emit_cumulate
 from .general import Failure, callback
 from .loop import INDEX_ERROR, POWER_ERROR, Emitter, number
 from .map import emit_map, emit_scatter
