@@ -76,6 +76,9 @@ def test_what_gets_no_cotangent_is_not_multiplied_by_infinity():
     first = lambda x: bprop.cumulative_prod(x)[0]
     assert_array_equal(bprop.grad(first)(x), [1, 0, 0])
     assert_array_equal(bprop.trace(bprop.grad(first))(x)(x)[0], [1, 0, 0])
+    rows = np.stack([np.ones(3), x])
+    column = lambda x: bprop.sum(bprop.cumulative_prod(x, axis=1)[:, 0])
+    assert_array_equal(bprop.grad(column)(rows), [[1, 0, 0]] * 2)
     b = np.array([1.0, 2.0, 3.0])
     second = lambda b: bprop.linear_recurrence(np.array([1.0, 5.0, np.inf]), b)[1]
     assert_array_equal(bprop.grad(second)(b), [5, 1, 0])

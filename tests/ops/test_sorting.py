@@ -80,6 +80,13 @@ def test_the_first_extreme_entry(own, theirs):
     assert_array_equal(bprop.grad(lambda x: bprop.sum(x * own(x)))(X), np.full(X.shape, theirs(X)))
 
 
+def test_the_complex_step_decides_by_the_real_part():
+    x = np.array([2.0, 2.0, 1.0, 2.0])
+    for f in (bprop.argmax, bprop.argmin, lambda x: bprop.argsort(x)[1], lambda x: bprop.searchsorted(x[:1], x)[1]):
+        g = lambda x: bprop.sum(x * f(x))  # noqa: B023
+        assert_allclose(bprop.numerical(g, scheme="complex")(x), bprop.grad(g)(x), rtol=1e-14)
+
+
 @pytest.fixture(scope="module")
 def searches():
     graphs = {own: [native(bprop.trace(own)(np.zeros(n))) for n in range(1, 9)] for own in (bprop.argmax, bprop.argmin)}

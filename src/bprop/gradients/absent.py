@@ -114,11 +114,10 @@ class Absent(Interpreter):
         mask = args[-1].present if mine == [len(args) - 1] else None
         if mask is None:
             return Masked(self, self.below.bind(op, plain, params), None)
-        axis = params["axis"]
-        count = cumulative_sum(astype(mask, np.float32), axis=axis)
-        present, before = count > 0, count - astype(mask, np.float32) > 0
-        factors = [where(before, factor, 0) for factor in factors]
-        return Masked(self, self.below.bind(op, (*factors, last), params), present)
+        here = astype(mask, np.float32)
+        count = cumulative_sum(here, axis=params["axis"])
+        factors = [where(count > here, factor, 0) for factor in factors]
+        return Masked(self, self.below.bind(op, (*factors, last), params), count > 0)
 
     @rule.register
     def _(self, op: Linear, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
