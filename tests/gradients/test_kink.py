@@ -38,6 +38,13 @@ def test_table(name):
     assert bprop.vmap(bprop.grad(f))(np.array([x, x]))[1].item() == slope
 
 
+@pytest.mark.parametrize("name", ["min", "max", "median"])
+def test_extremes_share_evenly_at_ties(name):
+    x = np.array([2.0, 2.0])
+    for mode in ("reverse", "forward"):
+        assert_array_equal(bprop.jacobian(getattr(bprop, name), mode=mode)(x), [0.5, 0.5])
+
+
 @pytest.mark.parametrize("ties", [1, 2, 3])
 def test_max_shares_evenly_at_ties(ties):
     x = np.array([5.0] * ties + [1.0])

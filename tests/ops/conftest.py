@@ -74,6 +74,35 @@ def scattered(x, indices, size):
     return y
 
 
+def running(step):
+    """y_k from y_{k-1} and the operands, one entry at a time."""
+
+    def reference(*xs, axis):
+        *factors, last = (np.moveaxis(x, axis, 0) for x in xs)
+        y = last.copy()
+        for k in range(1, len(y)):
+            y[k] = step(y[k - 1], *(x[k] for x in factors), last[k])
+        return np.moveaxis(y, 0, axis)
+
+    return reference
+
+
+def argsorted(x, descending, stable):
+    order = np.empty(x.shape, np.int64)
+    for row in np.ndindex(x.shape[:-1]):
+        order[row] = sorted(range(x.shape[-1]), key=lambda i: x[row][i], reverse=descending)
+    return order
+
+
+def extreme(first):
+    return lambda x: np.reshape([list(row).index(first(row)) for row in x.reshape(-1, x.shape[-1])], x.shape[:-1])
+
+
+def stands(x1, x2, side):
+    below = np.less if side == "left" else np.less_equal
+    return np.sum(below(x1[..., None, :], x2[..., :, None]), axis=-1)
+
+
 def cholesky(x):
     lowers = [scipy.linalg.cholesky(one, lower=True) for one in x.reshape(-1, *x.shape[-2:]).astype(float)]
     return np.reshape(lowers, x.shape)
@@ -144,7 +173,14 @@ REFERENCE = {
     "astype": lambda x, dtype: x, "stop_gradient": lambda x: x,
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)), "softplus": lambda x: np.where(x > 0, x, 0) + np.log1p(np.exp(-np.abs(x))),
     "logsumexp": lambda x, axis, keepdims: np.log(np.sum(np.exp(x), axis=axis, keepdims=keepdims)),
-    "max": lambda x, axis, keepdims: np.amax(x, axis=axis, keepdims=keepdims),
+    "max": lambda x, axis, keepdims: np.maximum.reduce(x, axis=axis, keepdims=keepdims),
+    "min": lambda x, axis, keepdims: np.minimum.reduce(x, axis=axis, keepdims=keepdims),
+    "prod": lambda x, axis, keepdims: np.multiply.reduce(x, axis=axis, keepdims=keepdims),
+    "any": lambda x, axis, keepdims: np.sum(x != 0, axis=axis, keepdims=keepdims) > 0,
+    "all": lambda x, axis, keepdims: np.sum(x == 0, axis=axis, keepdims=keepdims) == 0,
+    "cumulative_sum": running(lambda y, x: y + x), "cumulative_prod": running(lambda y, x: y * x),
+    "linear_recurrence": running(lambda y, a, b: a * y + b),
+    "argsort": argsorted, "argmax": extreme(max), "argmin": extreme(min), "searchsorted": stands,
     "full": lambda shape, value, dtype: np.array([value] * int(np.prod(shape)), dtype).reshape(shape),
     "arange": lambda shape, start, step, dtype: np.array([start + step * i for i in range(*shape)], dtype),
     "uniform": drawn(uniform, lambda dtype: 4 if dtype == np.float32 else 2),

@@ -347,6 +347,8 @@ def test_special_values_of_reductions(op, dtype, entries, reference):
     x = np.array(entries.split(), dtype)
     y = op(x, axis=(0,), keepdims=False)
     assert_allclose(np.asarray(y), reference(op.name)(x, axis=0, keepdims=False), rtol=4 * np.finfo(dtype).eps)
+    if not op.differentiable:
+        return
     f = lambda x: op(x, axis=(0,), keepdims=False)
     reverse, forward = (bprop.jacobian(f, mode=mode)(x) for mode in ("reverse", "forward"))
     assert_array_equal(np.asarray(reverse), np.asarray(forward))

@@ -10,13 +10,26 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 from ..core.error import CompileError
-from ..core.family import Bilinear, Creation, Elementwise, General, Linear, Random, Reduction, Region, Selection
+from ..core.family import (
+    Bilinear,
+    Creation,
+    Cumulative,
+    Elementwise,
+    General,
+    Linear,
+    Random,
+    Reduction,
+    Region,
+    Selection,
+)
 from ..core.graph import Edge, Graph, Node, application
 from ..core.shape import size_of
 from .body import Body, as_index, spec_of
 from .index import Index, variable
 
-Kind = Literal["map", "reduce", "scatter", "contract", "random", "callback", "scan", "alias"]
+LOOPS = ("map", "reduce", "scatter", "cumulate")
+"""Kinds of kernels that are loop nests over entries, so that nodes can be fused into them."""
+Kind = Literal["map", "reduce", "scatter", "cumulate", "contract", "random", "callback", "scan", "alias"]
 LARGEST = 96
 """Nodes in one kernel at most: keeps kernels compilable in little time and the recursion over them shallow."""
 
@@ -83,6 +96,7 @@ class Kernel:
 
 _ROOTS: tuple[tuple[type, Kind], ...] = (
     (Reduction, "reduce"),
+    (Cumulative, "cumulate"),
     (Bilinear, "contract"),
     (Random, "random"),
     (General, "callback"),
@@ -126,7 +140,7 @@ class _Fusion:
             return False
         (kernel, where) = uses[0]
         size, looped = size_of(node.specs[0].shape), size_of(kernel.shape)
-        if kernel.kind not in ("map", "reduce", "scatter") or len(kernel.nodes) >= LARGEST or looped > size > 1:
+        if kernel.kind not in LOOPS or len(kernel.nodes) >= LARGEST or looped > size > 1:
             return False
         if (node, 0) in self.needed:
             if kernel.kind != "map" or node.specs[0].shape != kernel.shape:
@@ -161,7 +175,7 @@ class _Fusion:
             if not isinstance(node.op, Linear) or type(node.inputs[0]) is not tuple:
                 return False
             return all(one.linear() for one in _moved(node, kernel.views[where].position))
-        return kernel.kind in ("map", "reduce", "scatter") and (node in kernel.nodes or len(kernel.nodes) < LARGEST)
+        return kernel.kind in LOOPS and (node in kernel.nodes or len(kernel.nodes) < LARGEST)
 
     def _start(self, kind: Kind | None, node: Node) -> None:
         assert node.op is not None
@@ -178,7 +192,7 @@ class _Fusion:
                 shape = spec_of(x).shape
                 kernel.views.append(View(x, tuple(variable(100 * number + a, s) for a, s in enumerate(shape))))
                 self._use(x, kernel, number)
-        elif kind in ("map", "reduce", "scatter"):
+        elif kind in LOOPS:
             self._read(kernel, node, "loop")
         else:
             for x in node.inputs:
@@ -245,4 +259,4 @@ def listing(kernels: Sequence[Kernel], graph: Graph) -> str:
     return "\n".join(lines)
 
 
-__all__ = ["Body", "Kernel", "View", "fuse", "listing"]
+__all__ = ["LOOPS", "Body", "Kernel", "View", "fuse", "listing"]

@@ -13,7 +13,7 @@ import numpy as np
 from . import dtype as dtypes
 from .error import BpropError, DTypeError, ShapeError
 from .op import Op, Operand, dtype_of, shape_of
-from .shape import broadcast, reduced
+from .shape import broadcast, normalise_axis, reduced
 from .value import Spec
 
 Kind = Literal["same", "number", "float", "bool", "given"]
@@ -115,7 +115,8 @@ class Reduction(Op):
     """y combines the entries of x along ``axis`` (a sorted tuple); ``keepdims`` keeps them with size 1.
 
     ``init``, ``combine(state, x)`` and ``finish(state)`` work on tuples of scalars and are written with ops;
-    ``partial(y, x)`` is ∂y/∂x with y broadcast back, or ``share(y, x, axis)`` says which entry was chosen.
+    ``partial(y, x, axis)`` is ∂y/∂x with y broadcast back, or ``share(y, x, axis)`` says which entry was chosen; an op
+    with neither (any, all) does not vary.
     ``merge(*states, *others)`` joins the states of two parts, so that long reductions go in pieces; ``neutral``: over
     no axes nothing changes.
     """
@@ -132,7 +133,7 @@ class Reduction(Op):
         finish: Callable[..., Any],
         partial: Callable[..., Any] | float | None = None,
         share: Callable[..., Any] | None = None,
-        kind: Literal["same", "float", "sum"] = "same",
+        kind: Literal["same", "float", "sum", "bool"] = "same",
         empty: bool = True,
         step: Callable[..., Any] | bool | None = True,
         merge: Callable[..., tuple[Any, ...]] | None = None,
@@ -150,6 +151,7 @@ class Reduction(Op):
         self.merge = merge
         self.neutral = neutral
         self.step = step
+        self.differentiable = partial is not None or share is not None
 
     def spec(self, *operands: Operand, **params: Any) -> Spec:
         (x,) = operands
@@ -159,11 +161,49 @@ class Reduction(Op):
                 if shape[axis] == 0:
                     raise ShapeError(f"{self.name}: axis {axis} of shape {shape} is empty and has no {self.name}")
         dtype = dtypes.result_type(dtype_of(x))
-        if self.kind == "sum" and dtype.kind in "biu" and dtype.itemsize < 8:
-            dtype = np.dtype(np.uint64 if dtype.kind == "u" else np.int64)
+        if self.kind == "sum":
+            dtype = dtypes.accumulated(dtype)
         if self.kind == "float":
             dtype = dtypes.to_float(dtype)
+        if self.kind == "bool":
+            dtype = dtypes.BOOL
         return Spec(reduced(shape, axes, params["keepdims"]), dtype)
+
+
+class Cumulative(Op):
+    """y_k = ``combine``(y_{k-1}, x1_k, x2_k, …) along ``axis``; y_0 is the first entry of the last operand.
+
+    All operands have one shape. ``combine`` works on scalars, is written with ops and linear in the pair of state and
+    last operand. ``jvp(y, xs, x_dots, axis)`` and ``vjp(y_bar, y, xs, needs, axis)`` are formulas written with ops;
+    what ``needs`` says no to may be ``None``. ``kind``: ``"sum"`` gives small integers 64 bits.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        evaluate: Callable[..., Any],
+        *,
+        combine: Callable[..., Any],
+        jvp: Callable[..., Any],
+        vjp: Callable[..., tuple[Any, ...]],
+        arity: int = 1,
+        kind: Literal["same", "sum"] = "sum",
+        **rest: Any,
+    ) -> None:
+        super().__init__(name, evaluate, **rest)
+        self.combine = combine
+        self.jvp: Any = jvp
+        self.vjp: Any = vjp
+        self.arity = arity
+        self.kind = kind
+
+    def spec(self, *operands: Operand, **params: Any) -> Spec:
+        shapes = [shape_of(x) for x in operands]
+        if len(set(shapes)) > 1:
+            raise ShapeError(f"{self.name}: shapes {' and '.join(map(str, shapes))} are not the same")
+        normalise_axis(self.name, params["axis"], len(shapes[0]), shapes[0])
+        dtype = dtypes.result_type(*map(dtype_of, operands))
+        return Spec(shapes[0], dtypes.accumulated(dtype) if self.kind == "sum" else dtype)
 
 
 class Linear(Op):
@@ -264,7 +304,9 @@ class General(Op):
     ``signature`` as of a NumPy generalised ufunc, such as ``"(n,n),(n,k)->(n,k)"``: leading axes are batches. With
     several outputs, ``"(n,n)->(n),(n,n)"``, y, y_bar and the tangents are tuples, and an absent one is ``None``.
     ``extents(sizes, **params)``: the sizes of the labels that only outputs have. ``failure``: what a ``LinAlgError`` in
-    ``evaluate`` means, and what to do. Native code calls ``evaluate`` back.
+    ``evaluate`` means, and what to do.
+    ``native(*xs, **params)``: the same result written with other ops, which native code computes instead; without it
+    native code calls ``evaluate`` back.
     """
 
     def __init__(
@@ -278,6 +320,7 @@ class General(Op):
         dtype: Any = None,
         extents: Callable[..., dict[str, int]] | None = None,
         failure: str = "",
+        native: Callable[..., Any] | None = None,
         step: bool = True,
         **rest: Any,
     ) -> None:
@@ -292,6 +335,7 @@ class General(Op):
         self.vjp: Any = vjp
         self.differentiable = jvp is not None and vjp is not None
         self.dtype = None if dtype is None else np.dtype(dtype)
+        self.native = native
         self.step = step
 
     def spec(self, *operands: Operand, **params: Any) -> Spec | tuple[Spec, ...]:

@@ -265,17 +265,69 @@ class Array:
         """The transpose of the last two axes."""
         return _call("matrix_transpose", self)
 
-    def sum(self, axis: Any = None, keepdims: bool = False) -> "Array":
+    def sum(self, axis: Any = None, keepdims: bool = False, *, dtype: DTypeLike | None = None) -> "Array":
         """Sum over ``axis`` (all axes by default)."""
-        return _call("sum", self, axis=axis, keepdims=keepdims)
+        return _call("sum", self, axis=axis, keepdims=keepdims, dtype=dtype)
+
+    def prod(self, axis: Any = None, keepdims: bool = False, *, dtype: DTypeLike | None = None) -> "Array":
+        """Product over ``axis``."""
+        return _call("prod", self, axis=axis, keepdims=keepdims, dtype=dtype)
 
     def mean(self, axis: Any = None, keepdims: bool = False) -> "Array":
         """Mean over ``axis``."""
         return _call("mean", self, axis=axis, keepdims=keepdims)
 
+    def var(self, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> "Array":
+        """Variance over ``axis``."""
+        return _call("var", self, axis=axis, correction=correction, keepdims=keepdims)
+
+    def std(self, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> "Array":
+        """Standard deviation over ``axis``."""
+        return _call("std", self, axis=axis, correction=correction, keepdims=keepdims)
+
     def max(self, axis: Any = None, keepdims: bool = False) -> "Array":
         """Maximum over ``axis``."""
         return _call("max", self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: Any = None, keepdims: bool = False) -> "Array":
+        """Minimum over ``axis``."""
+        return _call("min", self, axis=axis, keepdims=keepdims)
+
+    def any(self, axis: Any = None, keepdims: bool = False) -> "Array":
+        """Whether an entry along ``axis`` is true."""
+        return _call("any", self, axis=axis, keepdims=keepdims)
+
+    def all(self, axis: Any = None, keepdims: bool = False) -> "Array":
+        """Whether every entry along ``axis`` is true."""
+        return _call("all", self, axis=axis, keepdims=keepdims)
+
+    def argmax(self, axis: int | None = None, keepdims: bool = False) -> "Array":
+        """Index of the first largest entry along ``axis``."""
+        return _call("argmax", self, axis=axis, keepdims=keepdims)
+
+    def argmin(self, axis: int | None = None, keepdims: bool = False) -> "Array":
+        """Index of the first smallest entry along ``axis``."""
+        return _call("argmin", self, axis=axis, keepdims=keepdims)
+
+    def cumsum(self, axis: int | None = None, dtype: DTypeLike | None = None) -> "Array":
+        """Cumulative sum along ``axis`` (of all entries in order by default)."""
+        return _call("cumulative_sum", self.reshape(-1) if axis is None else self, axis=axis or 0, dtype=dtype)
+
+    def cumprod(self, axis: int | None = None, dtype: DTypeLike | None = None) -> "Array":
+        """Cumulative product along ``axis`` (of all entries in order by default)."""
+        return _call("cumulative_prod", self.reshape(-1) if axis is None else self, axis=axis or 0, dtype=dtype)
+
+    def sort(self, axis: int = -1, *, descending: bool = False, stable: bool = True) -> "Array":
+        """Return a sorted copy; arrays are immutable."""
+        return _call("sort", self, axis=axis, descending=descending, stable=stable)
+
+    def argsort(self, axis: int = -1, *, descending: bool = False, stable: bool = True) -> "Array":
+        """Indices that sort along ``axis``."""
+        return _call("argsort", self, axis=axis, descending=descending, stable=stable)
+
+    def nonzero(self) -> "tuple[Array, ...]":
+        """Indices of the entries that are not 0, one array for each axis."""
+        return _call("nonzero", self)
 
     def reshape(self, *shape: Any) -> "Array":
         """Return the same entries in another shape; one size may be -1."""

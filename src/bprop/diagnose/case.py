@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..core.dtype import is_float
-from ..core.family import Elementwise, Random, Reduction, Region, Selection
+from ..core.family import Cumulative, Elementwise, Random, Reduction, Region, Selection
 from ..core.op import Op
 
 Case = tuple[tuple[Any, ...], dict[str, Any]]
@@ -150,6 +150,15 @@ def _(op: Reduction, draw: Draw) -> Iterator[Case]:
         if op.empty:
             yield (draw(0, 3),), {"axis": (0,), "keepdims": keepdims}
     yield (draw(3, 2).T,), {"axis": (1,), "keepdims": False}
+
+
+@by_family.register
+def _(op: Cumulative, draw: Draw) -> Iterator[Case]:
+    draws = [draw] * (op.arity or 1)
+    for shape, axis in (((5,), 0), ((2, 3), 0), ((2, 3), 1), ((2, 4, 5), 1), ((1,), 0), ((0, 3), 0), ((0, 3), 1)):
+        yield _operands(draws, *[shape] * len(draws)), {"axis": axis}
+    yield tuple(x.T for x in _operands(draws, *[(3, 2)] * len(draws))), {"axis": 1}
+    yield tuple(x[::-2] for x in _operands(draws, *[(5,)] * len(draws))), {"axis": 0}
 
 
 @by_family.register

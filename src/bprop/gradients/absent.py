@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from ..core.family import Bilinear, Elementwise, General, Linear, Reduction, Region, Selection
+from ..core.family import Bilinear, Cumulative, Elementwise, General, Linear, Reduction, Region, Selection
 from ..core.interpreter import QUIET, Interpreter, current, using
 from ..core.op import Op
 from ..core.value import Array, Wrapped
-from ..ops import astype, broadcast_to, full, max, permute_dims, reshape, where
+from ..ops import astype, broadcast_to, cumulative_sum, full, max, permute_dims, reshape, where
 
 
 class Masked(Wrapped):
@@ -106,6 +106,18 @@ class Absent(Interpreter):
             self.below.bind(op, plain, params),
             _any(args[0].present, params["axis"], params["keepdims"]),
         )
+
+    @rule.register
+    def _(self, op: Cumulative, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
+        """What is before the first present entry is absent; an operand that multiplies an absent state counts as 0."""
+        *factors, last = plain
+        mask = args[-1].present if mine == [len(args) - 1] else None
+        if mask is None:
+            return Masked(self, self.below.bind(op, plain, params), None)
+        here = astype(mask, np.float32)
+        count = cumulative_sum(here, axis=params["axis"])
+        factors = [where(count > here, factor, 0) for factor in factors]
+        return Masked(self, self.below.bind(op, (*factors, last), params), count > 0)
 
     @rule.register
     def _(self, op: Linear, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:

@@ -13,6 +13,7 @@ from ..core.error import BpropError, DerivativeError, TracedValueError
 from ..core.family import (
     Bilinear,
     Creation,
+    Cumulative,
     Elementwise,
     General,
     Linear,
@@ -121,6 +122,12 @@ def _(op: Selection, xs: Any, batched: Any, params: Any, size: int) -> Any:
 @batch.register
 def _(op: Reduction, xs: Any, batched: Any, params: Any, size: int) -> Any:
     return op(xs[0], axis=tuple(axis + 1 for axis in params["axis"]), keepdims=params["keepdims"])
+
+
+@batch.register
+def _(op: Cumulative, xs: Any, batched: Any, params: Any, size: int) -> Any:
+    whole = [x if own else materialised(x, size) for x, own in zip(xs, batched, strict=True)]
+    return op(*whole, axis=params["axis"] + 1)
 
 
 @batch.register

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..core.dtype import WEAK
 from ..core.error import BpropError, DerivativeError
-from ..core.family import Bilinear, Elementwise, General, Linear, Reduction, Region, Selection
+from ..core.family import Bilinear, Cumulative, Elementwise, General, Linear, Reduction, Region, Selection
 from ..core.interpreter import EVALUATE, QUIET, Interpreter, current, using
 from ..core.op import Op
 from ..core.value import Array, Wrapped
@@ -123,7 +123,14 @@ def _(op: Bilinear, zs: Any, params: Any) -> Any:
 
 
 @continuation.register
+def _(op: Cumulative, zs: Any, params: Any) -> Any:
+    return op.evaluate(*zs, **params)
+
+
+@continuation.register
 def _(op: General, zs: Any, params: Any) -> Any:
+    if not op.differentiable:  # positions and orders: those of the real numbers
+        return op.evaluate(*map(np.real, zs), **params)
     if not op.step:
         raise _refused(op)
     return op.evaluate(*zs, **params)

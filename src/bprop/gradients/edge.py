@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..core.dtype import WEAK, is_float
 from ..core.error import BpropError, DerivativeError
-from ..core.family import Bilinear, Elementwise, General, Linear, Reduction, Region, Selection
+from ..core.family import Bilinear, Cumulative, Elementwise, General, Linear, Reduction, Region, Selection
 from ..core.graph import Edge, Graph, Node
 from ..core.interpreter import using
 from ..core.observe import Observe
@@ -107,6 +107,25 @@ def _(op: Reduction, y: Array, xs: Any, params: Any, position: int) -> Edges | N
         taken = _numbers(op.share(expanded(y, x.shape, axes, keepdims), x, axes)).ravel() != 0
         source, target, partial = source[taken], target[taken], partial[taken]
     return Edges(source, target, partial)
+
+
+@edges.register
+def _(op: Cumulative, y: Array, xs: Any, params: Any, position: int) -> Edges | None:
+    """y depends on what stands before it along the axis, and its first entry on the last operand alone."""
+    axis = params["axis"]
+    size = y.shape[axis]
+    _limited(op, size * y.size)
+    one_hot = np.moveaxis(np.eye(size).reshape(size, size, *(1,) * (len(y.shape) - 1)), 1, axis + 1)
+    seeds = asarray(np.broadcast_to(one_hot, (size, *y.shape)).astype(y.dtype))
+    needs = [place == position for place in range(len(xs))]
+    x_bars = vmap(lambda seed: op.vjp(seed, y, xs, needs, **params)[position])(seeds)
+    own = np.indices((size, *y.shape))  # of an edge: where y is along the axis, and all coordinates of x
+    to = [own[0] if place == axis else one for place, one in enumerate(own[1:])]
+    joined = own[0] >= own[1 + axis]
+    if position < len(xs) - 1:
+        joined &= own[1 + axis] > 0
+    source, target = (np.ravel_multi_index(tuple(where), y.shape)[joined] for where in (own[1:], to))
+    return Edges(source, target, _numbers(x_bars)[joined])
 
 
 @edges.register

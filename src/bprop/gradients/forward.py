@@ -12,7 +12,7 @@ from typing import Any
 
 from ..core.dtype import is_float
 from ..core.error import DerivativeError
-from ..core.family import Bilinear, Elementwise, General, Linear, Reduction, Region, Selection
+from ..core.family import Bilinear, Cumulative, Elementwise, General, Linear, Reduction, Region, Selection
 from ..core.interpreter import Cell, Interpreter, using
 from ..core.op import Op
 from ..core.value import Array, Wrapped
@@ -110,7 +110,7 @@ def _(op: Reduction, y: Any, xs: Any, x_dots: Any, params: Any) -> Any:
         chosen = op.share(expanded(y, x.shape, axes, keepdims), x, axes)
         term = shared(x_dot, chosen)
     elif callable(op.partial):
-        term = multiply(x_dot, op.partial(expanded(y, x.shape, axes, keepdims), x))
+        term = multiply(x_dot, op.partial(expanded(y, x.shape, axes, keepdims), x, axes))
     else:
         term = scale(x_dot, op.partial)
     return sum(term, axis=axes, keepdims=keepdims)
@@ -129,6 +129,11 @@ def _(op: Bilinear, y: Any, xs: Any, x_dots: Any, params: Any) -> Any:
     if x_dots[1] is not None:
         terms.append(op(xs[0], x_dots[1], **params))
     return _total(terms)
+
+
+@jvp.register
+def _(op: Cumulative, y: Any, xs: Any, x_dots: Any, params: Any) -> Any:
+    return op.jvp(y, xs, x_dots, **params)
 
 
 @jvp.register

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..core.dtype import WEAK, is_float
 from ..core.error import DerivativeError
-from ..core.family import Bilinear, Elementwise, General, Linear, Reduction, Selection
+from ..core.family import Bilinear, Cumulative, Elementwise, General, Linear, Reduction, Selection
 from ..core.graph import Node
 from ..core.interpreter import Cell, Interpreter, current, using
 from ..core.op import Op
@@ -184,8 +184,8 @@ def _(op: Selection, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> li
 
 
 def expanded(value: Any, shape: tuple[int, ...], axes: tuple[int, ...], keepdims: bool) -> Any:
-    """Give the result of a reduction its reduced axes back, with size 1."""
-    if keepdims:
+    """Give the result of a reduction its reduced axes back, with size 1 (a result that no rule reads is a `Spec`)."""
+    if keepdims or type(value) is Spec:
         return value
     return reshape(value, tuple(1 if axis in axes else size for axis, size in enumerate(shape)))
 
@@ -200,7 +200,7 @@ def _(op: Reduction, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> li
         return [shared(y_bar, chosen)]
     if not callable(op.partial):
         return [broadcast_to(scale(y_bar, op.partial), x.shape)]
-    return [multiply(y_bar, op.partial(expanded(y, x.shape, axes, keepdims), x))]
+    return [multiply(y_bar, op.partial(expanded(y, x.shape, axes, keepdims), x, axes))]
 
 
 @vjp.register
@@ -217,6 +217,11 @@ def _(op: Bilinear, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> lis
         contraction_adjoint(y_bar, x2, out, labels2, labels1, x1.shape) if needs[0] else None,
         contraction_adjoint(y_bar, x1, out, labels1, labels2, x2.shape, flipped=True) if needs[1] else None,
     ]
+
+
+@vjp.register
+def _(op: Cumulative, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> list[Any]:
+    return list(op.vjp(y_bar, y, xs, needs, **params))
 
 
 @vjp.register

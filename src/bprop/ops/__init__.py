@@ -7,6 +7,7 @@ from . import (
     comparison,
     contraction,
     creation,
+    cumulative,
     determinant,
     exponential,
     factorisation,
@@ -18,14 +19,18 @@ from . import (
     norm,
     random,
     reduction,
+    search,
     selection,
+    set,
     singular_value,
+    sorting,
 )
 from .activation import *
 from .arithmetic import *
 from .comparison import *
 from .contraction import *
 from .creation import *
+from .cumulative import *
 from .determinant import *
 from .exponential import *
 from .factorisation import *
@@ -37,8 +42,11 @@ from .manipulation import *
 from .norm import *
 from .random import *
 from .reduction import *
+from .search import *
 from .selection import *
+from .set import *
 from .singular_value import *
+from .sorting import *
 
 __all__ = ["asarray"]
 __all__ += activation.__all__
@@ -47,6 +55,7 @@ __all__ += comparison.__all__
 __all__ += contraction.__all__
 __all__ += creation.__all__
 __all__ += determinant.__all__
+__all__ += cumulative.__all__
 __all__ += exponential.__all__
 __all__ += factorisation.__all__
 __all__ += indexing.__all__
@@ -56,6 +65,9 @@ __all__ += manipulation.__all__
 __all__ += norm.__all__
 __all__ += random.__all__
 __all__ += reduction.__all__
+__all__ += search.__all__
 __all__ += selection.__all__
 __all__ += singular_value.__all__
 __all__ += linear_system.__all__
+__all__ += set.__all__
+__all__ += sorting.__all__

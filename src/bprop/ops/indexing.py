@@ -102,6 +102,18 @@ embed: Linear = Linear(
 )
 
 
+def slice_along(x: Any, axis: int, start: int, count: int, step: int = 1) -> Any:
+    """Return ``count`` entries of ``x`` along one axis, from ``start`` on."""
+    slices = tuple((start, count, step) if one == axis else (0, size, 1) for one, size in enumerate(x.shape))
+    return x if (start, count, step) == (0, x.shape[axis], 1) else _slice(x, slices=slices)
+
+
+def embed_along(x: Any, axis: int, start: int, size: int) -> Any:
+    """Return ``x`` amid zeros, from ``start`` on along an axis of ``size``."""
+    shape = tuple(size if one == axis else other for one, other in enumerate(x.shape))
+    return embed(x, shape=shape, slices=tuple((start * (one == axis), own, 1) for one, own in enumerate(x.shape)))
+
+
 # --- take along the first axis and its adjoint ---
 def _take_value(x: Any, indices: Any) -> Any:
     if x.ndim == 0:

@@ -17,7 +17,7 @@ from ..core.value import Array
 from .arithmetic import abs, sqrt, square
 from .factorisation import matrix
 from .manipulation import astype, permute_dims, reshape
-from .reduction import max, sum
+from .reduction import max, min, sum
 from .selection import maximum, stop_gradient, where
 from .singular_value import svdvals
 
@@ -68,7 +68,7 @@ _norm = Reduction(
     combine=_norm_combine,
     finish=lambda m, s: _scale(m) * sqrt(s),
     merge=_norm_merge,
-    partial=lambda y, x: where(y == 0, 0, x / y),
+    partial=lambda y, x, axis: where(y == 0, 0, x / y),
     kind="float",
     step=_norm_step,
     latex=r"\left\| {0} \right\|",
@@ -78,10 +78,6 @@ _norm = Reduction(
 def _number(x: Array) -> Array:
     """Return ``x`` in a floating dtype."""
     return x if x.dtype.kind == "f" else astype(x, np.float64)
-
-
-def _least(x: Array, axis: Any, keepdims: bool) -> Array:
-    return -max(-x, axis=axis, keepdims=keepdims)
 
 
 def _power_norm(x: Array, axis: Any, keepdims: bool, p: float) -> Array:
@@ -124,7 +120,7 @@ def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: flo
     if ord == inf:
         return max(abs(x), axis=axes, keepdims=keepdims)
     if ord == -inf:
-        return _least(abs(x), axes, keepdims)
+        return min(abs(x), axis=axes, keepdims=keepdims)
     if ord == 1:
         return sum(abs(x), axis=axes, keepdims=keepdims)
     if ord == 0:
@@ -155,11 +151,11 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: float | str = "fro") 
     if ord in (1, -1, inf, -inf):
         along = x.ndim - 2 if builtins.abs(ord) == 1 else x.ndim - 1
         sums = sum(abs(x), axis=along, keepdims=True)
-        y = max(sums, axis=(-2, -1), keepdims=True) if ord > 0 else _least(sums, (-2, -1), True)
+        y = max(sums, axis=(-2, -1), keepdims=True) if ord > 0 else min(sums, axis=(-2, -1), keepdims=True)
     elif ord in (2, -2, "nuc"):
         s = svdvals(x)
         s = where(s == 0, 0, s)  # a kink: |x| at 0
-        y = sum(s, axis=-1) if ord == "nuc" else max(s, axis=-1) if ord == 2 else _least(s, -1, False)
+        y = sum(s, axis=-1) if ord == "nuc" else max(s, axis=-1) if ord == 2 else min(s, axis=-1)
         y = reshape(y, (*y.shape, 1, 1))
     else:
         raise ArgumentError(f"matrix_norm: ord={ord!r} is unknown: use 'fro', 'nuc', 1, -1, 2, -2, inf or -inf")
