@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from ..core.error import CompileError
-from ..core.family import Linear, Reduction
+from ..core.family import Join, Linear, Reduction
 from ..core.graph import Edge
 from .body import Body, Scalar, as_constant, as_index, atoms_of, expansion, index_of, needs, scalars_of, spec_of
-from .fuse import Kernel
+from .fuse import LOOPS, Kernel
 from .index import Atom, Index, flattened, variable
 
 
@@ -24,7 +24,7 @@ class Loop:
 
 
 class Nest:
-    """The loops of a map, reduction or scatter.
+    """The loops of a map, part of a join, reduction or scatter.
 
     ``outer`` are loops over entries of the result, ``inner`` those over what is combined (reductions only).
     ``stores`` are (edge, address, scalar); ``value`` is what a reduction combines or a scatter adds.
@@ -41,6 +41,8 @@ class Nest:
         self.target = Index()
         if kernel.kind == "map":
             self._map(position)
+        elif kernel.kind == "join":
+            self._join(position)
         elif kernel.kind == "reduce":
             self._reduce(position)
         else:
@@ -57,10 +59,19 @@ class Nest:
             address = flattened(position, self.kernel.shape)
             self.stores.append((edge, address, self.body.value(edge, position)))
 
+    def _join(self, position: tuple[Index, ...]) -> None:
+        root, part = self.kernel.root, self.kernel.part
+        assert isinstance(root.op, Join)
+        assert part is not None
+        axis, (shape, dtype) = root.params["axis"], spec_of((root, 0))
+        start = root.op.starts([spec_of(x) for x in root.inputs], axis)[part]
+        place = tuple(one + start if number == axis else one for number, one in enumerate(position))
+        self.stores.append(((root, 0), flattened(place, shape), self.body.cast(self._read(position), dtype)))
+
     def _read(self, position: tuple[Index, ...]) -> Scalar:
         root = self.kernel.root
         assert root.op is not None
-        x = self.body.value(root.inputs[0], position)
+        x = self.body.value(root.inputs[self.kernel.part or 0], position)
         if isinstance(x, Scalar):
             return x
         dtype = np.result_type(x)
@@ -165,7 +176,7 @@ def nests(kernels: Sequence[Kernel]) -> dict[Kernel, Nest]:
     """Return the loop nest of every kernel that is one."""
     found = {}
     for kernel in kernels:
-        if kernel.kind in ("map", "reduce", "scatter"):
+        if kernel.kind in LOOPS:
             try:
                 found[kernel] = Nest(kernel)
             except CompileError as error:

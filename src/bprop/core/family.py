@@ -3,7 +3,8 @@
 Interpreters (forward, reverse, batching, text, native code) switch on these classes and never on single ops.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 from math import inf
 from typing import Any, Literal
 
@@ -215,6 +216,29 @@ class Linear(Op):
         return Spec(self.shape(x_spec, *others, **params), x_spec.dtype)
 
 
+class Join(Op):
+    """y holds the inputs one after the other along the parameter ``axis``; all their other sizes agree."""
+
+    def spec(self, *operands: Operand, **params: Any) -> Spec:
+        axis, shapes = params["axis"], [shape_of(x) for x in operands]
+        first = shapes[0]
+        for shape in shapes:
+            if len(shape) != len(first):
+                raise ShapeError(f"{self.name}: shapes {first} and {shape} have different numbers of axes")
+            for other, (size, expected) in enumerate(zip(shape, first, strict=True)):
+                if size != expected and other != axis:
+                    raise ShapeError(
+                        f"{self.name}: shapes {first} and {shape} do not fit along axis {axis}: axis {other} has sizes "
+                        f"{expected} and {size}"
+                    )
+        length = sum(shape[axis] for shape in shapes)
+        return Spec((*first[:axis], length, *first[axis + 1 :]), dtypes.result_type(*map(dtype_of, operands)))
+
+    def starts(self, operands: Sequence[Any], axis: int) -> list[int]:
+        """Return where along ``axis`` of y each of the operands begins."""
+        return list(accumulate((x.shape[axis] for x in operands[:-1]), initial=0))
+
+
 class Bilinear(Op):
     """y is linear in x1 and in x2: a contraction, given by labels for the axes of x1, x2 and y as in an einsum.
 
@@ -260,8 +284,8 @@ class General(Op):
     with ops; what ``needs`` says no to may be ``None``. Without formulas the result does not vary (sorted positions).
     ``dtype``: of the result, where it is not the floating dtype of the operands.
 
-    ``signature`` as of a NumPy generalised ufunc, such as ``"(n,n),(n,k)->(n,k)"``: leading axes are batches. Native
-    code calls ``evaluate`` back.
+    ``signature`` as of a NumPy generalised ufunc, such as ``"(n,n),(n,k)->(n,k)"``: leading axes are batches; a size
+    that no input has is a parameter of its name. Native code calls ``evaluate`` back.
     """
 
     def __init__(
@@ -289,7 +313,7 @@ class General(Op):
         self.step = step
 
     def spec(self, *operands: Operand, **params: Any) -> Spec:
-        sizes: dict[str, int] = {}
+        sizes: dict[str, int] = {label: params[label] for label in self.core_output if label in params}
         batches = []
         shapes = [shape_of(x) for x in operands]
         shown = " and ".join(map(str, shapes))

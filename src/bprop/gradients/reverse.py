@@ -15,13 +15,14 @@ from typing import Any
 
 from ..core.dtype import WEAK, is_float
 from ..core.error import DerivativeError
-from ..core.family import Bilinear, Elementwise, General, Linear, Reduction, Region, Selection
+from ..core.family import Bilinear, Elementwise, General, Join, Linear, Reduction, Region, Selection
 from ..core.graph import Node
 from ..core.interpreter import Cell, Interpreter, current, using
 from ..core.op import Op
 from ..core.trace import Trace
 from ..core.value import Array, Spec, Wrapped, asarray
 from ..ops import add, astype, broadcast_to, multiply, negative, reshape, where
+from ..ops.indexing import part
 from ..ops.linear_algebra import contraction_adjoint
 from ..ops.manipulation import unbroadcast
 from .absent import structural
@@ -195,6 +196,13 @@ def _(op: Reduction, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> li
 def _(op: Linear, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> list[Any]:
     x, *others = xs
     return [op.adjoint(y_bar, x, *others, **params), *(None for _ in others)]
+
+
+@vjp.register
+def _(op: Join, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> list[Any]:
+    axis = params["axis"]
+    places = zip(op.starts(xs, axis), xs, needs, strict=True)
+    return [part(y_bar, axis, start, x.shape[axis]) if need else None for start, x, need in places]
 
 
 @vjp.register
