@@ -25,7 +25,9 @@ def indices(draw, shapes=SHAPES, masks=True):
     parts, axis, dots = [], 0, False
     for _ in range(draw(st.integers(0, len(shape) + 1))):
         size = shape[axis] if axis < len(shape) else 2
-        kind = draw(st.sampled_from(["int", "slice", "slice", "none", "dots", "array", "array", "list", "zero", "mask"]))
+        kind = draw(
+            st.sampled_from(["int", "slice", "slice", "none", "dots", "array", "array", "list", "zero", "mask"])
+        )
         if kind == "none":
             parts.append(None)
             continue
@@ -132,7 +134,9 @@ def test_index_arrays_may_be_traced_or_batched(case):
     sizes = axes_of(shape, parts, places)
     other = [np.where(a < 0, a + n, a - n).astype(np.int64) for a, n in zip(arrays, sizes, strict=True)]
     stacked = [np.stack([a.astype(np.int64), b]) for a, b in zip(arrays, other, strict=True)]
-    assert_array_equal(bprop.vmap(read, in_axes=(None, *[0] * len(places)))(bprop.asarray(x), *stacked), np.stack([expected] * 2))
+    assert_array_equal(
+        bprop.vmap(read, in_axes=(None, *[0] * len(places)))(bprop.asarray(x), *stacked), np.stack([expected] * 2)
+    )
     # reading is linear in x, so the adjoint must agree with NumPy's sum too
     y_bar, x_bar = np.cos(numbers(expected.shape)), np.zeros(shape)
     np.add.at(x_bar, index, y_bar)
@@ -144,9 +148,7 @@ def axes_of(shape, parts, places):
     """The sizes of the axes that the parts at ``places`` index."""
     consuming = [part is not None and part is not ... for part in parts]
     dots = next((i for i, part in enumerate(parts) if part is ...), len(parts))
-    return [
-        shape[sum(consuming[:i])] if i < dots else shape[len(shape) - sum(consuming[i:])] for i in places
-    ]
+    return [shape[sum(consuming[:i])] if i < dots else shape[len(shape) - sum(consuming[i:])] for i in places]
 
 
 @settings(max_examples=300, deadline=None)
@@ -266,7 +268,12 @@ def test_masks_are_known_while_recording_and_not_while_tracing():
     assert_array_equal(bprop.grad(f)(x), [2, 0, 6])
     assert_array_equal(bprop.hessian(f)(x), np.diag([2, 0, 2]))
     assert_array_equal(bprop.jvp(f, (x,), (np.ones(3),))[1], 8)
-    for run, arg in ((bprop.trace(f), x), (bprop.compile(f), x), (bprop.compile(bprop.grad(f)), x), (bprop.vmap(f), x[None])):
+    for run, arg in (
+        (bprop.trace(f), x),
+        (bprop.compile(f), x),
+        (bprop.compile(bprop.grad(f)), x),
+        (bprop.vmap(f), x[None]),
+    ):
         with pytest.raises(bprop.IndexingError, match=r"bool\[3\].*bprop\.where\(mask, x, 0\)"):
             run(arg)
 
@@ -304,7 +311,9 @@ def test_take_along_axis_is_numpys(axis, shape):
     assert_array_equal(np.take_along_axis(bprop.asarray(x), chosen, axis), expected)
     f = lambda x, i: bprop.take_along_axis(x, i, axis=axis)
     assert_array_equal(native(bprop.trace(f)(x, chosen))(x, chosen)[0], expected)
-    assert_array_equal(bprop.vmap(f, in_axes=(0, 0))(np.stack([x, -x]), np.stack([chosen, chosen])), [expected, -expected])
+    assert_array_equal(
+        bprop.vmap(f, in_axes=(0, 0))(np.stack([x, -x]), np.stack([chosen, chosen])), [expected, -expected]
+    )
     y_bar, x_bar = np.cos(expected), np.zeros(x.shape)
     grid = [np.arange(n).reshape(-1, *(1,) * (2 - place)) for place, n in enumerate(x.shape)]
     grid[axis] = chosen

@@ -82,7 +82,9 @@ class Record(Interpreter):
             return y
         keeps = _KEEPS.get((op, needs | bit, weak))  # the last bit says how many operands there are
         if keeps is None:
-            keeps = _KEEPS[op, needs | bit, weak] = _reached(op, params, y, primals, [edge is not None for edge in edges])
+            keeps = _KEEPS[op, needs | bit, weak] = _reached(
+                op, params, y, primals, [edge is not None for edge in edges]
+            )
         for position, x in enumerate(primals, 1):
             if not keeps[position]:
                 plain = x.data if type(x) is Array else x

@@ -14,7 +14,7 @@ from ..core.op import array
 from ..core.shape import normalise_axis
 from ..core.value import Array
 from .indexing import part
-from .manipulation import expand_dims, ravel, reshape
+from .manipulation import expand_dims, ravel, reshape, reshape_op
 
 __all__ = ["concat", "split", "stack", "unstack"]
 
@@ -99,7 +99,7 @@ def stack(arrays: Any, /, axis: int = 0) -> Array:
             raise ShapeError(f"stack: shapes {shape} and {x.shape} differ: only arrays of one shape can be stacked")
     place = normalise_axis("stack", axis, len(shape) + 1, (1, *shape))
     raised = (*shape[:place], 1, *shape[place:])
-    return _concat(*(reshape(x, raised) for x in xs), axis=place)
+    return _concat(*(reshape_op(x, shape=raised) for x in xs), axis=place)
 
 
 @function(np.unstack)
@@ -151,7 +151,7 @@ def split(x: Any, sections: Any, /, axis: int = 0) -> list[Array]:
 
 
 # --- NumPy's names for these ---
-def _even(x: Any, sections: Any, axis: int = 0) -> list[Array]:
+def _even(x: Any, sections: Any, /, axis: int = 0) -> list[Array]:
     x = array("split", x)
     if not isinstance(sections, list | tuple | np.ndarray):
         size = x.shape[normalise_axis("split", axis, x.ndim, x.shape)]

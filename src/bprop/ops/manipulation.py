@@ -71,11 +71,11 @@ def _ravelled(o: tuple[Any, ...], inner: Shape, shape: Shape) -> tuple[Any, ...]
     return tuple(reversed(result))
 
 
-_reshape: Linear = Linear(
+reshape_op: Linear = Linear(
     "reshape",
     lambda x, shape: np.reshape(x, shape),
     shape=_reshaped,
-    adjoint=lambda y_bar, x, shape: _reshape(y_bar, shape=x.shape),
+    adjoint=lambda y_bar, x, shape: reshape_op(y_bar, shape=x.shape),
     index=_ravelled,
     examples=lambda draw: (
         [
@@ -123,7 +123,7 @@ def reshape(x: Any, /, shape: Any) -> Array:
             raise ShapeError(f"reshape: shape {x.shape} with {x.size} entries does not fit {sizes}")
         sizes = tuple(x.size // rest if size == -1 else size for size in sizes)
     wanted = normalise_shape("reshape", sizes)
-    return x if wanted == x.shape else _reshape(x, shape=wanted)
+    return x if wanted == x.shape else reshape_op(x, shape=wanted)
 
 
 # --- permute_dims ---

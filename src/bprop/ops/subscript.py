@@ -19,7 +19,7 @@ from ..core.shape import Shape, broadcast, normalise_axis
 from ..core.value import Array, asarray
 from .creation import arange
 from .indexing import embed_op, flat_index, scatter_add_op, slice_op, take_op
-from .manipulation import broadcast_to, permute_dims, reshape
+from .manipulation import broadcast_to, permute_dims, reshape, reshape_op
 
 __all__ = ["take_along_axis"]
 
@@ -160,7 +160,9 @@ class Subscript:
 
     def slice(self, x: Any) -> Any:
         """Return what the slices leave of ``x``, in the shape ``cut``."""
-        return reshape(x if self.whole else slice_op(x, slices=self.slices), self.cut)
+        if not self.whole:
+            x = slice_op(x, slices=self.slices)
+        return x if x.shape == self.cut else reshape_op(x, shape=self.cut)
 
     @property
     def whole(self) -> bool:
@@ -174,12 +176,13 @@ class Subscript:
         """Return ``y`` of shape ``cut`` with the gathered axes in front, joined into one."""
         axes = tuple(axis for axis, _ in self.gathers)
         rest = tuple(axis for axis in range(len(self.cut)) if axis not in axes)
-        y = permute_dims(y, (*axes, *rest))
+        if axes[-1] != len(axes) - 1:
+            y = permute_dims(y, (*axes, *rest))
         return y if len(axes) == 1 else reshape(y, (prod(y.shape[: len(axes)]), *y.shape[len(axes) :]))
 
     def spread(self, y: Any, rank: int) -> Any:
         """Return ``y``, whose first ``rank`` axes are those of the index arrays, with them in their place."""
-        return permute_dims(y, self.order(y.ndim, rank))
+        return permute_dims(y, self.order(y.ndim, rank)) if self.place else y
 
     def order(self, ndim: int, rank: int) -> tuple[int, ...]:
         """Return which axes of what was gathered the axes of the result are."""
