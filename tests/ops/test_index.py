@@ -7,7 +7,7 @@ assigning instead of adding.
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -78,6 +78,10 @@ def taken(x, index):
 
 @settings(max_examples=400, deadline=None)
 @given(indices())
+@example(((2, 2, 3, 2), (slice(None), [0, 1], slice(None), [1, 0])))
+@example(((2, 3, 2), (None, [1, 0], slice(None), 1)))
+@example(((2, 3, 2), (slice(None), 1, [1, 0])))
+@example(((2, 3, 2), (..., np.array([True, False, True]), [1, 0])))
 def test_reading_is_numpys(case):
     shape, index = case
     x = numbers(shape)
