@@ -33,7 +33,7 @@ CALLS = [
     (np.pad, M, (1,), {"constant_values": ((1, 2), (3, 4))}), (np.pad, M, (((1,), (2,)),), {}),
     (np.pad, M, ({-1: (1, 2), 0: 3},), {}), (np.pad, M, (0,), {}), (np.pad, M, (((1, 2),),), {"mode": "edge"}),
     *((np.pad, M, (((2, 1), (3, 5)),), {"mode": mode}) for mode in ("edge", "reflect", "symmetric", "wrap")),
-    (np.unstack, X, (), {}), (np.unstack, X, (), {"axis": -1}),
+    *((np.unstack, X, (), {"axis": axis}) for axis in (0, -1) if hasattr(np, "unstack")),
     (np.moveaxis, X, (0, -1), {}), (np.moveaxis, X, ((0, 1), (-1, 0)), {}), (np.moveaxis, X, ([2, 0], [0, 1]), {}),
     (np.swapaxes, X, (0, 2), {}), (np.ravel, X, (), {}), (np.matrix_transpose, X, (), {}),
     (np.tril, M, (), {}), (np.tril, X, (1,), {}), (np.triu, M, (-1,), {}), (np.triu, X, (), {"k": 2}),

@@ -102,7 +102,7 @@ def stack(arrays: Any, /, axis: int = 0) -> Array:
     return _concat(*(reshape_op(x, shape=raised) for x in xs), axis=place)
 
 
-@function(np.unstack)
+@function(*(getattr(np, name) for name in ("unstack",) if hasattr(np, name)))  # since NumPy 2.1
 def unstack(x: Any, /, axis: int = 0) -> tuple[Array, ...]:
     """Return the entries along ``axis``, each an array without it.
 

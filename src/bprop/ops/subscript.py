@@ -47,9 +47,8 @@ class Subscript:
         cut: list[int] = []
         self.gathers: list[tuple[int, Array]] = []
         self.sources: list[int] = []
-        chosen: list[
-            tuple[int, int]
-        ] = []  # of integers and integer arrays: number of the part, axes of `cut` before it
+        # of integers and integer arrays: the number of the part, and how many axes of `cut` come before it
+        chosen: list[tuple[int, int]] = []
         for number, part in enumerate(parts):
             axis = len(slices)
             if type(part) is int:
@@ -217,7 +216,8 @@ class Subscript:
         except ShapeError:
             shapes = " and ".join(str(indices.shape) for indices in arrays)
             raise self._error(f"index arrays of shapes {shapes} do not broadcast together") from None
-        self.check()
+        if prod(shape):  # else nothing is read, and NumPy does not look either
+            self.check()
         sizes = [self.cut[axis] for axis, _ in self.gathers]
         if any(type(indices) is not Array for indices in arrays) or not prod(shape):
             return broadcast_to(flat_index(arrays, sizes), shape)
