@@ -83,6 +83,8 @@ def index(number, a, b):
         lambda: a[::-1, ::-1] + b, lambda: a.reshape(3, 2).T, lambda: bprop.take(a, np.array([2, 0, 2]), axis=1),
         lambda: bprop.broadcast_to(a[0], (2, 3)) * b, lambda: a[:, 1:2] * b[1:], lambda: bprop.moveaxis(a, 0, 1).reshape(2, 3),
         lambda: bprop.take(bprop.sqrt(tame(a)), np.array([1, 1]), axis=0), lambda: a[1, None] + b[None, 0, ::-1],
+        lambda: bprop.concat((a[:1], b * a))[1:], lambda: bprop.roll(a, 1, axis=1) * bprop.stack((b[1], b[0])),
+        lambda: a.at[[0, 0, 1], [1, 1, 2]].set(b[0]), lambda: a.at[:, 1:].add(b[:, [0, 0]]), lambda: a[[1, 0]][:, [2, 2, 0]],
     ]  # fmt: skip
     return choices[number % len(choices)]()
 

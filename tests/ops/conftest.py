@@ -103,6 +103,32 @@ def stands(x1, x2, side):
     return np.sum(below(x1[..., None, :], x2[..., :, None]), axis=-1)
 
 
+def joined(*xs, axis):
+    shape = list(xs[0].shape)
+    shape[axis] = sum(x.shape[axis] for x in xs)
+    y, start = np.empty(shape, np.result_type(*xs)), 0
+    for x in xs:
+        stop = start + x.shape[axis]
+        y[(slice(None),) * axis + (slice(start, stop),)] = x
+        start = stop
+    return y
+
+
+def last_writer(targets, n):
+    y = np.full((*targets.shape[:-1], n), -1)
+    for place in np.ndindex(targets.shape):
+        y[(*place[:-1], targets[place])] = place[-1]
+    return y
+
+
+def previous_writer(targets):
+    y = np.full(targets.shape, -1)
+    for *lead, k in np.ndindex(targets.shape):
+        earlier = [i for i in range(k) if targets[*lead, i] == targets[*lead, k]]
+        y[*lead, k] = max(earlier, default=-1)
+    return y
+
+
 def cholesky(x):
     lowers = [scipy.linalg.cholesky(one, lower=True) for one in x.reshape(-1, *x.shape[-2:]).astype(float)]
     return np.reshape(lowers, x.shape)
@@ -189,7 +215,8 @@ REFERENCE = {
     "permute_dims": lambda x, axes: np.moveaxis(x, axes, range(len(axes))),
     "broadcast_to": lambda x, shape: x + np.zeros(shape, x.dtype),
     "slice": lambda x, slices: x[cut(slices)], "embed": embedded,
-    "take": lambda x, indices: x[indices], "scatter_add": scattered,
+    "take": lambda x, indices: x[indices], "scatter_add": scattered, "concat": joined,
+    "last_writer": last_writer, "previous_writer": previous_writer,
     "einsum": lambda x1, x2, labels: np.einsum("{},{}->{}".format(*labels), x1, x2),
     "cholesky": cholesky, "solve": lambda a, b: np.linalg.inv(a.astype(float)) @ b,
     "triangular_solve": each(triangular), "inv": each(scipy.linalg.inv), "det": each(determinant),

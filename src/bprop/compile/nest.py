@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..core.error import CompileError
-from ..core.family import Cumulative, Linear, Reduction
+from ..core.family import Cumulative, Join, Linear, Reduction
 from ..core.graph import Edge
 from .body import Body, Scalar, as_constant, as_index, atoms_of, expansion, index_of, needs, scalars_of, spec_of
 from .fuse import LOOPS, Kernel
@@ -24,7 +24,7 @@ class Loop:
 
 
 class Nest:
-    """The loops of a map, reduction, cumulation or scatter.
+    """The loops of a map, part of a join, reduction, cumulation or scatter.
 
     ``outer`` are loops over entries of the result, ``inner`` those over what is combined (reductions and cumulations).
     ``stores`` are (edge, address, scalar); ``value`` is what a reduction combines or a scatter adds, ``operands`` what
@@ -43,6 +43,8 @@ class Nest:
         self.target = Index()
         if kernel.kind == "map":
             self._map(position)
+        elif kernel.kind == "join":
+            self._join(position)
         elif kernel.kind == "reduce":
             self._reduce(position)
         elif kernel.kind == "cumulate":
@@ -66,10 +68,19 @@ class Nest:
             address = flattened(position, self.kernel.shape)
             self.stores.append((edge, address, self.body.value(edge, position)))
 
-    def _read(self, position: tuple[Index, ...], operand: int = 0) -> Scalar:
+    def _join(self, position: tuple[Index, ...]) -> None:
+        root, part = self.kernel.root, self.kernel.part
+        assert isinstance(root.op, Join)
+        assert part is not None
+        axis, (shape, dtype) = root.params["axis"], spec_of((root, 0))
+        start = root.op.starts([spec_of(x) for x in root.inputs], axis)[part]
+        place = tuple(one + start if number == axis else one for number, one in enumerate(position))
+        self.stores.append(((root, 0), flattened(place, shape), self.body.cast(self._read(position), dtype)))
+
+    def _read(self, position: tuple[Index, ...], operand: int | None = None) -> Scalar:
         root = self.kernel.root
         assert root.op is not None
-        x = self.body.value(root.inputs[operand], position)
+        x = self.body.value(root.inputs[(self.kernel.part or 0) if operand is None else operand], position)
         if isinstance(x, Scalar):
             return x
         dtype = np.result_type(x)

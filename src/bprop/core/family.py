@@ -4,7 +4,8 @@ Interpreters (forward, reverse, batching, text, native code) switch on these cla
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 from math import inf
 from typing import Any, Literal
 
@@ -254,6 +255,29 @@ class Linear(Op):
         x, *others = operands
         x_spec = x if isinstance(x, Spec) else Spec((), dtypes.result_type(x))
         return Spec(self.shape(x_spec, *others, **params), x_spec.dtype)
+
+
+class Join(Op):
+    """y holds the inputs one after the other along the parameter ``axis``; all their other sizes agree."""
+
+    def spec(self, *operands: Operand, **params: Any) -> Spec:
+        axis, shapes = params["axis"], [shape_of(x) for x in operands]
+        first = shapes[0]
+        for shape in shapes:
+            if len(shape) != len(first):
+                raise ShapeError(f"{self.name}: shapes {first} and {shape} have different numbers of axes")
+            for other, (size, expected) in enumerate(zip(shape, first, strict=True)):
+                if size != expected and other != axis:
+                    raise ShapeError(
+                        f"{self.name}: shapes {first} and {shape} do not fit along axis {axis}: axis {other} has sizes "
+                        f"{expected} and {size}"
+                    )
+        length = sum(shape[axis] for shape in shapes)
+        return Spec((*first[:axis], length, *first[axis + 1 :]), dtypes.result_type(*map(dtype_of, operands)))
+
+    def starts(self, operands: Sequence[Any], axis: int) -> list[int]:
+        """Return where along ``axis`` of y each of the operands begins."""
+        return list(accumulate((x.shape[axis] for x in operands[:-1]), initial=0))
 
 
 class Bilinear(Op):

@@ -251,7 +251,7 @@ class Array:
     def __setitem__(self, index: Any, value: Any) -> None:
         raise ArgumentError(
             "bprop arrays are immutable: x[index] = value would change numbers that a gradient still needs; "
-            "write bprop.where(condition, value, x), or fill a NumPy array first and wrap it"
+            "write x = x.at[index].set(value), and x.at[index].add(value) for +="
         )
 
     # --- methods, in the Array API's and NumPy's spelling ---
@@ -337,9 +337,46 @@ class Array:
         """Permute the axes, as NumPy's method does."""
         return _call("permute_dims", self, None if not axes else axes[0] if isinstance(axes[0], tuple) else axes)
 
-    def astype(self, dtype: DTypeLike) -> "Array":
+    def astype(self, dtype: DTypeLike, copy: bool = True) -> "Array":
         """Convert to ``dtype``."""
-        return _call("astype", self, dtype)
+        return _call("astype", self, dtype, copy=copy)
+
+    def squeeze(self, axis: Any = None) -> "Array":
+        """Drop axes of size 1."""
+        return _call("squeeze", self, axis)
+
+    def ravel(self) -> "Array":
+        """Return the entries in row-major order along one axis."""
+        return _call("ravel", self)
+
+    def flatten(self) -> "Array":
+        """Return the entries in row-major order along one axis."""
+        return _call("ravel", self)
+
+    def swapaxes(self, axis1: int, axis2: int) -> "Array":
+        """Exchange two axes."""
+        return _call("swapaxes", self, axis1, axis2)
+
+    def repeat(self, repeats: Any, axis: int | None = None) -> "Array":
+        """Repeat every entry."""
+        return _call("repeat", self, repeats, axis)
+
+    def take(self, indices: Any, axis: int | None = None) -> "Array":
+        """Return the entries at ``indices`` along ``axis``."""
+        return _call("take", self, indices, axis)
+
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> "Array":
+        """Return a diagonal of the matrices along two axes."""
+        return _call("diagonal", self, offset, axis1, axis2)
+
+    def copy(self) -> "Array":
+        """Return the array itself: it never changes."""
+        return self
+
+    @property
+    def at(self) -> Any:
+        """Write entries into a copy: ``x.at[index].set(v)``, ``.add(v)``, ``.multiply(v)``."""
+        return _call("at", self)
 
     # --- NumPy code, unchanged ---
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
@@ -406,8 +443,8 @@ def asarray(obj: Any, /, *, dtype: DTypeLike | None = None, copy: bool | None = 
         return obj if dtype is None or obj.dtype == dtype else _call("astype", obj, dtype)
     if isinstance(obj, list | tuple) and _holds_array(obj):
         raise ArgumentError(
-            "asarray: a list of bprop arrays would lose their derivatives: index into preallocated results, or build "
-            "the array with bprop.where / bprop.einsum"
+            "asarray: a list of bprop arrays would lose their derivatives: write bprop.stack(arrays), or "
+            "bprop.concat(arrays) to put them one after the other"
         )
     if not isinstance(obj, np.ndarray) and hasattr(obj, "__dlpack__") and not hasattr(obj, "__array__"):
         obj = np.from_dlpack(obj)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.family import Bilinear, Cumulative, Elementwise, General, Linear, Reduction, Region, Selection
+from ..core.family import Bilinear, Cumulative, Elementwise, General, Join, Linear, Reduction, Region, Selection
 from ..core.interpreter import QUIET, Interpreter, current, using
 from ..core.op import Op
 from ..core.value import Array, Wrapped
@@ -51,7 +51,10 @@ class Absent(Interpreter):
                 made = self.selected(op, args, plain, mine, params)
                 if made is not None:
                     return made
-                if mine == [0] and isinstance(op, Linear) and op.scatter:  # what nothing is sent to gets no cotangent
+                # what nothing is sent to gets no cotangent
+                if (mine == [0] and isinstance(op, Linear) and op.scatter) or (
+                    mine and isinstance(op, Join) and len(mine) < len(args)
+                ):
                     return self.rule(op, args, plain, mine, params)
                 y = self.below.bind(op, plain, params)
                 return self._wrap(y, None) if mine and _float(y) else y
@@ -126,6 +129,16 @@ class Absent(Interpreter):
         ones = full(plain[0].shape, 1, dtype=np.float32) if present is None else astype(present, np.float32)
         counts = self.below.bind(op, (ones, *plain[1:]), params)
         return Masked(self, value, counts > 0)
+
+    @rule.register
+    def _(self, op: Join, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
+        masks = []
+        for position, (arg, x) in enumerate(zip(args, plain, strict=True)):
+            if position not in mine:
+                masks.append(x != 0)  # a constant beside cotangents: the zeros of a part that has none
+            else:
+                masks.append(full(x.shape, True) if arg.present is None else arg.present)
+        return Masked(self, self.below.bind(op, plain, params), self.below.bind(op, tuple(masks), params))
 
     @rule.register
     def _(self, op: Bilinear, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:

@@ -16,6 +16,7 @@ from ..core.family import (
     Cumulative,
     Elementwise,
     General,
+    Join,
     Linear,
     Random,
     Reduction,
@@ -140,6 +141,12 @@ def _(op: Linear, xs: Any, batched: Any, params: Any, size: int) -> Any:
         missing = len(params[op.align]) - (len(x.shape) - 1)
         x = reshape(x, (size, *(1,) * missing, *x.shape[1:]))
     return op(x, **op.lift(params, size, x))
+
+
+@batch.register
+def _(op: Join, xs: Any, batched: Any, params: Any, size: int) -> Any:
+    every = (x if own else materialised(x, size) for x, own in zip(xs, batched, strict=True))
+    return op(*every, axis=params["axis"] + 1)
 
 
 @batch.register

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..core.dtype import WEAK
 from ..core.error import BpropError, DerivativeError
-from ..core.family import Bilinear, Cumulative, Elementwise, General, Linear, Reduction, Region, Selection
+from ..core.family import Bilinear, Cumulative, Elementwise, General, Join, Linear, Reduction, Region, Selection
 from ..core.interpreter import EVALUATE, QUIET, Interpreter, current, using
 from ..core.op import Op
 from ..core.value import Array, Wrapped
@@ -117,8 +117,9 @@ def _(op: Linear, zs: Any, params: Any) -> Any:
     return op.evaluate(zs[0], *(np.real(z) for z in zs[1:]), **params)
 
 
-@continuation.register
-def _(op: Bilinear, zs: Any, params: Any) -> Any:
+@continuation.register(Join)
+@continuation.register(Bilinear)
+def _(op: Op, zs: Any, params: Any) -> Any:
     return op.evaluate(*zs, **params)
 
 

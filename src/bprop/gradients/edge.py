@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..core.dtype import WEAK, is_float
 from ..core.error import BpropError, DerivativeError
-from ..core.family import Bilinear, Cumulative, Elementwise, General, Linear, Reduction, Region, Selection
+from ..core.family import Bilinear, Cumulative, Elementwise, General, Join, Linear, Reduction, Region, Selection
 from ..core.graph import Edge, Graph, Node
 from ..core.interpreter import using
 from ..core.observe import Observe
@@ -141,6 +141,14 @@ def _(op: Linear, y: Array, xs: Any, params: Any, position: int) -> Edges | None
         source = np.asarray(op.evaluate(_positions(x.shape), *numbers, **params)).ravel()
         target = _positions(y.shape).ravel()
     return Edges(source, target, np.ones(len(source)))
+
+
+@edges.register
+def _(op: Join, y: Array, xs: Any, params: Any, position: int) -> Edges | None:
+    axis, x = params["axis"], xs[position]
+    start = op.starts(xs, axis)[position]
+    target = np.moveaxis(_positions(y.shape), axis, 0)[start : start + x.shape[axis]]
+    return Edges(_positions(x.shape).ravel(), np.moveaxis(target, 0, axis).ravel(), np.ones(x.size))
 
 
 @edges.register

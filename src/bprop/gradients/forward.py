@@ -12,11 +12,11 @@ from typing import Any
 
 from ..core.dtype import is_float
 from ..core.error import DerivativeError
-from ..core.family import Bilinear, Cumulative, Elementwise, General, Linear, Reduction, Region, Selection
+from ..core.family import Bilinear, Cumulative, Elementwise, General, Join, Linear, Reduction, Region, Selection
 from ..core.interpreter import Cell, Interpreter, using
 from ..core.op import Op
 from ..core.value import Array, Wrapped
-from ..ops import add, astype, broadcast_to, multiply, sum
+from ..ops import add, astype, broadcast_to, multiply, sum, zeros
 from .reverse import expanded, scale, shared
 
 
@@ -119,6 +119,13 @@ def _(op: Reduction, y: Any, xs: Any, x_dots: Any, params: Any) -> Any:
 @jvp.register
 def _(op: Linear, y: Any, xs: Any, x_dots: Any, params: Any) -> Any:
     return op(x_dots[0], *xs[1:], **params)
+
+
+@jvp.register
+def _(op: Join, y: Any, xs: Any, x_dots: Any, params: Any) -> Any:
+    """Parts without a tangent get constant zeros, which `Absent` takes for what they mean."""
+    parts = [zeros(x.shape, dtype=x.dtype) if x_dot is None else x_dot for x, x_dot in zip(xs, x_dots, strict=True)]
+    return op(*parts, **params)
 
 
 @jvp.register

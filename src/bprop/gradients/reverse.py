@@ -15,7 +15,7 @@ from typing import Any
 
 from ..core.dtype import WEAK, is_float
 from ..core.error import DerivativeError
-from ..core.family import Bilinear, Cumulative, Elementwise, General, Linear, Reduction, Selection
+from ..core.family import Bilinear, Cumulative, Elementwise, General, Join, Linear, Reduction, Selection
 from ..core.graph import Node
 from ..core.interpreter import Cell, Interpreter, current, using
 from ..core.op import Op
@@ -23,6 +23,7 @@ from ..core.trace import Trace
 from ..core.value import Array, Spec, Wrapped, asarray
 from ..ops import add, astype, broadcast_to, multiply, negative, reshape, where
 from ..ops.contraction import contraction_adjoint
+from ..ops.indexing import slice_along
 from ..ops.manipulation import unbroadcast
 from .absent import structural
 
@@ -79,9 +80,11 @@ class Record(Interpreter):
         y = self.below.bind(op, tuple(primals), params)
         if not op.differentiable or (y.data if type(y) is Array else y).dtype.kind != "f":
             return y
-        keeps = _KEEPS.get((op, needs, weak))
+        keeps = _KEEPS.get((op, needs | bit, weak))  # the last bit says how many operands there are
         if keeps is None:
-            keeps = _KEEPS[op, needs, weak] = _reached(op, params, y, primals, [edge is not None for edge in edges])
+            keeps = _KEEPS[op, needs | bit, weak] = _reached(
+                op, params, y, primals, [edge is not None for edge in edges]
+            )
         for position, x in enumerate(primals, 1):
             if not keeps[position]:
                 plain = x.data if type(x) is Array else x
@@ -207,6 +210,13 @@ def _(op: Reduction, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> li
 def _(op: Linear, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> list[Any]:
     x, *others = xs
     return [op.adjoint(y_bar, x, *others, **params), *(None for _ in others)]
+
+
+@vjp.register
+def _(op: Join, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> list[Any]:
+    axis = params["axis"]
+    places = zip(op.starts(xs, axis), xs, needs, strict=True)
+    return [slice_along(y_bar, axis, start, x.shape[axis]) if need else None for start, x, need in places]
 
 
 @vjp.register

@@ -14,7 +14,9 @@ from ..core.op import array
 from ..core.shape import broadcast, normalise_axis, size_of
 from ..core.value import Array
 from .arithmetic import add, multiply, subtract
+from .arrangement import flip
 from .comparison import not_equal
+from .concatenation import concat
 from .creation import arange
 from .indexing import embed_along, slice_along
 from .manipulation import broadcast_to, permute_dims, reshape
@@ -25,10 +27,6 @@ __all__ = ["cumulative_prod", "cumulative_sum", "diff", "linear_recurrence", "pr
 
 
 # --- moving along an axis ---
-def _reversed(x: Any, axis: int) -> Any:
-    return slice_along(x, axis, x.shape[axis] - 1, x.shape[axis], -1)
-
-
 def _preceded(x: Any, axis: int, first: float) -> Any:
     """Return ``x`` with the number ``first`` in front of it along ``axis``."""
     size = x.shape[axis] + 1
@@ -47,7 +45,7 @@ def _before(y: Any, axis: int, first: float) -> Any:
 
 def _recurrence_from_the_end(a: Any, b: Any, axis: int) -> Any:
     """Return s_k = a_{k+1} · s_{k+1} + b_k."""
-    return _reversed(_linear_recurrence(_before(_reversed(a, axis), axis, 0), _reversed(b, axis), axis=axis), axis)
+    return flip(_linear_recurrence(_before(flip(a, axis), axis, 0), flip(b, axis), axis=axis), axis)
 
 
 # --- the ops ---
@@ -73,7 +71,7 @@ def _recurrence_value(a: Any, b: Any, axis: int) -> Any:
 
 
 def _sum_vjp(y_bar: Any, y: Any, xs: Any, needs: Any, axis: int) -> tuple[Any]:
-    return (_reversed(_cumulative_sum(_reversed(y_bar, axis), axis=axis), axis),)
+    return (flip(_cumulative_sum(flip(y_bar, axis), axis=axis), axis),)
 
 
 def _prod_jvp(y: Any, xs: Any, x_dots: Any, axis: int) -> Any:
@@ -199,8 +197,8 @@ def _prod_partial(y: Any, x: Any, axis: tuple[int, ...]) -> Any:
     kept = len(order) - len(axis)
     flat = reshape(moved, (*moved.shape[:kept], size_of(moved.shape[kept:])))
     before = _before(_cumulative_prod(flat, axis=kept), kept, 1)
-    after = _before(_cumulative_prod(_reversed(flat, kept), axis=kept), kept, 1)
-    others = reshape(before * _reversed(after, kept), moved.shape)
+    after = _before(_cumulative_prod(flip(flat, kept), axis=kept), kept, 1)
+    others = reshape(before * flip(after, kept), moved.shape)
     return permute_dims(others, tuple(np.argsort(order).tolist()))
 
 
@@ -253,7 +251,7 @@ def diff(x: Any, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: 
         raise ArgumentError(f"diff: n is how many times to take differences, not {n!r}")
     if n == 0:
         return x
-    x = _joined([_beside(one, x, axis) for one in (prepend, x, append) if one is not None], axis)
+    x = concat([_beside(one, x, axis) for one in (prepend, x, append) if one is not None], axis=axis)
     between = not_equal if x.dtype == np.bool_ else subtract
     for _ in range(n):
         size = max(x.shape[axis] - 1, 0)
@@ -270,18 +268,6 @@ def _beside(part: Any, x: Array, axis: int) -> Array:
     ):
         raise ShapeError(f"diff: shape {part.shape} cannot stand beside {x.shape} along axis {axis}")
     return part
-
-
-def _joined(parts: list[Array], axis: int) -> Array:
-    if len(parts) == 1:
-        return parts[0]
-    size, start, y = sum(part.shape[axis] for part in parts), 0, None
-    for part in parts:
-        placed = embed_along(part, axis, start, size)
-        y = placed if y is None else y + placed
-        start += part.shape[axis]
-    assert y is not None
-    return y
 
 
 def _numpys(own: Callable[..., Array]) -> Callable[..., Array]:

@@ -12,10 +12,11 @@ from ..core.op import array
 from ..core.value import Array
 from .contraction import matmul
 from .creation import arange
-from .indexing import embed
+from .indexing import embed_op
 from .linear_algebra import diagonal
-from .linear_system import in_float, lower_part, square, triangular_op, upper_part
+from .linear_system import in_float, square, triangular_op
 from .manipulation import matrix_transpose, reshape
+from .matrix import tril, triu
 from .selection import where
 
 __all__ = ["cholesky"]
@@ -54,7 +55,7 @@ def total(terms: list[Any]) -> Any:
 # --- cholesky ---
 def _phi(x: Any) -> Any:
     """Lower triangle with the diagonal halved."""
-    return 0.5 * (lower_part(x) + lower_part(x, strict=True))
+    return 0.5 * (tril(x) + tril(x, -1))
 
 
 def _lower_solve(y: Any, x: Any, transpose: bool) -> Any:
@@ -68,7 +69,7 @@ def _cholesky_jvp(y: Any, xs: Any, x_dots: Any) -> Any:
 
 
 def _cholesky_vjp(y_bar: Any, y: Any, xs: Any, needs: Any) -> tuple[Any]:
-    inner = _phi(matmul(matrix_transpose(y), lower_part(y_bar)))
+    inner = _phi(matmul(matrix_transpose(y), tril(y_bar)))
     half = _lower_solve(y, inner, transpose=True)
     return (_symmetric(matrix_transpose(_lower_solve(y, matrix_transpose(half), transpose=True))),)
 
@@ -145,9 +146,9 @@ def _qr_jvp(y: Any, xs: Any, x_dots: Any, mode: str) -> tuple[Any, Any]:
     upright, k = matrix_transpose(q), r.shape[-2]
     x = _over_upright(x_dot if x_dot.shape[-1] == k else x_dot[..., :k], _leading(r), transpose=False)
     inner = matmul(upright, x)
-    lower = lower_part(inner, strict=True)
+    lower = tril(inner, -1)
     q_dot = x - matmul(q, inner - lower + matrix_transpose(lower))
-    return q_dot, upper_part(matmul(upright, x_dot - matmul(q_dot, r)))
+    return q_dot, triu(matmul(upright, x_dot - matmul(q_dot, r)))
 
 
 def _qr_vjp(y_bar: Any, y: Any, xs: Any, needs: Any, mode: str) -> tuple[Any]:
@@ -155,16 +156,16 @@ def _qr_vjp(y_bar: Any, y: Any, xs: Any, needs: Any, mode: str) -> tuple[Any]:
     (q_bar, r_bar), (q, r), shape = y_bar, y, xs[0].shape
     terms = []
     if r_bar is not None:
-        r_bar = upper_part(r_bar)
+        r_bar = triu(r_bar)
         terms.append(matmul(q, r_bar))
         through_q = -matmul(matmul(q, r_bar), matrix_transpose(r))
         q_bar = through_q if q_bar is None else q_bar + through_q
     inner = -matmul(matrix_transpose(q), q_bar)
-    mirrored = upper_part(inner) + matrix_transpose(upper_part(inner, strict=True))
+    mirrored = triu(inner) + matrix_transpose(triu(inner, 1))
     x_bar = _over_upright(q_bar + matmul(q, mirrored), _leading(r), transpose=True)
     if x_bar.shape[-1] < shape[-1]:
         whole = (*x_bar.shape[:-1], shape[-1])
-        x_bar = embed(x_bar, shape=whole, slices=tuple((0, size, 1) for size in x_bar.shape))
+        x_bar = embed_op(x_bar, shape=whole, slices=tuple((0, size, 1) for size in x_bar.shape))
     return (total([*terms, x_bar]),)
 
 

@@ -1,6 +1,5 @@
 """Products of vectors and matrices by name, diagonals and traces: plain functions of contractions and re-indexings."""
 
-from operator import index
 from typing import Any
 
 import numpy as np
@@ -9,15 +8,15 @@ from numpy.typing import DTypeLike
 from ..core.error import ArgumentError, ShapeError
 from ..core.function import NUMPY, function
 from ..core.op import array
-from ..core.shape import broadcast, normalise_axis
+from ..core.shape import broadcast, integer, normalise_axis
 from ..core.value import Array
+from . import matrix
 from .arithmetic import multiply
 from .contraction import LETTERS, einsum, einsum_op, matmul
 from .indexing import take
-from .manipulation import astype, moveaxis, reshape
-from .reduction import sum
+from .manipulation import moveaxis, reshape
 
-__all__ = ["cross", "diagonal", "dot", "inner", "kron", "outer", "tensordot", "vecdot"]
+__all__ = ["cross", "dot", "inner", "kron", "outer", "tensordot", "vecdot"]
 
 
 @function(np.dot)
@@ -38,13 +37,6 @@ def dot(x1: Any, x2: Any, /) -> Array:
     return matmul(x1, x2)
 
 
-def _integer(what: str, value: Any) -> int:
-    try:
-        return index(value)
-    except TypeError:
-        raise ArgumentError(f"{what} must be an integer, not {value!r:.60}") from None
-
-
 @function(np.tensordot, np.linalg.tensordot)
 def tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Array:
     """y = Σ x1 x2 over pairs of axes: the last n of x1 with the first n of x2, or the pairs that two sequences name.
@@ -61,7 +53,7 @@ def tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Array:
     if isinstance(axes, tuple | list) and len(axes) == 2:
         first, second = (list(one) if isinstance(one, tuple | list) else [one] for one in axes)
     else:
-        count = _integer("tensordot: axes, where it is not a pair of sequences,", axes)
+        count = integer("tensordot: axes, where it is not a pair of sequences,", axes)
         if not 0 <= count <= min(x1.ndim, x2.ndim):
             raise ShapeError(f"tensordot: shapes {x1.shape} and {x2.shape} have no {count} axes each to sum over")
         first, second = list(range(x1.ndim - count, x1.ndim)), list(range(count))
@@ -222,7 +214,7 @@ def multi_dot(arrays: Any, /) -> Array:
 
 
 # --- diagonals ---
-@function(np.linalg.diagonal)
+@function(np.linalg.diagonal, namespace="linalg")
 def diagonal(x: Any, /, *, offset: int = 0) -> Array:
     """Return the diagonal of the last two axes, ``offset`` above the main one: shape (…, k).
 
@@ -231,17 +223,10 @@ def diagonal(x: Any, /, *, offset: int = 0) -> Array:
     **Source:** Python Array API standard 2024.12, ``linalg.diagonal``.
 
     >>> import bprop
-    >>> bprop.diagonal(bprop.asarray([[1.0, 2.0], [3.0, 4.0]]))
+    >>> bprop.linalg.diagonal(bprop.asarray([[1.0, 2.0], [3.0, 4.0]]))
     Array([1., 4.])
     """
-    x = array("diagonal", x)
-    if x.ndim < 2:
-        raise ShapeError(f"diagonal: shape {x.shape} has {x.ndim} axes, a matrix has two")
-    (*batch, m, n), k = x.shape, _integer("diagonal: offset", offset)
-    count = max(0, min(m + min(k, 0), n - max(k, 0)))
-    start = (k if k >= 0 else -k * n) if count else 0
-    # row by row, the entries of a diagonal stand n + 1 apart
-    return reshape(x, (*batch, m * n))[..., start : start + max(0, (count - 1) * (n + 1) + 1) * (count > 0) : n + 1]
+    return matrix.diagonal(x, offset, -2, -1)
 
 
 @function(np.linalg.trace, namespace="linalg")
@@ -256,34 +241,12 @@ def trace(x: Any, /, *, offset: int = 0, dtype: DTypeLike | None = None) -> Arra
     >>> bprop.linalg.trace(bprop.asarray([[1.0, 2.0], [3.0, 4.0]]))
     Array(5.)
     """
-    x = array("trace", x)
-    if x.ndim < 2:
-        raise ShapeError(f"trace: shape {x.shape} has {x.ndim} axes, a matrix has two")
-    return sum(diagonal(x if dtype is None else astype(x, dtype), offset=offset), axis=-1)
+    return matrix.trace(x, offset, -2, -1, dtype)
 
 
-# --- where NumPy's functions of the same name take their axes from the front, or flatten ---
-def _matrices(name: str, a: Any, axis1: int, axis2: int) -> Array:
-    a = array(name, a)
-    places = [normalise_axis(name, axis, a.ndim, a.shape) for axis in (axis1, axis2)]
-    if places[0] == places[1]:
-        raise ShapeError(f"{name}: axis1 and axis2 are the same axis of shape {a.shape}")
-    a = moveaxis(a, places[1], -1)
-    return moveaxis(a, places[0] - (places[1] < places[0]), -2)
-
-
-def _numpy_diagonal(a: Any, /, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
-    return diagonal(_matrices("diagonal", a, axis1, axis2), offset=offset)
-
-
-def _numpy_trace(a: Any, /, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: DTypeLike | None = None) -> Array:
-    return trace(_matrices("trace", a, axis1, axis2), offset=offset, dtype=dtype)
-
-
+# --- where NumPy flattens ---
 def _numpy_outer(a: Any, b: Any, /) -> Array:
     return outer(*(reshape(array("outer", x), (-1,)) for x in (a, b)))
 
 
-NUMPY[np.diagonal] = _numpy_diagonal
-NUMPY[np.trace] = _numpy_trace
 NUMPY[np.outer] = _numpy_outer

@@ -13,9 +13,8 @@ from ..core.function import function
 from ..core.op import array
 from ..core.value import Array
 from .contraction import matmul
-from .creation import arange
-from .manipulation import astype, broadcast_to, matrix_transpose, reshape
-from .selection import where
+from .manipulation import broadcast_to, matrix_transpose, reshape
+from .matrix import eye, tril, triu
 
 __all__ = ["solve"]
 
@@ -34,31 +33,10 @@ def square(name: str, x: Any) -> Array:
     return x
 
 
-# --- parts of matrices ---
-def _below(rows: int, columns: int) -> Any:
-    """Return i - j for row i and column j."""
-    return reshape(arange(rows), (rows, 1)) - arange(columns)
-
-
-def lower_part(x: Any, *, strict: bool = False) -> Any:
-    """Return the lower triangle of ``x``, without its diagonal if ``strict``."""
-    return where(_below(*x.shape[-2:]) >= strict, x, 0)
-
-
-def upper_part(x: Any, *, strict: bool = False) -> Any:
-    """Return the upper triangle of ``x``, without its diagonal if ``strict``."""
-    return where(_below(*x.shape[-2:]) <= -strict, x, 0)
-
-
-def identity(n: int, dtype: Any) -> Any:
-    """Return the identity matrix."""
-    return astype(_below(n, n) == 0, dtype)
-
-
 # --- triangular_solve ---
 def _triangle(x: Any, lower: bool, transpose: bool, unit_diagonal: bool) -> Any:
     """Return the part of the matrix that counts; of a perturbation, the diagonal does not where it is all ones."""
-    part = lower_part(x, strict=unit_diagonal) if lower else upper_part(x, strict=unit_diagonal)
+    part = tril(x, -unit_diagonal) if lower else triu(x, unit_diagonal)
     return matrix_transpose(part) if transpose else part
 
 
@@ -253,7 +231,7 @@ def matrix_power(x: Any, n: int, /) -> Array:
     if exponent < 0:
         x, exponent = inv(x), -exponent
     if exponent == 0:
-        return broadcast_to(identity(x.shape[-1], x.dtype), x.shape)
+        return broadcast_to(eye(x.shape[-1], dtype=x.dtype), x.shape)
     y = None
     while exponent:
         if exponent % 2:

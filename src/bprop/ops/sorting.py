@@ -11,11 +11,11 @@ from ..core.function import NUMPY, function
 from ..core.op import array
 from ..core.shape import normalise_axes, normalise_axis, reduced
 from ..core.value import Array
-from .creation import arange
-from .indexing import slice_along, take
+from .indexing import slice_along
 from .manipulation import moveaxis, permute_dims, reshape
 from .reduction import mean
 from .selection import where
+from .subscript import take_along_axis
 
 __all__ = ["argsort", "median", "sort"]
 
@@ -59,16 +59,6 @@ def argsort(x: Any, /, axis: int = -1, *, descending: bool = False, stable: bool
     return moveaxis(order, -1, axis)
 
 
-def _along_last(x: Any, indices: Any) -> Any:
-    """Return y[…, k] = x[…, indices[…, k]]."""
-    *lead, size = x.shape
-    if not lead:
-        return take(x, indices, axis=0)
-    count = prod(lead)
-    rows = reshape(arange(count) * size, (*lead, 1))
-    return take(reshape(x, (count * size,)), indices + rows, axis=0)
-
-
 @function()
 def sort(x: Any, /, axis: int = -1, *, descending: bool = False, stable: bool = True) -> Array:
     """Return ``x`` sorted along ``axis``; the cotangent of an entry goes back to where it came from.
@@ -85,9 +75,7 @@ def sort(x: Any, /, axis: int = -1, *, descending: bool = False, stable: bool = 
     """
     x = array("sort", x)
     axis = normalise_axis("sort", axis, x.ndim, x.shape)
-    last = moveaxis(x, axis, -1)
-    order = _argsort(last, descending=bool(descending), stable=bool(stable))
-    return moveaxis(_along_last(last, order), -1, axis)
+    return take_along_axis(x, argsort(x, axis, descending=descending, stable=stable), axis)
 
 
 @function(np.median)

@@ -180,7 +180,7 @@ class _Builder:
 
     def fill(self, emitter: Emitter, kernel: Kernel, stage: Stage, raw: Any, scratch: Any, body: Any) -> None:
         """Emit what a kernel does."""
-        if kernel.kind == "map":
+        if kernel.kind in ("map", "join"):
             emit_map(emitter, stage.nests[kernel])
         elif kernel.kind == "reduce":
             emit_reduce(emitter, stage.nests[kernel])
