@@ -8,8 +8,8 @@ from ..core.error import ArgumentError
 from ..core.interpreter import EVALUATE, using
 from ..core.value import Array, asarray
 from ..ops import Generator, where
-from .linear import generator_for, split
 from .module import Module
+from .stream import generator_for, split
 
 
 class Dropout(Module):
