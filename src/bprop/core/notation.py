@@ -120,7 +120,7 @@ def _weak(op: Op, declared: str, level: float, place: _Place, operand: Written, 
         return False
     if place.behind and place.behind in "[.^_":
         return operand.level < {"^": POWER + 0.5, "_": ATOM}.get(place.behind, CALL)
-    if not place.first and operand.text.startswith("-") and level != POWER:
+    if not place.first and operand.text.startswith("-") and SUM <= level != POWER:
         return True  # a - -b can be read, but not by everyone
     if level == PRODUCT and not place.first and operand.level == OPERATOR and style == "latex":
         return False  # a \sum x: the end of the product cannot be seen then, but the sum's can

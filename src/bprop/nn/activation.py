@@ -4,7 +4,8 @@ from math import inf
 from typing import Any
 
 from ..core.value import Array, asarray
-from ..ops import abs, exp, log_softmax, sigmoid, softmax, softplus, tanh, where
+from ..ops import abs, log_softmax, sigmoid, softmax, softplus, sum, tanh, where
+from ..ops.exponential import sech_squared
 from .module import Module
 from .setting import number
 
@@ -54,10 +55,9 @@ class Tanh(Module):
 
     def bprop(self, y_bar: Any) -> Any:
         """Return ∂E/∂x."""
-        # ∂E/∂z_j = (1 - y_j²) ∂E/∂y_j, with x for z. 1 - y² = (1 - |y|)(1 + |y|) is 4e / (1 + e)² with e = e^(-2|x|):
-        # the subtraction itself has no correct bit where |y| is close to 1.
-        e = exp(-2 * abs(self.x))
-        return 4 * e / (1 + e) ** 2 * y_bar
+        # ∂E/∂z_j = (1 - y_j²) ∂E/∂y_j, with x for z. The op computes 1 - y² = (1 - |y|)(1 + |y|) as 4e / (1 + e)² with
+        # e = e^(-2|x|): the subtraction itself has no correct bit where |y| is close to 1.
+        return sech_squared(self.x) * y_bar
 
 
 class Softmax(Module):
@@ -79,6 +79,12 @@ class Softmax(Module):
     def fprop(self, x: Any) -> Array:
         """Return softmax(x)."""
         return softmax(x, axis=self.axis)
+
+    def bprop(self, y_bar: Any) -> Any:
+        """Return ∂E/∂x."""
+        # ∂y_i/∂x_j = y_i (δ_ij - y_j): every ∂E/∂y counts against their mean under y.
+        y = self.y
+        return y * (y_bar - sum(y * y_bar, axis=self.axis, keepdims=True))
 
     def describe(self) -> str:
         """Return the axis."""
@@ -102,6 +108,10 @@ class LogSoftmax(Softmax):
         """Return log softmax(x)."""
         return log_softmax(x, axis=self.axis)
 
+    def bprop(self, y_bar: Any) -> Any:
+        """Return ∂E/∂x."""
+        return y_bar - softmax(self.x, axis=self.axis) * sum(y_bar, axis=self.axis, keepdims=True)
+
 
 class Softmin(Softmax):
     """y = e⁻ˣ / Σ e⁻ˣ along ``axis``: softmax of -x, the smallest gets most.
@@ -119,6 +129,10 @@ class Softmin(Softmax):
     def fprop(self, x: Any) -> Array:
         """Return softmax(-x)."""
         return softmax(-asarray(x), axis=self.axis)
+
+    def bprop(self, y_bar: Any) -> Any:
+        """Return ∂E/∂x."""
+        return -super().bprop(y_bar)
 
 
 class LogSigmoid(Module):

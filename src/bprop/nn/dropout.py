@@ -46,6 +46,7 @@ class Dropout(Module):
         if not self.training or self.p == 0:
             return x
         kept = self.generator.bernoulli(1 - self.p, x.shape)
+        self.keep(kept=kept)
         return where(kept, x / (1 - self.p), 0)
 
     def describe(self) -> str:

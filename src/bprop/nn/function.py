@@ -79,6 +79,10 @@ class Flatten(Module):
             raise ShapeError(f"Flatten: axis {end}, the last, comes before axis {start}, the first, of shape {x.shape}")
         return reshape(x, (*x.shape[:start], size_of(x.shape[start : end + 1]), *x.shape[end + 1 :]))
 
+    def example(self) -> tuple[Any, ...]:
+        """Return a shape with axes to make one."""
+        return ((2, 3, 4),)
+
     def describe(self) -> str:
         """Return the two axes."""
         return "" if (self.start, self.end) == (1, -1) else f"start={self.start}, end={self.end}"

@@ -16,6 +16,7 @@ from ..core.interpreter import EVALUATE, Cell, current, using
 from ..core.value import Array, Wrapped, asarray
 from ..gradients.reverse import Record, lift_cells, pull
 from ..ops import full, zeros
+from .equation import Equations, equations
 from .frame import ACTIVE, PURE, SWEEP, Frame, active
 from .hook import Hook, checked, hooked, on_inputs, on_x_bar, through, watched
 from .path import Paths, leaves
@@ -184,6 +185,31 @@ class Module(Paths):
         Array(1.)
         """
         return Hook(self, checked(self, {"x": x, "y": y, "y_bar": y_bar, "x_bar": x_bar}))
+
+    # --- equations ---
+    def equations(self, *inputs: Any) -> Equations:
+        """Return the equations of fprop and bprop, derived from the module itself: ``print`` them, or see them typeset.
+
+        ``inputs`` are examples, arrays or shapes, of which only shape and dtype matter; without them the module is asked for
+        an `example`, or shapes (N, …) that fit its parameters are tried. A handwritten ``bprop`` shows its own formula. A
+        module that holds others is written with them as functions, and their equations follow by path, on the way back in
+        reverse order. Raises `ArgumentError` where no shape fits, `TracedValueError` where fprop looks at numbers.
+
+        **Source:** Leibe (2016), Backpropagation, modular implementation.
+
+        >>> from bprop import nn
+        >>> print(nn.Tanh().equations())
+        Tanh() of x: float64[2,4]
+        fprop
+          y = tanh(x)
+        bprop
+          x_bar = y_bar * (1 - tanh(x) ** 2)
+        """
+        return equations(self, inputs)
+
+    def example(self) -> tuple[Any, ...] | None:
+        """Return example inputs, arrays or shapes, for `equations`; ``None`` leaves them to be found. A subclass may say."""
+        return None
 
     # For type checkers, so that a subclass may name its own inputs: every signature may override this one.
     if TYPE_CHECKING:

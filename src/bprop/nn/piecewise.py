@@ -4,7 +4,7 @@ from typing import Any
 
 from ..core.error import ArgumentError
 from ..core.value import Array, asarray
-from ..ops import abs, hard_tanh, tanh, where
+from ..ops import abs, hard_tanh, sign, tanh, where
 from .module import Module
 from .setting import number
 
@@ -131,7 +131,7 @@ class HardShrink(Module):
 
 
 class SoftShrink(HardShrink):
-    """y = x - λ where x > λ, x + λ where x < -λ, else 0, with λ = ``lambd``. Any shape.
+    """y = x - λ sign x where |x| > λ, else 0, with λ = ``lambd``. Any shape.
 
     The step that minimises ½ (y - x)² + λ |y|. Raises `ArgumentError` unless lambd ≥ 0.
 
@@ -146,7 +146,7 @@ class SoftShrink(HardShrink):
     def fprop(self, x: Any) -> Array:
         """Return x, nearer to 0."""
         x = asarray(x)
-        return where(x > self.lambd, x - self.lambd, where(x < -self.lambd, x + self.lambd, where(x == x, 0, x)))
+        return where(abs(x) <= self.lambd, 0, x - self.lambd * sign(x))
 
 
 class TanhShrink(Module):

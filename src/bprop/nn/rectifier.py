@@ -98,6 +98,13 @@ class PReLU(Module):
             a = reshape(a, ())
         return where(x > 0, x, a * x)
 
+    def example(self) -> tuple[Any, ...]:
+        """Return a shape with a channel for every slope, or several for the only one."""
+        count = self.__dict__["_cells"]["a"].array.size
+        shape = [2] * max(self.axis + 1 if self.axis >= 0 else -self.axis, 2)
+        shape[self.axis] = count if count > 1 else 4
+        return (tuple(shape),)
+
 
 class RReLU(Module):
     """y = x where x > 0, else a x: in training every a is drawn uniformly from [lower, upper), in evaluation it is their mean.
