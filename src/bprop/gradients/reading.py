@@ -63,18 +63,18 @@ class _Reading:
     def plain(self, op: Op, inputs: tuple[Any, ...], spec: Spec) -> Edge | None:
         """Return what an application is with its cases made plain, ``None`` where it has none."""
         if op is where:
-            return self.case(*inputs, spec)
+            return self.case(spec, *inputs)
         if op is add:
             first, second = (self.cases(x, spec) for x in inputs)
             if first and second and first[0] == second[0] and 0 in map(constant_of, (*first[1:], *second[1:])):
                 branches = (self.apply(add, *pair) for pair in zip(first[1:], second[1:], strict=True))
-                return self.case(first[0], *branches, spec)
+                return self.case(spec, first[0], *branches)
         if op in (multiply, divide, negative):
             for place, x in enumerate(inputs if op is multiply else inputs[:1]):
                 found = self.cases(x, spec)
                 if found and 0 in map(constant_of, found[1:]) and all(self.fits(one, spec) for one in inputs):
                     inside = ((*inputs[:place], one, *inputs[place + 1 :]) for one in found[1:])
-                    return self.case(found[0], *(self.apply(op, *one) for one in inside), spec)
+                    return self.case(spec, found[0], *(self.apply(op, *one) for one in inside))
         return None
 
     def cases(self, x: Any, spec: Spec) -> tuple[Any, Any, Any] | None:
@@ -88,7 +88,7 @@ class _Reading:
     def fits(self, x: Any, spec: Spec) -> bool:
         return type(x) is not tuple or x[0].specs[x[1]].dtype == spec.dtype
 
-    def case(self, condition: Any, first: Any, second: Any, spec: Spec) -> Edge | None:
+    def case(self, spec: Spec, condition: Any, first: Any, second: Any) -> Edge | None:
         if type(condition) is not tuple:
             return None
         if condition[0].op is logical_not and type(condition[0].inputs[0]) is tuple:
@@ -130,8 +130,7 @@ class _Reading:
             axes = x[0].params["axes"] if self.is_transposed(x) else range(len(own))
             operands.append(x[0].inputs[0] if self.is_transposed(x) else x)
             turned.append("".join(own[list(axes).index(axis)] for axis in range(len(own))))
-        labels = (*turned, parts[2])
-        return self.node(einsum_op, tuple(operands), {"labels": labels}, given.specs), 0
+        return self.node(einsum_op, tuple(operands), {"labels": (*turned, parts[2])}, given.specs), 0
 
     def is_transposed(self, x: Any) -> bool:
         return type(x) is tuple and x[0].op is _permute_dims

@@ -286,8 +286,8 @@ def _trace_backward(module: "Module", forward: _Forward, y_bar: Any) -> tuple[li
             for bar, x in zip(swept, wanted, strict=True)
         )
         x_bars = [next(found) if any(x is one for one in floats) else None for x in forward.inputs]
-        bars = {path: next(found) for path in trainable}
-        return x_bars, {path: bar for path, bar in bars.items() if bar is not None}
+        own = {path: next(found) for path in trainable}
+        return x_bars, {path: bar for path, bar in own.items() if bar is not None}
 
 
 # --- from the trace to equations ---
@@ -409,11 +409,11 @@ class _Written:
         names = dict(self.known)
         inputs: list[Node] = list(self.graph.inputs)
         place: dict[Edge, Edge] = {}
-        for known, name in self.named.items():
+        for known, called in self.named.items():
             if known != edge:
                 node = Node(None, {}, (), (known[0].specs[known[1]],))
                 inputs.append(node)
-                names[node] = name
+                names[node] = called
                 place[known] = (node, 0)
         nodes: list[Node] = []
         for old in self.graph.nodes:
