@@ -366,15 +366,15 @@ class _Written:
             )
             for index in range(len(node.specs)):
                 edge = (node, index)
-                name = results.get(edge)
+                called = results.get(edge)
                 bound = WORTH_A_NAME * (2 if node.specs[index].dtype.kind == "b" else 1)
                 worth = sizes[node] >= bound or isinstance(node.op, Region)
-                if name is None and uses.get(edge, 0) > 1 and worth and not isinstance(node.op, Creation):
-                    name = next(free, None)
-                if name is not None:
+                if called is None and uses.get(edge, 0) > 1 and worth and not isinstance(node.op, Creation):
+                    called = next(free, None)
+                if called is not None:
                     expression = self.expression(edge)
-                    self.named[edge] = name
-                    groups[node not in forward].append((name, expression))
+                    self.named[edge] = called
+                    groups[node not in forward].append((called, expression))
         for name, edge in aliases:
             groups[order[name] >= self.ahead].append((name, self.expression(edge)))
         for group in groups:  # what the equations need first, then they in the order of inputs and parameters

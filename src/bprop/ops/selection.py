@@ -4,10 +4,13 @@ from typing import Any
 
 import numpy as np
 
+from ..core.dtype import WEAK
 from ..core.family import Elementwise, Selection
-from ..core.function import FUNCTIONS, NUMPY
+from ..core.function import FUNCTIONS, NUMPY, function
+from ..core.op import array
+from ..core.value import Array
 
-__all__ = ["maximum", "minimum", "stop_gradient", "where"]
+__all__ = ["clip", "maximum", "minimum", "stop_gradient", "where"]
 
 where = Selection(
     "where", np.where, None, lambda y, c, x1, x2: c, lambda y, c, x1, x2: FUNCTIONS["logical_not"](c),
@@ -72,7 +75,7 @@ astype = Elementwise(
 
 stop_gradient = Elementwise(
     "stop_gradient", np.asarray, None,
-    native=lambda x: x, step=np.real, latex=r"\lfloor {0} \rfloor",
+    native=lambda x: x, step=np.real, latex=r"\operatorname{{sg}}({0})",
     doc="""y = x, taken as a constant: no derivative flows through it.
 
     ``x``: any shape and dtype.
@@ -85,3 +88,34 @@ stop_gradient = Elementwise(
     """,
 )  # fmt: skip
 FUNCTIONS["stop_gradient"] = stop_gradient
+
+
+@function()
+def clip(x: Any, /, min: Any = None, max: Any = None) -> Array:
+    """y = x between ``min`` and ``max``, the nearer bound outside; a bound that is ``None`` limits nothing.
+
+    The derivative is that of x for min ≤ x ≤ max, the bounds included, and that of the bound outside. Shapes of all
+    three broadcast; dtypes promote. A NaN in any of them stays NaN; where min > max the result is max.
+
+    **Source:** Python Array API standard 2024.12, ``clip``; PyTorch's convention at the bounds.
+
+    >>> import bprop
+    >>> bprop.clip(bprop.asarray([-2.0, 0.5, 3.0]), 0, 1)
+    Array([0. , 0.5, 1. ])
+    >>> bprop.grad(lambda x: bprop.sum(bprop.clip(x, 0, 1)))(bprop.asarray([-2.0, 0.0, 3.0]))
+    Array([0., 1., 0.])
+    """
+    y = array("clip", x)
+    for bound, beyond in ((min, FUNCTIONS["less"]), (max, FUNCTIONS["greater"])):
+        if bound is not None:
+            outside = beyond(y, bound)
+            if type(bound) not in WEAK or bound != bound:  # comparisons with NaN are false
+                outside = outside | FUNCTIONS["isnan"](bound)
+            y = where(outside, bound, y)
+    return y
+
+
+@function(np.clip)
+def _clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Array:
+    """NumPy's spelling of `clip`: the bounds have two names each."""
+    return clip(a, a_min if min is None else min, a_max if max is None else max)
