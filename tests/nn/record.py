@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 POINTS = [-1000, -20, -6, -3, -2, -1, -0.5, -0.1, 0, 0.1, 0.5, 1, 2, 3, 6, 20, 700, 1000]
 X = np.array(POINTS, float)[np.random.default_rng(0).permutation(18)].reshape(3, 6)
@@ -24,25 +24,25 @@ def maxout(x, W, b):
 
 
 CASES = {
-    "Sigmoid": (F.sigmoid, {}),
-    "Tanh": (F.tanh, {}),
+    "Sigmoid": (functional.sigmoid, {}),
+    "Tanh": (functional.tanh, {}),
     "HardTanh": (nn.Hardtanh(), {}),
     "HardTanh, other ends": (nn.Hardtanh(-2.0, 0.5), {}),
     "ReLU": (nn.ReLU(), {}),
     "ReLU6": (nn.ReLU6(), {}),
     "LeakyReLU": (nn.LeakyReLU(), {}),
-    "PReLU": (lambda x, a: F.prelu(x, a), {"a": np.array([0.25])}),
-    "PReLU, channels": (lambda x, a: F.prelu(x, a), {"a": SLOPES}),
+    "PReLU": (lambda x, a: functional.prelu(x, a), {"a": np.array([0.25])}),
+    "PReLU, channels": (lambda x, a: functional.prelu(x, a), {"a": SLOPES}),
     "RReLU": (nn.RReLU(0.1, 0.3).eval(), {}),
     "ELU": (nn.ELU(), {}),
     "ELU, alpha": (nn.ELU(0.5), {}),
     "SELU": (nn.SELU(), {}),
     "CELU": (nn.CELU(2.0), {}),
-    "Softplus": (nn.Softplus(threshold=1e9), {}),
+    "Softplus": (nn.Softplus(threshold=40), {}),  # beyond that both are x to the last bit; without it PyTorch overflows
     "Softplus, beta": (nn.Softplus(2.0, 5.0), {}),
     "Softsign": (nn.Softsign(), {}),
     "LogSigmoid": (nn.LogSigmoid(), {}),
-    "HardSigmoid": (nn.Hardsigmoid(), {}),
+    "HardSigmoid": (lambda x: functional.relu6(x + 3) / 6, {}),  # the slope of nn.Hardsigmoid is a float32 of 1/6
     "HardSwish": (nn.Hardswish(), {}),
     "SiLU": (nn.SiLU(), {}),
     "Mish": (nn.Mish(), {}),
@@ -59,14 +59,14 @@ CASES = {
     "LogSoftmax": (nn.LogSoftmax(-1), {}),
     "Identity": (nn.Identity(), {}),
     "Flatten": (lambda x: nn.Flatten()(x.reshape(3, 3, 2)), {}),
-    "Linear": (lambda x, W, b: F.linear(x, W, b), {"W": W, "b": B}),
-    "Linear, no bias": (lambda x, W: F.linear(x, W), {"W": W}),
+    "Linear": (lambda x, W, b: functional.linear(x, W, b), {"W": W, "b": B}),
+    "Linear, no bias": (lambda x, W: functional.linear(x, W), {"W": W}),
     "Maxout": (maxout, {"W": W, "b": B}),
     "Lambda": (lambda x: x * x, {}),
     "Dropout": (nn.Dropout(0.5).eval(), {}),
-    "Sequential": (lambda x, W, b: F.linear(torch.tanh(x), W, b), {"W": W, "b": B}),
+    "Sequential": (lambda x, W, b: functional.linear(torch.tanh(x), W, b), {"W": W, "b": B}),
     "Parallel": (lambda x: torch.cat([x, torch.tanh(x)], -1), {}),
-    "Parallel, add": (lambda x: F.softsign(x) + torch.tanh(x), {}),
+    "Parallel, add": (lambda x: functional.softsign(x) + torch.tanh(x), {}),
     "Residual": (lambda x: x + torch.tanh(x), {}),
 }
 
@@ -85,4 +85,6 @@ def record(function, parameters):
 if __name__ == "__main__":
     answers = {name: record(*case) for name, case in CASES.items()}
     content = {"torch": torch.__version__.partition("+")[0], "x": X.tolist(), "cases": answers}
-    Path(__file__).with_name("pytorch.json").write_text(json.dumps(content, indent=None).replace('}, "', '},\n"') + "\n")
+    Path(__file__).with_name("pytorch.json").write_text(
+        json.dumps(content, indent=None).replace('}, "', '},\n"') + "\n"
+    )

@@ -6,7 +6,7 @@ from .container import Parallel, Residual, Sequential
 from .dropout import Dropout
 from .frame import Frame, parameter, state
 from .function import Flatten, Identity, Lambda
-from .gate import GLU, HardSwish, Maxout, Mish, SiLU
+from .gate import GELU, GLU, HardSwish, Maxout, Mish, SiLU
 from .hook import Hook
 from .linear import Linear
 from .loss import BinaryCrossEntropy, CrossEntropy, Loss, SquaredError
@@ -18,6 +18,7 @@ from .stream import seed
 __all__ = [
     "CELU",
     "ELU",
+    "GELU",
     "GLU",
     "SELU",
     "BinaryCrossEntropy",

@@ -4,8 +4,8 @@ from math import inf
 from typing import Any
 
 from ..core.value import Array, asarray
-from ..ops import abs, log_softmax, sigmoid, softmax, softplus, sum, tanh, where
-from ..ops.exponential import sech_squared
+from ..ops import abs, log_sigmoid, log_softmax, sigmoid, softmax, softplus, sum, tanh, where
+from ..ops.sigmoidal import sech_squared
 from .module import Module
 from .setting import number
 
@@ -150,8 +150,7 @@ class LogSigmoid(Module):
 
     def fprop(self, x: Any) -> Array:
         """Return log σ(x)."""
-        y: Array = -softplus(-asarray(x))
-        return y
+        return log_sigmoid(x)
 
 
 class Softplus(Module):

@@ -1,15 +1,15 @@
 """Gates: an activity times how far a gate is open. Maxout, which lets the largest through, stands with them."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..core.error import ShapeError
+from ..core.error import ArgumentError, ShapeError
 from ..core.interpreter import EVALUATE, using
 from ..core.shape import normalise_axis
 from ..core.value import Array, asarray
-from ..ops import Generator, astype, matmul, max, reshape, sigmoid, softplus, tanh, where
+from ..ops import Generator, astype, gelu, matmul, max, reshape, sigmoid, silu, softplus, tanh, where
 from .frame import parameter
 from .module import Module
 from .setting import floating, size
@@ -64,9 +64,34 @@ class SiLU(Module):
 
     def fprop(self, x: Any) -> Array:
         """Return x σ(x)."""
-        x = asarray(x)
-        y: Array = x * sigmoid(x)
-        return y
+        return silu(x)
+
+
+class GELU(Module):
+    """y = x Φ(x) with the normal distribution Φ: how probable it is that x is not the least of two draws. Any shape.
+
+    ``approximate="tanh"``: y = x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2 instead. Raises `ArgumentError` for another.
+
+    **Source:** Hendrycks & Gimpel (2016), Gaussian error linear units.
+
+    >>> import bprop
+    >>> from bprop import nn
+    >>> nn.GELU()(bprop.asarray([-1000.0, 0.0, 1000.0]))
+    Array([  -0.,    0., 1000.])
+    """
+
+    def __init__(self, approximate: Literal["none", "tanh"] = "none") -> None:
+        if approximate not in ("none", "tanh"):
+            raise ArgumentError(f"GELU: approximate is 'none' or 'tanh', not {approximate!r}")
+        self.approximate: Literal["none", "tanh"] = approximate
+
+    def fprop(self, x: Any) -> Array:
+        """Return x Φ(x)."""
+        return gelu(x, approximate=self.approximate)
+
+    def describe(self) -> str:
+        """Return the approximation, if it is one."""
+        return "" if self.approximate == "none" else f"approximate={self.approximate!r}"
 
 
 class Mish(Module):
@@ -159,4 +184,4 @@ class Maxout(Module):
         return f"{W.shape[1]} → {W.shape[0] // self.pieces}, {self.pieces} pieces, {W.dtype}"
 
 
-__all__ = ["GLU", "HardSwish", "Maxout", "Mish", "SiLU"]
+__all__ = ["GELU", "GLU", "HardSwish", "Maxout", "Mish", "SiLU"]

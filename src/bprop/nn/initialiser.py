@@ -9,7 +9,7 @@ way forward and on the way back. What PyTorch calls Xavier and Kaiming is called
 """
 
 from collections.abc import Callable
-from math import inf, isfinite, sqrt
+from math import erfc, isfinite, sqrt
 from statistics import NormalDist
 from typing import Any, Literal
 
@@ -298,7 +298,7 @@ def truncated_normal(mean: float = 0.0, deviation: float = 1.0, low: float = -2.
 
     def draw(generator: Generator, shape: Shape) -> NDArray[Any]:
         u = np.asarray(generator.uniform(shape)).ravel()
-        start, end = (0.0 if x == -inf else 1.0 if x == inf else standard.cdf(x) for x in (first, last))
+        start, end = (0.5 * erfc(-x / sqrt(2)) for x in (first, last))
         p = np.clip(start + u * (end - start), 1e-300, 1 - 2.0**-53)
         z = np.array([standard.inv_cdf(one) for one in p.tolist()])
         return np.clip(mean + deviation * sign * z, low, high).reshape(shape)

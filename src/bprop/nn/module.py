@@ -424,9 +424,9 @@ def _driver(written: Callable[..., Any], run: Callable[..., Any], kind: str) -> 
             return written(self, *inputs)
         return run(self, *inputs)
 
-    method.__name__ = written.__name__
+    method.__name__ = "fprop" if kind == "_formula" else "bprop"
     method.__qualname__ = written.__qualname__
-    method.__doc__ = written.__doc__ or getattr(Module, written.__name__).__doc__
+    method.__doc__ = written.__doc__ or getattr(Module, method.__name__).__doc__
     return method
 
 

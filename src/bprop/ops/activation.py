@@ -106,7 +106,8 @@ def _silu_slope(x: Any) -> Any:
 silu_slope = Elementwise(
     "silu_slope", _silu_slope, lambda y, x: sigmoid(x) * sigmoid(-x) * (2 + x * (sigmoid(-x) - sigmoid(x))),
     kind="float", native=_silu_slope, step=lambda z: sigmoid_step(z) * (1 + z * sigmoid_step(-z)),
-    latex=r"\mathrm{{silu}}^{{\prime}}({0})",
+    text="sigmoid({0}) * (1 + {0} * sigmoid(-{0}))", level=2,
+    latex=r"\sigma({0}) \, (1 + {0} \, \sigma(-{0}))",
     doc="The derivative of `silu`, σ(x) (1 + x σ(-x)).",
 )  # fmt: skip
 
@@ -167,7 +168,9 @@ def _density(x: Any) -> Any:
 
 gelu_slope = Elementwise(
     "gelu_slope", _gelu_slope, lambda y, x: (2 - x * x) * _density(x),
-    kind="float", native=_gelu_slope, step=None, latex=r"\mathrm{{gelu}}^{{\prime}}({0})",
+    kind="float", native=_gelu_slope, step=None, level=1,
+    text="0.5 * erfc(-{0} / 2 ** 0.5) + {0} * exp(-({0}) ** 2 / 2) / 2.5066282746310002",
+    latex=r"\Phi({0}) + {0} \, \phi({0})",
     doc="The derivative of `gelu`, Φ(x) + x φ(x) with the normal distribution Φ and its density φ.",
 )  # fmt: skip
 

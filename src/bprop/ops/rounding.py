@@ -31,13 +31,17 @@ def _rounded(name: str, ufunc: Any, formula: str, answer: str, latex: str) -> El
     )
 
 
-floor = _rounded("floor", np.floor, "y = ⌊x⌋, the next integer below", "[-2.,  0.,  2.]", r"\left\lfloor {0} \right\rfloor")
-ceil = _rounded("ceil", np.ceil, "y = ⌈x⌉, the next integer above", "[-1.,  1.,  3.]", r"\left\lceil {0} \right\rceil")
-trunc = _rounded(
-    "trunc", np.trunc, "y = x without its fraction", "[-1.,  0.,  2.]", r"\operatorname{{trunc}}({0})"
+floor = _rounded(
+    "floor", np.floor, "y = ⌊x⌋, the next integer below", "[-2.,  0.,  2.]", r"\left\lfloor {0} \right\rfloor"
 )
+ceil = _rounded("ceil", np.ceil, "y = ⌈x⌉, the next integer above", "[-1.,  1.,  3.]", r"\left\lceil {0} \right\rceil")
+trunc = _rounded("trunc", np.trunc, "y = x without its fraction", "[-1.,  0.,  2.]", r"\operatorname{{trunc}}({0})")
 round = _rounded(
-    "round", np.rint, "y = the nearest integer, at a half the even one", "[-2.,  0.,  3.]", r"\operatorname{{round}}({0})"
+    "round",
+    np.rint,
+    "y = the nearest integer, at a half the even one",
+    "[-2.,  0.,  3.]",
+    r"\operatorname{{round}}({0})",
 )
 
 
