@@ -182,7 +182,7 @@ def _logaddexp_step(z1: Any, z2: Any) -> Any:
 
 
 def _logaddexp_native(x1: Any, x2: Any) -> Any:
-    return where(x1 == x2, x1 + log1p(exp(0 * x1)), where(x1 > x2, x1, x2) + log1p(exp(-abs(x1 - x2))))
+    return where(x1 == x2, x1 + 0.6931471805599453, where(x1 > x2, x1, x2) + log1p(exp(-abs(x1 - x2))))
 
 
 logaddexp = Elementwise(

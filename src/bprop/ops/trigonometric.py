@@ -1,6 +1,6 @@
 """Trigonometric and hyperbolic functions and their inverses. The derivatives keep their accuracy where 1 - x² cancels."""
 
-from math import inf
+from math import inf, pi
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,7 @@ cos: Elementwise = _angle(
 )
 tan = _angle(
     "tan", lambda y, x: 1 + square(y), "y = tan x, in radians; ∂y/∂x = 1 + y²",
-    "[0.0, 1.0] -> [0.        , 1.55740772]",
+    "[0.0, 1.0] -> [0.        , 1.55740772]", domain=(-pi / 2, pi / 2),
 )  # fmt: skip
 asin = _angle(
     "asin", lambda y, x: 1 / sqrt((1 - x) * (1 + x)),
