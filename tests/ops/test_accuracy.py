@@ -35,12 +35,15 @@ ORACLE = {
 }  # fmt: skip
 # Derivatives of what mpmath takes no complex numbers for, or loses their imaginary part
 SLOPE = {
-    "sin": [mpmath.cos], "cos": [lambda x: -mpmath.sin(x)], "atan": [lambda x: 1 / (1 + x * x)],
+    "sin": [mpmath.cos],
+    "cos": [lambda x: -mpmath.sin(x)],
+    "atan": [lambda x: 1 / (1 + x * x)],
     "gelu": [lambda x: ORACLE["erfc"](-x / mpmath.sqrt(2)) / 2 + x * mpmath.npdf(x)],
     "erf": [lambda x: 2 / mpmath.sqrt(mpmath.pi) * mpmath.exp(-x * x)],
     "erfc": [lambda x: -2 / mpmath.sqrt(mpmath.pi) * mpmath.exp(-x * x)],
     "erfinv": [lambda x: mpmath.sqrt(mpmath.pi) / 2 * mpmath.exp(mpmath.erfinv(x) ** 2)],
-    "gammaln": [mpmath.digamma], "digamma": [lambda x: mpmath.polygamma(1, x)],
+    "gammaln": [mpmath.digamma],
+    "digamma": [lambda x: mpmath.polygamma(1, x)],
     "polygamma": [lambda x: mpmath.polygamma(2, x)],
     "atan2": [lambda x, y: y / (x * x + y * y), lambda x, y: -x / (x * x + y * y)],
     "logaddexp": [lambda x, y: 1 / (1 + mpmath.exp(y - x)), lambda x, y: 1 / (1 + mpmath.exp(x - y))],

@@ -112,10 +112,11 @@ def _broadcasting(draws: list[Any]) -> Iterator[Case]:
 @by_family.register
 def _(op: Elementwise, draw: Draw) -> Iterator[Case]:
     if op.kind in ("bits", "integer"):
-        yield from _broadcasting([draw.integers] * op.arity)
-        yield (draw.integers(2, 3), *[3] * (op.arity - 1)), {}
+        count = len(op.partials)
+        yield from _broadcasting([draw.integers] * count)
+        yield (draw.integers(2, 3), *[3] * (count - 1)), {}
         if op.kind == "bits":
-            yield from _broadcasting([draw.flags] * op.arity)
+            yield from _broadcasting([draw.flags] * count)
         return
     domains = op.domain if op.domain and isinstance(op.domain[0], tuple) else (op.domain,) * len(op.partials)
     draws = [_within(draw, domain) for domain in domains]

@@ -1,7 +1,6 @@
 """Exponentials and logarithms. Derivatives are as accurate as the functions themselves."""
 
 from math import inf
-from typing import Any
 
 import numpy as np
 

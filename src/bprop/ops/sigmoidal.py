@@ -64,7 +64,7 @@ sech_squared = Elementwise(
 )  # fmt: skip
 
 
-tanh = Elementwise(
+tanh: Elementwise = Elementwise(
     "tanh", np.tanh, lambda y, x: sech_squared(x),
     kind="float", latex=r"\tanh({0})",
     doc=_doc("y = tanh x; ∂y/∂x = 1 - y² = 1/cosh²x.", "bprop.tanh(bprop.zeros(2))\n    Array([0., 0.])",

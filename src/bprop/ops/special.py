@@ -243,14 +243,15 @@ def _gammaln_series() -> tuple[float, ...]:
 
 @in_double
 def _gammaln(x: Any) -> Any:
-    """SciPy's, but around its zeros 1 and 2, where it has few correct digits."""
+    """SciPy's, but around its zeros 1 and 2, where that has few correct digits, and down to 0: log Γ(2 + z) as a series."""
     y = np.where(x == -inf, inf, _scipy().gammaln(x))
-    near = np.asarray((x > 0.5) & (x < 2.5))
+    near = np.asarray((x > 0) & (x < 2.5))
     if near.any():
-        z = np.asarray(x)[near]
-        one = z < 1.5
-        z = np.where(one, z - 1, z - 2)
-        y[near] = _horner(z, _gammaln_series()) - np.where(one, np.log1p(z), 0)
+        part = np.asarray(x)[near]
+        steps = 2 - np.rint(part)
+        z = part - (2 - steps)
+        below = np.where(steps >= 1, np.log1p(z), 0) + np.where(steps == 2, np.log(part), 0)
+        y[near] = _horner(z, _gammaln_series()) - below
     return y
 
 

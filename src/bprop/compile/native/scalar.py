@@ -75,7 +75,9 @@ def _truth(b: Any, name: str, x: Any, dtype: DType) -> Any:
         return b.not_(x)
     if name == "signbit" and dtype.kind != "b":
         bits = ir.IntType(8 * dtype.itemsize)
-        return b.icmp_signed("<", b.bitcast(x, bits), ir.Constant(bits, 0)) if dtype.kind in "if" else ir.Constant(I1, 0)
+        return (
+            b.icmp_signed("<", b.bitcast(x, bits), ir.Constant(bits, 0)) if dtype.kind in "if" else ir.Constant(I1, 0)
+        )
     if dtype.kind != "f":
         return ir.Constant(I1, int(name == "isfinite"))
     if name == "isnan":
