@@ -19,6 +19,15 @@ WITH_RULE = [
     lambda x: np.sum(np.expm1(x) - np.log1p(x)), lambda x: np.sum(np.abs(-x) + np.negative(x) * np.square(x)),
     lambda x: np.sum(x * X + X * x), lambda x: np.sum(1 / (1 + np.exp(-(X @ x.T)))),
     lambda x: np.sum(np.take(x, [2, 0], axis=1) * 2), lambda x: np.sum(np.moveaxis(x, 0, 1)[2]),
+    lambda x: np.sum(np.sin(x) * np.cos(x) + np.tan(x / 3)), lambda x: np.sum(np.arctan2(x, X) * np.hypot(x, 2)),
+    lambda x: np.sum(np.sinh(x) - np.cosh(x) + np.arcsinh(x) * np.arccosh(x + 1)), lambda x: np.sum(np.arcsin(x / 4)),
+    lambda x: np.sum(np.arccos(x / 4) * np.arctan(x) + np.arctanh(x / 4)), lambda x: np.sum(np.log2(x) + np.log10(x)),
+    lambda x: np.sum(np.exp2(x) + np.cbrt(x) + np.logaddexp(x, 1)), lambda x: np.sum(np.reciprocal(np.positive(x))),
+    lambda x: np.sum(x // 0.43 * x + x % 0.43 + np.fmod(-x, 0.43)), lambda x: np.sum(np.clip(x, 0.3, a_max=1.7) ** 2),
+    lambda x: np.sum(np.clip(x, min=0.3, max=None) ** 2), lambda x: np.sum(np.copysign(x, -X) * np.floor(x + 0.3)),
+    lambda x: np.sum(np.round(x + 0.02, 1) * x + np.around(x + 0.2) * x + np.rint(x + 0.2) * x),
+    lambda x: np.sum(np.divmod(x, 0.43)[1]), lambda x: np.sum(np.real(x) * np.conj(x) + np.imag(x)),
+    lambda x: np.sum(np.fabs(x) * np.isfinite(x) * ~np.isnan(x)), lambda x: np.sum(np.fix(x + 0.2) * x),
     lambda x: np.sum(np.ones_like(x) * x - np.zeros_like(x)), lambda x: np.float64(2.0) * np.sum(np.power(x, 3)),
 ]  # fmt: skip
 

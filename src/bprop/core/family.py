@@ -79,13 +79,26 @@ class Elementwise(Op):
 
 
 def _promoting(ufunc: Callable[..., Any]) -> Callable[..., Any]:
-    """NumPy computes exp(int8) in float16; here integers mean float64."""
+    """NumPy computes exp(int8) in float16; here integers mean float64. Formulas get their operands in one dtype."""
+    if not isinstance(ufunc, np.ufunc):
+        return _unified(ufunc)
 
     def evaluate(*xs: Any, **params: Any) -> Any:
         y = ufunc(*xs, **params)
         if y.dtype != np.float64 and dtypes.result_type(*(getattr(x, "dtype", x) for x in xs)).kind not in "fc":
             y = ufunc(*(np.asarray(x, np.float64) for x in xs), **params)
         return y
+
+    return evaluate
+
+
+def _unified(formula: Callable[..., Any]) -> Callable[..., Any]:
+    def evaluate(*xs: Any, **params: Any) -> Any:
+        first = getattr(xs[0], "dtype", None)
+        if first is None or first.kind not in "fc" or any(getattr(x, "dtype", None) != first for x in xs[1:]):
+            dtype = dtypes.to_float(dtypes.result_type(*(getattr(x, "dtype", x) for x in xs)))
+            xs = tuple(x if type(x) in dtypes.WEAK else np.asarray(x, dtype) for x in xs)
+        return formula(*xs, **params)
 
     return evaluate
 

@@ -1,6 +1,5 @@
 """Activations. Most are plain functions of ops: no declaration at all, every interpretation follows."""
 
-from math import inf
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +12,7 @@ from ..core.shape import normalise_axis
 from ..core.value import Array
 from .exponential import exp
 from .reduction import logsumexp, max, sum
-from .selection import stop_gradient, where
+from .selection import clip, stop_gradient, where
 from .sigmoidal import sigmoid, sigmoid_step
 from .special import applied, erfc, exp_minus_square, gauss, in_double, product_error
 
@@ -204,5 +203,6 @@ def gelu(x: Any, /, approximate: Literal["none", "tanh"] = "none") -> Array:
     if approximate != "tanh":
         raise ArgumentError(f"gelu: approximate is 'none' or 'tanh', not {approximate!r}")
     # (1 + tanh u)/2 is σ(2u), which keeps its digits where tanh u is close to -1
-    y = x * sigmoid(1.5957691216057308 * (x + 0.044715 * x**3))
-    return where(x == -inf, 0, y)
+    near = clip(x, -40, 40)  # beyond, σ is 0 or 1, and x³ may overflow
+    y = clip(x, -40) * sigmoid(1.5957691216057308 * (near + 0.044715 * near**3))
+    return y

@@ -14,6 +14,7 @@ from ..core.value import Array
 from .creation import zeros
 from .exponential import log
 from .selection import where
+from .special import in_double
 
 __all__ = [
     "abs",
@@ -150,7 +151,7 @@ abs = Elementwise(
 )  # fmt: skip
 
 cbrt = Elementwise(
-    "cbrt", np.cbrt, lambda y, x: 1 / (3 * (y * y)),
+    "cbrt", in_double(np.cbrt), lambda y, x: 1 / (3 * (y * y)),
     kind="float", step=lambda z: np.where(z.real < 0, -((-z) ** (1 / 3)), z ** (1 / 3)), latex=r"\sqrt[3]{{{0}}}",
     doc="y = ∛x, of the sign of x; ∂y/∂x = 1/(3y²), infinite at 0." + _ARITHMETIC.format(
         name="cbrt", example="bprop.cbrt(bprop.asarray([-8.0, 27.0]))\n    Array([-2.,  3.])").replace(

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from ..core.dtype import WEAK
 from ..core.family import Elementwise, Selection
 from ..core.function import FUNCTIONS, NUMPY, function
 from ..core.op import array
@@ -90,6 +89,37 @@ stop_gradient = Elementwise(
 FUNCTIONS["stop_gradient"] = stop_gradient
 
 
+# --- clip: x itself at the bounds, where maximum and minimum would share ---
+def _not(condition: Any) -> Any:
+    return FUNCTIONS["logical_not"](condition)
+
+
+def _bounded(name: str, evaluate: Any, native: Any, step: Any, *shares: Any) -> Selection:
+    return Selection(
+        name, evaluate, *shares, native=native, step=step,
+        latex=r"\operatorname{{" + name.replace("_", " ") + "}}(" + ", ".join(f"{{{i}}}" for i in range(len(shares))) + ")",
+        doc=f"The op behind `bprop.clip` called {name}.",
+    )  # fmt: skip
+
+
+_at_least = _bounded(
+    "at_least", np.maximum, "maximum", lambda x, low: np.where(np.real(x) >= np.real(low), x, low),
+    lambda y, x, low: _not(x < low), lambda y, x, low: x < low,
+)  # fmt: skip
+_at_most = _bounded(
+    "at_most", np.minimum, "minimum", lambda x, high: np.where(np.real(x) <= np.real(high), x, high),
+    lambda y, x, high: _not(x > high), lambda y, x, high: x > high,
+)  # fmt: skip
+_clip_op = _bounded(
+    "clip", lambda x, low, high: np.minimum(np.maximum(x, low), high),
+    lambda x, low, high: minimum(maximum(x, low), high),
+    lambda x, low, high: _at_most.step(_at_least.step(x, low), high),  # type: ignore[misc]
+    lambda y, x, low, high: _not((x < low) | (x > high) | (low > high)),
+    lambda y, x, low, high: (x < low) & _not(low > high),
+    lambda y, x, low, high: (x > high) | (low > high),
+)  # fmt: skip
+
+
 @function()
 def clip(x: Any, /, min: Any = None, max: Any = None) -> Array:
     """y = x between ``min`` and ``max``, the nearer bound outside; a bound that is ``None`` limits nothing.
@@ -105,13 +135,13 @@ def clip(x: Any, /, min: Any = None, max: Any = None) -> Array:
     >>> bprop.grad(lambda x: bprop.sum(bprop.clip(x, 0, 1)))(bprop.asarray([-2.0, 0.0, 3.0]))
     Array([0., 1., 0.])
     """
-    y = array("clip", x)
-    for bound, beyond in ((min, FUNCTIONS["less"]), (max, FUNCTIONS["greater"])):
-        if bound is not None:
-            outside = beyond(y, bound)
-            if type(bound) not in WEAK or bound != bound:  # comparisons with NaN are false
-                outside = outside | FUNCTIONS["isnan"](bound)
-            y = where(outside, bound, y)
+    x = array("clip", x)
+    if min is None and max is None:
+        return x
+    if min is None:
+        y: Array = _at_most(x, max)
+    else:
+        y = _at_least(x, min) if max is None else _clip_op(x, min, max)
     return y
 
 

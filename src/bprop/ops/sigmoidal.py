@@ -64,7 +64,7 @@ sech_squared = Elementwise(
 )  # fmt: skip
 
 
-tanh = Elementwise(
+tanh: Elementwise = Elementwise(
     "tanh", np.tanh, lambda y, x: sech_squared(x),
     kind="float", latex=r"\tanh({0})",
     doc=_doc("y = tanh x; ∂y/∂x = 1 - y² = 1/cosh²x.", "bprop.tanh(bprop.zeros(2))\n    Array([0., 0.])",
@@ -182,7 +182,7 @@ def _logaddexp_step(z1: Any, z2: Any) -> Any:
 
 
 def _logaddexp_native(x1: Any, x2: Any) -> Any:
-    return where(x1 == x2, x1 + log1p(exp(0 * x1)), where(x1 > x2, x1, x2) + log1p(exp(-abs(x1 - x2))))
+    return where(x1 == x2, x1 + 0.6931471805599453, where(x1 > x2, x1, x2) + log1p(exp(-abs(x1 - x2))))
 
 
 logaddexp = Elementwise(

@@ -93,8 +93,8 @@ exp_minus_square = Elementwise(
 )  # fmt: skip
 
 erf = Elementwise(
-    "erf", lambda x: _scipy().erf(x), lambda y, x: _TWO_OVER_ROOT_PI * exp_minus_square(x),
-    kind="float", latex=r"\operatorname{{erf}}({0})",
+    "erf", in_double(lambda x: _scipy().erf(x)), lambda y, x: _TWO_OVER_ROOT_PI * exp_minus_square(x),
+    kind="float", step=lambda z: _scipy().erf(z), latex=r"\operatorname{{erf}}({0})",
     doc=_doc("y = 2/√π ∫ e^(-t²) dt from 0 to x; ∂y/∂x = 2/√π e^(-x²).",
              "bprop.erf(bprop.asarray([0.0, 1.0]))\n    Array([0.        , 0.84270079])", "SciPy, ``scipy.special.erf``"),
 )  # fmt: skip
@@ -164,7 +164,8 @@ def _zeta(s: int, x: Any) -> Any:
         factors.append(b / factorial(2 * j) * rising)
     y = w ** (s - 1) * (1 / (s - 1) + w * (0.5 + w * _horner(w * w, tuple(factors))))
     for k in reversed(range(first)):
-        y = y + (1 / ((x + k) * (x + k)) if s == 2 else (x + k) ** float(-s))
+        t = x + k if k else x  # -0 + 0 is 0, but the pole has a sign
+        y = y + (1 / (t * t) if s == 2 else t ** float(-s))
     return y
 
 
@@ -192,8 +193,9 @@ def _digamma(x: Any) -> Any:
     w = 1 / (positive + 10)
     step = d * w / end
     y = np.log1p(d / end) + step * (0.5 + (w + 1 / end) * _horner(w * w, _digamma_tail(end)))
-    for k in reversed(range(10)):
+    for k in reversed(range(1, 10)):
         y = y + d / (positive + k) / (_ROOT + k)
+    y = y + d / positive / _ROOT
     y = np.where(positive == inf, inf, y)
     return np.where(x < 0, y - pi * _cot(x, nan), y)
 
@@ -241,14 +243,15 @@ def _gammaln_series() -> tuple[float, ...]:
 
 @in_double
 def _gammaln(x: Any) -> Any:
-    """SciPy's, but around its zeros 1 and 2, where it has few correct digits."""
-    y = np.asarray(_scipy().gammaln(x))
-    near = np.asarray((x > 0.5) & (x < 2.5))
+    """SciPy's, but around its zeros 1 and 2, where that has few correct digits, and down to 0: log Γ(2 + z) as a series."""
+    y = np.where(x == -inf, inf, _scipy().gammaln(x))
+    near = np.asarray((x > 0) & (x < 2.5))
     if near.any():
-        z = np.asarray(x)[near]
-        one = z < 1.5
-        z = np.where(one, z - 1, z - 2)
-        y[near] = _horner(z, _gammaln_series()) - np.where(one, np.log1p(z), 0)
+        part = np.asarray(x)[near]
+        steps = 2 - np.rint(part)
+        z = part - (2 - steps)
+        below = np.where(steps >= 1, np.log1p(z), 0) + np.where(steps == 2, np.log(part), 0)
+        y[near] = _horner(z, _gammaln_series()) - below
     return y
 
 
@@ -287,7 +290,8 @@ def polygamma(n: int, x: Any, /) -> Array:
 
 # --- x log y ---
 def _xlogy(x1: Any, x2: Any) -> Any:
-    return np.where((x1 == 0) & (x2 == x2), 0, x1 * np.log(x2))
+    logarithm = float(np.log(x2)) if type(x2) in WEAK else np.log(x2)
+    return np.where((x1 == 0) & (x2 == x2), 0, x1 * logarithm)
 
 
 xlogy = Elementwise(

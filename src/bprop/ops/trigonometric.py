@@ -1,6 +1,6 @@
 """Trigonometric and hyperbolic functions and their inverses. The derivatives keep their accuracy where 1 - x² cancels."""
 
-from math import inf
+from math import inf, pi
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,7 @@ cos: Elementwise = _angle(
 )
 tan = _angle(
     "tan", lambda y, x: 1 + square(y), "y = tan x, in radians; ∂y/∂x = 1 + y²",
-    "[0.0, 1.0] -> [0.        , 1.55740772]",
+    "[0.0, 1.0] -> [0.        , 1.55740772]", domain=(-pi / 2, pi / 2),
 )  # fmt: skip
 asin = _angle(
     "asin", lambda y, x: 1 / sqrt((1 - x) * (1 + x)),
@@ -67,7 +67,7 @@ def _atan_slope(x: Any) -> Any:
     return slope * slope
 
 
-atan_slope = Elementwise(
+atan_slope: Elementwise = Elementwise(
     "atan_slope", _atan_slope, lambda y, x: -2 * x * square(y),
     kind="float", native=_atan_slope, step=lambda z: 1 / (1 + z * z),
     text="1 / (1 + square({0}))", latex=r"\frac{{1}}{{1 + {0}^{{2}}}}", level=2,
@@ -87,7 +87,7 @@ asinh = _angle(
 acosh = _angle(
     "acosh", lambda y, x: 1 / (sqrt(x - 1) * sqrt(x + 1)),
     "y = arcosh x, the inverse of `cosh`; ∂y/∂x = 1/√(x² - 1). NaN below 1",
-    "[1.0, 2.0] -> [0.        , 1.3169579]", r"\operatorname{{arcosh}}", (1, inf),
+    "[1.0, 2.0] -> [0.       , 1.3169579]", r"\operatorname{{arcosh}}", (1, inf),
 )  # fmt: skip
 atanh = _angle(
     "atanh", lambda y, x: 1 / ((1 - x) * (1 + x)),
