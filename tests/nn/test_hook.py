@@ -165,6 +165,8 @@ def test_wrong_hooks():
         module.hook()
     with pytest.raises(bprop.ArgumentError, match=r"y is a function of \(module, y\), not 3"):
         module.hook(y=3)
+    with pytest.raises(bprop.ArgumentError, match=r"Tanh\.hooks is what Module\.hook keeps"):
+        module.hooks = []
     module.hook(x_bar=lambda module, x_bar: x_bar[0])
     module.fprop(X)
     for way in (lambda: module.bprop(X), lambda: bprop.grad(lambda x: bprop.sum(module(x)))(X)):

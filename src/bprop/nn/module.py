@@ -16,16 +16,18 @@ from ..core.interpreter import EVALUATE, Cell, current, using
 from ..core.value import Array, Wrapped, asarray
 from ..gradients.reverse import Record, lift_cells, pull
 from ..ops import full, zeros
-from .equation import Equations, equations
+from .derivation import equations
+from .equation import Equations
 from .frame import ACTIVE, PURE, SWEEP, Frame, active
+from .gradient import Gradients
 from .hook import Hook, checked, hooked, on_inputs, on_x_bar, through, watched
-from .path import Paths, leaves
+from .path import leaves
 from .rule import apply_rule, check_answer, is_float
 
 _FRAME_NAMES = frozenset(("x", "y", "inputs", "y_bar", "x_bar"))
 
 
-class Module(Paths):
+class Module(Gradients):
     """Base class of everything with parameters. Write ``__init__`` and ``fprop``; ``bprop`` by hand is welcome.
 
     Attributes that are `parameter`, `state`, modules, or lists and dicts of modules are found by path. See the
@@ -78,6 +80,8 @@ class Module(Paths):
             own[name].write(new)
         elif name.endswith("_bar") and name[:-4] in own:
             self._set_bar(name[:-4], asarray(value))
+        elif name == "hooks":
+            raise ArgumentError(f"{self._label}.hooks is what Module.hook keeps: give the attribute another name")
         elif isinstance(value, Wrapped):
             raise StateError(
                 f"{self._label}.{name} = {value.spec} under {value.owner.name}: a value under a transform does not outlive "
@@ -346,54 +350,6 @@ class Module(Paths):
         if bar.shape != y.shape:
             raise ShapeError(f"{self._label}.bprop: y_bar has shape {bar.shape}, y has shape {y.shape}")
         return bar if bar.dtype == y.dtype else bar.astype(y.dtype)
-
-    # --- parameter gradients ---
-    def _set_bar(self, name: str, bar: Array) -> None:
-        expected = self.__dict__["_cells"][name].read().shape
-        if bar.shape != expected:
-            raise ShapeError(f"{self._label}.{name}_bar has shape {bar.shape}, {name} has shape {expected}")
-        for module, frame in reversed(ACTIVE.get()):
-            if module is self:
-                frame.bars[name] = bar  # as with any attribute the last write counts, so that += adds once
-                return
-        self._store(name, bar, None)
-
-    def _store(self, name: str, bar: Array, sweep: object) -> None:
-        """Set a gradient, or add to it if the module was applied several times in the same sweep."""
-        bars: dict[str, tuple[Array, object]] = self.__dict__.setdefault("_bars", {})
-        known = bars.get(name)
-        same = known is not None and sweep is not None and known[1] is sweep
-        bars[name] = (known[0] + bar if same and known is not None else bar, sweep)
-
-    def _deposit(self, cell: Cell, bar: Array, sweep: object) -> None:
-        for _, module in self.modules():
-            for name, own in module.__dict__.get("_cells", {}).items():
-                if own is cell:
-                    module._store(name, bar, sweep)
-                    return
-
-    def _bar(self, name: str) -> Array:
-        frame = next((frame for module, frame in reversed(ACTIVE.get()) if module is self), None)
-        if frame is not None and name in frame.bars:
-            found: Array = frame.bars[name]
-            return found
-        known: tuple[Array, object] | None = self.__dict__.get("_bars", {}).get(name)
-        if known is None:
-            raise StateError(f"{self._label}.{name}_bar: no bprop has left a gradient yet")
-        return known[0]
-
-    def gradients(self) -> dict[str, Array]:
-        """Return the parameter gradients that the last `bprop` left, by path; a shared parameter's are summed.
-
-        Raises `StateError` before the first `bprop`.
-        """
-        sums: dict[int, Array] = {}
-        for _, module in self.modules():
-            for name, cell in module.__dict__.get("_cells", {}).items():
-                if cell.trainable:
-                    bar = module._bar(name)
-                    sums[id(cell)] = sums[id(cell)] + bar if id(cell) in sums else bar
-        return {path: sums[id(cell)] for path, cell in self.cells().items() if cell.trainable}
 
     def check_dtype(self, x: Any, name: str) -> Array:
         """Return ``x`` as an array, refusing a floating dtype other than that of parameter ``name``."""
