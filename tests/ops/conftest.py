@@ -57,6 +57,16 @@ def permutation(state, shape, dtype):
     return np.argsort(keys, axis=-1, kind="stable").astype(dtype)
 
 
+def by_python(f):
+    """Entry by entry on Python's floats, whose arithmetic is not NumPy's."""
+    return np.vectorize(lambda *xs: f(*map(float, xs)), otypes=[float])
+
+
+def in_double(f):
+    """SciPy's functions know no extended precision."""
+    return lambda *xs: f(*(x.astype(float) if np.asarray(x).dtype == np.longdouble else x for x in xs))
+
+
 def cut(slices):
     return np.ix_(*(start + step * np.arange(count) for start, count, step in slices))
 
@@ -195,6 +205,7 @@ REFERENCE = {
     "logical_and": lambda x1, x2: (x1 != 0) & (x2 != 0), "logical_or": lambda x1, x2: (x1 != 0) | (x2 != 0),
     "logical_not": lambda x: x == 0,
     "where": lambda c, x1, x2: np.choose(np.asarray(c).astype(int), [x2, x1]),
+    "clip": lambda x, low, high: chosen(operator.lt)(chosen(operator.gt)(x, low), high),
     "maximum": chosen(operator.gt), "minimum": chosen(operator.lt),
     "astype": lambda x, dtype: x, "stop_gradient": lambda x: x,
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)), "softplus": lambda x: np.where(x > 0, x, 0) + np.log1p(np.exp(-np.abs(x))),
@@ -218,6 +229,14 @@ REFERENCE = {
     "take": lambda x, indices: x[indices], "scatter_add": scattered, "concat": joined,
     "last_writer": last_writer, "previous_writer": previous_writer,
     "einsum": lambda x1, x2, labels: np.einsum("{},{}->{}".format(*labels), x1, x2),
+    "floor_divide": by_python(lambda x1, x2: x1 // x2 if x2 else np.divide(x1, x2)),
+    "remainder": by_python(lambda x1, x2: x1 % x2 if x2 else np.nan),
+    "hypot": by_python(math.hypot), "atan2": by_python(math.atan2), "cbrt": lambda x: np.copysign(np.abs(x) ** (np.longdouble(1) / 3), x),
+    "exp2": lambda x: 2**x, "silu": lambda x: np.where(x == -np.inf, 0, x) / (1 + np.exp(-x)),
+    "gelu": lambda x: np.where(x == -np.inf, 0, x) * scipy.special.ndtr(x.astype(float)),
+    "gammaln": by_python(lambda x: math.lgamma(x) if not x > 1e305 and (x > 0 or x % 1) else np.inf),
+    "polygamma": lambda x, n: scipy.special.polygamma(n, x.astype(float)),
+    "round": lambda x: np.where(np.abs(x) % 1 == 0.5, 2 * np.trunc(x / 2 + np.copysign(0.25, x)), np.floor(x + 0.5)),
     "cholesky": cholesky, "solve": lambda a, b: np.linalg.inv(a.astype(float)) @ b,
     "triangular_solve": each(triangular), "inv": each(scipy.linalg.inv), "det": each(determinant),
     "cofactor": each(cofactor), "cofactor_dot": each(cofactor_dot),
@@ -237,7 +256,8 @@ def reference():
     """The outside function of an op's name, to be called with extended precision; None if there is none."""
 
     def find(name):
-        return REFERENCE.get(name) or getattr(np, name, None) or getattr(scipy.special, name, None)
+        theirs = getattr(scipy.special, name, None)
+        return REFERENCE.get(name) or getattr(np, name, None) or (theirs and in_double(theirs))
 
     return find
 

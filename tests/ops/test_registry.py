@@ -47,7 +47,7 @@ class Call:
         self.op, self.args, self.params, self.output = op, args, params, output
         self.arrays = [i for i, arg in enumerate(args) if isinstance(arg, np.ndarray)]
         self.floats = [i for i in self.arrays if is_float(args[i].dtype)]
-        self.random = np.random.default_rng(5)
+        self.random = np.random.default_rng(7)  # not 5: its first two numbers are nearly the same
 
     def __enter__(self):
         return self
@@ -310,6 +310,9 @@ def test_each_operand_alone_gets_the_cotangent_it_gets_among_all(op, dtype, slop
 
 # --- where numbers are special ---
 def special(dtype):
+    if dtype.kind == "i":
+        info = np.iinfo(dtype)
+        return np.array([0, 1, -1, 5, info.bits - 1, info.bits, info.max, info.min], dtype)
     info = np.finfo(dtype)
     return np.array([0.0, -0.0, 1.0, -1.0, info.smallest_subnormal, info.max, np.inf, -np.inf, np.nan], dtype)
 
@@ -317,6 +320,8 @@ def special(dtype):
 @over([op for op in OPS if isinstance(op, Elementwise | Selection)])
 def test_special_values_of_elementwise_ops(op, dtype, reference):
     flags = [share is None for share in op.shares] if isinstance(op, Selection) else [False] * len(op.partials)
+    if getattr(op, "kind", None) in ("bits", "integer"):
+        dtype = np.dtype(f"int{8 * dtype.itemsize}")
     values = [np.array([True, False]) if flag else special(dtype) for flag in flags]
     xs = [np.ascontiguousarray(x) for x in np.meshgrid(*values, indexing="ij")]
     params = next(iter(cases(op, dtype)))[1]
@@ -325,7 +330,7 @@ def test_special_values_of_elementwise_ops(op, dtype, reference):
     if outside is not None and not params:
         # in the dtype itself: beyond its range the extended format has other answers
         expected = np.asarray(outside(*xs)).astype(y.dtype)
-        assert_allclose(np.asarray(y), expected, rtol=4 * np.finfo(dtype).eps, atol=0)
+        assert_allclose(np.asarray(y), expected, rtol=4 * np.finfo(dtype).eps if is_float(dtype) else 0, atol=0)
     floats = [i for i, x in enumerate(xs) if x.dtype.kind == "f"]
     for position in floats if op.differentiable and is_float(y.dtype) else ():
 

@@ -136,7 +136,7 @@ class _Fusion:
                 for position in range(len(node.inputs)):
                     self._start("join", node, position)
             elif not _by_entry(node):
-                self._start(next((kind for family, kind in _ROOTS if isinstance(node.op, family)), None), node)
+                self._start(_root(node), node)
             elif not _free(node) and not self._joins(node):
                 self._start("map", node)
             elif isinstance(node.op, Creation):
@@ -232,9 +232,16 @@ class _Fusion:
 
 
 def _by_entry(node: Node) -> bool:
-    return isinstance(node.op, Elementwise | Selection | Creation) or (
-        isinstance(node.op, Linear) and not node.op.scatter
-    )
+    if isinstance(node.op, Elementwise):
+        return node.op.native != "callback"
+    return isinstance(node.op, Selection | Creation) or (isinstance(node.op, Linear) and not node.op.scatter)
+
+
+def _root(node: Node) -> Kind | None:
+    """Return the kind of kernel that a node not computed entry by entry starts."""
+    if isinstance(node.op, Elementwise):
+        return "callback"
+    return next((kind for family, kind in _ROOTS if isinstance(node.op, family)), None)
 
 
 def _free(node: Node) -> bool:

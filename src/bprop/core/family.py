@@ -17,7 +17,7 @@ from .op import Op, Operand, dtype_of, shape_of
 from .shape import broadcast, normalise_axis, reduced
 from .value import Spec
 
-Kind = Literal["same", "number", "float", "bool", "given"]
+Kind = Literal["same", "number", "integer", "bits", "float", "bool", "given"]
 Partial = Callable[..., Any] | float | None
 
 
@@ -25,17 +25,23 @@ def _result_dtype(kind: Kind, operands: tuple[Operand, ...]) -> "np.dtype[Any]":
     if kind == "bool":
         return dtypes.BOOL
     promoted = dtypes.result_type(*map(dtype_of, operands))
-    if kind == "number" and promoted.kind == "b":
+    if kind in ("number", "integer") and promoted.kind == "b":
         raise DTypeError("bool is no number here: convert with .astype(int) or .astype(float)")
+    if kind in ("integer", "bits") and promoted.kind == "f":
+        raise DTypeError(
+            f"{promoted} has no bits to work on: convert with .astype(int), or compare first (x > 0 is a truth value)"
+        )
     return dtypes.to_float(promoted) if kind == "float" else promoted
 
 
 class Elementwise(Op):
     """y = f(x1, x2, …) entry by entry with broadcasting.
 
-    ``partials``: one ∂y/∂xᵢ per input, a function of ``(y, *xs)`` written with ops, a constant number, or ``None``
-    where the result does not vary with that input. ``native``: an instruction's name, or a function of ops that is
-    expanded. ``identity``: (position, constant) pairs for which f returns the other operand, used by simplification.
+    ``partials``: one ∂y/∂xᵢ per input, a function of ``(y, *xs, **params)`` written with ops, a constant number, or
+    ``None`` where the result does not vary with that input. ``kind``: of operands and result: ``"number"`` refuses
+    bool, ``"integer"`` floats too, ``"bits"`` only floats; ``"float"`` turns integers into float64, ``"bool"`` is the
+    result's dtype, ``"given"`` says a parameter. ``native``: an instruction's name, a function of ops that is
+    expanded, or ``"callback"``: native code calls ``evaluate`` back. ``identity``: (position, constant) pairs for which f returns the other operand, used by simplification.
     ``step``: how the complex step evaluates it: by the same NumPy function (``True``), by a function of its own, on the
     real part (comparisons), or not at all (``None``: refused by name).
     ``domain``: the open interval in which the op and its derivatives are finite, or one interval per input.
@@ -54,7 +60,8 @@ class Elementwise(Op):
         domain: tuple[float, float] | tuple[tuple[float, float], ...] = (-inf, inf),
         **rest: Any,
     ) -> None:
-        super().__init__(name, _promoting(evaluate) if kind == "float" else evaluate, **rest)
+        refined = {"float": _promoting, "number": _counting, "integer": _counting}.get(kind)
+        super().__init__(name, evaluate if refined is None else refined(evaluate), **rest)
         self.partials = partials
         self.arity = len(partials)
         self.kind: Kind = kind
@@ -74,12 +81,37 @@ class Elementwise(Op):
 
 
 def _promoting(ufunc: Callable[..., Any]) -> Callable[..., Any]:
-    """NumPy computes exp(int8) in float16; here integers mean float64."""
+    """NumPy computes exp(int8) in float16; here integers mean float64. Formulas get their operands in one dtype."""
+    if not isinstance(ufunc, np.ufunc):
+        return _unified(ufunc)
+
+    def evaluate(*xs: Any, **params: Any) -> Any:
+        y = ufunc(*xs, **params)
+        if y.dtype != np.float64 and dtypes.result_type(*(getattr(x, "dtype", x) for x in xs)).kind not in "fc":
+            y = ufunc(*(np.asarray(x, np.float64) for x in xs), **params)
+        return y
+
+    return evaluate
+
+
+def _unified(formula: Callable[..., Any]) -> Callable[..., Any]:
+    def evaluate(*xs: Any, **params: Any) -> Any:
+        first = getattr(xs[0], "dtype", None)
+        if first is None or first.kind not in "fc" or any(getattr(x, "dtype", None) != first for x in xs[1:]):
+            dtype = dtypes.to_float(dtypes.result_type(*(getattr(x, "dtype", x) for x in xs)))
+            xs = tuple(x if type(x) in dtypes.WEAK else np.asarray(x, dtype) for x in xs)
+        return formula(*xs, **params)
+
+    return evaluate
+
+
+def _counting(ufunc: Callable[..., Any]) -> Callable[..., Any]:
+    """NumPy computes with truth values in int8; here they are no numbers (the shape rule words the error)."""
 
     def evaluate(*xs: Any) -> Any:
         y = ufunc(*xs)
-        if y.dtype != np.float64 and dtypes.result_type(*(getattr(x, "dtype", x) for x in xs)).kind not in "fc":
-            y = ufunc(*(np.asarray(x, np.float64) for x in xs))
+        if y.dtype.char in "?b" and all(np.asarray(x).dtype.kind == "b" for x in xs):
+            raise TypeError("bool is no number")
         return y
 
     return evaluate

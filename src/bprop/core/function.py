@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
+import numpy as np
+
 from .error import NumPyFunctionError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -33,6 +35,14 @@ def function(*numpy_functions: Any, namespace: str = "") -> Callable[[F], F]:
         return public
 
     return register
+
+
+def publish(*ops: Any) -> None:
+    """Make ops public under their names; NumPy's functions of these names, if there are any, dispatch to them."""
+    for op in ops:
+        FUNCTIONS[op.name] = op
+        if hasattr(np, op.name):
+            NUMPY[getattr(np, op.name)] = op
 
 
 # --- NumPy code, unchanged ---

@@ -197,6 +197,24 @@ class Array:
     def __rtruediv__(self, other: Any) -> "Array":
         return _call("divide", other, self)
 
+    def __floordiv__(self, other: Any) -> "Array":
+        return _call("floor_divide", self, other)
+
+    def __rfloordiv__(self, other: Any) -> "Array":
+        return _call("floor_divide", other, self)
+
+    def __mod__(self, other: Any) -> "Array":
+        return _call("remainder", self, other)
+
+    def __rmod__(self, other: Any) -> "Array":
+        return _call("remainder", other, self)
+
+    def __divmod__(self, other: Any) -> "tuple[Array, Array]":
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> "tuple[Array, Array]":
+        return other // self, other % self
+
     def __pow__(self, other: Any) -> "Array":
         return _call("pow", self, other)
 
@@ -213,19 +231,55 @@ class Array:
         return _call("negative", self)
 
     def __pos__(self) -> "Array":
-        return self
+        return _call("positive", self)
 
     def __abs__(self) -> "Array":
         return _call("abs", self)
 
+    def __round__(self, ndigits: int | None = None) -> "Array":
+        return _call("around", self, ndigits or 0)
+
+    def __floor__(self) -> "Array":
+        return _call("floor", self)
+
+    def __ceil__(self) -> "Array":
+        return _call("ceil", self)
+
+    def __trunc__(self) -> "Array":
+        return _call("trunc", self)
+
     def __invert__(self) -> "Array":
-        return _call("logical_not", self)
+        return _call("bitwise_invert", self)
 
     def __and__(self, other: Any) -> "Array":
-        return _call("logical_and", self, other)
+        return _call("bitwise_and", self, other)
+
+    def __rand__(self, other: Any) -> "Array":
+        return _call("bitwise_and", other, self)
 
     def __or__(self, other: Any) -> "Array":
-        return _call("logical_or", self, other)
+        return _call("bitwise_or", self, other)
+
+    def __ror__(self, other: Any) -> "Array":
+        return _call("bitwise_or", other, self)
+
+    def __xor__(self, other: Any) -> "Array":
+        return _call("bitwise_xor", self, other)
+
+    def __rxor__(self, other: Any) -> "Array":
+        return _call("bitwise_xor", other, self)
+
+    def __lshift__(self, other: Any) -> "Array":
+        return _call("bitwise_left_shift", self, other)
+
+    def __rlshift__(self, other: Any) -> "Array":
+        return _call("bitwise_left_shift", other, self)
+
+    def __rshift__(self, other: Any) -> "Array":
+        return _call("bitwise_right_shift", self, other)
+
+    def __rrshift__(self, other: Any) -> "Array":
+        return _call("bitwise_right_shift", other, self)
 
     def __lt__(self, other: Any) -> "Array":
         return _call("less", self, other)
@@ -264,6 +318,28 @@ class Array:
     def mT(self) -> "Array":
         """The transpose of the last two axes."""
         return _call("matrix_transpose", self)
+
+    @property
+    def real(self) -> "Array":
+        """The real part: the array itself, since all arrays are real."""
+        return _call("real", self)
+
+    @property
+    def imag(self) -> "Array":
+        """The imaginary part: zeros."""
+        return _call("imag", self)
+
+    def conj(self) -> "Array":
+        """Return the complex conjugate: the array itself."""
+        return _call("conj", self)
+
+    def clip(self, min: Any = None, max: Any = None) -> "Array":
+        """Limit the entries to between ``min`` and ``max``."""
+        return _call("clip", self, min, max)
+
+    def round(self, decimals: int = 0) -> "Array":
+        """Round to ``decimals`` places after the point, halves to even."""
+        return _call("around", self, decimals)
 
     def sum(self, axis: Any = None, keepdims: bool = False, *, dtype: DTypeLike | None = None) -> "Array":
         """Sum over ``axis`` (all axes by default)."""

@@ -53,6 +53,10 @@ class Draw:
         """Return a bool array."""
         return self.random.random(shape) < 0.5
 
+    def integers(self, *shape: int) -> NDArray[Any]:
+        """Return an integer array of this size of number: none is negative, shifts stay small."""
+        return self.random.integers(0, 7, shape).astype(f"int{8 * self.dtype.itemsize}")
+
     def positive_definite(self, *shape: int) -> NDArray[Any]:
         """Return well-conditioned symmetric positive definite matrices of ``shape`` (…, n, n)."""
         x = self(*shape).astype(np.float64)
@@ -112,6 +116,13 @@ def _broadcasting(draws: list[Any]) -> Iterator[Case]:
 
 @by_family.register
 def _(op: Elementwise, draw: Draw) -> Iterator[Case]:
+    if op.kind in ("bits", "integer"):
+        count = len(op.partials)
+        yield from _broadcasting([draw.integers] * count)
+        yield (draw.integers(2, 3), *[3] * (count - 1)), {}
+        if op.kind == "bits":
+            yield from _broadcasting([draw.flags] * count)
+        return
     domains = op.domain if op.domain and isinstance(op.domain[0], tuple) else (op.domain,) * len(op.partials)
     draws = [_within(draw, domain) for domain in domains]
     yield from _broadcasting(draws)

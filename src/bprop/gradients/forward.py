@@ -87,7 +87,7 @@ def _(op: Elementwise, y: Any, xs: Any, x_dots: Any, params: Any) -> Any:
     terms = []
     for partial, x_dot in zip(op.partials, x_dots, strict=True):
         if x_dot is not None and partial is not None:
-            terms.append(scale(x_dot, partial(y, *xs) if callable(partial) else partial))
+            terms.append(scale(x_dot, partial(y, *xs, **params) if callable(partial) else partial))
     total = _total(terms)
     return total if total is None or total.shape == y.shape else broadcast_to(total, y.shape)
 

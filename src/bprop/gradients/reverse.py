@@ -169,7 +169,7 @@ def _(op: Elementwise, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> 
         if not need or partial is None:
             bars.append(None)
             continue
-        local = partial(y, *xs) if callable(partial) else partial
+        local = partial(y, *xs, **params) if callable(partial) else partial
         bars.append(unbroadcast(scale(y_bar, local), _shape(x)))
     return bars
 

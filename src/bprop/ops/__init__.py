@@ -6,6 +6,7 @@ from . import (
     arithmetic,
     arrangement,
     at,
+    bitwise,
     comparison,
     concatenation,
     contraction,
@@ -25,17 +26,22 @@ from . import (
     norm,
     random,
     reduction,
+    rounding,
     search,
     selection,
     set,
+    sigmoidal,
     singular_value,
     sorting,
+    special,
     subscript,
+    trigonometric,
 )
 from .activation import *
 from .arithmetic import *
 from .arrangement import *
 from .at import *
+from .bitwise import *
 from .comparison import *
 from .concatenation import *
 from .contraction import *
@@ -55,18 +61,23 @@ from .matrix import *
 from .norm import *
 from .random import *
 from .reduction import *
+from .rounding import *
 from .search import *
 from .selection import *
 from .set import *
+from .sigmoidal import *
 from .singular_value import *
 from .sorting import *
+from .special import *
 from .subscript import *
+from .trigonometric import *
 
 __all__ = ["asarray"]
 __all__ += activation.__all__
 __all__ += arithmetic.__all__
 __all__ += arrangement.__all__
 __all__ += at.__all__
+__all__ += bitwise.__all__
 __all__ += comparison.__all__
 __all__ += concatenation.__all__
 __all__ += contraction.__all__
@@ -86,9 +97,13 @@ __all__ += matrix.__all__
 __all__ += norm.__all__
 __all__ += random.__all__
 __all__ += reduction.__all__
+__all__ += rounding.__all__
 __all__ += search.__all__
 __all__ += selection.__all__
 __all__ += set.__all__
+__all__ += sigmoidal.__all__
 __all__ += singular_value.__all__
 __all__ += sorting.__all__
+__all__ += special.__all__
 __all__ += subscript.__all__
+__all__ += trigonometric.__all__

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.error import ArgumentError, BpropError, DTypeError, ShapeError
-from ..core.value import Array
+from ..core.error import BpropError
+from ..nn.path import load_cells
 
 
 class StorageError(BpropError, OSError):
@@ -31,7 +31,7 @@ def save_weights(model: Any, path: str | os.PathLike[str]) -> None:
 def load_weights(model: Any, path: str | os.PathLike[str]) -> None:
     """Read the cells of ``model`` from ``path``, as `save_weights` wrote them.
 
-    Names, shapes and dtypes are all checked before the first is changed; the error names the first that is wrong:
+    Names, shapes and dtypes are all checked before the first is changed, and the error names all that are wrong:
     `ArgumentError` for a missing or unknown name, `ShapeError`, `DTypeError`. `StorageError` where the file cannot be read.
 
     **Source:** safetensors format, Hugging Face (2022).
@@ -57,26 +57,7 @@ def load_weights(model: Any, path: str | os.PathLike[str]) -> None:
         raise StorageError(f"load_weights: {path} holds numbers of type {error.args[0]}, which NumPy has not") from None
     except (SafetensorError, ValueError) as error:
         raise StorageError(f"load_weights: {path} is no safetensors file: {error}") from None
-    cells = model.cells()
-    kind = type(model).__name__
-    for name, cell in cells.items():
-        if name not in arrays:
-            raise ArgumentError(f"load_weights: {path} has no {name!r}, which {kind} needs{_seen(sorted(arrays))}")
-        array, spec = arrays[name], cell.read().spec
-        if array.shape != spec.shape:
-            raise ShapeError(f"load_weights: {name!r} has shape {array.shape} in {path} and {spec.shape} in {kind}")
-        if array.dtype != spec.dtype:
-            raise DTypeError(f"load_weights: {name!r} is {array.dtype} in {path} and {spec.dtype} in {kind}")
-    unknown = sorted(name for name in arrays if name not in cells)
-    if unknown:
-        raise ArgumentError(f"load_weights: {path} has {unknown[0]!r}, which {kind} does not have{_seen(cells)}")
-    for name, cell in cells.items():
-        cell.write(Array(arrays[name].copy()))
-
-
-def _seen(names: Any) -> str:
-    shown = list(names)[:6]
-    return f" (it has {', '.join(shown)}{', …' if len(names) > len(shown) else ''})" if shown else " (it has nothing)"
+    load_cells(model, arrays, "load_weights", str(path))
 
 
 def write_whole(path: Path, content: bytes) -> None:

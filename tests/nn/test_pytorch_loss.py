@@ -1,4 +1,4 @@
-"""Losses and their derivatives against what PyTorch computes: numbers in pytorch.json, made by record.py."""
+"""Losses and their derivatives against what PyTorch computes: numbers in pytorch_loss.json, made by record_loss.py."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ import bprop
 from bprop import nn
 from bprop.compile import compile
 
-RECORD = json.loads(Path(__file__).with_name("pytorch.json").read_text())
+RECORD = json.loads(Path(__file__).with_name("pytorch_loss.json").read_text())
 INPUTS = {name: np.array(value) for name, value in RECORD["inputs"].items()}
 CASES = {}
 for one in RECORD["cases"]:

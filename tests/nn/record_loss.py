@@ -1,6 +1,6 @@
 """Record the values and derivatives of PyTorch's losses, as the oracle of test_pytorch.py.
 
-In an environment with PyTorch (recorded with 2.13.0 on a CPU) run ``python tests/nn/record.py``: it writes pytorch.json
+In an environment with PyTorch (recorded with 2.13.0 on a CPU) run ``python tests/nn/record_loss.py``: it writes pytorch_loss.json
 beside itself. A case names the loss and its options as bprop has them, the inputs, and what PyTorch makes of them in
 float64: the value, and the derivatives by the inputs that have one. Classes are on the last axis.
 """
@@ -178,4 +178,4 @@ if __name__ == "__main__":
         "inputs": {name: value.tolist() for name, value in INPUTS.items()},
         "cases": CASES,
     }
-    Path(__file__).with_name("pytorch.json").write_text(json.dumps(record) + "\n")
+    Path(__file__).with_name("pytorch_loss.json").write_text(json.dumps(record) + "\n")
