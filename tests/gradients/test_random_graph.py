@@ -15,6 +15,7 @@ import bprop
 from bprop.compile import native
 from bprop.core.family import Elementwise
 from bprop.core.op import REGISTRY
+from bprop.diagnose.case import cases
 
 ROWS, COLUMNS = 2, 3
 X = np.array([[0.3, -0.7, 1.1], [-0.2, 0.9, 0.5]])
@@ -45,7 +46,8 @@ def inside(x, domain):
 def elementwise(number, a, b):
     op = REGISTRY[ELEMENTWISE[number % len(ELEMENTWISE)]]
     domains = op.domain if isinstance(op.domain[0], tuple) else (op.domain,) * len(op.partials)
-    return op(*(inside(x, domain) for x, domain in zip((a, b, a), domains, strict=False)))
+    _, params = next(iter(cases(op, np.float64)))
+    return op(*(inside(x, domain) for x, domain in zip((a, b, a), domains, strict=False)), **params)
 
 
 def selection(number, a, b):

@@ -81,6 +81,11 @@ class ClassLoss(Loss):
             self.weight = tuple(self.setting("weight", value, 0) for value in one.tolist())
         self.ignore_index = None if ignore_index is None else int(ignore_index)
 
+    def example(self) -> tuple[Any, ...]:
+        """Return logits and labels."""
+        count = 4 if self.weight is None else len(self.weight)
+        return np.zeros((2, count)), np.zeros(2, np.int64)
+
     def logits(self, y: Any) -> Array:
         """Return the outputs y, refusing those without an axis of classes."""
         y = self.outputs(y)
@@ -166,6 +171,11 @@ class CrossEntropy(ClassLoss):
         self.label_smoothing = self.setting("label_smoothing", label_smoothing, 0)
         if self.label_smoothing > 1:
             raise ArgumentError(f"CrossEntropy: label_smoothing is in [0, 1], not {label_smoothing}")
+
+    def example(self) -> tuple[Any, ...]:
+        """Return logits and probabilities."""
+        y, _ = super().example()
+        return y, y
 
     def fprop(self, y: Any, t: Any) -> Array:
         """Return E."""

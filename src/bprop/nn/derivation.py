@@ -211,12 +211,13 @@ def _of(module: "Module", specs: Sequence[Any], path: str, seen: set[int]) -> tu
     forward = _trace_forward(module, specs)
     tracer, y = forward.tracer, forward.frame.y
     names = _input_names(module, len(specs))
-    output = "y" if "y" not in names else "E"
+    output = module.result
     with using(tracer):
         y_bar = tracer.input(y.spec) if output == "y" else ones(y.shape, dtype=y.dtype)
     x_bars, bars = _trace_backward(module, forward, y_bar)
     shown = module._answer(tuple(x_bars))
     x_bars = list(shown) if isinstance(shown, tuple) else [shown]
+    answered = names if module.answers is None else [names[place] for place in module.answers]
 
     known = {x.node: name for name, x in zip(names, forward.inputs, strict=True) if isinstance(x, Traced)}
     known.update({forward.values[cell].node: key for key, cell in forward.cells.items()})  # type: ignore[attr-defined]
@@ -224,7 +225,7 @@ def _of(module: "Module", specs: Sequence[Any], path: str, seen: set[int]) -> tu
         known[y_bar.node] = "y_bar"  # type: ignore[attr-defined]
     kept = {name: value for name, value in forward.frame.kept.items() if isinstance(value, Traced)}
     ahead = {**kept, output: y, **forward.written}
-    back = {f"{name}_bar": bar for name, bar in zip(names, x_bars, strict=False) if bar is not None}
+    back = {f"{name}_bar": bar for name, bar in zip(answered, x_bars, strict=False) if bar is not None}
     back.update({f"{key}_bar": bar for key, bar in bars.items()})
     graph = tracer.graph([*ahead.values(), *back.values()])
     inner = [child for _, child, _ in forward.calls]

@@ -64,6 +64,10 @@ class CosineEmbedding(Loss):
 
     answers = (0, 1)
 
+    def example(self) -> tuple[Any, ...]:
+        """Return two batches of vectors and a target for each pair."""
+        return (2, 4), (2, 4), (2,)
+
     def __init__(self, reduction: str = "mean", *, margin: float = 0.0) -> None:
         super().__init__(reduction)
         self.margin = self.setting("margin", margin)

@@ -36,8 +36,8 @@ class Loss(Module):
     (Array(2.), Array([1.]))
     """
 
-    answers: tuple[int, ...] = (0,)
-    """Which inputs `bprop` answers for; the others are data."""
+    result = "E"
+    answers: tuple[int, ...] | None = (0,)
 
     def __init__(self, reduction: str = "mean") -> None:
         if reduction not in ("mean", "sum", "none"):
@@ -49,12 +49,6 @@ class Loss(Module):
         settings = {name: value for name, value in self.__dict__.items() if name[0] != "_" and name != "training"}
         shown = (bool, int, float, str, tuple)
         return ", ".join(f"{name}={value!r}" for name, value in settings.items() if isinstance(value, shown))
-
-    def _answer(self, x_bar: Any) -> Any:
-        if not isinstance(x_bar, tuple):
-            return x_bar
-        bars = tuple(x_bar[place] for place in self.answers)
-        return bars[0] if len(bars) == 1 else bars
 
     def outputs(self, y: Any) -> Array:
         """Return y as an array, refusing what has no derivative."""

@@ -45,6 +45,11 @@ class Module(Gradients):
     Array([2., 4.])
     """
 
+    result = "y"
+    """What fprop computes is called in the equations: y, of a loss E."""
+    answers: tuple[int, ...] | None = None
+    """Which inputs `bprop` answers for (``None``: all); the others are data."""
+
     training: bool = True
     hooks: dict[int, Hook] = {}  # noqa: RUF012 - never written to: a module with hooks has a mapping of its own
     composes: bool = False
@@ -336,8 +341,11 @@ class Module(Gradients):
         return frame.x_bar
 
     def _answer(self, x_bar: Any) -> Any:
-        """Return what `bprop` hands to the layer below (a loss: no cotangent of its targets)."""
-        return x_bar
+        """Return what `bprop` hands to the layer below."""
+        if self.answers is None or not isinstance(x_bar, tuple):
+            return x_bar
+        bars = tuple(x_bar[place] for place in self.answers)
+        return bars[0] if len(bars) == 1 else bars
 
     def _seed(self, y: Array, y_bar: Any) -> Array:
         if y_bar is None:
