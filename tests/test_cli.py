@@ -40,7 +40,9 @@ def test_train_digits(tmp_path):
     (folder,) = (tmp_path / "runs").iterdir()
     assert folder.name.startswith("digits-")
     assert f"record: runs/{folder.name}" in result.stdout
-    assert {path.name for path in folder.iterdir()} == {"metrics.jsonl", "curves.png", "model.safetensors", "run.json"}
+    assert {path.name for path in folder.iterdir()} == {
+        "metrics.jsonl", "checkpoint.safetensors", "curves.png", "model.safetensors", "run.json"
+    }  # fmt: skip
 
 
 def test_json_is_the_last_line(tmp_path):

@@ -1,22 +1,36 @@
-"""Training: the loop, its record, metrics, data and weights."""
+"""Training: the loop, its record and checkpoints, metrics, data and weights."""
 
+from .callback import Callback, TensorBoard
+from .checkpoint import Checkpoint
 from .data import batches, stratified_split
+from .health import Saturation, norms, saturation
 from .loop import evaluate, fit
-from .metric import Saturation, accuracy, confusion_matrix, norms, saturation
+from .metric import accuracy, auc, confusion_matrix, f1, mae, mse, r2, rmse
 from .run import Run
+from .stopping import EarlyStopping
 from .weight import StorageError, load_weights, save_weights
 
 __all__ = [
+    "Callback",
+    "Checkpoint",
+    "EarlyStopping",
     "Run",
     "Saturation",
     "StorageError",
+    "TensorBoard",
     "accuracy",
+    "auc",
     "batches",
     "confusion_matrix",
     "evaluate",
+    "f1",
     "fit",
     "load_weights",
+    "mae",
+    "mse",
     "norms",
+    "r2",
+    "rmse",
     "saturation",
     "save_weights",
     "stratified_split",

@@ -19,8 +19,9 @@ from ..nn import CrossEntropy, Linear, Module, Sequential, Tanh
 from ..ops import Generator
 from ..optim import Adam
 from .data import stratified_split
+from .health import Saturation, norms, saturation
 from .loop import fit
-from .metric import Saturation, accuracy, confusion_matrix, norms, saturation
+from .metric import accuracy, confusion_matrix
 from .run import Run
 from .weight import StorageError
 

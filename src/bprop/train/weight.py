@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from ..core.error import ArgumentError, BpropError, DTypeError, ShapeError
+from ..core.error import ArgumentError, DTypeError, ShapeError
 from ..core.value import Array
+from .storage import StorageError, write_whole
 
-
-class StorageError(BpropError, OSError):
-    """A file or folder of a run cannot be read or written."""
+__all__ = ["StorageError", "load_weights", "save_weights", "write_whole"]
 
 
 def save_weights(model: Any, path: str | os.PathLike[str]) -> None:
@@ -77,20 +76,3 @@ def load_weights(model: Any, path: str | os.PathLike[str]) -> None:
 def _seen(names: Any) -> str:
     shown = list(names)[:6]
     return f" (it has {', '.join(shown)}{', …' if len(names) > len(shown) else ''})" if shown else " (it has nothing)"
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write ``content`` to a temporary file in the same folder and rename it, so that nobody ever sees half a file."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise StorageError(f"{path}: {error.strerror or error}") from None
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
