@@ -1,6 +1,7 @@
 """The command line: ``bprop train digits``, ``bprop doctor``."""
 
 import json
+import shlex
 import sys
 import time
 from io import TextIOWrapper
@@ -64,6 +65,7 @@ def _rate(value: float) -> float:
 
 @train.command()
 def digits(
+    context: typer.Context,
     epochs: Annotated[int, typer.Option(min=1, help="How often every image is seen.")] = 30,
     seed: Annotated[
         int, typer.Option(min=0, max=2**64 - 1, help="Decides initial weights and the order of images.")
@@ -77,27 +79,43 @@ def digits(
     hidden: Annotated[
         str, typer.Option(callback=_checked_sizes, help="Sizes of the hidden layers, with commas.")
     ] = "128,64",
+    resume: Annotated[
+        Path | None, typer.Option(help="The folder of an interrupted run that goes on; more --epochs may be given.")
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object as the last line; all else goes to stderr.")
     ] = False,
 ) -> None:
     """Learn to read handwritten digits: 1,438 images of 8 × 8 pixels to learn from, 359 others as the test.
 
-    Writes metrics.jsonl, curves.png, model.safetensors and run.json to the run's folder.
+    Writes metrics.jsonl, checkpoint.safetensors, curves.png, model.safetensors and run.json to the run's folder.
     """
-    from .train.digit import next_folder, train_digits
+    from .train.digit import digit_settings, next_folder, train_digits
 
-    folder = next_folder() if out is None else out
+    options: dict[str, Any] = {
+        "epochs": epochs,
+        "seed": seed,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "hidden": _sizes(hidden),
+    }
+    if resume is None:
+        folder = next_folder() if out is None else out
+    else:
+        if out is not None:
+            raise typer.BadParameter("--resume goes on in the folder that it names, without --out")
+        folder = resume
+        for name, value in digit_settings(folder).items():
+            source = context.get_parameter_source(name)
+            if source is None or source.name == "DEFAULT":  # what is given is compared with what was
+                options[name] = value
     stream = sys.stderr if as_json else sys.stdout
     start = time.perf_counter()
     try:
         result = train_digits(
-            epochs=epochs,
-            seed=seed,
+            **options,
             out=folder,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            hidden=_sizes(hidden),
+            resume=resume is not None,
             progress=stream,
         )
     except KeyboardInterrupt:
@@ -112,8 +130,8 @@ def digits(
                     "train_accuracy": result.train_accuracy,
                     "train_loss": result.train_loss,
                     "seconds": round(result.seconds, 3),
-                    "epochs": epochs,
-                    "seed": seed,
+                    "epochs": options["epochs"],
+                    "seed": options["seed"],
                     "parameters": result.parameters,
                     "gradient_norms": result.gradient_norms,
                     "saturation": {row.path: row.saturated for row in result.saturation},
@@ -125,12 +143,15 @@ def digits(
 
 
 def _saved(folder: Path) -> str:
+    from .train.checkpoint import CHECKPOINT
+
     metrics = folder / "metrics.jsonl"
-    if not metrics.is_file():
+    if not metrics.is_file() or not (folder / CHECKPOINT).is_file():
         return "nothing was saved"
     done = len(metrics.read_text(encoding="utf-8").splitlines())
     epochs = "1 epoch" if done == 1 else f"{done} epochs"
-    return f"{folder} holds the metrics of {epochs} and the weights as they were then"
+    command = f"bprop train digits --resume {shlex.quote(str(folder))}"
+    return f"{folder} holds the metrics of {epochs} and a checkpoint; to go on:\n  {command}"
 
 
 _WIDEST = 80
