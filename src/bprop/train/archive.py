@@ -43,18 +43,15 @@ class Entry(NamedTuple):
     end: int
 
 
-def storable(arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Raise `DTypeError` naming the first array that a safetensors file cannot hold."""
-    for name, array in arrays.items():
-        if array.dtype not in _CODES:
-            raise DTypeError(f"{name} is {array.dtype}, which a safetensors file cannot hold")
-
-
 def write(path: Path, arrays: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> None:
-    """Write ``arrays`` and ``record`` (plain values with finite numbers) to ``path``, whole or not at all."""
-    storable(arrays)
+    """Write ``arrays`` and ``record`` (plain values with finite numbers) to ``path``, whole or not at all.
+
+    Raises `StorageError` where that is impossible, `DTypeError` for numbers that such a file cannot hold.
+    """
     parts, header, digests, place = [], {}, {}, 0
     for name, array in sorted(arrays.items()):
+        if array.dtype not in _CODES:
+            raise DTypeError(f"{path}: {name} is {array.dtype}, which a safetensors file cannot hold")
         # Little-endian in the file; ascontiguousarray would turn a scalar into one axis.
         array = np.require(array, array.dtype.newbyteorder("<"), "C")
         part = array.reshape(-1).view(np.uint8).data

@@ -154,9 +154,9 @@ class Checkpoint:
             if name in entries and entries[name][:2] != (dtype, shape)
         ]
         if wrong:
-            more = f", and {len(wrong) - 6} more" if len(wrong) > 6 else ""
+            more = f", and {len(wrong) - 20} more" if len(wrong) > 20 else ""
             self.archive.refuse(
-                "arrays", f"of another model or optimizer: {'; '.join(wrong[:6])}{more}. Build them as they were then"
+                "arrays", f"of another model or optimizer: {'; '.join(wrong[:20])}{more}. Build them as they were then"
             )
         known = self.record["config"]
         names = [*config, *(name for name in known if name not in config)]

@@ -13,7 +13,6 @@ from ..core.value import asarray
 from ..nn import Module
 from ..ops import Generator, broadcast_to
 from ..optim import Optimizer
-from .archive import storable
 from .balance import ClassWeights
 from .callback import Callback, Callbacks
 from .checkpoint import CHECKPOINT, Checkpoint
@@ -170,8 +169,6 @@ def fit(
             _versions(), watch, called, checkpoint_every, report, interruption,
         )  # fmt: skip
         say.listener = training.say
-        if out is not None:
-            storable(training.arrays())
         _begin(training, resume)
         for note in notes:
             if note not in run.notes:
