@@ -21,7 +21,11 @@ T = (X[:, 0] > 0).astype(int)
 
 def network(width=4):
     generator = bprop.Generator(0)
-    layers = [nn.Linear(3, width, generator=generator), nn.Dropout(0.2, seed=1), nn.Linear(width, 2, generator=generator)]
+    layers = [
+        nn.Linear(3, width, generator=generator),
+        nn.Dropout(0.2, seed=1),
+        nn.Linear(width, 2, generator=generator),
+    ]
     return nn.Sequential(*layers)
 
 
@@ -72,14 +76,20 @@ def test_any_reader_of_safetensors_opens_it(run):
     for name, array in arrays.items():
         assert (array.dtype, array.shape) == (loaded[name].dtype, loaded[name].shape)
         assert array.tobytes() == loaded[name].tobytes()
-    assert {"model/layers.0.W", "model/layers.1.generator.state", "optimizer/layers.0.W.m", "best/layers.0.W"} <= set(arrays)
+    assert {"model/layers.0.W", "model/layers.1.generator.state", "optimizer/layers.0.W.m", "best/layers.0.W"} <= set(
+        arrays
+    )
     assert (record["epoch"], record["batch"], record["updates"]) == (3, 0, 6)
     assert record.keys() == FIELDS.keys()
 
 
 def test_arrays_of_every_kind_come_back(tmp_path):
     arrays = {code: np.arange(6).reshape(2, 3).astype(kind) for code, kind in KINDS.items()}
-    arrays |= {"scalar": np.float64(np.pi) + np.zeros(()), "none": np.zeros((0, 3), np.float32), "turned": np.eye(3)[:, ::-1].T}
+    arrays |= {
+        "scalar": np.float64(np.pi) + np.zeros(()),
+        "none": np.zeros((0, 3), np.float32),
+        "turned": np.eye(3)[:, ::-1].T,
+    }
     write(tmp_path / "a", arrays, {"text": "ü\ud800", "number": 0.1})
     with Archive(tmp_path / "a") as archive:
         archive.verify()
@@ -104,7 +114,10 @@ def mutated(raw, rng):
     if kind == 2:
         return raw[:place] + raw[place + rng.randrange(1, 20) :]
     if kind == 3:
-        return rng.choice([length + 1, length - 1, 0, 1, 2**63, 2**64 - 1, rng.randrange(2**64)]).to_bytes(8, "little") + raw[8:]
+        return (
+            rng.choice([length + 1, length - 1, 0, 1, 2**63, 2**64 - 1, rng.randrange(2**64)]).to_bytes(8, "little")
+            + raw[8:]
+        )
     if kind in (4, 5):
         place = rng.randrange(8 + length) if kind == 4 else place
         return raw[:place] + bytes([raw[place] ^ 1 << rng.randrange(8)]) + raw[place + 1 :]
@@ -212,7 +225,10 @@ def test_a_hand_edited_field_is_named(copy):
             pass
     begin = header["model/layers.2.b"]["data_offsets"][0]
     (copy / CHECKPOINT).write_bytes(with_header(header, data[:begin] + b"\1" + data[begin + 1 :]))
-    with pytest.raises(StorageError, match=r"'model/layers\.2\.b': was changed after|header was changed"), Checkpoint(copy):
+    with (
+        pytest.raises(StorageError, match=r"'model/layers\.2\.b': was changed after|header was changed"),
+        Checkpoint(copy),
+    ):
         pass
 
 

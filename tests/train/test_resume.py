@@ -44,7 +44,10 @@ class Leave(Callback):
 def network(seed=0):
     generator = bprop.Generator(seed)
     return nn.Sequential(
-        nn.Linear(4, 6, generator=generator), nn.Tanh(), nn.Dropout(0.3, seed=seed), nn.Linear(6, 2, generator=generator)
+        nn.Linear(4, 6, generator=generator),
+        nn.Tanh(),
+        nn.Dropout(0.3, seed=seed),
+        nn.Linear(6, 2, generator=generator),
     )
 
 
@@ -216,7 +219,9 @@ def test_a_broken_model_is_not_saved(tmp_path):
             checkpoint_every=1, compiled=False,
         )  # fmt: skip
     with Checkpoint(tmp_path / "run") as checkpoint:
-        assert checkpoint.record["updates"] == int(np.flatnonzero(np.asarray(bprop.Generator(0).permutation(20)) == 7)[0])
+        assert checkpoint.record["updates"] == int(
+            np.flatnonzero(np.asarray(bprop.Generator(0).permutation(20)) == 7)[0]
+        )
         assert checkpoint.read()["model/w"].tolist() == network.w.tolist()
 
 

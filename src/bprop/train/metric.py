@@ -252,7 +252,7 @@ def measured(name: str, metric: Metric, y: NDArray[Any], t: NDArray[Any]) -> flo
     except Exception as error:  # whatever it is, it comes from the user's own function
         raise ArgumentError(f"{where} raised {type(error).__name__}: {error}") from error
     try:
-        number = np.asarray(value, np.float64)
+        number = None if value is None or isinstance(value, str | bytes) else np.asarray(value, np.float64)
     except (TypeError, ValueError):
         number = None
     if number is None or number.size != 1:

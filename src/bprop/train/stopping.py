@@ -1,7 +1,7 @@
 """`EarlyStopping`: the end of a training whose measure no longer improves, and the best model until then."""
 
 from collections.abc import Mapping
-from math import isnan
+from math import isfinite, isnan
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,8 @@ class EarlyStopping:
 
     ``monitor`` is a name in the record of an epoch, such as ``validation_loss``; ``mode`` says whether ``"min"`` or ``"max"``
     is better (by default max for accuracy, f1, auc and r2, min for anything else). With ``restore_best`` the model has, when
-    `fit` returns, the weights after its best epoch. A measure that is NaN ends the training too. One object may serve several
+    `fit` returns, the weights after its best epoch. A measure that is NaN ends the training too; an
+    infinite one is never the best. One object may serve several
     runs; ``run.best`` says which epoch was the best. Raises `ArgumentError` for settings that make no sense.
 
     **Source:** Prechelt (1998), Early stopping, but when?; Leibe (2016), regularization.
@@ -72,7 +73,7 @@ class Watch:
         """Look at the record of an epoch; return whether it is the best so far."""
         value = float(entry[self.rule.monitor])
         sign = 1 if self.rule.mode == "min" else -1
-        if not isnan(value) and (self.best is None or sign * (self.best - value) > self.rule.min_delta):
+        if isfinite(value) and (self.best is None or sign * (self.best - value) > self.rule.min_delta):
             self.best, self.epoch, self.stale = value, entry["epoch"], 0
             return True
         self.stale += 1
