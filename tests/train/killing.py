@@ -45,12 +45,12 @@ def train(folder, seed=0, epochs=3):
     return numbers, history, (folder / "model.safetensors").read_bytes()
 
 
-def child(work):
-    """Fork; in the child do ``work`` and end without a trace of Python's own tidying. Returns its number."""
+def child(work, *arguments):
+    """Fork; in the child do ``work`` and end without Python's own tidying. Returns its number."""
     number = os.fork()
     if number == 0:
         try:
-            work()
+            work(*arguments)
         finally:
             os._exit(0)
     return number
@@ -65,8 +65,8 @@ def readable(folder):
     return True
 
 
-def dying(work, moment):
-    """Do ``work`` until the ``moment``-th third of a call: before it, in the midst of it, after it."""
+def dying(folder, moment):
+    """Train until the ``moment``-th third of a call: before it, in the midst of it, after it."""
     passed = 0
 
     def passing():
@@ -92,7 +92,7 @@ def dying(work, moment):
     write = os.write
     for name in CALLS:
         setattr(os, name, wrapped(getattr(os, name)))
-    work()
+    train(folder)
 
 
 def check(folder, expected, seed):
@@ -107,7 +107,7 @@ def by_calls(parent, expected, stride):
     moment = survived = 0
     while True:
         folder = parent / str(moment)
-        _, status = os.waitpid(child(lambda: dying(lambda: train(folder), moment)), 0)
+        _, status = os.waitpid(child(dying, folder, moment), 0)
         if not os.WIFSIGNALED(status):
             assert status == 0
             return survived
@@ -123,13 +123,13 @@ def at_random(parent, expected, kills):
     train(parent / "timed")
     length = time.monotonic() - begin
     while survived < kills:
-        number = child(lambda: train(folder))
+        number = child(train, folder)
         time.sleep(rng.random() * length * 0.8)
         os.kill(number, signal.SIGKILL)
         _, status = os.waitpid(number, 0)
         over = not os.WIFSIGNALED(status)
         survived += not over
-        if folder.exists() and (readable(folder) and over or rng.random() < 0.3):
+        if folder.exists() and ((readable(folder) and over) or rng.random() < 0.3):
             check(folder, expected, survived)
     return survived
 

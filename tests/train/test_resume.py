@@ -24,7 +24,7 @@ def no_picture(monkeypatch):
     monkeypatch.setattr("bprop.train.run.draw", lambda *arguments: None)
 
 
-class Left(Exception):
+class LeftError(Exception):
     pass
 
 
@@ -37,7 +37,7 @@ class Leave(Callback):
     def on_step(self, run, step, loss):
         if step == self.after:
             if self.action is None:
-                raise Left
+                raise LeftError
             self.action()
 
 
@@ -90,7 +90,7 @@ def test_resumed_at_any_update_bit_for_bit(tmp_path, kind):
     moments = (1, 2, 3, 4, 5, updates) if not options.get("compiled") else (2, 5)
     for after in moments:
         folder = tmp_path / str(after)
-        with pytest.raises(Left) as caught:
+        with pytest.raises(LeftError) as caught:
             train(folder, callbacks=[Leave(after)], **options)
         assert "resume=True" in caught.value.__notes__[0]
         again, same, run = train(folder, seed=9, resume=True, **options)  # all of another seed's numbers are replaced
@@ -103,7 +103,7 @@ def test_resumed_at_any_update_bit_for_bit(tmp_path, kind):
 def test_resumed_again_and_again_after_every_update(tmp_path):
     weights, history, _ = train(None)
     for after in range(1, 17):
-        with pytest.raises(Left):
+        with pytest.raises(LeftError):
             train(tmp_path / "run", callbacks=[Leave(after)], resume=True)
     again, same, run = train(tmp_path / "run", resume=True)
     assert (again, same) == (weights, history)
@@ -148,7 +148,7 @@ def test_the_same_optimizer_goes_on(tmp_path):
         model, optimizer = network(), optim.Adam(0.02)
         options = {"epochs": 3, "batch_size": 16, "progress": False, "compiled": False, "out": tmp_path / str(after)}
         if after:
-            with pytest.raises(Left):
+            with pytest.raises(LeftError):
                 fit(model, nn.CrossEntropy(), optimizer, (X, T), callbacks=[slower, Leave(after)], **options)
         fit(model, nn.CrossEntropy(), optimizer, (X, T), callbacks=[slower], resume=bool(after), **options)
         results.append([cell.array.tolist() for cell in [*model.cells().values(), *optimizer.cells().values()]])
@@ -171,7 +171,7 @@ def test_callbacks_with_a_state_go_on(tmp_path):
 
     whole, first, second = Sum(), Sum(), Sum()
     train(None, callbacks=[whole])
-    with pytest.raises(Left):
+    with pytest.raises(LeftError):
         train(tmp_path / "run", callbacks=[first, Leave(6)])
     with pytest.raises(StorageError, match=r"callbacks was \['Sum'\], here it is \[\]"):
         train(tmp_path / "run", resume=True)

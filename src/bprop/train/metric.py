@@ -75,7 +75,7 @@ def f1(y: Any, t: Any, average: str | None = None) -> float:
 
     >>> from bprop.train import f1
     >>> f1([0, 1, 1, 1], [0, 0, 1, 1]), f1([0, 1, 2, 2], [0, 1, 2, 1], average="macro")
-    (0.8, 0.7777777777777778)
+    (0.8, 0.7777777777777777)
     """
     y, t = _decided(y, "f1"), _decided(t, "f1")
     if y.shape != t.shape or not y.size:
