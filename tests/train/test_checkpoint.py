@@ -316,5 +316,7 @@ def test_metrics_that_are_not_those_of_the_checkpoint(copy):
         with pytest.raises(StorageError, match=r"metrics\.jsonl: its first 2 lines"):
             train(copy, resume=True)
     metrics.write_bytes(whole + b'{"epoch": 3, "train_l')  # a line of an epoch that the checkpoint does not have
+    train(copy, resume=True)
+    assert metrics.read_bytes() == whole
     assert len(train(copy, resume=True, epochs=3).history) == 3
     assert [json.loads(text)["epoch"] for text in metrics.read_text().splitlines()] == [1, 2, 3]

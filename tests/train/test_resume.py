@@ -155,6 +155,23 @@ def test_the_same_optimizer_goes_on(tmp_path):
     assert results[0] == results[1]
 
 
+def test_what_a_callback_breaks_off_is_measured_again(tmp_path):
+    """The early stopping has counted the epoch already, and has its best model."""
+    options = {"early_stopping": EarlyStopping("validation_loss", patience=2, min_delta=0.05), "epochs": 9}
+    weights, history, whole = train(None, **options)
+    assert whole.stopped
+    for epoch in range(1, len(history) + 1):
+
+        def leave(run, entry, epoch=epoch):
+            if entry["epoch"] == epoch:
+                raise LeftError
+
+        with pytest.raises(LeftError):
+            train(tmp_path / str(epoch), callbacks=[leave], **options)
+        again, same, run = train(tmp_path / str(epoch), seed=2, resume=True, **options)
+        assert (again, same, run.stopped, run.best) == (weights, history, whole.stopped, whole.best)
+
+
 def test_callbacks_with_a_state_go_on(tmp_path):
     class Sum(Callback):
         def __init__(self):
@@ -320,6 +337,15 @@ def test_a_disk_that_fails(tmp_path, monkeypatch, call, number, text):
     assert saved.tolist() != model.layers[0].W.tolist()  # the model has the seventh update
     assert not list(folder.glob(".*"))
     assert train(folder, resume=True)[:2] == (weights, history)
+
+
+def test_a_system_that_takes_few_bytes_at_a_time(tmp_path, monkeypatch):
+    weights, history, _ = train(None)
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, part: write(descriptor, part[:7]))
+    train(tmp_path / "run", epochs=2)
+    monkeypatch.undo()
+    assert train(tmp_path / "run", resume=True)[:2] == (weights, history)
 
 
 def test_files_may_not_grow(tmp_path):

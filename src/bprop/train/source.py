@@ -181,8 +181,7 @@ class Stream:
         self.taken = drawn.get("taken", 0)
         if not count:
             return
-        opened = self._open()
-        pair = next(islice(opened, count - 1, count), None)
+        pair = next(islice(self._open(), count - 1, count), None)
         again = None if pair is None else self._batch(pair, count)
         if again is None or digest(again.x) + digest(again.t) != drawn.get("last"):
             what = "has fewer batches" if again is None else "yields other batches"
@@ -191,8 +190,6 @@ class Stream:
                 f"batches have to come in the same order"
             )
         self.last = again
-        if not self.replays:
-            self.data = opened
 
 
 def _takes_epoch(function: Callable[..., Any]) -> bool:

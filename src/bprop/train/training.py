@@ -64,7 +64,8 @@ class Training:
         self.state = State(model=self.model, optimizer=self.optimizer, loss=self.loss, sums=self.step.sums)
         self.order: Any = self.generator.state
         self._between = True  # whether the cells are those of the position
-        self._ended: dict[str, Any] | None = None  # the record after the last batch of an epoch that is being measured
+        # Record and best model after the last batch of an epoch that is being measured.
+        self._ended: tuple[dict[str, Any], dict[str, Array]] | None = None
         self._began = self._saved = self._clock = time.perf_counter()
         self._earlier = 0.0
 
@@ -98,14 +99,15 @@ class Training:
             "versions": self.versions,
         }
 
-    def save(self, record: dict[str, Any] | None = None) -> None:
-        """Write a checkpoint, if the run has a folder; ``record`` is that of now."""
+    def save(self) -> None:
+        """Write a checkpoint, if the run has a folder: of now, or of the end of the epoch that is being measured."""
         if self.run.folder is None:
             return
-        best = {f"best/{name.partition('/')[2]}": array.data for name, array in self.best.items()}
+        record, known = self._ended or (self.record(), self.best)
+        best = {f"best/{name.partition('/')[2]}": array.data for name, array in known.items()}
         arrays = {**self.arrays(), ORDER: self.order.data, **best}
         try:
-            save(self.run.folder / CHECKPOINT, arrays, record or self.record())
+            save(self.run.folder / CHECKPOINT, arrays, record)
         except StorageError as error:
             error.message += (
                 f". The checkpoint before is intact, and the model in memory has its weights: when there is room, go on "
@@ -153,7 +155,7 @@ class Training:
         if not self.interruption.asked:
             return
         self.paused = True
-        self.save(self._ended)
+        self.save()
         where = f"interrupted in epoch {self.epoch}, after batch {self.batch}"
         kept = "nothing was saved (there is no out=), the model has the weights of this moment"
         if self.run.folder is not None:
@@ -164,7 +166,7 @@ class Training:
         """Save what was reached when the user's own code, or the data, raised ``error`` between two steps."""
         if self._between and self.run.folder is not None and not isinstance(error, StorageError):
             with contextlib.suppress(StorageError):
-                self.save(self._ended)
+                self.save()
                 error.add_note(f"The training up to here is saved; to go on, call {self.advice()}")
 
     # --- going through ---
@@ -200,7 +202,7 @@ class Training:
             return
         if self.state.wrong():
             self._replay()
-        self._ended = self.record()
+        self._ended = self.record(), self.best
         mean = self.total / self.examples if self.step.mean else self.total
         entry: dict[str, Any] = {"epoch": self.epoch, "train_loss": mean}
         if self.held_out is not None:
