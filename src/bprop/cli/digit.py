@@ -8,40 +8,47 @@ from typing import Annotated, Any
 
 import typer
 
-from .option import AsJson, Hidden, LearningRate, Seed, out_option, saved, sizes
+from .option import AsJson, Hidden, LearningRate, Seed, find_run, given, out_option, resume_option, saved, sizes
 from .screen import screen
 
 
 def digits(
+    context: typer.Context,
     epochs: Annotated[int, typer.Option(min=1, help="How often every image is seen.")] = 30,
     seed: Seed = 0,
     out: Annotated[Path | None, out_option("runs/digits-<date>-<n>")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per step.")] = 64,
     learning_rate: LearningRate = 3e-3,
     hidden: Hidden = "128,64",
+    resume: Annotated[Path | None, resume_option()] = None,
     as_json: AsJson = False,
 ) -> None:
     """Learn to read handwritten digits: 1,438 images of 8 × 8 pixels to learn from, 359 others as the test.
 
-    Writes metrics.jsonl, curves.png, model.safetensors and run.json to the run's folder.
+    Writes metrics.jsonl, checkpoint.safetensors, curves.png, model.safetensors and run.json to the run's folder.
     """
-    from ..train.digit import next_folder, train_digits
+    from ..train.digit import digit_settings, next_folder, train_digits
 
-    folder = next_folder() if out is None else out
+    options: dict[str, Any] = {
+        "epochs": epochs,
+        "seed": seed,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "hidden": sizes(hidden),
+    }
+    if resume is None:
+        folder = next_folder() if out is None else out
+    else:
+        if out is not None:
+            raise typer.BadParameter("--resume goes on in the folder that it names, without --out")
+        folder = find_run(resume)
+        options.update({name: value for name, value in digit_settings(folder).items() if not given(context, name)})
     stream = sys.stderr if as_json else sys.stdout
     start = time.perf_counter()
     try:
-        result = train_digits(
-            epochs=epochs,
-            seed=seed,
-            out=folder,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            hidden=sizes(hidden),
-            progress=stream,
-        )
+        result = train_digits(**options, out=folder, resume=resume is not None, progress=stream)
     except KeyboardInterrupt:
-        print(f"\ninterrupted after {time.perf_counter() - start:.1f} s; {saved(folder)}", file=sys.stderr)
+        print(f"\ninterrupted after {time.perf_counter() - start:.1f} s; {saved(folder, 'digits')}", file=sys.stderr)
         raise typer.Exit(130) from None
     _show(result, stream)
     if as_json:
@@ -52,8 +59,8 @@ def digits(
                     "train_accuracy": result.train_accuracy,
                     "train_loss": result.train_loss,
                     "seconds": round(result.seconds, 3),
-                    "epochs": epochs,
-                    "seed": seed,
+                    "epochs": options["epochs"],
+                    "seed": options["seed"],
                     "parameters": result.parameters,
                     "gradient_norms": result.gradient_norms,
                     "saturation": {row.path: row.saturated for row in result.saturation},

@@ -1,5 +1,6 @@
 """Options that several commands share, and how their values are checked."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -68,11 +69,30 @@ def find_run(run: Path) -> Path:
     return inside if not run.exists() and inside.is_dir() else run
 
 
-def saved(folder: Path) -> str:
-    """Return what an interrupted run left in its folder."""
+def resume_option() -> Any:
+    """Return the option that names a run to go on with."""
+    return typer.Option(
+        parser=place,
+        metavar="RUN",
+        help="An interrupted run that goes on, or a finished one with more --epochs.",
+        show_default=False,
+    )
+
+
+def given(context: typer.Context, name: str) -> bool:
+    """Return whether an option was written on the command line; what was is compared with what the run was begun with."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
+
+
+def saved(folder: Path, data: str) -> str:
+    """Return what an interrupted run on ``data`` left in its folder, and how to go on."""
+    from ..train.checkpoint import CHECKPOINT
+
     metrics = folder / "metrics.jsonl"
-    if not metrics.is_file():
+    if not metrics.is_file() or not (folder / CHECKPOINT).is_file():
         return "nothing was saved"
     done = len(metrics.read_text(encoding="utf-8").splitlines())
     epochs = "1 epoch" if done == 1 else f"{done} epochs"
-    return f"{folder} holds the metrics of {epochs} and the weights as they were then"
+    command = f"bprop train {data} --resume {shlex.quote(str(folder))}"
+    return f"{folder} holds the metrics of {epochs} and a checkpoint; to go on:\n  {command}"

@@ -1,6 +1,7 @@
 """``bprop train TABLE.csv --target COLUMN``."""
 
 import json
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -92,7 +93,7 @@ def table(
             progress=stream,
         )
     except KeyboardInterrupt:
-        what = "nothing was saved" if folder is None else saved(folder)
+        what = "nothing was saved" if folder is None else saved(folder, shlex.quote(str(path)))
         print(f"\ninterrupted after {time.perf_counter() - start:.1f} s; {what}", file=sys.stderr)
         raise typer.Exit(130) from None
     show_result(result.scores, result.verdict, result.influence, len(result.parts.test), stream)

@@ -7,7 +7,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from .weight import write_whole
+from .storage import write_whole
 
 _SKIPPED = ("epoch", "seconds", "learning_rate")
 _COLOURS = {"train": "#1f6fb4", "validation": "#d1601f", "test": "#d1601f"}

@@ -6,12 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ..core.error import BpropError
 from ..nn.path import load_cells
+from .storage import StorageError, write_whole
 
-
-class StorageError(BpropError, OSError):
-    """A file or folder of a run cannot be read or written."""
+__all__ = ["StorageError", "load_weights", "save_weights", "write_whole"]
 
 
 def save_weights(model: Any, path: str | os.PathLike[str]) -> None:
@@ -58,20 +56,3 @@ def load_weights(model: Any, path: str | os.PathLike[str]) -> None:
     except (SafetensorError, ValueError) as error:
         raise StorageError(f"load_weights: {path} is no safetensors file: {error}") from None
     load_cells(model, arrays, "load_weights", str(path))
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write ``content`` to a temporary file in the same folder and rename it, so that nobody ever sees half a file."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise StorageError(f"{path}: {error.strerror or error}") from None
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
