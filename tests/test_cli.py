@@ -40,7 +40,9 @@ def test_train_digits(tmp_path):
     (folder,) = (tmp_path / "runs").iterdir()
     assert folder.name.startswith("digits-")
     assert f"record: runs/{folder.name}" in result.stdout
-    assert {path.name for path in folder.iterdir()} == {"metrics.jsonl", "curves.png", "model.safetensors", "run.json"}
+    assert {path.name for path in folder.iterdir()} == {
+        "metrics.jsonl", "checkpoint.safetensors", "curves.png", "model.safetensors", "run.json"
+    }  # fmt: skip
 
 
 def test_json_is_the_last_line(tmp_path):
@@ -111,8 +113,31 @@ def test_interruption_says_what_was_saved(tmp_path):
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert "run holds the metrics of" in errors
+    assert "to go on:\n  bprop train digits --resume run" in errors
     assert "Traceback" not in errors
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "interrupted"
+
+
+def test_resume_takes_the_options_of_the_run(tmp_path):
+    whole = bprop("train", "digits", "--epochs", "4", "--hidden", "16,8", "--seed", "3", "--out", "whole", cwd=tmp_path)
+    first = bprop("train", "digits", "--epochs", "2", "--hidden", "16,8", "--seed", "3", "--out", "run", cwd=tmp_path)
+    assert whole.returncode == first.returncode == 0, whole.stderr + first.stderr
+    result = bprop("train", "digits", "--resume", "run", "--epochs", "4", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "epoch   3" in result.stdout
+    assert "epoch   2" not in result.stdout
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "run")]
+    assert weights[0] == weights[1]
+    for options, text in (
+        (["--resume", "run", "--seed", "4"], "seed was 3, here it is 4"),
+        (["--resume", "nowhere"], "nowhere/checkpoint.safetensors: No such file"),
+        (["--resume", "run", "--hidden", "9"], "model/layers.0.W is float32[16, 64], here float32[9, 64]"),
+    ):
+        result = bprop("train", "digits", *options, cwd=tmp_path)
+        assert result.returncode == 1
+        assert text in result.stderr
+        assert "Traceback" not in result.stderr
+    assert bprop("train", "digits", "--resume", "run", "--out", "other", cwd=tmp_path).returncode == 2
 
 
 def test_doctor(tmp_path):

@@ -79,7 +79,7 @@ def test_distributions_are_complete(tmp_path):
 PACKAGES = ["bprop"] + [
     module.name
     for module in pkgutil.iter_modules(bprop.__path__, "bprop.")
-    if module.ispkg and not module.name.startswith("bprop._")
+    if module.ispkg or module.name.removeprefix("bprop.") in bprop.__all__
 ]
 
 

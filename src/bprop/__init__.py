@@ -5,7 +5,7 @@
 Array([2., 4.])
 """
 
-from . import data, nn, ops, optim, train
+from . import data, linalg, nn, ops, optim, train
 from .compile import Compiled, compile
 from .core.error import (
     ArgumentError,
@@ -86,6 +86,7 @@ __all__ = [
     "hvp",
     "jacobian",
     "jvp",
+    "linalg",
     "linearize",
     "nn",
     "numerical",

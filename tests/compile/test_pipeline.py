@@ -377,3 +377,13 @@ def test_numbers_of_plain_objects_are_part_of_the_key():
 def test_a_compiled_function_is_copied_as_functions_are():
     f = compile(lambda x: x * 2)
     assert copy.deepcopy({"f": f})["f"] is f
+
+
+def test_a_custom_rule_may_close_over_an_array():
+    weight = bprop.asarray([1.0, 2.0])
+    f = bprop.custom(lambda x: bprop.sum(x * weight), vjp=lambda y_bar, y, x: (y_bar * weight,))
+    x = bprop.ones(2)
+    E, x_bar = compile(bprop.value_and_grad(f))(x)
+    assert E.item() == 3
+    assert x_bar.tolist() == [1.0, 2.0]
+    assert native(bprop.trace(f)(x))(x)[0].item() == 3

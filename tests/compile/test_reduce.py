@@ -22,12 +22,27 @@ def test_axes(f, axis, shape, dtype, agree):
     agree(lambda x: f(bprop.exp(bprop.permute_dims(x, (2, 0, 1))) * 2, axis=axis), x, terms=256, scale=10.0)
 
 
+@pytest.mark.parametrize("shape", [(3, 5, 7), (2, 300, 5), (130, 1, 9), (2, 3, 1000)])
+@pytest.mark.parametrize("axis", [None, 0, 1, (0, 2)], ids=str)
+def test_products_and_extremes(axis, shape, agree):
+    x = RANDOM.uniform(-1, 1, size=shape)
+    agree(lambda x: bprop.prod(1 + 0.01 * bprop.permute_dims(x, (2, 0, 1)), axis=axis), x, terms=8)
+    agree(lambda x: bprop.min(bprop.exp(x), axis=axis) - bprop.max(x, axis=axis), x, terms=2)
+    agree(lambda x: bprop.std(x, axis=axis, correction=-1), x, terms=8)
+
+
 def test_max_takes_nan_and_the_extreme_integers(distance):
     assert distance(bprop.max, np.array([1.0, np.nan, 3.0])) == 0
     assert distance(bprop.max, np.array([-np.inf, -np.inf])) == 0
     assert distance(bprop.max, np.array([-128, -128], np.int8)) == 0
     assert distance(bprop.max, np.array([False, False])) == 0
     assert distance(bprop.sum, np.array([True, True])) == 0
+    assert distance(bprop.min, np.array([1.0, np.nan, 3.0])) == 0
+    assert distance(bprop.min, np.array([255, 255], np.uint8)) == 0
+    for x in ([0.0, -0.0], [0.0, np.nan], [2, 0], [True, True], []):
+        assert distance(bprop.any, np.array(x)) == 0
+        assert distance(bprop.all, np.array(x)) == 0
+    assert distance(bprop.prod, np.full(70, 3, np.int8)) == 0
     assert distance(bprop.sum, np.arange(300, dtype=np.uint8).reshape(3, 100)) == 0
 
 

@@ -20,7 +20,9 @@ LIBRARY = 4
 EXACT = {
     "add", "subtract", "multiply", "divide", "negative", "sqrt", "square", "sign", "abs", "astype", "stop_gradient",
     "less", "less_equal", "greater", "greater_equal", "equal", "not_equal", "logical_and", "logical_or", "logical_not",
-    "floor", "ceil", "uniform", "permutation",
+    "floor", "ceil", "trunc", "round", "copysign", "nextafter", "signbit", "isnan", "isinf", "isfinite", "logical_xor",
+    "floor_divide", "remainder", "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_invert", "bitwise_left_shift",
+    "bitwise_right_shift", "uniform", "permutation",
 }  # fmt: skip
 DTYPES = (np.float32, np.float64)
 OPS = [op for op in REGISTRY.values() if not isinstance(op, Region)]
@@ -31,6 +33,11 @@ def allowed(op):
     if op.name in EXACT or not isinstance(op, Elementwise | Selection | Random):
         return 0
     return 0 if isinstance(op, Selection) else LIBRARY
+
+
+def parameters(op):
+    """What an op takes besides its operands, as in its first example."""
+    return next(iter(cases(op)))[1]
 
 
 def as_function(op, args, params):
@@ -63,7 +70,10 @@ def test_example_calls(op, dtype, distance, agree):
 @pytest.mark.parametrize("op", [op for op in OPS if isinstance(op, Elementwise)], ids=lambda op: op.name)
 def test_special_values(op, dtype, distance):
     x = np.array(SPECIAL, dtype)
-    params = {"dtype": np.dtype(np.float32)} if op.kind == "given" else {}
+    if op.kind in ("bits", "integer"):
+        dtype = np.dtype(f"int{8 * x.itemsize}")
+        x = np.array([0, 1, -1, 2, 31, 32, 63, 64, 100, -100, np.iinfo(dtype).max, np.iinfo(dtype).min], dtype)
+    params = {"dtype": np.dtype(np.float32)} if op.kind == "given" else parameters(op)
     bound = allowed(op)
     if len(op.partials) == 1:
         assert distance(lambda x: op(x, **params), x) <= bound
@@ -78,7 +88,7 @@ def test_selections_at_ties_and_not_a_number(op, dtype, distance):
     values = [0, 1, 1, 0] if np.dtype(dtype).kind != "f" else [0.0, 1.0, np.nan, np.inf]
     a, b = map(np.ravel, np.meshgrid(np.array(values, dtype), np.array(values, dtype)))
     controls = [a > b for share in op.shares if share is None]
-    operands = [a, b][: sum(share is not None for share in op.shares)]
+    operands = [a, b, b[::-1]][: sum(share is not None for share in op.shares)]
     assert distance(lambda *xs: op(*xs), *controls, *operands) == 0
 
 
@@ -92,14 +102,15 @@ def test_other_dtypes_agree_or_both_refuse(op, pair, distance):
         pytest.skip("NumPy's powers of truth values are int8, which the shape rule does not know")
     xs = [np.array([0, 1, 2, 3, 5, 7, 1, 0]).astype(pair[0]), np.array([1, 2, 0, 3, 1, 2, 2, 5]).astype(pair[1])]
     xs = xs[: len(op.partials)]
+    params = parameters(op)
     try:
-        op(*map(bprop.asarray, xs))
+        op(*map(bprop.asarray, xs), **params)
     except BpropError:
-        graph = bprop.trace(lambda *xs: op(*xs))
+        graph = bprop.trace(lambda *xs: op(*xs, **params))
         with pytest.raises(BpropError):
             native(graph(*map(bprop.asarray, xs)))(*xs)
         return
-    assert distance(lambda *xs: op(*xs), *xs) <= allowed(op)
+    assert distance(lambda *xs: op(*xs, **params), *xs) <= allowed(op)
 
 
 @pytest.mark.parametrize("target", [np.float32, np.float64, np.int8, np.int32, np.int64, np.uint8, np.bool_])

@@ -20,6 +20,20 @@ TABLE = {
     "maximum(x, x)": (lambda x: bprop.maximum(x, x), 2.0, 1.0),
     "maximum(x, 2x)": (lambda x: bprop.maximum(x, 2 * x), 0.0, 1.5),
     "minimum(maximum)": (lambda x: bprop.minimum(bprop.maximum(x, -1.0), 1.0), 1.0, 0.5),
+    "clip at min": (lambda x: bprop.clip(x, -1, 1), -1.0, 1.0),
+    "clip at max": (lambda x: bprop.clip(x, -1.0, 1.0), 1.0, 1.0),
+    "clip beyond": (lambda x: bprop.clip(x, -1, 1), 1.5, 0.0),
+    "clip from below": (lambda x: bprop.clip(x, 0), 0.0, 1.0),
+    "clip from above": (lambda x: bprop.clip(x, max=0), 0.0, 1.0),
+    "bound of clip": (lambda x: bprop.clip(3.0, 0, x), 2.0, 1.0),
+    "bound of clip at x": (lambda x: bprop.clip(2.0, 0, x), 2.0, 0.0),
+    "hypot": (lambda x: bprop.hypot(x, 0 * x), 0.0, 0.0),
+    "atan2": (lambda x: bprop.atan2(x, x), 0.0, 0.0),
+    "copysign": (lambda x: bprop.copysign(x, -1), 0.0, 0.0),
+    "xlogy": (lambda x: bprop.xlogy(0.0, x), 0.0, 0.0),
+    "x floor x": (lambda x: x * bprop.floor(x), 2.0, 2.0),
+    "x % 2": (lambda x: x % 2, 4.0, 1.0),
+    "logaddexp(x, x)": (lambda x: bprop.logaddexp(x, x), 0.0, 1.0),
     "where(x > 0, x, 0)": (lambda x: bprop.where(x > 0, x, 0), 0.0, 0.0),
     "where(x >= 0, x, 0)": (lambda x: bprop.where(x >= 0, x, 0), 0.0, 1.0),
     "hard_tanh above": (bprop.hard_tanh, 1.0, 0.0),
@@ -36,6 +50,13 @@ def test_table(name):
     assert bprop.jvp(f, (x,), (1.0,))[1].item() == slope
     assert bprop.trace(bprop.grad(f))(x)(np.asarray(x))[0].item() == slope
     assert bprop.vmap(bprop.grad(f))(np.array([x, x]))[1].item() == slope
+
+
+@pytest.mark.parametrize("name", ["min", "max", "median"])
+def test_extremes_share_evenly_at_ties(name):
+    x = np.array([2.0, 2.0])
+    for mode in ("reverse", "forward"):
+        assert_array_equal(bprop.jacobian(getattr(bprop, name), mode=mode)(x), [0.5, 0.5])
 
 
 @pytest.mark.parametrize("ties", [1, 2, 3])

@@ -15,6 +15,7 @@ import bprop
 from bprop.compile import native
 from bprop.core.family import Elementwise
 from bprop.core.op import REGISTRY
+from bprop.diagnose.case import cases
 
 ROWS, COLUMNS = 2, 3
 X = np.array([[0.3, -0.7, 1.1], [-0.2, 0.9, 0.5]])
@@ -45,7 +46,8 @@ def inside(x, domain):
 def elementwise(number, a, b):
     op = REGISTRY[ELEMENTWISE[number % len(ELEMENTWISE)]]
     domains = op.domain if isinstance(op.domain[0], tuple) else (op.domain,) * len(op.partials)
-    return op(*(inside(x, domain) for x, domain in zip((a, b, a), domains, strict=False)))
+    _, params = next(iter(cases(op, np.float64)))
+    return op(*(inside(x, domain) for x, domain in zip((a, b, a), domains, strict=False)), **params)
 
 
 def selection(number, a, b):
@@ -83,6 +85,8 @@ def index(number, a, b):
         lambda: a[::-1, ::-1] + b, lambda: a.reshape(3, 2).T, lambda: bprop.take(a, np.array([2, 0, 2]), axis=1),
         lambda: bprop.broadcast_to(a[0], (2, 3)) * b, lambda: a[:, 1:2] * b[1:], lambda: bprop.moveaxis(a, 0, 1).reshape(2, 3),
         lambda: bprop.take(bprop.sqrt(tame(a)), np.array([1, 1]), axis=0), lambda: a[1, None] + b[None, 0, ::-1],
+        lambda: bprop.concat((a[:1], b * a))[1:], lambda: bprop.roll(a, 1, axis=1) * bprop.stack((b[1], b[0])),
+        lambda: a.at[[0, 0, 1], [1, 1, 2]].set(b[0]), lambda: a.at[:, 1:].add(b[:, [0, 0]]), lambda: a[[1, 0]][:, [2, 2, 0]],
     ]  # fmt: skip
     return choices[number % len(choices)]()
 

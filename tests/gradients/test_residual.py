@@ -48,6 +48,17 @@ def test_kept_values(name):
     assert "".join("x" if isinstance(x, Array) else "-" for x in arrays) == xs_kept[: len(arrays)]
 
 
+@pytest.mark.parametrize(
+    ("name", "ys_kept", "x_kept"), [("eigh", "yy", "-"), ("svd", "yyy", "-"), ("slogdet", "--", "x")]
+)
+def test_kept_values_of_an_op_with_several_outputs(name, ys_kept, x_kept):
+    _, ys = recorded(getattr(bprop.linalg, name))
+    assert len({y.node for y in ys}) == 1
+    kept_ys, (kept_x,) = ys[0].node.kept
+    assert "".join("y" if isinstance(y, Array) else "-" for y in kept_ys) == ys_kept
+    assert ("x" if isinstance(kept_x, Array) else "-") == x_kept
+
+
 def test_what_is_not_kept_is_freed_during_the_forward_pass():
     owner = Record()
     freed = []

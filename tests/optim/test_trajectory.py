@@ -50,6 +50,28 @@ def adam(parameters, rates, beta1, beta2, epsilon):
     return parameters
 
 
+def lion(parameters, rates, beta1, beta2, decay):
+    """Algorithm 2 of Chen et al., line by line."""
+    m = [np.zeros_like(w) for w in parameters]
+    for rate in rates:
+        for i, g in enumerate(gradient(*parameters)):
+            c = beta1 * m[i] + (1 - beta1) * g
+            parameters[i] = parameters[i] - rate * (np.sign(c) + decay * parameters[i])
+            m[i] = beta2 * m[i] + (1 - beta2) * g
+    return parameters
+
+
+def proximal(parameters, rates, strength):
+    """ISTA: a gradient step, then soft thresholding."""
+    for rate in rates:
+        for i, g in enumerate(gradient(*parameters)):
+            z = parameters[i] - rate * g
+            parameters[i] = np.where(
+                z > rate * strength, z - rate * strength, np.where(z < -rate * strength, z + rate * strength, 0)
+            )
+    return parameters
+
+
 RULES = {
     "SGD": (lambda rate: optim.SGD(rate), lambda w, rates: sgd(w, rates, 0.0)),
     "momentum": (lambda rate: optim.SGD(rate, momentum=0.9), lambda w, rates: sgd(w, rates, 0.9)),
@@ -57,6 +79,14 @@ RULES = {
     "Adam, settings": (
         lambda rate: optim.Adam(rate, betas=(0.5, 0.9), epsilon=1e-3),
         lambda w, rates: adam(w, rates, 0.5, 0.9, 1e-3),
+    ),
+    "Lion": (
+        lambda rate: optim.Lion(rate, betas=(0.8, 0.95), weight_decay=0.1),
+        lambda w, rates: lion(w, rates, 0.8, 0.95, 0.1),
+    ),
+    "ProximalGradient": (
+        lambda rate: optim.ProximalGradient(rate, optim.L1(0.2)),
+        lambda w, rates: proximal(w, rates, 0.2),
     ),
 }
 
@@ -116,6 +146,9 @@ def test_cells_have_paths():
     optimizer.init(model)
     optimizer.init(model)
     assert list(optimizer.cells()) == ["learning_rate", "count", "layers.0.W.velocity", "layers.0.b.velocity"]
+    clipped = optim.Adam(0.1, clip_norm=1.0)
+    clipped.init(nn.Linear(2, 2))
+    assert list(clipped.cells()) == ["learning_rate", "count", "gradient_norm", "W.m", "W.v", "b.m", "b.v"]
     assert not np.asarray(optimizer.cells()["layers.0.W.velocity"].read()).any()
 
 

@@ -99,6 +99,7 @@ def test_a_folder_tells_what_was_done(tmp_path):
     run = train(network, out=tmp_path / "run", validation=(X, T), title="toy")
     assert {path.name for path in run.folder.iterdir()} == {
         "metrics.jsonl",
+        "checkpoint.safetensors",
         "curves.png",
         "model.safetensors",
         "run.json",
@@ -151,7 +152,7 @@ def test_what_does_not_fit_is_said_before_anything_is_made(tmp_path):
         (bprop.ArgumentError, r"optimizer is no bprop Optimizer.*write Adam\(", {"optimizer": optim.Adam}),
         (bprop.ArgumentError, "model is no bprop Module", {"model": lambda x: x}),
         (bprop.ArgumentError, r"write CrossEntropy\(", {"loss": nn.CrossEntropy}),
-        (bprop.ArgumentError, "metrics map names", {"metrics": ["accuracy"], "validation": (X, T)}),
+        (bprop.ArgumentError, "metrics map names", {"metrics": ["precision"], "validation": (X, T)}),
     ]
     for error, text, options in cases:
         with pytest.raises(error, match=text):
@@ -234,7 +235,7 @@ def test_an_update_that_is_not_finite_is_found():
 def test_interruption_keeps_whole_epochs(tmp_path):
     def interrupting(y, t):
         interrupting.calls += 1
-        if interrupting.calls == 3:
+        if interrupting.calls == 4:  # it is tried once before the first step
             raise KeyboardInterrupt
         return accuracy(y, t)
 

@@ -10,13 +10,27 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 from ..core.error import CompileError
-from ..core.family import Bilinear, Creation, Elementwise, General, Linear, Random, Reduction, Region, Selection
+from ..core.family import (
+    Bilinear,
+    Creation,
+    Cumulative,
+    Elementwise,
+    General,
+    Join,
+    Linear,
+    Random,
+    Reduction,
+    Region,
+    Selection,
+)
 from ..core.graph import Edge, Graph, Node, application
 from ..core.shape import size_of
 from .body import Body, as_index, spec_of
 from .index import Index, variable
 
-Kind = Literal["map", "reduce", "scatter", "contract", "random", "callback", "scan", "alias"]
+Kind = Literal["map", "join", "reduce", "scatter", "cumulate", "contract", "random", "callback", "scan", "alias"]
+LOOPS: tuple[Kind, ...] = ("map", "join", "reduce", "scatter", "cumulate")
+"""Kinds of kernels that are loop nests over entries, so that nodes can be fused into them."""
 LARGEST = 96
 """Nodes in one kernel at most: keeps kernels compilable in little time and the recursion over them shallow."""
 
@@ -31,21 +45,29 @@ class View(NamedTuple):
 class Kernel:
     """Nodes computed together in one loop nest. ``root`` gives the loop, ``stored`` are the values it writes.
 
-    ``reads`` are the values in memory that it needs; ``views`` the operands of a contraction.
+    ``reads`` are the values in memory that it needs; ``views`` the operands of a contraction. A join is a kernel for
+    each of its parts, ``part`` being the position of the one.
     """
 
-    def __init__(self, kind: Kind, root: Node) -> None:
+    def __init__(self, kind: Kind, root: Node, part: int | None = None) -> None:
         self.kind = kind
         self.root = root
+        self.part = part
         self.nodes: list[Node] = [root]
         self.stored: list[Edge] = [(root, index) for index in range(len(root.specs))]
         self.reads: list[Edge] = []
         self.views: list[View] = []
         self.fallible = kind in ("callback", "scan", "scatter")
 
+    def operands(self, node: Node) -> Sequence[Any]:
+        """Return what ``node`` reads in this kernel."""
+        return node.inputs if self.part is None or node is not self.root else (node.inputs[self.part],)
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Extents of the loop."""
+        if self.part is not None:
+            return spec_of(self.root.inputs[self.part]).shape
         if self.kind in ("reduce", "scatter"):
             x = self.root.inputs[0]
             return spec_of(x).shape if type(x) is tuple else ()
@@ -65,15 +87,16 @@ class Kernel:
             for node in self.nodes
             if isinstance(node.op, Elementwise | Selection) and node is not self.root
         )
-        return 0 if self.kind == "alias" else counted + size_of(self.shape) * (self.kind != "callback")
+        return 0 if self.kind == "alias" else counted + size_of(self.shape) * (self.kind not in ("callback", "join"))
 
     @property
     def bytes(self) -> int:
         """Bytes read and written, each value once."""
         if self.kind == "alias":
             return 0
-        edges = {*self.reads, *self.stored}
-        return sum(size_of(spec_of(edge).shape) * spec_of(edge).dtype.itemsize for edge in edges)
+        edges = {*self.reads, *(self.stored if self.part is None else ())}
+        written = 0 if self.part is None else size_of(self.shape) * self.root.specs[0].dtype.itemsize
+        return written + sum(size_of(spec_of(edge).shape) * spec_of(edge).dtype.itemsize for edge in edges)
 
     def __str__(self) -> str:
         names = " ".join(node.op.name for node in self.nodes if node.op)
@@ -83,6 +106,7 @@ class Kernel:
 
 _ROOTS: tuple[tuple[type, Kind], ...] = (
     (Reduction, "reduce"),
+    (Cumulative, "cumulate"),
     (Bilinear, "contract"),
     (Random, "random"),
     (General, "callback"),
@@ -108,8 +132,11 @@ class _Fusion:
         for node in reversed(self.graph.nodes):
             if isinstance(node.op, Linear) and _free(node) and not self._joins_free(node):
                 continue
-            if not _by_entry(node):
-                self._start(next((kind for family, kind in _ROOTS if isinstance(node.op, family)), None), node)
+            if isinstance(node.op, Join):
+                for position in range(len(node.inputs)):
+                    self._start("join", node, position)
+            elif not _by_entry(node):
+                self._start(_root(node), node)
             elif not _free(node) and not self._joins(node):
                 self._start("map", node)
             elif isinstance(node.op, Creation):
@@ -126,7 +153,7 @@ class _Fusion:
             return False
         (kernel, where) = uses[0]
         size, looped = size_of(node.specs[0].shape), size_of(kernel.shape)
-        if kernel.kind not in ("map", "reduce", "scatter") or len(kernel.nodes) >= LARGEST or looped > size > 1:
+        if kernel.kind not in LOOPS or len(kernel.nodes) >= LARGEST or looped > size > 1:
             return False
         if (node, 0) in self.needed:
             if kernel.kind != "map" or node.specs[0].shape != kernel.shape:
@@ -161,13 +188,13 @@ class _Fusion:
             if not isinstance(node.op, Linear) or type(node.inputs[0]) is not tuple:
                 return False
             return all(one.linear() for one in _moved(node, kernel.views[where].position))
-        return kernel.kind in ("map", "reduce", "scatter") and (node in kernel.nodes or len(kernel.nodes) < LARGEST)
+        return kernel.kind in LOOPS and (node in kernel.nodes or len(kernel.nodes) < LARGEST)
 
-    def _start(self, kind: Kind | None, node: Node) -> None:
+    def _start(self, kind: Kind | None, node: Node, part: int | None = None) -> None:
         assert node.op is not None
         if kind is None or (isinstance(node.op, Region) and not node.op.loops):
             raise CompileError(f"{node.op.name}: an op of family {type(node.op).__name__} has no native code")
-        kernel = Kernel(kind, node)
+        kernel = Kernel(kind, node, part)
         self.made.append(kernel)
         if kind == "contract":
             for number, x in enumerate(node.inputs):
@@ -178,7 +205,7 @@ class _Fusion:
                 shape = spec_of(x).shape
                 kernel.views.append(View(x, tuple(variable(100 * number + a, s) for a, s in enumerate(shape))))
                 self._use(x, kernel, number)
-        elif kind in ("map", "reduce", "scatter"):
+        elif kind in LOOPS:
             self._read(kernel, node, "loop")
         else:
             for x in node.inputs:
@@ -187,7 +214,7 @@ class _Fusion:
 
     def _read(self, kernel: Kernel, node: Node, where: Any) -> None:
         """Note at which positions ``node``, computed in ``kernel`` at ``where``, reads its operands."""
-        for number, x in enumerate(node.inputs):
+        for number, x in enumerate(kernel.operands(node)):
             if type(x) is not tuple:
                 continue
             shape = spec_of(x).shape
@@ -205,9 +232,16 @@ class _Fusion:
 
 
 def _by_entry(node: Node) -> bool:
-    return isinstance(node.op, Elementwise | Selection | Creation) or (
-        isinstance(node.op, Linear) and not node.op.scatter
-    )
+    if isinstance(node.op, Elementwise):
+        return node.op.native != "callback"
+    return isinstance(node.op, Selection | Creation) or (isinstance(node.op, Linear) and not node.op.scatter)
+
+
+def _root(node: Node) -> Kind | None:
+    """Return the kind of kernel that a node not computed entry by entry starts."""
+    if isinstance(node.op, Elementwise):
+        return "callback"
+    return next((kind for family, kind in _ROOTS if isinstance(node.op, family)), None)
 
 
 def _free(node: Node) -> bool:
@@ -229,8 +263,8 @@ def _finish(kernel: Kernel, inside: set[Node]) -> None:
     if kernel.kind == "contract":
         kernel.reads = list(dict.fromkeys(view.edge for view in kernel.views))
         return
-    edges = [x for node in kernel.nodes for x in node.inputs if type(x) is tuple and x[0] not in inside]
-    kernel.reads = list(dict.fromkeys(edges))
+    edges = [x for node in kernel.nodes for x in kernel.operands(node) if type(x) is tuple]
+    kernel.reads = list(dict.fromkeys(edge for edge in edges if edge[0] not in inside))
     kernel.fallible |= any(isinstance(node.op, Linear) and len(node.inputs) > 1 for node in kernel.nodes)
 
 
@@ -245,4 +279,4 @@ def listing(kernels: Sequence[Kernel], graph: Graph) -> str:
     return "\n".join(lines)
 
 
-__all__ = ["Body", "Kernel", "View", "fuse", "listing"]
+__all__ = ["LOOPS", "Body", "Kernel", "View", "fuse", "listing"]

@@ -1,15 +1,19 @@
 """Regions that only hold a function (checkpoint, custom) are replaced by the ops inside them; loops stay.
 
+So are general ops that are written with other ops for native code.
+
 Ops whose native form is their operand itself (they matter to derivatives only) disappear too.
 """
 
 from typing import Any
 
 from ..core.error import CompileError
-from ..core.family import Elementwise, Region
+from ..core.family import Elementwise, General, Region
 from ..core.graph import Edge, Graph, Node
+from ..core.interpreter import EVALUATE
+from ..core.trace import trace_flat
 from ..core.value import Array
-from .body import expansion
+from .body import expansion, spec_of
 
 
 def inline(graph: Graph) -> Graph:
@@ -34,10 +38,8 @@ def inline(graph: Graph) -> Graph:
         for node in inner.nodes:
             inputs = tuple(place(x) for x in node.inputs)
             op = node.op
-            if isinstance(op, Region) and not op.loops:
-                body = op.body(node.params)
-                if not isinstance(body, Graph):
-                    raise CompileError(f"{op.name}: the region holds no graph, so it has no native code")
+            body = _body(node)
+            if body is not None:
                 captures.extend(body.captures)
                 for source, x in zip(body.inputs, inputs, strict=True):
                     values[source, 0] = x
@@ -54,6 +56,20 @@ def inline(graph: Graph) -> Graph:
 
     walk(graph)
     return Graph(graph.inputs, nodes, [place(edge) for edge in graph.outputs], captures)
+
+
+def _body(node: Node) -> Graph | None:
+    """Return the graph that takes the place of an application, if there is one."""
+    op = node.op
+    if isinstance(op, General) and op.native is not None:
+        native, params, specs = op.native, node.params, [spec_of(x) for x in node.inputs]
+        return trace_flat(lambda *xs: [native(*xs, **params)], specs, name=f"native {op.name}", below=EVALUATE)[0]
+    if not isinstance(op, Region) or op.loops:
+        return None
+    body = op.body(node.params)
+    if not isinstance(body, Graph):
+        raise CompileError(f"{op.name}: the region holds no graph, so it has no native code")
+    return body
 
 
 def _passes(node: Node) -> bool:

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from ..core.error import CompileError
-from ..core.family import Linear, Reduction
+from ..core.family import Cumulative, Join, Linear, Reduction
 from ..core.graph import Edge
 from .body import Body, Scalar, as_constant, as_index, atoms_of, expansion, index_of, needs, scalars_of, spec_of
-from .fuse import Kernel
+from .fuse import LOOPS, Kernel
 from .index import Atom, Index, flattened, variable
 
 
@@ -24,10 +24,11 @@ class Loop:
 
 
 class Nest:
-    """The loops of a map, reduction or scatter.
+    """The loops of a map, part of a join, reduction, cumulation or scatter.
 
-    ``outer`` are loops over entries of the result, ``inner`` those over what is combined (reductions only).
-    ``stores`` are (edge, address, scalar); ``value`` is what a reduction combines or a scatter adds.
+    ``outer`` are loops over entries of the result, ``inner`` those over what is combined (reductions and cumulations).
+    ``stores`` are (edge, address, scalar); ``value`` is what a reduction combines or a scatter adds, ``operands`` what
+    a cumulation combines.
     """
 
     def __init__(self, kernel: Kernel) -> None:
@@ -38,15 +39,25 @@ class Nest:
         self.inner: list[Loop] = []
         self.stores: list[tuple[Edge, Index, Scalar]] = []
         self.value: Scalar | None = None
+        self.operands: list[Scalar] = []
         self.target = Index()
         if kernel.kind == "map":
             self._map(position)
+        elif kernel.kind == "join":
+            self._join(position)
         elif kernel.kind == "reduce":
             self._reduce(position)
+        elif kernel.kind == "cumulate":
+            self._cumulate(position)
         else:
             self._scatter(position)
         self.outer = [loop for loop in self.loops if loop not in self.inner]
-        found = [*(store[2] for store in self.stores), *([self.value] if self.value else []), *_values(self.target)]
+        found = [
+            *(store[2] for store in self.stores),
+            *([self.value] if self.value else []),
+            *self.operands,
+            *_values(self.target),
+        ]
         self.scalars = scalars_of(found)
         indices = [*(store[1] for store in self.stores), self.target, *_indices(self.scalars)]
         self.outer, self.inner = _merged(self.outer, indices), _merged(self.inner, indices)
@@ -57,10 +68,19 @@ class Nest:
             address = flattened(position, self.kernel.shape)
             self.stores.append((edge, address, self.body.value(edge, position)))
 
-    def _read(self, position: tuple[Index, ...]) -> Scalar:
+    def _join(self, position: tuple[Index, ...]) -> None:
+        root, part = self.kernel.root, self.kernel.part
+        assert isinstance(root.op, Join)
+        assert part is not None
+        axis, (shape, dtype) = root.params["axis"], spec_of((root, 0))
+        start = root.op.starts([spec_of(x) for x in root.inputs], axis)[part]
+        place = tuple(one + start if number == axis else one for number, one in enumerate(position))
+        self.stores.append(((root, 0), flattened(place, shape), self.body.cast(self._read(position), dtype)))
+
+    def _read(self, position: tuple[Index, ...], operand: int | None = None) -> Scalar:
         root = self.kernel.root
         assert root.op is not None
-        x = self.body.value(root.inputs[0], position)
+        x = self.body.value(root.inputs[(self.kernel.part or 0) if operand is None else operand], position)
         if isinstance(x, Scalar):
             return x
         dtype = np.result_type(x)
@@ -70,7 +90,8 @@ class Nest:
         root = self.kernel.root
         op, axes = root.op, root.params["axis"]
         assert isinstance(op, Reduction)
-        self.accumulator = accumulator(op, spec_of((root, 0)).dtype)
+        dtype = spec_of((root, 0)).dtype
+        self.accumulator = dtype if op.share is not None else accumulator(dtype)
         self.value = self.body.cast(self._read(position), self.accumulator)
         reduced = {atom for axis in axes for atom in position[axis].terms}
         self.inner = [loop for loop in self.loops if loop.atom in reduced]
@@ -83,7 +104,20 @@ class Nest:
         self.combined = self._expand(op.combine, [*self.states, self.item], "combine")
         self.joined = None if op.merge is None else self._expand(op.merge, [*self.states, *self.others], "merge")
         (finished,) = self._expand(op.finish, self.states, "finish")
-        self.finished = self.body.cast(finished, spec_of((root, 0)).dtype)
+        self.finished = self.body.cast(finished, dtype)
+
+    def _cumulate(self, position: tuple[Index, ...]) -> None:
+        root = self.kernel.root
+        op, spec, axis = root.op, spec_of((root, 0)), root.params["axis"]
+        assert isinstance(op, Cumulative)
+        self.accumulator = accumulator(spec.dtype)
+        self.operands = [self.body.cast(self._read(position, i), self.accumulator) for i in range(len(root.inputs))]
+        self.inner = [loop for loop in self.loops if loop.atom in position[axis].terms]
+        self.target = flattened(position, spec.shape)
+        self.states = [self.body.given("state", self.accumulator)]
+        self.others = [self.body.given(f"operand {i}", self.accumulator) for i in range(len(self.operands))]
+        self.combined = self._expand(op.combine, [*self.states, *self.others], "combine")
+        self.finished = self.body.cast(self.states[0], spec.dtype)
 
     def _expand(self, function: Any, args: Sequence[Scalar], what: str) -> list[Scalar]:
         graph = expansion(function, tuple(x.dtype for x in args))
@@ -113,9 +147,9 @@ class Nest:
         return result
 
 
-def accumulator(op: Reduction, dtype: "np.dtype[Any]") -> "np.dtype[Any]":
-    """Return the dtype of the state: float32 sums are kept in float64, and choosing an entry needs no more than its own."""
-    return np.dtype(np.float64) if dtype == np.float32 and op.share is None else dtype
+def accumulator(dtype: "np.dtype[Any]") -> "np.dtype[Any]":
+    """Return the dtype in which results of ``dtype`` are added up: float32 sums are kept in float64."""
+    return np.dtype(np.float64) if dtype == np.float32 else dtype
 
 
 def initial(number: float, dtype: "np.dtype[Any]") -> Any:
@@ -165,7 +199,7 @@ def nests(kernels: Sequence[Kernel]) -> dict[Kernel, Nest]:
     """Return the loop nest of every kernel that is one."""
     found = {}
     for kernel in kernels:
-        if kernel.kind in ("map", "reduce", "scatter"):
+        if kernel.kind in LOOPS:
             try:
                 found[kernel] = Nest(kernel)
             except CompileError as error:

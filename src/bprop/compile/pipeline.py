@@ -17,6 +17,7 @@ from ..core.value import Array, Spec, Wrapped, asarray, escaped
 from ..gradients.variable import name_of
 from .cache import Cache
 from .fuse import listing
+from .inline import inline
 from .static import key_of
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Step:
         self.results = [_source(tracer, x, self.arguments) for x in outputs]
         computed = [x for x, kind in zip(outputs, self.results, strict=True) if kind[0] == "computed"]
         values = [tracer.cells[cell] for cell in written]
-        graph = tracer.graph([*computed, *values])
+        graph = inline(tracer.graph([*computed, *values]))  # what a region closes over is an input as well
 
         positions = {leaf: place for place, leaf in reversed(list(enumerate(leaves))) if isinstance(leaf, Cell)}
         self.read = [_Cell(cell, positions.get(cell)) for cell in tracer.cell_inputs]
@@ -293,7 +294,7 @@ def native(graph: Graph) -> Callable[..., list[Array]]:
     """
     from .native.program import Program
 
-    closed, captured = graph.closed()
+    closed, captured = inline(graph).closed()
     program = Program(closed)
 
     def run(*args: Any) -> list[Array]:

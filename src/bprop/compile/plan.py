@@ -153,7 +153,9 @@ class _Planner:
     def _direct(self, new: Edge, old: Edge) -> bool:
         """Return whether ``new`` may overwrite ``old`` the moment it is computed."""
         number = self.producer.get(new)
-        if number is None or number <= self.fallible or self.last.get(old, -1) > number:
+        if number is None or self.kernels[number].kind == "join":  # several kernels write it
+            return False
+        if number <= self.fallible or self.last.get(old, -1) > number:
             return False
         kernel = self.kernels[number]
         if all(self.base.get(edge, edge) != old for edge in kernel.reads):

@@ -1,5 +1,6 @@
 """What a compiled function was traced with besides arrays: the key under which its program is kept."""
 
+import dataclasses
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from types import FunctionType, MethodType, ModuleType
@@ -131,4 +132,6 @@ def _setting(value: Any, seen: frozenset[int]) -> Any:
         return type(value), tuple(_setting(one, seen) for one in value)
     if isinstance(value, dict):
         return tuple((repr(key), _setting(one, seen)) for key, one in value.items())
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return type(value), _settings(value, seen)
     return type(value)

@@ -39,6 +39,13 @@ def result_type(*operands: Any) -> "np.dtype[Any]":
     return np.result_type(*operands)
 
 
+def accumulated(dtype: "np.dtype[Any]") -> "np.dtype[Any]":
+    """Return the dtype in which entries of ``dtype`` are summed or multiplied: small integers and bool need 64 bits."""
+    if dtype.kind in "biu" and dtype.itemsize < 8:
+        return np.dtype(np.uint64) if dtype.kind == "u" else INT
+    return dtype
+
+
 def to_float(dtype: "np.dtype[Any]") -> "np.dtype[Any]":
     """Return the floating dtype in which a function of ``dtype`` values is computed: integers become float64."""
     return dtype if dtype.kind in "fc" else DEFAULT

@@ -44,10 +44,12 @@ class BpropError(Exception):
         self.message = message
         self.line = user_line()
         self.modules: list[str] = []
+        self.source: object = None  # the module noted last: the one around it knows its name
 
-    def inside(self, module: str) -> None:
+    def inside(self, module: str, source: object = None) -> None:
         """Note, while the error unwinds, that it happened inside ``module``."""
         self.modules.insert(0, module)
+        self.source = source
 
     def __str__(self) -> str:
         text = self.message

@@ -3,19 +3,21 @@
 Interpreters (forward, reverse, batching, text, native code) switch on these classes and never on single ops.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 from math import inf
 from typing import Any, Literal
 
 import numpy as np
 
 from . import dtype as dtypes
-from .error import DTypeError, ShapeError
+from .error import BpropError, DTypeError, ShapeError
 from .op import Op, Operand, dtype_of, shape_of
-from .shape import broadcast, reduced
+from .shape import broadcast, normalise_axis, reduced
 from .value import Spec
 
-Kind = Literal["same", "number", "float", "bool", "given"]
+Kind = Literal["same", "number", "integer", "bits", "float", "bool", "given"]
 Partial = Callable[..., Any] | float | None
 
 
@@ -23,17 +25,23 @@ def _result_dtype(kind: Kind, operands: tuple[Operand, ...]) -> "np.dtype[Any]":
     if kind == "bool":
         return dtypes.BOOL
     promoted = dtypes.result_type(*map(dtype_of, operands))
-    if kind == "number" and promoted.kind == "b":
+    if kind in ("number", "integer") and promoted.kind == "b":
         raise DTypeError("bool is no number here: convert with .astype(int) or .astype(float)")
+    if kind in ("integer", "bits") and promoted.kind == "f":
+        raise DTypeError(
+            f"{promoted} has no bits to work on: convert with .astype(int), or compare first (x > 0 is a truth value)"
+        )
     return dtypes.to_float(promoted) if kind == "float" else promoted
 
 
 class Elementwise(Op):
     """y = f(x1, x2, …) entry by entry with broadcasting.
 
-    ``partials``: one ∂y/∂xᵢ per input, a function of ``(y, *xs)`` written with ops, a constant number, or ``None``
-    where the result does not vary with that input. ``native``: an instruction's name, or a function of ops that is
-    expanded. ``identity``: (position, constant) pairs for which f returns the other operand, used by simplification.
+    ``partials``: one ∂y/∂xᵢ per input, a function of ``(y, *xs, **params)`` written with ops, a constant number, or
+    ``None`` where the result does not vary with that input. ``kind``: of operands and result: ``"number"`` refuses
+    bool, ``"integer"`` floats too, ``"bits"`` only floats; ``"float"`` turns integers into float64, ``"bool"`` is the
+    result's dtype, ``"given"`` says a parameter. ``native``: an instruction's name, a function of ops that is
+    expanded, or ``"callback"``: native code calls ``evaluate`` back. ``identity``: (position, constant) pairs for which f returns the other operand, used by simplification.
     ``step``: how the complex step evaluates it: by the same NumPy function (``True``), by a function of its own, on the
     real part (comparisons), or not at all (``None``: refused by name).
     ``domain``: the open interval in which the op and its derivatives are finite, or one interval per input.
@@ -52,7 +60,8 @@ class Elementwise(Op):
         domain: tuple[float, float] | tuple[tuple[float, float], ...] = (-inf, inf),
         **rest: Any,
     ) -> None:
-        super().__init__(name, _promoting(evaluate) if kind == "float" else evaluate, **rest)
+        refined = {"float": _promoting, "number": _counting, "integer": _counting}.get(kind)
+        super().__init__(name, evaluate if refined is None else refined(evaluate), **rest)
         self.partials = partials
         self.arity = len(partials)
         self.kind: Kind = kind
@@ -72,12 +81,37 @@ class Elementwise(Op):
 
 
 def _promoting(ufunc: Callable[..., Any]) -> Callable[..., Any]:
-    """NumPy computes exp(int8) in float16; here integers mean float64."""
+    """NumPy computes exp(int8) in float16; here integers mean float64. Formulas get their operands in one dtype."""
+    if not isinstance(ufunc, np.ufunc):
+        return _unified(ufunc)
+
+    def evaluate(*xs: Any, **params: Any) -> Any:
+        y = ufunc(*xs, **params)
+        if y.dtype != np.float64 and dtypes.result_type(*(getattr(x, "dtype", x) for x in xs)).kind not in "fc":
+            y = ufunc(*(np.asarray(x, np.float64) for x in xs), **params)
+        return y
+
+    return evaluate
+
+
+def _unified(formula: Callable[..., Any]) -> Callable[..., Any]:
+    def evaluate(*xs: Any, **params: Any) -> Any:
+        first = getattr(xs[0], "dtype", None)
+        if first is None or first.kind not in "fc" or any(getattr(x, "dtype", None) != first for x in xs[1:]):
+            dtype = dtypes.to_float(dtypes.result_type(*(getattr(x, "dtype", x) for x in xs)))
+            xs = tuple(x if type(x) in dtypes.WEAK else np.asarray(x, dtype) for x in xs)
+        return formula(*xs, **params)
+
+    return evaluate
+
+
+def _counting(ufunc: Callable[..., Any]) -> Callable[..., Any]:
+    """NumPy computes with truth values in int8; here they are no numbers (the shape rule words the error)."""
 
     def evaluate(*xs: Any) -> Any:
         y = ufunc(*xs)
-        if y.dtype != np.float64 and dtypes.result_type(*(getattr(x, "dtype", x) for x in xs)).kind not in "fc":
-            y = ufunc(*(np.asarray(x, np.float64) for x in xs))
+        if y.dtype.char in "?b" and all(np.asarray(x).dtype.kind == "b" for x in xs):
+            raise TypeError("bool is no number")
         return y
 
     return evaluate
@@ -114,7 +148,8 @@ class Reduction(Op):
     """y combines the entries of x along ``axis`` (a sorted tuple); ``keepdims`` keeps them with size 1.
 
     ``init``, ``combine(state, x)`` and ``finish(state)`` work on tuples of scalars and are written with ops;
-    ``partial(y, x)`` is ∂y/∂x with y broadcast back, or ``share(y, x, axis)`` says which entry was chosen.
+    ``partial(y, x, axis)`` is ∂y/∂x with y broadcast back, or ``share(y, x, axis)`` says which entry was chosen; an op
+    with neither (any, all) does not vary.
     ``merge(*states, *others)`` joins the states of two parts, so that long reductions go in pieces; ``neutral``: over
     no axes nothing changes.
     """
@@ -131,7 +166,7 @@ class Reduction(Op):
         finish: Callable[..., Any],
         partial: Callable[..., Any] | float | None = None,
         share: Callable[..., Any] | None = None,
-        kind: Literal["same", "float", "sum"] = "same",
+        kind: Literal["same", "float", "sum", "bool"] = "same",
         empty: bool = True,
         step: Callable[..., Any] | bool | None = True,
         merge: Callable[..., tuple[Any, ...]] | None = None,
@@ -149,6 +184,7 @@ class Reduction(Op):
         self.merge = merge
         self.neutral = neutral
         self.step = step
+        self.differentiable = partial is not None or share is not None
 
     def spec(self, *operands: Operand, **params: Any) -> Spec:
         (x,) = operands
@@ -158,11 +194,49 @@ class Reduction(Op):
                 if shape[axis] == 0:
                     raise ShapeError(f"{self.name}: axis {axis} of shape {shape} is empty and has no {self.name}")
         dtype = dtypes.result_type(dtype_of(x))
-        if self.kind == "sum" and dtype.kind in "biu" and dtype.itemsize < 8:
-            dtype = np.dtype(np.uint64 if dtype.kind == "u" else np.int64)
+        if self.kind == "sum":
+            dtype = dtypes.accumulated(dtype)
         if self.kind == "float":
             dtype = dtypes.to_float(dtype)
+        if self.kind == "bool":
+            dtype = dtypes.BOOL
         return Spec(reduced(shape, axes, params["keepdims"]), dtype)
+
+
+class Cumulative(Op):
+    """y_k = ``combine``(y_{k-1}, x1_k, x2_k, …) along ``axis``; y_0 is the first entry of the last operand.
+
+    All operands have one shape. ``combine`` works on scalars, is written with ops and linear in the pair of state and
+    last operand. ``jvp(y, xs, x_dots, axis)`` and ``vjp(y_bar, y, xs, needs, axis)`` are formulas written with ops;
+    what ``needs`` says no to may be ``None``. ``kind``: ``"sum"`` gives small integers 64 bits.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        evaluate: Callable[..., Any],
+        *,
+        combine: Callable[..., Any],
+        jvp: Callable[..., Any],
+        vjp: Callable[..., tuple[Any, ...]],
+        arity: int = 1,
+        kind: Literal["same", "sum"] = "sum",
+        **rest: Any,
+    ) -> None:
+        super().__init__(name, evaluate, **rest)
+        self.combine = combine
+        self.jvp: Any = jvp
+        self.vjp: Any = vjp
+        self.arity = arity
+        self.kind = kind
+
+    def spec(self, *operands: Operand, **params: Any) -> Spec:
+        shapes = [shape_of(x) for x in operands]
+        if len(set(shapes)) > 1:
+            raise ShapeError(f"{self.name}: shapes {' and '.join(map(str, shapes))} are not the same")
+        normalise_axis(self.name, params["axis"], len(shapes[0]), shapes[0])
+        dtype = dtypes.result_type(*map(dtype_of, operands))
+        return Spec(shapes[0], dtypes.accumulated(dtype) if self.kind == "sum" else dtype)
 
 
 class Linear(Op):
@@ -215,6 +289,29 @@ class Linear(Op):
         return Spec(self.shape(x_spec, *others, **params), x_spec.dtype)
 
 
+class Join(Op):
+    """y holds the inputs one after the other along the parameter ``axis``; all their other sizes agree."""
+
+    def spec(self, *operands: Operand, **params: Any) -> Spec:
+        axis, shapes = params["axis"], [shape_of(x) for x in operands]
+        first = shapes[0]
+        for shape in shapes:
+            if len(shape) != len(first):
+                raise ShapeError(f"{self.name}: shapes {first} and {shape} have different numbers of axes")
+            for other, (size, expected) in enumerate(zip(shape, first, strict=True)):
+                if size != expected and other != axis:
+                    raise ShapeError(
+                        f"{self.name}: shapes {first} and {shape} do not fit along axis {axis}: axis {other} has sizes "
+                        f"{expected} and {size}"
+                    )
+        length = sum(shape[axis] for shape in shapes)
+        return Spec((*first[:axis], length, *first[axis + 1 :]), dtypes.result_type(*map(dtype_of, operands)))
+
+    def starts(self, operands: Sequence[Any], axis: int) -> list[int]:
+        """Return where along ``axis`` of y each of the operands begins."""
+        return list(accumulate((x.shape[axis] for x in operands[:-1]), initial=0))
+
+
 class Bilinear(Op):
     """y is linear in x1 and in x2: a contraction, given by labels for the axes of x1, x2 and y as in an einsum.
 
@@ -256,12 +353,16 @@ class Bilinear(Op):
 
 
 class General(Op):
-    """An op with formulas of its own: ``jvp(y, xs, x_dots)`` and ``vjp(y_bar, y, xs, needs)``, written
-    with ops; what ``needs`` says no to may be ``None``. Without formulas the result does not vary (sorted positions).
-    ``dtype``: of the result, where it is not the floating dtype of the operands.
+    """An op with formulas of its own: ``jvp(y, xs, x_dots, **params)`` and ``vjp(y_bar, y, xs, needs, **params)``,
+    written with ops; what ``needs`` says no to may be ``None``. Without formulas the result does not vary (sorted
+    positions). ``dtype``: of the result, where it is not the floating dtype of the operands.
 
-    ``signature`` as of a NumPy generalised ufunc, such as ``"(n,n),(n,k)->(n,k)"``: leading axes are batches. Native
-    code calls ``evaluate`` back.
+    ``signature`` as of a NumPy generalised ufunc, such as ``"(n,n),(n,k)->(n,k)"``: leading axes are batches. With
+    several outputs, ``"(n,n)->(n),(n,n)"``, y, y_bar and the tangents are tuples, and an absent one is ``None``.
+    ``extents(sizes, **params)``: the sizes of the labels that only outputs have. ``failure``: what a ``LinAlgError`` in
+    ``evaluate`` means, and what to do.
+    ``native(*xs, **params)``: the same result written with other ops, which native code computes instead; without it
+    native code calls ``evaluate`` back.
     """
 
     def __init__(
@@ -273,22 +374,27 @@ class General(Op):
         jvp: Callable[..., Any] | None = None,
         vjp: Callable[..., tuple[Any, ...]] | None = None,
         dtype: Any = None,
+        extents: Callable[..., dict[str, int]] | None = None,
+        failure: str = "",
+        native: Callable[..., Any] | None = None,
         step: bool = True,
         **rest: Any,
     ) -> None:
         super().__init__(name, evaluate, **rest)
-        inputs, output = signature.replace(" ", "").split("->")
         self.signature = signature
-        self.core_inputs = [tuple(part.strip("()").split(",")) for part in inputs.split("),(")]
+        self.core_inputs, self.core_outputs = map(_cores, signature.split("->"))
         self.arity = len(self.core_inputs)
-        self.core_output = tuple(output.strip("()").split(","))
+        self.several = len(self.core_outputs) > 1
+        self.extents = extents
+        self.failure = failure
         self.jvp: Any = jvp
         self.vjp: Any = vjp
         self.differentiable = jvp is not None and vjp is not None
         self.dtype = None if dtype is None else np.dtype(dtype)
+        self.native = native
         self.step = step
 
-    def spec(self, *operands: Operand, **params: Any) -> Spec:
+    def spec(self, *operands: Operand, **params: Any) -> Spec | tuple[Spec, ...]:
         sizes: dict[str, int] = {}
         batches = []
         shapes = [shape_of(x) for x in operands]
@@ -307,7 +413,21 @@ class General(Op):
         dtype = self.dtype or dtypes.to_float(dtypes.result_type(*map(dtype_of, operands)))
         if dtype == np.float16:
             raise DTypeError(f"{self.name}: float16 is not supported: convert with .astype(bprop.float32)")
-        return Spec(broadcast(self.name, *batches) + tuple(sizes[label] for label in self.core_output), dtype)
+        if self.extents is not None:
+            sizes |= self.extents(sizes, **params)
+        batch = broadcast(self.name, *batches)
+        specs = tuple(Spec(batch + tuple(sizes[label] for label in core), dtype) for core in self.core_outputs)
+        return specs if self.several else specs[0]
+
+    def explain(self, error: Exception, args: tuple[Any, ...], params: dict[str, Any]) -> BpropError:
+        if isinstance(error, np.linalg.LinAlgError) and self.failure:
+            error = np.linalg.LinAlgError(self.failure)
+        return super().explain(error, args, params)
+
+
+def _cores(part: str) -> list[tuple[str, ...]]:
+    """Return the labels of each operand in one half of a signature: "(n,k),()" is n and k, and none."""
+    return [tuple(re.findall(r"\w+", core)) for core in re.findall(r"\(([^)]*)\)", part)]
 
 
 class Creation(Op):
@@ -357,6 +477,7 @@ class Region(Op):
     """
 
     is_region = True
+    several = True
     loops = False
     """Whether native code repeats the body; a body that runs once is inlined."""
 

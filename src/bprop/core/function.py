@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
+import numpy as np
+
 from .error import NumPyFunctionError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -20,16 +22,27 @@ NUMPY: dict[Any, Callable[..., Any]] = {}
 """NumPy function -> bprop function, so that NumPy code differentiates unchanged; filled by `bprop.ops`."""
 
 
-def function(*numpy_functions: Any) -> Callable[[F], F]:
-    """Decorate a public function: `Array` methods find it by name, and NumPy's functions dispatch to it."""
+def function(*numpy_functions: Any, namespace: str = "") -> Callable[[F], F]:
+    """Decorate a public function: `Array` methods find it by name, and NumPy's functions dispatch to it.
+
+    ``namespace``: where it is found, if not in `bprop` itself: ``"linalg"``.
+    """
 
     def register(public: F) -> F:
-        FUNCTIONS[public.__name__] = public
+        FUNCTIONS[f"{namespace}.{public.__name__}" if namespace else public.__name__] = public
         for one in numpy_functions:
             NUMPY[one] = public
         return public
 
     return register
+
+
+def publish(*ops: Any) -> None:
+    """Make ops public under their names; NumPy's functions of these names, if there are any, dispatch to them."""
+    for op in ops:
+        FUNCTIONS[op.name] = op
+        if hasattr(np, op.name):
+            NUMPY[getattr(np, op.name)] = op
 
 
 # --- NumPy code, unchanged ---
@@ -94,8 +107,9 @@ def _is_default(value: Any, default: Any) -> bool:
 def _without_rule(full: str, name: str) -> str:
     import difflib  # only on the way to an error
 
-    near = difflib.get_close_matches(name, [n for n in FUNCTIONS if not n.startswith("_")], n=3, cutoff=0.6)
-    hint = f"near names with one: {', '.join('bprop.' + n for n in near)}; " if near else ""
+    full_names = {n.rpartition(".")[2]: n for n in FUNCTIONS if not n.startswith("_")}
+    near = difflib.get_close_matches(name, full_names, n=3, cutoff=0.6)
+    hint = f"near names with one: {', '.join('bprop.' + full_names[n] for n in near)}; " if near else ""
     return (
         f"{full} has no bprop rule: {hint}write it with functions that have one, give its derivative with bprop.custom, "
         f"or call it on numbers outside the function being differentiated (numpy.asarray(x))"

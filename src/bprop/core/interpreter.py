@@ -27,7 +27,8 @@ Params = dict[str, Any]
 
 
 class Cell:
-    """A mutable leaf holding one array. ``shared`` says that someone outside may hold the same buffer.
+    """A mutable leaf holding one array. ``shared`` says that someone outside may hold the same buffer, ``frozen`` that
+    it would be trainable if it were not held fast for now.
 
     >>> from bprop.core.interpreter import Cell
     >>> import bprop
@@ -36,13 +37,14 @@ class Cell:
     Array([1., 1.])
     """
 
-    __slots__ = ("__weakref__", "array", "name", "shared", "trainable")
+    __slots__ = ("__weakref__", "array", "frozen", "name", "shared", "trainable")
 
     def __init__(self, array: "Array", name: str = "", *, trainable: bool = False) -> None:
         self.array = array
         self.name = name
         self.shared = True
         self.trainable = trainable
+        self.frozen = False
 
     def __repr__(self) -> str:
         return f"<cell {self.name}{': ' if self.name else ''}{self.array.spec}>"

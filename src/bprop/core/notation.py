@@ -38,9 +38,9 @@ class _Place(NamedTuple):
     behind: str
 
 
-_DELIMITER = re.compile(r"\\left.|\\right.|\\lfloor|\\rfloor|\\begin|\\end|\\[A-Za-z]+|[(\[{}\])]")
-_OPENING = frozenset(["\\lfloor", "\\begin", "(", "[", "{"])
-_CLOSING = frozenset(["\\rfloor", "\\end", ")", "]", "}"])
+_DELIMITER = re.compile(r"\\left.|\\right.|\\begin|\\end|\\[A-Za-z]+|[(\[{}\])]")
+_OPENING = frozenset(["\\begin", "(", "[", "{"])
+_CLOSING = frozenset(["\\end", ")", "]", "}"])
 
 
 @lru_cache(maxsize=4096)
@@ -116,11 +116,11 @@ def write(
 
 def _weak(op: Op, declared: str, level: float, place: _Place, operand: Written, style: Style) -> bool:
     """Return whether the operand needs parentheses in its place."""
-    if place.enclosed:
-        return False
     if place.behind and place.behind in "[.^_":
         return operand.level < {"^": POWER + 0.5, "_": ATOM}.get(place.behind, CALL)
-    if not place.first and operand.text.startswith("-") and level != POWER:
+    if place.enclosed:
+        return False
+    if not place.first and operand.text.startswith("-") and SUM <= level != POWER:
         return True  # a - -b can be read, but not by everyone
     if level == PRODUCT and not place.first and operand.level == OPERATOR and style == "latex":
         return False  # a \sum x: the end of the product cannot be seen then, but the sum's can

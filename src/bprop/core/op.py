@@ -28,6 +28,8 @@ class Op:
 
     differentiable = True
     is_region = False
+    several = False
+    """Whether the result is a tuple of arrays; cotangents and tangents of it are then tuples too (``None``: absent)."""
     arity: int | None = None
     """How many operands the op takes; ``None`` where its shape rule or public function sees to it."""
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from operator import index
 from typing import Any
 
-from .error import ShapeError
+from .error import ArgumentError, ShapeError
 
 Shape = tuple[int, ...]
 
@@ -78,3 +78,11 @@ def size_of(shape: Shape) -> int:
     for extent in shape:
         size *= extent
     return size
+
+
+def integer(what: str, value: Any) -> int:
+    """Return ``value`` as a Python integer, or raise naming ``what`` it is."""
+    try:
+        return index(value)
+    except TypeError:
+        raise ArgumentError(f"{what} must be an integer, not {value!r:.60}") from None

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..core.dtype import is_float
-from ..core.family import Elementwise, Random, Reduction, Region, Selection
+from ..core.family import Cumulative, Elementwise, Random, Reduction, Region, Selection
 from ..core.op import Op
 
 Case = tuple[tuple[Any, ...], dict[str, Any]]
@@ -53,10 +53,19 @@ class Draw:
         """Return a bool array."""
         return self.random.random(shape) < 0.5
 
+    def integers(self, *shape: int) -> NDArray[Any]:
+        """Return an integer array of this size of number: none is negative, shifts stay small."""
+        return self.random.integers(0, 7, shape).astype(f"int{8 * self.dtype.itemsize}")
+
     def positive_definite(self, *shape: int) -> NDArray[Any]:
         """Return well-conditioned symmetric positive definite matrices of ``shape`` (…, n, n)."""
         x = self(*shape).astype(np.float64)
         return np.asarray(x @ np.swapaxes(x, -1, -2) / shape[-1] + np.eye(shape[-1])).astype(self.dtype)
+
+    def full_rank(self, *shape: int) -> NDArray[Any]:
+        """Return well-conditioned matrices of ``shape`` (…, m, n), of rank min(m, n)."""
+        m, n = shape[-2:]
+        return np.asarray(np.eye(m, n) + 0.25 * self(*shape).astype(np.float64)).astype(self.dtype)
 
 
 def cases(op: Op, dtype: DTypeLike = np.float64) -> Iterator[Case]:
@@ -107,6 +116,13 @@ def _broadcasting(draws: list[Any]) -> Iterator[Case]:
 
 @by_family.register
 def _(op: Elementwise, draw: Draw) -> Iterator[Case]:
+    if op.kind in ("bits", "integer"):
+        count = len(op.partials)
+        yield from _broadcasting([draw.integers] * count)
+        yield (draw.integers(2, 3), *[3] * (count - 1)), {}
+        if op.kind == "bits":
+            yield from _broadcasting([draw.flags] * count)
+        return
     domains = op.domain if op.domain and isinstance(op.domain[0], tuple) else (op.domain,) * len(op.partials)
     draws = [_within(draw, domain) for domain in domains]
     yield from _broadcasting(draws)
@@ -145,6 +161,15 @@ def _(op: Reduction, draw: Draw) -> Iterator[Case]:
         if op.empty:
             yield (draw(0, 3),), {"axis": (0,), "keepdims": keepdims}
     yield (draw(3, 2).T,), {"axis": (1,), "keepdims": False}
+
+
+@by_family.register
+def _(op: Cumulative, draw: Draw) -> Iterator[Case]:
+    draws = [draw] * (op.arity or 1)
+    for shape, axis in (((5,), 0), ((2, 3), 0), ((2, 3), 1), ((2, 4, 5), 1), ((1,), 0), ((0, 3), 0), ((0, 3), 1)):
+        yield _operands(draws, *[shape] * len(draws)), {"axis": axis}
+    yield tuple(x.T for x in _operands(draws, *[(3, 2)] * len(draws))), {"axis": 1}
+    yield tuple(x[::-2] for x in _operands(draws, *[(5,)] * len(draws))), {"axis": 0}
 
 
 @by_family.register

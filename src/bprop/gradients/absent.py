@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from ..core.family import Bilinear, Elementwise, General, Linear, Reduction, Region, Selection
+from ..core.family import Bilinear, Cumulative, Elementwise, General, Join, Linear, Reduction, Region, Selection
 from ..core.interpreter import QUIET, Interpreter, current, using
 from ..core.op import Op
 from ..core.value import Array, Wrapped
-from ..ops import astype, broadcast_to, full, max, permute_dims, reshape, where
+from ..ops import astype, broadcast_to, cumulative_sum, full, max, permute_dims, reshape, where
 
 
 class Masked(Wrapped):
@@ -51,7 +51,10 @@ class Absent(Interpreter):
                 made = self.selected(op, args, plain, mine, params)
                 if made is not None:
                     return made
-                if mine == [0] and isinstance(op, Linear) and op.scatter:  # what nothing is sent to gets no cotangent
+                # what nothing is sent to gets no cotangent
+                if (mine == [0] and isinstance(op, Linear) and op.scatter) or (
+                    mine and isinstance(op, Join) and len(mine) < len(args)
+                ):
                     return self.rule(op, args, plain, mine, params)
                 y = self.below.bind(op, plain, params)
                 return self._wrap(y, None) if mine and _float(y) else y
@@ -108,12 +111,34 @@ class Absent(Interpreter):
         )
 
     @rule.register
+    def _(self, op: Cumulative, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
+        """What is before the first present entry is absent; an operand that multiplies an absent state counts as 0."""
+        *factors, last = plain
+        mask = args[-1].present if mine == [len(args) - 1] else None
+        if mask is None:
+            return Masked(self, self.below.bind(op, plain, params), None)
+        here = astype(mask, np.float32)
+        count = cumulative_sum(here, axis=params["axis"])
+        factors = [where(count > here, factor, 0) for factor in factors]
+        return Masked(self, self.below.bind(op, (*factors, last), params), count > 0)
+
+    @rule.register
     def _(self, op: Linear, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
         value = self.below.bind(op, plain, params)
         present = args[0].present
         ones = full(plain[0].shape, 1, dtype=np.float32) if present is None else astype(present, np.float32)
         counts = self.below.bind(op, (ones, *plain[1:]), params)
         return Masked(self, value, counts > 0)
+
+    @rule.register
+    def _(self, op: Join, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
+        masks = []
+        for position, (arg, x) in enumerate(zip(args, plain, strict=True)):
+            if position not in mine:
+                masks.append(x != 0)  # a constant beside cotangents: the zeros of a part that has none
+            else:
+                masks.append(full(x.shape, True) if arg.present is None else arg.present)
+        return Masked(self, self.below.bind(op, plain, params), self.below.bind(op, tuple(masks), params))
 
     @rule.register
     def _(self, op: Bilinear, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
@@ -127,6 +152,8 @@ class Absent(Interpreter):
         if numbers is not None and not np.isfinite(numbers).all():
             value = self._contract_present(op, plain, mine[0], mask, params)
         mask = _any(mask, tuple(axis for axis, label in enumerate(own) if label not in out), False)
+        if mask is None:  # a sum of nothing
+            return Masked(self, value, None)
         left = "".join(label for label in own if label in out)
         shape = tuple(value.shape[out.index(label)] if label in left else 1 for label in out)
         order = tuple(left.index(label) for label in out if label in left)
@@ -148,7 +175,7 @@ class Absent(Interpreter):
     @rule.register
     def _(self, op: General, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
         y = self.below.bind(op, plain, params)
-        return Masked(self, y, None) if _float(y) else y
+        return self._wrap(y, None) if _float(y) else y
 
     @rule.register
     def _(self, op: Region, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:

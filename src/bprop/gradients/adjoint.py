@@ -44,7 +44,9 @@ def _local(node: Node, values: Mapping[Edge, Array], y_bars: list[Any], variable
         return x_bars
     if not op.differentiable:
         return [None] * len(xs)
-    return vjp(op, y_bars[0], values[node, 0], xs, node.params, needs)
+    ys = [values[node, index] for index in range(len(node.specs))]
+    y_bar, y = (tuple(y_bars), tuple(ys)) if op.several else (y_bars[0], ys[0])
+    return vjp(op, y_bar, y, xs, node.params, needs)
 
 
 __all__ = ["adjoint"]

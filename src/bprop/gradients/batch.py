@@ -13,8 +13,10 @@ from ..core.error import BpropError, DerivativeError, TracedValueError
 from ..core.family import (
     Bilinear,
     Creation,
+    Cumulative,
     Elementwise,
     General,
+    Join,
     Linear,
     Random,
     Reduction,
@@ -25,7 +27,7 @@ from ..core.interpreter import Cell, Interpreter, using
 from ..core.op import Op
 from ..core.value import Array, Wrapped
 from ..ops import broadcast_to, moveaxis, reshape
-from ..ops.linear_algebra import einsum_op
+from ..ops.contraction import einsum_op
 
 
 class Batched(Wrapped):
@@ -124,6 +126,12 @@ def _(op: Reduction, xs: Any, batched: Any, params: Any, size: int) -> Any:
 
 
 @batch.register
+def _(op: Cumulative, xs: Any, batched: Any, params: Any, size: int) -> Any:
+    whole = [x if own else materialised(x, size) for x, own in zip(xs, batched, strict=True)]
+    return op(*whole, axis=params["axis"] + 1)
+
+
+@batch.register
 def _(op: Linear, xs: Any, batched: Any, params: Any, size: int) -> Any:
     if op.batch is not None:
         return op.batch(size, *xs, tuple(batched), **params)
@@ -133,6 +141,12 @@ def _(op: Linear, xs: Any, batched: Any, params: Any, size: int) -> Any:
         missing = len(params[op.align]) - (len(x.shape) - 1)
         x = reshape(x, (size, *(1,) * missing, *x.shape[1:]))
     return op(x, **op.lift(params, size, x))
+
+
+@batch.register
+def _(op: Join, xs: Any, batched: Any, params: Any, size: int) -> Any:
+    every = (x if own else materialised(x, size) for x, own in zip(xs, batched, strict=True))
+    return op(*every, axis=params["axis"] + 1)
 
 
 @batch.register

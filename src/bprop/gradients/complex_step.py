@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..core.dtype import WEAK
 from ..core.error import BpropError, DerivativeError
-from ..core.family import Bilinear, Elementwise, General, Linear, Reduction, Region, Selection
+from ..core.family import Bilinear, Cumulative, Elementwise, General, Join, Linear, Reduction, Region, Selection
 from ..core.interpreter import EVALUATE, QUIET, Interpreter, current, using
 from ..core.op import Op
 from ..core.value import Array, Wrapped
@@ -117,13 +117,21 @@ def _(op: Linear, zs: Any, params: Any) -> Any:
     return op.evaluate(zs[0], *(np.real(z) for z in zs[1:]), **params)
 
 
+@continuation.register(Join)
+@continuation.register(Bilinear)
+def _(op: Op, zs: Any, params: Any) -> Any:
+    return op.evaluate(*zs, **params)
+
+
 @continuation.register
-def _(op: Bilinear, zs: Any, params: Any) -> Any:
+def _(op: Cumulative, zs: Any, params: Any) -> Any:
     return op.evaluate(*zs, **params)
 
 
 @continuation.register
 def _(op: General, zs: Any, params: Any) -> Any:
+    if not op.differentiable:  # positions and orders: those of the real numbers
+        return op.evaluate(*map(np.real, zs), **params)
     if not op.step:
         raise _refused(op)
     return op.evaluate(*zs, **params)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..core.dtype import WEAK, is_float
 from ..core.error import BpropError, DerivativeError
-from ..core.family import Bilinear, Elementwise, General, Linear, Reduction, Region, Selection
+from ..core.family import Bilinear, Cumulative, Elementwise, General, Join, Linear, Reduction, Region, Selection
 from ..core.graph import Edge, Graph, Node
 from ..core.interpreter import using
 from ..core.observe import Observe
@@ -110,6 +110,25 @@ def _(op: Reduction, y: Array, xs: Any, params: Any, position: int) -> Edges | N
 
 
 @edges.register
+def _(op: Cumulative, y: Array, xs: Any, params: Any, position: int) -> Edges | None:
+    """y depends on what stands before it along the axis, and its first entry on the last operand alone."""
+    axis = params["axis"]
+    size = y.shape[axis]
+    _limited(op, size * y.size)
+    one_hot = np.moveaxis(np.eye(size).reshape(size, size, *(1,) * (len(y.shape) - 1)), 1, axis + 1)
+    seeds = asarray(np.broadcast_to(one_hot, (size, *y.shape)).astype(y.dtype))
+    needs = [place == position for place in range(len(xs))]
+    x_bars = vmap(lambda seed: op.vjp(seed, y, xs, needs, **params)[position])(seeds)
+    own = np.indices((size, *y.shape))  # of an edge: where y is along the axis, and all coordinates of x
+    to = [own[0] if place == axis else one for place, one in enumerate(own[1:])]
+    joined = own[0] >= own[1 + axis]
+    if position < len(xs) - 1:
+        joined &= own[1 + axis] > 0
+    source, target = (np.ravel_multi_index(tuple(where), y.shape)[joined] for where in (own[1:], to))
+    return Edges(source, target, _numbers(x_bars)[joined])
+
+
+@edges.register
 def _(op: Linear, y: Array, xs: Any, params: Any, position: int) -> Edges | None:
     if position:
         return None
@@ -122,6 +141,14 @@ def _(op: Linear, y: Array, xs: Any, params: Any, position: int) -> Edges | None
         source = np.asarray(op.evaluate(_positions(x.shape), *numbers, **params)).ravel()
         target = _positions(y.shape).ravel()
     return Edges(source, target, np.ones(len(source)))
+
+
+@edges.register
+def _(op: Join, y: Array, xs: Any, params: Any, position: int) -> Edges | None:
+    axis, x = params["axis"], xs[position]
+    start = op.starts(xs, axis)[position]
+    target = np.moveaxis(_positions(y.shape), axis, 0)[start : start + x.shape[axis]]
+    return Edges(_positions(x.shape).ravel(), np.moveaxis(target, 0, axis).ravel(), np.ones(x.size))
 
 
 @edges.register
@@ -148,21 +175,33 @@ def _(op: Bilinear, y: Array, xs: Any, params: Any, position: int) -> Edges | No
 
 @edges.register
 def _(op: General, y: Array, xs: Any, params: Any, position: int) -> Edges | None:
-    """Within an entry of the batch every entry of y may depend on every entry of x; none across the batch."""
+    return _within_batch(op, (y,), xs, params, position, 0)
+
+
+def _within_batch(op: General, ys: Sequence[Array], xs: Any, params: Any, position: int, index: int) -> Edges | None:
+    """Within an entry of the batch every entry of an output may depend on every entry of x; none across the batch."""
+    y = ys[index]
     batches = [x.shape[: len(x.shape) - len(core)] for x, core in zip(xs, op.core_inputs, strict=True)]
     batch = broadcast(op.name, *batches)
     cores = [x.shape[len(x.shape) - len(core) :] for x, core in zip(xs, op.core_inputs, strict=True)]
     full = [_spread(x, batch + core) for x, core in zip(xs, cores, strict=True)]
     core_y, core_x = y.shape[len(batch) :], cores[position]
-    size_y, size_x = int(np.prod(core_y)), int(np.prod(core_x))
+    count, size_y, size_x = (int(np.prod(shape)) for shape in (batch, core_y, core_x))
     one_hot = np.eye(size_y).reshape(size_y, *(1,) * len(batch), *core_y)
-    _limited(op, size_y * max(size_y, size_x) * int(np.prod(batch)))  # the seeds are the largest array
+    _limited(op, size_y * max(size_y, size_x) * count)  # the seeds are the largest array
     seeds = asarray(np.broadcast_to(one_hot, (size_y, *y.shape)).astype(y.dtype))
     needs = [place == position for place in range(len(full))]
-    x_bars = vmap(lambda seed: op.vjp(seed, y, full, needs)[position])(seeds)
-    shape = (size_y, int(np.prod(batch)), size_x)
-    own = np.broadcast_to(_positions(xs[position].shape), batch + core_x).reshape(1, -1, size_x)
-    target = np.moveaxis(_positions(y.shape).reshape(-1, size_y), 1, 0)[:, :, None]
+
+    def row(seed: Any) -> Any:
+        y_bars = tuple(seed if place == index else None for place in range(len(ys)))
+        return op.vjp(*((y_bars, ys) if op.several else (seed, y)), full, needs, **params)[position]
+
+    x_bars = vmap(row)(seeds)
+    if x_bars is None:
+        return None
+    shape = (size_y, count, size_x)
+    own = np.broadcast_to(_positions(xs[position].shape), batch + core_x).reshape(1, count, size_x)
+    target = np.moveaxis(_positions(y.shape).reshape(count, size_y), 1, 0)[:, :, None]
     return Edges(np.broadcast_to(own, shape).ravel(), np.broadcast_to(target, shape).ravel(), _numbers(x_bars).ravel())
 
 
@@ -191,6 +230,9 @@ def steps(graph: Graph, values: Values, inputs: Sequence[Edge]) -> list[Step]:
         ys = [values[node, index] for index in range(len(node.specs))]
         if isinstance(node.op, Region):
             found: Iterable[tuple[int, int, Edges | None]] = _region(node, xs, ys, mine)
+        elif isinstance(node.op, General) and node.op.several:
+            each = [(place, index) for place in mine for index in range(len(ys))]
+            found = [(*one, _within_batch(node.op, ys, xs, node.params, *one)) for one in each]
         elif is_float(ys[0].dtype):
             found = [(place, 0, edges(node.op, ys[0], xs, node.params, place)) for place in mine]
         else:

@@ -12,11 +12,11 @@ from typing import Any
 
 from ..core.dtype import is_float
 from ..core.error import DerivativeError
-from ..core.family import Bilinear, Elementwise, General, Linear, Reduction, Region, Selection
+from ..core.family import Bilinear, Cumulative, Elementwise, General, Join, Linear, Reduction, Region, Selection
 from ..core.interpreter import Cell, Interpreter, using
 from ..core.op import Op
 from ..core.value import Array, Wrapped
-from ..ops import add, astype, broadcast_to, multiply, sum
+from ..ops import add, astype, broadcast_to, multiply, sum, zeros
 from .reverse import expanded, scale, shared
 
 
@@ -57,12 +57,14 @@ class Forward(Interpreter):
                 ys, y_dots = op.jvp(xs, tuple(x_dots), params)
                 return tuple(self.dual(y, y_dot) for y, y_dot in zip(ys, y_dots, strict=True))
             y = self.below.bind(op, xs, params)
-            if not op.differentiable or not is_float(y.dtype):
+            if not op.differentiable or not (op.several or is_float(y.dtype)):
                 return y
             y_dot = jvp(op, y, xs, x_dots, params)
-            if y_dot is not None and y_dot.dtype != y.dtype:
-                y_dot = astype(y_dot, y.dtype)
-            return self.dual(y, y_dot)
+            return tuple(map(self._paired, y, y_dot)) if op.several else self._paired(y, y_dot)
+
+    def _paired(self, y: Array, y_dot: Array | None) -> Array:
+        """A tangent has its primal's dtype."""
+        return self.dual(y, y_dot if y_dot is None or y_dot.dtype == y.dtype else astype(y_dot, y.dtype))
 
 
 # --- one rule per family: from the x_dots to y_dot ---
@@ -85,7 +87,7 @@ def _(op: Elementwise, y: Any, xs: Any, x_dots: Any, params: Any) -> Any:
     terms = []
     for partial, x_dot in zip(op.partials, x_dots, strict=True):
         if x_dot is not None and partial is not None:
-            terms.append(scale(x_dot, partial(y, *xs) if callable(partial) else partial))
+            terms.append(scale(x_dot, partial(y, *xs, **params) if callable(partial) else partial))
     total = _total(terms)
     return total if total is None or total.shape == y.shape else broadcast_to(total, y.shape)
 
@@ -108,7 +110,7 @@ def _(op: Reduction, y: Any, xs: Any, x_dots: Any, params: Any) -> Any:
         chosen = op.share(expanded(y, x.shape, axes, keepdims), x, axes)
         term = shared(x_dot, chosen)
     elif callable(op.partial):
-        term = multiply(x_dot, op.partial(expanded(y, x.shape, axes, keepdims), x))
+        term = multiply(x_dot, op.partial(expanded(y, x.shape, axes, keepdims), x, axes))
     else:
         term = scale(x_dot, op.partial)
     return sum(term, axis=axes, keepdims=keepdims)
@@ -117,6 +119,13 @@ def _(op: Reduction, y: Any, xs: Any, x_dots: Any, params: Any) -> Any:
 @jvp.register
 def _(op: Linear, y: Any, xs: Any, x_dots: Any, params: Any) -> Any:
     return op(x_dots[0], *xs[1:], **params)
+
+
+@jvp.register
+def _(op: Join, y: Any, xs: Any, x_dots: Any, params: Any) -> Any:
+    """Parts without a tangent get constant zeros, which `Absent` takes for what they mean."""
+    parts = [zeros(x.shape, dtype=x.dtype) if x_dot is None else x_dot for x, x_dot in zip(xs, x_dots, strict=True)]
+    return op(*parts, **params)
 
 
 @jvp.register
@@ -130,8 +139,13 @@ def _(op: Bilinear, y: Any, xs: Any, x_dots: Any, params: Any) -> Any:
 
 
 @jvp.register
+def _(op: Cumulative, y: Any, xs: Any, x_dots: Any, params: Any) -> Any:
+    return op.jvp(y, xs, x_dots, **params)
+
+
+@jvp.register
 def _(op: General, y: Any, xs: Any, x_dots: Any, params: Any) -> Any:
-    return op.jvp(y, xs, x_dots)
+    return op.jvp(y, xs, x_dots, **params)
 
 
 def lift_cells(owner: Forward, cells: Sequence[Cell], tangents: Sequence[Any]) -> None:

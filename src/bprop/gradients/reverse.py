@@ -15,14 +15,15 @@ from typing import Any
 
 from ..core.dtype import WEAK, is_float
 from ..core.error import DerivativeError
-from ..core.family import Bilinear, Elementwise, General, Linear, Reduction, Region, Selection
+from ..core.family import Bilinear, Cumulative, Elementwise, General, Join, Linear, Reduction, Selection
 from ..core.graph import Node
 from ..core.interpreter import Cell, Interpreter, current, using
 from ..core.op import Op
 from ..core.trace import Trace
 from ..core.value import Array, Spec, Wrapped, asarray
 from ..ops import add, astype, broadcast_to, multiply, negative, reshape, where
-from ..ops.linear_algebra import contraction_adjoint
+from ..ops.contraction import contraction_adjoint
+from ..ops.indexing import slice_along
 from ..ops.manipulation import unbroadcast
 from .absent import structural
 
@@ -74,14 +75,16 @@ class Record(Interpreter):
             bit <<= 1
         if not needs:
             return self.below.bind(op, args, params)
-        if op.is_region:
-            return self._bind_region(op, tuple(primals), edges, params)
+        if op.several:
+            return self._bind_several(op, primals, edges, (op, needs, weak), params)
         y = self.below.bind(op, tuple(primals), params)
         if not op.differentiable or (y.data if type(y) is Array else y).dtype.kind != "f":
             return y
-        keeps = _KEEPS.get((op, needs, weak))
+        keeps = _KEEPS.get((op, needs | bit, weak))  # the last bit says how many operands there are
         if keeps is None:
-            keeps = _KEEPS[op, needs, weak] = _reached(op, params, y, primals, [edge is not None for edge in edges])
+            keeps = _KEEPS[op, needs | bit, weak] = _reached(
+                op, params, y, primals, [edge is not None for edge in edges]
+            )
         for position, x in enumerate(primals, 1):
             if not keeps[position]:
                 plain = x.data if type(x) is Array else x
@@ -93,12 +96,23 @@ class Record(Interpreter):
             kept = (_spec(Spec, (plain.shape, plain.dtype)), primals)
         return Recorded(self, y, Node(op, params, edges, (), kept))
 
-    def _bind_region(self, op: Any, primals: tuple[Any, ...], edges: list[Any], params: dict[str, Any]) -> Any:
-        with using(self.below):
-            outputs, pullback = op.record(primals, params, tuple(edge is not None for edge in edges))
-        node = Node(op, params, tuple(edges), tuple(y.spec for y in outputs), pullback)
-        results = [Recorded(self, y, node, i) if is_float(y.dtype) else y for i, y in enumerate(outputs)]
-        return tuple(results)
+    def _bind_several(self, op: Any, xs: list[Any], edges: list[Any], key: Any, params: dict[str, Any]) -> Any:
+        """Remember one application with several outputs: a region brings its pullback, other ops follow their rule."""
+        needs = [edge is not None for edge in edges]
+        if op.is_region:
+            with using(self.below):
+                outputs, kept = op.record(tuple(xs), params, tuple(needs))
+        else:
+            outputs = self.below.bind(op, tuple(xs), params)
+            if not op.differentiable:
+                return outputs
+            keeps = _KEEPS.get(key)
+            if keeps is None:
+                keeps = _KEEPS[key] = _reached(op, params, outputs, xs, needs)
+            values = [x if keep else x.spec for keep, x in zip(keeps, (*outputs, *xs), strict=True)]
+            kept = tuple(values[: len(outputs)]), values[len(outputs) :]
+        node = Node(op, params, edges, tuple(y.spec for y in outputs), kept)
+        return tuple(Recorded(self, y, node, i) if is_float(y.dtype) else y for i, y in enumerate(outputs))
 
 
 # --- what the backward pass must keep, found by tracing the rule ---
@@ -109,13 +123,14 @@ _spec = tuple.__new__  # a named tuple without its Python-level constructor
 def _reached(op: Op, params: dict[str, Any], y: Any, xs: list[Any], needs: list[bool]) -> tuple[bool, ...]:
     """Trace the rule once and see which of y, x1, … its graph reads; scalars are kept as they are."""
     tracer = Trace(current(), name=f"the derivative rule of {op.name}")
-    y_bar, out = tracer.input(y.spec), tracer.input(y.spec)
+    y_bars, outs = (tuple(tracer.input(one.spec) for one in (y if op.several else (y,))) for _ in range(2))
     traced = [x if type(x) in WEAK else tracer.input(x.spec) for x in xs]
     with using(tracer):
-        vjp(op, y_bar, out, traced, params, needs)
+        bar, out = (y_bars, outs) if op.several else (y_bars[0], outs[0])
+        vjp(op, bar, out, traced, params, needs)
     # what a rule touches must be there when it runs, even for a cotangent that is then dropped
     read = {edge[0] for node in tracer.nodes for edge in node.inputs if type(edge) is tuple}
-    return (out.node in read, *(type(x) in WEAK or x.node in read for x in traced))
+    return tuple(type(value) in WEAK or value.node in read for value in (*outs, *traced))
 
 
 # --- one rule per family: from y_bar to the x_bars ---
@@ -154,7 +169,7 @@ def _(op: Elementwise, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> 
         if not need or partial is None:
             bars.append(None)
             continue
-        local = partial(y, *xs) if callable(partial) else partial
+        local = partial(y, *xs, **params) if callable(partial) else partial
         bars.append(unbroadcast(scale(y_bar, local), _shape(x)))
     return bars
 
@@ -172,8 +187,8 @@ def _(op: Selection, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> li
 
 
 def expanded(value: Any, shape: tuple[int, ...], axes: tuple[int, ...], keepdims: bool) -> Any:
-    """Give the result of a reduction its reduced axes back, with size 1."""
-    if keepdims:
+    """Give the result of a reduction its reduced axes back, with size 1 (a result that no rule reads is a `Spec`)."""
+    if keepdims or type(value) is Spec:
         return value
     return reshape(value, tuple(1 if axis in axes else size for axis, size in enumerate(shape)))
 
@@ -188,13 +203,20 @@ def _(op: Reduction, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> li
         return [shared(y_bar, chosen)]
     if not callable(op.partial):
         return [broadcast_to(scale(y_bar, op.partial), x.shape)]
-    return [multiply(y_bar, op.partial(expanded(y, x.shape, axes, keepdims), x))]
+    return [multiply(y_bar, op.partial(expanded(y, x.shape, axes, keepdims), x, axes))]
 
 
 @vjp.register
 def _(op: Linear, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> list[Any]:
     x, *others = xs
     return [op.adjoint(y_bar, x, *others, **params), *(None for _ in others)]
+
+
+@vjp.register
+def _(op: Join, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> list[Any]:
+    axis = params["axis"]
+    places = zip(op.starts(xs, axis), xs, needs, strict=True)
+    return [slice_along(y_bar, axis, start, x.shape[axis]) if need else None for start, x, need in places]
 
 
 @vjp.register
@@ -208,9 +230,17 @@ def _(op: Bilinear, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> lis
 
 
 @vjp.register
+def _(op: Cumulative, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> list[Any]:
+    return list(op.vjp(y_bar, y, xs, needs, **params))
+
+
+@vjp.register
 def _(op: General, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> list[Any]:
-    bars = op.vjp(y_bar, y, xs, needs)
-    return [unbroadcast(bar, x.shape) if need else None for bar, x, need in zip(bars, xs, needs, strict=True)]
+    bars = op.vjp(y_bar, y, xs, needs, **params)
+    return [
+        unbroadcast(bar, x.shape) if need and bar is not None else None
+        for bar, x, need in zip(bars, xs, needs, strict=True)
+    ]
 
 
 # --- the backward pass ---
@@ -267,18 +297,19 @@ def pull(
 def _local(node: Node, y_bar: Any) -> Sequence[Any]:
     op = node.op
     assert op is not None
-    if isinstance(op, Region):
-        bars: Sequence[Any] = node.kept(tuple(y_bar.get(index) for index in range(len(node.specs))))
+    if op.several:
+        y_bar = tuple(y_bar.get(index) for index in range(len(node.specs)))
+    if op.is_region:
+        bars: Sequence[Any] = node.kept(y_bar)
         return bars
     y, xs = node.kept
-    if y_bar.dtype != y.dtype:  # a cotangent has its primal's dtype
-        y_bar = astype(y_bar, y.dtype)
+    y_bar = tuple(map(_matching, y_bar, y)) if op.several else _matching(y_bar, y)
     return vjp(op, y_bar, y, xs, node.params, [edge is not None for edge in node.inputs])
 
 
 def _accumulate(bars: dict[Node, Any], edge: tuple[Node, int], x_bar: Any) -> None:
     node, index = edge
-    if isinstance(node.op, Region):
+    if node.op is not None and node.op.several:
         known = bars.setdefault(node, {})
         known[index] = add(known[index], x_bar) if index in known else x_bar
     else:
@@ -286,7 +317,8 @@ def _accumulate(bars: dict[Node, Any], edge: tuple[Node, int], x_bar: Any) -> No
         bars[node] = x_bar if known is None else add(known, x_bar)
 
 
-def _matching(bar: Any, x: Recorded) -> Any:
+def _matching(bar: Any, x: Any) -> Any:
+    """A cotangent has its primal's dtype."""
     return bar if bar is None or bar.dtype == x.dtype else astype(bar, x.dtype)
 
 

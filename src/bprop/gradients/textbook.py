@@ -142,7 +142,8 @@ class _Arrangement:
     # --- writing ---
     def written(self, terms: list[_Term], spec: Spec) -> Edge:
         total: Any = None
-        for term in terms:
+        leading = next((term for term in terms if term.coefficient > 0), terms[0])  # b - a, not -a + b
+        for term in (leading, *(term for term in terms if term is not leading)):
             minus = term.coefficient < 0 and total is not None
             part = self.product(term._replace(coefficient=-term.coefficient) if minus else term, spec)
             total = part if total is None else self.apply(subtract if minus else add, total, part, spec)

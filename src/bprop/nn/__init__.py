@@ -1,29 +1,89 @@
 """Modules and losses: ``y = module.fprop(x)``, ``x_bar = module.bprop(y_bar)``, and ``module(x)`` as a pure function."""
 
-from .activation import HardTanh, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
-from .container import Sequential
+from . import initialiser as init
+from .activation import LogSigmoid, LogSoftmax, Sigmoid, Softmax, Softmin, Softplus, Softsign, Tanh
+from .classification_loss import (
+    BinaryCrossEntropy,
+    CrossEntropy,
+    Hinge,
+    MultiClassHinge,
+    NegativeLogLikelihood,
+    SoftMargin,
+)
+from .container import Parallel, Residual, Sequential
+from .distance_loss import CosineEmbedding, KLDivergence, TripletMargin
 from .dropout import Dropout
 from .frame import Frame, parameter, state
-from .linear import Linear, seed
-from .loss import BinaryCrossEntropy, CrossEntropy, Loss, SquaredError
+from .function import Flatten, Identity, Lambda
+from .gate import GELU, GLU, HardSwish, Maxout, Mish, SiLU
+from .hook import Hook
+from .linear import Linear
+from .loss import Loss, SquaredError
 from .module import Module
+from .piecewise import HardShrink, HardSigmoid, HardTanh, ReLU6, SoftShrink, TanhShrink, Threshold
+from .rectifier import CELU, ELU, SELU, LeakyReLU, PReLU, ReLU, RReLU
+from .regression_loss import GaussianNLL, Huber, LogCosh, MeanAbsoluteError, MeanSquaredError, PoissonNLL, SmoothL1
+from .stream import seed
 
 __all__ = [
+    "CELU",
+    "ELU",
+    "GELU",
+    "GLU",
+    "SELU",
     "BinaryCrossEntropy",
+    "CosineEmbedding",
     "CrossEntropy",
     "Dropout",
+    "Flatten",
     "Frame",
+    "GaussianNLL",
+    "HardShrink",
+    "HardSigmoid",
+    "HardSwish",
     "HardTanh",
+    "Hinge",
+    "Hook",
+    "Huber",
+    "Identity",
+    "KLDivergence",
+    "Lambda",
+    "LeakyReLU",
     "Linear",
+    "LogCosh",
+    "LogSigmoid",
     "LogSoftmax",
     "Loss",
+    "Maxout",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "Mish",
     "Module",
+    "MultiClassHinge",
+    "NegativeLogLikelihood",
+    "PReLU",
+    "Parallel",
+    "PoissonNLL",
+    "RReLU",
     "ReLU",
+    "ReLU6",
+    "Residual",
     "Sequential",
+    "SiLU",
     "Sigmoid",
+    "SmoothL1",
+    "SoftMargin",
+    "SoftShrink",
     "Softmax",
+    "Softmin",
+    "Softplus",
+    "Softsign",
     "SquaredError",
     "Tanh",
+    "TanhShrink",
+    "Threshold",
+    "TripletMargin",
+    "init",
     "parameter",
     "seed",
     "state",

@@ -1,10 +1,13 @@
-"""Nonlinearities as modules. Sigmoid, Tanh and HardTanh have the lecture's handwritten ``bprop``."""
+"""Smooth nonlinearities of one input, and softmax. Sigmoid and Tanh have the lecture's handwritten ``bprop``."""
 
+from math import inf
 from typing import Any
 
-from ..core.value import Array
-from ..ops import abs, exp, hard_tanh, log_softmax, relu, sigmoid, softmax, tanh, where
+from ..core.value import Array, asarray
+from ..ops import abs, log_sigmoid, log_softmax, sigmoid, softmax, softplus, sum, tanh, where
+from ..ops.sigmoidal import sech_squared
 from .module import Module
+from .setting import number
 
 
 class Sigmoid(Module):
@@ -52,52 +55,9 @@ class Tanh(Module):
 
     def bprop(self, y_bar: Any) -> Any:
         """Return ∂E/∂x."""
-        # ∂E/∂z_j = (1 - y_j²) ∂E/∂y_j, with x for z. 1 - y² = (1 - |y|)(1 + |y|) is 4e / (1 + e)² with e = e^(-2|x|):
-        # the subtraction itself has no correct bit where |y| is close to 1.
-        e = exp(-2 * abs(self.x))
-        return 4 * e / (1 + e) ** 2 * y_bar
-
-
-class HardTanh(Module):
-    """y = x between -1 and 1, and -1 or 1 beyond: tanh at the price of two comparisons. Any shape; floating dtypes.
-
-    ∂E/∂x = ∂E/∂y inside, 0 outside and at the two kinks.
-
-    **Source:** Leibe (2016), Backpropagation, nonlinearities; Collobert (2004).
-
-    >>> import bprop
-    >>> from bprop import nn
-    >>> module = nn.HardTanh()
-    >>> module.fprop(bprop.asarray([-2.0, 0.5])), module.bprop(bprop.ones(2))
-    (Array([-1. ,  0.5]), Array([0., 1.]))
-    """
-
-    def fprop(self, x: Any) -> Array:
-        """Return x, clipped."""
-        return hard_tanh(x)
-
-    def bprop(self, y_bar: Any) -> Array:
-        """Return ∂E/∂x."""
-        # The slope is 1 or 0: ∂E/∂y passes or stops. (A selection, not a product: 0 · inf is not 0.)
-        return where(abs(self.x) < 1, y_bar, 0)
-
-
-class ReLU(Module):
-    """y = x where x > 0, else 0; the slope at 0 is 0. Any shape; floating dtypes.
-
-    A unit that is 0 for every example is dead: it gets no error derivative and never learns again.
-
-    **Source:** Nair & Hinton (2010), Rectified linear units improve restricted Boltzmann machines.
-
-    >>> import bprop
-    >>> from bprop import nn
-    >>> nn.ReLU()(bprop.asarray([-1.0, 2.0]))
-    Array([0., 2.])
-    """
-
-    def fprop(self, x: Any) -> Array:
-        """Return max(x, 0)."""
-        return relu(x)
+        # ∂E/∂z_j = (1 - y_j²) ∂E/∂y_j, with x for z. The op computes 1 - y² = (1 - |y|)(1 + |y|) as 4e / (1 + e)² with
+        # e = e^(-2|x|): the subtraction itself has no correct bit where |y| is close to 1.
+        return sech_squared(self.x) * y_bar
 
 
 class Softmax(Module):
@@ -120,6 +80,12 @@ class Softmax(Module):
         """Return softmax(x)."""
         return softmax(x, axis=self.axis)
 
+    def bprop(self, y_bar: Any) -> Any:
+        """Return ∂E/∂x."""
+        # ∂y_i/∂x_j = y_i (δ_ij - y_j): every ∂E/∂y counts against their mean under y.
+        y = self.y
+        return y * (y_bar - sum(y * y_bar, axis=self.axis, keepdims=True))
+
     def describe(self) -> str:
         """Return the axis."""
         return f"axis={self.axis}"
@@ -141,3 +107,103 @@ class LogSoftmax(Softmax):
     def fprop(self, x: Any) -> Array:
         """Return log softmax(x)."""
         return log_softmax(x, axis=self.axis)
+
+    def bprop(self, y_bar: Any) -> Any:
+        """Return ∂E/∂x."""
+        return y_bar - softmax(self.x, axis=self.axis) * sum(y_bar, axis=self.axis, keepdims=True)
+
+
+class Softmin(Softmax):
+    """y = e⁻ˣ / Σ e⁻ˣ along ``axis``: softmax of -x, the smallest gets most.
+
+    Floating dtypes; raises `ShapeError` for an axis out of range.
+
+    **Source:** PyTorch, ``Softmin``.
+
+    >>> import bprop
+    >>> from bprop import nn
+    >>> nn.Softmin()(bprop.asarray([1000.0, 1000.0]))
+    Array([0.5, 0.5])
+    """
+
+    def fprop(self, x: Any) -> Array:
+        """Return softmax(-x)."""
+        return softmax(-asarray(x), axis=self.axis)
+
+    def bprop(self, y_bar: Any) -> Any:
+        """Return ∂E/∂x."""
+        return -super().bprop(y_bar)
+
+
+class LogSigmoid(Module):
+    """y = log σ(x) = -log(1 + e⁻ˣ), the logarithm of a sigmoid without taking it after the sigmoid. Any shape.
+
+    ∂E/∂x = σ(-x) ∂E/∂y.
+
+    **Source:** PyTorch, ``LogSigmoid``.
+
+    >>> import bprop
+    >>> from bprop import nn
+    >>> nn.LogSigmoid()(bprop.asarray([-1000.0, 1000.0]))
+    Array([-1000.,    -0.])
+    """
+
+    def fprop(self, x: Any) -> Array:
+        """Return log σ(x)."""
+        return log_sigmoid(x)
+
+
+class Softplus(Module):
+    """y = log(1 + e^(βx)) / β: a smooth ReLU, closer to it the larger ``beta``. Any shape.
+
+    ∂E/∂x = σ(βx) ∂E/∂y. Nothing overflows: y = x to the last bit where βx is large, so ``threshold``, beyond which βx
+    the answer is x itself, is infinite here; PyTorch's 20 gives its numbers. Raises `ArgumentError` unless beta > 0.
+
+    **Source:** Dugas et al. (2001), Incorporating second-order functional knowledge; PyTorch, ``Softplus``.
+
+    >>> import bprop
+    >>> from bprop import nn
+    >>> nn.Softplus()(bprop.asarray([-1000.0, 1000.0]))
+    Array([   0., 1000.])
+    """
+
+    def __init__(self, beta: float = 1.0, threshold: float = inf) -> None:
+        self.beta = number(self, "beta", beta, above=0)
+        self.threshold = number(self, "threshold", threshold)
+
+    def fprop(self, x: Any) -> Array:
+        """Return log(1 + e^(βx)) / β."""
+        x = asarray(x)
+        y: Array = softplus(x) if self.beta == 1 else softplus(self.beta * x) / self.beta
+        return y if self.threshold == inf else where(self.beta * x > self.threshold, x, y)
+
+    def describe(self) -> str:
+        """Return beta and threshold."""
+        return f"beta={self.beta:g}" + ("" if self.threshold == inf else f", threshold={self.threshold:g}")
+
+
+class Softsign(Module):
+    """y = x / (1 + |x|), between -1 and 1, approached slowly. Any shape; floating dtypes.
+
+    ∂E/∂x = ∂E/∂y / (1 + |x|)².
+
+    **Source:** Bergstra, Desjardins, Lamblin & Bengio (2009), Quadratic polynomials learn better image features.
+
+    >>> import bprop
+    >>> from bprop import nn
+    >>> softsign = nn.Softsign()
+    >>> softsign.fprop(bprop.asarray([1.0, -3.0])), softsign.bprop(bprop.ones(2))
+    (Array([ 0.5 , -0.75]), Array([0.25  , 0.0625]))
+    """
+
+    def fprop(self, x: Any) -> Array:
+        """Return x / (1 + |x|)."""
+        x = asarray(x)
+        y: Array = x / (1 + abs(x))
+        return y
+
+    def bprop(self, y_bar: Any) -> Any:
+        """Return ∂E/∂x."""
+        # Written out, because the quotient rule's 1 / (1 + |x|) - |x| / (1 + |x|)² cancels where |x| is large. (Divided
+        # twice, so that the square does not overflow.)
+        return y_bar / (1 + abs(self.x)) / (1 + abs(self.x))

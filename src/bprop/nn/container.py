@@ -1,18 +1,115 @@
-"""`Sequential`: modules one after another. Its ``bprop`` is the children's, in reverse order."""
+"""Containers: modules one after another, side by side, and around. Their ``bprop`` is their children's, in reverse order."""
 
-from collections.abc import Iterator
-from typing import Any, overload
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, Self, overload
 
-from ..core.error import ArgumentError
+from ..core.error import ArgumentError, IndexingError, ShapeError
+from ..core.shape import normalise_axis
 from ..core.value import Array, asarray
+from ..ops import concat
 from .module import Module
 
 
-class Sequential(Module):
+class _Modules(Module):
+    """A module that holds ``layers``, by number or by name."""
+
+    layers: list[Module] | dict[str, Module]
+    composes = True
+
+    def __init__(self, *layers: Module | Mapping[str, Module], **named: Module) -> None:
+        kind = type(self).__name__
+        if len(layers) == 1 and isinstance(layers[0], Mapping):
+            named, layers = {**layers[0], **named}, ()
+        if len(layers) == 1 and isinstance(layers[0], list | tuple):
+            raise ArgumentError(f"{kind}: give the modules one by one, {kind}(*layers)")
+        if layers and named:
+            raise ArgumentError(f"{kind}: give all modules names or none")
+        found: list[Module] = [self._module(str(i), layer) for i, layer in enumerate(layers)]
+        names = {name: self._module(repr(name), layer) for name, layer in named.items()}
+        for name in names:
+            if not isinstance(name, str) or not name or "." in name:
+                raise ArgumentError(
+                    f"{kind}: a name is a string without a point, which joins the names of a path: {name!r}"
+                )
+        self.layers = names or found
+
+    def _module(self, place: str, layer: Any) -> Module:
+        if not isinstance(layer, Module):
+            hint = ", make one: write its name followed by ()" if isinstance(layer, type) else ""
+            raise ArgumentError(f"{type(self).__name__}: layer {place} is {layer!r:.60}, not a module{hint}")
+        return layer
+
+    def _list(self) -> list[Module]:
+        return list(self.layers.values()) if isinstance(self.layers, dict) else self.layers
+
+    def append(self, layer: Module, name: str | None = None) -> Self:
+        """Add a module at the end, with a ``name`` where the others have names; returns the container."""
+        self._module(str(len(self)), layer)
+        if isinstance(self.layers, dict):
+            if not isinstance(name, str) or not name or "." in name or name in self.layers:
+                raise ArgumentError(f"{type(self).__name__}.append: the modules have names; {name!r} is no new one")
+            self.layers = {**self.layers, name: layer}
+        elif name is not None:
+            raise ArgumentError(
+                f"{type(self).__name__}.append: the modules have numbers, so {name!r} cannot have a name"
+            )
+        else:
+            self.layers = [*self.layers, layer]
+        return self
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter(self._list())
+
+    @overload
+    def __getitem__(self, index: int | str) -> Module: ...
+    @overload
+    def __getitem__(self, index: slice) -> Self: ...
+    def __getitem__(self, index: int | str | slice) -> Module:
+        if isinstance(index, slice):
+            if isinstance(self.layers, dict):
+                return self._part(dict(list(self.layers.items())[index]))
+            return self._part(*self.layers[index])
+        return self._list()[self._place(index)]
+
+    def _part(self, *layers: Any) -> Self:
+        return type(self)(*layers)
+
+    def __setitem__(self, index: int | str, layer: Module) -> None:
+        place = self._place(index)
+        self._module(str(place), layer)
+        new = [*self._list()[:place], layer, *self._list()[place + 1 :]]
+        self.layers = dict(zip(self.layers, new, strict=True)) if isinstance(self.layers, dict) else new
+
+    def _place(self, index: int | str) -> int:
+        kind, names = type(self).__name__, list(self.layers) if isinstance(self.layers, dict) else []
+        if isinstance(index, str):
+            if index not in names:
+                raise IndexingError(
+                    f"{kind}: no module is named {index!r}; there are {names or f'{len(self)} without names'}"
+                )
+            return names.index(index)
+        if isinstance(index, bool) or not hasattr(index, "__index__"):
+            raise IndexingError(f"{kind}: {index!r:.60} is no place: a number, a name or a slice is")
+        place = index.__index__()
+        if not -len(self) <= place < len(self):
+            raise IndexingError(f"{kind}: place {place} with {len(self)} modules: places are 0 … {len(self) - 1}")
+        return place % len(self)
+
+    def describe(self) -> str:
+        """Return the number of layers and parameters."""
+        count = sum(cell.array.size for cell in self.cells().values() if cell.trainable)
+        return f"{len(self.layers)} layers, {count:,} parameters" if self.layers else ""
+
+
+class Sequential(_Modules):
     """y = layer_n(… layer_2(layer_1(x))). Indexable, iterable; a slice is a Sequential of the same modules.
 
-    A module may occur several times: its parameters are then shared and their gradients summed. Raises `ArgumentError`
-    for anything that is not a module.
+    A module may occur several times: its parameters are then shared and their gradients summed. With names,
+    ``Sequential(hidden=…, output=…)`` or a dict, paths have names in place of numbers, and so may an index. `append` adds a
+    module, ``model[0] = …`` replaces one. Raises `ArgumentError` for anything that is not a module.
 
     **Source:** Leibe (2016), Backpropagation, modular implementation; Collobert, Kavukcuoglu & Farabet (2011), Torch7.
 
@@ -25,44 +122,135 @@ class Sequential(Module):
     )
     """
 
-    composes = True
-
-    def __init__(self, *layers: Module) -> None:
-        if len(layers) == 1 and isinstance(layers[0], list | tuple):
-            raise ArgumentError("Sequential: give the modules one by one, Sequential(*layers)")
-        for position, layer in enumerate(layers):
-            if not isinstance(layer, Module):
-                hint = ", make one: write its name followed by ()" if isinstance(layer, type) else ""
-                raise ArgumentError(f"Sequential: layer {position} is {layer!r:.60}, not a module{hint}")
-        self.layers = list(layers)
-
     def fprop(self, x: Any) -> Array:
         """Return y, the layers applied from the first to the last."""
         y = asarray(x)
-        for layer in self.layers:
+        for layer in self._list():
             y = layer.fprop(y)
         return y
 
     def bprop(self, y_bar: Any) -> Any:
         """Return x_bar: the error derivatives travel from the last layer to the first."""
-        for layer in reversed(self.layers):
+        for layer in reversed(self._list()):
             y_bar = layer.bprop(y_bar)
         return y_bar
 
-    def __len__(self) -> int:
-        return len(self.layers)
 
-    def __iter__(self) -> Iterator[Module]:
-        return iter(self.layers)
+class Parallel(_Modules):
+    """y = the results of all branches for the same x: one behind the other along ``axis``, or with ``join="add"`` their sum.
 
-    @overload
-    def __getitem__(self, index: int) -> Module: ...
-    @overload
-    def __getitem__(self, index: slice) -> "Sequential": ...
-    def __getitem__(self, index: int | slice) -> Module:
-        return Sequential(*self.layers[index]) if isinstance(index, slice) else self.layers[index]
+    On the way back every branch gets its part of ∂E/∂y, or with ``join="add"`` all of it, and ∂E/∂x is the sum of what
+    they return. Branches have numbers or names as in `Sequential`. Raises `ArgumentError` for no branch or another
+    ``join``, `ShapeError` where the results do not fit together.
+
+    **Source:** Szegedy et al. (2015), Going deeper with convolutions; Collobert, Kavukcuoglu & Farabet (2011), Torch7,
+    ``Concat``.
+
+    >>> import bprop
+    >>> from bprop import nn
+    >>> module = nn.Parallel(nn.Identity(), nn.Tanh())
+    >>> module.fprop(bprop.zeros((1, 2))), module.bprop(bprop.asarray([[1.0, 2.0, 3.0, 4.0]]))
+    (Array([[0., 0., 0., 0.]]), Array([[4., 6.]]))
+    """
+
+    def __init__(
+        self,
+        *layers: Module | Mapping[str, Module],
+        axis: int = -1,
+        join: Literal["concat", "add"] = "concat",
+        **named: Module,
+    ) -> None:
+        super().__init__(*layers, **named)
+        if not self.layers:
+            raise ArgumentError("Parallel: give at least one branch")
+        if join not in ("concat", "add"):
+            raise ArgumentError(f"Parallel: join is 'concat' or 'add', not {join!r}")
+        self.axis, self.join = axis, join
+
+    def _part(self, *layers: Any) -> Self:
+        return type(self)(*layers, axis=self.axis, join=self.join)
+
+    def fprop(self, x: Any) -> Array:
+        """Return the results of the branches, joined."""
+        ys = [branch.fprop(x) for branch in self._list()]
+        shapes = [y.shape for y in ys]
+        if self.join == "add":
+            if len(set(shapes)) > 1:
+                raise ShapeError(
+                    f"Parallel: the branches gave shapes {shapes}, which are not added: they must be equal"
+                )
+            y = ys[0]
+            for other in ys[1:]:
+                y = y + other
+            return y
+        axis = normalise_axis("Parallel", self.axis, ys[0].ndim, shapes[0])
+        if any(
+            len(s) != len(shapes[0]) or (*s[:axis], *s[axis + 1 :]) != (*shapes[0][:axis], *shapes[0][axis + 1 :])
+            for s in shapes
+        ):
+            raise ShapeError(f"Parallel: the branches gave shapes {shapes}, which may differ along axis {axis} only")
+        self.keep(sizes=[s[axis] for s in shapes], place=axis)
+        return concat(ys, axis=axis)
+
+    def bprop(self, y_bar: Any) -> Any:
+        """Return x_bar: the sum of what comes back through the branches."""
+        x_bar: Any = None
+        end = 0 if self.join == "add" else y_bar.shape[self.place]
+        for number, branch in reversed(list(enumerate(self._list()))):
+            part = y_bar
+            if self.join == "concat":
+                start = end - self.sizes[number]
+                part = y_bar[(*(slice(None),) * self.place, slice(start, end))]
+                end = start
+            one = branch.bprop(part)
+            x_bar = one if x_bar is None else x_bar + one
+        return x_bar
 
     def describe(self) -> str:
-        """Return the number of layers and parameters."""
-        count = sum(cell.array.size for cell in self.cells().values() if cell.trainable)
-        return f"{len(self.layers)} layers, {count:,} parameters" if self.layers else ""
+        """Return how the results are joined, and the number of parameters."""
+        return f"{f'axis={self.axis}' if self.join == 'concat' else 'add'}, {super().describe()}"
+
+
+class Residual(Module):
+    """y = x + module(x): the module learns what to add. ``shortcut``, a module, takes the place of x where shapes differ.
+
+    ∂E/∂x = ∂E/∂y + what comes back through the module: error derivatives reach the layers below undiminished. Raises
+    `ShapeError` where the two have different shapes.
+
+    **Source:** He, Zhang, Ren & Sun (2016), Deep residual learning for image recognition, eq. 1 and 2.
+
+    >>> import bprop
+    >>> from bprop import nn
+    >>> block = nn.Residual(nn.Tanh())
+    >>> block.fprop(bprop.zeros(2)), block.bprop(bprop.ones(2))
+    (Array([0., 0.]), Array([2., 2.]))
+    """
+
+    composes = True
+
+    def __init__(self, module: Module, shortcut: Module | None = None) -> None:
+        for name, one in (("module", module), ("shortcut", shortcut)):
+            if not isinstance(one, Module) and not (name == "shortcut" and one is None):
+                raise ArgumentError(f"Residual: {name} is a module, not {one!r:.60}")
+        self.module = module
+        self.shortcut = shortcut
+
+    def fprop(self, x: Any) -> Array:
+        """Return x + module(x)."""
+        x = asarray(x)
+        straight = x if self.shortcut is None else self.shortcut.fprop(x)
+        y = self.module.fprop(x)
+        if y.shape != straight.shape:
+            raise ShapeError(
+                f"Residual: the module gave shape {y.shape} and is added to shape {straight.shape}: give a shortcut, a "
+                f"module such as Linear, that makes the same shape of x"
+            )
+        return straight + y
+
+    def bprop(self, y_bar: Any) -> Any:
+        """Return x_bar."""
+        x_bar = self.module.bprop(y_bar)
+        return (y_bar if self.shortcut is None else self.shortcut.bprop(y_bar)) + x_bar
+
+
+__all__ = ["Parallel", "Residual", "Sequential"]

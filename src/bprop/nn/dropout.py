@@ -8,8 +8,8 @@ from ..core.error import ArgumentError
 from ..core.interpreter import EVALUATE, using
 from ..core.value import Array, asarray
 from ..ops import Generator, where
-from .linear import generator_for, split
 from .module import Module
+from .stream import generator_for, split
 
 
 class Dropout(Module):
@@ -46,6 +46,7 @@ class Dropout(Module):
         if not self.training or self.p == 0:
             return x
         kept = self.generator.bernoulli(1 - self.p, x.shape)
+        self.keep(kept=kept)
         return where(kept, x / (1 - self.p), 0)
 
     def describe(self) -> str:

@@ -35,7 +35,7 @@ def state(value: Any, dtype: Any = None) -> Any:
 class Frame:
     """What one application leaves for the way back: inputs, y, kept intermediates, and later y_bar and x_bar."""
 
-    __slots__ = ("bars", "inputs", "kept", "pullback", "sweep", "x_bar", "y", "y_bar")
+    __slots__ = ("bars", "hooked", "inputs", "kept", "pullback", "sweep", "x_bar", "y", "y_bar")
 
     def __init__(self, inputs: tuple[Any, ...], sweep: object = None) -> None:
         self.inputs = inputs
@@ -43,6 +43,9 @@ class Frame:
         self.kept: dict[str, Any] = {}
         self.bars: dict[str, Any] = {}
         self.pullback: Callable[[Any], Any] | None = None
+        self.hooked: tuple[Any, Any, Any] | None = (
+            None  # y as the hooks left it, and the ways back through those on x and y
+        )
         self.y: Any = None
         self.y_bar: Any = None
         self.x_bar: Any = None

@@ -8,24 +8,26 @@ leaving ``self.W_bar``: then that rule is used wherever the module appears, unde
 **Source:** Leibe (2016), Backpropagation, modular implementation; Collobert, Kavukcuoglu & Farabet (2011), Torch7.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..core.error import ArgumentError, BpropError, DTypeError, ShapeError, StateError
-from ..core.interpreter import EVALUATE, Cell, Scope, current, using
-from ..core.tree import is_holder
+from ..core.interpreter import EVALUATE, Cell, current, using
 from ..core.value import Array, Wrapped, asarray
 from ..gradients.reverse import Record, lift_cells, pull
 from ..ops import full, zeros
-from ..region.custom import custom_op
+from .derivation import equations
+from .equation import Equations
 from .frame import ACTIVE, PURE, SWEEP, Frame, active
+from .gradient import Gradients
+from .hook import Hook, checked, hooked, on_inputs, on_x_bar, through, watched
+from .path import leaves
+from .rule import apply_rule, check_answer, is_float
 
 _FRAME_NAMES = frozenset(("x", "y", "inputs", "y_bar", "x_bar"))
 
 
-class Module:
+class Module(Gradients):
     """Base class of everything with parameters. Write ``__init__`` and ``fprop``; ``bprop`` by hand is welcome.
 
     Attributes that are `parameter`, `state`, modules, or lists and dicts of modules are found by path. See the
@@ -43,7 +45,13 @@ class Module:
     Array([2., 4.])
     """
 
+    result = "y"
+    """What fprop computes is called in the equations: y, of a loss E."""
+    answers: tuple[int, ...] | None = None
+    """Which inputs `bprop` answers for (``None``: all); the others are data."""
+
     training: bool = True
+    hooks: dict[int, Hook] = {}  # noqa: RUF012 - never written to: a module with hooks has a mapping of its own
     composes: bool = False
     """Whether a handwritten ``bprop`` only calls the children's, so that under transforms theirs are used."""
 
@@ -77,13 +85,15 @@ class Module:
             own[name].write(new)
         elif name.endswith("_bar") and name[:-4] in own:
             self._set_bar(name[:-4], asarray(value))
+        elif name == "hooks":
+            raise ArgumentError(f"{self._label}.hooks is what Module.hook keeps: give the attribute another name")
         elif isinstance(value, Wrapped):
             raise StateError(
                 f"{self._label}.{name} = {value.spec} under {value.owner.name}: a value under a transform does not outlive "
                 f"it; declare the attribute with nn.state(…) in __init__, return the value, or use self.keep({name}=…)"
             )
         else:
-            for path, one in _leaves(name, value):
+            for path, one in leaves(name, value):
                 if isinstance(one, Cell):
                     raise ArgumentError(
                         f"{self._label}.{path} is a parameter or state inside a {type(value).__name__}, where it would not "
@@ -124,91 +134,91 @@ class Module:
                 frame.kept.update(values)
                 return
 
-    # --- structure ---
     @property
     def _label(self) -> str:
         name = self.__dict__.get("_name")
         return f"{name}:{type(self).__name__}" if name else type(self).__name__
 
-    def children(self) -> Iterator[tuple[str, Any]]:
-        """Yield (name, module or other holder of cells) for attributes and members of lists and dicts, nested too."""
-        for name, value in self.__dict__.items():
-            if not name.startswith("_"):
-                yield from ((path, one) for path, one in _leaves(name, value) if is_holder(one))
-
-    def modules(self, prefix: str = "") -> Iterator[tuple[str, "Module"]]:
-        """Yield (path, module) for this module (path ``""``) and all inside, each once."""
-        seen: set[int] = set()
-
-        def walk(module: Module, path: str) -> Iterator[tuple[str, Module]]:
-            if id(module) in seen:
-                return
-            seen.add(id(module))
-            yield path, module
-            for name, child in module.children():
-                if isinstance(child, Module):
-                    yield from walk(child, f"{path}.{name}" if path else name)
-
-        return walk(self, prefix)
-
-    def cells(self) -> dict[str, Cell]:
-        """Return every cell by path: parameters, states, generators. A shared cell appears once."""
-        found: dict[str, Cell] = {}
-        seen: set[int] = set()
-        for path, module in self.modules():
-            own = dict(module.__dict__.get("_cells", {}))
-            for name, child in module.children():
-                if not isinstance(child, Module):
-                    own.update({f"{name}.{key}": cell for key, cell in child.cells().items()})
-            for name, cell in own.items():
-                if id(cell) not in seen:
-                    seen.add(id(cell))
-                    found[f"{path}.{name}" if path else name] = cell
-        return found
-
-    def parameters(self) -> dict[str, Array]:
-        """Return the trainable arrays by path; a shared parameter appears once."""
-        return {path: cell.read() for path, cell in self.cells().items() if cell.trainable}
-
-    def train(self, training: bool = True) -> "Module":
-        """Switch to training mode (dropout on); returns the module."""
-        for _, module in self.modules():
-            module.training = training
-        return self
-
-    def eval(self) -> "Module":
-        """Switch to evaluation mode (dropout off); returns the module."""
-        return self.train(False)
-
-    def __repr__(self) -> str:
-        inner = [f"  ({name}): " + repr(child).replace("\n", "\n  ") for name, child in self.children()]
-        head = f"{type(self).__name__}({self.describe()}"
-        return head + ("\n" + "\n".join(inner) + "\n)" if inner else ")")
-
-    def describe(self) -> str:
-        """Return what stands between the parentheses of ``repr``: the shapes of own parameters."""
-        own = self.__dict__.get("_cells", {})
-        return ", ".join(f"{name}: {cell.array.spec}" for name, cell in own.items())
-
     # --- application ---
     def __call__(self, *inputs: Any) -> Any:
         """Apply the module as a pure function: nothing stays in it."""
         try:
-            formula = type(self)._formula
-            if formula is None:
-                raise StateError(f"{type(self).__name__} defines no fprop")
-            if current() is EVALUATE:
-                token = SWEEP.set(PURE)
-                try:
-                    return formula(self, *inputs)
-                finally:
-                    SWEEP.reset(token)
-            if type(self)._rule is None or type(self).composes:
-                return formula(self, *inputs)
-            return self._apply_rule(inputs)
+            if not self.hooks:
+                return self._applied(inputs)
+            y = self._applied(on_inputs(self, tuple(watched(self, "x_bar", inputs))))
+            return watched(self, "y_bar", [hooked(self, "y", y)])[0]
         except BpropError as error:
-            error.inside(self._label)
+            self._note(error)
             raise
+
+    def _applied(self, inputs: tuple[Any, ...]) -> Any:
+        formula = type(self)._formula
+        if formula is None:
+            raise StateError(f"{type(self).__name__} defines no fprop")
+        if current() is EVALUATE:
+            token = SWEEP.set(PURE)
+            try:
+                return formula(self, *inputs)
+            finally:
+                SWEEP.reset(token)
+        if type(self)._rule is None or type(self).composes:
+            return formula(self, *inputs)
+        return apply_rule(self, formula, type(self)._rule, inputs)
+
+    def _note(self, error: BpropError) -> None:
+        """Add this module to the path in an error that unwinds, and the name it knows the last one by."""
+        path = next((path for path, child in self.children() if child is error.source), None)
+        if path is not None:
+            error.modules[0] = f"{path}:{type(error.source).__name__}"
+        error.inside(self._label, self)
+
+    def hook(self, *, x: Any = None, y: Any = None, y_bar: Any = None, x_bar: Any = None) -> Hook:
+        """See, and replace if you like, what goes into and comes out of the module: x and y on the way forward, y_bar and
+        x_bar on the way back.
+
+        Each is a function of (module, value); several inputs are one tuple. What it returns takes the place of the value,
+        ``None`` leaves it. A replaced x or y is differentiated like any other step; a replaced y_bar or x_bar changes the
+        gradient, in ``bprop`` and under reverse-mode transforms alike (forward mode passes it by). Values are under
+        differentiation or compilation where the module is: ``value.concrete()`` gives the numbers for looking only, or
+        ``None`` where there are none yet. Hooks run in the order they were made; ``remove()`` on the result takes them off.
+
+        **Source:** PyTorch, ``register_forward_pre_hook``, ``register_forward_hook``, ``register_full_backward_hook``.
+
+        >>> import bprop
+        >>> from bprop import nn
+        >>> module = nn.Tanh()
+        >>> halved = module.hook(x_bar=lambda module, x_bar: x_bar / 2)
+        >>> bprop.grad(module)(0.0)
+        Array(0.5)
+        >>> halved.remove(); bprop.grad(module)(0.0)
+        Array(1.)
+        """
+        return Hook(self, checked(self, {"x": x, "y": y, "y_bar": y_bar, "x_bar": x_bar}))
+
+    # --- equations ---
+    def equations(self, *inputs: Any) -> Equations:
+        """Return the equations of fprop and bprop, derived from the module itself: ``print`` them, or see them typeset.
+
+        ``inputs`` are examples, arrays or shapes, of which only shape and dtype matter; without them the module is asked for
+        an `example`, or shapes (N, …) that fit its parameters are tried. A handwritten ``bprop`` shows its own formula. A
+        module that holds others is written with them as functions, and their equations follow by path, on the way back in
+        reverse order. Raises `ArgumentError` where no shape fits, `TracedValueError` where fprop looks at numbers.
+
+        **Source:** Leibe (2016), Backpropagation, modular implementation.
+
+        >>> from bprop import nn
+        >>> print(nn.Tanh().equations())
+        Tanh() of x: float64[2,4]
+        fprop
+          y = tanh(x)
+        bprop
+          x_bar = y_bar * (1 - tanh(x) ** 2)
+        """
+        return equations(self, inputs)
+
+    def example(self) -> tuple[Any, ...] | None:
+        """Return example inputs, arrays or shapes, for `equations`; ``None`` leaves them to be found. A subclass may say."""
+        return None
 
     # For type checkers, so that a subclass may name its own inputs: every signature may override this one.
     if TYPE_CHECKING:
@@ -238,8 +248,12 @@ class Module:
         if sweep is None:
             sweep = object()
             token = SWEEP.set(sweep)
-        frame = Frame(inputs, sweep)
         try:
+            before = after = None
+            if self.hooks:
+                x, before = through(self, "x", inputs[0] if len(inputs) == 1 else inputs)
+                inputs = x if isinstance(x, tuple) else (x,)
+            frame = Frame(inputs, sweep)
             formula = type(self)._formula
             assert formula is not None
             if type(self)._rule is not None:
@@ -247,8 +261,12 @@ class Module:
                     frame.y = formula(self, *inputs)
             else:
                 self._record(frame, formula)
+            y = frame.y
+            if self.hooks:
+                y, after = through(self, "y", y)
+                frame.hooked = y, before, after
         except BpropError as error:
-            error.inside(self._label)
+            self._note(error)
             raise
         finally:
             if token is not None:
@@ -258,14 +276,14 @@ class Module:
             frames.clear()  # frames of an earlier fprop that no bprop answered
         frames.append(frame)
         self.__dict__["_last"] = frame
-        return frame.y
+        return y
 
     def _record(self, frame: Frame, formula: Callable[..., Any]) -> None:
         """Run a formula without a handwritten rule and keep its derived pullback."""
         owner = Record(name=f"{type(self).__name__}.fprop")
         cells = [cell for cell in self.cells().values() if cell.trainable]
         parameters = lift_cells(owner, cells)
-        floats = [_is_float(x) for x in frame.inputs]
+        floats = [is_float(x) for x in frame.inputs]
         lifted = [owner.input(asarray(x)) if f else x for x, f in zip(frame.inputs, floats, strict=True)]
         variables = [x for x, f in zip(lifted, floats, strict=True) if f]
         with using(owner), active(self, frame):
@@ -300,7 +318,9 @@ class Module:
             raise StateError(f"{self._label}.bprop: no fprop came before it (each fprop answers one bprop)")
         frame = frames[-1]
         try:
-            frame.y_bar = self._seed(frame, y_bar)
+            y, before, after = frame.hooked or (frame.y, None, None)
+            y_bar = hooked(self, "y_bar", self._seed(y, y_bar))
+            frame.y_bar = y_bar if after is None else after(y_bar)
             if frame.pullback is not None:
                 frame.x_bar = frame.pullback(frame.y_bar)
             else:
@@ -308,22 +328,26 @@ class Module:
                 assert rule is not None
                 with active(self, frame):
                     frame.x_bar = rule(self, frame.y_bar)
-                self._check_answer(frame.inputs, frame.x_bar, frame.bars)
+                check_answer(self, frame.inputs, frame.x_bar, frame.bars)
                 for name, bar in frame.bars.items():
                     self._store(name, bar, frame.sweep)
+            if self.hooks or before is not None:
+                frame.x_bar = on_x_bar(self, frame.x_bar if before is None else before(frame.x_bar))
         except BpropError as error:
-            error.inside(self._label)
+            self._note(error)
             raise
         frames.pop()
         frame.x_bar = self._answer(frame.x_bar)
         return frame.x_bar
 
     def _answer(self, x_bar: Any) -> Any:
-        """Return what `bprop` hands to the layer below (a loss: no cotangent of its targets)."""
-        return x_bar
+        """Return what `bprop` hands to the layer below."""
+        if self.answers is None or not isinstance(x_bar, tuple):
+            return x_bar
+        bars = tuple(x_bar[place] for place in self.answers)
+        return bars[0] if len(bars) == 1 else bars
 
-    def _seed(self, frame: Frame, y_bar: Any) -> Array:
-        y = frame.y
+    def _seed(self, y: Array, y_bar: Any) -> Array:
         if y_bar is None:
             if y.shape != ():
                 raise ShapeError(
@@ -335,124 +359,6 @@ class Module:
             raise ShapeError(f"{self._label}.bprop: y_bar has shape {bar.shape}, y has shape {y.shape}")
         return bar if bar.dtype == y.dtype else bar.astype(y.dtype)
 
-    # --- the handwritten rule under transforms ---
-    def _apply_rule(self, inputs: tuple[Any, ...]) -> Any:
-        formula, rule = type(self)._formula, type(self)._rule
-        assert formula is not None
-        assert rule is not None
-        own: dict[str, Cell] = {n: c for n, c in self.__dict__.get("_cells", {}).items() if c.trainable}
-        states = []
-        for path, cell in self.cells().items():
-            if not cell.trainable:
-                states.append(cell)
-            elif cell not in own.values():
-                raise ArgumentError(
-                    f"{self._label} has a handwritten bprop, which under a transform cannot leave a gradient for {path}, "
-                    f"a parameter of a module inside: write composes = True in the class if that bprop only calls theirs, "
-                    f"or leave bprop out, and it is derived"
-                )
-        # None, names and flags are no arrays: they go around the region, everything else through it.
-        places = [i for i, x in enumerate(inputs) if x is not None and not isinstance(x, bool | str)]
-        xs = [asarray(inputs[i]) for i in places]
-        count, cells = len(xs), [*own.values(), *states]
-        kept: list[str] = []
-        written: list[Cell] = []
-
-        def restored(xs: Sequence[Any]) -> tuple[Any, ...]:
-            given = list(inputs)
-            for place, x in zip(places, xs, strict=True):
-                given[place] = x
-            return tuple(given)
-
-        def f(*flat: Any) -> list[Any]:
-            frame = Frame(restored(flat[:count]))
-            scope = Scope(dict(zip(cells, flat[count:], strict=True)))
-            with using(scope), active(self, frame):
-                y = asarray(formula(self, *frame.inputs))
-            kept[:], written[:] = list(frame.kept), list(scope.written)
-            return [y, *frame.kept.values(), *(scope.cells[cell] for cell in written)]
-
-        def vjp(y_bars: Sequence[Any], ys: Sequence[Any], flat: Sequence[Any]) -> list[Any]:
-            frame = Frame(restored(flat[:count]))
-            first, *rest = ys
-            frame.y, frame.kept = first, dict(zip(kept, rest[: len(kept)], strict=True))
-            seen = dict(zip(cells, flat[count:], strict=True))
-            seen.update(zip(written, rest[len(kept) :], strict=True))  # as outside of transforms: after fprop
-            with using(Scope(seen)), active(self, frame):
-                x_bar = rule(self, y_bars[0])
-            self._check_answer(frame.inputs, x_bar, frame.bars)
-            x_bars = list(x_bar) if isinstance(x_bar, tuple) else [x_bar]
-            x_bars += [None] * (len(inputs) - len(x_bars))
-            return [*(x_bars[i] for i in places), *(frame.bars[name] for name in own), *(None for _ in states)]
-
-        params = {"name": self._label, "f": f, "vjp": vjp, "jvp": None}
-        outputs = current().bind(custom_op, (*xs, *(cell.read() for cell in cells)), params)
-        for cell, value in zip(written, outputs[1 + len(kept) :], strict=True):
-            cell.write(value)
-        return outputs[0]
-
-    def _check_answer(self, inputs: Sequence[Any], x_bar: Any, bars: dict[str, Any]) -> None:
-        """Refuse what a handwritten rule forgot: what is missing here would silently be no gradient at all."""
-        x_bars = x_bar if isinstance(x_bar, tuple) else (x_bar,)
-        if all(bar is None for bar in x_bars) and any(_is_float(x) for x in inputs):
-            raise ArgumentError(f"{self._label}.bprop returned None: it returns x_bar, the derivative dE/dx")
-        for bar, x in zip(x_bars, inputs, strict=False):
-            if bar is not None and _is_float(x) and np.shape(bar) != np.shape(x):
-                raise ShapeError(
-                    f"{self._label}.bprop returned x_bar of shape {np.shape(bar)}, x has shape {np.shape(x)}"
-                )
-        for name, cell in self.__dict__.get("_cells", {}).items():
-            if cell.trainable and name not in bars:
-                raise ArgumentError(f"{self._label}.bprop left no {name}_bar, the derivative dE/d{name}")
-
-    # --- parameter gradients ---
-    def _set_bar(self, name: str, bar: Array) -> None:
-        expected = self.__dict__["_cells"][name].read().shape
-        if bar.shape != expected:
-            raise ShapeError(f"{self._label}.{name}_bar has shape {bar.shape}, {name} has shape {expected}")
-        for module, frame in reversed(ACTIVE.get()):
-            if module is self:
-                frame.bars[name] = bar  # as with any attribute the last write counts, so that += adds once
-                return
-        self._store(name, bar, None)
-
-    def _store(self, name: str, bar: Array, sweep: object) -> None:
-        """Set a gradient, or add to it if the module was applied several times in the same sweep."""
-        bars: dict[str, tuple[Array, object]] = self.__dict__.setdefault("_bars", {})
-        known = bars.get(name)
-        same = known is not None and sweep is not None and known[1] is sweep
-        bars[name] = (known[0] + bar if same and known is not None else bar, sweep)
-
-    def _deposit(self, cell: Cell, bar: Array, sweep: object) -> None:
-        for _, module in self.modules():
-            for name, own in module.__dict__.get("_cells", {}).items():
-                if own is cell:
-                    module._store(name, bar, sweep)
-                    return
-
-    def _bar(self, name: str) -> Array:
-        frame = next((frame for module, frame in reversed(ACTIVE.get()) if module is self), None)
-        if frame is not None and name in frame.bars:
-            found: Array = frame.bars[name]
-            return found
-        known: tuple[Array, object] | None = self.__dict__.get("_bars", {}).get(name)
-        if known is None:
-            raise StateError(f"{self._label}.{name}_bar: no bprop has left a gradient yet")
-        return known[0]
-
-    def gradients(self) -> dict[str, Array]:
-        """Return the parameter gradients that the last `bprop` left, by path; a shared parameter's are summed.
-
-        Raises `StateError` before the first `bprop`.
-        """
-        sums: dict[int, Array] = {}
-        for _, module in self.modules():
-            for name, cell in module.__dict__.get("_cells", {}).items():
-                if cell.trainable:
-                    bar = module._bar(name)
-                    sums[id(cell)] = sums[id(cell)] + bar if id(cell) in sums else bar
-        return {path: sums[id(cell)] for path, cell in self.cells().items() if cell.trainable}
-
     def check_dtype(self, x: Any, name: str) -> Array:
         """Return ``x`` as an array, refusing a floating dtype other than that of parameter ``name``."""
         x = asarray(x)
@@ -463,15 +369,6 @@ class Module:
                 f"the layer with dtype={str(x.dtype)!r}"
             )
         return x
-
-
-def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield (path, object) for what an attribute holds, through lists, tuples and dicts."""
-    if isinstance(value, list | tuple | dict):
-        for key, one in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _leaves(f"{name}.{key}", one)
-    else:
-        yield name, value
 
 
 def _composing() -> str:
@@ -491,16 +388,10 @@ def _driver(written: Callable[..., Any], run: Callable[..., Any], kind: str) -> 
             return written(self, *inputs)
         return run(self, *inputs)
 
-    method.__name__ = written.__name__
+    method.__name__ = "fprop" if kind == "_formula" else "bprop"
     method.__qualname__ = written.__qualname__
-    method.__doc__ = written.__doc__ or getattr(Module, written.__name__).__doc__
+    method.__doc__ = written.__doc__ or getattr(Module, method.__name__).__doc__
     return method
-
-
-def _is_float(x: Any) -> bool:
-    if isinstance(x, list | tuple):
-        x = asarray(x)
-    return np.dtype(getattr(x, "dtype", type(x) if isinstance(x, float) else object)).kind == "f"
 
 
 __all__ = ["Cell", "Module"]

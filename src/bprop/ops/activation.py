@@ -1,16 +1,22 @@
-"""Composites: plain functions of ops. No declaration at all; every interpretation follows."""
+"""Activations. Most are plain functions of ops: no declaration at all, every interpretation follows."""
 
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
+
+from ..core.error import ArgumentError
+from ..core.family import Elementwise
 from ..core.function import function
 from ..core.op import array
 from ..core.shape import normalise_axis
 from ..core.value import Array
 from .exponential import exp
 from .reduction import logsumexp, max, sum
-from .selection import stop_gradient, where
+from .selection import clip, stop_gradient, where
+from .sigmoidal import sigmoid, sigmoid_step
+from .special import applied, erfc, exp_minus_square, gauss, in_double, product_error
 
-__all__ = ["hard_tanh", "log_softmax", "relu", "softmax"]
+__all__ = ["gelu", "hard_tanh", "log_softmax", "relu", "silu", "softmax"]
 
 
 @function()
@@ -77,3 +83,126 @@ def log_softmax(x: Any, /, axis: int = -1) -> Array:
     """
     x = array("log_softmax", x)
     return x - logsumexp(x, axis=_axis("log_softmax", x, axis), keepdims=True)
+
+
+# --- x times a probability: the tails need care, where the factors underflow and the derivative crosses zero ---
+@in_double
+def _silu(x: Any) -> Any:
+    x = np.maximum(x, -2000.0)  # there y is 0, and -inf · 0 would be NaN
+    h = np.exp(-0.5 * np.abs(x))
+    return np.where(x < 0, x * h * h, x) / (1 + h * h)
+
+
+@in_double
+def _silu_slope(x: Any) -> Any:
+    """σ(x) (1 + x σ(-x)), with σ(x) = h² / (1 + h²) and h = e^(x/2) left of 0."""
+    x = np.minimum(np.maximum(x, -2000.0), 2000.0)
+    h = np.exp(-0.5 * np.abs(x))
+    d = 1 + h * h
+    return np.where(x < 0, (1 + x / d) * h * h, 1 + x * (h * h / d)) / d
+
+
+silu_slope = Elementwise(
+    "silu_slope", _silu_slope, lambda y, x: sigmoid(x) * sigmoid(-x) * (2 + x * (sigmoid(-x) - sigmoid(x))),
+    kind="float", native=_silu_slope, step=lambda z: sigmoid_step(z) * (1 + z * sigmoid_step(-z)),
+    text="sigmoid({0}) * (1 + {0} * sigmoid(-{0}))", level=2,
+    latex=r"\sigma({0}) \, (1 + {0} \, \sigma(-{0}))",
+    doc="The derivative of `silu`, σ(x) (1 + x σ(-x)).",
+)  # fmt: skip
+
+_silu_op = Elementwise(
+    "silu", _silu, lambda y, x: silu_slope(x),
+    kind="float", native=_silu, step=lambda z: z * sigmoid_step(z),
+    doc="y = x σ(x): the op behind `bprop.silu`.",
+)  # fmt: skip
+
+
+@function()
+def silu(x: Any, /) -> Array:
+    """y = x σ(x), also called swish; ∂y/∂x = σ(x) (1 + x σ(-x)).
+
+    ``x``: any shape, float16/32/64 (integers become float64); the result has the same shape.
+
+    **Source:** Hendrycks & Gimpel (2016), Gaussian error linear units; Elfwing, Uchibe & Doya (2018).
+
+    >>> import bprop
+    >>> bprop.silu(bprop.asarray([-1000.0, 0.0, 1000.0]))
+    Array([  -0.,    0., 1000.])
+    """
+    y: Array = _silu_op(array("silu", x))
+    return y
+
+
+_ROOT_HALF, _ROOT_HALF_LOW = 0.7071067811865476, -4.833646656726457e-17
+_ROOT_TWO_PI = 2.5066282746310002
+
+
+def _normal_below(x: Any) -> Any:
+    """Φ(x) = erfc(-x/√2) / 2, with what rounds off in x/√2 made good: in the tail it is magnified by x²."""
+    z = -_ROOT_HALF * x
+    lost = product_error(-_ROOT_HALF, x, z) - _ROOT_HALF_LOW * x
+    return 0.5 * applied(erfc, z) * np.exp(-2 * np.maximum(z, 0.0) * lost)
+
+
+def _bounded(x: Any) -> Any:
+    return np.minimum(np.maximum(x, -60.0), 60.0)
+
+
+@in_double
+def _gelu(x: Any) -> Any:
+    return np.maximum(x, -60.0) * _normal_below(_bounded(x))
+
+
+@in_double
+def _gelu_slope(x: Any) -> Any:
+    """Φ(x) + x φ(x), with the density φ as a square: its factor x is larger than 1 where φ underflows."""
+    x = _bounded(x)
+    h = gauss(x, 0.25)
+    return _normal_below(x) + x / _ROOT_TWO_PI * h * h
+
+
+def _density(x: Any) -> Any:
+    return exp_minus_square(_ROOT_HALF * x) / _ROOT_TWO_PI
+
+
+gelu_slope = Elementwise(
+    "gelu_slope", _gelu_slope, lambda y, x: (2 - x * x) * _density(x),
+    kind="float", native=_gelu_slope, step=None, level=1,
+    text="0.5 * erfc(-{0} / 2 ** 0.5) + {0} * exp(-({0}) ** 2 / 2) / 2.5066282746310002",
+    latex=r"\Phi({0}) + {0} \, \phi({0})",
+    doc="The derivative of `gelu`, Φ(x) + x φ(x) with the normal distribution Φ and its density φ.",
+)  # fmt: skip
+
+_gelu_op = Elementwise(
+    "gelu", _gelu, lambda y, x: gelu_slope(x),
+    kind="float", native=_gelu, step=lambda z: 0.5 * z * erfc.step(-_ROOT_HALF * z),  # type: ignore[operator,misc]
+    doc="y = x Φ(x): the op behind `bprop.gelu`.",
+)  # fmt: skip
+
+
+@function()
+def gelu(x: Any, /, approximate: Literal["none", "tanh"] = "none") -> Array:
+    """y = x Φ(x) with the normal distribution Φ(x) = (1 + erf(x/√2))/2; ∂y/∂x = Φ(x) + x φ(x).
+
+    ``approximate="tanh"``: y = x (1 + tanh(√(2/π) (x + 0.044715 x³)))/2 instead, off by up to 5e-4. ``x``: any shape,
+    float16/32/64 (integers become float64); the result has the same shape. Raises `ArgumentError` for another
+    approximation.
+
+    **Source:** Hendrycks & Gimpel (2016), Gaussian error linear units; PyTorch, ``torch.nn.functional.gelu``.
+
+    >>> import bprop
+    >>> bprop.gelu(bprop.asarray([-1.0, 0.0, 1.0]))
+    Array([-0.15865525,  0.        ,  0.84134475])
+    >>> bprop.gelu(bprop.asarray([-1.0, 0.0, 1.0]), approximate="tanh")
+    Array([-0.15880801,  0.        ,  0.84119199])
+    """
+    x = array("gelu", x)
+    if approximate == "none":
+        y: Array = _gelu_op(x)
+        return y
+    if approximate != "tanh":
+        raise ArgumentError(f"gelu: approximate is 'none' or 'tanh', not {approximate!r}")
+    # (1 + tanh u)/2 is σ(2u), which keeps its digits where tanh u is close to -1
+    near = clip(x, -40, 40)  # beyond, σ is 0 or 1, and x³ may overflow
+    y = clip(x, -40) * sigmoid(1.5957691216057308 * (near + 0.044715 * near**3))
+    return y

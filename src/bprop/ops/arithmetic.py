@@ -6,13 +6,37 @@ from typing import Any
 import numpy as np
 
 from ..core.dtype import WEAK
+from ..core.error import DTypeError
 from ..core.family import Elementwise
-from ..core.function import FUNCTIONS, NUMPY
-from ..core.op import shape_of
+from ..core.function import NUMPY, function, publish
+from ..core.op import array, shape_of
+from ..core.value import Array
+from .creation import zeros
 from .exponential import log
 from .selection import where
+from .special import in_double
 
-__all__ = ["abs", "add", "divide", "multiply", "negative", "pow", "sign", "sqrt", "square", "subtract"]
+__all__ = [
+    "abs",
+    "add",
+    "cbrt",
+    "conj",
+    "divide",
+    "floor_divide",
+    "hypot",
+    "imag",
+    "multiply",
+    "negative",
+    "positive",
+    "pow",
+    "real",
+    "reciprocal",
+    "remainder",
+    "sign",
+    "sqrt",
+    "square",
+    "subtract",
+]
 
 _ARITHMETIC = """
 
@@ -84,16 +108,10 @@ def _pow_exponent(y: Any, x1: Any, x2: Any) -> Any:
     return where(y == 0, 0, y * log(x1))
 
 
-def _numeric(x: Any) -> Any:
-    if getattr(x, "dtype", None) == np.bool_:
-        raise TypeError("bool is no number")  # NumPy would answer in int8; the shape rule words the error
-    return x
-
-
 def _pow(x1: Any, x2: Any) -> Any:
-    if type(x2) in WEAK and x2 == 2 and type(x1) is np.ndarray:
-        return np.square(_numeric(x1))  # numpy.power takes the general path for a literal 2, 20 times slower
-    return np.power(_numeric(x1), x2)
+    if type(x2) in WEAK and x2 == 2 and type(x1) is np.ndarray and x1.dtype.kind != "b":
+        return np.square(x1)  # numpy.power takes the general path for a literal 2, 20 times slower
+    return np.power(x1, x2)
 
 
 pow = Elementwise(
@@ -111,7 +129,7 @@ sqrt = Elementwise(
 )  # fmt: skip
 
 square = Elementwise(
-    "square", lambda x: np.square(_numeric(x)), lambda y, x: 2 * x,
+    "square", np.square, lambda y, x: 2 * x,
     kind="number", native=lambda x: x * x, text="{0} ** 2", latex="{0}^{{2}}", level=4,
     doc="y = x²; ∂y/∂x = 2x." + _ARITHMETIC.format(
         name="square", example="bprop.square(bprop.asarray([2.0, 3.0]))\n    Array([4., 9.])"),
@@ -132,6 +150,130 @@ abs = Elementwise(
         name="abs", example="bprop.abs(bprop.asarray([-2.0, 3.0]))\n    Array([2., 3.])"),
 )  # fmt: skip
 
-for _op in (add, subtract, multiply, divide, negative, pow, sqrt, square, sign, abs):
-    FUNCTIONS[_op.name] = _op
-    NUMPY[getattr(np, _op.name)] = _op
+cbrt = Elementwise(
+    "cbrt", in_double(np.cbrt), lambda y, x: 1 / (3 * (y * y)),
+    kind="float", step=lambda z: np.where(z.real < 0, -((-z) ** (1 / 3)), z ** (1 / 3)), latex=r"\sqrt[3]{{{0}}}",
+    doc="y = ∛x, of the sign of x; ∂y/∂x = 1/(3y²), infinite at 0." + _ARITHMETIC.format(
+        name="cbrt", example="bprop.cbrt(bprop.asarray([-8.0, 27.0]))\n    Array([-2.,  3.])").replace(
+        "Python Array API standard 2024.12, ``cbrt``", "C standard library, ``cbrt``"),
+)  # fmt: skip
+
+
+def _leg(y: Any, x: Any) -> Any:
+    """∂√(x1² + x2²)/∂x = x / y, with 0 at the tip of the cone."""
+    return where(y == 0, 0, x / y)
+
+
+hypot = Elementwise(
+    "hypot", np.hypot, lambda y, x1, x2: _leg(y, x1), lambda y, x1, x2: _leg(y, x2),
+    kind="float", step=lambda z1, z2: np.sqrt(z1 * z1 + z2 * z2), latex=r"\sqrt{{{0}^{{2}} + {1}^{{2}}}}",
+    doc="y = √(x1² + x2²) without overflow; ∂y/∂x1 = x1/y, ∂y/∂x2 = x2/y, 0 where y = 0." + _ARITHMETIC.format(
+        name="hypot", example="bprop.hypot(bprop.asarray([3.0, 5.0]), bprop.asarray([4.0, 12.0]))\n    Array([ 5., 13.])"),
+)  # fmt: skip
+
+floor_divide: Elementwise = Elementwise(
+    "floor_divide", np.floor_divide, None, None,
+    kind="number", step=lambda z1, z2: np.floor_divide(np.real(z1), np.real(z2)), text="{0} // {1}", level=2,
+    latex=r"\left\lfloor {0} \;/\; {1} \right\rfloor",
+    doc="y = ⌊x1 / x2⌋, as Python's //; no derivative. An integer divided by 0 gives 0." + _ARITHMETIC.format(
+        name="floor_divide", example="bprop.floor_divide(bprop.asarray([7.0, -7.0]), 2)\n    Array([ 3., -4.])"),
+)  # fmt: skip
+
+
+def _remainder_step(z1: Any, z2: Any) -> Any:
+    return z1 - z2 * np.floor_divide(np.real(z1), np.real(z2))
+
+
+remainder = Elementwise(
+    "remainder", np.remainder, 1, lambda y, x1, x2: -floor_divide(x1, x2),
+    kind="number", step=_remainder_step, text="{0} % {1}", latex=r"{0} \;\mathrm{{mod}}\; {1}", level=2,
+    examples=lambda draw: [  # x1 / x2 stays away from the jumps at the integers
+        ((draw(*shape1), draw(*shape2, domain=(4, inf))), {})
+        for shape1, shape2 in (((), ()), ((5,), (5,)), ((2, 3), (2, 3)), ((0, 3), (0, 3)), ((3, 1), (1, 4)), ((4,), (3, 1)))
+    ] + [((draw(2, 3), 4.5), {}), ((2.5, draw(2, 3, domain=(4, inf))), {}), ((-2, draw(2, 3, domain=(4, inf))), {})],
+    doc="y = x1 - x2 ⌊x1 / x2⌋, with the sign of x2, as Python's %; ∂y/∂x1 = 1, ∂y/∂x2 = -⌊x1 / x2⌋."
+    + _ARITHMETIC.format(
+        name="remainder", example="bprop.remainder(bprop.asarray([7.0, -7.0]), 4)\n    Array([3., 1.])"),
+)  # fmt: skip
+
+publish(add, subtract, multiply, divide, negative, pow, sqrt, square, sign, abs, cbrt, hypot, floor_divide, remainder)
+NUMPY[np.fabs] = abs
+NUMPY[np.divmod] = lambda x1, x2, /: (floor_divide(x1, x2), remainder(x1, x2))
+
+
+@function(np.fmod)
+def _fmod(x1: Any, x2: Any, /) -> Array:
+    """y = x1 - x2 trunc(x1 / x2), with the sign of x1: NumPy's and C's remainder, exact as that of positive numbers."""
+    rest = remainder(abs(x1), abs(x2))
+    return where(array("fmod", x1) < 0, -rest, rest)
+
+
+@function(np.reciprocal)
+def reciprocal(x: Any, /) -> Array:
+    """y = 1 / x; ∂y/∂x = -1/x². Integers give float64.
+
+    **Source:** Python Array API standard 2024.12, ``reciprocal``.
+
+    >>> import bprop
+    >>> bprop.reciprocal(bprop.asarray([2.0, 4.0]))
+    Array([0.5 , 0.25])
+    """
+    y: Array = divide(1, array("reciprocal", x))
+    return y
+
+
+@function(np.positive)
+def positive(x: Any, /) -> Array:
+    """y = x, of any dtype but bool, for which `DTypeError` is raised.
+
+    **Source:** Python Array API standard 2024.12, ``positive``.
+
+    >>> import bprop
+    >>> bprop.positive(bprop.asarray([1.0, -2.0]))
+    Array([ 1., -2.])
+    """
+    x = array("positive", x)
+    if x.dtype.kind == "b":
+        raise DTypeError("positive: bool is no number here: convert with .astype(int) or .astype(float)")
+    return x
+
+
+# --- complex numbers: all arrays are real ---
+@function(np.conj)
+def conj(x: Any, /) -> Array:
+    """y = x, the complex conjugate of a real array.
+
+    **Source:** Python Array API standard 2024.12, ``conj``.
+
+    >>> import bprop
+    >>> bprop.conj(bprop.asarray([1.0, -2.0]))
+    Array([ 1., -2.])
+    """
+    return array("conj", x)
+
+
+@function(np.real)
+def real(x: Any, /) -> Array:
+    """y = x, the real part of a real array.
+
+    **Source:** Python Array API standard 2024.12, ``real``.
+
+    >>> import bprop
+    >>> bprop.real(bprop.asarray([1.0, -2.0]))
+    Array([ 1., -2.])
+    """
+    return array("real", x)
+
+
+@function(np.imag)
+def imag(x: Any, /) -> Array:
+    """y = 0, the imaginary part of a real array: zeros of its shape and dtype.
+
+    **Source:** Python Array API standard 2024.12, ``imag``.
+
+    >>> import bprop
+    >>> bprop.imag(bprop.asarray([1.0, -2.0]))
+    Array([0., 0.])
+    """
+    x = array("imag", x)
+    return zeros(x.shape, dtype=x.dtype)

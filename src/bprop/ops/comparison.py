@@ -1,4 +1,4 @@
-"""Comparisons and logic: functions without a derivative. NaN compares as IEEE 754 says."""
+"""Comparisons, logic and classification: functions without a derivative. NaN compares as IEEE 754 says."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,17 +6,21 @@ from typing import Any
 import numpy as np
 
 from ..core.family import Elementwise
-from ..core.function import FUNCTIONS, NUMPY
+from ..core.function import NUMPY, publish
 
 __all__ = [
     "equal",
     "greater",
     "greater_equal",
+    "isfinite",
+    "isinf",
+    "isnan",
     "less",
     "less_equal",
     "logical_and",
     "logical_not",
     "logical_or",
+    "logical_xor",
     "not_equal",
 ]
 
@@ -42,7 +46,7 @@ def _truth(
     >>> {example}
     """,
     )
-    FUNCTIONS[name] = NUMPY[ufunc] = op
+    publish(op)
     return op
 
 
@@ -73,6 +77,9 @@ logical_and = _truth(
     "logical_and", np.logical_and, "x1 and x2", "&", r"\wedge", _bb.format("logical_and", "[ True, False]")
 )
 logical_or = _truth("logical_or", np.logical_or, "x1 or x2", "|", r"\vee", _bb.format("logical_or", "[ True,  True]"))
+logical_xor = _truth(
+    "logical_xor", np.logical_xor, "x1 or x2, not both", "^", r"\oplus", _bb.format("logical_xor", "[False,  True]")
+)
 logical_not = _truth(
     "logical_not",
     np.logical_not,
@@ -82,9 +89,31 @@ logical_not = _truth(
     "bprop.logical_not(bprop.asarray([True, False]))\n    Array([False,  True])",
     unary=True,
 )
-NUMPY[np.bitwise_and] = logical_and
-NUMPY[np.bitwise_or] = logical_or
-NUMPY[np.invert] = logical_not
+
+
+def _class(name: str, ufunc: Any, formula: str, answer: str) -> Elementwise:
+    op = Elementwise(
+        name,
+        ufunc,
+        None,
+        kind="bool",
+        step=_on_real_part(ufunc),
+        doc=f"""{formula}, entry by entry: bool of the shape of ``x``, no derivative.
+
+    **Source:** Python Array API standard 2024.12, ``{name}``.
+
+    >>> import bprop
+    >>> bprop.{name}(bprop.asarray([1.0, float("inf"), float("nan")]))
+    Array({answer})
+    """,
+    )
+    publish(op)
+    return op
+
+
+isnan = _class("isnan", np.isnan, "Whether x is not a number", "[False, False,  True]")
+isinf = _class("isinf", np.isinf, "Whether x is ∞ or -∞", "[False,  True, False]")
+isfinite = _class("isfinite", np.isfinite, "Whether x is a number and not infinite", "[ True, False, False]")
 
 
 # --- questions that NumPy code asks about arrays; the answers are Python's, not arrays ---

@@ -1,4 +1,4 @@
-"""Arrays made from parameters alone: full, zeros, ones, arange. Nothing to differentiate."""
+"""Arrays made from parameters alone: full, zeros, ones, empty, arange. Nothing to differentiate."""
 
 from math import ceil
 from typing import Any
@@ -11,10 +11,11 @@ from ..core.error import ArgumentError, BpropError
 from ..core.family import Creation
 from ..core.function import function
 from ..core.notation import number
+from ..core.op import array
 from ..core.shape import normalise_shape
 from ..core.value import Array
 
-__all__ = ["arange", "full", "ones", "ones_like", "zeros", "zeros_like"]
+__all__ = ["arange", "empty", "empty_like", "full", "full_like", "ones", "ones_like", "zeros", "zeros_like"]
 
 _full = Creation(
     "full",
@@ -76,6 +77,46 @@ def ones(shape: Any, *, dtype: DTypeLike | None = None) -> Array:
     return full(shape, 1, dtype=dtypes.DEFAULT if dtype is None else dtype)
 
 
+@function()
+def empty(shape: Any, *, dtype: DTypeLike | None = None) -> Array:
+    """Return an array to be filled. Arrays here never change, so it may as well hold zeros, and does.
+
+    **Source:** Python Array API standard 2024.12, ``empty``.
+
+    >>> import bprop
+    >>> bprop.empty(2).shape
+    (2,)
+    """
+    return zeros(shape, dtype=dtype)
+
+
+@function(np.empty_like)
+def empty_like(x: Any, /, *, dtype: DTypeLike | None = None) -> Array:
+    """Return zeros with the shape and dtype of ``x``, as `zeros_like`.
+
+    **Source:** Python Array API standard 2024.12, ``empty_like``.
+
+    >>> import bprop
+    >>> bprop.empty_like(bprop.arange(2)).dtype
+    dtype('int64')
+    """
+    return zeros_like(x, dtype=dtype)
+
+
+@function(np.full_like)
+def full_like(x: Any, fill_value: float, /, *, dtype: DTypeLike | None = None) -> Array:
+    """Return an array with the shape and dtype of ``x`` filled with one number.
+
+    **Source:** Python Array API standard 2024.12, ``full_like``.
+
+    >>> import bprop
+    >>> bprop.full_like(bprop.ones(2), 7)
+    Array([7., 7.])
+    """
+    x = array("full_like", x)
+    return full(x.shape, fill_value, dtype=x.dtype if dtype is None else dtype)
+
+
 @function(np.zeros_like)
 def zeros_like(x: Any, /, *, dtype: DTypeLike | None = None) -> Array:
     """Return zeros with the shape and dtype of ``x``.
@@ -86,6 +127,7 @@ def zeros_like(x: Any, /, *, dtype: DTypeLike | None = None) -> Array:
     >>> bprop.zeros_like(bprop.arange(2))
     Array([0, 0])
     """
+    x = array("zeros_like", x)
     return full(x.shape, 0, dtype=x.dtype if dtype is None else dtype)
 
 
@@ -99,6 +141,7 @@ def ones_like(x: Any, /, *, dtype: DTypeLike | None = None) -> Array:
     >>> bprop.ones_like(bprop.arange(2))
     Array([1, 1])
     """
+    x = array("ones_like", x)
     return full(x.shape, 1, dtype=x.dtype if dtype is None else dtype)
 
 

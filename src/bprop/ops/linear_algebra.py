@@ -1,144 +1,22 @@
-"""Contractions (matmul, einsum) and factorisations. The adjoint of an einsum is an einsum."""
+"""Products of vectors and matrices by name, diagonals and traces: plain functions of contractions and re-indexings."""
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike
 
 from ..core.error import ArgumentError, ShapeError
-from ..core.family import Bilinear, General
-from ..core.function import function
-from ..core.op import array, shape_of
-from ..core.shape import Shape, broadcast
+from ..core.function import NUMPY, function
+from ..core.op import array
+from ..core.shape import broadcast, integer, normalise_axis
 from ..core.value import Array
-from .creation import arange
-from .manipulation import broadcast_to, matrix_transpose, permute_dims, reshape, unbroadcast
-from .reduction import sum
-from .selection import where
+from . import matrix
+from .arithmetic import multiply
+from .contraction import LETTERS, einsum, einsum_op, matmul
+from .indexing import take
+from .manipulation import moveaxis, reshape
 
-__all__ = ["cholesky", "dot", "einsum", "matmul", "solve"]
-
-_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-
-
-# --- evaluation of a contraction as one matrix product ---
-@lru_cache(maxsize=1024)
-def _matmul_plan(labels1: str, labels2: str, out: str) -> tuple[str, str, str, str, str]:
-    """Sort labels into batch, rows, columns, contracted; last, those summed in one operand alone."""
-    batch = "".join(label for label in out if label in labels1 and label in labels2)
-    rows = "".join(label for label in labels1 if label in out and label not in labels2)
-    columns = "".join(label for label in labels2 if label in out and label not in labels1)
-    contracted = "".join(label for label in labels1 if label in labels2 and label not in out)
-    alone = "".join(label for label in labels1 + labels2 if label not in batch + rows + columns + contracted)
-    return batch, rows, columns, contracted, alone
-
-
-def contract(x1: NDArray[Any], x2: NDArray[Any], labels1: str, labels2: str, out: str) -> NDArray[Any]:
-    """Return Σ x1 · x2 over the labels missing in ``out``, by transposing views and one `numpy.matmul`."""
-    batch, rows, columns, contracted, alone = _matmul_plan(labels1, labels2, out)
-    if alone:
-        axes1, axes2 = (tuple(a for a, label in enumerate(labels) if label in alone) for labels in (labels1, labels2))
-        x1 = np.add.reduce(x1, axis=axes1, dtype=x1.dtype)
-        x2 = np.add.reduce(x2, axis=axes2, dtype=x2.dtype)
-        labels1 = "".join(label for label in labels1 if label not in alone)
-        labels2 = "".join(label for label in labels2 if label not in alone)
-    sizes: dict[str, int] = {}
-    for labels, shape in ((labels1, x1.shape), (labels2, x2.shape)):
-        for label, size in zip(labels, shape, strict=True):
-            sizes[label] = size if sizes.get(label, 1) == 1 else sizes[label]
-    x1 = _spread(x1, labels1, sizes)
-    x2 = _spread(x2, labels2, sizes)
-
-    def extent(labels: str) -> int:
-        product = 1
-        for label in labels:
-            product *= sizes[label]
-        return product
-
-    lead = tuple(sizes[label] for label in batch)
-    a = x1.transpose([labels1.index(label) for label in batch + rows + contracted])
-    b = x2.transpose([labels2.index(label) for label in batch + contracted + columns])
-    y = np.matmul(
-        a.reshape((*lead, extent(rows), extent(contracted))),
-        b.reshape((*lead, extent(contracted), extent(columns))),
-    )
-    order = batch + rows + columns
-    y = y.reshape([sizes[label] for label in order])
-    return y.transpose([order.index(label) for label in out]) if order != out else y
-
-
-def _spread(x: NDArray[Any], labels: str, sizes: dict[str, int]) -> NDArray[Any]:
-    wanted = tuple(sizes[label] for label in labels)
-    return x if x.shape == wanted else np.broadcast_to(x, wanted)
-
-
-# --- matmul ---
-def _matmul_labels(shape1: Shape, shape2: Shape) -> tuple[str, str, str]:
-    if not shape1 or not shape2:
-        raise ShapeError(f"matmul: shapes {shape1} and {shape2}: an operand has no axes, multiply with * instead")
-    column = "" if len(shape2) == 1 else "z"
-    row = "" if len(shape1) == 1 else "x"
-    contracted = shape2[0] if len(shape2) == 1 else shape2[-2]
-    if shape1[-1] != contracted:
-        axis = 0 if len(shape2) == 1 else len(shape2) - 2
-        raise ShapeError(
-            f"matmul: shapes {shape1} and {shape2} do not fit: axis {len(shape1) - 1} of the first has size {shape1[-1]}, "
-            f"axis {axis} of the second has size {contracted}"
-        )
-    rank = max(len(shape1), len(shape2)) - 2
-    batch1, batch2 = max(0, len(shape1) - 2), max(0, len(shape2) - 2)
-    broadcast("matmul", shape1[:batch1], shape2[:batch2])
-    names = _LETTERS[: max(rank, 0)]
-    return (
-        names[len(names) - batch1 :] + row + "y",
-        names[len(names) - batch2 :] + "y" + column,
-        names + row + column,
-    )
-
-
-_matmul = Bilinear(
-    "matmul",
-    np.matmul,
-    labels=_matmul_labels,
-    examples=lambda draw: (
-        [
-            ((draw(*shape1), draw(*shape2)), {})
-            for shape1, shape2 in (
-                ((2, 3), (3, 4)),
-                ((3,), (3,)),
-                ((3,), (3, 2)),
-                ((2, 3), (3,)),
-                ((5, 2, 3), (3, 2)),
-                ((2, 3), (5, 3, 2)),
-                ((4, 1, 2, 3), (5, 3, 2)),
-                ((5, 2, 3), (3,)),
-                ((0, 3), (3, 2)),
-                ((2, 0), (0, 2)),
-            )
-        ]
-        + [((draw(3, 2).T, draw(4, 3).T), {})]
-    ),
-    text="{0} @ {1}",
-    latex=r"{0} \, {1}",
-    level=2,
-)
-
-
-@function(np.matmul)
-def matmul(x1: Any, x2: Any, /) -> Array:
-    """y = x1 @ x2: matrix product over the last axis of x1 and the last but one of x2.
-
-    Shapes (…, n, k) and (…, k, m) give (…, n, m), leading axes broadcast; a 1-D operand is a row or column that is
-    dropped again. x1_bar = y_bar x2ᵀ, x2_bar = x1ᵀ y_bar. Raises `ShapeError` naming both shapes and axes.
-
-    **Source:** Python Array API standard 2024.12, ``matmul``.
-
-    >>> import bprop
-    >>> bprop.matmul(bprop.ones((2, 3)), bprop.ones(3))
-    Array([3., 3.])
-    """
-    return _matmul(x1, x2)
+__all__ = ["cross", "dot", "inner", "kron", "outer", "tensordot", "vecdot"]
 
 
 @function(np.dot)
@@ -159,287 +37,216 @@ def dot(x1: Any, x2: Any, /) -> Array:
     return matmul(x1, x2)
 
 
-# --- einsum ---
-def _einsum_labels(shape1: Shape, shape2: Shape, labels: tuple[str, str, str]) -> tuple[str, str, str]:
-    return labels
+@function(np.tensordot, np.linalg.tensordot)
+def tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Array:
+    """y = Σ x1 x2 over pairs of axes: the last n of x1 with the first n of x2, or the pairs that two sequences name.
 
+    The axes left of x1 come before those left of x2. Raises `ShapeError` naming the sizes that differ.
 
-def _product(x1: Any, x2: Any, labels: tuple[str, str, str], outer: str, T: str, times: str) -> str | None:
-    """Return how a contraction is written as a product of matrices and vectors, ``None`` where it is none."""
-    labels1, labels2, out = labels
-    shared = [label for label in labels1 if label in labels2 and label not in out]
-    if not (0 < len(labels1) < 3 and 0 < len(labels2) < 3) or len(set(out)) < len(out):
-        return None
-    if not shared:
-        return outer if (len(labels1), len(labels2), out) == (1, 1, labels1 + labels2) else None
-    rows, columns = labels1.replace(shared[0], ""), labels2.replace(shared[0], "")
-    sizes = {*(shape_of(x)[own.index(shared[0])] for x, own in ((x1, labels1), (x2, labels2)))}
-    if len(shared) > 1 or len(sizes) > 1 or out not in (rows + columns, columns + rows):
-        return None
-    first, second = "{0}", "{1}"
-    if out == rows + columns:  # x1 @ x2, each turned so that the shared label is inside
-        first += T * (len(labels1) == 2 and labels1[0] == shared[0])
-        second += T * (len(labels2) == 2 and labels2[1] == shared[0])
-        return first + times + second
-    first += T * (len(labels1) == 2 and labels1[1] == shared[0])
-    second += T * (len(labels2) == 2 and labels2[0] == shared[0])
-    return second + times + first
-
-
-einsum_op = Bilinear(
-    "einsum",
-    lambda x1, x2, labels: contract(np.asarray(x1), np.asarray(x2), *labels),
-    labels=_einsum_labels,
-    examples=lambda draw: [
-        ((draw(*shape1), draw(*shape2)), {"labels": labels})
-        for labels, shape1, shape2 in (
-            (("ij", "jk", "ik"), (2, 3), (3, 4)),
-            (("ij", "jk", "ki"), (2, 3), (3, 4)),
-            (("i", "j", "ij"), (2,), (3,)),
-            (("ij", "ij", ""), (2, 3), (2, 3)),
-            (("bij", "bjk", "bik"), (4, 2, 3), (4, 3, 2)),
-            (("", "ij", "ij"), (), (2, 3)),
-            (("bij", "bjk", "bik"), (1, 2, 3), (4, 3, 2)),
-            (("ij", "jk", "ik"), (2, 1), (3, 4)),  # a size 1 broadcasts
-            (("ij", "k", "ik"), (2, 3), (4,)),
-            (("ij", "jk", "i"), (2, 3), (3, 4)),  # a label of one operand is summed
-            (("ij", "jk", "ik"), (0, 3), (3, 2)),
-            (("ij", "jk", "ik"), (2, 0), (0, 2)),
-            (("ij", "k", "k"), (0, 3), (4,)),
-        )
-    ],
-    text=lambda x1, x2, labels: (
-        _product(x1, x2, labels, "outer({0}, {1})", ".T", " @ ")
-        or f"einsum('{labels[0]},{labels[1]}->{labels[2]}', {{0}}, {{1}})"
-    ),
-    latex=lambda x1, x2, labels: _product(x1, x2, labels, r"{0} \, {1}^{{T}}", "^{{T}}", r" \, ") or r"\sum {0} \, {1}",
-)
-
-
-@function(np.einsum)
-def einsum(subscripts: str, /, *operands: Any) -> Array:
-    """y = sum of products over the labels that the output lacks, in Einstein's notation with ``...`` for batches.
-
-    One operand or many; a repeated label takes the diagonal. The adjoint is an einsum again. Raises `ShapeError` naming
-    operand, label and sizes.
-
-    **Source:** NumPy 2, ``numpy.einsum``.
+    **Source:** Python Array API standard 2024.12, ``tensordot``.
 
     >>> import bprop
-    >>> bprop.einsum("ij,j->i", bprop.ones((2, 3)), bprop.arange(3))
+    >>> bprop.tensordot(bprop.ones((2, 3, 4)), bprop.ones((4, 3)), axes=((1, 2), (1, 0)))
+    Array([12., 12.])
+    """
+    x1, x2 = array("tensordot", x1), array("tensordot", x2)
+    if isinstance(axes, tuple | list) and len(axes) == 2:
+        first, second = (list(one) if isinstance(one, tuple | list) else [one] for one in axes)
+    else:
+        count = integer("tensordot: axes, where it is not a pair of sequences,", axes)
+        if not 0 <= count <= min(x1.ndim, x2.ndim):
+            raise ShapeError(f"tensordot: shapes {x1.shape} and {x2.shape} have no {count} axes each to sum over")
+        first, second = list(range(x1.ndim - count, x1.ndim)), list(range(count))
+    axes1 = [normalise_axis("tensordot", axis, x1.ndim, x1.shape) for axis in first]
+    axes2 = [normalise_axis("tensordot", axis, x2.ndim, x2.shape) for axis in second]
+    sizes = [x1.shape[axis] for axis in axes1], [x2.shape[axis] for axis in axes2]
+    if sizes[0] != sizes[1] or len(set(axes1)) < len(axes1) or len(set(axes2)) < len(axes2):
+        raise ShapeError(
+            f"tensordot: shapes {x1.shape} and {x2.shape} do not fit: axes {axes1} of the first have sizes {sizes[0]}, "
+            f"axes {axes2} of the second {sizes[1]}"
+        )
+    labels1 = list(LETTERS[: x1.ndim])
+    labels2 = list(LETTERS[x1.ndim : x1.ndim + x2.ndim])
+    for axis1, axis2 in zip(axes1, axes2, strict=True):
+        labels2[axis2] = labels1[axis1]
+    summed = {labels1[axis] for axis in axes1}
+    out = "".join(label for label in labels1 + labels2 if label not in summed)
+    return einsum_op(x1, x2, labels=("".join(labels1), "".join(labels2), out))
+
+
+@function(np.vecdot, np.linalg.vecdot)
+def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Array:
+    """y = Σ x1 x2 along ``axis`` of both; the other axes broadcast.
+
+    ``axis`` counts from the back, in each operand. Raises `ShapeError` where the sizes differ.
+
+    **Source:** Python Array API standard 2024.12, ``vecdot``.
+
+    >>> import bprop
+    >>> bprop.vecdot(bprop.ones((2, 3)), bprop.arange(3))
     Array([3., 3.])
     """
-    if not isinstance(subscripts, str):
-        raise ArgumentError("einsum: the first argument is the subscripts string, such as 'ij,jk->ik'")
-    arrays = [array("einsum", x) for x in operands]
-    labels, out = _parse(subscripts, arrays)
-    arrays, labels = map(list, zip(*map(_diagonal, arrays, labels), strict=True))
-    while len(arrays) > 1:
-        keep = set(out).union(*labels[2:])
-        merged = "".join(dict.fromkeys(label for label in labels[0] + labels[1] if label in keep))
-        if len(arrays) == 2:
-            merged = out if set(out) == set(merged) else merged
-        y = einsum_op(arrays[0], arrays[1], labels=(labels[0], labels[1], merged))
-        arrays, labels = [y, *arrays[2:]], [merged, *labels[2:]]
-    (y,), (left,) = arrays, labels
-    axes = tuple(axis for axis, label in enumerate(left) if label not in out)
-    y = sum(y, axis=axes) if axes else y
-    left = "".join(label for label in left if label in out)
-    return permute_dims(y, tuple(left.index(label) for label in out))
-
-
-def _parse(subscripts: str, arrays: list[Array]) -> tuple[list[str], str]:
-    text = subscripts.replace(" ", "")
-    inputs, arrow, out = text.partition("->")
-    terms = inputs.split(",")
-    if len(terms) != len(arrays):
-        raise ShapeError(f"einsum '{subscripts}': {len(terms)} terms for {len(arrays)} operands")
-    free = [label for label in _LETTERS[::-1] if label not in text]
-    spare = max(
-        (x.ndim - len(term.replace("...", "")) for term, x in zip(terms, arrays, strict=True) if "..." in term),
-        default=0,
-    )
-    batch = "".join(free[: max(spare, 0)])
-    labels = []
-    for number, (term, x) in enumerate(zip(terms, arrays, strict=True)):
-        named = term.replace("...", "")
-        count = x.ndim - len(named)
-        if count < 0 or (count and "..." not in term) or (not named.isalpha() and named):
-            raise ShapeError(f"einsum '{subscripts}': term '{term}' does not fit operand {number} of shape {x.shape}")
-        labels.append(term.replace("...", batch[len(batch) - count :] if count else ""))
-    if not arrow:
-        joined = inputs.replace(",", "").replace("...", "")
-        out = ("..." if batch else "") + "".join(sorted(label for label in set(joined) if joined.count(label) == 1))
-    out = out.replace("...", batch)
-    known = set("".join(labels))
-    if len(set(out)) != len(out) or not set(out) <= known:
-        raise ShapeError(f"einsum '{subscripts}': every output label must appear once, and in an operand")
-    return labels, out
-
-
-def _diagonal(x: Array, labels: str) -> tuple[Array, str]:
-    """Reduce a repeated label to its diagonal: keep the entries where both indices agree, sum the second away."""
-    for label in dict.fromkeys(labels):
-        while labels.count(label) > 1:
-            first = labels.index(label)
-            second = labels.index(label, first + 1)
-            size = x.shape[first]
-            if x.shape[second] != size:
-                raise ShapeError(f"einsum: label '{label}' has sizes {size} and {x.shape[second]} in shape {x.shape}")
-            i = reshape(arange(size), tuple(size if axis == first else 1 for axis in range(x.ndim)))
-            j = reshape(arange(size), tuple(size if axis == second else 1 for axis in range(x.ndim)))
-            x = sum(where(i == j, x, 0), axis=second)
-            labels = labels[:second] + labels[second + 1 :]
-    return x, labels
-
-
-def contraction_adjoint(
-    y_bar: Any,
-    other: Any,
-    labels_y: str,
-    labels_other: str,
-    labels_x: str,
-    shape: Shape,
-    flipped: bool = False,
-) -> Any:
-    """Return x_bar of a contraction: the contraction of y_bar with the other operand, to the labels of x."""
-    present = "".join(label for label in labels_x if label in labels_y or label in labels_other)
-    pair = (other, y_bar, labels_other, labels_y) if flipped else (y_bar, other, labels_y, labels_other)
-    x_bar = einsum_op(pair[0], pair[1], labels=(pair[2], pair[3], present))
-    # a label that was summed over x alone, or met a size of 1: its cotangent is the same for every entry
-    sizes = dict(zip(present, x_bar.shape, strict=True))
-    x_bar = reshape(x_bar, tuple(sizes.get(label, 1) for label in labels_x))
-    wanted = (one if size == 1 else size for one, size in zip(x_bar.shape, shape, strict=True))
-    x_bar = broadcast_to(x_bar, tuple(wanted))
-    return unbroadcast(x_bar, shape)
-
-
-# --- factorisations ---
-def _lower(x: Any) -> Any:
-    n = x.shape[-1]
-    return where(reshape(arange(n), (n, 1)) >= arange(n), x, 0)
-
-
-def _phi(x: Any) -> Any:
-    """Lower triangle with the diagonal halved."""
-    n = x.shape[-1]
-    i, j = reshape(arange(n), (n, 1)), arange(n)
-    return where(i > j, x, where(i == j, 0.5 * x, 0))
-
-
-def _symmetric(x: Any) -> Any:
-    return 0.5 * (x + matrix_transpose(x))
-
-
-def _cholesky_jvp(y: Any, xs: Any, x_dots: Any) -> Any:
-    half = _solve(y, _symmetric(x_dots[0]))
-    inner = matrix_transpose(_solve(y, matrix_transpose(half)))
-    return matmul(y, _phi(inner))
-
-
-def _cholesky_vjp(y_bar: Any, y: Any, xs: Any, needs: Any) -> tuple[Any]:
-    inner = _phi(matmul(matrix_transpose(y), _lower(y_bar)))
-    upper = matrix_transpose(y)
-    half = _solve(upper, inner)
-    return (_symmetric(matrix_transpose(_solve(upper, matrix_transpose(half)))),)
-
-
-def _cholesky_value(x: NDArray[Any]) -> NDArray[Any]:
-    x = x if x.dtype.kind == "f" else x.astype(np.float64)
-    try:
-        return np.linalg.cholesky(0.5 * (x + np.swapaxes(x, -1, -2)))
-    except np.linalg.LinAlgError:
-        raise ArgumentError(
-            f"cholesky: the matrix {x.shape} is not positive definite: add a multiple of the identity, or check the data"
-        ) from None
-
-
-_cholesky = General(
-    "cholesky",
-    _cholesky_value,
-    signature="(n,n)->(n,n)",
-    jvp=_cholesky_jvp,
-    vjp=_cholesky_vjp,
-    examples=lambda draw: [((draw.positive_definite(*shape),), {}) for shape in ((3, 3), (2, 3, 3), (0, 2, 2), (1, 1))],
-    step=False,
-    latex=r"\operatorname{{chol}}({0})",
-)
-
-
-@function(np.linalg.cholesky)
-def cholesky(x: Any, /) -> Array:
-    """Return the lower triangular L with L Lᵀ = x, for symmetric positive definite ``x`` of shape (…, n, n).
-
-    Only the symmetric part of ``x`` counts, and the gradient is symmetric. Raises `ArgumentError` where ``x`` is not
-    positive definite, `ShapeError` where it is not square.
-
-    **Source:** Murray (2016), Differentiation of the Cholesky decomposition, eqs. 8 and 10.
-
-    >>> import bprop
-    >>> bprop.cholesky(bprop.asarray([[4.0, 2.0], [2.0, 2.0]]))
-    Array([[2., 0.],
-           [1., 1.]])
-    """
-    return _cholesky(x)
-
-
-def _solve_jvp(y: Any, xs: Any, x_dots: Any) -> Any:
-    a_dot, b_dot = x_dots
-    right = None if a_dot is None else -matmul(a_dot, y)
-    right = b_dot if right is None else right if b_dot is None else b_dot + right
-    return _solve(xs[0], right)
-
-
-def _solve_vjp(y_bar: Any, y: Any, xs: Any, needs: Any) -> tuple[Any, Any]:
-    b_bar = _solve(matrix_transpose(xs[0]), y_bar)
-    return -matmul(b_bar, matrix_transpose(y)) if needs[0] else None, b_bar
-
-
-def _solve_value(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
-    if a.dtype.kind in "biu" and b.dtype.kind in "biu":
-        a = a.astype(np.float64)
-    try:
-        return np.linalg.solve(a, b)
-    except np.linalg.LinAlgError:
-        raise ArgumentError(f"solve: the matrix {a.shape} is singular: no unique solution exists") from None
-
-
-_solve = General(
-    "solve",
-    _solve_value,
-    signature="(n,n),(n,k)->(n,k)",
-    jvp=_solve_jvp,
-    vjp=_solve_vjp,
-    examples=lambda draw: [
-        ((draw.positive_definite(*shape1), draw(*shape2)), {})
-        for shape1, shape2 in (
-            ((3, 3), (3, 2)),
-            ((1, 1), (1, 1)),
-            ((2, 3, 3), (3, 2)),
-            ((3, 3), (2, 3, 2)),
-            ((2, 1, 2, 2), (4, 2, 1)),
+    x1, x2 = array("vecdot", x1), array("vecdot", x2)
+    rows = [moveaxis(x, normalise_axis("vecdot", axis, x.ndim, x.shape), -1) for x in (x1, x2)]
+    if rows[0].shape[-1] != rows[1].shape[-1]:
+        raise ShapeError(
+            f"vecdot: shapes {x1.shape} and {x2.shape} do not fit: axis {axis} has sizes {rows[0].shape[-1]} and "
+            f"{rows[1].shape[-1]}"
         )
-    ],
-    latex=r"{0}^{{-1}} {1}",
-)
+    return einsum("...i,...i->...", *rows)
 
 
-@function(np.linalg.solve)
-def solve(x1: Any, x2: Any, /) -> Array:
-    """Return the y with x1 y = x2: ``x1`` of shape (…, n, n), ``x2`` of shape (…, n, k) or (n,).
+@function(np.linalg.outer)
+def outer(x1: Any, x2: Any, /) -> Array:
+    """y_ij = x1_i x2_j, of vectors of n and m entries: shape (n, m). Raises `ShapeError` for other operands.
 
-    x2_bar = x1⁻ᵀ y_bar, x1_bar = -x2_bar yᵀ. Raises `ArgumentError` for a singular matrix.
-
-    **Source:** Giles (2008), Collected matrix derivative results, §2.3.1.
+    **Source:** Python Array API standard 2024.12, ``linalg.outer``.
 
     >>> import bprop
-    >>> bprop.solve(bprop.asarray([[2.0, 0.0], [0.0, 4.0]]), bprop.ones(2))
-    Array([0.5 , 0.25])
+    >>> bprop.outer(bprop.asarray([1.0, 2.0]), bprop.asarray([3.0, 4.0]))
+    Array([[3., 4.],
+           [6., 8.]])
     """
-    x1, x2 = array("solve", x1), array("solve", x2)
-    if x1.ndim < 2 or x1.shape[-1] != x1.shape[-2]:
-        raise ShapeError(f"solve: the matrix has shape {x1.shape}, not (…, n, n)")
-    if x2.ndim == 1:
-        y = _solve(x1, reshape(x2, (x2.shape[0], 1)))
-        return reshape(y, y.shape[:-1])
-    return _solve(x1, x2)
+    x1, x2 = array("outer", x1), array("outer", x2)
+    if x1.ndim != 1 or x2.ndim != 1:
+        raise ShapeError(f"outer: shapes {x1.shape} and {x2.shape}: both must be vectors (n,); reshape them to (-1,)")
+    return einsum_op(x1, x2, labels=("i", "j", "ij"))
+
+
+@function(np.inner)
+def inner(x1: Any, x2: Any, /) -> Array:
+    """y = Σ x1 x2 over the last axis of each; the other axes of x1 come before those of x2.
+
+    **Source:** NumPy 2, ``numpy.inner``.
+
+    >>> import bprop
+    >>> bprop.inner(bprop.ones((2, 3)), bprop.ones((4, 3))).shape
+    (2, 4)
+    """
+    x1, x2 = array("inner", x1), array("inner", x2)
+    return x1 * x2 if x1.ndim == 0 or x2.ndim == 0 else tensordot(x1, x2, axes=(-1, -1))
+
+
+@function(np.kron)
+def kron(x1: Any, x2: Any, /) -> Array:
+    """Return the Kronecker product: every entry of x1 times the whole of x2, in blocks; sizes multiply axis by axis.
+
+    The operand with fewer axes gets leading ones.
+
+    **Source:** NumPy 2, ``numpy.kron``; Van Loan (2000), The ubiquitous Kronecker product.
+
+    >>> import bprop
+    >>> bprop.kron(bprop.asarray([1.0, 10.0]), bprop.asarray([1.0, 2.0]))
+    Array([ 1.,  2., 10., 20.])
+    """
+    x1, x2 = array("kron", x1), array("kron", x2)
+    rank = max(x1.ndim, x2.ndim)
+    shapes = [(1,) * (rank - x.ndim) + x.shape for x in (x1, x2)]
+    blocks = reshape(x1, tuple(one for size in shapes[0] for one in (size, 1)))
+    entries = reshape(x2, tuple(one for size in shapes[1] for one in (1, size)))
+    return reshape(multiply(blocks, entries), tuple(m * n for m, n in zip(*shapes, strict=True)))
+
+
+@function(np.cross, np.linalg.cross)
+def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Array:
+    """y = x1 × x2 of vectors of three entries along ``axis``; the other axes broadcast.
+
+    x1_bar = x2 × y_bar, x2_bar = y_bar × x1. Raises `ShapeError` where the axis has not three entries.
+
+    **Source:** Python Array API standard 2024.12, ``linalg.cross``.
+
+    >>> import bprop
+    >>> bprop.cross(bprop.asarray([1.0, 0.0, 0.0]), bprop.asarray([0.0, 1.0, 0.0]))
+    Array([0., 0., 1.])
+    """
+    x1, x2 = array("cross", x1), array("cross", x2)
+    for x in (x1, x2):
+        if x.shape[normalise_axis("cross", axis, x.ndim, x.shape)] != 3:
+            raise ShapeError(f"cross: shapes {x1.shape} and {x2.shape}: axis {axis} must have 3 entries in both")
+    rank = len(broadcast("cross", x1.shape, x2.shape))
+    place = normalise_axis("cross", axis, rank) - rank  # from the back it is the same axis in both
+    next1, last1, next2, last2 = (
+        take(x, np.array(order), axis=place + x.ndim) for x in (x1, x2) for order in ([1, 2, 0], [2, 0, 1])
+    )
+    return next1 * last2 - last1 * next2
+
+
+@function(np.linalg.multi_dot, namespace="linalg")
+def multi_dot(arrays: Any, /) -> Array:
+    """y = x1 @ x2 @ ⋯, in the order that takes the fewest multiplications; the first and last may be vectors.
+
+    **Source:** NumPy 2, ``numpy.linalg.multi_dot``; Cormen et al. (2009), Introduction to algorithms, §15.2.
+
+    >>> import bprop
+    >>> bprop.linalg.multi_dot([bprop.ones((2, 30)), bprop.ones((30, 2)), bprop.ones((2, 3))]).shape
+    (2, 3)
+    """
+    if not isinstance(arrays, tuple | list | Array | np.ndarray):
+        raise ArgumentError(f"multi_dot: takes a list of arrays, not {arrays!r:.60}")
+    xs = [array("multi_dot", x) for x in arrays]
+    if len(xs) < 2:
+        raise ArgumentError(f"multi_dot: {len(xs)} arrays: a product has at least two")
+    middle = [x.ndim for x in xs[1:-1]]
+    if any(x.ndim not in (1, 2) for x in (xs[0], xs[-1])) or set(middle) - {2}:
+        shown = ", ".join(str(x.shape) for x in xs)
+        raise ShapeError(f"multi_dot: shapes {shown}: matrices, and vectors only first and last")
+    rows = [1 if xs[0].ndim == 1 else xs[0].shape[0], *(x.shape[0] for x in xs[1:])]
+    sizes = [*rows, 1 if xs[-1].ndim == 1 else xs[-1].shape[-1]]
+    best: dict[tuple[int, int], tuple[int, Any]] = {(i, i + 1): (0, x) for i, x in enumerate(xs)}
+    order: dict[tuple[int, int], int] = {}
+    for length in range(2, len(xs) + 1):
+        for start in range(len(xs) - length + 1):
+            stop = start + length
+            costs = {
+                cut: best[start, cut][0] + best[cut, stop][0] + sizes[start] * sizes[cut] * sizes[stop]
+                for cut in range(start + 1, stop)
+            }
+            order[start, stop] = min(costs, key=costs.__getitem__)
+            best[start, stop] = costs[order[start, stop]], None
+
+    def product(start: int, stop: int) -> Array:
+        if stop == start + 1:
+            return xs[start]
+        cut = order[start, stop]
+        return matmul(product(start, cut), product(cut, stop))
+
+    return product(0, len(xs))
+
+
+# --- diagonals ---
+@function(np.linalg.diagonal, namespace="linalg")
+def diagonal(x: Any, /, *, offset: int = 0) -> Array:
+    """Return the diagonal of the last two axes, ``offset`` above the main one: shape (…, k).
+
+    x_bar has y_bar on that diagonal. Raises `ShapeError` for fewer than two axes.
+
+    **Source:** Python Array API standard 2024.12, ``linalg.diagonal``.
+
+    >>> import bprop
+    >>> bprop.linalg.diagonal(bprop.asarray([[1.0, 2.0], [3.0, 4.0]]))
+    Array([1., 4.])
+    """
+    return matrix.diagonal(x, offset, -2, -1)
+
+
+@function(np.linalg.trace, namespace="linalg")
+def trace(x: Any, /, *, offset: int = 0, dtype: DTypeLike | None = None) -> Array:
+    """y = Σ of the diagonal of the last two axes, ``offset`` above the main one; x_bar = y_bar on that diagonal.
+
+    ``dtype``: to sum in. Raises `ShapeError` for fewer than two axes.
+
+    **Source:** Python Array API standard 2024.12, ``linalg.trace``.
+
+    >>> import bprop
+    >>> bprop.linalg.trace(bprop.asarray([[1.0, 2.0], [3.0, 4.0]]))
+    Array(5.)
+    """
+    return matrix.trace(x, offset, -2, -1, dtype)
+
+
+# --- where NumPy flattens ---
+def _numpy_outer(a: Any, b: Any, /) -> Array:
+    return outer(*(reshape(array("outer", x), (-1,)) for x in (a, b)))
+
+
+NUMPY[np.outer] = _numpy_outer

@@ -1,4 +1,4 @@
-"""Linear re-indexing: reshape, transpose, broadcast, slice, gather. Each is an index map; its adjoint follows it back."""
+"""Linear re-indexing: reshape, transpose, broadcast. Each is an index map; its adjoint follows it back."""
 
 from math import prod
 from typing import Any
@@ -7,22 +7,35 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..core import dtype as dtypes
-from ..core.error import ShapeError
+from ..core.error import ArgumentError, ShapeError
 from ..core.family import Linear
 from ..core.function import function
 from ..core.op import array, shape_of
-from ..core.shape import Shape, broadcast, normalise_axis, normalise_shape, size_of
+from ..core.shape import Shape, broadcast, normalise_axes, normalise_axis, normalise_shape, size_of
 from ..core.value import Array
 from .reduction import sum
 from .selection import astype as _astype
 
-__all__ = ["astype", "broadcast_to", "matrix_transpose", "moveaxis", "permute_dims", "reshape"]
+__all__ = [
+    "astype",
+    "broadcast_arrays",
+    "broadcast_to",
+    "expand_dims",
+    "matrix_transpose",
+    "moveaxis",
+    "permute_dims",
+    "ravel",
+    "reshape",
+    "squeeze",
+    "swapaxes",
+]
 
 
 @function()
-def astype(x: Any, dtype: DTypeLike, /) -> Array:
+def astype(x: Any, dtype: DTypeLike, /, *, copy: bool = True) -> Array:
     """Return ``x`` converted to ``dtype``; the derivative is 1 between floating dtypes.
 
+    ``copy`` is there for the standard's sake: arrays never change, so a copy cannot be told from the array.
     Raises `DTypeError` for complex and other dtypes that bprop does not compute with.
 
     **Source:** Python Array API standard 2024.12, ``astype``.
@@ -32,6 +45,8 @@ def astype(x: Any, dtype: DTypeLike, /) -> Array:
     Array([1., 1.], dtype=float32)
     """
     x = array("astype", x)
+    if not isinstance(copy, bool | np.bool_):
+        raise ArgumentError(f"astype: copy is True or False, not {copy!r:.60}")
     wanted = dtypes.check(dtype, "astype")
     return x if x.dtype == wanted else _astype(x, dtype=wanted)
 
@@ -56,11 +71,11 @@ def _ravelled(o: tuple[Any, ...], inner: Shape, shape: Shape) -> tuple[Any, ...]
     return tuple(reversed(result))
 
 
-_reshape: Linear = Linear(
+reshape_op: Linear = Linear(
     "reshape",
     lambda x, shape: np.reshape(x, shape),
     shape=_reshaped,
-    adjoint=lambda y_bar, x, shape: _reshape(y_bar, shape=x.shape),
+    adjoint=lambda y_bar, x, shape: reshape_op(y_bar, shape=x.shape),
     index=_ravelled,
     examples=lambda draw: (
         [
@@ -108,7 +123,7 @@ def reshape(x: Any, /, shape: Any) -> Array:
             raise ShapeError(f"reshape: shape {x.shape} with {x.size} entries does not fit {sizes}")
         sizes = tuple(x.size // rest if size == -1 else size for size in sizes)
     wanted = normalise_shape("reshape", sizes)
-    return x if wanted == x.shape else _reshape(x, shape=wanted)
+    return x if wanted == x.shape else reshape_op(x, shape=wanted)
 
 
 # --- permute_dims ---
@@ -166,7 +181,7 @@ def permute_dims(x: Any, /, axes: Any = None) -> Array:
     return x if order == tuple(range(rank)) else _permute_dims(x, axes=order)
 
 
-@function(np.matrix_transpose)
+@function(np.matrix_transpose, np.linalg.matrix_transpose)
 def matrix_transpose(x: Any, /) -> Array:
     """Swap the last two axes.
 
@@ -183,8 +198,10 @@ def matrix_transpose(x: Any, /) -> Array:
 
 
 @function(np.moveaxis)
-def moveaxis(x: Any, source: int, destination: int, /) -> Array:
-    """Move one axis to another place, the others keeping their order.
+def moveaxis(x: Any, source: Any, destination: Any, /) -> Array:
+    """Move axes to other places, the others keeping their order; one axis each, or as many of both.
+
+    Raises `ShapeError` for an axis out of range or named twice.
 
     **Source:** Python Array API standard 2024.12, ``moveaxis``.
 
@@ -193,10 +210,94 @@ def moveaxis(x: Any, source: int, destination: int, /) -> Array:
     (3, 4, 2)
     """
     x = array("moveaxis", x)
-    start, stop = (normalise_axis("moveaxis", one, x.ndim, x.shape) for one in (source, destination))
-    order = [axis for axis in range(x.ndim) if axis != start]
-    order.insert(stop, start)
+    starts, stops = (
+        [
+            normalise_axis("moveaxis", one, x.ndim, x.shape)
+            for one in (axes if isinstance(axes, tuple | list) else [axes])
+        ]
+        for axes in (source, destination)
+    )
+    if len(starts) != len(stops) or len(set(starts)) != len(starts) or len(set(stops)) != len(stops):
+        raise ShapeError(
+            f"moveaxis: source {source} and destination {destination} must name as many axes, each of them once"
+        )
+    order = [axis for axis in range(x.ndim) if axis not in starts]
+    for stop, start in sorted(zip(stops, starts, strict=True)):
+        order.insert(stop, start)
     return permute_dims(x, tuple(order))
+
+
+@function(np.swapaxes)
+def swapaxes(x: Any, axis1: int, axis2: int, /) -> Array:
+    """Exchange two axes.
+
+    **Source:** NumPy, ``swapaxes``.
+
+    >>> import bprop
+    >>> bprop.swapaxes(bprop.zeros((2, 3, 4)), 0, -1).shape
+    (4, 3, 2)
+    """
+    x = array("swapaxes", x)
+    order = list(range(x.ndim))
+    one, other = (normalise_axis("swapaxes", axis, x.ndim, x.shape) for axis in (axis1, axis2))
+    order[one], order[other] = order[other], order[one]
+    return permute_dims(x, tuple(order))
+
+
+# --- reshapes by another name ---
+@function(np.expand_dims)
+def expand_dims(x: Any, /, axis: Any = 0) -> Array:
+    """Insert an axis of size 1 at ``axis`` of the result, or several.
+
+    Raises `ShapeError` for an axis out of range or named twice.
+
+    **Source:** Python Array API standard 2024.12, ``expand_dims``.
+
+    >>> import bprop
+    >>> bprop.expand_dims(bprop.zeros((2, 3)), axis=1).shape
+    (2, 1, 3)
+    """
+    x = array("expand_dims", x)
+    count = len(axis) if isinstance(axis, tuple | list) else 1
+    new = normalise_axes("expand_dims", axis, (1,) * (x.ndim + count))
+    sizes = iter(x.shape)
+    return reshape(x, tuple(1 if place in new else next(sizes) for place in range(x.ndim + count)))
+
+
+@function(np.squeeze)
+def squeeze(x: Any, /, axis: Any = None) -> Array:
+    """Drop axes of size 1: those named by ``axis``, all of them by default.
+
+    Raises `ShapeError` naming an axis of another size.
+
+    **Source:** Python Array API standard 2024.12, ``squeeze``; NumPy for the default.
+
+    >>> import bprop
+    >>> bprop.squeeze(bprop.zeros((1, 3, 1)), axis=0).shape
+    (3, 1)
+    """
+    x = array("squeeze", x)
+    if axis is None:
+        return reshape(x, tuple(size for size in x.shape if size != 1))
+    dropped = normalise_axes("squeeze", axis, x.shape)
+    for one in dropped:
+        if x.shape[one] != 1:
+            raise ShapeError(f"squeeze: axis {one} of shape {x.shape} has size {x.shape[one]}, not 1")
+    return reshape(x, tuple(size for place, size in enumerate(x.shape) if place not in dropped))
+
+
+@function(np.ravel)
+def ravel(x: Any, /) -> Array:
+    """Return the entries in row-major order along one axis.
+
+    **Source:** NumPy, ``ravel``.
+
+    >>> import bprop
+    >>> bprop.ravel(bprop.ones((2, 3))).shape
+    (6,)
+    """
+    x = array("ravel", x)
+    return reshape(x, (x.size,))
 
 
 # --- broadcast_to ---
@@ -266,3 +367,20 @@ def broadcast_to(x: Any, /, shape: Any) -> Array:
     x = array("broadcast_to", x)
     wanted = normalise_shape("broadcast_to", shape)
     return x if wanted == x.shape else _broadcast_to(x, shape=wanted)
+
+
+@function(np.broadcast_arrays)
+def broadcast_arrays(*arrays: Any) -> list[Array]:
+    """Repeat every array to the shape that all of them broadcast to.
+
+    Raises `ShapeError` naming the shapes and the axis that does not fit.
+
+    **Source:** Python Array API standard 2024.12, ``broadcast_arrays``.
+
+    >>> import bprop
+    >>> [x.shape for x in bprop.broadcast_arrays(bprop.zeros((2, 1)), bprop.zeros(3))]
+    [(2, 3), (2, 3)]
+    """
+    xs = [array("broadcast_arrays", x) for x in arrays]
+    shape = broadcast("broadcast_arrays", *(x.shape for x in xs))
+    return [broadcast_to(x, shape) for x in xs]

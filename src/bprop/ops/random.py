@@ -17,7 +17,7 @@ from ..core.family import Random
 from ..core.interpreter import Cell
 from ..core.shape import normalise_shape, size_of
 from ..core.value import Array, asarray
-from .arithmetic import add, multiply, subtract
+from .arithmetic import add, multiply
 
 __all__ = ["Generator"]
 
@@ -153,7 +153,7 @@ class Generator:
         """
         wanted = _floating("uniform", dtype)
         unit = self._draw(_random_uniform, shape, wanted, 4 if wanted == np.float32 else 2)
-        return unit if (low, high) == (0.0, 1.0) else add(multiply(unit, subtract(float(high), float(low)).item()), low)
+        return unit if (low, high) == (0.0, 1.0) else add(multiply(unit, float(high) - float(low)), low)
 
     def normal(
         self, shape: Any = (), *, mean: float = 0.0, deviation: float = 1.0, dtype: DTypeLike = np.float64

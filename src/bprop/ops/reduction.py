@@ -1,26 +1,38 @@
-"""Reductions: sum, max, logsumexp, mean. Each declares how two states combine and one partial, y broadcast back."""
+"""Reductions: sum, max, min, logsumexp, any, all and what is made of them. Each declares how two states combine and
+one partial, y broadcast back.
+"""
 
-from math import inf
+from collections.abc import Callable
+from math import inf, nan, prod
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from ..core.dtype import to_float
+from ..core import dtype as dtypes
+from ..core.error import ArgumentError
 from ..core.family import Reduction
-from ..core.function import function
+from ..core.function import NUMPY, function
 from ..core.op import array
 from ..core.shape import normalise_axes
 from ..core.value import Array
-from .arithmetic import add
+from .arithmetic import add, sqrt, square
+from .comparison import logical_and, logical_or
 from .exponential import exp, log
-from .selection import astype, maximum, where
+from .selection import astype, maximum, minimum, where
 
-__all__ = ["logsumexp", "max", "mean", "sum"]
+__all__ = ["all", "any", "count_nonzero", "logsumexp", "max", "mean", "min", "std", "sum", "var"]
 
 
-def _reduce(op: Reduction, x: Any, axis: Any, keepdims: bool) -> Array:
+def reduce(op: Reduction, x: Any, axis: Any, keepdims: bool, dtype: Any = None) -> Array:
+    """Apply a reduction as its public function does; ``dtype``: in which, and of the result."""
     x = array(op.name, x)
-    return op(x, axis=normalise_axes(op.name, axis, x.shape), keepdims=bool(keepdims))
+    axes = normalise_axes(op.name, axis, x.shape)
+    if dtype is None:
+        return op(x, axis=axes, keepdims=bool(keepdims))
+    wanted = dtypes.check(dtype, op.name)
+    y = op(x if x.dtype == wanted else astype(x, dtype=wanted), axis=axes, keepdims=bool(keepdims))
+    return y if y.dtype == wanted else astype(y, dtype=wanted)
 
 
 _sum = Reduction(
@@ -42,10 +54,11 @@ _sum = Reduction(
 
 
 @function(np.sum)
-def sum(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
+def sum(x: Any, /, axis: Any = None, keepdims: bool = False, *, dtype: DTypeLike | None = None) -> Array:
     """y = Σ x over ``axis`` (an integer, a tuple, or all axes); ∂y/∂x = 1.
 
-    Small integers and bool sum in int64 (uint64). The sum of nothing is 0. Raises `ShapeError` for an axis out of range.
+    Small integers and bool sum in int64 (uint64), or all in ``dtype``. The sum of nothing is 0. Raises `ShapeError` for
+    an axis out of range.
 
     **Source:** Python Array API standard 2024.12, ``sum``.
 
@@ -53,18 +66,21 @@ def sum(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
     >>> bprop.sum(bprop.ones((2, 3)), axis=0)
     Array([2., 2., 2.])
     """
-    return _reduce(_sum, x, axis, keepdims)
+    return reduce(_sum, x, axis, keepdims, dtype)
 
 
-def _max_share(y: Any, x: Any, axis: tuple[int, ...]) -> Any:
+def _extreme_share(y: Any, x: Any, axis: tuple[int, ...]) -> Any:
     chosen = astype(x == y, dtype=x.dtype)
     return chosen / _sum(chosen, axis=axis, keepdims=True)
 
 
-def _max_step(z: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
-    chosen = z.real == np.max(z.real, axis=axis, keepdims=True)
-    count = np.sum(chosen, axis=axis, keepdims=keepdims)
-    return np.sum(np.where(chosen, z, 0), axis=axis, keepdims=keepdims) / count
+def _extreme_step(extreme: Any) -> Callable[..., Any]:
+    def step(z: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
+        chosen = z.real == extreme(z.real, axis=axis, keepdims=True)
+        count = np.sum(chosen, axis=axis, keepdims=keepdims)
+        return np.sum(np.where(chosen, z, 0), axis=axis, keepdims=keepdims) / count
+
+    return step
 
 
 _max = Reduction(
@@ -75,14 +91,14 @@ _max = Reduction(
     finish=lambda m: m,
     merge=lambda m, n: (maximum(m, n),),
     neutral=True,
-    share=_max_share,
+    share=_extreme_share,
     empty=False,
-    step=_max_step,
+    step=_extreme_step(np.max),
     latex=r"\max {0}",
 )
 
 
-@function(np.max)
+@function(np.max, np.amax)
 def max(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
     """y = the largest entry along ``axis``; its cotangent goes to the largest entry, in equal shares at ties.
 
@@ -94,11 +110,108 @@ def max(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
     >>> bprop.grad(bprop.max)(bprop.asarray([1.0, 3.0, 3.0]))
     Array([0. , 0.5, 0.5])
     """
-    return _reduce(_max, x, axis, keepdims)
+    return reduce(_max, x, axis, keepdims)
+
+
+_min = Reduction(
+    "min",
+    lambda x, axis, keepdims: np.min(x, axis=axis, keepdims=keepdims),
+    init=(inf,),
+    combine=lambda m, x: (minimum(m, x),),
+    finish=lambda m: m,
+    merge=lambda m, n: (minimum(m, n),),
+    neutral=True,
+    share=_extreme_share,
+    empty=False,
+    step=_extreme_step(np.min),
+    latex=r"\min {0}",
+)
+
+
+@function(np.min, np.amin)
+def min(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
+    """y = the smallest entry along ``axis``; its cotangent goes to the smallest entry, in equal shares at ties.
+
+    NaN propagates. Raises `ShapeError` over an empty axis.
+
+    **Source:** Python Array API standard 2024.12, ``min``; JAX's convention at ties.
+
+    >>> import bprop
+    >>> bprop.grad(bprop.min)(bprop.asarray([1.0, 3.0, 3.0]))
+    Array([1., 0., 0.])
+    """
+    return reduce(_min, x, axis, keepdims)
+
+
+# --- truth ---
+_any = Reduction(
+    "any",
+    lambda x, axis, keepdims: np.any(x, axis=axis, keepdims=keepdims),
+    init=(False,),
+    combine=lambda s, x: (logical_or(s, x),),
+    finish=lambda s: s,
+    merge=lambda s, t: (logical_or(s, t),),
+    neutral=True,
+    kind="bool",
+    step=lambda z, axis, keepdims: np.any(z.real, axis=axis, keepdims=keepdims),
+    latex=r"\bigvee {0}",
+)
+
+_all = Reduction(
+    "all",
+    lambda x, axis, keepdims: np.all(x, axis=axis, keepdims=keepdims),
+    init=(True,),
+    combine=lambda s, x: (logical_and(s, x),),
+    finish=lambda s: s,
+    merge=lambda s, t: (logical_and(s, t),),
+    neutral=True,
+    kind="bool",
+    step=lambda z, axis, keepdims: np.all(z.real, axis=axis, keepdims=keepdims),
+    latex=r"\bigwedge {0}",
+)
+
+
+@function(np.any)
+def any(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
+    """y = whether an entry along ``axis`` is true (not 0; NaN is not 0); of nothing: False. No derivative.
+
+    **Source:** Python Array API standard 2024.12, ``any``.
+
+    >>> import bprop
+    >>> bprop.any(bprop.asarray([[0, 2], [0, 0]]), axis=1)
+    Array([ True, False])
+    """
+    return reduce(_any, x, axis, keepdims)
+
+
+@function(np.all)
+def all(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
+    """y = whether every entry along ``axis`` is true (not 0; NaN is not 0); of nothing: True. No derivative.
+
+    **Source:** Python Array API standard 2024.12, ``all``.
+
+    >>> import bprop
+    >>> bprop.all(bprop.asarray([[1, 2], [0, 2]]), axis=1)
+    Array([ True, False])
+    """
+    return reduce(_all, x, axis, keepdims)
+
+
+@function(np.count_nonzero)
+def count_nonzero(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
+    """y = how many entries along ``axis`` are not 0 (int64; NaN is not 0). No derivative.
+
+    **Source:** Python Array API standard 2024.12, ``count_nonzero``.
+
+    >>> import bprop
+    >>> bprop.count_nonzero(bprop.asarray([1.0, 0.0, 2.0]))
+    Array(2)
+    """
+    return reduce(_sum, array("count_nonzero", x) != 0, axis, keepdims)
 
 
 def _logsumexp_value(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
-    x = x if x.dtype.kind == "f" else x.astype(to_float(x.dtype))
+    x = x if x.dtype.kind == "f" else x.astype(dtypes.to_float(x.dtype))
     largest = np.max(x, axis=axis, keepdims=True, initial=-inf)
     shift = np.where(np.isfinite(largest), largest, 0).astype(x.dtype)
     y = np.log(np.sum(np.exp(x - shift), axis=axis, keepdims=True)) + shift
@@ -128,7 +241,7 @@ def _logsumexp_merge(m: Any, s: Any, n: Any, t: Any) -> tuple[Any, Any]:
     return larger, s * exp(m - shift) + t * exp(n - shift)
 
 
-def _logsumexp_partial(y: Any, x: Any) -> Any:
+def _logsumexp_partial(y: Any, x: Any, axis: tuple[int, ...]) -> Any:
     """The softmax e^(x-y); where x = y = ±inf the difference has no value, but the share has."""
     return where(x == y, astype(x != -inf, dtype=y.dtype), exp(x - y))
 
@@ -159,7 +272,7 @@ def logsumexp(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
     >>> bprop.logsumexp(bprop.asarray([1000.0, 1000.0])).item() == 1000 + bprop.log(2.0).item()
     True
     """
-    return _reduce(_logsumexp, x, axis, keepdims)
+    return reduce(_logsumexp, x, axis, keepdims)
 
 
 @function(np.mean)
@@ -174,8 +287,65 @@ def mean(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
     """
     x = array("mean", x)
     axes = normalise_axes("mean", axis, x.shape)
-    count = 1
-    for one in axes:
-        count *= x.shape[one]
+    count = _count(x, axes)
     total = _sum(x, axis=axes, keepdims=bool(keepdims))
-    return total / count if count else total * float("nan")
+    return total / count if count else total * nan
+
+
+def _count(x: Array, axes: tuple[int, ...]) -> int:
+    return prod(x.shape[one] for one in axes)
+
+
+def _variance(name: str, x: Any, axis: Any, correction: float, keepdims: bool) -> Array:
+    x = array(name, x)
+    axes = normalise_axes(name, axis, x.shape)
+    count = _count(x, axes)
+    if not isinstance(correction, int | float | np.number):
+        raise ArgumentError(f"{name}: the correction is a number, not {type(correction).__name__}")
+    total = _sum(square(x - mean(x, axes, True)), axis=axes, keepdims=bool(keepdims))
+    left = count - float(correction)
+    return total / (left if left > 0 else 0.0)
+
+
+@function()
+def var(x: Any, /, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Array:
+    """y = Σ (x - mean x)² / (n - correction) over ``axis``; ∂y/∂x = 2 (x - mean x) / (n - correction).
+
+    The mean is subtracted first, so that a large common offset costs no digits. Integers give float64. Where there are
+    no more than ``correction`` entries the sum is divided by 0, as in NumPy: NaN for a single entry.
+
+    **Source:** Python Array API standard 2024.12, ``var``; Chan, Golub & LeVeque (1983), the two-pass algorithm.
+
+    >>> import bprop
+    >>> bprop.var(bprop.asarray([1.0, 2.0, 6.0]), correction=1)
+    Array(7.)
+    """
+    return _variance("var", x, axis, correction, keepdims)
+
+
+@function()
+def std(x: Any, /, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Array:
+    """y = √ var(x) over ``axis``; ∂y/∂x = (x - mean x) / ((n - correction) y), and 0 at the kink y = 0.
+
+    Shapes, dtypes and NaN as in `var`.
+
+    **Source:** Python Array API standard 2024.12, ``std``.
+
+    >>> import bprop
+    >>> bprop.grad(bprop.std)(bprop.asarray([2.0, 2.0]))
+    Array([0., 0.])
+    """
+    variance = _variance("std", x, axis, correction, keepdims)
+    return where(variance == 0, 0, sqrt(variance))
+
+
+def _numpys(own: Callable[..., Array]) -> Callable[..., Array]:
+    """Return ``own`` with the option that NumPy had before the standard named it."""
+
+    def rule(x: Any, /, axis: Any = None, ddof: float = 0, keepdims: bool = False, correction: Any = None) -> Array:
+        return own(x, axis, ddof if correction is None else correction, keepdims)
+
+    return rule
+
+
+NUMPY[np.var], NUMPY[np.std] = _numpys(var), _numpys(std)

@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 
 from ..core.family import Elementwise, Selection
-from ..core.function import FUNCTIONS, NUMPY
+from ..core.function import FUNCTIONS, NUMPY, function
+from ..core.op import array
+from ..core.value import Array
 
-__all__ = ["maximum", "minimum", "stop_gradient", "where"]
+__all__ = ["clip", "maximum", "minimum", "stop_gradient", "where"]
 
 where = Selection(
     "where", np.where, None, lambda y, c, x1, x2: c, lambda y, c, x1, x2: FUNCTIONS["logical_not"](c),
@@ -72,7 +74,7 @@ astype = Elementwise(
 
 stop_gradient = Elementwise(
     "stop_gradient", np.asarray, None,
-    native=lambda x: x, step=np.real, latex=r"\lfloor {0} \rfloor",
+    native=lambda x: x, step=np.real, latex=r"\operatorname{{sg}}({0})",
     doc="""y = x, taken as a constant: no derivative flows through it.
 
     ``x``: any shape and dtype.
@@ -85,3 +87,65 @@ stop_gradient = Elementwise(
     """,
 )  # fmt: skip
 FUNCTIONS["stop_gradient"] = stop_gradient
+
+
+# --- clip: x itself at the bounds, where maximum and minimum would share ---
+def _not(condition: Any) -> Any:
+    return FUNCTIONS["logical_not"](condition)
+
+
+def _bounded(name: str, evaluate: Any, native: Any, step: Any, *shares: Any) -> Selection:
+    return Selection(
+        name, evaluate, *shares, native=native, step=step,
+        latex=r"\operatorname{{" + name.replace("_", " ") + "}}(" + ", ".join(f"{{{i}}}" for i in range(len(shares))) + ")",
+        doc=f"The op behind `bprop.clip` called {name}.",
+    )  # fmt: skip
+
+
+_at_least = _bounded(
+    "at_least", np.maximum, "maximum", lambda x, low: np.where(np.real(x) >= np.real(low), x, low),
+    lambda y, x, low: _not(x < low), lambda y, x, low: x < low,
+)  # fmt: skip
+_at_most = _bounded(
+    "at_most", np.minimum, "minimum", lambda x, high: np.where(np.real(x) <= np.real(high), x, high),
+    lambda y, x, high: _not(x > high), lambda y, x, high: x > high,
+)  # fmt: skip
+_clip_op = _bounded(
+    "clip", lambda x, low, high: np.minimum(np.maximum(x, low), high),
+    lambda x, low, high: minimum(maximum(x, low), high),
+    lambda x, low, high: _at_most.step(_at_least.step(x, low), high),  # type: ignore[misc]
+    lambda y, x, low, high: _not((x < low) | (x > high) | (low > high)),
+    lambda y, x, low, high: (x < low) & _not(low > high),
+    lambda y, x, low, high: (x > high) | (low > high),
+)  # fmt: skip
+
+
+@function()
+def clip(x: Any, /, min: Any = None, max: Any = None) -> Array:
+    """y = x between ``min`` and ``max``, the nearer bound outside; a bound that is ``None`` limits nothing.
+
+    The derivative is that of x for min ≤ x ≤ max, the bounds included, and that of the bound outside. Shapes of all
+    three broadcast; dtypes promote. A NaN in any of them stays NaN; where min > max the result is max.
+
+    **Source:** Python Array API standard 2024.12, ``clip``; PyTorch's convention at the bounds.
+
+    >>> import bprop
+    >>> bprop.clip(bprop.asarray([-2.0, 0.5, 3.0]), 0, 1)
+    Array([0. , 0.5, 1. ])
+    >>> bprop.grad(lambda x: bprop.sum(bprop.clip(x, 0, 1)))(bprop.asarray([-2.0, 0.0, 3.0]))
+    Array([0., 1., 0.])
+    """
+    x = array("clip", x)
+    if min is None and max is None:
+        return x
+    if min is None:
+        y: Array = _at_most(x, max)
+    else:
+        y = _at_least(x, min) if max is None else _clip_op(x, min, max)
+    return y
+
+
+@function(np.clip)
+def _clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Array:
+    """NumPy's spelling of `clip`: the bounds have two names each."""
+    return clip(a, a_min if min is None else min, a_max if max is None else max)

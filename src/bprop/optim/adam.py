@@ -1,23 +1,25 @@
-"""`Adam`: steps of about equal size for every weight, from running means of g and g²."""
+"""`Adam`: steps of about equal size for every weight, from running means of g and g². `AdamW` decays weights apart."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
-from ..core.error import ArgumentError
 from ..core.value import Array
-from ..ops import astype, pow, sqrt
-from .optimizer import Optimizer
+from ..ops import astype, maximum, pow, sqrt
+from .optimizer import Optimizer, Options, Rate
+from .setting import flag, number, pair
 
 
 class Adam(Optimizer):
     """w ← w - η m̂ / (√v̂ + ε), with m ← β₁ m + (1 - β₁) g and v ← β₂ v + (1 - β₂) g².
 
     m̂ = m / (1 - β₁ᵗ) and v̂ = v / (1 - β₂ᵗ) undo the start at zero; t counts the updates. The corrections are
-    computed in float64, whatever the dtype of the parameters. Raises `ArgumentError` unless η > 0, 0 ≤ β < 1, ε > 0.
+    computed in float64, whatever the dtype of the parameters. ``amsgrad``: the largest v so far in the place of v.
+    Raises `ArgumentError` unless η > 0, 0 ≤ β < 1, ε > 0. The other options are those of `Optimizer`.
 
-    **Source:** Kingma & Ba (2015), Adam: a method for stochastic optimization, algorithm 1.
+    **Source:** Kingma & Ba (2015), Adam: a method for stochastic optimization, algorithm 1; Reddi, Kale & Kumar (2018),
+    On the convergence of Adam and beyond, algorithm 2, with m and v corrected as in PyTorch's ``torch.optim.Adam``.
 
     >>> import bprop
     >>> from bprop import nn, optim
@@ -28,41 +30,68 @@ class Adam(Optimizer):
     (Array([-0.49995002], dtype=float32), Adam(learning_rate=0.5, betas=(0.9, 0.999), epsilon=1e-08, count=1))
     """
 
-    slots = ("m", "v")
-
     def __init__(
         self,
-        learning_rate: float = 1e-3,
+        learning_rate: Rate = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         epsilon: float = 1e-8,
+        amsgrad: bool = False,
+        **options: Unpack[Options],
     ) -> None:
-        if not isinstance(betas, tuple | list) or len(betas) != 2 or not all(_number(b) and 0 <= b < 1 for b in betas):
-            raise ArgumentError(f"Adam: betas are two numbers in [0, 1), not {betas!r}")
-        if not (_number(epsilon) and epsilon > 0):
-            raise ArgumentError(f"Adam: epsilon is positive, not {epsilon!r}")
-        super().__init__(learning_rate)
-        self.betas = (float(betas[0]), float(betas[1]))
-        self.epsilon = float(epsilon)
+        self.betas = pair(self, "betas", betas)
+        self.epsilon = number(self, "epsilon", epsilon, open_low=True)
+        self.amsgrad = flag(self, "amsgrad", amsgrad)
+        self.slots = ("m", "v", *(["largest"] if self.amsgrad else []))
+        super().__init__(learning_rate, **options)
 
-    def scalars(self) -> dict[str, Array]:
+    def scalars(self, learning_rate: Array) -> dict[str, Array]:
         """Return η / (1 - β₁ᵗ) and 1 / √(1 - β₂ᵗ)."""
-        t = astype(self.count, np.float64)
+        t = astype(self.count + 1, np.float64)
         first, second = (1 - pow(beta, t) for beta in self.betas)
-        return {"rate": self.learning_rate / first, "correction": 1 / sqrt(second)}
+        return {"rate": learning_rate / first, "correction": 1 / sqrt(second)}
 
     def rule(
         self, w: Array, g: Array, slots: Mapping[str, Array], scalars: Mapping[str, Array]
     ) -> tuple[Array, Mapping[str, Array]]:
-        """Return the new parameter and the two running means."""
+        """Return the new parameter and the running means."""
         beta1, beta2 = self.betas
         m = beta1 * slots["m"] + (1 - beta1) * g
         v = beta2 * slots["v"] + (1 - beta2) * (g * g)
-        return w - scalars["rate"] * m / (sqrt(v) * scalars["correction"] + self.epsilon), {"m": m, "v": v}
+        new, spread = {"m": m, "v": v}, v
+        if self.amsgrad:
+            new["largest"] = spread = maximum(slots["largest"], v)
+        return w - scalars["rate"] * m / (sqrt(spread) * scalars["correction"] + self.epsilon), new
 
     def settings(self) -> dict[str, Any]:
-        """Return learning rate, betas and epsilon."""
-        return {**super().settings(), "betas": self.betas, "epsilon": self.epsilon}
+        """Return the settings; amsgrad where it is in use."""
+        own: dict[str, Any] = {"betas": self.betas, "epsilon": self.epsilon}
+        return {**super().settings(), **own, **({"amsgrad": True} if self.amsgrad else {})}
 
 
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float | np.number)
+class AdamW(Adam):
+    """`Adam` after w ← (1 - η λ) w: the weights decay by themselves, at a speed that v does not change.
+
+    **Source:** Loshchilov & Hutter (2019), Decoupled weight decay regularization, algorithm 2; PyTorch,
+    ``torch.optim.AdamW``, where λ is multiplied by η as here.
+
+    >>> import bprop
+    >>> from bprop import nn, optim
+    >>> model = nn.Linear(1, 1, seed=0)
+    >>> model.W = bprop.ones((1, 1), dtype="float32")
+    >>> optim.AdamW(0.5, weight_decay={"W": 0.1}).update(model, {"W": bprop.zeros((1, 1)), "b": bprop.ones(1)})
+    >>> model.W
+    Array([[0.95]], dtype=float32)
+    """
+
+    decoupled = True
+
+    def __init__(
+        self,
+        learning_rate: Rate = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        epsilon: float = 1e-8,
+        amsgrad: bool = False,
+        weight_decay: float | Mapping[str, float] = 1e-2,
+        **options: Any,
+    ) -> None:
+        super().__init__(learning_rate, betas, epsilon, amsgrad, weight_decay=weight_decay, **options)

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from math import isfinite
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -12,6 +12,20 @@ from ..core.interpreter import EVALUATE, Cell
 from ..core.tree import is_holder
 from ..core.value import Array, asarray
 from ..ops import astype
+from .clip import clip_norm, clip_value
+from .schedule import Schedule
+from .setting import check_patterns, chosen, label, number
+
+Rate = float | Schedule
+
+
+class Options(TypedDict, total=False):
+    """What every optimizer takes by keyword, see `Optimizer`."""
+
+    weight_decay: float | Mapping[str, float]
+    factors: Mapping[str, float] | None
+    clip_norm: float | None
+    clip_value: float | None
 
 
 class Optimizer(ABC):
@@ -20,31 +34,76 @@ class Optimizer(ABC):
     The learning rate, the count of steps and the slots (one array per parameter and name) are cells: a compiled step
     carries them, so that ``optimizer.learning_rate = …`` needs no new compilation. Slots are made on the first `update`, or
     by `init` before it. An optimizer belongs to the first model it meets.
+
+    All of them take, by keyword:
+
+    - ``weight_decay``: λ. The gradient becomes g + λ w; where the decay is decoupled (`AdamW`, `Lion`) w becomes
+      (1 - η λ) w before the step. A mapping from patterns of paths to numbers says it for each parameter: of
+      ``{"*.b": 0, "*": 1e-4}`` the first that fits counts, and parameters that none fits have 0.
+    - ``factors``: a mapping from patterns to numbers by which the learning rate is multiplied there.
+    - ``clip_norm``, ``clip_value``: what `bprop.optim.clip_norm` and `bprop.optim.clip_value` do to the gradients, before
+      weight decay; value first. With ``clip_norm``, ``gradient_norm`` is the norm before.
+
+    The learning rate is a number or a `bprop.optim.schedule`.
     """
 
     slots: tuple[str, ...] = ()
     """Names of the arrays kept per parameter."""
 
-    def __init__(self, learning_rate: float) -> None:
+    decoupled: bool = False
+    """Whether weight decay shrinks the parameter itself instead of adding to its gradient."""
+
+    def __init__(
+        self,
+        learning_rate: Rate,
+        *,
+        weight_decay: float | Mapping[str, float] = 0.0,
+        factors: Mapping[str, float] | None = None,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+    ) -> None:
         self._rate = Cell(asarray(np.float64(0)), f"{type(self).__name__}.learning_rate")
         self._count = Cell(asarray(np.int64(0)), f"{type(self).__name__}.count")
+        self._norm = Cell(asarray(np.float64(0)), f"{type(self).__name__}.gradient_norm")
         self._parameters: dict[str, Cell] = {}
         self._slots: dict[str, dict[str, Cell]] = {}
+        self.schedule: Schedule | None = None
+        self.weight_decay = self._per_path("weight_decay", weight_decay)
+        self.factors = self._per_path("factors", {} if factors is None else factors)
+        if not isinstance(self.factors, dict):
+            raise ArgumentError(f"{type(self).__name__}: factors map patterns of paths to numbers, not {factors!r:.60}")
+        self.clip_norm = None if clip_norm is None else number(self, "clip_norm", clip_norm, open_low=True)
+        self.clip_value = None if clip_value is None else number(self, "clip_value", clip_value, open_low=True)
         self.learning_rate = learning_rate
+
+    def _per_path(self, name: str, setting: Any) -> float | dict[str, float]:
+        if not isinstance(setting, Mapping):
+            return number(self, name, setting)
+        return {str(pattern): number(self, f"{name} of {pattern!r}", value) for pattern, value in setting.items()}
 
     @property
     def learning_rate(self) -> Array:
-        """The learning rate, a float64 scalar; set it to a number at any time. `ArgumentError` unless positive and finite."""
+        """The learning rate of the next update, a float64 scalar; set it to a number or a schedule at any time.
+
+        A number ends the schedule. `ArgumentError` unless it is positive and finite.
+        """
         return self._rate.read()
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
+        if isinstance(value, Schedule):
+            self.schedule = value
+            self._rate.write(value(self.count))
+            return
+        if isinstance(value, type) and issubclass(value, Schedule):
+            raise ArgumentError(f"{label(self)}: {value.__name__} is a class: write schedule.{value.__name__}(…)")
         rate = asarray(value)
         if rate.shape != () or rate.dtype.kind not in "fiu":
-            raise ArgumentError(f"{type(self).__name__}: the learning rate is one number, not {value!r:.60}")
-        known = rate.concrete()  # a schedule may also set it inside a compiled step, where it is not known
+            raise ArgumentError(f"{label(self)}: the learning rate is one number, not {value!r:.60}")
+        known = rate.concrete()  # it may also be set inside a compiled step, where it is not known
         if known is not None and not (isfinite(known) and known > 0):
-            raise ArgumentError(f"{type(self).__name__}: the learning rate is positive and finite, not {known}")
+            raise ArgumentError(f"{label(self)}: the learning rate is positive and finite, not {known}")
+        self.schedule = None
         self._rate.write(astype(rate, np.float64))
 
     @property
@@ -52,15 +111,32 @@ class Optimizer(ABC):
         """The number of updates made, an int64 scalar."""
         return self._count.read()
 
+    @property
+    def gradient_norm(self) -> Array:
+        """The global norm of the last gradients before ``clip_norm``, a float64 scalar; 0 before the first update.
+
+        `StateError` without ``clip_norm``.
+        """
+        if self.clip_norm is None:
+            raise StateError(
+                f"{label(self)}.gradient_norm: only known with clip_norm; bprop.optim.global_norm computes it"
+            )
+        return self._norm.read()
+
     def cells(self) -> dict[str, Cell]:
-        """Return learning rate, count and slots by path, such as ``layers.0.W.velocity``."""
+        """Return learning rate, count and slots by path, such as ``layers.0.W.velocity``; what a resumed run needs.
+
+        The order is fixed: learning_rate, count, gradient_norm (with ``clip_norm``), then the slots of each parameter.
+        """
         cells = {"learning_rate": self._rate, "count": self._count}
+        if self.clip_norm is not None:
+            cells["gradient_norm"] = self._norm
         for path, slots in self._slots.items():
             cells.update({f"{path}.{name}": cell for name, cell in slots.items()})
         return cells
 
     def init(self, model: Any) -> None:
-        """Make the slots for ``model``, zeros in the shape and dtype of each parameter; a second call changes nothing.
+        """Make the slots for ``model``, in the shape and dtype of each parameter; a second call changes nothing.
 
         Raises `StateError` if the optimizer has served another model.
         """
@@ -77,13 +153,24 @@ class Optimizer(ABC):
             return
         if not parameters:
             raise ArgumentError(f"{type(self).__name__}: {type(model).__name__} has no trainable parameters")
+        self.check_paths(list(parameters))
         for path, cell in parameters.items():
             spec = cell.read().spec
-            # Made of NumPy's zeros, so that they are numbers even when this runs while a step is being traced.
+            # Made by NumPy, so that they are numbers even when this runs while a step is being traced.
             self._slots[path] = {
-                name: Cell(Array(np.zeros(spec.shape, spec.dtype)), f"{path}.{name}") for name in self.slots
+                name: Cell(Array(np.full(spec.shape, self.initial(name), spec.dtype)), f"{path}.{name}")
+                for name in self.slots
             }
         self._parameters = parameters
+
+    def check_paths(self, paths: list[str]) -> None:
+        """Raise `ArgumentError` for settings whose patterns fit none of ``paths``."""
+        check_patterns(self, "weight_decay", self.weight_decay, paths)
+        check_patterns(self, "factors", self.factors, paths)
+
+    def initial(self, name: str) -> float:
+        """Return the number with which slot ``name`` begins."""
+        return 0.0
 
     def update(self, model: Any, gradients: Mapping[str, Any]) -> None:
         """Change the parameters of ``model`` by one step against ``gradients`` (path → array).
@@ -114,29 +201,69 @@ class Optimizer(ABC):
                     f"{type(self).__name__}.update: the gradient of {path} has shape {g.shape}, {path} has shape {w.shape}"
                 )
             pairs.append((path, cell, w, g if g.dtype == w.dtype else astype(g, w.dtype)))
-        self._count.write(self.count + 1)
-        scalars = self.scalars()
-        for path, cell, w, g in pairs:
+        gradients = {path: g for path, _, _, g in pairs}
+        if self.clip_value is not None:
+            gradients = clip_value(gradients, self.clip_value)
+        if self.clip_norm is not None:
+            gradients, norm = clip_norm(gradients, self.clip_norm)
+            self._norm.write(norm)
+        steps: dict[float, dict[str, Array]] = {}
+        for path, cell, w, _ in pairs:
+            factor = chosen(self.factors, path, 1.0)
+            if factor not in steps:
+                rate = self.learning_rate if factor == 1 else self.learning_rate * factor
+                steps[factor] = {"learning_rate": rate, **self.scalars(rate)}
+            own = {name: astype(value, w.dtype) for name, value in steps[factor].items()}
             slots = self._slots[path]
-            own = {name: astype(value, w.dtype) for name, value in scalars.items()}
-            new, kept = self.rule(w, g, {name: slot.read() for name, slot in slots.items()}, own)
+            kept = {name: slot.read() for name, slot in slots.items()}
+            new, after = self.apply(path, w, gradients[path], kept, own)
             cell.write(new)
             for name, slot in slots.items():
-                slot.write(kept[name])
+                slot.write(after[name])
+        self.advance()
 
-    def scalars(self) -> dict[str, Array]:
-        """Return the numbers of this step that `rule` uses, in float64; `update` converts them to each parameter's dtype."""
-        return {"learning_rate": self.learning_rate}
+    def advance(self) -> None:
+        """Count an update, and look up the rate of the next."""
+        self._count.write(self.count + 1)
+        if self.schedule is not None:
+            self._rate.write(self.schedule(self.count))
+
+    def apply(
+        self, path: str, w: Array, g: Array, slots: Mapping[str, Array], scalars: Mapping[str, Array]
+    ) -> tuple[Array, Mapping[str, Array]]:
+        """Return the new parameter at ``path`` and its new slots: weight decay, then `rule`."""
+        decay = chosen(self.weight_decay, path, 0.0)
+        if decay and self.decoupled:
+            w = w - (decay * scalars["learning_rate"]) * w
+        elif decay:
+            g = g + decay * w
+        return self.rule(w, g, slots, scalars)
+
+    def scalars(self, learning_rate: Array) -> dict[str, Array]:
+        """Return further numbers of this step that `rule` uses, in float64; `update` converts them to each dtype.
+
+        ``count`` is still that of the updates before this one.
+        """
+        return {}
 
     @abstractmethod
     def rule(
         self, w: Array, g: Array, slots: Mapping[str, Array], scalars: Mapping[str, Array]
     ) -> tuple[Array, Mapping[str, Array]]:
-        """Return the new parameter and the new slots. Subclasses write the formula here."""
+        """Return the new parameter and the new slots. Subclasses write the formula here; η is in ``scalars``."""
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings as plain values, for the record of a run."""
-        return {"name": type(self).__name__, "learning_rate": EVALUATE.read(self._rate).item()}
+        """Return the settings as plain values, for the record of a run; of the options only those in use."""
+        settings = {"name": type(self).__name__, "learning_rate": EVALUATE.read(self._rate).item()}
+        if self.schedule is not None:
+            settings["schedule"] = repr(self.schedule)
+        options = {
+            "weight_decay": self.weight_decay or None,
+            "factors": self.factors or None,
+            "clip_norm": self.clip_norm,
+            "clip_value": self.clip_value,
+        }
+        return {**settings, **{name: value for name, value in options.items() if value is not None}}
 
     def __repr__(self) -> str:
         values = {**self.settings(), "learning_rate": f"{self._rate.array.item():g}"}

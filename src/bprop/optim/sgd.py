@@ -1,23 +1,28 @@
 """`SGD`: stochastic gradient descent, with momentum if wanted."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from ..core.error import ArgumentError
 from ..core.value import Array
-from .optimizer import Optimizer
+from ..ops import astype, where
+from .optimizer import Optimizer, Options, Rate
+from .setting import flag, number
 
 
 class SGD(Optimizer):
-    """w ← w - η v with v ← μ v + g: η the learning rate, μ the momentum, g the gradient. Without momentum v is g.
+    """w ← w - η v with v ← μ v + (1 - τ) g: η the learning rate, μ the momentum, τ the dampening, g the gradient.
 
+    Without momentum v is g, and so it is in the first step. With ``nesterov`` the step is w ← w - η (g + μ v).
     The learning rate stands outside the velocity, as in PyTorch; Sutskever et al. have it inside, which is the same
-    as long as it is constant. Raises `ArgumentError` unless η > 0 and 0 ≤ μ < 1.
+    as long as it is constant. Raises `ArgumentError` unless η > 0, 0 ≤ μ < 1 and 0 ≤ τ < 1; ``nesterov`` needs μ > 0
+    and τ = 0. The other options are those of `Optimizer`.
 
     **Source:** Leibe (2016), gradient descent; Polyak (1964), Some methods of speeding up the convergence of iteration
-    methods; Sutskever, Martens, Dahl & Hinton (2013), On the importance of initialization and momentum, eq. 1, 2.
+    methods; Sutskever, Martens, Dahl & Hinton (2013), On the importance of initialization and momentum, eq. 1, 2;
+    PyTorch, ``torch.optim.SGD``.
 
     >>> import bprop
     >>> from bprop import nn, optim
@@ -29,12 +34,30 @@ class SGD(Optimizer):
     (Array([-1.45], dtype=float32), SGD(learning_rate=0.5, momentum=0.9, count=2))
     """
 
-    def __init__(self, learning_rate: float, momentum: float = 0.0) -> None:
-        if not isinstance(momentum, int | float | np.number) or not 0 <= momentum < 1:
-            raise ArgumentError(f"SGD: the momentum is in [0, 1), not {momentum!r}")
-        super().__init__(learning_rate)
-        self.momentum = float(momentum)
-        self.slots = ("velocity",) if momentum else ()
+    def __init__(
+        self,
+        learning_rate: Rate,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        nesterov: bool = False,
+        **options: Unpack[Options],
+    ) -> None:
+        self.momentum = number(self, "momentum", momentum, 0, 1)
+        self.dampening = number(self, "dampening", dampening, 0, 1)
+        self.nesterov = flag(self, "nesterov", nesterov)
+        if self.nesterov and (not self.momentum or self.dampening):
+            raise ArgumentError(
+                f"{type(self).__name__}: nesterov needs momentum > 0 and no dampening, not momentum={momentum}, "
+                f"dampening={dampening}"
+            )
+        self.slots = ("velocity",) if self.momentum else ()
+        super().__init__(learning_rate, **options)
+
+    def scalars(self, learning_rate: Array) -> dict[str, Array]:
+        """Return the share of the gradient in the velocity, which is 1 in the first step."""
+        if not (self.momentum and self.dampening):
+            return {}
+        return {"share": astype(where(self.count == 0, 1.0, 1 - self.dampening), np.float64)}
 
     def rule(
         self, w: Array, g: Array, slots: Mapping[str, Array], scalars: Mapping[str, Array]
@@ -42,9 +65,30 @@ class SGD(Optimizer):
         """Return the new parameter and velocity."""
         if not self.momentum:
             return w - scalars["learning_rate"] * g, {}
-        v = self.momentum * slots["velocity"] + g
-        return w - scalars["learning_rate"] * v, {"velocity": v}
+        v = self.momentum * slots["velocity"] + (scalars["share"] * g if self.dampening else g)
+        return w - scalars["learning_rate"] * (g + self.momentum * v if self.nesterov else v), {"velocity": v}
 
     def settings(self) -> dict[str, Any]:
-        """Return learning rate and momentum."""
-        return {**super().settings(), "momentum": self.momentum}
+        """Return the settings; dampening and nesterov where they are in use."""
+        own: dict[str, Any] = {"momentum": self.momentum}
+        own.update({"dampening": self.dampening} if self.dampening else {})
+        own.update({"nesterov": True} if self.nesterov else {})
+        return {**super().settings(), **own}
+
+
+class Nesterov(SGD):
+    """Nesterov's accelerated gradient: `SGD` with ``nesterov=True``, w ← w - η (g + μ v) with v ← μ v + g.
+
+    **Source:** Nesterov (1983), A method of solving a convex programming problem with convergence rate O(1/k²);
+    Sutskever, Martens, Dahl & Hinton (2013), eq. 3, 4, with the model at the point looked ahead to.
+
+    >>> import bprop
+    >>> from bprop import nn, optim
+    >>> model = nn.Linear(1, 1, seed=0)
+    >>> optim.Nesterov(0.5).update(model, {"W": bprop.ones((1, 1)), "b": bprop.ones(1)})
+    >>> model.b
+    Array([-0.95], dtype=float32)
+    """
+
+    def __init__(self, learning_rate: Rate, momentum: float = 0.9, **options: Unpack[Options]) -> None:
+        super().__init__(learning_rate, momentum, nesterov=True, **options)

@@ -1,12 +1,13 @@
 """Curves of a training as a picture: losses on the left, the other metrics on the right."""
 
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from .weight import write_whole
+from .storage import write_whole
 
 _SKIPPED = ("epoch", "seconds", "learning_rate")
 _COLOURS = {"train": "#1f6fb4", "validation": "#d1601f", "test": "#d1601f"}
@@ -58,9 +59,16 @@ def draw(history: Sequence[Mapping[str, Any]], path: Path, title: str = "") -> N
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize=9)
     if title:
-        figure.suptitle(title, fontsize=11)
+        figure.suptitle(title, fontsize=11).set_parse_math(False)  # a column of a table may be called $x
+    write_picture(figure, path)
+
+
+def write_picture(figure: Any, path: Path) -> None:
+    """Write a figure as a PNG; letters that the font lacks, in the name of a column say, are drawn as boxes."""
     picture = io.BytesIO()
-    figure.savefig(picture, format="png")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
+        figure.savefig(picture, format="png")
     write_whole(path, picture.getvalue())
 
 

@@ -1,6 +1,7 @@
 """The main job: a multi-layer perceptron that reads handwritten digits."""
 
 import os
+import re
 import time
 from collections.abc import Sequence
 from datetime import date
@@ -18,9 +19,11 @@ from ..gradients import grad
 from ..nn import CrossEntropy, Linear, Module, Sequential, Tanh
 from ..ops import Generator
 from ..optim import Adam
+from .checkpoint import Checkpoint
 from .data import stratified_split
+from .health import Saturation, norms, saturation
 from .loop import fit
-from .metric import Saturation, accuracy, confusion_matrix, norms, saturation
+from .metric import accuracy, confusion_matrix
 from .run import Run
 from .weight import StorageError
 
@@ -87,12 +90,14 @@ def train_digits(
     batch_size: int = 64,
     learning_rate: float = 3e-3,
     hidden: Sequence[int] = (128, 64),
+    resume: bool = False,
     progress: bool | TextIO = True,
 ) -> DigitResult:
     """Train on 1,438 images of digits and test on 359 others; with the defaults more than 97 % of those are read right.
 
     ``seed`` decides the initial weights and the order of the examples. The test images are measured after every epoch
-    to be looked at; nothing is chosen by them. ``out``: a new folder for the record, see `Run`.
+    to be looked at; nothing is chosen by them. ``out``: a new folder for the record, see `Run`; with ``resume`` the
+    folder of a run that goes on, see `fit`.
 
     **Source:** data: Alpaydin & Kaynak (1998), see `bprop.data.digits`; method: Leibe (2016), Backpropagation.
 
@@ -116,6 +121,7 @@ def train_digits(
         batch_size=batch_size,
         seed=seed,
         out=out,
+        resume=resume,
         progress=progress,
         title="handwritten digits (validation: the 359 test images)",
     )
@@ -135,11 +141,46 @@ def train_digits(
     )
 
 
-def next_folder(parent: str | os.PathLike[str] = "runs") -> Path:
-    """Make the first ``parent/digits-<date>-<n>`` that does not exist yet, and return it. Raises `StorageError`."""
+def digit_settings(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the options with which the run in ``folder`` was begun, for `train_digits`.
+
+    Raises `StorageError` where there is no checkpoint, or that of another training.
+
+    >>> import os, tempfile
+    >>> from bprop.train.digit import digit_settings, train_digits
+    >>> with tempfile.TemporaryDirectory() as parent:
+    ...     folder = os.path.join(parent, "run")
+    ...     result = train_digits(epochs=1, hidden=[16], out=folder, progress=False)
+    ...     digit_settings(folder)
+    {'epochs': 1, 'seed': 0, 'batch_size': 64, 'learning_rate': 0.003, 'hidden': [16]}
+    """
+    with Checkpoint(folder) as checkpoint:
+        record, config = checkpoint.record, checkpoint.record["config"]
+        widths = {}
+        for name, entry in checkpoint.archive.entries.items():
+            place = re.fullmatch(r"model/layers\.(\d+)\.b", name)
+            if place:
+                widths[int(place[1])] = entry.shape[0]
+        if len(widths) < 2 or not isinstance(config.get("optimizer"), dict):
+            checkpoint.archive.refuse("arrays", "not of a network that `train_digits` makes")
+    return {
+        "epochs": record["epochs"],
+        "seed": config.get("seed"),
+        "batch_size": config.get("batch_size"),
+        "learning_rate": config["optimizer"].get("learning_rate"),
+        "hidden": [widths[layer] for layer in sorted(widths)][:-1],
+    }
+
+
+def next_folder(parent: str | os.PathLike[str] = "runs", name: str = "digits") -> Path:
+    """Make the first ``parent/<name>-<date>-<n>`` that does not exist yet, and return it. Raises `StorageError`.
+
+    Of ``name`` only letters, digits and . _ - stay as they are.
+    """
+    name = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:80] or "run"
     number = 1
     while True:
-        folder = Path(parent) / f"digits-{date.today():%Y-%m-%d}-{number}"
+        folder = Path(parent) / f"{name}-{date.today():%Y-%m-%d}-{number}"
         try:
             folder.mkdir(parents=True)  # fails if it exists: two runs started at once get two folders
             return folder

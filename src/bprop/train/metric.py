@@ -1,14 +1,18 @@
-"""What to measure besides the loss: accuracy, confusion matrix, saturation of hidden units, sizes of gradients."""
+"""What to measure besides the loss: accuracy, F1, area under the ROC curve, R², absolute and squared errors.
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+Every measure takes outputs ``y`` first and targets ``t`` second and returns a number, so that it can stand among the
+``metrics`` of `fit`, by its name too.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.error import ArgumentError, IndexingError, ShapeError
-from ..core.value import asarray
-from ..nn import HardTanh, Module, ReLU, Sequential, Sigmoid, Tanh
+from ..core.error import ArgumentError, BpropError, IndexingError, ShapeError
+
+Metric = Callable[[NDArray[Any], NDArray[Any]], float]
 
 
 def _labels(y: Any, name: str) -> NDArray[Any]:
@@ -59,64 +63,198 @@ def confusion_matrix(y: Any, t: Any, classes: int | None = None) -> NDArray[np.i
     return counts
 
 
-class Saturation(NamedTuple):
-    """One row of `saturation`: a layer, the share of its activities that are saturated, and of its units that are dead."""
+def f1(y: Any, t: Any, average: str | None = None) -> float:
+    """Return F1 = 2 TP / (2 TP + FP + FN), the harmonic mean of precision and recall.
 
-    path: str
-    kind: str
-    saturated: float
-    dead: float
+    ``y``, ``t`` as for `accuracy`; outputs (N,) or (N, 1) of floats are logits, positive for class 1. ``average``:
+    ``"binary"`` (F1 of class 1), ``"macro"`` (mean over the classes that occur in y or t), ``"weighted"`` (by the number of
+    examples in t), ``"micro"`` (of all counts together: the accuracy); by default binary for classes 0 and 1, else macro. A
+    class without any TP, FP or FN has F1 0. Raises `ShapeError` as `accuracy`, `ArgumentError` for another average.
 
+    **Source:** van Rijsbergen (1979), Information retrieval, chapter 7; averages: scikit-learn, ``f1_score``.
 
-def saturation(model: Sequential, x: Any) -> list[Saturation]:
-    """Return, for every nonlinearity of a `Sequential`, how much of it has stopped passing error derivatives on.
-
-    ``saturated``: the share of activities beyond 0.95 of their range (|y| > 0.95 for tanh, |2y - 1| > 0.95 for the
-    sigmoid), or that are 0 for ReLU, whose slope there is small or zero. ``dead``: the share of units for which that
-    holds in every example of ``x``: (N, inputs). The model is applied in evaluation mode.
-
-    **Source:** Leibe (2016), Backpropagation, nonlinearities; Glorot & Bengio (2010), fig. 2, 3.
-
-    >>> import bprop
-    >>> from bprop import nn
-    >>> from bprop.train import saturation
-    >>> model = nn.Sequential(nn.Tanh())
-    >>> saturation(model, bprop.asarray([[0.0, 9.0], [5.0, 9.0]]))
-    [Saturation(path='layers.0', kind='Tanh', saturated=0.75, dead=0.5)]
+    >>> from bprop.train import f1
+    >>> f1([0, 1, 1, 1], [0, 0, 1, 1]), f1([0, 1, 2, 2], [0, 1, 2, 1], average="macro")
+    (0.8, 0.7777777777777777)
     """
-    if not isinstance(model, Sequential):
-        raise ArgumentError(f"saturation: looks between the layers of a Sequential, not into {type(model).__name__}")
-    rows: list[Saturation] = []
-    modes = [(module, module.training) for _, module in model.modules()]
-    model.eval()
+    y, t = _decided(y, "f1"), _decided(t, "f1")
+    if y.shape != t.shape or not y.size:
+        raise ShapeError(f"f1: {len(y)} outputs and {len(t)} targets")
+    classes = np.unique(np.concatenate([y, t]))
+    if average is None:
+        average = "binary" if set(classes.tolist()) <= {0, 1} else "macro"
+    if average == "micro":
+        return float(np.mean(y == t))
+    if average == "binary":
+        if not set(classes.tolist()) <= {0, 1}:
+            raise ArgumentError(f"f1: average='binary' is for classes 0 and 1, not {classes.tolist()[:6]}: use 'macro'")
+        return _f1_of(y == 1, t == 1)
+    if average not in ("macro", "weighted"):
+        raise ArgumentError(f"f1: average is 'binary', 'macro', 'micro' or 'weighted', not {average!r}")
+    each = [_f1_of(y == c, t == c) for c in classes]
+    shares = [np.mean(t == c) for c in classes] if average == "weighted" else None
+    return float(np.average(each, weights=shares))
+
+
+def _f1_of(y: NDArray[np.bool_], t: NDArray[np.bool_]) -> float:
+    both, any_ = 2 * int(np.sum(y & t)), int(np.sum(y)) + int(np.sum(t))
+    return both / any_ if any_ else 0.0
+
+
+def _decided(y: Any, name: str) -> NDArray[Any]:
+    """Return labels; a single column of floats is decided at 0, or as targets and probabilities 0 and 1 are."""
+    y = np.asarray(y)
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim == 1 and y.dtype.kind == "f" and not np.isin(y, (0, 1)).all():
+        return np.asarray(y > 0, np.int64)
+    return _labels(y, name)
+
+
+def auc(y: Any, t: Any) -> float:
+    """Return the area under the ROC curve: the probability that a positive scores higher than a negative, ties half.
+
+    ``y``: (N,) or (N, 1) scores of class 1, or (N, C) of all classes, of which each is compared with the rest and the mean
+    taken (for C = 2 that of class 1: the difference of the scores decides). ``t``: labels (N,), (N, 1), or one-hot (N, C).
+    NaN where a class has no example or all; NaN scores give NaN. Raises `ShapeError` for other shapes and no examples.
+
+    **Source:** Hanley & McNeil (1982), The meaning and use of the area under a ROC curve; several classes: Provost &
+    Domingos (2000), one against the rest, without their weights.
+
+    >>> from bprop.train import auc
+    >>> auc([0.1, 0.4, 0.4, 0.8], [0, 0, 1, 1])
+    0.875
+    """
+    y, t = np.asarray(y), np.asarray(t)
+    if t.ndim == 2:
+        t = t[:, 0] if t.shape[1] == 1 else np.argmax(t, axis=1)
+    if y.ndim not in (1, 2) or t.ndim != 1 or len(y) != len(t) or not y.size:
+        raise ShapeError(f"auc: scores of shape {y.shape} and targets of shape {t.shape}: (N,) or (N, C) and (N,)")
+    if y.ndim == 2 and y.shape[1] > 2:
+        return float(np.mean([_auc_of(y[:, c], t == c) for c in range(y.shape[1])]))
+    if y.ndim == 2:
+        y = y[:, 0] if y.shape[1] == 1 else y[:, 1].astype(np.float64) - y[:, 0]
+    return _auc_of(y, t == 1)
+
+
+def _auc_of(y: NDArray[Any], t: NDArray[np.bool_]) -> float:
+    positive = int(t.sum())
+    negative = len(t) - positive
+    if not positive or not negative or np.isnan(y).any():
+        return float("nan")
+    # The sum of the ranks of the positives, ties sharing theirs (Mann and Whitney 1947).
+    _, place, counts = np.unique(y, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    return float((ranks[t].sum() - positive * (positive + 1) / 2) / (positive * negative))
+
+
+def r2(y: Any, t: Any) -> float:
+    """Return R² = 1 - Σ (t - y)² / Σ (t - t̄)²: the share of the targets' variance that the outputs explain.
+
+    ``y``, ``t``: of one shape, (N,) or (N, K), of which the mean over K is taken; computed in float64. Constant targets have
+    R² 1 if all outputs are right, else 0. Raises `ShapeError` for unequal shapes and no examples.
+
+    **Source:** Wright (1921), Correlation and causation; constant targets: scikit-learn, ``r2_score``.
+
+    >>> from bprop.train import r2
+    >>> r2([1.0, 2.0, 4.0], [1.0, 2.0, 3.0])
+    0.5
+    """
+    y, t = _same(y, t, "r2")
+    y, t = y.reshape(len(y), -1), t.reshape(len(t), -1)
+    left = np.sum((t - y) ** 2, axis=0)
+    total = np.sum((t - t.mean(axis=0)) ** 2, axis=0)
+    constant = total == 0
+    shares = np.where(constant, left != 0, left / np.where(constant, 1, total))
+    return float(np.mean(1 - shares))
+
+
+def mae(y: Any, t: Any) -> float:
+    """Return the mean absolute error Σ |t - y| / N over all entries; shapes and errors as for `r2`.
+
+    >>> from bprop.train import mae
+    >>> mae([1.0, 2.0], [2.0, 4.0])
+    1.5
+    """
+    y, t = _same(y, t, "mae")
+    return float(np.mean(np.abs(t - y)))
+
+
+def mse(y: Any, t: Any) -> float:
+    """Return the mean squared error Σ (t - y)² / N over all entries; shapes and errors as for `r2`.
+
+    >>> from bprop.train import mse
+    >>> mse([1.0, 2.0], [2.0, 4.0])
+    2.5
+    """
+    y, t = _same(y, t, "mse")
+    return float(np.mean((t - y) ** 2))
+
+
+def rmse(y: Any, t: Any) -> float:
+    """Return √`mse`, in the units of the targets.
+
+    >>> from bprop.train import rmse
+    >>> rmse([1.0, 2.0], [1.0, 4.0])
+    1.4142135623730951
+    """
+    return float(np.sqrt(mse(y, t)))
+
+
+def _same(y: Any, t: Any, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    y, t = np.asarray(y, np.float64), np.asarray(t, np.float64)
+    if y.shape != t.shape and y.size == t.size and y.shape[:1] == t.shape[:1]:  # (N,) and (N, 1)
+        y = y.reshape(t.shape)
+    if y.shape != t.shape or not y.size:
+        raise ShapeError(f"{name}: outputs of shape {y.shape} and targets of shape {t.shape}")
+    return y, t
+
+
+METRICS: dict[str, Metric] = {
+    "accuracy": accuracy, "f1": f1, "auc": auc, "r2": r2, "mae": mae, "mse": mse, "rmse": rmse
+}  # fmt: skip
+
+
+def chosen_metrics(metrics: Any, default: tuple[str, ...] = ()) -> dict[str, Metric]:
+    """Return functions by name, from a mapping, or from a list of names and functions."""
+    if metrics is None:
+        metrics = default
+    if isinstance(metrics, str) or callable(metrics):
+        metrics = [metrics]
+    if not isinstance(metrics, Mapping):
+        if not isinstance(metrics, list | tuple):
+            raise ArgumentError(
+                f"fit: metrics are names, functions, or a mapping of names to functions: {metrics!r:.60}"
+            )
+        metrics = {
+            one if isinstance(one, str) else getattr(one, "__name__", type(one).__name__): one for one in metrics
+        }
+    chosen = {}
+    for name, one in metrics.items():
+        known = METRICS.get(one) if isinstance(one, str) else one
+        if not callable(known) or isinstance(known, type):
+            raise ArgumentError(
+                f"fit: metrics map names to functions of outputs and targets, or are one of {', '.join(METRICS)}; "
+                f"{one!r:.60} is neither"
+            )
+        chosen[str(name)] = known
+    return chosen
+
+
+def measured(name: str, metric: Metric, y: NDArray[Any], t: NDArray[Any]) -> float:
+    """Return a metric as a float; `ArgumentError` naming it if it raises or returns something else."""
+    where = f"metric {name!r} of outputs {y.dtype}{list(y.shape)} and targets {t.dtype}{list(t.shape)}"
     try:
-        y = asarray(x)
-        for position, layer in enumerate(model):
-            y = layer(y)
-            stuck = _stuck(layer, np.asarray(y))
-            if stuck is not None and stuck.size:
-                dead = np.mean(np.all(stuck.reshape(len(stuck), -1), axis=0))
-                rows.append(Saturation(f"layers.{position}", type(layer).__name__, float(np.mean(stuck)), float(dead)))
-    finally:
-        for module, training in modes:
-            module.training = training
-    return rows
-
-
-def _stuck(layer: Module, y: NDArray[Any]) -> NDArray[np.bool_] | None:
-    if isinstance(layer, Tanh | HardTanh):
-        return np.abs(y) > 0.95
-    if isinstance(layer, Sigmoid):
-        return np.abs(2 * y - 1) > 0.95
-    return y == 0 if isinstance(layer, ReLU) else None
-
-
-def norms(gradients: Mapping[str, Any]) -> dict[str, float]:
-    """Return the Euclidean norm of every gradient by path, computed in float64.
-
-    >>> import bprop
-    >>> from bprop.train import norms
-    >>> norms({"W": bprop.asarray([3.0, 4.0])})
-    {'W': 5.0}
-    """
-    return {path: float(np.linalg.norm(np.asarray(g, np.float64))) for path, g in gradients.items()}
+        value = metric(y, t)
+    except BpropError as error:
+        error.message = f"{where}: {error.message}"
+        raise
+    except Exception as error:  # whatever it is, it comes from the user's own function
+        raise ArgumentError(f"{where} raised {type(error).__name__}: {error}") from error
+    try:
+        number = None if value is None or isinstance(value, str | bytes) else np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        number = None
+    if number is None or number.size != 1:
+        raise ArgumentError(f"{where} returned {value!r:.60}, not a number")
+    return float(number.reshape(()))

@@ -10,7 +10,7 @@ LINES = 20
 class Progress:
     """Reports epochs and batches to ``stream``; with ``None`` it says nothing."""
 
-    def __init__(self, stream: TextIO | None, epochs: int, batches: int) -> None:
+    def __init__(self, stream: TextIO | None, epochs: int, batches: int | None) -> None:
         self.stream, self.epochs, self.batches = stream, epochs, batches
         self.every = max(1, epochs // LINES)
         self.bar: Any = None
@@ -30,7 +30,9 @@ class Progress:
                 console=Console(file=self.stream, highlight=False),
                 transient=True,
             )
-            self.task = self.bar.add_task("training", total=self.epochs * self.batches)
+            self.task = self.bar.add_task(
+                "training", total=None if self.batches is None else self.epochs * self.batches
+            )
             self.bar.start()
         return self
 

@@ -1,16 +1,20 @@
 """`Run`: the record of a training, in memory and, if wanted, in a folder that says by itself what was done."""
 
+import contextlib
+import hashlib
 import json
 import os
 from collections.abc import Mapping
 from datetime import datetime
 from math import isfinite
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from ..core.error import ArgumentError, StateError
+from .checkpoint import CHECKPOINT
 from .curve import draw
-from .weight import StorageError, save_weights, write_whole
+from .storage import StorageError, discard_leftovers, reason, write_all, write_whole
+from .weight import save_weights
 
 METRICS, CURVES, WEIGHTS, RECORD = "metrics.jsonl", "curves.png", "model.safetensors", "run.json"
 
@@ -33,8 +37,10 @@ def plain(value: Any) -> Any:
 class Run:
     """What `fit` returns: ``history`` (a dict per epoch), ``model``, ``config``, ``status``, ``notes``, ``seconds``, ``folder``.
 
-    With a ``folder`` it holds ``metrics.jsonl`` (one JSON object per epoch, written as the epoch ends), ``model.safetensors``
-    (the weights after the last epoch), ``curves.png`` and ``run.json`` (configuration and outcome).
+    ``status`` is running, finished, interrupted or failed; ``stopped`` says why a run ended before its last epoch; ``best``
+    is, with early stopping, the value and epoch that were the best. With a ``folder`` it holds ``metrics.jsonl`` (one JSON
+    object per epoch, written as the epoch ends), ``checkpoint.safetensors`` (all that a resumed run needs),
+    ``model.safetensors`` (the weights alone), ``curves.png`` and ``run.json`` (configuration and outcome).
     """
 
     def __init__(self, model: Any, config: Mapping[str, Any], folder: str | os.PathLike[str] | None = None) -> None:
@@ -43,33 +49,83 @@ class Run:
         self.history: list[dict[str, Any]] = []
         self.notes: list[str] = []
         self.status = "running"
+        self.stopped: str | None = None
+        self.best: dict[str, Any] | None = None
         self.started = datetime.now().astimezone().isoformat(timespec="seconds")
         self.seconds = 0.0
-        self.folder: Path | None = None
-        self._lines: TextIO | None = None
-        if folder is not None:
-            self.folder = new_folder(folder)
-            self._lines = _open(self.folder / METRICS)
+        self.folder = None if folder is None else Path(folder)
+        self._lines: int | None = None  # the open metrics.jsonl, what it holds, and a digest of that
+        self._bytes, self._digest = 0, hashlib.sha256()
+
+    def stop(self, reason: str) -> None:
+        """End the training after the step or epoch at hand; for callbacks. The reason becomes ``stopped``."""
+        self.stopped = str(reason)
+
+    def begin(self) -> None:
+        """Open the record in the folder, which has nothing of it yet."""
+        if self.folder is not None:
+            self._lines = _opened(self.folder / METRICS)
             self._record(self.folder)
 
+    def resume(self, record: Mapping[str, Any]) -> None:
+        """Go on with the record that belongs to a checkpoint: lines written after it are removed."""
+        assert self.folder is not None
+        path, known = self.folder / METRICS, record["log"]
+        content = b"" if not known["bytes"] else _content(path)[: known["bytes"]]
+        if len(content) < known["bytes"] or hashlib.sha256(content).hexdigest() != known["sha256"]:
+            raise StorageError(
+                f"{path}: its first {known['lines']} lines are not those that the checkpoint knows: restore the file"
+            )
+        try:
+            self.history = [json.loads(text) for text in content.decode().splitlines()]
+        except ValueError:
+            raise StorageError(f"{path}: a line is no JSON") from None
+        self.started, self.seconds = record["started"], record["seconds"]
+        self.notes = list(record["notes"])
+        self.stopped = record["stopped"]
+        for name in (METRICS, CHECKPOINT, WEIGHTS, RECORD, CURVES):
+            discard_leftovers(self.folder, name)
+        self._lines = _opened(path, len(content))
+        self._bytes, self._digest = len(content), hashlib.sha256(content)
+        self._record(self.folder)
+
     def log(self, entry: Mapping[str, Any]) -> None:
-        """Add the record of an epoch; in a folder it is on disk when this returns, as are the weights."""
+        """Add the record of an epoch; in a folder it is on disk when this returns."""
         self.history.append(dict(entry))
         if self._lines is not None and self.folder is not None:
-            self._lines.write(json.dumps(plain(entry), allow_nan=False) + "\n")
-            self._lines.flush()
+            text = (json.dumps(plain(entry), allow_nan=False) + "\n").encode()
+            try:
+                write_all(self._lines, [text])
+                os.fsync(self._lines)
+            except OSError as error:
+                raise StorageError(f"{self.folder / METRICS}: {reason(error)}") from None
+            self._bytes += len(text)
+            self._digest.update(text)
+
+    def position(self) -> dict[str, Any]:
+        """Return what a checkpoint knows of the record."""
+        return {"lines": len(self.history), "bytes": self._bytes, "sha256": self._digest.hexdigest()}
+
+    def save_weights(self) -> None:
+        """Write the weights as they are now to the folder, if there is one."""
+        if self.folder is not None:
             save_weights(self.model, self.folder / WEIGHTS)
 
     def finish(self, status: str) -> None:
-        """End the run: ``status`` is finished, interrupted or failed; writes what the folder still lacks."""
+        """End the run: ``status`` is finished, interrupted or failed; writes what the folder still lacks.
+
+        If it failed already, a folder that cannot be written is no further error.
+        """
         self.status = status
-        if self._lines is not None and self.folder is not None:
-            self._lines.close()
-            self._lines = None
-            save_weights(self.model, self.folder / WEIGHTS)
+        if self._lines is None or self.folder is None:
+            return
+        os.close(self._lines)
+        self._lines = None
+        with contextlib.suppress(*[StorageError] if status != "finished" else []):
+            self._record(self.folder)
+            self.save_weights()
             if self.history:
                 draw(self.history, self.folder / CURVES, self.config.get("title", ""))
-            self._record(self.folder)
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Path:
         """Draw the curves of losses and metrics as a PNG; returns its path, by default in the folder, else ``curves.png``.
@@ -85,8 +141,8 @@ class Run:
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write the whole record to a new ``folder``; returns it. Raises `StorageError` if it exists with something in it."""
         place = new_folder(folder)
-        with _open(place / METRICS) as file:
-            file.writelines(json.dumps(plain(entry), allow_nan=False) + "\n" for entry in self.history)
+        lines = [json.dumps(plain(entry), allow_nan=False) + "\n" for entry in self.history]
+        write_whole(place / METRICS, "".join(lines).encode())
         save_weights(self.model, place / WEIGHTS)
         if self.history:
             draw(self.history, place / CURVES, self.config.get("title", ""))
@@ -99,6 +155,8 @@ class Run:
             "started": self.started,
             "seconds": round(self.seconds, 3),
             "epochs": len(self.history),
+            "stopped": self.stopped,
+            "best": self.best,
             "notes": self.notes,
             "config": self.config,
             "last": self.history[-1] if self.history else None,
@@ -129,9 +187,13 @@ def new_folder(path: str | os.PathLike[str]) -> Path:
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        discard_leftovers(folder, CHECKPOINT)  # of a run that was killed before it had a checkpoint
         if any(folder.iterdir()):
-            raise StorageError(f"{folder} exists and is not empty: a run never writes over another; name a new folder")
-        probe = folder / f".probe.{os.getpid()}"
+            advice = "; or go on with it: resume=True" if (folder / CHECKPOINT).exists() else ""
+            raise StorageError(
+                f"{folder} exists and is not empty: a run never writes over another; name a new folder{advice}"
+            )
+        probe = folder / f".{CHECKPOINT}.probe"
         probe.touch()
         probe.unlink()
     except StorageError:
@@ -139,12 +201,27 @@ def new_folder(path: str | os.PathLike[str]) -> Path:
     except FileExistsError:
         raise StorageError(f"{folder} is a file, not a folder") from None
     except OSError as error:
-        raise StorageError(f"the folder {folder} cannot be written: {error.strerror or error}") from None
+        raise StorageError(f"the folder {folder} cannot be written: {reason(error)}") from None
     return folder
 
 
-def _open(path: Path) -> TextIO:
+def _opened(path: Path, length: int = 0) -> int:
+    """Return a descriptor at the end of the first ``length`` bytes, which are kept."""
     try:
-        return open(path, "w", encoding="utf-8")
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+        try:
+            os.ftruncate(descriptor, length)
+            os.lseek(descriptor, length, os.SEEK_SET)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
     except OSError as error:
-        raise StorageError(f"{path}: {error.strerror or error}") from None
+        raise StorageError(f"{path}: {reason(error)}") from None
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise StorageError(f"{path}: {reason(error)}") from None

@@ -6,12 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ..core.error import ArgumentError, BpropError, DTypeError, ShapeError
-from ..core.value import Array
+from ..nn.path import load_cells
+from .storage import StorageError, write_whole
 
-
-class StorageError(BpropError, OSError):
-    """A file or folder of a run cannot be read or written."""
+__all__ = ["StorageError", "load_weights", "save_weights", "write_whole"]
 
 
 def save_weights(model: Any, path: str | os.PathLike[str]) -> None:
@@ -31,7 +29,7 @@ def save_weights(model: Any, path: str | os.PathLike[str]) -> None:
 def load_weights(model: Any, path: str | os.PathLike[str]) -> None:
     """Read the cells of ``model`` from ``path``, as `save_weights` wrote them.
 
-    Names, shapes and dtypes are all checked before the first is changed; the error names the first that is wrong:
+    Names, shapes and dtypes are all checked before the first is changed, and the error names all that are wrong:
     `ArgumentError` for a missing or unknown name, `ShapeError`, `DTypeError`. `StorageError` where the file cannot be read.
 
     **Source:** safetensors format, Hugging Face (2022).
@@ -57,40 +55,4 @@ def load_weights(model: Any, path: str | os.PathLike[str]) -> None:
         raise StorageError(f"load_weights: {path} holds numbers of type {error.args[0]}, which NumPy has not") from None
     except (SafetensorError, ValueError) as error:
         raise StorageError(f"load_weights: {path} is no safetensors file: {error}") from None
-    cells = model.cells()
-    kind = type(model).__name__
-    for name, cell in cells.items():
-        if name not in arrays:
-            raise ArgumentError(f"load_weights: {path} has no {name!r}, which {kind} needs{_seen(sorted(arrays))}")
-        array, spec = arrays[name], cell.read().spec
-        if array.shape != spec.shape:
-            raise ShapeError(f"load_weights: {name!r} has shape {array.shape} in {path} and {spec.shape} in {kind}")
-        if array.dtype != spec.dtype:
-            raise DTypeError(f"load_weights: {name!r} is {array.dtype} in {path} and {spec.dtype} in {kind}")
-    unknown = sorted(name for name in arrays if name not in cells)
-    if unknown:
-        raise ArgumentError(f"load_weights: {path} has {unknown[0]!r}, which {kind} does not have{_seen(cells)}")
-    for name, cell in cells.items():
-        cell.write(Array(arrays[name].copy()))
-
-
-def _seen(names: Any) -> str:
-    shown = list(names)[:6]
-    return f" (it has {', '.join(shown)}{', …' if len(names) > len(shown) else ''})" if shown else " (it has nothing)"
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write ``content`` to a temporary file in the same folder and rename it, so that nobody ever sees half a file."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise StorageError(f"{path}: {error.strerror or error}") from None
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    load_cells(model, arrays, "load_weights", str(path))

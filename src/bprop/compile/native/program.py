@@ -22,6 +22,7 @@ from ..inline import inline
 from ..nest import nests
 from ..plan import Place, Plan, plan
 from .contraction import Contraction, emit_contraction
+from .cumulate import emit_cumulate
 from .general import Failure, callback
 from .loop import INDEX_ERROR, POWER_ERROR, Emitter, number
 from .map import emit_map, emit_scatter
@@ -179,10 +180,12 @@ class _Builder:
 
     def fill(self, emitter: Emitter, kernel: Kernel, stage: Stage, raw: Any, scratch: Any, body: Any) -> None:
         """Emit what a kernel does."""
-        if kernel.kind == "map":
+        if kernel.kind in ("map", "join"):
             emit_map(emitter, stage.nests[kernel])
         elif kernel.kind == "reduce":
             emit_reduce(emitter, stage.nests[kernel])
+        elif kernel.kind == "cumulate":
+            emit_cumulate(emitter, stage.nests[kernel])
         elif kernel.kind == "scatter":
             emit_scatter(emitter, stage.nests[kernel])
         elif kernel.kind == "contract":

@@ -17,7 +17,10 @@ Fail = Callable[[Any, int], None]
 _ORDERED = {"less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">=", "equal": "==", "not_equal": "!="}
 _FLOAT = {"add": "fadd", "subtract": "fsub", "multiply": "fmul", "divide": "fdiv"}
 _INTEGER = {"add": "add", "subtract": "sub", "multiply": "mul"}
-_BITS = {"logical_and": "and_", "logical_or": "or_", "bitwise_and": "and_", "bitwise_or": "or_", "bitwise_xor": "xor"}
+_BITS = {
+    "logical_and": "and_", "logical_or": "or_", "logical_xor": "xor",
+    "bitwise_and": "and_", "bitwise_or": "or_", "bitwise_xor": "xor",
+}  # fmt: skip
 _TRUTH = {"add": "or_", "multiply": "and_", "maximum": "or_", "minimum": "and_", **_BITS}
 _INTRINSIC = {
     "sqrt": "llvm.sqrt", "floor": "llvm.floor", "ceil": "llvm.ceil", "trunc": "llvm.trunc", "round": "llvm.rint",
@@ -28,6 +31,7 @@ LIBM = {
     "sin": "sin", "cos": "cos", "tan": "tan", "asin": "asin", "acos": "acos", "atan": "atan", "atan2": "atan2",
     "sinh": "sinh", "cosh": "cosh", "tanh": "tanh", "asinh": "asinh", "acosh": "acosh", "atanh": "atanh",
     "erf": "erf", "erfc": "erfc", "lgamma": "lgamma", "tgamma": "tgamma", "cbrt": "cbrt", "hypot": "hypot", "pow": "pow",
+    "nextafter": "nextafter",
 }  # fmt: skip
 """Instructions that are calls of the C library's function (with an ``f`` appended for float32)."""
 
@@ -41,10 +45,12 @@ def emit(module: Any, b: Any, name: str, xs: Sequence[Any], dtypes: Sequence[DTy
     kind = dtypes[0].kind
     if name in _ORDERED:
         return _compare(b, _ORDERED[name], xs, kind)
-    if name in ("logical_not", "isnan", "isfinite", "isinf"):
+    if name in ("logical_not", "isnan", "isfinite", "isinf", "signbit"):
         return _truth(b, name, xs[0], dtypes[0])
-    if kind == "b" and name == "abs":
+    if kind == "b" and name in ("abs", "floor", "ceil", "trunc", "round"):
         return xs[0]
+    if name == "bitwise_invert":
+        return b.not_(xs[0])
     if kind == "b" and name in _TRUTH:
         return getattr(b, _TRUTH[name])(*xs)
     if kind == "f":
@@ -67,6 +73,11 @@ def _compare(b: Any, symbol: str, xs: Sequence[Any], kind: str) -> Any:
 def _truth(b: Any, name: str, x: Any, dtype: DType) -> Any:
     if name == "logical_not":
         return b.not_(x)
+    if name == "signbit" and dtype.kind != "b":
+        bits = ir.IntType(8 * dtype.itemsize)
+        return (
+            b.icmp_signed("<", b.bitcast(x, bits), ir.Constant(bits, 0)) if dtype.kind in "if" else ir.Constant(I1, 0)
+        )
     if dtype.kind != "f":
         return ir.Constant(I1, int(name == "isfinite"))
     if name == "isnan":
@@ -139,6 +150,8 @@ def _whole(b: Any, name: str, xs: Sequence[Any], dtype: DType, fail: Fail) -> An
         return xs[0]
     if name in ("floor_divide", "remainder"):
         return _integer_floored(b, name, xs, dtype)
+    if name in ("bitwise_left_shift", "bitwise_right_shift"):
+        return _shifted(b, name, xs, dtype)
     if name == "pow":
         return _integer_pow(b, xs, dtype, fail)
     return None
@@ -163,6 +176,17 @@ def _integer_floored(b: Any, name: str, xs: Sequence[Any], dtype: DType) -> Any:
     else:
         found = b.select(opposite, b.add(rest, safe), rest)
     return b.select(zero, constant(0, dtype), found)
+
+
+def _shifted(b: Any, name: str, xs: Sequence[Any], dtype: DType) -> Any:
+    """<< and >>; by the width or more (a negative number counts as that) no bit of x is left, only its sign."""
+    x, by = xs
+    last = constant(8 * dtype.itemsize - 1, dtype)
+    inside = b.icmp_unsigned("<=", by, last)
+    if name == "bitwise_right_shift" and dtype.kind == "i":
+        return b.ashr(x, b.select(inside, by, last))
+    found = (b.shl if name == "bitwise_left_shift" else b.lshr)(x, b.select(inside, by, last))
+    return b.select(inside, found, constant(0, dtype))
 
 
 def _integer_pow(b: Any, xs: Sequence[Any], dtype: DType, fail: Fail) -> Any:

@@ -1,0 +1,32 @@
+"""The command line: ``bprop train``, ``predict``, ``runs``, ``show`` and ``doctor``; one file per command."""
+
+import os
+import sys
+from io import TextIOWrapper
+
+
+def main() -> None:
+    """Run the command line; errors of the library are printed without a traceback."""
+    for stream in (sys.stdout, sys.stderr):  # where the encoding has no ∂, a ? is better than the end of the run
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    try:
+        from ..core.error import BpropError
+        from .command import app
+
+        try:
+            app(prog_name="bprop")
+        except BpropError as error:
+            print(f"bprop: {error.message}", file=sys.stderr)
+            sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # `bprop … | head`: nobody reads any further
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except OSError as error:  # a full disk, say: nothing that a traceback explains better
+        print(f"bprop: {error.strerror or error}", file=sys.stderr)
+        sys.exit(1)
+
+
+__all__ = ["main"]

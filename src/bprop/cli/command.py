@@ -1,0 +1,81 @@
+"""The tree of commands."""
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from .. import __version__
+from .digit import digits
+from .doctor import doctor
+from .predict import predict
+from .run import runs, show
+from .table import table
+
+TABLE = "TABLE.csv"
+"""The name under which help lists the command for tables; any argument that is no other command's name is a table."""
+
+
+class _Train(TyperGroup):
+    """``bprop train digits``, or ``bprop train`` with the name of a file."""
+
+    def parse_args(self, context: Any, arguments: list[str]) -> list[str]:
+        others = {*self.commands, "-h", "--help"} - {TABLE}  # that name, too, is the name of a file
+        if arguments and arguments[0] not in others:
+            arguments = [TABLE, *arguments]
+        return super().parse_args(context, arguments)
+
+
+class _Table(TyperCommand):
+    """The command whose name stands for its first argument, which usage therefore shows once."""
+
+    def collect_usage_pieces(self, context: Any) -> list[str]:
+        return ["--target COLUMN", "[OPTIONS]"]
+
+
+class _All(TyperGroup):
+    """Lists the commands in the order in which they are needed."""
+
+    def list_commands(self, context: Any) -> list[str]:
+        return ["train", "predict", "runs", "show", "doctor"]
+
+
+app = typer.Typer(
+    cls=_All,
+    name="bprop",
+    help="Backpropagation you can watch: train a network, look at what it learned, check this machine.\n\n"
+    "New here? Run  [bold]bprop train digits[/bold]  : a few seconds, no downloads.\n\n"
+    "A table of your own? Run  [bold]bprop train TABLE.csv --target COLUMN[/bold]  .",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+train = typer.Typer(
+    help="Train a network: on a table of your own, or on data that comes with the library.\n\n"
+    "[bold]bprop train TABLE.csv --help[/bold]  and  [bold]bprop train digits --help[/bold]  list the options.",
+    no_args_is_help=True,
+    cls=_Train,
+    rich_markup_mode="rich",
+)
+app.add_typer(train, name="train")
+train.command(TABLE, cls=_Table)(table)
+train.command()(digits)
+for command in (predict, runs, show, doctor):
+    app.command()(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"bprop {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Hold the options that stand before a command."""

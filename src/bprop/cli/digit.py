@@ -1,0 +1,116 @@
+"""``bprop train digits``."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .option import AsJson, Hidden, LearningRate, Seed, find_run, given, out_option, resume_option, saved, sizes
+from .screen import screen
+
+
+def digits(
+    context: typer.Context,
+    epochs: Annotated[int, typer.Option(min=1, help="How often every image is seen.")] = 30,
+    seed: Seed = 0,
+    out: Annotated[Path | None, out_option("runs/digits-<date>-<n>")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images per step.")] = 64,
+    learning_rate: LearningRate = 3e-3,
+    hidden: Hidden = "128,64",
+    resume: Annotated[Path | None, resume_option()] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Learn to read handwritten digits: 1,438 images of 8 × 8 pixels to learn from, 359 others as the test.
+
+    Writes metrics.jsonl, checkpoint.safetensors, curves.png, model.safetensors and run.json to the run's folder.
+    """
+    from ..train.digit import digit_settings, next_folder, train_digits
+
+    options: dict[str, Any] = {
+        "epochs": epochs,
+        "seed": seed,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "hidden": sizes(hidden),
+    }
+    if resume is None:
+        folder = next_folder() if out is None else out
+    else:
+        if out is not None:
+            raise typer.BadParameter("--resume goes on in the folder that it names, without --out")
+        folder = find_run(resume)
+        options.update({name: value for name, value in digit_settings(folder).items() if not given(context, name)})
+    stream = sys.stderr if as_json else sys.stdout
+    start = time.perf_counter()
+    try:
+        result = train_digits(**options, out=folder, resume=resume is not None, progress=stream)
+    except KeyboardInterrupt:
+        print(f"\ninterrupted after {time.perf_counter() - start:.1f} s; {saved(folder, 'digits')}", file=sys.stderr)
+        raise typer.Exit(130) from None
+    _show(result, stream)
+    if as_json:
+        print(
+            json.dumps(
+                {
+                    "test_accuracy": result.test_accuracy,
+                    "train_accuracy": result.train_accuracy,
+                    "train_loss": result.train_loss,
+                    "seconds": round(result.seconds, 3),
+                    "epochs": options["epochs"],
+                    "seed": options["seed"],
+                    "parameters": result.parameters,
+                    "gradient_norms": result.gradient_norms,
+                    "saturation": {row.path: row.saturated for row in result.saturation},
+                    "confusion": result.confusion.tolist(),
+                    "run": str(folder),
+                }
+            )
+        )
+
+
+def _show(result: Any, stream: Any) -> None:
+    import numpy as np
+    from rich.text import Text
+
+    console, tables, new_table = screen(stream)
+    tested = int(result.confusion.sum())
+    right = int(np.trace(result.confusion))
+
+    table = new_table("What was shown (rows) and what was read (columns)")
+    table.add_column("", style="bold")
+    for digit in range(10):
+        table.add_column(str(digit), justify="right")
+    table.add_column("right", justify="right")
+    for digit, row in enumerate(result.confusion):
+        cells = [
+            Text(str(count), style="bold green" if column == digit else "bold red") if count else Text("·", style="dim")
+            for column, count in enumerate(row)
+        ]
+        table.add_row(str(digit), *cells, f"{row[digit] / max(row.sum(), 1):.1%}")
+    console.print()
+    tables.print(table)
+
+    layers = new_table("Layers after training (all training images)")
+    for name in ("layer", "|∂E/∂W|", "|∂E/∂b|", "saturated", "dead units"):
+        layers.add_column(name, justify="left" if name == "layer" else "right", no_wrap=True)
+    stuck = {row.path: row for row in result.saturation}
+    for position, layer in enumerate(result.model):
+        path = f"layers.{position}"
+        if path in stuck:
+            layers.add_row(repr(layer), "", "", f"{stuck[path].saturated:.1%}", f"{stuck[path].dead:.1%}")
+        else:
+            W, b = (result.gradient_norms[f"{path}.{name}"] for name in ("W", "b"))
+            layers.add_row(repr(layer), f"{W:.2e}", f"{b:.2e}", "", "")
+    console.print()
+    tables.print(layers)
+    console.print("[dim]saturated: share of activities with |y| > 0.95, which pass little back[/dim]")
+    console.print()
+    console.print(
+        f"[bold]test accuracy {result.test_accuracy:.2%}[/bold] ({right} of {tested}), "
+        f"train accuracy {result.train_accuracy:.2%}, {result.parameters:,} parameters, {result.seconds:.1f} s",
+        soft_wrap=True,
+    )
+    console.print(f"record: {result.run.folder}", soft_wrap=True)

@@ -1,0 +1,131 @@
+"""``bprop doctor``: what there is on this machine, and whether it computes rightly."""
+
+import time
+from typing import Any
+
+import typer
+
+from .. import __version__
+
+
+def doctor() -> None:
+    """Show versions, processor and cores, and check that gradients, native code and data are right here."""
+    import os
+    import platform
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as version_of
+
+    from rich.console import Console
+
+    from ..compile.native.host import host
+
+    console = Console(highlight=False)
+    console.print(f"[bold]bprop {__version__}[/bold] on Python {platform.python_version()}, {platform.platform()}")
+    for name in ("numpy", "scipy", "llvmlite", "safetensors", "rich", "typer", "matplotlib"):
+        try:
+            console.print(f"  {name:12} {version_of(name)}")
+        except PackageNotFoundError:
+            console.print(f"  {name:12} [red]not installed[/red]")
+    machine = host()
+    shown = [name for name in ("sse4.2", "avx", "avx2", "fma", "avx512f", "neon", "sve") if name in machine.features]
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    console.print(f"  {'LLVM':12} {machine.llvm}")
+    console.print(f"  {'processor':12} {_processor()} (to LLVM: {machine.cpu})")
+    console.print(f"  {'vectors':12} {', '.join(shown) or 'none known'}")
+    console.print(f"  {'cores':12} {usable} usable of {os.cpu_count()}")
+    limits = {name: os.environ[name] for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS") if name in os.environ}
+    console.print(
+        f"  {'threads':12} {', '.join(f'{k}={v}' for k, v in limits.items()) or 'not limited by the environment'}"
+    )
+
+    console.print()
+    well = True
+    for name, check in (("gradients", _check_gradient), ("native code", _check_native), ("data", _check_data)):
+        start = time.perf_counter()
+        try:
+            text = check()
+            console.print(f"[green]✓[/green] {name:12} {text} ({time.perf_counter() - start:.2f} s)", soft_wrap=True)
+        except Exception as error:  # whatever it is, it is the finding
+            well = False
+            console.print(f"[red]✗[/red] {name:12} {type(error).__name__}: ", end="", soft_wrap=True)
+            console.print(str(error), markup=False, soft_wrap=True)
+    if not well:
+        raise typer.Exit(1)
+
+
+def _processor() -> str:
+    import platform
+
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            for text in file:
+                if text.startswith("model name"):
+                    return text.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _small_step() -> tuple[Any, Any, Any, Any]:
+    import numpy as np
+
+    from .. import nn
+    from ..ops import Generator
+
+    generator = Generator(0)
+    model = nn.Sequential(nn.Linear(5, 7, np.float64, generator), nn.Tanh(), nn.Linear(7, 3, np.float64, generator))
+    x = np.asarray(generator.normal((11, 5)))
+    return model, nn.CrossEntropy(), x, np.arange(11) % 3
+
+
+def _check_gradient() -> str:
+    import numpy as np
+
+    from ..gradients import value_and_grad
+
+    model, loss, x, t = _small_step()
+    _, gradients = value_and_grad(lambda m: loss(m(x), t))(model)
+    worst, step = 0.0, 1e-6
+    for path, cell in model.cells().items():
+        start = np.asarray(cell.read())
+        for index in np.ndindex(start.shape):
+            values = []
+            for sign in (1, -1):
+                moved = start.copy()
+                moved[index] += sign * step
+                cell.write(type(cell.array)(moved))
+                values.append(float(loss(model(x), t)))
+            worst = max(worst, abs((values[0] - values[1]) / (2 * step) - float(gradients[path][index])))
+        cell.write(type(cell.array)(start))
+    if not worst < 1e-8:
+        raise ArithmeticError(f"reverse mode and central differences differ by {worst:.1e}")
+    return f"reverse mode agrees with central differences to {worst:.0e}"
+
+
+def _check_native() -> str:
+    import numpy as np
+
+    from ..compile import compile
+    from ..gradients import value_and_grad
+
+    model, loss, x, t = _small_step()
+
+    def step(model: Any, x: Any) -> Any:
+        return value_and_grad(lambda m: loss(m(x), t))(model)
+
+    E, gradients = step(model, x)
+    E_native, native = compile(step)(model, x)
+    pairs = [(E, E_native), *((gradients[path], native[path]) for path in gradients)]
+    worst = max(float(np.abs(np.asarray(a) - np.asarray(b)).max()) for a, b in pairs)
+    if not worst < 1e-12:
+        raise ArithmeticError(f"native and evaluated numbers differ by {worst:.1e}")
+    return f"a gradient compiles and agrees with NumPy to {worst:.0e}"
+
+
+def _check_data() -> str:
+    from ..data import digits as load
+
+    images, labels = load()
+    if len(images) != 1797 or len(labels) != 1797:
+        raise ValueError(f"{len(images)} images and {len(labels)} labels instead of 1797")
+    return "1,797 images of digits are readable"

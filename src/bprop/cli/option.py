@@ -1,0 +1,98 @@
+"""Options that several commands share, and how their values are checked."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+MOST_SEED = 2**64 - 1
+
+
+def sizes(text: str) -> list[int]:
+    """Return the sizes that a text such as 128,64 lists."""
+    try:
+        found = [int(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or min(found) < 1:
+        raise typer.BadParameter(f"{text!r} is not a list of sizes such as 128,64")
+    return found
+
+
+def _checked_sizes(text: str) -> str:
+    sizes(text)
+    return text
+
+
+def _rate(value: float) -> float:
+    if not 0 < value < float("inf"):
+        raise typer.BadParameter(f"{value} is not a positive number")
+    return value
+
+
+def _seed(value: int) -> int:
+    if not 0 <= value <= MOST_SEED:
+        raise typer.BadParameter(f"{value} is not a whole number from 0 to 2^64 - 1")
+    return value
+
+
+def place(text: str | Path) -> Path:
+    """Return the path that a text, or a default, names; an empty one would name the current folder."""
+    if not str(text).strip():
+        raise typer.BadParameter("the path is empty")
+    return Path(text)
+
+
+def out_option(default: str) -> Any:
+    """Return the option for the folder of a run."""
+    return typer.Option(parser=place, metavar="FOLDER", help="A new folder for the record.", show_default=default)
+
+
+Seed = Annotated[
+    int, typer.Option(callback=_seed, metavar="INTEGER", help="Decides initial weights and the order of examples.")
+]
+LearningRate = Annotated[float, typer.Option(callback=_rate, help="Size of a step (Adam).")]
+Hidden = Annotated[str, typer.Option(callback=_checked_sizes, help="Sizes of the hidden layers, with commas.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object as the last line; all else goes to stderr.")
+]
+RunArgument = Annotated[
+    Path,
+    typer.Argument(parser=place, metavar="RUN", help="The folder of a run, or its name in runs/.", show_default=False),
+]
+
+
+def find_run(run: Path) -> Path:
+    """Return the folder that ``run`` names: itself, or the one of that name in runs/."""
+    inside = Path("runs") / run
+    return inside if not run.exists() and inside.is_dir() else run
+
+
+def resume_option() -> Any:
+    """Return the option that names a run to go on with."""
+    return typer.Option(
+        parser=place,
+        metavar="RUN",
+        help="An interrupted run that goes on, or a finished one with more --epochs.",
+        show_default=False,
+    )
+
+
+def given(context: typer.Context, name: str) -> bool:
+    """Return whether an option was written on the command line; what was is compared with what the run was begun with."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
+
+
+def saved(folder: Path, data: str) -> str:
+    """Return what an interrupted run on ``data`` left in its folder, and how to go on."""
+    from ..train.checkpoint import CHECKPOINT
+
+    metrics = folder / "metrics.jsonl"
+    if not metrics.is_file() or not (folder / CHECKPOINT).is_file():
+        return "nothing was saved"
+    done = len(metrics.read_text(encoding="utf-8").splitlines())
+    epochs = "1 epoch" if done == 1 else f"{done} epochs"
+    command = f"bprop train {data} --resume {shlex.quote(str(folder))}"
+    return f"{folder} holds the metrics of {epochs} and a checkpoint; to go on:\n  {command}"

@@ -1,0 +1,73 @@
+"""``bprop predict RUN TABLE.csv``."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .option import RunArgument, find_run, place
+from .screen import plain, screen
+from .table import NAMES, score
+
+
+def predict(
+    run: RunArgument,
+    path: Annotated[
+        Path,
+        typer.Argument(parser=place, metavar="TABLE.csv", help="CSV with a header, or Parquet.", show_default=False),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(parser=place, metavar="FILE", help="A new file for the predictions.", show_default="the screen"),
+    ] = None,
+    missing: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="Stands for a missing value. Repeatable.")
+    ] = None,
+    delimiter: Annotated[
+        str | None,
+        typer.Option(metavar="CHARACTER", help="Between cells, one of , ; tab | unless given.", show_default="found"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of CSV.")] = False,
+) -> None:
+    """Predict every row of a table with the model of a run; writes CSV, notes go to stderr.
+
+    Columns are found by name, in any order. If the table has the target, the predictions are scored as well.
+    """
+    from ..train.table import load_table_model, read_table
+    from ..train.weight import StorageError, write_whole
+
+    if out is not None and out.exists():
+        raise StorageError(f"{out} exists: predictions never overwrite a file; name a new one")
+    model = load_table_model(find_run(run))
+    found = model.predict(read_table(path, delimiter=delimiter, missing=missing or ()))
+    console, _, _ = screen(sys.stderr)
+    for note in found.notes:
+        console.print(plain(f"note: {note}"), soft_wrap=True)
+    if found.scores is not None:
+        shown = ", ".join(f"{NAMES[name]} {score(name, value)}" for name, value in found.scores.items())
+        console.print(
+            plain(f"{len(found.values):,} rows; {shown} (rows it has learned from are no test)"), soft_wrap=True
+        )
+    if as_json:
+        text = json.dumps(
+            {
+                "run": str(run),
+                "table": str(path),
+                "target": found.target,
+                "task": model.task,
+                "predictions": found.rows(),
+                "scores": found.scores,
+                "notes": found.notes,
+            },
+            ensure_ascii=False,
+        )
+        text += "\n"
+    else:
+        text = found.csv()
+    if out is None:
+        sys.stdout.write(text)
+    else:
+        write_whole(out, text.encode())
+        console.print(plain(f"{len(found.values):,} predictions: {out}"), soft_wrap=True)

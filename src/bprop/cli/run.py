@@ -1,0 +1,136 @@
+"""``bprop runs`` and ``bprop show RUN``."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .option import AsJson, RunArgument, find_run, place
+from .screen import plain, screen
+from .table import NAMES, score, show_columns, show_result
+
+EPOCHS = 6  # that are shown of a history
+
+
+def runs(
+    folder: Annotated[
+        Path, typer.Argument(parser=place, metavar="FOLDER", help="The folder that holds the runs.")
+    ] = Path("runs"),
+    as_json: AsJson = False,
+) -> None:
+    """List the runs in a folder: what was learned, when, and how well."""
+    from ..train.table.summary import summaries
+    from ..train.weight import StorageError
+
+    if not folder.exists() and folder == Path("runs"):
+        raise StorageError("there is no folder runs here: `bprop train digits` makes the first one")
+    found = list(summaries(folder))
+    if as_json:
+        print(
+            json.dumps({"folder": str(folder), "runs": [_entry(path, one) for path, one in found]}, ensure_ascii=False)
+        )
+        return
+    console, tables, new_table = screen(sys.stdout)
+    if not found:
+        console.print(plain(f"{folder} holds no runs"), soft_wrap=True)
+        return
+    listed = new_table()
+    listed.box = None  # borders would take the room of the names
+    longest = max(len(path.name) for path, _ in found)
+    listed.add_column("run", overflow="fold", no_wrap=longest <= 30)  # to be copied into the next command
+    listed.add_column("began", no_wrap=True)
+    listed.add_column("learned", overflow="fold")
+    listed.add_column("score", overflow="fold")
+    listed.add_column("status", no_wrap=True)
+    broken = []
+    for path, one in found:
+        if isinstance(one, str):
+            broken.append(one)
+            listed.add_row(plain(path.name), "", "", "", "broken", style="red")
+        else:
+            value = one.score
+            text = f"{NAMES.get(value[0], value[0])} {score(*value)}" if value else ""
+            listed.add_row(plain(path.name), plain(one.started[:10]), plain(one.task), text, one.status)
+    tables.print(listed)
+    for reason in broken:
+        console.print(plain(f"broken: {reason}"), soft_wrap=True)
+
+
+def _entry(path: Path, one: Any) -> dict[str, Any]:
+    if isinstance(one, str):
+        return {"run": str(path), "status": "broken", "reason": one}
+    value = one.score
+    return {
+        "run": str(path),
+        "status": one.status,
+        "started": one.started,
+        "seconds": one.seconds,
+        "epochs": len(one.history),
+        "task": one.task,
+        "score": {value[0]: value[1]} if value else None,
+    }
+
+
+def show(run: RunArgument, as_json: AsJson = False) -> None:
+    """Show a run: its settings, how the training went, scores, columns, influences, and where its files are."""
+    from ..train.run import line
+    from ..train.table.summary import summary
+
+    one = summary(find_run(run))
+    files = sorted(path for path in one.folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    if as_json:
+        print(json.dumps(_whole(one, files), ensure_ascii=False))
+        return
+    console, tables, new_table = screen(sys.stdout)
+    console.print(plain(f"{one.folder}: {one.task}, {one.status}"), style="bold", soft_wrap=True)
+    console.print(plain(f"began {one.started}, took {one.seconds:.1f} s"), soft_wrap=True)
+    settings = {name: value for name, value in one.config.items() if name not in ("model", "title", "versions")}
+    for name, value in settings.items():
+        text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
+        console.print(plain(f"  {name.replace('_', ' '):14} {text}"), soft_wrap=True)
+    model = one.config.get("model")
+    for text in model if isinstance(model, list) else []:
+        console.print(plain(f"  {text}"), soft_wrap=True)
+    for note in [*one.notes, *(one.table.notes if one.table else [])]:
+        console.print(plain(f"note: {note}"), soft_wrap=True)
+    if one.history:
+        console.print()
+        half = EPOCHS // 2
+        some = one.history if len(one.history) <= EPOCHS else [*one.history[:half], None, *one.history[-half:]]
+        for entry in some:
+            console.print(plain(line(entry) if entry else "…"), soft_wrap=True)
+    if one.table is not None:
+        _show_table(one.table, console, tables, new_table)
+    console.print("files:")
+    for path in files:
+        console.print(plain(f"  {path}"), soft_wrap=True)
+
+
+def _show_table(table: Any, console: Any, tables: Any, new_table: Any) -> None:
+    console.print()
+    console.print(plain(f"table {table.table}; target {table.model.target}: {table.model.task}, since {table.why}"))
+    counts = ", ".join(f"{count:,} {name}" for name, count in table.rows.items())
+    console.print(plain(f"rows: {counts}; drawn from seed {table.seed}"), soft_wrap=True)
+    show_columns(table.model.encoding.columns, tables, new_table)
+    if table.scores:
+        console.print(f"weights of epoch {table.best_epoch}, the best on the validation rows")
+        show_result(table.scores, table.verdict, table.influence, table.rows.get("test", 0), sys.stdout)
+    else:
+        console.print("not measured: the training did not finish")
+
+
+def _whole(one: Any, files: list[Path]) -> dict[str, Any]:
+    made = {
+        **_entry(one.folder, one),
+        "config": one.config,
+        "notes": one.notes,
+        "history": one.history,
+        "files": [str(path) for path in files],
+    }
+    if one.table is not None:
+        own = one.table._asdict()
+        model = own.pop("model")
+        made["table"] = own | {"target": model.target, "task": model.task, "columns": model.encoding.record()}
+    return made

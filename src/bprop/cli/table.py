@@ -1,0 +1,198 @@
+"""``bprop train TABLE.csv --target COLUMN``."""
+
+import json
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .option import AsJson, Hidden, LearningRate, Seed, out_option, place, saved, sizes
+from .screen import plain, screen
+
+MOST_COLUMNS = 30  # rows of the list of columns
+
+
+def table(
+    path: Annotated[
+        Path,
+        typer.Argument(parser=place, metavar="TABLE.csv", help="CSV with a header, or Parquet.", show_default=False),
+    ],
+    target: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="What to predict.", show_default="required")
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(metavar="TASK", help="classification or regression.", show_default="found from the target"),
+    ] = None,
+    categorical: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", help="Its numbers are names, not amounts. Repeatable.")
+    ] = None,
+    ignore: Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="Not used. Repeatable.")] = None,
+    missing: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TEXT", help="Stands for a missing value, as NA and ? do. Repeatable."),
+    ] = None,
+    delimiter: Annotated[
+        str | None,
+        typer.Option(metavar="CHARACTER", help="Between cells, one of , ; tab | unless given.", show_default="found"),
+    ] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="How often every training row is seen.")] = 100,
+    hidden: Hidden = "64,64",
+    learning_rate: LearningRate = 1e-3,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Rows per step.", show_default="16 to 256, by the number of rows")
+    ] = None,
+    seed: Seed = 0,
+    out: Annotated[Path | None, out_option("runs/<table>-<date>-<n>")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Learn to predict one column of a table from the others.
+
+    A fifth of the rows is held out as the test. What was learned is measured
+    on it once, beside majority or mean, and logistic or ridge regression.
+
+    The folder of the run gets run.json, table.json, metrics.jsonl,
+    model.safetensors, curves.png and influence.png.
+    [bold]bprop predict[/bold] applies it to another table.
+    """
+    from ..train.digit import next_folder
+    from ..train.run import new_folder
+    from ..train.table import Preparation, read_table
+    from ..train.table.fit import layer_sizes
+
+    stream = sys.stderr if as_json else sys.stdout
+    if not path.exists() and not path.suffix:
+        raise typer.BadParameter(f"{str(path)!r} is neither a file nor data that comes with the library (digits)")
+    wide = layer_sizes(sizes(hidden))
+    start = time.perf_counter()
+    folder = None
+    try:
+        data = read_table(path, delimiter=delimiter, missing=missing or ())
+        if target is None:
+            columns = ", ".join(list(data)[:20]) + (", …" if len(data.columns) > 20 else "")
+            raise typer.BadParameter(f"say which column to predict; there are {columns}", param_hint="'--target'")
+        ready = Preparation(
+            data,
+            target,
+            task=task,
+            categorical=categorical or (),
+            ignore=ignore or (),
+            seed=seed,
+        )
+        _show_table(ready, stream)
+        folder = next_folder(name=path.stem) if out is None else new_folder(out)
+        result = ready.fit(
+            hidden=wide,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            out=folder,
+            progress=stream,
+        )
+    except KeyboardInterrupt:
+        what = "nothing was saved" if folder is None else saved(folder, shlex.quote(str(path)))
+        print(f"\ninterrupted after {time.perf_counter() - start:.1f} s; {what}", file=sys.stderr)
+        raise typer.Exit(130) from None
+    show_result(result.scores, result.verdict, result.influence, len(result.parts.test), stream)
+    console, _, _ = screen(stream)
+    seconds = time.perf_counter() - start
+    console.print(
+        f"weights of epoch {result.best_epoch}, the best on the validation rows; {seconds:.1f} s", soft_wrap=True
+    )
+    console.print(plain(f"record: {folder}"), soft_wrap=True)
+    if as_json:
+        answer = {
+            "table": str(path),
+            "target": target,
+            "task": ready.target.task,
+            "why": ready.target.why,
+            "rows": {name: len(rows) for name, rows in ready.parts._asdict().items()},
+            "scores": result.scores,
+            "verdict": result.verdict,
+            "influence": result.influence,
+            "best_epoch": result.best_epoch,
+            "notes": result.notes,
+            "seconds": round(seconds, 3),
+            "run": str(folder),
+        }
+        print(json.dumps(answer, ensure_ascii=False))
+
+
+def _show_table(ready: Any, stream: Any) -> None:
+    """Print what was read: the columns and what becomes of them, the target and the task, the parts, the notes."""
+    console, tables, new_table = screen(stream)
+    data = ready.table
+    console.print(plain(f"{data.name}: {len(data):,} rows, {len(list(data)):,} columns"), soft_wrap=True)
+    show_columns(ready.encoding.columns, tables, new_table, data)
+    target = ready.target
+    kinds = f"{len(target.classes)} classes" if target.classes else "a number"
+    console.print(plain(f"target {target.name}: {target.task} ({kinds}), since {target.why}"))
+    counts = [f"{len(rows):,} {name}" for name, rows in ready.parts._asdict().items()]
+    console.print(f"rows: {', '.join(counts)}; {len(ready.encoding.inputs):,} inputs", soft_wrap=True)
+    for note in ready.notes:
+        console.print(plain(f"note: {note}"), soft_wrap=True)
+    console.print()
+
+
+def show_columns(columns: Any, tables: Any, new_table: Any, data: Any = None) -> None:
+    """Print the columns: kind, missing cells where the table is at hand, and what was learned of them."""
+    listed = new_table()
+    listed.add_column("column")
+    listed.add_column("kind")
+    if data is not None:
+        listed.add_column("missing", justify="right")
+    listed.add_column("learned from the training part")
+    for column in columns[:MOST_COLUMNS]:
+        if column.kind == "numeric":
+            text = f"mean {column.mean:.4g}, std {column.scale:.4g}"
+        elif column.kind == "categorical":
+            some = ", ".join(column.categories[:4]) + (", …" if len(column.categories) > 4 else "")
+            text = f"{len(column.categories)} categories: {some}" + (" and others" if column.other else "")
+        else:
+            text = column.reason
+        missing = [] if data is None else [_count(data[column.name].count(None))]
+        listed.add_row(plain(column.name), column.kind, *missing, plain(text))
+    tables.print(listed)
+    if len(columns) > MOST_COLUMNS:
+        tables.print(f"… and {len(columns) - MOST_COLUMNS} more columns")
+
+
+def _count(number: int) -> str:
+    return f"{number:,}" if number else ""
+
+
+NAMES = {"accuracy": "accuracy", "log_loss": "log loss", "auc": "AUC", "r2": "R²", "mae": "MAE", "rmse": "RMSE"}
+
+
+def score(name: str, value: float) -> str:
+    """Return a score as text."""
+    return f"{value:.1%}" if name == "accuracy" else f"{value:.4g}" if name in ("mae", "rmse") else f"{value:.3f}"
+
+
+def show_result(
+    scores: dict[str, dict[str, float]], verdict: str, influence: dict[str, float], rows: int, stream: Any
+) -> None:
+    """Print the scores beside each other, what they say, and the influences as bars."""
+    from ..train.table.influence import MEANING, bars
+
+    console, tables, new_table = screen(stream)
+    listed = new_table(f"Held-out score ({rows:,} test rows)")
+    listed.add_column("model", no_wrap=True)
+    measures = list(next(iter(scores.values())))
+    for name in measures:
+        listed.add_column(NAMES.get(name, name), justify="right", no_wrap=True)
+    for model, one in scores.items():
+        cells = [score(name, one[name]) if name in one else "" for name in measures]
+        listed.add_row(plain(model), *cells, style="bold" if model == "network" else None)
+    console.print()
+    tables.print(listed)
+    console.print(plain(verdict))
+    console.print()
+    console.print("[italic]Influence of the columns[/italic]")
+    for line in bars(influence, width=min(max(console.width, 40), 80)):
+        console.print(plain(line), soft_wrap=True)
+    console.print(MEANING, style="dim")
+    console.print()

@@ -1,0 +1,351 @@
+"""Losses for classes: targets are labels or probabilities, outputs are logits (or logarithms of probabilities)."""
+
+from typing import Any
+
+import numpy as np
+
+from ..core.error import ArgumentError, DTypeError, IndexingError, ShapeError
+from ..core.value import Array, asarray
+from ..ops import (
+    arange,
+    astype,
+    log_softmax,
+    logsumexp,
+    negative,
+    reshape,
+    sigmoid,
+    softmax,
+    softplus,
+    sum,
+    where,
+)
+from .loss import Loss
+
+
+class BinaryCrossEntropy(Loss):
+    """E = -Σ t log σ(y) + (1 - t) log(1 - σ(y)), for logits y; mean over all entries, or sum.
+
+    Computed as softplus(y) - t y, so that nothing overflows and no logarithm of 0 is taken: give it the activations
+    before the sigmoid. ``y``, ``t``: of one shape, t in [0, 1] (bools and integers are converted). E has the dtype of y.
+    Raises `ShapeError` for unequal shapes and where there are no entries, `ArgumentError` for targets outside [0, 1].
+
+    ∂E/∂y = σ(y) - t: it does not vanish where the unit is saturated at the wrong end, unlike with `SquaredError`.
+
+    **Source:** Leibe (2016), Backpropagation, nonlinearities and losses; Bishop (2006), eq. 4.90.
+
+    >>> import bprop
+    >>> from bprop import nn
+    >>> loss = nn.BinaryCrossEntropy()
+    >>> loss.fprop(bprop.asarray([-1000.0]), bprop.asarray([1.0])), loss.bprop()
+    (Array(1000.), Array([-1.]))
+    """
+
+    def fprop(self, y: Any, t: Any) -> Array:
+        """Return E."""
+        y = self.outputs(y)
+        t = self.targets(y, t)
+        # for certain targets the difference of two infinities at an infinite logit is written as what it is
+        return self.reduce(where(t == 1, softplus(-y), where(t == 0, softplus(y), softplus(y) - t * y)))
+
+    def targets(self, y: Array, t: Any) -> Array:
+        """Return t in the dtype of y, refusing what is no probability: E would have no lower bound."""
+        t = super().targets(y, t)
+        self.check_numbers(t, lambda t: (t < 0) | (t > 1), "targets are probabilities in [0, 1], or labels 0 and 1")
+        return t
+
+    def bprop(self, E_bar: Any) -> Any:
+        """Return ∂E/∂y and ∂E/∂t."""
+        y = asarray(self.inputs[0])
+        t = self.targets(y, self.inputs[1])
+        scale = self.share(y.shape) * E_bar
+        # Core step 1: once more the discrepancy, σ(y) - t. The σ' of the sigmoid has cancelled.
+        return (sigmoid(y) - t) * scale, -y * scale
+
+
+class ClassLoss(Loss):
+    """Base of losses with one label per example, perhaps a weight per class, and perhaps a label that does not count."""
+
+    def __init__(self, reduction: str = "mean", *, weight: Any = None, ignore_index: int | None = None) -> None:
+        super().__init__(reduction)
+        if ignore_index is not None and (
+            isinstance(ignore_index, bool) or not isinstance(ignore_index, int | np.integer)
+        ):
+            raise ArgumentError(f"{type(self).__name__}: ignore_index is an integer, not {ignore_index!r:.60}")
+        self.weight: tuple[float, ...] | None = None
+        if weight is not None:
+            one = asarray(weight)
+            if one.ndim != 1 or one.dtype.kind not in "fiu":
+                raise ShapeError(
+                    f"{type(self).__name__}: weight has shape {one.shape} and dtype {one.dtype}; it is (C,) numbers"
+                )
+            self.weight = tuple(self.setting("weight", value, 0) for value in one.tolist())
+        self.ignore_index = None if ignore_index is None else int(ignore_index)
+
+    def example(self) -> tuple[Any, ...]:
+        """Return logits and labels."""
+        count = 4 if self.weight is None else len(self.weight)
+        return np.zeros((2, count)), np.zeros(2, np.int64)
+
+    def logits(self, y: Any) -> Array:
+        """Return the outputs y, refusing those without an axis of classes."""
+        y = self.outputs(y)
+        kind = type(self).__name__
+        if not y.shape or y.shape[-1] == 0:
+            raise ShapeError(f"{kind}: y has shape {y.shape}; it needs an axis of logits, (..., C)")
+        if self.weight is not None and len(self.weight) != y.shape[-1]:
+            raise ShapeError(f"{kind}: weight has {len(self.weight)} entries for {y.shape[-1]} classes")
+        return y
+
+    def weights(self, y: Array) -> Any:
+        """Return the weight of every class in the dtype of y, or 1."""
+        return 1.0 if self.weight is None else asarray(np.array(self.weight, y.dtype))
+
+    def one_hot(self, y: Array, t: Any) -> Array:
+        """Return labels as bool (..., C), True at the label; a row is False where the label is to be ignored."""
+        kind, t, count = type(self).__name__, asarray(t), y.shape[-1]
+        if t.shape != y.shape[:-1]:
+            raise ShapeError(
+                f"{kind}: outputs y have shape {y.shape} and targets t have shape {t.shape}; t is {y.shape[:-1]} for labels"
+            )
+        if t.dtype.kind not in "iu":
+            raise DTypeError(f"{kind}: labels are integers, not {t.dtype}: write t.astype(int)")
+        known = t.concrete()  # looked at only, to refuse labels that no class answers to
+        if known is not None and known.size:
+            wrong = (known < 0) | (known >= count)
+            if self.ignore_index is not None:
+                wrong &= known != self.ignore_index
+            if wrong.any():
+                place = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
+                where = f" (example {', '.join(str(int(one)) for one in place)})" if place else ""
+                raise IndexingError(
+                    f"{kind}: label {known[place]} with {count} classes{where}: labels are 0 … {count - 1}"
+                )
+        t = reshape(astype(t, np.int64), (*t.shape, 1))
+        chosen = t == arange(count)
+        return chosen if self.ignore_index is None else chosen & (t != self.ignore_index)
+
+    def total(self, y: Array, chosen: Array) -> Any:
+        """Return what the mean divides by: the weights of the labels that count, added up; 1 for the sum."""
+        share = self.share(y.shape[:-1])
+        if self.reduction != "mean" or (self.weight is None and self.ignore_index is None):
+            return 1 / share
+        return sum(where(chosen, self.weights(y), asarray(np.zeros((), y.dtype))))
+
+
+class CrossEntropy(ClassLoss):
+    """E = -Σ_c w_c q_c log softmax(y)_c for logits y, mean (or sum) over the examples.
+
+    ``y``: (..., C), C logits per example. ``t``: integer labels (...) from 0 to C - 1, or (..., C), one-hot or any
+    probabilities p ≥ 0 (if they do not sum to 1, E is as the formula says). q is t, one-hot for labels, mixed with
+    ``label_smoothing`` ε: q = (1 - ε) t + ε/C. w is ``weight``, (C,), or 1. Labels equal to ``ignore_index`` add nothing.
+    The mean over labels divides by the sum of their weights, over probabilities by their number, as in PyTorch; if all
+    labels are ignored it is NaN.
+
+    E has the dtype of y. Computed as logsumexp(y) - y_t: the softmax is never formed on the way forward, let alone its
+    logarithm. Raises `ShapeError` where shapes do not fit or the batch is empty, `IndexingError` for a label outside
+    0 … C - 1, `DTypeError` for labels that are no integers, `ArgumentError` for negative probabilities.
+
+    ∂E/∂y = softmax(y) Σ w q - w q, which is softmax(y) - t without the options.
+
+    **Source:** Leibe (2016), Backpropagation, implementing softmax correctly; Bishop (2006), eq. 4.108, 4.109; Szegedy et al.
+    (2016), Rethinking the inception architecture, section 7; PyTorch, ``torch.nn.CrossEntropyLoss``.
+
+    >>> import bprop
+    >>> from bprop import nn
+    >>> loss = nn.CrossEntropy()
+    >>> loss.fprop(bprop.asarray([[0.0, 0.0]]), [1])
+    Array(0.69314718)
+    >>> loss.bprop()
+    Array([[ 0.5, -0.5]])
+    """
+
+    def __init__(
+        self,
+        reduction: str = "mean",
+        *,
+        weight: Any = None,
+        ignore_index: int | None = None,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(reduction, weight=weight, ignore_index=ignore_index)
+        self.label_smoothing = self.setting("label_smoothing", label_smoothing, 0)
+        if self.label_smoothing > 1:
+            raise ArgumentError(f"CrossEntropy: label_smoothing is in [0, 1], not {label_smoothing}")
+
+    def example(self) -> tuple[Any, ...]:
+        """Return logits and probabilities."""
+        y, _ = super().example()
+        return y, y
+
+    def fprop(self, y: Any, t: Any) -> Array:
+        """Return E."""
+        y = self.logits(y)
+        t = self.classes(y, t)
+        if t.dtype.kind == "b" and not self.label_smoothing and self.weight is None and self.ignore_index is None:
+            # a selection: an infinite logit of another class does not reach the sum as 0 · inf
+            return self._mean(logsumexp(y, axis=-1) - sum(where(t, y, 0), axis=-1), self.total(y, t))
+        a = self._coefficients(y, t)
+        return self._mean(-sum(where(a == 0, 0, a * log_softmax(y)), axis=-1), self._total(y, t))
+
+    def bprop(self, E_bar: Any) -> Any:
+        """Return ∂E/∂y and ∂E/∂t (``None`` for labels)."""
+        y = asarray(self.inputs[0])
+        t = self.classes(y, self.inputs[1])
+        scale = self.spread(E_bar, 1) / self._total(y, t)
+        a = self._coefficients(y, t)
+        # Core step 1 for softmax with cross-entropy: once more the discrepancy, softmax(y) - t.
+        if t.dtype.kind == "b" and not self.label_smoothing and self.weight is None and self.ignore_index is None:
+            return (softmax(y) - a) * scale, None
+        # Probabilities sum to 1; for targets that do not, and for weights, their sum weighs the softmax.
+        y_bar = (softmax(y) * sum(a, axis=-1, keepdims=True) - a) * scale
+        if t.dtype.kind == "b":
+            return y_bar, None
+        return y_bar, negative(log_softmax(y)) * ((1 - self.label_smoothing) * self.weights(y)) * scale
+
+    def classes(self, y: Array, t: Any) -> Array:
+        """Return the targets as (..., C): bool and one-hot from labels, else numbers in the dtype of y."""
+        t = asarray(t)
+        if t.shape == y.shape:
+            t = t if t.dtype == y.dtype else astype(t, y.dtype)
+            self.check_numbers(t, lambda t: t < 0, "targets are labels or probabilities, which are not negative")
+            return t
+        if t.shape != y.shape[:-1]:
+            raise ShapeError(
+                f"CrossEntropy: outputs y have shape {y.shape} and targets t have shape {t.shape}; t is {y.shape[:-1]} for "
+                f"labels or {y.shape} for probabilities"
+            )
+        return self.one_hot(y, t)
+
+    def _coefficients(self, y: Array, t: Array) -> Array:
+        """Return w q, by which -log softmax(y) is weighted."""
+        q = astype(t, y.dtype)
+        if self.label_smoothing:
+            q = (1 - self.label_smoothing) * q + self.label_smoothing / y.shape[-1]
+        a = self.weights(y) * q
+        if t.dtype.kind == "b" and self.ignore_index is not None and self.label_smoothing:
+            a = where(sum(t, axis=-1, keepdims=True) == 0, 0, a)
+        return a
+
+    def _total(self, y: Array, t: Array) -> Any:
+        return self.total(y, t) if t.dtype.kind == "b" else 1 / self.share(y.shape[:-1])
+
+    def _mean(self, E: Array, total: Any) -> Array:
+        return E if self.reduction == "none" else sum(E) / total
+
+
+class NegativeLogLikelihood(ClassLoss):
+    """E = -w_t y_t for logarithms y of probabilities, mean (or sum) over the examples.
+
+    ``y``: (..., C), from `LogSoftmax`, say; ``t``: integer labels (...). ``weight``, ``ignore_index`` and the mean are those
+    of `CrossEntropy`, which takes logits and is the better choice for them. Errors are those of `CrossEntropy`.
+
+    **Source:** Bishop (2006), eq. 4.108; PyTorch, ``torch.nn.NLLLoss``.
+
+    >>> import bprop
+    >>> from bprop import nn
+    >>> loss = nn.NegativeLogLikelihood()
+    >>> loss.fprop(bprop.asarray([[-0.5, -1.0], [-2.0, -0.1]]), [1, 0]), loss.bprop()
+    (Array(1.5), Array([[ 0. , -0.5],
+           [-0.5,  0. ]]))
+    """
+
+    def fprop(self, y: Any, t: Any) -> Array:
+        """Return E."""
+        y = self.logits(y)
+        chosen = self.one_hot(y, t)
+        E = -sum(where(chosen, self.weights(y) * y, 0), axis=-1)
+        total = self.total(y, chosen)
+        return E if self.reduction == "none" else sum(E) / total
+
+
+class MultiClassHinge(ClassLoss):
+    """E = w_t/C Σ_{c≠t} max(0, m - y_t + y_c)^p, mean (or sum) over the examples; p is 1 or 2, m the ``margin``.
+
+    ``y``: (..., C) scores, ``t``: integer labels (...). The mean divides by the number of examples, also with weights. At
+    the kink of p = 1 the derivative is 0. Errors are those of `CrossEntropy`.
+
+    **Source:** Crammer & Singer (2001), On the algorithmic implementation of multiclass kernel-based vector machines, in
+    the sum over classes of Weston & Watkins (1999); PyTorch, ``torch.nn.MultiMarginLoss``.
+
+    >>> import bprop
+    >>> from bprop import nn
+    >>> loss = nn.MultiClassHinge()
+    >>> loss.fprop(bprop.asarray([[1.0, 0.5, -3.0, 1.0]]), [0]), loss.bprop()
+    (Array(0.375), Array([[-0.5 ,  0.25,  0.  ,  0.25]]))
+    """
+
+    def __init__(self, reduction: str = "mean", *, p: int = 1, margin: float = 1.0, weight: Any = None) -> None:
+        super().__init__(reduction, weight=weight)
+        if p not in (1, 2) or isinstance(p, bool):
+            raise ArgumentError(f"MultiClassHinge: p is 1 or 2, not {p!r}")
+        self.p = int(p)
+        self.margin = self.setting("margin", margin)
+
+    def fprop(self, y: Any, t: Any) -> Array:
+        """Return E."""
+        y = self.logits(y)
+        chosen = self.one_hot(y, t)
+        right = sum(where(chosen, y, 0), axis=-1, keepdims=True)
+        gap = self.margin - right + y
+        gap = where(chosen | (gap <= 0), 0, gap)
+        E = sum(gap if self.p == 1 else gap * gap, axis=-1) / y.shape[-1]
+        if self.weight is not None:
+            E = E * sum(where(chosen, self.weights(y), asarray(np.zeros((), y.dtype))), axis=-1)
+        return self.reduce(E)
+
+
+class Hinge(Loss):
+    """E = max(0, m - t y)^p for scores y and targets t = ±1, mean (or sum) over all entries; p is 1 or 2.
+
+    ``y``, ``t``: of one shape. At the kink of p = 1 the derivative is 0. Raises `ShapeError` for unequal shapes and where
+    there are no entries, `ArgumentError` for targets other than -1 and 1.
+
+    **Source:** Cortes & Vapnik (1995), Support-vector networks; Bishop (2006), eq. 7.44.
+
+    >>> import bprop
+    >>> from bprop import nn
+    >>> loss = nn.Hinge()
+    >>> loss.fprop(bprop.asarray([0.5, 0.0]), [-1, 1]), loss.bprop()
+    (Array(1.25), Array([ 0.5, -0.5]))
+    """
+
+    def __init__(self, reduction: str = "mean", *, p: int = 1, margin: float = 1.0) -> None:
+        super().__init__(reduction)
+        if p not in (1, 2) or isinstance(p, bool):
+            raise ArgumentError(f"Hinge: p is 1 or 2, not {p!r}")
+        self.p = int(p)
+        self.margin = self.setting("margin", margin)
+
+    def fprop(self, y: Any, t: Any) -> Array:
+        """Return E."""
+        y = self.outputs(y)
+        gap = self.margin - signs(self, y, t) * y
+        gap = where(gap <= 0, 0, gap)
+        return self.reduce(gap if self.p == 1 else gap * gap)
+
+
+class SoftMargin(Loss):
+    """E = log(1 + e^(-t y)) for scores y and targets t = ±1, mean (or sum) over all entries; nothing overflows.
+
+    ``y``, ``t``: of one shape. Errors are those of `Hinge`.
+
+    **Source:** Hastie, Tibshirani & Friedman (2009), The elements of statistical learning, eq. 10.18; PyTorch,
+    ``torch.nn.SoftMarginLoss``.
+
+    >>> import bprop
+    >>> from bprop import nn
+    >>> nn.SoftMargin()(bprop.asarray([1e4, -1e4]), [-1, -1])
+    Array(5000.)
+    """
+
+    def fprop(self, y: Any, t: Any) -> Array:
+        """Return E."""
+        y = self.outputs(y)
+        return self.reduce(softplus(-signs(self, y, t) * y))
+
+
+def signs(loss: Loss, y: Array, t: Any) -> Array:
+    """Return targets in the dtype of y, refusing all but -1 and 1."""
+    t = loss.targets(y, t)
+    loss.check_numbers(t, lambda t: (t != 1) & (t != -1), "targets are -1 and 1; write 2 * t - 1 for labels 0 and 1")
+    return t

@@ -1,0 +1,187 @@
+"""Gates: an activity times how far a gate is open. Maxout, which lets the largest through, stands with them."""
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from ..core.error import ArgumentError, ShapeError
+from ..core.interpreter import EVALUATE, using
+from ..core.shape import normalise_axis
+from ..core.value import Array, asarray
+from ..ops import Generator, astype, gelu, matmul, max, reshape, sigmoid, silu, softplus, tanh, where
+from .frame import parameter
+from .module import Module
+from .setting import floating, size
+from .stream import generator_for
+
+
+class GLU(Module):
+    """y = a σ(b) for the two halves a and b of x along ``axis``: one half says how much of the other gets through.
+
+    ``x``: an even length along ``axis``, y half of it. Raises `ShapeError` for an odd one.
+
+    **Source:** Dauphin, Fan, Auli & Grangier (2017), Language modeling with gated convolutional networks, eq. 1.
+
+    >>> import bprop
+    >>> from bprop import nn
+    >>> nn.GLU()(bprop.asarray([2.0, 3.0, 0.0, 1000.0]))
+    Array([1., 3.])
+    """
+
+    def __init__(self, axis: int = -1) -> None:
+        self.axis = axis
+
+    def fprop(self, x: Any) -> Array:
+        """Return a σ(b)."""
+        x = asarray(x)
+        axis = normalise_axis("GLU", self.axis, x.ndim, x.shape)
+        if x.shape[axis] % 2:
+            raise ShapeError(f"GLU: x has shape {x.shape}; its axis {axis} is split in two and has an even length")
+        half = x.shape[axis] // 2
+        before = (slice(None),) * axis
+        a, b = x[(*before, slice(None, half))], x[(*before, slice(half, None))]
+        y: Array = a * sigmoid(b)
+        return y
+
+    def describe(self) -> str:
+        """Return the axis."""
+        return f"axis={self.axis}"
+
+
+class SiLU(Module):
+    """y = x σ(x), also called swish: a smooth ReLU that dips to -0.278 at x = -1.278. Any shape.
+
+    ∂E/∂x = (σ(x) + x σ(x) (1 - σ(x))) ∂E/∂y.
+
+    **Source:** Elfwing, Uchibe & Doya (2018), Sigmoid-weighted linear units; Ramachandran, Zoph & Le (2017).
+
+    >>> import bprop
+    >>> from bprop import nn
+    >>> nn.SiLU()(bprop.asarray([-1000.0, 0.0, 1000.0]))
+    Array([  -0.,    0., 1000.])
+    """
+
+    def fprop(self, x: Any) -> Array:
+        """Return x σ(x)."""
+        return silu(x)
+
+
+class GELU(Module):
+    """y = x Φ(x) with the normal distribution Φ: how probable it is that x is not the least of two draws. Any shape.
+
+    ``approximate="tanh"``: y = x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2 instead. Raises `ArgumentError` for another.
+
+    **Source:** Hendrycks & Gimpel (2016), Gaussian error linear units.
+
+    >>> import bprop
+    >>> from bprop import nn
+    >>> nn.GELU()(bprop.asarray([-1000.0, 0.0, 1000.0]))
+    Array([  -0.,    0., 1000.])
+    """
+
+    def __init__(self, approximate: Literal["none", "tanh"] = "none") -> None:
+        if approximate not in ("none", "tanh"):
+            raise ArgumentError(f"GELU: approximate is 'none' or 'tanh', not {approximate!r}")
+        self.approximate: Literal["none", "tanh"] = approximate
+
+    def fprop(self, x: Any) -> Array:
+        """Return x Φ(x)."""
+        return gelu(x, approximate=self.approximate)
+
+    def describe(self) -> str:
+        """Return the approximation, if it is one."""
+        return "" if self.approximate == "none" else f"approximate={self.approximate!r}"
+
+
+class Mish(Module):
+    """y = x tanh(log(1 + eˣ)). Any shape.
+
+    **Source:** Misra (2020), Mish: a self regularized non-monotonic activation function, eq. 1.
+
+    >>> import bprop
+    >>> from bprop import nn
+    >>> nn.Mish()(bprop.asarray([-1000.0, 1.0, 1000.0]))
+    Array([-0.00000000e+00,  8.65098388e-01,  1.00000000e+03])
+    """
+
+    def fprop(self, x: Any) -> Array:
+        """Return x tanh(softplus(x))."""
+        x = asarray(x)
+        y: Array = x * tanh(softplus(x))
+        return y
+
+
+class HardSwish(Module):
+    """y = x (x + 3) / 6 between -3 and 3, 0 below and x above: `SiLU` with a `HardSigmoid` for its gate. Any shape.
+
+    The slope is 0 up to -3 and 1 from 3 on.
+
+    **Source:** Howard et al. (2019), Searching for MobileNetV3, section 5.2.
+
+    >>> import bprop
+    >>> from bprop import nn
+    >>> nn.HardSwish()(bprop.asarray([-4.0, 1.5, 4.0]))
+    Array([0.   , 1.125, 4.   ])
+    """
+
+    def fprop(self, x: Any) -> Array:
+        """Return x times its hard sigmoid."""
+        x = asarray(x)
+        return where(x <= -3, 0, where(x >= 3, x, x * (x + 3) / 6))
+
+
+class Maxout(Module):
+    """y = max_p (x W_pᵀ + b_p): of ``pieces`` linear layers, every output takes the largest. It learns a convex function.
+
+    ``x``: (..., inputs); ``W``: (pieces · outputs, inputs), piece by piece; ``b``: (pieces · outputs,); ``y``: (...,
+    outputs). Pieces that tie share the error derivative equally. Every piece starts as a `Linear` layer does, with
+    ``generator``, ``seed`` and the stream of `bprop.nn.seed` as there. Raises `ShapeError` where the last axis of x is
+    not ``inputs``, `DTypeError` for a float dtype other than ``dtype``.
+
+    **Source:** Goodfellow, Warde-Farley, Mirza, Courville & Bengio (2013), Maxout networks, section 2.
+
+    >>> import bprop
+    >>> from bprop import nn
+    >>> layer = nn.Maxout(3, 2, pieces=4, seed=0)
+    >>> layer, layer(bprop.ones((5, 3), dtype="float32")).shape
+    (Maxout(3 → 2, 4 pieces, float32), (5, 2))
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        pieces: int = 2,
+        dtype: DTypeLike = np.float32,
+        generator: Generator | None = None,
+        seed: int | None = None,
+    ) -> None:
+        n, m, k = size(self, "inputs", inputs), size(self, "outputs", outputs), size(self, "pieces", pieces)
+        wanted = floating(self, dtype)
+        bound = (6 / (n + m)) ** 0.5
+        self.pieces = k
+        with using(EVALUATE):
+            draw = generator_for("Maxout", generator, seed)
+            self.W = parameter(draw.uniform((k * m, n), low=-bound, high=bound, dtype=np.float64), wanted)
+            self.b = parameter(np.zeros(k * m), wanted)
+
+    def fprop(self, x: Any) -> Array:
+        """Return the largest of the pieces."""
+        x = self.check_dtype(x, "W")
+        W, b = self.W, self.b
+        if x.dtype != W.dtype:
+            x = astype(x, W.dtype)
+        count, inputs = W.shape
+        if not x.shape or x.shape[-1] != inputs:
+            raise ShapeError(f"Maxout: x has shape {x.shape}, its last axis should be {inputs}")
+        z = matmul(x, W.T) + b
+        return max(reshape(z, (*x.shape[:-1], self.pieces, count // self.pieces)), axis=-2)
+
+    def describe(self) -> str:
+        """Return sizes and dtype."""
+        W = self.__dict__["_cells"]["W"].array
+        return f"{W.shape[1]} → {W.shape[0] // self.pieces}, {self.pieces} pieces, {W.dtype}"
+
+
+__all__ = ["GELU", "GLU", "HardSwish", "Maxout", "Mish", "SiLU"]

@@ -1,0 +1,65 @@
+"""The gradients of parameters that `Module.bprop` leaves in the modules: ``module.W_bar``, and all of them by path."""
+
+from typing import Any
+
+from ..core.error import ShapeError, StateError
+from ..core.interpreter import Cell
+from ..core.value import Array
+from .frame import ACTIVE
+from .path import Paths
+
+
+class Gradients(Paths):
+    """The part of `Module` that keeps ``W_bar`` for every parameter W."""
+
+    _label: Any
+
+    def _set_bar(self, name: str, bar: Array) -> None:
+        expected = self.__dict__["_cells"][name].read().shape
+        if bar.shape != expected:
+            raise ShapeError(f"{self._label}.{name}_bar has shape {bar.shape}, {name} has shape {expected}")
+        for module, frame in reversed(ACTIVE.get()):
+            if module is self:
+                frame.bars[name] = bar  # as with any attribute the last write counts, so that += adds once
+                return
+        self._store(name, bar, None)
+
+    def _store(self, name: str, bar: Array, sweep: object) -> None:
+        """Set a gradient, or add to it if the module was applied several times in the same sweep."""
+        bars: dict[str, tuple[Array, object]] = self.__dict__.setdefault("_bars", {})
+        known = bars.get(name)
+        same = known is not None and sweep is not None and known[1] is sweep
+        bars[name] = (known[0] + bar if same and known is not None else bar, sweep)
+
+    def _deposit(self, cell: Cell, bar: Array, sweep: object) -> None:
+        for _, module in self.modules():
+            for name, own in module.__dict__.get("_cells", {}).items():
+                if own is cell:
+                    module._store(name, bar, sweep)
+                    return
+
+    def _bar(self, name: str) -> Array:
+        frame = next((frame for module, frame in reversed(ACTIVE.get()) if module is self), None)
+        if frame is not None and name in frame.bars:
+            found: Array = frame.bars[name]
+            return found
+        known: tuple[Array, object] | None = self.__dict__.get("_bars", {}).get(name)
+        if known is None:
+            raise StateError(f"{self._label}.{name}_bar: no bprop has left a gradient yet")
+        return known[0]
+
+    def gradients(self) -> dict[str, Array]:
+        """Return the parameter gradients that the last `bprop` left, by path; a shared parameter's are summed.
+
+        Raises `StateError` before the first `bprop`.
+        """
+        sums: dict[int, Array] = {}
+        for _, module in self.modules():
+            for name, cell in module.__dict__.get("_cells", {}).items():
+                if cell.trainable:
+                    bar = module._bar(name)
+                    sums[id(cell)] = sums[id(cell)] + bar if id(cell) in sums else bar
+        return {path: sums[id(cell)] for path, cell in self.cells().items() if cell.trainable}
+
+
+__all__ = ["Gradients"]

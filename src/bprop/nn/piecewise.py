@@ -1,0 +1,183 @@
+"""Nonlinearities in straight pieces: clipped, cut and shrunk. The slope at a kink is that of the constant side, 0."""
+
+from typing import Any
+
+from ..core.error import ArgumentError
+from ..core.value import Array, asarray
+from ..ops import abs, hard_tanh, sign, tanh, where
+from .module import Module
+from .setting import number
+
+
+class HardTanh(Module):
+    """y = x between ``low`` and ``high``, -1 and 1 unless told, and ``low`` or ``high`` beyond. Any shape; floating dtypes.
+
+    tanh at the price of two comparisons. ∂E/∂x = ∂E/∂y inside, 0 outside and at the two kinks. Raises `ArgumentError`
+    unless low < high.
+
+    **Source:** Leibe (2016), Backpropagation, nonlinearities; Collobert (2004).
+
+    >>> import bprop
+    >>> from bprop import nn
+    >>> module = nn.HardTanh()
+    >>> module.fprop(bprop.asarray([-2.0, 0.5])), module.bprop(bprop.ones(2))
+    (Array([-1. ,  0.5]), Array([0., 1.]))
+    """
+
+    def __init__(self, low: float = -1.0, high: float = 1.0) -> None:
+        self.low, self.high = number(self, "low", low), number(self, "high", high)
+        if not self.low < self.high:
+            raise ArgumentError(f"HardTanh: low is less than high, not {low!r} and {high!r}")
+
+    def fprop(self, x: Any) -> Array:
+        """Return x, clipped."""
+        if (self.low, self.high) == (-1, 1):
+            return hard_tanh(x)
+        x = asarray(x)
+        return where(x >= self.high, self.high, where(x <= self.low, self.low, x))
+
+    def bprop(self, y_bar: Any) -> Array:
+        """Return ∂E/∂x."""
+        # The slope is 1 or 0: ∂E/∂y passes or stops. (A selection, not a product: 0 · inf is not 0.)
+        if (self.low, self.high) == (-1, 1):
+            return where(abs(self.x) < 1, y_bar, 0)
+        return where((self.x > self.low) & (self.x < self.high), y_bar, 0)
+
+    def describe(self) -> str:
+        """Return the two ends where they are not -1 and 1."""
+        return "" if (self.low, self.high) == (-1, 1) else f"low={self.low:g}, high={self.high:g}"
+
+
+class ReLU6(Module):
+    """y = x between 0 and 6, and 0 or 6 beyond. Any shape.
+
+    **Source:** Krizhevsky (2010), Convolutional deep belief networks on CIFAR-10.
+
+    >>> import bprop
+    >>> from bprop import nn
+    >>> nn.ReLU6()(bprop.asarray([-1.0, 2.0, 7.0]))
+    Array([0., 2., 6.])
+    """
+
+    def fprop(self, x: Any) -> Array:
+        """Return min(max(x, 0), 6)."""
+        x = asarray(x)
+        return where(x <= 0, 0, where(x >= 6, 6, x))
+
+
+class HardSigmoid(Module):
+    """y = x/6 + 1/2 between -3 and 3, and 0 or 1 beyond: a sigmoid in three straight pieces. Any shape.
+
+    **Source:** Courbariaux, Bengio & David (2015), BinaryConnect; the slope 1/6 of PyTorch's ``Hardsigmoid``.
+
+    >>> import bprop
+    >>> from bprop import nn
+    >>> nn.HardSigmoid()(bprop.asarray([-4.0, 0.0, 4.0]))
+    Array([0. , 0.5, 1. ])
+    """
+
+    def fprop(self, x: Any) -> Array:
+        """Return (x + 3) / 6, clipped to [0, 1]."""
+        x = asarray(x)
+        return where(x <= -3, 0, where(x >= 3, 1, (x + 3) / 6))
+
+
+class Threshold(Module):
+    """y = x where x > ``threshold``, else ``value``. Any shape. Nothing comes back from the others.
+
+    **Source:** PyTorch, ``Threshold``.
+
+    >>> import bprop
+    >>> from bprop import nn
+    >>> nn.Threshold(1.0, -5.0)(bprop.asarray([0.0, 1.0, 2.0]))
+    Array([-5., -5.,  2.])
+    """
+
+    def __init__(self, threshold: float, value: float) -> None:
+        self.threshold, self.value = number(self, "threshold", threshold), number(self, "value", value)
+
+    def fprop(self, x: Any) -> Array:
+        """Return x, or the value."""
+        x = asarray(x)
+        return where(x > self.threshold, x, self.value)
+
+    def describe(self) -> str:
+        """Return threshold and value."""
+        return f"{self.threshold:g}, {self.value:g}"
+
+
+class HardShrink(Module):
+    """y = x where |x| > ``lambd``, else 0. Any shape. Raises `ArgumentError` unless lambd ≥ 0.
+
+    **Source:** Donoho & Johnstone (1994), Ideal spatial adaptation by wavelet shrinkage.
+
+    >>> import bprop
+    >>> from bprop import nn
+    >>> nn.HardShrink()(bprop.asarray([-1.0, 0.25, 2.0]))
+    Array([-1.,  0.,  2.])
+    """
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        self.lambd = _width(self, lambd)
+
+    def fprop(self, x: Any) -> Array:
+        """Return x, or 0."""
+        x = asarray(x)
+        return where(abs(x) <= self.lambd, 0, x)
+
+    def describe(self) -> str:
+        """Return the width."""
+        return f"lambd={self.lambd:g}"
+
+
+class SoftShrink(HardShrink):
+    """y = x - λ sign x where |x| > λ, else 0, with λ = ``lambd``. Any shape.
+
+    The step that minimises ½ (y - x)² + λ |y|. Raises `ArgumentError` unless lambd ≥ 0.
+
+    **Source:** Donoho (1995), De-noising by soft-thresholding, eq. 9.
+
+    >>> import bprop
+    >>> from bprop import nn
+    >>> nn.SoftShrink()(bprop.asarray([-1.0, 0.25, 2.0]))
+    Array([-0.5,  0. ,  1.5])
+    """
+
+    def fprop(self, x: Any) -> Array:
+        """Return x, nearer to 0."""
+        x = asarray(x)
+        return where(abs(x) <= self.lambd, 0, x - self.lambd * sign(x))
+
+
+class TanhShrink(Module):
+    """y = x - tanh x: nearly nothing of a small x, nearly all of a large one. Any shape.
+
+    ∂E/∂x = tanh²x ∂E/∂y. Where x is small y is the difference of two close numbers: it is right to rounding in x, not in y.
+
+    **Source:** PyTorch, ``Tanhshrink``.
+
+    >>> import bprop
+    >>> from bprop import nn
+    >>> module = nn.TanhShrink()
+    >>> module.fprop(bprop.asarray([0.0, 1000.0])), module.bprop(bprop.ones(2))
+    (Array([  0., 999.]), Array([0., 1.]))
+    """
+
+    def fprop(self, x: Any) -> Array:
+        """Return x - tanh x."""
+        x = asarray(x)
+        return x - tanh(x)
+
+    def bprop(self, y_bar: Any) -> Any:
+        """Return ∂E/∂x."""
+        return tanh(self.x) ** 2 * y_bar  # 1 - (1 - tanh²x) has no correct bit where x is small
+
+
+def _width(module: Module, lambd: Any) -> float:
+    value = number(module, "lambd", lambd)
+    if value < 0:
+        raise ArgumentError(f"{type(module).__name__}: lambd is at least 0, not {lambd!r}")
+    return value
+
+
+__all__ = ["HardShrink", "HardSigmoid", "HardTanh", "ReLU6", "SoftShrink", "TanhShrink", "Threshold"]

@@ -1,0 +1,45 @@
+"""Questions about data types."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from ..core import dtype as dtypes
+from ..core.error import ArgumentError
+from ..core.function import function
+from ..core.value import Array
+
+__all__ = ["can_cast", "result_type"]
+
+
+@function(np.result_type)
+def result_type(*arrays_and_dtypes: Any) -> "np.dtype[Any]":
+    """Return the dtype that operands of an op are promoted to. Python numbers are weak: they follow the arrays.
+
+    Raises `DTypeError` for dtypes that bprop does not compute with.
+
+    **Source:** Python Array API standard 2024.12, ``result_type``; NumPy's NEP 50.
+
+    >>> import bprop
+    >>> bprop.result_type(bprop.ones(2, dtype="float32"), 1.0)
+    dtype('float32')
+    """
+    if not arrays_and_dtypes:
+        raise ArgumentError("result_type: at least one array or dtype is needed")
+    known = (one.dtype if isinstance(one, Array | np.ndarray | np.generic) else one for one in arrays_and_dtypes)
+    return dtypes.result_type(*(one if type(one) in dtypes.WEAK else dtypes.check(one, "result_type") for one in known))
+
+
+@function(np.can_cast)
+def can_cast(from_: Any, to: DTypeLike, /) -> bool:
+    """Return whether every number of one dtype (or of an array's) is one of another.
+
+    **Source:** Python Array API standard 2024.12, ``can_cast``.
+
+    >>> import bprop
+    >>> bprop.can_cast("int32", "float64"), bprop.can_cast(bprop.ones(2), "float32")
+    (True, False)
+    """
+    source = from_.dtype if isinstance(from_, Array | np.ndarray) else from_
+    return bool(np.can_cast(dtypes.check(source, "can_cast"), dtypes.check(to, "can_cast")))

@@ -1,0 +1,184 @@
+"""Determinants. The derivative of det is the matrix of cofactors, which singular matrices have too."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.family import General
+from ..core.function import function
+from ..core.value import Array
+from .contraction import matmul
+from .linear_algebra import trace
+from .linear_system import in_float, inv_op, square
+from .manipulation import matrix_transpose, reshape
+from .reduction import sum
+
+__all__: list[str] = []
+
+_SHAPES = ((3, 3), (2, 3, 3), (0, 2, 2), (1, 1))
+
+
+def _each(y_bar: Any) -> Any:
+    """Give a number per matrix the two axes of the matrix."""
+    return reshape(y_bar, (*y_bar.shape, 1, 1))
+
+
+# --- the second and first derivative of det, from the singular values, without a division ---
+def _without_each(s: NDArray[Any]) -> NDArray[Any]:
+    """Return Π s_k over all k but i, at i."""
+    ones = np.ones_like(s[..., :1])
+    before = np.cumprod(np.concatenate([ones, s[..., :-1]], axis=-1), axis=-1)
+    after = np.cumprod(np.concatenate([ones, s[..., :0:-1]], axis=-1), axis=-1)[..., ::-1]
+    return before[..., : s.shape[-1]] * after[..., -s.shape[-1] or None :]
+
+
+def _svd(x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Return U, s, Vᵀ and the sign of det U det V, so that det x = sign Π s."""
+    u, s, vt = np.linalg.svd(x)
+    return u, s, vt, np.sign(np.linalg.det(u) * np.linalg.det(vt))[..., None, None]
+
+
+def _cofactor_value(x: NDArray[Any]) -> NDArray[Any]:
+    u, s, vt, sign = _svd(*in_float(x))
+    return sign * np.matmul(u * _without_each(s)[..., None, :], vt)
+
+
+def _cofactor_dot_value(x: NDArray[Any], z: NDArray[Any]) -> NDArray[Any]:
+    """Along z, cofactor i j of diag(s) changes by -z_ji Π s_k over the k other than i and j, i i by Σ_j z_jj times it."""
+    x, z = in_float(x, z)
+    u, s, vt, sign = _svd(x)
+    n = s.shape[-1]
+    eye = np.eye(n, dtype=bool)
+    pairs = np.where(eye, 0, _without_each(np.where(eye, 1, s[..., None, :])))  # row i: s without s_i
+    inner = np.matmul(np.swapaxes(u, -1, -2), np.matmul(z, np.swapaxes(vt, -1, -2)))
+    trace_without = np.matmul(pairs, np.einsum("...ii->...i", inner)[..., None])
+    turned = np.where(eye, trace_without, 0) - pairs * np.swapaxes(inner, -1, -2)
+    return sign * np.matmul(u, np.matmul(turned, vt))
+
+
+def _third(x: Any, z1: Any, z2: Any) -> Any:
+    """The derivative of the cofactors along z1 and z2, from cofactor(x) = det(x) x⁻ᵀ: for matrices that have an inverse."""
+    inverse = inv_op(x)
+    upright, first, second = matrix_transpose(inverse), cofactor_op(x), _cofactor_dot(x, z2)
+    turn = matmul(matmul(inverse, z2), inverse)  # minus the change of x⁻¹
+    z1_upright = matrix_transpose(z1)
+    change = _each(trace(matmul(inverse, z1))) * second - _each(trace(matmul(turn, z1))) * first
+    change = change + matmul(matmul(matrix_transpose(turn), z1_upright), first)
+    return change - matmul(matmul(upright, z1_upright), second)
+
+
+def _cofactor_dot_jvp(y: Any, xs: Any, x_dots: Any) -> Any:
+    x, z = xs
+    x_dot, z_dot = x_dots
+    terms = [] if x_dot is None else [_third(x, z, x_dot)]
+    terms += [] if z_dot is None else [_cofactor_dot(x, z_dot)]
+    return terms[0] + terms[1] if len(terms) == 2 else terms[0]
+
+
+def _cofactor_dot_vjp(y_bar: Any, y: Any, xs: Any, needs: Any) -> tuple[Any, Any]:
+    """All derivatives of det are symmetric."""
+    x, z = xs
+    return _third(x, z, y_bar) if needs[0] else None, _cofactor_dot(x, y_bar) if needs[1] else None
+
+
+_cofactor_dot = General(
+    "cofactor_dot",
+    _cofactor_dot_value,
+    signature="(n,n),(n,n)->(n,n)",
+    jvp=_cofactor_dot_jvp,
+    vjp=_cofactor_dot_vjp,
+    failure="the matrix is not finite",
+    examples=lambda draw: [
+        ((draw.positive_definite(*x), draw(*z)), {})
+        for x, z in (((3, 3), (3, 3)), ((2, 3, 3), (3, 3)), ((3, 3), (2, 3, 3)), ((0, 2, 2), (2, 2)), ((1, 1), (1, 1)))
+    ],
+    step=False,
+    latex=r"D \operatorname{{cof}}({0})[{1}]",
+)
+
+cofactor_op = General(
+    "cofactor",
+    _cofactor_value,
+    signature="(n,n)->(n,n)",
+    jvp=lambda y, xs, x_dots: _cofactor_dot(xs[0], x_dots[0]),
+    vjp=lambda y_bar, y, xs, needs: (_cofactor_dot(xs[0], y_bar),),
+    failure="the matrix is not finite",
+    examples=lambda draw: [((draw(*shape),), {}) for shape in _SHAPES],
+    step=False,
+    latex=r"\operatorname{{cof}}({0})",
+)
+
+det_op = General(
+    "det",
+    lambda x: np.asarray(np.linalg.det(*in_float(x))),
+    signature="(n,n)->()",
+    jvp=lambda y, xs, x_dots: sum(cofactor_op(xs[0]) * x_dots[0], axis=(-2, -1)),
+    vjp=lambda y_bar, y, xs, needs: (_each(y_bar) * cofactor_op(xs[0]),),
+    examples=lambda draw: [((draw(*shape),), {}) for shape in _SHAPES],
+    latex=r"\det({0})",
+)
+
+
+@function(np.linalg.det, namespace="linalg")
+def det(x: Any, /) -> Array:
+    """y = det x, for ``x`` of shape (…, n, n); x_bar = y_bar · cofactors of x.
+
+    First and second derivatives hold at singular matrices too, whatever their rank; higher ones ask for an inverse.
+    For the logarithm of a determinant, or where it overflows, use `slogdet`. Raises `ShapeError` for other shapes.
+
+    **Source:** Python Array API standard 2024.12, ``linalg.det``; Jacobi's formula, Magnus & Neudecker (2019), ch. 8.
+
+    >>> import bprop
+    >>> bprop.linalg.det(bprop.asarray([[1.0, 2.0], [3.0, 4.0]]))
+    Array(-2.)
+    >>> bprop.grad(bprop.linalg.det)(bprop.asarray([[1.0, 2.0], [2.0, 4.0]]))
+    Array([[ 4., -2.],
+           [-2.,  1.]])
+    """
+    return det_op(square("det", x))
+
+
+# --- slogdet ---
+class SlogdetResult(NamedTuple):
+    """The sign of a determinant, and the logarithm of its absolute value."""
+
+    sign: Array
+    logabsdet: Array
+
+
+def _slogdet_jvp(y: Any, xs: Any, x_dots: Any) -> tuple[None, Any]:
+    return None, sum(matrix_transpose(inv_op(xs[0])) * x_dots[0], axis=(-2, -1))
+
+
+def _slogdet_vjp(y_bar: Any, y: Any, xs: Any, needs: Any) -> tuple[Any]:
+    return (None if y_bar[1] is None else _each(y_bar[1]) * matrix_transpose(inv_op(xs[0])),)
+
+
+slogdet_op = General(
+    "slogdet",
+    lambda x: tuple(map(np.asarray, np.linalg.slogdet(*in_float(x)))),
+    signature="(n,n)->(),()",
+    jvp=_slogdet_jvp,
+    vjp=_slogdet_vjp,
+    examples=lambda draw: [((draw(*shape),), {}) for shape in _SHAPES],
+    step=False,
+    latex=r"\operatorname{{slogdet}}({0})",
+)
+
+
+@function(np.linalg.slogdet, namespace="linalg")
+def slogdet(x: Any, /) -> SlogdetResult:
+    """Return sign and log |det x|, for ``x`` of shape (…, n, n): no overflow where det itself has one.
+
+    ∂ log |det x| / ∂x = x⁻ᵀ; the sign does not vary. A singular matrix has sign 0 and logabsdet -inf, and no derivative:
+    `ArgumentError`. Raises `ShapeError` where x is not square.
+
+    **Source:** Python Array API standard 2024.12, ``linalg.slogdet``; Giles (2008), §2.2.4.
+
+    >>> import bprop
+    >>> sign, logabsdet = bprop.linalg.slogdet(bprop.asarray([[0.0, 2.0], [3.0, 0.0]]))
+    >>> sign, bprop.exp(logabsdet)
+    (Array(-1.), Array(6.))
+    """
+    return SlogdetResult(*slogdet_op(square("slogdet", x)))

@@ -1,0 +1,291 @@
+"""Factorisations of a matrix: cholesky, qr, eigh."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.error import ArgumentError, DerivativeError, ShapeError
+from ..core.family import General
+from ..core.function import function
+from ..core.op import array
+from ..core.value import Array
+from .contraction import matmul
+from .creation import arange
+from .indexing import embed_op
+from .linear_algebra import diagonal
+from .linear_system import in_float, square, triangular_op
+from .manipulation import matrix_transpose, reshape
+from .matrix import tril, triu
+from .selection import where
+
+__all__ = ["cholesky"]
+
+
+def matrix(name: str, x: Any) -> Array:
+    """Return ``x`` as an array of matrices, or raise."""
+    x = array(name, x)
+    if x.ndim < 2:
+        raise ShapeError(f"{name}: the matrix has shape {x.shape}, not (…, m, n)")
+    return x
+
+
+def row(v: Any) -> Any:
+    """Put v along the columns: x * row(v) is x diag(v)."""
+    return reshape(v, (*v.shape[:-1], 1, v.shape[-1]))
+
+
+def column(v: Any) -> Any:
+    """Put v along the rows: column(v) * x is diag(v) x."""
+    return reshape(v, (*v.shape, 1))
+
+
+def _symmetric(x: Any) -> Any:
+    return 0.5 * (x + matrix_transpose(x))
+
+
+def total(terms: list[Any]) -> Any:
+    """Return the sum of the terms, ``None`` if there are none."""
+    result = terms[0] if terms else None
+    for term in terms[1:]:
+        result = result + term
+    return result
+
+
+# --- cholesky ---
+def _phi(x: Any) -> Any:
+    """Lower triangle with the diagonal halved."""
+    return 0.5 * (tril(x) + tril(x, -1))
+
+
+def _lower_solve(y: Any, x: Any, transpose: bool) -> Any:
+    return triangular_op(y, x, lower=True, transpose=transpose, unit_diagonal=False)
+
+
+def _cholesky_jvp(y: Any, xs: Any, x_dots: Any) -> Any:
+    half = _lower_solve(y, _symmetric(x_dots[0]), transpose=False)
+    inner = matrix_transpose(_lower_solve(y, matrix_transpose(half), transpose=False))
+    return matmul(y, _phi(inner))
+
+
+def _cholesky_vjp(y_bar: Any, y: Any, xs: Any, needs: Any) -> tuple[Any]:
+    inner = _phi(matmul(matrix_transpose(y), tril(y_bar)))
+    half = _lower_solve(y, inner, transpose=True)
+    return (_symmetric(matrix_transpose(_lower_solve(y, matrix_transpose(half), transpose=True))),)
+
+
+def _cholesky_value(x: NDArray[Any]) -> NDArray[Any]:
+    (x,) = in_float(x)
+    return np.linalg.cholesky(0.5 * (x + np.swapaxes(x, -1, -2)))
+
+
+_cholesky = General(
+    "cholesky",
+    _cholesky_value,
+    signature="(n,n)->(n,n)",
+    jvp=_cholesky_jvp,
+    vjp=_cholesky_vjp,
+    failure="the matrix is not positive definite: add a multiple of the identity, or check the data",
+    examples=lambda draw: [((draw.positive_definite(*shape),), {}) for shape in ((3, 3), (2, 3, 3), (0, 2, 2), (1, 1))],
+    step=False,
+    latex=r"\operatorname{{chol}}({0})",
+)
+
+
+@function(np.linalg.cholesky)
+def cholesky(x: Any, /, *, upper: bool = False) -> Array:
+    """Return the lower triangular L with L Lᵀ = x, for symmetric positive definite ``x`` of shape (…, n, n); Lᵀ if ``upper``.
+
+    Only the symmetric part of ``x`` counts, and the gradient is symmetric. Raises `ArgumentError` where ``x`` is not
+    positive definite, `ShapeError` where it is not square.
+
+    **Source:** Murray (2016), Differentiation of the Cholesky decomposition, eqs. 8 and 10.
+
+    >>> import bprop
+    >>> bprop.cholesky(bprop.asarray([[4.0, 2.0], [2.0, 2.0]]))
+    Array([[2., 0.],
+           [1., 1.]])
+    """
+    y = _cholesky(square("cholesky", x))
+    return matrix_transpose(y) if upper else y
+
+
+# --- qr ---
+class QRResult(NamedTuple):
+    """Orthonormal columns and an upper triangle whose product is the matrix."""
+
+    Q: Array
+    R: Array
+
+
+def _reduced(x: Any, mode: str) -> None:
+    m, n = x.shape[-2:]
+    if mode == "complete" and m > n:
+        raise DerivativeError(
+            f"qr: mode='complete' of {m} × {n} matrices has no derivative: the last {m - n} columns of Q may be turned "
+            f"freely; use mode='reduced'"
+        )
+
+
+def _leading(r: Any) -> Any:
+    """Return the square part of R, whose columns are those of x that span the others."""
+    k = r.shape[-2]
+    return r if r.shape[-1] == k else r[..., :k]
+
+
+def _over_upright(x: Any, r: Any, transpose: bool) -> Any:
+    """Return x r⁻¹, or x r⁻ᵀ if ``transpose``."""
+    turned = matrix_transpose(x)
+    return matrix_transpose(triangular_op(r, turned, lower=False, transpose=not transpose, unit_diagonal=False))
+
+
+def _qr_jvp(y: Any, xs: Any, x_dots: Any, mode: str) -> tuple[Any, Any]:
+    """QᵀQ = I makes QᵀQ_dot skew, and what is left of Qᵀ x_dot R⁻¹ below the diagonal is its lower half."""
+    _reduced(xs[0], mode)
+    (q, r), (x_dot,) = y, x_dots
+    upright, k = matrix_transpose(q), r.shape[-2]
+    x = _over_upright(x_dot if x_dot.shape[-1] == k else x_dot[..., :k], _leading(r), transpose=False)
+    inner = matmul(upright, x)
+    lower = tril(inner, -1)
+    q_dot = x - matmul(q, inner - lower + matrix_transpose(lower))
+    return q_dot, triu(matmul(upright, x_dot - matmul(q_dot, r)))
+
+
+def _qr_vjp(y_bar: Any, y: Any, xs: Any, needs: Any, mode: str) -> tuple[Any]:
+    _reduced(xs[0], mode)
+    (q_bar, r_bar), (q, r), shape = y_bar, y, xs[0].shape
+    terms = []
+    if r_bar is not None:
+        r_bar = triu(r_bar)
+        terms.append(matmul(q, r_bar))
+        through_q = -matmul(matmul(q, r_bar), matrix_transpose(r))
+        q_bar = through_q if q_bar is None else q_bar + through_q
+    inner = -matmul(matrix_transpose(q), q_bar)
+    mirrored = triu(inner) + matrix_transpose(triu(inner, 1))
+    x_bar = _over_upright(q_bar + matmul(q, mirrored), _leading(r), transpose=True)
+    if x_bar.shape[-1] < shape[-1]:
+        whole = (*x_bar.shape[:-1], shape[-1])
+        x_bar = embed_op(x_bar, shape=whole, slices=tuple((0, size, 1) for size in x_bar.shape))
+    return (total([*terms, x_bar]),)
+
+
+TALL_AND_WIDE = ((4, 3), (3, 4), (3, 3), (2, 4, 2), (2, 2, 3), (0, 3, 2), (1, 1), (3, 1), (1, 3), (3, 0), (0, 3))
+
+
+def _qr_extents(sizes: dict[str, int], mode: str) -> dict[str, int]:
+    return {"k": sizes["m"] if mode == "complete" else min(sizes["m"], sizes["n"])}
+
+
+qr_op = General(
+    "qr",
+    lambda x, mode: tuple(np.linalg.qr(in_float(x)[0], mode=mode)),
+    signature="(m,n)->(m,k),(k,n)",
+    extents=_qr_extents,
+    jvp=_qr_jvp,
+    vjp=_qr_vjp,
+    examples=lambda draw: [((draw.full_rank(*shape),), {"mode": "reduced"}) for shape in TALL_AND_WIDE],
+    step=False,
+    latex=lambda x, mode: r"\operatorname{{qr}}({0})",
+)
+
+
+@function(np.linalg.qr, namespace="linalg")
+def qr(x: Any, /, *, mode: str = "reduced") -> QRResult:
+    """Return Q with orthonormal columns and upper triangular R, Q R = x, for ``x`` of shape (…, m, n).
+
+    Q is (…, m, k) and R (…, k, n) with k = min(m, n), or k = m with ``mode="complete"``. The derivative needs the first
+    k columns of x to be independent (else `ArgumentError`); a complete Q beyond n columns has none (`DerivativeError`).
+
+    **Source:** Python Array API standard 2024.12, ``linalg.qr``; Walter & Lehmann (2010), Algorithmic differentiation
+    of linear algebra functions.
+
+    >>> import bprop
+    >>> q, r = bprop.linalg.qr(bprop.asarray([[3.0, 1.0], [4.0, 2.0]]))
+    >>> bprop.matmul(q, r)
+    Array([[3., 1.],
+           [4., 2.]])
+    """
+    if mode not in ("reduced", "complete"):
+        raise ArgumentError(f"qr: mode={mode!r} is unknown: use 'reduced' or 'complete', and take .R for R alone")
+    return QRResult(*qr_op(matrix("qr", x), mode=mode))
+
+
+# --- eigh ---
+class EighResult(NamedTuple):
+    """Eigenvalues in ascending order, and the eigenvectors as columns in the same order."""
+
+    eigenvalues: Array
+    eigenvectors: Array
+
+
+def over_gaps(w: Any) -> Any:
+    """Return 1/(w_j - w_i) at i, j and 0 on the diagonal; not finite where two are equal."""
+    n = w.shape[-1]
+    gaps = row(w) - column(w)
+    return 1 / where(reshape(arange(n), (n, 1)) == arange(n), float("inf"), gaps)
+
+
+def _eigh_jvp(y: Any, xs: Any, x_dots: Any) -> tuple[Any, Any]:
+    w, v = y
+    turned = matmul(matmul(matrix_transpose(v), _symmetric(x_dots[0])), v)
+    return diagonal(turned), matmul(v, over_gaps(w) * turned)
+
+
+def _eigh_vjp(y_bar: Any, y: Any, xs: Any, needs: Any) -> tuple[Any]:
+    (w_bar, v_bar), (w, v) = y_bar, y
+    upright = matrix_transpose(v)
+    terms = [] if w_bar is None else [matmul(v * row(w_bar), upright)]
+    if v_bar is not None:
+        inner = _symmetric(over_gaps(w) * matmul(upright, v_bar))
+        terms.append(matmul(matmul(v, inner), upright))
+    return (total(terms),)
+
+
+def _eigh_value(x: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+    (x,) = in_float(x)
+    return tuple(np.linalg.eigh(0.5 * (x + np.swapaxes(x, -1, -2))))
+
+
+eigh_op = General(
+    "eigh",
+    _eigh_value,
+    signature="(n,n)->(n),(n,n)",
+    jvp=_eigh_jvp,
+    vjp=_eigh_vjp,
+    failure="the eigenvalues did not converge: look for NaN or infinity in the matrix",
+    examples=lambda draw: [((draw(*shape),), {}) for shape in ((3, 3), (2, 3, 3), (0, 2, 2), (1, 1), (0, 0))],
+    step=False,
+    latex=r"\operatorname{{eigh}}({0})",
+)
+
+
+@function(np.linalg.eigh, namespace="linalg")
+def eigh(x: Any, /) -> EighResult:
+    """Return eigenvalues w, ascending, and orthonormal eigenvectors v with x = v diag(w) vᵀ, for symmetric ``x`` (…, n, n).
+
+    Only the symmetric part of ``x`` counts, and the gradient is symmetric: v (diag w_bar + sym(F ∘ vᵀ v_bar)) vᵀ with
+    F_ij = 1/(w_j - w_i). Where eigenvalues repeat, functions that treat them alike have their derivative, and the
+    eigenvectors none: it is not finite. The sign of an eigenvector is LAPACK's choice. Raises `ArgumentError` for
+    matrices that are not finite, `ShapeError` where they are not square.
+
+    **Source:** Python Array API standard 2024.12, ``linalg.eigh``; Giles (2008), Collected matrix derivative results, §3.1.
+
+    >>> import bprop
+    >>> w, v = bprop.linalg.eigh(bprop.asarray([[2.0, 1.0], [1.0, 2.0]]))
+    >>> w
+    Array([1., 3.])
+    """
+    return EighResult(*eigh_op(square("eigh", x)))
+
+
+@function(np.linalg.eigvalsh, namespace="linalg")
+def eigvalsh(x: Any, /) -> Array:
+    """Return the eigenvalues, ascending, of symmetric matrices ``x`` (…, n, n): shape (…, n). See `eigh`.
+
+    **Source:** Python Array API standard 2024.12, ``linalg.eigvalsh``; Giles (2008), §3.1.
+
+    >>> import bprop
+    >>> bprop.linalg.eigvalsh(bprop.asarray([[2.0, 1.0], [1.0, 2.0]]))
+    Array([1., 3.])
+    """
+    return eigh_op(square("eigvalsh", x))[0]

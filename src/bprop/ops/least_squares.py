@@ -1,0 +1,183 @@
+"""Least squares: the pseudoinverse and lstsq. Their derivatives hold where a perturbation keeps the rank."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.error import ShapeError
+from ..core.family import General
+from ..core.function import NUMPY, function
+from ..core.op import array
+from ..core.value import Array
+from .arithmetic import square
+from .contraction import matmul
+from .factorisation import matrix
+from .linear_system import in_float
+from .manipulation import matrix_transpose, reshape
+from .reduction import sum
+from .singular_value import matrix_rank, svdvals, threshold
+
+__all__: list[str] = []
+
+_FAILURE = "the singular values did not converge: look for NaN or infinity in the matrix"
+
+
+def _reciprocals(s: NDArray[Any], rtol: float) -> NDArray[Any]:
+    """Return 1/s, and 0 for singular values that count as zero."""
+    kept = s > rtol * np.max(s, axis=-1, keepdims=True, initial=0)
+    return np.where(kept, 1 / np.where(kept, s, 1), 0)
+
+
+# --- pinv ---
+def _pinv_value(x: NDArray[Any], rtol: float) -> NDArray[Any]:
+    (x,) = in_float(x)
+    u, s, vt = np.linalg.svd(x, full_matrices=False)
+    return np.swapaxes(np.matmul(u * _reciprocals(s, rtol).astype(x.dtype)[..., None, :], vt), -1, -2)
+
+
+def _pinv_jvp(y: Any, xs: Any, x_dots: Any, rtol: float) -> Any:
+    x, upright, turned = xs[0], matrix_transpose(y), matrix_transpose(x_dots[0])
+    left = matmul(turned, upright)
+    right = matmul(upright, turned)
+    y_dot = matmul(left - matmul(y, matmul(x, left)), y) - matmul(matmul(y, x_dots[0]), y)
+    return y_dot + matmul(y, right - matmul(matmul(right, x), y))
+
+
+def _pinv_vjp(y_bar: Any, y: Any, xs: Any, needs: Any, rtol: float) -> tuple[Any]:
+    x, upright, bar = xs[0], matrix_transpose(y), matrix_transpose(y_bar)
+    left, right = matmul(upright, matmul(y, bar)), matmul(matmul(bar, y), upright)
+    x_bar = right - matmul(x, matmul(y, right)) - matmul(matmul(upright, y_bar), upright)
+    return (x_bar + left - matmul(matmul(left, y), x),)
+
+
+pinv_op = General(
+    "pinv",
+    _pinv_value,
+    signature="(m,n)->(n,m)",
+    jvp=_pinv_jvp,
+    vjp=_pinv_vjp,
+    failure=_FAILURE,
+    examples=lambda draw: [
+        ((draw(*shape),), {"rtol": 1e-6}) for shape in ((4, 2), (2, 4), (2, 2), (2, 3, 2), (0, 3, 2), (1, 1), (3, 0))
+    ],
+    step=False,
+    latex=lambda x, rtol: r"{0}^{{+}}",
+)
+
+
+@function(np.linalg.pinv, namespace="linalg")
+def pinv(x: Any, /, *, rtol: float | None = None) -> Array:
+    """y = x⁺, the Moore-Penrose pseudoinverse: ``x`` of shape (…, m, n), y of shape (…, n, m).
+
+    Singular values up to ``rtol`` times the largest count as zero (unless given: max(m, n) times the precision of the
+    dtype). The derivative is that along perturbations that keep the rank; where others exist, none does. Raises
+    `ArgumentError` for matrices that are not finite.
+
+    **Source:** Python Array API standard 2024.12, ``linalg.pinv``; Golub & Pereyra (1973), The differentiation of
+    pseudo-inverses and nonlinear least squares problems whose variables separate, eq. 4.12.
+
+    >>> import bprop
+    >>> bprop.linalg.pinv(bprop.asarray([[2.0], [0.0]]))
+    Array([[0.5, 0. ]])
+    """
+    x = matrix("pinv", x)
+    return pinv_op(x, rtol=threshold("pinv", rtol, x))
+
+
+# --- lstsq ---
+class LstsqResult(NamedTuple):
+    """The solution, the squared length of b - a x for each column, the rank and the singular values of a."""
+
+    x: Array
+    residuals: Array
+    rank: Array
+    singular_values: Array
+
+
+def _lstsq_value(a: NDArray[Any], b: NDArray[Any], rtol: float) -> NDArray[Any]:
+    a, b = in_float(a, b)
+    u, s, vt = np.linalg.svd(a, full_matrices=False)
+    inner = np.matmul(np.swapaxes(u, -1, -2), b) * _reciprocals(s, rtol).astype(a.dtype)[..., :, None]
+    return np.matmul(np.swapaxes(vt, -1, -2), inner)
+
+
+def _lstsq_jvp(y: Any, xs: Any, x_dots: Any, rtol: float) -> Any:
+    """y = a⁺ b; a⁺ and (a⁺)ᵀ are applied by solving again."""
+    (a, b), (a_dot, b_dot) = xs, x_dots
+    if a_dot is None:
+        return _lstsq(a, b_dot, rtol=rtol)
+    right = -matmul(a_dot, y)
+    upright, turned = matrix_transpose(a), matrix_transpose(a_dot)
+    y_dot = _lstsq(a, right if b_dot is None else b_dot + right, rtol=rtol)
+    y_dot = y_dot + _lstsq(a, _lstsq(upright, matmul(turned, b - matmul(a, y)), rtol=rtol), rtol=rtol)
+    free = matmul(turned, _lstsq(upright, y, rtol=rtol))
+    return y_dot + free - _lstsq(a, matmul(a, free), rtol=rtol)
+
+
+def _lstsq_vjp(y_bar: Any, y: Any, xs: Any, needs: Any, rtol: float) -> tuple[Any, Any]:
+    a, b = xs
+    upright = matrix_transpose(a)
+    b_bar = _lstsq(upright, y_bar, rtol=rtol)
+    if not needs[0]:
+        return None, b_bar
+    a_bar = matmul(b - matmul(a, y), matrix_transpose(_lstsq(a, b_bar, rtol=rtol))) - matmul(b_bar, matrix_transpose(y))
+    free = y_bar - _lstsq(a, matmul(a, y_bar), rtol=rtol)
+    return a_bar + matmul(_lstsq(upright, y, rtol=rtol), matrix_transpose(free)), b_bar
+
+
+_lstsq = General(
+    "lstsq",
+    _lstsq_value,
+    signature="(m,n),(m,k)->(n,k)",
+    jvp=_lstsq_jvp,
+    vjp=_lstsq_vjp,
+    failure=_FAILURE,
+    examples=lambda draw: [
+        ((draw(*a), draw(*b)), {"rtol": 1e-6})
+        for a, b in (
+            ((4, 2), (4, 3)),
+            ((2, 4), (2, 1)),
+            ((2, 2), (2, 1)),
+            ((2, 3, 2), (3, 1)),
+            ((3, 2), (2, 3, 1)),
+            ((0, 3, 2), (3, 1)),
+        )
+    ],
+    step=False,
+    latex=lambda a, b, rtol: r"{0}^{{+}} {1}",
+)
+
+
+@function(namespace="linalg")
+def lstsq(a: Any, b: Any, /, *, rtol: float | None = None) -> LstsqResult:
+    """Return the x that makes |b - a x| least, the shortest where several do: ``a`` (…, m, n), ``b`` (…, m, k) or (m,).
+
+    x = a⁺ b has shape (…, n, k) or (n,), the residuals Σ (b - a x)² have shape (…, k) or (). Singular values up to
+    ``rtol`` times the largest count as zero (unless given: max(m, n) times the precision of the dtype). The derivative is
+    that along perturbations that keep the rank; where others exist, none does. Raises `ShapeError` where shapes do not
+    fit, `ArgumentError` for matrices that are not finite.
+
+    **Source:** NumPy 2, ``numpy.linalg.lstsq``; Golub & Pereyra (1973), eq. 4.12.
+
+    >>> import bprop
+    >>> bprop.linalg.lstsq(bprop.asarray([[1.0], [1.0]]), bprop.asarray([1.0, 3.0])).x
+    Array([2.])
+    """
+    a, b = matrix("lstsq", a), array("lstsq", b)
+    if b.ndim == 0:
+        raise ShapeError("lstsq: b has shape (), not (m,) or (…, m, k)")
+    tol, single = threshold("lstsq", rtol, a), b.ndim == 1
+    right = reshape(b, (b.shape[0], 1)) if single else b
+    x = _lstsq(a, right, rtol=tol)
+    residuals = sum(square(right - matmul(a, x)), axis=-2)
+    if single:
+        x, residuals = reshape(x, x.shape[:-1]), reshape(residuals, residuals.shape[:-1])
+    return LstsqResult(x, residuals, matrix_rank(a, rtol=tol), svdvals(a))
+
+
+def _numpy_lstsq(a: Any, b: Any, /, rcond: float | None = None) -> LstsqResult:
+    return lstsq(a, b, rtol=rcond)
+
+
+NUMPY[np.linalg.lstsq] = _numpy_lstsq

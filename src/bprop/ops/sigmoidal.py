@@ -1,0 +1,204 @@
+"""Sigmoidal functions: tanh, the logistic sigmoid, its integral, its logarithm and its inverse."""
+
+from typing import Any
+
+import numpy as np
+
+from ..core.family import Elementwise
+from ..core.function import function, publish
+from ..core.op import array
+from ..core.value import Array
+from .exponential import exp, log1p
+from .selection import where
+
+__all__ = ["log_sigmoid", "logaddexp", "logit", "sigmoid", "softplus", "tanh"]
+
+_SOURCE = """
+
+    ``x``: any shape, float16/32/64 (integers become float64); the result has the same shape.
+
+    **Source:** {source}.
+
+    >>> import bprop
+    >>> {example}
+    """
+_STANDARD = "Python Array API standard 2024.12"
+
+
+def _doc(formula: str, example: str, source: str = _STANDARD) -> str:
+    return formula + _SOURCE.format(source=source, example=example)
+
+
+def _folded(x: Any) -> Any:
+    """e^(-|x|) in a new array that may be written to."""
+    x = np.asarray(x, None if getattr(x, "dtype", np.dtype(bool)).kind == "f" else np.float64)
+    e = np.negative(np.abs(x))
+    return np.exp(e, out=e) if type(e) is np.ndarray else np.exp(e)
+
+
+def _over_square(e: Any) -> Any:
+    """e / (1 + e)², in place where that is possible: an op's evaluation is a hot path."""
+    d = 1 + e
+    d *= d
+    return np.divide(e, d, out=e) if type(e) is np.ndarray else e / d
+
+
+def _sech_squared(x: Any) -> Any:
+    """1/cosh²x = 4e / (1 + e)² with e = e^(-2|x|): 1 - y² has no correct bit in the tails."""
+    y = _over_square(_folded(np.multiply(x, 2)))
+    y *= 4
+    return y
+
+
+def _sech_squared_native(x: Any) -> Any:
+    e = exp(-2 * abs(x))
+    d = 1 + e
+    return 4 * e / (d * d)
+
+
+sech_squared = Elementwise(
+    "sech_squared", _sech_squared, lambda y, x: -2 * tanh(x) * y,
+    kind="float", native=_sech_squared_native, text="1 - tanh({0}) ** 2", latex=r"1 - \tanh^2({0})", level=1,
+    step=lambda z: 1 - np.tanh(z) ** 2,
+    doc="The derivative of `tanh`, 1 - tanh²x = 1/cosh²x, without cancellation.",
+)  # fmt: skip
+
+
+tanh: Elementwise = Elementwise(
+    "tanh", np.tanh, lambda y, x: sech_squared(x),
+    kind="float", latex=r"\tanh({0})",
+    doc=_doc("y = tanh x; ∂y/∂x = 1 - y² = 1/cosh²x.", "bprop.tanh(bprop.zeros(2))\n    Array([0., 0.])",
+             "Leibe (2016), Backpropagation, nonlinearities"),
+)  # fmt: skip
+
+
+def _sigmoid(x: Any) -> Any:
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, e) / (1 + e)
+
+
+def sigmoid_step(z: Any) -> Any:
+    """σ at complex points, for the complex step."""
+    e = np.exp(np.where(z.real >= 0, -z, z))
+    return np.where(z.real >= 0, 1, e) / (1 + e)
+
+
+def _sigmoid_native(x: Any) -> Any:
+    e = exp(-abs(x))
+    return where(x >= 0, 1 / (1 + e), e / (1 + e))
+
+
+def _logistic_density_native(x: Any) -> Any:
+    e = exp(-abs(x))
+    d = 1 + e
+    return e / (d * d)
+
+
+logistic_density = Elementwise(
+    "logistic_density", lambda x: _over_square(_folded(x)), lambda y, x: -y * tanh(0.5 * x),
+    kind="float", native=_logistic_density_native, text="sigmoid({0}) * (1 - sigmoid({0}))",
+    latex=r"\sigma({0}) \, (1 - \sigma({0}))", level=2,
+    step=lambda z: sigmoid_step(z) * sigmoid_step(-z),
+    doc="The derivative of `sigmoid`, σ(x) σ(-x) = e⁻ˣ/(1 + e⁻ˣ)², without cancellation.",
+)  # fmt: skip
+
+
+sigmoid: Elementwise = Elementwise(
+    "sigmoid", _sigmoid, lambda y, x: logistic_density(x),
+    kind="float", native=_sigmoid_native, step=sigmoid_step, latex=r"\sigma({0})",
+    doc=_doc("y = 1/(1 + e⁻ˣ); ∂y/∂x = y (1 - y).", "bprop.sigmoid(bprop.zeros(2))\n    Array([0.5, 0.5])",
+             "Leibe (2016), Backpropagation, nonlinearities"),
+)  # fmt: skip
+
+
+def _softplus_native(x: Any) -> Any:
+    return where(x < 0, 0, x) + log1p(exp(-abs(x)))
+
+
+softplus = Elementwise(
+    "softplus", lambda x: np.logaddexp(x, 0), lambda y, x: sigmoid(x),
+    kind="float", native=_softplus_native,
+    step=lambda z: np.where(z.real > 0, z, 0) + np.log1p(np.exp(np.where(z.real > 0, -z, z))),
+    latex=r"\log(1 + e^{{{0}}})",
+    doc=_doc("y = log(1 + eˣ) without overflow; ∂y/∂x = σ(x).",
+             "print(bprop.softplus(bprop.asarray([-1000.0, 1000.0])))\n    Array([   0., 1000.])",
+             "Dugas et al. (2001), Incorporating second-order functional knowledge"),
+)  # fmt: skip
+
+
+@function()
+def log_sigmoid(x: Any, /) -> Array:
+    """y = log σ(x) = -log(1 + e⁻ˣ) without overflow; ∂y/∂x = σ(-x).
+
+    ``x``: any shape, float16/32/64 (integers become float64); the result has the same shape.
+
+    **Source:** PyTorch, ``torch.nn.functional.logsigmoid``.
+
+    >>> import bprop
+    >>> bprop.log_sigmoid(bprop.asarray([-1000.0, 1000.0]))
+    Array([-1000.,    -0.])
+    """
+    return -softplus(-array("log_sigmoid", x))
+
+
+def _logit(x: Any) -> Any:
+    """Log x/(1-x), near ½ as 2 atanh(2x - 1): there the quotient is near 1 and its logarithm has few correct bits."""
+    return np.where(np.abs(x - 0.5) < 0.25, 2 * np.atanh(2 * x - 1), np.log(x / (1 - x)))
+
+
+logit = Elementwise(
+    "logit", _logit, lambda y, x: 1 / (x * (1 - x)),
+    kind="float", native=_logit, step=lambda z: np.log(z / (1 - z)), domain=(0, 1),
+    latex=r"\operatorname{{logit}}({0})",
+    doc=_doc("y = log(x / (1 - x)), the inverse of `sigmoid`; ∂y/∂x = 1/(x (1 - x)). NaN outside of [0, 1].",
+             "bprop.logit(bprop.asarray([0.0, 0.5, 1.0]))\n    Array([-inf,   0.,  inf])",
+             "SciPy, ``scipy.special.logit``"),
+)  # fmt: skip
+
+
+def _sigmoid_difference(x1: Any, x2: Any) -> Any:
+    """σ(x1 - x2) with what the subtraction rounds off: in the tails it would be magnified by the difference itself."""
+    d = x1 - x2
+    b = d - x1
+    lost = (x1 - (d - b)) - (x2 + b)
+    e = np.exp(-np.abs(d))
+    y = np.where(d >= 0, 1, e) / (1 + e) + e / ((1 + e) * (1 + e)) * np.where(np.isfinite(lost), lost, 0)
+    return np.where(x1 == x2, 0.5, y)  # two infinities share evenly
+
+
+sigmoid_difference = Elementwise(
+    "sigmoid_difference", _sigmoid_difference,
+    lambda y, x1, x2: logistic_density(x1 - x2), lambda y, x1, x2: -logistic_density(x1 - x2),
+    kind="float", native=_sigmoid_difference, step=lambda z1, z2: sigmoid_step(np.asarray(z1 - z2)),
+    text="sigmoid({0} - {1})", latex=r"\sigma({0} - {1})",
+    doc="The derivative of `logaddexp`, σ(x1 - x2), also where the difference is large and rounded.",
+)  # fmt: skip
+
+
+def _logaddexp_step(z1: Any, z2: Any) -> Any:
+    above = np.real(z1) >= np.real(z2)
+    high, low = np.where(above, z1, z2), np.where(above, z2, z1)
+    return high + np.log1p(np.exp(low - high))
+
+
+def _logaddexp_native(x1: Any, x2: Any) -> Any:
+    return where(x1 == x2, x1 + 0.6931471805599453, where(x1 > x2, x1, x2) + log1p(exp(-abs(x1 - x2))))
+
+
+logaddexp = Elementwise(
+    "logaddexp", np.logaddexp,
+    lambda y, x1, x2: sigmoid_difference(x1, x2), lambda y, x1, x2: sigmoid_difference(x2, x1),
+    kind="float", native=_logaddexp_native, step=_logaddexp_step, latex=r"\log(e^{{{0}}} + e^{{{1}}})",
+    doc="""y = log(eˣ¹ + eˣ²) without overflow; ∂y/∂x1 = σ(x1 - x2), ∂y/∂x2 = σ(x2 - x1).
+
+    Shapes broadcast, dtypes promote; integers become float64.
+
+    **Source:** Python Array API standard 2024.12, ``logaddexp``.
+
+    >>> import bprop
+    >>> bprop.logaddexp(bprop.asarray([-1000.0, 1000.0]), -1000.0)
+    Array([-999.30685282, 1000.        ])
+    """,
+)  # fmt: skip
+
+publish(tanh, sigmoid, softplus, logit, logaddexp)

@@ -1,0 +1,313 @@
+"""Special functions: the error function and its kin, the gamma function and its kin, x log y.
+
+Formulas are written once, with NumPy's functions: on arrays they compute, on traced values they become native code.
+They compute in float64, whatever the operands, and round once (`in_double`): float32 costs no accuracy where a
+function crosses zero.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache, wraps
+from math import factorial, inf, nan, pi
+from operator import index as as_integer
+from typing import Any
+
+import numpy as np
+
+from ..core.dtype import WEAK, result_type
+from ..core.error import ArgumentError
+from ..core.family import Elementwise
+from ..core.function import function, publish
+from ..core.op import array
+from ..core.value import Array
+from .exponential import log
+from .selection import where
+
+__all__ = ["digamma", "erf", "erfc", "erfinv", "gammaln", "polygamma", "xlogy"]
+
+_TWO_OVER_ROOT_PI, _ROOT_PI_OVER_TWO = 1.1283791670955126, 0.886226925452758
+
+
+def _scipy() -> Any:
+    from scipy import special  # on first use: importing it takes longer than importing bprop
+
+    return special
+
+
+def in_double(formula: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``formula`` computed in float64 and rounded to the dtype of its operands."""
+
+    @wraps(formula)
+    def computed(*xs: Any, **params: Any) -> Any:
+        y = formula(*(float(x) if type(x) in WEAK else x.astype(np.float64) for x in xs), **params)
+        dtype = result_type(*(getattr(x, "dtype", x) for x in xs))
+        return y if dtype.kind != "f" or dtype == np.float64 else y.astype(dtype)
+
+    return computed
+
+
+def applied(op: Elementwise, x: Any) -> Any:
+    """Return ``op`` of ``x`` inside a formula: computed on numbers, applied to traced values."""
+    return op(x) if isinstance(x, Array) else op.evaluate(x)
+
+
+def _doc(formula: str, example: str, source: str) -> str:
+    return f"""{formula}
+
+    ``x``: any shape, float16/32/64 (integers become float64); the result has the same shape.
+
+    **Source:** {source}.
+
+    >>> import bprop
+    >>> {example}
+    """
+
+
+# --- the error function ---
+def _halves(x: Any) -> tuple[Any, Any]:
+    """x as a sum of two numbers of 26 bits, whose products are exact (Dekker, 1971)."""
+    c = 134217729.0 * x
+    high = c - (c - x)
+    return high, x - high
+
+
+def product_error(x1: Any, x2: Any, y: Any) -> Any:
+    """What is missing in y, the rounded product of x1 and x2."""
+    (high1, low1), (high2, low2) = _halves(x1), _halves(x2)
+    return ((high1 * high2 - y) + high1 * low2 + low1 * high2) + low1 * low2
+
+
+def gauss(x: Any, scale: float) -> Any:
+    """e^(-scale · x²) for a power of two ``scale``: x² rounded would be off by x² units in the last place."""
+    x = np.minimum(np.abs(x), 80.0)
+    high, low = _halves(x)
+    return np.exp(-scale * high * high) * np.exp(-scale * low * (x + high))
+
+
+_exp_minus_square = in_double(lambda x: gauss(x, 1.0))
+
+exp_minus_square = Elementwise(
+    "exp_minus_square", _exp_minus_square, lambda y, x: -2 * x * y,
+    kind="float", native=_exp_minus_square, step=lambda z: np.exp(-z * z),
+    text="exp(-square({0}))", latex="e^{{-{0}^{{2}}}}",
+    doc="The derivative of `erf` but for a factor, e^(-x²), also where x² is large and rounded.",
+)  # fmt: skip
+
+erf = Elementwise(
+    "erf", in_double(lambda x: _scipy().erf(x)), lambda y, x: _TWO_OVER_ROOT_PI * exp_minus_square(x),
+    kind="float", step=lambda z: _scipy().erf(z), latex=r"\operatorname{{erf}}({0})",
+    doc=_doc("y = 2/√π ∫ e^(-t²) dt from 0 to x; ∂y/∂x = 2/√π e^(-x²).",
+             "bprop.erf(bprop.asarray([0.0, 1.0]))\n    Array([0.        , 0.84270079])", "SciPy, ``scipy.special.erf``"),
+)  # fmt: skip
+
+
+@in_double
+def _erfc(x: Any) -> Any:
+    special = _scipy()
+    above = np.maximum(x, 0.5)
+    return np.where(x < 0.5, special.erfc(x), special.erfcx(above) * gauss(above, 1.0))
+
+
+erfc = Elementwise(
+    "erfc", _erfc, lambda y, x: -_TWO_OVER_ROOT_PI * exp_minus_square(x),
+    kind="float", step=lambda z: _scipy().erfc(z), latex=r"\operatorname{{erfc}}({0})",
+    doc=_doc("y = 1 - erf x, exact where it is small; ∂y/∂x = -2/√π e^(-x²).",
+             "bprop.erfc(bprop.asarray([0.0, 10.0]))\n    Array([1.00000000e+00, 2.08848758e-45])",
+             "SciPy, ``scipy.special.erfc``"),
+)  # fmt: skip
+
+
+@in_double
+def _erfinv_slope(x: Any) -> Any:
+    """√π/2 e^(y²) at y = erfinv x; with e^(y²) = erfcx(y) / (1 - x) for large y, where rounding y would show."""
+    special = _scipy()
+    x = np.abs(x)
+    y = special.erfinv(x)
+    return _ROOT_PI_OVER_TWO * np.where(x < 0.5, np.exp(y * y), np.where(x == 1, inf, special.erfcx(y) / (1 - x)))
+
+
+erfinv_slope = Elementwise(
+    "erfinv_slope", _erfinv_slope, lambda y, x: 2 * erfinv(x) * (y * y),
+    kind="float", native="callback", step=None, domain=(-1, 1),
+    text="sqrt(pi) / 2 * exp(square(erfinv({0})))", level=2,
+    latex=r"e^{{\operatorname{{erf}}^{{-1}}({0})^{{2}}}} \, \frac{{\sqrt{{\pi}}}}{{2}}",
+    doc="The derivative of `erfinv`, √π/2 e^(y²), also where y² is large and rounded.",
+)  # fmt: skip
+
+erfinv: Elementwise = Elementwise(
+    "erfinv", in_double(lambda x: _scipy().erfinv(x)), lambda y, x: erfinv_slope(x),
+    kind="float", native="callback", step=None, domain=(-1, 1), latex=r"\operatorname{{erf}}^{{-1}}({0})",
+    doc=_doc("y with erf y = x; ∂y/∂x = √π/2 e^(y²). NaN outside of [-1, 1].",
+             "bprop.erfinv(bprop.asarray([0.0, 0.5, 1.0]))\n    Array([0.        , 0.47693628,        inf])",
+             "SciPy, ``scipy.special.erfinv``"),
+)  # fmt: skip
+
+
+# --- the gamma function ---
+_BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798)
+"""B₂, B₄, …"""
+
+
+def _horner(x: Any, coefficients: tuple[float, ...]) -> Any:
+    y: Any = coefficients[-1]
+    for c in coefficients[-2::-1]:
+        y = y * x + c
+    return y
+
+
+def _zeta(s: int, x: Any) -> Any:
+    """Hurwitz' ζ(s, x) = Σ (x + k)^(-s) for x > 0: the first terms, and the rest by Euler and Maclaurin."""
+    first = 8 + s
+    w = 1 / (x + first)
+    factors, rising = [], 1.0
+    for j, b in enumerate(_BERNOULLI, start=1):
+        rising *= s if j == 1 else (s + 2 * j - 3) * (s + 2 * j - 2)
+        factors.append(b / factorial(2 * j) * rising)
+    y = w ** (s - 1) * (1 / (s - 1) + w * (0.5 + w * _horner(w * w, tuple(factors))))
+    for k in reversed(range(first)):
+        t = x + k if k else x  # -0 + 0 is 0, but the pole has a sign
+        y = y + (1 / (t * t) if s == 2 else t ** float(-s))
+    return y
+
+
+_ROOT, _ROOT_LOW = 1.4616321449683622, 9.549995429965697e-17
+"""Where digamma is 0, as a sum of two numbers."""
+
+
+@lru_cache
+def _digamma_tail(end: float) -> tuple[float, ...]:
+    """Coefficients in w² of (P(w²) - P(v)) / (w² - v) at v = 1/end², with P(u) = Σ B₂ⱼ/(2j) uʲ."""
+    found = [0.0]
+    for j in range(len(_BERNOULLI), 0, -1):
+        found.insert(0, _BERNOULLI[j - 1] / (2 * j) + found[0] / end**2)
+    return tuple(found[:-1])
+
+
+@in_double
+def _digamma(x: Any) -> Any:
+    """Every term is a multiple of x - root, so that nothing cancels where digamma crosses zero: the differences, between
+    x and the root, of the terms of its asymptotic series at x + 10 and of the recurrence that leads there.
+    """
+    positive = np.where(x >= 0, x, 1 - x)
+    d = (positive - _ROOT) - _ROOT_LOW
+    end = _ROOT + 10
+    w = 1 / (positive + 10)
+    step = d * w / end
+    y = np.log1p(d / end) + step * (0.5 + (w + 1 / end) * _horner(w * w, _digamma_tail(end)))
+    for k in reversed(range(1, 10)):
+        y = y + d / (positive + k) / (_ROOT + k)
+    y = y + d / positive / _ROOT
+    y = np.where(positive == inf, inf, y)
+    return np.where(x < 0, y - pi * _cot(x, nan), y)
+
+
+def _cot(x: Any, pole: float) -> Any:
+    """Cot πx, and ``pole`` at the integers."""
+    rest = x - np.rint(x)
+    return np.where(rest == 0, pole, 1 / np.tan(pi * rest))
+
+
+@in_double
+def _polygamma(x: Any, n: int) -> Any:
+    """(-1)ⁿ⁺¹ n! ζ(n+1, x); left of 0 by the reflection formula, with the n-th derivative of the cotangent."""
+    c = [0, 1]  # the derivative of cot as a polynomial in cot: p' turns into -(1 + c²) p'
+    for _ in range(n):
+        slope = [k * a for k, a in enumerate(c)][1:]
+        c = [-a - b for a, b in zip([*slope, 0, 0], [0, 0, *slope], strict=True)]
+    y = (-1) ** (n + 1) * float(factorial(n)) * _zeta(n + 1, np.where(x >= 0, x, 1 - x))
+    cot = _cot(x, nan if n % 2 == 0 else inf)
+    return np.where(x < 0, (-1) ** n * y - pi ** (n + 1) * _horner(cot, tuple(map(float, c))), y)
+
+
+polygamma_op: Elementwise = Elementwise(
+    "polygamma", _polygamma, lambda y, x, n: polygamma_op(x, n=n + 1),
+    kind="float", native=_polygamma, step=None, domain=(0, inf),
+    text="polygamma({n}, {0})", latex=r"\psi^{{({n})}}({0})",
+    examples=lambda draw: [((draw(*shape, domain=(0, inf)),), {"n": n}) for shape in ((), (2, 3), (0, 3)) for n in (1, 2)],
+    doc="The n-th derivative of `digamma`: the op behind `bprop.polygamma`.",
+)  # fmt: skip
+
+digamma = Elementwise(
+    "digamma", _digamma, lambda y, x: polygamma_op(x, n=1),
+    kind="float", native=_digamma, step=lambda z: _scipy().psi(z), domain=(0, inf), latex=r"\psi({0})",
+    doc=_doc("y = the derivative of log Γ(x); ∂y/∂x = ψ⁽¹⁾(x), the trigamma function. NaN at the negative integers.",
+             "bprop.digamma(bprop.asarray([1.0, 2.0]))\n    Array([-0.57721566,  0.42278434])",
+             "SciPy, ``scipy.special.digamma``"),
+)  # fmt: skip
+
+
+@lru_cache
+def _gammaln_series() -> tuple[float, ...]:
+    """Coefficients of log Γ(2 + z) = (1 - γ) z + Σ (-1)ᵏ (ζ(k) - 1) zᵏ / k."""
+    return (0.0, 0.42278433509846713, *((-1) ** k * float(_zeta(k, 2.0)) / k for k in range(2, 32)))
+
+
+@in_double
+def _gammaln(x: Any) -> Any:
+    """SciPy's, but around its zeros 1 and 2, where that has few correct digits, and down to 0: log Γ(2 + z) as a series."""
+    y = np.where(x == -inf, inf, _scipy().gammaln(x))
+    near = np.asarray((x > 0) & (x < 2.5))
+    if near.any():
+        part = np.asarray(x)[near]
+        steps = 2 - np.rint(part)
+        z = part - (2 - steps)
+        below = np.where(steps >= 1, np.log1p(z), 0) + np.where(steps == 2, np.log(part), 0)
+        y[near] = _horner(z, _gammaln_series()) - below
+    return y
+
+
+gammaln = Elementwise(
+    "gammaln", _gammaln, lambda y, x: digamma(x),
+    kind="float", native="lgamma", step=None, domain=(0, inf), latex=r"\log\Gamma({0})",
+    doc=_doc("y = log \\|Γ(x)\\|; ∂y/∂x = ψ(x), the digamma function.",
+             "bprop.gammaln(bprop.asarray([1.0, 5.0]))\n    Array([0.        , 3.17805383])",
+             "SciPy, ``scipy.special.gammaln``"),
+)  # fmt: skip
+
+
+@function()
+def polygamma(n: int, x: Any, /) -> Array:
+    """y = ψ⁽ⁿ⁾(x), the n-th derivative of `digamma`; ∂y/∂x = ψ⁽ⁿ⁺¹⁾(x).
+
+    ``n``: a whole number, at least 0. ``x``: any shape, float16/32/64 (integers become float64); the result has the same
+    shape. Raises `ArgumentError` for another n.
+
+    **Source:** SciPy, ``scipy.special.polygamma``; Abramowitz & Stegun (1964), 6.4.
+
+    >>> import bprop
+    >>> bprop.polygamma(1, bprop.asarray([1.0]))
+    Array([1.64493407])
+    """
+    try:
+        n = as_integer(n)
+    except TypeError:
+        raise ArgumentError(f"polygamma: n is a whole number, not {n!r}: polygamma(n, x) takes it first") from None
+    if not 0 <= n < 100:
+        raise ArgumentError(f"polygamma: n is a whole number from 0 to 99, not {n}")
+    x = array("polygamma", x)
+    y: Array = polygamma_op(x, n=n) if n else digamma(x)
+    return y
+
+
+# --- x log y ---
+def _xlogy(x1: Any, x2: Any) -> Any:
+    logarithm = float(np.log(x2)) if type(x2) in WEAK else np.log(x2)
+    return np.where((x1 == 0) & (x2 == x2), 0, x1 * logarithm)
+
+
+xlogy = Elementwise(
+    "xlogy", _xlogy, lambda y, x1, x2: log(x2), lambda y, x1, x2: where(x1 == 0, 0, x1 / x2),
+    kind="float", native=_xlogy, step=_xlogy, domain=((-inf, inf), (0, inf)), latex=r"{0} \, \log({1})",
+    doc="""y = x1 log x2, and 0 where x1 is 0 (also at x2 = 0); ∂y/∂x1 = log x2, ∂y/∂x2 = x1/x2, 0 where x1 is 0.
+
+    Shapes broadcast, dtypes promote; integers become float64.
+
+    **Source:** SciPy, ``scipy.special.xlogy``.
+
+    >>> import bprop
+    >>> p = bprop.asarray([0.0, 0.5])
+    >>> bprop.xlogy(p, p)
+    Array([ 0.        , -0.34657359])
+    """,
+)  # fmt: skip
+
+publish(erf, erfc, erfinv, gammaln, digamma, xlogy)

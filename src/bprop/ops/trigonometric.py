@@ -1,0 +1,120 @@
+"""Trigonometric and hyperbolic functions and their inverses. The derivatives keep their accuracy where 1 - x² cancels."""
+
+from math import inf, pi
+from typing import Any
+
+import numpy as np
+
+from ..core.family import Elementwise
+from ..core.function import publish
+from .arithmetic import hypot, sqrt, square
+from .selection import where
+
+__all__ = ["acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cos", "cosh", "sin", "sinh", "tan"]
+
+
+def _angle(
+    name: str, partial: Any, formula: str, example: str, latex: str = "", domain: tuple[float, float] = (-inf, inf)
+) -> Elementwise:
+    return Elementwise(
+        name,
+        getattr(np, name),
+        partial,
+        kind="float",
+        domain=domain,
+        latex=(latex or f"\\{name}") + "({0})",
+        doc=f"""{formula}.
+
+    ``x``: any shape, float16/32/64 (integers become float64); the result has the same shape.
+
+    **Source:** Python Array API standard 2024.12, ``{name}``.
+
+    >>> import bprop
+    >>> bprop.{name}(bprop.asarray({example.split(" -> ")[0]}))
+    Array({example.split(" -> ")[1]})
+    """,
+    )
+
+
+sin: Elementwise = _angle(
+    "sin", lambda y, x: cos(x), "y = sin x, in radians; ∂y/∂x = cos x", "[0.0, 1.0] -> [0.        , 0.84147098]"
+)
+cos: Elementwise = _angle(
+    "cos", lambda y, x: -sin(x), "y = cos x, in radians; ∂y/∂x = -sin x", "[0.0, 1.0] -> [1.        , 0.54030231]"
+)
+tan = _angle(
+    "tan", lambda y, x: 1 + square(y), "y = tan x, in radians; ∂y/∂x = 1 + y²",
+    "[0.0, 1.0] -> [0.        , 1.55740772]", domain=(-pi / 2, pi / 2),
+)  # fmt: skip
+asin = _angle(
+    "asin", lambda y, x: 1 / sqrt((1 - x) * (1 + x)),
+    "y = arcsin x, between -π/2 and π/2; ∂y/∂x = 1/√(1 - x²). NaN outside of [-1, 1]",
+    "[0.0, 1.0] -> [0.        , 1.57079633]", r"\arcsin", (-1, 1),
+)  # fmt: skip
+acos = _angle(
+    "acos", lambda y, x: -1 / sqrt((1 - x) * (1 + x)),
+    "y = arccos x, between 0 and π; ∂y/∂x = -1/√(1 - x²). NaN outside of [-1, 1]",
+    "[1.0, 0.0] -> [0.        , 1.57079633]", r"\arccos", (-1, 1),
+)  # fmt: skip
+atan = _angle(
+    "atan", lambda y, x: atan_slope(x), "y = arctan x, between -π/2 and π/2; ∂y/∂x = 1/(1 + x²)",
+    "[0.0, 1.0] -> [0.        , 0.78539816]", r"\arctan",
+)  # fmt: skip
+
+
+def _atan_slope(x: Any) -> Any:
+    slope = 1 / np.hypot(1, x)
+    return slope * slope
+
+
+atan_slope: Elementwise = Elementwise(
+    "atan_slope", _atan_slope, lambda y, x: -2 * x * square(y),
+    kind="float", native=_atan_slope, step=lambda z: 1 / (1 + z * z),
+    text="1 / (1 + square({0}))", latex=r"\frac{{1}}{{1 + {0}^{{2}}}}", level=2,
+    doc="The derivative of `atan`, 1/(1 + x²), also where x² overflows.",
+)  # fmt: skip
+
+sinh: Elementwise = _angle(
+    "sinh", lambda y, x: cosh(x), "y = sinh x = (eˣ - e⁻ˣ)/2; ∂y/∂x = cosh x", "[0.0, 1.0] -> [0.        , 1.17520119]"
+)
+cosh: Elementwise = _angle(
+    "cosh", lambda y, x: sinh(x), "y = cosh x = (eˣ + e⁻ˣ)/2; ∂y/∂x = sinh x", "[0.0, 1.0] -> [1.        , 1.54308063]"
+)
+asinh = _angle(
+    "asinh", lambda y, x: 1 / hypot(1, x), "y = arsinh x, the inverse of `sinh`; ∂y/∂x = 1/√(1 + x²)",
+    "[0.0, 1.0] -> [0.        , 0.88137359]", r"\operatorname{{arsinh}}",
+)  # fmt: skip
+acosh = _angle(
+    "acosh", lambda y, x: 1 / (sqrt(x - 1) * sqrt(x + 1)),
+    "y = arcosh x, the inverse of `cosh`; ∂y/∂x = 1/√(x² - 1). NaN below 1",
+    "[1.0, 2.0] -> [0.       , 1.3169579]", r"\operatorname{{arcosh}}", (1, inf),
+)  # fmt: skip
+atanh = _angle(
+    "atanh", lambda y, x: 1 / ((1 - x) * (1 + x)),
+    "y = artanh x, the inverse of `tanh`; ∂y/∂x = 1/(1 - x²). NaN outside of [-1, 1]",
+    "[0.0, 0.5] -> [0.        , 0.54930614]", r"\operatorname{{artanh}}", (-1, 1),
+)  # fmt: skip
+
+
+def _turn(x: Any, x1: Any, x2: Any) -> Any:
+    """X / (x1² + x2²) without overflow, with 0 where the angle has no direction."""
+    r = hypot(x1, x2)
+    return where(r == 0, 0, x / r / r)
+
+
+atan2 = Elementwise(
+    "atan2", np.atan2, lambda y, x1, x2: _turn(x2, x1, x2), lambda y, x1, x2: -_turn(x1, x1, x2),
+    kind="float", step=None, latex=r"\operatorname{{atan2}}({0}, {1})",
+    doc="""y = the angle of the point (x2, x1), between -π and π; ∂y/∂x1 = x2/r², ∂y/∂x2 = -x1/r², r² = x1² + x2².
+
+    Shapes broadcast, dtypes promote; integers become float64. Both derivatives are 0 at the origin.
+
+    **Source:** Python Array API standard 2024.12, ``atan2``.
+
+    >>> import bprop
+    >>> bprop.atan2(bprop.asarray([1.0, 0.0]), bprop.asarray([0.0, -1.0]))
+    Array([1.57079633, 3.14159265])
+    """,
+)  # fmt: skip
+
+publish(sin, cos, tan, asin, acos, atan, sinh, cosh, asinh, acosh, atanh, atan2)

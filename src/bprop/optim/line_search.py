@@ -1,0 +1,108 @@
+"""Line search: a step length along a descent direction that satisfies the strong Wolfe conditions."""
+
+from collections.abc import Callable
+from math import isfinite, sqrt
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+
+class Point(NamedTuple):
+    """The step length t on the line, E there, its derivative along the line, and the gradient."""
+
+    t: float
+    E: float
+    slope: float
+    gradient: NDArray[Any]
+
+
+def strong_wolfe(
+    at: Callable[[float], Point],
+    origin: Point,
+    t: float,
+    *,
+    decrease: float = 1e-4,
+    curvature: float = 0.9,
+    resolution: float = 0.0,
+    limit: int = 25,
+) -> Point:
+    """Return a point with E(t) ≤ E(0) + c₁ t E'(0) and \\|E'(t)\\| ≤ -c₂ E'(0), or the lowest found.
+
+    ``at`` evaluates E at a step length, ``origin`` is the point at 0, with a negative slope; ``t`` is tried first. Where E
+    is not finite counts as too far. It gives up after ``limit`` points, or when a bracket is shorter than ``resolution``:
+    then the answer may be ``origin``.
+
+    **Source:** Nocedal & Wright (2006), Numerical optimization, algorithms 3.5 and 3.6, eq. 3.59; the safeguards on
+    interpolated steps are those of minFunc (Schmidt, 2005), which PyTorch uses too.
+    """
+
+    def too_high(point: Point) -> bool:
+        return origin.E + decrease * point.t * origin.slope < point.E
+
+    def flat(point: Point) -> bool:
+        return abs(point.slope) <= -curvature * origin.slope
+
+    last, point = origin, _finite(at(t))
+    tried = 0
+    low, high = origin, point
+    while tried < limit:
+        if too_high(point) or (tried > 1 and point.E >= last.E):
+            low, high = last, point
+            break
+        if flat(point):
+            return point
+        if point.slope >= 0:
+            low, high = last, point
+            break
+        further = _interpolate(last, point, point.t + 0.01 * (point.t - last.t), 10 * point.t)
+        last, point = point, _finite(at(further))
+        tried += 1
+        low, high = origin, point
+    if high.E < low.E:
+        low, high = high, low
+
+    slow = False
+    while tried < limit and abs(high.t - low.t) >= resolution:
+        left, right = sorted((low.t, high.t))
+        t = _interpolate(low, high, left, right)
+        edge = 0.1 * (right - left)
+        if min(right - t, t - left) >= edge:
+            slow = False
+        elif slow or not left < t < right:  # twice close to the same end: the bracket would hardly shrink
+            t = right - edge if abs(t - right) < abs(t - left) else left + edge
+            slow = False
+        else:
+            slow = True
+        point = _finite(at(t))
+        tried += 1
+        if too_high(point) or point.E >= low.E:
+            high = point
+            if high.E < low.E:
+                low, high = high, low
+        elif flat(point):
+            return point
+        else:
+            if point.slope * (high.t - low.t) >= 0:
+                high = low
+            low = point
+    return low
+
+
+def _finite(point: Point) -> Point:
+    """A point whose numbers are not finite lies infinitely high."""
+    return point if isfinite(point.E) and isfinite(point.slope) else point._replace(E=float("inf"))
+
+
+def _interpolate(first: Point, second: Point, low: float, high: float) -> float:
+    """Return the minimum of the cubic through two points and slopes, within bounds; the middle where it has none."""
+    a, b = (first, second) if first.t <= second.t else (second, first)
+    if b.t > a.t and isfinite(a.E) and isfinite(b.E):
+        d1 = a.slope + b.slope - 3 * (a.E - b.E) / (a.t - b.t)
+        square = d1 * d1 - a.slope * b.slope
+        if square >= 0:
+            d2 = sqrt(square)
+            below = b.slope - a.slope + 2 * d2
+            t = b.t - (b.t - a.t) * ((b.slope + d2 - d1) / below) if below else float("nan")
+            if isfinite(t):
+                return min(max(t, low), high)
+    return (low + high) / 2

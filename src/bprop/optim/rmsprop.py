@@ -1,0 +1,62 @@
+"""`RMSprop`: the gradient divided by a running root mean square of itself."""
+
+from collections.abc import Mapping
+from typing import Any, Unpack
+
+from ..core.value import Array
+from ..ops import maximum, sqrt
+from .optimizer import Optimizer, Options, Rate
+from .setting import flag, number
+
+
+class RMSprop(Optimizer):
+    """w ← w - η g / (√v + ε) with v ← α v + (1 - α) g².
+
+    ``centered``: v - m² in the place of v, with m ← α m + (1 - α) g, an estimate of the variance. ``momentum`` μ > 0:
+    w ← w - η u with u ← μ u + g / (√v + ε). Raises `ArgumentError` unless η > 0, 0 ≤ α < 1, ε > 0 and 0 ≤ μ < 1. The other
+    options are those of `Optimizer`.
+
+    **Source:** Tieleman & Hinton (2012), Neural networks for machine learning, lecture 6.5; Graves (2013), Generating
+    sequences with recurrent neural networks, eq. 38-45 (centered); PyTorch, ``torch.optim.RMSprop``.
+
+    >>> import bprop
+    >>> from bprop import nn, optim
+    >>> model = nn.Linear(1, 1, seed=0)
+    >>> optim.RMSprop(0.5, alpha=0.75).update(model, {"W": bprop.ones((1, 1)), "b": bprop.full(1, 100.0)})
+    >>> model.b
+    Array([-1.], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        learning_rate: Rate = 1e-2,
+        alpha: float = 0.99,
+        epsilon: float = 1e-8,
+        momentum: float = 0.0,
+        centered: bool = False,
+        **options: Unpack[Options],
+    ) -> None:
+        self.alpha = number(self, "alpha", alpha, 0, 1)
+        self.epsilon = number(self, "epsilon", epsilon, open_low=True)
+        self.momentum = number(self, "momentum", momentum, 0, 1)
+        self.centered = flag(self, "centered", centered)
+        self.slots = ("v", *(["m"] if self.centered else []), *(["velocity"] if self.momentum else []))
+        super().__init__(learning_rate, **options)
+
+    def rule(
+        self, w: Array, g: Array, slots: Mapping[str, Array], scalars: Mapping[str, Array]
+    ) -> tuple[Array, Mapping[str, Array]]:
+        """Return the new parameter and the running means."""
+        v = self.alpha * slots["v"] + (1 - self.alpha) * (g * g)
+        new, spread = {"v": v}, v
+        if self.centered:
+            new["m"] = m = self.alpha * slots["m"] + (1 - self.alpha) * g
+            spread = maximum(v - m * m, 0)  # rounding may leave a variance of nothing just below 0
+        step = g / (sqrt(spread) + self.epsilon)
+        if self.momentum:
+            new["velocity"] = step = self.momentum * slots["velocity"] + step
+        return w - scalars["learning_rate"] * step, new
+
+    def settings(self) -> dict[str, Any]:
+        own = {"alpha": self.alpha, "epsilon": self.epsilon, "momentum": self.momentum, "centered": self.centered}
+        return {**super().settings(), **own}

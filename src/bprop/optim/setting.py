@@ -1,0 +1,72 @@
+"""What settings of an optimizer may be: numbers in a range, and one value for all parameters or one for each pattern."""
+
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from math import inf, isfinite
+from typing import Any
+
+import numpy as np
+
+from ..core.error import ArgumentError
+
+
+def number(owner: Any, name: str, value: Any, low: float = 0.0, high: float = inf, *, open_low: bool = False) -> float:
+    """Return ``value`` as a float in [low, high), or (low, high); raise `ArgumentError` naming owner and argument."""
+    plain = isinstance(value, int | float | np.number) and not isinstance(value, bool | np.bool_)
+    if not plain or not isfinite(value) or not (low < value if open_low else low <= value) or value >= high:
+        if high == inf:
+            wanted = f"a number {'>' if open_low else '≥'} {low:g}"
+        else:
+            wanted = f"in {'(' if open_low else '['}{low:g}, {high:g})"
+        raise ArgumentError(f"{label(owner)}: the {name} is {wanted}, not {value!r:.60}")
+    return float(value)
+
+
+def whole(owner: Any, name: str, value: Any, low: int = 1) -> int:
+    """Return ``value`` as an integer of at least ``low``; raise `ArgumentError` naming owner and argument."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
+        raise ArgumentError(f"{label(owner)}: {name} is an integer ≥ {low}, not {value!r:.60}")
+    return int(value)
+
+
+def flag(owner: Any, name: str, value: Any) -> bool:
+    """Return ``value``, which is True or False; raise `ArgumentError` naming owner and argument."""
+    if not isinstance(value, bool | np.bool_):
+        raise ArgumentError(f"{label(owner)}: {name} is True or False, not {value!r:.60}")
+    return bool(value)
+
+
+def pair(owner: Any, name: str, value: Any) -> tuple[float, float]:
+    """Return two decay rates, numbers in [0, 1); raise `ArgumentError` naming owner and argument."""
+    fine = isinstance(value, tuple | list) and len(value) == 2
+    if not fine or not all(isinstance(b, int | float | np.number) and 0 <= b < 1 for b in value):
+        raise ArgumentError(f"{label(owner)}: {name} are two numbers in [0, 1), not {value!r}")
+    return float(value[0]), float(value[1])
+
+
+def label(owner: Any) -> str:
+    """Return how errors call ``owner``: its class, or the name given."""
+    return owner if isinstance(owner, str) else type(owner).__name__
+
+
+def chosen(setting: Any, path: str, default: Any) -> Any:
+    """Return what ``setting`` says for the parameter at ``path``: itself, or the value of the first pattern that fits.
+
+    >>> from bprop.optim.setting import chosen
+    >>> chosen({"*.b": 0.0, "layers.*": 0.01}, "layers.0.b", 1.0), chosen(0.5, "W", 1.0)
+    (0.0, 0.5)
+    """
+    if not isinstance(setting, Mapping):
+        return setting
+    return next((value for pattern, value in setting.items() if fnmatchcase(path, pattern)), default)
+
+
+def check_patterns(owner: Any, name: str, setting: Any, paths: Iterable[str]) -> None:
+    """Raise `ArgumentError` for a pattern of ``setting`` that fits no path: most likely it is misspelt."""
+    if not isinstance(setting, Mapping):
+        return
+    known = list(paths)
+    for pattern in setting:
+        if not any(fnmatchcase(path, pattern) for path in known):
+            shown = ", ".join(known[:6]) + (", …" if len(known) > 6 else "")
+            raise ArgumentError(f"{label(owner)}: {name} has {pattern!r}, which fits no parameter of {shown}")

@@ -1,0 +1,85 @@
+"""Class weights: how much an example of each class counts in the loss, so that rare classes are learned too."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.error import ArgumentError, IndexingError
+from ..gradients import vmap
+from ..ops import mean, sum
+
+
+class ClassWeights:
+    """A weight for every class. ``of(t)`` returns those of some examples."""
+
+    def __init__(self, given: Any, t: NDArray[Any] | None, dtype: Any) -> None:
+        known = None if t is None else _classes(t)
+        if isinstance(given, str):
+            if given != "balanced":
+                raise ArgumentError(f"fit: class_weights is 'balanced', a mapping or an array, not {given!r}")
+            if known is None:
+                raise ArgumentError(
+                    "fit: class_weights='balanced' counts the examples of arrays; give the weights here"
+                )
+            labels, counts = np.unique(known, return_counts=True)
+            values = len(known) / (len(labels) * counts)
+        else:
+            try:
+                pairs = (
+                    given.items() if isinstance(given, Mapping) else enumerate(np.asarray(given, np.float64).tolist())
+                )
+                table = dict(sorted((int(label), float(value)) for label, value in pairs))
+            except (TypeError, ValueError):
+                raise ArgumentError(
+                    f"fit: class_weights map labels to numbers, or are an array of one number per class, not {given!r:.60}"
+                ) from None
+            labels, values = np.array(list(table), np.int64), np.array(list(table.values()), np.float64)
+        if not len(values) or not np.isfinite(values).all() or (values < 0).any() or not (values > 0).any():
+            raise ArgumentError(f"fit: class_weights are finite, 0 or more and not all 0, not {given!r:.80}")
+        self.labels, self.values, self.dtype = labels, values.astype(dtype), dtype
+        if known is not None:
+            self.of(known)
+
+    def of(self, t: NDArray[Any]) -> NDArray[Any]:
+        """Return the weight of every example, (N,); `IndexingError` for a class without one."""
+        classes = _classes(t)
+        places = np.minimum(np.searchsorted(self.labels, classes), len(self.labels) - 1)
+        wrong = self.labels[places] != classes
+        if wrong.any():
+            raise IndexingError(
+                f"fit: class_weights has no weight for class {classes[wrong][0]}, which occurs in train"
+            )
+        return np.asarray(self.values[places])
+
+    def plain(self) -> dict[str, float]:
+        """Return the weights by class, as JSON can hold them."""
+        return {str(label): float(value) for label, value in zip(self.labels, self.values, strict=True)}
+
+
+def _classes(t: NDArray[Any]) -> NDArray[np.int64]:
+    """Return one label per example: of labels (N,) or (N, 1), or one-hot (N, C)."""
+    if t.ndim == 2 and t.shape[1] > 1:
+        return np.argmax(t, axis=1).astype(np.int64)
+    flat = t.reshape(len(t), -1)
+    if flat.shape[1] != 1 or t.dtype.kind not in "biuf" or not (flat == np.round(flat)).all():
+        raise ArgumentError(
+            f"fit: class_weights are for targets that name classes, (N,), (N, 1) or one-hot (N, C), not {t.dtype}"
+            f"{list(t.shape)}"
+        )
+    return flat[:, 0].astype(np.int64)
+
+
+def weighted(loss: Callable[[Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
+    """Return E(y, t, w): the loss of every example times its weight, then the mean (or the sum, where the loss sums)."""
+
+    def one(y: Any, t: Any) -> Any:
+        return loss(y[None], t[None])
+
+    reduce = sum if getattr(loss, "reduction", "mean") == "sum" else mean
+
+    def weighted_loss(y: Any, t: Any, w: Any) -> Any:
+        return reduce(w * vmap(one)(y, t))
+
+    return weighted_loss

@@ -1,0 +1,76 @@
+"""`evaluate`: loss and metrics of a model on data, in evaluation mode."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ..core.value import asarray
+from ..nn import Module
+from .data import batches
+from .metric import Metric, measured
+from .source import Data, fitting, pair_of
+
+EVALUATION = 1024
+"""Examples at a time where nothing is recorded."""
+
+
+def evaluate(
+    model: Module, loss: Callable[[Any, Any], Any], data: tuple[Any, Any], metrics: Mapping[str, Metric] | None = None
+) -> dict[str, float]:
+    """Return ``loss`` and ``metrics`` of the model on ``data = (x, t)``, in evaluation mode, without changing anything.
+
+    ``x`` has the dtype of the model. The loss is the mean over examples (the sum for a loss with ``reduction="sum"``).
+    `ArgumentError` for a metric that raises or returns no number.
+
+    >>> import bprop, numpy as np
+    >>> from bprop import nn
+    >>> from bprop.train import accuracy, evaluate
+    >>> evaluate(nn.Softmax(), nn.CrossEntropy(), (np.eye(2), [0, 1]), {"accuracy": accuracy})["accuracy"]
+    1.0
+    """
+    return measure(model, loss, pair_of("evaluate: data", data), metrics or {})
+
+
+def measure(
+    model: Module,
+    loss: Callable[[Any, Any], Any],
+    data: Data,
+    metrics: Mapping[str, Metric],
+    dtype: Any = None,
+    pause: Callable[[], None] = lambda: None,
+) -> dict[str, float]:
+    """Do what `evaluate` does, converting floats to ``dtype`` where one is given, and calling ``pause`` on the way."""
+    x, t = data
+    total, outputs = 0.0, []
+    with evaluating(model):
+        for rows in batches(len(x), EVALUATION):
+            part, targets = (each[rows] if dtype is None else fitting(each[rows], dtype) for each in (x, t))
+            y = model(asarray(part, copy=False))
+            weight = 1 if getattr(loss, "reduction", "mean") == "sum" else len(rows) / len(x)
+            total += float(loss(y, asarray(targets, copy=False))) * weight
+            if metrics:
+                outputs.append(np.asarray(y))
+            pause()
+    y_all = np.concatenate(outputs) if outputs else np.empty(0)
+    return {"loss": total, **{name: measured(name, metric, y_all, t) for name, metric in metrics.items()}}
+
+
+@contextmanager
+def evaluating(model: Module) -> Iterator[None]:
+    """Have the model in evaluation mode, and afterwards every module in the mode that it had."""
+    with modes_kept(model):
+        model.eval()
+        yield
+
+
+@contextmanager
+def modes_kept(model: Module) -> Iterator[None]:
+    """Give every module, afterwards, the mode that it had."""
+    modes = [(module, module.training) for _, module in model.modules()]
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

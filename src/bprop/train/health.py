@@ -1,0 +1,74 @@
+"""How healthy a network is: saturation of hidden units, sizes of gradients."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.error import ArgumentError
+from ..core.value import asarray
+from ..nn import HardTanh, Module, ReLU, Sequential, Sigmoid, Tanh
+
+
+class Saturation(NamedTuple):
+    """One row of `saturation`: a layer, the share of its activities that are saturated, and of its units that are dead."""
+
+    path: str
+    kind: str
+    saturated: float
+    dead: float
+
+
+def saturation(model: Sequential, x: Any) -> list[Saturation]:
+    """Return, for every nonlinearity of a `Sequential`, how much of it has stopped passing error derivatives on.
+
+    ``saturated``: the share of activities beyond 0.95 of their range (|y| > 0.95 for tanh, |2y - 1| > 0.95 for the
+    sigmoid), or that are 0 for ReLU, whose slope there is small or zero. ``dead``: the share of units for which that
+    holds in every example of ``x``: (N, inputs). The model is applied in evaluation mode.
+
+    **Source:** Leibe (2016), Backpropagation, nonlinearities; Glorot & Bengio (2010), fig. 2, 3.
+
+    >>> import bprop
+    >>> from bprop import nn
+    >>> from bprop.train import saturation
+    >>> model = nn.Sequential(nn.Tanh())
+    >>> saturation(model, bprop.asarray([[0.0, 9.0], [5.0, 9.0]]))
+    [Saturation(path='layers.0', kind='Tanh', saturated=0.75, dead=0.5)]
+    """
+    if not isinstance(model, Sequential):
+        raise ArgumentError(f"saturation: looks between the layers of a Sequential, not into {type(model).__name__}")
+    rows: list[Saturation] = []
+    modes = [(module, module.training) for _, module in model.modules()]
+    model.eval()
+    try:
+        y = asarray(x)
+        for position, layer in enumerate(model):
+            y = layer(y)
+            stuck = _stuck(layer, np.asarray(y))
+            if stuck is not None and stuck.size:
+                dead = np.mean(np.all(stuck.reshape(len(stuck), -1), axis=0))
+                rows.append(Saturation(f"layers.{position}", type(layer).__name__, float(np.mean(stuck)), float(dead)))
+    finally:
+        for module, training in modes:
+            module.training = training
+    return rows
+
+
+def _stuck(layer: Module, y: NDArray[Any]) -> NDArray[np.bool_] | None:
+    if isinstance(layer, Tanh | HardTanh):
+        return np.abs(y) > 0.95
+    if isinstance(layer, Sigmoid):
+        return np.abs(2 * y - 1) > 0.95
+    return y == 0 if isinstance(layer, ReLU) else None
+
+
+def norms(gradients: Mapping[str, Any]) -> dict[str, float]:
+    """Return the Euclidean norm of every gradient by path, computed in float64.
+
+    >>> import bprop
+    >>> from bprop.train import norms
+    >>> norms({"W": bprop.asarray([3.0, 4.0])})
+    {'W': 5.0}
+    """
+    return {path: float(np.linalg.norm(np.asarray(g, np.float64))) for path, g in gradients.items()}

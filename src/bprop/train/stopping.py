@@ -1,0 +1,90 @@
+"""`EarlyStopping`: the end of a training whose measure no longer improves, and the best model until then."""
+
+from collections.abc import Mapping
+from math import isfinite, isnan
+from typing import Any
+
+import numpy as np
+
+from ..core.error import ArgumentError
+
+_RISING = ("accuracy", "f1", "auc", "r2")
+
+
+class EarlyStopping:
+    """Stop when ``monitor`` has not improved by more than ``min_delta`` for ``patience`` epochs.
+
+    ``monitor`` is a name in the record of an epoch, such as ``validation_loss``; ``mode`` says whether ``"min"`` or ``"max"``
+    is better (by default max for accuracy, f1, auc and r2, min for anything else). With ``restore_best`` the model has, when
+    `fit` returns, the weights after its best epoch. A measure that is NaN ends the training too; an
+    infinite one is never the best. One object may serve several
+    runs; ``run.best`` says which epoch was the best. Raises `ArgumentError` for settings that make no sense.
+
+    **Source:** Prechelt (1998), Early stopping, but when?; Leibe (2016), regularization.
+
+    >>> from bprop.train import EarlyStopping
+    >>> EarlyStopping("validation_accuracy", patience=3)
+    EarlyStopping(monitor='validation_accuracy', patience=3, min_delta=0.0, mode='max', restore_best=True)
+    """
+
+    def __init__(
+        self,
+        monitor: str = "validation_loss",
+        patience: int = 5,
+        min_delta: float = 0.0,
+        mode: str | None = None,
+        restore_best: bool = True,
+    ) -> None:
+        if not isinstance(monitor, str):
+            raise ArgumentError(f"EarlyStopping: monitor is a name such as 'validation_loss', not {monitor!r:.60}")
+        if isinstance(patience, bool) or not isinstance(patience, int | np.integer) or patience < 1:
+            raise ArgumentError(f"EarlyStopping: patience is a positive number of epochs, not {patience!r}")
+        if isinstance(min_delta, bool) or not isinstance(min_delta, int | float | np.number) or not min_delta >= 0:
+            raise ArgumentError(f"EarlyStopping: min_delta is a number, 0 or more, not {min_delta!r}")
+        if mode not in (None, "min", "max"):
+            raise ArgumentError(f"EarlyStopping: mode is 'min' or 'max', not {mode!r}")
+        self.monitor, self.patience, self.min_delta = monitor, int(patience), float(min_delta)
+        self.mode = mode or ("max" if any(name in monitor.split("_") for name in _RISING) else "min")
+        self.restore_best = bool(restore_best)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings as plain values."""
+        return dict(vars(self))
+
+    def __repr__(self) -> str:
+        return f"EarlyStopping({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
+
+
+class Watch:
+    """An `EarlyStopping` at work: the best value, its epoch, and how many epochs have passed without a better one."""
+
+    def __init__(self, rule: EarlyStopping, state: Mapping[str, Any] | None = None) -> None:
+        self.rule = rule
+        known = state or {}
+        self.best: float | None = known.get("best")
+        self.epoch: int = known.get("epoch", 0)
+        self.stale: int = known.get("stale", 0)
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps."""
+        return {"best": self.best, "epoch": self.epoch, "stale": self.stale}
+
+    def better(self, entry: Mapping[str, Any]) -> bool:
+        """Look at the record of an epoch; return whether it is the best so far."""
+        value = float(entry[self.rule.monitor])
+        sign = 1 if self.rule.mode == "min" else -1
+        if isfinite(value) and (self.best is None or sign * (self.best - value) > self.rule.min_delta):
+            self.best, self.epoch, self.stale = value, entry["epoch"], 0
+            return True
+        self.stale += 1
+        return False
+
+    def verdict(self, entry: Mapping[str, Any]) -> str | None:
+        """Return why to stop, or ``None``."""
+        name, value = self.rule.monitor, float(entry[self.rule.monitor])
+        best = "" if self.best is None else f"; the best was {self.best:.6g} in epoch {self.epoch}"
+        if isnan(value):
+            return f"{name} is NaN, which no later epoch would mend{best}"
+        if self.stale >= self.rule.patience:
+            return f"{name} has not improved for {self.stale} epochs{best}"
+        return None

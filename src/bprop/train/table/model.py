@@ -1,0 +1,227 @@
+"""`TableModel`: a network together with all that is needed to apply it to another table, stored beside its weights."""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...core.error import ArgumentError, BpropError
+from ...core.value import asarray
+from ...nn import Linear, Module, ReLU, Sequential
+from ...ops import Generator
+from ..loop import EVALUATION
+from ..record import Field, RecordError, read_json
+from ..run import WEIGHTS, plain
+from ..weight import StorageError, load_weights, save_weights, write_whole
+from .baseline import probabilities
+from .encoding import Encoding
+from .score import Scores, classification_scores, regression_scores
+from .table import Table
+from .target import TASKS, target_values
+
+RECORD = "table.json"
+FORMAT, VERSION = "bprop table", 1
+WIDEST, DEEPEST = 10_000, 100
+
+
+class Prediction(NamedTuple):
+    """What a model says of a table, row by row.
+
+    ``values``: the class (text), or the quantity (float); ``probabilities``: (rows, classes), ``None`` for a regression;
+    ``scores``: where the table has the target, else ``None``; ``notes``: what the table had that training had not.
+    """
+
+    target: str
+    values: list[Any]
+    classes: tuple[str, ...]
+    probabilities: NDArray[np.float64] | None
+    scores: Scores | None
+    notes: list[str]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a mapping per row: the row's number from 1, the prediction, and the probability of every class."""
+        names = [f"probability of {one}" for one in self.classes]
+        made = []
+        for row, value in enumerate(self.values):
+            entry = {"row": row + 1, self.target: value}
+            if self.probabilities is not None:
+                entry.update(zip(names, self.probabilities[row].tolist(), strict=True))
+            made.append(entry)
+        return made
+
+    def csv(self) -> str:
+        """Return `rows` as CSV, with a header."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["row", self.target, *(f"probability of {one}" for one in self.classes)])
+        chances = self.probabilities
+        for row, value in enumerate(self.values):
+            writer.writerow([row + 1, value, *([] if chances is None else chances[row].tolist())])
+        return text.getvalue()
+
+
+class TableModel:
+    """A network for a table: ``encoding`` (columns to inputs), ``network``, ``target``, ``task``, ``classes``.
+
+    `fit_table` makes one, `load_table_model` reads one from the folder of a run. ``mean`` and ``scale`` take the output of
+    a regression back to the target's unit.
+    """
+
+    def __init__(
+        self,
+        encoding: Encoding,
+        target: str,
+        classes: Sequence[str],
+        hidden: Sequence[int],
+        mean: float = 0.0,
+        scale: float = 1.0,
+        generator: Generator | None = None,
+    ) -> None:
+        self.encoding, self.target, self.classes = encoding, target, tuple(classes)
+        self.hidden, self.mean, self.scale = list(hidden), mean, scale
+        self.network = network(len(encoding.inputs), hidden, len(classes) or 1, generator or Generator(0))
+
+    @property
+    def task(self) -> str:
+        """Classification or regression."""
+        return TASKS[0] if self.classes else TASKS[1]
+
+    def outputs(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return, for encoded rows (N, inputs), the probabilities (N, C), or the quantities (N,) in the target's unit."""
+        parts = [np.asarray(self.network(asarray(x[i : i + EVALUATION]))) for i in range(0, len(x), EVALUATION)]
+        y = np.concatenate(parts)
+        return probabilities(y) if self.classes else y[:, 0] * self.scale + self.mean
+
+    def scores(self, y: NDArray[np.float64], t: NDArray[Any]) -> Scores:
+        """Return the scores of outputs y for the targets t."""
+        return classification_scores(y, t) if self.classes else regression_scores(y, t)
+
+    def predict(self, table: Table) -> Prediction:
+        """Return the prediction for every row of ``table``, and scores if the table has the target.
+
+        Columns are found by name: their order does not matter and more than are needed do no harm. Raises `TableError`
+        naming the columns that are missing, or row and column of a cell that cannot be read.
+        """
+        if not isinstance(table, Table):
+            raise ArgumentError(f"predict: a table, as bprop.train.read_table returns it, not {table!r:.60}")
+        x, notes = self.encoding(table)
+        known = {column.name for column in self.encoding.columns} | {self.target}
+        extra = [name for name in table if name not in known]
+        if extra:
+            shown = ", ".join(map(repr, extra[:6])) + (", …" if len(extra) > 6 else "")
+            notes.append(f"not used, since training did not have it: {shown}")
+        y = self.outputs(x)
+        scores = self._scores(table, y, notes) if self.target in table.columns else None
+        if not self.classes:
+            return Prediction(self.target, y.tolist(), (), None, scores, notes)
+        values = [self.classes[one] for one in y.argmax(axis=1)]
+        return Prediction(self.target, values, self.classes, y, scores, notes)
+
+    def _scores(self, table: Table, y: NDArray[np.float64], notes: list[str]) -> Scores | None:
+        try:
+            t, cells = target_values(table, self.target, self.classes)
+        except BpropError as error:  # a target is not needed for a prediction
+            notes.append(f"not scored: {error.message}")
+            return None
+        usable = t >= 0 if self.classes else ~np.isnan(t)
+        unseen = sorted({cell for cell, well in zip(cells, usable, strict=True) if not well and cell is not None})
+        if unseen:
+            notes.append(f"classes unseen in training are not scored: {', '.join(map(repr, unseen[:5]))}")
+        if not usable.any():
+            return None
+        if not usable.all():
+            notes.append(f"scored: the {int(usable.sum()):,} of {len(t):,} rows with a known target")
+        return self.scores(y[usable], t[usable])
+
+    def save(self, folder: Path, more: Mapping[str, Any]) -> None:
+        """Write weights and record into the folder of a run; ``more`` is what else to record."""
+        record = {
+            "format": FORMAT,
+            "version": VERSION,
+            "target": {
+                "name": self.target,
+                "task": self.task,
+                **({"classes": list(self.classes)} if self.classes else {"mean": self.mean, "scale": self.scale}),
+            },
+            "hidden": self.hidden,
+            "columns": self.encoding.record(),
+            **more,
+        }
+        save_weights(self.network, folder / WEIGHTS)
+        text = json.dumps(plain(record), indent=2, ensure_ascii=False, allow_nan=False)
+        write_whole(folder / RECORD, (text + "\n").encode())
+
+    def __repr__(self) -> str:
+        what = f"{len(self.classes)} classes" if self.classes else "a quantity"
+        return f"TableModel({self.task} of {self.target!r}: {len(self.encoding.inputs)} inputs → {what})"
+
+
+def network(inputs: int, hidden: Sequence[int], outputs: int, generator: Generator) -> Sequential:
+    """Return inputs → ReLU layers of the sizes ``hidden`` → outputs, in float64.
+
+    >>> import bprop
+    >>> from bprop.train.table.model import network
+    >>> network(3, [4], 2, bprop.Generator(0))
+    Sequential(3 layers, 26 parameters
+      (layers.0): Linear(3 → 4, float64)
+      (layers.1): ReLU()
+      (layers.2): Linear(4 → 2, float64)
+    )
+    """
+    sizes = [inputs, *hidden]
+    layers: list[Module] = []
+    for before, after in pairwise(sizes):
+        layers += [Linear(before, after, np.float64, generator), ReLU()]
+    return Sequential(*layers, Linear(sizes[-1], outputs, np.float64, generator))
+
+
+def load_table_model(folder: str | os.PathLike[str]) -> TableModel:
+    """Return the model that `fit_table` stored in the folder of a run.
+
+    Nothing in the folder is run: the record is JSON whose fields are checked one by one, the weights are numbers. Raises
+    `StorageError` where a file cannot be read, and names the field that is wrong in a record that was changed.
+    """
+    place = Path(folder)
+    if not place.is_dir():
+        raise StorageError(f"{place} is no folder of a run: `bprop runs` lists those there are")
+    if not (place / RECORD).is_file():
+        raise StorageError(f"{place} holds no model of a table: there is no {RECORD} in it")
+    model, _ = restore(read_json(place / RECORD))
+    try:
+        load_weights(model.network, place / WEIGHTS)
+    except StorageError:
+        raise
+    except BpropError as error:  # sizes or names: one of the two files was changed
+        raise RecordError(f"{place / RECORD} and {WEIGHTS} do not belong together: {error.message}") from None
+    for path, weight in model.network.parameters().items():
+        if not np.isfinite(np.asarray(weight)).all():
+            raise StorageError(f"{place / WEIGHTS}: {path} is not finite")
+    return model
+
+
+def restore(field: Field) -> tuple[TableModel, Field]:
+    """Return the model that a record describes, its weights still random, and the record."""
+    if field["format"].choice((FORMAT,)) and field["version"].integer() != VERSION:
+        raise field["version"].error(f"this bprop reads version {VERSION}, not {field['version'].value}")
+    target = field["target"]
+    name, task = target["name"].text(), target["task"].choice(TASKS)
+    encoding = Encoding.restore(field["columns"])
+    if any(column.name == name for column in encoding.columns):
+        raise field["columns"].error(f"the target {name!r} is among them")
+    hidden = [size.integer(1, WIDEST) for size in field["hidden"].items()]
+    if not 1 <= len(hidden) <= DEEPEST:
+        raise field["hidden"].error(f"there are {len(hidden)} hidden layers")
+    if task == "regression":
+        mean, scale = target["mean"].number(), target["scale"].number(above=0)
+        return TableModel(encoding, name, (), hidden, mean, scale), field
+    classes = [one.text() for one in target["classes"].items()]
+    if len(classes) < 2 or len(set(classes)) < len(classes):
+        raise target["classes"].error("at least two, and each once")
+    return TableModel(encoding, name, classes, hidden), field

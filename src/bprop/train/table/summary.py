@@ -1,0 +1,130 @@
+"""Reading runs back: what was trained, on what, and how well, from the files in their folders."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ...core.error import BpropError
+from ..record import Field, RecordError, read_json
+from ..run import METRICS
+from ..run import RECORD as RUN
+from ..weight import StorageError
+from .model import RECORD as TABLE
+from .model import TableModel, restore
+
+
+class TableSummary(NamedTuple):
+    """What table.json records besides the model. Of an interrupted run there are no scores."""
+
+    model: TableModel
+    table: str
+    why: str
+    seed: int
+    rows: dict[str, int]
+    notes: list[str]
+    best_epoch: int | None
+    scores: dict[str, dict[str, float]]
+    verdict: str
+    influence: dict[str, float]
+
+
+class Summary(NamedTuple):
+    """What the files in the folder of a run say: its status, when it began, its settings, its epochs, its table if any."""
+
+    folder: Path
+    status: str
+    started: str
+    seconds: float
+    notes: list[str]
+    config: dict[str, Any]
+    history: list[dict[str, Any]]
+    table: TableSummary | None
+
+    @property
+    def task(self) -> str:
+        """What was learned, in a few words."""
+        if self.table is not None:
+            return f"{self.table.model.task} of {self.table.model.target}"
+        return str(self.config.get("title") or "training").partition(" (")[0]
+
+    @property
+    def score(self) -> tuple[str, float] | None:
+        """The name and value of the first score of the network on held-out rows, else the last measured in training."""
+        if self.table is not None:
+            return next(iter(self.table.scores.get("network", {}).items()), None)
+        last = self.history[-1] if self.history else {}
+        found = {
+            name: value
+            for name, value in last.items()
+            if name.startswith("validation_") and isinstance(value, int | float)
+        }
+        return next(((name.partition("_")[2], v) for name, v in found.items() if not name.endswith("loss")), None)
+
+
+def summary(folder: Path) -> Summary:
+    """Return what the files in ``folder`` say. Raises `StorageError` naming the file, and the field, that is wrong."""
+    if not folder.is_dir():
+        raise StorageError(f"{folder} is no folder of a run: `bprop runs` lists those there are")
+    if not (folder / RUN).is_file():
+        raise StorageError(f"{folder} is no run: there is no {RUN} in it")
+    run = read_json(folder / RUN)
+    status, started = run["status"].text(), run["started"].text()
+    seconds, epochs = run["seconds"].number(), run["epochs"].integer()
+    notes = [one.text() for one in run["notes"].items()]
+    config = dict(run["config"].entries())
+    history = _history(folder / METRICS)
+    if status == "finished" and len(history) != epochs:
+        raise run["epochs"].error(f"it says {epochs}, and {METRICS} holds {len(history)}")
+    table = _table(read_json(folder / TABLE)) if (folder / TABLE).exists() else None
+    values = {name: one.value for name, one in config.items()}
+    return Summary(folder, status, started, seconds, notes, values, history, table)
+
+
+def summaries(folder: Path) -> Iterator[tuple[Path, Summary | str]]:
+    """Return every folder inside ``folder``, in the order of their names, with its summary or what is wrong with it."""
+    try:
+        inside = sorted(path for path in folder.iterdir() if path.is_dir())
+    except OSError as error:
+        raise StorageError(f"{folder}: {error.strerror or error}") from None
+    for path in inside:
+        try:
+            yield path, summary(path)
+        except BpropError as error:
+            yield path, error.message
+
+
+def _history(path: Path) -> list[dict[str, Any]]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise RecordError(f"{path} is not text") from None
+    made: list[dict[str, Any]] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            raise RecordError(f"{path}: line {number} is no JSON") from None
+        fields = Field(entry, f"{path}: line {number}")
+        fields["epoch"].integer()
+        made.append({name: one.value for name, one in fields.entries()})
+    return made
+
+
+def _table(field: Field) -> TableSummary:
+    model, _ = restore(field)
+    done = "scores" in field
+    return TableSummary(
+        model,
+        field["table"].text(),
+        field["why"].text(),
+        field["seed"].integer(most=2**64),
+        {name: one.integer() for name, one in field["rows"].entries()},
+        [one.text() for one in field["notes"].items()],
+        field["best_epoch"].integer() if done else None,
+        {name: {k: v.number() for k, v in one.entries()} for name, one in field["scores"].entries()} if done else {},
+        field["verdict"].text() if done else "",
+        {name: one.number() for name, one in field["influence"].entries()} if done else {},
+    )

@@ -1,0 +1,164 @@
+"""`Table`: named columns of text cells, as a file holds them; what they mean is decided later, on the training part."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from math import isnan
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...core.error import ArgumentError, BpropError
+
+Cells = list[str | None]
+
+MISSING = frozenset(
+    ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "-NaN", "-nan", "NAN", "null", "NULL", "None", "NaT", "?")
+)
+"""Cells that stand for a missing value, after the spaces around them are removed."""
+
+
+class TableError(BpropError, ValueError):
+    """A table cannot be read or used: the message names the file, the row and the column."""
+
+
+class Table:
+    """Named columns of equal length whose cells are text, or ``None`` where a value is missing.
+
+    `read_table` makes one from a file, `Table.from_columns` from lists or arrays. ``name`` is the file, ``counted`` the
+    numbers of the rows in it, and ``lines`` the lines on which they end, for messages; ``notes`` are remarks made while
+    reading.
+
+    >>> from bprop.train import Table
+    >>> table = Table.from_columns({"length": [1.5, 2.0, None], "colour": ["red", "NA", "blue"]})
+    >>> table
+    Table(table: 3 rows, 2 columns: length, colour)
+    >>> table["length"], table["colour"]
+    (['1.5', '2.0', None], ['red', None, 'blue'])
+    """
+
+    def __init__(
+        self,
+        name: str,
+        columns: Mapping[str, Cells],
+        lines: Sequence[int] | None = None,
+        notes: Sequence[str] = (),
+        counted: Sequence[int] | None = None,
+    ) -> None:
+        lengths = {column: len(cells) for column, cells in columns.items()}
+        if len(set(lengths.values())) > 1:
+            raise TableError(f"{name}: the columns differ in length: {lengths}")
+        self.name, self.columns, self.notes = name, dict(columns), list(notes)
+        self.lines = lines
+        self.rows = next(iter(lengths.values()), 0)
+        self.counted = range(1, self.rows + 1) if counted is None else counted
+
+    @classmethod
+    def from_columns(
+        cls, columns: Mapping[str, Any], name: str = "table", missing: Sequence[str] = (), notes: Sequence[str] = ()
+    ) -> "Table":
+        """Return a table of the given lists or one-dimensional arrays: numbers, text, booleans, dates, None.
+
+        Raises `TableError` for columns of unequal length or with cells that are lists, arrays or mappings.
+        """
+        if not isinstance(columns, Mapping) or not columns or not all(isinstance(key, str) for key in columns):
+            raise ArgumentError(f"Table.from_columns: columns map names to lists of values, not {columns!r:.60}")
+        markers = MISSING | set(missing)
+        made: dict[str, Cells] = {}
+        for column, values in columns.items():
+            values = values.tolist() if hasattr(values, "tolist") else values
+            if not isinstance(values, list | tuple | range):
+                raise ArgumentError(f"Table.from_columns: column {column!r} is a list or array, not {values!r:.60}")
+            made[column] = [_cell(value, markers, name, column, row) for row, value in enumerate(values, 1)]
+        return cls(name, made, None, notes)
+
+    def __getitem__(self, column: str) -> Cells:
+        if column not in self.columns:
+            raise TableError(f"{self.name} has no column {column!r}{likely(column, self.columns)}")
+        return self.columns[column]
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+    def __repr__(self) -> str:
+        names = list(self.columns)
+        shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+        return f"Table({self.name}: {self.rows:,} rows, {len(names):,} columns: {shown})"
+
+    def place(self, row: int, column: str) -> str:
+        """Return how messages name a cell; ``row`` is its position here, the message counts from 1 in the file."""
+        line = f" (line {self.lines[row]})" if self.lines is not None else ""
+        return f"{self.name}: row {self.counted[row]}{line}, column {column!r}"
+
+    def numbers(self, column: str, advice: str = "") -> NDArray[np.float64]:
+        """Return a column as float64, NaN where a value is missing.
+
+        Raises `TableError`, naming row and column, at the first cell that is no number or not finite.
+        """
+        cells = self[column]
+        try:
+            values = np.fromiter((np.nan if cell is None else float(cell) for cell in cells), np.float64, len(cells))
+            well = np.isfinite(values) | np.fromiter((cell is None for cell in cells), bool, len(cells))
+            if well.all() and not any(cell is not None and "_" in cell for cell in cells):
+                return values
+        except ValueError:
+            pass
+        row = next(row for row, cell in enumerate(cells) if cell is not None and not _finite(cell))
+        cell = cells[row]
+        if cell is not None and is_number(cell):
+            raise TableError(
+                f"{self.place(row, column)}: {cell!r} is not finite; leave the cell empty if it is missing"
+            )
+        raise TableError(f"{self.place(row, column)}: {cell!r} is not a number{advice}")
+
+    def take(self, rows: NDArray[np.int64]) -> "Table":
+        """Return a table of these rows only; messages still name the rows' lines."""
+        columns = {name: [cells[row] for row in rows] for name, cells in self.columns.items()}
+        lines = None if self.lines is None else [self.lines[row] for row in rows]
+        return Table(self.name, columns, lines, self.notes, [self.counted[row] for row in rows])
+
+
+def is_number(cell: str) -> bool:
+    """Whether the text is a number (also an infinite one), written without Python's underscores.
+
+    >>> from bprop.train.table.table import is_number
+    >>> [is_number(cell) for cell in ("1.5", "-2e3", "inf", "1_000", "abc")]
+    [True, True, True, False, False]
+    """
+    try:
+        return not isnan(float(cell)) and "_" not in cell
+    except ValueError:
+        return False
+
+
+def _finite(cell: str) -> bool:
+    return is_number(cell) and bool(np.isfinite(float(cell)))
+
+
+def _cell(value: Any, missing: frozenset[str] | set[str], name: str, column: str, row: int) -> str | None:
+    if value is None or (isinstance(value, float) and isnan(value)):
+        return None
+    if isinstance(value, list | tuple | Mapping | set) or hasattr(value, "shape"):
+        raise TableError(f"{name}: row {row}, column {column!r}: {value!r:.40} is not one value")
+    if isinstance(value, bytes):
+        raise TableError(f"{name}: row {row}, column {column!r}: bytes, not text")
+    text = str(value).strip()
+    return None if text in missing else text
+
+
+def clean(cells: Sequence[str], missing: frozenset[str] | set[str]) -> Cells:
+    """Return the cells without spaces around them, ``None`` for missing ones."""
+    return [None if cell in missing else cell for cell in map(str.strip, cells)]
+
+
+def likely(name: str, names: Any) -> str:
+    """Return the end of a message about an unknown name: what was probably meant, else what there is."""
+    known = list(names)
+    close = get_close_matches(name, known, n=1) or [one for one in known if one.casefold() == name.casefold()]
+    if close:
+        return f": did you mean {close[0]!r}?"
+    shown = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
+    return f"; it has {shown}" if shown else ""

@@ -1,0 +1,186 @@
+"""A module's own equations: read as Python they give its numbers, and they are the lecture's."""
+
+import importlib.util
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bprop
+from bprop import nn
+from bprop.core.op import REGISTRY
+
+spec = importlib.util.spec_from_file_location("nn_examples", Path(__file__).with_name("conftest.py"))
+examples = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(examples)
+
+NAMES = {name: op for name, op in REGISTRY.items() if name.isidentifier()}
+NAMES |= {name: getattr(bprop, name) for name in bprop.__all__}
+NAMES |= {"astype": lambda x, dtype: bprop.astype(x, dtype), "float32": "float32", "float64": "float64"}
+NAMES |= {"inf": math.inf, "nan": math.nan}
+
+
+def evaluated(group, known):
+    """Evaluate equations in order, as Python reads their text."""
+    for equation in group:
+        name, _, right = equation.text.partition(" = ")
+        if name not in known:  # random numbers that the module kept
+            known[name] = eval(right, {"__builtins__": {}}, NAMES | known)
+    return known
+
+
+def checked(module, equations, path):
+    """Compare what the equations of one module without modules inside give with what went through it."""
+    frame = module._last
+    known = {"x": frame.x, "y_bar": frame.y_bar, **frame.kept, **parameters(module)}
+    for group, names in ((equations.fprop, ["y"]), (equations.bprop, ["x_bar"])):
+        own = [one for one in group if one.path == path]
+        evaluated(own, known)
+        names = names + [one.name for one in own if one.name.removesuffix("_bar") in parameters(module)]
+        for name in names:
+            expected = np.asarray(getattr(module, name))
+            np.testing.assert_allclose(np.asarray(known[name]), expected, rtol=1e-12, atol=1e-13, err_msg=name)
+
+
+def parameters(module):
+    """Return the module's own cells by name."""
+    return {name: cell.read() for name, cell in module.__dict__.get("_cells", {}).items()}
+
+
+def test_the_text_evaluates_to_the_numbers(example):
+    module, x = examples.make(example), examples.smooth(example)
+    y = module.fprop(x)
+    module.bprop(examples.cotangent(y.shape))
+    equations = module.equations(x)
+    leaves = [(path, one) for path, one in module.modules() if not list(_inside(one))]
+    assert leaves
+    for path, one in leaves:
+        checked(one, equations, path)
+
+
+def _inside(module):
+    return (child for _, child in module.children() if isinstance(child, nn.Module))
+
+
+def test_equations_without_an_example(example):
+    text = str(examples.make(example).equations())
+    assert "fprop" in text
+    assert "x_bar = " in text
+    assert "?" not in text
+    assert "custom" not in text
+    equations = examples.make(example).equations()
+    for shown in (equations.latex, equations._repr_latex_(), equations._repr_markdown_()):
+        assert r"\bar{x} &= " in shown
+        assert shown.count("{") == shown.count("}")
+
+
+@pytest.mark.parametrize("name", examples.LOSSES)
+def test_losses(name):
+    text = str(examples.LOSSES[name]().equations())
+    assert "E = " in text
+    assert text.count("_bar = ") == len(examples.LOSSES[name].answers)
+    assert " t_bar" not in text
+
+
+def lines(module, *inputs):
+    return [line.strip() for line in str(module.equations(*inputs)).splitlines()[1:]]
+
+
+def test_the_equations_of_the_lecture():
+    assert lines(nn.Linear(3, 2)) == [
+        "fprop",
+        "y = x @ W.T + b",
+        "bprop",
+        "x_bar = y_bar @ W",
+        "W_bar = y_bar.T @ x",
+        "b_bar = sum(y_bar, axis=0)",
+    ]
+    assert lines(nn.Tanh())[1::2] == ["y = tanh(x)", "x_bar = y_bar * (1 - tanh(x) ** 2)"]
+    assert lines(nn.Sigmoid())[1::2] == ["y = sigmoid(x)", "x_bar = y_bar * y * sigmoid(-x)"]
+    assert lines(nn.ReLU())[1::2] == ["y = where(x <= 0, 0, x)", "x_bar = where(x <= 0, 0, y_bar)"]
+    assert lines(nn.Softmax())[4:] == ["x_bar = y * (y_bar - sum(y_bar * y, axis=1, keepdims=True))"]
+    assert lines(nn.SquaredError("sum"))[1::2] == ["E = 0.5 * sum((t - y) ** 2)", "y_bar = y - t"]
+
+
+def test_a_sequence_goes_back_in_reverse():
+    model = nn.Sequential(hidden=nn.Linear(3, 4), squash=nn.Tanh(), out=nn.Linear(4, 2))
+    equations = model.equations()
+    assert list(dict.fromkeys(one.path for one in equations.fprop)) == [
+        "layers.hidden",
+        "layers.squash",
+        "layers.out",
+    ]
+    assert list(dict.fromkeys(one.path for one in equations.bprop)) == [
+        "layers.out",
+        "layers.squash",
+        "layers.hidden",
+    ]
+    assert r"\text{layers.hidden}" in equations.latex
+
+
+def test_a_module_of_modules_is_written_with_theirs():
+    class Network(nn.Module):
+        def __init__(self):
+            self.hidden, self.out = nn.Linear(3, 4), nn.Linear(4, 2)
+            self.scale = nn.parameter(np.ones(2, np.float32))
+
+        def fprop(self, x):
+            return self.out(bprop.tanh(self.hidden(x))) * self.scale
+
+    shown = [" ".join(line.split()) for line in lines(Network())]
+    assert shown[1:4] == ["Network u = hidden(x)", "v = out(tanh(u))", "y = v * scale"]
+    assert shown[-2:] == [
+        "Network x_bar = hidden.bprop(out.bprop(y_bar * scale) * (1 - tanh(u) ** 2))",
+        "scale_bar = sum(y_bar * v, axis=0)",
+    ]
+    residual = [" ".join(line.split()) for line in lines(nn.Residual(nn.Linear(3, 3)))]
+    assert residual[1] == "Residual y = x + module(x)"
+    assert residual[-1] == "Residual x_bar = y_bar + module.bprop(y_bar)"
+
+
+def test_transposes_belong_to_the_product():
+    class Derived(nn.Module):
+        def __init__(self):
+            self.W = nn.parameter(np.ones((2, 3)))
+
+        def fprop(self, x):
+            return bprop.matmul(x, self.W.T)
+
+    assert lines(Derived()) == ["fprop", "y = x @ W.T", "bprop", "x_bar = y_bar @ W", "W_bar = y_bar.T @ x"]
+
+
+def test_a_wrong_bprop_shows_itself():
+    class Wrong(nn.Module):
+        def fprop(self, x):
+            return x**2
+
+        def bprop(self, y_bar):
+            return 3 * self.x * y_bar
+
+    assert lines(Wrong())[-1] == "x_bar = 3 * x * y_bar"
+
+
+def test_examples_are_arrays_or_shapes_and_change_nothing():
+    model = nn.Sequential(nn.Linear(3, 2, seed=0), nn.Dropout(0.5, seed=1))
+    before = {path: value.tolist() for path, value in model.state_dict().items()}
+    assert "float32[7,3]" in str(model.equations((7, 3)))
+    assert "float32[5,3]" in str(model.equations(np.ones((5, 3), np.float32)))
+    assert {path: value.tolist() for path, value in model.state_dict().items()} == before
+    assert not model.hooks
+    assert not any(inner.hooks for _, inner in model.modules())
+    with pytest.raises(bprop.StateError):
+        model.bprop(np.ones((5, 2)))
+
+
+def test_errors_say_what_to_do():
+    class Picky(nn.Module):
+        def fprop(self, x):
+            raise bprop.ShapeError("never right")
+
+    with pytest.raises(
+        bprop.ArgumentError, match=r"Picky\.equations: none of the shapes.*equations\(\(2, 3\)\).*never"
+    ):
+        Picky().equations()
+    with pytest.raises(bprop.ShapeError, match="last axis should be 3"):
+        nn.Linear(3, 2).equations((2, 4))

@@ -1,0 +1,186 @@
+"""Every module, by being in bprop.nn: against PyTorch, against itself by other ways, and at the ends of the numbers."""
+
+import importlib.util
+import inspect
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bprop
+from bprop import nn
+
+spec = importlib.util.spec_from_file_location("nn_examples", Path(__file__).with_name("conftest.py"))
+examples = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(examples)
+EXAMPLES, RECORDED, cotangent = examples.EXAMPLES, examples.RECORDED["cases"], examples.cotangent
+inputs_of, layerwise, make, smooth, transformed = (
+    examples.inputs_of, examples.layerwise, examples.make, examples.smooth, examples.transformed,
+)  # fmt: skip
+
+
+def close(first, second, rtol=1e-12, atol=1e-12):
+    assert len(first) == len(second)
+    for a, b in zip(first, second, strict=True):
+        assert a.shape == b.shape
+        np.testing.assert_allclose(a, b, rtol=rtol, atol=atol)
+
+
+def test_every_module_has_an_example():
+    kinds = {
+        name
+        for name, kind in vars(nn).items()
+        if inspect.isclass(kind) and issubclass(kind, nn.Module) and not issubclass(kind, nn.Loss)
+    }
+    assert kinds - {"Module"} == {name.partition(",")[0] for name in EXAMPLES}
+
+
+def test_numbers_are_those_of_pytorch(example):
+    if example not in RECORDED:
+        pytest.skip("PyTorch has no such module, or other random numbers")
+    recorded, module = RECORDED[example], make(example)
+    bars = [f"{name}_bar" for name in recorded["parameters"]]
+    found = layerwise(module, inputs_of(example))
+    expected = [np.array(recorded[key]) for key in ("y", "x_bar", *bars)]
+    close(found, [one.reshape(own.shape) for one, own in zip(expected, found, strict=True)], rtol=1e-12, atol=1e-13)
+
+
+def test_only_what_differs_from_pytorch_for_a_reason_has_no_record():
+    assert {name for name in EXAMPLES if name not in RECORDED} == {
+        "RReLU, training",
+        "Dropout, training",
+        "Sequential, names",
+        "Parallel, first axis",
+        "Residual, shortcut",
+    }
+
+
+def test_bprop_is_reverse_mode(example):
+    close(layerwise(make(example), inputs_of(example)), transformed(make(example), inputs_of(example)))
+
+
+def test_a_handwritten_bprop_is_the_derived_one(example):
+    module = make(example)
+    kind = type(module)
+    if kind._rule is None or kind.composes:
+        pytest.skip("nothing is written by hand, or only calls of the modules inside")
+    plain = type(kind.__name__, (kind,), {"fprop": lambda self, *inputs: kind._formula(self, *inputs)})
+    assert plain._rule is None
+    derived = make(example)
+    derived.__class__ = plain
+    close(layerwise(module, smooth(example)), layerwise(derived, smooth(example)))
+
+
+def test_gradients_are_the_slopes(example, numerical):
+    x = smooth(example)
+    y, x_bar, *_ = layerwise(make(example), x)
+    direction = np.sin(1 + np.arange(x.size)).reshape(x.shape)
+
+    def along(h):
+        return [np.sum(np.asarray(make(example)(x + h * direction)) * cotangent(y.shape))]
+
+    assert numerical(along, step=0.002)[0] == pytest.approx(np.sum(x_bar * direction), rel=1e-9, abs=1e-9)
+
+
+def test_parameter_gradients_are_the_slopes(example, numerical):
+    module, x = make(example), smooth(example)
+    y, _, *bars = layerwise(module, x)
+    values = {path: np.asarray(value) for path, value in module.parameters().items()}
+    directions = {path: np.sin(2 + np.arange(value.size)).reshape(value.shape) for path, value in values.items()}
+
+    def along(h):
+        moved = {path: value + h * directions[path] for path, value in values.items()}
+        module.load_state_dict({**module.state_dict(), **moved})
+        return [np.sum(np.asarray(module(x)) * cotangent(y.shape))]
+
+    if values:
+        slope = sum(np.sum(bar * directions[path]) for bar, path in zip(bars, values, strict=True))
+        assert numerical(along, step=0.002)[0] == pytest.approx(slope, rel=1e-9, abs=1e-9)
+
+
+def test_single_precision(example):
+    x = smooth(example)
+    double = layerwise(make(example), x)
+    single = layerwise(make(example, np.float32), x.astype(np.float32))
+    assert {one.dtype for one in single} == {np.dtype(np.float32)}
+    if "training" in example:  # other bits for another dtype
+        return
+    close(single, double, rtol=3e-5, atol=3e-5)
+
+
+def test_compiled_is_eager(example):
+    x = inputs_of(example)
+
+    def step(module, x):
+        y, pull = bprop.vjp(lambda x, cells: module(x), x, module)
+        return y, *pull(cotangent(y.shape))
+
+    def flat(found):
+        y, x_bar, bars = found
+        return [np.asarray(one) for one in (y, x_bar, *bars.values())]
+
+    close(flat(bprop.compile(step)(make(example), x)), flat(step(make(example), x)), rtol=1e-13, atol=1e-300)
+
+
+def test_within_a_sequential(example):
+    inner = make(example)
+    model = nn.Sequential(nn.Identity(), inner)
+    close(layerwise(model, inputs_of(example)), layerwise(make(example), inputs_of(example)))
+    assert [path.removeprefix("layers.1.") for path in model.parameters()] == list(make(example).parameters())
+    wrapped = nn.Sequential(nn.Identity(), make(example))
+    close(transformed(wrapped, inputs_of(example)), transformed(make(example), inputs_of(example)))
+
+
+def test_repr_names_it(example):
+    module = make(example)
+    assert repr(module).startswith(f"{type(module).__name__}(")
+    assert "object at" not in repr(module)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_nothing_overflows(example, dtype):
+    x = np.linspace(-1000, 1000, 18).reshape(inputs_of(example).shape).astype(dtype)
+    with np.errstate(all="raise", under="ignore"):
+        for way in (layerwise, transformed):
+            assert all(np.isfinite(one).all() for one in way(make(example, dtype), x))
+
+
+def test_nan_stays_in_its_example(example):
+    """A NaN in one example of the batch does not reach the others."""
+    if example in ("Softmax, first axis", "Parallel, first axis", "Flatten") or "PReLU" in example:
+        return  # these join the examples, or sum over them on the way back
+    x = smooth(example)
+    clean = layerwise(make(example), x)
+    x = x.copy()
+    x[1, 2] = np.nan
+    y, x_bar = layerwise(make(example), x)[:2]
+    for found, expected in ((y, clean[0]), (x_bar, clean[1])):
+        np.testing.assert_allclose(found[[0, 2]], expected[[0, 2]], rtol=1e-12)
+    assert np.isnan(y[1]).any() or example in ("Dropout, training", "Threshold")
+
+
+def test_training_and_evaluation(example):
+    module, x = make(example), smooth(example)
+    assert all(not inner.training for _, inner in module.eval().modules())
+    first = layerwise(module, x)
+    close(layerwise(module, x), first)  # nothing random in evaluation
+    assert all(inner.training for _, inner in module.train().modules())
+    if "training" in example:
+        assert not np.array_equal(np.asarray(module(x)), first[0])
+    elif example not in ("Dropout", "RReLU"):
+        assert np.array_equal(np.asarray(module(x)), first[0])
+
+
+def test_integers_and_lists_are_taken(example):
+    x = np.arange(18).reshape(inputs_of(example).shape)
+    expected = np.asarray(make(example)(x.astype(np.float64)))
+    if "training" not in example:
+        np.testing.assert_allclose(np.asarray(make(example)(x), np.float64), expected, rtol=1e-6)
+        np.testing.assert_allclose(np.asarray(make(example)((1.0 * x).tolist())), expected, rtol=1e-12)
+
+
+def test_state_goes_from_one_to_another(example):
+    first, second = make(example), EXAMPLES[example](np.float64)
+    second.load_state_dict(first.state_dict())
+    assert list(first.state_dict()) == list(first.cells())
+    close([np.asarray(first(smooth(example)))], [np.asarray(second(smooth(example)))])
