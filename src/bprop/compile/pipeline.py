@@ -2,23 +2,23 @@
 
 import functools
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..core.error import CompileError, DTypeError
 from ..core.graph import Graph
-from ..core.interpreter import EVALUATE, Cell, current, using
-from ..core.trace import Trace, Traced
-from ..core.tree import Structure, flatten, unflatten
-from ..core.value import Array, Spec, Wrapped, asarray, escaped
+from ..core.interpreter import EVALUATE, current
+from ..core.tree import flatten
+from ..core.value import Array
 from ..gradients.variable import name_of
 from .cache import Cache
 from .fuse import listing
 from .inline import inline
 from .static import key_of
+from .step import Step, data_of, is_array
+from .watch import Watch
 
 if TYPE_CHECKING:
     from .native.program import Program
@@ -28,140 +28,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 KEPT = 32
 """Programs that one compiled function keeps."""
-
-
-class _Trace(Trace):
-    """A trace that reads cells without marking their buffers as seen by others."""
-
-    def read(self, cell: Cell) -> Array:
-        value = self.cells.get(cell)
-        if value is None:
-            value = self.cells[cell] = self.lift_cell(cell, cell.array)
-        return value
-
-
-class Step:
-    """One traced call: the graph, where its inputs come from, where its outputs go, and the program."""
-
-    def __init__(self, f: Callable[..., Any], leaves: Sequence[Any], structure: Structure, name: str) -> None:
-        from .native.program import Program  # llvmlite is loaded with the first program, not with bprop
-
-        tracer = _Trace(EVALUATE, name=name, lift_cells=True)
-        self.arguments = [place for place, leaf in enumerate(leaves) if _is_array(leaf)]
-        traced = list(leaves)
-        for place in self.arguments:
-            traced[place] = tracer.input(Spec(leaves[place].shape, leaves[place].dtype.newbyteorder("=")))
-        with using(tracer):
-            args, options = unflatten(structure, traced)
-            result = f(*args, **options)
-        outputs, self.structure = flatten(result)
-        written = [
-            cell
-            for cell in tracer.written
-            if not (isinstance(x := tracer.cells[cell], Traced) and x.node is tracer.cell_inputs.get(cell))
-        ]
-        self.results = [_source(tracer, x, self.arguments) for x in outputs]
-        computed = [x for x, kind in zip(outputs, self.results, strict=True) if kind[0] == "computed"]
-        values = [tracer.cells[cell] for cell in written]
-        graph = inline(tracer.graph([*computed, *values]))  # what a region closes over is an input as well
-
-        positions = {leaf: place for place, leaf in reversed(list(enumerate(leaves))) if isinstance(leaf, Cell)}
-        self.read = [_Cell(cell, positions.get(cell)) for cell in tracer.cell_inputs]
-        self.written = [
-            _Cell(cell, positions.get(cell), value.spec) for cell, value in zip(written, values, strict=True)
-        ]
-        self.captures = [value for _, value in graph.captures]
-        for value in self.captures:
-            if isinstance(value, Wrapped):
-                raise escaped(value, name)
-        nodes = [*graph.inputs, *tracer.cell_inputs.values(), *(node for node, _ in graph.captures)]
-        whole = Graph(nodes, graph.nodes, graph.outputs)
-        self.count = len(computed)
-        # a written cell that is also read takes its new value in place, where nobody else holds the buffer
-        order = list(tracer.cell_inputs)
-        self.donated: dict[int, int] = {}
-        for number, cell in enumerate(written):
-            if cell in tracer.cell_inputs and cell.array.spec == values[number].spec:
-                self.donated[self.count + number] = len(self.arguments) + order.index(cell)
-        self.program = Program(whole, self.donated)
-
-    def fits(self) -> bool:
-        """Return whether the cells that are no arguments still have the shapes and dtypes they were traced with."""
-        return all(one.place is not None or one.cell.array.spec == one.spec for one in self.read)
-
-    def __call__(self, leaves: Sequence[Any]) -> Any:
-        inputs = [_data(leaves[place]) for place in self.arguments]
-        taken: dict[int, NDArray[Any]] = {}
-        replaced = set(self.donated.values())
-        for number, one in enumerate(self.read, start=len(inputs)):
-            cell = one.of(leaves)
-            data = _contiguous(cell.array.data)
-            if number in replaced and (cell.shared or data is not cell.array.data):
-                data = data.copy()  # someone may hold the old buffer: write into a new one
-            if number in replaced:
-                taken[number] = data
-            inputs.append(data)
-        inputs.extend(_contiguous(value.data) for value in self.captures)
-        specs = self.program.graph.specs
-        outputs = [
-            taken[self.donated[number]] if number in self.donated else np.empty(spec.shape, spec.dtype)
-            for number, spec in enumerate(specs)
-        ]
-        self.program(inputs, outputs)
-        for one, data in zip(self.written, outputs[self.count :], strict=True):
-            cell = one.of(leaves)
-            if cell.array.data is not data:
-                cell.array = Array(data)
-            cell.shared = False
-        computed = iter(outputs[: self.count])
-        result = [
-            Array(next(computed)) if kind == "computed" else _given(leaves[detail]) if kind == "argument" else detail
-            for kind, detail in self.results
-        ]
-        return unflatten(self.structure, result)
-
-
-class _Cell:
-    """A cell that the program reads or writes: by its place among the arguments, or the cell itself."""
-
-    def __init__(self, cell: Cell, place: int | None, spec: Spec | None = None) -> None:
-        self.cell = cell
-        self.place = place
-        self.spec = cell.array.spec if spec is None else spec
-
-    def of(self, leaves: Sequence[Any]) -> Cell:
-        return self.cell if self.place is None else cast(Cell, leaves[self.place])
-
-
-def _is_array(leaf: Any) -> bool:
-    return isinstance(leaf, Array | np.ndarray | np.generic)
-
-
-def _source(tracer: Trace, x: Any, arguments: Sequence[int]) -> tuple[str, Any]:
-    """Return where an output leaf comes from: the program, an argument passed through, or a constant."""
-    if not isinstance(x, Traced) or x.owner is not tracer:
-        return "constant", x
-    if x.node in tracer.inputs:
-        return "argument", arguments[tracer.inputs.index(x.node)]
-    return "computed", None
-
-
-def _contiguous(data: NDArray[Any]) -> NDArray[Any]:
-    if data.flags.c_contiguous and data.flags.aligned and data.dtype.isnative:
-        return data
-    return np.require(data, data.dtype.newbyteorder("="), ["C", "A"])
-
-
-def _data(leaf: Any) -> NDArray[Any]:
-    if type(leaf) is Array:
-        return _contiguous(leaf.data)
-    if isinstance(leaf, Array):
-        raise escaped(cast(Wrapped, leaf), "compile")
-    return _contiguous(np.asarray(leaf))
-
-
-def _given(leaf: Any) -> Array:
-    return leaf if isinstance(leaf, Array) else asarray(leaf)
 
 
 class Compiled(Generic[P, R]):
@@ -176,25 +42,32 @@ class Compiled(Generic[P, R]):
         self.programs: Cache[Step] = Cache(KEPT)
         self._lock = threading.RLock()
         self._last: Step | None = None
+        self._watch: Watch | None = None
         functools.update_wrapper(self, f, updated=())
 
     def __call__(self, *args: P.args, **options: P.kwargs) -> R:
         if current() is not EVALUATE:
             return self.function(*args, **options)
-        leaves, structure = flatten((args, options))
-        key = key_of(leaves, structure, self.function)
         with self._lock:  # one call at a time: a step reads and writes cells
+            if self._last is not None and self._watch is not None and not options:
+                again = self._watch.leaves(args)
+                if again is not None and self._last.fits():
+                    return cast(R, self._last(again))
+            leaves, structure = flatten((args, options))
+            key = key_of(leaves, structure, self.function)
             step = self.programs.get(key)
             if step is None or not step.fits():
                 for leaf in leaves:
-                    if _is_array(leaf) and leaf.dtype.kind not in "biuf":
+                    if is_array(leaf) and leaf.dtype.kind not in "biuf":
                         raise DTypeError(
                             f"{self.name}: an argument has dtype {leaf.dtype}: use bool, integers or floats"
                         )
                 step = Step(self.function, leaves, structure, f"compilation of {self.name}")
                 self.programs.put(key, step)
-            self._last = step
-            return cast(R, step(leaves))
+            self._last, self._watch = step, None
+            result = step(leaves)
+            self._watch = None if options else Watch(self.function, args)
+            return cast(R, result)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
@@ -298,7 +171,7 @@ def native(graph: Graph) -> Callable[..., list[Array]]:
     program = Program(closed)
 
     def run(*args: Any) -> list[Array]:
-        arrays = [_data(x) for x in (*args, *captured)]
+        arrays = [data_of(x) for x in (*args, *captured)]
         for array, node in zip(arrays, closed.inputs, strict=True):
             if (array.shape, array.dtype) != tuple(node.specs[0]):
                 raise DTypeError(f"native: an argument is {array.dtype}{list(array.shape)}, expected {node.specs[0]}")

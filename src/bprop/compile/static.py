@@ -1,6 +1,7 @@
 """What a compiled function was traced with besides arrays: the key under which its program is kept."""
 
 import dataclasses
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from types import FunctionType, MethodType, ModuleType
@@ -13,7 +14,7 @@ from ..core.interpreter import Cell
 from ..core.tree import Holder, flatten, is_holder
 from ..core.value import Array
 
-_PLAIN = (bool, int, float, str, bytes, type(None))
+PLAIN = (bool, int, float, str, bytes, type(None))
 
 
 def leaf_key(leaf: Any, cells: dict[Cell, int]) -> Any:
@@ -51,7 +52,7 @@ def captured_key(f: Callable[..., Any], cells: dict[Cell, int]) -> Any:
     """
     found: list[Any] = []
     for name, value in _captured(f):
-        if type(value) in _PLAIN:
+        if type(value) in PLAIN:
             found.append((name, type(value), repr(value)))
         elif isinstance(value, Array | np.ndarray):
             found.append((name, Same(value)))
@@ -59,7 +60,7 @@ def captured_key(f: Callable[..., Any], cells: dict[Cell, int]) -> Any:
             found.append((name, Same(value), _settings(value)))
         elif isinstance(value, list | tuple | dict):
             leaves, structure = flatten(value)
-            inside = tuple(Same(leaf) if not isinstance(leaf, _PLAIN) else (type(leaf), repr(leaf)) for leaf in leaves)
+            inside = tuple(Same(leaf) if not isinstance(leaf, PLAIN) else (type(leaf), repr(leaf)) for leaf in leaves)
             found.append((name, structure, inside, *(_settings(one) for one in _holders(structure))))
         elif not isinstance(value, ModuleType | FunctionType | type):
             found.append((name, Same(value), _settings(value)))
@@ -79,6 +80,30 @@ class Same:
 
     def __hash__(self) -> int:
         return id(self.target)
+
+
+def references(f: Callable[..., Any]) -> Iterator[Callable[[], Any]]:
+    """Return, for everything a function refers to by name, a function that looks it up."""
+    if isinstance(f, MethodType):
+        target = f.__self__
+        yield lambda: target
+        f = f.__func__
+    f = inspect.unwrap(f)
+    code = getattr(f, "__code__", None)
+    if code is None:
+        return
+    for cell in getattr(f, "__closure__", None) or ():
+        yield functools.partial(_contents, cell)
+    scope = getattr(f, "__globals__", {})
+    for name in code.co_names:
+        yield functools.partial(scope.get, name)
+
+
+def _contents(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not assigned yet
+        return None
 
 
 def _captured(f: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
@@ -120,7 +145,7 @@ def _settings(holder: Any, seen: frozenset[int] = frozenset()) -> Any:
 
 
 def _setting(value: Any, seen: frozenset[int]) -> Any:
-    if type(value) in _PLAIN:
+    if type(value) in PLAIN:
         return type(value), repr(value)
     if isinstance(value, Cell):
         return "cell", value.trainable

@@ -21,6 +21,7 @@ from ..fuse import Kernel, fuse
 from ..inline import inline
 from ..nest import nests
 from ..plan import Place, Plan, plan
+from ..step import address_of
 from .contraction import Contraction, emit_contraction
 from .cumulate import emit_cumulate
 from .general import Failure, callback
@@ -77,6 +78,8 @@ class Program:
         self.engine, self.llvm = _compiled(self.text)
         self._run = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(self.engine.get_function_address("run"))
         self._arena = np.empty(0, np.uint8)
+        self._pointers = np.zeros(1 + len(graph.inputs) + len(graph.outputs), np.uintp)
+        self._address = address_of(self._pointers)
 
     @property
     def graph(self) -> Graph:
@@ -95,13 +98,16 @@ class Program:
 
     def __call__(self, inputs: Sequence[NDArray[Any]], outputs: Sequence[NDArray[Any]]) -> None:
         """Run on C-contiguous arrays; raises what the ops inside raise, before anything is written to donated inputs."""
+        self.run([*map(address_of, inputs), *map(address_of, outputs)])
+
+    def run(self, table: Sequence[int]) -> None:
+        """Run on the addresses of inputs and outputs."""
         with self.lock:
             if self._arena.size < self.stage.plan.size + 128:
                 self._arena = np.empty(self.stage.plan.size + 128, np.uint8)
-            table = np.array(
-                [-(-_address(self._arena) // 64) * 64, *map(_address, inputs), *map(_address, outputs)], np.uintp
-            )
-            status = self._run(_address(table))
+                self._pointers[0] = -(-address_of(self._arena) // 64) * 64
+            self._pointers[1:] = table
+            status = self._run(self._address)
             error, self.failure.error = self.failure.error, None
         if error is not None:
             raise error
@@ -112,10 +118,6 @@ class Program:
         if status == POWER_ERROR:
             raise ArgumentError("pow: integers to negative integer powers are not integers: convert to float first")
         assert status == 0, status
-
-
-def _address(array: NDArray[Any]) -> int:
-    return int(array.__array_interface__["data"][0])
 
 
 class _Builder:
