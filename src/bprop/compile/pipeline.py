@@ -65,6 +65,7 @@ class Compiled(Generic[P, R]):
                 step = Step(self.function, leaves, structure, f"compilation of {self.name}")
                 self.programs.put(key, step)
             self._last, self._watch = step, None
+            step.take(leaves)
             result = step(leaves)
             self._watch = None if options else Watch(self.function, args)
             return cast(R, result)

@@ -72,6 +72,8 @@ class Step:
                 self.donated[self.count + number] = len(self.arguments) + order.index(cell)
         self.program = Program(whole, self.donated)
 
+        self.take(leaves)
+        self._specs = self.program.graph.specs
         # the table of pointers is filled once; a later call enters only what has changed since
         self._outputs = len(self.arguments) + len(self.read) + len(self.captures)
         self._table: list[int] = [0] * (self._outputs + len(graph.outputs))
@@ -88,28 +90,30 @@ class Step:
         """Return whether the cells that are no arguments still have the shapes and dtypes they were traced with."""
         return all(one.place is not None or one.cell.array.spec == one.spec for one in self.read)
 
+    def take(self, leaves: Sequence[Any]) -> None:
+        """Find the cells of a call among its leaves; further calls with the same cells need not."""
+        self._reads = [one.of(leaves) for one in self.read]
+        self._writes = [one.of(leaves) for one in self.written]
+
     def __call__(self, leaves: Sequence[Any]) -> Any:
         inputs = [data_of(leaves[place]) for place in self.arguments]
-        specs = self.program.graph.specs
-        fresh = {number: np.empty(specs[number].shape, specs[number].dtype) for number in self._fresh}
-        table = self._table
+        fresh = {number: np.empty(*self._specs[number]) for number in self._fresh}
+        table, bound, replaced = self._table, self._bound, self._replaced
         for place, data in enumerate(inputs):
             table[place] = address_of(data)
         for number, data in fresh.items():
             table[self._outputs + number] = address_of(data)
-        for number, one in enumerate(self.read):
-            cell = one.of(leaves)
-            if cell.array is not self._bound[number] or (cell.shared and number in self._replaced):
+        for number, cell in enumerate(self._reads):
+            if cell.array is not bound[number] or (cell.shared and number in replaced):
                 self._bind(number, cell)
         self.program.run(table)
-        for number, one in enumerate(self.written, start=self.count):
-            cell = one.of(leaves)
+        for number, cell in enumerate(self._writes, start=self.count):
             if number in fresh:
                 cell.array = Array(fresh[number])
             else:
                 source = self.donated[number] - len(inputs)
-                if cell.array is not self._bound[source]:
-                    cell.array = self._bound[source] = Array(self._held[source])
+                if cell.array is not bound[source]:
+                    cell.array = bound[source] = Array(self._held[source])
             cell.shared = False
         computed = iter(range(self.count))
         result = [

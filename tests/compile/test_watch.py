@@ -1,0 +1,141 @@
+"""A call that is the last one again skips the key; whatever changed since is noticed all the same."""
+
+import numpy as np
+import pytest
+
+import bprop
+from bprop import nn, optim
+from bprop.compile import pipeline
+
+SCALE = 1.0
+
+
+@pytest.fixture
+def keys(monkeypatch):
+    """Count the keys that are computed."""
+    made = []
+    original = pipeline.key_of
+    monkeypatch.setattr(pipeline, "key_of", lambda *args: made.append(1) or original(*args))
+    return made
+
+
+class Net(nn.Module):
+    def __init__(self):
+        self.first = nn.Linear(3, 4)
+        self.layers = [nn.Linear(4, 2)]
+        self.gain = 2.0
+        self.table = {"shift": 0.5}
+        self.fixed = np.array([1.0, 2.0], np.float32)
+
+    def fprop(self, x):
+        y = bprop.tanh(self.first(x))
+        for layer in self.layers:
+            y = layer(y)
+        return (y * self.gain + self.table["shift"]) * self.fixed if self.training else y
+
+
+@pytest.fixture
+def model():
+    nn.seed(0)
+    return Net()
+
+
+X = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+
+
+def test_a_loop_computes_one_key(keys, model):
+    rule, loss = optim.Adam(1e-2), nn.SquaredError()
+    rule.init(model)
+
+    @bprop.compile
+    def step(model, rule, x, t):
+        E, gradients = bprop.value_and_grad(lambda m: loss(m(x), t))(model)
+        rule.update(model, gradients)
+        return E
+
+    x, t = bprop.asarray(X), bprop.zeros((5, 2), dtype="float32")
+    losses = [step(model, rule, x, t).item() for _ in range(6)]
+    assert losses == sorted(losses, reverse=True)
+    rule.learning_rate = 1e-3  # a cell: nothing to compile, nothing to look up
+    step(model, rule, x, t)
+    model.first.W = model.first.W * 2  # a parameter set from outside, of the same shape
+    step(model, rule, x, t)
+    assert len(keys) == 1
+    assert len(step.programs) == 1
+
+
+def test_numbers_of_a_replaced_parameter_are_used(model):
+    f = bprop.compile(lambda m, x: m(x))
+    f(model, X), f(model, X)
+    kept = model.first.W
+    model.first.W = kept * 3
+    np.testing.assert_allclose(np.asarray(f(model, X)), np.asarray(model(X)), rtol=1e-6)
+
+
+CHANGES = {
+    "a number": lambda m: setattr(m, "gain", 3.0),
+    "a number inside a dict": lambda m: m.table.update(shift=2.5),
+    "a module put in a list": lambda m: m.layers.append(nn.Linear(2, 2)),
+    "a module taken out of a list": lambda m: m.layers.clear() or m.layers.append(nn.Linear(4, 2)),
+    "another module": lambda m: setattr(m, "first", nn.Linear(3, 4)),
+    "the mode": lambda m: m.eval(),
+    "another array": lambda m: setattr(m, "fixed", np.array([5.0, 6.0], np.float32)),
+    "a hook": lambda m: m.first.hook(y=lambda module, y: y * 2),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_change_is_noticed(what, model):
+    f = bprop.compile(lambda m, x: m(x))
+    f(model, X), f(model, X)
+    CHANGES[what](model)
+    np.testing.assert_allclose(np.asarray(f(model, X)), np.asarray(model(X)), rtol=1e-5)
+    np.testing.assert_allclose(np.asarray(f(model, X)), np.asarray(model(X)), rtol=1e-5)
+
+
+def test_arguments_of_other_shapes_dtypes_and_kinds(model):
+    f = bprop.compile(lambda a, b: a * 2 + b)
+    for a, b in ((X, X), (X, X), (X[:2], X[:2]), (X.astype(np.float64), X), (bprop.asarray(X), X), (3.0, X), (3.0, X),
+                 (4.0, X), (X, 1), (X, 1)):  # fmt: skip
+        y = np.asarray(f(a, b))
+        np.testing.assert_array_equal(y, np.asarray(a * 2 + b))
+
+
+def test_another_model_of_the_same_kind(model):
+    f, other = bprop.compile(lambda m, x: m(x)), Net()
+    f(model, X), f(model, X)
+    np.testing.assert_allclose(np.asarray(f(other, X)), np.asarray(other(X)), rtol=1e-6)
+    np.testing.assert_allclose(np.asarray(f(model, X)), np.asarray(model(X)), rtol=1e-6)
+
+
+def test_what_the_function_closes_over(monkeypatch):
+    factor = 2.0
+
+    @bprop.compile
+    def f(x):
+        return x * factor * SCALE
+
+    assert [f(bprop.ones(())).item() for _ in range(2)] == [2.0, 2.0]
+    factor = 5.0
+    assert f(bprop.ones(())).item() == 5.0
+    monkeypatch.setitem(globals(), "SCALE", 10.0)
+    assert f(bprop.ones(())).item() == 50.0
+
+
+def test_a_frozen_parameter(model):
+    f = bprop.compile(lambda m, x: bprop.grad(lambda m: bprop.sum(m(x)))(m))
+    assert len(f(model, X)) == len(f(model, X)) == 4
+    model.first.freeze()
+    assert len(f(model, X)) == 2
+
+
+def test_an_array_that_someone_holds_keeps_its_numbers(model):
+    rule = optim.SGD(0.1)
+    step = bprop.compile(lambda m, rule, x: rule.update(m, bprop.grad(lambda m: bprop.sum(m(x)))(m)))
+    for _ in range(3):
+        step(model, rule, X)
+    held = model.first.W
+    before = np.array(held)
+    step(model, rule, X), step(model, rule, X)
+    np.testing.assert_array_equal(held, before)
+    assert not np.array_equal(model.first.W, before)
