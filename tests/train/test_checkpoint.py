@@ -156,7 +156,8 @@ def refuse_mutations(run, copy, count, seed):
 
 def test_mutations_are_refused(run, copy):
     said = refuse_mutations(run, copy, 1000, 0)
-    assert {"header length", "header", "file length", "record.epoch", "'model/layers.0.W'"} <= said
+    assert {"header length", "header", "file length", "record.epoch"} <= said
+    assert any(name.startswith("'model/layers.") and name.endswith("'") for name in said)
 
 
 @pytest.mark.exhaustive
@@ -192,7 +193,7 @@ def test_a_lying_header_allocates_nothing(run, copy):
 
 WRONG = {
     "format": "another", "version": 2, "epoch": 0, "batch": -1, "updates": 1.5, "loss": None, "examples": "3",
-    "epoch_seconds": -1.0, "seconds": True, "started": 5, "notes": [1], "log": {"lines": 1}, "drawn": {"taken": 1},
+    "epoch_seconds": -1.0, "seconds": True, "native": 1, "schedule": 0.1, "started": 5, "notes": [1], "log": {"lines": 1}, "drawn": {"taken": 1},
     "stopping": {"best": None, "epoch": 3, "stale": 0}, "stopped": 1, "callbacks": {}, "epochs": 0, "config": [],
     "versions": None,
 }  # fmt: skip
