@@ -139,7 +139,13 @@ def check(seed, tmp_path, monkeypatch, compiled):
         begun = (tmp_path / "run").exists()
         try:
             again = train(
-                features, tmp_path / "run", tmp_path, compiled, start=left if begun else 0, callbacks=[leave], resume=True
+                features,
+                tmp_path / "run",
+                tmp_path,
+                compiled,
+                start=left if begun else 0,
+                callbacks=[leave],
+                resume=True,
             )
             break
         except LeftError:

@@ -56,10 +56,12 @@ def measure(
             if metrics:
                 outputs.append(np.asarray(y))
             pause()
-    whole = fsum(weights) if weigh.mean else 1.0
-    # Of a part without any label that counts, the mean is NaN, and none of the mean over all.
-    shares = [(E, w / whole if weigh.mean else 1.0) for E, w in zip(errors, weights, strict=True) if w or not whole]
-    total = sum(E * share for E, share in shares) if whole else nan
+    if weigh.mean:
+        # Of a part without any label that counts, the mean is NaN, and no part of the mean over all.
+        whole = fsum(weights)
+        total = fsum(E * (w / whole) for E, w in zip(errors, weights, strict=True) if w) if whole else nan
+    else:
+        total = sum(errors)
     y_all = np.concatenate(outputs) if outputs else np.empty(0)
     return {"loss": total, **{name: measured(name, metric, y_all, t) for name, metric in metrics.items()}}
 
