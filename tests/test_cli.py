@@ -100,7 +100,8 @@ def test_errors_of_the_library_have_no_traceback(tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's here")
-def test_interruption_says_what_was_saved(tmp_path):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"])
+def test_interruption_says_what_was_saved(tmp_path, number, code):
     metrics = tmp_path / "run" / "metrics.jsonl"
     with subprocess.Popen(
         [*COMMAND, "train", "digits", "--epochs", "100000", "--hidden", "8", "--out", "run"],
@@ -109,9 +110,9 @@ def test_interruption_says_what_was_saved(tmp_path):
         end = time.monotonic() + 60
         while not (metrics.exists() and metrics.read_text()) and time.monotonic() < end:
             time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors
+    assert process.returncode == code, errors
     assert "run holds the metrics of" in errors
     assert "to go on:\n  bprop train digits --resume run" in errors
     assert "Traceback" not in errors

@@ -47,9 +47,9 @@ def digits(
     start = time.perf_counter()
     try:
         result = train_digits(**options, out=folder, resume=resume is not None, progress=stream)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print(f"\ninterrupted after {time.perf_counter() - start:.1f} s; {saved(folder, 'digits')}", file=sys.stderr)
-        raise typer.Exit(130) from None
+        raise typer.Exit(128 + getattr(error, "number", 2)) from None  # of SIGINT, SIGTERM, as shells count
     _show(result, stream)
     if as_json:
         print(

@@ -124,6 +124,14 @@ class ClassLoss(Loss):
         chosen = t == arange(count)
         return chosen if self.ignore_index is None else chosen & (t != self.ignore_index)
 
+    def count(self, t: Any, axes: int) -> float:
+        """Return the weights of the labels that count, added up; the number of examples for probabilities."""
+        known = np.asarray(t)
+        if known.ndim != axes - 1:
+            return len(known)
+        known = known[known != self.ignore_index]  # all, where that is None
+        return float(known.size if self.weight is None else np.sum(np.array(self.weight)[known]))
+
     def total(self, y: Array, chosen: Array) -> Any:
         """Return what the mean divides by: the weights of the labels that count, added up; 1 for the sum."""
         share = self.share(y.shape[:-1])
@@ -280,6 +288,10 @@ class MultiClassHinge(ClassLoss):
             raise ArgumentError(f"MultiClassHinge: p is 1 or 2, not {p!r}")
         self.p = int(p)
         self.margin = self.setting("margin", margin)
+
+    def count(self, t: Any, axes: int) -> float:
+        """Return the number of examples: the mean does not divide by weights."""
+        return float(np.size(t))
 
     def fprop(self, y: Any, t: Any) -> Array:
         """Return E."""

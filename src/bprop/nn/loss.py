@@ -74,6 +74,10 @@ class Loss(Module):
             raise ShapeError(f"{type(self).__name__}: the batch is empty (shape {shape}): there is no error to measure")
         return 1 / count if self.reduction == "mean" else 1.0
 
+    def count(self, t: Any, axes: int) -> float:
+        """Return how much a batch with targets ``t`` and outputs of so many axes weighs in the mean over batches."""
+        return len(t)
+
     def reduce(self, E: Array) -> Array:
         """Return the mean or sum of ``E``, one error for each example or entry, or ``E`` itself."""
         share = self.share(E.shape)

@@ -74,6 +74,12 @@ def _classes(t: NDArray[Any]) -> NDArray[np.int64]:
 def weighted(loss: Callable[[Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
     """Return E(y, t, w): the loss of every example times its weight, then the mean (or the sum, where the loss sums)."""
 
+    for name in ("weight", "ignore_index"):
+        if getattr(loss, name, None) is not None:  # the mean over one example would divide by its weight
+            raise ArgumentError(
+                f"fit: class_weights and a loss with {name}={getattr(loss, name)!r:.60}: weigh the examples in one place"
+            )
+
     def one(y: Any, t: Any) -> Any:
         return loss(y[None], t[None])
 

@@ -67,7 +67,9 @@ FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "batch": ("how many batches of it are done", _count),
     "updates": ("the number of updates", _count),
     "loss": ("the sum of the losses of the epoch, a finite number", _number),
-    "examples": ("how many examples of the epoch are done", _count),
+    "examples": ("what the examples done weigh, 0 or more", lambda value: _number(value) and value >= 0),
+    "native": ("true or false", lambda value: isinstance(value, bool)),
+    "schedule": ("the schedule of the learning rate, or null", _optional(_text)),
     "epoch_seconds": ("a number, 0 or more", lambda value: _number(value) and value >= 0),
     "seconds": ("a number, 0 or more", lambda value: _number(value) and value >= 0),
     "started": ("a date", _text),
@@ -122,6 +124,25 @@ class Checkpoint:
         if unknown:
             self.archive.refuse(f"record.{unknown[0]}", "unknown")
         self.archive.verify()
+        self._agree()
+
+    def _agree(self) -> None:
+        """Refuse fields that are possible, each by itself, but not together."""
+        record = self.record
+        past, stopping = record["epoch"] - 1, record["stopping"]
+        for name in ("examples", "loss", "epoch_seconds"):
+            if not record["batch"] and record[name]:
+                self.archive.refuse(f"record.{name}", f"{record[name]!r:.60} before the first batch of an epoch")
+        if record["batch"] and not record["examples"]:
+            self.archive.refuse("record.examples", f"none in {record['batch']} batches")
+        if record["log"]["lines"] != past:
+            self.archive.refuse("record.log", f"{record['log']['lines']} lines after {past} epochs")
+        if record["updates"] < past:
+            self.archive.refuse("record.updates", f"{record['updates']} in {past} epochs")
+        if stopping is not None and stopping["epoch"] + stopping["stale"] != past:
+            self.archive.refuse(
+                "record.stopping", f"epoch {stopping['epoch']} and {stopping['stale']} more are not {past}"
+            )
 
     def _field(self, name: str) -> None:
         what, check = FIELDS[name]

@@ -159,7 +159,7 @@ def digit_settings(folder: str | os.PathLike[str]) -> dict[str, Any]:
         widths = {}
         for name, entry in checkpoint.archive.entries.items():
             place = re.fullmatch(r"model/layers\.(\d+)\.b", name)
-            if place:
+            if place and len(entry.shape) == 1:
                 widths[int(place[1])] = entry.shape[0]
         if len(widths) < 2 or not isinstance(config.get("optimizer"), dict):
             checkpoint.archive.refuse("arrays", "not of a network that `train_digits` makes")

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from math import fsum, nan
 from typing import Any
 
 import numpy as np
 
 from ..core.value import asarray
-from ..nn import Module
+from ..nn import Loss, Module
 from .data import batches
 from .metric import Metric, measured
 from .source import Data, fitting, pair_of
@@ -21,7 +22,8 @@ def evaluate(
 ) -> dict[str, float]:
     """Return ``loss`` and ``metrics`` of the model on ``data = (x, t)``, in evaluation mode, without changing anything.
 
-    ``x`` has the dtype of the model. The loss is the mean over examples (the sum for a loss with ``reduction="sum"``).
+    ``x`` has the dtype of the model. The loss is the mean over examples (the sum for a loss with ``reduction="sum"``),
+    weighed as the loss itself does it.
     `ArgumentError` for a metric that raises or returns no number.
 
     >>> import bprop, numpy as np
@@ -43,18 +45,43 @@ def measure(
 ) -> dict[str, float]:
     """Do what `evaluate` does, converting floats to ``dtype`` where one is given, and calling ``pause`` on the way."""
     x, t = data
-    total, outputs = 0.0, []
+    weigh, errors, weights, outputs = Weigher(loss), [], [], []
     with evaluating(model):
         for rows in batches(len(x), EVALUATION):
             part, targets = (each[rows] if dtype is None else fitting(each[rows], dtype) for each in (x, t))
             y = model(asarray(part, copy=False))
-            weight = 1 if getattr(loss, "reduction", "mean") == "sum" else len(rows) / len(x)
-            total += float(loss(y, asarray(targets, copy=False))) * weight
+            errors.append(float(loss(y, asarray(targets, copy=False))))
+            weigh.axes = y.ndim
+            weights.append(weigh(targets))
             if metrics:
                 outputs.append(np.asarray(y))
             pause()
+    if weigh.mean:
+        # Of a part without any label that counts, the mean is NaN, and no part of the mean over all.
+        whole = fsum(weights)
+        total = fsum(E * (w / whole) for E, w in zip(errors, weights, strict=True) if w) if whole else nan
+    else:
+        total = sum(errors)
     y_all = np.concatenate(outputs) if outputs else np.empty(0)
     return {"loss": total, **{name: measured(name, metric, y_all, t) for name, metric in metrics.items()}}
+
+
+class Weigher:
+    """How much batches weigh in a mean over several: by their examples, or as the loss says by ``count``.
+
+    With class weights or ignored labels inside the loss, the mean over two batches is not the mean of their means by numbers
+    of examples; a `Loss` knows what its mean has divided by.
+    """
+
+    def __init__(self, loss: Any, axes: int = 2) -> None:
+        self.mean = getattr(loss, "reduction", "mean") != "sum"
+        self.axes = axes
+        """How many axes the outputs have."""
+        self._count = loss.count if isinstance(loss, Loss) else None
+
+    def __call__(self, t: Any) -> float:
+        """Return the weight of a batch with targets ``t``."""
+        return len(t) if self._count is None else self._count(t, self.axes)
 
 
 @contextmanager

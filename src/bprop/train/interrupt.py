@@ -1,33 +1,54 @@
-"""Ctrl-C: the first asks for an end after the step at hand, the second ends at once."""
+"""Ctrl-C, and the SIGTERM of a job scheduler: the first asks for an end after the step at hand, the second ends at once."""
 
 import signal
 import threading
 from types import FrameType
 from typing import Any
 
+_DEFAULTS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+
+
+class Interrupted(KeyboardInterrupt):
+    """A training was ended by the signal ``number``; its message says what was saved and how to go on."""
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.number = number
+
 
 class Interruption:
-    """Inside its ``with`` block ``asked`` becomes true on Ctrl-C; a second one raises `KeyboardInterrupt` there and then.
+    """Inside its ``with`` block ``asked`` is the signal that came, or 0; a second one raises `KeyboardInterrupt` at once.
 
-    It stands aside where signals are not Python's own: in other threads, and where the user has set a handler.
+    It stands aside where signals are not Python's own: in other threads, and where the user has set a handler. A signal
+    that came too late for the training to heed it is passed on at the end of the block.
     """
 
     def __init__(self) -> None:
-        self.asked = False
-        self._before: Any = None
+        self.asked = 0
+        self._heeded = False
+        self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "Interruption":
-        main = threading.current_thread() is threading.main_thread()
-        if main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            self._before = signal.signal(signal.SIGINT, self._note)
+        if threading.current_thread() is threading.main_thread():
+            for number, default in _DEFAULTS.items():
+                if signal.getsignal(number) is default:
+                    self._before[number] = signal.signal(number, self._note)
         return self
 
-    def __exit__(self, *error: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-            self._before = None
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+        if self.asked and not self._heeded and kind is None:
+            signal.raise_signal(self.asked)
+
+    def heed(self, message: str) -> Interrupted:
+        """Return the exception that ends the training."""
+        self._heeded = True
+        return Interrupted(message, self.asked)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
+            self._heeded = True
+            raise Interrupted("interrupted twice: the training ended at once", number)
+        self.asked = number

@@ -12,7 +12,7 @@ from ..core.interpreter import EVALUATE, Scope, current, using
 from ..core.value import asarray
 from ..nn import Module
 from ..ops import Generator, broadcast_to
-from ..optim import Optimizer
+from ..optim import LBFGS, Optimizer
 from .balance import ClassWeights
 from .callback import Callback, Callbacks
 from .checkpoint import CHECKPOINT, Checkpoint
@@ -20,10 +20,11 @@ from .evaluation import EVALUATION, evaluate, modes_kept
 from .interrupt import Interruption
 from .metric import Metric, chosen_metrics, measured
 from .progress import Progress, stream_for
-from .run import Run, new_folder, plain
+from .run import Run, new_folder, steady
 from .source import Arrays, Batch, Source, Stream, arrays_of, is_stream
 from .step import Step
 from .stopping import EarlyStopping, Watch
+from .storage import Lock
 from .training import Training
 
 __all__ = ["EVALUATION", "evaluate", "fit"]
@@ -67,7 +68,9 @@ def fit(
     (accuracy, f1, auc, r2, mae, mse, rmse) and functions of outputs and targets, or a mapping from name to function; by
     default accuracy, if the targets are integer labels. ``accumulate`` = k makes one update from k batches.
     ``class_weights``, ``"balanced"`` or a weight for each class, weigh the examples of ``train``: the loss is the mean over
-    them of weight times loss. ``early_stopping`` see `EarlyStopping`, ``callbacks`` see `Callback`. With ``compiled`` a whole
+    them of weight times loss. The ``train_loss`` of an epoch is the mean of its batches, which weigh what the mean of the
+    loss has divided by: numbers of examples, or of a `Loss` with weights and ignored labels, the weights that count.
+    ``early_stopping`` see `EarlyStopping`, ``callbacks`` see `Callback`. With ``compiled`` a whole
     step (loss, gradients, update) runs as native code; a model that has none (it looks at numbers with a Python ``if``, say)
     runs step by step, and the run says so. ``progress`` is a stream, or whether to report on standard output.
 
@@ -76,7 +79,8 @@ def fit(
     a killed run leaves the one before. ``resume=True`` goes on from it, or starts if there is none yet; the rest of the call
     is as it was (``epochs`` may be more), and so is, bit for bit, what comes out. Batches from an iterable have to come in the
     same order again; those already seen are skipped. Ctrl-C ends the run after the step at hand, saves, and says how to go
-    on; twice, it ends at once, and the parameters are as after the last whole epoch.
+    on; twice, it ends at once, and the parameters are as after the last whole epoch. So does SIGTERM, which job schedulers
+    send. One training at a time writes to a folder: it is locked, where the file system has locks, as long as ``fit`` runs.
 
     Raises `NonFiniteError` when a loss or a parameter becomes NaN or infinite, naming epoch and batch; the parameters are
     then as before that batch. Raises `ShapeError`, `IndexingError` or `ArgumentError` for data that does not fit, before
@@ -121,7 +125,7 @@ def fit(
         chosen = chosen_metrics(["accuracy"] if labels else [])
     else:
         chosen = chosen_metrics(metrics)
-    _try("train", model, loss, sample, {})
+    y = _try("train", model, loss, sample, {})
     check = None
     if held_out is not None:
         check = Arrays(*held_out, batch_size, Generator(0), dtype)
@@ -134,9 +138,10 @@ def fit(
         if early_stopping.monitor not in known:
             raise ArgumentError(f"fit: early stopping on {early_stopping.monitor!r}; measured are {', '.join(known)}")
 
-    identity = plain(
+    identity = steady(
         {
             "model": [f"{path}: {_label(module)}" for path, module in model.modules()],
+            "frozen": [path for path, cell in model.cells().items() if cell.frozen],
             "loss": _label(loss),
             "optimizer": optimizer.settings(),
             "batch_size": batch_size,
@@ -163,13 +168,15 @@ def fit(
     }
     run = Run(model, config, out)
     step = Step(model, loss, optimizer, compiled, say, accumulate, weights)
-    with Progress(stream_for(progress), int(epochs), source.steps) as report, Interruption() as interruption:
+    step.weigh.axes = y.ndim
+    stream = stream_for(progress)
+    with Progress(stream, int(epochs), source.steps) as report, Interruption() as interruption, Lock() as lock:
         training = Training(
             model, loss, optimizer, source, held_out, chosen, dtype, generator, step, run, int(epochs), identity,
             _versions(), watch, called, checkpoint_every, report, interruption,
         )  # fmt: skip
         say.listener = training.say
-        _begin(training, resume)
+        _begin(training, resume, lock)
         for note in notes:
             if note not in run.notes:
                 training.say(note)
@@ -178,24 +185,31 @@ def fit(
     return run
 
 
-def _begin(training: Training, resume: bool) -> None:
+def _begin(training: Training, resume: bool, lock: Lock) -> None:
     """Take up the run that its folder holds, or open a new one; in both cases a checkpoint is there afterwards."""
     run = training.run
     if run.folder is None:
         return
     if resume and (run.folder / CHECKPOINT).exists():
+        lock.take(run.folder)
         with Checkpoint(run.folder) as checkpoint:
-            config = training.config
-            if int(training.optimizer.count) and "optimizer" in checkpoint.record["config"]:
-                # The optimizer itself goes on: by now its schedule may have changed the rate it began with.
-                known = checkpoint.record["config"]["optimizer"]
-                config["optimizer"]["learning_rate"] = known["learning_rate"]
-            checkpoint.fits(training.arrays(), config, len(training.callbacks.keeping))
+            known, own = checkpoint.record["config"].get("optimizer"), training.config["optimizer"]
+            goes_on = int(training.optimizer.count) > 0  # the optimizer itself, in a notebook
+            if isinstance(known, dict) and (goes_on or own.get("schedule", "") == checkpoint.record["schedule"]):
+                # By now it has another rate than it began with, and perhaps no schedule or another.
+                changed = ("learning_rate", "schedule")
+                own = {name: value for name, value in own.items() if name not in changed}
+                training.config["optimizer"] = own | {name: known[name] for name in changed if name in known}
+            checkpoint.fits(training.arrays(), training.config, len(training.callbacks.keeping))
             training.resume(checkpoint)
         return
-    run.folder = new_folder(run.folder)
-    training.save()
-    run.begin()
+    run.folder = new_folder(run.folder, lock)
+    try:
+        training.save()
+        run.begin()
+    except BaseException:
+        run.close()
+        raise
 
 
 def _run(training: Training) -> None:
@@ -217,8 +231,10 @@ def _run(training: Training) -> None:
     finally:
         run.config["compiled"] = training.step.native is not None
         run.seconds = training.seconds()
-        run.finish(status)
-        training.callbacks.end(run)
+        try:
+            run.finish(status)
+        finally:
+            training.callbacks.end(run)
 
 
 class _Say:
@@ -261,6 +277,11 @@ def _check_kinds(model: Any, loss: Any, optimizer: Any, early_stopping: Any) -> 
     for name, kind, value in (("model", Module, model), ("optimizer", Optimizer, optimizer)):
         if not isinstance(value, kind):
             raise ArgumentError(f"fit: {name} is no bprop {kind.__name__}: {value!r:.60}{_hint(value)}")
+    if isinstance(optimizer, LBFGS):
+        raise ArgumentError(
+            "fit: LBFGS needs E at several points of every step, for all data at once: call optimizer.minimise("
+            "lambda m: loss(m(x), t), model), or give fit an optimizer that steps along gradients of batches, such as Adam"
+        )
     if isinstance(loss, type) or not callable(loss):
         raise ArgumentError(f"fit: the loss is a function of outputs and targets, not {loss!r:.60}{_hint(loss)}")
     if early_stopping is not None and not isinstance(early_stopping, EarlyStopping):
@@ -271,8 +292,11 @@ def _hint(value: Any) -> str:
     return f": write {value.__name__}(…)" if isinstance(value, type) else ""
 
 
-def _try(name: str, model: Module, loss: Function, data: Batch, metrics: Mapping[str, Metric]) -> None:
-    """Apply the model to one example, loss and metrics to all targets, so that what does not fit is said at once."""
+def _try(name: str, model: Module, loss: Function, data: Batch, metrics: Mapping[str, Metric]) -> Any:
+    """Apply the model to one example, loss and metrics to all targets, so that what does not fit is said at once.
+
+    Returns the outputs.
+    """
     x, t = data.x, data.t
     try:
         with using(Scope()):  # nothing that this writes stays
@@ -287,6 +311,7 @@ def _try(name: str, model: Module, loss: Function, data: Batch, metrics: Mapping
     except BpropError as error:
         error.message = f"fit: {name} data: {error.message}"
         raise
+    return y
 
 
 def _label(value: Any) -> str:

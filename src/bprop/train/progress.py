@@ -1,7 +1,11 @@
 """What a training says while it runs: a live bar on a terminal, plain lines anywhere else."""
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from typing import Any, TextIO
+
+from ..core.error import ArgumentError
 
 LINES = 20
 """About how many epochs get a line of their own."""
@@ -17,7 +21,7 @@ class Progress:
         self.task: Any = None
 
     def __enter__(self) -> "Progress":
-        if self.stream is not None and self.stream.isatty():
+        if self.stream is not None and _is_terminal(self.stream):
             from rich.console import Console
             from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
             from rich.progress import Progress as Bar
@@ -37,20 +41,31 @@ class Progress:
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self.bar is not None:
-            self.bar.stop()
+        with self._heard():
+            if self.bar is not None:
+                self.bar.stop()
 
     def say(self, text: str) -> None:
         """Print one line."""
-        if self.bar is not None:
-            self.bar.console.print(text, markup=False)
-        elif self.stream is not None:
-            print(text, file=self.stream, flush=True)
+        with self._heard():
+            if self.bar is not None:
+                self.bar.console.print(text, markup=False)
+            elif self.stream is not None:
+                print(text, file=self.stream, flush=True)
+
+    @contextlib.contextmanager
+    def _heard(self) -> Iterator[None]:
+        """Fall silent where nobody reads any further (`bprop … | head`, a closed terminal): the training goes on."""
+        try:
+            yield
+        except (OSError, ValueError):  # ValueError: the stream was closed here
+            self.stream = self.bar = None
 
     def batch(self, epoch: int, loss: float) -> None:
         """Report a batch."""
-        if self.bar is not None:
-            self.bar.update(self.task, advance=1, description=f"epoch {epoch}/{self.epochs}  loss {loss:.4f}")
+        with self._heard():
+            if self.bar is not None:
+                self.bar.update(self.task, advance=1, description=f"epoch {epoch}/{self.epochs}  loss {loss:.4f}")
 
     def epoch(self, number: int, text: str) -> None:
         """Report the end of an epoch; of many epochs only some are shown, the first and the last always."""
@@ -58,8 +73,17 @@ class Progress:
             self.say(text)
 
 
+def _is_terminal(stream: TextIO) -> bool:
+    try:
+        return stream.isatty()
+    except (AttributeError, ValueError):  # something that only writes; closed
+        return False
+
+
 def stream_for(progress: bool | TextIO) -> TextIO | None:
     """Return where to report: standard output for ``True``, nowhere for ``False``, else the stream given."""
     if isinstance(progress, bool):
         return sys.stdout if progress else None
+    if progress is not None and not hasattr(progress, "write"):
+        raise ArgumentError(f"fit: progress is True, False or a stream, not {progress!r:.60}")
     return progress

@@ -4,16 +4,17 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from datetime import datetime
-from math import isfinite
+from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
 from ..core.error import ArgumentError, StateError
 from .checkpoint import CHECKPOINT
 from .curve import draw
-from .storage import StorageError, discard_leftovers, reason, write_all, write_whole
+from .storage import LOCK, Lock, StorageError, discard_leftovers, reason, write_all, write_whole
 from .weight import save_weights
 
 METRICS, CURVES, WEIGHTS, RECORD = "metrics.jsonl", "curves.png", "model.safetensors", "run.json"
@@ -32,6 +33,11 @@ def plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return plain(value.tolist())
     return str(value)
+
+
+def steady(value: Any) -> Any:
+    """Return ``value`` as JSON can hold it and another process writes it: without the places of objects in memory."""
+    return json.loads(re.sub(r" at 0x[0-9a-fA-F]+", "", json.dumps(plain(value))))
 
 
 class Run:
@@ -53,7 +59,7 @@ class Run:
         self.best: dict[str, Any] | None = None
         self.started = datetime.now().astimezone().isoformat(timespec="seconds")
         self.seconds = 0.0
-        self.folder = None if folder is None else Path(folder)
+        self.folder = None if folder is None else folder_of(folder)
         self._lines: int | None = None  # the open metrics.jsonl, what it holds, and a digest of that
         self._bytes, self._digest = 0, hashlib.sha256()
 
@@ -77,9 +83,13 @@ class Run:
                 f"{path}: its first {known['lines']} lines are not those that the checkpoint knows: restore the file"
             )
         try:
-            self.history = [json.loads(text) for text in content.decode().splitlines()]
-        except ValueError:
+            lines = [json.loads(text) for text in content.decode().splitlines()]
+        except (ValueError, RecursionError):
             raise StorageError(f"{path}: a line is no JSON") from None
+        if len(lines) != known["lines"] or not all(isinstance(one, dict) and "epoch" in one for one in lines):
+            raise StorageError(f"{path}: is no record of {known['lines']} epochs")
+        # JSON has no NaN: what is null there was not finite.
+        self.history = [{name: nan if one is None else one for name, one in entry.items()} for entry in lines]
         self.started, self.seconds = record["started"], record["seconds"]
         self.notes = list(record["notes"])
         self.stopped = record["stopped"]
@@ -119,13 +129,18 @@ class Run:
         self.status = status
         if self._lines is None or self.folder is None:
             return
-        os.close(self._lines)
-        self._lines = None
+        self.close()
         with contextlib.suppress(*[StorageError] if status != "finished" else []):
             self._record(self.folder)
             self.save_weights()
             if self.history:
                 draw(self.history, self.folder / CURVES, self.config.get("title", ""))
+
+    def close(self) -> None:
+        """Close metrics.jsonl."""
+        if self._lines is not None:
+            os.close(self._lines)
+            self._lines = None
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Path:
         """Draw the curves of losses and metrics as a PNG; returns its path, by default in the folder, else ``curves.png``.
@@ -180,15 +195,25 @@ def line(entry: Mapping[str, Any]) -> str:
     return "  ".join(parts)
 
 
-def new_folder(path: str | os.PathLike[str]) -> Path:
-    """Make a folder and return it; one that is there already must be empty. Raises `StorageError`, naming the reason."""
+def folder_of(path: Any) -> Path:
+    """Return the path of a folder; `ArgumentError` for what is no path."""
     if not isinstance(path, str | os.PathLike) or not os.fspath(path):
-        raise ArgumentError(f"the folder of a run is a path, not {path!r}")
-    folder = Path(path)
+        raise ArgumentError(f"the folder of a run is a path, not {path!r:.60}")
+    return Path(path)
+
+
+def new_folder(path: str | os.PathLike[str], lock: Lock | None = None) -> Path:
+    """Make a folder and return it; one that is there already must be empty. Raises `StorageError`, naming the reason.
+
+    The folder is taken by ``lock`` before it is looked at.
+    """
+    folder = folder_of(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if lock is not None:
+            lock.take(folder)
         discard_leftovers(folder, CHECKPOINT)  # of a run that was killed before it had a checkpoint
-        if any(folder.iterdir()):
+        if any(path.name != LOCK for path in folder.iterdir()):
             advice = "; or go on with it: resume=True" if (folder / CHECKPOINT).exists() else ""
             raise StorageError(
                 f"{folder} exists and is not empty: a run never writes over another; name a new folder{advice}"

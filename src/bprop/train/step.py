@@ -16,6 +16,7 @@ from ..nn import Module
 from ..ops import astype, zeros_like
 from ..optim import Optimizer
 from .balance import ClassWeights, weighted
+from .evaluation import Weigher
 from .source import Batch
 
 
@@ -53,11 +54,12 @@ class Step:
     ) -> None:
         self.model, self.optimizer, self.say = model, optimizer, say
         self.accumulate, self.weights = accumulate, weights
-        self.mean = getattr(loss, "reduction", "mean") != "sum"
+        self.weigh = Weigher(loss)
+        self.mean = self.weigh.mean
         self.sums = Sums(model) if accumulate > 1 else None
         self.pending = 0
         """Batches since the last update."""
-        self._examples = 0
+        self._examples = 0.0
         objective = loss if weights is None else weighted(loss)
 
         def step(model: Module, optimizer: Optimizer, x: Array, *rest: Array) -> Array:
@@ -90,7 +92,7 @@ class Step:
             arrays.append(asarray(self.weights.of(batch.t), copy=False))
         if self.accumulate == 1:
             return float(self._run("step", self.model, self.optimizer, *arrays))
-        count = len(batch.x) if self.mean else 1
+        count = self.weigh(batch.t) if self.mean else 1
         E = float(self._run("gather", self.model, self.sums, _number(count), *arrays))
         self.pending += 1
         self._examples += count
@@ -101,13 +103,13 @@ class Step:
     def finish(self) -> None:
         """Make the update that is due: at the end of an epoch there may be fewer batches for it."""
         if self.pending:
-            share = 1 / self._examples if self.mean else 1.0
+            share = 1 / self._examples if self.mean and self._examples else 1.0
             self._run("update", self.model, self.optimizer, self.sums, _number(share))
             self.forget()
 
     def forget(self) -> None:
         """Count no batch as waiting for its update."""
-        self.pending = self._examples = 0
+        self.pending, self._examples = 0, 0.0
 
     def _run(self, name: str, *arguments: Any) -> Any:
         if self.native is not None:

@@ -2,10 +2,13 @@
 
 import contextlib
 import os
+import platform
 from collections.abc import Iterable
 from pathlib import Path
 
 from ..core.error import BpropError
+
+LOCK = ".bprop.lock"
 
 
 class StorageError(BpropError, OSError):
@@ -53,6 +56,61 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+class Lock:
+    """Inside its ``with`` block a folder, once taken, is this training's alone; it ends with the process, however that ends.
+
+    A locked file in the folder says so: by ``flock``, which network file systems pass on to their server (NFS since
+    Linux 2.6.12) or refuse. Where there is no such lock, the folder is not guarded.
+    """
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+        self._descriptor = -1
+
+    def __enter__(self) -> "Lock":
+        return self
+
+    def take(self, folder: Path) -> None:
+        """Take a folder. Raises `StorageError` if another training has it, or it cannot be written."""
+        try:
+            import fcntl
+        except ImportError:
+            return
+        path = folder / LOCK
+        while True:
+            try:
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            except OSError as error:
+                raise StorageError(f"the folder {folder} cannot be written: {reason(error)}") from None
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                owner = os.read(descriptor, 100).decode("ascii", "replace")
+                os.close(descriptor)
+                raise StorageError(
+                    f"{folder}: another training ({owner or 'of an unknown process'}) writes to this folder: wait for it to "
+                    f"end, or name another folder"
+                ) from None
+            except OSError:  # a file system without locks
+                os.close(descriptor)
+                _discard(path)
+                return
+            with contextlib.suppress(OSError):  # the file may be another by now, if its last owner has just removed it
+                if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                    break
+            os.close(descriptor)
+        self._path, self._descriptor = path, descriptor
+        with contextlib.suppress(OSError):  # who it is, is only for the message above
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"process {os.getpid()} on {platform.node()}".encode("ascii", "replace"))
+
+    def __exit__(self, *error: object) -> None:
+        if self._path is not None:
+            _discard(self._path)  # before it is unlocked: whoever opened it meanwhile finds that it is gone
+            os.close(self._descriptor)
+            self._path = None
 
 
 def discard_leftovers(folder: Path, name: str) -> None:

@@ -1,6 +1,7 @@
 """`Training`: epochs of steps that can be left and entered again between any two of them."""
 
 import contextlib
+import signal
 import time
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -10,7 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.error import NonFiniteError
+from ..core.error import BpropError, NonFiniteError
 from ..core.value import Array
 from ..nn import Module
 from ..ops import Generator
@@ -21,7 +22,7 @@ from .evaluation import measure
 from .interrupt import Interruption
 from .metric import Metric
 from .progress import Progress
-from .run import Run, line, plain
+from .run import Run, line, plain, steady
 from .source import Batch, Data, Source
 from .step import State, Step
 from .stopping import Watch
@@ -55,7 +56,7 @@ class Training:
     batch: int = 0
     updates: int = 0
     total: float = 0.0
-    examples: int = 0
+    examples: float = 0
     epoch_seconds: float = 0.0
     best: dict[str, Array] = field(default_factory=dict)
     paused: bool = False
@@ -85,6 +86,8 @@ class Training:
             "updates": self.updates,
             "loss": self.total,
             "examples": self.examples,
+            "native": self.step.native is not None,
+            "schedule": self._schedule(),
             "epoch_seconds": self.epoch_seconds + now - self._clock if self.batch else 0.0,
             "seconds": self._earlier + now - self._began,
             "started": self.run.started,
@@ -106,14 +109,7 @@ class Training:
         record, known = self._ended or (self.record(), self.best)
         best = {f"best/{name.partition('/')[2]}": array.data for name, array in known.items()}
         arrays = {**self.arrays(), ORDER: self.order.data, **best}
-        try:
-            save(self.run.folder / CHECKPOINT, arrays, record)
-        except StorageError as error:
-            error.message += (
-                f". The checkpoint before is intact, and the model in memory has its weights: when there is room, go on "
-                f"from that checkpoint with {self.advice()}"
-            )
-            raise
+        save(self.run.folder / CHECKPOINT, arrays, record)
         self._saved = time.perf_counter()
 
     def advice(self) -> str:
@@ -125,11 +121,23 @@ class Training:
         record = checkpoint.record
         if self.source.steps is not None and record["batch"] > self.source.steps:
             checkpoint.archive.refuse("record.batch", f"{record['batch']} of {self.source.steps} batches")
+        schedule, here = record["schedule"], self._schedule()
+        if schedule not in (None, here):
+            checkpoint.archive.refuse(
+                "record.schedule", f"the run goes on with {schedule}, here is {here}: give the optimizer that one"
+            )
         arrays = {name: Array(array) for name, array in checkpoint.read().items()}
-        self.run.resume(record)
         self.source.start(record["epoch"])
         self.source.skip(record["drawn"], record["batch"])
-        self.callbacks.load(record["callbacks"])
+        try:
+            self.callbacks.load(record["callbacks"])
+        except Exception as error:  # whatever a load_state_dict of the user's raises
+            checkpoint.archive.refuse("record.callbacks", f"not taken: {type(error).__name__}: {error}")
+        self.run.resume(record)
+        if schedule is None:
+            self.optimizer.schedule = None  # a callback had set a number
+        if not record["native"]:
+            self.step.native = None
         for name, cell in self.state.cells.items():
             if name in arrays:
                 cell.write(arrays[name])
@@ -145,6 +153,9 @@ class Training:
             if before != version:
                 self.say(f"this run was begun with {name} {before} and goes on with {version}: last bits may differ")
 
+    def _schedule(self) -> str | None:
+        return None if self.optimizer.schedule is None else steady(repr(self.optimizer.schedule))
+
     def say(self, text: str) -> None:
         """Note something about the run, and report it."""
         self.run.notes.append(text)
@@ -156,15 +167,24 @@ class Training:
             return
         self.paused = True
         self.save()
-        where = f"interrupted in epoch {self.epoch}, after batch {self.batch}"
+        name = "interrupted" if self.interruption.asked == signal.SIGINT else "terminated"
+        where = f"{name} in epoch {self.epoch}, after batch {self.batch}"
         kept = "nothing was saved (there is no out=), the model has the weights of this moment"
         if self.run.folder is not None:
             kept = f"saved in {self.run.folder}; to go on, call {self.advice()}"
-        raise KeyboardInterrupt(f"{where}: {kept}")
+        raise self.interruption.heed(f"{where}: {kept}")
 
     def rescue(self, error: Exception) -> None:
-        """Save what was reached when the user's own code, or the data, raised ``error`` between two steps."""
-        if self._between and self.run.folder is not None and not isinstance(error, StorageError):
+        """Save what was reached when the user's own code, or the data, raised ``error`` between two steps.
+
+        What the disk has refused can only be said: how to go on from the checkpoint before.
+        """
+        if isinstance(error, StorageError) and self.run.folder is not None:
+            error.message += (
+                f". The checkpoint before is intact, and the model in memory has its weights: when there is room, go on "
+                f"from that checkpoint with {self.advice()}"
+            )
+        elif self._between and self.run.folder is not None:
             with contextlib.suppress(StorageError):
                 self.save()
                 error.add_note(f"The training up to here is saved; to go on, call {self.advice()}")
@@ -237,23 +257,35 @@ class Training:
         for batch in self.source.batches(done):
             self._between = False
             before = None if self.source.replays else self.state.now()
-            E = self.step(batch)
+            E = self._step(batch, done + 1)
             done += 1
             if before is not None and (not isfinite(E) or self.state.wrong()):
                 self._refuse(before, batch, done, E)
             if not isfinite(E):
                 self._replay(first)
             self.report.batch(self.epoch, E)
-            self.total += E * len(batch.x) if self.step.mean else E
-            self.examples += len(batch.x)
+            weight = self.step.weigh(batch.t) if self.step.mean else len(batch.x)
+            self.total += E * weight if self.step.mean else E
+            self.examples += weight
             if not self.step.pending:
                 self._updated(done, E, first)
                 if self.run.stopped is not None:
                     return
         if self.step.pending:
             self._between = False
+            before = None if self.source.replays else self.state.now()
             self.step.finish()
+            if before is not None and self.state.wrong():
+                self._refuse(before, batch, done, E)
             self._updated(done, E, first)
+
+    def _step(self, batch: Batch, number: int) -> float:
+        try:
+            return self.step(batch)
+        except BpropError as error:
+            if not error.message.startswith("fit: "):
+                error.message = f"fit: epoch {self.epoch}, batch {number}: {error.message}"
+            raise
 
     def _updated(self, done: int, E: float, first: int) -> None:
         self.batch, self._between = done, True
@@ -282,10 +314,15 @@ class Training:
         self.step.forget()
         for done, batch in enumerate(self.source.batches(first), first + 1):
             before = self.state.now()
-            E = self.step(batch)
+            E = self._step(batch, done)
             if done == self.source.steps:
                 self.step.finish()
             if not isfinite(E) or self.state.wrong():
+                self._refuse(before, batch, done, E)
+        if self.step.pending:  # of a source that does not know its last batch beforehand
+            before = self.state.now()
+            self.step.finish()
+            if self.state.wrong():
                 self._refuse(before, batch, done, E)
         raise NonFiniteError(f"fit: epoch {self.epoch}: a loss or parameter was not finite, but not when run again")
 
@@ -294,15 +331,15 @@ class Training:
         self.state.restore(before)
         steps = "" if self.source.steps is None else f" of {self.source.steps}"
         where = f"fit: epoch {self.epoch}, batch {number}{steps}"
-        x = batch.x
-        if x.dtype.kind == "f" and not np.isfinite(x).all():
-            row = int(np.flatnonzero(~np.isfinite(x.reshape(len(x), -1)).all(axis=1))[0])
-            example = (
-                f"example {row} of the batch"
-                if batch.rows is None
-                else f"example {batch.rows[row]} of the training data"
-            )
-            raise NonFiniteError(f"{where}: the inputs are not finite ({example})")
+        for name, part in (("inputs", batch.x), ("targets", batch.t)):
+            if part.dtype.kind == "f" and not np.isfinite(part).all():
+                row = int(np.flatnonzero(~np.isfinite(part.reshape(len(part), -1)).all(axis=1))[0])
+                example = (
+                    f"example {row} of the batch"
+                    if batch.rows is None
+                    else f"example {batch.rows[row]} of the training data"
+                )
+                raise NonFiniteError(f"{where}: the {name} are not finite ({example})")
         what = (
             f"the loss is {E}" if not isfinite(E) else f"the loss is {E:.6g}, but the update makes {wrong} non-finite"
         )
