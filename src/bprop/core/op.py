@@ -8,7 +8,7 @@ import numpy as np
 from .dtype import WEAK
 from .error import ArgumentError, BpropError, DTypeError
 from .interpreter import CURRENT
-from .value import Array, Spec, asarray
+from .value import Array, Spec, converted
 
 Operand = Spec | bool | int | float
 """What a shape rule sees of an argument: its `Spec`, or a weak Python scalar."""
@@ -101,15 +101,15 @@ def operand(name: str, arg: Any) -> Any:
     if isinstance(arg, Array) or type(arg) in WEAK:
         return arg
     if isinstance(arg, np.ndarray | np.generic | list | tuple):
-        return asarray(arg)
+        return converted(name, arg)
     if arg is None or isinstance(arg, str | bytes | dict | set) or callable(arg):
         raise ArgumentError(f"{name}: an argument is {type(arg).__name__} ({arg!r:.60}), not an array or a number")
-    return asarray(arg)
+    return converted(name, arg)
 
 
 def array(name: str, x: Any) -> Array:
     """Return ``x`` as an `Array`, whatever an op takes; ``name`` is for the error."""
-    return x if isinstance(x, Array) else asarray(operand(name, x))
+    return x if isinstance(x, Array) else converted(name, operand(name, x))
 
 
 def shape_of(x: Operand) -> tuple[int, ...]:

@@ -233,11 +233,16 @@ def asarray(obj: Any, /, *, dtype: DTypeLike | None = None, copy: bool | None = 
     >>> a = np.ones(2); x = bprop.asarray(a); a[0] = 5; x
     Array([1., 1.])
     """
+    return converted("asarray", obj, dtype, copy)
+
+
+def converted(name: str, obj: Any, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
+    """Return what `asarray` does; ``name`` is the function that was given ``obj``, for the error."""
     if isinstance(obj, Array):
         return obj if dtype is None or obj.dtype == dtype else FUNCTIONS["astype"](obj, dtype)
     if isinstance(obj, list | tuple) and _holds_array(obj):
         raise ArgumentError(
-            "asarray: a list of bprop arrays would lose their derivatives: write bprop.stack(arrays), or "
+            f"{name}: a list of bprop arrays would lose their derivatives: write bprop.stack(arrays), or "
             "bprop.concat(arrays) to put them one after the other"
         )
     if not isinstance(obj, np.ndarray) and hasattr(obj, "__dlpack__") and not hasattr(obj, "__array__"):
@@ -245,10 +250,10 @@ def asarray(obj: Any, /, *, dtype: DTypeLike | None = None, copy: bool | None = 
     try:
         data = np.asarray(obj)
     except ValueError as error:
-        raise ShapeError(f"asarray: {error}") from None
-    wanted = dtypes.check(data.dtype if dtype is None else dtype, "asarray")
+        raise ShapeError(f"{name}: {error}") from None
+    wanted = dtypes.check(data.dtype if dtype is None else dtype, name)
     if data.dtype.kind not in "biuf":
-        dtypes.check(data.dtype, "asarray")
+        dtypes.check(data.dtype, name)
     if not data.dtype.isnative:
         wanted = wanted.newbyteorder("=")
     if data is obj and copy is not False:
