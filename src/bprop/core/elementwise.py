@@ -95,7 +95,7 @@ def _unified(formula: Callable[..., Any]) -> Callable[..., Any]:
         first = getattr(xs[0], "dtype", None)
         if first is None or first.kind not in "fc" or any(getattr(x, "dtype", None) != first for x in xs[1:]):
             dtype = dtypes.to_float(dtypes.result_type(*(getattr(x, "dtype", x) for x in xs)))
-            xs = tuple(x if type(x) in dtypes.WEAK else np.asarray(x, dtype) for x in xs)
+            xs = tuple(np.asarray(x, dtype) for x in xs)
         return formula(*xs, **params)
 
     return evaluate
@@ -105,9 +105,11 @@ def _counting(ufunc: Callable[..., Any]) -> Callable[..., Any]:
     """NumPy computes with truth values in int8; here they are no numbers (the shape rule words the error)."""
 
     def evaluate(*xs: Any) -> Any:
-        y = ufunc(*xs)
+        y = np.asarray(ufunc(*xs))
         if y.dtype.char in "?b" and all(np.asarray(x).dtype.kind == "b" for x in xs):
             raise TypeError("bool is no number")
+        if y.dtype.char == "O":  # what NumPy makes of Python integers beyond 64 bits
+            raise OverflowError("a Python integer is too large for any dtype")
         return y
 
     return evaluate
@@ -138,3 +140,9 @@ class Selection(Op):
     def spec(self, *operands: Operand, **params: Any) -> Spec:
         chosen = [dtype_of(x) for x, share in zip(operands, self.shares, strict=True) if share is not None]
         return Spec(broadcast(self.name, *map(shape_of, operands)), dtypes.result_type(*chosen))
+
+    def operands(self) -> list[str]:
+        """Return the names of the operands: an input that only controls is the condition."""
+        chosen = [share for share in self.shares if share is not None]
+        names = iter(["x"] if len(chosen) == 1 else [f"x{number}" for number in range(1, len(chosen) + 1)])
+        return ["condition" if share is None else next(names) for share in self.shares]

@@ -1,5 +1,6 @@
 """What an op is: a name, how to evaluate it, its shape and dtype rule, its text. Families add their derivative."""
 
+import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -60,6 +61,18 @@ class Op:
 
     def __reduce__(self) -> Any:
         return _registered, (self.name,)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        """What `help` and editors show, where the number of operands is known."""
+        if self.arity is None:
+            return inspect.signature(type(self).__call__)
+        own = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY) for name in self.operands()]
+        return inspect.Signature(own)
+
+    def operands(self) -> list[str]:
+        """Return the names of the operands: x, or x1, x2, …"""
+        return ["x"] if self.arity == 1 else [f"x{number}" for number in range(1, (self.arity or 0) + 1)]
 
     def __call__(self, *args: Any, **params: Any) -> Any:
         """Apply the op to arrays, NumPy arrays and Python scalars."""

@@ -100,10 +100,11 @@ reshape_op: Linear = Linear(
 
 
 @function(np.reshape)
-def reshape(x: Any, /, shape: Any) -> Array:
+def reshape(x: Any, /, shape: Any, *, copy: bool | None = None) -> Array:
     """Return the entries of ``x`` in row-major order in another ``shape``; one size may be -1.
 
-    Raises `ShapeError` naming both shapes where the number of entries differs.
+    ``copy`` is the standard's: arrays never change, so that a copy cannot be told from a view. Raises `ShapeError` naming
+    both shapes where the number of entries differs.
 
     **Source:** Python Array API standard 2024.12, ``reshape``.
 
