@@ -130,6 +130,7 @@ def test_python_numbers_are_weak(number, dtype):
     expected = np.result_type(x, number)
     for y in (bprop.multiply(x, number), bprop.multiply(number, x), bprop.where([True, False], x, number)):
         assert y.dtype == expected
+    assert bprop.trace(lambda x: x * number)(x).specs[0].dtype == expected
     assert bprop.multiply(x, np.float64(number)).dtype == np.float64  # NumPy's numbers are not
 
 
@@ -191,6 +192,7 @@ WRONG = {
     "square": [lambda: bprop.square(10**30)], "exp": [lambda: bprop.exp(np.array(["a"])), lambda: bprop.exp(1j)],
     "log": [lambda: bprop.log([[1, 2], [3]])], "add": [lambda: bprop.add(X, np.array(1j))],
     "arange": [lambda: bprop.arange(1, 2, np.ones(2))],
+    "clip": [lambda: bprop.clip(X, bprop.ones(4)), lambda: bprop.clip(X, 0, "s"), lambda: bprop.clip(X, bprop.ones(2), bprop.ones(3))],
     "svd": [lambda: linalg.svd(X, full_matrices=X)], "cholesky": [lambda: linalg.cholesky(bprop.eye(2), upper=X)],
 }  # fmt: skip
 

@@ -300,7 +300,7 @@ class General(Op):
                     )
         dtype = self.dtype or dtypes.to_float(dtypes.result_type(*map(dtype_of, operands)))
         if dtype == np.float16:
-            raise DTypeError(f"{self.name}: float16 is not supported: convert with .astype(bprop.float32)")
+            raise DTypeError(f'{self.name}: float16 is not supported: convert with .astype("float32")')
         if self.extents is not None:
             sizes |= self.extents(sizes, **params)
         batch = broadcast(self.name, *batches)
