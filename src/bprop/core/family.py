@@ -6,142 +6,30 @@ Interpreters (forward, reverse, batching, text, native code) switch on these cla
 import re
 from collections.abc import Callable, Sequence
 from itertools import accumulate
-from math import inf
 from typing import Any, Literal
 
 import numpy as np
 
 from . import dtype as dtypes
+from .elementwise import Elementwise, Selection
 from .error import BpropError, DTypeError, ShapeError
 from .op import Op, Operand, dtype_of, shape_of
 from .shape import broadcast, normalise_axis, reduced
 from .value import Spec
 
-Kind = Literal["same", "number", "integer", "bits", "float", "bool", "given"]
-Partial = Callable[..., Any] | float | None
-
-
-def _result_dtype(kind: Kind, operands: tuple[Operand, ...]) -> "np.dtype[Any]":
-    if kind == "bool":
-        return dtypes.BOOL
-    promoted = dtypes.result_type(*map(dtype_of, operands))
-    if kind in ("number", "integer") and promoted.kind == "b":
-        raise DTypeError("bool is no number here: convert with .astype(int) or .astype(float)")
-    if kind in ("integer", "bits") and promoted.kind == "f":
-        raise DTypeError(
-            f"{promoted} has no bits to work on: convert with .astype(int), or compare first (x > 0 is a truth value)"
-        )
-    return dtypes.to_float(promoted) if kind == "float" else promoted
-
-
-class Elementwise(Op):
-    """y = f(x1, x2, …) entry by entry with broadcasting.
-
-    ``partials``: one ∂y/∂xᵢ per input, a function of ``(y, *xs, **params)`` written with ops, a constant number, or
-    ``None`` where the result does not vary with that input. ``kind``: of operands and result: ``"number"`` refuses
-    bool, ``"integer"`` floats too, ``"bits"`` only floats; ``"float"`` turns integers into float64, ``"bool"`` is the
-    result's dtype, ``"given"`` says a parameter. ``native``: an instruction's name, a function of ops that is
-    expanded, or ``"callback"``: native code calls ``evaluate`` back. ``identity``: (position, constant) pairs for which f returns the other operand, used by simplification.
-    ``step``: how the complex step evaluates it: by the same NumPy function (``True``), by a function of its own, on the
-    real part (comparisons), or not at all (``None``: refused by name).
-    ``domain``: the open interval in which the op and its derivatives are finite, or one interval per input.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        evaluate: Callable[..., Any],
-        *partials: Partial,
-        kind: Kind = "same",
-        native: str | Callable[..., Any] | None = None,
-        step: Callable[..., Any] | bool | None = True,
-        identity: tuple[tuple[int, float], ...] = (),
-        absorbing: float | None = None,
-        domain: tuple[float, float] | tuple[tuple[float, float], ...] = (-inf, inf),
-        **rest: Any,
-    ) -> None:
-        refined = {"float": _promoting, "number": _counting, "integer": _counting}.get(kind)
-        super().__init__(name, evaluate if refined is None else refined(evaluate), **rest)
-        self.partials = partials
-        self.arity = len(partials)
-        self.kind: Kind = kind
-        self.native = native or name
-        self.step = step
-        self.identity = identity
-        self.absorbing = absorbing
-        self.domain = domain
-        self.differentiable = any(partial is not None for partial in partials)
-
-    def spec(self, *operands: Operand, **params: Any) -> Spec:
-        try:
-            dtype = params["dtype"] if self.kind == "given" else _result_dtype(self.kind, operands)
-        except DTypeError as error:
-            raise DTypeError(f"{self.name}: {error.message}") from None
-        return Spec(broadcast(self.name, *map(shape_of, operands)), dtype)
-
-
-def _promoting(ufunc: Callable[..., Any]) -> Callable[..., Any]:
-    """NumPy computes exp(int8) in float16; here integers mean float64. Formulas get their operands in one dtype."""
-    if not isinstance(ufunc, np.ufunc):
-        return _unified(ufunc)
-
-    def evaluate(*xs: Any, **params: Any) -> Any:
-        y = ufunc(*xs, **params)
-        if y.dtype != np.float64 and dtypes.result_type(*(getattr(x, "dtype", x) for x in xs)).kind not in "fc":
-            y = ufunc(*(np.asarray(x, np.float64) for x in xs), **params)
-        return y
-
-    return evaluate
-
-
-def _unified(formula: Callable[..., Any]) -> Callable[..., Any]:
-    def evaluate(*xs: Any, **params: Any) -> Any:
-        first = getattr(xs[0], "dtype", None)
-        if first is None or first.kind not in "fc" or any(getattr(x, "dtype", None) != first for x in xs[1:]):
-            dtype = dtypes.to_float(dtypes.result_type(*(getattr(x, "dtype", x) for x in xs)))
-            xs = tuple(x if type(x) in dtypes.WEAK else np.asarray(x, dtype) for x in xs)
-        return formula(*xs, **params)
-
-    return evaluate
-
-
-def _counting(ufunc: Callable[..., Any]) -> Callable[..., Any]:
-    """NumPy computes with truth values in int8; here they are no numbers (the shape rule words the error)."""
-
-    def evaluate(*xs: Any) -> Any:
-        y = ufunc(*xs)
-        if y.dtype.char in "?b" and all(np.asarray(x).dtype.kind == "b" for x in xs):
-            raise TypeError("bool is no number")
-        return y
-
-    return evaluate
-
-
-class Selection(Op):
-    """y takes, entry by entry, the value of one of its inputs.
-
-    ``shares``: for each input a function of ``(y, *xs)`` that says where it was chosen (bool), or with which share at
-    ties (float in [0, 1]); ``None`` for an input that only controls. Where the share is zero the cotangent is absent.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        evaluate: Callable[..., Any],
-        *shares: Callable[..., Any] | None,
-        native: str | Callable[..., Any] | None = None,
-        step: Callable[..., Any] | None = None,
-        **rest: Any,
-    ) -> None:
-        super().__init__(name, evaluate, **rest)
-        self.shares = shares
-        self.arity = len(shares)
-        self.native = native or name
-        self.step = step
-
-    def spec(self, *operands: Operand, **params: Any) -> Spec:
-        chosen = [dtype_of(x) for x, share in zip(operands, self.shares, strict=True) if share is not None]
-        return Spec(broadcast(self.name, *map(shape_of, operands)), dtypes.result_type(*chosen))
+__all__ = [
+    "Bilinear",
+    "Creation",
+    "Cumulative",
+    "Elementwise",
+    "General",
+    "Join",
+    "Linear",
+    "Random",
+    "Reduction",
+    "Region",
+    "Selection",
+]
 
 
 class Reduction(Op):
@@ -412,7 +300,7 @@ class General(Op):
                     )
         dtype = self.dtype or dtypes.to_float(dtypes.result_type(*map(dtype_of, operands)))
         if dtype == np.float16:
-            raise DTypeError(f"{self.name}: float16 is not supported: convert with .astype(bprop.float32)")
+            raise DTypeError(f'{self.name}: float16 is not supported: convert with .astype("float32")')
         if self.extents is not None:
             sizes |= self.extents(sizes, **params)
         batch = broadcast(self.name, *batches)

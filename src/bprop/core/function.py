@@ -84,7 +84,8 @@ def apply_function(func: Any, args: Sequence[Any], options: dict[str, Any]) -> A
 
 @cache
 def _parameters(func: Any, rule: Any) -> tuple[dict[str, Any], int | None, frozenset[str]]:
-    """Return NumPy's parameters with their defaults, how many the rule takes by position only (``None``: any number),
+    """Return NumPy's parameters with their defaults, how many the rule takes by position only (``None``: any number,
+    or NumPy does not name its own),
     and the names of its options.
     """
     parameters = inspect.signature(rule).parameters.values()
@@ -95,7 +96,7 @@ def _parameters(func: Any, rule: Any) -> tuple[dict[str, Any], int | None, froze
     ours = frozenset(one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY))
     if any(one.kind == one.VAR_KEYWORD for one in parameters):
         ours = frozenset(theirs)
-    if any(one.kind == one.VAR_POSITIONAL for one in parameters):
+    if not theirs or any(one.kind == one.VAR_POSITIONAL for one in parameters):
         return theirs, None, ours
     return theirs, len([one for one in parameters if one.kind == one.POSITIONAL_ONLY]), ours
 

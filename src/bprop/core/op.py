@@ -1,5 +1,6 @@
 """What an op is: a name, how to evaluate it, its shape and dtype rule, its text. Families add their derivative."""
 
+import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 from .dtype import WEAK
 from .error import ArgumentError, BpropError, DTypeError
 from .interpreter import CURRENT
-from .value import Array, Spec, asarray
+from .value import Array, Spec, converted
 
 Operand = Spec | bool | int | float
 """What a shape rule sees of an argument: its `Spec`, or a weak Python scalar."""
@@ -61,6 +62,18 @@ class Op:
     def __reduce__(self) -> Any:
         return _registered, (self.name,)
 
+    @property
+    def __signature__(self) -> inspect.Signature:
+        """What `help` and editors show, where the number of operands is known."""
+        if self.arity is None:
+            return inspect.signature(type(self).__call__)
+        own = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY) for name in self.operands()]
+        return inspect.Signature(own)
+
+    def operands(self) -> list[str]:
+        """Return the names of the operands: x, or x1, x2, …"""
+        return ["x"] if self.arity == 1 else [f"x{number}" for number in range(1, (self.arity or 0) + 1)]
+
     def __call__(self, *args: Any, **params: Any) -> Any:
         """Apply the op to arrays, NumPy arrays and Python scalars."""
         if len(args) != self.arity and self.arity is not None:  # NumPy would take one too many as its output array
@@ -101,15 +114,15 @@ def operand(name: str, arg: Any) -> Any:
     if isinstance(arg, Array) or type(arg) in WEAK:
         return arg
     if isinstance(arg, np.ndarray | np.generic | list | tuple):
-        return asarray(arg)
+        return converted(name, arg)
     if arg is None or isinstance(arg, str | bytes | dict | set) or callable(arg):
         raise ArgumentError(f"{name}: an argument is {type(arg).__name__} ({arg!r:.60}), not an array or a number")
-    return asarray(arg)
+    return converted(name, arg)
 
 
 def array(name: str, x: Any) -> Array:
     """Return ``x`` as an `Array`, whatever an op takes; ``name`` is for the error."""
-    return x if isinstance(x, Array) else asarray(operand(name, x))
+    return x if isinstance(x, Array) else converted(name, operand(name, x))
 
 
 def shape_of(x: Operand) -> tuple[int, ...]:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from operator import index
 from typing import Any
 
+import numpy as np
+
 from .error import ArgumentError, ShapeError
 
 Shape = tuple[int, ...]
@@ -78,6 +80,15 @@ def size_of(shape: Shape) -> int:
     for extent in shape:
         size *= extent
     return size
+
+
+def flag(name: str, what: str, value: Any) -> bool:
+    """Return an option that is true or false, or raise naming it: an array or text in its place is a mistake."""
+    if value is True or value is False:
+        return value
+    if isinstance(value, int | np.bool_):
+        return bool(value)
+    raise ArgumentError(f"{name}: {what} is True or False, not {value!r:.60}")
 
 
 def integer(what: str, value: Any) -> int:

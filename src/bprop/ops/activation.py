@@ -197,11 +197,11 @@ def gelu(x: Any, /, approximate: Literal["none", "tanh"] = "none") -> Array:
     Array([-0.15880801,  0.        ,  0.84119199])
     """
     x = array("gelu", x)
+    if not isinstance(approximate, str) or approximate not in ("none", "tanh"):
+        raise ArgumentError(f"gelu: approximate is 'none' or 'tanh', not {approximate!r:.60}")
     if approximate == "none":
         y: Array = _gelu_op(x)
         return y
-    if approximate != "tanh":
-        raise ArgumentError(f"gelu: approximate is 'none' or 'tanh', not {approximate!r}")
     # (1 + tanh u)/2 is σ(2u), which keeps its digits where tanh u is close to -1
     near = clip(x, -40, 40)  # beyond, σ is 0 or 1, and x³ may overflow
     y = clip(x, -40) * sigmoid(1.5957691216057308 * (near + 0.044715 * near**3))

@@ -1,6 +1,6 @@
 """Arithmetic: add, multiply, divide, powers. Each op is its formula and one partial derivative per input."""
 
-from math import inf
+from math import copysign, inf
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,7 @@ add = Elementwise(
 )  # fmt: skip
 
 subtract = Elementwise(
-    "subtract", np.subtract, 1, -1,
+    "subtract", np.subtract, 1, -1, kind="number",
     identity=((1, 0),), text="{0} - {1}", latex="{0} - {1}", level=1,
     doc="y = x1 - x2; ∂y/∂x1 = 1, ∂y/∂x2 = -1." + _ARITHMETIC.format(
         name="subtract", example="bprop.subtract(bprop.ones(2), 1)\n    Array([0., 0.])"),
@@ -71,15 +71,21 @@ multiply = Elementwise(
         name="multiply", example="bprop.multiply(bprop.ones(2), 3)\n    Array([3., 3.])"),
 )  # fmt: skip
 
+
+def _inverse(x: Any) -> Any:
+    """1/x, which for a Python 0 is infinite as for an array's, where Python would raise."""
+    return copysign(inf, x) if type(x) in WEAK and x == 0 else 1 / x
+
+
 divide = Elementwise(
-    "divide", np.divide, lambda y, x1, x2: 1 / x2, lambda y, x1, x2: -y / x2,
+    "divide", np.divide, lambda y, x1, x2: _inverse(x2), lambda y, x1, x2: -y / x2,
     kind="float", identity=((1, 1),), text="{0} / {1}", latex=r"\frac{{{0}}}{{{1}}}", level=2,
     doc="y = x1 / x2; ∂y/∂x1 = 1/x2, ∂y/∂x2 = -y/x2. Integers give float64." + _ARITHMETIC.format(
         name="divide", example="bprop.divide(bprop.ones(2), 4)\n    Array([0.25, 0.25])"),
 )  # fmt: skip
 
 negative = Elementwise(
-    "negative", np.negative, -1,
+    "negative", np.negative, -1, kind="number",
     text="-{0}", latex="-{0}", level=3,
     doc="y = -x; ∂y/∂x = -1." + _ARITHMETIC.format(
         name="negative", example="bprop.negative(bprop.ones(2))\n    Array([-1., -1.])"),
@@ -136,7 +142,7 @@ square = Elementwise(
 )  # fmt: skip
 
 sign = Elementwise(
-    "sign", np.sign, None,
+    "sign", np.sign, None, kind="number",
     native=lambda x: where((x != x) | (x == 0), x, (x > 0) * 1 - (x < 0) * 1),
     step=lambda x: np.sign(x.real), latex=r"\operatorname{{sign}}({0})",
     doc="y = -1, 0 or 1, the sign of x; NaN stays NaN; no derivative." + _ARITHMETIC.format(

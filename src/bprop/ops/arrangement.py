@@ -157,7 +157,7 @@ def pad(x: Any, pad_width: Any, /, mode: str = "constant", *, constant_values: A
     Array([3., 2., 1., 2., 3., 2., 1.])
     """
     x = array("pad", x)
-    if mode not in MODES:
+    if not isinstance(mode, str) or mode not in MODES:
         raise ArgumentError(f"pad: mode {mode!r} is none of {', '.join(MODES)}")
     widths = _pairs("pad_width", pad_width, x)
     widths = [(_integer("pad", "a width", before), _integer("pad", "a width", after)) for before, after in widths]

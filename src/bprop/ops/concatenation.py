@@ -51,7 +51,7 @@ _concat = Join(
 
 def _arrays(name: str, arrays: Any) -> list[Array]:
     if isinstance(arrays, Array | np.ndarray):  # its rows, as NumPy has it
-        return list(unstack(arrays))
+        arrays = list(unstack(array(name, arrays)))
     if not isinstance(arrays, Sequence) or isinstance(arrays, str | bytes):
         raise ArgumentError(f"{name}: a list or tuple of arrays, not {type(arrays).__name__}")
     if not arrays:

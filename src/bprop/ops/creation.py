@@ -44,11 +44,17 @@ def full(shape: Any, fill_value: float, *, dtype: DTypeLike | None = None) -> Ar
     >>> bprop.full((2,), 7.0)
     Array([7., 7.])
     """
+    return _filled("full", shape, fill_value, dtype)
+
+
+def _filled(name: str, shape: Any, fill_value: Any, dtype: Any) -> Array:
     if not isinstance(fill_value, bool | int | float | np.generic):
-        raise ArgumentError(f"full: the fill value is a number, not {type(fill_value).__name__}: use broadcast_to")
-    wanted = dtypes.check(np.asarray(fill_value).dtype if dtype is None else dtype, "full")
-    value = np.asarray(fill_value).astype(wanted).item()
-    return _full(shape=normalise_shape("full", shape), value=value, dtype=wanted)
+        raise ArgumentError(f"{name}: the fill value is a number, not {type(fill_value).__name__}: use broadcast_to")
+    wanted = dtypes.check(np.asarray(fill_value).dtype if dtype is None else dtype, name)
+    value = np.asarray(fill_value)
+    if wanted.kind in "iu" and not np.iinfo(wanted).min <= value.item() <= np.iinfo(wanted).max:  # NaN too
+        raise ArgumentError(f"{name}: {fill_value} is no {wanted}")
+    return _full(shape=normalise_shape(name, shape), value=value.astype(wanted).item(), dtype=wanted)
 
 
 @function()
@@ -61,7 +67,7 @@ def zeros(shape: Any, *, dtype: DTypeLike | None = None) -> Array:
     >>> bprop.zeros(2)
     Array([0., 0.])
     """
-    return full(shape, 0, dtype=dtypes.DEFAULT if dtype is None else dtype)
+    return _filled("zeros", shape, 0, dtypes.DEFAULT if dtype is None else dtype)
 
 
 @function()
@@ -74,7 +80,7 @@ def ones(shape: Any, *, dtype: DTypeLike | None = None) -> Array:
     >>> bprop.ones(2, dtype="float32")
     Array([1., 1.], dtype=float32)
     """
-    return full(shape, 1, dtype=dtypes.DEFAULT if dtype is None else dtype)
+    return _filled("ones", shape, 1, dtypes.DEFAULT if dtype is None else dtype)
 
 
 @function()
@@ -87,7 +93,7 @@ def empty(shape: Any, *, dtype: DTypeLike | None = None) -> Array:
     >>> bprop.empty(2).shape
     (2,)
     """
-    return zeros(shape, dtype=dtype)
+    return _filled("empty", shape, 0, dtypes.DEFAULT if dtype is None else dtype)
 
 
 @function(np.empty_like)
@@ -100,7 +106,7 @@ def empty_like(x: Any, /, *, dtype: DTypeLike | None = None) -> Array:
     >>> bprop.empty_like(bprop.arange(2)).dtype
     dtype('int64')
     """
-    return zeros_like(x, dtype=dtype)
+    return _like("empty_like", x, 0, dtype)
 
 
 @function(np.full_like)
@@ -113,8 +119,12 @@ def full_like(x: Any, fill_value: float, /, *, dtype: DTypeLike | None = None) -
     >>> bprop.full_like(bprop.ones(2), 7)
     Array([7., 7.])
     """
-    x = array("full_like", x)
-    return full(x.shape, fill_value, dtype=x.dtype if dtype is None else dtype)
+    return _like("full_like", x, fill_value, dtype)
+
+
+def _like(name: str, x: Any, fill_value: Any, dtype: Any) -> Array:
+    x = array(name, x)
+    return _filled(name, x.shape, fill_value, x.dtype if dtype is None else dtype)
 
 
 @function(np.zeros_like)
@@ -127,8 +137,7 @@ def zeros_like(x: Any, /, *, dtype: DTypeLike | None = None) -> Array:
     >>> bprop.zeros_like(bprop.arange(2))
     Array([0, 0])
     """
-    x = array("zeros_like", x)
-    return full(x.shape, 0, dtype=x.dtype if dtype is None else dtype)
+    return _like("zeros_like", x, 0, dtype)
 
 
 @function(np.ones_like)
@@ -141,8 +150,7 @@ def ones_like(x: Any, /, *, dtype: DTypeLike | None = None) -> Array:
     >>> bprop.ones_like(bprop.arange(2))
     Array([1, 1])
     """
-    x = array("ones_like", x)
-    return full(x.shape, 1, dtype=x.dtype if dtype is None else dtype)
+    return _like("ones_like", x, 1, dtype)
 
 
 @function()
@@ -156,9 +164,9 @@ def arange(start: float, /, stop: float | None = None, step: float = 1, *, dtype
     Array([1.  , 1.25, 1.5 , 1.75])
     """
     first, last = (0, start) if stop is None else (start, stop)
-    if step == 0:
-        raise ArgumentError("arange: step is zero")
     try:
+        if step == 0:
+            raise ArgumentError("arange: step is zero")
         count = max(0, ceil((last - first) / step))
     except (TypeError, ValueError, OverflowError) as error:
         if isinstance(error, BpropError):

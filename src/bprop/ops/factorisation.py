@@ -9,6 +9,7 @@ from ..core.error import ArgumentError, DerivativeError, ShapeError
 from ..core.family import General
 from ..core.function import function
 from ..core.op import array
+from ..core.shape import flag
 from ..core.value import Array
 from .contraction import matmul
 from .creation import arange
@@ -107,7 +108,7 @@ def cholesky(x: Any, /, *, upper: bool = False) -> Array:
            [1., 1.]])
     """
     y = _cholesky(square("cholesky", x))
-    return matrix_transpose(y) if upper else y
+    return matrix_transpose(y) if flag("cholesky", "upper", upper) else y
 
 
 # --- qr ---
@@ -205,7 +206,7 @@ def qr(x: Any, /, *, mode: str = "reduced") -> QRResult:
     Array([[3., 1.],
            [4., 2.]])
     """
-    if mode not in ("reduced", "complete"):
+    if not isinstance(mode, str) or mode not in ("reduced", "complete"):
         raise ArgumentError(f"qr: mode={mode!r} is unknown: use 'reduced' or 'complete', and take .R for R alone")
     return QRResult(*qr_op(matrix("qr", x), mode=mode))
 

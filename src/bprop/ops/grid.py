@@ -70,7 +70,7 @@ def meshgrid(*arrays: Any, indexing: str = "xy") -> list[Array]:
     >>> [x.shape for x in bprop.meshgrid(bprop.arange(2), bprop.arange(3), indexing="ij")]
     [(2, 3), (2, 3)]
     """
-    if indexing not in ("xy", "ij"):
+    if not isinstance(indexing, str) or indexing not in ("xy", "ij"):
         raise ArgumentError(f"meshgrid: indexing is 'xy' or 'ij', not {indexing!r}")
     xs = [array("meshgrid", x) for x in arrays]
     for x in xs:

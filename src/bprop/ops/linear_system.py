@@ -11,6 +11,7 @@ from ..core.error import ArgumentError, ShapeError
 from ..core.family import General
 from ..core.function import function
 from ..core.op import array
+from ..core.shape import flag
 from ..core.value import Array
 from .contraction import matmul
 from .manipulation import broadcast_to, matrix_transpose, reshape
@@ -115,7 +116,8 @@ def triangular_solve(
     Array([1., 1.])
     """
     a, b = square("triangular_solve", a), array("triangular_solve", b)
-    params = {"lower": bool(lower), "transpose": bool(transpose), "unit_diagonal": bool(unit_diagonal)}
+    given = {"lower": lower, "transpose": transpose, "unit_diagonal": unit_diagonal}
+    params = {what: flag("triangular_solve", what, value) for what, value in given.items()}
     if b.ndim == 1:
         y = triangular_op(a, reshape(b, (b.shape[0], 1)), **params)
         return reshape(y, y.shape[:-1])

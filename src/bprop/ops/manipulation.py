@@ -100,10 +100,11 @@ reshape_op: Linear = Linear(
 
 
 @function(np.reshape)
-def reshape(x: Any, /, shape: Any) -> Array:
+def reshape(x: Any, /, shape: Any, *, copy: bool | None = None) -> Array:
     """Return the entries of ``x`` in row-major order in another ``shape``; one size may be -1.
 
-    Raises `ShapeError` naming both shapes where the number of entries differs.
+    ``copy`` is the standard's: arrays never change, so that a copy cannot be told from a view. Raises `ShapeError` naming
+    both shapes where the number of entries differs.
 
     **Source:** Python Array API standard 2024.12, ``reshape``.
 
@@ -113,7 +114,7 @@ def reshape(x: Any, /, shape: Any) -> Array:
            [2, 3]])
     """
     x = array("reshape", x)
-    if x.shape == shape:
+    if type(shape) is tuple and x.shape == shape:
         return x
     sizes = tuple(shape) if isinstance(shape, tuple | list) else (shape,)
     unknown = [axis for axis, size in enumerate(sizes) if isinstance(size, int) and size == -1]
@@ -171,13 +172,12 @@ def permute_dims(x: Any, /, axes: Any = None) -> Array:
     """
     x = array("permute_dims", x)
     rank = x.ndim
-    order = (
-        tuple(range(rank))[::-1]
-        if axes is None
-        else tuple(normalise_axis("permute_dims", a, rank, x.shape) for a in axes)
-    )
+    given = range(rank)[::-1] if axes is None else axes
+    if not isinstance(given, tuple | list | range):
+        raise ArgumentError(f"permute_dims: axes are a tuple of integers, one for each axis, not {axes!r:.60}")
+    order = tuple(normalise_axis("permute_dims", axis, rank, x.shape) for axis in given)
     if sorted(order) != list(range(rank)):
-        raise ShapeError(f"permute_dims: axes {tuple(axes)} are no permutation of the axes of shape {x.shape}")
+        raise ShapeError(f"permute_dims: axes {tuple(given)} are no permutation of the axes of shape {x.shape}")
     return x if order == tuple(range(rank)) else _permute_dims(x, axes=order)
 
 

@@ -24,6 +24,7 @@ __all__ = ["diag", "diagonal", "eye", "tri", "tril", "triu"]
 def _rows_and_columns(name: str, rows: Any, columns: Any, k: int) -> tuple[Array, Array]:
     """Return row numbers shifted by ``k`` and column numbers, broadcasting to a matrix."""
     n, m = normalise_shape(name, (rows, rows if columns is None else columns))
+    k = integer(f"{name}: k", k)
     return reshape(arange(k, k + n), (n, 1)), arange(m)
 
 
@@ -38,7 +39,7 @@ def eye(n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: DTypeLi
            [0., 1.]])
     """
     rows, columns = _rows_and_columns("eye", n_rows, n_cols, k)
-    return astype(equal(columns, rows), dtypes.DEFAULT if dtype is None else dtype)
+    return astype(equal(columns, rows), dtypes.DEFAULT if dtype is None else dtypes.check(dtype, "eye"))
 
 
 def tri(n_rows: int, n_cols: int | None = None, /, k: int = 0, *, dtype: DTypeLike | None = None) -> Array:
@@ -52,7 +53,7 @@ def tri(n_rows: int, n_cols: int | None = None, /, k: int = 0, *, dtype: DTypeLi
            [1., 1.]])
     """
     rows, columns = _rows_and_columns("tri", n_rows, n_cols, k)
-    return astype(less_equal(columns, rows), dtypes.DEFAULT if dtype is None else dtype)
+    return astype(less_equal(columns, rows), dtypes.DEFAULT if dtype is None else dtypes.check(dtype, "tri"))
 
 
 def _matrices(name: str, x: Any) -> Array:
@@ -147,7 +148,7 @@ def diag(x: Any, /, k: int = 0) -> Array:
     Array([[1., 0.],
            [0., 2.]])
     """
-    x = array("diag", x)
+    x, k = array("diag", x), integer("diag: k", k)
     if x.ndim == 2:
         return diagonal(x, offset=k)
     if x.ndim != 1:

@@ -12,7 +12,7 @@ from ..core.error import ArgumentError, ShapeError
 from ..core.family import Reduction
 from ..core.function import function
 from ..core.op import array
-from ..core.shape import normalise_axes, normalise_axis
+from ..core.shape import flag, normalise_axes, normalise_axis
 from ..core.value import Array
 from .arithmetic import abs, sqrt, square
 from .factorisation import matrix
@@ -111,7 +111,7 @@ def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: flo
     Array([0., 0.])
     """
     x = array("vector_norm", x)
-    axes, keepdims = normalise_axes("vector_norm", axis, x.shape), bool(keepdims)
+    axes, keepdims = normalise_axes("vector_norm", axis, x.shape), flag("vector_norm", "keepdims", keepdims)
     if isinstance(ord, str) or not isinstance(ord, int | float | np.number) or ord != ord:
         raise ArgumentError(f"vector_norm: ord={ord!r} is no number: matrix_norm has 'fro' and 'nuc'")
     if ord == 2:
@@ -144,7 +144,7 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: float | str = "fro") 
     >>> bprop.linalg.matrix_norm(bprop.asarray([[3.0, 0.0], [0.0, 4.0]]), ord="nuc")
     Array(7.)
     """
-    x, keepdims = matrix("matrix_norm", x), bool(keepdims)
+    x, keepdims = matrix("matrix_norm", x), flag("matrix_norm", "keepdims", keepdims)
     if isinstance(ord, str) and ord == "fro":
         return _norm(x, axis=(x.ndim - 2, x.ndim - 1), keepdims=keepdims)
     x = _number(x)

@@ -14,7 +14,7 @@ from ..core.error import ArgumentError
 from ..core.family import Reduction
 from ..core.function import NUMPY, function
 from ..core.op import array
-from ..core.shape import normalise_axes
+from ..core.shape import flag, normalise_axes
 from ..core.value import Array
 from .arithmetic import add, sqrt, square
 from .comparison import logical_and, logical_or
@@ -27,11 +27,11 @@ __all__ = ["all", "any", "count_nonzero", "logsumexp", "max", "mean", "min", "st
 def reduce(op: Reduction, x: Any, axis: Any, keepdims: bool, dtype: Any = None) -> Array:
     """Apply a reduction as its public function does; ``dtype``: in which, and of the result."""
     x = array(op.name, x)
-    axes = normalise_axes(op.name, axis, x.shape)
+    axes, keepdims = normalise_axes(op.name, axis, x.shape), flag(op.name, "keepdims", keepdims)
     if dtype is None:
-        return op(x, axis=axes, keepdims=bool(keepdims))
+        return op(x, axis=axes, keepdims=keepdims)
     wanted = dtypes.check(dtype, op.name)
-    y = op(x if x.dtype == wanted else astype(x, dtype=wanted), axis=axes, keepdims=bool(keepdims))
+    y = op(x if x.dtype == wanted else astype(x, dtype=wanted), axis=axes, keepdims=keepdims)
     return y if y.dtype == wanted else astype(y, dtype=wanted)
 
 
@@ -207,7 +207,9 @@ def count_nonzero(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
     >>> bprop.count_nonzero(bprop.asarray([1.0, 0.0, 2.0]))
     Array(2)
     """
-    return reduce(_sum, array("count_nonzero", x) != 0, axis, keepdims)
+    x = array("count_nonzero", x)
+    axes = normalise_axes("count_nonzero", axis, x.shape)
+    return _sum(x != 0, axis=axes, keepdims=flag("count_nonzero", "keepdims", keepdims))
 
 
 def _logsumexp_value(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
@@ -288,7 +290,7 @@ def mean(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
     x = array("mean", x)
     axes = normalise_axes("mean", axis, x.shape)
     count = _count(x, axes)
-    total = _sum(x, axis=axes, keepdims=bool(keepdims))
+    total = _sum(x, axis=axes, keepdims=flag("mean", "keepdims", keepdims))
     return total / count if count else total * nan
 
 
@@ -302,7 +304,7 @@ def _variance(name: str, x: Any, axis: Any, correction: float, keepdims: bool) -
     count = _count(x, axes)
     if not isinstance(correction, int | float | np.number):
         raise ArgumentError(f"{name}: the correction is a number, not {type(correction).__name__}")
-    total = _sum(square(x - mean(x, axes, True)), axis=axes, keepdims=bool(keepdims))
+    total = _sum(square(x - mean(x, axes, True)), axis=axes, keepdims=flag(name, "keepdims", keepdims))
     left = count - float(correction)
     return total / (left if left > 0 else 0.0)
 

@@ -8,7 +8,7 @@ from ..core.error import ArgumentError, ShapeError, TracedValueError
 from ..core.family import General
 from ..core.function import function
 from ..core.op import array
-from ..core.shape import normalise_axis
+from ..core.shape import flag, normalise_axis
 from ..core.value import Array, asarray
 from .creation import arange
 from .indexing import take
@@ -63,7 +63,7 @@ def _place(op: General, x: Any, axis: Any, keepdims: bool) -> Array:
         what = "an array" if axis is None else f"axis {axis} of an array"
         raise ShapeError(f"{op.name}: {what} of shape {shape} is empty and has no {op.name[3:]}")
     y = op(flat)
-    return reshape(y, kept) if keepdims else y
+    return reshape(y, kept) if flag(op.name, "keepdims", keepdims) else y
 
 
 @function(np.argmax)
@@ -142,7 +142,7 @@ def searchsorted(x1: Any, x2: Any, /, *, side: str = "left", sorter: Any = None)
     Array([2, 3])
     """
     x1, x2 = array("searchsorted", x1), array("searchsorted", x2)
-    if side not in ("left", "right"):
+    if not isinstance(side, str) or side not in ("left", "right"):
         raise ArgumentError(f"searchsorted: side is 'left' or 'right', not {side!r}")
     if x1.ndim != 1:
         raise ShapeError(f"searchsorted: the sorted array has one axis, not shape {x1.shape}")

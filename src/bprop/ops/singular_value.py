@@ -8,6 +8,7 @@ import numpy as np
 from ..core.error import ArgumentError, DerivativeError
 from ..core.family import General
 from ..core.function import NUMPY, function
+from ..core.shape import flag
 from ..core.value import Array
 from .contraction import matmul
 from .factorisation import TALL_AND_WIDE, column, matrix, over_gaps, row, total
@@ -112,7 +113,9 @@ def svd(x: Any, /, *, full_matrices: bool = True) -> SVDResult:
     Array([3., 2.])
     """
     x = matrix("svd", x)
-    return SVDResult(*svd_op(x, full_matrices=bool(full_matrices) and x.shape[-2] != x.shape[-1]))
+    return SVDResult(
+        *svd_op(x, full_matrices=flag("svd", "full_matrices", full_matrices) and x.shape[-2] != x.shape[-1])
+    )
 
 
 @function(np.linalg.svdvals, namespace="linalg")

@@ -22,7 +22,7 @@ def register(dtype: "np.dtype[Any]") -> Any:
         return F32
     if dtype == np.float64:
         return F64
-    raise CompileError(f"dtype {dtype} has no native code: convert with .astype(bprop.float32) first")
+    raise CompileError(f'dtype {dtype} has no native code: convert with .astype("float32") first')
 
 
 def memory(dtype: "np.dtype[Any]") -> Any:

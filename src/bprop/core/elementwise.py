@@ -1,0 +1,148 @@
+"""The families that work entry by entry: a function of the entries, or a choice among them."""
+
+from collections.abc import Callable
+from math import inf
+from typing import Any, Literal
+
+import numpy as np
+
+from . import dtype as dtypes
+from .error import DTypeError
+from .op import Op, Operand, dtype_of, shape_of
+from .shape import broadcast
+from .value import Spec
+
+Kind = Literal["same", "number", "integer", "bits", "float", "bool", "given"]
+Partial = Callable[..., Any] | float | None
+
+
+def _result_dtype(kind: Kind, operands: tuple[Operand, ...]) -> "np.dtype[Any]":
+    if kind == "bool":
+        return dtypes.BOOL
+    promoted = dtypes.result_type(*map(dtype_of, operands))
+    if kind in ("number", "integer") and promoted.kind == "b":
+        raise DTypeError("bool is no number here: convert with .astype(int) or .astype(float)")
+    if kind in ("integer", "bits") and promoted.kind == "f":
+        raise DTypeError(
+            f"{promoted} has no bits to work on: convert with .astype(int), or compare first (x > 0 is a truth value)"
+        )
+    return dtypes.to_float(promoted) if kind == "float" else promoted
+
+
+class Elementwise(Op):
+    """y = f(x1, x2, …) entry by entry with broadcasting.
+
+    ``partials``: one ∂y/∂xᵢ per input, a function of ``(y, *xs, **params)`` written with ops, a constant number, or
+    ``None`` where the result does not vary with that input. ``kind``: of operands and result: ``"number"`` refuses
+    bool, ``"integer"`` floats too, ``"bits"`` only floats; ``"float"`` turns integers into float64, ``"bool"`` is the
+    result's dtype, ``"given"`` says a parameter. ``native``: an instruction's name, a function of ops that is
+    expanded, or ``"callback"``: native code calls ``evaluate`` back. ``identity``: (position, constant) pairs for
+    which f returns the other operand, used by simplification.
+    ``step``: how the complex step evaluates it: by the same NumPy function (``True``), by a function of its own, on the
+    real part (comparisons), or not at all (``None``: refused by name).
+    ``domain``: the open interval in which the op and its derivatives are finite, or one interval per input.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        evaluate: Callable[..., Any],
+        *partials: Partial,
+        kind: Kind = "same",
+        native: str | Callable[..., Any] | None = None,
+        step: Callable[..., Any] | bool | None = True,
+        identity: tuple[tuple[int, float], ...] = (),
+        absorbing: float | None = None,
+        domain: tuple[float, float] | tuple[tuple[float, float], ...] = (-inf, inf),
+        **rest: Any,
+    ) -> None:
+        refined = {"float": _promoting, "number": _counting, "integer": _counting}.get(kind)
+        super().__init__(name, evaluate if refined is None else refined(evaluate), **rest)
+        self.partials = partials
+        self.arity = len(partials)
+        self.kind: Kind = kind
+        self.native = native or name
+        self.step = step
+        self.identity = identity
+        self.absorbing = absorbing
+        self.domain = domain
+        self.differentiable = any(partial is not None for partial in partials)
+
+    def spec(self, *operands: Operand, **params: Any) -> Spec:
+        try:
+            dtype = params["dtype"] if self.kind == "given" else _result_dtype(self.kind, operands)
+        except DTypeError as error:
+            raise DTypeError(f"{self.name}: {error.message}") from None
+        return Spec(broadcast(self.name, *map(shape_of, operands)), dtype)
+
+
+def _promoting(ufunc: Callable[..., Any]) -> Callable[..., Any]:
+    """NumPy computes exp(int8) in float16; here integers mean float64. Formulas get their operands in one dtype."""
+    if not isinstance(ufunc, np.ufunc):
+        return _unified(ufunc)
+
+    def evaluate(*xs: Any, **params: Any) -> Any:
+        y = ufunc(*xs, **params)
+        if y.dtype != np.float64 and dtypes.result_type(*(getattr(x, "dtype", x) for x in xs)).kind not in "fc":
+            y = ufunc(*(np.asarray(x, np.float64) for x in xs), **params)
+        return y
+
+    return evaluate
+
+
+def _unified(formula: Callable[..., Any]) -> Callable[..., Any]:
+    def evaluate(*xs: Any, **params: Any) -> Any:
+        first = getattr(xs[0], "dtype", None)
+        if first is None or first.kind not in "fc" or any(getattr(x, "dtype", None) != first for x in xs[1:]):
+            dtype = dtypes.to_float(dtypes.result_type(*(getattr(x, "dtype", x) for x in xs)))
+            xs = tuple(np.asarray(x, dtype) for x in xs)
+        return formula(*xs, **params)
+
+    return evaluate
+
+
+def _counting(ufunc: Callable[..., Any]) -> Callable[..., Any]:
+    """NumPy computes with truth values in int8; here they are no numbers (the shape rule words the error)."""
+
+    def evaluate(*xs: Any) -> Any:
+        y = np.asarray(ufunc(*xs))
+        if y.dtype.char in "?b" and all(np.asarray(x).dtype.kind == "b" for x in xs):
+            raise TypeError("bool is no number")
+        if y.dtype.char == "O":  # what NumPy makes of Python integers beyond 64 bits
+            raise OverflowError("a Python integer is too large for any dtype")
+        return y
+
+    return evaluate
+
+
+class Selection(Op):
+    """y takes, entry by entry, the value of one of its inputs.
+
+    ``shares``: for each input a function of ``(y, *xs)`` that says where it was chosen (bool), or with which share at
+    ties (float in [0, 1]); ``None`` for an input that only controls. Where the share is zero the cotangent is absent.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        evaluate: Callable[..., Any],
+        *shares: Callable[..., Any] | None,
+        native: str | Callable[..., Any] | None = None,
+        step: Callable[..., Any] | None = None,
+        **rest: Any,
+    ) -> None:
+        super().__init__(name, evaluate, **rest)
+        self.shares = shares
+        self.arity = len(shares)
+        self.native = native or name
+        self.step = step
+
+    def spec(self, *operands: Operand, **params: Any) -> Spec:
+        chosen = [dtype_of(x) for x, share in zip(operands, self.shares, strict=True) if share is not None]
+        return Spec(broadcast(self.name, *map(shape_of, operands)), dtypes.result_type(*chosen))
+
+    def operands(self) -> list[str]:
+        """Return the names of the operands: an input that only controls is the condition."""
+        chosen = [share for share in self.shares if share is not None]
+        names = iter(["x"] if len(chosen) == 1 else [f"x{number}" for number in range(1, len(chosen) + 1)])
+        return ["condition" if share is None else next(names) for share in self.shares]

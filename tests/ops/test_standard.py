@@ -1,0 +1,247 @@
+"""The Python Array API standard 2024.12: names, arguments and types; and what native code leaves to NumPy and SciPy."""
+
+import inspect
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+import bprop
+from bprop import linalg
+from bprop.compile import native
+from bprop.compile.native import program
+from bprop.core.error import BpropError, DTypeError
+from bprop.core.family import Region
+from bprop.core.op import REGISTRY
+from bprop.diagnose.case import cases
+
+# Names and arguments as the standard writes them, without those that say where an array lives (device).
+STANDARD = """
+x: abs acos acosh asin asinh atan atanh bitwise_invert ceil conj cos cosh exp expm1 floor imag isfinite isinf isnan log
+x: log1p log2 log10 logical_not negative positive real reciprocal round sign signbit sin sinh square sqrt tan tanh trunc
+x: erf erfc erfinv gammaln digamma gelu silu sigmoid log_sigmoid softplus logit nonzero matrix_transpose
+x: unique_all unique_counts unique_inverse unique_values linalg.inv linalg.det linalg.slogdet linalg.eigh linalg.eigvalsh
+x: linalg.matrix_transpose linalg.svdvals
+x1, x2: add atan2 bitwise_and bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor copysign divide equal
+x1, x2: floor_divide greater greater_equal hypot less less_equal logaddexp logical_and logical_or logical_xor maximum
+x1, x2: minimum multiply nextafter not_equal pow remainder subtract xlogy matmul linalg.matmul linalg.outer linalg.solve
+x1, x2, *, axis: vecdot linalg.vecdot linalg.cross
+x1, x2, *, axes: tensordot linalg.tensordot
+x1, x2, *, side, sorter: searchsorted
+x, *, axis, dtype, keepdims: prod sum
+x, *, axis, keepdims: min max mean any all count_nonzero argmax argmin
+x, *, axis, correction, keepdims: var std
+x, *, axis, dtype, include_initial: cumulative_sum cumulative_prod
+x, *, axis, n, prepend, append: diff
+x, *, axis, descending, stable: sort argsort
+x, *, axis: flip unstack softmax expand_dims squeeze
+x, *, k: tril triu
+x, *, min, max: clip
+x, *, shape, copy: reshape
+x, *, axes: permute_dims
+x, *, shape: broadcast_to
+x, *, shift, axis: roll
+x, repeats, *, axis: repeat
+x, repetitions: tile
+x, indices, *, axis: take take_along_axis
+x, source, destination: moveaxis
+x, dtype, *, copy: astype
+x, pad_width, *, mode, constant_values: pad
+arrays, *, axis: concat stack
+condition, x1, x2: where
+x, n: linalg.matrix_power
+x, *, upper: linalg.cholesky
+x, *, mode: linalg.qr
+x, *, full_matrices: linalg.svd
+x, *, rtol: linalg.pinv linalg.matrix_rank
+a, b, *, rtol: linalg.lstsq
+x, *, ord, axis, keepdims: linalg.norm
+x, *, keepdims, ord: linalg.matrix_norm
+x, *, axis, keepdims, ord: linalg.vector_norm
+x, *, offset: linalg.diagonal
+x, *, offset, dtype: linalg.trace
+a, b, *, lower: linalg.triangular_solve
+obj, *, dtype, copy: asarray
+start, stop, *, num, dtype, endpoint: linspace
+start, *, stop, step, dtype: arange
+n_rows, n_cols, *, k, dtype: eye
+*, shape, dtype: zeros ones empty
+*, shape, fill_value, dtype: full
+x, *, dtype: zeros_like ones_like empty_like
+x, fill_value, *, dtype: full_like
+from_, to: can_cast
+"""
+SIGNATURES = [
+    (name, *(part.replace("*,", "*").split("*") if "*" in part else (part, "")))
+    for line in STANDARD.strip().splitlines()
+    for part, _, names in [line.partition(": ")]
+    for name in names.split()
+]
+
+
+@pytest.mark.parametrize(("name", "positional", "keywords"), SIGNATURES, ids=[name for name, *_ in SIGNATURES])
+def test_name_and_arguments_are_the_standards(name, positional, keywords):
+    public = getattr(linalg if name.startswith("linalg.") else bprop, name.removeprefix("linalg."))
+    parameters = inspect.signature(public).parameters.values()
+    first = [one for one in positional.replace(" ", "").split(",") if one]
+    named = {one for one in keywords.replace(" ", "").split(",") if one}
+    assert [one.name for one in parameters if one.kind == one.POSITIONAL_ONLY] == first
+    others = {one.name: one for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)}
+    assert named - set(others) == set()
+    # what the standard does not know must not be needed
+    assert [one for one in set(others) - named if others[one].default is inspect.Parameter.empty] == []
+
+
+# --- promotion ---
+DTYPES = [np.dtype(one) for one in ["?", "b", "h", "i", "q", "B", "H", "I", "Q", "f", "d"]]
+BINARY = ("add", "subtract", "multiply", "maximum", "less", "bitwise_and", "bitwise_left_shift", "floor_divide")
+FLOAT = ("divide", "atan2", "hypot", "logaddexp")
+
+
+@pytest.mark.parametrize("name", [*BINARY, *FLOAT])
+def test_promotion_is_numpys_for_every_pair_of_dtypes(name):
+    ours, theirs = getattr(bprop, name), getattr(np, name)
+    for one in DTYPES:
+        for other in DTYPES:
+            operands = [np.ones(2, one), np.ones(2, other)]
+            if name in FLOAT and np.result_type(one, other).kind != "f":
+                assert ours(*operands).dtype == np.float64  # NumPy has float16 for int8
+                continue
+            try:
+                expected = theirs(*operands)
+            except TypeError:
+                with pytest.raises(DTypeError, match=name):
+                    ours(*operands)
+                continue
+            if one == other == np.bool_ and name in ("floor_divide", "bitwise_left_shift"):
+                with pytest.raises(DTypeError, match=f"{name}.*bool"):  # int8 in NumPy
+                    ours(*operands)
+                continue
+            y = ours(*operands)
+            assert y.dtype == expected.dtype
+            assert_array_equal(np.asarray(y), expected)
+            assert bprop.trace(ours)(*operands).specs[0].dtype == y.dtype
+
+
+@pytest.mark.parametrize("number", [True, 2, 2.5])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_python_numbers_are_weak(number, dtype):
+    x = np.ones(2, dtype)
+    expected = np.result_type(x, number)
+    for y in (bprop.multiply(x, number), bprop.multiply(number, x), bprop.where([True, False], x, number)):
+        assert y.dtype == expected
+    assert bprop.trace(lambda x: x * number)(x).specs[0].dtype == expected
+    assert bprop.multiply(x, np.float64(number)).dtype == np.float64  # NumPy's numbers are not
+
+
+@pytest.mark.parametrize(
+    "name", ["exp", "sqrt", "sin", "tanh", "erf", "gammaln", "sigmoid", "silu", "softplus", "mean", "std"]
+)
+def test_functions_of_numbers_compute_integers_and_bool_in_float64(name):
+    f = getattr(bprop, name)
+    for dtype in DTYPES:
+        y = f(np.ones(2, dtype))
+        assert y.dtype == (dtype if dtype.kind == "f" else np.float64)
+        assert bprop.trace(f)(np.ones(2, dtype)).specs == (y.spec,)
+
+
+@pytest.mark.parametrize(
+    "name", ["abs", "negative", "sign", "square", "ceil", "floor", "trunc", "round", "positive", "max", "flip"]
+)
+def test_functions_that_keep_the_dtype(name):
+    f = getattr(bprop, name)
+    for dtype in DTYPES[1:]:
+        assert f(np.ones(2, dtype)).dtype == dtype
+
+
+@pytest.mark.parametrize("name", ["sum", "prod", "cumulative_sum", "cumulative_prod"])
+def test_small_integers_are_added_up_in_64_bits(name):
+    f = getattr(bprop, name)
+    for dtype in DTYPES:
+        wide = np.uint64 if dtype.kind == "u" else np.int64
+        assert f(np.ones(2, dtype)).dtype == (dtype if dtype.kind == "f" else wide)
+
+
+def test_bool_is_no_number():
+    truth = bprop.asarray([True, False])
+    for name in ("negative", "sign", "square", "subtract", "pow", "remainder"):
+        f = getattr(bprop, name)
+        operands = (truth,) if name in ("negative", "sign", "square") else (truth, truth)
+        with pytest.raises(DTypeError, match=name):
+            f(*operands)
+        with pytest.raises(DTypeError, match=name):  # not only where there are numbers
+            bprop.trace(f)(*operands)
+
+
+# --- errors ---
+X = bprop.asarray([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+WRONG = {
+    "sum": [lambda: bprop.sum(X, keepdims=X), lambda: bprop.sum("s"), lambda: bprop.sum(X, axis="s")],
+    "count_nonzero": [lambda: bprop.count_nonzero(X, axis=7), lambda: bprop.count_nonzero(X, keepdims="no")],
+    "argmax": [lambda: bprop.argmax(X, keepdims=X)], "median": [lambda: bprop.median(X, keepdims=[1])],
+    "cumulative_sum": [lambda: bprop.cumulative_sum(X, axis=0, include_initial=X)],
+    "argsort": [lambda: bprop.argsort(X, descending=X)], "gelu": [lambda: bprop.gelu(X, X)],
+    "tril": [lambda: bprop.tril(X, "s"), lambda: bprop.tril(X, 1.5)], "eye": [lambda: bprop.eye(3, k="s")],
+    "diag": [lambda: bprop.diag(X[0], k=None)], "permute_dims": [lambda: bprop.permute_dims(X, 3)],
+    "reshape": [lambda: bprop.reshape(X, X), lambda: bprop.reshape(X, np.ones((2, 3)))],
+    "concat": [lambda: bprop.concat(np.ones((0, 3)))], "stack": [lambda: bprop.stack(np.ones((0, 3)))],
+    "pad": [lambda: bprop.pad(X, 1, X)], "searchsorted": [lambda: bprop.searchsorted(X[0], X[0], side=X)],
+    "full_like": [lambda: bprop.full_like(bprop.arange(2), float("nan")), lambda: bprop.full_like(bprop.arange(2), 10**30)],
+    "zeros": [lambda: bprop.zeros("s"), lambda: bprop.zeros(2, dtype="complex64")],
+    "ones_like": [lambda: bprop.ones_like(X, dtype="s")],
+    "square": [lambda: bprop.square(10**30)], "exp": [lambda: bprop.exp(np.array(["a"])), lambda: bprop.exp(1j)],
+    "log": [lambda: bprop.log([[1, 2], [3]])], "add": [lambda: bprop.add(X, np.array(1j))],
+    "arange": [lambda: bprop.arange(1, 2, np.ones(2))],
+    "clip": [lambda: bprop.clip(X, bprop.ones(4)), lambda: bprop.clip(X, 0, "s"), lambda: bprop.clip(X, bprop.ones(2), bprop.ones(3))],
+    "svd": [lambda: linalg.svd(X, full_matrices=X)], "cholesky": [lambda: linalg.cholesky(bprop.eye(2), upper=X)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_arguments_are_an_error_that_names_the_function(name):
+    for call in WRONG[name]:
+        with pytest.raises(BpropError, match=name):
+            call()
+
+
+# --- where formulas meet Python's numbers ---
+def test_dividing_by_a_python_zero_has_the_derivative_of_an_arrays():
+    x = bprop.asarray([1.0, 2.0], dtype="float32")
+    for zero in (0, 0.0, -0.0):
+        ours = bprop.grad(lambda x: bprop.sum(x / zero))(x)  # noqa: B023
+        assert ours.dtype == np.float32
+        assert_array_equal(np.asarray(ours), np.asarray(bprop.grad(lambda x: bprop.sum(x / np.float32(zero)))(x)))  # noqa: B023
+    assert np.isnan(bprop.grad(lambda x: bprop.std(x, correction=1))(x[:1]).item())
+    assert bprop.logit(True).item() == np.inf
+    assert bprop.logit(0).item() == -np.inf
+
+
+# --- what native code leaves to NumPy and SciPy ---
+CLOSED_LIST = {
+    "factorisations": "cholesky cofactor cofactor_dot det eigh inv lstsq pinv qr slogdet solve svd triangular_solve",
+    "sorting": "argsort searchsorted last_writer previous_writer permutation",
+    "special functions without a kernel": "erfinv erfinv_slope",
+}
+
+
+@pytest.fixture
+def called_back(monkeypatch):
+    """Whether the program of an op's first example calls back."""
+    made = []
+    monkeypatch.setattr(program, "callback", lambda *args, build=program.callback: made.append(1) or build(*args))
+
+    def answer(op):
+        made.clear()
+        args, params = next(iter(cases(op)))
+        arrays = [np.asarray(arg) for arg in args]
+        native(bprop.trace(lambda *xs: op(*xs, **params))(*arrays))(*arrays)
+        return bool(made)
+
+    return answer
+
+
+def test_native_code_calls_numpy_back_for_a_closed_list(called_back):
+    ops = [op for op in REGISTRY.values() if not isinstance(op, Region)]
+    assert {op.name for op in ops if called_back(op)} == {
+        name for names in CLOSED_LIST.values() for name in names.split()
+    }
