@@ -13,7 +13,7 @@ from typing import Any
 from ..core.error import ArgumentError, StateError
 from .checkpoint import CHECKPOINT
 from .curve import draw
-from .storage import StorageError, discard_leftovers, reason, write_all, write_whole
+from .storage import StorageError, discard_leftovers, hold, reason, write_all, write_whole
 from .weight import save_weights
 
 METRICS, CURVES, WEIGHTS, RECORD = "metrics.jsonl", "curves.png", "model.safetensors", "run.json"
@@ -83,9 +83,9 @@ class Run:
         self.started, self.seconds = record["started"], record["seconds"]
         self.notes = list(record["notes"])
         self.stopped = record["stopped"]
+        self._lines = _opened(path, len(content))  # first of all: nobody else is at work here
         for name in (METRICS, CHECKPOINT, WEIGHTS, RECORD, CURVES):
             discard_leftovers(self.folder, name)
-        self._lines = _opened(path, len(content))
         self._bytes, self._digest = len(content), hashlib.sha256(content)
         self._record(self.folder)
 
@@ -206,16 +206,22 @@ def new_folder(path: str | os.PathLike[str]) -> Path:
 
 
 def _opened(path: Path, length: int = 0) -> int:
-    """Return a descriptor at the end of the first ``length`` bytes, which are kept."""
+    """Return a descriptor at the end of the first ``length`` bytes, which are kept; no other process may have one."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
         try:
+            if not hold(descriptor):
+                raise StorageError(
+                    f"{path.parent}: another process is training in this folder: wait for its end, or end it"
+                )
             os.ftruncate(descriptor, length)
             os.lseek(descriptor, length, os.SEEK_SET)
         except BaseException:
             os.close(descriptor)
             raise
         return descriptor
+    except StorageError:
+        raise
     except OSError as error:
         raise StorageError(f"{path}: {reason(error)}") from None
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -53,6 +54,42 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def hold(descriptor: int) -> bool:
+    """Mark an open file as this process's own until it is closed, be it by a kill; false if another process holds it.
+
+    Where the system or the file's disk has no such marks, nothing is known and the answer is true.
+    """
+    for _ in range(5):  # `held` looks by holding the file itself, for a moment
+        if not _locked(descriptor, exclusive=True):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def held(path: Path) -> bool | None:
+    """Return whether a process that lives holds the file at ``path``, or ``None`` where that cannot be known."""
+    try:
+        with open(path, "rb") as file:
+            return _locked(file.fileno(), exclusive=False)
+    except OSError:
+        return None
+
+
+def _locked(descriptor: int, exclusive: bool) -> bool | None:
+    """Lock a file; return true if that was impossible since another process has, ``None`` if there are no locks."""
+    try:
+        import fcntl
+    except ImportError:  # no POSIX
+        return None
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    return False
 
 
 def discard_leftovers(folder: Path, name: str) -> None:

@@ -227,7 +227,9 @@ def _load_best(model: TableModel, folder: Path) -> None:
         arrays, record = checkpoint.read(), checkpoint.record
     best = {name.removeprefix("best/"): array for name, array in arrays.items() if name.startswith("best/")}
     if not best:
-        raise StorageError(f"{folder} cannot predict yet: no epoch of its training has ended; `bprop show` says how to go on")
+        raise StorageError(
+            f"{folder} cannot predict yet: no epoch of its training has ended; `bprop show` says how to go on"
+        )
     load_cells(model.network, best, "load_table_model", str(folder / CHECKPOINT))
     model.notes.append(
         f"the training is not over: these are the weights of epoch {record['stopping']['epoch']}, the best until now"

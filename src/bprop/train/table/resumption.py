@@ -118,7 +118,7 @@ def compare(folder: Path, wanted: Mapping[str, Any], table: Table) -> None:
 
 
 def _shown(value: Any) -> str:
-    text = ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
+    text = "none" if value == [] else str(value)
     return text if len(text) <= 80 else f"{text[:80]} …"
 
 
