@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from bprop.core.error import ArgumentError
-from bprop.train import StorageError, Table, TableError, fit_table, load_table_model
+from bprop.train import StorageError, Table, TableError, fit_table, load_table_model, run
 from bprop.train.table import Preparation
+from bprop.train.table import fit as table_fit
 from bprop.train.table.score import classification_scores, regression_scores
 from bprop.train.table.summary import summaries, summary
 
@@ -23,6 +24,15 @@ PRICES = Table.from_columns(
 QUICK = {"hidden": (16,), "epochs": 15, "progress": False, "learning_rate": 0.01}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _without_pictures():
+    """Draw nothing: pictures take longer than the trainings. The tests of the command see to them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "draw", lambda *arguments: None)
+        patch.setattr(table_fit, "draw_influence", lambda *arguments: None)
+        yield
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("runs") / "flowers"
@@ -36,8 +46,7 @@ def test_a_classification(tmp_path):
     assert list(result.scores) == ["network", "majority", "logistic regression"]
     assert result.scores["network"]["accuracy"] > 0.8 > result.scores["majority"]["accuracy"]
     assert next(iter(result.influence)) == "length"
-    pictures, records = {"curves.png", "influence.png"}, {"metrics.jsonl", "run.json", "table.json"}
-    files = pictures | records | {"model.safetensors", "checkpoint.safetensors"}
+    files = {"metrics.jsonl", "run.json", "table.json", "model.safetensors", "checkpoint.safetensors"}
     assert {path.name for path in (tmp_path / "run").iterdir()} == files
     found = result.model.predict(FLOWERS)
     assert np.allclose(found.probabilities.sum(axis=1), 1)
@@ -140,24 +149,6 @@ def test_arguments_that_are_wrong(tmp_path):
     with pytest.raises(ArgumentError, match="read_table"):
         fit_table("flowers.csv", "kind")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_an_interrupted_training_leaves_a_model_that_predicts(tmp_path, monkeypatch):
-    from bprop.train import run
-
-    log = run.Run.log
-
-    def interrupted(self, entry):
-        log(self, entry)
-        if entry["epoch"] == 4:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(run.Run, "log", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        fit_table(FLOWERS, "kind", out=tmp_path / "run", **QUICK)
-    assert len(load_table_model(tmp_path / "run").predict(FLOWERS).values) == 120
-    read = summary(tmp_path / "run")
-    assert (read.status, read.table.scores, read.score) == ("interrupted", {}, None)
 
 
 @pytest.fixture
