@@ -10,18 +10,18 @@ from bprop.train import StorageError, Table, TableError, fit_table, load_table_m
 from bprop.train.table import Preparation
 from bprop.train.table import fit as table_fit
 from bprop.train.table.score import classification_scores, regression_scores
-from bprop.train.table.summary import summaries, summary
+from bprop.train.table.summary import summaries
 
 rng = np.random.default_rng(0)
-LENGTH, SIDE = rng.normal(10, 2, 120), rng.choice(["left", "right", None], 120)
+LENGTH, SIDE = rng.normal(10, 2, 125), rng.choice(["left", "right", None], 125)
 FLOWERS = Table.from_columns(
-    {"length": LENGTH, "side": SIDE, "noise": rng.normal(size=120), "kind": np.where(LENGTH > 10, "long", "short")},
+    {"length": LENGTH, "side": SIDE, "noise": rng.normal(size=125), "kind": np.where(LENGTH > 10, "long", "short")},
     "flowers",
 )
 PRICES = Table.from_columns(
-    {"size": LENGTH, "side": SIDE, "price": 1000 * LENGTH + 500 * (SIDE == "left") + rng.normal(size=120)}, "prices"
+    {"size": LENGTH, "side": SIDE, "price": 1000 * LENGTH + 500 * (SIDE == "left") + rng.normal(size=125)}, "prices"
 )
-QUICK = {"hidden": (16,), "epochs": 15, "progress": False, "learning_rate": 0.01}
+QUICK = {"hidden": (16,), "epochs": 15, "progress": False, "learning_rate": 0.01}  # 5 batches of 16: one is compiled
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -102,7 +102,7 @@ def test_test_rows_change_nothing_but_their_scores():
 
 def test_prediction_finds_columns_by_name(folder):
     model = load_table_model(folder)
-    columns = {name: FLOWERS[name] for name in reversed(list(FLOWERS))} | {"extra": ["1"] * 120}
+    columns = {name: FLOWERS[name] for name in reversed(list(FLOWERS))} | {"extra": ["1"] * 125}
     found = model.predict(Table("more", columns))
     assert found.values == model.predict(FLOWERS).values
     assert found.notes == ["not used, since training did not have it: 'extra'"]

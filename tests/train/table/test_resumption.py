@@ -11,11 +11,11 @@ from bprop.train.table.resumption import compare, table_settings
 from bprop.train.table.summary import summary
 
 rng = np.random.default_rng(0)
-SIZE, SIDE = rng.normal(10, 2, 60), rng.choice(["left", "right", None], 60)
-COLUMNS = {"size": SIZE, "side": SIDE, "code": rng.integers(0, 3, 60), "price": SIZE + rng.normal(size=60)}
+SIZE, SIDE = rng.normal(10, 2, 50), rng.choice(["left", "right", None], 50)
+COLUMNS = {"size": SIZE, "side": SIDE, "code": rng.integers(0, 3, 50), "price": SIZE + rng.normal(size=50)}
 PRICES = Table.from_columns(COLUMNS, "prices")
 KINDS = Table.from_columns(COLUMNS | {"price": np.where(SIZE > 10, "high", "low")}, "kinds")
-QUICK = {"hidden": (6,), "epochs": 8, "progress": False, "learning_rate": 0.05, "batch_size": 16}
+QUICK = {"hidden": (6,), "epochs": 8, "progress": False, "learning_rate": 0.05, "batch_size": 16}  # of 32 rows
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -114,9 +114,13 @@ def test_a_training_without_an_epoch_cannot_predict_yet(broken_off, tmp_path):
 
 
 def test_broken_off_while_it_is_measured(tmp_path, whole, monkeypatch):
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(table_fit, "influence", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
-        fit_table(PRICES, "price", out=tmp_path / "run", **QUICK)
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(table_fit, "influence", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            fit_table(PRICES, "price", out=tmp_path / "run", **QUICK)
     read = summary(tmp_path / "run")
     assert (read.status, read.resumable, read.table.scores) == ("interrupted", True, {})
     result = fit_table(PRICES, "price", out=tmp_path / "run", resume=True, **QUICK)
@@ -140,8 +144,8 @@ def changed(**columns):
     [
         (changed(side=[*PRICES["side"][:-1], "middle"]), "column 'side' holds other cells"),
         (changed(side=None, code=None), "columns 'side', 'code' are not there"),
-        (changed(extra=["1", "2"] * 30), "column 'extra' was not there"),
-        (PRICES.take(np.arange(59)), "it had 60 rows, here it has 59"),
+        (changed(extra=["1", "2"] * 25), "column 'extra' was not there"),
+        (PRICES.take(np.arange(49)), "it had 50 rows, here it has 49"),
         (Table("other", dict(reversed(PRICES.columns.items()))), "its columns stand in another order"),
     ],
 )
@@ -194,7 +198,7 @@ def test_every_option_that_matters_is_compared(begun):
         (["settings", "ignore"], "side", "settings.ignore is a list"),
         (["settings", "task"], "sorting", "settings.task is 'classification' or 'regression'"),
         (["fingerprint", "columns"], [], "fingerprint.columns is an object"),
-        (["fingerprint", "rows"], "60", "fingerprint.rows is a whole number"),
+        (["fingerprint", "rows"], "50", "fingerprint.rows is a whole number"),
     ],
 )
 def test_a_changed_record_is_refused(begun, tmp_path, path, value, text):

@@ -110,6 +110,12 @@ def compare(folder: Path, wanted: Mapping[str, Any], table: Table) -> None:
     said += [f"{_names(other)} {'holds' if len(other) == 1 else 'hold'} other cells"] if other and not said else []
     if not said and list(columns) != list(table):
         said = ["its columns stand in another order"]
+    if said and table.reading:
+        said += [
+            f"it was read with {name} {_shown(then[name])}, here with {_shown(value)}"
+            for name, value in table.reading.items()
+            if value != then[name]
+        ]
     if said:
         raise StorageError(
             f"{table.name} is not the table that {folder} was trained on: {'; '.join(said)}. Go on with that table, or "
