@@ -87,7 +87,9 @@ def test_what_is_said_after_ctrl_c_goes_on_when_pasted(bprop, tmp_path):
     with start(*begin, "--out", out, stderr=subprocess.PIPE, encoding="utf-8") as process:
         until(lambda: (out / "metrics.jsonl").exists() and (out / "metrics.jsonl").read_text(), process)
         assert "running" in bprop("runs", out.parent)[1]
-        assert "another process is training in this folder" in bprop("train", TABLE, "--resume", out)[2]
+        assert (
+            "another process is training in this folder" in bprop("train", TABLE, "--resume", out, "--epochs", "1")[2]
+        )
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors

@@ -44,7 +44,7 @@ def runs(
         console.print(plain(f"{folder} holds no runs"), soft_wrap=True)
         return
     listed = new_table()
-    listed.box = None  # borders would take the room of the names
+    listed.box, listed.pad_edge = None, False  # borders would take the room of the names
     longest = max(len(path.name) for path, _ in found)
     listed.add_column("run", overflow="fold", no_wrap=longest <= 30)  # to be copied into the next command
     listed.add_column("began", no_wrap=True)

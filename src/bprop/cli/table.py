@@ -34,7 +34,7 @@ def table(
         typer.Argument(parser=place, metavar="TABLE.csv", help="CSV with a header, or Parquet.", show_default=False),
     ],
     target: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="What to predict.", show_default="required")
+        str | None, typer.Option(metavar="COLUMN", help="What to predict.", show_default="required without --resume")
     ] = None,
     task: Annotated[
         str | None,
