@@ -49,7 +49,7 @@ def runs(
     listed.add_column("run", overflow="fold", no_wrap=longest <= 30)  # to be copied into the next command
     listed.add_column("began", no_wrap=True)
     listed.add_column("learned", overflow="fold", min_width=len("classification"))
-    listed.add_column("score", overflow="fold")
+    listed.add_column("score", overflow="fold", max_width=10)
     listed.add_column("status", no_wrap=True)
     broken = []
     unfinished = sum(not isinstance(one, str) and one.resumable for _, one in found)
