@@ -85,6 +85,23 @@ def given(context: typer.Context, name: str) -> bool:
     return source is not None and source.name != "DEFAULT"
 
 
+def written(path: Path | str) -> str:
+    """Return the name of a file as a shell takes it back for an argument, and for no option and no command.
+
+    >>> from bprop.cli.option import written
+    >>> written("room climate.csv"), written("-x.csv"), written("digits")
+    ("'room climate.csv'", './-x.csv', './digits')
+    """
+    text = str(path)
+    alike = text.startswith("-") or not Path(text).suffix
+    return shlex.quote(f"./{text}" if alike and not Path(text).is_absolute() else text)
+
+
+def resuming(data: str, folder: Path) -> str:
+    """Return the command that goes on with the run on ``data`` in ``folder``."""
+    return f"bprop train {data} --resume {shlex.quote(str(folder))}"
+
+
 def saved(folder: Path, data: str) -> str:
     """Return what an interrupted run on ``data`` left in its folder, and how to go on."""
     from ..train.checkpoint import CHECKPOINT
@@ -94,5 +111,4 @@ def saved(folder: Path, data: str) -> str:
         return "nothing was saved"
     done = len(metrics.read_text(encoding="utf-8").splitlines())
     epochs = "1 epoch" if done == 1 else f"{done} epochs"
-    command = f"bprop train {data} --resume {shlex.quote(str(folder))}"
-    return f"{folder} holds the metrics of {epochs} and a checkpoint; to go on:\n  {command}"
+    return f"{folder} holds the metrics of {epochs} and a checkpoint; to go on:\n  {resuming(data, folder)}"

@@ -7,11 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-from .option import AsJson, RunArgument, find_run, place
+from .option import AsJson, RunArgument, find_run, place, resuming, written
 from .screen import plain, screen
 from .table import NAMES, score, show_columns, show_result
 
 EPOCHS = 6  # that are shown of a history
+HIDDEN = (
+    "model",
+    "title",
+    "versions",
+    "train",
+    "validation",
+)  # settings that have a place of their own, or are digests
 
 
 def runs(
@@ -37,14 +44,15 @@ def runs(
         console.print(plain(f"{folder} holds no runs"), soft_wrap=True)
         return
     listed = new_table()
-    listed.box = None  # borders would take the room of the names
+    listed.box, listed.pad_edge = None, False  # borders would take the room of the names
     longest = max(len(path.name) for path, _ in found)
     listed.add_column("run", overflow="fold", no_wrap=longest <= 30)  # to be copied into the next command
     listed.add_column("began", no_wrap=True)
-    listed.add_column("learned", overflow="fold")
-    listed.add_column("score", overflow="fold")
+    listed.add_column("learned", overflow="fold", min_width=len("classification"))
+    listed.add_column("score", overflow="fold", max_width=10)
     listed.add_column("status", no_wrap=True)
     broken = []
+    unfinished = sum(not isinstance(one, str) and one.resumable for _, one in found)
     for path, one in found:
         if isinstance(one, str):
             broken.append(one)
@@ -54,6 +62,8 @@ def runs(
             text = f"{NAMES.get(value[0], value[0])} {score(*value)}" if value else ""
             listed.add_row(plain(path.name), plain(one.started[:10]), plain(one.task), text, one.status)
     tables.print(listed)
+    if unfinished:
+        console.print(f"{unfinished} did not finish: `bprop show RUN` says how to go on", soft_wrap=True)
     for reason in broken:
         console.print(plain(f"broken: {reason}"), soft_wrap=True)
 
@@ -85,10 +95,13 @@ def show(run: RunArgument, as_json: AsJson = False) -> None:
         return
     console, tables, new_table = screen(sys.stdout)
     console.print(plain(f"{one.folder}: {one.task}, {one.status}"), style="bold", soft_wrap=True)
-    console.print(plain(f"began {one.started}, took {one.seconds:.1f} s"), soft_wrap=True)
-    settings = {name: value for name, value in one.config.items() if name not in ("model", "title", "versions")}
-    for name, value in settings.items():
-        text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
+    took = f", took {one.seconds:.1f} s" if one.seconds else ""  # a killed run could not say it
+    console.print(plain(f"began {one.started}{took}"), soft_wrap=True)
+    for name, value in one.config.items():
+        if name in HIDDEN or value is None or value == []:
+            continue
+        pairs = [f"{k} {v}" for k, v in value.items()] if isinstance(value, dict) else value
+        text = ", ".join(map(str, pairs)) if isinstance(pairs, list) else pairs
         console.print(plain(f"  {name.replace('_', ' '):14} {text}"), soft_wrap=True)
     model = one.config.get("model")
     for text in model if isinstance(model, list) else []:
@@ -103,9 +116,21 @@ def show(run: RunArgument, as_json: AsJson = False) -> None:
             console.print(plain(line(entry) if entry else "…"), soft_wrap=True)
     if one.table is not None:
         _show_table(one.table, console, tables, new_table)
+    if one.resumable:
+        console.print("to go on:")
+        console.print(plain(f"  {_advice(one)}"), soft_wrap=True)
     console.print("files:")
     for path in files:
         console.print(plain(f"  {path}"), soft_wrap=True)
+
+
+def _advice(one: Any) -> str:
+    """Return the command that goes on with a run, or the call where it was begun by one."""
+    if one.table is not None:
+        return resuming(written(one.table.table), one.folder)
+    if str(one.config.get("title")).startswith("handwritten digits"):
+        return resuming("digits", one.folder)
+    return f"fit(…, out={str(one.folder)!r}, resume=True), all else as before"
 
 
 def _show_table(table: Any, console: Any, tables: Any, new_table: Any) -> None:
@@ -128,6 +153,7 @@ def _whole(one: Any, files: list[Path]) -> dict[str, Any]:
         "notes": one.notes,
         "history": one.history,
         "files": [str(path) for path in files],
+        "resume": _advice(one) if one.resumable else None,
     }
     if one.table is not None:
         own = one.table._asdict()

@@ -1,7 +1,6 @@
 """``bprop train TABLE.csv --target COLUMN``."""
 
 import json
-import shlex
 import sys
 import time
 from pathlib import Path
@@ -9,19 +8,33 @@ from typing import Annotated, Any
 
 import typer
 
-from .option import AsJson, Hidden, LearningRate, Seed, out_option, place, saved, sizes
+from .option import (
+    AsJson,
+    Hidden,
+    LearningRate,
+    Seed,
+    find_run,
+    given,
+    out_option,
+    place,
+    resume_option,
+    saved,
+    sizes,
+    written,
+)
 from .screen import plain, screen
 
 MOST_COLUMNS = 30  # rows of the list of columns
 
 
 def table(
+    context: typer.Context,
     path: Annotated[
         Path,
         typer.Argument(parser=place, metavar="TABLE.csv", help="CSV with a header, or Parquet.", show_default=False),
     ],
     target: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="What to predict.", show_default="required")
+        str | None, typer.Option(metavar="COLUMN", help="What to predict.", show_default="required without --resume")
     ] = None,
     task: Annotated[
         str | None,
@@ -45,8 +58,12 @@ def table(
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Rows per step.", show_default="16 to 256, by the number of rows")
     ] = None,
+    patience: Annotated[
+        int, typer.Option(min=1, metavar="EPOCHS", help="Ends after so many without a smaller validation loss.")
+    ] = 20,
     seed: Seed = 0,
     out: Annotated[Path | None, out_option("runs/<table>-<date>-<n>")] = None,
+    resume: Annotated[Path | None, resume_option()] = None,
     as_json: AsJson = False,
 ) -> None:
     """Learn to predict one column of a table from the others.
@@ -55,45 +72,56 @@ def table(
     on it once, beside majority or mean, and logistic or ridge regression.
 
     The folder of the run gets run.json, table.json, metrics.jsonl,
-    model.safetensors, curves.png and influence.png.
+    checkpoint.safetensors, model.safetensors, curves.png and influence.png.
     [bold]bprop predict[/bold] applies it to another table.
+
+    Interrupted or killed, it goes on with --resume: the options come from the
+    run, and so, bit for bit, does the result.
     """
     from ..train.digit import next_folder
     from ..train.run import new_folder
     from ..train.table import Preparation, read_table
     from ..train.table.fit import layer_sizes
+    from ..train.table.resumption import table_settings
 
     stream = sys.stderr if as_json else sys.stdout
     if not path.exists() and not path.suffix:
         raise typer.BadParameter(f"{str(path)!r} is neither a file nor data that comes with the library (digits)")
-    wide = layer_sizes(sizes(hidden))
+    options: dict[str, Any] = {
+        "target": target,
+        "task": task,
+        "categorical": categorical or [],
+        "ignore": ignore or [],
+        "missing": missing or [],
+        "delimiter": delimiter,
+        "epochs": epochs,
+        "hidden": layer_sizes(sizes(hidden)),
+        "learning_rate": learning_rate,
+        "batch_size": batch_size,
+        "patience": patience,
+        "seed": seed,
+    }
     start = time.perf_counter()
     folder = None
     try:
-        data = read_table(path, delimiter=delimiter, missing=missing or ())
+        if resume is not None:
+            if out is not None:
+                raise typer.BadParameter("--resume goes on in the folder that it names, without --out")
+            folder = find_run(resume)
+            options.update({name: value for name, value in table_settings(folder).items() if not given(context, name)})
+        training = {name: options.pop(name) for name in ("hidden", "epochs", "batch_size", "learning_rate", "patience")}
+        data = read_table(path, delimiter=options.pop("delimiter"), missing=options.pop("missing"))
+        target = options.pop("target")
         if target is None:
             columns = ", ".join(list(data)[:20]) + (", …" if len(data.columns) > 20 else "")
             raise typer.BadParameter(f"say which column to predict; there are {columns}", param_hint="'--target'")
-        ready = Preparation(
-            data,
-            target,
-            task=task,
-            categorical=categorical or (),
-            ignore=ignore or (),
-            seed=seed,
-        )
-        _show_table(ready, stream)
-        folder = next_folder(name=path.stem) if out is None else new_folder(out)
-        result = ready.fit(
-            hidden=wide,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            out=folder,
-            progress=stream,
-        )
+        ready = Preparation(data, target, **options)
+        if resume is None:
+            _show_table(ready, stream)
+            folder = next_folder(name=path.stem) if out is None else new_folder(out)
+        result = ready.fit(**training, out=folder, resume=resume is not None, progress=stream)
     except KeyboardInterrupt:
-        what = "nothing was saved" if folder is None else saved(folder, shlex.quote(str(path)))
+        what = "nothing was saved" if folder is None else saved(folder, written(path))
         print(f"\ninterrupted after {time.perf_counter() - start:.1f} s; {what}", file=sys.stderr)
         raise typer.Exit(130) from None
     show_result(result.scores, result.verdict, result.influence, len(result.parts.test), stream)

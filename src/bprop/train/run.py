@@ -93,9 +93,9 @@ class Run:
         self.started, self.seconds = record["started"], record["seconds"]
         self.notes = list(record["notes"])
         self.stopped = record["stopped"]
+        self._lines = _opened(path, len(content))  # first of all: nobody else is at work here
         for name in (METRICS, CHECKPOINT, WEIGHTS, RECORD, CURVES):
             discard_leftovers(self.folder, name)
-        self._lines = _opened(path, len(content))
         self._bytes, self._digest = len(content), hashlib.sha256(content)
         self._record(self.folder)
 

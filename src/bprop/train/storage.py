@@ -3,6 +3,7 @@
 import contextlib
 import os
 import platform
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -74,26 +75,25 @@ class Lock:
 
     def take(self, folder: Path) -> None:
         """Take a folder. Raises `StorageError` if another training has it, or it cannot be written."""
-        try:
-            import fcntl
-        except ImportError:
-            return
         path = folder / LOCK
         while True:
             try:
                 descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
             except OSError as error:
                 raise StorageError(f"the folder {folder} cannot be written: {reason(error)}") from None
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            for _ in range(5):  # `held` looks by locking the file itself, for a moment
+                locked = _locked(descriptor, exclusive=True)
+                if not locked:
+                    break
+                time.sleep(0.02)
+            if locked:
                 owner = os.read(descriptor, 100).decode("ascii", "replace")
                 os.close(descriptor)
                 raise StorageError(
                     f"{folder}: another training ({owner or 'of an unknown process'}) writes to this folder: wait for it to "
                     f"end, or name another folder"
                 ) from None
-            except OSError:  # a file system without locks
+            if locked is None:
                 os.close(descriptor)
                 _discard(path)
                 return
@@ -111,6 +111,30 @@ class Lock:
             _discard(self._path)  # before it is unlocked: whoever opened it meanwhile finds that it is gone
             os.close(self._descriptor)
             self._path = None
+
+
+def held(folder: Path) -> bool | None:
+    """Return whether a training that lives has the folder, or ``None`` where that cannot be known."""
+    try:
+        with open(folder / LOCK, "rb") as file:
+            return _locked(file.fileno(), exclusive=False)
+    except OSError:
+        return None
+
+
+def _locked(descriptor: int, exclusive: bool) -> bool | None:
+    """Lock a file; return true if that was impossible since another process has, ``None`` if there are no locks."""
+    try:
+        import fcntl
+    except ImportError:  # no POSIX
+        return None
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    return False
 
 
 def discard_leftovers(folder: Path, name: str) -> None:

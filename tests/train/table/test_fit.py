@@ -6,21 +6,31 @@ import numpy as np
 import pytest
 
 from bprop.core.error import ArgumentError
-from bprop.train import StorageError, Table, TableError, fit_table, load_table_model
+from bprop.train import StorageError, Table, TableError, fit_table, load_table_model, run
 from bprop.train.table import Preparation
+from bprop.train.table import fit as table_fit
 from bprop.train.table.score import classification_scores, regression_scores
-from bprop.train.table.summary import summaries, summary
+from bprop.train.table.summary import summaries
 
 rng = np.random.default_rng(0)
-LENGTH, SIDE = rng.normal(10, 2, 120), rng.choice(["left", "right", None], 120)
+LENGTH, SIDE = rng.normal(10, 2, 125), rng.choice(["left", "right", None], 125)
 FLOWERS = Table.from_columns(
-    {"length": LENGTH, "side": SIDE, "noise": rng.normal(size=120), "kind": np.where(LENGTH > 10, "long", "short")},
+    {"length": LENGTH, "side": SIDE, "noise": rng.normal(size=125), "kind": np.where(LENGTH > 10, "long", "short")},
     "flowers",
 )
 PRICES = Table.from_columns(
-    {"size": LENGTH, "side": SIDE, "price": 1000 * LENGTH + 500 * (SIDE == "left") + rng.normal(size=120)}, "prices"
+    {"size": LENGTH, "side": SIDE, "price": 1000 * LENGTH + 500 * (SIDE == "left") + rng.normal(size=125)}, "prices"
 )
-QUICK = {"hidden": (16,), "epochs": 15, "progress": False, "learning_rate": 0.01}
+QUICK = {"hidden": (16,), "epochs": 15, "progress": False, "learning_rate": 0.01}  # 5 batches of 16: one is compiled
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _without_pictures():
+    """Draw nothing: pictures take longer than the trainings. The tests of the command see to them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "draw", lambda *arguments: None)
+        patch.setattr(table_fit, "draw_influence", lambda *arguments: None)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +46,7 @@ def test_a_classification(tmp_path):
     assert list(result.scores) == ["network", "majority", "logistic regression"]
     assert result.scores["network"]["accuracy"] > 0.8 > result.scores["majority"]["accuracy"]
     assert next(iter(result.influence)) == "length"
-    files = {"metrics.jsonl", "curves.png", "model.safetensors", "run.json", "table.json", "influence.png"}
+    files = {"metrics.jsonl", "run.json", "table.json", "model.safetensors", "checkpoint.safetensors"}
     assert {path.name for path in (tmp_path / "run").iterdir()} == files
     found = result.model.predict(FLOWERS)
     assert np.allclose(found.probabilities.sum(axis=1), 1)
@@ -92,7 +102,7 @@ def test_test_rows_change_nothing_but_their_scores():
 
 def test_prediction_finds_columns_by_name(folder):
     model = load_table_model(folder)
-    columns = {name: FLOWERS[name] for name in reversed(list(FLOWERS))} | {"extra": ["1"] * 120}
+    columns = {name: FLOWERS[name] for name in reversed(list(FLOWERS))} | {"extra": ["1"] * 125}
     found = model.predict(Table("more", columns))
     assert found.values == model.predict(FLOWERS).values
     assert found.notes == ["not used, since training did not have it: 'extra'"]
@@ -139,24 +149,6 @@ def test_arguments_that_are_wrong(tmp_path):
     with pytest.raises(ArgumentError, match="read_table"):
         fit_table("flowers.csv", "kind")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_an_interrupted_training_leaves_a_model_that_predicts(tmp_path, monkeypatch):
-    from bprop.train import run
-
-    log = run.Run.log
-
-    def interrupted(self, entry):
-        log(self, entry)
-        if entry["epoch"] == 4:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(run.Run, "log", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        fit_table(FLOWERS, "kind", out=tmp_path / "run", **QUICK)
-    assert len(load_table_model(tmp_path / "run").predict(FLOWERS).values) == 120
-    read = summary(tmp_path / "run")
-    assert (read.status, read.table.scores, read.score) == ("interrupted", {}, None)
 
 
 @pytest.fixture

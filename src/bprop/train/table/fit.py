@@ -1,7 +1,7 @@
 """`fit_table`: from a table and the name of its target to a trained model, its scores beside baselines, and its influences."""
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -13,19 +13,23 @@ from ...core.error import ArgumentError
 from ...nn import CrossEntropy, SquaredError
 from ...ops import Generator
 from ...optim import Adam
+from ..callback import Callback
 from ..loop import fit
-from ..metric import accuracy
 from ..run import Run
+from ..stopping import EarlyStopping
 from .baseline import baselines
 from .encoding import Encoding
 from .influence import draw_influence, influence
-from .model import DEEPEST, WIDEST, TableModel
-from .score import Scores, log_losses, regression_scores, row_losses, verdict
+from .model import DEEPEST, RECORD, WIDEST, TableModel
+from .resumption import compare, fingerprint
+from .score import Scores, row_losses, verdict
 from .table import Table
 from .target import Parts, Target, find_target, split
 
 INFLUENCE = "influence.png"
 NETWORK = "network"
+PATIENCE = 20
+"""After so many epochs without a smaller validation loss none is expected, at a step size that needs a hundred."""
 
 
 @dataclass
@@ -75,7 +79,8 @@ class Preparation:
                 raise ArgumentError(f"fit_table: {what} is a list of columns: write [{names!r}]")
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
             raise ArgumentError(f"fit_table: seed is a whole number from 0 to 2⁶⁴ - 1, not {seed!r}")
-        self.table, self.seed = table, seed
+        self.table, self.seed, self.task = table, seed, task
+        self.categorical, self.ignore = sorted(set(categorical)), sorted(set(ignore))
         self.target: Target = find_target(table, target, task)
         self.parts = split(self.target, seed)
         known = table.take(self.target.rows)
@@ -95,34 +100,61 @@ class Preparation:
         epochs: int = 100,
         batch_size: int | None = None,
         learning_rate: float = 1e-3,
+        patience: int = PATIENCE,
         out: str | os.PathLike[str] | None = None,
+        resume: bool = False,
         progress: bool | TextIO = True,
     ) -> TableResult:
         """Train, choose the epoch by the validation rows, and measure once on the test rows; see `fit_table`."""
         sizes = layer_sizes(hidden)
+        size = batch_size if batch_size is not None else _batch_size(len(self.parts.train))
+        for name, value in (("epochs", epochs), ("batch_size", size), ("patience", patience)):
+            _positive(name, value)
+        optimizer = Adam(learning_rate)
+        settings = {
+            "batch_size": size,
+            "learning_rate": float(learning_rate),
+            "patience": patience,
+            "categorical": self.categorical,
+            "ignore": self.ignore,
+        }
+        if resume and out is not None and (Path(out) / RECORD).exists():
+            own = {"target": self.target.name, "task": self.target.task, "hidden": sizes, "seed": self.seed}
+            compare(Path(out), own | settings, self.table)
+        settings |= {"epochs": epochs, "task": self.task, "reading": self.table.reading}
         classes = self.target.classes
-        (x, t), validation, (x_test, t_test) = (self.part(rows) for rows in self.parts)
-        mean, scale = (0.0, 1.0) if classes else (float(t.mean()), float(t.std()) or 1.0)
+        train, validation, (x_test, t_test) = (self.part(rows) for rows in self.parts)
+        mean, scale = (0.0, 1.0) if classes else (float(train[1].mean()), float(train[1].std()) or 1.0)
         model = TableModel(self.encoding, self.target.name, classes, sizes, mean, scale, Generator(self.seed))
-        size = batch_size if batch_size is not None else _batch_size(len(x))
-        run, best = _train(
-            model,
-            (x, t),
-            validation,
-            Adam(learning_rate),
-            {"epochs": epochs, "batch_size": size, "seed": self.seed, "out": out, "progress": progress},
-            lambda: self._record(model),
+        begin = _Begin(lambda folder: model.save(folder, self._record(settings)))
+        run = fit(
+            model.network,
+            CrossEntropy() if classes else SquaredError(),
+            optimizer,
+            model.scaled(train),
+            model.scaled(validation),
+            epochs=epochs,
+            batch_size=size,
+            seed=self.seed,
+            out=out,
+            resume=resume,
+            early_stopping=EarlyStopping("validation_loss", patience),
+            callbacks=[begin],
+            metrics=["accuracy" if classes else "r2"],
+            progress=progress,
+            title=f"{model.task} of {model.target}",
         )
+        best = run.best["epoch"] if run.best else len(run.history)
         compared = {NETWORK: model.outputs(x_test)}
         compared |= {one.name: one.outputs for one in self.baselines()}
         scores = {name: model.scores(y, t_test) for name, y in compared.items()}
         said = verdict({name: row_losses(y, t_test, bool(classes)) for name, y in compared.items()}, NETWORK)
-        found = influence(model.network, x, self.encoding.groups, scale)
+        found = influence(model.network, train[0], self.encoding.groups, scale)
         result = TableResult(model, run, self.parts, scores, said, found, best, self.notes)
         if run.folder is not None:
             title = f"What moves {'the class' if classes else 'the prediction'} of {self.target.name}"
             draw_influence(found, run.folder / INFLUENCE, title)
-            model.save(run.folder, self._record(model, result))
+            model.save(run.folder, self._record(settings, result))
         return result
 
     def baselines(self) -> Any:
@@ -130,13 +162,15 @@ class Preparation:
         x, t = zip(*(self.part(rows) for rows in self.parts), strict=True)
         return baselines(x, t, len(self.target.classes))
 
-    def _record(self, model: TableModel, result: TableResult | None = None) -> dict[str, Any]:
+    def _record(self, settings: Mapping[str, Any], result: TableResult | None = None) -> dict[str, Any]:
         return {
             "table": self.table.name,
             "why": self.target.why,
             "seed": self.seed,
             "rows": {name: len(rows) for name, rows in self.parts._asdict().items()},
             "notes": self.notes,
+            "settings": settings,
+            "fingerprint": fingerprint(self.table),
             "best_epoch": result.best_epoch if result else None,
             "scores": result.scores if result else None,
             "verdict": result.verdict if result else None,
@@ -155,8 +189,10 @@ def fit_table(
     epochs: int = 100,
     batch_size: int | None = None,
     learning_rate: float = 1e-3,
+    patience: int = PATIENCE,
     seed: int = 0,
     out: str | os.PathLike[str] | None = None,
+    resume: bool = False,
     progress: bool | TextIO = True,
 ) -> TableResult:
     """Train a multi-layer perceptron to predict column ``target`` of ``table`` from the others; returns a `TableResult`.
@@ -164,14 +200,17 @@ def fit_table(
     ``task`` is found from the target unless given. A fifth of the rows is held out as the test, and a fifth of the rest
     for validation, both drawn from ``seed`` (of a classification with the share of every class kept). Mean and standard
     deviation of numeric columns, categories, and the target's scale are learned on what remains, the training part.
-    The weights kept are those of the epoch with the smallest validation loss; the test rows are looked at once, at the
-    end, beside two baselines learned on the same rows: majority or mean, and logistic or ridge regression.
+    The weights kept are those of the epoch with the smallest validation loss, and training ends when it has not become
+    smaller for ``patience`` epochs; the test rows are looked at once, at the end, beside two baselines learned on the same
+    rows: majority or mean, and logistic or ridge regression.
 
     ``categorical``: columns of numbers that are names (postcodes, say); ``ignore``: columns to leave out; ``hidden``,
     ``epochs``, ``batch_size``, ``learning_rate``: of the network and Adam; ``out``: a new folder for the record, see
-    `load_table_model`.
+    `load_table_model`. A run that was interrupted or killed goes on from its last epoch with ``resume=True``, its folder as
+    ``out``, and all else as it was (``epochs`` may be more); what comes out is the same, bit for bit.
 
-    Raises `TableError` naming file, row and column of what cannot be used, `ArgumentError`, `StorageError`.
+    Raises `TableError` naming file, row and column of what cannot be used, `ArgumentError`, `StorageError` also for a resume
+    with another table or other options, naming what differs.
 
     **Source:** Hastie, Tibshirani & Friedman (2009), The elements of statistical learning, chapter 7.
 
@@ -186,7 +225,14 @@ def fit_table(
     """
     ready = Preparation(table, target, task=task, categorical=categorical, ignore=ignore, seed=seed)
     return ready.fit(
-        hidden=hidden, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, out=out, progress=progress
+        hidden=hidden,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        patience=patience,
+        out=out,
+        resume=resume,
+        progress=progress,
     )
 
 
@@ -205,64 +251,21 @@ def _batch_size(rows: int) -> int:
     return int(2 ** np.clip(np.round(np.log2(rows / 40)), 4, 8))
 
 
-class _Best:
-    """The weights of the epoch with the smallest validation loss so far."""
-
-    def __init__(self, model: TableModel) -> None:
-        self.cells = list(model.network.cells().values())
-        self.loss, self.epoch, self.seen = float("inf"), 0, 0
-        self.arrays: list[Any] = []
-
-    def see(self, loss: float) -> None:
-        self.seen += 1
-        if loss < self.loss:
-            self.loss, self.epoch = loss, self.seen
-            self.arrays = [cell.read() for cell in self.cells]
-
-    def restore(self) -> None:
-        for cell, array in zip(self.cells, self.arrays, strict=True):
-            cell.write(array)
+def _positive(name: str, value: Any) -> None:
+    """Refuse what `fit` would, but before anything is compared or written."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ArgumentError(f"fit_table: {name} is a positive integer, not {value!r:.60}")
 
 
-def _train(
-    model: TableModel,
-    train: tuple[NDArray[Any], NDArray[Any]],
-    validation: tuple[NDArray[Any], NDArray[Any]],
-    optimizer: Adam,
-    options: dict[str, Any],
-    record: Callable[[], dict[str, Any]],
-) -> tuple[Run, int]:
-    """Run `fit`, keep the best epoch, and leave a model that can predict also where it is interrupted."""
-    best = _Best(model)
+class _Begin(Callback):
+    """Writes the record as soon as the folder is known to be the run's, before the first step.
 
-    def classes_right(y: NDArray[Any], t: NDArray[Any]) -> float:
-        shifted = y - y.max(axis=1, keepdims=True)
-        best.see(float(np.mean(log_losses(np.exp(shifted) / np.exp(shifted).sum(axis=1, keepdims=True), t))))
-        return accuracy(y, t)
+    A finished run that goes on thereby loses its scores, which are of weights about to be replaced.
+    """
 
-    def explained(y: NDArray[Any], t: NDArray[Any]) -> float:
-        scores = regression_scores(y[:, 0], t[:, 0])
-        best.see(scores["rmse"])
-        return scores.get("r2", float("nan"))
+    def __init__(self, write: Callable[[Path], None]) -> None:
+        self.write = write
 
-    def scaled(data: tuple[NDArray[Any], NDArray[Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
-        return data if model.classes else (data[0], ((data[1] - model.mean) / model.scale)[:, None])
-
-    try:
-        run = fit(
-            model.network,
-            CrossEntropy() if model.classes else SquaredError(),
-            optimizer,
-            scaled(train),
-            scaled(validation),
-            metrics={"accuracy": classes_right} if model.classes else {"r2": explained},
-            title=f"{model.task} of {model.target}",
-            **options,
-        )
-    except KeyboardInterrupt:
-        if best.arrays and options["out"] is not None:
-            best.restore()
-            model.save(Path(options["out"]), record())
-        raise
-    best.restore()
-    return run, best.epoch
+    def on_start(self, run: Run) -> None:
+        if run.folder is not None:
+            self.write(run.folder)

@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from ...core.error import ArgumentError, BpropError
 from ...core.value import asarray
 from ...nn import Linear, Module, ReLU, Sequential
+from ...nn.path import load_cells
 from ...ops import Generator
+from ..checkpoint import CHECKPOINT, Checkpoint
 from ..loop import EVALUATION
 from ..record import Field, RecordError, read_json
 from ..run import WEIGHTS, plain
-from ..weight import StorageError, load_weights, save_weights, write_whole
+from ..weight import StorageError, load_weights, write_whole
 from .baseline import probabilities
 from .encoding import Encoding
 from .score import Scores, classification_scores, regression_scores
@@ -71,7 +73,7 @@ class TableModel:
     """A network for a table: ``encoding`` (columns to inputs), ``network``, ``target``, ``task``, ``classes``.
 
     `fit_table` makes one, `load_table_model` reads one from the folder of a run. ``mean`` and ``scale`` take the output of
-    a regression back to the target's unit.
+    a regression back to the target's unit. ``notes`` are remarks for every prediction.
     """
 
     def __init__(
@@ -86,12 +88,18 @@ class TableModel:
     ) -> None:
         self.encoding, self.target, self.classes = encoding, target, tuple(classes)
         self.hidden, self.mean, self.scale = list(hidden), mean, scale
+        self.notes: list[str] = []
         self.network = network(len(encoding.inputs), hidden, len(classes) or 1, generator or Generator(0))
 
     @property
     def task(self) -> str:
         """Classification or regression."""
         return TASKS[0] if self.classes else TASKS[1]
+
+    def scaled(self, data: tuple[NDArray[Any], NDArray[Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return inputs and targets as the network learns them: quantities as (N, 1), without mean and unit."""
+        x, t = data
+        return data if self.classes else (x, ((t - self.mean) / self.scale)[:, None])
 
     def outputs(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return, for encoded rows (N, inputs), the probabilities (N, C), or the quantities (N,) in the target's unit."""
@@ -111,7 +119,8 @@ class TableModel:
         """
         if not isinstance(table, Table):
             raise ArgumentError(f"predict: a table, as bprop.train.read_table returns it, not {table!r:.60}")
-        x, notes = self.encoding(table)
+        x, unseen = self.encoding(table)
+        notes = [*self.notes, *unseen]
         known = {column.name for column in self.encoding.columns} | {self.target}
         extra = [name for name in table if name not in known]
         if extra:
@@ -141,7 +150,7 @@ class TableModel:
         return self.scores(y[usable], t[usable])
 
     def save(self, folder: Path, more: Mapping[str, Any]) -> None:
-        """Write weights and record into the folder of a run; ``more`` is what else to record."""
+        """Write the record into the folder of a run, where `fit` writes the weights; ``more`` is what else to record."""
         record = {
             "format": FORMAT,
             "version": VERSION,
@@ -154,7 +163,6 @@ class TableModel:
             "columns": self.encoding.record(),
             **more,
         }
-        save_weights(self.network, folder / WEIGHTS)
         text = json.dumps(plain(record), indent=2, ensure_ascii=False, allow_nan=False)
         write_whole(folder / RECORD, (text + "\n").encode())
 
@@ -185,6 +193,7 @@ def network(inputs: int, hidden: Sequence[int], outputs: int, generator: Generat
 def load_table_model(folder: str | os.PathLike[str]) -> TableModel:
     """Return the model that `fit_table` stored in the folder of a run.
 
+    Of a training that was interrupted or killed it has the best weights until then, and says so in its ``notes``.
     Nothing in the folder is run: the record is JSON whose fields are checked one by one, the weights are numbers. Raises
     `StorageError` where a file cannot be read, and names the field that is wrong in a record that was changed.
     """
@@ -193,17 +202,38 @@ def load_table_model(folder: str | os.PathLike[str]) -> TableModel:
         raise StorageError(f"{place} is no folder of a run: `bprop runs` lists those there are")
     if not (place / RECORD).is_file():
         raise StorageError(f"{place} holds no model of a table: there is no {RECORD} in it")
-    model, _ = restore(read_json(place / RECORD))
+    model, record = restore(read_json(place / RECORD))
+    file = place / WEIGHTS
+    if "scores" not in record and (place / CHECKPOINT).is_file():
+        file = place / CHECKPOINT
     try:
-        load_weights(model.network, place / WEIGHTS)
+        if file.name == CHECKPOINT:
+            _load_best(model, place)
+        else:
+            load_weights(model.network, file)
     except StorageError:
         raise
     except BpropError as error:  # sizes or names: one of the two files was changed
-        raise RecordError(f"{place / RECORD} and {WEIGHTS} do not belong together: {error.message}") from None
+        raise RecordError(f"{place / RECORD} and {file.name} do not belong together: {error.message}") from None
     for path, weight in model.network.parameters().items():
         if not np.isfinite(np.asarray(weight)).all():
-            raise StorageError(f"{place / WEIGHTS}: {path} is not finite")
+            raise StorageError(f"{file}: {path} is not finite")
     return model
+
+
+def _load_best(model: TableModel, folder: Path) -> None:
+    """Give the model the best weights that a training which is not over has had: model.safetensors are its last ones."""
+    with Checkpoint(folder) as checkpoint:
+        arrays, record = checkpoint.read(), checkpoint.record
+    best = {name.removeprefix("best/"): array for name, array in arrays.items() if name.startswith("best/")}
+    if not best:
+        raise StorageError(
+            f"{folder} cannot predict yet: no epoch of its training has ended; `bprop show` says how to go on"
+        )
+    load_cells(model.network, best, "load_table_model", str(folder / CHECKPOINT))
+    model.notes.append(
+        f"the training is not over: these are the weights of epoch {record['stopping']['epoch']}, the best until now"
+    )
 
 
 def restore(field: Field) -> tuple[TableModel, Field]:

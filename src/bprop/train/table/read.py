@@ -51,8 +51,11 @@ def read_table(path: str | os.PathLike[str], *, delimiter: str | None = None, mi
     except OSError as error:
         raise StorageError(f"{file}: {error.strerror or error}") from None
     if content.startswith(b"PAR1") or file.suffix in (".parquet", ".pq"):
-        return _parquet(file, missing)
-    return _csv(str(file), _text(str(file), content), delimiter, MISSING | set(missing))
+        table = _parquet(file, missing)
+    else:
+        table = _csv(str(file), _text(str(file), content), delimiter, MISSING | set(missing))
+    table.reading = {"delimiter": delimiter, "missing": list(missing)}
+    return table
 
 
 def _text(name: str, content: bytes) -> str:

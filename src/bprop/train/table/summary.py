@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...core.error import BpropError
+from ..checkpoint import CHECKPOINT
 from ..record import Field, RecordError, read_json
 from ..run import METRICS
 from ..run import RECORD as RUN
-from ..weight import StorageError
+from ..storage import StorageError, held
 from .model import RECORD as TABLE
 from .model import TableModel, restore
 
@@ -30,7 +32,11 @@ class TableSummary(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """What the files in the folder of a run say: its status, when it began, its settings, its epochs, its table if any."""
+    """What the files in the folder of a run say: its status, when it began, its settings, its epochs, its table if any.
+
+    ``status`` is finished, interrupted, failed, running, or killed if no living process holds the folder of a run that says
+    it runs; "running or killed" where the system cannot tell.
+    """
 
     folder: Path
     status: str
@@ -47,6 +53,11 @@ class Summary(NamedTuple):
         if self.table is not None:
             return f"{self.table.model.task} of {self.table.model.target}"
         return str(self.config.get("title") or "training").partition(" (")[0]
+
+    @property
+    def resumable(self) -> bool:
+        """Whether the run did not reach its end, and has a checkpoint from which it goes on."""
+        return self.status not in ("finished", "running") and (self.folder / CHECKPOINT).is_file()
 
     @property
     def score(self) -> tuple[str, float] | None:
@@ -67,16 +78,23 @@ def summary(folder: Path) -> Summary:
     if not folder.is_dir():
         raise StorageError(f"{folder} is no folder of a run: `bprop runs` lists those there are")
     if not (folder / RUN).is_file():
+        if (folder / CHECKPOINT).is_file():  # the first file of a run
+            began = datetime.fromtimestamp((folder / CHECKPOINT).stat().st_mtime).astimezone()
+            return Summary(folder, "killed", began.isoformat(timespec="seconds"), 0.0, [], {}, [], None)
         raise StorageError(f"{folder} is no run: there is no {RUN} in it")
     run = read_json(folder / RUN)
     status, started = run["status"].text(), run["started"].text()
     seconds, epochs = run["seconds"].number(), run["epochs"].integer()
     notes = [one.text() for one in run["notes"].items()]
     config = dict(run["config"].entries())
-    history = _history(folder / METRICS)
+    history = _history(folder / METRICS, whole=status == "finished")
     if status == "finished" and len(history) != epochs:
         raise run["epochs"].error(f"it says {epochs}, and {METRICS} holds {len(history)}")
     table = _table(read_json(folder / TABLE)) if (folder / TABLE).exists() else None
+    if status == "running":
+        status = {True: "running", False: "killed", None: "running or killed"}[held(folder)]
+    elif status == "finished" and table is not None and not table.scores:  # as the test rows were about to be measured
+        status = "interrupted"
     values = {name: one.value for name, one in config.items()}
     return Summary(folder, status, started, seconds, notes, values, history, table)
 
@@ -94,15 +112,16 @@ def summaries(folder: Path) -> Iterator[tuple[Path, Summary | str]]:
             yield path, error.message
 
 
-def _history(path: Path) -> list[dict[str, Any]]:
+def _history(path: Path, whole: bool) -> list[dict[str, Any]]:
+    """Return the epochs; unless the file is ``whole`` its last line may have been cut off by a kill."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise RecordError(f"{path} is not text") from None
     made: list[dict[str, Any]] = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate((text if whole else text[: text.rfind("\n") + 1]).splitlines(), 1):
         try:
             entry = json.loads(line)
         except ValueError:

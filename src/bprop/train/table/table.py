@@ -27,7 +27,7 @@ class Table:
 
     `read_table` makes one from a file, `Table.from_columns` from lists or arrays. ``name`` is the file, ``counted`` the
     numbers of the rows in it, and ``lines`` the lines on which they end, for messages; ``notes`` are remarks made while
-    reading.
+    reading, ``reading`` the options of `read_table`.
 
     >>> from bprop.train import Table
     >>> table = Table.from_columns({"length": [1.5, 2.0, None], "colour": ["red", "NA", "blue"]})
@@ -49,6 +49,7 @@ class Table:
         if len(set(lengths.values())) > 1:
             raise TableError(f"{name}: the columns differ in length: {lengths}")
         self.name, self.columns, self.notes = name, dict(columns), list(notes)
+        self.reading: dict[str, Any] = {}
         self.lines = lines
         self.rows = next(iter(lengths.values()), 0)
         self.counted = range(1, self.rows + 1) if counted is None else counted
