@@ -329,7 +329,9 @@ def test_a_function_that_reads_the_parameters_of_another_module():
     for f in (lambda x: x @ inner.W.T, inner):
         outer = nn.Lambda(lambda x, f=f: f(x))
         assert outer(x).shape == (4, 2)
-        with pytest.raises(bprop.ArgumentError, match=r"Lambda\.fprop reads Linear\.W, a parameter of no module inside"):
+        with pytest.raises(
+            bprop.ArgumentError, match=r"Lambda\.fprop reads Linear\.W, a parameter of no module inside"
+        ):
             outer.fprop(x)
     gradients = bprop.grad(lambda model: bprop.sum(outer(x)))(inner)
     np.testing.assert_allclose(np.asarray(gradients["W"]), np.full((2, 3), 4.0))  # a variable all the same

@@ -189,7 +189,9 @@ def test_parameters_that_are_new_to_an_optimizer():
     gradients = bprop.grad(lambda model: bprop.sum(model(x)))
     optimizer.update(model, gradients(model))
     model[0].unfreeze()
-    with pytest.raises(bprop.StateError, match=r"SGD: layers\.0\.W, layers\.0\.b became trainable after .*: make a new"):
+    with pytest.raises(
+        bprop.StateError, match=r"SGD: layers\.0\.W, layers\.0\.b became trainable after .*: make a new"
+    ):
         optimizer.update(model, gradients(model))
 
 
