@@ -83,6 +83,53 @@ def test_losses(name):
     assert " t_bar" not in text
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("name", examples.LOSSES)
+def test_the_text_of_losses_evaluates_to_the_numbers(name, reduction):
+    loss = examples.LOSSES[name](reduction)
+    shown = loss.equations()
+    rng = np.random.default_rng(4)
+    known = {key: rng.uniform(0.2, 0.9, spec.shape).astype(spec.dtype) for key, spec in shown.inputs.items()}
+    if name in ("Hinge", "SoftMargin", "CosineEmbedding"):
+        known["t"] = np.sign(known["t"] - 0.5)
+    E = loss.fprop(*known.values())
+    bars = loss.bprop(np.ones(E.shape))
+    known = {key: bprop.asarray(value) for key, value in known.items()}
+    found = evaluated(shown.bprop, evaluated(shown.fprop, known))
+    names = [f"{key}_bar" for place, key in enumerate(shown.inputs) if place in loss.answers]
+    for key, expected in zip(["E", *names], [E, *(bars if isinstance(bars, tuple) else [bars])], strict=True):
+        value = np.broadcast_to(np.asarray(found[key]), expected.shape)
+        np.testing.assert_allclose(value, np.asarray(expected), rtol=1e-12, atol=1e-13, err_msg=key)
+
+
+def test_broadcasting_is_left_to_the_ops():
+    """No shapes of the example where NumPy's broadcasting needs none; labels are compared with the classes."""
+    for name in examples.LOSSES:
+        text = str(examples.LOSSES[name]().equations())
+        assert "broadcast_to" not in text, text
+        assert "reshape" not in text, text
+        assert "full(" not in text, text
+    assert lines(nn.NegativeLogLikelihood("sum"))[1::2] == [
+        "E = sum(-sum(where(t[:, None] == arange(4), y, 0), axis=1))",
+        "y_bar = where(t[:, None] == arange(4), -1, 0)",
+    ]
+
+
+def test_a_module_applied_several_times_stands_in_its_order():
+    class Repeated(nn.Module):
+        def __init__(self):
+            self.layers, self.squash = [nn.Linear(3, 3), nn.Linear(3, 3)], nn.Tanh()
+
+        def fprop(self, x):
+            for layer in self.layers:
+                x = self.squash(layer(x))
+            return x
+
+    shown = [" ".join(line.split()) for line in lines(Repeated())]
+    assert "Repeated y = squash(layers.1(squash(layers.0(x))))" in shown
+    assert shown[-1] == "Repeated x_bar = layers.0.bprop(squash.bprop(layers.1.bprop(squash.bprop(y_bar))))"
+
+
 def lines(module, *inputs):
     return [line.strip() for line in str(module.equations(*inputs)).splitlines()[1:]]
 

@@ -174,3 +174,35 @@ def test_wrong_hooks():
             bprop.ShapeError, match=r"the hook on x_bar returned shape \(3,\); x_bar has shape \(4, 3\)"
         ):
             way()
+
+
+def test_a_hook_that_returns_no_array():
+    for place in ("x", "y"):
+        for wrong, error in (("text", bprop.DTypeError), ((X, X), bprop.ArgumentError)):
+            module = nn.Tanh()
+            module.hook(**{place: lambda module, value, wrong=wrong: wrong})
+            for way in (module.fprop, module):
+                with pytest.raises(error):
+                    way(X)
+    loss = nn.SquaredError()
+    loss.hook(x=lambda module, pair: pair[0])
+    with pytest.raises(bprop.ArgumentError, match=r"the hook on x returned .*, not 2 values, a tuple or None"):
+        loss.fprop(X, X)
+    module = nn.Tanh()
+    module.hook(y=lambda module, y: np.ones(y.shape).tolist())
+    assert isinstance(module.fprop(X), bprop.Array)
+
+
+def test_hooks_taken_off_on_the_way_and_hooks_that_fail():
+    model = network()
+    handle = model[1].hook(y=lambda module, y: handle.remove())
+    close(layerwise(model), layerwise(network()))
+    assert not model[1].hooks
+
+    def fail(module, value):
+        raise ValueError("from the hook")
+
+    for place in ("x", "y", "y_bar", "x_bar"):
+        with model[1].hook(**{place: fail}), pytest.raises(ValueError, match="from the hook"):
+            layerwise(model)
+        close(layerwise(model), layerwise(network()))

@@ -211,3 +211,17 @@ def test_repr_shows_the_settings():
     assert repr(nn.CrossEntropy(weight=[1, 2]).train()) == (
         "CrossEntropy(reduction='mean', weight=(1.0, 2.0), label_smoothing=0.0)"
     )
+
+
+@pytest.mark.parametrize("options", [{}, {"label_smoothing": 0.5}, {"weight": [1.0, 2.0, 3.0]}])
+@pytest.mark.parametrize("kind", [nn.CrossEntropy, nn.NegativeLogLikelihood])
+def test_nothing_comes_back_where_all_labels_are_ignored(kind, options):
+    """E is 0/0; the derivative is 0, as in PyTorch, so that such a batch does not end the training."""
+    if kind is nn.NegativeLogLikelihood and "label_smoothing" in options:
+        options = {}
+    y, t = np.array([[0.5, -1.0, 2.0], [0.0, 1.0, 0.0]]), [1, 1]
+    loss = kind(ignore_index=1, **options)
+    assert np.isnan(loss.fprop(y, t))
+    np.testing.assert_array_equal(np.asarray(loss.bprop()), np.zeros((2, 3)))
+    for transform in (lambda f: f, bprop.compile):
+        np.testing.assert_array_equal(np.asarray(transform(bprop.grad(lambda y: loss(y, t)))(y)), np.zeros((2, 3)))

@@ -295,3 +295,43 @@ def test_dropout_in_a_compiled_step_continues_the_stream():
     for _ in range(3):
         assert step(native, x).tolist() == eager(x).tolist()
     assert step(native.eval(), x).tolist() == x.tolist()
+
+
+def test_weights_that_are_no_mapping_of_arrays():
+    model = nn.Linear(3, 2)
+    for wrong in ([1, 2], None, nn.Tanh()):
+        with pytest.raises(bprop.ArgumentError, match="load_state_dict: weights are a mapping from paths"):
+            model.load_state_dict(wrong)
+    for wrong in ([[1.0], [1.0, 2.0]], "x", None):
+        with pytest.raises(bprop.BpropError):
+            model.load_state_dict({"W": wrong}, strict=False)
+
+
+def test_a_parameter_with_two_names():
+    class Twice(nn.Module):
+        def __init__(self):
+            self.W = self.V = nn.parameter(np.array([[1.0, 2.0], [3.0, 5.0]]))
+
+        def fprop(self, x):
+            return x @ self.W @ self.V
+
+    model, x = Twice(), np.array([[1.0, -2.0]])
+    assert list(model.parameters()) == list(model.state_dict()) == ["W"]
+    model.fprop(x)
+    model.bprop(np.ones((1, 2)))
+    expected = bprop.grad(lambda model: bprop.sum(model(x)))(model)["W"]
+    np.testing.assert_allclose(np.asarray(model.gradients()["W"]), np.asarray(expected))
+
+
+def test_a_function_that_reads_the_parameters_of_another_module():
+    inner = nn.Linear(3, 2, np.float64)
+    x = np.ones((4, 3))
+    for f in (lambda x: x @ inner.W.T, inner):
+        outer = nn.Lambda(lambda x, f=f: f(x))
+        assert outer(x).shape == (4, 2)
+        with pytest.raises(
+            bprop.ArgumentError, match=r"Lambda\.fprop reads Linear\.W, a parameter of no module inside"
+        ):
+            outer.fprop(x)
+    gradients = bprop.grad(lambda model: bprop.sum(outer(x)))(inner)
+    np.testing.assert_allclose(np.asarray(gradients["W"]), np.full((2, 3), 4.0))  # a variable all the same

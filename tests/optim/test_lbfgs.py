@@ -129,3 +129,22 @@ def test_what_it_refuses():
     optimizer.minimise(rosenbrock, model, 1)
     with pytest.raises(bprop.StateError, match="belongs to another model"):
         optimizer.minimise(rosenbrock, Two(0.0, 0.0))
+
+
+def test_the_gradient_vanishes_as_far_as_rounding_lets_it():
+    """Close to a minimum E > 0 its own rounding hides every gain: the slopes decide."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 5))
+    t = (x @ rng.normal(size=(5, 1)) + rng.normal(size=(200, 1)) > 0) * 1.0
+    model, loss = nn.Linear(5, 1, np.float64, seed=0), nn.BinaryCrossEntropy()
+    optimizer = optim.LBFGS(tolerance_gradient=1e-10, tolerance_change=0)
+    found = optimizer.minimise(lambda model: loss(model(x), t), model)
+    assert found.reason == "gradient"
+    assert found.gradient <= 1e-10
+    model.freeze()
+    with pytest.raises(bprop.BpropError):
+        optimizer.minimise(lambda model: loss(model(x), t), model)
+    model.unfreeze()
+    next(iter(model.cells().values())).trainable = False
+    with pytest.raises(bprop.StateError, match="LBFGS: W was frozen after it had begun"):
+        optimizer.minimise(lambda model: loss(model(x), t), model)

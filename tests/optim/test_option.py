@@ -155,3 +155,47 @@ def test_the_lasso_is_sparse_and_optimal():
 def test_bad_settings_name_optimizer_and_argument(make, text):
     with pytest.raises(bprop.ArgumentError, match=text):
         make()
+
+
+def test_parameters_frozen_on_the_way_rest():
+    x = np.ones((2, 3), np.float32)
+    gradients = bprop.grad(lambda model: bprop.sum(model(x) ** 2))
+
+    def step(model, optimizer):
+        optimizer.update(model, gradients(model))
+
+    for run in (step, bprop.compile(step)):
+        model = nn.Sequential(nn.Linear(3, 2, seed=0), nn.Linear(2, 2, seed=1))
+        optimizer = optim.Adam(0.1)
+        run(model, optimizer)
+        model[0].freeze()
+        before, slot = np.array(model[0].W), np.array(optimizer.cells()["layers.0.W.m"].array)
+        moving = np.array(model[1].W)
+        run(model, optimizer)
+        np.testing.assert_array_equal(model[0].W, before)
+        np.testing.assert_array_equal(optimizer.cells()["layers.0.W.m"].array, slot)
+        assert (np.asarray(model[1].W) != moving).all()
+        with pytest.raises(bprop.ArgumentError, match=r"gradients for layers\.0\.W.*has frozen"):
+            optimizer.update(model, {**gradients(model), "layers.0.W": before})
+        model[0].unfreeze()
+        run(model, optimizer)
+        assert (np.asarray(model[0].W) != before).all()
+
+
+def test_parameters_that_are_new_to_an_optimizer():
+    model = nn.Sequential(nn.Linear(3, 2, seed=0), nn.Linear(2, 2, seed=1))
+    model[0].freeze()
+    optimizer, x = optim.SGD(0.1), np.ones((2, 3), np.float32)
+    gradients = bprop.grad(lambda model: bprop.sum(model(x)))
+    optimizer.update(model, gradients(model))
+    model[0].unfreeze()
+    with pytest.raises(
+        bprop.StateError, match=r"SGD: layers\.0\.W, layers\.0\.b became trainable after .*: make a new"
+    ):
+        optimizer.update(model, gradients(model))
+
+
+@pytest.mark.parametrize("wrong", ["0.1", None, [0.1], optim.Adam, True])
+def test_a_learning_rate_that_is_no_number(wrong):
+    with pytest.raises(bprop.ArgumentError, match="SGD: the learning rate is one number"):
+        optim.SGD(wrong)

@@ -72,7 +72,7 @@ def text(f, *args):
         (lambda x, y: x[1] * y[::2][0], "x[1] * y[0:4:2][0]"),
         (lambda x, y: (x + y)[1], "(x + y)[1]"),
         (lambda x, y: (-x)[1] ** 2, "(-x)[1] ** 2"),
-        (lambda x, y: bprop.reshape(x, (3, 1)), "reshape(x, (3, 1))"),
+        (lambda x, y: bprop.reshape(x, (3, 1)), "x[:, None]"),
         (lambda x, y: bprop.take(x, [2, 0]), "x[c0]"),
         (lambda x, y: x * bprop.asarray(2.5), "x * 2.5"),
     ],

@@ -95,7 +95,8 @@ class _Reading:
             condition, first, second = condition[0].inputs[0], second, first
         if condition[0].specs[condition[1]].shape == spec.shape:
             first, second = self.assume(first, condition, True), self.assume(second, condition, False)
-        if type(first) is not tuple and type(second) is not tuple:
+        operands = (x[0].specs[x[1]] if type(x) is tuple else x for x in (condition, first, second))
+        if type(first) is not tuple and type(second) is not tuple and where.spec(*operands) != spec:
             return None
         return self.node(where, (condition, first, second), {}, (spec,)), 0
 

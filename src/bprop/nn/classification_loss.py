@@ -147,7 +147,7 @@ class CrossEntropy(ClassLoss):
     probabilities p ≥ 0 (if they do not sum to 1, E is as the formula says). q is t, one-hot for labels, mixed with
     ``label_smoothing`` ε: q = (1 - ε) t + ε/C. w is ``weight``, (C,), or 1. Labels equal to ``ignore_index`` add nothing.
     The mean over labels divides by the sum of their weights, over probabilities by their number, as in PyTorch; if all
-    labels are ignored it is NaN.
+    labels are ignored it is NaN, with the derivative 0.
 
     E has the dtype of y. Computed as logsumexp(y) - y_t: the softmax is never formed on the way forward, let alone its
     logarithm. Raises `ShapeError` where shapes do not fit or the batch is empty, `IndexingError` for a label outside
@@ -199,7 +199,10 @@ class CrossEntropy(ClassLoss):
         """Return ∂E/∂y and ∂E/∂t (``None`` for labels)."""
         y = asarray(self.inputs[0])
         t = self.classes(y, self.inputs[1])
-        scale = self.spread(E_bar, 1) / self._total(y, t)
+        total = self._total(y, t)
+        if t.dtype.kind == "b" and self.ignore_index is not None:
+            total = where(total == 0, 1, total)  # all labels are ignored: E is 0/0, but nothing comes back
+        scale = self.spread(E_bar, 1) / total
         a = self._coefficients(y, t)
         # Core step 1 for softmax with cross-entropy: once more the discrepancy, softmax(y) - t.
         if t.dtype.kind == "b" and not self.label_smoothing and self.weight is None and self.ignore_index is None:

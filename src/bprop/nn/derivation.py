@@ -232,7 +232,8 @@ def _of(module: "Module", specs: Sequence[Any], path: str, seen: set[int]) -> tu
     lists = Formulas(graph if inner else inline(graph), known, [*ahead, *back], len(ahead)).run()
     label = path or (type(module).__name__ if inner else "")
     own = [[Equation(label, name, one) for name, one in group] for group in lists]
-    if inner and _is_chain(graph, len(ahead)):
+    names_of_calls = [name for name, _, _ in forward.calls]
+    if inner and _is_chain(graph, len(ahead)) and len(set(names_of_calls)) == len(names_of_calls):
         own = [[], []]
 
     children = []
@@ -245,7 +246,7 @@ def _of(module: "Module", specs: Sequence[Any], path: str, seen: set[int]) -> tu
 
 
 def _is_chain(graph: Graph, count: int) -> bool:
-    """Return whether the way forward only applies one module after another."""
+    """Return whether the way forward only applies one module after another (each once, or their order would be lost)."""
     live = Graph(graph.inputs, graph.nodes, graph.outputs[:count], graph.captures).live()
     return count == 1 and all(isinstance(node.op, Region) and len(node.inputs) == 1 for node in live.nodes)
 

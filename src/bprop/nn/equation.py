@@ -8,6 +8,7 @@ from ..core.expression import Expression
 from ..core.family import Creation, Region
 from ..core.graph import Edge, Graph, Node
 from ..core.simplify import simplify
+from ..gradients.broadcasting import broadcasting
 from ..gradients.reading import reading
 from ..gradients.textbook import textbook
 
@@ -97,7 +98,8 @@ class Formulas:
     """A graph of several outputs as equations, each of named values; ``ahead`` of the outputs are of the way forward."""
 
     def __init__(self, graph: Graph, known: dict[Node, str], names: list[str], ahead: int) -> None:
-        graph = simplify(reading(simplify(graph, algebraic=True)), algebraic=True)
+        graph = simplify(reading(broadcasting(simplify(graph, algebraic=True))), algebraic=True)
+        graph = simplify(broadcasting(graph), algebraic=True)
         self.graph = graph
         self.known = known
         self.names = names

@@ -13,6 +13,9 @@ from .module import Module
 class Lambda(Module):
     """y = f(x), for a function ``f`` written with ops or NumPy: a module without parameters. Its ``bprop`` is derived.
 
+    Parameters that ``f`` reads are not found in here: `fprop` raises `ArgumentError` for them, write a module that holds
+    them instead. (Under a transform they are variables if the model holds them elsewhere, else constants.)
+
     **Source:** Keras, ``Lambda``.
 
     >>> import bprop

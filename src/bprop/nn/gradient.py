@@ -56,7 +56,8 @@ class Gradients(Paths):
         sums: dict[int, Array] = {}
         for _, module in self.modules():
             for name, cell in module.__dict__.get("_cells", {}).items():
-                if cell.trainable:
+                # a parameter with two names: a derived bprop leaves its gradient under the first
+                if cell.trainable and (id(cell) not in sums or name in module.__dict__.get("_bars", {})):
                     bar = module._bar(name)
                     sums[id(cell)] = sums[id(cell)] + bar if id(cell) in sums else bar
         return {path: sums[id(cell)] for path, cell in self.cells().items() if cell.trainable}

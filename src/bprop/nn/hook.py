@@ -71,7 +71,14 @@ def hooked(module: "Module", place: str, value: Any) -> Any:
 
 def _fitting(module: "Module", place: str, new: Any, old: Any) -> Any:
     if place in ("x", "y"):  # the way forward may change shape: what follows sees the new value
-        return new
+        if isinstance(new, tuple) != isinstance(old, tuple) or (isinstance(new, tuple) and len(new) != len(old)):
+            count = f"{len(old)} values, a tuple" if isinstance(old, tuple) else "one array"
+            raise ArgumentError(
+                f"{type(module).__name__}: the hook on {place} returned {new!r:.60}, not {count} or None"
+            )
+        if isinstance(new, tuple):
+            return tuple(n if n is o else _fitting(module, place, n, o) for n, o in zip(new, old, strict=True))
+        return asarray(new) if isinstance(old, Array) else new
     if isinstance(old, tuple):
         if not isinstance(new, tuple) or len(new) != len(old):
             raise ArgumentError(

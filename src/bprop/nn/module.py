@@ -290,6 +290,7 @@ class Module(Gradients):
             y = formula(self, *lifted)
         if not isinstance(y, Array):
             raise ArgumentError(f"{type(self).__name__}.fprop returned {type(y).__name__}, not an array")
+        self._refuse_foreign(owner, cells)
         owner.close()
         frame.kept = {name: owner.lower(value) for name, value in frame.kept.items()}
         frame.y = owner.lower(y)
@@ -306,6 +307,16 @@ class Module(Gradients):
             return x_bars[0] if len(x_bars) == 1 else tuple(x_bars)
 
         frame.pullback = pullback
+
+    def _refuse_foreign(self, owner: Record, own: list[Cell]) -> None:
+        """Refuse what read a parameter that is not found here: `bprop` would leave no gradient for it."""
+        for cell in owner.cells:
+            if cell.trainable and cell not in own:
+                raise ArgumentError(
+                    f"{self._label}.fprop reads {cell.name or 'a parameter'}, a parameter of no module inside, for which "
+                    f"bprop would leave no gradient: make its module an attribute of a class of your own, freeze it, or "
+                    f"differentiate with bprop.value_and_grad a function of a model that holds both"
+                )
 
     def _run_bprop(self, y_bar: Any = None) -> Any:
         frames: list[Frame] = self.__dict__.get("_frames", [])

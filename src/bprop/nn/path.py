@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..core.error import ArgumentError, BpropError, DTypeError, ShapeError
 from ..core.interpreter import Cell
 from ..core.tree import is_holder
-from ..core.value import Array
+from ..core.value import Array, asarray
 
 
 class Paths:
@@ -107,7 +107,7 @@ class Paths:
         """Keep the parameters of this module, and of those inside, as they are; returns the module.
 
         They are no longer among `parameters` and get no gradient; `unfreeze` makes them trainable again. An optimizer
-        that has already begun keeps its own list of parameters: freeze before its first update.
+        that has already begun passes them over.
 
         >>> from bprop import nn
         >>> model = nn.Sequential(nn.Linear(3, 3), nn.Tanh(), nn.Linear(3, 2))
@@ -144,7 +144,9 @@ def load_cells(holder: Any, arrays: Mapping[str, Any], what: str, source: str, s
     that names everything that is wrong, none.
     """
     cells, kind = holder.cells(), type(holder).__name__
-    given = {name: np.asarray(array) for name, array in arrays.items()}
+    if not isinstance(arrays, Mapping):
+        raise ArgumentError(f"{what}: weights are a mapping from paths to arrays, not {type(arrays).__name__}")
+    given = {name: np.asarray(array if name not in cells else asarray(array)) for name, array in arrays.items()}
     wrong: list[tuple[type[BpropError], str]] = []
     if strict:
         wrong += [

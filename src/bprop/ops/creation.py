@@ -31,6 +31,7 @@ _arange = Creation(
     lambda shape, start, step, dtype: (start + step * np.arange(shape[0])).astype(dtype),
     entry="affine",
     examples=lambda draw: [((), {"shape": (n,), "start": 1, "step": 0.5, "dtype": draw.dtype}) for n in (0, 5)],
+    text=lambda shape, start, step, dtype: f"arange({shape[0]})" if (start, step, dtype) == (0, 1, np.int64) else None,
 )
 
 

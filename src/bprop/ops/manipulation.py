@@ -71,6 +71,20 @@ def _ravelled(o: tuple[Any, ...], inner: Shape, shape: Shape) -> tuple[Any, ...]
     return tuple(reversed(result))
 
 
+def _with_ones(old: Shape, new: Shape) -> str | None:
+    """Return x[:, None] for the reshaping that only adds axes of length 1, ``None`` for others."""
+    rest, parts = list(old), []
+    for size in new:
+        if rest and rest[0] == size:
+            parts.append(":")
+            rest.pop(0)
+        elif size == 1:
+            parts.append("None")
+        else:
+            return None
+    return None if rest or not old or len(old) == len(new) else f"{{0}}[{', '.join(parts)}]"
+
+
 reshape_op: Linear = Linear(
     "reshape",
     lambda x, shape: np.reshape(x, shape),
@@ -94,7 +108,7 @@ reshape_op: Linear = Linear(
     view=True,
     compose=lambda first, then: then,
     neutral=lambda size, shape: size == shape,
-    text="reshape({0}, {shape})",
+    text=lambda x, shape: _with_ones(shape_of(x), shape) or "reshape({0}, {shape})",
     latex="{0}",
 )
 

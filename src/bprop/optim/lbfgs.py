@@ -81,6 +81,11 @@ class LBFGS(Optimizer):
         known = bool(self._parameters)
         super().init(model)
         if known:
+            frozen = [path for path, cell in self._parameters.items() if not cell.trainable]
+            if frozen:
+                raise StateError(
+                    f"LBFGS: {', '.join(frozen)} was frozen after it had begun, with steps in its history: make a new one"
+                )
             return
         size = sum(cell.array.size for cell in self._parameters.values())
         self._pairs = {

@@ -30,9 +30,10 @@ def strong_wolfe(
 
     ``at`` evaluates E at a step length, ``origin`` is the point at 0, with a negative slope; ``t`` is tried first. Where E
     is not finite counts as too far. It gives up after ``limit`` points, or when a bracket is shorter than ``resolution``:
-    then the answer may be ``origin``.
+    then the answer may be ``origin``. Where E(t) and E(0) differ by rounding only, the second condition suffices.
 
-    **Source:** Nocedal & Wright (2006), Numerical optimization, algorithms 3.5 and 3.6, eq. 3.59; the safeguards on
+    **Source:** Nocedal & Wright (2006), Numerical optimization, algorithms 3.5 and 3.6, eq. 3.59; Hager & Zhang (2005), A
+    new conjugate gradient method with guaranteed descent and an efficient line search, eq. 4.1 (rounding); the safeguards on
     interpolated steps are those of minFunc (Schmidt, 2005), which PyTorch uses too.
     """
 
@@ -42,10 +43,16 @@ def strong_wolfe(
     def flat(point: Point) -> bool:
         return abs(point.slope) <= -curvature * origin.slope
 
+    def settled(point: Point) -> bool:
+        # So near the minimum that rounding hides what E gains, the slope alone decides.
+        return abs(point.E - origin.E) <= 4 * 2.0**-52 * abs(origin.E) and flat(point)
+
     last, point = origin, _finite(at(t))
     tried = 0
     low, high = origin, point
     while tried < limit:
+        if settled(point):
+            return point
         if too_high(point) or (tried > 1 and point.E >= last.E):
             low, high = last, point
             break
@@ -75,6 +82,8 @@ def strong_wolfe(
             slow = True
         point = _finite(at(t))
         tried += 1
+        if settled(point):
+            return point
         if too_high(point) or point.E >= low.E:
             high = point
             if high.E < low.E:

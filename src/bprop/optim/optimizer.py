@@ -33,7 +33,8 @@ class Optimizer(ABC):
 
     The learning rate, the count of steps and the slots (one array per parameter and name) are cells: a compiled step
     carries them, so that ``optimizer.learning_rate = …`` needs no new compilation. Slots are made on the first `update`, or
-    by `init` before it. An optimizer belongs to the first model it meets.
+    by `init` before it. An optimizer belongs to the first model it meets. Parameters that are frozen later rest, and so do
+    their slots, until they are unfrozen.
 
     All of them take, by keyword:
 
@@ -97,6 +98,8 @@ class Optimizer(ABC):
             return
         if isinstance(value, type) and issubclass(value, Schedule):
             raise ArgumentError(f"{label(self)}: {value.__name__} is a class: write schedule.{value.__name__}(…)")
+        if not isinstance(value, int | float | np.number | np.ndarray | Array):
+            raise ArgumentError(f"{label(self)}: the learning rate is one number or a schedule, not {value!r:.60}")
         rate = asarray(value)
         if rate.shape != () or rate.dtype.kind not in "fiu":
             raise ArgumentError(f"{label(self)}: the learning rate is one number, not {value!r:.60}")
@@ -144,11 +147,17 @@ class Optimizer(ABC):
             raise ArgumentError(f"{type(self).__name__}: the model is a module, not {model!r:.60}")
         parameters = {path: cell for path, cell in model.cells().items() if cell.trainable}
         if self._parameters:
-            same = parameters.keys() == self._parameters.keys()
-            if not same or any(self._parameters[path] is not cell for path, cell in parameters.items()):
+            cells = model.cells()
+            if any(cells.get(path) is not cell for path, cell in self._parameters.items()):
                 raise StateError(
                     f"{type(self).__name__}: this optimizer belongs to another model, whose parameters it keeps "
                     f"{' and '.join(self.slots) or 'a count'} for: make one for each model"
+                )
+            new = [path for path in parameters if path not in self._parameters]
+            if new:
+                raise StateError(
+                    f"{type(self).__name__}: {', '.join(new)} became trainable after this optimizer had begun: make a new "
+                    f"one, or freeze after its first update or `init`"
                 )
             return
         if not parameters:
@@ -185,16 +194,17 @@ class Optimizer(ABC):
                 f"bprop.value_and_grad(f)(model) returns (E, gradients)"
             )
         self.init(model)
-        missing = [path for path in self._parameters if gradients.get(path) is None]
-        unknown = [path for path in gradients if path not in self._parameters]
+        parameters = {path: cell for path, cell in self._parameters.items() if cell.trainable}
+        missing = [path for path in parameters if gradients.get(path) is None]
+        unknown = [path for path in gradients if path not in parameters]
         if missing or unknown:
             parts = [f"no gradient for {', '.join(missing)}"] if missing else []
             parts += [
-                f"gradients for {', '.join(map(str, unknown))}, which {type(model).__name__} does not have"
+                f"gradients for {', '.join(map(str, unknown))}, which {type(model).__name__} does not have or has frozen"
             ] * bool(unknown)
             raise ArgumentError(f"{type(self).__name__}.update: {'; '.join(parts)}")
         pairs = []
-        for path, cell in self._parameters.items():
+        for path, cell in parameters.items():
             w, g = cell.read(), asarray(gradients[path])
             if g.shape != w.shape:
                 raise ShapeError(

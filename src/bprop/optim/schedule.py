@@ -15,7 +15,7 @@ import numpy as np
 
 from ..core.error import ArgumentError
 from ..core.value import Array, asarray
-from ..ops import astype, maximum, minimum, pow, where
+from ..ops import astype, maximum, minimum, pow, sin, square, where
 from ..ops import log as log_of
 from .setting import number, whole
 
@@ -370,15 +370,10 @@ def _cosine(first: float, last: float, t: Any, steps: Any) -> Array:
     """Half a period of a cosine from ``first`` at t = 0 to ``last`` at t ≥ steps.
 
     With u = t / steps, (1 + cos πu) / 2 = 1 - s² for u ≤ ½ and s² for u ≥ ½, s = sin(π/2 · min(u, 1 - u)): no digits
-    cancel at the end. The sine is that of an angle up to π/4, by its series.
+    cancel at the end.
     """
     t = minimum(t, steps)
-    angle = (pi / 2) * (minimum(t, steps - t) / steps)
-    square = angle * angle
-    series: Any = 1.0
-    for k in range(8, 0, -1):  # the first term left out is (π/4)¹⁸ / 19! = 1e-19
-        series = 1 - square / (2 * k * (2 * k + 1)) * series
-    part = (first - last) * (angle * series) ** 2
+    part = (first - last) * square(sin((pi / 2) * (minimum(t, steps - t) / steps)))
     return where(2 * t <= steps, first - part, last + part)
 
 
