@@ -1,5 +1,6 @@
 """`bprop train TABLE.csv` interrupted and killed: what is said, what it leaves, and that it goes on to the same end."""
 
+import contextlib
 import csv
 import json
 import os
@@ -35,9 +36,15 @@ def _here(tmp_path, monkeypatch):
     monkeypatch.setattr("bprop.train.table.fit.draw_influence", lambda *arguments: None)
 
 
+@contextlib.contextmanager
 def start(*arguments, **options):
     environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "80", "PYTHONIOENCODING": "utf-8"}
-    return subprocess.Popen([*COMMAND, *map(str, arguments)], env=environment, stdout=subprocess.DEVNULL, **options)
+    command = [*COMMAND, *map(str, arguments)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, **options) as process:
+        try:
+            yield process
+        finally:  # a test that fails does not wait for the end of a training
+            process.kill()
 
 
 def until(condition, process):
@@ -87,11 +94,10 @@ def test_what_is_said_after_ctrl_c_goes_on_when_pasted(bprop, tmp_path):
     with start(*begin, "--out", out, stderr=subprocess.PIPE, encoding="utf-8") as process:
         until(lambda: (out / "metrics.jsonl").exists() and (out / "metrics.jsonl").read_text(), process)
         assert "running" in bprop("runs", out.parent)[1]
-        assert (
-            "another process is training in this folder" in bprop("train", TABLE, "--resume", out, "--epochs", "1")[2]
-        )
+        refused = bprop("train", TABLE, "--resume", out, "--epochs", "1")[2]
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
+    assert re.search(r"another training \(process \d+ on", " ".join(refused.split()))
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     assert re.search(r"holds the metrics of \d+ epochs? and a checkpoint; to go on:", errors)

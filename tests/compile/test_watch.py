@@ -139,3 +139,20 @@ def test_an_array_that_someone_holds_keeps_its_numbers(model):
     step(model, rule, X), step(model, rule, X)
     np.testing.assert_array_equal(held, before)
     assert not np.array_equal(model.first.W, before)
+
+
+def test_slots_made_by_the_first_call(model):
+    """The first call finds an optimiser without slots, and leaves one with slots behind: the second is another call."""
+    x, losses = bprop.asarray(X), []
+    for native in (False, True):
+        nn.seed(0)
+        net, rule = Net(), optim.Adam(1e-2)
+
+        def step(model, rule, x):
+            E, gradients = bprop.value_and_grad(lambda m: bprop.sum(m(x) ** 2))(model)
+            rule.update(model, gradients)
+            return E
+
+        step = bprop.compile(step) if native else step
+        losses.append([step(net, rule, x).item() for _ in range(4)])
+    np.testing.assert_allclose(*losses, rtol=1e-5)

@@ -178,15 +178,15 @@ def test_wrong_hooks():
 
 def test_a_hook_that_returns_no_array():
     for place in ("x", "y"):
-        for wrong, error in (("text", bprop.DTypeError), ((X, X), bprop.ArgumentError)):
+        for wrong in ("text", (X, X)):
             module = nn.Tanh()
             module.hook(**{place: lambda module, value, wrong=wrong: wrong})
             for way in (module.fprop, module):
-                with pytest.raises(error):
+                with pytest.raises(bprop.ArgumentError, match=f"Tanh: the hook on {place}"):
                     way(X)
     loss = nn.SquaredError()
     loss.hook(x=lambda module, pair: pair[0])
-    with pytest.raises(bprop.ArgumentError, match=r"the hook on x returned .*, not 2 values, a tuple or None"):
+    with pytest.raises(bprop.ArgumentError, match=r"(?s)the hook on x returned .*, not 2 values, a tuple or None"):
         loss.fprop(X, X)
     module = nn.Tanh()
     module.hook(y=lambda module, y: np.ones(y.shape).tolist())

@@ -55,6 +55,8 @@ class Compiled(Generic[P, R]):
                     return cast(R, self._last(again))
             leaves, structure = flatten((args, options))
             key = key_of(leaves, structure, self.function)
+            # before the step is traced, which may make slots: the places of leaves are those of this moment
+            watch = None if options else Watch(self.function, args)
             step = self.programs.get(key)
             if step is None or not step.fits():
                 for leaf in leaves:
@@ -64,11 +66,9 @@ class Compiled(Generic[P, R]):
                         )
                 step = Step(self.function, leaves, structure, f"compilation of {self.name}")
                 self.programs.put(key, step)
-            self._last, self._watch = step, None
+            self._last, self._watch = step, watch
             step.take(leaves)
-            result = step(leaves)
-            self._watch = None if options else Watch(self.function, args)
-            return cast(R, result)
+            return cast(R, step(leaves))
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)

@@ -4,8 +4,11 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..core.error import ArgumentError, ShapeError
 from ..core.interpreter import current, using
+from ..core.op import array
 from ..core.value import Array, asarray
 from ..gradients.reverse import Record, pull
 from ..ops import zeros
@@ -78,19 +81,23 @@ def _fitting(module: "Module", place: str, new: Any, old: Any) -> Any:
             )
         if isinstance(new, tuple):
             return tuple(n if n is o else _fitting(module, place, n, o) for n, o in zip(new, old, strict=True))
-        return asarray(new) if isinstance(old, Array) else new
+        return _array(module, place, new) if isinstance(old, Array | np.ndarray) else new
     if isinstance(old, tuple):
         if not isinstance(new, tuple) or len(new) != len(old):
             raise ArgumentError(
                 f"{type(module).__name__}: the hook on {place} returned {new!r:.60}, not {len(old)} arrays or None"
             )
         return tuple(n if o is None else _fitting(module, place, n, o) for n, o in zip(new, old, strict=True))
-    new = asarray(new)
+    new = _array(module, place, new)
     if new.shape != old.shape:
         raise ShapeError(
             f"{type(module).__name__}: the hook on {place} returned shape {new.shape}; {place} has shape {old.shape}"
         )
     return new if new.dtype == old.dtype else new.astype(old.dtype)
+
+
+def _array(module: "Module", place: str, new: Any) -> Array:
+    return array(f"{type(module).__name__}: the hook on {place}", new)
 
 
 def has(module: "Module", place: str) -> bool:
