@@ -24,7 +24,7 @@ class Op:
     ``text`` and ``latex`` are templates over the operands, or functions of what `spec` takes that return one;
     ``level`` is their precedence (0 comparison, 1 sum, 2 product, 3 sign, 4 power, 9 call). ``examples(draw)`` gives
     calls ``(args, params)`` for the registry's tests where the family's default ones will not do; ``draw(2, 3)`` makes
-    an operand.
+    an operand. ``role``: what it is in a written formula ("sum", "product", "case", …), for the passes that arrange one.
     """
 
     differentiable = True
@@ -44,6 +44,7 @@ class Op:
         level: int = 9,
         doc: str = "",
         examples: "Callable[[Any], Iterable[tuple[tuple[Any, ...], dict[str, Any]]]] | None" = None,
+        role: str = "",
     ) -> None:
         self.name = self.__name__ = name
         self.evaluate = evaluate
@@ -51,6 +52,7 @@ class Op:
         self.latex = latex
         self.level = level
         self.examples = examples
+        self.role = role
         self.__doc__ = doc
         if name in REGISTRY:
             raise ValueError(f"op {name} is declared twice")
@@ -123,6 +125,11 @@ def operand(name: str, arg: Any) -> Any:
 def array(name: str, x: Any) -> Array:
     """Return ``x`` as an `Array`, whatever an op takes; ``name`` is for the error."""
     return x if isinstance(x, Array) else converted(name, operand(name, x))
+
+
+def role_of(op: Op | None) -> str:
+    """Return the role of an op in a written formula; an input of a graph has none."""
+    return op.role if op is not None else ""
 
 
 def shape_of(x: Operand) -> tuple[int, ...]:

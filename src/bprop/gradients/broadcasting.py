@@ -13,11 +13,10 @@ from ..core.dtype import is_float
 from ..core.family import Creation, Elementwise, Reduction, Selection
 from ..core.graph import Edge, Graph, Node
 from ..core.interpreter import QUIET
-from ..core.op import Op, shape_of
+from ..core.op import Op, role_of, shape_of
 from ..core.simplify import constant_of
 from ..core.value import Spec
 from ..ops.creation import _full
-from ..ops.manipulation import _broadcast_to, reshape_op
 
 
 def broadcasting(graph: Graph) -> Graph:
@@ -53,12 +52,12 @@ class _Broadcasting:
         if isinstance(op, Elementwise) and is_float(spec.dtype) and not any(one is None for one in numbers):
             value = QUIET.run(op.evaluate, *(np.asarray(one, spec.dtype) for one in numbers)).item()
             return self.node(_full, (), {"shape": spec.shape, "value": value, "dtype": spec.dtype}, (spec,))
-        if op is not _broadcast_to and op is not reshape_op:
+        if role_of(op) != "broadcast" and role_of(op) != "reshape":
             return None
         source = inputs[0][0]
         if constant_of(inputs[0]) is not None:
             return self.node(source.op, (), {**source.params, "shape": spec.shape}, (spec,))
-        if op is reshape_op and isinstance(source.op, Reduction) and not source.params["keepdims"]:
+        if role_of(op) == "reshape" and isinstance(source.op, Reduction) and not source.params["keepdims"]:
             params = {**source.params, "keepdims": True}
             if source.op.spec(*source.operands, **params) == spec:
                 return self.node(source.op, source.inputs, params, (spec,))
@@ -74,7 +73,7 @@ class _Broadcasting:
             plain: Any = x
             if isinstance(x[0].op, Creation) and shape_of(x[0].specs[0]):
                 plain = constant_of(x)
-            elif x[0].op is _broadcast_to:
+            elif role_of(x[0].op) == "broadcast":
                 plain = x[0].inputs[0]
             if plain is None or plain is x:
                 continue

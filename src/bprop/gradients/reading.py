@@ -10,12 +10,11 @@ from typing import Any
 
 from ..core.family import Bilinear, Elementwise, Selection
 from ..core.graph import Edge, Graph, Node
-from ..core.op import Op, shape_of
+from ..core.op import Op, role_of, shape_of
 from ..core.simplify import constant_of
 from ..core.value import Spec
-from ..ops import add, divide, logical_not, multiply, negative, where
+from ..ops import add, where
 from ..ops.contraction import einsum_op
-from ..ops.manipulation import _permute_dims
 
 
 def reading(graph: Graph) -> Graph:
@@ -51,9 +50,9 @@ class _Reading:
     def apply(self, op: Op, *inputs: Any) -> Any:
         """Return an application, or the operand that it leaves as it is."""
         zeros = [constant_of(x) == 0 for x in inputs]
-        if op is add and any(zeros):
+        if role_of(op) == "sum" and any(zeros):
             return inputs[1 if zeros[0] else 0]
-        if (op is multiply and any(zeros)) or (op in (divide, negative) and zeros[0]):
+        if (role_of(op) == "product" and any(zeros)) or (role_of(op) in ("quotient", "negation") and zeros[0]):
             return 0
         spec = op.spec(*(x[0].specs[x[1]] if type(x) is tuple else x for x in inputs))
         assert isinstance(spec, Spec)
@@ -62,15 +61,15 @@ class _Reading:
     # --- cases ---
     def plain(self, op: Op, inputs: tuple[Any, ...], spec: Spec) -> Edge | None:
         """Return what an application is with its cases made plain, ``None`` where it has none."""
-        if op is where:
+        if role_of(op) == "case":
             return self.case(spec, *inputs)
-        if op is add:
+        if role_of(op) == "sum":
             first, second = (self.cases(x, spec) for x in inputs)
             if first and second and first[0] == second[0] and 0 in map(constant_of, (*first[1:], *second[1:])):
                 branches = (self.apply(add, *pair) for pair in zip(first[1:], second[1:], strict=True))
                 return self.case(spec, first[0], *branches)
-        if op in (multiply, divide, negative):
-            for place, x in enumerate(inputs if op is multiply else inputs[:1]):
+        if role_of(op) in ("product", "quotient", "negation"):
+            for place, x in enumerate(inputs if role_of(op) == "product" else inputs[:1]):
                 found = self.cases(x, spec)
                 if found and 0 in map(constant_of, found[1:]) and all(self.fits(one, spec) for one in inputs):
                     inside = ((*inputs[:place], one, *inputs[place + 1 :]) for one in found[1:])
@@ -78,7 +77,7 @@ class _Reading:
         return None
 
     def cases(self, x: Any, spec: Spec) -> tuple[Any, Any, Any] | None:
-        if type(x) is not tuple or x[0].op is not where or x[0].specs[0] != spec:
+        if type(x) is not tuple or role_of(x[0].op) != "case" or x[0].specs[0] != spec:
             return None
         condition = x[0].inputs[0]
         if type(condition) is not tuple or condition[0].specs[condition[1]].shape != spec.shape:
@@ -91,7 +90,7 @@ class _Reading:
     def case(self, spec: Spec, condition: Any, first: Any, second: Any) -> Edge | None:
         if type(condition) is not tuple:
             return None
-        if condition[0].op is logical_not and type(condition[0].inputs[0]) is tuple:
+        if role_of(condition[0].op) == "negated condition" and type(condition[0].inputs[0]) is tuple:
             condition, first, second = condition[0].inputs[0], second, first
         if condition[0].specs[condition[1]].shape == spec.shape:
             first, second = self.assume(first, condition, True), self.assume(second, condition, False)
@@ -107,7 +106,7 @@ class _Reading:
         node, shape = x[0], condition[0].specs[condition[1]].shape
         if not isinstance(node.op, Elementwise | Selection) or node.specs[0].shape != shape:
             return x
-        if node.op is where and node.inputs[0] == condition:
+        if role_of(node.op) == "case" and node.inputs[0] == condition:
             chosen = self.assume(node.inputs[1 if truth else 2], condition, truth)
             if constant_of(chosen) == 0 or (type(chosen) is tuple and chosen[0].specs[chosen[1]] == node.specs[0]):
                 return chosen
@@ -117,7 +116,7 @@ class _Reading:
     # --- transposes ---
     def contraction(self, given: Node, inputs: tuple[Any, ...]) -> Edge | None:
         """Return a product of matrices with the transposes of operands, or of the result, as part of it."""
-        if given.op is _permute_dims and type(inputs[0]) is tuple:
+        if role_of(given.op) == "transpose" and type(inputs[0]) is tuple:
             parts = self.matrices(inputs[0][0], inputs[0][0].inputs)
             if parts is None:
                 return None
@@ -134,7 +133,7 @@ class _Reading:
         return self.node(einsum_op, tuple(operands), {"labels": (*turned, parts[2])}, given.specs), 0
 
     def is_transposed(self, x: Any) -> bool:
-        return type(x) is tuple and x[0].op is _permute_dims
+        return type(x) is tuple and role_of(x[0].op) == "transpose"
 
     def matrices(self, node: Node, inputs: Any) -> tuple[str, str, str] | None:
         """Return the labels of a contraction of vectors and matrices over one axis, ``None`` for others."""

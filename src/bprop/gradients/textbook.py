@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 from ..core.dtype import WEAK, is_float
 from ..core.family import Bilinear, Linear
 from ..core.graph import Edge, Graph, Node
-from ..core.op import Op, shape_of
+from ..core.op import Op, role_of, shape_of
 from ..core.simplify import constant_of
 from ..core.value import Spec
-from ..ops import add, divide, logical_not, multiply, negative, pow, subtract, where
+from ..ops import add, divide, multiply, negative, pow, subtract, where
+
+_ARITHMETIC = ("sum", "difference", "product", "quotient", "negation", "power")
 
 
 class _Term(NamedTuple):
@@ -66,13 +68,13 @@ class _Arrangement:
         """Names, also x.T and x[1:3], come first, then powers, sums and calls."""
         if isinstance(op, Linear) and type(inputs[0]) is tuple and self.rank[inputs[0][0]][0] == 0:
             return 0
-        return 1 if op is pow else 2 if op in (add, subtract) else 3
+        return 1 if role_of(op) == "power" else 2 if role_of(op) in ("sum", "difference") else 3
 
     # --- reading ---
     def sum_of(self, node: Node) -> list[_Term] | None:
         """Return the application as a sum of products, ``None`` where it is none."""
         op = node.op
-        if op not in (add, subtract, multiply, divide, negative, pow) or not is_float(node.specs[0].dtype):
+        if role_of(op) not in _ARITHMETIC or not is_float(node.specs[0].dtype):
             return None
         parts = [self.operand(x, node.specs[0]) for x in node.inputs]
         if any(part is None for part in parts):
@@ -80,22 +82,22 @@ class _Arrangement:
         first, second = parts[0], parts[-1]
         assert first is not None
         assert second is not None
-        if op is negative:
+        if role_of(op) == "negation":
             return [one._replace(coefficient=-one.coefficient) for one in first]
-        if op is add:
+        if role_of(op) == "sum":
             return self.collected(first + second)
-        if op is subtract:
+        if role_of(op) == "difference":
             if len(second) > 1:  # a - (b + c) stays as it is
                 second = [_Term(1, ((self.edge(node.inputs[1]), 1),))]
             return self.collected(first + [one._replace(coefficient=-one.coefficient) for one in second])
-        if op is pow:
+        if role_of(op) == "power":
             return self.power(node, first)
         one, two = (
             part[0] if len(part) == 1 else _Term(1, ((self.edge(x), 1),))
             for part, x in zip(parts, node.inputs, strict=True)
             if part is not None
         )
-        if op is multiply:
+        if role_of(op) == "product":
             coefficient, up, down = one.coefficient * two.coefficient, two.factors, two.divisors
         elif two.coefficient in (1, -1):
             coefficient, up, down = one.coefficient * two.coefficient, two.divisors, two.factors
@@ -201,10 +203,10 @@ def _scaling(node: Node) -> Node | None:
 
 def _choice(node: Node) -> Node | None:
     """Return where(c, a, b) for the sum where(c, a, 0) + where(~c, b, 0), ``None`` for other applications."""
-    if node.op is not add or any(type(x) is not tuple or x[0].op is not where for x in node.inputs):
+    if role_of(node.op) != "sum" or any(type(x) is not tuple or role_of(x[0].op) != "case" for x in node.inputs):
         return None
     (condition, a, zero), (negated, b, nought) = (x[0].inputs for x in node.inputs)
-    if type(negated) is not tuple or negated[0].op is not logical_not or negated[0].inputs[0] != condition:
+    if type(negated) is not tuple or role_of(negated[0].op) != "negated condition" or negated[0].inputs[0] != condition:
         return None
     if constant_of(zero) != 0 or constant_of(nought) != 0 or where.spec(*_specs(condition, a, b)) != node.specs[0]:
         return None

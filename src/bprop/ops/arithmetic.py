@@ -51,21 +51,21 @@ _ARITHMETIC = """
 
 add = Elementwise(
     "add", np.add, 1, 1,
-    identity=((0, 0), (1, 0)), text="{0} + {1}", latex="{0} + {1}", level=1,
+    identity=((0, 0), (1, 0)), role="sum", text="{0} + {1}", latex="{0} + {1}", level=1,
     doc="y = x1 + x2; ∂y/∂x1 = ∂y/∂x2 = 1." + _ARITHMETIC.format(
         name="add", example="bprop.add(bprop.ones(2), 1)\n    Array([2., 2.])"),
 )  # fmt: skip
 
 subtract = Elementwise(
     "subtract", np.subtract, 1, -1, kind="number",
-    identity=((1, 0),), text="{0} - {1}", latex="{0} - {1}", level=1,
+    identity=((1, 0),), role="difference", text="{0} - {1}", latex="{0} - {1}", level=1,
     doc="y = x1 - x2; ∂y/∂x1 = 1, ∂y/∂x2 = -1." + _ARITHMETIC.format(
         name="subtract", example="bprop.subtract(bprop.ones(2), 1)\n    Array([0., 0.])"),
 )  # fmt: skip
 
 multiply = Elementwise(
     "multiply", np.multiply, lambda y, x1, x2: x2, lambda y, x1, x2: x1,
-    identity=((0, 1), (1, 1)), absorbing=0, text="{0} * {1}", level=2,
+    identity=((0, 1), (1, 1)), absorbing=0, role="product", text="{0} * {1}", level=2,
     latex=lambda x1, x2: r"{0} \odot {1}" if shape_of(x1) and shape_of(x2) else r"{0} \, {1}",
     doc="y = x1 · x2; ∂y/∂x1 = x2, ∂y/∂x2 = x1." + _ARITHMETIC.format(
         name="multiply", example="bprop.multiply(bprop.ones(2), 3)\n    Array([3., 3.])"),
@@ -79,14 +79,14 @@ def _inverse(x: Any) -> Any:
 
 divide = Elementwise(
     "divide", np.divide, lambda y, x1, x2: _inverse(x2), lambda y, x1, x2: -y / x2,
-    kind="float", identity=((1, 1),), text="{0} / {1}", latex=r"\frac{{{0}}}{{{1}}}", level=2,
+    kind="float", identity=((1, 1),), role="quotient", text="{0} / {1}", latex=r"\frac{{{0}}}{{{1}}}", level=2,
     doc="y = x1 / x2; ∂y/∂x1 = 1/x2, ∂y/∂x2 = -y/x2. Integers give float64." + _ARITHMETIC.format(
         name="divide", example="bprop.divide(bprop.ones(2), 4)\n    Array([0.25, 0.25])"),
 )  # fmt: skip
 
 negative = Elementwise(
     "negative", np.negative, -1, kind="number",
-    text="-{0}", latex="-{0}", level=3,
+    role="negation", text="-{0}", latex="-{0}", level=3,
     doc="y = -x; ∂y/∂x = -1." + _ARITHMETIC.format(
         name="negative", example="bprop.negative(bprop.ones(2))\n    Array([-1., -1.])"),
 )  # fmt: skip
@@ -122,7 +122,7 @@ def _pow(x1: Any, x2: Any) -> Any:
 
 pow = Elementwise(
     "pow", _pow, _pow_base, _pow_exponent, domain=((0, inf), (-inf, inf)),
-    kind="number", identity=((1, 1),), text="{0} ** {1}", latex="{0}^{{{1}}}", level=4,
+    kind="number", identity=((1, 1),), role="power", text="{0} ** {1}", latex="{0}^{{{1}}}", level=4,
     doc="y = x1 ^ x2; ∂y/∂x1 = x2 · x1^(x2-1), ∂y/∂x2 = y · log x1 (0 where y = 0)." + _ARITHMETIC.format(
         name="pow", example="bprop.pow(bprop.asarray([2.0, 3.0]), 2)\n    Array([4., 9.])"),
 )  # fmt: skip

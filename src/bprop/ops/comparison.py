@@ -26,7 +26,7 @@ __all__ = [
 
 
 def _truth(
-    name: str, ufunc: Any, formula: str, symbol: str, latex: str, example: str, unary: bool = False
+    name: str, ufunc: Any, formula: str, symbol: str, latex: str, example: str, unary: bool = False, role: str = ""
 ) -> Elementwise:
     operands = "x" if unary else "x1, x2"
     op = Elementwise(
@@ -38,6 +38,7 @@ def _truth(
         text=f"{symbol}{{0}}" if unary else f"{{0}} {symbol} {{1}}",
         latex=f"{latex} {{0}}" if unary else f"{{0}} {latex} {{1}}",
         level=3 if unary else 0,
+        role=role,
         doc=f"""{formula}, entry by entry; shapes of ``{operands}`` broadcast, the result is bool, no derivative.
 
     **Source:** Python Array API standard 2024.12, ``{name}``; IEEE 754 for NaN.
@@ -87,6 +88,7 @@ logical_not = _truth(
     "~",
     r"\neg",
     "bprop.logical_not(bprop.asarray([True, False]))\n    Array([False,  True])",
+    role="negated condition",
     unary=True,
 )
 

@@ -108,6 +108,7 @@ reshape_op: Linear = Linear(
     view=True,
     compose=lambda first, then: then,
     neutral=lambda size, shape: size == shape,
+    role="reshape",
     text=lambda x, shape: _with_ones(shape_of(x), shape) or "reshape({0}, {shape})",
     latex="{0}",
 )
@@ -167,6 +168,7 @@ _permute_dims: Linear = Linear(
     lift=lambda params, size, x: {"axes": (0, *(axis + 1 for axis in params["axes"]))},
     compose=lambda first, then: {"axes": tuple(first["axes"][axis] for axis in then["axes"])},
     neutral=lambda shape, axes: axes == tuple(range(len(shape))),
+    role="transpose",
     text=lambda x, axes: _transposed(axes, "{0}.T", "{0}.mT") or f"permute_dims({{0}}, {axes})",
     latex=lambda x, axes: _transposed(axes, "{0}^{{T}}", "{0}^{{T}}") or f"{{0}}^{{{{{axes}}}}}",
 )
@@ -360,6 +362,7 @@ _broadcast_to: Linear = Linear(
             ((2, 1, 2), (4, 2, 3, 2)),
         )
     ],
+    role="broadcast",
     text="broadcast_to({0}, {shape})",
     latex="{0}",
 )

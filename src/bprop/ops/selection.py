@@ -16,7 +16,7 @@ __all__ = ["clip", "maximum", "minimum", "stop_gradient", "where"]
 where = Selection(
     "where", np.where, None, lambda y, c, x1, x2: c, lambda y, c, x1, x2: FUNCTIONS["logical_not"](c),
     native="where", step=lambda c, x1, x2: np.where(np.real(c).astype(bool), x1, x2),
-    latex=r"\begin{{cases}} {1} & {0} \\ {2} & \text{{otherwise}} \end{{cases}}",
+    role="case", latex=r"\begin{{cases}} {1} & {0} \\ {2} & \text{{otherwise}} \end{{cases}}",
     doc="""y = x1 where ``condition`` holds, x2 elsewhere. The branch not taken has no derivative there.
 
     ``condition``: bool; shapes of all three broadcast; dtype promotes from x1 and x2. A NaN or infinite derivative of
