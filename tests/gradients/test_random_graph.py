@@ -81,6 +81,7 @@ def contraction(number, a, b):
 
 
 def index(number, a, b):
+    a, b = bprop.asarray(a), bprop.asarray(b)  # a first step may meet NumPy arrays, which have no `at`
     choices = [
         lambda: a[::-1, ::-1] + b, lambda: a.reshape(3, 2).T, lambda: bprop.take(a, np.array([2, 0, 2]), axis=1),
         lambda: bprop.broadcast_to(a[0], (2, 3)) * b, lambda: a[:, 1:2] * b[1:], lambda: bprop.moveaxis(a, 0, 1).reshape(2, 3),
