@@ -5,6 +5,8 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
+from bprop.core.op import REGISTRY
+
 
 def slope(f, step=0.01, levels=4):
     """The derivative of ``f``, a function of one number giving arrays, at 0.
@@ -36,7 +38,7 @@ def pytest_terminal_summary(terminalreporter):
         path, _, name = report.nodeid.partition("::")
         test, _, parameters = name.partition("[")
         if path.endswith("ops/test_registry.py") and report.when == "call" and parameters:
-            ran[parameters.partition("-")[0].rstrip("]")].add(test)
+            ran[next(part for part in parameters.rstrip("]").split("-") if part in REGISTRY)].add(test)
             cases += dict(report.user_properties).get("cases", 0)
     if ran:
         checks = {test for tests in ran.values() for test in tests}
