@@ -106,7 +106,9 @@ def test_mixed_dtypes(agree):
 def test_a_planted_fault_is_seen(agree, monkeypatch):
     from bprop.compile.native import contraction
 
-    right = contraction._Emission._spread
-    monkeypatch.setattr(contraction._Emission, "_spread", lambda self, x: self._add(right(self, x), right(self, x)))
+    right = contraction._Emission._multiply
+    monkeypatch.setattr(
+        contraction._Emission, "_multiply", lambda self, *xs: self._add(right(self, *xs), right(self, *xs))
+    )
     with pytest.raises(AssertionError):
         agree(lambda a, b: a @ b, np.ones((3, 4)), np.ones((4, 5)))

@@ -15,6 +15,8 @@ from ..core.tree import Holder, flatten, is_holder
 from ..core.value import Array
 
 PLAIN = (bool, int, float, str, bytes, type(None))
+UNKNOWN = object()
+"""What a name stands for that is not assigned, or is Python\'s own."""
 
 
 def leaf_key(leaf: Any, cells: dict[Cell, int]) -> Any:
@@ -51,7 +53,10 @@ def captured_key(f: Callable[..., Any], cells: dict[Cell, int]) -> Any:
     Functions called by it are not looked into: what they close over is taken as it is when the program is made.
     """
     found: list[Any] = []
-    for name, value in _captured(f):
+    for name, look in references(f):
+        value = look()
+        if value is UNKNOWN:
+            continue
         if type(value) in PLAIN:
             found.append((name, type(value), repr(value)))
         elif isinstance(value, Array | np.ndarray):
@@ -82,47 +87,28 @@ class Same:
         return id(self.target)
 
 
-def references(f: Callable[..., Any]) -> Iterator[Callable[[], Any]]:
-    """Return, for everything a function refers to by name, a function that looks it up."""
+def references(f: Callable[..., Any]) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Return everything a function refers to, by name, each with a function that looks it up (`UNKNOWN`: not there)."""
     if isinstance(f, MethodType):
         target = f.__self__
-        yield lambda: target
-        f = f.__func__
-    f = inspect.unwrap(f)
-    code = getattr(f, "__code__", None)
-    if code is None:
-        return
-    for cell in getattr(f, "__closure__", None) or ():
-        yield functools.partial(_contents, cell)
-    scope = getattr(f, "__globals__", {})
-    for name in code.co_names:
-        yield functools.partial(scope.get, name)
-
-
-def _contents(cell: Any) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # not assigned yet
-        return None
-
-
-def _captured(f: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
-    if isinstance(f, MethodType):
-        yield "self", f.__self__
+        yield "self", lambda: target
         f = f.__func__
     f = inspect.unwrap(f)
     code = getattr(f, "__code__", None)
     if code is None:
         return
     for name, cell in zip(code.co_freevars, getattr(f, "__closure__", None) or (), strict=False):
-        try:
-            yield name, cell.cell_contents
-        except ValueError:  # not assigned yet
-            continue
+        yield name, functools.partial(_contents, cell)
     scope = getattr(f, "__globals__", {})
     for name in code.co_names:
-        if name in scope:
-            yield name, scope[name]
+        yield name, functools.partial(scope.get, name, UNKNOWN)
+
+
+def _contents(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not assigned yet
+        return UNKNOWN
 
 
 def _holders(structure: Any) -> Iterator[Any]:

@@ -42,7 +42,7 @@ class Watch:
         self._others: list[tuple[int, Any]] = []
         self._template: list[Any] = []
         self._count = len(args)
-        self._references = list(references(function))
+        self._references = [look for _, look in references(function)]
         self._values = [value() for value in self._references]
         self._seen: dict[int, Any] = {}
         self._parts: list[tuple[Any, list[Any]]] = []

@@ -5,6 +5,7 @@ they are where it gives the same shape and dtype, a constant array is a number, 
 kept. Values stay the same.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from ..core.op import Op, role_of, shape_of
 from ..core.simplify import constant_of
 from ..core.value import Spec
 from ..ops.creation import _full
+from .rewriting import Rewriting, results
 
 
 def broadcasting(graph: Graph) -> Graph:
@@ -24,27 +26,14 @@ def broadcasting(graph: Graph) -> Graph:
     return _Broadcasting(graph).run()
 
 
-class _Broadcasting:
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-        self.nodes: list[Node] = []
-        self.place: dict[Edge, Edge] = {}
-
-    def run(self) -> Graph:
-        for given in self.graph.nodes:
-            inputs = tuple(self.place.get(x, x) if type(x) is tuple else x for x in given.inputs)
-            assert given.op is not None
-            node = self.shorter(given.op, inputs, given.specs[0]) or self.node(
-                given.op, self.operands(given, inputs), given.params, given.specs
-            )
-            self.place.update({(given, index): (node, index) for index in range(len(given.specs))})
-        outputs = [self.place.get(edge, edge) for edge in self.graph.outputs]
-        return Graph(self.graph.inputs, self.nodes, outputs, self.graph.captures).live()
-
-    def node(self, op: Op, inputs: tuple[Any, ...], params: dict[str, Any], specs: tuple[Spec, ...]) -> Node:
-        new = Node(op, params, inputs, specs)
-        self.nodes.append(new)
-        return new
+class _Broadcasting(Rewriting):
+    def rewrite(self, given: Node) -> Sequence[Edge]:
+        inputs = self.placed(given.inputs)
+        assert given.op is not None
+        return results(
+            self.shorter(given.op, inputs, given.specs[0])
+            or self.node(given.op, self.operands(given, inputs), given.params, given.specs)
+        )
 
     def shorter(self, op: Op, inputs: tuple[Any, ...], spec: Spec) -> Node | None:
         """Return the constant that a shaped or computed constant is, and the sum with ``keepdims`` whose axis is put back."""

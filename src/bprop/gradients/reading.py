@@ -6,6 +6,7 @@ transposed operand or result of a matrix product is part of the product: (x.T @ 
 a branch that is not taken from overflowing is gone: values stay the same where they are finite.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from ..core.family import Bilinear, Elementwise, Selection
@@ -15,6 +16,7 @@ from ..core.simplify import constant_of
 from ..core.value import Spec
 from ..ops import add, where
 from ..ops.contraction import einsum_op
+from .rewriting import Rewriting, results
 
 
 def reading(graph: Graph) -> Graph:
@@ -22,30 +24,15 @@ def reading(graph: Graph) -> Graph:
     return _Reading(graph).run()
 
 
-class _Reading:
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-        self.nodes: list[Node] = []
-        self.place: dict[Edge, Edge] = {}
-
-    def run(self) -> Graph:
-        for given in self.graph.nodes:
-            inputs = tuple(self.place.get(x, x) if type(x) is tuple else x for x in given.inputs)
-            assert given.op is not None
-            new = self.plain(given.op, inputs, given.specs[0]) if len(given.specs) == 1 else None
-            new = new or self.contraction(given, inputs)
-            if new is not None and new[0].specs[new[1]] == given.specs[0]:
-                self.place[given, 0] = new
-                continue
-            node = self.node(given.op, inputs, given.params, given.specs)
-            self.place.update({(given, index): (node, index) for index in range(len(given.specs))})
-        outputs = [self.place.get(edge, edge) for edge in self.graph.outputs]
-        return Graph(self.graph.inputs, self.nodes, outputs, self.graph.captures).live()
-
-    def node(self, op: Op, inputs: tuple[Any, ...], params: dict[str, Any], specs: tuple[Spec, ...]) -> Node:
-        new = Node(op, params, inputs, specs)
-        self.nodes.append(new)
-        return new
+class _Reading(Rewriting):
+    def rewrite(self, given: Node) -> Sequence[Edge]:
+        inputs = self.placed(given.inputs)
+        assert given.op is not None
+        new = self.plain(given.op, inputs, given.specs[0]) if len(given.specs) == 1 else None
+        new = new or self.contraction(given, inputs)
+        if new is not None and new[0].specs[new[1]] == given.specs[0]:
+            return [new]
+        return results(self.node(given.op, inputs, given.params, given.specs))
 
     def apply(self, op: Op, *inputs: Any) -> Any:
         """Return an application, or the operand that it leaves as it is."""

@@ -4,6 +4,7 @@ Products put numbers first, then names, powers, sums and calls; equal factors be
 whole formulas over one shape and floating dtype are touched: their value changes by rounding at most.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ..core.dtype import WEAK, is_float
@@ -13,6 +14,7 @@ from ..core.op import Op, role_of, shape_of
 from ..core.simplify import constant_of
 from ..core.value import Spec
 from ..ops import add, divide, multiply, negative, pow, subtract, where
+from .rewriting import Rewriting, results
 
 _ARITHMETIC = ("sum", "difference", "product", "quotient", "negation", "power")
 
@@ -30,37 +32,29 @@ def textbook(graph: Graph) -> Graph:
     return _Arrangement(graph).run()
 
 
-class _Arrangement:
+class _Arrangement(Rewriting):
     def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-        self.nodes: list[Node] = []
-        self.place: dict[Edge, Edge] = {}
+        super().__init__(graph)
         self.terms: dict[Edge, list[_Term]] = {}
         self.rank = {node: (0, position) for position, node in enumerate(graph.inputs)}
         self.rank |= {node: (0, len(self.rank) + place) for place, (node, _) in enumerate(graph.captures)}
 
-    def run(self) -> Graph:
-        for given in self.graph.nodes:
-            node = _scaling(given) or _choice(given) or given
-            assert node.op is not None
-            terms = self.sum_of(node)
-            inputs = tuple(self.place.get(x, x) if type(x) is tuple else x for x in node.inputs)
-            # a number alone would lose its shape: only a sum or product around it may use it
-            if terms is None or not any(term.factors or term.divisors for term in terms):
-                new = self.node(node.op, inputs, node.params, node.specs)
-                self.place.update({(given, index): (new, index) for index in range(len(node.specs))})
-                if terms is not None:
-                    self.terms[new, 0] = terms
-                continue
-            edge = self.written(terms, node.specs[0])
-            self.place[given, 0] = edge
-            self.terms[edge] = terms
-        outputs = [self.place.get(edge, edge) for edge in self.graph.outputs]
-        return Graph(self.graph.inputs, self.nodes, outputs, self.graph.captures).live()
+    def rewrite(self, given: Node) -> Sequence[Edge]:
+        node = _scaling(given) or _choice(given) or given
+        assert node.op is not None
+        terms = self.sum_of(node)
+        # a number alone would lose its shape: only a sum or product around it may use it
+        if terms is None or not any(term.factors or term.divisors for term in terms):
+            new = self.node(node.op, self.placed(node.inputs), node.params, node.specs)
+            if terms is not None:
+                self.terms[new, 0] = terms
+            return results(new)
+        edge = self.written(terms, node.specs[0])
+        self.terms[edge] = terms
+        return [edge]
 
     def node(self, op: Op, inputs: tuple[Any, ...], params: dict[str, Any], specs: tuple[Spec, ...]) -> Node:
-        new = Node(op, params, inputs, specs)
-        self.nodes.append(new)
+        new = super().node(op, inputs, params, specs)
         self.rank[new] = (self.kind(op, inputs), len(self.rank))
         return new
 

@@ -8,7 +8,7 @@ from numpy.typing import DTypeLike
 
 from ..core import dtype as dtypes
 from ..core.error import ArgumentError, ShapeError
-from ..core.family import Cumulative, Reduction
+from ..core.family import Cumulative
 from ..core.function import NUMPY, function
 from ..core.op import array
 from ..core.shape import broadcast, flag, normalise_axis, size_of
@@ -20,7 +20,7 @@ from .concatenation import concat
 from .creation import arange
 from .indexing import embed_along, slice_along
 from .manipulation import broadcast_to, permute_dims, reshape
-from .reduction import reduce
+from .reduction import fold, reduce
 from .selection import astype, where
 
 __all__ = ["cumulative_prod", "cumulative_sum", "diff", "linear_recurrence", "prod"]
@@ -202,18 +202,7 @@ def _prod_partial(y: Any, x: Any, axis: tuple[int, ...]) -> Any:
     return permute_dims(others, tuple(np.argsort(order).tolist()))
 
 
-_prod = Reduction(
-    "prod",
-    lambda x, axis, keepdims: np.prod(x, axis=axis, keepdims=keepdims),
-    init=(1,),
-    combine=lambda s, x: (multiply(s, x),),
-    finish=lambda s: s,
-    merge=lambda s, t: (multiply(s, t),),
-    neutral=True,
-    partial=_prod_partial,
-    kind="sum",
-    latex=r"\prod {0}",
-)
+_prod = fold("prod", np.prod, 1, multiply, partial=_prod_partial, kind="sum", latex=r"\prod {0}")
 
 
 @function(np.prod)

@@ -35,22 +35,26 @@ def reduce(op: Reduction, x: Any, axis: Any, keepdims: bool, dtype: Any = None) 
     return y if y.dtype == wanted else astype(y, dtype=wanted)
 
 
-_sum = Reduction(
-    "sum",
-    lambda x, axis, keepdims: (
-        np.add.reduce(x, axis=axis, keepdims=keepdims)
-        if x.dtype.kind == "f"
-        else np.sum(x, axis=axis, keepdims=keepdims)
-    ),
-    init=(0,),
-    combine=lambda s, x: (add(s, x),),
-    finish=lambda s: s,
-    merge=lambda s, t: (add(s, t),),
-    neutral=True,
-    partial=1,
-    kind="sum",
-    latex=r"\sum {0}",
-)
+def fold(name: str, evaluate: Any, start: float, combine: Any, **rest: Any) -> Reduction:
+    """Declare the reduction that combines entries two by two: the state is what it returns."""
+    return Reduction(
+        name,
+        evaluate,
+        init=(start,),
+        combine=lambda s, x: (combine(s, x),),
+        finish=lambda s: s,
+        merge=lambda s, t: (combine(s, t),),
+        neutral=True,
+        **rest,
+    )
+
+
+def _sum_value(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
+    total: Any = np.add.reduce if x.dtype.kind == "f" else np.sum  # np.sum gives small integers their 64 bits
+    return total(x, axis=axis, keepdims=keepdims)
+
+
+_sum = fold("sum", _sum_value, 0, add, partial=1, kind="sum", latex=r"\sum {0}")
 
 
 @function(np.sum)
@@ -83,18 +87,8 @@ def _extreme_step(extreme: Any) -> Callable[..., Any]:
     return step
 
 
-_max = Reduction(
-    "max",
-    lambda x, axis, keepdims: np.max(x, axis=axis, keepdims=keepdims),
-    init=(-inf,),
-    combine=lambda m, x: (maximum(m, x),),
-    finish=lambda m: m,
-    merge=lambda m, n: (maximum(m, n),),
-    neutral=True,
-    share=_extreme_share,
-    empty=False,
-    step=_extreme_step(np.max),
-    latex=r"\max {0}",
+_max = fold(
+    "max", np.max, -inf, maximum, share=_extreme_share, empty=False, step=_extreme_step(np.max), latex=r"\max {0}"
 )
 
 
@@ -113,18 +107,8 @@ def max(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
     return reduce(_max, x, axis, keepdims)
 
 
-_min = Reduction(
-    "min",
-    lambda x, axis, keepdims: np.min(x, axis=axis, keepdims=keepdims),
-    init=(inf,),
-    combine=lambda m, x: (minimum(m, x),),
-    finish=lambda m: m,
-    merge=lambda m, n: (minimum(m, n),),
-    neutral=True,
-    share=_extreme_share,
-    empty=False,
-    step=_extreme_step(np.min),
-    latex=r"\min {0}",
+_min = fold(
+    "min", np.min, inf, minimum, share=_extreme_share, empty=False, step=_extreme_step(np.min), latex=r"\min {0}"
 )
 
 
@@ -144,31 +128,13 @@ def min(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
 
 
 # --- truth ---
-_any = Reduction(
-    "any",
-    lambda x, axis, keepdims: np.any(x, axis=axis, keepdims=keepdims),
-    init=(False,),
-    combine=lambda s, x: (logical_or(s, x),),
-    finish=lambda s: s,
-    merge=lambda s, t: (logical_or(s, t),),
-    neutral=True,
-    kind="bool",
-    step=lambda z, axis, keepdims: np.any(z.real, axis=axis, keepdims=keepdims),
-    latex=r"\bigvee {0}",
-)
+def _truth_step(reduction: Any) -> Any:
+    return lambda z, axis, keepdims: reduction(z.real, axis=axis, keepdims=keepdims)
 
-_all = Reduction(
-    "all",
-    lambda x, axis, keepdims: np.all(x, axis=axis, keepdims=keepdims),
-    init=(True,),
-    combine=lambda s, x: (logical_and(s, x),),
-    finish=lambda s: s,
-    merge=lambda s, t: (logical_and(s, t),),
-    neutral=True,
-    kind="bool",
-    step=lambda z, axis, keepdims: np.all(z.real, axis=axis, keepdims=keepdims),
-    latex=r"\bigwedge {0}",
-)
+
+_any = fold("any", np.any, False, logical_or, kind="bool", step=_truth_step(np.any), latex=r"\bigvee {0}")
+
+_all = fold("all", np.all, True, logical_and, kind="bool", step=_truth_step(np.all), latex=r"\bigwedge {0}")
 
 
 @function(np.any)

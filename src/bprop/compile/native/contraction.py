@@ -19,7 +19,7 @@ from ..fuse import Kernel
 from ..index import Index, flattened
 from . import scalar as instructions
 from .loop import Emitter, loop, number, smaller
-from .panel import DEPTH, Panels, Target, padded
+from .panel import DEPTH, Panels, Target, intrinsic, padded, spread
 from .type import I1, I32, constant, memory, register
 
 ROWS = 6
@@ -251,9 +251,7 @@ class _Emission:
         b = self.b
         lanes = ir.VectorType(I32, self.width)
         left = b.trunc(b.sub(number(extent - vector * self.width), j), I32)
-        first = b.insert_element(ir.Constant(lanes, ir.Undefined), left, ir.Constant(I32, 0))
-        spread = b.shuffle_vector(first, ir.Constant(lanes, ir.Undefined), ir.Constant(lanes, [0] * self.width))
-        return b.icmp_signed("<", ir.Constant(lanes, list(range(self.width))), spread)
+        return b.icmp_signed("<", ir.Constant(lanes, list(range(self.width))), spread(b, left, self.width))
 
     def _load_vector(self, base: list[Any], k: Any, j: Any, mask: Any) -> Any:
         """Return a vector of B; lanes outside the mask are zero and not read."""
@@ -280,7 +278,7 @@ class _Emission:
             mask,
             ir.Constant(vector, [ir.Constant(kept, 0.0 if source.kind == "f" else 0)] * self.width),
         ]
-        return self._converted(self._call(name, vector, args), source)
+        return self._converted(intrinsic(self.emitter.module, self.b, name, vector, args), source)
 
     def _converted(self, x: Any, source: "np.dtype[Any]") -> Any:
         if source == self.dtype and self.dtype.kind != "b":
@@ -293,12 +291,6 @@ class _Emission:
             one = instructions.cast(b, one, source, self.dtype)
             result = b.insert_element(result, one, ir.Constant(I32, lane))
         return result
-
-    def _call(self, name: str, kind: Any, args: list[Any]) -> Any:
-        known = self.emitter.module.globals.get(name)
-        if known is None:
-            known = ir.Function(self.emitter.module, ir.FunctionType(kind, [x.type for x in args]), name)
-        return self.b.call(known, args)
 
     def _tile(self, base: list[Any], i: Any, j: Any) -> None:
         plan, b = self.plan, self.b
@@ -317,7 +309,7 @@ class _Emission:
             offsets = [b.add(j, number(v * self.width)) for v in range(self.vectors)]
             right = [self._load_vector(step, k, at, mask) for at, mask in zip(offsets, masks, strict=True)]
             for row, start in zip(acc, left, strict=True):
-                x = self._spread(self._number(0, b.add(start, step[0])))
+                x = spread(b, self._number(0, b.add(start, step[0])), self.width)
                 for place, vector in zip(row, right, strict=True):
                     b.store(self._add(b.load(place), self._multiply(x, vector)), place)
         for r, row in enumerate(acc):
@@ -326,12 +318,6 @@ class _Emission:
                 start = b.add(base[2], b.mul(b.add(i, number(r)), number(plan.row.strides[2])))
                 for v, place in enumerate(row):
                     self._store(b.load(place), start, b.add(j, number(v * self.width)), masks[v])
-
-    def _spread(self, x: Any) -> Any:
-        b, empty = self.b, ir.Constant(self.vector, ir.Undefined)
-        first = b.insert_element(empty, x, ir.Constant(I32, 0))
-        zeros = ir.Constant(ir.VectorType(I32, self.width), [0] * self.width)
-        return b.shuffle_vector(first, empty, zeros)
 
     def _add(self, x: Any, y: Any) -> Any:
         kind = self.dtype.kind
@@ -350,7 +336,13 @@ class _Emission:
                 b.store(vector, place, align=self.dtype.itemsize)
                 return
             name = f"llvm.masked.store.v{self.width}{_short(self.kind)}.p0"
-            self._call(name, ir.VoidType(), [vector, place, ir.Constant(I32, self.dtype.itemsize), mask])
+            intrinsic(
+                self.emitter.module,
+                self.b,
+                name,
+                ir.VoidType(),
+                [vector, place, ir.Constant(I32, self.dtype.itemsize), mask],
+            )
             return
         for lane in range(self.width):
             at = b.add(j, number(lane))

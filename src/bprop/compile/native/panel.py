@@ -129,13 +129,13 @@ class Panels:
                         for v in range(target.vectors):
                             place = self._place(b, c, step, r, v)
                             one = sums[r * target.vectors + v]
-                            known = self._masked_load(b, place, b.and_(masks[v], self._all(b, b.not_(first))))
+                            known = self._masked_load(b, place, b.and_(masks[v], self._spread(b, b.not_(first))))
                             self._masked_store(b, b.fadd(known, one), place, masks[v])
 
     def _multiply_add(self, b: Any, x: Any, y: Any, z: Any) -> Any:
         if not self.target.fused:
             return b.fadd(b.fmul(x, y), z)
-        return self._intrinsic(b, f"llvm.fma.v{self._short()}", self.vector, [x, y, z])
+        return intrinsic(self.module, b, f"llvm.fma.v{self._short()}", self.vector, [x, y, z])
 
     def _place(self, b: Any, c: Any, step: Any, r: int, v: int) -> Any:
         return b.gep(c, [b.add(b.mul(step, number(r)), number(v * self.target.width))])
@@ -229,9 +229,6 @@ class Panels:
     def _spread(self, b: Any, x: Any) -> Any:
         return spread(b, x, self.target.width)
 
-    def _all(self, b: Any, truth: Any) -> Any:
-        return spread(b, truth, self.target.width)
-
     def _mask(self, b: Any, columns: Any, v: int) -> Any:
         width = self.target.width
         left = b.trunc(smaller(b, b.sub(columns, number(v * width)), number(width)), I32)
@@ -241,17 +238,19 @@ class Panels:
     def _masked_load(self, b: Any, place: Any, mask: Any) -> Any:
         zero = ir.Constant(self.vector, [constant(0, self.target.dtype)] * self.target.width)
         args = [b.bitcast(place, self.vector.as_pointer()), ir.Constant(I32, self.target.dtype.itemsize), mask, zero]
-        return self._intrinsic(b, f"llvm.masked.load.v{self._short()}.p0", self.vector, args)
+        return intrinsic(self.module, b, f"llvm.masked.load.v{self._short()}.p0", self.vector, args)
 
     def _masked_store(self, b: Any, x: Any, place: Any, mask: Any) -> None:
         args = [x, b.bitcast(place, self.vector.as_pointer()), ir.Constant(I32, self.target.dtype.itemsize), mask]
-        self._intrinsic(b, f"llvm.masked.store.v{self._short()}.p0", ir.VoidType(), args)
+        intrinsic(self.module, b, f"llvm.masked.store.v{self._short()}.p0", ir.VoidType(), args)
 
-    def _intrinsic(self, b: Any, name: str, kind: Any, args: list[Any]) -> Any:
-        known = self.module.globals.get(name)
-        if known is None:
-            known = ir.Function(self.module, ir.FunctionType(kind, [x.type for x in args]), name)
-        return b.call(known, args)
+
+def intrinsic(module: Any, b: Any, name: str, kind: Any, args: list[Any]) -> Any:
+    """Call a function of LLVM that returns a ``kind``, declaring it on first use."""
+    known = module.globals.get(name)
+    if known is None:
+        known = ir.Function(module, ir.FunctionType(kind, [x.type for x in args]), name)
+    return b.call(known, args)
 
 
 def spread(b: Any, x: Any, width: int) -> Any:
@@ -278,4 +277,4 @@ def _turned(b: Any, rows: list[Any]) -> list[Any]:
     return rows
 
 
-__all__ = ["DEPTH", "Panels", "Target", "padded", "spread"]
+__all__ = ["DEPTH", "Panels", "Target", "intrinsic", "padded", "spread"]
