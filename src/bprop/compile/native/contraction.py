@@ -10,7 +10,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
 
 from ...core.error import CompileError
 from ...core.family import Bilinear
@@ -18,6 +18,7 @@ from ..body import spec_of
 from ..fuse import Kernel
 from ..index import Index, flattened
 from . import scalar as instructions
+from .host import machine
 from .loop import Emitter, loop, number, smaller
 from .panel import DEPTH, Panels, Target, intrinsic, padded, spread
 from .type import I1, I32, constant, memory, register
@@ -126,11 +127,6 @@ def _unit(labels: list[Label], operand: int) -> bool:
     return any(one.strides[operand] == 1 for one in labels)
 
 
-def vector_bytes() -> int:
-    """Return the width of the processor's vectors."""
-    return 64 if binding.get_host_cpu_features().get("avx512f") else 32
-
-
 def emit_contraction(emitter: Emitter, plan: Contraction, scratch: Any) -> None:
     """Emit a contraction; ``scratch`` is room for the packed operand."""
     _Emission(emitter, plan, scratch).emit()
@@ -145,7 +141,7 @@ class _Emission:
         self.dtype = spec_of(self.edge).dtype
         self.scratch = scratch
         self.kind = register(self.dtype)
-        self.width = 1 if self.dtype.kind == "b" else vector_bytes() // self.dtype.itemsize
+        self.width = 1 if self.dtype.kind == "b" else machine().vector // self.dtype.itemsize
         while self.width > 1 and self.width // 2 >= plan.column.extent:
             self.width //= 2
         self.vectors = VECTORS if plan.column.extent > self.width else 1
@@ -357,4 +353,4 @@ def _short(kind: Any) -> str:
     return "f32" if isinstance(kind, ir.FloatType) else "f64"
 
 
-__all__ = ["I1", "Contraction", "emit_contraction", "vector_bytes"]
+__all__ = ["I1", "Contraction", "emit_contraction"]
