@@ -70,10 +70,10 @@ class Step:
         for number, cell in enumerate(written):
             if cell in tracer.cell_inputs and cell.array.spec == values[number].spec:
                 self.donated[self.count + number] = len(self.arguments) + order.index(cell)
-        self.program = Program(whole, self.donated)
+        self.program = Program(whole, self.donated, name)
 
         self.take(leaves)
-        self._specs = self.program.graph.specs
+        self._specs = whole.specs
         # the table of pointers is filled once; a later call enters only what has changed since
         self._outputs = len(self.arguments) + len(self.read) + len(self.captures)
         self._table: list[int] = [0] * (self._outputs + len(graph.outputs))

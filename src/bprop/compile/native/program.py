@@ -6,11 +6,12 @@ team runs the whole program and does its share of every kernel.
 
 import ctypes
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
 from numpy.typing import NDArray
 
 from ...core.error import ArgumentError, CompileError, IndexingError
@@ -18,23 +19,24 @@ from ...core.graph import Edge, Graph
 from ...core.simplify import simplify
 from ...core.value import Spec
 from ..body import spec_of
-from ..fuse import Kernel, fuse
+from ..fingerprint import Unknown, Writer, fingerprint
+from ..fuse import LOOPS, Kernel, fuse
 from ..inline import inline
 from ..nest import nests
 from ..plan import Place, Plan, plan
 from ..step import address_of
+from ..store import Entry, store
 from .contraction import Contraction, emit_contraction
 from .cumulate import emit_cumulate
+from .engine import Loaded, compiled, optimised, version
 from .general import Failure, callback
-from .host import machine
+from .host import generating, machine
 from .loop import INDEX_ERROR, POWER_ERROR, Emitter, number
 from .map import emit_map, emit_scatter
 from .random import emit_random
 from .reduce import emit_reduce
 from .region import copy, emit_scan, room
 from .type import ALONE, I32, POINTER, TEAM, memory, register
-
-_ready = False
 
 
 class Stage:
@@ -64,27 +66,90 @@ def _supported(name: str, spec: Spec) -> None:
         raise
 
 
+def called_back(stage: Stage) -> Iterator[Kernel]:
+    """Return the kernels that call Python, in the order in which they are numbered."""
+    for kernel in stage.kernels:
+        if kernel in stage.bodies:
+            yield from called_back(stage.bodies[kernel])
+        elif kernel.kind == "callback" or (kernel.kind == "random" and kernel.root.op.entry is None):  # type: ignore[union-attr]
+            yield kernel
+
+
+def _form(kernel: Kernel, stage: Stage, edges: Sequence[Edge], places: Sequence[Place]) -> Any:
+    """Return what the function of a kernel depends on, so that equal kernels are made once; ``None``: all of them differ."""
+    if kernel.kind not in (*LOOPS, "contract"):
+        return None
+    writer = Writer(kernel.nodes)
+    try:
+        text = writer.write((kernel, stage.contractions.get(kernel)))
+    except Unknown:
+        return None
+    order = tuple(places.index(stage.plan.places[edge]) for edge in edges)
+    return text, order, len(places), kernel in stage.parallel
+
+
 class Program:
     """Native code of a graph. Call it with one array per input and one writable array per output.
 
     ``donated`` maps outputs to the inputs whose memory takes their value.
     """
 
-    def __init__(self, graph: Graph, donated: dict[int, int] | None = None) -> None:
-        self.stage = Stage(graph, donated)
+    def __init__(self, graph: Graph, donated: dict[int, int] | None = None, name: str = "") -> None:
+        self.name = name
+        self.target = machine()
         self.failure = Failure()
         self.lock = threading.Lock()
+        self._source = graph, donated
+        kept = store()
+        key = fingerprint(graph, donated or {}, (self.target, version())) if kept else None
+        entry = kept.get(key) if kept and key else None
+        if entry is None:
+            entry = self._compiled()
+            if kept and key:
+                kept.put(key, entry)
+        self.arena = entry.arena
+        self.code = Loaded(entry.code, entry.symbols)
         self.callbacks: list[Any] = []
-        module = ir.Module("bprop")
-        builder = _Builder(module, self)
-        builder.function("run", self.stage, exported=True)
-        self.text = str(module)
-        self.engine, self.llvm = _compiled(self.text)
+        if entry.callbacks:
+            for number, kernel in enumerate(called_back(self.stage)):
+                made = callback(kernel, self.failure)
+                self.callbacks.append(made)
+                self.code.set_pointer(f"callback{number}", ctypes.cast(made, ctypes.c_void_p).value or 0)
         signature = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
-        self._run = signature(self.engine.get_function_address("run"))
+        self._run = signature(self.code.function("run"))
         self._arena = np.empty(0, np.uint8)
         self._pointers = np.zeros(1 + len(graph.inputs) + len(graph.outputs), np.uintp)
         self._address = address_of(self._pointers)
+
+    @cached_property
+    def stage(self) -> Stage:
+        """The graph simplified, fused and planned; code that comes from the disk was made from the same."""
+        with generating(self.target):
+            return Stage(*self._source)
+
+    def _emitted(self) -> Any:
+        """Return the module of LLVM code."""
+        module = ir.Module("bprop")
+        with generating(self.target):
+            _Builder(module, self.stage).function("run", self.stage, exported=True)
+        return module
+
+    def _compiled(self) -> Entry:
+        module = self._emitted()
+        symbols = [x.name for x in module.functions if x.is_declaration and not x.name.startswith("llvm.")]
+        about = {
+            "name": self.name,
+            "ops": len(self.graph.nodes),
+            "kernels": len(self.kernels),
+            "cpu": self.target.cpu,
+        }
+        number = sum(1 for _ in called_back(self.stage))
+        return Entry(compiled(str(module), self.target), self.stage.plan.size, tuple(symbols), number, about)
+
+    @property
+    def llvm(self) -> str:
+        """The optimised LLVM code, made again for whoever reads it."""
+        return str(optimised(str(self._emitted()), self.target)[0])
 
     @property
     def graph(self) -> Graph:
@@ -108,8 +173,8 @@ class Program:
     def run(self, table: Sequence[int]) -> None:
         """Run on the addresses of inputs and outputs."""
         with self.lock:
-            if self._arena.size < self.stage.plan.size + 128:
-                self._arena = np.empty(self.stage.plan.size + 128, np.uint8)
+            if self._arena.size < self.arena + 128:
+                self._arena = np.empty(self.arena + 128, np.uint8)
                 self._pointers[0] = -(-address_of(self._arena) // 64) * 64
             self._pointers[1:] = table
             status = self._run(self._address, 0, 1, None)
@@ -126,9 +191,10 @@ class Program:
 
 
 class _Builder:
-    def __init__(self, module: Any, program: Program) -> None:
+    def __init__(self, module: Any, stage: Stage) -> None:
         self.module = module
-        self.program = program
+        self.called = list(called_back(stage))
+        self.made: dict[Any, Any] = {}
         self.count = 0
 
     def function(self, name: str, stage: Stage, exported: bool = False) -> Any:
@@ -164,6 +230,9 @@ class _Builder:
         places = list(dict.fromkeys(stage.plan.places[edge] for edge in edges))
         if kernel in stage.plan.scratch:
             places.append(Place("arena", stage.plan.scratch[kernel]))
+        key = _form(kernel, stage, edges, places)
+        if key in self.made:
+            return self.made[key], places
         kind = ir.FunctionType(I32, [*[POINTER] * len(places), *TEAM])
         function = ir.Function(self.module, kind, f"{kernel.kind}{self.number()}")
         function.linkage = "internal"
@@ -186,6 +255,8 @@ class _Builder:
             error.message += f" (in a {kernel.kind} kernel over {kernel.shape} that reads {shown or 'nothing'})"
             raise
         b.ret(b.load(flag))
+        if key is not None:
+            self.made[key] = function
         return function, places
 
     def fill(self, emitter: Emitter, kernel: Kernel, stage: Stage, raw: Any, scratch: Any, body: Any) -> None:
@@ -212,38 +283,17 @@ class _Builder:
     def call_back(self, emitter: Emitter, kernel: Kernel, raw: dict[Edge, Any]) -> None:
         """Emit a call of NumPy through Python."""
         b = emitter.builder
-        made = callback(kernel, self.program.failure)
-        self.program.callbacks.append(made)
         edges = [*kernel.reads, *kernel.stored]
         table = b.alloca(ir.ArrayType(POINTER, len(edges)))
         for position, edge in enumerate(edges):
             b.store(raw[edge], b.gep(table, [number(0), number(position)]))
         kind = ir.FunctionType(I32, [POINTER.as_pointer()]).as_pointer()
-        address = ctypes.cast(made, ctypes.c_void_p).value
-        status = b.call(b.inttoptr(number(address or 0), kind), [b.gep(table, [number(0), number(0)])])
+        target = ir.GlobalVariable(self.module, kind, f"callback{self.called.index(kernel)}")
+        target.initializer = ir.Constant(kind, None)  # set when the code is loaded
+        status = b.call(b.load(target), [b.gep(table, [number(0), number(0)])])
         b.store(status, emitter.flag)
 
     def number(self) -> int:
         """Return a new number for a name."""
         self.count += 1
         return self.count
-
-
-def _compiled(text: str) -> tuple[Any, str]:
-    global _ready
-    if not _ready:
-        binding.initialize_native_target()
-        binding.initialize_native_asmprinter()
-        _ready = True
-    module = binding.parse_assembly(text)
-    target = binding.Target.from_default_triple()
-    wanted = machine()
-    target_machine = target.create_target_machine(cpu=wanted.cpu, features=wanted.features, opt=2)
-    module.verify()
-    options = binding.create_pipeline_tuning_options(speed_level=2)
-    builder = binding.create_pass_builder(target_machine, options)
-    builder.getModulePassManager().run(module, builder)
-    optimised = str(module)
-    engine = binding.create_mcjit_compiler(module, target_machine)
-    engine.finalize_object()
-    return engine, optimised
