@@ -29,20 +29,25 @@ _WORDS = frozenset({"text", "latex", "examples", "__doc__", "__name__"})
 """What is declared of an op for readers only."""
 
 
-class Unknown(Exception):
+class UntoldError(Exception):
     """Something whose meaning cannot be told from its text: what depends on it is neither shared nor kept."""
 
 
 class Writer:
-    """Writes values as text. Of nodes outside ``inside`` (``None``: there is no outside) only the kind is written."""
+    """Writes values as text.
 
-    def __init__(self, inside: Iterable[Node] | None = None) -> None:
+    Of nodes outside ``inside`` (``None``: there is no outside) only shapes and dtypes are written. ``by_name``: an op is
+    its name, for texts that are compared within one process.
+    """
+
+    def __init__(self, inside: Iterable[Node] | None = None, by_name: bool = False) -> None:
+        self.by_name = by_name
         self.inside = None if inside is None else set(inside)
         self.numbers: dict[Any, int] = {}
         self.ops: dict[Op, str] = {}
 
     def write(self, value: Any) -> str:
-        """Return the text of a value; raises `Unknown`."""
+        """Return the text of a value; raises `UntoldError`."""
         kind = type(value)
         if kind in _PLAIN:
             return repr(value)
@@ -71,6 +76,8 @@ class Writer:
     def object(self, value: Any) -> str:
         """Return the text of what is neither a number nor a container of values."""
         if isinstance(value, Op):
+            if self.by_name:
+                return value.name
             known = self.ops.get(value)
             if known is None:
                 known = self.ops[value] = f"{value.name}#{declaration(value)}"
@@ -82,7 +89,7 @@ class Writer:
         if isinstance(value, FunctionType):
             return self.function(value)
         if not type(value).__module__.startswith(_OWN):
-            raise Unknown(type(value).__name__)
+            raise UntoldError(type(value).__name__)
         number = self.numbers.get(value)
         if number is not None:
             return f"@{number}"
@@ -143,20 +150,20 @@ def declaration(op: Op) -> str:
 def compiler() -> str:
     """Return the digest of the library's files that decide what code is made, and of the versions beneath them.
 
-    Raises `Unknown` where those files cannot be read, or have changed since they were loaded.
+    Raises `UntoldError` where those files cannot be read, or have changed since they were loaded.
     """
     found = hashlib.sha256(f"{np.__version__}\n".encode())
     try:
         for room in ROOMS:
             files = sorted((ROOT / room).rglob("*.py"))
             if not files:
-                raise Unknown(f"no source of {room}")
+                raise UntoldError(f"no source of {room}")
             for path in files:
                 if path.stat().st_mtime > _LOADED:
-                    raise Unknown(f"{path} was changed while the library was in use")
+                    raise UntoldError(f"{path} was changed while the library was in use")
                 found.update(f"{path.relative_to(ROOT).as_posix()}\n".encode() + path.read_bytes())
     except OSError as error:
-        raise Unknown(str(error)) from None
+        raise UntoldError(str(error)) from None
     return found.hexdigest()
 
 
@@ -174,6 +181,6 @@ def fingerprint(graph: Graph, donated: dict[int, int], target: Any) -> str | Non
     """
     try:
         text = "\n".join([compiler(), repr(target), repr(sorted(donated.items())), Writer().graph(graph)])
-    except (Unknown, RecursionError):
+    except (UntoldError, RecursionError):
         return None
     return hashlib.sha256(text.encode()).hexdigest()

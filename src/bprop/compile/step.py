@@ -31,7 +31,7 @@ class Step:
     """One traced call: the graph, where its inputs come from, where its outputs go, and the program."""
 
     def __init__(self, f: Callable[..., Any], leaves: Sequence[Any], structure: Structure, name: str) -> None:
-        from .native.program import Program  # llvmlite is loaded with the first program, not with bprop
+        from .native.code import Program  # llvmlite is loaded with the first program, not with bprop
 
         tracer = _Trace(EVALUATE, name=name, lift_cells=True)
         self.arguments = [place for place, leaf in enumerate(leaves) if is_array(leaf)]

@@ -4,34 +4,24 @@ The table holds the arena, the inputs and the outputs. The result is 0, or the c
 team runs the whole program and does its share of every kernel.
 """
 
-import ctypes
-import threading
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
-from numpy.typing import NDArray
 
-from ...core.error import ArgumentError, CompileError, IndexingError
+from ...core.error import CompileError
 from ...core.graph import Edge, Graph
 from ...core.simplify import simplify
 from ...core.value import Spec
 from ..body import spec_of
-from ..fingerprint import Unknown, Writer, fingerprint
+from ..fingerprint import UntoldError, Writer
 from ..fuse import LOOPS, Kernel, fuse
 from ..inline import inline
 from ..nest import nests
 from ..plan import Place, Plan, plan
-from ..step import address_of
-from ..store import Entry, store
 from .contraction import Contraction, emit_contraction
 from .cumulate import emit_cumulate
-from .engine import Loaded, compiled, optimised, version
-from .general import Failure, callback
-from .host import generating, machine
-from .loop import INDEX_ERROR, POWER_ERROR, Emitter, number
+from .loop import Emitter, number
 from .map import emit_map, emit_scatter
 from .random import emit_random
 from .reduce import emit_reduce
@@ -79,118 +69,25 @@ def _form(kernel: Kernel, stage: Stage, edges: Sequence[Edge], places: Sequence[
     """Return what the function of a kernel depends on, so that equal kernels are made once; ``None``: all of them differ."""
     if kernel.kind not in (*LOOPS, "contract"):
         return None
-    writer = Writer(kernel.nodes)
+    writer = Writer(kernel.nodes, by_name=True)
     try:
         text = writer.write((kernel, stage.contractions.get(kernel)))
-    except Unknown:
+    except UntoldError:
         return None
     order = tuple(places.index(stage.plan.places[edge]) for edge in edges)
     return text, order, len(places), kernel in stage.parallel
 
 
-class Program:
-    """Native code of a graph. Call it with one array per input and one writable array per output.
-
-    ``donated`` maps outputs to the inputs whose memory takes their value.
-    """
-
-    def __init__(self, graph: Graph, donated: dict[int, int] | None = None, name: str = "") -> None:
-        self.name = name
-        self.target = machine()
-        self.failure = Failure()
-        self.lock = threading.Lock()
-        self._source = graph, donated
-        kept = store()
-        key = fingerprint(graph, donated or {}, (self.target, version())) if kept else None
-        entry = kept.get(key) if kept and key else None
-        if entry is None:
-            entry = self._compiled()
-            if kept and key:
-                kept.put(key, entry)
-        self.arena = entry.arena
-        self.code = Loaded(entry.code, entry.symbols)
-        self.callbacks: list[Any] = []
-        if entry.callbacks:
-            for number, kernel in enumerate(called_back(self.stage)):
-                made = callback(kernel, self.failure)
-                self.callbacks.append(made)
-                self.code.set_pointer(f"callback{number}", ctypes.cast(made, ctypes.c_void_p).value or 0)
-        signature = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
-        self._run = signature(self.code.function("run"))
-        self._arena = np.empty(0, np.uint8)
-        self._pointers = np.zeros(1 + len(graph.inputs) + len(graph.outputs), np.uintp)
-        self._address = address_of(self._pointers)
-
-    @cached_property
-    def stage(self) -> Stage:
-        """The graph simplified, fused and planned; code that comes from the disk was made from the same."""
-        with generating(self.target):
-            return Stage(*self._source)
-
-    def _emitted(self) -> Any:
-        """Return the module of LLVM code."""
-        module = ir.Module("bprop")
-        with generating(self.target):
-            _Builder(module, self.stage).function("run", self.stage, exported=True)
-        return module
-
-    def _compiled(self) -> Entry:
-        module = self._emitted()
-        symbols = [x.name for x in module.functions if x.is_declaration and not x.name.startswith("llvm.")]
-        about = {
-            "name": self.name,
-            "ops": len(self.graph.nodes),
-            "kernels": len(self.kernels),
-            "cpu": self.target.cpu,
-        }
-        number = sum(1 for _ in called_back(self.stage))
-        return Entry(compiled(str(module), self.target), self.stage.plan.size, tuple(symbols), number, about)
-
-    @property
-    def llvm(self) -> str:
-        """The optimised LLVM code, made again for whoever reads it."""
-        return str(optimised(str(self._emitted()), self.target)[0])
-
-    @property
-    def graph(self) -> Graph:
-        """The simplified graph."""
-        return self.stage.graph
-
-    @property
-    def kernels(self) -> list[Kernel]:
-        """The kernels in order."""
-        return self.stage.kernels
-
-    @property
-    def memory(self) -> Plan:
-        """Where every value lives."""
-        return self.stage.plan
-
-    def __call__(self, inputs: Sequence[NDArray[Any]], outputs: Sequence[NDArray[Any]]) -> None:
-        """Run on C-contiguous arrays; raises what the ops inside raise, before anything is written to donated inputs."""
-        self.run([*map(address_of, inputs), *map(address_of, outputs)])
-
-    def run(self, table: Sequence[int]) -> None:
-        """Run on the addresses of inputs and outputs."""
-        with self.lock:
-            if self._arena.size < self.arena + 128:
-                self._arena = np.empty(self.arena + 128, np.uint8)
-                self._pointers[0] = -(-address_of(self._arena) // 64) * 64
-            self._pointers[1:] = table
-            status = self._run(self._address, 0, 1, None)
-            error, self.failure.error = self.failure.error, None
-        if error is not None:
-            raise error
-        if status == INDEX_ERROR:
-            raise IndexingError(
-                "a compiled function read an index that is out of range for its axis (take, or x[index])"
-            )
-        if status == POWER_ERROR:
-            raise ArgumentError("pow: integers to negative integer powers are not integers: convert to float first")
-        assert status == 0, status
+def emitted(stage: Stage) -> Any:
+    """Return the module of LLVM code that runs a stage."""
+    module = ir.Module("bprop")
+    Builder(module, stage).function("run", stage, exported=True)
+    return module
 
 
-class _Builder:
+class Builder:
+    """Emits the functions of a module."""
+
     def __init__(self, module: Any, stage: Stage) -> None:
         self.module = module
         self.called = list(called_back(stage))
