@@ -70,7 +70,7 @@ class Step:
         for number, cell in enumerate(written):
             if cell in tracer.cell_inputs and cell.array.spec == values[number].spec:
                 self.donated[self.count + number] = len(self.arguments) + order.index(cell)
-        self.program = Program(whole, self.donated, name)
+        self.program = Program(whole, self.donated, name.removeprefix("compilation of "))
 
         self.take(leaves)
         self._specs = whole.specs

@@ -66,7 +66,7 @@ class Store:
     (b'code', None)
     """
 
-    def __init__(self, folder: Path, limit: int = int(LIMIT * 2**20)) -> None:
+    def __init__(self, folder: Path, limit: int = int(LIMIT * 10**6)) -> None:
         self.folder = folder
         self.limit = limit
 
@@ -135,7 +135,10 @@ class Store:
 
     def _safe(self) -> bool:
         """Return whether nobody else can have put something into the folder."""
-        reason = _refusal(os.stat(self.folder))
+        state = os.stat(self.folder)
+        if not stat.S_ISDIR(state.st_mode):
+            return False
+        reason = _refusal(state)
         if reason:
             _say(f"compiled code is not kept in {self.folder}: the folder {reason}")
         return not reason
@@ -169,13 +172,13 @@ def store() -> Store | None:
     text = os.environ.get("BPROP_CACHE_SIZE", "").strip()
     try:
         limit = float(text or LIMIT)
-        if not 0 <= limit < 2**40:
+        if not 0 <= limit < 10**12:
             raise ValueError
     except ValueError:
         _say(f"BPROP_CACHE_SIZE={text!r} is not a number of megabytes: {LIMIT:.0f} are kept")
         limit = LIMIT
     folder = folder_of_store()
-    return Store(folder, int(limit * 2**20)) if folder is not None and limit > 0 else None
+    return Store(folder, int(limit * 10**6)) if folder is not None and limit > 0 else None
 
 
 def folder_of_store() -> Path | None:
