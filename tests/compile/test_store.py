@@ -19,7 +19,12 @@ from bprop.compile.store import Entry, Store
 from bprop.core.op import REGISTRY
 
 KEY = "0123456789abcdef" * 4
-ENTRY = Entry(bytes(range(256)), 4096, ("expf", "logf"), 2, {"name": "step", "ops": 3, "kernels": 1, "cpu": "any"})
+ENTRY = Entry(
+    bytes(range(256)),
+    ("expf", "logf"),
+    {"arena": 4096, "callbacks": 2},
+    {"name": "step", "ops": 3, "kernels": 1, "cpu": "any"},
+)
 posix = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="owners and modes are POSIX's")
 
 

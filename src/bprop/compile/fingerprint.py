@@ -90,10 +90,10 @@ class Writer:
             return self.function(value)
         if not type(value).__module__.startswith(_OWN):
             raise UntoldError(type(value).__name__)
-        number = self.numbers.get(value)
+        number = self.numbers.get(id(value))
         if number is not None:
             return f"@{number}"
-        self.numbers[value] = len(self.numbers)
+        self.numbers[id(value)] = len(self.numbers)
         slots = [name for one in type(value).__mro__ for name in getattr(one, "__slots__", ())]
         own = {name: getattr(value, name) for name in slots} | getattr(value, "__dict__", {})
         return f"{type(value).__name__}{self.write(own)}"

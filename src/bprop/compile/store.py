@@ -34,14 +34,13 @@ _said: set[str] = set()
 class Entry(NamedTuple):
     """A compiled program: its object file and what must be known to run it.
 
-    ``arena``: bytes of its working memory; ``symbols``: functions of the C library that it calls; ``callbacks``: how many
-    pointers to functions of Python it waits for; ``about``: what `bprop cache` shows of it.
+    ``symbols``: functions of the C library that it calls; ``facts``: numbers that whoever calls it needs; ``about``: what
+    `bprop cache` shows of it.
     """
 
     code: bytes
-    arena: int
     symbols: tuple[str, ...]
-    callbacks: int
+    facts: dict[str, int]
     about: dict[str, Any]
 
 
@@ -61,7 +60,7 @@ class Store:
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     store = Store(Path(folder) / "cache")
-    ...     store.put("0" * 64, Entry(b"code", 128, ("expf",), 0, {"name": "step"}))
+    ...     store.put("0" * 64, Entry(b"code", ("expf",), {"arena": 128}, {"name": "step"}))
     ...     store.get("0" * 64).code, store.get("1" * 64)
     (b'code', None)
     """

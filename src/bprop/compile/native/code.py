@@ -53,10 +53,10 @@ class Program:
             entry = self._compiled()
             if kept and key:
                 kept.put(key, entry)
-        self.arena = entry.arena
+        self.arena = entry.facts["arena"]
         self.code = Loaded(entry.code, entry.symbols)
         self.callbacks: list[Any] = []
-        if entry.callbacks:
+        if entry.facts["callbacks"]:
             self._called_back()
         signature = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
         self._run = signature(self.code.function("run"))
@@ -89,8 +89,8 @@ class Program:
             "kernels": len(self.kernels),
             "cpu": self.target.cpu,
         }
-        waiting = len(list(called_back(self.stage)))
-        return Entry(compiled(str(module), self.target), self.stage.plan.size, tuple(symbols), waiting, about)
+        facts = {"arena": self.stage.plan.size, "callbacks": len(list(called_back(self.stage)))}
+        return Entry(compiled(str(module), self.target), tuple(symbols), facts, about)
 
     def _called_back(self) -> None:
         """Give the code the functions of Python that it calls."""

@@ -12,7 +12,7 @@ _resolved: set[str] = set()
 
 def resolve(name: str) -> None:
     """Make a function of the C library known to LLVM; raises `CompileError` where there is none of that name."""
-    if name in _resolved:
+    if name in _resolved or binding.address_of_symbol(name):
         return
     library = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None)
     try:
