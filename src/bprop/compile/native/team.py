@@ -1,7 +1,7 @@
 """The team: native threads that run one program together, each its share of every kernel.
 
 A call publishes a program and its table, opens a gate that the workers wait at, runs as thread 0, and meets them at the
-end. Who waits looks at the gate for some ten microseconds, then lets other threads go first, then sleeps until woken:
+end. Who waits looks at the gate again and again for some 100 µs, lets other threads go first now and then, then sleeps until woken:
 so steps in a row cost no waking, and idle workers cost nothing. Workers are native threads with all signals
 blocked, and never run Python. There is one team in a process; who finds it busy runs alone.
 
@@ -19,16 +19,17 @@ from typing import Any
 import numpy as np
 from llvmlite import binding, ir
 
-from ..thread import available, get_threads
+from ..thread import get_threads
 from .type import I32, TEAM
 
 # What the team shares, one cache line (or a pair) for each: bytes from the beginning. A gate is a number that is
 # counted up and, behind it, how many sleep until it is.
-WORK, ARRIVED, MET, STATUS, JOB, STOP, PATIENCE, MUTEX, WAKE, WORKERS = range(0, 1280, 128)
+WORK, ARRIVED, MET, STATUS, JOB, STOP, MUTEX, WAKE, WORKERS = range(0, 1152, 128)
 POSSIBLE = hasattr(signal, "pthread_sigmask")
 """Whether the system has POSIX threads; without them every program runs on one."""
-SPINS = {False: (2000, 2016), True: (16, 64)}
-"""Looks at a gate before other threads go first, and before sleep; and where there are more threads than CPUs."""
+LOOKS, TURNS = 2048, 32
+"""Looks at a gate before sleep, some 100 µs; and how many before others on this processor go first: who is waited for
+may be among them."""
 X86, ARM = "@llvm.x86.sse2.pause()", "@llvm.aarch64.hint(i32 1)"
 RELAX = {"x86_64": X86, "AMD64": X86, "arm64": ARM, "aarch64": ARM}.get(platform.machine())
 """The instruction by which a waiting processor leaves its units to others."""
@@ -42,10 +43,6 @@ declare i32 @pthread_cond_broadcast(ptr)
 
 ; return the number at a gate as soon as it is no longer %old
 define internal i32 @wait(ptr %team, ptr %gate, i32 %old) {{
-  %patience = getelementptr i8, ptr %team, i64 {PATIENCE}
-  %spins = load i32, ptr %patience
-  %yields.at = getelementptr i8, ptr %patience, i64 4
-  %yields = load i32, ptr %yields.at
   %sleepers = getelementptr i8, ptr %gate, i64 4
   %mutex = getelementptr i8, ptr %team, i64 {MUTEX}
   %wake = getelementptr i8, ptr %team, i64 {WAKE}
@@ -57,14 +54,15 @@ look:
   br i1 %open, label %done, label %shut
 shut:
   %more = add i32 %looks, 1
-  %fresh = icmp ult i32 %looks, %spins
-  br i1 %fresh, label %relax, label %tired
+  %patient = icmp ult i32 %more, {LOOKS}
+  br i1 %patient, label %stay, label %sleep
+stay:
+  %turn = urem i32 %more, {TURNS}
+  %polite = icmp eq i32 %turn, 0
+  br i1 %polite, label %yield, label %relax
 relax:
   {f"call void {RELAX}" if RELAX else ""}
   br label %look
-tired:
-  %patient = icmp ult i32 %looks, %yields
-  br i1 %patient, label %yield, label %sleep
 yield:
   call i32 @sched_yield()
   br label %look
@@ -263,7 +261,7 @@ class Team:
     def _resize(self, size: int) -> None:
         native, library = runtime(), runtime().library
         if self._workers:
-            self._word(STOP).value = 1
+            ctypes.c_uint32.from_address(self._address + STOP).value = 1
             native.open(self._address, self._address + WORK)
             for worker in self._workers:
                 library.pthread_join(worker, None)
@@ -275,7 +273,6 @@ class Team:
         self._address = -(-int(self._memory.__array_interface__["data"][0]) // 128) * 128
         library.pthread_mutex_init(ctypes.c_void_p(self._address + MUTEX), None)
         library.pthread_cond_init(ctypes.c_void_p(self._address + WAKE), None)
-        self._word(PATIENCE).value, self._word(PATIENCE + 4).value = SPINS[size > available()]
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # signals are for Python's threads
         try:
             for thread in range(1, size):
@@ -290,9 +287,6 @@ class Team:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         self.size = 1 + len(self._workers)
-
-    def _word(self, place: int) -> ctypes.c_uint32:
-        return ctypes.c_uint32.from_address(self._address + place)
 
 
 TEAM_OF_PROCESS = Team()
