@@ -26,8 +26,8 @@ from .type import I1, I32, constant, memory, register
 
 ROWS = 6
 VECTORS = 2
-SMALL = 2**15
-"""Multiplications below which packing costs more than it gains."""
+SMALL, SMALL_TURNED = 2**19, 2**17
+"""Multiplications below which packing both operands costs more than it gains; the latter where B has to be turned anyway."""
 
 
 class Label:
@@ -109,7 +109,7 @@ class Contraction:
             and self.column.strides[2] == 1
             and self.row.extent > 2
             and self.column.extent > 2
-            and self.row.extent * self.column.extent * self.depth >= SMALL
+            and self.row.extent * self.column.extent * self.depth >= (SMALL_TURNED if self.packs else SMALL)
         )
 
     def linear(self, address: Index) -> None:
@@ -146,7 +146,8 @@ class _Emission:
         while self.width > 1 and self.width // 2 >= plan.column.extent:
             self.width //= 2
         self.vectors = VECTORS if plan.column.extent > self.width else 1
-        self.rows = min(ROWS, max(plan.row.extent, 1))
+        most = ROWS * VECTORS // self.vectors
+        self.rows = -(-max(plan.row.extent, 1) // -(-max(plan.row.extent, 1) // most))  # few beyond the edge
         self.vector = ir.VectorType(self.kind, self.width)
 
     def emit(self) -> None:
@@ -327,7 +328,7 @@ class _Emission:
             for row, start in zip(acc, left, strict=True):
                 x = spread(b, self._number(0, b.add(start, step[0])), self.width)
                 for place, vector in zip(row, right, strict=True):
-                    b.store(self._add(b.load(place), self._multiply(x, vector)), place)
+                    b.store(self._multiply_add(x, vector, b.load(place)), place)
         for r, row in enumerate(acc):
             inside = b.icmp_signed("<", b.add(i, number(r)), number(plan.row.extent))
             with b.if_then(inside):
@@ -335,13 +336,14 @@ class _Emission:
                 for v, place in enumerate(row):
                     self._store(b.load(place), start, b.add(j, number(v * self.width)), masks[v])
 
-    def _add(self, x: Any, y: Any) -> Any:
-        kind = self.dtype.kind
-        return self.b.fadd(x, y) if kind == "f" else self.b.or_(x, y) if kind == "b" else self.b.add(x, y)
-
-    def _multiply(self, x: Any, y: Any) -> Any:
-        kind = self.dtype.kind
-        return self.b.fmul(x, y) if kind == "f" else self.b.and_(x, y) if kind == "b" else self.b.mul(x, y)
+    def _multiply_add(self, x: Any, y: Any, z: Any) -> Any:
+        b, kind = self.b, self.dtype.kind
+        if kind != "f":
+            return b.or_(z, b.and_(x, y)) if kind == "b" else b.add(z, b.mul(x, y))
+        if not machine().fused:
+            return b.fadd(z, b.fmul(x, y))
+        name = f"llvm.fma.v{self.width}{_short(self.kind)}"
+        return intrinsic(self.emitter.module, b, name, self.vector, [x, y, z])
 
     def _store(self, vector: Any, start: Any, j: Any, mask: Any) -> None:
         plan, b = self.plan, self.b
