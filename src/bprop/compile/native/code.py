@@ -19,7 +19,9 @@ from ..step import address_of
 from ..store import Entry, store
 from .engine import Loaded, compiled, optimised, version
 from .host import generating, machine
+from .share import least, worth
 from .status import INDEX_ERROR, POWER_ERROR
+from .team import TEAM_OF_PROCESS
 
 if TYPE_CHECKING:
     from ..fuse import Kernel
@@ -47,7 +49,7 @@ class Program:
         self.lock = threading.Lock()
         self._source = graph, donated
         kept = store()
-        key = fingerprint(graph, donated or {}, (self.target, version())) if kept else None
+        key = fingerprint(graph, donated or {}, (self.target, version(), least())) if kept else None
         entry = kept.get(key) if kept and key else None
         if entry is None:
             entry = self._compiled()
@@ -59,7 +61,9 @@ class Program:
         if entry.facts["callbacks"]:
             self._called_back()
         signature = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
-        self._run = signature(self.code.function("run"))
+        self._entry = self.code.function("run")
+        self._run = signature(self._entry)
+        self.shared = worth(entry.facts["work"])
         self._arena = np.empty(0, np.uint8)
         self._pointers = np.zeros(1 + len(graph.inputs) + len(graph.outputs), np.uintp)
         self._address = address_of(self._pointers)
@@ -89,7 +93,8 @@ class Program:
             "kernels": len(self.kernels),
             "cpu": self.target.cpu,
         }
-        facts = {"arena": self.stage.plan.size, "callbacks": len(list(called_back(self.stage)))}
+        stage = self.stage
+        facts = {"arena": stage.plan.size, "callbacks": len(list(called_back(stage))), "work": int(stage.work)}
         return Entry(compiled(str(module), self.target), tuple(symbols), facts, about)
 
     def _called_back(self) -> None:
@@ -133,7 +138,9 @@ class Program:
                 self._arena = np.empty(self.arena + 128, np.uint8)
                 self._pointers[0] = -(-address_of(self._arena) // 64) * 64
             self._pointers[1:] = table
-            status = self._run(self._address, 0, 1, None)
+            status = TEAM_OF_PROCESS.run(self._entry, self._address) if self.shared else None
+            if status is None:
+                status = self._run(self._address, 0, 1, None)
             error, self.failure.error = self.failure.error, None
         if error is not None:
             raise error
