@@ -1,6 +1,7 @@
 """A whole graph as one native function: ``run(table)`` calls the kernels with pointers from a table.
 
-The table holds the arena, the inputs and the outputs. The result is 0, or the code of the first error.
+The table holds the arena, the inputs and the outputs. The result is 0, or the code of the first error. ``repeat(table,
+strides, count, done)`` runs it many times, and moves every pointer on by its stride in between.
 """
 
 import ctypes
@@ -30,6 +31,7 @@ from .map import emit_map, emit_scatter
 from .random import emit_random
 from .reduce import emit_reduce
 from .region import copy, emit_scan, room
+from .repeat import REPEAT, emit_repeat
 from .type import I32, POINTER, memory, register
 
 _ready = False
@@ -73,10 +75,12 @@ class Program:
         self.callbacks: list[Any] = []
         module = ir.Module("bprop")
         builder = _Builder(module, self)
-        builder.function("run", self.stage, exported=True)
+        run = builder.function("run", self.stage, exported=True)
+        emit_repeat(run, 1 + len(graph.inputs) + len(graph.outputs))
         self.text = str(module)
         self.engine, self.llvm = _compiled(self.text)
         self._run = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(self.engine.get_function_address("run"))
+        self._repeat = REPEAT(self.engine.get_function_address("repeat"))
         self._arena = np.empty(0, np.uint8)
         self._pointers = np.zeros(1 + len(graph.inputs) + len(graph.outputs), np.uintp)
         self._address = address_of(self._pointers)
@@ -103,21 +107,42 @@ class Program:
     def run(self, table: Sequence[int]) -> None:
         """Run on the addresses of inputs and outputs."""
         with self.lock:
-            if self._arena.size < self.stage.plan.size + 128:
-                self._arena = np.empty(self.stage.plan.size + 128, np.uint8)
-                self._pointers[0] = -(-address_of(self._arena) // 64) * 64
-            self._pointers[1:] = table
-            status = self._run(self._address)
-            error, self.failure.error = self.failure.error, None
+            self._enter(table)
+            error = self._error(self._run(self._address))
         if error is not None:
             raise error
+
+    def repeat(self, table: Sequence[int], strides: Sequence[int], count: int) -> tuple[int, BaseException | None]:
+        """Run ``count`` times, moving every address on by its stride, in bytes, after each time.
+
+        Returns how often it ran, and the error that ended it before, if one did.
+        """
+        moves = np.array([0, *strides, 0], np.int64)  # the arena stays; the last entry takes how often it ran
+        with self.lock:
+            self._enter(table)
+            address = address_of(moves)
+            error = self._error(self._repeat(self._address, address, count, address + moves.nbytes - moves.itemsize))
+        return int(moves[-1]), error
+
+    def _enter(self, table: Sequence[int]) -> None:
+        if self._arena.size < self.stage.plan.size + 128:
+            self._arena = np.empty(self.stage.plan.size + 128, np.uint8)
+            self._pointers[0] = -(-address_of(self._arena) // 64) * 64
+        self._pointers[1:] = table
+
+    def _error(self, status: int) -> BaseException | None:
+        """Return the exception that a status stands for."""
+        error, self.failure.error = self.failure.error, None
+        if error is not None:
+            return error
         if status == INDEX_ERROR:
-            raise IndexingError(
+            return IndexingError(
                 "a compiled function read an index that is out of range for its axis (take, or x[index])"
             )
         if status == POWER_ERROR:
-            raise ArgumentError("pow: integers to negative integer powers are not integers: convert to float first")
+            return ArgumentError("pow: integers to negative integer powers are not integers: convert to float first")
         assert status == 0, status
+        return None
 
 
 class _Builder:
