@@ -131,7 +131,8 @@ class Step:
         if error is not None:
             if isinstance(error, BpropError):
                 error.step = done
-            error.add_note(f"in step {done} (from 0) of {count}; those before it are done")
+            if count > 1:
+                error.add_note(f"in step {done} (from 0) of {count}; those before it are done")
             raise error
         return self._result(leaves, fresh, count)
 

@@ -167,7 +167,8 @@ def fit(
         "versions": _versions(),
     }
     run = Run(model, config, out)
-    step = Step(model, loss, optimizer, compiled, say, accumulate, weights)
+    data = source if isinstance(source, Arrays) else None
+    step = Step(model, loss, optimizer, compiled, say, accumulate, weights, data)
     step.weigh.axes = y.ndim
     stream = stream_for(progress)
     with Progress(stream, int(epochs), source.steps) as report, Interruption() as interruption, Lock() as lock:
