@@ -111,6 +111,24 @@ def test_cells_go_from_one_step_to_the_next():
     assert f(np.float64(1)).item() == 15
 
 
+def test_cells_as_arguments_and_other_lengths_take_turns():
+    one, two = Cell(bprop.zeros(())), Cell(bprop.zeros(()))
+
+    @compile
+    def f(cell, x):
+        cell.write(cell.read() + x)
+
+    expected = {one: 0, two: 0}
+    for cell, count in [(one, 2), (two, 2), (one, 2), (one, 3), (two, 2), (one, 1), (two, 5), (one, 2), (two, 3)] * 2:
+        f.loop(cell, np.ones(count))
+        f(cell, np.ones(()))
+        f(two, np.ones(()))
+        expected[cell] += count + 1
+        expected[two] += 1
+        assert (one.array.item(), two.array.item()) == tuple(expected.values())
+    assert len(f.programs) == 1
+
+
 def test_a_cell_that_changes_its_shape_is_stepped_through():
     cell = Cell(bprop.zeros(1))
 

@@ -2,6 +2,7 @@
 
 import functools
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
@@ -29,6 +30,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 KEPT = 32
 """Programs that one compiled function keeps."""
+LOOPED = 4
+"""Loops, of one program and length, that it knows again without computing their key: in an epoch there are a few."""
 
 
 class Compiled(Generic[P, R]):
@@ -44,7 +47,7 @@ class Compiled(Generic[P, R]):
         self._lock = threading.RLock()
         self._last: Step | None = None
         self._watch: Watch | None = None
-        self._looped: tuple[Step, Watch] | None = None
+        self._looped: deque[tuple[Step, Watch]] = deque(maxlen=LOOPED)
         functools.update_wrapper(self, f, updated=())
 
     def __call__(self, *args: P.args, **options: P.kwargs) -> R:
@@ -101,10 +104,11 @@ class Compiled(Generic[P, R]):
         """
         if current() is EVALUATE:
             with self._lock:
-                if self._looped is not None and not options:
-                    step, watch = self._looped
+                for step, watch in () if options else self._looped:
                     again = watch.leaves(args)
                     if again is not None and step.fits():
+                        self._last, self._watch = step, None
+                        step.take(again)
                         return cast(R, step.loop(again, len(again[step.arguments[0]])))
                 leaves, structure = flatten((args, options))
                 count = _steps(self.name, leaves)
@@ -114,7 +118,8 @@ class Compiled(Generic[P, R]):
                 step = self._step(key, row, structure)
                 if step.loops:
                     self._last, self._watch = step, None
-                    self._looped = None if new is None else (step, new)
+                    if new is not None:
+                        self._looped.appendleft((step, new))
                     step.take(leaves)
                     return cast(R, step.loop(leaves, count))
         leaves, structure = flatten((args, options))

@@ -122,10 +122,14 @@ def _in_place(part: NDArray[Any]) -> NDArray[Any] | None:
     dtype = part.dtype.newbyteorder("=")
     if dtype.kind not in "biu" and dtype not in (np.float32, np.float64):
         return None
-    fits = part.flags.c_contiguous and part.flags.aligned and part.dtype.isnative
-    if isinstance(part, np.memmap):
-        return np.asarray(part) if fits else None
-    return part if fits else np.require(part, dtype, ["C", "A"])
+    if part.flags.c_contiguous and part.flags.aligned and part.dtype.isnative:
+        return part
+    return None if _mapped(part) else np.require(part, dtype, ["C", "A"])
+
+
+def _mapped(part: Any) -> bool:
+    """Return whether an array lies in a memory map, which is not to be read whole."""
+    return isinstance(part, np.memmap) or (part is not None and _mapped(getattr(part, "base", None)))
 
 
 def gathering(part: NDArray[Any], dtype: Any) -> Gather:
