@@ -190,30 +190,39 @@ def test_resumed_in_the_middle_of_an_epoch(stretch, tmp_path):
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
-@pytest.mark.parametrize("what", ["inputs", "loss", "update"])
+@pytest.mark.parametrize("what", ["inputs", "loss", "update", "once"])
 def test_numbers_that_are_not_finite_amid_a_stretch(stretch, what, accumulate):
     """The batch is named, and the parameters are as before it."""
-    x = X.copy()
+    x, t = X.copy(), T.copy()
     order = np.asarray(bprop.Generator(5).permutation(len(X)))
     if what == "inputs":
         x[order[26]] = np.nan  # of the seventh batch of four
+    if what == "once":
+        t[order[26]] = 4
     said, left = [], []
-    loss = {"inputs": nn.CrossEntropy(), "loss": Grows(1e9), "update": Grows(1e36)}[what]
+    loss = {"inputs": nn.CrossEntropy(), "loss": Grows(1e9), "update": Grows(1e36), "once": infinite}[what]
     for steps in (1, 1000):
         stretch(steps)
         generator = bprop.Generator(1)
         model = nn.Sequential(nn.Linear(4, 3, generator=generator), nn.Dropout(0.2, seed=3))
         rule = optim.SGD(1.0)
         with pytest.raises(bprop.NonFiniteError) as caught:
-            fit(model, loss, rule, (x, T), epochs=2, batch_size=4, seed=5, progress=False, accumulate=accumulate)
+            fit(model, loss, rule, (x, t), epochs=2, batch_size=4, seed=5, progress=False, accumulate=accumulate)
         said.append(caught.value.message)
         left.append(state(model, rule))
     assert said[0] == said[1]
     assert left[0] == left[1]
     if what == "inputs":
         assert f"epoch 1, batch 7 of 11: the inputs are not finite (example {order[26]} of the training" in said[0]
+    elif what == "once":
+        assert "epoch 1, batch 7 of 11: the loss is inf" in said[0]
     else:
         assert "epoch 1, batch 1 of" not in said[0]
+
+
+def infinite(y, t):
+    """An error that is infinite for one label, and nothing else is."""
+    return nn.CrossEntropy()(y, t % 3) + bprop.sum(bprop.where(t > 3, np.inf, 0.0))
 
 
 class Grows(nn.Loss):
