@@ -337,3 +337,14 @@ def test_a_stretch_grows_to_its_time():
     assert pace.within(1e9) == pace.most
     pace.took(pace.most, 100.0)  # the machine has other things to do
     assert pace.most == 1
+
+
+def test_batches_of_one_shape_weigh_the_same_only_where_the_loss_says_so():
+    def own(kind):
+        return type("Own", (kind,), {"count": lambda self, t, axes: float(np.sum(t))})()
+
+    losses = [nn.SquaredError(), nn.CrossEntropy(), nn.MultiClassHinge(weight=[1.0, 2.0, 3.0])]
+    assert all(loss.even for loss in losses)
+    uneven = [nn.CrossEntropy(weight=[1.0, 2.0, 3.0]), nn.CrossEntropy(ignore_index=1)]
+    uneven += [own(kind) for kind in (nn.SquaredError, nn.CrossEntropy, nn.MultiClassHinge)]
+    assert not any(loss.even for loss in uneven)
