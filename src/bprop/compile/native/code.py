@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from ..plan import Plan
     from .program import Stage
 
+ENTRY = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
+"""What a program is called as: with its table or job, the number of the thread, how many there are, and their team."""
+
 
 class Failure:
     """The exception that a callback raised, kept until the native call has returned."""
@@ -60,10 +63,8 @@ class Program:
         self.callbacks: list[Any] = []
         if entry.facts["callbacks"]:
             self._called_back()
-        signature = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
-        self._entry = self.code.function("run")
-        self._run = signature(self._entry)
-        self.shared = worth(entry.facts["work"])
+        self.work = entry.facts["work"]
+        self._run, self._repeat = (ENTRY(self.code.function(name)) for name in ("run", "repeat"))
         self._arena = np.empty(0, np.uint8)
         self._pointers = np.zeros(1 + len(graph.inputs) + len(graph.outputs), np.uintp)
         self._address = address_of(self._pointers)
@@ -134,20 +135,42 @@ class Program:
     def run(self, table: Sequence[int]) -> None:
         """Run on the addresses of inputs and outputs."""
         with self.lock:
-            if self._arena.size < self.arena + 128:
-                self._arena = np.empty(self.arena + 128, np.uint8)
-                self._pointers[0] = -(-address_of(self._arena) // 64) * 64
-            self._pointers[1:] = table
-            status = TEAM_OF_PROCESS.run(self._entry, self._address) if self.shared else None
-            if status is None:
-                status = self._run(self._address, 0, 1, None)
-            error, self.failure.error = self.failure.error, None
+            self._enter(table)
+            error = self._called(self._run, self._address, self.work)
         if error is not None:
             raise error
+
+    def repeat(self, table: Sequence[int], strides: Sequence[int], count: int) -> tuple[int, BaseException | None]:
+        """Run ``count`` times, moving every address on by its stride, in bytes, after each time.
+
+        Returns how often it ran, and the error that ended it before, if one did.
+        """
+        moves = np.array([0, *strides], np.int64)  # the arena stays
+        job = np.array([self._address, address_of(moves), count, 0], np.int64)
+        with self.lock:
+            self._enter(table)
+            error = self._called(self._repeat, address_of(job), self.work * count)
+        return int(job[3]), error
+
+    def _enter(self, table: Sequence[int]) -> None:
+        if self._arena.size < self.arena + 128:
+            self._arena = np.empty(self.arena + 128, np.uint8)
+            self._pointers[0] = -(-address_of(self._arena) // 64) * 64
+        self._pointers[1:] = table
+
+    def _called(self, entry: Any, address: int, work: float) -> BaseException | None:
+        """Call an entry of the program, on several threads where so much work is worth it; return the error it ends with."""
+        status = TEAM_OF_PROCESS.run(entry, address) if worth(work) else None
+        if status is None:
+            status = entry(address, 0, 1, None)
+        error, self.failure.error = self.failure.error, None
+        if error is not None:
+            return error
         if status == INDEX_ERROR:
-            raise IndexingError(
+            return IndexingError(
                 "a compiled function read an index that is out of range for its axis (take, or x[index])"
             )
         if status == POWER_ERROR:
-            raise ArgumentError("pow: integers to negative integer powers are not integers: convert to float first")
+            return ArgumentError("pow: integers to negative integer powers are not integers: convert to float first")
         assert status == 0, status
+        return None

@@ -1,7 +1,7 @@
 """A whole graph as one native function: ``run(table, thread, threads, team)`` calls the kernels with pointers from a table.
 
 The table holds the arena, the inputs and the outputs. The result is 0, or the code of the first error. Each thread of a
-team runs the whole program and does its share of every kernel.
+team runs the whole program and does its share of every kernel. ``repeat`` runs it many times.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,6 +27,7 @@ from .map import emit_map, emit_scatter
 from .random import emit_random
 from .reduce import emit_reduce
 from .region import emit_scan, room
+from .repeat import emit_repeat
 from .share import parts, shared
 from .type import ALONE, I32, POINTER, TEAM, memory, register
 
@@ -85,7 +86,8 @@ def _form(kernel: Kernel, stage: Stage, edges: Sequence[Edge], places: Sequence[
 def emitted(stage: Stage) -> Any:
     """Return the module of LLVM code that runs a stage."""
     module = ir.Module("bprop")
-    Builder(module, stage).function("run", stage, exported=True)
+    run = Builder(module, stage).function("run", stage, exported=True)
+    emit_repeat(run, 1 + len(stage.graph.inputs) + len(stage.graph.outputs), bool(stage.parallel))
     return module
 
 

@@ -78,7 +78,7 @@ def shared(
 
 def worth(work: float) -> bool:
     """Return whether a call with so many nanoseconds of shared work should wake other threads."""
-    return work >= min(CALL, 4 * _least.get())
+    return work > 0 and work >= min(CALL, 4 * _least.get())
 
 
 def _divisible(kernel: Kernel, nest: Nest | None) -> bool:

@@ -14,6 +14,7 @@ import os
 import platform
 import signal
 import threading
+from typing import Any
 
 import numpy as np
 from llvmlite import binding
@@ -227,7 +228,7 @@ class Team:
         self._address = 0
         self._workers: list[ctypes.c_size_t] = []
 
-    def run(self, program: int, table: int) -> int | None:
+    def run(self, program: Any, table: int) -> int | None:
         """Run a native program on all threads and return its status; ``None`` where there is one thread or none is free."""
         threads = get_threads()
         if threads == 1 or not self.lock.acquire(blocking=False):
