@@ -9,6 +9,8 @@ import numpy as np
 from llvmlite import binding, ir
 
 from ...core.error import CompileError
+from . import error_function, exponential, logarithm, root, trigonometric
+from .formula import apply
 from .type import F64, I1, I32, I64, constant, register
 
 DType = np.dtype[Any]
@@ -34,6 +36,11 @@ LIBM = {
     "nextafter": "nextafter",
 }  # fmt: skip
 """Instructions that are calls of the C library's function (with an ``f`` appended for float32)."""
+FORMULAS = {
+    **exponential.FORMULAS, **logarithm.FORMULAS, **error_function.FORMULAS, **trigonometric.FORMULAS, **root.FORMULAS
+}  # fmt: skip
+SINGLE = {**logarithm.SINGLE, **trigonometric.SINGLE}
+"""Instructions that are formulas instead, which vectorise: of both dtypes, and of float32 only."""
 
 
 def emit(module: Any, b: Any, name: str, xs: Sequence[Any], dtypes: Sequence[DType], out: DType, fail: Fail) -> Any:
@@ -104,6 +111,9 @@ def _float(module: Any, b: Any, name: str, xs: Sequence[Any], dtype: DType) -> A
         return _floored(module, b, name, xs, dtype)
     if name in _INTRINSIC:
         return call(module, b, f"{_INTRINSIC[name]}.{_suffix(dtype)}", xs, dtype)
+    formula = FORMULAS.get(name) or (SINGLE.get(name) if dtype == np.float32 else None)
+    if formula is not None:
+        return apply(formula, name, module, b, xs, dtype)
     if name in LIBM:
         return call(module, b, symbol(name, dtype), xs, dtype)
     return None
