@@ -95,7 +95,7 @@ def exp2(x: Number) -> Number:
 def expm1(x: Number) -> Number:
     """eˣ - 1 = 2 ((s - ½ + s r) + s (eʳ - 1 - r)) with s = 2^(n-1), what the sum in brackets rounds off made good."""
     f = x.field
-    near = f.at_most(f.at_least(x, -20.0 if f.digits == 24 else -40.0), _bounds(f)[1])
+    near = f.at_most(f.at_least(x, -20.0 if f.digits == 24 else -40.0), _bounds(f)[1] - 1)
     n, bits = rounded(near, LOG2_E, f.bias - 1)
     r, first = reduced(near, n)
     rest = beyond_linear(r) + f.fma(n, -LOG_2[f.mantissa][1], first - r)
@@ -113,15 +113,21 @@ def sum_of(a: Number, s: Number, r: Number) -> tuple[Number, Number]:
 
 
 def tanh(x: Number) -> Number:
-    """-t / (t + 2) with t = e^(-2|x|) - 1, which neither overflows nor cancels."""
+    """-t / (t + 2) with t = e^(-2|x|) - 1, which neither overflows nor cancels; what sum and quotient round off is made good."""
     f = x.field
     double = f.at_least(-2 * abs(x), -20.0 if f.digits == 24 else -40.0)
     n, bits = rounded(double, LOG2_E, f.bias)
     r, _ = reduced(double, n)
     s = f.power_of_two(bits)
     high, low = sum_of(s - 1, s, r)
-    t = high + f.fma(s, beyond_linear(r), low)
-    return f.with_sign(t / (t + 2), x)
+    small = f.fma(s, beyond_linear(r), low)
+    t = high + small
+    below = t + 2
+    inverse = 1 / below
+    y = t * inverse
+    lost = small - (t - high)
+    rest = f.difference(t, y, below) + (lost - y * (lost + (t - (below - 2))))
+    return f.with_sign(f.fma(rest, inverse, y), x)
 
 
 def sinh(x: Number) -> Number:

@@ -64,6 +64,13 @@ class Field:
         (a, b), (c, d) = self.halves(x), self.halves(y)
         return p, ((a * c - p) + a * d + b * c) + b * d
 
+    def difference(self, z: "Number", x: "Number", y: "Number") -> "Number":
+        """Z - x · y, where x · y is nearly z: exact."""
+        if self.fused:
+            return self.fma(-x, y, z)
+        p, rest = self.product(x, y)
+        return (z - p) - rest
+
     def halves(self, x: "Number") -> tuple["Number", "Number"]:
         """x as a sum of two numbers of half its digits."""
         high = (x.bits & -(1 << (self.mantissa // 2 + 1))).number

@@ -122,14 +122,15 @@ def asinh(x: Number) -> Number:
     """log(x + √(x² + 1)) = log1p(x + x² / (1 + √(x² + 1))) of |x|."""
     f, size = x.field, abs(x)
     square = size * size
-    return f.with_sign(log1p(size + square / (1 + f.sqrt(square + 1))), x)
+    y = log1p(size + square / (1 + f.sqrt(square + 1)))
+    return f.with_sign(f.where(size < inf, y, size), x)
 
 
 @in_double
 def acosh(x: Number) -> Number:
     """log(x + √(x² - 1)) = log1p(t + √(2t + t²)) with t = x - 1."""
     f, t = x.field, x - 1
-    return log1p(t + f.sqrt(t * (t + 2)))
+    return f.where(t < 0, nan, log1p(t + f.sqrt(t * (t + 2))))
 
 
 @in_double
