@@ -18,17 +18,17 @@ FLOAT, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 
 
 class Field:
-    """Where numbers of one dtype are computed; ``digits``: how many bits of the result are asked for.
+    """Where numbers of one dtype are computed; ``digits``: how many bits of the result are asked for, all if not given.
 
     The exponent begins at bit ``mantissa`` of a number and has the offset ``bias``; adding ``magic`` to a number that is small
     beside it rounds it to an integer, which then stands in the lowest bits.
     """
 
-    def __init__(self, module: Any, b: Any, dtype: "np.dtype[Any]", digits: int) -> None:
+    def __init__(self, module: Any, b: Any, dtype: "np.dtype[Any]", digits: int = 0) -> None:
         self.module = module
         self.b = b
         self.dtype = dtype
-        self.digits = digits
+        self.digits = digits or (24 if dtype == FLOAT else 53)
         self.fused = machine().fused
         self.mantissa, self.bias = (23, 127) if dtype == FLOAT else (52, 1023)
         self.magic = 1.5 * 2.0**self.mantissa
@@ -256,6 +256,6 @@ def apply(formula: Expansion, name: str, module: Any, b: Any, xs: Sequence[Any],
         for attribute in ("alwaysinline", "nounwind", "readnone"):
             known.attributes.add(attribute)
         inner: Any = ir.IRBuilder(known.append_basic_block("entry"))
-        field = Field(module, inner, dtype, 24 if dtype == FLOAT else 53)
+        field = Field(module, inner, dtype)
         inner.ret(formula(*(Number(field, x) for x in known.args)).value)
     return b.call(known, list(xs))

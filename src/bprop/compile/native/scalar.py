@@ -10,7 +10,8 @@ from llvmlite import binding, ir
 
 from ...core.error import CompileError
 from . import error_function, exponential, logarithm, root, trigonometric
-from .formula import apply
+from .formula import Field, Number, apply
+from .power import power
 from .type import F64, I1, I32, I64, constant, register
 
 DType = np.dtype[Any]
@@ -105,8 +106,10 @@ def _float(module: Any, b: Any, name: str, xs: Sequence[Any], dtype: DType) -> A
         x, y = xs
         keep = b.fcmp_ordered(">=" if name == "maximum" else "<=", x, y)
         return b.select(b.or_(keep, b.fcmp_unordered("uno", x, x)), x, y)
-    if name == "pow" and isinstance(xs[1], ir.Constant) and xs[1].constant in (1.0, 2.0):
-        return xs[0] if xs[1].constant == 1.0 else b.fmul(xs[0], xs[0])
+    if name == "pow" and isinstance(xs[1], ir.Constant):
+        found = power(Number(Field(module, b, dtype), xs[0]), xs[1].constant)
+        if found is not None:
+            return found.value
     if name == "floor_divide" or name == "remainder":
         return _floored(module, b, name, xs, dtype)
     if name in _INTRINSIC:
