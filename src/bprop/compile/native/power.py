@@ -40,13 +40,22 @@ def _root(x: Number) -> Number:
 
 @in_double
 def _inverse_root(x: Number) -> Number:
-    f, s = x.field, _root(x)
-    y = 1 / s
+    f = x.field
     if f.digits == 24:
-        return y
+        return 1 / _root(x)
+    x, lift = _lifted(x, 200, 100)
+    s = _root(x)
+    y = 1 / s
     lost = f.difference(x, s, s) / (2 * s)
     better = y + y * (f.difference(f.number(1.0), s, y) - y * lost)
-    return f.where(y > 0, f.where(y < inf, better, y), y)
+    return f.where(y > 0, f.where(y < inf, better, y), y) * lift
+
+
+def _lifted(x: Number, by: int, back: int) -> tuple[Number, Number]:
+    """X, where it is small times 2^by so that no error underflows, and what the power must be multiplied by then."""
+    f = x.field
+    small = abs(x) < 2.0**-300
+    return f.where(small, x * 2.0**by, x), f.where(small, 2.0**back, 1.0)
 
 
 def _whole(x: Number, exponent: int) -> Number:
@@ -59,6 +68,7 @@ def _whole(x: Number, exponent: int) -> Number:
 
 def _cube(x: Number) -> Number:
     f = x.field
-    square, lost = f.product(x, x)
-    y, rest = f.product(square, x)
-    return f.with_sign(f.where(abs(y) < inf, y + (rest + lost * x), y), x)
+    near, lift = _lifted(x, 300, -900)
+    square, lost = f.product(near, near)
+    y, rest = f.product(square, near)
+    return f.with_sign(f.where(abs(y) < inf, y + (rest + lost * near), y) * lift, x)
