@@ -50,12 +50,12 @@ def _tail(x: Number) -> Number:
     r, _ = reduced(-square, n)
     r = r - lost
     slow = f.polynomial((x - 4) / (x + 4), _ERFC[f.digits]) / f.fma(2.0, x, 1.0)
-    return scaled((1 + (r + beyond_linear(r))) * slow, bits)
+    return scaled(f.fma(slow, r + beyond_linear(r), slow), bits)
 
 
 @in_double
 def erf(x: Number) -> Number:
-    """X + x P(x²) below 1, 1 - erfc |x| above."""
+    """As x + x P(x²) below 1, 1 - erfc |x| above."""
     f, size = x.field, abs(x)
     far = f.with_sign(1 - _tail(f.at_least(size, 0.45)), x)
     return f.where(size < 1, x + _near(x), far)
@@ -68,7 +68,7 @@ def erfc(x: Number) -> Number:
     tail = _tail(f.at_least(size, 0.45))
     high = 1 - x
     near = high + (((1 - high) - x) - _near(x))
-    return f.where(size < 0.46875, near, f.where(x < 0, 2 - tail, tail))
+    return f.where(size < 0.84, near, f.where(x < 0, 2 - tail, tail))
 
 
 FORMULAS: dict[str, Any] = {"erf": erf, "erfc": erfc}

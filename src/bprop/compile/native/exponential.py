@@ -62,7 +62,7 @@ def beyond_linear(r: Number) -> Number:
 
 
 def scaled(y: Number, n: Bits) -> Number:
-    """Y · 2^(n - 2 bias) in two steps, which overflow and underflow only where the product does."""
+    """The number y · 2^(n - 2 bias) in two steps, which overflow and underflow only where the product does."""
     f = y.field
     half = n >> 1
     return y * f.power_of_two(half) * f.power_of_two(n - half)
@@ -106,7 +106,7 @@ def expm1(x: Number) -> Number:
 
 
 def sum_of(a: Number, s: Number, r: Number) -> tuple[Number, Number]:
-    """A + s r for a power of two s and |a| ≥ |s r| (or a = 0): rounded, and what that lost."""
+    """The sum a + s r for a power of two s and |a| ≥ |s r| (or a = 0): rounded, and what that lost."""
     step = s * r
     high = a + step
     return high, step - (high - a)
@@ -131,7 +131,7 @@ def tanh(x: Number) -> Number:
 
 
 def sinh(x: Number) -> Number:
-    """h - 1/(4h) with h = ½ e^|x|; below 1, where that cancels, an odd polynomial."""
+    """The difference h - 1/(4h) with h = ½ e^|x|; below 1, where that cancels, an odd polynomial."""
     f = x.field
     size = abs(x)
     h = exp(size, -1)
@@ -141,7 +141,7 @@ def sinh(x: Number) -> Number:
 
 
 def cosh(x: Number) -> Number:
-    """H + 1/(4h) with h = ½ e^|x|."""
+    """The sum h + 1/(4h) with h = ½ e^|x|."""
     h = exp(abs(x), -1)
     return h + 0.25 / h
 

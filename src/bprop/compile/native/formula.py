@@ -65,7 +65,7 @@ class Field:
         return p, ((a * c - p) + a * d + b * c) + b * d
 
     def difference(self, z: "Number", x: "Number", y: "Number") -> "Number":
-        """Z - x · y, where x · y is nearly z: exact."""
+        """The difference z - x · y, exact where x · y is nearly z."""
         if self.fused:
             return self.fma(-x, y, z)
         p, rest = self.product(x, y)
@@ -84,7 +84,7 @@ class Field:
         return y
 
     def where(self, condition: Any, x: Any, y: Any) -> Any:
-        """X if the condition holds, else y."""
+        """The number x if the condition holds, else y."""
         if isinstance(x, Bits) or isinstance(y, Bits):
             return Bits(self, self.b.select(condition, self.bits(x).value, self.bits(y).value))
         return Number(self, self.b.select(condition, self.number(x).value, self.number(y).value))
@@ -110,7 +110,7 @@ class Field:
         return self.intrinsic("rint", x)
 
     def from_exponent(self, n: "Bits") -> "Number":
-        """N - bias as a number, for 0 ≤ n < 2^mantissa."""
+        """The integer n - bias as a number, for 0 ≤ n < 2^mantissa."""
         size = 2.0**self.mantissa
         return (n | self.number(size).bits).number - (size + self.bias)
 

@@ -26,7 +26,7 @@ _LOG10_2 = (0.30102999566361177, 3.694239077158931e-13)
 
 
 def _split(x: Number) -> tuple[Bits, Number, Number]:
-    """K + bias, k, and f of a positive normal number."""
+    """The integer k + bias, and the numbers k and f of a positive normal number."""
     f = x.field
     one, root = _representation(1.0, f), _representation(0.5**0.5, f)
     shifted = x.bits + (one - root)
@@ -39,7 +39,7 @@ def _representation(number: float, f: Field) -> int:
 
 
 def _lifted(x: Number) -> tuple[Number, Any]:
-    """X, made normal by a power of two where it is not, and that power's exponent."""
+    """A number made normal by a power of two where it is not, and that power's exponent."""
     f = x.field
     if f.digits < f.mantissa:  # a subnormal float32 is a normal float64
         return x, 0.0
@@ -57,14 +57,14 @@ def _terms(part: Number) -> tuple[Number, Number]:
 
 
 def _at_the_ends(y: Number, x: Number, pole: float) -> Number:
-    """Y, but -∞ at the pole, NaN left of it, and x itself where it is infinite or NaN."""
+    """The value y, but -∞ at the pole, NaN left of it, and x itself where it is infinite or NaN."""
     f = x.field
     y = f.where(x < inf, y, x)
     return f.where(x < pole, nan, f.where(x.equals(pole), -inf, y))
 
 
 def _sum(k: Number, part: Number, half: Number, rest: Number) -> Number:
-    """K log 2 + f - ½f² + the rest, the smallest terms first."""
+    """The sum k log 2 + f - ½f² + rest, the smallest terms first."""
     f = k.field
     high, low = LOG_2[f.mantissa]
     return f.fma(k, high, part - (half - f.fma(k, low, rest)))

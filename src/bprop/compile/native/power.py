@@ -15,7 +15,7 @@ _WHOLE = 8
 
 
 def power(x: Number, exponent: float) -> Number | None:
-    """X to the power of a constant, or None if no formula is as accurate as the C library's function."""
+    """The power of x with a constant exponent, or None if no formula is as accurate as the C library's function."""
     f = x.field
     if not isfinite(exponent):
         return None
@@ -52,7 +52,7 @@ def _inverse_root(x: Number) -> Number:
 
 
 def _lifted(x: Number, by: int, back: int) -> tuple[Number, Number]:
-    """X, where it is small times 2^by so that no error underflows, and what the power must be multiplied by then."""
+    """A number, where it is small times 2^by so that no error underflows, and what its power is to be multiplied by."""
     f = x.field
     small = abs(x) < 2.0**-300
     return f.where(small, x * 2.0**by, x), f.where(small, 2.0**back, 1.0)

@@ -7,7 +7,7 @@ exponent leaves modulo 3; Halley's step trebles its digits, Newton's doubles the
 chapter 27 (the length of a vector without overflow).
 """
 
-from math import inf, nan
+from math import inf
 from typing import Any
 
 from .formula import Number, in_double
@@ -34,7 +34,7 @@ def cbrt(x: Number) -> Number:
     if f.digits > 24:
         y = y - (y * y * y - a) / (3 * y * y)
     y = y * f.power_of_two(marked.bits) * f.where(small, 2.0**-18, 1.0)
-    return f.with_sign(f.where((size > 0) , f.where(size < inf, y, x), x), x)
+    return f.with_sign(f.where((size > 0), f.where(size < inf, y, x), x), x)
 
 
 @in_double

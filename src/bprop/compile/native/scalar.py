@@ -30,13 +30,9 @@ _INTRINSIC = {
     "copysign": "llvm.copysign",
 }  # fmt: skip
 LIBM = {
-    "exp": "exp", "exp2": "exp2", "expm1": "expm1", "log": "log", "log2": "log2", "log10": "log10", "log1p": "log1p",
-    "sin": "sin", "cos": "cos", "tan": "tan", "asin": "asin", "acos": "acos", "atan": "atan", "atan2": "atan2",
-    "sinh": "sinh", "cosh": "cosh", "tanh": "tanh", "asinh": "asinh", "acosh": "acosh", "atanh": "atanh",
-    "erf": "erf", "erfc": "erfc", "lgamma": "lgamma", "tgamma": "tgamma", "cbrt": "cbrt", "hypot": "hypot", "pow": "pow",
-    "nextafter": "nextafter",
+    "sin", "cos", "tan", "atan2", "asinh", "acosh", "atanh", "lgamma", "tgamma", "pow", "nextafter",
 }  # fmt: skip
-"""Instructions that are calls of the C library's function (with an ``f`` appended for float32)."""
+"""Instructions that are calls of the C library's function (with an ``f`` appended for float32), one number at a time."""
 FORMULAS = {
     **exponential.FORMULAS, **logarithm.FORMULAS, **error_function.FORMULAS, **trigonometric.FORMULAS, **root.FORMULAS
 }  # fmt: skip
@@ -287,7 +283,7 @@ _resolved: set[str] = set()
 
 def symbol(name: str, dtype: DType) -> str:
     """Return the C library's symbol of a function, made known to LLVM."""
-    full = LIBM.get(name, name) + ("f" if dtype == np.float32 else "")
+    full = name + ("f" if dtype == np.float32 else "")
     if full not in _resolved:
         library = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None)
         try:

@@ -72,7 +72,7 @@ def _quadrant(n: Bits, sine: Number, cosine: Number) -> Number:
 
 @in_double
 def sin(x: Number) -> Number:
-    """Sin x."""
+    """The sine."""
     y, n = _turned(x)
     return x.field.where(x.equals(0), x, _quadrant(n, *_both(y)))
 
