@@ -15,8 +15,8 @@ from .formula import Bits, Number, in_double
 _TWO_OVER_PI = 0x517CC1B727220A94FE13ABE8FA9A6EE06DB14ACC9E21C820FF2
 """2/π · 2^203, rounded down."""
 _PARTS = [(_TWO_OVER_PI >> 29 * (6 - i) & 0x1FFFFFFF) * 0.5 ** (29 * (i + 1)) for i in range(7)]
-_WRAPPING = 5
-"""So many of the parts times a float32 may exceed 4."""
+_WRAPPING = 3
+"""So many of the parts, times a float32, may exceed 2^51, where integers are lost; with the others sums stay exact."""
 
 _SIN = (1.5707963267877403, -0.6459640961004932, 0.07969258179314388, -0.004681260243593407, 0.00015819418234238063)
 """sin(π/2 y) / y as a polynomial in y², |y| ≤ ½: to 2^-37."""
