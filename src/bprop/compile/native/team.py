@@ -109,17 +109,19 @@ define i32 @bprop_meet(ptr %team, i64 %threads, i32 %status) {{
   br i1 %alone, label %one, label %several
 one:
   ret i32 %status
-several:
-  %shared = getelementptr i8, ptr %team, i64 {STATUS}
+several: ; one status for even meetings, one for odd: who is late to read one must not see what the next meeting brings
+  %gate = getelementptr i8, ptr %team, i64 {MET}
+  %arrived = getelementptr i8, ptr %team, i64 {ARRIVED}
+  %both = getelementptr i8, ptr %team, i64 {STATUS}
+  %old = load atomic i32, ptr %gate acquire, align 4
+  %odd = and i32 %old, 1
+  %shared = getelementptr i32, ptr %both, i32 %odd
   %fine = icmp eq i32 %status, 0
   br i1 %fine, label %arrive, label %report
 report:
   atomicrmw umax ptr %shared, i32 %status seq_cst
   br label %arrive
 arrive:
-  %gate = getelementptr i8, ptr %team, i64 {MET}
-  %arrived = getelementptr i8, ptr %team, i64 {ARRIVED}
-  %old = load atomic i32, ptr %gate acquire, align 4
   %before = atomicrmw add ptr %arrived, i32 1 seq_cst
   %count = add i32 %before, 1
   %all = trunc i64 %threads to i32
@@ -146,7 +148,7 @@ define i32 @bprop_run(ptr %team, ptr %program, ptr %table, i64 %threads) {{
   store ptr %program, ptr %job
   store ptr %table, ptr %table.at
   store i64 %threads, ptr %threads.at
-  store atomic i32 0, ptr %shared seq_cst, align 4
+  store atomic i64 0, ptr %shared seq_cst, align 8
   %work = getelementptr i8, ptr %team, i64 {WORK}
   call void @bprop_open(ptr %team, ptr %work)
   %own = call i32 %program(ptr %table, i64 0, i64 %threads, ptr %team)
