@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -120,7 +121,7 @@ def test_random_graphs_have_the_same_bits(steps, shape):
 
 @pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
 def test_every_op_has_the_same_bits(op):
-    for args, params in cases(op, np.float32):
+    for args, params in islice(cases(op, np.float32), 3):
         f, xs = as_function(op, args, params)
         same(compiled(f, *map(bprop.asarray, xs)), *map(bprop.asarray, xs), threads=(1, 3))
 
