@@ -31,7 +31,7 @@ class Step:
     """One traced call: the graph, where its inputs come from, where its outputs go, and the program."""
 
     def __init__(self, f: Callable[..., Any], leaves: Sequence[Any], structure: Structure, name: str) -> None:
-        from .native.program import Program  # llvmlite is loaded with the first program, not with bprop
+        from .native.code import Program  # llvmlite is loaded with the first program, not with bprop
 
         tracer = _Trace(EVALUATE, name=name, lift_cells=True)
         self.arguments = [place for place, leaf in enumerate(leaves) if is_array(leaf)]
@@ -70,10 +70,10 @@ class Step:
         for number, cell in enumerate(written):
             if cell in tracer.cell_inputs and cell.array.spec == values[number].spec:
                 self.donated[self.count + number] = len(self.arguments) + order.index(cell)
-        self.program = Program(whole, self.donated)
+        self.program = Program(whole, self.donated, name.removeprefix("compilation of "))
 
         self.take(leaves)
-        self._specs = self.program.graph.specs
+        self._specs = whole.specs
         # the table of pointers is filled once; a later call enters only what has changed since
         self._outputs = len(self.arguments) + len(self.read) + len(self.captures)
         self._table: list[int] = [0] * (self._outputs + len(graph.outputs))

@@ -176,10 +176,8 @@ class _Emission:
             if plan.packs:
                 self._pack(base)
                 self.emitter.barrier()
-            with (
-                loop(b, *bounds(plan.column, tile), tile) as j,
-                loop(b, *bounds(plan.row, self.rows), self.rows) as i,
-            ):
+            (left, right), (top, bottom) = bounds(plan.column, tile), bounds(plan.row, self.rows)
+            with loop(b, left, right, tile) as j, loop(b, top, bottom, self.rows) as i:
                 self._tile(base, i, j)
             if plan.packs and plan.outer:
                 self.emitter.barrier()
@@ -217,7 +215,9 @@ class _Emission:
             first = b.icmp_signed("==", start, number(0))
             rows, columns = number(plan.row.extent), number(plan.column.extent)
             y = self.emitter.pointers[self.edge]
-            high, wide = (-(-label.extent // size) for label, size in ((plan.row, target.rows), (plan.column, target.columns)))
+            high, wide = (
+                -(-label.extent // size) for label, size in ((plan.row, target.rows), (plan.column, target.columns))
+            )
             with loop(b, *self.emitter.share(high * wide)) as tile:
                 j = b.mul(b.sdiv(tile, number(high)), number(target.columns))
                 i = b.mul(b.srem(tile, number(high)), number(target.rows))

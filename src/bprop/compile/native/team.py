@@ -14,6 +14,9 @@ import os
 import platform
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -25,6 +28,12 @@ from .type import I32, TEAM
 # What the team shares, one cache line (or a pair) for each: bytes from the beginning. A gate is a number that is
 # counted up and, behind it, how many sleep until it is.
 WORK, ARRIVED, MET, STATUS, JOB, STOP, MUTEX, WAKE, WORKERS = range(0, 1152, 128)
+LEAST = 2000.0
+"""Nanoseconds of one thread's work that make a kernel worth sharing: a meeting costs some 300."""
+CALL = 8000
+"""Nanoseconds of shared work that make a call worth other threads: waking them costs more than meeting them."""
+MEET = "bprop_meet"
+"""The symbol under which programs find the meeting; `runtime` makes it known."""
 POSSIBLE = hasattr(signal, "pthread_sigmask")
 """Whether the system has POSIX threads; without them every program runs on one."""
 LOOKS, TURNS = 2048, 32
@@ -188,6 +197,34 @@ end:
 """
 
 
+_least: ContextVar[float] = ContextVar("least", default=LEAST)
+
+
+def least() -> float:
+    """Return how many nanoseconds of one thread's work make a kernel worth sharing."""
+    return _least.get()
+
+
+@contextmanager
+def share_from(nanoseconds: float) -> Iterator[None]:
+    """Share kernels of at least so much work inside the ``with`` statement; from 0 on, every one and entry by entry.
+
+    >>> from bprop.compile.native.team import share_from
+    >>> with share_from(0):
+    ...     pass  # programs made here use the team even for a few numbers
+    """
+    token = _least.set(nanoseconds)
+    try:
+        yield
+    finally:
+        _least.reset(token)
+
+
+def worth(work: float) -> bool:
+    """Return whether a call with so many nanoseconds of shared work should wake other threads."""
+    return work >= min(CALL, 4 * least()) and work > 0
+
+
 class _Runtime:
     """The native functions, compiled once per process and never freed: workers may be inside them at any time."""
 
@@ -196,10 +233,12 @@ class _Runtime:
         binding.initialize_native_asmprinter()
         module = binding.parse_assembly(CODE)
         module.verify()
-        engine = binding.create_mcjit_compiler(module, binding.Target.from_default_triple().create_target_machine(opt=2))
+        engine = binding.create_mcjit_compiler(
+            module, binding.Target.from_default_triple().create_target_machine(opt=2)
+        )
         engine.finalize_object()
         address = engine.get_function_address
-        binding.add_symbol("bprop_meet", address("bprop_meet"))
+        binding.add_symbol(MEET, address(MEET))
         self.worker = address("bprop_worker")
         kinds = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
         self.run = ctypes.CFUNCTYPE(ctypes.c_int, *kinds)(address("bprop_run"))
@@ -221,10 +260,9 @@ def runtime() -> _Runtime:
 
 def meet(module: Any, b: Any, team: Any, status: Any) -> Any:
     """Emit the wait for every thread of ``team``; return the greatest status that any brought."""
-    runtime()
-    known = module.globals.get("bprop_meet")
+    known = module.globals.get(MEET)
     if known is None:
-        known = ir.Function(module, ir.FunctionType(I32, [TEAM[2], TEAM[1], I32]), "bprop_meet")
+        known = ir.Function(module, ir.FunctionType(I32, [TEAM[2], TEAM[1], I32]), MEET)
     return b.call(known, [team[2], team[1], status])
 
 
@@ -248,7 +286,7 @@ class Team:
                 self._resize(threads)
             if self.size == 1:
                 return None
-            return runtime().run(self._address, program, table, self.size)  # type: ignore[no-any-return]
+            return runtime().run(self._address, program, table, self.size)
         finally:
             self.lock.release()
 
