@@ -12,8 +12,8 @@ import pytest
 from scipy import special
 
 import bprop
-from bprop.compile.native.host import TARGETS, generate_for
 from bprop.compile.native.code import Program
+from bprop.compile.native.host import TARGETS, generate_for
 from bprop.compile.native.scalar import FORMULAS, SINGLE
 from bprop.core.error import ArgumentError
 from bprop.core.family import Elementwise

@@ -49,7 +49,7 @@ def get_threads() -> int:
     global _chosen
     if _chosen is None:
         given = os.environ.get(VARIABLE, "").strip()
-        _chosen = _valid(given, VARIABLE) if given else min(available(), LARGEST)
+        _chosen = _valid(int(given) if given.isdecimal() else given, VARIABLE) if given else min(available(), LARGEST)
     return _chosen
 
 
@@ -70,8 +70,8 @@ def available() -> int:
 
 def _valid(n: object, name: str) -> int:
     try:
-        count = int(n) if isinstance(n, str) else operator.index(n)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+        count = operator.index(n)  # type: ignore[arg-type]
+    except TypeError:
         count = 0
     if isinstance(n, bool) or not 1 <= count <= LARGEST:
         raise ArgumentError(f"{name} is {n!r}: give a whole number of threads between 1 and {LARGEST}")

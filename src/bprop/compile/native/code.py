@@ -19,9 +19,8 @@ from ..step import address_of
 from ..store import Entry, store
 from .engine import Loaded, compiled, optimised, version
 from .host import generating, machine
-from .share import least, worth
 from .status import INDEX_ERROR, POWER_ERROR
-from .team import TEAM_OF_PROCESS
+from .team import TEAM_OF_PROCESS, least, share_from, worth
 
 if TYPE_CHECKING:
     from ..fuse import Kernel
@@ -47,12 +46,12 @@ class Program:
 
     def __init__(self, graph: Graph, donated: dict[int, int] | None = None, name: str = "") -> None:
         self.name = name
-        self.target = machine()
+        self.target, self._least = machine(), least()
         self.failure = Failure()
         self.lock = threading.Lock()
         self._source = graph, donated
         kept = store()
-        key = fingerprint(graph, donated or {}, (self.target, version(), least())) if kept else None
+        key = fingerprint(graph, donated or {}, (self.target, version(), self._least)) if kept else None
         entry = kept.get(key) if kept and key else None
         if entry is None:
             entry = self._compiled()
@@ -74,13 +73,13 @@ class Program:
         """The graph simplified, fused and planned; code that comes from the disk was made from the same."""
         from .program import Stage
 
-        with generating(self.target):
+        with generating(self.target), share_from(self._least):
             return Stage(*self._source)
 
     def _emitted(self) -> Any:
         from .program import emitted
 
-        with generating(self.target):
+        with generating(self.target), share_from(self._least):
             return emitted(self.stage)
 
     def _compiled(self) -> Entry:
@@ -95,7 +94,7 @@ class Program:
             "cpu": self.target.cpu,
         }
         stage = self.stage
-        facts = {"arena": stage.plan.size, "callbacks": len(list(called_back(stage))), "work": int(stage.work)}
+        facts = {"arena": stage.plan.size, "callbacks": len(list(called_back(stage))), "work": stage.work}
         return Entry(compiled(str(module), self.target), tuple(symbols), facts, about)
 
     def _called_back(self) -> None:

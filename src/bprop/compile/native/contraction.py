@@ -176,10 +176,8 @@ class _Emission:
             if plan.packs:
                 self._pack(base)
                 self.emitter.barrier()
-            with (
-                loop(b, *bounds(plan.column, tile), tile) as j,
-                loop(b, *bounds(plan.row, self.rows), self.rows) as i,
-            ):
+            (left, right), (top, bottom) = bounds(plan.column, tile), bounds(plan.row, self.rows)
+            with loop(b, left, right, tile) as j, loop(b, top, bottom, self.rows) as i:
                 self._tile(base, i, j)
             if plan.packs and plan.outer:
                 self.emitter.barrier()

@@ -11,6 +11,7 @@ from ..body import Scalar
 from ..index import Atom, Index
 from . import scalar as instructions
 from .status import INDEX_ERROR
+from .team import MEET
 from .type import ALONE, I1, I32, I64, TEAM, constant, memory
 
 
@@ -45,9 +46,9 @@ def smaller(builder: Any, a: Any, b: Any) -> Any:
 
 def meet(module: Any, b: Any, team: Sequence[Any], status: Any) -> Any:
     """Emit the wait for every thread of ``team``; return the greatest status that any brought."""
-    known = module.globals.get("bprop_meet")
+    known = module.globals.get(MEET)
     if known is None:
-        known = ir.Function(module, ir.FunctionType(I32, [TEAM[2], TEAM[1], I32]), "bprop_meet")
+        known = ir.Function(module, ir.FunctionType(I32, [TEAM[2], TEAM[1], I32]), MEET)
     return b.call(known, [team[2], team[1], status])
 
 

@@ -5,6 +5,7 @@ team runs the whole program and does its share of every kernel. ``repeat`` runs 
 """
 
 from collections.abc import Iterator, Sequence
+from math import ceil
 from typing import Any
 
 from llvmlite import ir
@@ -49,7 +50,7 @@ class Stage:
         self.plan: Plan = plan(self.graph, self.kernels, self.nests, donated, scratch)
         self.parallel = shared(self.kernels, self.nests, self.bodies)
         """Kernels whose work the threads of a team share, and the nanoseconds that one thread works at each."""
-        self.work = sum(self.parallel.values())
+        self.work = ceil(sum(self.parallel.values()))
         self.parts = parts(self.kernels, self.plan, scratch, self.parallel)
 
 

@@ -4,9 +4,7 @@ Both follow from the graph and the target alone. Work is split over entries of t
 sum: which thread computes an entry does not show in it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..body import spec_of
@@ -14,38 +12,12 @@ from ..fuse import Kernel
 from ..nest import Loop, Nest
 from ..plan import Copy, Place, Plan, bytes_of
 from .host import machine
-from .team import POSSIBLE
+from .team import POSSIBLE, least
 
-LEAST = 2000.0
-"""Nanoseconds of one thread's work that make a kernel worth sharing: a meeting costs some 300."""
-CALL = 8000.0
-"""Nanoseconds of shared work that make a call worth other threads: waking them costs more than meeting them."""
 MANY = 32
 """Turns of a loop that are enough to share it rather than one inside it."""
 LINE = 64
 """Bytes that one processor writes at a time: two threads should not write to the same."""
-
-_least: ContextVar[float] = ContextVar("least", default=LEAST)
-
-
-@contextmanager
-def share_from(nanoseconds: float) -> Iterator[None]:
-    """Share kernels of at least so much work inside the ``with`` statement; from 0 on, every one and entry by entry.
-
-    >>> from bprop.compile.native.share import share_from
-    >>> with share_from(0):
-    ...     pass  # programs made here use the team even for a few numbers
-    """
-    token = _least.set(nanoseconds)
-    try:
-        yield
-    finally:
-        _least.reset(token)
-
-
-def least() -> float:
-    """Return from how many nanoseconds of work on kernels are shared."""
-    return _least.get()
 
 
 def duration(kernel: Kernel) -> float:
@@ -70,15 +42,10 @@ def shared(
             time, enough = body.work * kernel.root.params["length"], bool(body.parallel)
         else:
             time = duration(kernel)
-            enough = _divisible(kernel, nests.get(kernel)) and time >= _least.get()
+            enough = _divisible(kernel, nests.get(kernel)) and time >= least()
         if enough and POSSIBLE:
             found[kernel] = time
     return found
-
-
-def worth(work: float) -> bool:
-    """Return whether a call with so many nanoseconds of shared work should wake other threads."""
-    return work > 0 and work >= min(CALL, 4 * _least.get())
 
 
 def _divisible(kernel: Kernel, nest: Nest | None) -> bool:
@@ -94,7 +61,7 @@ def divided(loops: Sequence[Loop]) -> Loop | None:
 
 def grain(itemsize: int) -> int:
     """Return in steps of how many numbers to share what lies side by side in memory."""
-    return max(1, LINE // itemsize) if _least.get() else 1
+    return max(1, LINE // itemsize) if least() else 1
 
 
 class Part(NamedTuple):
@@ -162,7 +129,7 @@ class _Meetings:
         return Part(one, self._shared(one), waits)
 
     def _shared(self, one: Kernel | Copy) -> bool:
-        return one in self.parallel if isinstance(one, Kernel) else POSSIBLE and one.size / 16 >= _least.get()
+        return one in self.parallel if isinstance(one, Kernel) else POSSIBLE and one.size / 16 >= least()
 
     def _failed(self, one: Kernel | Copy) -> bool:
         """Whether all must know first that nothing has failed."""
@@ -187,4 +154,4 @@ class _Meetings:
         return reads, writes
 
 
-__all__ = ["Part", "divided", "duration", "grain", "parts", "share_from", "shared", "worth"]
+__all__ = ["Part", "divided", "duration", "grain", "parts", "shared"]

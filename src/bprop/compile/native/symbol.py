@@ -6,7 +6,7 @@ import sys
 from llvmlite import binding
 
 from ...core.error import CompileError
-from .team import runtime
+from .team import MEET, runtime
 
 _resolved: set[str] = set()
 
@@ -15,7 +15,7 @@ def resolve(name: str) -> None:
     """Make a function known to LLVM; raises `CompileError` where there is none of that name."""
     if name in _resolved or binding.address_of_symbol(name):
         return
-    if name == "bprop_meet":
+    if name == MEET:
         runtime()
         return
     library = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None)

@@ -14,6 +14,9 @@ import os
 import platform
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -24,6 +27,12 @@ from ..thread import get_threads
 # What the team shares, one cache line (or a pair) for each: bytes from the beginning. A gate is a number that is
 # counted up and, behind it, how many sleep until it is.
 WORK, ARRIVED, MET, STATUS, JOB, STOP, MUTEX, WAKE, WORKERS = range(0, 1152, 128)
+LEAST = 2000.0
+"""Nanoseconds of one thread's work that make a kernel worth sharing: a meeting costs some 300."""
+CALL = 8000
+"""Nanoseconds of shared work that make a call worth other threads: waking them costs more than meeting them."""
+MEET = "bprop_meet"
+"""The symbol under which programs find the meeting; `runtime` makes it known."""
 POSSIBLE = hasattr(signal, "pthread_sigmask")
 """Whether the system has POSIX threads; without them every program runs on one."""
 LOOKS, TURNS = 2048, 32
@@ -108,17 +117,19 @@ define i32 @bprop_meet(ptr %team, i64 %threads, i32 %status) {{
   br i1 %alone, label %one, label %several
 one:
   ret i32 %status
-several:
-  %shared = getelementptr i8, ptr %team, i64 {STATUS}
+several: ; one status for even meetings, one for odd: who is late to read one must not see what the next meeting brings
+  %gate = getelementptr i8, ptr %team, i64 {MET}
+  %arrived = getelementptr i8, ptr %team, i64 {ARRIVED}
+  %both = getelementptr i8, ptr %team, i64 {STATUS}
+  %old = load atomic i32, ptr %gate acquire, align 4
+  %odd = and i32 %old, 1
+  %shared = getelementptr i32, ptr %both, i32 %odd
   %fine = icmp eq i32 %status, 0
   br i1 %fine, label %arrive, label %report
 report:
   atomicrmw umax ptr %shared, i32 %status seq_cst
   br label %arrive
 arrive:
-  %gate = getelementptr i8, ptr %team, i64 {MET}
-  %arrived = getelementptr i8, ptr %team, i64 {ARRIVED}
-  %old = load atomic i32, ptr %gate acquire, align 4
   %before = atomicrmw add ptr %arrived, i32 1 seq_cst
   %count = add i32 %before, 1
   %all = trunc i64 %threads to i32
@@ -145,7 +156,7 @@ define i32 @bprop_run(ptr %team, ptr %program, ptr %table, i64 %threads) {{
   store ptr %program, ptr %job
   store ptr %table, ptr %table.at
   store i64 %threads, ptr %threads.at
-  store atomic i32 0, ptr %shared seq_cst, align 4
+  store atomic i64 0, ptr %shared seq_cst, align 8
   %work = getelementptr i8, ptr %team, i64 {WORK}
   call void @bprop_open(ptr %team, ptr %work)
   %own = call i32 %program(ptr %table, i64 0, i64 %threads, ptr %team)
@@ -185,6 +196,34 @@ end:
 """
 
 
+_least: ContextVar[float] = ContextVar("least", default=LEAST)
+
+
+def least() -> float:
+    """Return how many nanoseconds of one thread's work make a kernel worth sharing."""
+    return _least.get()
+
+
+@contextmanager
+def share_from(nanoseconds: float) -> Iterator[None]:
+    """Share kernels of at least so much work inside the ``with`` statement; from 0 on, every one and entry by entry.
+
+    >>> from bprop.compile.native.team import share_from
+    >>> with share_from(0):
+    ...     pass  # programs made here use the team even for a few numbers
+    """
+    token = _least.set(nanoseconds)
+    try:
+        yield
+    finally:
+        _least.reset(token)
+
+
+def worth(work: float) -> bool:
+    """Return whether a call with so many nanoseconds of shared work should wake other threads."""
+    return work > 0 and work >= min(CALL, 4 * least())
+
+
 class _Runtime:
     """The native functions, compiled once per process and never freed: workers may be inside them at any time."""
 
@@ -198,7 +237,7 @@ class _Runtime:
         )
         engine.finalize_object()
         address = engine.get_function_address
-        binding.add_symbol("bprop_meet", address("bprop_meet"))
+        binding.add_symbol(MEET, address(MEET))
         self.worker = address("bprop_worker")
         kinds = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
         self.run = ctypes.CFUNCTYPE(ctypes.c_int, *kinds)(address("bprop_run"))
