@@ -159,7 +159,7 @@ class Program:
 
     def _called(self, entry: Any, address: int, work: float) -> BaseException | None:
         """Call an entry of the program, on several threads where so much work is worth it; return the error it ends with."""
-        status = TEAM_OF_PROCESS.run(entry, address) if worth(work) else None
+        status = TEAM_OF_PROCESS.run(entry, address) if worth(work, self._least) else None
         if status is None:
             status = entry(address, 0, 1, None)
         error, self.failure.error = self.failure.error, None
