@@ -105,7 +105,7 @@ class Program:
         for number, kernel in enumerate(called_back(self.stage)):
             made = callback(kernel, self.failure)
             self.callbacks.append(made)
-            self.code.set_pointer(f"callback{number}", ctypes.cast(made, ctypes.c_void_p).value or 0)
+            self.code.set_pointer(f"python.{number}", ctypes.cast(made, ctypes.c_void_p).value or 0)
 
     @property
     def llvm(self) -> str:

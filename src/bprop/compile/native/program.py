@@ -182,7 +182,7 @@ class Builder:
         for position, edge in enumerate(edges):
             b.store(raw[edge], b.gep(table, [number(0), number(position)]))
         kind = ir.FunctionType(I32, [POINTER.as_pointer()]).as_pointer()
-        target = ir.GlobalVariable(self.module, kind, f"callback{self.called.index(kernel)}")
+        target = ir.GlobalVariable(self.module, kind, f"python.{self.called.index(kernel)}")
         target.initializer = ir.Constant(kind, None)  # set when the code is loaded
         status = b.call(b.load(target), [b.gep(table, [number(0), number(0)])])
         b.store(status, emitter.flag)
