@@ -21,6 +21,7 @@ import bprop
 from bprop import nn, optim
 from bprop.compile import native, thread
 from bprop.compile.native import program, share
+from bprop.compile.native.course import Course
 from bprop.compile.native.loop import Emitter
 from bprop.compile.native.team import LEAST, TEAM_OF_PROCESS, share_from
 from bprop.core.family import Region
@@ -174,7 +175,7 @@ def test_a_program_from_the_disk_meets_as_well(tmp_path, monkeypatch):
 @pytest.fixture(params=["late workers", "late caller"])
 def staggered(request, monkeypatch):
     """Delay some threads before everything they do, so that a missing meeting shows every time."""
-    whole, barrier = program._Course._emit, Emitter.barrier
+    whole, barrier = Course._emit, Emitter.barrier
 
     def delay(module, b, thread):
         usleep = module.globals.get("usleep")
@@ -186,14 +187,14 @@ def staggered(request, monkeypatch):
 
     def emit(self, b, every, team):
         for part in every:
-            delay(self.builder.module, b, self.team[0])
+            delay(self.module, b, self.team[0])
             whole(self, b, [part], team)
 
     def wait(self):
         barrier(self)
         delay(self.module, self.builder, self.team[0])
 
-    monkeypatch.setattr(program._Course, "_emit", emit)
+    monkeypatch.setattr(Course, "_emit", emit)
     monkeypatch.setattr(Emitter, "barrier", wait)
 
 
@@ -236,7 +237,7 @@ def test_a_missing_meeting_inside_a_product_is_seen(staggered, monkeypatch):
     a = bprop.asarray(np.random.default_rng(0).normal(size=(64, 200)).astype(np.float32))
     bprop.set_threads(1)
     expected = bits(compiled(lambda a: a @ a.T, a)(a))
-    meet = program.meet
+    meet = sys.modules[Emitter.__module__].meet
     monkeypatch.setattr(sys.modules[Emitter.__module__], "meet", lambda module, b, team, status: status)
     f = compiled(lambda a: a @ a.T, a)
     monkeypatch.setattr(sys.modules[Emitter.__module__], "meet", meet)
