@@ -23,7 +23,7 @@ from bprop.compile import native, thread
 from bprop.compile.native import program, share
 from bprop.compile.native.course import Course
 from bprop.compile.native.loop import Emitter
-from bprop.compile.native.team import LEAST, TEAM_OF_PROCESS, share_from
+from bprop.compile.native.team import LEAST, TEAM_OF_PROCESS, share_from, worth
 from bprop.core.family import Region
 from bprop.core.op import REGISTRY
 from bprop.core.tree import flatten
@@ -265,12 +265,12 @@ def test_meetings_follow_from_the_memory_plan():
 def test_small_programs_wake_nobody():
     program = network((4, 16, 3), 32, least=LEAST)[0].program
     assert not program.stage.parallel
-    assert not program.shared
+    assert not worth(program.work)
 
 
 def test_large_programs_are_shared():
     program = network((64, 512, 10), 128, least=LEAST)[0].program
-    assert program.shared
+    assert worth(program.work)
     assert len(program.stage.parallel) > 5
 
 
@@ -343,7 +343,7 @@ def test_a_failing_step_changes_no_parameter():
 
     with share_from(0):
         step(bprop.asarray(np.arange(8)))
-        assert step.program.shared
+        assert worth(step.program.work)
         before = bits(cell.array)
         for _ in range(5):
             with pytest.raises(bprop.IndexingError):
@@ -401,7 +401,7 @@ import os, signal, sys, threading, time
 import numpy as np
 import bprop
 from bprop.compile import native
-from bprop.compile.native.team import LEAST, TEAM_OF_PROCESS, share_from
+from bprop.compile.native.team import TEAM_OF_PROCESS, share_from
 bprop.set_threads(3)
 x = bprop.asarray(np.arange(6000.0).reshape(60, 100) / 6000)
 with share_from(0):
