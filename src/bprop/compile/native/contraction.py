@@ -1,8 +1,8 @@
 """Contractions: C[batch, i, j] = Σₖ A[batch, i, k] · B[batch, k, j] with any strides, in register tiles.
 
-A tile of rows × vectors of C stays in registers over the whole sum; rows beyond the edge are computed again and not
-stored, columns beyond it are masked. Where B does not move by one along j it is first packed so that it does. The
-order of the sum over k is that of the labels.
+Small ones go here, large ones in blocks (`blocked`). A tile of rows × vectors of C stays in registers over the whole sum;
+rows beyond the edge are computed again and not stored, columns beyond it are masked. Where B does not move by one along j
+it is first packed so that it does. The order of the sum over k is that of the labels.
 """
 
 from contextlib import ExitStack
@@ -15,12 +15,15 @@ from llvmlite import ir
 from ...core.error import CompileError
 from ...core.family import Bilinear
 from ..body import spec_of
+from ..epilogue import Epilogue
 from ..fuse import Kernel
 from ..index import Index, flattened
 from . import scalar as instructions
+from .blocked import BlockedEmission
+from .blocking import Blocking
 from .host import machine
 from .loop import Emitter, loop, number, smaller
-from .panel import DEPTH, Panels, Target, intrinsic, padded, spread
+from .panel import intrinsic, spread
 from .type import I1, I32, constant, memory, register
 
 ROWS = 6
@@ -37,6 +40,10 @@ class Label:
     def __init__(self, extent: int, strides: tuple[int, int, int]) -> None:
         self.extent = extent
         self.strides = strides
+
+    def swapped(self) -> "Label":
+        """Return the label with x1 and x2 exchanged."""
+        return Label(self.extent, (self.strides[1], self.strides[0], self.strides[2]))
 
 
 class Contraction:
@@ -77,6 +84,14 @@ class Contraction:
         columns = [made[x] for x in order if x in out and made[x].strides[1] and not made[x].strides[0]]
         self.batch = [made[x] for x in order if x in out and made[x].strides[0] and made[x].strides[1]]
         self.edges = [view.edge for view in kernel.views]
+        self.blocking = (
+            Blocking(spec_of((node, 0)).dtype, rows, columns, self.batch, self.contracted)
+            if self._large(rows, columns)
+            else None
+        )
+        if self.blocking is not None:
+            self.packed = self.blocking.packed
+            return
         if not columns or (rows and not _unit(columns, 1) and _unit(rows, 0) and _unit(rows, 2)):
             self._swap(list(made.values()))  # multiplication commutes: the vectors run along the rows
             rows, columns = columns, rows
@@ -89,27 +104,29 @@ class Contraction:
         ]
         self.depth = prod(one.extent for one in self.contracted)
         self.packs = self.column.extent > 1 and self.column.strides[1] != 1
-        self.target = Target(spec_of((node, 0)).dtype, self.column.extent) if self._large() else None
-        if self.target is not None:
-            self.block = min(self.depth, DEPTH) if len(self.contracted) == 1 else self.depth
-            self.right = padded(self.column.extent, self.target.columns) * self.block
-            self.packed = self.right + padded(self.row.extent, self.target.rows) * self.block
-        else:
-            self.packed = self.depth * self.column.extent if self.packs and not self.empty else 0
+        self.packed = self.depth * self.column.extent if self.packs and not self.empty else 0
 
-    def _large(self) -> bool:
-        """Return whether the contraction goes in packed panels."""
+    def _large(self, rows: list[Label], columns: list[Label]) -> bool:
+        """Return whether the contraction goes in blocks."""
         dtypes = {spec_of(edge).dtype for edge in (*self.edges, (self.kernel.root, 0))}
+        sides = [max((one.extent for one in side), default=1) for side in (rows, columns)]
         return (
             not self.empty
             and bool(self.contracted)
             and len(dtypes) == 1
             and dtypes.pop().kind == "f"
-            and self.column.strides[2] == 1
-            and self.row.extent > 2
-            and self.column.extent > 2
-            and self.row.extent * self.column.extent * self.depth >= SMALL
+            and any(one.strides[2] == 1 for one in (*rows, *columns))
+            and min(sides) > 2
+            and prod(sides) * prod(one.extent for one in self.contracted) >= SMALL
         )
+
+    @property
+    def labels(self) -> list[tuple[int, int]]:
+        """Return extent and stride of the labels of a large contraction's result, rows and columns in memory last."""
+        plan = self.blocking
+        assert plan is not None
+        slow, fast = (plan.column, plan.row) if plan.turned else (plan.row, plan.column)
+        return [(one.extent, one.strides[2]) for one in (*plan.outer, slow, fast)]
 
     def linear(self, address: Index) -> None:
         """Refuse an operand whose entries do not lie at constant strides."""
@@ -127,9 +144,15 @@ def _unit(labels: list[Label], operand: int) -> bool:
     return any(one.strides[operand] == 1 for one in labels)
 
 
-def emit_contraction(emitter: Emitter, plan: Contraction, scratch: Any) -> None:
-    """Emit a contraction; ``scratch`` is room for the packed operand."""
-    _Emission(emitter, plan, scratch).emit()
+def emit_contraction(emitter: Emitter, plan: Contraction, scratch: Any, epilogue: Epilogue | None = None) -> None:
+    """Emit a contraction and the maps that follow it; ``scratch`` is room for packed operands."""
+    if plan.blocking is None:
+        _Emission(emitter, plan, scratch).emit()
+    else:
+        y = emitter.pointers.get((plan.kernel.root, 0))
+        order = (1, 0) if plan.blocking.swapped else (0, 1)
+        edges, offsets = [plan.edges[x] for x in order], [plan.offsets[x] for x in order]
+        BlockedEmission(emitter, plan.blocking, edges, offsets, y, scratch, epilogue).emit()
 
 
 class _Emission:
@@ -159,54 +182,12 @@ class _Emission:
             base = [number(plan.offsets[0]), number(plan.offsets[1]), number(0)]
             for one in plan.outer:
                 base = self._step(base, one, stack.enter_context(loop(b, number(0), number(one.extent))))
-            if plan.target is not None:
-                self._panels(base, plan.target)
-                return
             if plan.packs:
                 self._pack(base)
             tile = self.width * self.vectors
             j = stack.enter_context(loop(b, number(0), number(plan.column.extent), tile))
             i = stack.enter_context(loop(b, number(0), number(plan.row.extent), self.rows))
             self._tile(base, i, j)
-
-    def _panels(self, base: list[Any], target: Target) -> None:
-        """Pack block by block of the sum, then call the micro-kernel tile by tile."""
-        plan, b = self.plan, self.b
-        panels = Panels(self.emitter.module, target)
-        right, left = self.scratch, b.gep(self.scratch, [number(plan.right)])
-        *slower, last = plan.contracted
-        block = plan.block if not slower else last.extent
-        with loop(b, number(0), number(last.extent), block) as start:
-            depth = smaller(b, number(block), b.sub(number(last.extent), start))
-            base_of_block = self._step(base, last, start)
-            total = b.mul(depth, number(prod(one.extent for one in slower)))
-            with ExitStack() as stack:
-                inner, flat = base_of_block, number(0)
-                for one in slower:
-                    k = stack.enter_context(loop(b, number(0), number(one.extent)))
-                    inner, flat = self._step(inner, one, k), b.add(b.mul(flat, number(one.extent)), k)
-                done = b.mul(flat, depth)
-                for operand, label, size, room in (
-                    (0, plan.row, target.rows, left),
-                    (1, plan.column, target.columns, right),
-                ):
-                    x = b.gep(self.emitter.pointers[plan.edges[operand]], [inner[operand]])
-                    to = b.gep(room, [b.mul(done, number(size))])
-                    across, along = label.strides[operand], last.strides[operand]
-                    gap = b.mul(total, number(size))
-                    panels.pack(b, size, to, x, number(label.extent), depth, across, along, gap)
-            first = b.icmp_signed("==", start, number(0))
-            rows, columns = number(plan.row.extent), number(plan.column.extent)
-            y = self.emitter.pointers[self.edge]
-            with (
-                loop(b, number(0), columns, target.columns) as j,
-                loop(b, number(0), rows, target.rows) as i,
-            ):
-                c = b.gep(y, [b.add(b.add(base[2], j), b.mul(i, number(plan.row.strides[2])))])
-                panels.micro(
-                    b, total, b.gep(left, [b.mul(i, total)]), b.gep(right, [b.mul(j, total)]), c,
-                    number(plan.row.strides[2]), b.sub(rows, i), b.sub(columns, j), first,
-                )  # fmt: skip
 
     def _step(self, base: list[Any], label: Label, i: Any) -> list[Any]:
         b = self.b
