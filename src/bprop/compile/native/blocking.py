@@ -32,7 +32,7 @@ UNIT = (32, 256)
 UNITS = 16
 """Units that there should be, so that threads get equal parts."""
 COPIED, TRANSPOSED, GATHERED = 0.15, 0.4, 1.5
-NUMBERS, VECTORS = 0.02, 0.03
+NUMBERS, VECTORS = 0.005, 0.03
 
 
 class Way(NamedTuple):
