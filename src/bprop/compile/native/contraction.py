@@ -24,12 +24,13 @@ from .blocking import Blocking
 from .host import machine
 from .loop import Emitter, loop, number, smaller
 from .panel import intrinsic, spread
+from .share import MANY
 from .type import I1, I32, constant, memory, register
 
 ROWS = 6
 VECTORS = 2
-SMALL = 2**15
-"""Multiplications below which packing costs more than it gains."""
+SMALL, SMALL_TURNED = 2**19, 2**17
+"""Multiplications below which packing both operands costs more than it gains; the latter where B has to be turned anyway."""
 
 
 class Label:
@@ -84,14 +85,6 @@ class Contraction:
         columns = [made[x] for x in order if x in out and made[x].strides[1] and not made[x].strides[0]]
         self.batch = [made[x] for x in order if x in out and made[x].strides[0] and made[x].strides[1]]
         self.edges = [view.edge for view in kernel.views]
-        self.blocking = (
-            Blocking(spec_of((node, 0)).dtype, rows, columns, self.batch, self.contracted)
-            if self._large(rows, columns)
-            else None
-        )
-        if self.blocking is not None:
-            self.packed = self.blocking.packed
-            return
         if not columns or (rows and not _unit(columns, 1) and _unit(rows, 0) and _unit(rows, 2)):
             self._swap(list(made.values()))  # multiplication commutes: the vectors run along the rows
             rows, columns = columns, rows
@@ -105,6 +98,10 @@ class Contraction:
         self.depth = prod(one.extent for one in self.contracted)
         self.packs = self.column.extent > 1 and self.column.strides[1] != 1
         self.packed = self.depth * self.column.extent if self.packs and not self.empty else 0
+        self.blocking: Blocking | None = None
+        if self._large(rows, columns):
+            self.blocking = Blocking(spec_of((node, 0)).dtype, rows, columns, self.batch, self.contracted)
+            self.packed = self.blocking.packed
 
     def _large(self, rows: list[Label], columns: list[Label]) -> bool:
         """Return whether the contraction goes in blocks."""
@@ -117,7 +114,7 @@ class Contraction:
             and dtypes.pop().kind == "f"
             and any(one.strides[2] == 1 for one in (*rows, *columns))
             and min(sides) > 2
-            and prod(sides) * prod(one.extent for one in self.contracted) >= SMALL
+            and prod(sides) * self.depth >= (SMALL_TURNED if self.packs else SMALL)
         )
 
     @property
@@ -168,26 +165,40 @@ class _Emission:
         while self.width > 1 and self.width // 2 >= plan.column.extent:
             self.width //= 2
         self.vectors = VECTORS if plan.column.extent > self.width else 1
-        self.rows = min(ROWS, max(plan.row.extent, 1))
+        most = ROWS * VECTORS // self.vectors
+        self.rows = -(-max(plan.row.extent, 1) // -(-max(plan.row.extent, 1) // most))  # few beyond the edge
         self.vector = ir.VectorType(self.kind, self.width)
 
     def emit(self) -> None:
         plan, b = self.plan, self.b
         y = self.emitter.pointers[self.edge]
         if plan.empty:
-            with loop(b, number(0), number(plan.size)) as i:
+            with loop(b, *self.emitter.share(plan.size)) as i:
                 self.emitter.store(constant(0, self.dtype), y, i, self.dtype)
             return
+        # of the outer loops, or of the rows or columns of each product, every thread takes its part
+        tile = self.width * self.vectors
+        turns = {one: one.extent for one in plan.outer} if not plan.packs else {}
+        turns |= {plan.row: -(-plan.row.extent // self.rows), plan.column: -(-plan.column.extent // tile)}
+        divided = next((one for one, count in turns.items() if count >= MANY), max(turns, key=turns.__getitem__))
+
+        def bounds(one: Label, grain: int = 1) -> tuple[Any, Any]:
+            return self.emitter.share(one.extent, grain) if one is divided else (number(0), number(one.extent))
+
         with ExitStack() as stack:
             base = [number(plan.offsets[0]), number(plan.offsets[1]), number(0)]
             for one in plan.outer:
-                base = self._step(base, one, stack.enter_context(loop(b, number(0), number(one.extent))))
+                base = self._step(base, one, stack.enter_context(loop(b, *bounds(one))))
             if plan.packs:
                 self._pack(base)
-            tile = self.width * self.vectors
-            j = stack.enter_context(loop(b, number(0), number(plan.column.extent), tile))
-            i = stack.enter_context(loop(b, number(0), number(plan.row.extent), self.rows))
-            self._tile(base, i, j)
+                self.emitter.barrier()
+            with (
+                loop(b, *bounds(plan.column, tile), tile) as j,
+                loop(b, *bounds(plan.row, self.rows), self.rows) as i,
+            ):
+                self._tile(base, i, j)
+            if plan.packs and plan.outer:
+                self.emitter.barrier()
 
     def _step(self, base: list[Any], label: Label, i: Any) -> list[Any]:
         b = self.b
@@ -216,7 +227,7 @@ class _Emission:
         column, b = self.plan.column, self.b
         with ExitStack() as stack:
             inner, k = self._sum(stack, base)
-            j = stack.enter_context(loop(b, number(0), number(column.extent)))
+            j = stack.enter_context(loop(b, *self.emitter.share(column.extent)))
             x = self._number(1, self._step(inner, column, j)[1])
             self.emitter.store(x, self.scratch, b.add(b.mul(k, number(column.extent)), j), self.dtype)
 
@@ -288,7 +299,7 @@ class _Emission:
             for row, start in zip(acc, left, strict=True):
                 x = spread(b, self._number(0, b.add(start, step[0])), self.width)
                 for place, vector in zip(row, right, strict=True):
-                    b.store(self._add(b.load(place), self._multiply(x, vector)), place)
+                    b.store(self._multiply_add(x, vector, b.load(place)), place)
         for r, row in enumerate(acc):
             inside = b.icmp_signed("<", b.add(i, number(r)), number(plan.row.extent))
             with b.if_then(inside):
@@ -296,13 +307,14 @@ class _Emission:
                 for v, place in enumerate(row):
                     self._store(b.load(place), start, b.add(j, number(v * self.width)), masks[v])
 
-    def _add(self, x: Any, y: Any) -> Any:
-        kind = self.dtype.kind
-        return self.b.fadd(x, y) if kind == "f" else self.b.or_(x, y) if kind == "b" else self.b.add(x, y)
-
-    def _multiply(self, x: Any, y: Any) -> Any:
-        kind = self.dtype.kind
-        return self.b.fmul(x, y) if kind == "f" else self.b.and_(x, y) if kind == "b" else self.b.mul(x, y)
+    def _multiply_add(self, x: Any, y: Any, z: Any) -> Any:
+        b, kind = self.b, self.dtype.kind
+        if kind != "f":
+            return b.or_(z, b.and_(x, y)) if kind == "b" else b.add(z, b.mul(x, y))
+        if not machine().fused:
+            return b.fadd(z, b.fmul(x, y))
+        name = f"llvm.fma.v{self.width}{_short(self.kind)}"
+        return intrinsic(self.emitter.module, b, name, self.vector, [x, y, z])
 
     def _store(self, vector: Any, start: Any, j: Any, mask: Any) -> None:
         plan, b = self.plan, self.b

@@ -10,7 +10,8 @@ from llvmlite import ir
 from ..body import Scalar
 from ..index import Atom, Index
 from . import scalar as instructions
-from .type import ALONE, I1, I64, constant, memory
+from .team import meet
+from .type import ALONE, I1, I32, I64, constant, memory
 
 INDEX_ERROR, POWER_ERROR, CALL_ERROR = 1, 2, 3
 """What a program returns instead of 0."""
@@ -74,6 +75,8 @@ class Emitter:
 
     def barrier(self) -> None:
         """Wait until every thread of the team has come this far; what each wrote before, all see after."""
+        if self.team[0] is not ALONE[0]:
+            meet(self.module, self.builder, self.team, ir.Constant(I32, 0))
 
     def emit(self, scalars: Sequence[Scalar]) -> None:
         """Emit scalars (in the order of `scalars_of`) at the builder's place."""

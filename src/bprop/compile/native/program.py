@@ -6,7 +6,8 @@ team runs the whole program and does its share of every kernel.
 
 import ctypes
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from ..epilogue import Epilogue, attach
 from ..fuse import Kernel, fuse
 from ..inline import inline
 from ..nest import nests
-from ..plan import Place, Plan, plan
+from ..plan import Copy, Place, Plan, plan
 from ..step import address_of
 from .contraction import Contraction, emit_contraction
 from .cumulate import emit_cumulate
@@ -33,6 +34,8 @@ from .map import emit_map, emit_scatter
 from .random import emit_random
 from .reduce import emit_reduce
 from .region import copy, emit_scan, room
+from .share import LINE, Part, parts, shared, worth
+from .team import TEAM_OF_PROCESS, meet
 from .type import ALONE, I32, POINTER, TEAM, memory, register
 
 _ready = False
@@ -56,9 +59,11 @@ class Stage:
         self.nests |= self.epilogues
         scratch = {k: c.packed * spec_of((k.root, 0)).dtype.itemsize for k, c in self.contractions.items()}
         scratch |= {k: room(k, stage.plan) for k, stage in self.bodies.items()}
-        self.parallel: set[Kernel] = set()
-        """Kernels whose work the threads of a team share."""
         self.plan: Plan = plan(self.graph, self.kernels, self.nests, donated, scratch)
+        self.parallel = shared(self.kernels, self.nests, self.bodies)
+        """Kernels whose work the threads of a team share, and the nanoseconds that one thread works at each."""
+        self.work = sum(self.parallel.values())
+        self.parts = parts(self.kernels, self.plan, scratch, self.parallel)
 
 
 def _supported(name: str, spec: Spec) -> None:
@@ -86,7 +91,9 @@ class Program:
         self.text = str(module)
         self.engine, self.llvm = _compiled(self.text)
         signature = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
-        self._run = signature(self.engine.get_function_address("run"))
+        self._entry = self.engine.get_function_address("run")
+        self._run = signature(self._entry)
+        self.shared = worth(self.stage.work)
         self._arena = np.empty(0, np.uint8)
         self._pointers = np.zeros(1 + len(graph.inputs) + len(graph.outputs), np.uintp)
         self._address = address_of(self._pointers)
@@ -117,7 +124,9 @@ class Program:
                 self._arena = np.empty(self.stage.plan.size + 128, np.uint8)
                 self._pointers[0] = -(-address_of(self._arena) // 64) * 64
             self._pointers[1:] = table
-            status = self._run(self._address, 0, 1, None)
+            status = TEAM_OF_PROCESS.run(self._entry, self._address) if self.shared else None
+            if status is None:
+                status = self._run(self._address, 0, 1, None)
             error, self.failure.error = self.failure.error, None
         if error is not None:
             raise error
@@ -148,18 +157,7 @@ class _Builder:
             base = b.load(b.gep(function.args[0], [number(slot)]))
             return b.gep(base, [number(place.position)]) if place.kind == "arena" else base
 
-        for kernel in stage.kernels:
-            if kernel.kind == "alias":
-                continue
-            inner, places = self.kernel(kernel, stage)
-            team = function.args[1:] if kernel in stage.parallel else ALONE
-            status = b.call(inner, [*(pointer(place) for place in places), *team])
-            if kernel.fallible:
-                with b.if_then(b.icmp_signed("!=", status, ir.Constant(I32, 0)), likely=False):
-                    b.ret(status)
-        for one in stage.plan.copies:
-            copy(self.module, b, pointer(one.target), pointer(one.source), one.size)
-        b.ret(ir.Constant(I32, 0))
+        _Course(self, stage, function, pointer).emit(b, whole=exported)
         return function
 
     def kernel(self, kernel: Kernel, stage: Stage) -> tuple[Any, list[Place]]:
@@ -174,8 +172,9 @@ class _Builder:
         function.linkage = "internal"
         function.attributes.add("noinline")
         buffers, team = function.args[: len(places)], function.args[len(places) :]
-        for argument in buffers:
-            argument.add_attribute("noalias")  # one argument per buffer, and buffers never overlap
+        for argument in buffers[: len(places) - (kernel in stage.plan.scratch)]:
+            # one argument per buffer, and buffers never overlap; but in scratch threads meet each other's numbers
+            argument.add_attribute("noalias")
         b: Any = ir.IRBuilder(function.append_basic_block("entry"))
         flag = b.alloca(I32)
         b.store(ir.Constant(I32, 0), flag)
@@ -232,6 +231,74 @@ class _Builder:
         """Return a new number for a name."""
         self.count += 1
         return self.count
+
+
+class _Course:
+    """The parts of a stage in order: shared ones on every thread, others on thread 0, meetings in between.
+
+    A thread where something fails goes on to the next meeting, after which all leave.
+    """
+
+    def __init__(self, builder: _Builder, stage: Stage, function: Any, pointer: Callable[[Place], Any]) -> None:
+        self.builder = builder
+        self.stage = stage
+        self.function = function
+        self.pointer = pointer
+        self.team = function.args[1:]
+
+    def emit(self, b: Any, whole: bool) -> None:
+        """Emit all parts and the return. A body (not ``whole``) ends with a meeting, for what comes after it."""
+        self.status = b.alloca(I32)
+        b.store(ir.Constant(I32, 0), self.status)
+        self.left = self.function.append_basic_block("left")
+        several = any(part.shared for part in self.stage.parts)
+        for _, group in groupby(self._numbered(), key=lambda pair: pair[0]):
+            every = [part for _, part in group]
+            if several and every[0].waits:
+                self._meet(b)
+            if not several or every[0].shared:
+                self._emit(b, every, self.team if several else ALONE)
+            else:
+                with b.if_then(b.icmp_unsigned("==", self.team[0], number(0))):
+                    self._emit(b, every, ALONE)
+        if several and not whole:
+            self._meet(b)
+        b.branch(self.left)
+        b.position_at_end(self.left)
+        b.ret(b.load(self.status))
+
+    def _numbered(self) -> list[tuple[int, Part]]:
+        """Number the parts so that those of thread 0 between two meetings have one number."""
+        result: list[tuple[int, Part]] = []
+        for count, part in enumerate(self.stage.parts):
+            before = result[-1] if result else None
+            joins = before is not None and not (part.waits or part.shared or before[1].shared)
+            result.append((before[0] if joins and before else count, part))
+        return result
+
+    def _meet(self, b: Any) -> None:
+        b.branch(self.left)
+        b.position_at_end(self.left)
+        self.left = self.function.append_basic_block("left")
+        status = meet(self.builder.module, b, self.team, b.load(self.status))
+        b.store(status, self.status)
+        with b.if_then(b.icmp_unsigned("!=", status, ir.Constant(I32, 0)), likely=False):
+            b.ret(status)
+
+    def _emit(self, b: Any, every: Sequence[Part], team: Sequence[Any]) -> None:
+        for part in every:
+            work = part.work
+            if isinstance(work, Copy):
+                begin, end = Emitter(self.builder.module, b, {}, None, team).share(work.size, LINE)
+                target, source = (b.gep(self.pointer(place), [begin]) for place in (work.target, work.source))
+                copy(self.builder.module, b, target, source, b.sub(end, begin))
+                continue
+            inner, places = self.builder.kernel(work, self.stage)
+            status = b.call(inner, [*map(self.pointer, places), *team])
+            if work.fallible:
+                with b.if_then(b.icmp_unsigned("!=", status, ir.Constant(I32, 0)), likely=False):
+                    b.store(status, self.status)
+                    b.branch(self.left)
 
 
 def _compiled(text: str) -> tuple[Any, str]:
