@@ -223,35 +223,34 @@ def test_an_old_value_read_elsewhere_is_not_overwritten_early():
     np.testing.assert_array_equal(y, outputs(apart(f, p, x), [p, x])[0])
 
 
+STEPS = {
+    "matmul": lambda x, y: x @ y / 24,
+    "turned": lambda x, y: bprop.matrix_transpose(x) @ y / 24,
+    "add": lambda x, y: x + y,
+    "multiply": lambda x, y: x * y / 4,
+    "maximum": bprop.maximum,
+    "where": lambda x, y: bprop.where(x > 0, y, 1),
+    "row": lambda x, y: x + y[0],
+    "column": lambda x, y: x - y[:, :1],
+    "transpose": lambda x, y: bprop.matrix_transpose(x) + y,
+    "sum": lambda x, y: x + bprop.sum(y, axis=1, keepdims=True) / 24,
+}
+
+
 @st.composite
 def programs(draw):
-    """Steps on a list of arrays 24 × 24: products and maps of earlier results."""
-    names = ["matmul", "turned", "add", "multiply", "maximum", "where", "row", "column", "transpose", "sum"]
+    """Steps on a list of arrays 24 × 24: products and maps of earlier results; which of them are wanted."""
     steps = []
     for number in range(draw(st.integers(2, 8))):
         a, b = (draw(st.integers(0, 2 + number)) for _ in range(2))
-        steps.append((draw(st.sampled_from(names)), a, b))
+        steps.append((draw(st.sampled_from(list(STEPS))), a, b))
     return steps, draw(st.lists(st.integers(0, len(steps) - 1), min_size=1, max_size=3))
 
 
 def perform(steps, kept, *xs):
     known = list(xs)
     for name, a, b in steps:
-        x, y = known[a], known[b]
-        known.append(
-            {
-                "matmul": lambda: x @ y / 24,
-                "turned": lambda: bprop.matrix_transpose(x) @ y / 24,
-                "add": lambda: x + y,
-                "multiply": lambda: x * y / 4,
-                "maximum": lambda: bprop.maximum(x, y),
-                "where": lambda: bprop.where(x > 0, y, 1),
-                "row": lambda: x + y[0],
-                "column": lambda: x - y[:, :1],
-                "transpose": lambda: bprop.matrix_transpose(x) + y,
-                "sum": lambda: x + bprop.sum(y, axis=1, keepdims=True) / 24,
-            }[name]()
-        )
+        known.append(STEPS[name](known[a], known[b]))
     return [known[len(xs) + one] for one in kept]
 
 
