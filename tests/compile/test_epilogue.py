@@ -305,3 +305,17 @@ def test_targets(target, agree):
     agree(
         lambda x, w: bprop.tanh(bprop.einsum("ki,kj->ji", x, w)) * 2, normal(6, 41), normal(6, 33), terms=6, scale=4.0
     )
+
+
+def test_what_is_replaced_is_read_once_when_the_sum_is_complete(monkeypatch):
+    monkeypatch.setattr(blocking, "DEPTH", 8)
+    p, x, w = normal(19, 33), normal(19, 29), normal(29, 33)
+
+    def f(p, x, w):
+        return p - 0.1 * (x @ w)
+
+    made = fused(f, p, x, w, donated={0: 0})
+    assert made.memory.in_place == [0]
+    y = p.copy()
+    made([y, x, w], [y])
+    np.testing.assert_array_equal(y, outputs(apart(f, p, x, w), [p, x, w])[0])
