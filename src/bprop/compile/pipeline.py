@@ -2,17 +2,19 @@
 
 import functools
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 import numpy as np
 
-from ..core.error import CompileError, DTypeError
+from ..core.error import ArgumentError, CompileError, DTypeError, ShapeError
 from ..core.graph import Graph
 from ..core.interpreter import EVALUATE, current
-from ..core.tree import flatten
+from ..core.tree import Structure, flatten, unflatten
 from ..core.value import Array
 from ..gradients.variable import name_of
+from ..ops import stack
 from .cache import Cache
 from .fuse import listing
 from .inline import inline
@@ -21,13 +23,15 @@ from .step import Step, data_of, is_array
 from .watch import Watch
 
 if TYPE_CHECKING:
-    from .native.program import Program
+    from .native.code import Program
     from .plan import Plan
 
 P = ParamSpec("P")
 R = TypeVar("R")
 KEPT = 32
 """Programs that one compiled function keeps."""
+LOOPED = 4
+"""Loops, of one program and length, that it knows again without computing their key: in an epoch there are a few."""
 
 
 class Compiled(Generic[P, R]):
@@ -43,6 +47,7 @@ class Compiled(Generic[P, R]):
         self._lock = threading.RLock()
         self._last: Step | None = None
         self._watch: Watch | None = None
+        self._looped: deque[tuple[Step, Watch]] = deque(maxlen=LOOPED)
         functools.update_wrapper(self, f, updated=())
 
     def __call__(self, *args: P.args, **options: P.kwargs) -> R:
@@ -57,18 +62,71 @@ class Compiled(Generic[P, R]):
             key = key_of(leaves, structure, self.function)
             # before the step is traced, which may make slots: the places of leaves are those of this moment
             watch = None if options else Watch(self.function, args)
-            step = self.programs.get(key)
-            if step is None or not step.fits():
-                for leaf in leaves:
-                    if is_array(leaf) and leaf.dtype.kind not in "biuf":
-                        raise DTypeError(
-                            f"{self.name}: an argument has dtype {leaf.dtype}: use bool, integers or floats"
-                        )
-                step = Step(self.function, leaves, structure, f"compilation of {self.name}")
-                self.programs.put(key, step)
+            step = self._step(key, leaves, structure)
             self._last, self._watch = step, watch
             step.take(leaves)
             return cast(R, step(leaves))
+
+    def _step(self, key: Any, leaves: Sequence[Any], structure: Structure) -> Step:
+        step = self.programs.get(key)
+        if step is None or not step.fits():
+            for leaf in leaves:
+                if is_array(leaf) and leaf.dtype.kind not in "biuf":
+                    raise DTypeError(f"{self.name}: an argument has dtype {leaf.dtype}: use bool, integers or floats")
+            step = Step(self.function, leaves, structure, f"compilation of {self.name}")
+            self.programs.put(key, step)
+        return step
+
+    def loop(self, *args: P.args, **options: P.kwargs) -> R:
+        """Do k calls in one: every array among the arguments has an axis of length k first, a row for each call.
+
+        What ``[f(x, t) for x, t in zip(X, T)]`` does, ``f.loop(X, T)`` does natively, with the same bits: parameters and
+        other cells go from one call to the next. Arrays in the result have the axis of length k first; what is no array is
+        as the last call returned it. What is the same for every call is closed over, or repeated for nothing by
+        ``bprop.broadcast_to(x, (k, *x.shape))``. Python, Ctrl-C included, waits until the k calls are done; so take k such
+        that they last as long as you want to wait.
+
+        Raises `ShapeError` where the first axes differ, `ArgumentError` where no argument is an array, and what a call
+        raises: then the calls before it are done, and a note says how many.
+
+        >>> import bprop, numpy as np
+        >>> from bprop import nn, optim
+        >>> model, rule, loss = nn.Linear(1, 1), optim.SGD(0.1), nn.SquaredError()
+        >>> @bprop.compile
+        ... def step(model, rule, x, t):
+        ...     E, gradients = bprop.value_and_grad(lambda m: loss(m(x), t))(model)
+        ...     rule.update(model, gradients)
+        ...     return E
+        >>> x = np.linspace(-1, 1, 80, dtype=np.float32).reshape(20, 4, 1)  # 20 batches of 4
+        >>> losses = step.loop(model, rule, x, 2 * x)
+        >>> losses.shape, bool(losses[-1] < losses[0])
+        ((20,), True)
+        """
+        if current() is EVALUATE:
+            with self._lock:
+                for step, watch in () if options else self._looped:
+                    again = watch.leaves(args)
+                    if again is not None and step.fits():
+                        self._last, self._watch = step, None
+                        step.take(again)
+                        return cast(R, step.loop(again, len(again[step.arguments[0]])))
+                leaves, structure = flatten((args, options))
+                count = _steps(self.name, leaves)
+                row = _row(leaves, 0)
+                key = key_of(row, structure, self.function)
+                new = None if options else Watch(self.function, args)
+                step = self._step(key, row, structure)
+                if step.loops:
+                    self._last, self._watch = step, None
+                    if new is not None:
+                        self._looped.appendleft((step, new))
+                    step.take(leaves)
+                    return cast(R, step.loop(leaves, count))
+        leaves, structure = flatten((args, options))
+        rows = (unflatten(structure, _row(leaves, step)) for step in range(_steps(self.name, leaves)))
+        results = [flatten(self(*arguments, **named)) for arguments, named in rows]
+        columns = zip(*(leaves for leaves, _ in results), strict=True)
+        return cast(R, unflatten(results[-1][1], [stack(one) if is_array(one[0]) else one[-1] for one in columns]))
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
@@ -112,6 +170,28 @@ class Compiled(Generic[P, R]):
             f"<compiled {self.name}: {len(self.programs)} programs; the last has {len(self.graph.nodes)} ops in "
             f"{len(kernels)} kernels, {flops:,} flop, {moved:,} B moved, arena {memory.size:,} B>"
         )
+
+
+def _row(leaves: Sequence[Any], step: int) -> list[Any]:
+    """Return the leaves of one call of a loop."""
+    return [leaf[step] if is_array(leaf) else leaf for leaf in leaves]
+
+
+def _steps(name: str, leaves: Sequence[Any]) -> int:
+    """Return how many calls a loop makes: the length of the first axis of every array."""
+    shapes = [leaf.shape for leaf in leaves if is_array(leaf)]
+    lengths = {shape[:1] for shape in shapes}
+    if not shapes:
+        raise ArgumentError(
+            f"{name}.loop: no argument is an array, so nothing says how many steps: give one with an axis of steps first"
+        )
+    if len(lengths) > 1 or lengths & {(), (0,)}:
+        shown = ", ".join(map(str, shapes))
+        raise ShapeError(
+            f"{name}.loop: every array has an axis of steps first, of one length of at least 1; here are shapes {shown}. "
+            f"Close over what is the same for every step, or repeat it with bprop.broadcast_to(x, (k, *x.shape))"
+        )
+    return int(shapes[0][0])
 
 
 class Kernels:
@@ -166,7 +246,7 @@ def native(graph: Graph) -> Callable[..., list[Array]]:
     >>> native(bprop.trace(lambda x: x * x)(bprop.ones(2)))(bprop.asarray([2.0, 3.0]))
     [Array([4., 9.])]
     """
-    from .native.program import Program
+    from .native.code import Program
 
     closed, captured = inline(graph).closed()
     program = Program(closed)

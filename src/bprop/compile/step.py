@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.error import BpropError
 from ..core.graph import Graph
 from ..core.interpreter import EVALUATE, Cell, using
 from ..core.trace import Trace, Traced
@@ -31,7 +32,7 @@ class Step:
     """One traced call: the graph, where its inputs come from, where its outputs go, and the program."""
 
     def __init__(self, f: Callable[..., Any], leaves: Sequence[Any], structure: Structure, name: str) -> None:
-        from .native.program import Program  # llvmlite is loaded with the first program, not with bprop
+        from .native.code import Program  # llvmlite is loaded with the first program, not with bprop
 
         tracer = _Trace(EVALUATE, name=name, lift_cells=True)
         self.arguments = [place for place, leaf in enumerate(leaves) if is_array(leaf)]
@@ -47,6 +48,9 @@ class Step:
             for cell in tracer.written
             if not (isinstance(x := tracer.cells[cell], Traced) and x.node is tracer.cell_inputs.get(cell))
         ]
+        for cell in written:  # one that is only written takes its new value in place as well
+            if cell not in tracer.cell_inputs and cell.array.spec == tracer.cells[cell].spec:
+                tracer.lift_cell(cell, cell.array)
         self.results = [_source(tracer, x, self.arguments) for x in outputs]
         computed = [x for x, kind in zip(outputs, self.results, strict=True) if kind[0] == "computed"]
         values = [tracer.cells[cell] for cell in written]
@@ -70,10 +74,10 @@ class Step:
         for number, cell in enumerate(written):
             if cell in tracer.cell_inputs and cell.array.spec == values[number].spec:
                 self.donated[self.count + number] = len(self.arguments) + order.index(cell)
-        self.program = Program(whole, self.donated)
+        self.program = Program(whole, self.donated, name.removeprefix("compilation of "))
 
         self.take(leaves)
-        self._specs = self.program.graph.specs
+        self._specs = whole.specs
         # the table of pointers is filled once; a later call enters only what has changed since
         self._outputs = len(self.arguments) + len(self.read) + len(self.captures)
         self._table: list[int] = [0] * (self._outputs + len(graph.outputs))
@@ -95,9 +99,45 @@ class Step:
         self._reads = [one.of(leaves) for one in self.read]
         self._writes = [one.of(leaves) for one in self.written]
 
+    @property
+    def loops(self) -> bool:
+        """Return whether the next step can follow natively: every cell keeps its shape and dtype."""
+        return len(self.donated) == len(self.written)
+
     def __call__(self, leaves: Sequence[Any]) -> Any:
         inputs = [data_of(leaves[place]) for place in self.arguments]
         fresh = {number: np.empty(*self._specs[number]) for number in self._fresh}
+        self._fill(inputs, fresh)
+        self.program.run(self._table)
+        self._wrote(fresh)
+        return self._result(leaves, fresh)
+
+    def loop(self, leaves: Sequence[Any], count: int) -> Any:
+        """Do what ``count`` calls do, in one native call; every array among ``leaves`` has an axis of so many steps first.
+
+        An error says in which step it came; the cells are as after the one before.
+        """
+        inputs = [_rows(leaves[place]) for place in self.arguments]
+        fresh = {n: np.empty((count, *self._specs[n].shape), self._specs[n].dtype) for n in self._fresh}
+        self._fill(inputs, fresh)
+        strides = [0] * len(self._table)
+        for place, data in enumerate(inputs):
+            strides[place] = data.strides[0]
+        for number, data in fresh.items():
+            strides[self._outputs + number] = data.strides[0]
+        done, error = self.program.repeat(self._table, strides, count)
+        if done:
+            self._wrote({})
+        if error is not None:
+            if isinstance(error, BpropError):
+                error.step = done
+            if count > 1:
+                error.add_note(f"in step {done} (from 0) of {count}; those before it are done")
+            raise error
+        return self._result(leaves, fresh, count)
+
+    def _fill(self, inputs: Sequence[NDArray[Any]], fresh: dict[int, NDArray[Any]]) -> None:
+        """Enter the addresses of a call into the table."""
         table, bound, replaced = self._table, self._bound, self._replaced
         for place, data in enumerate(inputs):
             table[place] = address_of(data)
@@ -106,15 +146,20 @@ class Step:
         for number, cell in enumerate(self._reads):
             if cell.array is not bound[number] or (cell.shared and number in replaced):
                 self._bind(number, cell)
-        self.program.run(table)
+
+    def _wrote(self, fresh: dict[int, NDArray[Any]]) -> None:
+        """Give the cells their new values."""
+        bound = self._bound
         for number, cell in enumerate(self._writes, start=self.count):
             if number in fresh:
                 cell.array = Array(fresh[number])
             else:
-                source = self.donated[number] - len(inputs)
+                source = self.donated[number] - len(self.arguments)
                 if cell.array is not bound[source]:
                     cell.array = bound[source] = Array(self._held[source])
             cell.shared = False
+
+    def _result(self, leaves: Sequence[Any], fresh: dict[int, NDArray[Any]], steps: int | None = None) -> Any:
         computed = iter(range(self.count))
         result = [
             Array(fresh[next(computed)])
@@ -122,6 +167,8 @@ class Step:
             else _given(leaves[detail])
             if kind == "argument"
             else detail
+            if steps is None or not is_array(detail)
+            else Array(np.repeat(data_of(detail)[None], steps, axis=0))
             for kind, detail in self.results
         ]
         return unflatten(self.structure, result)
@@ -179,6 +226,13 @@ def data_of(leaf: Any) -> NDArray[Any]:
     if isinstance(leaf, Array):
         raise escaped(cast(Wrapped, leaf), "compile")
     return _contiguous(np.asarray(leaf))
+
+
+def _rows(leaf: Any) -> NDArray[Any]:
+    """Return the numbers of a leaf whose rows are given to one step after the other: only each of them is contiguous."""
+    data: NDArray[Any] = leaf.data if type(leaf) is Array else data_of(leaf) if isinstance(leaf, Array) else leaf
+    rows = data[:1].flags.c_contiguous and data.flags.aligned and data.dtype.isnative
+    return data if rows else data_of(leaf)
 
 
 def _given(leaf: Any) -> Array:

@@ -10,11 +10,8 @@ from llvmlite import ir
 from ..body import Scalar
 from ..index import Atom, Index
 from . import scalar as instructions
-from .team import meet
-from .type import ALONE, I1, I32, I64, constant, memory
-
-INDEX_ERROR, POWER_ERROR, CALL_ERROR = 1, 2, 3
-"""What a program returns instead of 0."""
+from .status import INDEX_ERROR
+from .type import ALONE, I1, I32, I64, TEAM, constant, memory
 
 
 def number(value: int) -> Any:
@@ -44,6 +41,14 @@ def loop(builder: Any, start: Any, stop: Any, step: int = 1) -> Iterator[Any]:
 def smaller(builder: Any, a: Any, b: Any) -> Any:
     """Return the lesser of two signed integers."""
     return builder.select(builder.icmp_signed("<", a, b), a, b)
+
+
+def meet(module: Any, b: Any, team: Sequence[Any], status: Any) -> Any:
+    """Emit the wait for every thread of ``team``; return the greatest status that any brought."""
+    known = module.globals.get("bprop_meet")
+    if known is None:
+        known = ir.Function(module, ir.FunctionType(I32, [TEAM[2], TEAM[1], I32]), "bprop_meet")
+    return b.call(known, [team[2], team[1], status])
 
 
 class Emitter:

@@ -1,44 +1,36 @@
 """A whole graph as one native function: ``run(table, thread, threads, team)`` calls the kernels with pointers from a table.
 
 The table holds the arena, the inputs and the outputs. The result is 0, or the code of the first error. Each thread of a
-team runs the whole program and does its share of every kernel.
+team runs the whole program and does its share of every kernel. ``repeat`` runs it many times.
 """
 
-import ctypes
-import threading
-from collections.abc import Callable, Sequence
-from itertools import groupby
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-from llvmlite import binding, ir
-from numpy.typing import NDArray
+from llvmlite import ir
 
-from ...core.error import ArgumentError, CompileError, IndexingError
+from ...core.error import CompileError
 from ...core.graph import Edge, Graph
 from ...core.simplify import simplify
 from ...core.value import Spec
 from ..body import spec_of
 from ..epilogue import Epilogue, attach
-from ..fuse import Kernel, fuse
+from ..fingerprint import UntoldError, Writer
+from ..fuse import LOOPS, Kernel, fuse
 from ..inline import inline
 from ..nest import nests
-from ..plan import Copy, Place, Plan, plan
-from ..step import address_of
+from ..plan import Place, Plan, plan
 from .contraction import Contraction, emit_contraction
+from .course import Course
 from .cumulate import emit_cumulate
-from .general import Failure, callback
-from .host import machine
-from .loop import INDEX_ERROR, POWER_ERROR, Emitter, number
+from .loop import Emitter, number
 from .map import emit_map, emit_scatter
 from .random import emit_random
 from .reduce import emit_reduce
-from .region import copy, emit_scan, room
-from .share import LINE, Part, parts, shared, worth
-from .team import TEAM_OF_PROCESS, meet
+from .region import emit_scan, room
+from .repeat import emit_repeat
+from .share import parts, shared
 from .type import ALONE, I32, POINTER, TEAM, memory, register
-
-_ready = False
 
 
 class Stage:
@@ -74,75 +66,43 @@ def _supported(name: str, spec: Spec) -> None:
         raise
 
 
-class Program:
-    """Native code of a graph. Call it with one array per input and one writable array per output.
-
-    ``donated`` maps outputs to the inputs whose memory takes their value.
-    """
-
-    def __init__(self, graph: Graph, donated: dict[int, int] | None = None) -> None:
-        self.stage = Stage(graph, donated)
-        self.failure = Failure()
-        self.lock = threading.Lock()
-        self.callbacks: list[Any] = []
-        module = ir.Module("bprop")
-        builder = _Builder(module, self)
-        builder.function("run", self.stage, exported=True)
-        self.text = str(module)
-        self.engine, self.llvm = _compiled(self.text)
-        signature = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
-        self._entry = self.engine.get_function_address("run")
-        self._run = signature(self._entry)
-        self.shared = worth(self.stage.work)
-        self._arena = np.empty(0, np.uint8)
-        self._pointers = np.zeros(1 + len(graph.inputs) + len(graph.outputs), np.uintp)
-        self._address = address_of(self._pointers)
-
-    @property
-    def graph(self) -> Graph:
-        """The simplified graph."""
-        return self.stage.graph
-
-    @property
-    def kernels(self) -> list[Kernel]:
-        """The kernels in order."""
-        return self.stage.kernels
-
-    @property
-    def memory(self) -> Plan:
-        """Where every value lives."""
-        return self.stage.plan
-
-    def __call__(self, inputs: Sequence[NDArray[Any]], outputs: Sequence[NDArray[Any]]) -> None:
-        """Run on C-contiguous arrays; raises what the ops inside raise, before anything is written to donated inputs."""
-        self.run([*map(address_of, inputs), *map(address_of, outputs)])
-
-    def run(self, table: Sequence[int]) -> None:
-        """Run on the addresses of inputs and outputs."""
-        with self.lock:
-            if self._arena.size < self.stage.plan.size + 128:
-                self._arena = np.empty(self.stage.plan.size + 128, np.uint8)
-                self._pointers[0] = -(-address_of(self._arena) // 64) * 64
-            self._pointers[1:] = table
-            status = TEAM_OF_PROCESS.run(self._entry, self._address) if self.shared else None
-            if status is None:
-                status = self._run(self._address, 0, 1, None)
-            error, self.failure.error = self.failure.error, None
-        if error is not None:
-            raise error
-        if status == INDEX_ERROR:
-            raise IndexingError(
-                "a compiled function read an index that is out of range for its axis (take, or x[index])"
-            )
-        if status == POWER_ERROR:
-            raise ArgumentError("pow: integers to negative integer powers are not integers: convert to float first")
-        assert status == 0, status
+def called_back(stage: Stage) -> Iterator[Kernel]:
+    """Return the kernels that call Python, in the order in which they are numbered."""
+    for kernel in stage.kernels:
+        if kernel in stage.bodies:
+            yield from called_back(stage.bodies[kernel])
+        elif kernel.kind == "callback" or (kernel.kind == "random" and kernel.root.op.entry is None):  # type: ignore[union-attr]
+            yield kernel
 
 
-class _Builder:
-    def __init__(self, module: Any, program: Program) -> None:
+def _form(kernel: Kernel, stage: Stage, edges: Sequence[Edge], places: Sequence[Place]) -> Any:
+    """Return what the function of a kernel depends on, so that equal kernels are made once; ``None``: all of them differ."""
+    if kernel.kind not in (*LOOPS, "contract"):
+        return None
+    writer = Writer(kernel.nodes, by_name=True)
+    try:
+        text = writer.write((kernel, stage.contractions.get(kernel)))
+    except UntoldError:
+        return None
+    order = tuple(places.index(stage.plan.places[edge]) for edge in edges)
+    return text, order, len(places), kernel in stage.parallel
+
+
+def emitted(stage: Stage) -> Any:
+    """Return the module of LLVM code that runs a stage."""
+    module = ir.Module("bprop")
+    run = Builder(module, stage).function("run", stage, exported=True)
+    emit_repeat(run, 1 + len(stage.graph.inputs) + len(stage.graph.outputs), bool(stage.parallel))
+    return module
+
+
+class Builder:
+    """Emits the functions of a module."""
+
+    def __init__(self, module: Any, stage: Stage) -> None:
         self.module = module
-        self.program = program
+        self.called = list(called_back(stage))
+        self.made: dict[Any, Any] = {}
         self.count = 0
 
     def function(self, name: str, stage: Stage, exported: bool = False) -> Any:
@@ -157,7 +117,7 @@ class _Builder:
             base = b.load(b.gep(function.args[0], [number(slot)]))
             return b.gep(base, [number(place.position)]) if place.kind == "arena" else base
 
-        _Course(self, stage, function, pointer).emit(b, whole=exported)
+        Course(self.module, self.kernel, stage, function, pointer).emit(b, whole=exported)
         return function
 
     def kernel(self, kernel: Kernel, stage: Stage) -> tuple[Any, list[Place]]:
@@ -167,6 +127,9 @@ class _Builder:
         places = list(dict.fromkeys(stage.plan.places[edge] for edge in edges))
         if kernel in stage.plan.scratch:
             places.append(Place("arena", stage.plan.scratch[kernel]))
+        key = _form(kernel, stage, edges, places)
+        if key in self.made:
+            return self.made[key], places
         kind = ir.FunctionType(I32, [*[POINTER] * len(places), *TEAM])
         function = ir.Function(self.module, kind, f"{kernel.kind}{self.number()}")
         function.linkage = "internal"
@@ -190,6 +153,8 @@ class _Builder:
             error.message += f" (in a {kernel.kind} kernel over {kernel.shape} that reads {shown or 'nothing'})"
             raise
         b.ret(b.load(flag))
+        if key is not None:
+            self.made[key] = function
         return function, places
 
     def fill(self, emitter: Emitter, kernel: Kernel, stage: Stage, raw: Any, scratch: Any, body: Any) -> None:
@@ -216,106 +181,17 @@ class _Builder:
     def call_back(self, emitter: Emitter, kernel: Kernel, raw: dict[Edge, Any]) -> None:
         """Emit a call of NumPy through Python."""
         b = emitter.builder
-        made = callback(kernel, self.program.failure)
-        self.program.callbacks.append(made)
         edges = [*kernel.reads, *kernel.stored]
         table = b.alloca(ir.ArrayType(POINTER, len(edges)))
         for position, edge in enumerate(edges):
             b.store(raw[edge], b.gep(table, [number(0), number(position)]))
         kind = ir.FunctionType(I32, [POINTER.as_pointer()]).as_pointer()
-        address = ctypes.cast(made, ctypes.c_void_p).value
-        status = b.call(b.inttoptr(number(address or 0), kind), [b.gep(table, [number(0), number(0)])])
+        target = ir.GlobalVariable(self.module, kind, f"callback{self.called.index(kernel)}")
+        target.initializer = ir.Constant(kind, None)  # set when the code is loaded
+        status = b.call(b.load(target), [b.gep(table, [number(0), number(0)])])
         b.store(status, emitter.flag)
 
     def number(self) -> int:
         """Return a new number for a name."""
         self.count += 1
         return self.count
-
-
-class _Course:
-    """The parts of a stage in order: shared ones on every thread, others on thread 0, meetings in between.
-
-    A thread where something fails goes on to the next meeting, after which all leave.
-    """
-
-    def __init__(self, builder: _Builder, stage: Stage, function: Any, pointer: Callable[[Place], Any]) -> None:
-        self.builder = builder
-        self.stage = stage
-        self.function = function
-        self.pointer = pointer
-        self.team = function.args[1:]
-
-    def emit(self, b: Any, whole: bool) -> None:
-        """Emit all parts and the return. A body (not ``whole``) ends with a meeting, for what comes after it."""
-        self.status = b.alloca(I32)
-        b.store(ir.Constant(I32, 0), self.status)
-        self.left = self.function.append_basic_block("left")
-        several = any(part.shared for part in self.stage.parts)
-        for _, group in groupby(self._numbered(), key=lambda pair: pair[0]):
-            every = [part for _, part in group]
-            if several and every[0].waits:
-                self._meet(b)
-            if not several or every[0].shared:
-                self._emit(b, every, self.team if several else ALONE)
-            else:
-                with b.if_then(b.icmp_unsigned("==", self.team[0], number(0))):
-                    self._emit(b, every, ALONE)
-        if several and not whole:
-            self._meet(b)
-        b.branch(self.left)
-        b.position_at_end(self.left)
-        b.ret(b.load(self.status))
-
-    def _numbered(self) -> list[tuple[int, Part]]:
-        """Number the parts so that those of thread 0 between two meetings have one number."""
-        result: list[tuple[int, Part]] = []
-        for count, part in enumerate(self.stage.parts):
-            before = result[-1] if result else None
-            joins = before is not None and not (part.waits or part.shared or before[1].shared)
-            result.append((before[0] if joins and before else count, part))
-        return result
-
-    def _meet(self, b: Any) -> None:
-        b.branch(self.left)
-        b.position_at_end(self.left)
-        self.left = self.function.append_basic_block("left")
-        status = meet(self.builder.module, b, self.team, b.load(self.status))
-        b.store(status, self.status)
-        with b.if_then(b.icmp_unsigned("!=", status, ir.Constant(I32, 0)), likely=False):
-            b.ret(status)
-
-    def _emit(self, b: Any, every: Sequence[Part], team: Sequence[Any]) -> None:
-        for part in every:
-            work = part.work
-            if isinstance(work, Copy):
-                begin, end = Emitter(self.builder.module, b, {}, None, team).share(work.size, LINE)
-                target, source = (b.gep(self.pointer(place), [begin]) for place in (work.target, work.source))
-                copy(self.builder.module, b, target, source, b.sub(end, begin))
-                continue
-            inner, places = self.builder.kernel(work, self.stage)
-            status = b.call(inner, [*map(self.pointer, places), *team])
-            if work.fallible:
-                with b.if_then(b.icmp_unsigned("!=", status, ir.Constant(I32, 0)), likely=False):
-                    b.store(status, self.status)
-                    b.branch(self.left)
-
-
-def _compiled(text: str) -> tuple[Any, str]:
-    global _ready
-    if not _ready:
-        binding.initialize_native_target()
-        binding.initialize_native_asmprinter()
-        _ready = True
-    module = binding.parse_assembly(text)
-    target = binding.Target.from_default_triple()
-    wanted = machine()
-    target_machine = target.create_target_machine(cpu=wanted.cpu, features=wanted.features, opt=2)
-    module.verify()
-    options = binding.create_pipeline_tuning_options(speed_level=2)
-    builder = binding.create_pass_builder(target_machine, options)
-    builder.getModulePassManager().run(module, builder)
-    optimised = str(module)
-    engine = binding.create_mcjit_compiler(module, target_machine)
-    engine.finalize_object()
-    return engine, optimised

@@ -43,6 +43,11 @@ def share_from(nanoseconds: float) -> Iterator[None]:
         _least.reset(token)
 
 
+def least() -> float:
+    """Return from how many nanoseconds of work on kernels are shared."""
+    return _least.get()
+
+
 def duration(kernel: Kernel) -> float:
     """Return roughly how many nanoseconds one thread works at a kernel."""
     if kernel.kind == "contract":
@@ -73,7 +78,7 @@ def shared(
 
 def worth(work: float) -> bool:
     """Return whether a call with so many nanoseconds of shared work should wake other threads."""
-    return work >= min(CALL, 4 * _least.get())
+    return work > 0 and work >= min(CALL, 4 * _least.get())
 
 
 def _divisible(kernel: Kernel, nest: Nest | None) -> bool:

@@ -17,10 +17,9 @@ import threading
 from typing import Any
 
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import binding
 
 from ..thread import get_threads
-from .type import I32, TEAM
 
 # What the team shares, one cache line (or a pair) for each: bytes from the beginning. A gate is a number that is
 # counted up and, behind it, how many sleep until it is.
@@ -219,15 +218,6 @@ def runtime() -> _Runtime:
     return _runtime
 
 
-def meet(module: Any, b: Any, team: Any, status: Any) -> Any:
-    """Emit the wait for every thread of ``team``; return the greatest status that any brought."""
-    runtime()
-    known = module.globals.get("bprop_meet")
-    if known is None:
-        known = ir.Function(module, ir.FunctionType(I32, [TEAM[2], TEAM[1], I32]), "bprop_meet")
-    return b.call(known, [team[2], team[1], status])
-
-
 class Team:
     """Threads that wait for programs. ``size`` counts the caller's; workers are started when they are first wanted."""
 
@@ -238,7 +228,7 @@ class Team:
         self._address = 0
         self._workers: list[ctypes.c_size_t] = []
 
-    def run(self, program: int, table: int) -> int | None:
+    def run(self, program: Any, table: int) -> int | None:
         """Run a native program on all threads and return its status; ``None`` where there is one thread or none is free."""
         threads = get_threads()
         if threads == 1 or not self.lock.acquire(blocking=False):
@@ -248,7 +238,7 @@ class Team:
                 self._resize(threads)
             if self.size == 1:
                 return None
-            return runtime().run(self._address, program, table, self.size)  # type: ignore[no-any-return]
+            return runtime().run(self._address, program, table, self.size)
         finally:
             self.lock.release()
 
