@@ -76,17 +76,17 @@ class Kernel:
     @property
     def flops(self) -> int:
         """Floating-point operations, one for each elementwise application and two for each multiply-add."""
-        if self.kind == "contract":
-            (x1, x2), op = self.root.inputs, self.root.op
-            assert isinstance(op, Bilinear)
-            shape1, shape2 = spec_of(x1).shape, spec_of(x2).shape
-            labels1, labels2, _ = op.labels(shape1, shape2, **self.root.params)
-            return 2 * size_of(tuple(op.sizes(labels1, shape1, labels2, shape2).values()))
         counted = sum(
             size_of(node.specs[0].shape)
             for node in self.nodes
             if isinstance(node.op, Elementwise | Selection) and node is not self.root
         )
+        if self.kind == "contract":
+            (x1, x2), op = self.root.inputs, self.root.op
+            assert isinstance(op, Bilinear)
+            shape1, shape2 = spec_of(x1).shape, spec_of(x2).shape
+            labels1, labels2, _ = op.labels(shape1, shape2, **self.root.params)
+            return counted + 2 * size_of(tuple(op.sizes(labels1, shape1, labels2, shape2).values()))
         return 0 if self.kind == "alias" else counted + size_of(self.shape) * (self.kind not in ("callback", "join"))
 
     @property

@@ -15,6 +15,7 @@ from ...core.graph import Edge, Graph
 from ...core.simplify import simplify
 from ...core.value import Spec
 from ..body import spec_of
+from ..epilogue import Epilogue, attach
 from ..fingerprint import UntoldError, Writer
 from ..fuse import LOOPS, Kernel, fuse
 from ..inline import inline
@@ -45,6 +46,10 @@ class Stage:
         self.nests = nests(self.kernels)
         self.bodies = {k: Stage(k.root.params["body"]) for k in self.kernels if k.kind == "scan"}
         self.contractions = {k: Contraction(k) for k in self.kernels if k.kind == "contract"}
+        large = {k: c.blocking.blocks > 1 for k, c in self.contractions.items() if c.blocking is not None}
+        self.kernels = attach(self.kernels, self.nests, large, self.graph, donated or {})
+        self.epilogues = {k: Epilogue(k, self.contractions[k].labels) for k in large if len(k.nodes) > 1}
+        self.nests |= self.epilogues
         scratch = {k: c.packed * spec_of((k.root, 0)).dtype.itemsize for k, c in self.contractions.items()}
         scratch |= {k: room(k, stage.plan) for k, stage in self.bodies.items()}
         self.plan: Plan = plan(self.graph, self.kernels, self.nests, donated, scratch)
@@ -166,7 +171,7 @@ class Builder:
         elif kernel.kind == "contract":
             dtype = memory(spec_of((kernel.root, 0)).dtype)
             room = emitter.builder.bitcast(scratch, dtype.as_pointer()) if scratch is not None else None
-            emit_contraction(emitter, stage.contractions[kernel], room)
+            emit_contraction(emitter, stage.contractions[kernel], room, stage.epilogues.get(kernel))
         elif kernel.kind == "scan":
             emit_scan(emitter, kernel, raw, body, stage.bodies[kernel].plan, scratch)
         elif kernel.kind == "random" and kernel.root.op.entry is not None:  # type: ignore[union-attr]
