@@ -35,6 +35,9 @@ class Traced(Wrapped):
     def concrete(self) -> NDArray[Any] | None:
         return None
 
+    def decides(self) -> bool:
+        return False
+
     def _origin(self) -> str:
         what = f"the result of {self.node.op.name}" if self.node.op else "an input"
         return f"{what}, {self.spec},"

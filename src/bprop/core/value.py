@@ -85,6 +85,10 @@ class Array(Methods):
         """Return the numbers if they are known (also under differentiation), else ``None``. For looking only."""
         return self.data
 
+    def decides(self) -> bool:
+        """Return whether Python may decide on the numbers: they are known, and one for all."""
+        return True
+
     def numbers(self, what: str) -> NDArray[Any]:
         """Return the numbers for use outside bprop, or raise where that would cut a derivative silently."""
         return self.data
@@ -209,6 +213,9 @@ class Wrapped(Array):
 
     def concrete(self) -> NDArray[Any] | None:
         return self.value.concrete()
+
+    def decides(self) -> bool:
+        return self.value.decides()
 
     def numbers(self, what: str) -> NDArray[Any]:
         raise TracedValueError(

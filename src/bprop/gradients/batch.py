@@ -39,6 +39,9 @@ class Batched(Wrapped):
     def shape(self) -> tuple[int, ...]:
         return self.value.shape[1:]
 
+    def decides(self) -> bool:
+        return False
+
     def __bool__(self) -> bool:
         raise TracedValueError(
             f"Python `if`, `while`, `and`, `or`, `not` or bool() on {self.spec} inside vmap: every entry of the batch "

@@ -5,9 +5,7 @@ from functools import wraps
 from typing import Any
 
 from ..core.family import Region
-from ..core.graph import Graph
-from ..core.interpreter import EVALUATE, Cell, current, using
-from ..core.trace import Trace
+from ..core.interpreter import EVALUATE, current, using
 from ..core.tree import flatten, is_holder, unflatten
 from ..core.value import Array, asarray
 from ..gradients.batch import Batch
@@ -15,31 +13,7 @@ from ..gradients.forward import Forward
 from ..gradients.reverse import Record, pull
 from ..gradients.variable import name_of
 from ..ops import broadcast_to
-
-
-class Closure:
-    """A function traced to a closed graph: arguments first, then the values it captured from outside.
-
-    Cells written inside become further outputs, to be written by the caller.
-    """
-
-    def __init__(self, f: Callable[..., Any], specs: Sequence[Any], name: str, cells: Sequence[Cell] = ()) -> None:
-        tracer = Trace(name=name)
-        inputs = [tracer.input(spec) for spec in specs]
-        carried = [tracer.input(cell.read().spec) for cell in cells]
-        tracer.cells.update(zip(cells, carried, strict=True))
-        with using(tracer):
-            outputs = [asarray(y) for y in f(*inputs)]
-        self.count = len(outputs)
-        self.written = list(tracer.written)
-        writes = [tracer.cells[cell] for cell in self.written]
-        self.graph: Graph
-        self.graph, self.captures = tracer.graph([*outputs, *writes]).closed()
-
-    def write(self, values: Sequence[Array]) -> None:
-        """Write the cells at the level of the current interpreter."""
-        for cell, value in zip(self.written, values, strict=True):
-            cell.write(value)
+from .closure import Closure
 
 
 class Checkpoint(Region):
@@ -141,4 +115,4 @@ def merged(leaves: Sequence[Any], places: Sequence[int], arrays: Sequence[Any]) 
     return result
 
 
-__all__ = ["Closure", "checkpoint", "checkpoint_op", "merged", "split"]
+__all__ = ["checkpoint", "checkpoint_op", "merged", "split"]
