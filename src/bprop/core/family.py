@@ -385,6 +385,10 @@ class Region(Op):
         """Return the outputs at complex arguments."""
         raise NotImplementedError
 
+    def numbers(self, args: Sequence[Any], params: dict[str, Any]) -> tuple[Any, ...]:
+        """Return the outputs for NumPy arrays, where native code calls back."""
+        raise NotImplementedError
+
     def body(self, params: dict[str, Any]) -> Any:
         """Return the `Graph` that a traced node holds, with one input per argument."""
         return params["body"]

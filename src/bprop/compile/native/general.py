@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from ...core.error import BpropError
+from ...core.family import Region
 from ...core.interpreter import QUIET
 from ...core.value import Array, Spec
 from ..body import spec_of
@@ -43,10 +44,12 @@ def callback(kernel: Kernel, failure: Failure) -> Any:
             for x in node.inputs:
                 args.append(view(table[reads.index(x)], spec_of(x)) if type(x) is tuple else x)
             try:
-                y = QUIET.run(op.evaluate, *args, **node.params)
+                y = op.numbers(args, node.params) if isinstance(op, Region) else QUIET.run(op.evaluate, *args, **node.params)
             except BpropError:
                 raise
             except (ValueError, TypeError, IndexError, OverflowError, np.linalg.LinAlgError) as error:
+                if isinstance(op, Region):  # the user's own function: its errors stay what they are
+                    raise
                 arrays = [Array(x.copy()) if isinstance(x, np.ndarray) else x for x in args]
                 raise op.explain(error, tuple(arrays), node.params) from None
             for number, one in enumerate(y if type(y) is tuple else (y,)):
@@ -57,3 +60,21 @@ def callback(kernel: Kernel, failure: Failure) -> Any:
         return 0
 
     return SIGNATURE(run)
+
+
+def look_callback(failure: Failure) -> Any:
+    """Return a C function that gives Python the chance to run the handlers of signals, which may raise."""
+
+    def look() -> int:
+        try:
+            _nothing()
+        except BaseException as error:
+            failure.error = error
+            return CALL_ERROR
+        return 0
+
+    return ctypes.CFUNCTYPE(ctypes.c_int)(look)
+
+
+def _nothing() -> None:
+    """A call is where the interpreter looks for signals."""

@@ -12,8 +12,8 @@ from ..index import Atom, Index
 from . import scalar as instructions
 from .type import I1, I64, constant, memory
 
-INDEX_ERROR, POWER_ERROR, CALL_ERROR = 1, 2, 3
-"""What a program returns instead of 0."""
+INDEX_ERROR, POWER_ERROR, CALL_ERROR, MESSAGE = 1, 2, 3, 4
+"""What a program returns instead of 0; from ``MESSAGE`` on, the number of one of its own messages."""
 
 
 def number(value: int) -> Any:

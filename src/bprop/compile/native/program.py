@@ -13,9 +13,10 @@ from llvmlite import binding, ir
 from numpy.typing import NDArray
 
 from ...core.error import ArgumentError, CompileError, IndexingError
-from ...core.graph import Edge, Graph
+from ...core.graph import Edge, Graph, inner_graphs
 from ...core.simplify import simplify
 from ...core.value import Spec
+from ...region.while_loop import passed
 from ..body import spec_of
 from ..fuse import Kernel, fuse
 from ..inline import inline
@@ -23,9 +24,10 @@ from ..nest import nests
 from ..plan import Place, Plan, plan
 from ..step import address_of
 from .contraction import Contraction, emit_contraction
+from .control import emit_branch, emit_loop
 from .cumulate import emit_cumulate
-from .general import Failure, callback
-from .loop import INDEX_ERROR, POWER_ERROR, Emitter, number
+from .general import Failure, callback, look_callback
+from .loop import INDEX_ERROR, MESSAGE, POWER_ERROR, Emitter, number
 from .map import emit_map, emit_scatter
 from .random import emit_random
 from .reduce import emit_reduce
@@ -45,10 +47,11 @@ class Stage:
                 _supported(node.op.name if node.op else "input", spec)
         self.kernels = fuse(self.graph)
         self.nests = nests(self.kernels)
-        self.bodies = {k: Stage(k.root.params["body"]) for k in self.kernels if k.kind == "scan"}
+        graphs = {k: inner_graphs(k.root) for k in self.kernels}
+        self.bodies = {k: [Stage(graph) for graph in inner] for k, inner in graphs.items() if inner}
         self.contractions = {k: Contraction(k) for k in self.kernels if k.kind == "contract"}
         scratch = {k: c.packed * spec_of((k.root, 0)).dtype.itemsize for k, c in self.contractions.items()}
-        scratch |= {k: room(k, stage.plan) for k, stage in self.bodies.items()}
+        scratch |= {k: room(k, [one.plan for one in stages]) for k, stages in self.bodies.items()}
         self.plan: Plan = plan(self.graph, self.kernels, self.nests, donated, scratch)
 
 
@@ -71,6 +74,7 @@ class Program:
         self.failure = Failure()
         self.lock = threading.Lock()
         self.callbacks: list[Any] = []
+        self.messages: list[str] = []
         module = ir.Module("bprop")
         builder = _Builder(module, self)
         builder.function("run", self.stage, exported=True)
@@ -117,6 +121,8 @@ class Program:
             )
         if status == POWER_ERROR:
             raise ArgumentError("pow: integers to negative integer powers are not integers: convert to float first")
+        if status >= MESSAGE:
+            raise ArgumentError(self.messages[status - MESSAGE])
         assert status == 0, status
 
 
@@ -153,7 +159,7 @@ class _Builder:
 
     def kernel(self, kernel: Kernel, stage: Stage) -> tuple[Any, list[Place]]:
         """Emit one kernel; return its function and the places whose addresses it takes."""
-        body = self.function(f"body{self.number()}", stage.bodies[kernel]) if kernel.kind == "scan" else None
+        bodies = [self.function(f"body{self.number()}", one) for one in stage.bodies.get(kernel, ())]
         edges: list[Edge] = [*kernel.reads, *kernel.stored]
         places = list(dict.fromkeys(stage.plan.places[edge] for edge in edges))
         if kernel in stage.plan.scratch:
@@ -172,7 +178,7 @@ class _Builder:
         emitter = Emitter(self.module, b, typed, flag)
         scratch = function.args[-1] if kernel in stage.plan.scratch else None
         try:
-            self.fill(emitter, kernel, stage, raw, scratch, body)
+            self.fill(emitter, kernel, stage, raw, scratch, bodies)
         except CompileError as error:
             shown = ", ".join(str(spec_of(edge)) for edge in kernel.reads)
             error.message += f" (in a {kernel.kind} kernel over {kernel.shape} that reads {shown or 'nothing'})"
@@ -180,8 +186,9 @@ class _Builder:
         b.ret(b.load(flag))
         return function, places
 
-    def fill(self, emitter: Emitter, kernel: Kernel, stage: Stage, raw: Any, scratch: Any, body: Any) -> None:
+    def fill(self, emitter: Emitter, kernel: Kernel, stage: Stage, raw: Any, scratch: Any, bodies: list[Any]) -> None:
         """Emit what a kernel does."""
+        plans = [one.plan for one in stage.bodies.get(kernel, ())]
         if kernel.kind in ("map", "join"):
             emit_map(emitter, stage.nests[kernel])
         elif kernel.kind == "reduce":
@@ -195,7 +202,12 @@ class _Builder:
             room = emitter.builder.bitcast(scratch, dtype.as_pointer()) if scratch is not None else None
             emit_contraction(emitter, stage.contractions[kernel], room)
         elif kernel.kind == "scan":
-            emit_scan(emitter, kernel, raw, body, stage.bodies[kernel].plan, scratch)
+            emit_scan(emitter, kernel, raw, bodies[0], plans[0], scratch)
+        elif kernel.kind == "branch":
+            emit_branch(emitter, kernel, raw, bodies, scratch)
+        elif kernel.kind == "loop":
+            look, passed = self.address(emitter.builder, look_callback(self.program.failure), []), self.message(kernel)
+            emit_loop(emitter, kernel, raw, bodies, plans, scratch, look, passed)
         elif kernel.kind == "random" and kernel.root.op.entry is not None:  # type: ignore[union-attr]
             emit_random(emitter, kernel)
         else:
@@ -204,16 +216,23 @@ class _Builder:
     def call_back(self, emitter: Emitter, kernel: Kernel, raw: dict[Edge, Any]) -> None:
         """Emit a call of NumPy through Python."""
         b = emitter.builder
-        made = callback(kernel, self.program.failure)
-        self.program.callbacks.append(made)
+        function = self.address(b, callback(kernel, self.program.failure), [POINTER.as_pointer()])
         edges = [*kernel.reads, *kernel.stored]
         table = b.alloca(ir.ArrayType(POINTER, len(edges)))
         for position, edge in enumerate(edges):
             b.store(raw[edge], b.gep(table, [number(0), number(position)]))
-        kind = ir.FunctionType(I32, [POINTER.as_pointer()]).as_pointer()
-        address = ctypes.cast(made, ctypes.c_void_p).value
-        status = b.call(b.inttoptr(number(address or 0), kind), [b.gep(table, [number(0), number(0)])])
-        b.store(status, emitter.flag)
+        b.store(b.call(function, [b.gep(table, [number(0), number(0)])]), emitter.flag)
+
+    def address(self, b: Any, made: Any, arguments: list[Any]) -> Any:
+        """Return a Python callback as a native function, kept alive with the program."""
+        self.program.callbacks.append(made)
+        kind = ir.FunctionType(I32, arguments).as_pointer()
+        return b.inttoptr(number(ctypes.cast(made, ctypes.c_void_p).value or 0), kind)
+
+    def message(self, kernel: Kernel) -> int:
+        """Return the code of the error of a loop that passes its limit."""
+        self.program.messages.append(passed(kernel.root.params))
+        return MESSAGE + len(self.program.messages) - 1
 
     def number(self) -> int:
         """Return a new number for a name."""
