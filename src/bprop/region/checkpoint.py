@@ -13,6 +13,7 @@ from ..gradients.forward import Forward
 from ..gradients.reverse import Record, pull
 from ..gradients.variable import name_of
 from ..ops import broadcast_to
+from ..ops.barrier import barrier
 from .closure import Closure
 
 
@@ -24,9 +25,10 @@ class Checkpoint(Region):
 
         def pullback(y_bars: Sequence[Any]) -> list[Any]:
             owner = Record(name="checkpoint")
-            lifted = [owner.input(x) if need else x for x, need in zip(args, needs, strict=True)]
+            behind = [barrier(x) for x in args]  # or native code would merge this run with the first, and keep that
+            lifted = [owner.input(x) if need else x for x, need in zip(behind, needs, strict=True)]
             with using(owner):
-                again = params["body"](*lifted)
+                again = params["body"].live(quiet=True)(*lifted)
             inputs = [x for x, need in zip(lifted, needs, strict=True) if need]
             bars = iter(pull(again, y_bars, inputs, owner))
             return [next(bars) if need else None for need in needs]
