@@ -217,11 +217,15 @@ class Wrapped(Array):
     def decides(self) -> bool:
         return self.value.decides()
 
+    def origin(self) -> str:
+        """Return what this value is, for messages."""
+        return str(self.spec)
+
     def numbers(self, what: str) -> NDArray[Any]:
         raise TracedValueError(
-            f"{what} of {self.spec} inside {self.owner.name}: the number would become a constant and its derivative "
-            f"would be lost without a word; compute with bprop (or NumPy) functions, or cut the derivative on "
-            f"purpose with bprop.stop_gradient and return the value"
+            f"{what} of {self.origin()} inside {self.owner.name}: the number would become a constant and its derivative "
+            f"would be lost without a word; compute with bprop (or NumPy) functions, cut the derivative on purpose with "
+            f"bprop.stop_gradient and return the value, or look at it with bprop.callback(f, x)"
         )
 
     def __bool__(self) -> bool:

@@ -14,7 +14,7 @@ from ..core.value import Array, Spec, asarray
 from ..gradients.batch import materialised
 from ..gradients.variable import name_of
 from ..ops import stop_gradient
-from .closure import is_float, same_specs, same_structure
+from .closure import check_function, is_float, same_specs, same_structure
 
 
 class Callback(Region):
@@ -105,6 +105,7 @@ def callback(f: Callable[..., Any], /, *args: Any, result: Any = None) -> Any:
     y is [1. 4.]
     Array(5.)
     """
+    check_function("callback", "f", f)
     what = f"callback of {name_of(f)}"
     leaves, structure = flatten(args, is_holder)
     places = [place for place, leaf in enumerate(leaves) if isinstance(leaf, Array | np.ndarray | np.generic)]
@@ -126,7 +127,7 @@ def callback(f: Callable[..., Any], /, *args: Any, result: Any = None) -> Any:
         ys, found = flatten(answer)
         same_structure(what, expected, found, ("result", "f returned"))
         arrays_back = [asarray(y) for y in ys]
-        same_specs(what, expected, specs, [y.spec for y in arrays_back], ("of result is", "f returned"))
+        same_specs(what, expected, specs, [y.spec for y in arrays_back], ("result is", "f returned"))
         return arrays_back
 
     params = {"f": flat, "specs": tuple(specs), "batch": (), "name": what}

@@ -11,7 +11,7 @@ from ..core.value import Array, asarray
 from ..gradients.batch import Batch
 from ..gradients.forward import Forward
 from ..gradients.reverse import Record, pull
-from ..gradients.variable import name_of
+from ..gradients.variable import leaf_label, name_of
 from ..ops import broadcast_to
 from ..ops.barrier import barrier
 from .closure import Closure
@@ -91,7 +91,8 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
             shape[:] = [out]
             return ys
 
-        closure = Closure(flat, [x.spec for x in arrays], name)
+        label = lambda position: leaf_label(f, structure, places[position])
+        closure = Closure(flat, [x.spec for x in arrays], name, label=label)
         outputs = current().bind(checkpoint_op, (*arrays, *closure.captures), {"body": closure.graph})
         closure.write(outputs[closure.count :])
         return unflatten(shape[0], outputs[: closure.count])

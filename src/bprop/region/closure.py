@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..core.error import ArgumentError, ShapeError
+from ..core.error import ArgumentError, DTypeError, ShapeError
 from ..core.graph import Graph, Node
 from ..core.interpreter import Cell, using
 from ..core.trace import Trace, Traced
@@ -19,8 +19,15 @@ class Closure:
     Cells written inside become further outputs, to be written by the caller; so are ``cells``, which are inputs too.
     """
 
-    def __init__(self, f: Callable[..., Any], specs: Sequence[Any], name: str, cells: Sequence[Cell] = ()) -> None:
-        tracer = Trace(name=name)
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        specs: Sequence[Any],
+        name: str,
+        cells: Sequence[Cell] = (),
+        label: Callable[[int], str] | None = None,
+    ) -> None:
+        tracer = Trace(name=name, label=label)
         inputs = [tracer.input(spec) for spec in specs]
         carried = [tracer.input(cell.read().spec) for cell in cells]
         tracer.cells.update(zip(cells, carried, strict=True))
@@ -123,6 +130,17 @@ class Backward:
         return [next(found) if reached else None for reached in self.reached]
 
 
+def check_function(what: str, name: str, f: Any) -> None:
+    """Refuse what cannot be called."""
+    if not callable(f):
+        raise ArgumentError(f"{what}: {name} is a function, not {type(f).__name__} ({f!r:.40})")
+
+
+def labels(*parts: tuple[str, Structure]) -> Callable[[int], str]:
+    """Return what the inputs of a closure are called in messages, made of named trees."""
+    return lambda position: [f"{name}.{path}".rstrip(".") for name, tree in parts for path in leaf_names(tree)][position]
+
+
 def zeros_of(x: Any) -> Array:
     """Return zeros like ``x``, an array or a `Spec`."""
     return zeros(x.shape, dtype=x.dtype)
@@ -134,13 +152,8 @@ def is_float(x: Any) -> bool:
 
 
 def leaf_names(structure: Structure) -> list[str]:
-    """Return how each leaf of a structure is called in messages."""
-    named = paths(unflatten(structure, range(_size(structure))))
-    return [f"leaf {path}" if path else "it" for path, _ in named]
-
-
-def _size(structure: Structure) -> int:
-    return sum(map(_size, structure.children)) if structure.kind != "leaf" else 1
+    """Return the path of each leaf, "" where the leaf is all there is."""
+    return [path for path, _ in paths(unflatten(structure, range(structure.size)))]
 
 
 def same_structure(what: str, first: Structure, then: Structure, names: tuple[str, str]) -> None:
@@ -155,10 +168,12 @@ def same_specs(
     """Raise where two trees of one structure hold arrays of different shapes or dtypes, naming the first such leaf."""
     for name, one, other in zip(leaf_names(structure), first, then, strict=True):
         if one != other:
-            kind = f'.astype("{one.dtype}")' if one.shape == other.shape else "the same shape"
-            raise ShapeError(f"{what}: {name} {words[0]} {one}, but {words[1]} {other}: make both the same, by {kind}")
+            error = DTypeError if one.shape == other.shape else ShapeError
+            advice = f'convert, as with .astype("{one.dtype}")' if error is DTypeError else "make the shapes the same"
+            leaf = f"leaf {name}: {words[0]}" if name else words[0]
+            raise error(f"{what}: {leaf} {one}, but {words[1]} {other}: {advice}")
 
 
 __all__ = [
-    "Backward", "Closure", "Reversal", "is_float", "leaf_names", "same_specs", "same_structure", "together", "zeros_of",
+    "Backward", "Closure", "Reversal", "check_function", "is_float", "labels", "same_specs", "same_structure", "together", "zeros_of",
 ]  # fmt: skip

@@ -20,7 +20,7 @@ from ..gradients.forward import Forward
 from ..gradients.reverse import Record, pull
 from ..gradients.variable import name_of
 from ..ops import where
-from .closure import Closure, Reversal, is_float, same_specs, same_structure, together, zeros_of
+from .closure import Closure, Reversal, check_function, is_float, same_specs, same_structure, together, zeros_of
 
 Flat = Callable[[], Sequence[Any]]
 
@@ -193,6 +193,8 @@ def cond(
     (Array(9.), Array(6.), Array(-1.))
     """
     functions = (true_function, false_function)
+    for name, f in zip(("true_function", "false_function"), functions, strict=True):
+        check_function("cond", name, f)
     what = f"cond of {' and '.join(map(name_of, functions))}"
     test = asarray(predicate)
     check_predicate(what, "the predicate", test.spec)
@@ -218,7 +220,7 @@ def cond(
     same_structure(what, shapes[0], shapes[1], names)
     first, second = (closure.graph.specs for closure in closures)
     count = closures[0].count
-    same_specs(what, shapes[0], first[:count], second[:count], ("of the true branch is", "of the false branch"))
+    same_specs(what, shapes[0], first[:count], second[:count], ("the true branch gives", "the false branch"))
     graphs, captured = together(closures)
     params = dict(zip(_KINDS, graphs, strict=True))
     outputs = current().bind(cond_op, (test, *(cell.read() for cell in cells), *captured), params)

@@ -22,7 +22,7 @@ from ..gradients.complex_step import ComplexValue
 from ..gradients.forward import Forward
 from ..gradients.variable import name_of
 from ..ops import add, broadcast_to, moveaxis
-from .closure import Backward, Closure, Reversal, is_float, zeros_of
+from .closure import Backward, Closure, Reversal, is_float, labels, zeros_of
 
 
 def _row(spec: Spec) -> Spec:
@@ -252,11 +252,12 @@ def scan(
         shape[:] = [y_tree]
         return [*new, *ys]
 
-    found = Closure(flat, specs, name)
+    named = labels(("carry", carry_tree), ("x", x_tree))
+    found = Closure(flat, specs, name, label=named)
     cells = found.written
     if cells:  # trace again with the written cells as part of the carry
         x_specs = [_row(x.spec) for x in rows]
-        found = Closure(flat, [*specs[: len(carry)], *x_specs], name, cells)
+        found = Closure(flat, [*specs[: len(carry)], *x_specs], name, cells, named)
     count = found.count - len(carry)
     body = _ordered(found, len(carry), len(rows), len(cells), count)
     starts = [*carry, *(cell.read() for cell in cells)]

@@ -15,7 +15,6 @@ from ..core.family import Region
 from ..core.graph import Graph
 from ..core.interpreter import Interpreter, current, using
 from ..core.op import Operand
-from ..core.shape import normalise_shape
 from ..core.tree import flatten, unflatten
 from ..core.value import Array, Spec, asarray
 from ..gradients.batch import Batch, materialised
@@ -23,7 +22,7 @@ from ..gradients.forward import Forward
 from ..gradients.reverse import Record, pull
 from ..gradients.variable import name_of
 from ..ops import add, any, concat, moveaxis, stack, take, where
-from .closure import Closure, Reversal, is_float, same_specs, same_structure, together, zeros_of
+from .closure import Closure, Reversal, check_function, is_float, labels, same_specs, same_structure, together, zeros_of
 from .cond import check_predicate
 
 BLOCK = 64
@@ -314,12 +313,13 @@ def while_loop(
     >>> root(bprop.asarray(2.0)), bprop.grad(root)(2.0)
     (Array(1.41421356), Array(0.35355339))
     """
+    check_function("while_loop", "condition", condition)
+    check_function("while_loop", "body", body)
     what = f"while_loop of {name_of(body)}"
-    if limit is not None:
-        (limit,) = normalise_shape(f"{what}: limit", limit)
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | np.integer) or limit < 0):
+        raise ArgumentError(f"{what}: limit is a number of turns, an integer, not {limit!r:.40}")
     leaves, structure = flatten(initial)
     carry = [asarray(leaf) for leaf in leaves]
-    name_of(condition)
 
     def test(*flat: Any) -> list[Any]:
         return [condition(unflatten(structure, flat[: len(carry)]))]
@@ -330,18 +330,19 @@ def while_loop(
         return new
 
     specs = [c.spec for c in carry]
-    turns = Closure(turn, specs, what)
+    named = labels(("carry", structure))
+    turns = Closure(turn, specs, what, label=named)
     cells = turns.written
     if cells:  # trace again with the written cells as part of the carry
-        turns = Closure(turn, specs, what, cells)
+        turns = Closure(turn, specs, what, cells, named)
     starts = [*carry, *(cell.read() for cell in cells)]
-    tests = Closure(test, specs, f"{what}, condition", cells)
+    tests = Closure(test, specs, f"{what}, condition", cells, named)
     if tests.written != cells:
         raise ArgumentError(f"{what}: the condition writes {tests.written[-1].name or 'a cell'}: do it in the body")
     check_predicate(what, "what the condition returns", tests.graph.specs[0])
-    same_specs(what, structure, specs, turns.graph.specs[: len(carry)], ("of the carry starts as", "becomes"))
+    same_specs(what, structure, specs, turns.graph.specs[: len(carry)], ("the carry starts as", "becomes"))
     for cell, start, spec in zip(cells, starts[len(carry) :], turns.graph.specs[len(carry) :], strict=True):
-        same_specs(what, flatten(0)[1], [start.spec], [spec], (f"({cell.name or 'a cell'}) starts as", "becomes"))
+        same_specs(what, flatten(0)[1], [start.spec], [spec], (f"{cell.name or 'a cell'} starts as", "becomes"))
     (test_graph, turn_graph), captured = together([tests, turns])
     test_graph = Graph(test_graph.inputs, test_graph.nodes, test_graph.outputs[:1])
     params = {"condition": test_graph, "body": turn_graph, "carries": len(starts), "limit": limit, "name": what}

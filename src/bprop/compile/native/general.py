@@ -1,6 +1,7 @@
 """Ops without native code of their own (factorisations, permutations): the program calls NumPy back."""
 
 import ctypes
+import threading
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ class Failure:
 
     def __init__(self) -> None:
         self.error: BaseException | None = None
+        self.inside: int | None = None  # the thread in which a function of the user's is running
 
 
 def view(address: int, spec: Spec) -> Any:
@@ -44,7 +46,11 @@ def callback(kernel: Kernel, failure: Failure) -> Any:
             for x in node.inputs:
                 args.append(view(table[reads.index(x)], spec_of(x)) if type(x) is tuple else x)
             try:
-                y = op.numbers(args, node.params) if isinstance(op, Region) else QUIET.run(op.evaluate, *args, **node.params)
+                if isinstance(op, Region):
+                    failure.inside = threading.get_ident()
+                    y = op.numbers(args, node.params)
+                else:
+                    y = QUIET.run(op.evaluate, *args, **node.params)
             except BpropError:
                 raise
             except (ValueError, TypeError, IndexError, OverflowError, np.linalg.LinAlgError) as error:
@@ -57,6 +63,8 @@ def callback(kernel: Kernel, failure: Failure) -> Any:
         except BaseException as error:  # C code cannot carry an exception; the caller raises it again
             failure.error = error
             return CALL_ERROR
+        finally:
+            failure.inside = None
         return 0
 
     return SIGNATURE(run)

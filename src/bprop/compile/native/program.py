@@ -106,6 +106,8 @@ class Program:
 
     def run(self, table: Sequence[int]) -> None:
         """Run on the addresses of inputs and outputs."""
+        if self.failure.inside == threading.get_ident():
+            raise CompileError("a compiled function was called again by its own callback: its memory is in use")
         with self.lock:
             if self._arena.size < self.stage.plan.size + 128:
                 self._arena = np.empty(self.stage.plan.size + 128, np.uint8)
