@@ -93,8 +93,8 @@ def test_a_branch_not_taken_says_nothing_about_the_derivative():
     for a in (0.0, 4.0):
         f = lambda x: bprop.cond(x > 0, bprop.sqrt, lambda x: 3 * x, x)
         expected = 3.0 if a == 0 else 0.25
-        for g in (bprop.grad(f), bprop.compile(bprop.grad(f)), bprop.vmap(bprop.grad(f))):
-            x = np.array([a]) if g.__name__ == "mapped" or "vmap" in repr(g) else np.array(a)
+        for g in (bprop.grad(f), bprop.compile(bprop.grad(f))):
+            x = np.array(a)
             assert np.asarray(g(x)).item() == expected
     batched = bprop.grad(lambda x: bprop.sum(bprop.vmap(lambda x: bprop.cond(x > 0, bprop.sqrt, lambda x: 3 * x, x))(x)))
     assert batched(np.array([0.0, 4.0])).tolist() == [3, 0.25]

@@ -2,6 +2,7 @@
 
 import ctypes
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -73,16 +74,18 @@ def callback(kernel: Kernel, failure: Failure) -> Any:
 def look_callback(failure: Failure) -> Any:
     """Return a C function that gives Python the chance to run the handlers of signals, which may raise."""
 
-    def look() -> int:
-        try:
-            _nothing()
-        except BaseException as error:
-            failure.error = error
-            return CALL_ERROR
-        return 0
+    def look() -> Iterator[int]:
+        code = 0
+        while True:
+            try:
+                yield code  # going on from here Python runs the handlers, inside the try (entering a function would not be)
+                code = 0
+            except GeneratorExit:
+                return
+            except BaseException as error:
+                failure.error = error
+                code = CALL_ERROR
 
-    return ctypes.CFUNCTYPE(ctypes.c_int)(look)
-
-
-def _nothing() -> None:
-    """A call is where the interpreter looks for signals."""
+    looking = look()
+    next(looking)
+    return ctypes.CFUNCTYPE(ctypes.c_int)(looking.__next__)
