@@ -121,13 +121,14 @@ def test_an_exception_comes_out_unchanged_and_leaves_the_parameters():
             raise mine
 
     mine = Mine("as it was")
-    model, x = bprop.nn.Linear(3, 2), bprop.ones((4, 3))
-    optimizer = bprop.optim.Adam(model, 0.1)
+    model, x = bprop.nn.Linear(3, 2, dtype="float64"), bprop.ones((4, 3))
+    optimizer = bprop.optim.Adam(0.1)
+    optimizer.init(model)
 
     @bprop.compile
     def step(model, optimizer, x, sign):
         loss, gradients = bprop.value_and_grad(lambda m: bprop.sum(m(x) ** 2))(model)
-        optimizer.update(gradients)
+        optimizer.update(model, gradients)
         bprop.callback(fail, sign)
         return loss
 
@@ -145,7 +146,7 @@ def test_an_exception_comes_out_unchanged_and_leaves_the_parameters():
 
 
 def test_hooks_see_numbers_inside_a_compiled_step():
-    model = bprop.nn.Sequential(bprop.nn.Linear(3, 2), bprop.nn.Tanh())
+    model = bprop.nn.Sequential(bprop.nn.Linear(3, 2, dtype="float64"), bprop.nn.Tanh())
     seen = {}
     for place in ("x", "y", "y_bar", "x_bar"):
         model[0].hook(**{place: lambda m, v, place=place: bprop.callback(lambda v: seen.setdefault(place, v.numpy()), v)})
