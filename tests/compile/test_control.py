@@ -144,7 +144,9 @@ def test_many_random_programs(program):
 
 
 def test_branches_and_loops_are_one_kernel_each():
-    f = bprop.compile(lambda x: bprop.while_loop(lambda x: x < 9, lambda x: bprop.cond(x > 2, lambda: x * 2, lambda: x + 1), x))
+    f = bprop.compile(
+        lambda x: bprop.while_loop(lambda x: x < 9, lambda x: bprop.cond(x > 2, lambda: x * 2, lambda: x + 1), x)
+    )
     assert f(np.array(1.0)).item() == 12
     assert [kernel.kind for kernel in f.program.kernels] == ["loop"]
 

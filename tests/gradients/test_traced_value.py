@@ -36,7 +36,11 @@ def loop_(x):
 
 ASKED = {
     "if": (if_, r"`if`.*the result of greater: .* > 0, bool\[\].*bprop\.where\(.*bprop\.cond\(", "if x[0] > 0:"),
-    "while": (while_, r"the result of greater: .* > 1.*bprop\.while_loop\(condition, body, initial\)", "while bprop.sum"),
+    "while": (
+        while_,
+        r"the result of greater: .* > 1.*bprop\.while_loop\(condition, body, initial\)",
+        "while bprop.sum",
+    ),
     "assert": (assert_, r"bool\[\].*in f of bprop\.callback", "assert bprop.all"),
     "int": (loop_, r"int\(\).*float64\[\].*bprop\.while_loop", "for _ in range(int"),
     "float": (lambda x: x * float(x[0]), r"float\(\).*float64\[\].*bprop\.callback", "float(x[0])"),
@@ -82,7 +86,7 @@ def test_inside_vmap_every_entry_has_a_number_of_its_own(asked):
 def test_inside_a_derivative_the_number_would_lose_it(asked):
     f, _, source = ASKED[asked]
     for transform in (bprop.jacobian(f), lambda x: bprop.jvp(f, (x,), (x,))):
-        with pytest.raises(bprop.TracedValueError, match="derivative would be lost.*stop_gradient") as caught:
+        with pytest.raises(bprop.TracedValueError, match=r"derivative would be lost.*stop_gradient") as caught:
             transform(X)
         assert source in caught.value.line
 

@@ -111,7 +111,7 @@ def test_a_result_has_no_derivative_unless_one_is_given():
         assert g(np.array(3.0)).item() == 6
 
 
-class Mine(Exception):
+class MineError(Exception):
     pass
 
 
@@ -120,7 +120,7 @@ def test_an_exception_comes_out_unchanged_and_leaves_the_parameters():
         if bprop.sum(x) > 0:
             raise mine
 
-    mine = Mine("as it was")
+    mine = MineError("as it was")
     model, x = bprop.nn.Linear(3, 2, dtype="float64"), bprop.ones((4, 3))
     optimizer = bprop.optim.Adam(0.1)
     optimizer.init(model)
@@ -135,7 +135,7 @@ def test_an_exception_comes_out_unchanged_and_leaves_the_parameters():
     step(model, optimizer, x, np.array(-1.0))
     holders = (model, optimizer)
     before = {name: np.array(cell.array) for holder in holders for name, cell in holder.cells().items()}
-    with pytest.raises(Mine) as caught:
+    with pytest.raises(MineError) as caught:
         step(model, optimizer, x, np.array(1.0))
     assert caught.value is mine
     after = {name: np.array(cell.array) for holder in holders for name, cell in holder.cells().items()}
@@ -149,7 +149,9 @@ def test_hooks_see_numbers_inside_a_compiled_step():
     model = bprop.nn.Sequential(bprop.nn.Linear(3, 2, dtype="float64"), bprop.nn.Tanh())
     seen = {}
     for place in ("x", "y", "y_bar", "x_bar"):
-        model[0].hook(**{place: lambda m, v, place=place: bprop.callback(lambda v: seen.setdefault(place, v.numpy()), v)})
+        model[0].hook(
+            **{place: lambda m, v, place=place: bprop.callback(lambda v: seen.setdefault(place, v.numpy()), v)}
+        )
     x = bprop.asarray(np.ones((1, 3)))
     step = bprop.compile(lambda m, x: bprop.grad(lambda m, x: bprop.sum(m(x)), argnums=(0, 1))(m, x))
     step(model, x)
@@ -188,7 +190,10 @@ def test_what_it_gets_stays_what_it_was(wrap):
     [
         (lambda: bprop.callback(3), "f is a function, not int"),
         (lambda: bprop.callback(lambda: 1.0, result=2.0), "result is a tree of arrays"),
-        (lambda: bprop.callback(lambda: 1.0, result=bprop.ones(2)), r"result is float64\[2\], but f returned float64\[\]"),
+        (
+            lambda: bprop.callback(lambda: 1.0, result=bprop.ones(2)),
+            r"result is float64\[2\], but f returned float64\[\]",
+        ),
         (lambda: bprop.callback(lambda: (1.0,), result=bprop.ones(())), r"f returned tuple\(0: \*\)"),
     ],
 )

@@ -51,10 +51,10 @@ def test_derivatives_equal_those_of_an_if(derivative, argnum, sign, how):
     x = sign * np.abs(X)
     expected = derivative(plain, argnum)(W, x)
     f = derivative(ours, argnum)
-    if how == "traced":
-        actual = bprop.trace(f)(W, -x)(W, x)[0]  # traced where the other branch is taken
-    else:
-        actual = (bprop.compile(f) if how == "compiled" else f)(W, x)
+    ways = {"eager": lambda f: f, "compiled": bprop.compile}
+    actual = (
+        bprop.trace(f)(W, -x)(W, x)[0] if how == "traced" else ways[how](f)(W, x)
+    )  # traced where the other is taken
     np.testing.assert_allclose(np.asarray(actual), np.asarray(expected), rtol=1e-12, atol=1e-12)
 
 
@@ -96,7 +96,9 @@ def test_a_branch_not_taken_says_nothing_about_the_derivative():
         for g in (bprop.grad(f), bprop.compile(bprop.grad(f))):
             x = np.array(a)
             assert np.asarray(g(x)).item() == expected
-    batched = bprop.grad(lambda x: bprop.sum(bprop.vmap(lambda x: bprop.cond(x > 0, bprop.sqrt, lambda x: 3 * x, x))(x)))
+    batched = bprop.grad(
+        lambda x: bprop.sum(bprop.vmap(lambda x: bprop.cond(x > 0, bprop.sqrt, lambda x: 3 * x, x))(x))
+    )
     assert batched(np.array([0.0, 4.0])).tolist() == [3, 0.25]
 
 
@@ -149,7 +151,10 @@ def test_other_ways_to_a_derivative():
         (lambda: bprop.cond(X > 0, lambda: 1.0, lambda: 1.0), r"the predicate is bool\[3\], not one bool"),
         (lambda: bprop.cond(1.0, lambda: 1.0, lambda: 1.0), r"the predicate is float64\[\], not a bool"),
         (lambda: bprop.cond(True, 1.0, lambda: 1.0), r"true_function is a function, not float"),
-        (lambda: bprop.cond(True, lambda: (1.0,), lambda: 1.0), r"the true branch has the structure tuple\(0: \*\), but"),
+        (
+            lambda: bprop.cond(True, lambda: (1.0,), lambda: 1.0),
+            r"the true branch has the structure tuple\(0: \*\), but",
+        ),
         (
             lambda: bprop.cond(True, lambda: {"a": (1.0, 2.0)}, lambda: {"a": (1.0, X)}),
             r"leaf a\.1: the true branch gives float64\[\], but the false branch float64\[3\]",

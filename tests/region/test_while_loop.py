@@ -65,10 +65,7 @@ def test_derivatives_equal_those_of_the_loop(name, argnum, limit, how):
     derivative = DERIVATIVES[name]
     expected = derivative(looped, argnum)(W, H)
     f = derivative(ours(limit), argnum)
-    if how == "traced":
-        actual = bprop.trace(f)(W * 0, H * 0)(W, H)[0]
-    else:
-        actual = f(W, H)
+    actual = bprop.trace(f)(W * 0, H * 0)(W, H)[0] if how == "traced" else f(W, H)
     np.testing.assert_allclose(np.asarray(actual), np.asarray(expected), rtol=1e-10, atol=1e-10)
 
 
@@ -154,18 +151,18 @@ def test_other_ways_to_a_derivative():
 def test_an_endless_loop_in_native_code_can_be_interrupted():
     import signal
 
-    class Stopped(Exception):
+    class StoppedError(Exception):
         pass
 
     def stop(*_):
-        raise Stopped
+        raise StoppedError
 
     run = bprop.compile(lambda x: bprop.while_loop(lambda c: c > 0, lambda c: c * 1.0, x))
     run(np.array(-1.0))
     before = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, 0.05)
     try:
-        with pytest.raises(Stopped):
+        with pytest.raises(StoppedError):
             run(np.array(1.0))
     finally:
         signal.signal(signal.SIGALRM, before)
@@ -175,7 +172,10 @@ def test_an_endless_loop_in_native_code_can_be_interrupted():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: bprop.while_loop(lambda c: c > 0, lambda c: c, H), r"the condition returns is bool\[3\], not one bool"),
+        (
+            lambda: bprop.while_loop(lambda c: c > 0, lambda c: c, H),
+            r"the condition returns is bool\[3\], not one bool",
+        ),
         (lambda: bprop.while_loop(lambda c: c, lambda c: c, 1.0), r"the condition returns is float64\[\], not a bool"),
         (lambda: bprop.while_loop(True, lambda c: c, 1.0), r"condition is a function, not bool"),
         (lambda: bprop.while_loop(lambda c: c > 0, lambda c: (c,), 1.0), r"structure \*, but the body returns tuple"),

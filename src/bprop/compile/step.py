@@ -34,9 +34,11 @@ class Step:
     def __init__(self, f: Callable[..., Any], leaves: Sequence[Any], structure: Structure, name: str) -> None:
         from .native.program import Program  # llvmlite is loaded with the first program, not with bprop
 
-        label = lambda position: leaf_label(f, structure, self.arguments[position])
+        def label(position: int) -> str:
+            return leaf_label(f, structure, self.arguments[position])
+
         tracer = _Trace(EVALUATE, name=name, lift_cells=True, label=label)
-        self.arguments = [place for place, leaf in enumerate(leaves) if is_array(leaf)]
+        self.arguments: list[int] = [place for place, leaf in enumerate(leaves) if is_array(leaf)]
         traced = list(leaves)
         for place in self.arguments:
             traced[place] = tracer.input(Spec(leaves[place].shape, leaves[place].dtype.newbyteorder("=")))

@@ -117,7 +117,11 @@ class Trace(Interpreter):
         """Return what a node is, for messages: an input by its name, a result by the application that made it."""
         if node.op is None:
             return self._source(node)
-        names = {x[0]: self._source(x[0]) if x[0].op is None else f"{x[0].op.name}(…)" for x in node.inputs if type(x) is tuple}
+        names = {
+            x[0]: self._source(x[0]) if x[0].op is None else f"{x[0].op.name}(…)"
+            for x in node.inputs
+            if type(x) is tuple
+        }
         return f"the result of {node.op.name}: {application(node, names)}"
 
     def _source(self, node: Node) -> str:
@@ -126,7 +130,7 @@ class Trace(Interpreter):
             return cell.name or "a cell"
         value = next((value for own, value in self.captured.values() if own is node), None)
         if isinstance(value, Traced):
-            return value.owner.describe(value.node)  # type: ignore[attr-defined, no-any-return]
+            return value.owner.describe(value.node)  # type: ignore[attr-defined]
         position = next((n for n, own in enumerate(self.inputs) if own is node), None)
         if position is None:
             return "a value from outside"

@@ -39,7 +39,6 @@ class Recorded(Wrapped):
         self.node = node
         self.index = index
 
-
     def origin(self) -> str:
         op = self.node.op
         return f"{self.spec} ({'the result of ' + op.name if op is not None else 'an input'})"

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.error import ArgumentError, DerivativeError, ShapeError
+from ..core.error import ArgumentError, DerivativeError
 from ..core.family import Region
 from ..core.interpreter import EVALUATE, current, using
 from ..core.op import Operand
@@ -13,7 +13,6 @@ from ..core.tree import flatten, is_holder, unflatten
 from ..core.value import Array, Spec, asarray
 from ..gradients.batch import materialised
 from ..gradients.variable import name_of
-from ..ops import stop_gradient
 from .closure import check_function, is_float, same_specs, same_structure
 
 

@@ -91,7 +91,9 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
             shape[:] = [out]
             return ys
 
-        label = lambda position: leaf_label(f, structure, places[position])
+        def label(position: int) -> str:
+            return leaf_label(f, structure, places[position])
+
         closure = Closure(flat, [x.spec for x in arrays], name, label=label)
         outputs = current().bind(checkpoint_op, (*arrays, *closure.captures), {"body": closure.graph})
         closure.write(outputs[closure.count :])

@@ -72,9 +72,7 @@ class Reversal:
         self.trace = Trace(name=name)
         self.inputs = [self.trace.input(node.specs[0]) for node in body.inputs]
         self.owner = Record(self.trace, name=name)
-        self.lifted: list[Any] = [
-            self.owner.input(x) if v else x for x, v in zip(self.inputs, variable, strict=True)
-        ]
+        self.lifted: list[Any] = [self.owner.input(x) if v else x for x, v in zip(self.inputs, variable, strict=True)]
         with using(self.owner):
             self.results = body(*self.lifted)
         self.plain: list[Any] = [self.owner.lower(y) for y in self.results]
@@ -138,7 +136,8 @@ def check_function(what: str, name: str, f: Any) -> None:
 
 def labels(*parts: tuple[str, Structure]) -> Callable[[int], str]:
     """Return what the inputs of a closure are called in messages, made of named trees."""
-    return lambda position: [f"{name}.{path}".rstrip(".") for name, tree in parts for path in leaf_names(tree)][position]
+    names = [f"{name}.{path}".rstrip(".") for name, tree in parts for path in leaf_names(tree)]
+    return names.__getitem__
 
 
 def zeros_of(x: Any) -> Array:

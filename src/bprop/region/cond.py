@@ -6,6 +6,7 @@ that the branch taken does not need holds zeros.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from ..core.error import DerivativeError, DTypeError, ShapeError
@@ -14,7 +15,7 @@ from ..core.graph import Graph
 from ..core.interpreter import Cell, current, using
 from ..core.op import Operand
 from ..core.tree import flatten, is_holder, unflatten
-from ..core.value import Array, Spec, asarray
+from ..core.value import Spec, asarray
 from ..gradients.batch import Batch, materialised
 from ..gradients.forward import Forward
 from ..gradients.reverse import Record, pull
@@ -73,10 +74,8 @@ class Cond(Region):
         for half in halves:
             half.backward(floats)  # what the way back needs at most
         slots, places = _slots([[x.spec for x in half.residuals] for half in halves])
-        outputs = self.run(
-            predicate,
-            [lambda half=half, mine=mine: self._kept(half, mine, slots, xs) for half, mine in zip(halves, places, strict=True)],  # type: ignore[misc]
-        )
+        forwards = [partial(self._kept, half, mine, slots, xs) for half, mine in zip(halves, places, strict=True)]
+        outputs = self.run(predicate, forwards)
         ys, kept = outputs[: len(floats)], outputs[len(floats) :]
 
         def pullback(y_bars: Sequence[Any]) -> list[Any]:
@@ -91,8 +90,8 @@ class Cond(Region):
                 filled = [zeros_of(x) if bar is None else bar for bar, x in zip(bars, variables, strict=True)]
                 return [bar for bar, here in zip(filled, reached, strict=True) if here]
 
-            pairs = zip(ways, places, strict=True)
-            found = iter(self.run(predicate, [lambda way=way, mine=mine: back(way, mine) for way, mine in pairs]))  # type: ignore[misc]
+            backwards = [partial(back, way, mine) for way, mine in zip(ways, places, strict=True)]
+            found = iter(self.run(predicate, backwards))
             bars = iter([next(found) if here else None for here in reached])
             return [None, *(next(bars) if v else None for v in variable)]
 
@@ -103,7 +102,10 @@ class Cond(Region):
         graph, captured = half.trace.graph([*half.plain, *half.residuals]).closed()
         outputs = graph(*xs, *captured)
         kept = dict(zip(mine, outputs[len(half.plain) :], strict=True))
-        return [*outputs[: len(half.plain)], *(kept[n] if n in kept else zeros_of(spec) for n, spec in enumerate(slots))]
+        return [
+            *outputs[: len(half.plain)],
+            *(kept[n] if n in kept else zeros_of(spec) for n, spec in enumerate(slots)),
+        ]
 
     # --- forward ---
     def jvp(self, args: tuple[Any, ...], args_dot: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, Any]:
@@ -166,7 +168,7 @@ def _slots(groups: Sequence[Sequence[Spec]]) -> tuple[list[Spec], list[list[int]
     return slots, places
 
 
-cond_op = Cond(
+cond_op: Cond = Cond(
     "cond",
     lambda *args, **params: tuple(cond_op.chosen(args, params)(*args[1:])),
     doc="One of two functions, chosen by a number: see `bprop.cond`.",

@@ -77,7 +77,11 @@ class Scan(Region):
         carry_dot, xs_dot, constants_dot = self._split(args_dot, params)
         moving = [is_float(c) for c in carry]
         dots = [
-            [zeros_of(c) if c_dot is None else c_dot for c, c_dot, m in zip(carry, carry_dot, moving, strict=True) if m],
+            [
+                zeros_of(c) if c_dot is None else c_dot
+                for c, c_dot, m in zip(carry, carry_dot, moving, strict=True)
+                if m
+            ],
             [x_dot for x_dot in xs_dot if x_dot is not None],
             [c_dot for c_dot in constants_dot if c_dot is not None],
         ]
@@ -127,8 +131,8 @@ class Scan(Region):
 
     # --- reverse: a scan backwards in time ---
     def record(self, args: tuple[Any, ...], params: dict[str, Any], needs: tuple[bool, ...]) -> tuple[Any, Any]:
-        carry, xs, constants = self._split(args, params)
-        heads, scanned = len(carry), len(xs)
+        carry, xs, _constants = self._split(args, params)
+        heads, _scanned = len(carry), len(xs)
         variable = [is_float(x) and (need or i < heads) for i, (x, need) in enumerate(zip(args, needs, strict=True))]
 
         half = Reversal(params["body"], variable, lambda position: position >= heads, "scan")
@@ -168,7 +172,10 @@ class Scan(Region):
             total = [next(given) for _ in sums]
             bars = [next(given) for _ in row_bars]
             row = list(given)
-            at_hand = lambda place: row[len(stacks) + again.index(place)] if place in again else args[place]
+
+            def at_hand(place: int) -> Any:
+                return row[len(stacks) + again.index(place)] if place in again else args[place]
+
             found = backward([*head, *bars], at_hand, row.__getitem__)
             added = [add(s, bar) for s, bar in zip(total, found[moving + count :], strict=True)]
             return [*found[:moving], *added, *found[moving : moving + count]]

@@ -16,7 +16,7 @@ from ..core.graph import Graph
 from ..core.interpreter import Interpreter, current, using
 from ..core.op import Operand
 from ..core.tree import flatten, unflatten
-from ..core.value import Array, Spec, asarray
+from ..core.value import Spec, asarray
 from ..gradients.batch import Batch, materialised
 from ..gradients.forward import Forward
 from ..gradients.reverse import Record, pull
@@ -87,9 +87,7 @@ class While(Region):
             return [owner.lower(y) for y in results], [owner.tangent(y) for y in results]
         carry, constants = args[:carries], args[carries:]
         moving = [is_float(c) for c in carry]
-        dots = [
-            zeros_of(c) if dot is None else dot for c, dot, m in zip(carry, args_dot, moving, strict=False) if m
-        ]
+        dots = [zeros_of(c) if dot is None else dot for c, dot, m in zip(carry, args_dot, moving, strict=False) if m]
 
         def body(*flat: Any) -> list[Any]:
             owner = Forward()
@@ -193,7 +191,9 @@ class While(Region):
 
             def block(end: Any, *flowing: Any) -> list[Any]:
                 begin = (end - 1) // BLOCK * BLOCK
-                _, *start = self.run(lambda n, *_: n < begin, counted(quiet), [asarray(0), *args[:carries]], params, None)
+                _, *start = self.run(
+                    lambda n, *_: n < begin, counted(quiet), [asarray(0), *args[:carries]], params, None
+                )
                 owner = Record(name=self.name)
                 lifted = [owner.input(x) if v else x for x, v in zip((*start, *constants), variable, strict=True)]
                 inputs = [x for x, v in zip(lifted, variable, strict=True) if v]
@@ -263,9 +263,7 @@ class While(Region):
 
 def _whole(args: Sequence[Any], batched: Sequence[bool], moving: Sequence[bool], size: int) -> list[Any]:
     """Return the carry with a batch axis where it is to have one."""
-    return [
-        materialised(c, size) if one and not own else c for c, own, one in zip(args, batched, moving, strict=False)
-    ]
+    return [materialised(c, size) if one and not own else c for c, own, one in zip(args, batched, moving, strict=False)]
 
 
 def _stacked(rows: list[Any], spec: Spec, limit: int) -> Any:
@@ -281,7 +279,7 @@ def passed(params: dict[str, Any]) -> str:
     )
 
 
-while_op = While(
+while_op: While = While(
     "while_loop",
     lambda *args, **params: while_op.loop(args, params, current()),
     doc="A loop with a condition: see `bprop.while_loop`.",
