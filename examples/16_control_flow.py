@@ -11,18 +11,14 @@ def wrong(x):
     return x * x if x > 0 else -x
 
 
-message = ""
 try:
     wrong(np.array(2.0))
 except bprop.TracedValueError as error:
-    message = error.message
-print("TracedValueError:", message.split(";")[0])
-assert "argument x > 0" in message
+    print("TracedValueError:", error.message.split(";")[0])
 
 
 # cond runs one of two functions: the native code branches, and so does its derivative.
 def huber(r):
-    """r²/2 near 0, |r| - 1/2 far away."""
     return bprop.cond(abs(r) < 1, lambda r: r * r / 2, lambda r: abs(r) - 0.5, r)
 
 
@@ -30,7 +26,6 @@ slope = bprop.compile(bprop.grad(huber))
 slopes = [float(slope(np.array(r))) for r in (-3.0, -0.5, 0.5, 3.0)]
 print("huber'        ", slopes)
 assert slopes == [-1, -0.5, 0.5, 1]
-assert np.allclose(np.asarray(bprop.vmap(huber)(np.array([-3.0, 0.5]))), [2.5, 0.125])  # one predicate for each entry
 
 
 # while_loop runs until it is done. Newton's method for x eˣ = a takes more turns, the larger a is.

@@ -95,8 +95,7 @@ def test_arguments_cells_and_carries_have_names():
     model = bprop.nn.Linear(2, 2)
 
     def step(model, options):
-        if options["rate"] > model.b:
-            return model.W
+        return bool(options["rate"] > model.b)
 
     for f, args, name in (
         (step, (model, {"rate": np.array(1.0)}), r"argument options\.rate > Linear\.b"),
