@@ -105,4 +105,4 @@ def test_arguments_cells_and_carries_have_names():
         with pytest.raises(bprop.TracedValueError, match=name):
             bprop.compile(f)(*args, **options)
     with pytest.raises(bprop.TracedValueError, match=r"carry\.a\.1 < x"):
-        bprop.scan(lambda c, x: (c if c["a"][1] < x else c, x), {"a": (0.0, 1.0)}, X)
+        bprop.scan(lambda c, x: (c if c["a"][1] < x else {"a": (0.0, 2.0)}, x), {"a": (0.0, 1.0)}, X)

@@ -101,7 +101,7 @@ def callback(f: Callable[..., Any], /, *args: Any, result: Any = None) -> Any:
     ...     bprop.callback(print, "y is", y)
     ...     return bprop.sum(y)
     >>> f(bprop.asarray([1.0, 2.0]))
-    y is [1. 4.]
+    y is Array([1., 4.])
     Array(5.)
     """
     check_function("callback", "f", f)
