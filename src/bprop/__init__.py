@@ -46,9 +46,12 @@ from .gradients import (
 )
 from .ops import *
 from .region import (
+    callback,
     checkpoint,
+    cond,
     custom,
     scan,
+    while_loop,
 )
 from .view import view
 
@@ -73,10 +76,12 @@ __all__ = [
     "TracedValueError",
     "UnreachedError",
     "UnreachedWarning",
+    "callback",
     "check",
     "checkpoint",
     "compare",
     "compile",
+    "cond",
     "custom",
     "data",
     "derivative",
@@ -102,5 +107,6 @@ __all__ = [
     "view",
     "vjp",
     "vmap",
+    "while_loop",
 ]
 __all__ += ops.__all__

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import bprop
 from bprop.compile.native import blocking, contraction, program
 from bprop.compile.native.code import Program
-from bprop.compile.native.share import share_from
+from bprop.compile.native.team import share_from
 
 rng = np.random.default_rng(0)
 

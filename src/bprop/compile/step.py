@@ -12,6 +12,7 @@ from ..core.interpreter import EVALUATE, Cell, using
 from ..core.trace import Trace, Traced
 from ..core.tree import Structure, flatten, unflatten
 from ..core.value import Array, Spec, Wrapped, asarray, escaped
+from ..gradients.variable import leaf_label
 from .inline import inline
 
 if TYPE_CHECKING:
@@ -34,8 +35,11 @@ class Step:
     def __init__(self, f: Callable[..., Any], leaves: Sequence[Any], structure: Structure, name: str) -> None:
         from .native.code import Program  # llvmlite is loaded with the first program, not with bprop
 
-        tracer = _Trace(EVALUATE, name=name, lift_cells=True)
-        self.arguments = [place for place, leaf in enumerate(leaves) if is_array(leaf)]
+        def label(position: int) -> str:
+            return leaf_label(f, structure, self.arguments[position])
+
+        tracer = _Trace(EVALUATE, name=name, lift_cells=True, label=label)
+        self.arguments: list[int] = [place for place, leaf in enumerate(leaves) if is_array(leaf)]
         traced = list(leaves)
         for place in self.arguments:
             traced[place] = tracer.input(Spec(leaves[place].shape, leaves[place].dtype.newbyteorder("=")))

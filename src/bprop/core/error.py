@@ -13,6 +13,16 @@ def user_line() -> str:
 
     The stack is walked only when an error is being made, never on the way to a result.
     """
+    name, number, source = _user_frame()
+    return f"{name}:{number}: {source}" if source else f"{name}:{number}" if name else ""
+
+
+def user_source() -> str:
+    """Return the source of the user's line alone."""
+    return _user_frame()[2]
+
+
+def _user_frame() -> tuple[str, int, str]:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
@@ -22,10 +32,9 @@ def user_line() -> str:
             and "contextlib" not in name
             and "functools" not in name
         ):
-            source = linecache.getline(name, frame.f_lineno).strip()
-            return f"{name}:{frame.f_lineno}: {source}" if source else f"{name}:{frame.f_lineno}"
+            return name, frame.f_lineno, linecache.getline(name, frame.f_lineno).strip()
         frame = frame.f_back
-    return ""
+    return "", 0, ""
 
 
 class BpropError(Exception):
