@@ -5,22 +5,31 @@ A file has `Peer`, a subclass of `Training`, and imports its library when an ins
 
 from abc import ABC, abstractmethod
 from importlib import import_module
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from ..workload import Workload
 
 STEP, LOOP = "one call per step", "native loop"
-PEERS: dict[str, str] = {
-    "numpy": STEP,
-    "torch": STEP,
-    "torch-compile": STEP,
-    "torch-avx512": STEP,
-    "jax": STEP,
-    "bprop": STEP,
-    "jax-scan": LOOP,
-    "bprop-loop": LOOP,
+
+
+class Entry(NamedTuple):
+    """A peer's module, and the comparison it belongs to. ``changed``: it is not the library as installed."""
+
+    module: str
+    comparison: str = STEP
+    changed: bool = False
+
+
+PEERS = {
+    "numpy": Entry(f"{__name__}.numpy"),
+    "torch": Entry(f"{__name__}.torch"),
+    "torch-compile": Entry(f"{__name__}.torch_compile"),
+    "torch-avx512": Entry(f"{__name__}.torch_avx512", changed=True),
+    "jax": Entry(f"{__name__}.jax"),
+    "bprop": Entry(f"{__name__}.bprop"),
+    "jax-scan": Entry(f"{__name__}.jax_scan", LOOP),
+    "bprop-loop": Entry(f"{__name__}.bprop_loop", LOOP),
 }
-"""The comparison that each peer belongs to; the file of ``torch-compile`` is ``torch_compile.py``."""
 
 
 class Skipped(Exception):
@@ -44,6 +53,9 @@ class Training(ABC):
     def call(self) -> Any:
         """Make ``steps`` steps; what is returned need not be there yet."""
 
+    def wait(self, result: Any) -> None:
+        """Return when a call has ended, for libraries whose calls return before."""
+
     @abstractmethod
     def losses(self, result: Any) -> list[float]:
         """Wait for a call to end and return its loss before each of the steps."""
@@ -51,12 +63,6 @@ class Training(ABC):
     @abstractmethod
     def version(self) -> str:
         """Return the version of the library."""
-
-
-def peer(name: str) -> type[Training]:
-    """Return the class of a peer, loading its file but not its library."""
-    made: type[Training] = import_module(f"{__name__}.{name.replace('-', '_')}").Peer
-    return made
 
 
 def installed(library: str, extra: str = "bench") -> Any:

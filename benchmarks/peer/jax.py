@@ -55,8 +55,11 @@ class Peer(Training):
         self.state, E = self.step(self.state, self.x, self.t)
         return E
 
-    def losses(self, result: Any) -> list[float]:
+    def wait(self, result: Any) -> None:
         self.jax.block_until_ready((self.state, result))
+
+    def losses(self, result: Any) -> list[float]:
+        self.wait(result)
         if (made := self.step._cache_size()) != 1:
             raise RuntimeError(f"jax.jit made {made} programs of one step: it compiled again")
         return [float(one) for one in np.ravel(result)]
