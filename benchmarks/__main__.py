@@ -9,7 +9,7 @@ from typing import Any
 
 from .measurement import Row, Session
 from .peer import PEERS, Entry
-from .process import Failed, usable
+from .process import PeerError, usable
 from .table import text
 from .workload import ACTIVATIONS, WORKLOADS
 
@@ -67,7 +67,7 @@ def main(given: Sequence[str] | None = None, peers: Mapping[str, Entry] = PEERS)
             say(f"{workload.name} ({number} of {len(workloads)}) …")
         try:
             measured = session.run(chosen.blocks, chosen.seconds)
-        except Failed as reason:  # peers that fail are left out: this is what measures the peak
+        except PeerError as reason:  # peers that fail are left out: this is what measures the peak
             say(f"error: the measurement of the machine's peak {reason}")
             return 1
         rows += measured.rows

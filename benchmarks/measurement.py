@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from .peer import Entry, Skipped
-from .process import Failed, Process
+from .peer import Entry, UnavailableError
+from .process import PeerError, Process
 from .workload import CHECKED, TOLERANCE, Workload, reference
 
 PEAK = Entry("benchmarks.peak")
@@ -131,7 +131,7 @@ class Session:
             try:
                 with Process(module, self.workload, self.threads, caches) as second:
                     self.cached_s[name] = second.ask("prepare")["compile_s"]
-            except Failed as reason:
+            except PeerError as reason:
                 self._drop(name, f"a second {name} on {self.workload.name} {reason}")
 
     def _compare(self, name: str, expected: list[float]) -> bool:
@@ -144,11 +144,11 @@ class Session:
     def _ask(self, name: str, command: str, **details: Any) -> dict[str, Any] | None:
         try:
             return self._processes[name].ask(command, **details)
-        except Skipped as reason:
+        except UnavailableError as reason:
             self.skipped.append(name)
             self.say(f"skipped {name}: {reason}")
             self._processes.pop(name).close()
-        except Failed as reason:
+        except PeerError as reason:
             self._drop(name, f"{name} on {self.workload.name} {reason}")
         return None
 

@@ -14,11 +14,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from .peer import Skipped, Training
+from .peer import Training, UnavailableError
 from .workload import CHECKED, Workload
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,7 +31,7 @@ WARM = 2
 """Calls that are not timed after each start."""
 
 
-class Failed(Exception):
+class PeerError(Exception):
     """A process ended, or did not answer; the message has the last lines that it wrote."""
 
 
@@ -43,9 +44,8 @@ class Process:
     """A peer at work on a workload. ``caches``: the folder for what its library keeps between processes."""
 
     def __init__(self, module: str, workload: Workload, threads: int, caches: Path) -> None:
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process
         self._pending = b""
-        self._running = True
         limits = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "BPROP_NUM_THREADS", "NPROC")
         folders = ("XDG_CACHE_HOME", "TORCHINDUCTOR_CACHE_DIR", "BPROP_CACHE_DIR")
         environment = {
@@ -72,18 +72,16 @@ class Process:
         self.close()
 
     def ask(self, command: str, **details: Any) -> dict[str, Any]:
-        """Let it run, wait for the answer, stop it. Raises `Skipped` where it says so, `Failed` where it says nothing."""
+        """Let it run, wait for the answer, stop it. Raises `UnavailableError` where it says so, `PeerError` where it says nothing."""
         assert self._process.stdin is not None
         self._signal(signal.SIGCONT)
-        try:
+        with suppress(BrokenPipeError):  # it has ended: its last lines say why
             self._process.stdin.write(json.dumps({"command": command, **details}).encode() + b"\n")
             self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # it has ended: its last lines say why
         answer: dict[str, Any] = json.loads(self._line(command))
         self._signal(signal.SIGSTOP)
         if "skipped" in answer:
-            raise Skipped(answer["skipped"])
+            raise UnavailableError(answer["skipped"])
         return answer
 
     def close(self) -> None:
@@ -91,10 +89,8 @@ class Process:
         self._signal(signal.SIGKILL)
         for stream in (self._process.stdin, self._process.stdout):
             assert stream is not None
-            try:
+            with suppress(BrokenPipeError):  # the last command was never read
                 stream.close()
-            except BrokenPipeError:
-                pass  # the last command was never read
         self._process.wait()
         self._errors.close()
 
@@ -104,11 +100,11 @@ class Process:
         end = time.monotonic() + PATIENCE
         while b"\n" not in self._pending:
             if not select.select([source], [], [], max(0.0, end - time.monotonic()))[0]:
-                raise Failed(f"no answer to {command} within {PATIENCE:.0f} s{self._last_lines()}")
+                raise PeerError(f"no answer to {command} within {PATIENCE:.0f} s{self._last_lines()}")
             if not (more := os.read(source, 65536)):
                 code = self._process.wait()
                 how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
-                raise Failed(f"{how} during {command}{self._last_lines()}")
+                raise PeerError(f"{how} during {command}{self._last_lines()}")
             self._pending += more
         line, _, self._pending = self._pending.partition(b"\n")
         return line
@@ -119,10 +115,8 @@ class Process:
         return "".join(f"\n    {line}" for line in lines)
 
     def _signal(self, number: int) -> None:
-        try:
+        with suppress(ProcessLookupError, PermissionError):  # it has ended; macOS says the latter
             os.killpg(self._process.pid, number)
-        except (ProcessLookupError, PermissionError):  # it has ended; macOS says the latter
-            pass
 
 
 class Worker:
@@ -206,7 +200,7 @@ def work(order: str) -> None:
         command = json.loads(line)
         try:
             answer = getattr(worker, command.pop("command"))(**command)
-        except Skipped as reason:
+        except UnavailableError as reason:
             answer = {"skipped": str(reason)}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()

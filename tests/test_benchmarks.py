@@ -29,14 +29,14 @@ FAKES = {
     "wrong": "    def losses(self, result): return [x + 0.002 * (self.count - 1) for x in super().losses(result)]",
     "nan": "    def losses(self, result): return [float('nan')]",
     "drifting": "    def wait(self, result): self.bias = 1",
-    "absent": "    def __init__(self, *_): raise Skipped('nosuch is not installed: pip install nosuch')",
+    "absent": "    def __init__(self, *_): raise UnavailableError('nosuch is not installed: pip install nosuch')",
     "crash": "    def wait(self, result): sys.stderr.write('first\\nthe last line'); sys.stderr.flush(); os.abort()",
     "error": "    def __init__(self, *_): raise ValueError('nothing works')",
     "slow": "    def wait(self, result): time.sleep(60)",
 }
 FAKE = """
 import os, sys, time
-from benchmarks.peer import Skipped, Training
+from benchmarks.peer import UnavailableError, Training
 from benchmarks.workload import reference
 
 class Peer(Training):
@@ -161,12 +161,12 @@ def test_what_is_unknown_ends_with_a_message(arguments, message):
 def test_an_interrupted_comparison_leaves_no_process(fakes, tmp_path, number):
     pids = tmp_path / "pids"
     pids.mkdir()
-    program = f"""
+    program = """
 import sys
 from benchmarks.__main__ import main
 from benchmarks.peer import Entry
 try:
-    sys.exit(main(["--workload", "4-16-3"], {{"right": Entry("fake_right"), "slow": Entry("fake_slow")}}))
+    sys.exit(main(["--workload", "4-16-3"], {"right": Entry("fake_right"), "slow": Entry("fake_slow")}))
 except KeyboardInterrupt:
     sys.exit(130)
 """

@@ -32,7 +32,7 @@ PEERS = {
 }
 
 
-class Skipped(Exception):
+class UnavailableError(Exception):
     """This peer cannot run here; the message says why, and what to install."""
 
 
@@ -53,7 +53,7 @@ class Training(ABC):
     def call(self) -> Any:
         """Make ``steps`` steps; what is returned need not be there yet."""
 
-    def wait(self, result: Any) -> None:
+    def wait(self, result: Any) -> None:  # noqa: B027 - most need not
         """Return when a call has ended, for libraries whose calls return before."""
 
     @abstractmethod
@@ -72,4 +72,4 @@ def installed(library: str, extra: str = "bench") -> Any:
     except ModuleNotFoundError as error:
         if error.name != library:
             raise  # it is there, but broken
-        raise Skipped(f"{library} is not installed: pip install '.[{extra}]'") from None
+        raise UnavailableError(f"{library} is not installed: pip install '.[{extra}]'") from None

@@ -22,7 +22,7 @@ class Peer(Training):
         self.loss = nn.CrossEntropy()
         self.optimizer = optim.Adam(RATE, BETAS, EPSILON)
         self.optimizer.init(self.model)
-        self.slots = {path: cell.read() for path, cell in self.optimizer.cells().items()}
+        self.numbers = {path: cell.read() for path, cell in self.optimizer.cells().items() if cell.array.size == 1}
         self.x, self.t = bprop.asarray(self.data.x), bprop.asarray(self.data.t)
         loss = self.loss
 
@@ -39,7 +39,8 @@ class Peer(Training):
         for layer, w, b in zip(self.layers, self.data.weights, self.data.biases, strict=True):
             layer.W, layer.b = self.bprop.asarray(w.T.copy()), self.bprop.asarray(b.copy())
         for path, cell in self.optimizer.cells().items():
-            cell.write(self.slots[path])
+            known = self.numbers.get(path)  # the learning rate and the count; the rest are moments, and start at zero
+            cell.write(self.bprop.zeros_like(cell.array) if known is None else known)
 
     def call(self) -> Any:
         return self.step(self.model, self.optimizer, self.x, self.t)

@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 
 from ..workload import BETAS, EPSILON, RATE, Workload
-from . import Skipped, Training
+from . import Training, UnavailableError
 
 
 class Peer(Training):
     def __init__(self, workload: Workload, threads: int) -> None:
         if workload.activation != "relu":
-            raise Skipped("the hand-written step knows relu only")
+            raise UnavailableError("the hand-written step knows relu only")
         self.data = workload.data()
         self.rows = np.arange(workload.batch)
         self.start()

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from ..workload import Workload
-from . import Skipped, installed, torch
+from . import UnavailableError, installed, torch
 
 YES = bytes.fromhex("b801000000c3")
 """mov eax, 1; ret"""
@@ -31,21 +31,21 @@ class Peer(torch.Peer):
 def unlock(library: Path) -> None:
     """Make the MKL inside a library believe that this is an Intel processor."""
     if sys.platform != "linux" or platform.machine() != "x86_64":
-        raise Skipped("MKL chooses by vendor on x86-64 only, and its memory is changed as on Linux")
+        raise UnavailableError("MKL chooses by vendor on x86-64 only, and its memory is changed as on Linux")
     if "avx512f" not in Path("/proc/cpuinfo").read_text():
-        raise Skipped("this processor has no AVX-512")
+        raise UnavailableError("this processor has no AVX-512")
     try:
         function = ctypes.CDLL(str(library)).mkl_serv_intel_cpu_true
     except (OSError, AttributeError):
-        raise Skipped("this PyTorch has no MKL, or one that does not ask for the vendor") from None
+        raise UnavailableError("this PyTorch has no MKL, or one that does not ask for the vendor") from None
     place = ctypes.cast(function, ctypes.c_void_p).value or 0
     start = place & -mmap.PAGESIZE
     size = -(-(place + len(YES) - start) // mmap.PAGESIZE) * mmap.PAGESIZE
     protect = ctypes.CDLL(None, use_errno=True).mprotect
     protect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     if protect(start, size, READ | WRITE | EXECUTE):
-        raise Skipped(f"the system does not let MKL's code be changed (error {ctypes.get_errno()})")
+        raise UnavailableError(f"the system does not let MKL's code be changed (error {ctypes.get_errno()})")
     ctypes.memmove(place, YES, len(YES))
     protect(start, size, READ | EXECUTE)
     if function() != 1:
-        raise Skipped("MKL still sees another vendor")
+        raise UnavailableError("MKL still sees another vendor")

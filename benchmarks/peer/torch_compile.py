@@ -9,13 +9,13 @@ import shutil
 from typing import Any
 
 from ..workload import BETAS, EPSILON, RATE, Workload
-from . import Skipped, Training, installed
+from . import Training, UnavailableError, installed
 
 
 class Peer(Training):
     def __init__(self, workload: Workload, threads: int) -> None:
         if not any(map(shutil.which, ("g++", "clang++"))):
-            raise Skipped("torch.compile needs a C++ compiler, and neither g++ nor clang++ is here")
+            raise UnavailableError("torch.compile needs a C++ compiler, and neither g++ nor clang++ is here")
         self.torch = torch = installed("torch")
         torch.set_num_threads(threads)
         installed("torch._inductor.config").cpp_wrapper = True
