@@ -133,7 +133,9 @@ def main(given: Sequence[str] | None = None) -> None:
         # libraries count the CPUs when they are loaded, so begin again on one
         if hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-        os.execve(sys.executable, [sys.executable, "-m", __spec__.name, *(given or sys.argv[1:])], {**os.environ, **one})
+        os.execve(
+            sys.executable, [sys.executable, "-m", __spec__.name, *(given or sys.argv[1:])], {**os.environ, **one}
+        )
 
     import numpy as np
 
@@ -153,7 +155,11 @@ def main(given: Sequence[str] | None = None) -> None:
             for stage in STAGES:
                 calls = functions(stage, operands[stage])
                 if not header:
-                    print(f"{'':30} {'peak':>7} " + " ".join(f"{name:>15}" for name in calls) + "   GFLOP/s, share of peak")
+                    print(
+                        f"{'':30} {'peak':>7} "
+                        + " ".join(f"{name:>15}" for name in calls)
+                        + "   GFLOP/s, share of peak"
+                    )
                     header = True
                 times = least({"peak": lambda: peak(rounds), **calls}, chosen.seconds)
                 top = peak.flops * rounds / times.pop("peak") / 1e9

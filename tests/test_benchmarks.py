@@ -176,12 +176,12 @@ except KeyboardInterrupt:
     wait_for(lambda: len(list(pids.iterdir())) == 2)
     time.sleep(0.3)  # the slow one is now in a block, the other one stopped
     parent.send_signal(number)
-    parent.communicate(timeout=20)
+    parent.communicate(timeout=60)
     assert parent.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[number]
     wait_for(lambda: not any(running(int(path.name)) for path in pids.iterdir()))
 
 
-def wait_for(condition, seconds=20.0):
+def wait_for(condition, seconds=60.0):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -231,3 +231,31 @@ def test_the_peak_kernel_does_the_multiply_adds_it_counts(fakes):
         assert kernel(1) == pytest.approx(expected, rel=1e-5)
         assert kernel.flops % (2 * peak.CHAINS * peak.UNROLLED) == 0
     assert ctypes.sizeof(ctypes.c_float) * kernel.flops // (2 * peak.CHAINS * peak.UNROLLED) in (16, 32, 64)
+
+
+def test_the_stages_compared_by_the_benchmark_of_kernels_compute_the_same(fakes):
+    kernel, bprop = importlib.import_module("benchmarks.kernel"), importlib.import_module("bprop")
+    rng = np.random.default_rng(0)
+    x, W, b, z_bar = (rng.standard_normal(shape).astype(np.float32) for shape in ((4, 5), (3, 5), (3,), (4, 3)))
+    m, v = np.zeros_like(W), np.full_like(W, 1e-3)
+    operands = {"forward": (x, W, b), "backward": (z_bar, W, x), "update": (z_bar, x, W, m, v)}
+    for stage in kernel.STAGES:
+        ours = kernel.formulas(bprop, stage)(*map(bprop.asarray, operands[stage]))
+        theirs = kernel.by_blas(stage)(*(one.copy() for one in operands[stage]))
+        for one, other in zip(*([r] if stage != "update" else r for r in (ours, theirs)), strict=True):
+            np.testing.assert_allclose(np.asarray(one), other, rtol=2e-5, atol=1e-6)
+
+
+def test_needed_memory_is_parameters_moments_and_outputs(fakes):
+    memory = importlib.import_module("benchmarks.memory")
+    workload = importlib.import_module("benchmarks.workload")
+    assert memory.needed(workload.WORKLOADS["4-16-3"]) == 4 * (3 * 131 + 32 * (16 + 3))
+
+
+def test_the_cost_of_gradients_is_measured_eager_and_compiled(fakes, capsys):
+    cost = importlib.import_module("benchmarks.gradient_cost")
+    cost.table([(3, 2)], 0.001)
+    out = capsys.readouterr().out.splitlines()
+    assert out[2].split()[:2] == ["8", "1"]
+    assert len(out[2].split()) == 9
+    assert out[3].split() == ["flat", "1.00", "1.00"]
