@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.error import CompileError, DTypeError
 from ..core.graph import Graph
-from ..core.interpreter import EVALUATE, current
+from ..core.interpreter import CHANGES, EVALUATE, current
 from ..core.tree import flatten
 from ..core.value import Array
 from ..gradients.variable import name_of
@@ -49,10 +49,11 @@ class Compiled(Generic[P, R]):
         if current() is not EVALUATE:
             return self.function(*args, **options)
         with self._lock:  # one call at a time: a step reads and writes cells
-            if self._last is not None and self._watch is not None and not options:
-                again = self._watch.leaves(args)
-                if again is not None and self._last.fits():
-                    return cast(R, self._last(again))
+            mark = CHANGES.latest
+            if self._watch is not None and not options:
+                again, last = self._watch.leaves(args), cast(Step, self._last)
+                if again is not None and (last.settled is mark or (self._watch.cells_hold() and last.fits())):
+                    return cast(R, last(again, mark))
             leaves, structure = flatten((args, options))
             key = key_of(leaves, structure, self.function)
             # before the step is traced, which may make slots: the places of leaves are those of this moment
@@ -68,7 +69,7 @@ class Compiled(Generic[P, R]):
                 self.programs.put(key, step)
             self._last, self._watch = step, watch
             step.take(leaves)
-            return cast(R, step(leaves))
+            return cast(R, step(leaves, mark))
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)

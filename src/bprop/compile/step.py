@@ -1,21 +1,26 @@
 """One traced call as a native program: where its inputs come from, where its outputs go, and the table of pointers."""
 
+import ctypes
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.error import StateError
 from ..core.graph import Graph
 from ..core.interpreter import EVALUATE, Cell, using
+from ..core.shape import size_of
 from ..core.trace import Trace, Traced
-from ..core.tree import Structure, flatten, unflatten
+from ..core.tree import LEAF, Structure, flatten, unflatten
 from ..core.value import Array, Spec, Wrapped, asarray, escaped
 from .inline import inline
+from .plan import bytes_of
 
-if TYPE_CHECKING:
-    pass
-
+SMALL = 256
+"""Bytes of an output up to which it is copied out of a buffer that the program keeps."""
+PLAIN = 0x101
+"""NumPy's flags of arrays that are C-contiguous and aligned."""
 
 class _Trace(Trace):
     """A trace that reads cells without marking their buffers as seen by others."""
@@ -33,6 +38,7 @@ class Step:
     def __init__(self, f: Callable[..., Any], leaves: Sequence[Any], structure: Structure, name: str) -> None:
         from .native.program import Program  # llvmlite is loaded with the first program, not with bprop
 
+        self.name = name
         tracer = _Trace(EVALUATE, name=name, lift_cells=True)
         self.arguments = [place for place, leaf in enumerate(leaves) if is_array(leaf)]
         traced = list(leaves)
@@ -72,19 +78,33 @@ class Step:
                 self.donated[self.count + number] = len(self.arguments) + order.index(cell)
         self.program = Program(whole, self.donated)
 
-        self.take(leaves)
-        self._specs = self.program.graph.specs
-        # the table of pointers is filled once; a later call enters only what has changed since
-        self._outputs = len(self.arguments) + len(self.read) + len(self.captures)
-        self._table: list[int] = [0] * (self._outputs + len(graph.outputs))
-        self._places = {place: number for number, place in self.donated.items()}
-        self._replaced = {place - len(self.arguments) for place in self._places}
-        self._fresh = [number for number in range(len(graph.outputs)) if number not in self.donated]
+        # The table of pointers is filled once; a later call enters only what has changed since. It begins with the arena.
+        # Small outputs are written to one place and copied out, which costs less than asking a new array where it lies.
+        first = 1 + len(self.arguments)
+        self._outputs = first + len(self.read) + len(self.captures)
+        self._table = (ctypes.c_uint64 * (self._outputs + len(graph.outputs)))()
+        self.address = ctypes.addressof(self._table)
+        self._inputs = list(enumerate(self.arguments, start=1))
+        self._replaced = {place - len(self.arguments): output for output, place in self.donated.items()}
+        self._small: dict[int, NDArray[Any]] = {}
+        self._large: list[tuple[int, int, Spec]] = []  # output, its place in the table
+        for number, spec in enumerate(self.program.graph.specs):
+            if number in self.donated:
+                continue
+            if size_of(spec.shape) * spec.dtype.itemsize <= SMALL:
+                self._small[number] = np.empty(*spec)
+                self._table[self._outputs + number] = address_of(self._small[number])
+            else:
+                self._large.append((number, self._outputs + number, spec))
         self._bound: list[Array | None] = [None] * len(self.read)
         self._held: list[Any] = [None] * len(self.read)
         self._constants = [_contiguous(value.data) for value in self.captures]
-        for place, data in enumerate(self._constants, start=len(self.arguments) + len(self.read)):
-            self._table[place] = address_of(data)
+        for slot, data in enumerate(self._constants, start=first + len(self.read)):
+            self._table[slot] = address_of(data)
+        self._in_place = len(self.donated) == len(self.written)
+        self._single = self.structure.kind is LEAF and self.results[0][0] == "computed"
+        self._running = False
+        self.take(leaves)
 
     def fits(self) -> bool:
         """Return whether the cells that are no arguments still have the shapes and dtypes they were traced with."""
@@ -94,30 +114,37 @@ class Step:
         """Find the cells of a call among its leaves; further calls with the same cells need not."""
         self._reads = [one.of(leaves) for one in self.read]
         self._writes = [one.of(leaves) for one in self.written]
+        self.settled: object = None
 
-    def __call__(self, leaves: Sequence[Any]) -> Any:
-        inputs = [data_of(leaves[place]) for place in self.arguments]
-        fresh = {number: np.empty(*self._specs[number]) for number in self._fresh}
-        table, bound, replaced = self._table, self._bound, self._replaced
-        for place, data in enumerate(inputs):
-            table[place] = address_of(data)
-        for number, data in fresh.items():
-            table[self._outputs + number] = address_of(data)
-        for number, cell in enumerate(self._reads):
-            if cell.array is not bound[number] or (cell.shared and number in replaced):
-                self._bind(number, cell)
-        self.program.run(table)
-        for number, cell in enumerate(self._writes, start=self.count):
-            if number in fresh:
-                cell.array = Array(fresh[number])
-            else:
-                source = self.donated[number] - len(inputs)
-                if cell.array is not bound[source]:
-                    cell.array = bound[source] = Array(self._held[source])
-            cell.shared = False
+    def __call__(self, leaves: Sequence[Any], mark: object) -> Any:
+        """Run on the leaves of the arguments; ``mark`` was the latest of `CHANGES` before the cells were looked at.
+
+        Whatever can fail comes first, so that an error leaves every cell as it was. ``settled`` is the mark at which all
+        cells were in their places: as long as it is the latest, they need not be looked at.
+        """
+        if self._running:
+            raise StateError(f"{self.name}: called from inside its own native code")
+        table, moved, copies = self._table, mark is not self.settled, None
+        for slot, place in self._inputs:
+            leaf = leaves[place]
+            data = leaf.data if type(leaf) is Array else leaf
+            if type(data) is not np.ndarray or data.flags.num & PLAIN != PLAIN or not data.dtype.isnative:
+                data = data_of(leaf)
+                copies = [copies, data]  # lives until the program has run
+            table[slot] = fast_address(data)
+        fresh = self._allocate(moved) if moved or self._large else self._small
+        self._running = True
+        try:
+            self.program.start(self.address)
+        finally:
+            self._running = False
+        if moved or not self._in_place:
+            self._write(fresh, mark)
+        if self._single:
+            return Array(fresh[0].copy() if 0 in self._small else fresh[0])
         computed = iter(range(self.count))
         result = [
-            Array(fresh[next(computed)])
+            Array(fresh[number].copy() if (number := next(computed)) in self._small else fresh[number])
             if kind == "computed"
             else _given(leaves[detail])
             if kind == "argument"
@@ -126,18 +153,57 @@ class Step:
         ]
         return unflatten(self.structure, result)
 
+    def _allocate(self, moved: bool) -> dict[int, NDArray[Any]]:
+        """Return memory for the outputs; where cells have moved, find those too."""
+        table = self._table
+        try:
+            fresh = self._small.copy()
+            for number, slot, spec in self._large:
+                fresh[number] = data = np.empty(*spec)
+                table[slot] = fast_address(data)
+            if moved:
+                table[0] = self.program.arena()
+                for number, cell in enumerate(self._reads):
+                    if cell.array is not self._bound[number] or (cell.shared and number in self._replaced):
+                        self._bind(number, cell)
+        except MemoryError as error:
+            raise MemoryError(
+                f"{self.name}: no memory for the step ({self.program.memory.size:,} B of intermediate values, "
+                f"{sum(map(bytes_of, self.program.graph.outputs)):,} B of results); no parameter has changed"
+            ) from error
+        return fresh
+
     def _bind(self, number: int, cell: Cell) -> None:
         """Enter the address of a cell's numbers into the table; a cell that is overwritten gets a buffer of its own."""
-        data = _contiguous(cell.array.data)
-        owned = data is cell.array.data
+        array, spec = cell.array, self.read[number].spec
+        if array.spec != spec:
+            raise StateError(f"{self.name}: another thread made {cell} of what was {spec} while the step was called")
+        data = _contiguous(array.data)
+        owned = data is array.data
         if number in self._replaced and (cell.shared or not owned):
             data, owned = data.copy(), False  # someone may hold the old buffer: write into a new one
-        place = len(self.arguments) + number
-        self._table[place] = address_of(data)
-        if place in self._places:
-            self._table[self._outputs + self._places[place]] = self._table[place]
+        slot = 1 + len(self.arguments) + number
+        self._table[slot] = address_of(data)
+        if number in self._replaced:
+            self._table[self._outputs + self._replaced[number]] = self._table[slot]
         self._held[number] = data
-        self._bound[number] = cell.array if owned else None
+        self._bound[number] = array if owned else None
+
+    def _write(self, fresh: dict[int, NDArray[Any]], mark: object) -> None:
+        """Give the written cells their values, and find out whether the next call may take all cells for known."""
+        settled = self._in_place and all(one is not None for one in self._bound)
+        for number, cell in enumerate(self._writes, start=self.count):
+            if number in fresh:
+                cell.array = Array(fresh[number].copy() if number in self._small else fresh[number])
+            else:
+                source = self.donated[number] - len(self.arguments)
+                if cell.array is not self._bound[source]:
+                    cell.array = self._bound[source] = Array(self._held[source])
+                    settled = False
+            if cell.shared:
+                cell.shared = False
+                settled = False
+        self.settled = mark if settled else None
 
 
 class _Cell:
@@ -188,3 +254,13 @@ def _given(leaf: Any) -> Array:
 def address_of(array: NDArray[Any]) -> int:
     """Return where the numbers of an array lie."""
     return int(array.__array_interface__["data"][0])
+
+
+def _read_address(array: NDArray[Any]) -> int:
+    return _POINTER(id(array) + object.__basicsize__).value or 0
+
+
+_POINTER = ctypes.c_void_p.from_address
+_SAMPLE = np.zeros(3)
+# NumPy's C interface fixes that an array's pointer follows the head that every object has; reading it costs a fifth
+fast_address = _read_address if _read_address(_SAMPLE[1:]) == address_of(_SAMPLE[1:]) else address_of

@@ -103,12 +103,25 @@ class Program:
     def run(self, table: Sequence[int]) -> None:
         """Run on the addresses of inputs and outputs."""
         with self.lock:
-            if self._arena.size < self.stage.plan.size + 128:
-                self._arena = np.empty(self.stage.plan.size + 128, np.uint8)
-                self._pointers[0] = -(-address_of(self._arena) // 64) * 64
+            self._pointers[0] = self.arena()
             self._pointers[1:] = table
-            status = self._run(self._address)
-            error, self.failure.error = self.failure.error, None
+            self.start(self._address)
+
+    def arena(self) -> int:
+        """Return the address of the memory for intermediate values, made on first use; may raise `MemoryError`."""
+        if self._arena.size < self.stage.plan.size + 128:
+            self._arena = np.empty(self.stage.plan.size + 128, np.uint8)
+        return -(-address_of(self._arena) // 64) * 64
+
+    def start(self, address: int) -> None:
+        """Run on a table of pointers: the arena's, then those of inputs and outputs. One call at a time."""
+        status = self._run(address)
+        if status:
+            self._fail(status)
+
+    def _fail(self, status: int) -> None:
+        """Raise what a program means that does not return 0."""
+        error, self.failure.error = self.failure.error, None
         if error is not None:
             raise error
         if status == INDEX_ERROR:
@@ -117,7 +130,7 @@ class Program:
             )
         if status == POWER_ERROR:
             raise ArgumentError("pow: integers to negative integer powers are not integers: convert to float first")
-        assert status == 0, status
+        raise AssertionError(status)
 
 
 class _Builder:
