@@ -7,6 +7,7 @@ import ctypes
 import threading
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 from llvmlite import binding, ir
@@ -75,8 +76,11 @@ class Program:
         builder = _Builder(module, self)
         builder.function("run", self.stage, exported=True)
         self.text = str(module)
-        self.engine, self.llvm = _compiled(self.text)
-        self._run = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(self.engine.get_function_address("run"))
+        code = _CODE.get(self.text)  # a step whose slots the first call made is traced twice, and is the same code
+        if code is None:
+            code = _CODE[self.text] = _Code(*_compiled(self.text))
+        self.code = code
+        self._run = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(code.engine.get_function_address("run"))
         self._arena = np.empty(0, np.uint8)
         self._pointers = np.zeros(1 + len(graph.inputs) + len(graph.outputs), np.uintp)
         self._address = address_of(self._pointers)
@@ -85,6 +89,11 @@ class Program:
     def graph(self) -> Graph:
         """The simplified graph."""
         return self.stage.graph
+
+    @property
+    def llvm(self) -> str:
+        """The optimised LLVM code."""
+        return self.code.llvm
 
     @property
     def kernels(self) -> list[Kernel]:
@@ -131,6 +140,18 @@ class Program:
         if status == POWER_ERROR:
             raise ArgumentError("pow: integers to negative integer powers are not integers: convert to float first")
         raise AssertionError(status)
+
+
+class _Code:
+    """What LLVM made of a text."""
+
+    def __init__(self, engine: Any, llvm: str) -> None:
+        self.engine = engine
+        self.llvm = llvm
+
+
+_CODE: "WeakValueDictionary[str, _Code]" = WeakValueDictionary()
+"""The code of the programs that exist, by its text."""
 
 
 class _Builder:
