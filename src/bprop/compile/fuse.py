@@ -6,6 +6,7 @@ can arise; otherwise it starts a kernel of its own. Re-indexings of one array an
 they join every kernel that reads them. Contractions read re-indexed operands through strides.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -87,7 +88,7 @@ class Kernel:
             for node in self.nodes
             if isinstance(node.op, Elementwise | Selection) and node is not self.root
         )
-        return 0 if self.kind == "alias" else counted + size_of(self.shape) * (self.kind not in ("callback", "join"))
+        return 0 if self.kind == "alias" else counted + size_of(self.shape) * (self.kind not in ("callback", "join", "scan"))
 
     @property
     def bytes(self) -> int:
@@ -99,7 +100,8 @@ class Kernel:
         return written + sum(size_of(spec_of(edge).shape) * spec_of(edge).dtype.itemsize for edge in edges)
 
     def __str__(self) -> str:
-        names = " ".join(node.op.name for node in self.nodes if node.op)
+        counts = Counter(node.op.name for node in self.nodes if node.op)
+        names = " ".join(name if count == 1 else f"{name}×{count}" for name, count in counts.items())
         shape = "×".join(map(str, self.shape)) or "1"
         return f"{self.kind:<8} {shape:>12}  {self.flops:>12,} flop  {self.bytes:>12,} B  {names}"
 

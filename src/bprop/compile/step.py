@@ -1,15 +1,16 @@
 """One traced call as a native program: where its inputs come from, where its outputs go, and the table of pointers."""
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.error import StateError
-from ..core.graph import Graph
+from ..core.error import BpropError, CompileError, StateError, shown_place, user_place
+from ..core.graph import Graph, Node, inner_graphs
 from ..core.interpreter import EVALUATE, Cell, using
+from ..core.op import Op
 from ..core.shape import size_of
 from ..core.trace import Trace, Traced
 from ..core.tree import LEAF, Structure, flatten, unflatten
@@ -23,7 +24,25 @@ PLAIN = 0x101
 """NumPy's flags of arrays that are C-contiguous and aligned."""
 
 class _Trace(Trace):
-    """A trace that reads cells without marking their buffers as seen by others."""
+    """A trace that reads cells without marking their buffers as seen by others, and notes the user's lines."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(EVALUATE, name=name, lift_cells=True)
+        self.places: dict[tuple[str, tuple[Spec, ...]], tuple[str, int] | None] = {}
+
+    def bind(self, op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        y = super().bind(op, args, params)
+        self._note([self.nodes[-1]])
+        return y
+
+    def _note(self, nodes: Iterable[Node]) -> None:
+        """Note where nodes were made; those inside a region, where the region was applied."""
+        for node in nodes:
+            assert node.op is not None
+            if (node.op.name, node.specs) not in self.places:
+                self.places[node.op.name, node.specs] = user_place()
+            for inner in inner_graphs(node):
+                self._note(inner.nodes)
 
     def read(self, cell: Cell) -> Array:
         value = self.cells.get(cell)
@@ -39,7 +58,8 @@ class Step:
         from .native.program import Program  # llvmlite is loaded with the first program, not with bprop
 
         self.name = name
-        tracer = _Trace(EVALUATE, name=name, lift_cells=True)
+        tracer = _Trace(name)
+        self._places = tracer.places
         self.arguments = [place for place, leaf in enumerate(leaves) if is_array(leaf)]
         traced = list(leaves)
         for place in self.arguments:
@@ -76,7 +96,11 @@ class Step:
         for number, cell in enumerate(written):
             if cell in tracer.cell_inputs and cell.array.spec == values[number].spec:
                 self.donated[self.count + number] = len(self.arguments) + order.index(cell)
-        self.program = Program(whole, self.donated)
+        try:
+            self.program = Program(whole, self.donated)
+        except CompileError as error:
+            error.line = self.line_of(error.message) or error.line
+            raise
 
         # The table of pointers is filled once; a later call enters only what has changed since. It begins with the arena.
         # Small outputs are written to one place and copied out, which costs less than asking a new array where it lies.
@@ -106,9 +130,21 @@ class Step:
         self._running = False
         self.take(leaves)
 
+    def line_of(self, message: str) -> str:
+        """Return the user's line that made the op which a message begins with, the one of the shapes that it shows."""
+        name = message.partition(":")[0].partition("(")[0]
+        places = {specs: place for (op, specs), place in self._places.items() if op == name}
+        shown = [place for specs, place in places.items() if any(str(spec) in message for spec in specs)]
+        return shown_place(next(iter([*shown, *places.values()]), None))
+
     def fits(self) -> bool:
         """Return whether the cells that are no arguments still have the shapes and dtypes they were traced with."""
         return all(one.place is not None or one.cell.array.spec == one.spec for one in self.read)
+
+    @property
+    def cells_written(self) -> list[Cell]:
+        """The cells that the last call wrote."""
+        return self._writes
 
     def take(self, leaves: Sequence[Any]) -> None:
         """Find the cells of a call among its leaves; further calls with the same cells need not."""
@@ -136,6 +172,9 @@ class Step:
         self._running = True
         try:
             self.program.start(self.address)
+        except BpropError as error:  # of an op that NumPy computes
+            error.line = self.line_of(error.message) or error.line
+            raise
         finally:
             self._running = False
         if moved or not self._in_place:

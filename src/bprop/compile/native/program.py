@@ -72,6 +72,7 @@ class Program:
         self.failure = Failure()
         self.lock = threading.Lock()
         self.callbacks: list[Any] = []
+        self.called: list[Kernel] = []
         module = ir.Module("bprop")
         builder = _Builder(module, self)
         builder.function("run", self.stage, exported=True)
@@ -240,6 +241,7 @@ class _Builder:
         b = emitter.builder
         made = callback(kernel, self.program.failure)
         self.program.callbacks.append(made)
+        self.program.called.append(kernel)
         edges = [*kernel.reads, *kernel.stored]
         table = b.alloca(ir.ArrayType(POINTER, len(edges)))
         for position, edge in enumerate(edges):
