@@ -46,7 +46,7 @@ class Compiled(Generic[P, R]):
         self.programs: Cache[Step] = Cache(KEPT)
         self._lock = threading.RLock()
         self._last: Step | None = None
-        self._watches: list[tuple[Watch, Step]] = []  # of the last calls, the latest first
+        self._watches: list[tuple[Watch, Step, Any]] = []  # of the last calls with their keys, the latest first
         self._verify = verify
         self._verification: Verification | None = None
         self._said = False
@@ -81,6 +81,8 @@ class Compiled(Generic[P, R]):
                 if is_array(leaf) and leaf.dtype.kind not in "biuf":
                     raise DTypeError(f"{self.name}: an argument has dtype {leaf.dtype}: use bool, integers or floats")
             step = Step(self.function, leaves, structure, f"compilation of {self.name}")
+            for _, _, used in reversed(self._watches):  # also by calls that computed no key
+                self.programs.get(used)
             self._say_dropped(key)
             self.programs.put(key, step)
         step.take(leaves)
@@ -98,7 +100,7 @@ class Compiled(Generic[P, R]):
                 self.programs.drop(key)  # the next call finds out again
                 raise
         if watch is not None:
-            self._watches.insert(0, (watch, step))
+            self._watches.insert(0, (watch, step, key))
         return cast(R, result)
 
     def _say_dropped(self, key: Any) -> None:
