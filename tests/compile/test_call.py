@@ -47,7 +47,7 @@ def counter():
 
 
 def test_a_settled_step_looks_at_no_cell(binds, keys):
-    cell, count = counter()
+    _, count = counter()
     for _ in range(3):
         count(bprop.ones(()))
     del binds[:]
@@ -129,7 +129,7 @@ def test_a_view_of_memory_that_others_write_to():
 def test_numpy_arrays_changed_in_place():
     x = np.ones((4, 6))
     f = bprop.compile(lambda x: bprop.sum(x, axis=0))
-    for k in range(4):
+    for _ in range(4):
         x *= 2
         np.testing.assert_array_equal(f(x), x.sum(axis=0))
     x.shape = (6, 4)
@@ -229,7 +229,7 @@ def test_every_way_to_change_a_model_is_seen(what, monkeypatch, keys):
 def test_names_that_are_assigned_later(keys, monkeypatch):
     @bprop.compile
     def f(x):
-        return x * FACTOR
+        return x * FACTOR  # noqa: F821 - assigned below
 
     monkeypatch.setitem(globals(), "FACTOR", 2.0)
     assert [f(bprop.ones(())).item() for _ in range(2)] == [2.0, 2.0]

@@ -88,7 +88,11 @@ class Kernel:
             for node in self.nodes
             if isinstance(node.op, Elementwise | Selection) and node is not self.root
         )
-        return 0 if self.kind == "alias" else counted + size_of(self.shape) * (self.kind not in ("callback", "join", "scan"))
+        return (
+            0
+            if self.kind == "alias"
+            else counted + size_of(self.shape) * (self.kind not in ("callback", "join", "scan"))
+        )
 
     @property
     def bytes(self) -> int:

@@ -57,18 +57,22 @@ class Compiled(Generic[P, R]):
             return self.function(*args, **options)
         with self._lock:  # one call at a time: a step reads and writes cells
             mark = CHANGES.latest
+            result: Any
             if not options:
                 for known in self._watches:
-                    leaves, step = known[0].leaves(args), known[1]
-                    if leaves is not None and (step.settled is mark or (known[0].cells_hold() and step.fits())):
-                        if known is not self._watches[0]:
+                    watch, step, _ = known
+                    leaves = watch.leaves(args)
+                    if leaves is not None and (step.settled is mark or (watch.cells_hold() and step.fits())):
+                        if step is not self._last:
                             self._watches.remove(known)
                             self._watches.insert(0, known)
                             self._last = step
-                        return cast(R, step(leaves, mark))
-            return self._look_up(args, options, mark)
+                        result = step(leaves, mark)
+                        return result
+            result = self._look_up(args, options, mark)
+            return result
 
-    def _look_up(self, args: tuple[Any, ...], options: dict[str, Any], mark: object) -> R:
+    def _look_up(self, args: tuple[Any, ...], options: dict[str, Any], mark: object) -> Any:
         """Call the program whose key is that of the arguments; make it if there is none."""
         leaves, structure = flatten((args, options))
         key = key_of(leaves, structure, self.function)
@@ -101,7 +105,7 @@ class Compiled(Generic[P, R]):
                 raise
         if watch is not None:
             self._watches.insert(0, (watch, step, key))
-        return cast(R, result)
+        return result
 
     def _say_dropped(self, key: Any) -> None:
         if len(self.programs) == KEPT and self.programs.get(key) is None and not self._said:

@@ -23,6 +23,7 @@ SMALL = 256
 PLAIN = 0x101
 """NumPy's flags of arrays that are C-contiguous and aligned."""
 
+
 class _Trace(Trace):
     """A trace that reads cells without marking their buffers as seen by others, and notes the user's lines."""
 
@@ -128,6 +129,7 @@ class Step:
         self._in_place = len(self.donated) == len(self.written)
         self._single = self.structure.kind is LEAF and self.results[0][0] == "computed"
         self._running = False
+        self._start = self.program.start
         self.take(leaves)
 
     def line_of(self, message: str) -> str:
@@ -160,18 +162,19 @@ class Step:
         """
         if self._running:
             raise StateError(f"{self.name}: called from inside its own native code")
-        table, moved, copies = self._table, mark is not self.settled, None
+        table, moved = self._table, mark is not self.settled
+        copies: tuple[Any, ...] = ()
         for slot, place in self._inputs:
             leaf = leaves[place]
             data = leaf.data if type(leaf) is Array else leaf
             if type(data) is not np.ndarray or data.flags.num & PLAIN != PLAIN or not data.dtype.isnative:
                 data = data_of(leaf)
-                copies = [copies, data]  # lives until the program has run
-            table[slot] = fast_address(data)
+                copies = (*copies, data)  # lives until the program has run
+            table[slot] = (_POINTER(id(data) + HEAD).value or 0) if DIRECT else address_of(data)
         fresh = self._allocate(moved) if moved or self._large else self._small
         self._running = True
         try:
-            self.program.start(self.address)
+            self._start(self.address)
         except BpropError as error:  # of an op that NumPy computes
             error.line = self.line_of(error.message) or error.line
             raise
@@ -199,7 +202,7 @@ class Step:
             fresh = self._small.copy()
             for number, slot, spec in self._large:
                 fresh[number] = data = np.empty(*spec)
-                table[slot] = fast_address(data)
+                table[slot] = address_of(data)
             if moved:
                 table[0] = self.program.arena()
                 for number, cell in enumerate(self._reads):
@@ -295,11 +298,9 @@ def address_of(array: NDArray[Any]) -> int:
     return int(array.__array_interface__["data"][0])
 
 
-def _read_address(array: NDArray[Any]) -> int:
-    return _POINTER(id(array) + object.__basicsize__).value or 0
-
-
 _POINTER = ctypes.c_void_p.from_address
-_SAMPLE = np.zeros(3)
-# NumPy's C interface fixes that an array's pointer follows the head that every object has; reading it costs a fifth
-fast_address = _read_address if _read_address(_SAMPLE[1:]) == address_of(_SAMPLE[1:]) else address_of
+HEAD = object.__basicsize__
+"""Bytes of the head that every object has. NumPy's C interface fixes that an array's pointer follows it."""
+_SAMPLE = np.zeros(3)[1:]
+DIRECT = _POINTER(id(_SAMPLE) + HEAD).value == address_of(_SAMPLE)
+"""Whether the pointer is read from there, for a sixth of what `address_of` costs."""

@@ -68,14 +68,14 @@ class Perturbed(Scope):
 
 
 class Difference(NamedTuple):
-    """What a result differs by: ``largest`` in absolute value, at ``index``; ``allowed`` is what rounding explains."""
+    """What a result differs by: ``largest`` in absolute value, at ``place``; ``allowed`` is what rounding explains."""
 
     name: str
     spec: Spec
     largest: float
     relative: float
     allowed: float
-    index: tuple[int, ...]
+    place: tuple[int, ...]
     compiled: Any
     eager: Any
 
@@ -220,7 +220,7 @@ def _message(name: str, wrong: Sequence[Difference], compiled: Any, eager: Any) 
         return f"{name}: compiled it returns {compiled}, eager {eager}: does it depend on what an earlier call left behind?"
     lines = [f"{name}: compiled and eager differ by more than rounding explains; no parameter has changed:"]
     for one in wrong:
-        at = f"[{', '.join(map(str, one.index))}]" if one.index else ""
+        at = f"[{', '.join(map(str, one.place))}]" if one.place else ""
         lines.append(
             f"    {one.name}{at} is {one.compiled} compiled and {one.eager} eager, {one.units:.3g} times what is allowed"
         )

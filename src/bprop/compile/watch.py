@@ -43,7 +43,7 @@ class Watch:
     def __init__(self, function: Callable[..., Any], args: Sequence[Any]) -> None:
         from .native import identity  # llvmlite is loaded with the first program, not with bprop
 
-        self._arrays: list[tuple[int, int, type, tuple[int, ...], Any]] = []  # position, place, type, shape, dtype
+        self._arrays: list[tuple[int, int, Any, tuple[int, ...], Any]] = []  # position, place, type, shape, dtype
         self._inner: list[tuple[Any, tuple[int, ...], Any]] = []  # arrays inside trees
         self._others: list[tuple[int, Any]] = []
         self._template: list[Any] = []
@@ -158,7 +158,9 @@ def _has_own_dict(value: Any, known: Any) -> bool:
         return False
 
 
-_DICT = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object, ctypes.c_void_p)(("PyObject_GenericGetDict", ctypes.pythonapi))
+_DICT = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object, ctypes.c_void_p)(
+    ("PyObject_GenericGetDict", ctypes.pythonapi)
+)
 
 
 class _Count(int):

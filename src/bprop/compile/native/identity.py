@@ -61,7 +61,7 @@ class _Same:
         }
         function = ir.Function(module, ir.FunctionType(I32, [I64.as_pointer()]), "same")
         self.table = function.args[0]
-        self.b = b = ir.IRBuilder(function.append_basic_block("entry"))  # type: ignore[no-untyped-call]
+        self.b = b = ir.IRBuilder(function.append_basic_block("entry"))
         self.place, self.position = b.alloca(I64), b.alloca(I64)
         self.key, self.value = b.alloca(POINTER), b.alloca(POINTER)
         b.store(number(0), self.place)
