@@ -8,6 +8,7 @@ import pytest
 import bprop
 from bprop import nn, optim
 from bprop.compile.native import scalar
+from bprop.core.interpreter import Cell
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(32, 4)).astype(np.float32)
@@ -173,3 +174,22 @@ def test_a_scan_and_a_factorisation():
     f(RANDOM.normal(size=(4, 4)))
     assert f.verification.worst.units < 1
     assert all(one.allowed > 0 for one in f.verification)
+
+
+def test_a_cell_that_only_the_trace_writes_is_put_back():
+    """The eager run does not read it, so nothing but verification itself keeps its memory from being written to."""
+    traced, cell = deque(), Cell(bprop.zeros(100))
+    fresh = cell.array.data
+
+    @bprop.compile(verify=True)
+    def f(x):
+        traced.append(1)
+        if len(traced) == 1:
+            cell.write(cell.read() + x)
+        return x
+
+    cell.shared = False
+    with pytest.raises(bprop.VerificationError, match=r"cell\[0\] is 1.0 compiled and 0.0 eager"):
+        f(bprop.ones(()))
+    assert cell.array.data is fresh
+    assert not fresh.any()
