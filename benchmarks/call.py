@@ -53,7 +53,7 @@ def main(rounds: int = 1000, number: int = 40) -> None:
         step, args = training_step(sizes, 32, closed)
         for _ in range(5):
             step(*args)
-        run, call = partial(step.program._run, step._last.address), partial(step, *args)
+        run, call = partial(step.program._run, step._last.address, 0, 1, None), partial(step, *args)
         native, called = [], []
         for _ in range(rounds):
             native.append(timeit.timeit(run, number=number) / number * 1e6)

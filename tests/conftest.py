@@ -5,6 +5,7 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
+import bprop
 from bprop.core.op import REGISTRY
 
 
@@ -46,6 +47,21 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.write_line(
             f"registry: {len(ran)} ops, {len(checks)} checks, {pairs} ops × checks passed on {cases} calls"
         )
+
+
+@pytest.fixture(params=["avx512", "avx2", "x86-64"])
+def target(request):
+    """Native code for another processor, as far as this one runs it; its own is what all other tests are about."""
+    from bprop.compile.native.host import generate_for, machine
+
+    own = machine()
+    try:
+        with generate_for(request.param) as forced:
+            if forced == own:
+                pytest.skip(f"{request.param} is what this processor has: every other test generates for it")
+            yield request.param
+    except bprop.ArgumentError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(autouse=True)

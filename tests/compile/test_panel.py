@@ -31,6 +31,7 @@ def product(labels, x1, x2):
 @pytest.fixture(autouse=True)
 def always_in_panels(monkeypatch):
     monkeypatch.setattr(contraction, "SMALL", 0)
+    monkeypatch.setattr(contraction, "SMALL_TURNED", 0)
 
 
 @pytest.mark.parametrize("order", ORDERS, ids="-".join)

@@ -1,6 +1,6 @@
 """Regions that only hold a function (checkpoint, custom) are replaced by the ops inside them; loops stay.
 
-So are general ops that are written with other ops for native code.
+So are general ops and reductions that are written with other ops for native code.
 
 Ops whose native form is their operand itself (they matter to derivatives only) disappear too.
 """
@@ -8,7 +8,7 @@ Ops whose native form is their operand itself (they matter to derivatives only) 
 from typing import Any
 
 from ..core.error import CompileError
-from ..core.family import Elementwise, General, Region
+from ..core.family import Elementwise, General, Reduction, Region
 from ..core.graph import Edge, Graph, Node
 from ..core.interpreter import EVALUATE
 from ..core.trace import trace_flat
@@ -61,7 +61,7 @@ def inline(graph: Graph) -> Graph:
 def _body(node: Node) -> Graph | None:
     """Return the graph that takes the place of an application, if there is one."""
     op = node.op
-    if isinstance(op, General) and op.native is not None:
+    if isinstance(op, General | Reduction) and op.native is not None:
         native, params, specs = op.native, node.params, [spec_of(x) for x in node.inputs]
         return trace_flat(lambda *xs: [native(*xs, **params)], specs, name=f"native {op.name}", below=EVALUATE)[0]
     if not isinstance(op, Region) or op.loops:

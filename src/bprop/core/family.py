@@ -39,7 +39,8 @@ class Reduction(Op):
     ``partial(y, x, axis)`` is ∂y/∂x with y broadcast back, or ``share(y, x, axis)`` says which entry was chosen; an op
     with neither (any, all) does not vary.
     ``merge(*states, *others)`` joins the states of two parts, so that long reductions go in pieces; ``neutral``: over
-    no axes nothing changes.
+    no axes nothing changes. ``native(x, **params)`` is y by other ops, where native code is faster with several passes
+    that others share than with one.
     """
 
     arity = 1
@@ -59,9 +60,11 @@ class Reduction(Op):
         step: Callable[..., Any] | bool | None = True,
         merge: Callable[..., tuple[Any, ...]] | None = None,
         neutral: bool = False,
+        native: Callable[..., Any] | None = None,
         **rest: Any,
     ) -> None:
         super().__init__(name, evaluate, **rest)
+        self.native = native
         self.init = init
         self.combine = combine
         self.finish = finish

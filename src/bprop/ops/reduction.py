@@ -214,6 +214,18 @@ def _logsumexp_partial(y: Any, x: Any, axis: tuple[int, ...]) -> Any:
     return where(x == y, astype(x != -inf, dtype=y.dtype), exp(x - y))
 
 
+def _logsumexp_native(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
+    """Three passes whose exponentials are those of the softmax, which the derivative needs."""
+    x = x if x.dtype.kind == "f" else astype(x, dtype=dtypes.to_float(x.dtype))
+    if not prod(x.shape[one] for one in axis):
+        return sum(x, axis=axis, keepdims=keepdims) - inf
+    largest = max(x, axis=axis, keepdims=True)
+    y = where(
+        (largest == inf) | (largest == -inf), largest, largest + log(sum(exp(x - largest), axis=axis, keepdims=True))
+    )
+    return y if keepdims else max(y, axis=axis)  # of one entry: drops the axis
+
+
 _logsumexp = Reduction(
     "logsumexp",
     _logsumexp_value,
@@ -224,6 +236,7 @@ _logsumexp = Reduction(
     partial=_logsumexp_partial,
     kind="float",
     step=_logsumexp_step,
+    native=_logsumexp_native,
     latex=r"\log \sum e^{{{0}}}",
 )
 

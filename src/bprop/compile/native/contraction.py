@@ -10,7 +10,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
 
 from ...core.error import CompileError
 from ...core.family import Bilinear
@@ -18,14 +18,15 @@ from ..body import spec_of
 from ..fuse import Kernel
 from ..index import Index, flattened
 from . import scalar as instructions
+from .host import machine
 from .loop import Emitter, loop, number, smaller
 from .panel import DEPTH, Panels, Target, intrinsic, padded, spread
 from .type import I1, I32, constant, memory, register
 
 ROWS = 6
 VECTORS = 2
-SMALL = 2**15
-"""Multiplications below which packing costs more than it gains."""
+SMALL, SMALL_TURNED = 2**19, 2**17
+"""Multiplications below which packing both operands costs more than it gains; the latter where B has to be turned anyway."""
 
 
 class Label:
@@ -107,7 +108,7 @@ class Contraction:
             and self.column.strides[2] == 1
             and self.row.extent > 2
             and self.column.extent > 2
-            and self.row.extent * self.column.extent * self.depth >= SMALL
+            and self.row.extent * self.column.extent * self.depth >= (SMALL_TURNED if self.packs else SMALL)
         )
 
     def linear(self, address: Index) -> None:
@@ -126,11 +127,6 @@ def _unit(labels: list[Label], operand: int) -> bool:
     return any(one.strides[operand] == 1 for one in labels)
 
 
-def vector_bytes() -> int:
-    """Return the width of the processor's vectors."""
-    return 64 if binding.get_host_cpu_features().get("avx512f") else 32
-
-
 def emit_contraction(emitter: Emitter, plan: Contraction, scratch: Any) -> None:
     """Emit a contraction; ``scratch`` is room for the packed operand."""
     _Emission(emitter, plan, scratch).emit()
@@ -145,11 +141,12 @@ class _Emission:
         self.dtype = spec_of(self.edge).dtype
         self.scratch = scratch
         self.kind = register(self.dtype)
-        self.width = 1 if self.dtype.kind == "b" else vector_bytes() // self.dtype.itemsize
+        self.width = 1 if self.dtype.kind == "b" else machine().vector // self.dtype.itemsize
         while self.width > 1 and self.width // 2 >= plan.column.extent:
             self.width //= 2
         self.vectors = VECTORS if plan.column.extent > self.width else 1
-        self.rows = min(ROWS, max(plan.row.extent, 1))
+        most = ROWS * VECTORS // self.vectors
+        self.rows = -(-max(plan.row.extent, 1) // -(-max(plan.row.extent, 1) // most))  # few beyond the edge
         self.vector = ir.VectorType(self.kind, self.width)
 
     def emit(self) -> None:
@@ -311,7 +308,7 @@ class _Emission:
             for row, start in zip(acc, left, strict=True):
                 x = spread(b, self._number(0, b.add(start, step[0])), self.width)
                 for place, vector in zip(row, right, strict=True):
-                    b.store(self._add(b.load(place), self._multiply(x, vector)), place)
+                    b.store(self._multiply_add(x, vector, b.load(place)), place)
         for r, row in enumerate(acc):
             inside = b.icmp_signed("<", b.add(i, number(r)), number(plan.row.extent))
             with b.if_then(inside):
@@ -319,13 +316,14 @@ class _Emission:
                 for v, place in enumerate(row):
                     self._store(b.load(place), start, b.add(j, number(v * self.width)), masks[v])
 
-    def _add(self, x: Any, y: Any) -> Any:
-        kind = self.dtype.kind
-        return self.b.fadd(x, y) if kind == "f" else self.b.or_(x, y) if kind == "b" else self.b.add(x, y)
-
-    def _multiply(self, x: Any, y: Any) -> Any:
-        kind = self.dtype.kind
-        return self.b.fmul(x, y) if kind == "f" else self.b.and_(x, y) if kind == "b" else self.b.mul(x, y)
+    def _multiply_add(self, x: Any, y: Any, z: Any) -> Any:
+        b, kind = self.b, self.dtype.kind
+        if kind != "f":
+            return b.or_(z, b.and_(x, y)) if kind == "b" else b.add(z, b.mul(x, y))
+        if not machine().fused:
+            return b.fadd(z, b.fmul(x, y))
+        name = f"llvm.fma.v{self.width}{_short(self.kind)}"
+        return intrinsic(self.emitter.module, b, name, self.vector, [x, y, z])
 
     def _store(self, vector: Any, start: Any, j: Any, mask: Any) -> None:
         plan, b = self.plan, self.b
@@ -357,4 +355,4 @@ def _short(kind: Any) -> str:
     return "f32" if isinstance(kind, ir.FloatType) else "f64"
 
 
-__all__ = ["I1", "Contraction", "emit_contraction", "vector_bytes"]
+__all__ = ["I1", "Contraction", "emit_contraction"]

@@ -10,7 +10,7 @@ from llvmlite import ir
 from ..body import Scalar
 from ..index import Atom, Index
 from . import scalar as instructions
-from .type import I1, I64, constant, memory
+from .type import ALONE, I1, I64, constant, memory
 
 INDEX_ERROR, POWER_ERROR, CALL_ERROR = 1, 2, 3
 """What a program returns instead of 0."""
@@ -49,17 +49,31 @@ class Emitter:
     """Emits the scalars of a body: each once, at the loop level where everything it depends on is known.
 
     ``pointers`` gives the typed base of every edge in memory; ``loops`` the value of every loop variable; ``given``
-    the numbers the kernel supplies; ``flag`` is where an error code goes.
+    the numbers the kernel supplies; ``flag`` is where an error code goes; ``team`` is (thread, threads, what they share).
     """
 
-    def __init__(self, module: Any, builder: Any, pointers: dict[Any, Any], flag: Any) -> None:
+    def __init__(self, module: Any, builder: Any, pointers: dict[Any, Any], flag: Any, team: Sequence[Any]) -> None:
         self.module = module
         self.builder = builder
         self.pointers = pointers
         self.flag = flag
+        self.team = team
         self.loops: dict[Atom, Any] = {}
         self.given: dict[Scalar, Any] = {}
         self.values: dict[Scalar, Any] = {}
+
+    def share(self, count: int, grain: int = 1) -> tuple[Any, Any]:
+        """Return where this thread's part of ``range(count)`` begins and ends: at multiples of ``grain``, or the end."""
+        b, (thread, threads, _) = self.builder, self.team
+        if thread is ALONE[0]:
+            return number(0), number(count)
+        units = number(-(-count // grain))
+        begin = b.mul(b.sdiv(b.mul(units, thread), threads), number(grain))
+        end = b.mul(b.sdiv(b.mul(units, b.add(thread, number(1))), threads), number(grain))
+        return begin, smaller(b, end, number(count))
+
+    def barrier(self) -> None:
+        """Wait until every thread of the team has come this far; what each wrote before, all see after."""
 
     def emit(self, scalars: Sequence[Scalar]) -> None:
         """Emit scalars (in the order of `scalars_of`) at the builder's place."""

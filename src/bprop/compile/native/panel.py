@@ -14,8 +14,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
 
+from .host import machine
 from .loop import loop, number, smaller
 from .type import I1, I32, I64, constant, register
 
@@ -27,13 +28,12 @@ class Target:
     """What a micro-kernel must know of the processor: the width of a vector in numbers, its registers, whether it fuses."""
 
     def __init__(self, dtype: "np.dtype[Any]", columns: int) -> None:
-        features = binding.get_host_cpu_features()
-        wide = bool(features.get("avx512f"))
+        host = machine()
         self.dtype = dtype
-        self.width = (64 if wide else 32) // dtype.itemsize
-        self.fused = bool(features.get("fma"))
+        self.width = host.vector // dtype.itemsize
+        self.fused = host.fused
         # rows · vectors accumulators + the vectors of B + one number of A must fit the 32 or 16 registers
-        self.rows, self.vectors = (8, 2) if wide else (4, 3)
+        self.rows, self.vectors = (8, 2) if host.registers == 32 else (4, 3)
         self.vectors = min(self.vectors, -(-columns // self.width))
 
     @property

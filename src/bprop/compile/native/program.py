@@ -1,6 +1,7 @@
-"""A whole graph as one native function: ``run(table)`` calls the kernels with pointers from a table.
+"""A whole graph as one native function: ``run(table, thread, threads, team)`` calls the kernels with pointers from a table.
 
-The table holds the arena, the inputs and the outputs. The result is 0, or the code of the first error.
+The table holds the arena, the inputs and the outputs. The result is 0, or the code of the first error. Each thread of a
+team runs the whole program and does its share of every kernel.
 """
 
 import ctypes
@@ -26,12 +27,13 @@ from ..step import address_of
 from .contraction import Contraction, emit_contraction
 from .cumulate import emit_cumulate
 from .general import Failure, callback
+from .host import Machine, machine
 from .loop import INDEX_ERROR, POWER_ERROR, Emitter, number
 from .map import emit_map, emit_scatter
 from .random import emit_random
 from .reduce import emit_reduce
 from .region import copy, emit_scan, room
-from .type import I32, POINTER, memory, register
+from .type import ALONE, I32, POINTER, TEAM, memory, register
 
 _ready = False
 
@@ -50,6 +52,8 @@ class Stage:
         self.contractions = {k: Contraction(k) for k in self.kernels if k.kind == "contract"}
         scratch = {k: c.packed * spec_of((k.root, 0)).dtype.itemsize for k, c in self.contractions.items()}
         scratch |= {k: room(k, stage.plan) for k, stage in self.bodies.items()}
+        self.parallel: set[Kernel] = set()
+        """Kernels whose work the threads of a team share."""
         self.plan: Plan = plan(self.graph, self.kernels, self.nests, donated, scratch)
 
 
@@ -77,11 +81,13 @@ class Program:
         builder = _Builder(module, self)
         builder.function("run", self.stage, exported=True)
         self.text = str(module)
-        code = _CODE.get(self.text)  # a step whose slots the first call made is traced twice, and is the same code
+        key = machine(), self.text
+        code = _CODE.get(key)  # a step whose slots the first call made is traced twice, and is the same code
         if code is None:
-            code = _CODE[self.text] = _Code(*_compiled(self.text))
+            code = _CODE[key] = _Code(*_compiled(self.text))
         self.code = code
-        self._run = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(code.engine.get_function_address("run"))
+        signature = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
+        self._run = signature(code.engine.get_function_address("run"))
         self._arena = np.empty(0, np.uint8)
         self._pointers = np.zeros(1 + len(graph.inputs) + len(graph.outputs), np.uintp)
         self._address = address_of(self._pointers)
@@ -125,7 +131,7 @@ class Program:
 
     def start(self, address: int) -> None:
         """Run on a table of pointers: the arena's, then those of inputs and outputs. One call at a time."""
-        status = self._run(address)
+        status = self._run(address, 0, 1, None)
         if status:
             self._fail(status)
 
@@ -151,8 +157,8 @@ class _Code:
         self.llvm = llvm
 
 
-_CODE: "WeakValueDictionary[str, _Code]" = WeakValueDictionary()
-"""The code of the programs that exist, by its text."""
+_CODE: "WeakValueDictionary[tuple[Machine, str], _Code]" = WeakValueDictionary()
+"""The code of the programs that exist, by target and text."""
 
 
 class _Builder:
@@ -163,7 +169,7 @@ class _Builder:
 
     def function(self, name: str, stage: Stage, exported: bool = False) -> Any:
         """Emit the function that runs a stage's kernels on a table of pointers."""
-        function = ir.Function(self.module, ir.FunctionType(I32, [POINTER.as_pointer()]), name)
+        function = ir.Function(self.module, ir.FunctionType(I32, [POINTER.as_pointer(), *TEAM]), name)
         function.linkage = "" if exported else "internal"
         b: Any = ir.IRBuilder(function.append_basic_block("entry"))
         inputs = len(stage.graph.inputs)
@@ -177,7 +183,8 @@ class _Builder:
             if kernel.kind == "alias":
                 continue
             inner, places = self.kernel(kernel, stage)
-            status = b.call(inner, [pointer(place) for place in places])
+            team = function.args[1:] if kernel in stage.parallel else ALONE
+            status = b.call(inner, [*(pointer(place) for place in places), *team])
             if kernel.fallible:
                 with b.if_then(b.icmp_signed("!=", status, ir.Constant(I32, 0)), likely=False):
                     b.ret(status)
@@ -193,19 +200,21 @@ class _Builder:
         places = list(dict.fromkeys(stage.plan.places[edge] for edge in edges))
         if kernel in stage.plan.scratch:
             places.append(Place("arena", stage.plan.scratch[kernel]))
-        kind = ir.FunctionType(I32, [POINTER] * len(places))
+        kind = ir.FunctionType(I32, [*[POINTER] * len(places), *TEAM])
         function = ir.Function(self.module, kind, f"{kernel.kind}{self.number()}")
         function.linkage = "internal"
         function.attributes.add("noinline")
-        for argument in function.args:
+        buffers, team = function.args[: len(places)], function.args[len(places) :]
+        for argument in buffers:
             argument.add_attribute("noalias")  # one argument per buffer, and buffers never overlap
         b: Any = ir.IRBuilder(function.append_basic_block("entry"))
         flag = b.alloca(I32)
         b.store(ir.Constant(I32, 0), flag)
-        raw = {edge: function.args[places.index(stage.plan.places[edge])] for edge in edges}
+        raw = {edge: buffers[places.index(stage.plan.places[edge])] for edge in edges}
         typed = {edge: b.bitcast(x, memory(spec_of(edge).dtype).as_pointer()) for edge, x in raw.items()}
-        emitter = Emitter(self.module, b, typed, flag)
-        scratch = function.args[-1] if kernel in stage.plan.scratch else None
+        # a kernel that one thread runs is compiled for that
+        emitter = Emitter(self.module, b, typed, flag, team if kernel in stage.parallel else ALONE)
+        scratch = buffers[-1] if kernel in stage.plan.scratch else None
         try:
             self.fill(emitter, kernel, stage, raw, scratch, body)
         except CompileError as error:
@@ -265,14 +274,13 @@ def _compiled(text: str) -> tuple[Any, str]:
         _ready = True
     module = binding.parse_assembly(text)
     target = binding.Target.from_default_triple()
-    machine = target.create_target_machine(
-        cpu=binding.get_host_cpu_name(), features=binding.get_host_cpu_features().flatten(), opt=2
-    )
+    wanted = machine()
+    target_machine = target.create_target_machine(cpu=wanted.cpu, features=wanted.features, opt=2)
     module.verify()
     options = binding.create_pipeline_tuning_options(speed_level=2)
-    builder = binding.create_pass_builder(machine, options)
+    builder = binding.create_pass_builder(target_machine, options)
     builder.getModulePassManager().run(module, builder)
     optimised = str(module)
-    engine = binding.create_mcjit_compiler(module, machine)
+    engine = binding.create_mcjit_compiler(module, target_machine)
     engine.finalize_object()
     return engine, optimised

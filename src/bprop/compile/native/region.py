@@ -8,7 +8,7 @@ from ..body import spec_of
 from ..fuse import Kernel
 from ..plan import ALIGNMENT, Plan, bytes_of
 from .loop import Emitter, loop, number
-from .type import I32, I64, POINTER
+from .type import ALONE, I32, I64, POINTER
 
 
 def rounded(size: int) -> int:
@@ -75,7 +75,7 @@ def emit_scan(emitter: Emitter, kernel: Kernel, raw: dict[Any, Any], function: A
                 step *= extent
             pointer = b.gep(results[position], [b.mul(row, number(step))])
             bind(1 + len(args) + position, pointer)
-        status = b.call(function, [b.gep(table, [number(0), number(0)])])
+        status = b.call(function, [b.gep(table, [number(0), number(0)]), *ALONE])
         with b.if_then(b.icmp_signed("!=", status, ir.Constant(I32, 0))):
             b.ret(status)
         for place, target in zip(now, targets, strict=True):

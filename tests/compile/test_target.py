@@ -1,0 +1,94 @@
+"""Native code for lesser processors than this one, against eager: every op, and random graphs.
+
+On plain x86-64 (vectors of 16 bytes, no fused multiply-add) every seventh op stands for all.
+"""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import bprop
+from bprop.compile import native
+from bprop.compile.native.host import TARGETS, generate_for, machine
+from bprop.core.family import Bilinear, General, Reduction, Region
+from bprop.core.op import REGISTRY
+from bprop.diagnose.case import cases
+
+
+def _from(name):
+    spec = importlib.util.spec_from_file_location(f"target_{name}", Path(__file__).with_name(f"{name}.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+registry, graph = _from("test_registry"), _from("test_graph")
+OPS = [op for op in REGISTRY.values() if not isinstance(op, Region)]
+SAMPLE = {op.name for op in OPS[::7]} | {"matmul", "exp", "tanh", "sum"}
+
+
+@pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
+def test_ops(op, target, distance, agree):
+    if target == "x86-64" and op.name not in SAMPLE:
+        pytest.skip("not in the sample")
+    args, params = next(iter(cases(op, np.float32)))
+    f, xs = registry.as_function(op, args, params)
+    if isinstance(op, Reduction | Bilinear):
+        largest = max((np.abs(x).max(initial=0) for x in xs), default=1.0)
+        agree(f, *xs, terms=24, scale=max(float(largest) ** len(xs), 1e-30))
+    elif isinstance(op, General):
+        agree(f, *xs, terms=8)
+    else:
+        assert distance(f, *xs) <= registry.allowed(op)
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 5), (40, 70, 33), (130, 129, 131)], ids=str)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=lambda dtype: dtype.__name__)
+def test_products(dtype, shape, target, agree):
+    random = np.random.default_rng(0)
+    m, k, n = shape
+    for left, right in ((m, k), (k, m)), ((k, n), (n, k)):
+        assert left != right
+    a, b = (random.standard_normal(s).astype(dtype) for s in ((m, k), (k, n)))
+    agree(lambda a, b: a @ b, a, b, terms=k, scale=1.0)
+    agree(
+        lambda a, b: bprop.matrix_transpose(a) @ bprop.matrix_transpose(b), a.T.copy(), b.T.copy(), terms=k, scale=1.0
+    )
+
+
+@given(graph.programs(), st.sampled_from([np.float32, np.float64]), st.sampled_from([(3, 4), (2, 19), (4,), ()]))
+@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_random_graphs(target, steps, dtype, shape):
+    random = np.random.default_rng(0)
+    xs = [bprop.asarray(random.uniform(-1, 1, s).astype(dtype)) for s in (shape, shape[-1:], ())]
+    expected = graph.run(steps, xs)
+    compiled = native(bprop.trace(lambda *xs: graph.run(steps, xs))(*xs))(*xs)
+    for y, e in zip(compiled, expected, strict=True):
+        assert y.spec == e.spec
+        largest = max(float(np.abs(e.data).max(initial=0)), 1.0)
+        if np.isfinite(largest) and largest <= 1e4:
+            np.testing.assert_allclose(y, e, rtol=0, atol=2000 * np.finfo(dtype).eps * largest)
+
+
+def test_what_is_forced_is_generated(target):
+    """The widest registers in the code are those of the target."""
+    f = bprop.compile(lambda x: x * 2 + 1)
+    f(bprop.ones(1000, dtype="float32"))
+    found = {width for width in (4, 8, 16) if f"<{width} x float>" in f.llvm}
+    assert max(found) == machine().vector // 4
+    assert ("fma" in f.llvm) <= machine().fused
+
+
+def test_targets_by_the_environment(monkeypatch):
+    monkeypatch.setenv("BPROP_TARGET", "x86-64")
+    assert machine().vector == 16
+    monkeypatch.setenv("BPROP_TARGET", "sse9")
+    with pytest.raises(bprop.ArgumentError, match=r"'sse9' is none of avx512, avx2, x86-64"):
+        bprop.compile(lambda x: x + 1)(bprop.ones(3))
+    with pytest.raises(bprop.ArgumentError, match="sse9"), generate_for("sse9"):
+        pass
+    assert TARGETS == ("avx512", "avx2", "x86-64")
