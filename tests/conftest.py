@@ -1,5 +1,7 @@
 """What the folders of tests share: numerical differentiation as an oracle, and the count of what ran over the registry."""
 
+import os
+import tempfile
 from collections import defaultdict
 
 import numpy as np
@@ -24,6 +26,19 @@ def slope(f, step=0.01, levels=4):
             row.append([new + (new - one) / factor for new, one in zip(row[-1], old, strict=True)])
         table = row
     return table[-1]
+
+
+def pytest_configure(config):
+    """Let no test, and no process that one starts, read or write the folder of the user's compiled code.
+
+    Nor is code kept between tests that do not ask for it: some plant a fault in the compiler and want to see it.
+    """
+    config.code = tempfile.TemporaryDirectory(prefix="bprop-tests-")
+    os.environ.update({"BPROP_CACHE": "0", "BPROP_CACHE_DIR": os.path.join(config.code.name, "code")})
+
+
+def pytest_unconfigure(config):
+    config.code.cleanup()
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import bprop
 from bprop.compile.fuse import fuse
 from bprop.compile.index import flattened, variable
 from bprop.compile.inline import inline
-from bprop.compile.native.program import Program
+from bprop.compile.native.code import Program
 from bprop.core.simplify import simplify
 
 X = bprop.asarray(np.linspace(-1, 1, 12).reshape(3, 4))

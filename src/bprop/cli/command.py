@@ -6,6 +6,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from .. import __version__
+from .cache import clear, listing
 from .digit import digits
 from .doctor import doctor
 from .predict import predict
@@ -37,7 +38,7 @@ class _All(TyperGroup):
     """Lists the commands in the order in which they are needed."""
 
     def list_commands(self, context: Any) -> list[str]:
-        return ["train", "predict", "runs", "show", "doctor"]
+        return ["train", "predict", "runs", "show", "doctor", "cache"]
 
 
 app = typer.Typer(
@@ -62,6 +63,10 @@ train = typer.Typer(
 app.add_typer(train, name="train")
 train.command(TABLE, cls=_Table)(table)
 train.command()(digits)
+cache = typer.Typer(invoke_without_command=True, rich_markup_mode="rich")
+app.add_typer(cache, name="cache")
+cache.callback()(listing)
+cache.command()(clear)
 for command in (predict, runs, show, doctor):
     app.command()(command)
 

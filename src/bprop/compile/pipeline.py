@@ -23,7 +23,7 @@ from .verify import Verification, verify
 from .watch import Watch
 
 if TYPE_CHECKING:
-    from .native.program import Program
+    from .native.code import Program
     from .plan import Plan
 
 P = ParamSpec("P")
@@ -233,7 +233,7 @@ def native(graph: Graph) -> Callable[..., list[Array]]:
     >>> native(bprop.trace(lambda x: x * x)(bprop.ones(2)))(bprop.asarray([2.0, 3.0]))
     [Array([4., 9.])]
     """
-    from .native.program import Program
+    from .native.code import Program
 
     closed, captured = inline(graph).closed()
     program = Program(closed)

@@ -8,7 +8,8 @@ from ..core.shape import size_of
 from .fuse import Kernel, listing
 
 if TYPE_CHECKING:
-    from .native.program import Program, Stage
+    from .native.code import Program
+    from .native.program import Stage
 
 
 def walk(stage: "Stage", times: int = 1) -> Iterator[tuple[Kernel, int]]:

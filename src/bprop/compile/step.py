@@ -16,7 +16,6 @@ from ..core.trace import Trace, Traced
 from ..core.tree import LEAF, Structure, flatten, unflatten
 from ..core.value import Array, Spec, Wrapped, asarray, escaped
 from .inline import inline
-from .plan import bytes_of
 
 SMALL = 256
 """Bytes of an output up to which it is copied out of a buffer that the program keeps."""
@@ -56,7 +55,7 @@ class Step:
     """One traced call: the graph, where its inputs come from, where its outputs go, and the program."""
 
     def __init__(self, f: Callable[..., Any], leaves: Sequence[Any], structure: Structure, name: str) -> None:
-        from .native.program import Program  # llvmlite is loaded with the first program, not with bprop
+        from .native.code import Program  # llvmlite is loaded with the first program, not with bprop
 
         self.name = name
         tracer = _Trace(name)
@@ -98,7 +97,7 @@ class Step:
             if cell in tracer.cell_inputs and cell.array.spec == values[number].spec:
                 self.donated[self.count + number] = len(self.arguments) + order.index(cell)
         try:
-            self.program = Program(whole, self.donated)
+            self.program = Program(whole, self.donated, name.removeprefix("compilation of "))
         except CompileError as error:
             error.line = self.line_of(error.message) or error.line
             raise
@@ -111,9 +110,10 @@ class Step:
         self.address = ctypes.addressof(self._table)
         self._inputs = list(enumerate(self.arguments, start=1))
         self._replaced = {place - len(self.arguments): output for output, place in self.donated.items()}
+        self._size = sum(size_of(spec.shape) * spec.dtype.itemsize for spec in whole.specs)
         self._small: dict[int, NDArray[Any]] = {}
         self._large: list[tuple[int, int, Spec]] = []  # output, its place in the table
-        for number, spec in enumerate(self.program.graph.specs):
+        for number, spec in enumerate(whole.specs):
             if number in self.donated:
                 continue
             if size_of(spec.shape) * spec.dtype.itemsize <= SMALL:
@@ -204,14 +204,14 @@ class Step:
                 fresh[number] = data = np.empty(*spec)
                 table[slot] = address_of(data)
             if moved:
-                table[0] = self.program.arena()
+                table[0] = self.program.room()
                 for number, cell in enumerate(self._reads):
                     if cell.array is not self._bound[number] or (cell.shared and number in self._replaced):
                         self._bind(number, cell)
         except MemoryError as error:
             raise MemoryError(
-                f"{self.name}: no memory for the step ({self.program.memory.size:,} B of intermediate values, "
-                f"{sum(map(bytes_of, self.program.graph.outputs)):,} B of results); no parameter has changed"
+                f"{self.name}: no memory for the step ({self.program.arena:,} B of intermediate values, "
+                f"{self._size:,} B of results); no parameter has changed"
             ) from error
         return fresh
 

@@ -10,16 +10,10 @@ from ...core.interpreter import QUIET
 from ...core.value import Array, Spec
 from ..body import spec_of
 from ..fuse import Kernel
-from .loop import CALL_ERROR
+from .code import Failure
+from .status import CALL_ERROR
 
 SIGNATURE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_void_p))
-
-
-class Failure:
-    """The exception that a callback raised, kept until the native call has returned."""
-
-    def __init__(self) -> None:
-        self.error: BaseException | None = None
 
 
 def view(address: int, spec: Spec) -> Any:

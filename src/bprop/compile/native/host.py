@@ -79,6 +79,16 @@ def generate_for(target: str) -> Iterator[Machine]:
         _current.reset(token)
 
 
+@contextmanager
+def generating(target: Machine) -> Iterator[None]:
+    """Generate code for what `machine` returned earlier, inside the ``with`` statement."""
+    token = _current.set(target)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
 def _machine(target: str) -> Machine:
     known = _known.get(target)
     if known is None:

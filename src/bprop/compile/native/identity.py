@@ -20,6 +20,8 @@ from typing import Any
 
 from llvmlite import binding, ir
 
+from .engine import Loaded, compiled
+from .host import machine
 from .loop import loop, number
 from .type import I32, I64, POINTER
 
@@ -40,15 +42,13 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
 @functools.cache
 def same() -> Callable[[int], int]:
     """Return the native function of a table's address: 1 if all is as the table says, else 0. It holds the GIL."""
-    from .program import _compiled
-
     for name in _FUNCTIONS:
         binding.add_symbol(name, ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value)
     module = ir.Module("identity")
     _Same(module)
-    engine, _ = _compiled(str(module))
-    call = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(engine.get_function_address("same"))
-    call.engine = engine  # type: ignore[attr-defined]  # the code lives as long as what calls it
+    code = Loaded(compiled(str(module), machine()), tuple(_FUNCTIONS))
+    call = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(code.function("same"))
+    call.code = code  # type: ignore[attr-defined]  # the code lives as long as what calls it
     return call
 
 

@@ -10,10 +10,8 @@ from llvmlite import ir
 from ..body import Scalar
 from ..index import Atom, Index
 from . import scalar as instructions
+from .status import INDEX_ERROR
 from .type import ALONE, I1, I64, constant, memory
-
-INDEX_ERROR, POWER_ERROR, CALL_ERROR = 1, 2, 3
-"""What a program returns instead of 0."""
 
 
 def number(value: int) -> Any:

@@ -4,38 +4,29 @@ The table holds the arena, the inputs and the outputs. The result is 0, or the c
 team runs the whole program and does its share of every kernel.
 """
 
-import ctypes
-import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
-from weakref import WeakValueDictionary
 
-import numpy as np
-from llvmlite import binding, ir
-from numpy.typing import NDArray
+from llvmlite import ir
 
-from ...core.error import ArgumentError, CompileError, IndexingError
+from ...core.error import CompileError
 from ...core.graph import Edge, Graph
 from ...core.simplify import simplify
 from ...core.value import Spec
 from ..body import spec_of
-from ..fuse import Kernel, fuse
+from ..fingerprint import UntoldError, Writer
+from ..fuse import LOOPS, Kernel, fuse
 from ..inline import inline
 from ..nest import nests
 from ..plan import Place, Plan, plan
-from ..step import address_of
 from .contraction import Contraction, emit_contraction
 from .cumulate import emit_cumulate
-from .general import Failure, callback
-from .host import Machine, machine
-from .loop import INDEX_ERROR, POWER_ERROR, Emitter, number
+from .loop import Emitter, number
 from .map import emit_map, emit_scatter
 from .random import emit_random
 from .reduce import emit_reduce
 from .region import copy, emit_scan, room
 from .type import ALONE, I32, POINTER, TEAM, memory, register
-
-_ready = False
 
 
 class Stage:
@@ -65,106 +56,42 @@ def _supported(name: str, spec: Spec) -> None:
         raise
 
 
-class Program:
-    """Native code of a graph. Call it with one array per input and one writable array per output.
-
-    ``donated`` maps outputs to the inputs whose memory takes their value.
-    """
-
-    def __init__(self, graph: Graph, donated: dict[int, int] | None = None) -> None:
-        self.stage = Stage(graph, donated)
-        self.failure = Failure()
-        self.lock = threading.Lock()
-        self.callbacks: list[Any] = []
-        self.called: list[Kernel] = []
-        module = ir.Module("bprop")
-        builder = _Builder(module, self)
-        builder.function("run", self.stage, exported=True)
-        self.text = str(module)
-        key = machine(), self.text
-        code = _CODE.get(key)  # a step whose slots the first call made is traced twice, and is the same code
-        if code is None:
-            code = _CODE[key] = _Code(*_compiled(self.text))
-        self.code = code
-        signature = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
-        self._run = signature(code.engine.get_function_address("run"))
-        self._arena = np.empty(0, np.uint8)
-        self._pointers = np.zeros(1 + len(graph.inputs) + len(graph.outputs), np.uintp)
-        self._address = address_of(self._pointers)
-
-    @property
-    def graph(self) -> Graph:
-        """The simplified graph."""
-        return self.stage.graph
-
-    @property
-    def llvm(self) -> str:
-        """The optimised LLVM code."""
-        return self.code.llvm
-
-    @property
-    def kernels(self) -> list[Kernel]:
-        """The kernels in order."""
-        return self.stage.kernels
-
-    @property
-    def memory(self) -> Plan:
-        """Where every value lives."""
-        return self.stage.plan
-
-    def __call__(self, inputs: Sequence[NDArray[Any]], outputs: Sequence[NDArray[Any]]) -> None:
-        """Run on C-contiguous arrays; raises what the ops inside raise, before anything is written to donated inputs."""
-        self.run([*map(address_of, inputs), *map(address_of, outputs)])
-
-    def run(self, table: Sequence[int]) -> None:
-        """Run on the addresses of inputs and outputs."""
-        with self.lock:
-            self._pointers[0] = self.arena()
-            self._pointers[1:] = table
-            self.start(self._address)
-
-    def arena(self) -> int:
-        """Return the address of the memory for intermediate values, made on first use; may raise `MemoryError`."""
-        if self._arena.size < self.stage.plan.size + 128:
-            self._arena = np.empty(self.stage.plan.size + 128, np.uint8)
-        return -(-address_of(self._arena) // 64) * 64
-
-    def start(self, address: int) -> None:
-        """Run on a table of pointers: the arena's, then those of inputs and outputs. One call at a time."""
-        status = self._run(address, 0, 1, None)
-        if status:
-            self._fail(status)
-
-    def _fail(self, status: int) -> None:
-        """Raise what a program means that does not return 0."""
-        error, self.failure.error = self.failure.error, None
-        if error is not None:
-            raise error
-        if status == INDEX_ERROR:
-            raise IndexingError(
-                "a compiled function read an index that is out of range for its axis (take, or x[index])"
-            )
-        if status == POWER_ERROR:
-            raise ArgumentError("pow: integers to negative integer powers are not integers: convert to float first")
-        raise AssertionError(status)
+def called_back(stage: Stage) -> Iterator[Kernel]:
+    """Return the kernels that call Python, in the order in which they are numbered."""
+    for kernel in stage.kernels:
+        if kernel in stage.bodies:
+            yield from called_back(stage.bodies[kernel])
+        elif kernel.kind == "callback" or (kernel.kind == "random" and kernel.root.op.entry is None):  # type: ignore[union-attr]
+            yield kernel
 
 
-class _Code:
-    """What LLVM made of a text."""
+def _form(kernel: Kernel, stage: Stage, edges: Sequence[Edge], places: Sequence[Place]) -> Any:
+    """Return what the function of a kernel depends on, so that equal kernels are made once; ``None``: all of them differ."""
+    if kernel.kind not in (*LOOPS, "contract"):
+        return None
+    writer = Writer(kernel.nodes, by_name=True)
+    try:
+        text = writer.write((kernel, stage.contractions.get(kernel)))
+    except UntoldError:
+        return None
+    order = tuple(places.index(stage.plan.places[edge]) for edge in edges)
+    return text, order, len(places), kernel in stage.parallel
 
-    def __init__(self, engine: Any, llvm: str) -> None:
-        self.engine = engine
-        self.llvm = llvm
+
+def emitted(stage: Stage) -> Any:
+    """Return the module of LLVM code that runs a stage."""
+    module = ir.Module("bprop")
+    Builder(module, stage).function("run", stage, exported=True)
+    return module
 
 
-_CODE: "WeakValueDictionary[tuple[Machine, str], _Code]" = WeakValueDictionary()
-"""The code of the programs that exist, by target and text."""
+class Builder:
+    """Emits the functions of a module."""
 
-
-class _Builder:
-    def __init__(self, module: Any, program: Program) -> None:
+    def __init__(self, module: Any, stage: Stage) -> None:
         self.module = module
-        self.program = program
+        self.called = list(called_back(stage))
+        self.made: dict[Any, Any] = {}
         self.count = 0
 
     def function(self, name: str, stage: Stage, exported: bool = False) -> Any:
@@ -200,6 +127,9 @@ class _Builder:
         places = list(dict.fromkeys(stage.plan.places[edge] for edge in edges))
         if kernel in stage.plan.scratch:
             places.append(Place("arena", stage.plan.scratch[kernel]))
+        key = _form(kernel, stage, edges, places)
+        if key in self.made:
+            return self.made[key], places
         kind = ir.FunctionType(I32, [*[POINTER] * len(places), *TEAM])
         function = ir.Function(self.module, kind, f"{kernel.kind}{self.number()}")
         function.linkage = "internal"
@@ -222,6 +152,8 @@ class _Builder:
             error.message += f" (in a {kernel.kind} kernel over {kernel.shape} that reads {shown or 'nothing'})"
             raise
         b.ret(b.load(flag))
+        if key is not None:
+            self.made[key] = function
         return function, places
 
     def fill(self, emitter: Emitter, kernel: Kernel, stage: Stage, raw: Any, scratch: Any, body: Any) -> None:
@@ -248,39 +180,17 @@ class _Builder:
     def call_back(self, emitter: Emitter, kernel: Kernel, raw: dict[Edge, Any]) -> None:
         """Emit a call of NumPy through Python."""
         b = emitter.builder
-        made = callback(kernel, self.program.failure)
-        self.program.callbacks.append(made)
-        self.program.called.append(kernel)
         edges = [*kernel.reads, *kernel.stored]
         table = b.alloca(ir.ArrayType(POINTER, len(edges)))
         for position, edge in enumerate(edges):
             b.store(raw[edge], b.gep(table, [number(0), number(position)]))
         kind = ir.FunctionType(I32, [POINTER.as_pointer()]).as_pointer()
-        address = ctypes.cast(made, ctypes.c_void_p).value
-        status = b.call(b.inttoptr(number(address or 0), kind), [b.gep(table, [number(0), number(0)])])
+        target = ir.GlobalVariable(self.module, kind, f"python{self.called.index(kernel)}")
+        target.initializer = ir.Constant(kind, None)  # set when the code is loaded
+        status = b.call(b.load(target), [b.gep(table, [number(0), number(0)])])
         b.store(status, emitter.flag)
 
     def number(self) -> int:
         """Return a new number for a name."""
         self.count += 1
         return self.count
-
-
-def _compiled(text: str) -> tuple[Any, str]:
-    global _ready
-    if not _ready:
-        binding.initialize_native_target()
-        binding.initialize_native_asmprinter()
-        _ready = True
-    module = binding.parse_assembly(text)
-    target = binding.Target.from_default_triple()
-    wanted = machine()
-    target_machine = target.create_target_machine(cpu=wanted.cpu, features=wanted.features, opt=2)
-    module.verify()
-    options = binding.create_pipeline_tuning_options(speed_level=2)
-    builder = binding.create_pass_builder(target_machine, options)
-    builder.getModulePassManager().run(module, builder)
-    optimised = str(module)
-    engine = binding.create_mcjit_compiler(module, target_machine)
-    engine.finalize_object()
-    return engine, optimised

@@ -1,14 +1,13 @@
 """Instructions: what an op's ``native`` name means on numbers in registers. IEEE arithmetic, no fast-math flags."""
 
-import ctypes
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
 
 from ...core.error import CompileError
+from .symbol import resolve
 from .type import F64, I1, I32, I64, constant, register
 
 DType = np.dtype[Any]
@@ -269,18 +268,8 @@ def _suffix(dtype: DType) -> str:
     return f"f{8 * dtype.itemsize}"
 
 
-_resolved: set[str] = set()
-
-
 def symbol(name: str, dtype: DType) -> str:
     """Return the C library's symbol of a function, made known to LLVM."""
     full = LIBM.get(name, name) + ("f" if dtype == np.float32 else "")
-    if full not in _resolved:
-        library = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None)
-        try:
-            address = ctypes.cast(getattr(library, full), ctypes.c_void_p).value
-        except AttributeError:
-            raise CompileError(f"{name}: the C library has no function {full}") from None
-        binding.add_symbol(full, address)
-        _resolved.add(full)
+    resolve(full)
     return full

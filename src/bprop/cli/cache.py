@@ -1,0 +1,103 @@
+"""``bprop cache`` and ``bprop cache clear``: the compiled programs that are kept on disk."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from .option import AsJson
+from .screen import plain, screen
+
+
+def listing(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the compiled programs that are kept on disk; `bprop cache clear` removes them."""
+    if context.invoked_subcommand is not None:
+        return
+    from ..compile.store import folder_of_store, store
+
+    kept, folder = store(), folder_of_store()
+    found = kept.entries() if kept else []
+    total = sum(one.size for one in found)
+    if as_json:
+        print(
+            json.dumps(
+                {
+                    "folder": str(folder) if folder else None,
+                    "enabled": kept is not None,
+                    "limit": kept.limit if kept else 0,
+                    "bytes": total,
+                    "programs": [_entry(one) for one in found],
+                },
+                ensure_ascii=False,
+            )
+        )
+        return
+    console, tables, new_table = screen(sys.stdout)
+    if kept is None:
+        console.print(f"compiled programs are not kept: {_why(folder)}", soft_wrap=True)
+        return
+    if found:
+        table = new_table()
+        table.box, table.pad_edge = None, False
+        table.add_column("program", overflow="fold")
+        for name in ("ops", "kernels", "size"):
+            table.add_column(name, justify="right", no_wrap=True)
+        table.add_column("used", no_wrap=True)
+        table.add_column("processor", overflow="fold")
+        table.add_column("key", no_wrap=True)
+        for one in found:
+            about, key = one.about, one.path.stem[:8]
+            if about is None:
+                table.add_row("damaged", "", "", _size(one.size), _age(one.used), "", key, style="red")
+                continue
+            numbers = [f"{about[name]:,}" if isinstance(about.get(name), int) else "" for name in ("ops", "kernels")]
+            name = plain(about.get("name") or "a graph")
+            table.add_row(name, *numbers, _size(one.size), _age(one.used), plain(about.get("cpu", "")), key)
+        tables.print(table)
+    count = "1 program" if len(found) == 1 else f"{len(found):,} programs"
+    console.print(f"{count}, {_size(total)} of at most {_size(kept.limit)}", soft_wrap=True)
+    console.print(plain(kept.folder), soft_wrap=True)
+
+
+def clear(as_json: AsJson = False) -> None:
+    """Remove every compiled program; they are compiled again when they are needed."""
+    from ..compile.store import Store, folder_of_store
+
+    folder = folder_of_store()  # also where the environment switches the cache off
+    number, total = Store(folder).clear() if folder else (0, 0)
+    if as_json:
+        print(json.dumps({"folder": str(folder) if folder else None, "removed": number, "bytes": total}))
+        return
+    console, _, _ = screen(sys.stdout)
+    count = "1 program" if number == 1 else f"{number:,} programs"
+    console.print(plain(f"removed {count} ({_size(total)})" + (f" from {folder}" if folder else "")), soft_wrap=True)
+
+
+def _entry(one: Any) -> dict[str, Any]:
+    used = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(one.used))
+    entry = {"key": one.path.stem, "bytes": one.size, "used": used, "status": "kept" if one.about else "damaged"}
+    return entry | {name: (one.about or {}).get(name) for name in ("name", "ops", "kernels", "cpu")}
+
+
+def _why(folder: Path | None) -> str:
+    return "there is no home folder to keep them in" if folder is None else "BPROP_CACHE or BPROP_CACHE_SIZE says so"
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 10 else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def _age(used: float) -> str:
+    seconds = max(time.time() - used, 0)
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= length:
+            number = int(seconds // length)
+            return f"{number} {unit}{'s' * (number > 1)} ago"
+    return "just now"

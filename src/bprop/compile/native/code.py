@@ -1,0 +1,166 @@
+"""The native code of a graph, from the disk or made now, and how it is called.
+
+What makes code is loaded only where there is some to make.
+"""
+
+import ctypes
+import threading
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...core.error import ArgumentError, IndexingError
+from ...core.graph import Graph
+from ..fingerprint import fingerprint
+from ..step import address_of
+from ..store import Entry, store
+from .engine import Loaded, compiled, optimised, version
+from .host import generating, machine
+from .status import INDEX_ERROR, POWER_ERROR
+
+if TYPE_CHECKING:
+    from ..fuse import Kernel
+    from ..plan import Plan
+    from .program import Stage
+
+
+class Failure:
+    """The exception that a callback raised, kept until the native call has returned."""
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+
+
+class Program:
+    """Native code of a graph. Call it with one array per input and one writable array per output.
+
+    ``donated`` maps outputs to the inputs whose memory takes their value.
+    """
+
+    def __init__(self, graph: Graph, donated: dict[int, int] | None = None, name: str = "") -> None:
+        self.name = name
+        self.target = machine()
+        self.failure = Failure()
+        self.lock = threading.Lock()
+        self._source = graph, donated
+        kept = store()
+        key = fingerprint(graph, donated or {}, (self.target, version())) if kept else None
+        entry = kept.get(key) if kept and key else None
+        if entry is None:
+            entry = self._compiled()
+            if kept and key:
+                kept.put(key, entry)
+        self.arena = entry.facts["arena"]
+        self.code = Loaded(entry.code, entry.symbols)
+        self.callbacks: list[Any] = []
+        if entry.facts["callbacks"]:
+            self._called_back()
+        signature = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
+        self._run = signature(self.code.function("run"))
+        self._arena = np.empty(0, np.uint8)
+        self._pointers = np.zeros(1 + len(graph.inputs) + len(graph.outputs), np.uintp)
+        self._address = address_of(self._pointers)
+
+    @cached_property
+    def stage(self) -> "Stage":
+        """The graph simplified, fused and planned; code that comes from the disk was made from the same."""
+        from .program import Stage
+
+        with generating(self.target):
+            return Stage(*self._source)
+
+    def _emitted(self) -> Any:
+        from .program import emitted
+
+        with generating(self.target):
+            return emitted(self.stage)
+
+    def _compiled(self) -> Entry:
+        from .program import called_back
+
+        module = self._emitted()
+        symbols = [x.name for x in module.functions if x.is_declaration and not x.name.startswith("llvm.")]
+        about = {
+            "name": self.name,
+            "ops": len(self.graph.nodes),
+            "kernels": len(self.kernels),
+            "cpu": self.target.cpu,
+        }
+        facts = {"arena": self.stage.plan.size, "callbacks": len(list(called_back(self.stage)))}
+        return Entry(compiled(str(module), self.target), tuple(symbols), facts, about)
+
+    def _called_back(self) -> None:
+        """Give the code the functions of Python that it calls."""
+        from .general import callback
+        from .program import called_back
+
+        for number, kernel in enumerate(called_back(self.stage)):
+            made = callback(kernel, self.failure)
+            self.callbacks.append(made)
+            self.code.set_pointer(f"python{number}", ctypes.cast(made, ctypes.c_void_p).value or 0)
+
+    @property
+    def called(self) -> "list[Kernel]":
+        """The kernels that call Python."""
+        from .program import called_back
+
+        return list(called_back(self.stage))
+
+    @property
+    def llvm(self) -> str:
+        """The optimised LLVM code, made again for whoever reads it."""
+        return str(optimised(str(self._emitted()), self.target)[0])
+
+    @property
+    def graph(self) -> Graph:
+        """The simplified graph."""
+        return self.stage.graph
+
+    @property
+    def kernels(self) -> "list[Kernel]":
+        """The kernels in order."""
+        return self.stage.kernels
+
+    @property
+    def memory(self) -> "Plan":
+        """Where every value lives."""
+        return self.stage.plan
+
+    def __call__(self, inputs: Sequence[NDArray[Any]], outputs: Sequence[NDArray[Any]]) -> None:
+        """Run on C-contiguous arrays; raises what the ops inside raise, before anything is written to donated inputs."""
+        self.run([*map(address_of, inputs), *map(address_of, outputs)])
+
+    def run(self, table: Sequence[int]) -> None:
+        """Run on the addresses of inputs and outputs."""
+        with self.lock:
+            self._pointers[0] = self.room()
+            self._pointers[1:] = table
+            self.start(self._address)
+
+    def room(self) -> int:
+        """Return the address of the memory for intermediate values, made on first use; may raise `MemoryError`."""
+        if self._arena.size < self.arena + 128:
+            self._arena = np.empty(self.arena + 128, np.uint8)
+        return -(-address_of(self._arena) // 64) * 64
+
+    def start(self, address: int) -> None:
+        """Run on a table of pointers: the arena's, then those of inputs and outputs. One call at a time."""
+        status = self._run(address, 0, 1, None)
+        if status:
+            self._fail(status)
+
+    def _fail(self, status: int) -> None:
+        """Raise what a program means that does not return 0."""
+        error, self.failure.error = self.failure.error, None
+        if error is not None:
+            raise error
+        if status == INDEX_ERROR:
+            raise IndexingError(
+                "a compiled function read an index that is out of range for its axis (take, or x[index])"
+            )
+        if status == POWER_ERROR:
+            raise ArgumentError("pow: integers to negative integer powers are not integers: convert to float first")
+        raise AssertionError(status)

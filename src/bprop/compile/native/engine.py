@@ -1,0 +1,75 @@
+"""LLVM at work: text becomes optimised code, code becomes an object file, and an object file is loaded and linked.
+
+An object file holds no address of this process. What it calls are symbols, known by name before it is loaded.
+"""
+
+import ctypes
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from typing import Any
+
+from llvmlite import binding
+
+from .host import Machine
+from .symbol import resolve
+
+
+@cache
+def _prepare() -> None:
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+
+
+def version() -> str:
+    """Return the versions of LLVM and of its binding, and the system that objects are made for."""
+    import llvmlite
+
+    numbers = ".".join(map(str, binding.llvm_version_info))
+    return f"llvmlite {llvmlite.__version__} LLVM {numbers} {binding.get_process_triple()}"
+
+
+def optimised(text: str, target: Machine) -> tuple[Any, Any]:
+    """Return the optimised module of a text, and LLVM's description of the target."""
+    _prepare()
+    module = binding.parse_assembly(text)
+    module.verify()
+    found = binding.Target.from_default_triple()
+    llvm_target = found.create_target_machine(cpu=target.cpu, features=target.features, opt=2)
+    options = binding.create_pipeline_tuning_options(speed_level=2)
+    builder = binding.create_pass_builder(llvm_target, options)
+    builder.getModulePassManager().run(module, builder)
+    return module, llvm_target
+
+
+@lru_cache(maxsize=4)
+def compiled(text: str, target: Machine) -> bytes:
+    """Return the object file of a module given as text.
+
+    The last few are kept: a step whose slots the first call made is traced twice, and is the same text.
+    """
+    module, llvm_target = optimised(text, target)
+    code: bytes = llvm_target.emit_object(module)
+    return code
+
+
+class Loaded:
+    """Machine code in memory, as long as this object lives."""
+
+    def __init__(self, code: bytes, symbols: Sequence[str]) -> None:
+        _prepare()
+        for name in symbols:
+            resolve(name)
+        self._code = code
+        empty = binding.parse_assembly("")
+        self.engine = binding.create_mcjit_compiler(empty, binding.Target.from_default_triple().create_target_machine())
+        self.engine.add_object_file(binding.ObjectFileRef.from_data(code))
+        self.engine.finalize_object()
+
+    def function(self, name: str) -> int:
+        """Return the address of a function."""
+        address: int = self.engine.get_function_address(name)
+        return address
+
+    def set_pointer(self, name: str, value: int) -> None:
+        """Set a global variable of the code that holds a pointer."""
+        ctypes.c_void_p.from_address(self.engine.get_global_value_address(name)).value = value
