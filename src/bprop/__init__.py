@@ -6,7 +6,7 @@ Array([2., 4.])
 """
 
 from . import data, linalg, nn, ops, optim, train
-from .compile import Compiled, compile
+from .compile import Compiled, compile, get_threads, set_threads
 from .core.error import (
     ArgumentError,
     BpropError,
@@ -85,6 +85,7 @@ __all__ = [
     "data",
     "derivative",
     "expression",
+    "get_threads",
     "grad",
     "hessian",
     "hvp",
@@ -97,6 +98,7 @@ __all__ = [
     "optim",
     "paths",
     "scan",
+    "set_threads",
     "symbolic",
     "trace",
     "train",

@@ -3,17 +3,27 @@
 import functools
 import threading
 import warnings
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
 import numpy as np
 
-from ..core.error import BpropError, CompileError, CompileWarning, DTypeError, StateError
+from ..core.error import (
+    ArgumentError,
+    BpropError,
+    CompileError,
+    CompileWarning,
+    DTypeError,
+    ShapeError,
+    StateError,
+)
 from ..core.graph import Graph
 from ..core.interpreter import CHANGES, EVALUATE, current
-from ..core.tree import flatten
+from ..core.tree import Structure, flatten, unflatten
 from ..core.value import Array
 from ..gradients.variable import name_of
+from ..ops import stack
 from .cache import Cache
 from .inline import inline
 from .report import Kernels, Report
@@ -32,6 +42,8 @@ KEPT = 32
 """Programs that one compiled function keeps."""
 RECENT = 4
 """Programs that are tried before a key is computed: a training step and its short last batch, say."""
+LOOPED = 4
+"""Loops, of one program and length, that it knows again without computing their key: in an epoch there are a few."""
 
 
 class Compiled(Generic[P, R]):
@@ -50,6 +62,7 @@ class Compiled(Generic[P, R]):
         self._verify = verify
         self._verification: Verification | None = None
         self._said = False
+        self._looped: deque[tuple[Step, Watch]] = deque(maxlen=LOOPED)
         functools.update_wrapper(self, f, updated=())
 
     def __call__(self, *args: P.args, **options: P.kwargs) -> R:
@@ -78,17 +91,7 @@ class Compiled(Generic[P, R]):
         key = key_of(leaves, structure, self.function)
         # before the step is traced, which may make slots: the places of leaves are those of this moment
         watch = None if options else Watch(self.function, args)
-        step = self.programs.get(key)
-        new = step is None or not step.fits()
-        if step is None or new:
-            for leaf in leaves:
-                if is_array(leaf) and leaf.dtype.kind not in "biuf":
-                    raise DTypeError(f"{self.name}: an argument has dtype {leaf.dtype}: use bool, integers or floats")
-            step = Step(self.function, leaves, structure, f"compilation of {self.name}")
-            for _, _, used in reversed(self._watches):  # also by calls that computed no key
-                self.programs.get(used)
-            self._say_dropped(key)
-            self.programs.put(key, step)
+        step, new = self._step(key, leaves, structure, 5)
         step.take(leaves)
         self._last = step
         self._watches = [one for one in self._watches if one[1] is not step][: RECENT - 1]
@@ -107,7 +110,17 @@ class Compiled(Generic[P, R]):
             self._watches.insert(0, (watch, step, key))
         return result
 
-    def _say_dropped(self, key: Any) -> None:
+    def _step(self, key: Any, leaves: Sequence[Any], structure: Structure, level: int) -> tuple[Step, bool]:
+        """Return the program of a key, and whether it is new; ``level`` is where the user is on the stack."""
+        step = self.programs.get(key)
+        if step is not None and step.fits():
+            return step, False
+        for leaf in leaves:
+            if is_array(leaf) and leaf.dtype.kind not in "biuf":
+                raise DTypeError(f"{self.name}: an argument has dtype {leaf.dtype}: use bool, integers or floats")
+        step = Step(self.function, leaves, structure, f"compilation of {self.name}")
+        for _, _, used in reversed(self._watches):  # also by calls that computed no key
+            self.programs.get(used)
         if len(self.programs) == KEPT and self.programs.get(key) is None and not self._said:
             self._said = True
             warnings.warn(
@@ -115,8 +128,66 @@ class Compiled(Generic[P, R]):
                 f"dropped for every new one, and compiled again when it is needed. Every combination of shapes, dtypes and "
                 f"Python numbers makes a program: pad to a few shapes, and pass numbers that change as arrays",
                 CompileWarning,
-                stacklevel=4,
+                stacklevel=level - 1,
             )
+        self.programs.put(key, step)
+        return step, True
+
+    def _looping(self, step: Step, leaves: Sequence[Any]) -> None:
+        """Let a program go round with the cells among ``leaves``: the next single call finds its own again."""
+        self._last = step
+        self._watches = [one for one in self._watches if one[1] is not step]
+        step.take(leaves)
+
+    def loop(self, *args: P.args, **options: P.kwargs) -> R:
+        """Do k calls in one: every array among the arguments has an axis of length k first, a row for each call.
+
+        What ``[f(x, t) for x, t in zip(X, T)]`` does, ``f.loop(X, T)`` does natively, with the same bits: parameters and
+        other cells go from one call to the next. Arrays in the result have the axis of length k first; what is no array is
+        as the last call returned it. What is the same for every call is closed over, or repeated for nothing by
+        ``bprop.broadcast_to(x, (k, *x.shape))``. Python, Ctrl-C included, waits until the k calls are done; so take k such
+        that they last as long as you want to wait.
+
+        Raises `ShapeError` where the first axes differ, `ArgumentError` where no argument is an array, and what a call
+        raises: then the calls before it are done, and a note says how many.
+
+        >>> import bprop, numpy as np
+        >>> from bprop import nn, optim
+        >>> model, rule, loss = nn.Linear(1, 1), optim.SGD(0.1), nn.SquaredError()
+        >>> @bprop.compile
+        ... def step(model, rule, x, t):
+        ...     E, gradients = bprop.value_and_grad(lambda m: loss(m(x), t))(model)
+        ...     rule.update(model, gradients)
+        ...     return E
+        >>> x = np.linspace(-1, 1, 80, dtype=np.float32).reshape(20, 4, 1)  # 20 batches of 4
+        >>> losses = step.loop(model, rule, x, 2 * x)
+        >>> losses.shape, bool(losses[-1] < losses[0])
+        ((20,), True)
+        """
+        if current() is EVALUATE:
+            with self._lock:
+                for step, watch in () if options else self._looped:
+                    again = watch.leaves(args)
+                    if again is not None and watch.cells_hold() and step.fits():
+                        self._looping(step, again)
+                        return cast(R, step.loop(again, len(again[step.arguments[0]])))
+                leaves, structure = flatten((args, options))
+                count = _steps(self.name, leaves)
+                row = _row(leaves, 0)
+                key = key_of(row, structure, self.function)
+                new = None if options else Watch(self.function, args)
+                if not self._verify or self.programs.get(key) is not None:  # what is to be verified is called by itself
+                    step, _ = self._step(key, row, structure, 4)
+                    if step.loops:
+                        if new is not None:
+                            self._looped.appendleft((step, new))
+                        self._looping(step, leaves)
+                        return cast(R, step.loop(leaves, count))
+        leaves, structure = flatten((args, options))
+        rows = (unflatten(structure, _row(leaves, step)) for step in range(_steps(self.name, leaves)))
+        results = [flatten(self(*arguments, **named)) for arguments, named in rows]
+        columns = zip(*(leaves for leaves, _ in results), strict=True)
+        return cast(R, unflatten(results[-1][1], [stack(one) if is_array(one[0]) else one[-1] for one in columns]))
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
@@ -175,6 +246,28 @@ class Compiled(Generic[P, R]):
             f"<compiled {self.name}: {programs} program{'s' * (programs != 1)}; the last has {len(self.graph.nodes)} ops in "
             f"{len(kernels)} kernels, {kernels.flops:,} flop, {kernels.bytes:,} B moved, arena {self.memory.size:,} B>"
         )
+
+
+def _row(leaves: Sequence[Any], step: int) -> list[Any]:
+    """Return the leaves of one call of a loop."""
+    return [leaf[step] if is_array(leaf) else leaf for leaf in leaves]
+
+
+def _steps(name: str, leaves: Sequence[Any]) -> int:
+    """Return how many calls a loop makes: the length of the first axis of every array."""
+    shapes = [leaf.shape for leaf in leaves if is_array(leaf)]
+    lengths = {shape[:1] for shape in shapes}
+    if not shapes:
+        raise ArgumentError(
+            f"{name}.loop: no argument is an array, so nothing says how many steps: give one with an axis of steps first"
+        )
+    if len(lengths) > 1 or lengths & {(), (0,)}:
+        shown = ", ".join(map(str, shapes))
+        raise ShapeError(
+            f"{name}.loop: every array has an axis of steps first, of one length of at least 1; here are shapes {shown}. "
+            f"Close over what is the same for every step, or repeat it with bprop.broadcast_to(x, (k, *x.shape))"
+        )
+    return int(shapes[0][0])
 
 
 @overload

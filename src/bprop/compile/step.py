@@ -73,6 +73,9 @@ class Step:
             for cell in tracer.written
             if not (isinstance(x := tracer.cells[cell], Traced) and x.node is tracer.cell_inputs.get(cell))
         ]
+        for cell in written:  # one that is only written takes its new value in place as well
+            if cell not in tracer.cell_inputs and cell.array.spec == tracer.cells[cell].spec:
+                tracer.lift_cell(cell, cell.array)
         self.results = [_source(tracer, x, self.arguments) for x in outputs]
         computed = [x for x, kind in zip(outputs, self.results, strict=True) if kind[0] == "computed"]
         values = [tracer.cells[cell] for cell in written]
@@ -110,6 +113,7 @@ class Step:
         self.address = ctypes.addressof(self._table)
         self._inputs = list(enumerate(self.arguments, start=1))
         self._replaced = {place - len(self.arguments): output for output, place in self.donated.items()}
+        self._specs = whole.specs
         self._size = sum(size_of(spec.shape) * spec.dtype.itemsize for spec in whole.specs)
         self._small: dict[int, NDArray[Any]] = {}
         self._large: list[tuple[int, int, Spec]] = []  # output, its place in the table
@@ -154,6 +158,11 @@ class Step:
         self._writes = [one.of(leaves) for one in self.written]
         self.settled: object = None
 
+    @property
+    def loops(self) -> bool:
+        """Return whether the next step can follow natively: every cell keeps its shape and dtype."""
+        return len(self.donated) == len(self.written)
+
     def __call__(self, leaves: Sequence[Any], mark: object) -> Any:
         """Run on the leaves of the arguments; ``mark`` was the latest of `CHANGES` before the cells were looked at.
 
@@ -184,13 +193,52 @@ class Step:
             self._write(fresh, mark)
         if self._single:
             return Array(fresh[0].copy() if 0 in self._small else fresh[0])
+        return self._result(leaves, {**fresh, **{number: one.copy() for number, one in self._small.items()}})
+
+    def loop(self, leaves: Sequence[Any], count: int) -> Any:
+        """Do what ``count`` calls do, in one native call; every array among ``leaves`` has an axis of so many steps first.
+
+        An error says in which step it came; the cells are as after the one before.
+        """
+        if self._running:
+            raise StateError(f"{self.name}: called from inside its own native code")
+        inputs = [_rows(leaves[place]) for place in self.arguments]
+        specs = {number: self._specs[number] for number in range(len(self._specs)) if number not in self.donated}
+        try:
+            fresh = {number: np.empty((count, *shape), dtype) for number, (shape, dtype) in specs.items()}
+            self._bind_all()
+        except MemoryError as missing:
+            raise self._full(count) from missing
+        table, strides = list(self._table), [0] * len(self._table)
+        moving = [*enumerate(inputs, start=1), *((self._outputs + number, data) for number, data in fresh.items())]
+        for slot, data in moving:
+            table[slot], strides[slot] = address_of(data), data.strides[0]
+        self._running = True
+        try:
+            done, error = self.program.repeat(table[1:], strides[1:], count)
+        finally:
+            self._running = False
+        if done:
+            self._write({}, None)
+        if error is not None:
+            if isinstance(error, BpropError):
+                error.step = done
+                error.line = self.line_of(error.message) or error.line
+            if count > 1:
+                error.add_note(f"in step {done} (from 0) of {count}; those before it are done")
+            raise error
+        return self._result(leaves, fresh, count)
+
+    def _result(self, leaves: Sequence[Any], fresh: dict[int, NDArray[Any]], steps: int | None = None) -> Any:
         computed = iter(range(self.count))
         result = [
-            Array(fresh[number].copy() if (number := next(computed)) in self._small else fresh[number])
+            Array(fresh[next(computed)])
             if kind == "computed"
             else _given(leaves[detail])
             if kind == "argument"
             else detail
+            if steps is None or not is_array(detail)
+            else Array(np.repeat(data_of(detail)[None], steps, axis=0))
             for kind, detail in self.results
         ]
         return unflatten(self.structure, result)
@@ -204,16 +252,24 @@ class Step:
                 fresh[number] = data = np.empty(*spec)
                 table[slot] = address_of(data)
             if moved:
-                table[0] = self.program.room()
-                for number, cell in enumerate(self._reads):
-                    if cell.array is not self._bound[number] or (cell.shared and number in self._replaced):
-                        self._bind(number, cell)
+                self._bind_all()
         except MemoryError as error:
-            raise MemoryError(
-                f"{self.name}: no memory for the step ({self.program.arena:,} B of intermediate values, "
-                f"{self._size:,} B of results); no parameter has changed"
-            ) from error
+            raise self._full() from error
         return fresh
+
+    def _full(self, steps: int = 1) -> MemoryError:
+        """Return what is raised where there is no memory."""
+        return MemoryError(
+            f"{self.name}: no memory for the step ({self.program.arena:,} B of intermediate values, "
+            f"{self._size * steps:,} B of results); no parameter has changed"
+        )
+
+    def _bind_all(self) -> None:
+        """Enter the addresses of the arena and of all cells that have moved."""
+        self._table[0] = self.program.room()
+        for number, cell in enumerate(self._reads):
+            if cell.array is not self._bound[number] or (cell.shared and number in self._replaced):
+                self._bind(number, cell)
 
     def _bind(self, number: int, cell: Cell) -> None:
         """Enter the address of a cell's numbers into the table; a cell that is overwritten gets a buffer of its own."""
@@ -287,6 +343,13 @@ def data_of(leaf: Any) -> NDArray[Any]:
     if isinstance(leaf, Array):
         raise escaped(cast(Wrapped, leaf), "compile")
     return _contiguous(np.asarray(leaf))
+
+
+def _rows(leaf: Any) -> NDArray[Any]:
+    """Return the numbers of a leaf whose rows are given to one step after the other: only each of them is contiguous."""
+    data: NDArray[Any] = leaf.data if type(leaf) is Array else data_of(leaf) if isinstance(leaf, Array) else leaf
+    rows = data[:1].flags.c_contiguous and data.flags.aligned and data.dtype.isnative
+    return data if rows else data_of(leaf)
 
 
 def _given(leaf: Any) -> Array:

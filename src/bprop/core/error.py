@@ -44,8 +44,8 @@ def user_line() -> str:
 class BpropError(Exception):
     """Base class of every error that bprop raises on purpose.
 
-    Attributes: ``message`` (what is wrong and what to do), ``line`` (the user's own source line) and
-    ``modules`` (path of the module being applied, outermost first).
+    Attributes: ``message`` (what is wrong and what to do), ``line`` (the user's own source line), ``modules`` (path of the
+    module being applied, outermost first) and ``step`` (in a loop of compiled steps: which, from 0; else ``None``).
 
     >>> import bprop
     >>> issubclass(bprop.ShapeError, bprop.BpropError) and issubclass(bprop.ShapeError, ValueError)
@@ -57,6 +57,7 @@ class BpropError(Exception):
         self.message = message
         self.line = user_line()
         self.modules: list[str] = []
+        self.step: int | None = None
         self.source: object = None  # the module noted last: the one around it knows its name
 
     def inside(self, module: str, source: object = None) -> None:

@@ -132,6 +132,11 @@ class ClassLoss(Loss):
         known = known[known != self.ignore_index]  # all, where that is None
         return float(known.size if self.weight is None else np.sum(np.array(self.weight)[known]))
 
+    @property
+    def even(self) -> bool:
+        """Whether `count` is the same for all batches of one shape."""
+        return type(self).count is ClassLoss.count and self.weight is None and self.ignore_index is None
+
     def total(self, y: Array, chosen: Array) -> Any:
         """Return what the mean divides by: the weights of the labels that count, added up; 1 for the sum."""
         share = self.share(y.shape[:-1])
@@ -295,6 +300,11 @@ class MultiClassHinge(ClassLoss):
     def count(self, t: Any, axes: int) -> float:
         """Return the number of examples: the mean does not divide by weights."""
         return float(np.size(t))
+
+    @property
+    def even(self) -> bool:
+        """Whether `count` is the same for all batches of one shape."""
+        return type(self).count is MultiClassHinge.count
 
     def fprop(self, y: Any, t: Any) -> Array:
         """Return E."""

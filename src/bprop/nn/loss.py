@@ -78,6 +78,11 @@ class Loss(Module):
         """Return how much a batch with targets ``t`` and outputs of so many axes weighs in the mean over batches."""
         return len(t)
 
+    @property
+    def even(self) -> bool:
+        """Whether `count` is the same for all batches of one shape."""
+        return type(self).count is Loss.count
+
     def reduce(self, E: Array) -> Array:
         """Return the mean or sum of ``E``, one error for each example or entry, or ``E`` itself."""
         share = self.share(E.shape)

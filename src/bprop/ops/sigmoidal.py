@@ -85,7 +85,7 @@ def sigmoid_step(z: Any) -> Any:
 
 def _sigmoid_native(x: Any) -> Any:
     e = exp(-abs(x))
-    return where(x >= 0, 1 / (1 + e), e / (1 + e))
+    return where(x >= 0, 1, e) / (1 + e)
 
 
 def _logistic_density_native(x: Any) -> Any:

@@ -78,6 +78,8 @@ class Weigher:
         self.axes = axes
         """How many axes the outputs have."""
         self._count = loss.count if isinstance(loss, Loss) else None
+        self.even = not isinstance(loss, Loss) or loss.even
+        """Whether all batches of one shape weigh the same."""
 
     def __call__(self, t: Any) -> float:
         """Return the weight of a batch with targets ``t``."""

@@ -71,14 +71,16 @@ def fit(
     them of weight times loss. The ``train_loss`` of an epoch is the mean of its batches, which weigh what the mean of the
     loss has divided by: numbers of examples, or of a `Loss` with weights and ignored labels, the weights that count.
     ``early_stopping`` see `EarlyStopping`, ``callbacks`` see `Callback`. With ``compiled`` a whole
-    step (loss, gradients, update) runs as native code; a model that has none (it looks at numbers with a Python ``if``, say)
-    runs step by step, and the run says so. ``progress`` is a stream, or whether to report on standard output.
+    step (loss, gradients, update) runs as native code, and of arrays and memory maps many steps in one call, which takes the
+    examples of each batch itself: about a twentieth of a second's, or up to where a callback or a checkpoint has its turn.
+    The bits are those of single steps. A model that has no native code (it looks at numbers with a Python ``if``, say) runs
+    step by step, and the run says so. ``progress`` is a stream, or whether to report on standard output.
 
     ``out`` names a new folder for the record, see `Run`. There a checkpoint is written at the start, after every epoch and,
     with ``checkpoint_every``, after so many updates or so long a time (a `datetime.timedelta`): whole or not at all, so that
     a killed run leaves the one before. ``resume=True`` goes on from it, or starts if there is none yet; the rest of the call
     is as it was (``epochs`` may be more), and so is, bit for bit, what comes out. Batches from an iterable have to come in the
-    same order again; those already seen are skipped. Ctrl-C ends the run after the step at hand, saves, and says how to go
+    same order again; those already seen are skipped. Ctrl-C ends the run after the steps at hand, saves, and says how to go
     on; twice, it ends at once, and the parameters are as after the last whole epoch. So does SIGTERM, which job schedulers
     send. One training at a time writes to a folder: it is locked, where the file system has locks, as long as ``fit`` runs.
 
@@ -167,7 +169,8 @@ def fit(
         "versions": _versions(),
     }
     run = Run(model, config, out)
-    step = Step(model, loss, optimizer, compiled, say, accumulate, weights)
+    data = source if isinstance(source, Arrays) else None
+    step = Step(model, loss, optimizer, compiled, say, accumulate, weights, data)
     step.weigh.axes = y.ndim
     stream = stream_for(progress)
     with Progress(stream, int(epochs), source.steps) as report, Interruption() as interruption, Lock() as lock:

@@ -61,11 +61,11 @@ class Progress:
         except (OSError, ValueError):  # ValueError: the stream was closed here
             self.stream = self.bar = None
 
-    def batch(self, epoch: int, loss: float) -> None:
-        """Report a batch."""
+    def batch(self, epoch: int, loss: float, count: int = 1) -> None:
+        """Report a batch, or so many, of which the last has this loss."""
         with self._heard():
             if self.bar is not None:
-                self.bar.update(self.task, advance=1, description=f"epoch {epoch}/{self.epochs}  loss {loss:.4f}")
+                self.bar.update(self.task, advance=count, description=f"epoch {epoch}/{self.epochs}  loss {loss:.4f}")
 
     def epoch(self, number: int, text: str) -> None:
         """Report the end of an epoch; of many epochs only some are shown, the first and the last always."""

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from ..core.error import ArgumentError, ShapeError
 from ..core.value import Array
-from ..ops import Generator
+from ..ops import Generator, astype, take
 from .data import Indices, batches
 from .storage import StorageError
 
 Data = tuple[NDArray[Any], NDArray[Any]]
 Say = Callable[[str], None]
+Gather = Callable[[Any], Any]
 _WHOLE = 1 << 24  # bytes of an array up to which its fingerprint looks at all of them
 _ROWS = 64
 
@@ -70,16 +71,34 @@ class Arrays:
         self.examples: int | None = len(x)
         batches(0, batch_size)  # refuses what is no size
         self.steps: int | None = ceil(len(x) / batch_size)
-        self.order: list[Indices] = []
+        self.order: Indices = np.arange(0)
 
     def start(self, epoch: int) -> None:
         """Draw the order of the epoch."""
-        self.order = list(batches(len(self.x), self.batch_size, self.generator))
+        self.order = np.asarray(self.generator.permutation(len(self.x)))
 
     def batches(self, done: int) -> Iterator[Batch]:
         """Yield the batches of the epoch but the first ``done``."""
-        for rows in self.order[done:]:
-            yield Batch(fitting(self.x[rows], self.dtype), fitting(self.t[rows], self.dtype), rows)
+        for start in range(done * self.batch_size, len(self.order), self.batch_size):
+            yield self.batch(self.order[start : start + self.batch_size])
+
+    def batch(self, rows: Indices) -> Batch:
+        """Return the examples ``rows``."""
+        return Batch(fitting(self.x[rows], self.dtype), fitting(self.t[rows], self.dtype), rows)
+
+    def stretch(self, done: int, most: int) -> Indices:
+        """Return which examples make up the next batches, at most so many, of equal size: (batches, size)."""
+        start, size = done * self.batch_size, self.batch_size
+        count = min(most, (len(self.order) - start) // size)
+        return self.order[start : start + count * size].reshape(count, size) if count else self.order[None, start:]
+
+    def gathered(self) -> list[Gather] | None:
+        """Return functions of indices that take inputs and targets in native code, or ``None`` where that has to be NumPy.
+
+        Memory maps are read in place: only the pages of the examples that are taken.
+        """
+        x, t = _in_place(self.x), _in_place(self.t)
+        return None if x is None or t is None else [gathering(x, self.dtype), gathering(t, self.dtype)]
 
     def sample(self) -> Batch:
         """Return all targets, or of a memory map some, and as many inputs."""
@@ -96,6 +115,32 @@ class Arrays:
 
     def skip(self, drawn: dict[str, Any], done: int) -> None:
         """Do nothing: `batches` begins where it is told."""
+
+
+def _in_place(part: NDArray[Any]) -> NDArray[Any] | None:
+    """Return an array as native code reads it, by reference where that is possible."""
+    dtype = part.dtype.newbyteorder("=")
+    if dtype.kind not in "biu" and dtype not in (np.float32, np.float64):
+        return None
+    if part.flags.c_contiguous and part.flags.aligned and part.dtype.isnative:
+        return part
+    return None if _mapped(part) else np.require(part, dtype, ["C", "A"])
+
+
+def _mapped(part: Any) -> bool:
+    """Return whether an array lies in a memory map, which is not to be read whole."""
+    return isinstance(part, np.memmap) or (part is not None and _mapped(getattr(part, "base", None)))
+
+
+def gathering(part: NDArray[Any], dtype: Any) -> Gather:
+    """Return the function of indices that takes rows of ``part``, floats in ``dtype``."""
+    whole = Array(part)
+
+    def taken(rows: Any) -> Any:
+        some = take(whole, rows, axis=0)
+        return astype(some, dtype) if part.dtype.kind == "f" and part.dtype != dtype else some
+
+    return taken
 
 
 class Stream:

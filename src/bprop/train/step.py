@@ -1,6 +1,6 @@
 """One update of the parameters, and what it changes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,9 @@ from ..nn import Module
 from ..ops import astype, zeros_like
 from ..optim import Optimizer
 from .balance import ClassWeights, weighted
+from .data import Indices
 from .evaluation import Weigher
-from .source import Batch
+from .source import Arrays, Batch, Gather, gathering
 
 
 class Sums:
@@ -39,7 +40,8 @@ class Step:
     """The lecture's fprop, bprop and gradient descent on batches, as native code where possible.
 
     With ``accumulate`` = k the gradients of k batches are summed before an update, which is the one that a batch of all
-    their examples would make.
+    their examples would make. Of data in arrays, native code takes the examples of a batch itself, and does several steps in
+    one call.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Step:
         say: Callable[[str], None],
         accumulate: int = 1,
         weights: ClassWeights | None = None,
+        data: Arrays | None = None,
     ) -> None:
         self.model, self.optimizer, self.say = model, optimizer, say
         self.accumulate, self.weights = accumulate, weights
@@ -60,14 +63,29 @@ class Step:
         self.pending = 0
         """Batches since the last update."""
         self._examples = 0.0
-        objective = loss if weights is None else weighted(loss)
+        self._objective = loss if weights is None else weighted(loss)
+        self.data, taken = data, None
+        self._eager = self._functions(None)
+        self.native: dict[str, Any] | None = None
+        if compiled:
+            taken = None if data is None else data.gathered()
+            if data is not None and taken is not None and weights is not None:
+                taken.append(gathering(weights.of(data.t), data.dtype))
+            self.native = {name: compile(f) for name, f in self._functions(taken).items()}
+        self._gathers = taken is not None
 
-        def step(model: Module, optimizer: Optimizer, x: Array, *rest: Array) -> Array:
+    def _functions(self, taken: Sequence[Gather] | None) -> dict[str, Callable[..., Any]]:
+        """Return the functions of a step: of a batch, or of the indices of its examples, which ``taken`` makes a batch."""
+        objective = self._objective
+
+        def step(model: Module, optimizer: Optimizer, *batch: Array) -> Array:
+            x, *rest = batch if taken is None else [part(*batch) for part in taken]
             E, gradients = value_and_grad(lambda m: objective(m(x), *rest))(model)
             optimizer.update(model, gradients)
             return E
 
-        def gather(model: Module, sums: Sums, share: Array, x: Array, *rest: Array) -> Array:
+        def gather(model: Module, sums: Sums, share: Array, *batch: Array) -> Array:
+            x, *rest = batch if taken is None else [part(*batch) for part in taken]
             E, gradients = value_and_grad(lambda m: objective(m(x), *rest))(model)
             for path, cell in sums.cells().items():
                 g = gradients[path]
@@ -80,13 +98,17 @@ class Step:
             for _, cell in cells:
                 cell.write(zeros_like(cell.read()))
 
-        self._eager: dict[str, Callable[..., Any]] = {"step": step, "gather": gather, "update": update}
-        self.native: dict[str, Callable[..., Any]] | None = None
-        if compiled:
-            self.native = {name: compile(f) for name, f in self._eager.items()}
+        return {"step": step, "gather": gather, "update": update}
+
+    @property
+    def loops(self) -> bool:
+        """Whether several steps are one native call."""
+        return self._gathers and self.native is not None
 
     def __call__(self, batch: Batch) -> float:
         """Return the loss of the batch before the update that it leads to, perhaps with those after it."""
+        if self.loops and batch.rows is not None:
+            return self.loop(batch.rows[None])[0]
         arrays = [asarray(batch.x, copy=False), asarray(batch.t, copy=False)]
         if self.weights is not None:
             arrays.append(asarray(self.weights.of(batch.t), copy=False))
@@ -94,11 +116,36 @@ class Step:
             return float(self._run("step", self.model, self.optimizer, *arrays))
         count = self.weigh(batch.t) if self.mean else 1
         E = float(self._run("gather", self.model, self.sums, _number(count), *arrays))
-        self.pending += 1
+        self._gathered(1, count)
+        return E
+
+    def loop(self, rows: Indices) -> list[float]:
+        """Do a step with each of ``rows`` of the data, (steps, batch), and return their losses; at most one update of several."""
+        assert self.native is not None
+        try:
+            if self.accumulate == 1:
+                return list(self.native["step"].loop(self.model, self.optimizer, rows).tolist())
+            counts = self.weights_of(rows) if self.mean else [1] * len(rows)
+            losses = self.native["gather"].loop(self.model, self.sums, np.array(counts, np.float64), rows).tolist()
+        except (CompileError, TracedValueError) as error:
+            self._give_up(error)
+            assert self.data is not None
+            return [self(self.data.batch(one)) for one in rows]
+        self._gathered(len(rows), sum(counts))
+        return list(losses)
+
+    def weights_of(self, rows: Indices) -> list[float]:
+        """Return what each of several batches of the data weighs in the mean over them."""
+        assert self.data is not None
+        if self.weigh.even:
+            return [self.weigh(self.data.t[rows[0]])] * len(rows)
+        return [self.weigh(self.data.t[one]) for one in rows]
+
+    def _gathered(self, batches: int, count: float) -> None:
+        self.pending += batches
         self._examples += count
         if self.pending == self.accumulate:
             self.finish()
-        return E
 
     def finish(self) -> None:
         """Make the update that is due: at the end of an epoch there may be fewer batches for it."""
@@ -116,9 +163,12 @@ class Step:
             try:
                 return self.native[name](*arguments)
             except (CompileError, TracedValueError) as error:  # raised before any cell has changed
-                self.native = None
-                self.say(f"no native code for this step, so it runs op by op, more slowly: {error}")
+                self._give_up(error)
         return self._eager[name](*arguments)
+
+    def _give_up(self, error: Exception) -> None:
+        self.native = None
+        self.say(f"no native code for this step, so it runs op by op, more slowly: {error}")
 
 
 def _number(value: float) -> Array:

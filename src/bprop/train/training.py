@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from math import isfinite
@@ -18,12 +19,14 @@ from ..ops import Generator
 from ..optim import Optimizer
 from .callback import Callbacks
 from .checkpoint import CHECKPOINT, ORDER, Checkpoint, save
+from .data import Indices
 from .evaluation import measure
 from .interrupt import Interruption
 from .metric import Metric
+from .pace import Pace
 from .progress import Progress
 from .run import Run, line, plain, steady
-from .source import Batch, Data, Source
+from .source import Arrays, Batch, Data, Source
 from .step import State, Step
 from .stopping import Watch
 from .storage import StorageError
@@ -64,6 +67,7 @@ class Training:
     def __post_init__(self) -> None:
         self.state = State(model=self.model, optimizer=self.optimizer, loss=self.loss, sums=self.step.sums)
         self.order: Any = self.generator.state
+        self.pace = Pace()
         self._between = True  # whether the cells are those of the position
         # Record and best model after the last batch of an epoch that is being measured.
         self._ended: tuple[dict[str, Any], dict[str, Array]] | None = None
@@ -251,9 +255,42 @@ class Training:
             self.run.stop(why)
 
     def _batches(self) -> None:
-        """Go through the batches. Of a step only the loss is looked at, so that it may be one native call."""
+        """Go through the batches. Of steps only the losses are looked at, so that many may be one native call."""
         done, first = self.batch, self.batch
-        E = 0.0
+        E, batch = 0.0, None
+        for losses, weights, last in self._losses(done):
+            done, batch = done + len(losses), last
+            if not all(map(isfinite, losses)):
+                self._replay(first)
+            for E, weight in zip(losses, weights, strict=True):
+                self.total += E * weight if self.step.mean else E
+                self.examples += weight
+            self.report.batch(self.epoch, E, len(losses))
+            if not self.step.pending:
+                self._updated(done, E, first, len(losses) if self.step.accumulate == 1 else 1)
+                if self.run.stopped is not None:
+                    return
+        if self.step.pending:
+            self._between = False
+            before = None if self.source.replays else self.state.now()
+            self.step.finish()
+            if before is not None and batch is not None and self.state.wrong():
+                self._refuse(before, batch, done, E)
+            self._updated(done, E, first)
+
+    def _losses(self, first: int) -> Iterator[tuple[list[float], list[float], Batch | None]]:
+        """Yield losses and weights of the batches after the first ones, as many as are done at once: natively, several."""
+        done = first
+        while self.step.loops and isinstance(self.source, Arrays) and done < (self.source.steps or 0):
+            self._between = False
+            rows = self.source.stretch(done, self._most())
+            began = time.perf_counter()
+            losses = self._stretch(rows, done, first)
+            if rows.shape[1] == self.source.batch_size:
+                self.pace.took(len(rows), time.perf_counter() - began)
+            done += len(losses)
+            weights = self.step.weights_of(rows) if self.step.mean else [float(rows.shape[1])] * len(rows)
+            yield losses, weights, None
         for batch in self.source.batches(done):
             self._between = False
             before = None if self.source.replays else self.state.now()
@@ -261,35 +298,44 @@ class Training:
             done += 1
             if before is not None and (not isfinite(E) or self.state.wrong()):
                 self._refuse(before, batch, done, E)
-            if not isfinite(E):
-                self._replay(first)
-            self.report.batch(self.epoch, E)
-            weight = self.step.weigh(batch.t) if self.step.mean else len(batch.x)
-            self.total += E * weight if self.step.mean else E
-            self.examples += weight
-            if not self.step.pending:
-                self._updated(done, E, first)
-                if self.run.stopped is not None:
-                    return
-        if self.step.pending:
-            self._between = False
-            before = None if self.source.replays else self.state.now()
-            self.step.finish()
-            if before is not None and self.state.wrong():
-                self._refuse(before, batch, done, E)
-            self._updated(done, E, first)
+            yield [E], [self.step.weigh(batch.t) if self.step.mean else len(batch.x)], batch
+
+    def _most(self) -> int:
+        """Return how many batches may be done in one native call: up to where something has to happen after a step."""
+        if self.callbacks.stepping:
+            return 1
+        most = self.pace.most
+        if isinstance(self.every, timedelta):
+            most = min(most, self.pace.within(self.every.total_seconds() - (time.perf_counter() - self._saved)))
+        if self.step.accumulate > 1:
+            return min(most, self.step.accumulate - self.step.pending)
+        if self.every is not None and not isinstance(self.every, timedelta):
+            most = min(most, self.every - self.updates % self.every)
+        return most
+
+    def _stretch(self, rows: Indices, done: int, first: int) -> list[float]:
+        """Do a step with each of ``rows`` in one native call. Where one fails, the steps are gone through singly."""
+        try:
+            return self.step.loop(rows)
+        except BpropError as error:
+            if len(rows) > 1:
+                self._replay(first, error)
+            raise self._named(error, done + 1) from None
 
     def _step(self, batch: Batch, number: int) -> float:
         try:
             return self.step(batch)
         except BpropError as error:
-            if not error.message.startswith("fit: "):
-                error.message = f"fit: epoch {self.epoch}, batch {number}: {error.message}"
-            raise
+            raise self._named(error, number) from None
 
-    def _updated(self, done: int, E: float, first: int) -> None:
+    def _named(self, error: BpropError, number: int) -> BpropError:
+        if not error.message.startswith("fit: "):
+            error.message = f"fit: epoch {self.epoch}, batch {number}: {error.message}"
+        return error
+
+    def _updated(self, done: int, E: float, first: int, count: int = 1) -> None:
         self.batch, self._between = done, True
-        self.updates += 1
+        self.updates += count
         if self.callbacks.stepping:
             self.callbacks.step(self.run, self.updates, E)
         if self.every is not None and self._due(self.every):
@@ -304,10 +350,11 @@ class Training:
         return self.updates % every == 0
 
     # --- numbers that are not finite ---
-    def _replay(self, first: int = 0) -> NoReturn:
+    def _replay(self, first: int = 0, error: BpropError | None = None) -> NoReturn:
         """Go through the epoch again, slowly, to stop just before the batch after which something is not finite.
 
-        Steps are deterministic, so this finds the same batch, and costs nothing as long as all is well.
+        Steps are deterministic, so this finds the same batch, and costs nothing as long as all is well. An ``error`` amid
+        several steps comes again at its own.
         """
         self._between = False
         self.state.restore()
@@ -324,6 +371,8 @@ class Training:
             self.step.finish()
             if self.state.wrong():
                 self._refuse(before, batch, done, E)
+        if error is not None:
+            raise error
         raise NonFiniteError(f"fit: epoch {self.epoch}: a loss or parameter was not finite, but not when run again")
 
     def _refuse(self, before: list[Array], batch: Batch, number: int, E: float) -> NoReturn:

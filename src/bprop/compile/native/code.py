@@ -20,11 +20,15 @@ from ..store import Entry, store
 from .engine import Loaded, compiled, optimised, version
 from .host import generating, machine
 from .status import INDEX_ERROR, POWER_ERROR
+from .team import TEAM_OF_PROCESS, least, share_from, worth
 
 if TYPE_CHECKING:
     from ..fuse import Kernel
     from ..plan import Plan
     from .program import Stage
+
+ENTRY = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
+"""What a program is called as: with its table or job, the number of the thread, how many there are, and their team."""
 
 
 class Failure:
@@ -42,12 +46,12 @@ class Program:
 
     def __init__(self, graph: Graph, donated: dict[int, int] | None = None, name: str = "") -> None:
         self.name = name
-        self.target = machine()
+        self.target, self._least = machine(), least()
         self.failure = Failure()
         self.lock = threading.Lock()
         self._source = graph, donated
         kept = store()
-        key = fingerprint(graph, donated or {}, (self.target, version())) if kept else None
+        key = fingerprint(graph, donated or {}, (self.target, version(), self._least)) if kept else None
         entry = kept.get(key) if kept and key else None
         if entry is None:
             entry = self._compiled()
@@ -58,8 +62,8 @@ class Program:
         self.callbacks: list[Any] = []
         if entry.facts["callbacks"]:
             self._called_back()
-        signature = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
-        self._run = signature(self.code.function("run"))
+        self.work = entry.facts["work"]
+        self._run, self._repeat = (ENTRY(self.code.function(name)) for name in ("run", "repeat"))
         self._arena = np.empty(0, np.uint8)
         self._pointers = np.zeros(1 + len(graph.inputs) + len(graph.outputs), np.uintp)
         self._address = address_of(self._pointers)
@@ -69,13 +73,13 @@ class Program:
         """The graph simplified, fused and planned; code that comes from the disk was made from the same."""
         from .program import Stage
 
-        with generating(self.target):
+        with generating(self.target), share_from(self._least):
             return Stage(*self._source)
 
     def _emitted(self) -> Any:
         from .program import emitted
 
-        with generating(self.target):
+        with generating(self.target), share_from(self._least):
             return emitted(self.stage)
 
     def _compiled(self) -> Entry:
@@ -89,7 +93,8 @@ class Program:
             "kernels": len(self.kernels),
             "cpu": self.target.cpu,
         }
-        facts = {"arena": self.stage.plan.size, "callbacks": len(list(called_back(self.stage)))}
+        stage = self.stage
+        facts = {"arena": stage.plan.size, "callbacks": len(list(called_back(stage))), "work": stage.work}
         return Entry(compiled(str(module), self.target), tuple(symbols), facts, about)
 
     def _called_back(self) -> None:
@@ -136,9 +141,10 @@ class Program:
     def run(self, table: Sequence[int]) -> None:
         """Run on the addresses of inputs and outputs."""
         with self.lock:
-            self._pointers[0] = self.room()
-            self._pointers[1:] = table
-            self.start(self._address)
+            self._enter(table)
+            error = self._called(self._run, self._address, self.work)
+        if error is not None:
+            raise error
 
     def room(self) -> int:
         """Return the address of the memory for intermediate values, made on first use; may raise `MemoryError`."""
@@ -148,19 +154,40 @@ class Program:
 
     def start(self, address: int) -> None:
         """Run on a table of pointers: the arena's, then those of inputs and outputs. One call at a time."""
-        status = self._run(address, 0, 1, None)
-        if status:
-            self._fail(status)
-
-    def _fail(self, status: int) -> None:
-        """Raise what a program means that does not return 0."""
-        error, self.failure.error = self.failure.error, None
+        error = self._called(self._run, address, self.work)
         if error is not None:
             raise error
+
+    def repeat(self, table: Sequence[int], strides: Sequence[int], count: int) -> tuple[int, BaseException | None]:
+        """Run ``count`` times, moving every address on by its stride, in bytes, after each time.
+
+        Returns how often it ran, and the error that ended it before, if one did.
+        """
+        moves = np.array([0, *strides], np.int64)  # the arena stays
+        job = np.array([self._address, address_of(moves), count, 0], np.int64)
+        with self.lock:
+            self._enter(table)
+            error = self._called(self._repeat, address_of(job), self.work * count)
+        return int(job[3]), error
+
+    def _enter(self, table: Sequence[int]) -> None:
+        self._pointers[0] = self.room()
+        self._pointers[1:] = table
+
+    def _called(self, entry: Any, address: int, work: float) -> BaseException | None:
+        """Call an entry of the program, on several threads where so much work is worth it; return the error it ends with."""
+        status = TEAM_OF_PROCESS.run(entry, address) if worth(work) else None
+        if status is None:
+            status = entry(address, 0, 1, None)
+        if not status:
+            return None
+        error, self.failure.error = self.failure.error, None
+        if error is not None:
+            return error
         if status == INDEX_ERROR:
-            raise IndexingError(
+            return IndexingError(
                 "a compiled function read an index that is out of range for its axis (take, or x[index])"
             )
         if status == POWER_ERROR:
-            raise ArgumentError("pow: integers to negative integer powers are not integers: convert to float first")
+            return ArgumentError("pow: integers to negative integer powers are not integers: convert to float first")
         raise AssertionError(status)

@@ -21,6 +21,7 @@ from . import scalar as instructions
 from .host import machine
 from .loop import Emitter, loop, number, smaller
 from .panel import DEPTH, Panels, Target, intrinsic, padded, spread
+from .share import MANY
 from .type import I1, I32, constant, memory, register
 
 ROWS = 6
@@ -153,22 +154,33 @@ class _Emission:
         plan, b = self.plan, self.b
         y = self.emitter.pointers[self.edge]
         if plan.empty:
-            with loop(b, number(0), number(plan.size)) as i:
+            with loop(b, *self.emitter.share(plan.size)) as i:
                 self.emitter.store(constant(0, self.dtype), y, i, self.dtype)
             return
+        # of the outer loops, or of the rows or columns of each product, every thread takes its part
+        tile = self.width * self.vectors
+        turns = {one: one.extent for one in plan.outer} if plan.target is None and not plan.packs else {}
+        turns |= {plan.row: -(-plan.row.extent // self.rows), plan.column: -(-plan.column.extent // tile)}
+        divided = next((one for one, count in turns.items() if count >= MANY), max(turns, key=turns.__getitem__))
+
+        def bounds(one: Label, grain: int = 1) -> tuple[Any, Any]:
+            return self.emitter.share(one.extent, grain) if one is divided else (number(0), number(one.extent))
+
         with ExitStack() as stack:
             base = [number(plan.offsets[0]), number(plan.offsets[1]), number(0)]
             for one in plan.outer:
-                base = self._step(base, one, stack.enter_context(loop(b, number(0), number(one.extent))))
+                base = self._step(base, one, stack.enter_context(loop(b, *bounds(one))))
             if plan.target is not None:
                 self._panels(base, plan.target)
                 return
             if plan.packs:
                 self._pack(base)
-            tile = self.width * self.vectors
-            j = stack.enter_context(loop(b, number(0), number(plan.column.extent), tile))
-            i = stack.enter_context(loop(b, number(0), number(plan.row.extent), self.rows))
-            self._tile(base, i, j)
+                self.emitter.barrier()
+            (left, right), (top, bottom) = bounds(plan.column, tile), bounds(plan.row, self.rows)
+            with loop(b, left, right, tile) as j, loop(b, top, bottom, self.rows) as i:
+                self._tile(base, i, j)
+            if plan.packs and plan.outer:
+                self.emitter.barrier()
 
     def _panels(self, base: list[Any], target: Target) -> None:
         """Pack block by block of the sum, then call the micro-kernel tile by tile."""
@@ -195,19 +207,27 @@ class _Emission:
                     to = b.gep(room, [b.mul(done, number(size))])
                     across, along = label.strides[operand], last.strides[operand]
                     gap = b.mul(total, number(size))
-                    panels.pack(b, size, to, x, number(label.extent), depth, across, along, gap)
+                    begin, end = self.emitter.share(label.extent, size)
+                    to = b.gep(to, [b.mul(begin, total)])
+                    x = b.gep(x, [b.mul(begin, number(across))])
+                    panels.pack(b, size, to, x, b.sub(end, begin), depth, across, along, gap)
+            self.emitter.barrier()
             first = b.icmp_signed("==", start, number(0))
             rows, columns = number(plan.row.extent), number(plan.column.extent)
             y = self.emitter.pointers[self.edge]
-            with (
-                loop(b, number(0), columns, target.columns) as j,
-                loop(b, number(0), rows, target.rows) as i,
-            ):
+            high, wide = (
+                -(-label.extent // size) for label, size in ((plan.row, target.rows), (plan.column, target.columns))
+            )
+            with loop(b, *self.emitter.share(high * wide)) as tile:
+                j = b.mul(b.sdiv(tile, number(high)), number(target.columns))
+                i = b.mul(b.srem(tile, number(high)), number(target.rows))
                 c = b.gep(y, [b.add(b.add(base[2], j), b.mul(i, number(plan.row.strides[2])))])
                 panels.micro(
                     b, total, b.gep(left, [b.mul(i, total)]), b.gep(right, [b.mul(j, total)]), c,
                     number(plan.row.strides[2]), b.sub(rows, i), b.sub(columns, j), first,
                 )  # fmt: skip
+            if plan.outer or last.extent > block:
+                self.emitter.barrier()
 
     def _step(self, base: list[Any], label: Label, i: Any) -> list[Any]:
         b = self.b
@@ -236,7 +256,7 @@ class _Emission:
         column, b = self.plan.column, self.b
         with ExitStack() as stack:
             inner, k = self._sum(stack, base)
-            j = stack.enter_context(loop(b, number(0), number(column.extent)))
+            j = stack.enter_context(loop(b, *self.emitter.share(column.extent)))
             x = self._number(1, self._step(inner, column, j)[1])
             self.emitter.store(x, self.scratch, b.add(b.mul(k, number(column.extent)), j), self.dtype)
 

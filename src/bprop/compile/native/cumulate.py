@@ -14,6 +14,7 @@ from ..body import Scalar, scalars_of, spec_of
 from ..nest import Nest
 from .loop import Emitter, loop, number, smaller
 from .map import enter
+from .share import divided, grain
 from .type import register
 
 BLOCK = 64
@@ -40,14 +41,17 @@ class _Cumulation:
         levels = nest.levels(loops)
         state = self._states(BLOCK if columns else 1)
         with ExitStack() as stack:
-            enter(stack, emitter, outer, levels[: len(outer) + 1])
+            shared = divided(nest.outer)
+            enter(stack, emitter, outer, levels[: len(outer) + 1], shared)
             if not columns:
                 k = self._along(stack, levels[len(outer) + 1 :])
                 self._step(k, b.gep(state, [number(0), number(0)]), levels[-1])
                 return
             column = nest.outer[-1]
-            base = stack.enter_context(loop(b, number(0), number(column.extent), BLOCK))
-            width = smaller(b, number(BLOCK), b.sub(number(column.extent), base))
+            every = (number(0), number(column.extent))
+            begin, end = emitter.share(column.extent, grain(4)) if shared is column else every
+            base = stack.enter_context(loop(b, begin, end, BLOCK))
+            width = smaller(b, number(BLOCK), b.sub(end, base))
             k = self._along(stack, levels[len(outer) + 1 :])
             lane = stack.enter_context(loop(b, number(0), width))
             emitter.loops[column.atom] = b.add(base, lane)

@@ -11,7 +11,8 @@ from ..body import Scalar
 from ..index import Atom, Index
 from . import scalar as instructions
 from .status import INDEX_ERROR
-from .type import ALONE, I1, I64, constant, memory
+from .team import MEET
+from .type import ALONE, I1, I32, I64, TEAM, constant, memory
 
 
 def number(value: int) -> Any:
@@ -43,6 +44,14 @@ def smaller(builder: Any, a: Any, b: Any) -> Any:
     return builder.select(builder.icmp_signed("<", a, b), a, b)
 
 
+def meet(module: Any, b: Any, team: Sequence[Any], status: Any) -> Any:
+    """Emit the wait for every thread of ``team``; return the greatest status that any brought."""
+    known = module.globals.get(MEET)
+    if known is None:
+        known = ir.Function(module, ir.FunctionType(I32, [TEAM[2], TEAM[1], I32]), MEET)
+    return b.call(known, [team[2], team[1], status])
+
+
 class Emitter:
     """Emits the scalars of a body: each once, at the loop level where everything it depends on is known.
 
@@ -72,6 +81,8 @@ class Emitter:
 
     def barrier(self) -> None:
         """Wait until every thread of the team has come this far; what each wrote before, all see after."""
+        if self.team[0] is not ALONE[0]:
+            meet(self.module, self.builder, self.team, ir.Constant(I32, 0))
 
     def emit(self, scalars: Sequence[Scalar]) -> None:
         """Emit scalars (in the order of `scalars_of`) at the builder's place."""

@@ -8,14 +8,26 @@ from ...core.shape import size_of
 from ..body import Scalar, spec_of
 from ..nest import Loop, Nest
 from .loop import Emitter, loop, number
+from .share import divided, grain
 from .type import constant, memory
 
 
-def enter(stack: ExitStack, emitter: Emitter, loops: Sequence[Loop], levels: Sequence[Sequence[Scalar]]) -> None:
-    """Open ``loops`` one inside the other and emit what each level makes known."""
+def enter(
+    stack: ExitStack,
+    emitter: Emitter,
+    loops: Sequence[Loop],
+    levels: Sequence[Sequence[Scalar]],
+    divided: Loop | None = None,
+    grain: int = 1,
+) -> None:
+    """Open ``loops`` one inside the other and emit what each level makes known.
+
+    Of the loop ``divided`` every thread takes its part.
+    """
     emitter.emit(levels[0])
     for one, scalars in zip(loops, levels[1:], strict=False):
-        emitter.loops[one.atom] = stack.enter_context(loop(emitter.builder, number(0), number(one.extent)))
+        begin, end = emitter.share(one.extent, grain) if one is divided else (number(0), number(one.extent))
+        emitter.loops[one.atom] = stack.enter_context(loop(emitter.builder, begin, end))
         emitter.emit(scalars)
 
 
@@ -23,8 +35,10 @@ def emit_map(emitter: Emitter, nest: Nest) -> None:
     """Emit a map."""
     if size_of(nest.kernel.shape) == 0:
         return
+    shared = divided(nest.outer)
+    step = grain(min(spec_of(edge).dtype.itemsize for edge, _, _ in nest.stores)) if shared in nest.outer[-1:] else 1
     with ExitStack() as stack:
-        enter(stack, emitter, nest.outer, nest.levels(nest.outer))
+        enter(stack, emitter, nest.outer, nest.levels(nest.outer), shared, step)
         for edge, address, value in nest.stores:
             emitter.store(emitter.values[value], emitter.pointers[edge], emitter.index(address), spec_of(edge).dtype)
 

@@ -1,10 +1,11 @@
 """A whole graph as one native function: ``run(table, thread, threads, team)`` calls the kernels with pointers from a table.
 
 The table holds the arena, the inputs and the outputs. The result is 0, or the code of the first error. Each thread of a
-team runs the whole program and does its share of every kernel.
+team runs the whole program and does its share of every kernel. ``repeat`` runs it many times.
 """
 
 from collections.abc import Iterator, Sequence
+from math import ceil
 from typing import Any
 
 from llvmlite import ir
@@ -20,12 +21,15 @@ from ..inline import inline
 from ..nest import nests
 from ..plan import Place, Plan, plan
 from .contraction import Contraction, emit_contraction
+from .course import Course
 from .cumulate import emit_cumulate
 from .loop import Emitter, number
 from .map import emit_map, emit_scatter
 from .random import emit_random
 from .reduce import emit_reduce
-from .region import copy, emit_scan, room
+from .region import emit_scan, room
+from .repeat import emit_repeat
+from .share import parts, shared
 from .type import ALONE, I32, POINTER, TEAM, memory, register
 
 
@@ -43,9 +47,11 @@ class Stage:
         self.contractions = {k: Contraction(k) for k in self.kernels if k.kind == "contract"}
         scratch = {k: c.packed * spec_of((k.root, 0)).dtype.itemsize for k, c in self.contractions.items()}
         scratch |= {k: room(k, stage.plan) for k, stage in self.bodies.items()}
-        self.parallel: set[Kernel] = set()
-        """Kernels whose work the threads of a team share."""
         self.plan: Plan = plan(self.graph, self.kernels, self.nests, donated, scratch)
+        self.parallel = shared(self.kernels, self.nests, self.bodies)
+        """Kernels whose work the threads of a team share, and the nanoseconds that one thread works at each."""
+        self.work = ceil(sum(self.parallel.values()))
+        self.parts = parts(self.kernels, self.plan, scratch, self.parallel)
 
 
 def _supported(name: str, spec: Spec) -> None:
@@ -81,7 +87,8 @@ def _form(kernel: Kernel, stage: Stage, edges: Sequence[Edge], places: Sequence[
 def emitted(stage: Stage) -> Any:
     """Return the module of LLVM code that runs a stage."""
     module = ir.Module("bprop")
-    Builder(module, stage).function("run", stage, exported=True)
+    run = Builder(module, stage).function("run", stage, exported=True)
+    emit_repeat(run, 1 + len(stage.graph.inputs) + len(stage.graph.outputs), bool(stage.parallel))
     return module
 
 
@@ -106,18 +113,7 @@ class Builder:
             base = b.load(b.gep(function.args[0], [number(slot)]))
             return b.gep(base, [number(place.position)]) if place.kind == "arena" else base
 
-        for kernel in stage.kernels:
-            if kernel.kind == "alias":
-                continue
-            inner, places = self.kernel(kernel, stage)
-            team = function.args[1:] if kernel in stage.parallel else ALONE
-            status = b.call(inner, [*(pointer(place) for place in places), *team])
-            if kernel.fallible:
-                with b.if_then(b.icmp_signed("!=", status, ir.Constant(I32, 0)), likely=False):
-                    b.ret(status)
-        for one in stage.plan.copies:
-            copy(self.module, b, pointer(one.target), pointer(one.source), one.size)
-        b.ret(ir.Constant(I32, 0))
+        Course(self.module, self.kernel, stage, function, pointer).emit(b, whole=exported)
         return function
 
     def kernel(self, kernel: Kernel, stage: Stage) -> tuple[Any, list[Place]]:
@@ -135,8 +131,9 @@ class Builder:
         function.linkage = "internal"
         function.attributes.add("noinline")
         buffers, team = function.args[: len(places)], function.args[len(places) :]
-        for argument in buffers:
-            argument.add_attribute("noalias")  # one argument per buffer, and buffers never overlap
+        for argument in buffers[: len(places) - (kernel in stage.plan.scratch)]:
+            # one argument per buffer, and buffers never overlap; but in scratch threads meet each other's numbers
+            argument.add_attribute("noalias")
         b: Any = ir.IRBuilder(function.append_basic_block("entry"))
         flag = b.alloca(I32)
         b.store(ir.Constant(I32, 0), flag)

@@ -17,6 +17,7 @@ from ..body import spec_of
 from ..fuse import Kernel
 from . import scalar as instructions
 from .loop import Emitter, loop, number
+from .share import grain
 from .type import F32, F64
 
 _LOW = 0xFFFFFFFF
@@ -36,11 +37,15 @@ def emit_random(emitter: Emitter, kernel: Kernel) -> None:
     batch, size = size_of(spec_of(state).shape[:-1]), size_of(tuple(node.params["shape"]))
     per_block = 4 if op.entry == "uniform" and dtype == np.float32 else 2
     source, target = emitter.pointers[state], emitter.pointers[node, 0]
-    with loop(b, number(0), number(batch)) as row:
+    blocks = -(-size // per_block)
+    by_row = batch > blocks
+    rows = emitter.share(batch) if by_row else (number(0), number(batch))
+    with loop(b, *rows) as row:
         place = b.mul(row, number(2))
         key = b.load(b.gep(source, [place]))
         start = b.load(b.gep(source, [b.add(place, number(1))]))
-        with loop(b, number(0), number(-(-size // per_block))) as block:
+        shared = (number(0), number(blocks)) if by_row else emitter.share(blocks, grain(4 * per_block))
+        with loop(b, *shared) as block:
             first = b.mul(block, number(per_block))
             for lane, x in enumerate(entries(emitter, _philox(b, key, b.add(start, block)), dtype)):
                 position = b.add(first, number(lane))

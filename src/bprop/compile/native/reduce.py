@@ -18,6 +18,7 @@ from ..body import Scalar, scalars_of, spec_of
 from ..nest import Loop, Nest, initial
 from .loop import Emitter, loop, number, smaller
 from .map import enter
+from .share import divided, grain
 from .type import I64, constant, register
 
 LANES = 8
@@ -117,7 +118,7 @@ class _Reduction:
         levels = [[] for _ in range(len(loops) + 1)] if self.empty else nest.levels(loops)
         depth = len(nest.outer)
         with ExitStack() as kept:
-            enter(kept, emitter, nest.outer, levels[: depth + 1])
+            enter(kept, emitter, nest.outer, levels[: depth + 1], divided(nest.outer))
             if self.empty:
                 self._finish(self.init)
                 return
@@ -218,9 +219,11 @@ class _Reduction:
         depth, extent = len(nest.outer) - 1, number(column.extent)
         acc, total = self._array(BLOCK), self._array(BLOCK)
         with ExitStack() as kept:
-            enter(kept, emitter, nest.outer[:-1], levels[: depth + 1])
-            base = kept.enter_context(loop(b, number(0), extent, BLOCK))
-            width = smaller(b, number(BLOCK), b.sub(extent, base))
+            shared = divided(nest.outer)
+            enter(kept, emitter, nest.outer[:-1], levels[: depth + 1], shared)
+            begin, end = emitter.share(column.extent, grain(4)) if shared is column else (number(0), extent)
+            base = kept.enter_context(loop(b, begin, end, BLOCK))
+            width = smaller(b, number(BLOCK), b.sub(end, base))
             self._fill(acc, width)
             self._fill(total, width)
             with ExitStack() as reduced:

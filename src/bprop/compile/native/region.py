@@ -8,7 +8,7 @@ from ..body import spec_of
 from ..fuse import Kernel
 from ..plan import ALIGNMENT, Plan, bytes_of
 from .loop import Emitter, loop, number
-from .type import ALONE, I32, I64, POINTER
+from .type import I32, I64, POINTER
 
 
 def rounded(size: int) -> int:
@@ -22,15 +22,16 @@ def room(kernel: Kernel, body: Plan) -> int:
     return rounded(body.size) + 2 * sum(rounded(bytes_of(edge)) for edge in carries)
 
 
-def copy(module: Any, b: Any, target: Any, source: Any, size: int) -> None:
+def copy(module: Any, b: Any, target: Any, source: Any, size: Any) -> None:
     """Copy bytes."""
     name = "llvm.memcpy.p0.p0.i64"
     known = module.globals.get(name)
     if known is None:
         kind = ir.FunctionType(ir.VoidType(), [POINTER, POINTER, I64, ir.IntType(1)])
         known = ir.Function(module, kind, name)
-    if size:
-        b.call(known, [target, source, number(size), ir.Constant(ir.IntType(1), 0)])
+    if size != 0:
+        count = number(size) if isinstance(size, int) else size
+        b.call(known, [target, source, count, ir.Constant(ir.IntType(1), 0)])
 
 
 def emit_scan(emitter: Emitter, kernel: Kernel, raw: dict[Any, Any], function: Any, body: Plan, scratch: Any) -> None:
@@ -75,13 +76,15 @@ def emit_scan(emitter: Emitter, kernel: Kernel, raw: dict[Any, Any], function: A
                 step *= extent
             pointer = b.gep(results[position], [b.mul(row, number(step))])
             bind(1 + len(args) + position, pointer)
-        status = b.call(function, [b.gep(table, [number(0), number(0)]), *ALONE])
+        status = b.call(function, [b.gep(table, [number(0), number(0)]), *emitter.team])
         with b.if_then(b.icmp_signed("!=", status, ir.Constant(I32, 0))):
             b.ret(status)
         for place, target in zip(now, targets, strict=True):
             b.store(target, place)
     for position in range(carries):
-        copy(module, b, results[position], b.load(now[position]), sizes[position])
+        begin, end = emitter.share(sizes[position])
+        target, source = (b.gep(x, [begin]) for x in (results[position], b.load(now[position])))
+        copy(module, b, target, source, b.sub(end, begin))
 
 
 def _reserve(b: Any, kind: Any) -> Any:

@@ -7,6 +7,9 @@ import numpy as np
 from llvmlite import ir
 
 from ...core.error import CompileError
+from . import error_function, exponential, logarithm, root, trigonometric
+from .formula import Field, Number, apply
+from .power import power
 from .symbol import resolve
 from .type import F64, I1, I32, I64, constant, register
 
@@ -26,13 +29,14 @@ _INTRINSIC = {
     "copysign": "llvm.copysign",
 }  # fmt: skip
 LIBM = {
-    "exp": "exp", "exp2": "exp2", "expm1": "expm1", "log": "log", "log2": "log2", "log10": "log10", "log1p": "log1p",
-    "sin": "sin", "cos": "cos", "tan": "tan", "asin": "asin", "acos": "acos", "atan": "atan", "atan2": "atan2",
-    "sinh": "sinh", "cosh": "cosh", "tanh": "tanh", "asinh": "asinh", "acosh": "acosh", "atanh": "atanh",
-    "erf": "erf", "erfc": "erfc", "lgamma": "lgamma", "tgamma": "tgamma", "cbrt": "cbrt", "hypot": "hypot", "pow": "pow",
-    "nextafter": "nextafter",
+    "sin", "cos", "tan", "atan2", "asinh", "acosh", "atanh", "lgamma", "tgamma", "pow", "nextafter",
 }  # fmt: skip
-"""Instructions that are calls of the C library's function (with an ``f`` appended for float32)."""
+"""Instructions that are calls of the C library's function (with an ``f`` appended for float32), one number at a time."""
+FORMULAS = {
+    **exponential.FORMULAS, **logarithm.FORMULAS, **error_function.FORMULAS, **trigonometric.FORMULAS, **root.FORMULAS
+}  # fmt: skip
+SINGLE = {**logarithm.SINGLE, **trigonometric.SINGLE}
+"""Instructions that are formulas instead, which vectorise: of both dtypes, and of float32 only."""
 
 
 def emit(module: Any, b: Any, name: str, xs: Sequence[Any], dtypes: Sequence[DType], out: DType, fail: Fail) -> Any:
@@ -97,12 +101,17 @@ def _float(module: Any, b: Any, name: str, xs: Sequence[Any], dtype: DType) -> A
         x, y = xs
         keep = b.fcmp_ordered(">=" if name == "maximum" else "<=", x, y)
         return b.select(b.or_(keep, b.fcmp_unordered("uno", x, x)), x, y)
-    if name == "pow" and isinstance(xs[1], ir.Constant) and xs[1].constant in (1.0, 2.0):
-        return xs[0] if xs[1].constant == 1.0 else b.fmul(xs[0], xs[0])
+    if name == "pow" and isinstance(xs[1], ir.Constant):
+        found = power(Number(Field(module, b, dtype), xs[0]), xs[1].constant)
+        if found is not None:
+            return found.value
     if name == "floor_divide" or name == "remainder":
         return _floored(module, b, name, xs, dtype)
     if name in _INTRINSIC:
         return call(module, b, f"{_INTRINSIC[name]}.{_suffix(dtype)}", xs, dtype)
+    formula = FORMULAS.get(name) or (SINGLE.get(name) if dtype == np.float32 else None)
+    if formula is not None:
+        return apply(formula, name, module, b, xs, dtype)
     if name in LIBM:
         return call(module, b, symbol(name, dtype), xs, dtype)
     return None
@@ -270,6 +279,6 @@ def _suffix(dtype: DType) -> str:
 
 def symbol(name: str, dtype: DType) -> str:
     """Return the C library's symbol of a function, made known to LLVM."""
-    full = LIBM.get(name, name) + ("f" if dtype == np.float32 else "")
+    full = name + ("f" if dtype == np.float32 else "")
     resolve(full)
     return full

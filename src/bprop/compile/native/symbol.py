@@ -1,4 +1,4 @@
-"""Functions of the C library that native code calls: known to LLVM by name before code that calls them is loaded."""
+"""Functions of the C library and of the team that native code calls: known to LLVM by name before code that calls them is loaded."""
 
 import ctypes
 import sys
@@ -6,13 +6,17 @@ import sys
 from llvmlite import binding
 
 from ...core.error import CompileError
+from .team import MEET, runtime
 
 _resolved: set[str] = set()
 
 
 def resolve(name: str) -> None:
-    """Make a function of the C library known to LLVM; raises `CompileError` where there is none of that name."""
+    """Make a function known to LLVM; raises `CompileError` where there is none of that name."""
     if name in _resolved or binding.address_of_symbol(name):
+        return
+    if name == MEET:
+        runtime()
         return
     library = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None)
     try:

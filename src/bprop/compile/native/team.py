@@ -1,0 +1,333 @@
+"""The team: native threads that run one program together, each its share of every kernel.
+
+A call publishes a program and its table, opens a gate that the workers wait at, runs as thread 0, and meets them at the
+end. Who waits looks at the gate again and again for some 100 µs, lets other threads go first now and then, then sleeps until woken:
+so steps in a row cost no waking, and idle workers cost nothing. Workers are native threads with all signals
+blocked, and never run Python. There is one team in a process; who finds it busy runs alone.
+
+**Source:** Mellor-Crummey & Scott (1991), Algorithms for scalable synchronization on shared-memory multiprocessors, 3.1.
+"""
+
+import atexit
+import ctypes
+import os
+import platform
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+from llvmlite import binding
+
+from ..thread import get_threads
+
+# What the team shares, one cache line (or a pair) for each: bytes from the beginning. A gate is a number that is
+# counted up and, behind it, how many sleep until it is.
+WORK, ARRIVED, MET, STATUS, JOB, STOP, MUTEX, WAKE, WORKERS = range(0, 1152, 128)
+LEAST = 2000.0
+"""Nanoseconds of one thread's work that make a kernel worth sharing: a meeting costs some 300."""
+CALL = 8000
+"""Nanoseconds of shared work that make a call worth other threads: waking them costs more than meeting them."""
+MEET = "bprop_meet"
+"""The symbol under which programs find the meeting; `runtime` makes it known."""
+POSSIBLE = hasattr(signal, "pthread_sigmask")
+"""Whether the system has POSIX threads; without them every program runs on one."""
+LOOKS, TURNS = 2048, 32
+"""Looks at a gate before sleep, some 100 µs; and how many before others on this processor go first: who is waited for
+may be among them."""
+X86, ARM = "@llvm.x86.sse2.pause()", "@llvm.aarch64.hint(i32 1)"
+RELAX = {"x86_64": X86, "AMD64": X86, "arm64": ARM, "aarch64": ARM}.get(platform.machine())
+"""The instruction by which a waiting processor leaves its units to others."""
+CODE = f"""
+{f"declare void {RELAX.replace(' 1', '')}" if RELAX else ""}
+declare i32 @sched_yield()
+declare i32 @pthread_mutex_lock(ptr)
+declare i32 @pthread_mutex_unlock(ptr)
+declare i32 @pthread_cond_wait(ptr, ptr)
+declare i32 @pthread_cond_broadcast(ptr)
+
+; return the number at a gate as soon as it is no longer %old
+define internal i32 @wait(ptr %team, ptr %gate, i32 %old) {{
+  %sleepers = getelementptr i8, ptr %gate, i64 4
+  %mutex = getelementptr i8, ptr %team, i64 {MUTEX}
+  %wake = getelementptr i8, ptr %team, i64 {WAKE}
+  br label %look
+look:
+  %looks = phi i32 [0, %0], [%more, %relax], [%more, %yield]
+  %seen = load atomic i32, ptr %gate acquire, align 4
+  %open = icmp ne i32 %seen, %old
+  br i1 %open, label %done, label %shut
+shut:
+  %more = add i32 %looks, 1
+  %patient = icmp ult i32 %more, {LOOKS}
+  br i1 %patient, label %stay, label %sleep
+stay:
+  %turn = urem i32 %more, {TURNS}
+  %polite = icmp eq i32 %turn, 0
+  br i1 %polite, label %yield, label %relax
+relax:
+  {f"call void {RELAX}" if RELAX else ""}
+  br label %look
+yield:
+  call i32 @sched_yield()
+  br label %look
+sleep: ; who opens the gate counts it up and then looks for sleepers; here the other way round: none is missed
+  call i32 @pthread_mutex_lock(ptr %mutex)
+  atomicrmw add ptr %sleepers, i32 1 seq_cst
+  br label %check
+check:
+  %late = load atomic i32, ptr %gate seq_cst, align 4
+  %still = icmp eq i32 %late, %old
+  br i1 %still, label %rest, label %awake
+rest:
+  call i32 @pthread_cond_wait(ptr %wake, ptr %mutex)
+  br label %check
+awake:
+  atomicrmw sub ptr %sleepers, i32 1 seq_cst
+  call i32 @pthread_mutex_unlock(ptr %mutex)
+  br label %done
+done:
+  %value = phi i32 [%seen, %look], [%late, %awake]
+  ret i32 %value
+}}
+
+define void @bprop_open(ptr %team, ptr %gate) {{
+  atomicrmw add ptr %gate, i32 1 seq_cst
+  %sleepers.at = getelementptr i8, ptr %gate, i64 4
+  %sleepers = load atomic i32, ptr %sleepers.at seq_cst, align 4
+  %none = icmp eq i32 %sleepers, 0
+  br i1 %none, label %done, label %call
+call:
+  %mutex = getelementptr i8, ptr %team, i64 {MUTEX}
+  %wake = getelementptr i8, ptr %team, i64 {WAKE}
+  call i32 @pthread_mutex_lock(ptr %mutex)
+  call i32 @pthread_cond_broadcast(ptr %wake)
+  call i32 @pthread_mutex_unlock(ptr %mutex)
+  br label %done
+done:
+  ret void
+}}
+
+; wait until every thread is here; return the greatest status that any brought
+define i32 @bprop_meet(ptr %team, i64 %threads, i32 %status) {{
+  %alone = icmp ule i64 %threads, 1
+  br i1 %alone, label %one, label %several
+one:
+  ret i32 %status
+several: ; one status for even meetings, one for odd: who is late to read one must not see what the next meeting brings
+  %gate = getelementptr i8, ptr %team, i64 {MET}
+  %arrived = getelementptr i8, ptr %team, i64 {ARRIVED}
+  %both = getelementptr i8, ptr %team, i64 {STATUS}
+  %old = load atomic i32, ptr %gate acquire, align 4
+  %odd = and i32 %old, 1
+  %shared = getelementptr i32, ptr %both, i32 %odd
+  %fine = icmp eq i32 %status, 0
+  br i1 %fine, label %arrive, label %report
+report:
+  atomicrmw umax ptr %shared, i32 %status seq_cst
+  br label %arrive
+arrive:
+  %before = atomicrmw add ptr %arrived, i32 1 seq_cst
+  %count = add i32 %before, 1
+  %all = trunc i64 %threads to i32
+  %last = icmp eq i32 %count, %all
+  br i1 %last, label %open, label %stay
+open:
+  store atomic i32 0, ptr %arrived seq_cst, align 4
+  call void @bprop_open(ptr %team, ptr %gate)
+  br label %met
+stay:
+  call i32 @wait(ptr %team, ptr %gate, i32 %old)
+  br label %met
+met:
+  %result = load atomic i32, ptr %shared acquire, align 4
+  ret i32 %result
+}}
+
+; run a program as thread 0
+define i32 @bprop_run(ptr %team, ptr %program, ptr %table, i64 %threads) {{
+  %job = getelementptr i8, ptr %team, i64 {JOB}
+  %table.at = getelementptr i8, ptr %job, i64 8
+  %threads.at = getelementptr i8, ptr %job, i64 16
+  %shared = getelementptr i8, ptr %team, i64 {STATUS}
+  store ptr %program, ptr %job
+  store ptr %table, ptr %table.at
+  store i64 %threads, ptr %threads.at
+  store atomic i64 0, ptr %shared seq_cst, align 8
+  %work = getelementptr i8, ptr %team, i64 {WORK}
+  call void @bprop_open(ptr %team, ptr %work)
+  %own = call i32 %program(ptr %table, i64 0, i64 %threads, ptr %team)
+  %status = call i32 @bprop_meet(ptr %team, i64 %threads, i32 %own)
+  ret i32 %status
+}}
+
+; what a worker does: its own line holds the team, its number, and what it last saw at the gate
+define ptr @bprop_worker(ptr %own) {{
+  %team = load ptr, ptr %own
+  %thread.at = getelementptr i8, ptr %own, i64 8
+  %thread = load i64, ptr %thread.at
+  %first.at = getelementptr i8, ptr %own, i64 16
+  %first = load i32, ptr %first.at
+  %work = getelementptr i8, ptr %team, i64 {WORK}
+  %stop.at = getelementptr i8, ptr %team, i64 {STOP}
+  %job = getelementptr i8, ptr %team, i64 {JOB}
+  %table.at = getelementptr i8, ptr %job, i64 8
+  %threads.at = getelementptr i8, ptr %job, i64 16
+  br label %next
+next:
+  %old = phi i32 [%first, %0], [%seen, %run]
+  %seen = call i32 @wait(ptr %team, ptr %work, i32 %old)
+  %stop = load atomic i32, ptr %stop.at seq_cst, align 4
+  %go = icmp eq i32 %stop, 0
+  br i1 %go, label %run, label %end
+run:
+  %program = load ptr, ptr %job
+  %table = load ptr, ptr %table.at
+  %threads = load i64, ptr %threads.at
+  %own.status = call i32 %program(ptr %table, i64 %thread, i64 %threads, ptr %team)
+  call i32 @bprop_meet(ptr %team, i64 %threads, i32 %own.status)
+  br label %next
+end:
+  ret ptr null
+}}
+"""
+
+
+_least: ContextVar[float] = ContextVar("least", default=LEAST)
+
+
+def least() -> float:
+    """Return how many nanoseconds of one thread's work make a kernel worth sharing."""
+    return _least.get()
+
+
+@contextmanager
+def share_from(nanoseconds: float) -> Iterator[None]:
+    """Share kernels of at least so much work inside the ``with`` statement; from 0 on, every one and entry by entry.
+
+    >>> from bprop.compile.native.team import share_from
+    >>> with share_from(0):
+    ...     pass  # programs made here use the team even for a few numbers
+    """
+    token = _least.set(nanoseconds)
+    try:
+        yield
+    finally:
+        _least.reset(token)
+
+
+def worth(work: float) -> bool:
+    """Return whether a call with so many nanoseconds of shared work should wake other threads."""
+    return work > 0 and work >= min(CALL, 4 * least())
+
+
+class _Runtime:
+    """The native functions, compiled once per process and never freed: workers may be inside them at any time."""
+
+    def __init__(self) -> None:
+        binding.initialize_native_target()
+        binding.initialize_native_asmprinter()
+        module = binding.parse_assembly(CODE)
+        module.verify()
+        engine = binding.create_mcjit_compiler(
+            module, binding.Target.from_default_triple().create_target_machine(opt=2)
+        )
+        engine.finalize_object()
+        address = engine.get_function_address
+        binding.add_symbol(MEET, address(MEET))
+        self.worker = address("bprop_worker")
+        kinds = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+        self.run = ctypes.CFUNCTYPE(ctypes.c_int, *kinds)(address("bprop_run"))
+        self.open = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(address("bprop_open"))
+        self.library = ctypes.CDLL(None)
+        engine.detach()
+
+
+_runtime: _Runtime | None = None
+
+
+def runtime() -> _Runtime:
+    """Return the native functions; from then on programs that call `bprop_meet` can be linked."""
+    global _runtime
+    if _runtime is None:
+        _runtime = _Runtime()
+    return _runtime
+
+
+class Team:
+    """Threads that wait for programs. ``size`` counts the caller's; workers are started when they are first wanted."""
+
+    def __init__(self) -> None:
+        self.size = self._wanted = 1
+        self.lock = threading.Lock()
+        self._memory = np.empty(0, np.uint8)
+        self._address = 0
+        self._workers: list[ctypes.c_size_t] = []
+
+    def run(self, program: Any, table: int) -> int | None:
+        """Run a native program on all threads and return its status; ``None`` where there is one thread or none is free."""
+        threads = get_threads()
+        if threads == 1 or not self.lock.acquire(blocking=False):
+            return None
+        try:
+            if self._wanted != threads:
+                self._resize(threads)
+            if self.size == 1:
+                return None
+            return runtime().run(self._address, program, table, self.size)
+        finally:
+            self.lock.release()
+
+    def close(self) -> None:
+        """Send the workers home; without effect where a program is running."""
+        if self.lock.acquire(blocking=False):
+            try:
+                self._resize(1)
+            finally:
+                self.lock.release()
+
+    def _resize(self, size: int) -> None:
+        native, library = runtime(), runtime().library
+        if self._workers:
+            ctypes.c_uint32.from_address(self._address + STOP).value = 1
+            native.open(self._address, self._address + WORK)
+            for worker in self._workers:
+                library.pthread_join(worker, None)
+            self._workers = []
+        self.size, self._wanted = 1, size
+        if size == 1:
+            return
+        self._memory = np.zeros(WORKERS + 128 * (size + 1), np.uint8)
+        self._address = -(-int(self._memory.__array_interface__["data"][0]) // 128) * 128
+        library.pthread_mutex_init(ctypes.c_void_p(self._address + MUTEX), None)
+        library.pthread_cond_init(ctypes.c_void_p(self._address + WAKE), None)
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # signals are for Python's threads
+        try:
+            for thread in range(1, size):
+                own = self._address + WORKERS + 128 * (thread - 1)
+                ctypes.c_size_t.from_address(own).value = self._address
+                ctypes.c_int64.from_address(own + 8).value = thread
+                worker = ctypes.c_size_t()
+                start = (ctypes.byref(worker), None, ctypes.c_void_p(native.worker), ctypes.c_void_p(own))
+                if library.pthread_create(*start):
+                    break  # the system has no more threads: those that there are do the work
+                self._workers.append(worker)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        self.size = 1 + len(self._workers)
+
+
+TEAM_OF_PROCESS = Team()
+
+
+def _after_fork() -> None:
+    """The child has the memory of the team but none of its threads."""
+    TEAM_OF_PROCESS.__init__()  # type: ignore[misc]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+atexit.register(TEAM_OF_PROCESS.close)

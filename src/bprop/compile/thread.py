@@ -1,0 +1,78 @@
+"""How many threads compiled programs use."""
+
+import operator
+import os
+from math import ceil
+from pathlib import Path
+
+from ..core.error import ArgumentError
+
+VARIABLE = "BPROP_NUM_THREADS"
+LARGEST = 1024
+
+_chosen: int | None = None
+
+
+def set_threads(n: int, /) -> None:
+    """Let compiled programs run on ``n`` threads from now on, the calling one among them.
+
+    Numbers do not depend on it: every entry is computed by one thread, sums are taken in an order set by shapes alone.
+    Programs too small to gain anything run on one. Without this call it is the environment variable
+    ``BPROP_NUM_THREADS``, or the number of CPUs that the process may use. What runs at the moment is not disturbed.
+
+    Raises `ArgumentError` unless 1 ≤ n ≤ 1024.
+
+    **Source:** as ``torch.set_num_threads``.
+
+    >>> import bprop
+    >>> before = bprop.get_threads()
+    >>> bprop.set_threads(2)
+    >>> bprop.get_threads()
+    2
+    >>> bprop.set_threads(before)
+    """
+    global _chosen
+    _chosen = _valid(n, "set_threads: n")
+
+
+def get_threads() -> int:
+    """Return on how many threads compiled programs run: what `set_threads` or ``BPROP_NUM_THREADS`` says, or `available`.
+
+    Raises `ArgumentError` where ``BPROP_NUM_THREADS`` is no integer between 1 and 1024.
+
+    **Source:** as ``torch.get_num_threads``.
+
+    >>> import bprop
+    >>> bprop.get_threads() >= 1
+    True
+    """
+    global _chosen
+    if _chosen is None:
+        given = os.environ.get(VARIABLE, "").strip()
+        _chosen = _valid(int(given) if given.isdecimal() else given, VARIABLE) if given else min(available(), LARGEST)
+    return _chosen
+
+
+def available() -> int:
+    """Return how many CPUs the process may use: its affinity, and what its control group grants it.
+
+    >>> from bprop.compile.thread import available
+    >>> available() >= 1
+    True
+    """
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        return max(1, min(cpus, ceil(int(quota) / int(period))))
+    except (OSError, ValueError):  # no control groups, or "max": no limit
+        return cpus
+
+
+def _valid(n: object, name: str) -> int:
+    try:
+        count = operator.index(n)  # type: ignore[arg-type]
+    except TypeError:
+        count = 0
+    if isinstance(n, bool) or not 1 <= count <= LARGEST:
+        raise ArgumentError(f"{name} is {n!r}: give a whole number of threads between 1 and {LARGEST}")
+    return count

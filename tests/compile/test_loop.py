@@ -1,0 +1,221 @@
+"""Many steps in one native call: the same bits as one call after the other, and the same errors."""
+
+import threading
+
+import numpy as np
+import pytest
+
+import bprop
+from bprop import nn, optim
+from bprop.compile import compile
+from bprop.compile.native.code import Program
+from bprop.core.interpreter import Cell
+
+RANDOM = np.random.default_rng(0)
+X = RANDOM.normal(size=(7, 5, 4)).astype(np.float32)
+T = RANDOM.integers(0, 3, (7, 5))
+
+
+def trainer(dropout=0.0, rule=None, seed=0):
+    """Return model, optimiser and compiled step."""
+    layers = [nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3)]
+    model = nn.Sequential(*layers[:2], nn.Dropout(dropout, generator=bprop.Generator(1)), layers[2])
+    filled = np.random.default_rng(seed)
+    for cell in model.cells().values():
+        if cell.trainable:
+            cell.write(bprop.asarray(filled.normal(size=cell.array.shape).astype(cell.array.dtype)))
+    loss = nn.CrossEntropy()
+    shift = bprop.zeros(3, dtype="float32")
+
+    @compile
+    def step(model, rule, x, t):
+        offset = bprop.sum(bprop.take(shift, t))  # refuses a label out of range
+        E, gradients = bprop.value_and_grad(lambda m: loss(m(x), t) + offset)(model)
+        rule.update(model, gradients)
+        return E
+
+    rule = rule or optim.Adam(0.01)
+    rule.init(model)
+    return model, rule, step
+
+
+class Moment:
+    """The cells of some holders, as they are now; ``back`` returns to it."""
+
+    def __init__(self, *holders):
+        self.cells = [cell for one in holders for cell in one.cells().values()]
+        self.arrays = [cell.read() for cell in self.cells]
+
+    def back(self):
+        for cell, array in zip(self.cells, self.arrays, strict=True):
+            cell.write(array)
+
+    def __eq__(self, other):
+        return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(self.arrays, other.arrays, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("rule", "dropout"),
+    [(optim.SGD(0.01), 0.0), (optim.SGD(0.01, momentum=0.9), 0.5), (optim.Adam(0.01), 0.5)],
+    ids=["sgd", "momentum-dropout", "adam-dropout"],
+)
+def test_the_same_bits_as_one_call_after_the_other(rule, dropout):
+    model, rule, step = trainer(dropout, rule)
+    begin = Moment(model, rule)
+    expected = [float(step(model, rule, x, t)) for _ in range(2) for x, t in zip(X, T, strict=True)]
+    end = Moment(model, rule)
+    begin.back()
+    losses = [step.loop(model, rule, X[k], T[k]) for _ in range(2) for k in (slice(0, 3), slice(3, 7))]
+    assert np.concatenate(losses).tolist() == expected
+    assert Moment(model, rule) == end
+    assert len(step.programs) == 1
+
+
+def test_rows_may_lie_anywhere():
+    f = compile(lambda x, t: (x * 2, t, bprop.sum(x)))
+    for x in (X[::-1], X[::3], np.broadcast_to(X[0], (4, 5, 4)), X.transpose(0, 2, 1), np.asfortranarray(X),
+              X.astype(">f4"), X[:, 0, 0], X[0, 0, ::-1]):  # fmt: skip
+        t = np.arange(len(x))
+        doubled, given, sums = f.loop(x, t)
+        np.testing.assert_array_equal(doubled, x * 2)
+        np.testing.assert_array_equal(given, t)
+        expected = [f(row, number)[2].item() for row, number in zip(x, t, strict=True)]
+        assert sums.tolist() == expected
+
+
+def test_results_are_stacked_and_what_is_no_array_is_as_it_was():
+    constant = bprop.asarray([1.0, 2.0])
+    f = compile(lambda batch, name: {"y": batch["x"] + 1, "c": constant, "none": None, "name": name, "x": batch["x"]})
+    y = f.loop({"x": X}, "net")
+    assert (y["none"], y["name"]) == (None, "net")
+    np.testing.assert_array_equal(y["y"], X + 1)
+    np.testing.assert_array_equal(y["x"], X)
+    np.testing.assert_array_equal(y["c"], [[1, 2]] * 7)
+
+
+def test_cells_go_from_one_step_to_the_next(monkeypatch):
+    total, last, kept = Cell(bprop.zeros(())), Cell(bprop.zeros(())), Cell(bprop.zeros(2))
+
+    @compile
+    def f(x):
+        old = total.read()
+        total.write(old + x)
+        last.write(x)  # written, never read
+        kept.write(kept.read()[::-1] + x)  # not in place
+        return old
+
+    held = kept.read()
+    x = np.arange(1.0, 6.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(Program, "run", None)  # no single step
+        assert f.loop(x).tolist() == [0, 1, 3, 6, 10]
+    assert (total.array.item(), last.array.item(), kept.array.tolist()) == (15, 5, [15, 15])
+    assert held.tolist() == [0, 0]  # an array that was read before keeps its numbers
+    assert f(np.float64(1)).item() == 15
+
+
+def test_cells_as_arguments_and_other_lengths_take_turns():
+    one, two = Cell(bprop.zeros(())), Cell(bprop.zeros(()))
+
+    @compile
+    def f(cell, x):
+        cell.write(cell.read() + x)
+
+    expected = {one: 0, two: 0}
+    for cell, count in [(one, 2), (two, 2), (one, 2), (one, 3), (two, 2), (one, 1), (two, 5), (one, 2), (two, 3)] * 2:
+        f.loop(cell, np.ones(count))
+        f(cell, np.ones(()))
+        f(two, np.ones(()))
+        expected[cell] += count + 1
+        expected[two] += 1
+        assert (one.array.item(), two.array.item()) == tuple(expected.values())
+    assert len(f.programs) == 1
+
+
+def test_a_cell_that_changes_its_shape_is_stepped_through():
+    cell = Cell(bprop.zeros(1))
+
+    @compile
+    def grow(x):
+        cell.write(bprop.concat([cell.read(), bprop.reshape(x, (1,))]))
+        return bprop.sum(cell.read())
+
+    assert grow.loop(np.array([1.0, 2.0, 3.0])).tolist() == [1, 3, 6]
+    assert cell.array.tolist() == [0, 1, 2, 3]
+
+
+def test_an_error_leaves_what_the_steps_before_it_did():
+    model, rule, step = trainer()
+    begin = Moment(model, rule)
+    for bad in (0, 3, 6):
+        for held in (True, False):  # whether somebody else holds the parameters when the loop begins
+            begin.back()
+            for number in range(bad):
+                step(model, rule, X[number], T[number])
+            before = Moment(model, rule)
+            t = T.copy()
+            t[bad, 2] = 3
+            begin.back()
+            if not held:
+                for cell in begin.cells:
+                    cell.array, cell.shared = bprop.asarray(np.array(cell.array)), False
+            with pytest.raises(bprop.IndexingError, match="out of range") as caught:
+                step.loop(model, rule, X, t)
+            assert caught.value.step == bad
+            assert f"in step {bad} " in caught.value.__notes__[0]
+            assert Moment(model, rule) == before
+            assert step.loop(model, rule, X[bad:], T[bad:]).shape == (7 - bad,)
+
+
+def test_an_error_of_numpy_s_inside_a_loop():
+    cell = Cell(bprop.zeros(()))
+
+    @compile
+    def f(x):
+        cell.write(cell.read() + 1)
+        return bprop.cholesky(x)
+
+    x = np.stack([np.eye(2)] * 4)
+    assert f.loop(x).shape == (4, 2, 2)
+    x[2] *= -1
+    with pytest.raises(bprop.ArgumentError, match="not positive definite") as caught:
+        f.loop(x)
+    assert (caught.value.step, cell.array.item()) == (2, 6)
+
+
+def test_what_does_not_fit_is_said():
+    f = compile(lambda x, t, n=1: x + t * n)
+    with pytest.raises(bprop.ShapeError, match=r"axis of steps first.*\(7,\), \(6,\)"):
+        f.loop(X[:, 0, 0], X[:6, 0, 0])
+    for bad in (np.float32(3), bprop.ones(()), np.zeros((0, 3))):
+        with pytest.raises(bprop.ShapeError, match="every array has an axis of steps first"):
+            f.loop(bad, bad)
+    with pytest.raises(bprop.ArgumentError, match="no argument is an array"):
+        f.loop(1, 2)
+    with pytest.raises(bprop.DTypeError, match="complex64"):
+        f.loop(X.astype(np.complex64), X)
+    assert f.loop(X, X, n=2).shape == X.shape
+
+
+def test_inside_a_transform_the_calls_are_inlined():
+    f = compile(lambda x: bprop.tanh(x) * 2)
+    x = bprop.asarray([0.1, 0.2, 0.3])
+    expected = bprop.grad(lambda x: bprop.sum(bprop.tanh(x) * 2))(x)
+    np.testing.assert_array_equal(bprop.grad(lambda x: bprop.sum(f.loop(x)))(x), expected)
+    np.testing.assert_allclose(compile(lambda x: f.loop(x))(x), bprop.tanh(x) * 2, rtol=1e-15)
+
+
+def test_two_threads_may_loop_at_once():
+    cell = Cell(bprop.zeros(()))
+
+    @compile
+    def f(x):
+        cell.write(cell.read() + x)
+        return cell.read()
+
+    threads = [threading.Thread(target=f.loop, args=(np.ones(1000),)) for _ in range(4)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert cell.array.item() == 4000

@@ -1,0 +1,498 @@
+"""Threads: the same bits for any number of them, meetings where they are needed, and a team that disturbs nobody.
+
+`share_from(0)` lets the team share every kernel, however small, so that small cases test every way of splitting.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from itertools import islice, pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from llvmlite import ir
+
+import bprop
+from bprop import nn, optim
+from bprop.compile import native, thread
+from bprop.compile.native import program, share
+from bprop.compile.native.loop import Emitter
+from bprop.compile.native.team import LEAST, TEAM_OF_PROCESS, share_from
+from bprop.core.family import Region
+from bprop.core.op import REGISTRY
+from bprop.core.tree import flatten
+from bprop.diagnose.case import cases
+
+from .test_graph import programs, run
+from .test_registry import as_function
+
+THREADS = (1, 2, 3, 4, 7)
+OPS = [op for op in REGISTRY.values() if not isinstance(op, Region)]
+
+
+@pytest.fixture(autouse=True)
+def _as_before(monkeypatch):
+    monkeypatch.setenv("BPROP_CACHE", "0")  # faults are planted where code is made
+    before = bprop.get_threads()
+    yield
+    bprop.set_threads(before)
+
+
+def bits(tree):
+    return b"".join(np.asarray(x).tobytes() for x in flatten(tree)[0])
+
+
+def same(f, *xs, threads=THREADS, times=1):
+    """Assert that ``f`` returns the same bits for any number of threads, and every time; return them."""
+    found = {}
+    for count in threads:
+        bprop.set_threads(count)
+        for _ in range(times):
+            found.setdefault(bits(f(*xs)), count)
+    assert len(found) == 1, f"threads {sorted(found.values())} differ"
+    return next(iter(found))
+
+
+def compiled(f, *xs):
+    with share_from(0):
+        return native(bprop.trace(f)(*xs))
+
+
+def network(sizes, batch, least=0):
+    """Return the training step of a network and a function that sets everything back to the beginning."""
+    generator, random = bprop.Generator(1), np.random.default_rng(0)
+    layers = [(nn.Linear(a, b, generator=generator), nn.Tanh()) for a, b in pairwise(sizes)]
+    model, loss, optimizer = (
+        nn.Sequential(*[x for pair in layers for x in pair][:-1]),
+        nn.CrossEntropy(),
+        optim.Adam(1e-2),
+    )
+    optimizer.init(model)
+    x = bprop.asarray(random.normal(size=(batch, sizes[0])).astype(np.float32))
+    t = bprop.asarray(random.integers(0, sizes[-1], batch))
+    cells = [(cell, np.array(cell.array)) for cell in flatten((model, optimizer))[0] if isinstance(cell, bprop.Cell)]
+
+    @bprop.compile
+    def step(model, optimizer, x, t):
+        E, gradients = bprop.value_and_grad(lambda m: loss(m(x), t))(model)
+        optimizer.update(model, gradients)
+        return E, gradients
+
+    def call():
+        return step(model, optimizer, x, t)
+
+    def begin():
+        for cell, value in cells:
+            cell.write(bprop.asarray(value))
+
+    with share_from(least):
+        call()
+    call.program = step.program
+    return call, begin
+
+
+# --- the same bits ---
+@pytest.mark.parametrize("sizes", [(5, 3, 2), (70, 33, 64, 10)], ids=str)
+def test_a_training_has_the_same_bits(sizes):
+    step, begin = network(sizes, 37)
+
+    def train():
+        begin()
+        return [step() for _ in range(8)]
+
+    same(train, times=3)
+
+
+def test_large_products_have_the_same_bits():
+    random = np.random.default_rng(0)
+    a, b = (bprop.asarray(random.normal(size=(3, 70, 90)).astype(np.float32)) for _ in range(2))
+    f = compiled(lambda a, b: (a @ b.mT, a.mT @ b, bprop.einsum("bij,bkj->ik", a, b), bprop.tanh(a @ b.mT) + 1), a, b)
+    same(f, a, b, times=5)
+
+
+@given(programs(), st.sampled_from([(3, 4), (33, 5), (40,), (0, 2), ()]))
+@settings(max_examples=25, deadline=None, derandomize=True)
+def test_random_graphs_have_the_same_bits(steps, shape):
+    random = np.random.default_rng(0)
+    xs = [bprop.asarray(random.uniform(-1, 1, s)) for s in (shape, shape[-1:], ())]
+    same(compiled(lambda *xs: run(steps, xs), *xs), *xs, threads=(1, 2, 4))
+
+
+@pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
+def test_every_op_has_the_same_bits(op):
+    for args, params in islice(cases(op, np.float32), 3):
+        f, xs = as_function(op, args, params)
+        same(compiled(f, *map(bprop.asarray, xs)), *map(bprop.asarray, xs), threads=(1, 3))
+
+
+@pytest.mark.parametrize("shape", [(300, 3), (2, 3, 70)], ids=str)
+def test_sums_and_maps_split_along_any_axis(shape):
+    x = bprop.asarray(np.random.default_rng(0).normal(size=shape).astype(np.float32))
+    axes = range(x.ndim)
+
+    def f(x):
+        sums = [bprop.sum(bprop.exp(x), axis=axis) for axis in axes]
+        return *sums, bprop.sum(x), *(bprop.cumulative_sum(x, axis=axis) for axis in axes), bprop.softmax(x), x.mT + 1
+
+    same(compiled(f, x), x, times=3)
+
+
+def test_a_scan_shares_the_work_of_its_body():
+    random = np.random.default_rng(0)
+    W, h, xs = (bprop.asarray(random.normal(size=s).astype(np.float32) / 9) for s in ((40, 40), (8, 40), (25, 8, 40)))
+
+    def f(W, h, xs):
+        def body(h, x):
+            h = bprop.tanh(h @ W + x)
+            return h, bprop.sum(h, axis=0)
+
+        final, sums = bprop.scan(body, h, xs)
+        return final, sums
+
+    same(compiled(f, W, h, xs), W, h, xs, times=10)
+
+
+def test_a_program_from_the_disk_meets_as_well(tmp_path, monkeypatch):
+    x = bprop.asarray(np.random.default_rng(0).normal(size=(40, 50)).astype(np.float32))
+    monkeypatch.setenv("BPROP_CACHE", "1")
+    monkeypatch.setenv("BPROP_CACHE_DIR", str(tmp_path))
+    expected = same(compiled(lambda x: bprop.softmax(x @ x.T) @ x, x), x)
+    kept = sorted(path.name for path in tmp_path.rglob("*.code"))
+    assert len(kept) == 1
+    assert same(compiled(lambda x: bprop.softmax(x @ x.T) @ x, x), x) == expected
+    assert sorted(path.name for path in tmp_path.rglob("*.code")) == kept
+    assert bits(native(bprop.trace(lambda x: bprop.softmax(x @ x.T) @ x)(x))(x)) == expected
+    assert len(list(tmp_path.rglob("*.code"))) == 2  # sharing less is another program
+
+
+# --- meetings ---
+@pytest.fixture(params=["late workers", "late caller"])
+def staggered(request, monkeypatch):
+    """Delay some threads before everything they do, so that a missing meeting shows every time."""
+    whole, barrier = program._Course._emit, Emitter.barrier
+
+    def delay(module, b, thread):
+        usleep = module.globals.get("usleep")
+        if usleep is None:
+            usleep = ir.Function(module, ir.FunctionType(ir.IntType(32), [ir.IntType(32)]), "usleep")
+        slow = b.icmp_unsigned("!=" if request.param == "late workers" else "==", thread, ir.Constant(thread.type, 0))
+        with b.if_then(slow):
+            b.call(usleep, [ir.Constant(ir.IntType(32), 300)])
+
+    def emit(self, b, every, team):
+        for part in every:
+            delay(self.builder.module, b, self.team[0])
+            whole(self, b, [part], team)
+
+    def wait(self):
+        barrier(self)
+        delay(self.module, self.builder, self.team[0])
+
+    monkeypatch.setattr(program._Course, "_emit", emit)
+    monkeypatch.setattr(Emitter, "barrier", wait)
+
+
+def work():
+    random = np.random.default_rng(0)
+    x = bprop.asarray(random.normal(size=(16, 40)).astype(np.float32))
+    W = bprop.asarray(random.normal(size=(40, 48)).astype(np.float32))
+
+    def f(x, W):
+        y = bprop.tanh(x @ W)
+        z = bprop.cumulative_sum(bprop.sum(y, axis=0) + y, axis=1)
+        return bprop.sum(z), (z.T @ y).T @ z.T, bprop.sort(z, axis=0) + bprop.sum(z, axis=1, keepdims=True)
+
+    return compiled(f, x, W), x, W
+
+
+def test_meetings_are_enough_for_late_threads(staggered):
+    bprop.set_threads(1)
+    expected = bits(work()[0](*work()[1:]))
+    f, *xs = work()
+    assert same(f, *xs, threads=(2, 3)) == expected
+
+
+def test_a_missing_meeting_is_seen(staggered, monkeypatch):
+    """The planted fault: programs without meetings between kernels."""
+    bprop.set_threads(1)
+    expected = bits(work()[0](*work()[1:]))
+    parts = program.parts
+    monkeypatch.setattr(program, "parts", lambda *args: [part._replace(waits=False) for part in parts(*args)])
+    f, *xs = work()
+    bprop.set_threads(2)
+    try:
+        seen = bits(f(*xs)) != expected
+    except bprop.IndexingError:  # an index that was not yet computed
+        seen = True
+    assert seen
+
+
+def test_a_missing_meeting_inside_a_product_is_seen(staggered, monkeypatch):
+    a = bprop.asarray(np.random.default_rng(0).normal(size=(64, 200)).astype(np.float32))
+    bprop.set_threads(1)
+    expected = bits(compiled(lambda a: a @ a.T, a)(a))
+    meet = program.meet
+    monkeypatch.setattr(sys.modules[Emitter.__module__], "meet", lambda module, b, team, status: status)
+    f = compiled(lambda a: a @ a.T, a)
+    monkeypatch.setattr(sys.modules[Emitter.__module__], "meet", meet)
+    bprop.set_threads(2)
+    assert bits(f(a)) != expected
+
+
+def test_meetings_follow_from_the_memory_plan():
+    """Two parts that touch the same bytes, one of them writing, one of them shared, have a meeting in between."""
+    stage = network((20, 33, 17, 10), 40)[0].program.stage
+    touched = []
+    for number, part in enumerate(stage.parts):
+        meetings = share._Meetings(stage.plan, dict.fromkeys(stage.plan.scratch, 64), stage.parallel)
+        reads, writes = meetings._spans(part.work)
+        for before, other, old_reads, old_writes in touched:
+            clash = any(a.meets(b) for a in writes for b in (*old_reads, *old_writes))
+            clash |= any(a.meets(b) for a in reads for b in old_writes)
+            if clash and (part.shared or other.shared):
+                assert any(one.waits for one in stage.parts[before + 1 : number + 1])
+        touched.append((number, part, reads, writes))
+    assert sum(part.shared for part in stage.parts) > 10
+
+
+# --- who takes part ---
+def test_small_programs_wake_nobody():
+    program = network((4, 16, 3), 32, least=LEAST)[0].program
+    assert not program.stage.parallel
+    assert not program.shared
+
+
+def test_large_programs_are_shared():
+    program = network((64, 512, 10), 128, least=LEAST)[0].program
+    assert program.shared
+    assert len(program.stage.parallel) > 5
+
+
+def test_the_team_has_as_many_threads_as_wanted():
+    f, *xs = work()
+    for count in (2, 4, 3):
+        bprop.set_threads(count)
+        f(*xs)
+        assert TEAM_OF_PROCESS.size == count
+        assert bprop.get_threads() == count
+
+
+@pytest.mark.parametrize("bad", [0, -1, 2.0, "2", True, None, 10**6], ids=repr)
+def test_a_bad_number_is_refused(bad):
+    with pytest.raises(bprop.ArgumentError, match=r"set_threads: n is .*between 1 and 1024"):
+        bprop.set_threads(bad)
+
+
+@pytest.mark.parametrize(("given", "threads"), [("3", 3), (" 2 ", 2), ("", None)])
+def test_the_environment_says_how_many(given, threads, monkeypatch):
+    monkeypatch.setenv("BPROP_NUM_THREADS", given)
+    monkeypatch.setattr(thread, "_chosen", None)
+    assert bprop.get_threads() == (threads or thread.available())
+
+
+@pytest.mark.parametrize("given", ["0", "many", "-2", "1.5"])
+def test_a_bad_environment_is_named(given, monkeypatch):
+    monkeypatch.setenv("BPROP_NUM_THREADS", given)
+    monkeypatch.setattr(thread, "_chosen", None)
+    with pytest.raises(bprop.ArgumentError, match=f"BPROP_NUM_THREADS is '?{given}'?:"):
+        bprop.get_threads()
+
+
+# --- errors ---
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_an_index_out_of_range_is_an_error_on_any_number_of_threads(threads):
+    x, i = bprop.asarray(np.arange(50.0)), bprop.asarray(np.arange(64) % 50)
+    f = compiled(lambda x, i: bprop.cumulative_sum(bprop.exp(x[i] - 50)) @ bprop.ones((64, 64)), x, i)
+    bprop.set_threads(threads)
+    expected = bits(f(x, i))
+    for place in (0, 31, 32, 63):
+        wrong = np.array(i)
+        wrong[place] = 50
+        with pytest.raises(bprop.IndexingError):
+            f(x, bprop.asarray(wrong))
+        assert bits(f(x, i)) == expected
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_a_callback_that_fails_ends_every_thread(threads):
+    good, bad = np.eye(20) * 3, np.zeros((20, 20))
+    f = compiled(lambda a: bprop.tanh(bprop.linalg.cholesky(bprop.tanh(a) + a)) @ a + 1, bprop.asarray(good))
+    bprop.set_threads(threads)
+    expected = bits(f(bprop.asarray(good)))
+    for _ in range(5):
+        with pytest.raises(bprop.BpropError):
+            f(bprop.asarray(bad))
+        assert bits(f(bprop.asarray(good))) == expected
+
+
+def test_a_failing_step_changes_no_parameter():
+    bprop.set_threads(3)
+    cell = bprop.Cell(bprop.asarray(np.ones((10, 32))))
+
+    @bprop.compile
+    def step(i):
+        y = bprop.sum(cell.read()[i], axis=0)
+        cell.write(cell.read() * 2)
+        return y
+
+    with share_from(0):
+        step(bprop.asarray(np.arange(8)))
+        assert step.program.shared
+        before = bits(cell.array)
+        for _ in range(5):
+            with pytest.raises(bprop.IndexingError):
+                step(bprop.asarray(np.arange(8) + 5))
+    assert bits(cell.array) == before
+
+
+# --- several Python threads ---
+def test_python_threads_call_compiled_functions_at_once():
+    bprop.set_threads(2)
+    shared, others = work(), [work() for _ in range(3)]
+    expected = bits(shared[0](*shared[1:]))
+    failures = []
+
+    def call(f, *xs):
+        try:
+            for turn in range(40):
+                bprop.set_threads(1 + turn % 3)
+                if bits(f(*xs)) != expected:
+                    failures.append("other bits")
+        except Exception as error:
+            failures.append(error)
+
+    callers = [threading.Thread(target=call, args=one) for one in (shared, shared, *others)]
+    for one in callers:
+        one.start()
+    for one in callers:
+        one.join(30)
+        assert not one.is_alive()
+    assert not failures
+
+
+def test_a_busy_team_is_not_waited_for():
+    f, *xs = work()
+    bprop.set_threads(2)
+    expected = bits(f(*xs))
+    with TEAM_OF_PROCESS.lock:
+        assert bits(f(*xs)) == expected
+
+
+def test_idle_workers_use_no_processor():
+    f, *xs = work()
+    bprop.set_threads(4)
+    f(*xs)
+    time.sleep(0.02)
+    before = time.process_time()
+    time.sleep(0.3)
+    assert time.process_time() - before < 0.02
+    f(*xs)
+
+
+# --- the process around it ---
+BEGIN = """
+import os, signal, sys, threading, time
+import numpy as np
+import bprop
+from bprop.compile import native
+from bprop.compile.native.team import LEAST, TEAM_OF_PROCESS, share_from
+bprop.set_threads(3)
+x = bprop.asarray(np.arange(6000.0).reshape(60, 100) / 6000)
+with share_from(0):
+    f = native(bprop.trace(lambda x: bprop.tanh(x @ x.T) @ x)(x))
+y = f(x)[0].data
+assert TEAM_OF_PROCESS.size == 3
+"""
+
+
+def python(code, **options):
+    """Run a program of its own; return its exit code and what it printed."""
+    source = os.path.dirname(os.path.dirname(bprop.__file__))
+    env = {**os.environ, "PYTHONPATH": source}
+    done = subprocess.run(
+        [sys.executable, "-c", BEGIN + code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=env,
+        check=False,
+        **options,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+posix = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and signals")
+
+
+@posix
+def test_a_forked_child_has_a_team_of_its_own():
+    code = """
+for pause in (0, 0, 0.01, 0.01):  # workers still look at the gate, or sleep
+    f(x)
+    time.sleep(pause)
+    child = os.fork()
+    if child == 0:
+        alone = TEAM_OF_PROCESS.size == 1
+        right = all(np.array_equal(f(x)[0].data, y) for _ in range(20))
+        os._exit(0 if right and alone and TEAM_OF_PROCESS.size == 3 else 9)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert np.array_equal(f(x)[0].data, y)
+import multiprocessing
+def child():
+    sys.exit(0 if np.array_equal(f(x)[0].data, y) else 9)
+busy = threading.Thread(target=lambda: [f(x) for _ in range(300)])
+busy.start()
+one = multiprocessing.get_context("fork").Process(target=lambda: sys.exit(5))
+one.start(); one.join(); busy.join()
+assert one.exitcode == 5
+one = multiprocessing.get_context("fork").Process(target=child)
+one.start(); one.join()
+sys.exit(one.exitcode)
+"""
+    code, output = python(code)
+    assert code == 0, output
+
+
+@posix
+def test_signals_reach_python_and_exit_codes_are_kept():
+    code = """
+handled = []
+signal.signal(signal.SIGUSR1, lambda number, frame: handled.append(threading.current_thread()))
+for _ in range(5):
+    os.kill(os.getpid(), signal.SIGUSR1)
+    f(x)
+assert handled == [threading.main_thread()] * 5
+threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    while True:
+        assert np.array_equal(f(x)[0].data, y)
+except KeyboardInterrupt:
+    pass
+assert np.array_equal(f(x)[0].data, y)
+sys.exit(7)
+"""
+    assert python(code) == (7, "")
+
+
+@posix
+def test_the_process_can_be_ended_while_workers_run():
+    code = """
+threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
+while True:
+    f(x)
+"""
+    assert python(code) == (-signal.SIGTERM, "")
+
+
+def test_a_daemon_thread_may_be_inside_at_exit():
+    code = """
+threading.Thread(target=lambda: [f(x) for _ in range(10**9)], daemon=True).start()
+time.sleep(0.05)
+sys.exit(3)
+"""
+    assert python(code) == (3, "")
