@@ -11,6 +11,7 @@ from .core.error import (
     ArgumentError,
     BpropError,
     CompileError,
+    CompileWarning,
     DerivativeError,
     DTypeError,
     EscapedError,
@@ -22,6 +23,7 @@ from .core.error import (
     TracedValueError,
     UnreachedError,
     UnreachedWarning,
+    VerificationError,
 )
 from .core.graph import Graph
 from .core.interpreter import Cell
@@ -63,6 +65,7 @@ __all__ = [
     "BpropError",
     "Cell",
     "CompileError",
+    "CompileWarning",
     "Compiled",
     "DTypeError",
     "DerivativeError",
@@ -76,6 +79,7 @@ __all__ = [
     "TracedValueError",
     "UnreachedError",
     "UnreachedWarning",
+    "VerificationError",
     "callback",
     "check",
     "checkpoint",

@@ -56,13 +56,16 @@ def test_the_least_recently_used_program_goes_first():
         traced.append(n)
         return x + n
 
-    for n in range(33):
+    for n in range(32):
         f(bprop.ones(1), n)
         f(bprop.ones(1), 0)
+    with pytest.warns(bprop.CompileWarning, match="program 33, and 32 are kept"):
+        f(bprop.ones(1), 32)
+    f(bprop.ones(1), 0)
     assert len(f.programs) == 32
     f(bprop.ones(1), 0)
     f(bprop.ones(1), 1)
-    assert list(traced) == [*range(33), 1]
+    assert list(traced) == [*range(33), 1]  # and nothing more is said: warnings are errors here
 
 
 def test_what_a_function_closes_over():

@@ -125,7 +125,7 @@ class Writer:
             return f"@{known}"
         self.numbers[f] = len(self.numbers)
         free = f.__code__.co_freevars
-        found = [(name, look()) for name, look in references(f) if not own or name in free]
+        found = [(one.name, one.look()) for one in references(f) if not own or one.name in free]
         values = [(name, value) for name, value in found if value is not UNKNOWN]
         return f"{f.__qualname__}{_code(f.__code__)}{self.write((f.__defaults__, f.__kwdefaults__, values))}"
 

@@ -6,6 +6,7 @@ can arise; otherwise it starts a kernel of its own. Re-indexings of one array an
 they join every kernel that reads them. Contractions read re-indexed operands through strides.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -89,7 +90,11 @@ class Kernel:
             shape1, shape2 = spec_of(x1).shape, spec_of(x2).shape
             labels1, labels2, _ = op.labels(shape1, shape2, **self.root.params)
             return counted + 2 * size_of(tuple(op.sizes(labels1, shape1, labels2, shape2).values()))
-        return 0 if self.kind == "alias" else counted + size_of(self.shape) * (self.kind not in ("callback", "join"))
+        return (
+            0
+            if self.kind == "alias"
+            else counted + size_of(self.shape) * (self.kind not in ("callback", "join", "scan", "branch", "loop"))
+        )
 
     @property
     def bytes(self) -> int:
@@ -101,7 +106,8 @@ class Kernel:
         return written + sum(size_of(spec_of(edge).shape) * spec_of(edge).dtype.itemsize for edge in edges)
 
     def __str__(self) -> str:
-        names = " ".join(node.op.name for node in self.nodes if node.op)
+        counts = Counter(node.op.name for node in self.nodes if node.op)
+        names = " ".join(name if count == 1 else f"{name}×{count}" for name, count in counts.items())
         shape = "×".join(map(str, self.shape)) or "1"
         return f"{self.kind:<8} {shape:>12}  {self.flops:>12,} flop  {self.bytes:>12,} B  {names}"
 

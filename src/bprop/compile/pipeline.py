@@ -2,24 +2,34 @@
 
 import functools
 import threading
+import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
 import numpy as np
 
-from ..core.error import ArgumentError, CompileError, DTypeError, ShapeError
+from ..core.error import (
+    ArgumentError,
+    BpropError,
+    CompileError,
+    CompileWarning,
+    DTypeError,
+    ShapeError,
+    StateError,
+)
 from ..core.graph import Graph
-from ..core.interpreter import EVALUATE, current
+from ..core.interpreter import CHANGES, EVALUATE, current
 from ..core.tree import Structure, flatten, unflatten
 from ..core.value import Array
 from ..gradients.variable import name_of
 from ..ops import stack
 from .cache import Cache
-from .fuse import listing
 from .inline import inline
+from .report import Kernels, Report
 from .static import key_of
 from .step import Step, data_of, is_array
+from .verify import Verification, verify
 from .watch import Watch
 
 if TYPE_CHECKING:
@@ -30,6 +40,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 KEPT = 32
 """Programs that one compiled function keeps."""
+RECENT = 4
+"""Programs that are tried before a key is computed: a training step and its short last batch, say."""
 LOOPED = 4
 """Loops, of one program and length, that it knows again without computing their key: in an epoch there are a few."""
 
@@ -40,13 +52,16 @@ class Compiled(Generic[P, R]):
     ``graph``, ``kernels``, ``memory`` and ``llvm`` show the program of the last call, stage by stage.
     """
 
-    def __init__(self, f: Callable[P, R]) -> None:
+    def __init__(self, f: Callable[P, R], *, verify: bool = False) -> None:
         self.function = f
         self.name = name_of(f)
         self.programs: Cache[Step] = Cache(KEPT)
         self._lock = threading.RLock()
         self._last: Step | None = None
-        self._watch: Watch | None = None
+        self._watches: list[tuple[Watch, Step, Any]] = []  # of the last calls with their keys, the latest first
+        self._verify = verify
+        self._verification: Verification | None = None
+        self._said = False
         self._looped: deque[tuple[Step, Watch]] = deque(maxlen=LOOPED)
         functools.update_wrapper(self, f, updated=())
 
@@ -54,28 +69,75 @@ class Compiled(Generic[P, R]):
         if current() is not EVALUATE:
             return self.function(*args, **options)
         with self._lock:  # one call at a time: a step reads and writes cells
-            if self._last is not None and self._watch is not None and not options:
-                again = self._watch.leaves(args)
-                if again is not None and self._last.fits():
-                    return cast(R, self._last(again))
-            leaves, structure = flatten((args, options))
-            key = key_of(leaves, structure, self.function)
-            # before the step is traced, which may make slots: the places of leaves are those of this moment
-            watch = None if options else Watch(self.function, args)
-            step = self._step(key, leaves, structure)
-            self._last, self._watch = step, watch
-            step.take(leaves)
-            return cast(R, step(leaves))
+            mark = CHANGES.latest
+            result: Any
+            if not options:
+                for known in self._watches:
+                    watch, step, _ = known
+                    leaves = watch.leaves(args)
+                    if leaves is not None and (step.settled is mark or (watch.cells_hold() and step.fits())):
+                        if step is not self._last:
+                            self._watches.remove(known)
+                            self._watches.insert(0, known)
+                            self._last = step
+                        result = step(leaves, mark)
+                        return result
+            result = self._look_up(args, options, mark)
+            return result
 
-    def _step(self, key: Any, leaves: Sequence[Any], structure: Structure) -> Step:
+    def _look_up(self, args: tuple[Any, ...], options: dict[str, Any], mark: object) -> Any:
+        """Call the program whose key is that of the arguments; make it if there is none."""
+        leaves, structure = flatten((args, options))
+        key = key_of(leaves, structure, self.function)
+        # before the step is traced, which may make slots: the places of leaves are those of this moment
+        watch = None if options else Watch(self.function, args)
+        step, new = self._step(key, leaves, structure, 5)
+        step.take(leaves)
+        self._last = step
+        self._watches = [one for one in self._watches if one[1] is not step][: RECENT - 1]
+        if not self._verify or not new:
+            result = step(leaves, mark)
+        else:
+            try:
+                result, self._verification = verify(
+                    self.function, args, options, lambda: step(leaves, mark), step.cells_written, self.name
+                )
+            except BpropError as error:
+                self._verification = getattr(error, "verification", None)
+                self.programs.drop(key)  # the next call finds out again
+                raise
+        if watch is not None:
+            self._watches.insert(0, (watch, step, key))
+        return result
+
+    def _step(self, key: Any, leaves: Sequence[Any], structure: Structure, level: int) -> tuple[Step, bool]:
+        """Return the program of a key, and whether it is new; ``level`` is where the user is on the stack."""
         step = self.programs.get(key)
-        if step is None or not step.fits():
-            for leaf in leaves:
-                if is_array(leaf) and leaf.dtype.kind not in "biuf":
-                    raise DTypeError(f"{self.name}: an argument has dtype {leaf.dtype}: use bool, integers or floats")
-            step = Step(self.function, leaves, structure, f"compilation of {self.name}")
-            self.programs.put(key, step)
-        return step
+        if step is not None and step.fits():
+            return step, False
+        for leaf in leaves:
+            if is_array(leaf) and leaf.dtype.kind not in "biuf":
+                raise DTypeError(f"{self.name}: an argument has dtype {leaf.dtype}: use bool, integers or floats")
+        step = Step(self.function, leaves, structure, f"compilation of {self.name}")
+        for _, _, used in reversed(self._watches):  # also by calls that computed no key
+            self.programs.get(used)
+        if len(self.programs) == KEPT and self.programs.get(key) is None and not self._said:
+            self._said = True
+            warnings.warn(
+                f"{self.name}: this is program {KEPT + 1}, and {KEPT} are kept: from now on the least recently used is "
+                f"dropped for every new one, and compiled again when it is needed. Every combination of shapes, dtypes and "
+                f"Python numbers makes a program: pad to a few shapes, and pass numbers that change as arrays",
+                CompileWarning,
+                stacklevel=level - 1,
+            )
+        self.programs.put(key, step)
+        return step, True
+
+    def _looping(self, step: Step, leaves: Sequence[Any]) -> None:
+        """Let a program go round with the cells among ``leaves``: the next single call finds its own again."""
+        self._last = step
+        self._watches = [one for one in self._watches if one[1] is not step]
+        step.take(leaves)
 
     def loop(self, *args: P.args, **options: P.kwargs) -> R:
         """Do k calls in one: every array among the arguments has an axis of length k first, a row for each call.
@@ -106,22 +168,21 @@ class Compiled(Generic[P, R]):
             with self._lock:
                 for step, watch in () if options else self._looped:
                     again = watch.leaves(args)
-                    if again is not None and step.fits():
-                        self._last, self._watch = step, None
-                        step.take(again)
+                    if again is not None and watch.cells_hold() and step.fits():
+                        self._looping(step, again)
                         return cast(R, step.loop(again, len(again[step.arguments[0]])))
                 leaves, structure = flatten((args, options))
                 count = _steps(self.name, leaves)
                 row = _row(leaves, 0)
                 key = key_of(row, structure, self.function)
                 new = None if options else Watch(self.function, args)
-                step = self._step(key, row, structure)
-                if step.loops:
-                    self._last, self._watch = step, None
-                    if new is not None:
-                        self._looped.appendleft((step, new))
-                    step.take(leaves)
-                    return cast(R, step.loop(leaves, count))
+                if not self._verify or self.programs.get(key) is not None:  # what is to be verified is called by itself
+                    step, _ = self._step(key, row, structure, 4)
+                    if step.loops:
+                        if new is not None:
+                            self._looped.appendleft((step, new))
+                        self._looping(step, leaves)
+                        return cast(R, step.loop(leaves, count))
         leaves, structure = flatten((args, options))
         rows = (unflatten(structure, _row(leaves, step)) for step in range(_steps(self.name, leaves)))
         results = [flatten(self(*arguments, **named)) for arguments, named in rows]
@@ -147,9 +208,25 @@ class Compiled(Generic[P, R]):
         return self.program.graph
 
     @property
-    def kernels(self) -> "Kernels":
+    def kernels(self) -> Kernels:
         """What was fused into which kernel, with FLOPs and bytes."""
-        return Kernels(listing(self.program.kernels, self.program.graph), len(self.program.kernels))
+        return Kernels(self.program)
+
+    @property
+    def report(self) -> Report:
+        """What of the last call's program is native code, and the closed list of what is not."""
+        program = self.program
+        return Report(self.name, program, cast(Step, self._last).line_of)
+
+    @property
+    def verification(self) -> Verification:
+        """By how much the last new program differed from eager evaluation on its first call; see `compile`."""
+        if self._verification is None:
+            raise StateError(
+                f"{self.name} has not been verified: "
+                + ("call it once" if self._verify else "make it with compile(f, verify=True), and call it")
+            )
+        return self._verification
 
     @property
     def memory(self) -> "Plan":
@@ -164,11 +241,10 @@ class Compiled(Generic[P, R]):
     def __repr__(self) -> str:
         if self._last is None:
             return f"<compiled {self.name}: no program yet>"
-        kernels, memory = self.program.kernels, self.program.memory
-        flops, moved = sum(k.flops for k in kernels), sum(k.bytes for k in kernels)
+        kernels, programs = self.kernels, len(self.programs)
         return (
-            f"<compiled {self.name}: {len(self.programs)} programs; the last has {len(self.graph.nodes)} ops in "
-            f"{len(kernels)} kernels, {flops:,} flop, {moved:,} B moved, arena {memory.size:,} B>"
+            f"<compiled {self.name}: {programs} program{'s' * (programs != 1)}; the last has {len(self.graph.nodes)} ops in "
+            f"{len(kernels)} kernels, {kernels.flops:,} flop, {kernels.bytes:,} B moved, arena {self.memory.size:,} B>"
         )
 
 
@@ -194,23 +270,11 @@ def _steps(name: str, leaves: Sequence[Any]) -> int:
     return int(shapes[0][0])
 
 
-class Kernels:
-    """A printable list of kernels."""
-
-    def __init__(self, text: str, count: int) -> None:
-        self.text = text
-        self.count = count
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __str__(self) -> str:
-        return self.text
-
-    __repr__ = __str__
-
-
-def compile(f: Callable[P, R]) -> Compiled[P, R]:
+@overload
+def compile(f: Callable[P, R], *, verify: bool = False) -> Compiled[P, R]: ...
+@overload
+def compile(f: None = None, *, verify: bool = False) -> Callable[[Callable[P, R]], Compiled[P, R]]: ...
+def compile(f: Callable[P, R] | None = None, *, verify: bool = False) -> Any:
     """Return ``f`` as native code, made on the first call for every new combination of shapes, dtypes and constants.
 
     Arguments and results are trees. Arrays, NumPy arrays and NumPy scalars are inputs; Python numbers, strings and
@@ -219,10 +283,18 @@ def compile(f: Callable[P, R]) -> Compiled[P, R]:
     written; a parameter that is overwritten keeps its memory, unless someone holds an array that shares it. Arrays
     that ``f`` closes over are inputs by reference (a NumPy array as it was when the program was made); numbers, and what
     lists, dicts and public attributes of objects hold, are part of the key; functions that it calls are not looked into
-    for changed constants. 32 programs are kept. Inside a transform the call is inlined.
+    for changed constants. 32 programs are kept, and a `CompileWarning` says once when there are more. Inside a transform
+    the call is inlined.
 
-    Raises `CompileError` naming op, shapes and dtypes where there is no native code (float16), `TracedValueError`
-    where Python asks for a number of a traced value, and what the ops inside raise; then no cell has changed.
+    ``verify=True``: the first call of every new program is evaluated eagerly as well, from the same cells, and leaves
+    what the compiled one gives. Where an output or a written cell differs by more than rounding explains, which is measured
+    by perturbing the roundings of the eager one, `VerificationError` names it and the cells are as before the call.
+    ``f.verification`` shows the largest difference of each. The Python code of ``f`` then runs six times. As a decorator:
+    ``@bprop.compile`` or ``@bprop.compile(verify=True)``.
+
+    Raises `CompileError` naming op, shapes, dtypes and the line that made the op where there is no native code (float16),
+    `TracedValueError` where Python asks for a number of a traced value, `MemoryError`, and what the ops inside raise; then
+    no cell has changed.
 
     >>> import bprop
     >>> from bprop.compile import compile
@@ -231,8 +303,16 @@ def compile(f: Callable[P, R]) -> Compiled[P, R]:
     Array(6.)
     >>> len(f.kernels), f.memory.size
     (1, 0)
+    >>> print(f.report)
+    <lambda>: 3 ops in 1 kernel
+      native code    9 flop (100 % of those counted), 32 B moved
+      arena          0 B, for 0 B of intermediate values
+      in place       0 of 1 results
+      called back    nothing: every op of the step is native code
     """
-    return Compiled(f)
+    if f is None:
+        return functools.partial(Compiled, verify=verify)
+    return Compiled(f, verify=verify)
 
 
 def native(graph: Graph) -> Callable[..., list[Array]]:

@@ -52,7 +52,8 @@ class Plan:
             lines.append(
                 f"  {copy.source.kind} {copy.source.position:,} copied to {copy.target.kind} {copy.target.position:,}"
             )
-        lines.append(f"  written in place: {', '.join(f'output {i}' for i in self.in_place) or 'nothing'}")
+        kept = f"outputs {', '.join(map(str, self.in_place))}" if self.in_place else "nothing"
+        lines.append(f"  written in place: {kept}")
         return "\n".join(lines)
 
     __repr__ = __str__

@@ -1,11 +1,10 @@
 """What a compiled function was traced with besides arrays: the key under which its program is kept."""
 
 import dataclasses
-import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from types import FunctionType, MethodType, ModuleType
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -53,8 +52,7 @@ def captured_key(f: Callable[..., Any], cells: dict[Cell, int]) -> Any:
     Functions called by it are not looked into: what they close over is taken as it is when the program is made.
     """
     found: list[Any] = []
-    for name, look in references(f):
-        value = look()
+    for name, value in ((one.name, one.look()) for one in references(f)):
         if value is UNKNOWN:
             continue
         if type(value) in PLAIN:
@@ -87,28 +85,39 @@ class Same:
         return id(self.target)
 
 
-def references(f: Callable[..., Any]) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Return everything a function refers to, by name, each with a function that looks it up (`UNKNOWN`: not there)."""
+class Reference(NamedTuple):
+    """A name that a function refers to: a cell of its closure, a key of a dict of globals, or an object itself."""
+
+    name: str
+    kind: Literal["cell", "global", "object"]
+    source: Any
+
+    def look(self) -> Any:
+        """Return what the name stands for now, or `UNKNOWN`."""
+        if self.kind == "object":
+            return self.source
+        if self.kind == "global":
+            return self.source.get(self.name, UNKNOWN)
+        try:
+            return self.source.cell_contents
+        except ValueError:  # not assigned yet
+            return UNKNOWN
+
+
+def references(f: Callable[..., Any]) -> Iterator[Reference]:
+    """Return everything a function refers to, by name."""
     if isinstance(f, MethodType):
-        target = f.__self__
-        yield "self", lambda: target
+        yield Reference("self", "object", f.__self__)
         f = f.__func__
     f = inspect.unwrap(f)
     code = getattr(f, "__code__", None)
     if code is None:
         return
     for name, cell in zip(code.co_freevars, getattr(f, "__closure__", None) or (), strict=False):
-        yield name, functools.partial(_contents, cell)
+        yield Reference(name, "cell", cell)
     scope = getattr(f, "__globals__", {})
     for name in code.co_names:
-        yield name, functools.partial(scope.get, name, UNKNOWN)
-
-
-def _contents(cell: Any) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # not assigned yet
-        return UNKNOWN
+        yield Reference(name, "global", scope)
 
 
 def _holders(structure: Any) -> Iterator[Any]:

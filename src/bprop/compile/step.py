@@ -1,26 +1,49 @@
 """One traced call as a native program: where its inputs come from, where its outputs go, and the table of pointers."""
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, cast
+import ctypes
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.error import BpropError
-from ..core.graph import Graph
+from ..core.error import BpropError, CompileError, StateError, shown_place, user_place
+from ..core.graph import Graph, Node, inner_graphs
 from ..core.interpreter import EVALUATE, Cell, using
+from ..core.op import Op
+from ..core.shape import size_of
 from ..core.trace import Trace, Traced
-from ..core.tree import Structure, flatten, unflatten
+from ..core.tree import LEAF, Structure, flatten, unflatten
 from ..core.value import Array, Spec, Wrapped, asarray, escaped
 from ..gradients.variable import leaf_label
 from .inline import inline
 
-if TYPE_CHECKING:
-    pass
+SMALL = 256
+"""Bytes of an output up to which it is copied out of a buffer that the program keeps."""
+PLAIN = 0x101
+"""NumPy's flags of arrays that are C-contiguous and aligned."""
 
 
 class _Trace(Trace):
-    """A trace that reads cells without marking their buffers as seen by others."""
+    """A trace that reads cells without marking their buffers as seen by others, and notes the user's lines."""
+
+    def __init__(self, name: str, label: Callable[[int], str]) -> None:
+        super().__init__(EVALUATE, name=name, lift_cells=True, label=label)
+        self.places: dict[tuple[str, tuple[Spec, ...]], tuple[str, int] | None] = {}
+
+    def bind(self, op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        y = super().bind(op, args, params)
+        self._note([self.nodes[-1]])
+        return y
+
+    def _note(self, nodes: Iterable[Node]) -> None:
+        """Note where nodes were made; those inside a region, where the region was applied."""
+        for node in nodes:
+            assert node.op is not None
+            if (node.op.name, node.specs) not in self.places:
+                self.places[node.op.name, node.specs] = user_place()
+            for inner in inner_graphs(node):
+                self._note(inner.nodes)
 
     def read(self, cell: Cell) -> Array:
         value = self.cells.get(cell)
@@ -38,7 +61,9 @@ class Step:
         def label(position: int) -> str:
             return leaf_label(f, structure, self.arguments[position])
 
-        tracer = _Trace(EVALUATE, name=name, lift_cells=True, label=label)
+        self.name = name
+        tracer = _Trace(name, label)
+        self._places = tracer.places
         self.arguments: list[int] = [place for place, leaf in enumerate(leaves) if is_array(leaf)]
         traced = list(leaves)
         for place in self.arguments:
@@ -78,90 +103,135 @@ class Step:
         for number, cell in enumerate(written):
             if cell in tracer.cell_inputs and cell.array.spec == values[number].spec:
                 self.donated[self.count + number] = len(self.arguments) + order.index(cell)
-        self.program = Program(whole, self.donated, name.removeprefix("compilation of "))
+        try:
+            self.program = Program(whole, self.donated, name.removeprefix("compilation of "))
+        except CompileError as error:
+            error.line = self.line_of(error.message) or error.line
+            raise
 
-        self.take(leaves)
+        # The table of pointers is filled once; a later call enters only what has changed since. It begins with the arena.
+        # Small outputs are written to one place and copied out, which costs less than asking a new array where it lies.
+        first = 1 + len(self.arguments)
+        self._outputs = first + len(self.read) + len(self.captures)
+        self._table = (ctypes.c_uint64 * (self._outputs + len(graph.outputs)))()
+        self.address = ctypes.addressof(self._table)
+        self._inputs = list(enumerate(self.arguments, start=1))
+        self._replaced = {place - len(self.arguments): output for output, place in self.donated.items()}
         self._specs = whole.specs
-        # the table of pointers is filled once; a later call enters only what has changed since
-        self._outputs = len(self.arguments) + len(self.read) + len(self.captures)
-        self._table: list[int] = [0] * (self._outputs + len(graph.outputs))
-        self._places = {place: number for number, place in self.donated.items()}
-        self._replaced = {place - len(self.arguments) for place in self._places}
-        self._fresh = [number for number in range(len(graph.outputs)) if number not in self.donated]
+        self._size = sum(size_of(spec.shape) * spec.dtype.itemsize for spec in whole.specs)
+        self._small: dict[int, NDArray[Any]] = {}
+        self._large: list[tuple[int, int, Spec]] = []  # output, its place in the table
+        for number, spec in enumerate(whole.specs):
+            if number in self.donated:
+                continue
+            if size_of(spec.shape) * spec.dtype.itemsize <= SMALL:
+                self._small[number] = np.empty(*spec)
+                self._table[self._outputs + number] = address_of(self._small[number])
+            else:
+                self._large.append((number, self._outputs + number, spec))
         self._bound: list[Array | None] = [None] * len(self.read)
         self._held: list[Any] = [None] * len(self.read)
         self._constants = [_contiguous(value.data) for value in self.captures]
-        for place, data in enumerate(self._constants, start=len(self.arguments) + len(self.read)):
-            self._table[place] = address_of(data)
+        for slot, data in enumerate(self._constants, start=first + len(self.read)):
+            self._table[slot] = address_of(data)
+        self._in_place = len(self.donated) == len(self.written)
+        self._single = self.structure.kind is LEAF and self.results[0][0] == "computed"
+        self._running = False
+        self._start = self.program.start
+        self.take(leaves)
+
+    def line_of(self, message: str) -> str:
+        """Return the user's line that made the op which a message begins with, the one of the shapes that it shows."""
+        name = message.partition(":")[0].partition("(")[0]
+        places = {specs: place for (op, specs), place in self._places.items() if op == name}
+        shown = [place for specs, place in places.items() if any(str(spec) in message for spec in specs)]
+        return shown_place(next(iter([*shown, *places.values()]), None))
 
     def fits(self) -> bool:
         """Return whether the cells that are no arguments still have the shapes and dtypes they were traced with."""
         return all(one.place is not None or one.cell.array.spec == one.spec for one in self.read)
 
+    @property
+    def cells_written(self) -> list[Cell]:
+        """The cells that the last call wrote."""
+        return self._writes
+
     def take(self, leaves: Sequence[Any]) -> None:
         """Find the cells of a call among its leaves; further calls with the same cells need not."""
         self._reads = [one.of(leaves) for one in self.read]
         self._writes = [one.of(leaves) for one in self.written]
+        self.settled: object = None
 
     @property
     def loops(self) -> bool:
         """Return whether the next step can follow natively: every cell keeps its shape and dtype."""
         return len(self.donated) == len(self.written)
 
-    def __call__(self, leaves: Sequence[Any]) -> Any:
-        inputs = [data_of(leaves[place]) for place in self.arguments]
-        fresh = {number: np.empty(*self._specs[number]) for number in self._fresh}
-        self._fill(inputs, fresh)
-        self.program.run(self._table)
-        self._wrote(fresh)
-        return self._result(leaves, fresh)
+    def __call__(self, leaves: Sequence[Any], mark: object) -> Any:
+        """Run on the leaves of the arguments; ``mark`` was the latest of `CHANGES` before the cells were looked at.
+
+        Whatever can fail comes first, so that an error leaves every cell as it was. ``settled`` is the mark at which all
+        cells were in their places: as long as it is the latest, they need not be looked at.
+        """
+        if self._running:
+            raise StateError(f"{self.name}: called from inside its own native code")
+        table, moved = self._table, mark is not self.settled
+        copies: tuple[Any, ...] = ()
+        for slot, place in self._inputs:
+            leaf = leaves[place]
+            data = leaf.data if type(leaf) is Array else leaf
+            if type(data) is not np.ndarray or data.flags.num & PLAIN != PLAIN or not data.dtype.isnative:
+                data = data_of(leaf)
+                copies = (*copies, data)  # lives until the program has run
+            table[slot] = (_POINTER(id(data) + HEAD).value or 0) if DIRECT else address_of(data)
+        fresh = self._allocate(moved) if moved or self._large else self._small
+        self._running = True
+        try:
+            self._start(self.address)
+        except BpropError as error:  # of an op that NumPy computes
+            error.line = self.line_of(error.message) or error.line
+            raise
+        finally:
+            self._running = False
+        if moved or not self._in_place:
+            self._write(fresh, mark)
+        if self._single:
+            return Array(fresh[0].copy() if 0 in self._small else fresh[0])
+        return self._result(leaves, {**fresh, **{number: one.copy() for number, one in self._small.items()}})
 
     def loop(self, leaves: Sequence[Any], count: int) -> Any:
         """Do what ``count`` calls do, in one native call; every array among ``leaves`` has an axis of so many steps first.
 
         An error says in which step it came; the cells are as after the one before.
         """
+        if self._running:
+            raise StateError(f"{self.name}: called from inside its own native code")
         inputs = [_rows(leaves[place]) for place in self.arguments]
-        fresh = {n: np.empty((count, *self._specs[n].shape), self._specs[n].dtype) for n in self._fresh}
-        self._fill(inputs, fresh)
-        strides = [0] * len(self._table)
-        for place, data in enumerate(inputs):
-            strides[place] = data.strides[0]
-        for number, data in fresh.items():
-            strides[self._outputs + number] = data.strides[0]
-        done, error = self.program.repeat(self._table, strides, count)
+        specs = {number: self._specs[number] for number in range(len(self._specs)) if number not in self.donated}
+        try:
+            fresh = {number: np.empty((count, *shape), dtype) for number, (shape, dtype) in specs.items()}
+            self._bind_all()
+        except MemoryError as missing:
+            raise self._full(count) from missing
+        table, strides = list(self._table), [0] * len(self._table)
+        moving = [*enumerate(inputs, start=1), *((self._outputs + number, data) for number, data in fresh.items())]
+        for slot, data in moving:
+            table[slot], strides[slot] = address_of(data), data.strides[0]
+        self._running = True
+        try:
+            done, error = self.program.repeat(table[1:], strides[1:], count)
+        finally:
+            self._running = False
         if done:
-            self._wrote({})
+            self._write({}, None)
         if error is not None:
             if isinstance(error, BpropError):
                 error.step = done
+                error.line = self.line_of(error.message) or error.line
             if count > 1:
                 error.add_note(f"in step {done} (from 0) of {count}; those before it are done")
             raise error
         return self._result(leaves, fresh, count)
-
-    def _fill(self, inputs: Sequence[NDArray[Any]], fresh: dict[int, NDArray[Any]]) -> None:
-        """Enter the addresses of a call into the table."""
-        table, bound, replaced = self._table, self._bound, self._replaced
-        for place, data in enumerate(inputs):
-            table[place] = address_of(data)
-        for number, data in fresh.items():
-            table[self._outputs + number] = address_of(data)
-        for number, cell in enumerate(self._reads):
-            if cell.array is not bound[number] or (cell.shared and number in replaced):
-                self._bind(number, cell)
-
-    def _wrote(self, fresh: dict[int, NDArray[Any]]) -> None:
-        """Give the cells their new values."""
-        bound = self._bound
-        for number, cell in enumerate(self._writes, start=self.count):
-            if number in fresh:
-                cell.array = Array(fresh[number])
-            else:
-                source = self.donated[number] - len(self.arguments)
-                if cell.array is not bound[source]:
-                    cell.array = bound[source] = Array(self._held[source])
-            cell.shared = False
 
     def _result(self, leaves: Sequence[Any], fresh: dict[int, NDArray[Any]], steps: int | None = None) -> Any:
         computed = iter(range(self.count))
@@ -177,18 +247,65 @@ class Step:
         ]
         return unflatten(self.structure, result)
 
+    def _allocate(self, moved: bool) -> dict[int, NDArray[Any]]:
+        """Return memory for the outputs; where cells have moved, find those too."""
+        table = self._table
+        try:
+            fresh = self._small.copy()
+            for number, slot, spec in self._large:
+                fresh[number] = data = np.empty(*spec)
+                table[slot] = address_of(data)
+            if moved:
+                self._bind_all()
+        except MemoryError as error:
+            raise self._full() from error
+        return fresh
+
+    def _full(self, steps: int = 1) -> MemoryError:
+        """Return what is raised where there is no memory."""
+        return MemoryError(
+            f"{self.name}: no memory for the step ({self.program.arena:,} B of intermediate values, "
+            f"{self._size * steps:,} B of results); no parameter has changed"
+        )
+
+    def _bind_all(self) -> None:
+        """Enter the addresses of the arena and of all cells that have moved."""
+        self._table[0] = self.program.room()
+        for number, cell in enumerate(self._reads):
+            if cell.array is not self._bound[number] or (cell.shared and number in self._replaced):
+                self._bind(number, cell)
+
     def _bind(self, number: int, cell: Cell) -> None:
         """Enter the address of a cell's numbers into the table; a cell that is overwritten gets a buffer of its own."""
-        data = _contiguous(cell.array.data)
-        owned = data is cell.array.data
+        array, spec = cell.array, self.read[number].spec
+        if array.spec != spec:
+            raise StateError(f"{self.name}: another thread made {cell} of what was {spec} while the step was called")
+        data = _contiguous(array.data)
+        owned = data is array.data
         if number in self._replaced and (cell.shared or not owned):
             data, owned = data.copy(), False  # someone may hold the old buffer: write into a new one
-        place = len(self.arguments) + number
-        self._table[place] = address_of(data)
-        if place in self._places:
-            self._table[self._outputs + self._places[place]] = self._table[place]
+        slot = 1 + len(self.arguments) + number
+        self._table[slot] = address_of(data)
+        if number in self._replaced:
+            self._table[self._outputs + self._replaced[number]] = self._table[slot]
         self._held[number] = data
-        self._bound[number] = cell.array if owned else None
+        self._bound[number] = array if owned else None
+
+    def _write(self, fresh: dict[int, NDArray[Any]], mark: object) -> None:
+        """Give the written cells their values, and find out whether the next call may take all cells for known."""
+        settled = self._in_place and all(one is not None for one in self._bound)
+        for number, cell in enumerate(self._writes, start=self.count):
+            if number in fresh:
+                cell.array = Array(fresh[number].copy() if number in self._small else fresh[number])
+            else:
+                source = self.donated[number] - len(self.arguments)
+                if cell.array is not self._bound[source]:
+                    cell.array = self._bound[source] = Array(self._held[source])
+                    settled = False
+            if cell.shared:
+                cell.shared = False
+                settled = False
+        self.settled = mark if settled else None
 
 
 class _Cell:
@@ -246,3 +363,11 @@ def _given(leaf: Any) -> Array:
 def address_of(array: NDArray[Any]) -> int:
     """Return where the numbers of an array lie."""
     return int(array.__array_interface__["data"][0])
+
+
+_POINTER = ctypes.c_void_p.from_address
+HEAD = object.__basicsize__
+"""Bytes of the head that every object has. NumPy's C interface fixes that an array's pointer follows it."""
+_SAMPLE = np.zeros(3)[1:]
+DIRECT = _POINTER(id(_SAMPLE) + HEAD).value == address_of(_SAMPLE)
+"""Whether the pointer is read from there, for a sixth of what `address_of` costs."""

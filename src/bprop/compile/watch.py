@@ -2,11 +2,11 @@
 
 A key is made of everything the trace depends on, and costs as much as a small training step. Between two calls in a loop
 nothing of it changes: the same modules and optimisers, with the same objects as attributes, and arrays of the same shapes and
-dtypes. That is what a `Watch` compares, by identity. Whatever differs, the key decides.
+dtypes. That is what a `Watch` compares, by identity, in one native call. Whatever differs, the key decides.
 """
 
+import ctypes
 from collections.abc import Callable, Sequence
-from itertools import chain
 from operator import is_
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -16,9 +16,9 @@ import numpy as np
 from ..core.interpreter import Cell
 from ..core.tree import flatten, is_holder
 from ..core.value import Array
-from .static import PLAIN, references
+from .static import PLAIN, UNKNOWN, references
 
-LARGEST = 1000
+LARGEST = 5000
 """Containers and objects that are looked through at most; beyond, every call computes its key."""
 _CLOSED = (
     Array,
@@ -35,53 +35,85 @@ _CLOSED = (
 
 
 class Watch:
-    """What a call was made with: ``leaves(args)`` returns the leaves of the next one if it is the same, else ``None``."""
+    """What a call was made with: ``leaves(args)`` returns the leaves of the next one if it is the same, else ``None``.
+
+    It looks at everything but the cells among the leaves, whose changes `CHANGES` marks; ``cells_hold`` looks at those.
+    """
 
     def __init__(self, function: Callable[..., Any], args: Sequence[Any]) -> None:
-        self._arrays: list[tuple[int, int, tuple[int, ...], Any]] = []  # position, place among the leaves, shape, dtype
+        from .native import identity  # llvmlite is loaded with the first program, not with bprop
+
+        self._arrays: list[tuple[int, int, Any, tuple[int, ...], Any]] = []  # position, place, type, shape, dtype
+        self._inner: list[tuple[Any, tuple[int, ...], Any]] = []  # arrays inside trees
         self._others: list[tuple[int, Any]] = []
         self._template: list[Any] = []
         self._count = len(args)
-        self._references = [look for _, look in references(function)]
-        self._values = [value() for value in self._references]
         self._seen: dict[int, Any] = {}
-        self._parts: list[tuple[Any, list[Any]]] = []
+        self._views: list[tuple[Any, list[Any]]] = []  # of containers that CPython's own functions do not see through
+        self._words: list[int] = []
+        self._kept: list[Any] = []  # what the table has the addresses of
         self.known = True
         for position, arg in enumerate(args):
             if type(arg) is Array or type(arg) is np.ndarray:
-                self._arrays.append((position, len(self._template), arg.shape, arg.dtype))
+                self._arrays.append((position, len(self._template), type(arg), arg.shape, arg.dtype))
                 self._template.append(None)
             else:
                 self._others.append((position, arg))
-                self._template.extend(flatten(arg)[0])
-        for value in chain((arg for _, arg in self._others), self._values):
+                leaves = flatten(arg)[0]
+                self._inner += [(one, one.shape, one.dtype) for one in leaves if isinstance(one, np.ndarray)]
+                self._template.extend(leaves)
+        for _, arg in self._others:
+            self._look(arg)
+        for reference in references(function):
+            value = reference.look()
+            if reference.kind == "cell":
+                self._enter(identity.CELL, reference.source, value)
+            elif reference.kind == "global":
+                self._enter(identity.NAME, reference.source, reference.name, value)
             self._look(value)
+        self._words.append(identity.END)
+        self._table = (ctypes.c_int64 * len(self._words))(*self._words)
+        self._address = ctypes.addressof(self._table)
+        self._same = identity.same()
         cells = dict.fromkeys(one for one in self._template if isinstance(one, Cell))
         self._cells = [(cell, cell.trainable, cell.array.spec) for cell in cells]
 
+    def _enter(self, kind: int, *objects: Any) -> None:
+        """Put an entry into the table of what is compared."""
+        self._words += [kind, *(0 if one is UNKNOWN else one if type(one) is _Count else id(one) for one in objects)]
+        self._kept += objects
+
     def _look(self, value: Any) -> None:
         """Remember what a container or object holds, and what that holds."""
-        if type(value) in PLAIN or isinstance(value, _CLOSED) or id(value) in self._seen:
+        from .native import identity
+
+        if type(value) in PLAIN or isinstance(value, _CLOSED) or id(value) in self._seen or value is UNKNOWN:
             return
         if len(self._seen) >= LARGEST:
             self.known = False
             return
         self._seen[id(value)] = value
+        inside: list[Any] = []
         if isinstance(value, dict):
-            self._remember(value.keys(), value.values())
+            inside = [one for item in value.items() for one in item]
+            if type(value) is dict:
+                self._enter(identity.DICT, value, _Count(len(value)), *inside)
+            else:
+                self._views += [(value.keys(), inside[::2]), (value.values(), inside[1::2])]
         elif isinstance(value, list | tuple):
-            self._remember(value)
+            inside = list(value)
+            if type(value) is list:
+                self._enter(identity.LIST, value, _Count(len(value)), *inside)
+            elif isinstance(value, list):
+                self._views.append((value, inside))
         elif hasattr(value, "__dict__"):
-            self._look(vars(value))
+            inside = [vars(value)]
+            if _has_own_dict(value, inside[0]):
+                self._enter(identity.OBJECT, value, *inside)
         elif is_holder(value):
             self.known = False
-
-    def _remember(self, *views: Any) -> None:
-        for view in views:
-            now = list(view)
-            self._parts.append((view, now))
-            for one in now:
-                self._look(one)
+        for one in inside:
+            self._look(one)
 
     def leaves(self, args: Sequence[Any]) -> list[Any] | None:
         """Return the leaves of a call with ``args``, or ``None`` where a key must tell what it is."""
@@ -91,28 +123,48 @@ class Watch:
             if args[position] is not known:
                 return None
         leaves = self._template.copy()
-        for position, place, shape, dtype in self._arrays:
+        for position, place, kind, shape, dtype in self._arrays:
             arg = args[position]
-            if type(arg) is Array:
-                data = arg.data
-            elif type(arg) is np.ndarray:
-                data = arg
-            else:
+            if type(arg) is not kind:
                 return None
+            data = arg.data if kind is Array else arg
             if data.shape != shape or data.dtype is not dtype:
                 return None
             leaves[place] = arg
-        for view, known in self._parts:
-            if len(view) != len(known) or not all(map(is_, view, known)):
+        if not self._same(self._address):
+            return None
+        for view, entries in self._views:
+            if len(view) != len(entries) or not all(map(is_, view, entries)):
                 return None
-        for value, known in zip(self._references, self._values, strict=True):
-            if value() is not known:
-                return None
-        for cell, trainable, spec in self._cells:
-            array = cell.array
-            if cell.trainable is not trainable or array.data.shape != spec.shape or array.data.dtype != spec.dtype:
+        for array, shape, dtype in self._inner:
+            if array.shape != shape or array.dtype is not dtype:
                 return None
         return leaves
+
+    def cells_hold(self) -> bool:
+        """Return whether the cells among the leaves are as trainable, and of the shapes and dtypes, that they were."""
+        for cell, trainable, (shape, dtype) in self._cells:
+            data = cell.array.data
+            if cell.trainable is not trainable or data.shape != shape or data.dtype != dtype:
+                return False
+        return True
+
+
+def _has_own_dict(value: Any, known: Any) -> bool:
+    """Return whether CPython finds ``__dict__`` by itself, and no descriptor of the class makes it up."""
+    try:
+        return bool(_DICT(ctypes.py_object(value), None) is known)
+    except AttributeError:
+        return False
+
+
+_DICT = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object, ctypes.c_void_p)(
+    ("PyObject_GenericGetDict", ctypes.pythonapi)
+)
+
+
+class _Count(int):
+    """A number of the table that is not the address of an object."""
 
 
 __all__ = ["Watch"]

@@ -8,21 +8,14 @@ from types import FrameType
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
-def user_line() -> str:
-    """Return ``file:line: source`` of the innermost frame outside bprop, or ``""`` where there is none.
-
-    The stack is walked only when an error is being made, never on the way to a result.
-    """
-    name, number, source = _user_frame()
-    return f"{name}:{number}: {source}" if source else f"{name}:{number}" if name else ""
-
-
 def user_source() -> str:
     """Return the source of the user's line alone."""
-    return _user_frame()[2]
+    place = user_place()
+    return linecache.getline(*place).strip() if place else ""
 
 
-def _user_frame() -> tuple[str, int, str]:
+def user_place() -> tuple[str, int] | None:
+    """Return file and line of the innermost frame outside bprop, or ``None`` where there is none."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
@@ -32,9 +25,26 @@ def _user_frame() -> tuple[str, int, str]:
             and "contextlib" not in name
             and "functools" not in name
         ):
-            return name, frame.f_lineno, linecache.getline(name, frame.f_lineno).strip()
+            return name, frame.f_lineno
         frame = frame.f_back
-    return "", 0, ""
+    return None
+
+
+def shown_place(place: tuple[str, int] | None) -> str:
+    """Return ``file:line: source`` of a place, ``""`` of none."""
+    if place is None:
+        return ""
+    name, line = place
+    source = linecache.getline(name, line).strip()
+    return f"{name}:{line}: {source}" if source else f"{name}:{line}"
+
+
+def user_line() -> str:
+    """Return ``file:line: source`` of the innermost frame outside bprop, or ``""`` where there is none.
+
+    The stack is walked only when an error is being made, never on the way to a result.
+    """
+    return shown_place(user_place())
 
 
 class BpropError(Exception):
@@ -110,6 +120,14 @@ class CompileError(BpropError, RuntimeError):
     """A graph cannot be turned into native code: the message says what, why and where."""
 
 
+class VerificationError(BpropError, ArithmeticError):
+    """A compiled call gave other numbers than the eager one. ``verification`` holds the differences of all results."""
+
+    def __init__(self, message: str, verification: object = None) -> None:
+        super().__init__(message)
+        self.verification = verification
+
+
 class NonFiniteError(BpropError, ArithmeticError):
     """A loss or gradient became NaN or infinite."""
 
@@ -120,3 +138,7 @@ class StateError(BpropError, RuntimeError):
 
 class UnreachedWarning(UserWarning):
     """The result does not depend on some parameters of a module; their gradients are zeros."""
+
+
+class CompileWarning(UserWarning):
+    """A compiled function makes more programs than it keeps."""

@@ -26,9 +26,24 @@ if TYPE_CHECKING:
 Params = dict[str, Any]
 
 
+class Changes:
+    """``latest`` is another object after every change of any cell: who sees the same one need not look at the cells.
+
+    An object and no count, so that two threads that change cells at once cannot undo each other's mark.
+    """
+
+    __slots__ = ("latest",)
+
+    def __init__(self) -> None:
+        self.latest = object()
+
+
+CHANGES = Changes()
+
+
 class Cell:
     """A mutable leaf holding one array. ``shared`` says that someone outside may hold the same buffer, ``frozen`` that
-    it would be trainable if it were not held fast for now.
+    it would be trainable if it were not held fast for now. Whatever is assigned is noted in `CHANGES`.
 
     >>> from bprop.core.interpreter import Cell
     >>> import bprop
@@ -45,6 +60,10 @@ class Cell:
         self.shared = True
         self.trainable = trainable
         self.frozen = False
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+        CHANGES.latest = object()  # after the change: a reader that took the mark before sees another one
 
     def __repr__(self) -> str:
         return f"<cell {self.name}{': ' if self.name else ''}{self.array.spec}>"
@@ -155,7 +174,8 @@ class Evaluate(Interpreter):
 
     def read(self, cell: Cell) -> Array:
         """Return the cell's array; from now on its buffer may be seen by others."""
-        cell.shared = True
+        if not cell.shared:
+            cell.shared = True
         return cell.array
 
     def write(self, cell: Cell, value: Array) -> None:
@@ -166,7 +186,8 @@ class Evaluate(Interpreter):
                 f"after that transform has ended"
             )
         cell.array = value
-        cell.shared = True
+        if not cell.shared:
+            cell.shared = True
 
 
 class using:  # noqa: N801 - reads as a statement: `with using(interpreter):`

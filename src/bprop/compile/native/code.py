@@ -110,6 +110,13 @@ class Program:
             self.code.set_pointer(f"python.{number}", ctypes.cast(made, ctypes.c_void_p).value or 0)
 
     @property
+    def called(self) -> "list[Kernel]":
+        """The kernels that call Python."""
+        from .program import called_back
+
+        return list(called_back(self.stage))
+
+    @property
     def llvm(self) -> str:
         """The optimised LLVM code, made again for whoever reads it."""
         return str(optimised(str(self._emitted()), self.target)[0])
@@ -141,6 +148,18 @@ class Program:
         if error is not None:
             raise error
 
+    def room(self) -> int:
+        """Return the address of the memory for intermediate values, made on first use; may raise `MemoryError`."""
+        if self._arena.size < self.arena + 128:
+            self._arena = np.empty(self.arena + 128, np.uint8)
+        return -(-address_of(self._arena) // 64) * 64
+
+    def start(self, address: int) -> None:
+        """Run on a table of pointers: the arena's, then those of inputs and outputs. One call at a time."""
+        error = self._called(self._run, address, self.work)
+        if error is not None:
+            raise error
+
     def repeat(self, table: Sequence[int], strides: Sequence[int], count: int) -> tuple[int, BaseException | None]:
         """Run ``count`` times, moving every address on by its stride, in bytes, after each time.
 
@@ -162,9 +181,7 @@ class Program:
             yield
 
     def _enter(self, table: Sequence[int]) -> None:
-        if self._arena.size < self.arena + 128:
-            self._arena = np.empty(self.arena + 128, np.uint8)
-            self._pointers[0] = -(-address_of(self._arena) // 64) * 64
+        self._pointers[0] = self.room()
         self._pointers[1:] = table
 
     def _called(self, entry: Any, address: int, work: float) -> BaseException | None:
@@ -172,6 +189,8 @@ class Program:
         status = TEAM_OF_PROCESS.run(entry, address) if worth(work, self._least) else None
         if status is None:
             status = entry(address, 0, 1, None)
+        if not status:
+            return None
         error, self.failure.error = self.failure.error, None
         if error is not None:
             return error
@@ -183,8 +202,6 @@ class Program:
             return ArgumentError("pow: integers to negative integer powers are not integers: convert to float first")
         if status >= MESSAGE:
             from ...region.while_loop import passed
-            from .program import called_back
 
-            return ArgumentError(passed(list(called_back(self.stage))[status - MESSAGE].root.params))
-        assert status == 0, status
-        return None
+            return ArgumentError(passed(self.called[status - MESSAGE].root.params))
+        raise AssertionError(status)

@@ -5,7 +5,7 @@ An object file holds no address of this process. What it calls are symbols, know
 
 import ctypes
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from llvmlite import binding
@@ -41,8 +41,12 @@ def optimised(text: str, target: Machine) -> tuple[Any, Any]:
     return module, llvm_target
 
 
+@lru_cache(maxsize=4)
 def compiled(text: str, target: Machine) -> bytes:
-    """Return the object file of a module given as text."""
+    """Return the object file of a module given as text.
+
+    The last few are kept: a step whose slots the first call made is traced twice, and is the same text.
+    """
     module, llvm_target = optimised(text, target)
     code: bytes = llvm_target.emit_object(module)
     return code

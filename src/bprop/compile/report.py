@@ -1,0 +1,156 @@
+"""What a program is made of, to be read: its kernels with FLOPs and bytes, and what it asks NumPy and SciPy to compute."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..core.family import Elementwise, General, Random
+from ..core.shape import size_of
+from .fuse import Kernel, listing
+
+if TYPE_CHECKING:
+    from .native.code import Program
+    from .native.program import Stage
+
+
+def walk(stage: "Stage", times: int = 1) -> Iterator[tuple[Kernel, int]]:
+    """Yield the kernels of a program, also those in the bodies of its loops, each with how often a call runs it.
+
+    The turns of a while loop are not known: they count as one; so does each branch of a cond.
+    """
+    for kernel in stage.kernels:
+        yield kernel, times
+        if kernel in stage.bodies:
+            for body in stage.bodies[kernel]:
+                yield from walk(body, times * int(kernel.root.params.get("length", 1)))
+
+
+class Kernels:
+    """A printable list of kernels, with their FLOPs and bytes and the totals of a call."""
+
+    def __init__(self, program: "Program") -> None:
+        self._stage = program.stage
+
+    def __len__(self) -> int:
+        return len(self._stage.kernels)
+
+    @property
+    def flops(self) -> int:
+        """FLOPs of one call, loops included."""
+        return sum(kernel.flops * times for kernel, times in walk(self._stage))
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that the kernels of one call read and write, loops included."""
+        return sum(kernel.bytes * times for kernel, times in walk(self._stage) if kernel not in self._stage.bodies)
+
+    def __str__(self) -> str:
+        head = f"{'#':>3} {'kind':<8} {'loop':>12}  {'work':>12}       {'read, written':>14}  ops"
+        total = f"    {'total':<8} {_counted(len(self), 'kernel'):>12}  {self.flops:>12,} flop  {self.bytes:>12,} B"
+        return "\n".join([head, *_listings(self._stage, ""), total])
+
+    __repr__ = __str__
+
+
+def _listings(stage: "Stage", indent: str) -> Iterator[str]:
+    """Yield the listing of a stage; the bodies of its loops follow, further in."""
+    yield from (indent + line for line in listing(stage.kernels, stage.graph).splitlines())
+    for kernel in stage.kernels:
+        if kernel in stage.bodies:
+            for what, body in zip(_parts(kernel), stage.bodies[kernel], strict=True):
+                yield f"{indent}    {what}:"
+                yield from _listings(body, indent + "    ")
+
+
+def _parts(kernel: Kernel) -> list[str]:
+    """Return what the functions of a region are."""
+    name = kernel.root.op.name if kernel.root.op else ""
+    if kernel.kind == "branch":
+        return [f"{name}, if true", f"{name}, if false"]
+    if kernel.kind == "loop":
+        return [f"{name}, its condition", f"{name}, every turn"]
+    return [f"{name}, {kernel.root.params['length']:,} times"]
+
+
+class Called(NamedTuple):
+    """An op that a program does not compute itself: how often a call runs it, why, and the line that made it."""
+
+    op: str
+    spec: str
+    times: int
+    why: str
+    line: str
+
+
+class Report:
+    """What runs as native code and what does not. ``called`` is the closed list of what the program asks Python for."""
+
+    def __init__(self, name: str, program: "Program", line_of: Callable[[str], str]) -> None:
+        self.name = name
+        self.kernels = Kernels(program)
+        self.memory = program.memory
+        self.ops = sum(len(stage.graph.nodes) for stage in _stages(program.stage))
+        back, self.called_flops = {kernel for kernel in program.called if kernel.kind != "loop"}, 0
+        found: dict[tuple[str, str, str], int] = {}
+        for kernel, times in walk(program.stage):
+            if kernel in back:
+                op = kernel.root.op
+                assert op is not None
+                if isinstance(op, Elementwise):
+                    self.called_flops += size_of(kernel.root.specs[0].shape) * times
+                specs = ", ".join(map(str, kernel.root.specs))
+                key = op.name, specs, _why(kernel)
+                found[key] = found.get(key, 0) + times
+        self.called = tuple(
+            Called(op, specs, times, why, line_of(f"{op}: {specs}")) for (op, specs, why), times in found.items()
+        )
+
+    @property
+    def flops(self) -> int:
+        """FLOPs of native code in one call."""
+        return self.kernels.flops
+
+    def __str__(self) -> str:
+        counted = self.flops + self.called_flops
+        share = self.flops / counted if counted else 1.0
+        lines = [
+            f"{self.name}: {_counted(self.ops, 'op')} in {_counted(len(self.kernels), 'kernel')}",
+            f"  native code    {self.flops:,} flop ({_percent(share)} of those counted), {self.kernels.bytes:,} B moved",
+            f"  arena          {self.memory.size:,} B, for {self.memory.total:,} B of intermediate values",
+            f"  in place       {len(self.memory.in_place)} of {len(self.memory.graph.outputs)} results",
+        ]
+        if not self.called:
+            lines.append("  called back    nothing: every op of the step is native code")
+        else:
+            lines.append(f"  called back    {sum(one.times for one in self.called):,} calls of Python in every call:")
+        for one in self.called:
+            lines.append(f"    {one.times:>4,} × {one.op}  {one.spec}: {one.why}")
+            lines += [f"           at {one.line}"] if one.line else []
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
+def _percent(share: float) -> str:
+    return "100 %" if share == 1 else f"{min(100 * share, 99.99):.2f} %"
+
+
+def _stages(stage: "Stage") -> Iterator["Stage"]:
+    yield stage
+    for bodies in stage.bodies.values():
+        for body in bodies:
+            yield from _stages(body)
+
+
+def _why(kernel: Kernel) -> str:
+    op = kernel.root.op
+    if isinstance(op, Elementwise):
+        return "a special function without a kernel: SciPy or NumPy computes it, one flop an entry"
+    if isinstance(op, Random):
+        return "a draw that is not made entry by entry: NumPy computes it"
+    if isinstance(op, General):
+        return f"no loop over entries, {op.signature}: NumPy or SciPy computes it, its flop not counted"
+    return "Python computes it, its flop not counted"

@@ -1,0 +1,227 @@
+"""Verification: a compiled call beside the eager one, and how much of their difference rounding explains.
+
+Two correct programs that round in different places differ, by how much depends on the function: a mean by a few units in the
+last place, the first step of Adam at a gradient that should be zero by the whole learning rate. So the tolerance is
+measured: the function is evaluated again with every op that rounds made to err at random by as much as a rounding
+(`Perturbed`), and what that does to a result is what rounding can do to it.
+
+**Source:** Parker (1997), Monte Carlo arithmetic.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from math import inf, sqrt
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..core.error import BpropError, VerificationError
+from ..core.family import Bilinear, Cumulative, Elementwise, General, Reduction
+from ..core.interpreter import EVALUATE, Cell, Scope, using
+from ..core.op import Op
+from ..core.tree import flatten, paths
+from ..core.value import Array, Spec
+from .static import references
+
+SAMPLES = 4
+"""Evaluations with perturbed rounding."""
+FACTOR = 16.0
+"""How many times the largest change among the samples is allowed: a fault that is not one shows once in 10⁵ scalars."""
+
+
+class Perturbed(Scope):
+    """Evaluation in which every op that rounds errs by about one rounding more, and sums by one in every term."""
+
+    name = "perturbed evaluation"
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(below=EVALUATE)
+        self.random = np.random.default_rng(seed)
+
+    def bind(self, op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        if op.is_region:
+            with using(self):
+                return op.evaluate(*args, **params)
+        if not isinstance(op, Elementwise | Reduction | Bilinear | Cumulative | General) or not op.differentiable:
+            return self.below.bind(op, args, params)
+        if getattr(op, "share", None) is not None:  # a reduction that chooses one of the entries, exactly
+            return self.below.bind(op, args, params)
+        if isinstance(op, Elementwise):
+            return self.shaken(self.below.bind(op, args, params), 1.0)
+        args = tuple(self.shaken(x, 1.0) if isinstance(x, Array) else x for x in args)
+        y = self.below.bind(op, args, params)
+        if type(y) is tuple:
+            return tuple(self.shaken(one, 1.0) for one in y)
+        sizes = [x.size for x in args if isinstance(x, Array)]
+        terms = sizes[0] / max(y.size, 1) if len(sizes) == 1 else sqrt(np.prod(sizes, dtype=float) / max(y.size, 1))
+        return self.shaken(y, sqrt(max(terms, 1.0)))
+
+    def shaken(self, x: Array, roundings: float) -> Array:
+        """Return x (1 + u ε) with u uniform in ± ``roundings``, ε the spacing of numbers at 1."""
+        data = x.data
+        if data.dtype.kind != "f":
+            return x
+        noise = self.random.uniform(-roundings, roundings, data.shape) * np.finfo(data.dtype).eps
+        with np.errstate(all="ignore"):
+            return Array(np.asarray(data * (1 + noise)).astype(data.dtype))
+
+
+class Difference(NamedTuple):
+    """What a result differs by: ``largest`` in absolute value, at ``place``; ``allowed`` is what rounding explains."""
+
+    name: str
+    spec: Spec
+    largest: float
+    relative: float
+    allowed: float
+    place: tuple[int, ...]
+    compiled: Any
+    eager: Any
+
+    @property
+    def units(self) -> float:
+        """The largest difference in units of what is allowed; above 1 is an error."""
+        return 0.0 if self.largest == 0 else self.largest / self.allowed if self.allowed else inf
+
+
+class Verification(tuple[Difference, ...]):
+    """The differences of all outputs and written cells of one call; printed as a table."""
+
+    __slots__ = ()
+
+    @property
+    def worst(self) -> Difference | None:
+        """The difference that is largest in units of what is allowed."""
+        return max(self, key=lambda one: one.units, default=None)
+
+    def __str__(self) -> str:
+        width = max([len(one.name) for one in self] + [6])
+        kinds = max([len(str(one.spec)) for one in self] + [4])
+        lines = [f"{'result':<{width}}  {'':<{kinds}}  {'difference':>10}  {'relative':>10}  {'of allowed':>10}"]
+        for one in self:
+            lines.append(
+                f"{one.name:<{width}}  {one.spec!s:<{kinds}}  {one.largest:>10.3g}  {one.relative:>10.3g}  {one.units:>10.3g}"
+                + ("  ← beyond rounding" if one.units > 1 else "")
+            )
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+class Eager:
+    """What a call gives when it is evaluated op by op: the outputs and what the cells would hold. Nothing is written."""
+
+    def __init__(self, f: Callable[..., Any], args: Sequence[Any], options: Mapping[str, Any], scope: Scope) -> None:
+        with using(scope):
+            result = f(*args, **options)
+        self.outputs = dict(_named(result, "result"))
+        self.structure = flatten(result)[1]
+        self.cells = {cell: scope.cells[cell] for cell in scope.written}
+
+
+def verify(
+    f: Callable[..., Any],
+    args: Sequence[Any],
+    options: Mapping[str, Any],
+    call: Callable[[], Any],
+    written: Sequence[Cell],
+    name: str,
+) -> tuple[Any, Verification]:
+    """Return the result of ``call`` (compiled), and its differences from ``f(*args, **options)`` evaluated eagerly.
+
+    The cells end as ``call`` leaves them. Where an output or cell of the two differs by more than rounding explains, all
+    cells are put back as they were and `VerificationError` is raised.
+    """
+    eager = Eager(f, args, options, Scope(below=EVALUATE))
+    samples = []
+    for seed in range(SAMPLES):
+        with suppress(BpropError):  # what is singular but for its roundings may not be so with others
+            samples.append(Eager(f, args, options, Perturbed(seed)))
+    cells = list(dict.fromkeys([*written, *eager.cells]))
+    before = [(cell, cell.array) for cell in cells]
+    for cell in cells:
+        cell.shared = True  # so that the call leaves their memory alone
+    result = call()
+    names = cell_names(f, args, options)
+    rows: list[Difference] = []
+    different = flatten(result)[1] != eager.structure
+    if not different:
+        for place, compiled in _named(result, "result"):
+            if isinstance(compiled, Array):
+                others = [one.outputs[place] for one in samples if place in one.outputs]
+                rows.append(compare(place, compiled, eager.outputs[place], others))
+        for cell, old in before:
+            values = [one.cells.get(cell, old) for one in (eager, *samples)]
+            rows.append(compare(names.get(cell, cell.name or "a cell"), cell.array, values[0], values[1:]))
+    table = Verification(rows)
+    wrong = [one for one in table if one.units > 1]
+    if wrong or different:
+        for cell, array in before:
+            cell.array, cell.shared = array, True
+        raise VerificationError(_message(name, wrong, flatten(result)[1], eager.structure), table)
+    return result, table
+
+
+def compare(name: str, compiled: Array, eager: Any, samples: Sequence[Any]) -> Difference:
+    """Return the difference of a result, allowing `FACTOR` times what it varies by among the samples, and 4 roundings."""
+    y, expected = compiled.data, np.asarray(eager)
+    if y.shape != expected.shape or y.dtype != expected.dtype:
+        return Difference(name, compiled.spec, inf, inf, 0.0, (), compiled.spec, Spec(expected.shape, expected.dtype))
+    distance = _distance(y, expected)
+    index = tuple(map(int, np.unravel_index(int(np.argmax(distance)), y.shape))) if y.size else ()
+    largest = float(distance[index]) if y.size else 0.0
+    spread = max((float(np.max(_distance(np.asarray(one), expected), initial=0.0)) for one in samples), default=0.0)
+    finite = np.abs(expected[np.isfinite(expected)]).astype(float)
+    scale = float(np.max(finite, initial=0.0))
+    allowed = FACTOR * spread
+    if y.dtype.kind == "f":
+        limits = np.finfo(y.dtype)
+        allowed += 4 * (float(limits.eps) * scale + float(limits.smallest_subnormal))
+    relative = 0.0 if largest == 0 else largest / scale if scale else inf
+    numbers = (y[index].item(), expected[index].item()) if y.size else (None, None)
+    return Difference(name, compiled.spec, largest, relative, allowed, index, *numbers)
+
+
+def _distance(x: Any, y: Any) -> Any:
+    """Return |x - y| entry by entry, 0 for equal infinities and two NaNs, infinite where only one is finite."""
+    if x.shape != y.shape:
+        return np.full(y.shape, inf)
+    with np.errstate(all="ignore"):
+        same = (x == y) | ((x != x) & (y != y))
+        away = np.abs(x.astype(np.float64) - y.astype(np.float64))
+        return np.where(same, 0.0, np.where(np.isnan(away), inf, away))
+
+
+def _named(result: Any, root: str) -> Iterator[tuple[str, Any]]:
+    for path, leaf in paths(result):
+        yield f"{root}.{path}" if path else root, leaf
+
+
+def cell_names(f: Callable[..., Any], args: Sequence[Any], options: Mapping[str, Any]) -> dict[Cell, str]:
+    """Return where a function finds its cells: by the names of its parameters and of what it closes over."""
+    try:
+        bound = inspect.signature(f).bind(*args, **options).arguments
+    except (TypeError, ValueError):
+        bound = {str(place): arg for place, arg in enumerate(args)} | dict(options)
+    named = [*bound.items(), *((one.name, one.look()) for one in references(f))]
+    names: dict[Cell, str] = {}
+    for name, tree in named:
+        if isinstance(tree, type | Array):
+            continue
+        for place, leaf in _named(tree, name):
+            if isinstance(leaf, Cell):
+                names.setdefault(leaf, place)
+    return names
+
+
+def _message(name: str, wrong: Sequence[Difference], compiled: Any, eager: Any) -> str:
+    if not wrong:
+        return f"{name}: compiled it returns {compiled}, eager {eager}: does it depend on what an earlier call left behind?"
+    lines = [f"{name}: compiled and eager differ by more than rounding explains; no parameter has changed:"]
+    for one in wrong:
+        at = f"[{', '.join(map(str, one.place))}]" if one.place else ""
+        lines.append(
+            f"    {one.name}{at} is {one.compiled} compiled and {one.eager} eager, {one.units:.3g} times what is allowed"
+        )
+    return "\n".join(lines)

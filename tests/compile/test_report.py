@@ -1,0 +1,212 @@
+"""What a compiled function says of itself: kernels with totals, what is called back and why, and where errors come from."""
+
+import numpy as np
+import pytest
+
+import bprop
+from bprop import nn, optim
+from bprop.compile import pipeline, step
+from bprop.core.interpreter import Cell
+
+RANDOM = np.random.default_rng(0)
+
+
+def training_step():
+    nn.seed(0)
+    model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 3))
+    rule = optim.Adam(1e-3)
+
+    @bprop.compile
+    def step(model, rule, x, t):
+        E, gradients = bprop.value_and_grad(lambda m: nn.CrossEntropy()(m(x), t))(model)
+        rule.update(model, gradients)
+        return E
+
+    args = model, rule, RANDOM.normal(size=(32, 4)).astype(np.float32), RANDOM.integers(0, 3, 32)
+    step(*args)
+    return step, args
+
+
+def test_a_training_step_calls_nothing_back():
+    step, _ = training_step()
+    assert step.report.called == ()
+    assert "called back    nothing: every op of the step is native code" in str(step.report)
+    assert "100 % of those counted" in str(step.report)
+    assert f"{step.memory.size:,} B" in str(step.report)
+
+
+def test_totals_are_those_of_the_kernels():
+    step, _ = training_step()
+    kernels = step.program.kernels
+    products = [k.flops for k in kernels if k.kind == "contract"]
+    assert sorted(products) == sorted(2 * 32 * n for n in (4 * 16, 4 * 16, 16 * 3, 16 * 3, 16 * 3))
+    assert step.kernels.flops == sum(k.flops for k in kernels)
+    *_, total = str(step.kernels).splitlines()
+    assert f"{len(kernels)} kernels" in total
+    assert f"{step.kernels.flops:,} flop" in total
+    assert f"{sum(k.bytes for k in kernels):,} B" in total
+    assert str(step.memory).endswith(", ".join(map(str, step.memory.in_place)))
+
+
+@bprop.compile
+def mixed(x):
+    y = bprop.cholesky(x @ x.T + bprop.eye(4))  # the cholesky
+
+    def body(c, row):
+        return c * bprop.linalg.det(y), bprop.tanh(row)
+
+    return bprop.scan(body, bprop.zeros(4), x), bprop.erfinv(x / 10)  # scan and erfinv
+
+
+def test_the_closed_list_of_what_is_called_back():
+    mixed(RANDOM.normal(size=(4, 4)))
+    called = {one.op: one for one in mixed.report.called}
+    assert {op: one.times for op, one in called.items()} == {"cholesky": 1, "det": 4, "erfinv": 1}
+    assert "(n,n)->(n,n)" in called["cholesky"].why
+    assert "special function" in called["erfinv"].why
+    assert called["cholesky"].line.endswith("# the cholesky")
+    assert called["erfinv"].line.endswith(called["det"].line[-5:])
+    text = str(mixed.report)
+    assert "6 calls of Python in every call" in text
+    assert all(one.why in text for one in called.values())
+    assert mixed.report.called_flops == 16
+    assert "% of those counted" in text
+    assert "100 %" not in text
+
+
+def test_the_body_of_a_loop_counts_as_often_as_it_runs():
+    f = bprop.compile(lambda x: bprop.scan(lambda c, row: (c + row, c), bprop.zeros(3), x))
+    counts = []
+    for length in (5, 50):
+        f(bprop.ones((length, 3)))
+        counts.append(f.kernels.flops)
+        assert f"the body of 1, {length} times" in str(f.kernels)
+    assert counts[1] - counts[0] == 45 * 3
+
+
+def test_the_list_is_of_what_is_really_called(monkeypatch):
+    """A callback that the program makes and the report does not know of would be a silent fallback."""
+    from bprop.compile.native import general
+
+    made = []
+    original = general.callback
+    monkeypatch.setattr(general, "callback", lambda kernel, failure: made.append(kernel) or original(kernel, failure))
+    f = bprop.compile(lambda x: (bprop.cholesky(x), bprop.linalg.det(x), bprop.exp(x)))
+    f(np.eye(3))
+    assert sorted(k.root.op.name for k in made) == sorted(one.op for one in f.report.called) == ["cholesky", "det"]
+
+
+# --- errors say where ---
+def test_what_has_no_native_code_names_the_line():
+    @bprop.compile
+    def f(x):
+        y = x * 2
+        z = bprop.astype(y, "float16")  # here
+        return z + 1
+
+    with pytest.raises(bprop.CompileError, match=r"float16\[3\].*no native code") as caught:
+        f(bprop.ones(3))
+    assert caught.value.line.endswith("# here")
+
+
+def test_an_error_of_numpy_names_the_line_of_the_op():
+    @bprop.compile
+    def f(x):
+        y = x - 2
+        return bprop.cholesky(y) + 1  # here
+
+    with pytest.raises(bprop.ArgumentError, match="not positive definite") as caught:
+        f(bprop.ones((3, 3)))
+    assert caught.value.line.endswith("# here")
+
+
+# --- memory ---
+def test_no_memory_for_results_changes_no_cell(monkeypatch):
+    cell = Cell(bprop.zeros(2))
+
+    @bprop.compile
+    def f(n):
+        cell.write(cell.read() + 1)
+        return bprop.broadcast_to(n, (2**20, 2**20, 2**10))
+
+    for _ in range(2):
+        with pytest.raises(MemoryError, match=r"no memory for the step .*no parameter has changed"):
+            f(bprop.ones(()))
+        np.testing.assert_array_equal(cell.array, [0, 0])
+
+
+def test_no_memory_for_intermediate_values_changes_no_cell(monkeypatch):
+    cell = Cell(bprop.zeros(2))
+
+    @bprop.compile
+    def f(x):
+        cell.write(cell.read() + 1)
+        y = bprop.exp(x)
+        return bprop.sum(bprop.cumulative_sum(y) * y)
+
+    def full(self):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        from bprop.compile.native.code import Program
+
+        patch.setattr(Program, "room", full)
+        with pytest.raises(MemoryError, match="no parameter has changed"):
+            f(bprop.ones(100))
+    np.testing.assert_array_equal(cell.array, [0, 0])
+    f(bprop.ones(100))
+    np.testing.assert_array_equal(cell.array, [1, 1])
+
+
+def test_no_memory_for_a_copy_on_write(monkeypatch):
+    cell = Cell(bprop.zeros(200))
+
+    @bprop.compile
+    def f():
+        cell.write(cell.read() + 1)
+
+    f()
+    held = cell.read()
+    with monkeypatch.context() as patch:
+        original = step._contiguous
+
+        class Full(np.ndarray):
+            def copy(self, order="C"):
+                raise MemoryError
+
+        patch.setattr(step, "_contiguous", lambda data: original(data).view(Full))
+        with pytest.raises(MemoryError, match="no parameter has changed"):
+            f()
+    assert cell.array is held
+    f()
+    assert (held.data == 1).all()
+    assert (cell.array.data == 2).all()
+
+
+# --- slots ---
+def test_a_step_whose_first_call_makes_slots_is_compiled_once(monkeypatch):
+    from bprop.compile.native import engine, identity
+
+    identity.same()
+    engine.compiled.cache_clear()
+    texts = []
+    original = engine.optimised
+    monkeypatch.setattr(engine, "optimised", lambda *args: texts.append(args[0]) or original(*args))
+    step, args = training_step()
+    for _ in range(3):
+        step(*args)
+    assert len(step.programs) == 2
+    assert len(texts) == 1
+
+
+def test_dropped_programs_are_said_once(monkeypatch):
+    monkeypatch.setattr(pipeline, "KEPT", 3)
+    f = bprop.compile(lambda x, n: x + n)
+    for n in range(3):
+        f(bprop.ones(2), n)
+    with pytest.warns(bprop.CompileWarning, match=r"<lambda>: this is program 4, .*compiled again") as said:
+        f(bprop.ones(2), 3)
+    assert said[0].filename == __file__
+    for n in range(6):  # warnings are errors here: nothing more is said
+        f(bprop.ones(2), n)
+    assert len(f.programs) == 3
