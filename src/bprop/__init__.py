@@ -48,9 +48,12 @@ from .gradients import (
 )
 from .ops import *
 from .region import (
+    callback,
     checkpoint,
+    cond,
     custom,
     scan,
+    while_loop,
 )
 from .view import view
 
@@ -77,10 +80,12 @@ __all__ = [
     "UnreachedError",
     "UnreachedWarning",
     "VerificationError",
+    "callback",
     "check",
     "checkpoint",
     "compare",
     "compile",
+    "cond",
     "custom",
     "data",
     "derivative",
@@ -106,5 +111,6 @@ __all__ = [
     "view",
     "vjp",
     "vmap",
+    "while_loop",
 ]
 __all__ += ops.__all__

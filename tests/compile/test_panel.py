@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import bprop
 from bprop.compile import native
 from bprop.compile.native import contraction
-from bprop.compile.native.panel import DEPTH
+from bprop.compile.native.blocking import DEPTH
 
 ORDERS = [(a, b, y) for a, b, y in itertools.product(("ik", "ki"), ("kj", "jk"), ("ij", "ji"))]
 

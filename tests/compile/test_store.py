@@ -134,6 +134,25 @@ def test_callbacks_are_those_of_this_process(compilations):
     assert len(compilations) == 1
 
 
+def test_each_callback_is_its_own(compilations):
+    a = np.array([[4.0, 1.0], [1.0, 3.0]])
+
+    def several(a):
+        def row(c, x):
+            return c + bprop.sum(bprop.cholesky(a * x)), bprop.linalg.eigvalsh(a * x)
+
+        total, rows = bprop.scan(row, bprop.asarray(0.0), np.array([1.0, 4.0]))
+        return bprop.cholesky(a), total, rows, bprop.linalg.eigvalsh(a)
+
+    for _ in range(2):
+        first, total, rows, last = (np.asarray(one) for one in compile(several)(a))
+        np.testing.assert_allclose(first, np.linalg.cholesky(a), rtol=1e-14)
+        np.testing.assert_allclose(total, np.linalg.cholesky(a).sum() * 3, rtol=1e-14)
+        np.testing.assert_allclose(rows, np.linalg.eigvalsh(a) * np.array([[1.0], [4.0]]), rtol=1e-12)
+        np.testing.assert_allclose(last, np.linalg.eigvalsh(a), rtol=1e-12)
+    assert len(compilations) == 1
+
+
 def test_callbacks_inside_a_scan(compilations):
     a = np.stack([np.eye(2) * k for k in (1.0, 4.0, 9.0)])
 
@@ -144,6 +163,33 @@ def test_callbacks_inside_a_scan(compilations):
         final, _ = compile(roots)(a)
         np.testing.assert_allclose(np.asarray(final), np.eye(2) * 6)
     assert len(compilations) == 1
+
+
+def test_equal_kernels_are_made_once(compilations):
+    def layers(depth):
+        def f(x, *weights):
+            for w in weights:
+                x = bprop.tanh(x @ w)
+            return x
+
+        draw = np.random.default_rng(depth)
+        x, weights = draw.normal(size=(4, 6)), draw.normal(size=(depth, 6, 6))
+        y = compile(f)(x, *weights)
+        for w in weights:
+            x = np.tanh(x @ w)
+        np.testing.assert_allclose(np.asarray(y), x, rtol=1e-12, atol=1e-14)
+
+    for depth in (2, 9):
+        layers(depth)
+    shallow, deep = (text.count("define internal") for text in compilations)
+    assert deep == shallow
+
+
+def test_kernels_that_differ_are_each_made(compilations):
+    x = np.linspace(0.5, 2, 12).reshape(3, 4)
+    f = compile(lambda x: (bprop.sum(x * 2, axis=0), bprop.sum(x * 3, axis=0), bprop.sum(x * 3, axis=1)))
+    for y, z in zip(f(x), (2 * x.sum(0), 3 * x.sum(0), 3 * x.sum(1)), strict=True):
+        np.testing.assert_allclose(np.asarray(y), z, rtol=1e-14)
 
 
 # --- damage ---

@@ -20,9 +20,9 @@ from llvmlite import ir
 import bprop
 from bprop import nn, optim
 from bprop.compile import native, thread
-from bprop.compile.native import program, share
+from bprop.compile.native import course, program, share
 from bprop.compile.native.loop import Emitter
-from bprop.compile.native.team import LEAST, TEAM_OF_PROCESS, share_from
+from bprop.compile.native.team import LEAST, TEAM_OF_PROCESS, share_from, worth
 from bprop.core.family import Region
 from bprop.core.op import REGISTRY
 from bprop.core.tree import flatten
@@ -174,7 +174,7 @@ def test_a_program_from_the_disk_meets_as_well(tmp_path, monkeypatch):
 @pytest.fixture(params=["late workers", "late caller"])
 def staggered(request, monkeypatch):
     """Delay some threads before everything they do, so that a missing meeting shows every time."""
-    whole, barrier = program._Course._emit, Emitter.barrier
+    whole, barrier = course.Course._emit, Emitter.barrier
 
     def delay(module, b, thread):
         usleep = module.globals.get("usleep")
@@ -186,14 +186,14 @@ def staggered(request, monkeypatch):
 
     def emit(self, b, every, team):
         for part in every:
-            delay(self.builder.module, b, self.team[0])
+            delay(self.module, b, self.team[0])
             whole(self, b, [part], team)
 
     def wait(self):
         barrier(self)
         delay(self.module, self.builder, self.team[0])
 
-    monkeypatch.setattr(program._Course, "_emit", emit)
+    monkeypatch.setattr(course.Course, "_emit", emit)
     monkeypatch.setattr(Emitter, "barrier", wait)
 
 
@@ -236,7 +236,7 @@ def test_a_missing_meeting_inside_a_product_is_seen(staggered, monkeypatch):
     a = bprop.asarray(np.random.default_rng(0).normal(size=(64, 200)).astype(np.float32))
     bprop.set_threads(1)
     expected = bits(compiled(lambda a: a @ a.T, a)(a))
-    meet = program.meet
+    meet = course.meet
     monkeypatch.setattr(sys.modules[Emitter.__module__], "meet", lambda module, b, team, status: status)
     f = compiled(lambda a: a @ a.T, a)
     monkeypatch.setattr(sys.modules[Emitter.__module__], "meet", meet)
@@ -264,12 +264,12 @@ def test_meetings_follow_from_the_memory_plan():
 def test_small_programs_wake_nobody():
     program = network((4, 16, 3), 32, least=LEAST)[0].program
     assert not program.stage.parallel
-    assert not program.shared
+    assert not worth(program.work, LEAST)
 
 
 def test_large_programs_are_shared():
     program = network((64, 512, 10), 128, least=LEAST)[0].program
-    assert program.shared
+    assert worth(program.work, LEAST)
     assert len(program.stage.parallel) > 5
 
 
@@ -342,7 +342,7 @@ def test_a_failing_step_changes_no_parameter():
 
     with share_from(0):
         step(bprop.asarray(np.arange(8)))
-        assert step.program.shared
+        assert worth(step.program.work, 0)
         before = bits(cell.array)
         for _ in range(5):
             with pytest.raises(bprop.IndexingError):

@@ -207,7 +207,7 @@ REFERENCE = {
     "where": lambda c, x1, x2: np.choose(np.asarray(c).astype(int), [x2, x1]),
     "clip": lambda x, low, high: chosen(operator.lt)(chosen(operator.gt)(x, low), high),
     "maximum": chosen(operator.gt), "minimum": chosen(operator.lt),
-    "astype": lambda x, dtype: x, "stop_gradient": lambda x: x,
+    "astype": lambda x, dtype: x, "stop_gradient": lambda x: x, "barrier": lambda x: x,
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)), "softplus": lambda x: np.where(x > 0, x, 0) + np.log1p(np.exp(-np.abs(x))),
     "logsumexp": lambda x, axis, keepdims: np.log(np.sum(np.exp(x), axis=axis, keepdims=keepdims)),
     "max": lambda x, axis, keepdims: np.maximum.reduce(x, axis=axis, keepdims=keepdims),

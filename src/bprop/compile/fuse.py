@@ -29,7 +29,9 @@ from ..core.shape import size_of
 from .body import Body, as_index, spec_of
 from .index import Index, variable
 
-Kind = Literal["map", "join", "reduce", "scatter", "cumulate", "contract", "random", "callback", "scan", "alias"]
+Kind = Literal[
+    "map", "join", "reduce", "scatter", "cumulate", "contract", "random", "callback", "scan", "branch", "loop", "alias"
+]
 LOOPS: tuple[Kind, ...] = ("map", "join", "reduce", "scatter", "cumulate")
 """Kinds of kernels that are loop nests over entries, so that nodes can be fused into them."""
 LARGEST = 96
@@ -58,7 +60,7 @@ class Kernel:
         self.stored: list[Edge] = [(root, index) for index in range(len(root.specs))]
         self.reads: list[Edge] = []
         self.views: list[View] = []
-        self.fallible = kind in ("callback", "scan", "scatter")
+        self.fallible = kind in ("callback", "scan", "branch", "loop", "scatter")
 
     def operands(self, node: Node) -> Sequence[Any]:
         """Return what ``node`` reads in this kernel."""
@@ -72,26 +74,26 @@ class Kernel:
         if self.kind in ("reduce", "scatter"):
             x = self.root.inputs[0]
             return spec_of(x).shape if type(x) is tuple else ()
-        return self.root.specs[0].shape
+        return self.root.specs[0].shape if self.root.specs else ()
 
     @property
     def flops(self) -> int:
         """Floating-point operations, one for each elementwise application and two for each multiply-add."""
-        if self.kind == "contract":
-            (x1, x2), op = self.root.inputs, self.root.op
-            assert isinstance(op, Bilinear)
-            shape1, shape2 = spec_of(x1).shape, spec_of(x2).shape
-            labels1, labels2, _ = op.labels(shape1, shape2, **self.root.params)
-            return 2 * size_of(tuple(op.sizes(labels1, shape1, labels2, shape2).values()))
         counted = sum(
             size_of(node.specs[0].shape)
             for node in self.nodes
             if isinstance(node.op, Elementwise | Selection) and node is not self.root
         )
+        if self.kind == "contract":
+            (x1, x2), op = self.root.inputs, self.root.op
+            assert isinstance(op, Bilinear)
+            shape1, shape2 = spec_of(x1).shape, spec_of(x2).shape
+            labels1, labels2, _ = op.labels(shape1, shape2, **self.root.params)
+            return counted + 2 * size_of(tuple(op.sizes(labels1, shape1, labels2, shape2).values()))
         return (
             0
             if self.kind == "alias"
-            else counted + size_of(self.shape) * (self.kind not in ("callback", "join", "scan"))
+            else counted + size_of(self.shape) * (self.kind not in ("callback", "join", "scan", "branch", "loop"))
         )
 
     @property
@@ -116,7 +118,6 @@ _ROOTS: tuple[tuple[type, Kind], ...] = (
     (Bilinear, "contract"),
     (Random, "random"),
     (General, "callback"),
-    (Region, "scan"),
     (Linear, "scatter"),
 )
 
@@ -198,7 +199,7 @@ class _Fusion:
 
     def _start(self, kind: Kind | None, node: Node, part: int | None = None) -> None:
         assert node.op is not None
-        if kind is None or (isinstance(node.op, Region) and not node.op.loops):
+        if not kind:
             raise CompileError(f"{node.op.name}: an op of family {type(node.op).__name__} has no native code")
         kernel = Kernel(kind, node, part)
         self.made.append(kernel)
@@ -247,6 +248,8 @@ def _root(node: Node) -> Kind | None:
     """Return the kind of kernel that a node not computed entry by entry starts."""
     if isinstance(node.op, Elementwise):
         return "callback"
+    if isinstance(node.op, Region):
+        return node.op.native or None
     return next((kind for family, kind in _ROOTS if isinstance(node.op, family)), None)
 
 

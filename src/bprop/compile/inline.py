@@ -1,4 +1,4 @@
-"""Regions that only hold a function (checkpoint, custom) are replaced by the ops inside them; loops stay.
+"""Regions that only hold a function (checkpoint, custom) are replaced by the ops inside them; branches and loops stay.
 
 So are general ops and reductions that are written with other ops for native code.
 
@@ -17,7 +17,7 @@ from .body import expansion, spec_of
 
 
 def inline(graph: Graph) -> Graph:
-    """Return the graph without regions other than scans.
+    """Return the graph without regions other than those that native code has a kernel for.
 
     >>> import bprop
     >>> from bprop.compile.inline import inline
@@ -64,7 +64,7 @@ def _body(node: Node) -> Graph | None:
     if isinstance(op, General | Reduction) and op.native is not None:
         native, params, specs = op.native, node.params, [spec_of(x) for x in node.inputs]
         return trace_flat(lambda *xs: [native(*xs, **params)], specs, name=f"native {op.name}", below=EVALUATE)[0]
-    if not isinstance(op, Region) or op.loops:
+    if not isinstance(op, Region) or op.native:
         return None
     body = op.body(node.params)
     if not isinstance(body, Graph):

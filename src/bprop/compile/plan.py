@@ -161,11 +161,15 @@ class _Planner:
         kernel = self.kernels[number]
         if all(self.base.get(edge, edge) != old for edge in kernel.reads):
             return True
-        if kernel.kind != "map" or any(self.base.get(edge, edge) == old and edge != old for edge in kernel.reads):
+        nest = self.nests.get(kernel)
+        if nest is None or kernel.kind not in ("map", "contract"):
             return False
-        nest = self.nests[kernel]
-        written = next(address for edge, address, _ in nest.stores if edge == new)
-        return all(address == written for edge, address in loads(nest) if edge == old)
+        if any(self.base.get(edge, edge) == old and edge != old for edge in kernel.reads):
+            return False
+        if any(self.base.get(view.edge, view.edge) == old for view in kernel.views):  # all of it is read for each entry
+            return False
+        written = next((address for edge, address, _ in nest.stores if edge == new), None)
+        return written is not None and all(address == written for edge, address in loads(nest) if edge == old)
 
     def _arena(self) -> None:
         places = self.plan.places

@@ -13,11 +13,14 @@ if TYPE_CHECKING:
 
 
 def walk(stage: "Stage", times: int = 1) -> Iterator[tuple[Kernel, int]]:
-    """Yield the kernels of a program, also those in the bodies of its loops, each with how often a call runs it."""
+    """Yield the kernels of a program, also those in the bodies of its loops, each with how often a call runs it.
+
+    Both sides of a branch count, and a loop whose length is not known as one turn.
+    """
     for kernel in stage.kernels:
         yield kernel, times
-        if kernel in stage.bodies:
-            yield from walk(stage.bodies[kernel], times * int(kernel.root.params.get("length", 1)))
+        for body in stage.bodies.get(kernel, ()):
+            yield from walk(body, times * int(kernel.root.params.get("length", 1)))
 
 
 class Kernels:
@@ -51,9 +54,10 @@ def _listings(stage: "Stage", indent: str) -> Iterator[str]:
     """Yield the listing of a stage; the bodies of its loops follow, further in."""
     yield from (indent + line for line in listing(stage.kernels, stage.graph).splitlines())
     for number, kernel in enumerate(stage.kernels):
-        if kernel in stage.bodies:
-            yield f"{indent}    the body of {number}, {kernel.root.params.get('length', 1):,} times:"
-            yield from _listings(stage.bodies[kernel], indent + "    ")
+        for body in stage.bodies.get(kernel, ()):
+            times = f", {kernel.root.params['length']:,} times" if "length" in kernel.root.params else ""
+            yield f"{indent}    the body of {number}{times}:"
+            yield from _listings(body, indent + "    ")
 
 
 class Called(NamedTuple):
@@ -74,7 +78,10 @@ class Report:
         self.kernels = Kernels(program)
         self.memory = program.memory
         self.ops = sum(len(stage.graph.nodes) for stage in _stages(program.stage))
-        back, self.called_flops = set(program.called), 0
+        back, self.called_flops = (
+            {one for one in program.called if one.kind != "loop"},
+            0,
+        )  # a loop only asks for Ctrl-C
         found: dict[tuple[str, str, str], int] = {}
         for kernel, times in walk(program.stage):
             if kernel in back:
@@ -125,8 +132,9 @@ def _percent(share: float) -> str:
 
 def _stages(stage: "Stage") -> Iterator["Stage"]:
     yield stage
-    for body in stage.bodies.values():
-        yield from _stages(body)
+    for bodies in stage.bodies.values():
+        for body in bodies:
+            yield from _stages(body)
 
 
 def _why(kernel: Kernel) -> str:

@@ -15,6 +15,7 @@ from ..core.shape import size_of
 from ..core.trace import Trace, Traced
 from ..core.tree import LEAF, Structure, flatten, unflatten
 from ..core.value import Array, Spec, Wrapped, asarray, escaped
+from ..gradients.variable import leaf_label
 from .inline import inline
 
 SMALL = 256
@@ -26,8 +27,8 @@ PLAIN = 0x101
 class _Trace(Trace):
     """A trace that reads cells without marking their buffers as seen by others, and notes the user's lines."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(EVALUATE, name=name, lift_cells=True)
+    def __init__(self, name: str, label: Callable[[int], str]) -> None:
+        super().__init__(EVALUATE, name=name, lift_cells=True, label=label)
         self.places: dict[tuple[str, tuple[Spec, ...]], tuple[str, int] | None] = {}
 
     def bind(self, op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
@@ -57,10 +58,13 @@ class Step:
     def __init__(self, f: Callable[..., Any], leaves: Sequence[Any], structure: Structure, name: str) -> None:
         from .native.code import Program  # llvmlite is loaded with the first program, not with bprop
 
+        def label(position: int) -> str:
+            return leaf_label(f, structure, self.arguments[position])
+
         self.name = name
-        tracer = _Trace(name)
+        tracer = _Trace(name, label)
         self._places = tracer.places
-        self.arguments = [place for place, leaf in enumerate(leaves) if is_array(leaf)]
+        self.arguments: list[int] = [place for place, leaf in enumerate(leaves) if is_array(leaf)]
         traced = list(leaves)
         for place in self.arguments:
             traced[place] = tracer.input(Spec(leaves[place].shape, leaves[place].dtype.newbyteorder("=")))

@@ -33,6 +33,12 @@ def shown_place(place: tuple[str, int] | None) -> str:
     return f"{name}:{line}: {source}" if source else f"{name}:{line}"
 
 
+def user_source() -> str:
+    """Return the source of the user's line alone."""
+    place = user_place()
+    return linecache.getline(*place).strip() if place else ""
+
+
 def user_line() -> str:
     """Return ``file:line: source`` of the innermost frame outside bprop, or ``""`` where there is none.
 

@@ -369,8 +369,8 @@ class Region(Op):
 
     is_region = True
     several = True
-    loops = False
-    """Whether native code repeats the body; a body that runs once is inlined."""
+    native: Any = ""
+    """The kind of kernel that native code makes of it; a region without one is replaced by the ops of its body."""
 
     def record(self, args: tuple[Any, ...], params: dict[str, Any], needs: tuple[bool, ...]) -> tuple[Any, Any]:
         """Return the outputs and the pullback, a function from a tuple of y_bars (``None``: absent) to the x_bars."""
@@ -386,6 +386,10 @@ class Region(Op):
 
     def complex_step(self, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """Return the outputs at complex arguments."""
+        raise NotImplementedError
+
+    def numbers(self, args: Sequence[Any], params: dict[str, Any]) -> tuple[Any, ...]:
+        """Return the outputs for NumPy arrays, where native code calls back."""
         raise NotImplementedError
 
     def body(self, params: dict[str, Any]) -> Any:

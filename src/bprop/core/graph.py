@@ -120,12 +120,12 @@ class Graph:
             self._last_use = drops
         return self._last_use
 
-    def live(self) -> "Graph":
-        """Return the graph without nodes that no output needs."""
+    def live(self, *, quiet: bool = False) -> "Graph":
+        """Return the graph without nodes that no output needs; what has an effect stays, unless ``quiet``."""
         needed = {node for node, _ in self.outputs}
         nodes = []
         for node in reversed(self.nodes):
-            if node in needed:
+            if node in needed or (not quiet and has_effect(node)):
                 nodes.append(node)
                 needed.update(x[0] for x in node.inputs if type(x) is tuple)
         captures = [(node, value) for node, value in self.captures if node in needed]
@@ -171,6 +171,14 @@ class Graph:
 def inner_graphs(node: Node) -> list[Graph]:
     """Return the graphs that a region's node holds."""
     return [value for value in node.params.values() if isinstance(value, Graph)]
+
+
+def has_effect(node: Node) -> bool:
+    """Return whether an application does something besides its result, by itself or inside."""
+    op = node.op
+    if op is None or not op.is_region:
+        return op is not None and op.effect
+    return op.effect or any(has_effect(inner) for graph in inner_graphs(node) for inner in graph.nodes)
 
 
 def edge_name(x: Any, names: dict[Node, str]) -> str:

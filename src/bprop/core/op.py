@@ -31,6 +31,8 @@ class Op:
     is_region = False
     several = False
     """Whether the result is a tuple of arrays; cotangents and tangents of it are then tuples too (``None``: absent)."""
+    effect = False
+    """Whether an application does something besides its result: it is never dropped, merged or moved past another."""
     arity: int | None = None
     """How many operands the op takes; ``None`` where its shape rule or public function sees to it."""
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from .dtype import WEAK
 from .family import Creation, Elementwise, Linear, Reduction
-from .graph import Edge, Graph, Node
+from .graph import Edge, Graph, Node, has_effect
 from .interpreter import QUIET
 from .op import REGISTRY, Op
 from .value import Spec
@@ -46,7 +46,12 @@ class _Simplifier:
         for node in self.graph.live().nodes:
             inputs = tuple(self.place.get(x, x) if type(x) is tuple else x for x in node.inputs)
             assert node.op is not None
-            edges = self.add(node.op, inputs, self.params(node), node.specs)
+            params = self.params(node)
+            if has_effect(node):  # happens as often as it is written
+                self.nodes.append(new := Node(node.op, params, inputs, node.specs))
+                edges: list[Edge] = [(new, index) for index in range(len(node.specs))]
+            else:
+                edges = self.add(node.op, inputs, params, node.specs)
             self.place.update({(node, index): edge for index, edge in enumerate(edges)})
         outputs = [self.place.get(edge, edge) for edge in self.graph.outputs]
         return Graph(self.graph.inputs, self.nodes, outputs, self.graph.captures).live()

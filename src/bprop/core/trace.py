@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .dtype import WEAK
-from .error import TracedValueError
-from .graph import Edge, Graph, Node
+from .error import TracedValueError, user_source
+from .graph import Edge, Graph, Node, application
 from .interpreter import Cell, Interpreter, using
 from .op import Op
 from .value import Array, Spec, Wrapped, asarray
@@ -35,22 +35,46 @@ class Traced(Wrapped):
     def concrete(self) -> NDArray[Any] | None:
         return None
 
-    def _origin(self) -> str:
-        what = f"the result of {self.node.op.name}" if self.node.op else "an input"
-        return f"{what}, {self.spec},"
+    def decides(self) -> bool:
+        return False
+
+    def origin(self) -> str:
+        return f"{self.owner.describe(self.node)}, {self.spec},"  # type: ignore[attr-defined]
 
     def __bool__(self) -> bool:
         raise TracedValueError(
-            f"Python `if`, `while`, `and`, `or`, `not` or bool() on a traced value: {self._origin()} has no number while "
-            f"{self.owner.name} is being traced; write bprop.where(condition, x, y) to choose between values, or decide "
-            f"from shapes and Python numbers"
+            f"Python `if`, `while`, `and`, `or`, `not` or bool() on a traced value: {self.origin()} has no number while "
+            f"{self.owner.name} is being traced; {instead()}"
         )
 
     def numbers(self, what: str) -> NDArray[Any]:
         raise TracedValueError(
-            f"{what} of a traced value: {self._origin()} has no number while {self.owner.name} is being traced; "
-            f"compute with bprop functions and return it instead"
+            f"{what} of a traced value: {self.origin()} has no number while {self.owner.name} is being traced; "
+            f"{_ADVICE.get(what, _COMPUTE)}"
         )
+
+
+_COMPUTE = (
+    "compute with bprop functions and return it instead, or see the number when it is there with bprop.callback(f, x)"
+)
+_COUNT = (
+    "take counts and sizes from shapes and Python numbers, repeat with bprop.while_loop(condition, body, initial), or "
+    "index an array by the traced value itself"
+)
+_ADVICE = {"int()": _COUNT, "index()": _COUNT}
+
+
+def instead() -> str:
+    """Return what to write instead of a decision of Python's, by the statement that makes it."""
+    source = user_source()
+    if source.startswith("while "):
+        return "write bprop.while_loop(condition, body, initial)"
+    if source.startswith("assert "):
+        return "check it where there are numbers, in f of bprop.callback(f, x)"
+    return (
+        "write bprop.where(condition, x, y) to choose between values, bprop.cond(condition, f, g, *operands) to run one of "
+        "two functions, &, | and ~ for and, or and not, or decide from shapes and Python numbers"
+    )
 
 
 class Trace(Interpreter):
@@ -58,7 +82,8 @@ class Trace(Interpreter):
 
     With ``stage_all=False`` only applications that depend on a traced input are staged and the rest runs below, which
     is how `linearize` separates a linear map from the numbers it needs. ``lift_cells=True`` makes every cell that is
-    read an input of the graph (compilation); otherwise its value is captured like any other.
+    read an input of the graph (compilation); otherwise its value is captured like any other. ``label`` says how the
+    input at a position is called in messages.
     """
 
     name = "trace"
@@ -70,8 +95,10 @@ class Trace(Interpreter):
         name: str = "trace",
         stage_all: bool = True,
         lift_cells: bool = False,
+        label: Callable[[int], str] | None = None,
     ) -> None:
         super().__init__(below)
+        self.label = label
         self.name = name
         self.stage_all = stage_all
         self.lift_cells = lift_cells
@@ -85,6 +112,29 @@ class Trace(Interpreter):
         node = Node(None, {}, (), (spec,))
         self.inputs.append(node)
         return Traced(self, node)
+
+    def describe(self, node: Node) -> str:
+        """Return what a node is, for messages: an input by its name, a result by the application that made it."""
+        if node.op is None:
+            return self._source(node)
+        names = {
+            x[0]: self._source(x[0]) if x[0].op is None else f"{x[0].op.name}(…)"
+            for x in node.inputs
+            if type(x) is tuple
+        }
+        return f"the result of {node.op.name}: {application(node, names)}"
+
+    def _source(self, node: Node) -> str:
+        cell = next((cell for cell, own in self.cell_inputs.items() if own is node), None)
+        if cell is not None:
+            return cell.name or "a cell"
+        value = next((value for own, value in self.captured.values() if own is node), None)
+        if isinstance(value, Traced):
+            return value.owner.describe(value.node)  # type: ignore[attr-defined]
+        position = next((n for n, own in enumerate(self.inputs) if own is node), None)
+        if position is None:
+            return "a value from outside"
+        return self.label(position) if self.label is not None else f"input {position}"
 
     def lift_cell(self, cell: Cell, value: Array) -> Array:
         if not self.lift_cells:

@@ -32,6 +32,11 @@ class Structure(NamedTuple):
     keys: tuple[Any, ...] = ()
     children: tuple["Structure", ...] = ()
 
+    @property
+    def size(self) -> int:
+        """Number of leaves."""
+        return 1 if self.kind is LEAF else sum(child.size for child in self.children)
+
     def __str__(self) -> str:
         if self.kind is LEAF:
             return "*"

@@ -85,6 +85,10 @@ class Array(Methods):
         """Return the numbers if they are known (also under differentiation), else ``None``. For looking only."""
         return self.data
 
+    def decides(self) -> bool:
+        """Return whether Python may decide on the numbers: they are known, and one for all."""
+        return True
+
     def numbers(self, what: str) -> NDArray[Any]:
         """Return the numbers for use outside bprop, or raise where that would cut a derivative silently."""
         return self.data
@@ -210,11 +214,18 @@ class Wrapped(Array):
     def concrete(self) -> NDArray[Any] | None:
         return self.value.concrete()
 
+    def decides(self) -> bool:
+        return self.value.decides()
+
+    def origin(self) -> str:
+        """Return what this value is, for messages."""
+        return str(self.spec)
+
     def numbers(self, what: str) -> NDArray[Any]:
         raise TracedValueError(
-            f"{what} of {self.spec} inside {self.owner.name}: the number would become a constant and its derivative "
-            f"would be lost without a word; compute with bprop (or NumPy) functions, or cut the derivative on "
-            f"purpose with bprop.stop_gradient and return the value"
+            f"{what} of {self.origin()} inside {self.owner.name}: the number would become a constant and its derivative "
+            f"would be lost without a word; compute with bprop (or NumPy) functions, cut the derivative on purpose with "
+            f"bprop.stop_gradient and return the value, or look at it with bprop.callback(f, x)"
         )
 
     def __bool__(self) -> bool:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from functools import singledispatch
 from typing import Any
 
+from numpy.typing import NDArray
+
 from ..core.dtype import WEAK
 from ..core.error import BpropError, DerivativeError, TracedValueError
 from ..core.family import (
@@ -25,6 +27,7 @@ from ..core.family import (
 )
 from ..core.interpreter import Cell, Interpreter, using
 from ..core.op import Op
+from ..core.trace import instead
 from ..core.value import Array, Wrapped
 from ..ops import broadcast_to, moveaxis, reshape
 from ..ops.contraction import einsum_op
@@ -39,10 +42,19 @@ class Batched(Wrapped):
     def shape(self) -> tuple[int, ...]:
         return self.value.shape[1:]
 
+    def decides(self) -> bool:
+        return False
+
     def __bool__(self) -> bool:
         raise TracedValueError(
-            f"Python `if`, `while`, `and`, `or`, `not` or bool() on {self.spec} inside vmap: every entry of the batch "
-            f"may decide otherwise; write bprop.where(condition, x, y)"
+            f"Python `if`, `while`, `and`, `or`, `not` or bool() on {self.origin()} inside vmap: every entry of the batch "
+            f"may decide otherwise; {instead()}"
+        )
+
+    def numbers(self, what: str) -> NDArray[Any]:
+        raise TracedValueError(
+            f"{what} of {self.origin()} inside vmap: it is another number for every entry of the batch; compute with bprop "
+            f"functions and return it, or look at every entry's with bprop.callback(f, x)"
         )
 
     def __repr__(self) -> str:

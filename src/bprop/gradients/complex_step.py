@@ -40,6 +40,9 @@ class ComplexValue(Wrapped):
     def concrete(self) -> NDArray[Any]:
         return self.complex.real
 
+    def decides(self) -> bool:
+        return True
+
     def __bool__(self) -> bool:
         return bool(self.complex.real)
 

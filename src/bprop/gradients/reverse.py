@@ -39,6 +39,10 @@ class Recorded(Wrapped):
         self.node = node
         self.index = index
 
+    def origin(self) -> str:
+        op = self.node.op
+        return f"{self.spec} ({'the result of ' + op.name if op is not None else 'an input'})"
+
 
 class Record(Interpreter):
     """Evaluates one level below and remembers what depends on its inputs."""

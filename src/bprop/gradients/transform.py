@@ -10,7 +10,7 @@ from ..core.error import ArgumentError, DTypeError, ShapeError, UnreachedError, 
 from ..core.graph import Graph
 from ..core.interpreter import EVALUATE, Cell, Interpreter, current, using
 from ..core.shape import normalise_axis
-from ..core.trace import Trace
+from ..core.trace import Trace, Traced
 from ..core.tree import Structure, flatten, is_holder, unflatten
 from ..core.value import Array, Spec, asarray
 from ..ops import astype, broadcast_to, full, moveaxis, zeros
@@ -18,7 +18,7 @@ from . import forward
 from .batch import Batch, Batched, to_front
 from .forward import Forward
 from .reverse import Record, lift_cells, pull
-from .variable import Argnums, Function, Variables, argument_name, as_array, lowered, name_of, positions
+from .variable import Argnums, Function, Variables, argument_name, as_array, leaf_label, lowered, name_of, positions
 
 
 def check_sequences(what: str, **given: Any) -> None:
@@ -387,9 +387,10 @@ def trace(f: Function) -> Function:
 
     @wraps(f, updated=())
     def traced(*args: Any, **options: Any) -> Graph:
-        tracer = Trace(name=what)
         leaves, structure = flatten((args, options), is_holder)
+        tracer = Trace(name=what, label=lambda position: leaf_label(f, structure, places[position]))
         lifted = [_traced_input(tracer, leaf) for leaf in leaves]
+        places = [place for place, x in enumerate(lifted) if isinstance(x, Traced)]
         new_args, new_options = unflatten(structure, lifted)
         with using(tracer):
             result = f(*new_args, **new_options)

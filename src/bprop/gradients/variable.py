@@ -7,7 +7,7 @@ from typing import Any
 from ..core import dtype as dtypes
 from ..core.error import ArgumentError, DTypeError, ShapeError
 from ..core.interpreter import Cell, Interpreter
-from ..core.tree import flatten, is_holder, map, spread, unflatten
+from ..core.tree import Structure, flatten, is_holder, map, paths, spread, unflatten
 from ..core.value import Array, asarray
 from ..ops import astype
 
@@ -110,11 +110,24 @@ def variable(leaf: Any, what: str) -> Array:
 
 
 def argument_name(f: Function, number: int) -> str:
-    """Return how argument ``number`` of ``f`` is called in messages; looked up only when one is being made."""
+    """Return how argument ``number`` of ``f`` is called in messages."""
+    name = _parameter(f, number)
+    return f"argument {number} ({name})" if name else f"argument {number}"
+
+
+def leaf_label(f: Function, structure: Structure, place: int) -> str:
+    """Return how leaf ``place`` of a call's ``(args, options)`` is called in messages."""
+    path = next(path for path, leaf in paths(unflatten(structure, range(structure.size))) if leaf == place)
+    kind, first, *rest = path.split(".")
+    return "argument " + ".".join([_parameter(f, int(first)) or first if kind == "0" else first, *rest])
+
+
+def _parameter(f: Function, number: int) -> str:
+    """Return the name of a parameter, looked up only when a message is being made; "" where Python does not say."""
     try:
-        return f"argument {number} ({list(inspect.signature(f).parameters)[number]})"
+        return list(inspect.signature(f).parameters)[number]
     except (ValueError, TypeError, IndexError):
-        return f"argument {number}"
+        return ""
 
 
 def positions(argnums: Argnums, count: int, what: str) -> tuple[tuple[int, ...], bool]:
@@ -157,6 +170,7 @@ __all__ = [
     "Variables",
     "argument_name",
     "as_array",
+    "leaf_label",
     "lowered",
     "name_of",
     "positions",

@@ -5,41 +5,16 @@ from functools import wraps
 from typing import Any
 
 from ..core.family import Region
-from ..core.graph import Graph
-from ..core.interpreter import EVALUATE, Cell, current, using
-from ..core.trace import Trace
+from ..core.interpreter import EVALUATE, current, using
 from ..core.tree import flatten, is_holder, unflatten
 from ..core.value import Array, asarray
 from ..gradients.batch import Batch
 from ..gradients.forward import Forward
 from ..gradients.reverse import Record, pull
-from ..gradients.variable import name_of
+from ..gradients.variable import leaf_label, name_of
 from ..ops import broadcast_to
-
-
-class Closure:
-    """A function traced to a closed graph: arguments first, then the values it captured from outside.
-
-    Cells written inside become further outputs, to be written by the caller.
-    """
-
-    def __init__(self, f: Callable[..., Any], specs: Sequence[Any], name: str, cells: Sequence[Cell] = ()) -> None:
-        tracer = Trace(name=name)
-        inputs = [tracer.input(spec) for spec in specs]
-        carried = [tracer.input(cell.read().spec) for cell in cells]
-        tracer.cells.update(zip(cells, carried, strict=True))
-        with using(tracer):
-            outputs = [asarray(y) for y in f(*inputs)]
-        self.count = len(outputs)
-        self.written = list(tracer.written)
-        writes = [tracer.cells[cell] for cell in self.written]
-        self.graph: Graph
-        self.graph, self.captures = tracer.graph([*outputs, *writes]).closed()
-
-    def write(self, values: Sequence[Array]) -> None:
-        """Write the cells at the level of the current interpreter."""
-        for cell, value in zip(self.written, values, strict=True):
-            cell.write(value)
+from ..ops.barrier import barrier
+from .closure import Closure
 
 
 class Checkpoint(Region):
@@ -50,9 +25,10 @@ class Checkpoint(Region):
 
         def pullback(y_bars: Sequence[Any]) -> list[Any]:
             owner = Record(name="checkpoint")
-            lifted = [owner.input(x) if need else x for x, need in zip(args, needs, strict=True)]
+            behind = [barrier(x) for x in args]  # or native code would merge this run with the first, and keep that
+            lifted = [owner.input(x) if need else x for x, need in zip(behind, needs, strict=True)]
             with using(owner):
-                again = params["body"](*lifted)
+                again = params["body"].live(quiet=True)(*lifted)
             inputs = [x for x, need in zip(lifted, needs, strict=True) if need]
             bars = iter(pull(again, y_bars, inputs, owner))
             return [next(bars) if need else None for need in needs]
@@ -115,7 +91,10 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
             shape[:] = [out]
             return ys
 
-        closure = Closure(flat, [x.spec for x in arrays], name)
+        def label(position: int) -> str:
+            return leaf_label(f, structure, places[position])
+
+        closure = Closure(flat, [x.spec for x in arrays], name, label=label)
         outputs = current().bind(checkpoint_op, (*arrays, *closure.captures), {"body": closure.graph})
         closure.write(outputs[closure.count :])
         return unflatten(shape[0], outputs[: closure.count])
@@ -141,4 +120,4 @@ def merged(leaves: Sequence[Any], places: Sequence[int], arrays: Sequence[Any]) 
     return result
 
 
-__all__ = ["Closure", "checkpoint", "checkpoint_op", "merged", "split"]
+__all__ = ["checkpoint", "checkpoint_op", "merged", "split"]

@@ -15,28 +15,18 @@ from ..core.graph import Graph
 from ..core.interpreter import current, using
 from ..core.op import Operand
 from ..core.shape import normalise_shape
-from ..core.trace import Trace, Traced
 from ..core.tree import flatten, unflatten
 from ..core.value import Array, Spec, asarray
 from ..gradients.batch import Batch
 from ..gradients.complex_step import ComplexValue
 from ..gradients.forward import Forward
-from ..gradients.reverse import Record, pull
 from ..gradients.variable import name_of
-from ..ops import add, broadcast_to, moveaxis, zeros
-from .checkpoint import Closure
-
-
-def _float(spec: Any) -> bool:
-    return bool(spec.dtype.kind == "f")
+from ..ops import add, broadcast_to, moveaxis
+from .closure import Backward, Closure, Reversal, is_float, labels, zeros_of
 
 
 def _row(spec: Spec) -> Spec:
     return Spec(spec.shape[1:], spec.dtype)
-
-
-def _zeros(spec: Any) -> Array:
-    return zeros(spec.shape, dtype=spec.dtype)
 
 
 class Scan(Region):
@@ -44,7 +34,7 @@ class Scan(Region):
     ``reverse``. The body maps (carry…, rows…, constants…) to (carry…, rows of results…).
     """
 
-    loops = True
+    native = "scan"
 
     def spec(self, *operands: Operand, **params: Any) -> tuple[Spec, ...]:
         carries, specs = params["carries"], params["body"].specs
@@ -85,9 +75,13 @@ class Scan(Region):
     def jvp(self, args: tuple[Any, ...], args_dot: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, Any]:
         carry, xs, constants = self._split(args, params)
         carry_dot, xs_dot, constants_dot = self._split(args_dot, params)
-        moving = [_float(c) for c in carry]
+        moving = [is_float(c) for c in carry]
         dots = [
-            [_zeros(c) if c_dot is None else c_dot for c, c_dot, m in zip(carry, carry_dot, moving, strict=True) if m],
+            [
+                zeros_of(c) if c_dot is None else c_dot
+                for c, c_dot, m in zip(carry, carry_dot, moving, strict=True)
+                if m
+            ],
             [x_dot for x_dot in xs_dot if x_dot is not None],
             [c_dot for c_dot in constants_dot if c_dot is not None],
         ]
@@ -108,17 +102,17 @@ class Scan(Region):
             with using(owner):
                 results = params["body"](*lifted)
             ys, y_dots = [owner.lower(y) for y in results], [owner.tangent(y) for y in results]
-            y_dots = [_zeros(y) if y_dot is None else y_dot for y, y_dot in zip(ys, y_dots, strict=True)]
+            y_dots = [zeros_of(y) if y_dot is None else y_dot for y, y_dot in zip(ys, y_dots, strict=True)]
             heads = len(carry)
             kept = [y_dot for y_dot, m in zip(y_dots, moving, strict=False) if m]
-            return [*ys[:heads], *kept, *ys[heads:], *(d for d in y_dots[heads:] if _float(d))]
+            return [*ys[:heads], *kept, *ys[heads:], *(d for d in y_dots[heads:] if is_float(d))]
 
         outputs = self.run(body, [*carry, *dots[0]], [*xs, *dots[1]], [*constants, *dots[2]], params)
         heads, specs = len(carry), params["body"].specs
         found = iter(outputs[heads:])
         carry_dots = [next(found) if m else None for m in moving]
         ys = [next(found) for _ in specs[heads:]]
-        ys_dots = [next(found) if _float(spec) else None for spec in specs[heads:]]
+        ys_dots = [next(found) if is_float(spec) else None for spec in specs[heads:]]
         return [*outputs[:heads], *ys], [*carry_dots, *ys_dots]
 
     def run(
@@ -137,78 +131,39 @@ class Scan(Region):
 
     # --- reverse: a scan backwards in time ---
     def record(self, args: tuple[Any, ...], params: dict[str, Any], needs: tuple[bool, ...]) -> tuple[Any, Any]:
-        carry, xs, constants = self._split(args, params)
-        heads, scanned = len(carry), len(xs)
-        variable = [_float(x) and (need or i < heads) for i, (x, need) in enumerate(zip(args, needs, strict=True))]
+        carry, xs, _constants = self._split(args, params)
+        heads, _scanned = len(carry), len(xs)
+        variable = [is_float(x) and (need or i < heads) for i, (x, need) in enumerate(zip(args, needs, strict=True))]
 
-        forward = Trace(name="scan")
-        rows = [*(c.spec for c in carry), *(_row(x.spec) for x in xs), *(c.spec for c in constants)]
-        inputs = [forward.input(spec) for spec in rows]
-        owner = Record(forward, name="scan")
-        lifted: list[Any] = [owner.input(x) if v else x for x, v in zip(inputs, variable, strict=True)]
-        with using(owner):
-            results = params["body"](*lifted)
-        plain = [owner.lower(y) for y in results]
-
-        backward = Trace(name="scan, backward")
-        seeds = [backward.input(y.spec) if _float(y) else None for y in plain]
-        with using(backward):
-            recorded = [x for x, v in zip(lifted, variable, strict=True) if v]
-            found = iter(pull(results, seeds, recorded, owner))
-            bars = [next(found) if v else None for v in variable]
-            bars = [_zeros(x) if v and bar is None else bar for bar, x, v in zip(bars, inputs, variable, strict=True)]
-        graph = backward.graph([bar for bar in bars if bar is not None])
-
-        # where each captured value comes from: a loop input, a constant from outside, or a residual to stack
-        place = {x.node: position for position, x in enumerate(inputs)}
-        residuals: list[Any] = []
-        sources: list[tuple[str, Any]] = []
-        for _, value in graph.captures:
-            inside = type(value) is Traced and value.owner is forward
-            position = place.get(value.node) if inside and value.node.op is None else None  # type: ignore[attr-defined]
-            if inside and position is None and value.node.op is None:  # type: ignore[attr-defined]
-                inside, value = False, next(v for node, v in forward.captured.values() if node is value.node)  # type: ignore[attr-defined]
-            if not inside:
-                sources.append(("outside", value))
-            elif position is not None and position >= heads + scanned:
-                sources.append(("constant", args[position]))
-            elif position is not None and position >= heads:
-                sources.append(("row", args[position]))
-            else:
-                sources.append(("residual", len(residuals)))
-                residuals.append(value)
-
-        body, captured = forward.graph([*plain, *residuals]).closed()
-        extended = {**params, "body": body}
-        outputs = current().bind(self, (*args, *captured), extended)
-        ys, stacks = outputs[: len(plain)], outputs[len(plain) :]
+        half = Reversal(params["body"], variable, lambda position: position >= heads, "scan")
+        backward = half.backward([is_float(y) for y in half.plain])
+        body, captured = half.trace.graph([*half.plain, *half.residuals]).closed()
+        outputs = current().bind(self, (*args, *captured), {**params, "body": body})
+        ys, stacks = outputs[: len(half.plain)], outputs[len(half.plain) :]
 
         def pullback(y_bars: Sequence[Any]) -> list[Any]:
-            return self._backward(graph, y_bars, ys, stacks, sources, variable, args, params)
+            return self._backward(backward, y_bars, ys, stacks, variable, args, params)
 
         return ys, pullback
 
     def _backward(
         self,
-        graph: Graph,
+        backward: Backward,
         y_bars: Any,
         ys: Any,
         stacks: Any,
-        sources: Any,
         variable: Any,
         args: Any,
         params: dict[str, Any],
     ) -> list[Any]:
         heads, scanned = params["carries"], params["scanned"]
-        floats = [_float(y) for y in ys]
-        y_bars = [_zeros(y) if bar is None and f else bar for bar, y, f in zip(y_bars, ys, floats, strict=True)]
+        floats = [is_float(y) for y in ys]
+        y_bars = [zeros_of(y) if bar is None and f else bar for bar, y, f in zip(y_bars, ys, floats, strict=True)]
         carry_bars = [bar for bar, f in zip(y_bars[:heads], floats, strict=False) if f]
         row_bars = [bar for bar, f in zip(y_bars[heads:], floats[heads:], strict=True) if f]
-        sums = [_zeros(x) for x, v in zip(args[heads + scanned :], variable[heads + scanned :], strict=True) if v]
-        rows = [
-            stacks[value] if kind == "residual" else value for kind, value in sources if kind in ("residual", "row")
-        ]
-        fixed = [value for kind, value in sources if kind in ("outside", "constant")]
+        sums = [zeros_of(x) for x, v in zip(args[heads + scanned :], variable[heads + scanned :], strict=True) if v]
+        again = [detail for kind, detail in backward.sources if kind == "input" and detail < heads + scanned]
+        rows = [*stacks, *(args[place] for place in again)]
         moving, count = len(carry_bars), len([None for v in variable[heads : heads + scanned] if v])
 
         def body(*flat: Any) -> list[Any]:
@@ -216,16 +171,17 @@ class Scan(Region):
             head = [next(given) for _ in range(moving)]
             total = [next(given) for _ in sums]
             bars = [next(given) for _ in row_bars]
-            row = iter([next(given) for _ in rows])
-            constant = iter(list(given))
-            residual = [next(row) if kind in ("residual", "row") else next(constant) for kind, _ in sources]
-            closed, _ = graph.closed()
-            found = closed(*head, *bars, *residual)
+            row = list(given)
+
+            def at_hand(place: int) -> Any:
+                return row[len(stacks) + again.index(place)] if place in again else args[place]
+
+            found = backward([*head, *bars], at_hand, row.__getitem__)
             added = [add(s, bar) for s, bar in zip(total, found[moving + count :], strict=True)]
             return [*found[:moving], *added, *found[moving : moving + count]]
 
         backwards = {**params, "reverse": not params["reverse"]}
-        found = self.run(body, [*carry_bars, *sums], [*row_bars, *rows], fixed, backwards)
+        found = self.run(body, [*carry_bars, *sums], [*row_bars, *rows], [], backwards)
         heads_bar, sums_bar, rows_bar = (
             found[:moving],
             found[moving : moving + len(sums)],
@@ -303,11 +259,12 @@ def scan(
         shape[:] = [y_tree]
         return [*new, *ys]
 
-    found = Closure(flat, specs, name)
+    named = labels(("carry", carry_tree), ("x", x_tree))
+    found = Closure(flat, specs, name, label=named)
     cells = found.written
     if cells:  # trace again with the written cells as part of the carry
         x_specs = [_row(x.spec) for x in rows]
-        found = Closure(flat, [*specs[: len(carry)], *x_specs], name, cells)
+        found = Closure(flat, [*specs[: len(carry)], *x_specs], name, cells, named)
     count = found.count - len(carry)
     body = _ordered(found, len(carry), len(rows), len(cells), count)
     starts = [*carry, *(cell.read() for cell in cells)]

@@ -5,21 +5,22 @@ What makes code is loaded only where there is some to make.
 
 import ctypes
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.error import ArgumentError, IndexingError
+from ...core.error import ArgumentError, CompileError, IndexingError
 from ...core.graph import Graph
 from ..fingerprint import fingerprint
 from ..step import address_of
 from ..store import Entry, store
 from .engine import Loaded, compiled, optimised, version
 from .host import generating, machine
-from .status import INDEX_ERROR, POWER_ERROR
+from .status import INDEX_ERROR, MESSAGE, POWER_ERROR
 from .team import TEAM_OF_PROCESS, least, share_from, worth
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Failure:
 
     def __init__(self) -> None:
         self.error: BaseException | None = None
+        self.inside: int | None = None  # the thread in which a function of the user's is running
 
 
 class Program:
@@ -99,13 +101,13 @@ class Program:
 
     def _called_back(self) -> None:
         """Give the code the functions of Python that it calls."""
-        from .general import callback
+        from .general import callback, look_callback
         from .program import called_back
 
         for number, kernel in enumerate(called_back(self.stage)):
-            made = callback(kernel, self.failure)
+            made = look_callback(self.failure) if kernel.kind == "loop" else callback(kernel, self.failure)
             self.callbacks.append(made)
-            self.code.set_pointer(f"python{number}", ctypes.cast(made, ctypes.c_void_p).value or 0)
+            self.code.set_pointer(f"python.{number}", ctypes.cast(made, ctypes.c_void_p).value or 0)
 
     @property
     def called(self) -> "list[Kernel]":
@@ -140,7 +142,7 @@ class Program:
 
     def run(self, table: Sequence[int]) -> None:
         """Run on the addresses of inputs and outputs."""
-        with self.lock:
+        with self._alone():
             self._enter(table)
             error = self._called(self._run, self._address, self.work)
         if error is not None:
@@ -165,10 +167,18 @@ class Program:
         """
         moves = np.array([0, *strides], np.int64)  # the arena stays
         job = np.array([self._address, address_of(moves), count, 0], np.int64)
-        with self.lock:
+        with self._alone():
             self._enter(table)
             error = self._called(self._repeat, address_of(job), self.work * count)
         return int(job[3]), error
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One call at a time: a program has one working memory."""
+        if self.failure.inside == threading.get_ident():
+            raise CompileError("a compiled function was called again by its own callback: its memory is in use")
+        with self.lock:
+            yield
 
     def _enter(self, table: Sequence[int]) -> None:
         self._pointers[0] = self.room()
@@ -176,7 +186,7 @@ class Program:
 
     def _called(self, entry: Any, address: int, work: float) -> BaseException | None:
         """Call an entry of the program, on several threads where so much work is worth it; return the error it ends with."""
-        status = TEAM_OF_PROCESS.run(entry, address) if worth(work) else None
+        status = TEAM_OF_PROCESS.run(entry, address) if worth(work, self._least) else None
         if status is None:
             status = entry(address, 0, 1, None)
         if not status:
@@ -190,4 +200,9 @@ class Program:
             )
         if status == POWER_ERROR:
             return ArgumentError("pow: integers to negative integer powers are not integers: convert to float first")
+        if status >= MESSAGE:
+            from ...region.while_loop import passed
+            from .program import called_back
+
+            return ArgumentError(passed(list(called_back(self.stage))[status - MESSAGE].root.params))
         raise AssertionError(status)

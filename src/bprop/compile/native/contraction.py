@@ -1,8 +1,8 @@
 """Contractions: C[batch, i, j] = Σₖ A[batch, i, k] · B[batch, k, j] with any strides, in register tiles.
 
-A tile of rows × vectors of C stays in registers over the whole sum; rows beyond the edge are computed again and not
-stored, columns beyond it are masked. Where B does not move by one along j it is first packed so that it does. The
-order of the sum over k is that of the labels.
+Small ones go here, large ones in blocks (`blocked`). A tile of rows × vectors of C stays in registers over the whole sum;
+rows beyond the edge are computed again and not stored, columns beyond it are masked. Where B does not move by one along j
+it is first packed so that it does. The order of the sum over k is that of the labels.
 """
 
 from contextlib import ExitStack
@@ -15,12 +15,15 @@ from llvmlite import ir
 from ...core.error import CompileError
 from ...core.family import Bilinear
 from ..body import spec_of
+from ..epilogue import Epilogue
 from ..fuse import Kernel
 from ..index import Index, flattened
 from . import scalar as instructions
+from .blocked import BlockedEmission
+from .blocking import Blocking
 from .host import machine
 from .loop import Emitter, loop, number, smaller
-from .panel import DEPTH, Panels, Target, intrinsic, padded, spread
+from .panel import intrinsic, spread
 from .share import MANY
 from .type import I1, I32, constant, memory, register
 
@@ -38,6 +41,10 @@ class Label:
     def __init__(self, extent: int, strides: tuple[int, int, int]) -> None:
         self.extent = extent
         self.strides = strides
+
+    def swapped(self) -> "Label":
+        """Return the label with x1 and x2 exchanged."""
+        return Label(self.extent, (self.strides[1], self.strides[0], self.strides[2]))
 
 
 class Contraction:
@@ -90,27 +97,33 @@ class Contraction:
         ]
         self.depth = prod(one.extent for one in self.contracted)
         self.packs = self.column.extent > 1 and self.column.strides[1] != 1
-        self.target = Target(spec_of((node, 0)).dtype, self.column.extent) if self._large() else None
-        if self.target is not None:
-            self.block = min(self.depth, DEPTH) if len(self.contracted) == 1 else self.depth
-            self.right = padded(self.column.extent, self.target.columns) * self.block
-            self.packed = self.right + padded(self.row.extent, self.target.rows) * self.block
-        else:
-            self.packed = self.depth * self.column.extent if self.packs and not self.empty else 0
+        self.packed = self.depth * self.column.extent if self.packs and not self.empty else 0
+        self.blocking: Blocking | None = None
+        if self._large(rows, columns):
+            self.blocking = Blocking(spec_of((node, 0)).dtype, rows, columns, self.batch, self.contracted)
+            self.packed = self.blocking.packed
 
-    def _large(self) -> bool:
-        """Return whether the contraction goes in packed panels."""
+    def _large(self, rows: list[Label], columns: list[Label]) -> bool:
+        """Return whether the contraction goes in blocks."""
         dtypes = {spec_of(edge).dtype for edge in (*self.edges, (self.kernel.root, 0))}
+        sides = [max((one.extent for one in side), default=1) for side in (rows, columns)]
         return (
             not self.empty
             and bool(self.contracted)
             and len(dtypes) == 1
             and dtypes.pop().kind == "f"
-            and self.column.strides[2] == 1
-            and self.row.extent > 2
-            and self.column.extent > 2
-            and self.row.extent * self.column.extent * self.depth >= (SMALL_TURNED if self.packs else SMALL)
+            and any(one.strides[2] == 1 for one in (*rows, *columns))
+            and min(sides) > 2
+            and prod(sides) * self.depth >= (SMALL_TURNED if self.packs else SMALL)
         )
+
+    @property
+    def labels(self) -> list[tuple[int, int]]:
+        """Return extent and stride of the labels of a large contraction's result, rows and columns in memory last."""
+        plan = self.blocking
+        assert plan is not None
+        slow, fast = (plan.column, plan.row) if plan.turned else (plan.row, plan.column)
+        return [(one.extent, one.strides[2]) for one in (*plan.outer, slow, fast)]
 
     def linear(self, address: Index) -> None:
         """Refuse an operand whose entries do not lie at constant strides."""
@@ -128,9 +141,15 @@ def _unit(labels: list[Label], operand: int) -> bool:
     return any(one.strides[operand] == 1 for one in labels)
 
 
-def emit_contraction(emitter: Emitter, plan: Contraction, scratch: Any) -> None:
-    """Emit a contraction; ``scratch`` is room for the packed operand."""
-    _Emission(emitter, plan, scratch).emit()
+def emit_contraction(emitter: Emitter, plan: Contraction, scratch: Any, epilogue: Epilogue | None = None) -> None:
+    """Emit a contraction and the maps that follow it; ``scratch`` is room for packed operands."""
+    if plan.blocking is None:
+        _Emission(emitter, plan, scratch).emit()
+    else:
+        y = emitter.pointers.get((plan.kernel.root, 0))
+        order = (1, 0) if plan.blocking.swapped else (0, 1)
+        edges, offsets = [plan.edges[x] for x in order], [plan.offsets[x] for x in order]
+        BlockedEmission(emitter, plan.blocking, edges, offsets, y, scratch, epilogue).emit()
 
 
 class _Emission:
@@ -159,7 +178,7 @@ class _Emission:
             return
         # of the outer loops, or of the rows or columns of each product, every thread takes its part
         tile = self.width * self.vectors
-        turns = {one: one.extent for one in plan.outer} if plan.target is None and not plan.packs else {}
+        turns = {one: one.extent for one in plan.outer} if not plan.packs else {}
         turns |= {plan.row: -(-plan.row.extent // self.rows), plan.column: -(-plan.column.extent // tile)}
         divided = next((one for one, count in turns.items() if count >= MANY), max(turns, key=turns.__getitem__))
 
@@ -170,9 +189,6 @@ class _Emission:
             base = [number(plan.offsets[0]), number(plan.offsets[1]), number(0)]
             for one in plan.outer:
                 base = self._step(base, one, stack.enter_context(loop(b, *bounds(one))))
-            if plan.target is not None:
-                self._panels(base, plan.target)
-                return
             if plan.packs:
                 self._pack(base)
                 self.emitter.barrier()
@@ -180,53 +196,6 @@ class _Emission:
             with loop(b, left, right, tile) as j, loop(b, top, bottom, self.rows) as i:
                 self._tile(base, i, j)
             if plan.packs and plan.outer:
-                self.emitter.barrier()
-
-    def _panels(self, base: list[Any], target: Target) -> None:
-        """Pack block by block of the sum, then call the micro-kernel tile by tile."""
-        plan, b = self.plan, self.b
-        panels = Panels(self.emitter.module, target)
-        right, left = self.scratch, b.gep(self.scratch, [number(plan.right)])
-        *slower, last = plan.contracted
-        block = plan.block if not slower else last.extent
-        with loop(b, number(0), number(last.extent), block) as start:
-            depth = smaller(b, number(block), b.sub(number(last.extent), start))
-            base_of_block = self._step(base, last, start)
-            total = b.mul(depth, number(prod(one.extent for one in slower)))
-            with ExitStack() as stack:
-                inner, flat = base_of_block, number(0)
-                for one in slower:
-                    k = stack.enter_context(loop(b, number(0), number(one.extent)))
-                    inner, flat = self._step(inner, one, k), b.add(b.mul(flat, number(one.extent)), k)
-                done = b.mul(flat, depth)
-                for operand, label, size, room in (
-                    (0, plan.row, target.rows, left),
-                    (1, plan.column, target.columns, right),
-                ):
-                    x = b.gep(self.emitter.pointers[plan.edges[operand]], [inner[operand]])
-                    to = b.gep(room, [b.mul(done, number(size))])
-                    across, along = label.strides[operand], last.strides[operand]
-                    gap = b.mul(total, number(size))
-                    begin, end = self.emitter.share(label.extent, size)
-                    to = b.gep(to, [b.mul(begin, total)])
-                    x = b.gep(x, [b.mul(begin, number(across))])
-                    panels.pack(b, size, to, x, b.sub(end, begin), depth, across, along, gap)
-            self.emitter.barrier()
-            first = b.icmp_signed("==", start, number(0))
-            rows, columns = number(plan.row.extent), number(plan.column.extent)
-            y = self.emitter.pointers[self.edge]
-            high, wide = (
-                -(-label.extent // size) for label, size in ((plan.row, target.rows), (plan.column, target.columns))
-            )
-            with loop(b, *self.emitter.share(high * wide)) as tile:
-                j = b.mul(b.sdiv(tile, number(high)), number(target.columns))
-                i = b.mul(b.srem(tile, number(high)), number(target.rows))
-                c = b.gep(y, [b.add(b.add(base[2], j), b.mul(i, number(plan.row.strides[2])))])
-                panels.micro(
-                    b, total, b.gep(left, [b.mul(i, total)]), b.gep(right, [b.mul(j, total)]), c,
-                    number(plan.row.strides[2]), b.sub(rows, i), b.sub(columns, j), first,
-                )  # fmt: skip
-            if plan.outer or last.extent > block:
                 self.emitter.barrier()
 
     def _step(self, base: list[Any], label: Label, i: Any) -> list[Any]:

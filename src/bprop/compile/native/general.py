@@ -1,11 +1,14 @@
 """Ops without native code of their own (factorisations, permutations): the program calls NumPy back."""
 
 import ctypes
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from ...core.error import BpropError
+from ...core.family import Region
 from ...core.interpreter import QUIET
 from ...core.value import Array, Spec
 from ..body import spec_of
@@ -37,10 +40,16 @@ def callback(kernel: Kernel, failure: Failure) -> Any:
             for x in node.inputs:
                 args.append(view(table[reads.index(x)], spec_of(x)) if type(x) is tuple else x)
             try:
-                y = QUIET.run(op.evaluate, *args, **node.params)
+                if isinstance(op, Region):
+                    failure.inside = threading.get_ident()
+                    y = op.numbers(args, node.params)
+                else:
+                    y = QUIET.run(op.evaluate, *args, **node.params)
             except BpropError:
                 raise
             except (ValueError, TypeError, IndexError, OverflowError, np.linalg.LinAlgError) as error:
+                if isinstance(op, Region):  # the user's own function: its errors stay what they are
+                    raise
                 arrays = [Array(x.copy()) if isinstance(x, np.ndarray) else x for x in args]
                 raise op.explain(error, tuple(arrays), node.params) from None
             for number, one in enumerate(y if type(y) is tuple else (y,)):
@@ -48,6 +57,28 @@ def callback(kernel: Kernel, failure: Failure) -> Any:
         except BaseException as error:  # C code cannot carry an exception; the caller raises it again
             failure.error = error
             return CALL_ERROR
+        finally:
+            failure.inside = None
         return 0
 
     return SIGNATURE(run)
+
+
+def look_callback(failure: Failure) -> Any:
+    """Return a C function that gives Python the chance to run the handlers of signals, which may raise."""
+
+    def look() -> Iterator[int]:
+        code = 0
+        while True:
+            try:
+                yield code  # going on from here Python runs the handlers, inside the try (entering a function would not be)
+                code = 0
+            except GeneratorExit:
+                return
+            except BaseException as error:
+                failure.error = error
+                code = CALL_ERROR
+
+    looking = look()
+    next(looking)
+    return ctypes.CFUNCTYPE(ctypes.c_int)(looking.__next__)

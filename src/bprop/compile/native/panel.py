@@ -1,10 +1,16 @@
-"""Large contractions: both operands packed into panels, one register tile of C per call of a micro-kernel.
+"""The inner parts of large contractions: the micro-kernel that keeps a tile of C in registers, and packing into panels.
 
-A is packed in panels of ``rows`` (k-major: the numbers that one step of the sum needs lie side by side), B in panels of
-``vectors`` vectors. The micro-kernel keeps rows × vectors of C in registers over a whole block of k. Kernel and packing
-functions are made once per program and shared by all contractions of one dtype; extents and strides are arguments.
+A panel of A holds ``rows`` numbers for each step of the sum side by side, a panel of B whole vectors. The micro-kernel
+runs over one panel of each and keeps rows × columns of C in registers meanwhile; an operand that already lies so is
+read where it is. Functions are made once per program, for each exact size of a tile, and shared by all contractions of one
+dtype; strides are arguments.
 
-The order of the sum over k is the order of k, whatever the tile: the same bits for every shape of block.
+**The model of the processor.** A step of the sum multiplies r numbers of A with v vectors of B: r · v multiply-adds and
+r + v loads. A multiply-add takes 4 or 5 cycles and one or two start in each, so 8 to 10 sums must be under way:
+r · v ≥ 10. Loads go at the pace of multiply-adds or faster, so (r + v) / (r · v) must stay well below 1. Registers hold
+r · v sums, v vectors and one number of A, spread out. With 32 registers that gives 8 × 2 (19 registers, 0.63 loads): the
+larger 14 × 2 and 8 × 3 save loads that are free already, and leave wider edges. With 16 it gives 4 × 3 (16 registers, 0.58
+loads), whose sums are just enough.
 
 **Source:** Goto & van de Geijn (2008), Anatomy of high-performance matrix multiplication; Van Zee & van de Geijn (2015),
 BLIS.
@@ -17,24 +23,21 @@ import numpy as np
 from llvmlite import ir
 
 from .host import machine
-from .loop import loop, number, smaller
+from .loop import loop, number
 from .type import I1, I32, I64, constant, register
-
-DEPTH = 1024
-"""Steps of the sum between two visits to C: a panel of B (DEPTH × 32 float32, 128 KB) stays in the second-level cache."""
 
 
 class Target:
-    """What a micro-kernel must know of the processor: the width of a vector in numbers, its registers, whether it fuses."""
+    """What a micro-kernel must know of the processor: the width of a vector in numbers, the tile, whether it fuses."""
 
-    def __init__(self, dtype: "np.dtype[Any]", columns: int) -> None:
+    def __init__(self, dtype: "np.dtype[Any]") -> None:
         host = machine()
         self.dtype = dtype
         self.width = host.vector // dtype.itemsize
         self.fused = host.fused
-        # rows · vectors accumulators + the vectors of B + one number of A must fit the 32 or 16 registers
+        self.masks = host.vector > 16
+        """Whether vectors are loaded and stored under a mask by one instruction."""
         self.rows, self.vectors = (8, 2) if host.registers == 32 else (4, 3)
-        self.vectors = min(self.vectors, -(-columns // self.width))
 
     @property
     def columns(self) -> int:
@@ -55,7 +58,6 @@ class Panels:
         self.target = target
         self.kind = register(target.dtype)
         self.pointer = self.kind.as_pointer()
-        self.vector = ir.VectorType(self.kind, target.width)
 
     def _function(self, name: str, arguments: Sequence[Any], fill: Callable[..., None]) -> Any:
         known = self.module.globals.get(name)
@@ -77,172 +79,179 @@ class Panels:
 
     # --- C (+)= A · B for one tile ---
     def micro(
-        self, b: Any, depth: Any, left: Any, right: Any, c: Any, step: Any, rows: Any, columns: Any, first: Any
-    ) -> None:
-        """Call the micro-kernel: ``rows`` × ``columns`` of C, whose rows lie ``step`` apart; ``first``: C is not read."""
-        kinds = [I64, self.pointer, self.pointer, self.pointer, I64, I64, I64, I1]
-        kernel = self._function(self._name("micro", self.target.vectors), kinds, self._micro)
-        b.call(kernel, [depth, left, right, c, step, rows, columns, first])
+        self, b: Any, tile: tuple[int, int], depth: Any, left: Any, across: int, along: Any, right: Any, gap: Any,
+        c: Any, step: Any, first: Any, turned: bool,
+    ) -> None:  # fmt: skip
+        """Call the micro-kernel for a ``tile`` of rows × columns.
+
+        Rows of A lie ``across`` apart, steps of the sum ``along`` in A and ``gap`` in B; rows of C lie ``step`` apart, or
+        its columns where it is ``turned``. ``first``: C is not read.
+        """
+        near = across == 1
+        kinds = [I64, self.pointer, I64, I64, self.pointer, I64, self.pointer, I64, I1]
+        name = self._name("micro", *tile, "near" if near else "far", "turned" if turned else "straight")
+        kernel = self._function(name, kinds, lambda builder, *args: self._micro(builder, tile, near, turned, *args))
+        b.call(kernel, [depth, left, number(across), along, right, gap, c, step, first])
 
     def _micro(
-        self, b: Any, depth: Any, left: Any, right: Any, c: Any, step: Any, rows: Any, columns: Any, first: Any
-    ) -> None:
-        target = self.target
-        tile = [(r, v) for r in range(target.rows) for v in range(target.vectors)]
+        self, b: Any, tile: tuple[int, int], near: bool, turned: bool, depth: Any, left: Any, across: Any, along: Any,
+        right: Any, gap: Any, c: Any, step: Any, first: Any,
+    ) -> None:  # fmt: skip
+        (rows, columns), target = tile, self.target
+        counts = [min(target.width, columns - start) for start in range(0, columns, target.width)]
+        vector = ir.VectorType(self.kind, target.width)
+        places = [number(r) if near else b.mul(across, number(r)) for r in range(rows)]
+        zero = ir.Constant(vector, [constant(0, target.dtype)] * target.width)
         before = b.block
         head, body, after = (b.append_basic_block(name) for name in ("head", "body", "after"))
         b.branch(head)
         b.position_at_end(head)
-        k = b.phi(I64)
-        k.add_incoming(number(0), before)
-        sums = [b.phi(self.vector) for _ in tile]
-        zero = ir.Constant(self.vector, [constant(0, target.dtype)] * target.width)
-        for one in sums:
-            one.add_incoming(zero, before)
+        k, x, y = b.phi(I64), b.phi(self.pointer), b.phi(self.pointer)
+        sums = [[b.phi(vector) for _ in counts] for _ in range(rows)]
+        for one, start in ((k, number(0)), (x, left), (y, right), *((s, zero) for row in sums for s in row)):
+            one.add_incoming(start, before)
         b.cbranch(b.icmp_signed("<", k, depth), body, after)
         b.position_at_end(body)
-        x, y = b.mul(k, number(target.rows)), b.mul(k, number(target.columns))
-        vectors = [self._load(b, b.gep(right, [b.add(y, number(v * target.width))])) for v in range(target.vectors)]
-        numbers = [self._spread(b, b.load(b.gep(left, [b.add(x, number(r))]))) for r in range(target.rows)]
-        for one, (r, v) in zip(sums, tile, strict=True):
-            one.add_incoming(self._multiply_add(b, numbers[r], vectors[v], one), body)
+        vectors = [
+            self._load(b, b.gep(y, [number(v * target.width)]), target.width, count if target.masks else target.width)
+            for v, count in enumerate(counts)
+        ]
+        for row, place in zip(sums, places, strict=True):
+            one = spread(b, b.load(b.gep(x, [place])), target.width)
+            for total, other in zip(row, vectors, strict=True):
+                total.add_incoming(self._multiply_add(b, one, other, total), body)
         k.add_incoming(b.add(k, number(1)), body)
+        x.add_incoming(b.gep(x, [along]), body)
+        y.add_incoming(b.gep(y, [gap]), body)
         b.branch(head)
         b.position_at_end(after)
+        stores = list(self._turned(b, sums, counts) if turned else self._straight(sums, counts))
+        with b.if_else(first) as (fresh, more):
+            for branch, known in ((fresh, False), (more, True)):
+                with branch:
+                    for r, start, one, count in stores:
+                        place = b.gep(c, [b.add(b.mul(step, number(r)), number(start))])
+                        if known:
+                            one = b.fadd(self._load(b, place, one.type.count, count), one)
+                        self._store(b, one, place, count)
 
-        whole = b.and_(
-            b.icmp_signed(">=", rows, number(target.rows)), b.icmp_signed(">=", columns, number(target.columns))
-        )
-        with b.if_else(whole) as (inside, edge):
-            with inside, b.if_else(first) as (fresh, more):
-                with fresh:
-                    for one, (r, v) in zip(sums, tile, strict=True):
-                        self._store(b, one, self._place(b, c, step, r, v))
-                with more:
-                    for one, (r, v) in zip(sums, tile, strict=True):
-                        place = self._place(b, c, step, r, v)
-                        self._store(b, b.fadd(self._load(b, place), one), place)
-            with edge:
-                masks = [self._mask(b, columns, v) for v in range(target.vectors)]
-                for r in range(target.rows):
-                    with b.if_then(b.icmp_signed(">", rows, number(r))):
-                        for v in range(target.vectors):
-                            place = self._place(b, c, step, r, v)
-                            one = sums[r * target.vectors + v]
-                            known = self._masked_load(b, place, b.and_(masks[v], self._spread(b, b.not_(first))))
-                            self._masked_store(b, b.fadd(known, one), place, masks[v])
+    def _straight(self, sums: list[list[Any]], counts: list[int]) -> Any:
+        """Yield what is stored: row of C, where in it, the vector, and how many of its lanes count."""
+        for r, row in enumerate(sums):
+            for v, (one, count) in enumerate(zip(row, counts, strict=True)):
+                yield r, v * self.target.width, one, count
+
+    def _turned(self, b: Any, sums: list[list[Any]], counts: list[int]) -> Any:
+        """Yield what is stored where the rows of the tile lie along the rows of C in memory.
+
+        Rows one after the other are one sequence, whose places are numbers of some bits: those of the row, then those
+        of the lane. To interleave its halves turns these bits by one place; after log₂(rows) times they stand turned.
+        """
+        rows, width = len(sums), self.target.width
+        size = 1 << (rows - 1).bit_length()
+        for v, count in enumerate(counts):
+            parts = [row[v] for row in sums]
+            parts += [ir.Constant(parts[0].type, ir.Undefined)] * (size - rows)
+            low = [i // 2 + (i % 2) * width for i in range(width)]
+            for _ in range(size.bit_length() - 1):
+                parts = [
+                    shuffled(b, parts[a], parts[a + size // 2], [i + half * (width // 2) for i in low])
+                    for a in range(size // 2)
+                    for half in (0, 1)
+                ]
+            for lane in range(count):
+                for start in range(0, rows, width):
+                    place = lane * size + start
+                    part, few = parts[place // width], min(size, width)
+                    one = part if few == width else shuffled(b, part, part, [place % width + i for i in range(few)])
+                    yield v * width + lane, start, one, min(few, rows - start)
 
     def _multiply_add(self, b: Any, x: Any, y: Any, z: Any) -> Any:
         if not self.target.fused:
             return b.fadd(b.fmul(x, y), z)
-        return intrinsic(self.module, b, f"llvm.fma.v{self._short()}", self.vector, [x, y, z])
+        name = f"llvm.fma.v{self.target.width}{self._short()}"
+        return intrinsic(self.module, b, name, x.type, [x, y, z])
 
-    def _place(self, b: Any, c: Any, step: Any, r: int, v: int) -> Any:
-        return b.gep(c, [b.add(b.mul(step, number(r)), number(v * self.target.width))])
-
-    # --- packing: panel p, step k, entry r holds x[p·size + r, k]; zeros beyond the last ---
-    def pack(
-        self, b: Any, size: int, to: Any, x: Any, count: Any, depth: Any, across: int, along: int, gap: Any
-    ) -> None:
-        """Call the packing of ``count`` × ``depth`` numbers in panels of ``size`` that begin ``gap`` apart.
+    # --- packing: step k, entry r of a panel holds x[r, k]; zeros beyond the last ---
+    def pack(self, b: Any, size: int, count: int, to: Any, x: Any, depth: Any, across: int, along: int) -> None:
+        """Call the packing of ``count`` × ``depth`` numbers into one panel of ``size``.
 
         In memory entries lie ``across`` apart, steps ``along``.
         """
-        way = "rows" if across == 1 else "turned" if along == 1 and size % self._block(size) == 0 else "any"
+        whole = count == size and size % self._block(size) == 0
+        way = "rows" if across == 1 and whole else "turned" if along == 1 and whole else "any"
         fill = {"rows": self._pack_rows, "turned": self._pack_turned, "any": self._pack_any}[way]
-        kinds = [self.pointer, self.pointer, I64, I64, I64, I64, I64]
-        function = self._function(
-            self._name("pack", way, size),
-            kinds,
-            lambda builder, *arguments: self._pack(builder, size, fill, *arguments),
-        )
-        b.call(function, [to, x, count, depth, number(across), number(along), gap])
+        kinds = [self.pointer, self.pointer, I64, I64, I64]
+        name = self._name("pack", way, size, count)
+        function = self._function(name, kinds, lambda builder, *args: fill(builder, size, count, *args))
+        b.call(function, [to, x, depth, number(across), number(along)])
 
     def _block(self, size: int) -> int:
-        return min(size, self.target.width)
+        """Return the largest power of two that divides a panel and fits a vector."""
+        return min(size & -size, self.target.width)
 
-    def _pack(
-        self, b: Any, size: int, fill: Any, to: Any, x: Any, count: Any, depth: Any, across: Any, along: Any, gap: Any
-    ) -> None:
-        with loop(b, number(0), count, size) as p:
-            panel = b.gep(to, [b.mul(b.sdiv(p, number(size)), gap)])
-            source = b.gep(x, [b.mul(p, across)])
-            left = b.sub(count, p)
-            with b.if_else(b.icmp_signed(">=", left, number(size))) as (whole, edge):
-                with whole:
-                    fill(b, size, panel, source, depth, across, along)
-                with edge:
-                    self._pack_edge(b, size, panel, source, left, depth, across, along)
-
-    def _pack_rows(self, b: Any, size: int, panel: Any, x: Any, depth: Any, across: Any, along: Any) -> None:
-        kind = ir.VectorType(self.kind, self._block(size))
+    def _pack_rows(self, b: Any, size: int, _: int, panel: Any, x: Any, depth: Any, across: Any, along: Any) -> None:
+        width = self._block(size)
         with loop(b, number(0), depth) as k:
-            for start in range(0, size, kind.count):
+            for start in range(0, size, width):
                 source = b.gep(x, [b.add(b.mul(k, along), number(start))])
                 target = b.gep(panel, [b.add(b.mul(k, number(size)), number(start))])
-                self._store(b, self._load(b, source, kind), target)
+                self._store(b, self._load(b, source, width, width), target, width)
 
-    def _pack_turned(self, b: Any, size: int, panel: Any, x: Any, depth: Any, across: Any, along: Any) -> None:
+    def _pack_turned(self, b: Any, size: int, _: int, panel: Any, x: Any, depth: Any, across: Any, along: Any) -> None:
         """Turn square blocks: rows of memory become columns of the panel."""
         width = self._block(size)
-        kind = ir.VectorType(self.kind, width)
         blocks = b.mul(b.sdiv(depth, number(width)), number(width))
         with loop(b, number(0), blocks, width) as k:
             for start in range(0, size, width):
                 rows = [
-                    self._load(b, b.gep(x, [b.add(b.mul(across, number(start + r)), k)]), kind) for r in range(width)
+                    self._load(b, b.gep(x, [b.add(b.mul(across, number(start + r)), k)]), width, width)
+                    for r in range(width)
                 ]
-                for step, row in enumerate(_turned(b, rows)):
-                    self._store(
-                        b, row, b.gep(panel, [b.add(b.mul(b.add(k, number(step)), number(size)), number(start))])
-                    )
+                for step, row in enumerate(_transposed(b, rows)):
+                    place = b.add(b.mul(b.add(k, number(step)), number(size)), number(start))
+                    self._store(b, row, b.gep(panel, [place]), width)
         with loop(b, blocks, depth) as k:
             for r in range(size):
                 one = b.load(b.gep(x, [b.add(b.mul(across, number(r)), k)]))
                 b.store(one, b.gep(panel, [b.add(b.mul(k, number(size)), number(r))]))
 
-    def _pack_any(self, b: Any, size: int, panel: Any, x: Any, depth: Any, across: Any, along: Any) -> None:
-        with loop(b, number(0), depth) as k, loop(b, number(0), number(size)) as r:
-            one = b.load(b.gep(x, [b.add(b.mul(k, along), b.mul(r, across))]))
-            b.store(one, b.gep(panel, [b.add(b.mul(k, number(size)), r)]))
-
-    def _pack_edge(self, b: Any, size: int, panel: Any, x: Any, left: Any, depth: Any, across: Any, along: Any) -> None:
+    def _pack_any(self, b: Any, size: int, count: int, panel: Any, x: Any, depth: Any, across: Any, along: Any) -> None:
         with loop(b, number(0), depth) as k:
             start = b.mul(k, number(size))
-            with loop(b, number(0), left) as r:
+            with loop(b, number(0), number(count)) as r:
                 one = b.load(b.gep(x, [b.add(b.mul(k, along), b.mul(r, across))]))
                 b.store(one, b.gep(panel, [b.add(start, r)]))
-            with loop(b, left, number(size)) as r:
-                b.store(constant(0, self.target.dtype), b.gep(panel, [b.add(start, r)]))
+            for r in range(count, size):
+                b.store(constant(0, self.target.dtype), b.gep(panel, [b.add(start, number(r))]))
 
     # --- vectors ---
     def _short(self) -> str:
-        return f"{self.target.width}{'f32' if self.target.dtype == np.float32 else 'f64'}"
+        return "f32" if self.target.dtype == np.float32 else "f64"
 
-    def _load(self, b: Any, place: Any, kind: Any = None) -> Any:
-        kind = self.vector if kind is None else kind
-        return b.load(b.bitcast(place, kind.as_pointer()), align=self.target.dtype.itemsize)
+    def _load(self, b: Any, place: Any, width: int, count: int) -> Any:
+        """Return ``width`` numbers from memory, of which only the first ``count`` are there: the others are zero."""
+        kind = ir.VectorType(self.kind, width)
+        place = b.bitcast(place, kind.as_pointer())
+        if count == width:
+            return b.load(place, align=self.target.dtype.itemsize)
+        zero = ir.Constant(kind, [constant(0, self.target.dtype)] * width)
+        args = [place, ir.Constant(I32, self.target.dtype.itemsize), _first(width, count), zero]
+        return intrinsic(self.module, b, f"llvm.masked.load.v{width}{self._short()}.p0", kind, args)
 
-    def _store(self, b: Any, x: Any, place: Any) -> None:
-        b.store(x, b.bitcast(place, x.type.as_pointer()), align=self.target.dtype.itemsize)
+    def _store(self, b: Any, x: Any, place: Any, count: int) -> None:
+        """Write the first ``count`` numbers of a vector."""
+        width = x.type.count
+        place = b.bitcast(place, x.type.as_pointer())
+        if count == width:
+            b.store(x, place, align=self.target.dtype.itemsize)
+            return
+        args = [x, place, ir.Constant(I32, self.target.dtype.itemsize), _first(width, count)]
+        intrinsic(self.module, b, f"llvm.masked.store.v{width}{self._short()}.p0", ir.VoidType(), args)
 
-    def _spread(self, b: Any, x: Any) -> Any:
-        return spread(b, x, self.target.width)
 
-    def _mask(self, b: Any, columns: Any, v: int) -> Any:
-        width = self.target.width
-        left = b.trunc(smaller(b, b.sub(columns, number(v * width)), number(width)), I32)
-        lanes = ir.Constant(ir.VectorType(I32, width), list(range(width)))
-        return b.icmp_signed("<", lanes, spread(b, left, width))
-
-    def _masked_load(self, b: Any, place: Any, mask: Any) -> Any:
-        zero = ir.Constant(self.vector, [constant(0, self.target.dtype)] * self.target.width)
-        args = [b.bitcast(place, self.vector.as_pointer()), ir.Constant(I32, self.target.dtype.itemsize), mask, zero]
-        return intrinsic(self.module, b, f"llvm.masked.load.v{self._short()}.p0", self.vector, args)
-
-    def _masked_store(self, b: Any, x: Any, place: Any, mask: Any) -> None:
-        args = [x, b.bitcast(place, self.vector.as_pointer()), ir.Constant(I32, self.target.dtype.itemsize), mask]
-        intrinsic(self.module, b, f"llvm.masked.store.v{self._short()}.p0", ir.VoidType(), args)
+def _first(width: int, count: int) -> Any:
+    return ir.Constant(ir.VectorType(I1, width), [lane < count for lane in range(width)])
 
 
 def intrinsic(module: Any, b: Any, name: str, kind: Any, args: list[Any]) -> Any:
@@ -253,14 +262,19 @@ def intrinsic(module: Any, b: Any, name: str, kind: Any, args: list[Any]) -> Any
     return b.call(known, args)
 
 
+def shuffled(b: Any, x: Any, y: Any, lanes: Sequence[int]) -> Any:
+    """Return the given lanes of ``x`` and, counted on from them, of ``y``."""
+    return b.shuffle_vector(x, y, ir.Constant(ir.VectorType(I32, len(lanes)), list(lanes)))
+
+
 def spread(b: Any, x: Any, width: int) -> Any:
     """Return a vector with ``x`` in every lane."""
     empty = ir.Constant(ir.VectorType(x.type, width), ir.Undefined)
     first = b.insert_element(empty, x, ir.Constant(I32, 0))
-    return b.shuffle_vector(first, empty, ir.Constant(ir.VectorType(I32, width), [0] * width))
+    return shuffled(b, first, empty, [0] * width)
 
 
-def _turned(b: Any, rows: list[Any]) -> list[Any]:
+def _transposed(b: Any, rows: list[Any]) -> list[Any]:
     """Transpose a square of vectors in registers: log₂(width) rounds, each swaps the off-diagonal halves of blocks."""
     width = len(rows)
     half = width // 2
@@ -271,10 +285,9 @@ def _turned(b: Any, rows: list[Any]) -> list[Any]:
         for i in range(width):
             if not i & half:
                 for lanes, place in ((low, i), (high, i + half)):
-                    mask = ir.Constant(ir.VectorType(I32, width), lanes)
-                    new[place] = b.shuffle_vector(rows[i], rows[i + half], mask)
+                    new[place] = shuffled(b, rows[i], rows[i + half], lanes)
         rows, half = new, half // 2
     return rows
 
 
-__all__ = ["DEPTH", "Panels", "Target", "intrinsic", "padded", "spread"]
+__all__ = ["Panels", "Target", "intrinsic", "padded", "shuffled", "spread"]

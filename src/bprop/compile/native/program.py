@@ -11,16 +11,18 @@ from typing import Any
 from llvmlite import ir
 
 from ...core.error import CompileError
-from ...core.graph import Edge, Graph
+from ...core.graph import Edge, Graph, inner_graphs
 from ...core.simplify import simplify
 from ...core.value import Spec
 from ..body import spec_of
+from ..epilogue import Epilogue, attach
 from ..fingerprint import UntoldError, Writer
 from ..fuse import LOOPS, Kernel, fuse
 from ..inline import inline
 from ..nest import nests
 from ..plan import Place, Plan, plan
 from .contraction import Contraction, emit_contraction
+from .control import emit_branch, emit_loop
 from .course import Course
 from .cumulate import emit_cumulate
 from .loop import Emitter, number
@@ -30,6 +32,7 @@ from .reduce import emit_reduce
 from .region import emit_scan, room
 from .repeat import emit_repeat
 from .share import parts, shared
+from .status import MESSAGE
 from .type import ALONE, I32, POINTER, TEAM, memory, register
 
 
@@ -43,10 +46,15 @@ class Stage:
                 _supported(node.op.name if node.op else "input", spec)
         self.kernels = fuse(self.graph)
         self.nests = nests(self.kernels)
-        self.bodies = {k: Stage(k.root.params["body"]) for k in self.kernels if k.kind == "scan"}
+        graphs = {k: inner_graphs(k.root) for k in self.kernels}
+        self.bodies = {k: [Stage(graph) for graph in inner] for k, inner in graphs.items() if inner}
         self.contractions = {k: Contraction(k) for k in self.kernels if k.kind == "contract"}
+        large = {k: c.blocking.blocks > 1 for k, c in self.contractions.items() if c.blocking is not None}
+        self.kernels = attach(self.kernels, self.nests, large, self.graph, donated or {})
+        self.epilogues = {k: Epilogue(k, self.contractions[k].labels) for k in large if len(k.nodes) > 1}
+        self.nests |= self.epilogues
         scratch = {k: c.packed * spec_of((k.root, 0)).dtype.itemsize for k, c in self.contractions.items()}
-        scratch |= {k: room(k, stage.plan) for k, stage in self.bodies.items()}
+        scratch |= {k: room(k, [one.plan for one in stages]) for k, stages in self.bodies.items()}
         self.plan: Plan = plan(self.graph, self.kernels, self.nests, donated, scratch)
         self.parallel = shared(self.kernels, self.nests, self.bodies)
         """Kernels whose work the threads of a team share, and the nanoseconds that one thread works at each."""
@@ -66,7 +74,10 @@ def called_back(stage: Stage) -> Iterator[Kernel]:
     """Return the kernels that call Python, in the order in which they are numbered."""
     for kernel in stage.kernels:
         if kernel in stage.bodies:
-            yield from called_back(stage.bodies[kernel])
+            if kernel.kind == "loop":
+                yield kernel
+            for body in stage.bodies[kernel]:
+                yield from called_back(body)
         elif kernel.kind == "callback" or (kernel.kind == "random" and kernel.root.op.entry is None):  # type: ignore[union-attr]
             yield kernel
 
@@ -118,7 +129,7 @@ class Builder:
 
     def kernel(self, kernel: Kernel, stage: Stage) -> tuple[Any, list[Place]]:
         """Emit one kernel; return its function and the places whose addresses it takes."""
-        body = self.function(f"body{self.number()}", stage.bodies[kernel]) if kernel.kind == "scan" else None
+        bodies = [self.function(f"body{self.number()}", one) for one in stage.bodies.get(kernel, ())]
         edges: list[Edge] = [*kernel.reads, *kernel.stored]
         places = list(dict.fromkeys(stage.plan.places[edge] for edge in edges))
         if kernel in stage.plan.scratch:
@@ -143,7 +154,7 @@ class Builder:
         emitter = Emitter(self.module, b, typed, flag, team if kernel in stage.parallel else ALONE)
         scratch = buffers[-1] if kernel in stage.plan.scratch else None
         try:
-            self.fill(emitter, kernel, stage, raw, scratch, body)
+            self.fill(emitter, kernel, stage, raw, scratch, bodies)
         except CompileError as error:
             shown = ", ".join(str(spec_of(edge)) for edge in kernel.reads)
             error.message += f" (in a {kernel.kind} kernel over {kernel.shape} that reads {shown or 'nothing'})"
@@ -153,8 +164,9 @@ class Builder:
             self.made[key] = function
         return function, places
 
-    def fill(self, emitter: Emitter, kernel: Kernel, stage: Stage, raw: Any, scratch: Any, body: Any) -> None:
+    def fill(self, emitter: Emitter, kernel: Kernel, stage: Stage, raw: Any, scratch: Any, bodies: list[Any]) -> None:
         """Emit what a kernel does."""
+        plans = [one.plan for one in stage.bodies.get(kernel, ())]
         if kernel.kind in ("map", "join"):
             emit_map(emitter, stage.nests[kernel])
         elif kernel.kind == "reduce":
@@ -166,9 +178,14 @@ class Builder:
         elif kernel.kind == "contract":
             dtype = memory(spec_of((kernel.root, 0)).dtype)
             room = emitter.builder.bitcast(scratch, dtype.as_pointer()) if scratch is not None else None
-            emit_contraction(emitter, stage.contractions[kernel], room)
+            emit_contraction(emitter, stage.contractions[kernel], room, stage.epilogues.get(kernel))
         elif kernel.kind == "scan":
-            emit_scan(emitter, kernel, raw, body, stage.bodies[kernel].plan, scratch)
+            emit_scan(emitter, kernel, raw, bodies[0], plans[0], scratch)
+        elif kernel.kind == "branch":
+            emit_branch(emitter, kernel, raw, bodies, scratch)
+        elif kernel.kind == "loop":
+            look, passed = self.python(emitter.builder, kernel, []), MESSAGE + self.called.index(kernel)
+            emit_loop(emitter, kernel, raw, bodies, plans, scratch, look, passed)
         elif kernel.kind == "random" and kernel.root.op.entry is not None:  # type: ignore[union-attr]
             emit_random(emitter, kernel)
         else:
@@ -178,14 +195,18 @@ class Builder:
         """Emit a call of NumPy through Python."""
         b = emitter.builder
         edges = [*kernel.reads, *kernel.stored]
-        table = b.alloca(ir.ArrayType(POINTER, len(edges)))
+        table = b.alloca(ir.ArrayType(POINTER, max(len(edges), 1)))
         for position, edge in enumerate(edges):
             b.store(raw[edge], b.gep(table, [number(0), number(position)]))
-        kind = ir.FunctionType(I32, [POINTER.as_pointer()]).as_pointer()
-        target = ir.GlobalVariable(self.module, kind, f"python{self.called.index(kernel)}")
-        target.initializer = ir.Constant(kind, None)  # set when the code is loaded
-        status = b.call(b.load(target), [b.gep(table, [number(0), number(0)])])
-        b.store(status, emitter.flag)
+        function = self.python(b, kernel, [POINTER.as_pointer()])
+        b.store(b.call(function, [b.gep(table, [number(0), number(0)])]), emitter.flag)
+
+    def python(self, b: Any, kernel: Kernel, arguments: list[Any]) -> Any:
+        """Return the function of Python that a kernel calls; its address is set when the code is loaded."""
+        kind = ir.FunctionType(I32, arguments).as_pointer()
+        target = ir.GlobalVariable(self.module, kind, f"python.{self.called.index(kernel)}")
+        target.initializer = ir.Constant(kind, None)
+        return b.load(target)
 
     def number(self) -> int:
         """Return a new number for a name."""

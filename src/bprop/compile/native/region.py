@@ -1,5 +1,6 @@
 """Scan: the body is one function of a table of pointers, called for every row; carries alternate between two buffers."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -16,10 +17,10 @@ def rounded(size: int) -> int:
     return -(-max(size, 1) // ALIGNMENT) * ALIGNMENT
 
 
-def room(kernel: Kernel, body: Plan) -> int:
-    """Return how many bytes a scan needs beside its operands and results."""
-    carries = kernel.root.inputs[: kernel.root.params["carries"]]
-    return rounded(body.size) + 2 * sum(rounded(bytes_of(edge)) for edge in carries)
+def room(kernel: Kernel, bodies: Sequence[Plan]) -> int:
+    """Return how many bytes a region needs beside its operands and results."""
+    carries = kernel.root.inputs[: kernel.root.params.get("carries", 0)]
+    return max(rounded(body.size) for body in bodies) + 2 * sum(rounded(bytes_of(edge)) for edge in carries)
 
 
 def copy(module: Any, b: Any, target: Any, source: Any, size: Any) -> None:
@@ -43,8 +44,8 @@ def emit_scan(emitter: Emitter, kernel: Kernel, raw: dict[Any, Any], function: A
     results = [raw[edge] for edge in kernel.stored]
     sizes = [bytes_of(edge) for edge in node.inputs[:carries]]
     specs = body.graph.specs
-    table = _reserve(b, ir.ArrayType(POINTER, 1 + len(args) + len(results)))
-    now = [_reserve(b, POINTER) for _ in range(carries)]
+    table = reserve(b, ir.ArrayType(POINTER, 1 + len(args) + len(results)))
+    now = [reserve(b, POINTER) for _ in range(carries)]
     offset = rounded(body.size)
     pairs = []
     for place, arg, size in zip(now, args, sizes, strict=False):
@@ -87,6 +88,7 @@ def emit_scan(emitter: Emitter, kernel: Kernel, raw: dict[Any, Any], function: A
         copy(module, b, target, source, b.sub(end, begin))
 
 
-def _reserve(b: Any, kind: Any) -> Any:
+def reserve(b: Any, kind: Any) -> Any:
+    """Return a place on the stack."""
     with b.goto_entry_block():
         return b.alloca(kind)

@@ -38,7 +38,7 @@ def shared(
     found: dict[Kernel, float] = {}
     for kernel in kernels:
         if kernel.kind == "scan":
-            body = bodies[kernel]
+            (body,) = bodies[kernel]
             time, enough = body.work * kernel.root.params["length"], bool(body.parallel)
         else:
             time = duration(kernel)

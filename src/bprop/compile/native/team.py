@@ -219,9 +219,12 @@ def share_from(nanoseconds: float) -> Iterator[None]:
         _least.reset(token)
 
 
-def worth(work: float) -> bool:
-    """Return whether a call with so many nanoseconds of shared work should wake other threads."""
-    return work > 0 and work >= min(CALL, 4 * least())
+def worth(work: float, least: float) -> bool:
+    """Return whether a call with so many nanoseconds of shared work should wake other threads.
+
+    ``least`` is what `least` was when the program was made.
+    """
+    return work > 0 and work >= min(CALL, 4 * least)
 
 
 class _Runtime:
