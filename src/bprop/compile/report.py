@@ -15,13 +15,12 @@ if TYPE_CHECKING:
 def walk(stage: "Stage", times: int = 1) -> Iterator[tuple[Kernel, int]]:
     """Yield the kernels of a program, also those in the bodies of its loops, each with how often a call runs it.
 
-    The turns of a while loop are not known: they count as one; so does each branch of a cond.
+    Both sides of a branch count, and a loop whose length is not known as one turn.
     """
     for kernel in stage.kernels:
         yield kernel, times
-        if kernel in stage.bodies:
-            for body in stage.bodies[kernel]:
-                yield from walk(body, times * int(kernel.root.params.get("length", 1)))
+        for body in stage.bodies.get(kernel, ()):
+            yield from walk(body, times * int(kernel.root.params.get("length", 1)))
 
 
 class Kernels:
@@ -54,21 +53,11 @@ class Kernels:
 def _listings(stage: "Stage", indent: str) -> Iterator[str]:
     """Yield the listing of a stage; the bodies of its loops follow, further in."""
     yield from (indent + line for line in listing(stage.kernels, stage.graph).splitlines())
-    for kernel in stage.kernels:
-        if kernel in stage.bodies:
-            for what, body in zip(_parts(kernel), stage.bodies[kernel], strict=True):
-                yield f"{indent}    {what}:"
-                yield from _listings(body, indent + "    ")
-
-
-def _parts(kernel: Kernel) -> list[str]:
-    """Return what the functions of a region are."""
-    name = kernel.root.op.name if kernel.root.op else ""
-    if kernel.kind == "branch":
-        return [f"{name}, if true", f"{name}, if false"]
-    if kernel.kind == "loop":
-        return [f"{name}, its condition", f"{name}, every turn"]
-    return [f"{name}, {kernel.root.params['length']:,} times"]
+    for number, kernel in enumerate(stage.kernels):
+        for body in stage.bodies.get(kernel, ()):
+            times = f", {kernel.root.params['length']:,} times" if "length" in kernel.root.params else ""
+            yield f"{indent}    the body of {number}{times}:"
+            yield from _listings(body, indent + "    ")
 
 
 class Called(NamedTuple):
@@ -89,7 +78,10 @@ class Report:
         self.kernels = Kernels(program)
         self.memory = program.memory
         self.ops = sum(len(stage.graph.nodes) for stage in _stages(program.stage))
-        back, self.called_flops = {kernel for kernel in program.called if kernel.kind != "loop"}, 0
+        back, self.called_flops = (
+            {one for one in program.called if one.kind != "loop"},
+            0,
+        )  # a loop only asks for Ctrl-C
         found: dict[tuple[str, str, str], int] = {}
         for kernel, times in walk(program.stage):
             if kernel in back:

@@ -174,7 +174,7 @@ class Step:
         cells were in their places: as long as it is the latest, they need not be looked at.
         """
         if self._running:
-            raise StateError(f"{self.name}: called from inside its own native code")
+            raise CompileError(f"{self.name}: called again by its own callback: its memory is in use")
         table, moved = self._table, mark is not self.settled
         copies: tuple[Any, ...] = ()
         for slot, place in self._inputs:
@@ -205,7 +205,7 @@ class Step:
         An error says in which step it came; the cells are as after the one before.
         """
         if self._running:
-            raise StateError(f"{self.name}: called from inside its own native code")
+            raise CompileError(f"{self.name}: called again by its own callback: its memory is in use")
         inputs = [_rows(leaves[place]) for place in self.arguments]
         specs = {number: self._specs[number] for number in range(len(self._specs)) if number not in self.donated}
         try:

@@ -8,12 +8,6 @@ from types import FrameType
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
-def user_source() -> str:
-    """Return the source of the user's line alone."""
-    place = user_place()
-    return linecache.getline(*place).strip() if place else ""
-
-
 def user_place() -> tuple[str, int] | None:
     """Return file and line of the innermost frame outside bprop, or ``None`` where there is none."""
     frame: FrameType | None = sys._getframe(1)
@@ -37,6 +31,12 @@ def shown_place(place: tuple[str, int] | None) -> str:
     name, line = place
     source = linecache.getline(name, line).strip()
     return f"{name}:{line}: {source}" if source else f"{name}:{line}"
+
+
+def user_source() -> str:
+    """Return the source of the user's line alone."""
+    place = user_place()
+    return linecache.getline(*place).strip() if place else ""
 
 
 def user_line() -> str:
