@@ -49,7 +49,8 @@ LOOPED = 4
 class Compiled(Generic[P, R]):
     """A compiled function. Call it as the function it was made from.
 
-    ``graph``, ``kernels``, ``memory`` and ``llvm`` show the program of the last call, stage by stage.
+    ``loop`` makes many calls in one native call. ``graph``, ``kernels``, ``memory`` and ``llvm`` show the program of the last
+    call, stage by stage, ``report`` what of it is native code, and ``verification`` how far it was from eager evaluation.
     """
 
     def __init__(self, f: Callable[P, R], *, verify: bool = False) -> None:
@@ -286,15 +287,29 @@ def compile(f: Callable[P, R] | None = None, *, verify: bool = False) -> Any:
     for changed constants. 32 programs are kept, and a `CompileWarning` says once when there are more. Inside a transform
     the call is inlined.
 
+    What a compiled function has beside its call, see `Compiled`: ``f.loop(…)`` makes many calls in one native call,
+    ``f.report`` says what is native code and what calls NumPy or SciPy, ``f.graph``, ``f.kernels``, ``f.memory`` and
+    ``f.llvm`` show the stages. Branches and loops on numbers are `cond`, `while_loop` and `scan`; `callback` lets Python see
+    numbers. float32 and float64, integers and bools.
+
     ``verify=True``: the first call of every new program is evaluated eagerly as well, from the same cells, and leaves
     what the compiled one gives. Where an output or a written cell differs by more than rounding explains, which is measured
     by perturbing the roundings of the eager one, `VerificationError` names it and the cells are as before the call.
     ``f.verification`` shows the largest difference of each. The Python code of ``f`` then runs six times. As a decorator:
     ``@bprop.compile`` or ``@bprop.compile(verify=True)``.
 
+    **Threads.** A program runs on `get_threads` threads: what `set_threads` or the environment variable
+    ``BPROP_NUM_THREADS`` says, else the CPUs that the process may use. Results have the same bits for any number.
+
+    **Cache.** Machine code is kept on disk for other processes, in ``BPROP_CACHE_DIR`` (else ``~/.cache/bprop``), up to
+    ``BPROP_CACHE_SIZE`` megabytes (else 256); ``BPROP_CACHE=0`` switches that off, and the command ``bprop cache`` lists and
+    clears it. ``BPROP_TARGET`` (``avx512``, ``avx2``, ``x86-64``) makes code for a lesser processor.
+
     Raises `CompileError` naming op, shapes, dtypes and the line that made the op where there is no native code (float16),
     `TracedValueError` where Python asks for a number of a traced value, `MemoryError`, and what the ops inside raise; then
     no cell has changed.
+
+    **Source:** Bradbury et al. (2018), JAX, ``jax.jit``, for tracing; Lattner & Adve (2004), LLVM, for machine code.
 
     >>> import bprop
     >>> from bprop.compile import compile
