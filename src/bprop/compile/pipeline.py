@@ -152,6 +152,8 @@ class Compiled(Generic[P, R]):
         Raises `ShapeError` where the first axes differ, `ArgumentError` where no argument is an array, and what a call
         raises: then the calls before it are done, and a note says how many.
 
+        **Source:** JAX, ``lax.scan``; here the carry are the cells.
+
         >>> import bprop, numpy as np
         >>> from bprop import nn, optim
         >>> model, rule, loss = nn.Linear(1, 1), optim.SGD(0.1), nn.SquaredError()
@@ -309,7 +311,8 @@ def compile(f: Callable[P, R] | None = None, *, verify: bool = False) -> Any:
     `TracedValueError` where Python asks for a number of a traced value, `MemoryError`, and what the ops inside raise; then
     no cell has changed.
 
-    **Source:** Bradbury et al. (2018), JAX, ``jax.jit``, for tracing; Lattner & Adve (2004), LLVM, for machine code.
+    **Source:** Frostig, Johnson & Leary (2018), Compiling machine learning programs via high-level tracing; Lattner &
+    Adve (2004), LLVM.
 
     >>> import bprop
     >>> from bprop.compile import compile
