@@ -30,13 +30,14 @@ from .host import machine
 from .loop import loop, number
 from .type import I1, I32, I64, constant, register
 
-
 SUMS = 10
 """Multiply-adds that must be under way at once: latency times how many start in a cycle."""
 LOADS = 0.75
 """Loads per multiply-add at most."""
 LINE = 64
 """Bytes of a line of the cache."""
+SECOND = 2
+"""The second-level cache, as LLVM numbers them."""
 
 
 def tile(vector: int, registers: int) -> tuple[int, int]:
@@ -201,6 +202,22 @@ class Panels:
             return b.fadd(b.fmul(x, y), z)
         name = f"llvm.fma.v{self.target.width}{self._short()}"
         return intrinsic(self.module, b, name, x.type, [x, y, z])
+
+    def fetch(self, b: Any, tile: tuple[int, int], place: Any, step: Any) -> None:
+        """Ask for the lines of memory of a tile of rows × columns, in time for what reads it from the cache."""
+        name = self._name("fetch", *tile)
+        function = self._function(name, [self.pointer, I64], lambda builder, *args: self._fetch(builder, tile, *args))
+        b.call(function, [place, step])
+
+    def _fetch(self, b: Any, tile: tuple[int, int], place: Any, step: Any) -> None:
+        rows, columns = tile
+        numbers = LINE // self.target.dtype.itemsize
+        byte = ir.IntType(8).as_pointer()
+        with loop(b, number(0), number(rows)) as r:
+            for start in dict.fromkeys((*range(0, columns, numbers), columns - 1)):
+                at = b.bitcast(b.gep(place, [b.add(b.mul(r, step), number(start))]), byte)
+                flags = [ir.Constant(I32, flag) for flag in (0, SECOND, 1)]
+                intrinsic(self.module, b, "llvm.prefetch.p0", ir.VoidType(), [at, *flags])
 
     # --- packing: step k, entry r of a panel holds x[r, k]; zeros beyond the last ---
     def pack(self, b: Any, size: int, count: int, to: Any, x: Any, depth: Any, across: int, along: int) -> None:
