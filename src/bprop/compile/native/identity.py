@@ -8,6 +8,7 @@ CPython's own functions; nothing is assumed of how they lie in memory. A table o
 ``LIST``     list, number of entries, then each
 ``CELL``     cell of a closure, its contents (0: not assigned)
 ``NAME``     dict, key, value (0: not there)
+``DEFAULTS`` function, its defaults for parameters and for keywords (0: none)
 ``OBJECT``   object, its ``__dict__``
 ``END``
 ===========  ==========================================================================================
@@ -25,7 +26,7 @@ from .host import machine
 from .loop import loop, number
 from .type import I32, I64, POINTER
 
-END, DICT, LIST, CELL, NAME, OBJECT = range(6)
+END, DICT, LIST, CELL, NAME, DEFAULTS, OBJECT = range(7)
 _PLACE = POINTER.as_pointer()
 _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "PyDict_Size": (I64, [POINTER]),
@@ -34,6 +35,8 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "PyList_Size": (I64, [POINTER]),
     "PyList_GetItem": (POINTER, [POINTER, I64]),
     "PyCell_Get": (POINTER, [POINTER]),
+    "PyFunction_GetDefaults": (POINTER, [POINTER]),
+    "PyFunction_GetKwDefaults": (POINTER, [POINTER]),
     "PyObject_GenericGetDict": (POINTER, [POINTER, POINTER]),
     "Py_DecRef": (ir.VoidType(), [POINTER]),
 }
@@ -70,7 +73,8 @@ class _Same:
         b.position_at_end(head)
         end = function.append_basic_block("end")
         choice = b.switch(self.word(), end)
-        for kind, emit in ((DICT, self.dict), (LIST, self.list), (CELL, self.cell), (NAME, self.name), (OBJECT, self.object)):  # fmt: skip
+        kinds = {DICT: self.dict, LIST: self.list, CELL: self.cell, NAME: self.name, DEFAULTS: self.defaults}
+        for kind, emit in {**kinds, OBJECT: self.object}.items():
             block = function.append_basic_block(emit.__name__)
             choice.add_case(number(kind), block)
             b.position_at_end(block)
@@ -120,6 +124,11 @@ class _Same:
     def name(self) -> None:
         target = self.pointer()
         self.unless(self.call("PyDict_GetItemWithError", target, self.pointer()), self.pointer())
+
+    def defaults(self) -> None:
+        target = self.pointer()
+        for name in ("PyFunction_GetDefaults", "PyFunction_GetKwDefaults"):
+            self.unless(self.call(name, target), self.pointer())
 
     def object(self) -> None:
         self.owned(self.call("PyObject_GenericGetDict", self.pointer(), ir.Constant(POINTER, None)))
