@@ -25,6 +25,7 @@ from ..core.value import Array
 from ..gradients.variable import name_of
 from ..ops import stack
 from .cache import Cache
+from .fork import guard
 from .inline import inline
 from .report import Kernels, Report
 from .static import key_of
@@ -55,20 +56,25 @@ class Compiled(Generic[P, R]):
     def __init__(self, f: Callable[P, R], *, verify: bool = False) -> None:
         self.function = f
         self.name = name_of(f)
-        self.programs: Cache[Step] = Cache(KEPT)
-        self._lock = threading.RLock()
         self._last: Step | None = None
-        self._watches: list[tuple[Watch, Step, Any]] = []  # of the last calls with their keys, the latest first
+        self.left()
         self._verify = verify
         self._verification: Verification | None = None
         self._said = False
-        self._looped: deque[tuple[Step, Watch]] = deque(maxlen=LOOPED)
         functools.update_wrapper(self, f, updated=())
+        guard(self)
+
+    def left(self) -> None:
+        """Begin without programs: also in a forked child where another thread was inside."""
+        self.lock = threading.RLock()
+        self.programs: Cache[Step] = Cache(KEPT)
+        self._watches: list[tuple[Watch, Step, Any]] = []  # of the last calls with their keys, the latest first
+        self._looped: deque[tuple[Step, Watch]] = deque(maxlen=LOOPED)
 
     def __call__(self, *args: P.args, **options: P.kwargs) -> R:
         if current() is not EVALUATE:
             return self.function(*args, **options)
-        with self._lock:  # one call at a time: a step reads and writes cells
+        with self.lock:  # one call at a time: a step reads and writes cells
             mark = CHANGES.latest
             result: Any
             if not options:
@@ -165,7 +171,7 @@ class Compiled(Generic[P, R]):
         ((20,), True)
         """
         if current() is EVALUATE:
-            with self._lock:
+            with self.lock:
                 for step, watch in () if options else self._looped:
                     again = watch.leaves(args)
                     if again is not None and watch.cells_hold() and step.fits():
