@@ -25,9 +25,10 @@ from ..core.value import Array
 from ..gradients.variable import name_of
 from ..ops import stack
 from .cache import Cache
+from .fork import guard
 from .inline import inline
 from .report import Kernels, Report
-from .static import key_of
+from .static import contents, key_of, without
 from .step import Step, data_of, is_array
 from .verify import Verification, verify
 from .watch import Watch
@@ -55,20 +56,26 @@ class Compiled(Generic[P, R]):
     def __init__(self, f: Callable[P, R], *, verify: bool = False) -> None:
         self.function = f
         self.name = name_of(f)
-        self.programs: Cache[Step] = Cache(KEPT)
-        self._lock = threading.RLock()
         self._last: Step | None = None
-        self._watches: list[tuple[Watch, Step, Any]] = []  # of the last calls with their keys, the latest first
+        self.left()
         self._verify = verify
         self._verification: Verification | None = None
         self._said = False
-        self._looped: deque[tuple[Step, Watch]] = deque(maxlen=LOOPED)
+        self._written: set[str] = set()
         functools.update_wrapper(self, f, updated=())
+        guard(self)
+
+    def left(self) -> None:
+        """Begin without programs: also in a forked child where another thread was inside."""
+        self.lock = threading.RLock()
+        self.programs: Cache[Step] = Cache(KEPT)
+        self._watches: list[tuple[Watch, Step, Any]] = []  # of the last calls with their keys, the latest first
+        self._looped: deque[tuple[Step, Watch]] = deque(maxlen=LOOPED)
 
     def __call__(self, *args: P.args, **options: P.kwargs) -> R:
         if current() is not EVALUATE:
             return self.function(*args, **options)
-        with self._lock:  # one call at a time: a step reads and writes cells
+        with self.lock:  # one call at a time: a step reads and writes cells
             mark = CHANGES.latest
             result: Any
             if not options:
@@ -88,10 +95,10 @@ class Compiled(Generic[P, R]):
     def _look_up(self, args: tuple[Any, ...], options: dict[str, Any], mark: object) -> Any:
         """Call the program whose key is that of the arguments; make it if there is none."""
         leaves, structure = flatten((args, options))
-        key = key_of(leaves, structure, self.function)
+        key = key_of(leaves, structure, self.function, self._written)
         # before the step is traced, which may make slots: the places of leaves are those of this moment
-        watch = None if options else Watch(self.function, args)
-        step, new = self._step(key, leaves, structure, 5)
+        watch = None if options else Watch(self.function, args, self._written)
+        step, new, key = self._step(key, leaves, structure, 5)
         step.take(leaves)
         self._last = step
         self._watches = [one for one in self._watches if one[1] is not step][: RECENT - 1]
@@ -110,15 +117,20 @@ class Compiled(Generic[P, R]):
             self._watches.insert(0, (watch, step, key))
         return result
 
-    def _step(self, key: Any, leaves: Sequence[Any], structure: Structure, level: int) -> tuple[Step, bool]:
-        """Return the program of a key, and whether it is new; ``level`` is where the user is on the stack."""
+    def _step(self, key: Any, leaves: Sequence[Any], structure: Structure, level: int) -> tuple[Step, bool, Any]:
+        """Return the program of a key, whether it is new, and its key; ``level`` is where the user is on the stack."""
         step = self.programs.get(key)
         if step is not None and step.fits():
-            return step, False
+            return step, False, key
         for leaf in leaves:
             if is_array(leaf) and leaf.dtype.kind not in "biuf":
                 raise DTypeError(f"{self.name}: an argument has dtype {leaf.dtype}: use bool, integers or floats")
+        before = contents(self.function)
         step = Step(self.function, leaves, structure, f"compilation of {self.name}")
+        changed = {name for name, now in contents(self.function).items() if before.get(name, now) != now}
+        if changed:  # effects of the trace, such as a count of the traces: the next call is none the other for them
+            self._written |= changed
+            key = without(key, changed)
         for _, _, used in reversed(self._watches):  # also by calls that computed no key
             self.programs.get(used)
         if len(self.programs) == KEPT and self.programs.get(key) is None and not self._said:
@@ -131,7 +143,7 @@ class Compiled(Generic[P, R]):
                 stacklevel=level - 1,
             )
         self.programs.put(key, step)
-        return step, True
+        return step, True, key
 
     def _looping(self, step: Step, leaves: Sequence[Any]) -> None:
         """Let a program go round with the cells among ``leaves``: the next single call finds its own again."""
@@ -165,7 +177,7 @@ class Compiled(Generic[P, R]):
         ((20,), True)
         """
         if current() is EVALUATE:
-            with self._lock:
+            with self.lock:
                 for step, watch in () if options else self._looped:
                     again = watch.leaves(args)
                     if again is not None and watch.cells_hold() and step.fits():
@@ -174,10 +186,10 @@ class Compiled(Generic[P, R]):
                 leaves, structure = flatten((args, options))
                 count = _steps(self.name, leaves)
                 row = _row(leaves, 0)
-                key = key_of(row, structure, self.function)
-                new = None if options else Watch(self.function, args)
+                key = key_of(row, structure, self.function, self._written)
+                new = None if options else Watch(self.function, args, self._written)
                 if not self._verify or self.programs.get(key) is not None:  # what is to be verified is called by itself
-                    step, _ = self._step(key, row, structure, 4)
+                    step, *_ = self._step(key, row, structure, 4)
                     if step.loops:
                         if new is not None:
                             self._looped.appendleft((step, new))
@@ -283,7 +295,8 @@ def compile(f: Callable[P, R] | None = None, *, verify: bool = False) -> Any:
     written; a parameter that is overwritten keeps its memory, unless someone holds an array that shares it. Arrays
     that ``f`` closes over are inputs by reference (a NumPy array as it was when the program was made); numbers, and what
     lists, dicts and public attributes of objects hold, are part of the key; functions that it calls are not looked into
-    for changed constants. 32 programs are kept, and a `CompileWarning` says once when there are more. Inside a transform
+    for changed constants. What ``f`` changes itself happens when it is traced, once for each program, and is no part of the
+    key: a list that it appends to, a count of its calls. 32 programs are kept, and a `CompileWarning` says once when there are more. Inside a transform
     the call is inlined.
 
     ``verify=True``: the first call of every new program is evaluated eagerly as well, from the same cells, and leaves
