@@ -246,6 +246,47 @@ def test_an_index_out_of_range_changes_nothing():
     np.testing.assert_array_equal(cell.array, [1, 1, 1])
 
 
+@pytest.mark.parametrize("index", [6, -7, 9])
+@pytest.mark.parametrize(
+    "read",
+    [lambda x, i: x[i], bprop.take, lambda x, i: bprop.take_along_axis(x, i, axis=0), lambda x, i: x.at[i].add(1.0)],
+    ids=["subscript", "take", "take_along_axis", "at"],
+)
+def test_an_index_out_of_range_is_named_as_by_eager_code(read, index):
+    x, good, bad = np.arange(6.0), np.array([1, 2]), np.array([1, index])
+    with pytest.raises(bprop.IndexingError) as eager:
+        read(bprop.asarray(x), bprop.asarray(bad))
+    f = bprop.compile(read)
+    f(x, good)
+    for given in (x, bprop.asarray(x)):
+        with pytest.raises(bprop.IndexingError, match=rf"index {index} is out of range") as native:
+            f(given, bad)
+        assert native.value.message.partition(": ")[2] == eager.value.message.partition(": ")[2]
+        assert __file__ in native.value.line
+
+
+def test_an_index_out_of_range_beside_a_callback_is_refused_without_a_second_call():
+    seen = []
+
+    @bprop.compile
+    def f(x, i):
+        bprop.callback(seen.append, i)
+        return x[i]
+
+    with pytest.raises(bprop.IndexingError, match="out of range"):
+        f(np.arange(3.0), np.array([3]))
+    assert len(seen) == 1
+
+
+def test_an_index_out_of_range_in_a_loop_says_which_step():
+    f = bprop.compile(lambda x, i: bprop.sum(x[i]))
+    x, i = np.ones((4, 5)), np.array([[0], [1], [7], [2]])
+    with pytest.raises(bprop.IndexingError, match="index 7 is out of range for axis 0 of shape") as error:
+        f.loop(x, i)
+    assert error.value.step == 2
+    assert "step 2 (from 0) of 4" in error.value.__notes__[0]
+
+
 def test_a_failure_inside_numpy_is_the_op_s_own_error():
     cell = Cell(bprop.zeros(()))
 

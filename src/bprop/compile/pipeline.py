@@ -15,13 +15,14 @@ from ..core.error import (
     CompileError,
     CompileWarning,
     DTypeError,
+    IndexingError,
     ShapeError,
     StateError,
 )
 from ..core.graph import Graph
-from ..core.interpreter import CHANGES, EVALUATE, current
+from ..core.interpreter import CHANGES, EVALUATE, Scope, current, using
 from ..core.tree import Structure, flatten, unflatten
-from ..core.value import Array
+from ..core.value import Array, asarray
 from ..gradients.variable import name_of
 from ..ops import stack
 from .cache import Cache
@@ -80,7 +81,10 @@ class Compiled(Generic[P, R]):
                             self._watches.remove(known)
                             self._watches.insert(0, known)
                             self._last = step
-                        result = step(leaves, mark)
+                        try:
+                            result = step(leaves, mark)
+                        except IndexingError as error:
+                            raise self._as_eager(error, step, args, options) from None
                         return result
             result = self._look_up(args, options, mark)
             return result
@@ -96,7 +100,10 @@ class Compiled(Generic[P, R]):
         self._last = step
         self._watches = [one for one in self._watches if one[1] is not step][: RECENT - 1]
         if not self._verify or not new:
-            result = step(leaves, mark)
+            try:
+                result = step(leaves, mark)
+            except IndexingError as error:
+                raise self._as_eager(error, step, args, options) from None
         else:
             try:
                 result, self._verification = verify(
@@ -133,11 +140,41 @@ class Compiled(Generic[P, R]):
         self.programs.put(key, step)
         return step, True
 
+    def _as_eager(
+        self, error: IndexingError, step: Step, args: tuple[Any, ...], options: dict[str, Any]
+    ) -> IndexingError:
+        """Return what the eager call raises where native code met an index out of range: it names index, axis and line."""
+        if step.effects:  # a callback sees its numbers once
+            return error
+        leaves, structure = flatten((args, options))
+        try:
+            with using(Scope(below=EVALUATE)):
+                arguments, named = unflatten(structure, [asarray(leaf) if is_array(leaf) else leaf for leaf in leaves])
+                self.function(*arguments, **named)
+        except IndexingError as found:
+            found.step = error.step
+            for note in getattr(error, "__notes__", ()):
+                found.add_note(note)
+            return found
+        except Exception:  # what came first then is not what native code met
+            return error
+        return error
+
     def _looping(self, step: Step, leaves: Sequence[Any]) -> None:
         """Let a program go round with the cells among ``leaves``: the next single call finds its own again."""
         self._last = step
         self._watches = [one for one in self._watches if one[1] is not step]
         step.take(leaves)
+
+    def _looped_call(
+        self, step: Step, leaves: Sequence[Any], count: int, args: tuple[Any, ...], options: dict[str, Any]
+    ) -> R:
+        try:
+            return cast(R, step.loop(leaves, count))
+        except IndexingError as error:
+            whole, structure = flatten((args, options))
+            row, named = unflatten(structure, _row(whole, error.step or 0))
+            raise self._as_eager(error, step, row, named) from None
 
     def loop(self, *args: P.args, **options: P.kwargs) -> R:
         """Do k calls in one: every array among the arguments has an axis of length k first, a row for each call.
@@ -170,7 +207,7 @@ class Compiled(Generic[P, R]):
                     again = watch.leaves(args)
                     if again is not None and watch.cells_hold() and step.fits():
                         self._looping(step, again)
-                        return cast(R, step.loop(again, len(again[step.arguments[0]])))
+                        return self._looped_call(step, again, len(again[step.arguments[0]]), args, options)
                 leaves, structure = flatten((args, options))
                 count = _steps(self.name, leaves)
                 row = _row(leaves, 0)
@@ -182,7 +219,7 @@ class Compiled(Generic[P, R]):
                         if new is not None:
                             self._looped.appendleft((step, new))
                         self._looping(step, leaves)
-                        return cast(R, step.loop(leaves, count))
+                        return self._looped_call(step, leaves, count, args, options)
         leaves, structure = flatten((args, options))
         rows = (unflatten(structure, _row(leaves, step)) for step in range(_steps(self.name, leaves)))
         results = [flatten(self(*arguments, **named)) for arguments, named in rows]

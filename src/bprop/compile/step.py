@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.error import BpropError, CompileError, StateError, shown_place, user_place
-from ..core.graph import Graph, Node, inner_graphs
+from ..core.graph import Graph, Node, has_effect, inner_graphs
 from ..core.interpreter import EVALUATE, Cell, using
 from ..core.op import Op
 from ..core.shape import size_of
@@ -96,6 +96,7 @@ class Step:
                 raise escaped(value, name)
         nodes = [*graph.inputs, *tracer.cell_inputs.values(), *(node for node, _ in graph.captures)]
         whole = Graph(nodes, graph.nodes, graph.outputs)
+        self.effects = any(map(has_effect, graph.nodes))
         self.count = len(computed)
         # a written cell that is also read takes its new value in place, where nobody else holds the buffer
         order = list(tracer.cell_inputs)
