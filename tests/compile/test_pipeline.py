@@ -431,3 +431,25 @@ def test_a_custom_rule_may_close_over_an_array():
     assert E.item() == 3
     assert x_bar.tolist() == [1.0, 2.0]
     assert native(bprop.trace(f)(x))(x)[0].item() == 3
+
+
+def test_what_is_no_function_of_arrays_is_refused():
+    def generator(x):
+        yield x
+
+    async def coroutine(x):
+        return x
+
+    def endless(x):
+        return endless(x)
+
+    for f in (generator, coroutine):
+        with pytest.raises(bprop.ArgumentError, match=f"{f.__name__} is a generator or coroutine"):
+            compile(f)
+    with pytest.raises(bprop.CompileError, match="endless: Python's limit of nested calls"):
+        compile(endless)(bprop.ones(2))
+    for f in (lambda x: (y for y in [x]), lambda x: {1, 2}, lambda x: [map(bprop.exp, [x])]):
+        with pytest.raises(bprop.ArgumentError, match="no tree of arrays: return a list"):
+            compile(f)(bprop.ones(2))
+    with pytest.raises(bprop.ArgumentError, match="verify is True or False, not 'yes'"):
+        compile(endless, verify="yes")

@@ -5,6 +5,7 @@ import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
 import numpy as np
@@ -27,7 +28,7 @@ from ..gradients.variable import name_of
 from ..ops import stack
 from .cache import Cache
 from .inline import inline
-from .report import Kernels, Report
+from .report import Kernels, Report, counted
 from .static import key_of
 from .step import Step, data_of, is_array
 from .verify import Verification, verify
@@ -56,6 +57,12 @@ class Compiled(Generic[P, R]):
     def __init__(self, f: Callable[P, R], *, verify: bool = False) -> None:
         self.function = f
         self.name = name_of(f)
+        if not isinstance(verify, bool):
+            raise ArgumentError(f"compile: verify is True or False, not {verify!r:.60}")
+        if any(kind(f) for kind in (isgeneratorfunction, iscoroutinefunction, isasyncgenfunction)):
+            raise ArgumentError(
+                f"compile: {self.name} is a generator or coroutine, whose code runs after the call: return a list or tuple"
+            )
         self.programs: Cache[Step] = Cache(KEPT)
         self._lock = threading.RLock()
         self._last: Step | None = None
@@ -125,7 +132,13 @@ class Compiled(Generic[P, R]):
         for leaf in leaves:
             if is_array(leaf) and leaf.dtype.kind not in "biuf":
                 raise DTypeError(f"{self.name}: an argument has dtype {leaf.dtype}: use bool, integers or floats")
-        step = Step(self.function, leaves, structure, f"compilation of {self.name}")
+        try:
+            step = Step(self.function, leaves, structure, f"compilation of {self.name}")
+        except RecursionError:
+            raise CompileError(
+                f"{self.name}: Python's limit of nested calls was passed while it was traced: a function that calls itself "
+                f"has to end by Python numbers or shapes; where a traced value decides, write bprop.while_loop or bprop.scan"
+            ) from None
         for _, _, used in reversed(self._watches):  # also by calls that computed no key
             self.programs.get(used)
         if len(self.programs) == KEPT and self.programs.get(key) is None and not self._said:
@@ -280,8 +293,8 @@ class Compiled(Generic[P, R]):
             return f"<compiled {self.name}: no program yet>"
         kernels, programs = self.kernels, len(self.programs)
         return (
-            f"<compiled {self.name}: {programs} program{'s' * (programs != 1)}; the last has {len(self.graph.nodes)} ops in "
-            f"{len(kernels)} kernels, {kernels.flops:,} flop, {kernels.bytes:,} B moved, arena {self.memory.size:,} B>"
+            f"<compiled {self.name}: {counted(programs, 'program')}; the last has {counted(len(self.graph.nodes), 'op')} in "
+            f"{counted(len(kernels), 'kernel')}, {kernels.flops:,} flop, {kernels.bytes:,} B moved, arena {self.memory.size:,} B>"
         )
 
 
@@ -320,7 +333,8 @@ def compile(f: Callable[P, R] | None = None, *, verify: bool = False) -> Any:
     written; a parameter that is overwritten keeps its memory, unless someone holds an array that shares it. Arrays
     that ``f`` closes over are inputs by reference (a NumPy array as it was when the program was made); numbers, and what
     lists, dicts and public attributes of objects hold, are part of the key; functions that it calls are not looked into
-    for changed constants. 32 programs are kept, and a `CompileWarning` says once when there are more. Inside a transform
+    for changed constants. What the Python code of ``f`` does besides (print, append, draw from ``random``) it does once, when
+    a program is made; `bprop.callback` does it in every call. 32 programs are kept, and a `CompileWarning` says once when there are more. Inside a transform
     the call is inlined.
 
     ``verify=True``: the first call of every new program is evaluated eagerly as well, from the same cells, and leaves
