@@ -371,7 +371,7 @@ def test_what_it_prints():
     assert "graph(x0" in str(f.graph)
     assert "arena" in str(f.memory)
     assert "define" in f.llvm
-    assert "1 kernels" in repr(f)
+    assert "1 kernel," in repr(f)
 
 
 def test_a_planted_fault_is_seen(monkeypatch):
