@@ -153,6 +153,34 @@ def test_each_callback_is_its_own(compilations):
     assert len(compilations) == 1
 
 
+def test_a_function_of_the_users_is_called_by_a_kept_program(compilations):
+    def seen_by_a_new_one():
+        seen = []
+
+        def halve(x):
+            bprop.callback(lambda x: seen.append(float(x)), x)
+            return x / 2
+
+        compile(lambda x: bprop.while_loop(lambda x: x > 1, halve, x))(np.array(10.0))
+        return seen
+
+    assert seen_by_a_new_one() == seen_by_a_new_one() == [10, 5, 2.5, 1.25]
+    assert len(compilations) == 1
+
+
+def test_a_function_that_cannot_be_told_is_called_by_a_program_that_is_not_kept(compilations):
+    seen, traced = [], []
+
+    def f(x):
+        traced.append(x * 2)  # a value of the trace, which has no text
+        bprop.callback(lambda x: seen.append((float(x), len(traced))), x)
+        return x / 2
+
+    assert compile(f)(np.array(3.0)).item() == 1.5
+    assert seen == [(3.0, 1)]
+    assert len(compilations) == 1
+
+
 def test_callbacks_inside_a_scan(compilations):
     a = np.stack([np.eye(2) * k for k in (1.0, 4.0, 9.0)])
 

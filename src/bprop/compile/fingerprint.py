@@ -95,7 +95,10 @@ class Writer:
             return f"@{number}"
         self.numbers[id(value)] = len(self.numbers)
         slots = [name for one in type(value).__mro__ for name in getattr(one, "__slots__", ())]
-        own = {name: getattr(value, name) for name in slots} | getattr(value, "__dict__", {})
+        try:
+            own = {name: getattr(value, name) for name in slots} | getattr(value, "__dict__", {})
+        except AttributeError as error:
+            raise UntoldError(str(error)) from None
         return f"{type(value).__name__}{self.write(own)}"
 
     def node(self, node: Node) -> str:

@@ -115,6 +115,9 @@ def callback(f: Callable[..., Any], /, *args: Any, result: Any = None) -> Any:
                 f"{what}: result is a tree of arrays like those that are returned, or None; a leaf is {leaf!r:.40}"
             )
     specs = [Spec(tuple(leaf.shape), np.dtype(leaf.dtype)) for leaf in like]
+    arrays_given = tuple(asarray(leaves[place]) for place in places)
+    for place in places:  # a graph that holds `flat` is not to hold the values of its trace
+        leaves[place] = None
 
     def flat(*arrays: Array) -> list[Array]:
         given = list(leaves)
@@ -130,7 +133,7 @@ def callback(f: Callable[..., Any], /, *args: Any, result: Any = None) -> Any:
         return arrays_back
 
     params = {"f": flat, "specs": tuple(specs), "batch": (), "name": what}
-    outputs = current().bind(callback_op, tuple(asarray(leaves[place]) for place in places), params)
+    outputs = current().bind(callback_op, arrays_given, params)
     return None if result is None else unflatten(expected, outputs)
 
 
