@@ -349,8 +349,8 @@ def compile(f: Callable[P, R] | None = None, *, verify: bool = False) -> Any:
     that ``f`` closes over are inputs by reference (a NumPy array as it was when the program was made); numbers, and what
     lists, dicts and public attributes of objects hold, are part of the key; functions that it calls are not looked into
     for changed constants. What the Python code of ``f`` does besides (print, append, count its calls, draw from ``random``) it
-    does once, when a program is made, and that is no part of the key; `callback` does it in every call. 32 programs are
-    kept, and a `CompileWarning` says once when there are more. Inside a transform the call is inlined.
+    does once, when a program is made, and what it changes so is no part of the key; `callback` does it in every call. 32
+    programs are kept, and a `CompileWarning` says once when there are more. Inside a transform the call is inlined.
 
     What a compiled function has beside its call, see `Compiled`: ``f.loop(…)`` makes many calls in one native call,
     ``f.report`` says what is native code and what calls NumPy or SciPy, ``f.graph``, ``f.kernels``, ``f.memory`` and
