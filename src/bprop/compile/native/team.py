@@ -30,7 +30,7 @@ from .written import loaded
 WORK, ARRIVED, MET, STATUS, JOB, STOP, MUTEX, WAKE, WORKERS = range(0, 1152, 128)
 LEAST = 2000.0
 """Nanoseconds of one thread's work that make a kernel worth sharing: a meeting costs some 300."""
-CALL = 30
+CALL = 50
 """How many times that a program has to work, each time it runs, for a call to be worth other threads: they meet more than
 once, and what one has written comes to the others from its cache. A program of 25 µs is faster on one thread."""
 MEET = "bprop_meet"
