@@ -43,7 +43,7 @@ def philox(key: NDArray[Any], counter: NDArray[Any]) -> tuple[NDArray[Any], ...]
 
 def _words(state: NDArray[Any], blocks: int) -> tuple[NDArray[Any], ...]:
     counter = state[..., 1:2] + np.arange(blocks, dtype=np.uint64)
-    return philox(np.broadcast_to(state[..., 0:1], counter.shape), counter)
+    return philox(state[..., 0:1], counter)
 
 
 def _interleaved(parts: list[NDArray[Any]], state: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:

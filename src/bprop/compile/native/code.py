@@ -153,7 +153,7 @@ class Program:
         """Run on the addresses of inputs and outputs."""
         with self._alone():
             self._enter(table)
-            error = self._called(self._run, self._address, self.work)
+            error = self._called(self._run, self._address)
         if error is not None:
             raise error
 
@@ -165,7 +165,7 @@ class Program:
 
     def start(self, address: int) -> None:
         """Run on a table of pointers: the arena's, then those of inputs and outputs. One call at a time."""
-        error = self._called(self._run, address, self.work)
+        error = self._called(self._run, address)
         if error is not None:
             raise error
 
@@ -178,7 +178,7 @@ class Program:
         job = np.array([self._address, address_of(moves), count, 0], np.int64)
         with self._alone():
             self._enter(table)
-            error = self._called(self._repeat, address_of(job), self.work * count)
+            error = self._called(self._repeat, address_of(job))
         return int(job[3]), error
 
     @contextmanager
@@ -193,9 +193,9 @@ class Program:
         self._pointers[0] = self.room()
         self._pointers[1:] = table
 
-    def _called(self, entry: Any, address: int, work: float) -> BaseException | None:
+    def _called(self, entry: Any, address: int) -> BaseException | None:
         """Call an entry of the program, on several threads where so much work is worth it; return the error it ends with."""
-        status = TEAM_OF_PROCESS.run(entry, address) if worth(work, self._least) else None
+        status = TEAM_OF_PROCESS.run(entry, address) if worth(self.work, self._least) else None
         if status is None:
             status = entry(address, 0, 1, None)
         if not status:

@@ -30,8 +30,9 @@ from .written import loaded
 WORK, ARRIVED, MET, STATUS, JOB, STOP, MUTEX, WAKE, WORKERS = range(0, 1152, 128)
 LEAST = 2000.0
 """Nanoseconds of one thread's work that make a kernel worth sharing: a meeting costs some 300."""
-CALL = 8000
-"""Nanoseconds of shared work that make a call worth other threads: waking them costs more than meeting them."""
+CALL = 50
+"""How many times that a program has to work, each time it runs, for a call to be worth other threads: they meet more than
+once, and what one has written comes to the others from its cache. A program of 25 µs is faster on one thread."""
 MEET = "bprop_meet"
 """The symbol under which programs find the meeting; `runtime` makes it known."""
 POSSIBLE = hasattr(signal, "pthread_sigmask")
@@ -221,11 +222,11 @@ def share_from(nanoseconds: float) -> Iterator[None]:
 
 
 def worth(work: float, least: float) -> bool:
-    """Return whether a call with so many nanoseconds of shared work should wake other threads.
+    """Return whether a program with so many nanoseconds of shared work should run on several threads.
 
     ``least`` is what `least` was when the program was made.
     """
-    return work > 0 and work >= min(CALL, 4 * least)
+    return work > 0 and work >= CALL * least
 
 
 class _Runtime:
