@@ -5,19 +5,14 @@ An object file holds no address of this process. What it calls are symbols, know
 
 import ctypes
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 from llvmlite import binding
 
 from .host import Machine
 from .symbol import resolve
-
-
-@cache
-def _prepare() -> None:
-    binding.initialize_native_target()
-    binding.initialize_native_asmprinter()
+from .written import prepare
 
 
 def version() -> str:
@@ -30,7 +25,7 @@ def version() -> str:
 
 def optimised(text: str, target: Machine) -> tuple[Any, Any]:
     """Return the optimised module of a text, and LLVM's description of the target."""
-    _prepare()
+    prepare()
     module = binding.parse_assembly(text)
     module.verify()
     found = binding.Target.from_default_triple()
@@ -56,7 +51,7 @@ class Loaded:
     """Machine code in memory, as long as this object lives."""
 
     def __init__(self, code: bytes, symbols: Sequence[str]) -> None:
-        _prepare()
+        prepare()
         for name in symbols:
             resolve(name)
         self._code = code
