@@ -147,13 +147,13 @@ class Panels:
         b.cbranch(b.icmp_signed("<", k, depth), body, after)
         b.position_at_end(body)
         vectors = [
-            self._load(b, b.gep(y, [number(v * target.width)]), target.width, count if target.masks else target.width)
+            self.load(b, b.gep(y, [number(v * target.width)]), target.width, count if target.masks else target.width)
             for v, count in enumerate(counts)
         ]
         for row, place in zip(sums, places, strict=True):
             one = spread(b, b.load(b.gep(x, [place])), target.width)
             for total, other in zip(row, vectors, strict=True):
-                total.add_incoming(self._multiply_add(b, one, other, total), body)
+                total.add_incoming(self.multiply_add(b, one, other, total), body)
         k.add_incoming(b.add(k, number(1)), body)
         x.add_incoming(b.gep(x, [along]), body)
         y.add_incoming(b.gep(y, [gap]), body)
@@ -173,7 +173,7 @@ class Panels:
         for r, start, one, count in stores:
             place = b.gep(c, [b.add(b.mul(step, number(r)), number(start))])
             if known:
-                one = b.fadd(self._load(b, place, one.type.count, count), one)
+                one = b.fadd(self.load(b, place, one.type.count, count), one)
             self._store(b, one, place, count)
 
     def _straight(self, sums: list[list[Any]], counts: list[int]) -> Any:
@@ -207,7 +207,8 @@ class Panels:
                     one = part if few == width else shuffled(b, part, part, [place % width + i for i in range(few)])
                     yield v * width + lane, start, one, min(few, rows - start)
 
-    def _multiply_add(self, b: Any, x: Any, y: Any, z: Any) -> Any:
+    def multiply_add(self, b: Any, x: Any, y: Any, z: Any) -> Any:
+        """Return x · y + z of vectors."""
         if not self.target.fused:
             return b.fadd(b.fmul(x, y), z)
         name = f"llvm.fma.v{self.target.width}{self._short()}"
@@ -253,7 +254,7 @@ class Panels:
             for start in range(0, size, width):
                 source = b.gep(x, [b.add(b.mul(k, along), number(start))])
                 target = b.gep(panel, [b.add(b.mul(k, number(size)), number(start))])
-                self._store(b, self._load(b, source, width, width), target, width)
+                self._store(b, self.load(b, source, width, width), target, width)
 
     def _pack_turned(self, b: Any, size: int, _: int, panel: Any, x: Any, depth: Any, across: Any, along: Any) -> None:
         """Turn square blocks: rows of memory become columns of the panel."""
@@ -261,7 +262,7 @@ class Panels:
         blocks = b.mul(b.sdiv(depth, number(width)), number(width))
         with loop(b, number(0), blocks, width) as k, loop(b, number(0), number(size), width) as start:
             source = b.gep(x, [b.add(b.mul(across, start), k)])
-            rows = [self._load(b, b.gep(source, [b.mul(across, number(r))]), width, width) for r in range(width)]
+            rows = [self.load(b, b.gep(source, [b.mul(across, number(r))]), width, width) for r in range(width)]
             target = b.gep(panel, [b.add(b.mul(k, number(size)), start)])
             for step, row in enumerate(_transposed(b, rows)):
                 self._store(b, row, b.gep(target, [number(step * size)]), width)
@@ -282,7 +283,7 @@ class Panels:
     def _short(self) -> str:
         return "f32" if self.target.dtype == np.float32 else "f64"
 
-    def _load(self, b: Any, place: Any, width: int, count: int) -> Any:
+    def load(self, b: Any, place: Any, width: int, count: int) -> Any:
         """Return ``width`` numbers from memory, of which only the first ``count`` are there: the others are zero."""
         kind = ir.VectorType(self.kind, width)
         place = b.bitcast(place, kind.as_pointer())
