@@ -481,6 +481,42 @@ sys.exit(one.exitcode)
 
 
 @posix
+def test_a_child_forked_while_other_threads_run_and_compile():
+    """It has the locks of threads that it has not: those of compiled functions, of programs and of LLVM."""
+    code = """
+import faulthandler
+g = bprop.compile(lambda x: bprop.tanh(x @ x.T) @ x)
+g(x)
+ended = False
+def call(one):
+    while not ended:
+        one(x)
+def make():
+    while not ended:
+        bprop.compile(lambda x: bprop.exp(x) + len(children))(x)
+children = []
+others = [threading.Thread(target=call, args=(one,)) for one in (f, g)] + [threading.Thread(target=make)]
+for one in others:
+    one.start()
+for _ in range(8):
+    time.sleep(0.011)
+    child = os.fork()
+    if child == 0:
+        faulthandler.dump_traceback_later(20, exit=True)
+        right = np.array_equal(f(x)[0].data, y) and np.array_equal(np.asarray(g(x)), y)
+        new = bprop.compile(lambda x: bprop.exp(x) - 0.5)(x)
+        os._exit(0 if right and np.allclose(new, np.exp(x) - 0.5) else 9)
+    children.append(child)
+codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+ended = True
+for one in others:
+    one.join()
+assert codes == [0] * 8, codes
+"""
+    assert python(code) == (0, "")
+
+
+@posix
 def test_signals_reach_python_and_exit_codes_are_kept():
     code = """
 handled = []

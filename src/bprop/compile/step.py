@@ -1,14 +1,14 @@
 """One traced call as a native program: where its inputs come from, where its outputs go, and the table of pointers."""
 
 import ctypes
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.error import BpropError, CompileError, StateError, shown_place, user_place
-from ..core.graph import Graph, Node, inner_graphs
+from ..core.error import ArgumentError, BpropError, CompileError, StateError, shown_place, user_place
+from ..core.graph import Graph, Node, has_effect, inner_graphs
 from ..core.interpreter import EVALUATE, Cell, using
 from ..core.op import Op
 from ..core.shape import size_of
@@ -72,6 +72,12 @@ class Step:
             args, options = unflatten(structure, traced)
             result = f(*args, **options)
         outputs, self.structure = flatten(result)
+        for leaf in outputs:
+            if isinstance(leaf, Iterator | Set):
+                raise ArgumentError(
+                    f"{name.removeprefix('compilation of ')}: a result is a {type(leaf).__name__}, which is no tree of "
+                    f"arrays: return a list, tuple or dict"
+                )
         written = [
             cell
             for cell in tracer.written
@@ -96,6 +102,7 @@ class Step:
                 raise escaped(value, name)
         nodes = [*graph.inputs, *tracer.cell_inputs.values(), *(node for node, _ in graph.captures)]
         whole = Graph(nodes, graph.nodes, graph.outputs)
+        self.effects = any(map(has_effect, graph.nodes))
         self.count = len(computed)
         # a written cell that is also read takes its new value in place, where nobody else holds the buffer
         order = list(tracer.cell_inputs)

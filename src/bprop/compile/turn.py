@@ -35,7 +35,7 @@ def turn(graph: Graph) -> Graph:
             if isinstance(before.op, Bilinear):
                 shapes = [spec_of(x).shape for x in before.inputs]
                 op, params = reordered(before.op.labels(*shapes, **before.params), axes)
-                inputs = before.inputs
+                inputs = tuple(before.inputs)
         assert op is not None
         if op is not node.op or any(a is not b for a, b in zip(inputs, node.inputs, strict=True)):
             new = Node(op, params, inputs, node.specs)

@@ -8,6 +8,7 @@ CPython's own functions; nothing is assumed of how they lie in memory. A table o
 ``LIST``     list, number of entries, then each
 ``CELL``     cell of a closure, its contents (0: not assigned)
 ``NAME``     dict, key, value (0: not there)
+``DEFAULTS`` function, its defaults for parameters and for keywords (0: none)
 ``OBJECT``   object, its ``__dict__``
 ``END``
 ===========  ==========================================================================================
@@ -21,7 +22,7 @@ from llvmlite import binding
 
 from .written import loaded
 
-END, DICT, LIST, CELL, NAME, OBJECT = range(6)
+END, DICT, LIST, CELL, NAME, DEFAULTS, OBJECT = range(7)
 FUNCTIONS = (
     "PyDict_Size",
     "PyDict_Next",
@@ -29,6 +30,8 @@ FUNCTIONS = (
     "PyList_Size",
     "PyList_GetItem",
     "PyCell_Get",
+    "PyFunction_GetDefaults",
+    "PyFunction_GetKwDefaults",
     "PyObject_GenericGetDict",
     "Py_DecRef",
 )
@@ -39,6 +42,8 @@ declare ptr @PyDict_GetItemWithError(ptr, ptr)
 declare i64 @PyList_Size(ptr)
 declare ptr @PyList_GetItem(ptr, i64)
 declare ptr @PyCell_Get(ptr)
+declare ptr @PyFunction_GetDefaults(ptr)
+declare ptr @PyFunction_GetKwDefaults(ptr)
 declare ptr @PyObject_GenericGetDict(ptr, ptr)
 declare void @Py_DecRef(ptr)
 
@@ -65,6 +70,7 @@ more: ; two words follow, whatever the kind
     i64 {LIST}, label %list
     i64 {CELL}, label %cell
     i64 {NAME}, label %look
+    i64 {DEFAULTS}, label %defaults
     i64 {OBJECT}, label %object.dict
   ]
 
@@ -132,7 +138,18 @@ look:
   %known.named = load ptr, ptr %third.at
   %same.named = icmp eq ptr %named, %known.named
   br i1 %same.named, label %name, label %differ
-name:
+
+defaults:
+  %positional = call ptr @PyFunction_GetDefaults(ptr %object)
+  %same.positional = icmp eq ptr %positional, %second
+  br i1 %same.positional, label %keyword, label %differ
+keyword:
+  %by.keyword = call ptr @PyFunction_GetKwDefaults(ptr %object)
+  %known.keyword = load ptr, ptr %third.at
+  %same.keyword = icmp eq ptr %by.keyword, %known.keyword
+  br i1 %same.keyword, label %name, label %differ
+
+name: ; three words were compared
   br label %next
 
 equal:

@@ -285,14 +285,14 @@ class Team:
 
     def _resize(self, size: int) -> None:
         native, library = runtime(), runtime().library
+        self.size, self._wanted = 1, 0  # until all is done: Ctrl-C may end this anywhere, and the next call goes on
         if self._workers:
             ctypes.c_uint32.from_address(self._address + STOP).value = 1
             native.open(self._address, self._address + WORK)
-            for worker in self._workers:
-                library.pthread_join(worker, None)
-            self._workers = []
-        self.size, self._wanted = 1, size
+            while self._workers:
+                library.pthread_join(self._workers.pop(), None)
         if size == 1:
+            self._wanted = 1
             return
         self._memory = np.zeros(WORKERS + 128 * (size + 1), np.uint8)
         self._address = -(-int(self._memory.__array_interface__["data"][0]) // 128) * 128
@@ -311,7 +311,7 @@ class Team:
                 self._workers.append(worker)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        self.size = 1 + len(self._workers)
+        self.size, self._wanted = 1 + len(self._workers), size
 
 
 TEAM_OF_PROCESS = Team()
