@@ -178,7 +178,7 @@ class BlockedEmission:
             for one, size, label in zip(corner, plan.unit, (plan.row, plan.column), strict=True)
         ]
         base = self._base(outer, k)
-        first = b.icmp_signed("==", k, number(0))
+        first = b.icmp_signed("==", k, number(0)) if plan.blocks > 1 else None
         total = b.mul(depth, number(plan.inner))
         steps = plan.contracted[-1].strides
         if self.tile is None:

@@ -1,6 +1,6 @@
 """Contractions: C[batch, i, j] = Σₖ A[batch, i, k] · B[batch, k, j] with any strides, in register tiles.
 
-Small ones go here, large ones in blocks (`blocked`). A tile of rows × vectors of C stays in registers over the whole sum;
+Small ones go here, large ones in blocks (`blocked`), a matrix times a vector along its rows as dot products (`dot`). A tile of rows × vectors of C stays in registers over the whole sum;
 rows beyond the edge are computed again and not stored, columns beyond it are masked. Where B does not move by one along j
 it is first packed so that it does. The order of the sum over k is that of the labels.
 """
@@ -21,6 +21,8 @@ from ..index import Index, flattened
 from . import scalar as instructions
 from .blocked import BlockedEmission
 from .blocking import Blocking
+from .dot import ROWS as FEW
+from .dot import along, emit_dots
 from .host import machine
 from .loop import Emitter, loop, number, smaller
 from .panel import intrinsic, spread
@@ -28,7 +30,8 @@ from .share import MANY
 from .type import I1, I32, constant, memory, register
 
 ROWS = 6
-VECTORS = 2
+VECTORS, COLUMNS = 2, 8
+"""Vectors of a row of a tile, and how many where there is one row: so many sums must be under way at once."""
 SMALL, SMALL_TURNED = 2**19, 2**17
 """Multiplications below which packing both operands costs more than it gains; the latter where B has to be turned anyway."""
 
@@ -97,25 +100,36 @@ class Contraction:
         ]
         self.depth = prod(one.extent for one in self.contracted)
         self.packs = self.column.extent > 1 and self.column.strides[1] != 1
+        self.dots = (
+            self.packs
+            and not self.empty
+            and self.row.extent <= FEW
+            and self._floating()
+            and along(self.contracted, machine().vector // spec_of((node, 0)).dtype.itemsize)
+        )
+        self.packs &= not self.dots
         self.packed = self.depth * self.column.extent if self.packs and not self.empty else 0
         self.blocking: Blocking | None = None
-        if self._large(rows, columns):
+        if not self.dots and self._large(rows, columns):
             self.blocking = Blocking(spec_of((node, 0)).dtype, rows, columns, self.batch, self.contracted)
             self.packed = self.blocking.packed
 
     def _large(self, rows: list[Label], columns: list[Label]) -> bool:
         """Return whether the contraction goes in blocks."""
-        dtypes = {spec_of(edge).dtype for edge in (*self.edges, (self.kernel.root, 0))}
         sides = [max((one.extent for one in side), default=1) for side in (rows, columns)]
         return (
             not self.empty
             and bool(self.contracted)
-            and len(dtypes) == 1
-            and dtypes.pop().kind == "f"
+            and self._floating()
             and any(one.strides[2] == 1 for one in (*rows, *columns))
             and min(sides) > 2
             and prod(sides) * self.depth >= (SMALL_TURNED if self.packs else SMALL)
         )
+
+    def _floating(self) -> bool:
+        """Return whether operands and result are of one floating dtype."""
+        dtypes = {spec_of(edge).dtype for edge in (*self.edges, (self.kernel.root, 0))}
+        return len(dtypes) == 1 and dtypes.pop().kind == "f"
 
     @property
     def labels(self) -> list[tuple[int, int]]:
@@ -143,7 +157,9 @@ def _unit(labels: list[Label], operand: int) -> bool:
 
 def emit_contraction(emitter: Emitter, plan: Contraction, scratch: Any, epilogue: Epilogue | None = None) -> None:
     """Emit a contraction and the maps that follow it; ``scratch`` is room for packed operands."""
-    if plan.blocking is None:
+    if plan.dots:
+        emit_dots(emitter, plan)
+    elif plan.blocking is None:
         _Emission(emitter, plan, scratch).emit()
     else:
         y = emitter.pointers.get((plan.kernel.root, 0))
@@ -164,7 +180,8 @@ class _Emission:
         self.width = 1 if self.dtype.kind == "b" else machine().vector // self.dtype.itemsize
         while self.width > 1 and self.width // 2 >= plan.column.extent:
             self.width //= 2
-        self.vectors = VECTORS if plan.column.extent > self.width else 1
+        wide = max(VECTORS, COLUMNS // max(plan.row.extent, 1))
+        self.vectors = min(-(-max(plan.column.extent, 1) // self.width), wide)
         most = ROWS * VECTORS // self.vectors
         self.rows = -(-max(plan.row.extent, 1) // -(-max(plan.row.extent, 1) // most))  # few beyond the edge
         self.vector = ir.VectorType(self.kind, self.width)

@@ -36,6 +36,8 @@ LOADS = 0.75
 """Loads per multiply-add at most."""
 LINE = 64
 """Bytes of a line of the cache."""
+TURNED = 8
+"""Numbers along a block that is transposed in registers: larger ones gain nothing and take LLVM long."""
 SECOND = 2
 """The second-level cache, as LLVM numbers them."""
 
@@ -116,17 +118,18 @@ class Panels:
         """Call the micro-kernel for a ``tile`` of rows × columns.
 
         Rows of A lie ``across`` apart, steps of the sum ``along`` in A and ``gap`` in B; rows of C lie ``step`` apart, or
-        its columns where it is ``turned``. ``first``: C is not read.
+        its columns where it is ``turned``. ``first``: C is not read; ``None`` where it never is.
         """
         near = across == 1
-        kinds = [I64, self.pointer, I64, I64, self.pointer, I64, self.pointer, I64, I1]
-        name = self._name("micro", *tile, "near" if near else "far", "turned" if turned else "straight")
+        kinds = [I64, self.pointer, I64, I64, self.pointer, I64, self.pointer, I64, *[I1] * (first is not None)]
+        ways = "near" if near else "far", "turned" if turned else "straight", "once" if first is None else "often"
+        name = self._name("micro", *tile, *ways)
         kernel = self._function(name, kinds, lambda builder, *args: self._micro(builder, tile, near, turned, *args))
-        b.call(kernel, [depth, left, number(across), along, right, gap, c, step, first])
+        b.call(kernel, [depth, left, number(across), along, right, gap, c, step, *[first] * (first is not None)])
 
     def _micro(
         self, b: Any, tile: tuple[int, int], near: bool, turned: bool, depth: Any, left: Any, across: Any, along: Any,
-        right: Any, gap: Any, c: Any, step: Any, first: Any,
+        right: Any, gap: Any, c: Any, step: Any, first: Any = None,
     ) -> None:  # fmt: skip
         (rows, columns), target = tile, self.target
         counts = [min(target.width, columns - start) for start in range(0, columns, target.width)]
@@ -144,27 +147,34 @@ class Panels:
         b.cbranch(b.icmp_signed("<", k, depth), body, after)
         b.position_at_end(body)
         vectors = [
-            self._load(b, b.gep(y, [number(v * target.width)]), target.width, count if target.masks else target.width)
+            self.load(b, b.gep(y, [number(v * target.width)]), target.width, count if target.masks else target.width)
             for v, count in enumerate(counts)
         ]
         for row, place in zip(sums, places, strict=True):
             one = spread(b, b.load(b.gep(x, [place])), target.width)
             for total, other in zip(row, vectors, strict=True):
-                total.add_incoming(self._multiply_add(b, one, other, total), body)
+                total.add_incoming(self.multiply_add(b, one, other, total), body)
         k.add_incoming(b.add(k, number(1)), body)
         x.add_incoming(b.gep(x, [along]), body)
         y.add_incoming(b.gep(y, [gap]), body)
         b.branch(head)
         b.position_at_end(after)
         stores = list(self._turned(b, sums, counts) if turned else self._straight(sums, counts))
+        if first is None:
+            self._put(b, stores, c, step, False)
+            return
         with b.if_else(first) as (fresh, more):
             for branch, known in ((fresh, False), (more, True)):
                 with branch:
-                    for r, start, one, count in stores:
-                        place = b.gep(c, [b.add(b.mul(step, number(r)), number(start))])
-                        if known:
-                            one = b.fadd(self._load(b, place, one.type.count, count), one)
-                        self._store(b, one, place, count)
+                    self._put(b, stores, c, step, known)
+
+    def _put(self, b: Any, stores: list[Any], c: Any, step: Any, known: bool) -> None:
+        """Store a tile of C, or add it to what is ``known`` of it."""
+        for r, start, one, count in stores:
+            place = b.gep(c, [b.add(b.mul(step, number(r)), number(start))])
+            if known:
+                one = b.fadd(self.load(b, place, one.type.count, count), one)
+            self._store(b, one, place, count)
 
     def _straight(self, sums: list[list[Any]], counts: list[int]) -> Any:
         """Yield what is stored: row of C, where in it, the vector, and how many of its lanes count."""
@@ -197,7 +207,8 @@ class Panels:
                     one = part if few == width else shuffled(b, part, part, [place % width + i for i in range(few)])
                     yield v * width + lane, start, one, min(few, rows - start)
 
-    def _multiply_add(self, b: Any, x: Any, y: Any, z: Any) -> Any:
+    def multiply_add(self, b: Any, x: Any, y: Any, z: Any) -> Any:
+        """Return x · y + z of vectors."""
         if not self.target.fused:
             return b.fadd(b.fmul(x, y), z)
         name = f"llvm.fma.v{self.target.width}{self._short()}"
@@ -243,25 +254,21 @@ class Panels:
             for start in range(0, size, width):
                 source = b.gep(x, [b.add(b.mul(k, along), number(start))])
                 target = b.gep(panel, [b.add(b.mul(k, number(size)), number(start))])
-                self._store(b, self._load(b, source, width, width), target, width)
+                self._store(b, self.load(b, source, width, width), target, width)
 
     def _pack_turned(self, b: Any, size: int, _: int, panel: Any, x: Any, depth: Any, across: Any, along: Any) -> None:
         """Turn square blocks: rows of memory become columns of the panel."""
-        width = self._block(size)
+        width = min(self._block(size), TURNED)
         blocks = b.mul(b.sdiv(depth, number(width)), number(width))
-        with loop(b, number(0), blocks, width) as k:
-            for start in range(0, size, width):
-                rows = [
-                    self._load(b, b.gep(x, [b.add(b.mul(across, number(start + r)), k)]), width, width)
-                    for r in range(width)
-                ]
-                for step, row in enumerate(_transposed(b, rows)):
-                    place = b.add(b.mul(b.add(k, number(step)), number(size)), number(start))
-                    self._store(b, row, b.gep(panel, [place]), width)
-        with loop(b, blocks, depth) as k:
-            for r in range(size):
-                one = b.load(b.gep(x, [b.add(b.mul(across, number(r)), k)]))
-                b.store(one, b.gep(panel, [b.add(b.mul(k, number(size)), number(r))]))
+        with loop(b, number(0), blocks, width) as k, loop(b, number(0), number(size), width) as start:
+            source = b.gep(x, [b.add(b.mul(across, start), k)])
+            rows = [self.load(b, b.gep(source, [b.mul(across, number(r))]), width, width) for r in range(width)]
+            target = b.gep(panel, [b.add(b.mul(k, number(size)), start)])
+            for step, row in enumerate(_transposed(b, rows)):
+                self._store(b, row, b.gep(target, [number(step * size)]), width)
+        with loop(b, blocks, depth) as k, loop(b, number(0), number(size)) as r:
+            one = b.load(b.gep(x, [b.add(b.mul(across, r), k)]))
+            b.store(one, b.gep(panel, [b.add(b.mul(k, number(size)), r)]))
 
     def _pack_any(self, b: Any, size: int, count: int, panel: Any, x: Any, depth: Any, across: Any, along: Any) -> None:
         with loop(b, number(0), depth) as k:
@@ -276,7 +283,7 @@ class Panels:
     def _short(self) -> str:
         return "f32" if self.target.dtype == np.float32 else "f64"
 
-    def _load(self, b: Any, place: Any, width: int, count: int) -> Any:
+    def load(self, b: Any, place: Any, width: int, count: int) -> Any:
         """Return ``width`` numbers from memory, of which only the first ``count`` are there: the others are zero."""
         kind = ir.VectorType(self.kind, width)
         place = b.bitcast(place, kind.as_pointer())
