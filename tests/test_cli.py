@@ -144,9 +144,20 @@ def test_resume_takes_the_options_of_the_run(tmp_path):
 def test_doctor(tmp_path):
     result = bprop("doctor", cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
-    for word in ("numpy", "llvmlite", "processor", "cores", "gradients", "native code"):
+    for word in ("numpy", "llvmlite", "processor", "cores", "vectors", "threads", "cache", "gradients", "native code"):
         assert word in result.stdout
     assert "✗" not in result.stdout
+
+
+def test_doctor_names_settings_that_cannot_be(tmp_path):
+    environment = {**ENVIRONMENT, "BPROP_NUM_THREADS": "many", "BPROP_TARGET": "avx1"}
+    result = subprocess.run(
+        [*COMMAND, "doctor"], cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8", timeout=120
+    )
+    assert result.returncode == 1
+    assert "BPROP_NUM_THREADS is 'many': give a whole number" in result.stdout
+    assert "target 'avx1' is none of avx512, avx2, x86-64" in result.stdout
+    assert "Traceback" not in result.stderr
 
 
 def test_the_command_line_starts_quickly():

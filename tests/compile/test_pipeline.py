@@ -34,7 +34,7 @@ def test_trees_in_and_out():
 
 
 def test_one_program_for_each_shape_dtype_and_constant():
-    traced = deque()  # not a list: a list that a function closes over is part of the key, by its entries
+    traced = []
 
     @compile
     def f(x, n):
@@ -49,7 +49,7 @@ def test_one_program_for_each_shape_dtype_and_constant():
 
 
 def test_the_least_recently_used_program_goes_first():
-    traced = deque()  # not a list: a list that a function closes over is part of the key, by its entries
+    traced = []
 
     @compile
     def f(x, n):
@@ -246,6 +246,47 @@ def test_an_index_out_of_range_changes_nothing():
     np.testing.assert_array_equal(cell.array, [1, 1, 1])
 
 
+@pytest.mark.parametrize("index", [6, -7, 9])
+@pytest.mark.parametrize(
+    "read",
+    [lambda x, i: x[i], bprop.take, lambda x, i: bprop.take_along_axis(x, i, axis=0), lambda x, i: x.at[i].add(1.0)],
+    ids=["subscript", "take", "take_along_axis", "at"],
+)
+def test_an_index_out_of_range_is_named_as_by_eager_code(read, index):
+    x, good, bad = np.arange(6.0), np.array([1, 2]), np.array([1, index])
+    with pytest.raises(bprop.IndexingError) as eager:
+        read(bprop.asarray(x), bprop.asarray(bad))
+    f = bprop.compile(read)
+    f(x, good)
+    for given in (x, bprop.asarray(x)):
+        with pytest.raises(bprop.IndexingError, match=rf"index {index} is out of range") as native:
+            f(given, bad)
+        assert native.value.message.partition(": ")[2] == eager.value.message.partition(": ")[2]
+        assert __file__ in native.value.line
+
+
+def test_an_index_out_of_range_beside_a_callback_is_refused_without_a_second_call():
+    seen = []
+
+    @bprop.compile
+    def f(x, i):
+        bprop.callback(seen.append, i)
+        return x[i]
+
+    with pytest.raises(bprop.IndexingError, match="out of range"):
+        f(np.arange(3.0), np.array([3]))
+    assert len(seen) == 1
+
+
+def test_an_index_out_of_range_in_a_loop_says_which_step():
+    f = bprop.compile(lambda x, i: bprop.sum(x[i]))
+    x, i = np.ones((4, 5)), np.array([[0], [1], [7], [2]])
+    with pytest.raises(bprop.IndexingError, match="index 7 is out of range for axis 0 of shape") as error:
+        f.loop(x, i)
+    assert error.value.step == 2
+    assert "step 2 (from 0) of 4" in error.value.__notes__[0]
+
+
 def test_a_failure_inside_numpy_is_the_op_s_own_error():
     cell = Cell(bprop.zeros(()))
 
@@ -330,7 +371,7 @@ def test_what_it_prints():
     assert "graph(x0" in str(f.graph)
     assert "arena" in str(f.memory)
     assert "define" in f.llvm
-    assert "1 kernels" in repr(f)
+    assert "1 kernel," in repr(f)
 
 
 def test_a_planted_fault_is_seen(monkeypatch):
@@ -390,3 +431,25 @@ def test_a_custom_rule_may_close_over_an_array():
     assert E.item() == 3
     assert x_bar.tolist() == [1.0, 2.0]
     assert native(bprop.trace(f)(x))(x)[0].item() == 3
+
+
+def test_what_is_no_function_of_arrays_is_refused():
+    def generator(x):
+        yield x
+
+    async def coroutine(x):
+        return x
+
+    def endless(x):
+        return endless(x)
+
+    for f in (generator, coroutine):
+        with pytest.raises(bprop.ArgumentError, match=f"{f.__name__} is a generator or coroutine"):
+            compile(f)
+    with pytest.raises(bprop.CompileError, match="endless: Python's limit of nested calls"):
+        compile(endless)(bprop.ones(2))
+    for f in (lambda x: (y for y in [x]), lambda x: {1, 2}, lambda x: [map(bprop.exp, [x])]):
+        with pytest.raises(bprop.ArgumentError, match="no tree of arrays: return a list"):
+            compile(f)(bprop.ones(2))
+    with pytest.raises(bprop.ArgumentError, match="verify is True or False, not 'yes'"):
+        compile(endless, verify="yes")

@@ -210,3 +210,18 @@ def test_dropped_programs_are_said_once(monkeypatch):
     for n in range(6):  # warnings are errors here: nothing more is said
         f(bprop.ones(2), n)
     assert len(f.programs) == 3
+
+
+def test_bytes_are_those_of_the_rows_that_are_read():
+    x, rows = np.ones((1000, 64), np.float32), np.arange(10)
+    for f, args, expected in (
+        (lambda x, i: bprop.take(x, i, axis=0) * 2, (x, rows), 2 * 10 * 64 * 4 + 80),
+        (lambda x: x[:10] * 2, (x,), 2 * 10 * 64 * 4),
+        (lambda x, i: bprop.sum(x[i]), (x, rows), 10 * 64 * 4 + 80 + 4),
+        (lambda x: x[:600] + x[400:], (x,), (1000 + 600) * 64 * 4),
+        (lambda x: bprop.broadcast_to(x[:, None], (4, 5)) * 2, (x[0, :4],), (4 + 20) * 4),
+        (lambda x: bprop.sum(x, axis=0), (x,), 1001 * 64 * 4),
+    ):
+        f = bprop.compile(f)
+        f(*args)
+        assert f.kernels.bytes == expected, f.kernels

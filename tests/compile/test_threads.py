@@ -273,6 +273,28 @@ def test_meetings_follow_from_the_memory_plan():
     assert sum(part.shared for part in stage.parts) > 10
 
 
+@pytest.mark.parametrize("least", [0.0, LEAST])
+def test_placing_meetings_takes_time_linear_in_depth(least, monkeypatch):
+    looks = []
+    right = share._Span.meets
+    monkeypatch.setattr(share._Span, "meets", lambda a, b: looks.append(1) or right(a, b))
+
+    def energy(x, w, depth):
+        for _ in range(depth):
+            x = bprop.tanh(x @ w)
+        return bprop.sum(x)
+
+    def count(depth):
+        looks.clear()
+        with share_from(least):
+            graph = bprop.trace(lambda x, w: bprop.grad(energy, argnums=(0, 1))(x, w, depth))(x, x)
+            assert len(program.Stage(graph).kernels) > 3 * depth
+        return len(looks)
+
+    x = bprop.ones((8, 8), dtype="float32")
+    assert count(60) <= 2.2 * count(30)
+
+
 # --- who takes part ---
 def test_small_programs_wake_nobody():
     program = network((4, 16, 3), 32, least=LEAST)[0].program

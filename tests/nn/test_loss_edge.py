@@ -213,6 +213,24 @@ def test_repr_shows_the_settings():
     )
 
 
+@pytest.mark.parametrize("label", [3, -1, -4, 2**40])
+@pytest.mark.parametrize("kind", [nn.CrossEntropy, nn.NegativeLogLikelihood, nn.MultiClassHinge])
+def test_a_label_of_no_class_is_refused_in_native_code_as_in_eager_code(kind, label):
+    good, bad = np.array([0, 1, 2, 0, 1]), np.array([0, 1, label, 0, 1])
+    losses = [kind()] if kind is nn.MultiClassHinge else [kind(), kind(ignore_index=-2), kind(ignore_index=7)]
+    for loss in losses:
+        for f in (loss, lambda y, t, loss=loss: bprop.value_and_grad(lambda y: loss(y, t))(y)):
+            f = bprop.compile(f)
+            f(Y, good)
+            with pytest.raises(
+                bprop.IndexingError, match=rf"{kind.__name__}: label {label} with 3 classes \(example 2\)"
+            ):
+                f(Y, bad)
+        if loss.ignore_index is not None:
+            ignored = np.where(good == 2, loss.ignore_index, good)
+            np.testing.assert_allclose(bprop.compile(loss)(Y, ignored), loss(Y, ignored), rtol=1e-6)
+
+
 @pytest.mark.parametrize("options", [{}, {"label_smoothing": 0.5}, {"weight": [1.0, 2.0, 3.0]}])
 @pytest.mark.parametrize("kind", [nn.CrossEntropy, nn.NegativeLogLikelihood])
 def test_nothing_comes_back_where_all_labels_are_ignored(kind, options):

@@ -51,14 +51,14 @@ def listing(context: typer.Context, as_json: AsJson = False) -> None:
         for one in found:
             about, key = one.about, one.path.stem[:8]
             if about is None:
-                table.add_row("damaged", "", "", _size(one.size), _age(one.used), "", key, style="red")
+                table.add_row("damaged", "", "", size(one.size), _age(one.used), "", key, style="red")
                 continue
             numbers = [f"{about[name]:,}" if isinstance(about.get(name), int) else "" for name in ("ops", "kernels")]
             name = plain(about.get("name") or "a graph")
-            table.add_row(name, *numbers, _size(one.size), _age(one.used), plain(about.get("cpu", "")), key)
+            table.add_row(name, *numbers, size(one.size), _age(one.used), plain(about.get("cpu", "")), key)
         tables.print(table)
     count = "1 program" if len(found) == 1 else f"{len(found):,} programs"
-    console.print(f"{count}, {_size(total)} of at most {_size(kept.limit)}", soft_wrap=True)
+    console.print(f"{count}, {size(total)} of at most {size(kept.limit)}", soft_wrap=True)
     console.print(plain(kept.folder), soft_wrap=True)
 
 
@@ -73,7 +73,7 @@ def clear(as_json: AsJson = False) -> None:
         return
     console, _, _ = screen(sys.stdout)
     count = "1 program" if number == 1 else f"{number:,} programs"
-    console.print(plain(f"removed {count} ({_size(total)})" + (f" from {folder}" if folder else "")), soft_wrap=True)
+    console.print(plain(f"removed {count} ({size(total)})" + (f" from {folder}" if folder else "")), soft_wrap=True)
 
 
 def _entry(one: Any) -> dict[str, Any]:
@@ -86,7 +86,8 @@ def _why(folder: Path | None) -> str:
     return "there is no home folder to keep them in" if folder is None else "BPROP_CACHE or BPROP_CACHE_SIZE says so"
 
 
-def _size(count: float) -> str:
+def size(count: float) -> str:
+    """Return a number of bytes in the unit that suits it."""
     for unit in ("B", "kB", "MB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if unit == "B" or count >= 10 else f"{count:.1f} {unit}"

@@ -6,6 +6,7 @@ from typing import Any
 import typer
 
 from .. import __version__
+from ..core.error import BpropError
 
 
 def doctor() -> None:
@@ -27,19 +28,19 @@ def doctor() -> None:
         except PackageNotFoundError:
             console.print(f"  {name:12} [red]not installed[/red]")
     machine = host()
-    shown = [name for name in ("sse4.2", "avx", "avx2", "fma", "avx512f", "neon", "sve") if name in machine.features]
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     console.print(f"  {'LLVM':12} {machine.llvm}")
     console.print(f"  {'processor':12} {_processor()} (to LLVM: {machine.cpu})")
-    console.print(f"  {'vectors':12} {', '.join(shown) or 'none known'}")
     console.print(f"  {'cores':12} {usable} usable of {os.cpu_count()}")
-    limits = {name: os.environ[name] for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS") if name in os.environ}
-    console.print(
-        f"  {'threads':12} {', '.join(f'{k}={v}' for k, v in limits.items()) or 'not limited by the environment'}"
-    )
+    well = True
+    for name, setting in (("vectors", _vectors), ("threads", _threads), ("cache", _cache)):
+        try:
+            console.print(f"  {name:12} {setting()}", markup=False, soft_wrap=True)
+        except BpropError as error:  # a variable of the environment that says what cannot be
+            well = False
+            console.print(f"  {name:12} {error.message}", style="red", markup=False, soft_wrap=True)
 
     console.print()
-    well = True
     for name, check in (("gradients", _check_gradient), ("native code", _check_native), ("data", _check_data)):
         start = time.perf_counter()
         try:
@@ -64,6 +65,35 @@ def _processor() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
+
+
+def _vectors() -> str:
+    from ..compile.native.host import host, machine
+
+    target, features = machine(), host().features
+    shown = [name for name in ("sse4.2", "avx", "avx2", "fma", "avx512f", "neon", "sve") if name in features]
+    return f"{', '.join(shown) or 'none known'}; compiled for {8 * target.vector} bits, {target.registers} registers"
+
+
+def _threads() -> str:
+    import os
+
+    from ..compile import get_threads
+
+    names = ("BPROP_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    given = ", ".join(f"{name}={os.environ[name]}" for name in names if name in os.environ)
+    return f"{get_threads()} for compiled programs ({given or 'not limited by the environment'})"
+
+
+def _cache() -> str:
+    from ..compile.store import store
+    from .cache import size
+
+    kept = store()
+    if kept is None:
+        return "compiled programs are not kept on disk"
+    found = kept.entries()
+    return f"{len(found):,} compiled programs, {size(sum(one.size for one in found))}, in {kept.folder}"
 
 
 def _small_step() -> tuple[Any, Any, Any, Any]:

@@ -101,9 +101,21 @@ class Kernel:
         """Bytes read and written, each value once."""
         if self.kind == "alias":
             return 0
-        edges = {*self.reads, *(self.stored if self.part is None else ())}
+        stored = set(self.stored if self.part is None else ())
         written = 0 if self.part is None else size_of(self.shape) * self.root.specs[0].dtype.itemsize
-        return written + sum(size_of(spec_of(edge).shape) * spec_of(edge).dtype.itemsize for edge in edges)
+        counts = {edge: size_of(spec_of(edge).shape) for edge in stored}
+        counts |= {edge: self._read(edge) for edge in {*self.reads} - stored}
+        return written + sum(count * spec_of(edge).dtype.itemsize for edge, count in counts.items())
+
+    def _read(self, edge: Edge) -> int:
+        """Return how many entries of a value are read: by an index map, as rows that are taken, no more than it gives."""
+        whole, count = size_of(spec_of(edge).shape), 0
+        for node in self.nodes:
+            for position, x in enumerate(self.operands(node)):
+                if type(x) is tuple and x == edge:
+                    mapped = isinstance(node.op, Linear) and position == 0
+                    count += size_of(node.specs[0].shape) if mapped else whole
+        return min(whole, count or whole)
 
     def __str__(self) -> str:
         counts = Counter(node.op.name for node in self.nodes if node.op)

@@ -5,6 +5,7 @@ import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
 import numpy as np
@@ -15,20 +16,21 @@ from ..core.error import (
     CompileError,
     CompileWarning,
     DTypeError,
+    IndexingError,
     ShapeError,
     StateError,
 )
 from ..core.graph import Graph
-from ..core.interpreter import CHANGES, EVALUATE, current
+from ..core.interpreter import CHANGES, EVALUATE, Scope, current, using
 from ..core.tree import Structure, flatten, unflatten
-from ..core.value import Array
+from ..core.value import Array, asarray
 from ..gradients.variable import name_of
 from ..ops import stack
 from .cache import Cache
 from .fork import guard
 from .inline import inline
-from .report import Kernels, Report
-from .static import key_of
+from .report import Kernels, Report, counted
+from .static import contents, key_of, without
 from .step import Step, data_of, in_step, is_array
 from .verify import Verification, verify
 from .watch import Watch
@@ -56,11 +58,18 @@ class Compiled(Generic[P, R]):
     def __init__(self, f: Callable[P, R], *, verify: bool = False) -> None:
         self.function = f
         self.name = name_of(f)
+        if not isinstance(verify, bool):
+            raise ArgumentError(f"compile: verify is True or False, not {verify!r:.60}")
+        if any(kind(f) for kind in (isgeneratorfunction, iscoroutinefunction, isasyncgenfunction)):
+            raise ArgumentError(
+                f"compile: {self.name} is a generator or coroutine, whose code runs after the call: return a list or tuple"
+            )
         self._last: Step | None = None
         self.left()
         self._verify = verify
         self._verification: Verification | None = None
         self._said = False
+        self._written: set[str] = set()
         functools.update_wrapper(self, f, updated=())
         guard(self)
 
@@ -86,7 +95,10 @@ class Compiled(Generic[P, R]):
                             self._watches.remove(known)
                             self._watches.insert(0, known)
                             self._last = step
-                        result = step(leaves, mark)
+                        try:
+                            result = step(leaves, mark)
+                        except IndexingError as error:
+                            raise self._as_eager(error, step, args, options) from None
                         return result
             result = self._look_up(args, options, mark)
             return result
@@ -94,15 +106,18 @@ class Compiled(Generic[P, R]):
     def _look_up(self, args: tuple[Any, ...], options: dict[str, Any], mark: object) -> Any:
         """Call the program whose key is that of the arguments; make it if there is none."""
         leaves, structure = flatten((args, options))
-        key = key_of(leaves, structure, self.function)
+        key = key_of(leaves, structure, self.function, self._written)
         # before the step is traced, which may make slots: the places of leaves are those of this moment
-        watch = None if options else Watch(self.function, args)
-        step, new = self._step(key, leaves, structure, 5)
+        watch = None if options else Watch(self.function, args, self._written)
+        step, new, key = self._step(key, leaves, structure, 5)
         step.take(leaves)
         self._last = step
         self._watches = [one for one in self._watches if one[1] is not step][: RECENT - 1]
         if not self._verify or not new:
-            result = step(leaves, mark)
+            try:
+                result = step(leaves, mark)
+            except IndexingError as error:
+                raise self._as_eager(error, step, args, options) from None
         else:
             try:
                 result, self._verification = verify(
@@ -116,15 +131,26 @@ class Compiled(Generic[P, R]):
             self._watches.insert(0, (watch, step, key))
         return result
 
-    def _step(self, key: Any, leaves: Sequence[Any], structure: Structure, level: int) -> tuple[Step, bool]:
-        """Return the program of a key, and whether it is new; ``level`` is where the user is on the stack."""
+    def _step(self, key: Any, leaves: Sequence[Any], structure: Structure, level: int) -> tuple[Step, bool, Any]:
+        """Return the program of a key, whether it is new, and its key; ``level`` is where the user is on the stack."""
         step = self.programs.get(key)
         if step is not None and step.fits():
-            return step, False
+            return step, False, key
         for leaf in leaves:
             if is_array(leaf) and leaf.dtype.kind not in "biuf":
                 raise DTypeError(f"{self.name}: an argument has dtype {leaf.dtype}: use bool, integers or floats")
-        step = Step(self.function, leaves, structure, f"compilation of {self.name}")
+        before = contents(self.function)
+        try:
+            step = Step(self.function, leaves, structure, f"compilation of {self.name}")
+        except RecursionError:
+            raise CompileError(
+                f"{self.name}: Python's limit of nested calls was passed while it was traced: a function that calls itself "
+                f"has to end by Python numbers or shapes; where a traced value decides, write bprop.while_loop or bprop.scan"
+            ) from None
+        changed = {name for name, now in contents(self.function).items() if before.get(name, now) != now}
+        if changed:  # effects of the trace, such as a count of the traces: the next call is none the other for them
+            self._written |= changed
+            key = without(key, changed)
         for _, _, used in reversed(self._watches):  # also by calls that computed no key
             self.programs.get(used)
         if len(self.programs) == KEPT and self.programs.get(key) is None and not self._said:
@@ -137,13 +163,43 @@ class Compiled(Generic[P, R]):
                 stacklevel=level - 1,
             )
         self.programs.put(key, step)
-        return step, True
+        return step, True, key
+
+    def _as_eager(
+        self, error: IndexingError, step: Step, args: tuple[Any, ...], options: dict[str, Any]
+    ) -> IndexingError:
+        """Return what the eager call raises where native code met an index out of range: it names index, axis and line."""
+        if step.effects:  # a callback sees its numbers once
+            return error
+        leaves, structure = flatten((args, options))
+        try:
+            with using(Scope(below=EVALUATE)):
+                arguments, named = unflatten(structure, [asarray(leaf) if is_array(leaf) else leaf for leaf in leaves])
+                self.function(*arguments, **named)
+        except IndexingError as found:
+            found.step = error.step
+            for note in getattr(error, "__notes__", ()):
+                found.add_note(note)
+            return found
+        except Exception:  # what came first then is not what native code met
+            return error
+        return error
 
     def _looping(self, step: Step, leaves: Sequence[Any]) -> None:
         """Let a program go round with the cells among ``leaves``: the next single call finds its own again."""
         self._last = step
         self._watches = [one for one in self._watches if one[1] is not step]
         step.take(leaves)
+
+    def _looped_call(
+        self, step: Step, leaves: Sequence[Any], count: int, args: tuple[Any, ...], options: dict[str, Any]
+    ) -> R:
+        try:
+            return cast(R, step.loop(leaves, count))
+        except IndexingError as error:
+            whole, structure = flatten((args, options))
+            row, named = unflatten(structure, _row(whole, error.step or 0))
+            raise self._as_eager(error, step, row, named) from None
 
     def loop(self, *args: P.args, **options: P.kwargs) -> R:
         """Do k calls in one: every array among the arguments has an axis of length k first, a row for each call.
@@ -176,19 +232,19 @@ class Compiled(Generic[P, R]):
                     again = watch.leaves(args)
                     if again is not None and watch.cells_hold() and step.fits():
                         self._looping(step, again)
-                        return cast(R, step.loop(again, len(again[step.arguments[0]])))
+                        return self._looped_call(step, again, len(again[step.arguments[0]]), args, options)
                 leaves, structure = flatten((args, options))
                 count = _steps(self.name, leaves)
                 row = _row(leaves, 0)
-                key = key_of(row, structure, self.function)
-                new = None if options else Watch(self.function, args)
+                key = key_of(row, structure, self.function, self._written)
+                new = None if options else Watch(self.function, args, self._written)
                 if not self._verify or self.programs.get(key) is not None:  # what is to be verified is called by itself
-                    step, _ = self._step(key, row, structure, 4)
+                    step, *_ = self._step(key, row, structure, 4)
                     if step.loops:
                         if new is not None:
                             self._looped.appendleft((step, new))
                         self._looping(step, leaves)
-                        return cast(R, step.loop(leaves, count))
+                        return self._looped_call(step, leaves, count, args, options)
         leaves, structure = flatten((args, options))
         count, results = _steps(self.name, leaves), []
         for number in range(count):
@@ -255,8 +311,8 @@ class Compiled(Generic[P, R]):
             return f"<compiled {self.name}: no program yet>"
         kernels, programs = self.kernels, len(self.programs)
         return (
-            f"<compiled {self.name}: {programs} program{'s' * (programs != 1)}; the last has {len(self.graph.nodes)} ops in "
-            f"{len(kernels)} kernels, {kernels.flops:,} flop, {kernels.bytes:,} B moved, arena {self.memory.size:,} B>"
+            f"<compiled {self.name}: {counted(programs, 'program')}; the last has {counted(len(self.graph.nodes), 'op')} in "
+            f"{counted(len(kernels), 'kernel')}, {kernels.flops:,} flop, {kernels.bytes:,} B moved, arena {self.memory.size:,} B>"
         )
 
 
@@ -289,38 +345,44 @@ def compile(f: None = None, *, verify: bool = False) -> Callable[[Callable[P, R]
 def compile(f: Callable[P, R] | None = None, *, verify: bool = False) -> Any:
     """Return ``f`` as native code, made on the first call for every new combination of shapes, dtypes and constants.
 
-    Arguments and results are trees. Arrays, NumPy arrays and NumPy scalars are inputs; Python numbers, strings and
-    other hashable objects are constants of the program (pass a learning rate as an array or a cell, or every value
-    makes a program of its own). Cells (parameters, optimiser slots, generators), wherever they come from, are read and
-    written; a parameter that is overwritten keeps its memory, unless someone holds an array that shares it. Arrays
-    that ``f`` closes over are inputs by reference (a NumPy array as it was when the program was made); numbers, and what
-    lists, dicts and public attributes of objects hold, are part of the key; functions that it calls are not looked into
-    for changed constants. 32 programs are kept, and a `CompileWarning` says once when there are more. Inside a transform
-    the call is inlined.
+        Arguments and results are trees. Arrays, NumPy arrays and NumPy scalars are inputs; Python numbers, strings and
+        other hashable objects are constants of the program (pass a learning rate as an array or a cell, or every value
+        makes a program of its own). Cells (parameters, optimiser slots, generators), wherever they come from, are read and
+        written; a parameter that is overwritten keeps its memory, unless someone holds an array that shares it. Arrays
+        that ``f`` closes over are inputs by reference (a NumPy array as it was when the program was made); numbers, and what
+        lists, dicts and public attributes of objects hold, are part of the key; functions that it calls are not looked into
+    <<<<<<< HEAD
+        for changed constants. What ``f`` changes itself happens when it is traced, once for each program, and is no part of the
+        key: a list that it appends to, a count of its calls. 32 programs are kept, and a `CompileWarning` says once when there are more. Inside a transform
+    =======
+        for changed constants. What the Python code of ``f`` does besides (print, append, draw from ``random``) it does once, when
+        a program is made; `bprop.callback` does it in every call. 32 programs are kept, and a `CompileWarning` says once when there are more. Inside a transform
+    >>>>>>> user
+        the call is inlined.
 
-    ``verify=True``: the first call of every new program is evaluated eagerly as well, from the same cells, and leaves
-    what the compiled one gives. Where an output or a written cell differs by more than rounding explains, which is measured
-    by perturbing the roundings of the eager one, `VerificationError` names it and the cells are as before the call.
-    ``f.verification`` shows the largest difference of each. The Python code of ``f`` then runs six times. As a decorator:
-    ``@bprop.compile`` or ``@bprop.compile(verify=True)``.
+        ``verify=True``: the first call of every new program is evaluated eagerly as well, from the same cells, and leaves
+        what the compiled one gives. Where an output or a written cell differs by more than rounding explains, which is measured
+        by perturbing the roundings of the eager one, `VerificationError` names it and the cells are as before the call.
+        ``f.verification`` shows the largest difference of each. The Python code of ``f`` then runs six times. As a decorator:
+        ``@bprop.compile`` or ``@bprop.compile(verify=True)``.
 
-    Raises `CompileError` naming op, shapes, dtypes and the line that made the op where there is no native code (float16),
-    `TracedValueError` where Python asks for a number of a traced value, `MemoryError`, and what the ops inside raise; then
-    no cell has changed.
+        Raises `CompileError` naming op, shapes, dtypes and the line that made the op where there is no native code (float16),
+        `TracedValueError` where Python asks for a number of a traced value, `MemoryError`, and what the ops inside raise; then
+        no cell has changed.
 
-    >>> import bprop
-    >>> from bprop.compile import compile
-    >>> f = compile(lambda x: bprop.sum(bprop.exp(x) * 2))
-    >>> f(bprop.zeros(3))
-    Array(6.)
-    >>> len(f.kernels), f.memory.size
-    (1, 0)
-    >>> print(f.report)
-    <lambda>: 3 ops in 1 kernel
-      native code    9 flop (100 % of those counted), 32 B moved
-      arena          0 B, for 0 B of intermediate values
-      in place       0 of 1 results
-      called back    nothing: every op of the step is native code
+        >>> import bprop
+        >>> from bprop.compile import compile
+        >>> f = compile(lambda x: bprop.sum(bprop.exp(x) * 2))
+        >>> f(bprop.zeros(3))
+        Array(6.)
+        >>> len(f.kernels), f.memory.size
+        (1, 0)
+        >>> print(f.report)
+        <lambda>: 3 ops in 1 kernel
+          native code    9 flop (100 % of those counted), 32 B moved
+          arena          0 B, for 0 B of intermediate values
+          in place       0 of 1 results
+          called back    nothing: every op of the step is native code
     """
     if f is None:
         return functools.partial(Compiled, verify=verify)

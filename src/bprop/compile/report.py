@@ -44,7 +44,7 @@ class Kernels:
 
     def __str__(self) -> str:
         head = f"{'#':>3} {'kind':<8} {'loop':>12}  {'work':>12}       {'read, written':>14}  ops"
-        total = f"    {'total':<8} {_counted(len(self), 'kernel'):>12}  {self.flops:>12,} flop  {self.bytes:>12,} B"
+        total = f"    {'total':<8} {counted(len(self), 'kernel'):>12}  {self.flops:>12,} flop  {self.bytes:>12,} B"
         return "\n".join([head, *_listings(self._stage, ""), total])
 
     __repr__ = __str__
@@ -102,10 +102,10 @@ class Report:
         return self.kernels.flops
 
     def __str__(self) -> str:
-        counted = self.flops + self.called_flops
-        share = self.flops / counted if counted else 1.0
+        known = self.flops + self.called_flops
+        share = self.flops / known if known else 1.0
         lines = [
-            f"{self.name}: {_counted(self.ops, 'op')} in {_counted(len(self.kernels), 'kernel')}",
+            f"{self.name}: {counted(self.ops, 'op')} in {counted(len(self.kernels), 'kernel')}",
             f"  native code    {self.flops:,} flop ({_percent(share)} of those counted), {self.kernels.bytes:,} B moved",
             f"  arena          {self.memory.size:,} B, for {self.memory.total:,} B of intermediate values",
             f"  in place       {len(self.memory.in_place)} of {len(self.memory.graph.outputs)} results",
@@ -113,16 +113,19 @@ class Report:
         if not self.called:
             lines.append("  called back    nothing: every op of the step is native code")
         else:
-            lines.append(f"  called back    {sum(one.times for one in self.called):,} calls of Python in every call:")
+            lines.append(
+                f"  called back    {counted(sum(one.times for one in self.called), 'call')} of Python in every call:"
+            )
         for one in self.called:
-            lines.append(f"    {one.times:>4,} × {one.op}  {one.spec}: {one.why}")
+            lines.append(f"    {one.times:>4,} × {f'{one.op}  {one.spec}'.rstrip()}: {one.why}")
             lines += [f"           at {one.line}"] if one.line else []
         return "\n".join(lines)
 
     __repr__ = __str__
 
 
-def _counted(number: int, what: str) -> str:
+def counted(number: int, what: str) -> str:
+    """Return a number of things, in the plural unless it is one."""
     return f"{number:,} {what}{'s' * (number != 1)}"
 
 

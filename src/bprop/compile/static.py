@@ -3,7 +3,7 @@
 import dataclasses
 import inspect
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from functools import partial
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, Literal, NamedTuple
@@ -43,21 +43,21 @@ def leaf_key(leaf: Any, cells: dict[Cell, int]) -> Any:
     return type(leaf), leaf, _settings(leaf)
 
 
-def key_of(leaves: Sequence[Any], structure: Any, f: Callable[..., Any]) -> Any:
-    """Return the cache key of a call."""
+def key_of(leaves: Sequence[Any], structure: Any, f: Callable[..., Any], written: Set[str] = frozenset()) -> Any:
+    """Return the cache key of a call; ``written`` are names that `captured_key` passes over."""
     cells: dict[Cell, int] = {}
     holders = tuple(_settings(one) for one in _holders(structure))
-    return structure, tuple(leaf_key(leaf, cells) for leaf in leaves), holders, captured_key(f, cells)
+    return structure, tuple(leaf_key(leaf, cells) for leaf in leaves), holders, captured_key(f, cells, written)
 
 
-def captured_key(f: Callable[..., Any], cells: dict[Cell, int]) -> Any:
+def captured_key(f: Callable[..., Any], cells: dict[Cell, int], written: Set[str]) -> Any:
     """Return what a function refers to by name: numbers by value, arrays by identity, objects by their settings.
 
     Functions called by it are not looked into: what they close over is taken as it is when the program is made.
     """
     found: list[Any] = []
     for name, value in ((one.name, one.look()) for one in references(f)):
-        if value is UNKNOWN:
+        if value is UNKNOWN or name in written:
             continue
         if type(value) in PLAIN:
             found.append((name, type(value), repr(value)))
@@ -73,8 +73,29 @@ def captured_key(f: Callable[..., Any], cells: dict[Cell, int]) -> Any:
         elif not isinstance(value, ModuleType | FunctionType | type):
             found.append((name, Same(value), _settings(value)))
         if not isinstance(value, ModuleType | FunctionType | type):
-            found.append(tuple(map(_inside, _cells(value, set()))))
+            found.append((name, tuple(map(_inside, _cells(value, set())))))
     return tuple(found)
+
+
+def contents(f: Callable[..., Any]) -> dict[str, Any]:
+    """Return the numbers, and what the lists, dicts, sets and queues hold, that a function refers to, by name.
+
+    What tracing the function changes among them, a count of its calls say, is an effect of the trace and not an input.
+    """
+    found: dict[str, Any] = {}
+    for name, value in ((one.name, one.look()) for one in references(f)):
+        if type(value) in PLAIN:
+            found[name] = type(value), repr(value)
+        elif isinstance(value, dict):
+            found[name] = tuple(Same(one) for item in value.items() for one in item)
+        elif isinstance(value, list | set | deque):
+            found[name] = tuple(map(Same, value))
+    return found
+
+
+def without(key: Any, written: Set[str]) -> Any:
+    """Return the key of a call as `key_of` makes it when it passes over the names ``written``."""
+    return (*key[:-1], tuple(one for one in key[-1] if one[0] not in written))
 
 
 def _inside(leaf: Any) -> Any:

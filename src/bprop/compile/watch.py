@@ -8,7 +8,7 @@ dtypes. That is what a `Watch` compares, by identity, in one native call. Whatev
 import ctypes
 import sys
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from operator import is_
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -44,7 +44,7 @@ class Watch:
     It looks at everything but the cells, whose changes `CHANGES` marks; ``cells_hold`` looks at those.
     """
 
-    def __init__(self, function: Callable[..., Any], args: Sequence[Any]) -> None:
+    def __init__(self, function: Callable[..., Any], args: Sequence[Any], written: Set[str] = frozenset()) -> None:
         from .native import identity  # llvmlite is loaded with the first program, not with bprop
 
         self._arrays: list[tuple[int, int, Any, tuple[int, ...], Any]] = []  # position, place, type, shape, dtype
@@ -71,6 +71,8 @@ class Watch:
         for _, arg in self._others:
             self._look(arg)
         for reference in references(function):
+            if reference.name in written:
+                continue
             value = reference.look()
             if reference.kind == "cell":
                 self._enter(identity.CELL, reference.source, value)

@@ -17,6 +17,7 @@ from ..ops import (
     softmax,
     softplus,
     sum,
+    take,
     where,
 )
 from .loss import Loss
@@ -116,11 +117,18 @@ class ClassLoss(Loss):
                 wrong &= known != self.ignore_index
             if wrong.any():
                 place = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
-                where = f" (example {', '.join(str(int(one)) for one in place)})" if place else ""
+                example = f" (example {', '.join(str(int(one)) for one in place)})" if place else ""
                 raise IndexingError(
-                    f"{kind}: label {known[place]} with {count} classes{where}: labels are 0 … {count - 1}"
+                    f"{kind}: label {known[place]} with {count} classes{example}: labels are 0 … {count - 1}"
                 )
-        t = reshape(astype(t, np.int64), (*t.shape, 1))
+        t = astype(t, np.int64)
+        if known is None:  # nothing to look at yet: reading at the label refuses it when its number is there
+            place = where(t < 0, count, t)  # below zero it would count from the end
+            if self.ignore_index is None:
+                t = take(arange(count), place)
+            else:
+                t = where(t == self.ignore_index, t, take(arange(count), where(t == self.ignore_index, 0, place)))
+        t = reshape(t, (*t.shape, 1))
         chosen = t == arange(count)
         return chosen if self.ignore_index is None else chosen & (t != self.ignore_index)
 

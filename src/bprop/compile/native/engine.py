@@ -6,7 +6,7 @@ An object file holds no address of this process. What it calls are symbols, know
 import ctypes
 import os
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 from llvmlite import binding
@@ -14,6 +14,7 @@ from llvmlite.binding import ffi
 
 from .host import Machine
 from .symbol import resolve
+from .written import prepare
 
 _LOCK: Any = getattr(ffi.lib, "_lock", None)
 """What a thread holds that is inside LLVM. Who forks takes it, so that no child finds LLVM half way in some work."""
@@ -23,12 +24,6 @@ if _LOCK is not None and hasattr(os, "register_at_fork"):
         _LOCK.__exit__(None, None, None)
 
     os.register_at_fork(before=_LOCK.__enter__, after_in_parent=_leave, after_in_child=_leave)
-
-
-@cache
-def _prepare() -> None:
-    binding.initialize_native_target()
-    binding.initialize_native_asmprinter()
 
 
 def version() -> str:
@@ -41,7 +36,7 @@ def version() -> str:
 
 def optimised(text: str, target: Machine) -> tuple[Any, Any]:
     """Return the optimised module of a text, and LLVM's description of the target."""
-    _prepare()
+    prepare()
     module = binding.parse_assembly(text)
     module.verify()
     found = binding.Target.from_default_triple()
@@ -67,7 +62,7 @@ class Loaded:
     """Machine code in memory, as long as this object lives."""
 
     def __init__(self, code: bytes, symbols: Sequence[str]) -> None:
-        _prepare()
+        prepare()
         self._code = code
         for name in symbols:
             resolve(name)

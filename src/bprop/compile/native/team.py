@@ -23,6 +23,7 @@ import numpy as np
 from llvmlite import binding
 
 from ..thread import get_threads
+from .written import loaded
 
 # What the team shares, one cache line (or a pair) for each: bytes from the beginning. A gate is a number that is
 # counted up and, behind it, how many sleep until it is.
@@ -231,22 +232,12 @@ class _Runtime:
     """The native functions, compiled once per process and never freed: workers may be inside them at any time."""
 
     def __init__(self) -> None:
-        binding.initialize_native_target()
-        binding.initialize_native_asmprinter()
-        module = binding.parse_assembly(CODE)
-        module.verify()
-        engine = binding.create_mcjit_compiler(
-            module, binding.Target.from_default_triple().create_target_machine(opt=2)
-        )
-        engine.finalize_object()
-        address = engine.get_function_address
-        binding.add_symbol(MEET, address(MEET))
-        self.worker = address("bprop_worker")
+        meet, self.worker, run, opening = loaded(CODE, MEET, "bprop_worker", "bprop_run", "bprop_open")
+        binding.add_symbol(MEET, meet)
         kinds = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
-        self.run = ctypes.CFUNCTYPE(ctypes.c_int, *kinds)(address("bprop_run"))
-        self.open = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(address("bprop_open"))
+        self.run = ctypes.CFUNCTYPE(ctypes.c_int, *kinds)(run)
+        self.open = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(opening)
         self.library = ctypes.CDLL(None)
-        engine.detach()
 
 
 _runtime: _Runtime | None = None
