@@ -52,7 +52,8 @@ LOOPED = 4
 class Compiled(Generic[P, R]):
     """A compiled function. Call it as the function it was made from.
 
-    ``graph``, ``kernels``, ``memory`` and ``llvm`` show the program of the last call, stage by stage.
+    ``loop`` makes many calls in one native call. ``graph``, ``kernels``, ``memory`` and ``llvm`` show the program of the last
+    call, stage by stage, ``report`` what of it is native code, and ``verification`` how far it was from eager evaluation.
     """
 
     def __init__(self, f: Callable[P, R], *, verify: bool = False) -> None:
@@ -213,6 +214,8 @@ class Compiled(Generic[P, R]):
         Raises `ShapeError` where the first axes differ, `ArgumentError` where no argument is an array, and what a call
         raises: then the calls before it are done, and a note says how many.
 
+        **Source:** JAX, ``lax.scan``; here the carry are the cells.
+
         >>> import bprop, numpy as np
         >>> from bprop import nn, optim
         >>> model, rule, loss = nn.Linear(1, 1), optim.SGD(0.1), nn.SquaredError()
@@ -345,44 +348,55 @@ def compile(f: None = None, *, verify: bool = False) -> Callable[[Callable[P, R]
 def compile(f: Callable[P, R] | None = None, *, verify: bool = False) -> Any:
     """Return ``f`` as native code, made on the first call for every new combination of shapes, dtypes and constants.
 
-        Arguments and results are trees. Arrays, NumPy arrays and NumPy scalars are inputs; Python numbers, strings and
-        other hashable objects are constants of the program (pass a learning rate as an array or a cell, or every value
-        makes a program of its own). Cells (parameters, optimiser slots, generators), wherever they come from, are read and
-        written; a parameter that is overwritten keeps its memory, unless someone holds an array that shares it. Arrays
-        that ``f`` closes over are inputs by reference (a NumPy array as it was when the program was made); numbers, and what
-        lists, dicts and public attributes of objects hold, are part of the key; functions that it calls are not looked into
-    <<<<<<< HEAD
-        for changed constants. What ``f`` changes itself happens when it is traced, once for each program, and is no part of the
-        key: a list that it appends to, a count of its calls. 32 programs are kept, and a `CompileWarning` says once when there are more. Inside a transform
-    =======
-        for changed constants. What the Python code of ``f`` does besides (print, append, draw from ``random``) it does once, when
-        a program is made; `bprop.callback` does it in every call. 32 programs are kept, and a `CompileWarning` says once when there are more. Inside a transform
-    >>>>>>> user
-        the call is inlined.
+    Arguments and results are trees. Arrays, NumPy arrays and NumPy scalars are inputs; Python numbers, strings and
+    other hashable objects are constants of the program (pass a learning rate as an array or a cell, or every value
+    makes a program of its own). Cells (parameters, optimiser slots, generators), wherever they come from, are read and
+    written; a parameter that is overwritten keeps its memory, unless someone holds an array that shares it. Arrays
+    that ``f`` closes over are inputs by reference (a NumPy array as it was when the program was made); numbers, and what
+    lists, dicts and public attributes of objects hold, are part of the key; functions that it calls are not looked into
+    for changed constants. What the Python code of ``f`` does besides (print, append, draw from ``random``, count its calls) it
+    does once, when a program is made, and what it changes so is no part of the key; `bprop.callback` does it in every call.
+    32 programs are kept, and a `CompileWarning` says once when there are more. Inside a transform
+    the call is inlined.
 
-        ``verify=True``: the first call of every new program is evaluated eagerly as well, from the same cells, and leaves
-        what the compiled one gives. Where an output or a written cell differs by more than rounding explains, which is measured
-        by perturbing the roundings of the eager one, `VerificationError` names it and the cells are as before the call.
-        ``f.verification`` shows the largest difference of each. The Python code of ``f`` then runs six times. As a decorator:
-        ``@bprop.compile`` or ``@bprop.compile(verify=True)``.
+    What a compiled function has beside its call, see `Compiled`: ``f.loop(…)`` makes many calls in one native call,
+    ``f.report`` says what is native code and what calls NumPy or SciPy, ``f.graph``, ``f.kernels``, ``f.memory`` and
+    ``f.llvm`` show the stages. Branches and loops on numbers are `cond`, `while_loop` and `scan`; `callback` lets Python see
+    numbers. float32 and float64, integers and bools.
 
-        Raises `CompileError` naming op, shapes, dtypes and the line that made the op where there is no native code (float16),
-        `TracedValueError` where Python asks for a number of a traced value, `MemoryError`, and what the ops inside raise; then
-        no cell has changed.
+    ``verify=True``: the first call of every new program is evaluated eagerly as well, from the same cells, and leaves
+    what the compiled one gives. Where an output or a written cell differs by more than rounding explains, which is measured
+    by perturbing the roundings of the eager one, `VerificationError` names it and the cells are as before the call.
+    ``f.verification`` shows the largest difference of each. The Python code of ``f`` then runs six times. As a decorator:
+    ``@bprop.compile`` or ``@bprop.compile(verify=True)``.
 
-        >>> import bprop
-        >>> from bprop.compile import compile
-        >>> f = compile(lambda x: bprop.sum(bprop.exp(x) * 2))
-        >>> f(bprop.zeros(3))
-        Array(6.)
-        >>> len(f.kernels), f.memory.size
-        (1, 0)
-        >>> print(f.report)
-        <lambda>: 3 ops in 1 kernel
-          native code    9 flop (100 % of those counted), 32 B moved
-          arena          0 B, for 0 B of intermediate values
-          in place       0 of 1 results
-          called back    nothing: every op of the step is native code
+    **Threads.** A program runs on `get_threads` threads: what `set_threads` or the environment variable
+    ``BPROP_NUM_THREADS`` says, else the CPUs that the process may use. Results have the same bits for any number.
+
+    **Cache.** Machine code is kept on disk for other processes, in ``BPROP_CACHE_DIR`` (else ``~/.cache/bprop``), up to
+    ``BPROP_CACHE_SIZE`` megabytes (else 256); ``BPROP_CACHE=0`` switches that off, and the command ``bprop cache`` lists and
+    clears it. ``BPROP_TARGET`` (``avx512``, ``avx2``, ``x86-64``) makes code for a lesser processor.
+
+    Raises `CompileError` naming op, shapes, dtypes and the line that made the op where there is no native code (float16),
+    `TracedValueError` where Python asks for a number of a traced value, `MemoryError`, and what the ops inside raise; then
+    no cell has changed.
+
+    **Source:** Frostig, Johnson & Leary (2018), Compiling machine learning programs via high-level tracing; Lattner &
+    Adve (2004), LLVM.
+
+    >>> import bprop
+    >>> from bprop.compile import compile
+    >>> f = compile(lambda x: bprop.sum(bprop.exp(x) * 2))
+    >>> f(bprop.zeros(3))
+    Array(6.)
+    >>> len(f.kernels), f.memory.size
+    (1, 0)
+    >>> print(f.report)
+    <lambda>: 3 ops in 1 kernel
+      native code    9 flop (100 % of those counted), 32 B moved
+      arena          0 B, for 0 B of intermediate values
+      in place       0 of 1 results
+      called back    nothing: every op of the step is native code
     """
     if f is None:
         return functools.partial(Compiled, verify=verify)

@@ -38,7 +38,7 @@ from .type import ALONE, I32, POINTER, TEAM, memory, register
 
 
 class Stage:
-    """A graph on its way: simplified, fused, planned. Scans hold the stage of their body."""
+    """A graph on its way: simplified, fused, planned. Scans, branches and loops hold the stages of their bodies."""
 
     def __init__(self, graph: Graph, donated: dict[int, int] | None = None) -> None:
         self.graph = turn(simplify(inline(graph)))
