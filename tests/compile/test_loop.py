@@ -1,5 +1,6 @@
 """Many steps in one native call: the same bits as one call after the other, and the same errors."""
 
+import itertools
 import threading
 
 import numpy as np
@@ -9,7 +10,9 @@ import bprop
 from bprop import nn, optim
 from bprop.compile import compile
 from bprop.compile.native.code import Program
+from bprop.compile.native.team import share_from
 from bprop.core.interpreter import Cell
+from bprop.core.tree import flatten
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(7, 5, 4)).astype(np.float32)
@@ -183,6 +186,21 @@ def test_an_error_of_numpy_s_inside_a_loop():
     assert (caught.value.step, cell.array.item()) == (2, 6)
 
 
+def test_an_error_where_the_calls_are_made_one_by_one():
+    cell = Cell(bprop.zeros(1))
+
+    @compile
+    def f(x):
+        cell.write(bprop.concat([cell.read(), bprop.zeros(1)]))  # of another shape every time
+        return bprop.cholesky(x)
+
+    x = np.stack([np.eye(2), np.eye(2), -np.eye(2)])
+    with pytest.raises(bprop.ArgumentError, match="not positive definite") as caught:
+        f.loop(x)
+    assert "in step 2 (from 0) of 3" in caught.value.__notes__[0]
+    assert (caught.value.step, cell.array.shape) == (2, (3,))
+
+
 def test_what_does_not_fit_is_said():
     f = compile(lambda x, t, n=1: x + t * n)
     with pytest.raises(bprop.ShapeError, match=r"axis of steps first.*\(7,\), \(6,\)"):
@@ -219,3 +237,75 @@ def test_two_threads_may_loop_at_once():
     for one in threads:
         one.join()
     assert cell.array.item() == 4000
+
+
+def several():
+    """Steps of every kind with the cells that they write, for an input of (8, 12)."""
+    random = np.random.default_rng(0)
+    W, a, b, c = (Cell(bprop.asarray(random.normal(size=s).astype(np.float32))) for s in ((12, 12), 12, 12, (8, 12)))
+
+    def products(x):
+        y = bprop.tanh(x @ W.read())
+        W.write(W.read() - (x.T @ y) * 0.01)
+        a.write(bprop.sum(y, axis=0))
+        return bprop.sum(y), y
+
+    def scanned(x):
+        def body(h, row):
+            h = bprop.tanh(h @ W.read() + row)
+            return h, bprop.sum(h)
+
+        h, sums = bprop.scan(body, a.read(), x)
+        a.write(h)
+        return sums
+
+    def chosen(x):
+        y = bprop.cond(bprop.sum(x) > 0, lambda x: bprop.exp(x) + 1, lambda x: x @ x.T @ x, x)
+        c.write(bprop.tanh(c.read() + y))
+        return y
+
+    def turned(x):
+        h = bprop.while_loop(lambda h: bprop.sum(h * h) < 500, lambda h: h * 1.3 + 0.1, x * 0.1)
+        c.write(c.read() * 0.9 + h)
+        return bprop.sum(h, axis=1)
+
+    def moved(x):  # what is written is no result of a kernel: copies
+        first, second, old = a.read(), b.read(), c.read()
+        a.write(second), b.write(first), c.write(x)
+        return old, first + x
+
+    def looked_up(x):
+        i = bprop.astype(bprop.abs(x[:, 0]) * 2, "int64")
+        c.write(c.read() + W.read()[i])
+        b.write(bprop.sum(c.read(), axis=0) + a.read())
+        return bprop.cholesky(bprop.eye(3) * bprop.sum(b.read()) ** 2)
+
+    return [W, a, b, c], [products, scanned, chosen, turned, moved, looked_up]
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_a_loop_has_the_bits_of_calls_on_any_number_of_threads(number):
+    cells, steps = several()
+    start, found = [np.array(cell.array) for cell in cells], set()
+    x = np.random.default_rng(3).normal(size=(9, 8, 12)).astype(np.float32)
+    x[7, 3, 0] = 9  # an index that is out of range
+    before = bprop.get_threads()
+    with share_from(0):
+        f = compile(steps[number])
+        f(np.zeros((8, 12), np.float32))
+    try:
+        for threads, looped in itertools.product((1, 2, 3, 4), (False, True)):
+            bprop.set_threads(threads)
+            for cell, value in zip(cells, start, strict=True):
+                cell.write(bprop.asarray(value.copy()))
+            results, told = [], None
+            try:
+                results = f.loop(x) if looped else [f(one) for one in x]
+            except bprop.IndexingError as error:
+                told = type(error)
+            rows = flatten(results)[0] if looped else map(np.stack, zip(*(flatten(y)[0] for y in results), strict=True))
+            found.add((told, *(np.asarray(y).tobytes() for y in (*rows, *(cell.array for cell in cells)))))
+    finally:
+        bprop.set_threads(before)
+    assert len(found) == 1
+    assert (next(iter(found))[0] is None) == (number != 5)

@@ -9,14 +9,21 @@ import warnings
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import bprop
 from bprop.compile import compile, store
 from bprop.compile.fingerprint import declaration, fingerprint
 from bprop.compile.native import code
 from bprop.compile.native.host import generate_for
+from bprop.compile.native.program import Stage, emitted
+from bprop.compile.native.team import share_from
 from bprop.compile.store import Entry, Store
 from bprop.core.op import REGISTRY
+
+from .test_graph import programs
+from .test_graph import run as follow
 
 KEY = "0123456789abcdef" * 4
 ENTRY = Entry(
@@ -96,6 +103,44 @@ def test_the_fingerprint_tells_constants_apart():
     assert None not in texts
     # 1, 1.0 and True times an array of floats are three ways to say one thing; their texts still differ
     assert len(set(texts)) == len(texts)
+
+
+@given(programs(), st.integers(0, 13), st.tuples(*[st.integers(0, 30)] * 3), st.sampled_from(("u", "b", "s")))
+@settings(max_examples=25, deadline=None, derandomize=True)
+def test_code_follows_from_the_fingerprint(steps, place, others, kind):
+    """Of programs that differ in one step: one fingerprint means one code; and the same program has both again."""
+    place %= len(steps)
+    changed = [*steps[:place], (kind, *others), *steps[place + 1 :]]
+    xs = [bprop.ones(shape) for shape in ((3, 4), (4,), ())]
+    found = {}
+    for program in (steps, steps, changed, steps[:place] or steps):
+        graph = bprop.trace(lambda *xs, program=program: follow(program, xs))(*xs).closed()[0]
+        text = fingerprint(graph, {}, "")
+        assert text is not None
+        with share_from(0):
+            found.setdefault(text, set()).add(str(emitted(Stage(graph))))
+    assert all(len(codes) == 1 for codes in found.values())
+    assert len(found) >= 1 + (len({code for codes in found.values() for code in codes}) > 1)
+
+
+def test_files_that_changed_since_the_library_was_loaded_keep_nothing():
+    """Also if nothing was compiled before: what runs is not what the files say."""
+    code = """
+import os, pathlib, time
+import bprop
+stat, now = pathlib.Path.stat, time.time()
+def later(self, **options):
+    found = stat(self, **options)
+    return os.stat_result([*found[:8], now, *found[9:10]]) if self.name == "op.py" else found
+pathlib.Path.stat = later
+from bprop.compile.fingerprint import fingerprint
+print(fingerprint(bprop.trace(bprop.exp)(bprop.ones(3)), {}, ""))
+"""
+    env = {**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(bprop.__file__))}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=env, check=False
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "None"), done.stderr
 
 
 def test_every_op_has_a_declaration_that_can_be_told():

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from itertools import islice, pairwise
+from itertools import accumulate, islice, pairwise
 
 import numpy as np
 import pytest
@@ -125,9 +125,15 @@ def test_random_graphs_have_the_same_bits(steps, shape):
 
 @pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
 def test_every_op_has_the_same_bits(op):
-    for args, params in islice(cases(op, np.float32), 3):
-        f, xs = as_function(op, args, params)
-        same(compiled(f, *map(bprop.asarray, xs)), *map(bprop.asarray, xs), threads=(1, 3))
+    """One program for the first cases of an op: its kernels are independent, and one compilation costs less than three."""
+    made = [as_function(op, args, params) for args, params in islice(cases(op, np.float32), 3)]
+    counts = [0, *accumulate(len(xs) for _, xs in made)]
+    xs = [bprop.asarray(x) for _, own in made for x in own]
+
+    def f(*xs):
+        return [one(*xs[begin:end]) for (one, _), (begin, end) in zip(made, pairwise(counts), strict=True)]
+
+    same(compiled(f, *xs), *xs, threads=(1, 3))
 
 
 @pytest.mark.parametrize("shape", [(300, 3), (2, 3, 70)], ids=str)
@@ -168,6 +174,13 @@ def test_a_program_from_the_disk_meets_as_well(tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.rglob("*.code")) == kept
     assert bits(native(bprop.trace(lambda x: bprop.softmax(x @ x.T) @ x)(x))(x)) == expected
     assert len(list(tmp_path.rglob("*.code"))) == 2  # sharing less is another program
+
+
+def test_a_sum_that_threads_split_is_seen():
+    """The planted fault: every thread sums its part, and the parts are added."""
+    x = np.random.default_rng(0).normal(size=1000).astype(np.float32)
+    with pytest.raises(AssertionError, match="differ"):
+        same(lambda x: sum(np.sum(part) for part in np.array_split(x, bprop.get_threads())), x)
 
 
 # --- meetings ---
@@ -514,6 +527,31 @@ for one in others:
 assert codes == [0] * 8, codes
 """
     assert python(code) == (0, "")
+
+
+@posix
+def test_a_child_forked_inside_a_callback():
+    """It may do what it likes there, but not go on with a program whose other threads stayed behind."""
+    code = """
+children = []
+def double(a, leave):
+    child = os.fork()
+    if child:
+        children.append(child)
+    elif leave:
+        right = np.array_equal(f(x)[0].data, y)
+        os._exit(7 if right else 9)
+    return np.array(a) * 2
+for leave in (True, False):
+    with share_from(0):
+        g = bprop.compile(lambda x: bprop.tanh(bprop.callback(lambda a: double(a, leave), x, result=x) @ x.T))
+        z = g(x)
+    assert np.allclose(z, np.tanh(2 * x.data @ x.data.T))
+assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [7, 1]
+"""
+    code, output = python(code)
+    assert code == 0, output
+    assert output.count("cannot return from it") == 1
 
 
 @posix

@@ -5,7 +5,7 @@ where they are declared; the library's own by name, since the text of its files 
 """
 
 import hashlib
-import time
+import struct
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core import LOADED
 from ..core.graph import Graph, Node
 from ..core.op import Op
 from .index import Index
@@ -22,7 +23,6 @@ from .static import UNKNOWN, references
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("core", "ops", "region", "compile")
 """Where the library says what code is made of a graph."""
-_LOADED = time.time()
 _OWN = f"{__name__.partition('.')[0]}."
 _PLAIN = (bool, int, str, bytes, type(None))
 _WORDS = frozenset({"text", "latex", "examples", "__doc__", "__name__"})
@@ -52,7 +52,7 @@ class Writer:
         if kind in _PLAIN:
             return repr(value)
         if kind is float:
-            return value.hex()
+            return value.hex() if value == value else struct.pack("<d", value).hex()
         if kind is Node:
             return self.node(value)
         if isinstance(value, tuple | list):
@@ -162,7 +162,7 @@ def compiler() -> str:
             if not files:
                 raise UntoldError(f"no source of {room}")
             for path in files:
-                if path.stat().st_mtime > _LOADED:
+                if path.stat().st_mtime > LOADED:
                     raise UntoldError(f"{path} was changed while the library was in use")
                 found.update(f"{path.relative_to(ROOT).as_posix()}\n".encode() + path.read_bytes())
     except OSError as error:

@@ -31,7 +31,7 @@ from .fork import guard
 from .inline import inline
 from .report import Kernels, Report, counted
 from .static import contents, key_of, without
-from .step import Step, data_of, is_array
+from .step import Step, data_of, in_step, is_array
 from .verify import Verification, verify
 from .watch import Watch
 
@@ -249,8 +249,14 @@ class Compiled(Generic[P, R]):
                         self._looping(step, leaves)
                         return self._looped_call(step, leaves, count, args, options)
         leaves, structure = flatten((args, options))
-        rows = (unflatten(structure, _row(leaves, step)) for step in range(_steps(self.name, leaves)))
-        results = [flatten(self(*arguments, **named)) for arguments, named in rows]
+        count, results = _steps(self.name, leaves), []
+        for number in range(count):
+            arguments, named = unflatten(structure, _row(leaves, number))
+            try:
+                results.append(flatten(self(*arguments, **named)))
+            except Exception as error:
+                in_step(error, number, count)
+                raise
         columns = zip(*(leaves for leaves, _ in results), strict=True)
         return cast(R, unflatten(results[-1][1], [stack(one) if is_array(one[0]) else one[-1] for one in columns]))
 

@@ -1,6 +1,7 @@
 """One traced call as a native program: where its inputs come from, where its outputs go, and the table of pointers."""
 
 import ctypes
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from typing import Any, cast
 
@@ -233,11 +234,8 @@ class Step:
             self._write({}, None)
         if error is not None:
             if isinstance(error, BpropError):
-                error.step = done
                 error.line = self.line_of(error.message) or error.line
-            if count > 1:
-                error.add_note(f"in step {done} (from 0) of {count}; those before it are done")
-            raise error
+            raise in_step(error, done, count)
         return self._result(leaves, fresh, count)
 
     def _result(self, leaves: Sequence[Any], fresh: dict[int, NDArray[Any]], steps: int | None = None) -> Any:
@@ -327,6 +325,15 @@ class _Cell:
         return self.cell if self.place is None else cast(Cell, leaves[self.place])
 
 
+def in_step(error: BaseException, step: int, count: int) -> BaseException:
+    """Return the error of a loop, which says in which step it came."""
+    if isinstance(error, BpropError):
+        error.step = step
+    if count > 1:
+        error.add_note(f"in step {step} (from 0) of {count}; those before it are done")
+    return error
+
+
 def is_array(leaf: Any) -> bool:
     """Return whether a leaf is an input of a program."""
     return isinstance(leaf, Array | np.ndarray | np.generic)
@@ -378,5 +385,8 @@ _POINTER = ctypes.c_void_p.from_address
 HEAD = object.__basicsize__
 """Bytes of the head that every object has. NumPy's C interface fixes that an array's pointer follows it."""
 _SAMPLE = np.zeros(3)[1:]
-DIRECT = _POINTER(id(_SAMPLE) + HEAD).value == _SAMPLE.__array_interface__["data"][0]
+DIRECT = (
+    sys.implementation.name == "cpython"
+    and _POINTER(id(_SAMPLE) + HEAD).value == _SAMPLE.__array_interface__["data"][0]
+)
 """Whether the pointer is read from there, for a sixth of what NumPy's own way costs."""

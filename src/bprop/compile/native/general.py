@@ -15,6 +15,7 @@ from ..body import spec_of
 from ..fuse import Kernel
 from .code import Failure
 from .status import CALL_ERROR
+from .team import TEAM_OF_PROCESS
 
 SIGNATURE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_void_p))
 
@@ -59,6 +60,8 @@ def callback(kernel: Kernel, failure: Failure) -> Any:
             return CALL_ERROR
         finally:
             failure.inside = None
+            if TEAM_OF_PROCESS.stranded:
+                TEAM_OF_PROCESS.leave()
         return 0
 
     return SIGNATURE(run)

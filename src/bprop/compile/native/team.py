@@ -261,6 +261,21 @@ class Team:
         self._memory = np.empty(0, np.uint8)
         self._address = 0
         self._workers: list[ctypes.c_size_t] = []
+        self._caller = 0
+        self.stranded = False
+        """Whether this process was forked inside a program: the other threads of that stayed in its parent."""
+
+    def forked(self) -> None:
+        """Begin again in a forked child, which has the memory of the team but none of its threads."""
+        stranded = self.stranded or (self.lock.locked() and self._caller == threading.get_ident())
+        self.__init__()  # type: ignore[misc]
+        self.stranded = stranded
+
+    def leave(self) -> None:
+        """End a process that is stranded: it would wait for threads that it has not."""
+        message = "bprop: a process forked inside a callback cannot return from it: end it there with os._exit\n"
+        os.write(2, message.encode())
+        os._exit(1)
 
     def run(self, program: Any, table: int) -> int | None:
         """Run a native program on all threads and return its status; ``None`` where there is one thread or none is free."""
@@ -268,6 +283,7 @@ class Team:
         if threads == 1 or not self.lock.acquire(blocking=False):
             return None
         try:
+            self._caller = threading.get_ident()
             if self._wanted != threads:
                 self._resize(threads)
             if self.size == 1:
@@ -318,11 +334,6 @@ class Team:
 TEAM_OF_PROCESS = Team()
 
 
-def _after_fork() -> None:
-    """The child has the memory of the team but none of its threads."""
-    TEAM_OF_PROCESS.__init__()  # type: ignore[misc]
-
-
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(after_in_child=TEAM_OF_PROCESS.forked)
 atexit.register(TEAM_OF_PROCESS.close)
