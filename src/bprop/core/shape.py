@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .error import ArgumentError, ShapeError
+from .error import ArgumentError, ShapeError, TracedValueError
 
 Shape = tuple[int, ...]
 
