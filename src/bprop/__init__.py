@@ -57,7 +57,7 @@ from .region import (
 )
 from .view import view
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 __all__ = [
     "ArgumentError",

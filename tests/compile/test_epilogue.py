@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import bprop
-from bprop.compile.native import blocking, contraction, program
+from bprop.compile.native import blocked, blocking, contraction, program
 from bprop.compile.native.code import Program
 from bprop.compile.native.team import share_from
 
@@ -87,10 +87,9 @@ def test_another_shape_in_the_same_order(shape):
 
 
 def test_a_map_elsewhere_stays_apart():
-    """Turned over, summed or shifted, the result is read where it is not written."""
+    """Mirrored, read both ways or summed, the result is read where it is not written."""
     x, w = normal(13, 9), normal(9, 13)
     for f in (
-        lambda x, w: bprop.matrix_transpose(x @ w) + 1,
         lambda x, w: bprop.flip(x @ w) * 2,
         lambda x, w: x @ w + bprop.matrix_transpose(x @ w),
         lambda x, w: bprop.exp(x @ w) / bprop.sum(bprop.exp(x @ w), axis=1, keepdims=True),
@@ -198,6 +197,24 @@ def test_update_in_place(shape):
         made([dy, x, *old, np.asarray(rate)], [dx, *old])
         for y, e in zip((dx, *old), expected, strict=True):
             np.testing.assert_array_equal(y, e)
+
+
+@pytest.mark.parametrize(("near", "asked"), [(0, True), (2**30, False)])
+@pytest.mark.parametrize("shape", [(32, 48, 64), (19, 7, 35)], ids=str)
+def test_what_lies_far_is_asked_for_early(monkeypatch, shape, near, asked):
+    """Weights and both moments are on their way while the product is computed; nothing else is, and no bit changes."""
+    monkeypatch.setattr(blocked, "NEAR", near)
+    batch, outs, ins = shape
+    dy, x = normal(batch, outs), normal(batch, ins)
+    p, m, v, row = normal(outs, ins), normal(outs, ins), abs(normal(outs, ins)), normal(ins)
+
+    def f(dy, x, p, m, v, row):
+        return update(bprop.matrix_transpose(dy) @ x + row, p, m, v, 0.01)
+
+    made = same(f, dy, x, p, m, v, row, kernels=["contract"])
+    (epilogue,) = made.stage.epilogues.values()
+    assert len(epilogue.beside) == 3
+    assert ("prefetch" in str(made._emitted())) == asked
 
 
 def test_weights_that_the_product_itself_reads_are_not_overwritten():

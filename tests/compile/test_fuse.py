@@ -136,3 +136,34 @@ def test_positions_are_those_of_numpy(new, axes):
         assert evaluate(address, at) == expected[at]
     if axes == (0, 1):
         assert address.linear()
+
+
+def test_the_gradient_of_a_turned_weight_is_one_product():
+    def loss(w, b, x):
+        return bprop.sum(bprop.tanh(x @ w.T + b) ** 2)
+
+    rng = np.random.default_rng(0)
+    w, b, x = (bprop.asarray(rng.normal(size=shape)) for shape in ((3, 5), (3,), (7, 5)))
+    f = bprop.compile(lambda w, b, x: bprop.grad(loss, argnums=(0, 1))(w, b, x))
+    for got, expected in zip(f(w, b, x), bprop.grad(loss, argnums=(0, 1))(w, b, x), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-13)
+    assert not [kernel for kernel in f.program.kernels if kernel.kind == "map" and kernel.shape == (3, 5)]
+
+
+@pytest.mark.parametrize("axes", [(2, 0, 1), (1, 2, 0), (0, 2, 1), (2, 1, 0)])
+@pytest.mark.parametrize("shapes", [((2, 3, 4), (2, 4, 5)), ((1, 3, 4), (2, 4, 1)), ((2, 2, 4), (2, 4, 2))])
+def test_a_contraction_makes_its_result_in_the_order_in_which_it_is_read(axes, shapes):
+    rng = np.random.default_rng(1)
+    a, b = (bprop.asarray(rng.normal(size=shape)) for shape in shapes)
+    f = bprop.compile(lambda a, b: bprop.permute_dims(a @ b, axes))
+    np.testing.assert_allclose(f(a, b), np.transpose(np.asarray(a) @ np.asarray(b), axes), rtol=1e-13)
+    assert [kernel.kind for kernel in f.program.kernels] == ["contract"]
+
+
+def test_a_contraction_that_is_read_twice_keeps_its_order():
+    a = bprop.asarray(np.arange(6.0).reshape(2, 3))
+    f = bprop.compile(lambda a: (a @ a.T + 1, (a @ a.T).T * a[:, :2]))
+    expected = np.asarray(a) @ np.asarray(a).T
+    for got, right in zip(f(a), (expected + 1, expected.T * np.asarray(a)[:, :2]), strict=True):
+        np.testing.assert_allclose(got, right)
+    assert sum(kernel.kind == "contract" for kernel in f.program.kernels) == 1

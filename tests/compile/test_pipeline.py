@@ -34,7 +34,7 @@ def test_trees_in_and_out():
 
 
 def test_one_program_for_each_shape_dtype_and_constant():
-    traced = deque()  # not a list: a list that a function closes over is part of the key, by its entries
+    traced = []
 
     @compile
     def f(x, n):
@@ -49,7 +49,7 @@ def test_one_program_for_each_shape_dtype_and_constant():
 
 
 def test_the_least_recently_used_program_goes_first():
-    traced = deque()  # not a list: a list that a function closes over is part of the key, by its entries
+    traced = []
 
     @compile
     def f(x, n):

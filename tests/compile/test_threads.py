@@ -260,6 +260,28 @@ def test_meetings_follow_from_the_memory_plan():
     assert sum(part.shared for part in stage.parts) > 10
 
 
+@pytest.mark.parametrize("least", [0.0, LEAST])
+def test_placing_meetings_takes_time_linear_in_depth(least, monkeypatch):
+    looks = []
+    right = share._Span.meets
+    monkeypatch.setattr(share._Span, "meets", lambda a, b: looks.append(1) or right(a, b))
+
+    def energy(x, w, depth):
+        for _ in range(depth):
+            x = bprop.tanh(x @ w)
+        return bprop.sum(x)
+
+    def count(depth):
+        looks.clear()
+        with share_from(least):
+            graph = bprop.trace(lambda x, w: bprop.grad(energy, argnums=(0, 1))(x, w, depth))(x, x)
+            assert len(program.Stage(graph).kernels) > 3 * depth
+        return len(looks)
+
+    x = bprop.ones((8, 8), dtype="float32")
+    assert count(60) <= 2.2 * count(30)
+
+
 # --- who takes part ---
 def test_small_programs_wake_nobody():
     program = network((4, 16, 3), 32, least=LEAST)[0].program
@@ -456,6 +478,42 @@ sys.exit(one.exitcode)
 """
     code, output = python(code)
     assert code == 0, output
+
+
+@posix
+def test_a_child_forked_while_other_threads_run_and_compile():
+    """It has the locks of threads that it has not: those of compiled functions, of programs and of LLVM."""
+    code = """
+import faulthandler
+g = bprop.compile(lambda x: bprop.tanh(x @ x.T) @ x)
+g(x)
+ended = False
+def call(one):
+    while not ended:
+        one(x)
+def make():
+    while not ended:
+        bprop.compile(lambda x: bprop.exp(x) + len(children))(x)
+children = []
+others = [threading.Thread(target=call, args=(one,)) for one in (f, g)] + [threading.Thread(target=make)]
+for one in others:
+    one.start()
+for _ in range(8):
+    time.sleep(0.011)
+    child = os.fork()
+    if child == 0:
+        faulthandler.dump_traceback_later(20, exit=True)
+        right = np.array_equal(f(x)[0].data, y) and np.array_equal(np.asarray(g(x)), y)
+        new = bprop.compile(lambda x: bprop.exp(x) - 0.5)(x)
+        os._exit(0 if right and np.allclose(new, np.exp(x) - 0.5) else 9)
+    children.append(child)
+codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+ended = True
+for one in others:
+    one.join()
+assert codes == [0] * 8, codes
+"""
+    assert python(code) == (0, "")
 
 
 @posix

@@ -1,5 +1,9 @@
 """A call that is the last one again skips the key; whatever changed since is noticed all the same."""
 
+import copy
+from collections import deque
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -120,6 +124,92 @@ def test_what_the_function_closes_over(monkeypatch):
     assert f(bprop.ones(())).item() == 5.0
     monkeypatch.setitem(globals(), "SCALE", 10.0)
     assert f(bprop.ones(())).item() == 50.0
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_change_of_a_model_that_is_closed_over_is_noticed(what, model):
+    functions = [bprop.compile(lambda x: model(x)), bprop.compile(model)]
+    for f in (*functions, *functions):
+        f(X)
+    CHANGES[what](model)
+    for _ in range(2):
+        for f in functions:
+            np.testing.assert_allclose(np.asarray(f(X)), np.asarray(model(X)), rtol=1e-5)
+
+
+def test_a_number_that_a_function_inside_refers_to(monkeypatch):
+    f = bprop.compile(lambda x: bprop.grad(lambda x: x * x * SCALE)(x))
+    assert [f(bprop.ones(())).item() for _ in range(2)] == [2.0, 2.0]
+    monkeypatch.setitem(globals(), "SCALE", 10.0)
+    assert f(bprop.ones(())).item() == 20.0
+
+
+class Slotted:
+    __slots__ = ("rate",)
+
+
+def test_what_slots_and_defaults_and_containers_hold():
+    held, table, names, queue = Slotted(), {"a": 1.0}, {"one"}, deque([1.0])
+    held.rate = 1.0
+
+    def own(x, table=table, *, more=1.0):
+        return x * table["a"] * more
+
+    functions = [
+        lambda x: x * held.rate,
+        lambda x: x * (4.0 if "four" in names else 1.0),
+        lambda x: x * queue[0],
+        own,
+        partial(lambda x, table: x * table["a"], table=table),
+    ]
+    compiled = [bprop.compile(f) for f in functions]
+    for f in (*compiled, *compiled):
+        assert f(bprop.ones(())).item() == 1.0
+    held.rate = queue[0] = table["a"] = 4.0
+    names.add("four")
+    for f in (*compiled, *compiled):
+        assert f(bprop.ones(())).item() == 4.0
+    own.__defaults__ = ({"a": 5.0},)
+    assert [compiled[3](bprop.ones(())).item() for _ in range(2)] == [5.0, 5.0]
+    own.__kwdefaults__ = {"more": 2.0}
+    assert compiled[3](bprop.ones(())).item() == 10.0
+    own.__kwdefaults__["more"] = 3.0
+    assert compiled[3](bprop.ones(())).item() == 15.0
+
+
+def test_constants_that_are_equal_but_not_the_same():
+    f = bprop.compile(lambda x, numbers: x * min(numbers))
+    x = bprop.asarray([1, 2])
+    for one in (2, 2.0, 2, 2.0):
+        assert f(x, frozenset({one})).dtype == (x * one).dtype
+
+
+def test_whether_a_cell_that_is_closed_over_is_trained(model):
+    cell, other = bprop.Cell(bprop.ones(()), trainable=True), bprop.Cell(bprop.ones(()), trainable=True)
+    many = [other]
+    f = bprop.compile(lambda x: x * (2.0 if cell.trainable else 3.0) * (2.0 if many[0].trainable else 3.0))
+    g = bprop.compile(lambda x: len(bprop.grad(lambda m: bprop.sum(m(x)))(model)))
+    assert [f(bprop.ones(())).item() for _ in range(2)] == [4.0, 4.0]
+    assert [g(X) for _ in range(2)] == [4, 4]
+    cell.trainable = False
+    model.first.freeze()
+    assert [f(bprop.ones(())).item() for _ in range(2)] == [6.0, 6.0]
+    assert [g(X) for _ in range(2)] == [2, 2]
+    other.trainable = False
+    assert f(bprop.ones(())).item() == 9.0
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_a_copied_cell_has_numbers_of_its_own(copied):
+    """What is overwritten in place must not be what a copy holds."""
+    cell = bprop.Cell(bprop.zeros(3))
+    f = bprop.compile(lambda cell: cell.write(cell.read() + 1))
+    f(cell), f(cell)
+    other = copied(cell)
+    f(cell)
+    np.testing.assert_array_equal(other.array, 2 * np.ones(3))
+    f(other), f(other)
+    np.testing.assert_array_equal(cell.array, 3 * np.ones(3))
 
 
 def test_a_frozen_parameter(model):

@@ -21,7 +21,8 @@ class Epilogue(Nest):
     """The maps after a contraction as a nest of two loops, unmerged, over a block of the result.
 
     ``strides`` are the labels of the result, the last two those of a block's rows and columns in memory, as
-    (extent, stride). ``result`` is the scalar that reads the contraction's entry.
+    (extent, stride). ``result`` is the scalar that reads the contraction's entry; ``beside`` are the operands read at the
+    place of that entry.
     """
 
     def __init__(self, kernel: Kernel, labels: Sequence[tuple[int, int]]) -> None:
@@ -38,7 +39,10 @@ class Epilogue(Nest):
         self.outer_atoms = atoms[:-2]
         self.loops = self.outer = [Loop(atom) for atom in atoms[-2:]]
         self.scalars = scalars_of([value for _, _, value in self.stores])
-        self.result = next((x for x in self.scalars if x.op == "load" and x.detail[0] == (kernel.root, 0)), None)
+        loads = [x for x in self.scalars if x.op == "load"]
+        self.result = next((x for x in loads if x.detail[0] == (kernel.root, 0)), None)
+        beside = [x.detail[0] for x in loads if x is not self.result and index_of(x) == flat]
+        self.beside: list[Edge] = list(dict.fromkeys(beside))
 
     def _value(self, edge: Edge, flat: Index) -> Scalar:
         value: Scalar = self.body.value(edge, unravelled(flat, spec_of(edge).shape))

@@ -27,9 +27,10 @@ from ..core.value import Array, asarray
 from ..gradients.variable import name_of
 from ..ops import stack
 from .cache import Cache
+from .fork import guard
 from .inline import inline
 from .report import Kernels, Report, counted
-from .static import key_of
+from .static import contents, key_of, without
 from .step import Step, data_of, is_array
 from .verify import Verification, verify
 from .watch import Watch
@@ -51,7 +52,8 @@ LOOPED = 4
 class Compiled(Generic[P, R]):
     """A compiled function. Call it as the function it was made from.
 
-    ``graph``, ``kernels``, ``memory`` and ``llvm`` show the program of the last call, stage by stage.
+    ``loop`` makes many calls in one native call. ``graph``, ``kernels``, ``memory`` and ``llvm`` show the program of the last
+    call, stage by stage, ``report`` what of it is native code, and ``verification`` how far it was from eager evaluation.
     """
 
     def __init__(self, f: Callable[P, R], *, verify: bool = False) -> None:
@@ -63,20 +65,26 @@ class Compiled(Generic[P, R]):
             raise ArgumentError(
                 f"compile: {self.name} is a generator or coroutine, whose code runs after the call: return a list or tuple"
             )
-        self.programs: Cache[Step] = Cache(KEPT)
-        self._lock = threading.RLock()
         self._last: Step | None = None
-        self._watches: list[tuple[Watch, Step, Any]] = []  # of the last calls with their keys, the latest first
+        self.left()
         self._verify = verify
         self._verification: Verification | None = None
         self._said = False
-        self._looped: deque[tuple[Step, Watch]] = deque(maxlen=LOOPED)
+        self._written: set[str] = set()
         functools.update_wrapper(self, f, updated=())
+        guard(self)
+
+    def left(self) -> None:
+        """Begin without programs: also in a forked child where another thread was inside."""
+        self.lock = threading.RLock()
+        self.programs: Cache[Step] = Cache(KEPT)
+        self._watches: list[tuple[Watch, Step, Any]] = []  # of the last calls with their keys, the latest first
+        self._looped: deque[tuple[Step, Watch]] = deque(maxlen=LOOPED)
 
     def __call__(self, *args: P.args, **options: P.kwargs) -> R:
         if current() is not EVALUATE:
             return self.function(*args, **options)
-        with self._lock:  # one call at a time: a step reads and writes cells
+        with self.lock:  # one call at a time: a step reads and writes cells
             mark = CHANGES.latest
             result: Any
             if not options:
@@ -99,10 +107,10 @@ class Compiled(Generic[P, R]):
     def _look_up(self, args: tuple[Any, ...], options: dict[str, Any], mark: object) -> Any:
         """Call the program whose key is that of the arguments; make it if there is none."""
         leaves, structure = flatten((args, options))
-        key = key_of(leaves, structure, self.function)
+        key = key_of(leaves, structure, self.function, self._written)
         # before the step is traced, which may make slots: the places of leaves are those of this moment
-        watch = None if options else Watch(self.function, args)
-        step, new = self._step(key, leaves, structure, 5)
+        watch = None if options else Watch(self.function, args, self._written)
+        step, new, key = self._step(key, leaves, structure, 5)
         step.take(leaves)
         self._last = step
         self._watches = [one for one in self._watches if one[1] is not step][: RECENT - 1]
@@ -124,14 +132,15 @@ class Compiled(Generic[P, R]):
             self._watches.insert(0, (watch, step, key))
         return result
 
-    def _step(self, key: Any, leaves: Sequence[Any], structure: Structure, level: int) -> tuple[Step, bool]:
-        """Return the program of a key, and whether it is new; ``level`` is where the user is on the stack."""
+    def _step(self, key: Any, leaves: Sequence[Any], structure: Structure, level: int) -> tuple[Step, bool, Any]:
+        """Return the program of a key, whether it is new, and its key; ``level`` is where the user is on the stack."""
         step = self.programs.get(key)
         if step is not None and step.fits():
-            return step, False
+            return step, False, key
         for leaf in leaves:
             if is_array(leaf) and leaf.dtype.kind not in "biuf":
                 raise DTypeError(f"{self.name}: an argument has dtype {leaf.dtype}: use bool, integers or floats")
+        before = contents(self.function)
         try:
             step = Step(self.function, leaves, structure, f"compilation of {self.name}")
         except RecursionError:
@@ -139,6 +148,10 @@ class Compiled(Generic[P, R]):
                 f"{self.name}: Python's limit of nested calls was passed while it was traced: a function that calls itself "
                 f"has to end by Python numbers or shapes; where a traced value decides, write bprop.while_loop or bprop.scan"
             ) from None
+        changed = {name for name, now in contents(self.function).items() if before.get(name, now) != now}
+        if changed:  # effects of the trace, such as a count of the traces: the next call is none the other for them
+            self._written |= changed
+            key = without(key, changed)
         for _, _, used in reversed(self._watches):  # also by calls that computed no key
             self.programs.get(used)
         if len(self.programs) == KEPT and self.programs.get(key) is None and not self._said:
@@ -151,7 +164,7 @@ class Compiled(Generic[P, R]):
                 stacklevel=level - 1,
             )
         self.programs.put(key, step)
-        return step, True
+        return step, True, key
 
     def _as_eager(
         self, error: IndexingError, step: Step, args: tuple[Any, ...], options: dict[str, Any]
@@ -201,6 +214,8 @@ class Compiled(Generic[P, R]):
         Raises `ShapeError` where the first axes differ, `ArgumentError` where no argument is an array, and what a call
         raises: then the calls before it are done, and a note says how many.
 
+        **Source:** JAX, ``lax.scan``; here the carry are the cells.
+
         >>> import bprop, numpy as np
         >>> from bprop import nn, optim
         >>> model, rule, loss = nn.Linear(1, 1), optim.SGD(0.1), nn.SquaredError()
@@ -215,7 +230,7 @@ class Compiled(Generic[P, R]):
         ((20,), True)
         """
         if current() is EVALUATE:
-            with self._lock:
+            with self.lock:
                 for step, watch in () if options else self._looped:
                     again = watch.leaves(args)
                     if again is not None and watch.cells_hold() and step.fits():
@@ -224,10 +239,10 @@ class Compiled(Generic[P, R]):
                 leaves, structure = flatten((args, options))
                 count = _steps(self.name, leaves)
                 row = _row(leaves, 0)
-                key = key_of(row, structure, self.function)
-                new = None if options else Watch(self.function, args)
+                key = key_of(row, structure, self.function, self._written)
+                new = None if options else Watch(self.function, args, self._written)
                 if not self._verify or self.programs.get(key) is not None:  # what is to be verified is called by itself
-                    step, _ = self._step(key, row, structure, 4)
+                    step, *_ = self._step(key, row, structure, 4)
                     if step.loops:
                         if new is not None:
                             self._looped.appendleft((step, new))
@@ -333,9 +348,15 @@ def compile(f: Callable[P, R] | None = None, *, verify: bool = False) -> Any:
     written; a parameter that is overwritten keeps its memory, unless someone holds an array that shares it. Arrays
     that ``f`` closes over are inputs by reference (a NumPy array as it was when the program was made); numbers, and what
     lists, dicts and public attributes of objects hold, are part of the key; functions that it calls are not looked into
-    for changed constants. What the Python code of ``f`` does besides (print, append, draw from ``random``) it does once, when
-    a program is made; `bprop.callback` does it in every call. 32 programs are kept, and a `CompileWarning` says once when there are more. Inside a transform
+    for changed constants. What the Python code of ``f`` does besides (print, append, draw from ``random``, count its calls) it
+    does once, when a program is made, and what it changes so is no part of the key; `bprop.callback` does it in every call.
+    32 programs are kept, and a `CompileWarning` says once when there are more. Inside a transform
     the call is inlined.
+
+    What a compiled function has beside its call, see `Compiled`: ``f.loop(…)`` makes many calls in one native call,
+    ``f.report`` says what is native code and what calls NumPy or SciPy, ``f.graph``, ``f.kernels``, ``f.memory`` and
+    ``f.llvm`` show the stages. Branches and loops on numbers are `cond`, `while_loop` and `scan`; `callback` lets Python see
+    numbers. float32 and float64, integers and bools.
 
     ``verify=True``: the first call of every new program is evaluated eagerly as well, from the same cells, and leaves
     what the compiled one gives. Where an output or a written cell differs by more than rounding explains, which is measured
@@ -343,9 +364,19 @@ def compile(f: Callable[P, R] | None = None, *, verify: bool = False) -> Any:
     ``f.verification`` shows the largest difference of each. The Python code of ``f`` then runs six times. As a decorator:
     ``@bprop.compile`` or ``@bprop.compile(verify=True)``.
 
+    **Threads.** A program runs on `get_threads` threads: what `set_threads` or the environment variable
+    ``BPROP_NUM_THREADS`` says, else the CPUs that the process may use. Results have the same bits for any number.
+
+    **Cache.** Machine code is kept on disk for other processes, in ``BPROP_CACHE_DIR`` (else ``~/.cache/bprop``), up to
+    ``BPROP_CACHE_SIZE`` megabytes (else 256); ``BPROP_CACHE=0`` switches that off, and the command ``bprop cache`` lists and
+    clears it. ``BPROP_TARGET`` (``avx512``, ``avx2``, ``x86-64``) makes code for a lesser processor.
+
     Raises `CompileError` naming op, shapes, dtypes and the line that made the op where there is no native code (float16),
     `TracedValueError` where Python asks for a number of a traced value, `MemoryError`, and what the ops inside raise; then
     no cell has changed.
+
+    **Source:** Frostig, Johnson & Leary (2018), Compiling machine learning programs via high-level tracing; Lattner &
+    Adve (2004), LLVM.
 
     >>> import bprop
     >>> from bprop.compile import compile

@@ -78,10 +78,8 @@ class Report:
         self.kernels = Kernels(program)
         self.memory = program.memory
         self.ops = sum(len(stage.graph.nodes) for stage in _stages(program.stage))
-        back, self.called_flops = (
-            {one for one in program.called if one.kind != "loop"},
-            0,
-        )  # a loop only asks for Ctrl-C
+        back = {one for one in program.called if one.kind != "loop"}  # a loop only asks for Ctrl-C
+        self.called_flops = 0
         found: dict[tuple[str, str, str], int] = {}
         for kernel, times in walk(program.stage):
             if kernel in back:

@@ -36,7 +36,9 @@ def set_threads(n: int, /) -> None:
 
 
 def get_threads() -> int:
-    """Return on how many threads compiled programs run: what `set_threads` or ``BPROP_NUM_THREADS`` says, or `available`.
+    """Return on how many threads compiled programs run: what `set_threads` or ``BPROP_NUM_THREADS`` says.
+
+    Without either it is the number of CPUs that the process may use: its affinity, and what its control group grants it.
 
     Raises `ArgumentError` where ``BPROP_NUM_THREADS`` is no integer between 1 and 1024.
 

@@ -6,7 +6,9 @@ dtypes. That is what a `Watch` compares, by identity, in one native call. Whatev
 """
 
 import ctypes
-from collections.abc import Callable, Sequence
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence, Set
 from operator import is_
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -16,8 +18,10 @@ import numpy as np
 from ..core.interpreter import Cell
 from ..core.tree import flatten, is_holder
 from ..core.value import Array
-from .static import PLAIN, UNKNOWN, references
+from .static import PLAIN, UNKNOWN, references, slots
 
+LOCKED = getattr(sys, "_is_gil_enabled", lambda: True)()
+"""Whether one thread at a time is inside Python; else what is compared could be freed meanwhile, and keys are computed."""
 LARGEST = 5000
 """Containers and objects that are looked through at most; beyond, every call computes its key."""
 _CLOSED = (
@@ -37,10 +41,10 @@ _CLOSED = (
 class Watch:
     """What a call was made with: ``leaves(args)`` returns the leaves of the next one if it is the same, else ``None``.
 
-    It looks at everything but the cells among the leaves, whose changes `CHANGES` marks; ``cells_hold`` looks at those.
+    It looks at everything but the cells, whose changes `CHANGES` marks; ``cells_hold`` looks at those.
     """
 
-    def __init__(self, function: Callable[..., Any], args: Sequence[Any]) -> None:
+    def __init__(self, function: Callable[..., Any], args: Sequence[Any], written: Set[str] = frozenset()) -> None:
         from .native import identity  # llvmlite is loaded with the first program, not with bprop
 
         self._arrays: list[tuple[int, int, Any, tuple[int, ...], Any]] = []  # position, place, type, shape, dtype
@@ -52,7 +56,9 @@ class Watch:
         self._views: list[tuple[Any, list[Any]]] = []  # of containers that CPython's own functions do not see through
         self._words: list[int] = []
         self._kept: list[Any] = []  # what the table has the addresses of
-        self.known = True
+        self._slots: list[tuple[Any, str, Any]] = []
+        self._cells_met: dict[Cell, None] = {}
+        self.known = LOCKED
         for position, arg in enumerate(args):
             if type(arg) is Array or type(arg) is np.ndarray:
                 self._arrays.append((position, len(self._template), type(arg), arg.shape, arg.dtype))
@@ -65,18 +71,22 @@ class Watch:
         for _, arg in self._others:
             self._look(arg)
         for reference in references(function):
+            if reference.name in written:
+                continue
             value = reference.look()
             if reference.kind == "cell":
                 self._enter(identity.CELL, reference.source, value)
             elif reference.kind == "global":
                 self._enter(identity.NAME, reference.source, reference.name, value)
+            elif reference.kind == "defaults":
+                self._enter(identity.DEFAULTS, reference.source, *(UNKNOWN if one is None else one for one in value))
             self._look(value)
         self._words.append(identity.END)
         self._table = (ctypes.c_int64 * len(self._words))(*self._words)
         self._address = ctypes.addressof(self._table)
         self._same = identity.same()
-        cells = dict.fromkeys(one for one in self._template if isinstance(one, Cell))
-        self._cells = [(cell, cell.trainable, cell.array.spec) for cell in cells]
+        self._cells_met |= dict.fromkeys(one for one in self._template if isinstance(one, Cell))
+        self._cells = [(cell, cell.trainable, cell.array.spec) for cell in self._cells_met]
 
     def _enter(self, kind: int, *objects: Any) -> None:
         """Put an entry into the table of what is compared."""
@@ -87,6 +97,8 @@ class Watch:
         """Remember what a container or object holds, and what that holds."""
         from .native import identity
 
+        if isinstance(value, Cell):
+            self._cells_met[value] = None
         if type(value) in PLAIN or isinstance(value, _CLOSED) or id(value) in self._seen or value is UNKNOWN:
             return
         if len(self._seen) >= LARGEST:
@@ -100,11 +112,11 @@ class Watch:
                 self._enter(identity.DICT, value, _Count(len(value)), *inside)
             else:
                 self._views += [(value.keys(), inside[::2]), (value.values(), inside[1::2])]
-        elif isinstance(value, list | tuple):
+        elif isinstance(value, list | tuple | set | deque):
             inside = list(value)
             if type(value) is list:
                 self._enter(identity.LIST, value, _Count(len(value)), *inside)
-            elif isinstance(value, list):
+            elif not isinstance(value, tuple):
                 self._views.append((value, inside))
         elif hasattr(value, "__dict__"):
             inside = [vars(value)]
@@ -112,6 +124,9 @@ class Watch:
                 self._enter(identity.OBJECT, value, *inside)
         elif is_holder(value):
             self.known = False
+        own = slots(value)
+        self._slots += [(value, name, held) for name, held in own.items()]
+        inside += own.values()
         for one in inside:
             self._look(one)
 
@@ -136,13 +151,16 @@ class Watch:
         for view, entries in self._views:
             if len(view) != len(entries) or not all(map(is_, view, entries)):
                 return None
+        for holder, name, held in self._slots:
+            if getattr(holder, name, UNKNOWN) is not held:
+                return None
         for array, shape, dtype in self._inner:
             if array.shape != shape or array.dtype is not dtype:
                 return None
         return leaves
 
     def cells_hold(self) -> bool:
-        """Return whether the cells among the leaves are as trainable, and of the shapes and dtypes, that they were."""
+        """Return whether all cells are as trainable, and of the shapes and dtypes, that they were."""
         for cell, trainable, (shape, dtype) in self._cells:
             data = cell.array.data
             if cell.trainable is not trainable or data.shape != shape or data.dtype != dtype:

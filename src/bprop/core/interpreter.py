@@ -65,6 +65,15 @@ class Cell:
         object.__setattr__(self, name, value)
         CHANGES.latest = object()  # after the change: a reader that took the mark before sees another one
 
+    def __copy__(self) -> "Cell":
+        self.shared = True  # a copy holds the same buffer
+        copied = Cell(self.array, self.name, trainable=self.trainable)
+        copied.frozen = self.frozen
+        return copied
+
+    def __deepcopy__(self, memo: Any) -> "Cell":
+        return self.__copy__()
+
     def __repr__(self) -> str:
         return f"<cell {self.name}{': ' if self.name else ''}{self.array.spec}>"
 

@@ -1,6 +1,7 @@
 """Large contractions as native code: packing, units of C, and the maps that follow, by the plan that `blocking` makes."""
 
 from contextlib import ExitStack
+from math import prod
 from typing import Any
 
 from llvmlite import ir
@@ -11,6 +12,9 @@ from .blocking import Blocking
 from .loop import Emitter, loop, number, smaller
 from .panel import Panels, padded
 from .type import memory
+
+NEAR = 2**19
+"""Bytes that stay in the second-level cache from one step to the next, so that there is no need to ask for them."""
 
 
 class BlockedEmission:
@@ -29,6 +33,9 @@ class BlockedEmission:
         self.y = y
         self.scratch = scratch
         self.epilogue = epilogue
+        beside = [edge for edge in epilogue.beside if spec_of(edge).dtype == blocking.target.dtype] if epilogue else []
+        far = sum(prod(spec_of(edge).shape) * blocking.target.dtype.itemsize for edge in beside) > NEAR
+        self.beside = beside if far and blocking.blocks == 1 else []
         self.tile: Any = None
         if self.y is None:
             rows, columns = blocking.unit
@@ -206,6 +213,7 @@ class BlockedEmission:
                             at = self._moved(number(0), b.sub(i, corner[0]), strides[0])
                             c = b.gep(y, [self._moved(at, b.sub(j, corner[1]), strides[1])])
                             tile = (some, few)
+                            self._fetch(base[2], (i, j), tile)
                             self.panels.micro(
                                 b, tile, total, left, across, along, right, gap, c, step, first, plan.turned
                             )
@@ -216,6 +224,15 @@ class BlockedEmission:
                     self._follow(self.epilogue, outer, corner, ends)
             else:
                 self._follow(self.epilogue, outer, corner, ends)
+
+    def _fetch(self, start: Any, corner: tuple[Any, Any], tile: tuple[int, int]) -> None:
+        """Ask for what the maps read beside a tile of C while its products are computed: memory and arithmetic overlap."""
+        plan, b = self.plan, self.b
+        for edge in self.beside:
+            strides = plan.row.strides[2], plan.column.strides[2]
+            at = self._moved(self._moved(start, corner[0], strides[0]), corner[1], strides[1])
+            size, step = (tile[::-1], strides[1]) if plan.turned else (tile, strides[0])
+            self.panels.fetch(b, size, b.gep(self.emitter.pointers[edge], [at]), number(step))
 
     def _follow(self, epilogue: Epilogue, outer: Any, corner: Any, ends: Any) -> None:
         """Emit the maps on one unit: along C's rows in memory, so that they run in vectors."""

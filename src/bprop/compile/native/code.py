@@ -7,7 +7,6 @@ import ctypes
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from ...core.error import ArgumentError, CompileError, IndexingError
 from ...core.graph import Graph
 from ..fingerprint import fingerprint
+from ..fork import guard
 from ..step import address_of
 from ..store import Entry, store
 from .engine import Loaded, compiled, optimised, version
@@ -50,8 +50,10 @@ class Program:
         self.name = name
         self.target, self._least = machine(), least()
         self.failure = Failure()
-        self.lock = threading.Lock()
+        self.left()
+        guard(self)
         self._source = graph, donated
+        self._stage: Stage | None = None
         kept = store()
         key = fingerprint(graph, donated or {}, (self.target, version(), self._least)) if kept else None
         entry = kept.get(key) if kept and key else None
@@ -70,13 +72,20 @@ class Program:
         self._pointers = np.zeros(1 + len(graph.inputs) + len(graph.outputs), np.uintp)
         self._address = address_of(self._pointers)
 
-    @cached_property
+    def left(self) -> None:
+        """Begin with nobody inside: also in a forked child where another thread was."""
+        self.failure.inside = None
+        self.lock = threading.Lock()
+
+    @property
     def stage(self) -> "Stage":
         """The graph simplified, fused and planned; code that comes from the disk was made from the same."""
-        from .program import Stage
+        if self._stage is None:  # a cached_property would, in Python 3.11, hold a lock of all programs
+            from .program import Stage
 
-        with generating(self.target), share_from(self._least):
-            return Stage(*self._source)
+            with generating(self.target), share_from(self._least):
+                self._stage = Stage(*self._source)
+        return self._stage
 
     def _emitted(self) -> Any:
         from .program import emitted

@@ -4,20 +4,26 @@ An object file holds no address of this process. What it calls are symbols, know
 """
 
 import ctypes
+import os
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 from llvmlite import binding
+from llvmlite.binding import ffi
 
 from .host import Machine
 from .symbol import resolve
+from .written import prepare
 
+_LOCK: Any = getattr(ffi.lib, "_lock", None)
+"""What a thread holds that is inside LLVM. Who forks takes it, so that no child finds LLVM half way in some work."""
+if _LOCK is not None and hasattr(os, "register_at_fork"):
 
-@cache
-def _prepare() -> None:
-    binding.initialize_native_target()
-    binding.initialize_native_asmprinter()
+    def _leave() -> None:
+        _LOCK.__exit__(None, None, None)
+
+    os.register_at_fork(before=_LOCK.__enter__, after_in_parent=_leave, after_in_child=_leave)
 
 
 def version() -> str:
@@ -30,7 +36,7 @@ def version() -> str:
 
 def optimised(text: str, target: Machine) -> tuple[Any, Any]:
     """Return the optimised module of a text, and LLVM's description of the target."""
-    _prepare()
+    prepare()
     module = binding.parse_assembly(text)
     module.verify()
     found = binding.Target.from_default_triple()
@@ -56,12 +62,12 @@ class Loaded:
     """Machine code in memory, as long as this object lives."""
 
     def __init__(self, code: bytes, symbols: Sequence[str]) -> None:
-        _prepare()
+        prepare()
+        self._code = code
         for name in symbols:
             resolve(name)
-        self._code = code
-        empty = binding.parse_assembly("")
-        self.engine = binding.create_mcjit_compiler(empty, binding.Target.from_default_triple().create_target_machine())
+        machine = binding.Target.from_default_triple().create_target_machine()
+        self.engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine)
         self.engine.add_object_file(binding.ObjectFileRef.from_data(code))
         self.engine.finalize_object()
 

@@ -1,4 +1,4 @@
-"""Ops without native code of their own (factorisations, permutations): the program calls NumPy back."""
+"""Ops without native code of their own (factorisations, orders) and `callback`: the program calls Python back."""
 
 import ctypes
 import threading

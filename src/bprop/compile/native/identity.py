@@ -8,6 +8,7 @@ CPython's own functions; nothing is assumed of how they lie in memory. A table o
 ``LIST``     list, number of entries, then each
 ``CELL``     cell of a closure, its contents (0: not assigned)
 ``NAME``     dict, key, value (0: not there)
+``DEFAULTS`` function, its defaults for parameters and for keywords (0: none)
 ``OBJECT``   object, its ``__dict__``
 ``END``
 ===========  ==========================================================================================
@@ -16,115 +17,153 @@ CPython's own functions; nothing is assumed of how they lie in memory. A table o
 import ctypes
 import functools
 from collections.abc import Callable
-from typing import Any
 
-from llvmlite import binding, ir
+from llvmlite import binding
 
-from .engine import Loaded, compiled
-from .host import machine
-from .loop import loop, number
-from .type import I32, I64, POINTER
+from .written import loaded
 
-END, DICT, LIST, CELL, NAME, OBJECT = range(6)
-_PLACE = POINTER.as_pointer()
-_FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
-    "PyDict_Size": (I64, [POINTER]),
-    "PyDict_Next": (I32, [POINTER, I64.as_pointer(), _PLACE, _PLACE]),
-    "PyDict_GetItemWithError": (POINTER, [POINTER, POINTER]),
-    "PyList_Size": (I64, [POINTER]),
-    "PyList_GetItem": (POINTER, [POINTER, I64]),
-    "PyCell_Get": (POINTER, [POINTER]),
-    "PyObject_GenericGetDict": (POINTER, [POINTER, POINTER]),
-    "Py_DecRef": (ir.VoidType(), [POINTER]),
-}
+END, DICT, LIST, CELL, NAME, DEFAULTS, OBJECT = range(7)
+FUNCTIONS = (
+    "PyDict_Size",
+    "PyDict_Next",
+    "PyDict_GetItemWithError",
+    "PyList_Size",
+    "PyList_GetItem",
+    "PyCell_Get",
+    "PyFunction_GetDefaults",
+    "PyFunction_GetKwDefaults",
+    "PyObject_GenericGetDict",
+    "Py_DecRef",
+)
+CODE = f"""
+declare i64 @PyDict_Size(ptr)
+declare i32 @PyDict_Next(ptr, ptr, ptr, ptr)
+declare ptr @PyDict_GetItemWithError(ptr, ptr)
+declare i64 @PyList_Size(ptr)
+declare ptr @PyList_GetItem(ptr, i64)
+declare ptr @PyCell_Get(ptr)
+declare ptr @PyFunction_GetDefaults(ptr)
+declare ptr @PyFunction_GetKwDefaults(ptr)
+declare ptr @PyObject_GenericGetDict(ptr, ptr)
+declare void @Py_DecRef(ptr)
+
+define i32 @same(ptr %table) {{
+  %position = alloca i64
+  %key.at = alloca ptr
+  %value.at = alloca ptr
+  br label %next
+next:
+  %at = phi ptr [%table, %0], [%third.at, %owned], [%pair.at, %pairs], [%item.at, %items], [%fourth.at, %name]
+  %kind = load i64, ptr %at
+  %second.at = getelementptr i64, ptr %at, i64 2
+  %third.at = getelementptr i64, ptr %at, i64 3
+  %fourth.at = getelementptr i64, ptr %at, i64 4
+  %last = icmp eq i64 %kind, {END}
+  br i1 %last, label %equal, label %more
+more: ; two words follow, whatever the kind
+  %object.at = getelementptr i64, ptr %at, i64 1
+  %object = load ptr, ptr %object.at
+  %second = load ptr, ptr %second.at
+  %count = ptrtoint ptr %second to i64
+  switch i64 %kind, label %differ [
+    i64 {DICT}, label %dict
+    i64 {LIST}, label %list
+    i64 {CELL}, label %cell
+    i64 {NAME}, label %look
+    i64 {DEFAULTS}, label %defaults
+    i64 {OBJECT}, label %object.dict
+  ]
+
+dict:
+  %entries = call i64 @PyDict_Size(ptr %object)
+  %as.many = icmp eq i64 %entries, %count
+  store i64 0, ptr %position
+  br i1 %as.many, label %pairs, label %differ
+pairs:
+  %pair.at = phi ptr [%third.at, %dict], [%pair.next, %pair.value]
+  %pairs.left = phi i64 [%count, %dict], [%pairs.fewer, %pair.value]
+  %no.pair = icmp eq i64 %pairs.left, 0
+  br i1 %no.pair, label %next, label %pair
+pair:
+  %found = call i32 @PyDict_Next(ptr %object, ptr %position, ptr %key.at, ptr %value.at)
+  %there = icmp ne i32 %found, 0
+  br i1 %there, label %pair.key, label %differ
+pair.key:
+  %key = load ptr, ptr %key.at
+  %known.key = load ptr, ptr %pair.at
+  %same.key = icmp eq ptr %key, %known.key
+  br i1 %same.key, label %pair.value, label %differ
+pair.value:
+  %value = load ptr, ptr %value.at
+  %known.value.at = getelementptr i64, ptr %pair.at, i64 1
+  %known.value = load ptr, ptr %known.value.at
+  %same.value = icmp eq ptr %value, %known.value
+  %pair.next = getelementptr i64, ptr %pair.at, i64 2
+  %pairs.fewer = sub i64 %pairs.left, 1
+  br i1 %same.value, label %pairs, label %differ
+
+list:
+  %length = call i64 @PyList_Size(ptr %object)
+  %as.long = icmp eq i64 %length, %count
+  br i1 %as.long, label %items, label %differ
+items:
+  %item.at = phi ptr [%third.at, %list], [%item.next, %item]
+  %index = phi i64 [0, %list], [%index.next, %item]
+  %no.item = icmp eq i64 %index, %count
+  br i1 %no.item, label %next, label %item
+item:
+  %one = call ptr @PyList_GetItem(ptr %object, i64 %index)
+  %known.item = load ptr, ptr %item.at
+  %same.item = icmp eq ptr %one, %known.item
+  %item.next = getelementptr i64, ptr %item.at, i64 1
+  %index.next = add i64 %index, 1
+  br i1 %same.item, label %items, label %differ
+
+cell:
+  %contents = call ptr @PyCell_Get(ptr %object)
+  br label %own
+object.dict:
+  %attributes = call ptr @PyObject_GenericGetDict(ptr %object, ptr null)
+  br label %own
+own: ; a reference of our own, to be given back
+  %own.value = phi ptr [%contents, %cell], [%attributes, %object.dict]
+  call void @Py_DecRef(ptr %own.value)
+  %same.own = icmp eq ptr %own.value, %second
+  br i1 %same.own, label %owned, label %differ
+owned:
+  br label %next
+
+look:
+  %named = call ptr @PyDict_GetItemWithError(ptr %object, ptr %second)
+  %known.named = load ptr, ptr %third.at
+  %same.named = icmp eq ptr %named, %known.named
+  br i1 %same.named, label %name, label %differ
+
+defaults:
+  %positional = call ptr @PyFunction_GetDefaults(ptr %object)
+  %same.positional = icmp eq ptr %positional, %second
+  br i1 %same.positional, label %keyword, label %differ
+keyword:
+  %by.keyword = call ptr @PyFunction_GetKwDefaults(ptr %object)
+  %known.keyword = load ptr, ptr %third.at
+  %same.keyword = icmp eq ptr %by.keyword, %known.keyword
+  br i1 %same.keyword, label %name, label %differ
+
+name: ; three words were compared
+  br label %next
+
+equal:
+  ret i32 1
+differ:
+  ret i32 0
+}}
+"""
 
 
 @functools.cache
 def same() -> Callable[[int], int]:
     """Return the native function of a table's address: 1 if all is as the table says, else 0. It holds the GIL."""
-    for name in _FUNCTIONS:
+    for name in FUNCTIONS:
         binding.add_symbol(name, ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value)
-    module = ir.Module("identity")
-    _Same(module)
-    code = Loaded(compiled(str(module), machine()), tuple(_FUNCTIONS))
-    call = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(code.function("same"))
-    call.code = code  # type: ignore[attr-defined]  # the code lives as long as what calls it
-    return call
-
-
-class _Same:
-    """Emits the function: a loop over the entries of the table, left at the first difference."""
-
-    def __init__(self, module: Any) -> None:
-        self.api = {
-            name: ir.Function(module, ir.FunctionType(*signature), name) for name, signature in _FUNCTIONS.items()
-        }
-        function = ir.Function(module, ir.FunctionType(I32, [I64.as_pointer()]), "same")
-        self.table = function.args[0]
-        self.b = b = ir.IRBuilder(function.append_basic_block("entry"))
-        self.place, self.position = b.alloca(I64), b.alloca(I64)
-        self.key, self.value = b.alloca(POINTER), b.alloca(POINTER)
-        b.store(number(0), self.place)
-        head = function.append_basic_block("next")
-        b.branch(head)
-        b.position_at_end(head)
-        end = function.append_basic_block("end")
-        choice = b.switch(self.word(), end)
-        for kind, emit in ((DICT, self.dict), (LIST, self.list), (CELL, self.cell), (NAME, self.name), (OBJECT, self.object)):  # fmt: skip
-            block = function.append_basic_block(emit.__name__)
-            choice.add_case(number(kind), block)
-            b.position_at_end(block)
-            emit()
-            b.branch(head)
-        b.position_at_end(end)
-        b.ret(ir.Constant(I32, 1))
-
-    def word(self) -> Any:
-        """Take the next word of the table."""
-        b = self.b
-        place = b.load(self.place)
-        b.store(b.add(place, number(1)), self.place)
-        return b.load(b.gep(self.table, [place]))
-
-    def call(self, name: str, *args: Any) -> Any:
-        return self.b.call(self.api[name], args)
-
-    def pointer(self) -> Any:
-        return self.b.inttoptr(self.word(), POINTER)
-
-    def unless(self, x: Any, expected: Any) -> None:
-        """Leave with 0 unless ``x`` is what is expected."""
-        b = self.b
-        with b.if_then(b.icmp_unsigned("!=", x, expected), likely=False):
-            b.ret(ir.Constant(I32, 0))
-
-    def dict(self) -> None:
-        b, target, size = self.b, self.pointer(), self.word()
-        self.unless(self.call("PyDict_Size", target), size)
-        b.store(number(0), self.position)
-        with loop(b, number(0), size):
-            more = self.call("PyDict_Next", target, self.position, self.key, self.value)
-            self.unless(more, ir.Constant(I32, 1))
-            self.unless(b.load(self.key), self.pointer())
-            self.unless(b.load(self.value), self.pointer())
-
-    def list(self) -> None:
-        b, target, size = self.b, self.pointer(), self.word()
-        self.unless(self.call("PyList_Size", target), size)
-        with loop(b, number(0), size) as i:
-            self.unless(self.call("PyList_GetItem", target, i), self.pointer())
-
-    def cell(self) -> None:
-        self.owned(self.call("PyCell_Get", self.pointer()))
-
-    def name(self) -> None:
-        target = self.pointer()
-        self.unless(self.call("PyDict_GetItemWithError", target, self.pointer()), self.pointer())
-
-    def object(self) -> None:
-        self.owned(self.call("PyObject_GenericGetDict", self.pointer(), ir.Constant(POINTER, None)))
-
-    def owned(self, found: Any) -> None:
-        """Compare a new reference, which is given back."""
-        self.call("Py_DecRef", found)
-        self.unless(found, self.pointer())
+    (address,) = loaded(CODE, "same")
+    return ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(address)

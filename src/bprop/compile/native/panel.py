@@ -6,11 +6,15 @@ read where it is. Functions are made once per program, for each exact size of a 
 dtype; strides are arguments.
 
 **The model of the processor.** A step of the sum multiplies r numbers of A with v vectors of B: r · v multiply-adds and
-r + v loads. A multiply-add takes 4 or 5 cycles and one or two start in each, so 8 to 10 sums must be under way:
-r · v ≥ 10. Loads go at the pace of multiply-adds or faster, so (r + v) / (r · v) must stay well below 1. Registers hold
-r · v sums, v vectors and one number of A, spread out. With 32 registers that gives 8 × 2 (19 registers, 0.63 loads): the
-larger 14 × 2 and 8 × 3 save loads that are free already, and leave wider edges. With 16 it gives 4 × 3 (16 registers, 0.58
-loads), whose sums are just enough.
+r + v loads. A multiply-add takes 4 or 5 cycles and two start in each, so 8 to 10 sums must be under way: r · v ≥ `SUMS`.
+Registers hold r · v sums, v vectors and one number of A, spread out, and one is left to spare: with none, what the compiler
+reorders is spilled. Two loads start in a cycle, as multiply-adds do, so loads per multiply-add must stay well below one:
+at most `LOADS`. A vector of n bytes lies across two lines of the cache, which takes two loads, n times in `LINE`. Of the
+tiles that pass, the one with the fewest vectors and then rows leaves the narrowest edges. So (r, v) is
+
+- (8, 2) with 32 registers of 64 bytes: 19 in use, (8 + 2 · 2) / 16 = 0.75 loads;
+- (6, 2) with 16 registers of 32 bytes: 15 in use, (6 + 2 · 1.5) / 12 = 0.75 loads; (4, 3) would take all 16;
+- (5, 2) with 16 registers of 16 bytes: 13 in use, and one for a product where it is not fused with the sum.
 
 **Source:** Goto & van de Geijn (2008), Anatomy of high-performance matrix multiplication; Van Zee & van de Geijn (2015),
 BLIS.
@@ -26,6 +30,33 @@ from .host import machine
 from .loop import loop, number
 from .type import I1, I32, I64, constant, register
 
+SUMS = 10
+"""Multiply-adds that must be under way at once: latency times how many start in a cycle."""
+LOADS = 0.75
+"""Loads per multiply-add at most."""
+LINE = 64
+"""Bytes of a line of the cache."""
+SECOND = 2
+"""The second-level cache, as LLVM numbers them."""
+
+
+def tile(vector: int, registers: int) -> tuple[int, int]:
+    """Return the rows and vectors of a register tile, for registers of so many bytes.
+
+    >>> from bprop.compile.native.panel import tile
+    >>> tile(64, 32), tile(32, 16), tile(16, 15)
+    ((8, 2), (6, 2), (5, 2))
+    """
+    share = 1 + vector / LINE
+    return next(
+        (rows, vectors)
+        for vectors in range(1, registers)
+        for rows in range(1, registers)
+        if rows * vectors + vectors + 1 < registers
+        and rows * vectors >= SUMS
+        and rows + vectors * share <= LOADS * rows * vectors
+    )
+
 
 class Target:
     """What a micro-kernel must know of the processor: the width of a vector in numbers, the tile, whether it fuses."""
@@ -37,7 +68,7 @@ class Target:
         self.fused = host.fused
         self.masks = host.vector > 16
         """Whether vectors are loaded and stored under a mask by one instruction."""
-        self.rows, self.vectors = (8, 2) if host.registers == 32 else (4, 3)
+        self.rows, self.vectors = tile(host.vector, host.registers - (not host.fused))
 
     @property
     def columns(self) -> int:
@@ -172,6 +203,22 @@ class Panels:
         name = f"llvm.fma.v{self.target.width}{self._short()}"
         return intrinsic(self.module, b, name, x.type, [x, y, z])
 
+    def fetch(self, b: Any, tile: tuple[int, int], place: Any, step: Any) -> None:
+        """Ask for the lines of memory of a tile of rows × columns, in time for what reads it from the cache."""
+        name = self._name("fetch", *tile)
+        function = self._function(name, [self.pointer, I64], lambda builder, *args: self._fetch(builder, tile, *args))
+        b.call(function, [place, step])
+
+    def _fetch(self, b: Any, tile: tuple[int, int], place: Any, step: Any) -> None:
+        rows, columns = tile
+        numbers = LINE // self.target.dtype.itemsize
+        byte = ir.IntType(8).as_pointer()
+        with loop(b, number(0), number(rows)) as r:
+            for start in dict.fromkeys((*range(0, columns, numbers), columns - 1)):
+                at = b.bitcast(b.gep(place, [b.add(b.mul(r, step), number(start))]), byte)
+                flags = [ir.Constant(I32, flag) for flag in (0, SECOND, 1)]
+                intrinsic(self.module, b, "llvm.prefetch.p0", ir.VoidType(), [at, *flags])
+
     # --- packing: step k, entry r of a panel holds x[r, k]; zeros beyond the last ---
     def pack(self, b: Any, size: int, count: int, to: Any, x: Any, depth: Any, across: int, along: int) -> None:
         """Call the packing of ``count`` × ``depth`` numbers into one panel of ``size``.
@@ -290,4 +337,4 @@ def _transposed(b: Any, rows: list[Any]) -> list[Any]:
     return rows
 
 
-__all__ = ["Panels", "Target", "intrinsic", "padded", "shuffled", "spread"]
+__all__ = ["Panels", "Target", "intrinsic", "padded", "shuffled", "spread", "tile"]

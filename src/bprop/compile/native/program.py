@@ -21,6 +21,7 @@ from ..fuse import LOOPS, Kernel, fuse
 from ..inline import inline
 from ..nest import nests
 from ..plan import Place, Plan, plan
+from ..turn import turn
 from .contraction import Contraction, emit_contraction
 from .control import emit_branch, emit_loop
 from .course import Course
@@ -37,10 +38,10 @@ from .type import ALONE, I32, POINTER, TEAM, memory, register
 
 
 class Stage:
-    """A graph on its way: simplified, fused, planned. Scans hold the stage of their body."""
+    """A graph on its way: simplified, fused, planned. Scans, branches and loops hold the stages of their bodies."""
 
     def __init__(self, graph: Graph, donated: dict[int, int] | None = None) -> None:
-        self.graph = simplify(inline(graph))
+        self.graph = turn(simplify(inline(graph)))
         for node in (*self.graph.inputs, *self.graph.nodes):
             for spec in node.specs:
                 _supported(node.op.name if node.op else "input", spec)

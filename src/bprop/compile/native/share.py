@@ -4,7 +4,8 @@ Both follow from the graph and the target alone. Work is split over entries of t
 sum: which thread computes an entry does not show in it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 from ..body import spec_of
@@ -99,13 +100,32 @@ def parts(
     return _Meetings(plan, scratch, parallel).parts(kernels)
 
 
+class _Traces:
+    """Where work since the last meeting has read or written, by buffer; what thread 0 did alone apart."""
+
+    def __init__(self) -> None:
+        self.alone: dict[tuple[str, int], list[tuple[_Span, Kernel | Copy]]] = {}
+        self.shared: dict[tuple[str, int], list[tuple[_Span, Kernel | Copy]]] = {}
+
+    def leave(self, spans: Sequence[_Span], one: Kernel | Copy, shared: bool) -> None:
+        for span in spans:
+            (self.shared if shared else self.alone).setdefault(span.buffer, []).append((span, one))
+
+    def met(self, spans: Sequence[_Span], shared: bool) -> Iterator[Kernel | Copy]:
+        """Yield whose traces, of other threads than one's own, lie where ``spans`` do."""
+        for span in spans:
+            for known in (self.shared, self.alone) if shared else (self.shared,):
+                for other, work in known.get(span.buffer, ()):
+                    if span.meets(other):
+                        yield work
+
+
 class _Meetings:
     def __init__(self, plan: Plan, scratch: Mapping[Kernel, int], parallel: Mapping[Kernel, float]) -> None:
         self.plan = plan
         self.scratch = scratch
         self.parallel = parallel
-        self.read: list[tuple[_Span, Kernel | Copy]] = []
-        self.written: list[tuple[_Span, Kernel | Copy]] = []
+        self.read, self.written = _Traces(), _Traces()
         self.failing: Kernel | None = None  # since the last meeting
 
     def parts(self, kernels: Sequence[Kernel]) -> list[Part]:
@@ -114,19 +134,16 @@ class _Meetings:
 
     def _part(self, one: Kernel | Copy) -> Part:
         reads, writes = self._spans(one)
-        waits = self._failed(one) or any(
-            span.meets(mine) and not self._alike(one, other)
-            for known, own in ((self.written, [*reads, *writes]), (self.read, writes))
-            for span, other in known
-            for mine in own
-        )
+        shared = self._shared(one)
+        met = chain(self.written.met([*reads, *writes], shared), self.read.met(writes, shared))
+        waits = self._failed(one) or any(not self._joins(one, other) for other in met)
         if waits:
-            self.read, self.written, self.failing = [], [], None
-        self.read += [(span, one) for span in reads]
-        self.written += [(span, one) for span in writes]
+            self.read, self.written, self.failing = _Traces(), _Traces(), None
+        self.read.leave(reads, one, shared)
+        self.written.leave(writes, one, shared)
         if isinstance(one, Kernel) and one.fallible and not (one.kind == "scan" and one in self.parallel):
             self.failing = one  # a shared scan ends with a meeting itself
-        return Part(one, self._shared(one), waits)
+        return Part(one, shared, waits)
 
     def _shared(self, one: Kernel | Copy) -> bool:
         return one in self.parallel if isinstance(one, Kernel) else POSSIBLE and one.size / 16 >= least()
@@ -135,10 +152,8 @@ class _Meetings:
         """Whether all must know first that nothing has failed."""
         return self.failing is not None and (self._shared(one) or self._shared(self.failing))
 
-    def _alike(self, one: Kernel | Copy, other: Kernel | Copy) -> bool:
-        """Whether no thread meets another's traces: thread 0 does both, or they write different parts of one result."""
-        if not self._shared(one) and not self._shared(other):
-            return True
+    def _joins(self, one: Kernel | Copy, other: Kernel | Copy) -> bool:
+        """Whether both write different parts of one result."""
         joins = isinstance(one, Kernel) and isinstance(other, Kernel) and one.kind == other.kind == "join"
         return joins and one.root is other.root  # type: ignore[union-attr]
 

@@ -23,6 +23,7 @@ import numpy as np
 from llvmlite import binding
 
 from ..thread import get_threads
+from .written import loaded
 
 # What the team shares, one cache line (or a pair) for each: bytes from the beginning. A gate is a number that is
 # counted up and, behind it, how many sleep until it is.
@@ -231,22 +232,12 @@ class _Runtime:
     """The native functions, compiled once per process and never freed: workers may be inside them at any time."""
 
     def __init__(self) -> None:
-        binding.initialize_native_target()
-        binding.initialize_native_asmprinter()
-        module = binding.parse_assembly(CODE)
-        module.verify()
-        engine = binding.create_mcjit_compiler(
-            module, binding.Target.from_default_triple().create_target_machine(opt=2)
-        )
-        engine.finalize_object()
-        address = engine.get_function_address
-        binding.add_symbol(MEET, address(MEET))
-        self.worker = address("bprop_worker")
+        meet, self.worker, run, opening = loaded(CODE, MEET, "bprop_worker", "bprop_run", "bprop_open")
+        binding.add_symbol(MEET, meet)
         kinds = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
-        self.run = ctypes.CFUNCTYPE(ctypes.c_int, *kinds)(address("bprop_run"))
-        self.open = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(address("bprop_open"))
+        self.run = ctypes.CFUNCTYPE(ctypes.c_int, *kinds)(run)
+        self.open = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(opening)
         self.library = ctypes.CDLL(None)
-        engine.detach()
 
 
 _runtime: _Runtime | None = None
@@ -294,14 +285,14 @@ class Team:
 
     def _resize(self, size: int) -> None:
         native, library = runtime(), runtime().library
+        self.size, self._wanted = 1, 0  # until all is done: Ctrl-C may end this anywhere, and the next call goes on
         if self._workers:
             ctypes.c_uint32.from_address(self._address + STOP).value = 1
             native.open(self._address, self._address + WORK)
-            for worker in self._workers:
-                library.pthread_join(worker, None)
-            self._workers = []
-        self.size, self._wanted = 1, size
+            while self._workers:
+                library.pthread_join(self._workers.pop(), None)
         if size == 1:
+            self._wanted = 1
             return
         self._memory = np.zeros(WORKERS + 128 * (size + 1), np.uint8)
         self._address = -(-int(self._memory.__array_interface__["data"][0]) // 128) * 128
@@ -320,7 +311,7 @@ class Team:
                 self._workers.append(worker)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        self.size = 1 + len(self._workers)
+        self.size, self._wanted = 1 + len(self._workers), size
 
 
 TEAM_OF_PROCESS = Team()
