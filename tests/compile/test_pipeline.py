@@ -453,3 +453,31 @@ def test_what_is_no_function_of_arrays_is_refused():
             compile(f)(bprop.ones(2))
     with pytest.raises(bprop.ArgumentError, match="verify is True or False, not 'yes'"):
         compile(endless, verify="yes")
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x, n: bprop.reshape(x, (n, -1)),
+        lambda x, n: bprop.zeros((n, 2)),
+        lambda x, n: bprop.broadcast_to(x, (n, 4)),
+        lambda x, n: bprop.sum(x, axis=n),
+        lambda x, n: bprop.arange(n),
+        lambda x, n: x[:n],
+        lambda x, n: [x for _ in range(n)],
+    ],
+)
+def test_sizes_that_depend_on_numbers_say_where_to_take_them_from(f):
+    with pytest.raises(
+        bprop.BpropError, match=r"argument n, int64\[\], has no number.*take counts and sizes from shapes"
+    ):
+        compile(f)(bprop.ones(4), np.array(2))
+
+
+def test_the_arena_says_what_it_is_for():
+    f = compile(lambda x, w: bprop.sum(bprop.tanh(x @ w) @ w))
+    f(bprop.ones((256, 256)), bprop.ones((256, 256)))
+    memory = f.memory
+    assert memory.scratch
+    assert f"and up to {max(memory.scratch_sizes):,} B that a kernel works in" in str(f.report)
+    assert str(memory).splitlines()[0].endswith("that a kernel works in")

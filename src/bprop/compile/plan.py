@@ -37,14 +37,21 @@ class Plan:
         self.places: dict[Edge, Place] = {(node, 0): Place("input", i) for i, node in enumerate(graph.inputs)}
         self.sizes: dict[Edge, int] = {}
         self.scratch: dict[Kernel, int] = {}
+        self.scratch_sizes: list[int] = []
         self.copies: list[Copy] = []
         self.in_place: list[int] = []
         self.size = 0
         self.total = 0
 
+    @property
+    def contents(self) -> str:
+        """What the arena is for, in words."""
+        room = f", and up to {max(self.scratch_sizes):,} B that a kernel works in" if self.scratch_sizes else ""
+        return f"{self.total:,} B of intermediate values{room}"
+
     def __str__(self) -> str:
         names = self.graph.names()
-        lines = [f"arena {self.size:,} B for {self.total:,} B of intermediate values"]
+        lines = [f"arena {self.size:,} B for {self.contents}"]
         for edge, place in self.places.items():
             where = f"at {place.position:,}" if place.kind == "arena" else f"{place.kind} {place.position}"
             lines.append(f"  {names.get(edge[0], '?'):<6} {bytes_of(edge):>12,} B  {where}")
@@ -216,6 +223,7 @@ class _Planner:
             if room:
                 offset = take(room)
                 self.plan.scratch[kernel] = offset
+                self.plan.scratch_sizes.append(room)
                 give(offset, room)
             for edge in ending.pop(number, []):
                 give(places[edge].position, bytes_of(edge))

@@ -105,7 +105,7 @@ class Report:
         lines = [
             f"{self.name}: {counted(self.ops, 'op')} in {counted(len(self.kernels), 'kernel')}",
             f"  native code    {self.flops:,} flop ({_percent(share)} of those counted), {self.kernels.bytes:,} B moved",
-            f"  arena          {self.memory.size:,} B, for {self.memory.total:,} B of intermediate values",
+            f"  arena          {self.memory.size:,} B, for {self.memory.contents}",
             f"  in place       {len(self.memory.in_place)} of {len(self.memory.graph.outputs)} results",
         ]
         if not self.called:

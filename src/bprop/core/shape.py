@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .error import ArgumentError, ShapeError
+from .error import ArgumentError, ShapeError, TracedValueError
 
 Shape = tuple[int, ...]
 
@@ -33,6 +33,8 @@ def normalise_axis(name: str, axis: Any, rank: int, shape: Shape | None = None) 
     """Return ``axis`` counted from the front, or raise."""
     try:
         number = index(axis)
+    except TracedValueError:  # says what to write instead
+        raise
     except TypeError:
         raise ShapeError(f"{name}: axis must be an integer, not {axis!r}") from None
     if not -rank <= number < rank:
@@ -60,6 +62,8 @@ def normalise_shape(name: str, shape: Any) -> Shape:
     given = shape if isinstance(shape, tuple | list) else (shape,)
     try:
         result = tuple(index(size) for size in given)
+    except TracedValueError:
+        raise
     except TypeError:
         raise ShapeError(f"{name}: a shape is made of integers, not {shape!r}") from None
     if any(size < 0 for size in result):

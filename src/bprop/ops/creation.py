@@ -1,6 +1,7 @@
 """Arrays made from parameters alone: full, zeros, ones, empty, arange. Nothing to differentiate."""
 
 from math import ceil
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -165,6 +166,9 @@ def arange(start: float, /, stop: float | None = None, step: float = 1, *, dtype
     Array([1.  , 1.25, 1.5 , 1.75])
     """
     first, last = (0, start) if stop is None else (start, stop)
+    for one in (first, last, step):
+        if isinstance(one, Array) and one.concrete() is None:
+            index(one)  # refuses, and says where sizes are taken from
     try:
         if step == 0:
             raise ArgumentError("arange: step is zero")

@@ -1,13 +1,14 @@
 """Linear re-indexing: reshape, transpose, broadcast. Each is an index map; its adjoint follows it back."""
 
 from math import prod
+from operator import index
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from ..core import dtype as dtypes
-from ..core.error import ArgumentError, ShapeError
+from ..core.error import ArgumentError, ShapeError, TracedValueError
 from ..core.family import Linear
 from ..core.function import function
 from ..core.op import array, shape_of
@@ -129,8 +130,11 @@ def reshape(x: Any, /, shape: Any, *, copy: bool | None = None) -> Array:
            [2, 3]])
     """
     x = array("reshape", x)
-    if type(shape) is tuple and x.shape == shape:
-        return x
+    try:
+        if type(shape) is tuple and x.shape == shape:
+            return x
+    except TracedValueError:  # of a size that is no number yet
+        shape = tuple(map(index, shape))  # says what sizes are taken from
     sizes = tuple(shape) if isinstance(shape, tuple | list) else (shape,)
     unknown = [axis for axis, size in enumerate(sizes) if isinstance(size, int) and size == -1]
     if len(unknown) == 1:
