@@ -481,3 +481,25 @@ def test_the_arena_says_what_it_is_for():
     assert memory.scratch
     assert f"and up to {max(memory.scratch_sizes):,} B that a kernel works in" in str(f.report)
     assert str(memory).splitlines()[0].endswith("that a kernel works in")
+
+
+def test_what_a_trace_changes_is_no_part_of_the_key():
+    """A list that it appends to, a count of its calls; other entries of the same dict are."""
+    traced, settings, calls = [], {"rate": 2.0, "count": 0}, 0
+
+    @compile
+    def f(x):
+        nonlocal calls
+        traced.append(x)
+        settings["count"] += 1
+        settings["last"] = "f"
+        calls += 1
+        return x * settings["rate"]
+
+    for _ in range(4):
+        assert f(bprop.ones(())).item() == 2.0
+    assert len(traced) == settings["count"] == calls == 1
+    settings["rate"] = 3.0
+    for _ in range(3):
+        assert f(bprop.ones(())).item() == 3.0
+    assert len(traced) == settings["count"] == calls == 2

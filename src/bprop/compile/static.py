@@ -59,6 +59,8 @@ def captured_key(f: Callable[..., Any], cells: dict[Cell, int], written: Set[str
     for name, value in ((one.name, one.look()) for one in references(f)):
         if value is UNKNOWN or name in written:
             continue
+        if isinstance(value, dict) and written:
+            value = {key: one for key, one in value.items() if entry(name, key) not in written}
         if type(value) in PLAIN:
             found.append((name, type(value), repr(value)))
         elif isinstance(value, Array | np.ndarray):
@@ -87,15 +89,15 @@ def contents(f: Callable[..., Any]) -> dict[str, Any]:
         if type(value) in PLAIN:
             found[name] = type(value), repr(value)
         elif isinstance(value, dict):
-            found[name] = tuple(Same(one) for item in value.items() for one in item)
+            found |= {entry(name, key): Same(one) for key, one in value.items()}
         elif isinstance(value, list | set | deque):
             found[name] = tuple(map(Same, value))
     return found
 
 
-def without(key: Any, written: Set[str]) -> Any:
-    """Return the key of a call as `key_of` makes it when it passes over the names ``written``."""
-    return (*key[:-1], tuple(one for one in key[-1] if one[0] not in written))
+def entry(name: str, key: Any) -> str:
+    """Return how an entry of a dict that a function refers to is called."""
+    return f"{name}[{key!r}]"
 
 
 def _inside(leaf: Any) -> Any:

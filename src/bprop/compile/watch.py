@@ -18,7 +18,7 @@ import numpy as np
 from ..core.interpreter import Cell
 from ..core.tree import flatten, is_holder
 from ..core.value import Array
-from .static import PLAIN, UNKNOWN, references, slots
+from .static import PLAIN, UNKNOWN, entry, references, slots
 
 LOCKED = getattr(sys, "_is_gil_enabled", lambda: True)()
 """Whether one thread at a time is inside Python; else what is compared could be freed meanwhile, and keys are computed."""
@@ -74,6 +74,8 @@ class Watch:
             if reference.name in written:
                 continue
             value = reference.look()
+            if isinstance(value, dict) and any(entry(reference.name, key) in written for key in value):
+                self.known = False
             if reference.kind == "cell":
                 self._enter(identity.CELL, reference.source, value)
             elif reference.kind == "global":
