@@ -30,6 +30,7 @@ class _Trace(Trace):
 
     def __init__(self, name: str, label: Callable[[int], str]) -> None:
         super().__init__(EVALUATE, name=name, lift_cells=True, label=label)
+        self.runs = True
         self.places: dict[tuple[str, tuple[Spec, ...]], tuple[str, int] | None] = {}
 
     def bind(self, op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> Any:

@@ -87,12 +87,17 @@ class Cell:
 
 
 class Interpreter:
-    """One meaning of op applications, resting on the interpreter ``below``."""
+    """One meaning of op applications, resting on the interpreter ``below``.
+
+    ``runs``: what is staged here will run on numbers, so that refusing wrong ones is part of it.
+    """
 
     name = "interpreter"
+    runs = False
 
     def __init__(self, below: "Interpreter | None" = None) -> None:
         self.below: Interpreter = current() if below is None else below
+        self.runs = self.below.runs
         self.cells: dict[Cell, Array] = {}
         self.written: dict[Cell, None] = {}
 

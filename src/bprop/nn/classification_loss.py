@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..core.error import ArgumentError, DTypeError, IndexingError, ShapeError
-from ..core.value import Array, asarray
+from ..core.value import Array, Wrapped, asarray
 from ..ops import (
     arange,
     astype,
@@ -121,8 +121,9 @@ class ClassLoss(Loss):
                 raise IndexingError(
                     f"{kind}: label {known[place]} with {count} classes{example}: labels are 0 … {count - 1}"
                 )
+        runs = isinstance(t, Wrapped) and t.owner.runs
         t = astype(t, np.int64)
-        if known is None:  # nothing to look at yet: reading at the label refuses it when its number is there
+        if runs:  # nothing to look at yet: reading at the label refuses it when its number is there
             place = where(t < 0, count, t)  # below zero it would count from the end
             if self.ignore_index is None:
                 t = take(arange(count), place)
