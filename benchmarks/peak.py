@@ -87,7 +87,8 @@ class Kernel:
 class Peer(Training):
     """The kernel on all threads, in the clothes of a peer, so that it takes its turn among them."""
 
-    ROUNDS = 20_000
+    ROUNDS = 200_000
+    """Some 5 ms: waking the threads does not show."""
 
     def __init__(self, workload: Workload, threads: int, vector: int | None = None) -> None:
         self.kernel = Kernel(vector)
