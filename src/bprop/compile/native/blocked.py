@@ -9,7 +9,7 @@ from llvmlite import ir
 from ..body import spec_of
 from ..epilogue import Epilogue
 from .blocking import Blocking
-from .loop import Emitter, loop, number, smaller
+from .loop import Emitter, loop, moved, number, smaller
 from .panel import Panels, padded
 from .type import memory
 
@@ -83,9 +83,9 @@ class BlockedEmission:
         plan = self.plan
         base = [number(self.offsets[0]), number(self.offsets[1]), number(0)]
         for one, value in zip(plan.outer, self._values(outer), strict=True):
-            base = [self._moved(x, value, s) for x, s in zip(base, one.strides, strict=True)]
+            base = [moved(self.b, x, value, s) for x, s in zip(base, one.strides, strict=True)]
         strides = plan.contracted[0].strides
-        return [*(self._moved(x, k, s) for x, s in zip(base[:2], strides[:2], strict=True)), base[2]]
+        return [*(moved(self.b, x, k, s) for x, s in zip(base[:2], strides[:2], strict=True)), base[2]]
 
     def _values(self, outer: Any) -> list[Any]:
         """Return the value of every outer label."""
@@ -94,10 +94,6 @@ class BlockedEmission:
             values.append(self.b.urem(outer, number(one.extent)))
             outer = self.b.udiv(outer, number(one.extent))
         return values[::-1]
-
-    def _moved(self, x: Any, i: Any, stride: int) -> Any:
-        b = self.b
-        return b.add(x, b.mul(i, number(stride), flags=("nsw",)), flags=("nsw",)) if stride else x
 
     def _room(self, side: int, place: Any, at: Any) -> Any:
         """Return where the panel that begins ``at`` lies, for the given place of the outer labels in their group."""
@@ -120,7 +116,7 @@ class BlockedEmission:
             outer, i = b.add(start, place), b.add(at, p)
             inside = b.and_(b.icmp_signed("<", outer, number(plan.count)), b.icmp_signed("<", i, number(label.extent)))
             with b.if_then(inside):
-                x = self._moved(self._base(outer, k)[side], i, label.strides[side])
+                x = moved(self.b, self._base(outer, k)[side], i, label.strides[side])
                 to = self._room(side, place, p)
                 with self._edge(i, label.extent, size) as cases:
                     for case, few in cases:
@@ -136,7 +132,7 @@ class BlockedEmission:
             done = number(0)
             for position, one in enumerate(slower):
                 k = stack.enter_context(loop(b, number(0), number(one.extent) if position else depth))
-                x, done = self._moved(x, k, one.strides[side]), b.add(b.mul(done, number(one.extent)), k)
+                x, done = moved(self.b, x, k, one.strides[side]), b.add(b.mul(done, number(one.extent)), k)
             length = number(last.extent) if slower else depth
             target = b.gep(to, [b.mul(b.mul(done, length), number(size))])
             source = b.gep(self.pointers[side], [x])
@@ -183,7 +179,7 @@ class BlockedEmission:
         steps = plan.contracted[-1].strides
         if self.tile is None:
             strides = plan.row.strides[2], plan.column.strides[2]
-            y = b.gep(self.y, [self._moved(self._moved(base[2], corner[0], strides[0]), corner[1], strides[1])])
+            y = b.gep(self.y, [moved(self.b, moved(self.b, base[2], corner[0], strides[0]), corner[1], strides[1])])
         else:
             strides = (1, plan.unit[0]) if plan.turned else (plan.unit[1], 1)
             y = self.tile
@@ -203,15 +199,15 @@ class BlockedEmission:
                                 along = number(some)
                             else:
                                 across, along = plan.row.strides[0], number(steps[0])
-                                left = b.gep(self.pointers[0], [self._moved(base[0], i, across)])
+                                left = b.gep(self.pointers[0], [moved(self.b, base[0], i, across)])
                             if plan.packs[1]:
                                 right = self._room(1, place, b.sub(j, block[1]))
                                 gap = number(padded(few, plan.target.width))
                             else:
-                                right = b.gep(self.pointers[1], [self._moved(base[1], j, 1)])
+                                right = b.gep(self.pointers[1], [moved(self.b, base[1], j, 1)])
                                 gap = number(steps[1])
-                            at = self._moved(number(0), b.sub(i, corner[0]), strides[0])
-                            c = b.gep(y, [self._moved(at, b.sub(j, corner[1]), strides[1])])
+                            at = moved(self.b, number(0), b.sub(i, corner[0]), strides[0])
+                            c = b.gep(y, [moved(self.b, at, b.sub(j, corner[1]), strides[1])])
                             tile = (some, few)
                             self._fetch(base[2], (i, j), tile)
                             self.panels.micro(
@@ -230,7 +226,7 @@ class BlockedEmission:
         plan, b = self.plan, self.b
         for edge in self.beside:
             strides = plan.row.strides[2], plan.column.strides[2]
-            at = self._moved(self._moved(start, corner[0], strides[0]), corner[1], strides[1])
+            at = moved(self.b, moved(self.b, start, corner[0], strides[0]), corner[1], strides[1])
             size, step = (tile[::-1], strides[1]) if plan.turned else (tile, strides[0])
             self.panels.fetch(b, size, b.gep(self.emitter.pointers[edge], [at]), number(step))
 

@@ -36,7 +36,11 @@ NUMBERS, VECTORS = 0.005, 0.03
 
 
 class Way(NamedTuple):
-    """One way to compute: whether the operands change places and C's rows run along the rows of a tile, the label of the rows and of the columns of a tile, which operands are packed, what it costs."""
+    """One way to compute, and what it costs.
+
+    ``swapped``: the operands change places; ``turned``: C's rows in memory run along the rows of a tile; ``row`` and
+    ``column`` are the labels of a tile's, ``packs`` says which operands are packed.
+    """
 
     cost: float
     swapped: bool

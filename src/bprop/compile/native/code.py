@@ -94,8 +94,6 @@ class Program:
             return emitted(self.stage)
 
     def _compiled(self) -> Entry:
-        from .program import called_back
-
         module = self._emitted()
         symbols = [x.name for x in module.functions if x.is_declaration and not x.name.startswith("llvm.")]
         about = {
@@ -105,15 +103,14 @@ class Program:
             "cpu": self.target.cpu,
         }
         stage = self.stage
-        facts = {"arena": stage.plan.size, "callbacks": len(list(called_back(stage))), "work": stage.work}
+        facts = {"arena": stage.plan.size, "callbacks": len(self.called), "work": stage.work}
         return Entry(compiled(str(module), self.target), tuple(symbols), facts, about)
 
     def _called_back(self) -> None:
         """Give the code the functions of Python that it calls."""
         from .general import callback, look_callback
-        from .program import called_back
 
-        for number, kernel in enumerate(called_back(self.stage)):
+        for number, kernel in enumerate(self.called):
             made = look_callback(self.failure) if kernel.kind == "loop" else callback(kernel, self.failure)
             self.callbacks.append(made)
             self.code.set_pointer(f"python.{number}", ctypes.cast(made, ctypes.c_void_p).value or 0)

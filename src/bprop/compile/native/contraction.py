@@ -1,8 +1,9 @@
 """Contractions: C[batch, i, j] = Σₖ A[batch, i, k] · B[batch, k, j] with any strides, in register tiles.
 
-Small ones go here, large ones in blocks (`blocked`), a matrix times a vector along its rows as dot products (`dot`). A tile of rows × vectors of C stays in registers over the whole sum;
-rows beyond the edge are computed again and not stored, columns beyond it are masked. Where B does not move by one along j
-it is first packed so that it does. The order of the sum over k is that of the labels.
+Small ones go here, large ones in blocks (`blocked`), a matrix times a vector along its rows as dot products (`dot`). A
+tile of rows × vectors of C stays in registers over the whole sum; rows beyond the edge are computed again and not stored,
+columns beyond it are masked. Where B does not move by one along j it is first packed so that it does. The order of the sum
+over k is that of the labels.
 """
 
 from contextlib import ExitStack
@@ -24,10 +25,10 @@ from .blocking import Blocking
 from .dot import ROWS as FEW
 from .dot import along, emit_dots
 from .host import machine
-from .loop import Emitter, loop, number, smaller
-from .panel import intrinsic, spread
-from .share import MANY
-from .type import I1, I32, constant, memory, register
+from .loop import Emitter, loop, moved, number, smaller
+from .share import divided
+from .type import I32, constant, register
+from .vector import load, multiply_add, spread, store
 
 ROWS = 6
 VECTORS, COLUMNS = 2, 8
@@ -197,10 +198,10 @@ class _Emission:
         tile = self.width * self.vectors
         turns = {one: one.extent for one in plan.outer} if not plan.packs else {}
         turns |= {plan.row: -(-plan.row.extent // self.rows), plan.column: -(-plan.column.extent // tile)}
-        divided = next((one for one, count in turns.items() if count >= MANY), max(turns, key=turns.__getitem__))
+        shared = divided(turns, turns.__getitem__)
 
         def bounds(one: Label, grain: int = 1) -> tuple[Any, Any]:
-            return self.emitter.share(one.extent, grain) if one is divided else (number(0), number(one.extent))
+            return self.emitter.share(one.extent, grain, one is shared)
 
         with ExitStack() as stack:
             base = [number(plan.offsets[0]), number(plan.offsets[1]), number(0)]
@@ -216,11 +217,7 @@ class _Emission:
                 self.emitter.barrier()
 
     def _step(self, base: list[Any], label: Label, i: Any) -> list[Any]:
-        b = self.b
-        return [
-            b.add(one, b.mul(i, number(s), flags=("nsw",)), flags=("nsw",)) if s else one
-            for one, s in zip(base, label.strides, strict=True)
-        ]
+        return [moved(self.b, one, i, s) for one, s in zip(base, label.strides, strict=True)]
 
     def _number(self, operand: int, address: Any) -> Any:
         """Return an entry of an operand, converted to the dtype of the result."""
@@ -269,19 +266,8 @@ class _Emission:
             x = self.emitter.load(pointer, address, source)
             x = instructions.cast(b, x, source, self.dtype)
             return b.insert_element(ir.Constant(self.vector, ir.Undefined), x, ir.Constant(I32, 0))
-        kept = memory(source)
-        vector = ir.VectorType(kept, self.width)
-        place = b.bitcast(b.gep(pointer, [address]), vector.as_pointer())
-        if mask is None:
-            return self._converted(b.load(place, align=max(source.itemsize, 1)), source)
-        name = f"llvm.masked.load.v{self.width}{_short(kept)}.p0"
-        args = [
-            place,
-            ir.Constant(I32, source.itemsize),
-            mask,
-            ir.Constant(vector, [ir.Constant(kept, 0.0 if source.kind == "f" else 0)] * self.width),
-        ]
-        return self._converted(intrinsic(self.emitter.module, self.b, name, vector, args), source)
+        place = b.gep(pointer, [address])
+        return self._converted(load(self.emitter.module, b, place, source, self.width, mask), source)
 
     def _converted(self, x: Any, source: "np.dtype[Any]") -> Any:
         if source == self.dtype and self.dtype.kind != "b":
@@ -326,27 +312,13 @@ class _Emission:
         b, kind = self.b, self.dtype.kind
         if kind != "f":
             return b.or_(z, b.and_(x, y)) if kind == "b" else b.add(z, b.mul(x, y))
-        if not machine().fused:
-            return b.fadd(z, b.fmul(x, y))
-        name = f"llvm.fma.v{self.width}{_short(self.kind)}"
-        return intrinsic(self.emitter.module, b, name, self.vector, [x, y, z])
+        return multiply_add(self.emitter.module, b, x, y, z)
 
     def _store(self, vector: Any, start: Any, j: Any, mask: Any) -> None:
         plan, b = self.plan, self.b
         y, step = self.emitter.pointers[self.edge], plan.column.strides[2]
         if self.width > 1 and step == 1 and self.dtype.kind != "b":
-            place = b.bitcast(b.gep(y, [b.add(start, j)]), self.vector.as_pointer())
-            if mask is None:
-                b.store(vector, place, align=self.dtype.itemsize)
-                return
-            name = f"llvm.masked.store.v{self.width}{_short(self.kind)}.p0"
-            intrinsic(
-                self.emitter.module,
-                self.b,
-                name,
-                ir.VoidType(),
-                [vector, place, ir.Constant(I32, self.dtype.itemsize), mask],
-            )
+            store(self.emitter.module, b, vector, b.gep(y, [b.add(start, j)]), self.dtype, mask)
             return
         for lane in range(self.width):
             at = b.add(j, number(lane))
@@ -355,10 +327,4 @@ class _Emission:
                 self.emitter.store(x, y, b.add(start, b.mul(at, number(step))), self.dtype)
 
 
-def _short(kind: Any) -> str:
-    if isinstance(kind, ir.IntType):
-        return f"i{kind.width}"
-    return "f32" if isinstance(kind, ir.FloatType) else "f64"
-
-
-__all__ = ["I1", "Contraction", "emit_contraction"]
+__all__ = ["Contraction", "emit_contraction"]

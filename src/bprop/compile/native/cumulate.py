@@ -48,8 +48,7 @@ class _Cumulation:
                 self._step(k, b.gep(state, [number(0), number(0)]), levels[-1])
                 return
             column = nest.outer[-1]
-            every = (number(0), number(column.extent))
-            begin, end = emitter.share(column.extent, grain(4)) if shared is column else every
+            begin, end = emitter.share(column.extent, grain(4), shared is column)
             base = stack.enter_context(loop(b, begin, end, BLOCK))
             width = smaller(b, number(BLOCK), b.sub(end, base))
             k = self._along(stack, levels[len(outer) + 1 :])

@@ -12,10 +12,11 @@ from llvmlite import ir
 
 from ..body import spec_of
 from .blocking import merged
-from .loop import Emitter, loop, number, smaller
-from .panel import Panels, Target, shuffled
-from .share import MANY
+from .loop import Emitter, loop, moved, number, smaller
+from .panel import Panels, Target
+from .share import divided
 from .type import I32, constant
+from .vector import multiply_add, shuffled
 
 if TYPE_CHECKING:
     from .contraction import Contraction, Label
@@ -37,10 +38,10 @@ def emit_dots(emitter: Emitter, plan: "Contraction") -> None:
     """Emit a contraction as dot products; threads share one of the outer labels, or the columns."""
     b: Any = emitter.builder
     turns = {one: one.extent for one in plan.outer} | {plan.column: -(-plan.column.extent // COLUMNS)}
-    divided = next((one for one, count in turns.items() if count >= MANY), max(turns, key=turns.__getitem__))
+    shared = divided(turns, turns.__getitem__)
 
     def bounds(one: "Label", grain: int = 1) -> tuple[Any, Any]:
-        return emitter.share(one.extent, grain) if one is divided else (number(0), number(one.extent))
+        return emitter.share(one.extent, grain, one is shared)
 
     with ExitStack() as stack:
         base = [number(plan.offsets[0]), number(plan.offsets[1]), number(0)]
@@ -52,7 +53,7 @@ def emit_dots(emitter: Emitter, plan: "Contraction") -> None:
 
 
 def _moved(b: Any, base: list[Any], label: "Label", i: Any) -> list[Any]:
-    return [b.add(one, b.mul(i, number(s))) if s else one for one, s in zip(base, label.strides, strict=True)]
+    return [moved(b, one, i, s) for one, s in zip(base, label.strides, strict=True)]
 
 
 def _tile(emitter: Emitter, plan: "Contraction", base: list[Any], j: Any) -> None:
@@ -77,7 +78,7 @@ def _tile(emitter: Emitter, plan: "Contraction", base: list[Any], j: Any) -> Non
         for place, c in zip(sums, columns, strict=True):
             at = b.add(_moved(b, start, column, c)[1], k)
             other = panels.load(b, b.gep(right, [at]), width, few)
-            b.store(panels.multiply_add(b, x, other, b.load(place)), place)
+            b.store(multiply_add(emitter.module, b, x, other, b.load(place)), place)
 
     with ExitStack() as stack:
         start = base

@@ -72,11 +72,8 @@ def generate_for(target: str) -> Iterator[Machine]:
     ...     machine.vector, machine.fused
     (16, False)
     """
-    token = _current.set(_machine(target))
-    try:
+    with generating(_machine(target)):
         yield machine()
-    finally:
-        _current.reset(token)
 
 
 @contextmanager

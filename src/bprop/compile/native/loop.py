@@ -44,6 +44,11 @@ def smaller(builder: Any, a: Any, b: Any) -> Any:
     return builder.select(builder.icmp_signed("<", a, b), a, b)
 
 
+def moved(b: Any, x: Any, i: Any, stride: int) -> Any:
+    """Return the address x + i · stride."""
+    return b.add(x, b.mul(i, number(stride), flags=("nsw",)), flags=("nsw",)) if stride else x
+
+
 def meet(module: Any, b: Any, team: Sequence[Any], status: Any) -> Any:
     """Emit the wait for every thread of ``team``; return the greatest status that any brought."""
     known = module.globals.get(MEET)
@@ -69,10 +74,13 @@ class Emitter:
         self.given: dict[Scalar, Any] = {}
         self.values: dict[Scalar, Any] = {}
 
-    def share(self, count: int, grain: int = 1) -> tuple[Any, Any]:
-        """Return where this thread's part of ``range(count)`` begins and ends: at multiples of ``grain``, or the end."""
+    def share(self, count: int, grain: int = 1, divided: bool = True) -> tuple[Any, Any]:
+        """Return where this thread's part of ``range(count)`` begins and ends: at multiples of ``grain``, or the end.
+
+        It is all of it for one thread alone, and for each where this range is not what they divide.
+        """
         b, (thread, threads, _) = self.builder, self.team
-        if thread is ALONE[0]:
+        if thread is ALONE[0] or not divided:
             return number(0), number(count)
         units = number(-(-count // grain))
         begin = b.mul(b.sdiv(b.mul(units, thread), threads), number(grain))

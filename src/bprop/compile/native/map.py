@@ -26,7 +26,7 @@ def enter(
     """
     emitter.emit(levels[0])
     for one, scalars in zip(loops, levels[1:], strict=False):
-        begin, end = emitter.share(one.extent, grain) if one is divided else (number(0), number(one.extent))
+        begin, end = emitter.share(one.extent, grain, one is divided)
         emitter.loops[one.atom] = stack.enter_context(loop(emitter.builder, begin, end))
         emitter.emit(scalars)
 

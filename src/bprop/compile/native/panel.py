@@ -29,6 +29,7 @@ from llvmlite import ir
 from .host import machine
 from .loop import loop, number
 from .type import I1, I32, I64, constant, register
+from .vector import intrinsic, load, multiply_add, shuffled, spread, store
 
 SUMS = 10
 """Multiply-adds that must be under way at once: latency times how many start in a cycle."""
@@ -153,7 +154,7 @@ class Panels:
         for row, place in zip(sums, places, strict=True):
             one = spread(b, b.load(b.gep(x, [place])), target.width)
             for total, other in zip(row, vectors, strict=True):
-                total.add_incoming(self.multiply_add(b, one, other, total), body)
+                total.add_incoming(multiply_add(self.module, b, one, other, total), body)
         k.add_incoming(b.add(k, number(1)), body)
         x.add_incoming(b.gep(x, [along]), body)
         y.add_incoming(b.gep(y, [gap]), body)
@@ -206,13 +207,6 @@ class Panels:
                     part, few = parts[place // width], min(size, width)
                     one = part if few == width else shuffled(b, part, part, [place % width + i for i in range(few)])
                     yield v * width + lane, start, one, min(few, rows - start)
-
-    def multiply_add(self, b: Any, x: Any, y: Any, z: Any) -> Any:
-        """Return x · y + z of vectors."""
-        if not self.target.fused:
-            return b.fadd(b.fmul(x, y), z)
-        name = f"llvm.fma.v{self.target.width}{self._short()}"
-        return intrinsic(self.module, b, name, x.type, [x, y, z])
 
     def fetch(self, b: Any, tile: tuple[int, int], place: Any, step: Any) -> None:
         """Ask for the lines of memory of a tile of rows × columns, in time for what reads it from the cache."""
@@ -280,52 +274,18 @@ class Panels:
                 b.store(constant(0, self.target.dtype), b.gep(panel, [b.add(start, number(r))]))
 
     # --- vectors ---
-    def _short(self) -> str:
-        return "f32" if self.target.dtype == np.float32 else "f64"
-
     def load(self, b: Any, place: Any, width: int, count: int) -> Any:
         """Return ``width`` numbers from memory, of which only the first ``count`` are there: the others are zero."""
-        kind = ir.VectorType(self.kind, width)
-        place = b.bitcast(place, kind.as_pointer())
-        if count == width:
-            return b.load(place, align=self.target.dtype.itemsize)
-        zero = ir.Constant(kind, [constant(0, self.target.dtype)] * width)
-        args = [place, ir.Constant(I32, self.target.dtype.itemsize), _first(width, count), zero]
-        return intrinsic(self.module, b, f"llvm.masked.load.v{width}{self._short()}.p0", kind, args)
+        return load(self.module, b, place, self.target.dtype, width, _first(width, count))
 
     def _store(self, b: Any, x: Any, place: Any, count: int) -> None:
         """Write the first ``count`` numbers of a vector."""
-        width = x.type.count
-        place = b.bitcast(place, x.type.as_pointer())
-        if count == width:
-            b.store(x, place, align=self.target.dtype.itemsize)
-            return
-        args = [x, place, ir.Constant(I32, self.target.dtype.itemsize), _first(width, count)]
-        intrinsic(self.module, b, f"llvm.masked.store.v{width}{self._short()}.p0", ir.VoidType(), args)
+        store(self.module, b, x, place, self.target.dtype, _first(x.type.count, count))
 
 
 def _first(width: int, count: int) -> Any:
-    return ir.Constant(ir.VectorType(I1, width), [lane < count for lane in range(width)])
-
-
-def intrinsic(module: Any, b: Any, name: str, kind: Any, args: list[Any]) -> Any:
-    """Call a function of LLVM that returns a ``kind``, declaring it on first use."""
-    known = module.globals.get(name)
-    if known is None:
-        known = ir.Function(module, ir.FunctionType(kind, [x.type for x in args]), name)
-    return b.call(known, args)
-
-
-def shuffled(b: Any, x: Any, y: Any, lanes: Sequence[int]) -> Any:
-    """Return the given lanes of ``x`` and, counted on from them, of ``y``."""
-    return b.shuffle_vector(x, y, ir.Constant(ir.VectorType(I32, len(lanes)), list(lanes)))
-
-
-def spread(b: Any, x: Any, width: int) -> Any:
-    """Return a vector with ``x`` in every lane."""
-    empty = ir.Constant(ir.VectorType(x.type, width), ir.Undefined)
-    first = b.insert_element(empty, x, ir.Constant(I32, 0))
-    return shuffled(b, first, empty, [0] * width)
+    """Return the mask of the first ``count`` lanes, ``None`` for all."""
+    return None if count == width else ir.Constant(ir.VectorType(I1, width), [lane < count for lane in range(width)])
 
 
 def _transposed(b: Any, rows: list[Any]) -> list[Any]:
@@ -344,4 +304,4 @@ def _transposed(b: Any, rows: list[Any]) -> list[Any]:
     return rows
 
 
-__all__ = ["Panels", "Target", "intrinsic", "padded", "shuffled", "spread", "tile"]
+__all__ = ["Panels", "Target", "padded", "tile"]

@@ -39,13 +39,11 @@ def emit_random(emitter: Emitter, kernel: Kernel) -> None:
     source, target = emitter.pointers[state], emitter.pointers[node, 0]
     blocks = -(-size // per_block)
     by_row = batch > blocks
-    rows = emitter.share(batch) if by_row else (number(0), number(batch))
-    with loop(b, *rows) as row:
+    with loop(b, *emitter.share(batch, divided=by_row)) as row:
         place = b.mul(row, number(2))
         key = b.load(b.gep(source, [place]))
         start = b.load(b.gep(source, [b.add(place, number(1))]))
-        shared = (number(0), number(blocks)) if by_row else emitter.share(blocks, grain(4 * per_block))
-        with loop(b, *shared) as block:
+        with loop(b, *emitter.share(blocks, grain(4 * per_block), not by_row)) as block:
             first = b.mul(block, number(per_block))
             for lane, x in enumerate(entries(emitter, _philox(b, key, b.add(start, block)), dtype)):
                 position = b.add(first, number(lane))

@@ -216,12 +216,12 @@ class _Reduction:
         column = nest.outer[-1]
         loops = [*nest.outer[:-1], *nest.inner, column]
         levels = nest.levels(loops)
-        depth, extent = len(nest.outer) - 1, number(column.extent)
+        depth = len(nest.outer) - 1
         acc, total = self._array(BLOCK), self._array(BLOCK)
         with ExitStack() as kept:
             shared = divided(nest.outer)
             enter(kept, emitter, nest.outer[:-1], levels[: depth + 1], shared)
-            begin, end = emitter.share(column.extent, grain(4)) if shared is column else (number(0), extent)
+            begin, end = emitter.share(column.extent, grain(4), shared is column)
             base = kept.enter_context(loop(b, begin, end, BLOCK))
             width = smaller(b, number(BLOCK), b.sub(end, base))
             self._fill(acc, width)

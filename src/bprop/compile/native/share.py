@@ -4,17 +4,19 @@ Both follow from the graph and the target alone. Work is split over entries of t
 sum: which thread computes an entry does not show in it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any, NamedTuple
+from operator import attrgetter
+from typing import Any, NamedTuple, TypeVar
 
 from ..body import spec_of
 from ..fuse import Kernel
-from ..nest import Loop, Nest
+from ..nest import Nest
 from ..plan import Copy, Place, Plan, bytes_of
 from .host import machine
 from .team import POSSIBLE, least
 
+T = TypeVar("T")
 MANY = 32
 """Turns of a loop that are enough to share it rather than one inside it."""
 LINE = 64
@@ -55,9 +57,9 @@ def _divisible(kernel: Kernel, nest: Nest | None) -> bool:
     return nest is not None and kernel.kind != "scatter" and any(loop.extent > 1 for loop in nest.outer)
 
 
-def divided(loops: Sequence[Loop]) -> Loop | None:
+def divided(loops: Collection[T], turns: Callable[[Any], int] = attrgetter("extent")) -> T | None:
     """Return which of the loops the threads share: the outermost with many turns, or the one with most."""
-    return next((one for one in loops if one.extent >= MANY), max(loops, key=lambda one: one.extent, default=None))
+    return next((one for one in loops if turns(one) >= MANY), max(loops, key=turns, default=None))
 
 
 def grain(itemsize: int) -> int:

@@ -1,4 +1,4 @@
-"""Functions of the C library and of the team that native code calls: known to LLVM by name before code that calls them is loaded."""
+"""Functions of the C library and of the team that native code calls: known to LLVM by name before the code is loaded."""
 
 import ctypes
 import sys

@@ -1,0 +1,66 @@
+"""Vectors in registers: loaded and stored under a mask, multiplied and added, lanes moved."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+
+from .host import machine
+from .type import I32, memory
+
+
+def intrinsic(module: Any, b: Any, name: str, kind: Any, args: list[Any]) -> Any:
+    """Call a function of LLVM that returns a ``kind``, declaring it on first use."""
+    known = module.globals.get(name)
+    if known is None:
+        known = ir.Function(module, ir.FunctionType(kind, [x.type for x in args]), name)
+    return b.call(known, args)
+
+
+def load(module: Any, b: Any, place: Any, dtype: "np.dtype[Any]", width: int, mask: Any) -> Any:
+    """Return ``width`` numbers from memory; those outside ``mask`` (``None``: all are inside) are zero and not read."""
+    kind = ir.VectorType(memory(dtype), width)
+    place = b.bitcast(place, kind.as_pointer())
+    if mask is None:
+        return b.load(place, align=dtype.itemsize)
+    zero = ir.Constant(kind, [ir.Constant(kind.element, 0.0 if dtype.kind == "f" else 0)] * width)
+    args = [place, ir.Constant(I32, dtype.itemsize), mask, zero]
+    return intrinsic(module, b, f"llvm.masked.load.{_suffix(kind)}.p0", kind, args)
+
+
+def store(module: Any, b: Any, x: Any, place: Any, dtype: "np.dtype[Any]", mask: Any) -> None:
+    """Write the numbers of a vector that are inside ``mask`` (``None``: all)."""
+    place = b.bitcast(place, x.type.as_pointer())
+    if mask is None:
+        b.store(x, place, align=dtype.itemsize)
+        return
+    args = [x, place, ir.Constant(I32, dtype.itemsize), mask]
+    intrinsic(module, b, f"llvm.masked.store.{_suffix(x.type)}.p0", ir.VoidType(), args)
+
+
+def multiply_add(module: Any, b: Any, x: Any, y: Any, z: Any) -> Any:
+    """Return x · y + z of floating-point vectors, with one rounding where the processor has an instruction for it."""
+    if not machine().fused:
+        return b.fadd(b.fmul(x, y), z)
+    return intrinsic(module, b, f"llvm.fma.{_suffix(x.type)}", x.type, [x, y, z])
+
+
+def shuffled(b: Any, x: Any, y: Any, lanes: Sequence[int]) -> Any:
+    """Return the given lanes of ``x`` and, counted on from them, of ``y``."""
+    return b.shuffle_vector(x, y, ir.Constant(ir.VectorType(I32, len(lanes)), list(lanes)))
+
+
+def spread(b: Any, x: Any, width: int) -> Any:
+    """Return a vector with ``x`` in every lane."""
+    empty = ir.Constant(ir.VectorType(x.type, width), ir.Undefined)
+    first = b.insert_element(empty, x, ir.Constant(I32, 0))
+    return shuffled(b, first, empty, [0] * width)
+
+
+def _suffix(kind: Any) -> str:
+    """Return how LLVM calls a vector in the names of its functions."""
+    one = kind.element
+    return f"v{kind.count}" + (
+        f"i{one.width}" if isinstance(one, ir.IntType) else "f32" if isinstance(one, ir.FloatType) else "f64"
+    )
