@@ -8,28 +8,22 @@ are timed in turns, and the least of many rounds is printed: the machine only ev
 
 import timeit
 from functools import partial
-from itertools import pairwise
 
 import numpy as np
 
 import bprop
-from bprop import nn, optim
+from bprop import nn
+
+from .step import training
 
 
 def training_step(sizes: list[int], batch: int, closed: bool):
     """Return a compiled training step and what to call it with."""
-    layers = [one for n, m in pairwise(sizes) for one in (nn.Linear(n, m), nn.ReLU())]
-    model, loss, rule = nn.Sequential(*layers[:-1]), nn.CrossEntropy(), optim.Adam(1e-3)
-    rule.init(model)
+    step, model, rule = training(sizes)
     random = np.random.default_rng(0)
     x = bprop.asarray(random.normal(size=(batch, sizes[0])).astype(np.float32))
     t = bprop.asarray(random.integers(0, sizes[-1], batch))
-
-    @bprop.compile
-    def step(model, rule, x, t):
-        E, gradients = bprop.value_and_grad(lambda m: loss(m(x), t))(model)
-        rule.update(model, gradients)
-        return E
+    loss = nn.CrossEntropy()
 
     @bprop.compile
     def closed_step(x, t):

@@ -13,6 +13,8 @@ import subprocess
 import sys
 import tempfile
 
+from .process import ROOT
+
 STEP = """
 import json, sys, time
 start = time.perf_counter()
@@ -20,22 +22,12 @@ import numpy as np
 import bprop
 from bprop import nn, optim
 imported = time.perf_counter()
+from benchmarks.step import training
 *sizes, batch = map(int, sys.argv[1:])
 generator = np.random.default_rng(0)
-layers = []
-for before, after in zip(sizes, sizes[1:]):
-    layers += [nn.Linear(before, after), nn.ReLU()]
-model, loss, optimizer = nn.Sequential(*layers[:-1]), nn.CrossEntropy(), optim.Adam(1e-3)
-optimizer.init(model)
+step, model, optimizer = training(sizes)
 x = bprop.asarray(generator.normal(size=(batch, sizes[0])).astype(np.float32))
 t = bprop.asarray(generator.integers(0, sizes[-1], batch))
-
-@bprop.compile
-def step(model, optimizer, x, t):
-    E, gradients = bprop.value_and_grad(lambda m: loss(m(x), t))(model)
-    optimizer.update(model, gradients)
-    return E
-
 ready = time.perf_counter()
 step(model, optimizer, x, t)
 done = time.perf_counter()
@@ -50,7 +42,7 @@ def measure(sizes: list[int], batch: int, cache: str) -> dict[str, float]:
     environment.pop("BPROP_CACHE_SIZE", None)
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # Python's own compiler is not what is measured
     arguments = [sys.executable, "-c", STEP, *map(str, (*sizes, batch))]
-    result = subprocess.run(arguments, env=environment, capture_output=True, encoding="utf-8", check=True)
+    result = subprocess.run(arguments, cwd=ROOT, env=environment, capture_output=True, encoding="utf-8", check=True)
     return {name: 1e3 * seconds for name, seconds in json.loads(result.stdout).items()}
 
 

@@ -11,11 +11,11 @@ import gc
 import json
 import subprocess
 import sys
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from .process import ROOT, peak_resident
+from .step import training
 from .workload import WORKLOADS, Workload
 
 
@@ -24,32 +24,14 @@ def needed(workload: Workload) -> int:
     return 4 * (3 * workload.parameters + workload.batch * sum(workload.sizes[1:]))
 
 
-def training(workload: Workload) -> tuple[Any, Any, Any, Any]:
-    """Return the README's step on a workload, and what it is called with; the batch apart."""
-    import bprop
-    from bprop import nn, optim
-
-    layers = [part for i, o in pairwise(workload.sizes) for part in (nn.Linear(i, o), nn.ReLU())]
-    model, loss, optimizer = nn.Sequential(*layers[:-1]), nn.CrossEntropy(), optim.Adam(1e-3)
-    optimizer.init(model)
-
-    @bprop.compile
-    def step(model: Any, optimizer: Any, x: Any, t: Any) -> Any:
-        E, gradients = bprop.value_and_grad(lambda m: loss(m(x), t))(model)
-        optimizer.update(model, gradients)
-        return E
-
-    return step, model, optimizer, loss
-
-
 def measure(workload: Workload) -> dict[str, int]:
     """Train for a few steps in this process; return bytes ``planned`` and ``grown``."""
     batch = workload.data()[2:]
     small = workload._replace(sizes=tuple(min(size, 40) for size in workload.sizes), batch=20)
-    step, model, optimizer, _ = training(small)
+    step, model, optimizer = training(small.sizes)
     step(model, optimizer, *small.data()[2:])  # LLVM is loaded, and its memory is there to be used again
     resident = forget()
-    step, model, optimizer, _ = training(workload)
+    step, model, optimizer = training(workload.sizes)
     step(model, optimizer, *batch)
     forget()  # what compiling took for a moment is not what training takes
     for _ in range(3):

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ..step import training
 from ..workload import BETAS, EPSILON, RATE, Workload
 from . import Training
 
@@ -9,30 +10,17 @@ from . import Training
 class Peer(Training):
     def __init__(self, workload: Workload, threads: int) -> None:
         import bprop
-        from bprop import nn, optim
+        from bprop import optim
 
         self.bprop = bprop
-        if hasattr(bprop, "set_threads"):
-            bprop.set_threads(threads)
+        bprop.set_threads(threads)
         self.data = workload.data()
-        activation = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}[workload.activation]
-        self.layers = [nn.Linear(*w.shape) for w in self.data.weights]
-        between = [part for layer in self.layers[:-1] for part in (layer, activation())]
-        self.model = nn.Sequential(*between, self.layers[-1])
-        self.loss = nn.CrossEntropy()
-        self.optimizer = optim.Adam(RATE, BETAS, EPSILON)
-        self.optimizer.init(self.model)
+        activation = {"relu": "ReLU", "tanh": "Tanh", "sigmoid": "Sigmoid"}[workload.activation]
+        rule = optim.Adam(RATE, BETAS, EPSILON)
+        self.step, self.model, self.optimizer = training(workload.sizes, activation, rule)
+        self.layers = self.model.layers[::2]
         self.numbers = {path: cell.read() for path, cell in self.optimizer.cells().items() if cell.array.size == 1}
         self.x, self.t = bprop.asarray(self.data.x), bprop.asarray(self.data.t)
-        loss = self.loss
-
-        @bprop.compile
-        def step(model: Any, optimizer: Any, x: Any, t: Any) -> Any:
-            E, gradients = bprop.value_and_grad(lambda m: loss(m(x), t))(model)
-            optimizer.update(model, gradients)
-            return E
-
-        self.step = step
         self.start()
 
     def start(self) -> None:

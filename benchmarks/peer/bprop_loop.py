@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..workload import Workload
-from . import UnavailableError, bprop
+from . import bprop
 
 
 class Peer(bprop.Peer):
@@ -13,8 +13,6 @@ class Peer(bprop.Peer):
 
     def __init__(self, workload: Workload, threads: int) -> None:
         super().__init__(workload, threads)
-        if not hasattr(self.step, "loop"):
-            raise UnavailableError("this version of bprop has no native loop")
         self.rows = [np.broadcast_to(one, (self.steps, *one.shape)) for one in (self.data.x, self.data.t)]
 
     def call(self) -> Any:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import bprop
-from bprop.compile import native
+from bprop.compile import native, pipeline
 
 
 def ulps(actual, expected):
@@ -56,3 +56,12 @@ def agree():
             np.testing.assert_allclose(a, b, rtol=0, atol=8 * np.finfo(a.dtype).eps * terms * max(largest, 1e-300))
 
     return check
+
+
+@pytest.fixture
+def keys(monkeypatch):
+    """Count the keys that are computed."""
+    made = []
+    original = pipeline.key_of
+    monkeypatch.setattr(pipeline, "key_of", lambda *args: made.append(1) or original(*args))
+    return made

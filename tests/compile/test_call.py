@@ -10,20 +10,11 @@ import pytest
 
 import bprop
 from bprop import nn, optim
-from bprop.compile import pipeline, step
+from bprop.compile import step
 from bprop.compile.native import identity
 from bprop.core.interpreter import CHANGES, Cell
 
 RANDOM = np.random.default_rng(0)
-
-
-@pytest.fixture
-def keys(monkeypatch):
-    """Count the keys that are computed."""
-    made = []
-    original = pipeline.key_of
-    monkeypatch.setattr(pipeline, "key_of", lambda *args: made.append(1) or original(*args))
-    return made
 
 
 @pytest.fixture

@@ -52,18 +52,23 @@ def as_function(op, args, params):
     return f, [args[place] for place in places]
 
 
+def check(op, args, params, distance, agree):
+    """Assert that a call gives what the family of the op allows, compiled and eager."""
+    f, xs = as_function(op, args, params)
+    if isinstance(op, Reduction | Bilinear):
+        largest = max((np.abs(x).max(initial=0) for x in xs), default=1.0)
+        agree(f, *xs, terms=24, scale=max(float(largest) ** len(xs), 1e-30))
+    elif isinstance(op, General):
+        agree(f, *xs, terms=8)
+    else:
+        assert distance(f, *xs) <= allowed(op), (args, params)
+
+
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
 @pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
 def test_example_calls(op, dtype, distance, agree):
     for args, params in cases(op, dtype):
-        f, xs = as_function(op, args, params)
-        if isinstance(op, Reduction | Bilinear):
-            largest = max((np.abs(x).max(initial=0) for x in xs), default=1.0)
-            agree(f, *xs, terms=24, scale=max(float(largest) ** len(xs), 1e-30))
-        elif isinstance(op, General):
-            agree(f, *xs, terms=8)
-        else:
-            assert distance(f, *xs) <= allowed(op), (args, params)
+        check(op, args, params, distance, agree)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)

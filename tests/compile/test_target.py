@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import bprop
 from bprop.compile import native
 from bprop.compile.native.host import TARGETS, generate_for, machine
-from bprop.core.family import Bilinear, General, Reduction, Region
+from bprop.core.family import Region
 from bprop.core.op import REGISTRY
 from bprop.diagnose.case import cases
 
@@ -36,14 +36,7 @@ def test_ops(op, target, distance, agree):
     if target == "x86-64" and op.name not in SAMPLE:
         pytest.skip("not in the sample")
     args, params = next(iter(cases(op, np.float32)))
-    f, xs = registry.as_function(op, args, params)
-    if isinstance(op, Reduction | Bilinear):
-        largest = max((np.abs(x).max(initial=0) for x in xs), default=1.0)
-        agree(f, *xs, terms=24, scale=max(float(largest) ** len(xs), 1e-30))
-    elif isinstance(op, General):
-        agree(f, *xs, terms=8)
-    else:
-        assert distance(f, *xs) <= registry.allowed(op)
+    registry.check(op, args, params, distance, agree)
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 5), (40, 70, 33), (130, 129, 131)], ids=str)

@@ -9,18 +9,8 @@ import pytest
 
 import bprop
 from bprop import nn, optim
-from bprop.compile import pipeline
 
 SCALE = 1.0
-
-
-@pytest.fixture
-def keys(monkeypatch):
-    """Count the keys that are computed."""
-    made = []
-    original = pipeline.key_of
-    monkeypatch.setattr(pipeline, "key_of", lambda *args: made.append(1) or original(*args))
-    return made
 
 
 class Net(nn.Module):

@@ -17,6 +17,8 @@ from bprop.train import Checkpoint, EarlyStopping, StorageError, fit, save_weigh
 from bprop.train.archive import KINDS, Archive, write
 from bprop.train.checkpoint import CHECKPOINT, FIELDS
 
+pytestmark = pytest.mark.usefixtures("no_picture")
+
 X = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
 T = (X[:, 0] > 0).astype(int)
 
@@ -37,12 +39,6 @@ def train(folder, model=None, optimizer=None, data=(X, T), **options):
         "progress": False, **options,
     }  # fmt: skip
     return fit(model or network(), nn.CrossEntropy(), optimizer or optim.Adam(0.01), data, (X, T), **settings)
-
-
-@pytest.fixture(autouse=True)
-def no_picture(monkeypatch):
-    """Which takes longer than these trainings."""
-    monkeypatch.setattr("bprop.train.run.draw", lambda *arguments: None)
 
 
 @pytest.fixture(scope="module")

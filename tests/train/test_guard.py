@@ -15,15 +15,11 @@ from bprop import nn, optim
 from bprop.optim import schedule
 from bprop.train import Callback, EarlyStopping, StorageError, evaluate, fit
 
+pytestmark = pytest.mark.usefixtures("no_picture")
+
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(50, 4)).astype(np.float32)
 T = (X[:, 0] + X[:, 1] > 0).astype(int)
-
-
-@pytest.fixture(autouse=True)
-def no_picture(monkeypatch):
-    """Which takes longer than these trainings."""
-    monkeypatch.setattr("bprop.train.run.draw", lambda *arguments: None)
 
 
 class LeftError(Exception):

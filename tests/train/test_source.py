@@ -10,14 +10,11 @@ from bprop import nn, optim
 from bprop.train import StorageError, fit
 from bprop.train.source import digest
 
+pytestmark = pytest.mark.usefixtures("no_picture")
+
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(48, 4)).astype(np.float32)
 T = (X[:, 0] + X[:, 1] > 0).astype(int)
-
-
-@pytest.fixture(autouse=True)
-def no_picture(monkeypatch):
-    monkeypatch.setattr("bprop.train.run.draw", lambda *arguments: None)
 
 
 def pairs(x=X, t=T):

@@ -16,15 +16,11 @@ from bprop.train import Callback, EarlyStopping, fit
 from bprop.train.pace import STRETCH, Pace
 from bprop.train.progress import Progress
 
+pytestmark = pytest.mark.usefixtures("no_picture")
+
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(44, 4)).astype(np.float32)
 T = (X[:, 0] + X[:, 1] > 0.4).astype(int) + (X[:, 2] > 1)
-
-
-@pytest.fixture(autouse=True)
-def no_picture(monkeypatch):
-    """Which takes longer than these trainings."""
-    monkeypatch.setattr("bprop.train.run.draw", lambda *arguments: None)
 
 
 @pytest.fixture

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from bprop.core.error import ArgumentError
-from bprop.train import StorageError, Table, TableError, fit_table, load_table_model, run
+from bprop.train import StorageError, Table, TableError, fit_table, load_table_model
 from bprop.train.table import Preparation
-from bprop.train.table import fit as table_fit
 from bprop.train.table.score import classification_scores, regression_scores
 from bprop.train.table.summary import summaries
 
@@ -22,15 +21,6 @@ PRICES = Table.from_columns(
     {"size": LENGTH, "side": SIDE, "price": 1000 * LENGTH + 500 * (SIDE == "left") + rng.normal(size=125)}, "prices"
 )
 QUICK = {"hidden": (16,), "epochs": 15, "progress": False, "learning_rate": 0.01}  # 5 batches of 16: one is compiled
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _without_pictures():
-    """Draw nothing: pictures take longer than the trainings. The tests of the command see to them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "draw", lambda *arguments: None)
-        patch.setattr(table_fit, "draw_influence", lambda *arguments: None)
-        yield
 
 
 @pytest.fixture(scope="module")

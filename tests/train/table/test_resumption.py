@@ -18,15 +18,6 @@ KINDS = Table.from_columns(COLUMNS | {"price": np.where(SIZE > 10, "high", "low"
 QUICK = {"hidden": (6,), "epochs": 8, "progress": False, "learning_rate": 0.05, "batch_size": 16}  # of 32 rows
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _without_pictures():
-    """Draw nothing: pictures take longer than the trainings."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "draw", lambda *arguments: None)
-        patch.setattr(table_fit, "draw_influence", lambda *arguments: None)
-        yield
-
-
 @pytest.fixture
 def broken_off(monkeypatch):
     """Train until ``epoch`` is over and about to be recorded."""
