@@ -32,6 +32,8 @@ from .test_graph import programs, run
 from .test_registry import as_function
 
 THREADS = (1, 2, 3, 4, 7)
+TRIES = 200
+"""How often a planted fault may have no effect: on a busy machine the thread that should be early is late as well."""
 OPS = [op for op in REGISTRY.values() if not isinstance(op, Region)]
 
 
@@ -238,11 +240,14 @@ def test_a_missing_meeting_is_seen(staggered, monkeypatch):
     monkeypatch.setattr(program, "parts", lambda *args: [part._replace(waits=False) for part in parts(*args)])
     f, *xs = work()
     bprop.set_threads(2)
-    try:
-        seen = bits(f(*xs)) != expected
-    except bprop.IndexingError:  # an index that was not yet computed
-        seen = True
-    assert seen
+
+    def seen():
+        try:
+            return bits(f(*xs)) != expected
+        except bprop.IndexingError:  # an index that was not yet computed
+            return True
+
+    assert any(seen() for _ in range(TRIES))
 
 
 def test_a_missing_meeting_inside_a_product_is_seen(staggered, monkeypatch):
@@ -254,8 +259,12 @@ def test_a_missing_meeting_inside_a_product_is_seen(staggered, monkeypatch):
     f = compiled(lambda a: a @ a.T, a)
     monkeypatch.setattr(sys.modules[Emitter.__module__], "meet", meet)
     bprop.set_threads(2)
-    f(a * 2)  # leaves other panels in memory
-    assert bits(f(a)) != expected
+
+    def seen():
+        f(a * 2)  # leaves other panels in memory
+        return bits(f(a)) != expected
+
+    assert any(seen() for _ in range(TRIES))
 
 
 def test_meetings_follow_from_the_memory_plan():

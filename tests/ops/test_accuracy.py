@@ -39,6 +39,8 @@ ORACLE = {
 SLOPE = {
     "sin": [mpmath.cos],
     "cos": [lambda x: -mpmath.sin(x)],
+    "asin": [lambda x: 1 / mpmath.sqrt((1 - x) * (1 + x))],
+    "acos": [lambda x: -1 / mpmath.sqrt((1 - x) * (1 + x))],
     "atan": [lambda x: 1 / (1 + x * x)],
     "gelu": [lambda x: ORACLE["erfc"](-x / mpmath.sqrt(2)) / 2 + x * mpmath.npdf(x)],
     "erf": [lambda x: 2 / mpmath.sqrt(mpmath.pi) * mpmath.exp(-x * x)],
