@@ -59,14 +59,17 @@ class BlockedEmission:
             depth = smaller(b, number(plan.chunk), b.sub(number(first.extent), k))
             if every[1]:
                 self._pack(1, start, j, k, depth)
+            if any(plan.packs) and not every[0]:
+                self.emitter.barrier()
             with loop(b, number(0), number(plan.row.extent), plan.block[0]) as i:
                 if every[0]:
                     self._pack(0, start, i, k, depth)
-                if any(plan.packs):
                     self.emitter.barrier()
                 self._units(start, i, j, k, depth)
-                if any(every) and not self._single():
+                if every[0] and not self._single():
                     self.emitter.barrier()
+            if every[1] and not every[0] and not self._single():
+                self.emitter.barrier()
 
     def _single(self) -> bool:
         """Return whether there is one block, so that no panel is written again."""
@@ -158,8 +161,12 @@ class BlockedEmission:
         with loop(b, begin, end) as u:
             place, rest = b.udiv(u, number(down * right)), b.urem(u, number(down * right))
             outer = b.add(start, place)
-            top = b.add(i, b.mul(b.udiv(rest, number(right)), number(plan.unit[0])))
-            side = b.add(j, b.mul(b.urem(rest, number(right)), number(plan.unit[1])))
+            fast = number(down if plan.downward else right)
+            row, column = b.udiv(rest, fast), b.urem(rest, fast)
+            if plan.downward:
+                row, column = column, row
+            top = b.add(i, b.mul(row, number(plan.unit[0])))
+            side = b.add(j, b.mul(column, number(plan.unit[1])))
             inside = b.and_(
                 b.icmp_signed("<", outer, number(plan.count)),
                 b.and_(b.icmp_signed("<", top, number(extents[0])), b.icmp_signed("<", side, number(extents[1]))),
@@ -209,10 +216,10 @@ class BlockedEmission:
                             at = moved(self.b, number(0), b.sub(i, corner[0]), strides[0])
                             c = b.gep(y, [moved(self.b, at, b.sub(j, corner[1]), strides[1])])
                             tile = (some, few)
-                            self._fetch(base[2], (i, j), tile)
                             self.panels.micro(
-                                b, tile, total, left, across, along, right, gap, c, step, first, plan.turned
-                            )
+                                b, tile, total, left, across, along, right, gap, c, step, first, plan.turned,
+                                *self._beside(base[2], (i, j)),
+                            )  # fmt: skip
         if self.epilogue is not None:
             if plan.blocks > 1:
                 last = b.icmp_signed(">=", b.add(k, number(plan.chunk)), number(plan.contracted[0].extent))
@@ -221,14 +228,15 @@ class BlockedEmission:
             else:
                 self._follow(self.epilogue, outer, corner, ends)
 
-    def _fetch(self, start: Any, corner: tuple[Any, Any], tile: tuple[int, int]) -> None:
-        """Ask for what the maps read beside a tile of C while its products are computed: memory and arithmetic overlap."""
-        plan, b = self.plan, self.b
-        for edge in self.beside:
-            strides = plan.row.strides[2], plan.column.strides[2]
-            at = moved(self.b, moved(self.b, start, corner[0], strides[0]), corner[1], strides[1])
-            size, step = (tile[::-1], strides[1]) if plan.turned else (tile, strides[0])
-            self.panels.fetch(b, size, b.gep(self.emitter.pointers[edge], [at]), number(step))
+    def _beside(self, start: Any, corner: tuple[Any, Any]) -> tuple[list[Any], Any]:
+        """Return where lies what the maps read beside a tile of C, and how far apart rows of it are in memory.
+
+        It is asked for while the tile is computed, so that memory and arithmetic overlap.
+        """
+        b, strides = self.b, (self.plan.row.strides[2], self.plan.column.strides[2])
+        at = moved(b, moved(b, start, corner[0], strides[0]), corner[1], strides[1])
+        places = [b.gep(self.emitter.pointers[edge], [at]) for edge in self.beside]
+        return places, number(strides[1] if self.plan.turned else strides[0])
 
     def _follow(self, epilogue: Epilogue, outer: Any, corner: Any, ends: Any) -> None:
         """Emit the maps on one unit: along C's rows in memory, so that they run in vectors."""

@@ -13,6 +13,7 @@ rows of the tile, which is transposed before it is stored, at `TRANSPOSED` for e
 For a layer's y = x·Wᵀ, dx = ȳ·W and dW = ȳᵀ·x with few examples this leaves the weights where they are.
 """
 
+from collections.abc import Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
 
 DEPTH = 1024
 """Steps of the sum between two visits to C: a panel of B (DEPTH × 32 float32, 128 KB) stays in the second-level cache."""
-ROOM = 2**20
-"""Numbers of one operand that are packed at a time: two operands of float32 take 8 MB of the last-level cache."""
+ROOM = 2**22, 2**19
+"""Bytes of A and of B that are packed at a time: A's panels pass by once for each block of B, which meanwhile stays in the
+second-level cache, while A comes from the last-level one."""
 UNIT = (32, 256)
 """Rows and columns of C in memory that are one unit: with the maps' operands they stay in the second-level cache."""
 UNITS = 16
@@ -75,26 +77,29 @@ class Blocking:
         self.inner = prod(one.extent for one in rest)
         self.chunk = max(1, min(first.extent, DEPTH // self.inner))
         """Steps of the slowest summed label in a block."""
-        block = self.chunk * self.inner
-        sizes = target.rows, target.columns
-        self.unit = self._unit()
-        self.block = tuple(
-            _even(label.extent, max(ROOM // block, 1), padded(unit, size))
-            for label, unit, size in zip((self.row, self.column), self.unit, sizes, strict=True)
-        )
-        whole = all(s >= label.extent for s, label in zip(self.block, (self.row, self.column), strict=True))
+        self.steps = self.chunk * self.inner
         self.blocks = -(-first.extent // self.chunk)
-        each = tuple(padded(s, size) * block for s, size in zip(self.block, sizes, strict=True))
-        need = [each[side] for side in (0, 1) if self.packs[side] and self.depends(side)]
-        self.group = max(1, min(self.count, ROOM // max(*need, 1))) if need else self.count
-        if not whole or self.blocks > 1:
+        sides, tile = (self.row, self.column), (target.rows, target.columns)
+        most = [
+            max(room // (self.steps * dtype.itemsize), 1) if packs else one.extent
+            for one, packs, room in zip(sides, self.packs, ROOM, strict=True)
+        ]
+        self.unit = self._unit([min(one.extent, m) for one, m in zip(sides, most, strict=True)])
+        self.block = tuple(_even(one.extent, m, u) for one, m, u in zip(sides, most, self.unit, strict=True))
+        whole = [size >= one.extent for size, one in zip(self.block, sides, strict=True)]
+        self.each = each = tuple(padded(s, size) * self.steps for s, size in zip(self.block, tile, strict=True))
+        self.group = self.count
+        if not all(whole) or self.blocks > 1:
             self.group = 1
-        self.once = tuple(self.packs[side] and not self.depends(side) and whole and self.blocks == 1 for side in (0, 1))
-        self.each = each
+        for side in (0, 1):
+            if self.packs[side] and self.depends(side):
+                self.group = max(1, min(self.group, ROOM[side] // (each[side] * dtype.itemsize)))
+        self.once = tuple(self.packs[s] and not self.depends(s) and whole[s] and self.blocks == 1 for s in (0, 1))
         room = [each[s] * (self.group if self.depends(s) else 1) * self.packs[s] for s in (0, 1)]
+        self.downward = not self.packs[0]
+        """Whether units follow each other down C's columns: then a thread reads most of the panels that it packed itself."""
         self.right = padded(room[0], 64)
         self.packed = self.right + room[1]
-        self.steps = block
 
     def _way(
         self,
@@ -130,10 +135,9 @@ class Blocking:
         """Return whether an operand is another for other values of the outer labels."""
         return any(one.strides[side] for one in self.outer)
 
-    def _unit(self) -> tuple[int, int]:
-        """Return the rows and columns of a unit, of which there are `UNITS` if that leaves whole tiles."""
+    def _unit(self, extents: Sequence[int]) -> tuple[int, int]:
+        """Return the rows and columns of a unit, of which a block has `UNITS` if that leaves whole tiles."""
         tile = self.target.rows, self.target.columns
-        extents = self.row.extent, self.column.extent
         unit = list(reversed(UNIT) if self.turned else UNIT)
         unit = [min(padded(u, t), padded(e, t)) for u, t, e in zip(unit, tile, extents, strict=True)]
         while self.count * prod(-(-e // u) for e, u in zip(extents, unit, strict=True)) < UNITS:

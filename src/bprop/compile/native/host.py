@@ -107,7 +107,8 @@ def _described(target: str) -> Machine:
     if missing:
         raise ArgumentError(f"target {target!r}: this processor ({name}) lacks {', '.join(missing)}")
     if (has("avx512f") and has("avx512vl")) and target != "avx2":
-        return Machine(name, every.flatten(), 64, 32, True)
+        # products have slowed the clock of processors that prefer loops in half registers to save it
+        return Machine(name, every.flatten() + ",-prefer-256-bit", 64, 32, True)
     if has("avx2"):
         features = ",".join(
             f"-{one}" if one.startswith("avx512") else f"{'+' if present else '-'}{one}"

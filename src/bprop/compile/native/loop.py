@@ -39,6 +39,31 @@ def loop(builder: Any, start: Any, stop: Any, step: int = 1) -> Iterator[Any]:
     builder.position_at_end(after)
 
 
+@contextmanager
+def turns(builder: Any, count: Any, state: Sequence[Any]) -> Iterator[tuple[Any, list[Any], list[Any]]]:
+    """Emit a loop of ``count`` turns with values that each turn hands to the next, ``state`` to the first.
+
+    The ``with`` statement yields the number of the turn, the values there, and a list for the values of the next turn; after
+    the loop it holds those of the last, or ``state``.
+    """
+    before = builder.block
+    head, body, after = (builder.append_basic_block(name) for name in ("head", "body", "after"))
+    builder.branch(head)
+    builder.position_at_end(head)
+    new: list[Any] = []
+    turn, values = builder.phi(I64), [builder.phi(one.type) for one in state]
+    for one, start in ((turn, number(0)), *zip(values, state, strict=True)):
+        one.add_incoming(start, before)
+    builder.cbranch(builder.icmp_signed("<", turn, count), body, after)
+    builder.position_at_end(body)
+    yield turn, values, new
+    for one, value in ((turn, builder.add(turn, number(1))), *zip(values, new, strict=True)):
+        one.add_incoming(value, builder.block)
+    builder.branch(head)
+    builder.position_at_end(after)
+    new[:] = values
+
+
 def smaller(builder: Any, a: Any, b: Any) -> Any:
     """Return the lesser of two signed integers."""
     return builder.select(builder.icmp_signed("<", a, b), a, b)

@@ -27,7 +27,7 @@ import numpy as np
 from llvmlite import ir
 
 from .host import machine
-from .loop import loop, number
+from .loop import loop, number, turns
 from .type import I1, I32, I64, constant, register
 from .vector import intrinsic, load, multiply_add, shuffled, spread, store
 
@@ -114,60 +114,80 @@ class Panels:
     # --- C (+)= A · B for one tile ---
     def micro(
         self, b: Any, tile: tuple[int, int], depth: Any, left: Any, across: int, along: Any, right: Any, gap: Any,
-        c: Any, step: Any, first: Any, turned: bool,
+        c: Any, step: Any, first: Any, turned: bool, beside: Sequence[Any] = (), apart: Any = None,
     ) -> None:  # fmt: skip
         """Call the micro-kernel for a ``tile`` of rows × columns.
 
         Rows of A lie ``across`` apart, steps of the sum ``along`` in A and ``gap`` in B; rows of C lie ``step`` apart, or
-        its columns where it is ``turned``. ``first``: C is not read; ``None`` where it never is.
+        its columns where it is ``turned``. ``first``: C is not read; ``None`` where it never is. What lies ``beside`` the
+        tile, in arrays whose rows in memory lie ``apart``, is asked for meanwhile: who reads it afterwards finds it in the cache.
         """
         near = across == 1
-        kinds = [I64, self.pointer, I64, I64, self.pointer, I64, self.pointer, I64, *[I1] * (first is not None)]
+        more = [*[first] * (first is not None), *beside, *[apart] * bool(beside)]
         ways = "near" if near else "far", "turned" if turned else "straight", "once" if first is None else "often"
-        name = self._name("micro", *tile, *ways)
-        kernel = self._function(name, kinds, lambda builder, *args: self._micro(builder, tile, near, turned, *args))
-        b.call(kernel, [depth, left, number(across), along, right, gap, c, step, *[first] * (first is not None)])
+        name = self._name("micro", *tile, *ways, len(beside))
+        kinds = [I64, self.pointer, I64, I64, self.pointer, I64, self.pointer, I64, *(one.type for one in more)]
+        shape = near, turned, len(beside)
+        kernel = self._function(name, kinds, lambda builder, *args: self._micro(builder, tile, *shape, *args))
+        b.call(kernel, [depth, left, number(across), along, right, gap, c, step, *more])
 
     def _micro(
-        self, b: Any, tile: tuple[int, int], near: bool, turned: bool, depth: Any, left: Any, across: Any, along: Any,
-        right: Any, gap: Any, c: Any, step: Any, first: Any = None,
+        self, b: Any, tile: tuple[int, int], near: bool, turned: bool, count: int, depth: Any, left: Any,
+        across: Any, along: Any, right: Any, gap: Any, c: Any, step: Any, *more: Any,
     ) -> None:  # fmt: skip
         (rows, columns), target = tile, self.target
         counts = [min(target.width, columns - start) for start in range(0, columns, target.width)]
         vector = ir.VectorType(self.kind, target.width)
         places = [number(r) if near else b.mul(across, number(r)) for r in range(rows)]
         zero = ir.Constant(vector, [constant(0, target.dtype)] * target.width)
-        before = b.block
-        head, body, after = (b.append_basic_block(name) for name in ("head", "body", "after"))
-        b.branch(head)
-        b.position_at_end(head)
-        k, x, y = b.phi(I64), b.phi(self.pointer), b.phi(self.pointer)
-        sums = [[b.phi(vector) for _ in counts] for _ in range(rows)]
-        for one, start in ((k, number(0)), (x, left), (y, right), *((s, zero) for row in sums for s in row)):
-            one.add_incoming(start, before)
-        b.cbranch(b.icmp_signed("<", k, depth), body, after)
-        b.position_at_end(body)
-        vectors = [
-            self.load(b, b.gep(y, [number(v * target.width)]), target.width, count if target.masks else target.width)
-            for v, count in enumerate(counts)
-        ]
-        for row, place in zip(sums, places, strict=True):
-            one = spread(b, b.load(b.gep(x, [place])), target.width)
-            for total, other in zip(row, vectors, strict=True):
-                total.add_incoming(multiply_add(self.module, b, one, other, total), body)
-        k.add_incoming(b.add(k, number(1)), body)
-        x.add_incoming(b.gep(x, [along]), body)
-        y.add_incoming(b.gep(y, [gap]), body)
-        b.branch(head)
-        b.position_at_end(after)
-        stores = list(self._turned(b, sums, counts) if turned else self._straight(sums, counts))
-        if first is None:
+
+        def add(steps: Any, state: Sequence[Any]) -> list[Any]:
+            """Add so many steps of the sum; the state is where A and B are, and the sums."""
+            with turns(b, steps, state) as (_, (x, y, *sums), new):
+                vectors = [
+                    self.load(
+                        b, b.gep(y, [number(v * target.width)]), target.width, n if target.masks else target.width
+                    )
+                    for v, n in enumerate(counts)
+                ]
+                new += [b.gep(x, [along]), b.gep(y, [gap])]
+                for r, place in enumerate(places):
+                    one = spread(b, b.load(b.gep(x, [place])), target.width)
+                    for total, other in zip(sums[r * len(counts) :], vectors, strict=False):
+                        new.append(multiply_add(self.module, b, one, other, total))
+            return new
+
+        state = [left, right, *[zero] * (rows * len(counts))]
+        if count:
+            more, beside, apart = more[: -count - 1], more[-count - 1 : -1], more[-1]
+            down, wide = tile[::-1] if turned else tile
+            part = b.udiv(depth, number(down))
+            with turns(b, number(down), state) as (r, now, new):
+                self._ask(b, [b.gep(x, [b.mul(r, apart)]) for x in beside], wide)
+                new += add(part, now)
+            state, depth = new, b.sub(depth, b.mul(part, number(down)))
+        _, _, *sums = add(depth, state)
+        tiled = [sums[r * len(counts) :][: len(counts)] for r in range(rows)]
+        stores = list(self._turned(b, tiled, counts) if turned else self._straight(tiled, counts))
+        if not more:
             self._put(b, stores, c, step, False)
             return
-        with b.if_else(first) as (fresh, more):
-            for branch, known in ((fresh, False), (more, True)):
+        with b.if_else(more[0]) as (fresh, again):
+            for branch, known in ((fresh, False), (again, True)):
                 with branch:
                     self._put(b, stores, c, step, known)
+
+    def _ask(self, b: Any, places: Sequence[Any], count: int) -> None:
+        """Ask for the lines of memory of ``count`` numbers at each place.
+
+        A processor keeps track of a dozen lines that are on their way. More at once, and the loads of the product wait.
+        """
+        numbers = LINE // self.target.dtype.itemsize
+        for place in places:
+            for start in dict.fromkeys((*range(0, count, numbers), count - 1)):
+                at = b.bitcast(b.gep(place, [number(start)]), ir.IntType(8).as_pointer())
+                flags = [ir.Constant(I32, flag) for flag in (0, SECOND, 1)]
+                intrinsic(self.module, b, "llvm.prefetch.p0", ir.VoidType(), [at, *flags])
 
     def _put(self, b: Any, stores: list[Any], c: Any, step: Any, known: bool) -> None:
         """Store a tile of C, or add it to what is ``known`` of it."""
@@ -207,22 +227,6 @@ class Panels:
                     part, few = parts[place // width], min(size, width)
                     one = part if few == width else shuffled(b, part, part, [place % width + i for i in range(few)])
                     yield v * width + lane, start, one, min(few, rows - start)
-
-    def fetch(self, b: Any, tile: tuple[int, int], place: Any, step: Any) -> None:
-        """Ask for the lines of memory of a tile of rows × columns, in time for what reads it from the cache."""
-        name = self._name("fetch", *tile)
-        function = self._function(name, [self.pointer, I64], lambda builder, *args: self._fetch(builder, tile, *args))
-        b.call(function, [place, step])
-
-    def _fetch(self, b: Any, tile: tuple[int, int], place: Any, step: Any) -> None:
-        rows, columns = tile
-        numbers = LINE // self.target.dtype.itemsize
-        byte = ir.IntType(8).as_pointer()
-        with loop(b, number(0), number(rows)) as r:
-            for start in dict.fromkeys((*range(0, columns, numbers), columns - 1)):
-                at = b.bitcast(b.gep(place, [b.add(b.mul(r, step), number(start))]), byte)
-                flags = [ir.Constant(I32, flag) for flag in (0, SECOND, 1)]
-                intrinsic(self.module, b, "llvm.prefetch.p0", ir.VoidType(), [at, *flags])
 
     # --- packing: step k, entry r of a panel holds x[r, k]; zeros beyond the last ---
     def pack(self, b: Any, size: int, count: int, to: Any, x: Any, depth: Any, across: int, along: int) -> None:
