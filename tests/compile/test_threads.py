@@ -20,7 +20,7 @@ from llvmlite import ir
 import bprop
 from bprop import nn, optim
 from bprop.compile import native, thread
-from bprop.compile.native import course, program, share
+from bprop.compile.native import blocking, course, program, share
 from bprop.compile.native.loop import Emitter
 from bprop.compile.native.team import LEAST, TEAM_OF_PROCESS, share_from, worth
 from bprop.core.family import Region
@@ -251,6 +251,7 @@ def test_a_missing_meeting_is_seen(staggered, monkeypatch):
 
 
 def test_a_missing_meeting_inside_a_product_is_seen(staggered, monkeypatch):
+    monkeypatch.setattr(blocking, "NUMBERS", 1e9)  # both operands are packed: one of them for other threads, too
     a = bprop.asarray(np.random.default_rng(0).normal(size=(64, 200)).astype(np.float32))
     bprop.set_threads(1)
     expected = bits(compiled(lambda a: a @ a.T, a)(a))
