@@ -87,7 +87,9 @@ class Blocking:
         self.unit = self._unit([min(one.extent, m) for one, m in zip(sides, most, strict=True)])
         self.block = tuple(_even(one.extent, m, u) for one, m, u in zip(sides, most, self.unit, strict=True))
         whole = [size >= one.extent for size, one in zip(self.block, sides, strict=True)]
-        self.each = each = tuple(padded(s, size) * self.steps for s, size in zip(self.block, tile, strict=True))
+        self.each = each = tuple(
+            padded(min(s, one.extent), size) * self.steps for s, one, size in zip(self.block, sides, tile, strict=True)
+        )
         self.group = self.count
         if not all(whole) or self.blocks > 1:
             self.group = 1
