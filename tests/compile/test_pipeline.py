@@ -332,8 +332,20 @@ def test_integer_powers():
 def test_unhashable_arguments_and_wrong_specs():
     with pytest.raises(bprop.ArgumentError, match="neither an array nor hashable"):
         compile(lambda x, s: x)(bprop.ones(1), {1, 2})
+    with pytest.raises(
+        bprop.ArgumentError, match=r"a list_iterator, which gives each value once.*pass a list or tuple"
+    ):
+        compile(lambda batches: next(batches))(iter([bprop.ones(1)]))
     with pytest.raises(bprop.DTypeError, match="expected float64"):
         native(bprop.trace(lambda x: x)(bprop.ones(2)))(bprop.ones(3))
+
+
+def test_slices_are_constants():
+    f = compile(lambda x, rows: x[rows])
+    x = bprop.arange(6)
+    for rows in (slice(0, 2), slice(4, None), slice(None, None, -2), slice(0, 2)):
+        np.testing.assert_array_equal(f(x, rows), np.arange(6)[rows])
+    assert len(f.programs) == 3
 
 
 def test_nan_and_division_by_zero_are_values():

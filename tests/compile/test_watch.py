@@ -2,6 +2,8 @@
 
 import copy
 from collections import deque
+from enum import Enum
+from fractions import Fraction
 from functools import partial
 
 import numpy as np
@@ -165,6 +167,107 @@ def test_what_slots_and_defaults_and_containers_hold():
     assert compiled[3](bprop.ones(())).item() == 10.0
     own.__kwdefaults__["more"] = 3.0
     assert compiled[3](bprop.ones(())).item() == 15.0
+
+
+class Setting:
+    def __init__(self, value):
+        self.value = value
+
+    def times(self, x):
+        return x * self.value
+
+
+class Mode(Enum):
+    ONE = 1.0
+    FOUR = 4.0
+
+
+HELD = {
+    "a number of NumPy's": (np.float32(1), np.float32(4), lambda x, v: x * v),
+    "a complex number": (1 + 0j, 4 + 0j, lambda x, v: x * v.real),
+    "a function": (lambda x: x, lambda x: 4 * x, lambda x, v: v(x)),
+    "an op": (bprop.positive, bprop.negative, lambda x, v: 2.5 * x + 1.5 * v(-x)),
+    "a class": (int, complex, lambda x, v: x * (4.0 if v is complex else 1.0)),
+    "a slice": (slice(0, 1), slice(1, 2), lambda x, v: x * np.array([1.0, 4.0])[v][0]),
+    "a range": (range(1), range(4), lambda x, v: x * len(v)),
+    "a fraction": (Fraction(1), Fraction(4), lambda x, v: x * float(v)),
+    "a member of an enumeration": (Mode.ONE, Mode.FOUR, lambda x, v: x * v.value),
+    "a set that is frozen": (frozenset({1.0}), frozenset({4.0}), lambda x, v: x * min(v)),
+    "an object": (Setting(1.0), Setting(4.0), lambda x, v: x * v.value),
+    "a method": (Setting(1.0).times, Setting(4.0).times, lambda x, v: v(x)),
+    "objects in a list": ([Setting(1.0)], [Setting(4.0)], lambda x, v: x * v[0].value),
+    "a cell": (bprop.Cell(bprop.ones(())), bprop.Cell(bprop.ones(()) * 4), lambda x, v: x * v.read()),
+}
+
+
+@pytest.mark.parametrize("what", HELD)
+def test_whatever_objects_hold_is_noticed(what):
+    before, after, use = HELD[what]
+    name, direct, inner, table = before, Setting(before), Setting(Setting(before)), {"a": [before]}
+    functions = [
+        (lambda x: use(x, name), ()),
+        (lambda x: use(x, direct.value), ()),
+        (lambda x: use(x, inner.value.value), ()),
+        (lambda x: use(x, table["a"][0]), ()),
+        (lambda x, one: use(x, one.value), (Setting(before),)),
+        (lambda x, one: use(x, one.value.value), (inner,)),
+    ]
+    compiled = [(bprop.compile(f), rest) for f, rest in functions]
+    x = bprop.ones(())
+    for f, rest in (*compiled, *compiled):
+        assert f(x, *rest).item() == 1.0
+    name = direct.value = inner.value.value = table["a"][0] = compiled[4][1][0].value = after
+    for f, rest in (*compiled, *compiled):
+        assert f(x, *rest).item() == 4.0
+    if isinstance(after, Setting):  # the same object with another number
+        after.value = 1.0
+        for f, rest in (*compiled, *compiled):
+            assert f(x, *rest).item() == 1.0
+        after.value = 4.0
+
+
+def test_what_an_object_of_a_held_method_holds():
+    setting = Setting(1.0)
+    holder = Setting(setting.times)
+    f = bprop.compile(lambda x: holder.value(x))
+    assert [f(bprop.ones(())).item() for _ in range(2)] == [1.0, 1.0]
+    setting.value = 4.0
+    assert f(bprop.ones(())).item() == 4.0
+
+
+def test_a_model_that_an_object_holds_is_replaced():
+    """A trainer with a compiled method: its model is no leaf of the arguments, and yet another model is another call."""
+
+    class Trainer:
+        def __init__(self):
+            self.start()
+
+        def start(self):
+            self.model, self.rule = nn.Linear(3, 2), optim.Adam(1e-2)
+
+        @bprop.compile
+        def step(self, x):
+            E, gradients = bprop.value_and_grad(lambda m: bprop.sum(m(x) ** 2))(self.model)
+            self.rule.update(self.model, gradients)
+            return E
+
+    trainer = Trainer()
+    for _ in range(2):
+        for _ in range(3):
+            before = bprop.sum(trainer.model(X) ** 2).item()
+            np.testing.assert_allclose(trainer.step(X).item(), before, rtol=1e-5)
+        trainer.start()
+
+
+def test_objects_that_refer_to_each_other():
+    ring = [Setting(None) for _ in range(30)]
+    for one in ring:
+        one.value, one.others, one.rate = one, ring, 1.0
+    ring.append(ring)
+    f = bprop.compile(lambda x: x * ring[0].others[7].rate)
+    assert [f(bprop.ones(())).item() for _ in range(2)] == [1.0, 1.0]
+    ring[7].rate = 4.0
+    assert f(bprop.ones(())).item() == 4.0
 
 
 def test_constants_that_are_equal_but_not_the_same():

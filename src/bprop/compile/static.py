@@ -1,11 +1,10 @@
 """What a compiled function was traced with besides arrays: the key under which its program is kept."""
 
-import dataclasses
 import inspect
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from functools import partial
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -16,6 +15,8 @@ from ..core.tree import Holder, flatten, is_holder
 from ..core.value import Array
 
 PLAIN = (bool, int, float, str, bytes, type(None))
+ITSELF = (Array, np.ndarray, ModuleType, FunctionType, BuiltinFunctionType, type)
+"""What is the same only if it is the same object, and is not looked into."""
 UNKNOWN = object()
 """What a name stands for that is not assigned, or is Python\'s own."""
 
@@ -27,10 +28,13 @@ def leaf_key(leaf: Any, cells: dict[Cell, int]) -> Any:
     if isinstance(leaf, Cell):
         number = cells.setdefault(leaf, len(cells))
         return "cell", number, leaf.array.shape, leaf.array.dtype, leaf.trainable
-    if type(leaf) in (bool, int, float, complex):
-        return type(leaf), repr(leaf)
-    if isinstance(leaf, frozenset):  # equal ones may hold 1, 1.0 or True
-        return type(leaf), frozenset((type(one), repr(one) if type(one) in PLAIN else one) for one in leaf)
+    if type(leaf) in PLAIN or isinstance(leaf, complex | frozenset | slice):
+        return _setting(leaf, set())
+    if isinstance(leaf, Iterator):
+        raise ArgumentError(
+            f"compile: an argument holds a {type(leaf).__name__}, which gives each value once, so that all calls would see "
+            f"those that the first one was made with: pass a list or tuple"
+        )
     try:
         hash(leaf)
     except TypeError:
@@ -38,20 +42,20 @@ def leaf_key(leaf: Any, cells: dict[Cell, int]) -> Any:
             f"compile: an argument holds a {type(leaf).__name__}, which is neither an array nor hashable: pass arrays, "
             f"or numbers and strings, which are constants of the program"
         ) from None
-    if isinstance(leaf, ModuleType | FunctionType | type):
+    if isinstance(leaf, ITSELF):
         return type(leaf), leaf
-    return type(leaf), leaf, _settings(leaf)
+    return type(leaf), leaf, _settings(leaf, set()), tuple(map(_inside, _cells(leaf, set())))
 
 
 def key_of(leaves: Sequence[Any], structure: Any, f: Callable[..., Any], written: Set[str] = frozenset()) -> Any:
     """Return the cache key of a call; ``written`` are names that `captured_key` passes over."""
     cells: dict[Cell, int] = {}
-    holders = tuple(_settings(one) for one in _holders(structure))
+    holders = tuple(_settings(one, set()) for one in _holders(structure))
     return structure, tuple(leaf_key(leaf, cells) for leaf in leaves), holders, captured_key(f, cells, written)
 
 
 def captured_key(f: Callable[..., Any], cells: dict[Cell, int], written: Set[str]) -> Any:
-    """Return what a function refers to by name: numbers by value, arrays by identity, objects by their settings.
+    """Return what a function refers to by name: numbers by value, arrays and functions by identity, objects by their settings.
 
     Functions called by it are not looked into: what they close over is taken as it is when the program is made.
     """
@@ -61,21 +65,7 @@ def captured_key(f: Callable[..., Any], cells: dict[Cell, int], written: Set[str
             continue
         if isinstance(value, dict) and written:
             value = {key: one for key, one in value.items() if entry(name, key) not in written}
-        if type(value) in PLAIN:
-            found.append((name, type(value), repr(value)))
-        elif isinstance(value, Array | np.ndarray):
-            found.append((name, Same(value)))
-        elif is_holder(value):
-            found.append((name, Same(value), _settings(value)))
-        elif isinstance(value, list | tuple | dict | set | deque):
-            leaves, structure = flatten(list(value) if isinstance(value, set | deque) else value)
-            found.append(
-                (name, structure, tuple(map(_inside, leaves)), *(_settings(one) for one in _holders(structure)))
-            )
-        elif not isinstance(value, ModuleType | FunctionType | type):
-            found.append((name, Same(value), _settings(value)))
-        if not isinstance(value, ModuleType | FunctionType | type):
-            found.append((name, tuple(map(_inside, _cells(value, set())))))
+        found.append((name, _setting(value, set()), tuple(map(_inside, _cells(value, set())))))
     return tuple(found)
 
 
@@ -100,11 +90,9 @@ def entry(name: str, key: Any) -> str:
     return f"{name}[{key!r}]"
 
 
-def _inside(leaf: Any) -> Any:
-    """Return what the trace depends on of a leaf that is referred to by name."""
-    if isinstance(leaf, PLAIN):
-        return type(leaf), repr(leaf)
-    return (Same(leaf), leaf.trainable) if isinstance(leaf, Cell) else Same(leaf)
+def _inside(cell: Cell) -> Any:
+    """Return what the trace depends on of a cell that is no argument: a program reads this very one."""
+    return Same(cell), cell.trainable
 
 
 class Same:
@@ -208,7 +196,7 @@ def _cells(value: Any, seen: set[int]) -> Iterator[Cell]:
         inside = value.values()
     elif isinstance(value, list | tuple | set | deque):
         inside = value
-    elif not seen - {id(value)} or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
+    elif not isinstance(value, ITSELF):
         inside = [one for name, one in _attributes(value).items() if not name.startswith("_")]
     for one in inside:
         yield from _cells(one, seen)
@@ -218,31 +206,39 @@ def _attributes(holder: Any) -> dict[str, Any]:
     return slots(holder) | getattr(holder, "__dict__", {})
 
 
-def _settings(holder: Any, seen: frozenset[int] = frozenset()) -> Any:
-    """Return the numbers, strings and arrays among an object's public attributes, also of the objects it holds."""
+def _settings(holder: Any, seen: set[int]) -> Any:
+    """Return what the trace depends on of an object's public attributes, also of the objects they hold, each one once."""
     if id(holder) in seen:
         return ()
-    seen = seen | {id(holder)}
-    found = []
-    for name, value in _attributes(holder).items():
-        if not name.startswith("_"):
-            found.append((name, _setting(value, seen)))
-    return tuple(found)
+    seen.add(id(holder))
+    return tuple((name, _setting(one, seen)) for name, one in _attributes(holder).items() if not name.startswith("_"))
 
 
-def _setting(value: Any, seen: frozenset[int]) -> Any:
-    if type(value) in PLAIN:
+def _setting(value: Any, seen: set[int]) -> Any:
+    """Return what the trace depends on of a value that an object holds or that a name stands for."""
+    if type(value) in PLAIN or isinstance(value, complex | np.generic):
         return type(value), repr(value)
     if isinstance(value, Cell):
         return "cell", value.trainable
-    if isinstance(value, Array | np.ndarray):
+    if isinstance(value, list | tuple | set | frozenset | deque | dict):
+        if id(value) in seen:
+            return Same(value)
+        seen.add(id(value))
+        entries = [one for item in value.items() for one in item] if isinstance(value, dict) else value
+        return type(value), tuple(_setting(one, seen) for one in entries)
+    if isinstance(value, slice):
+        return slice, tuple(_setting(one, seen) for one in (value.start, value.stop, value.step))
+    if isinstance(value, MethodType):  # a new object wherever it is looked up
+        return MethodType, Same(value.__func__), _setting(value.__self__, seen)
+    if isinstance(value, ITSELF):
         return Same(value)
-    if is_holder(value):
-        return _settings(value, seen)
-    if isinstance(value, list | tuple | set | deque):
-        return type(value), tuple(_setting(one, seen) for one in value)
-    if isinstance(value, dict):
-        return tuple((repr(key), _setting(one, seen)) for key, one in value.items())
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return type(value), _settings(value, seen)
-    return type(value)
+    return _identity(value), _settings(value, seen)
+
+
+def _identity(value: Any) -> Any:
+    """Return an object's key: equal objects are the same where their class says so, as that of dates or fractions does."""
+    try:
+        hash(value)
+    except TypeError:  # it can change, or holds what can
+        return Same(value)
+    return type(value), value

@@ -32,7 +32,6 @@ _CLOSED = (
     ModuleType,
     FunctionType,
     BuiltinFunctionType,
-    MethodType,
     type,
     np.dtype,
 )
@@ -101,6 +100,8 @@ class Watch:
 
         if isinstance(value, Cell):
             self._cells_met[value] = None
+        if isinstance(value, MethodType):
+            value = value.__self__
         if type(value) in PLAIN or isinstance(value, _CLOSED) or id(value) in self._seen or value is UNKNOWN:
             return
         if len(self._seen) >= LARGEST:
