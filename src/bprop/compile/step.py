@@ -21,6 +21,8 @@ from .inline import inline
 
 SMALL = 256
 """Bytes of an output up to which it is copied out of a buffer that the program keeps."""
+TOO_LARGE = (MemoryError, ValueError)
+"""What NumPy raises where there is no memory, and where no address could reach all of it."""
 PLAIN = 0x101
 """NumPy's flags of arrays that are C-contiguous and aligned."""
 
@@ -151,7 +153,7 @@ class Step:
 
     def line_of(self, message: str) -> str:
         """Return the user's line that made the op which a message begins with, the one of the shapes that it shows."""
-        name = message.partition(":")[0].partition("(")[0]
+        name = message.partition(":")[0].partition("(")[0].partition(" of ")[0]  # a region says of which function
         places = {specs: place for (op, specs), place in self._places.items() if op == name}
         shown = [place for specs, place in places.items() if any(str(spec) in message for spec in specs)]
         return shown_place(next(iter([*shown, *places.values()]), None))
@@ -220,7 +222,7 @@ class Step:
         try:
             fresh = {number: np.empty((count, *shape), dtype) for number, (shape, dtype) in specs.items()}
             self._bind_all()
-        except MemoryError as missing:
+        except TOO_LARGE as missing:
             raise self._full(count) from missing
         table, strides = list(self._table), [0] * len(self._table)
         moving = [*enumerate(inputs, start=1), *((self._outputs + number, data) for number, data in fresh.items())]
@@ -263,7 +265,7 @@ class Step:
                 table[slot] = address_of(data)
             if moved:
                 self._bind_all()
-        except MemoryError as error:
+        except TOO_LARGE as error:
             raise self._full() from error
         return fresh
 
