@@ -48,6 +48,12 @@ def test_totals_are_those_of_the_kernels():
     assert str(step.memory).endswith(", ".join(map(str, step.memory.in_place)))
 
 
+def test_moves_are_no_operations():
+    f = bprop.compile(lambda x: (x.T.reshape(12), x[::2] + 1, bprop.arange(4), bprop.sum(x.T, axis=1)))
+    f(bprop.ones((3, 4)))
+    assert [kernel.flops for kernel in f.kernels] == [0, 0, 8, 0, 12]  # a copy of x.T, its other shape
+
+
 @bprop.compile
 def mixed(x):
     y = bprop.cholesky(x @ x.T + bprop.eye(4))  # the cholesky
