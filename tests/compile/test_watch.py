@@ -5,6 +5,8 @@ from collections import deque
 from enum import Enum
 from fractions import Fraction
 from functools import partial
+from types import ModuleType
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -233,6 +235,38 @@ def test_what_an_object_of_a_held_method_holds():
     assert [f(bprop.ones(())).item() for _ in range(2)] == [1.0, 1.0]
     setting.value = 4.0
     assert f(bprop.ones(())).item() == 4.0
+
+
+def test_what_classes_and_modules_hold():
+    """As settings are often written: ``Config.rate``, ``config.rate``."""
+
+    class Config:
+        rate = 1.0
+        table: ClassVar = {"a": 1.0}
+
+        class Inner:
+            rate = 1.0
+
+        @staticmethod
+        def method(x):
+            return x
+
+    config, package = ModuleType("config"), ModuleType("package")
+    config.rate, package.config = 1.0, config
+    functions = [
+        lambda x: Config.method(x) * Config.rate,
+        lambda x: x * Config.table["a"],
+        lambda x: x * Config.Inner.rate,
+        lambda x: x * config.rate,
+        lambda x: x * package.config.rate,
+    ]
+    compiled, x = [bprop.compile(f) for f in functions], bprop.ones(())
+    for f in (*compiled, *compiled):
+        assert f(x).item() == 1.0
+    Config.rate = Config.table["a"] = Config.Inner.rate = config.rate = 4.0
+    for f in (*compiled, *compiled):
+        assert f(x).item() == 4.0
+    assert all(len(f.programs) == 2 for f in compiled)
 
 
 def test_a_model_that_an_object_holds_is_replaced():

@@ -353,7 +353,7 @@ def compile(f: Callable[P, R] | None = None, *, verify: bool = False) -> Any:
     makes a program of its own). Cells (parameters, optimiser slots, generators), wherever they come from, are read and
     written; a parameter that is overwritten keeps its memory, unless someone holds an array that shares it. Arrays
     that ``f`` closes over are inputs by reference (a NumPy array as it was when the program was made); numbers, and what
-    lists, dicts and public attributes of objects hold, these objects' own too, are part of the key; functions that it calls
+    lists, dicts and public attributes of objects, classes and modules hold, are part of the key; functions that it calls
     are not looked into for changed constants. What the Python code of ``f`` does besides (print, append, count its calls,
     draw from ``random``) it does once, when a program is made, and what it changes so is no part of the key; `callback`
     does it in every call. 32 programs are kept, and a `CompileWarning` says once when there are more. Inside a transform

@@ -111,10 +111,12 @@ class Same:
 
 
 class Reference(NamedTuple):
-    """What a function refers to: a cell of its closure, a key of a dict of globals, its defaults, or an object itself."""
+    """What a function refers to: a cell of its closure, a global (of its module or another), an attribute of a class, its
+    defaults, or an object itself.
+    """
 
     name: str
-    kind: Literal["cell", "global", "defaults", "object"]
+    kind: Literal["cell", "global", "class", "defaults", "object"]
     source: Any
 
     def look(self) -> Any:
@@ -125,6 +127,8 @@ class Reference(NamedTuple):
             return self.source.__defaults__, self.source.__kwdefaults__
         if self.kind == "global":
             return self.source.get(self.name, UNKNOWN)
+        if self.kind == "class":
+            return getattr(self.source, self.name, UNKNOWN)
         try:
             return self.source.cell_contents
         except ValueError:  # not assigned yet
@@ -150,11 +154,34 @@ def references(f: Callable[..., Any]) -> Iterator[Reference]:
         return
     if isinstance(f, FunctionType) and (f.__defaults__ or f.__kwdefaults__):
         yield Reference("defaults", "defaults", f)
-    for name, cell in zip(code.co_freevars, getattr(f, "__closure__", None) or (), strict=False):
-        yield Reference(name, "cell", cell)
+    names, seen = tuple(dict.fromkeys(_names(code))), set[int]()
+    closed = zip(code.co_freevars, getattr(f, "__closure__", None) or (), strict=False)
+    for one in (Reference(name, "cell", cell) for name, cell in closed):
+        yield one
+        yield from _members(one.look(), names, seen)
     scope = getattr(f, "__globals__", {})
-    for name in dict.fromkeys(_names(code)):
-        yield Reference(name, "global", scope)
+    for name in names:
+        yield (one := Reference(name, "global", scope))
+        yield from _members(one.look(), names, seen)
+
+
+def _members(owner: Any, names: Sequence[str], seen: set[int]) -> Iterator[Reference]:
+    """Yield the data of a module or class, such as ``Config.rate``, under the names that a function mentions."""
+    if not isinstance(owner, ModuleType | type) or id(owner) in seen:
+        return
+    seen.add(id(owner))
+    root = (owner.__name__ if isinstance(owner, ModuleType) else owner.__module__).partition(".")[0]
+    if root in ("bprop", "numpy", "builtins"):  # constants, and ops
+        return
+    for name in names:
+        held = inspect.getattr_static(owner, name, UNKNOWN)
+        if held is UNKNOWN or (isinstance(owner, type) and hasattr(type(held), "__get__")):  # a method, a property
+            continue
+        if isinstance(owner, ModuleType):
+            yield Reference(name, "global", vars(owner))
+        else:
+            yield Reference(name, "class", owner)
+        yield from _members(held, names, seen)
 
 
 def _names(code: CodeType) -> Iterator[str]:

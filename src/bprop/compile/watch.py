@@ -79,6 +79,8 @@ class Watch:
                 self._enter(identity.CELL, reference.source, value)
             elif reference.kind == "global":
                 self._enter(identity.NAME, reference.source, reference.name, value)
+            elif reference.kind == "class":
+                self._slots.append((reference.source, reference.name, value))
             elif reference.kind == "defaults":
                 self._enter(identity.DEFAULTS, reference.source, *(UNKNOWN if one is None else one for one in value))
             self._look(value)
