@@ -355,9 +355,9 @@ def compile(f: Callable[P, R] | None = None, *, verify: bool = False) -> Any:
     that ``f`` closes over are inputs by reference (a NumPy array as it was when the program was made); numbers, and what
     lists, dicts and public attributes of objects, classes and modules hold, are part of the key; functions that it calls
     are not looked into for changed constants. What the Python code of ``f`` does besides (print, append, count its calls,
-    draw from ``random``) it does once, when a program is made, and what it changes so is no part of the key; `callback`
-    does it in every call. 32 programs are kept, and a `CompileWarning` says once when there are more. Inside a transform
-    the call is inlined.
+    draw from ``random``) it does once, when a program is made, and what it changes so is no part of the key, except
+    attributes: one that ``f`` changes itself makes a program of every call. `callback` does it in every call. 32 programs
+    are kept, and a `CompileWarning` says once when there are more. Inside a transform the call is inlined.
 
     What a compiled function has beside its call, see `Compiled`: ``f.loop(…)`` makes many calls in one native call,
     ``f.report`` says what is native code and what calls NumPy or SciPy, ``f.graph``, ``f.kernels``, ``f.memory`` and
@@ -367,7 +367,7 @@ def compile(f: Callable[P, R] | None = None, *, verify: bool = False) -> Any:
     ``verify=True``: the first call of every new program is evaluated eagerly as well, from the same cells, and leaves
     what the compiled one gives. Where an output or a written cell differs by more than rounding explains, which is measured
     by perturbing the roundings of the eager one, `VerificationError` names it and the cells are as before the call.
-    ``f.verification`` shows the largest difference of each. The Python code of ``f`` then runs six times. As a decorator:
+    ``f.verification`` shows the largest difference of each. The Python code of ``f`` then runs seven times. As a decorator:
     ``@bprop.compile`` or ``@bprop.compile(verify=True)``.
 
     **Threads.** A program runs on `get_threads` threads: what `set_threads` or the environment variable
