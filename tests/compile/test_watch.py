@@ -4,7 +4,7 @@ import copy
 from collections import deque
 from enum import Enum
 from fractions import Fraction
-from functools import partial
+from functools import partial, wraps
 from types import ModuleType
 from typing import ClassVar
 
@@ -235,6 +235,64 @@ def test_what_an_object_of_a_held_method_holds():
     assert [f(bprop.ones(())).item() for _ in range(2)] == [1.0, 1.0]
     setting.value = 4.0
     assert f(bprop.ones(())).item() == 4.0
+
+
+def scaled(x):
+    return unrelated(x) * SCALE
+
+
+def unrelated(x):
+    return x
+
+
+def test_what_functions_that_are_called_refer_to(monkeypatch):
+    factor, calls = 1.0, []
+
+    def inner(x):
+        calls.append(1)
+        return x * factor
+
+    def wrapping(f):
+        @wraps(f)
+        def g(x):
+            return f(x) * factor
+
+        return g
+
+    @wrapping
+    def wrapped(x):
+        return x
+
+    functions = [
+        lambda x: inner(x),
+        lambda x: next(map(inner, [x])),
+        wrapped,
+        partial(lambda f, x: f(x), inner),
+        lambda x: bprop.compile(inner)(x),
+        bprop.checkpoint(inner),
+    ]
+    compiled, x = [bprop.compile(f) for f in functions], bprop.ones(())
+    for f in (*compiled, *compiled):
+        assert f(x).item() == 1.0
+    assert len(calls) == 5  # where programs were made
+    factor = 4.0
+    for f in (*compiled, *compiled):
+        assert f(x).item() == 4.0
+    through = bprop.compile(lambda x: scaled(x).sum())
+    assert [through(x).item() for _ in range(2)] == [1.0, 1.0]
+    monkeypatch.setitem(globals(), "SCALE", 10.0)
+    assert through(x).item() == 10.0
+    monkeypatch.setitem(globals(), "unrelated", lambda x: -x)
+    assert through(x).item() == -10.0
+
+
+def test_a_global_with_the_name_of_an_attribute_has_nothing_to_do_with_it(monkeypatch):
+    f = bprop.compile(lambda x: x.sum())
+    monkeypatch.setitem(globals(), "sum", 1.0)
+    assert f(bprop.ones(2)).item() == 2.0
+    monkeypatch.setitem(globals(), "sum", 2.0)
+    assert f(bprop.ones(2)).item() == 2.0
+    assert len(f.programs) == 1
 
 
 def test_what_classes_and_modules_hold():

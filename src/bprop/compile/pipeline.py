@@ -353,11 +353,12 @@ def compile(f: Callable[P, R] | None = None, *, verify: bool = False) -> Any:
     makes a program of its own). Cells (parameters, optimiser slots, generators), wherever they come from, are read and
     written; a parameter that is overwritten keeps its memory, unless someone holds an array that shares it. Arrays
     that ``f`` closes over are inputs by reference (a NumPy array as it was when the program was made); numbers, and what
-    lists, dicts and public attributes of objects, classes and modules hold, are part of the key; functions that it calls
-    are not looked into for changed constants. What the Python code of ``f`` does besides (print, append, count its calls,
-    draw from ``random``) it does once, when a program is made, and what it changes so is no part of the key, except
-    attributes: one that ``f`` changes itself makes a program of every call. `callback` does it in every call. 32 programs
-    are kept, and a `CompileWarning` says once when there are more. Inside a transform the call is inlined.
+    lists, dicts and public attributes of objects, classes and modules hold, are part of the key, also where a function
+    that it calls by name refers to them; methods are not looked into for changed globals. What the Python code of ``f``
+    does besides (print, append, count its calls, draw from ``random``) it does once, when a program is made, and what it
+    changes so is no part of the key, except attributes: one that ``f`` changes itself makes a program of every call.
+    `callback` does it in every call. 32 programs are kept, and a `CompileWarning` says once when there are more. Inside a
+    transform the call is inlined.
 
     What a compiled function has beside its call, see `Compiled`: ``f.loop(…)`` makes many calls in one native call,
     ``f.report`` says what is native code and what calls NumPy or SciPy, ``f.graph``, ``f.kernels``, ``f.memory`` and

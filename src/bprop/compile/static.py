@@ -1,9 +1,11 @@
 """What a compiled function was traced with besides arrays: the key under which its program is kept."""
 
+import dis
 import inspect
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
-from functools import partial
+from functools import lru_cache, partial
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, Literal, NamedTuple
 
@@ -17,6 +19,8 @@ from ..core.value import Array
 PLAIN = (bool, int, float, str, bytes, type(None))
 ITSELF = (Array, np.ndarray, ModuleType, FunctionType, BuiltinFunctionType, type)
 """What is the same only if it is the same object, and is not looked into."""
+LIBRARY = {"bprop", "numpy", "scipy", *sys.stdlib_module_names}
+"""Packages whose functions, classes and modules hold nothing that a user changes between two calls."""
 UNKNOWN = object()
 """What a name stands for that is not assigned, or is Python\'s own."""
 
@@ -57,7 +61,7 @@ def key_of(leaves: Sequence[Any], structure: Any, f: Callable[..., Any], written
 def captured_key(f: Callable[..., Any], cells: dict[Cell, int], written: Set[str]) -> Any:
     """Return what a function refers to by name: numbers by value, arrays and functions by identity, objects by their settings.
 
-    Functions called by it are not looked into: what they close over is taken as it is when the program is made.
+    Methods called by it are not looked into: what they refer to by name is taken as it is when the program is made.
     """
     found: list[Any] = []
     for name, value in ((one.name, one.look()) for one in references(f)):
@@ -135,34 +139,66 @@ class Reference(NamedTuple):
             return UNKNOWN
 
 
-def references(f: Callable[..., Any]) -> Iterator[Reference]:
-    """Return everything a function refers to, by name: also in functions inside it, and as values of its parameters."""
+def references(f: Callable[..., Any], seen: set[int] | None = None) -> Iterator[Reference]:
+    """Return everything a function refers to, by name: also in functions inside it, in those that it calls by name, in what
+    it is wrapped in, and as values of its parameters. The library's own functions are passed over.
+    """
+    seen = set() if seen is None else seen
     if isinstance(f, partial):
         yield Reference("arguments", "object", (f.args, f.keywords))
-        yield from references(f.func)
+        for one in (f.func, *filter(_is_users, (*f.args, *f.keywords.values()))):
+            yield from references(one, seen)
         return
     if isinstance(f, MethodType):
         yield Reference("self", "object", f.__self__)
         f = f.__func__
-    f = inspect.unwrap(f)
+    if id(f) in seen:
+        return
+    seen.add(id(f))
+    wrapped = getattr(f, "__wrapped__", None)
+    if wrapped is not None:
+        yield from references(wrapped, seen)
     code = getattr(f, "__code__", None)
     if code is None:
         call = inspect.getattr_static(type(f), "__call__", None)
-        if isinstance(call, FunctionType):  # an object that is called
+        if wrapped is None and isinstance(call, FunctionType):  # an object that is called
             yield Reference("self", "object", f)
-            yield from references(call)
+            yield from references(call, seen)
         return
     if isinstance(f, FunctionType) and (f.__defaults__ or f.__kwdefaults__):
         yield Reference("defaults", "defaults", f)
-    names, seen = tuple(dict.fromkeys(_names(code))), set[int]()
+    names, owners = tuple(dict.fromkeys(_names(code))), set[int]()
     closed = zip(code.co_freevars, getattr(f, "__closure__", None) or (), strict=False)
-    for one in (Reference(name, "cell", cell) for name, cell in closed):
-        yield one
-        yield from _members(one.look(), names, seen)
     scope = getattr(f, "__globals__", {})
-    for name in names:
-        yield (one := Reference(name, "global", scope))
-        yield from _members(one.look(), names, seen)
+    found = [Reference(name, "cell", cell) for name, cell in closed]
+    for one in found + [Reference(name, "global", scope) for name in _globals(code)]:
+        yield one
+        value = one.look()
+        yield from _members(value, names, owners)
+        if _is_users(value):
+            yield from references(value, seen)
+
+
+def _is_users(value: Any) -> bool:
+    """Return whether a value is a function of the user's, or made from one."""
+    if isinstance(value, partial | MethodType):
+        value = value.func if isinstance(value, partial) else value.__func__
+    return (isinstance(value, FunctionType) and _root(value.__module__) not in LIBRARY) or hasattr(value, "__wrapped__")
+
+
+def _root(name: str | None) -> str:
+    return (name or "").partition(".")[0]
+
+
+@lru_cache(1024)
+def _globals(code: CodeType) -> tuple[str, ...]:
+    """Return the names of globals that code loads; among ``co_names`` are those of attributes, too."""
+    loads = [one.argval for one in dis.get_instructions(code) if one.opname in _LOADS]
+    inner = [name for one in code.co_consts if isinstance(one, CodeType) for name in _globals(one)]
+    return tuple(dict.fromkeys([*loads, *inner]))
+
+
+_LOADS = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
 
 
 def _members(owner: Any, names: Sequence[str], seen: set[int]) -> Iterator[Reference]:
@@ -170,8 +206,7 @@ def _members(owner: Any, names: Sequence[str], seen: set[int]) -> Iterator[Refer
     if not isinstance(owner, ModuleType | type) or id(owner) in seen:
         return
     seen.add(id(owner))
-    root = (owner.__name__ if isinstance(owner, ModuleType) else owner.__module__).partition(".")[0]
-    if root in ("bprop", "numpy", "builtins"):  # constants, and ops
+    if _root(owner.__name__ if isinstance(owner, ModuleType) else owner.__module__) in LIBRARY:
         return
     for name in names:
         held = inspect.getattr_static(owner, name, UNKNOWN)
