@@ -2,7 +2,8 @@
 
 import copy
 import threading
-from collections import deque
+from collections import OrderedDict, deque
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -460,7 +461,14 @@ def test_what_is_no_function_of_arrays_is_refused():
             compile(f)
     with pytest.raises(bprop.CompileError, match="endless: Python's limit of nested calls"):
         compile(endless)(bprop.ones(2))
-    for f in (lambda x: (y for y in [x]), lambda x: {1, 2}, lambda x: [map(bprop.exp, [x])]):
+    for f in (
+        lambda x: (y for y in [x]),
+        lambda x: {1, 2},
+        lambda x: [map(bprop.exp, [x])],
+        lambda x: OrderedDict(y=[x * 2]),
+        lambda x: deque([x * 2]),
+        lambda x: SimpleNamespace(y={"a": x * 2}),
+    ):
         with pytest.raises(bprop.ArgumentError, match="no tree of arrays: return a list"):
             compile(f)(bprop.ones(2))
     with pytest.raises(bprop.ArgumentError, match="verify is True or False, not 'yes'"):

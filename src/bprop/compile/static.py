@@ -44,7 +44,7 @@ def leaf_key(leaf: Any, cells: dict[Cell, int]) -> Any:
     except TypeError:
         raise ArgumentError(
             f"compile: an argument holds a {type(leaf).__name__}, which is neither an array nor hashable: pass arrays, "
-            f"or numbers and strings, which are constants of the program"
+            f"or numbers and strings, which are constants of the program, in lists, tuples, dicts and dataclasses"
         ) from None
     if isinstance(leaf, ITSELF):
         return type(leaf), leaf
@@ -259,12 +259,13 @@ def _cells(value: Any, seen: set[int]) -> Iterator[Cell]:
     elif isinstance(value, list | tuple | set | deque):
         inside = value
     elif not isinstance(value, ITSELF):
-        inside = [one for name, one in _attributes(value).items() if not name.startswith("_")]
+        inside = [one for name, one in attributes(value).items() if not name.startswith("_")]
     for one in inside:
         yield from _cells(one, seen)
 
 
-def _attributes(holder: Any) -> dict[str, Any]:
+def attributes(holder: Any) -> dict[str, Any]:
+    """Return what the attributes of an object hold, those in slots too."""
     return slots(holder) | getattr(holder, "__dict__", {})
 
 
@@ -273,7 +274,7 @@ def _settings(holder: Any, seen: set[int]) -> Any:
     if id(holder) in seen:
         return ()
     seen.add(id(holder))
-    return tuple((name, _setting(one, seen)) for name, one in _attributes(holder).items() if not name.startswith("_"))
+    return tuple((name, _setting(one, seen)) for name, one in attributes(holder).items() if not name.startswith("_"))
 
 
 def _setting(value: Any, seen: set[int]) -> Any:

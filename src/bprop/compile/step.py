@@ -2,7 +2,8 @@
 
 import ctypes
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any, cast
 
 import numpy as np
@@ -18,6 +19,7 @@ from ..core.tree import LEAF, Structure, flatten, unflatten
 from ..core.value import Array, Spec, Wrapped, asarray, escaped
 from ..gradients.variable import leaf_label
 from .inline import inline
+from .static import attributes
 
 SMALL = 256
 """Bytes of an output up to which it is copied out of a buffer that the program keeps."""
@@ -77,10 +79,10 @@ class Step:
             result = f(*args, **options)
         outputs, self.structure = flatten(result)
         for leaf in outputs:
-            if isinstance(leaf, Iterator | Set):
+            if isinstance(leaf, Iterator | Set) or _holds_traced(leaf):
                 raise ArgumentError(
                     f"{name.removeprefix('compilation of ')}: a result is a {type(leaf).__name__}, which is no tree of "
-                    f"arrays: return a list, tuple or dict"
+                    f"arrays: return a list, tuple, dict or dataclass"
                 )
         written = [
             cell
@@ -340,6 +342,16 @@ def in_step(error: BaseException, step: int, count: int) -> BaseException:
 def is_array(leaf: Any) -> bool:
     """Return whether a leaf is an input of a program."""
     return isinstance(leaf, Array | np.ndarray | np.generic)
+
+
+def _holds_traced(leaf: Any) -> bool:
+    """Return whether an object that is a leaf of the results holds values of the trace, which have no numbers after it."""
+    if is_array(leaf):
+        return False
+    inside = (
+        leaf.values() if isinstance(leaf, Mapping) else leaf if isinstance(leaf, deque) else attributes(leaf).values()
+    )
+    return any(isinstance(one, Traced) for value in inside for one in flatten(value)[0])
 
 
 def _source(tracer: Trace, x: Any, arguments: Sequence[int]) -> tuple[str, Any]:
