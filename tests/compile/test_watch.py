@@ -286,6 +286,20 @@ def test_what_functions_that_are_called_refer_to(monkeypatch):
     assert through(x).item() == -10.0
 
 
+def test_what_functions_among_the_arguments_refer_to():
+    factor, calls = 1.0, []
+
+    def inner(x):
+        calls.append(1)
+        return x * factor
+
+    f, x = bprop.compile(lambda functions, x: functions["a"](x)), bprop.ones(())
+    assert [f({"a": inner}, x).item() for _ in range(3)] == [1.0] * 3
+    factor = 4.0
+    assert [f({"a": inner}, x).item() for _ in range(3)] == [4.0] * 3
+    assert len(calls) == len(f.programs) == 2
+
+
 def test_a_global_with_the_name_of_an_attribute_has_nothing_to_do_with_it(monkeypatch):
     f = bprop.compile(lambda x: x.sum())
     monkeypatch.setitem(globals(), "sum", 1.0)

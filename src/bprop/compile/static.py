@@ -55,10 +55,17 @@ def key_of(leaves: Sequence[Any], structure: Any, f: Callable[..., Any], written
     """Return the cache key of a call; ``written`` are names that `captured_key` passes over."""
     cells: dict[Cell, int] = {}
     holders = tuple(_settings(one, set()) for one in _holders(structure))
-    return structure, tuple(leaf_key(leaf, cells) for leaf in leaves), holders, captured_key(f, cells, written)
+    captured = captured_key(with_functions(f, leaves), written)
+    return structure, tuple(leaf_key(leaf, cells) for leaf in leaves), holders, captured
 
 
-def captured_key(f: Callable[..., Any], cells: dict[Cell, int], written: Set[str]) -> Any:
+def with_functions(f: Callable[..., Any], leaves: Sequence[Any]) -> Callable[..., Any]:
+    """Return a function that refers to what ``f`` does and what the functions among its arguments do."""
+    functions = [leaf for leaf in leaves if _is_users(leaf)]
+    return partial(f, *functions) if functions else f
+
+
+def captured_key(f: Callable[..., Any], written: Set[str]) -> Any:
     """Return what a function refers to by name: numbers by value, arrays and functions by identity, objects by their settings.
 
     Methods called by it are not looked into: what they refer to by name is taken as it is when the program is made.

@@ -18,7 +18,7 @@ import numpy as np
 from ..core.interpreter import Cell
 from ..core.tree import flatten, is_holder
 from ..core.value import Array
-from .static import PLAIN, UNKNOWN, entry, references, slots
+from .static import PLAIN, UNKNOWN, entry, references, slots, with_functions
 
 LOCKED = getattr(sys, "_is_gil_enabled", lambda: True)()
 """Whether one thread at a time is inside Python; else what is compared could be freed meanwhile, and keys are computed."""
@@ -69,7 +69,7 @@ class Watch:
                 self._template.extend(leaves)
         for _, arg in self._others:
             self._look(arg)
-        for reference in references(function):
+        for reference in references(with_functions(function, self._template)):
             if reference.name in written:
                 continue
             value = reference.look()
