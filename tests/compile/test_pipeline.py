@@ -2,7 +2,8 @@
 
 import copy
 import threading
-from collections import deque
+from collections import OrderedDict, deque
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -332,8 +333,20 @@ def test_integer_powers():
 def test_unhashable_arguments_and_wrong_specs():
     with pytest.raises(bprop.ArgumentError, match="neither an array nor hashable"):
         compile(lambda x, s: x)(bprop.ones(1), {1, 2})
+    with pytest.raises(
+        bprop.ArgumentError, match=r"a list_iterator, which gives each value once.*pass a list or tuple"
+    ):
+        compile(lambda batches: next(batches))(iter([bprop.ones(1)]))
     with pytest.raises(bprop.DTypeError, match="expected float64"):
         native(bprop.trace(lambda x: x)(bprop.ones(2)))(bprop.ones(3))
+
+
+def test_slices_are_constants():
+    f = compile(lambda x, rows: x[rows])
+    x = bprop.arange(6)
+    for rows in (slice(0, 2), slice(4, None), slice(None, None, -2), slice(0, 2)):
+        np.testing.assert_array_equal(f(x, rows), np.arange(6)[rows])
+    assert len(f.programs) == 3
 
 
 def test_nan_and_division_by_zero_are_values():
@@ -448,7 +461,14 @@ def test_what_is_no_function_of_arrays_is_refused():
             compile(f)
     with pytest.raises(bprop.CompileError, match="endless: Python's limit of nested calls"):
         compile(endless)(bprop.ones(2))
-    for f in (lambda x: (y for y in [x]), lambda x: {1, 2}, lambda x: [map(bprop.exp, [x])]):
+    for f in (
+        lambda x: (y for y in [x]),
+        lambda x: {1, 2},
+        lambda x: [map(bprop.exp, [x])],
+        lambda x: OrderedDict(y=[x * 2]),
+        lambda x: deque([x * 2]),
+        lambda x: SimpleNamespace(y={"a": x * 2}),
+    ):
         with pytest.raises(bprop.ArgumentError, match="no tree of arrays: return a list"):
             compile(f)(bprop.ones(2))
     with pytest.raises(bprop.ArgumentError, match="verify is True or False, not 'yes'"):

@@ -48,6 +48,12 @@ def test_totals_are_those_of_the_kernels():
     assert str(step.memory).endswith(", ".join(map(str, step.memory.in_place)))
 
 
+def test_moves_are_no_operations():
+    f = bprop.compile(lambda x: (x.T.reshape(12), x[::2] + 1, bprop.arange(4), bprop.sum(x.T, axis=1)))
+    f(bprop.ones((3, 4)))
+    assert [kernel.flops for kernel in f.kernels] == [0, 0, 8, 0, 12]  # a copy of x.T, its other shape
+
+
 @bprop.compile
 def mixed(x):
     y = bprop.cholesky(x @ x.T + bprop.eye(4))  # the cholesky
@@ -120,19 +126,37 @@ def test_an_error_of_numpy_names_the_line_of_the_op():
     assert caught.value.line.endswith("# here")
 
 
+def test_a_loop_that_passes_its_limit_names_its_own_line():
+    def f(x):
+        return bprop.while_loop(lambda x: x < 100, lambda x: x + 1, x, limit=3)  # here
+
+    with pytest.raises(bprop.ArgumentError, match="limit=3") as caught:
+        bprop.compile(f)(bprop.zeros(()))
+    assert caught.value.line.endswith("# here")
+
+
 # --- memory ---
-def test_no_memory_for_results_changes_no_cell(monkeypatch):
+@pytest.mark.parametrize(
+    "shape", [(2**20, 2**20, 2**10), (2**40, 2**40)]
+)  # more than there is, more than has an address
+def test_no_memory_for_results_changes_no_cell(shape):
     cell = Cell(bprop.zeros(2))
 
     @bprop.compile
     def f(n):
         cell.write(cell.read() + 1)
-        return bprop.broadcast_to(n, (2**20, 2**20, 2**10))
+        return bprop.broadcast_to(n, shape)
 
-    for _ in range(2):
+    for call in (f, lambda n: f.loop(n[None])):
         with pytest.raises(MemoryError, match=r"no memory for the step .*no parameter has changed"):
-            f(bprop.ones(()))
+            call(bprop.ones(()))
         np.testing.assert_array_equal(cell.array, [0, 0])
+
+
+def test_intermediate_values_beyond_every_address():
+    f = bprop.compile(lambda x: bprop.cumulative_sum(bprop.broadcast_to(x, (2**40, 2**40)), axis=1)[0, :3])
+    with pytest.raises(MemoryError, match="no memory for the step"):
+        f(bprop.ones(()))
 
 
 def test_no_memory_for_intermediate_values_changes_no_cell(monkeypatch):

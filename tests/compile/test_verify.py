@@ -1,5 +1,6 @@
 """`compile(f, verify=True)`: the first call beside eager evaluation, what is reported, and that faults are found."""
 
+import random
 from collections import deque
 
 import numpy as np
@@ -163,6 +164,31 @@ def test_a_function_that_returns_something_else_every_time():
 
     with pytest.raises(bprop.VerificationError, match="earlier call left behind"):
         bprop.compile(f, verify=True)(bprop.ones(2))
+
+
+class Counter:
+    n = 0
+
+
+def test_a_function_whose_numbers_python_changes():
+    """Its perturbed evaluations differ by as much, so that any difference would be within what they allow."""
+    cell = Cell(bprop.zeros(()), "total")
+
+    def f(x):
+        Counter.n += 1
+        return x * Counter.n
+
+    def g(x):
+        Counter.n += 1
+        cell.write(cell.read() + Counter.n)
+        return x
+
+    for function, what in ((f, "result"), (g, "total"), (lambda x: {"a": x * random.random()}, "result.a")):
+        with pytest.raises(
+            bprop.VerificationError, match=f"evaluated twice .* {what} differs.*draw it from a bprop.Gen"
+        ):
+            bprop.compile(function, verify=True)(bprop.ones(2))
+    assert cell.array.item() == 0
 
 
 def test_a_scan_and_a_factorisation():

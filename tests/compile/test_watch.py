@@ -2,7 +2,11 @@
 
 import copy
 from collections import deque
-from functools import partial
+from enum import Enum
+from fractions import Fraction
+from functools import partial, wraps
+from types import ModuleType
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -165,6 +169,211 @@ def test_what_slots_and_defaults_and_containers_hold():
     assert compiled[3](bprop.ones(())).item() == 10.0
     own.__kwdefaults__["more"] = 3.0
     assert compiled[3](bprop.ones(())).item() == 15.0
+
+
+class Setting:
+    def __init__(self, value):
+        self.value = value
+
+    def times(self, x):
+        return x * self.value
+
+
+class Mode(Enum):
+    ONE = 1.0
+    FOUR = 4.0
+
+
+HELD = {
+    "a number of NumPy's": (np.float32(1), np.float32(4), lambda x, v: x * v),
+    "a complex number": (1 + 0j, 4 + 0j, lambda x, v: x * v.real),
+    "a function": (lambda x: x, lambda x: 4 * x, lambda x, v: v(x)),
+    "an op": (bprop.positive, bprop.negative, lambda x, v: 2.5 * x + 1.5 * v(-x)),
+    "a class": (int, complex, lambda x, v: x * (4.0 if v is complex else 1.0)),
+    "a slice": (slice(0, 1), slice(1, 2), lambda x, v: x * np.array([1.0, 4.0])[v][0]),
+    "a range": (range(1), range(4), lambda x, v: x * len(v)),
+    "a fraction": (Fraction(1), Fraction(4), lambda x, v: x * float(v)),
+    "a member of an enumeration": (Mode.ONE, Mode.FOUR, lambda x, v: x * v.value),
+    "a set that is frozen": (frozenset({1.0}), frozenset({4.0}), lambda x, v: x * min(v)),
+    "an object": (Setting(1.0), Setting(4.0), lambda x, v: x * v.value),
+    "a method": (Setting(1.0).times, Setting(4.0).times, lambda x, v: v(x)),
+    "objects in a list": ([Setting(1.0)], [Setting(4.0)], lambda x, v: x * v[0].value),
+    "a cell": (bprop.Cell(bprop.ones(())), bprop.Cell(bprop.ones(()) * 4), lambda x, v: x * v.read()),
+}
+
+
+@pytest.mark.parametrize("what", HELD)
+def test_whatever_objects_hold_is_noticed(what):
+    before, after, use = HELD[what]
+    name, direct, inner, table = before, Setting(before), Setting(Setting(before)), {"a": [before]}
+    functions = [
+        (lambda x: use(x, name), ()),
+        (lambda x: use(x, direct.value), ()),
+        (lambda x: use(x, inner.value.value), ()),
+        (lambda x: use(x, table["a"][0]), ()),
+        (lambda x, one: use(x, one.value), (Setting(before),)),
+        (lambda x, one: use(x, one.value.value), (inner,)),
+    ]
+    compiled = [(bprop.compile(f), rest) for f, rest in functions]
+    x = bprop.ones(())
+    for f, rest in (*compiled, *compiled):
+        assert f(x, *rest).item() == 1.0
+    name = direct.value = inner.value.value = table["a"][0] = compiled[4][1][0].value = after
+    for f, rest in (*compiled, *compiled):
+        assert f(x, *rest).item() == 4.0
+    if isinstance(after, Setting):  # the same object with another number
+        after.value = 1.0
+        for f, rest in (*compiled, *compiled):
+            assert f(x, *rest).item() == 1.0
+        after.value = 4.0
+
+
+def test_what_an_object_of_a_held_method_holds():
+    setting = Setting(1.0)
+    holder = Setting(setting.times)
+    f = bprop.compile(lambda x: holder.value(x))
+    assert [f(bprop.ones(())).item() for _ in range(2)] == [1.0, 1.0]
+    setting.value = 4.0
+    assert f(bprop.ones(())).item() == 4.0
+
+
+def scaled(x):
+    return unrelated(x) * SCALE
+
+
+def unrelated(x):
+    return x
+
+
+def test_what_functions_that_are_called_refer_to(monkeypatch):
+    factor, calls = 1.0, []
+
+    def inner(x):
+        calls.append(1)
+        return x * factor
+
+    def wrapping(f):
+        @wraps(f)
+        def g(x):
+            return f(x) * factor
+
+        return g
+
+    @wrapping
+    def wrapped(x):
+        return x
+
+    functions = [
+        lambda x: inner(x),
+        lambda x: next(map(inner, [x])),
+        wrapped,
+        partial(lambda f, x: f(x), inner),
+        lambda x: bprop.compile(inner)(x),
+        bprop.checkpoint(inner),
+    ]
+    compiled, x = [bprop.compile(f) for f in functions], bprop.ones(())
+    for f in (*compiled, *compiled):
+        assert f(x).item() == 1.0
+    assert len(calls) == 5  # where programs were made
+    factor = 4.0
+    for f in (*compiled, *compiled):
+        assert f(x).item() == 4.0
+    through = bprop.compile(lambda x: scaled(x).sum())
+    assert [through(x).item() for _ in range(2)] == [1.0, 1.0]
+    monkeypatch.setitem(globals(), "SCALE", 10.0)
+    assert through(x).item() == 10.0
+    monkeypatch.setitem(globals(), "unrelated", lambda x: -x)
+    assert through(x).item() == -10.0
+
+
+def test_what_functions_among_the_arguments_refer_to():
+    factor, calls = 1.0, []
+
+    def inner(x):
+        calls.append(1)
+        return x * factor
+
+    f, x = bprop.compile(lambda functions, x: functions["a"](x)), bprop.ones(())
+    assert [f({"a": inner}, x).item() for _ in range(3)] == [1.0] * 3
+    factor = 4.0
+    assert [f({"a": inner}, x).item() for _ in range(3)] == [4.0] * 3
+    assert len(calls) == len(f.programs) == 2
+
+
+def test_a_global_with_the_name_of_an_attribute_has_nothing_to_do_with_it(monkeypatch):
+    f = bprop.compile(lambda x: x.sum())
+    monkeypatch.setitem(globals(), "sum", 1.0)
+    assert f(bprop.ones(2)).item() == 2.0
+    monkeypatch.setitem(globals(), "sum", 2.0)
+    assert f(bprop.ones(2)).item() == 2.0
+    assert len(f.programs) == 1
+
+
+def test_what_classes_and_modules_hold():
+    """As settings are often written: ``Config.rate``, ``config.rate``."""
+
+    class Config:
+        rate = 1.0
+        table: ClassVar = {"a": 1.0}
+
+        class Inner:
+            rate = 1.0
+
+        @staticmethod
+        def method(x):
+            return x
+
+    config, package = ModuleType("config"), ModuleType("package")
+    config.rate, package.config = 1.0, config
+    functions = [
+        lambda x: Config.method(x) * Config.rate,
+        lambda x: x * Config.table["a"],
+        lambda x: x * Config.Inner.rate,
+        lambda x: x * config.rate,
+        lambda x: x * package.config.rate,
+    ]
+    compiled, x = [bprop.compile(f) for f in functions], bprop.ones(())
+    for f in (*compiled, *compiled):
+        assert f(x).item() == 1.0
+    Config.rate = Config.table["a"] = Config.Inner.rate = config.rate = 4.0
+    for f in (*compiled, *compiled):
+        assert f(x).item() == 4.0
+    assert all(len(f.programs) == 2 for f in compiled)
+
+
+def test_a_model_that_an_object_holds_is_replaced():
+    """A trainer with a compiled method: its model is no leaf of the arguments, and yet another model is another call."""
+
+    class Trainer:
+        def __init__(self):
+            self.start()
+
+        def start(self):
+            self.model, self.rule = nn.Linear(3, 2), optim.Adam(1e-2)
+
+        @bprop.compile
+        def step(self, x):
+            E, gradients = bprop.value_and_grad(lambda m: bprop.sum(m(x) ** 2))(self.model)
+            self.rule.update(self.model, gradients)
+            return E
+
+    trainer = Trainer()
+    for _ in range(2):
+        for _ in range(3):
+            before = bprop.sum(trainer.model(X) ** 2).item()
+            np.testing.assert_allclose(trainer.step(X).item(), before, rtol=1e-5)
+        trainer.start()
+
+
+def test_objects_that_refer_to_each_other():
+    ring = [Setting(None) for _ in range(30)]
+    for one in ring:
+        one.value, one.others, one.rate = one, ring, 1.0
+    ring.append(ring)
+    f = bprop.compile(lambda x: x * ring[0].others[7].rate)
+    assert [f(bprop.ones(())).item() for _ in range(2)] == [1.0, 1.0]
+    ring[7].rate = 4.0
+    assert f(bprop.ones(())).item() == 4.0
 
 
 def test_constants_that_are_equal_but_not_the_same():

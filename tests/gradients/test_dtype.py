@@ -54,6 +54,29 @@ def test_a_cotangent_has_its_primals_dtype():
     assert {node.specs[0].dtype for node in products[1:]} == {np.dtype(np.float32)}
 
 
+REGIONS = {
+    "scan": lambda x: bprop.scan(lambda c, row: (bprop.tanh(c) * row, c), x, bprop.stack([x, x]))[0],
+    "cond": lambda x: bprop.cond(x[0] > 0, bprop.tanh, bprop.cos, x),
+    "while_loop": lambda x: bprop.while_loop(
+        lambda s: s[1] < 3, lambda s: (bprop.tanh(s[0]), s[1] + 1), (x, 0), limit=4
+    )[0],
+    "checkpoint": bprop.checkpoint(bprop.tanh),
+    "custom": bprop.custom(lambda x: bprop.tanh(x), vjp=lambda y_bar, y, x: (y_bar * (np.float32(1) - y * y),)),
+}
+
+
+@pytest.mark.parametrize("region", REGIONS)
+@pytest.mark.parametrize("transform", [lambda f: f, bprop.compile])
+def test_what_comes_back_to_a_region_has_the_dtype_of_its_result(region, transform):
+    def f(x):
+        y = REGIONS[region](x)
+        return bprop.sum(bprop.astype(y, np.float64) * 3.0)
+
+    x_bar = transform(bprop.grad(f))(X32)
+    assert x_bar.dtype == np.float32
+    np.testing.assert_allclose(x_bar, bprop.grad(f)(X64), rtol=1e-5)
+
+
 def test_a_tangent_has_its_primals_dtype():
     y, y_dot = bprop.jvp(lambda x: x * X32, (X32,), (X64,))
     assert y.dtype == y_dot.dtype == np.float32

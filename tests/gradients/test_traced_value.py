@@ -106,3 +106,16 @@ def test_arguments_cells_and_carries_have_names():
             bprop.compile(f)(*args, **options)
     with pytest.raises(bprop.TracedValueError, match=r"carry\.a\.1 < x"):
         bprop.scan(lambda c, x: (c if c["a"][1] < x else {"a": (0.0, 2.0)}, x), {"a": (0.0, 1.0)}, X)
+
+
+@pytest.mark.parametrize(
+    ("decide", "formula"),
+    [
+        (lambda x: bprop.sum(x) > 0, r"greater: sum\(argument x\) > 0, "),
+        (lambda x: bprop.all((x + 1) * x > 0), r"all: all\(\(add\(…\) \* argument x\) > 0\), "),
+        (lambda x: bprop.sum(bprop.exp(bprop.tanh(bprop.sin(x)))) > 0, r"greater: sum\(exp\(tanh\(…\)\)\) > 0, "),
+    ],
+)
+def test_the_formula_goes_down_to_what_the_user_knows(decide, formula):
+    with pytest.raises(bprop.TracedValueError, match=f"the result of {formula}"):
+        bprop.compile(lambda x: x if decide(x) else -x)(X)

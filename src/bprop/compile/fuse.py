@@ -78,11 +78,13 @@ class Kernel:
 
     @property
     def flops(self) -> int:
-        """Floating-point operations, one for each elementwise application and two for each multiply-add."""
+        """Floating-point operations, one for each elementwise application and two for each multiply-add; none for a move."""
+        if self.kind == "alias":
+            return 0
         counted = sum(
             size_of(node.specs[0].shape)
             for node in self.nodes
-            if isinstance(node.op, Elementwise | Selection) and node is not self.root
+            if isinstance(node.op, Elementwise | Selection) and (node is not self.root or self.kind == "map")
         )
         if self.kind == "contract":
             (x1, x2), op = self.root.inputs, self.root.op
@@ -90,11 +92,8 @@ class Kernel:
             shape1, shape2 = spec_of(x1).shape, spec_of(x2).shape
             labels1, labels2, _ = op.labels(shape1, shape2, **self.root.params)
             return counted + 2 * size_of(tuple(op.sizes(labels1, shape1, labels2, shape2).values()))
-        return (
-            0
-            if self.kind == "alias"
-            else counted + size_of(self.shape) * (self.kind not in ("callback", "join", "scan", "branch", "loop"))
-        )
+        moved = self.kind in ("map", "callback", "join", "scan", "branch", "loop")
+        return counted + (0 if moved else size_of(self.shape))
 
     @property
     def bytes(self) -> int:

@@ -30,7 +30,7 @@ from .cache import Cache
 from .fork import guard
 from .inline import inline
 from .report import Kernels, Report, counted
-from .static import contents, key_of
+from .static import contents, key_of, with_functions
 from .step import Step, data_of, in_step, is_array
 from .verify import Verification, verify
 from .watch import Watch
@@ -140,7 +140,8 @@ class Compiled(Generic[P, R]):
         for leaf in leaves:
             if is_array(leaf) and leaf.dtype.kind not in "biuf":
                 raise DTypeError(f"{self.name}: an argument has dtype {leaf.dtype}: use bool, integers or floats")
-        before = contents(self.function)
+        sources = with_functions(self.function, leaves)
+        before = contents(sources)
         try:
             step = Step(self.function, leaves, structure, f"compilation of {self.name}")
         except RecursionError:
@@ -148,7 +149,7 @@ class Compiled(Generic[P, R]):
                 f"{self.name}: Python's limit of nested calls was passed while it was traced: a function that calls itself "
                 f"has to end by Python numbers or shapes; where a traced value decides, write bprop.while_loop or bprop.scan"
             ) from None
-        changed = {name for name, now in contents(self.function).items() if before.get(name) != now}
+        changed = {name for name, now in contents(sources).items() if before.get(name) != now}
         if changed:  # effects of the trace, such as a count of the traces: the next call is none the other for them
             self._written |= changed
             key = key_of(leaves, structure, self.function, self._written)
@@ -159,7 +160,7 @@ class Compiled(Generic[P, R]):
             warnings.warn(
                 f"{self.name}: this is program {KEPT + 1}, and {KEPT} are kept: from now on the least recently used is "
                 f"dropped for every new one, and compiled again when it is needed. Every combination of shapes, dtypes and "
-                f"Python numbers makes a program: pad to a few shapes, and pass numbers that change as arrays",
+                f"of what Python objects hold makes a program: pad to a few shapes, and pass numbers that change as arrays",
                 CompileWarning,
                 stacklevel=level - 1,
             )
@@ -353,10 +354,12 @@ def compile(f: Callable[P, R] | None = None, *, verify: bool = False) -> Any:
     makes a program of its own). Cells (parameters, optimiser slots, generators), wherever they come from, are read and
     written; a parameter that is overwritten keeps its memory, unless someone holds an array that shares it. Arrays
     that ``f`` closes over are inputs by reference (a NumPy array as it was when the program was made); numbers, and what
-    lists, dicts and public attributes of objects hold, are part of the key; functions that it calls are not looked into
-    for changed constants. What the Python code of ``f`` does besides (print, append, count its calls, draw from ``random``) it
-    does once, when a program is made, and what it changes so is no part of the key; `callback` does it in every call. 32
-    programs are kept, and a `CompileWarning` says once when there are more. Inside a transform the call is inlined.
+    lists, dicts and public attributes of objects, classes and modules hold, are part of the key, also where a function
+    that it calls by name or is given refers to them; methods are not looked into for changed globals. What the Python code
+    of ``f`` does besides (print, append, count its calls, draw from ``random``) it does once, when a program is made, and
+    what it changes so is no part of the key, except attributes: one that ``f`` changes itself makes a program of every
+    call. `callback` does it in every call. 32 programs are kept, and a `CompileWarning` says once when there are more.
+    Inside a transform the call is inlined.
 
     What a compiled function has beside its call, see `Compiled`: ``f.loop(…)`` makes many calls in one native call,
     ``f.report`` says what is native code and what calls NumPy or SciPy, ``f.graph``, ``f.kernels``, ``f.memory`` and
@@ -366,7 +369,7 @@ def compile(f: Callable[P, R] | None = None, *, verify: bool = False) -> Any:
     ``verify=True``: the first call of every new program is evaluated eagerly as well, from the same cells, and leaves
     what the compiled one gives. Where an output or a written cell differs by more than rounding explains, which is measured
     by perturbing the roundings of the eager one, `VerificationError` names it and the cells are as before the call.
-    ``f.verification`` shows the largest difference of each. The Python code of ``f`` then runs six times. As a decorator:
+    ``f.verification`` shows the largest difference of each. The Python code of ``f`` then runs seven times. As a decorator:
     ``@bprop.compile`` or ``@bprop.compile(verify=True)``.
 
     **Threads.** A program runs on `get_threads` threads: what `set_threads` or the environment variable

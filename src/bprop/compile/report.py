@@ -1,7 +1,7 @@
 """What a program is made of, to be read: its kernels with FLOPs and bytes, and what it asks NumPy and SciPy to compute."""
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 from ..core.family import Elementwise, General, Random
 from ..core.shape import size_of
@@ -23,7 +23,7 @@ def walk(stage: "Stage", times: int = 1) -> Iterator[tuple[Kernel, int]]:
             yield from walk(body, times * int(kernel.root.params.get("length", 1)))
 
 
-class Kernels:
+class Kernels(Sequence[Kernel]):
     """A printable list of kernels, with their FLOPs and bytes and the totals of a call."""
 
     def __init__(self, program: "Program") -> None:
@@ -31,6 +31,13 @@ class Kernels:
 
     def __len__(self) -> int:
         return len(self._stage.kernels)
+
+    @overload
+    def __getitem__(self, number: int) -> Kernel: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[Kernel]: ...
+    def __getitem__(self, number: int | slice) -> Kernel | list[Kernel]:
+        return self._stage.kernels[number]
 
     @property
     def flops(self) -> int:

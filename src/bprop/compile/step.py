@@ -2,7 +2,8 @@
 
 import ctypes
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any, cast
 
 import numpy as np
@@ -18,9 +19,12 @@ from ..core.tree import LEAF, Structure, flatten, unflatten
 from ..core.value import Array, Spec, Wrapped, asarray, escaped
 from ..gradients.variable import leaf_label
 from .inline import inline
+from .static import attributes
 
 SMALL = 256
 """Bytes of an output up to which it is copied out of a buffer that the program keeps."""
+TOO_LARGE = (MemoryError, ValueError)
+"""What NumPy raises where there is no memory, and where no address could reach all of it."""
 PLAIN = 0x101
 """NumPy's flags of arrays that are C-contiguous and aligned."""
 
@@ -75,10 +79,10 @@ class Step:
             result = f(*args, **options)
         outputs, self.structure = flatten(result)
         for leaf in outputs:
-            if isinstance(leaf, Iterator | Set):
+            if isinstance(leaf, Iterator | Set) or _holds_traced(leaf):
                 raise ArgumentError(
                     f"{name.removeprefix('compilation of ')}: a result is a {type(leaf).__name__}, which is no tree of "
-                    f"arrays: return a list, tuple or dict"
+                    f"arrays: return a list, tuple, dict or dataclass"
                 )
         written = [
             cell
@@ -151,7 +155,7 @@ class Step:
 
     def line_of(self, message: str) -> str:
         """Return the user's line that made the op which a message begins with, the one of the shapes that it shows."""
-        name = message.partition(":")[0].partition("(")[0]
+        name = message.partition(":")[0].partition("(")[0].partition(" of ")[0]  # a region says of which function
         places = {specs: place for (op, specs), place in self._places.items() if op == name}
         shown = [place for specs, place in places.items() if any(str(spec) in message for spec in specs)]
         return shown_place(next(iter([*shown, *places.values()]), None))
@@ -220,7 +224,7 @@ class Step:
         try:
             fresh = {number: np.empty((count, *shape), dtype) for number, (shape, dtype) in specs.items()}
             self._bind_all()
-        except MemoryError as missing:
+        except TOO_LARGE as missing:
             raise self._full(count) from missing
         table, strides = list(self._table), [0] * len(self._table)
         moving = [*enumerate(inputs, start=1), *((self._outputs + number, data) for number, data in fresh.items())]
@@ -263,7 +267,7 @@ class Step:
                 table[slot] = address_of(data)
             if moved:
                 self._bind_all()
-        except MemoryError as error:
+        except TOO_LARGE as error:
             raise self._full() from error
         return fresh
 
@@ -338,6 +342,16 @@ def in_step(error: BaseException, step: int, count: int) -> BaseException:
 def is_array(leaf: Any) -> bool:
     """Return whether a leaf is an input of a program."""
     return isinstance(leaf, Array | np.ndarray | np.generic)
+
+
+def _holds_traced(leaf: Any) -> bool:
+    """Return whether an object that is a leaf of the results holds values of the trace, which have no numbers after it."""
+    if is_array(leaf):
+        return False
+    inside = (
+        leaf.values() if isinstance(leaf, Mapping) else leaf if isinstance(leaf, deque) else attributes(leaf).values()
+    )
+    return any(isinstance(one, Traced) for value in inside for one in flatten(value)[0])
 
 
 def _source(tracer: Trace, x: Any, arguments: Sequence[int]) -> tuple[str, Any]:

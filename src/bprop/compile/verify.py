@@ -119,6 +119,16 @@ class Eager:
         self.structure = flatten(result)[1]
         self.cells = {cell: scope.cells[cell] for cell in scope.written}
 
+    def beside(self, other: "Eager") -> Iterator[tuple[str, Array, Array]]:
+        """Yield the arrays that both give, by name."""
+        for place, x in self.outputs.items():
+            y = other.outputs.get(place)
+            if isinstance(x, Array) and isinstance(y, Array):
+                yield place, x, y
+        for cell, x in self.cells.items():
+            if cell in other.cells:
+                yield cell.name or "a cell", x, other.cells[cell]
+
 
 def verify(
     f: Callable[..., Any],
@@ -133,7 +143,14 @@ def verify(
     The cells end as ``call`` leaves them. Where an output or cell of the two differs by more than rounding explains, all
     cells are put back as they were and `VerificationError` is raised.
     """
-    eager = Eager(f, args, options, Scope(below=EVALUATE))
+    eager, again = (Eager(f, args, options, Scope(below=EVALUATE)) for _ in range(2))
+    for place, first, second in eager.beside(again):
+        if compare(place, second, first, ()).units > 1:
+            raise VerificationError(
+                f"{name}: evaluated twice from the same cells, {place} differs: it depends on what Python changes, which a "
+                f"compiled call sees as it was when it was made. Pass what changes as an array, keep it in a bprop.Cell, or "
+                f"draw it from a bprop.Generator"
+            )
     samples = []
     for seed in range(SAMPLES):
         with suppress(BpropError):  # what is singular but for its roundings may not be so with others

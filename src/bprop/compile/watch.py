@@ -18,7 +18,7 @@ import numpy as np
 from ..core.interpreter import Cell
 from ..core.tree import flatten, is_holder
 from ..core.value import Array
-from .static import PLAIN, UNKNOWN, entry, references, slots
+from .static import PLAIN, UNKNOWN, entry, references, slots, with_functions
 
 LOCKED = getattr(sys, "_is_gil_enabled", lambda: True)()
 """Whether one thread at a time is inside Python; else what is compared could be freed meanwhile, and keys are computed."""
@@ -32,7 +32,6 @@ _CLOSED = (
     ModuleType,
     FunctionType,
     BuiltinFunctionType,
-    MethodType,
     type,
     np.dtype,
 )
@@ -70,7 +69,7 @@ class Watch:
                 self._template.extend(leaves)
         for _, arg in self._others:
             self._look(arg)
-        for reference in references(function):
+        for reference in references(with_functions(function, self._template)):
             if reference.name in written:
                 continue
             value = reference.look()
@@ -80,6 +79,8 @@ class Watch:
                 self._enter(identity.CELL, reference.source, value)
             elif reference.kind == "global":
                 self._enter(identity.NAME, reference.source, reference.name, value)
+            elif reference.kind == "class":
+                self._slots.append((reference.source, reference.name, value))
             elif reference.kind == "defaults":
                 self._enter(identity.DEFAULTS, reference.source, *(UNKNOWN if one is None else one for one in value))
             self._look(value)
@@ -101,6 +102,8 @@ class Watch:
 
         if isinstance(value, Cell):
             self._cells_met[value] = None
+        if isinstance(value, MethodType):
+            value = value.__self__
         if type(value) in PLAIN or isinstance(value, _CLOSED) or id(value) in self._seen or value is UNKNOWN:
             return
         if len(self._seen) >= LARGEST:

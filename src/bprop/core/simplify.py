@@ -100,7 +100,7 @@ class _Simplifier:
         absorbing = op.absorbing if self.algebraic else None
         if absorbing is not None and any(number is not None and number == absorbing for number in numbers):
             return self.filled(absorbing, spec)
-        if spec.shape == () and all(number is not None for number in numbers):
+        if all(number is not None for number in numbers):
             if all(type(x) in WEAK for x in inputs):
                 return None  # without an array among them the dtype would no longer be weak in the same way
             operands = [

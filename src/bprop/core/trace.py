@@ -64,6 +64,10 @@ _COUNT = (
 _ADVICE = {"int()": _COUNT, "index()": _COUNT}
 
 
+LONGEST = 60
+"""Characters of a formula inside another that are shown in a message."""
+
+
 def instead() -> str:
     """Return what to write instead of a decision of Python's, by the statement that makes it."""
     source = user_source()
@@ -117,12 +121,25 @@ class Trace(Interpreter):
         """Return what a node is, for messages: an input by its name, a result by the application that made it."""
         if node.op is None:
             return self._source(node)
-        names = {
-            x[0]: self._source(x[0]) if x[0].op is None else f"{x[0].op.name}(…)"
-            for x in node.inputs
-            if type(x) is tuple
-        }
-        return f"the result of {node.op.name}: {application(node, names)}"
+        return f"the result of {node.op.name}: {self._formula(node, 3)}"
+
+    def _formula(self, node: Node, depth: int) -> str:
+        """Return the formula of a node, down to ``depth`` applications and as far as it is short."""
+        assert node.op is not None
+        names = {x[0]: self._operand(x[0], depth - 1) for x in node.inputs if type(x) is tuple}
+        text = application(node, names)
+        if text.startswith(f"{node.op.name}("):
+            return text
+        return application(node, {x: self._enclosed(x, name) for x, name in names.items()})
+
+    def _operand(self, node: Node, depth: int) -> str:
+        if node.op is None:
+            return self._source(node)
+        text = self._formula(node, depth) if depth else ""
+        return text if 0 < len(text) <= LONGEST else f"{node.op.name}(…)"
+
+    def _enclosed(self, node: Node, text: str) -> str:
+        return text if node.op is None or text.startswith(f"{node.op.name}(") else f"({text})"
 
     def _source(self, node: Node) -> str:
         cell = next((cell for cell, own in self.cell_inputs.items() if own is node), None)

@@ -302,12 +302,13 @@ def _local(node: Node, y_bar: Any) -> Sequence[Any]:
     op = node.op
     assert op is not None
     if op.several:
-        y_bar = tuple(y_bar.get(index) for index in range(len(node.specs)))
+        y_bar = tuple(_matching(y_bar.get(index), spec) for index, spec in enumerate(node.specs))
     if op.is_region:
         bars: Sequence[Any] = node.kept(y_bar)
         return bars
     y, xs = node.kept
-    y_bar = tuple(map(_matching, y_bar, y)) if op.several else _matching(y_bar, y)
+    if not op.several:
+        y_bar = _matching(y_bar, y)
     return vjp(op, y_bar, y, xs, node.params, [edge is not None for edge in node.inputs])
 
 
