@@ -424,8 +424,11 @@ def test_a_busy_team_is_not_waited_for():
     f, *xs = work()
     bprop.set_threads(2)
     expected = bits(f(*xs))
-    with TEAM_OF_PROCESS.lock:
+    TEAM_OF_PROCESS.caller["now"] = 0, None
+    try:
         assert bits(f(*xs)) == expected
+    finally:
+        TEAM_OF_PROCESS.caller.clear()
 
 
 def test_idle_workers_use_no_processor():
@@ -583,6 +586,32 @@ assert np.array_equal(f(x)[0].data, y)
 sys.exit(7)
 """
     assert python(code) == (7, "")
+
+
+@posix
+def test_ctrl_c_at_any_moment_leaves_the_team_free():
+    code = """
+import random
+def interrupt(*_):
+    raise KeyboardInterrupt
+signal.signal(signal.SIGALRM, interrupt)
+draw = random.Random(0)
+with share_from(0):
+    g = bprop.compile(lambda x: x + 1)
+    g(x)
+for _ in range(1000):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, draw.uniform(1e-5, 2e-4))
+        while True:
+            g(x)
+    except KeyboardInterrupt:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    assert not TEAM_OF_PROCESS.caller
+assert np.array_equal(f(x)[0].data, y) and np.array_equal(g(x), x.data + 1)
+assert TEAM_OF_PROCESS.size == 3
+"""
+    code, output = python(code)
+    assert code == 0, output
 
 
 @posix

@@ -257,17 +257,18 @@ class Team:
 
     def __init__(self) -> None:
         self.size = self._wanted = 1
-        self.lock = threading.Lock()
+        self.caller: dict[str, tuple[int, object]] = {}
+        """Under "now" the call that has the team, and its Python thread. No lock: Ctrl-C may come as soon as one is taken,
+        before anybody has noted it, and then it stays closed. Of a call that is entered here it can be told afterwards."""
         self._memory = np.empty(0, np.uint8)
         self._address = 0
         self._workers: list[ctypes.c_size_t] = []
-        self._caller = 0
         self.stranded = False
         """Whether this process was forked inside a program: the other threads of that stayed in its parent."""
 
     def forked(self) -> None:
         """Begin again in a forked child, which has the memory of the team but none of its threads."""
-        stranded = self.stranded or (self.lock.locked() and self._caller == threading.get_ident())
+        stranded = self.stranded or self.caller.get("now", (0,))[0] == threading.get_ident()
         self.__init__()  # type: ignore[misc]
         self.stranded = stranded
 
@@ -280,25 +281,30 @@ class Team:
     def run(self, program: Any, table: int) -> int | None:
         """Run a native program on all threads and return its status; ``None`` where there is one thread or none is free."""
         threads = get_threads()
-        if threads == 1 or not self.lock.acquire(blocking=False):
+        if threads == 1:
             return None
+        call = threading.get_ident(), object()
         try:
-            self._caller = threading.get_ident()
+            if self.caller.setdefault("now", call) is not call:
+                return None
             if self._wanted != threads:
                 self._resize(threads)
             if self.size == 1:
                 return None
             return runtime().run(self._address, program, table, self.size)
         finally:
-            self.lock.release()
+            if self.caller == {"now": call}:  # no function is called, in which Ctrl-C might come
+                del self.caller["now"]
 
     def close(self) -> None:
         """Send the workers home; without effect where a program is running."""
-        if self.lock.acquire(blocking=False):
-            try:
+        call = threading.get_ident(), object()
+        try:
+            if self.caller.setdefault("now", call) is call:
                 self._resize(1)
-            finally:
-                self.lock.release()
+        finally:
+            if self.caller == {"now": call}:  # no function is called, in which Ctrl-C might come
+                del self.caller["now"]
 
     def _resize(self, size: int) -> None:
         native, library = runtime(), runtime().library
