@@ -51,7 +51,8 @@ def get_threads() -> int:
     global _chosen
     if _chosen is None:
         given = os.environ.get(VARIABLE, "").strip()
-        _chosen = _valid(int(given) if given.isdecimal() else given, VARIABLE) if given else min(available(), LARGEST)
+        number = int(given) if given.isdecimal() and len(given) < 10 else given
+        _chosen = _valid(number, VARIABLE) if given else min(available(), LARGEST)
     return _chosen
 
 
@@ -76,5 +77,5 @@ def _valid(n: object, name: str) -> int:
     except TypeError:
         count = 0
     if isinstance(n, bool) or not 1 <= count <= LARGEST:
-        raise ArgumentError(f"{name} is {n!r}: give a whole number of threads between 1 and {LARGEST}")
+        raise ArgumentError(f"{name} is {n!r:.60}: give a whole number of threads between 1 and {LARGEST}")
     return count
