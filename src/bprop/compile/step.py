@@ -3,6 +3,7 @@
 import ctypes
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from time import perf_counter
 from typing import Any, cast
 
 import numpy as np
@@ -21,6 +22,10 @@ from .inline import inline
 
 SMALL = 256
 """Bytes of an output up to which it is copied out of a buffer that the program keeps."""
+HEARD = 0.05
+"""Seconds of steps in a loop after which Python hears of Ctrl-C."""
+UNTIMED = 16
+"""Steps before it is known how long one takes."""
 PLAIN = 0x101
 """NumPy's flags of arrays that are C-contiguous and aligned."""
 
@@ -146,6 +151,7 @@ class Step:
         self._in_place = len(self.donated) == len(self.written)
         self._single = self.structure.kind is LEAF and self.results[0][0] == "computed"
         self._start = self.program.start
+        self._seconds = 0.0  # of a step in the last loop
         self.take(leaves)
 
     def line_of(self, message: str) -> str:
@@ -208,9 +214,10 @@ class Step:
         return self._result(leaves, {**fresh, **{number: one.copy() for number, one in self._small.items()}})
 
     def loop(self, leaves: Sequence[Any], count: int) -> Any:
-        """Do what ``count`` calls do, in one native call; every array among ``leaves`` has an axis of so many steps first.
+        """Do what ``count`` calls do, natively; every array among ``leaves`` has an axis of so many steps first.
 
-        An error says in which step it came; the cells are as after the one before.
+        About every `HEARD` seconds Python hears of Ctrl-C between two steps. An error says in which step it came; the cells
+        are as after the one before.
         """
         inputs = [_rows(leaves[place]) for place in self.arguments]
         specs = {number: self._specs[number] for number in range(len(self._specs)) if number not in self.donated}
@@ -224,7 +231,16 @@ class Step:
             moving = [*enumerate(inputs, start=1), *((self._outputs + number, data) for number, data in fresh.items())]
             for slot, data in moving:
                 table[slot], strides[slot] = address_of(data), data.strides[0]
-            done, error = self.program.repeat(table[1:], strides[1:], count)
+            places, moves, done = table[1:], strides[1:], 0
+            while True:
+                most = int(HEARD / self._seconds) if self._seconds else UNTIMED
+                began = perf_counter()
+                more, error = self.program.repeat(places, moves, min(max(most, 1), count - done))
+                self._seconds = (perf_counter() - began) / max(more, 1)
+                done += more
+                if done == count or error is not None:
+                    break
+                places = [place + more * move for place, move in zip(places, moves, strict=True)]
             if done:
                 self._write({}, None)
         except MemoryError as missing:
