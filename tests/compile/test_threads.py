@@ -615,6 +615,34 @@ assert TEAM_OF_PROCESS.size == 3
 
 
 @posix
+@pytest.mark.parametrize("width", [4, 40])
+def test_ctrl_c_ends_a_long_scan(width):
+    """Also one whose body several threads share, between turns of it: then all of them leave."""
+    code = f"""
+W = bprop.asarray(np.eye({width}))
+def scanned(h, xs, rows):
+    def inside(h, x):
+        return bprop.scan(lambda h, y: (bprop.tanh(h @ W + x + y), None), h, rows)[0], None
+    return bprop.scan(inside, h, xs)[0]
+with share_from(0):
+    g = bprop.compile(scanned)
+    rows, endless = bprop.zeros(900), bprop.zeros(10**7)
+    expected = g(W, bprop.zeros(3), rows).data
+    signal.signal(signal.SIGALRM, signal.default_int_handler)
+    for _ in range(3):
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        try:
+            g(W, endless, rows)
+        except KeyboardInterrupt:
+            assert np.array_equal(g(W, bprop.zeros(3), rows), expected)
+        else:
+            sys.exit(1)
+"""
+    found, output = python(code)
+    assert found == 0, output
+
+
+@posix
 def test_the_process_can_be_ended_while_workers_run():
     code = """
 threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
