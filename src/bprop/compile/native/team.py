@@ -341,5 +341,6 @@ TEAM_OF_PROCESS = Team()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=TEAM_OF_PROCESS.forked)
+    # before: Python from 3.12 on warns who forks a process of several threads; the next call starts them again
+    os.register_at_fork(before=TEAM_OF_PROCESS.close, after_in_child=TEAM_OF_PROCESS.forked)
 atexit.register(TEAM_OF_PROCESS.close)
