@@ -107,11 +107,11 @@ def test_interruption_says_what_was_saved(tmp_path, number, code):
         [*COMMAND, "train", "digits", "--epochs", "100000", "--hidden", "8", "--out", "run"],
         cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8",
     ) as process:  # fmt: skip
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while not (metrics.exists() and metrics.read_text()) and time.monotonic() < end:
             time.sleep(0.05)
         process.send_signal(number)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=300)
     assert process.returncode == code, errors
     assert "run holds the metrics of" in errors
     assert "to go on:\n  bprop train digits --resume run" in errors

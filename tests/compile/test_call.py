@@ -4,7 +4,7 @@ import gc
 import sys
 import threading
 import time
-from collections import OrderedDict, namedtuple
+from collections import OrderedDict, deque, namedtuple
 
 import numpy as np
 import pytest
@@ -308,7 +308,7 @@ def test_threads_that_train_and_read():
         return E
 
     step(model, rule, x)
-    read, ended = [], False
+    read, ended = deque(maxlen=400), False
 
     def watch():
         while not ended:

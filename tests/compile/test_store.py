@@ -138,7 +138,7 @@ print(fingerprint(bprop.trace(bprop.exp)(bprop.ones(3)), {}, ""))
 """
     env = {**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(bprop.__file__))}
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=env, check=False
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, env=env, check=False
     )
     assert (done.returncode, done.stdout.strip()) == (0, "None"), done.stderr
 
@@ -504,7 +504,7 @@ def processes(folder, count):
         subprocess.Popen([sys.executable, "-c", PROGRAM], env=environment, stdout=subprocess.PIPE, encoding="utf-8")
         for _ in range(count)
     ]
-    return [one.communicate(timeout=60)[0].split() for one in started]
+    return [one.communicate(timeout=300)[0].split() for one in started]
 
 
 def test_two_processes_at_once_and_a_third_later(folder):

@@ -415,7 +415,7 @@ def test_python_threads_call_compiled_functions_at_once():
     for one in callers:
         one.start()
     for one in callers:
-        one.join(30)
+        one.join(300)
         assert not one.is_alive()
     assert not failures
 
@@ -434,12 +434,15 @@ def test_a_busy_team_is_not_waited_for():
 def test_idle_workers_use_no_processor():
     f, *xs = work()
     bprop.set_threads(4)
-    f(*xs)
-    time.sleep(0.02)
-    before = time.process_time()
-    time.sleep(0.3)
-    assert time.process_time() - before < 0.02
-    f(*xs)
+
+    def idle():
+        f(*xs)
+        time.sleep(0.02)
+        before = time.process_time()
+        time.sleep(0.3)
+        return time.process_time() - before < 0.02
+
+    assert any(idle() for _ in range(5))  # something else in this process may be at work now and then
 
 
 # --- the process around it ---
@@ -466,7 +469,7 @@ def python(code, **options):
         [sys.executable, "-c", BEGIN + code],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         env=env,
         check=False,
         **options,
@@ -529,7 +532,7 @@ for _ in range(8):
     time.sleep(0.011)
     child = os.fork()
     if child == 0:
-        faulthandler.dump_traceback_later(20, exit=True)
+        faulthandler.dump_traceback_later(100, exit=True)
         right = np.array_equal(f(x)[0].data, y) and np.array_equal(np.asarray(g(x)), y)
         new = bprop.compile(lambda x: bprop.exp(x) - 0.5)(x)
         os._exit(0 if right and np.allclose(new, np.exp(x) - 0.5) else 9)
@@ -577,8 +580,8 @@ for _ in range(5):
     os.kill(os.getpid(), signal.SIGUSR1)
     f(x)
 assert handled == [threading.main_thread()] * 5
-threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
 try:
+    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
     while True:
         assert np.array_equal(f(x)[0].data, y)
 except KeyboardInterrupt:
@@ -631,8 +634,8 @@ with share_from(0):
     expected = g(W, bprop.zeros(3), rows).data
     signal.signal(signal.SIGALRM, signal.default_int_handler)
     for _ in range(3):
-        signal.setitimer(signal.ITIMER_REAL, 0.2)
         try:
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
             g(W, endless, rows)
         except KeyboardInterrupt:
             assert np.array_equal(g(W, bprop.zeros(3), rows), expected)
