@@ -64,8 +64,11 @@ class Cell:
         self.frozen = False
 
     def __setattr__(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)
-        CHANGES.latest = object()  # after the change: a reader that took the mark before sees another one
+        mark = object()
+        try:
+            object.__setattr__(self, name, value)
+        finally:  # after the change: a reader that took the mark before sees another one; also where Ctrl-C comes in between
+            CHANGES.latest = mark
 
     def __copy__(self) -> "Cell":
         self.shared = True  # a copy holds the same buffer
