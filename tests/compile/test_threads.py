@@ -340,6 +340,29 @@ def test_the_environment_says_how_many(given, threads, monkeypatch):
     assert bprop.get_threads() == (threads or thread.available())
 
 
+@pytest.mark.parametrize(
+    ("membership", "files", "cpus"),
+    [
+        ("0::/", {"cpu.max": "250000 100000"}, 3),
+        ("0::/", {"cpu.max": "max 100000"}, 8),
+        ("0::/a/b", {"a/b/cpu.max": "max 100000", "a/cpu.max": "50000 100000", "cpu.max": "200000 100000"}, 1),
+        ("4:memory:/x\n1:cpu,cpuacct:/job", {"cpu/job/cpu.cfs_quota_us": "200000", "cpu/job/cpu.cfs_period_us": "100000"}, 2),
+        ("1:cpu:/outside", {"cpu/cpu.cfs_quota_us": "400000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 4),
+        ("1:cpu:/", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 8),
+        ("0::/a", {"a/cpu.max": "nonsense"}, 8),
+        (None, {}, 8),
+    ],
+)  # fmt: skip
+def test_control_groups_say_how_many(membership, files, cpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(thread, "GROUPS", tmp_path)
+    monkeypatch.setattr(thread, "MEMBERSHIP", tmp_path / "membership")
+    for name, text in {**files, **({} if membership is None else {"membership": membership})}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert thread.available() == cpus
+
+
 @pytest.mark.parametrize("given", ["0", "many", "-2", "1.5", "9" * 5000], ids=lambda text: text[:5])
 def test_a_bad_environment_is_named(given, monkeypatch):
     monkeypatch.setenv("BPROP_NUM_THREADS", given)
