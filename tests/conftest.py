@@ -6,6 +6,7 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 import bprop
 from bprop.core.op import REGISTRY
@@ -35,6 +36,9 @@ def pytest_configure(config):
     """
     config.code = tempfile.TemporaryDirectory(prefix="bprop-tests-")
     os.environ.update({"BPROP_CACHE": "0", "BPROP_CACHE_DIR": os.path.join(config.code.name, "code")})
+    # no test of many examples fails because the machine is busy, or by another draw than the last run's
+    settings.register_profile("bprop", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("bprop")
 
 
 def pytest_unconfigure(config):

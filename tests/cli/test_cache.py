@@ -80,6 +80,19 @@ def test_switched_off(bprop, kept, monkeypatch):
     assert not json.loads(bprop("cache", "--json")[1])["enabled"]
 
 
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="owners and modes are POSIX's")
+def test_a_folder_that_is_not_used(bprop, kept):
+    fill(kept)
+    kept.folder.chmod(0o770)
+    said = f"compiled programs are not kept: {kept.folder} can be written by others (chmod go-w makes it usable)"
+    code, out, _ = bprop("cache")
+    assert code == 0
+    assert said in out
+    assert not json.loads(bprop("cache", "--json")[1])["enabled"]
+    assert said in bprop("doctor")[1]
+    assert bprop("cache", "clear")[1].startswith("removed 4 programs")
+
+
 def test_an_unknown_command(bprop, kept):
     code, _, err = bprop("cache", "empty")
     assert code == 2

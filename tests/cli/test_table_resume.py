@@ -19,6 +19,15 @@ from bprop.train import run
 
 TABLE = "room climate.csv"
 COMMAND = [sys.executable, "-c", "from bprop_command import main; main()"]
+SLOW = """
+import time
+from bprop.train.training import Training
+save = Training.save
+Training.save = lambda self: (save(self), time.sleep(0.1))
+from bprop_command import main
+main()
+"""
+"""The command, with a pause after every checkpoint: however late the test looks, the training is not over."""
 OPTIONS = ["--hidden", "8", "--epochs", "60", "--patience", "60"]
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's here")
@@ -37,9 +46,9 @@ def _here(tmp_path, monkeypatch):
 
 
 @contextlib.contextmanager
-def start(*arguments, **options):
+def start(*arguments, command=COMMAND, **options):
     environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "80", "PYTHONIOENCODING": "utf-8"}
-    command = [*COMMAND, *map(str, arguments)]
+    command = [*command, *map(str, arguments)]
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, **options) as process:
         try:
             yield process
@@ -48,7 +57,7 @@ def start(*arguments, **options):
 
 
 def until(condition, process):
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while not condition() and process.poll() is None and time.monotonic() < end:
         time.sleep(0.01)
 
@@ -67,7 +76,7 @@ def test_killed_at_random_instants_it_goes_on_to_the_same_end(bprop, tmp_path):
     for trial in range(4):
         resumed = (place / "table.json").exists()
         more = ["train", TABLE, "--resume", place] if resumed else [*begin, "--out", place]
-        with start(*more, stderr=subprocess.PIPE) as process:
+        with start(*more, command=[sys.executable, "-c", SLOW], stderr=subprocess.PIPE) as process:
             held = place / "metrics.jsonl"
             before = held.stat().st_size if held.exists() else 0
             until(lambda held=held, before=before: held.exists() and held.stat().st_size != before, process)
@@ -96,7 +105,7 @@ def test_what_is_said_after_ctrl_c_goes_on_when_pasted(bprop, tmp_path):
         assert "running" in bprop("runs", out.parent)[1]
         refused = bprop("train", TABLE, "--resume", out, "--epochs", "1")[2]
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=300)
     assert re.search(r"another training \(process \d+ on", " ".join(refused.split()))
     assert process.returncode == 130, errors
     assert "Traceback" not in errors

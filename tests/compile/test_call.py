@@ -3,7 +3,8 @@
 import gc
 import sys
 import threading
-from collections import OrderedDict, namedtuple
+import time
+from collections import OrderedDict, deque, namedtuple
 
 import numpy as np
 import pytest
@@ -297,8 +298,8 @@ def test_a_call_from_inside_its_own_native_code():
 def test_threads_that_train_and_read():
     """Two threads call one step while a third reads the parameters: no array that was read ever changes."""
     nn.seed(0)
-    model, rule = nn.Linear(8, 8), optim.SGD(1e-3)
-    x = bprop.asarray(RANDOM.normal(size=(16, 8)).astype(np.float32))
+    model, rule = nn.Linear(64, 64), optim.SGD(1e-5)
+    x = bprop.asarray(RANDOM.normal(size=(256, 64)).astype(np.float32))
 
     @bprop.compile
     def step(model, rule, x):
@@ -307,13 +308,79 @@ def test_threads_that_train_and_read():
         return E
 
     step(model, rule, x)
+    read, ended = deque(maxlen=400), False
+
+    def watch():
+        while not ended:
+            read.extend((held, held.data.copy()) for held in (model.W, rule.count))
+            time.sleep(0.0005)
+
     threads = [threading.Thread(target=lambda: [step(model, rule, x) for _ in range(200)]) for _ in range(2)]
-    for thread in threads:
+    watching = threading.Thread(target=watch)
+    for thread in (*threads, watching):
         thread.start()
     for thread in threads:
         thread.join()
-    held = model.W
-    numbers = held.data.copy()
+    ended = True
+    watching.join()
+    assert rule.count.item() == 401
     step(model, rule, x)
-    np.testing.assert_array_equal(held, numbers)
-    assert rule.count.item() == 402
+    for held, numbers in read:
+        np.testing.assert_array_equal(held, numbers)
+
+
+def test_what_a_callback_reads_stays_as_it_was():
+    """The program writes into the memory of the cell, but who reads the cell meanwhile has an array of its own."""
+    cell, read = Cell(bprop.zeros(3)), []
+
+    @bprop.compile
+    def step(x):
+        bprop.callback(lambda _: read.append(cell.read()), x)
+        cell.write(cell.read() + x)
+
+    for _ in range(4):
+        step(np.ones(3))
+    step.loop(np.ones((3, 3)))
+    assert [one.tolist() for one in read] == [[k] * 3 for k in range(7)]
+
+
+def interrupted(function):
+    """Return ``function``, ended by a Ctrl-C that came while it ran: Python hears of it as soon as it is done."""
+
+    def call(*args):
+        function(*args)
+        raise KeyboardInterrupt
+
+    return call
+
+
+def test_an_interrupted_call_is_done_or_is_not(monkeypatch):
+    """Whether or not somebody holds what a cell was before: all cells are a step further, or none is."""
+    cells = [Cell(bprop.zeros(100)) for _ in range(3)]
+
+    @bprop.compile
+    def step(x):
+        for cell in cells:
+            cell.write(cell.read() + x)
+        return x * 2
+
+    def numbers():
+        return [cell.array.data[0] for cell in cells]
+
+    step(np.ones(()))
+    held = cells[1].read()
+    program = step.program
+    with monkeypatch.context() as patch:
+        patch.setattr(program, "_run", interrupted(program._run))
+        with pytest.raises(KeyboardInterrupt):
+            step(np.ones(()))
+    assert numbers() == [2, 2, 2]
+    again = cells[2].read()
+    with monkeypatch.context() as patch:
+        patch.setattr(program, "_repeat", interrupted(program._repeat))
+        with pytest.raises(KeyboardInterrupt):
+            step.loop(np.ones(5))
+    assert numbers() == [7, 7, 7]
+    step(np.ones(()))
+    assert numbers() == [8, 8, 8]
+    assert (held.data[0], again.data[0]) == (1, 2)

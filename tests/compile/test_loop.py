@@ -9,6 +9,7 @@ import pytest
 import bprop
 from bprop import nn, optim
 from bprop.compile import compile
+from bprop.compile import step as module
 from bprop.compile.native.code import Program
 from bprop.compile.native.team import share_from
 from bprop.core.interpreter import Cell
@@ -72,6 +73,45 @@ def test_the_same_bits_as_one_call_after_the_other(rule, dropout):
     assert np.concatenate(losses).tolist() == expected
     assert Moment(model, rule) == end
     assert len(step.programs) == 1
+
+
+def test_python_hears_of_ctrl_c_between_two_steps(monkeypatch):
+    """A long loop is some native calls, one after the other, with the bits of one; what ends it leaves whole steps."""
+    model, rule, step = trainer(0.5)
+    begin, x, t = Moment(model, rule), np.concatenate([X] * 4), np.concatenate([T] * 4)
+    expected = step.loop(model, rule, x, t).tolist()
+    end, counts, repeat = Moment(model, rule), [], Program.repeat
+
+    def counting(self, table, strides, count):
+        counts.append(count)
+        if len(counts) == 7:
+            raise KeyboardInterrupt
+        return repeat(self, table, strides, count)
+
+    monkeypatch.setattr(Program, "repeat", counting)
+    monkeypatch.setattr(module, "HEARD", 0.0)
+    begin.back()
+    with pytest.raises(KeyboardInterrupt):
+        step.loop(model, rule, x, t)
+    assert counts == [1] * 7
+    losses = step.loop(model, rule, x[6:], t[6:])
+    assert losses.tolist() == expected[6:]
+    assert Moment(model, rule) == end
+    monkeypatch.setattr(module, "HEARD", 1000.0)
+    assert compile(lambda x: x * 2).loop(np.ones(50)).tolist() == [2] * 50
+    assert counts[-2:] == [16, 34]  # how long a step takes is found out first
+
+
+def test_an_error_late_in_a_long_loop_says_where(monkeypatch):
+    monkeypatch.setattr(module, "HEARD", 0.0)
+    model, rule, step = trainer()
+    t = np.concatenate([T] * 4)
+    t[25, 2] = 3
+    with pytest.raises(bprop.IndexingError, match="out of range") as caught:
+        step.loop(model, rule, np.concatenate([X] * 4), t)
+    assert caught.value.step == 25
+    assert "in step 25 (from 0) of 28" in caught.value.__notes__[0]
+    assert rule.count.item() == 25
 
 
 def test_rows_may_lie_anywhere():

@@ -138,7 +138,7 @@ print(fingerprint(bprop.trace(bprop.exp)(bprop.ones(3)), {}, ""))
 """
     env = {**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(bprop.__file__))}
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=env, check=False
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, env=env, check=False
     )
     assert (done.returncode, done.stdout.strip()) == (0, "None"), done.stderr
 
@@ -358,6 +358,46 @@ def test_a_link_in_place_of_an_entry_is_not_followed(tmp_path):
 
 
 @posix
+def test_a_link_to_the_folder_is_the_users_own(tmp_path, monkeypatch):
+    """Who makes the link says whose files are read: a folder of downloads, say, belongs to the user as well."""
+    kept = Store(tmp_path / "cache")
+    kept.put(KEY, ENTRY)
+    link = Store(tmp_path / "link")
+    link.folder.symlink_to(kept.folder)
+    assert link.get(KEY) == ENTRY
+    assert link.refusal() == ""
+    right = os.lstat
+
+    def others(path, **options):
+        found = list(right(path, **options))
+        found[4] += path == link.folder
+        return os.stat_result(found)
+
+    monkeypatch.setattr(os, "lstat", others)
+    monkeypatch.setattr(store, "_said", set())
+    with pytest.warns(RuntimeWarning, match="is a link that belongs to another user"):
+        assert link.get(KEY) is None
+    assert kept.get(KEY) == ENTRY
+
+
+@posix
+def test_what_is_too_large_or_no_file_is_no_entry(tmp_path):
+    kept = Store(tmp_path / "cache")
+    kept.put(KEY, ENTRY)
+    path = kept.folder / f"{KEY}.code"
+    os.truncate(path, 2**40)  # a hole: it takes no room on the disk
+    assert [one.about for one in kept.entries()] == [None]
+    assert kept.get(KEY) is None
+    assert not path.exists()
+    path.mkdir()
+    before = len(os.listdir("/dev/fd"))
+    for _ in range(5):
+        assert kept.get(KEY) is None
+        kept.put(KEY, ENTRY)
+    assert len(os.listdir("/dev/fd")) == before
+
+
+@posix
 def test_the_folder_is_the_users_own(compilations, folder):
     run()
     assert folder.stat().st_mode & 0o777 == 0o700
@@ -464,7 +504,7 @@ def processes(folder, count):
         subprocess.Popen([sys.executable, "-c", PROGRAM], env=environment, stdout=subprocess.PIPE, encoding="utf-8")
         for _ in range(count)
     ]
-    return [one.communicate(timeout=60)[0].split() for one in started]
+    return [one.communicate(timeout=300)[0].split() for one in started]
 
 
 def test_two_processes_at_once_and_a_third_later(folder):

@@ -341,11 +341,34 @@ def test_the_environment_says_how_many(given, threads, monkeypatch):
     assert bprop.get_threads() == (threads or thread.available())
 
 
-@pytest.mark.parametrize("given", ["0", "many", "-2", "1.5"])
+@pytest.mark.parametrize(
+    ("membership", "files", "cpus"),
+    [
+        ("0::/", {"cpu.max": "250000 100000"}, 3),
+        ("0::/", {"cpu.max": "max 100000"}, 8),
+        ("0::/a/b", {"a/b/cpu.max": "max 100000", "a/cpu.max": "50000 100000", "cpu.max": "200000 100000"}, 1),
+        ("4:memory:/x\n1:cpu,cpuacct:/job", {"cpu/job/cpu.cfs_quota_us": "200000", "cpu/job/cpu.cfs_period_us": "100000"}, 2),
+        ("1:cpu:/outside", {"cpu/cpu.cfs_quota_us": "400000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 4),
+        ("1:cpu:/", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 8),
+        ("0::/a", {"a/cpu.max": "nonsense"}, 8),
+        (None, {}, 8),
+    ],
+)  # fmt: skip
+def test_control_groups_say_how_many(membership, files, cpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(thread, "GROUPS", tmp_path)
+    monkeypatch.setattr(thread, "MEMBERSHIP", tmp_path / "membership")
+    for name, text in {**files, **({} if membership is None else {"membership": membership})}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert thread.available() == cpus
+
+
+@pytest.mark.parametrize("given", ["0", "many", "-2", "1.5", "9" * 5000], ids=lambda text: text[:5])
 def test_a_bad_environment_is_named(given, monkeypatch):
     monkeypatch.setenv("BPROP_NUM_THREADS", given)
     monkeypatch.setattr(thread, "_chosen", None)
-    with pytest.raises(bprop.ArgumentError, match=f"BPROP_NUM_THREADS is '?{given}'?:"):
+    with pytest.raises(bprop.ArgumentError, match=f"BPROP_NUM_THREADS is '?{given[:59]}'?:"):
         bprop.get_threads()
 
 
@@ -416,7 +439,7 @@ def test_python_threads_call_compiled_functions_at_once():
     for one in callers:
         one.start()
     for one in callers:
-        one.join(30)
+        one.join(300)
         assert not one.is_alive()
     assert not failures
 
@@ -425,19 +448,25 @@ def test_a_busy_team_is_not_waited_for():
     f, *xs = work()
     bprop.set_threads(2)
     expected = bits(f(*xs))
-    with TEAM_OF_PROCESS.lock:
+    TEAM_OF_PROCESS.caller["now"] = 0, None
+    try:
         assert bits(f(*xs)) == expected
+    finally:
+        TEAM_OF_PROCESS.caller.clear()
 
 
 def test_idle_workers_use_no_processor():
     f, *xs = work()
     bprop.set_threads(4)
-    f(*xs)
-    time.sleep(0.02)
-    before = time.process_time()
-    time.sleep(0.3)
-    assert time.process_time() - before < 0.02
-    f(*xs)
+
+    def idle():
+        f(*xs)
+        time.sleep(0.02)
+        before = time.process_time()
+        time.sleep(0.3)
+        return time.process_time() - before < 0.02
+
+    assert any(idle() for _ in range(5))  # something else in this process may be at work now and then
 
 
 # --- the process around it ---
@@ -464,7 +493,7 @@ def python(code, **options):
         [sys.executable, "-c", BEGIN + code],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         env=env,
         check=False,
         **options,
@@ -481,12 +510,13 @@ def test_a_forked_child_has_a_team_of_its_own():
 for pause in (0, 0, 0.01, 0.01):  # workers still look at the gate, or sleep
     f(x)
     time.sleep(pause)
+    assert TEAM_OF_PROCESS.size == 3
     child = os.fork()
+    alone = TEAM_OF_PROCESS.size == 1  # the parent, too, until its next call: Python warns of a fork beside threads
     if child == 0:
-        alone = TEAM_OF_PROCESS.size == 1
         right = all(np.array_equal(f(x)[0].data, y) for _ in range(20))
         os._exit(0 if right and alone and TEAM_OF_PROCESS.size == 3 else 9)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert alone and os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert np.array_equal(f(x)[0].data, y)
 import multiprocessing
 def child():
@@ -526,7 +556,7 @@ for _ in range(8):
     time.sleep(0.011)
     child = os.fork()
     if child == 0:
-        faulthandler.dump_traceback_later(20, exit=True)
+        faulthandler.dump_traceback_later(100, exit=True)
         right = np.array_equal(f(x)[0].data, y) and np.array_equal(np.asarray(g(x)), y)
         new = bprop.compile(lambda x: bprop.exp(x) - 0.5)(x)
         os._exit(0 if right and np.allclose(new, np.exp(x) - 0.5) else 9)
@@ -574,8 +604,8 @@ for _ in range(5):
     os.kill(os.getpid(), signal.SIGUSR1)
     f(x)
 assert handled == [threading.main_thread()] * 5
-threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
 try:
+    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
     while True:
         assert np.array_equal(f(x)[0].data, y)
 except KeyboardInterrupt:
@@ -584,6 +614,60 @@ assert np.array_equal(f(x)[0].data, y)
 sys.exit(7)
 """
     assert python(code) == (7, "")
+
+
+@posix
+def test_ctrl_c_at_any_moment_leaves_the_team_free():
+    code = """
+import random
+def interrupt(*_):
+    raise KeyboardInterrupt
+signal.signal(signal.SIGALRM, interrupt)
+draw = random.Random(0)
+with share_from(0):
+    g = bprop.compile(lambda x: x + 1)
+    g(x)
+for _ in range(1000):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, draw.uniform(1e-5, 2e-4))
+        while True:
+            g(x)
+    except KeyboardInterrupt:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    assert not TEAM_OF_PROCESS.caller
+assert np.array_equal(f(x)[0].data, y) and np.array_equal(g(x), x.data + 1)
+assert TEAM_OF_PROCESS.size == 3
+"""
+    code, output = python(code)
+    assert code == 0, output
+
+
+@posix
+@pytest.mark.parametrize("width", [4, 40])
+def test_ctrl_c_ends_a_long_scan(width):
+    """Also one whose body several threads share, between turns of it: then all of them leave."""
+    code = f"""
+W = bprop.asarray(np.eye({width}))
+def scanned(h, xs, rows):
+    def inside(h, x):
+        return bprop.scan(lambda h, y: (bprop.tanh(h @ W + x + y), None), h, rows)[0], None
+    return bprop.scan(inside, h, xs)[0]
+with share_from(0):
+    g = bprop.compile(scanned)
+    rows, endless = bprop.zeros(900), bprop.zeros(10**7)
+    expected = g(W, bprop.zeros(3), rows).data
+    signal.signal(signal.SIGALRM, signal.default_int_handler)
+    for _ in range(3):
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+            g(W, endless, rows)
+        except KeyboardInterrupt:
+            assert np.array_equal(g(W, bprop.zeros(3), rows), expected)
+        else:
+            sys.exit(1)
+"""
+    found, output = python(code)
+    assert found == 0, output
 
 
 @posix

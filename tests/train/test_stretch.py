@@ -11,6 +11,7 @@ import pytest
 
 import bprop
 from bprop import nn, optim
+from bprop.compile import step
 from bprop.compile.native.code import Program
 from bprop.train import Callback, EarlyStopping, fit
 from bprop.train.pace import STRETCH, Pace
@@ -44,6 +45,7 @@ def stretch(monkeypatch):
                 pass
 
         monkeypatch.setattr("bprop.train.training.Pace", Fixed)
+        monkeypatch.setattr(step, "HEARD", 1e9)  # seconds, in which a loop would be one native call
         monkeypatch.setattr(Program, "repeat", counted)
         return done
 

@@ -19,14 +19,15 @@ def listing(context: typer.Context, as_json: AsJson = False) -> None:
     from ..compile.store import folder_of_store, store
 
     kept, folder = store(), folder_of_store()
-    found = kept.entries() if kept else []
+    refusal = kept.refusal() if kept else ""
+    found = kept.entries() if kept and not refusal else []
     total = sum(one.size for one in found)
     if as_json:
         print(
             json.dumps(
                 {
                     "folder": str(folder) if folder else None,
-                    "enabled": kept is not None,
+                    "enabled": kept is not None and not refusal,
                     "limit": kept.limit if kept else 0,
                     "bytes": total,
                     "programs": [_entry(one) for one in found],
@@ -38,6 +39,9 @@ def listing(context: typer.Context, as_json: AsJson = False) -> None:
     console, tables, new_table = screen(sys.stdout)
     if kept is None:
         console.print(f"compiled programs are not kept: {_why(folder)}", soft_wrap=True)
+        return
+    if refusal:
+        console.print(plain(f"compiled programs are not kept: {kept.folder} {refusal}"), soft_wrap=True)
         return
     if found:
         table = new_table()

@@ -92,8 +92,12 @@ def _cache() -> str:
     kept = store()
     if kept is None:
         return "compiled programs are not kept on disk"
+    refusal = kept.refusal()
+    if refusal:
+        return f"compiled programs are not kept: {kept.folder} {refusal}"
     found = kept.entries()
-    return f"{len(found):,} compiled programs, {size(sum(one.size for one in found))}, in {kept.folder}"
+    count = "1 compiled program" if len(found) == 1 else f"{len(found):,} compiled programs"
+    return f"{count}, {size(sum(one.size for one in found))}, in {kept.folder}"
 
 
 def _small_step() -> tuple[Any, Any, Any, Any]:

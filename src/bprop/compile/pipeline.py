@@ -209,8 +209,8 @@ class Compiled(Generic[P, R]):
         What ``[f(x, t) for x, t in zip(X, T)]`` does, ``f.loop(X, T)`` does natively, with the same bits: parameters and
         other cells go from one call to the next. Arrays in the result have the axis of length k first; what is no array is
         as the last call returned it. What is the same for every call is closed over, or repeated for nothing by
-        ``bprop.broadcast_to(x, (k, *x.shape))``. Python, Ctrl-C included, waits until the k calls are done; so take k such
-        that they last as long as you want to wait.
+        ``bprop.broadcast_to(x, (k, *x.shape))``. Python looks for Ctrl-C about every twentieth of a second: it ends the loop
+        between two calls, and those before are done.
 
         Raises `ShapeError` where the first axes differ, `ArgumentError` where no argument is an array, and what a call
         raises: then the calls before it are done, and a note says how many.

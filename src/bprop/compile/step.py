@@ -4,6 +4,7 @@ import ctypes
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from time import perf_counter
 from typing import Any, cast
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..core.error import ArgumentError, BpropError, CompileError, StateError, shown_place, user_place
 from ..core.graph import Graph, Node, has_effect, inner_graphs
-from ..core.interpreter import EVALUATE, Cell, using
+from ..core.interpreter import CHANGES, EVALUATE, RUNNING, Cell, using
 from ..core.op import Op
 from ..core.shape import size_of
 from ..core.trace import Trace, Traced
@@ -25,6 +26,10 @@ SMALL = 256
 """Bytes of an output up to which it is copied out of a buffer that the program keeps."""
 TOO_LARGE = (MemoryError, ValueError)
 """What NumPy raises where there is no memory, and where no address could reach all of it."""
+HEARD = 0.05
+"""Seconds of steps in a loop after which Python hears of Ctrl-C."""
+UNTIMED = 16
+"""Steps before it is known how long one takes."""
 PLAIN = 0x101
 """NumPy's flags of arrays that are C-contiguous and aligned."""
 
@@ -149,8 +154,8 @@ class Step:
             self._table[slot] = address_of(data)
         self._in_place = len(self.donated) == len(self.written)
         self._single = self.structure.kind is LEAF and self.results[0][0] == "computed"
-        self._running = False
         self._start = self.program.start
+        self._seconds = 0.0  # of a step in the last loop
         self.take(leaves)
 
     def line_of(self, message: str) -> str:
@@ -186,57 +191,69 @@ class Step:
         Whatever can fail comes first, so that an error leaves every cell as it was. ``settled`` is the mark at which all
         cells were in their places: as long as it is the latest, they need not be looked at.
         """
-        if self._running:
+        if self in RUNNING:
             raise CompileError(f"{self.name}: called again by its own callback: its memory is in use")
-        table, moved = self._table, mark is not self.settled
-        copies: tuple[Any, ...] = ()
-        for slot, place in self._inputs:
-            leaf = leaves[place]
-            data = leaf.data if type(leaf) is Array else leaf
-            if type(data) is not np.ndarray or data.flags.num & PLAIN != PLAIN or not data.dtype.isnative:
-                data = data_of(leaf)
-                copies = (*copies, data)  # lives until the program has run
-            table[slot] = (_POINTER(id(data) + HEAD).value or 0) if DIRECT else address_of(data)
-        fresh = self._allocate(moved) if moved or self._large else self._small
-        self._running = True
+        RUNNING[self] = self._writes  # before its cells are looked at: who reads one from now on gets a copy
         try:
+            table, moved = self._table, CHANGES.latest is not self.settled
+            copies: tuple[Any, ...] = ()
+            for slot, place in self._inputs:
+                leaf = leaves[place]
+                data = leaf.data if type(leaf) is Array else leaf
+                if type(data) is not np.ndarray or data.flags.num & PLAIN != PLAIN or not data.dtype.isnative:
+                    data = data_of(leaf)
+                    copies = (*copies, data)  # lives until the program has run
+                table[slot] = (_POINTER(id(data) + HEAD).value or 0) if DIRECT else address_of(data)
+            fresh = self._allocate(moved) if moved or self._large else self._small
             self._start(self.address)
+            if moved or not self._in_place:
+                self._write(fresh, mark)
         except BpropError as error:  # of an op that NumPy computes
             error.line = self.line_of(error.message) or error.line
             raise
         finally:
-            self._running = False
-        if moved or not self._in_place:
-            self._write(fresh, mark)
+            del RUNNING[self]
         if self._single:
             return Array(fresh[0].copy() if 0 in self._small else fresh[0])
         return self._result(leaves, {**fresh, **{number: one.copy() for number, one in self._small.items()}})
 
     def loop(self, leaves: Sequence[Any], count: int) -> Any:
-        """Do what ``count`` calls do, in one native call; every array among ``leaves`` has an axis of so many steps first.
+        """Do what ``count`` calls do, natively; every array among ``leaves`` has an axis of so many steps first.
 
-        An error says in which step it came; the cells are as after the one before.
+        About every `HEARD` seconds Python hears of Ctrl-C between two steps. An error says in which step it came; the cells
+        are as after the one before.
         """
-        if self._running:
-            raise CompileError(f"{self.name}: called again by its own callback: its memory is in use")
         inputs = [_rows(leaves[place]) for place in self.arguments]
         specs = {number: self._specs[number] for number in range(len(self._specs)) if number not in self.donated}
+        if self in RUNNING:
+            raise CompileError(f"{self.name}: called again by its own callback: its memory is in use")
+        RUNNING[self] = self._writes  # before its cells are looked at: who reads one from now on gets a copy
         try:
-            fresh = {number: np.empty((count, *shape), dtype) for number, (shape, dtype) in specs.items()}
-            self._bind_all()
-        except TOO_LARGE as missing:
+            try:
+                fresh = {number: np.empty((count, *shape), dtype) for number, (shape, dtype) in specs.items()}
+                self._bind_all()
+            except TOO_LARGE as missing:
+                raise self._full(count) from missing
+            table, strides = list(self._table), [0] * len(self._table)
+            moving = [*enumerate(inputs, start=1), *((self._outputs + number, data) for number, data in fresh.items())]
+            for slot, data in moving:
+                table[slot], strides[slot] = address_of(data), data.strides[0]
+            places, moves, done = table[1:], strides[1:], 0
+            while True:
+                most = int(HEARD / self._seconds) if self._seconds else UNTIMED
+                began = perf_counter()
+                more, error = self.program.repeat(places, moves, min(max(most, 1), count - done))
+                self._seconds = (perf_counter() - began) / max(more, 1)
+                done += more
+                if done == count or error is not None:
+                    break
+                places = [place + more * move for place, move in zip(places, moves, strict=True)]
+            if done:
+                self._write({}, None)
+        except MemoryError as missing:
             raise self._full(count) from missing
-        table, strides = list(self._table), [0] * len(self._table)
-        moving = [*enumerate(inputs, start=1), *((self._outputs + number, data) for number, data in fresh.items())]
-        for slot, data in moving:
-            table[slot], strides[slot] = address_of(data), data.strides[0]
-        self._running = True
-        try:
-            done, error = self.program.repeat(table[1:], strides[1:], count)
         finally:
-            self._running = False
-        if done:
-            self._write({}, None)
+            del RUNNING[self]
         if error is not None:
             if isinstance(error, BpropError):
                 error.line = self.line_of(error.message) or error.line
@@ -291,15 +308,18 @@ class Step:
         if array.spec != spec:
             raise StateError(f"{self.name}: another thread made {cell} of what was {spec} while the step was called")
         data = _contiguous(array.data)
-        owned = data is array.data
-        if number in self._replaced and (cell.shared or not owned):
-            data, owned = data.copy(), False  # someone may hold the old buffer: write into a new one
+        if number in self._replaced and (cell.shared or data is not array.data):
+            # Someone may hold the old buffer: write into a new one. It is the cell's before the program runs, for after that
+            # Ctrl-C may come at once, and then all cells are a step further or none is.
+            data = data.copy()
+            cell.array = array = Array(data)
+            cell.shared = False
         slot = 1 + len(self.arguments) + number
         self._table[slot] = address_of(data)
         if number in self._replaced:
             self._table[self._outputs + self._replaced[number]] = self._table[slot]
         self._held[number] = data
-        self._bound[number] = array if owned else None
+        self._bound[number] = array if data is array.data else None
 
     def _write(self, fresh: dict[int, NDArray[Any]], mark: object) -> None:
         """Give the written cells their values, and find out whether the next call may take all cells for known."""
@@ -307,14 +327,12 @@ class Step:
         for number, cell in enumerate(self._writes, start=self.count):
             if number in fresh:
                 cell.array = Array(fresh[number].copy() if number in self._small else fresh[number])
+                cell.shared = False
             else:
                 source = self.donated[number] - len(self.arguments)
-                if cell.array is not self._bound[source]:
+                if cell.array is not self._bound[source]:  # another thread, or a callback, wrote it meanwhile
                     cell.array = self._bound[source] = Array(self._held[source])
                     settled = False
-            if cell.shared:
-                cell.shared = False
-                settled = False
         self.settled = mark if settled else None
 
 

@@ -23,6 +23,8 @@ from typing import Any, NamedTuple
 MARK = b"bprop code 1\n"
 LIMIT = 256.0
 """Megabytes that are kept if ``BPROP_CACHE_SIZE`` does not say."""
+LARGEST = 10**9
+"""Bytes of the largest entry: a file of more is none, and is not read."""
 FORGOTTEN = 3600.0
 """Seconds after which a temporary file has no writer any more."""
 _NAME = re.compile(r"[0-9a-f]{64}\.code")
@@ -92,7 +94,7 @@ class Store:
         text = json.dumps(header).encode()
         body = len(text).to_bytes(4, "little") + text + entry.code
         whole = MARK + hashlib.sha256(body).digest() + body
-        if len(whole) > self.limit:
+        if len(whole) > min(self.limit, LARGEST):
             return
         temporary = self.folder / f".{key}.{os.getpid()}.{next(_numbers)}"
         try:
@@ -132,15 +134,23 @@ class Store:
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.code"
 
+    def refusal(self) -> str:
+        """Return why the folder is not used, or nothing: others may have put something into it, or made the link to it."""
+        try:
+            link, folder = os.lstat(self.folder), os.stat(self.folder)
+        except OSError:  # there is none, so nobody put anything there
+            return ""
+        if stat.S_ISLNK(link.st_mode) and _foreign(link):
+            return "is a link that belongs to another user"
+        reason = _refusal(folder) if stat.S_ISDIR(folder.st_mode) else ""
+        return f"{reason} (chmod go-w makes it usable)" if reason and not _foreign(folder) else reason
+
     def _safe(self) -> bool:
-        """Return whether nobody else can have put something into the folder."""
-        state = os.stat(self.folder)
-        if not stat.S_ISDIR(state.st_mode):
-            return False
-        reason = _refusal(state)
+        """Return whether there is a folder, and nobody else can have put something into it."""
+        reason = self.refusal()
         if reason:
             _say(f"compiled code is not kept in {self.folder}: the folder {reason}")
-        return not reason
+        return not reason and self.folder.is_dir()
 
     def _files(self, temporary: bool = False) -> Iterator[tuple[Path, os.stat_result]]:
         with contextlib.suppress(OSError):
@@ -201,11 +211,13 @@ def folder_of_store() -> Path | None:
 def _read(path: Path, key: str) -> Entry | None:
     """Return the entry in a file, or ``None`` if it is not what was written under ``key``."""
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    with open(os.open(path, flags), "rb") as file:
+    with open(path, "rb", opener=lambda name, _: os.open(name, flags)) as file:
         state = os.fstat(file.fileno())
         reason = "is no file" if not stat.S_ISREG(state.st_mode) else _refusal(state)
         if reason:
             _say(f"compiled code in {path} is not used: it {reason}")
+            return None
+        if state.st_size > LARGEST:
             return None
         whole = file.read()
     place = len(MARK) + 32
@@ -222,14 +234,17 @@ def _read(path: Path, key: str) -> Entry | None:
         return None
 
 
+def _foreign(state: os.stat_result) -> bool:
+    """Return whether something belongs to another user; where there are no owners, a user's own folders are theirs."""
+    return hasattr(os, "geteuid") and state.st_uid != os.geteuid()
+
+
 def _refusal(state: os.stat_result) -> str:
     """Return why something is not to be trusted, or nothing."""
-    if not hasattr(os, "geteuid"):  # access lists: a user's own folders are theirs
-        return ""
-    if state.st_uid != os.geteuid():
+    if _foreign(state):
         return "belongs to another user"
-    if state.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        return "can be written by others (chmod go-w makes it usable)"
+    if hasattr(os, "geteuid") and state.st_mode & (stat.S_IWGRP | stat.S_IWOTH):  # elsewhere there are access lists
+        return "can be written by others"
     return ""
 
 

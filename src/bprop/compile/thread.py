@@ -2,6 +2,8 @@
 
 import operator
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from math import ceil
 from pathlib import Path
 
@@ -9,6 +11,8 @@ from ..core.error import ArgumentError
 
 VARIABLE = "BPROP_NUM_THREADS"
 LARGEST = 1024
+MEMBERSHIP, GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
+"""Where Linux says in which control groups the process is, and what each may use."""
 
 _chosen: int | None = None
 
@@ -51,7 +55,8 @@ def get_threads() -> int:
     global _chosen
     if _chosen is None:
         given = os.environ.get(VARIABLE, "").strip()
-        _chosen = _valid(int(given) if given.isdecimal() else given, VARIABLE) if given else min(available(), LARGEST)
+        number = int(given) if given.isdecimal() and len(given) < 10 else given
+        _chosen = _valid(number, VARIABLE) if given else min(available(), LARGEST)
     return _chosen
 
 
@@ -63,11 +68,34 @@ def available() -> int:
     True
     """
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min([cpus, *map(ceil, _granted())]))
+
+
+def _granted() -> Iterator[float]:
+    """Yield how many CPUs are granted by each control group that the process is in: its own, and those around that."""
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
-        return max(1, min(cpus, ceil(int(quota) / int(period))))
-    except (OSError, ValueError):  # no control groups, or "max": no limit
-        return cpus
+        lines = MEMBERSHIP.read_text(encoding="utf-8").splitlines()
+    except OSError:  # no control groups
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            root, files = GROUPS, ["cpu.max"]
+        elif "cpu" in controllers.split(","):  # their first version
+            root, files = GROUPS / "cpu", ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
+        else:
+            continue
+        own = root / path.strip("/")
+        for folder in (
+            own,
+            *own.parents,
+        ):  # in a container the path may be that of outside: then only the root is there
+            with suppress(OSError, ValueError):  # "max": no limit
+                quota, period = (int(text) for name in files for text in (folder / name).read_text("ascii").split())
+                if quota > 0:
+                    yield quota / period
+            if folder == root:
+                break
 
 
 def _valid(n: object, name: str) -> int:
@@ -76,5 +104,5 @@ def _valid(n: object, name: str) -> int:
     except TypeError:
         count = 0
     if isinstance(n, bool) or not 1 <= count <= LARGEST:
-        raise ArgumentError(f"{name} is {n!r}: give a whole number of threads between 1 and {LARGEST}")
+        raise ArgumentError(f"{name} is {n!r:.60}: give a whole number of threads between 1 and {LARGEST}")
     return count

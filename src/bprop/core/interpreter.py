@@ -10,7 +10,7 @@ writes stay at that level, and `Interpreter.close` lowers the last write of each
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import Context, ContextVar, Token
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,8 @@ class Changes:
 
 
 CHANGES = Changes()
+RUNNING: "dict[object, Sequence[Cell]]" = {}
+"""The cells that native programs write at the moment, by program."""
 
 
 class Cell:
@@ -62,8 +64,11 @@ class Cell:
         self.frozen = False
 
     def __setattr__(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)
-        CHANGES.latest = object()  # after the change: a reader that took the mark before sees another one
+        mark = object()
+        try:
+            object.__setattr__(self, name, value)
+        finally:  # after the change: a reader that took the mark before sees another one; also where Ctrl-C comes in between
+            CHANGES.latest = mark
 
     def __copy__(self) -> "Cell":
         self.shared = True  # a copy holds the same buffer
@@ -187,10 +192,16 @@ class Evaluate(Interpreter):
         return arg.data
 
     def read(self, cell: Cell) -> Array:
-        """Return the cell's array; from now on its buffer may be seen by others."""
+        """Return the cell's array; from now on its buffer may be seen by others.
+
+        While a program runs that writes the cell (a callback reads it, or another thread), it is a copy of its own.
+        """
+        array = cell.array
         if not cell.shared:
-            cell.shared = True
-        return cell.array
+            cell.shared = True  # before one looks: a program that is not yet seen to run will see this
+        if RUNNING and any(cell in cells for cells in list(RUNNING.values())):
+            return Array(array.data.copy())
+        return array
 
     def write(self, cell: Cell, value: Array) -> None:
         """Replace the cell's array."""

@@ -20,7 +20,7 @@ from ..step import address_of
 from ..store import Entry, store
 from .engine import Loaded, compiled, optimised, version
 from .host import generating, machine
-from .status import INDEX_ERROR, MESSAGE, POWER_ERROR
+from .status import INDEX_ERROR, LOOK, MESSAGE, POWER_ERROR
 from .team import TEAM_OF_PROCESS, least, share_from, worth
 
 if TYPE_CHECKING:
@@ -66,6 +66,10 @@ class Program:
         self.callbacks: list[Any] = []
         if entry.facts["callbacks"]:
             self._called_back()
+        if entry.facts["looks"]:
+            from .general import look_callback
+
+            self._give(LOOK, look_callback(self.failure))
         self.work = entry.facts["work"]
         self._run, self._repeat = (ENTRY(self.code.function(name)) for name in ("run", "repeat"))
         self._arena = np.empty(0, np.uint8)
@@ -103,21 +107,29 @@ class Program:
             "cpu": self.target.cpu,
         }
         stage = self.stage
-        facts = {"arena": stage.plan.size, "callbacks": len(self.called), "work": stage.work}
+        facts = {
+            "arena": stage.plan.size,
+            "callbacks": sum(kernel.kind != "loop" for kernel in self.called),
+            "looks": int(LOOK in module.globals),
+            "work": stage.work,
+        }
         return Entry(compiled(str(module), self.target), tuple(symbols), facts, about)
 
     def _called_back(self) -> None:
         """Give the code the functions of Python that it calls."""
-        from .general import callback, look_callback
+        from .general import callback
 
         for number, kernel in enumerate(self.called):
-            made = look_callback(self.failure) if kernel.kind == "loop" else callback(kernel, self.failure)
-            self.callbacks.append(made)
-            self.code.set_pointer(f"python.{number}", ctypes.cast(made, ctypes.c_void_p).value or 0)
+            if kernel.kind != "loop":
+                self._give(f"python.{number}", callback(kernel, self.failure))
+
+    def _give(self, name: str, made: Any) -> None:
+        self.callbacks.append(made)
+        self.code.set_pointer(name, ctypes.cast(made, ctypes.c_void_p).value or 0)
 
     @property
     def called(self) -> "list[Kernel]":
-        """The kernels that call Python."""
+        """The kernels that call Python, and the loops that may pass their limit."""
         from .program import called_back
 
         return list(called_back(self.stage))

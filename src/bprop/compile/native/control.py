@@ -8,11 +8,8 @@ from ..body import spec_of
 from ..fuse import Kernel
 from ..plan import Plan, bytes_of
 from .loop import Emitter, number
-from .region import copy, reserve, rounded
+from .region import Look, copy, reserve, returned, rounded
 from .type import ALONE, I8, I32, I64, POINTER
-
-LOOK = 1023
-"""A loop lets Python look for signals (Ctrl-C) before every turn whose number has none of these bits."""
 
 
 class Table:
@@ -31,12 +28,6 @@ class Table:
         """Call a body; the kernel ends with its error if it has one."""
         b = self.builder
         returned(b, b.call(function, [b.gep(self.pointers, [number(0), number(0)]), *ALONE]))
-
-
-def returned(b: Any, status: Any) -> None:
-    """End the kernel with ``status`` where it is an error."""
-    with b.if_then(b.icmp_signed("!=", status, ir.Constant(I32, 0)), likely=False):
-        b.ret(status)
 
 
 def emit_branch(emitter: Emitter, kernel: Kernel, raw: dict[Any, Any], functions: list[Any], scratch: Any) -> None:
@@ -59,12 +50,12 @@ def emit_loop(
     functions: list[Any],
     bodies: list[Plan],
     scratch: Any,
-    look: Any,
+    look: Look,
     passed: int,
 ) -> None:
     """Emit the loop; carries alternate between two buffers, rows go where they belong.
 
-    ``look`` is called now and then and may end the program; ``passed`` is the error of a loop beyond its limit.
+    ``passed`` is the error of a loop beyond its limit.
     """
     b, module, node = emitter.builder, emitter.module, kernel.root
     condition, body = functions
@@ -101,8 +92,7 @@ def emit_loop(
     if limit is not None:
         over = b.icmp_signed(">=", count, number(limit))
         returned(b, b.select(over, ir.Constant(I32, passed), ir.Constant(I32, 0)))
-    with b.if_then(b.icmp_signed("==", b.and_(count, number(LOOK)), number(LOOK)), likely=False):
-        returned(b, b.call(look, []))
+    look.emit(emitter, count)
     odd = b.trunc(count, ir.IntType(1))
     targets = [b.select(odd, *reversed(pair)) for pair in pairs]
     rows = [b.gep(row, [b.mul(count, number(step))]) for row, step in zip(results[carries:], steps, strict=True)]

@@ -30,10 +30,10 @@ from .loop import Emitter, number
 from .map import emit_map, emit_scatter
 from .random import emit_random
 from .reduce import emit_reduce
-from .region import emit_scan, room
+from .region import Look, emit_scan, room
 from .repeat import emit_repeat
 from .share import parts, shared
-from .status import MESSAGE
+from .status import LOOK, MESSAGE
 from .type import ALONE, I32, POINTER, TEAM, memory, register
 
 
@@ -72,7 +72,7 @@ def _supported(name: str, spec: Spec) -> None:
 
 
 def called_back(stage: Stage) -> Iterator[Kernel]:
-    """Return the kernels that call Python, in the order in which they are numbered."""
+    """Return the kernels that call Python, and loops that may pass their limit, in the order in which they are numbered."""
     for kernel in stage.kernels:
         if kernel in stage.bodies:
             if kernel.kind == "loop":
@@ -181,11 +181,11 @@ class Builder:
             room = emitter.builder.bitcast(scratch, dtype.as_pointer()) if scratch is not None else None
             emit_contraction(emitter, stage.contractions[kernel], room, stage.epilogues.get(kernel))
         elif kernel.kind == "scan":
-            emit_scan(emitter, kernel, raw, bodies[0], plans[0], scratch)
+            emit_scan(emitter, kernel, raw, bodies[0], plans[0], scratch, Look(self.look, stage.bodies[kernel]))
         elif kernel.kind == "branch":
             emit_branch(emitter, kernel, raw, bodies, scratch)
         elif kernel.kind == "loop":
-            look, passed = self.python(emitter.builder, kernel, []), MESSAGE + self.called.index(kernel)
+            look, passed = Look(self.look, stage.bodies[kernel]), MESSAGE + self.called.index(kernel)
             emit_loop(emitter, kernel, raw, bodies, plans, scratch, look, passed)
         elif kernel.kind == "random" and kernel.root.op.entry is not None:  # type: ignore[union-attr]
             emit_random(emitter, kernel)
@@ -199,14 +199,20 @@ class Builder:
         table = b.alloca(ir.ArrayType(POINTER, max(len(edges), 1)))
         for position, edge in enumerate(edges):
             b.store(raw[edge], b.gep(table, [number(0), number(position)]))
-        function = self.python(b, kernel, [POINTER.as_pointer()])
+        function = self.python(b, f"python.{self.called.index(kernel)}", [POINTER.as_pointer()])
         b.store(b.call(function, [b.gep(table, [number(0), number(0)])]), emitter.flag)
 
-    def python(self, b: Any, kernel: Kernel, arguments: list[Any]) -> Any:
-        """Return the function of Python that a kernel calls; its address is set when the code is loaded."""
+    def look(self, b: Any) -> Any:
+        """Return the function with which Python looks for signals."""
+        return self.python(b, LOOK, [])
+
+    def python(self, b: Any, name: str, arguments: list[Any]) -> Any:
+        """Return a function of Python; its address is set when the code is loaded."""
         kind = ir.FunctionType(I32, arguments).as_pointer()
-        target = ir.GlobalVariable(self.module, kind, f"python.{self.called.index(kernel)}")
-        target.initializer = ir.Constant(kind, None)
+        target = self.module.globals.get(name)
+        if target is None:
+            target = ir.GlobalVariable(self.module, kind, name)
+            target.initializer = ir.Constant(kind, None)
         return b.load(target)
 
     def number(self) -> int:

@@ -1,15 +1,22 @@
 """Scan: the body is one function of a table of pointers, called for every row; carries alternate between two buffers."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from math import log2
+from typing import TYPE_CHECKING, Any
 
 from llvmlite import ir
 
 from ..body import spec_of
 from ..fuse import Kernel
 from ..plan import ALIGNMENT, Plan, bytes_of
-from .loop import Emitter, loop, number
-from .type import I32, I64, POINTER
+from .loop import Emitter, loop, meet, number
+from .type import ALONE, I32, I64, POINTER
+
+if TYPE_CHECKING:
+    from .program import Stage
+
+OFTEN = 5e7
+"""Operations and bytes after which Python may look for signals: some 10 ms."""
 
 
 def rounded(size: int) -> int:
@@ -35,7 +42,46 @@ def copy(module: Any, b: Any, target: Any, source: Any, size: Any) -> None:
         b.call(known, [target, source, count, ir.Constant(ir.IntType(1), 0)])
 
 
-def emit_scan(emitter: Emitter, kernel: Kernel, raw: dict[Any, Any], function: Any, body: Plan, scratch: Any) -> None:
+class Look:
+    """Between some turns of a region Python looks for signals (Ctrl-C), and its answer may end the program.
+
+    ``function`` gives the function of Python that looks. ``every`` how many turns: what they compute takes a moment.
+    """
+
+    def __init__(self, function: Callable[[Any], Any], bodies: "Sequence[Stage]") -> None:
+        self.function = function
+        self.every = int(2 ** min(max(log2(OFTEN / max(_work(bodies), 1)) // 1, 0), 10))
+
+    def emit(self, emitter: Emitter, time: Any) -> None:
+        """Emit it before a turn; who runs the region together meets, since all of them leave or none does."""
+        b, mask, fine = emitter.builder, number(self.every - 1), ir.Constant(I32, 0)
+        with b.if_then(b.icmp_unsigned("==", b.and_(time, mask), mask), likely=False):
+            place = reserve(b, I32)
+            b.store(fine, place)
+            with b.if_then(b.icmp_unsigned("==", emitter.team[0], number(0))):
+                b.store(b.call(self.function(b), []), place)
+            status = b.load(place)
+            returned(b, status if emitter.team is ALONE else meet(emitter.module, b, emitter.team, status))
+
+
+def _work(bodies: "Sequence[Stage]") -> int:
+    """Return how many operations and bytes a turn costs; of a loop inside, one of its turns."""
+    return sum(
+        kernel.flops + kernel.bytes + _work(body.bodies.get(kernel, ())) * kernel.root.params.get("length", 1)
+        for body in bodies
+        for kernel in body.kernels
+    )
+
+
+def returned(b: Any, status: Any) -> None:
+    """End the kernel with ``status`` where it is an error."""
+    with b.if_then(b.icmp_signed("!=", status, ir.Constant(I32, 0)), likely=False):
+        b.ret(status)
+
+
+def emit_scan(
+    emitter: Emitter, kernel: Kernel, raw: dict[Any, Any], function: Any, body: Plan, scratch: Any, look: Look
+) -> None:
     """Emit the loop; ``raw`` are untyped pointers to operands and results, ``function`` is the body."""
     b, module, node = emitter.builder, emitter.module, kernel.root
     carries, scanned = node.params["carries"], node.params["scanned"]
@@ -60,6 +106,8 @@ def emit_scan(emitter: Emitter, kernel: Kernel, raw: dict[Any, Any], function: A
     for position, arg in enumerate(args):
         bind(1 + position, arg)
     with loop(b, number(0), number(length)) as time:
+        if length >= look.every:
+            look.emit(emitter, time)
         row = b.sub(number(length - 1), time) if reverse else time
         odd = b.trunc(time, ir.IntType(1))
         for position in range(carries):
@@ -78,8 +126,7 @@ def emit_scan(emitter: Emitter, kernel: Kernel, raw: dict[Any, Any], function: A
             pointer = b.gep(results[position], [b.mul(row, number(step))])
             bind(1 + len(args) + position, pointer)
         status = b.call(function, [b.gep(table, [number(0), number(0)]), *emitter.team])
-        with b.if_then(b.icmp_signed("!=", status, ir.Constant(I32, 0))):
-            b.ret(status)
+        returned(b, status)
         for place, target in zip(now, targets, strict=True):
             b.store(target, place)
     for position in range(carries):

@@ -26,7 +26,7 @@ from ..thread import get_threads
 from .written import loaded
 
 # What the team shares, one cache line (or a pair) for each: bytes from the beginning. A gate is a number that is
-# counted up and, behind it, how many sleep until it is.
+# counted up and, behind it, how many sleep until it is. Behind the order to stop is how many workers there are.
 WORK, ARRIVED, MET, STATUS, JOB, STOP, MUTEX, WAKE, WORKERS = range(0, 1152, 128)
 LEAST = 2000.0
 """Nanoseconds of one thread's work that make a kernel worth sharing: a meeting costs some 300."""
@@ -43,6 +43,7 @@ may be among them."""
 X86, ARM = "@llvm.x86.sse2.pause()", "@llvm.aarch64.hint(i32 1)"
 RELAX = {"x86_64": X86, "AMD64": X86, "arm64": ARM, "aarch64": ARM}.get(platform.machine())
 """The instruction by which a waiting processor leaves its units to others."""
+SETMASK = int(signal.SIG_SETMASK) if POSSIBLE else 0
 CODE = f"""
 {f"declare void {RELAX.replace(' 1', '')}" if RELAX else ""}
 declare i32 @sched_yield()
@@ -50,6 +51,12 @@ declare i32 @pthread_mutex_lock(ptr)
 declare i32 @pthread_mutex_unlock(ptr)
 declare i32 @pthread_cond_wait(ptr, ptr)
 declare i32 @pthread_cond_broadcast(ptr)
+declare i32 @pthread_mutex_init(ptr, ptr)
+declare i32 @pthread_cond_init(ptr, ptr)
+declare i32 @pthread_create(ptr, ptr, ptr, ptr)
+declare i32 @pthread_join(i64, ptr)
+declare i32 @pthread_sigmask(i32, ptr, ptr)
+declare i32 @sigfillset(ptr)
 
 ; return the number at a gate as soon as it is no longer %old
 define internal i32 @wait(ptr %team, ptr %gate, i32 %old) {{
@@ -166,7 +173,71 @@ define i32 @bprop_run(ptr %team, ptr %program, ptr %table, i64 %threads) {{
   ret i32 %status
 }}
 
-; what a worker does: its own line holds the team, its number, and what it last saw at the gate
+; make a team of zeroed memory, and start its workers: fewer where the system has no more threads; return how many. Signals
+; are for Python's threads. This and the end are native, so that Ctrl-C comes before or after: no worker is ever unknown.
+define i64 @bprop_start(ptr %team, i64 %threads) {{
+  %all = alloca [128 x i8], align 16
+  %before = alloca [128 x i8], align 16
+  %mutex = getelementptr i8, ptr %team, i64 {MUTEX}
+  %wake = getelementptr i8, ptr %team, i64 {WAKE}
+  call i32 @pthread_mutex_init(ptr %mutex, ptr null)
+  call i32 @pthread_cond_init(ptr %wake, ptr null)
+  call i32 @sigfillset(ptr %all)
+  call i32 @pthread_sigmask(i32 {SETMASK}, ptr %all, ptr %before)
+  br label %next
+next:
+  %thread = phi i64 [1, %0], [%more, %started]
+  %workers = sub i64 %thread, 1
+  %enough = icmp uge i64 %thread, %threads
+  br i1 %enough, label %done, label %start
+start:
+  %line = mul i64 %workers, 128
+  %place = add i64 %line, {WORKERS}
+  %own = getelementptr i8, ptr %team, i64 %place
+  %thread.at = getelementptr i8, ptr %own, i64 8
+  %handle.at = getelementptr i8, ptr %own, i64 24
+  store ptr %team, ptr %own
+  store i64 %thread, ptr %thread.at
+  %failed = call i32 @pthread_create(ptr %handle.at, ptr null, ptr @bprop_worker, ptr %own)
+  %fine = icmp eq i32 %failed, 0
+  br i1 %fine, label %started, label %done
+started:
+  %more = add i64 %thread, 1
+  br label %next
+done:
+  %count.at = getelementptr i8, ptr %team, i64 {STOP + 8}
+  store i64 %workers, ptr %count.at
+  call i32 @pthread_sigmask(i32 {SETMASK}, ptr %before, ptr null)
+  ret i64 %workers
+}}
+
+; send the workers home; without effect where there are none
+define void @bprop_stop(ptr %team) {{
+  %stop.at = getelementptr i8, ptr %team, i64 {STOP}
+  %count.at = getelementptr i8, ptr %team, i64 {STOP + 8}
+  %work = getelementptr i8, ptr %team, i64 {WORK}
+  store atomic i32 1, ptr %stop.at seq_cst, align 4
+  call void @bprop_open(ptr %team, ptr %work)
+  %count = load i64, ptr %count.at
+  br label %next
+next:
+  %worker = phi i64 [0, %0], [%more, %join]
+  %all = icmp uge i64 %worker, %count
+  br i1 %all, label %done, label %join
+join:
+  %line = mul i64 %worker, 128
+  %place = add i64 %line, {WORKERS + 24}
+  %handle.at = getelementptr i8, ptr %team, i64 %place
+  %handle = load i64, ptr %handle.at
+  call i32 @pthread_join(i64 %handle, ptr null)
+  %more = add i64 %worker, 1
+  br label %next
+done:
+  store i64 0, ptr %count.at
+  ret void
+}}
+
+; what a worker does: its own line holds the team, its number, what it last saw at the gate, and its handle
 define ptr @bprop_worker(ptr %own) {{
   %team = load ptr, ptr %own
   %thread.at = getelementptr i8, ptr %own, i64 8
@@ -233,12 +304,12 @@ class _Runtime:
     """The native functions, compiled once per process and never freed: workers may be inside them at any time."""
 
     def __init__(self) -> None:
-        meet, self.worker, run, opening = loaded(CODE, MEET, "bprop_worker", "bprop_run", "bprop_open")
+        meet, run, start, stop = loaded(CODE, MEET, "bprop_run", "bprop_start", "bprop_stop")
         binding.add_symbol(MEET, meet)
         kinds = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
         self.run = ctypes.CFUNCTYPE(ctypes.c_int, *kinds)(run)
-        self.open = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(opening)
-        self.library = ctypes.CDLL(None)
+        self.start = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)(start)
+        self.stop = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(stop)
 
 
 _runtime: _Runtime | None = None
@@ -257,17 +328,17 @@ class Team:
 
     def __init__(self) -> None:
         self.size = self._wanted = 1
-        self.lock = threading.Lock()
+        self.caller: dict[str, tuple[int, object]] = {}
+        """Under "now" the call that has the team, and its Python thread. No lock: Ctrl-C may come as soon as one is taken,
+        before anybody has noted it, and then it stays closed. Of a call that is entered here it can be told afterwards."""
         self._memory = np.empty(0, np.uint8)
         self._address = 0
-        self._workers: list[ctypes.c_size_t] = []
-        self._caller = 0
         self.stranded = False
         """Whether this process was forked inside a program: the other threads of that stayed in its parent."""
 
     def forked(self) -> None:
         """Begin again in a forked child, which has the memory of the team but none of its threads."""
-        stranded = self.stranded or (self.lock.locked() and self._caller == threading.get_ident())
+        stranded = self.stranded or self.caller.get("now", (0,))[0] == threading.get_ident()
         self.__init__()  # type: ignore[misc]
         self.stranded = stranded
 
@@ -280,60 +351,47 @@ class Team:
     def run(self, program: Any, table: int) -> int | None:
         """Run a native program on all threads and return its status; ``None`` where there is one thread or none is free."""
         threads = get_threads()
-        if threads == 1 or not self.lock.acquire(blocking=False):
+        if threads == 1:
             return None
+        call, status = (threading.get_ident(), object()), None
         try:
-            self._caller = threading.get_ident()
-            if self._wanted != threads:
-                self._resize(threads)
-            if self.size == 1:
-                return None
-            return runtime().run(self._address, program, table, self.size)
+            if self.caller.setdefault("now", call) is call:
+                if self._wanted != threads:
+                    self._resize(threads)
+                if self.size > 1:
+                    status = runtime().run(self._address, program, table, self.size)
         finally:
-            self.lock.release()
+            if self.caller == {"now": call}:  # no function is called, in which Ctrl-C might come
+                del self.caller["now"]
+        return status
 
     def close(self) -> None:
         """Send the workers home; without effect where a program is running."""
-        if self.lock.acquire(blocking=False):
-            try:
+        call = threading.get_ident(), object()
+        try:
+            if self.caller.setdefault("now", call) is call:
                 self._resize(1)
-            finally:
-                self.lock.release()
+        finally:
+            if self.caller == {"now": call}:  # no function is called, in which Ctrl-C might come
+                del self.caller["now"]
 
     def _resize(self, size: int) -> None:
-        native, library = runtime(), runtime().library
+        native = runtime()
         self.size, self._wanted = 1, 0  # until all is done: Ctrl-C may end this anywhere, and the next call goes on
-        if self._workers:
-            ctypes.c_uint32.from_address(self._address + STOP).value = 1
-            native.open(self._address, self._address + WORK)
-            while self._workers:
-                library.pthread_join(self._workers.pop(), None)
-        if size == 1:
-            self._wanted = 1
-            return
-        self._memory = np.zeros(WORKERS + 128 * (size + 1), np.uint8)
-        self._address = -(-int(self._memory.__array_interface__["data"][0]) // 128) * 128
-        library.pthread_mutex_init(ctypes.c_void_p(self._address + MUTEX), None)
-        library.pthread_cond_init(ctypes.c_void_p(self._address + WAKE), None)
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # signals are for Python's threads
-        try:
-            for thread in range(1, size):
-                own = self._address + WORKERS + 128 * (thread - 1)
-                ctypes.c_size_t.from_address(own).value = self._address
-                ctypes.c_int64.from_address(own + 8).value = thread
-                worker = ctypes.c_size_t()
-                start = (ctypes.byref(worker), None, ctypes.c_void_p(native.worker), ctypes.c_void_p(own))
-                if library.pthread_create(*start):
-                    break  # the system has no more threads: those that there are do the work
-                self._workers.append(worker)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        self.size, self._wanted = 1 + len(self._workers), size
+        if self._address:
+            native.stop(self._address)
+        if size > 1:
+            memory = np.zeros(WORKERS + 128 * (size + 1), np.uint8)
+            address = -(-int(memory.__array_interface__["data"][0]) // 128) * 128
+            self._memory, self._address = memory, address
+            self.size = 1 + native.start(address, size)
+        self._wanted = size
 
 
 TEAM_OF_PROCESS = Team()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=TEAM_OF_PROCESS.forked)
+    # before: Python from 3.12 on warns who forks a process of several threads; the next call starts them again
+    os.register_at_fork(before=TEAM_OF_PROCESS.close, after_in_child=TEAM_OF_PROCESS.forked)
 atexit.register(TEAM_OF_PROCESS.close)
