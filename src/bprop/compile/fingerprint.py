@@ -18,7 +18,7 @@ from ..core import LOADED
 from ..core.graph import Graph, Node
 from ..core.op import Op
 from .index import Index
-from .static import UNKNOWN, references
+from .reference import UNKNOWN, references
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("core", "ops", "region", "compile")

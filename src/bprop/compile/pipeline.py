@@ -29,8 +29,9 @@ from ..ops import stack
 from .cache import Cache
 from .fork import guard
 from .inline import inline
+from .reference import Mentioned
 from .report import Kernels, Report, counted
-from .static import contents, key_of, with_functions
+from .static import contents, key_of
 from .step import Step, data_of, in_step, is_array
 from .verify import Verification, verify
 from .watch import Watch
@@ -70,7 +71,7 @@ class Compiled(Generic[P, R]):
         self._verify = verify
         self._verification: Verification | None = None
         self._said = False
-        self._written: set[str] = set()
+        self._written: set[Any] = set()
         functools.update_wrapper(self, f, updated=())
         guard(self)
 
@@ -107,10 +108,11 @@ class Compiled(Generic[P, R]):
     def _look_up(self, args: tuple[Any, ...], options: dict[str, Any], mark: object) -> Any:
         """Call the program whose key is that of the arguments; make it if there is none."""
         leaves, structure = flatten((args, options))
-        key = key_of(leaves, structure, self.function, self._written)
+        mentioned = Mentioned(self.function, leaves, self._written)
+        key = key_of(leaves, structure, mentioned)
         # before the step is traced, which may make slots: the places of leaves are those of this moment
-        watch = None if options else Watch(self.function, args, self._written)
-        step, new, key = self._step(key, leaves, structure, 5)
+        watch = None if options else Watch(mentioned, args)
+        step, new, key = self._step(key, leaves, structure, mentioned, 5)
         step.take(leaves)
         self._last = step
         self._watches = [one for one in self._watches if one[1] is not step][: RECENT - 1]
@@ -132,7 +134,9 @@ class Compiled(Generic[P, R]):
             self._watches.insert(0, (watch, step, key))
         return result
 
-    def _step(self, key: Any, leaves: Sequence[Any], structure: Structure, level: int) -> tuple[Step, bool, Any]:
+    def _step(
+        self, key: Any, leaves: Sequence[Any], structure: Structure, mentioned: Mentioned, level: int
+    ) -> tuple[Step, bool, Any]:
         """Return the program of a key, whether it is new, and its key; ``level`` is where the user is on the stack."""
         step = self.programs.get(key)
         if step is not None and step.fits():
@@ -140,8 +144,7 @@ class Compiled(Generic[P, R]):
         for leaf in leaves:
             if is_array(leaf) and leaf.dtype.kind not in "biuf":
                 raise DTypeError(f"{self.name}: an argument has dtype {leaf.dtype}: use bool, integers or floats")
-        sources = with_functions(self.function, leaves)
-        before = contents(sources)
+        before = contents(mentioned)
         try:
             step = Step(self.function, leaves, structure, f"compilation of {self.name}")
         except RecursionError:
@@ -149,10 +152,10 @@ class Compiled(Generic[P, R]):
                 f"{self.name}: Python's limit of nested calls was passed while it was traced: a function that calls itself "
                 f"has to end by Python numbers or shapes; where a traced value decides, write bprop.while_loop or bprop.scan"
             ) from None
-        changed = {name for name, now in contents(sources).items() if before.get(name) != now}
+        changed = {name for name, now in contents(mentioned).items() if before.get(name) != now}
         if changed:  # effects of the trace, such as a count of the traces: the next call is none the other for them
             self._written |= changed
-            key = key_of(leaves, structure, self.function, self._written)
+            key = key_of(leaves, structure, Mentioned(self.function, leaves, self._written))
         for _, _, used in reversed(self._watches):  # also by calls that computed no key
             self.programs.get(used)
         if len(self.programs) == KEPT and self.programs.get(key) is None and not self._said:
@@ -240,10 +243,11 @@ class Compiled(Generic[P, R]):
                 leaves, structure = flatten((args, options))
                 count = _steps(self.name, leaves)
                 row = _row(leaves, 0)
-                key = key_of(row, structure, self.function, self._written)
-                new = None if options else Watch(self.function, args, self._written)
+                mentioned = Mentioned(self.function, row, self._written)
+                key = key_of(row, structure, mentioned)
+                new = None if options else Watch(mentioned, args)
                 if not self._verify or self.programs.get(key) is not None:  # what is to be verified is called by itself
-                    step, *_ = self._step(key, row, structure, 4)
+                    step, *_ = self._step(key, row, structure, mentioned, 4)
                     if step.loops:
                         if new is not None:
                             self._looped.appendleft((step, new))
@@ -354,11 +358,11 @@ def compile(f: Callable[P, R] | None = None, *, verify: bool = False) -> Any:
     makes a program of its own). Cells (parameters, optimiser slots, generators), wherever they come from, are read and
     written; a parameter that is overwritten keeps its memory, unless someone holds an array that shares it. Arrays
     that ``f`` closes over are inputs by reference (a NumPy array as it was when the program was made); numbers, and what
-    lists, dicts and public attributes of objects, classes and modules hold, are part of the key, also where a function
-    that it calls by name or is given refers to them; methods are not looked into for changed globals. What the Python code
-    of ``f`` does besides (print, append, count its calls, draw from ``random``) it does once, when a program is made, and
-    what it changes so is no part of the key, except attributes: one that ``f`` changes itself makes a program of every
-    call. `callback` does it in every call. 32 programs are kept, and a `CompileWarning` says once when there are more.
+    lists, dicts and public attributes of modules hold, are part of the key, also where a function that it calls by name or is
+    given refers to them. Of other objects and of classes those attributes are that the code of ``f``, or of a method it may
+    reach, mentions: a trainer's record of losses makes no program. Methods are not looked into for changed globals. What the
+    Python code of ``f`` does besides (print, append, count its calls, draw from ``random``) it does once, when a program is
+    made, and what it changes so is no part of the key. `callback` does it in every call. 32 programs are kept, and a `CompileWarning` says once when there are more.
     Inside a transform the call is inlined.
 
     What a compiled function has beside its call, see `Compiled`: ``f.loop(…)`` makes many calls in one native call,

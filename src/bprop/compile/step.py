@@ -20,7 +20,7 @@ from ..core.tree import LEAF, Structure, flatten, unflatten
 from ..core.value import Array, Spec, Wrapped, asarray, escaped
 from ..gradients.variable import leaf_label
 from .inline import inline
-from .static import attributes
+from .reference import attributes
 
 SMALL = 256
 """Bytes of an output up to which it is copied out of a buffer that the program keeps."""

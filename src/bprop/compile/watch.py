@@ -8,7 +8,7 @@ dtypes. That is what a `Watch` compares, by identity, in one native call. Whatev
 import ctypes
 import sys
 from collections import deque
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Sequence
 from operator import is_
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -18,7 +18,8 @@ import numpy as np
 from ..core.interpreter import Cell
 from ..core.tree import flatten, is_holder
 from ..core.value import Array
-from .static import PLAIN, UNKNOWN, entry, references, slots, with_functions
+from .reference import PLAIN, UNKNOWN, Mentioned, slots
+from .static import entry
 
 LOCKED = getattr(sys, "_is_gil_enabled", lambda: True)()
 """Whether one thread at a time is inside Python; else what is compared could be freed meanwhile, and keys are computed."""
@@ -43,9 +44,10 @@ class Watch:
     It looks at everything but the cells, whose changes `CHANGES` marks; ``cells_hold`` looks at those.
     """
 
-    def __init__(self, function: Callable[..., Any], args: Sequence[Any], written: Set[str] = frozenset()) -> None:
+    def __init__(self, mentioned: Mentioned, args: Sequence[Any]) -> None:
         from .native import identity  # llvmlite is loaded with the first program, not with bprop
 
+        self._mentioned = mentioned
         self._arrays: list[tuple[int, int, Any, tuple[int, ...], Any]] = []  # position, place, type, shape, dtype
         self._inner: list[tuple[Any, tuple[int, ...], Any]] = []  # arrays inside trees
         self._others: list[tuple[int, Any]] = []
@@ -69,7 +71,8 @@ class Watch:
                 self._template.extend(leaves)
         for _, arg in self._others:
             self._look(arg)
-        for reference in references(with_functions(function, self._template)):
+        written = mentioned.written
+        for reference in mentioned.references:
             if reference.name in written:
                 continue
             value = reference.look()
@@ -84,6 +87,7 @@ class Watch:
             elif reference.kind == "defaults":
                 self._enter(identity.DEFAULTS, reference.source, *(UNKNOWN if one is None else one for one in value))
             self._look(value)
+        del self._mentioned  # it holds what the call was made with
         self._words.append(identity.END)
         self._table = (ctypes.c_int64 * len(self._words))(*self._words)
         self._address = ctypes.addressof(self._table)
@@ -123,17 +127,37 @@ class Watch:
                 self._enter(identity.LIST, value, _Count(len(value)), *inside)
             elif not isinstance(value, tuple):
                 self._views.append((value, inside))
-        elif hasattr(value, "__dict__"):
-            inside = [vars(value)]
-            if _has_own_dict(value, inside[0]):
-                self._enter(identity.OBJECT, value, *inside)
-        elif is_holder(value):
-            self.known = False
-        own = slots(value)
-        self._slots += [(value, name, held) for name, held in own.items()]
-        inside += own.values()
+        elif self._mentioned.selects(value):
+            inside = self._look_at(value, self._mentioned.attributes(value))
+        else:
+            if hasattr(value, "__dict__"):
+                inside = [vars(value)]
+                if _has_own_dict(value, inside[0]):
+                    self._enter(identity.OBJECT, value, *inside)
+            elif is_holder(value):
+                self.known = False
+            own = slots(value)
+            self._slots += [(value, name, held) for name, held in own.items()]
+            inside += own.values()
         for one in inside:
             self._look(one)
+
+    def _look_at(self, value: Any, held: dict[str, Any]) -> list[Any]:
+        """Remember some of an object's attributes, and that it gets no others; return what they are."""
+        from .native import identity
+
+        own = getattr(value, "__dict__", {})
+        if not _has_own_dict(value, own):
+            own = {}
+        else:
+            self._enter(identity.OBJECT, value, own)
+            self._enter(identity.SIZE, own, _Count(len(own)))
+        for name, one in held.items():
+            if name in own:
+                self._enter(identity.NAME, own, name, one)
+            else:
+                self._slots.append((value, name, one))
+        return list(held.values())
 
     def leaves(self, args: Sequence[Any]) -> list[Any] | None:
         """Return the leaves of a call with ``args``, or ``None`` where a key must tell what it is."""

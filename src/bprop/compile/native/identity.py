@@ -10,6 +10,7 @@ CPython's own functions; nothing is assumed of how they lie in memory. A table o
 ``NAME``     dict, key, value (0: not there)
 ``DEFAULTS`` function, its defaults for parameters and for keywords (0: none)
 ``OBJECT``   object, its ``__dict__``
+``SIZE``     dict, number of entries
 ``END``
 ===========  ==========================================================================================
 """
@@ -22,7 +23,7 @@ from llvmlite import binding
 
 from .written import loaded
 
-END, DICT, LIST, CELL, NAME, DEFAULTS, OBJECT = range(7)
+END, DICT, LIST, CELL, NAME, DEFAULTS, OBJECT, SIZE = range(8)
 FUNCTIONS = (
     "PyDict_Size",
     "PyDict_Next",
@@ -72,6 +73,7 @@ more: ; two words follow, whatever the kind
     i64 {NAME}, label %look
     i64 {DEFAULTS}, label %defaults
     i64 {OBJECT}, label %object.dict
+    i64 {SIZE}, label %size
   ]
 
 dict:
@@ -101,6 +103,11 @@ pair.value:
   %pair.next = getelementptr i64, ptr %pair.at, i64 2
   %pairs.fewer = sub i64 %pairs.left, 1
   br i1 %same.value, label %pairs, label %differ
+
+size:
+  %size.now = call i64 @PyDict_Size(ptr %object)
+  %same.size = icmp eq i64 %size.now, %count
+  br i1 %same.size, label %owned, label %differ
 
 list:
   %length = call i64 @PyList_Size(ptr %object)
