@@ -185,6 +185,22 @@ def test_objects_among_the_arguments(keys):
         np.testing.assert_array_equal(np.asarray(f(one, X)), 3 * X)
 
 
+GAIN = 1.0
+
+
+class Gain(nn.Module):
+    def fprop(self, x):
+        return x * GAIN
+
+
+def test_globals_of_methods(monkeypatch):
+    module = Gain()
+    f = bprop.compile(lambda module, x: module(x))
+    assert [float(f(module, np.float32(2))) for _ in range(2)] == [2.0, 2.0]
+    monkeypatch.setitem(globals(), "GAIN", 3.0)
+    assert [float(f(module, np.float32(2))) for _ in range(2)] == [6.0, 6.0]
+
+
 def test_an_attribute_that_comes_later():
     scale = Scale()
 

@@ -108,7 +108,7 @@ class Compiled(Generic[P, R]):
     def _look_up(self, args: tuple[Any, ...], options: dict[str, Any], mark: object) -> Any:
         """Call the program whose key is that of the arguments; make it if there is none."""
         leaves, structure = flatten((args, options))
-        mentioned = Mentioned(self.function, leaves, self._written)
+        mentioned = Mentioned(self.function, leaves, structure, self._written)
         key = key_of(leaves, structure, mentioned)
         # before the step is traced, which may make slots: the places of leaves are those of this moment
         watch = None if options else Watch(mentioned, args)
@@ -155,7 +155,7 @@ class Compiled(Generic[P, R]):
         changed = {name for name, now in contents(mentioned).items() if before.get(name) != now}
         if changed:  # effects of the trace, such as a count of the traces: the next call is none the other for them
             self._written |= changed
-            key = key_of(leaves, structure, Mentioned(self.function, leaves, self._written))
+            key = key_of(leaves, structure, Mentioned(self.function, leaves, structure, self._written))
         for _, _, used in reversed(self._watches):  # also by calls that computed no key
             self.programs.get(used)
         if len(self.programs) == KEPT and self.programs.get(key) is None and not self._said:
@@ -243,7 +243,7 @@ class Compiled(Generic[P, R]):
                 leaves, structure = flatten((args, options))
                 count = _steps(self.name, leaves)
                 row = _row(leaves, 0)
-                mentioned = Mentioned(self.function, row, self._written)
+                mentioned = Mentioned(self.function, row, structure, self._written)
                 key = key_of(row, structure, mentioned)
                 new = None if options else Watch(mentioned, args)
                 if not self._verify or self.programs.get(key) is not None:  # what is to be verified is called by itself
@@ -358,11 +358,11 @@ def compile(f: Callable[P, R] | None = None, *, verify: bool = False) -> Any:
     makes a program of its own). Cells (parameters, optimiser slots, generators), wherever they come from, are read and
     written; a parameter that is overwritten keeps its memory, unless someone holds an array that shares it. Arrays
     that ``f`` closes over are inputs by reference (a NumPy array as it was when the program was made); numbers, and what
-    lists, dicts and public attributes of modules hold, are part of the key, also where a function that it calls by name or is
-    given refers to them. Of other objects and of classes those attributes are that the code of ``f``, or of a method it may
-    reach, mentions: a trainer's record of losses makes no program. Methods are not looked into for changed globals. What the
-    Python code of ``f`` does besides (print, append, count its calls, draw from ``random``) it does once, when a program is
-    made, and what it changes so is no part of the key. `callback` does it in every call. 32 programs are kept, and a `CompileWarning` says once when there are more.
+    lists, dicts and public attributes of modules hold, are part of the key, also where a function or method refers to them
+    that ``f`` may reach. Of other objects and of classes only those attributes are that this code mentions: a trainer's record
+    of losses makes no program. What the Python code of ``f`` does besides (print, append, count its calls, draw from
+    ``random``) it does once, when a program is made, and what it changes so is no part of the key. `callback` does it in every
+    call. 32 programs are kept, and a `CompileWarning` says once when there are more.
     Inside a transform the call is inlined.
 
     What a compiled function has beside its call, see `Compiled`: ``f.loop(…)`` makes many calls in one native call,

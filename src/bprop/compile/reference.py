@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from ..core.interpreter import Cell
-from ..core.tree import is_holder
+from ..core.tree import LEAF, Holder, Structure, is_holder
 from ..core.value import Array
 
 PLAIN = (bool, int, float, str, bytes, type(None))
@@ -205,22 +205,27 @@ class Mentioned:
     {'rate': 0.1}
     """
 
-    def __init__(self, f: Callable[..., Any], leaves: Sequence[Any] = (), written: Iterable[Any] = ()) -> None:
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        leaves: Sequence[Any] = (),
+        structure: Structure = LEAF,
+        written: Iterable[Any] = (),
+    ) -> None:
         codes: list[CodeType] = []
-        self.references = list(references(with_functions(f, leaves), codes=codes))
+        seen: set[int] = set()
         self.written = frozenset(written)
-        self._roots = [*leaves, *(one.look() for one in self.references)]
-        self._names = {name for code in codes for name in _names(code)}
-        before = -1
-        while before != len(self._names) and not self._dynamic():  # what is reached mentions names, along which more is
-            before = len(self._names)
+        self._given = [*leaves, *holders(structure)]
+        self._names: set[str] = set()
+        self.references = list(references(with_functions(f, leaves), seen, codes))
+        while codes:  # what is reached mentions names, along which more is reached
+            self._names.update(name for code in codes for name in _names(code))
+            codes.clear()
             found = list(self._reached())
             kinds = {one if isinstance(one, type) else type(one): None for one in found}
-            codes = [code for kind in kinds for code in _methods(kind, self._names)]
-            for one in found:
-                if isinstance(one, FunctionType) and _is_users(one):
-                    deque(references(one, codes=codes), 0)
-            self._names.update(name for code in codes for name in _names(code))
+            functions = [one for one in found if isinstance(one, FunctionType) and _is_users(one)]
+            for one in (*functions, *(method for kind in kinds for method in _methods(kind, self._names))):
+                self.references += references(one, seen, codes)
 
     def _dynamic(self) -> bool:
         return not self._names.isdisjoint(DYNAMIC)
@@ -255,7 +260,7 @@ class Mentioned:
     def _reached(self) -> Iterator[Any]:
         """Yield objects, functions and classes that can be reached along attributes that count, each one once."""
         seen: set[int] = set()
-        waiting = [*self._roots]
+        waiting = [*self._given, *(one.look() for one in self.references)]
         while waiting:
             one = waiting.pop()
             if type(one) in PLAIN or isinstance(one, _CLOSED) or one is UNKNOWN or id(one) in seen:
@@ -287,8 +292,8 @@ def _opaque(holder: Any) -> bool:
     )
 
 
-def _methods(kind: type, names: Iterable[str]) -> Iterator[CodeType]:
-    """Yield the code of a user's class that runs where its names are mentioned, or of itself, as ``__call__`` does.
+def _methods(kind: type, names: Iterable[str]) -> Iterator[FunctionType]:
+    """Yield the functions of a user's class that run where their names are mentioned, or of themselves, as ``__call__``.
 
     What is made from a class of the library is called by the library: all of its methods count.
     """
@@ -298,8 +303,7 @@ def _methods(kind: type, names: Iterable[str]) -> Iterator[CodeType]:
             continue
         for name, held in vars(one).items():
             if name not in UNCALLED and (inherits or name in names or (name.startswith("__") and name.endswith("__"))):
-                for f in _functions(held):
-                    yield f.__code__
+                yield from _functions(held)
 
 
 def _functions(held: Any) -> Iterator[FunctionType]:
@@ -316,6 +320,14 @@ def _functions(held: Any) -> Iterator[FunctionType]:
             one = inner
         if isinstance(one, FunctionType):
             yield one
+
+
+def holders(structure: Structure) -> Iterator[Any]:
+    """Yield the modules and what else holds cells in a tree."""
+    if isinstance(structure.kind, Holder):
+        yield structure.kind.target
+    for child in structure.children:
+        yield from holders(child)
 
 
 class Same:

@@ -9,9 +9,9 @@ import numpy as np
 
 from ..core.error import ArgumentError
 from ..core.interpreter import Cell
-from ..core.tree import Holder, flatten, is_holder
+from ..core.tree import flatten, is_holder
 from ..core.value import Array
-from .reference import ITSELF, PLAIN, UNKNOWN, Mentioned, Same
+from .reference import ITSELF, PLAIN, UNKNOWN, Mentioned, Same, holders
 
 
 def leaf_key(leaf: Any, cells: dict[Cell, int], mentioned: Mentioned) -> Any:
@@ -43,15 +43,12 @@ def leaf_key(leaf: Any, cells: dict[Cell, int], mentioned: Mentioned) -> Any:
 def key_of(leaves: Sequence[Any], structure: Any, mentioned: Mentioned) -> Any:
     """Return the cache key of a call. What the trace itself writes, by ``mentioned``, is no part of it."""
     cells: dict[Cell, int] = {}
-    holders = tuple(_settings(one, set(), mentioned) for one in _holders(structure))
-    return structure, tuple(leaf_key(leaf, cells, mentioned) for leaf in leaves), holders, captured_key(mentioned)
+    settings = tuple(_settings(one, set(), mentioned) for one in holders(structure))
+    return structure, tuple(leaf_key(leaf, cells, mentioned) for leaf in leaves), settings, captured_key(mentioned)
 
 
 def captured_key(mentioned: Mentioned) -> Any:
-    """Return what a function refers to by name: numbers by value, arrays and functions by identity, objects by their settings.
-
-    Methods called by it are not looked into: what they refer to by name is taken as it is when the program is made.
-    """
+    """Return what a function refers to by name: numbers by value, arrays and functions by identity, objects by their settings."""
     found: list[Any] = []
     written = mentioned.written
     for name, value in ((one.name, one.look()) for one in mentioned.references):
@@ -99,13 +96,6 @@ def entry(name: str, key: Any) -> str:
 def _inside(cell: Cell) -> Any:
     """Return what the trace depends on of a cell that is no argument: a program reads this very one."""
     return Same(cell), cell.trainable
-
-
-def _holders(structure: Any) -> Iterator[Any]:
-    if isinstance(structure.kind, Holder):
-        yield structure.kind.target
-    for child in structure.children:
-        yield from _holders(child)
 
 
 def _cells(value: Any, seen: set[int], mentioned: Mentioned) -> Iterator[Cell]:
