@@ -189,6 +189,9 @@ UNCALLED = {"__init__", "__new__", "__repr__", "__str__", "__del__"}
 """Methods that nothing calls of itself on an object that is there."""
 
 
+NOTHING = Structure(LEAF)
+
+
 class Mentioned:
     """The names under which a function, and the methods that it may reach, look at what objects hold.
 
@@ -209,7 +212,7 @@ class Mentioned:
         self,
         f: Callable[..., Any],
         leaves: Sequence[Any] = (),
-        structure: Structure = LEAF,
+        structure: Structure = NOTHING,
         written: Iterable[Any] = (),
     ) -> None:
         codes: list[CodeType] = []
