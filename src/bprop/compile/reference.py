@@ -199,6 +199,7 @@ class Mentioned:
 
     >>> from bprop.compile.reference import Mentioned
     >>> class Trainer:
+    ...     __module__ = "training"  # not the library's
     ...     def __init__(self):
     ...         self.rate, self.losses = 0.1, []
     ...     def scaled(self, x):

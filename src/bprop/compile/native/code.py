@@ -113,7 +113,7 @@ class Program:
             "looks": int(LOOK in module.globals),
             "work": stage.work,
         }
-        return Entry(compiled(str(module), self.target, stage.small), tuple(symbols), facts, about)
+        return Entry(compiled(str(module), self.target), tuple(symbols), facts, about)
 
     def _called_back(self) -> None:
         """Give the code the functions of Python that it calls."""
@@ -137,7 +137,7 @@ class Program:
     @property
     def llvm(self) -> str:
         """The optimised LLVM code, made again for whoever reads it."""
-        return str(optimised(str(self._emitted()), self.target, self.stage.small)[0])
+        return str(optimised(str(self._emitted()), self.target)[0])
 
     @property
     def graph(self) -> Graph:

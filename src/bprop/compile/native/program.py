@@ -5,7 +5,6 @@ team runs the whole program and does its share of every kernel. ``repeat`` runs 
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from math import ceil
 from typing import Any
 
@@ -55,9 +54,6 @@ class Stage:
         self.kernels = attach(self.kernels, self.nests, large, self.graph, donated or {})
         self.epilogues = {k: Epilogue(k, self.contractions[k].labels) for k in large if len(k.nodes) > 1}
         self.nests |= self.epilogues
-        bodies = chain.from_iterable(self.bodies.values())
-        self.small: bool = not large and all(body.small for body in bodies)
-        """Whether no contraction goes in blocks: beside one that does, what a loop costs around its work does not show."""
         scratch = {k: c.packed * spec_of((k.root, 0)).dtype.itemsize for k, c in self.contractions.items()}
         scratch |= {k: room(k, [one.plan for one in stages]) for k, stages in self.bodies.items()}
         self.plan: Plan = plan(self.graph, self.kernels, self.nests, donated, scratch)
