@@ -140,14 +140,14 @@ def test_listing_counts_what_is_fused():
 @pytest.mark.parametrize(
     "setting",
     [
-        {"DEPTH": 8, "ROOM": (1200, 1200), "NUMBERS": 1e9, "VECTORS": 1e9},
+        {"DEPTH": 8, "ROOM": 1200, "NUMBERS": 1e9, "VECTORS": 1e9},
         {"DEPTH": 8, "NUMBERS": 0, "VECTORS": 0, "UNIT": (8, 16)},
-        {"ROOM": (2400, 2400), "NUMBERS": 1e9, "VECTORS": 1e9},
+        {"ROOM": 2400, "NUMBERS": 1e9, "VECTORS": 1e9},
         {"NUMBERS": 0, "VECTORS": 1e9},
-        {"ROOM": (2**22, 2400), "NUMBERS": 1e9, "VECTORS": 1e9},
-        {"ROOM": (2400, 2**22), "NUMBERS": 1e9, "VECTORS": 1e9},
+        {"STRIP": 2400, "KEPT": 0, "UNIT": (8, 256), "NUMBERS": 1e9, "VECTORS": 1e9},
+        {"STRIP": 2400, "KEPT": 0, "UNIT": (8, 256), "NUMBERS": 0, "VECTORS": 1e9},
     ],
-    ids=["parts", "direct", "groups", "half", "columns in parts", "rows in parts"],
+    ids=["parts", "direct", "groups", "half", "strips", "strips, half"],
 )
 def test_blocks(monkeypatch, setting, agree):
     """Sums in parts, panels in parts, operands packed and not."""
@@ -302,8 +302,9 @@ def test_threads_share_blocks(monkeypatch):
         (lambda dy, x, p: p - 0.1 * (bprop.matrix_transpose(dy) @ x), normal(17, 40), normal(17, 50), normal(40, 50)),
     ]
     before = bprop.get_threads()
-    for room in (blocking.ROOM, (2800, 2800), (2**22, 2800), (2800, 2**22)):
-        monkeypatch.setattr(blocking, "ROOM", room)
+    for room, strip, kept in ((blocking.ROOM, blocking.STRIP, blocking.KEPT), (2800, 2800, 0), (2**22, 2800, 0)):
+        for name, value in (("ROOM", room), ("STRIP", strip), ("KEPT", kept)):
+            monkeypatch.setattr(blocking, name, value)
         for f, *xs in cases:
             try:
                 bprop.set_threads(1)

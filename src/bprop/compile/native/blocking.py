@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
 DEPTH = 1024
 """Steps of the sum between two visits to C: a panel of B (DEPTH × 32 float32, 128 KB) stays in the second-level cache."""
-ROOM = 2**22, 2**19
-"""Bytes of A and of B that are packed at a time: A's panels pass by once for each block of B, which meanwhile stays in the
-second-level cache, while A comes from the last-level one."""
+ROOM = 2**22
+"""Bytes of an operand that are packed at a time: two operands stay in the last-level cache."""
+STRIP, KEPT = 2**19, 2**20
+"""Bytes of B in a strip, and those up to which B needs none: they stay in the second-level cache while A passes by."""
 UNIT = (32, 256)
 """Rows and columns of C in memory that are one unit: with the maps' operands they stay in the second-level cache."""
 UNITS = 16
@@ -80,9 +81,13 @@ class Blocking:
         self.steps = self.chunk * self.inner
         self.blocks = -(-first.extent // self.chunk)
         sides, tile = (self.row, self.column), (target.rows, target.columns)
+        bytes_of = [
+            padded(one.extent, size) * self.steps * dtype.itemsize for one, size in zip(sides, tile, strict=True)
+        ]
+        strips = self.packs[1] and self._in_strips(*bytes_of)
         most = [
             max(room // (self.steps * dtype.itemsize), 1) if packs else one.extent
-            for one, packs, room in zip(sides, self.packs, ROOM, strict=True)
+            for one, packs, room in zip(sides, self.packs, (ROOM, STRIP if strips else ROOM), strict=True)
         ]
         self.unit = self._unit([min(one.extent, m) for one, m in zip(sides, most, strict=True)])
         self.block = tuple(_even(one.extent, m, u) for one, m, u in zip(sides, most, self.unit, strict=True))
@@ -95,11 +100,11 @@ class Blocking:
             self.group = 1
         for side in (0, 1):
             if self.packs[side] and self.depends(side):
-                self.group = max(1, min(self.group, ROOM[side] // (each[side] * dtype.itemsize)))
+                self.group = max(1, min(self.group, ROOM // (each[side] * dtype.itemsize)))
         self.once = tuple(self.packs[s] and not self.depends(s) and whole[s] and self.blocks == 1 for s in (0, 1))
         room = [each[s] * (self.group if self.depends(s) else 1) * self.packs[s] for s in (0, 1)]
-        self.downward = not self.packs[0]
-        """Whether units follow each other down C's columns: then a thread reads most of the panels that it packed itself."""
+        self.downward = strips and not self.packs[0]
+        """Whether units follow each other down C's columns: of a strip, a thread then reads most of what it packed itself."""
         self.right = padded(room[0], 64)
         self.packed = self.right + room[1]
 
@@ -136,6 +141,11 @@ class Blocking:
     def depends(self, side: int) -> bool:
         """Return whether an operand is another for other values of the outer labels."""
         return any(one.strides[side] for one in self.outer)
+
+    def _in_strips(self, left: int, right: int) -> bool:
+        """Return whether A, of ``left`` bytes, is read again for each strip of B, or B for each row of units."""
+        down = -(-self.row.extent // UNIT[self.turned])
+        return right > KEPT and right / STRIP * left + right < down * right
 
     def _unit(self, extents: Sequence[int]) -> tuple[int, int]:
         """Return the rows and columns of a unit, of which a block has `UNITS` if that leaves whole tiles."""
