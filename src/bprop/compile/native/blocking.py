@@ -103,8 +103,8 @@ class Blocking:
                 self.group = max(1, min(self.group, ROOM // (each[side] * dtype.itemsize)))
         self.once = tuple(self.packs[s] and not self.depends(s) and whole[s] and self.blocks == 1 for s in (0, 1))
         room = [each[s] * (self.group if self.depends(s) else 1) * self.packs[s] for s in (0, 1)]
-        self.downward = strips and not self.packs[0]
-        """Whether units follow each other down C's columns: of a strip, a thread then reads most of what it packed itself."""
+        self.downward = self.packs == (False, True) and bytes_of[1] > bytes_of[0]
+        """Whether units follow each other down C's columns: of B a thread then reads most of what it packed itself."""
         self.right = padded(room[0], 64)
         self.packed = self.right + room[1]
 
