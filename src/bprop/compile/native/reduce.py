@@ -1,4 +1,4 @@
-"""Reductions. Long ones go in chunks of fixed length whose results are joined pairwise, in an order set by shape alone.
+"""Reductions. What is longer than a chunk goes in chunks, whose results are joined pairwise, in an order set by shape alone.
 
 Within a chunk eight lanes run side by side, so that the loop vectorises without reassociation; where the innermost
 axis is kept, a block of neighbouring results is the lane instead. float32 sums are kept in float64.
@@ -8,6 +8,7 @@ axis is kept, a block of neighbouring results is the lane instead. float32 sums 
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from math import prod
 from typing import Any
 
 from llvmlite import ir
@@ -129,11 +130,13 @@ class _Reduction:
             lanes = LANES if nest.joined is not None and nest.inner[-1].extent >= LANES else 1
             acc = self._array(lanes)
             self._fill(acc, number(lanes))
-            flush = self._cascade(acc, lanes) if nest.joined is not None else None
+            short = prod(one.extent for one in nest.inner) <= CHUNK
+            flush = self._cascade(acc, lanes) if nest.joined is not None and not short else None
             with ExitStack() as reduced:
                 enter(reduced, emitter, nest.inner[:-1], [[], *levels[depth + 1 : -1]])
                 self._row(nest.inner[-1], levels[-1], acc, lanes, flush)
             if flush is None:
+                self._halve(acc, lanes)
                 self._finish(self._get(acc, number(0)))
             else:
                 self._finish(flush(None))
@@ -161,6 +164,13 @@ class _Reduction:
             if flush is not None:
                 flush(b.sub(stop, start))
 
+    def _halve(self, acc: Sequence[Any], lanes: int) -> None:
+        """Join the lanes into the first: one half with the other, until there is one."""
+        while lanes > 1:
+            lanes //= 2
+            with loop(self.b, number(0), number(lanes)) as i:
+                self._set(acc, i, self._join(self._get(acc, i), self._get(acc, self.b.add(i, number(lanes)))))
+
     def _cascade(self, acc: Sequence[Any], lanes: int) -> Callable[[Any], Any]:
         """Return ``flush``: it joins finished chunks pairwise, like carries in a binary counter of chunks."""
         b = self.b
@@ -170,11 +180,7 @@ class _Reduction:
         b.store(number(0), chunks)
 
         def carry() -> None:
-            width = lanes // 2
-            while width:
-                with loop(b, number(0), number(width)) as i:
-                    self._set(acc, i, self._join(self._get(acc, i), self._get(acc, b.add(i, number(width)))))
-                width //= 2
+            self._halve(acc, lanes)
             self._set(total, number(0), self._get(acc, number(0)))
             b.store(number(0), level)
             head, body, after = (b.append_basic_block(name) for name in ("carry", "join", "carried"))
