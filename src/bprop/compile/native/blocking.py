@@ -10,7 +10,11 @@ neighbours in memory are neighbours in the panel, `TRANSPOSED` where they are st
 reading it where it lies costs a share of the work, `NUMBERS` or `VECTORS`, for the cache lines and pages that it touches
 more often. Multiplication commutes, so either operand may be the one whose vectors are loaded; C's rows then run along the
 rows of the tile, which is transposed before it is stored, at `TRANSPOSED` for each number of C. The cheapest way is taken.
-For a layer's y = x·Wᵀ, dx = ȳ·W and dW = ȳᵀ·x with few examples this leaves the weights where they are.
+For a layer's y = x·Wᵀ with few examples this leaves the weights where they are.
+
+**The caches.** Units of one row of C read the same part of A and all panels of B. Where those do not stay in the second-level
+cache, B is packed strip by strip instead, and A read again for each, if that is less to read. Threads divide the units as they
+follow each other: downwards where B is the larger operand, so that each reads the panels that it packed, and not another's.
 """
 
 from collections.abc import Sequence
