@@ -172,24 +172,15 @@ def attributes(holder: Any) -> dict[str, Any]:
 
 
 DYNAMIC = {
-    "getattr",
-    "hasattr",
-    "vars",
-    "__dict__",
-    "dir",
-    "eval",
-    "exec",
-    "attrgetter",
-    "asdict",
-    "astuple",
-    "deepcopy",
-}
+    "getattr", "hasattr", "vars", "__dict__", "dir", "eval", "exec", "attrgetter", "asdict", "astuple", "deepcopy",
+}  # fmt: skip
 """Names by which code may look at any attribute."""
 UNCALLED = {"__init__", "__new__", "__repr__", "__str__", "__del__"}
 """Methods that nothing calls of itself on an object that is there."""
-
-
 NOTHING = Structure(LEAF)
+"""The structure of what holds no modules."""
+_CLOSED = (Array, np.ndarray, np.generic, Cell, ModuleType, BuiltinFunctionType)
+"""What is not looked into for functions, classes and objects."""
 
 
 class Mentioned:
@@ -227,9 +218,10 @@ class Mentioned:
             codes.clear()
             found = list(self._reached())
             kinds = {one if isinstance(one, type) else type(one): None for one in found}
-            functions = [one for one in found if isinstance(one, FunctionType) and _is_users(one)]
-            for one in (*functions, *(method for kind in kinds for method in _methods(kind, self._names))):
-                self.references += references(one, seen, codes)
+            functions: list[Any] = [one for one in found if isinstance(one, FunctionType) and _is_users(one)]
+            methods = [one for kind in kinds for one in _methods(kind, self._names)]
+            for function in (*functions, *methods):
+                self.references += references(function, seen, codes)
 
     def _dynamic(self) -> bool:
         return not self._names.isdisjoint(DYNAMIC)
@@ -241,11 +233,12 @@ class Mentioned:
         """
         found = attributes(holder)
         if self.selects(holder):
-            for name in self._names - found.keys():
-                held = inspect.getattr_static(type(holder), name, UNKNOWN)
-                if held is not UNKNOWN and not hasattr(type(held), "__get__"):
-                    found[name] = held  # data of the class
-            found = {name: one for name, one in found.items() if name in self._names}
+            every = {name: one for kind in reversed(type(holder).__mro__) for name, one in vars(kind).items()} | found
+            found = {  # of what only the class has, its data
+                name: one
+                for name, one in every.items()
+                if name in self._names and (name in found or not hasattr(type(one), "__get__"))
+            }
         written = self.written
         return {
             name: one
@@ -282,9 +275,6 @@ class Mentioned:
                     waiting += self.attributes(one).values()
 
 
-_CLOSED = (Array, np.ndarray, np.generic, Cell, ModuleType, BuiltinFunctionType)
-
-
 def _opaque(holder: Any) -> bool:
     """Return whether code that is not looked into may read any attribute of an object."""
     kind = type(holder)
@@ -296,7 +286,7 @@ def _opaque(holder: Any) -> bool:
     )
 
 
-def _methods(kind: type, names: Iterable[str]) -> Iterator[FunctionType]:
+def _methods(kind: type, names: Iterable[str]) -> Iterator[Callable[..., Any]]:
     """Yield the functions of a user's class that run where their names are mentioned, or of themselves, as ``__call__``.
 
     What is made from a class of the library is called by the library: all of its methods count.
@@ -310,20 +300,14 @@ def _methods(kind: type, names: Iterable[str]) -> Iterator[FunctionType]:
                 yield from _functions(held)
 
 
-def _functions(held: Any) -> Iterator[FunctionType]:
+def _functions(held: Any) -> Iterator[Callable[..., Any]]:
     """Yield the functions of an entry of a class: a method of any kind, or the parts of a property."""
     if isinstance(held, staticmethod | classmethod):
         held = held.__func__
-    parts = [held.fget, held.fset, held.fdel] if isinstance(held, property) else [held]
+    parts: list[Any] = [held.fget, held.fset, held.fdel] if isinstance(held, property) else [held]
     if isinstance(held, cached_property):
         parts = [held.func]
-    for one in parts:
-        while (inner := getattr(one, "__wrapped__", None)) is not None:
-            if isinstance(one, FunctionType):
-                yield one
-            one = inner
-        if isinstance(one, FunctionType):
-            yield one
+    yield from (one for one in parts if isinstance(one, FunctionType) or hasattr(one, "__wrapped__"))
 
 
 def holders(structure: Structure) -> Iterator[Any]:

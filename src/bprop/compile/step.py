@@ -24,8 +24,6 @@ from .reference import attributes
 
 SMALL = 256
 """Bytes of an output up to which it is copied out of a buffer that the program keeps."""
-TOO_LARGE = (MemoryError, ValueError)
-"""What NumPy raises where there is no memory, and where no address could reach all of it."""
 HEARD = 0.05
 """Seconds of steps in a loop after which Python hears of Ctrl-C."""
 UNTIMED = 16
@@ -229,11 +227,8 @@ class Step:
             raise CompileError(f"{self.name}: called again by its own callback: its memory is in use")
         RUNNING[self] = self._writes  # before its cells are looked at: who reads one from now on gets a copy
         try:
-            try:
-                fresh = {number: np.empty((count, *shape), dtype) for number, (shape, dtype) in specs.items()}
-                self._bind_all()
-            except TOO_LARGE as missing:
-                raise self._full(count) from missing
+            fresh = {number: memory_of((count, *shape), dtype) for number, (shape, dtype) in specs.items()}
+            self._bind_all()
             table, strides = list(self._table), [0] * len(self._table)
             moving = [*enumerate(inputs, start=1), *((self._outputs + number, data) for number, data in fresh.items())]
             for slot, data in moving:
@@ -280,11 +275,11 @@ class Step:
         try:
             fresh = self._small.copy()
             for number, slot, spec in self._large:
-                fresh[number] = data = np.empty(*spec)
+                fresh[number] = data = memory_of(*spec)
                 table[slot] = address_of(data)
             if moved:
                 self._bind_all()
-        except TOO_LARGE as error:
+        except MemoryError as error:
             raise self._full() from error
         return fresh
 
@@ -405,6 +400,14 @@ def _rows(leaf: Any) -> NDArray[Any]:
 
 def _given(leaf: Any) -> Array:
     return leaf if isinstance(leaf, Array) else asarray(leaf)
+
+
+def memory_of(shape: int | tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """Return an array to be written; raises `MemoryError` also where no address could reach all of it."""
+    try:
+        return np.empty(shape, dtype)
+    except ValueError as error:  # so NumPy says that
+        raise MemoryError(str(error)) from error
 
 
 def address_of(array: NDArray[Any]) -> int:

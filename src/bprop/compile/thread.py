@@ -86,10 +86,8 @@ def _granted() -> Iterator[float]:
         else:
             continue
         own = root / path.strip("/")
-        for folder in (
-            own,
-            *own.parents,
-        ):  # in a container the path may be that of outside: then only the root is there
+        # in a container the path may be that of outside: then only the root is there
+        for folder in (own, *own.parents):
             with suppress(OSError, ValueError):  # "max": no limit
                 quota, period = (int(text) for name in files for text in (folder / name).read_text("ascii").split())
                 if quota > 0:

@@ -10,7 +10,7 @@ import sys
 from collections import deque
 from collections.abc import Sequence
 from operator import is_
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from types import MethodType
 from typing import Any
 
 import numpy as np
@@ -18,24 +18,14 @@ import numpy as np
 from ..core.interpreter import Cell
 from ..core.tree import flatten, is_holder
 from ..core.value import Array
-from .reference import PLAIN, UNKNOWN, Mentioned, slots
+from .reference import ITSELF, PLAIN, UNKNOWN, Mentioned, slots
 from .static import entry
 
 LOCKED = getattr(sys, "_is_gil_enabled", lambda: True)()
 """Whether one thread at a time is inside Python; else what is compared could be freed meanwhile, and keys are computed."""
 LARGEST = 5000
 """Containers and objects that are looked through at most; beyond, every call computes its key."""
-_CLOSED = (
-    Array,
-    np.ndarray,
-    np.generic,
-    Cell,
-    ModuleType,
-    FunctionType,
-    BuiltinFunctionType,
-    type,
-    np.dtype,
-)
+_CLOSED = (*ITSELF, np.generic, Cell, np.dtype)
 
 
 class Watch:

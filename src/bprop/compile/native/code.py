@@ -16,7 +16,7 @@ from ...core.error import ArgumentError, CompileError, IndexingError
 from ...core.graph import Graph
 from ..fingerprint import fingerprint
 from ..fork import guard
-from ..step import address_of
+from ..step import address_of, memory_of
 from ..store import Entry, store
 from .engine import Loaded, compiled, optimised, version
 from .host import generating, machine
@@ -169,7 +169,7 @@ class Program:
     def room(self) -> int:
         """Return the address of the memory for intermediate values, made on first use; may raise `MemoryError`."""
         if self._arena.size < self.arena + 128:
-            self._arena = np.empty(self.arena + 128, np.uint8)
+            self._arena = memory_of(self.arena + 128, np.uint8)
         return -(-address_of(self._arena) // 64) * 64
 
     def start(self, address: int) -> None:

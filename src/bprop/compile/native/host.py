@@ -107,7 +107,7 @@ def _described(target: str) -> Machine:
     if missing:
         raise ArgumentError(f"target {target!r}: this processor ({name}) lacks {', '.join(missing)}")
     if (has("avx512f") and has("avx512vl")) and target != "avx2":
-        # products have slowed the clock of processors that prefer loops in half registers to save it
+        # whole registers in loops, as in products: beside those, half of one saves a careful processor no clock
         return Machine(name, every.flatten() + ",-prefer-256-bit", 64, 32, True)
     if has("avx2"):
         features = ",".join(
