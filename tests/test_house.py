@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import operator
 import os
 import pkgutil
 import subprocess
@@ -49,8 +50,49 @@ def test_linted():
 
 
 @checkout
-def test_typed():
-    run("-m", "mypy")
+def test_typed(tmp_path):
+    """The source, and a user's file that mentions every public name and relies on the types of the transforms."""
+    user = tmp_path / "user.py"
+    user.write_text(USER + "".join(f"{package}.{name}\n" for package in NAMESPACES for name in exported(package)))
+    run("-m", "mypy", "src", str(user))
+
+
+NAMESPACES = ["bprop", "bprop.linalg", "bprop.nn", "bprop.nn.init", "bprop.optim", "bprop.train"]
+
+
+def exported(package: str) -> list[str]:
+    return list(operator.attrgetter(package.partition(".")[2])(bprop).__all__ if "." in package else bprop.__all__)
+
+
+USER = """
+from typing import Any, assert_type
+
+import bprop
+import bprop.linalg, bprop.nn, bprop.optim, bprop.train
+import numpy as np
+
+x = bprop.exp(np.zeros(3))
+
+
+def f(x: bprop.Array, n: int = 2) -> bprop.Array:
+    return bprop.sum(bprop.maximum(x, 0) * n)
+
+
+assert_type(x, bprop.Array)
+assert_type(2 * x[0] - x.T @ x, bprop.Array)
+assert_type(bprop.grad(f)(x, n=2), Any)
+assert_type(bprop.hessian(f)(x), Any)
+assert_type(bprop.value_and_grad(f)(x), tuple[bprop.Array, Any])
+assert_type(bprop.vmap(f)(x), bprop.Array)
+assert_type(bprop.jvp(f, (x,), (x,)), tuple[bprop.Array, bprop.Array])
+assert_type(bprop.vjp(f, x)[0], bprop.Array)
+assert_type(bprop.linearize(f, x)[1].graph, bprop.Graph)
+assert_type(bprop.trace(f)(x), bprop.Graph)
+assert_type(bprop.compile(f)(x), bprop.Array)
+assert_type(bprop.checkpoint(f)(x), bprop.Array)
+bprop.grad(f)(x, m=2)  # type: ignore[call-arg]
+bprop.no_such_name  # type: ignore[attr-defined]
+"""
 
 
 @checkout

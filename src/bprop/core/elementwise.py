@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from math import inf
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from . import dtype as dtypes
 from .error import DTypeError
 from .op import Op, Operand, dtype_of, shape_of
 from .shape import broadcast
-from .value import Spec
+from .value import Array, Spec
 
 Kind = Literal["same", "number", "integer", "bits", "float", "bool", "given"]
 Partial = Callable[..., Any] | float | None
@@ -42,6 +42,10 @@ class Elementwise(Op):
     real part (comparisons), or not at all (``None``: refused by name).
     ``domain``: the open interval in which the op and its derivatives are finite, or one interval per input.
     """
+
+    if TYPE_CHECKING:
+
+        def __call__(self, *args: Any, **params: Any) -> Array: ...
 
     def __init__(
         self,
@@ -121,6 +125,10 @@ class Selection(Op):
     ``shares``: for each input a function of ``(y, *xs)`` that says where it was chosen (bool), or with which share at
     ties (float in [0, 1]); ``None`` for an input that only controls. Where the share is zero the cotangent is absent.
     """
+
+    if TYPE_CHECKING:
+
+        def __call__(self, *args: Any, **params: Any) -> Array: ...
 
     def __init__(
         self,

@@ -142,3 +142,23 @@ class UnreachedWarning(UserWarning):
 
 class CompileWarning(UserWarning):
     """A compiled function makes more programs than it keeps."""
+
+
+__all__ = [
+    "ArgumentError",
+    "BpropError",
+    "CompileError",
+    "CompileWarning",
+    "DTypeError",
+    "DerivativeError",
+    "EscapedError",
+    "IndexingError",
+    "NonFiniteError",
+    "NumPyFunctionError",
+    "ShapeError",
+    "StateError",
+    "TracedValueError",
+    "UnreachedError",
+    "UnreachedWarning",
+    "VerificationError",
+]

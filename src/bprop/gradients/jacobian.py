@@ -1,6 +1,6 @@
 """Whole derivatives: Jacobian and Hessian, as batches of sweeps over one-hot seeds."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ from ..core.tree import flatten, map, unflatten
 from ..core.value import Array
 from ..ops import arange, astype, moveaxis, reshape, zeros
 from .absent import Absent, is_finite
-from .transform import check_sequences, grad, jvp, push, vjp, vmap
+from .transform import P, check_sequences, grad, jvp, push, vjp, vmap
 from .variable import Argnums, Function, Variables, name_of, positions
 
 
@@ -21,7 +21,9 @@ def _basis(shape: tuple[int, ...], dtype: Any) -> Array:
     return reshape(astype(reshape(arange(n), (n, 1)) == arange(n), dtype), (n, *shape))
 
 
-def jacobian(f: Function, argnums: Argnums = 0, mode: Literal["reverse", "forward"] = "reverse") -> Function:
+def jacobian(
+    f: Callable[P, Any], argnums: Argnums = 0, mode: Literal["reverse", "forward"] = "reverse"
+) -> Callable[P, Any]:
     """Return the Jacobian of ``f``: for a result of shape s and an argument of shape t an array of shape s + t.
 
     ``mode="reverse"`` runs one backward sweep per entry of the result, ``"forward"`` one tangent sweep per entry of the
@@ -114,7 +116,7 @@ def _jacobian_forward(f: Function, args: list[Any], single: bool, what: str) -> 
     return unflatten(structure, results)
 
 
-def hessian(f: Function, argnums: Argnums = 0) -> Function:
+def hessian(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]:
     """Return the matrix of second derivatives of the scalar function ``f``: forward over reverse.
 
     For an argument of shape t an array of shape t + t; nested like the argument where it is a tree.

@@ -1,9 +1,9 @@
 """The transforms: functions to functions, with JAX's argument conventions and trees anywhere."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any, Literal
+from typing import Any, Literal, ParamSpec, Protocol, TypeVar, overload
 
 from ..core import dtype as dtypes
 from ..core.error import ArgumentError, DTypeError, ShapeError, UnreachedError, UnreachedWarning
@@ -19,6 +19,11 @@ from .batch import Batch, Batched, to_front
 from .forward import Forward
 from .reverse import Record, lift_cells, pull
 from .variable import Argnums, Function, Variables, argument_name, as_array, leaf_label, lowered, name_of, positions
+
+P = ParamSpec("P")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+Unreached = Literal["error", "zeros"]
 
 
 def check_sequences(what: str, **given: Any) -> None:
@@ -62,9 +67,21 @@ class _Recording:
         return self.variables[position].result(full_bars)
 
 
+@overload
 def value_and_grad(
-    f: Function, argnums: Argnums = 0, has_aux: bool = False, unreached: Literal["error", "zeros"] = "error"
-) -> Function:
+    f: Callable[P, Any], argnums: Argnums = 0, has_aux: Literal[False] = False, unreached: Unreached = "error"
+) -> Callable[P, tuple[Array, Any]]: ...
+@overload
+def value_and_grad(
+    f: Callable[P, Any], argnums: Argnums = 0, *, has_aux: Literal[True], unreached: Unreached = "error"
+) -> Callable[P, tuple[tuple[Array, Any], Any]]: ...
+@overload
+def value_and_grad(
+    f: Callable[P, Any], argnums: Argnums = 0, has_aux: bool = False, unreached: Unreached = "error"
+) -> Callable[P, tuple[Any, Any]]: ...
+def value_and_grad(
+    f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, unreached: Unreached = "error"
+) -> Callable[..., Any]:
     """Return a function that gives ``f``'s value and its gradient, by one reverse sweep.
 
     ``f`` returns a scalar (``(scalar, aux)`` with ``has_aux``). The gradient has the structure of argument ``argnums``
@@ -147,8 +164,8 @@ def _with_aux(result: Any, has_aux: bool, what: str) -> tuple[Any, Any]:
 
 
 def grad(
-    f: Function, argnums: Argnums = 0, has_aux: bool = False, unreached: Literal["error", "zeros"] = "error"
-) -> Function:
+    f: Callable[P, Any], argnums: Argnums = 0, has_aux: bool = False, unreached: Unreached = "error"
+) -> Callable[P, Any]:
     """Return the gradient of the scalar function ``f``; see `value_and_grad` for arguments and errors.
 
     **Source:** Leibe (2016), reverse-mode differentiation.
@@ -167,7 +184,17 @@ def grad(
     return gradient
 
 
-def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
+@overload
+def vjp(
+    f: Callable[..., R], *primals: Any, has_aux: Literal[False] = False
+) -> tuple[R, Callable[..., tuple[Any, ...]]]: ...
+@overload
+def vjp(
+    f: Callable[..., tuple[R, Any]], *primals: Any, has_aux: Literal[True]
+) -> tuple[R, Callable[..., tuple[Any, ...]], Any]: ...
+@overload
+def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool) -> Any: ...
+def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """Return ``f(*primals)`` and the pullback: y_bar ↦ a tuple with the cotangent x_bar = Jᵀ y_bar of every primal.
 
     The pullback may be called many times, and under other transforms. ``y_bar`` has the structure and shapes of the
@@ -210,7 +237,17 @@ def cotangents(outputs: Sequence[Array], structure: Structure, y_bar: Any, what:
 
 
 # --- forward ---
-def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False) -> Any:
+@overload
+def jvp(
+    f: Callable[..., R], primals: Sequence[Any], tangents: Sequence[Any], has_aux: Literal[False] = False
+) -> tuple[R, R]: ...
+@overload
+def jvp(
+    f: Callable[..., tuple[R, Any]], primals: Sequence[Any], tangents: Sequence[Any], has_aux: Literal[True]
+) -> tuple[R, R, Any]: ...
+@overload
+def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool) -> Any: ...
+def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False) -> Any:
     """Return ``f(*primals)`` and the tangent y_dot = J x_dot, by one forward sweep.
 
     ``tangents`` has the structure and shapes of ``primals`` (``None``: a constant).
@@ -260,7 +297,16 @@ def push(f: Function, variables: Any, dots: Any, has_aux: bool, what: str, owner
     return result, unflatten(structure, y_dots), lowered(owner, aux)
 
 
-def linearize(f: Function, *primals: Any) -> Any:
+class LinearMap(Protocol[R_co]):
+    """The derivative at a point as a function: tangents of the arguments to the tangent of the result."""
+
+    graph: Graph
+
+    def __call__(self, *tangents: Any) -> R_co:
+        """Return J x_dot."""
+
+
+def linearize(f: Callable[..., R], *primals: Any) -> tuple[R, LinearMap[R]]:
     """Return ``f(*primals)`` and the linear map x_dot ↦ J x_dot, as a function.
 
     ``f`` runs once; the map is a graph of linear ops over numbers that are already known (its ``graph`` attribute).
@@ -292,12 +338,13 @@ def linearize(f: Function, *primals: Any) -> Any:
         flat = [dot for v, t in zip(variables, tangents, strict=True) for dot in v.tangents(t, what)]
         return unflatten(structure, graph(*flat))
 
-    f_jvp.graph = graph  # type: ignore[attr-defined]
-    return result, f_jvp
+    linear: Any = f_jvp
+    linear.graph = graph
+    return result, linear
 
 
 # --- batching ---
-def vmap(f: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
+def vmap(f: Callable[P, R], in_axes: Any = 0, out_axes: Any = 0) -> Callable[P, R]:
     """Return ``f`` applied to a whole batch at once; the number of ops applied does not depend on the batch size.
 
     ``in_axes``: the batch axis of every argument: one for all, or a tuple with one (or a tree) per argument; ``None``
@@ -368,7 +415,7 @@ def _axes(axes: Any, tree: Any, what: str) -> list[Any]:
     raise ArgumentError(f"{what}: axes {axes!r} do not fit an argument of type {type(tree).__name__}")
 
 
-def trace(f: Function) -> Function:
+def trace(f: Callable[P, Any]) -> Callable[P, Graph]:
     """Return a function that gives the `Graph` of ``f`` for the shapes of its arguments; ``print`` it to read it.
 
     Arrays in trees of arguments become inputs, arrays ``f`` closes over become captures; other leaves are constants.

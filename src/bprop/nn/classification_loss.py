@@ -116,10 +116,10 @@ class ClassLoss(Loss):
             if self.ignore_index is not None:
                 wrong &= known != self.ignore_index
             if wrong.any():
-                place = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
-                example = f" (example {', '.join(str(int(one)) for one in place)})" if place else ""
+                example = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
+                where_it_is = f" (example {', '.join(str(int(index)) for index in example)})" if example else ""
                 raise IndexingError(
-                    f"{kind}: label {known[place]} with {count} classes{example}: labels are 0 … {count - 1}"
+                    f"{kind}: label {known[example]} with {count} classes{where_it_is}: labels are 0 … {count - 1}"
                 )
         runs = isinstance(t, Wrapped) and t.owner.runs
         t = astype(t, np.int64)

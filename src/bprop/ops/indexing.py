@@ -150,7 +150,8 @@ def flat_index(indices: Sequence[Any], sizes: Sequence[int]) -> Any:
 
     Where one is outside its axis the result is outside too: it must not pass for an entry of another row.
     """
-    flat, inside = 0, None
+    flat: Any = 0
+    inside: Any = None
     for given, size in zip(indices, sizes, strict=True):
         index = astype(given, dtypes.INT)
         index = where(index < 0, index + size, index)

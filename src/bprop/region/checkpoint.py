@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from ..core.family import Region
 from ..core.interpreter import EVALUATE, current, using
@@ -15,6 +15,9 @@ from ..gradients.variable import leaf_label, name_of
 from ..ops import broadcast_to
 from ..ops.barrier import barrier
 from .closure import Closure
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Checkpoint(Region):
@@ -62,7 +65,7 @@ checkpoint_op = Checkpoint(
 )
 
 
-def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
+def checkpoint(f: Callable[P, R]) -> Callable[P, R]:
     """Return ``f`` with less memory and more work: its intermediates are not kept, but computed again going backward.
 
     Arguments and results are trees of arrays; what ``f`` closes over (parameters of modules, too) is differentiated as
