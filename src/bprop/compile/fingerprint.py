@@ -7,7 +7,7 @@ where they are declared; the library's own by name, since the text of its files 
 import hashlib
 import struct
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 from ..core import LOADED
 from ..core.graph import Graph, Node
 from ..core.op import Op
+from ..core.value import Spec
 from .index import Index
 from .reference import UNKNOWN, references
 
@@ -51,6 +52,8 @@ class Writer:
         kind = type(value)
         if kind in _PLAIN:
             return repr(value)
+        if kind is Spec:
+            return _spec(value)
         if kind is float:
             return value.hex() if value == value else struct.pack("<d", value).hex()
         if kind is Node:
@@ -131,6 +134,12 @@ class Writer:
         found = [(one.name, one.look()) for one in references(f) if not own or one.name in free]
         values = [(name, value) for name, value in found if value is not UNKNOWN]
         return f"{f.__qualname__}{_code(f.__code__)}{self.write((f.__defaults__, f.__kwdefaults__, values))}"
+
+
+@lru_cache(maxsize=4096)
+def _spec(spec: Spec) -> str:
+    """Return the text of a shape and dtype: a graph has many nodes and few of these."""
+    return f"({spec.shape},{spec.dtype.str})"
 
 
 def _code(code: CodeType) -> str:

@@ -19,6 +19,7 @@ from ..core.error import (
     IndexingError,
     ShapeError,
     StateError,
+    shown_place,
 )
 from ..core.graph import Graph
 from ..core.interpreter import CHANGES, EVALUATE, Scope, current, using
@@ -71,6 +72,7 @@ class Compiled(Generic[P, R]):
         self._verify = verify
         self._verification: Verification | None = None
         self._said = False
+        self._unrolled = False
         self._written: set[Any] = set()
         functools.update_wrapper(self, f, updated=())
         guard(self)
@@ -152,6 +154,15 @@ class Compiled(Generic[P, R]):
                 f"{self.name}: Python's limit of nested calls was passed while it was traced: a function that calls itself "
                 f"has to end by Python numbers or shapes; where a traced value decides, write bprop.while_loop or bprop.scan"
             ) from None
+        if step.repeated is not None and not self._unrolled:
+            self._unrolled = True
+            warnings.warn(
+                f"{self.name}: a Python loop was unrolled into {step.size} applications, many of them alike, at "
+                f"{shown_place(step.repeated)}. Time to compile grows with every turn: bprop.scan compiles the body of such a "
+                f"loop once, however often it runs",
+                CompileWarning,
+                stacklevel=level - 1,
+            )
         changed = {name for name, now in contents(mentioned).items() if before.get(name) != now}
         if changed:  # effects of the trace, such as a count of the traces: the next call is none the other for them
             self._written |= changed

@@ -2,7 +2,7 @@
 
 import ctypes
 import sys
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from time import perf_counter
 from typing import Any, cast
@@ -18,6 +18,7 @@ from ..core.shape import size_of
 from ..core.trace import Trace, Traced
 from ..core.tree import LEAF, Structure, flatten, unflatten
 from ..core.value import Array, Spec, Wrapped, asarray, escaped
+from ..gradients.reverse import pull
 from ..gradients.variable import leaf_label
 from .inline import inline
 from .reference import attributes
@@ -28,6 +29,10 @@ HEARD = 0.05
 """Seconds of steps in a loop after which Python hears of Ctrl-C."""
 UNTIMED = 16
 """Steps before it is known how long one takes."""
+LARGE = 1000
+"""Applications in a graph that take long enough to compile for a word about loops."""
+REPEATED = 200
+"""How often the same application at the same line makes it a loop that `bprop.scan` would compile once."""
 PLAIN = 0x101
 """NumPy's flags of arrays that are C-contiguous and aligned."""
 
@@ -39,11 +44,25 @@ class _Trace(Trace):
         super().__init__(EVALUATE, name=name, lift_cells=True, label=label)
         self.runs = True
         self.places: dict[tuple[str, tuple[Spec, ...]], tuple[str, int] | None] = {}
+        self.repeated: tuple[str, int] | None = None
+        """The user's line, if there is one, that made the same application again and again."""
+        self._counts: Counter[Any] = Counter()
 
     def bind(self, op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         y = super().bind(op, args, params)
         self._note([self.nodes[-1]])
+        self._count(self.nodes[-1])
         return y
+
+    def _count(self, node: Node) -> None:
+        """Count what a line of the user makes, but for the way back, which is at one line for all of it."""
+        line = user_place(before=pull.__code__)
+        if line is None or self.repeated is not None:
+            return
+        assert node.op is not None
+        self._counts[line, node.op.name, node.specs] += 1
+        if self._counts[line, node.op.name, node.specs] == REPEATED:
+            self.repeated = line
 
     def _note(self, nodes: Iterable[Node]) -> None:
         """Note where nodes were made; those inside a region, where the region was applied."""
@@ -80,6 +99,8 @@ class Step:
         with using(tracer):
             args, options = unflatten(structure, traced)
             result = f(*args, **options)
+        self.size = len(tracer.nodes)
+        self.repeated = tracer.repeated if self.size > LARGE else None
         outputs, self.structure = flatten(result)
         for leaf in outputs:
             if isinstance(leaf, Iterator | Set) or _holds_traced(leaf):

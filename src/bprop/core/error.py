@@ -3,15 +3,18 @@
 import linecache
 import os
 import sys
-from types import FrameType
+from types import CodeType, FrameType
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
-def user_place() -> tuple[str, int] | None:
-    """Return file and line of the innermost frame outside bprop, or ``None`` where there is none."""
+def user_place(before: CodeType | None = None) -> tuple[str, int] | None:
+    """Return file and line of the innermost frame outside bprop, or ``None`` where there is none.
+
+    Nor is there one if the function whose code is ``before`` is met on the way.
+    """
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
+    while frame is not None and frame.f_code is not before:
         name = frame.f_code.co_filename
         if (
             not name.startswith(PACKAGE)

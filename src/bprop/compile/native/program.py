@@ -5,6 +5,7 @@ team runs the whole program and does its share of every kernel. ``repeat`` runs 
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from math import ceil
 from typing import Any
 
@@ -24,7 +25,7 @@ from ..plan import Place, Plan, plan
 from ..turn import turn
 from .contraction import Contraction, emit_contraction
 from .control import emit_branch, emit_loop
-from .course import Course
+from .course import Course, cut, emit_pieces
 from .cumulate import emit_cumulate
 from .loop import Emitter, number
 from .map import emit_map, emit_scatter
@@ -32,7 +33,7 @@ from .random import emit_random
 from .reduce import emit_reduce
 from .region import Look, emit_scan, room
 from .repeat import emit_repeat
-from .share import parts, shared
+from .share import Part, parts, shared
 from .status import LOOK, MESSAGE
 from .type import ALONE, I32, POINTER, TEAM, memory, register
 
@@ -114,9 +115,31 @@ class Builder:
         self.count = 0
 
     def function(self, name: str, stage: Stage, exported: bool = False) -> Any:
-        """Emit the function that runs a stage's kernels on a table of pointers."""
+        """Emit the function that runs a stage's kernels on a table of pointers; a body ends with a meeting."""
+        several, ends = any(part.shared for part in stage.parts), not exported
+        pieces = cut(stage.parts)
+        if len(pieces) == 1:
+            return self.piece(name, stage, pieces[0], several, ends, exported)
+        called = [self.piece(f"piece{self.number()}", stage, piece, several, False) for piece in pieces]
+        for piece in called:
+            piece.attributes.add("noinline")
+        function = self.runner(name, exported)
+        b: Any = ir.IRBuilder(function.append_basic_block("entry"))
+        calls = [partial(b.call, piece, function.args) for piece in called]
+        emit_pieces(self.module, b, function.args[1:] if several else (), calls, ends)
+        return function
+
+    def runner(self, name: str, exported: bool) -> Any:
+        """Declare a function of a table of pointers."""
         function = ir.Function(self.module, ir.FunctionType(I32, [POINTER.as_pointer(), *TEAM]), name)
         function.linkage = "" if exported else "internal"
+        return function
+
+    def piece(
+        self, name: str, stage: Stage, parts: Sequence[Part], several: bool, ends: bool, exported: bool = False
+    ) -> Any:
+        """Emit the function that runs some parts of a stage."""
+        function = self.runner(name, exported)
         b: Any = ir.IRBuilder(function.append_basic_block("entry"))
         inputs = len(stage.graph.inputs)
 
@@ -125,7 +148,7 @@ class Builder:
             base = b.load(b.gep(function.args[0], [number(slot)]))
             return b.gep(base, [number(place.position)]) if place.kind == "arena" else base
 
-        Course(self.module, self.kernel, stage, function, pointer).emit(b, whole=exported)
+        Course(self.module, self.kernel, stage, parts, function, pointer).emit(b, several, ends)
         return function
 
     def kernel(self, kernel: Kernel, stage: Stage) -> tuple[Any, list[Place]]:
