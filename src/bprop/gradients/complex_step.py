@@ -107,7 +107,7 @@ def _stepped(op: Elementwise | Selection | Reduction, zs: list[Any], params: dic
     step = op.step
     if step is None:
         raise _refused(op)
-    return op.evaluate(*zs, **params) if step is True else step(*zs, **params)  # type: ignore[operator]
+    return op.evaluate(*zs, **params) if step is True else step(*zs, **params)
 
 
 continuation.register(Elementwise, _stepped)
@@ -137,7 +137,7 @@ def _(op: General, zs: Any, params: Any) -> Any:
         return op.evaluate(*map(np.real, zs), **params)
     if not op.step:
         raise _refused(op)
-    return op.evaluate(*zs, **params)
+    return op.evaluate(*zs, **params) if op.step is True else op.step(*zs, **params)
 
 
 __all__ = ["ComplexStep", "ComplexValue", "continuation", "current"]

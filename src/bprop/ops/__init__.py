@@ -21,6 +21,7 @@ from . import (
     least_squares,
     linear_algebra,
     linear_system,
+    log_sum_exp,
     manipulation,
     matrix,
     norm,
@@ -56,6 +57,7 @@ from .indexing import *
 from .least_squares import *
 from .linear_algebra import *
 from .linear_system import *
+from .log_sum_exp import *
 from .manipulation import *
 from .matrix import *
 from .norm import *
@@ -92,6 +94,7 @@ __all__ += indexing.__all__
 __all__ += least_squares.__all__
 __all__ += linear_algebra.__all__
 __all__ += linear_system.__all__
+__all__ += log_sum_exp.__all__
 __all__ += manipulation.__all__
 __all__ += matrix.__all__
 __all__ += norm.__all__
