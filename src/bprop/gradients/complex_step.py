@@ -107,7 +107,7 @@ def _stepped(op: Elementwise | Selection | Reduction, zs: list[Any], params: dic
     step = op.step
     if step is None:
         raise _refused(op)
-    return op.evaluate(*zs, **params) if step is True else step(*zs, **params)
+    return op.evaluate(*zs, **params) if step is True else step(*zs, **params)  # type: ignore[operator]
 
 
 continuation.register(Elementwise, _stepped)
