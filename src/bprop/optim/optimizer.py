@@ -57,7 +57,8 @@ class Optimizer(ABC):
     def __new__(cls, *args: Any, **options: Any) -> Self:
         """Refuse a model or its parameters in place of the learning rate, before any setting is looked at."""
         for given in (*args[:1], options.get("params"), options.get("model")):
-            if isinstance(given, Mapping | Iterator) or is_holder(given) or isinstance(given, list | tuple):
+            several = isinstance(given, list | tuple) and not all(isinstance(one, int | float) for one in given)
+            if several or isinstance(given, Mapping | Iterator) or is_holder(given):
                 raise ArgumentError(
                     f"{cls.__name__}: the first argument is the learning rate, {cls.__name__}(learning_rate=1e-3), and not "
                     f"{type(given).__name__}: parameters are given with their gradients, optimizer.update(model, gradients)"
