@@ -146,7 +146,10 @@ def test_the_equations_of_the_lecture():
     assert lines(nn.Tanh())[1::2] == ["y = tanh(x)", "x_bar = y_bar * (1 - tanh(x) ** 2)"]
     assert lines(nn.Sigmoid())[1::2] == ["y = sigmoid(x)", "x_bar = y_bar * y * sigmoid(-x)"]
     assert lines(nn.ReLU())[1::2] == ["y = where(x <= 0, 0, x)", "x_bar = where(x <= 0, 0, y_bar)"]
-    assert lines(nn.Softmax())[4:] == ["x_bar = y * (y_bar - sum(y_bar * y, axis=1, keepdims=True))"]
+    assert lines(nn.Softmax())[4:] == [
+        "v = y_bar - sum(where(y > 0.5, y_bar, 0), axis=1, keepdims=True)",
+        "x_bar = y * (v - sum(y * v, axis=1, keepdims=True))",
+    ]
     assert lines(nn.SquaredError("sum"))[1::2] == ["E = 0.5 * sum((t - y) ** 2)", "y_bar = y - t"]
 
 

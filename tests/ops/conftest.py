@@ -195,6 +195,20 @@ def chosen(first):
     return lambda x1, x2: np.where(np.isnan(x1) | np.isnan(x2), np.nan, np.where(first(x1, x2), x1, x2))
 
 
+def apart(x1, x2):
+    """The difference, 0 of equal infinities."""
+    return np.where(x1 == x2, 0, x1 - x2)
+
+
+def without_max(x, axis, keepdims):
+    axis = axis if isinstance(axis, tuple) else (axis,)
+    rows = np.moveaxis(x, axis, range(x.ndim - len(axis), x.ndim))
+    rows = rows.reshape(*rows.shape[: x.ndim - len(axis)], int(np.prod([x.shape[a] for a in axis])))
+    rows = np.sort(np.concatenate([rows, np.zeros_like(rows, shape=(*rows.shape[:-1], 1))], axis=-1), axis=-1)
+    y = np.where(np.isnan(rows).any(axis=-1), np.nan, np.sum(rows[..., :-1], axis=-1))
+    return np.expand_dims(y, axis) if keepdims else y
+
+
 # By hand where NumPy and SciPy have no function of the op's name, or where the op itself calls it.
 REFERENCE = {
     "add": operator.add, "subtract": operator.sub, "multiply": operator.mul, "divide": operator.truediv,
@@ -210,6 +224,12 @@ REFERENCE = {
     "astype": lambda x, dtype: x, "stop_gradient": lambda x: x, "barrier": lambda x: x,
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)), "softplus": lambda x: np.where(x > 0, x, 0) + np.log1p(np.exp(-np.abs(x))),
     "logsumexp": lambda x, axis, keepdims: np.log(np.sum(np.exp(x), axis=axis, keepdims=keepdims)),
+    "softmax": lambda x, axis: np.exp(x) / np.sum(np.exp(x), axis=axis, keepdims=True),
+    "rest_softmax": lambda x, axis: 1 - np.exp(x) / np.sum(np.exp(x), axis=axis, keepdims=True),
+    "log_softmax": lambda x, axis: x - np.log(np.sum(np.exp(x), axis=axis, keepdims=True)),
+    "sum_without_max": without_max,
+    "exp_difference": lambda x1, x2: np.exp(x1 - x2), "sigmoid_difference": lambda x1, x2: 1 / (1 + np.exp(apart(x2, x1))),
+    "density_difference": lambda x1, x2: 1 / (2 + np.exp(apart(x2, x1)) + np.exp(apart(x1, x2))),
     "max": lambda x, axis, keepdims: np.maximum.reduce(x, axis=axis, keepdims=keepdims),
     "min": lambda x, axis, keepdims: np.minimum.reduce(x, axis=axis, keepdims=keepdims),
     "prod": lambda x, axis, keepdims: np.multiply.reduce(x, axis=axis, keepdims=keepdims),

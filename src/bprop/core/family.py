@@ -39,8 +39,8 @@ class Reduction(Op):
     ``partial(y, x, axis)`` is ∂y/∂x with y broadcast back, or ``share(y, x, axis)`` says which entry was chosen; an op
     with neither (any, all) does not vary.
     ``merge(*states, *others)`` joins the states of two parts, so that long reductions go in pieces; ``neutral``: over
-    no axes nothing changes. ``native(x, **params)`` is y by other ops, where native code is faster with several passes
-    that others share than with one.
+    no axes nothing changes. ``native(x, **params)`` is y by other ops, for native code: several passes, which others share;
+    then nothing is combined.
     """
 
     arity = 1
@@ -50,9 +50,9 @@ class Reduction(Op):
         name: str,
         evaluate: Callable[..., Any],
         *,
-        init: tuple[float, ...],
-        combine: Callable[..., tuple[Any, ...]],
-        finish: Callable[..., Any],
+        init: tuple[float, ...] = (),
+        combine: Callable[..., tuple[Any, ...]] | None = None,
+        finish: Callable[..., Any] | None = None,
         partial: Callable[..., Any] | float | None = None,
         share: Callable[..., Any] | None = None,
         kind: Literal["same", "float", "sum", "bool"] = "same",
@@ -252,8 +252,10 @@ class General(Op):
     several outputs, ``"(n,n)->(n),(n,n)"``, y, y_bar and the tangents are tuples, and an absent one is ``None``.
     ``extents(sizes, **params)``: the sizes of the labels that only outputs have. ``failure``: what a ``LinAlgError`` in
     ``evaluate`` means, and what to do.
+    A parameter ``axis`` says, as of a NumPy generalised ufunc, which axes of the one operand are its core instead: a
+    tuple of negative numbers, over which "(n)->(n)" goes as over one.
     ``native(*xs, **params)``: the same result written with other ops, which native code computes instead; without it
-    native code calls ``evaluate`` back.
+    native code calls ``evaluate`` back. ``step``: as of the elementwise ops. ``half``: float16 is computed, too.
     """
 
     def __init__(
@@ -268,7 +270,8 @@ class General(Op):
         extents: Callable[..., dict[str, int]] | None = None,
         failure: str = "",
         native: Callable[..., Any] | None = None,
-        step: bool = True,
+        step: Callable[..., Any] | bool = True,
+        half: bool = False,
         **rest: Any,
     ) -> None:
         super().__init__(name, evaluate, **rest)
@@ -284,13 +287,14 @@ class General(Op):
         self.dtype = None if dtype is None else np.dtype(dtype)
         self.native = native
         self.step = step
+        self.half = half
 
     def spec(self, *operands: Operand, **params: Any) -> Spec | tuple[Spec, ...]:
         sizes: dict[str, int] = {}
         batches = []
         shapes = [shape_of(x) for x in operands]
         shown = " and ".join(map(str, shapes))
-        for shape, core in zip(shapes, self.core_inputs, strict=True):
+        for shape, core in zip(shapes, [()] if "axis" in params else self.core_inputs, strict=True):
             rank = len(core)
             if len(shape) < rank:
                 raise ShapeError(f"{self.name}: shape {shape} has {len(shape)} axes, {self.signature} needs {rank}")
@@ -302,8 +306,10 @@ class General(Op):
                         f"{shape[axis]}, expected {sizes[label]}"
                     )
         dtype = self.dtype or dtypes.to_float(dtypes.result_type(*map(dtype_of, operands)))
-        if dtype == np.float16:
+        if dtype == np.float16 and not self.half:
             raise DTypeError(f'{self.name}: float16 is not supported: convert with .astype("float32")')
+        if "axis" in params:
+            return Spec(shapes[0], dtype)
         if self.extents is not None:
             sizes |= self.extents(sizes, **params)
         batch = broadcast(self.name, *batches)

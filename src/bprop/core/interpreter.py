@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextvars import Context, ContextVar, Token
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import numpy as np
 
@@ -62,6 +63,8 @@ class Cell:
         self.shared = True
         self.trainable = trainable
         self.frozen = False
+        if trainable:
+            PARAMETERS.add(self)
 
     def __setattr__(self, name: str, value: Any) -> None:
         mark = object()
@@ -74,6 +77,8 @@ class Cell:
         self.shared = True  # a copy holds the same buffer
         copied = Cell(self.array, self.name, trainable=self.trainable)
         copied.frozen = self.frozen
+        if self.frozen:
+            PARAMETERS.add(copied)
         return copied
 
     def __deepcopy__(self, memo: Any) -> "Cell":
@@ -89,6 +94,10 @@ class Cell:
     def write(self, value: "Array") -> None:
         """Replace the value at the level of the current interpreter."""
         current().write(self, value)
+
+
+PARAMETERS: "WeakSet[Cell]" = WeakSet()
+"""The cells that are trainable, or would be if they were not frozen: by them the value of a parameter is known for one."""
 
 
 class Interpreter:

@@ -137,7 +137,7 @@ def _(op: General, zs: Any, params: Any) -> Any:
         return op.evaluate(*map(np.real, zs), **params)
     if not op.step:
         raise _refused(op)
-    return op.evaluate(*zs, **params)
+    return op.evaluate(*zs, **params) if op.step is True else op.step(*zs, **params)
 
 
 __all__ = ["ComplexStep", "ComplexValue", "continuation", "current"]

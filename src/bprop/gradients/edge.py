@@ -175,7 +175,25 @@ def _(op: Bilinear, y: Array, xs: Any, params: Any, position: int) -> Edges | No
 
 @edges.register
 def _(op: General, y: Array, xs: Any, params: Any, position: int) -> Edges | None:
+    if "axis" in params:
+        return _along_axes(op, y, xs[0], params)
     return _within_batch(op, (y,), xs, params, position, 0)
+
+
+def _along_axes(op: General, y: Array, x: Array, params: Any) -> Edges | None:
+    """The core axes as one, the last."""
+    axes = params["axis"]
+
+    def core(numbers: Numbers) -> Numbers:
+        moved = np.moveaxis(numbers, axes, range(-len(axes), 0))
+        return moved.reshape(*moved.shape[: numbers.ndim - len(axes)], -1)
+
+    one = asarray(core(np.asarray(x.concrete())))
+    found = _within_batch(op, (op(one, **params | {"axis": (-1,)}),), [one], params | {"axis": (-1,)}, 0, 0)
+    if found is None:
+        return None
+    place = core(_positions(x.shape)).ravel()
+    return Edges(place[found.x], place[found.y], found.partial)
 
 
 def _within_batch(op: General, ys: Sequence[Array], xs: Any, params: Any, position: int, index: int) -> Edges | None:

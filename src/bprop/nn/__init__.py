@@ -24,6 +24,7 @@ from .piecewise import HardShrink, HardSigmoid, HardTanh, ReLU6, SoftShrink, Tan
 from .rectifier import CELU, ELU, SELU, LeakyReLU, PReLU, ReLU, RReLU
 from .regression_loss import GaussianNLL, Huber, LogCosh, MeanAbsoluteError, MeanSquaredError, PoissonNLL, SmoothL1
 from .stream import seed
+from .tie import tie
 
 __all__ = [
     "CELU",
@@ -87,4 +88,5 @@ __all__ = [
     "parameter",
     "seed",
     "state",
+    "tie",
 ]

@@ -5,6 +5,7 @@ from typing import Any
 
 from ..core.value import Array, asarray
 from ..ops import abs, log_sigmoid, log_softmax, sigmoid, softmax, softplus, sum, tanh, where
+from ..ops.log_sum_exp import log_softmax_adjoint
 from ..ops.sigmoidal import sech_squared
 from .module import Module
 from .setting import number
@@ -82,8 +83,10 @@ class Softmax(Module):
 
     def bprop(self, y_bar: Any) -> Any:
         """Return ∂E/∂x."""
-        # ∂y_i/∂x_j = y_i (δ_ij - y_j): every ∂E/∂y counts against their mean under y.
+        # ∂y_i/∂x_j = y_i (δ_ij - y_j): every ∂E/∂y counts against their mean under y. What is common to them does not
+        # matter, so that of a class with y close to 1 is subtracted first: its own share would leave nothing of it.
         y = self.y
+        y_bar = y_bar - sum(where(y > 0.5, y_bar, 0), axis=self.axis, keepdims=True)
         return y * (y_bar - sum(y * y_bar, axis=self.axis, keepdims=True))
 
     def describe(self) -> str:
@@ -110,7 +113,8 @@ class LogSoftmax(Softmax):
 
     def bprop(self, y_bar: Any) -> Any:
         """Return ∂E/∂x."""
-        return y_bar - softmax(self.x, axis=self.axis) * sum(y_bar, axis=self.axis, keepdims=True)
+        # y_bar - softmax(x) Σ y_bar; of a class with a softmax close to 1 that would cancel
+        return log_softmax_adjoint(self.x, y_bar, (self.axis,))
 
 
 class Softmin(Softmax):

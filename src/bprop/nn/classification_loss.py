@@ -1,5 +1,6 @@
 """Losses for classes: targets are labels or probabilities, outputs are logits (or logarithms of probabilities)."""
 
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -7,10 +8,10 @@ import numpy as np
 from ..core.error import ArgumentError, DTypeError, IndexingError, ShapeError
 from ..core.value import Array, Wrapped, asarray
 from ..ops import (
+    abs,
     arange,
     astype,
     log_softmax,
-    logsumexp,
     negative,
     reshape,
     sigmoid,
@@ -20,6 +21,7 @@ from ..ops import (
     take,
     where,
 )
+from ..ops.log_sum_exp import log_softmax_adjoint, rest_softmax_op
 from .loss import Loss
 
 
@@ -45,8 +47,11 @@ class BinaryCrossEntropy(Loss):
         """Return E."""
         y = self.outputs(y)
         t = self.targets(y, t)
-        # for certain targets the difference of two infinities at an infinite logit is written as what it is
-        return self.reduce(where(t == 1, softplus(-y), where(t == 0, softplus(y), softplus(y) - t * y)))
+        # softplus(-|y|) and what is missing, neither of which is negative: softplus(y) - t y would cancel
+        positive = y > 0
+        missing = where(positive, 1 - t, -t)
+        slope = where((missing == 0) & (abs(y) == inf), 0, y)  # for certain targets 0 · inf is 0
+        return self.reduce(softplus(where(positive, -y, y)) + missing * slope)
 
     def targets(self, y: Array, t: Any) -> Array:
         """Return t in the dtype of y, refusing what is no probability: E would have no lower bound."""
@@ -59,8 +64,9 @@ class BinaryCrossEntropy(Loss):
         y = asarray(self.inputs[0])
         t = self.targets(y, self.inputs[1])
         scale = self.share(y.shape) * E_bar
-        # Core step 1: once more the discrepancy, σ(y) - t. The σ' of the sigmoid has cancelled.
-        return (sigmoid(y) - t) * scale, -y * scale
+        # Core step 1: once more the discrepancy, σ(y) - t. The σ' of the sigmoid has cancelled. With 1 - σ(y) = σ(-y)
+        # it has all its digits where σ(y) is close to 1.
+        return where(y > 0, (1 - t) - sigmoid(-y), sigmoid(y) - t) * scale, -y * scale
 
 
 class ClassLoss(Loss):
@@ -163,8 +169,9 @@ class CrossEntropy(ClassLoss):
     The mean over labels divides by the sum of their weights, over probabilities by their number, as in PyTorch; if all
     labels are ignored it is NaN, with the derivative 0.
 
-    E has the dtype of y. Computed as logsumexp(y) - y_t: the softmax is never formed on the way forward, let alone its
-    logarithm. Raises `ShapeError` where shapes do not fit or the batch is empty, `IndexingError` for a label outside
+    E has the dtype of y. Computed from log softmax(y) = y - max y - log(1 + …): the softmax is never formed on the way
+    forward, let alone its logarithm, and neither a common offset of the logits nor a class that takes nearly everything
+    costs digits. Raises `ShapeError` where shapes do not fit or the batch is empty, `IndexingError` for a label outside
     0 … C - 1, `DTypeError` for labels that are no integers, `ArgumentError` for negative probabilities.
 
     ∂E/∂y = softmax(y) Σ w q - w q, which is softmax(y) - t without the options.
@@ -205,9 +212,9 @@ class CrossEntropy(ClassLoss):
         t = self.classes(y, t)
         if t.dtype.kind == "b" and not self.label_smoothing and self.weight is None and self.ignore_index is None:
             # a selection: an infinite logit of another class does not reach the sum as 0 · inf
-            return self._mean(logsumexp(y, axis=-1) - sum(where(t, y, 0), axis=-1), self.total(y, t))
-        a = self._coefficients(y, t)
-        return self._mean(-sum(where(a == 0, 0, a * log_softmax(y)), axis=-1), self._total(y, t))
+            return self._mean(-sum(where(t, log_softmax(y), 0), axis=-1), self.total(y, t))
+        a, z = self._coefficients(y, t), log_softmax(y)
+        return self._mean(-sum(a * where((a == 0) & (z == -inf), 0, z), axis=-1), self._total(y, t))
 
     def bprop(self, E_bar: Any) -> Any:
         """Return ∂E/∂y and ∂E/∂t (``None`` for labels)."""
@@ -217,12 +224,14 @@ class CrossEntropy(ClassLoss):
         if t.dtype.kind == "b" and self.ignore_index is not None:
             total = where(total == 0, 1, total)  # all labels are ignored: E is 0/0, but nothing comes back
         scale = self.spread(E_bar, 1) / total
-        a = self._coefficients(y, t)
-        # Core step 1 for softmax with cross-entropy: once more the discrepancy, softmax(y) - t.
+        # Core step 1 for softmax with cross-entropy: once more the discrepancy, softmax(y) - t. At the label that is
+        # -(1 - softmax(y)), computed as what the other classes have: the subtraction has no correct bit close to 1.
         if t.dtype.kind == "b" and not self.label_smoothing and self.weight is None and self.ignore_index is None:
-            return (softmax(y) - a) * scale, None
-        # Probabilities sum to 1; for targets that do not, and for weights, their sum weighs the softmax.
-        y_bar = (softmax(y) * sum(a, axis=-1, keepdims=True) - a) * scale
+            return where(t, -rest_softmax_op(y, axis=(-1,)), softmax(y)) * scale, None
+        # Probabilities sum to 1; for targets that do not, and for weights, their sum weighs the softmax:
+        # softmax(y) Σ a - a, again without cancellation.
+        a = self._coefficients(y, t)
+        y_bar = -log_softmax_adjoint(y, a, (-1,)) * scale
         if t.dtype.kind == "b":
             return y_bar, None
         return y_bar, negative(log_softmax(y)) * ((1 - self.label_smoothing) * self.weights(y)) * scale

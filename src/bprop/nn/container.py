@@ -107,7 +107,8 @@ class _Modules(Module):
 class Sequential(_Modules):
     """y = layer_n(… layer_2(layer_1(x))). Indexable, iterable; a slice is a Sequential of the same modules.
 
-    A module may occur several times: its parameters are then shared and their gradients summed. With names,
+    A module may occur several times: its parameters are then shared and their gradients summed; `tie` shares
+    a single parameter. With names,
     ``Sequential(hidden=…, output=…)`` or a dict, paths have names in place of numbers, and so may an index. `append` adds a
     module, ``model[0] = …`` replaces one. Raises `ArgumentError` for anything that is not a module.
 

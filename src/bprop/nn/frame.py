@@ -4,8 +4,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from ..core.interpreter import Cell
-from ..core.value import asarray
+from ..core.interpreter import PARAMETERS, Cell, current
+from ..core.value import Array, asarray
 
 if TYPE_CHECKING:
     from .module import Module
@@ -24,7 +24,18 @@ def parameter(value: Any, dtype: Any = None) -> Any:  # a Cell that the attribut
     >>> Scale(2)(bprop.asarray([3.0, 4.0]))
     Array([3., 4.])
     """
-    return Cell(asarray(value, dtype=dtype), trainable=True)
+    return Cell(owned(asarray(value, dtype=dtype)), trainable=True)
+
+
+def owned(value: Array) -> Array:
+    """Return an array of the same numbers that nobody else has: the value of a parameter can be told by identity."""
+    return Array(value.data) if type(value) is Array else value
+
+
+def source_of(value: Any) -> Cell | None:
+    """Return the parameter whose value was read, ``None`` for every other array."""
+    level = current()
+    return next((c for c in list(PARAMETERS) if c.array is value or level.cells.get(c) is value), None)
 
 
 def state(value: Any, dtype: Any = None) -> Any:

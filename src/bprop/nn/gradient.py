@@ -32,11 +32,15 @@ class Gradients(Paths):
         bars[name] = (known[0] + bar if same and known is not None else bar, sweep)
 
     def _deposit(self, cell: Cell, bar: Array, sweep: object) -> None:
+        """Leave a gradient under the first name of a parameter; what an earlier sweep left under others is gone."""
+        first = True
         for _, module in self.modules():
             for name, own in module.__dict__.get("_cells", {}).items():
-                if own is cell:
+                if own is cell and first:
                     module._store(name, bar, sweep)
-                    return
+                    first = False
+                elif own is cell and module.__dict__.get("_bars", {}).get(name, (None, sweep))[1] is not sweep:
+                    del module.__dict__["_bars"][name]
 
     def _bar(self, name: str) -> Array:
         frame = next((frame for module, frame in reversed(ACTIVE.get()) if module is self), None)

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..core.error import ArgumentError, BpropError, DTypeError, ShapeError, StateError
-from ..core.interpreter import EVALUATE, Cell, current, using
+from ..core.interpreter import EVALUATE, PARAMETERS, Cell, current, using
 from ..core.value import Array, Wrapped, asarray
 from ..gradients.reverse import Record, lift_cells, pull
 from ..ops import full, zeros
 from .derivation import equations
 from .equation import Equations
-from .frame import ACTIVE, PURE, SWEEP, Frame, active
+from .frame import ACTIVE, PURE, SWEEP, Frame, active, owned, source_of
 from .gradient import Gradients
 from .hook import Hook, checked, hooked, on_inputs, on_x_bar, through, watched
 from .path import leaves
@@ -30,8 +30,9 @@ _FRAME_NAMES = frozenset(("x", "y", "inputs", "y_bar", "x_bar"))
 class Module(Gradients):
     """Base class of everything with parameters. Write ``__init__`` and ``fprop``; ``bprop`` by hand is welcome.
 
-    Attributes that are `parameter`, `state`, modules, or lists and dicts of modules are found by path. See the
-    module docstring for frames. ``training`` is true until `eval` is called.
+    Attributes that are `parameter`, `state`, modules, or lists and dicts of modules are found by path; other arrays are
+    refused, NumPy's are constants. A module that is given to two others is one, and `tie` makes one parameter of two. See
+    the module docstring for frames. ``training`` is true until `eval` is called.
 
     >>> import bprop
     >>> from bprop import nn
@@ -82,18 +83,22 @@ class Module(Gradients):
             old = own[name].read()
             if new.spec != old.spec:
                 raise ShapeError(f"{self._label}.{name} is {old.spec} and cannot be set to {new.spec}")
-            own[name].write(new)
+            source = source_of(new) if own[name] in PARAMETERS else None
+            if source is not None and source is not own[name]:
+                raise ArgumentError(
+                    f"{self._label}.{name} is set to the value of {source.name or 'another parameter'}, which might mean one "
+                    f"parameter or two: write nn.tie(module, {name!r}, …) with paths in the module that holds both, such as "
+                    f"nn.tie(model, 'decoder.W', 'encoder.W'), to share it, or assign a copy, np.array(…), to start there"
+                )
+            own[name].write(owned(new))
         elif name.endswith("_bar") and name[:-4] in own:
             self._set_bar(name[:-4], asarray(value))
         elif name == "hooks":
             raise ArgumentError(f"{self._label}.hooks is what Module.hook keeps: give the attribute another name")
-        elif isinstance(value, Wrapped):
-            raise StateError(
-                f"{self._label}.{name} = {value.spec} under {value.owner.name}: a value under a transform does not outlive "
-                f"it; declare the attribute with nn.state(…) in __init__, return the value, or use self.keep({name}=…)"
-            )
         else:
             for path, one in leaves(name, value):
+                if isinstance(one, Array):
+                    raise self._refusal(path, one)
                 if isinstance(one, Cell):
                     raise ArgumentError(
                         f"{self._label}.{path} is a parameter or state inside a {type(value).__name__}, where it would not "
@@ -102,6 +107,24 @@ class Module(Gradients):
                 if isinstance(one, Module):
                     one.__dict__.setdefault("_name", path)
             object.__setattr__(self, name, value)
+
+    def _refusal(self, path: str, value: Array) -> BpropError:
+        """Return the error for an array as an attribute, which would be neither trained nor saved."""
+        if isinstance(value, Wrapped):
+            return StateError(
+                f"{self._label}.{path} = {value.spec} under {value.owner.name}: a value under a transform does not outlive "
+                f"it; declare the attribute with nn.state(…) in __init__, return the value, or use self.keep({path}=…)"
+            )
+        source = source_of(value)
+        shared = (
+            ""
+            if source is None
+            else f", nn.tie(module, …) to share {source.name or 'the parameter'} that it is read from"
+        )
+        return ArgumentError(
+            f"{self._label}.{path} = {value.spec}: an array that would be neither trained nor saved; write nn.parameter(…) for "
+            f"what is trained, nn.state(…) for what is kept and saved{shared}, or a NumPy array, np.asarray(…), for a constant"
+        )
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -154,7 +177,7 @@ class Module(Gradients):
     def _applied(self, inputs: tuple[Any, ...]) -> Any:
         formula = type(self)._formula
         if formula is None:
-            raise StateError(f"{type(self).__name__} defines no fprop")
+            raise self._without_formula()
         if current() is EVALUATE:
             token = SWEEP.set(PURE)
             try:
@@ -164,6 +187,10 @@ class Module(Gradients):
         if type(self)._rule is None or type(self).composes:
             return formula(self, *inputs)
         return apply_rule(self, formula, type(self)._rule, inputs)
+
+    def _without_formula(self) -> StateError:
+        renamed = ": rename its forward to fprop" if callable(getattr(type(self), "forward", None)) else ""
+        return StateError(f"{type(self).__name__} defines no fprop{renamed}")
 
     def _note(self, error: BpropError) -> None:
         """Add this module to the path in an error that unwinds, and the name it knows the last one by."""
@@ -230,7 +257,7 @@ class Module(Gradients):
 
         def fprop(self, *inputs: Any) -> Any:
             """Return y and, outside transforms, keep x, y and intermediates for `bprop`. Subclasses write the formula here."""
-            raise StateError(f"{type(self).__name__} defines no fprop")
+            raise self._without_formula()
 
         def bprop(self, y_bar: Any = None) -> Any:
             """Return x_bar = dE/dx for y_bar = dE/dy (1 for a scalar y); parameter gradients stay in the module.

@@ -3,7 +3,6 @@
 import types
 import typing
 
-from ..core.value import asarray as asarray
 from .activation import *
 from .arithmetic import *
 from .arrangement import *
@@ -23,6 +22,7 @@ from .indexing import *
 from .least_squares import *
 from .linear_algebra import *
 from .linear_system import *
+from .log_sum_exp import *
 from .manipulation import *
 from .matrix import *
 from .norm import *

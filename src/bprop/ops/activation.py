@@ -8,15 +8,12 @@ from ..core.error import ArgumentError
 from ..core.family import Elementwise
 from ..core.function import function
 from ..core.op import array
-from ..core.shape import normalise_axis
 from ..core.value import Array
-from .exponential import exp
-from .reduction import logsumexp, max, sum
-from .selection import clip, stop_gradient, where
+from .selection import clip, where
 from .sigmoidal import sigmoid, sigmoid_step
 from .special import applied, erfc, exp_minus_square, gauss, in_double, product_error
 
-__all__ = ["gelu", "hard_tanh", "log_softmax", "relu", "silu", "softmax"]
+__all__ = ["gelu", "hard_tanh", "relu", "silu"]
 
 
 @function()
@@ -45,44 +42,6 @@ def hard_tanh(x: Any, /) -> Array:
     """
     x = array("hard_tanh", x)
     return where(x >= 1, 1, where(x <= -1, -1, x))
-
-
-def _axis(name: str, x: Array, axis: int) -> int:
-    if not x.shape:
-        return normalise_axis(name, axis, 0, ())
-    return normalise_axis(name, axis, x.ndim, x.shape)
-
-
-@function()
-def softmax(x: Any, /, axis: int = -1) -> Array:
-    """y = eˣ / Σ eˣ along ``axis``, with the largest activation subtracted first, so that nothing overflows.
-
-    softmax(a + b) = softmax(a) for every number b. Raises `ShapeError` for an axis out of range.
-
-    **Source:** Leibe (2016), Backpropagation, implementing softmax correctly.
-
-    >>> import bprop
-    >>> bprop.softmax(bprop.asarray([1000.0, 1000.0]))
-    Array([0.5, 0.5])
-    """
-    x = array("softmax", x)
-    axis = _axis("softmax", x, axis)
-    e = exp(x - stop_gradient(max(x, axis=axis, keepdims=True)))
-    return e / sum(e, axis=axis, keepdims=True)
-
-
-@function()
-def log_softmax(x: Any, /, axis: int = -1) -> Array:
-    """y = x - logsumexp(x) along ``axis``: the logarithm of softmax, which is never taken after softmax.
-
-    **Source:** Leibe (2016), Backpropagation, implementing softmax correctly.
-
-    >>> import bprop
-    >>> bprop.log_softmax(bprop.asarray([0.0, -1000.0]))
-    Array([    0., -1000.])
-    """
-    x = array("log_softmax", x)
-    return x - logsumexp(x, axis=_axis("log_softmax", x, axis), keepdims=True)
 
 
 # --- x times a probability: the tails need care, where the factors underflow and the derivative crosses zero ---

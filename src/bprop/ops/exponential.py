@@ -1,6 +1,7 @@
 """Exponentials and logarithms. Derivatives are as accurate as the functions themselves."""
 
 from math import inf
+from typing import Any
 
 import numpy as np
 
@@ -50,6 +51,21 @@ log1p = Elementwise(
     "log1p", np.log1p, lambda y, x: 1 / (1 + x),
     kind="float", domain=(-1, inf), latex=r"\log(1 + {0})",
     doc=_doc("y = log(1 + x), exact for small x; ∂y/∂x = 1/(1+x).", "bprop.log1p(bprop.zeros(2))\n    Array([0., 0.])"),
+)  # fmt: skip
+
+
+def _exp_difference(x1: Any, x2: Any) -> Any:
+    d = x1 - x2
+    b = d - x1
+    lost = (x1 - (d - b)) - (x2 + b)  # what the subtraction rounds off (Knuth, 1969): e^d would magnify it by d
+    return np.exp(d) * (1 + np.where(np.abs(lost) < 1, lost, 0))
+
+
+exp_difference = Elementwise(
+    "exp_difference", _exp_difference, lambda y, x1, x2: y, lambda y, x1, x2: -y,
+    kind="float", native=_exp_difference, step=lambda z1, z2: np.exp(z1 - z2),
+    text="exp({0} - {1})", latex=r"e^{{{0} - {1}}}",
+    doc="y = e^(x1 - x2), also where the difference is large and rounded: the terms of a softmax.",
 )  # fmt: skip
 
 exp2 = Elementwise(

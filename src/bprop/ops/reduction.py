@@ -1,4 +1,4 @@
-"""Reductions: sum, max, min, logsumexp, any, all and what is made of them. Each declares how two states combine and
+"""Reductions: sum, max, min, any, all and what is made of them. Each declares how two states combine and
 one partial, y broadcast back.
 """
 
@@ -18,10 +18,9 @@ from ..core.shape import flag, normalise_axes
 from ..core.value import Array
 from .arithmetic import add, sqrt, square
 from .comparison import logical_and, logical_or
-from .exponential import exp, log
 from .selection import astype, maximum, minimum, where
 
-__all__ = ["all", "any", "count_nonzero", "logsumexp", "max", "mean", "min", "std", "sum", "var"]
+__all__ = ["all", "any", "count_nonzero", "max", "mean", "min", "std", "sum", "var"]
 
 
 def reduce(op: Reduction, x: Any, axis: Any, keepdims: bool, dtype: Any = None) -> Array:
@@ -73,7 +72,8 @@ def sum(x: Any, /, axis: Any = None, keepdims: bool = False, *, dtype: DTypeLike
     return reduce(_sum, x, axis, keepdims, dtype)
 
 
-def _extreme_share(y: Any, x: Any, axis: tuple[int, ...]) -> Any:
+def extreme_share(y: Any, x: Any, axis: tuple[int, ...]) -> Any:
+    """Return the share of each entry in the extreme one, y: ties have it evenly."""
     chosen = astype(x == y, dtype=x.dtype)
     return chosen / _sum(chosen, axis=axis, keepdims=True)
 
@@ -88,7 +88,7 @@ def _extreme_step(extreme: Any) -> Callable[..., Any]:
 
 
 _max = fold(
-    "max", np.max, -inf, maximum, share=_extreme_share, empty=False, step=_extreme_step(np.max), latex=r"\max {0}"
+    "max", np.max, -inf, maximum, share=extreme_share, empty=False, step=_extreme_step(np.max), latex=r"\max {0}"
 )
 
 
@@ -108,7 +108,7 @@ def max(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
 
 
 _min = fold(
-    "min", np.min, inf, minimum, share=_extreme_share, empty=False, step=_extreme_step(np.min), latex=r"\min {0}"
+    "min", np.min, inf, minimum, share=extreme_share, empty=False, step=_extreme_step(np.min), latex=r"\min {0}"
 )
 
 
@@ -176,84 +176,6 @@ def count_nonzero(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
     x = array("count_nonzero", x)
     axes = normalise_axes("count_nonzero", axis, x.shape)
     return _sum(x != 0, axis=axes, keepdims=flag("count_nonzero", "keepdims", keepdims))
-
-
-def _logsumexp_value(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
-    x = x if x.dtype.kind == "f" else x.astype(dtypes.to_float(x.dtype))
-    largest = np.max(x, axis=axis, keepdims=True, initial=-inf)
-    shift = np.where(np.isfinite(largest), largest, 0).astype(x.dtype)
-    y = np.log(np.sum(np.exp(x - shift), axis=axis, keepdims=True)) + shift
-    return y if keepdims else np.squeeze(y, axis=axis)
-
-
-def _logsumexp_step(z: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
-    largest = np.max(z.real, axis=axis, keepdims=True, initial=-inf)
-    shift = np.where(np.isfinite(largest), largest, 0)
-    y = np.log(np.sum(np.exp(z - shift), axis=axis, keepdims=True)) + shift
-    return y if keepdims else np.squeeze(y, axis=axis)
-
-
-def _shift(m: Any) -> Any:
-    return where((m == inf) | (m == -inf), 0 * exp(-abs(m)), m)
-
-
-def _logsumexp_combine(m: Any, s: Any, x: Any) -> tuple[Any, Any]:
-    larger = maximum(m, x)
-    shift = _shift(larger)
-    return larger, s * exp(m - shift) + exp(x - shift)
-
-
-def _logsumexp_merge(m: Any, s: Any, n: Any, t: Any) -> tuple[Any, Any]:
-    larger = maximum(m, n)
-    shift = _shift(larger)
-    return larger, s * exp(m - shift) + t * exp(n - shift)
-
-
-def _logsumexp_partial(y: Any, x: Any, axis: tuple[int, ...]) -> Any:
-    """The softmax e^(x-y); where x = y = ±inf the difference has no value, but the share has."""
-    return where(x == y, astype(x != -inf, dtype=y.dtype), exp(x - y))
-
-
-def _logsumexp_native(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
-    """Three passes whose exponentials are those of the softmax, which the derivative needs."""
-    x = x if x.dtype.kind == "f" else astype(x, dtype=dtypes.to_float(x.dtype))
-    if not prod(x.shape[one] for one in axis):
-        return sum(x, axis=axis, keepdims=keepdims) - inf
-    largest = max(x, axis=axis, keepdims=True)
-    y = where(
-        (largest == inf) | (largest == -inf), largest, largest + log(sum(exp(x - largest), axis=axis, keepdims=True))
-    )
-    return y if keepdims else max(y, axis=axis)  # of one entry: drops the axis
-
-
-_logsumexp = Reduction(
-    "logsumexp",
-    _logsumexp_value,
-    init=(-inf, 0),
-    combine=_logsumexp_combine,
-    finish=lambda m, s: _shift(m) + log(s),
-    merge=_logsumexp_merge,
-    partial=_logsumexp_partial,
-    kind="float",
-    step=_logsumexp_step,
-    native=_logsumexp_native,
-    latex=r"\log \sum e^{{{0}}}",
-)
-
-
-@function()
-def logsumexp(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
-    """y = log Σ eˣ over ``axis``, with the largest x subtracted first, so that nothing overflows; ∂y/∂x = softmax(x).
-
-    The logsumexp of nothing is -inf.
-
-    **Source:** Leibe (2016), Backpropagation, implementing softmax correctly; Blanchard, Higham & Higham (2021).
-
-    >>> import bprop
-    >>> bprop.logsumexp(bprop.asarray([1000.0, 1000.0])).item() == 1000 + bprop.log(2.0).item()
-    True
-    """
-    return reduce(_logsumexp, x, axis, keepdims)
 
 
 @function(np.mean)

@@ -8,8 +8,9 @@ from ..core.family import Elementwise
 from ..core.function import function, publish
 from ..core.op import array
 from ..core.value import Array
-from .exponential import exp, log1p
+from .exponential import exp, exp_difference, log1p
 from .selection import where
+from .special import applied
 
 __all__ = ["log_sigmoid", "logaddexp", "logit", "sigmoid", "softplus", "tanh"]
 
@@ -156,19 +157,38 @@ logit = Elementwise(
 )  # fmt: skip
 
 
-def _sigmoid_difference(x1: Any, x2: Any) -> Any:
-    """σ(x1 - x2) with what the subtraction rounds off: in the tails it would be magnified by the difference itself."""
-    d = x1 - x2
-    b = d - x1
-    lost = (x1 - (d - b)) - (x2 + b)
-    e = np.exp(-np.abs(d))
-    y = np.where(d >= 0, 1, e) / (1 + e) + e / ((1 + e) * (1 + e)) * np.where(np.isfinite(lost), lost, 0)
-    return np.where(x1 == x2, 0.5, y)  # two infinities share evenly
+def _folded_difference(x1: Any, x2: Any) -> Any:
+    """e^(-|x1 - x2|), and 1 for equal infinities."""
+    return np.where(x1 == x2, 1, applied(exp_difference, np.minimum(x1, x2), np.maximum(x1, x2)))
 
+
+def _sigmoid_difference(x1: Any, x2: Any) -> Any:
+    e = _folded_difference(x1, x2)
+    return np.where(x1 >= x2, 1, e) / (1 + e)
+
+
+def _density_difference(x1: Any, x2: Any) -> Any:
+    e = _folded_difference(x1, x2)
+    d = 1 + e
+    return e / (d * d)
+
+
+def _half_difference(x1: Any, x2: Any) -> Any:
+    return 0.5 * where(x1 == x2, 0, x1 - x2)
+
+
+density_difference: Elementwise = Elementwise(
+    "density_difference", _density_difference,
+    lambda y, x1, x2: -y * tanh(_half_difference(x1, x2)), lambda y, x1, x2: y * tanh(_half_difference(x1, x2)),
+    kind="float", native=_density_difference, step=lambda z1, z2: logistic_density.step(np.asarray(z1 - z2)),  # type: ignore[operator,misc]
+    text="sigmoid({0} - {1}) * (1 - sigmoid({0} - {1}))",
+    latex=r"\sigma({0} - {1}) \, (1 - \sigma({0} - {1}))", level=2,
+    doc="The second derivative of `logaddexp`, σ(x1 - x2) σ(x2 - x1), also where the difference is large and rounded.",
+)  # fmt: skip
 
 sigmoid_difference = Elementwise(
     "sigmoid_difference", _sigmoid_difference,
-    lambda y, x1, x2: logistic_density(x1 - x2), lambda y, x1, x2: -logistic_density(x1 - x2),
+    lambda y, x1, x2: density_difference(x1, x2), lambda y, x1, x2: -density_difference(x1, x2),
     kind="float", native=_sigmoid_difference, step=lambda z1, z2: sigmoid_step(np.asarray(z1 - z2)),
     text="sigmoid({0} - {1})", latex=r"\sigma({0} - {1})",
     doc="The derivative of `logaddexp`, σ(x1 - x2), also where the difference is large and rounded.",
@@ -191,7 +211,7 @@ logaddexp = Elementwise(
     kind="float", native=_logaddexp_native, step=_logaddexp_step, latex=r"\log(e^{{{0}}} + e^{{{1}}})",
     doc="""y = log(eˣ¹ + eˣ²) without overflow; ∂y/∂x1 = σ(x1 - x2), ∂y/∂x2 = σ(x2 - x1).
 
-    Shapes broadcast, dtypes promote; integers become float64.
+    Equal operands share the derivative evenly, equal infinities too. Shapes broadcast, dtypes promote; integers become float64.
 
     **Source:** Python Array API standard 2024.12, ``logaddexp``.
 

@@ -17,7 +17,7 @@ from ..core.dtype import WEAK, result_type
 from ..core.error import ArgumentError
 from ..core.family import Elementwise
 from ..core.function import function, publish
-from ..core.op import array
+from ..core.op import Op, array
 from ..core.value import Array
 from .exponential import log
 from .selection import where
@@ -45,9 +45,9 @@ def in_double(formula: Callable[..., Any]) -> Callable[..., Any]:
     return computed
 
 
-def applied(op: Elementwise, x: Any) -> Any:
-    """Return ``op`` of ``x`` inside a formula: computed on numbers, applied to traced values."""
-    return op(x) if isinstance(x, Array) else op.evaluate(x)
+def applied(op: Op, *xs: Any, **params: Any) -> Any:
+    """Return ``op`` of ``xs`` inside a formula: computed on numbers, applied to traced values."""
+    return (op if any(isinstance(x, Array) for x in xs) else op.evaluate)(*xs, **params)
 
 
 def _doc(formula: str, example: str, source: str) -> str:

@@ -1,9 +1,9 @@
 """`Optimizer`: what every update rule shares, its cells and the pairing of gradients with parameters."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import isfinite
-from typing import Any, TypedDict
+from typing import Any, Self, TypedDict
 
 import numpy as np
 
@@ -54,6 +54,17 @@ class Optimizer(ABC):
     decoupled: bool = False
     """Whether weight decay shrinks the parameter itself instead of adding to its gradient."""
 
+    def __new__(cls, *args: Any, **options: Any) -> Self:
+        """Refuse a model or its parameters in place of the learning rate, before any setting is looked at."""
+        for given in (*args[:1], options.get("params"), options.get("model")):
+            several = isinstance(given, list | tuple) and not all(isinstance(one, int | float) for one in given)
+            if several or isinstance(given, Mapping | Iterator) or is_holder(given):
+                raise ArgumentError(
+                    f"{cls.__name__}: the first argument is the learning rate, {cls.__name__}(learning_rate=1e-3), and not "
+                    f"{type(given).__name__}: parameters are given with their gradients, optimizer.update(model, gradients)"
+                )
+        return super().__new__(cls)
+
     def __init__(
         self,
         learning_rate: Rate,
@@ -62,7 +73,11 @@ class Optimizer(ABC):
         factors: Mapping[str, float] | None = None,
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        **unknown: Any,
     ) -> None:
+        if unknown:
+            near = ": the learning rate is learning_rate, or the first argument" if "lr" in unknown else ""
+            raise ArgumentError(f"{type(self).__name__} has no setting {', '.join(unknown)}{near}")
         self._rate = Cell(asarray(np.float64(0)), f"{type(self).__name__}.learning_rate")
         self._count = Cell(asarray(np.int64(0)), f"{type(self).__name__}.count")
         self._norm = Cell(asarray(np.float64(0)), f"{type(self).__name__}.gradient_norm")

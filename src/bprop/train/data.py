@@ -24,6 +24,11 @@ def batches(count: int, batch_size: int, generator: Generator | None = None) -> 
     >>> [batch.tolist() for batch in batches(5, 2)]
     [[0, 1], [2, 3], [4]]
     """
+    if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 0:
+        raise ArgumentError(
+            f"batches: count is the number of examples, an integer, not {type(count).__name__}: write `for rows in "
+            f"batches(len(X), 64)`, and in it X[rows] and T[rows]"
+        )
     if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
         raise ArgumentError(f"batches: batch_size is a positive integer, not {batch_size!r}")
     order = np.arange(count) if generator is None else np.asarray(generator.permutation(count))
