@@ -13,8 +13,8 @@ from ..core.value import Array
 from .exponential import exp
 from .reduction import logsumexp, max, sum
 from .selection import clip, stop_gradient, where
-from .sigmoidal import sigmoid, sigmoid_step
-from .special import applied, erfc, exp_minus_square, gauss, in_double, product_error
+from .sigmoidal import logistic_density, sigmoid, sigmoid_step, tanh
+from .special import applied, erfc, exp_minus_square, gauss, gaussian_moment, in_double, product_error
 
 __all__ = ["gelu", "hard_tanh", "log_softmax", "relu", "silu", "softmax"]
 
@@ -102,15 +102,21 @@ def _silu_slope(x: Any) -> Any:
     return np.where(x < 0, (1 + x / d) * h * h, 1 + x * (h * h / d)) / d
 
 
+def _silu_curvature(x: Any) -> Any:
+    """σ(x) σ(-x) (2 - x tanh x/2), where x σ(-x) and x σ(x) are `silu`, which underflows later than σ."""
+    moment = where(x < 0, _silu_op(x) * sigmoid(-x), -_silu_op(-x) * sigmoid(x))
+    return 2 * logistic_density(x) - moment * tanh(0.5 * x)
+
+
 silu_slope = Elementwise(
-    "silu_slope", _silu_slope, lambda y, x: sigmoid(x) * sigmoid(-x) * (2 + x * (sigmoid(-x) - sigmoid(x))),
+    "silu_slope", _silu_slope, lambda y, x: _silu_curvature(x),
     kind="float", native=_silu_slope, step=lambda z: sigmoid_step(z) * (1 + z * sigmoid_step(-z)),
     text="sigmoid({0}) * (1 + {0} * sigmoid(-{0}))", level=2,
     latex=r"\sigma({0}) \, (1 + {0} \, \sigma(-{0}))",
     doc="The derivative of `silu`, σ(x) (1 + x σ(-x)).",
 )  # fmt: skip
 
-_silu_op = Elementwise(
+_silu_op: Elementwise = Elementwise(
     "silu", _silu, lambda y, x: silu_slope(x),
     kind="float", native=_silu, step=lambda z: z * sigmoid_step(z),
     doc="y = x σ(x): the op behind `bprop.silu`.",
@@ -161,12 +167,14 @@ def _gelu_slope(x: Any) -> Any:
     return _normal_below(x) + x / _ROOT_TWO_PI * h * h
 
 
-def _density(x: Any) -> Any:
-    return exp_minus_square(_ROOT_HALF * x) / _ROOT_TWO_PI
+def _gelu_curvature(x: Any) -> Any:
+    """The product (2 - x²) φ(x), with e^(-x²/2) as a square: x/√2 rounded would show, and φ underflows before x² φ does."""
+    h, xh = exp_minus_square(0.5 * x), 2 * gaussian_moment(0.5 * x, n=1)
+    return (2 * h * h - xh * xh) / _ROOT_TWO_PI
 
 
 gelu_slope = Elementwise(
-    "gelu_slope", _gelu_slope, lambda y, x: (2 - x * x) * _density(x),
+    "gelu_slope", _gelu_slope, lambda y, x: _gelu_curvature(x),
     kind="float", native=_gelu_slope, step=None, level=1,
     text="0.5 * erfc(-{0} / 2 ** 0.5) + {0} * exp(-({0}) ** 2 / 2) / 2.5066282746310002",
     latex=r"\Phi({0}) + {0} \, \phi({0})",

@@ -157,7 +157,7 @@ abs = Elementwise(
 )  # fmt: skip
 
 cbrt = Elementwise(
-    "cbrt", in_double(np.cbrt), lambda y, x: 1 / (3 * (y * y)),
+    "cbrt", in_double(np.cbrt), lambda y, x: square(1 / y) / 3,
     kind="float", step=lambda z: np.where(z.real < 0, -((-z) ** (1 / 3)), z ** (1 / 3)), latex=r"\sqrt[3]{{{0}}}",
     doc="y = ∛x, of the sign of x; ∂y/∂x = 1/(3y²), infinite at 0." + _ARITHMETIC.format(
         name="cbrt", example="bprop.cbrt(bprop.asarray([-8.0, 27.0]))\n    Array([-2.,  3.])").replace(
@@ -165,13 +165,47 @@ cbrt = Elementwise(
 )  # fmt: skip
 
 
-def _leg(y: Any, x: Any) -> Any:
-    """∂√(x1² + x2²)/∂x = x / y, with 0 at the tip of the cone."""
-    return where(y == 0, 0, x / y)
+def _quotient_value(x1: Any, x2: Any) -> Any:
+    return np.where(x2 == 0, 0, x1 / x2)
 
 
-hypot = Elementwise(
-    "hypot", np.hypot, lambda y, x1, x2: _leg(y, x1), lambda y, x1, x2: _leg(y, x2),
+divide_no_nan = Elementwise(
+    "divide_no_nan", _quotient_value, lambda y, x1, x2: 1 / x2, lambda y, x1, x2: -y / x2,
+    kind="float", native=_quotient_value, step=lambda z1, z2: np.where(z2 == 0, 0, z1 / z2),
+    text="{0} / {1}", latex=r"\frac{{{0}}}{{{1}}}", level=2,
+    doc="""y = x1 / x2, and 0 where x2 is 0, with the derivatives of `divide`: infinite or NaN there.
+
+    A norm has the derivative x / y, and at its kink 0, by convention. A second derivative it has not: a constant 0 would
+    say that it is 0, which for a square of the norm is wrong.
+
+    **Source:** TensorFlow, ``math.divide_no_nan``.
+    """,
+)  # fmt: skip
+
+
+
+def _root_value(x: Any, p: float) -> Any:
+    return np.sqrt(x) if p == 2 else x ** (1 / p)
+
+
+kinked_root = Elementwise(
+    "kinked_root", _root_value, lambda y, x, p: divide_no_nan(y, p * x),
+    kind="float", native=lambda x, p: sqrt(x) if p == 2 else x ** (1 / p), step=_root_value, domain=(0, inf),
+    text="{0} ** (1 / {p})", latex="{0}^{{1 / {p}}}", level=4,
+    examples=lambda draw: [((draw(*shape, domain=(0, inf)),), {"p": p}) for shape in ((), (2, 3), (0, 3)) for p in (2, 3.0)],
+    doc="The root of order p that makes a norm of a sum of powers: the derivative at 0 is 0, the second one NaN.",
+)  # fmt: skip
+
+
+def cosine(x: Any, other: Any, y: Any) -> Any:
+    """∂√(x² + other²)/∂x = x / y: 0 where y is 0; of numbers half as large where y overflows; ±1 where x alone is infinite."""
+    half = (0.5 * x) / hypot(0.5 * x, 0.5 * other)
+    far = where((abs(x) == inf) & (abs(other) < inf), sign(x), half)
+    return where(y == inf, far, divide_no_nan(x, y))
+
+
+hypot: Elementwise = Elementwise(
+    "hypot", np.hypot, lambda y, x1, x2: cosine(x1, x2, y), lambda y, x1, x2: cosine(x2, x1, y),
     kind="float", step=lambda z1, z2: np.sqrt(z1 * z1 + z2 * z2), latex=r"\sqrt{{{0}^{{2}} + {1}^{{2}}}}",
     doc="y = √(x1² + x2²) without overflow; ∂y/∂x1 = x1/y, ∂y/∂x2 = x2/y, 0 where y = 0." + _ARITHMETIC.format(
         name="hypot", example="bprop.hypot(bprop.asarray([3.0, 5.0]), bprop.asarray([4.0, 12.0]))\n    Array([ 5., 13.])"),

@@ -1,5 +1,6 @@
 """Selections: y takes one of its inputs. The others get no cotangent, which is not the same as a cotangent of zero."""
 
+from math import inf, nan
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,15 @@ stop_gradient = Elementwise(
     """,
 )  # fmt: skip
 FUNCTIONS["stop_gradient"] = stop_gradient
+
+
+def within_domain(x: Any, low: float = -inf, high: float = inf) -> Any:
+    """Return x between ``low`` and ``high``, both included, and NaN outside: where a function has no value it has no slope.
+
+    Not ``where(outside, nan, x)``: of a constant there is a derivative, 0, and so every second derivative would be 0.
+    """
+    outside = x < low if high == inf else (x < low) | (x > high)
+    return where(outside, x * nan, x)
 
 
 # --- clip: x itself at the bounds, where maximum and minimum would share ---

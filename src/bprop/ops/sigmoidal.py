@@ -9,7 +9,7 @@ from ..core.function import function, publish
 from ..core.op import array
 from ..core.value import Array
 from .exponential import exp, log1p
-from .selection import where
+from .selection import where, within_domain
 
 __all__ = ["log_sigmoid", "logaddexp", "logit", "sigmoid", "softplus", "tanh"]
 
@@ -147,7 +147,7 @@ def _logit(x: Any) -> Any:
 
 
 logit = Elementwise(
-    "logit", _logit, lambda y, x: 1 / (x * (1 - x)),
+    "logit", _logit, lambda y, x: 1 / (within_domain(x, 0, 1) * (1 - x)),
     kind="float", native=_logit, step=lambda z: np.log(z / (1 - z)), domain=(0, 1),
     latex=r"\operatorname{{logit}}({0})",
     doc=_doc("y = log(x / (1 - x)), the inverse of `sigmoid`; ∂y/∂x = 1/(x (1 - x)). NaN outside of [0, 1].",

@@ -86,10 +86,34 @@ def gauss(x: Any, scale: float) -> Any:
 _exp_minus_square = in_double(lambda x: gauss(x, 1.0))
 
 exp_minus_square = Elementwise(
-    "exp_minus_square", _exp_minus_square, lambda y, x: -2 * x * y,
+    "exp_minus_square", _exp_minus_square, lambda y, x: -2 * gaussian_moment(x, n=1),
     kind="float", native=_exp_minus_square, step=lambda z: np.exp(-z * z),
     text="exp(-square({0}))", latex="e^{{-{0}^{{2}}}}",
     doc="The derivative of `erf` but for a factor, e^(-x²), also where x² is large and rounded.",
+)  # fmt: skip
+
+
+@in_double
+def _gaussian_moment(x: Any, n: int) -> Any:
+    """Of the two factors whose product is e^(-x²) none underflows where xⁿ would lift the product."""
+    near = np.minimum(np.maximum(x, -80.0), 80.0)
+    h, y = gauss(near, 0.5), near
+    for _ in range(n - 1):
+        y = y * near
+    return h * y * h
+
+
+def _gaussian_moment_slope(y: Any, x: Any, n: int) -> Any:
+    below = exp_minus_square(x) if n == 1 else n * gaussian_moment(x, n=n - 1)
+    return below - 2 * gaussian_moment(x, n=n + 1)
+
+
+gaussian_moment: Elementwise = Elementwise(
+    "gaussian_moment", _gaussian_moment, _gaussian_moment_slope,
+    kind="float", native=_gaussian_moment, step=lambda z, n: z**n * np.exp(-z * z), level=2,
+    text="{0} ** {n} * exp(-square({0}))", latex="{0}^{{{n}}} e^{{-{0}^{{2}}}}",
+    examples=lambda draw: [((draw(*shape),), {"n": n}) for shape in ((), (2, 3), (0, 3)) for n in (1, 2, 3)],
+    doc="xⁿ e^(-x²) for n ≥ 1: what the derivatives of `exp_minus_square` are made of. It is 0 at infinity.",
 )  # fmt: skip
 
 erf = Elementwise(
@@ -163,10 +187,15 @@ def _zeta(s: int, x: Any) -> Any:
         rising *= s if j == 1 else (s + 2 * j - 3) * (s + 2 * j - 2)
         factors.append(b / factorial(2 * j) * rising)
     y = w ** (s - 1) * (1 / (s - 1) + w * (0.5 + w * _horner(w * w, tuple(factors))))
-    for k in reversed(range(first)):
-        t = x + k if k else x  # -0 + 0 is 0, but the pole has a sign
-        y = y + (1 / (t * t) if s == 2 else t ** float(-s))
-    return y
+    # the smallest first: those of a large x are far below y, where each would be rounded
+    terms: Any = 0.0
+    for k in reversed(range(1, first)):
+        terms = terms + _inverse_power(x + k, s)
+    return y + terms + _inverse_power(x, s)  # not x + 0: -0 + 0 is 0, but the pole has a sign
+
+
+def _inverse_power(x: Any, s: int) -> Any:
+    return 1 / (x * x) if s == 2 else x ** float(-s)
 
 
 _ROOT, _ROOT_LOW = 1.4616321449683622, 9.549995429965697e-17
