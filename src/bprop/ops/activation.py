@@ -44,7 +44,8 @@ def hard_tanh(x: Any, /) -> Array:
     Array([-1. ,  0.5,  1. ])
     """
     x = array("hard_tanh", x)
-    return where(x >= 1, 1, where(x <= -1, -1, x))
+    below = x if x.dtype.kind == "u" else where(x <= -1, -1, x)  # an unsigned integer has no -1
+    return where(x >= 1, 1, below)
 
 
 def _axis(name: str, x: Array, axis: int) -> int:

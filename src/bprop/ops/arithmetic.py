@@ -51,7 +51,7 @@ _ARITHMETIC = """
 
 add = Elementwise(
     "add", np.add, 1, 1,
-    identity=((0, 0), (1, 0)), role="sum", text="{0} + {1}", latex="{0} + {1}", level=1,
+    identity=((0, -0.0), (1, -0.0)), role="sum", text="{0} + {1}", latex="{0} + {1}", level=1,
     doc="y = x1 + x2; ∂y/∂x1 = ∂y/∂x2 = 1." + _ARITHMETIC.format(
         name="add", example="bprop.add(bprop.ones(2), 1)\n    Array([2., 2.])"),
 )  # fmt: skip
@@ -117,6 +117,9 @@ def _pow_exponent(y: Any, x1: Any, x2: Any) -> Any:
 def _pow(x1: Any, x2: Any) -> Any:
     if type(x2) in WEAK and x2 == 2 and type(x1) is np.ndarray and x1.dtype.kind != "b":
         return np.square(x1)  # numpy.power takes the general path for a literal 2, 20 times slower
+    if np.ndim(x2) == 0 and x2 == 0.5 and getattr(x1, "dtype", None) in (np.float32, np.float64):
+        y = np.power(x1, x2)  # a square root, which of -0 and -∞ is -0 and NaN: C's pow and a power by an array say 0 and ∞
+        return np.where((x1 == 0) | (x1 == -inf), np.abs(x1), y)
     return np.power(x1, x2)
 
 
@@ -143,9 +146,9 @@ square = Elementwise(
 
 sign = Elementwise(
     "sign", np.sign, None, kind="number",
-    native=lambda x: where((x != x) | (x == 0), x, (x > 0) * 1 - (x < 0) * 1),
+    native=lambda x: where(x != x, x, (x > 0) * 1 - (x < 0) * 1),
     step=lambda x: np.sign(x.real), latex=r"\operatorname{{sign}}({0})",
-    doc="y = -1, 0 or 1, the sign of x; NaN stays NaN; no derivative." + _ARITHMETIC.format(
+    doc="y = -1, 0 or 1, the sign of x, 0 also for -0; NaN stays NaN; no derivative." + _ARITHMETIC.format(
         name="sign", example="bprop.sign(bprop.asarray([-2.0, 0.0, 3.0]))\n    Array([-1.,  0.,  1.])"),
 )  # fmt: skip
 

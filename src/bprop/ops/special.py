@@ -232,7 +232,8 @@ def _digamma(x: Any) -> Any:
 def _cot(x: Any, pole: float) -> Any:
     """Cot πx, and ``pole`` at the integers."""
     rest = x - np.rint(x)
-    return np.where(rest == 0, pole, 1 / np.tan(pi * rest))
+    other = np.where(rest < 0, -0.5, 0.5) - rest  # exact: at a half the cotangent is 0
+    return np.where(rest == 0, pole, np.where(np.abs(rest) < 0.25, 1 / np.tan(pi * rest), np.tan(pi * other)))
 
 
 @in_double
@@ -274,6 +275,7 @@ def _gammaln_series() -> tuple[float, ...]:
 def _gammaln(x: Any) -> Any:
     """SciPy's, but around its zeros 1 and 2, where that has few correct digits, and down to 0: log Γ(2 + z) as a series."""
     y = np.where(x == -inf, inf, _scipy().gammaln(x))
+    y = np.where(np.abs(x) < 1e-300, -np.log(np.abs(x)), y)  # of a negative subnormal SciPy says ∞
     near = np.asarray((x > 0) & (x < 2.5))
     if near.any():
         part = np.asarray(x)[near]
