@@ -14,7 +14,7 @@ from .exponential import exp
 from .reduction import logsumexp, max, sum
 from .selection import clip, stop_gradient, where
 from .sigmoidal import logistic_density, sigmoid, sigmoid_step, tanh
-from .special import applied, erfc, exp_minus_square, gauss, gaussian_moment, in_double, product_error
+from .special import applied, erfc, exp_minus_square, gauss_product, gaussian_moment, in_double, product_error
 
 __all__ = ["gelu", "hard_tanh", "log_softmax", "relu", "silu", "softmax"]
 
@@ -141,7 +141,7 @@ def silu(x: Any, /) -> Array:
 
 
 _ROOT_HALF, _ROOT_HALF_LOW = 0.7071067811865476, -4.833646656726457e-17
-_ROOT_TWO_PI = 2.5066282746310002
+_OVER_ROOT_TWO_PI = 0.3989422804014327
 
 
 def _normal_below(x: Any) -> Any:
@@ -157,21 +157,24 @@ def _bounded(x: Any) -> Any:
 
 @in_double
 def _gelu(x: Any) -> Any:
-    return np.maximum(x, -60.0) * _normal_below(_bounded(x))
+    y = np.maximum(x, -60.0) * _normal_below(_bounded(x))
+    near = np.minimum(x, -36.0)
+    w = 1 / (near * near)  # there Φ(x) underflows before x Φ(x) does, which is -φ(x) (1 - 1/x² + 3/x⁴ - …)
+    series = 1 - w * (1 - 3 * w * (1 - 5 * w * (1 - 7 * w * (1 - 9 * w * (1 - 11 * w)))))
+    return np.where(x < -36, -gauss_product(_OVER_ROOT_TWO_PI * series, _bounded(x), 0.5), y)
 
 
 @in_double
 def _gelu_slope(x: Any) -> Any:
-    """Φ(x) + x φ(x), with the density φ as a square: its factor x is larger than 1 where φ underflows."""
+    """Φ(x) + x φ(x)."""
     x = _bounded(x)
-    h = gauss(x, 0.25)
-    return _normal_below(x) + x / _ROOT_TWO_PI * h * h
+    return _normal_below(x) + gauss_product(_OVER_ROOT_TWO_PI * x, x, 0.5)
 
 
 def _gelu_curvature(x: Any) -> Any:
     """The product (2 - x²) φ(x), with e^(-x²/2) as a square: x/√2 rounded would show, and φ underflows before x² φ does."""
     h, xh = exp_minus_square(0.5 * x), 2 * gaussian_moment(0.5 * x, n=1)
-    return (2 * h * h - xh * xh) / _ROOT_TWO_PI
+    return (2 * h * h - xh * xh) * _OVER_ROOT_TWO_PI
 
 
 gelu_slope = Elementwise(
