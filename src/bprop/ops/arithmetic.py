@@ -200,15 +200,28 @@ kinked_root = Elementwise(
 )  # fmt: skip
 
 
-def cosine(x: Any, other: Any, y: Any) -> Any:
-    """∂√(x² + other²)/∂x = x / y: 0 where y is 0; of numbers half as large where y overflows; ±1 where x alone is infinite."""
-    half = (0.5 * x) / hypot(0.5 * x, 0.5 * other)
-    far = where((abs(x) == inf) & (abs(other) < inf), sign(x), half)
-    return where(y == inf, far, divide_no_nan(x, y))
+def _cosine(x1: Any, x2: Any) -> Any:
+    """x1 / r: of numbers half as large where r overflows, ±1 where x1 alone is infinite, 0 where r is 0."""
+    r = np.hypot(x1, x2)
+    half = (0.5 * x1) / np.hypot(0.5 * x1, 0.5 * x2)
+    far = np.where((np.abs(x1) == inf) & (np.abs(x2) < inf), np.sign(x1), half)
+    return np.where(r == inf, far, np.where(r == 0, 0, x1 / r))
 
+
+def _cosine_slope(y: Any, x1: Any, x2: Any) -> Any:
+    sine = cosine(x2, x1)
+    return sine * (sine * (1 / hypot(x1, x2)))
+
+
+cosine: Elementwise = Elementwise(
+    "cosine", _cosine, _cosine_slope, lambda y, x1, x2: -y * (cosine(x2, x1) * (1 / hypot(x1, x2))),
+    kind="float", native=_cosine, step=lambda z1, z2: z1 / np.sqrt(z1 * z1 + z2 * z2),
+    text="{0} / hypot({0}, {1})", latex=r"\frac{{{0}}}{{\sqrt{{{0}^{{2}} + {1}^{{2}}}}}}", level=2,
+    doc="The derivative of `hypot`, x1/√(x1² + x2²): 0 at the tip of the cone, with a derivative of its own that is NaN there.",
+)  # fmt: skip
 
 hypot: Elementwise = Elementwise(
-    "hypot", np.hypot, lambda y, x1, x2: cosine(x1, x2, y), lambda y, x1, x2: cosine(x2, x1, y),
+    "hypot", np.hypot, lambda y, x1, x2: cosine(x1, x2), lambda y, x1, x2: cosine(x2, x1),
     kind="float", step=lambda z1, z2: np.sqrt(z1 * z1 + z2 * z2), latex=r"\sqrt{{{0}^{{2}} + {1}^{{2}}}}",
     doc="y = √(x1² + x2²) without overflow; ∂y/∂x1 = x1/y, ∂y/∂x2 = x2/y, 0 where y = 0." + _ARITHMETIC.format(
         name="hypot", example="bprop.hypot(bprop.asarray([3.0, 5.0]), bprop.asarray([4.0, 12.0]))\n    Array([ 5., 13.])"),

@@ -45,9 +45,9 @@ def in_double(formula: Callable[..., Any]) -> Callable[..., Any]:
     return computed
 
 
-def applied(op: Elementwise, x: Any) -> Any:
-    """Return ``op`` of ``x`` inside a formula: computed on numbers, applied to traced values."""
-    return op(x) if isinstance(x, Array) else op.evaluate(x)
+def applied(op: Elementwise, *xs: Any) -> Any:
+    """Return ``op`` of ``xs`` inside a formula: computed on numbers, applied to traced values."""
+    return op(*xs) if any(isinstance(x, Array) for x in xs) else op.evaluate(*xs)
 
 
 def _doc(formula: str, example: str, source: str) -> str:

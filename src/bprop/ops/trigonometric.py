@@ -9,7 +9,7 @@ from ..core.family import Elementwise
 from ..core.function import publish
 from .arithmetic import abs, cosine, hypot, sqrt, square
 from .selection import clip, where, within_domain
-from .special import in_double
+from .special import applied, in_double
 
 __all__ = ["acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cos", "cosh", "sin", "sinh", "tan"]
 
@@ -114,15 +114,32 @@ atanh = _angle(
 )  # fmt: skip
 
 
-def _turn(x: Any, other: Any) -> Any:
-    """x / (x² + other²) without overflow, with 0 where the angle has no direction."""
-    r = hypot(x, other)
-    near = where(r == 0, 0, cosine(x, other, r) / where(r == 0, 1, r))
-    return where(r == inf, 0.5 * (cosine(x, other, r) / hypot(0.5 * x, 0.5 * other)), near)
+def _angular(x1: Any, x2: Any) -> Any:
+    r = np.hypot(x1, x2)
+    slope = applied(cosine, x1, x2)
+    near = np.where(r == 0, 0, slope / r)
+    return np.where(r == inf, 0.5 * (slope / np.hypot(0.5 * x1, 0.5 * x2)), near)
 
+
+def _angular_along(y: Any, x1: Any, x2: Any) -> Any:
+    r, c, s = hypot(x1, x2), cosine(x1, x2), cosine(x2, x1)
+    return ((s - c) / r) * ((s + c) / r)
+
+
+def _angular_across(y: Any, x1: Any, x2: Any) -> Any:
+    r = hypot(x1, x2)
+    return -2 * (cosine(x1, x2) / r) * (cosine(x2, x1) / r)
+
+
+angular_slope = Elementwise(
+    "angular_slope", _angular, _angular_along, _angular_across,
+    kind="float", native=_angular, step=lambda z1, z2: z1 / (z1 * z1 + z2 * z2),
+    text="{0} / (square({0}) + square({1}))", latex=r"\frac{{{0}}}{{{0}^{{2}} + {1}^{{2}}}}", level=2,
+    doc="The derivative of `atan2`, x1/(x1² + x2²) without overflow, 0 where the angle has no direction.",
+)  # fmt: skip
 
 atan2 = Elementwise(
-    "atan2", np.atan2, lambda y, x1, x2: _turn(x2, x1), lambda y, x1, x2: -_turn(x1, x2),
+    "atan2", np.atan2, lambda y, x1, x2: angular_slope(x2, x1), lambda y, x1, x2: -angular_slope(x1, x2),
     kind="float", step=None, latex=r"\operatorname{{atan2}}({0}, {1})",
     doc="""y = the angle of the point (x2, x1), between -π and π; ∂y/∂x1 = x2/r², ∂y/∂x2 = -x1/r², r² = x1² + x2².
 
