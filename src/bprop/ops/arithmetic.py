@@ -118,7 +118,9 @@ def _pow(x1: Any, x2: Any) -> Any:
     if type(x2) in WEAK and x2 == 2 and type(x1) is np.ndarray and x1.dtype.kind != "b":
         return np.square(x1)  # numpy.power takes the general path for a literal 2, 20 times slower
     if np.ndim(x2) == 0 and x2 == 0.5 and getattr(x1, "dtype", None) in (np.float32, np.float64):
-        y = np.power(x1, x2)  # a square root, which of -0 and -∞ is -0 and NaN: C's pow and a power by an array say 0 and ∞
+        y = np.power(
+            x1, x2
+        )  # a square root, which of -0 and -∞ is -0 and NaN: C's pow and a power by an array say 0 and ∞
         return np.where((x1 == 0) | (x1 == -inf), np.abs(x1), y)
     return np.power(x1, x2)
 
@@ -184,7 +186,6 @@ divide_no_nan = Elementwise(
     **Source:** TensorFlow, ``math.divide_no_nan``.
     """,
 )  # fmt: skip
-
 
 
 def _root_value(x: Any, p: float) -> Any:

@@ -76,7 +76,6 @@ for _op in (where, maximum, minimum):
     FUNCTIONS[_op.name] = NUMPY[getattr(np, _op.name)] = _op
 
 
-
 def _convert(x: Any, dtype: Any) -> Any:
     x = np.asarray(x)
     if x.dtype.kind == "f" and dtype == np.uint32:
