@@ -81,3 +81,43 @@ def test_nan_is_not_hidden():
     assert np.isnan(bprop.max(x).item())
     assert np.isnan(bprop.maximum(x, 0.0)[0].item())
     assert np.isnan(bprop.minimum(x, 0.0)[0].item())
+
+
+# Smooth functions of a norm; their gradient at 0 exists, and their Hessian is none of 0
+NORMS = {
+    "norm": lambda x: bprop.linalg.norm(x) ** 2,
+    "exp(-norm²)": lambda x: bprop.exp(-(bprop.linalg.norm(x) ** 2)),
+    "norm of order 3": lambda x: bprop.linalg.norm(x, ord=3) ** 2,
+    "norm of order 1.5": lambda x: bprop.linalg.norm(x, ord=1.5) ** 2,
+    "Frobenius": lambda x: bprop.linalg.matrix_norm(bprop.reshape(x, (1, -1))) ** 2,
+    "hypot": lambda x: bprop.hypot(x[0], x[1]) ** 2,
+    "std": lambda x: bprop.std(x) ** 2,
+    "numpy.std": lambda x: np.std(x) ** 2,
+}
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_a_norm_has_no_second_derivative_at_zero(name):
+    """The first one is 0 by convention; a second one of 0 would be wrong for every smooth function of the norm."""
+    f, x, ones = NORMS[name], np.zeros(2), np.ones(2)
+    push = lambda f: lambda x: bprop.jvp(f, (x,), (ones,))[1]
+    gradient = bprop.grad(f)
+    second = (bprop.hessian(f), push(push(f)), push(gradient), bprop.grad(lambda x: bprop.sum(gradient(x))))
+    derivatives = lambda x: (gradient(x), push(f)(x), *(g(x) for g in second))
+    for slope, along, *curvatures in (derivatives(x), bprop.compile(derivatives)(x)):
+        assert_array_equal(slope, [0, 0])
+        assert_array_equal(along, 0)
+        assert all(np.isnan(np.asarray(one)).all() for one in curvatures)
+    y = np.array([0.0, 1.5])  # away from 0 it has one
+    flat = np.array([1e-5, 0.0]), np.array([0.0, 1e-5])
+    slopes = [(np.asarray(gradient(y + h)) - np.asarray(gradient(y - h))) / 2e-5 for h in flat]
+    if "1.5" not in name:  # there an entry of 0 has an infinite second derivative
+        assert_allclose(bprop.hessian(f)(y), np.transpose(slopes), atol=1e-4)
+
+
+def test_a_norm_of_zero_spoils_no_other_row():
+    x = np.array([[0.0, 0.0], [3.0, 4.0]])
+    f = lambda x: bprop.sum(bprop.linalg.norm(x, axis=1) ** 2)
+    H = np.asarray(bprop.hessian(f)(x)).reshape(4, 4)
+    assert np.isnan(H[:2, :2]).all()
+    assert_allclose(np.where(np.isnan(H), 0, H), np.diag([0.0, 0.0, 2.0, 2.0]), atol=1e-15)

@@ -1,4 +1,5 @@
 """A derivative is as accurate as its function: at most 4 units in the last place against 60 digits, over the whole range.
+A second derivative, which is made of several rules, is off by at most 8, zeros, subnormals, and infinity included.
 
 The law holds eager and compiled: native code has formulas of its own (`compile/native/exponential.py` and its kin).
 The oracle is mpmath's function of the op's name; its derivative there is a complex step in 60 digits, which needs no
@@ -16,6 +17,7 @@ from bprop.core.op import REGISTRY
 from bprop.diagnose.case import cases
 
 ULPS = 4
+CURVATURE_ULPS = 8
 POINTS = 200
 DIGITS = 60
 
@@ -34,6 +36,7 @@ ORACLE = {
     "erfc": lambda x: mpmath.erfc(x) if x < 1e3 else mpmath.mpf(0),
     "gelu": lambda x: x * ORACLE["erfc"](-x / mpmath.sqrt(2)) / 2,
     "gammaln": mpmath.loggamma, "polygamma": lambda x: mpmath.polygamma(1, x),
+    "tanh_shrink": lambda x: x - mpmath.tanh(x),
 }  # fmt: skip
 # Derivatives of what mpmath takes no complex numbers for, or loses their imaginary part
 SLOPE = {
@@ -59,6 +62,51 @@ TERMS = {
     ("gelu", 0): lambda x: ORACLE["erfc"](-x / mpmath.sqrt(2)) / 2 + abs(x) * mpmath.npdf(x),
 }
 PARAMS = {"polygamma": {"n": 1}}
+
+
+def density(x):
+    return mpmath.exp(-abs(x)) / (1 + mpmath.exp(-abs(x))) ** 2
+
+
+# Second derivatives, of several inputs by pairs of positions
+CURVATURE = {
+    "exp": mpmath.exp, "expm1": mpmath.exp, "exp2": lambda x: mpmath.log(2) ** 2 * mpmath.power(2, x),
+    "log": lambda x: -1 / x**2, "log1p": lambda x: -1 / (1 + x) ** 2,
+    "log2": lambda x: -1 / (x**2 * mpmath.log(2)), "log10": lambda x: -1 / (x**2 * mpmath.log(10)),
+    "erf": lambda x: -4 * x / mpmath.sqrt(mpmath.pi) * mpmath.exp(-x * x),
+    "erfc": lambda x: 4 * x / mpmath.sqrt(mpmath.pi) * mpmath.exp(-x * x),
+    "erfinv": lambda x: mpmath.pi / 2 * mpmath.erfinv(x) * mpmath.exp(2 * mpmath.erfinv(x) ** 2),
+    "gammaln": lambda x: mpmath.polygamma(1, x), "digamma": lambda x: mpmath.polygamma(2, x),
+    "polygamma": lambda x: mpmath.polygamma(3, x),
+    "negative": lambda x: mpmath.mpf(0), "square": lambda x: mpmath.mpf(2), "sqrt": lambda x: -1 / (4 * x * mpmath.sqrt(x)),
+    "cbrt": lambda x: -mpmath.mpf(2) / 9 / mpmath.cbrt(abs(x)) ** 5 * mpmath.sign(x),
+    "tanh": lambda x: -2 * mpmath.tanh(x) * mpmath.sech(x) ** 2,
+    "tanh_shrink": lambda x: 2 * mpmath.tanh(x) * mpmath.sech(x) ** 2,
+    "sigmoid": lambda x: -density(x) * mpmath.tanh(x / 2), "softplus": density,
+    "logit": lambda x: (2 * x - 1) / (x * (1 - x)) ** 2,
+    "silu": lambda x: density(x) * (2 - x * mpmath.tanh(x / 2)),
+    "gelu": lambda x: (2 - x * x) * mpmath.npdf(x),
+    "sin": lambda x: -mpmath.sin(x), "cos": lambda x: -mpmath.cos(x), "tan": lambda x: 2 * mpmath.tan(x) * mpmath.sec(x) ** 2,
+    "asin": lambda x: x / mpmath.sqrt((1 - x) * (1 + x)) ** 3, "acos": lambda x: -x / mpmath.sqrt((1 - x) * (1 + x)) ** 3,
+    "atan": lambda x: -2 * x / (1 + x * x) ** 2, "sinh": mpmath.sinh, "cosh": mpmath.cosh,
+    "asinh": lambda x: -x / mpmath.sqrt(1 + x * x) ** 3, "acosh": lambda x: -x / mpmath.sqrt((x - 1) * (x + 1)) ** 3,
+    "atanh": lambda x: 2 * x / ((1 - x) * (1 + x)) ** 2,
+    "add": [lambda x, y: 0] * 3, "subtract": [lambda x, y: 0] * 3,
+    "multiply": [lambda x, y: 0, lambda x, y: 1, lambda x, y: 0],
+    "divide": [lambda x, y: 0, lambda x, y: -1 / y**2, lambda x, y: 2 * x / y**3],
+    "hypot": [lambda x, y: y * y / mpmath.hypot(x, y) ** 3, lambda x, y: -x * y / mpmath.hypot(x, y) ** 3,
+              lambda x, y: x * x / mpmath.hypot(x, y) ** 3],
+    "atan2": [lambda x, y: -2 * x * y / (x * x + y * y) ** 2, lambda x, y: (x * x - y * y) / (x * x + y * y) ** 2,
+              lambda x, y: 2 * x * y / (x * x + y * y) ** 2],
+}  # fmt: skip
+# Crossing zero, they are measured relative to their largest term.
+CURVATURE_TERMS = {
+    "silu": lambda x: density(x) * (2 + abs(x * mpmath.tanh(x / 2))), "gelu": lambda x: (2 + x * x) * mpmath.npdf(x),
+    "logit": lambda x: 1 / (x * (1 - x)) ** 2, "atan2": lambda x, y: 1 / (x * x + y * y),
+}  # fmt: skip
+OSCILLATING = {CURVATURE[name] for name in ("sin", "cos", "tan")}
+PAIRS = [(0, 0), (0, 1), (1, 1)]
+OWN_CURVATURE = {"pow", "xlogy", "logaddexp"}  # theirs is asked at their guards
 
 OPS = [
     op
@@ -170,6 +218,101 @@ def test_derivative_is_accurate(op, dtype):
 
         error, how, xs, y = worst(op, dtype, slope, rows, position)
         assert error <= ULPS, f"{how}, derivative {position} of {op.name}{tuple(xs)} = {y} is off by {error:.3g} ULP"
+
+
+def edges(op, dtype):
+    """Zeros, subnormals, the ends of the range and infinity, in the closed domain of the op."""
+    info = np.finfo(dtype)
+    x = np.array([0, 1, 7, 12345], dtype) * info.smallest_subnormal
+    far = [info.tiny, 3 * info.tiny, 1e-8, 1e-5, 1e-3, 0.5, 1e5, 1e10, 1e12, 2e19, info.max / 3, info.max, np.inf]
+    x = np.concatenate([x, np.array(far, dtype)])
+    x = np.concatenate([x, -x])
+    low, high = op.domain
+    return x[(x >= low) & (x <= high) & ~(np.signbit(x) & (low == 0))]
+
+
+def limit(f, xs):
+    """The number f(xs) in 60 digits; of one operand at infinity and at a pole its limit, NaN where it has none."""
+    numbers = [mpmath.mpf(float(x)) for x in xs]
+    if not np.isfinite(xs[0]):
+        return mpmath.nan if f in OSCILLATING else f(mpmath.sign(numbers[0]) * mpmath.mpf(10) ** 1000)
+    try:
+        return mpmath.mpf(f(*numbers))
+    except ZeroDivisionError:
+        near = mpmath.mpf(10) ** -1000
+        return f((-near if np.signbit(xs[0]) else near) if xs[0] == 0 else numbers[0] * (1 - near))
+
+
+def curvature(op, i, j):
+    """∂²y/∂x_i ∂x_j, forward over forward."""
+
+    def partial(f, position):
+        def slope(*xs):
+            along = lambda x: f(*(x if place == position else other for place, other in enumerate(xs)))
+            return bprop.jvp(along, (xs[position],), (bprop.ones(xs[position].shape, dtype=xs[position].dtype),))[1]
+
+        return slope
+
+    return partial(partial(lambda *xs: op(*xs, **PARAMS.get(op.name, {})), i), j)
+
+
+def test_every_second_derivative_has_an_oracle():
+    assert {op.name for op in OPS} - set(CURVATURE) == OWN_CURVATURE
+
+
+def curvature_rows(op, dtype):
+    """Operands, with their edges if there is one: of two the corners are kinks."""
+    rows = [row[::4] for row in points(op, dtype)]
+    return [np.concatenate([edges(op, dtype), *rows])] if len(rows) == 1 else rows
+
+
+def terms_of(op, xs, pair):
+    """The size of the largest term of a second derivative that crosses zero."""
+    terms = CURVATURE_TERMS.get(op.name)
+    ordinary = np.all(np.isfinite(xs)) and np.any(xs) and 1 not in np.abs(xs)
+    return (
+        terms(*(mpmath.mpf(float(x)) for x in xs)) if terms and ordinary and (len(xs) == 1 or pair == (0, 1)) else None
+    )
+
+
+@over
+def test_second_derivative_is_accurate(op, dtype):
+    if op.name in OWN_CURVATURE:
+        pytest.skip("asked where their kinks are")
+    rows = curvature_rows(op, dtype)
+    cases = list(zip(*rows, strict=True))
+    formulas = CURVATURE[op.name]
+    for pair, formula in zip(PAIRS, formulas if len(rows) > 1 else [formulas], strict=False):
+        with mpmath.workdps(DIGITS):
+            expected = [limit(formula, xs) for xs in cases]
+            scales = [terms_of(op, xs, pair) for xs in cases]
+        for how, actual in computed(curvature(op, *pair), *rows):
+            for xs, y, right, scale in zip(cases, actual, expected, scales, strict=True):
+                if mpmath.isnan(right):
+                    assert np.isnan(y), f"{how}, {op.name}{xs}: {y}"
+                    continue
+                error = np.inf if np.isinf(y) and (y > 0) != (right > 0) else ulps(y, right, dtype, scale)
+                text = f"{how}, derivative {pair} of {op.name}{tuple(map(float, xs))} = {y} is off by {error:.3g} ULP"
+                assert error <= CURVATURE_ULPS, text
+
+
+OUTSIDE = [op for op in OPS if len(op.partials) == 1 and op.domain != (-np.inf, np.inf) and op.name != "tan"]
+
+
+@pytest.mark.parametrize("op", OUTSIDE, ids=lambda op: op.name)
+def test_where_there_is_no_value_there_is_no_derivative(op):
+    """Forward and reverse, of first and second order: a finite derivative beside a NaN would hide it."""
+    params = PARAMS.get(op.name, {})
+    x = np.array([-np.inf, -3.25, -2.0, -1.5, -1.0, -0.75, 0.0, 0.5, 1.0, 1.5, 2.0, 3.25, np.inf, np.nan])
+    f = lambda x: op(x, **params)
+    total = lambda x: bprop.sum(f(x))
+    none = np.isnan(np.asarray(f(x)))
+    first = lambda x: bprop.jvp(f, (x,), (np.ones(x.shape),))[1]
+    second = lambda x: bprop.jvp(first, (x,), (np.ones(x.shape),))[1]
+    reverse = bprop.grad(lambda x: bprop.sum(bprop.grad(total)(x)))
+    for g in (first, bprop.grad(total), second, reverse):
+        for how, y in computed(g, x):
+            assert not np.isfinite(y[none]).any(), f"{how}, {op.name}: {y[none]} at {x[none]}"
 
 
 @over

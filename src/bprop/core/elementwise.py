@@ -37,7 +37,7 @@ class Elementwise(Op):
     bool, ``"integer"`` floats too, ``"bits"`` only floats; ``"float"`` turns integers into float64, ``"bool"`` is the
     result's dtype, ``"given"`` says a parameter. ``native``: an instruction's name, a function of ops that is
     expanded, or ``"callback"``: native code calls ``evaluate`` back. ``identity``: (position, constant) pairs for
-    which f returns the other operand, used by simplification.
+    which f returns the other operand, used by simplification; the sign of a zero counts (x + 0 is not -0 for x = -0).
     ``step``: how the complex step evaluates it: by the same NumPy function (``True``), by a function of its own, on the
     real part (comparisons), or not at all (``None``: refused by name).
     ``domain``: the open interval in which the op and its derivatives are finite, or one interval per input.

@@ -3,6 +3,7 @@
 What an op declares decides: `Elementwise.identity` and ``absorbing``, `Linear.compose` and ``neutral``.
 """
 
+from math import copysign
 from typing import Any
 
 import numpy as np
@@ -95,7 +96,7 @@ class _Simplifier:
         numbers = [constant_of(x) for x in inputs]
         for position, neutral in op.identity:
             other = inputs[1 - position]
-            if numbers[position] is not None and numbers[position] == neutral and _spec(other) == spec:
+            if _spec(other) == spec and self.is_neutral(numbers[position], neutral, spec):
                 return other
         absorbing = op.absorbing if self.algebraic else None
         if absorbing is not None and any(number is not None and number == absorbing for number in numbers):
@@ -112,6 +113,12 @@ class _Simplifier:
                 return None  # the op will say so itself when it is applied
             return self.filled(value.item(), spec) if value.dtype == spec.dtype else None
         return None
+
+    def is_neutral(self, number: Any, neutral: float, spec: Spec) -> bool:
+        """Return whether a constant is what an op declares as its identity, for floats with the sign of a zero."""
+        if number is None or number != neutral:
+            return False
+        return number != 0 or self.algebraic or spec.dtype.kind != "f" or copysign(1, number) == copysign(1, neutral)
 
     def linear(self, op: Linear, inputs: tuple[Any, ...], params: dict[str, Any], spec: Spec) -> Edge | None:
         x = inputs[0]

@@ -5,6 +5,7 @@ from typing import Any
 from ..core.error import ArgumentError
 from ..core.value import Array, asarray
 from ..ops import abs, hard_tanh, sign, tanh, where
+from ..ops.sigmoidal import tanh_shrink
 from .module import Module
 from .setting import number
 
@@ -83,7 +84,7 @@ class HardSigmoid(Module):
 
 
 class Threshold(Module):
-    """y = x where x > ``threshold``, else ``value``. Any shape. Nothing comes back from the others.
+    """y = x where x > ``threshold``, else ``value``; NaN stays NaN. Any shape. Nothing comes back from the others.
 
     **Source:** PyTorch, ``Threshold``.
 
@@ -99,7 +100,7 @@ class Threshold(Module):
     def fprop(self, x: Any) -> Array:
         """Return x, or the value."""
         x = asarray(x)
-        return where(x > self.threshold, x, self.value)
+        return where(x <= self.threshold, self.value, x)
 
     def describe(self) -> str:
         """Return threshold and value."""
@@ -152,7 +153,7 @@ class SoftShrink(HardShrink):
 class TanhShrink(Module):
     """y = x - tanh x: nearly nothing of a small x, nearly all of a large one. Any shape.
 
-    ∂E/∂x = tanh²x ∂E/∂y. Where x is small y is the difference of two close numbers: it is right to rounding in x, not in y.
+    ∂E/∂x = tanh²x ∂E/∂y. Where x is small y is about x³/3, computed without the difference of two close numbers.
 
     **Source:** PyTorch, ``Tanhshrink``.
 
@@ -165,8 +166,7 @@ class TanhShrink(Module):
 
     def fprop(self, x: Any) -> Array:
         """Return x - tanh x."""
-        x = asarray(x)
-        return x - tanh(x)
+        return tanh_shrink(x)
 
     def bprop(self, y_bar: Any) -> Any:
         """Return ∂E/∂x."""

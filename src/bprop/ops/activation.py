@@ -10,8 +10,8 @@ from ..core.function import function
 from ..core.op import array
 from ..core.value import Array
 from .selection import clip, where
-from .sigmoidal import sigmoid, sigmoid_step
-from .special import applied, erfc, exp_minus_square, gauss, in_double, product_error
+from .sigmoidal import logistic_density, sigmoid, sigmoid_step, tanh
+from .special import applied, erfc, exp_minus_square, gauss_product, gaussian_moment, in_double, product_error
 
 __all__ = ["gelu", "hard_tanh", "relu", "silu"]
 
@@ -41,7 +41,8 @@ def hard_tanh(x: Any, /) -> Array:
     Array([-1. ,  0.5,  1. ])
     """
     x = array("hard_tanh", x)
-    return where(x >= 1, 1, where(x <= -1, -1, x))
+    below = x if x.dtype.kind == "u" else where(x <= -1, -1, x)  # an unsigned integer has no -1
+    return where(x >= 1, 1, below)
 
 
 # --- x times a probability: the tails need care, where the factors underflow and the derivative crosses zero ---
@@ -61,15 +62,21 @@ def _silu_slope(x: Any) -> Any:
     return np.where(x < 0, (1 + x / d) * h * h, 1 + x * (h * h / d)) / d
 
 
+def _silu_curvature(x: Any) -> Any:
+    """σ(x) σ(-x) (2 - x tanh x/2), where x σ(-x) and x σ(x) are `silu`, which underflows later than σ."""
+    moment = where(x < 0, _silu_op(x) * sigmoid(-x), -_silu_op(-x) * sigmoid(x))
+    return 2 * logistic_density(x) - moment * tanh(0.5 * x)
+
+
 silu_slope = Elementwise(
-    "silu_slope", _silu_slope, lambda y, x: sigmoid(x) * sigmoid(-x) * (2 + x * (sigmoid(-x) - sigmoid(x))),
+    "silu_slope", _silu_slope, lambda y, x: _silu_curvature(x),
     kind="float", native=_silu_slope, step=lambda z: sigmoid_step(z) * (1 + z * sigmoid_step(-z)),
     text="sigmoid({0}) * (1 + {0} * sigmoid(-{0}))", level=2,
     latex=r"\sigma({0}) \, (1 + {0} \, \sigma(-{0}))",
     doc="The derivative of `silu`, σ(x) (1 + x σ(-x)).",
 )  # fmt: skip
 
-_silu_op = Elementwise(
+_silu_op: Elementwise = Elementwise(
     "silu", _silu, lambda y, x: silu_slope(x),
     kind="float", native=_silu, step=lambda z: z * sigmoid_step(z),
     doc="y = x σ(x): the op behind `bprop.silu`.",
@@ -93,7 +100,7 @@ def silu(x: Any, /) -> Array:
 
 
 _ROOT_HALF, _ROOT_HALF_LOW = 0.7071067811865476, -4.833646656726457e-17
-_ROOT_TWO_PI = 2.5066282746310002
+_OVER_ROOT_TWO_PI = 0.3989422804014327
 
 
 def _normal_below(x: Any) -> Any:
@@ -109,23 +116,28 @@ def _bounded(x: Any) -> Any:
 
 @in_double
 def _gelu(x: Any) -> Any:
-    return np.maximum(x, -60.0) * _normal_below(_bounded(x))
+    y = np.maximum(x, -60.0) * _normal_below(_bounded(x))
+    near = np.minimum(x, -36.0)
+    w = 1 / (near * near)  # there Φ(x) underflows before x Φ(x) does, which is -φ(x) (1 - 1/x² + 3/x⁴ - …)
+    series = 1 - w * (1 - 3 * w * (1 - 5 * w * (1 - 7 * w * (1 - 9 * w * (1 - 11 * w)))))
+    return np.where(x < -36, -gauss_product(_OVER_ROOT_TWO_PI * series, _bounded(x), 0.5), y)
 
 
 @in_double
 def _gelu_slope(x: Any) -> Any:
-    """Φ(x) + x φ(x), with the density φ as a square: its factor x is larger than 1 where φ underflows."""
+    """Φ(x) + x φ(x)."""
     x = _bounded(x)
-    h = gauss(x, 0.25)
-    return _normal_below(x) + x / _ROOT_TWO_PI * h * h
+    return _normal_below(x) + gauss_product(_OVER_ROOT_TWO_PI * x, x, 0.5)
 
 
-def _density(x: Any) -> Any:
-    return exp_minus_square(_ROOT_HALF * x) / _ROOT_TWO_PI
+def _gelu_curvature(x: Any) -> Any:
+    """The product (2 - x²) φ(x), with e^(-x²/2) as a square: x/√2 rounded would show, and φ underflows before x² φ does."""
+    h, xh = exp_minus_square(0.5 * x), 2 * gaussian_moment(0.5 * x, n=1)
+    return (2 * h * h - xh * xh) * _OVER_ROOT_TWO_PI
 
 
 gelu_slope = Elementwise(
-    "gelu_slope", _gelu_slope, lambda y, x: (2 - x * x) * _density(x),
+    "gelu_slope", _gelu_slope, lambda y, x: _gelu_curvature(x),
     kind="float", native=_gelu_slope, step=None, level=1,
     text="0.5 * erfc(-{0} / 2 ** 0.5) + {0} * exp(-({0}) ** 2 / 2) / 2.5066282746310002",
     latex=r"\Phi({0}) + {0} \, \phi({0})",

@@ -51,7 +51,7 @@ _ARITHMETIC = """
 
 add = Elementwise(
     "add", np.add, 1, 1,
-    identity=((0, 0), (1, 0)), role="sum", text="{0} + {1}", latex="{0} + {1}", level=1,
+    identity=((0, -0.0), (1, -0.0)), role="sum", text="{0} + {1}", latex="{0} + {1}", level=1,
     doc="y = x1 + x2; ∂y/∂x1 = ∂y/∂x2 = 1." + _ARITHMETIC.format(
         name="add", example="bprop.add(bprop.ones(2), 1)\n    Array([2., 2.])"),
 )  # fmt: skip
@@ -117,6 +117,11 @@ def _pow_exponent(y: Any, x1: Any, x2: Any) -> Any:
 def _pow(x1: Any, x2: Any) -> Any:
     if type(x2) in WEAK and x2 == 2 and type(x1) is np.ndarray and x1.dtype.kind != "b":
         return np.square(x1)  # numpy.power takes the general path for a literal 2, 20 times slower
+    if np.ndim(x2) == 0 and x2 == 0.5 and getattr(x1, "dtype", None) in (np.float32, np.float64):
+        y = np.power(
+            x1, x2
+        )  # a square root, which of -0 and -∞ is -0 and NaN: C's pow and a power by an array say 0 and ∞
+        return np.where((x1 == 0) | (x1 == -inf), np.abs(x1), y)
     return np.power(x1, x2)
 
 
@@ -143,9 +148,9 @@ square = Elementwise(
 
 sign = Elementwise(
     "sign", np.sign, None, kind="number",
-    native=lambda x: where((x != x) | (x == 0), x, (x > 0) * 1 - (x < 0) * 1),
+    native=lambda x: where(x != x, x, (x > 0) * 1 - (x < 0) * 1),
     step=lambda x: np.sign(x.real), latex=r"\operatorname{{sign}}({0})",
-    doc="y = -1, 0 or 1, the sign of x; NaN stays NaN; no derivative." + _ARITHMETIC.format(
+    doc="y = -1, 0 or 1, the sign of x, 0 also for -0; NaN stays NaN; no derivative." + _ARITHMETIC.format(
         name="sign", example="bprop.sign(bprop.asarray([-2.0, 0.0, 3.0]))\n    Array([-1.,  0.,  1.])"),
 )  # fmt: skip
 
@@ -157,7 +162,7 @@ abs = Elementwise(
 )  # fmt: skip
 
 cbrt = Elementwise(
-    "cbrt", in_double(np.cbrt), lambda y, x: 1 / (3 * (y * y)),
+    "cbrt", in_double(np.cbrt), lambda y, x: square(1 / y) / 3,
     kind="float", step=lambda z: np.where(z.real < 0, -((-z) ** (1 / 3)), z ** (1 / 3)), latex=r"\sqrt[3]{{{0}}}",
     doc="y = ∛x, of the sign of x; ∂y/∂x = 1/(3y²), infinite at 0." + _ARITHMETIC.format(
         name="cbrt", example="bprop.cbrt(bprop.asarray([-8.0, 27.0]))\n    Array([-2.,  3.])").replace(
@@ -165,13 +170,59 @@ cbrt = Elementwise(
 )  # fmt: skip
 
 
-def _leg(y: Any, x: Any) -> Any:
-    """∂√(x1² + x2²)/∂x = x / y, with 0 at the tip of the cone."""
-    return where(y == 0, 0, x / y)
+def _quotient_value(x1: Any, x2: Any) -> Any:
+    return np.where(x2 == 0, 0, x1 / x2)
 
 
-hypot = Elementwise(
-    "hypot", np.hypot, lambda y, x1, x2: _leg(y, x1), lambda y, x1, x2: _leg(y, x2),
+divide_no_nan = Elementwise(
+    "divide_no_nan", _quotient_value, lambda y, x1, x2: 1 / x2, lambda y, x1, x2: -y / x2,
+    kind="float", native=_quotient_value, step=lambda z1, z2: np.where(z2 == 0, 0, z1 / z2),
+    text="{0} / {1}", latex=r"\frac{{{0}}}{{{1}}}", level=2,
+    doc="""y = x1 / x2, and 0 where x2 is 0, with the derivatives of `divide`: infinite or NaN there.
+
+    A norm has the derivative x / y, and at its kink 0, by convention. A second derivative it has not: a constant 0 would
+    say that it is 0, which for a square of the norm is wrong.
+
+    **Source:** TensorFlow, ``math.divide_no_nan``.
+    """,
+)  # fmt: skip
+
+
+def _root_value(x: Any, p: float) -> Any:
+    return np.sqrt(x) if p == 2 else x ** (1 / p)
+
+
+kinked_root = Elementwise(
+    "kinked_root", _root_value, lambda y, x, p: divide_no_nan(y, p * x),
+    kind="float", native=lambda x, p: sqrt(x) if p == 2 else x ** (1 / p), step=_root_value, domain=(0, inf),
+    text="{0} ** (1 / {p})", latex="{0}^{{1 / {p}}}", level=4,
+    examples=lambda draw: [((draw(*shape, domain=(0, inf)),), {"p": p}) for shape in ((), (2, 3), (0, 3)) for p in (2, 3.0)],
+    doc="The root of order p that makes a norm of a sum of powers: the derivative at 0 is 0, the second one NaN.",
+)  # fmt: skip
+
+
+def _cosine(x1: Any, x2: Any) -> Any:
+    """x1 / r: of numbers half as large where r overflows, ±1 where x1 alone is infinite, 0 where r is 0."""
+    r = np.hypot(x1, x2)
+    half = (0.5 * x1) / np.hypot(0.5 * x1, 0.5 * x2)
+    far = np.where((np.abs(x1) == inf) & (np.abs(x2) < inf), np.sign(x1), half)
+    return np.where(r == inf, far, np.where(r == 0, 0, x1 / r))
+
+
+def _cosine_slope(y: Any, x1: Any, x2: Any) -> Any:
+    sine = cosine(x2, x1)
+    return sine * (sine * (1 / hypot(x1, x2)))
+
+
+cosine: Elementwise = Elementwise(
+    "cosine", _cosine, _cosine_slope, lambda y, x1, x2: -y * (cosine(x2, x1) * (1 / hypot(x1, x2))),
+    kind="float", native=_cosine, step=lambda z1, z2: z1 / np.sqrt(z1 * z1 + z2 * z2),
+    text="{0} / hypot({0}, {1})", latex=r"\frac{{{0}}}{{\sqrt{{{0}^{{2}} + {1}^{{2}}}}}}", level=2,
+    doc="The derivative of `hypot`, x1/√(x1² + x2²): 0 at the tip of the cone, with a derivative of its own that is NaN there.",
+)  # fmt: skip
+
+hypot: Elementwise = Elementwise(
+    "hypot", np.hypot, lambda y, x1, x2: cosine(x1, x2), lambda y, x1, x2: cosine(x2, x1),
     kind="float", step=lambda z1, z2: np.sqrt(z1 * z1 + z2 * z2), latex=r"\sqrt{{{0}^{{2}} + {1}^{{2}}}}",
     doc="y = √(x1² + x2²) without overflow; ∂y/∂x1 = x1/y, ∂y/∂x2 = x2/y, 0 where y = 0." + _ARITHMETIC.format(
         name="hypot", example="bprop.hypot(bprop.asarray([3.0, 5.0]), bprop.asarray([4.0, 12.0]))\n    Array([ 5., 13.])"),

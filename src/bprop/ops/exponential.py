@@ -7,6 +7,7 @@ import numpy as np
 
 from ..core.family import Elementwise
 from ..core.function import publish
+from .selection import where, within_domain
 
 __all__ = ["exp", "exp2", "expm1", "log", "log1p", "log2", "log10"]
 
@@ -42,13 +43,13 @@ expm1 = Elementwise(
 )  # fmt: skip
 
 log = Elementwise(
-    "log", np.log, lambda y, x: 1 / x,
+    "log", np.log, lambda y, x: 1 / within_domain(x, low=0),
     kind="float", domain=(0, inf), latex=r"\log({0})",
     doc=_doc("y = log x (natural); ∂y/∂x = 1/x. NaN for negative x.", "bprop.log(bprop.ones(2))\n    Array([0., 0.])"),
 )  # fmt: skip
 
 log1p = Elementwise(
-    "log1p", np.log1p, lambda y, x: 1 / (1 + x),
+    "log1p", np.log1p, lambda y, x: 1 / (1 + within_domain(x, low=-1)),
     kind="float", domain=(-1, inf), latex=r"\log(1 + {0})",
     doc=_doc("y = log(1 + x), exact for small x; ∂y/∂x = 1/(1+x).", "bprop.log1p(bprop.zeros(2))\n    Array([0., 0.])"),
 )  # fmt: skip
@@ -68,22 +69,22 @@ exp_difference = Elementwise(
     doc="y = e^(x1 - x2), also where the difference is large and rounded: the terms of a softmax.",
 )  # fmt: skip
 
-exp2 = Elementwise(
-    "exp2", np.exp2, lambda y, x: y * _LN2,
+exp2: Elementwise = Elementwise(
+    "exp2", np.exp2, lambda y, x: where(y == inf, exp2(x - 1) * (2 * _LN2), y * _LN2),  # it overflows later than y
     kind="float", step=lambda z: np.exp(z * _LN2), latex=r"2^{{{0}}}",
     doc=_doc("y = 2ˣ; ∂y/∂x = y log 2.", "bprop.exp2(bprop.asarray([0.0, 3.0]))\n    Array([1., 8.])",
              "C standard library, ``exp2``"),
 )  # fmt: skip
 
 log2 = Elementwise(
-    "log2", np.log2, lambda y, x: _LOG2_E / x,
+    "log2", np.log2, lambda y, x: _LOG2_E / within_domain(x, low=0),
     kind="float", domain=(0, inf), step=lambda z: np.log(z) * _LOG2_E, latex=r"\log_{{2}}({0})",
     doc=_doc("y = log₂ x; ∂y/∂x = 1/(x log 2). NaN for negative x.",
              "bprop.log2(bprop.asarray([1.0, 8.0]))\n    Array([0., 3.])"),
 )  # fmt: skip
 
 log10 = Elementwise(
-    "log10", np.log10, lambda y, x: _LOG10_E / x,
+    "log10", np.log10, lambda y, x: _LOG10_E / within_domain(x, low=0),
     kind="float", domain=(0, inf), latex=r"\log_{{10}}({0})",
     doc=_doc("y = log₁₀ x; ∂y/∂x = 1/(x log 10). NaN for negative x.",
              "bprop.log10(bprop.asarray([1.0, 1000.0]))\n    Array([0., 3.])"),

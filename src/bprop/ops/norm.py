@@ -14,7 +14,7 @@ from ..core.function import function
 from ..core.op import array
 from ..core.shape import flag, normalise_axes, normalise_axis
 from ..core.value import Array
-from .arithmetic import abs, sqrt, square
+from .arithmetic import abs, divide_no_nan, kinked_root, sqrt, square
 from .factorisation import matrix
 from .manipulation import astype, permute_dims, reshape
 from .reduction import max, min, sum
@@ -68,7 +68,7 @@ _norm = Reduction(
     combine=_norm_combine,
     finish=lambda m, s: _scale(m) * sqrt(s),
     merge=_norm_merge,
-    partial=lambda y, x, axis: where(y == 0, 0, x / y),
+    partial=lambda y, x, axis: divide_no_nan(x, y),
     kind="float",
     step=_norm_step,
     latex=r"\left\| {0} \right\|",
@@ -81,13 +81,16 @@ def _number(x: Array) -> Array:
 
 
 def _power_norm(x: Array, axis: Any, keepdims: bool, p: float) -> Array:
-    """(Σ |x|ᵖ)^(1/p), by the largest entry; an entry that is 0 has no part in the derivative."""
+    """(Σ |x|ᵖ)^(1/p), by the largest entry; below p = 1 an entry that is 0 has no part in the derivative."""
     size = abs(x)
-    zero = size == 0
     scale = stop_gradient(_scale(max(size, axis=axis, keepdims=True)))
-    powers = where(zero, 0 if p > 0 else inf, where(zero, 1, size / scale) ** p)
+    if p > 1:
+        powers = (size / scale) ** p
+    else:
+        zero = size == 0
+        powers = where(zero, 0 if p > 0 else inf, where(zero, 1, size / scale) ** p)
     total = sum(powers, axis=axis, keepdims=True)
-    y = where(total == 0, 0, where(total == 0, 1, total) ** (1 / p)) * scale
+    y = (kinked_root(total, p=p) if p > 0 else where(total == 0, 0, where(total == 0, 1, total) ** (1 / p))) * scale
     if keepdims:
         return y
     axes = normalise_axes("vector_norm", axis, x.shape)
@@ -99,7 +102,8 @@ def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: flo
     """y = (Σ |x|ᵖ)^(1/p) over ``axis`` (an integer, a tuple, or all axes) with p = ``ord``; no overflow where y has none.
 
     p = ∞ and -∞ are the largest and smallest |x|, p = 0 counts the entries that are not 0. ∂y/∂x = x/y for p = 2, and 0
-    where y = 0. Raises `ShapeError` for an axis out of range, `ArgumentError` where ``ord`` is no number.
+    where y = 0. There the norm has no second derivative, and that of a smooth function of it is NaN: for norm(x) ** 2 write
+    sum(x ** 2), which has one. Raises `ShapeError` for an axis out of range, `ArgumentError` where ``ord`` is no number.
 
     **Source:** Python Array API standard 2024.12, ``linalg.vector_norm``; Blue (1978), A portable Fortran program to
     find the Euclidean norm of a vector.

@@ -16,9 +16,9 @@ from ..core.function import NUMPY, function
 from ..core.op import array
 from ..core.shape import flag, normalise_axes
 from ..core.value import Array
-from .arithmetic import add, sqrt, square
+from .arithmetic import add, kinked_root, square
 from .comparison import logical_and, logical_or
-from .selection import astype, maximum, minimum, where
+from .selection import astype, maximum, minimum
 
 __all__ = ["all", "any", "count_nonzero", "max", "mean", "min", "std", "sum", "var"]
 
@@ -49,6 +49,8 @@ def fold(name: str, evaluate: Any, start: float, combine: Any, **rest: Any) -> R
 
 
 def _sum_value(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
+    if not axis and x.dtype.kind == "f":
+        return np.asarray(x)  # NumPy adds 0, which makes 0 of -0
     total: Any = np.add.reduce if x.dtype.kind == "f" else np.sum  # np.sum gives small integers their 64 bits
     return total(x, axis=axis, keepdims=keepdims)
 
@@ -230,6 +232,8 @@ def var(x: Any, /, axis: Any = None, correction: float = 0.0, keepdims: bool = F
 def std(x: Any, /, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Array:
     """y = √ var(x) over ``axis``; ∂y/∂x = (x - mean x) / ((n - correction) y), and 0 at the kink y = 0.
 
+    There it has no second derivative: that of std(x) ** 2 is NaN where nothing varies, that of `var` is right.
+
     Shapes, dtypes and NaN as in `var`.
 
     **Source:** Python Array API standard 2024.12, ``std``.
@@ -238,8 +242,8 @@ def std(x: Any, /, axis: Any = None, correction: float = 0.0, keepdims: bool = F
     >>> bprop.grad(bprop.std)(bprop.asarray([2.0, 2.0]))
     Array([0., 0.])
     """
-    variance = _variance("std", x, axis, correction, keepdims)
-    return where(variance == 0, 0, sqrt(variance))
+    y: Array = kinked_root(_variance("std", x, axis, correction, keepdims), p=2)
+    return y
 
 
 def _numpys(own: Callable[..., Array]) -> Callable[..., Array]:

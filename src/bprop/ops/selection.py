@@ -1,5 +1,6 @@
 """Selections: y takes one of its inputs. The others get no cotangent, which is not the same as a cotangent of zero."""
 
+from math import inf, nan
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,16 @@ from ..core.value import Array
 
 __all__ = ["clip", "maximum", "minimum", "stop_gradient", "where"]
 
+
+def _where(condition: Any, x1: Any, x2: Any) -> Any:
+    for number, other in ((x1, x2), (x2, x1)):
+        if type(number) is int and getattr(other, "dtype", np.dtype(float)).kind in "iu":
+            np.asarray(number, other.dtype)  # raises where that cannot hold it: NumPy would wrap
+    return np.where(condition, x1, x2)
+
+
 where = Selection(
-    "where", np.where, None, lambda y, c, x1, x2: c, lambda y, c, x1, x2: FUNCTIONS["logical_not"](c),
+    "where", _where, None, lambda y, c, x1, x2: c, lambda y, c, x1, x2: FUNCTIONS["logical_not"](c),
     native="where", step=lambda c, x1, x2: np.where(np.real(c).astype(bool), x1, x2),
     role="case", latex=r"\begin{{cases}} {1} & {0} \\ {2} & \text{{otherwise}} \end{{cases}}",
     doc="""y = x1 where ``condition`` holds, x2 elsewhere. The branch not taken has no derivative there.
@@ -41,7 +50,8 @@ def _share(first: Any, second: Any) -> Any:
 
 _EXTREME = """
 
-    Shapes broadcast. NaN propagates. At a tie each input takes half of the cotangent.
+    Shapes broadcast. NaN propagates. At a tie each input takes half of the cotangent; of two zeros y is x2, so the sign of
+    a zero is that of x2.
 
     **Source:** Python Array API standard 2024.12, ``{name}``; JAX's convention at ties.
 
@@ -65,8 +75,16 @@ minimum = Selection(
 for _op in (where, maximum, minimum):
     FUNCTIONS[_op.name] = NUMPY[getattr(np, _op.name)] = _op
 
+
+def _convert(x: Any, dtype: Any) -> Any:
+    x = np.asarray(x)
+    if x.dtype.kind == "f" and dtype == np.uint32:
+        x = x.astype(np.int64)  # NumPy's loops over several numbers give something else for what does not fit
+    return x.astype(dtype)
+
+
 astype = Elementwise(
-    "astype", lambda x, dtype: np.asarray(x).astype(dtype), 1,
+    "astype", _convert, 1,
     kind="given", native="cast", step=lambda x, dtype: x if np.dtype(dtype).kind == "f" else np.real(x).astype(dtype),
     examples=lambda draw: [((draw(*shape),), {"dtype": np.dtype(dtype)})
                            for shape in ((), (2, 3), (0, 3)) for dtype in (np.float64, np.float32, np.int64)],
@@ -89,6 +107,15 @@ stop_gradient = Elementwise(
     """,
 )  # fmt: skip
 FUNCTIONS["stop_gradient"] = stop_gradient
+
+
+def within_domain(x: Any, low: float = -inf, high: float = inf) -> Any:
+    """Return x between ``low`` and ``high``, both included, and NaN outside: where a function has no value it has no slope.
+
+    Not ``where(outside, nan, x)``: of a constant there is a derivative, 0, and so every second derivative would be 0.
+    """
+    outside = x < low if high == inf else (x < low) | (x > high)
+    return where(outside, x * nan, x)
 
 
 # --- clip: x itself at the bounds, where maximum and minimum would share ---

@@ -8,9 +8,10 @@ from ..core.family import Elementwise
 from ..core.function import function, publish
 from ..core.op import array
 from ..core.value import Array
+from .arithmetic import square
 from .exponential import exp, exp_difference, log1p
-from .selection import where
-from .special import applied
+from .selection import where, within_domain
+from .special import applied, in_double
 
 __all__ = ["log_sigmoid", "logaddexp", "logit", "sigmoid", "softplus", "tanh"]
 
@@ -70,6 +71,24 @@ tanh: Elementwise = Elementwise(
     kind="float", latex=r"\tanh({0})",
     doc=_doc("y = tanh x; ∂y/∂x = 1 - y² = 1/cosh²x.", "bprop.tanh(bprop.zeros(2))\n    Array([0., 0.])",
              "Leibe (2016), Backpropagation, nonlinearities"),
+)  # fmt: skip
+
+
+@in_double
+def _tanh_shrink(x: Any) -> Any:
+    """Below 1 as x c / (1 + c), where tanh x = x / (1 + c) with c = x² / (3 + x² / (5 + …)): no term is negative."""
+    z = np.minimum(x * x, 1.0)
+    c: Any = 17.0
+    for k in range(15, 1, -2):
+        c = k + z / c
+    c = z / c
+    return np.where(np.abs(x) < 1, x * c / (1 + c), x - np.tanh(x))
+
+
+tanh_shrink = Elementwise(
+    "tanh_shrink", _tanh_shrink, lambda y, x: square(tanh(x)),
+    kind="float", native=_tanh_shrink, step=lambda z: z - np.tanh(z), text="{0} - tanh({0})", level=1,
+    latex=r"{0} - \tanh({0})", doc="y = x - tanh x, also where that is the difference of two close numbers.",
 )  # fmt: skip
 
 
@@ -148,7 +167,7 @@ def _logit(x: Any) -> Any:
 
 
 logit = Elementwise(
-    "logit", _logit, lambda y, x: 1 / (x * (1 - x)),
+    "logit", _logit, lambda y, x: 1 / (within_domain(x, 0, 1) * (1 - x)),
     kind="float", native=_logit, step=lambda z: np.log(z / (1 - z)), domain=(0, 1),
     latex=r"\operatorname{{logit}}({0})",
     doc=_doc("y = log(x / (1 - x)), the inverse of `sigmoid`; ∂y/∂x = 1/(x (1 - x)). NaN outside of [0, 1].",

@@ -7,18 +7,25 @@ import numpy as np
 
 from ..core.family import Elementwise
 from ..core.function import publish
-from .arithmetic import hypot, sqrt, square
-from .selection import where
+from .arithmetic import abs, cosine, hypot, sqrt, square
+from .selection import clip, where, within_domain
+from .special import applied, in_double
 
 __all__ = ["acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cos", "cosh", "sin", "sinh", "tan"]
 
 
 def _angle(
-    name: str, partial: Any, formula: str, example: str, latex: str = "", domain: tuple[float, float] = (-inf, inf)
+    name: str,
+    partial: Any,
+    formula: str,
+    example: str,
+    latex: str = "",
+    domain: tuple[float, float] = (-inf, inf),
+    evaluate: Any = None,
 ) -> Elementwise:
     return Elementwise(
         name,
-        getattr(np, name),
+        evaluate or getattr(np, name),
         partial,
         kind="float",
         domain=domain,
@@ -44,15 +51,22 @@ cos: Elementwise = _angle(
 )
 tan = _angle(
     "tan", lambda y, x: 1 + square(y), "y = tan x, in radians; ∂y/∂x = 1 + y²",
-    "[0.0, 1.0] -> [0.        , 1.55740772]", domain=(-pi / 2, pi / 2),
+    "[0.0, 1.0] -> [0.        , 1.55740772]", domain=(-pi / 2, pi / 2), evaluate=in_double(np.tan),
 )  # fmt: skip
+
+
+def _one_minus_square(x: Any) -> Any:
+    """1 - x², where neither it cancels nor its derivative does, -2x."""
+    return where(abs(x) < 0.5, 1 - square(x), (1 - x) * (1 + x))
+
+
 asin = _angle(
-    "asin", lambda y, x: 1 / sqrt((1 - x) * (1 + x)),
+    "asin", lambda y, x: 1 / sqrt(_one_minus_square(x)),
     "y = arcsin x, between -π/2 and π/2; ∂y/∂x = 1/√(1 - x²). NaN outside of [-1, 1]",
     "[0.0, 1.0] -> [0.        , 1.57079633]", r"\arcsin", (-1, 1),
 )  # fmt: skip
 acos = _angle(
-    "acos", lambda y, x: -1 / sqrt((1 - x) * (1 + x)),
+    "acos", lambda y, x: -1 / sqrt(_one_minus_square(x)),
     "y = arccos x, between 0 and π; ∂y/∂x = -1/√(1 - x²). NaN outside of [-1, 1]",
     "[1.0, 0.0] -> [0.        , 1.57079633]", r"\arccos", (-1, 1),
 )  # fmt: skip
@@ -62,13 +76,17 @@ atan = _angle(
 )  # fmt: skip
 
 
+def _largest(x: Any) -> float:
+    return float(np.finfo(x.dtype).max)
+
+
 def _atan_slope(x: Any) -> Any:
     slope = 1 / np.hypot(1, x)
     return slope * slope
 
 
 atan_slope: Elementwise = Elementwise(
-    "atan_slope", _atan_slope, lambda y, x: -2 * x * square(y),
+    "atan_slope", _atan_slope, lambda y, x: -2 * (clip(x, -_largest(x), _largest(x)) * y) * y,
     kind="float", native=_atan_slope, step=lambda z: 1 / (1 + z * z),
     text="1 / (1 + square({0}))", latex=r"\frac{{1}}{{1 + {0}^{{2}}}}", level=2,
     doc="The derivative of `atan`, 1/(1 + x²), also where x² overflows.",
@@ -85,25 +103,43 @@ asinh = _angle(
     "[0.0, 1.0] -> [0.        , 0.88137359]", r"\operatorname{{arsinh}}",
 )  # fmt: skip
 acosh = _angle(
-    "acosh", lambda y, x: 1 / (sqrt(x - 1) * sqrt(x + 1)),
+    "acosh", lambda y, x: (1 / sqrt(x - 1)) * (1 / sqrt(x + 1)),
     "y = arcosh x, the inverse of `cosh`; ∂y/∂x = 1/√(x² - 1). NaN below 1",
     "[1.0, 2.0] -> [0.       , 1.3169579]", r"\operatorname{{arcosh}}", (1, inf),
 )  # fmt: skip
 atanh = _angle(
-    "atanh", lambda y, x: 1 / ((1 - x) * (1 + x)),
+    "atanh", lambda y, x: 1 / _one_minus_square(within_domain(x, -1, 1)),
     "y = artanh x, the inverse of `tanh`; ∂y/∂x = 1/(1 - x²). NaN outside of [-1, 1]",
     "[0.0, 0.5] -> [0.        , 0.54930614]", r"\operatorname{{artanh}}", (-1, 1),
 )  # fmt: skip
 
 
-def _turn(x: Any, x1: Any, x2: Any) -> Any:
-    """X / (x1² + x2²) without overflow, with 0 where the angle has no direction."""
-    r = hypot(x1, x2)
-    return where(r == 0, 0, x / r / r)
+def _angular(x1: Any, x2: Any) -> Any:
+    r = np.hypot(x1, x2)
+    slope = applied(cosine, x1, x2)
+    near = np.where(r == 0, 0, slope / r)
+    return np.where(r == inf, 0.5 * (slope / np.hypot(0.5 * x1, 0.5 * x2)), near)
 
+
+def _angular_along(y: Any, x1: Any, x2: Any) -> Any:
+    r, c, s = hypot(x1, x2), cosine(x1, x2), cosine(x2, x1)
+    return ((s - c) / r) * ((s + c) / r)
+
+
+def _angular_across(y: Any, x1: Any, x2: Any) -> Any:
+    r = hypot(x1, x2)
+    return -2 * (cosine(x1, x2) / r) * (cosine(x2, x1) / r)
+
+
+angular_slope = Elementwise(
+    "angular_slope", _angular, _angular_along, _angular_across,
+    kind="float", native=_angular, step=lambda z1, z2: z1 / (z1 * z1 + z2 * z2),
+    text="{0} / (square({0}) + square({1}))", latex=r"\frac{{{0}}}{{{0}^{{2}} + {1}^{{2}}}}", level=2,
+    doc="The derivative of `atan2`, x1/(x1² + x2²) without overflow, 0 where the angle has no direction.",
+)  # fmt: skip
 
 atan2 = Elementwise(
-    "atan2", np.atan2, lambda y, x1, x2: _turn(x2, x1, x2), lambda y, x1, x2: -_turn(x1, x1, x2),
+    "atan2", np.atan2, lambda y, x1, x2: angular_slope(x2, x1), lambda y, x1, x2: -angular_slope(x1, x2),
     kind="float", step=None, latex=r"\operatorname{{atan2}}({0}, {1})",
     doc="""y = the angle of the point (x2, x1), between -π and π; ∂y/∂x1 = x2/r², ∂y/∂x2 = -x1/r², r² = x1² + x2².
 

@@ -99,7 +99,7 @@ def _float(module: Any, b: Any, name: str, xs: Sequence[Any], dtype: DType) -> A
         return call(module, b, f"llvm.fabs.{_suffix(dtype)}", xs, dtype)
     if name in ("maximum", "minimum"):
         x, y = xs
-        keep = b.fcmp_ordered(">=" if name == "maximum" else "<=", x, y)
+        keep = b.fcmp_ordered(">" if name == "maximum" else "<", x, y)  # of equal ones y, as NumPy: zeros have signs
         return b.select(b.or_(keep, b.fcmp_unordered("uno", x, x)), x, y)
     if name == "pow" and isinstance(xs[1], ir.Constant):
         found = power(Number(Field(module, b, dtype), xs[0]), xs[1].constant)
