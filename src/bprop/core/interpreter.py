@@ -99,6 +99,8 @@ class Interpreter:
 
     name = "interpreter"
     runs = False
+    differentiates = True
+    """Whether values of this level may carry a derivative, which would be lost with their numbers alone."""
 
     def __init__(self, below: "Interpreter | None" = None) -> None:
         self.below: Interpreter = current() if below is None else below
@@ -121,6 +123,10 @@ class Interpreter:
     def lower(self, value: "Array") -> "Array":
         """Turn a value of this level into one of the level below."""
         return value
+
+    def look(self, name: str, f: Callable[..., Any], args: Sequence[Any]) -> Any:
+        """Return ``f`` of the numbers of ``args``; ``name`` is what looks at them, for messages."""
+        return self.below.look(name, f, [self.lower(arg) if self.owns(arg) else arg for arg in args])
 
     def read(self, cell: Cell) -> "Array":
         """Return the cell's value at this level."""
@@ -190,6 +196,12 @@ class Evaluate(Interpreter):
         if isinstance(arg, Wrapped):
             raise escaped(arg, op.name)
         return arg.data
+
+    def look(self, name: str, f: Callable[..., Any], args: Sequence[Any]) -> Any:
+        for arg in args:
+            if isinstance(arg, Wrapped):
+                raise escaped(arg, name)
+        return f(*(arg.numpy() for arg in args))
 
     def read(self, cell: Cell) -> Array:
         """Return the cell's array; from now on its buffer may be seen by others.

@@ -278,6 +278,10 @@ class Methods:
         """Exchange two axes."""
         return _call("swapaxes", self, axis1, axis2)
 
+    def dot(self, b: Any) -> "Array":
+        """Return the product of two vectors, of matrices, or of the last axis with the second last, as `numpy.dot`."""
+        return _call("dot", self, b)
+
     def repeat(self, repeats: Any, axis: int | None = None) -> "Array":
         """Repeat every entry."""
         return _call("repeat", self, repeats, axis)

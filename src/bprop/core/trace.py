@@ -186,6 +186,12 @@ class Trace(Interpreter):
         self.nodes.append(node)
         return tuple(Traced(self, node, index) for index in range(len(specs)))
 
+    def look(self, name: str, f: Callable[..., Any], args: Sequence[Any]) -> Any:
+        for arg in args:
+            if self.owns(arg):
+                arg.numbers(name)
+        return super().look(name, f, args)
+
     def graph(self, outputs: Sequence[Any]) -> Graph:
         """Return the finished graph with ``outputs``; dead nodes are left out."""
         edges = [self.edge(value) for value in outputs]

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from . import dtype as dtypes
+from .dispatch import apply_function, apply_ufunc
 from .error import ArgumentError, EscapedError, ShapeError, TracedValueError
-from .function import FUNCTIONS, apply_function, apply_ufunc
+from .function import FUNCTIONS
 from .method import Methods
 from .shape import size_of
 
@@ -182,10 +183,10 @@ class Array(Methods):
 
     # --- NumPy code, unchanged ---
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        return apply_ufunc(ufunc, method, inputs, options)
+        return apply_ufunc(ufunc, method, inputs, options, Array)
 
     def __array_function__(self, func: Any, types: Any, args: Any, options: Any) -> Any:
-        return apply_function(func, args, options)
+        return apply_function(func, args, options, Array)
 
 
 class Wrapped(Array):

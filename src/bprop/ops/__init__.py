@@ -27,6 +27,7 @@ from . import (
     random,
     reduction,
     rounding,
+    scipy,
     search,
     selection,
     set,
