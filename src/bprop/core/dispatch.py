@@ -9,6 +9,7 @@ import inspect
 import sys
 from collections.abc import Callable, Sequence
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -43,13 +44,16 @@ class Call:
                     f"result instead ({INSTEAD.get(self.name.removeprefix('numpy.'), 'without out=')})"
                 )
 
-    def on_numbers(self, refusal: Callable[[], Exception] | None) -> Any:
-        """Call NumPy with the numbers. ``refusal`` makes the error where that would cut a derivative, if it can."""
+    def on_numbers(self, refusal: Callable[[bool], Exception] | None) -> Any:
+        """Call NumPy with the numbers.
+
+        ``refusal`` makes the error where that would cut a derivative, if it can; it is told whether there are no numbers.
+        """
         wrapped = [leaf for leaf in self.leaves if hasattr(leaf, "owner")]
         if not wrapped:
             return self._called(*(leaf.__array__() for leaf in self.leaves))
         if refusal is not None and (self._writes() or any(map(_carries_derivative, wrapped))):
-            raise refusal()
+            raise refusal(any(leaf.concrete() is None for leaf in wrapped))
         if self.function in EFFECTS:
             for leaf in wrapped:
                 if not leaf.decides():  # another number for every entry of a batch
@@ -88,13 +92,9 @@ def apply_ufunc(ufunc: Any, method: str, inputs: Sequence[Any], options: dict[st
     call = Call(getattr(ufunc, method), whole, inputs, options, array)
     call.refuse_writing(inputs[0] if method == "at" else options.get("out"))
 
-    def refusal() -> Exception:
-        if method != "__call__":
-            return NumPyFunctionError(
-                f"{whole} has no bprop rule: write the loop or use a reduction such as bprop.sum; where no derivative is "
-                f"meant, call it on bprop.stop_gradient(x)"
-            )
-        return _options_refused(full, sorted(set(given))) if rule is not None else _without_rule(full)
+    def refusal(traced: bool) -> Exception:
+        refused = rule is not None and method == "__call__"
+        return _options_refused(full, sorted(set(given))) if refused else _without_rule(whole, traced)
 
     y = call.on_numbers(refusal)
     return call.as_arrays(y) if rule is not None and method == "__call__" else y
@@ -116,7 +116,9 @@ def apply_function(func: Any, args: Sequence[Any], options: dict[str, Any], arra
             return rule(*positional, **ours)
     call = Call(func, name, args, options, array)
     call.refuse_writing(args[0] if func in IN_PLACE and args else options.get("out"))
-    y = call.on_numbers(lambda: _options_refused(name, refused) if rule is not None else _without_rule(name))
+    y = call.on_numbers(
+        lambda traced: _options_refused(name, refused) if rule is not None else _without_rule(name, traced)
+    )
     return call.as_arrays(y) if rule is not None else y
 
 
@@ -208,23 +210,25 @@ def _home(ufunc: Any) -> tuple[str, str]:
 
 def _options_refused(name: str, options: list[str]) -> NumPyFunctionError:
     return NumPyFunctionError(
-        f"{name}: options {options} are not supported under a transform, since values there are immutable and typed: call "
-        f"it without them"
+        f"{name}: options {options} are not supported on values under a transform (they are immutable and typed): call it "
+        f"without them"
     )
 
 
-def _without_rule(full: str) -> NumPyFunctionError:
+def _without_rule(full: str, traced: bool) -> NumPyFunctionError:
     instead = replacement(full)
     return NumPyFunctionError(
-        f"{full} has no bprop rule and would cut the derivative: {f'write {instead}, or ' if instead else ''}write it with "
-        f"functions that have one, or give its derivative with bprop.custom; where none is meant, call it on "
-        f"bprop.stop_gradient(x)"
+        f"{full} has no bprop rule and would cut the derivative: {f'write {instead}, ' if instead else ''}write it with "
+        f"functions that have one, or give its derivative with bprop.custom; where none is meant, "
+        + ("call it in f of bprop.callback(f, x, result=…)" if traced else "call it on bprop.stop_gradient(x)")
     )
 
 
 def replacement(full: str) -> str:
     """Return what does the same as a function of NumPy or SciPy and has a derivative, or ""."""
     package, _, name = full.partition(".")
+    if package == "numpy" and attrgetter(name)(np) in NUMPY:
+        return "bprop.stack([x, y]) for a list of values"  # only in a list does it not find its rule
     if package == "numpy":
         return INSTEAD.get(name) or (f"bprop.{name}" if name in FUNCTIONS else "")
     own = SCIPY.get(name.removeprefix("special.")) if package == "scipy" else None

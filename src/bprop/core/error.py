@@ -3,25 +3,61 @@
 import linecache
 import os
 import sys
+from opcode import opmap
 from types import FrameType
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+CALLERS = ("numpy", "scipy")
+"""Packages that call bprop in between: a line of theirs is not the user's."""
+STORES = frozenset(opmap[name] for name in ("STORE_SUBSCR", "STORE_SLICE") if name in opmap)
+"""What ``a[i] = x`` becomes."""
+
+
+def _package(frame: FrameType) -> str:
+    """Return the name of the package that a frame's code is in."""
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
+
+
+def _user_frames() -> tuple[FrameType | None, FrameType | None]:
+    """Return the innermost frame outside bprop, NumPy and SciPy, and the one that it called."""
+    frame: FrameType | None = sys._getframe(1)
+    called = None
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if not (
+            name.startswith((PACKAGE, "<frozen"))
+            or "contextlib" in name
+            or "functools" in name
+            or _package(frame) in CALLERS
+        ):
+            return frame, called
+        frame, called = frame.f_back, frame
+    return None, None
 
 
 def user_place() -> tuple[str, int] | None:
     """Return file and line of the innermost frame outside bprop, or ``None`` where there is none."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        name = frame.f_code.co_filename
-        if (
-            not name.startswith(PACKAGE)
-            and not name.startswith("<frozen")
-            and "contextlib" not in name
-            and "functools" not in name
-        ):
-            return name, frame.f_lineno
-        frame = frame.f_back
-    return None
+    frame, _ = _user_frames()
+    return None if frame is None else (frame.f_code.co_filename, frame.f_lineno)
+
+
+def user_assigns() -> bool:
+    """Return whether the user's line is at an assignment to entries, ``a[i] = x``."""
+    frame, _ = _user_frames()
+    return frame is not None and frame.f_code.co_code[frame.f_lasti] in STORES
+
+
+def user_called() -> str:
+    """Return the public name of the function of NumPy or SciPy that the user's line called, "" if that is not Python's."""
+    _, called = _user_frames()
+    if called is None or _package(called) not in CALLERS:
+        return ""
+    name, parts = called.f_code.co_name, str(called.f_globals["__name__"]).split(".")
+    for count in range(1, len(parts) + 1):  # numpy, then numpy.ma, then numpy.ma.core
+        module = ".".join(parts[:count])
+        if hasattr(sys.modules.get(module), name):
+            return f"{module}.{name}"
+    return ""
 
 
 def shown_place(place: tuple[str, int] | None) -> str:

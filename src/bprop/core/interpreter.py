@@ -239,8 +239,11 @@ class using:  # noqa: N801 - reads as a statement: `with using(interpreter):`
         self.token: Token[Interpreter] = CURRENT.set(self.interpreter)
         return self.interpreter
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         CURRENT.reset(self.token)
+        # NumPy puts a text of its own over an error of ours in ``a[i] = x``
+        if kind is ValueError and isinstance(error.__cause__, BpropError):  # type: ignore[union-attr]
+            raise error.__cause__  # type: ignore[union-attr]
 
 
 EVALUATE = Evaluate()

@@ -35,6 +35,8 @@ IN_PLACE = _of_numpy("copyto fill_diagonal place put put_along_axis putmask")
 """What these write into is their first argument."""
 
 INSTEAD = {
+    "add.accumulate": "bprop.cumulative_sum(x)",
+    "add.reduce": "bprop.sum(x, axis=0)",
     "append": "bprop.concat([x, values], axis=axis)",
     "astype": "x.astype(dtype)",
     "atleast_1d": "bprop.reshape(x, (1,)) where x has no axis",
@@ -51,11 +53,17 @@ INSTEAD = {
     "extract": "x[condition]",
     "fill_diagonal": "bprop.where(numpy.eye(n, dtype=bool), value, x)",
     "float_power": "bprop.pow(x, y)",
+    "full": "bprop.broadcast_to(x, shape)",
     "hsplit": "bprop.split(x, sections, axis=1)",
     "ldexp": "x * 2.0**exponent",
     "linalg.cond": "s[..., 0] / s[..., -1] with s = bprop.linalg.svdvals(x)",
     "matvec": 'bprop.einsum("...ij,...j->...i", x, v)',
     "modf": "(x - bprop.trunc(x), bprop.trunc(x))",
+    "maximum.reduce": "bprop.max(x, axis=0)",
+    "minimum.reduce": "bprop.min(x, axis=0)",
+    "multiply.accumulate": "bprop.cumulative_prod(x)",
+    "multiply.outer": "x[:, None] * y",
+    "multiply.reduce": "bprop.prod(x, axis=0)",
     "nanmax": "bprop.max(bprop.where(bprop.isnan(x), -numpy.inf, x))",
     "nanmin": "bprop.min(bprop.where(bprop.isnan(x), numpy.inf, x))",
     "nanprod": "bprop.prod(bprop.where(bprop.isnan(x), 1.0, x))",

@@ -11,7 +11,7 @@ from .error import TracedValueError, user_source
 from .graph import Edge, Graph, Node, application
 from .interpreter import Cell, Interpreter, using
 from .op import Op
-from .value import Array, Spec, Wrapped, asarray
+from .value import Array, Spec, Wrapped, asarray, asked
 
 
 class Traced(Wrapped):
@@ -48,15 +48,15 @@ class Traced(Wrapped):
         )
 
     def numbers(self, what: str) -> NDArray[Any]:
+        what, instead = asked(what)
         raise TracedValueError(
             f"{what} of a traced value: {self.origin()} has no number while {self.owner.name} is being traced; "
-            f"{_ADVICE.get(what, _COMPUTE)}"
+            f"{_ADVICE.get(what) or (f'{instead}, or {_LOOK}' if instead else _COMPUTE)}"
         )
 
 
-_COMPUTE = (
-    "compute with bprop functions and return it instead, or see the number when it is there with bprop.callback(f, x)"
-)
+_LOOK = "see the number when it is there with bprop.callback(f, x)"
+_COMPUTE = f"compute with bprop functions and return it instead, or {_LOOK}"
 _COUNT = (
     "take counts and sizes from shapes and Python numbers, repeat with bprop.while_loop(condition, body, initial), or "
     "index an array by the traced value itself"

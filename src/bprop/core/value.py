@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from . import dtype as dtypes
-from .dispatch import apply_function, apply_ufunc
-from .error import ArgumentError, EscapedError, ShapeError, TracedValueError
+from .dispatch import apply_function, apply_ufunc, replacement
+from .error import ArgumentError, EscapedError, ShapeError, TracedValueError, user_assigns, user_called
 from .function import FUNCTIONS
 from .method import Methods
 from .shape import size_of
@@ -150,7 +150,7 @@ class Array(Methods):
     def __repr__(self) -> str:
         data = self.concrete()
         if data is None:
-            return f"<{type(self).__name__} {self.spec}>"
+            return f"<traced {self.spec}>"
         body = np.array2string(data, separator=", ", prefix="Array(")
         kind = "" if data.dtype in (np.float64, np.int64, np.bool_) and data.size else f", dtype={data.dtype}"
         return f"Array({body}{kind})"
@@ -158,7 +158,12 @@ class Array(Methods):
     def __format__(self, specification: str) -> str:
         if not specification:
             return str(self)
-        return format(self._one("format()"), specification)
+        data = self.concrete()
+        if data is None or not self.decides():  # no number, or one for every entry of a batch
+            data = self.numbers("format()")
+        if data.size != 1:
+            raise ShapeError(f"format(): an array of shape {self.shape} has {data.size} entries, not one")
+        return format(data.item(), specification)
 
     def __len__(self) -> int:
         if not self.shape:
@@ -189,12 +194,34 @@ class Array(Methods):
         return apply_function(func, args, options, Array)
 
 
+def asked(what: str) -> tuple[str, str]:
+    """Return what asks for a number, as the user wrote it, and what to write instead, "" where nothing particular is."""
+    if what in ("numpy.asarray", "float()") and user_assigns():
+        return "assignment to entries of a NumPy array", (
+            "write a = a.at[i].set(x) for a[i] = x, with a from bprop.zeros(shape) or bprop.asarray(a), or put the values "
+            "together with bprop.stack([x, y])"
+        )
+    if what != "numpy.asarray":
+        return what, ""
+    called = user_called()
+    if not called:
+        return what, "write bprop.stack([x, y]) for numpy.array([x, y]), compute with bprop (or NumPy) functions"
+    instead = replacement(called)
+    return called, f"write {instead}" if instead else ""
+
+
 class Wrapped(Array):
-    """An array that belongs to an interpreter: ``value`` is what it is one level below."""
+    """An array that belongs to an interpreter: ``value`` is what it is one level below.
+
+    Every subclass is called Array in what Python and NumPy say of a value, as in ``'Array' object has no attribute 'f'``.
+    """
 
     __slots__ = ("owner", "value")
     owner: "Interpreter"
     value: Array
+
+    def __init_subclass__(cls) -> None:
+        cls.__name__ = cls.__qualname__ = Array.__name__
 
     def __init__(self, owner: "Interpreter", value: Array) -> None:
         self.owner = owner
@@ -223,10 +250,11 @@ class Wrapped(Array):
         return str(self.spec)
 
     def numbers(self, what: str) -> NDArray[Any]:
+        what, instead = asked(what)
         raise TracedValueError(
             f"{what} of {self.origin()} inside {self.owner.name}: the number would become a constant and its derivative "
-            f"would be lost without a word; compute with bprop (or NumPy) functions, cut the derivative on purpose with "
-            f"bprop.stop_gradient and return the value, or look at it with bprop.callback(f, x)"
+            f"would be lost without a word; {instead or 'compute with bprop (or NumPy) functions'}, cut the derivative on "
+            f"purpose with bprop.stop_gradient and return the value, or look at it with bprop.callback(f, x)"
         )
 
     def __bool__(self) -> bool:

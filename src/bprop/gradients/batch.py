@@ -29,7 +29,7 @@ from ..core.family import (
 from ..core.interpreter import Cell, Interpreter, using
 from ..core.op import Op
 from ..core.trace import instead
-from ..core.value import Array, Wrapped, asarray
+from ..core.value import Array, Wrapped, asarray, asked
 from ..ops import broadcast_to, moveaxis, reshape, stack
 from ..ops.contraction import einsum_op
 
@@ -53,9 +53,10 @@ class Batched(Wrapped):
         )
 
     def numbers(self, what: str) -> NDArray[Any]:
+        what, instead = asked(what)
         raise TracedValueError(
-            f"{what} of {self.origin()} inside vmap: it is another number for every entry of the batch; compute with bprop "
-            f"functions and return it, or look at every entry's with bprop.callback(f, x)"
+            f"{what} of {self.origin()} inside vmap: it is another number for every entry of the batch; "
+            f"{instead or 'compute with bprop functions and return it'}, or look at every entry's with bprop.callback(f, x)"
         )
 
     def __repr__(self) -> str:
