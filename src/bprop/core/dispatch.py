@@ -85,7 +85,12 @@ def apply_ufunc(ufunc: Any, method: str, inputs: Sequence[Any], options: dict[st
     rule = NUMPY.get(ufunc) if module == "numpy" else SCIPY.get(name) if module == "scipy.special" else None
     full = f"{module}.{name}" if module else f"the ufunc {name}"
     # out=(array,) comes as a tuple
-    given = [key for key, value in options.items() for one in (value if type(value) is tuple else (value,)) if one is not None]
+    given = [
+        key
+        for key, value in options.items()
+        for one in (value if type(value) is tuple else (value,))
+        if one is not None
+    ]
     if method == "__call__" and rule is not None and not given:
         return rule(*inputs)
     whole = full if method == "__call__" else f"{full}.{method}"

@@ -18,10 +18,9 @@ def _package(frame: FrameType) -> str:
     return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
-def _user_frames() -> tuple[FrameType | None, FrameType | None]:
-    """Return the innermost frame outside bprop, NumPy and SciPy, and the one that it called."""
+def _user_frame() -> FrameType | None:
+    """Return the innermost frame outside bprop, NumPy and SciPy."""
     frame: FrameType | None = sys._getframe(1)
-    called = None
     while frame is not None:
         name = frame.f_code.co_filename
         if not (
@@ -30,29 +29,37 @@ def _user_frames() -> tuple[FrameType | None, FrameType | None]:
             or "functools" in name
             or _package(frame) in CALLERS
         ):
-            return frame, called
-        frame, called = frame.f_back, frame
-    return None, None
+            return frame
+        frame = frame.f_back
+    return None
 
 
 def user_place() -> tuple[str, int] | None:
     """Return file and line of the innermost frame outside bprop, or ``None`` where there is none."""
-    frame, _ = _user_frames()
+    frame = _user_frame()
     return None if frame is None else (frame.f_code.co_filename, frame.f_lineno)
 
 
 def user_assigns() -> bool:
     """Return whether the user's line is at an assignment to entries, ``a[i] = x``."""
-    frame, _ = _user_frames()
+    frame = _user_frame()
     return frame is not None and frame.f_code.co_code[frame.f_lasti] in STORES
 
 
 def user_called() -> str:
-    """Return the public name of the function of NumPy or SciPy that the user's line called, "" if that is not Python's."""
-    _, called = _user_frames()
-    if called is None or _package(called) not in CALLERS:
-        return ""
-    name, parts = called.f_code.co_name, str(called.f_globals["__name__"]).split(".")
+    """Return the public name of the function of NumPy or SciPy that called bprop, "" if none written in Python did."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
+        frame = frame.f_back
+    called = ""
+    while frame is not None and (_package(frame) in CALLERS or "contextlib" in frame.f_code.co_filename):
+        called, frame = _public_name(frame) or called, frame.f_back
+    return called
+
+
+def _public_name(frame: FrameType) -> str:
+    """Return the name by which a user knows the function of a frame, "" if it has none."""
+    name, parts = frame.f_code.co_name, str(frame.f_globals["__name__"]).split(".")
     for count in range(1, len(parts) + 1):  # numpy, then numpy.ma, then numpy.ma.core
         module = ".".join(parts[:count])
         if hasattr(sys.modules.get(module), name):

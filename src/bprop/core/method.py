@@ -1,5 +1,6 @@
 """The operators and methods of `Array`, in Python's, the Array API's and NumPy's spelling: each calls a public function."""
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import DTypeLike
@@ -302,3 +303,13 @@ class Methods:
 
 def _call(name: str, *args: Any, **options: Any) -> Any:
     return FUNCTIONS[name](*args, **options)
+
+
+def call_array(kind: type) -> None:
+    """Let Python call the methods that a class defines those of Array, in what it says of wrong arguments."""
+    for method in vars(kind).values():
+        if inspect.isfunction(method):
+            method.__qualname__ = f"Array.{method.__name__}"
+
+
+call_array(Methods)

@@ -1,5 +1,6 @@
 """`Array`: an immutable NumPy-style array. Interpreters subclass it to carry tangents, graphs or batches."""
 
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,7 +11,7 @@ from . import dtype as dtypes
 from .dispatch import apply_function, apply_ufunc, replacement
 from .error import ArgumentError, EscapedError, ShapeError, TracedValueError, user_assigns, user_called
 from .function import FUNCTIONS
-from .method import Methods
+from .method import Methods, call_array
 from .shape import size_of
 
 if TYPE_CHECKING:
@@ -55,7 +56,11 @@ class Array(Methods):
     data: NDArray[Any]
 
     def __init__(self, data: NDArray[Any]) -> None:
-        self.data = data if type(data) is np.ndarray else np.asarray(data)
+        if type(data) is not np.ndarray:
+            if not isinstance(data, np.generic):
+                refuse_masked("Array", data)
+            data = np.asarray(data)
+        self.data = data
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -194,6 +199,24 @@ class Array(Methods):
         return apply_function(func, args, options, Array)
 
 
+_UNMASKED = (
+    "write a.filled(value), or bprop.where(a.mask, value, a.data), with a value that stands for what is missing, and weigh "
+    "those entries with 0 where they should not count"
+)
+
+
+def refuse_masked(name: str, obj: Any) -> None:
+    """Raise where ``obj`` is a masked array of NumPy or holds one: what is masked in it would count as a number."""
+    ma = sys.modules.get("numpy.ma")  # where it is not loaded, there are none
+    if ma is None or type(obj) is np.ndarray:
+        return
+    if isinstance(obj, ma.MaskedArray):
+        raise ArgumentError(f"{name}: a masked array (numpy.ma) of shape {obj.shape} would lose its mask: {_UNMASKED}")
+    if isinstance(obj, list | tuple):
+        for part in obj:
+            refuse_masked(name, part)
+
+
 def asked(what: str) -> tuple[str, str]:
     """Return what asks for a number, as the user wrote it, and what to write instead, "" where nothing particular is."""
     if what in ("numpy.asarray", "float()") and user_assigns():
@@ -206,6 +229,8 @@ def asked(what: str) -> tuple[str, str]:
     called = user_called()
     if not called:
         return what, "write bprop.stack([x, y]) for numpy.array([x, y]), compute with bprop (or NumPy) functions"
+    if called.startswith("numpy.ma."):
+        return "an operation with a masked array (numpy.ma)", _UNMASKED
     instead = replacement(called)
     return called, f"write {instead}" if instead else ""
 
@@ -222,6 +247,7 @@ class Wrapped(Array):
 
     def __init_subclass__(cls) -> None:
         cls.__name__ = cls.__qualname__ = Array.__name__
+        call_array(cls)
 
     def __init__(self, owner: "Interpreter", value: Array) -> None:
         self.owner = owner
@@ -261,6 +287,9 @@ class Wrapped(Array):
         return bool(self.value)
 
 
+call_array(Wrapped)
+
+
 def asarray(obj: Any, /, *, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
     """Return ``obj`` (numbers, nested sequences, a NumPy array, anything with DLPack) as an `Array`.
 
@@ -285,6 +314,7 @@ def converted(name: str, obj: Any, dtype: DTypeLike | None = None, copy: bool | 
             f"{name}: a list of bprop arrays would lose their derivatives: write bprop.stack(arrays), or "
             "bprop.concat(arrays) to put them one after the other"
         )
+    refuse_masked(name, obj)
     if not isinstance(obj, np.ndarray) and hasattr(obj, "__dlpack__") and not hasattr(obj, "__array__"):
         obj = np.from_dlpack(obj)
     try:

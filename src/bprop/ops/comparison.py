@@ -122,4 +122,3 @@ isfinite = _class("isfinite", np.isfinite, "Whether x is a number and not infini
 NUMPY[np.shape] = lambda x, /: x.shape
 NUMPY[np.ndim] = lambda x, /: x.ndim
 NUMPY[np.size] = lambda x, /: x.size
-
