@@ -57,6 +57,8 @@ INSTEAD = {
     "hsplit": "bprop.split(x, sections, axis=1)",
     "ldexp": "x * 2.0**exponent",
     "linalg.cond": "s[..., 0] / s[..., -1] with s = bprop.linalg.svdvals(x)",
+    "linalg.eig": "bprop.linalg.eigh(x) where x is symmetric",
+    "linalg.eigvals": "bprop.linalg.eigvalsh(x) where x is symmetric",
     "matvec": 'bprop.einsum("...ij,...j->...i", x, v)',
     "modf": "(x - bprop.trunc(x), bprop.trunc(x))",
     "maximum.reduce": "bprop.max(x, axis=0)",
