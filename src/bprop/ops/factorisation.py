@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..core.error import ArgumentError, DerivativeError, ShapeError
 from ..core.family import General
@@ -233,45 +232,51 @@ def over_gaps(w: Any) -> Any:
     return 1 / where(reshape(arange(n), (n, 1)) == arange(n), float("inf"), gaps)
 
 
-def _eigh_jvp(y: Any, xs: Any, x_dots: Any) -> tuple[Any, Any]:
+def _lower(x: Any, UPLO: str) -> Any:
+    """Turn the triangle that is read into the lower one, or that one back."""
+    return matrix_transpose(x) if UPLO == "U" else x
+
+
+def _eigh_jvp(y: Any, xs: Any, x_dots: Any, UPLO: str) -> tuple[Any, Any]:
     w, v = y
-    turned = matmul(matmul(matrix_transpose(v), _mirrored(x_dots[0])), v)
+    turned = matmul(matmul(matrix_transpose(v), _mirrored(_lower(x_dots[0], UPLO))), v)
     return diagonal(turned), matmul(v, over_gaps(w) * turned)
 
 
-def _eigh_vjp(y_bar: Any, y: Any, xs: Any, needs: Any) -> tuple[Any]:
+def _eigh_vjp(y_bar: Any, y: Any, xs: Any, needs: Any, UPLO: str) -> tuple[Any]:
     (w_bar, v_bar), (w, v) = y_bar, y
     upright = matrix_transpose(v)
     terms = [] if w_bar is None else [matmul(v * row(w_bar), upright)]
     if v_bar is not None:
         inner = _symmetric(over_gaps(w) * matmul(upright, v_bar))
         terms.append(matmul(matmul(v, inner), upright))
-    return (_folded(total(terms)),)
+    return (_lower(_folded(total(terms)), UPLO),)
 
 
 eigh_op = General(
     "eigh",
-    lambda x: tuple(np.linalg.eigh(*in_float(x))),
+    lambda x, UPLO: tuple(np.linalg.eigh(in_float(x)[0], UPLO)),
     signature="(n,n)->(n),(n,n)",
     jvp=_eigh_jvp,
     vjp=_eigh_vjp,
     failure="the eigenvalues did not converge: look for NaN or infinity in the matrix",
-    examples=lambda draw: [((draw(*shape),), {}) for shape in ((3, 3), (2, 3, 3), (0, 2, 2), (1, 1), (0, 0))],
+    examples=lambda draw: [
+        ((draw(*shape),), {"UPLO": UPLO})
+        for shape, UPLO in zip(((3, 3), (2, 3, 3), (0, 2, 2), (1, 1), (0, 0)), "LUULL", strict=True)
+    ],
     step=False,
-    latex=r"\operatorname{{eigh}}({0})",
+    latex=lambda x, UPLO: r"\operatorname{{eigh}}({0})",
 )
 
 
-def _read(name: str, x: Any, UPLO: Any) -> Array:  # noqa: N803 - NumPy's name
-    """Return square matrices whose lower triangle is the one to be read."""
+def _eigh(name: str, x: Any, UPLO: Any) -> Any:
     if not isinstance(UPLO, str) or UPLO.upper() not in ("L", "U"):
         raise ArgumentError(f"{name}: UPLO is the triangle that is read, 'L' or 'U', not {UPLO!r:.60}")
-    x = square(name, x)
-    return matrix_transpose(x) if UPLO.upper() == "U" else x
+    return eigh_op(square(name, x), UPLO=UPLO.upper())
 
 
 @function(np.linalg.eigh, namespace="linalg")
-def eigh(x: Any, /, UPLO: str = "L") -> EighResult:  # noqa: N803 - NumPy's name
+def eigh(x: Any, /, UPLO: str = "L") -> EighResult:
     """Return eigenvalues w, ascending, and orthonormal eigenvectors v with x = v diag(w) vᵀ, for symmetric ``x`` (…, n, n).
 
     As in NumPy one triangle of ``x`` is read, the lower one or with ``UPLO="U"`` the upper one, and the gradient lies in that
@@ -288,11 +293,11 @@ def eigh(x: Any, /, UPLO: str = "L") -> EighResult:  # noqa: N803 - NumPy's name
     >>> w
     Array([1., 3.])
     """
-    return EighResult(*eigh_op(_read("eigh", x, UPLO)))
+    return EighResult(*_eigh("eigh", x, UPLO))
 
 
 @function(np.linalg.eigvalsh, namespace="linalg")
-def eigvalsh(x: Any, /, UPLO: str = "L") -> Array:  # noqa: N803 - NumPy's name
+def eigvalsh(x: Any, /, UPLO: str = "L") -> Array:
     """Return the eigenvalues, ascending, of symmetric matrices ``x`` (…, n, n): shape (…, n). ``UPLO``: see `eigh`.
 
     **Source:** Python Array API standard 2024.12, ``linalg.eigvalsh``; Giles (2008), §3.1.
@@ -301,4 +306,4 @@ def eigvalsh(x: Any, /, UPLO: str = "L") -> Array:  # noqa: N803 - NumPy's name
     >>> bprop.linalg.eigvalsh(bprop.asarray([[2.0, 1.0], [1.0, 2.0]]))
     Array([1., 3.])
     """
-    return eigh_op(_read("eigvalsh", x, UPLO))[0]
+    return _eigh("eigvalsh", x, UPLO)[0]
