@@ -67,7 +67,7 @@ MISUSES = {
     "add str": lambda x: x + "a", "str add": lambda x: "a" + x, "add None": lambda x: x + None, "add dict": lambda x: {} + x,
     "matmul": lambda x: x @ 2.0, "compare": lambda x: sorted([x, x]), "and": lambda x: x & x, "shift": lambda x: x << 1.5,
     "clip": lambda x: x.clip(1, 2, 3, 4), "sum": lambda x: x.sum(nothing=1), "reshape": lambda x: x.reshape(7, 7), "dot": lambda x: x.dot(),
-    "at": lambda x: x.at[0].nothing(1), "at set": lambda x: x.at[9].set(1.0), "format": lambda x: f"{x:.3f}", "percent": lambda x: "%d" % x,
+    "at": lambda x: x.at[0].nothing(1), "at set": lambda x: x.at[9].set(1.0), "format": lambda x: f"{x:.3f}", "percent": lambda x: f"{x:d}",
     "math": lambda x: math.sqrt(x), "pickle": pickle.dumps, "json": json.dumps, "struct": lambda x: struct.pack("d", x),
     "bytes": lambda x: bytes(x), "buffer": memoryview, "str join": lambda x: "".join([x]), "isinstance": lambda x: isinstance(1, x),
     "with": lambda x: exec("with x: pass", {"x": x}), "await": lambda x: x.__await__(), "open": open, "subscript": lambda x: x["a"],

@@ -63,6 +63,7 @@ from .norm import *
 from .random import *
 from .reduction import *
 from .rounding import *
+from .scipy import *
 from .search import *
 from .selection import *
 from .set import *
@@ -99,6 +100,7 @@ __all__ += norm.__all__
 __all__ += random.__all__
 __all__ += reduction.__all__
 __all__ += rounding.__all__
+__all__ += scipy.__all__
 __all__ += search.__all__
 __all__ += selection.__all__
 __all__ += set.__all__
