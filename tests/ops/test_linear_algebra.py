@@ -29,6 +29,11 @@ def symmetric(x):
     return (x + x.mT) / 2
 
 
+def folded(x):
+    """The gradient in the lower triangle of a function that reads only that, from the symmetric one."""
+    return np.tril(x) + np.tril(x.mT, -1)
+
+
 def central(f, x, h=1e-6):
     """The gradient of a function of a matrix giving one number, by central differences."""
     g = np.zeros_like(x)
@@ -79,7 +84,8 @@ def test_values_of_square_matrices(drawn):
         (linalg.matrix_power(x, -2), np.linalg.matrix_power(x, -2)),
         (linalg.matrix_power(x, 0), np.linalg.matrix_power(x, 0)),
         *zip(linalg.slogdet(x), np.linalg.slogdet(x), strict=True),
-        *zip(linalg.eigh(x), np.linalg.eigh(symmetric(x)), strict=True),
+        *zip(linalg.eigh(x), np.linalg.eigh(x), strict=True),
+        *zip(linalg.eigh(x, UPLO="U"), np.linalg.eigh(x, UPLO="U"), strict=True),
     ]
     for ours, theirs in pairs:
         assert ours.shape == np.shape(theirs)
@@ -188,7 +194,7 @@ def test_reconstruction_is_the_identity(name, shape):
 @pytest.mark.parametrize("name", SYMMETRIC)
 def test_reconstruction_of_symmetric_matrices_is_the_identity(name, shape):
     x, c, x_dot = (symmetric(matrices(*shape, seed=seed)) for seed in (0, 1, 2))
-    is_the_identity(SYMMETRIC[name], x @ x + 0.5 * np.eye(shape[-1]), c, x_dot)
+    is_the_identity(lambda x: SYMMETRIC[name](symmetric(x)), x @ x + 0.5 * np.eye(shape[-1]), c, x_dot)
 
 
 @pytest.mark.parametrize("name", ["eigh", "svd", "qr", "slogdet"])
@@ -236,7 +242,7 @@ def test_symmetric_functions_of_equal_eigenvalues_have_their_derivative():
         n = len(x)
         assert_allclose(np.asarray(bprop.grad(lambda x: bprop.sum(linalg.eigvalsh(x)))(x)), np.eye(n), atol=1e-12)
         square = bprop.grad(lambda x: bprop.sum(linalg.eigvalsh(x) ** 2))(x)  # Σ w² = |x|²
-        assert_allclose(np.asarray(square), 2 * x, atol=1e-12)
+        assert_allclose(np.asarray(square), folded(2 * x), atol=1e-12)
         direction = symmetric(matrices(n, n))
         y_dot = bprop.jvp(lambda x: bprop.sum(linalg.eigvalsh(x) ** 3), (x,), (direction,))[1]
         assert_allclose(y_dot.item(), 3 * np.trace(x @ x @ direction), atol=1e-11)
@@ -253,7 +259,7 @@ def test_eigenvectors_that_stand_alone_have_a_derivative_among_equal_ones():
     c = matrices(4, 4)
     g = np.asarray(bprop.grad(lambda x: bprop.sum(c * projector(x)))(x))
     numpy = lambda x: np.sum(c * np.outer(*[np.linalg.eigh(symmetric(x))[1][:, 3]] * 2))
-    assert_allclose(g, symmetric(central(numpy, x)), atol=1e-7)
+    assert_allclose(g, folded(symmetric(central(numpy, x))), atol=1e-7)
 
 
 def test_eigenvectors_of_equal_eigenvalues_have_none():
@@ -404,7 +410,7 @@ CALLS = [
     (lambda x: bprop.diagonal(x, offset="a"), bprop.ArgumentError, r"diagonal: offset must be an integer, not 'a'"),
     (lambda x: linalg.multi_dot(3), bprop.ArgumentError, r"multi_dot: takes a list of arrays, not 3"),
     (lambda x: linalg.multi_dot([x]), bprop.ArgumentError, r"multi_dot: 1 arrays"),
-    (lambda x: np.linalg.eig(x), bprop.BpropError, r"numpy\.linalg\.eig has no bprop rule.*bprop\.linalg\.eigh"),
+    (lambda x: linalg.eigh(x, UPLO="lower"), bprop.ArgumentError, r"eigh: UPLO is the triangle.*'L' or 'U', not 'lower'"),
 ]  # fmt: skip
 
 
@@ -430,7 +436,8 @@ def test_a_singular_matrix_in_a_derivative_is_named():
 
 def test_linalg_is_the_namespace_of_the_standard():
     standard = {
-        "cholesky": "x upper", "cross": "x1 x2 axis", "det": "x", "diagonal": "x offset", "eigh": "x", "eigvalsh": "x",
+        "cholesky": "x upper", "cross": "x1 x2 axis", "det": "x", "diagonal": "x offset", "eigh": "x UPLO",
+        "eigvalsh": "x UPLO",  # NumPy's argument, beside the standard's
         "inv": "x", "matmul": "x1 x2", "matrix_norm": "x keepdims ord", "matrix_power": "x n", "matrix_rank": "x rtol",
         "matrix_transpose": "x", "outer": "x1 x2", "pinv": "x rtol", "qr": "x mode", "slogdet": "x", "solve": "x1 x2",
         "svd": "x full_matrices", "svdvals": "x", "tensordot": "x1 x2 axes", "trace": "x offset dtype",
@@ -438,3 +445,79 @@ def test_linalg_is_the_namespace_of_the_standard():
     }  # fmt: skip
     for name, parameters in standard.items():
         assert " ".join(inspect.signature(getattr(linalg, name)).parameters) == parameters
+
+
+# --- one triangle of a symmetric matrix ---
+def _eigh_energy(x, uplo="L"):
+    w, v = np.linalg.eigh(x, uplo)
+    return np.sum(w**3) + np.sum((v[..., :1] @ np.swapaxes(v[..., :1], -1, -2)) * np.arange(9.0).reshape(3, 3))
+
+
+TRIANGLES = {
+    "eigh, lower": (_eigh_energy, np.tril), "eigh, upper": (lambda x: _eigh_energy(x, "U"), np.triu),
+    "eigvalsh, lower": (lambda x: np.sum(np.linalg.eigvalsh(x) ** 3), np.tril),
+    "eigvalsh, upper": (lambda x: np.sum(np.linalg.eigvalsh(x, UPLO="u") ** 3), np.triu),
+    "cholesky": (lambda x: np.sum(np.linalg.cholesky(x) ** 3), np.tril),
+    "cholesky, upper": (lambda x: np.sum(np.linalg.cholesky(x, upper=True) ** 3), np.triu),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("name", TRIANGLES)
+def test_the_triangle_that_numpy_reads_is_read_in_value_and_derivatives(name, dtype):
+    """Planted: a value that symmetrises; a gradient that is symmetric."""
+    f, part = TRIANGLES[name]
+    noise = matrices(3, 3, seed=4)
+    x = (noise @ noise.T + 3 * np.eye(3) + 0.5 * matrices(3, 3, seed=5)).astype(dtype)  # not symmetric
+    exact = x.astype(float)
+    tight, loose = (1e-12, 1e-5) if dtype is np.float64 else (2e-5, 1e-3)
+    assert_allclose(float(f(bprop.asarray(x))), f(exact), rtol=tight)
+    gradient, other = central(f, exact), np.full((3, 3), np.nan)
+    only = np.where(part(np.ones((3, 3))) > 0, x, other).astype(dtype)  # the other triangle does not matter at all
+    x_dot = matrices(3, 3, seed=6).astype(dtype)
+    others = [
+        bprop.compile(bprop.grad(f)),
+        lambda x: bprop.vmap(bprop.grad(f))(x[None])[0],
+        bprop.jacobian(f, mode="forward"),
+    ]
+    for at, ways in ((x, []), (only, others if dtype is np.float64 else [])):
+        for grad in (bprop.grad(f), *ways):
+            found = np.asarray(grad(at))
+            assert_allclose(found, gradient, rtol=loose, atol=loose * 10)
+            assert_array_equal(found, part(found))
+        assert_allclose(bprop.jvp(f, (at,), (x_dot,))[1], np.sum(gradient * x_dot), rtol=loose)
+    second = [bprop.hvp(f, (x,), (x_dot,)), bprop.jvp(bprop.grad(f), (x,), (x_dot,))[1]]
+    if name == "cholesky" and dtype is np.float64:
+        second.append(bprop.compile(lambda x: bprop.hvp(f, (x,), (x_dot,)))(x))
+    step = 1e-5 * x_dot.astype(float)
+    expected = (np.asarray(bprop.grad(f)(exact + step)) - np.asarray(bprop.grad(f)(exact - step))) / 2e-5
+    for found in second:
+        assert_allclose(
+            found, expected, rtol=1e-4 if dtype is np.float64 else 1e-2, atol=1e-4 if dtype is np.float64 else 0.05
+        )
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (3, 4), (2, 3, 5), (3, 3), (0, 3), (3, 1)])
+def test_singular_values_of_a_full_svd_have_a_derivative(shape):
+    """Planted: a rule that refuses whatever is asked for where matrices are full."""
+    x, x_dot = matrices(*shape, seed=7), matrices(*shape, seed=8)
+    expected = lambda x: np.sum(linalg.svdvals(x) ** 3)
+    ways = {
+        "[1]": lambda x: np.sum(np.linalg.svd(x)[1] ** 3), ".S": lambda x: np.sum(linalg.svd(x).S ** 3),
+        "compute_uv": lambda x: np.sum(np.linalg.svd(x, compute_uv=False) ** 3),
+        "unpacked": lambda x: (lambda u, s, vh: np.sum(s**3))(*np.linalg.svd(x)),
+    }  # fmt: skip
+    for f in ways.values():
+        g = np.asarray(bprop.grad(expected)(x))
+        several = lambda x, f=f: bprop.vmap(bprop.grad(f))(x[None])[0]
+        for grad in (bprop.grad(f), several, bprop.compile(bprop.grad(f)))[: 2 + (len(shape) == 2)]:
+            assert_allclose(grad(x), g, rtol=1e-9, atol=1e-9)
+        compiled_jvp = lambda f, x, d: bprop.compile(lambda x, d: bprop.jvp(f, (x,), (d,)))(*x, *d)
+        for jvp in (bprop.jvp, compiled_jvp)[: 1 + (shape == (4, 3))]:
+            assert_allclose(jvp(f, (x,), (x_dot,))[1], np.sum(g * x_dot), rtol=1e-9, atol=1e-9)
+        if min(shape) > 0:
+            second = bprop.hvp(expected, (x,), (x_dot,))
+            assert_allclose(bprop.hvp(f, (x,), (x_dot,)), second, rtol=1e-8, atol=1e-8)
+            assert_allclose(
+                bprop.grad(lambda x, f=f: np.sum(bprop.grad(f)(x) * x_dot))(x), second, rtol=1e-8, atol=1e-8
+            )

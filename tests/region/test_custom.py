@@ -104,3 +104,41 @@ def test_a_rule_of_the_wrong_shape_is_named_by_either_mode(derivative):
         derivative(by_jvp)(X)
     with pytest.raises(bprop.ShapeError, match=r"its vjp returned shape \(\) for value 0 of shape \(3,\)"):
         derivative(by_vjp)(X)
+
+
+def test_strings_functions_and_keywords_are_static():
+    """Planted: keywords that the rule does not get; static arguments counted among the cotangents."""
+
+    def f(x, mode, g, *, factor=1.0, dtype=np.float64):
+        return bprop.astype(g(x), dtype) * factor if mode == "on" else x
+
+    def vjp(y_bar, y, x, mode, g, *, factor=1.0, dtype=np.float64):
+        return y_bar * (7.0 * factor if mode == "on" else 1.0)  # wrong on purpose, so that one sees whose rule it is
+
+    def jvp(x_dots, y, x, mode, g, *, factor=1.0, dtype=np.float64):
+        assert x_dots[1:] == (None, None)
+        return x_dots[0] * (7.0 * factor if mode == "on" else 1.0)
+
+    for own in (
+        bprop.custom(f, vjp=vjp),
+        bprop.custom(f, vjp=lambda *args, **options: (vjp(*args, **options), None, None)),
+        bprop.custom(f, jvp=jvp),
+    ):
+        for mode, slope in (("on", 14.0), ("off", 1.0)):
+            at = lambda x, own=own, mode=mode: own(x, mode, bprop.tanh, factor=2.0, dtype=np.dtype(np.float64))
+            np.testing.assert_allclose(at(X), np.tanh(X) * 2 if mode == "on" else X)
+            for derivative in (
+                bprop.grad(lambda x, at=at: bprop.sum(at(x))),
+                bprop.compile(bprop.grad(lambda x, at=at: bprop.sum(at(x)))),
+                bprop.vmap(bprop.grad(at)),
+                lambda x, at=at: bprop.jvp(at, (x,), (np.ones(3),))[1],
+                lambda x, at=at: bprop.grad(lambda x: bprop.sum(bprop.vmap(at)(x)))(x),
+            ):
+                np.testing.assert_allclose(derivative(X), np.full(3, slope))
+    with pytest.raises(bprop.ArgumentError, match=r"f: factor=… holds a value under a transform: pass it by position"):
+        bprop.grad(lambda x: bprop.sum(own(x, "on", bprop.tanh, factor=x)))(X)
+    with pytest.raises(bprop.ArgumentError, match=r"an argument is a Linear.*pass the arrays"):
+        own(bprop.nn.Linear(1, 1), "on", bprop.tanh)
+    bad = bprop.custom(f, vjp=lambda y_bar, y, x, mode, g: (y_bar, None))
+    with pytest.raises(bprop.ArgumentError, match=r"its vjp returned 2 cotangents for 3 arguments"):
+        bprop.grad(lambda x: bprop.sum(bad(x, "on", bprop.tanh)))(X)

@@ -24,7 +24,7 @@ from ..core.error import (
 from ..core.graph import Graph
 from ..core.interpreter import CHANGES, EVALUATE, Scope, current, using
 from ..core.tree import Structure, flatten, unflatten
-from ..core.value import Array, asarray
+from ..core.value import Array, asarray, refuse_masked
 from ..gradients.variable import name_of
 from ..ops import stack
 from .cache import Cache
@@ -342,6 +342,7 @@ def _row(leaves: Sequence[Any], step: int) -> list[Any]:
 
 def _steps(name: str, leaves: Sequence[Any]) -> int:
     """Return how many calls a loop makes: the length of the first axis of every array."""
+    refuse_masked(f"{name}.loop: an argument", leaves)
     shapes = [leaf.shape for leaf in leaves if is_array(leaf)]
     lengths = {shape[:1] for shape in shapes}
     if not shapes:

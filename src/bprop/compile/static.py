@@ -10,13 +10,14 @@ import numpy as np
 from ..core.error import ArgumentError
 from ..core.interpreter import Cell
 from ..core.tree import flatten, is_holder
-from ..core.value import Array
+from ..core.value import Array, refuse_masked
 from .reference import ITSELF, PLAIN, UNKNOWN, Mentioned, Same, holders
 
 
 def leaf_key(leaf: Any, cells: dict[Cell, int], mentioned: Mentioned) -> Any:
     """Return what of an argument's leaf the trace depends on."""
     if isinstance(leaf, Array | np.ndarray | np.generic):
+        refuse_masked("compile: an argument", leaf)
         return "array", leaf.shape, leaf.dtype
     if isinstance(leaf, Cell):
         number = cells.setdefault(leaf, len(cells))

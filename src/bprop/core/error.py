@@ -3,9 +3,35 @@
 import linecache
 import os
 import sys
+from opcode import opmap
 from types import CodeType, FrameType
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+CALLERS = ("numpy", "scipy")
+"""Packages that call bprop in between: a line of theirs is not the user's."""
+STORES = frozenset(opmap[name] for name in ("STORE_SUBSCR", "STORE_SLICE") if name in opmap)
+"""What ``a[i] = x`` becomes."""
+
+
+def _package(frame: FrameType) -> str:
+    """Return the name of the package that a frame's code is in."""
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
+
+
+def _user_frame(before: CodeType | None = None) -> FrameType | None:
+    """Return the innermost frame outside bprop, NumPy and SciPy; none if the code ``before`` is met on the way."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code is not before:
+        name = frame.f_code.co_filename
+        if not (
+            name.startswith((PACKAGE, "<frozen"))
+            or "contextlib" in name
+            or "functools" in name
+            or _package(frame) in CALLERS
+        ):
+            return frame
+        frame = frame.f_back
+    return None
 
 
 def user_place(before: CodeType | None = None) -> tuple[str, int] | None:
@@ -13,18 +39,35 @@ def user_place(before: CodeType | None = None) -> tuple[str, int] | None:
 
     Nor is there one if the function whose code is ``before`` is met on the way.
     """
+    frame = _user_frame(before)
+    return None if frame is None else (frame.f_code.co_filename, frame.f_lineno)
+
+
+def user_assigns() -> bool:
+    """Return whether the user's line is at an assignment to entries, ``a[i] = x``."""
+    frame = _user_frame()
+    return frame is not None and frame.f_code.co_code[frame.f_lasti] in STORES
+
+
+def user_called() -> str:
+    """Return the public name of the function of NumPy or SciPy that called bprop, "" if none written in Python did."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code is not before:
-        name = frame.f_code.co_filename
-        if (
-            not name.startswith(PACKAGE)
-            and not name.startswith("<frozen")
-            and "contextlib" not in name
-            and "functools" not in name
-        ):
-            return name, frame.f_lineno
+    while frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
         frame = frame.f_back
-    return None
+    called = ""
+    while frame is not None and (_package(frame) in CALLERS or "contextlib" in frame.f_code.co_filename):
+        called, frame = _public_name(frame) or called, frame.f_back
+    return called
+
+
+def _public_name(frame: FrameType) -> str:
+    """Return the name by which a user knows the function of a frame, "" if it has none."""
+    name, parts = frame.f_code.co_name, str(frame.f_globals["__name__"]).split(".")
+    for count in range(1, len(parts) + 1):  # numpy, then numpy.ma, then numpy.ma.core
+        module = ".".join(parts[:count])
+        if hasattr(sys.modules.get(module), name):
+            return f"{module}.{name}"
+    return ""
 
 
 def shown_place(place: tuple[str, int] | None) -> str:

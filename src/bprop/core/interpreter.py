@@ -108,6 +108,8 @@ class Interpreter:
 
     name = "interpreter"
     runs = False
+    differentiates = True
+    """Whether values of this level may carry a derivative, which would be lost with their numbers alone."""
 
     def __init__(self, below: "Interpreter | None" = None) -> None:
         self.below: Interpreter = current() if below is None else below
@@ -130,6 +132,10 @@ class Interpreter:
     def lower(self, value: "Array") -> "Array":
         """Turn a value of this level into one of the level below."""
         return value
+
+    def look(self, name: str, f: Callable[..., Any], args: Sequence[Any]) -> Any:
+        """Return ``f`` of the numbers of ``args``; ``name`` is what looks at them, for messages."""
+        return self.below.look(name, f, [self.lower(arg) if self.owns(arg) else arg for arg in args])
 
     def read(self, cell: Cell) -> "Array":
         """Return the cell's value at this level."""
@@ -200,6 +206,12 @@ class Evaluate(Interpreter):
             raise escaped(arg, op.name)
         return arg.data
 
+    def look(self, name: str, f: Callable[..., Any], args: Sequence[Any]) -> Any:
+        for arg in args:
+            if isinstance(arg, Wrapped):
+                raise escaped(arg, name)
+        return f(*(arg.numpy() for arg in args))
+
     def read(self, cell: Cell) -> Array:
         """Return the cell's array; from now on its buffer may be seen by others.
 
@@ -236,8 +248,11 @@ class using:  # noqa: N801 - reads as a statement: `with using(interpreter):`
         self.token: Token[Interpreter] = CURRENT.set(self.interpreter)
         return self.interpreter
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         CURRENT.reset(self.token)
+        # NumPy puts a text of its own over an error of ours in ``a[i] = x``
+        if kind is ValueError and isinstance(error.__cause__, BpropError):  # type: ignore[union-attr]
+            raise error.__cause__  # type: ignore[union-attr]
 
 
 EVALUATE = Evaluate()

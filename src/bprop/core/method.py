@@ -1,5 +1,6 @@
 """The operators and methods of `Array`, in Python's, the Array API's and NumPy's spelling: each calls a public function."""
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import DTypeLike
@@ -278,6 +279,10 @@ class Methods:
         """Exchange two axes."""
         return _call("swapaxes", self, axis1, axis2)
 
+    def dot(self, b: Any) -> "Array":
+        """Return the product of two vectors, of matrices, or of the last axis with the second last, as `numpy.dot`."""
+        return _call("dot", self, b)
+
     def repeat(self, repeats: Any, axis: int | None = None) -> "Array":
         """Repeat every entry."""
         return _call("repeat", self, repeats, axis)
@@ -298,3 +303,13 @@ class Methods:
 
 def _call(name: str, *args: Any, **options: Any) -> Any:
     return FUNCTIONS[name](*args, **options)
+
+
+def call_array(kind: type) -> None:
+    """Let Python call the methods that a class defines those of Array, in what it says of wrong arguments."""
+    for method in vars(kind).values():
+        if inspect.isfunction(method):
+            method.__qualname__ = f"Array.{method.__name__}"
+
+
+call_array(Methods)

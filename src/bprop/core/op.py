@@ -117,6 +117,11 @@ def operand(name: str, arg: Any) -> Any:
     """Return ``arg`` as something an op takes: an `Array` or a weak Python scalar."""
     if isinstance(arg, Array) or type(arg) in WEAK:
         return arg
+    if isinstance(arg, np.matrix):
+        raise ArgumentError(
+            f"{name}: a numpy.matrix multiplies as matrices do and a bprop array entry by entry, so say which is meant: "
+            f"write numpy.asarray(a), and @ for a product of matrices"
+        )
     if isinstance(arg, np.ndarray | np.generic | list | tuple):
         return converted(name, arg)
     if arg is None or isinstance(arg, str | bytes | dict | set) or callable(arg):

@@ -11,7 +11,7 @@ from .error import TracedValueError, user_source
 from .graph import Edge, Graph, Node, application
 from .interpreter import Cell, Interpreter, using
 from .op import Op
-from .value import Array, Spec, Wrapped, asarray
+from .value import Array, Spec, Wrapped, asarray, asked
 
 
 class Traced(Wrapped):
@@ -48,15 +48,15 @@ class Traced(Wrapped):
         )
 
     def numbers(self, what: str) -> NDArray[Any]:
+        what, instead = asked(what)
         raise TracedValueError(
             f"{what} of a traced value: {self.origin()} has no number while {self.owner.name} is being traced; "
-            f"{_ADVICE.get(what, _COMPUTE)}"
+            f"{_ADVICE.get(what) or (f'{instead}, or {_LOOK}' if instead else _COMPUTE)}"
         )
 
 
-_COMPUTE = (
-    "compute with bprop functions and return it instead, or see the number when it is there with bprop.callback(f, x)"
-)
+_LOOK = "see the number when it is there with bprop.callback(f, x)"
+_COMPUTE = f"compute with bprop functions and return it instead, or {_LOOK}"
 _COUNT = (
     "take counts and sizes from shapes and Python numbers, repeat with bprop.while_loop(condition, body, initial), or "
     "index an array by the traced value itself"
@@ -185,6 +185,12 @@ class Trace(Interpreter):
         node = Node(op, params, inputs, tuple(specs))
         self.nodes.append(node)
         return tuple(Traced(self, node, index) for index in range(len(specs)))
+
+    def look(self, name: str, f: Callable[..., Any], args: Sequence[Any]) -> Any:
+        for arg in args:
+            if self.owns(arg):
+                arg.numbers(name)
+        return super().look(name, f, args)
 
     def graph(self, outputs: Sequence[Any]) -> Graph:
         """Return the finished graph with ``outputs``; dead nodes are left out."""

@@ -1,5 +1,6 @@
 """`Array`: an immutable NumPy-style array. Interpreters subclass it to carry tangents, graphs or batches."""
 
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -7,9 +8,10 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from . import dtype as dtypes
-from .error import ArgumentError, EscapedError, ShapeError, TracedValueError
-from .function import FUNCTIONS, apply_function, apply_ufunc
-from .method import Methods
+from .dispatch import apply_function, apply_ufunc, replacement
+from .error import ArgumentError, EscapedError, ShapeError, TracedValueError, user_assigns, user_called
+from .function import FUNCTIONS
+from .method import Methods, call_array
 from .shape import size_of
 
 if TYPE_CHECKING:
@@ -54,7 +56,11 @@ class Array(Methods):
     data: NDArray[Any]
 
     def __init__(self, data: NDArray[Any]) -> None:
-        self.data = data if type(data) is np.ndarray else np.asarray(data)
+        if type(data) is not np.ndarray:
+            if not isinstance(data, np.generic):
+                refuse_masked("Array", data)
+            data = np.asarray(data)
+        self.data = data
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -149,7 +155,7 @@ class Array(Methods):
     def __repr__(self) -> str:
         data = self.concrete()
         if data is None:
-            return f"<{type(self).__name__} {self.spec}>"
+            return f"<traced {self.spec}>"
         body = np.array2string(data, separator=", ", prefix="Array(")
         kind = "" if data.dtype in (np.float64, np.int64, np.bool_) and data.size else f", dtype={data.dtype}"
         return f"Array({body}{kind})"
@@ -157,7 +163,12 @@ class Array(Methods):
     def __format__(self, specification: str) -> str:
         if not specification:
             return str(self)
-        return format(self._one("format()"), specification)
+        data = self.concrete()
+        if data is None or not self.decides():  # no number, or one for every entry of a batch
+            data = self.numbers("format()")
+        if data.size != 1:
+            raise ShapeError(f"format(): an array of shape {self.shape} has {data.size} entries, not one")
+        return format(data.item(), specification)
 
     def __len__(self) -> int:
         if not self.shape:
@@ -182,18 +193,61 @@ class Array(Methods):
 
     # --- NumPy code, unchanged ---
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        return apply_ufunc(ufunc, method, inputs, options)
+        return apply_ufunc(ufunc, method, inputs, options, Array)
 
     def __array_function__(self, func: Any, types: Any, args: Any, options: Any) -> Any:
-        return apply_function(func, args, options)
+        return apply_function(func, args, options, Array)
+
+
+_UNMASKED = (
+    "write a.filled(value), or bprop.where(a.mask, value, a.data), with a value that stands for what is missing, and weigh "
+    "those entries with 0 where they should not count"
+)
+
+
+def refuse_masked(name: str, obj: Any) -> None:
+    """Raise where ``obj`` is a masked array of NumPy or holds one: what is masked in it would count as a number."""
+    ma = sys.modules.get("numpy.ma")  # where it is not loaded, there are none
+    if ma is None or type(obj) is np.ndarray:
+        return
+    if isinstance(obj, ma.MaskedArray):
+        raise ArgumentError(f"{name}: a masked array (numpy.ma) of shape {obj.shape} would lose its mask: {_UNMASKED}")
+    if isinstance(obj, list | tuple):
+        for part in obj:
+            refuse_masked(name, part)
+
+
+def asked(what: str) -> tuple[str, str]:
+    """Return what asks for a number, as the user wrote it, and what to write instead, "" where nothing particular is."""
+    if what in ("numpy.asarray", "float()") and user_assigns():
+        return "assignment to entries of a NumPy array", (
+            "write a = a.at[i].set(x) for a[i] = x, with a from bprop.zeros(shape) or bprop.asarray(a), or put the values "
+            "together with bprop.stack([x, y])"
+        )
+    if what != "numpy.asarray":
+        return what, ""
+    called = user_called()
+    if not called:
+        return what, "write bprop.stack([x, y]) for numpy.array([x, y]), compute with bprop (or NumPy) functions"
+    if called.startswith("numpy.ma."):
+        return "an operation with a masked array (numpy.ma)", _UNMASKED
+    instead = replacement(called)
+    return called, f"write {instead}" if instead else ""
 
 
 class Wrapped(Array):
-    """An array that belongs to an interpreter: ``value`` is what it is one level below."""
+    """An array that belongs to an interpreter: ``value`` is what it is one level below.
+
+    Every subclass is called Array in what Python and NumPy say of a value, as in ``'Array' object has no attribute 'f'``.
+    """
 
     __slots__ = ("owner", "value")
     owner: "Interpreter"
     value: Array
+
+    def __init_subclass__(cls) -> None:
+        cls.__name__ = cls.__qualname__ = Array.__name__
+        call_array(cls)
 
     def __init__(self, owner: "Interpreter", value: Array) -> None:
         self.owner = owner
@@ -222,14 +276,18 @@ class Wrapped(Array):
         return str(self.spec)
 
     def numbers(self, what: str) -> NDArray[Any]:
+        what, instead = asked(what)
         raise TracedValueError(
             f"{what} of {self.origin()} inside {self.owner.name}: the number would become a constant and its derivative "
-            f"would be lost without a word; compute with bprop (or NumPy) functions, cut the derivative on purpose with "
-            f"bprop.stop_gradient and return the value, or look at it with bprop.callback(f, x)"
+            f"would be lost without a word; {instead or 'compute with bprop (or NumPy) functions'}, cut the derivative on "
+            f"purpose with bprop.stop_gradient and return the value, or look at it with bprop.callback(f, x)"
         )
 
     def __bool__(self) -> bool:
         return bool(self.value)
+
+
+call_array(Wrapped)
 
 
 def asarray(obj: Any, /, *, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
@@ -256,6 +314,7 @@ def converted(name: str, obj: Any, dtype: DTypeLike | None = None, copy: bool | 
             f"{name}: a list of bprop arrays would lose their derivatives: write bprop.stack(arrays), or "
             "bprop.concat(arrays) to put them one after the other"
         )
+    refuse_masked(name, obj)
     if not isinstance(obj, np.ndarray) and hasattr(obj, "__dlpack__") and not hasattr(obj, "__array__"):
         obj = np.from_dlpack(obj)
     try:

@@ -4,14 +4,15 @@ A `Batched` holds its batch on the leading axis of ``value``. Each family says h
 the number of applications does not depend on the batch size.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import singledispatch
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ..core.dtype import WEAK
-from ..core.error import BpropError, DerivativeError, TracedValueError
+from ..core.error import BpropError, DerivativeError, ShapeError, TracedValueError
 from ..core.family import (
     Bilinear,
     Creation,
@@ -28,8 +29,8 @@ from ..core.family import (
 from ..core.interpreter import Cell, Interpreter, using
 from ..core.op import Op
 from ..core.trace import instead
-from ..core.value import Array, Wrapped
-from ..ops import broadcast_to, moveaxis, reshape
+from ..core.value import Array, Wrapped, asarray, asked
+from ..ops import broadcast_to, moveaxis, reshape, stack
 from ..ops.contraction import einsum_op
 
 
@@ -52,9 +53,10 @@ class Batched(Wrapped):
         )
 
     def numbers(self, what: str) -> NDArray[Any]:
+        what, instead = asked(what)
         raise TracedValueError(
-            f"{what} of {self.origin()} inside vmap: it is another number for every entry of the batch; compute with bprop "
-            f"functions and return it, or look at every entry's with bprop.callback(f, x)"
+            f"{what} of {self.origin()} inside vmap: it is another number for every entry of the batch; "
+            f"{instead or 'compute with bprop functions and return it'}, or look at every entry's with bprop.callback(f, x)"
         )
 
     def __repr__(self) -> str:
@@ -65,6 +67,7 @@ class Batch(Interpreter):
     """Applies ops to whole batches of ``size`` entries."""
 
     name = "vmap"
+    differentiates = False
 
     def __init__(self, size: int, below: Interpreter | None = None) -> None:
         super().__init__(below)
@@ -76,6 +79,35 @@ class Batch(Interpreter):
 
     def lower(self, value: Array) -> Array:
         return value.value if type(value) is Batched and value.owner is self else value
+
+    def look(self, name: str, f: Callable[..., Any], args: Sequence[Any]) -> Any:
+        """Call ``f`` once for every entry of the batch; its results become a batch again."""
+        if not any(self.owns(arg) for arg in args):
+            return super().look(name, f, args)
+        with using(self.below):
+            results = [
+                self.below.look(name, f, [arg.value[entry] if self.owns(arg) else arg for arg in args])
+                for entry in range(self.size)
+            ]
+            return self._gathered(name, results)
+
+    def _gathered(self, name: str, results: list[Any]) -> Any:
+        """Return what a function returned for the entries as one value, whose entries they are."""
+        first = results[0] if results else None
+        if isinstance(first, tuple):
+            columns = [self._gathered(name, list(column)) for column in zip(*results, strict=True)]
+            return type(first)(*columns) if hasattr(first, "_fields") else tuple(columns)
+        if not isinstance(first, Array | np.ndarray | np.generic | bool | int | float):
+            raise TracedValueError(
+                f"{name} inside vmap returns {'nothing' if first is None else type(first).__name__} for every entry of the "
+                f"batch, which cannot be put together: call it outside vmap, or look at every entry's with bprop.callback(f, x)"
+            )
+        try:
+            return self.wrap(stack([asarray(result) for result in results]))
+        except ShapeError:
+            raise TracedValueError(
+                f"{name} inside vmap returns another shape for every entry of the batch: call it outside vmap"
+            ) from None
 
     def write(self, cell: Cell, value: Array) -> None:
         if type(value) is Batched and value.owner is self:

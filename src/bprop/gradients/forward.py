@@ -21,11 +21,11 @@ from .reverse import expanded, scale, shared
 
 
 class Dual(Wrapped):
-    """``value`` + ε ``tangent``."""
+    """``value`` + ε ``tangent``; the tangent may be the error to be raised where it is asked for."""
 
     __slots__ = ("tangent",)
 
-    def __init__(self, owner: "Forward", value: Array, tangent: Array) -> None:
+    def __init__(self, owner: "Forward", value: Array, tangent: Array | DerivativeError) -> None:
         self.owner = owner
         self.value = value
         self.tangent = tangent
@@ -45,7 +45,11 @@ class Forward(Interpreter):
 
     def tangent(self, value: Any) -> Any:
         """Return the tangent of ``value``, ``None`` for a constant."""
-        return value.tangent if type(value) is Dual and value.owner is self else None
+        if type(value) is not Dual or value.owner is not self:
+            return None
+        if isinstance(value.tangent, DerivativeError):  # an output that has none, beside others that have
+            raise value.tangent
+        return value.tangent
 
     def bind(self, op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         x_dots = [self.tangent(arg) for arg in args]
@@ -64,6 +68,8 @@ class Forward(Interpreter):
 
     def _paired(self, y: Array, y_dot: Array | None) -> Array:
         """A tangent has its primal's dtype."""
+        if isinstance(y_dot, DerivativeError):
+            return Dual(self, y, y_dot)
         return self.dual(y, y_dot if y_dot is None or y_dot.dtype == y.dtype else astype(y_dot, y.dtype))
 
 

@@ -110,6 +110,7 @@ class Record(Interpreter):
             outputs = self.below.bind(op, tuple(xs), params)
             if not op.differentiable:
                 return outputs
+            key = (*key, *params.values())  # what is read may depend on them
             keeps = _KEEPS.get(key)
             if keeps is None:
                 keeps = _KEEPS[key] = _reached(op, params, outputs, xs, needs)
@@ -131,7 +132,12 @@ def _reached(op: Op, params: dict[str, Any], y: Any, xs: list[Any], needs: list[
     traced = [x if type(x) in WEAK else tracer.input(x.spec) for x in xs]
     with using(tracer):
         bar, out = (y_bars, outs) if op.several else (y_bars[0], outs[0])
-        vjp(op, bar, out, traced, params, needs)
+        try:
+            vjp(op, bar, out, traced, params, needs)
+        except DerivativeError:
+            if not op.several:
+                raise
+            return tuple(True for _ in (*outs, *traced))  # some output has no derivative: it may not be asked for
     # what a rule touches must be there when it runs, even for a cotangent that is then dropped
     read = {edge[0] for node in tracer.nodes for edge in node.inputs if type(edge) is tuple}
     return tuple(type(value) in WEAK or value.node in read for value in (*outs, *traced))

@@ -29,6 +29,7 @@ from .norm import *
 from .random import *
 from .reduction import *
 from .rounding import *
+from .scipy import *
 from .search import *
 from .selection import *
 from .set import *

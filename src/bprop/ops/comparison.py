@@ -122,16 +122,3 @@ isfinite = _class("isfinite", np.isfinite, "Whether x is a number and not infini
 NUMPY[np.shape] = lambda x, /: x.shape
 NUMPY[np.ndim] = lambda x, /: x.ndim
 NUMPY[np.size] = lambda x, /: x.size
-
-
-def _on_numbers(question: Any) -> Callable[..., Any]:
-    """Answer with the numbers; under a transform, where there are none to give away, asking raises."""
-
-    def answer(*operands: Any, **options: Any) -> Any:
-        return question(*(np.asarray(x) for x in operands), **options)
-
-    return answer
-
-
-for _question in (np.allclose, np.array_equal):
-    NUMPY[_question] = _on_numbers(_question)

@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..core.error import ArgumentError, DerivativeError, ShapeError
 from ..core.family import General
@@ -45,6 +44,16 @@ def _symmetric(x: Any) -> Any:
     return 0.5 * (x + matrix_transpose(x))
 
 
+def _mirrored(x: Any) -> Any:
+    """Return the symmetric matrix whose lower triangle is that of x: what LAPACK reads."""
+    return tril(x) + matrix_transpose(tril(x, -1))
+
+
+def _folded(x: Any) -> Any:
+    """The transpose of `_mirrored`: what is above the diagonal is added to what is below."""
+    return tril(x) + tril(matrix_transpose(x), -1)
+
+
 def total(terms: list[Any]) -> Any:
     """Return the sum of the terms, ``None`` if there are none."""
     result = terms[0] if terms else None
@@ -64,7 +73,7 @@ def _lower_solve(y: Any, x: Any, transpose: bool) -> Any:
 
 
 def _cholesky_jvp(y: Any, xs: Any, x_dots: Any) -> Any:
-    half = _lower_solve(y, _symmetric(x_dots[0]), transpose=False)
+    half = _lower_solve(y, _mirrored(x_dots[0]), transpose=False)
     inner = matrix_transpose(_lower_solve(y, matrix_transpose(half), transpose=False))
     return matmul(y, _phi(inner))
 
@@ -72,17 +81,12 @@ def _cholesky_jvp(y: Any, xs: Any, x_dots: Any) -> Any:
 def _cholesky_vjp(y_bar: Any, y: Any, xs: Any, needs: Any) -> tuple[Any]:
     inner = _phi(matmul(matrix_transpose(y), tril(y_bar)))
     half = _lower_solve(y, inner, transpose=True)
-    return (_symmetric(matrix_transpose(_lower_solve(y, matrix_transpose(half), transpose=True))),)
-
-
-def _cholesky_value(x: NDArray[Any]) -> NDArray[Any]:
-    (x,) = in_float(x)
-    return np.linalg.cholesky(0.5 * (x + np.swapaxes(x, -1, -2)))
+    return (_folded(matrix_transpose(_lower_solve(y, matrix_transpose(half), transpose=True))),)
 
 
 _cholesky = General(
     "cholesky",
-    _cholesky_value,
+    lambda x: np.linalg.cholesky(*in_float(x)),
     signature="(n,n)->(n,n)",
     jvp=_cholesky_jvp,
     vjp=_cholesky_vjp,
@@ -97,8 +101,10 @@ _cholesky = General(
 def cholesky(x: Any, /, *, upper: bool = False) -> Array:
     """Return the lower triangular L with L Lᵀ = x, for symmetric positive definite ``x`` of shape (…, n, n); Lᵀ if ``upper``.
 
-    Only the symmetric part of ``x`` counts, and the gradient is symmetric. Raises `ArgumentError` where ``x`` is not
-    positive definite, `ShapeError` where it is not square.
+    As in NumPy the lower triangle of ``x`` is read, with ``upper`` the upper one, and the gradient lies in that triangle: an
+    entry beside the diagonal stands for two. For a gradient that is symmetric, as JAX's, write
+    ``cholesky((x + x.mT) / 2)``. Raises `ArgumentError` where ``x`` is not positive definite, `ShapeError` where it is not
+    square.
 
     **Source:** Murray (2016), Differentiation of the Cholesky decomposition, eqs. 8 and 10.
 
@@ -107,8 +113,8 @@ def cholesky(x: Any, /, *, upper: bool = False) -> Array:
     Array([[2., 0.],
            [1., 1.]])
     """
-    y = _cholesky(square("cholesky", x))
-    return matrix_transpose(y) if flag("cholesky", "upper", upper) else y
+    x = square("cholesky", x)
+    return matrix_transpose(_cholesky(matrix_transpose(x))) if flag("cholesky", "upper", upper) else _cholesky(x)
 
 
 # --- qr ---
@@ -226,46 +232,57 @@ def over_gaps(w: Any) -> Any:
     return 1 / where(reshape(arange(n), (n, 1)) == arange(n), float("inf"), gaps)
 
 
-def _eigh_jvp(y: Any, xs: Any, x_dots: Any) -> tuple[Any, Any]:
+def _lower(x: Any, UPLO: str) -> Any:
+    """Turn the triangle that is read into the lower one, or that one back."""
+    return matrix_transpose(x) if UPLO == "U" else x
+
+
+def _eigh_jvp(y: Any, xs: Any, x_dots: Any, UPLO: str) -> tuple[Any, Any]:
     w, v = y
-    turned = matmul(matmul(matrix_transpose(v), _symmetric(x_dots[0])), v)
+    turned = matmul(matmul(matrix_transpose(v), _mirrored(_lower(x_dots[0], UPLO))), v)
     return diagonal(turned), matmul(v, over_gaps(w) * turned)
 
 
-def _eigh_vjp(y_bar: Any, y: Any, xs: Any, needs: Any) -> tuple[Any]:
+def _eigh_vjp(y_bar: Any, y: Any, xs: Any, needs: Any, UPLO: str) -> tuple[Any]:
     (w_bar, v_bar), (w, v) = y_bar, y
     upright = matrix_transpose(v)
     terms = [] if w_bar is None else [matmul(v * row(w_bar), upright)]
     if v_bar is not None:
         inner = _symmetric(over_gaps(w) * matmul(upright, v_bar))
         terms.append(matmul(matmul(v, inner), upright))
-    return (total(terms),)
-
-
-def _eigh_value(x: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-    (x,) = in_float(x)
-    return tuple(np.linalg.eigh(0.5 * (x + np.swapaxes(x, -1, -2))))
+    return (_lower(_folded(total(terms)), UPLO),)
 
 
 eigh_op = General(
     "eigh",
-    _eigh_value,
+    lambda x, UPLO: tuple(np.linalg.eigh(in_float(x)[0], UPLO)),
     signature="(n,n)->(n),(n,n)",
     jvp=_eigh_jvp,
     vjp=_eigh_vjp,
     failure="the eigenvalues did not converge: look for NaN or infinity in the matrix",
-    examples=lambda draw: [((draw(*shape),), {}) for shape in ((3, 3), (2, 3, 3), (0, 2, 2), (1, 1), (0, 0))],
+    examples=lambda draw: [
+        ((draw(*shape),), {"UPLO": UPLO})
+        for shape, UPLO in zip(((3, 3), (2, 3, 3), (0, 2, 2), (1, 1), (0, 0)), "LUULL", strict=True)
+    ],
     step=False,
-    latex=r"\operatorname{{eigh}}({0})",
+    latex=lambda x, UPLO: r"\operatorname{{eigh}}({0})",
 )
 
 
+def _eigh(name: str, x: Any, UPLO: Any) -> Any:
+    if not isinstance(UPLO, str) or UPLO.upper() not in ("L", "U"):
+        raise ArgumentError(f"{name}: UPLO is the triangle that is read, 'L' or 'U', not {UPLO!r:.60}")
+    return eigh_op(square(name, x), UPLO=UPLO.upper())
+
+
 @function(np.linalg.eigh, namespace="linalg")
-def eigh(x: Any, /) -> EighResult:
+def eigh(x: Any, /, UPLO: str = "L") -> EighResult:
     """Return eigenvalues w, ascending, and orthonormal eigenvectors v with x = v diag(w) vᵀ, for symmetric ``x`` (…, n, n).
 
-    Only the symmetric part of ``x`` counts, and the gradient is symmetric: v (diag w_bar + sym(F ∘ vᵀ v_bar)) vᵀ with
-    F_ij = 1/(w_j - w_i). Where eigenvalues repeat, functions that treat them alike have their derivative, and the
+    As in NumPy one triangle of ``x`` is read, the lower one or with ``UPLO="U"`` the upper one, and the gradient lies in that
+    triangle. With X_bar = v (diag w_bar + sym(F ∘ vᵀ v_bar)) vᵀ, F_ij = 1/(w_j - w_i), it is X_bar on the diagonal and
+    2 X_bar beside it, where an entry stands for two. For a gradient that is symmetric, as JAX's, write
+    ``eigh((x + x.mT) / 2)``. Where eigenvalues repeat, functions that treat them alike have their derivative, and the
     eigenvectors none: it is not finite. The sign of an eigenvector is LAPACK's choice. Raises `ArgumentError` for
     matrices that are not finite, `ShapeError` where they are not square.
 
@@ -276,12 +293,12 @@ def eigh(x: Any, /) -> EighResult:
     >>> w
     Array([1., 3.])
     """
-    return EighResult(*eigh_op(square("eigh", x)))
+    return EighResult(*_eigh("eigh", x, UPLO))
 
 
 @function(np.linalg.eigvalsh, namespace="linalg")
-def eigvalsh(x: Any, /) -> Array:
-    """Return the eigenvalues, ascending, of symmetric matrices ``x`` (…, n, n): shape (…, n). See `eigh`.
+def eigvalsh(x: Any, /, UPLO: str = "L") -> Array:
+    """Return the eigenvalues, ascending, of symmetric matrices ``x`` (…, n, n): shape (…, n). ``UPLO``: see `eigh`.
 
     **Source:** Python Array API standard 2024.12, ``linalg.eigvalsh``; Giles (2008), §3.1.
 
@@ -289,4 +306,4 @@ def eigvalsh(x: Any, /) -> Array:
     >>> bprop.linalg.eigvalsh(bprop.asarray([[2.0, 1.0], [1.0, 2.0]]))
     Array([1., 3.])
     """
-    return eigh_op(square("eigvalsh", x))[0]
+    return _eigh("eigvalsh", x, UPLO)[0]

@@ -29,12 +29,16 @@ class SVDResult(NamedTuple):
     Vh: Array
 
 
-def _thin(full_matrices: bool) -> None:
-    if full_matrices:
-        raise DerivativeError(
-            "svd: the singular vectors that full_matrices=True adds may be turned freely and have no derivative: "
-            "use full_matrices=False"
-        )
+def _free() -> DerivativeError:
+    return DerivativeError(
+        "svd: the singular vectors that full_matrices=True adds may be turned freely and have no derivative: "
+        "use full_matrices=False"
+    )
+
+
+def _thin(x: Any, y: Any, full_matrices: bool) -> Any:
+    """Return U, S and Vh that have a derivative themselves, for that of S."""
+    return svd_op(x, full_matrices=False) if full_matrices else y
 
 
 def _over_square_gaps(s: Any) -> Any:
@@ -43,11 +47,12 @@ def _over_square_gaps(s: Any) -> Any:
 
 
 def _svd_jvp(y: Any, xs: Any, x_dots: Any, full_matrices: bool) -> tuple[Any, Any, Any]:
-    _thin(full_matrices)
-    (u, s, vt), (x_dot,) = y, x_dots
+    (u, s, vt), (x_dot,) = _thin(xs[0], y, full_matrices), x_dots
     v, (m, n), k = matrix_transpose(vt), x_dot.shape[-2:], s.shape[-1]
     right = matmul(x_dot, v)
     turned = matmul(matrix_transpose(u), right)
+    if full_matrices:
+        return _free(), diagonal(turned), _free()
     upright, gaps = matrix_transpose(turned), _over_square_gaps(s)
     u_dot = matmul(u, gaps * (turned * row(s) + column(s) * upright))
     v_dot = matmul(v, gaps * (column(s) * turned + upright * row(s)))
@@ -59,8 +64,10 @@ def _svd_jvp(y: Any, xs: Any, x_dots: Any, full_matrices: bool) -> tuple[Any, An
 
 
 def _svd_vjp(y_bar: Any, y: Any, xs: Any, needs: Any, full_matrices: bool) -> tuple[Any]:
-    _thin(full_matrices)
-    (u_bar, s_bar, vt_bar), (u, s, vt) = y_bar, y
+    u_bar, s_bar, vt_bar = y_bar
+    if full_matrices and (u_bar is not None or vt_bar is not None):
+        raise _free()
+    u, s, vt = _thin(xs[0], y, full_matrices)
     (m, n), k = xs[0].shape[-2:], s.shape[-1]
     terms = [] if s_bar is None else [matmul(u * row(s_bar), vt)]
     if u_bar is not None:
@@ -101,8 +108,8 @@ svd_op = General(
 def svd(x: Any, /, *, full_matrices: bool = True) -> SVDResult:
     """Return U, S, Vh with x = U diag(S) Vh, S ≥ 0 descending, for ``x`` of shape (…, m, n); k = min(m, n).
 
-    U is (…, m, m) and Vh (…, n, n), or (…, m, k) and (…, k, n) with ``full_matrices=False``, which a derivative needs
-    where m ≠ n (else `DerivativeError`). Where singular values repeat, functions that treat them alike have their
+    U is (…, m, m) and Vh (…, n, n), or (…, m, k) and (…, k, n) with ``full_matrices=False``, which the derivatives of U and
+    Vh need where m ≠ n (else `DerivativeError`); S has one either way. Where singular values repeat, functions that treat them alike have their
     derivative, and the singular vectors none: it is not finite. Raises `ArgumentError` for matrices that are not finite.
 
     **Source:** Python Array API standard 2024.12, ``linalg.svd``; Townsend (2016), Differentiating the singular value

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
+import numpy as np
+
 from ..core.error import ArgumentError, DerivativeError, ShapeError
 from ..core.family import Region
 from ..core.interpreter import current, using
@@ -18,6 +20,7 @@ from ..gradients.batch import Batch
 from ..gradients.reverse import Record, pull
 from ..gradients.variable import name_of
 from ..ops import astype, broadcast_to, sum, zeros
+from .checkpoint import merged
 
 Flat = Callable[..., Sequence[Any]]
 
@@ -155,8 +158,10 @@ def custom(f: Callable[..., Any] | None = None, *, vjp: Any = None, jvp: Any = N
 
     ``vjp(y_bar, y, *xs)`` returns the cotangent of every argument (one array if there is one argument), or
     ``jvp(x_dots, y, *xs)`` returns the tangent of the result from the tuple of tangents. One is enough: the other
-    follows by transposition. Results may be trees; every leaf of the arguments is an array. Raises `ShapeError` where
-    a rule returns another shape than its value has.
+    follows by transposition. Results may be trees. Leaves of the arguments that are no arrays or numbers (a string, a
+    function, a dtype) are static, and so is what is given by keyword: ``f`` and the rule get them as they are, a static
+    argument has no cotangent (leave it out, or return ``None``) and the tangent ``None``. Raises `ShapeError` where a rule
+    returns another shape than its value has, `ArgumentError` where a keyword holds a value under a transform.
 
     **Source:** JAX, ``custom_vjp`` and ``custom_jvp``.
 
@@ -174,22 +179,32 @@ def custom(f: Callable[..., Any] | None = None, *, vjp: Any = None, jvp: Any = N
     name = name_of(f)
 
     @wraps(f, updated=())
-    def customised(*args: Any) -> Any:
+    def customised(*args: Any, **options: Any) -> Any:
+        for key, value in options.items():
+            if any(isinstance(leaf, Wrapped) for leaf in flatten(value)[0]):
+                raise ArgumentError(f"{name}: {key}=… holds a value under a transform: pass it by position")
         leaves, structure = flatten(args, is_holder)
-        arrays = [asarray(leaf) for leaf in leaves]
+        places = [place for place, leaf in enumerate(leaves) if _is_operand(leaf, name)]
+        arrays = [asarray(leaves[place]) for place in places]
+        static = [None if place in places else leaf for place, leaf in enumerate(leaves)]
         shape: list[Any] = []
 
+        def arguments(xs: Any, leaves: Sequence[Any] = static) -> Any:
+            return unflatten(structure, merged(leaves, places, xs))
+
         def flat(*xs: Any) -> list[Any]:
-            outputs, out = flatten(f(*unflatten(structure, xs)))
+            outputs, out = flatten(f(*arguments(xs), **options))
             shape[:] = [out]
             return [asarray(y) for y in outputs]
 
         def backward(y_bars: Any, ys: Any, xs: Any) -> list[Any]:
-            bars = vjp(unflatten(shape[0], y_bars), unflatten(shape[0], ys), *unflatten(structure, xs))
-            return _leaves(bars if isinstance(bars, tuple) else (bars,), structure, name)
+            bars = vjp(unflatten(shape[0], y_bars), unflatten(shape[0], ys), *arguments(xs), **options)
+            bars = bars if isinstance(bars, tuple) else (bars,)
+            return _leaves(bars, arguments(xs, [None] * len(leaves)), name)
 
         def forward(x_dots: Any, ys: Any, xs: Any) -> list[Any]:
-            y_dot = jvp(unflatten(structure, x_dots), unflatten(shape[0], ys), *unflatten(structure, xs))
+            tangents = arguments(x_dots, [None] * len(leaves))
+            y_dot = jvp(tangents, unflatten(shape[0], ys), *arguments(xs), **options)
             return flatten(y_dot)[0]
 
         rules = {"vjp": backward if vjp is not None else None, "jvp": forward if jvp is not None else None}
@@ -199,19 +214,27 @@ def custom(f: Callable[..., Any] | None = None, *, vjp: Any = None, jvp: Any = N
     return customised
 
 
-def _leaves(bars: tuple[Any, ...], structure: Any, name: str) -> list[Any]:
-    """Flatten cotangents like the arguments; ``None`` for a whole argument means absent."""
-    if len(bars) != len(structure.children):
-        raise ArgumentError(f"{name}: its vjp returned {len(bars)} cotangents for {len(structure.children)} arguments")
+def _is_operand(leaf: Any, name: str) -> bool:
+    """Return whether a leaf of the arguments is an array or a number; anything else is static."""
+    if is_holder(leaf):
+        raise ArgumentError(
+            f"{name}: an argument is a {type(leaf).__name__}, for whose parameters the rule gives no derivative: pass the arrays"
+        )
+    kinds = (bool, int, float, complex, np.generic)
+    return isinstance(leaf, kinds) or hasattr(leaf, "__array__") or hasattr(leaf, "__dlpack__")
+
+
+def _leaves(bars: tuple[Any, ...], arguments: tuple[Any, ...], name: str) -> list[Any]:
+    """Flatten cotangents like the arguments, whose static leaves are ``None``; ``None`` for an argument means absent."""
+    parts = [len(flatten(argument)[0]) for argument in arguments]
+    if len(bars) != len(parts):
+        parts = [count for count in parts if count]  # those of static arguments are left out
+    if len(bars) != len(parts):
+        raise ArgumentError(f"{name}: its vjp returned {len(bars)} cotangents for {len(arguments)} arguments")
     result: list[Any] = []
-    for bar, part in zip(bars, structure.children, strict=True):
-        count = _count(part)
-        result.extend([None] * count if bar is None else flatten(bar)[0])
+    for bar, count in zip(bars, parts, strict=True):
+        result.extend([None] * count if bar is None else flatten(bar)[0] if count else [])
     return result
-
-
-def _count(structure: Any) -> int:
-    return 1 if structure.kind == "leaf" else len([None for child in structure.children for _ in range(_count(child))])
 
 
 __all__ = ["custom", "custom_op", "transpose"]

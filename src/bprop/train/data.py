@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.error import ArgumentError, ShapeError
+from ..core.value import refuse_masked
 from ..ops import Generator
 
 Indices = NDArray[np.int64]
@@ -49,6 +50,7 @@ def stratified_split(labels: Any, share: float, seed: int) -> tuple[Indices, Ind
     >>> len(first), len(second), [int(i) >= 4 for i in second]
     (3, 3, [False, False, True])
     """
+    refuse_masked("stratified_split", labels)
     y = np.asarray(labels)
     if y.ndim != 1:
         raise ShapeError(f"stratified_split: labels have one axis, not shape {y.shape}")

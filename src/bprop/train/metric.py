@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.error import ArgumentError, BpropError, IndexingError, ShapeError
+from ..core.value import refuse_masked
 
 Metric = Callable[[NDArray[Any], NDArray[Any]], float]
 
 
 def _labels(y: Any, name: str) -> NDArray[Any]:
+    refuse_masked(name, y)
     y = np.asarray(y)
     if y.ndim == 2:
         return np.asarray(np.argmax(y, axis=-1))
@@ -103,6 +105,7 @@ def _f1_of(y: NDArray[np.bool_], t: NDArray[np.bool_]) -> float:
 
 def _decided(y: Any, name: str) -> NDArray[Any]:
     """Return labels; a single column of floats is decided at 0, or as targets and probabilities 0 and 1 are."""
+    refuse_masked(name, y)
     y = np.asarray(y)
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
@@ -125,6 +128,7 @@ def auc(y: Any, t: Any) -> float:
     >>> auc([0.1, 0.4, 0.4, 0.8], [0, 0, 1, 1])
     0.875
     """
+    refuse_masked("auc", [y, t])
     y, t = np.asarray(y), np.asarray(t)
     if t.ndim == 2:
         t = t[:, 0] if t.shape[1] == 1 else np.argmax(t, axis=1)
@@ -202,6 +206,7 @@ def rmse(y: Any, t: Any) -> float:
 
 
 def _same(y: Any, t: Any, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    refuse_masked(name, [y, t])
     y, t = np.asarray(y, np.float64), np.asarray(t, np.float64)
     if y.shape != t.shape and y.size == t.size and y.shape[:1] == t.shape[:1]:  # (N,) and (N, 1)
         y = y.reshape(t.shape)

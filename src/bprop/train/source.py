@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.error import ArgumentError, ShapeError
-from ..core.value import Array
+from ..core.value import Array, refuse_masked
 from ..ops import Generator, astype, take
 from .data import Indices, batches
 from .storage import StorageError
@@ -269,6 +269,7 @@ def pair_of(what: str, data: Any) -> Data:
     """Return inputs and targets as NumPy arrays of equal length, at least 1."""
     if not isinstance(data, tuple | list) or len(data) != 2:
         raise ArgumentError(f"{what} is a pair (x, t) of inputs and targets")
+    refuse_masked(what, data)
     try:
         x, t = (np.asarray(part) for part in data)
     except ValueError:

@@ -1,0 +1,240 @@
+"""NumPy's functions and ufuncs, SciPy's included, called on an `Array`.
+
+One with a rule is the bprop function that stands for it. One without sees an array that carries no derivative as a
+read-only NumPy array, and returns what NumPy returns. Inside a transform it sees the numbers if it has no derivative
+anyway (`NONDIFFERENTIABLE`), and is refused if it would cut one.
+"""
+
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from functools import cache
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+
+from .error import ArgumentError, NumPyFunctionError
+from .function import FUNCTIONS, NUMPY, SCIPY
+from .method import Methods
+from .nondifferentiable import EFFECTS, IN_PLACE, INSTEAD, NONDIFFERENTIABLE
+
+
+class Call:
+    """One call of NumPy: ``function`` with arguments among which are arrays of bprop.
+
+    ``name`` is how messages call it, ``rule`` what stands for it, ``array`` makes an `Array` of a NumPy array.
+    """
+
+    def __init__(self, function: Any, name: str, args: Sequence[Any], options: dict[str, Any], array: Any) -> None:
+        self.function = function
+        self.name = name
+        self.args = args
+        self.options = options
+        self.array = array
+        self.leaves: list[Any] = []
+        _collect((args, options), self.leaves)
+
+    def refuse_writing(self, into: Any) -> None:
+        """Raise where ``into``, which the call writes into, is an array of bprop."""
+        for one in into if isinstance(into, tuple) else (into,):
+            if isinstance(one, Methods):
+                raise ArgumentError(
+                    f"{self.name} would write into a bprop array, which never changes: give it a NumPy array, or take the "
+                    f"result instead ({INSTEAD.get(self.name.removeprefix('numpy.'), 'without out=')})"
+                )
+
+    def on_numbers(self, refusal: Callable[[bool], Exception] | None) -> Any:
+        """Call NumPy with the numbers.
+
+        ``refusal`` makes the error where that would cut a derivative, if it can; it is told whether there are no numbers.
+        """
+        wrapped = [leaf for leaf in self.leaves if hasattr(leaf, "owner")]
+        if not wrapped:
+            return self._called(*(leaf.__array__() for leaf in self.leaves))
+        if refusal is not None and (self._writes() or any(map(_carries_derivative, wrapped))):
+            raise refusal(any(leaf.concrete() is None for leaf in wrapped))
+        if self.function in EFFECTS:
+            for leaf in wrapped:
+                if not leaf.decides():  # another number for every entry of a batch
+                    leaf.numbers(self.name)
+        outermost = max((leaf.owner for leaf in wrapped), key=_depth)
+        return outermost.look(self.name, self._called, self.leaves)
+
+    def _writes(self) -> bool:
+        return self.options.get("out") is not None
+
+    def _called(self, *numbers: Any) -> Any:
+        """Call NumPy with ``numbers`` in the places of the arrays of bprop."""
+        args, options = _replaced((self.args, self.options), iter(numbers))
+        return self.function(*args, **options)
+
+    def as_arrays(self, y: Any) -> Any:
+        """Return NumPy's result as functions with a rule return theirs, unless it is what was given to be filled."""
+        if self._writes():
+            return y
+        if isinstance(y, tuple):
+            parts = [self.as_arrays(one) for one in y]
+            return type(y)(*parts) if hasattr(y, "_fields") else tuple(parts)
+        return self.array(np.asarray(y)) if isinstance(y, np.ndarray | np.generic) and y.dtype.kind in "biuf" else y
+
+
+def apply_ufunc(ufunc: Any, method: str, inputs: Sequence[Any], options: dict[str, Any], array: Any) -> Any:
+    """Apply the bprop function that stands for a ufunc, or the ufunc to the numbers, or raise naming what to write."""
+    module, name = _home(ufunc)
+    rule = NUMPY.get(ufunc) if module == "numpy" else SCIPY.get(name) if module == "scipy.special" else None
+    full = f"{module}.{name}" if module else f"the ufunc {name}"
+    # out=(array,) comes as a tuple
+    given = [
+        key
+        for key, value in options.items()
+        for one in (value if type(value) is tuple else (value,))
+        if one is not None
+    ]
+    if method == "__call__" and rule is not None and not given:
+        return rule(*inputs)
+    whole = full if method == "__call__" else f"{full}.{method}"
+    call = Call(getattr(ufunc, method), whole, inputs, options, array)
+    call.refuse_writing(inputs[0] if method == "at" else options.get("out"))
+
+    def refusal(traced: bool) -> Exception:
+        refused = rule is not None and method == "__call__"
+        return _options_refused(full, sorted(set(given))) if refused else _without_rule(whole, traced)
+
+    y = call.on_numbers(refusal)
+    return call.as_arrays(y) if rule is not None and method == "__call__" else y
+
+
+def apply_function(func: Any, args: Sequence[Any], options: dict[str, Any], array: Any) -> Any:
+    """Apply the bprop function that stands for another NumPy function, with its options by NumPy's names.
+
+    Without one, or with options that it does not take, apply it to the numbers, or raise naming what to write.
+    """
+    rule = NUMPY.get(func)
+    name = f"{getattr(func, '__module__', None) or 'numpy'}.{func.__name__}"
+    if func in NONDIFFERENTIABLE:
+        return Call(func, name, args, options, array).on_numbers(None)
+    refused: list[str] = []
+    if rule is not None:
+        positional, ours, refused = _translated(func, rule, args, options)
+        if not refused:
+            return rule(*positional, **ours)
+    call = Call(func, name, args, options, array)
+    call.refuse_writing(args[0] if func in IN_PLACE and args else options.get("out"))
+    y = call.on_numbers(
+        lambda traced: _options_refused(name, refused) if rule is not None else _without_rule(name, traced)
+    )
+    return call.as_arrays(y) if rule is not None else y
+
+
+# --- options ---
+def _translated(func: Any, rule: Any, args: Sequence[Any], options: dict[str, Any]) -> tuple[Any, Any, list[str]]:
+    """Return the arguments and options for the rule, and the options that it does not take."""
+    theirs, operands, ours = _parameters(func, rule)
+    if operands is not None:
+        # by NumPy's names, since its positions differ: the third of numpy.sum is dtype, ours keepdims
+        options = dict(zip(theirs, args, strict=False)) | options
+        args = [options.pop(key) for key in [*theirs][:operands] if key in options]
+    refused = [key for key, value in options.items() if key not in ours and not _is_default(value, theirs.get(key))]
+    return args, {key: value for key, value in options.items() if key in ours}, refused
+
+
+@cache
+def _parameters(func: Any, rule: Any) -> tuple[dict[str, Any], int | None, frozenset[str]]:
+    """Return NumPy's parameters with their defaults, how many the rule takes by position only (``None``: any number,
+    or NumPy does not name its own),
+    and the names of its options.
+    """
+    parameters = inspect.signature(rule).parameters.values()
+    try:
+        theirs = {one.name: one.default for one in inspect.signature(func).parameters.values()}
+    except ValueError:  # written in C
+        theirs = {}
+    ours = frozenset(one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY))
+    if any(one.kind == one.VAR_KEYWORD for one in parameters):
+        ours = frozenset(theirs)
+    if not theirs or any(one.kind == one.VAR_POSITIONAL for one in parameters):
+        return theirs, None, ours
+    return theirs, len([one for one in parameters if one.kind == one.POSITIONAL_ONLY]), ours
+
+
+def _is_default(value: Any, default: Any) -> bool:
+    return value is default or (isinstance(value, str) and value == default)
+
+
+# --- the arrays among the arguments ---
+def _collect(part: Any, leaves: list[Any]) -> None:
+    if isinstance(part, Methods):
+        leaves.append(part)
+    elif isinstance(part, list | tuple):
+        for one in part:
+            _collect(one, leaves)
+    elif isinstance(part, dict):
+        for one in part.values():
+            _collect(one, leaves)
+
+
+def _replaced(part: Any, numbers: Any) -> Any:
+    """Return ``part`` with the next of ``numbers`` in the place of every array of bprop."""
+    if isinstance(part, Methods):
+        return next(numbers)
+    if isinstance(part, tuple) and hasattr(part, "_fields"):
+        return type(part)(*(_replaced(one, numbers) for one in part))
+    if isinstance(part, list | tuple):
+        return type(part)([_replaced(one, numbers) for one in part])
+    if isinstance(part, dict):
+        return {key: _replaced(one, numbers) for key, one in part.items()}
+    return part
+
+
+def _carries_derivative(value: Any) -> bool:
+    """Return whether a transform that differentiates may ask for the derivative of ``value``."""
+    while hasattr(value, "owner"):
+        if value.owner.differentiates:
+            return True
+        value = value.value
+    return False
+
+
+def _depth(interpreter: Any) -> int:
+    depth = 0
+    while interpreter.below is not interpreter:
+        interpreter, depth = interpreter.below, depth + 1
+    return depth
+
+
+# --- messages ---
+def _home(ufunc: Any) -> tuple[str, str]:
+    """Return the module where a ufunc is found, "" if neither NumPy nor SciPy has it, and its name."""
+    name = ufunc.__name__
+    for module in ("numpy", "scipy.special"):
+        if getattr(sys.modules.get(module), name, None) is ufunc:
+            return module, name
+    return "", name
+
+
+def _options_refused(name: str, options: list[str]) -> NumPyFunctionError:
+    return NumPyFunctionError(
+        f"{name}: options {options} are not supported on values under a transform (they are immutable and typed): call it "
+        f"without them"
+    )
+
+
+def _without_rule(full: str, traced: bool) -> NumPyFunctionError:
+    instead = replacement(full)
+    return NumPyFunctionError(
+        f"{full} has no bprop rule and would cut the derivative: {f'write {instead}, ' if instead else ''}write it with "
+        f"functions that have one, or give its derivative with bprop.custom; where none is meant, "
+        + ("call it in f of bprop.callback(f, x, result=…)" if traced else "call it on bprop.stop_gradient(x)")
+    )
+
+
+def replacement(full: str) -> str:
+    """Return what does the same as a function of NumPy or SciPy and has a derivative, or ""."""
+    package, _, name = full.partition(".")
+    if package == "numpy" and attrgetter(name)(np) in NUMPY:
+        return "bprop.stack([x, y]) for a list of values"  # only in a list does it not find its rule
+    if package == "numpy":
+        return INSTEAD.get(name) or (f"bprop.{name}" if name in FUNCTIONS else "")
+    own = SCIPY.get(name.removeprefix("special.")) if package == "scipy" else None
+    return f"bprop.{own.__name__}" if own is not None else ""
