@@ -20,7 +20,7 @@ from ..core.tree import LEAF, Structure, flatten, unflatten
 from ..core.value import Array, Spec, Wrapped, asarray, escaped
 from ..gradients.variable import leaf_label
 from .inline import inline
-from .reference import attributes
+from .lookup import stored
 
 SMALL = 256
 """Bytes of an output up to which it is copied out of a buffer that the program keeps."""
@@ -361,9 +361,7 @@ def _holds_traced(leaf: Any) -> bool:
     """Return whether an object that is a leaf of the results holds values of the trace, which have no numbers after it."""
     if is_array(leaf):
         return False
-    inside = (
-        leaf.values() if isinstance(leaf, Mapping) else leaf if isinstance(leaf, deque) else attributes(leaf).values()
-    )
+    inside = leaf.values() if isinstance(leaf, Mapping) else leaf if isinstance(leaf, deque) else stored(leaf).values()
     return any(isinstance(one, Traced) for value in inside for one in flatten(value)[0])
 
 

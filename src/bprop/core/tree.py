@@ -49,8 +49,12 @@ Predicate = Callable[[Any], bool]
 
 
 def is_holder(obj: Any) -> bool:
-    """Return whether ``obj`` holds cells."""
-    return not isinstance(obj, type) and callable(getattr(obj, "cells", None))
+    """Return whether ``obj`` holds cells: its class has a method ``cells``."""
+    kind = type(obj)
+    if type(kind) is type:
+        return callable(getattr(kind, "cells", None))
+    # a metaclass may answer for what its classes do not have
+    return any("cells" in one.__dict__ for one in kind.__mro__) and not isinstance(obj, type)
 
 
 def _children(obj: Any) -> tuple[Any, tuple[Any, ...], list[Any]] | None:
