@@ -65,13 +65,13 @@ def own_dict(value: Any) -> dict[str, Any]:
     if is_a(value, type):
         return {}
     try:
-        found = _DICT(value, None)
+        found = _DICT(id(value), None)  # by its address: ctypes would ask an object what it is
     except AttributeError:
         return {}
     return found if is_a(found, dict) else {}
 
 
-_DICT = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object, ctypes.c_void_p)(
+_DICT = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_void_p)(
     ("PyObject_GenericGetDict", ctypes.pythonapi)
 )
 

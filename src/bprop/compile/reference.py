@@ -282,9 +282,7 @@ class Mentioned:
                 continue
             seen.add(id(one))
             yield one
-            inside = members(one)
-            if inside is not None:
-                waiting += inside
+            waiting += [held for held in members(one) or () if type(held) not in PLAIN]
             if is_a(one, MethodType):
                 waiting += [one.__self__, one.__func__]
             elif is_a(one, ReferenceType):

@@ -17,14 +17,14 @@ from .reference import BUILT_IN, ITSELF, PLAIN, Mentioned, Same, holders
 
 def leaf_key(leaf: Any, cells: dict[Cell, int], mentioned: Mentioned) -> Any:
     """Return what of an argument's leaf the trace depends on."""
-    if isinstance(leaf, Array | np.ndarray | np.generic):
+    if is_a(leaf, (Array, np.ndarray, np.generic)):
         return "array", leaf.shape, leaf.dtype
-    if isinstance(leaf, Cell):
+    if is_a(leaf, Cell):
         number = cells.setdefault(leaf, len(cells))
         return "cell", number, leaf.array.shape, leaf.array.dtype, leaf.trainable
     if type(leaf) in PLAIN or is_a(leaf, (complex, frozenset, slice)):
         return _setting(leaf, set(), mentioned)
-    if isinstance(leaf, Iterator):
+    if issubclass(type(leaf), Iterator):
         raise ArgumentError(
             f"compile: an argument holds a {type(leaf).__name__}, which gives each value once, so that all calls would see "
             f"those that the first one was made with: pass a list or tuple"
@@ -92,14 +92,15 @@ def contents(mentioned: Mentioned) -> dict[Any, Any]:
         if one.kind in ("cell", "global", "class")
     }
     for one in mentioned.reached():
+        owner = Same(one)
         if is_a(one, dict):
-            found |= {(Same(one), key): _token(held) for key, held in mentioned.items(one)}
+            found |= {(owner, key): _token(held) for key, held in mentioned.items(one)}
         elif is_a(one, BUFFERS):
-            found[Same(one), None] = content(one)
+            found[owner, None] = content(one)
         elif is_a(one, MUTABLE):
-            found[Same(one), None] = tuple(map(_token, members(one) or ()))
+            found[owner, None] = tuple(map(_token, members(one) or ()))
         elif has_attributes(one):
-            found |= {(Same(one), name): _token(held) for name, held in mentioned.attributes(one).items()}
+            found |= {(owner, name): _token(held) for name, held in mentioned.attributes(one).items()}
     return found
 
 

@@ -354,7 +354,7 @@ def in_step(error: BaseException, step: int, count: int) -> BaseException:
 
 def is_array(leaf: Any) -> bool:
     """Return whether a leaf is an input of a program."""
-    return isinstance(leaf, Array | np.ndarray | np.generic)
+    return issubclass(type(leaf), (Array, np.ndarray, np.generic))  # an object may say it is of another class
 
 
 def _holds_traced(leaf: Any) -> bool:

@@ -39,6 +39,7 @@ class Watch:
     def __init__(self, mentioned: Mentioned, args: Sequence[Any]) -> None:
         from .native import identity  # llvmlite is loaded with the first program, not with bprop
 
+        self._kinds = identity
         self._mentioned = mentioned
         self._arrays: list[tuple[int, int, Any, tuple[int, ...], Any]] = []  # position, place, type, shape, dtype
         self._inner: list[tuple[Any, tuple[int, ...], Any]] = []  # arrays inside trees
@@ -62,7 +63,7 @@ class Watch:
             else:
                 self._others.append((position, arg))
                 leaves = flatten(arg)[0]
-                self._inner += [(one, one.shape, one.dtype) for one in leaves if isinstance(one, np.ndarray)]
+                self._inner += [(one, one.shape, one.dtype) for one in leaves if is_a(one, np.ndarray)]
                 self._template.extend(leaves)
         waiting = [arg for _, arg in self._others]
         for reference in mentioned.references:
@@ -79,8 +80,8 @@ class Watch:
                 self._enter(identity.DEFAULTS, reference.source, *(UNKNOWN if one is None else one for one in value))
             waiting.append(value)
         while waiting and self.known:
-            waiting += self._look(waiting.pop())
-        del self._mentioned  # it holds what the call was made with
+            waiting += [one for one in self._look(waiting.pop()) if type(one) not in PLAIN]
+        del self._mentioned, self._kinds  # it holds what the call was made with
         self._words.append(identity.END)
         self._table = (ctypes.c_int64 * len(self._words))(*self._words)
         self._address = ctypes.addressof(self._table)
@@ -95,8 +96,7 @@ class Watch:
 
     def _look(self, value: Any) -> list[Any]:
         """Remember what a container or object holds, and return that."""
-        from .native import identity
-
+        identity = self._kinds
         if is_a(value, Cell):
             self._cells_met[value] = None
         if is_a(value, MethodType):
@@ -127,8 +127,7 @@ class Watch:
 
     def _look_into(self, value: dict[Any, Any]) -> list[Any]:
         """Remember what a dict holds, and return that."""
-        from .native import identity
-
+        identity = self._kinds
         counts = self._mentioned.items(value)
         inside = [one for item in counts for one in item]
         if len(counts) < len(value):  # tracing changes the others
@@ -142,8 +141,7 @@ class Watch:
 
     def _look_at(self, value: Any) -> list[Any]:
         """Remember those attributes of an object that count, and that it gets no others, and return what they are."""
-        from .native import identity
-
+        identity = self._kinds
         own, held = own_dict(value), self._mentioned.attributes(value)
         has_dict = own_dict(value) is own  # it is none that was made up
         inside = list(held.values())
