@@ -19,7 +19,8 @@ from ..core.graph import Graph, Node
 from ..core.op import Op
 from ..core.value import Spec
 from .index import Index
-from .reference import UNKNOWN, references
+from .lookup import UNKNOWN
+from .reference import references
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("core", "ops", "region", "compile")

@@ -32,7 +32,7 @@ from .fork import guard
 from .inline import inline
 from .reference import Mentioned
 from .report import Kernels, Report, counted
-from .static import contents, key_of
+from .static import contents, effects, key_of
 from .step import Step, data_of, in_step, is_array
 from .verify import Verification, verify
 from .watch import Watch
@@ -163,9 +163,11 @@ class Compiled(Generic[P, R]):
                 CompileWarning,
                 stacklevel=level - 1,
             )
-        changed = {name for name, now in contents(mentioned).items() if before.get(name) != now}
-        if changed:  # effects of the trace, such as a count of the traces: the next call is none the other for them
-            self._written |= changed
+        after = contents(mentioned)
+        if (
+            after != before
+        ):  # effects of the trace, such as a count of the traces: the next call is none the other for them
+            self._written |= effects(before, after)
             key = key_of(leaves, structure, Mentioned(self.function, leaves, structure, self._written))
         for _, _, used in reversed(self._watches):  # also by calls that computed no key
             self.programs.get(used)

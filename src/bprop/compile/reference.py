@@ -6,27 +6,42 @@ losses, changes between all calls and is nothing to them.
 """
 
 import dis
-import inspect
+import os
 import sys
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache, partial, partialmethod
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, Literal, NamedTuple
+from weakref import ReferenceType
 
 import numpy as np
 
 from ..core.interpreter import Cell
 from ..core.tree import LEAF, Holder, Structure, is_holder
 from ..core.value import Array
+from .lookup import (
+    UNKNOWN,
+    bases,
+    declared,
+    entries,
+    enumerated,
+    is_a,
+    is_dynamic,
+    items,
+    members,
+    names,
+    own_dict,
+    package,
+    stored,
+    unbound,
+    wrapped,
+)
 
 PLAIN = (bool, int, float, str, bytes, type(None))
 ITSELF = (Array, np.ndarray, ModuleType, FunctionType, BuiltinFunctionType, type)
-"""What is the same only if it is the same object, and is not looked into."""
+"""What is the same only if it is the same object."""
 LIBRARY = {"bprop", "numpy", "scipy", *sys.stdlib_module_names}
 """Packages whose functions, classes and modules hold nothing that a user changes between two calls."""
-UNKNOWN = object()
-"""What a name stands for that is not assigned, or is Python\'s own."""
 
 
 class Reference(NamedTuple):
@@ -47,7 +62,7 @@ class Reference(NamedTuple):
         if self.kind == "global":
             return self.source.get(self.name, UNKNOWN)
         if self.kind == "class":
-            return getattr(self.source, self.name, UNKNOWN)
+            return declared(self.source, self.name)
         try:
             return self.source.cell_contents
         except ValueError:  # not assigned yet
@@ -62,39 +77,39 @@ def references(
     that was looked at.
     """
     seen = set() if seen is None else seen
-    if isinstance(f, partial):
-        yield Reference("arguments", "object", (f.args, f.keywords))
-        for one in (f.func, *filter(_is_users, (*f.args, *f.keywords.values()))):
-            yield from references(one, seen, codes)
+    if is_a(f, partial):
+        yield Reference("arguments", "object", (f.args, f.keywords))  # type: ignore[attr-defined]
+        for one in members((f.func, *f.args, *f.keywords.values())) or ():  # type: ignore[attr-defined]
+            if _is_users(one):
+                yield from references(one, seen, codes)
         return
-    if isinstance(f, MethodType):
-        yield Reference("self", "object", f.__self__)
-        f = f.__func__
+    if is_a(f, MethodType):
+        yield Reference("self", "object", f.__self__)  # type: ignore[attr-defined]
+        f = f.__func__  # type: ignore[attr-defined]
     if id(f) in seen:
         return
     seen.add(id(f))
-    wrapped = getattr(f, "__wrapped__", None)
-    if wrapped is not None:
-        yield from references(wrapped, seen, codes)
-    code = getattr(f, "__code__", None)
-    if code is None:
-        call = inspect.getattr_static(type(f), "__call__", None)
-        if wrapped is None and isinstance(call, FunctionType):  # an object that is called
+    origin = wrapped(f)
+    if origin is not UNKNOWN:
+        yield from references(origin, seen, codes)
+    if not is_a(f, FunctionType):
+        call = declared(type(f), "__call__")
+        if origin is UNKNOWN and is_a(call, FunctionType):  # an object that is called
             yield Reference("self", "object", f)
             yield from references(call, seen, codes)
         return
+    code = f.__code__
     if codes is not None:
         codes.append(code)
-    if isinstance(f, FunctionType) and (f.__defaults__ or f.__kwdefaults__):
+    if f.__defaults__ or f.__kwdefaults__:
         yield Reference("defaults", "defaults", f)
-    names, owners = tuple(dict.fromkeys(_names(code))), set[int]()
-    closed = zip(code.co_freevars, getattr(f, "__closure__", None) or (), strict=False)
-    scope = getattr(f, "__globals__", {})
+    mentioned, owners = names(code), set[tuple[int, str]]()
+    closed = zip(code.co_freevars, f.__closure__ or (), strict=False)
     found = [Reference(name, "cell", cell) for name, cell in closed]
-    for one in found + [Reference(name, "global", scope) for name in _globals(code)]:
+    for one in found + [Reference(name, "global", f.__globals__) for name in _globals(code)]:
         yield one
         value = one.look()
-        for member in _members(value, names, owners):
+        for member in _data(value, mentioned, owners):
             yield member
             if _is_users(held := member.look()):
                 yield from references(held, seen, codes)
@@ -110,13 +125,8 @@ def with_functions(f: Callable[..., Any], leaves: Sequence[Any]) -> Callable[...
 
 def _is_users(value: Any) -> bool:
     """Return whether a value is a function of the user's, or made from one."""
-    if isinstance(value, partial | MethodType):
-        value = value.func if isinstance(value, partial) else value.__func__
-    return (isinstance(value, FunctionType) and _root(value.__module__) not in LIBRARY) or hasattr(value, "__wrapped__")
-
-
-def _root(name: str | None) -> str:
-    return (name or "").partition(".")[0]
+    value = unbound(value)
+    return (is_a(value, FunctionType) and package(value) not in LIBRARY) or wrapped(value) is not UNKNOWN
 
 
 @lru_cache(1024)
@@ -130,56 +140,39 @@ def _globals(code: CodeType) -> tuple[str, ...]:
 _LOADS = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
 
 
-def _members(owner: Any, names: Sequence[str], seen: set[int]) -> Iterator[Reference]:
+def _data(owner: Any, mentioned: Iterable[str], seen: set[tuple[int, str]]) -> Iterator[Reference]:
     """Yield the data of a module or class, such as ``Config.rate``, under the names that a function mentions."""
-    if not isinstance(owner, ModuleType | type) or id(owner) in seen:
+    if not is_a(owner, (ModuleType, type)) or package(owner) in LIBRARY:
         return
-    seen.add(id(owner))
-    if _root(owner.__name__ if isinstance(owner, ModuleType) else owner.__module__) in LIBRARY:
-        return
-    for name in names:
-        held = inspect.getattr_static(owner, name, UNKNOWN)
-        if held is UNKNOWN or (isinstance(owner, type) and hasattr(type(held), "__get__")):  # a method, a property
+    own = own_dict(owner)
+    for name in sorted(mentioned):
+        held = declared(owner, name) if is_a(owner, type) else own.get(name, UNKNOWN)
+        if (id(owner), name) in seen or held is UNKNOWN:
             continue
-        if isinstance(owner, ModuleType):
-            yield Reference(name, "global", vars(owner))
+        if is_a(owner, type) and (member := enumerated(owner, name)) is not UNKNOWN:  # is what it is for ever
+            held, reference = member, Reference(name, "object", member)
+        elif is_a(owner, type):
+            if declared(type(held), "__get__") is not UNKNOWN:  # a method, a property
+                continue
+            reference = Reference(name, "class", owner)
         else:
-            yield Reference(name, "class", owner)
-        yield from _members(held, names, seen)
-
-
-def _names(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for one in code.co_consts:
-        if isinstance(one, CodeType):
-            yield from _names(one)
-
-
-def slots(holder: Any) -> dict[str, Any]:
-    """Return what the slots of an object hold."""
-    found: dict[str, Any] = {}
-    for one in type(holder).__mro__:
-        names = one.__dict__.get("__slots__", ())
-        for name in (names,) if isinstance(names, str) else names:
-            if not name.startswith("__") and (value := getattr(holder, name, UNKNOWN)) is not UNKNOWN:
-                found[name] = value
-    return found
-
-
-def attributes(holder: Any) -> dict[str, Any]:
-    """Return what the attributes of an object hold, those in slots too."""
-    return slots(holder) | getattr(holder, "__dict__", {})
+            reference = Reference(name, "global", own)
+        seen.add((id(owner), name))
+        yield reference
+        yield from _data(held, mentioned, seen)
 
 
 DYNAMIC = {
     "getattr", "hasattr", "vars", "__dict__", "dir", "eval", "exec", "attrgetter", "asdict", "astuple", "deepcopy",
 }  # fmt: skip
 """Names by which code may look at any attribute."""
+ENVIRONMENT = {"environ", "getenv", "environb", "getenvb"}
+"""Names by which code looks at variables of the environment."""
 UNCALLED = {"__init__", "__new__", "__repr__", "__str__", "__del__"}
 """Methods that nothing calls of itself on an object that is there."""
 NOTHING = Structure(LEAF)
 """The structure of what holds no modules."""
-_CLOSED = (Array, np.ndarray, np.generic, Cell, ModuleType, BuiltinFunctionType)
+_CLOSED = (Array, np.generic, Cell, BuiltinFunctionType)
 """What is not looked into for functions, classes and objects."""
 
 
@@ -208,106 +201,149 @@ class Mentioned:
         written: Iterable[Any] = (),
     ) -> None:
         codes: list[CodeType] = []
-        seen: set[int] = set()
+        seen, met = set[int](), set[tuple[int, str]]()
         self.written = frozenset(written)
         self._given = [*leaves, *holders(structure)]
         self._names: set[str] = set()
-        self.references = list(references(with_functions(f, leaves), seen, codes))
+        found = list(references(with_functions(f, leaves), seen, codes))
         while codes:  # what is reached mentions names, along which more is reached
-            self._names.update(name for code in codes for name in _names(code))
+            self._names.update(*map(names, codes))
             codes.clear()
-            found = list(self._reached())
-            kinds = {one if isinstance(one, type) else type(one): None for one in found}
-            functions: list[Any] = [one for one in found if isinstance(one, FunctionType) and _is_users(one)]
-            methods = [one for kind in kinds for one in _methods(kind, self._names)]
+            self.references = list({(one.kind, id(one.source), one.name): one for one in found}.values())
+            reached = list(self.reached())
+            if not self._names.isdisjoint(ENVIRONMENT):
+                found.append(Reference("environ", "object", own_dict(os.environ)["_data"]))
+            for owner in reached:
+                for data in _data(owner, self._names, met):
+                    found.append(data)
+                    if _is_users(held := data.look()):
+                        found += references(held, seen, codes)
+            kinds = {id(kind): kind for one in reached for kind in [one if is_a(one, type) else type(one)]}
+            functions = [one for one in reached if _is_users(one)]
+            methods = [one for kind in kinds.values() for one in _methods(kind, self._names)]
             for function in (*functions, *methods):
-                self.references += references(function, seen, codes)
-
-    def _dynamic(self) -> bool:
-        return not self._names.isdisjoint(DYNAMIC)
+                found += references(function, seen, codes)
+        self.references = list({(one.kind, id(one.source), one.name): one for one in found}.values())
 
     def attributes(self, holder: Any) -> dict[str, Any]:
-        """Return what counts of the attributes of an object: those that are mentioned, or all public ones.
+        """Return what counts of the attributes of an object.
 
-        All of them count of modules and of what else belongs to the library, which mentions them elsewhere.
+        Those that are mentioned, by the user's code or by that of a class of the library from which the object's inherits. Of
+        modules, and of what else belongs to the library or finds attributes by code of its own, all count but the private ones
+        of the library, which no user's code mentions.
         """
-        found = attributes(holder)
+        kind, own = type(holder), stored(holder)
         if self.selects(holder):
-            every = {name: one for kind in reversed(type(holder).__mro__) for name, one in vars(kind).items()} | found
-            found = {  # of what only the class has, its data
+            found = {name: one for base in reversed(bases(kind)) for name, one in entries(base).items()} | own
+            wanted = self._names.union(*map(_private, _foreign(kind)))
+            counts = {
                 name: one
-                for name, one in every.items()
-                if name in self._names and (name in found or not hasattr(type(one), "__get__"))
+                for name, one in found.items()
+                if name in wanted and (name in own or declared(type(one), "__get__") is UNKNOWN)
             }
-        written = self.written
-        return {
-            name: one
-            for name, one in found.items()
-            if not name.startswith("_") and not (written and (Same(holder), name) in written)
-        }
+        else:
+            users = package(kind) not in LIBRARY
+            private = frozenset[str]().union(*map(_private, _foreign(kind)))
+            counts = {
+                name: one
+                for name, one in own.items()
+                if not name.startswith("_") or name in self._names or (users and name not in private)
+            }
+        if is_a(holder, FunctionType):
+            counts.pop("__wrapped__", None)
+        return self.unwritten(holder, counts)
+
+    def items(self, holder: Any) -> list[tuple[Any, Any]]:
+        """Return what counts of the entries of a dict."""
+        return list(self.unwritten(holder, dict(items(holder))).items()) if self.written else items(holder)
+
+    def is_written(self, holder: Any, name: str | None = None) -> bool:
+        """Return whether tracing changes what is there under a name, or what a list or set holds."""
+        return bool(self.written) and (Same(holder), name) in self.written
+
+    def unwritten(self, holder: Any, found: dict[Any, Any]) -> dict[Any, Any]:
+        """Return the attributes or entries that tracing does not change."""
+        if not self.written:
+            return found
+        owner = Same(holder)
+        return {name: one for name, one in found.items() if (owner, name) not in self.written}
 
     def selects(self, holder: Any) -> bool:
         """Return whether only some attributes of an object count."""
-        return not (self._dynamic() or _opaque(holder))
+        return is_a(holder, FunctionType) or (self._names.isdisjoint(DYNAMIC) and not _opaque(holder))
 
-    def objects(self) -> list[Any]:
-        """Return the objects that can be reached along attributes that count."""
-        return [one for one in self._reached() if not isinstance(one, type | FunctionType)]
-
-    def _reached(self) -> Iterator[Any]:
-        """Yield objects, functions and classes that can be reached along attributes that count, each one once."""
+    def reached(self) -> Iterator[Any]:
+        """Yield what can be reached along attributes and entries that count, each one once, but numbers and arrays."""
         seen: set[int] = set()
         waiting = [*self._given, *(one.look() for one in self.references)]
         while waiting:
             one = waiting.pop()
-            if type(one) in PLAIN or isinstance(one, _CLOSED) or one is UNKNOWN or id(one) in seen:
+            if type(one) in PLAIN or is_a(one, _CLOSED) or one is UNKNOWN or id(one) in seen:
                 continue
             seen.add(id(one))
-            if isinstance(one, dict):
-                waiting += one.values()
-            elif isinstance(one, list | tuple | set | frozenset | deque):
-                waiting += one
-            elif isinstance(one, MethodType):
+            yield one
+            waiting += [held for held in members(one) or () if type(held) not in PLAIN]
+            if is_a(one, MethodType):
                 waiting += [one.__self__, one.__func__]
-            else:
-                yield one
-                if not isinstance(one, type | FunctionType):
-                    waiting += self.attributes(one).values()
+            elif is_a(one, ReferenceType):
+                waiting.append(ReferenceType.__call__(one))
+            elif is_a(one, np.ndarray):
+                waiting += one.ravel().tolist() if one.dtype.hasobject else ()
+            elif not is_a(one, (ModuleType, type)) and type(one) not in BUILT_IN:
+                waiting += self.attributes(one).values()
+
+
+BUILT_IN = {list, tuple, set, frozenset, dict, slice, complex, range}
+"""Kinds of objects that have no attributes of a user's."""
+
+
+def _foreign(kind: type) -> list[type]:
+    """Return the classes of the library that a class is, or inherits from."""
+    return [one for one in bases(kind) if one is not object and package(one) in LIBRARY]
+
+
+@lru_cache(1024)
+def _private(kind: type) -> frozenset[str]:
+    """Return the names that the functions of a class of the library mention, as attributes or as text."""
+    codes = [one.__code__ for held in entries(kind).values() for one in _functions(held) if is_a(one, FunctionType)]
+    texts = [one for code in codes for one in code.co_consts if type(one) is str]
+    return frozenset(texts).union(*map(names, codes))
 
 
 def _opaque(holder: Any) -> bool:
     """Return whether code that is not looked into may read any attribute of an object."""
     kind = type(holder)
-    return (
-        is_holder(holder)
-        or _root(kind.__module__) in LIBRARY - {"types", "argparse"}
-        or hasattr(kind, "__getattr__")
-        or any("__getattribute__" in vars(one) for one in kind.__mro__[:-1])
-    )
+    return is_holder(holder) or package(kind) in LIBRARY - {"types", "argparse"} or is_dynamic(kind)
 
 
-def _methods(kind: type, names: Iterable[str]) -> Iterator[Callable[..., Any]]:
+def _methods(kind: type, mentioned: Iterable[str]) -> Iterator[Callable[..., Any]]:
     """Yield the functions of a user's class that run where their names are mentioned, or of themselves, as ``__call__``.
 
     What is made from a class of the library is called by the library: all of its methods count.
     """
-    inherits = any(_root(one.__module__) in LIBRARY for one in kind.__mro__ if one is not object)
-    for one in kind.__mro__:
-        if _root(one.__module__) in LIBRARY:
+    inherits = bool(_foreign(kind))
+    for one in bases(kind):
+        if package(one) in LIBRARY:
             continue
-        for name, held in vars(one).items():
-            if name not in UNCALLED and (inherits or name in names or (name.startswith("__") and name.endswith("__"))):
+        for name, held in entries(one).items():
+            if name not in UNCALLED and (
+                inherits or name in mentioned or (name.startswith("__") and name.endswith("__"))
+            ):
                 yield from _functions(held)
 
 
 def _functions(held: Any) -> Iterator[Callable[..., Any]]:
-    """Yield the functions of an entry of a class: a method of any kind, or the parts of a property."""
-    if isinstance(held, staticmethod | classmethod):
+    """Yield the functions of an entry of a class: a method of any kind, or the parts of a property or of another descriptor."""
+    get = declared(type(held), "__get__")
+    if is_a(get, FunctionType) and package(get) not in LIBRARY:
+        yield MethodType(get, held)
+    if is_a(held, (staticmethod, classmethod)):
         held = held.__func__
-    parts: list[Any] = [held.fget, held.fset, held.fdel] if isinstance(held, property) else [held]
-    if isinstance(held, cached_property):
-        parts = [held.func]
-    yield from (one for one in parts if isinstance(one, FunctionType) or hasattr(one, "__wrapped__"))
+    if is_a(held, property):
+        parts: list[Any] = [held.fget, held.fset, held.fdel]
+    else:
+        parts = [held.func if is_a(held, (cached_property, partialmethod)) else held]
+    yield from (one for one in parts if is_a(one, FunctionType) or wrapped(one) is not UNKNOWN)
 
 
 def holders(structure: Structure) -> Iterator[Any]:

@@ -1,9 +1,9 @@
 """What a compiled function was traced with besides arrays: the key under which its program is kept."""
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from types import MethodType
+from types import FunctionType, MethodType
 from typing import Any
+from weakref import ReferenceType
 
 import numpy as np
 
@@ -11,34 +11,55 @@ from ..core.error import ArgumentError
 from ..core.interpreter import Cell
 from ..core.tree import flatten, is_holder
 from ..core.value import Array, refuse_masked
-from .reference import ITSELF, PLAIN, UNKNOWN, Mentioned, Same, holders
+from .lookup import BUFFERS, MUTABLE, UNKNOWN, content, declared, is_a, members
+from .reference import BUILT_IN, ITSELF, PLAIN, Mentioned, Same, holders
 
 
 def leaf_key(leaf: Any, cells: dict[Cell, int], mentioned: Mentioned) -> Any:
     """Return what of an argument's leaf the trace depends on."""
-    if isinstance(leaf, Array | np.ndarray | np.generic):
+    if is_a(leaf, (Array, np.ndarray, np.generic)):
         refuse_masked("compile: an argument", leaf)
         return "array", leaf.shape, leaf.dtype
-    if isinstance(leaf, Cell):
+    if is_a(leaf, Cell):
         number = cells.setdefault(leaf, len(cells))
         return "cell", number, leaf.array.shape, leaf.array.dtype, leaf.trainable
-    if type(leaf) in PLAIN or isinstance(leaf, complex | frozenset | slice):
+    if type(leaf) in PLAIN or is_a(leaf, (complex, frozenset, slice)):
         return _setting(leaf, set(), mentioned)
-    if isinstance(leaf, Iterator):
+    if issubclass(type(leaf), Iterator):
         raise ArgumentError(
             f"compile: an argument holds a {type(leaf).__name__}, which gives each value once, so that all calls would see "
             f"those that the first one was made with: pass a list or tuple"
         )
+    if is_a(leaf, ITSELF):
+        return Same(leaf)
     try:
         hash(leaf)
-    except TypeError:
+    except Exception:
         raise ArgumentError(
             f"compile: an argument holds a {type(leaf).__name__}, which is neither an array nor hashable: pass arrays, "
             f"or numbers and strings, which are constants of the program, in lists, tuples, dicts and dataclasses"
         ) from None
-    if isinstance(leaf, ITSELF):
-        return type(leaf), leaf
-    return type(leaf), leaf, _settings(leaf, set(), mentioned), tuple(map(_inside, _cells(leaf, set(), mentioned)))
+    return Equal(leaf), _settings(leaf, set(), mentioned), tuple(map(_inside, _cells(leaf, set(), mentioned)))
+
+
+class Equal:
+    """A key that is equal for objects of one class that say they are equal, as dates or fractions do."""
+
+    __slots__ = ("hashed", "target")
+
+    def __init__(self, target: Any) -> None:
+        self.target, self.hashed = target, hash(target)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Equal) or type(other.target) is not type(self.target):
+            return False
+        try:
+            return other.target is self.target or bool(other.target == self.target)
+        except Exception:  # an array of comparisons, say: who does not say yes is another one
+            return False
+
+    def __hash__(self) -> int:
+        return self.hashed
 
 
 def key_of(leaves: Sequence[Any], structure: Any, mentioned: Mentioned) -> Any:
@@ -51,47 +72,61 @@ def key_of(leaves: Sequence[Any], structure: Any, mentioned: Mentioned) -> Any:
 def captured_key(mentioned: Mentioned) -> Any:
     """Return what a function refers to by name: numbers by value, arrays and functions by identity, objects by their settings."""
     found: list[Any] = []
-    written = mentioned.written
-    for name, value in ((one.name, one.look()) for one in mentioned.references):
-        if value is UNKNOWN or name in written:
+    for one in mentioned.references:
+        value = one.look()
+        if value is UNKNOWN or mentioned.is_written(one.source, one.name):
             continue
-        if isinstance(value, dict) and written:
-            value = {key: one for key, one in value.items() if entry(name, key) not in written}
-        found.append((name, _setting(value, set(), mentioned), tuple(map(_inside, _cells(value, set(), mentioned)))))
+        found.append(
+            (one.name, _setting(value, set(), mentioned), tuple(map(_inside, _cells(value, set(), mentioned))))
+        )
     return tuple(found)
 
 
 def contents(mentioned: Mentioned) -> dict[Any, Any]:
-    """Return the numbers, and what the lists, dicts, sets and queues hold, that a function refers to, by name.
+    """Return what a function refers to, and what that holds, by owner and name; of what is no dict or object, all in one.
 
-    So it does of what objects hold, under object and name. What tracing the function changes among them, a count of its calls
-    say, is an effect of the trace and not an input.
+    What tracing the function changes among them, a count of its calls say, is an effect of the trace and not an input.
     """
-    found: dict[Any, Any] = {}
-    for name, value in ((one.name, one.look()) for one in mentioned.references):
-        if isinstance(value, dict):
-            found |= {entry(name, key): Same(one) for key, one in value.items()}
-        elif (content := _content(value)) is not None:
-            found[name] = content
-    for one in mentioned.objects():
-        for name, value in mentioned.attributes(one).items():
-            if (content := _content(value)) is not None:
-                found[Same(one), name] = content
+    found: dict[Any, Any] = {
+        (Same(one.source), one.name): _token(one.look())
+        for one in mentioned.references
+        if one.kind in ("cell", "global", "class")
+    }
+    for one in mentioned.reached():
+        owner = Same(one)
+        if is_a(one, dict):
+            found |= {(owner, key): _token(held) for key, held in mentioned.items(one)}
+        elif is_a(one, BUFFERS):
+            found[owner, None] = content(one)
+        elif is_a(one, MUTABLE):
+            found[owner, None] = tuple(map(_token, members(one) or ()))
+        elif has_attributes(one):
+            found |= {(owner, name): _token(held) for name, held in mentioned.attributes(one).items()}
     return found
 
 
-def _content(value: Any) -> Any:
-    """Return what there is of a number or container to be changed."""
-    if type(value) in PLAIN:
-        return type(value), repr(value)
-    if isinstance(value, dict):
-        return tuple(value), tuple(map(Same, value.values()))
-    return tuple(map(Same, value)) if isinstance(value, list | set | deque) else None
+def effects(before: dict[Any, Any], after: dict[Any, Any]) -> set[Any]:
+    """Return what a trace changed, of what `contents` were before and after it.
+
+    An attribute that it made, of none or of `None`, or a key that a defaultdict did, is from now on there as if it always had
+    been.
+    """
+    made = {key for key in after if key not in before}
+    changed = {key for key in before if before[key] != after.get(key) and before[key] != _token(None)}
+    return changed | {
+        (owner, name)
+        for owner, name in made
+        if is_a(owner.target, dict) and declared(type(owner.target), "__missing__") is UNKNOWN
+    }
 
 
-def entry(name: str, key: Any) -> str:
-    """Return how an entry of a dict that a function refers to is called."""
-    return f"{name}[{key!r}]"
+def has_attributes(value: Any) -> bool:
+    """Return whether a value is an object whose attributes may be looked at."""
+    return type(value) not in BUILT_IN and (is_a(value, FunctionType) or not is_a(value, ITSELF))
+
+
+def _token(value: Any) -> Any:
+    return (type(value), repr(value)) if type(value) in PLAIN else Same(value)
 
 
 def _inside(cell: Cell) -> Any:
@@ -104,24 +139,20 @@ def _cells(value: Any, seen: set[int], mentioned: Mentioned) -> Iterator[Cell]:
     if type(value) in PLAIN or id(value) in seen:
         return
     seen.add(id(value))
-    inside: Iterable[Any] = ()
-    if isinstance(value, Cell):
+    inside: Iterable[Any] = members(value) or ()
+    if is_a(value, Cell):
         yield value
     elif is_holder(value):
-        inside = [leaf for leaf in flatten(value)[0] if isinstance(leaf, Cell)]
-    elif isinstance(value, dict):
-        inside = value.values()
-    elif isinstance(value, list | tuple | set | deque):
-        inside = value
-    elif not isinstance(value, ITSELF):
-        inside = mentioned.attributes(value).values()
+        inside = [leaf for leaf in flatten(value)[0] if is_a(leaf, Cell)]
+    elif has_attributes(value):
+        inside = [*inside, *mentioned.attributes(value).values()]
     for one in inside:
         yield from _cells(one, seen, mentioned)
 
 
-def _settings(holder: Any, seen: set[int], mentioned: Mentioned) -> Any:
+def _settings(holder: Any, seen: set[int], mentioned: Mentioned, *, again: bool = False) -> Any:
     """Return what the trace depends on of an object's attributes, also of the objects they hold, each one once."""
-    if id(holder) in seen:
+    if not has_attributes(holder) or (id(holder) in seen and not again):
         return ()
     seen.add(id(holder))
     return tuple((name, _setting(one, seen, mentioned)) for name, one in mentioned.attributes(holder).items())
@@ -129,21 +160,34 @@ def _settings(holder: Any, seen: set[int], mentioned: Mentioned) -> Any:
 
 def _setting(value: Any, seen: set[int], mentioned: Mentioned) -> Any:
     """Return what the trace depends on of a value that an object holds or that a name stands for."""
-    if type(value) in PLAIN or isinstance(value, complex | np.generic):
+    if type(value) in PLAIN or is_a(value, (complex, np.generic)):
         return type(value), repr(value)
-    if isinstance(value, Cell):
+    if is_a(value, Cell):
         return "cell", value.trainable
-    if isinstance(value, list | tuple | set | frozenset | deque | dict):
-        if id(value) in seen:
-            return Same(value)
-        seen.add(id(value))
-        entries = [one for item in value.items() for one in item] if isinstance(value, dict) else value
-        return type(value), tuple(_setting(one, seen, mentioned) for one in entries)
-    if isinstance(value, slice):
+    if is_a(value, slice):
         return slice, tuple(_setting(one, seen, mentioned) for one in (value.start, value.stop, value.step))
-    if isinstance(value, MethodType):  # a new object wherever it is looked up
+    if is_a(value, MethodType):  # a new object wherever it is looked up
         return MethodType, Same(value.__func__), _setting(value.__self__, seen, mentioned)
-    if isinstance(value, ITSELF):
+    if id(value) in seen:
+        return Same(value)
+    inside = members(value)
+    if inside is None and is_a(value, np.ndarray) and value.dtype.hasobject:
+        inside = value.ravel().tolist()
+    if inside is not None:
+        seen.add(id(value))
+        if mentioned.is_written(value):
+            return Same(value)
+        if is_a(value, dict):
+            inside = [one for item in mentioned.items(value) for one in item]
+        held = tuple(_setting(one, seen, mentioned) for one in inside)
+        return type(value), held, _settings(value, seen, mentioned, again=True)
+    if is_a(value, BUFFERS):
+        return type(value), Same(value) if mentioned.is_written(value) else content(value)
+    if is_a(value, ReferenceType):
+        return Same(value), _settings(
+            ReferenceType.__call__(value), seen, mentioned
+        )  # it must not keep its object alive
+    if is_a(value, ITSELF) and not is_a(value, FunctionType):
         return Same(value)
     return _identity(value), _settings(value, seen, mentioned)
 
@@ -151,7 +195,6 @@ def _setting(value: Any, seen: set[int], mentioned: Mentioned) -> Any:
 def _identity(value: Any) -> Any:
     """Return an object's key: equal objects are the same where their class says so, as that of dates or fractions does."""
     try:
-        hash(value)
-    except TypeError:  # it can change, or holds what can
+        return Equal(value)
+    except Exception:  # it can change, or holds what can
         return Same(value)
-    return type(value), value

@@ -21,7 +21,7 @@ from ..core.value import Array, Spec, Wrapped, asarray, escaped
 from ..gradients.reverse import pull
 from ..gradients.variable import leaf_label
 from .inline import inline
-from .reference import attributes
+from .lookup import stored
 
 SMALL = 256
 """Bytes of an output up to which it is copied out of a buffer that the program keeps."""
@@ -375,16 +375,14 @@ def in_step(error: BaseException, step: int, count: int) -> BaseException:
 
 def is_array(leaf: Any) -> bool:
     """Return whether a leaf is an input of a program."""
-    return isinstance(leaf, Array | np.ndarray | np.generic)
+    return issubclass(type(leaf), (Array, np.ndarray, np.generic))  # an object may say it is of another class
 
 
 def _holds_traced(leaf: Any) -> bool:
     """Return whether an object that is a leaf of the results holds values of the trace, which have no numbers after it."""
     if is_array(leaf):
         return False
-    inside = (
-        leaf.values() if isinstance(leaf, Mapping) else leaf if isinstance(leaf, deque) else attributes(leaf).values()
-    )
+    inside = leaf.values() if isinstance(leaf, Mapping) else leaf if isinstance(leaf, deque) else stored(leaf).values()
     return any(isinstance(one, Traced) for value in inside for one in flatten(value)[0])
 
 

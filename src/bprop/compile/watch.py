@@ -7,25 +7,27 @@ dtypes. That is what a `Watch` compares, by identity, in one native call. Whatev
 
 import ctypes
 import sys
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from operator import is_
-from types import MethodType
+from types import FunctionType, MethodType
 from typing import Any
+from weakref import ReferenceType
 
 import numpy as np
 
 from ..core.interpreter import Cell
 from ..core.tree import flatten, is_holder
 from ..core.value import Array
-from .reference import ITSELF, PLAIN, UNKNOWN, Mentioned, slots
-from .static import entry
+from .lookup import BUFFERS, UNKNOWN, content, is_a, members, own_dict, read, slots, views
+from .reference import ITSELF, PLAIN, Mentioned
+from .static import has_attributes
 
 LOCKED = getattr(sys, "_is_gil_enabled", lambda: True)()
 """Whether one thread at a time is inside Python; else what is compared could be freed meanwhile, and keys are computed."""
-LARGEST = 5000
+LARGEST = 200_000
 """Containers and objects that are looked through at most; beyond, every call computes its key."""
-_CLOSED = (*ITSELF, np.generic, Cell, np.dtype)
+_CLOSED = (*(kind for kind in ITSELF if kind not in (FunctionType, np.ndarray)), np.generic, Cell, np.dtype)
 
 
 class Watch:
@@ -37,6 +39,7 @@ class Watch:
     def __init__(self, mentioned: Mentioned, args: Sequence[Any]) -> None:
         from .native import identity  # llvmlite is loaded with the first program, not with bprop
 
+        self._kinds = identity
         self._mentioned = mentioned
         self._arrays: list[tuple[int, int, Any, tuple[int, ...], Any]] = []  # position, place, type, shape, dtype
         self._inner: list[tuple[Any, tuple[int, ...], Any]] = []  # arrays inside trees
@@ -47,7 +50,10 @@ class Watch:
         self._views: list[tuple[Any, list[Any]]] = []  # of containers that CPython's own functions do not see through
         self._words: list[int] = []
         self._kept: list[Any] = []  # what the table has the addresses of
-        self._slots: list[tuple[Any, str, Any]] = []
+        self._reads: list[
+            tuple[Callable[[Any], Any], Any, Any]
+        ] = []  # of slots and classes: how, of what, what is there
+        self._buffers: list[tuple[Any, Any]] = []  # of what holds bytes, or objects without being a container
         self._cells_met: dict[Cell, None] = {}
         self.known = LOCKED
         for position, arg in enumerate(args):
@@ -57,27 +63,25 @@ class Watch:
             else:
                 self._others.append((position, arg))
                 leaves = flatten(arg)[0]
-                self._inner += [(one, one.shape, one.dtype) for one in leaves if isinstance(one, np.ndarray)]
+                self._inner += [(one, one.shape, one.dtype) for one in leaves if is_a(one, np.ndarray)]
                 self._template.extend(leaves)
-        for _, arg in self._others:
-            self._look(arg)
-        written = mentioned.written
+        waiting = [arg for _, arg in self._others]
         for reference in mentioned.references:
-            if reference.name in written:
-                continue
             value = reference.look()
-            if isinstance(value, dict) and any(entry(reference.name, key) in written for key in value):
-                self.known = False
+            if reference.kind in ("cell", "global", "class") and mentioned.is_written(reference.source, reference.name):
+                continue
             if reference.kind == "cell":
                 self._enter(identity.CELL, reference.source, value)
             elif reference.kind == "global":
                 self._enter(identity.NAME, reference.source, reference.name, value)
             elif reference.kind == "class":
-                self._slots.append((reference.source, reference.name, value))
+                self._reads.append((partial(type.__getattribute__, reference.source), reference.name, value))
             elif reference.kind == "defaults":
                 self._enter(identity.DEFAULTS, reference.source, *(UNKNOWN if one is None else one for one in value))
-            self._look(value)
-        del self._mentioned  # it holds what the call was made with
+            waiting.append(value)
+        while waiting and self.known:
+            waiting += [one for one in self._look(waiting.pop()) if type(one) not in PLAIN]
+        del self._mentioned, self._kinds  # it holds what the call was made with
         self._words.append(identity.END)
         self._table = (ctypes.c_int64 * len(self._words))(*self._words)
         self._address = ctypes.addressof(self._table)
@@ -90,64 +94,74 @@ class Watch:
         self._words += [kind, *(0 if one is UNKNOWN else one if type(one) is _Count else id(one) for one in objects)]
         self._kept += objects
 
-    def _look(self, value: Any) -> None:
-        """Remember what a container or object holds, and what that holds."""
-        from .native import identity
-
-        if isinstance(value, Cell):
+    def _look(self, value: Any) -> list[Any]:
+        """Remember what a container or object holds, and return that."""
+        identity = self._kinds
+        if is_a(value, Cell):
             self._cells_met[value] = None
-        if isinstance(value, MethodType):
+        if is_a(value, MethodType):
             value = value.__self__
-        if type(value) in PLAIN or isinstance(value, _CLOSED) or id(value) in self._seen or value is UNKNOWN:
-            return
-        if len(self._seen) >= LARGEST:
-            self.known = False
-            return
+        if type(value) in PLAIN or is_a(value, _CLOSED) or id(value) in self._seen or value is UNKNOWN:
+            return []
         self._seen[id(value)] = value
-        inside: list[Any] = []
-        if isinstance(value, dict):
-            inside = [one for item in value.items() for one in item]
-            if type(value) is dict:
-                self._enter(identity.DICT, value, _Count(len(value)), *inside)
-            else:
-                self._views += [(value.keys(), inside[::2]), (value.values(), inside[1::2])]
-        elif isinstance(value, list | tuple | set | deque):
-            inside = list(value)
-            if type(value) is list:
+        if len(self._seen) > LARGEST or is_a(value, ReferenceType):  # which must not keep its object alive
+            self.known = False
+        inside = members(value)
+        if inside is None and is_a(value, np.ndarray):
+            inside = value.ravel().tolist() if value.dtype.hasobject else []
+            if inside:
+                self._buffers.append((value, inside))
+        elif is_a(value, BUFFERS):
+            if not self._mentioned.is_written(value):
+                self._buffers.append((value, content(value)))
+        elif is_a(value, dict):
+            inside = self._look_into(value)
+        elif inside is not None and not is_a(value, (tuple, partial)):  # those are what they are for ever
+            if self._mentioned.is_written(value):
+                inside = []
+            elif type(value) is list:
                 self._enter(identity.LIST, value, _Count(len(value)), *inside)
-            elif not isinstance(value, tuple):
-                self._views.append((value, inside))
-        elif self._mentioned.selects(value):
-            inside = self._look_at(value, self._mentioned.attributes(value))
-        else:
-            if hasattr(value, "__dict__"):
-                inside = [vars(value)]
-                if _has_own_dict(value, inside[0]):
-                    self._enter(identity.OBJECT, value, *inside)
-            elif is_holder(value):
-                self.known = False
-            own = slots(value)
-            self._slots += [(value, name, held) for name, held in own.items()]
-            inside += own.values()
-        for one in inside:
-            self._look(one)
-
-    def _look_at(self, value: Any, held: dict[str, Any]) -> list[Any]:
-        """Remember some of an object's attributes, and that it gets no others; return what they are."""
-        from .native import identity
-
-        own = getattr(value, "__dict__", {})
-        if not _has_own_dict(value, own):
-            own = {}
-        else:
-            self._enter(identity.OBJECT, value, own)
-            self._enter(identity.SIZE, own, _Count(len(own)))
-        for name, one in held.items():
-            if name in own:
-                self._enter(identity.NAME, own, name, one)
             else:
-                self._slots.append((value, name, one))
-        return list(held.values())
+                self._views.append((value, inside))
+        return [*(inside or ()), *(self._look_at(value) if has_attributes(value) else ())]
+
+    def _look_into(self, value: dict[Any, Any]) -> list[Any]:
+        """Remember what a dict holds, and return that."""
+        identity = self._kinds
+        counts = self._mentioned.items(value)
+        inside = [one for item in counts for one in item]
+        if len(counts) < len(value):  # tracing changes the others
+            for key, one in counts:
+                self._enter(identity.NAME, value, key, one)
+        elif type(value) is dict:
+            self._enter(identity.DICT, value, _Count(len(value)), *inside)
+        else:
+            self._views += [(view, list(view)) for view in views(value)]
+        return inside
+
+    def _look_at(self, value: Any) -> list[Any]:
+        """Remember those attributes of an object that count, and that it gets no others, and return what they are."""
+        identity = self._kinds
+        own, held = own_dict(value), self._mentioned.attributes(value)
+        has_dict = own_dict(value) is own  # it is none that was made up
+        inside = list(held.values())
+        if has_dict:
+            self._enter(identity.OBJECT, value, own)
+        if not self._mentioned.selects(value) and len(self._mentioned.unwritten(value, own)) == len(own):
+            inside.append(own)  # with what the library keeps in it
+        elif has_dict:
+            self._enter(identity.SIZE, own, _Count(len(own)))
+            for name in held:
+                self._enter(identity.NAME, own, name, own.get(name, UNKNOWN))
+        for name, get in slots(type(value)).items():
+            if name in held or read(get, value) is UNKNOWN:
+                self._reads.append((get, value, held.get(name, UNKNOWN)))
+                held.pop(name, None)
+        classes = partial(type.__getattribute__, type(value))
+        self._reads += [(classes, name, one) for name, one in held.items() if name not in own]
+        if is_holder(value) and not has_dict:
+            self.known = False
+        return inside
 
     def leaves(self, args: Sequence[Any]) -> list[Any] | None:
         """Return the leaves of a call with ``args``, or ``None`` where a key must tell what it is."""
@@ -170,8 +184,11 @@ class Watch:
         for view, entries in self._views:
             if len(view) != len(entries) or not all(map(is_, view, entries)):
                 return None
-        for holder, name, held in self._slots:
-            if getattr(holder, name, UNKNOWN) is not held:
+        for get, of, held in self._reads:
+            if read(get, of) is not held:
+                return None
+        for buffer, before in self._buffers:
+            if not _holds(buffer, before):
                 return None
         for array, shape, dtype in self._inner:
             if array.shape != shape or array.dtype is not dtype:
@@ -187,17 +204,11 @@ class Watch:
         return True
 
 
-def _has_own_dict(value: Any, known: Any) -> bool:
-    """Return whether CPython finds ``__dict__`` by itself, and no descriptor of the class makes it up."""
-    try:
-        return bool(_DICT(ctypes.py_object(value), None) is known)
-    except AttributeError:
-        return False
-
-
-_DICT = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object, ctypes.c_void_p)(
-    ("PyObject_GenericGetDict", ctypes.pythonapi)
-)
+def _holds(buffer: Any, before: Any) -> bool:
+    """Return whether bytes, or the objects of an array, are what they were."""
+    if is_a(buffer, np.ndarray):
+        return len(before) == buffer.size and all(map(is_, buffer.ravel().tolist(), before))
+    return content(buffer) == before
 
 
 class _Count(int):

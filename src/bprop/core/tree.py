@@ -49,8 +49,14 @@ Predicate = Callable[[Any], bool]
 
 
 def is_holder(obj: Any) -> bool:
-    """Return whether ``obj`` holds cells."""
-    return not isinstance(obj, type) and callable(getattr(obj, "cells", None))
+    """Return whether ``obj`` holds cells: its class has a method ``cells``."""
+    kind = type(obj)
+    return _declares(kind, "cells") and not issubclass(kind, type) and callable(kind.cells)
+
+
+def _declares(kind: type, name: str) -> bool:
+    """Return whether a class has an attribute; a metaclass of its own is not asked, for it may answer for what is not there."""
+    return hasattr(kind, name) if type(kind) is type else any(name in one.__dict__ for one in kind.__mro__)
 
 
 def _children(obj: Any) -> tuple[Any, tuple[Any, ...], list[Any]] | None:
@@ -63,12 +69,12 @@ def _children(obj: Any) -> tuple[Any, tuple[Any, ...], list[Any]] | None:
         return kind, keys, [obj[key] for key in keys]
     if kind is list or kind is tuple:
         return kind, tuple(range(len(obj))), list(obj)
-    if isinstance(obj, tuple) and hasattr(obj, "_fields"):
+    if issubclass(kind, tuple) and hasattr(obj, "_fields"):
         return kind, tuple(obj._fields), list(obj)
     if is_holder(obj):
         cells = obj.cells()
         return Holder(obj), tuple(cells), list(cells.values())
-    if dataclasses.is_dataclass(obj) and not isinstance(obj, type):
+    if _declares(kind, "__dataclass_fields__") and not issubclass(kind, type):
         names = tuple(field.name for field in dataclasses.fields(obj))
         return kind, names, [getattr(obj, name) for name in names]
     return None

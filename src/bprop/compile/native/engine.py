@@ -11,6 +11,7 @@ from typing import Any
 
 from llvmlite import binding
 from llvmlite.binding import ffi
+from llvmlite.binding.newpassmanagers import NewPassManager
 
 from .host import Machine
 from .symbol import resolve
@@ -37,13 +38,18 @@ def version() -> str:
 def optimised(text: str, target: Machine) -> tuple[Any, Any]:
     """Return the optimised module of a text, and LLVM's description of the target."""
     prepare()
-    module = binding.parse_assembly(text)
+    module = binding.parse_assembly(text, binding.create_context())  # the process's own would keep types and constants
     module.verify()
     found = binding.Target.from_default_triple()
     llvm_target = found.create_target_machine(cpu=target.cpu, features=target.features, opt=2)
     options = binding.create_pipeline_tuning_options(speed_level=2)
     builder = binding.create_pass_builder(llvm_target, options)
-    builder.getModulePassManager().run(module, builder)
+    passes = builder.getModulePassManager()
+    try:
+        passes.run(module, builder)
+    finally:  # `close` of this class frees nothing: what its two bases call to do so is found in the wrong one
+        NewPassManager._dispose(passes)
+        passes.detach()
     return module, llvm_target
 
 

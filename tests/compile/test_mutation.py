@@ -1,0 +1,578 @@
+"""The table of mutations: where a value may live, times what is done to it, times how the function is called.
+
+After every mutation the compiled function gives what the eager one does; without one, nothing is compiled anew and no key
+computed. A new way to find out what changed has to pass this table.
+"""
+
+import array
+import enum
+import os
+import types
+from collections import Counter, OrderedDict, UserDict, defaultdict, deque, namedtuple
+from dataclasses import dataclass, field
+from functools import partial
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+import bprop
+from bprop import nn, optim
+
+X = np.linspace(1, 2, 3)
+RATE = 1.0
+_RATE = 1.0
+TABLE = {"rate": 1.0}
+
+
+class Case:
+    """A function of x and ``do``, a dict of mutations by name: each takes no argument. ``args`` come before x."""
+
+    def __init__(self, f, args=(), **do):
+        self.f, self.args, self.do = f, args, do
+
+
+CASES = {}
+
+
+def case(make):
+    CASES[make.__name__.strip("_").replace("_", " ")] = make
+    return make
+
+
+class Holder:
+    """Attributes of every kind, and ways to look at them."""
+
+    shared: ClassVar = 1.0
+    _shared: ClassVar = 1.0
+    table: ClassVar = {"rate": 1.0}
+
+    def __init__(self, value=1.0):
+        self.rate = self._rate = self.__rate = value
+        self._options = {"p": value, "inner": {"q": [value]}}
+        self._count = 0
+
+    def set(self, value):
+        self.__rate = value
+
+    def public(self, x):
+        return x * self.rate
+
+    def private(self, x):
+        return x * self._rate
+
+    def mangled(self, x):
+        return x * self.__rate
+
+    def option(self, x):
+        return x * self._options["p"]
+
+    def nested(self, x):
+        return x * self._options["inner"]["q"][0]
+
+    @property
+    def scale(self):
+        return self._rate
+
+    def by_property(self, x):
+        return x * self.scale
+
+    def by_class(self, x):
+        return x * self.shared * self._shared * self.table["rate"]
+
+    def __call__(self, x):
+        return x * self._rate
+
+
+class Heir(Holder):
+    pass
+
+
+class Slotted:
+    __slots__ = ("__rate", "_rate", "late", "rate")
+
+    def __init__(self):
+        self.rate = self._rate = self.__rate = 1.0
+
+    def set(self, value):
+        self.__rate = value
+
+    def __call__(self, x):
+        return x * self.rate * self._rate * self.__rate * getattr(self, "late", 1.0)
+
+    def private(self, x):
+        return x * self._rate
+
+
+@dataclass
+class Data:
+    rate: float = 1.0
+    _rate: float = 1.0
+    items: list = field(default_factory=lambda: [1.0])
+
+
+@case
+def a_global():
+    def do():
+        globals()["RATE"] = 3.0
+
+    return Case(lambda x: x * RATE, replace=do)
+
+
+@case
+def a_private_global():
+    def do():
+        globals()["_RATE"] = 3.0
+
+    return Case(lambda x: x * _RATE, replace=do)
+
+
+@case
+def a_dict_that_is_global():
+    return Case(lambda x: x * TABLE.get("rate", 7.0) * TABLE.get("more", 1.0), replace=lambda: TABLE.update(rate=3.0),
+                add=lambda: TABLE.update(more=2.0), delete=lambda: TABLE.pop("rate"))  # fmt: skip
+
+
+@case
+def a_cell_of_a_closure():
+    rate = 1.0
+
+    def do():
+        nonlocal rate
+        rate = 3.0
+
+    return Case(lambda x: x * rate, replace=do)
+
+
+@case
+def a_default():
+    def f(x, rate=1.0, *, more=1.0):
+        return x * rate * more
+
+    return Case(
+        f, positional=lambda: setattr(f, "__defaults__", (3.0,)), keyword=lambda: f.__kwdefaults__.update(more=2.0)
+    )
+
+
+@case
+def a_default_that_changes():
+    def f(x, table={"rate": 1.0}):  # noqa: B006 - the point
+        return x * table["rate"]
+
+    return Case(f, replace=lambda: f.__defaults__[0].update(rate=3.0))
+
+
+def of_a_holder(way, **more):
+    def make(kind=Holder):
+        one = kind()
+        return Case(getattr(one, way), **{name: partial(do, one) for name, do in more.items()})
+
+    return make
+
+
+def nested(one):
+    one._options["inner"]["q"][0] = 3.0
+
+
+ATTRIBUTES = {
+    "public": {"replace": lambda one: setattr(one, "rate", 3.0)},
+    "private": {"replace": lambda one: setattr(one, "_rate", 3.0)},
+    "mangled": {"replace": lambda one: one.set(3.0)},
+    "option": {
+        "replace": lambda one: one._options.update(p=3.0),
+        "replace all": lambda one: setattr(one, "_options", {"p": 4.0}),
+    },
+    "nested": {"replace": nested},
+    "by_property": {"replace": lambda one: setattr(one, "_rate", 3.0)},
+    "by_class": {"shadow": lambda one: setattr(one, "shared", 3.0), "shadow a private": lambda one: setattr(one, "_shared", 3.0)},
+    "__call__": {"replace": lambda one: setattr(one, "_rate", 3.0)},
+}  # fmt: skip
+for way, mutations in ATTRIBUTES.items():
+    CASES[f"attribute, {way}"] = of_a_holder(way, **mutations)
+    CASES[f"attribute of an heir, {way}"] = partial(of_a_holder(way, **mutations), Heir)
+
+
+@case
+def a_callable_object():
+    one = Holder()
+    return Case(one, replace=lambda: setattr(one, "_rate", 3.0))
+
+
+@case
+def slots():
+    one = Slotted()
+    return Case(one, replace=lambda: setattr(one, "rate", 3.0), private=lambda: setattr(one, "_rate", 4.0),
+                mangled=lambda: one.set(5.0), add=lambda: setattr(one, "late", 2.0))  # fmt: skip
+
+
+@case
+def a_slot_of_a_closure():
+    one = Slotted()
+    return Case(lambda x: x * one._rate, replace=lambda: setattr(one, "_rate", 3.0))
+
+
+@case
+def a_dataclass():
+    one = Data()
+    return Case(lambda x: x * one.rate * one._rate * one.items[0], replace=lambda: setattr(one, "rate", 3.0),
+                private=lambda: setattr(one, "_rate", 4.0), nested=lambda: one.items.__setitem__(0, 5.0))  # fmt: skip
+
+
+@case
+def data_of_a_class():
+    class Config:
+        rate = _rate = 1.0
+        table: ClassVar = {"rate": 1.0}
+
+    class Inner(Config):
+        pass
+
+    return Case(lambda x: x * Inner.rate * Inner._rate * Config.table["rate"], replace=lambda: setattr(Config, "rate", 3.0),
+                private=lambda: setattr(Config, "_rate", 4.0), shadow=lambda: setattr(Inner, "rate", 5.0),
+                nested=lambda: Config.table.update(rate=6.0), delete=lambda: delattr(Inner, "rate"))  # fmt: skip
+
+
+@case
+def data_of_the_class_of_an_object():
+    class Config:
+        rate = _rate = 1.0
+
+    one = Config()
+    return Case(lambda x: x * one.rate * one._rate, replace=lambda: setattr(Config, "rate", 3.0),
+                private=lambda: setattr(Config, "_rate", 4.0))  # fmt: skip
+
+
+@case
+def a_module():
+    one = types.ModuleType("settings")
+    one.rate = one._rate = 1.0
+    return Case(lambda x: x * one.rate * one._rate, replace=lambda: setattr(one, "rate", 3.0),
+                private=lambda: setattr(one, "_rate", 4.0))  # fmt: skip
+
+
+@case
+def a_module_among_the_arguments():
+    one = types.ModuleType("settings")
+    one.rate = one._rate = 1.0
+    return Case(lambda m, x: x * m.rate * m._rate, (one,), replace=lambda: setattr(one, "rate", 3.0),
+                private=lambda: setattr(one, "_rate", 4.0))  # fmt: skip
+
+
+@case
+def a_module_of_an_object():
+    one = types.ModuleType("settings")
+    one.rate, one.table = 1.0, {"rate": 1.0}
+    held = types.SimpleNamespace(settings=one)
+    return Case(lambda x: x * held.settings.rate * held.settings.table["rate"], replace=lambda: setattr(one, "rate", 3.0),
+                nested=lambda: one.table.update(rate=4.0))  # fmt: skip
+
+
+@case
+def a_class_among_the_arguments():
+    class Config:
+        rate = 1.0
+
+    return Case(lambda m, x: x * m.rate, (Config,), replace=lambda: setattr(Config, "rate", 3.0))
+
+
+@case
+def an_object_among_the_arguments():
+    one = Holder()
+    return Case(lambda m, x: m.mangled(m.private(x)), (one,), private=lambda: setattr(one, "_rate", 3.0),
+                mangled=lambda: one.set(4.0))  # fmt: skip
+
+
+@case
+def a_function_among_the_arguments():
+    rate = 1.0
+
+    def g(x):
+        return x * rate
+
+    def do():
+        nonlocal rate
+        rate = 3.0
+
+    return Case(lambda g, x: g(x), (g,), replace=do)
+
+
+@case
+def an_attribute_of_a_function():
+    def g(x):
+        return x * g.rate
+
+    g.rate = 1.0
+    return Case(lambda x: g(x), replace=lambda: setattr(g, "rate", 3.0))
+
+
+@case
+def the_object_of_a_bound_method():
+    one = Holder()
+    method = one.private
+    return Case(lambda x: method(x), replace=lambda: setattr(one, "_rate", 3.0))
+
+
+@case
+def a_bound_method_of_an_object():
+    one = Holder()
+    held = types.SimpleNamespace(method=one.private)
+    return Case(lambda x: held.method(x), replace=lambda: setattr(one, "_rate", 3.0),
+                replace_all=lambda: setattr(held, "method", Holder(4.0).private))  # fmt: skip
+
+
+@case
+def a_partial_function():
+    one, table = Holder(), {"rate": 1.0}
+    g = partial(lambda one, x, table: x * one._rate * table["rate"], one, table=table)
+    return Case(g, replace=lambda: setattr(one, "_rate", 3.0), nested=lambda: table.update(rate=4.0))
+
+
+@case
+def a_partial_function_of_an_object():
+    one, table = Holder(), {"rate": 1.0}
+    held = types.SimpleNamespace(g=partial(lambda one, x, table: x * one._rate * table["rate"], one, table=table))
+    return Case(lambda x: held.g(x), replace=lambda: setattr(one, "_rate", 3.0), nested=lambda: table.update(rate=4.0))
+
+
+class Lazy:
+    """A descriptor of the user's."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def __get__(self, one, kind=None):
+        return one.__dict__[self.name]
+
+
+@case
+def a_descriptor():
+    class Config:
+        rate = Lazy("_rate")
+
+    one = Config()
+    one._rate = 1.0
+    return Case(lambda x: x * one.rate, replace=lambda: setattr(one, "_rate", 3.0))
+
+
+def of_a_container(use, **more):
+    """A container closed over, and the same one as a private attribute of an object."""
+
+    def make(held, change):
+        container = more["make"]()
+        if held:
+            one = types.SimpleNamespace(_kept=container)
+            return Case(lambda x: x * use(one._kept), **{name: partial(do, container) for name, do in change.items()})
+        return Case(lambda x: x * use(container), **{name: partial(do, container) for name, do in change.items()})
+
+    return make
+
+
+Pair = namedtuple("Pair", "rate table")
+CONTAINERS = {
+    "list": (lambda: [1.0, 1.0], lambda c: c[0] * len(c), {
+        "replace": lambda c: c.__setitem__(0, 3.0), "add": lambda c: c.append(1.0), "delete": lambda c: c.pop()}),
+    "list in a list": (lambda: [[1.0]], lambda c: c[0][0], {"replace": lambda c: c[0].__setitem__(0, 3.0)}),
+    "tuple of a list": (lambda: ([1.0],), lambda c: c[0][0], {"replace": lambda c: c[0].__setitem__(0, 3.0)}),
+    "named tuple": (lambda: Pair(1.0, {"a": 1.0}), lambda c: c.rate * c.table["a"], {
+        "replace": lambda c: c.table.update(a=3.0)}),
+    "set": (lambda: {1.0}, sum, {"add": lambda c: c.add(2.0), "delete": lambda c: c.discard(1.0)}),
+    "deque": (lambda: deque([1.0]), lambda c: c[0], {
+        "replace": lambda c: c.__setitem__(0, 3.0), "add": lambda c: c.appendleft(2.0)}),
+    "dict": (lambda: {"a": 1.0}, lambda c: c.get("a", 5.0) * len(c), {
+        "replace": lambda c: c.update(a=3.0), "add": lambda c: c.update(b=1.0), "delete": lambda c: c.pop("a")}),
+    "dict of dicts": (lambda: {"a": {"b": 1.0}}, lambda c: c["a"]["b"], {
+        "replace": lambda c: c["a"].update(b=3.0), "replace all": lambda c: c.update(a={"b": 4.0})}),
+    "defaultdict": (lambda: defaultdict(lambda: 1.0), lambda c: c["a"], {
+        "replace": lambda c: c.update(a=3.0), "delete": lambda c: c.pop("a")}),
+    "defaultdict in a dict": (lambda: {"b": defaultdict(lambda: 1.0, c=1.0)}, lambda c: c["b"]["a"] * c["b"]["c"], {
+        "replace": lambda c: c["b"].update(a=3.0), "replace another": lambda c: c["b"].update(c=4.0)}),
+    "OrderedDict": (lambda: OrderedDict(a=1.0, b=2.0), lambda c: next(iter(c.values())), {
+        "replace": lambda c: c.update(a=3.0), "order": lambda c: c.move_to_end("a")}),
+    "Counter": (lambda: Counter("a"), lambda c: c["a"], {"replace": lambda c: c.update("aa")}),
+    "UserDict": (lambda: UserDict(a=1.0), lambda c: c["a"], {"replace": lambda c: c.update(a=3.0)}),
+    "bytearray": (lambda: bytearray(b"\1"), lambda c: c[0] * len(c), {
+        "replace": lambda c: c.__setitem__(0, 3), "add": lambda c: c.append(1)}),
+    "array": (lambda: array.array("d", [1.0]), lambda c: c[0] * len(c), {
+        "replace": lambda c: c.__setitem__(0, 3.0), "add": lambda c: c.append(1.0)}),
+    "array of objects": (lambda: np.array([1.0, {"a": 1.0}], object), lambda c: c[0] * c[1]["a"], {
+        "replace": lambda c: c.__setitem__(0, 3.0), "nested": lambda c: c[1].update(a=4.0)}),
+}  # fmt: skip
+
+
+class Named(dict):
+    """A dict whose entries are attributes, as settings are often kept."""
+
+    def __getattr__(self, name):
+        return self[name]
+
+
+CONTAINERS["dict with attributes"] = (lambda: Named(a=1.0), lambda c: c.a, {"replace": lambda c: c.update(a=3.0)})
+for name, (make_one, use, change) in CONTAINERS.items():
+    make = of_a_container(use, make=make_one)
+    CASES[f"{name}"] = partial(make, False, change)
+    CASES[f"{name}, private attribute"] = partial(make, True, change)
+
+
+class Mode(enum.Enum):
+    FIRST = types.MappingProxyType({"rate": 1.0})
+    SECOND = types.MappingProxyType({"rate": 3.0})
+
+
+class Mutable(enum.Enum):
+    FIRST = [1.0]  # noqa: RUF012 - the point
+
+
+@case
+def a_member_of_an_enumeration():
+    mode = Mode.FIRST
+
+    def do():
+        nonlocal mode
+        mode = Mode.SECOND
+
+    def put_back():
+        Mutable.FIRST.value[0] *= 3.0
+
+    return Case(lambda x: x * mode.value["rate"] * Mutable.FIRST.value[0], replace=do, nested=put_back)
+
+
+@case
+def the_environment():
+    os.environ["BPROP_TEST_RATE"] = "1"
+    return Case(lambda x: x * float(os.environ["BPROP_TEST_RATE"]),
+                replace=lambda: os.environ.__setitem__("BPROP_TEST_RATE", "3"))  # fmt: skip
+
+
+class Proxy:
+    """Finds everything in another object, as wrappers do."""
+
+    def __init__(self, target):
+        self._target = target
+
+    def __getattr__(self, name):
+        return getattr(self._target, name)
+
+
+@case
+def a_proxy():
+    one = Holder()
+    proxy = Proxy(one)
+    return Case(lambda x: x * proxy.rate, replace=lambda: setattr(one, "rate", 3.0),
+                replace_all=lambda: setattr(proxy, "_target", Holder(4.0)))  # fmt: skip
+
+
+class Scaled(nn.Module):
+    def __init__(self):
+        self.inner, self._rate, self._options = nn.Tanh(), 1.0, {"p": 1.0}
+
+    def fprop(self, x):
+        return self.inner(x) * self._rate * self._options["p"]
+
+
+@case
+def a_private_setting_of_a_module():
+    one = Scaled()
+    return Case(lambda x: one(x), replace=lambda: setattr(one, "_rate", 3.0), nested=lambda: one._options.update(p=4.0))
+
+
+@case
+def a_private_setting_of_a_module_among_the_arguments():
+    one = Scaled()
+    return Case(lambda m, x: m(x), (one,), replace=lambda: setattr(one, "_rate", 3.0),
+                nested=lambda: one._options.update(p=4.0))  # fmt: skip
+
+
+class Decaying(optim.SGD):
+    """A subclass with settings of its own."""
+
+    def __init__(self):
+        super().__init__(0.1)
+        self._factor, self.more = 1.0, 1.0
+
+    def scaled(self, x):
+        return x * self._factor * self.more
+
+
+@case
+def a_setting_of_a_subclassed_optimiser():
+    rule = Decaying()
+    return Case(lambda x: rule.scaled(x), replace=lambda: setattr(rule, "more", 3.0),
+                private=lambda: setattr(rule, "_factor", 4.0))  # fmt: skip
+
+
+@case
+def what_getattr_reads():
+    one = Holder()
+    return Case(lambda x: x * getattr(one, "_ra" + "te"), replace=lambda: setattr(one, "_rate", 3.0))
+
+
+@case
+def a_function_of_an_object():
+    table = {"f": lambda x: x}
+    held = types.SimpleNamespace(_f=table["f"], table=table)
+    return Case(lambda x: held._f(held.table["f"](x)), replace=lambda: setattr(held, "_f", lambda x: 3 * x),
+                nested=lambda: table.update(f=lambda x: 4 * x))  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _restored(monkeypatch):
+    monkeypatch.setitem(globals(), "RATE", 1.0)
+    monkeypatch.setitem(globals(), "_RATE", 1.0)
+    monkeypatch.setitem(globals(), "TABLE", {"rate": 1.0})
+    monkeypatch.setenv("BPROP_TEST_RATE", "1")
+    monkeypatch.setattr(Holder, "shared", 1.0)
+    yield
+    Mutable.FIRST.value[0] = 1.0
+
+
+def by_function(f):
+    return bprop.compile(f)
+
+
+def by_method(f):
+    class Trainer:
+        def __init__(self):
+            self._f = f
+
+        @bprop.compile
+        def step(self, *args):
+            return self._f(*args)
+
+    trainer = Trainer()
+    call = partial(Trainer.step, trainer)
+    call.programs = Trainer.step.programs
+    return call
+
+
+def by_loop(f):
+    compiled = bprop.compile(f)
+
+    def call(*args):
+        *rest, x = args
+        return compiled.loop(*rest, np.stack([x, x]))[1]
+
+    call.programs = compiled.programs
+    return call
+
+
+@pytest.mark.parametrize("call", [by_function, by_method, by_loop])
+@pytest.mark.parametrize("where", CASES)
+def test_a_mutation_is_seen(where, call, keys):
+    one = CASES[where]()
+    f = call(one.f)
+    f(*one.args, X), f(*one.args, X)
+    computed = len(keys)
+    for _ in range(3):
+        np.testing.assert_allclose(f(*one.args, X), one.f(*one.args, X), rtol=1e-12)
+    assert len(f.programs) == 1, "compiled anew, and nothing had changed"
+    assert len(keys) == computed, "a key was computed, and nothing had changed"
+    for what, do in one.do.items():
+        before = np.asarray(f(*one.args, X))
+        do()
+        expected = np.asarray(one.f(*one.args, X))
+        np.testing.assert_allclose(f(*one.args, X), expected, rtol=1e-12, err_msg=what)
+        assert not np.array_equal(before, expected), f"{what} changes nothing: the test is wrong"
+        np.testing.assert_allclose(f(*one.args, X), expected, rtol=1e-12, err_msg=what)
+    programs = len(f.programs)
+    f(*one.args, X)
+    assert len(f.programs) == programs <= 1 + len(one.do)
