@@ -10,7 +10,7 @@ from ..core.tree import flatten, is_holder, unflatten
 from ..core.value import Array, asarray
 from ..gradients.batch import Batch
 from ..gradients.forward import Forward
-from ..gradients.reverse import Record, pull
+from ..gradients.reverse import Record, send
 from ..gradients.variable import leaf_label, name_of
 from ..ops import broadcast_to
 from ..ops.barrier import barrier
@@ -30,7 +30,7 @@ class Checkpoint(Region):
             with using(owner):
                 again = params["body"].live(quiet=True)(*lifted)
             inputs = [x for x, need in zip(lifted, needs, strict=True) if need]
-            bars = iter(pull(again, y_bars, inputs, owner))
+            bars = iter(send(again, y_bars, inputs, owner))
             return [next(bars) if need else None for need in needs]
 
         return outputs, pullback

@@ -18,10 +18,12 @@ from ..core.tree import flatten, is_holder, unflatten
 from ..core.value import Spec, asarray
 from ..gradients.batch import Batch, materialised
 from ..gradients.forward import Forward
-from ..gradients.reverse import Record, pull
+from ..gradients.reverse import Record, send
 from ..gradients.variable import name_of
 from ..ops import where
+from ..ops.absent import absent
 from .closure import Closure, Reversal, check_function, is_float, same_specs, same_structure, together, zeros_of
+from .presence import Kind, arrays, as_kind, joined, kind_of, masked, refilled
 
 Flat = Callable[[], Sequence[Any]]
 
@@ -64,7 +66,7 @@ class Cond(Region):
             inputs = [x for x, v in zip(lifted, variable, strict=True) if v]
 
             def back(y_bars: Sequence[Any]) -> list[Any]:
-                bars = iter(pull(results, y_bars, inputs, owner))
+                bars = iter(send(results, y_bars, inputs, owner))
                 return [None, *(next(bars) if v else None for v in variable)]
 
             return tuple(owner.lower(y) for y in results), back
@@ -87,7 +89,7 @@ class Cond(Region):
 
             def back(way: Any, mine: list[int]) -> list[Any]:
                 bars = way(seeds, xs.__getitem__, lambda number: kept[mine[number]])
-                filled = [zeros_of(x) if bar is None else bar for bar, x in zip(bars, variables, strict=True)]
+                filled = [absent(x) if bar is None else bar for bar, x in zip(bars, variables, strict=True)]
                 return [bar for bar, here in zip(filled, reached, strict=True) if here]
 
             backwards = [partial(back, way, mine) for way, mine in zip(ways, places, strict=True)]
@@ -124,11 +126,28 @@ class Cond(Region):
         def filled(graph: Graph) -> list[Any]:
             ys, y_dots = pushed(graph)
             moving = [(y, y_dot) for y, y_dot, f in zip(ys, y_dots, floats, strict=True) if f]
-            return [*ys, *(zeros_of(y) if y_dot is None else y_dot for y, y_dot in moving)]
+            return [*ys, *(absent(y) if y_dot is None else y_dot for y, y_dot in moving)]
 
         outputs = self.run(predicate, [lambda: filled(params["true"]), lambda: filled(params["false"])])
         found = iter(outputs[len(floats) :])
         return outputs[: len(floats)], [next(found) if f else None for f in floats]
+
+    # --- absence: both branches give masks of one kind ---
+    def absent(self, args: tuple[Any, ...], present: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, Any]:
+        predicate, *xs = args
+        if predicate.decides():
+            return masked(self.chosen(args, params), xs, present[1:])
+        kinds: list[Kind] = [None for _ in params["true"].specs]
+
+        def branch(key: str) -> list[Any]:
+            ys, here = masked(params[key], xs, present[1:])
+            kinds[:] = map(joined, kinds, map(kind_of, here))
+            return [*ys, *arrays(map(as_kind, here, kinds))]
+
+        for key in _KINDS:  # to see the kinds of both
+            Closure(partial(branch, key), [], self.name)
+        outputs = self.run(predicate, [partial(branch, key) for key in _KINDS])
+        return outputs[: len(kinds)], refilled(kinds, outputs[len(kinds) :])
 
     # --- batching ---
     def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], size: int) -> Any:

@@ -18,6 +18,8 @@ from ..gradients.batch import Batch
 from ..gradients.reverse import Record, pull
 from ..gradients.variable import name_of
 from ..ops import astype, broadcast_to, sum, zeros
+from ..ops.absent import absent
+from .closure import is_float, zeros_of
 
 Flat = Callable[..., Sequence[Any]]
 
@@ -29,11 +31,14 @@ def transpose(linear: Flat, like: Sequence[Array], bars: Sequence[Any]) -> list[
     with using(owner):
         outputs = linear(*inputs)
     results = pull(list(outputs), list(bars), inputs, owner)
-    return [zeros(x.shape, dtype=x.dtype) if bar is None else bar for bar, x in zip(results, like, strict=True)]
+    return _filled(results, like)
 
 
 def _filled(bars: Sequence[Any], like: Sequence[Any]) -> list[Any]:
-    return [zeros(x.shape, dtype=x.dtype) if bar is None else bar for bar, x in zip(bars, like, strict=True)]
+    """Give a rule arrays to compute with: zeros, for which 0 · ∞ = 0, where there is no cotangent or tangent."""
+    return [
+        bar if bar is not None else absent(x) if is_float(x) else zeros_of(x) for bar, x in zip(bars, like, strict=True)
+    ]
 
 
 class Custom(Region):
