@@ -29,7 +29,9 @@ from ..core.family import (
 from ..core.interpreter import QUIET, Interpreter, current, using
 from ..core.op import Op
 from ..core.value import Array, Wrapped
-from ..ops import astype, broadcast_to, cumulative_sum, full, logical_or, max, permute_dims, reshape, where
+from ..ops import (
+    abs, astype, broadcast_to, cumulative_sum, full, logical_or, max, permute_dims, reshape, sign, where,
+)  # fmt: skip
 
 
 class Masked(Wrapped):
@@ -194,35 +196,44 @@ class Absent(Interpreter):
 
     @rule.register
     def _(self, op: Bilinear, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
-        value = self.below.bind(op, plain, params)
         if len(mine) != 1:
-            return Masked(self, value, None)
+            return Masked(self, self.below.bind(op, plain, params), None)
         labels = op.labels(plain[0].shape, plain[1].shape, **params)
         own, out, mask = labels[mine[0]], labels[2], args[mine[0]].present
         other = plain[1 - mine[0]]
         numbers = other.concrete()
-        if numbers is not None and not np.isfinite(numbers).all():
+        if other.dtype.kind != "f" or (numbers is not None and np.isfinite(numbers).all()):
+            value = self.below.bind(op, plain, params)
+        else:
             value = self._contract_present(op, plain, mine[0], mask, params)
         mask = _any(mask, tuple(axis for axis, label in enumerate(own) if label not in out), False)
         if mask is None:  # a sum of nothing
             return Masked(self, value, None)
         left = "".join(label for label in own if label in out)
-        shape = tuple(value.shape[out.index(label)] if label in left else 1 for label in out)
-        order = tuple(left.index(label) for label in out if label in left)
-        mask = reshape(permute_dims(mask, order), tuple(n if m in left else 1 for m, n in zip(out, shape, strict=True)))
+        mask = permute_dims(mask, tuple(left.index(label) for label in out if label in left))
+        sizes = iter(mask.shape)  # 1 where the other operand broadcasts this one
+        mask = reshape(mask, tuple(next(sizes) if label in left else 1 for label in out))
         return Masked(self, value, broadcast_to(mask, value.shape))
 
     def _contract_present(self, op: Bilinear, plain: Any, position: int, mask: Any, params: dict[str, Any]) -> Any:
-        """Contract without the terms absent · inf: a non-finite factor counts only where a present entry meets it."""
-        other = plain[1 - position]
+        """Contract without the terms absent · inf: a non-finite factor counts only where a present entry meets it.
+
+        Such factors enter as their sign; where present entries meet any, the sum is an infinity if all those terms have one
+        sign, else NaN.
+        """
+        own, other = plain[position], plain[1 - position]
         finite = other - other == 0
-        pair = list(plain)
-        pair[1 - position] = where(finite, other, 0)
-        value = self.below.bind(op, tuple(pair), params)
-        pair[position] = astype(mask, other.dtype)
-        pair[1 - position] = where(finite, 0, astype(other == other, other.dtype) * 0 + 1)
-        met = self.below.bind(op, tuple(pair), params)
-        return where(met > 0, value * float("nan"), value)
+        signs = where(other == other, sign(other), 1)
+
+        def contracted(x: Any, factor: Any) -> Any:
+            pair = (x, factor) if position == 0 else (factor, x)
+            return self.below.bind(op, pair, params)
+
+        value = contracted(own, where(finite, other, signs))
+        met = contracted(astype(mask, own.dtype), astype(~finite, other.dtype))
+        direction = contracted(sign(own), where(finite, 0, where(other == other, signs, float("nan"))))
+        infinite = where(abs(direction) == met, direction * float("inf"), float("nan"))
+        return where(met > 0, value + infinite, value)
 
     @rule.register
     def _(self, op: General, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
