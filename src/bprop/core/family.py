@@ -386,8 +386,11 @@ class Region(Op):
         """Return the outputs and their tangents (``None``: absent)."""
         raise NotImplementedError
 
-    def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], size: int) -> Any:
-        """Return the outputs for a batch on the leading axis of the arguments marked ``batched``, all batched."""
+    def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], level: Any) -> Any:
+        """Return the outputs for a batch on the leading axis of the arguments marked ``batched``, all batched.
+
+        ``level`` is the `Batch` that asks: it has the size, and says which entries count.
+        """
         raise NotImplementedError
 
     def absent(self, args: tuple[Any, ...], present: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, Any]:

@@ -30,7 +30,17 @@ from ..core.interpreter import QUIET, Interpreter, current, using
 from ..core.op import Op
 from ..core.value import Array, Wrapped
 from ..ops import (
-    abs, astype, broadcast_to, cumulative_sum, full, logical_or, max, permute_dims, reshape, sign, where,
+    abs,
+    astype,
+    broadcast_to,
+    cumulative_sum,
+    full,
+    logical_or,
+    max,
+    permute_dims,
+    reshape,
+    sign,
+    where,
 )  # fmt: skip
 
 

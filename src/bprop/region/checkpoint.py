@@ -8,11 +8,10 @@ from ..core.family import Region
 from ..core.interpreter import EVALUATE, current, using
 from ..core.tree import flatten, is_holder, unflatten
 from ..core.value import Array, asarray
-from ..gradients.batch import Batch
+from ..gradients.batch import Batch, materialised
 from ..gradients.forward import Forward
 from ..gradients.reverse import Record, send
 from ..gradients.variable import leaf_label, name_of
-from ..ops import broadcast_to
 from ..ops.barrier import barrier
 from .closure import Closure
 
@@ -41,12 +40,12 @@ class Checkpoint(Region):
             outputs = params["body"](*(owner.dual(x, x_dot) for x, x_dot in zip(args, args_dot, strict=True)))
         return [owner.lower(y) for y in outputs], [owner.tangent(y) for y in outputs]
 
-    def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], size: int) -> Any:
+    def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], level: Batch) -> Any:
         def mapped(*xs: Any) -> list[Any]:
-            owner = Batch(size)
+            owner = level.inside()
             with using(owner):
                 ys = params["body"](*(owner.wrap(x) if own else x for x, own in zip(xs, batched, strict=True)))
-            return [owner.lower(y) if owner.owns(y) else broadcast_to(y, (size, *y.shape)) for y in ys]
+            return [owner.lower(y) if owner.owns(y) else materialised(y, level.size) for y in ys]
 
         closure = Closure(mapped, [x.spec for x in args], "checkpoint")
         return current().bind(self, (*args, *closure.captures), {"body": closure.graph})

@@ -150,22 +150,27 @@ class Cond(Region):
         return outputs[: len(kinds)], refilled(kinds, outputs[len(kinds) :])
 
     # --- batching ---
-    def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], size: int) -> Any:
+    def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], level: Batch) -> Any:
         """With one predicate for all the branch taken is batched; with one for each both are run, and entries chosen."""
 
-        def mapped(graph: Graph) -> list[Any]:
-            owner = Batch(size)
+        def mapped(graph: Graph, owner: Batch) -> list[Any]:
             with using(owner):
                 ys = graph(*(owner.wrap(x) if own else x for x, own in zip(args[1:], batched[1:], strict=True)))
-            return [owner.lower(y) if owner.owns(y) else materialised(y, size) for y in ys]
+            return [owner.lower(y) if owner.owns(y) else materialised(y, level.size) for y in ys]
 
         if not batched[0]:
-            return tuple(self.run(args[0], [lambda: mapped(params["true"]), lambda: mapped(params["false"])]))
-        pairs = zip(mapped(params["true"]), mapped(params["false"]), strict=True)
-        owner = Batch(size)
+            return tuple(
+                self.run(
+                    args[0],
+                    [lambda: mapped(params["true"], level.inside()), lambda: mapped(params["false"], level.inside())],
+                )
+            )
+        first, second = (
+            mapped(params[key], level.inside(taken)) for key, taken in zip(_KINDS, (args[0], ~args[0]), strict=True)
+        )
+        owner = level.inside()
         with using(owner):
-            predicate = owner.wrap(args[0])
-            chosen = [where(predicate, owner.wrap(one), owner.wrap(other)) for one, other in pairs]
+            chosen = [where(*map(owner.wrap, (args[0], *pair))) for pair in zip(first, second, strict=True)]
         return tuple(owner.lower(y) for y in chosen)
 
 

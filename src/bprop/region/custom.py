@@ -14,10 +14,10 @@ from ..core.interpreter import current, using
 from ..core.trace import Trace
 from ..core.tree import flatten, is_holder, unflatten
 from ..core.value import Array, Wrapped, asarray
-from ..gradients.batch import Batch
+from ..gradients.batch import Batch, materialised
 from ..gradients.reverse import Record, pull
 from ..gradients.variable import name_of
-from ..ops import astype, broadcast_to, sum, zeros
+from ..ops import astype, sum, zeros
 from ..ops.absent import absent
 from .closure import is_float, zeros_of
 
@@ -104,43 +104,36 @@ class Custom(Region):
             result.append(bar if bar.dtype == x.dtype else astype(bar, x.dtype))
         return result
 
-    def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], size: int) -> Any:
-        def over_batch(function: Flat, groups: Sequence[tuple[Sequence[Any], Sequence[bool]]]) -> list[Any]:
-            owner = Batch(size)
+    def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], level: Batch) -> Any:
+        count, asked = len(args), () if level.active is None else (level.active,)
+        everything = (True,) * 64
+
+        def over_batch(function: Flat, xs: Sequence[Any], *groups: tuple[Sequence[Any], Sequence[bool]]) -> list[Any]:
+            owner = Batch(level.size, active=xs[count] if asked else None)
             lifted = [
-                [owner.wrap(x) if own and x is not None else x for x, own in zip(xs, flags, strict=True)]
-                for xs, flags in groups
+                [owner.wrap(x) if own and x is not None else x for x, own in zip(values, flags, strict=True)]
+                for values, flags in (*groups, (xs[:count], batched))
             ]
             with using(owner):
                 results = function(*lifted)
             return [
-                None if y is None else owner.lower(y) if owner.owns(y) else broadcast_to(y, (size, *y.shape))
-                for y in results
+                None if y is None else owner.lower(y) if owner.owns(y) else materialised(y, level.size) for y in results
             ]
 
-        everything = (True,) * 64
-
         def f(*xs: Any) -> Sequence[Any]:
-            return over_batch(lambda entries: params["f"](*entries), [(xs, batched)])
+            return over_batch(lambda entries: params["f"](*entries), xs)
 
         def vjp(y_bars: Any, ys: Any, xs: Any) -> list[Any]:
             all_ys = everything[: len(ys)]
-            bars = over_batch(params["vjp"], [(y_bars, all_ys), (ys, all_ys), (xs, batched)])
-            return [bar if own or bar is None else sum(bar, axis=0) for bar, own in zip(bars, batched, strict=True)]
+            bars = over_batch(params["vjp"], xs, (y_bars, all_ys), (ys, all_ys))
+            summed = [bar if own or bar is None else sum(bar, axis=0) for bar, own in zip(bars, batched, strict=True)]
+            return [*summed, *(None for _ in asked)]
 
         def jvp(x_dots: Any, ys: Any, xs: Any) -> list[Any]:
-            return over_batch(params["jvp"], [(x_dots, batched), (ys, everything[: len(ys)]), (xs, batched)])
+            return over_batch(params["jvp"], xs, (x_dots[:count], batched), (ys, everything[: len(ys)]))
 
-        return current().bind(
-            self,
-            args,
-            {
-                "name": params["name"],
-                "f": f,
-                "vjp": vjp if params["vjp"] is not None else None,
-                "jvp": jvp if params["jvp"] is not None else None,
-            },
-        )
+        rules = {key: rule if params[key] is not None else None for key, rule in (("vjp", vjp), ("jvp", jvp))}
+        return current().bind(self, (*args, *asked), {"name": params["name"], "f": f, **rules})
 
     def complex_step(self, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         return tuple(params["f"](*args))

@@ -17,11 +17,11 @@ from ..core.op import Operand
 from ..core.shape import normalise_shape
 from ..core.tree import flatten, unflatten
 from ..core.value import Array, Spec, asarray
-from ..gradients.batch import Batch
+from ..gradients.batch import Batch, materialised
 from ..gradients.complex_step import ComplexValue
 from ..gradients.forward import Forward
 from ..gradients.variable import name_of
-from ..ops import add, broadcast_to, moveaxis
+from ..ops import add, moveaxis
 from ..ops.absent import absent
 from .closure import Backward, Closure, Reversal, is_float, labels
 from .presence import Kind, arrays, as_kind, joined, kind_of, masked, refilled, stacked_presence
@@ -245,18 +245,18 @@ class Scan(Region):
         ]
 
     # --- batching: the batch rides inside every row ---
-    def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], size: int) -> Any:
+    def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], level: Batch) -> Any:
         heads = params["carries"]
         carry, xs, constants = self._split(args, params)
-        carry = [c if own else broadcast_to(c, (size, *c.shape)) for c, own in zip(carry, batched, strict=False)]
+        carry = [c if own else materialised(c, level.size) for c, own in zip(carry, batched, strict=False)]
         xs = [moveaxis(x, 1, 0) if own else x for x, own in zip(xs, batched[heads:], strict=False)]
         flags = [True] * heads + list(batched[heads:])
 
         def body(*flat: Any) -> list[Any]:
-            owner = Batch(size)
+            owner = level.inside()
             with using(owner):
                 ys = params["body"](*(owner.wrap(x) if own else x for x, own in zip(flat, flags, strict=True)))
-            return [owner.lower(y) if owner.owns(y) else broadcast_to(y, (size, *y.shape)) for y in ys]
+            return [owner.lower(y) if owner.owns(y) else materialised(y, level.size) for y in ys]
 
         outputs = self.run(body, carry, xs, constants, params)
         return (*outputs[:heads], *(moveaxis(y, 0, 1) for y in outputs[heads:]))

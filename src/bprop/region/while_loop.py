@@ -253,50 +253,60 @@ class While(Region):
         ]
 
     # --- batching: until the condition fails for every entry; a finished entry keeps its carry ---
-    def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], size: int) -> Any:
+    def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], level: Batch) -> Any:
         carries, constants = params["carries"], args[params["carries"] :]
+        moving, masked = list(batched[:carries]), level.active is not None
 
-        def level(carry: Sequence[Any]) -> tuple[Batch, list[Any]]:
-            owner = Batch(size)
+        def lifted(owner: Batch, carry: Sequence[Any]) -> list[Any]:
             flags = [*moving, *batched[carries:]]
-            return owner, [owner.wrap(x) if own else x for x, own in zip((*carry, *constants), flags, strict=True)]
+            return [owner.wrap(x) if own else x for x, own in zip((*carry, *constants), flags, strict=True)]
 
-        moving, masked, known = list(batched[:carries]), False, None
+        def goes_on(carry: Sequence[Any]) -> Any:
+            """Return the condition; one for each entry where it differs among them, or not all are asked for."""
+            nonlocal masked
+            owner = level.inside()
+            with using(owner):
+                (test,) = params["condition"](*lifted(owner, carry))
+            masked = masked or owner.owns(test)
+            test = owner.lower(test)
+            return test if level.active is None else test & level.active
+
+        def turn(carry: Sequence[Any]) -> tuple[Batch, list[Any]]:
+            test = goes_on(carry)
+            owner = level.inside(test) if masked else level.inside()
+            full = lifted(owner, carry)
+            with using(owner):
+                results = params["body"](*full)
+                if masked:
+                    held = zip(results[:carries], full, strict=False)
+                    results[:carries] = [where(owner.wrap(test), y, c) for y, c in held]
+            return owner, results
+
+        known = None
         while known != moving:  # which carries differ among the entries: those that come to depend on one that does
             known = list(moving)
 
             def look(*carry: Any) -> list[Any]:
-                nonlocal masked
-                owner, full = level(carry)
-                with using(owner):
-                    masked = owner.owns(params["condition"](*full)[0])
-                    results = params["body"](*full)
-                moving[:] = [masked or one or owner.owns(y) for one, y in zip(moving, results, strict=False)]
+                owner, results = turn(carry)
+                moving[:] = [one or owner.owns(y) for one, y in zip(moving, results, strict=False)]
                 return []
 
-            Closure(look, [c.spec for c in _whole(args, batched, moving, size)], self.name)
+            Closure(look, [c.spec for c in _whole(args, batched, moving, level.size)], self.name)
 
         def condition(*carry: Any) -> Any:
-            owner, full = level(carry)
-            with using(owner):
-                (test,) = params["condition"](*full)
-            return any(owner.lower(test)) if masked else test
+            test = goes_on(carry)
+            return any(test) if masked else test
 
         def body(*carry: Any) -> list[Any]:
-            owner, full = level(carry)
-            with using(owner):
-                results = params["body"](*full)
-                if masked:
-                    (test,) = params["condition"](*full)
-                    results[:carries] = [where(test, y, c) for y, c in zip(results[:carries], full, strict=False)]
+            owner, results = turn(carry)
             flags = [*moving, *(True for _ in results[carries:])]
             return [
-                owner.lower(y) if owner.owns(y) else materialised(y, size) if own else y
+                owner.lower(y) if owner.owns(y) else materialised(y, level.size) if own else y
                 for y, own in zip(results, flags, strict=True)
             ]
 
-        outputs = self.run(condition, body, _whole(args, batched, moving, size), params, params["limit"])
-        heads = [y if own else materialised(y, size) for y, own in zip(outputs, moving, strict=False)]
+        outputs = self.run(condition, body, _whole(args, batched, moving, level.size), params, params["limit"])
+        heads = [y if own else materialised(y, level.size) for y, own in zip(outputs, moving, strict=False)]
         return (*heads, *(moveaxis(y, 0, 1) for y in outputs[carries:]))
 
 
