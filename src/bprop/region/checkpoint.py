@@ -14,6 +14,7 @@ from ..gradients.reverse import Record, send
 from ..gradients.variable import leaf_label, name_of
 from ..ops.barrier import barrier
 from .closure import Closure
+from .weak import is_weak
 
 
 class Checkpoint(Region):
@@ -87,8 +88,8 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         def flat(*xs: Any) -> list[Any]:
             new_args, new_options = unflatten(structure, merged(leaves, places, xs))
             ys, out = flatten(f(*new_args, **new_options))
-            shape[:] = [out]
-            return ys
+            shape[:] = [out, [y if is_weak(y) else None for y in ys]]
+            return [y for y in ys if not is_weak(y)]  # Python numbers stay what they are
 
         def label(position: int) -> str:
             return leaf_label(f, structure, places[position])
@@ -96,7 +97,8 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         closure = Closure(flat, [x.spec for x in arrays], name, label=label)
         outputs = current().bind(checkpoint_op, (*arrays, *closure.captures), {"body": closure.graph})
         closure.write(outputs[closure.count :])
-        return unflatten(shape[0], outputs[: closure.count])
+        ys = iter(outputs[: closure.count])
+        return unflatten(shape[0], [next(ys) if scalar is None else scalar for scalar in shape[1]])
 
     return checkpointed
 

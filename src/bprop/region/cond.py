@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from ..core.dtype import result_type
 from ..core.error import DerivativeError, DTypeError, ShapeError
 from ..core.family import Region
 from ..core.graph import Graph
@@ -24,6 +25,7 @@ from ..ops import where
 from ..ops.absent import absent
 from .closure import Closure, Reversal, check_function, is_float, same_specs, same_structure, together, zeros_of
 from .presence import Kind, arrays, as_kind, joined, kind_of, masked, refilled
+from .weak import as_weak, is_weak
 
 Flat = Callable[[], Sequence[Any]]
 
@@ -205,7 +207,8 @@ def cond(
     """Return ``true_function(*operands)`` where the predicate holds, else ``false_function(*operands)``.
 
     ``predicate`` is one bool (shape ()). Operands and results are trees of arrays; what the functions close over is
-    differentiated as usual. Both functions are traced once and give the same structure, shapes and dtypes; only the
+    differentiated as usual. Both functions are traced once and give the same structure, shapes and dtypes (Python numbers
+    among operands and results are weak, as in `where`); only the
     one taken is run, eager and in native code, where it is a branch. Cells written in a branch (a generator's counter)
     keep their value if the other one is taken. Inside `vmap` with a predicate for each entry both are computed, and
     entries chosen as by `where`. Raises `ShapeError` naming the leaf that differs, `ArgumentError` where structures do,
@@ -225,13 +228,16 @@ def cond(
     test = asarray(predicate)
     check_predicate(what, "the predicate", test.spec)
     leaves, structure = flatten(operands, is_holder)
-    arrays = [leaf if is_holder(leaf) else asarray(leaf) for leaf in leaves]
+    given = [leaf if is_holder(leaf) or is_weak(leaf) else asarray(leaf) for leaf in leaves]
     shapes: dict[int, Any] = {}
+    scalars: dict[int, list[Any]] = {}
+    dtypes: list[Any] = []  # of the results, once known to differ from what a branch gives
 
     def flat(number: int) -> Callable[..., list[Any]]:
         def run() -> list[Any]:
-            outputs, shapes[number] = flatten(functions[number](*unflatten(structure, arrays)))
-            return outputs
+            outputs, shapes[number] = flatten(functions[number](*unflatten(structure, given)))
+            scalars[number] = [y if is_weak(y) else None for y in outputs]
+            return [as_weak(what, y, dtype) for y, dtype in zip(outputs, dtypes, strict=True)] if dtypes else outputs
 
         return run
 
@@ -240,10 +246,10 @@ def cond(
 
     closures = traced()
     cells = list(dict.fromkeys(cell for closure in closures for cell in closure.written))
-    if cells:  # a branch that leaves a cell alone hands it on
+    same_structure(what, shapes[0], shapes[1], ("the true branch", "the false branch"))
+    dtypes = _promoted(closures, scalars)
+    if cells or dtypes:  # a branch that leaves a cell alone hands it on
         closures = traced(cells)
-    names = ("the true branch", "the false branch")
-    same_structure(what, shapes[0], shapes[1], names)
     first, second = (closure.graph.specs for closure in closures)
     count = closures[0].count
     same_specs(what, shapes[0], first[:count], second[:count], ("the true branch gives", "the false branch"))
@@ -253,6 +259,21 @@ def cond(
     for cell, value in zip(cells, outputs[count:], strict=True):
         cell.write(value)
     return unflatten(shapes[0], outputs[:count])
+
+
+def _promoted(closures: Sequence[Closure], scalars: dict[int, list[Any]]) -> list[Any]:
+    """Return the dtypes of the results where Python scalars of one branch meet others than theirs in the other; else []."""
+    counts = [closure.graph.specs[: closure.count] for closure in closures]
+    pairs = [
+        [spec.dtype if scalar is None else scalar for spec, scalar in zip(counts[n], scalars[n], strict=True)]
+        for n in (0, 1)
+    ]
+    weak = [is_weak(one) or is_weak(other) for one, other in zip(*pairs, strict=True)]
+    dtypes = [result_type(one, other) if w else None for one, other, w in zip(*pairs, weak, strict=True)]
+    differ = any(
+        w and dtype != spec.dtype for specs in counts for dtype, spec, w in zip(dtypes, specs, weak, strict=True)
+    )
+    return dtypes if differ else []
 
 
 _KINDS = ("true", "false")

@@ -19,7 +19,9 @@ from ..gradients.reverse import Record, pull
 from ..gradients.variable import name_of
 from ..ops import astype, sum, zeros
 from ..ops.absent import absent
+from .checkpoint import merged, split
 from .closure import is_float, zeros_of
+from .weak import is_weak
 
 Flat = Callable[..., Sequence[Any]]
 
@@ -153,7 +155,9 @@ def custom(f: Callable[..., Any] | None = None, *, vjp: Any = None, jvp: Any = N
 
     ``vjp(y_bar, y, *xs)`` returns the cotangent of every argument (one array if there is one argument), or
     ``jvp(x_dots, y, *xs)`` returns the tangent of the result from the tuple of tangents. One is enough: the other
-    follows by transposition. Results may be trees; every leaf of the arguments is an array. Raises `ShapeError` where
+    follows by transposition. Arguments and results may be trees. Python numbers beside arrays reach ``f`` and its rule as they
+    are, and what a rule returns for them is not looked at. A result that nobody uses has an absent cotangent, which a rule
+    sees as zeros: whatever it multiplies, infinities included, stays absent. Raises `ShapeError` where
     a rule returns another shape than its value has.
 
     **Source:** JAX, ``custom_vjp`` and ``custom_jvp``.
@@ -174,20 +178,35 @@ def custom(f: Callable[..., Any] | None = None, *, vjp: Any = None, jvp: Any = N
     @wraps(f, updated=())
     def customised(*args: Any) -> Any:
         leaves, structure = flatten(args, is_holder)
-        arrays = [asarray(leaf) for leaf in leaves]
+        if any(map(is_holder, leaves)):
+            raise ArgumentError(
+                f"{name}: an argument is a module, of whose parameters a rule gives no cotangent: pass them as arrays"
+            )
+        if not all(map(is_weak, leaves)):
+            arrays, places = split(leaves)
+        else:  # no array says what they are
+            arrays, places = [asarray(leaf) for leaf in leaves], list(range(len(leaves)))
+        static = list(leaves)
+        for place in places:  # a rule is not to hold the values of the way forward
+            static[place] = None
         shape: list[Any] = []
 
+        def given(xs: Sequence[Any]) -> Any:
+            return unflatten(structure, merged(static, places, xs))
+
         def flat(*xs: Any) -> list[Any]:
-            outputs, out = flatten(f(*unflatten(structure, xs)))
+            outputs, out = flatten(f(*given(xs)))
             shape[:] = [out]
             return [asarray(y) for y in outputs]
 
         def backward(y_bars: Any, ys: Any, xs: Any) -> list[Any]:
-            bars = vjp(unflatten(shape[0], y_bars), unflatten(shape[0], ys), *unflatten(structure, xs))
-            return _leaves(bars if isinstance(bars, tuple) else (bars,), structure, name)
+            bars = vjp(unflatten(shape[0], y_bars), unflatten(shape[0], ys), *given(xs))
+            found = _leaves(bars if isinstance(bars, tuple) else (bars,), structure, name)
+            return [found[place] for place in places]
 
         def forward(x_dots: Any, ys: Any, xs: Any) -> list[Any]:
-            y_dot = jvp(unflatten(structure, x_dots), unflatten(shape[0], ys), *unflatten(structure, xs))
+            dots = merged([0.0 if is_weak(leaf) else None for leaf in static], places, x_dots)
+            y_dot = jvp(unflatten(structure, dots), unflatten(shape[0], ys), *given(xs))
             return flatten(y_dot)[0]
 
         rules = {"vjp": backward if vjp is not None else None, "jvp": forward if jvp is not None else None}

@@ -25,6 +25,7 @@ from ..ops import add, moveaxis
 from ..ops.absent import absent
 from .closure import Backward, Closure, Reversal, is_float, labels
 from .presence import Kind, arrays, as_kind, joined, kind_of, masked, refilled, stacked_presence
+from .weak import settled
 
 
 def _row(spec: Spec) -> Spec:
@@ -284,7 +285,7 @@ def scan(
 
     ``init`` and ``xs`` are trees of arrays (``xs=None`` with ``length``: only the carry moves); ``reverse`` runs from
     the last row to the first. ``f`` is traced once. The carry keeps its shapes and dtypes: anything else is an error
-    naming both. Cells written inside (a generator's counter) are carried along.
+    naming both; one that starts as a Python number has the dtype that ``f`` gives it. Cells written inside (a generator's counter) are carried along.
 
     **Source:** JAX, ``lax.scan``.
 
@@ -296,13 +297,13 @@ def scan(
     name = f"scan of {name_of(f)}"
     carry_leaves, carry_tree = flatten(init)
     x_leaves, x_tree = flatten(xs)
-    carry, rows = [asarray(c) for c in carry_leaves], [asarray(x) for x in x_leaves]
+    rows = [asarray(x) for x in x_leaves]
     length = _length(rows, length, name)
     shape: list[Any] = []
-    specs = [*(c.spec for c in carry), *(_row(x.spec) for x in rows)]
+    x_specs = [_row(x.spec) for x in rows]
 
     def flat(*values: Any) -> list[Any]:
-        heads = len(carry)
+        heads = len(carry_leaves)
         result = f(unflatten(carry_tree, values[:heads]), unflatten(x_tree, values[heads : heads + len(rows)]))
         if not isinstance(result, tuple) or len(result) != 2:
             raise ArgumentError(f"{name}: the function returns a pair (carry, y), not {type(result).__name__}")
@@ -314,11 +315,12 @@ def scan(
         return [*new, *ys]
 
     named = labels(("carry", carry_tree), ("x", x_tree))
-    found = Closure(flat, specs, name, label=named)
+    carry, found = settled(
+        name, carry_leaves, flat, lambda specs: Closure(flat, [*specs, *x_specs], name, label=named), x_specs
+    )
     cells = found.written
     if cells:  # trace again with the written cells as part of the carry
-        x_specs = [_row(x.spec) for x in rows]
-        found = Closure(flat, [*specs[: len(carry)], *x_specs], name, cells, named)
+        found = Closure(flat, [*(c.spec for c in carry), *x_specs], name, cells, named)
     count = found.count - len(carry)
     body = _ordered(found, len(carry), len(rows), len(cells), count)
     starts = [*carry, *(cell.read() for cell in cells)]

@@ -26,6 +26,7 @@ from ..ops.absent import absent
 from .closure import Closure, Reversal, check_function, is_float, labels, same_specs, same_structure, together, zeros_of
 from .cond import check_predicate
 from .presence import Kind, arrays, as_kind, joined, kind_of, masked, refilled, stacked_presence
+from .weak import settled
 
 BLOCK = 64
 """Turns that reverse mode in a trace keeps at once, where the loop has no limit."""
@@ -345,8 +346,8 @@ def while_loop(
 ) -> Any:
     """Run ``carry = body(carry)`` while ``condition(carry)`` holds, from ``initial``; return the last carry.
 
-    ``initial`` is a tree of arrays; the carry keeps its structure, shapes and dtypes, and what the functions close over
-    is differentiated as usual. Both are traced once. Cells written in the body (a generator's counter) are carried
+    ``initial`` is a tree of arrays; the carry keeps its structure, shapes and dtypes (a Python number in ``initial`` has
+    the dtype that ``body`` gives it), and what the functions close over is differentiated as usual. Both are traced once. Cells written in the body (a generator's counter) are carried
     along. Inside `vmap` the loop runs until the condition fails for every entry; finished entries keep their carry.
 
     Forward mode costs two loops. Reverse mode needs the carry of all n turns: eager, each turn is recorded, in time and
@@ -371,19 +372,18 @@ def while_loop(
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | np.integer) or limit < 0):
         raise ArgumentError(f"{what}: limit is a number of turns, an integer, not {limit!r:.40}")
     leaves, structure = flatten(initial)
-    carry = [asarray(leaf) for leaf in leaves]
 
     def test(*flat: Any) -> list[Any]:
-        return [condition(unflatten(structure, flat[: len(carry)]))]
+        return [condition(unflatten(structure, flat[: len(leaves)]))]
 
     def turn(*flat: Any) -> list[Any]:
-        new, new_structure = flatten(body(unflatten(structure, flat[: len(carry)])))
+        new, new_structure = flatten(body(unflatten(structure, flat[: len(leaves)])))
         same_structure(what, structure, new_structure, ("the carry", "the body returns"))
         return new
 
-    specs = [c.spec for c in carry]
     named = labels(("carry", structure))
-    turns = Closure(turn, specs, what, label=named)
+    carry, turns = settled(what, leaves, turn, lambda specs: Closure(turn, specs, what, label=named))
+    specs = [c.spec for c in carry]
     cells = turns.written
     if cells:  # trace again with the written cells as part of the carry
         turns = Closure(turn, specs, what, cells, named)
