@@ -137,7 +137,9 @@ WAYS = {
     "vjp": lambda f: lambda x: bprop.vjp(f, x)[1](bprop.ones(5)),
     "jacobian": lambda f: bprop.jacobian(f, mode="reverse"),
     "vmap of grad": lambda f: bprop.vmap(bprop.grad(lambda x: bprop.sum(f(x)))),
-    "grad of grad": lambda f: bprop.grad(lambda x: bprop.sum(bprop.grad(lambda x: bprop.sum(f(x)))(x)[1:3])),
+    "grad of grad": lambda f: bprop.grad(
+        lambda x: bprop.sum(bprop.grad(lambda x: bprop.sum(f(x)))(x)[1:3]), unreached="zeros"
+    ),
     "hessian": lambda f: bprop.hessian(lambda x: bprop.sum(f(x))),
 }
 
