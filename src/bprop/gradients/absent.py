@@ -150,6 +150,9 @@ class Absent(Interpreter):
         numbers = other.concrete()
         if other.dtype.kind != "f" or (numbers is not None and np.isfinite(numbers).all()):
             value = self.below.bind(op, plain, params)
+        elif numbers is None and self.below.guards:
+            value = self.below.bind(op, plain, params)
+            self.below.guard(other, value)
         else:
             value = self._contract_present(op, plain, mine[0], mask, params)
         mask = _any(mask, tuple(axis for axis, label in enumerate(own) if label not in out), False)

@@ -26,6 +26,7 @@ from .contraction import Contraction, emit_contraction
 from .control import emit_branch, emit_loop
 from .course import Course
 from .cumulate import emit_cumulate
+from .guard import emit_guard
 from .loop import Emitter, number
 from .map import emit_map, emit_scatter
 from .random import emit_random
@@ -187,6 +188,8 @@ class Builder:
         elif kernel.kind == "loop":
             look, passed = Look(self.look, stage.bodies[kernel]), MESSAGE + self.called.index(kernel)
             emit_loop(emitter, kernel, raw, bodies, plans, scratch, look, passed)
+        elif kernel.kind == "guard":
+            emit_guard(emitter, kernel)
         elif kernel.kind == "random" and kernel.root.op.entry is not None:  # type: ignore[union-attr]
             emit_random(emitter, kernel)
         else:
