@@ -19,7 +19,7 @@ from ..core.trace import Trace, Traced
 from ..core.tree import LEAF, Structure, flatten, unflatten
 from ..core.value import Array, Spec, Wrapped, asarray, escaped
 from ..gradients.variable import leaf_label
-from .guard import NotFiniteError, Product, guarded
+from .guard import NotFiniteError, has_guard
 from .inline import inline
 from .reference import attributes
 
@@ -36,23 +36,19 @@ PLAIN = 0x101
 class _Trace(Trace):
     """A trace that reads cells without marking their buffers as seen by others, and notes the user's lines.
 
-    ``guards``: products with absent cotangents are not masked, but noted in ``products``.
+    ``guards``: products with absent cotangents are guarded, not masked.
     """
 
     def __init__(self, name: str, label: Callable[[int], str], guards: bool) -> None:
         super().__init__(EVALUATE, name=name, lift_cells=True, label=label)
         self.runs = True
         self.guards = guards
-        self.products: list[Product] = []
         self.places: dict[tuple[str, tuple[Spec, ...]], tuple[str, int] | None] = {}
 
     def bind(self, op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         y = super().bind(op, args, params)
         self._note([self.nodes[-1]])
         return y
-
-    def guard(self, operand: Array, result: Array) -> None:
-        self.products.append((self.edge(operand), self.edge(result)))
 
     def _note(self, nodes: Iterable[Node]) -> None:
         """Note where nodes were made; those inside a region, where the region was applied."""
@@ -87,10 +83,10 @@ class Step:
         self.masked: Step | None = None
         self.masked_runs = 0
         tracer, result = self._traced(f, leaves, structure, guards=not masks)
-        if tracer.products and any(map(has_effect, tracer.nodes)):  # a callback must not be called by both programs
+        self.effects = any(map(has_effect, tracer.nodes))
+        if self.effects and has_guard(tracer.nodes):  # a callback must not be called by both programs
             tracer, result = self._traced(f, leaves, structure, guards=False)
         self._places = tracer.places
-        self._masked = (lambda row: Step(f, row, structure, name, masks=True)) if tracer.products else None
         outputs, self.structure = flatten(result)
         for leaf in outputs:
             if isinstance(leaf, Iterator | Set) or _holds_traced(leaf):
@@ -109,9 +105,7 @@ class Step:
         self.results = [_source(tracer, x, self.arguments) for x in outputs]
         computed = [x for x, kind in zip(outputs, self.results, strict=True) if kind[0] == "computed"]
         values = [tracer.cells[cell] for cell in written]
-        graph = inline(
-            guarded(tracer.graph([*computed, *values]), tracer.products)
-        )  # what a region closes over is an input as well
+        graph = inline(tracer.graph([*computed, *values]))  # what a region closes over is an input as well
 
         positions = {leaf: place for place, leaf in reversed(list(enumerate(leaves))) if isinstance(leaf, Cell)}
         self.read = [_Cell(cell, positions.get(cell)) for cell in tracer.cell_inputs]
@@ -124,7 +118,7 @@ class Step:
                 raise escaped(value, name)
         nodes = [*graph.inputs, *tracer.cell_inputs.values(), *(node for node, _ in graph.captures)]
         whole = Graph(nodes, graph.nodes, graph.outputs)
-        self.effects = any(map(has_effect, tracer.nodes))
+        self._masked = (lambda row: Step(f, row, structure, name, masks=True)) if has_guard(graph.nodes) else None
         self.count = len(computed)
         # a written cell that is also read takes its new value in place, where nobody else holds the buffer
         order = list(tracer.cell_inputs)

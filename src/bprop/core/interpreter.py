@@ -95,7 +95,7 @@ class Interpreter:
     """One meaning of op applications, resting on the interpreter ``below``.
 
     ``runs``: what is staged here will run on numbers, so that refusing wrong ones is part of it. ``guards``: what is
-    staged here may rest on a product being finite, which `guard` asks for.
+    staged here may rest on operands being finite, since another program runs where one is not.
     """
 
     name = "interpreter"
@@ -124,10 +124,6 @@ class Interpreter:
     def lower(self, value: "Array") -> "Array":
         """Turn a value of this level into one of the level below."""
         return value
-
-    def guard(self, operand: "Array", result: "Array") -> None:
-        """Have what is staged fail where an operand of a product is not finite, unless that leaves no trace in its result."""
-        self.below.guard(self.lower(operand), self.lower(result))
 
     def read(self, cell: Cell) -> "Array":
         """Return the cell's value at this level."""

@@ -102,7 +102,6 @@ class Trace(Interpreter):
         label: Callable[[int], str] | None = None,
     ) -> None:
         super().__init__(below)
-        self.guards = False  # what is staged may run elsewhere, or many times
         self.label = label
         self.name = name
         self.stage_all = stage_all

@@ -18,6 +18,7 @@ from ..core.interpreter import QUIET, Interpreter, current, using
 from ..core.op import Op
 from ..core.value import Array, Wrapped
 from ..ops import abs, astype, broadcast_to, cumulative_sum, full, max, permute_dims, reshape, sign, where
+from ..ops.guard import guard
 
 
 class Masked(Wrapped):
@@ -152,7 +153,7 @@ class Absent(Interpreter):
             value = self.below.bind(op, plain, params)
         elif numbers is None and self.below.guards:
             value = self.below.bind(op, plain, params)
-            self.below.guard(other, value)
+            (value,) = self.below.bind(guard, (value, other), {})
         else:
             value = self._contract_present(op, plain, mine[0], mask, params)
         mask = _any(mask, tuple(axis for axis, label in enumerate(own) if label not in out), False)

@@ -43,11 +43,6 @@ class Forward(Interpreter):
     def lower(self, value: Array) -> Array:
         return value.value if type(value) is Dual and value.owner is self else value
 
-    def guard(self, operand: Array, result: Array) -> None:
-        super().guard(operand, result)
-        if type(operand) is Dual and operand.owner is self:
-            self.below.guard(operand.tangent, self.tangent(result))
-
     def tangent(self, value: Any) -> Any:
         """Return the tangent of ``value``, ``None`` for a constant."""
         return value.tangent if type(value) is Dual and value.owner is self else None

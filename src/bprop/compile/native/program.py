@@ -18,6 +18,7 @@ from ..body import spec_of
 from ..epilogue import Epilogue, attach
 from ..fingerprint import UntoldError, Writer
 from ..fuse import LOOPS, Kernel, fuse
+from ..guard import guarded
 from ..inline import inline
 from ..nest import nests
 from ..plan import Place, Plan, plan
@@ -42,7 +43,7 @@ class Stage:
     """A graph on its way: simplified, fused, planned. Scans, branches and loops hold the stages of their bodies."""
 
     def __init__(self, graph: Graph, donated: dict[int, int] | None = None) -> None:
-        self.graph = turn(simplify(inline(graph)))
+        self.graph = turn(simplify(guarded(inline(graph), donated or {})))
         for node in (*self.graph.inputs, *self.graph.nodes):
             for spec in node.specs:
                 _supported(node.op.name if node.op else "input", spec)
