@@ -41,7 +41,8 @@ from ..ops import (
     reshape,
     sign,
     where,
-)  # fmt: skip
+)
+from ..ops.guard import guard
 
 
 class Masked(Wrapped):
@@ -214,6 +215,9 @@ class Absent(Interpreter):
         numbers = other.concrete()
         if other.dtype.kind != "f" or (numbers is not None and np.isfinite(numbers).all()):
             value = self.below.bind(op, plain, params)
+        elif numbers is None and self.below.guards:
+            value = self.below.bind(op, plain, params)
+            (value,) = self.below.bind(guard, (value, other), {})
         else:
             value = self._contract_present(op, plain, mine[0], mask, params)
         mask = _any(mask, tuple(axis for axis, label in enumerate(own) if label not in out), False)
