@@ -6,11 +6,9 @@ after the first write in place (the steps fail); the masked program not run, or 
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_allclose
 
 import bprop
-from bprop import nn, optim
-from bprop.compile.native.team import share_from
 
 ROWS, WIDTH = 4, 3
 

@@ -165,7 +165,9 @@ class Absent(Interpreter):
         present = masks[0]
         for mask in masks[1:]:
             present = present | mask
-        return Masked(self, where(present, y, 0), present)
+        if len(mine) < len(args) or any(partial != 1 for partial in op.partials):  # a sum of plain zeros is one
+            y = where(present, y, 0)
+        return Masked(self, y, present)
 
     @rule.register
     def _(self, op: Reduction, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
