@@ -103,17 +103,23 @@ PARAMETERS: "WeakSet[Cell]" = WeakSet()
 class Interpreter:
     """One meaning of op applications, resting on the interpreter ``below``.
 
-    ``runs``: what is staged here will run on numbers, so that refusing wrong ones is part of it.
+    ``runs``: what is staged here will run on numbers, so that refusing wrong ones is part of it. ``stages``: results have
+    no numbers here, even those of operands that have. ``guards``: what is staged here may rest on operands being finite,
+    since another program runs where one is not.
     """
 
     name = "interpreter"
     runs = False
+    stages = False
+    guards = False
     differentiates = True
     """Whether values of this level may carry a derivative, which would be lost with their numbers alone."""
 
     def __init__(self, below: "Interpreter | None" = None) -> None:
         self.below: Interpreter = current() if below is None else below
         self.runs = self.below.runs
+        self.stages = self.below.stages
+        self.guards = self.below.guards
         self.cells: dict[Cell, Array] = {}
         self.written: dict[Cell, None] = {}
 
