@@ -5,24 +5,48 @@ zero times an infinite partial is NaN. So a backward (or tangent) sweep whose re
 `Absent`, where every cotangent is a pair of a value and a mask of the entries that are present; products are taken
 only there. A sweep that is being traced has no numbers to look at and runs under `Absent` from the start.
 
-Cotangents enter linearly, so few cases suffice; a masked value always holds a plain zero where it is absent.
+Cotangents enter linearly, so few cases suffice; a masked value always holds a plain zero where it is absent. A mask of
+shape () is for all entries or none: a result of which nothing is used, a carry before the first turn of a loop.
 """
 
-from functools import singledispatchmethod
+from functools import reduce, singledispatchmethod
 from typing import Any
 
 import numpy as np
 
-from ..core.family import Bilinear, Cumulative, Elementwise, General, Join, Linear, Reduction, Region, Selection
+from ..core.family import (
+    Bilinear,
+    Creation,
+    Cumulative,
+    Elementwise,
+    General,
+    Join,
+    Linear,
+    Reduction,
+    Region,
+    Selection,
+)
 from ..core.interpreter import QUIET, Interpreter, current, using
 from ..core.op import Op
 from ..core.value import Array, Wrapped
-from ..ops import abs, astype, broadcast_to, cumulative_sum, full, max, permute_dims, reshape, sign, where
+from ..ops import (
+    abs,
+    astype,
+    broadcast_to,
+    cumulative_sum,
+    full,
+    logical_or,
+    max,
+    permute_dims,
+    reshape,
+    sign,
+    where,
+)  # fmt: skip
 from ..ops.guard import guard
 
 
 class Masked(Wrapped):
-    """A cotangent: ``value`` with zeros where ``present`` (bool, ``None``: everywhere) is false."""
+    """A cotangent: ``value`` with zeros where ``present`` (bool, of its shape or of shape (); ``None``: everywhere) is false."""
 
     __slots__ = ("present",)
 
@@ -43,10 +67,25 @@ class Absent(Interpreter):
     def lower(self, value: Any) -> Any:
         return value.value if type(value) is Masked and value.owner is self else value
 
+    def presence(self, value: Any) -> Any:
+        """Return which entries of ``value`` are present, as `Region.absent` says it."""
+        if type(value) is not Masked or value.owner is not self:
+            return None
+        return True if value.present is None else value.present
+
+    def marked(self, value: Any, presence: Any) -> Any:
+        """Return ``value`` with the entries present that ``presence`` says; the inverse of `lower` and `presence`."""
+        return value if presence is None else Masked(self, value, None if presence is True else presence)
+
     def bind(self, op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         mine = [position for position, arg in enumerate(args) if type(arg) is Masked and arg.owner is self]
         plain = tuple(self.lower(arg) for arg in args)
         with using(self.below):
+            if isinstance(op, Creation) and op.absent:
+                return Masked(self, self.below.bind(op, plain, params), full((), False))
+            if isinstance(op, Region) and mine:
+                ys, present = op.absent(plain, tuple(map(self.presence, args)), params)
+                return tuple(map(self.marked, ys, present))
             if all(args[position].present is None for position in mine):
                 # nothing absent yet, but a selection may be about to make it so
                 made = self.selected(op, args, plain, mine, params)
@@ -60,7 +99,32 @@ class Absent(Interpreter):
                 y = self.below.bind(op, plain, params)
                 return self._wrap(y, None) if mine and _float(y) else y
             made = self.selected(op, args, plain, mine, params)
-            return made if made is not None else self.rule(op, args, plain, mine, params)
+            if made is not None:
+                return made
+            if not isinstance(op, Join) and not (isinstance(op, Linear) and op.scatter):
+                made = self.all_or_none(op, args, plain, mine, params)
+                if made is not None:
+                    return made
+            spread = [self.spread(arg) if position in mine else arg for position, arg in enumerate(args)]
+            return self.rule(op, spread, plain, mine, params)
+
+    def all_or_none(self, op: Op, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
+        """Apply an op where each cotangent is present or absent as a whole, and so is the result; else ``None``."""
+        masks = [args[position].present for position in mine]
+        if any(mask is None or mask.shape for mask in masks):
+            return None
+        ys = self.below.bind(op, plain, params)
+        present = reduce(logical_or, masks)
+        several = type(ys) is tuple
+        made = [Masked(self, where(present, y, 0), present) if _float(y) else y for y in (ys if several else (ys,))]
+        return tuple(made) if several else made[0]
+
+    def spread(self, arg: Masked) -> Masked:
+        """Return a cotangent whose mask, if any, has a place for every entry."""
+        mask = arg.present
+        return (
+            arg if mask is None or mask.shape == arg.shape else Masked(self, arg.value, broadcast_to(mask, arg.shape))
+        )
 
     def _wrap(self, y: Any, present: Any) -> Any:
         return tuple(Masked(self, one, present) for one in y) if type(y) is tuple else Masked(self, y, present)
@@ -189,10 +253,6 @@ class Absent(Interpreter):
     def _(self, op: General, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
         y = self.below.bind(op, plain, params)
         return self._wrap(y, None) if _float(y) else y
-
-    @rule.register
-    def _(self, op: Region, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
-        return self._wrap(self.below.bind(op, plain, params), None)
 
 
 def _float(y: Any) -> bool:

@@ -36,11 +36,14 @@ class Guard(Region):
             (result_dot,) = current().bind(self, (result_dot, operand_dot), params)
         return current().bind(self, args, params), (result_dot,)
 
-    def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], size: int) -> Any:
+    def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], level: Any) -> Any:
         result, operand = args
         if not batched[0]:
-            result = broadcast_to(result, (size, *result.shape))
+            result = broadcast_to(result, (level.size, *result.shape))
         return current().bind(self, (result, operand), params)
+
+    def absent(self, args: tuple[Any, ...], present: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, Any]:
+        return current().bind(self, args, params), present[:1]
 
     def complex_step(self, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         return args[:1]
