@@ -393,6 +393,10 @@ def compile(f: Callable[P, R] | None = None, *, verify: bool = False) -> Any:
     ``f.llvm`` show the stages. Branches and loops on numbers are `cond`, `while_loop` and `scan`; `callback` lets Python see
     numbers. float32 and float64, integers and bools.
 
+    A matrix product that an absent cotangent enters, as of a padded row behind a mask, is compiled for finite numbers and
+    checked. The first call that meets NaN or infinity there makes a second program, which leaves the absent terms out, and
+    so runs the Python code of ``f`` again; ``f.report`` counts such calls.
+
     ``verify=True``: the first call of every new program is evaluated eagerly as well, from the same cells, and leaves
     what the compiled one gives. Where an output or a written cell differs by more than rounding explains, which is measured
     by perturbing the roundings of the eager one, `VerificationError` names it and the cells are as before the call.
