@@ -29,6 +29,7 @@ from ..gradients.variable import name_of
 from ..ops import stack
 from .cache import Cache
 from .fork import guard
+from .guard import NotFiniteError
 from .inline import inline
 from .reference import Mentioned
 from .report import Kernels, Report, counted
@@ -89,7 +90,6 @@ class Compiled(Generic[P, R]):
             return self.function(*args, **options)
         with self.lock:  # one call at a time: a step reads and writes cells
             mark = CHANGES.latest
-            result: Any
             if not options:
                 for known in self._watches:
                     watch, step, _ = known
@@ -100,12 +100,13 @@ class Compiled(Generic[P, R]):
                             self._watches.insert(0, known)
                             self._last = step
                         try:
-                            result = step(leaves, mark)
+                            return cast(R, step(leaves, mark))
                         except IndexingError as error:
                             raise self._as_eager(error, step, args, options) from None
-                        return result
-            result = self._look_up(args, options, mark)
-            return result
+                        except NotFiniteError:
+                            pass
+                        return cast(R, self._masked(step, args, options))
+            return cast(R, self._look_up(args, options, mark))
 
     def _look_up(self, args: tuple[Any, ...], options: dict[str, Any], mark: object) -> Any:
         """Call the program whose key is that of the arguments; make it if there is none."""
@@ -119,14 +120,16 @@ class Compiled(Generic[P, R]):
         self._last = step
         self._watches = [one for one in self._watches if one[1] is not step][: RECENT - 1]
         if not self._verify or not new:
-            try:
-                result = step(leaves, mark)
-            except IndexingError as error:
-                raise self._as_eager(error, step, args, options) from None
+            result = self._called(step, leaves, mark, args, options)
         else:
             try:
                 result, self._verification = verify(
-                    self.function, args, options, lambda: step(leaves, mark), step.cells_written, self.name
+                    self.function,
+                    args,
+                    options,
+                    lambda: self._called(step, leaves, mark, args, options),
+                    step.cells_written,
+                    self.name,
                 )
             except BpropError as error:
                 self._verification = getattr(error, "verification", None)
@@ -135,6 +138,22 @@ class Compiled(Generic[P, R]):
         if watch is not None:
             self._watches.insert(0, (watch, step, key))
         return result
+
+    def _called(
+        self, step: Step, leaves: Sequence[Any], mark: object, args: tuple[Any, ...], options: dict[str, Any]
+    ) -> Any:
+        try:
+            return step(leaves, mark)
+        except IndexingError as error:
+            raise self._as_eager(error, step, args, options) from None
+        except NotFiniteError:
+            pass
+        return self._masked(step, args, options)
+
+    def _masked(self, step: Step, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """Do a call whose guard failed with the program that masks its products."""
+        leaves, structure = flatten((args, options))
+        return self._called(step.with_masks(self.function, leaves, structure), leaves, object(), args, options)
 
     def _step(
         self, key: Any, leaves: Sequence[Any], structure: Structure, mentioned: Mentioned, level: int
@@ -212,8 +231,12 @@ class Compiled(Generic[P, R]):
     def _looped_call(
         self, step: Step, leaves: Sequence[Any], count: int, args: tuple[Any, ...], options: dict[str, Any]
     ) -> R:
+        def masked(number: int) -> tuple[Step, list[Any]]:
+            whole, structure = flatten((args, options))  # with the slots that the first trace made
+            return step.with_masks(self.function, _row(whole, number), structure), whole
+
         try:
-            return cast(R, step.loop(leaves, count))
+            return cast(R, step.loop(leaves, count, masked))
         except IndexingError as error:
             whole, structure = flatten((args, options))
             row, named = unflatten(structure, _row(whole, error.step or 0))
@@ -304,8 +327,8 @@ class Compiled(Generic[P, R]):
     @property
     def report(self) -> Report:
         """What of the last call's program is native code, and the closed list of what is not."""
-        program = self.program
-        return Report(self.name, program, cast(Step, self._last).line_of)
+        program, step = self.program, cast(Step, self._last)
+        return Report(self.name, program, step.line_of, step.masked_runs if step.guards else None)
 
     @property
     def verification(self) -> Verification:
@@ -383,6 +406,10 @@ def compile(f: Callable[P, R] | None = None, *, verify: bool = False) -> Any:
     ``f.report`` says what is native code and what calls NumPy or SciPy, ``f.graph``, ``f.kernels``, ``f.memory`` and
     ``f.llvm`` show the stages. Branches and loops on numbers are `cond`, `while_loop` and `scan`; `callback` lets Python see
     numbers. float32 and float64, integers and bools.
+
+    A matrix product that an absent cotangent enters, as of a padded row behind a mask, is compiled for finite numbers and
+    checked. The first call that meets NaN or infinity there makes a second program, which leaves the absent terms out, and
+    so runs the Python code of ``f`` again; ``f.report`` counts such calls.
 
     ``verify=True``: the first call of every new program is evaluated eagerly as well, from the same cells, and leaves
     what the compiled one gives. Where an output or a written cell differs by more than rounding explains, which is measured

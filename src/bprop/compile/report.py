@@ -78,10 +78,15 @@ class Called(NamedTuple):
 
 
 class Report:
-    """What runs as native code and what does not. ``called`` is the closed list of what the program asks Python for."""
+    """What runs as native code and what does not. ``called`` is the closed list of what the program asks Python for.
 
-    def __init__(self, name: str, program: "Program", line_of: Callable[[str], str]) -> None:
+    ``masked`` counts the calls that met a number that is not finite where a product needs finite ones, so that the program
+    with masks ran; ``None`` where there is no such product.
+    """
+
+    def __init__(self, name: str, program: "Program", line_of: Callable[[str], str], masked: int | None = None) -> None:
         self.name = name
+        self.masked = masked
         self.kernels = Kernels(program)
         self.memory = program.memory
         self.ops = sum(len(stage.graph.nodes) for stage in _stages(program.stage))
@@ -115,6 +120,10 @@ class Report:
             f"  arena          {self.memory.size:,} B, for {self.memory.contents}",
             f"  in place       {len(self.memory.in_place)} of {len(self.memory.graph.outputs)} results",
         ]
+        if self.masked is not None:
+            lines.append(
+                f"  masks          in {counted(self.masked, 'call')}, which met NaN or infinity beside absent cotangents"
+            )
         if not self.called:
             lines.append("  called back    nothing: every op of the step is native code")
         else:

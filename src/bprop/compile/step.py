@@ -88,8 +88,8 @@ class _Trace(Trace):
 class Step:
     """One traced call: the graph, where its inputs come from, where its outputs go, and the program.
 
-    Where the program has a guard, ``masked`` is the step to take when that fails, made when it first does: the same call with
-    masks in its products (decision 0003). ``masked_runs`` counts how often.
+    Where the program ``guards`` its products (decision 0003), ``masked`` is the step to take when that fails, made when it
+    first does; ``masked_runs`` counts how often.
     """
 
     def __init__(
@@ -99,6 +99,7 @@ class Step:
 
         self.name = name
         self.arguments: list[int] = [place for place, leaf in enumerate(leaves) if is_array(leaf)]
+        self.leaves = len(leaves)
         self.masked: Step | None = None
         self.masked_runs = 0
         tracer, result = self._traced(f, leaves, structure, guards=not masks)
@@ -139,7 +140,7 @@ class Step:
                 raise escaped(value, name)
         nodes = [*graph.inputs, *tracer.cell_inputs.values(), *(node for node, _ in graph.captures)]
         whole = Graph(nodes, graph.nodes, graph.outputs)
-        self._masked = (lambda row: Step(f, row, structure, name, masks=True)) if has_guard(graph.nodes) else None
+        self.guards = has_guard(graph.nodes)
         self.count = len(computed)
         # a written cell that is also read takes its new value in place, where nobody else holds the buffer
         order = list(tracer.cell_inputs)
@@ -231,7 +232,8 @@ class Step:
         """Run on the leaves of the arguments; ``mark`` was the latest of `CHANGES` before the cells were looked at.
 
         Whatever can fail comes first, so that an error leaves every cell as it was. ``settled`` is the mark at which all
-        cells were in their places: as long as it is the latest, they need not be looked at.
+        cells were in their places: as long as it is the latest, they need not be looked at. Raises `NotFiniteError` where
+        `with_masks` has the step to take.
         """
         if self in RUNNING:
             raise CompileError(f"{self.name}: called again by its own callback: its memory is in use")
@@ -250,25 +252,21 @@ class Step:
             self._start(self.address)
             if moved or not self._in_place:
                 self._write(fresh, mark)
-            finite = True
-        except NotFiniteError:
-            finite = False
         except BpropError as error:  # of an op that NumPy computes
             error.line = self.line_of(error.message) or error.line
             raise
         finally:
             del RUNNING[self]
-        if not finite:
-            return self._with_masks(leaves)(leaves, mark)
         if self._single:
             return Array(fresh[0].copy() if 0 in self._small else fresh[0])
         return self._result(leaves, {**fresh, **{number: one.copy() for number, one in self._small.items()}})
 
-    def loop(self, leaves: Sequence[Any], count: int) -> Any:
+    def loop(self, leaves: Sequence[Any], count: int, masked: "Callable[[int], tuple[Step, list[Any]]]") -> Any:
         """Do what ``count`` calls do, natively; every array among ``leaves`` has an axis of so many steps first.
 
         About every `HEARD` seconds Python hears of Ctrl-C between two steps. An error says in which step it came; the cells
-        are as after the one before.
+        are as after the one before. ``masked`` returns, by its number, the step to take where
+        a guard fails, and the leaves among which that finds its own.
         """
         inputs = [_rows(leaves[place]) for place in self.arguments]
         specs = {number: self._specs[number] for number in range(len(self._specs)) if number not in self.donated}
@@ -279,10 +277,10 @@ class Step:
         done, error = self._repeat(inputs, fresh, count)
         while isinstance(error, NotFiniteError):
             row = slice(done, done + 1)
-            one = [leaf[done] if is_array(leaf) else leaf for leaf in leaves]
-            ran, error = self._with_masks(one)._repeat(
-                [x[row] for x in inputs], {n: x[row] for n, x in fresh.items()}, 1
-            )
+            step, whole = masked(done)
+            rows = [_rows(whole[place])[row] for place in step.arguments]
+            outputs = {n: x[row] for n, x in fresh.items()}
+            ran, error = step._repeat(rows, outputs, 1)
             done += ran
             if error is None and done < count:
                 rest = slice(done, count)
@@ -326,12 +324,11 @@ class Step:
             error.line = self.line_of(error.message) or error.line
         return done, error
 
-    def _with_masks(self, leaves: Sequence[Any]) -> "Step":
-        """Return the step with masks, for the cells of a call whose guard failed."""
-        assert self._masked is not None
+    def with_masks(self, f: Callable[..., Any], leaves: Sequence[Any], structure: Structure) -> "Step":
+        """Return the step to take on a call whose guard failed: nothing that lasts has been written."""
         self.masked_runs += 1
-        if self.masked is None or not self.masked.fits():
-            self.masked = self._masked(leaves)
+        if self.masked is None or self.masked.leaves != len(leaves) or not self.masked.fits():
+            self.masked = Step(f, leaves, structure, self.name, masks=True)
         self.masked.take(leaves)
         return self.masked
 

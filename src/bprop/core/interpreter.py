@@ -103,9 +103,9 @@ PARAMETERS: "WeakSet[Cell]" = WeakSet()
 class Interpreter:
     """One meaning of op applications, resting on the interpreter ``below``.
 
-    ``runs``: what is staged here will run on numbers, so that refusing wrong ones is part of it. ``stages``: results have
-    no numbers here, even those of operands that have. ``guards``: what is staged here may rest on operands being finite,
-    since another program runs where one is not.
+    ``runs``: what is staged here will run on numbers, so that refusing wrong ones is part of it. ``guards``: it may rest on
+    operands being finite, since another program runs where one is not. ``stages``: results have no numbers here, even those
+    of operands that have.
     """
 
     name = "interpreter"
@@ -118,8 +118,8 @@ class Interpreter:
     def __init__(self, below: "Interpreter | None" = None) -> None:
         self.below: Interpreter = current() if below is None else below
         self.runs = self.below.runs
-        self.stages = self.below.stages
         self.guards = self.below.guards
+        self.stages = self.below.stages
         self.cells: dict[Cell, Array] = {}
         self.written: dict[Cell, None] = {}
 

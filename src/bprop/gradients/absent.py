@@ -41,7 +41,7 @@ from ..ops import (
     reshape,
     sign,
     where,
-)
+)  # fmt: skip
 from ..ops.guard import guard
 
 
