@@ -39,13 +39,15 @@ class Forward(Interpreter):
     """Evaluates one level below and carries tangents along.
 
     Tangents are values of the level below or, behind a selection, `Masked` ones of ``absent``: a derivative of the
-    branch not taken is absent, and an infinite partial behind it has nothing to multiply.
+    branch not taken is absent, and an infinite partial behind it has nothing to multiply. ``masks=False`` leaves the
+    masks out, for a derivative to be read.
     """
 
     name = "jvp"
 
-    def __init__(self, below: Interpreter | None = None) -> None:
+    def __init__(self, below: Interpreter | None = None, *, masks: bool = True) -> None:
         super().__init__(below)
+        self.masks = masks
         self.absent = self.below if isinstance(self.below, Absent) else Absent(self.below)
 
     def dual(self, value: Array, tangent: Array | None) -> Array:
@@ -69,17 +71,18 @@ class Forward(Interpreter):
             return self.below.bind(op, args, params)
         xs = tuple(self.lower(arg) for arg in args)
         if isinstance(op, Region):
-            with using(self.absent):
+            with using(self.absent if self.masks else self.below):
                 ys, y_dots = op.jvp(xs, tuple(x_dots), params)
                 return tuple(self._paired(self.absent.lower(y), y_dot) for y, y_dot in zip(ys, y_dots, strict=True))
         with using(self.below):
             y = self.below.bind(op, xs, params)
             if not op.differentiable or not (op.several or is_float(y.dtype)):
                 return y
-            if not (_selects(op, x_dots) or any(type(x_dot) is Masked for x_dot in x_dots)):
-                return self._paired(y, jvp(op, y, xs, x_dots, params))  # nothing is absent
-        with using(self.absent):
-            y_dot = jvp(op, y, xs, [self.absent.seed(x_dot) for x_dot in x_dots], params)
+        masked = self.masks and (_selects(op, x_dots) or any(type(x_dot) is Masked for x_dot in x_dots))
+        if masked:
+            x_dots = [self.absent.seed(x_dot) for x_dot in x_dots]
+        with using(self.absent if masked else self.below):
+            y_dot = jvp(op, y, xs, x_dots, params)
             return tuple(map(self._paired, y, y_dot)) if op.several else self._paired(y, y_dot)
 
     def _paired(self, y: Array, y_dot: Array | None) -> Array:
