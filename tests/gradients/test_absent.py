@@ -10,7 +10,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import bprop
+from bprop.core.interpreter import current, using
 from bprop.gradients import absent
+from bprop.ops.contraction import einsum_op
 
 X = np.array([0.0, 4.0, -1.0, 9.0])
 
@@ -130,3 +132,72 @@ def test_a_finite_gradient_needs_no_second_sweep(monkeypatch):
     """The masks cost nothing where nothing is infinite. Planted: ``is_finite`` always false."""
     monkeypatch.setattr(absent, "Absent", None)
     assert_array_equal(bprop.grad(lambda x: bprop.sum(bprop.where(x > 0, x * x, 0)))(X), np.where(X > 0, 2 * X, 0))
+
+
+# --- contractions: the mask of one operand, whatever the labels, and a factor that is not finite beside it ---
+def _random_contraction(seed):
+    """Return labels and operands of a contraction, sizes 1 that broadcast among them, and which entries are present."""
+    random = np.random.default_rng(seed)
+    sizes = dict(zip("abcd", random.integers(1, 4, 4), strict=True))
+    labels = ["".join(random.permutation(list("abcd"))[: random.integers(0, 4)]) for _ in range(2)]
+    every = sorted(set("".join(labels)))
+    out = "".join(random.permutation(every)[: random.integers(0, len(every) + 1)])
+    shapes = [tuple(1 if random.random() < 0.3 else sizes[one] for one in own) for own in labels]
+    own, other = (random.standard_normal(shape) for shape in shapes)
+    other = np.where(random.random(other.shape) < 0.25, random.choice([np.nan, np.inf, -np.inf], other.shape), other)
+    present = random.random(own.shape) < 0.6
+    return (*labels, out), np.where(present, own, 0), other, present
+
+
+def _present_terms(labels, own, other, present):
+    """Return the sum over the present terms alone, and whether there is any."""
+    every = sorted({*labels[0], *labels[1]})
+
+    def spread(x, names):
+        order = [names.index(one) for one in every if one in names]
+        return np.transpose(x, order).reshape([x.shape[names.index(one)] if one in names else 1 for one in every])
+
+    with np.errstate(all="ignore"):
+        here = np.broadcast_to(spread(present, labels[0]), (spread(own, labels[0]) * spread(other, labels[1])).shape)
+        terms = np.where(here, spread(own, labels[0]) * spread(other, labels[1]), 0)
+        axes = tuple(axis for axis, one in enumerate(every) if one not in labels[2])
+        left = [one for one in every if one in labels[2]]
+        order = [left.index(one) for one in labels[2]]
+        return terms.sum(axis=axes).transpose(order), here.any(axis=axes).transpose(order)
+
+
+@pytest.mark.parametrize("position", [0, 1])
+@pytest.mark.parametrize("seed", range(40))
+def test_a_contraction_sums_the_present_terms(seed, position):
+    """Planted: the mask reshaped by the sizes of the result; a factor that is traced taken for finite."""
+    labels, own, other, present = _random_contraction(seed)
+    swapped = (labels[1], labels[0], labels[2]) if position else labels
+
+    def contraction(own, other, present):
+        interpreter = absent.Absent(current())
+        pair = (interpreter.seed(own, present), other)
+        with using(interpreter):
+            y = einsum_op(*(pair[::-1] if position else pair), labels=swapped)
+        return y.value, bprop.broadcast_to(True if y.present is None else y.present, y.shape)
+
+    value, here = _present_terms(labels, own, other, present)
+    arrays = [bprop.asarray(x) for x in (own, other, present)]
+    runs = [contraction, bprop.trace(contraction)(*arrays)]
+    if seed < 8:  # compiling takes a while
+        runs.append(bprop.compile(contraction))
+    for run in runs:
+        y, marked = run(*arrays)
+        assert_allclose(y, value, rtol=1e-12, atol=1e-14)
+        assert_array_equal(marked, here)
+
+
+def test_broadcast_batch_axes_of_a_traced_contraction():
+    """Planted: the mask reshaped by the sizes of the result (a `ShapeError`)."""
+    random = np.random.default_rng(0)
+    X, W, a, b = (random.standard_normal(shape) for shape in ((3, 2, 2), (2, 2), (3, 4), (1, 4)))
+    curvature = bprop.hessian(lambda W: bprop.sum((X @ W[None]) ** 2))
+    assert_allclose(bprop.compile(curvature)(W), curvature(W), rtol=1e-12)
+    for f, x in ((lambda a: bprop.vecdot(a, b), a), (lambda b: bprop.vecdot(a, b), b)):
+        for mode in ("forward", "reverse"):
+            J = bprop.jacobian(f, mode=mode)
+            assert_allclose(bprop.compile(J)(x), J(x), rtol=1e-12)

@@ -218,6 +218,7 @@ REFERENCE = {
     "cumulative_sum": running(lambda y, x: y + x), "cumulative_prod": running(lambda y, x: y * x),
     "linear_recurrence": running(lambda y, a, b: a * y + b),
     "argsort": argsorted, "argmax": extreme(max), "argmin": extreme(min), "searchsorted": stands,
+    "absent": lambda shape, value, dtype: np.array([value] * int(np.prod(shape)), dtype).reshape(shape),
     "full": lambda shape, value, dtype: np.array([value] * int(np.prod(shape)), dtype).reshape(shape),
     "arange": lambda shape, start, step, dtype: np.array([start + step * i for i in range(*shape)], dtype),
     "uniform": drawn(uniform, lambda dtype: 4 if dtype == np.float32 else 2),

@@ -13,6 +13,7 @@ import numpy as np
 from . import dtype as dtypes
 from .elementwise import Elementwise, Selection
 from .error import BpropError, DTypeError, ShapeError
+from .interpreter import CURRENT
 from .op import Op, Operand, dtype_of, shape_of
 from .shape import broadcast, normalise_axis, reduced
 from .value import Spec
@@ -322,13 +323,18 @@ def _cores(part: str) -> list[tuple[str, ...]]:
 
 
 class Creation(Op):
-    """An array made from parameters alone (``shape``, ``dtype``, …). ``entry``: the value at an index, for native code."""
+    """An array made from parameters alone (``shape``, ``dtype``, …). ``entry``: the value at an index, for native code.
+    ``absent``: its zeros stand for a derivative that is not there.
+    """
 
     differentiable = False
 
-    def __init__(self, name: str, evaluate: Callable[..., Any], *, entry: str, **rest: Any) -> None:
+    def __init__(
+        self, name: str, evaluate: Callable[..., Any], *, entry: str, absent: bool = False, **rest: Any
+    ) -> None:
         super().__init__(name, evaluate, **rest)
         self.entry = entry
+        self.absent = absent
 
     def spec(self, *operands: Operand, **params: Any) -> Spec:
         return Spec(params["shape"], params["dtype"])
@@ -380,9 +386,21 @@ class Region(Op):
         """Return the outputs and their tangents (``None``: absent)."""
         raise NotImplementedError
 
-    def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], size: int) -> Any:
-        """Return the outputs for a batch on the leading axis of the arguments marked ``batched``, all batched."""
+    def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], level: Any) -> Any:
+        """Return the outputs for a batch on the leading axis of the arguments marked ``batched``, all batched.
+
+        ``level`` is the `Batch` that asks: it has the size, and says which entries count.
+        """
         raise NotImplementedError
+
+    def absent(self, args: tuple[Any, ...], present: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, Any]:
+        """Return the outputs, and which of their entries are present, as ``present`` says it of the arguments.
+
+        ``None``: no cotangent or tangent; ``True``: present everywhere; a bool array: of its shape, or of shape (),
+        for all entries or none. A region that does not say what it does to them sees zeros.
+        """
+        outputs = CURRENT.get().bind(self, args, params)
+        return outputs, tuple(True if y.dtype.kind == "f" else None for y in outputs)
 
     def complex_step(self, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """Return the outputs at complex arguments."""

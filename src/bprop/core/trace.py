@@ -106,6 +106,7 @@ class Trace(Interpreter):
         self.label = label
         self.name = name
         self.stage_all = stage_all
+        self.stages = stage_all or self.below.stages
         self.lift_cells = lift_cells
         self.nodes: list[Node] = []
         self.inputs: list[Node] = []

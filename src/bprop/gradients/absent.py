@@ -5,23 +5,47 @@ zero times an infinite partial is NaN. So a backward (or tangent) sweep whose re
 `Absent`, where every cotangent is a pair of a value and a mask of the entries that are present; products are taken
 only there. A sweep that is being traced has no numbers to look at and runs under `Absent` from the start.
 
-Cotangents enter linearly, so few cases suffice; a masked value always holds a plain zero where it is absent.
+Cotangents enter linearly, so few cases suffice; a masked value always holds a plain zero where it is absent. A mask of
+shape () is for all entries or none: a result of which nothing is used, a carry before the first turn of a loop.
 """
 
-from functools import singledispatchmethod
+from functools import reduce, singledispatchmethod
 from typing import Any
 
 import numpy as np
 
-from ..core.family import Bilinear, Cumulative, Elementwise, General, Join, Linear, Reduction, Region, Selection
+from ..core.family import (
+    Bilinear,
+    Creation,
+    Cumulative,
+    Elementwise,
+    General,
+    Join,
+    Linear,
+    Reduction,
+    Region,
+    Selection,
+)
 from ..core.interpreter import QUIET, Cell, Interpreter, Scope, current, using
 from ..core.op import Op
 from ..core.value import Array, Wrapped
-from ..ops import astype, broadcast_to, cumulative_sum, full, max, permute_dims, reshape, where
+from ..ops import (
+    abs,
+    astype,
+    broadcast_to,
+    cumulative_sum,
+    full,
+    logical_or,
+    max,
+    permute_dims,
+    reshape,
+    sign,
+    where,
+)  # fmt: skip
 
 
 class Masked(Wrapped):
-    """A cotangent: ``value`` with zeros where ``present`` (bool, ``None``: everywhere) is false."""
+    """A cotangent: ``value`` with zeros where ``present`` (bool, of its shape or of shape (); ``None``: everywhere) is false."""
 
     __slots__ = ("present",)
 
@@ -61,10 +85,25 @@ class Absent(Interpreter):
     def write(self, cell: Cell, value: Array) -> None:
         self.below.write(cell, self.lower(value))
 
+    def presence(self, value: Any) -> Any:
+        """Return which entries of ``value`` are present, as `Region.absent` says it."""
+        if type(value) is not Masked or value.owner is not self:
+            return None
+        return True if value.present is None else value.present
+
+    def marked(self, value: Any, presence: Any) -> Any:
+        """Return ``value`` with the entries present that ``presence`` says; the inverse of `lower` and `presence`."""
+        return value if presence is None else Masked(self, value, None if presence is True else presence)
+
     def bind(self, op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         mine = [position for position, arg in enumerate(args) if type(arg) is Masked and arg.owner is self]
         plain = tuple(self.lower(arg) for arg in args)
         with using(self.below):
+            if isinstance(op, Creation) and op.absent:
+                return Masked(self, self.below.bind(op, plain, params), full((), False))
+            if isinstance(op, Region) and mine:
+                ys, present = op.absent(plain, tuple(map(self.presence, args)), params)
+                return tuple(map(self.marked, ys, present))
             if all(args[position].present is None for position in mine):
                 # nothing absent yet, but a selection may be about to make it so
                 made = self.selected(op, args, plain, mine, params)
@@ -78,7 +117,32 @@ class Absent(Interpreter):
                 y = self.below.bind(op, plain, params)
                 return self._wrap(y, None) if mine and _float(y) else y
             made = self.selected(op, args, plain, mine, params)
-            return made if made is not None else self.rule(op, args, plain, mine, params)
+            if made is not None:
+                return made
+            if not isinstance(op, Join) and not (isinstance(op, Linear) and op.scatter):
+                made = self.all_or_none(op, args, plain, mine, params)
+                if made is not None:
+                    return made
+            spread = [self.spread(arg) if position in mine else arg for position, arg in enumerate(args)]
+            return self.rule(op, spread, plain, mine, params)
+
+    def all_or_none(self, op: Op, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
+        """Apply an op where each cotangent is present or absent as a whole, and so is the result; else ``None``."""
+        masks = [args[position].present for position in mine]
+        if any(mask is None or mask.shape for mask in masks):
+            return None
+        ys = self.below.bind(op, plain, params)
+        present = reduce(logical_or, masks)
+        several = type(ys) is tuple
+        made = [Masked(self, where(present, y, 0), present) if _float(y) else y for y in (ys if several else (ys,))]
+        return tuple(made) if several else made[0]
+
+    def spread(self, arg: Masked) -> Masked:
+        """Return a cotangent whose mask, if any, has a place for every entry."""
+        mask = arg.present
+        return (
+            arg if mask is None or mask.shape == arg.shape else Masked(self, arg.value, broadcast_to(mask, arg.shape))
+        )
 
     def _wrap(self, y: Any, present: Any) -> Any:
         return tuple(Masked(self, one, present) for one in y) if type(y) is tuple else Masked(self, y, present)
@@ -161,44 +225,49 @@ class Absent(Interpreter):
 
     @rule.register
     def _(self, op: Bilinear, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
-        value = self.below.bind(op, plain, params)
         if len(mine) != 1:
-            return Masked(self, value, None)
+            return Masked(self, self.below.bind(op, plain, params), None)
         labels = op.labels(plain[0].shape, plain[1].shape, **params)
         own, out, mask = labels[mine[0]], labels[2], args[mine[0]].present
         other = plain[1 - mine[0]]
         numbers = other.concrete()
-        if numbers is not None and not np.isfinite(numbers).all():
+        if other.dtype.kind != "f" or (numbers is not None and np.isfinite(numbers).all()):
+            value = self.below.bind(op, plain, params)
+        else:
             value = self._contract_present(op, plain, mine[0], mask, params)
         mask = _any(mask, tuple(axis for axis, label in enumerate(own) if label not in out), False)
         if mask is None:  # a sum of nothing
             return Masked(self, value, None)
         left = "".join(label for label in own if label in out)
-        shape = tuple(value.shape[out.index(label)] if label in left else 1 for label in out)
-        order = tuple(left.index(label) for label in out if label in left)
-        mask = reshape(permute_dims(mask, order), tuple(n if m in left else 1 for m, n in zip(out, shape, strict=True)))
+        mask = permute_dims(mask, tuple(left.index(label) for label in out if label in left))
+        sizes = iter(mask.shape)  # 1 where the other operand broadcasts this one
+        mask = reshape(mask, tuple(next(sizes) if label in left else 1 for label in out))
         return Masked(self, value, broadcast_to(mask, value.shape))
 
     def _contract_present(self, op: Bilinear, plain: Any, position: int, mask: Any, params: dict[str, Any]) -> Any:
-        """Contract without the terms absent · inf: a non-finite factor counts only where a present entry meets it."""
-        other = plain[1 - position]
+        """Contract without the terms absent · inf: a non-finite factor counts only where a present entry meets it.
+
+        Such factors enter as their sign; where present entries meet any, the sum is an infinity if all those terms have one
+        sign, else NaN.
+        """
+        own, other = plain[position], plain[1 - position]
         finite = other - other == 0
-        pair = list(plain)
-        pair[1 - position] = where(finite, other, 0)
-        value = self.below.bind(op, tuple(pair), params)
-        pair[position] = astype(mask, other.dtype)
-        pair[1 - position] = where(finite, 0, astype(other == other, other.dtype) * 0 + 1)
-        met = self.below.bind(op, tuple(pair), params)
-        return where(met > 0, value * float("nan"), value)
+        signs = where(other == other, sign(other), 1)
+
+        def contracted(x: Any, factor: Any) -> Any:
+            pair = (x, factor) if position == 0 else (factor, x)
+            return self.below.bind(op, pair, params)
+
+        value = contracted(own, where(finite, other, signs))
+        met = contracted(astype(mask, own.dtype), astype(~finite, other.dtype))
+        direction = contracted(sign(own), where(finite, 0, where(other == other, signs, float("nan"))))
+        infinite = where(abs(direction) == met, direction * float("inf"), float("nan"))
+        return where(met > 0, value + infinite, value)
 
     @rule.register
     def _(self, op: General, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
         y = self.below.bind(op, plain, params)
         return self._wrap(y, None) if _float(y) else y
-
-    @rule.register
-    def _(self, op: Region, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
-        return self._wrap(self.below.bind(op, plain, params), None)
 
 
 def _float(y: Any) -> bool:

@@ -62,13 +62,26 @@ class Batched(Wrapped):
 
 
 class Batch(Interpreter):
-    """Applies ops to whole batches of ``size`` entries."""
+    """Applies ops to whole batches of ``size`` entries.
+
+    ``active``: which entries anyone asks for (a bool array of shape (size,), ``None``: all of them). In a branch that is
+    run for those that take it, and in a loop for those that are not done, the others compute what is thrown away: their
+    loops make no turns and their callbacks are not called.
+    """
 
     name = "vmap"
 
-    def __init__(self, size: int, below: Interpreter | None = None) -> None:
+    def __init__(self, size: int, below: Interpreter | None = None, *, active: Array | None = None) -> None:
         super().__init__(below)
         self.size = size
+        self.active = active
+
+    def inside(self, condition: Array | None = None) -> "Batch":
+        """Return a new level for what a region holds, of which only the entries where ``condition`` holds are asked for."""
+        active = self.active
+        if condition is not None:
+            active = condition if active is None else condition & active
+        return Batch(self.size, active=active)
 
     def wrap(self, value: Array) -> Batched:
         """Return ``value``, whose leading axis is the batch, as one entry."""
@@ -90,15 +103,15 @@ class Batch(Interpreter):
 
     def bind(self, op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         batched = tuple(type(arg) is Batched and arg.owner is self for arg in args)
-        if not any(batched):
+        if not any(batched) and not (op.is_region and self.active is not None):
             return self.below.bind(op, args, params)
         plain = tuple(self.lower(arg) for arg in args)
         with using(self.below):
+            if isinstance(op, Region):
+                return tuple(map(self.wrap, op.batch(plain, batched, params, self)))
             try:
                 y = batch(op, plain, batched, params, self.size)
             except BpropError:
-                if op.is_region:  # has no shape rule of its own: its body has raised
-                    raise
                 op.spec(*(arg if type(arg) in WEAK else arg.spec for arg in args), **params)  # names the entry's shapes
                 raise
         return tuple(map(self.wrap, y)) if type(y) is tuple else self.wrap(y)
@@ -189,11 +202,6 @@ def _(op: Creation, xs: Any, batched: Any, params: Any, size: int) -> Any:
 @batch.register
 def _(op: Random, xs: Any, batched: Any, params: Any, size: int) -> Any:
     return op(*xs, **params)  # the leading axes of a state are batches
-
-
-@batch.register
-def _(op: Region, xs: Any, batched: Any, params: Any, size: int) -> Any:
-    return op.batch(tuple(xs), tuple(batched), params, size)
 
 
 def to_front(x: Any, axis: int) -> Any:

@@ -71,6 +71,8 @@ class Forward(Interpreter):
             return self.below.bind(op, args, params)
         xs = tuple(self.lower(arg) for arg in args)
         if isinstance(op, Region):
+            if self.masks:
+                x_dots = [self.absent.seed(x_dot) for x_dot in x_dots]
             with using(self.absent if self.masks else self.below):
                 ys, y_dots = op.jvp(xs, tuple(x_dots), params)
                 return tuple(self._paired(self.absent.lower(y), y_dot) for y, y_dot in zip(ys, y_dots, strict=True))

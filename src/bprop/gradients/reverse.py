@@ -265,6 +265,25 @@ def _creation(node: Node) -> int:
     return node.number
 
 
+def send(outputs: Sequence[Any], y_bars: Sequence[Any], inputs: Sequence[Recorded], owner: Record) -> list[Any]:
+    """Send cotangents from outputs to inputs, as the current interpreter understands them; ``None`` where there is none.
+
+    For the rules of regions, which are part of a sweep already: `pull` begins one.
+    """
+    bars: dict[Node, Any] = {}
+    for y, y_bar in zip(outputs, y_bars, strict=True):
+        if type(y) is Recorded and y.owner is owner and y_bar is not None:
+            _accumulate(bars, (y.node, y.index), y_bar)
+    for node in _reachable(list(bars)):
+        if node.op is None or node not in bars:
+            continue
+        y_bar = bars.pop(node)
+        for edge, x_bar in zip(node.inputs, _local(node, y_bar), strict=True):
+            if edge is not None and x_bar is not None:
+                _accumulate(bars, edge, x_bar)
+    return [_matching(bars.get(x.node), x) for x in inputs]
+
+
 def pull(
     outputs: Sequence[Any],
     y_bars: Sequence[Any],
@@ -276,27 +295,13 @@ def pull(
 
     ``one_hot``: the zeros among the cotangents mean absent (rows of a Jacobian).
     """
-    pairs = [
-        (y, y_bar)
-        for y, y_bar in zip(outputs, y_bars, strict=True)
-        if type(y) is Recorded and y.owner is owner and y_bar is not None
-    ]
-    nodes = _reachable([y.node for y, _ in pairs])
-
-    def sweep(seeds: list[Any]) -> list[Any]:
-        bars: dict[Node, Any] = {}
-        for (y, _), seed in zip(pairs, seeds, strict=True):
-            _accumulate(bars, (y.node, y.index), seed)
-        for node in nodes:
-            if node.op is None or node not in bars:
-                continue
-            y_bar = bars.pop(node)
-            for edge, x_bar in zip(node.inputs, _local(node, y_bar), strict=True):
-                if edge is not None and x_bar is not None:
-                    _accumulate(bars, edge, x_bar)
-        return [_matching(bars.get(x.node), x) for x in inputs]
-
-    return structural(sweep, [y_bar for _, y_bar in pairs], [y_bar != 0 for _, y_bar in pairs] if one_hot else None)
+    pairs = [(y, y_bar) for y, y_bar in zip(outputs, y_bars, strict=True) if y_bar is not None]
+    given = [y for y, _ in pairs]
+    return structural(
+        lambda seeds: send(given, seeds, inputs, owner),
+        [y_bar for _, y_bar in pairs],
+        [y_bar != 0 for _, y_bar in pairs] if one_hot else None,
+    )
 
 
 def _local(node: Node, y_bar: Any) -> Sequence[Any]:
@@ -335,4 +340,4 @@ def lift_cells(owner: Record, cells: Sequence[Cell]) -> list[Recorded]:
     return inputs
 
 
-__all__ = ["Record", "Recorded", "lift_cells", "pull", "vjp"]
+__all__ = ["Record", "Recorded", "lift_cells", "pull", "send", "vjp"]

@@ -11,14 +11,16 @@ from ..core.interpreter import EVALUATE, current, using
 from ..core.op import Operand
 from ..core.tree import flatten, is_holder, unflatten
 from ..core.value import Array, Spec, asarray
-from ..gradients.batch import materialised
+from ..gradients.batch import Batch, materialised
 from ..gradients.variable import name_of
+from ..ops import broadcast_to, reshape
 from .closure import check_function, is_float, same_specs, same_structure
 
 
 class Callback(Region):
     """args: arrays; params: ``f`` of flat arrays, ``specs`` of what it returns for one entry, ``batch`` (sizes of the
-    leading axes, one call for each of their entries) and ``name``.
+    leading axes, one call for each of their entries), ``guarded`` (the first of the args says which of these calls are
+    made) and ``name``.
     """
 
     native = "callback"
@@ -39,10 +41,13 @@ class Callback(Region):
     def numbers(self, args: Sequence[Any], params: dict[str, Any]) -> tuple[Any, ...]:
         """Call the function on NumPy arrays, of which it gets copies, once for every entry of the batch."""
         batch, specs = params["batch"], params["specs"]
-        outputs = [np.empty((*batch, *spec.shape), spec.dtype) for spec in specs]
+        outputs = [np.zeros((*batch, *spec.shape), spec.dtype) for spec in specs]
+        guarded = params["guarded"]
         with using(EVALUATE):
             for place in np.ndindex(*batch):
-                entries = [Array(np.array(x[place])) for x in args]
+                if guarded and not args[0][place]:
+                    continue
+                entries = [Array(np.array(x[place])) for x in args[guarded:]]
                 for output, y in zip(outputs, params["f"](*entries), strict=True):
                     output[place] = y.data
         return tuple(outputs)
@@ -66,9 +71,14 @@ class Callback(Region):
         outputs = current().bind(self, args, params)
         return outputs, tuple(None for _ in outputs)
 
-    def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], size: int) -> Any:
-        whole = [x if own else materialised(x, size) for x, own in zip(args, batched, strict=True)]
-        return current().bind(self, tuple(whole), {**params, "batch": (size, *params["batch"])})
+    def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], level: Batch) -> Any:
+        whole = [x if own else materialised(x, level.size) for x, own in zip(args, batched, strict=True)]
+        batch, guarded = (level.size, *params["batch"]), params["guarded"]
+        if level.active is not None:
+            asked = broadcast_to(reshape(level.active, (level.size, *(1,) * (len(batch) - 1))), batch)
+            whole = [asked & whole[0], *whole[1:]] if guarded else [asked, *whole]
+            guarded = True
+        return current().bind(self, tuple(whole), {**params, "batch": batch, "guarded": guarded})
 
 
 def _evaluate(*args: Any, **params: Any) -> tuple[Any, ...]:
@@ -132,7 +142,7 @@ def callback(f: Callable[..., Any], /, *args: Any, result: Any = None) -> Any:
         same_specs(what, expected, specs, [y.spec for y in arrays_back], ("result is", "f returned"))
         return arrays_back
 
-    params = {"f": flat, "specs": tuple(specs), "batch": (), "name": what}
+    params = {"f": flat, "specs": tuple(specs), "batch": (), "guarded": False, "name": what}
     outputs = current().bind(callback_op, arrays_given, params)
     return None if result is None else unflatten(expected, outputs)
 

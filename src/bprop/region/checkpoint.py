@@ -8,13 +8,13 @@ from ..core.family import Region
 from ..core.interpreter import EVALUATE, current, using
 from ..core.tree import flatten, is_holder, unflatten
 from ..core.value import Array, asarray
-from ..gradients.batch import Batch
+from ..gradients.batch import Batch, materialised
 from ..gradients.forward import Forward
-from ..gradients.reverse import Record, pull
+from ..gradients.reverse import Record, send
 from ..gradients.variable import leaf_label, name_of
-from ..ops import broadcast_to
 from ..ops.barrier import barrier
 from .closure import Closure
+from .weak import is_weak
 
 
 class Checkpoint(Region):
@@ -30,7 +30,7 @@ class Checkpoint(Region):
             with using(owner):
                 again = params["body"].live(quiet=True)(*lifted)
             inputs = [x for x, need in zip(lifted, needs, strict=True) if need]
-            bars = iter(pull(again, y_bars, inputs, owner))
+            bars = iter(send(again, y_bars, inputs, owner))
             return [next(bars) if need else None for need in needs]
 
         return outputs, pullback
@@ -41,12 +41,12 @@ class Checkpoint(Region):
             outputs = params["body"](*(owner.dual(x, x_dot) for x, x_dot in zip(args, args_dot, strict=True)))
         return [owner.lower(y) for y in outputs], [owner.tangent(y) for y in outputs]
 
-    def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], size: int) -> Any:
+    def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], level: Batch) -> Any:
         def mapped(*xs: Any) -> list[Any]:
-            owner = Batch(size)
+            owner = level.inside()
             with using(owner):
                 ys = params["body"](*(owner.wrap(x) if own else x for x, own in zip(xs, batched, strict=True)))
-            return [owner.lower(y) if owner.owns(y) else broadcast_to(y, (size, *y.shape)) for y in ys]
+            return [owner.lower(y) if owner.owns(y) else materialised(y, level.size) for y in ys]
 
         closure = Closure(mapped, [x.spec for x in args], "checkpoint")
         return current().bind(self, (*args, *closure.captures), {"body": closure.graph})
@@ -88,8 +88,8 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         def flat(*xs: Any) -> list[Any]:
             new_args, new_options = unflatten(structure, merged(leaves, places, xs))
             ys, out = flatten(f(*new_args, **new_options))
-            shape[:] = [out]
-            return ys
+            shape[:] = [out, [y if is_weak(y) else None for y in ys]]
+            return [y for y in ys if not is_weak(y)]  # Python numbers stay what they are
 
         def label(position: int) -> str:
             return leaf_label(f, structure, places[position])
@@ -97,7 +97,8 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         closure = Closure(flat, [x.spec for x in arrays], name, label=label)
         outputs = current().bind(checkpoint_op, (*arrays, *closure.captures), {"body": closure.graph})
         closure.write(outputs[closure.count :])
-        return unflatten(shape[0], outputs[: closure.count])
+        ys = iter(outputs[: closure.count])
+        return unflatten(shape[0], [next(ys) if scalar is None else scalar for scalar in shape[1]])
 
     return checkpointed
 

@@ -9,8 +9,9 @@ from ..core.interpreter import Cell, using
 from ..core.trace import Trace, Traced
 from ..core.tree import Structure, paths, unflatten
 from ..core.value import Array, Spec, asarray
-from ..gradients.reverse import Record, pull
+from ..gradients.reverse import Record, send
 from ..ops import zeros
+from ..ops.absent import absent
 
 
 class Closure:
@@ -81,15 +82,16 @@ class Reversal:
     def backward(self, present: Sequence[bool], filled: bool = True) -> "Backward":
         """Return the way back from the results that are ``present`` to every variable input.
 
-        ``filled``: with zeros for an input that nothing is sent to.
+        ``filled``: with an absent one for an input that nothing is sent to. What is absent besides is found by whoever
+        applies it: the graph is the plain way back.
         """
         tracer = Trace(name=f"{self.name}, backward")
         seeds = [tracer.input(y.spec) if here else None for y, here in zip(self.plain, present, strict=True)]
         recorded = [x for x, v in zip(self.lifted, self.variable, strict=True) if v]
         with using(tracer):
-            bars = pull(self.results, seeds, recorded, self.owner)
+            bars = send(self.results, seeds, recorded, self.owner)
             if filled:
-                bars = [zeros_of(x) if bar is None else bar for bar, x in zip(bars, recorded, strict=True)]
+                bars = [absent(x) if bar is None else bar for bar, x in zip(bars, recorded, strict=True)]
         graph = tracer.graph([bar for bar in bars if bar is not None])
         return Backward(graph, [bar is not None for bar in bars], [self.source(value) for _, value in graph.captures])
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from ..core.dtype import result_type
 from ..core.error import DerivativeError, DTypeError, ShapeError
 from ..core.family import Region
 from ..core.graph import Graph
@@ -18,10 +19,13 @@ from ..core.tree import flatten, is_holder, unflatten
 from ..core.value import Spec, asarray
 from ..gradients.batch import Batch, materialised
 from ..gradients.forward import Forward
-from ..gradients.reverse import Record, pull
+from ..gradients.reverse import Record, send
 from ..gradients.variable import name_of
 from ..ops import where
+from ..ops.absent import absent
 from .closure import Closure, Reversal, check_function, is_float, same_specs, same_structure, together, zeros_of
+from .presence import Kind, arrays, as_kind, joined, kind_of, masked, refilled
+from .weak import as_weak, is_weak
 
 Flat = Callable[[], Sequence[Any]]
 
@@ -64,7 +68,7 @@ class Cond(Region):
             inputs = [x for x, v in zip(lifted, variable, strict=True) if v]
 
             def back(y_bars: Sequence[Any]) -> list[Any]:
-                bars = iter(pull(results, y_bars, inputs, owner))
+                bars = iter(send(results, y_bars, inputs, owner))
                 return [None, *(next(bars) if v else None for v in variable)]
 
             return tuple(owner.lower(y) for y in results), back
@@ -87,7 +91,7 @@ class Cond(Region):
 
             def back(way: Any, mine: list[int]) -> list[Any]:
                 bars = way(seeds, xs.__getitem__, lambda number: kept[mine[number]])
-                filled = [zeros_of(x) if bar is None else bar for bar, x in zip(bars, variables, strict=True)]
+                filled = [absent(x) if bar is None else bar for bar, x in zip(bars, variables, strict=True)]
                 return [bar for bar, here in zip(filled, reached, strict=True) if here]
 
             backwards = [partial(back, way, mine) for way, mine in zip(ways, places, strict=True)]
@@ -124,29 +128,51 @@ class Cond(Region):
         def filled(graph: Graph) -> list[Any]:
             ys, y_dots = pushed(graph)
             moving = [(y, y_dot) for y, y_dot, f in zip(ys, y_dots, floats, strict=True) if f]
-            return [*ys, *(zeros_of(y) if y_dot is None else y_dot for y, y_dot in moving)]
+            return [*ys, *(absent(y) if y_dot is None else y_dot for y, y_dot in moving)]
 
         outputs = self.run(predicate, [lambda: filled(params["true"]), lambda: filled(params["false"])])
         found = iter(outputs[len(floats) :])
         return outputs[: len(floats)], [next(found) if f else None for f in floats]
 
+    # --- absence: both branches give masks of one kind ---
+    def absent(self, args: tuple[Any, ...], present: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, Any]:
+        predicate, *xs = args
+        if predicate.decides():
+            return masked(self.chosen(args, params), xs, present[1:])
+        kinds: list[Kind] = [None for _ in params["true"].specs]
+
+        def branch(key: str) -> list[Any]:
+            ys, here = masked(params[key], xs, present[1:])
+            kinds[:] = map(joined, kinds, map(kind_of, here))
+            return [*ys, *arrays(map(as_kind, here, kinds))]
+
+        for key in _KINDS:  # to see the kinds of both
+            Closure(partial(branch, key), [], self.name)
+        outputs = self.run(predicate, [partial(branch, key) for key in _KINDS])
+        return outputs[: len(kinds)], refilled(kinds, outputs[len(kinds) :])
+
     # --- batching ---
-    def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], size: int) -> Any:
+    def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], level: Batch) -> Any:
         """With one predicate for all the branch taken is batched; with one for each both are run, and entries chosen."""
 
-        def mapped(graph: Graph) -> list[Any]:
-            owner = Batch(size)
+        def mapped(graph: Graph, owner: Batch) -> list[Any]:
             with using(owner):
                 ys = graph(*(owner.wrap(x) if own else x for x, own in zip(args[1:], batched[1:], strict=True)))
-            return [owner.lower(y) if owner.owns(y) else materialised(y, size) for y in ys]
+            return [owner.lower(y) if owner.owns(y) else materialised(y, level.size) for y in ys]
 
         if not batched[0]:
-            return tuple(self.run(args[0], [lambda: mapped(params["true"]), lambda: mapped(params["false"])]))
-        pairs = zip(mapped(params["true"]), mapped(params["false"]), strict=True)
-        owner = Batch(size)
+            return tuple(
+                self.run(
+                    args[0],
+                    [lambda: mapped(params["true"], level.inside()), lambda: mapped(params["false"], level.inside())],
+                )
+            )
+        first, second = (
+            mapped(params[key], level.inside(taken)) for key, taken in zip(_KINDS, (args[0], ~args[0]), strict=True)
+        )
+        owner = level.inside()
         with using(owner):
-            predicate = owner.wrap(args[0])
-            chosen = [where(predicate, owner.wrap(one), owner.wrap(other)) for one, other in pairs]
+            chosen = [where(*map(owner.wrap, (args[0], *pair))) for pair in zip(first, second, strict=True)]
         return tuple(owner.lower(y) for y in chosen)
 
 
@@ -181,7 +207,8 @@ def cond(
     """Return ``true_function(*operands)`` where the predicate holds, else ``false_function(*operands)``.
 
     ``predicate`` is one bool (shape ()). Operands and results are trees of arrays; what the functions close over is
-    differentiated as usual. Both functions are traced once and give the same structure, shapes and dtypes; only the
+    differentiated as usual. Both functions are traced once and give the same structure, shapes and dtypes (Python numbers
+    among operands and results are weak, as in `where`); only the
     one taken is run, eager and in native code, where it is a branch. Cells written in a branch (a generator's counter)
     keep their value if the other one is taken. Inside `vmap` with a predicate for each entry both are computed, and
     entries chosen as by `where`. Raises `ShapeError` naming the leaf that differs, `ArgumentError` where structures do,
@@ -201,13 +228,16 @@ def cond(
     test = asarray(predicate)
     check_predicate(what, "the predicate", test.spec)
     leaves, structure = flatten(operands, is_holder)
-    arrays = [leaf if is_holder(leaf) else asarray(leaf) for leaf in leaves]
+    given = [leaf if is_holder(leaf) or is_weak(leaf) else asarray(leaf) for leaf in leaves]
     shapes: dict[int, Any] = {}
+    scalars: dict[int, list[Any]] = {}
+    dtypes: list[Any] = []  # of the results, once known to differ from what a branch gives
 
     def flat(number: int) -> Callable[..., list[Any]]:
         def run() -> list[Any]:
-            outputs, shapes[number] = flatten(functions[number](*unflatten(structure, arrays)))
-            return outputs
+            outputs, shapes[number] = flatten(functions[number](*unflatten(structure, given)))
+            scalars[number] = [y if is_weak(y) else None for y in outputs]
+            return [as_weak(what, y, dtype) for y, dtype in zip(outputs, dtypes, strict=True)] if dtypes else outputs
 
         return run
 
@@ -216,10 +246,10 @@ def cond(
 
     closures = traced()
     cells = list(dict.fromkeys(cell for closure in closures for cell in closure.written))
-    if cells:  # a branch that leaves a cell alone hands it on
+    same_structure(what, shapes[0], shapes[1], ("the true branch", "the false branch"))
+    dtypes = _promoted(closures, scalars)
+    if cells or dtypes:  # a branch that leaves a cell alone hands it on
         closures = traced(cells)
-    names = ("the true branch", "the false branch")
-    same_structure(what, shapes[0], shapes[1], names)
     first, second = (closure.graph.specs for closure in closures)
     count = closures[0].count
     same_specs(what, shapes[0], first[:count], second[:count], ("the true branch gives", "the false branch"))
@@ -229,6 +259,21 @@ def cond(
     for cell, value in zip(cells, outputs[count:], strict=True):
         cell.write(value)
     return unflatten(shapes[0], outputs[:count])
+
+
+def _promoted(closures: Sequence[Closure], scalars: dict[int, list[Any]]) -> list[Any]:
+    """Return the dtypes of the results where Python scalars of one branch meet others than theirs in the other; else []."""
+    counts = [closure.graph.specs[: closure.count] for closure in closures]
+    pairs = [
+        [spec.dtype if scalar is None else scalar for spec, scalar in zip(counts[n], scalars[n], strict=True)]
+        for n in (0, 1)
+    ]
+    weak = [is_weak(one) or is_weak(other) for one, other in zip(*pairs, strict=True)]
+    dtypes = [result_type(one, other) if w else None for one, other, w in zip(*pairs, weak, strict=True)]
+    differ = any(
+        w and dtype != spec.dtype for specs in counts for dtype, spec, w in zip(dtypes, specs, weak, strict=True)
+    )
+    return dtypes if differ else []
 
 
 _KINDS = ("true", "false")

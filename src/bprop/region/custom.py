@@ -14,10 +14,14 @@ from ..core.interpreter import current, using
 from ..core.trace import Trace
 from ..core.tree import flatten, is_holder, unflatten
 from ..core.value import Array, Wrapped, asarray
-from ..gradients.batch import Batch
+from ..gradients.batch import Batch, materialised
 from ..gradients.reverse import Record, pull
 from ..gradients.variable import name_of
-from ..ops import astype, broadcast_to, sum, zeros
+from ..ops import astype, sum, zeros
+from ..ops.absent import absent
+from .checkpoint import merged, split
+from .closure import is_float, zeros_of
+from .weak import is_weak
 
 Flat = Callable[..., Sequence[Any]]
 
@@ -29,11 +33,14 @@ def transpose(linear: Flat, like: Sequence[Array], bars: Sequence[Any]) -> list[
     with using(owner):
         outputs = linear(*inputs)
     results = pull(list(outputs), list(bars), inputs, owner)
-    return [zeros(x.shape, dtype=x.dtype) if bar is None else bar for bar, x in zip(results, like, strict=True)]
+    return _filled(results, like)
 
 
 def _filled(bars: Sequence[Any], like: Sequence[Any]) -> list[Any]:
-    return [zeros(x.shape, dtype=x.dtype) if bar is None else bar for bar, x in zip(bars, like, strict=True)]
+    """Give a rule arrays to compute with: zeros, for which 0 · ∞ = 0, where there is no cotangent or tangent."""
+    return [
+        bar if bar is not None else absent(x) if is_float(x) else zeros_of(x) for bar, x in zip(bars, like, strict=True)
+    ]
 
 
 class Custom(Region):
@@ -99,43 +106,36 @@ class Custom(Region):
             result.append(bar if bar.dtype == x.dtype else astype(bar, x.dtype))
         return result
 
-    def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], size: int) -> Any:
-        def over_batch(function: Flat, groups: Sequence[tuple[Sequence[Any], Sequence[bool]]]) -> list[Any]:
-            owner = Batch(size)
+    def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], level: Batch) -> Any:
+        count, asked = len(args), () if level.active is None else (level.active,)
+        everything = (True,) * 64
+
+        def over_batch(function: Flat, xs: Sequence[Any], *groups: tuple[Sequence[Any], Sequence[bool]]) -> list[Any]:
+            owner = Batch(level.size, active=xs[count] if asked else None)
             lifted = [
-                [owner.wrap(x) if own and x is not None else x for x, own in zip(xs, flags, strict=True)]
-                for xs, flags in groups
+                [owner.wrap(x) if own and x is not None else x for x, own in zip(values, flags, strict=True)]
+                for values, flags in (*groups, (xs[:count], batched))
             ]
             with using(owner):
                 results = function(*lifted)
             return [
-                None if y is None else owner.lower(y) if owner.owns(y) else broadcast_to(y, (size, *y.shape))
-                for y in results
+                None if y is None else owner.lower(y) if owner.owns(y) else materialised(y, level.size) for y in results
             ]
 
-        everything = (True,) * 64
-
         def f(*xs: Any) -> Sequence[Any]:
-            return over_batch(lambda entries: params["f"](*entries), [(xs, batched)])
+            return over_batch(lambda entries: params["f"](*entries), xs)
 
         def vjp(y_bars: Any, ys: Any, xs: Any) -> list[Any]:
             all_ys = everything[: len(ys)]
-            bars = over_batch(params["vjp"], [(y_bars, all_ys), (ys, all_ys), (xs, batched)])
-            return [bar if own or bar is None else sum(bar, axis=0) for bar, own in zip(bars, batched, strict=True)]
+            bars = over_batch(params["vjp"], xs, (y_bars, all_ys), (ys, all_ys))
+            summed = [bar if own or bar is None else sum(bar, axis=0) for bar, own in zip(bars, batched, strict=True)]
+            return [*summed, *(None for _ in asked)]
 
         def jvp(x_dots: Any, ys: Any, xs: Any) -> list[Any]:
-            return over_batch(params["jvp"], [(x_dots, batched), (ys, everything[: len(ys)]), (xs, batched)])
+            return over_batch(params["jvp"], xs, (x_dots[:count], batched), (ys, everything[: len(ys)]))
 
-        return current().bind(
-            self,
-            args,
-            {
-                "name": params["name"],
-                "f": f,
-                "vjp": vjp if params["vjp"] is not None else None,
-                "jvp": jvp if params["jvp"] is not None else None,
-            },
-        )
+        rules = {key: rule if params[key] is not None else None for key, rule in (("vjp", vjp), ("jvp", jvp))}
+        return current().bind(self, (*args, *asked), {"name": params["name"], "f": f, **rules})
 
     def complex_step(self, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         return tuple(params["f"](*args))
@@ -155,7 +155,9 @@ def custom(f: Callable[..., Any] | None = None, *, vjp: Any = None, jvp: Any = N
 
     ``vjp(y_bar, y, *xs)`` returns the cotangent of every argument (one array if there is one argument), or
     ``jvp(x_dots, y, *xs)`` returns the tangent of the result from the tuple of tangents. One is enough: the other
-    follows by transposition. Results may be trees; every leaf of the arguments is an array. Raises `ShapeError` where
+    follows by transposition. Arguments and results may be trees. Python numbers beside arrays reach ``f`` and its rule as they
+    are, and what a rule returns for them is not looked at. A result that nobody uses has an absent cotangent, which a rule
+    sees as zeros: whatever it multiplies, infinities included, stays absent. Raises `ShapeError` where
     a rule returns another shape than its value has.
 
     **Source:** JAX, ``custom_vjp`` and ``custom_jvp``.
@@ -176,20 +178,35 @@ def custom(f: Callable[..., Any] | None = None, *, vjp: Any = None, jvp: Any = N
     @wraps(f, updated=())
     def customised(*args: Any) -> Any:
         leaves, structure = flatten(args, is_holder)
-        arrays = [asarray(leaf) for leaf in leaves]
+        if any(map(is_holder, leaves)):
+            raise ArgumentError(
+                f"{name}: an argument is a module, of whose parameters a rule gives no cotangent: pass them as arrays"
+            )
+        if not all(map(is_weak, leaves)):
+            arrays, places = split(leaves)
+        else:  # no array says what they are
+            arrays, places = [asarray(leaf) for leaf in leaves], list(range(len(leaves)))
+        static = list(leaves)
+        for place in places:  # a rule is not to hold the values of the way forward
+            static[place] = None
         shape: list[Any] = []
 
+        def given(xs: Sequence[Any]) -> Any:
+            return unflatten(structure, merged(static, places, xs))
+
         def flat(*xs: Any) -> list[Any]:
-            outputs, out = flatten(f(*unflatten(structure, xs)))
+            outputs, out = flatten(f(*given(xs)))
             shape[:] = [out]
             return [asarray(y) for y in outputs]
 
         def backward(y_bars: Any, ys: Any, xs: Any) -> list[Any]:
-            bars = vjp(unflatten(shape[0], y_bars), unflatten(shape[0], ys), *unflatten(structure, xs))
-            return _leaves(bars if isinstance(bars, tuple) else (bars,), structure, name)
+            bars = vjp(unflatten(shape[0], y_bars), unflatten(shape[0], ys), *given(xs))
+            found = _leaves(bars if isinstance(bars, tuple) else (bars,), structure, name)
+            return [found[place] for place in places]
 
         def forward(x_dots: Any, ys: Any, xs: Any) -> list[Any]:
-            y_dot = jvp(unflatten(structure, x_dots), unflatten(shape[0], ys), *unflatten(structure, xs))
+            dots = merged([0.0 if is_weak(leaf) else None for leaf in static], places, x_dots)
+            y_dot = jvp(unflatten(structure, dots), unflatten(shape[0], ys), *given(xs))
             return flatten(y_dot)[0]
 
         rules = {"vjp": backward if vjp is not None else None, "jvp": forward if jvp is not None else None}

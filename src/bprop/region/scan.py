@@ -17,12 +17,15 @@ from ..core.op import Operand
 from ..core.shape import normalise_shape
 from ..core.tree import flatten, unflatten
 from ..core.value import Array, Spec, asarray
-from ..gradients.batch import Batch
+from ..gradients.batch import Batch, materialised
 from ..gradients.complex_step import ComplexValue
 from ..gradients.forward import Forward
 from ..gradients.variable import name_of
-from ..ops import add, broadcast_to, moveaxis
-from .closure import Backward, Closure, Reversal, is_float, labels, zeros_of
+from ..ops import add, moveaxis
+from ..ops.absent import absent
+from .closure import Backward, Closure, Reversal, is_float, labels
+from .presence import Kind, arrays, as_kind, joined, kind_of, masked, refilled, stacked_presence
+from .weak import settled
 
 
 def _row(spec: Spec) -> Spec:
@@ -77,11 +80,7 @@ class Scan(Region):
         carry_dot, xs_dot, constants_dot = self._split(args_dot, params)
         moving = [is_float(c) for c in carry]
         dots = [
-            [
-                zeros_of(c) if c_dot is None else c_dot
-                for c, c_dot, m in zip(carry, carry_dot, moving, strict=True)
-                if m
-            ],
+            [absent(c) if c_dot is None else c_dot for c, c_dot, m in zip(carry, carry_dot, moving, strict=True) if m],
             [x_dot for x_dot in xs_dot if x_dot is not None],
             [c_dot for c_dot in constants_dot if c_dot is not None],
         ]
@@ -102,7 +101,7 @@ class Scan(Region):
             with using(owner):
                 results = params["body"](*lifted)
             ys, y_dots = [owner.lower(y) for y in results], [owner.tangent(y) for y in results]
-            y_dots = [zeros_of(y) if y_dot is None else y_dot for y, y_dot in zip(ys, y_dots, strict=True)]
+            y_dots = [absent(y) if y_dot is None else y_dot for y, y_dot in zip(ys, y_dots, strict=True)]
             heads = len(carry)
             kept = [y_dot for y_dot, m in zip(y_dots, moving, strict=False) if m]
             return [*ys[:heads], *kept, *ys[heads:], *(d for d in y_dots[heads:] if is_float(d))]
@@ -124,8 +123,17 @@ class Scan(Region):
         params: dict[str, Any],
     ) -> list[Any]:
         """Trace a new body and apply it as a scan of the same length and direction."""
+        return self.apply(self.closure(body, carry, xs, constants), carry, xs, constants, params)
+
+    def closure(self, body: Callable[..., Any], carry: list[Any], xs: list[Any], constants: list[Any]) -> Closure:
+        """Trace a new body."""
         specs = [*(c.spec for c in carry), *(_row(x.spec) for x in xs), *(c.spec for c in constants)]
-        closure = Closure(body, specs, "scan")
+        return Closure(body, specs, "scan")
+
+    def apply(
+        self, closure: Closure, carry: list[Any], xs: list[Any], constants: list[Any], params: dict[str, Any]
+    ) -> list[Any]:
+        """Apply a traced body as a scan of the same length and direction."""
         new = {**params, "body": closure.graph, "carries": len(carry), "scanned": len(xs)}
         return list(current().bind(self, (*carry, *xs, *constants, *closure.captures), new))
 
@@ -136,19 +144,26 @@ class Scan(Region):
         variable = [is_float(x) and (need or i < heads) for i, (x, need) in enumerate(zip(args, needs, strict=True))]
 
         half = Reversal(params["body"], variable, lambda position: position >= heads, "scan")
-        backward = half.backward([is_float(y) for y in half.plain])
+        floats = [is_float(y) for y in half.plain]
+        backward = half.backward(floats)
         body, captured = half.trace.graph([*half.plain, *half.residuals]).closed()
         outputs = current().bind(self, (*args, *captured), {**params, "body": body})
         ys, stacks = outputs[: len(half.plain)], outputs[len(half.plain) :]
 
         def pullback(y_bars: Sequence[Any]) -> list[Any]:
-            return self._backward(backward, y_bars, ys, stacks, variable, args, params)
+            used = [
+                is_float(y) and (i < heads or bar is not None)
+                for i, (y, bar) in enumerate(zip(ys, y_bars, strict=True))
+            ]
+            way = backward if used == floats else half.backward(used)
+            return self._backward(way, used, y_bars, ys, stacks, variable, args, params)
 
         return ys, pullback
 
     def _backward(
         self,
         backward: Backward,
+        used: Sequence[bool],
         y_bars: Any,
         ys: Any,
         stacks: Any,
@@ -157,11 +172,10 @@ class Scan(Region):
         params: dict[str, Any],
     ) -> list[Any]:
         heads, scanned = params["carries"], params["scanned"]
-        floats = [is_float(y) for y in ys]
-        y_bars = [zeros_of(y) if bar is None and f else bar for bar, y, f in zip(y_bars, ys, floats, strict=True)]
-        carry_bars = [bar for bar, f in zip(y_bars[:heads], floats, strict=False) if f]
-        row_bars = [bar for bar, f in zip(y_bars[heads:], floats[heads:], strict=True) if f]
-        sums = [zeros_of(x) for x, v in zip(args[heads + scanned :], variable[heads + scanned :], strict=True) if v]
+        y_bars = [absent(y) if bar is None and use else bar for bar, y, use in zip(y_bars, ys, used, strict=True)]
+        carry_bars = [bar for bar, use in zip(y_bars[:heads], used, strict=False) if use]
+        row_bars = [bar for bar, use in zip(y_bars[heads:], used[heads:], strict=True) if use]
+        sums = [absent(x) for x, v in zip(args[heads + scanned :], variable[heads + scanned :], strict=True) if v]
         again = [detail for kind, detail in backward.sources if kind == "input" and detail < heads + scanned]
         rows = [*stacks, *(args[place] for place in again)]
         moving, count = len(carry_bars), len([None for v in variable[heads : heads + scanned] if v])
@@ -190,19 +204,60 @@ class Scan(Region):
         order = iter([*heads_bar, *rows_bar, *sums_bar])
         return [next(order) if v else None for v in variable]
 
+    # --- absence: the masks of carry and rows are carried and scanned beside them ---
+    def absent(self, args: tuple[Any, ...], present: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, Any]:
+        (carry, xs, constants), (carry_here, xs_here, constants_here) = (
+            self._split(x, params) for x in (args, present)
+        )
+        heads = len(carry)
+        row_masks = [here for here in arrays(xs_here) if here.shape]
+        kinds = [kind_of(here) for here in carry_here]
+        found: list[Any] = []
+
+        def body(*flat: Any) -> list[Any]:
+            given = iter(flat)
+            values = [next(given) for _ in carry]
+            here = refilled(kinds, [next(given) for kind in kinds if isinstance(kind, tuple)])
+            values += [next(given) for _ in xs]
+            here += [next(given) if kind_of(row) not in (None, True, ()) else row for row in xs_here]
+            ys, found[:] = masked(params["body"], [*values, *given], [*here, *constants_here])
+            wider[:] = map(joined, kinds, map(kind_of, found[:heads]))
+            masks = map(as_kind, found, wider)
+            return [*ys[:heads], *arrays(masks), *ys[heads:], *arrays(found[heads:])]
+
+        wider: list[Kind] = []
+        while True:  # until the masks that come out of a turn fit those that went in
+            starts = arrays([as_kind(here, kind) for here, kind in zip(carry_here, kinds, strict=True)])
+            rest = [*xs, *row_masks], constants
+            closure = self.closure(body, [*carry, *starts], *rest)
+            if wider == kinds:
+                break
+            kinds = list(wider)
+        outputs = self.apply(closure, [*carry, *starts], *rest, params)
+        split = heads + len(starts)
+        ys, last = [*outputs[:heads], *outputs[split : split + len(found) - heads]], outputs[heads:split]
+        stacked = iter(outputs[split + len(found) - heads :])
+        carried = refilled(kinds, last)
+        if params["length"]:  # what the last turn made present is, whatever it was before
+            carried = [True if now is True else here for now, here in zip(found, carried, strict=False)]
+        return ys, [
+            *carried,
+            *(stacked_presence(now, y, stacked) for now, y in zip(found[heads:], ys[heads:], strict=True)),
+        ]
+
     # --- batching: the batch rides inside every row ---
-    def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], size: int) -> Any:
+    def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], level: Batch) -> Any:
         heads = params["carries"]
         carry, xs, constants = self._split(args, params)
-        carry = [c if own else broadcast_to(c, (size, *c.shape)) for c, own in zip(carry, batched, strict=False)]
+        carry = [c if own else materialised(c, level.size) for c, own in zip(carry, batched, strict=False)]
         xs = [moveaxis(x, 1, 0) if own else x for x, own in zip(xs, batched[heads:], strict=False)]
         flags = [True] * heads + list(batched[heads:])
 
         def body(*flat: Any) -> list[Any]:
-            owner = Batch(size)
+            owner = level.inside()
             with using(owner):
                 ys = params["body"](*(owner.wrap(x) if own else x for x, own in zip(flat, flags, strict=True)))
-            return [owner.lower(y) if owner.owns(y) else broadcast_to(y, (size, *y.shape)) for y in ys]
+            return [owner.lower(y) if owner.owns(y) else materialised(y, level.size) for y in ys]
 
         outputs = self.run(body, carry, xs, constants, params)
         return (*outputs[:heads], *(moveaxis(y, 0, 1) for y in outputs[heads:]))
@@ -230,7 +285,7 @@ def scan(
 
     ``init`` and ``xs`` are trees of arrays (``xs=None`` with ``length``: only the carry moves); ``reverse`` runs from
     the last row to the first. ``f`` is traced once. The carry keeps its shapes and dtypes: anything else is an error
-    naming both. Cells written inside (a generator's counter) are carried along.
+    naming both; one that starts as a Python number has the dtype that ``f`` gives it. Cells written inside (a generator's counter) are carried along.
 
     **Source:** JAX, ``lax.scan``.
 
@@ -242,13 +297,13 @@ def scan(
     name = f"scan of {name_of(f)}"
     carry_leaves, carry_tree = flatten(init)
     x_leaves, x_tree = flatten(xs)
-    carry, rows = [asarray(c) for c in carry_leaves], [asarray(x) for x in x_leaves]
+    rows = [asarray(x) for x in x_leaves]
     length = _length(rows, length, name)
     shape: list[Any] = []
-    specs = [*(c.spec for c in carry), *(_row(x.spec) for x in rows)]
+    x_specs = [_row(x.spec) for x in rows]
 
     def flat(*values: Any) -> list[Any]:
-        heads = len(carry)
+        heads = len(carry_leaves)
         result = f(unflatten(carry_tree, values[:heads]), unflatten(x_tree, values[heads : heads + len(rows)]))
         if not isinstance(result, tuple) or len(result) != 2:
             raise ArgumentError(f"{name}: the function returns a pair (carry, y), not {type(result).__name__}")
@@ -260,11 +315,12 @@ def scan(
         return [*new, *ys]
 
     named = labels(("carry", carry_tree), ("x", x_tree))
-    found = Closure(flat, specs, name, label=named)
+    carry, found = settled(
+        name, carry_leaves, flat, lambda specs: Closure(flat, [*specs, *x_specs], name, label=named), x_specs
+    )
     cells = found.written
     if cells:  # trace again with the written cells as part of the carry
-        x_specs = [_row(x.spec) for x in rows]
-        found = Closure(flat, [*specs[: len(carry)], *x_specs], name, cells, named)
+        found = Closure(flat, [*(c.spec for c in carry), *x_specs], name, cells, named)
     count = found.count - len(carry)
     body = _ordered(found, len(carry), len(rows), len(cells), count)
     starts = [*carry, *(cell.read() for cell in cells)]

@@ -19,11 +19,14 @@ from ..core.tree import flatten, unflatten
 from ..core.value import Spec, asarray
 from ..gradients.batch import Batch, materialised
 from ..gradients.forward import Forward
-from ..gradients.reverse import Record, pull
+from ..gradients.reverse import Record, send
 from ..gradients.variable import name_of
 from ..ops import add, any, concat, moveaxis, stack, take, where
+from ..ops.absent import absent
 from .closure import Closure, Reversal, check_function, is_float, labels, same_specs, same_structure, together, zeros_of
 from .cond import check_predicate
+from .presence import Kind, arrays, as_kind, joined, kind_of, masked, refilled, stacked_presence
+from .weak import settled
 
 BLOCK = 64
 """Turns that reverse mode in a trace keeps at once, where the loop has no limit."""
@@ -80,14 +83,14 @@ class While(Region):
     # --- forward ---
     def jvp(self, args: tuple[Any, ...], args_dot: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, Any]:
         carries = params["carries"]
-        if all(x.decides() for x in args):
+        if _decides(args):
             owner = Forward()
             lifted = [owner.dual(x, x_dot) for x, x_dot in zip(args, args_dot, strict=True)]
             results = self.loop(lifted, params, owner)
             return [owner.lower(y) for y in results], [owner.tangent(y) for y in results]
         carry, constants = args[:carries], args[carries:]
         moving = [is_float(c) for c in carry]
-        dots = [zeros_of(c) if dot is None else dot for c, dot, m in zip(carry, args_dot, moving, strict=False) if m]
+        dots = [absent(c) if dot is None else dot for c, dot, m in zip(carry, args_dot, moving, strict=False) if m]
 
         def body(*flat: Any) -> list[Any]:
             owner = Forward()
@@ -97,7 +100,7 @@ class While(Region):
             with using(owner):
                 results = params["body"](*lifted)
             ys = [owner.lower(y) for y in results]
-            y_dots = [zeros_of(y) if (dot := owner.tangent(y)) is None else dot for y in results]
+            y_dots = [absent(y) if (dot := owner.tangent(y)) is None else dot for y in results]
             kept = [dot for dot, m in zip(y_dots, moving, strict=False) if m]
             return [*ys[:carries], *kept, *ys[carries:], *(d for d in y_dots[carries:] if is_float(d))]
 
@@ -114,14 +117,14 @@ class While(Region):
     def record(self, args: tuple[Any, ...], params: dict[str, Any], needs: tuple[bool, ...]) -> tuple[Any, Any]:
         carries, limit = params["carries"], params["limit"]
         variable = [is_float(x) and (need or i < carries) for i, (x, need) in enumerate(zip(args, needs, strict=True))]
-        if all(x.decides() for x in args):
+        if _decides(args):
             owner = Record(name=self.name)
             lifted = [owner.input(x) if v else x for x, v in zip(args, variable, strict=True)]
             results = self.loop(lifted, params, owner)
             inputs = [x for x, v in zip(lifted, variable, strict=True) if v]
 
             def back(y_bars: Sequence[Any]) -> list[Any]:
-                bars = iter(pull(results, y_bars, inputs, owner))
+                bars = iter(send(results, y_bars, inputs, owner))
                 return [next(bars) if v else None for v in variable]
 
             return tuple(owner.lower(y) for y in results), back
@@ -150,10 +153,10 @@ class While(Region):
         ys, stacks = outputs[: len(half.plain)], outputs[len(half.plain) :]
 
         def pullback(y_bars: Sequence[Any]) -> list[Any]:
-            bars = [zeros_of(y) if bar is None and f else bar for bar, y, f in zip(y_bars, ys, floats, strict=True)]
+            bars = [absent(y) if bar is None and f else bar for bar, y, f in zip(y_bars, ys, floats, strict=True)]
             heads = [bar for bar, f in zip(bars[:carries], floats, strict=False) if f]
             row_bars = [bar for bar, f in zip(bars[carries:], floats[carries:], strict=True) if f]
-            sums = [zeros_of(x) for x, v in zip(constants, variable[carries:], strict=True) if v]
+            sums = [absent(x) for x, v in zip(constants, variable[carries:], strict=True) if v]
             moving = len(heads)
 
             def back(*flat: Any) -> list[Any]:
@@ -184,9 +187,9 @@ class While(Region):
         )  # fmt: skip
 
         def pullback(y_bars: Sequence[Any]) -> list[Any]:
-            bars = [zeros_of(y) if bar is None and f else bar for bar, y, f in zip(y_bars, ys, floats, strict=True)]
+            bars = [absent(y) if bar is None and f else bar for bar, y, f in zip(y_bars, ys, floats, strict=True)]
             heads = [bar for bar, f in zip(bars, floats, strict=True) if f]
-            sums = [zeros_of(x) for x, v in zip(constants, variable[carries:], strict=True) if v]
+            sums = [absent(x) for x, v in zip(constants, variable[carries:], strict=True) if v]
             moving = len(heads)
 
             def block(end: Any, *flowing: Any) -> list[Any]:
@@ -203,8 +206,8 @@ class While(Region):
                         lambda n, *_: n < end, lambda n, *c: [n + 1, *quiet(*c, *fixed)], [begin, *carry], params, BLOCK
                     )
                 seeds = iter(flowing[:moving])
-                found = pull(results, [next(seeds) if f else None for f in floats], inputs, owner)
-                found = [zeros_of(x) if bar is None else bar for bar, x in zip(found, inputs, strict=True)]
+                found = send(results, [next(seeds) if f else None for f in floats], inputs, owner)
+                found = [absent(x) if bar is None else bar for bar, x in zip(found, inputs, strict=True)]
                 return [begin, *found[:moving], *map(add, flowing[moving:], found[moving:])]
 
             _, *found = self.run(lambda end, *_: end > 0, block, [total, *heads, *sums], params, None)
@@ -213,52 +216,104 @@ class While(Region):
 
         return tuple(ys), pullback
 
+    # --- absence: the masks of the carry are carried beside it ---
+    def absent(self, args: tuple[Any, ...], present: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, Any]:
+        carries = params["carries"]
+        carry, constants = args[:carries], args[carries:]
+        if _decides(args):
+            return masked(lambda *xs: self.loop(xs, params, current()), args, present)
+        kinds = [kind_of(here) for here in present[:carries]]
+        found: list[Any] = []
+
+        def body(*flat: Any) -> list[Any]:
+            here = refilled(kinds, flat[carries:])
+            ys, found[:] = masked(params["body"], [*flat[:carries], *constants], [*here, *present[carries:]])
+            wider[:] = map(joined, kinds, map(kind_of, found[:carries]))
+            return [*ys[:carries], *arrays(map(as_kind, found, wider)), *ys[carries:], *arrays(found[carries:])]
+
+        def look(*flat: Any) -> list[Any]:
+            body(*flat)
+            return []
+
+        wider: list[Kind] = []
+        while True:  # until the masks that come out of a turn fit those that went in
+            starts = [*carry, *arrays(map(as_kind, present, kinds))]
+            Closure(look, [x.spec for x in starts], self.name)
+            if wider == kinds:
+                break
+            kinds = list(wider)
+        outputs = self.run(
+            lambda *flat: params["condition"](*flat[:carries], *constants)[0], body, starts, params, params["limit"]
+        )  # fmt: skip
+        rows = outputs[len(starts) :]
+        count = len(found) - carries
+        stacks = iter(rows[count:])
+        return [*outputs[:carries], *rows[:count]], [
+            *refilled(kinds, outputs[carries : len(starts)]),
+            *(stacked_presence(now, y, stacks) for now, y in zip(found[carries:], rows, strict=False)),
+        ]
+
     # --- batching: until the condition fails for every entry; a finished entry keeps its carry ---
-    def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], size: int) -> Any:
+    def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], level: Batch) -> Any:
         carries, constants = params["carries"], args[params["carries"] :]
+        moving, masked = list(batched[:carries]), level.active is not None
 
-        def level(carry: Sequence[Any]) -> tuple[Batch, list[Any]]:
-            owner = Batch(size)
+        def lifted(owner: Batch, carry: Sequence[Any]) -> list[Any]:
             flags = [*moving, *batched[carries:]]
-            return owner, [owner.wrap(x) if own else x for x, own in zip((*carry, *constants), flags, strict=True)]
+            return [owner.wrap(x) if own else x for x, own in zip((*carry, *constants), flags, strict=True)]
 
-        moving, masked, known = list(batched[:carries]), False, None
+        def goes_on(carry: Sequence[Any]) -> Any:
+            """Return the condition; one for each entry where it differs among them, or not all are asked for."""
+            nonlocal masked
+            owner = level.inside()
+            with using(owner):
+                (test,) = params["condition"](*lifted(owner, carry))
+            masked = masked or owner.owns(test)
+            test = owner.lower(test)
+            return test if level.active is None else test & level.active
+
+        def turn(carry: Sequence[Any]) -> tuple[Batch, list[Any]]:
+            test = goes_on(carry)
+            owner = level.inside(test) if masked else level.inside()
+            full = lifted(owner, carry)
+            with using(owner):
+                results = params["body"](*full)
+                if masked:
+                    held = zip(results[:carries], full, strict=False)
+                    results[:carries] = [where(owner.wrap(test), y, c) for y, c in held]
+            return owner, results
+
+        known = None
         while known != moving:  # which carries differ among the entries: those that come to depend on one that does
             known = list(moving)
 
             def look(*carry: Any) -> list[Any]:
-                nonlocal masked
-                owner, full = level(carry)
-                with using(owner):
-                    masked = owner.owns(params["condition"](*full)[0])
-                    results = params["body"](*full)
-                moving[:] = [masked or one or owner.owns(y) for one, y in zip(moving, results, strict=False)]
+                owner, results = turn(carry)
+                moving[:] = [one or owner.owns(y) for one, y in zip(moving, results, strict=False)]
                 return []
 
-            Closure(look, [c.spec for c in _whole(args, batched, moving, size)], self.name)
+            Closure(look, [c.spec for c in _whole(args, batched, moving, level.size)], self.name)
 
         def condition(*carry: Any) -> Any:
-            owner, full = level(carry)
-            with using(owner):
-                (test,) = params["condition"](*full)
-            return any(owner.lower(test)) if masked else test
+            test = goes_on(carry)
+            return any(test) if masked else test
 
         def body(*carry: Any) -> list[Any]:
-            owner, full = level(carry)
-            with using(owner):
-                results = params["body"](*full)
-                if masked:
-                    (test,) = params["condition"](*full)
-                    results[:carries] = [where(test, y, c) for y, c in zip(results[:carries], full, strict=False)]
+            owner, results = turn(carry)
             flags = [*moving, *(True for _ in results[carries:])]
             return [
-                owner.lower(y) if owner.owns(y) else materialised(y, size) if own else y
+                owner.lower(y) if owner.owns(y) else materialised(y, level.size) if own else y
                 for y, own in zip(results, flags, strict=True)
             ]
 
-        outputs = self.run(condition, body, _whole(args, batched, moving, size), params, params["limit"])
-        heads = [y if own else materialised(y, size) for y, own in zip(outputs, moving, strict=False)]
+        outputs = self.run(condition, body, _whole(args, batched, moving, level.size), params, params["limit"])
+        heads = [y if own else materialised(y, level.size) for y, own in zip(outputs, moving, strict=False)]
         return (*heads, *(moveaxis(y, 0, 1) for y in outputs[carries:]))
+
+
+def _decides(args: Sequence[Any]) -> bool:
+    """Return whether the condition is a number for every turn, so that the loop goes on in Python."""
+    return not current().stages and all(x.decides() for x in args)
 
 
 def _whole(args: Sequence[Any], batched: Sequence[bool], moving: Sequence[bool], size: int) -> list[Any]:
@@ -291,8 +346,8 @@ def while_loop(
 ) -> Any:
     """Run ``carry = body(carry)`` while ``condition(carry)`` holds, from ``initial``; return the last carry.
 
-    ``initial`` is a tree of arrays; the carry keeps its structure, shapes and dtypes, and what the functions close over
-    is differentiated as usual. Both are traced once. Cells written in the body (a generator's counter) are carried
+    ``initial`` is a tree of arrays; the carry keeps its structure, shapes and dtypes (a Python number in ``initial`` has
+    the dtype that ``body`` gives it), and what the functions close over is differentiated as usual. Both are traced once. Cells written in the body (a generator's counter) are carried
     along. Inside `vmap` the loop runs until the condition fails for every entry; finished entries keep their carry.
 
     Forward mode costs two loops. Reverse mode needs the carry of all n turns: eager, each turn is recorded, in time and
@@ -317,19 +372,18 @@ def while_loop(
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | np.integer) or limit < 0):
         raise ArgumentError(f"{what}: limit is a number of turns, an integer, not {limit!r:.40}")
     leaves, structure = flatten(initial)
-    carry = [asarray(leaf) for leaf in leaves]
 
     def test(*flat: Any) -> list[Any]:
-        return [condition(unflatten(structure, flat[: len(carry)]))]
+        return [condition(unflatten(structure, flat[: len(leaves)]))]
 
     def turn(*flat: Any) -> list[Any]:
-        new, new_structure = flatten(body(unflatten(structure, flat[: len(carry)])))
+        new, new_structure = flatten(body(unflatten(structure, flat[: len(leaves)])))
         same_structure(what, structure, new_structure, ("the carry", "the body returns"))
         return new
 
-    specs = [c.spec for c in carry]
     named = labels(("carry", structure))
-    turns = Closure(turn, specs, what, label=named)
+    carry, turns = settled(what, leaves, turn, lambda specs: Closure(turn, specs, what, label=named))
+    specs = [c.spec for c in carry]
     cells = turns.written
     if cells:  # trace again with the written cells as part of the carry
         turns = Closure(turn, specs, what, cells, named)
