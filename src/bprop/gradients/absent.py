@@ -28,6 +28,7 @@ from ..core.family import (
 )
 from ..core.interpreter import QUIET, Cell, Interpreter, Scope, current, using
 from ..core.op import Op
+from ..core.trace import Traced
 from ..core.value import Array, Wrapped
 from ..ops import (
     abs,
@@ -242,7 +243,10 @@ class Absent(Interpreter):
         mask = permute_dims(mask, tuple(left.index(label) for label in out if label in left))
         sizes = iter(mask.shape)  # 1 where the other operand broadcasts this one
         mask = reshape(mask, tuple(next(sizes) if label in left else 1 for label in out))
-        return Masked(self, value, broadcast_to(mask, value.shape))
+        mask = broadcast_to(mask, value.shape)
+        if type(other) not in (Array, Traced):  # its own derivative may not be finite where it is
+            value = where(mask, value, 0)
+        return Masked(self, value, mask)
 
     def _contract_present(self, op: Bilinear, plain: Any, position: int, mask: Any, params: dict[str, Any]) -> Any:
         """Contract without the terms absent · inf: a non-finite factor counts only where a present entry meets it.
@@ -266,8 +270,25 @@ class Absent(Interpreter):
 
     @rule.register
     def _(self, op: General, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
+        """An entry of the batch is absent where all that enters it of the cotangents is."""
         y = self.below.bind(op, plain, params)
-        return self._wrap(y, None) if _float(y) else y
+        present: Any = None
+        for position in mine:
+            mask = args[position].present
+            if mask is not None:
+                first = len(mask.shape) - len(op.core_inputs[position])
+                mask = _any(mask, tuple(range(first, len(mask.shape))), False)
+            if mask is None:
+                return self._wrap(y, None) if _float(y) else y
+            present = mask if present is None else present | mask
+
+        def entries(y: Any, core: tuple[str, ...]) -> Any:
+            if y.dtype.kind != "f":
+                return y
+            mask = broadcast_to(reshape(present, (*present.shape, *(1 for _ in core))), y.shape)
+            return Masked(self, where(mask, y, 0), mask)
+
+        return tuple(map(entries, y, op.core_outputs)) if op.several else entries(y, op.core_outputs[0])
 
 
 def _float(y: Any) -> bool:
