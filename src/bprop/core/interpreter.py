@@ -105,13 +105,15 @@ class Interpreter:
 
     ``runs``: what is staged here will run on numbers, so that refusing wrong ones is part of it. ``guards``: it may rest on
     operands being finite, since another program runs where one is not. ``stages``: results have no numbers here, even those
-    of operands that have.
+    of operands that have. ``replayed``: what is applied here is gone through again later, by a program or a backward sweep,
+    with numbers that nobody has seen yet.
     """
 
     name = "interpreter"
     runs = False
     stages = False
     guards = False
+    replayed = False
     differentiates = True
     """Whether values of this level may carry a derivative, which would be lost with their numbers alone."""
 
@@ -120,6 +122,7 @@ class Interpreter:
         self.runs = self.below.runs
         self.guards = self.below.guards
         self.stages = self.below.stages
+        self.replayed = self.replayed or self.below.replayed
         self.cells: dict[Cell, Array] = {}
         self.written: dict[Cell, None] = {}
 
