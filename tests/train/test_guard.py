@@ -124,7 +124,7 @@ def test_a_lock_that_was_removed_meanwhile_is_none(tmp_path, monkeypatch):
 
     monkeypatch.setattr(fcntl, "flock", late)
     train(tmp_path / "run", epochs=1)
-    assert locked == [False, True]
+    assert locked[:2] == [False, True]  # then those of the files that are written
 
 
 # --- signals ---

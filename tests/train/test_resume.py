@@ -121,7 +121,7 @@ def test_resume_starts_where_there_is_nothing_yet(tmp_path):
     weights, _, _ = train(None)
     assert train(tmp_path / "run", resume=True)[0] == weights
     (tmp_path / "killed").mkdir()
-    (tmp_path / "killed" / ".checkpoint.safetensors.12345").touch()
+    (tmp_path / "killed" / f".checkpoint.safetensors.{'0' * 32}.part").touch()
     assert train(tmp_path / "killed", resume=True)[0] == weights
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "photo.jpg").touch()

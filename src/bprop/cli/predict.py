@@ -1,15 +1,19 @@
 """``bprop predict RUN TABLE.csv``."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ..core.file import reason, write_new
 from .option import RunArgument, find_run, place
 from .screen import plain, screen
 from .table import NAMES, score
+
+_TAKEN = "{} exists: predictions never overwrite a file; name a new one"
 
 
 def predict(
@@ -36,10 +40,10 @@ def predict(
     Columns are found by name, in any order. If the table has the target, the predictions are scored as well.
     """
     from ..train.table import load_table_model, read_table
-    from ..train.weight import StorageError, write_whole
+    from ..train.weight import StorageError
 
-    if out is not None and out.exists():
-        raise StorageError(f"{out} exists: predictions never overwrite a file; name a new one")
+    if out is not None and os.path.lexists(out):
+        raise StorageError(_TAKEN.format(out))
     model = load_table_model(find_run(run))
     found = model.predict(read_table(path, delimiter=delimiter, missing=missing or ()))
     console, _, _ = screen(sys.stderr)
@@ -69,5 +73,10 @@ def predict(
     if out is None:
         sys.stdout.write(text)
     else:
-        write_whole(out, text.encode())
+        try:
+            write_new(out, text.encode())
+        except FileExistsError:
+            raise StorageError(_TAKEN.format(out)) from None
+        except OSError as error:
+            raise StorageError(f"{out}: {reason(error)}") from None
         console.print(plain(f"{len(found.values):,} predictions: {out}"), soft_wrap=True)

@@ -11,7 +11,6 @@ of the header itself, computed with zeros in its place. Reading looks at all of 
 import hashlib
 import json
 import os
-import stat
 from collections import Counter
 from collections.abc import Mapping
 from math import isfinite, prod
@@ -22,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.error import DTypeError
-from .storage import StorageError, reason, write_whole
+from ..core.file import open_plain, reason
+from .storage import StorageError, write_whole
 
 KINDS = {
     "BOOL": np.bool_, "I8": np.int8, "I16": np.int16, "I32": np.int32, "I64": np.int64, "U8": np.uint8,
@@ -84,11 +84,7 @@ class Archive:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            if not stat.S_ISREG(os.stat(path).st_mode):  # reading a pipe would wait for ever
-                raise StorageError(f"{path}: is no file")
-            self._file: BinaryIO = open(path, "rb")  # noqa: SIM115 - closed by __exit__
-        except StorageError:
-            raise
+            self._file: BinaryIO = open(open_plain(path, follow=True), "rb")  # noqa: SIM115 - closed by __exit__
         except OSError as error:
             raise StorageError(f"{path}: {reason(error)}") from None
         try:

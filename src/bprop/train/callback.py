@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..core.error import ArgumentError
+from ..core.file import as_path
 
 if TYPE_CHECKING:
     from .run import Run
@@ -101,13 +102,16 @@ class TensorBoard(Callback):
             from tensorboardX import SummaryWriter
         except ImportError:
             raise ArgumentError("TensorBoard: not installed: pip install 'bprop[tensorboard]'") from None
-        self.folder = os.fspath(folder)
+        self.folder = str(as_path(folder, "TensorBoard: the folder"))
         self.writer: Any = None
         self._make = SummaryWriter
 
     def on_start(self, run: "Run") -> None:
         """Open the file."""
-        self.writer = self._make(self.folder, purge_step=len(run.history) + 1 if run.history else None)
+        # Its name would be that of the second and the machine; what nobody can guess, nobody plants a link for.
+        suffix = f".{os.urandom(16).hex()}"
+        first = len(run.history) + 1 if run.history else None
+        self.writer = self._make(self.folder, purge_step=first, filename_suffix=suffix)
 
     def on_epoch(self, run: "Run", entry: dict[str, Any]) -> None:
         """Write the numbers of the epoch, ``validation_loss`` as ``validation/loss``."""
