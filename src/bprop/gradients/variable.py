@@ -160,7 +160,8 @@ def as_array(result: Any, what: str) -> Array:
         try:
             return asarray(result)
         except Exception:
-            raise ArgumentError(f"{what} returned {type(result).__name__}, not an array") from None
+            why = "None: it ends without return" if result is None else f"{type(result).__name__}, not an array"
+            raise ArgumentError(f"{what} returned {why}") from None
     return result
 
 

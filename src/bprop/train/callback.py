@@ -6,9 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.error import ArgumentError
 from ..core.file import as_path
+from ..gradients.variable import name_of
 
 if TYPE_CHECKING:
     from .run import Run
+
+
+RESERVED = ("epoch", "train_loss", "validation_loss", "learning_rate", "seconds")
+"""What only `fit` writes into the record of an epoch, beside ``validation_`` and the names of the metrics."""
+_ABSENT = object()
 
 
 class Callback:
@@ -31,7 +37,11 @@ class Callback:
         """Called after every update, the ``step``-th since the beginning; ``loss`` is that of the batch before it."""
 
     def on_epoch(self, run: "Run", entry: dict[str, Any]) -> None:
-        """Called after every epoch with its record, before it is written: numbers put into ``entry`` are written too."""
+        """Called after every epoch with its record, before it is written: numbers put into ``entry`` are written too.
+
+        What `fit` has measured, and the names ``epoch``, ``train_loss``, ``validation_loss``, ``learning_rate`` and
+        ``seconds``, are its own: a callback that changes them is an `ArgumentError`.
+        """
 
     def on_end(self, run: "Run") -> None:
         """Called once at the end, however it came; ``run.status`` says how."""
@@ -68,8 +78,21 @@ class Callbacks:
             one.on_step(run, step, loss)
 
     def epoch(self, run: "Run", entry: dict[str, Any]) -> None:
+        measured = dict(entry)
         for one in self.all:
             one.on_epoch(run, entry)
+            name = name_of(one.function) if isinstance(one, _Plain) else type(one).__name__
+            for key in [*RESERVED, *measured]:
+                if entry.get(key, _ABSENT) is not measured.get(key, _ABSENT):
+                    raise ArgumentError(
+                        f"fit: the callback {name} changed {key!r} in the record of the epoch, which is what fit measured: "
+                        f"write your number under a name of its own"
+                    )
+            for key in entry:
+                if not isinstance(key, str) or not key:
+                    raise ArgumentError(
+                        f"fit: the callback {name} wrote under {key!r:.60}: names in a record are texts"
+                    )
 
     def end(self, run: "Run") -> None:
         for one in self.all:

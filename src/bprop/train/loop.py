@@ -7,7 +7,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from ..core.error import ArgumentError, BpropError, ShapeError
+from ..core.error import ArgumentError, BpropError
 from ..core.interpreter import EVALUATE, Scope, current, using
 from ..core.value import asarray
 from ..nn import Module
@@ -16,7 +16,7 @@ from ..optim import LBFGS, Optimizer
 from .balance import ClassWeights
 from .callback import Callback, Callbacks
 from .checkpoint import CHECKPOINT, Checkpoint
-from .evaluation import EVALUATION, evaluate, modes_kept
+from .evaluation import EVALUATION, differentiable_loss, evaluate, modes_kept, output_of
 from .interrupt import Interruption
 from .metric import Metric, chosen_metrics, measured
 from .progress import Progress, stream_for
@@ -303,12 +303,10 @@ def _try(name: str, model: Module, loss: Function, data: Batch, metrics: Mapping
     x, t = data.x, data.t
     try:
         with using(Scope()):  # nothing that this writes stays
-            y = model(asarray(x[:1]))
+            y = output_of(model, asarray(x[:1]))
             if y.shape[:1] == (1,):
                 y = broadcast_to(y, (len(t), *y.shape[1:]))
-                E = loss(y, asarray(t, copy=False))
-                if E.shape != ():
-                    raise ShapeError(f"the loss has shape {E.shape}; it is a scalar")
+                differentiable_loss(loss, y, asarray(t, copy=False))
         for metric_name, metric in metrics.items():
             measured(metric_name, metric, np.asarray(y), t)
     except BpropError as error:

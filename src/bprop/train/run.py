@@ -15,6 +15,7 @@ from ..core.error import StateError
 from ..core.file import as_path, create, reason, remove_leftovers, rewrite, try_writing, write_all
 from .checkpoint import CHECKPOINT
 from .curve import draw
+from .record import json_bytes, read_lines
 from .storage import LOCK, Lock, StorageError, read, write_whole
 from .weight import save_weights
 
@@ -84,11 +85,8 @@ class Run:
             raise StorageError(
                 f"{path}: its first {known['lines']} lines are not those that the checkpoint knows: restore the file"
             )
-        try:
-            lines = [json.loads(text) for text in content.decode().splitlines()]
-        except (ValueError, RecursionError):
-            raise StorageError(f"{path}: a line is no JSON") from None
-        if len(lines) != known["lines"] or not all(isinstance(one, dict) and "epoch" in one for one in lines):
+        lines = read_lines(content, path)
+        if len(lines) != known["lines"]:
             raise StorageError(f"{path}: is no record of {known['lines']} epochs")
         # JSON has no NaN: what is null there was not finite.
         self.history = [{name: nan if one is None else one for name, one in entry.items()} for entry in lines]
@@ -177,8 +175,7 @@ class Run:
             "config": self.config,
             "last": self.history[-1] if self.history else None,
         }
-        text = json.dumps(plain(record), indent=2, ensure_ascii=False, allow_nan=False)
-        write_whole(folder / RECORD, (text + "\n").encode())
+        write_whole(folder / RECORD, json_bytes(plain(record), indent=2))
 
     def __repr__(self) -> str:
         place = f", {self.folder}" if self.folder else ""

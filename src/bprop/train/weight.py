@@ -1,7 +1,6 @@
 """Weights in safetensors files: names, shapes and numbers, nothing that runs when it is read."""
 
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,8 @@ from ..nn.path import load_cells
 from .storage import StorageError, read, write_whole
 
 __all__ = ["StorageError", "load_weights", "save_weights", "write_whole"]
+
+_HEADER = 100_000_000  # bytes of header that a safetensors file may have
 
 
 def save_weights(model: Any, path: str | os.PathLike[str]) -> None:
@@ -53,7 +54,8 @@ def load_weights(model: Any, path: str | os.PathLike[str]) -> None:
 
     place = _checked("load_weights", model, path)
     try:
-        arrays = load(read(place, sys.maxsize))
+        needed = sum(cell.array.size * cell.array.dtype.itemsize for cell in model.cells().values())
+        arrays = load(read(place, needed + _HEADER))
     except StorageError as error:
         error.message = f"load_weights: {error.message}"
         raise
