@@ -1,6 +1,5 @@
 """``bprop predict RUN TABLE.csv``."""
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -9,8 +8,9 @@ from typing import Annotated
 import typer
 
 from ..core.file import reason, write_new
+from ..core.printable import printable_lines
 from .option import RunArgument, find_run, place
-from .screen import plain, screen
+from .screen import json_line, screen
 from .table import NAMES, score
 
 _TAKEN = "{} exists: predictions never overwrite a file; name a new one"
@@ -48,14 +48,12 @@ def predict(
     found = model.predict(read_table(path, delimiter=delimiter, missing=missing or ()))
     console, _, _ = screen(sys.stderr)
     for note in found.notes:
-        console.print(plain(f"note: {note}"), soft_wrap=True)
+        console.print(f"note: {note}", soft_wrap=True)
     if found.scores is not None:
         shown = ", ".join(f"{NAMES[name]} {score(name, value)}" for name, value in found.scores.items())
-        console.print(
-            plain(f"{len(found.values):,} rows; {shown} (rows it has learned from are no test)"), soft_wrap=True
-        )
+        console.print(f"{len(found.values):,} rows; {shown} (rows it has learned from are no test)", soft_wrap=True)
     if as_json:
-        text = json.dumps(
+        text = json_line(
             {
                 "run": str(run),
                 "table": str(path),
@@ -64,14 +62,12 @@ def predict(
                 "predictions": found.rows(),
                 "scores": found.scores,
                 "notes": found.notes,
-            },
-            ensure_ascii=False,
+            }
         )
-        text += "\n"
     else:
         text = found.csv()
     if out is None:
-        sys.stdout.write(text)
+        sys.stdout.write(printable_lines(text) if sys.stdout.isatty() else text)
     else:
         try:
             write_new(out, text.encode())
@@ -79,4 +75,4 @@ def predict(
             raise StorageError(_TAKEN.format(out)) from None
         except OSError as error:
             raise StorageError(f"{out}: {reason(error)}") from None
-        console.print(plain(f"{len(found.values):,} predictions: {out}"), soft_wrap=True)
+        console.print(f"{len(found.values):,} predictions: {out}", soft_wrap=True)

@@ -5,6 +5,8 @@ import os
 import sys
 from types import FrameType
 
+from .printable import printable_lines
+
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
@@ -77,7 +79,7 @@ class BpropError(Exception):
             text += f"\n  in module {'.'.join(self.modules)}"
         if self.line:
             text += f"\n  at {self.line}"
-        return text
+        return printable_lines(text)  # a message may quote a file, and a traceback goes to a terminal
 
 
 class ShapeError(BpropError, ValueError):

@@ -13,9 +13,13 @@ def printable(text: str) -> str:
     >>> print(printable("a\\x1b[2J\\u202eb ∂"))
     a\\x1b[2J\\u202eb ∂
     """
-    if text.isprintable():
-        return text
-    return "".join(
-        c if c.isprintable() else c.encode("ascii", "backslashreplace").decode() if c > "\x7f" else f"\\x{ord(c):02x}"
-        for c in text
-    )
+    return text if text.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def printable_lines(text: str) -> str:
+    """Return ``text`` as `printable` does, but with its line feeds: for messages that have lines of their own."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def _escaped(letter: str) -> str:
+    return letter.encode("unicode_escape").decode()
