@@ -82,7 +82,8 @@ def fit(
     is as it was (``epochs`` may be more), and so is, bit for bit, what comes out. Batches from an iterable have to come in the
     same order again; those already seen are skipped. Ctrl-C ends the run after the steps at hand, saves, and says how to go
     on; twice, it ends at once, and the parameters are as after the last whole epoch. So does SIGTERM, which job schedulers
-    send. One training at a time writes to a folder: it is locked, where the file system has locks, as long as ``fit`` runs.
+    send; where SIGINT is ignored (nohup, a job in the background), Ctrl-C does nothing, and SIGTERM is the way. One training at a
+    time writes to a folder: it is locked, where the file system has locks, as long as ``fit`` runs.
 
     Raises `NonFiniteError` when a loss or a parameter becomes NaN or infinite, naming epoch and batch; the parameters are
     then as before that batch. Raises `ShapeError`, `IndexingError` or `ArgumentError` for data that does not fit, before
@@ -179,6 +180,8 @@ def fit(
             _versions(), watch, called, checkpoint_every, report, interruption,
         )  # fmt: skip
         say.listener = training.say
+        if interruption.notice():  # of this process, and so not of the run: no note
+            report.say(interruption.notice())
         _begin(training, resume, lock)
         for note in notes:
             if note not in run.notes:
