@@ -107,7 +107,12 @@ def fit(
     for name, value in numbers.items():
         if value is not None or name != "steps_per_epoch":
             _check_positive(name, value)
-    if not isinstance(checkpoint_every, timedelta) and checkpoint_every is not None:
+    if not isinstance(title, str):
+        raise ArgumentError(f"fit: title is a text, not {title!r:.60}")
+    if isinstance(checkpoint_every, timedelta):
+        if checkpoint_every <= timedelta(0):
+            raise ArgumentError(f"fit: checkpoint_every is a time above 0, not {checkpoint_every!r}")
+    elif checkpoint_every is not None:
         _check_positive("checkpoint_every", checkpoint_every, " of updates, or a datetime.timedelta")
     if resume and out is None:
         raise ArgumentError("fit: resume=True goes on with the run in a folder: give out=")
@@ -274,7 +279,7 @@ def _source(
 
 
 def _check_positive(name: str, value: Any, what: str = "") -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 1 <= value < 2**63:
         raise ArgumentError(f"fit: {name} is a positive integer{what}, not {value!r:.60}")
 
 

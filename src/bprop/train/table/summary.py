@@ -1,5 +1,6 @@
 """Reading runs back: what was trained, on what, and how well, from the files in their folders."""
 
+import os
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -77,7 +78,7 @@ def summary(folder: Path) -> Summary:
     """Return what the files in ``folder`` say. Raises `StorageError` naming the file, and the field, that is wrong."""
     if not folder.is_dir():
         raise StorageError(f"{folder} is no folder of a run: `bprop runs` lists those there are")
-    if not (folder / RUN).is_file():
+    if not os.path.lexists(folder / RUN):
         if (folder / CHECKPOINT).is_file():  # the first file of a run
             return Summary(folder, "killed", _modified(folder / CHECKPOINT), 0.0, [], {}, [], None)
         raise StorageError(f"{folder} is no run: there is no {RUN} in it")
