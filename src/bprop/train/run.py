@@ -20,6 +20,7 @@ from .storage import LOCK, Lock, StorageError, read, write_whole
 from .weight import save_weights
 
 METRICS, CURVES, WEIGHTS, RECORD = "metrics.jsonl", "curves.png", "model.safetensors", "run.json"
+STATUSES = ("running", "finished", "interrupted", "failed")
 _LONGEST = 1_000_000_000  # bytes of metrics.jsonl
 
 

@@ -10,7 +10,7 @@ from ...core.error import BpropError
 from ...core.file import reason
 from ..checkpoint import CHECKPOINT
 from ..record import Field, read_json, read_lines
-from ..run import METRICS
+from ..run import METRICS, STATUSES
 from ..run import RECORD as RUN
 from ..storage import StorageError, held, read
 from .model import RECORD as TABLE
@@ -83,7 +83,7 @@ def summary(folder: Path) -> Summary:
             return Summary(folder, "killed", _modified(folder / CHECKPOINT), 0.0, [], {}, [], None)
         raise StorageError(f"{folder} is no run: there is no {RUN} in it")
     run = read_json(folder / RUN)
-    status, started = run["status"].text(), run["started"].text()
+    status, started = run["status"].choice(STATUSES), run["started"].text()
     seconds, epochs = run["seconds"].number(), run["epochs"].integer()
     notes = [one.text() for one in run["notes"].items()]
     config = dict(run["config"].entries())
