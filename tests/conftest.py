@@ -1,6 +1,7 @@
 """What the folders of tests share: numerical differentiation as an oracle, and the count of what ran over the registry."""
 
 import os
+import signal
 import tempfile
 from collections import defaultdict
 
@@ -81,6 +82,29 @@ def target(request):
             yield request.param
     except bprop.ArgumentError as error:
         pytest.skip(str(error))
+
+
+EXHAUSTIVE = 4 * 3600  # seconds; all numbers of float32 take minutes for one op
+
+
+def pytest_collection_modifyitems(items):
+    """Give the tests that go through every case more time than the others, whose limit is in pyproject.toml."""
+    for item in items:
+        if item.get_closest_marker("exhaustive"):
+            item.add_marker(pytest.mark.timeout(EXHAUSTIVE))
+
+
+@pytest.fixture
+def default_signals():
+    """SIGINT and SIGTERM as in a program that a terminal has started, for tests that send them, and for their children.
+
+    The process may have been told to ignore SIGINT, as nohup, a job in the background and some runners do.
+    """
+    wanted = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)

@@ -158,6 +158,7 @@ def test_what_is_unknown_ends_with_a_message(arguments, message):
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes as on Linux")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.usefixtures("default_signals")
 def test_an_interrupted_comparison_leaves_no_process(fakes, tmp_path, number):
     pids = tmp_path / "pids"
     pids.mkdir()

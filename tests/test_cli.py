@@ -101,6 +101,7 @@ def test_errors_of_the_library_have_no_traceback(tmp_path):
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's here")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"])
+@pytest.mark.usefixtures("default_signals")
 def test_interruption_says_what_was_saved(tmp_path, number, code):
     metrics = tmp_path / "run" / "metrics.jsonl"
     with subprocess.Popen(

@@ -97,6 +97,7 @@ def test_killed_at_random_instants_it_goes_on_to_the_same_end(bprop, tmp_path):
     assert bprop("runs", tmp_path)[1].count("finished") == 2
 
 
+@pytest.mark.usefixtures("default_signals")
 def test_what_is_said_after_ctrl_c_goes_on_when_pasted(bprop, tmp_path):
     begin = ["train", TABLE, "--target", "feeling", "--missing", "unknown", "--epochs", "100000", "--patience", "99999"]
     out = tmp_path / "my runs" / "first"

@@ -457,7 +457,7 @@ def test_what_was_used_longest_ago_goes_first(tmp_path):
     assert kept.get(keys[0]) == ENTRY  # now the last used
     foreign = kept.folder / "notes.txt"
     foreign.write_text("x" * 10 * size)
-    stale = kept.folder / f".{keys[0]}.1.1"
+    stale = kept.folder / f".{keys[0][:50]}.{'0' * 32}.part"
     stale.write_text("")
     os.utime(stale, (1, 1))
     kept.limit = 3 * size

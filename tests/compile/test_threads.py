@@ -596,6 +596,7 @@ assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children
 
 
 @posix
+@pytest.mark.usefixtures("default_signals")
 def test_signals_reach_python_and_exit_codes_are_kept():
     code = """
 handled = []
@@ -671,6 +672,7 @@ with share_from(0):
 
 
 @posix
+@pytest.mark.usefixtures("default_signals")
 def test_the_process_can_be_ended_while_workers_run():
     code = """
 threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()

@@ -121,7 +121,7 @@ def test_resume_starts_where_there_is_nothing_yet(tmp_path):
     weights, _, _ = train(None)
     assert train(tmp_path / "run", resume=True)[0] == weights
     (tmp_path / "killed").mkdir()
-    (tmp_path / "killed" / ".checkpoint.safetensors.12345").touch()
+    (tmp_path / "killed" / f".checkpoint.safetensors.{'0' * 32}.part").touch()
     assert train(tmp_path / "killed", resume=True)[0] == weights
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "photo.jpg").touch()
@@ -244,6 +244,7 @@ def interrupt():
 
 
 @pytest.mark.parametrize("after", [1, 4, 7])
+@pytest.mark.usefixtures("default_signals")
 def test_interrupted_saves_and_says_how_to_go_on(tmp_path, after):
     weights, history, _ = train(None)
     with pytest.raises(KeyboardInterrupt, match=rf"interrupted in epoch .*fit\(…, out='{tmp_path}/run', resume=True\)"):
@@ -254,6 +255,7 @@ def test_interrupted_saves_and_says_how_to_go_on(tmp_path, after):
     assert train(tmp_path / "run", seed=5, resume=True)[:2] == (weights, history)
 
 
+@pytest.mark.usefixtures("default_signals")
 def test_interrupted_in_validation(tmp_path):
     weights, history, _ = train(None, metrics={"zero": lambda y, t: 0.0})
 
@@ -269,6 +271,7 @@ def test_interrupted_in_validation(tmp_path):
     assert train(tmp_path / "run", resume=True, metrics={"zero": lambda y, t: 0.0})[:2] == (weights, history)
 
 
+@pytest.mark.usefixtures("default_signals")
 def test_interrupted_without_a_folder_keeps_the_weights():
     model = network()
     with pytest.raises(KeyboardInterrupt, match="nothing was saved"):
@@ -279,6 +282,7 @@ def test_interrupted_without_a_folder_keeps_the_weights():
     assert model.layers[0].W.tolist() != network().layers[0].W.tolist()
 
 
+@pytest.mark.usefixtures("default_signals")
 def test_interrupted_twice_ends_at_once(tmp_path, monkeypatch):
     """The second Ctrl-C comes while the checkpoint is being written: the one before is there."""
     weights, history, _ = train(None)

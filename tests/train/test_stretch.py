@@ -262,6 +262,7 @@ def test_an_error_amid_a_stretch_names_its_batch(stretch):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("default_signals")
 def test_a_signal_amid_a_stretch_is_heeded_after_it(stretch, tmp_path, monkeypatch, number):
     done = stretch(5)
     _, weights, record = train(epochs=3)
@@ -283,6 +284,7 @@ def test_a_signal_amid_a_stretch_is_heeded_after_it(stretch, tmp_path, monkeypat
     assert train(epochs=3, out=tmp_path / "run", resume=True)[1:] == (weights, record)
 
 
+@pytest.mark.usefixtures("default_signals")
 def test_ctrl_c_during_a_native_call_waits_for_its_end(stretch):
     stretch(10**9)
     x = RNG.normal(size=(100_000, 2)).astype(np.float32)

@@ -2,7 +2,10 @@
 
 import os
 import sys
+import traceback
 from io import TextIOWrapper
+
+from .screen import complain
 
 
 def main() -> None:
@@ -12,12 +15,13 @@ def main() -> None:
             stream.reconfigure(errors="replace")
     try:
         from ..core.error import BpropError
+        from ..core.printable import printable
         from .command import app
 
         try:
             app(prog_name="bprop")
         except BpropError as error:
-            print(f"bprop: {error.message}", file=sys.stderr)
+            complain(f"bprop: {printable(error.message)}")
             sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -25,7 +29,10 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except OSError as error:  # a full disk, say: nothing that a traceback explains better
-        print(f"bprop: {error.strerror or error}", file=sys.stderr)
+        complain(f"bprop: {printable(str(error.strerror or error))}")
+        sys.exit(1)
+    except Exception:  # a fault of the library's, which may quote a file
+        complain(traceback.format_exc())
         sys.exit(1)
 
 

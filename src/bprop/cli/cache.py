@@ -1,6 +1,5 @@
 """``bprop cache`` and ``bprop cache clear``: the compiled programs that are kept on disk."""
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import typer
 
 from .option import AsJson
-from .screen import plain, screen
+from .screen import print_json, screen
 
 
 def listing(context: typer.Context, as_json: AsJson = False) -> None:
@@ -23,17 +22,14 @@ def listing(context: typer.Context, as_json: AsJson = False) -> None:
     found = kept.entries() if kept and not refusal else []
     total = sum(one.size for one in found)
     if as_json:
-        print(
-            json.dumps(
-                {
-                    "folder": str(folder) if folder else None,
-                    "enabled": kept is not None and not refusal,
-                    "limit": kept.limit if kept else 0,
-                    "bytes": total,
-                    "programs": [_entry(one) for one in found],
-                },
-                ensure_ascii=False,
-            )
+        print_json(
+            {
+                "folder": str(folder) if folder else None,
+                "enabled": kept is not None and not refusal,
+                "limit": kept.limit if kept else 0,
+                "bytes": total,
+                "programs": [_entry(one) for one in found],
+            }
         )
         return
     console, tables, new_table = screen(sys.stdout)
@@ -41,7 +37,7 @@ def listing(context: typer.Context, as_json: AsJson = False) -> None:
         console.print(f"compiled programs are not kept: {_why(folder)}", soft_wrap=True)
         return
     if refusal:
-        console.print(plain(f"compiled programs are not kept: {kept.folder} {refusal}"), soft_wrap=True)
+        console.print(f"compiled programs are not kept: {kept.folder} {refusal}", soft_wrap=True)
         return
     if found:
         table = new_table()
@@ -58,12 +54,12 @@ def listing(context: typer.Context, as_json: AsJson = False) -> None:
                 table.add_row("damaged", "", "", size(one.size), _age(one.used), "", key, style="red")
                 continue
             numbers = [f"{about[name]:,}" if isinstance(about.get(name), int) else "" for name in ("ops", "kernels")]
-            name = plain(about.get("name") or "a graph")
-            table.add_row(name, *numbers, size(one.size), _age(one.used), plain(about.get("cpu", "")), key)
+            name = str(about.get("name") or "a graph")
+            table.add_row(name, *numbers, size(one.size), _age(one.used), str(about.get("cpu", "")), key)
         tables.print(table)
     count = "1 program" if len(found) == 1 else f"{len(found):,} programs"
     console.print(f"{count}, {size(total)} of at most {size(kept.limit)}", soft_wrap=True)
-    console.print(plain(kept.folder), soft_wrap=True)
+    console.print(str(kept.folder), soft_wrap=True)
 
 
 def clear(as_json: AsJson = False) -> None:
@@ -73,11 +69,11 @@ def clear(as_json: AsJson = False) -> None:
     folder = folder_of_store()  # also where the environment switches the cache off
     number, total = Store(folder).clear() if folder else (0, 0)
     if as_json:
-        print(json.dumps({"folder": str(folder) if folder else None, "removed": number, "bytes": total}))
+        print_json({"folder": str(folder) if folder else None, "removed": number, "bytes": total})
         return
     console, _, _ = screen(sys.stdout)
     count = "1 program" if number == 1 else f"{number:,} programs"
-    console.print(plain(f"removed {count} ({size(total)})" + (f" from {folder}" if folder else "")), soft_wrap=True)
+    console.print(f"removed {count} ({size(total)})" + (f" from {folder}" if folder else ""), soft_wrap=True)
 
 
 def _entry(one: Any) -> dict[str, Any]:

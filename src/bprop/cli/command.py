@@ -1,11 +1,14 @@
 """The tree of commands."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from .. import __version__
+from ..core.printable import printable
 from .cache import clear, listing
 from .digit import digits
 from .doctor import doctor
@@ -35,10 +38,30 @@ class _Table(TyperCommand):
 
 
 class _All(TyperGroup):
-    """Lists the commands in the order in which they are needed."""
+    """Lists the commands in the order in which they are needed; what is wrong with their arguments is said in safe letters."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        with _printable():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, context: Any) -> Any:
+        with _printable():
+            return super().invoke(context)
 
     def list_commands(self, context: Any) -> list[str]:
         return ["train", "predict", "runs", "show", "doctor", "cache"]
+
+
+@contextmanager
+def _printable() -> Iterator[None]:
+    """Escape, in the errors that typer prints, what would control the terminal: they quote arguments and columns."""
+    try:
+        yield
+    except Exception as error:
+        if hasattr(error, "format_message"):
+            text = printable(error.format_message())
+            error.format_message = lambda: text
+        raise
 
 
 app = typer.Typer(

@@ -1,6 +1,5 @@
 """``bprop train digits``."""
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from .option import AsJson, Hidden, LearningRate, Seed, find_run, given, out_option, resume_option, saved, sizes
-from .screen import screen
+from .screen import complain, print_json, screen
 
 
 def digits(
@@ -48,26 +47,24 @@ def digits(
     try:
         result = train_digits(**options, out=folder, resume=resume is not None, progress=stream)
     except KeyboardInterrupt as error:
-        print(f"\ninterrupted after {time.perf_counter() - start:.1f} s; {saved(folder, 'digits')}", file=sys.stderr)
+        complain(f"\ninterrupted after {time.perf_counter() - start:.1f} s; {saved(folder, 'digits')}")
         raise typer.Exit(128 + getattr(error, "number", 2)) from None  # of SIGINT, SIGTERM, as shells count
     _show(result, stream)
     if as_json:
-        print(
-            json.dumps(
-                {
-                    "test_accuracy": result.test_accuracy,
-                    "train_accuracy": result.train_accuracy,
-                    "train_loss": result.train_loss,
-                    "seconds": round(result.seconds, 3),
-                    "epochs": options["epochs"],
-                    "seed": options["seed"],
-                    "parameters": result.parameters,
-                    "gradient_norms": result.gradient_norms,
-                    "saturation": {row.path: row.saturated for row in result.saturation},
-                    "confusion": result.confusion.tolist(),
-                    "run": str(folder),
-                }
-            )
+        print_json(
+            {
+                "test_accuracy": result.test_accuracy,
+                "train_accuracy": result.train_accuracy,
+                "train_loss": result.train_loss,
+                "seconds": round(result.seconds, 3),
+                "epochs": options["epochs"],
+                "seed": options["seed"],
+                "parameters": result.parameters,
+                "gradient_norms": result.gradient_norms,
+                "saturation": {row.path: row.saturated for row in result.saturation},
+                "confusion": result.confusion.tolist(),
+                "run": str(folder),
+            }
         )
 
 
@@ -106,11 +103,11 @@ def _show(result: Any, stream: Any) -> None:
             layers.add_row(repr(layer), f"{W:.2e}", f"{b:.2e}", "", "")
     console.print()
     tables.print(layers)
-    console.print("[dim]saturated: share of activities with |y| > 0.95, which pass little back[/dim]")
+    console.print("saturated: share of activities with |y| > 0.95, which pass little back", style="dim")
     console.print()
+    console.print(f"test accuracy {result.test_accuracy:.2%}", style="bold", end="")
     console.print(
-        f"[bold]test accuracy {result.test_accuracy:.2%}[/bold] ({right} of {tested}), "
-        f"train accuracy {result.train_accuracy:.2%}, {result.parameters:,} parameters, {result.seconds:.1f} s",
+        f" ({right} of {tested}), train accuracy {result.train_accuracy:.2%}, {result.parameters:,} parameters, {result.seconds:.1f} s",
         soft_wrap=True,
     )
     console.print(f"record: {result.run.folder}", soft_wrap=True)

@@ -1,5 +1,6 @@
 """``bprop doctor``: what there is on this machine, and whether it computes rightly."""
 
+import sys
 import time
 from typing import Any
 
@@ -7,6 +8,7 @@ import typer
 
 from .. import __version__
 from ..core.error import BpropError
+from .screen import screen
 
 
 def doctor() -> None:
@@ -16,17 +18,16 @@ def doctor() -> None:
     from importlib.metadata import PackageNotFoundError
     from importlib.metadata import version as version_of
 
-    from rich.console import Console
-
     from ..compile.native.host import host
 
-    console = Console(highlight=False)
-    console.print(f"[bold]bprop {__version__}[/bold] on Python {platform.python_version()}, {platform.platform()}")
+    console, _, _ = screen(sys.stdout)
+    console.print(f"bprop {__version__}", style="bold", end="")
+    console.print(f" on Python {platform.python_version()}, {platform.platform()}")
     for name in ("numpy", "scipy", "llvmlite", "safetensors", "rich", "typer", "matplotlib"):
         try:
             console.print(f"  {name:12} {version_of(name)}")
         except PackageNotFoundError:
-            console.print(f"  {name:12} [red]not installed[/red]")
+            console.print(f"  {name:12} not installed", style="red")
     machine = host()
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     console.print(f"  {'LLVM':12} {machine.llvm}")
@@ -35,21 +36,22 @@ def doctor() -> None:
     well = True
     for name, setting in (("vectors", _vectors), ("threads", _threads), ("cache", _cache)):
         try:
-            console.print(f"  {name:12} {setting()}", markup=False, soft_wrap=True)
+            console.print(f"  {name:12} {setting()}", soft_wrap=True)
         except BpropError as error:  # a variable of the environment that says what cannot be
             well = False
-            console.print(f"  {name:12} {error.message}", style="red", markup=False, soft_wrap=True)
+            console.print(f"  {name:12} {error.message}", style="red", soft_wrap=True)
 
     console.print()
     for name, check in (("gradients", _check_gradient), ("native code", _check_native), ("data", _check_data)):
         start = time.perf_counter()
         try:
             text = check()
-            console.print(f"[green]✓[/green] {name:12} {text} ({time.perf_counter() - start:.2f} s)", soft_wrap=True)
+            console.print("✓", style="green", end="")
+            console.print(f" {name:12} {text} ({time.perf_counter() - start:.2f} s)", soft_wrap=True)
         except Exception as error:  # whatever it is, it is the finding
             well = False
-            console.print(f"[red]✗[/red] {name:12} {type(error).__name__}: ", end="", soft_wrap=True)
-            console.print(str(error), markup=False, soft_wrap=True)
+            console.print("✗", style="red", end="")
+            console.print(f" {name:12} {type(error).__name__}: {error}", soft_wrap=True)
     if not well:
         raise typer.Exit(1)
 

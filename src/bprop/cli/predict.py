@@ -1,15 +1,19 @@
 """``bprop predict RUN TABLE.csv``."""
 
-import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ..core.file import reason, write_new
+from ..core.printable import printable_lines
 from .option import RunArgument, find_run, place
-from .screen import plain, screen
+from .screen import json_line, screen
 from .table import NAMES, score
+
+_TAKEN = "{} exists: predictions never overwrite a file; name a new one"
 
 
 def predict(
@@ -36,22 +40,20 @@ def predict(
     Columns are found by name, in any order. If the table has the target, the predictions are scored as well.
     """
     from ..train.table import load_table_model, read_table
-    from ..train.weight import StorageError, write_whole
+    from ..train.weight import StorageError
 
-    if out is not None and out.exists():
-        raise StorageError(f"{out} exists: predictions never overwrite a file; name a new one")
+    if out is not None and os.path.lexists(out):
+        raise StorageError(_TAKEN.format(out))
     model = load_table_model(find_run(run))
     found = model.predict(read_table(path, delimiter=delimiter, missing=missing or ()))
     console, _, _ = screen(sys.stderr)
     for note in found.notes:
-        console.print(plain(f"note: {note}"), soft_wrap=True)
+        console.print(f"note: {note}", soft_wrap=True)
     if found.scores is not None:
         shown = ", ".join(f"{NAMES[name]} {score(name, value)}" for name, value in found.scores.items())
-        console.print(
-            plain(f"{len(found.values):,} rows; {shown} (rows it has learned from are no test)"), soft_wrap=True
-        )
+        console.print(f"{len(found.values):,} rows; {shown} (rows it has learned from are no test)", soft_wrap=True)
     if as_json:
-        text = json.dumps(
+        text = json_line(
             {
                 "run": str(run),
                 "table": str(path),
@@ -60,14 +62,17 @@ def predict(
                 "predictions": found.rows(),
                 "scores": found.scores,
                 "notes": found.notes,
-            },
-            ensure_ascii=False,
+            }
         )
-        text += "\n"
     else:
         text = found.csv()
     if out is None:
-        sys.stdout.write(text)
+        sys.stdout.write(printable_lines(text) if sys.stdout.isatty() else text)
     else:
-        write_whole(out, text.encode())
-        console.print(plain(f"{len(found.values):,} predictions: {out}"), soft_wrap=True)
+        try:
+            write_new(out, text.encode())
+        except FileExistsError:
+            raise StorageError(_TAKEN.format(out)) from None
+        except OSError as error:
+            raise StorageError(f"{out}: {reason(error)}") from None
+        console.print(f"{len(found.values):,} predictions: {out}", soft_wrap=True)

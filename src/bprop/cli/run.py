@@ -1,6 +1,5 @@
 """``bprop runs`` and ``bprop show RUN``."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from .option import AsJson, RunArgument, find_run, place, resuming, written
-from .screen import plain, screen
+from .screen import print_json, screen
 from .table import NAMES, score, show_columns, show_result
 
 EPOCHS = 6  # that are shown of a history
@@ -35,13 +34,11 @@ def runs(
         raise StorageError("there is no folder runs here: `bprop train digits` makes the first one")
     found = list(summaries(folder))
     if as_json:
-        print(
-            json.dumps({"folder": str(folder), "runs": [_entry(path, one) for path, one in found]}, ensure_ascii=False)
-        )
+        print_json({"folder": str(folder), "runs": [_entry(path, one) for path, one in found]})
         return
     console, tables, new_table = screen(sys.stdout)
     if not found:
-        console.print(plain(f"{folder} holds no runs"), soft_wrap=True)
+        console.print(f"{folder} holds no runs", soft_wrap=True)
         return
     listed = new_table()
     listed.box, listed.pad_edge = None, False  # borders would take the room of the names
@@ -56,16 +53,16 @@ def runs(
     for path, one in found:
         if isinstance(one, str):
             broken.append(one)
-            listed.add_row(plain(path.name), "", "", "", "broken", style="red")
+            listed.add_row(path.name, "", "", "", "broken", style="red")
         else:
             value = one.score
             text = f"{NAMES.get(value[0], value[0])} {score(*value)}" if value else ""
-            listed.add_row(plain(path.name), plain(one.started[:10]), plain(one.task), text, one.status)
+            listed.add_row(path.name, one.started[:10], one.task, text, one.status)
     tables.print(listed)
     if unfinished:
         console.print(f"{unfinished} did not finish: `bprop show RUN` says how to go on", soft_wrap=True)
     for reason in broken:
-        console.print(plain(f"broken: {reason}"), soft_wrap=True)
+        console.print(f"broken: {reason}", soft_wrap=True)
 
 
 def _entry(path: Path, one: Any) -> dict[str, Any]:
@@ -91,37 +88,37 @@ def show(run: RunArgument, as_json: AsJson = False) -> None:
     one = summary(find_run(run))
     files = sorted(path for path in one.folder.iterdir() if path.is_file() and not path.name.startswith("."))
     if as_json:
-        print(json.dumps(_whole(one, files), ensure_ascii=False))
+        print_json(_whole(one, files))
         return
     console, tables, new_table = screen(sys.stdout)
-    console.print(plain(f"{one.folder}: {one.task}, {one.status}"), style="bold", soft_wrap=True)
+    console.print(f"{one.folder}: {one.task}, {one.status}", style="bold", soft_wrap=True)
     took = f", took {one.seconds:.1f} s" if one.seconds else ""  # a killed run could not say it
-    console.print(plain(f"began {one.started}{took}"), soft_wrap=True)
+    console.print(f"began {one.started}{took}", soft_wrap=True)
     for name, value in one.config.items():
         if name in HIDDEN or value is None or value == []:
             continue
         pairs = [f"{k} {v}" for k, v in value.items()] if isinstance(value, dict) else value
         text = ", ".join(map(str, pairs)) if isinstance(pairs, list) else pairs
-        console.print(plain(f"  {name.replace('_', ' '):14} {text}"), soft_wrap=True)
+        console.print(f"  {name.replace('_', ' '):14} {text}", soft_wrap=True)
     model = one.config.get("model")
     for text in model if isinstance(model, list) else []:
-        console.print(plain(f"  {text}"), soft_wrap=True)
+        console.print(f"  {text}", soft_wrap=True)
     for note in [*one.notes, *(one.table.notes if one.table else [])]:
-        console.print(plain(f"note: {note}"), soft_wrap=True)
+        console.print(f"note: {note}", soft_wrap=True)
     if one.history:
         console.print()
         half = EPOCHS // 2
         some = one.history if len(one.history) <= EPOCHS else [*one.history[:half], None, *one.history[-half:]]
         for entry in some:
-            console.print(plain(line(entry) if entry else "…"), soft_wrap=True)
+            console.print(line(entry) if entry else "…", soft_wrap=True)
     if one.table is not None:
         _show_table(one.table, console, tables, new_table)
     if one.resumable:
         console.print("to go on:")
-        console.print(plain(f"  {_advice(one)}"), soft_wrap=True)
+        console.print(f"  {_advice(one)}", soft_wrap=True)
     console.print("files:")
     for path in files:
-        console.print(plain(f"  {path}"), soft_wrap=True)
+        console.print(f"  {path}", soft_wrap=True)
 
 
 def _advice(one: Any) -> str:
@@ -135,9 +132,9 @@ def _advice(one: Any) -> str:
 
 def _show_table(table: Any, console: Any, tables: Any, new_table: Any) -> None:
     console.print()
-    console.print(plain(f"table {table.table}; target {table.model.target}: {table.model.task}, since {table.why}"))
+    console.print(f"table {table.table}; target {table.model.target}: {table.model.task}, since {table.why}")
     counts = ", ".join(f"{count:,} {name}" for name, count in table.rows.items())
-    console.print(plain(f"rows: {counts}; drawn from seed {table.seed}"), soft_wrap=True)
+    console.print(f"rows: {counts}; drawn from seed {table.seed}", soft_wrap=True)
     show_columns(table.model.encoding.columns, tables, new_table)
     if table.scores:
         console.print(f"weights of epoch {table.best_epoch}, the best on the validation rows")

@@ -1,6 +1,5 @@
 """``bprop train TABLE.csv --target COLUMN``."""
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -22,7 +21,7 @@ from .option import (
     sizes,
     written,
 )
-from .screen import plain, screen
+from .screen import complain, print_json, screen
 
 MOST_COLUMNS = 30  # rows of the list of columns
 
@@ -120,17 +119,17 @@ def table(
             _show_table(ready, stream)
             folder = next_folder(name=path.stem) if out is None else new_folder(out)
         result = ready.fit(**training, out=folder, resume=resume is not None, progress=stream)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         what = "nothing was saved" if folder is None else saved(folder, written(path))
-        print(f"\ninterrupted after {time.perf_counter() - start:.1f} s; {what}", file=sys.stderr)
-        raise typer.Exit(130) from None
+        complain(f"\ninterrupted after {time.perf_counter() - start:.1f} s; {what}")
+        raise typer.Exit(128 + getattr(error, "number", 2)) from None  # of SIGINT, SIGTERM, as shells count
     show_result(result.scores, result.verdict, result.influence, len(result.parts.test), stream)
     console, _, _ = screen(stream)
     seconds = time.perf_counter() - start
     console.print(
         f"weights of epoch {result.best_epoch}, the best on the validation rows; {seconds:.1f} s", soft_wrap=True
     )
-    console.print(plain(f"record: {folder}"), soft_wrap=True)
+    console.print(f"record: {folder}", soft_wrap=True)
     if as_json:
         answer = {
             "table": str(path),
@@ -146,22 +145,22 @@ def table(
             "seconds": round(seconds, 3),
             "run": str(folder),
         }
-        print(json.dumps(answer, ensure_ascii=False))
+        print_json(answer)
 
 
 def _show_table(ready: Any, stream: Any) -> None:
     """Print what was read: the columns and what becomes of them, the target and the task, the parts, the notes."""
     console, tables, new_table = screen(stream)
     data = ready.table
-    console.print(plain(f"{data.name}: {len(data):,} rows, {len(list(data)):,} columns"), soft_wrap=True)
+    console.print(f"{data.name}: {len(data):,} rows, {len(list(data)):,} columns", soft_wrap=True)
     show_columns(ready.encoding.columns, tables, new_table, data)
     target = ready.target
     kinds = f"{len(target.classes)} classes" if target.classes else "a number"
-    console.print(plain(f"target {target.name}: {target.task} ({kinds}), since {target.why}"))
+    console.print(f"target {target.name}: {target.task} ({kinds}), since {target.why}")
     counts = [f"{len(rows):,} {name}" for name, rows in ready.parts._asdict().items()]
     console.print(f"rows: {', '.join(counts)}; {len(ready.encoding.inputs):,} inputs", soft_wrap=True)
     for note in ready.notes:
-        console.print(plain(f"note: {note}"), soft_wrap=True)
+        console.print(f"note: {note}", soft_wrap=True)
     console.print()
 
 
@@ -182,7 +181,7 @@ def show_columns(columns: Any, tables: Any, new_table: Any, data: Any = None) ->
         else:
             text = column.reason
         missing = [] if data is None else [_count(data[column.name].count(None))]
-        listed.add_row(plain(column.name), column.kind, *missing, plain(text))
+        listed.add_row(column.name, column.kind, *missing, text)
     tables.print(listed)
     if len(columns) > MOST_COLUMNS:
         tables.print(f"… and {len(columns) - MOST_COLUMNS} more columns")
@@ -214,13 +213,13 @@ def show_result(
         listed.add_column(NAMES.get(name, name), justify="right", no_wrap=True)
     for model, one in scores.items():
         cells = [score(name, one[name]) if name in one else "" for name in measures]
-        listed.add_row(plain(model), *cells, style="bold" if model == "network" else None)
+        listed.add_row(model, *cells, style="bold" if model == "network" else None)
     console.print()
     tables.print(listed)
-    console.print(plain(verdict))
+    console.print(verdict)
     console.print()
-    console.print("[italic]Influence of the columns[/italic]")
+    console.print("Influence of the columns", style="italic")
     for line in bars(influence, width=min(max(console.width, 40), 80)):
-        console.print(plain(line), soft_wrap=True)
+        console.print(line, soft_wrap=True)
     console.print(MEANING, style="dim")
     console.print()

@@ -16,9 +16,10 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from ..core.file import is_temporary, open_plain, write_whole
 
 MARK = b"bprop code 1\n"
 LIMIT = 256.0
@@ -28,8 +29,6 @@ LARGEST = 10**9
 FORGOTTEN = 3600.0
 """Seconds after which a temporary file has no writer any more."""
 _NAME = re.compile(r"[0-9a-f]{64}\.code")
-_TEMPORARY = re.compile(r"\.[0-9a-f]{64}\.[0-9]+\.[0-9]+")
-_numbers = count()
 _said: set[str] = set()
 
 
@@ -96,21 +95,16 @@ class Store:
         whole = MARK + hashlib.sha256(body).digest() + body
         if len(whole) > min(self.limit, LARGEST):
             return
-        temporary = self.folder / f".{key}.{os.getpid()}.{next(_numbers)}"
         try:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(FileExistsError):
                 self.folder.mkdir(mode=0o700)
             if not self._safe():
                 return
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-            with open(os.open(temporary, flags, 0o600), "wb") as file:
-                file.write(whole)
-            os.replace(temporary, self._path(key))
+            write_whole(self._path(key), whole, mode=0o600, lasting=False)  # what a power failure damages is noticed
             self._prune()
         except OSError:  # a full disk, a folder that cannot be written: then nothing is kept
-            with contextlib.suppress(OSError):
-                temporary.unlink()
+            pass
 
     def entries(self) -> list[Listed]:
         """Return what the folder holds, the last used first."""
@@ -155,7 +149,7 @@ class Store:
     def _files(self, temporary: bool = False) -> Iterator[tuple[Path, os.stat_result]]:
         with contextlib.suppress(OSError):
             for one in os.scandir(self.folder):
-                if _NAME.fullmatch(one.name) or (temporary and _TEMPORARY.fullmatch(one.name)):
+                if _NAME.fullmatch(one.name) or (temporary and is_temporary(one.name)):
                     with contextlib.suppress(OSError):
                         yield Path(one.path), one.stat(follow_symlinks=False)
 
@@ -164,7 +158,7 @@ class Store:
         total, now = 0, time.time()
         for path, state in files:
             total += state.st_size
-            stale = _TEMPORARY.fullmatch(path.name) and now - state.st_mtime > FORGOTTEN
+            stale = is_temporary(path.name) and now - state.st_mtime > FORGOTTEN
             if total > self.limit or stale:
                 with contextlib.suppress(OSError):
                     path.unlink()
@@ -210,10 +204,9 @@ def folder_of_store() -> Path | None:
 
 def _read(path: Path, key: str) -> Entry | None:
     """Return the entry in a file, or ``None`` if it is not what was written under ``key``."""
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    with open(path, "rb", opener=lambda name, _: os.open(name, flags)) as file:
+    with open(open_plain(path), "rb") as file:
         state = os.fstat(file.fileno())
-        reason = "is no file" if not stat.S_ISREG(state.st_mode) else _refusal(state)
+        reason = _refusal(state)
         if reason:
             _say(f"compiled code in {path} is not used: it {reason}")
             return None

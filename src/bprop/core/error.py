@@ -6,6 +6,8 @@ import sys
 from opcode import opmap
 from types import CodeType, FrameType
 
+from .printable import printable_lines
+
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 CALLERS = ("numpy", "scipy")
 """Packages that call bprop in between: a line of theirs is not the user's."""
@@ -123,7 +125,7 @@ class BpropError(Exception):
             text += f"\n  in module {'.'.join(self.modules)}"
         if self.line:
             text += f"\n  at {self.line}"
-        return text
+        return printable_lines(text)  # a message may quote a file, and a traceback goes to a terminal
 
 
 class ShapeError(BpropError, ValueError):

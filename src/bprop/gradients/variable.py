@@ -1,6 +1,7 @@
 """Arguments of transforms: which leaves are variables, and how results get their structure back."""
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -93,6 +94,8 @@ class Variables:
 
 def variable(leaf: Any, what: str) -> Array:
     """Return a leaf as an array to differentiate by, or raise what it is instead."""
+    if isinstance(leaf, int) and abs(leaf) > sys.float_info.max:
+        raise DTypeError(f"{what} has an integer of {leaf.bit_length():,} bits as a leaf, which no float holds")
     if isinstance(leaf, bool | int | str | bytes) or (callable(leaf) and not isinstance(leaf, Array)):
         raise DTypeError(
             f"{what} has a leaf {leaf!r:.40} of type {type(leaf).__name__}: derivatives are with respect to floating-point "
@@ -160,7 +163,8 @@ def as_array(result: Any, what: str) -> Array:
         try:
             return asarray(result)
         except Exception:
-            raise ArgumentError(f"{what} returned {type(result).__name__}, not an array") from None
+            why = "None: it ends without return" if result is None else f"{type(result).__name__}, not an array"
+            raise ArgumentError(f"{what} returned {why}") from None
     return result
 
 

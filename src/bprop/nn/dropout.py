@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import numpy as np
-
 from ..core.error import ArgumentError
 from ..core.interpreter import EVALUATE, using
+from ..core.number import real
 from ..core.value import Array, asarray
 from ..ops import Generator, where
 from .module import Module
@@ -33,9 +32,10 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float, generator: Generator | None = None, seed: int | None = None) -> None:
-        if isinstance(p, bool) or not isinstance(p, int | float | np.number) or not 0 <= p < 1:
-            raise ArgumentError(f"Dropout: p is the probability of silence, in [0, 1), not {p!r}")
-        self.p = float(p)
+        known = real(p)
+        if known is None or not 0 <= known < 1:
+            raise ArgumentError(f"Dropout: p is the probability of silence, in [0, 1), not {p!r:.60}")
+        self.p = known
         with using(EVALUATE):
             source = generator_for("Dropout", generator, seed)
             self.generator = split(source) if generator is None and seed is None else source

@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..core.error import ArgumentError, DTypeError, ShapeError
 from ..core.interpreter import EVALUATE, using
+from ..core.number import real
 from ..core.shape import normalise_shape, size_of
 from ..core.value import Array, asarray
 from ..ops import Generator
@@ -91,6 +92,7 @@ def gain(nonlinearity: str = "linear", negative_slope: float = 0.01) -> float:
     >>> nn.init.gain("relu") ** 2
     2.0000000000000004
     """
+    _finite("gain", "negative_slope", negative_slope)
     known = {
         "linear": 1.0,
         "sigmoid": 1.0,
@@ -99,7 +101,7 @@ def gain(nonlinearity: str = "linear", negative_slope: float = 0.01) -> float:
         "leaky_relu": sqrt(2 / (1 + negative_slope**2)),
         "selu": 3 / 4,
     }
-    if nonlinearity not in known:
+    if not isinstance(nonlinearity, str) or nonlinearity not in known:
         raise ArgumentError(f"gain: nonlinearity is one of {', '.join(known)}, not {nonlinearity!r}")
     return known[nonlinearity]
 
@@ -113,6 +115,7 @@ def glorot_uniform(gain: float = 1.0) -> Initialiser:
     >>> nn.init.glorot_uniform()((2, 3)).shape
     (2, 3)
     """
+    _at_least_zero("glorot_uniform", "gain", gain)
     return Initialiser(_named("glorot_uniform", gain=gain), lambda g, s: _symmetric(g, s, gain * (6 / _both(s)) ** 0.5))
 
 
@@ -125,6 +128,7 @@ def glorot_normal(gain: float = 1.0) -> Initialiser:
     >>> nn.init.glorot_normal()((2, 3)).shape
     (2, 3)
     """
+    _at_least_zero("glorot_normal", "gain", gain)
     return Initialiser(
         _named("glorot_normal", gain=gain), lambda g, s: g.normal(s, deviation=gain * (2 / _both(s)) ** 0.5)
     )
@@ -199,6 +203,7 @@ def orthogonal(gain: float = 1.0) -> Initialiser:
     >>> bool(np.allclose(W @ W.T, np.eye(2)))
     True
     """
+    _at_least_zero("orthogonal", "gain", gain)
 
     def draw(generator: Generator, shape: Shape) -> NDArray[Any]:
         fans(shape)
@@ -221,6 +226,7 @@ def constant(value: float) -> Initialiser:
     >>> nn.init.constant(2.0)(2)
     Array([2., 2.], dtype=float32)
     """
+    _finite("constant", "value", value)
     return Initialiser(f"constant({value})", lambda g, s: np.full(s, float(value)))
 
 
@@ -257,7 +263,7 @@ def uniform(low: float = 0.0, high: float = 1.0) -> Initialiser:
     >>> nn.init.uniform(-1, 1)((2, 3)).shape
     (2, 3)
     """
-    if not (isfinite(low) and isfinite(high) and low <= high):
+    if not _finite("uniform", "low", low) <= _finite("uniform", "high", high):
         raise ArgumentError(f"uniform: low is at most high, and both are finite, not {low!r} and {high!r}")
     return Initialiser(_named("uniform", low=low, high=high), lambda g, s: g.uniform(s, low=low, high=high))
 
@@ -271,6 +277,7 @@ def normal(mean: float = 0.0, deviation: float = 1.0) -> Initialiser:
     >>> nn.init.normal(deviation=0.02)((2, 3)).shape
     (2, 3)
     """
+    _finite("normal", "mean", mean)
     name = _named("normal", mean=mean, deviation=_deviation("normal", deviation))
     return Initialiser(name, lambda g, s: g.normal(s, mean=mean, deviation=deviation))
 
@@ -289,7 +296,9 @@ def truncated_normal(mean: float = 0.0, deviation: float = 1.0, low: float = -2.
     True
     """
     _deviation("truncated_normal", deviation)
-    if not low < high:
+    _finite("truncated_normal", "mean", mean)
+    bottom, top = real(low), real(high)
+    if bottom is None or top is None or not bottom < top:
         raise ArgumentError(f"truncated_normal: low is less than high, not {low!r} and {high!r}")
     standard = NormalDist()
     a, b = (low - mean) / deviation, (high - mean) / deviation
@@ -321,8 +330,20 @@ def _fan(name: str, mode: Mode) -> Callable[[Shape], int]:
     return lambda shape: fans(shape)[mode == "fan_out"]
 
 
+def _finite(function: str, name: str, value: Any) -> float:
+    known = real(value)
+    if known is None or not isfinite(known):
+        raise ArgumentError(f"{function}: {name} is a finite number, not {value!r:.60}")
+    return known
+
+
+def _at_least_zero(function: str, name: str, value: Any) -> None:
+    if _finite(function, name, value) < 0:
+        raise ArgumentError(f"{function}: {name} is 0 or more, not {value!r}")
+
+
 def _deviation(name: str, value: float) -> float:
-    if not (isfinite(value) and value > 0):
+    if _finite(name, "deviation", value) <= 0:
         raise ArgumentError(f"{name}: deviation is positive and finite, not {value!r}")
     return value
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.error import ArgumentError, DTypeError, ShapeError
+from ..core.number import real
 from ..core.shape import size_of
 from ..core.value import Array, asarray
 from ..ops import astype, reshape, sum
@@ -94,12 +95,12 @@ class Loss(Module):
 
     def setting(self, name: str, value: Any, low: float = -inf, high: float = inf, *, open_low: bool = False) -> float:
         """Return a setting as a float in [low, high), or (low, high); raise `ArgumentError` naming loss and setting."""
-        plain = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-        if not plain or not isfinite(value) or not (low < value if open_low else low <= value) or value >= high:
+        known = real(value)
+        if known is None or not isfinite(known) or not (low < known if open_low else low <= known) or known >= high:
             wanted = "a finite number" + (f" {'>' if open_low else '≥'} {low:g}" if isfinite(low) else "")
             wanted += f" and < {high:g}" if isfinite(high) else ""
             raise ArgumentError(f"{type(self).__name__}: {name} is {wanted}, not {value!r:.60}")
-        return float(value)
+        return known
 
     def flag(self, name: str, value: Any) -> bool:
         """Return a setting that is True or False; raise `ArgumentError` naming loss and setting."""

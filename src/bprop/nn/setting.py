@@ -1,6 +1,6 @@
 """The settings that modules take, checked: sizes, numbers and dtypes."""
 
-from math import inf, isnan
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -8,20 +8,22 @@ from numpy.typing import DTypeLike
 
 from ..core import dtype as dtypes
 from ..core.error import ArgumentError, DTypeError
+from ..core.number import real
 
 
 def number(module: Any, name: str, value: Any, *, above: float = -inf) -> float:
     """Return ``value`` as a Python number, refusing what is none, and what is not above ``above``."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating) or isnan(value):
+    known = real(value)
+    if known is None:
         raise ArgumentError(f"{type(module).__name__}: {name} is a number, not {value!r:.60}")
-    if not value > above and above > -inf:
+    if not known > above and above > -inf:
         raise ArgumentError(f"{type(module).__name__}: {name} is a number above {above:g}, not {value!r}")
-    return float(value)
+    return known
 
 
 def size(module: Any, name: str, value: Any) -> int:
     """Return ``value`` as a positive integer."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 1 <= value < 2**63:
         raise ArgumentError(f"{type(module).__name__}: {name} is a positive integer, not {value!r:.60}")
     return int(value)
 

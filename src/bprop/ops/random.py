@@ -6,6 +6,7 @@ Bits, uniform numbers and permutations are the same eager and compiled; normals 
 **Source:** Salmon, Moraes, Dror & Shaw (2011), Parallel random numbers: as easy as 1, 2, 3.
 """
 
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from ..core import dtype as dtypes
 from ..core.error import ArgumentError, DTypeError
 from ..core.family import Random
 from ..core.interpreter import Cell
+from ..core.number import real
 from ..core.shape import normalise_shape, size_of
 from ..core.value import Array, asarray
 from .arithmetic import add, multiply
@@ -145,25 +147,31 @@ class Generator:
         return y
 
     def uniform(self, shape: Any = (), *, low: float = 0.0, high: float = 1.0, dtype: DTypeLike = np.float64) -> Array:
-        """Return numbers uniform in [low, high).
+        """Return numbers uniform in [low, high); `ArgumentError` unless both are finite and low ≤ high.
 
         >>> import bprop
         >>> bool(bprop.Generator(1).uniform((), low=2, high=3) >= 2)
         True
         """
+        first, last = _finite("uniform", "low", low), _finite("uniform", "high", high)
+        if first > last:
+            raise ArgumentError(f"uniform: low is at most high, not {low!r} and {high!r}")
         wanted = _floating("uniform", dtype)
         unit = self._draw(_random_uniform, shape, wanted, 4 if wanted == np.float32 else 2)
-        return unit if (low, high) == (0.0, 1.0) else add(multiply(unit, float(high) - float(low)), low)
+        return unit if (first, last) == (0.0, 1.0) else add(multiply(unit, last - first), first)
 
     def normal(
         self, shape: Any = (), *, mean: float = 0.0, deviation: float = 1.0, dtype: DTypeLike = np.float64
     ) -> Array:
-        """Return normal numbers with the given mean and standard deviation.
+        """Return normal numbers with the given mean and standard deviation: finite numbers, the second ≥ 0, or arrays.
 
         >>> import bprop
         >>> bprop.Generator(1).normal((3,)).shape
         (3,)
         """
+        for name, value in (("mean", mean), ("deviation", deviation)):
+            if not isinstance(value, Array | np.ndarray) and _finite("normal", name, value) < 0 and name == "deviation":
+                raise ArgumentError(f"normal: deviation is 0 or more, not {value!r}")
         unit = self._draw(_random_normal, shape, _floating("normal", dtype), 2)
         return unit if (mean, deviation) == (0.0, 1.0) else add(multiply(unit, deviation), mean)
 
@@ -174,7 +182,8 @@ class Generator:
         >>> bprop.Generator(1).bernoulli(1.0, (2,))
         Array([ True,  True])
         """
-        if not 0 <= probability <= 1:
+        known = probability if isinstance(probability, Array) else _finite("bernoulli", "the probability", probability)
+        if not 0 <= known <= 1:
             raise ArgumentError(f"bernoulli: a probability is in [0, 1], not {probability}")
         return self.uniform(shape, dtype=np.float32) < probability
 
@@ -186,6 +195,13 @@ class Generator:
         [0, 1, 2, 3]
         """
         return self._draw(_random_permutation, (n,), np.int64, 2)
+
+
+def _finite(function: str, name: str, value: Any) -> float:
+    known = real(value)
+    if known is None or not isfinite(known):
+        raise ArgumentError(f"{function}: {name} is a finite number, not {value!r:.60}")
+    return known
 
 
 def _floating(name: str, dtype: DTypeLike) -> "np.dtype[Any]":

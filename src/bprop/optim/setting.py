@@ -8,23 +8,24 @@ from typing import Any
 import numpy as np
 
 from ..core.error import ArgumentError
+from ..core.number import real
 
 
 def number(owner: Any, name: str, value: Any, low: float = 0.0, high: float = inf, *, open_low: bool = False) -> float:
     """Return ``value`` as a float in [low, high), or (low, high); raise `ArgumentError` naming owner and argument."""
-    plain = isinstance(value, int | float | np.number) and not isinstance(value, bool | np.bool_)
-    if not plain or not isfinite(value) or not (low < value if open_low else low <= value) or value >= high:
+    known = real(value)
+    if known is None or not isfinite(known) or not (low < known if open_low else low <= known) or known >= high:
         if high == inf:
             wanted = f"a number {'>' if open_low else '≥'} {low:g}"
         else:
             wanted = f"in {'(' if open_low else '['}{low:g}, {high:g})"
         raise ArgumentError(f"{label(owner)}: the {name} is {wanted}, not {value!r:.60}")
-    return float(value)
+    return known
 
 
 def whole(owner: Any, name: str, value: Any, low: int = 1) -> int:
     """Return ``value`` as an integer of at least ``low``; raise `ArgumentError` naming owner and argument."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not low <= value < 2**63:
         raise ArgumentError(f"{label(owner)}: {name} is an integer ≥ {low}, not {value!r:.60}")
     return int(value)
 
@@ -39,7 +40,7 @@ def flag(owner: Any, name: str, value: Any) -> bool:
 def pair(owner: Any, name: str, value: Any) -> tuple[float, float]:
     """Return two decay rates, numbers in [0, 1); raise `ArgumentError` naming owner and argument."""
     fine = isinstance(value, tuple | list) and len(value) == 2
-    if not fine or not all(isinstance(b, int | float | np.number) and 0 <= b < 1 for b in value):
+    if not fine or not all((known := real(b)) is not None and 0 <= known < 1 for b in value):
         raise ArgumentError(f"{label(owner)}: {name} are two numbers in [0, 1), not {value!r}")
     return float(value[0]), float(value[1])
 

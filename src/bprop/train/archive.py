@@ -11,10 +11,8 @@ of the header itself, computed with zeros in its place. Reading looks at all of 
 import hashlib
 import json
 import os
-import stat
-from collections import Counter
 from collections.abc import Mapping
-from math import isfinite, prod
+from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, NoReturn
 
@@ -22,7 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.error import DTypeError
-from .storage import StorageError, reason, write_whole
+from ..core.file import open_plain, reason
+from ..core.printable import printable
+from .record import strict_json
+from .storage import StorageError, write_whole
 
 KINDS = {
     "BOOL": np.bool_, "I8": np.int8, "I16": np.int16, "I32": np.int32, "I64": np.int64, "U8": np.uint8,
@@ -33,7 +34,6 @@ _RECORD, _DIGEST, _DIGESTS = "record", "sha256", "digests"
 _ZEROS = "0" * 64
 _LONGEST = 100_000_000  # bytes of header, as in the reference implementation
 _LARGEST = 2**53  # an integer that every reader of JSON knows exactly
-_DEEPEST = 100  # lists and objects in one another
 _CHUNK = 1 << 20
 
 
@@ -84,11 +84,7 @@ class Archive:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            if not stat.S_ISREG(os.stat(path).st_mode):  # reading a pipe would wait for ever
-                raise StorageError(f"{path}: is no file")
-            self._file: BinaryIO = open(path, "rb")  # noqa: SIM115 - closed by __exit__
-        except StorageError:
-            raise
+            self._file: BinaryIO = open(open_plain(path, follow=True), "rb")  # noqa: SIM115 - closed by __exit__
         except OSError as error:
             raise StorageError(f"{path}: {reason(error)}") from None
         try:
@@ -115,7 +111,7 @@ class Archive:
 
     def refuse(self, field: str, text: str) -> NoReturn:
         """Raise the `StorageError` for ``field`` of this file."""
-        raise StorageError(f"{self.path}: {field:.200}: {text}".encode("ascii", "backslashreplace").decode())
+        raise StorageError(printable(f"{self.path}: {field:.200}: {text}"))
 
     # --- the header ---
     def _header(self, size: int) -> dict[str, Any]:
@@ -145,32 +141,14 @@ class Archive:
         return header
 
     def _json(self, text: str | bytes, field: str) -> dict[str, Any]:
-        def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-            found = dict(pairs)
-            if len(found) < len(pairs):
-                keys = [key for key, _ in pairs]
-                self.refuse(
-                    field, f"the key {next(key for key, n in Counter(keys).items() if n > 1)!r:.60} occurs twice"
-                )
-            return found
-
-        def constant(name: str) -> None:
-            self.refuse(field, f"{name} is no number in JSON")
-
-        def finite(digits: str) -> float:
-            number = float(digits)
-            if not isfinite(number):
-                self.refuse(field, f"{digits:.40} is too large a number")
-            return number
-
         try:
-            value = json.loads(text, object_pairs_hook=unique, parse_constant=constant, parse_float=finite)
-        except (ValueError, RecursionError) as error:
+            value = strict_json(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
+        except json.JSONDecodeError as error:
             self.refuse(field, f"no valid JSON ({error})")
+        except ValueError as error:
+            self.refuse(field, f"no valid JSON: {error}")
         if not isinstance(value, dict):
             self.refuse(field, f"a JSON object, not {type(value).__name__}")
-        if _depth(value) > _DEEPEST:
-            self.refuse(field, f"nested more than {_DEEPEST} deep")
         return value
 
     def _table(self, header: Mapping[str, Any], size: int) -> dict[str, Entry]:
@@ -236,15 +214,6 @@ class Archive:
         if self._file.readinto(array.reshape(-1).view(np.uint8).data) != entry.end - entry.begin:  # type: ignore[attr-defined]
             self.refuse(repr(name), "the file was cut off while it was read")
         return array.astype(entry.dtype, copy=False)
-
-
-def _depth(value: Any) -> int:
-    """Return how deep a value is nested, without recursion; what is beyond `_DEEPEST` is not looked at."""
-    level, depth = [value], 0
-    while level and depth <= _DEEPEST:
-        inside = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
-        level, depth = [one for values in inside for one in values], depth + 1
-    return depth
 
 
 def _is_count(value: Any) -> bool:

@@ -31,7 +31,7 @@ class ClassWeights:
                     given.items() if isinstance(given, Mapping) else enumerate(np.asarray(given, np.float64).tolist())
                 )
                 table = dict(sorted((int(label), float(value)) for label, value in pairs))
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 raise ArgumentError(
                     f"fit: class_weights map labels to numbers, or are an array of one number per class, not {given!r:.60}"
                 ) from None

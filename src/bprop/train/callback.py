@@ -5,9 +5,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..core.error import ArgumentError
+from ..core.file import as_path
+from ..gradients.variable import name_of
 
 if TYPE_CHECKING:
     from .run import Run
+
+
+RESERVED = ("epoch", "train_loss", "validation_loss", "learning_rate", "seconds")
+"""What only `fit` writes into the record of an epoch, beside ``validation_`` and the names of the metrics."""
+_ABSENT = object()
 
 
 class Callback:
@@ -30,7 +37,11 @@ class Callback:
         """Called after every update, the ``step``-th since the beginning; ``loss`` is that of the batch before it."""
 
     def on_epoch(self, run: "Run", entry: dict[str, Any]) -> None:
-        """Called after every epoch with its record, before it is written: numbers put into ``entry`` are written too."""
+        """Called after every epoch with its record, before it is written: numbers put into ``entry`` are written too.
+
+        What `fit` has measured, and the names ``epoch``, ``train_loss``, ``validation_loss``, ``learning_rate`` and
+        ``seconds``, are its own: a callback that changes them is an `ArgumentError`.
+        """
 
     def on_end(self, run: "Run") -> None:
         """Called once at the end, however it came; ``run.status`` says how."""
@@ -67,8 +78,21 @@ class Callbacks:
             one.on_step(run, step, loss)
 
     def epoch(self, run: "Run", entry: dict[str, Any]) -> None:
+        measured = dict(entry)
         for one in self.all:
             one.on_epoch(run, entry)
+            name = name_of(one.function) if isinstance(one, _Plain) else type(one).__name__
+            for key in [*RESERVED, *measured]:
+                if entry.get(key, _ABSENT) is not measured.get(key, _ABSENT):
+                    raise ArgumentError(
+                        f"fit: the callback {name} changed {key!r} in the record of the epoch, which is what fit measured: "
+                        f"write your number under a name of its own"
+                    )
+            for key in entry:
+                if not isinstance(key, str) or not key:
+                    raise ArgumentError(
+                        f"fit: the callback {name} wrote under {key!r:.60}: names in a record are texts"
+                    )
 
     def end(self, run: "Run") -> None:
         for one in self.all:
@@ -101,13 +125,16 @@ class TensorBoard(Callback):
             from tensorboardX import SummaryWriter
         except ImportError:
             raise ArgumentError("TensorBoard: not installed: pip install 'bprop[tensorboard]'") from None
-        self.folder = os.fspath(folder)
+        self.folder = str(as_path(folder, "TensorBoard: the folder"))
         self.writer: Any = None
         self._make = SummaryWriter
 
     def on_start(self, run: "Run") -> None:
         """Open the file."""
-        self.writer = self._make(self.folder, purge_step=len(run.history) + 1 if run.history else None)
+        # Its name would be that of the second and the machine; what nobody can guess, nobody plants a link for.
+        suffix = f".{os.urandom(16).hex()}"
+        first = len(run.history) + 1 if run.history else None
+        self.writer = self._make(self.folder, purge_step=first, filename_suffix=suffix)
 
     def on_epoch(self, run: "Run", entry: dict[str, Any]) -> None:
         """Write the numbers of the epoch, ``validation_loss`` as ``validation/loss``."""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.file import as_path
 from . import archive
 from .archive import Archive, Entry
 
@@ -107,7 +108,7 @@ class Checkpoint:
     """
 
     def __init__(self, folder: Any) -> None:
-        self.archive = Archive(Path(folder) / CHECKPOINT)
+        self.archive = Archive(as_path(folder, "Checkpoint: the folder") / CHECKPOINT)
         self.record = self.archive.record
         try:
             self._check()

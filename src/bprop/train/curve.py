@@ -7,6 +7,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from ..core.printable import printable
 from .storage import write_whole
 
 _SKIPPED = ("epoch", "seconds", "learning_rate")
@@ -30,6 +31,7 @@ def draw(history: Sequence[Mapping[str, Any]], path: Path, title: str = "") -> N
         axes = figure.add_subplot(1, len(panels), position + 1)
         others = iter(_OTHERS * (1 + len(some) // len(_OTHERS)))
         drawn: list[float] = []
+        curves, labels = [], []
         colours = dict(_COLOURS)  # each is given once: two metrics of the validation data differ
         for name in some:
             values = [entry.get(name) for entry in history]
@@ -39,28 +41,39 @@ def draw(history: Sequence[Mapping[str, Any]], path: Path, title: str = "") -> N
             marker = "o" if len(epochs) <= 15 else ""
             colour = colours.pop(part, None) or next(others)
             last = f"{numbers[-1]:.4g}" if label else f"{numbers[-1]:.4f}"
-            axes.plot(
+            (curve,) = axes.plot(
                 epochs,
                 numbers,
                 color=colour,
                 marker=marker,
                 markersize=3.5,
                 lw=1.6,
-                label=f"{_shown(name, label)}: {last}",
             )
+            curves.append(curve)
+            labels.append(f"{_shown(name, label)}: {last}")
         if label and drawn and min(drawn) > 0 and max(drawn) / min(drawn) > 10:
             axes.set_yscale("log")
         kinds = {name.partition("_")[2] or name for name in some}
-        axes.set_title(label or (kinds.pop().replace("_", " ") if len(kinds) == 1 else "metrics"), fontsize=11)
+        verbatim(
+            axes.set_title(label or (kinds.pop().replace("_", " ") if len(kinds) == 1 else "metrics"), fontsize=11)
+        )
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(True, color="#dddddd", lw=0.6)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, fontsize=9)
+        verbatim(*axes.legend(curves, labels, frameon=False, fontsize=9).get_texts())
     if title:
-        figure.suptitle(title, fontsize=11).set_parse_math(False)  # a column of a table may be called $x
+        verbatim(figure.suptitle(title, fontsize=11))
     write_picture(figure, path)
+
+
+def verbatim(*texts: Any) -> None:
+    """Have the texts of a figure drawn as they are, not as mathematics: a metric or a column may be called $x or \\frac{."""
+    for text in texts:
+        text.set_parse_math(False)
+        text.set_usetex(False)
+        text.set_text(printable(text.get_text()))
 
 
 def write_picture(figure: Any, path: Path) -> None:

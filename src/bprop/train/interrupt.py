@@ -1,5 +1,6 @@
 """Ctrl-C, and the SIGTERM of a job scheduler: the first asks for an end after the step at hand, the second ends at once."""
 
+import os
 import signal
 import threading
 from types import FrameType
@@ -19,8 +20,8 @@ class Interrupted(KeyboardInterrupt):
 class Interruption:
     """Inside its ``with`` block ``asked`` is the signal that came, or 0; a second one raises `KeyboardInterrupt` at once.
 
-    It stands aside where signals are not Python's own: in other threads, and where the user has set a handler. A signal
-    that came too late for the training to heed it is passed on at the end of the block.
+    It stands aside where signals are not Python's own: in other threads, and where the user has set a handler, or has had
+    one ignored. A signal that came too late for the training to heed it is passed on at the end of the block.
     """
 
     def __init__(self) -> None:
@@ -41,6 +42,15 @@ class Interruption:
         self._before = {}
         if self.asked and not self._heeded and kind is None:
             signal.raise_signal(self.asked)
+
+    def notice(self) -> str:
+        """Return what is to be known about Ctrl-C here, or nothing: nohup and jobs in the background have it ignored."""
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            return ""
+        ends = signal.SIGTERM in self._before
+        return "SIGINT is ignored by this process, so Ctrl-C does nothing" + (
+            f": to end the training and save it, send SIGTERM (kill {os.getpid()})" if ends else ""
+        )
 
     def heed(self, message: str) -> Interrupted:
         """Return the exception that ends the training."""

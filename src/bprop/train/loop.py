@@ -7,7 +7,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from ..core.error import ArgumentError, BpropError, ShapeError
+from ..core.error import ArgumentError, BpropError
 from ..core.interpreter import EVALUATE, Scope, current, using
 from ..core.value import asarray
 from ..nn import Module
@@ -16,7 +16,7 @@ from ..optim import LBFGS, Optimizer
 from .balance import ClassWeights
 from .callback import Callback, Callbacks
 from .checkpoint import CHECKPOINT, Checkpoint
-from .evaluation import EVALUATION, evaluate, modes_kept
+from .evaluation import EVALUATION, differentiable_loss, evaluate, modes_kept, output_of
 from .interrupt import Interruption
 from .metric import Metric, chosen_metrics, measured
 from .progress import Progress, stream_for
@@ -82,7 +82,8 @@ def fit(
     is as it was (``epochs`` may be more), and so is, bit for bit, what comes out. Batches from an iterable have to come in the
     same order again; those already seen are skipped. Ctrl-C ends the run after the steps at hand, saves, and says how to go
     on; twice, it ends at once, and the parameters are as after the last whole epoch. So does SIGTERM, which job schedulers
-    send. One training at a time writes to a folder: it is locked, where the file system has locks, as long as ``fit`` runs.
+    send; where SIGINT is ignored (nohup, a job in the background), Ctrl-C does nothing, and SIGTERM is the way. One training at a
+    time writes to a folder: it is locked, where the file system has locks, as long as ``fit`` runs.
 
     Raises `NonFiniteError` when a loss or a parameter becomes NaN or infinite, naming epoch and batch; the parameters are
     then as before that batch. Raises `ShapeError`, `IndexingError` or `ArgumentError` for data that does not fit, before
@@ -106,7 +107,12 @@ def fit(
     for name, value in numbers.items():
         if value is not None or name != "steps_per_epoch":
             _check_positive(name, value)
-    if not isinstance(checkpoint_every, timedelta) and checkpoint_every is not None:
+    if not isinstance(title, str):
+        raise ArgumentError(f"fit: title is a text, not {title!r:.60}")
+    if isinstance(checkpoint_every, timedelta):
+        if checkpoint_every <= timedelta(0):
+            raise ArgumentError(f"fit: checkpoint_every is a time above 0, not {checkpoint_every!r}")
+    elif checkpoint_every is not None:
         _check_positive("checkpoint_every", checkpoint_every, " of updates, or a datetime.timedelta")
     if resume and out is None:
         raise ArgumentError("fit: resume=True goes on with the run in a folder: give out=")
@@ -179,6 +185,8 @@ def fit(
             _versions(), watch, called, checkpoint_every, report, interruption,
         )  # fmt: skip
         say.listener = training.say
+        if interruption.notice():  # of this process, and so not of the run: no note
+            report.say(interruption.notice())
         _begin(training, resume, lock)
         for note in notes:
             if note not in run.notes:
@@ -271,7 +279,7 @@ def _source(
 
 
 def _check_positive(name: str, value: Any, what: str = "") -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 1 <= value < 2**63:
         raise ArgumentError(f"fit: {name} is a positive integer{what}, not {value!r:.60}")
 
 
@@ -303,12 +311,10 @@ def _try(name: str, model: Module, loss: Function, data: Batch, metrics: Mapping
     x, t = data.x, data.t
     try:
         with using(Scope()):  # nothing that this writes stays
-            y = model(asarray(x[:1]))
+            y = output_of(model, asarray(x[:1]))
             if y.shape[:1] == (1,):
                 y = broadcast_to(y, (len(t), *y.shape[1:]))
-                E = loss(y, asarray(t, copy=False))
-                if E.shape != ():
-                    raise ShapeError(f"the loss has shape {E.shape}; it is a scalar")
+                differentiable_loss(loss, y, asarray(t, copy=False))
         for metric_name, metric in metrics.items():
             measured(metric_name, metric, np.asarray(y), t)
     except BpropError as error:

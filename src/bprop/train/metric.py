@@ -220,29 +220,39 @@ METRICS: dict[str, Metric] = {
 }  # fmt: skip
 
 
-def chosen_metrics(metrics: Any, default: tuple[str, ...] = ()) -> dict[str, Metric]:
-    """Return functions by name, from a mapping, or from a list of names and functions."""
+def chosen_metrics(metrics: Any, default: tuple[str, ...] = (), name: str = "fit") -> dict[str, Metric]:
+    """Return functions by name, from a mapping, or from a list of names and functions.
+
+    Raises `ArgumentError`, beginning with ``name``, for what is none, for a name given twice, and for the name loss, under
+    which the loss itself is recorded.
+    """
     if metrics is None:
         metrics = default
     if isinstance(metrics, str) or callable(metrics):
         metrics = [metrics]
-    if not isinstance(metrics, Mapping):
-        if not isinstance(metrics, list | tuple):
-            raise ArgumentError(
-                f"fit: metrics are names, functions, or a mapping of names to functions: {metrics!r:.60}"
-            )
-        metrics = {
-            one if isinstance(one, str) else getattr(one, "__name__", type(one).__name__): one for one in metrics
-        }
-    chosen = {}
-    for name, one in metrics.items():
-        known = METRICS.get(one) if isinstance(one, str) else one
+    if isinstance(metrics, Mapping):
+        pairs = list(metrics.items())
+    elif isinstance(metrics, list | tuple):
+        pairs = [(m if isinstance(m, str) else getattr(m, "__name__", type(m).__name__), m) for m in metrics]
+    else:
+        raise ArgumentError(
+            f"{name}: metrics are names, functions, or a mapping of names to functions: {metrics!r:.60}"
+        )
+    chosen: dict[str, Metric] = {}
+    for key, metric in pairs:
+        known = METRICS.get(metric) if isinstance(metric, str) else metric
         if not callable(known) or isinstance(known, type):
             raise ArgumentError(
-                f"fit: metrics map names to functions of outputs and targets, or are one of {', '.join(METRICS)}; "
-                f"{one!r:.60} is neither"
+                f"{name}: metrics map names to functions of outputs and targets, or are one of {', '.join(METRICS)}; "
+                f"{metric!r:.60} is neither"
             )
-        chosen[str(name)] = known
+        if not isinstance(key, str) or not key:
+            raise ArgumentError(f"{name}: the name of a metric is a text, not {key!r:.60}")
+        if key == "loss":
+            raise ArgumentError(f"{name}: no metric is called 'loss', as the loss itself is recorded under that name")
+        if key in chosen:
+            raise ArgumentError(f"{name}: two metrics are called {key!r:.60}: give a mapping of names to functions")
+        chosen[key] = known
     return chosen
 
 
@@ -257,8 +267,9 @@ def measured(name: str, metric: Metric, y: NDArray[Any], t: NDArray[Any]) -> flo
     except Exception as error:  # whatever it is, it comes from the user's own function
         raise ArgumentError(f"{where} raised {type(error).__name__}: {error}") from error
     try:
-        number = None if value is None or isinstance(value, str | bytes) else np.asarray(value, np.float64)
-    except (TypeError, ValueError):
+        array = np.asarray(value)
+        number = np.asarray(array, np.float64) if array.dtype.kind in "biufO" and value is not None else None
+    except (TypeError, ValueError, OverflowError):
         number = None
     if number is None or number.size != 1:
         raise ArgumentError(f"{where} returned {value!r:.60}, not a number")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, TextIO
 
 from ..core.error import ArgumentError
+from ..core.printable import printable
 
 LINES = 20
 """About how many epochs get a line of their own."""
@@ -47,9 +48,10 @@ class Progress:
 
     def say(self, text: str) -> None:
         """Print one line."""
+        text = printable(text)
         with self._heard():
             if self.bar is not None:
-                self.bar.console.print(text, markup=False)
+                self.bar.console.print(text, markup=False, emoji=False)
             elif self.stream is not None:
                 print(text, file=self.stream, flush=True)
 

@@ -1,12 +1,17 @@
 """Reading what a run stored: every field is looked at before it is used, and a wrong one is named."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from .weight import StorageError
+from .storage import StorageError, read
+
+_MOST = 4_000_000  # values in a JSON text
+_DIGITS = 300  # of an integer, which is then a float, too
+_DEEPEST = 100  # lists and objects in one another
 
 
 class RecordError(StorageError):
@@ -102,14 +107,88 @@ class Field:
 def read_json(path: Path) -> Field:
     """Return the content of a JSON file. Raises `StorageError` where it cannot be read, `RecordError` if it is no JSON."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"{path}: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise RecordError(f"{path} is not text") from None
-    try:
-        return Field(json.loads(text), str(path))
+        return Field(strict_json(read(path)), str(path))
     except json.JSONDecodeError as error:
         raise RecordError(f"{path}: line {error.lineno}: this is no JSON: {error.msg}") from None
-    except (RecursionError, ValueError) as error:  # nested a thousand deep, or a number of ten thousand digits
+    except ValueError as error:
         raise RecordError(f"{path}: this is no record of a run: {error}") from None
+
+
+def read_lines(content: bytes, path: Path) -> list[dict[str, Any]]:
+    """Return the records of epochs in the ``content`` of ``path``, one per line. Raises `RecordError` naming the line."""
+    made = []
+    for number, line in enumerate(content.splitlines(), 1):
+        try:
+            fields = Field(strict_json(line), f"{path}: line {number}")
+        except ValueError as error:
+            what = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+            raise RecordError(f"{path}: line {number} is no JSON: {what}") from None
+        fields["epoch"].integer()
+        made.append({name: one.value for name, one in fields.entries()})
+    return made
+
+
+def strict_json(text: bytes) -> Any:
+    """Return what a JSON text says. Raises `ValueError` for what bprop never writes.
+
+    That is: a key that occurs twice, NaN and infinities, numbers of hundreds of digits, and what would take much time or
+    memory, lists in one another and millions of values. Everything is decided before or while it is read.
+
+    >>> from bprop.train.record import strict_json
+    >>> strict_json(b'{"a": [1, 2.5, null]}')
+    {'a': [1, 2.5, None]}
+    """
+    values = sum(map(text.count, (b",", b"[", b"{")))  # in texts, too: never less than there are
+    if values > _MOST:
+        raise ValueError(f"{values:,} values, of at most {_MOST:,}")
+    try:
+        value = json.loads(
+            text, object_pairs_hook=_unique, parse_constant=_constant, parse_float=_finite, parse_int=_integer
+        )
+    except UnicodeDecodeError:
+        raise ValueError("it is not text") from None
+    except RecursionError:
+        raise ValueError(f"nested more than {_DEEPEST} deep") from None
+    level, depth = [value], 0
+    while level and depth <= _DEEPEST:  # without recursion
+        inside = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
+        level, depth = [one for values in inside for one in values], depth + 1
+    if depth > _DEEPEST:
+        raise ValueError(f"nested more than {_DEEPEST} deep")
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        key = next(key for key, n in Counter(key for key, _ in pairs).items() if n > 1)
+        raise ValueError(f"the key {key!r:.60} occurs twice")
+    return made
+
+
+def _constant(name: str) -> None:
+    raise ValueError(f"{name} is no number in JSON")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not isfinite(number):
+        raise ValueError(f"{digits:.40} is too large a number")
+    return number
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _DIGITS:
+        raise ValueError(f"a number of {len(digits):,} digits")
+    return int(digits)
+
+
+def json_bytes(value: Any, indent: int | None = None) -> bytes:
+    """Return plain values as JSON, with a line feed; half of a surrogate pair, which UTF-8 has not, is written as JSON's escape.
+
+    >>> from bprop.train.record import json_bytes
+    >>> json_bytes({"größe": chr(0xD800)}).decode() == '{"größe": "' + "\\\\" + 'ud800"}' + chr(10)
+    True
+    """
+    text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    return (text + "\n").encode("utf-8", "backslashreplace")

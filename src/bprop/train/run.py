@@ -5,19 +5,23 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
-from ..core.error import ArgumentError, StateError
+from ..core.error import StateError
+from ..core.file import as_path, create, reason, remove_leftovers, rewrite, try_writing, write_all
 from .checkpoint import CHECKPOINT
 from .curve import draw
-from .storage import LOCK, Lock, StorageError, discard_leftovers, reason, write_all, write_whole
+from .record import json_bytes, read_lines
+from .storage import LOCK, Lock, StorageError, read, write_whole
 from .weight import save_weights
 
 METRICS, CURVES, WEIGHTS, RECORD = "metrics.jsonl", "curves.png", "model.safetensors", "run.json"
+STATUSES = ("running", "finished", "interrupted", "failed")
+_LONGEST = 1_000_000_000  # bytes of metrics.jsonl
 
 
 def plain(value: Any) -> Any:
@@ -59,7 +63,7 @@ class Run:
         self.best: dict[str, Any] | None = None
         self.started = datetime.now().astimezone().isoformat(timespec="seconds")
         self.seconds = 0.0
-        self.folder = None if folder is None else folder_of(folder)
+        self.folder = None if folder is None else as_path(folder, "the folder of a run")
         self._lines: int | None = None  # the open metrics.jsonl, what it holds, and a digest of that
         self._bytes, self._digest = 0, hashlib.sha256()
 
@@ -70,32 +74,28 @@ class Run:
     def begin(self) -> None:
         """Open the record in the folder, which has nothing of it yet."""
         if self.folder is not None:
-            self._lines = _opened(self.folder / METRICS)
+            self._lines = _opened(create, self.folder / METRICS)
             self._record(self.folder)
 
     def resume(self, record: Mapping[str, Any]) -> None:
         """Go on with the record that belongs to a checkpoint: lines written after it are removed."""
         assert self.folder is not None
         path, known = self.folder / METRICS, record["log"]
-        content = b"" if not known["bytes"] else _content(path)[: known["bytes"]]
+        content = b"" if not known["bytes"] else read(path, _LONGEST)[: known["bytes"]]
         if len(content) < known["bytes"] or hashlib.sha256(content).hexdigest() != known["sha256"]:
             raise StorageError(
                 f"{path}: its first {known['lines']} lines are not those that the checkpoint knows: restore the file"
             )
-        try:
-            lines = [json.loads(text) for text in content.decode().splitlines()]
-        except (ValueError, RecursionError):
-            raise StorageError(f"{path}: a line is no JSON") from None
-        if len(lines) != known["lines"] or not all(isinstance(one, dict) and "epoch" in one for one in lines):
+        lines = read_lines(content, path)
+        if len(lines) != known["lines"]:
             raise StorageError(f"{path}: is no record of {known['lines']} epochs")
         # JSON has no NaN: what is null there was not finite.
         self.history = [{name: nan if one is None else one for name, one in entry.items()} for entry in lines]
         self.started, self.seconds = record["started"], record["seconds"]
         self.notes = list(record["notes"])
         self.stopped = record["stopped"]
-        self._lines = _opened(path, len(content))  # first of all: nobody else is at work here
-        for name in (METRICS, CHECKPOINT, WEIGHTS, RECORD, CURVES):
-            discard_leftovers(self.folder, name)
+        self._lines = _opened(rewrite, path, content)  # first of all: nobody else is at work here
+        remove_leftovers(self.folder)
         self._bytes, self._digest = len(content), hashlib.sha256(content)
         self._record(self.folder)
 
@@ -149,7 +149,7 @@ class Run:
         """
         if not self.history:
             raise StateError("Run.plot: no epoch has ended yet, so there is nothing to draw")
-        place = Path(path) if path is not None else (self.folder or Path()) / CURVES
+        place = as_path(path, "Run.plot: path") if path is not None else (self.folder or Path()) / CURVES
         draw(self.history, place, self.config.get("title", ""))
         return place
 
@@ -176,8 +176,7 @@ class Run:
             "config": self.config,
             "last": self.history[-1] if self.history else None,
         }
-        text = json.dumps(plain(record), indent=2, ensure_ascii=False, allow_nan=False)
-        write_whole(folder / RECORD, (text + "\n").encode())
+        write_whole(folder / RECORD, json_bytes(plain(record), indent=2))
 
     def __repr__(self) -> str:
         place = f", {self.folder}" if self.folder else ""
@@ -195,32 +194,23 @@ def line(entry: Mapping[str, Any]) -> str:
     return "  ".join(parts)
 
 
-def folder_of(path: Any) -> Path:
-    """Return the path of a folder; `ArgumentError` for what is no path."""
-    if not isinstance(path, str | os.PathLike) or not os.fspath(path):
-        raise ArgumentError(f"the folder of a run is a path, not {path!r:.60}")
-    return Path(path)
-
-
 def new_folder(path: str | os.PathLike[str], lock: Lock | None = None) -> Path:
     """Make a folder and return it; one that is there already must be empty. Raises `StorageError`, naming the reason.
 
     The folder is taken by ``lock`` before it is looked at.
     """
-    folder = folder_of(path)
+    folder = as_path(path, "the folder of a run")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if lock is not None:
             lock.take(folder)
-        discard_leftovers(folder, CHECKPOINT)  # of a run that was killed before it had a checkpoint
+        remove_leftovers(folder)  # of a run that was killed before it had a checkpoint
         if any(path.name != LOCK for path in folder.iterdir()):
             advice = "; or go on with it: resume=True" if (folder / CHECKPOINT).exists() else ""
             raise StorageError(
                 f"{folder} exists and is not empty: a run never writes over another; name a new folder{advice}"
             )
-        probe = folder / f".{CHECKPOINT}.probe"
-        probe.touch()
-        probe.unlink()
+        try_writing(folder)
     except StorageError:
         raise
     except FileExistsError:
@@ -230,23 +220,9 @@ def new_folder(path: str | os.PathLike[str], lock: Lock | None = None) -> Path:
     return folder
 
 
-def _opened(path: Path, length: int = 0) -> int:
-    """Return a descriptor at the end of the first ``length`` bytes, which are kept."""
+def _opened(make: Callable[..., int], path: Path, *content: bytes) -> int:
+    """Return the descriptor that ``make`` gives; `StorageError` where it gives none."""
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
-        try:
-            os.ftruncate(descriptor, length)
-            os.lseek(descriptor, length, os.SEEK_SET)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        return descriptor
-    except OSError as error:
-        raise StorageError(f"{path}: {reason(error)}") from None
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
+        return make(path, *content)
     except OSError as error:
         raise StorageError(f"{path}: {reason(error)}") from None

@@ -1,12 +1,13 @@
 """`EarlyStopping`: the end of a training whose measure no longer improves, and the best model until then."""
 
 from collections.abc import Mapping
-from math import isfinite, isnan
+from math import inf, isfinite, isnan
 from typing import Any
 
 import numpy as np
 
 from ..core.error import ArgumentError
+from ..core.number import real
 
 _RISING = ("accuracy", "f1", "auc", "r2")
 
@@ -37,13 +38,14 @@ class EarlyStopping:
     ) -> None:
         if not isinstance(monitor, str):
             raise ArgumentError(f"EarlyStopping: monitor is a name such as 'validation_loss', not {monitor!r:.60}")
-        if isinstance(patience, bool) or not isinstance(patience, int | np.integer) or patience < 1:
+        if isinstance(patience, bool) or not isinstance(patience, int | np.integer) or not 1 <= patience < 2**63:
             raise ArgumentError(f"EarlyStopping: patience is a positive number of epochs, not {patience!r}")
-        if isinstance(min_delta, bool) or not isinstance(min_delta, int | float | np.number) or not min_delta >= 0:
-            raise ArgumentError(f"EarlyStopping: min_delta is a number, 0 or more, not {min_delta!r}")
+        delta = real(min_delta)
+        if delta is None or not 0 <= delta < inf:
+            raise ArgumentError(f"EarlyStopping: min_delta is a finite number, 0 or more, not {min_delta!r:.60}")
         if mode not in (None, "min", "max"):
             raise ArgumentError(f"EarlyStopping: mode is 'min' or 'max', not {mode!r}")
-        self.monitor, self.patience, self.min_delta = monitor, int(patience), float(min_delta)
+        self.monitor, self.patience, self.min_delta = monitor, int(patience), delta
         self.mode = mode or ("max" if any(name in monitor.split("_") for name in _RISING) else "min")
         self.restore_best = bool(restore_best)
 

@@ -1,15 +1,18 @@
-"""Files that appear whole or not at all, whatever happens while they are written."""
+"""The files of runs: errors that say what helps, and the lock that makes a folder one training's alone."""
 
 import contextlib
 import os
 import platform
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
+from ..core import file
 from ..core.error import BpropError
+from ..core.file import create, discard, lock, open_plain, reason
 
 LOCK = ".bprop.lock"
+LARGEST_RECORD = 64_000_000
+"""Bytes of the largest JSON file of a run: a larger one is not read."""
 
 
 class StorageError(BpropError, OSError):
@@ -17,46 +20,19 @@ class StorageError(BpropError, OSError):
 
 
 def write_whole(path: Path, *parts: bytes | memoryview) -> None:
-    """Write ``parts`` to a temporary file in the same folder, flush it to disk and rename it to ``path``.
-
-    Whoever reads ``path``, even after the process was killed or the power failed, finds the old content or the new one.
-    Raises `StorageError`, and the old content is still there.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    """Write a file as `bprop.core.file.write_whole` does. Raises `StorageError`, and the old content is still there."""
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
-        try:
-            write_all(descriptor, parts)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.replace(temporary, path)
-        sync_folder(path.parent)
+        file.write_whole(path, *parts)
     except OSError as error:
-        _discard(temporary)
         raise StorageError(f"{path}: {reason(error)}") from None
-    except BaseException:
-        _discard(temporary)
-        raise
 
 
-def write_all(descriptor: int, parts: Iterable[bytes | memoryview]) -> None:
-    """Write every byte of ``parts``, however few the system takes at a time."""
-    for part in parts:
-        rest = memoryview(part).cast("B") if len(part) else memoryview(b"")
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-
-
-def sync_folder(folder: Path) -> None:
-    """Flush the names in ``folder`` to disk, so that a rename outlives a power failure."""
-    if os.name == "nt":  # folders cannot be opened there, and renames are journalled
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
+def read(path: Path, most: int = LARGEST_RECORD) -> bytes:
+    """Return the content of a file of at most ``most`` bytes. Raises `StorageError`; a pipe is not waited for."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        return file.read(path, most)
+    except OSError as error:
+        raise StorageError(f"{path}: {reason(error)}") from None
 
 
 class Lock:
@@ -74,15 +50,15 @@ class Lock:
         return self
 
     def take(self, folder: Path) -> None:
-        """Take a folder. Raises `StorageError` if another training has it, or it cannot be written."""
+        """Take a folder. Raises `StorageError` if another training has it, or it cannot be written.
+
+        Nothing is written but to a file made here: what lies there under the lock's name is, once nobody holds it, replaced.
+        """
         path = folder / LOCK
         while True:
-            try:
-                descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-            except OSError as error:
-                raise StorageError(f"the folder {folder} cannot be written: {reason(error)}") from None
+            descriptor, is_new = _opened(path)
             for _ in range(5):  # `held` looks by locking the file itself, for a moment
-                locked = _locked(descriptor, exclusive=True)
+                locked = lock(descriptor, exclusive=True)
                 if not locked:
                     break
                 time.sleep(0.02)
@@ -95,68 +71,63 @@ class Lock:
                 ) from None
             if locked is None:
                 os.close(descriptor)
-                _discard(path)
+                discard(path)
                 return
-            with contextlib.suppress(OSError):  # the file may be another by now, if its last owner has just removed it
-                if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+            if _names(path, descriptor):  # another file by now, if the last owner has just removed it
+                if is_new:
                     break
+                _remove(path, descriptor)  # left by a process that was killed; whoever holds its lock may do that
             os.close(descriptor)
         self._path, self._descriptor = path, descriptor
         with contextlib.suppress(OSError):  # who it is, is only for the message above
-            os.ftruncate(descriptor, 0)
             os.write(descriptor, f"process {os.getpid()} on {platform.node()}".encode("ascii", "replace"))
 
     def __exit__(self, *error: object) -> None:
         if self._path is not None:
-            _discard(self._path)  # before it is unlocked: whoever opened it meanwhile finds that it is gone
+            discard(self._path)  # before it is unlocked: whoever opened it meanwhile finds that it is gone
             os.close(self._descriptor)
             self._path = None
+
+
+def _opened(path: Path) -> tuple[int, bool]:
+    """Return a descriptor of the file at ``path``, and whether it was made now."""
+    while True:
+        try:
+            return create(path), True
+        except FileExistsError:
+            pass
+        except OSError as error:
+            raise StorageError(f"the folder {path.parent} cannot be written: {reason(error)}") from None
+        try:
+            return open_plain(path, write=True), False
+        except FileNotFoundError:  # removed by its owner just now
+            continue
+        except OSError as error:
+            raise StorageError(f"{path}: {reason(error)}: it is in the place of the folder's lock") from None
+
+
+def _remove(path: Path, descriptor: int) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        os.close(descriptor)
+        raise StorageError(f"{path} was left by another training, and cannot be removed: {reason(error)}") from None
+
+
+def _names(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
+    except OSError:
+        return False
 
 
 def held(folder: Path) -> bool | None:
     """Return whether a training that lives has the folder, or ``None`` where that cannot be known."""
     try:
-        with open(folder / LOCK, "rb") as file:
-            return _locked(file.fileno(), exclusive=False)
+        descriptor = open_plain(folder / LOCK)
     except OSError:
         return None
-
-
-def _locked(descriptor: int, exclusive: bool) -> bool | None:
-    """Lock a file; return true if that was impossible since another process has, ``None`` if there are no locks."""
     try:
-        import fcntl
-    except ImportError:  # no POSIX
-        return None
-    try:
-        fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return None
-    return False
-
-
-def discard_leftovers(folder: Path, name: str) -> None:
-    """Remove temporary files of ``name`` that a killed process has left in ``folder``."""
-    for path in folder.glob(f".{name}.*"):
-        _discard(path)
-
-
-def _discard(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        path.unlink(missing_ok=True)
-
-
-def reason(error: OSError) -> str:
-    """Return why the system refused, and what helps where it is known."""
-    import errno
-
-    advice = {
-        errno.ENOSPC: ": free some space, or choose a folder on another disk",
-        errno.EDQUOT: ": free some space, or choose a folder outside the quota",
-        errno.EFBIG: ": the file may not become as large as that here (ulimit -f)",
-        errno.EROFS: ": choose a folder on a disk that can be written",
-        errno.EACCES: ": choose a folder that you may write",
-    }
-    return f"{error.strerror or error}{advice.get(error.errno or 0, '')}"
+        return lock(descriptor, exclusive=False)
+    finally:
+        os.close(descriptor)

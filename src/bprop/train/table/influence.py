@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ...core.printable import printable
 from ...core.value import asarray
 from ...gradients import jacobian, vmap
 from ...nn import Module
-from ..curve import write_picture
+from ..curve import verbatim, write_picture
 
 ROWS = 1000
 """At most so many rows are averaged over."""
@@ -70,15 +71,13 @@ def draw_influence(values: Mapping[str, float], path: Path, title: str, most: in
     places = range(len(shown))
     bars = axes.barh(places, [value for _, value in shown], color="#1f6fb4", height=0.7)
     axes.bar_label(bars, fmt="%.3g", padding=3, fontsize=8)
-    axes.set_yticks(places, [_short(name) for name, _ in shown], fontsize=9)
-    for label in axes.get_yticklabels():
-        label.set_parse_math(False)  # a column may be called $x$
+    axes.set_yticks(places, [_short(printable(name)) for name, _ in shown], fontsize=9)
+    verbatim(*axes.get_yticklabels())
     axes.invert_yaxis()
     axes.margins(x=0.12)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_xlabel("mean |∂y/∂x| × standard deviation of the column", fontsize=9)
-    heading = axes.set_title(title, fontsize=11)
-    heading.set_parse_math(False)
+    verbatim(axes.set_title(title, fontsize=11))
     write_picture(figure, path)
 
 

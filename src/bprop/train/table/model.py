@@ -2,9 +2,9 @@
 
 import csv
 import io
-import json
 import os
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from ...nn.path import load_cells
 from ...ops import Generator
 from ..checkpoint import CHECKPOINT, Checkpoint
 from ..loop import EVALUATION
-from ..record import Field, RecordError, read_json
+from ..record import Field, RecordError, json_bytes, read_json
 from ..run import WEIGHTS, plain
 from ..weight import StorageError, load_weights, write_whole
 from .baseline import probabilities
@@ -89,7 +89,18 @@ class TableModel:
         self.encoding, self.target, self.classes = encoding, target, tuple(classes)
         self.hidden, self.mean, self.scale = list(hidden), mean, scale
         self.notes: list[str] = []
-        self.network = network(len(encoding.inputs), hidden, len(classes) or 1, generator or Generator(0))
+        self._generator = generator or Generator(0)
+
+    @cached_property
+    def network(self) -> Sequential:
+        """The layers, made when they are first asked for: a record alone says nothing of whether there are such weights."""
+        return network(len(self.encoding.inputs), self.hidden, len(self.classes) or 1, self._generator)
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the network has."""
+        sizes = [len(self.encoding.inputs), *self.hidden, len(self.classes) or 1]
+        return sum((before + 1) * after for before, after in pairwise(sizes))
 
     @property
     def task(self) -> str:
@@ -163,8 +174,7 @@ class TableModel:
             "columns": self.encoding.record(),
             **more,
         }
-        text = json.dumps(plain(record), indent=2, ensure_ascii=False, allow_nan=False)
-        write_whole(folder / RECORD, (text + "\n").encode())
+        write_whole(folder / RECORD, json_bytes(plain(record), indent=2))
 
     def __repr__(self) -> str:
         what = f"{len(self.classes)} classes" if self.classes else "a quantity"
@@ -206,6 +216,7 @@ def load_table_model(folder: str | os.PathLike[str]) -> TableModel:
     file = place / WEIGHTS
     if "scores" not in record and (place / CHECKPOINT).is_file():
         file = place / CHECKPOINT
+    _check_size(model, place, file)
     try:
         if file.name == CHECKPOINT:
             _load_best(model, place)
@@ -221,11 +232,27 @@ def load_table_model(folder: str | os.PathLike[str]) -> TableModel:
     return model
 
 
+def _check_size(model: TableModel, folder: Path, file: Path) -> None:
+    """Refuse a record of more weights than are stored, before there is memory for them."""
+    try:
+        size = file.stat().st_size
+    except OSError as error:
+        raise StorageError(f"{file}: {error.strerror or error}") from None
+    if size < 8 * model.parameters:
+        raise RecordError(
+            f"{folder / RECORD} and {file.name} do not belong together: {model.parameters:,} weights do not fit into "
+            f"{size:,} bytes"
+        )
+
+
 def _load_best(model: TableModel, folder: Path) -> None:
     """Give the model the best weights that a training which is not over has had: model.safetensors are its last ones."""
     with Checkpoint(folder) as checkpoint:
-        arrays, record = checkpoint.read(), checkpoint.record
-    best = {name.removeprefix("best/"): array for name, array in arrays.items() if name.startswith("best/")}
+        record, archive = checkpoint.record, checkpoint.archive
+        entries = {name: entry for name, entry in archive.entries.items() if name.startswith("best/")}
+        if sum(entry.end - entry.begin for entry in entries.values()) > 8 * model.parameters:
+            archive.refuse("arrays", f"there are more than the {model.parameters:,} numbers of the network")
+        best = {name.removeprefix("best/"): archive.read(name) for name in entries}
     if not best:
         raise StorageError(
             f"{folder} cannot predict yet: no epoch of its training has ended; `bprop show` says how to go on"

@@ -1,17 +1,18 @@
 """Reading runs back: what was trained, on what, and how well, from the files in their folders."""
 
-import json
+import os
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...core.error import BpropError
+from ...core.file import reason
 from ..checkpoint import CHECKPOINT
-from ..record import Field, RecordError, read_json
-from ..run import METRICS
+from ..record import Field, read_json, read_lines
+from ..run import METRICS, STATUSES
 from ..run import RECORD as RUN
-from ..storage import StorageError, held
+from ..storage import StorageError, held, read
 from .model import RECORD as TABLE
 from .model import TableModel, restore
 
@@ -77,13 +78,12 @@ def summary(folder: Path) -> Summary:
     """Return what the files in ``folder`` say. Raises `StorageError` naming the file, and the field, that is wrong."""
     if not folder.is_dir():
         raise StorageError(f"{folder} is no folder of a run: `bprop runs` lists those there are")
-    if not (folder / RUN).is_file():
+    if not os.path.lexists(folder / RUN):
         if (folder / CHECKPOINT).is_file():  # the first file of a run
-            began = datetime.fromtimestamp((folder / CHECKPOINT).stat().st_mtime).astimezone()
-            return Summary(folder, "killed", began.isoformat(timespec="seconds"), 0.0, [], {}, [], None)
+            return Summary(folder, "killed", _modified(folder / CHECKPOINT), 0.0, [], {}, [], None)
         raise StorageError(f"{folder} is no run: there is no {RUN} in it")
     run = read_json(folder / RUN)
-    status, started = run["status"].text(), run["started"].text()
+    status, started = run["status"].choice(STATUSES), run["started"].text()
     seconds, epochs = run["seconds"].number(), run["epochs"].integer()
     notes = [one.text() for one in run["notes"].items()]
     config = dict(run["config"].entries())
@@ -110,26 +110,21 @@ def summaries(folder: Path) -> Iterator[tuple[Path, Summary | str]]:
             yield path, summary(path)
         except BpropError as error:
             yield path, error.message
+        except OSError as error:
+            yield path, f"{path}: {reason(error)}"
+
+
+def _modified(path: Path) -> str:
+    try:
+        return datetime.fromtimestamp(path.stat().st_mtime).astimezone().isoformat(timespec="seconds")
+    except (ValueError, OverflowError):  # a file of the year 10000
+        return "unknown"
 
 
 def _history(path: Path, whole: bool) -> list[dict[str, Any]]:
     """Return the epochs; unless the file is ``whole`` its last line may have been cut off by a kill."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"{path}: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise RecordError(f"{path} is not text") from None
-    made: list[dict[str, Any]] = []
-    for number, line in enumerate((text if whole else text[: text.rfind("\n") + 1]).splitlines(), 1):
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            raise RecordError(f"{path}: line {number} is no JSON") from None
-        fields = Field(entry, f"{path}: line {number}")
-        fields["epoch"].integer()
-        made.append({name: one.value for name, one in fields.entries()})
-    return made
+    content = read(path)
+    return read_lines(content if whole else content[: content.rfind(b"\n") + 1], path)
 
 
 def _table(field: Field) -> TableSummary:
