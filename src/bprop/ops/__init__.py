@@ -3,6 +3,7 @@
 import types
 import typing
 
+from ..core.value import asarray as asarray
 from .activation import *
 from .arithmetic import *
 from .arrangement import *
