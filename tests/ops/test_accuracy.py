@@ -224,7 +224,22 @@ def edges(op, dtype):
     """Zeros, subnormals, the ends of the range and infinity, in the closed domain of the op."""
     info = np.finfo(dtype)
     x = np.array([0, 1, 7, 12345], dtype) * info.smallest_subnormal
-    far = [info.tiny, 3 * info.tiny, 1e-8, 1e-5, 1e-3, 0.5, 1e5, 1e10, 1e12, 2e19, info.max / 3, info.max, np.inf]
+    far = [
+        info.tiny,
+        3 * info.tiny,
+        1e-8,
+        1e-5,
+        1e-3,
+        0.5,
+        1e5,
+        1e10,
+        1e12,
+        2e19,
+        info.maxexp,
+        info.max / 3,
+        info.max,
+        np.inf,
+    ]
     x = np.concatenate([x, np.array(far, dtype)])
     x = np.concatenate([x, -x])
     low, high = op.domain
@@ -243,17 +258,66 @@ def limit(f, xs):
         return f((-near if np.signbit(xs[0]) else near) if xs[0] == 0 else numbers[0] * (1 - near))
 
 
+@over
+def test_derivative_is_accurate_at_the_edges(op, dtype):
+    if len(op.partials) > 1 or op.name in ("sin", "cos", "tan"):
+        pytest.skip("of one input, with limits")
+    x = edges(op, dtype)
+    x = x[np.isfinite(x) & (x != 0)]
+    slope = lambda x: bprop.jvp(lambda x: op(x, **PARAMS.get(op.name, {})), (x,), (bprop.ones(x.shape, dtype=dtype),))[
+        1
+    ]
+    low, high = op.domain
+    x = x[(x > low) & (x < high)]
+    for how, actual in computed(slope, x):
+        for one, y in zip(x, actual, strict=True):
+            error = ulps(y, exact(op, [one], 0), dtype)
+            assert error <= ULPS, f"{how}, derivative of {op.name}({one}) = {y} is off by {error:.3g} ULP"
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_negative_numbers_of_the_gamma_function_and_its_kin(dtype):
+    """Subnormals, where SciPy's logarithm is infinite, and halves, where the cotangent of the reflection is 0."""
+    dtype = np.dtype(dtype)
+    small = np.array([-1, -7, -12345], dtype) * np.finfo(dtype).smallest_subnormal
+    halves, others = np.array([-0.5, -1.5, -2.5, -10.5], dtype), np.array([-0.3, -0.8, -2.9], dtype)
+    for x, f, expected in [
+        (small, bprop.gammaln, lambda x: mpmath.re(mpmath.loggamma(x))),
+        *((halves, lambda x, n=n: bprop.polygamma(n, x), lambda x, n=n: mpmath.polygamma(n, x)) for n in range(1, 7)),
+        *((others, lambda x, n=n: bprop.polygamma(n, x), lambda x, n=n: mpmath.polygamma(n, x)) for n in (1, 2)),
+    ]:
+        for how, actual in computed(f, x):
+            for one, y in zip(x, actual, strict=True):
+                with mpmath.workdps(DIGITS):
+                    assert ulps(y, expected(mpmath.mpf(float(one))), dtype) <= ULPS, f"{how}: {y} at {one}"
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_derivatives_of_lengths_and_angles_that_overflow(dtype):
+    big = np.finfo(dtype).max * np.array([1, 1, -1], dtype)
+    other = np.finfo(dtype).max * np.array([1, -0.5, 1], dtype)
+    for op in (bprop.hypot, bprop.atan2):
+        for position in (0, 1):
+            for how, actual in computed(partial_of(op, position), big, other):
+                for one, two, y in zip(big, other, actual, strict=True):
+                    error = ulps(y, exact(REGISTRY[op.name], [one, two], position), np.dtype(dtype))
+                    assert error <= ULPS, f"{how}, {op.name}({one}, {two}): {y}"
+
+
+def partial_of(f, position):
+    """The derivative of ``f`` by one of its operands, forward."""
+
+    def slope(*xs):
+        along = lambda x: f(*(x if place == position else other for place, other in enumerate(xs)))
+        return bprop.jvp(along, (xs[position],), (bprop.ones(xs[position].shape, dtype=xs[position].dtype),))[1]
+
+    return slope
+
+
 def curvature(op, i, j):
     """∂²y/∂x_i ∂x_j, forward over forward."""
 
-    def partial(f, position):
-        def slope(*xs):
-            along = lambda x: f(*(x if place == position else other for place, other in enumerate(xs)))
-            return bprop.jvp(along, (xs[position],), (bprop.ones(xs[position].shape, dtype=xs[position].dtype),))[1]
-
-        return slope
-
-    return partial(partial(lambda *xs: op(*xs, **PARAMS.get(op.name, {})), i), j)
+    return partial_of(partial_of(lambda *xs: op(*xs, **PARAMS.get(op.name, {})), i), j)
 
 
 def test_every_second_derivative_has_an_oracle():

@@ -342,8 +342,10 @@ def test_vector_norms_have_derivative_zero_at_zero(ord):
     assert_array_equal(np.asarray(bprop.grad(f)(np.zeros(3))), np.zeros(3))
     assert_array_equal(np.asarray(bprop.jacobian(f, mode="forward")(np.zeros(3))), np.zeros(3))
     assert_array_equal(np.asarray(bprop.compile(bprop.grad(f))(np.zeros(3))), np.zeros(3))
+    # round norms have no second derivative there; straight pieces have that of each piece
+    expected = np.full((3, 3), np.nan if ord in (2, 3, 1.5) else 0.0)
     for hessian in (bprop.hessian(f), bprop.compile(bprop.hessian(f))):
-        assert_array_equal(np.asarray(hessian(np.zeros(3))), np.zeros((3, 3)))
+        assert_array_equal(np.asarray(hessian(np.zeros(3))), expected)
 
 
 @pytest.mark.parametrize("size", [1e200, 1e-200, 1.0])

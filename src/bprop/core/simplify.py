@@ -91,7 +91,8 @@ class _Simplifier:
         return None
 
     def elementwise(self, op: Elementwise, inputs: tuple[Any, ...], params: dict[str, Any], spec: Spec) -> Edge | None:
-        if op.kind == "given" and _spec(inputs[0]) == spec:
+        same = op.kind == "given" or (self.algebraic and op.role == "identity")
+        if same and _spec(inputs[0]) == spec:
             return inputs[0]
         numbers = [constant_of(x) for x in inputs]
         for position, neutral in op.identity:

@@ -209,13 +209,20 @@ def _cosine(x1: Any, x2: Any) -> Any:
     return np.where(r == inf, far, np.where(r == 0, 0, x1 / r))
 
 
+def _cosine_value(x1: Any, x2: Any) -> Any:
+    square, info = x1 * x1 + x2 * x2, np.finfo(x1.dtype)
+    if np.all((square > info.tiny / info.eps) & (square < inf)):
+        return x1 / np.sqrt(square)  # numpy.hypot is ten times slower
+    return _cosine(x1, x2)
+
+
 def _cosine_slope(y: Any, x1: Any, x2: Any) -> Any:
     sine = cosine(x2, x1)
     return sine * (sine * (1 / hypot(x1, x2)))
 
 
 cosine: Elementwise = Elementwise(
-    "cosine", _cosine, _cosine_slope, lambda y, x1, x2: -y * (cosine(x2, x1) * (1 / hypot(x1, x2))),
+    "cosine", _cosine_value, _cosine_slope, lambda y, x1, x2: -y * (cosine(x2, x1) * (1 / hypot(x1, x2))),
     kind="float", native=_cosine, step=lambda z1, z2: z1 / np.sqrt(z1 * z1 + z2 * z2),
     text="{0} / hypot({0}, {1})", latex=r"\frac{{{0}}}{{\sqrt{{{0}^{{2}} + {1}^{{2}}}}}}", level=2,
     doc="The derivative of `hypot`, x1/√(x1² + x2²): 0 at the tip of the cone, with a derivative of its own that is NaN there.",

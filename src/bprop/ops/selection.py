@@ -109,13 +109,24 @@ stop_gradient = Elementwise(
 FUNCTIONS["stop_gradient"] = stop_gradient
 
 
-def within_domain(x: Any, low: float = -inf, high: float = inf) -> Any:
-    """Return x between ``low`` and ``high``, both included, and NaN outside: where a function has no value it has no slope.
+# --- a function has no slope where it has no value ---
+def _within(x: Any, low: float, high: float) -> Any:
+    return np.where(x < low if high == inf else (x < low) | (x > high), nan, x)
 
-    Not ``where(outside, nan, x)``: of a constant there is a derivative, 0, and so every second derivative would be 0.
-    """
-    outside = x < low if high == inf else (x < low) | (x > high)
-    return where(outside, x * nan, x)
+
+_within_domain = Elementwise(
+    "within_domain", _within, 1,
+    kind="float", native=lambda x, low, high: where(x < low if high == inf else (x < low) | (x > high), nan, x),
+    step=lambda z, low, high: z, role="identity", text="{0}", latex="{0}", level=4,
+    examples=lambda draw: [((draw(*shape, domain=(0, 1)),), {"low": 0, "high": high})
+                           for shape in ((), (2, 3), (0, 3)) for high in (1, inf)],
+    doc="x between ``low`` and ``high``, both included, else NaN: what a slope is computed from, and what it reads as is x.",
+)  # fmt: skip
+
+
+def within_domain(x: Any, low: float = -inf, high: float = inf) -> Any:
+    """Return x between ``low`` and ``high``, and NaN outside."""
+    return _within_domain(x, low=low, high=high)
 
 
 # --- clip: x itself at the bounds, where maximum and minimum would share ---
