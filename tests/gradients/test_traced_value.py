@@ -119,3 +119,72 @@ def test_arguments_cells_and_carries_have_names():
 def test_the_formula_goes_down_to_what_the_user_knows(decide, formula):
     with pytest.raises(bprop.TracedValueError, match=f"the result of {formula}"):
         bprop.compile(lambda x: x if decide(x) else -x)(X)
+
+
+def first_(x):
+    a = np.zeros(3)
+    a[0] = x[0]
+    return a
+
+
+def all_(x):
+    a = np.zeros(3)
+    a[:] = x
+    return a
+
+
+def added_(x):
+    a = np.ones(3)
+    a[1] += x[0]
+    return a
+
+
+def masked_(x):
+    a = np.ones(3)
+    a[a > 0] = x
+    return a
+
+
+STACKED = r"write bprop\.stack\(\[x, y\]\)"
+PUT_IN = {
+    "entry": (first_, r"assignment to entries of a NumPy array.*a\.at\[i\]\.set\(x\).*bprop\.stack", "a[0] = x[0]"),
+    "slice": (all_, r"assignment to entries of a NumPy array.*a\.at\[i\]\.set\(x\).*bprop\.stack", "a[:] = x"),
+    "sum": (added_, r"assignment to entries of a NumPy array.*a\.at\[i\]\.set\(x\).*bprop\.stack", "a[1] += x[0]"),
+    "mask": (masked_, r"assignment to entries of a NumPy array.*a\.at\[i\]\.set\(x\).*bprop\.stack", "a[a > 0] = x"),
+    "list": (
+        lambda x: np.array([x[0], 1.0]),
+        rf"numpy\.asarray.*{STACKED} for numpy\.array\(\[x, y\]\)",
+        "np.array([x",
+    ),
+    "list of arrays": (lambda x: np.array([x, x]), rf"numpy\.asarray.*{STACKED} for numpy\.array", "np.array([x, x])"),
+    "function": (lambda x: np.sum([x[0], x[1]]), rf"numpy\.sum of .*{STACKED} for a list of values", "np.sum([x[0]"),
+    "full": (lambda x: np.full(3, x[0]), r"numpy\.full of .*write bprop\.broadcast_to\(x, shape\)", "np.full(3"),
+}
+
+
+@pytest.mark.parametrize("put", PUT_IN)
+@pytest.mark.parametrize(
+    "transform",
+    [
+        lambda f: bprop.jacobian(f)(X),
+        lambda f: bprop.jvp(f, (X,), (X,)),
+        lambda f: bprop.vmap(f)(X[None]),
+        lambda f: bprop.compile(f)(X),
+        lambda f: bprop.compile(bprop.grad(lambda x: bprop.sum(f(x) * 1.0)))(X),
+        lambda f: bprop.hessian(lambda x: bprop.sum(f(x) * x))(X),
+    ],
+    ids=["reverse", "forward", "vmap", "compile", "compiled gradient", "hessian"],
+)
+def test_a_value_put_into_a_numpy_array_says_what_to_write_at_that_line(put, transform):
+    """Planted: `using.__exit__` without the cause (NumPy's bare text: setting an array element with a sequence)."""
+    f, words, source = PUT_IN[put]
+    with pytest.raises(bprop.TracedValueError, match=words) as caught:
+        transform(f)
+    assert source in caught.value.line
+    assert_says_what_works(f)
+
+
+def assert_says_what_works(f):
+    """Without a derivative the same lines work, and ``x.at[i].set`` does with one."""
+    assert np.shape(f(bprop.asarray(X))) == np.shape(f(X))
+    np.testing.assert_array_equal(bprop.grad(lambda x: bprop.zeros(3).at[1].set(x[0])[1])(X), [1, 0, 0])
