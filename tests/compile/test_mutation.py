@@ -413,6 +413,47 @@ for name, (make_one, use, change) in CONTAINERS.items():
     CASES[f"{name}, private attribute"] = partial(make, True, change)
 
 
+# of NumPy arrays: what of them the function uses, and whether another program is needed for other numbers
+ARRAYS = {
+    "operand": (lambda a, x: x * a, False),
+    "operand made an array": (lambda a, x: x * bprop.asarray(a), False),
+    "operand of a scan": (
+        lambda a, x: bprop.scan(lambda c, y: (c, y * bprop.sum(bprop.asarray(a))), x[0], x)[1],
+        False,
+    ),
+    "operand of a gradient": (lambda a, x: bprop.grad(lambda x: bprop.sum(x * x * a))(x), False),
+    "column": (lambda a, x: x * a[::2].sum() + x * a[1], True),
+    "number": (lambda a, x: x * float(a[0]), True),
+    "number of an array": (lambda a, x: x * bprop.asarray(a).tolist()[0], True),
+    "decision": (lambda a, x: x * 2 if a[0] > 2 else x, True),
+    "computed by NumPy": (lambda a, x: x * (a * 2), True),
+    "index": (lambda a, x: x * bprop.asarray([1.0, 2.0, 3.0, 4.0])[a.astype(int)], True),
+}
+
+
+def of_an_array(use, held, make_array=lambda: np.ones(3)):
+    a = make_array()
+    one = types.SimpleNamespace(_kept=a)
+
+    def replace():
+        nonlocal a
+        a = one._kept = np.full(3, 2.0)
+
+    def change():
+        a[0] = 3.0
+
+    return Case((lambda x: use(one._kept, x)) if held else (lambda x: use(a, x)), change=change, replace=replace)
+
+
+for name, (use, _) in ARRAYS.items():
+    if name != "decision":
+        CASES[f"NumPy array, {name}"] = partial(of_an_array, use, False)
+        CASES[f"NumPy array, {name}, private attribute"] = partial(of_an_array, use, True)
+STRIDED = lambda: np.ones((3, 2))[:, 0]
+CASES["NumPy array with gaps"] = partial(of_an_array, ARRAYS["operand"][0], False, STRIDED)
+CASES["NumPy array of other bytes"] = partial(of_an_array, ARRAYS["operand"][0], False, lambda: np.ones(3, ">f8"))
+
+
 class Mode(enum.Enum):
     FIRST = types.MappingProxyType({"rate": 1.0})
     SECOND = types.MappingProxyType({"rate": 3.0})
@@ -576,3 +617,62 @@ def test_a_mutation_is_seen(where, call, keys):
     programs = len(f.programs)
     f(*one.args, X)
     assert len(f.programs) == programs <= 1 + len(one.do)
+
+
+@pytest.mark.parametrize("what", ARRAYS)
+def test_an_array_that_ops_read_needs_no_other_program(what):
+    use, another = ARRAYS[what]
+    a = np.ones(3)
+    f = bprop.compile(lambda x: use(a, x))
+    f(X)
+    for number in (3.0, 2.0, 3.0, 3.0):
+        a[0] = number
+        np.testing.assert_allclose(f(X), use(a, X), rtol=1e-12)
+    assert len(f.programs) == (3 if another else 1)
+
+
+def test_a_result_shares_no_memory_with_an_array_that_is_closed_over():
+    a = np.ones(3)
+    f = bprop.compile(lambda x: (bprop.asarray(a), x * 2))
+    first, _ = f(X)
+    a[0] = 3.0
+    assert first.tolist() == [1.0, 1.0, 1.0]
+    assert f(X)[0].tolist() == [3.0, 1.0, 1.0]
+
+
+def test_a_large_array_at_whose_numbers_python_looked_is_itself_by_identity():
+    """The limit that the documents state: compared with every call it would cost more than the call."""
+    a = np.ones(10_000)
+    f = bprop.compile(lambda x: x * float(a[0]))
+    assert f(1.0) == 1.0
+    a[0] = 3.0
+    assert f(1.0) == 1.0
+    a = a.copy()
+    assert f(1.0) == 3.0
+    g = bprop.compile(lambda x: x * a[:3])  # by reference there is no limit
+    g(X)
+    a[0] = 4.0
+    assert g(X)[0] == 4.0
+
+
+def test_a_count_of_the_traces_at_any_depth_makes_no_program(keys):
+    counts = {"a": {"calls": 0, "seen": []}}
+    held = types.SimpleNamespace(_calls=0, _last=None)
+
+    @bprop.compile
+    def f(x):
+        counts["a"]["calls"] += 1
+        counts["a"]["seen"].append(x)
+        held._calls += 1
+        held._last = x
+        return x * 2
+
+    for _ in range(3):
+        for size in (2, 3):
+            f(np.ones(size))
+    assert counts["a"]["calls"] == held._calls <= 4
+    assert len(f.programs) <= 4
+    before = len(keys)
+    for size in (2, 3, 2, 3):
+        f(np.ones(size))
+    assert len(keys) == before

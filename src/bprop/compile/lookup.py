@@ -14,12 +14,16 @@ from functools import lru_cache, partial
 from types import CodeType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
 
+import numpy as np
+
 UNKNOWN = object()
 """What a name stands for that is not assigned, or is Python\'s own."""
 MUTABLE = (list, set, deque, dict, bytearray, array.array)
 """What can be changed in place and is compared by what it holds."""
 BUFFERS = (bytearray, array.array)
 """Of those, what holds bytes."""
+LOOKED = 1 << 16
+"""Bytes of a NumPy array that are compared with every call, at most."""
 _SEQUENCES = (list, tuple, set, frozenset, deque)
 
 
@@ -135,8 +139,16 @@ def members(value: Any) -> list[Any] | None:
     return None
 
 
-def content(value: Any) -> bytes | None:
-    """Return the bytes of what holds bytes that can change; ``None`` for what is none."""
+def content(value: Any) -> Any:
+    """Return the bytes of what holds bytes that can change, or the objects of a NumPy array; ``None`` for what is neither.
+
+    Nor are those of a NumPy array of more than `LOOKED` bytes: to compare them would cost more than a call.
+    """
+    if is_a(value, np.ndarray):
+        if value.dtype.hasobject:
+            return value.ravel().tolist()
+        fixed = not value.flags.writeable and value.base is None
+        return None if fixed or value.nbytes > LOOKED else value.tobytes()
     return bytes(memoryview(value)) if is_a(value, BUFFERS) else None
 
 

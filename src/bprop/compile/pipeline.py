@@ -31,7 +31,8 @@ from .cache import Cache
 from .fork import guard
 from .guard import NotFiniteError
 from .inline import inline
-from .reference import Mentioned
+from .lookup import is_a
+from .reference import Mentioned, Same
 from .report import Kernels, Report, counted
 from .static import contents, effects, key_of
 from .step import Step, data_of, in_step, is_array
@@ -75,6 +76,7 @@ class Compiled(Generic[P, R]):
         self._said = False
         self._unrolled = False
         self._written: set[Any] = set()
+        self._looked: set[Any] = set()
         functools.update_wrapper(self, f, updated=())
         guard(self)
 
@@ -116,6 +118,8 @@ class Compiled(Generic[P, R]):
         # before the step is traced, which may make slots: the places of leaves are those of this moment
         watch = None if options else Watch(mentioned, args)
         step, new, key = self._step(key, leaves, structure, mentioned, 5)
+        if watch is not None:
+            watch.forget(self._written)
         step.take(leaves)
         self._last = step
         self._watches = [one for one in self._watches if one[1] is not step][: RECENT - 1]
@@ -183,10 +187,11 @@ class Compiled(Generic[P, R]):
                 stacklevel=level - 1,
             )
         after = contents(mentioned)
+        written = (self._written | effects(before, after) | self._by_reference(step, mentioned)) - self._looked
         if (
-            after != before
-        ):  # effects of the trace, such as a count of the traces: the next call is none the other for them
-            self._written |= effects(before, after)
+            after != before or written != self._written
+        ):  # a count of the traces is an effect of them: no other call for that
+            self._written = written
             key = key_of(leaves, structure, Mentioned(self.function, leaves, structure, self._written))
         for _, _, used in reversed(self._watches):  # also by calls that computed no key
             self.programs.get(used)
@@ -201,6 +206,16 @@ class Compiled(Generic[P, R]):
             )
         self.programs.put(key, step)
         return step, True, key
+
+    def _by_reference(self, step: Step, mentioned: Mentioned) -> set[Any]:
+        """Return the NumPy arrays that a new program reads where they lie, as what is no part of a key.
+
+        Those at whose numbers a trace looked, by NumPy's functions or Python, are part of it for ever.
+        """
+        read = {id(one) for one in step.referenced} - {id(one) for one in step.looked}
+        arrays = [one for one in mentioned.reached() if is_a(one, np.ndarray) and not one.dtype.hasobject]
+        self._looked |= {(Same(one), None) for one in arrays if id(one) not in read}
+        return {(Same(one), None) for one in arrays if id(one) in read} - self._looked
 
     def _as_eager(
         self, error: IndexingError, step: Step, args: tuple[Any, ...], options: dict[str, Any]
@@ -284,6 +299,8 @@ class Compiled(Generic[P, R]):
                 new = None if options else Watch(mentioned, args)
                 if not self._verify or self.programs.get(key) is not None:  # what is to be verified is called by itself
                     step, *_ = self._step(key, row, structure, mentioned, 4)
+                    if new is not None:
+                        new.forget(self._written)
                     if step.loops:
                         if new is not None:
                             self._looped.appendleft((step, new))
@@ -394,10 +411,11 @@ def compile(f: Callable[P, R] | None = None, *, verify: bool = False) -> Any:
     other hashable objects are constants of the program (pass a learning rate as an array or a cell, or every value
     makes a program of its own). Cells (parameters, optimiser slots, generators), wherever they come from, are read and
     written; a parameter that is overwritten keeps its memory, unless someone holds an array that shares it. Arrays
-    that ``f`` closes over are inputs by reference (a NumPy array as it was when the program was made); numbers, and what
-    lists, dicts and public attributes of modules hold, are part of the key, also where a function or method refers to them
-    that ``f`` may reach. Of other objects and of classes only those attributes are that this code mentions: a trainer's record
-    of losses makes no program. What the Python code of ``f`` does besides (print, append, count its calls, draw from
+    that ``f`` closes over are inputs by reference: a NumPy array that ops meet is read where it lies in every call, and one of up
+    to 64 KiB at whose numbers Python or NumPy looked while tracing is compared by them (a larger one only by identity). Numbers,
+    and what lists, dicts, bytes that can change and attributes of modules hold, are part of the key, also where a function or
+    method refers to them that ``f`` may reach. Of other objects and of classes only those attributes are that this code
+    mentions: a trainer's record of losses makes no program. What the Python code of ``f`` does besides (print, append, count its calls, draw from
     ``random``) it does once, when a program is made, and what it changes so is no part of the key. `callback` does it in every
     call. 32 programs are kept, and a `CompileWarning` says once when there are more.
     Inside a transform the call is inlined.

@@ -22,6 +22,7 @@ from ..core.value import Array
 from .lookup import (
     UNKNOWN,
     bases,
+    content,
     declared,
     entries,
     enumerated,
@@ -288,7 +289,7 @@ class Mentioned:
             elif is_a(one, ReferenceType):
                 waiting.append(ReferenceType.__call__(one))
             elif is_a(one, np.ndarray):
-                waiting += one.ravel().tolist() if one.dtype.hasobject else ()
+                waiting += content(one) if one.dtype.hasobject else ()
             elif not is_a(one, (ModuleType, type)) and type(one) not in BUILT_IN:
                 waiting += self.attributes(one).values()
 

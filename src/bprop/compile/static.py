@@ -96,8 +96,8 @@ def contents(mentioned: Mentioned) -> dict[Any, Any]:
         owner = Same(one)
         if is_a(one, dict):
             found |= {(owner, key): _token(held) for key, held in mentioned.items(one)}
-        elif is_a(one, BUFFERS):
-            found[owner, None] = content(one)
+        elif is_a(one, BUFFERS) or (is_a(one, np.ndarray) and one.dtype.hasobject):
+            found[owner, None] = _token(content(one)) if is_a(one, BUFFERS) else tuple(map(_token, content(one)))
         elif is_a(one, MUTABLE):
             found[owner, None] = tuple(map(_token, members(one) or ()))
         elif has_attributes(one):
@@ -171,8 +171,6 @@ def _setting(value: Any, seen: set[int], mentioned: Mentioned) -> Any:
     if id(value) in seen:
         return Same(value)
     inside = members(value)
-    if inside is None and is_a(value, np.ndarray) and value.dtype.hasobject:
-        inside = value.ravel().tolist()
     if inside is not None:
         seen.add(id(value))
         if mentioned.is_written(value):
@@ -181,8 +179,13 @@ def _setting(value: Any, seen: set[int], mentioned: Mentioned) -> Any:
             inside = [one for item in mentioned.items(value) for one in item]
         held = tuple(_setting(one, seen, mentioned) for one in inside)
         return type(value), held, _settings(value, seen, mentioned, again=True)
-    if is_a(value, BUFFERS):
-        return type(value), Same(value) if mentioned.is_written(value) else content(value)
+    if is_a(value, (*BUFFERS, np.ndarray)):
+        now = None if mentioned.is_written(value) else content(value)
+        if type(now) is list:
+            seen.add(id(value))
+            now = tuple(_setting(one, seen, mentioned) for one in now)
+        # of bytes only what they are counts, an array is this very one as well
+        return type(value), now if is_a(value, BUFFERS) and now is not None else (Same(value), now)
     if is_a(value, ReferenceType):
         return Same(value), _settings(
             ReferenceType.__call__(value), seen, mentioned

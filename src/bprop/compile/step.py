@@ -17,7 +17,7 @@ from ..core.op import Op
 from ..core.shape import size_of
 from ..core.trace import Trace, Traced
 from ..core.tree import LEAF, Structure, flatten, unflatten
-from ..core.value import Array, Spec, Wrapped, asarray, escaped
+from ..core.value import SHARING, Array, Sharing, Spec, Wrapped, asarray, escaped
 from ..gradients.reverse import pull
 from ..gradients.variable import leaf_label
 from .guard import NotFiniteError, has_guard
@@ -102,10 +102,10 @@ class Step:
         self.leaves = len(leaves)
         self.masked: Step | None = None
         self.masked_runs = 0
-        tracer, result = self._traced(f, leaves, structure, guards=not masks)
+        tracer, sharing, result = self._traced(f, leaves, structure, guards=not masks)
         self.effects = any(map(has_effect, tracer.nodes))
         if self.effects and has_guard(tracer.nodes):  # a callback must not be called by both programs
-            tracer, result = self._traced(f, leaves, structure, guards=False)
+            tracer, sharing, result = self._traced(f, leaves, structure, guards=False)
         self._places = tracer.places
         self.size = len(tracer.nodes)
         self.repeated = tracer.repeated if self.size > LARGE else None
@@ -138,6 +138,7 @@ class Step:
         for value in self.captures:
             if isinstance(value, Wrapped):
                 raise escaped(value, name)
+        self.referenced, self.looked = _referenced(sharing, self.captures)
         nodes = [*graph.inputs, *tracer.cell_inputs.values(), *(node for node, _ in graph.captures)]
         whole = Graph(nodes, graph.nodes, graph.outputs)
         self.guards = has_guard(graph.nodes)
@@ -179,6 +180,16 @@ class Step:
         self._constants = [_contiguous(value.data) for value in self.captures]
         for slot, data in enumerate(self._constants, start=first + len(self.read)):
             self._table[slot] = address_of(data)
+        # what is read where it lies can change; what is no block of memory is brought into one before every call
+        shared = {id(array) for _, array in sharing.arrays.values()}
+        self._gathered = [
+            (data, value.data)
+            for data, value in zip(self._constants, self.captures, strict=True)
+            if id(value) in shared and data is not value.data
+        ]
+        self.results = [
+            ("shared", x) if kind == "constant" and id(x) in shared else (kind, x) for kind, x in self.results
+        ]
         self._in_place = len(self.donated) == len(self.written)
         self._single = self.structure.kind is LEAF and self.results[0][0] == "computed"
         self._start = self.program.start
@@ -187,8 +198,8 @@ class Step:
 
     def _traced(
         self, f: Callable[..., Any], leaves: Sequence[Any], structure: Structure, guards: bool
-    ) -> tuple[_Trace, Any]:
-        """Return the trace of a call and its result."""
+    ) -> tuple[_Trace, Sharing, Any]:
+        """Return the trace of a call, what it takes by reference, and its result."""
 
         def label(position: int) -> str:
             return leaf_label(f, structure, self.arguments[position])
@@ -197,9 +208,14 @@ class Step:
         traced = list(leaves)
         for place in self.arguments:
             traced[place] = tracer.input(Spec(leaves[place].shape, leaves[place].dtype.newbyteorder("=")))
-        with using(tracer):
-            args, options = unflatten(structure, traced)
-            return tracer, f(*args, **options)
+        sharing = Sharing()
+        token = SHARING.set(sharing)
+        try:
+            with using(tracer):
+                args, options = unflatten(structure, traced)
+                return tracer, sharing, f(*args, **options)
+        finally:
+            SHARING.reset(token)
 
     def line_of(self, message: str) -> str:
         """Return the user's line that made the op which a message begins with, the one of the shapes that it shows."""
@@ -240,6 +256,8 @@ class Step:
         RUNNING[self] = self._writes  # before its cells are looked at: who reads one from now on gets a copy
         try:
             table, moved = self._table, CHANGES.latest is not self.settled
+            for block, source in self._gathered:
+                np.copyto(block, source)
             copies: tuple[Any, ...] = ()
             for slot, place in self._inputs:
                 leaf = leaves[place]
@@ -300,6 +318,8 @@ class Step:
         RUNNING[self] = self._writes  # before its cells are looked at: who reads one from now on gets a copy
         try:
             self._bind_all()
+            for block, source in self._gathered:
+                np.copyto(block, source)
             table, strides = list(self._table), [0] * len(self._table)
             moving = [*enumerate(inputs, start=1), *((self._outputs + number, data) for number, data in fresh.items())]
             for slot, data in moving:
@@ -339,6 +359,8 @@ class Step:
             if kind == "computed"
             else _given(leaves[detail])
             if kind == "argument"
+            else Array(detail.data.copy())
+            if kind == "shared" and steps is None
             else detail
             if steps is None or not is_array(detail)
             else Array(np.repeat(data_of(detail)[None], steps, axis=0))
@@ -449,6 +471,13 @@ def _source(tracer: Trace, x: Any, arguments: Sequence[int]) -> tuple[str, Any]:
     if x.node in tracer.inputs:
         return "argument", arguments[tracer.inputs.index(x.node)]
     return "computed", None
+
+
+def _referenced(sharing: Sharing, captures: Sequence[Array]) -> tuple[list[Any], list[Any]]:
+    """Return the NumPy arrays that a program reads where they lie, and those of them whose numbers the trace looked at."""
+    captured = {id(value) for value in captures}
+    found = [(data, array) for data, array in sharing.arrays.values() if id(array) in captured]
+    return [data for data, _ in found], [data for data, array in found if id(array) in sharing.looked]
 
 
 def _contiguous(data: NDArray[Any]) -> NDArray[Any]:

@@ -7,7 +7,7 @@ dtypes. That is what a `Watch` compares, by identity, in one native call. Whatev
 
 import ctypes
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from functools import partial
 from operator import is_
 from types import FunctionType, MethodType
@@ -19,8 +19,8 @@ import numpy as np
 from ..core.interpreter import Cell
 from ..core.tree import flatten, is_holder
 from ..core.value import Array
-from .lookup import BUFFERS, UNKNOWN, content, is_a, members, own_dict, read, slots, views
-from .reference import ITSELF, PLAIN, Mentioned
+from .lookup import UNKNOWN, content, is_a, members, own_dict, read, slots, views
+from .reference import ITSELF, PLAIN, Mentioned, Same
 from .static import has_attributes
 
 LOCKED = getattr(sys, "_is_gil_enabled", lambda: True)()
@@ -86,7 +86,7 @@ class Watch:
         self._table = (ctypes.c_int64 * len(self._words))(*self._words)
         self._address = ctypes.addressof(self._table)
         self._same = identity.same()
-        self._cells_met |= dict.fromkeys(one for one in self._template if isinstance(one, Cell))
+        self._cells_met |= dict.fromkeys(one for one in self._template if is_a(one, Cell))
         self._cells = [(cell, cell.trainable, cell.array.spec) for cell in self._cells_met]
 
     def _enter(self, kind: int, *objects: Any) -> None:
@@ -107,13 +107,10 @@ class Watch:
         if len(self._seen) > LARGEST or is_a(value, ReferenceType):  # which must not keep its object alive
             self.known = False
         inside = members(value)
-        if inside is None and is_a(value, np.ndarray):
-            inside = value.ravel().tolist() if value.dtype.hasobject else []
-            if inside:
-                self._buffers.append((value, inside))
-        elif is_a(value, BUFFERS):
-            if not self._mentioned.is_written(value):
-                self._buffers.append((value, content(value)))
+        if (before := content(value)) is not None and not self._mentioned.is_written(value):
+            self._buffers.append((value, before))
+        if is_a(value, np.ndarray):
+            inside = before if type(before) is list else []
         elif is_a(value, dict):
             inside = self._look_into(value)
         elif inside is not None and not is_a(value, (tuple, partial)):  # those are what they are for ever
@@ -163,6 +160,10 @@ class Watch:
             self.known = False
         return inside
 
+    def forget(self, written: Set[Any]) -> None:
+        """Look no more at the bytes of what tracing changes, or a program reads where they lie."""
+        self._buffers = [one for one in self._buffers if (Same(one[0]), None) not in written]
+
     def leaves(self, args: Sequence[Any]) -> list[Any] | None:
         """Return the leaves of a call with ``args``, or ``None`` where a key must tell what it is."""
         if len(args) != self._count or not self.known:
@@ -188,7 +189,8 @@ class Watch:
             if read(get, of) is not held:
                 return None
         for buffer, before in self._buffers:
-            if not _holds(buffer, before):
+            now = content(buffer)
+            if now != before if type(now) is bytes else len(now) != len(before) or not all(map(is_, now, before)):
                 return None
         for array, shape, dtype in self._inner:
             if array.shape != shape or array.dtype is not dtype:
@@ -202,13 +204,6 @@ class Watch:
             if cell.trainable is not trainable or data.shape != shape or data.dtype != dtype:
                 return False
         return True
-
-
-def _holds(buffer: Any, before: Any) -> bool:
-    """Return whether bytes, or the objects of an array, are what they were."""
-    if is_a(buffer, np.ndarray):
-        return len(before) == buffer.size and all(map(is_, buffer.ravel().tolist(), before))
-    return content(buffer) == before
 
 
 class _Count(int):

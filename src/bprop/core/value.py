@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -37,6 +38,10 @@ class Spec(NamedTuple):
     def ndim(self) -> int:
         """Number of axes."""
         return len(self.shape)
+
+
+SHARING: "ContextVar[Sharing | None]" = ContextVar("sharing", default=None)
+"""What the compilation that is under way takes by reference; `None` outside of one."""
 
 
 class Array(Methods):
@@ -89,7 +94,14 @@ class Array(Methods):
 
     def concrete(self) -> NDArray[Any] | None:
         """Return the numbers if they are known (also under differentiation), else ``None``. For looking only."""
+        self._note()
         return self.data
+
+    def _note(self) -> None:
+        """Note that the trace of a program depends on the numbers."""
+        sharing = SHARING.get()
+        if sharing is not None:
+            sharing.looked.add(id(self))
 
     def decides(self) -> bool:
         """Return whether Python may decide on the numbers: they are known, and one for all."""
@@ -97,6 +109,7 @@ class Array(Methods):
 
     def numbers(self, what: str) -> NDArray[Any]:
         """Return the numbers for use outside bprop, or raise where that would cut a derivative silently."""
+        self._note()
         return self.data
 
     # --- leaving bprop ---
@@ -294,10 +307,28 @@ class Wrapped(Array):
 call_array(Wrapped)
 
 
+class Sharing:
+    """What a compilation takes by reference: NumPy arrays, by identity, each with the array that stands for it.
+
+    ``looked`` are those arrays whose numbers were asked for, so that more than their memory enters the program.
+    """
+
+    def __init__(self) -> None:
+        self.arrays: dict[int, tuple[NDArray[Any], Array]] = {}
+        self.looked: set[int] = set()
+
+    def array(self, data: NDArray[Any]) -> Array:
+        """Return the array that shares the memory of a NumPy array."""
+        if id(data) not in self.arrays:
+            self.arrays[id(data)] = data, Array(data.view(np.ndarray))
+        return self.arrays[id(data)][1]
+
+
 def asarray(obj: Any, /, *, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
     """Return ``obj`` (numbers, nested sequences, a NumPy array, anything with DLPack) as an `Array`.
 
-    A NumPy array is copied, since it could be changed under a gradient that needs it; ``copy=False`` shares it.
+    A NumPy array is copied, since it could be changed under a gradient that needs it; ``copy=False`` shares it. While `compile`
+    traces, one is an input of the program, by reference.
     Raises `DTypeError` for complex, object and string data.
 
     **Source:** Python Array API standard 2024.12, ``asarray``.
@@ -330,6 +361,9 @@ def converted(name: str, obj: Any, dtype: DTypeLike | None = None, copy: bool | 
         dtypes.check(data.dtype, name)
     if not data.dtype.isnative:
         wanted = wanted.newbyteorder("=")
+    sharing = SHARING.get()
+    if sharing is not None and copy is None and isinstance(obj, np.ndarray) and wanted == data.dtype:
+        return sharing.array(obj)  # a program reads it where it lies
     if data is obj and copy is not False:
         return Array(np.array(data, dtype=wanted))
     return Array(np.asarray(data, dtype=wanted))
