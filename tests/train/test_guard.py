@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import io
 import json
 import os
 import signal
@@ -162,6 +163,24 @@ def test_a_signal_that_comes_too_late_is_passed_on(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path / "run", callbacks=[Late()])
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "finished"
+
+
+def test_where_sigint_is_ignored_that_is_said(tmp_path, default_signals):
+    """As under nohup, and in jobs in the background: SIGTERM still ends the training and saves it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    said = io.StringIO()
+    calls = [At(2, lambda: signal.raise_signal(signal.SIGINT)), At(6, lambda: signal.raise_signal(signal.SIGTERM))]
+    with pytest.raises(KeyboardInterrupt, match="terminated in epoch 2"):
+        train(tmp_path / "run", callbacks=calls, progress=said)
+    assert (
+        f"SIGINT is ignored by this process, so Ctrl-C does nothing: to end the training and save it, send SIGTERM (kill {os.getpid()})"
+        in said.getvalue()
+    )
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["notes"][0].startswith("terminated")
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    said = io.StringIO()
+    train(progress=said)
+    assert "so Ctrl-C does nothing\n" in said.getvalue()
 
 
 def test_in_another_thread_signals_are_not_touched():

@@ -60,8 +60,11 @@ def whole(tmp_path_factory):
 def test_it_goes_on_as_if_never_broken_off(broken_off, tmp_path, whole, table, epoch):
     broken_off(table, tmp_path / "run", epoch)
     assert summary(tmp_path / "run").status == "interrupted"
+    for name in ("table.json", "influence.png", "run.json"):  # as if killed while they were written
+        (tmp_path / "run" / f".{name}.{'0' * 32}.part").touch()
     result = fit_table(table, "price", out=tmp_path / "run", resume=True, **QUICK)
     assert outcome(tmp_path / "run", result, table) == whole[table.name]
+    assert not list((tmp_path / "run").glob(".*"))
 
 
 def test_a_resume_without_a_run_begins_and_of_a_finished_one_changes_nothing(tmp_path, whole):
