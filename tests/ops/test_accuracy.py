@@ -32,6 +32,8 @@ ORACLE = {
     "cbrt": lambda x: mpmath.cbrt(x) if mpmath.re(x) > 0 else -mpmath.cbrt(-x),
     "hypot": lambda x, y: mpmath.sqrt(x * x + y * y), "logit": lambda x: mpmath.log(x / (1 - x)),
     "logaddexp": lambda x, y: max(x, y) + mpmath.log1p(mpmath.exp(-abs(x - y))),
+    "exp_difference": lambda x, y: mpmath.exp(x - y), "sigmoid_difference": lambda x, y: 1 / (1 + mpmath.exp(y - x)),
+    "density_difference": lambda x, y: mpmath.exp(-abs(x - y)) / (1 + mpmath.exp(-abs(x - y))) ** 2,
     "xlogy": lambda x, y: x * mpmath.log(y), "silu": lambda x: x / (1 + mpmath.exp(-x)),
     "erfc": lambda x: mpmath.erfc(x) if x < 1e3 else mpmath.mpf(0),
     "gelu": lambda x: x * ORACLE["erfc"](-x / mpmath.sqrt(2)) / 2,
@@ -54,6 +56,14 @@ SLOPE = {
     "polygamma": [lambda x: mpmath.polygamma(2, x)],
     "atan2": [lambda x, y: y / (x * x + y * y), lambda x, y: -x / (x * x + y * y)],
     "logaddexp": [lambda x, y: 1 / (1 + mpmath.exp(y - x)), lambda x, y: 1 / (1 + mpmath.exp(x - y))],
+    "sigmoid_difference": [
+        lambda x, y: ORACLE["density_difference"](x, y),
+        lambda x, y: -ORACLE["density_difference"](x, y),
+    ],
+    "density_difference": [
+        lambda x, y: -ORACLE["density_difference"](x, y) * mpmath.tanh((x - y) / 2),
+        lambda x, y: ORACLE["density_difference"](x, y) * mpmath.tanh((x - y) / 2),
+    ],
 }
 # Where a value or a derivative crosses zero a relative error means little: float32 computes in float64, and float64 is
 # measured relative to the largest term.

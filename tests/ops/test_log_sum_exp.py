@@ -200,3 +200,17 @@ def test_mixed_second_derivatives_of_losses_by_output_and_target(t):
             y, t = bprop.asarray(0.7), bprop.asarray(t)
             assert_allclose(outer(lambda t: inner(f, 0)(y, t))(t), -1, rtol=1e-14)  # noqa: B023
             assert_allclose(outer(lambda y: inner(f, 1)(y, t))(y), -1, rtol=1e-14)  # noqa: B023
+
+
+@either
+@pytest.mark.parametrize("axis", [0, -1])
+@pytest.mark.parametrize("place", [0, 1])
+def test_handwritten_modules_keep_the_digits_of_a_dominant_class(place, axis, dtype):
+    x, y_bar = np.array([[40.0, 0.0]], dtype), np.eye(2, dtype=dtype)[[place]]
+    p, q = float(np.exp(-40.0)), 1.0
+    softmax = np.array([[p, -p]]) if place == 0 else np.array([[-p, p]])
+    logarithm = np.array([[p, -p]]) if place == 0 else np.array([[-q, q]])
+    for module, expected in ((nn.Softmax(axis), softmax), (nn.LogSoftmax(axis), logarithm)):
+        turned = (lambda a: a.T) if axis == 0 else (lambda a: a)
+        module.fprop(turned(x))
+        assert_allclose(module.bprop(turned(y_bar)), turned(expected), rtol=8 * np.finfo(dtype).eps)

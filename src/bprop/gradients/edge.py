@@ -186,7 +186,8 @@ def _along_axes(op: General, y: Array, x: Array, params: Any) -> Edges | None:
 
     def core(numbers: Numbers) -> Numbers:
         moved = np.moveaxis(numbers, axes, range(-len(axes), 0))
-        return moved.reshape(*moved.shape[: numbers.ndim - len(axes)], -1)
+        kept = numbers.ndim - len(axes)
+        return moved.reshape(*moved.shape[:kept], prod(moved.shape[kept:]))
 
     one = asarray(core(np.asarray(x.concrete())))
     found = _within_batch(op, (op(one, **params | {"axis": (-1,)}),), [one], params | {"axis": (-1,)}, 0, 0)
