@@ -145,6 +145,8 @@ def result(loop, body):
 WAYS = {
     "vjp": lambda f: lambda x: bprop.vjp(f, x)[1](bprop.ones(5)),
     "jacobian": lambda f: bprop.jacobian(f, mode="reverse"),
+    "jvp": lambda f: lambda x: bprop.jvp(f, (x,), (np.ones(4),)),
+    "forward jacobian": lambda f: bprop.jacobian(f, mode="forward"),
     "vmap of grad": lambda f: bprop.vmap(bprop.grad(lambda x: bprop.sum(f(x)))),
     "grad of grad": lambda f: bprop.grad(
         lambda x: bprop.sum(bprop.grad(lambda x: bprop.sum(f(x)))(x)[1:3]), unreached="zeros"
