@@ -4,6 +4,8 @@ Each table row is a region, a body with an infinite or undefined slope, and ever
 Planted: `Region.absent` as the base class has it, for each region; `absent` giving zeros; a mask carry of one kind.
 """
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -102,17 +104,24 @@ def gradients(loop, body):
     return all_uses
 
 
+@cache
+def oracle(body, start):
+    return gradients(python_loop, BODIES[body])(np.array([start, 1.0, 2.0]), X)
+
+
 def every(*names):
     """Return each of ``names``, the first in every run and the others in exhaustive ones."""
     return [name if n == 0 else pytest.param(name, marks=pytest.mark.exhaustive) for n, name in enumerate(names)]
 
 
-@pytest.mark.parametrize("start", [0.0, 1.0])
+@pytest.mark.parametrize("start", every(0.0, 1.0))
 @pytest.mark.parametrize("body", BODIES)
-@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize(
+    "loop", [pytest.param(name, marks=pytest.mark.exhaustive if "while" in name else ()) for name in LOOPS]
+)
 def test_gradients_of_a_loop(loop, body, start):
     c = np.array([start, 1.0, 2.0])
-    same(gradients(LOOPS[loop], BODIES[body])(c, X), gradients(python_loop, BODIES[body])(c, X))
+    same(gradients(LOOPS[loop], BODIES[body])(c, X), oracle(body, start))
 
 
 @pytest.mark.parametrize("start", every(0.0, 1.0))
@@ -120,7 +129,7 @@ def test_gradients_of_a_loop(loop, body, start):
 @pytest.mark.parametrize("loop", every(*LOOPS))
 def test_gradients_of_a_compiled_loop(loop, body, start):
     c = np.array([start, 1.0, 2.0])
-    same(bprop.compile(gradients(LOOPS[loop], BODIES[body]))(c, X), gradients(python_loop, BODIES[body])(c, X))
+    same(bprop.compile(gradients(LOOPS[loop], BODIES[body]))(c, X), oracle(body, start))
 
 
 def result(loop, body):
@@ -136,6 +145,8 @@ def result(loop, body):
 WAYS = {
     "vjp": lambda f: lambda x: bprop.vjp(f, x)[1](bprop.ones(5)),
     "jacobian": lambda f: bprop.jacobian(f, mode="reverse"),
+    "jvp": lambda f: lambda x: bprop.jvp(f, (x,), (np.ones(4),)),
+    "forward jacobian": lambda f: bprop.jacobian(f, mode="forward"),
     "vmap of grad": lambda f: bprop.vmap(bprop.grad(lambda x: bprop.sum(f(x)))),
     "grad of grad": lambda f: bprop.grad(
         lambda x: bprop.sum(bprop.grad(lambda x: bprop.sum(f(x)))(x)[1:3]), unreached="zeros"
@@ -223,3 +234,17 @@ def test_finite_gradients_of_a_loop_carry_no_masks():
     graph = bprop.trace(bprop.grad(f, argnums=(0, 1)))(bprop.zeros(3), bprop.ones((4, 3)))
     backward = [node for node in graph.nodes if node.op.name == "scan"][-1].params["body"]
     assert not [node for node in backward.nodes if any(spec.dtype == bool and spec.shape for spec in node.specs)]
+
+
+@pytest.mark.parametrize("limit", [None, 4])
+def test_a_second_carry_of_a_compiled_loop(limit):
+    """Planted: `While.absent` as the base class has it."""
+    x = np.array([0.0, 4.0, 1.0])
+
+    def both(x):
+        turn = lambda c: (c[0] + 1, bprop.sqrt(c[1]), c[2] + bprop.where(x > 0, bprop.log(x), c[1]))
+        return bprop.while_loop(lambda c: c[0] < 2, turn, (0, x, x), limit=limit)[1:]
+
+    part = lambda n: lambda x: bprop.sum(both(x)[n][n:])
+    gradients = bprop.compile(lambda x: [bprop.grad(part(n))(x) for n in (0, 1)])
+    same(gradients(x), [[np.inf, 0.25 * 4**-0.75, 0.25], [0, 1.5, 3]])

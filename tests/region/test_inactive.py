@@ -36,9 +36,13 @@ BODIES = {
     "loop in a loop": countdowns,
 }
 
+LONG = ("loop in a loop", "while_loop with a limit", "cond")  # to compile
+
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize(
+    "body", [pytest.param(name, marks=pytest.mark.exhaustive if name in LONG else ()) for name in BODIES]
+)
 def test_a_loop_in_a_branch_not_taken_makes_no_turns(body, way):
     f = lambda x: bprop.cond(x > 0, BODIES[body], lambda x: -x, x)
     every = lambda g: lambda xs: bprop.stack([g(x) for x in xs])
@@ -93,3 +97,9 @@ def test_what_fails_or_is_nan_in_a_branch_not_taken(way):
     alone, slope = bprop.value_and_grad(f)(A[1])
     np.testing.assert_allclose(value[:2], [0, alone.item()], rtol=1e-15)
     np.testing.assert_allclose(gradient, [np.ones((2, 2)), np.asarray(slope), np.ones((2, 2))], rtol=1e-14)
+
+
+def test_a_loop_in_a_loop_of_an_entry_that_is_done():
+    batch = bprop.vmap(countdowns)
+    x = np.array([3.0, 1.0, 0.0, 2.0])
+    np.testing.assert_array_equal(batch(x), [countdowns(bprop.asarray(one)).item() for one in x])
