@@ -8,9 +8,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 import bprop
+from bprop import nn, optim
+from bprop.compile.native.team import share_from
 
 ROWS, WIDTH = 4, 3
 
