@@ -150,7 +150,7 @@ class _Attachment:
             kernel.stored = [edge for edge in kernel.stored if edge in read or (edge == root and self.large[kernel])]
 
     def _delay(self, grown: set[Kernel]) -> None:
-        """Run a kernel that replaces a donated input after all others that read it, where it can wait."""
+        """Run a kernel that replaces a donated input after all others that read it or may fail, where it can wait."""
         for number, target in self.donated.items():
             old = (self.graph.inputs[target], 0)
             (kernel,) = self.makers.get(self.graph.outputs[number], [None])[:1]
@@ -158,7 +158,7 @@ class _Attachment:
                 continue
             same = {old, *((x.root, 0) for x in self.order if x.kind == "alias" and old in x.reads)}
             first = self.order.index(kernel)
-            last = max((n for n, x in enumerate(self.order) if same.intersection(x.reads)), default=-1)
+            last = max((n for n, x in enumerate(self.order) if x.fallible or same.intersection(x.reads)), default=-1)
             if last <= first:
                 continue
             late: list[Kernel] = [kernel]

@@ -30,7 +30,19 @@ from .body import Body, as_index, spec_of
 from .index import Index, variable
 
 Kind = Literal[
-    "map", "join", "reduce", "scatter", "cumulate", "contract", "random", "callback", "scan", "branch", "loop", "alias"
+    "map",
+    "join",
+    "reduce",
+    "scatter",
+    "cumulate",
+    "contract",
+    "random",
+    "callback",
+    "guard",
+    "scan",
+    "branch",
+    "loop",
+    "alias",
 ]
 LOOPS: tuple[Kind, ...] = ("map", "join", "reduce", "scatter", "cumulate")
 """Kinds of kernels that are loop nests over entries, so that nodes can be fused into them."""
@@ -60,7 +72,7 @@ class Kernel:
         self.stored: list[Edge] = [(root, index) for index in range(len(root.specs))]
         self.reads: list[Edge] = []
         self.views: list[View] = []
-        self.fallible = kind in ("callback", "scan", "branch", "loop", "scatter")
+        self.fallible = kind in ("callback", "guard", "scan", "branch", "loop", "scatter")
 
     def operands(self, node: Node) -> Sequence[Any]:
         """Return what ``node`` reads in this kernel."""
@@ -92,7 +104,7 @@ class Kernel:
             shape1, shape2 = spec_of(x1).shape, spec_of(x2).shape
             labels1, labels2, _ = op.labels(shape1, shape2, **self.root.params)
             return counted + 2 * size_of(tuple(op.sizes(labels1, shape1, labels2, shape2).values()))
-        moved = self.kind in ("map", "callback", "join", "scan", "branch", "loop")
+        moved = self.kind in ("map", "callback", "guard", "join", "scan", "branch", "loop")
         return counted + (0 if moved else size_of(self.shape))
 
     @property

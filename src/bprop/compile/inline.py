@@ -13,6 +13,7 @@ from ..core.graph import Edge, Graph, Node
 from ..core.interpreter import EVALUATE
 from ..core.trace import trace_flat
 from ..core.value import Array
+from ..ops.guard import guard
 from .body import expansion, spec_of
 
 
@@ -64,7 +65,7 @@ def _body(node: Node) -> Graph | None:
     if isinstance(op, General | Reduction) and op.native is not None:
         native, params, specs = op.native, node.params, [spec_of(x) for x in node.inputs]
         return trace_flat(lambda *xs: [native(*xs, **params)], specs, name=f"native {op.name}", below=EVALUATE)[0]
-    if not isinstance(op, Region) or op.native:
+    if not isinstance(op, Region) or op.native or op is guard:
         return None
     body = op.body(node.params)
     if not isinstance(body, Graph):

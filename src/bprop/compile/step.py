@@ -19,6 +19,7 @@ from ..core.trace import Trace, Traced
 from ..core.tree import LEAF, Structure, flatten, unflatten
 from ..core.value import Array, Spec, Wrapped, asarray, escaped
 from ..gradients.variable import leaf_label
+from .guard import NotFiniteError, has_guard
 from .inline import inline
 from .reference import attributes
 
@@ -33,11 +34,15 @@ PLAIN = 0x101
 
 
 class _Trace(Trace):
-    """A trace that reads cells without marking their buffers as seen by others, and notes the user's lines."""
+    """A trace that reads cells without marking their buffers as seen by others, and notes the user's lines.
 
-    def __init__(self, name: str, label: Callable[[int], str]) -> None:
+    ``guards``: products with absent cotangents are guarded, not masked.
+    """
+
+    def __init__(self, name: str, label: Callable[[int], str], guards: bool) -> None:
         super().__init__(EVALUATE, name=name, lift_cells=True, label=label)
         self.runs = True
+        self.guards = guards
         self.places: dict[tuple[str, tuple[Spec, ...]], tuple[str, int] | None] = {}
 
     def bind(self, op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
@@ -62,24 +67,26 @@ class _Trace(Trace):
 
 
 class Step:
-    """One traced call: the graph, where its inputs come from, where its outputs go, and the program."""
+    """One traced call: the graph, where its inputs come from, where its outputs go, and the program.
 
-    def __init__(self, f: Callable[..., Any], leaves: Sequence[Any], structure: Structure, name: str) -> None:
+    Where the program has a guard, ``masked`` is the step to take when that fails, made when it first does: the same call with
+    masks in its products (decision 0003). ``masked_runs`` counts how often.
+    """
+
+    def __init__(
+        self, f: Callable[..., Any], leaves: Sequence[Any], structure: Structure, name: str, masks: bool = False
+    ) -> None:
         from .native.code import Program  # llvmlite is loaded with the first program, not with bprop
 
-        def label(position: int) -> str:
-            return leaf_label(f, structure, self.arguments[position])
-
         self.name = name
-        tracer = _Trace(name, label)
-        self._places = tracer.places
         self.arguments: list[int] = [place for place, leaf in enumerate(leaves) if is_array(leaf)]
-        traced = list(leaves)
-        for place in self.arguments:
-            traced[place] = tracer.input(Spec(leaves[place].shape, leaves[place].dtype.newbyteorder("=")))
-        with using(tracer):
-            args, options = unflatten(structure, traced)
-            result = f(*args, **options)
+        self.masked: Step | None = None
+        self.masked_runs = 0
+        tracer, result = self._traced(f, leaves, structure, guards=not masks)
+        self.effects = any(map(has_effect, tracer.nodes))
+        if self.effects and has_guard(tracer.nodes):  # a callback must not be called by both programs
+            tracer, result = self._traced(f, leaves, structure, guards=False)
+        self._places = tracer.places
         outputs, self.structure = flatten(result)
         for leaf in outputs:
             if isinstance(leaf, Iterator | Set) or _holds_traced(leaf):
@@ -111,7 +118,7 @@ class Step:
                 raise escaped(value, name)
         nodes = [*graph.inputs, *tracer.cell_inputs.values(), *(node for node, _ in graph.captures)]
         whole = Graph(nodes, graph.nodes, graph.outputs)
-        self.effects = any(map(has_effect, graph.nodes))
+        self._masked = (lambda row: Step(f, row, structure, name, masks=True)) if has_guard(graph.nodes) else None
         self.count = len(computed)
         # a written cell that is also read takes its new value in place, where nobody else holds the buffer
         order = list(tracer.cell_inputs)
@@ -155,6 +162,22 @@ class Step:
         self._start = self.program.start
         self._seconds = 0.0  # of a step in the last loop
         self.take(leaves)
+
+    def _traced(
+        self, f: Callable[..., Any], leaves: Sequence[Any], structure: Structure, guards: bool
+    ) -> tuple[_Trace, Any]:
+        """Return the trace of a call and its result."""
+
+        def label(position: int) -> str:
+            return leaf_label(f, structure, self.arguments[position])
+
+        tracer = _Trace(self.name, label, guards)
+        traced = list(leaves)
+        for place in self.arguments:
+            traced[place] = tracer.input(Spec(leaves[place].shape, leaves[place].dtype.newbyteorder("=")))
+        with using(tracer):
+            args, options = unflatten(structure, traced)
+            return tracer, f(*args, **options)
 
     def line_of(self, message: str) -> str:
         """Return the user's line that made the op which a message begins with, the one of the shapes that it shows."""
@@ -206,11 +229,16 @@ class Step:
             self._start(self.address)
             if moved or not self._in_place:
                 self._write(fresh, mark)
+            finite = True
+        except NotFiniteError:
+            finite = False
         except BpropError as error:  # of an op that NumPy computes
             error.line = self.line_of(error.message) or error.line
             raise
         finally:
             del RUNNING[self]
+        if not finite:
+            return self._with_masks(leaves)(leaves, mark)
         if self._single:
             return Array(fresh[0].copy() if 0 in self._small else fresh[0])
         return self._result(leaves, {**fresh, **{number: one.copy() for number, one in self._small.items()}})
@@ -223,11 +251,35 @@ class Step:
         """
         inputs = [_rows(leaves[place]) for place in self.arguments]
         specs = {number: self._specs[number] for number in range(len(self._specs)) if number not in self.donated}
+        try:
+            fresh = {number: memory_of((count, *shape), dtype) for number, (shape, dtype) in specs.items()}
+        except MemoryError as missing:
+            raise self._full(count) from missing
+        done, error = self._repeat(inputs, fresh, count)
+        while isinstance(error, NotFiniteError):
+            row = slice(done, done + 1)
+            one = [leaf[done] if is_array(leaf) else leaf for leaf in leaves]
+            ran, error = self._with_masks(one)._repeat(
+                [x[row] for x in inputs], {n: x[row] for n, x in fresh.items()}, 1
+            )
+            done += ran
+            if error is None and done < count:
+                rest = slice(done, count)
+                left = {n: x[rest] for n, x in fresh.items()}
+                ran, error = self._repeat([x[rest] for x in inputs], left, count - done)
+                done += ran
+        if error is not None:
+            raise in_step(error, done, count)
+        return self._result(leaves, fresh, count)
+
+    def _repeat(
+        self, inputs: Sequence[NDArray[Any]], fresh: dict[int, NDArray[Any]], count: int
+    ) -> tuple[int, BaseException | None]:
+        """Take ``count`` steps over the rows of inputs and outputs; return how many were, and what ended them before."""
         if self in RUNNING:
             raise CompileError(f"{self.name}: called again by its own callback: its memory is in use")
         RUNNING[self] = self._writes  # before its cells are looked at: who reads one from now on gets a copy
         try:
-            fresh = {number: memory_of((count, *shape), dtype) for number, (shape, dtype) in specs.items()}
             self._bind_all()
             table, strides = list(self._table), [0] * len(self._table)
             moving = [*enumerate(inputs, start=1), *((self._outputs + number, data) for number, data in fresh.items())]
@@ -249,11 +301,18 @@ class Step:
             raise self._full(count) from missing
         finally:
             del RUNNING[self]
-        if error is not None:
-            if isinstance(error, BpropError):
-                error.line = self.line_of(error.message) or error.line
-            raise in_step(error, done, count)
-        return self._result(leaves, fresh, count)
+        if isinstance(error, BpropError):
+            error.line = self.line_of(error.message) or error.line
+        return done, error
+
+    def _with_masks(self, leaves: Sequence[Any]) -> "Step":
+        """Return the step with masks, for the cells of a call whose guard failed."""
+        assert self._masked is not None
+        self.masked_runs += 1
+        if self.masked is None or not self.masked.fits():
+            self.masked = self._masked(leaves)
+        self.masked.take(leaves)
+        return self.masked
 
     def _result(self, leaves: Sequence[Any], fresh: dict[int, NDArray[Any]], steps: int | None = None) -> Any:
         computed = iter(range(self.count))

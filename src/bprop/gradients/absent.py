@@ -42,7 +42,8 @@ from ..ops import (
     reshape,
     sign,
     where,
-)  # fmt: skip
+)
+from ..ops.guard import guard
 
 
 class Masked(Wrapped):
@@ -184,7 +185,9 @@ class Absent(Interpreter):
         present = masks[0]
         for mask in masks[1:]:
             present = present | mask
-        return Masked(self, where(present, y, 0), present)
+        if len(mine) < len(args) or any(partial != 1 for partial in op.partials):  # a sum of plain zeros is one
+            y = where(present, y, 0)
+        return Masked(self, y, present)
 
     @rule.register
     def _(self, op: Reduction, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
@@ -234,6 +237,9 @@ class Absent(Interpreter):
         numbers = other.concrete()
         if other.dtype.kind != "f" or (numbers is not None and np.isfinite(numbers).all()):
             value = self.below.bind(op, plain, params)
+        elif numbers is None and self.below.guards:
+            value = self.below.bind(op, plain, params)
+            (value,) = self.below.bind(guard, (value, other), {})
         else:
             value = self._contract_present(op, plain, mine[0], mask, params)
         mask = _any(mask, tuple(axis for axis, label in enumerate(own) if label not in out), False)

@@ -16,11 +16,12 @@ from ...core.error import ArgumentError, CompileError, IndexingError
 from ...core.graph import Graph
 from ..fingerprint import fingerprint
 from ..fork import guard
+from ..guard import NotFiniteError
 from ..step import address_of, memory_of
 from ..store import Entry, store
 from .engine import Loaded, compiled, optimised, version
 from .host import generating, machine
-from .status import INDEX_ERROR, LOOK, MESSAGE, POWER_ERROR
+from .status import INDEX_ERROR, LOOK, MESSAGE, NOT_FINITE, POWER_ERROR
 from .team import TEAM_OF_PROCESS, least, share_from, worth
 
 if TYPE_CHECKING:
@@ -216,6 +217,8 @@ class Program:
             return IndexingError(
                 "a compiled function read an index that is out of range for its axis (take, or x[index])"
             )
+        if status == NOT_FINITE:
+            return NotFiniteError()
         if status == POWER_ERROR:
             return ArgumentError("pow: integers to negative integer powers are not integers: convert to float first")
         if status >= MESSAGE:

@@ -18,6 +18,7 @@ from ..body import spec_of
 from ..epilogue import Epilogue, attach
 from ..fingerprint import UntoldError, Writer
 from ..fuse import LOOPS, Kernel, fuse
+from ..guard import guarded
 from ..inline import inline
 from ..nest import nests
 from ..plan import Place, Plan, plan
@@ -26,6 +27,7 @@ from .contraction import Contraction, emit_contraction
 from .control import emit_branch, emit_loop
 from .course import Course
 from .cumulate import emit_cumulate
+from .guard import emit_guard
 from .loop import Emitter, number
 from .map import emit_map, emit_scatter
 from .random import emit_random
@@ -41,7 +43,7 @@ class Stage:
     """A graph on its way: simplified, fused, planned. Scans, branches and loops hold the stages of their bodies."""
 
     def __init__(self, graph: Graph, donated: dict[int, int] | None = None) -> None:
-        self.graph = turn(simplify(inline(graph)))
+        self.graph = turn(simplify(guarded(inline(graph), donated or {})))
         for node in (*self.graph.inputs, *self.graph.nodes):
             for spec in node.specs:
                 _supported(node.op.name if node.op else "input", spec)
@@ -187,6 +189,8 @@ class Builder:
         elif kernel.kind == "loop":
             look, passed = Look(self.look, stage.bodies[kernel]), MESSAGE + self.called.index(kernel)
             emit_loop(emitter, kernel, raw, bodies, plans, scratch, look, passed)
+        elif kernel.kind == "guard":
+            emit_guard(emitter, kernel)
         elif kernel.kind == "random" and kernel.root.op.entry is not None:  # type: ignore[union-attr]
             emit_random(emitter, kernel)
         else:

@@ -52,7 +52,7 @@ def shared(
 
 
 def _divisible(kernel: Kernel, nest: Nest | None) -> bool:
-    if kernel.kind in ("contract", "random"):
+    if kernel.kind in ("contract", "random", "guard"):
         return True
     return nest is not None and kernel.kind != "scatter" and any(loop.extent > 1 for loop in nest.outer)
 
