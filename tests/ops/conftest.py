@@ -236,6 +236,7 @@ REFERENCE = {
     "exp2": lambda x: 2**x, "silu": lambda x: np.where(x == -np.inf, 0, x) / (1 + np.exp(-x)),
     "gelu": lambda x: np.where(x == -np.inf, 0, x) * scipy.special.ndtr(x.astype(float)),
     "gammaln": by_python(lambda x: math.lgamma(x) if not x > 1e305 and (x > 0 or x % 1) else np.inf),
+    "power_log": lambda x1, x2, n: np.where(x1**x2 == 0, 0, x1**x2 * np.log(x1) ** n),
     "polygamma": lambda x, n: scipy.special.polygamma(n, x.astype(float)),
     "round": lambda x: np.where(np.abs(x) % 1 == 0.5, 2 * np.trunc(x / 2 + np.copysign(0.25, x)), np.floor(x + 0.5)),
     "cholesky": cholesky, "solve": lambda a, b: np.linalg.inv(a.astype(float)) @ b,

@@ -4,6 +4,8 @@ Each table row is a region, a body with an infinite or undefined slope, and ever
 Planted: `Region.absent` as the base class has it, for each region; `absent` giving zeros; a mask carry of one kind.
 """
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -102,17 +104,24 @@ def gradients(loop, body):
     return all_uses
 
 
+@cache
+def oracle(body, start):
+    return gradients(python_loop, BODIES[body])(np.array([start, 1.0, 2.0]), X)
+
+
 def every(*names):
     """Return each of ``names``, the first in every run and the others in exhaustive ones."""
     return [name if n == 0 else pytest.param(name, marks=pytest.mark.exhaustive) for n, name in enumerate(names)]
 
 
-@pytest.mark.parametrize("start", [0.0, 1.0])
+@pytest.mark.parametrize("start", every(0.0, 1.0))
 @pytest.mark.parametrize("body", BODIES)
-@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize(
+    "loop", [pytest.param(name, marks=pytest.mark.exhaustive if "while" in name else ()) for name in LOOPS]
+)
 def test_gradients_of_a_loop(loop, body, start):
     c = np.array([start, 1.0, 2.0])
-    same(gradients(LOOPS[loop], BODIES[body])(c, X), gradients(python_loop, BODIES[body])(c, X))
+    same(gradients(LOOPS[loop], BODIES[body])(c, X), oracle(body, start))
 
 
 @pytest.mark.parametrize("start", every(0.0, 1.0))
@@ -120,7 +129,7 @@ def test_gradients_of_a_loop(loop, body, start):
 @pytest.mark.parametrize("loop", every(*LOOPS))
 def test_gradients_of_a_compiled_loop(loop, body, start):
     c = np.array([start, 1.0, 2.0])
-    same(bprop.compile(gradients(LOOPS[loop], BODIES[body]))(c, X), gradients(python_loop, BODIES[body])(c, X))
+    same(bprop.compile(gradients(LOOPS[loop], BODIES[body]))(c, X), oracle(body, start))
 
 
 def result(loop, body):
@@ -136,8 +145,12 @@ def result(loop, body):
 WAYS = {
     "vjp": lambda f: lambda x: bprop.vjp(f, x)[1](bprop.ones(5)),
     "jacobian": lambda f: bprop.jacobian(f, mode="reverse"),
+    "jvp": lambda f: lambda x: bprop.jvp(f, (x,), (np.ones(4),)),
+    "forward jacobian": lambda f: bprop.jacobian(f, mode="forward"),
     "vmap of grad": lambda f: bprop.vmap(bprop.grad(lambda x: bprop.sum(f(x)))),
-    "grad of grad": lambda f: bprop.grad(lambda x: bprop.sum(bprop.grad(lambda x: bprop.sum(f(x)))(x)[1:3])),
+    "grad of grad": lambda f: bprop.grad(
+        lambda x: bprop.sum(bprop.grad(lambda x: bprop.sum(f(x)))(x)[1:3]), unreached="zeros"
+    ),
     "hessian": lambda f: bprop.hessian(lambda x: bprop.sum(f(x))),
 }
 
@@ -151,3 +164,87 @@ def test_other_ways_of_a_loop(loop, body, way, how):
     ours, plain = (WAYS[way](result(one, BODIES[body])) for one in (LOOPS[loop], python_loop))
     ours = bprop.compile(ours) if how == "compiled" else ours
     same(flatten(ours(x))[0], flatten(plain(x))[0])
+
+
+# --- regions that are no loops: a pair of results of which one, or a part of one, is used ---
+def root_and_double(x):
+    return bprop.sqrt(x), x * 2
+
+
+def root_with_a_vjp(x):
+    rule = lambda y_bar, y, x: y_bar[0] * 0.5 / bprop.sqrt(x) + y_bar[1] * 2
+    return bprop.custom(root_and_double, vjp=rule)(x)
+
+
+def root_with_a_jvp(x):
+    rule = lambda x_dots, y, x: (x_dots[0] * 0.5 / bprop.sqrt(x), x_dots[0] * 2)
+    return bprop.custom(root_and_double, jvp=rule)(x)
+
+
+def root_with_a_callback(x):
+    bprop.callback(lambda x: None, x)
+    return root_and_double(x)
+
+
+PAIRS = {
+    "custom with a vjp": root_with_a_vjp,
+    "custom with a jvp": root_with_a_jvp,
+    "checkpoint": bprop.checkpoint(root_and_double),
+    "callback": root_with_a_callback,
+    "cond": lambda x: bprop.cond(x[1] > 0, root_and_double, lambda x: (x, x), x),
+    "vmap of cond": lambda x: bprop.vmap(lambda x: bprop.cond(x < 3, root_and_double, root_and_double, x))(x),
+    "cond of checkpoint of custom": lambda x: bprop.cond(
+        x[1] > 0, bprop.checkpoint(root_with_a_vjp), lambda x: (x, x), x
+    ),
+    "custom in a scan": lambda x: bprop.scan(lambda c, x: (c, root_with_a_vjp(x)), 0.0, x)[1],
+}
+PARTS = {
+    "second": lambda y: bprop.sum(y[1]),
+    "part of the first": lambda y: bprop.sum(y[0][1:3]) + y[1][0],
+    "selected": lambda y: bprop.sum(bprop.where(y[0] > 1, *y)),
+    "first": lambda y: bprop.sum(y[0]),
+}
+
+
+@pytest.mark.parametrize("how", ["eager", "compiled"])
+@pytest.mark.parametrize("pair", PAIRS)
+def test_one_of_two_results(pair, how):
+    """Planted: zeros for the result that is not used."""
+    x = np.array([0.0, 4.0, 1.0, 0.0])
+
+    def gradients_of(f):
+        return lambda x: [bprop.grad(lambda x: part(f(x)))(x) for part in PARTS.values()]  # noqa: B023
+
+    ours = gradients_of(PAIRS[pair])
+    same((bprop.compile(ours) if how == "compiled" else ours)(x), gradients_of(root_and_double)(x))
+
+
+def test_a_loop_of_no_turns_sends_back_what_it_was_sent():
+    x = bprop.asarray([0.0, 4.0])
+    f = lambda x: bprop.while_loop(lambda c: c[1] < 0, lambda c: (c[0] * x, c[1]), (bprop.sqrt(x), 0.0))[0][1]
+    g = lambda x: bprop.scan(lambda c, _: (c * x, None), bprop.sqrt(x), length=0)[0][1]
+    for h in (f, g):
+        for wrap in (lambda f: f, bprop.compile):
+            np.testing.assert_array_equal(wrap(bprop.grad(h))(x), [0.0, 0.25])
+
+
+def test_finite_gradients_of_a_loop_carry_no_masks():
+    """A recurrence of which everything is used has the backward loop that it has without absence."""
+    f = lambda h, xs: bprop.sum(bprop.scan(lambda h, x: (bprop.tanh(h + x),) * 2, h, xs)[1])
+    graph = bprop.trace(bprop.grad(f, argnums=(0, 1)))(bprop.zeros(3), bprop.ones((4, 3)))
+    backward = [node for node in graph.nodes if node.op.name == "scan"][-1].params["body"]
+    assert not [node for node in backward.nodes if any(spec.dtype == bool and spec.shape for spec in node.specs)]
+
+
+@pytest.mark.parametrize("limit", [None, 4])
+def test_a_second_carry_of_a_compiled_loop(limit):
+    """Planted: `While.absent` as the base class has it."""
+    x = np.array([0.0, 4.0, 1.0])
+
+    def both(x):
+        turn = lambda c: (c[0] + 1, bprop.sqrt(c[1]), c[2] + bprop.where(x > 0, bprop.log(x), c[1]))
+        return bprop.while_loop(lambda c: c[0] < 2, turn, (0, x, x), limit=limit)[1:]
+
+    part = lambda n: lambda x: bprop.sum(both(x)[n][n:])
+    gradients = bprop.compile(lambda x: [bprop.grad(part(n))(x) for n in (0, 1)])
+    same(gradients(x), [[np.inf, 0.25 * 4**-0.75, 0.25], [0, 1.5, 3]])

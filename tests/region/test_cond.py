@@ -159,7 +159,10 @@ def test_other_ways_to_a_derivative():
             lambda: bprop.cond(True, lambda: {"a": (1.0, 2.0)}, lambda: {"a": (1.0, X)}),
             r"leaf a\.1: the true branch gives float64\[\], but the false branch float64\[3\]",
         ),
-        (lambda: bprop.cond(True, lambda: 1.0, lambda: 1), r"but the false branch int64\[\]: convert"),
+        (
+            lambda: bprop.cond(True, lambda: bprop.ones(()), lambda: bprop.asarray(1)),
+            r"but the false branch int64\[\]: convert",
+        ),
     ],
 )
 def test_bad_input_is_named(call, message):

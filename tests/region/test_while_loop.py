@@ -188,7 +188,7 @@ def test_an_endless_loop_in_native_code_can_be_interrupted():
             r"leaf a\.1: the carry starts as float64\[3\], but becomes float64\[2\]",
         ),
         (
-            lambda: bprop.while_loop(lambda c: c > 0, lambda c: c * 0.5, 4),
+            lambda: bprop.while_loop(lambda c: c > 0, lambda c: c * 0.5, bprop.asarray(4)),
             r"the carry starts as int64\[\], but becomes float64\[\]: convert",
         ),
         (lambda: bprop.while_loop(lambda c: c > 0, lambda c: c, 1.0, limit=-1), r"limit is a number of turns"),
@@ -198,3 +198,35 @@ def test_bad_input_is_named(call, message):
     with pytest.raises(bprop.BpropError, match=message) as caught:
         call()
     assert "test_while_loop.py" in caught.value.line
+
+
+def newton(a):
+    return bprop.while_loop(lambda x: abs(x * x - a) > 1e-12, lambda x: (x + a / x) / 2, a)
+
+
+CONSTANT = {
+    "grad": lambda: bprop.grad(newton)(2.0),
+    "jvp": lambda: bprop.jvp(newton, (2.0,), (1.0,))[1],
+    "vjp": lambda: bprop.vjp(newton, 2.0)[1](1.0)[0],
+    "linearize": lambda: bprop.linearize(newton, 2.0)[1](1.0),
+    "jacobian": lambda: bprop.jacobian(newton)(2.0),
+    "hessian": lambda: bprop.hessian(newton)(2.0),
+    "grad of grad": lambda: bprop.grad(bprop.grad(newton))(2.0),
+    "hvp": lambda: bprop.jvp(bprop.grad(newton), (2.0,), (1.0,))[1],
+    "limit": lambda: bprop.grad(lambda a: bprop.while_loop(lambda x: x < 9, lambda x: x * a, a, limit=4))(2.0),
+    "checkpoint": lambda: bprop.grad(bprop.checkpoint(newton))(2.0),
+    "scan": lambda: bprop.scan(lambda c, _: (c + bprop.grad(newton)(2.0), None), 0.0, length=2)[0],
+    "cond": lambda: bprop.grad(lambda a: bprop.cond(a > 0, newton, lambda a: a, a))(2.0),
+    "vmap": lambda: bprop.vmap(bprop.grad(newton))(bprop.asarray([2.0, 9.0])),
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.exhaustive if n in ("hessian", "grad of grad") else ()) for n in CONSTANT],
+)
+def test_a_loop_on_constants_while_something_is_traced(name):
+    """Planted: a loop goes on in Python wherever its inputs have numbers (`TracedValueError`)."""
+    expected = CONSTANT[name]()
+    np.testing.assert_allclose(bprop.compile(CONSTANT[name])(), expected, rtol=1e-14)
+    np.testing.assert_allclose(bprop.trace(CONSTANT[name])()()[0], expected, rtol=1e-14)

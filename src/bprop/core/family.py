@@ -12,7 +12,7 @@ import numpy as np
 
 from . import dtype as dtypes
 from .elementwise import Elementwise, Selection
-from .error import BpropError, DTypeError, ShapeError
+from .error import ArgumentError, BpropError, DTypeError, ShapeError
 from .interpreter import CURRENT
 from .op import Op, Operand, dtype_of, shape_of
 from .shape import broadcast, normalise_axis, reduced
@@ -252,7 +252,7 @@ class General(Op):
     ``signature`` as of a NumPy generalised ufunc, such as ``"(n,n),(n,k)->(n,k)"``: leading axes are batches. With
     several outputs, ``"(n,n)->(n),(n,n)"``, y, y_bar and the tangents are tuples, and an absent one is ``None``.
     ``extents(sizes, **params)``: the sizes of the labels that only outputs have. ``failure``: what a ``LinAlgError`` in
-    ``evaluate`` means, and what to do.
+    ``evaluate`` means, and what to do; the derivative of another op gives a parameter of that name, the whole message.
     ``native(*xs, **params)``: the same result written with other ops, which native code computes instead; without it
     native code calls ``evaluate`` back.
     """
@@ -312,6 +312,8 @@ class General(Op):
         return specs if self.several else specs[0]
 
     def explain(self, error: Exception, args: tuple[Any, ...], params: dict[str, Any]) -> BpropError:
+        if isinstance(error, np.linalg.LinAlgError) and params.get("failure"):
+            return ArgumentError(params["failure"])
         if isinstance(error, np.linalg.LinAlgError) and self.failure:
             error = np.linalg.LinAlgError(self.failure)
         return super().explain(error, args, params)

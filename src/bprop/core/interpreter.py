@@ -94,21 +94,24 @@ class Cell:
 class Interpreter:
     """One meaning of op applications, resting on the interpreter ``below``.
 
-    ``runs``: what is staged here will run on numbers, so that refusing wrong ones is part of it. ``guards``: it may rest on
-    operands being finite, since another program runs where one is not. ``stages``: results have no numbers here, even those
-    of operands that have.
+    ``runs``: what is staged here will run on numbers, so that refusing wrong ones is part of it. ``stages``: results have
+    no numbers here, even those of operands that have. ``guards``: what is staged here may rest on operands being finite,
+    since another program runs where one is not. ``replayed``: what is applied here is gone through again later, by a
+    program or a backward sweep, with numbers that nobody has seen yet.
     """
 
     name = "interpreter"
     runs = False
-    guards = False
     stages = False
+    guards = False
+    replayed = False
 
     def __init__(self, below: "Interpreter | None" = None) -> None:
         self.below: Interpreter = current() if below is None else below
         self.runs = self.below.runs
-        self.guards = self.below.guards
         self.stages = self.below.stages
+        self.guards = self.below.guards
+        self.replayed = self.replayed or self.below.replayed
         self.cells: dict[Cell, Array] = {}
         self.written: dict[Cell, None] = {}
 

@@ -91,6 +91,7 @@ class Trace(Interpreter):
     """
 
     name = "trace"
+    replayed = True
 
     def __init__(
         self,

@@ -217,6 +217,10 @@ class Wrapped(Array):
     def decides(self) -> bool:
         return self.value.decides()
 
+    def parts(self) -> "tuple[Array, ...]":
+        """Return the values one level below that this one is made of."""
+        return (self.value,)
+
     def origin(self) -> str:
         """Return what this value is, for messages."""
         return str(self.spec)

@@ -26,8 +26,9 @@ from ..core.family import (
     Region,
     Selection,
 )
-from ..core.interpreter import QUIET, Interpreter, current, using
+from ..core.interpreter import QUIET, Cell, Interpreter, Scope, current, using
 from ..core.op import Op
+from ..core.trace import Traced
 from ..core.value import Array, Wrapped
 from ..ops import (
     abs,
@@ -41,7 +42,7 @@ from ..ops import (
     reshape,
     sign,
     where,
-)  # fmt: skip
+)
 from ..ops.guard import guard
 
 
@@ -54,6 +55,10 @@ class Masked(Wrapped):
         super().__init__(owner, value)
         self.present = present
 
+    def numbers(self, what: str) -> Any:
+        """Return the numbers, 0 where absent: no derivative is lost by looking at a derivative."""
+        return self.value.numbers(what)
+
 
 class Absent(Interpreter):
     """Linear ops applied to masked values keep track of which entries are present."""
@@ -62,10 +67,25 @@ class Absent(Interpreter):
 
     def seed(self, value: Any, present: Any = None) -> Any:
         """Return ``value`` as a cotangent, present everywhere unless said otherwise."""
-        return None if value is None else Masked(self, value, present)
+        if value is None or (present is None and type(value) is Masked and value.owner is self):
+            return value
+        return Masked(self, value, present)
 
     def lower(self, value: Any) -> Any:
         return value.value if type(value) is Masked and value.owner is self else value
+
+    def settled(self, value: Any) -> Any:
+        """Return ``value`` without its mask where that is known to leave nothing out."""
+        if type(value) is not Masked or value.owner is not self:
+            return value
+        mask = None if value.present is None else value.present.concrete()
+        return value.value if value.present is None or (mask is not None and mask.all()) else value
+
+    def read(self, cell: Cell) -> Array:
+        return self.below.read(cell)
+
+    def write(self, cell: Cell, value: Array) -> None:
+        self.below.write(cell, self.lower(value))
 
     def presence(self, value: Any) -> Any:
         """Return which entries of ``value`` are present, as `Region.absent` says it."""
@@ -165,7 +185,9 @@ class Absent(Interpreter):
         present = masks[0]
         for mask in masks[1:]:
             present = present | mask
-        return Masked(self, where(present, y, 0), present)
+        if len(mine) < len(args) or any(partial != 1 for partial in op.partials):  # a sum of plain zeros is one
+            y = where(present, y, 0)
+        return Masked(self, y, present)
 
     @rule.register
     def _(self, op: Reduction, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
@@ -227,7 +249,10 @@ class Absent(Interpreter):
         mask = permute_dims(mask, tuple(left.index(label) for label in out if label in left))
         sizes = iter(mask.shape)  # 1 where the other operand broadcasts this one
         mask = reshape(mask, tuple(next(sizes) if label in left else 1 for label in out))
-        return Masked(self, value, broadcast_to(mask, value.shape))
+        mask = broadcast_to(mask, value.shape)
+        if type(other) not in (Array, Traced):  # its own derivative may not be finite where it is
+            value = where(mask, value, 0)
+        return Masked(self, value, mask)
 
     def _contract_present(self, op: Bilinear, plain: Any, position: int, mask: Any, params: dict[str, Any]) -> Any:
         """Contract without the terms absent · inf: a non-finite factor counts only where a present entry meets it.
@@ -251,8 +276,25 @@ class Absent(Interpreter):
 
     @rule.register
     def _(self, op: General, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
+        """An entry of the batch is absent where all that enters it of the cotangents is."""
         y = self.below.bind(op, plain, params)
-        return self._wrap(y, None) if _float(y) else y
+        present: Any = None
+        for position in mine:
+            mask = args[position].present
+            if mask is not None:
+                first = len(mask.shape) - len(op.core_inputs[position])
+                mask = _any(mask, tuple(range(first, len(mask.shape))), False)
+            if mask is None:
+                return self._wrap(y, None) if _float(y) else y
+            present = mask if present is None else present | mask
+
+        def entries(y: Any, core: tuple[str, ...]) -> Any:
+            if y.dtype.kind != "f":
+                return y
+            mask = broadcast_to(reshape(present, (*present.shape, *(1 for _ in core))), y.shape)
+            return Masked(self, where(mask, y, 0), mask)
+
+        return tuple(map(entries, y, op.core_outputs)) if op.several else entries(y, op.core_outputs[0])
 
 
 def _float(y: Any) -> bool:
@@ -268,13 +310,16 @@ def _any(mask: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
 
 
 def is_finite(values: Any) -> bool | None:
-    """Return whether all numbers of ``values`` are finite; ``None`` if some are being traced."""
-    for value in values:
-        if value is None:
-            continue
+    """Return whether all numbers of ``values``, tangents included, are finite; ``None`` if some are being traced."""
+    pending = [value for value in values if value is not None]
+    while pending:
+        value = pending.pop()
         numbers = value.concrete()
         if numbers is None:
             return None
+        if isinstance(value, Wrapped):
+            pending += value.parts()
+            continue
         # a finite sum is proof in one pass; an infinite one may also be an overflow
         suspicious = numbers.dtype.kind == "f" and not np.isfinite(QUIET.run(np.add.reduce, numbers, axis=None))
         if suspicious and not np.isfinite(numbers).all():
@@ -285,11 +330,12 @@ def is_finite(values: Any) -> bool | None:
 def structural(sweep: Any, seeds: list[Any], present: list[Any] | None = None) -> list[Any]:
     """Run ``sweep(seeds)``, linear in the seeds, so that absent entries stay absent.
 
-    A plain run whose result is finite is already right, since 0 · finite = 0; only otherwise, or where no numbers are
-    known, the sweep runs on masked values. ``present`` says which entries of the seeds are (one-hot seeds of a
-    Jacobian: only one).
+    A plain run whose result is finite is already right, since 0 · finite = 0; only otherwise, or where the sweep is
+    gone through again with other numbers, it runs on masked values. ``present`` says which entries of the seeds are
+    (one-hot seeds of a Jacobian: only one).
     """
-    if all(seed is None or seed.concrete() is not None for seed in seeds):
+    again = not current().replayed
+    if again:
         results: list[Any] = sweep(seeds)
         if is_finite(results):
             return results
@@ -297,7 +343,7 @@ def structural(sweep: Any, seeds: list[Any], present: list[Any] | None = None) -
     masks = present or [None] * len(seeds)
     interpreter = Absent(current())
     masked = [interpreter.seed(seed, mask) for seed, mask in zip(seeds, masks, strict=True)]
-    with using(interpreter):
+    with using(Scope(below=interpreter) if again else interpreter):  # no cell is written twice
         swept = sweep(masked)
     return [interpreter.lower(value) for value in swept]
 

@@ -29,7 +29,7 @@ from ..core.interpreter import Cell, Interpreter, using
 from ..core.op import Op
 from ..core.trace import instead
 from ..core.value import Array, Wrapped
-from ..ops import broadcast_to, moveaxis, reshape
+from ..ops import broadcast_to, eye, moveaxis, ones, reshape, where
 from ..ops.contraction import einsum_op
 
 
@@ -109,12 +109,24 @@ class Batch(Interpreter):
         with using(self.below):
             if isinstance(op, Region):
                 return tuple(map(self.wrap, op.batch(plain, batched, params, self)))
+            if self.active is not None and isinstance(op, General) and op.failure:
+                plain = self._harmless(op, plain, batched)
             try:
                 y = batch(op, plain, batched, params, self.size)
             except BpropError:
                 op.spec(*(arg if type(arg) in WEAK else arg.spec for arg in args), **params)  # names the entry's shapes
                 raise
         return tuple(map(self.wrap, y)) if type(y) is tuple else self.wrap(y)
+
+    def _harmless(self, op: General, xs: Sequence[Any], batched: Sequence[bool]) -> tuple[Any, ...]:
+        """Give an op that may fail the identity for entries that nobody asks for."""
+        result = []
+        for x, own, core in zip(xs, batched, op.core_inputs, strict=True):
+            shape = x.shape[len(x.shape) - len(core) :]
+            identity = eye(*shape, dtype=x.dtype) if len(core) == 2 else ones(shape, dtype=x.dtype)
+            active = reshape(self.active, (self.size, *(1,) * (len(x.shape) - 1)))
+            result.append(where(active, x, identity) if own else x)
+        return tuple(result)
 
 
 # --- one rule per family ---

@@ -43,6 +43,9 @@ class ComplexValue(Wrapped):
     def decides(self) -> bool:
         return True
 
+    def parts(self) -> tuple[Array, ...]:
+        return Array(self.complex.real), Array(self.complex.imag)
+
     def __bool__(self) -> bool:
         return bool(self.complex.real)
 

@@ -17,6 +17,7 @@ from ..core.interpreter import Cell, Interpreter, using
 from ..core.op import Op
 from ..core.value import Array, Wrapped
 from ..ops import add, astype, broadcast_to, multiply, sum, zeros
+from .absent import Absent, Masked
 from .reverse import expanded, scale, shared
 
 
@@ -30,11 +31,24 @@ class Dual(Wrapped):
         self.value = value
         self.tangent = tangent
 
+    def parts(self) -> tuple[Array, ...]:
+        return self.value, self.tangent
+
 
 class Forward(Interpreter):
-    """Evaluates one level below and carries tangents along."""
+    """Evaluates one level below and carries tangents along.
+
+    Tangents are values of the level below or, behind a selection, `Masked` ones of ``absent``: a derivative of the
+    branch not taken is absent, and an infinite partial behind it has nothing to multiply. ``masks=False`` leaves the
+    masks out, for a derivative to be read.
+    """
 
     name = "jvp"
+
+    def __init__(self, below: Interpreter | None = None, *, masks: bool = True) -> None:
+        super().__init__(below)
+        self.masks = masks
+        self.absent = self.below if isinstance(self.below, Absent) else Absent(self.below)
 
     def dual(self, value: Array, tangent: Array | None) -> Array:
         """Pair a value with its tangent; without one it is a constant."""
@@ -44,27 +58,53 @@ class Forward(Interpreter):
         return value.value if type(value) is Dual and value.owner is self else value
 
     def tangent(self, value: Any) -> Any:
-        """Return the tangent of ``value``, ``None`` for a constant."""
+        """Return the tangent of ``value`` as the level below sees it, ``None`` for a constant."""
+        x_dot = self._tangent(value)
+        return x_dot if self.absent is self.below else self.absent.lower(x_dot)
+
+    def _tangent(self, value: Any) -> Any:
         return value.tangent if type(value) is Dual and value.owner is self else None
 
     def bind(self, op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
-        x_dots = [self.tangent(arg) for arg in args]
+        x_dots = [self._tangent(arg) for arg in args]
         if all(x_dot is None for x_dot in x_dots):
             return self.below.bind(op, args, params)
         xs = tuple(self.lower(arg) for arg in args)
-        with using(self.below):
-            if isinstance(op, Region):
+        if isinstance(op, Region):
+            if self.masks:
+                x_dots = [self.absent.seed(x_dot) for x_dot in x_dots]
+            with using(self.absent if self.masks else self.below):
                 ys, y_dots = op.jvp(xs, tuple(x_dots), params)
-                return tuple(self.dual(y, y_dot) for y, y_dot in zip(ys, y_dots, strict=True))
+                return tuple(self._paired(self.absent.lower(y), y_dot) for y, y_dot in zip(ys, y_dots, strict=True))
+        with using(self.below):
             y = self.below.bind(op, xs, params)
             if not op.differentiable or not (op.several or is_float(y.dtype)):
                 return y
+        masked = self.masks and (_selects(op, x_dots) or any(type(x_dot) is Masked for x_dot in x_dots))
+        if masked:
+            x_dots = [self.absent.seed(x_dot) for x_dot in x_dots]
+        with using(self.absent if masked else self.below):
             y_dot = jvp(op, y, xs, x_dots, params)
             return tuple(map(self._paired, y, y_dot)) if op.several else self._paired(y, y_dot)
 
     def _paired(self, y: Array, y_dot: Array | None) -> Array:
-        """A tangent has its primal's dtype."""
-        return self.dual(y, y_dot if y_dot is None or y_dot.dtype == y.dtype else astype(y_dot, y.dtype))
+        """A tangent has its primal's dtype; one that is present everywhere needs no mask."""
+        if y_dot is None:
+            return y
+        if y_dot.dtype != y.dtype:
+            y_dot = astype(y_dot, y.dtype)
+        return Dual(self, y, self.absent.settled(y_dot))
+
+
+def _selects(op: Op, x_dots: Sequence[Any]) -> bool:
+    """Return whether the tangent of ``op`` may be absent where those of its inputs are present."""
+    if isinstance(op, Elementwise | Bilinear):
+        return False
+    if isinstance(op, Reduction):
+        return op.share is not None
+    if isinstance(op, Linear):
+        return op.scatter
+    return not isinstance(op, Join) or any(x_dot is None for x_dot in x_dots)
 
 
 # --- one rule per family: from the x_dots to y_dot ---

@@ -6,13 +6,13 @@ from typing import Any, Literal
 
 from ..core import dtype as dtypes
 from ..core.error import ArgumentError, DTypeError
-from ..core.interpreter import Scope, using
+from ..core.graph import Graph
 from ..core.shape import size_of
 from ..core.tree import flatten, map, unflatten
 from ..core.value import Array
 from ..ops import arange, astype, moveaxis, reshape, zeros
-from .absent import Absent, is_finite
-from .transform import check_sequences, grad, jvp, push, vjp, vmap
+from .absent import structural
+from .transform import check_sequences, grad, jvp, linear_map, vjp, vmap
 from .variable import Argnums, Function, Variables, name_of, positions
 
 
@@ -85,27 +85,15 @@ def _jacobian_forward(f: Function, args: list[Any], single: bool, what: str) -> 
     columns: list[list[Any]] = []
     structure: Any = None
     for position, x in enumerate(values):
+        ys, graph, structure = linear_map(f, variables, what, position)
+        for y in flatten(ys)[0]:
+            check_output(y, what)
 
-        def column(seed: Any, present: Any, position: int = position) -> Any:
-            flat = iter([seed if i == position else None for i in range(len(values))])
-            dots = [[next(flat) for _ in v.values] for v in variables]
-            ys, y_dots, _ = push(f, variables, dots, False, what)
-            for y in flatten(ys)[0]:
-                check_output(y, what)
-            return y_dots
+        def column(seed: Any, graph: Graph = graph) -> list[Any]:
+            return structural(lambda seeds: graph(*seeds), [seed], [seed != 0])
 
-        def masked(seed: Any, mask: Any, position: int = position) -> Any:
-            owner = Absent()
-            with using(owner), using(Scope(below=owner)):
-                y_dots = column(owner.seed(seed, mask), None, position)
-            return map(owner.lower, y_dots)
-
-        basis = _basis(x.shape, x.dtype)
-        y_dots = vmap(column)(basis, basis)
-        if is_finite(flatten(y_dots)[0]) is not True:
-            y_dots = vmap(masked)(basis, basis != 0)
-        leaves, structure = flatten(y_dots)
-        columns.append([reshape(moveaxis(y_dot, 0, -1), y_dot.shape[1:] + x.shape) for y_dot in leaves])
+        y_dots = vmap(column)(_basis(x.shape, x.dtype))
+        columns.append([reshape(moveaxis(y_dot, 0, -1), y_dot.shape[1:] + x.shape) for y_dot in y_dots])
     results = []
     for output in zip(*columns, strict=True):
         flat = iter(output)

@@ -48,6 +48,7 @@ class Record(Interpreter):
     """Evaluates one level below and remembers what depends on its inputs."""
 
     name = "record"
+    replayed = True
 
     def __init__(self, below: Interpreter | None = None, *, name: str = "record") -> None:
         super().__init__(below)

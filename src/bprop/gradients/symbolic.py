@@ -14,13 +14,13 @@ from ..core.dtype import is_float
 from ..core.error import DTypeError, ShapeError
 from ..core.expression import Expression
 from ..core.graph import Edge, Graph
-from ..core.interpreter import Scope, current, using
+from ..core.interpreter import Scope, using
 from ..core.simplify import simplify
 from ..core.trace import Trace, Traced
 from ..core.tree import flatten, unflatten
 from ..core.value import Array
 from ..ops import ones, zeros
-from .absent import Absent, structural
+from .absent import structural
 from .adjoint import adjoint
 from .argument import Arguments
 from .forward import Forward
@@ -123,16 +123,14 @@ def _by_chain_rule(arguments: Arguments, tracer: Trace, y: Any, inputs: list[Tra
     """d/dx from the inside out: (f(u))' = f'(u) u', one differentiation per variable."""
     bars = []
     for place in arguments.chosen:
-        absent = Absent()
-        with using(absent if masked else current()), using(Scope()):
-            owner = Forward()
+        with using(Scope()):
+            owner = Forward(masks=masked)
             values: list[Any] = list(inputs)
-            seed = ones((), dtype=inputs[place].dtype)
-            values[place] = owner.dual(inputs[place], absent.seed(seed) if masked else seed)
+            values[place] = owner.dual(inputs[place], ones((), dtype=inputs[place].dtype))
             with using(owner):
                 again = arguments(values)
             y_dot = owner.tangent(again)
-        bars.append(zeros((), dtype=inputs[place].dtype) if y_dot is None else absent.lower(y_dot))
+        bars.append(zeros((), dtype=inputs[place].dtype) if y_dot is None else y_dot)
     return bars
 
 

@@ -260,6 +260,24 @@ def push(f: Function, variables: Any, dots: Any, has_aux: bool, what: str, owner
     return result, unflatten(structure, y_dots), lowered(owner, aux)
 
 
+def linear_map(f: Function, variables: Any, what: str, position: int | None = None) -> tuple[Any, Graph, Structure]:
+    """Run ``f`` once; return its result, and the map from tangents to those of the result as a graph and a structure.
+
+    ``position``: that of the one value which varies, among those of all variables.
+    """
+    tracer = Trace(name=what, stage_all=False)
+    count = iter(range(sum(len(v.values) for v in variables)))
+    dots = [
+        [tracer.input(value.spec) if next(count) == position or position is None else None for value in v.read()]
+        for v in variables
+    ]
+    with using(tracer):
+        result, y_dots, _ = push(f, variables, dots, False, what)
+    tracer.close()
+    leaves, structure = flatten(y_dots)
+    return result, tracer.graph(leaves), structure
+
+
 def linearize(f: Function, *primals: Any) -> Any:
     """Return ``f(*primals)`` and the linear map x_dot ↦ J x_dot, as a function.
 
@@ -278,13 +296,7 @@ def linearize(f: Function, *primals: Any) -> Any:
     """
     what = f"linearize of {name_of(f)}"
     variables = [Variables(primal, f"{what}: argument {number}") for number, primal in enumerate(primals)]
-    tracer = Trace(name=what, stage_all=False)
-    dots = [[tracer.input(value.spec) for value in v.read()] for v in variables]
-    with using(tracer):
-        result, y_dots, _ = push(f, variables, dots, False, what)
-    tracer.close()
-    leaves, structure = flatten(y_dots)
-    graph = tracer.graph(leaves)
+    result, graph, structure = linear_map(f, variables, what)
 
     def f_jvp(*tangents: Any) -> Any:
         if len(tangents) != len(variables):
@@ -410,4 +422,4 @@ def _traced_input(tracer: Trace, leaf: Any) -> Any:
     return tracer.input(Spec(value.shape, value.dtype))
 
 
-__all__ = ["grad", "jvp", "linearize", "push", "trace", "value_and_grad", "vjp", "vmap"]
+__all__ = ["grad", "jvp", "linear_map", "linearize", "push", "trace", "value_and_grad", "vjp", "vmap"]

@@ -1,10 +1,11 @@
 """Losses that compare distributions or pairs of vectors: divergence, angle, distance."""
 
+from math import inf
 from typing import Any
 
 from ..core.error import ArgumentError, ShapeError
 from ..core.value import Array
-from ..ops import abs, exp, log, minimum, pow, sqrt, square, sum, where
+from ..ops import abs, exp, minimum, pow, sqrt, square, sum, where, xlogy
 from .classification_loss import signs
 from .loss import Loss
 
@@ -42,7 +43,7 @@ class KLDivergence(Loss):
             self.check_numbers(
                 t, lambda t: t < 0, "targets are probabilities, or their logarithms with log_target=True"
             )
-            E = where(t == 0, 0, t * (log(where(t == 0, 1, t)) - y))
+            E = xlogy(t, t) - t * where((t == 0) & (y == -inf), 0, y)  # 0 · inf is 0 here
         share = self.share(y.shape[:-1])
         return E if self.reduction == "none" else share * sum(E)
 

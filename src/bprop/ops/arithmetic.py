@@ -13,7 +13,7 @@ from ..core.op import array, shape_of
 from ..core.value import Array
 from .creation import zeros
 from .exponential import log
-from .selection import where
+from .selection import astype, where
 from .special import in_double
 
 __all__ = [
@@ -94,24 +94,60 @@ negative = Elementwise(
 
 def _pow_base(y: Any, x1: Any, x2: Any) -> Any:
     if type(x2) not in WEAK:
-        return where(x2 == 0, 0, x2 * _lower_power(y, x1, x2, where(x2 == 0, 1, x2 - 1)))
+        x2 = x2 if x2.dtype.kind == "f" else astype(x2, y.dtype)
+        # x1 ** 0 is 1 everywhere; where x2 begins to differ from 0 at x1 = 0, the slope becomes infinite, as that of the root
+        return where((x1 == 0) & (x2 == 0), sqrt(x2), x2 * _over_base(y, x1, x1 ** (x2 - 1)))
     # every case reads x1 and never y: what the backward pass keeps is found once for all exponents
     if x2 == 0:
         return where(x1 == x1, 0, x1)
     if float(2 * x2).is_integer():
         return 2 * x1 if x2 == 2 else x2 * x1 ** (x2 - 1)
-    return x2 * _lower_power(x1**x2, x1, x2, x2 - 1)
+    return x2 * _over_base(x1**x2, x1, x1 ** (x2 - 1))
 
 
-def _lower_power(y: Any, x1: Any, x2: Any, lower: Any) -> Any:
-    """x1 ^ (x2 - 1) as y / x1: x2 - 1 is rounded, which the power magnifies by log x1 (40 units in float32)."""
+def _over_base(y: Any, x1: Any, lower: Any) -> Any:
+    """y / x1 in place of ``lower``, with x2 - 1 for x2, which is rounded: the power magnifies that (40 units in float32)."""
     normal = (abs(y) >= float(np.finfo(y.dtype).tiny)) & (abs(y) < inf) & (x1 != 0)
-    return where(normal, y / x1, x1**lower)
+    return where(normal, y / x1, lower)
 
 
 def _pow_exponent(y: Any, x1: Any, x2: Any) -> Any:
+    return where(y == 0, 0, y * log(x1)) if type(x1) in WEAK else power_log(x1, x2, n=1)
+
+
+def _power_log(x1: Any, x2: Any, n: int) -> Any:
     # 0 ** x2 stays 0 for x2 > 0: the product 0 · log 0 has the limit 0
-    return where(y == 0, 0, y * log(x1))
+    y = z = x1**x2
+    for _ in range(n):
+        z = z * np.log(x1)
+    return np.where(y == 0, 0, z)
+
+
+def _power_log_base(y: Any, x1: Any, x2: Any, n: int) -> Any:
+    """x1^(x2-1) (log x1)ⁿ⁻¹ (x2 log x1 + n); at 0 and ∞ one of both terms is all there is, 0 or infinite."""
+    half, logarithm = (
+        x1 ** (0.5 * x2),
+        log(x1),
+    )  # twice half the power, lest it leaves the range before the product does
+    factor = x2 * logarithm + n
+    for _ in range(n - 1):
+        factor = factor * logarithm
+    lower = power_log(x1, x2 - 1, n=n - 1) if n > 1 else x1 ** (x2 - 1)
+    limit = where(x2 == 0, n * lower, x2 * power_log(x1, x2 - 1, n=n))
+    return where((x1 == 0) | (x1 == inf), limit, (factor * half) * (half / x1))
+
+
+power_log: Elementwise = Elementwise(
+    "power_log", _power_log, _power_log_base, lambda y, x1, x2, n: power_log(x1, x2, n=n + 1),
+    kind="float", native=_power_log, step=_power_log, domain=((0, inf), (-inf, inf)), level=2,
+    text=lambda x1, x2, n: "{0} ** {1} * log({0})" + (f" ** {n}" if n > 1 else ""),
+    latex=lambda x1, x2, n: r"{0}^{{{1}}} \, \log" + (f"^{{{{{n}}}}}" if n > 1 else "") + "({0})",
+    examples=lambda draw: [
+        ((draw(*shape1, domain=(0, inf)), draw(*shape2)), {"n": n})
+        for shape1, shape2, n in (((), (), 1), ((2, 3), (2, 3), 1), ((3, 1), (1, 4), 2), ((0, 3), (0, 3), 3))
+    ],
+    doc="x1^x2 (log x1)ⁿ for n ≥ 1, and 0 where the power is 0: the derivatives of `pow` with respect to its exponent.",
+)  # fmt: skip
 
 
 def _pow(x1: Any, x2: Any) -> Any:
@@ -210,8 +246,9 @@ NUMPY[np.divmod] = lambda x1, x2, /: (floor_divide(x1, x2), remainder(x1, x2))
 @function(np.fmod)
 def _fmod(x1: Any, x2: Any, /) -> Array:
     """y = x1 - x2 trunc(x1 / x2), with the sign of x1: NumPy's and C's remainder, exact as that of positive numbers."""
-    rest = remainder(abs(x1), abs(x2))
-    return where(array("fmod", x1) < 0, -rest, rest)
+    x1 = array("fmod", x1)
+    rest = remainder(where(x1 < 0, -x1, x1), abs(x2))  # abs has no derivative at 0, where fmod has
+    return where(x1 < 0, -rest, rest)
 
 
 @function(np.reciprocal)

@@ -10,18 +10,13 @@ from ..core.function import function
 from ..core.value import Array
 from .contraction import matmul
 from .linear_algebra import trace
-from .linear_system import in_float, inv_op, square
-from .manipulation import matrix_transpose, reshape
-from .reduction import sum
+from .linear_system import in_float, inv_op, per_matrix, square, unless_unused
+from .manipulation import matrix_transpose
+from .reduction import any, sum
 
 __all__: list[str] = []
 
 _SHAPES = ((3, 3), (2, 3, 3), (0, 2, 2), (1, 1))
-
-
-def _each(y_bar: Any) -> Any:
-    """Give a number per matrix the two axes of the matrix."""
-    return reshape(y_bar, (*y_bar.shape, 1, 1))
 
 
 # --- the second and first derivative of det, from the singular values, without a division ---
@@ -34,9 +29,11 @@ def _without_each(s: NDArray[Any]) -> NDArray[Any]:
 
 
 def _svd(x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Return U, s, Vᵀ and the sign of det U det V, so that det x = sign Π s."""
-    u, s, vt = np.linalg.svd(x)
-    return u, s, vt, np.sign(np.linalg.det(u) * np.linalg.det(vt))[..., None, None]
+    """Return U, s, Vᵀ and the sign of det U det V, so that det x = sign Π s; the sign is NaN where x is not finite."""
+    finite = np.isfinite(x).all(axis=(-2, -1), keepdims=True)
+    u, s, vt = np.linalg.svd(np.where(finite, x, 0))
+    sign = np.sign(np.linalg.det(u) * np.linalg.det(vt))[..., None, None]
+    return u, s, vt, np.where(finite, sign, np.nan).astype(x.dtype)
 
 
 def _cofactor_value(x: NDArray[Any]) -> NDArray[Any]:
@@ -57,13 +54,18 @@ def _cofactor_dot_value(x: NDArray[Any], z: NDArray[Any]) -> NDArray[Any]:
     return sign * np.matmul(u, np.matmul(turned, vt))
 
 
-def _third(x: Any, z1: Any, z2: Any) -> Any:
+def _inverse(x: Any, sign: Any, used: Any, failure: str) -> Any:
+    return inv_op(unless_unused(x, sign != 0, used), failure=failure)
+
+
+def _third(x: Any, z1: Any, z2: Any, used: Any = None) -> Any:
     """The derivative of the cofactors along z1 and z2, from cofactor(x) = det(x) x⁻ᵀ: for matrices that have an inverse."""
-    inverse = inv_op(x)
+    failure = "det: a matrix is singular, which has no third derivative here, only the first and the second"
+    inverse = _inverse(x, slogdet_op(x)[0], used, failure)
     upright, first, second = matrix_transpose(inverse), cofactor_op(x), _cofactor_dot(x, z2)
     turn = matmul(matmul(inverse, z2), inverse)  # minus the change of x⁻¹
     z1_upright = matrix_transpose(z1)
-    change = _each(trace(matmul(inverse, z1))) * second - _each(trace(matmul(turn, z1))) * first
+    change = per_matrix(trace(matmul(inverse, z1))) * second - per_matrix(trace(matmul(turn, z1))) * first
     change = change + matmul(matmul(matrix_transpose(turn), z1_upright), first)
     return change - matmul(matmul(upright, z1_upright), second)
 
@@ -79,7 +81,8 @@ def _cofactor_dot_jvp(y: Any, xs: Any, x_dots: Any) -> Any:
 def _cofactor_dot_vjp(y_bar: Any, y: Any, xs: Any, needs: Any) -> tuple[Any, Any]:
     """All derivatives of det are symmetric."""
     x, z = xs
-    return _third(x, z, y_bar) if needs[0] else None, _cofactor_dot(x, y_bar) if needs[1] else None
+    used = any(y_bar != 0, axis=(-2, -1))
+    return _third(x, z, y_bar, used) if needs[0] else None, _cofactor_dot(x, y_bar) if needs[1] else None
 
 
 _cofactor_dot = General(
@@ -88,7 +91,6 @@ _cofactor_dot = General(
     signature="(n,n),(n,n)->(n,n)",
     jvp=_cofactor_dot_jvp,
     vjp=_cofactor_dot_vjp,
-    failure="the matrix is not finite",
     examples=lambda draw: [
         ((draw.positive_definite(*x), draw(*z)), {})
         for x, z in (((3, 3), (3, 3)), ((2, 3, 3), (3, 3)), ((3, 3), (2, 3, 3)), ((0, 2, 2), (2, 2)), ((1, 1), (1, 1)))
@@ -103,7 +105,6 @@ cofactor_op = General(
     signature="(n,n)->(n,n)",
     jvp=lambda y, xs, x_dots: _cofactor_dot(xs[0], x_dots[0]),
     vjp=lambda y_bar, y, xs, needs: (_cofactor_dot(xs[0], y_bar),),
-    failure="the matrix is not finite",
     examples=lambda draw: [((draw(*shape),), {}) for shape in _SHAPES],
     step=False,
     latex=r"\operatorname{{cof}}({0})",
@@ -114,7 +115,7 @@ det_op = General(
     lambda x: np.asarray(np.linalg.det(*in_float(x))),
     signature="(n,n)->()",
     jvp=lambda y, xs, x_dots: sum(cofactor_op(xs[0]) * x_dots[0], axis=(-2, -1)),
-    vjp=lambda y_bar, y, xs, needs: (_each(y_bar) * cofactor_op(xs[0]),),
+    vjp=lambda y_bar, y, xs, needs: (per_matrix(y_bar) * cofactor_op(xs[0]),),
     examples=lambda draw: [((draw(*shape),), {}) for shape in _SHAPES],
     latex=r"\det({0})",
 )
@@ -147,12 +148,17 @@ class SlogdetResult(NamedTuple):
     logabsdet: Array
 
 
+_SINGULAR = "slogdet: a matrix is singular, log |det x| is -inf and has no derivative: use det, or add a multiple of the identity"
+
+
 def _slogdet_jvp(y: Any, xs: Any, x_dots: Any) -> tuple[None, Any]:
-    return None, sum(matrix_transpose(inv_op(xs[0])) * x_dots[0], axis=(-2, -1))
+    return None, sum(matrix_transpose(_inverse(xs[0], y[0], None, _SINGULAR)) * x_dots[0], axis=(-2, -1))
 
 
 def _slogdet_vjp(y_bar: Any, y: Any, xs: Any, needs: Any) -> tuple[Any]:
-    return (None if y_bar[1] is None else _each(y_bar[1]) * matrix_transpose(inv_op(xs[0])),)
+    if y_bar[1] is None:
+        return (None,)
+    return (per_matrix(y_bar[1]) * matrix_transpose(_inverse(xs[0], y[0], y_bar[1] != 0, _SINGULAR)),)
 
 
 slogdet_op = General(

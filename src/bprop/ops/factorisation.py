@@ -15,9 +15,10 @@ from .contraction import matmul
 from .creation import arange
 from .indexing import embed_op
 from .linear_algebra import diagonal
-from .linear_system import in_float, square, triangular_op
+from .linear_system import in_float, square, triangular_op, unless_unused
 from .manipulation import matrix_transpose, reshape
 from .matrix import tril, triu
+from .reduction import all, any
 from .selection import where
 
 __all__ = ["cholesky"]
@@ -134,10 +135,17 @@ def _leading(r: Any) -> Any:
     return r if r.shape[-1] == k else r[..., :k]
 
 
-def _over_upright(x: Any, r: Any, transpose: bool) -> Any:
+def _over_upright(x: Any, r: Any, transpose: bool, used: Any = None) -> Any:
     """Return x r⁻¹, or x r⁻ᵀ if ``transpose``."""
-    turned = matrix_transpose(x)
-    return matrix_transpose(triangular_op(r, turned, lower=False, transpose=not transpose, unit_diagonal=False))
+    r = unless_unused(r, all(diagonal(r) != 0, axis=-1), used)
+    params = {"lower": False, "transpose": not transpose, "unit_diagonal": False, "failure": _DEPENDENT}
+    return matrix_transpose(triangular_op(r, matrix_transpose(x), **params))
+
+
+_DEPENDENT = (
+    "qr: the first columns of a matrix, as many as it has rows or columns, whichever are fewer, depend on each other: there "
+    "Q and R have no derivative"
+)
 
 
 def _qr_jvp(y: Any, xs: Any, x_dots: Any, mode: str) -> tuple[Any, Any]:
@@ -155,6 +163,8 @@ def _qr_jvp(y: Any, xs: Any, x_dots: Any, mode: str) -> tuple[Any, Any]:
 def _qr_vjp(y_bar: Any, y: Any, xs: Any, needs: Any, mode: str) -> tuple[Any]:
     _reduced(xs[0], mode)
     (q_bar, r_bar), (q, r), shape = y_bar, y, xs[0].shape
+    given = [any(bar != 0, axis=(-2, -1)) for bar in (q_bar, r_bar) if bar is not None]
+    used = given[0] if len(given) == 1 else given[0] | given[1]
     terms = []
     if r_bar is not None:
         r_bar = triu(r_bar)
@@ -163,7 +173,7 @@ def _qr_vjp(y_bar: Any, y: Any, xs: Any, needs: Any, mode: str) -> tuple[Any]:
         q_bar = through_q if q_bar is None else q_bar + through_q
     inner = -matmul(matrix_transpose(q), q_bar)
     mirrored = triu(inner) + matrix_transpose(triu(inner, 1))
-    x_bar = _over_upright(q_bar + matmul(q, mirrored), _leading(r), transpose=True)
+    x_bar = _over_upright(q_bar + matmul(q, mirrored), _leading(r), transpose=True, used=used)
     if x_bar.shape[-1] < shape[-1]:
         whole = (*x_bar.shape[:-1], shape[-1])
         x_bar = embed_op(x_bar, shape=whole, slices=tuple((0, size, 1) for size in x_bar.shape))

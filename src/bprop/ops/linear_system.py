@@ -16,6 +16,7 @@ from ..core.value import Array
 from .contraction import matmul
 from .manipulation import broadcast_to, matrix_transpose, reshape
 from .matrix import eye, tril, triu
+from .selection import where
 
 __all__ = ["solve"]
 
@@ -34,15 +35,32 @@ def square(name: str, x: Any) -> Array:
     return x
 
 
+# --- the entries of a batch, one by one ---
+def per_matrix(y_bar: Any) -> Any:
+    """Give a number per matrix the two axes of the matrix."""
+    return reshape(y_bar, (*y_bar.shape, 1, 1))
+
+
+def unless_unused(x: Any, regular: Any, used: Any) -> Any:
+    """Return x with NaN in place of singular matrices that are not ``used``: to invert one that is raises.
+
+    For derivatives; ``regular`` and ``used`` have one entry per matrix. In reverse mode a matrix is used where its
+    cotangent is not 0. Forward mode does not know what its result is used for: a matrix that is no entry of a batch
+    is (``used=None``).
+    """
+    used = x.ndim == 2 if used is None else per_matrix(used)
+    return where(per_matrix(regular) | used, x, float("nan"))
+
+
 # --- triangular_solve ---
-def _triangle(x: Any, lower: bool, transpose: bool, unit_diagonal: bool) -> Any:
+def _triangle(x: Any, lower: bool, transpose: bool, unit_diagonal: bool, failure: str = "") -> Any:
     """Return the part of the matrix that counts; of a perturbation, the diagonal does not where it is all ones."""
     part = tril(x, -unit_diagonal) if lower else triu(x, unit_diagonal)
     return matrix_transpose(part) if transpose else part
 
 
 def _triangular_value(
-    a: NDArray[Any], b: NDArray[Any], lower: bool, transpose: bool, unit_diagonal: bool
+    a: NDArray[Any], b: NDArray[Any], lower: bool, transpose: bool, unit_diagonal: bool, failure: str = ""
 ) -> NDArray[Any]:
     """Substitute backwards: elimination of an upper triangular matrix has nothing to eliminate, nor to exchange."""
     a, b = in_float(a, b)
@@ -56,14 +74,14 @@ def _triangular_value(
     return np.linalg.solve(a, b)
 
 
-def _triangular_jvp(y: Any, xs: Any, x_dots: Any, **params: bool) -> Any:
+def _triangular_jvp(y: Any, xs: Any, x_dots: Any, **params: Any) -> Any:
     a_dot, b_dot = x_dots
     right = None if a_dot is None else -matmul(_triangle(a_dot, **params), y)
     right = b_dot if right is None else right if b_dot is None else b_dot + right
     return triangular_op(xs[0], right, **params)
 
 
-def _triangular_vjp(y_bar: Any, y: Any, xs: Any, needs: Any, **params: bool) -> tuple[Any, Any]:
+def _triangular_vjp(y_bar: Any, y: Any, xs: Any, needs: Any, **params: Any) -> tuple[Any, Any]:
     b_bar = triangular_op(xs[0], y_bar, **params | {"transpose": not params["transpose"]})
     if not needs[0]:
         return None, b_bar
@@ -93,7 +111,7 @@ triangular_op = General(
         )
     ],
     step=False,
-    latex=lambda a, b, lower, transpose, unit_diagonal: (
+    latex=lambda a, b, lower, transpose, unit_diagonal, failure="": (
         rf"\operatorname{{{{{'tril' if lower else 'triu'}}}}}({{0}})^{{{{-{'T' if transpose else 1}}}}} {{1}}"
     ),
 )
@@ -178,16 +196,16 @@ def solve(x1: Any, x2: Any, /) -> Array:
 
 
 # --- inv ---
-def _inv_vjp(y_bar: Any, y: Any, xs: Any, needs: Any) -> tuple[Any]:
+def _inv_vjp(y_bar: Any, y: Any, xs: Any, needs: Any, failure: str = "") -> tuple[Any]:
     upright = matrix_transpose(y)
     return (-matmul(matmul(upright, y_bar), upright),)
 
 
 inv_op = General(
     "inv",
-    lambda x: np.linalg.inv(*in_float(x)),
+    lambda x, failure="": np.linalg.inv(*in_float(x)),
     signature="(n,n)->(n,n)",
-    jvp=lambda y, xs, x_dots: -matmul(matmul(y, x_dots[0]), y),
+    jvp=lambda y, xs, x_dots, failure="": -matmul(matmul(y, x_dots[0]), y),
     vjp=_inv_vjp,
     failure="the matrix is singular, it has no inverse: use bprop.linalg.pinv, or add a multiple of the identity",
     examples=lambda draw: [((draw.positive_definite(*shape),), {}) for shape in ((3, 3), (2, 3, 3), (0, 2, 2), (1, 1))],

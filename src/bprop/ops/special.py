@@ -16,7 +16,7 @@ import numpy as np
 from ..core.dtype import WEAK, result_type
 from ..core.error import ArgumentError
 from ..core.family import Elementwise
-from ..core.function import function, publish
+from ..core.function import FUNCTIONS, function, publish
 from ..core.op import array
 from ..core.value import Array
 from .exponential import log
@@ -294,8 +294,14 @@ def _xlogy(x1: Any, x2: Any) -> Any:
     return np.where((x1 == 0) & (x2 == x2), 0, x1 * logarithm)
 
 
+def _xlogy_slope(y: Any, x1: Any, x2: Any) -> Any:
+    """x1 / x2, and 0 for two zeros, with an infinite slope as that of the root: 1 / x2."""
+    tip = 0 if type(x1) in WEAK else FUNCTIONS["sqrt"](x1)
+    return where((x1 == 0) & (x2 == 0), tip, x1 / x2)
+
+
 xlogy = Elementwise(
-    "xlogy", _xlogy, lambda y, x1, x2: log(x2), lambda y, x1, x2: where(x1 == 0, 0, x1 / x2),
+    "xlogy", _xlogy, lambda y, x1, x2: log(x2), _xlogy_slope,
     kind="float", native=_xlogy, step=_xlogy, domain=((-inf, inf), (0, inf)), latex=r"{0} \, \log({1})",
     doc="""y = x1 log x2, and 0 where x1 is 0 (also at x2 = 0); ∂y/∂x1 = log x2, ∂y/∂x2 = x1/x2, 0 where x1 is 0.
 
