@@ -129,7 +129,7 @@ class Step:
         values = [tracer.cells[cell] for cell in written]
         graph = inline(tracer.graph([*computed, *values]))  # what a region closes over is an input as well
 
-        positions = {leaf: place for place, leaf in reversed(list(enumerate(leaves))) if isinstance(leaf, Cell)}
+        positions = {leaf: place for place, leaf in reversed(list(enumerate(leaves))) if issubclass(type(leaf), Cell)}
         self.read = [_Cell(cell, positions.get(cell)) for cell in tracer.cell_inputs]
         self.written = [
             _Cell(cell, positions.get(cell), value.spec) for cell, value in zip(written, values, strict=True)
