@@ -11,6 +11,7 @@ from ..core.error import BpropError
 from ..core.file import create, discard, lock, open_plain, reason
 
 LOCK = ".bprop.lock"
+_TRIES = 100
 LARGEST_RECORD = 64_000_000
 """Bytes of the largest JSON file of a run: a larger one is not read."""
 
@@ -55,7 +56,7 @@ class Lock:
         Nothing is written but to a file made here: what lies there under the lock's name is, once nobody holds it, replaced.
         """
         path = folder / LOCK
-        while True:
+        for _ in range(_TRIES):
             descriptor, is_new = _opened(path)
             for _ in range(5):  # `held` looks by locking the file itself, for a moment
                 locked = lock(descriptor, exclusive=True)
@@ -78,6 +79,8 @@ class Lock:
                     break
                 _remove(path, descriptor)  # left by a process that was killed; whoever holds its lock may do that
             os.close(descriptor)
+        else:
+            raise StorageError(f"{path} was replaced again and again while the folder was taken: name another folder")
         self._path, self._descriptor = path, descriptor
         with contextlib.suppress(OSError):  # who it is, is only for the message above
             os.write(descriptor, f"process {os.getpid()} on {platform.node()}".encode("ascii", "replace"))
@@ -91,7 +94,7 @@ class Lock:
 
 def _opened(path: Path) -> tuple[int, bool]:
     """Return a descriptor of the file at ``path``, and whether it was made now."""
-    while True:
+    for _ in range(_TRIES):
         try:
             return create(path), True
         except FileExistsError:
@@ -104,6 +107,7 @@ def _opened(path: Path) -> tuple[int, bool]:
             continue
         except OSError as error:
             raise StorageError(f"{path}: {reason(error)}: it is in the place of the folder's lock") from None
+    raise StorageError(f"{path} comes and goes: the folder cannot be taken")
 
 
 def _remove(path: Path, descriptor: int) -> None:
