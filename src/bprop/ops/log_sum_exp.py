@@ -26,8 +26,8 @@ from ..core.op import array
 from ..core.shape import normalise_axes
 from ..core.value import Array
 from .exponential import exp_difference
-from .reduction import extreme_share, max, reduce, sum
-from .selection import maximum, minimum, where
+from .reduction import reduce, sum
+from .selection import where
 from .special import applied
 
 __all__ = ["log_softmax", "logsumexp", "softmax"]
@@ -35,45 +35,26 @@ __all__ = ["log_softmax", "logsumexp", "softmax"]
 Axes = tuple[int, ...]
 
 
-# --- the sum of all terms but the largest ---
-def _sum_without_max(x: Any, axis: Axes, keepdims: bool) -> Any:
+# --- the sum of all terms but one that is 1 ---
+def _sum_minus_one(x: Any, axis: Axes, keepdims: bool) -> Any:
     x = x if x.dtype.kind == "f" else x.astype(dtypes.to_float(x.dtype))
-    largest = np.max(x, axis=axis, keepdims=True, initial=0)
-    ties = x == largest
-    again = np.sum(ties, axis=axis, keepdims=True) - 1
-    y = np.sum(np.where(ties, 0, x), axis=axis, keepdims=True)
-    y = np.where(again > 0, y + again.astype(x.dtype) * largest, y)
-    return y if keepdims else np.squeeze(y, axis=axis)
+    ones = x == 1
+    y = np.sum(np.where(ones, 0, x), axis=axis, keepdims=keepdims)
+    return y + (np.sum(ones, axis=axis, keepdims=keepdims) - 1).astype(x.dtype)
 
 
-def _without_max(largest: Any, y: Any, other: Any) -> tuple[Any, Any]:
-    return maximum(largest, other), y + minimum(largest, other)
-
-
-def _without_max_partial(x: Any, axis: Axes) -> Any:
-    if not prod(x.shape[a] for a in axis):
-        return x
-    largest = max(x, axis=axis, keepdims=True)
-    return where(largest > 0, 1 - extreme_share(largest, x, axis), 1)
-
-
-sum_without_max = Reduction(
-    "sum_without_max",
-    _sum_without_max,
+sum_minus_one = Reduction(
+    "sum_minus_one",
+    _sum_minus_one,
     init=(0, 0),
-    combine=_without_max,
-    finish=lambda largest, y: y,
-    merge=lambda m, s, n, t: (maximum(m, n), s + t + minimum(m, n)),
-    partial=lambda y, x, axis: _without_max_partial(x, axis),
+    combine=lambda count, y, x: (count + where(x == 1, 1, 0), y + where(x == 1, 0, x)),
+    finish=lambda count, y: y + (count - 1),
+    merge=lambda count, y, more, other: (count + more, y + other),
+    partial=1,
     kind="float",
-    step=None,
-    examples=lambda draw: [
-        ((draw(*shape, domain=(0, inf)),), {"axis": axis, "keepdims": keepdims})
-        for shape, axis in (((5,), (0,)), ((2, 3), (0,)), ((2, 3, 4), (0, 2)), ((0, 3), (0,)), ((2, 3), ()))
-        for keepdims in (False, True)
-    ],
-    latex=r"\left(\sum {0} - \max {0}\right)",
-    doc="Σ x without one largest term, for x ≥ 0: of the terms of a softmax, whose largest is 1, what 1 is added to.",
+    step=lambda z, axis, keepdims: np.sum(z, axis=axis, keepdims=keepdims) - 1,
+    latex=r"\left(\sum {0} - 1\right)",
+    doc="Σ x - 1, with the entries that are 1 counted apart, so that small ones are not lost beside them.",
 )
 
 
@@ -82,7 +63,7 @@ def _terms(x: Any, axis: Axes, even: bool) -> tuple[Any, Any, Any]:
     """Return m, e^(x - m) and r; ``even``: equal entries of -inf differ by 0, too."""
     m = np.max(x, axis=axis, keepdims=True)
     e = np.where(x == (m if even else inf), 1, applied(exp_difference, x, m))
-    return m, e, applied(sum_without_max, e, axis=tuple(a % len(x.shape) for a in axis), keepdims=True)
+    return m, e, applied(sum_minus_one, e, axis=tuple(a % len(x.shape) for a in axis), keepdims=True)
 
 
 def _formula(f: Callable[[Any, Any, Any, Any], Any]) -> Callable[..., Any]:

@@ -74,7 +74,7 @@ def sum(x: Any, /, axis: Any = None, keepdims: bool = False, *, dtype: DTypeLike
     return reduce(_sum, x, axis, keepdims, dtype)
 
 
-def extreme_share(y: Any, x: Any, axis: tuple[int, ...]) -> Any:
+def _extreme_share(y: Any, x: Any, axis: tuple[int, ...]) -> Any:
     """Return the share of each entry in the extreme one, y: ties have it evenly."""
     chosen = astype(x == y, dtype=x.dtype)
     return chosen / _sum(chosen, axis=axis, keepdims=True)
@@ -90,7 +90,7 @@ def _extreme_step(extreme: Any) -> Callable[..., Any]:
 
 
 _max = fold(
-    "max", np.max, -inf, maximum, share=extreme_share, empty=False, step=_extreme_step(np.max), latex=r"\max {0}"
+    "max", np.max, -inf, maximum, share=_extreme_share, empty=False, step=_extreme_step(np.max), latex=r"\max {0}"
 )
 
 
@@ -110,7 +110,7 @@ def max(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
 
 
 _min = fold(
-    "min", np.min, inf, minimum, share=extreme_share, empty=False, step=_extreme_step(np.min), latex=r"\min {0}"
+    "min", np.min, inf, minimum, share=_extreme_share, empty=False, step=_extreme_step(np.min), latex=r"\min {0}"
 )
 
 
