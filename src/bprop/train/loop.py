@@ -110,8 +110,8 @@ def fit(
     if not isinstance(title, str):
         raise ArgumentError(f"fit: title is a text, not {title!r:.60}")
     if isinstance(checkpoint_every, timedelta):
-        if checkpoint_every <= timedelta(0):
-            raise ArgumentError(f"fit: checkpoint_every is a time above 0, not {checkpoint_every!r}")
+        if checkpoint_every < timedelta(0):
+            raise ArgumentError(f"fit: checkpoint_every is a time, 0 or more, not {checkpoint_every!r}")
     elif checkpoint_every is not None:
         _check_positive("checkpoint_every", checkpoint_every, " of updates, or a datetime.timedelta")
     if resume and out is None:
