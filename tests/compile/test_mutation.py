@@ -6,8 +6,10 @@ computed. A new way to find out what changed has to pass this table.
 
 import array
 import enum
+import gc
 import os
 import types
+import weakref
 from collections import Counter, OrderedDict, UserDict, defaultdict, deque, namedtuple
 from dataclasses import dataclass, field
 from functools import partial
@@ -683,3 +685,26 @@ def test_a_count_of_the_traces_at_any_depth_makes_no_program(keys):
     for size in (2, 3, 2, 3):
         f(np.ones(size))
     assert len(keys) == before
+
+
+@pytest.mark.filterwarnings("ignore::bprop.CompileWarning")
+def test_no_array_is_kept_longer_than_its_program():
+    class Numbers(np.ndarray):
+        """An array that says when it is no more."""
+
+    looked, read, kept = np.ones(3).view(Numbers), np.ones(3).view(Numbers), []
+
+    @bprop.compile
+    def f(x):
+        return x * float(looked[0]) * read
+
+    for size in range(40):
+        x = np.ones((size, 3)).view(Numbers)
+        looked, read = np.ones(3).view(Numbers), np.ones(3).view(Numbers)
+        kept += map(weakref.ref, (x, looked, read))
+        f(np.asarray(x)), f(x)
+    del x
+    gc.collect()
+    assert len(f.programs) == 32
+    assert sum(one() is not None for one in kept) <= 3 * 32 + 2
+    assert all(one() is None for one in kept[:6])

@@ -28,6 +28,10 @@ class Cache(Generic[T]):
     def __iter__(self) -> Iterator[Hashable]:
         return iter(self._entries)
 
+    def values(self) -> list[T]:
+        """Return what is kept."""
+        return list(self._entries.values())
+
     def get(self, key: Hashable) -> T | None:
         """Return what is kept under ``key``, or ``None``."""
         found = self._entries.get(key)

@@ -76,7 +76,7 @@ class Compiled(Generic[P, R]):
         self._said = False
         self._unrolled = False
         self._written: set[Any] = set()
-        self._looked: set[Any] = set()
+        self._effects: set[Any] = set()
         functools.update_wrapper(self, f, updated=())
         guard(self)
 
@@ -187,7 +187,11 @@ class Compiled(Generic[P, R]):
                 stacklevel=level - 1,
             )
         after = contents(mentioned)
-        written = (self._written | effects(before, after) | self._by_reference(step, mentioned)) - self._looked
+        self._effects |= effects(before, after)
+        step.in_place, step.compared = self._arrays(step, leaves, mentioned)
+        kept = [*self.programs.values(), step]
+        read = {one for each in kept for one in each.in_place} - {one for each in kept for one in each.compared}
+        written = self._effects | read
         if (
             after != before or written != self._written
         ):  # a count of the traces is an effect of them: no other call for that
@@ -207,15 +211,18 @@ class Compiled(Generic[P, R]):
         self.programs.put(key, step)
         return step, True, key
 
-    def _by_reference(self, step: Step, mentioned: Mentioned) -> set[Any]:
-        """Return the NumPy arrays that a new program reads where they lie, as what is no part of a key.
+    def _arrays(self, step: Step, leaves: Sequence[Any], mentioned: Mentioned) -> tuple[set[Any], set[Any]]:
+        """Return the NumPy arrays that a new program reads where they lie, and those at whose numbers its trace looked.
 
-        Those at whose numbers a trace looked, by NumPy's functions or Python, are part of it for ever.
+        The first are no part of a key, unless another program that is kept was traced with a look at them.
         """
         read = {id(one) for one in step.referenced} - {id(one) for one in step.looked}
-        arrays = [one for one in mentioned.reached() if is_a(one, np.ndarray) and not one.dtype.hasobject]
-        self._looked |= {(Same(one), None) for one in arrays if id(one) not in read}
-        return {(Same(one), None) for one in arrays if id(one) in read} - self._looked
+        given = {id(leaf) for leaf in leaves}
+        arrays = [one for one in mentioned.reached() if is_a(one, np.ndarray) and id(one) not in given]
+        numbers = [one for one in arrays if not one.dtype.hasobject]
+        every = {(Same(one), None) for one in numbers}
+        in_place = {(Same(one), None) for one in numbers if id(one) in read}
+        return in_place, every - in_place
 
     def _as_eager(
         self, error: IndexingError, step: Step, args: tuple[Any, ...], options: dict[str, Any]

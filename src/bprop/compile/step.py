@@ -139,6 +139,10 @@ class Step:
             if isinstance(value, Wrapped):
                 raise escaped(value, name)
         self.referenced, self.looked = _referenced(sharing, self.captures)
+        self.in_place: set[Any] = (
+            set()
+        )  # of those, what its call refers to; and arrays at whose numbers its trace looked
+        self.compared: set[Any] = set()
         nodes = [*graph.inputs, *tracer.cell_inputs.values(), *(node for node, _ in graph.captures)]
         whole = Graph(nodes, graph.nodes, graph.outputs)
         self.guards = has_guard(graph.nodes)
