@@ -27,7 +27,7 @@ from .ops import *
 from .region import *
 from .view import view as view
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 if not typing.TYPE_CHECKING:  # type checkers follow the imports instead: a computed list they cannot read
     __all__ = ["data", "linalg", "nn", "optim", "train"]
