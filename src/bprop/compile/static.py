@@ -72,13 +72,13 @@ def key_of(leaves: Sequence[Any], structure: Any, mentioned: Mentioned) -> Any:
 def captured_key(mentioned: Mentioned) -> Any:
     """Return what a function refers to by name: numbers by value, arrays and functions by identity, objects by their settings."""
     found: list[Any] = []
+    settled, searched = set[int](), set[int]()  # what several refer to is looked through once
     for one in mentioned.references:
         value = one.look()
         if value is UNKNOWN or mentioned.is_written(one.source, one.name):
             continue
-        found.append(
-            (one.name, _setting(value, set(), mentioned), tuple(map(_inside, _cells(value, set(), mentioned))))
-        )
+        cells = tuple(map(_inside, _cells(value, searched, mentioned)))
+        found.append((one.name, _setting(value, settled, mentioned), cells))
     return tuple(found)
 
 
