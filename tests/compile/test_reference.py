@@ -233,3 +233,14 @@ def test_a_name_that_is_not_followed_is_seen(monkeypatch):
     f(X)
     scale.factor = 3.0
     assert not np.array_equal(np.asarray(f(X)), 3 * X)
+
+
+def test_an_assertion_refers_to_nothing_of_the_test_runner():
+    """pytest writes its own modules into functions that assert: what they hold is neither looked at nor waited for."""
+
+    def f(x):
+        assert x.shape == (2,)
+        return x * 2
+
+    assert any(name.startswith("@") for name in f.__code__.co_names)
+    assert list(Mentioned(f).reached()) == []

@@ -8,7 +8,7 @@ losses, changes between all calls and is nothing to them.
 import dis
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from functools import cached_property, lru_cache, partial, partialmethod
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, Literal, NamedTuple
@@ -132,8 +132,11 @@ def _is_users(value: Any) -> bool:
 
 @lru_cache(1024)
 def _globals(code: CodeType) -> tuple[str, ...]:
-    """Return the names of globals that code loads; among ``co_names`` are those of attributes, too."""
-    loads = [one.argval for one in dis.get_instructions(code) if one.opname in _LOADS]
+    """Return the names of globals that code loads; among ``co_names`` are those of attributes, too.
+
+    What is no identifier was not written by a user: pytest puts its own modules there for ``assert``.
+    """
+    loads = [one.argval for one in dis.get_instructions(code) if one.opname in _LOADS and one.argval.isidentifier()]
     inner = [name for one in code.co_consts if isinstance(one, CodeType) for name in _globals(one)]
     return tuple(dict.fromkeys([*loads, *inner]))
 
@@ -141,15 +144,17 @@ def _globals(code: CodeType) -> tuple[str, ...]:
 _LOADS = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
 
 
-def _data(owner: Any, mentioned: Iterable[str], seen: set[tuple[int, str]]) -> Iterator[Reference]:
+def _data(owner: Any, mentioned: Set[str], seen: set[tuple[int, str]]) -> Iterator[Reference]:
     """Yield the data of a module or class, such as ``Config.rate``, under the names that a function mentions."""
     if not is_a(owner, (ModuleType, type)) or package(owner) in LIBRARY:
         return
     own = own_dict(owner)
-    for name in sorted(mentioned):
-        held = declared(owner, name) if is_a(owner, type) else own.get(name, UNKNOWN)
-        if (id(owner), name) in seen or held is UNKNOWN:
+    # a code base mentions thousands of names, and most owners have few
+    present = [entries(one).keys() for one in bases(owner)] if is_a(owner, type) else [own.keys()]
+    for name in sorted({name for keys in present for name in keys & mentioned}):
+        if (id(owner), name) in seen:
             continue
+        held = declared(owner, name) if is_a(owner, type) else own[name]
         if is_a(owner, type) and (member := enumerated(owner, name)) is not UNKNOWN:  # is what it is for ever
             held, reference = member, Reference(name, "object", member)
         elif is_a(owner, type):

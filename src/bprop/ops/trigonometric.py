@@ -27,6 +27,7 @@ def _angle(
         name,
         evaluate or getattr(np, name),
         partial,
+        step=getattr(np, name),
         kind="float",
         domain=domain,
         latex=(latex or f"\\{name}") + "({0})",
