@@ -32,3 +32,5 @@ __version__ = "0.4.0"
 if not typing.TYPE_CHECKING:  # type checkers follow the imports instead: a computed list they cannot read
     __all__ = ["data", "linalg", "nn", "optim", "train"]
     __all__ += [name for name, value in globals().items() if name[0] != "_" and not isinstance(value, types.ModuleType)]
+
+del types, typing

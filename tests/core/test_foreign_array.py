@@ -80,3 +80,12 @@ def test_a_compiled_function_does_not_take_a_masked_array_for_a_plain_one():
     compiled(X)
     with pytest.raises(bprop.ArgumentError, match="masked array"):
         compiled(MASKED)
+
+
+def test_an_array_is_not_none():
+    """Entry by entry, as in NumPy, also where a container asks."""
+    x = bprop.ones(2)
+    assert np.asarray(x == None).tolist() == [False, False]  # noqa: E711
+    assert np.asarray(x != None).tolist() == [True, True]  # noqa: E711
+    assert bool(bprop.ones(()) == None) is False  # noqa: E711
+    assert None not in [bprop.ones(())]

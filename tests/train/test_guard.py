@@ -142,7 +142,7 @@ def test_a_scheduler_ends_the_run(tmp_path):
     assert train(tmp_path / "run", resume=True)[0] == weights
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.usefixtures("default_signals")
 def test_a_handler_of_the_user_stays(number):
     seen = []
@@ -425,3 +425,12 @@ def test_a_part_without_any_label_that_counts(monkeypatch):
     t[10:20] = -1
     assert evaluate(model, loss, (X, t))["loss"] == pytest.approx(float(loss(model(X), t)), rel=1e-6)
     assert np.isnan(evaluate(model, loss, (X, np.full(50, -1)))["loss"])
+
+
+def test_a_frozen_model_is_named():
+    model, optimizer = nn.Linear(3, 1, seed=0, dtype="float64"), optim.SGD(0.1)
+    data = np.ones((4, 3)), np.ones((4, 1))
+    fit(model, nn.MeanSquaredError(), optimizer, data, epochs=1, progress=False)
+    model.freeze()
+    with pytest.raises(bprop.ArgumentError, match=r"Linear has no trainable parameters.*unfreeze"):
+        fit(model, nn.MeanSquaredError(), optimizer, data, epochs=1, progress=False)

@@ -261,7 +261,7 @@ def test_an_error_amid_a_stretch_names_its_batch(stretch):
     assert left[0] == left[1]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.usefixtures("default_signals")
 def test_a_signal_amid_a_stretch_is_heeded_after_it(stretch, tmp_path, monkeypatch, number):
     done = stretch(5)

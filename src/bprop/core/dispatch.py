@@ -223,7 +223,7 @@ def _options_refused(name: str, options: list[str]) -> NumPyFunctionError:
 def _without_rule(full: str, traced: bool) -> NumPyFunctionError:
     instead = replacement(full)
     return NumPyFunctionError(
-        f"{full} has no bprop rule and would cut the derivative: {f'write {instead}, ' if instead else ''}write it with "
+        f"{full} has no bprop rule and would cut the derivative: {f'write {instead}, or ' if instead else ''}write it with "
         f"functions that have one, or give its derivative with bprop.custom; where none is meant, "
         + ("call it in f of bprop.callback(f, x, result=…)" if traced else "call it on bprop.stop_gradient(x)")
     )

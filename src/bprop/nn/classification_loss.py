@@ -59,7 +59,7 @@ class BinaryCrossEntropy(Loss):
         self.check_numbers(t, lambda t: (t < 0) | (t > 1), "targets are probabilities in [0, 1], or labels 0 and 1")
         return t
 
-    def bprop(self, E_bar: Any) -> Any:
+    def bprop(self, E_bar: Any = None) -> Any:
         """Return ∂E/∂y and ∂E/∂t."""
         y = asarray(self.inputs[0])
         t = self.targets(y, self.inputs[1])
@@ -216,7 +216,7 @@ class CrossEntropy(ClassLoss):
         a, z = self._coefficients(y, t), log_softmax(y)
         return self._mean(-sum(a * where((a == 0) & (z == -inf), 0, z), axis=-1), self._total(y, t))
 
-    def bprop(self, E_bar: Any) -> Any:
+    def bprop(self, E_bar: Any = None) -> Any:
         """Return ∂E/∂y and ∂E/∂t (``None`` for labels)."""
         y = asarray(self.inputs[0])
         t = self.classes(y, self.inputs[1])

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..core.interpreter import PARAMETERS, Cell, current
 from ..core.value import Array, asarray
 
@@ -41,6 +43,13 @@ def source_of(value: Any) -> Cell | None:
 def state(value: Any, dtype: Any = None) -> Any:
     """Return a cell that is kept and saved but not trained, such as running statistics."""
     return Cell(asarray(value, dtype=dtype))
+
+
+def unchanging(value: Any) -> Any:
+    """Return what stays as it is until the way back, even if the caller fills a NumPy array again with the next batch."""
+    if not isinstance(value, np.ndarray):
+        return value
+    return asarray(value) if value.dtype.kind in "biuf" else value.copy()
 
 
 class Frame:

@@ -158,7 +158,7 @@ class SquaredError(Loss):
             return 0.5 * sum((t - y) * (t - y), axis=tuple(range(1, y.ndim)))
         return 0.5 * share * sum((t - y) * (t - y))
 
-    def bprop(self, E_bar: Any) -> Any:
+    def bprop(self, E_bar: Any = None) -> Any:
         """Return ∂E/∂y and ∂E/∂t."""
         y = asarray(self.inputs[0])
         # Core step 1: the discrepancy as an error derivative, ∂E/∂y_j = -(t_j - y_j); a share of it if E is a mean.

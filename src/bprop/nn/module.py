@@ -18,7 +18,7 @@ from ..gradients.reverse import Record, lift_cells, pull
 from ..ops import full, zeros
 from .derivation import equations
 from .equation import Equations
-from .frame import ACTIVE, PURE, SWEEP, Frame, active, owned, source_of
+from .frame import ACTIVE, PURE, SWEEP, Frame, active, owned, source_of, unchanging
 from .gradient import Gradients
 from .hook import Hook, checked, hooked, on_inputs, on_x_bar, through, watched
 from .path import leaves
@@ -154,7 +154,7 @@ class Module(Gradients):
         """Keep intermediates of ``fprop`` for a handwritten ``bprop``, to be read as attributes."""
         for module, frame in reversed(ACTIVE.get()):
             if module is self:
-                frame.kept.update(values)
+                frame.kept.update({name: unchanging(value) for name, value in values.items()})
                 return
 
     @property
@@ -280,6 +280,7 @@ class Module(Gradients):
             if self.hooks:
                 x, before = through(self, "x", inputs[0] if len(inputs) == 1 else inputs)
                 inputs = x if isinstance(x, tuple) else (x,)
+            inputs = tuple(map(unchanging, inputs))
             frame = Frame(inputs, sweep)
             formula = type(self)._formula
             assert formula is not None

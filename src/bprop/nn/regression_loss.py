@@ -132,7 +132,7 @@ class LogCosh(EntryLoss):
         sinh = 0.5 * (u + u / (u + 1))
         return where(small, 0.5 * log1p(sinh * sinh), size + (log1p(exp(-2 * size)) - log(2)))
 
-    def bprop(self, E_bar: Any) -> Any:
+    def bprop(self, E_bar: Any = None) -> Any:
         """Return ∂E/∂y and ∂E/∂t."""
         y = asarray(self.inputs[0])
         y_bar = tanh(y - self.targets(y, self.inputs[1])) * (self.share(y.shape) * E_bar)

@@ -43,3 +43,5 @@ from .trigonometric import *
 
 if not typing.TYPE_CHECKING:  # type checkers follow the star imports instead: a computed list they cannot read
     __all__ = [name for name, value in globals().items() if name[0] != "_" and not isinstance(value, types.ModuleType)]
+
+del types, typing

@@ -1,4 +1,4 @@
-"""Ctrl-C, and the SIGTERM of a job scheduler: the first asks for an end after the step at hand, the second ends at once."""
+"""Ctrl-C, the SIGTERM of a job scheduler and the SIGHUP of a terminal that closes: the first asks for an end after the step at hand, the second ends at once."""
 
 import os
 import signal
@@ -6,7 +6,11 @@ import threading
 from types import FrameType
 from typing import Any
 
-_DEFAULTS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+_DEFAULTS: dict[signal.Signals, Any] = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+    **({signal.SIGHUP: signal.SIG_DFL} if hasattr(signal, "SIGHUP") else {}),
+}
 
 
 class Interrupted(KeyboardInterrupt):

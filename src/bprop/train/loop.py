@@ -81,8 +81,8 @@ def fit(
     a killed run leaves the one before. ``resume=True`` goes on from it, or starts if there is none yet; the rest of the call
     is as it was (``epochs`` may be more), and so is, bit for bit, what comes out. Batches from an iterable have to come in the
     same order again; those already seen are skipped. Ctrl-C ends the run after the steps at hand, saves, and says how to go
-    on; twice, it ends at once, and the parameters are as after the last whole epoch. So does SIGTERM, which job schedulers
-    send; where SIGINT is ignored (nohup, a job in the background), Ctrl-C does nothing, and SIGTERM is the way. One training at a
+    on; twice, it ends at once, and the parameters are as after the last whole epoch. So do SIGTERM, which job schedulers
+    send, and SIGHUP of a terminal that closes; where SIGINT is ignored (nohup, a job in the background), Ctrl-C does nothing, and SIGTERM is the way. One training at a
     time writes to a folder: it is locked, where the file system has locks, as long as ``fit`` runs.
 
     Raises `NonFiniteError` when a loss or a parameter becomes NaN or infinite, naming epoch and batch; the parameters are
@@ -124,7 +124,11 @@ def fit(
 
     notes: list[str] = []
     say = _Say(notes)
-    dtype = next(cell.array.dtype for cell in model.cells().values() if cell.trainable)
+    dtype = next((cell.array.dtype for cell in model.cells().values() if cell.trainable), None)
+    if dtype is None:
+        raise ArgumentError(
+            f"fit: {type(model).__name__} has no trainable parameters: model.freeze() can be undone by unfreeze()"
+        )
     source, weights = _source(train, batch_size, steps_per_epoch, epochs, class_weights, generator, dtype, say)
     held_out = None if validation is None else arrays_of("validation", validation, dtype, say)
     sample = source.sample()
