@@ -140,10 +140,10 @@ class Methods:
         return _call("greater_equal", self, other)
 
     def __eq__(self, other: object) -> "Array":  # type: ignore[override]  # elementwise, as in NumPy
-        return _call("full", self.shape, False) if other is None else _call("equal", self, other)
+        return _call("full_like", self, False, dtype=bool) if other is None else _call("equal", self, other)
 
     def __ne__(self, other: object) -> "Array":  # type: ignore[override]  # elementwise, as in NumPy
-        return _call("full", self.shape, True) if other is None else _call("not_equal", self, other)
+        return _call("full_like", self, True, dtype=bool) if other is None else _call("not_equal", self, other)
 
     def __getitem__(self, index: Any) -> "Array":
         return _call("getitem", self, index)
