@@ -202,7 +202,7 @@ def slopes(formula, module, inputs, y_bar):
     """Return the derivative of Σ y_bar · y by every entry of every floating input."""
     y_bar = [mpf(float(v)) for v in y_bar.flat]
 
-    def E(*xs):
+    def total(*xs):
         return sum(bar * y for bar, y in zip(y_bar, formula(module, *xs), strict=True))
 
     xs = [exact(x) if x.dtype.kind == "f" else x for x in inputs]
@@ -215,7 +215,7 @@ def slopes(formula, module, inputs, y_bar):
             for step in (STEP, -STEP):
                 moved = x.copy()
                 moved[index] = x[index] + step
-                ends.append(E(*xs[:place], moved, *xs[place + 1 :]))
+                ends.append(total(*xs[:place], moved, *xs[place + 1 :]))
             slope[index] = float((ends[0] - ends[1]) / (2 * STEP))
         yield slope
 
