@@ -1,6 +1,8 @@
 """Every check of an archive and of a checkpoint has a file that only it refuses: all digests are right again."""
 
+import gc
 import json
+import os
 import re
 from hashlib import sha256
 
@@ -24,6 +26,17 @@ RECORD = {"epoch": 3, "notes": ["fine"]}
 def file(tmp_path):
     write(tmp_path / "file", ARRAYS, RECORD)
     return tmp_path / "file"
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_open():
+    def count():
+        return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+
+    before = count()
+    yield
+    gc.collect()  # whoever forgets to close a file is told by a warning, which is an error here
+    assert count() == before
 
 
 def parts(raw):
