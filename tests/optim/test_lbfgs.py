@@ -135,6 +135,22 @@ def test_a_search_gives_up():
         assert tried[-1] < resolution <= tried[-2]
 
 
+def test_a_bracket_begins_where_E_falls_no_more():
+    """From the third trial on, also where it stays what it was, or where the slope turns."""
+    for points, brackets in (
+        ([(-1.0, -1.0), (-2.0, -1.0), (-2.0, -1.0), (-3.0, 0.0)], True),
+        ([(-1.0, -1.0), (-2.0, -1.0), (-2.5, -1.0), (-3.0, 0.0)], False),
+        ([(-1.0, -1.0), (-2.0, -1.0), (-2.5, 1.0), (-3.0, 0.0)], True),
+    ):
+        found, tried = searched(points)
+        assert found.E == -3.0
+        assert tried[:3] == sorted(tried[:3])
+        assert (tried[1] < tried[3] < tried[2]) is brackets
+        assert (tried[3] > tried[2]) is not brackets
+    _, tried = searched([(-1.0, -1.0), (-1.0, -1.0), (-3.0, 0.0)])
+    assert tried == sorted(tried)
+
+
 def test_infinitely_high_points_are_too_far():
     for wrong in ((np.nan, 0.0), (np.inf, 0.0), (-np.inf, 0.0), (-1.0, np.nan), (-1.0, np.inf)):
         found, tried = searched([wrong, (-0.3, 0.0)])
