@@ -34,6 +34,25 @@ def test_a_contraction_reads_transposed_and_sliced_operands():
     assert kinds(lambda x: x.T @ x[:, ::-1], X) == ["contract"]
 
 
+@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize(
+    ("view", "inside"),
+    [
+        (lambda x: bprop.reshape(x.T, (2, 6)), False),  # no multiple of loop variables says where an entry lies
+        (lambda x: bprop.reshape(x[:, :3], (3, 3)), True),
+        (lambda x: bprop.reshape(x[:, 1:], (9,))[:8].reshape(2, 4), False),
+        (lambda x: bprop.reshape(bprop.broadcast_to(x[:, None], (3, 2, 4)), (6, 4)), False),
+        (lambda x: bprop.reshape(x, (2, 6)), True),  # the memory as it is, by another name
+        (lambda x: bprop.reshape(x, (3, 2, 2))[::-1, :, 1], True),
+    ],
+)
+def test_a_contraction_reads_in_place_what_strides_can_say(view, inside, side, distance):
+    w = np.random.default_rng(0).normal(size=view(X).shape[::-1])
+    f = (lambda x, w: view(x) @ w) if side == 0 else (lambda x, w: w @ view(x))
+    assert ("map" not in kinds(f, X, bprop.asarray(w))) is inside
+    assert distance(f, X, w) <= 2
+
+
 def test_a_value_of_two_kernels_is_computed_once():
     assert kinds(lambda x: bprop.softmax(x), X) == ["reduce", "map", "reduce", "map", "map"]
 

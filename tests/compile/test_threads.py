@@ -284,6 +284,32 @@ def test_meetings_follow_from_the_memory_plan():
     assert sum(part.shared for part in stage.parts) > 10
 
 
+def risky(x, i, w):
+    """Indices that may be out of range, and a general op, before, between and after work that is shared and that is not."""
+    beside = bprop.exp(x)[i], bprop.cos(w[0])
+    y = bprop.tanh(x @ w)
+    z = bprop.exp(y)[i] * 2
+    s = bprop.linalg.solve(w, bprop.sum(z, axis=0))
+    z = bprop.tanh(z @ w) + s
+    return bprop.cos(x), z[i] @ w, x.at[i].add(y[i]), *beside
+
+
+@pytest.mark.parametrize("least", [0.0, 200.0])
+def test_all_know_of_a_failure_before_shared_work(least):
+    """Between a kernel that may fail and the next part, one of them shared, all meet: they leave together."""
+    x, i, w = bprop.ones((40, 8)), bprop.asarray(np.arange(40)), bprop.asarray(np.eye(8))
+    with share_from(least):
+        stage = program.Stage(bprop.trace(risky)(x, i, w))
+    failing = [n for n, part in enumerate(stage.parts) if getattr(part.work, "fallible", False)]
+    assert len(failing) > 3
+    pairs = [(n, m) for n in failing for m in range(n + 1, len(stage.parts))]
+    pairs = [(n, m) for n, m in pairs if stage.parts[n].shared or stage.parts[m].shared]
+    found = {(stage.parts[n].shared, stage.parts[m].shared) for n, m in pairs}
+    assert found >= {(True, True), (False, True)} | ({(True, False)} if least else set())
+    for n, m in pairs:
+        assert any(part.waits for part in stage.parts[n + 1 : m + 1]), (n, m)
+
+
 @pytest.mark.parametrize("least", [0.0, LEAST])
 def test_placing_meetings_takes_time_linear_in_depth(least, monkeypatch):
     looks = []

@@ -347,3 +347,40 @@ def test_the_search_passes_over_what_only_reads():
         "run.save(p)",
     ):
         assert list(makers(call)) == []
+
+
+# --- a power failure ---
+@posix
+def test_what_is_written_is_on_disk_before_it_is_renamed(tmp_path, monkeypatch):
+    """The bytes first, then the name, then the folder that holds the name; a line of a record before it counts."""
+    calls = []
+
+    def noted(name):
+        call = getattr(os, name)
+
+        def note(first, *rest):
+            kind = ""
+            if isinstance(first, int) and name == "fsync":
+                kind = " folder" if stat.S_ISDIR(os.fstat(first).st_mode) else " file"
+            calls.append(name + kind)
+            return call(first, *rest)
+
+        monkeypatch.setattr(os, name, note)
+
+    for name in ("write", "fsync", "replace", "link"):
+        noted(name)
+    for write, rename in ((file.write_whole, "replace"), (file.rewrite, "replace"), (file.write_new, "link")):
+        calls.clear()
+        descriptor = write(tmp_path / write.__name__, b"new", b"", b"er")
+        if descriptor is not None:
+            os.close(descriptor)
+        assert calls == ["write", "write", "fsync file", rename, "fsync folder"]
+    calls.clear()
+    file.write_whole(tmp_path / "passing", b"new", lasting=False)
+    assert calls == ["write", "replace"]
+    run = train(tmp_path / "run")
+    calls.clear()
+    run._lines = os.open(tmp_path / "run" / "metrics.jsonl", os.O_WRONLY | os.O_APPEND)
+    run.log({"epoch": 2})
+    assert calls == ["write", "fsync file"]
+    os.close(run._lines)

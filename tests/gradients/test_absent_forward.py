@@ -139,11 +139,29 @@ def relu_in(region):
         "vjp": bprop.custom(bprop.relu, vjp=lambda y_bar, y, x: bprop.where(x > 0, y_bar, 0)),
         "embed": lambda x: bprop.zeros(2).at[1].set(x[1]),
         "concat": lambda x: bprop.concat([np.zeros(1), x[1:]]),
+        "part": lambda x: bprop.concat([bprop.relu(x[:1]), x[1:]]),
+        "parts": lambda x: bprop.stack([bprop.relu(x)[0], bprop.maximum(x[1], 0.0)]),
+        "split": lambda x: bprop.concat(bprop.split(bprop.relu(x), 2)[::-1])[::-1],
     }[region]
 
 
 @pytest.mark.parametrize(
-    "region", ["plain", "checkpoint", "cond", "scan", "carry", "while", "jvp", "vjp", "embed", "concat"]
+    "region",
+    [
+        "plain",
+        "checkpoint",
+        "cond",
+        "scan",
+        "carry",
+        "while",
+        "jvp",
+        "vjp",
+        "embed",
+        "concat",
+        "part",
+        "parts",
+        "split",
+    ],
 )
 def test_in_every_region_and_every_transform(region):
     f = lambda x: bprop.sqrt(relu_in(region)(x))

@@ -30,6 +30,7 @@ TABLE = {
     "hypot": (lambda x: bprop.hypot(x, 0 * x), 0.0, 0.0),
     "atan2": (lambda x: bprop.atan2(x, x), 0.0, 0.0),
     "copysign": (lambda x: bprop.copysign(x, -1), 0.0, 0.0),
+    "0 ** x": (lambda x: 0.0**x, 2.0, 0.0),
     "xlogy": (lambda x: bprop.xlogy(0.0, x), 0.0, 0.0),
     "x floor x": (lambda x: x * bprop.floor(x), 2.0, 2.0),
     "x % 2": (lambda x: x % 2, 4.0, 1.0),

@@ -140,6 +140,13 @@ def test_kinks():
     ):
         assert float(loss.fprop(y, t)) == 0
         assert not np.asarray(loss.bprop()).any()
+    side, up = np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]])
+    for loss, inputs in (
+        (nn.CosineEmbedding(), (side, up, [-1])),
+        (nn.TripletMargin(p=1, epsilon=0.5), (np.ones((1, 1)), np.ones((1, 1)), np.zeros((1, 1)))),
+    ):
+        assert float(loss.fprop(*inputs)) == 0
+        assert not any(np.asarray(bar).any() for bar in loss.bprop())
     for loss in (nn.Huber(delta=2.0), nn.SmoothL1(beta=2.0)):  # both branches have one slope there
         loss.fprop(np.array([2.0]), zero)
         assert loss.bprop().item() == (2.0 if isinstance(loss, nn.Huber) else 1.0)

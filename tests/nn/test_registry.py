@@ -145,6 +145,29 @@ def test_nothing_overflows(example, dtype):
             assert all(np.isfinite(one).all() for one in way(make(example, dtype), x))
 
 
+KINKS = {
+    "HardTanh": {-1.0: 0, 1.0: 0}, "HardTanh, other ends": {-2.0: 0, 0.5: 0}, "ReLU": {0.0: 0}, "ReLU6": {0.0: 0, 6.0: 0},
+    "LeakyReLU": {0.0: 0.01}, "PReLU": {0.0: 0.25}, "RReLU": {0.0: 0.2}, "ELU": {0.0: 1}, "ELU, alpha": {0.0: 0.5},
+    "SELU": {0.0: nn.SELU.scale * nn.SELU.alpha}, "CELU": {0.0: 1}, "HardSigmoid": {-3.0: 0, 3.0: 0},
+    "HardSwish": {-3.0: 0, 3.0: 1}, "Threshold": {1.0: 0}, "SoftShrink": {-0.5: 0, 0.5: 0},
+    "HardShrink": {-0.5: 0, 0.5: 0}, "Softsign": {0.0: 1},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KINKS)
+def test_the_slope_at_a_kink(name):
+    """Of the constant side, or of the side of the negative numbers; the next number to it has the slope of its own side."""
+    x = np.array(list(KINKS[name]))
+    expected = np.array(list(KINKS[name].values()))
+    for found in (layerwise(make(name), x, np.ones(x.size)), transformed_alone(make(name), x)):
+        np.testing.assert_allclose(found[1], expected, rtol=1e-15)
+
+
+def transformed_alone(module, x):
+    y, pull = bprop.vjp(module, x)
+    return y, np.asarray(pull(np.ones(x.size))[0])
+
+
 def test_nan_stays_in_its_example(example):
     """A NaN in one example of the batch does not reach the others."""
     if example in ("Softmax, first axis", "Parallel, first axis", "Flatten") or "PReLU" in example:

@@ -90,6 +90,165 @@ def test_a_bracket_grows_by_a_hundredth_at_least_and_ten_times_at_most():
         assert tried == pytest.approx([1.0, expected], rel=1e-15)
 
 
+def searched(points, t=1.0, limit=None, **options):
+    """Run a search along a line with the given (E, slope) at its first trials, and the last at all others."""
+    tried = []
+
+    def at(t):
+        tried.append(t)
+        return Point(t, *points[min(len(tried), len(points)) - 1], np.zeros(1))
+
+    options = options if limit is None else {**options, "limit": limit}
+    return strong_wolfe(at, Point(0.0, 0.0, -1.0, np.zeros(1)), t, **options), tried
+
+
+@pytest.mark.parametrize(("slope", "fine"), [(0.9, True), (-0.9, True), (-0.9 - 1e-12, False), (0.9 + 1e-12, False)])
+def test_a_slope_at_the_edge_of_the_second_condition(slope, fine):
+    found, tried = searched([(-0.5, slope), (-0.6, 0.0)])
+    assert (found.t == 1.0) is (len(tried) == 1) is fine
+
+
+@pytest.mark.parametrize(("t", "E", "fine"), [(1.0, -1.0001e-4, True), (1.0, -0.9999e-4, False), (2.0, -1.9e-4, False)])
+def test_a_value_at_the_edge_of_the_first_condition(t, E, fine):
+    found, tried = searched([(E, 0.0), (-0.6, 0.0)], t)
+    assert (found.t == t) is (len(tried) == 1) is fine
+
+
+def test_conditions_of_ones_own():
+    assert searched([(-0.24, 0.0), (-0.6, 0.0)], decrease=0.25)[0].E == -0.6
+    assert searched([(-0.26, 0.0), (-0.6, 0.0)], decrease=0.25)[0].E == -0.26
+    assert searched([(-0.5, 0.2), (-0.6, 0.0)], curvature=0.1)[0].E == -0.6
+
+
+def test_a_search_gives_up():
+    """After 25 points beyond the first, or where the bracket is shorter than told; with the lowest it has seen."""
+    descends = [(-1.0 - n, -1.0) for n in range(60)]
+    found, tried = searched(descends)
+    assert (len(tried), found.t, found.E) == (26, tried[-1], -26.0)
+    assert len(searched(descends, limit=3)[1]) == 4
+    climbs = [(1.0 + n, 1.0) for n in range(60)]  # a bracket that only shrinks towards the origin
+    found, tried = searched(climbs)
+    assert (len(tried), found.t) == (26, 0.0)
+    for resolution in (0.3, 0.01):
+        found, tried = searched(climbs, resolution=resolution)
+        assert found.t == 0
+        assert tried[-1] < resolution <= tried[-2]
+
+
+def test_a_bracket_begins_where_E_falls_no_more():
+    """From the third trial on, also where it stays what it was, or where the slope turns."""
+    for points, brackets in (
+        ([(-1.0, -1.0), (-2.0, -1.0), (-2.0, -1.0), (-3.0, 0.0)], True),
+        ([(-1.0, -1.0), (-2.0, -1.0), (-2.5, -1.0), (-3.0, 0.0)], False),
+        ([(-1.0, -1.0), (-2.0, -1.0), (-2.5, 1.0), (-3.0, 0.0)], True),
+    ):
+        found, tried = searched(points)
+        assert found.E == -3.0
+        assert tried[:3] == sorted(tried[:3])
+        assert (tried[1] < tried[3] < tried[2]) is brackets
+        assert (tried[3] > tried[2]) is not brackets
+    _, tried = searched([(-1.0, -1.0), (-1.0, -1.0), (-3.0, 0.0)])
+    assert tried == sorted(tried)
+
+
+def test_infinitely_high_points_are_too_far():
+    for wrong in ((np.nan, 0.0), (np.inf, 0.0), (-np.inf, 0.0), (-1.0, np.nan), (-1.0, np.inf)):
+        found, tried = searched([wrong, (-0.3, 0.0)])
+        assert found.E == -0.3
+        assert tried == [1.0, 0.5]  # no cubic through what is not finite: the middle
+
+
+@pytest.mark.parametrize("t", [0.5, 2.0, 7.0])
+def test_the_next_step_is_the_minimum_of_a_cubic(t):
+    """Found in one step where E is a cubic: within the bracket, and beyond the first trial."""
+    a = 3.0
+    line = lambda t: (t**3 / 3 - (a + 0.5) * t * t / 2 - 1.5 * a * t, t * t - (a + 0.5) * t - 1.5 * a)
+    least = (a + 0.5 + np.sqrt((a + 0.5) ** 2 + 6 * a)) / 2
+    tried = []
+
+    def at(t):
+        tried.append(t)
+        return Point(t, *line(t), np.zeros(1))
+
+    found = strong_wolfe(at, at(0.0), t, curvature=1e-6)
+    assert tried[2] == pytest.approx(least, rel=1e-14)
+    assert found.t == tried[2]
+
+
+def test_rounding_hides_a_gain_near_the_minimum():
+    """Where E differs by at most 4 units in the last place, a flat slope suffices, though E has not fallen enough."""
+    for ulps, fine in ((4, True), (5, False)):
+        tried = []
+
+        def at(t, E=1 + ulps * 2.0**-52, tried=tried):
+            tried.append(t)
+            return Point(t, E if len(tried) == 1 else 0.5, 0.0, np.zeros(1))
+
+        found = strong_wolfe(at, Point(0.0, 1.0, -1.0, np.zeros(1)), 1.0)
+        assert (found.t == 1.0) is fine
+
+
+class Bowl(nn.Module):
+    """E = ½ Σ cᵢ wᵢ², in two parameters."""
+
+    def __init__(self, *w):
+        self.a, self.b = nn.parameter(np.array(w[:1])), nn.parameter(np.array(w[1:]))
+
+    def fprop(self):
+        return 0.5 * (bprop.sum(self.a**2) + 4 * bprop.sum(self.b**2))
+
+
+def test_where_a_minimisation_ends():
+    for w, options, reason, steps in (
+        ((0.5, 0.0), {"tolerance_gradient": 0.5}, "gradient", 0),
+        ((0.5, 0.0), {"tolerance_gradient": 0.4999, "tolerance_change": 0.0}, "gradient", 1),
+        ((0.5, 0.0), {"tolerance_gradient": 0.0, "tolerance_change": 0.2501}, "change", 0),  # the slope is -0.25
+        ((0.5, 0.3), {"tolerance_gradient": 0.0, "tolerance_change": 1.0}, "change", 1),
+        ((0.5, 0.0), {"tolerance_gradient": 0.0, "tolerance_change": 0.2499}, "gradient", 1),
+    ):
+        optimizer = optim.LBFGS(**options)
+        found = optimizer.minimise(lambda m: m(), Bowl(*w), 1 if reason == "gradient" else 9)
+        assert (found.reason, found.steps) == (reason, steps)
+        assert int(optimizer.count) == steps
+    found = optim.LBFGS(tolerance_gradient=0.0, tolerance_change=0.0).minimise(lambda m: m(), Bowl(1.0, 0.3), 2)
+    assert (found.reason, found.steps) == ("steps", 2)
+
+
+def test_the_first_trial_is_no_longer_than_one():
+    """min(1, 1/|g|₁) times the learning rate, and the learning rate from then on."""
+    for w, rate, expected in (((8.0, 0.0), 1.0, 1 / 8), ((0.25, 0.0), 1.0, 1.0), ((3.0, 1.0), 0.5, 0.5 / 7)):
+        model, tried = Bowl(*w), []
+
+        def f(m, tried=tried):
+            tried.append(float(np.asarray(m.a.concrete() if hasattr(m.a, "concrete") else m.a)[0]))
+            return m()
+
+        optimizer = optim.LBFGS(rate)
+        optimizer._compiled = f, lambda m, f=f: bprop.value_and_grad(lambda m: m())(m) if f(m) is not None else None
+        optimizer.step(f, model)
+        assert tried[1] == pytest.approx(w[0] - expected * w[0], rel=1e-14)
+
+
+def test_the_history_is_as_long_as_told():
+    """And holds no pair along which E does not curve up."""
+    for history in (1, 3):
+        model, optimizer = Two(-1.2, 1.0), optim.LBFGS(history=history)
+        kept = []
+        for _ in range(5):
+            optimizer.step(rosenbrock, model)
+            kept.append(int(optimizer.cells()["pairs"].read()))
+            s, y = (np.asarray(optimizer.cells()[name].read()) for name in "sy")
+            assert s.shape == (history, 2)
+            assert (np.einsum("ij,ij->i", s, y)[history - kept[-1] :] > 0).all()
+            assert not s[: history - kept[-1]].any()
+        assert kept == [min(n, history) for n in range(1, 6)]
+    optimizer = optim.LBFGS()
+    optimizer.init(Two(0.0, 0.0))
+    for curve, kept in ((1e-10, 0), (-1.0, 0), (1.01e-10, 1)):
+        optimizer._keep(np.array([1.0, 0.0]), np.array([curve, 0.0]))
+        assert int(optimizer.cells()["pairs"].read()) == kept
+
+
 def test_an_interrupted_search_leaves_the_last_whole_step():
     model, optimizer = Two(-1.2, 1.0), optim.LBFGS()
     optimizer.minimise(rosenbrock, model, 3)

@@ -98,12 +98,14 @@ def test_a_proximal_point_minimises(name):
                 assert found.item() == pytest.approx(best, abs=1e-3)
 
 
-def test_a_group_is_a_row():
-    w = RNG.normal(size=(4, 3, 2))
-    norms = np.sqrt((w**2).sum(axis=(1, 2)))
-    middle = np.median(norms)
-    expected = w * np.maximum(1 - middle / norms, 0)[:, None, None]
+@pytest.mark.parametrize("shape", [(4,), (4, 3), (4, 3, 2), (4, 1), (1, 4), (0, 3), (3, 0)])
+def test_a_group_is_a_row(shape):
+    w = RNG.normal(size=shape)
+    norms = np.sqrt((w**2).sum(axis=tuple(range(1, w.ndim)), keepdims=True))
+    middle = np.median(norms) if w.size else 1.0
+    expected = w * np.maximum(1 - middle / norms, 0) if w.size else w
     np.testing.assert_allclose(np.asarray(optim.GroupL1(middle)(bprop.asarray(w), 1.0)), expected, atol=1e-14)
+    np.testing.assert_allclose(np.asarray(optim.GroupL1(2 * middle)(bprop.asarray(w), 0.5)), expected, atol=1e-14)
     assert not np.asarray(optim.GroupL1(1.0)(bprop.zeros((2, 2)), 1.0)).any()
 
 

@@ -221,7 +221,7 @@ class CrossEntropy(ClassLoss):
         y = asarray(self.inputs[0])
         t = self.classes(y, self.inputs[1])
         total = self._total(y, t)
-        if t.dtype.kind == "b" and self.ignore_index is not None:
+        if t.dtype.kind == "b" and self.ignore_index is not None and self.reduction == "mean":
             total = where(total == 0, 1, total)  # all labels are ignored: E is 0/0, but nothing comes back
         scale = self.spread(E_bar, 1) / total
         # Core step 1 for softmax with cross-entropy: once more the discrepancy, softmax(y) - t. At the label that is

@@ -1,0 +1,119 @@
+"""Settings of every module, loss and initialiser: the published default, the range to the last number."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+import bprop
+from bprop import nn
+
+inf = np.inf
+MODULES = {
+    name: kind for name, kind in vars(nn).items() if inspect.isclass(kind) and issubclass(kind, nn.Module)
+}  # fmt: skip
+LAYERS = {"Linear", "Maxout", "PReLU"}
+MADE = {name: getattr(nn.init, name) for name in nn.init.__all__ if inspect.isfunction(getattr(nn.init, name))}
+
+# As published, and as PyTorch has them (but for the threshold of Softplus, which says so).
+DEFAULTS = {
+    "LogSoftmax": {"axis": -1}, "Softmax": {"axis": -1}, "Softmin": {"axis": -1},
+    "Softplus": {"beta": 1, "threshold": inf},
+    "CrossEntropy": {"weight": None, "ignore_index": None, "label_smoothing": 0}, "Hinge": {"p": 1, "margin": 1},
+    "MultiClassHinge": {"p": 1, "margin": 1, "weight": None},
+    "NegativeLogLikelihood": {"weight": None, "ignore_index": None}, "Parallel": {"axis": -1, "join": "concat"},
+    "Residual": {"shortcut": None}, "CosineEmbedding": {"margin": 0}, "KLDivergence": {"log_target": False},
+    "TripletMargin": {"margin": 1, "p": 2, "epsilon": 1e-6, "swap": False}, "Flatten": {"start": 1, "end": -1},
+    "GELU": {"approximate": "none"}, "GLU": {"axis": -1}, "Maxout": {"pieces": 2},
+    "Linear": {"init": None, "bias": True}, "HardShrink": {"lambd": 0.5}, "HardTanh": {"low": -1, "high": 1},
+    "SoftShrink": {"lambd": 0.5}, "CELU": {"alpha": 1}, "ELU": {"alpha": 1}, "LeakyReLU": {"negative_slope": 0.01},
+    "PReLU": {"num_parameters": 1, "init": 0.25, "axis": 1}, "RReLU": {"lower": 1 / 8, "upper": 1 / 3},
+    "GaussianNLL": {"full": False, "epsilon": 1e-6}, "Huber": {"delta": 1},
+    "PoissonNLL": {"log_input": True, "full": False, "epsilon": 1e-8}, "SmoothL1": {"beta": 1},
+    "gain": {"nonlinearity": "linear", "negative_slope": 0.01}, "glorot_uniform": {"gain": 1},
+    "glorot_normal": {"gain": 1},
+    "he_uniform": {"mode": "fan_in", "nonlinearity": "relu", "negative_slope": 0.01},
+    "he_normal": {"mode": "fan_in", "nonlinearity": "relu", "negative_slope": 0.01}, "orthogonal": {"gain": 1},
+    "uniform": {"low": 0, "high": 1}, "normal": {"mean": 0, "deviation": 1},
+    "truncated_normal": {"mean": 0, "deviation": 1, "low": -2, "high": 2},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*MODULES, *MADE])
+def test_defaults_are_those_that_were_published(name):
+    made = MODULES.get(name) or MADE[name]
+    found = {
+        one.name: one.default
+        for one in inspect.signature(made).parameters.values()
+        if one.default is not inspect.Parameter.empty
+    }
+    expected = dict(DEFAULTS.get(name, {}))
+    if name in LAYERS:
+        expected["dtype"] = np.float32
+    if name in ("Linear", "Maxout", "RReLU", "Dropout"):
+        expected |= {"generator": None, "seed": None}
+    if name in MODULES and issubclass(MODULES[name], nn.Loss):
+        expected["reduction"] = "mean"
+    assert found == expected
+
+
+# least number, whether it is allowed itself, the largest, whether that is
+RANGES = {
+    ("Softplus", "beta"): (0, False, inf, True), ("HardShrink", "lambd"): (0, True, inf, True),
+    ("SoftShrink", "lambd"): (0, True, inf, True), ("CELU", "alpha"): (0, False, inf, True),
+    ("Huber", "delta"): (0, False, inf, False), ("SmoothL1", "beta"): (0, True, inf, False),
+    ("GaussianNLL", "epsilon"): (0, False, inf, False), ("PoissonNLL", "epsilon"): (0, False, inf, False),
+    ("CosineEmbedding", "margin"): (-1, True, 1, True), ("TripletMargin", "margin"): (0, False, inf, False),
+    ("TripletMargin", "p"): (1, True, inf, False), ("TripletMargin", "epsilon"): (0, False, inf, False),
+    ("CrossEntropy", "label_smoothing"): (0, True, 1, True), ("Dropout", "p"): (0, True, 1, False),
+    ("Hinge", "margin"): (-inf, False, inf, False), ("MultiClassHinge", "margin"): (-inf, False, inf, False),
+    ("HardTanh", "low"): (-inf, True, 1, False), ("HardTanh", "high"): (-1, False, inf, True),
+    ("RReLU", "lower"): (-inf, True, 1 / 3, True), ("RReLU", "upper"): (1 / 8, True, inf, True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "setting"), RANGES)
+def test_a_number_has_its_range_to_the_last(name, setting):
+    kind = MODULES[name]
+    low, closed_low, high, closed_high = RANGES[name, setting]
+    above, below = np.nextafter(low, inf), np.nextafter(high, -inf)
+    good = [above if np.isfinite(low) else -1e300, below if np.isfinite(high) else 1e300]
+    good += [low] * closed_low + [high] * closed_high
+    bad = [one for one, fine in ((low, closed_low), (high, closed_high)) if not fine]
+    bad += [np.nextafter(low, -inf)] * bool(np.isfinite(low)) + [np.nextafter(high, inf)] * bool(np.isfinite(high))
+    for value in good:
+        kind(**{setting: value})
+    for value in [*bad, "1", None, [1.0], 1j]:
+        with pytest.raises(bprop.ArgumentError, match=rf"^{name}: "):
+            kind(**{setting: value})
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, kind in MODULES.items() if issubclass(kind, nn.Loss) and name != "Loss"]
+)
+def test_choices_of_losses(name):
+    kind = MODULES[name]
+    for wrong in ("average", None, "", True):
+        with pytest.raises(bprop.ArgumentError, match=rf"^{name}: reduction is 'mean', 'sum' or 'none'"):
+            kind(wrong)
+    for setting, parameter in inspect.signature(kind).parameters.items():
+        if isinstance(parameter.default, bool):
+            assert getattr(kind(**{setting: np.bool_(not parameter.default)}), setting) is (not parameter.default)
+            for wrong in (0, 1, "yes", None):
+                with pytest.raises(bprop.ArgumentError, match=rf"^{name}: {setting} is True or False"):
+                    kind(**{setting: wrong})
+
+
+@pytest.mark.parametrize("size", [0, -1, 1.0, True, "3", None, 2**63])
+def test_sizes_are_positive_integers(size):
+    for name, setting, make in (
+        ("Linear", "inputs", lambda n: nn.Linear(n, 2)), ("Linear", "outputs", lambda n: nn.Linear(2, n)),
+        ("Maxout", "inputs", lambda n: nn.Maxout(n, 2)), ("Maxout", "outputs", lambda n: nn.Maxout(2, n)),
+        ("Maxout", "pieces", lambda n: nn.Maxout(2, 2, n)), ("PReLU", "num_parameters", nn.PReLU),
+    ):  # fmt: skip
+        with pytest.raises(bprop.ArgumentError, match=rf"^{name}: {setting} is a positive integer"):
+            make(size)
+        make(np.int16(1))
+    for wrong in (np.int64, bool):
+        with pytest.raises(bprop.DTypeError, match=r"^Linear: dtype is a floating dtype"):
+            nn.Linear(2, 2, wrong)
