@@ -38,7 +38,7 @@ ORACLE = {
     "erfc": lambda x: mpmath.erfc(x) if x < 1e3 else mpmath.mpf(0),
     "gelu": lambda x: x * ORACLE["erfc"](-x / mpmath.sqrt(2)) / 2,
     "gammaln": mpmath.loggamma, "polygamma": lambda x: mpmath.polygamma(1, x),
-    "tanh_shrink": lambda x: x - mpmath.tanh(x),
+    "tanh_shrink": lambda x: x**3 / 3 if abs(x) < mpmath.mpf(10) ** -15 else x - mpmath.tanh(x),
 }  # fmt: skip
 # Derivatives of what mpmath takes no complex numbers for, or loses their imaginary part
 SLOPE = {
@@ -48,6 +48,7 @@ SLOPE = {
     "acos": [lambda x: -1 / mpmath.sqrt((1 - x) * (1 + x))],
     "atan": [lambda x: 1 / (1 + x * x)],
     "gelu": [lambda x: ORACLE["erfc"](-x / mpmath.sqrt(2)) / 2 + x * mpmath.npdf(x)],
+    "tanh_shrink": [lambda x: mpmath.tanh(x) ** 2],
     "erf": [lambda x: 2 / mpmath.sqrt(mpmath.pi) * mpmath.exp(-x * x)],
     "erfc": [lambda x: -2 / mpmath.sqrt(mpmath.pi) * mpmath.exp(-x * x)],
     "erfinv": [lambda x: mpmath.sqrt(mpmath.pi) / 2 * mpmath.exp(mpmath.erfinv(x) ** 2)],
@@ -78,6 +79,10 @@ def density(x):
     return mpmath.exp(-abs(x)) / (1 + mpmath.exp(-abs(x))) ** 2
 
 
+def density_slope(x, y):
+    return -density(x - y) * mpmath.tanh((x - y) / 2)
+
+
 # Second derivatives, of several inputs by pairs of positions
 CURVATURE = {
     "exp": mpmath.exp, "expm1": mpmath.exp, "exp2": lambda x: mpmath.log(2) ** 2 * mpmath.power(2, x),
@@ -106,6 +111,8 @@ CURVATURE = {
     "divide": [lambda x, y: 0, lambda x, y: -1 / y**2, lambda x, y: 2 * x / y**3],
     "hypot": [lambda x, y: y * y / mpmath.hypot(x, y) ** 3, lambda x, y: -x * y / mpmath.hypot(x, y) ** 3,
               lambda x, y: x * x / mpmath.hypot(x, y) ** 3],
+    "exp_difference": [lambda x, y: mpmath.exp(x - y), lambda x, y: -mpmath.exp(x - y), lambda x, y: mpmath.exp(x - y)],
+    "sigmoid_difference": [density_slope, lambda x, y: -density_slope(x, y), density_slope],
     "atan2": [lambda x, y: -2 * x * y / (x * x + y * y) ** 2, lambda x, y: (x * x - y * y) / (x * x + y * y) ** 2,
               lambda x, y: 2 * x * y / (x * x + y * y) ** 2],
 }  # fmt: skip
@@ -116,7 +123,7 @@ CURVATURE_TERMS = {
 }  # fmt: skip
 OSCILLATING = {CURVATURE[name] for name in ("sin", "cos", "tan")}
 PAIRS = [(0, 0), (0, 1), (1, 1)]
-OWN_CURVATURE = {"pow", "xlogy", "logaddexp"}  # theirs is asked at their guards
+OWN_CURVATURE = {"pow", "xlogy", "logaddexp", "density_difference"}  # asked at their guards, and with logaddexp
 
 OPS = [
     op
