@@ -52,7 +52,9 @@ TESTS = {
 LIMIT = 900
 """Seconds that the tests of one fault may take."""
 
-EQUIVALENT: dict[str, str] = {}
+EQUIVALENT: dict[str, str] = {
+    "src/bprop/optim/rmsprop.py: RMSprop: maximum(v - m * m, 0)  →  maximum(0, v - m * m)": "the larger of two numbers",
+}
 """Faults, as they are printed, that change no result, and why."""
 
 SWAPS: dict[type[ast.AST], list[type[ast.AST]]] = {
@@ -193,14 +195,17 @@ def drawn(count: int, seed: int, only: str) -> list[Fault]:
     return result
 
 
-def caught(fault: Fault) -> bool:
-    """Return whether a test fails with the fault: first those named like the definition, then all of the room."""
+def caught(fault: Fault, home: str) -> bool:
+    """Return whether a test fails with the fault: first those named like the definition, then all of the room.
+
+    ``home`` is the folder where libraries keep what they make once, such as the list of fonts.
+    """
     room = fault.path.relative_to(SOURCE).parts[0]
     name = fault.definition.strip("_")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        shutil.copytree(ROOT / "src", Path(folder) / "src", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / "src", Path(folder) / "src")
         (Path(folder) / "src" / fault.path.relative_to(ROOT / "src")).write_text(fault.changed, encoding="utf-8")
-        environment = {**os.environ, "PYTHONPATH": str(Path(folder) / "src"), "BPROP_CACHE": "0", "HOME": folder}
+        environment = {**os.environ, "PYTHONPATH": str(Path(folder) / "src"), "BPROP_CACHE": "0", "HOME": home}
         pytest = [sys.executable, "-m", "pytest", "-x", "-q", "-n0", "-p", "no:cacheprovider"]
         for selected in (["-k", f"{name} or {fault.path.stem}", *TESTS[room]], TESTS[room]):
             try:
@@ -231,9 +236,9 @@ def main() -> None:
     if options.list:
         print(*chosen, sep="\n")
         return
-    with ThreadPoolExecutor(options.jobs) as pool:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home, ThreadPoolExecutor(options.jobs) as pool:
         results = []
-        for fault, was_caught in zip(chosen, pool.map(caught, chosen), strict=True):
+        for fault, was_caught in zip(chosen, pool.map(lambda fault: caught(fault, home), chosen), strict=True):
             results.append(was_caught)
             print(f"{'caught  ' if was_caught else 'SURVIVED'} {fault}", flush=True)
     print(

@@ -135,6 +135,11 @@ def test_what_is_written_in_place():
         step(bprop.ones((4, 4)))
         return follow(step.program.stage)
 
+    def late(cell, x):
+        old = cell.read()
+        cell.write(old * bprop.tanh(x))
+        return bprop.sum(old)
+
     def write(new, shown=lambda old, x: bprop.sum(x)):
         def f(cell, x):
             old = cell.read()
@@ -148,9 +153,23 @@ def test_what_is_written_in_place():
     assert plan_of(write(lambda w, x: bprop.tanh(x) * w, lambda w, x: bprop.sum(w))).in_place  # read before
     for new in (
         lambda w, x: w.T - x, lambda w, x: w[::-1] + x, lambda w, x: w[0] + x, lambda w, x: w @ x,
-        lambda w, x: bprop.cumulative_sum(w, axis=0),
+        lambda w, x: bprop.cumulative_sum(w, axis=0), lambda w, x: bprop.concat([w[2:], x[:2]]),
     ):  # fmt: skip
         plan = plan_of(write(new))
         assert not plan.in_place
         assert [copy.target.kind for copy in plan.copies] == ["input"]
     assert not plan_of(write(lambda w, x: w - x, lambda w, x: w)).in_place  # the old value is a result
+    assert not plan_of(late).in_place  # it is read by the next kernel
+
+
+def test_holes_are_filled_without_overlapping():
+    def f(x):
+        large = bprop.sum(bprop.tanh(x @ x) @ x)
+        small = [(x[n : n + 2] @ x) * large for n in range(0, 12, 2)]
+        return sum((bprop.tanh(y) @ x for y in small), small[0])
+
+    x = bprop.asarray(np.random.default_rng(0).uniform(-0.1, 0.1, (16, 16)))
+    g = bprop.compile(f)
+    np.testing.assert_allclose(np.asarray(g(x)), np.asarray(f(x)), rtol=1e-12)
+    plan = follow(g.program.stage)
+    assert plan.size < plan.total

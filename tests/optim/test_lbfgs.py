@@ -135,8 +135,8 @@ def test_a_search_gives_up():
         assert tried[-1] < resolution <= tried[-2]
 
 
-def test_a_bracket_begins_where_the_error_falls_no_more():
-    """From the third trial on, also where it stays what it was, or where the slope turns."""
+def test_where_a_bracket_begins():
+    """Where E falls no more, from the third trial on also where it stays what it was, or where the slope turns."""
     for points, brackets in (
         ([(-1.0, -1.0), (-2.0, -1.0), (-2.0, -1.0), (-3.0, 0.0)], True),
         ([(-1.0, -1.0), (-2.0, -1.0), (-2.5, -1.0), (-3.0, 0.0)], False),

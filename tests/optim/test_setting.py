@@ -181,6 +181,35 @@ def test_settings_tell_every_setting_that_is_in_use(name):
         assert plain["prox"] == repr(optim.L1(0.1))
 
 
+@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name != "LBFGS"])
+def test_gradients_are_converted_to_the_dtype_of_their_parameter(name):
+    g = {"W": np.array([[0.1, -0.7]]), "b": np.array([1 / 3])}
+    models = [nn.Linear(2, 1, np.float32, seed=0) for _ in range(2)]
+    optimizers = [CLASSES[name](**{**needed(name), "weight_decay": 0.5}) for _ in range(2)]
+    optimizers[0].update(models[0], g)
+    optimizers[1].update(models[1], {path: one.astype(np.float32) for path, one in g.items()})
+    for ours, theirs in zip((models[0], optimizers[0]), (models[1], optimizers[1]), strict=True):
+        for path, cell in ours.cells().items():
+            other = theirs.cells()[path].array
+            assert (
+                cell.array.dtype
+                == other.dtype
+                == (np.float32 if "W" in path or "b" in path.split(".") else other.dtype)
+            )
+            np.testing.assert_array_equal(np.asarray(cell.array), np.asarray(other))
+
+
+def test_slots_are_what_they_are_called():
+    """A running mean has the sign of the gradients: runs are resumed with it."""
+    g = {"W": np.array([[0.5, -2.0]]), "b": np.array([1.0])}
+    for optimizer, slot, expected in (
+        (optim.RMSprop(0.1, 0.75, centered=True), "m", 0.25), (optim.Adam(0.1, (0.75, 0.5)), "m", 0.25),
+        (optim.Lion(0.1, (0.5, 0.75)), "m", 0.25), (optim.SGD(0.1, 0.5), "velocity", 1.0),
+    ):  # fmt: skip
+        optimizer.update(nn.Linear(2, 1, np.float64, seed=0), g)
+        np.testing.assert_array_equal(np.asarray(optimizer.cells()[f"W.{slot}"].array), expected * g["W"])
+
+
 @pytest.mark.parametrize("wrong", [0, -0.0, -1, np.nan, np.inf, "0.1", None, [0.1], np.ones(1)])
 def test_a_learning_rate_that_is_none(wrong):
     optimizer = optim.SGD(0.5)
