@@ -50,7 +50,8 @@ def kept_sum(solver, b):
 def test_columns_do_not_meet(op):
     """What `columns` says: a column of the result is the op of that column."""
     first, last = op.core_inputs
-    assert op.columns == last[-1] == op.core_outputs[0][-1] and op.columns not in first
+    assert op.columns == last[-1] == op.core_outputs[0][-1]
+    assert op.columns not in first
     for (a, b), params in cases(op, np.dtype(np.float64)):
         whole = op(a, b, **params)
         for column in range(b.shape[-1]):

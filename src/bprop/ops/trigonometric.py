@@ -61,6 +61,11 @@ def _one_minus_square(x: Any) -> Any:
     return where(abs(x) < 0.5, 1 - square(x), (1 - x) * (1 + x))
 
 
+def _atanh_slope(x: Any) -> Any:
+    """1 / (1 - x²), where neither its derivative cancels nor is 0 · ∞ at ±1."""
+    return where(abs(x) < 0.5, 1 / (1 - square(x)), 0.5 / (1 - x) + 0.5 / (1 + x))
+
+
 asin = _angle(
     "asin", lambda y, x: 1 / sqrt(_one_minus_square(x)),
     "y = arcsin x, between -π/2 and π/2; ∂y/∂x = 1/√(1 - x²). NaN outside of [-1, 1]",
@@ -109,7 +114,7 @@ acosh = _angle(
     "[1.0, 2.0] -> [0.       , 1.3169579]", r"\operatorname{{arcosh}}", (1, inf),
 )  # fmt: skip
 atanh = _angle(
-    "atanh", lambda y, x: 1 / _one_minus_square(within_domain(x, -1, 1)),
+    "atanh", lambda y, x: _atanh_slope(within_domain(x, -1, 1)),
     "y = artanh x, the inverse of `tanh`; ∂y/∂x = 1/(1 - x²). NaN outside of [-1, 1]",
     "[0.0, 0.5] -> [0.        , 0.54930614]", r"\operatorname{{artanh}}", (-1, 1),
 )  # fmt: skip
