@@ -403,6 +403,7 @@ def test_at_an_end_where_the_slope_is_infinite_so_are_higher_derivatives(op, end
     """Of the sign that they have close to it. Planted: 1 / (x (1 - x)) as the slope of logit, NaN from 0 · ∞."""
     params = PARAMS.get(op.name, {})
     at_end, close = np.full(1, end, dtype), np.full(1, inside, dtype)
+    next_to_it = np.array([2.0**-100, 2.0**-64, 2.0**-48] if end == 0 else [np.nextafter(at_end[0], close[0])], dtype)
     for last in (forward, reverse):
         f = lambda x: op(x, **params)
         for order in (1, 2, 3):
@@ -414,6 +415,7 @@ def test_at_an_end_where_the_slope_is_infinite_so_are_higher_derivatives(op, end
                 np.testing.assert_array_equal(
                     y, sign * np.inf, err_msg=f"{how}, derivative {order} of {op.name} at {end}"
                 )
+            np.testing.assert_array_equal(np.sign(f(next_to_it)), sign[0], err_msg=f"derivative {order} of {op.name}")
 
 
 def forward(f):

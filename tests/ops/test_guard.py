@@ -147,3 +147,21 @@ def test_a_slope_of_pow_that_overflows_is_infinite(dtype):
             f = functools.reduce(lambda f, mode: derivative(f, 0, mode), modes, power(exponent))
             assert_allclose(f(x1), -np.inf, err_msg=str(modes))
         assert_allclose(bprop.compile(f)(x1), -np.inf)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_whole_numbers_as_exponents_in_an_array(dtype):
+    """Planted: the exponent's dtype as a second operand of astype, which raised."""
+    x, n = np.array([-1.5, 0.0, 2.0, 3.0], dtype), np.array([3, 2, 1, 0])
+    first, second = n * x.astype(float) ** np.maximum(n - 1, 0), n * (n - 1) * x.astype(float) ** np.maximum(n - 2, 0)
+    total = bprop.grad(lambda x: bprop.sum(x**n))
+    for g in (total, bprop.compile(total)):
+        assert_allclose(g(x), first, rtol=1e-6)
+    assert_allclose(bprop.jvp(lambda x: x**n, (x,), (np.ones(4, dtype),))[1], first, rtol=1e-6)
+    assert_allclose(bprop.grad(lambda x: bprop.sum(total(x)))(x), second, rtol=1e-6, atol=1e-12)
+    least = np.full(2, np.finfo(dtype).smallest_subnormal, dtype)  # its inverse overflows, and 0 times that is 0 here
+    for exponent, slopes in ((np.zeros(2, dtype), [0, 0]), (np.ones(2, dtype), [1, 0]), (np.full(2, 2, dtype), [0, 2])):
+        f = power(exponent)
+        for slope in slopes:
+            f = derivative(f, 0, "reverse")
+            assert_allclose(f(least), slope, atol=1e-40)

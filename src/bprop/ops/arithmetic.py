@@ -115,11 +115,12 @@ def _lower_power_value(x1: Any, x2: Any, n: int) -> Any:
 
 def _lower_power_base(x1: Any, x2: Any, n: int) -> Any:
     """(x2 - n) x1^(x2-n-1), the factor of its own: that of a quotient's rule is a difference that cancels near x2 = n."""
-    slope = (x2 - n if n else x2) * lower_power(x1, x2, n=n + 1)
+    lower = lower_power(x1, x2, n=n + 1)
+    slope = (x2 - n if n else x2) * lower
     if type(x2) in WEAK:  # never n, which is a product
         return slope
     # x1 ** 0 is 1 everywhere; where x2 begins to differ from n at x1 = 0, the slope becomes infinite, as that of the root
-    return where((x1 == 0) & (x2 == n), sqrt(x2 - n), slope)
+    return where((abs(lower) == inf) & (x2 == n), sqrt(x2 - n), slope)
 
 
 def _lower_power_exponent(y: Any, x1: Any, x2: Any, n: int) -> Any:
@@ -141,7 +142,7 @@ lower_power: Elementwise = Elementwise(
 def _pow_base(y: Any, x1: Any, x2: Any) -> Any:
     # every case reads x1 and never y: what the backward pass keeps is found once for all exponents
     if type(x2) not in WEAK:
-        return _lower_power_base(x1, x2 if x2.dtype.kind == "f" else astype(x2, y.dtype), 0)
+        return _lower_power_base(x1, x2 if x2.dtype.kind == "f" else astype(x2, dtype=y.dtype), 0)
     if x2 == 0:
         return where(x1 == x1, 0, x1)
     if float(2 * x2).is_integer():
