@@ -36,6 +36,17 @@ def test_lists_of_values_are_refused_with_a_reason():
         bprop.grad(lambda x: bprop.sum(bprop.asarray([x[0], x[1]])))(X)
 
 
+def test_a_list_of_numbers_as_an_argument_is_refused_with_the_way_to_one_array():
+    """Every number of it is a variable: ``[1.0, 2.0]`` holds no bprop array when it is given, but two inside."""
+    for transform in (bprop.grad, bprop.expression, lambda f: lambda x: bprop.view(f, x)):
+        with pytest.raises(bprop.ArgumentError, match=r"argument of a transform.*pass bprop.asarray\(\[1.0, 2.0\]\)"):
+            transform(bprop.sum)([1.0, 2.0])
+    assert bprop.grad(bprop.sum)(bprop.asarray([1.0, 2.0])).tolist() == [1.0, 1.0]
+    assert [g.item() for g in bprop.grad(lambda x: bprop.sum(bprop.stack(x)))([1.0, 2.0])] == [1.0, 1.0]
+    with pytest.raises(bprop.ArgumentError, match=r"bprop.concat\(arrays\)"):
+        bprop.grad(lambda x: bprop.sum(bprop.asarray([x, x])))(X)
+
+
 def test_bool_works_while_recording():
     def f(x):
         while x < 10:

@@ -13,7 +13,7 @@ from bprop import nn
 spec = importlib.util.spec_from_file_location("nn_examples", Path(__file__).with_name("conftest.py"))
 examples = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(examples)
-EXAMPLES, RECORDED, cotangent = examples.EXAMPLES, examples.RECORDED["cases"], examples.cotangent
+EXAMPLES, RECORDED, X, cotangent = examples.EXAMPLES, examples.RECORDED["cases"], examples.X, examples.cotangent
 inputs_of, layerwise, make, smooth, transformed = (
     examples.inputs_of, examples.layerwise, examples.make, examples.smooth, examples.transformed,
 )  # fmt: skip
@@ -207,3 +207,36 @@ def test_state_goes_from_one_to_another(example):
     second.load_state_dict(first.state_dict())
     assert list(first.state_dict()) == list(first.cells())
     close([np.asarray(first(smooth(example)))], [np.asarray(second(smooth(example)))])
+
+
+def entrywise(example):
+    """Whether an entry of y depends on that of x alone, and not on chance."""
+    if example.endswith("training") or example == "PReLU, channels":  # one channel has a slope of 0, and 0 · ∞ is NaN
+        return False
+    x, module = smooth(example), make(example)
+    if module(x).shape != x.shape:
+        return False
+    J = np.asarray(bprop.jacobian(module)(x)).reshape(x.size, x.size)
+    return np.array_equal(J != 0, np.diag(np.diag(J) != 0))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", [name for name in EXAMPLES if entrywise(name)])
+def test_at_infinity_value_and_slope_are_their_limits(name, dtype):
+    """The limits are those of a number so large that nothing changes any more; planted: x · tanh(softplus(x)) for Mish."""
+    module = make(name, dtype)
+    ways = {
+        "layerwise": lambda x: layerwise(module, x, np.ones(x.shape, dtype))[:2],
+        "reverse": lambda x: (module(x), bprop.grad(lambda x: bprop.sum(module(x)))(x)),
+        "forward": lambda x: bprop.jvp(module, (x,), (np.ones(x.shape, dtype),)),
+    }
+    if name in ("Mish", "Softsign"):  # the others are ops, whose native code has tests of its own
+        ways["compiled"] = bprop.compile(ways["reverse"])
+    for sign in (-1, 1):
+        far, infinite = (np.full(X.shape, sign * size, dtype) for size in (1e30, np.inf))
+        for way, run in ways.items():
+            limits = [np.where(np.abs(one) > 1e10, np.sign(one) * np.inf, one) for one in map(np.asarray, run(far))]
+            for actual, limit in zip(run(infinite), limits, strict=True):
+                np.testing.assert_allclose(actual, limit, atol=1e-20, err_msg=f"{way} at {infinite[0, 0]}")
+    slope = bprop.grad(lambda x: bprop.sum(bprop.grad(lambda x: bprop.sum(module(x)))(x)), unreached="zeros")
+    assert not np.isnan(slope(np.array([-np.inf, np.inf, 0.5, 1, 2, 3], dtype))).any()

@@ -396,6 +396,43 @@ def test_where_there_is_no_value_there_is_no_derivative(op):
             assert not np.isfinite(y[none]).any(), f"{how}, {op.name}: {y[none]} at {x[none]}"
 
 
+ENDS = [
+    pytest.param(op, end, end - 2.0**-12 if end == max(op.domain) else end + 2.0**-12, id=f"{op.name} at {end}")
+    for op in OUTSIDE
+    for end in op.domain
+    if np.isfinite(end)
+]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("op", "end", "inside"), ENDS)
+def test_at_an_end_where_the_slope_is_infinite_so_are_higher_derivatives(op, end, inside, dtype):
+    """Of the sign that they have close to it. Planted: 1 / (x (1 - x)) as the slope of logit, NaN from 0 · ∞."""
+    params = PARAMS.get(op.name, {})
+    at_end, close = np.full(1, end, dtype), np.full(1, inside, dtype)
+    next_to_it = np.array([2.0**-100, 2.0**-64, 2.0**-48] if end == 0 else [np.nextafter(at_end[0], close[0])], dtype)
+    for last in (forward, reverse):
+        f = lambda x: op(x, **params)
+        for order in (1, 2, 3):
+            f = last(f)
+            sign = np.sign(np.asarray(f(close)))
+            for how, y in computed(f, at_end):
+                if order == 1 and np.isfinite(y).all():
+                    return
+                np.testing.assert_array_equal(
+                    y, sign * np.inf, err_msg=f"{how}, derivative {order} of {op.name} at {end}"
+                )
+            np.testing.assert_array_equal(np.sign(f(next_to_it)), sign[0], err_msg=f"derivative {order} of {op.name}")
+
+
+def forward(f):
+    return lambda x: bprop.jvp(f, (x,), (np.ones(x.shape, x.dtype),))[1]
+
+
+def reverse(f):
+    return bprop.grad(lambda x: bprop.sum(f(x)))
+
+
 @over
 def test_float16_is_as_accurate_as_its_format(op, dtype):
     """Half precision is computed, not only accepted: a few roundings of the value."""

@@ -1,9 +1,12 @@
 """A rule with a case of its own keeps its own derivative: mixed second and third derivatives, in every order and mode.
 
+A slope of pow that is a quotient, y / x1, is caught by the higher derivatives near whole exponents.
+
 Planted: ``where(x2 == 0, 0, …)`` in the slope of pow, ``where(y == 0, 0, y * log(x1))`` for `power_log`, ``where(x1 == 0, 0,
 x1 / x2)`` in that of xlogy, ``where(t == 0, 0, …)`` in `KLDivergence`, ``remainder(abs(x1), …)`` in fmod.
 """
 
+import functools
 import itertools
 
 import mpmath
@@ -107,3 +110,58 @@ def close(actual, expected, modes):
     """Two infinite terms of opposite signs may meet: NaN is no number that is wrong."""
     actual = np.where(np.isnan(actual) & np.isinf(expected), expected, actual)
     assert_allclose(actual, expected, rtol=1e-12, atol=1e-14, err_msg=modes)
+
+
+def power(exponent):
+    return lambda x: x**exponent
+
+
+NEAR_WHOLE = [(n, sign * 2.0**bits) for n in (1, 2) for sign in (-1, 1) for bits in (-20, -22)]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("weak", [False, True])
+def test_higher_derivatives_of_pow_near_whole_exponents(dtype, weak):
+    """x2 (x2 - 1) ⋯ x1^(x2-k), a product: the last factor is next to 0 and has all its digits."""
+    bases = np.array([0.01, 0.4, 1.0, 3.0, 250.0], dtype)
+    scale = 1.0 if dtype == np.float32 else 2.0**-25
+    tolerance = {"rtol": 64 * float(np.finfo(dtype).eps), "atol": 0}
+    for n, offset in NEAR_WHOLE:
+        x2 = n + scale * offset
+        assert dtype(x2) == x2
+        exponent = x2 if weak else np.full(bases.shape, x2, dtype)
+        expected = np.array([pow_derivative(float(x1), x2, (n + 1, 0)) for x1 in bases], dtype)
+        for modes in itertools.product(("forward", "reverse"), repeat=n + 1):
+            f = functools.reduce(lambda f, mode: derivative(f, 0, mode), modes, power(exponent))
+            assert_allclose(f(bases), expected, **tolerance, err_msg=f"{x2!r} {modes}")
+        if offset == NEAR_WHOLE[0][1]:
+            assert_allclose(bprop.compile(f)(bases), expected, **tolerance)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_slope_of_pow_that_overflows_is_infinite(dtype):
+    """Near 0 the second derivative of a root is -∞, not the difference of two infinities."""
+    x1 = np.full(1, 2.0 ** (np.finfo(dtype).minexp + 5), dtype)
+    for exponent in (np.full(1, 0.5, dtype), 0.5, np.full(1, 0.3, dtype), 0.3):
+        for modes in itertools.product(("forward", "reverse"), repeat=2):
+            f = functools.reduce(lambda f, mode: derivative(f, 0, mode), modes, power(exponent))
+            assert_allclose(f(x1), -np.inf, err_msg=str(modes))
+        assert_allclose(bprop.compile(f)(x1), -np.inf)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_whole_numbers_as_exponents_in_an_array(dtype):
+    """Planted: the exponent's dtype as a second operand of astype, which raised."""
+    x, n = np.array([-1.5, 0.0, 2.0, 3.0], dtype), np.array([3, 2, 1, 0])
+    first, second = n * x.astype(float) ** np.maximum(n - 1, 0), n * (n - 1) * x.astype(float) ** np.maximum(n - 2, 0)
+    total = bprop.grad(lambda x: bprop.sum(x**n))
+    for g in (total, bprop.compile(total)):
+        assert_allclose(g(x), first, rtol=1e-6)
+    assert_allclose(bprop.jvp(lambda x: x**n, (x,), (np.ones(4, dtype),))[1], first, rtol=1e-6)
+    assert_allclose(bprop.grad(lambda x: bprop.sum(total(x)))(x), second, rtol=1e-6, atol=1e-12)
+    least = np.full(2, np.finfo(dtype).smallest_subnormal, dtype)  # its inverse overflows, and 0 times that is 0 here
+    for exponent, slopes in ((np.zeros(2, dtype), [0, 0]), (np.ones(2, dtype), [1, 0]), (np.full(2, 2, dtype), [0, 2])):
+        f = power(exponent)
+        for slope in slopes:
+            f = derivative(f, 0, "reverse")
+            assert_allclose(f(least), slope, atol=1e-40)

@@ -131,3 +131,23 @@ def test_no_spread_is_a_kink_of_std_with_derivative_zero():
     assert np.isnan(H[0, :, 0]).all()  # there is no second derivative, and a 0 would be wrong for std ** 2
     assert np.isfinite(H[1, :, 1]).all()
     assert np.isnan(bprop.std(np.array([1.0, np.nan])).item())
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_of_a_single_entry_std_is_zero_with_all_its_derivatives(dtype):
+    """Planted: the kink of several entries that are equal."""
+    for shape, axis in (((1,), None), ((1, 3), 0), ((3, 1), -1), ((2, 1, 1), (1, 2)), ((), None)):
+        x = (np.arange(int(np.prod(shape))).reshape(shape) + 1.5).astype(dtype)
+        f = lambda x, axis=axis: bprop.sum(bprop.std(x, axis=axis))
+        assert bprop.std(x, axis=axis).dtype == dtype
+        H = np.asarray(bprop.hessian(f)(x))
+        assert_array_equal(H, np.zeros(shape + shape))
+        twice = bprop.grad(lambda x, f=f: bprop.sum(bprop.grad(f)(x)))
+        for g in (f, bprop.grad(f), twice, lambda x, f=f: bprop.jvp(bprop.grad(f), (x,), (x,))[1]):
+            assert_array_equal(g(x), np.zeros(np.shape(g(x))))
+            if shape == (1, 3):
+                assert_array_equal(bprop.compile(g)(x), np.zeros(np.shape(g(x))))
+    assert np.isnan(bprop.std(np.array([np.nan])).item())
+    assert np.isnan(bprop.std(np.array([1.0]), correction=1).item())
+    assert_array_equal(bprop.std(np.array([np.inf, 1.0])), np.nan)
+    assert bprop.std(3).dtype == np.float64

@@ -255,6 +255,8 @@ class General(Op):
     ``evaluate`` means, and what to do; the derivative of another op gives a parameter of that name, the whole message.
     A parameter ``axis`` says, as of a NumPy generalised ufunc, which axes of the one operand are its core instead: a
     tuple of negative numbers, over which "(n)->(n)" goes as over one.
+    ``columns``: the label, last in an operand and in the result, whose entries do not meet: each column of the result is
+    that of one column of the operand.
     ``native(*xs, **params)``: the same result written with other ops, which native code computes instead; without it
     native code calls ``evaluate`` back. ``step``: as of the elementwise ops. ``half``: float16 is computed, too.
     """
@@ -273,10 +275,12 @@ class General(Op):
         native: Callable[..., Any] | None = None,
         step: Callable[..., Any] | bool = True,
         half: bool = False,
+        columns: str = "",
         **rest: Any,
     ) -> None:
         super().__init__(name, evaluate, **rest)
         self.signature = signature
+        self.columns = columns
         self.core_inputs, self.core_outputs = map(_cores, signature.split("->"))
         self.arity = len(self.core_inputs)
         self.several = len(self.core_outputs) > 1

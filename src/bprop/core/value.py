@@ -345,9 +345,15 @@ def converted(name: str, obj: Any, dtype: DTypeLike | None = None, copy: bool | 
     if isinstance(obj, Array):
         return obj if dtype is None or obj.dtype == dtype else FUNCTIONS["astype"](obj, dtype)
     if isinstance(obj, list | tuple) and _holds_array(obj):
+        if all(isinstance(entry, Wrapped) and not entry.shape for entry in obj):
+            rest = (
+                "; of a list that is the argument of a transform, such as [1.0, 2.0], every number is an array with a "
+                "derivative of its own: pass bprop.asarray([1.0, 2.0]) for one array"
+            )
+        else:
+            rest = ", or bprop.concat(arrays) to put them one after the other"
         raise ArgumentError(
-            f"{name}: a list of bprop arrays would lose their derivatives: write bprop.stack(arrays), or "
-            "bprop.concat(arrays) to put them one after the other"
+            f"{name}: a list of bprop arrays would lose their derivatives: write bprop.stack(arrays){rest}"
         )
     refuse_masked(name, obj)
     if not isinstance(obj, np.ndarray) and hasattr(obj, "__dlpack__") and not hasattr(obj, "__array__"):

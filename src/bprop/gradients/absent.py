@@ -276,14 +276,17 @@ class Absent(Interpreter):
 
     @rule.register
     def _(self, op: General, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
-        """An entry of the batch is absent where all that enters it of the cotangents is."""
+        """An entry of the batch, or a column of its own, is absent where all that enters it of the cotangents is."""
         y = self.below.bind(op, plain, params)
         present: Any = None
         for position in mine:
             mask = args[position].present
             if mask is not None:
-                first = len(mask.shape) - len(op.core_inputs[position])
-                mask = _any(mask, tuple(range(first, len(mask.shape))), False)
+                core = op.core_inputs[position]
+                first = len(mask.shape) - len(core)
+                mask = _any(mask, tuple(first + n for n, label in enumerate(core) if label != op.columns), False)
+                if mask is not None and op.columns not in core:
+                    mask = reshape(mask, (*mask.shape, 1))
             if mask is None:
                 return self._wrap(y, None) if _float(y) else y
             present = mask if present is None else present | mask
@@ -291,7 +294,9 @@ class Absent(Interpreter):
         def entries(y: Any, core: tuple[str, ...]) -> Any:
             if y.dtype.kind != "f":
                 return y
-            mask = broadcast_to(reshape(present, (*present.shape, *(1 for _ in core))), y.shape)
+            *batch, columns = present.shape
+            sizes = (columns if label == op.columns else 1 for label in core)
+            mask = broadcast_to(reshape(present, (*batch, *sizes)), y.shape)
             return Masked(self, where(mask, y, 0), mask)
 
         return tuple(map(entries, y, op.core_outputs)) if op.several else entries(y, op.core_outputs[0])

@@ -4,7 +4,7 @@ from math import inf
 from typing import Any
 
 from ..core.value import Array, asarray
-from ..ops import abs, log_sigmoid, log_softmax, sigmoid, softmax, softplus, sum, tanh, where
+from ..ops import abs, log_sigmoid, log_softmax, sigmoid, sign, softmax, softplus, sum, tanh, where
 from ..ops.log_sum_exp import log_softmax_adjoint
 from ..ops.sigmoidal import sech_squared
 from .module import Module
@@ -203,8 +203,7 @@ class Softsign(Module):
     def fprop(self, x: Any) -> Array:
         """Return x / (1 + |x|)."""
         x = asarray(x)
-        y: Array = x / (1 + abs(x))
-        return y
+        return where(abs(x) == inf, sign(x), x / (1 + abs(x)))
 
     def bprop(self, y_bar: Any) -> Any:
         """Return ∂E/∂x."""

@@ -9,7 +9,7 @@ from ..core.error import ArgumentError, ShapeError
 from ..core.interpreter import EVALUATE, using
 from ..core.shape import normalise_axis
 from ..core.value import Array, asarray
-from ..ops import Generator, astype, gelu, matmul, max, reshape, sigmoid, silu, softplus, tanh, where
+from ..ops import Generator, astype, clip, gelu, matmul, max, reshape, sigmoid, silu, softplus, tanh, where
 from .frame import parameter
 from .module import Module
 from .setting import floating, size
@@ -108,7 +108,8 @@ class Mish(Module):
     def fprop(self, x: Any) -> Array:
         """Return x tanh(softplus(x))."""
         x = asarray(x)
-        y: Array = x * tanh(softplus(x))
+        # beyond, tanh is 0 or 1 and has no slope: at infinity that would be 0 · ∞
+        y: Array = clip(x, -1000) * tanh(softplus(clip(x, -1000, 1000)))
         return y
 
 

@@ -92,23 +92,62 @@ negative = Elementwise(
 )  # fmt: skip
 
 
+def _normal(y: Any, x1: Any) -> Any:
+    """Where y = x1^x2 is a normal number that can be divided by x1."""
+    return (np.abs(y) >= float(np.finfo(y.dtype).tiny)) & (np.abs(y) < inf) & (x1 != 0)
+
+
+def _lower_power(x1: Any, x2: Any, n: int) -> Any:
+    """x1^x2 / x1ⁿ: the difference x2 - n is rounded, and the power magnifies that (40 units in float32)."""
+    y = z = x1**x2
+    for _ in range(n):
+        z = z / x1
+    return np.where(_normal(y, x1), z, x1 ** (x2 - n))
+
+
+def _lower_power_value(x1: Any, x2: Any, n: int) -> Any:
+    y = z = x1**x2
+    for _ in range(n):
+        z = z / x1
+    normal = _normal(y, x1)
+    return z if normal.all() else np.where(normal, z, x1 ** (x2 - n))
+
+
+def _lower_power_base(x1: Any, x2: Any, n: int) -> Any:
+    """(x2 - n) x1^(x2-n-1), the factor of its own: that of a quotient's rule is a difference that cancels near x2 = n."""
+    lower = lower_power(x1, x2, n=n + 1)
+    slope = (x2 - n if n else x2) * lower
+    if type(x2) in WEAK:  # never n, which is a product
+        return slope
+    # x1 ** 0 is 1 everywhere; where x2 begins to differ from n at x1 = 0, the slope becomes infinite, as that of the root
+    return where((abs(lower) == inf) & (x2 == n), sqrt(x2 - n), slope)
+
+
+def _lower_power_exponent(y: Any, x1: Any, x2: Any, n: int) -> Any:
+    return where(_normal(x1**x2, x1), y * log(x1), power_log(x1, x2 - n, n=1))
+
+
+lower_power: Elementwise = Elementwise(
+    "lower_power", _lower_power_value, lambda y, x1, x2, n: _lower_power_base(x1, x2, n), _lower_power_exponent,
+    kind="float", native=_lower_power, step=_lower_power, domain=((0, inf), (-inf, inf)), level=4,
+    text=lambda x1, x2, n: f"{{0}} ** ({{1}} - {n})", latex=lambda x1, x2, n: f"{{0}}^{{{{{{1}} - {n}}}}}",
+    examples=lambda draw: [
+        ((draw(*shape1, domain=(0, inf)), draw(*shape2)), {"n": n})
+        for shape1, shape2, n in (((), (), 1), ((2, 3), (2, 3), 1), ((3, 1), (1, 4), 2), ((0, 3), (0, 3), 3))
+    ],
+    doc="x1^(x2-n) for n ≥ 1: a factor of the derivatives of `pow` with respect to its base, right also for x2 near n.",
+)  # fmt: skip
+
+
 def _pow_base(y: Any, x1: Any, x2: Any) -> Any:
-    if type(x2) not in WEAK:
-        x2 = x2 if x2.dtype.kind == "f" else astype(x2, y.dtype)
-        # x1 ** 0 is 1 everywhere; where x2 begins to differ from 0 at x1 = 0, the slope becomes infinite, as that of the root
-        return where((x1 == 0) & (x2 == 0), sqrt(x2), x2 * _over_base(y, x1, x1 ** (x2 - 1)))
     # every case reads x1 and never y: what the backward pass keeps is found once for all exponents
+    if type(x2) not in WEAK:
+        return _lower_power_base(x1, x2 if x2.dtype.kind == "f" else astype(x2, dtype=y.dtype), 0)
     if x2 == 0:
         return where(x1 == x1, 0, x1)
     if float(2 * x2).is_integer():
         return 2 * x1 if x2 == 2 else x2 * x1 ** (x2 - 1)
-    return x2 * _over_base(x1**x2, x1, x1 ** (x2 - 1))
-
-
-def _over_base(y: Any, x1: Any, lower: Any) -> Any:
-    """y / x1 in place of ``lower``, with x2 - 1 for x2, which is rounded: the power magnifies that (40 units in float32)."""
-    normal = (abs(y) >= float(np.finfo(y.dtype).tiny)) & (abs(y) < inf) & (x1 != 0)
-    return where(normal, y / x1, lower)
+    return _lower_power_base(x1, x2, 0)
 
 
 def _pow_exponent(y: Any, x1: Any, x2: Any) -> Any:

@@ -130,6 +130,7 @@ _lstsq = General(
     "lstsq",
     _lstsq_value,
     signature="(m,n),(m,k)->(n,k)",
+    columns="k",
     jvp=_lstsq_jvp,
     vjp=_lstsq_vjp,
     failure=_FAILURE,

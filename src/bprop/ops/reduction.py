@@ -232,7 +232,8 @@ def var(x: Any, /, axis: Any = None, correction: float = 0.0, keepdims: bool = F
 def std(x: Any, /, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Array:
     """y = √ var(x) over ``axis``; ∂y/∂x = (x - mean x) / ((n - correction) y), and 0 at the kink y = 0.
 
-    There it has no second derivative: that of std(x) ** 2 is NaN where nothing varies, that of `var` is right.
+    There it has no second derivative: that of std(x) ** 2 is NaN where nothing varies, that of `var` is right. Of a single
+    entry y is 0 everywhere, with all its derivatives.
 
     Shapes, dtypes and NaN as in `var`.
 
@@ -242,7 +243,11 @@ def std(x: Any, /, axis: Any = None, correction: float = 0.0, keepdims: bool = F
     >>> bprop.grad(bprop.std)(bprop.asarray([2.0, 2.0]))
     Array([0., 0.])
     """
-    y: Array = kinked_root(_variance("std", x, axis, correction, keepdims), p=2)
+    x = array("std", x)
+    variance = _variance("std", x, axis, correction, keepdims)
+    if _count(x, normalise_axes("std", axis, x.shape)) == 1:
+        return variance  # both are 0 whatever x is, and nothing has a kink
+    y: Array = kinked_root(variance, p=2)
     return y
 
 

@@ -167,7 +167,7 @@ def _logit(x: Any) -> Any:
 
 
 logit = Elementwise(
-    "logit", _logit, lambda y, x: 1 / (within_domain(x, 0, 1) * (1 - x)),
+    "logit", _logit, lambda y, x: 1 / within_domain(x, 0, 1) + 1 / (1 - x),  # 1 / (x (1 - x)) has 0 · ∞ in its own slope
     kind="float", native=_logit, step=lambda z: np.log(z / (1 - z)), domain=(0, 1),
     latex=r"\operatorname{{logit}}({0})",
     doc=_doc("y = log(x / (1 - x)), the inverse of `sigmoid`; ∂y/∂x = 1/(x (1 - x)). NaN outside of [0, 1].",

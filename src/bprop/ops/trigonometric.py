@@ -56,18 +56,28 @@ tan = _angle(
 )  # fmt: skip
 
 
-def _one_minus_square(x: Any) -> Any:
-    """1 - x², where neither it cancels nor its derivative does, -2x."""
-    return where(abs(x) < 0.5, 1 - square(x), (1 - x) * (1 + x))
+def _atanh_slope(x: Any) -> Any:
+    """1 / (1 - x²), where neither its derivative cancels nor is 0 · ∞ at ±1."""
+    return where(abs(x) < 0.5, 1 / (1 - square(x)), 0.5 / (1 - x) + 0.5 / (1 + x))
 
 
+def _asin_slope(x: Any) -> Any:
+    return 1 / np.sqrt(np.where(np.abs(x) < 0.5, 1 - x * x, (1 - x) * (1 + x)))
+
+
+asin_slope: Elementwise = Elementwise(
+    "asin_slope", _asin_slope, lambda y, x: x * y * y * y,
+    kind="float", native=_asin_slope, step=lambda z: 1 / np.sqrt((1 - z) * (1 + z)), domain=(-1, 1),
+    text="1 / sqrt(1 - square({0}))", latex=r"\frac{{1}}{{\sqrt{{1 - {0}^{{2}}}}}}", level=2,
+    doc="The derivative of `asin`, 1/√(1 - x²): its own one is x/√(1 - x²)³, without 0 · ∞ at ±1.",
+)  # fmt: skip
 asin = _angle(
-    "asin", lambda y, x: 1 / sqrt(_one_minus_square(x)),
+    "asin", lambda y, x: asin_slope(x),
     "y = arcsin x, between -π/2 and π/2; ∂y/∂x = 1/√(1 - x²). NaN outside of [-1, 1]",
     "[0.0, 1.0] -> [0.        , 1.57079633]", r"\arcsin", (-1, 1),
 )  # fmt: skip
 acos = _angle(
-    "acos", lambda y, x: -1 / sqrt(_one_minus_square(x)),
+    "acos", lambda y, x: -asin_slope(x),
     "y = arccos x, between 0 and π; ∂y/∂x = -1/√(1 - x²). NaN outside of [-1, 1]",
     "[1.0, 0.0] -> [0.        , 1.57079633]", r"\arccos", (-1, 1),
 )  # fmt: skip
@@ -109,7 +119,7 @@ acosh = _angle(
     "[1.0, 2.0] -> [0.       , 1.3169579]", r"\operatorname{{arcosh}}", (1, inf),
 )  # fmt: skip
 atanh = _angle(
-    "atanh", lambda y, x: 1 / _one_minus_square(within_domain(x, -1, 1)),
+    "atanh", lambda y, x: _atanh_slope(within_domain(x, -1, 1)),
     "y = artanh x, the inverse of `tanh`; ∂y/∂x = 1/(1 - x²). NaN outside of [-1, 1]",
     "[0.0, 0.5] -> [0.        , 0.54930614]", r"\operatorname{{artanh}}", (-1, 1),
 )  # fmt: skip
