@@ -225,7 +225,7 @@ class Mentioned:
             if not self._names.isdisjoint(ENVIRONMENT):
                 found.append(Reference("environ", "object", own_dict(os.environ)["_data"]))
             kinds = {id(kind): kind for one in reached for kind in [one if is_a(one, type) else type(one)]}
-            classes = {id(one): one for kind in kinds.values() for one in bases(kind) if package(one) not in LIBRARY}
+            classes = {id(one): one for kind in kinds.values() for one in bases(kind) if can_change(one)}
             for owner in (*reached, *classes.values()):
                 for data in _data(owner, self._names, met):
                     found.append(data)
@@ -335,6 +335,15 @@ class Mentioned:
 
 BUILT_IN = {list, tuple, set, frozenset, dict, slice, complex, range}
 """Kinds of objects that have no attributes of a user's."""
+
+
+def can_change(kind: type) -> bool:
+    """Return whether a class is one of the user's, whose entries can be replaced: Python refuses that of classes in C."""
+    return not type.__getattribute__(kind, "__flags__") & IMMUTABLE and package(kind) not in LIBRARY
+
+
+IMMUTABLE = 1 << 8
+"""CPython's ``Py_TPFLAGS_IMMUTABLETYPE``."""
 
 
 def _foreign(kind: type) -> list[type]:

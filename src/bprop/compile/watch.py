@@ -19,8 +19,8 @@ import numpy as np
 from ..core.interpreter import Cell
 from ..core.tree import flatten, is_holder
 from ..core.value import Array
-from .lookup import UNKNOWN, class_dict, content, is_a, layout, members, own_dict, package, read, slots, views
-from .reference import ITSELF, LIBRARY, PLAIN, Mentioned, Same
+from .lookup import UNKNOWN, class_dict, content, is_a, layout, members, own_dict, read, slots, views
+from .reference import ITSELF, PLAIN, Mentioned, Same, can_change
 from .static import has_attributes
 
 LOCKED = getattr(sys, "_is_gil_enabled", lambda: True)()
@@ -162,7 +162,7 @@ class Watch:
         inside = list(held.values())
         if has_dict:
             self._enter(identity.OBJECT, value, own)
-        if package(type(value)) not in LIBRARY:
+        if can_change(type(value)):
             self._enter(identity.TYPE, value, type(value))
         if not self._mentioned.selects(value) and len(self._mentioned.unwritten(value, own)) == len(own):
             inside.append(own)  # with what the library keeps in it
