@@ -12,7 +12,7 @@ import types
 import weakref
 from collections import Counter, OrderedDict, UserDict, defaultdict, deque, namedtuple
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, partialmethod
 from typing import ClassVar
 
 import numpy as np
@@ -557,6 +557,154 @@ def a_function_of_an_object():
                 nested=lambda: table.update(f=lambda x: 4 * x))  # fmt: skip
 
 
+@case
+def what_a_class_runs():
+    class Base:
+        def inherited(self, x):
+            return x * 2
+
+    class Kind(Base):
+        scale = property(lambda self: 2.0)
+        static = staticmethod(lambda x: x * 2)
+        of_class = classmethod(lambda kind, x: x * 2)
+
+        def method(self, x):
+            return x * 2
+
+        def inherited(self, x):
+            return super().inherited(x) + 1
+
+        def __call__(self, x):
+            return x * 2
+
+    one = Kind()
+    return Case(lambda x: one(one.inherited(one.method(one.static(one.of_class(x * one.scale))))),
+                method=lambda: setattr(Kind, "method", lambda self, x: x * 3),
+                property=lambda: setattr(Kind, "scale", property(lambda self: 3.0)),
+                static=lambda: setattr(Kind, "static", staticmethod(lambda x: x * 3)),
+                of_class=lambda: setattr(Kind, "of_class", classmethod(lambda kind, x: x * 3)),
+                call=lambda: setattr(Kind, "__call__", lambda self, x: x * 3),
+                of_the_base=lambda: setattr(Base, "inherited", lambda self, x: x * 3),
+                delete=lambda: delattr(Kind, "inherited"))  # fmt: skip
+
+
+def tripled(x):
+    return x * 3
+
+
+def four_times(self, x):
+    return x * 4
+
+
+@case
+def the_code_of_a_function():
+    def f(x):
+        return x * 2
+
+    return Case(f, replace=lambda: setattr(f, "__code__", tripled.__code__))
+
+
+@case
+def the_code_of_a_function_and_a_method():
+    class Kind:
+        def method(self, x):
+            return x * 2
+
+    def g(x):
+        return x * 2
+
+    method = Kind().method
+    return Case(lambda x: g(method(x)), function=lambda: setattr(g, "__code__", tripled.__code__),
+                method=lambda: setattr(Kind.method, "__code__", four_times.__code__))  # fmt: skip
+
+
+@case
+def the_class_of_an_object():
+    class Kind:
+        def method(self, x):
+            return x * 2
+
+    class Other(Kind):
+        def method(self, x):
+            return x * 3
+
+    one = Kind()
+    return Case(lambda x: one.method(x), replace=lambda: setattr(one, "__class__", Other))
+
+
+@case
+def the_class_of_a_module_and_what_it_declares():
+    class Kind(nn.Module):
+        gain = 1.0
+
+        def fprop(self, x):
+            return self.scaled(x) * self.gain
+
+        def scaled(self, x):
+            return x * 2
+
+    class Other(Kind):
+        def scaled(self, x):
+            return x * 3
+
+    one = Kind()
+    return Case(lambda m, x: m(x), (one,), data=lambda: setattr(Kind, "gain", 3.0),
+                method=lambda: setattr(Kind, "scaled", lambda self, x: x * 5),
+                replace=lambda: setattr(one, "__class__", Other))  # fmt: skip
+
+
+@case
+def an_attribute_that_was_not_there():
+    class Kind:
+        pass
+
+    one, module = Kind(), types.ModuleType("settings")
+
+    def f(x):
+        try:
+            x = x * Kind.tried
+        except AttributeError:
+            x = x + 1
+        x = x * getattr(Kind, "gain", 1.0) * getattr(one, "late", 1.0) * getattr(module, "rate", 1.0)
+        return x * 2 if hasattr(Kind, "double") else x
+
+    return Case(f, tried=lambda: setattr(Kind, "tried", 3.0), asked=lambda: setattr(Kind, "double", True),
+                gain=lambda: setattr(Kind, "gain", 3.0), again=lambda: setattr(Kind, "gain", 4.0),
+                of_an_object=lambda: setattr(Kind, "late", 3.0), of_a_module=lambda: setattr(module, "rate", 3.0),
+                of_a_module_again=lambda: setattr(module, "rate", 4.0))  # fmt: skip
+
+
+def of_a_layout(use):
+    a = np.arange(1.0, 13.0)
+    return Case(lambda x: x * use(a), shape=lambda: setattr(a, "shape", (3, 4)),
+                axes=lambda: setattr(a, "shape", (2, 2, 3)),
+                dtype=lambda: (setattr(a, "shape", (12,)), setattr(a, "dtype", np.int32)),
+                resize=lambda: a.resize(5000, refcheck=False))  # fmt: skip
+
+
+LAYOUTS = {
+    "operand": lambda a: bprop.sum(bprop.max(bprop.asarray(a), axis=-1)) + a.size,
+    "length": lambda a: len(a) * a.shape[0] + a.ndim,
+}
+for name, use in LAYOUTS.items():
+    CASES[f"layout of a NumPy array, {name}"] = partial(of_a_layout, use)
+
+
+@case
+def what_views_and_partial_methods_show():
+    listed, table, numbers = [1.0], {"rate": 1.0}, array.array("d", [1.0])
+
+    class Kind:
+        def scaled(self, held, x):
+            return x * held[0]
+
+        method = partialmethod(scaled, listed)
+
+    one, proxy, view = Kind(), types.MappingProxyType(table), memoryview(numbers)
+    return Case(lambda x: one.method(x) * proxy["rate"] * view[0], argument=lambda: listed.__setitem__(0, 3.0),
+                mapping=lambda: table.update(rate=3.0), buffer=lambda: numbers.__setitem__(0, 3.0))  # fmt: skip
+
+
 @pytest.fixture(autouse=True)
 def _restored(monkeypatch):
     monkeypatch.setitem(globals(), "RATE", 1.0)
@@ -685,6 +833,40 @@ def test_a_count_of_the_traces_at_any_depth_makes_no_program(keys):
     for size in (2, 3, 2, 3):
         f(np.ones(size))
     assert len(keys) == before
+
+
+def test_what_a_class_or_module_counts_or_caches_makes_no_program(keys):
+    class Kind:
+        calls: ClassVar = 0
+        traced: ClassVar = 0
+        kept = None
+
+        @property
+        def scale(self):
+            if self.kept is None:
+                self.kept = 2.0
+            return self.kept
+
+        def __call__(self, x):
+            Kind.traced += 1
+            type(self).cached = self.scale
+            return x * self.scale
+
+    one, module = Kind(), types.ModuleType("settings")
+    module.rate = 3.0
+    f = bprop.compile(lambda x: one(x) * module.rate)
+    for _ in range(4):
+        np.testing.assert_array_equal(f(X), X * 6)
+    before = len(keys)
+    for _ in range(3):
+        Kind.calls += 1  # no code that is compiled mentions it
+        f(X)
+    assert len(keys) == before
+    Kind.more = module.more = 1.0  # what there is more is looked at once
+    for _ in range(3):
+        f(X)
+    assert len(keys) == before + 1
+    assert len(f.programs) == 1
 
 
 @pytest.mark.filterwarnings("ignore::bprop.CompileWarning")

@@ -7,23 +7,28 @@ built-in class.
 
 import array
 import ctypes
+import gc
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Mapping
 from enum import EnumMeta
 from functools import lru_cache, partial
-from types import CodeType, MemberDescriptorType, MethodType, ModuleType
+from types import CodeType, MappingProxyType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 
 UNKNOWN = object()
 """What a name stands for that is not assigned, or is Python\'s own."""
-MUTABLE = (list, set, deque, dict, bytearray, array.array)
+MUTABLE = (list, set, deque, dict, bytearray, array.array, memoryview)
 """What can be changed in place and is compared by what it holds."""
-BUFFERS = (bytearray, array.array)
+BUFFERS = (bytearray, array.array, memoryview)
 """Of those, what holds bytes."""
 LOOKED = 1 << 16
 """Bytes of a NumPy array that are compared with every call, at most."""
+DYNAMIC = {
+    "getattr", "hasattr", "vars", "__dict__", "dir", "eval", "exec", "attrgetter", "asdict", "astuple", "deepcopy",
+}  # fmt: skip
+"""Names by which code may look at any attribute."""
 _SEQUENCES = (list, tuple, set, frozenset, deque)
 
 
@@ -42,6 +47,17 @@ def entries(kind: type) -> Mapping[str, Any]:
     """Return what a class itself declares."""
     found: Mapping[str, Any] = type.__getattribute__(kind, "__dict__")
     return found
+
+
+def class_dict(kind: type) -> dict[str, Any]:
+    """Return the dict itself behind the ``__dict__`` of a class."""
+    found: dict[str, Any] = behind(type.__getattribute__(kind, "__dict__"))
+    return found
+
+
+def behind(proxy: Any) -> Any:
+    """Return the mapping that a `types.MappingProxyType` shows."""
+    return gc.get_referents(proxy)[0]
 
 
 def declared(kind: type, name: str) -> Any:
@@ -127,8 +143,10 @@ def views(value: Any) -> tuple[Collection[Any], Collection[Any]]:
 def members(value: Any) -> list[Any] | None:
     """Return what a container holds, keys of dicts as well as values; ``None`` for what is none.
 
-    A `functools.partial` holds its function and arguments.
+    A `functools.partial` holds its function and arguments, a `types.MappingProxyType` the mapping behind it.
     """
+    if is_a(value, MappingProxyType):
+        return [behind(value)]
     if is_a(value, dict):
         return [one for item in items(value) for one in item]
     for kind in _SEQUENCES:
@@ -150,6 +168,12 @@ def content(value: Any) -> Any:
         fixed = not value.flags.writeable and value.base is None
         return None if fixed or value.nbytes > LOOKED else value.tobytes()
     return bytes(memoryview(value)) if is_a(value, BUFFERS) else None
+
+
+def layout(array: Any) -> tuple[int, tuple[int, ...], tuple[int, ...], Any]:
+    """Return where the numbers of a NumPy array lie, and how: its address, shape, strides and dtype."""
+    seen = np.ndarray.view(array, np.ndarray)
+    return seen.__array_interface__["data"][0], seen.shape, seen.strides, seen.dtype
 
 
 def wrapped(value: Any) -> Any:
@@ -180,6 +204,10 @@ def enumerated(kind: type, name: str) -> Any:
 
 @lru_cache(1024)
 def names(code: CodeType) -> frozenset[str]:
-    """Return the names of globals and attributes that code mentions, that of functions inside too."""
+    """Return the names of globals and attributes that code mentions, that of functions inside too.
+
+    Where it looks attributes up by text, as by ``getattr``, its texts are among them.
+    """
     inner = [names(one) for one in code.co_consts if isinstance(one, CodeType)]
-    return frozenset(code.co_names).union(*inner)
+    texts = () if DYNAMIC.isdisjoint(code.co_names) else (one for one in code.co_consts if type(one) is str)
+    return frozenset(code.co_names).union(filter(str.isidentifier, texts), *inner)

@@ -20,6 +20,7 @@ from ..core.interpreter import Cell
 from ..core.tree import LEAF, Holder, Structure, is_holder
 from ..core.value import Array
 from .lookup import (
+    DYNAMIC,
     UNKNOWN,
     bases,
     content,
@@ -71,18 +72,19 @@ class Reference(NamedTuple):
 
 
 def references(
-    f: Callable[..., Any], seen: set[int] | None = None, codes: list[CodeType] | None = None
+    f: Callable[..., Any], seen: set[int] | None = None, functions: list[FunctionType] | None = None
 ) -> Iterator[Reference]:
     """Return everything a function refers to, by name: also in functions inside it, in those that it calls by name, in what
-    it is wrapped in, and as values of its parameters. The library's own functions are passed over. ``codes`` takes the code
-    that was looked at.
+    it is wrapped in, and as values of its parameters. The library's own functions are passed over. ``functions`` takes
+    those whose code was looked at.
     """
     seen = set() if seen is None else seen
-    if is_a(f, partial):
-        yield Reference("arguments", "object", (f.args, f.keywords))  # type: ignore[attr-defined]
+    if is_a(f, (partial, partialmethod)):
+        yield Reference("arguments", "object", f.args)  # type: ignore[attr-defined]
+        yield Reference("arguments", "object", f.keywords)  # type: ignore[attr-defined]
         for one in members((f.func, *f.args, *f.keywords.values())) or ():  # type: ignore[attr-defined]
             if _is_users(one):
-                yield from references(one, seen, codes)
+                yield from references(one, seen, functions)
         return
     if is_a(f, MethodType):
         yield Reference("self", "object", f.__self__)  # type: ignore[attr-defined]
@@ -92,16 +94,16 @@ def references(
     seen.add(id(f))
     origin = wrapped(f)
     if origin is not UNKNOWN:
-        yield from references(origin, seen, codes)
+        yield from references(origin, seen, functions)
     if not is_a(f, FunctionType):
         call = declared(type(f), "__call__")
         if origin is UNKNOWN and is_a(call, FunctionType):  # an object that is called
             yield Reference("self", "object", f)
-            yield from references(call, seen, codes)
+            yield from references(call, seen, functions)
         return
     code = f.__code__
-    if codes is not None:
-        codes.append(code)
+    if functions is not None:
+        functions.append(f)  # type: ignore[arg-type]
     if f.__defaults__ or f.__kwdefaults__:
         yield Reference("defaults", "defaults", f)
     mentioned, owners = names(code), set[tuple[int, str]]()
@@ -113,9 +115,13 @@ def references(
         for member in _data(value, mentioned, owners):
             yield member
             if _is_users(held := member.look()):
-                yield from references(held, seen, codes)
+                yield from references(held, seen, functions)
         if _is_users(value):
-            yield from references(value, seen, codes)
+            yield from references(value, seen, functions)
+
+
+def _unique(found: Iterable[Reference]) -> list[Reference]:
+    return list({(one.kind, id(one.source), one.name): one for one in found}.values())
 
 
 def with_functions(f: Callable[..., Any], leaves: Sequence[Any]) -> Callable[..., Any]:
@@ -168,10 +174,6 @@ def _data(owner: Any, mentioned: Set[str], seen: set[tuple[int, str]]) -> Iterat
         yield from _data(held, mentioned, seen)
 
 
-DYNAMIC = {
-    "getattr", "hasattr", "vars", "__dict__", "dir", "eval", "exec", "attrgetter", "asdict", "astuple", "deepcopy",
-}  # fmt: skip
-"""Names by which code may look at any attribute."""
 ENVIRONMENT = {"environ", "getenv", "environb", "getenvb"}
 """Names by which code looks at variables of the environment."""
 UNCALLED = {"__init__", "__new__", "__repr__", "__str__", "__del__"}
@@ -206,30 +208,39 @@ class Mentioned:
         structure: Structure = NOTHING,
         written: Iterable[Any] = (),
     ) -> None:
-        codes: list[CodeType] = []
+        called: list[FunctionType] = []
+        looked, referred, self.references = 0, -1, list[Reference]()
         seen, met = set[int](), set[tuple[int, str]]()
         self.written = frozenset(written)
         self._given = [*leaves, *holders(structure)]
         self._names: set[str] = set()
-        found = list(references(with_functions(f, leaves), seen, codes))
-        while codes:  # what is reached mentions names, along which more is reached
-            self._names.update(*map(names, codes))
-            codes.clear()
-            self.references = list({(one.kind, id(one.source), one.name): one for one in found}.values())
+        found = list(references(with_functions(f, leaves), seen, called))
+        while looked < len(called) or referred < len(
+            self.references
+        ):  # what is reached mentions names, along which more is
+            self._names.update(*(names(one.__code__) for one in called[looked:]))
+            self.references = _unique(found)
+            looked, referred = len(called), len(self.references)
             reached = list(self.reached())
             if not self._names.isdisjoint(ENVIRONMENT):
                 found.append(Reference("environ", "object", own_dict(os.environ)["_data"]))
-            for owner in reached:
+            kinds = {id(kind): kind for one in reached for kind in [one if is_a(one, type) else type(one)]}
+            classes = {id(one): one for kind in kinds.values() for one in bases(kind) if can_change(one)}
+            for owner in (*reached, *classes.values()):
                 for data in _data(owner, self._names, met):
                     found.append(data)
                     if _is_users(held := data.look()):
-                        found += references(held, seen, codes)
-            kinds = {id(kind): kind for one in reached for kind in [one if is_a(one, type) else type(one)]}
+                        found += references(held, seen, called)
             functions = [one for one in reached if _is_users(one)]
             methods = [one for kind in kinds.values() for one in _methods(kind, self._names)]
             for function in (*functions, *methods):
-                found += references(function, seen, codes)
-        self.references = list({(one.kind, id(one.source), one.name): one for one in found}.values())
+                found += references(function, seen, called)
+            self.references = _unique(found)
+        self.functions = [one for one in called if package(one) not in LIBRARY]
+        """The functions of the user's whose code was looked at."""
+        self.classes = [classes[one] for one in sorted(classes)]
+        """The classes of the user's of what is reached, and those that they inherit from."""
+        self.modules = [one for one in reached if is_a(one, ModuleType) and package(one) not in LIBRARY]
 
     def attributes(self, holder: Any) -> dict[str, Any]:
         """Return what counts of the attributes of an object.
@@ -258,6 +269,29 @@ class Mentioned:
         if is_a(holder, FunctionType):
             counts.pop("__wrapped__", None)
         return self.unwritten(holder, counts)
+
+    def methods(self, kind: type) -> dict[str, Any]:
+        """Return what of a class's own entries runs, or is called by a name that is mentioned: methods, properties."""
+        found = {
+            name: one
+            for name, one in self.declarations(kind).items()
+            if declared(type(one), "__get__") is not UNKNOWN or declared(type(one), "__call__") is not UNKNOWN
+        }
+        return self.unwritten(kind, found)
+
+    def declarations(self, kind: type) -> dict[str, Any]:
+        """Return what counts of a class's own entries.
+
+        Those that are mentioned, and those that run of themselves: of a class that inherits from the library's all but its
+        numbers and texts.
+        """
+        inherits = bool(_foreign(kind))
+        found = {
+            name: one
+            for name, one in entries(kind).items()
+            if name in self._names or ((inherits or _is_special(name)) and type(one) not in PLAIN)
+        }
+        return self.unwritten(kind, found)
 
     def items(self, holder: Any) -> list[tuple[Any, Any]]:
         """Return what counts of the entries of a dict."""
@@ -303,6 +337,15 @@ BUILT_IN = {list, tuple, set, frozenset, dict, slice, complex, range}
 """Kinds of objects that have no attributes of a user's."""
 
 
+def can_change(kind: type) -> bool:
+    """Return whether a class is one of the user's, whose entries can be replaced: Python refuses that of classes in C."""
+    return not type.__getattribute__(kind, "__flags__") & IMMUTABLE and package(kind) not in LIBRARY
+
+
+IMMUTABLE = 1 << 8
+"""CPython's ``Py_TPFLAGS_IMMUTABLETYPE``."""
+
+
 def _foreign(kind: type) -> list[type]:
     """Return the classes of the library that a class is, or inherits from."""
     return [one for one in bases(kind) if one is not object and package(one) in LIBRARY]
@@ -332,10 +375,12 @@ def _methods(kind: type, mentioned: Iterable[str]) -> Iterator[Callable[..., Any
         if package(one) in LIBRARY:
             continue
         for name, held in entries(one).items():
-            if name not in UNCALLED and (
-                inherits or name in mentioned or (name.startswith("__") and name.endswith("__"))
-            ):
+            if name not in UNCALLED and (inherits or name in mentioned or _is_special(name)):
                 yield from _functions(held)
+
+
+def _is_special(name: str) -> bool:
+    return name.startswith("__") and name.endswith("__")
 
 
 def _functions(held: Any) -> Iterator[Callable[..., Any]]:
@@ -348,7 +393,10 @@ def _functions(held: Any) -> Iterator[Callable[..., Any]]:
     if is_a(held, property):
         parts: list[Any] = [held.fget, held.fset, held.fdel]
     else:
-        parts = [held.func if is_a(held, (cached_property, partialmethod)) else held]
+        parts = [held.func if is_a(held, cached_property) else held]
+    if is_a(held, partialmethod):
+        yield held
+        return
     yield from (one for one in parts if is_a(one, FunctionType) or wrapped(one) is not UNKNOWN)
 
 

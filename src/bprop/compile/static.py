@@ -11,7 +11,7 @@ from ..core.error import ArgumentError
 from ..core.interpreter import Cell
 from ..core.tree import flatten, is_holder
 from ..core.value import Array, refuse_masked
-from .lookup import BUFFERS, MUTABLE, UNKNOWN, content, declared, is_a, members
+from .lookup import BUFFERS, MUTABLE, UNKNOWN, content, declared, is_a, layout, members
 from .reference import BUILT_IN, ITSELF, PLAIN, Mentioned, Same, holders
 
 
@@ -65,7 +65,7 @@ class Equal:
 def key_of(leaves: Sequence[Any], structure: Any, mentioned: Mentioned) -> Any:
     """Return the cache key of a call. What the trace itself writes, by ``mentioned``, is no part of it."""
     cells: dict[Cell, int] = {}
-    settings = tuple(_settings(one, set(), mentioned) for one in holders(structure))
+    settings = tuple((type(one), _settings(one, set(), mentioned)) for one in holders(structure))
     return structure, tuple(leaf_key(leaf, cells, mentioned) for leaf in leaves), settings, captured_key(mentioned)
 
 
@@ -79,7 +79,12 @@ def captured_key(mentioned: Mentioned) -> Any:
             continue
         cells = tuple(map(_inside, _cells(value, searched, mentioned)))
         found.append((one.name, _setting(value, settled, mentioned), cells))
-    return tuple(found)
+    codes = tuple((Same(one), Same(one.__code__)) for one in mentioned.functions)
+    classes = tuple(
+        (Same(kind), tuple((name, Same(one)) for name, one in mentioned.methods(kind).items()))
+        for kind in mentioned.classes
+    )
+    return tuple(found), codes, classes
 
 
 def contents(mentioned: Mentioned) -> dict[Any, Any]:
@@ -91,6 +96,9 @@ def contents(mentioned: Mentioned) -> dict[Any, Any]:
         (Same(one.source), one.name): _token(one.look())
         for one in mentioned.references
         if one.kind in ("cell", "global", "class")
+    }
+    found |= {
+        (Same(kind), name): _token(one) for kind in mentioned.classes for name, one in mentioned.methods(kind).items()
     }
     for one in mentioned.reached():
         owner = Same(one)
@@ -184,15 +192,17 @@ def _setting(value: Any, seen: set[int], mentioned: Mentioned) -> Any:
         if type(now) is list:
             seen.add(id(value))
             now = tuple(_setting(one, seen, mentioned) for one in now)
-        # of bytes only what they are counts, an array is this very one as well
-        return type(value), now if is_a(value, BUFFERS) and now is not None else (Same(value), now)
+        # of bytes only what they are counts, an array is this very one as well, and lies where and as it did
+        if is_a(value, np.ndarray):
+            return type(value), Same(value), layout(value), now
+        return type(value), Same(value) if now is None else now
     if is_a(value, ReferenceType):
         return Same(value), _settings(
             ReferenceType.__call__(value), seen, mentioned
         )  # it must not keep its object alive
     if is_a(value, ITSELF) and not is_a(value, FunctionType):
         return Same(value)
-    return _identity(value), _settings(value, seen, mentioned)
+    return type(value), _identity(value), _settings(value, seen, mentioned)
 
 
 def _identity(value: Any) -> Any:

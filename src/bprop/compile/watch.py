@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence, Set
 from functools import partial
 from operator import is_
-from types import FunctionType, MethodType
+from types import FunctionType, MappingProxyType, MethodType
 from typing import Any
 from weakref import ReferenceType
 
@@ -19,8 +19,8 @@ import numpy as np
 from ..core.interpreter import Cell
 from ..core.tree import flatten, is_holder
 from ..core.value import Array
-from .lookup import UNKNOWN, content, is_a, members, own_dict, read, slots, views
-from .reference import ITSELF, PLAIN, Mentioned, Same
+from .lookup import UNKNOWN, class_dict, content, is_a, layout, members, own_dict, read, slots, views
+from .reference import ITSELF, PLAIN, Mentioned, Same, can_change
 from .static import has_attributes
 
 LOCKED = getattr(sys, "_is_gil_enabled", lambda: True)()
@@ -74,11 +74,10 @@ class Watch:
                 self._enter(identity.CELL, reference.source, value)
             elif reference.kind == "global":
                 self._enter(identity.NAME, reference.source, reference.name, value)
-            elif reference.kind == "class":
-                self._reads.append((partial(type.__getattribute__, reference.source), reference.name, value))
             elif reference.kind == "defaults":
                 self._enter(identity.DEFAULTS, reference.source, *(UNKNOWN if one is None else one for one in value))
             waiting.append(value)
+        self._look_at_code()
         while waiting and self.known:
             waiting += [one for one in self._look(waiting.pop()) if type(one) not in PLAIN]
         del self._mentioned, self._kinds  # it holds what the call was made with
@@ -93,6 +92,19 @@ class Watch:
         """Put an entry into the table of what is compared."""
         self._words += [kind, *(0 if one is UNKNOWN else one if type(one) is _Count else id(one) for one in objects)]
         self._kept += objects
+
+    def _look_at_code(self) -> None:
+        """Remember the code of functions, what classes declare under names that count, and that they and modules get no more."""
+        identity, mentioned = self._kinds, self._mentioned
+        for function in mentioned.functions:
+            self._enter(identity.FUNCTION, function, function.__code__)
+        for kind in mentioned.classes:
+            own, counts = class_dict(kind), mentioned.declarations(kind)
+            pairs = [one for name in own for one in (name, counts.get(name, UNKNOWN))]
+            self._enter(identity.DICT, own, _Count(len(own)), *pairs)
+        for module in mentioned.modules:
+            own = own_dict(module)
+            self._enter(identity.SIZE, own, _Count(len(own)))
 
     def _look(self, value: Any) -> list[Any]:
         """Remember what a container or object holds, and return that."""
@@ -111,9 +123,15 @@ class Watch:
             self._buffers.append((value, before))
         if is_a(value, np.ndarray):
             inside = before if type(before) is list else []
+            address, shape, strides, dtype = layout(value)
+            axes = [_Count(one) for axis in zip(shape, strides, strict=True) for one in axis]
+            self._enter(identity.ARRAY, value, _Count(address), dtype, _Count(len(shape)), *axes)
+            self.known &= identity.LAID_OUT
         elif is_a(value, dict):
             inside = self._look_into(value)
-        elif inside is not None and not is_a(value, (tuple, partial)):  # those are what they are for ever
+        elif inside is not None and not is_a(
+            value, (tuple, partial, MappingProxyType)
+        ):  # those are what they are for ever
             if self._mentioned.is_written(value):
                 inside = []
             elif type(value) is list:
@@ -144,6 +162,8 @@ class Watch:
         inside = list(held.values())
         if has_dict:
             self._enter(identity.OBJECT, value, own)
+        if can_change(type(value)):
+            self._enter(identity.TYPE, value, type(value))
         if not self._mentioned.selects(value) and len(self._mentioned.unwritten(value, own)) == len(own):
             inside.append(own)  # with what the library keeps in it
         elif has_dict:

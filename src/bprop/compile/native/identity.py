@@ -1,16 +1,19 @@
 """Whether Python objects still hold the very objects they held: one native call for a whole model and its optimiser.
 
 Python needs about 30 ns for every attribute that it compares by identity, native code 5. The objects are read through
-CPython's own functions; nothing is assumed of how they lie in memory. A table of words says what to compare:
+CPython's own functions; nothing is assumed of how they lie in memory, but of NumPy arrays, where its C interface fixes it. A table of words says what to compare:
 
 ===========  ==========================================================================================
-``DICT``     dict, number of entries, then key and value of each, in order
+``DICT``     dict, number of entries, then key and value of each, in order (0: whatever the value is)
 ``LIST``     list, number of entries, then each
 ``CELL``     cell of a closure, its contents (0: not assigned)
 ``NAME``     dict, key, value (0: not there)
 ``DEFAULTS`` function, its defaults for parameters and for keywords (0: none)
 ``OBJECT``   object, its ``__dict__``
 ``SIZE``     dict, number of entries
+``FUNCTION`` function, its code
+``TYPE``     object, its class
+``ARRAY``    NumPy array, address, dtype, number of axes, then size and stride of each
 ``END``
 ===========  ==========================================================================================
 """
@@ -19,11 +22,20 @@ import ctypes
 import functools
 from collections.abc import Callable
 
+import numpy as np
 from llvmlite import binding
 
 from .written import loaded
 
-END, DICT, LIST, CELL, NAME, DEFAULTS, OBJECT, SIZE = range(8)
+END, DICT, LIST, CELL, NAME, DEFAULTS, OBJECT, SIZE, FUNCTION, TYPE, ARRAY = range(11)
+DATA, AXES, SIZES, STRIDES, DTYPE = (object.__basicsize__ + 8 * place for place in (0, 1, 2, 3, 5))
+"""Where the fields of a NumPy array lie."""
+_SAMPLE = np.zeros((2, 3))[1:]
+LAID_OUT = [ctypes.c_int64.from_address(id(_SAMPLE) + place).value for place in (DATA, DTYPE)] == [
+    _SAMPLE.__array_interface__["data"][0],
+    id(_SAMPLE.dtype),
+]
+"""Whether they do."""
 FUNCTIONS = (
     "PyDict_Size",
     "PyDict_Next",
@@ -33,7 +45,9 @@ FUNCTIONS = (
     "PyCell_Get",
     "PyFunction_GetDefaults",
     "PyFunction_GetKwDefaults",
+    "PyFunction_GetCode",
     "PyObject_GenericGetDict",
+    "PyObject_Type",
     "Py_DecRef",
 )
 CODE = f"""
@@ -45,7 +59,9 @@ declare ptr @PyList_GetItem(ptr, i64)
 declare ptr @PyCell_Get(ptr)
 declare ptr @PyFunction_GetDefaults(ptr)
 declare ptr @PyFunction_GetKwDefaults(ptr)
+declare ptr @PyFunction_GetCode(ptr)
 declare ptr @PyObject_GenericGetDict(ptr, ptr)
+declare ptr @PyObject_Type(ptr)
 declare void @Py_DecRef(ptr)
 
 define i32 @same(ptr %table) {{
@@ -54,7 +70,7 @@ define i32 @same(ptr %table) {{
   %value.at = alloca ptr
   br label %next
 next:
-  %at = phi ptr [%table, %0], [%third.at, %owned], [%pair.at, %pairs], [%item.at, %items], [%fourth.at, %name]
+  %at = phi ptr [%table, %0], [%third.at, %owned], [%pair.at, %pairs], [%item.at, %items], [%fourth.at, %name], [%axis.at, %axes]
   %kind = load i64, ptr %at
   %second.at = getelementptr i64, ptr %at, i64 2
   %third.at = getelementptr i64, ptr %at, i64 3
@@ -74,6 +90,9 @@ more: ; two words follow, whatever the kind
     i64 {DEFAULTS}, label %defaults
     i64 {OBJECT}, label %object.dict
     i64 {SIZE}, label %size
+    i64 {FUNCTION}, label %code
+    i64 {TYPE}, label %type
+    i64 {ARRAY}, label %array
   ]
 
 dict:
@@ -82,8 +101,8 @@ dict:
   store i64 0, ptr %position
   br i1 %as.many, label %pairs, label %differ
 pairs:
-  %pair.at = phi ptr [%third.at, %dict], [%pair.next, %pair.value]
-  %pairs.left = phi i64 [%count, %dict], [%pairs.fewer, %pair.value]
+  %pair.at = phi ptr [%third.at, %dict], [%pair.next, %pair.value], [%pair.next, %pair.any]
+  %pairs.left = phi i64 [%count, %dict], [%pairs.fewer, %pair.value], [%pairs.fewer, %pair.any]
   %no.pair = icmp eq i64 %pairs.left, 0
   br i1 %no.pair, label %next, label %pair
 pair:
@@ -102,7 +121,10 @@ pair.value:
   %same.value = icmp eq ptr %value, %known.value
   %pair.next = getelementptr i64, ptr %pair.at, i64 2
   %pairs.fewer = sub i64 %pairs.left, 1
-  br i1 %same.value, label %pairs, label %differ
+  br i1 %same.value, label %pairs, label %pair.any
+pair.any:
+  %any.value = icmp eq ptr %known.value, null
+  br i1 %any.value, label %pairs, label %differ
 
 size:
   %size.now = call i64 @PyDict_Size(ptr %object)
@@ -132,13 +154,64 @@ cell:
 object.dict:
   %attributes = call ptr @PyObject_GenericGetDict(ptr %object, ptr null)
   br label %own
+type:
+  %class = call ptr @PyObject_Type(ptr %object)
+  br label %own
 own: ; a reference of our own, to be given back
-  %own.value = phi ptr [%contents, %cell], [%attributes, %object.dict]
+  %own.value = phi ptr [%contents, %cell], [%attributes, %object.dict], [%class, %type]
   call void @Py_DecRef(ptr %own.value)
   %same.own = icmp eq ptr %own.value, %second
   br i1 %same.own, label %owned, label %differ
 owned:
   br label %next
+
+code:
+  %code.now = call ptr @PyFunction_GetCode(ptr %object)
+  %same.code = icmp eq ptr %code.now, %second
+  br i1 %same.code, label %owned, label %differ
+
+array:
+  %data.at = getelementptr i8, ptr %object, i64 {DATA}
+  %data = load ptr, ptr %data.at
+  %same.data = icmp eq ptr %data, %second
+  br i1 %same.data, label %dtype, label %differ
+dtype:
+  %dtype.at = getelementptr i8, ptr %object, i64 {DTYPE}
+  %dtype.now = load ptr, ptr %dtype.at
+  %known.dtype = load ptr, ptr %third.at
+  %same.dtype = icmp eq ptr %dtype.now, %known.dtype
+  br i1 %same.dtype, label %rank, label %differ
+rank:
+  %rank.at = getelementptr i8, ptr %object, i64 {AXES}
+  %rank.int = load i32, ptr %rank.at
+  %rank.now = sext i32 %rank.int to i64
+  %known.rank = load i64, ptr %fourth.at
+  %same.rank = icmp eq i64 %rank.now, %known.rank
+  %first.axis.at = getelementptr i64, ptr %at, i64 5
+  %sizes.at = getelementptr i8, ptr %object, i64 {SIZES}
+  %sizes = load ptr, ptr %sizes.at
+  %strides.at = getelementptr i8, ptr %object, i64 {STRIDES}
+  %strides = load ptr, ptr %strides.at
+  br i1 %same.rank, label %axes, label %differ
+axes:
+  %axis.at = phi ptr [%first.axis.at, %rank], [%axis.next, %axis]
+  %axis.number = phi i64 [0, %rank], [%axis.more, %axis]
+  %no.axis = icmp eq i64 %axis.number, %known.rank
+  br i1 %no.axis, label %next, label %axis
+axis:
+  %length.at = getelementptr i64, ptr %sizes, i64 %axis.number
+  %length.now = load i64, ptr %length.at
+  %known.length = load i64, ptr %axis.at
+  %same.length = icmp eq i64 %length.now, %known.length
+  %stride.at = getelementptr i64, ptr %strides, i64 %axis.number
+  %stride.now = load i64, ptr %stride.at
+  %known.stride.at = getelementptr i64, ptr %axis.at, i64 1
+  %known.stride = load i64, ptr %known.stride.at
+  %same.stride = icmp eq i64 %stride.now, %known.stride
+  %same.axis = and i1 %same.length, %same.stride
+  %axis.next = getelementptr i64, ptr %axis.at, i64 2
+  %axis.more = add i64 %axis.number, 1
+  br i1 %same.axis, label %axes, label %differ
 
 look:
   %named = call ptr @PyDict_GetItemWithError(ptr %object, ptr %second)
