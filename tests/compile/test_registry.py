@@ -84,7 +84,7 @@ def test_special_values(op, dtype, distance):
         assert distance(lambda x: op(x, **params), x) <= bound
     elif len(op.partials) == 2:
         grid = np.meshgrid(x, x)
-        assert distance(lambda a, b: op(a, b), *map(np.ravel, grid)) <= bound
+        assert distance(lambda a, b: op(a, b, **params), *map(np.ravel, grid)) <= bound
 
 
 @pytest.mark.parametrize("dtype", [*DTYPES, np.int32, np.int64, np.uint8, np.bool_], ids=lambda dtype: dtype.__name__)
