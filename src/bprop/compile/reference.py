@@ -35,6 +35,7 @@ from .lookup import (
     own_dict,
     package,
     stored,
+    texts,
     unbound,
     wrapped,
 )
@@ -222,6 +223,8 @@ class Mentioned:
         ):  # what is reached mentions names, along which more is
             self._names.update(*(names(one.__code__) for one in called[looked:]))
             self.references = _unique(found)
+            if not self._names.isdisjoint(DYNAMIC):  # a name may be kept anywhere
+                self._names |= texts(one.look() for one in self.references)
             looked, referred = len(called), len(self.references)
             reached = list(self.reached())
             if not self._names.isdisjoint(ENVIRONMENT):
@@ -364,8 +367,8 @@ def _foreign(kind: type) -> list[type]:
 def _private(kind: type) -> frozenset[str]:
     """Return the names that the functions of a class of the library mention, as attributes or as text."""
     codes = [one.__code__ for held in entries(kind).values() for one in _functions(held) if is_a(one, FunctionType)]
-    texts = [one for code in codes for one in code.co_consts if type(one) is str]
-    return frozenset(texts).union(*map(names, codes))
+    consts = [one for code in codes for one in code.co_consts if type(one) is str]
+    return frozenset(consts).union(*map(names, codes))
 
 
 def _opaque(holder: Any) -> bool:

@@ -1,22 +1,23 @@
 """Whether Python objects still hold the very objects they held: one native call for a whole model and its optimiser.
 
 Python needs about 30 ns for every attribute that it compares by identity, native code 5. The objects are read through
-CPython's own functions; nothing is assumed of how they lie in memory, but of NumPy arrays, where its C interface fixes it. A table of words says what to compare:
+CPython's own functions; nothing is assumed of how they lie in memory, but of
+NumPy arrays, where NumPy's C interface fixes it. A table of words says what to compare:
 
-===========  ==========================================================================================
-``DICT``     dict, number of entries, then key and value of each, in order (0: whatever the value is)
-``LIST``     list, number of entries, then each
-``CELL``     cell of a closure, its contents (0: not assigned)
-``NAME``     dict, key, value (0: not there)
-``DEFAULTS`` function, its defaults for parameters and for keywords (0: none)
-``OBJECT``   object, its ``__dict__``
-``SIZE``     dict, number of entries
-``FUNCTION`` function, its code
-``TYPE``     object, its class
-``ATTRIBUTE`` object, name, what `object` finds under it
-``ARRAY``    NumPy array, address, dtype, number of axes, then size and stride of each
+=============  ==========================================================================================
+``DICT``       dict, number of entries, then key and value of each, in order (0: whatever the value is)
+``LIST``       list, number of entries, then each
+``CELL``       cell of a closure, its contents (0: not assigned)
+``NAME``       dict, key, value (0: not there)
+``DEFAULTS``   function, its defaults for parameters and for keywords (0: none)
+``OBJECT``     object, its ``__dict__``
+``SIZE``       dict, number of entries
+``FUNCTION``   function, its code
+``TYPE``       object, its class
+``ATTRIBUTE``  object, name, what `object` finds under it
+``ARRAY``      NumPy array, address, dtype, number of axes, then size and stride of each
 ``END``
-===========  ==========================================================================================
+=============  ==========================================================================================
 """
 
 import ctypes
