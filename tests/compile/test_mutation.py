@@ -632,6 +632,61 @@ def the_class_of_an_object():
     return Case(lambda x: one.method(x), replace=lambda: setattr(one, "__class__", Other))
 
 
+class Scale:
+    def __init__(self, value):
+        self.value = value
+
+    def method(self, x):
+        return x * 2
+
+
+@case
+def what_classes_are_made_from():
+    table = {"rate": 2.0}
+
+    class Meta(type):
+        scale = property(lambda kind: 2.0)
+
+    class Built(metaclass=Meta):
+        def __init__(self, value):
+            self.value = value * table["rate"]
+
+    class Other:
+        def method(self, x):
+            return x * 3
+
+    class Kind(Scale):
+        pass
+
+    one = Kind(1.0)
+
+    def build(self, value):
+        self.value = value * 7
+
+    return Case(lambda x: one.method(x) * Built(3.0).value * Built.scale, bases=lambda: setattr(Kind, "__bases__", (Other,)),
+                reads=lambda: table.update(rate=3.0), metaclass=lambda: setattr(Meta, "scale", property(lambda kind: 3.0)),
+                init=lambda: setattr(Built, "__init__", build),
+                code=lambda: setattr(build, "__code__", Scale.__init__.__code__))  # fmt: skip
+
+
+@case
+def data_of_a_class_under_a_name_that_is_kept():
+    class Kind:
+        gain = rate = late = 1.0
+
+    name, listed = "gain", ["rate"]
+
+    def f(x):
+        for one in (name, *listed):
+            x = x * getattr(Kind, one)
+        for one in ("late", "more"):
+            x = x * getattr(Kind, one, 1.0)
+        return x
+
+    return Case(f, name=lambda: setattr(Kind, "gain", 3.0), listed=lambda: setattr(Kind, "rate", 3.0),
+                constant=lambda: setattr(Kind, "late", 3.0), absent=lambda: setattr(Kind, "more", 3.0))  # fmt: skip
+
+
 @case
 def the_class_of_a_module_and_what_it_declares():
     class Kind(nn.Module):

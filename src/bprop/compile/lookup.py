@@ -209,5 +209,10 @@ def names(code: CodeType) -> frozenset[str]:
     Where it looks attributes up by text, as by ``getattr``, its texts are among them.
     """
     inner = [names(one) for one in code.co_consts if isinstance(one, CodeType)]
-    texts = () if DYNAMIC.isdisjoint(code.co_names) else (one for one in code.co_consts if type(one) is str)
-    return frozenset(code.co_names).union(filter(str.isidentifier, texts), *inner)
+    return frozenset(code.co_names).union(() if DYNAMIC.isdisjoint(code.co_names) else texts(code.co_consts), *inner)
+
+
+def texts(values: Any) -> set[str]:
+    """Return the identifiers among values, or in containers among them."""
+    found = [one for value in values for one in (value, *(members(value) or ()))]
+    return {one for one in found if type(one) is str and one.isidentifier()}

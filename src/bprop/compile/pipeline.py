@@ -422,7 +422,9 @@ def compile(f: Callable[P, R] | None = None, *, verify: bool = False) -> Any:
     to 64 KiB at whose numbers Python or NumPy looked while tracing is compared by them (a larger one only by identity). Numbers,
     and what lists, dicts, bytes that can change and attributes of modules hold, are part of the key, also where a function or
     method refers to them that ``f`` may reach. Of other objects and of classes only those attributes are that this code
-    mentions: a trainer's record of losses makes no program. What the Python code of ``f`` does besides (print, append, count its calls, draw from
+    mentions: a trainer's record of losses makes no program. Methods and
+    properties that are replaced, other code or another class of an object of the user's, and another shape or dtype of a NumPy
+    array in place make one. What the Python code of ``f`` does besides (print, append, count its calls, draw from
     ``random``) it does once, when a program is made, and what it changes so is no part of the key. `callback` does it in every
     call. 32 programs are kept, and a `CompileWarning` says once when there are more.
     Inside a transform the call is inlined.

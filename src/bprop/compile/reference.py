@@ -35,6 +35,7 @@ from .lookup import (
     own_dict,
     package,
     stored,
+    texts,
     unbound,
     wrapped,
 )
@@ -178,6 +179,8 @@ ENVIRONMENT = {"environ", "getenv", "environb", "getenvb"}
 """Names by which code looks at variables of the environment."""
 UNCALLED = {"__init__", "__new__", "__repr__", "__str__", "__del__"}
 """Methods that nothing calls of itself on an object that is there."""
+BUILDS = ("__new__", "__init__", "__post_init__")
+"""Methods that run where a class is called."""
 NOTHING = Structure(LEAF)
 """The structure of what holds no modules."""
 _CLOSED = (Array, np.generic, Cell, BuiltinFunctionType)
@@ -220,11 +223,15 @@ class Mentioned:
         ):  # what is reached mentions names, along which more is
             self._names.update(*(names(one.__code__) for one in called[looked:]))
             self.references = _unique(found)
+            if not self._names.isdisjoint(DYNAMIC):  # a name may be kept anywhere
+                self._names |= texts(one.look() for one in self.references)
             looked, referred = len(called), len(self.references)
             reached = list(self.reached())
             if not self._names.isdisjoint(ENVIRONMENT):
                 found.append(Reference("environ", "object", own_dict(os.environ)["_data"]))
-            kinds = {id(kind): kind for one in reached for kind in [one if is_a(one, type) else type(one)]}
+            kinds = {
+                id(kind): kind for one in reached for kind in ((one, type(one)) if is_a(one, type) else (type(one),))
+            }
             classes = {id(one): one for kind in kinds.values() for one in bases(kind) if can_change(one)}
             for owner in (*reached, *classes.values()):
                 for data in _data(owner, self._names, met):
@@ -236,7 +243,12 @@ class Mentioned:
             for function in (*functions, *methods):
                 found += references(function, seen, called)
             self.references = _unique(found)
-        self.functions = [one for one in called if package(one) not in LIBRARY]
+        built: list[FunctionType] = []  # not named: they mention every attribute, also those that nothing looks at
+        for kind in (one for one in reached if is_a(one, type) and can_change(one)):
+            for function in (one for name in BUILDS for one in _functions(declared(kind, name))):
+                found += references(function, seen, built)
+        self.references = _unique(found)
+        self.functions = [one for one in (*called, *built) if package(one) not in LIBRARY]
         """The functions of the user's whose code was looked at."""
         self.classes = [classes[one] for one in sorted(classes)]
         """The classes of the user's of what is reached, and those that they inherit from."""
@@ -355,8 +367,8 @@ def _foreign(kind: type) -> list[type]:
 def _private(kind: type) -> frozenset[str]:
     """Return the names that the functions of a class of the library mention, as attributes or as text."""
     codes = [one.__code__ for held in entries(kind).values() for one in _functions(held) if is_a(one, FunctionType)]
-    texts = [one for code in codes for one in code.co_consts if type(one) is str]
-    return frozenset(texts).union(*map(names, codes))
+    consts = [one for code in codes for one in code.co_consts if type(one) is str]
+    return frozenset(consts).union(*map(names, codes))
 
 
 def _opaque(holder: Any) -> bool:

@@ -11,7 +11,7 @@ from ..core.error import ArgumentError
 from ..core.interpreter import Cell
 from ..core.tree import flatten, is_holder
 from ..core.value import Array, refuse_masked
-from .lookup import BUFFERS, MUTABLE, UNKNOWN, content, declared, is_a, layout, members
+from .lookup import BUFFERS, MUTABLE, UNKNOWN, bases, content, declared, is_a, layout, members
 from .reference import BUILT_IN, ITSELF, PLAIN, Mentioned, Same, holders
 
 
@@ -81,7 +81,7 @@ def captured_key(mentioned: Mentioned) -> Any:
         found.append((one.name, _setting(value, settled, mentioned), cells))
     codes = tuple((Same(one), Same(one.__code__)) for one in mentioned.functions)
     classes = tuple(
-        (Same(kind), tuple((name, Same(one)) for name, one in mentioned.methods(kind).items()))
+        (tuple(map(Same, bases(kind))), tuple((name, Same(one)) for name, one in mentioned.methods(kind).items()))
         for kind in mentioned.classes
     )
     return tuple(found), codes, classes

@@ -19,12 +19,14 @@ import numpy as np
 from ..core.interpreter import Cell
 from ..core.tree import flatten, is_holder
 from ..core.value import Array
-from .lookup import UNKNOWN, class_dict, content, is_a, layout, members, own_dict, read, slots, views
+from .lookup import UNKNOWN, bases, class_dict, content, is_a, layout, members, own_dict, read, slots, views
 from .reference import ITSELF, PLAIN, Mentioned, Same, can_change
 from .static import has_attributes
 
 LOCKED = getattr(sys, "_is_gil_enabled", lambda: True)()
 """Whether one thread at a time is inside Python; else what is compared could be freed meanwhile, and keys are computed."""
+MRO = "__mro__"
+"""The attribute of a class that says what it inherits from."""
 LARGEST = 200_000
 """Containers and objects that are looked through at most; beyond, every call computes its key."""
 _CLOSED = (*(kind for kind in ITSELF if kind not in (FunctionType, np.ndarray)), np.generic, Cell, np.dtype)
@@ -102,6 +104,8 @@ class Watch:
             own, counts = class_dict(kind), mentioned.declarations(kind)
             pairs = [one for name in own for one in (name, counts.get(name, UNKNOWN))]
             self._enter(identity.DICT, own, _Count(len(own)), *pairs)
+            if len(bases(kind)) > 2:  # Python refuses other bases to a class that inherits from ``object`` alone
+                self._enter(identity.ATTRIBUTE, kind, MRO, bases(kind))
         for module in mentioned.modules:
             own = own_dict(module)
             self._enter(identity.SIZE, own, _Count(len(own)))

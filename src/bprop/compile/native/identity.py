@@ -1,21 +1,23 @@
 """Whether Python objects still hold the very objects they held: one native call for a whole model and its optimiser.
 
 Python needs about 30 ns for every attribute that it compares by identity, native code 5. The objects are read through
-CPython's own functions; nothing is assumed of how they lie in memory, but of NumPy arrays, where its C interface fixes it. A table of words says what to compare:
+CPython's own functions; nothing is assumed of how they lie in memory, but of
+NumPy arrays, where NumPy's C interface fixes it. A table of words says what to compare:
 
-===========  ==========================================================================================
-``DICT``     dict, number of entries, then key and value of each, in order (0: whatever the value is)
-``LIST``     list, number of entries, then each
-``CELL``     cell of a closure, its contents (0: not assigned)
-``NAME``     dict, key, value (0: not there)
-``DEFAULTS`` function, its defaults for parameters and for keywords (0: none)
-``OBJECT``   object, its ``__dict__``
-``SIZE``     dict, number of entries
-``FUNCTION`` function, its code
-``TYPE``     object, its class
-``ARRAY``    NumPy array, address, dtype, number of axes, then size and stride of each
+=============  ==========================================================================================
+``DICT``       dict, number of entries, then key and value of each, in order (0: whatever the value is)
+``LIST``       list, number of entries, then each
+``CELL``       cell of a closure, its contents (0: not assigned)
+``NAME``       dict, key, value (0: not there)
+``DEFAULTS``   function, its defaults for parameters and for keywords (0: none)
+``OBJECT``     object, its ``__dict__``
+``SIZE``       dict, number of entries
+``FUNCTION``   function, its code
+``TYPE``       object, its class
+``ATTRIBUTE``  object, name, what `object` finds under it
+``ARRAY``      NumPy array, address, dtype, number of axes, then size and stride of each
 ``END``
-===========  ==========================================================================================
+=============  ==========================================================================================
 """
 
 import ctypes
@@ -27,7 +29,7 @@ from llvmlite import binding
 
 from .written import loaded
 
-END, DICT, LIST, CELL, NAME, DEFAULTS, OBJECT, SIZE, FUNCTION, TYPE, ARRAY = range(11)
+END, DICT, LIST, CELL, NAME, DEFAULTS, OBJECT, SIZE, FUNCTION, TYPE, ARRAY, ATTRIBUTE = range(12)
 DATA, AXES, SIZES, STRIDES, DTYPE = (object.__basicsize__ + 8 * place for place in (0, 1, 2, 3, 5))
 """Where the fields of a NumPy array lie."""
 _SAMPLE = np.zeros((2, 3))[1:]
@@ -46,6 +48,7 @@ FUNCTIONS = (
     "PyFunction_GetDefaults",
     "PyFunction_GetKwDefaults",
     "PyFunction_GetCode",
+    "PyObject_GenericGetAttr",
     "PyObject_GenericGetDict",
     "PyObject_Type",
     "Py_DecRef",
@@ -60,6 +63,7 @@ declare ptr @PyCell_Get(ptr)
 declare ptr @PyFunction_GetDefaults(ptr)
 declare ptr @PyFunction_GetKwDefaults(ptr)
 declare ptr @PyFunction_GetCode(ptr)
+declare ptr @PyObject_GenericGetAttr(ptr, ptr)
 declare ptr @PyObject_GenericGetDict(ptr, ptr)
 declare ptr @PyObject_Type(ptr)
 declare void @Py_DecRef(ptr)
@@ -93,6 +97,7 @@ more: ; two words follow, whatever the kind
     i64 {FUNCTION}, label %code
     i64 {TYPE}, label %type
     i64 {ARRAY}, label %array
+    i64 {ATTRIBUTE}, label %attribute
   ]
 
 dict:
@@ -169,6 +174,13 @@ code:
   %code.now = call ptr @PyFunction_GetCode(ptr %object)
   %same.code = icmp eq ptr %code.now, %second
   br i1 %same.code, label %owned, label %differ
+
+attribute:
+  %attribute.now = call ptr @PyObject_GenericGetAttr(ptr %object, ptr %second)
+  call void @Py_DecRef(ptr %attribute.now)
+  %known.attribute = load ptr, ptr %third.at
+  %same.attribute = icmp eq ptr %attribute.now, %known.attribute
+  br i1 %same.attribute, label %name, label %differ
 
 array:
   %data.at = getelementptr i8, ptr %object, i64 {DATA}
