@@ -250,3 +250,10 @@ def test_clipping_begins_at_the_limit():
         assert clipped["a"].item() == pytest.approx(norm * factor, rel=1e-15)
         assert float(told) == norm
     assert optim.clip_value({"a": np.array([-2.0, -1.0, 1.0, 2.0, 0.5])}, 1.0)["a"].tolist() == [-1, -1, 1, 1, 0.5]
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e-20, 0.5, 1.0, 1e20, 1e200])
+def test_the_norm_of_tiny_and_huge_gradients(size):
+    """Its squares have no float where the norm has one."""
+    norm = optim.global_norm({"W": np.full((2, 2), size), "b": np.zeros(2)})
+    np.testing.assert_allclose(norm, 2 * size, rtol=1e-15)
