@@ -63,14 +63,21 @@ def test_every_public_function_has_a_rule_or_sees_numbers_or_is_refused():
     assert EFFECTS <= NONDIFFERENTIABLE
 
 
+def _refusal(kind, function, x):
+    """Return the message of the error; compiled functions that mention pytest are looked through with all it holds."""
+    try:
+        _apply(function, x)
+    except kind as error:
+        return str(error)
+    return ""
+
+
 @pytest.mark.parametrize("transform", ["grad", "jvp", "compile", "vmap of grad"])
 def test_what_is_refused_is_named_with_what_does_the_same(transform):
     def f(x):
         for name in sorted(REFUSED & set(PUBLIC)):
             kind = bprop.ArgumentError if PUBLIC[name] in IN_PLACE else bprop.NumPyFunctionError
-            with pytest.raises(kind) as caught:
-                _apply(PUBLIC[name], x)
-            message = str(caught.value)
+            message = _refusal(kind, PUBLIC[name], x)
             assert f"numpy.{name.rpartition('.')[2]}" in message or f"numpy.{name}" in message, message
             assert INSTEAD.get(name, "bprop.") in message
         return bprop.sum(x)
