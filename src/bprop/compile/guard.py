@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from ..core.family import Bilinear, Linear, Selection
 from ..core.graph import Edge, Graph, Node, inner_graphs
 from ..core.shape import size_of
+from ..gradients.rewriting import Rewriting, results
 from ..ops.guard import guard, require_finite
 from .body import spec_of
 
@@ -31,24 +32,31 @@ def guarded(graph: Graph, donated: Iterable[int]) -> Graph:
     graph = graph.live()
     if not any(node.op is guard for node in graph.nodes):
         return graph
-    place: dict[Edge, Edge] = {}
-    nodes: list[Node] = []
-    products: list[tuple[Edge, Edge]] = []
-    for node in graph.nodes:
-        inputs = tuple(place.get(x, x) if type(x) is tuple else x for x in node.inputs)
-        if node.op is guard:
-            result, operand = place[node, 0], _ = inputs
-            products.append((operand, result))
-            continue
-        new = Node(node.op, node.params, inputs, node.specs)
-        nodes.append(new)
-        place.update({(node, index): (new, index) for index in range(len(node.specs))})
-    plain = Graph(graph.inputs, nodes, [place.get(edge, edge) for edge in graph.outputs], graph.captures)
-    checked = _Choice(plain, donated).edges(products)
-    position = {node: number for number, node in enumerate(nodes, start=1)}
+    unguarded = _Unguarded(graph)
+    plain = unguarded.run()
+    checked = _Choice(plain, donated).edges(unguarded.products)
+    position = {node: number for number, node in enumerate(plain.nodes, start=1)}
     start = max(position.get(node, 0) for node, _ in checked)
-    nodes.insert(start, Node(require_finite, {}, tuple(checked), ()))
+    check = Node(require_finite, {}, tuple(checked), ())
+    nodes = [*plain.nodes[:start], check, *plain.nodes[start:]]
     return Graph(plain.inputs, nodes, plain.outputs, plain.captures)
+
+
+class _Unguarded(Rewriting):
+    """The graph without its guards; ``products`` are what they guarded, as operand and result."""
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__(graph)
+        self.products: list[tuple[Edge, Edge]] = []
+
+    def rewrite(self, given: Node) -> list[Edge]:
+        inputs = self.placed(given.inputs)
+        if given.op is guard:
+            result, operand = inputs
+            self.products.append((operand, result))
+            return [result]
+        assert given.op is not None
+        return results(self.node(given.op, inputs, given.params, given.specs))
 
 
 class _Choice:
