@@ -72,7 +72,7 @@ def pytest_terminal_summary(terminalreporter):
 @pytest.fixture(params=["avx512", "avx2", "x86-64"])
 def target(request):
     """Native code for another processor, as far as this one runs it; its own is what all other tests are about."""
-    from bprop.compile.native.host import generate_for, machine
+    from bprop.compile.llvm.host import generate_for, machine
 
     own = machine()
     try:

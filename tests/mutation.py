@@ -30,8 +30,8 @@ SOURCE = ROOT / "src" / "bprop"
 GROUPS = {
     "rules": ["ops/*.py", "gradients/absent.py", "gradients/batch.py", "gradients/forward.py", "gradients/reverse.py",
               "gradients/jacobian.py", "nn/*.py", "region/*.py"],
-    "passes": ["core/simplify.py", "compile/inline.py", "compile/turn.py", "compile/fuse.py", "compile/epilogue.py",
-               "compile/plan.py", "compile/index.py", "compile/nest.py", "compile/body.py", "compile/native/share.py"],
+    "passes": ["core/simplify.py", "compile/passes/inline.py", "compile/passes/fold_transpose.py", "compile/passes/fuse.py", "compile/passes/fuse_epilogues.py",
+               "compile/passes/plan_memory.py", "compile/ir/affine_index.py", "compile/ir/loop_nest.py", "compile/ir/scalar_expr.py", "compile/passes/schedule.py"],
     "optimisers": ["optim/*.py"],
     "checkpoints": ["train/checkpoint.py", "train/archive.py", "train/storage.py"],
 }  # fmt: skip

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from bprop.compile.store import Entry, Store
+from bprop.compile.runtime.object_cache import Entry, Store
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 
 import bprop
 from bprop import nn, optim
-from bprop.compile import step
-from bprop.compile.native import identity
+from bprop.compile.frontend import traced_call as step
+from bprop.compile.runtime import identity
 from bprop.core.interpreter import CHANGES, Cell
 
 RANDOM = np.random.default_rng(0)

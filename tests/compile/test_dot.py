@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import bprop
-from bprop.compile.native.code import Program
-from bprop.compile.native.host import TARGETS, generate_for
-from bprop.compile.native.team import share_from
+from bprop.compile.llvm.host import TARGETS, generate_for
+from bprop.compile.runtime.executable import Program
+from bprop.compile.runtime.thread_pool import share_from
 from bprop.core.error import ArgumentError
 
 rng = np.random.default_rng(0)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bprop.compile.native.engine import optimised
-from bprop.compile.native.host import machine
+from bprop.compile.llvm.engine import optimised
+from bprop.compile.llvm.host import machine
 
 LOOP = """
 define double @sum(ptr %x) {{

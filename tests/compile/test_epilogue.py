@@ -6,9 +6,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import bprop
-from bprop.compile.native import blocked, blocking, contraction, program
-from bprop.compile.native.code import Program
-from bprop.compile.native.team import share_from
+from bprop.compile.ir import blocking
+from bprop.compile.llvm import blocked, contraction
+from bprop.compile.llvm import module as program
+from bprop.compile.runtime.executable import Program
+from bprop.compile.runtime.thread_pool import share_from
 
 rng = np.random.default_rng(0)
 

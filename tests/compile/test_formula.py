@@ -12,9 +12,9 @@ import pytest
 from scipy import special
 
 import bprop
-from bprop.compile.native.code import Program
-from bprop.compile.native.host import TARGETS, generate_for
-from bprop.compile.native.scalar import FORMULAS, SINGLE
+from bprop.compile.llvm.host import TARGETS, generate_for
+from bprop.compile.llvm.instruction import FORMULAS, SINGLE
+from bprop.compile.runtime.executable import Program
 from bprop.core.error import ArgumentError
 from bprop.core.family import Elementwise
 from bprop.core.op import REGISTRY
@@ -189,7 +189,7 @@ def test_the_loop_is_vector_code(op, dtype, target):
 
 def test_a_planted_fault_is_seen(monkeypatch):
     """One coefficient off by two units of the result's last place."""
-    exponential = import_module("bprop.compile.native.exponential")
+    exponential = import_module("bprop.compile.llvm.exponential")
     first, *others = exponential._EXP[24]
     monkeypatch.setitem(exponential._EXP, 24, (first * (1 + 2.0**-18), *others))
     x = numbers(FLOAT, 2000)

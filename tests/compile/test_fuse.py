@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 import bprop
-from bprop.compile.fuse import fuse
-from bprop.compile.index import flattened, variable
-from bprop.compile.inline import inline
-from bprop.compile.native.code import Program
+from bprop.compile.ir.affine_index import flattened, variable
+from bprop.compile.passes.fuse import fuse
+from bprop.compile.passes.inline import inline
+from bprop.compile.runtime.executable import Program
 from bprop.core.simplify import simplify
 
 X = bprop.asarray(np.linspace(-1, 1, 12).reshape(3, 4))
@@ -112,7 +112,7 @@ def test_live_buffers_never_overlap(agree):
 
 
 def test_overlapping_buffers_would_be_seen(agree, monkeypatch):
-    from bprop.compile import plan as module
+    from bprop.compile.passes import plan_memory as module
 
     right = module._Planner._arena
 

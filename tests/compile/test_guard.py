@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import bprop
 from bprop import nn, optim
-from bprop.compile.native.team import share_from
+from bprop.compile.runtime.thread_pool import share_from
 
 ROWS, WIDTH = 4, 3
 

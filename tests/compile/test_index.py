@@ -5,7 +5,7 @@ from itertools import product
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bprop.compile.index import Index, flattened, variable
+from bprop.compile.ir.affine_index import Index, flattened, variable
 
 SIZES = (3, 4, 1, 6)
 POSITIONS = list(product(*map(range, SIZES)))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import bprop
-from bprop.compile.native.team import TEAM_OF_PROCESS, share_from
+from bprop.compile.runtime.thread_pool import TEAM_OF_PROCESS, share_from
 from bprop.core.interpreter import RUNNING, Cell
 
 LIBRARY = os.path.dirname(bprop.__file__)

@@ -9,9 +9,9 @@ import pytest
 import bprop
 from bprop import nn, optim
 from bprop.compile import compile
-from bprop.compile import step as module
-from bprop.compile.native.code import Program
-from bprop.compile.native.team import share_from
+from bprop.compile.frontend import traced_call as module
+from bprop.compile.runtime.executable import Program
+from bprop.compile.runtime.thread_pool import share_from
 from bprop.core.interpreter import Cell
 from bprop.core.tree import flatten
 

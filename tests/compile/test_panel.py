@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 import bprop
 from bprop.compile import native
-from bprop.compile.native import contraction
-from bprop.compile.native.blocking import DEPTH
+from bprop.compile.ir.blocking import DEPTH
+from bprop.compile.llvm import contraction
 
 ORDERS = [(a, b, y) for a, b, y in itertools.product(("ik", "ki"), ("kj", "jk"), ("ij", "ji"))]
 

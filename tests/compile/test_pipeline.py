@@ -389,7 +389,7 @@ def test_what_it_prints():
 
 def test_a_planted_fault_is_seen(monkeypatch):
     """In-place writing where the old value is still read elsewhere must be noticed."""
-    from bprop.compile import plan as module
+    from bprop.compile.passes import plan_memory as module
 
     monkeypatch.setattr(module._Planner, "_direct", lambda self, new, old: self.producer.get(new) is not None)
     with pytest.raises(AssertionError):

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bprop
-from bprop.compile.plan import ALIGNMENT, Copy, Place, bytes_of
+from bprop.compile.passes.plan_memory import ALIGNMENT, Copy, Place, bytes_of
 
 from .test_graph import programs, run
 

@@ -104,7 +104,7 @@ def test_mixed_dtypes(agree):
 
 
 def test_a_planted_fault_is_seen(agree, monkeypatch):
-    from bprop.compile.native import contraction
+    from bprop.compile.llvm import contraction
 
     right = contraction._Emission._multiply_add
     monkeypatch.setattr(

@@ -9,7 +9,7 @@ import pytest
 
 import bprop
 from bprop import nn, optim
-from bprop.compile.reference import Mentioned
+from bprop.compile.frontend.captures import Mentioned
 
 X = np.linspace(-1, 1, 6, dtype=np.float32).reshape(3, 2)
 

@@ -5,7 +5,8 @@ import pytest
 
 import bprop
 from bprop import nn, optim
-from bprop.compile import pipeline, step
+from bprop.compile import jit as pipeline
+from bprop.compile.frontend import traced_call as step
 from bprop.core.interpreter import Cell
 
 RANDOM = np.random.default_rng(0)
@@ -92,7 +93,7 @@ def test_the_body_of_a_loop_counts_as_often_as_it_runs():
 
 def test_the_list_is_of_what_is_really_called(monkeypatch):
     """A callback that the program makes and the report does not know of would be a silent fallback."""
-    from bprop.compile.native import general
+    from bprop.compile.runtime import python_callback as general
 
     made = []
     original = general.callback
@@ -172,7 +173,7 @@ def test_no_memory_for_intermediate_values_changes_no_cell(monkeypatch):
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        from bprop.compile.native.code import Program
+        from bprop.compile.runtime.executable import Program
 
         patch.setattr(Program, "room", full)
         with pytest.raises(MemoryError, match="no parameter has changed"):
@@ -209,7 +210,8 @@ def test_no_memory_for_a_copy_on_write(monkeypatch):
 
 # --- slots ---
 def test_a_step_whose_first_call_makes_slots_is_compiled_once(monkeypatch):
-    from bprop.compile.native import engine, identity
+    from bprop.compile.llvm import engine
+    from bprop.compile.runtime import identity
 
     identity.same()
     engine.compiled.cache_clear()

@@ -85,7 +85,7 @@ def test_checkpoint_and_custom_are_inlined(agree):
 
 
 def test_a_planted_fault_is_seen(agree, monkeypatch):
-    from bprop.compile.native import region
+    from bprop.compile.llvm import scan as region
 
     monkeypatch.setattr(region, "copy", lambda *args: None)
     with pytest.raises(AssertionError):

@@ -13,13 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bprop
-from bprop.compile import compile, store
-from bprop.compile.fingerprint import declaration, fingerprint
-from bprop.compile.native import code
-from bprop.compile.native.host import generate_for
-from bprop.compile.native.program import Stage, emitted
-from bprop.compile.native.team import share_from
-from bprop.compile.store import Entry, Store
+from bprop.compile import compile
+from bprop.compile.llvm.host import generate_for
+from bprop.compile.llvm.module import Stage, emitted
+from bprop.compile.runtime import executable as code
+from bprop.compile.runtime import object_cache as store
+from bprop.compile.runtime.fingerprint import declaration, fingerprint
+from bprop.compile.runtime.object_cache import Entry, Store
+from bprop.compile.runtime.thread_pool import share_from
 from bprop.core.op import REGISTRY
 
 from .test_graph import programs
@@ -133,7 +134,7 @@ def later(self, **options):
     found = stat(self, **options)
     return os.stat_result([*found[:8], now, *found[9:10]]) if self.name == "op.py" else found
 pathlib.Path.stat = later
-from bprop.compile.fingerprint import fingerprint
+from bprop.compile.runtime.fingerprint import fingerprint
 print(fingerprint(bprop.trace(bprop.exp)(bprop.ones(3)), {}, ""))
 """
     env = {**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(bprop.__file__))}
@@ -489,12 +490,12 @@ def test_the_size_follows_the_environment(folder, monkeypatch):
 PROGRAM = """
 import sys
 import numpy as np, bprop
-from bprop.compile.native import code
+from bprop.compile.llvm import code
 made = []
 right = code.compiled
 code.compiled = lambda *args: made.append(1) or right(*args)
 f = bprop.compile(lambda x: bprop.sum(bprop.exp(x) * 2))
-print(float(f(np.arange(4.0))), len(made), "bprop.compile.native.program" in sys.modules)
+print(float(f(np.arange(4.0))), len(made), "bprop.compile.llvm.module" in sys.modules)
 """
 
 

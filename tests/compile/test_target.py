@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import bprop
 from bprop.compile import native
-from bprop.compile.native.host import TARGETS, generate_for, machine
+from bprop.compile.llvm.host import TARGETS, generate_for, machine
 from bprop.core.family import Region
 from bprop.core.op import REGISTRY
 from bprop.diagnose.case import cases

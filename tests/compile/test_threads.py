@@ -19,10 +19,14 @@ from llvmlite import ir
 
 import bprop
 from bprop import nn, optim
-from bprop.compile import native, thread
-from bprop.compile.native import blocking, course, program, share
-from bprop.compile.native.loop import Emitter
-from bprop.compile.native.team import LEAST, TEAM_OF_PROCESS, share_from, worth
+from bprop.compile import llvm as native
+from bprop.compile.ir import blocking
+from bprop.compile.llvm import module as program
+from bprop.compile.llvm import schedule as course
+from bprop.compile.llvm.loop import Emitter
+from bprop.compile.passes import schedule as share
+from bprop.compile.runtime import threads as thread
+from bprop.compile.runtime.thread_pool import LEAST, TEAM_OF_PROCESS, share_from, worth
 from bprop.core.family import Region
 from bprop.core.op import REGISTRY
 from bprop.core.tree import flatten
@@ -501,7 +505,7 @@ import os, signal, sys, threading, time
 import numpy as np
 import bprop
 from bprop.compile import native
-from bprop.compile.native.team import LEAST, TEAM_OF_PROCESS, share_from
+from bprop.compile.runtime.thread_pool import LEAST, TEAM_OF_PROCESS, share_from
 bprop.set_threads(3)
 x = bprop.asarray(np.arange(6000.0).reshape(60, 100) / 6000)
 with share_from(0):

@@ -7,8 +7,8 @@ import pytest
 
 import bprop
 from bprop import nn, optim
-from bprop.compile import step as traced
-from bprop.compile.native import course
+from bprop.compile.frontend import traced_call as traced
+from bprop.compile.llvm import schedule as course
 
 
 def slope(y, p):

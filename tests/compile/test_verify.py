@@ -8,7 +8,7 @@ import pytest
 
 import bprop
 from bprop import nn, optim
-from bprop.compile.native import scalar
+from bprop.compile.llvm import instruction as scalar
 from bprop.core.interpreter import Cell
 
 RANDOM = np.random.default_rng(0)

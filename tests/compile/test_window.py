@@ -5,8 +5,8 @@ import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
 import bprop
-from bprop.compile.native import contraction
-from bprop.compile.native.code import Program
+from bprop.compile.llvm import contraction
+from bprop.compile.runtime.executable import Program
 from bprop.core.family import Linear
 from bprop.core.op import REGISTRY
 

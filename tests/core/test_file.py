@@ -13,7 +13,7 @@ import pytest
 
 import bprop
 from bprop import nn, optim
-from bprop.compile.store import Entry, Store
+from bprop.compile.runtime.object_cache import Entry, Store
 from bprop.core import file
 from bprop.train import StorageError, fit, load_weights, save_weights
 from bprop.train.archive import Archive

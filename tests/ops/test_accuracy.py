@@ -1,7 +1,7 @@
 """A derivative is as accurate as its function: at most 4 units in the last place against 60 digits, over the whole range.
 A second derivative, which is made of several rules, is off by at most 8, zeros, subnormals, and infinity included.
 
-The law holds eager and compiled: native code has formulas of its own (`compile/native/exponential.py` and its kin).
+The law holds eager and compiled: native code has formulas of its own (`compile/llvm/exponential.py` and its kin).
 The oracle is mpmath's function of the op's name; its derivative there is a complex step in 60 digits, which needs no
 formula. Arguments are spread over the whole exponent range, tails included, the same numbers on every run.
 """

@@ -13,7 +13,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import bprop
-from bprop.compile.fuse import fuse
+from bprop.compile.passes.fuse import fuse
 from bprop.core.simplify import simplify
 
 X = np.array([-7, -2, 0, 3, 12])

@@ -11,8 +11,8 @@ import pytest
 
 import bprop
 from bprop import nn, optim
-from bprop.compile import step
-from bprop.compile.native.code import Program
+from bprop.compile.frontend import traced_call as step
+from bprop.compile.runtime.executable import Program
 from bprop.train import Callback, EarlyStopping, fit
 from bprop.train.pace import STRETCH, Pace
 from bprop.train.progress import Progress

@@ -15,7 +15,7 @@ def listing(context: typer.Context, as_json: AsJson = False) -> None:
     """List the compiled programs that are kept on disk; `bprop cache clear` removes them."""
     if context.invoked_subcommand is not None:
         return
-    from ..compile.store import folder_of_store, store
+    from ..compile.runtime.object_cache import folder_of_store, store
 
     kept, folder = store(), folder_of_store()
     refusal = kept.refusal() if kept else ""
@@ -64,7 +64,7 @@ def listing(context: typer.Context, as_json: AsJson = False) -> None:
 
 def clear(as_json: AsJson = False) -> None:
     """Remove every compiled program; they are compiled again when they are needed."""
-    from ..compile.store import Store, folder_of_store
+    from ..compile.runtime.object_cache import Store, folder_of_store
 
     folder = folder_of_store()  # also where the environment switches the cache off
     number, total = Store(folder).clear() if folder else (0, 0)

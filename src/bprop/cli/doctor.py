@@ -18,7 +18,7 @@ def doctor() -> None:
     from importlib.metadata import PackageNotFoundError
     from importlib.metadata import version as version_of
 
-    from ..compile.native.host import host
+    from ..compile.llvm.host import host
 
     console, _, _ = screen(sys.stdout)
     console.print(f"bprop {__version__}", style="bold", end="")
@@ -70,7 +70,7 @@ def _processor() -> str:
 
 
 def _vectors() -> str:
-    from ..compile.native.host import host, machine
+    from ..compile.llvm.host import host, machine
 
     target, features = machine(), host().features
     shown = [name for name in ("sse4.2", "avx", "avx2", "fma", "avx512f", "neon", "sve") if name in features]
@@ -88,7 +88,7 @@ def _threads() -> str:
 
 
 def _cache() -> str:
-    from ..compile.store import store
+    from ..compile.runtime.object_cache import store
     from .cache import size
 
     kept = store()

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, NamedTuple, overload
 
 from ..core.family import Elementwise, General, Random
 from ..core.shape import size_of
-from .fuse import Kernel, listing
+from .passes.fuse import Kernel, listing
 
 if TYPE_CHECKING:
-    from .native.code import Program
-    from .native.program import Stage
+    from .llvm.module import Stage
+    from .runtime.executable import Program
 
 
 def walk(stage: "Stage", times: int = 1) -> Iterator[tuple[Kernel, int]]:

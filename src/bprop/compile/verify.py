@@ -22,7 +22,7 @@ from ..core.interpreter import EVALUATE, Cell, Scope, using
 from ..core.op import Op
 from ..core.tree import flatten, paths
 from ..core.value import Array, Spec
-from .reference import references
+from .frontend.captures import references
 
 SAMPLES = 4
 """Evaluations with perturbed rounding."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..compile.inline import inline
+from ..compile.passes.inline import inline
 from ..core.error import ArgumentError, BpropError
 from ..core.family import Region
 from ..core.graph import Edge, Graph

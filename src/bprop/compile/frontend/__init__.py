@@ -1,0 +1,1 @@
+"""What a call of a compiled function means: which inputs, which captured state, which program."""

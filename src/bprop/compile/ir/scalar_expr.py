@@ -1,0 +1,313 @@
+"""What a kernel computes for one entry: a graph of `Scalar`s, from the nodes fused into it.
+
+The families are switched on here and nowhere else in the compiler's maps: an elementwise op is an instruction or the
+expansion of its formula, a re-indexing changes only the position at which its input is read.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from ...core import dtype as dtypes
+from ...core.error import CompileError
+from ...core.family import Creation, Elementwise, Linear, Selection
+from ...core.graph import Edge, Graph, Node
+from ...core.interpreter import EVALUATE, QUIET
+from ...core.trace import trace_flat
+from ...core.value import Spec
+from .affine_index import Atom, Index, flattened
+
+Position = tuple[Index, ...]
+DType = np.dtype[Any]
+Operand = Any  # a Scalar, or a weak Python number
+
+
+class Scalar:
+    """One number inside a kernel: ``op`` applied to ``args``.
+
+    Besides instructions, ``op`` is ``"load"`` (detail: edge and address), ``"constant"`` (detail: the number),
+    ``"position"`` (detail: an `Index`), ``"given"`` (detail: whose value the kernel supplies) or ``"checked"``
+    (detail: the size of the axis that the index in ``args`` counts along).
+    """
+
+    __slots__ = ("args", "detail", "dtype", "op")
+
+    def __init__(self, op: str, args: tuple["Scalar", ...], dtype: DType, detail: Any = None) -> None:
+        self.op = op
+        self.args = args
+        self.dtype = dtype
+        self.detail = detail
+
+
+class Body:
+    """Builds the scalars of one kernel; equal scalars are made once.
+
+    ``inside`` are the nodes computed within the kernel; every other value is loaded from memory.
+    """
+
+    def __init__(self, inside: Iterable[Node] = ()) -> None:
+        self.inside = set(inside)
+        self._made: dict[Any, Scalar] = {}
+        self._values: dict[Any, Scalar] = {}
+
+    def make(self, op: str, args: tuple[Scalar, ...], dtype: DType, detail: Any = None) -> Scalar:
+        """Return the scalar, the existing one where there is an equal one."""
+        key = (op, args, dtype, detail)
+        known = self._made.get(key)
+        if known is None:
+            known = self._made[key] = Scalar(op, args, dtype, detail)
+        return known
+
+    def constant(self, number: Any, dtype: DType) -> Scalar:
+        """Return a constant."""
+        kind = repr(number)  # tells 0.0 from -0.0 and finds NaN again
+        known = self._made.get(("constant", kind, dtype))
+        if known is None:
+            known = self._made["constant", kind, dtype] = Scalar("constant", (), dtype, number)
+        return known
+
+    def given(self, name: str, dtype: DType) -> Scalar:
+        """Return a scalar that the kernel itself supplies."""
+        return self.make("given", (), dtype, name)
+
+    def cast(self, x: Scalar, dtype: DType) -> Scalar:
+        """Return ``x`` converted to ``dtype``."""
+        return x if x.dtype == dtype else self.make("cast", (x,), dtype)
+
+    def operand(self, name: str, x: Operand, dtype: DType) -> Scalar:
+        """Return ``x``, a scalar or a Python number, in ``dtype``."""
+        if isinstance(x, Scalar):
+            return self.cast(x, dtype)
+        return self.constant(as_constant(name, x, dtype), dtype)
+
+    # --- arrays ---
+    def load(self, edge: Edge, position: Position) -> Scalar:
+        """Return the entry of a value in memory."""
+        spec = spec_of(edge)
+        return self.make("load", (), spec.dtype, (edge, flattened(position, spec.shape)))
+
+    def value(self, edge: Any, position: Position) -> Operand:
+        """Return the entry of a value, computed here if its node is inside the kernel."""
+        if type(edge) is not tuple:
+            return edge
+        node, _ = edge
+        if node not in self.inside:
+            return self.load(edge, position)
+        key = (node, position)
+        known = self._values.get(key)
+        if known is None:
+            known = self._values[key] = self._computed(node, position)
+        return known
+
+    def _computed(self, node: Node, position: Position) -> Scalar:
+        op, spec = node.op, node.specs[0]
+        if isinstance(op, Elementwise | Selection):
+            xs = [self.value(x, _aligned(position, x)) for x in node.inputs]
+            return self.apply(op, xs, spec.dtype, node.params)
+        if isinstance(op, Linear) and not op.scatter:
+            return self._read(op, node, position)
+        assert isinstance(op, Creation)
+        return self._created(op, node, position)
+
+    def _read(self, op: Linear, node: Node, position: Position) -> Scalar:
+        x, *others = node.inputs
+        if type(x) is not tuple:
+            return self.constant(as_constant(op.name, x, node.specs[0].dtype), node.specs[0].dtype)
+        place = op.index(position, spec_of(x).shape, *map(self.reader, others), **node.params)
+        return self.value(x, tuple(map(as_index, place)))
+
+    def reader(self, edge: Any) -> Any:
+        """Return what an index map sees of an integer operand."""
+        return _Reader(self, edge) if type(edge) is tuple else edge
+
+    def _created(self, op: Creation, node: Node, position: Position) -> Scalar:
+        dtype, params = node.specs[0].dtype, node.params
+        if op.entry == "constant":
+            return self.constant(params["value"], dtype)
+        if op.entry == "affine":
+            number = dtypes.result_type(np.result_type(params["start"], params["step"]), np.int64)
+            i = self.cast(self.make("position", (), np.dtype(np.int64), position[0]), number)
+            step, start = self.constant(params["step"], number), self.constant(params["start"], number)
+            scaled = self.make("multiply", (step, i), number)
+            return self.cast(self.make("add", (start, scaled), number), dtype)
+        raise CompileError(f"{op.name}: entry {op.entry!r} has no native code")
+
+    # --- instructions ---
+    def apply(self, op: Elementwise | Selection, xs: Sequence[Operand], dtype: DType, params: dict[str, Any]) -> Scalar:
+        """Return one application, in the dtype in which NumPy computes it."""
+        _refuse_like_numpy(op, xs, params)
+        if isinstance(op, Selection):
+            operands = [
+                self.operand(op.name, x, dtypes.BOOL if share is None else dtype)
+                for x, share in zip(xs, op.shares, strict=True)
+            ]
+            computed = dtype
+        elif op.kind == "given":
+            operands = [x if isinstance(x, Scalar) else self.operand(op.name, x, np.result_type(x)) for x in xs]
+            computed = dtype
+        else:
+            computed = _compute_dtype(op, xs, dtype)
+            operands = [self.operand(op.name, x, computed) for x in xs]
+        if isinstance(op.native, str):
+            result = dtypes.BOOL if isinstance(op, Elementwise) and op.kind == "bool" else dtype
+            if op.native == "cast":
+                return self.cast(operands[0], dtype)
+            return self.make(op.native, tuple(operands), result)
+        template = expansion(op.native, tuple(x.dtype for x in operands), tuple(sorted(params.items())))
+        (y,) = self.expand(template, operands)
+        return self.cast(y, dtype)
+
+    def expand(self, graph: Graph, args: Sequence[Scalar]) -> list[Scalar]:
+        """Return the outputs of a graph of scalar ops."""
+        values: dict[Node, Operand] = dict(zip(graph.inputs, args, strict=True))
+        for node, array in graph.captures:
+            values[node] = self.constant(array.data.item(), array.dtype)
+        for node in graph.nodes:
+            op, spec = node.op, node.specs[0]
+            xs = [values[x[0]] if type(x) is tuple else x for x in node.inputs]
+            if isinstance(op, Elementwise | Selection):
+                values[node] = self.apply(op, xs, spec.dtype, node.params)
+            elif isinstance(op, Creation) and op.entry == "constant":
+                values[node] = self.constant(node.params["value"], spec.dtype)
+            elif isinstance(op, Linear) and not op.scatter and len(xs) == 1:
+                values[node] = xs[0]  # a re-indexing of one entry
+            else:
+                raise CompileError(f"{op.name if op else 'input'}: not an op on single numbers, so no native formula")
+        return [values[node] for node, _ in graph.outputs]
+
+
+class _Reader:
+    """An integer operand of an index map: ``indices(position, size)`` is a checked index counted from the front."""
+
+    def __init__(self, body: Body, edge: Edge) -> None:
+        self.body = body
+        self.edge = edge
+        self.shape = spec_of(edge).shape
+        self.ndim = len(self.shape)
+
+    def __call__(self, position: Position, size: int) -> Index:
+        entry = self.body.value(self.edge, tuple(map(as_index, position)))
+        checked = self.body.make("checked", (entry,), np.dtype(np.int64), size)
+        return Index(0, {Atom("value", checked, max(size, 1)): 1})
+
+
+def spec_of(edge: Edge) -> Spec:
+    """Return shape and dtype of an edge."""
+    return edge[0].specs[edge[1]]
+
+
+def as_index(x: Any) -> Index:
+    """Return an `Index` for what an index map returned."""
+    return x if isinstance(x, Index) else Index(int(x))
+
+
+def _aligned(position: Position, x: Any) -> Position:
+    """Return where an operand that broadcasts is read."""
+    if type(x) is not tuple:
+        return ()
+    shape = spec_of(x).shape
+    tail = position[len(position) - len(shape) :]
+    return tuple(Index() if size == 1 else one for one, size in zip(tail, shape, strict=True))
+
+
+def _compute_dtype(op: Elementwise, xs: Sequence[Operand], dtype: DType) -> DType:
+    if op.kind != "bool":
+        return dtype
+    if str(op.native).startswith("logical"):
+        return dtypes.BOOL
+    known = [x.dtype if isinstance(x, Scalar) else x for x in xs]
+    computed = dtypes.result_type(*known)
+    # NumPy compares with a Python integer by value, also where the dtype cannot hold it
+    for x in known:
+        if type(x) is int and computed.kind in "biu" and not _holds(computed, x):
+            return np.dtype(np.float64)
+    return computed
+
+
+def _refuse_like_numpy(op: Elementwise | Selection, xs: Sequence[Operand], params: dict[str, Any]) -> None:
+    """Raise what the eager op raises on truth values, of which NumPy refuses to subtract and negate, for example."""
+    if any(isinstance(x, Scalar) and x.dtype.kind == "b" for x in xs):
+        error = _refusal(op, tuple(x.dtype if isinstance(x, Scalar) else x for x in xs), tuple(sorted(params.items())))
+        if error is not None:
+            raise CompileError(f"{op.name}: {error}")
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _refusal(op: Elementwise | Selection, kinds: tuple[Any, ...], params: tuple[tuple[str, Any], ...]) -> str | None:
+    args = [np.ones(1, kind) if isinstance(kind, np.dtype) else kind for kind in kinds]
+    try:
+        QUIET.run(op.evaluate, *args, **dict(params))
+    except (TypeError, ValueError, OverflowError) as error:
+        return str(error)
+    return None
+
+
+def _holds(dtype: DType, number: int) -> bool:
+    if dtype.kind == "b":
+        return number in (0, 1)
+    info = np.iinfo(dtype)
+    return int(info.min) <= number <= int(info.max)
+
+
+def as_constant(name: str, number: Any, dtype: DType) -> Any:
+    """Return a Python number in ``dtype``, refusing one that it cannot hold."""
+    if dtype.kind in "iu" and isinstance(number, int) and not _holds(dtype, number):
+        raise CompileError(f"{name}: Python integer {number} is out of bounds for {dtype}")
+    with np.errstate(all="ignore"):
+        return np.asarray(number).astype(dtype).item()
+
+
+@lru_cache(maxsize=1024)
+def expansion(function: Callable[..., Any], args: tuple[DType, ...], params: tuple[tuple[str, Any], ...] = ()) -> Graph:
+    """Return the graph of a function of ops on single numbers of the given dtypes."""
+
+    def flat(*xs: Any) -> Sequence[Any]:
+        y = function(*xs, **dict(params))
+        return y if isinstance(y, tuple) else (y,)
+
+    graph, _ = trace_flat(flat, [Spec((), dtype) for dtype in args], name="native form", below=EVALUATE)
+    return graph
+
+
+def scalars_of(outputs: Iterable[Scalar]) -> list[Scalar]:
+    """Return all scalars that ``outputs`` need, each after what it needs, indices within addresses included."""
+    order: list[Scalar] = []
+    seen: set[Scalar] = set()
+    for output in outputs:
+        stack: list[tuple[Scalar, bool]] = [(output, False)]
+        while stack:
+            scalar, done = stack.pop()
+            if done:
+                order.append(scalar)
+            elif scalar not in seen:
+                seen.add(scalar)
+                stack.append((scalar, True))
+                stack.extend((x, False) for x in needs(scalar))
+    return order
+
+
+def needs(scalar: Scalar) -> list[Scalar]:
+    """Return the scalars that must be known before ``scalar``."""
+    return [*scalar.args, *(atom.detail for atom in atoms_of(index_of(scalar)) if atom.kind == "value")]
+
+
+def index_of(scalar: Scalar) -> Index | None:
+    """Return the index inside a scalar, if there is one."""
+    if scalar.op == "load":
+        return scalar.detail[1]
+    return scalar.detail if scalar.op == "position" else None
+
+
+def atoms_of(index: Index | None) -> list[Atom]:
+    """Return the loop variables and values in an index, those inside quotients included."""
+    if index is None:
+        return []
+    found: list[Atom] = []
+    for atom in index.terms:
+        if atom.kind in ("loop", "value"):
+            found.append(atom)
+        else:
+            found.extend(atoms_of(atom.detail[0]))
+    return found

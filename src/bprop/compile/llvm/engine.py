@@ -1,0 +1,87 @@
+"""LLVM at work: text becomes optimised code, code becomes an object file, and an object file is loaded and linked.
+
+An object file holds no address of this process. What it calls are symbols, known by name before it is loaded.
+"""
+
+import ctypes
+import os
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from llvmlite import binding
+from llvmlite.binding import ffi
+from llvmlite.binding.newpassmanagers import NewPassManager
+
+from ..runtime.symbol import resolve
+from .host import Machine
+from .ir_text import prepare
+
+_LOCK: Any = getattr(ffi.lib, "_lock", None)
+"""What a thread holds that is inside LLVM. Who forks takes it, so that no child finds LLVM half way in some work."""
+if _LOCK is not None and hasattr(os, "register_at_fork"):
+
+    def _leave() -> None:
+        _LOCK.__exit__(None, None, None)
+
+    os.register_at_fork(before=_LOCK.__enter__, after_in_parent=_leave, after_in_child=_leave)
+
+
+def version() -> str:
+    """Return the versions of LLVM and of its binding, and the system that objects are made for."""
+    import llvmlite
+
+    numbers = ".".join(map(str, binding.llvm_version_info))
+    return f"llvmlite {llvmlite.__version__} LLVM {numbers} {binding.get_process_triple()}"
+
+
+def optimised(text: str, target: Machine) -> tuple[Any, Any]:
+    """Return the optimised module of a text, and LLVM's description of the target."""
+    prepare()
+    module = binding.parse_assembly(text, binding.create_context())  # the process's own would keep types and constants
+    module.verify()
+    found = binding.Target.from_default_triple()
+    llvm_target = found.create_target_machine(cpu=target.cpu, features=target.features, opt=2)
+    options = binding.create_pipeline_tuning_options(speed_level=2)
+    builder = binding.create_pass_builder(llvm_target, options)
+    passes = builder.getModulePassManager()
+    try:
+        passes.run(module, builder)
+    finally:  # `close` of this class frees nothing: what its two bases call to do so is found in the wrong one
+        NewPassManager._dispose(passes)
+        passes.detach()
+    return module, llvm_target
+
+
+@lru_cache(maxsize=4)
+def compiled(text: str, target: Machine) -> bytes:
+    """Return the object file of a module given as text.
+
+    The last few are kept: a step whose slots the first call made is traced twice, and is the same text.
+    """
+    module, llvm_target = optimised(text, target)
+    code: bytes = llvm_target.emit_object(module)
+    return code
+
+
+class Loaded:
+    """Machine code in memory, as long as this object lives."""
+
+    def __init__(self, code: bytes, symbols: Sequence[str]) -> None:
+        prepare()
+        self._code = code
+        for name in symbols:
+            resolve(name)
+        machine = binding.Target.from_default_triple().create_target_machine()
+        self.engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine)
+        self.engine.add_object_file(binding.ObjectFileRef.from_data(code))
+        self.engine.finalize_object()
+
+    def function(self, name: str) -> int:
+        """Return the address of a function."""
+        address: int = self.engine.get_function_address(name)
+        return address
+
+    def set_pointer(self, name: str, value: int) -> None:
+        """Set a global variable of the code that holds a pointer."""
+        ctypes.c_void_p.from_address(self.engine.get_global_value_address(name)).value = value

@@ -1,0 +1,99 @@
+"""Philox4x32-10: entry i from key and counter, with the same bits as the eager op.
+
+**Source:** Salmon, Moraes, Dror & Shaw (2011), Parallel random numbers: as easy as 1, 2, 3.
+"""
+
+from math import pi
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+
+from ...core.error import CompileError
+from ...core.family import Random
+from ...core.shape import size_of
+from ...ops.random import MULTIPLIERS, ROUNDS, WEYL
+from ..ir.scalar_expr import spec_of
+from ..passes.fuse import Kernel
+from ..passes.schedule import grain
+from . import instruction as instructions
+from .loop import Emitter, loop, number
+from .type import F32, F64
+
+_LOW = 0xFFFFFFFF
+_DOUBLE = np.dtype(np.float64)
+
+
+def emit_random(emitter: Emitter, kernel: Kernel) -> None:
+    """Emit the entries of every generator in the batch, one block of four words at a time."""
+    b: Any = emitter.builder
+    node = kernel.root
+    op, dtype = node.op, node.specs[0].dtype
+    assert isinstance(op, Random)
+    entries = {"uniform": _uniform, "normal": _normal}.get(str(op.entry))
+    if entries is None:
+        raise CompileError(f"{op.name}: entry {op.entry!r} has no native code")
+    state = node.inputs[0]
+    batch, size = size_of(spec_of(state).shape[:-1]), size_of(tuple(node.params["shape"]))
+    per_block = 4 if op.entry == "uniform" and dtype == np.float32 else 2
+    source, target = emitter.pointers[state], emitter.pointers[node, 0]
+    blocks = -(-size // per_block)
+    by_row = batch > blocks
+    with loop(b, *emitter.share(batch, divided=by_row)) as row:
+        place = b.mul(row, number(2))
+        key = b.load(b.gep(source, [place]))
+        start = b.load(b.gep(source, [b.add(place, number(1))]))
+        with loop(b, *emitter.share(blocks, grain(4 * per_block), not by_row)) as block:
+            first = b.mul(block, number(per_block))
+            for lane, x in enumerate(entries(emitter, _philox(b, key, b.add(start, block)), dtype)):
+                position = b.add(first, number(lane))
+                with b.if_then(b.icmp_signed("<", position, number(size))):
+                    emitter.store(x, target, b.add(b.mul(row, number(size)), position), dtype)
+
+
+def _philox(b: Any, key: Any, counter: Any) -> list[Any]:
+    def low(x: Any) -> Any:
+        return b.and_(x, number(_LOW))
+
+    def high(x: Any) -> Any:
+        return b.lshr(x, number(32))
+
+    c0, c1, c2, c3 = low(counter), high(counter), number(0), number(0)
+    k0, k1 = low(key), high(key)
+    for turn in range(ROUNDS):
+        if turn:
+            k0, k1 = low(b.add(k0, number(WEYL[0]))), low(b.add(k1, number(WEYL[1])))
+        p0, p1 = b.mul(c0, number(MULTIPLIERS[0])), b.mul(c2, number(MULTIPLIERS[1]))
+        c0, c1, c2, c3 = b.xor(b.xor(high(p1), c1), k0), low(p1), b.xor(b.xor(high(p0), c3), k1), low(p0)
+    return [c0, c1, c2, c3]
+
+
+def _fraction53(b: Any, upper: Any, lower: Any) -> Any:
+    whole = b.fmul(b.uitofp(b.lshr(upper, number(5)), F64), ir.Constant(F64, 67108864.0))
+    whole = b.fadd(whole, b.uitofp(b.lshr(lower, number(6)), F64))
+    return b.fmul(whole, ir.Constant(F64, 2.0**-53))
+
+
+def _uniform(emitter: Emitter, words: list[Any], dtype: "np.dtype[Any]") -> list[Any]:
+    b: Any = emitter.builder
+    if dtype == np.float32:
+        scale = ir.Constant(F32, 2.0**-24)
+        return [b.fmul(b.uitofp(b.lshr(word, number(8)), F32), scale) for word in words]
+    return [_fraction53(b, words[0], words[1]), _fraction53(b, words[2], words[3])]
+
+
+def _normal(emitter: Emitter, words: list[Any], dtype: "np.dtype[Any]") -> list[Any]:
+    b, module = emitter.builder, emitter.module
+
+    def call(name: str, x: Any) -> Any:
+        full = "llvm.sqrt.f64" if name == "sqrt" else instructions.symbol(name, _DOUBLE)
+        return instructions.call(module, b, full, [x], _DOUBLE)
+
+    one, minus_two, turn = (ir.Constant(F64, x) for x in (1.0, -2.0, 2 * pi))
+    radius = call("sqrt", b.fmul(minus_two, call("log", b.fsub(one, _fraction53(b, words[0], words[1])))))
+    angle = b.fmul(turn, _fraction53(b, words[2], words[3]))
+    pair = [b.fmul(radius, call(name, angle)) for name in ("cos", "sin")]
+    return [instructions.cast(b, x, _DOUBLE, dtype) for x in pair]
+
+
+__all__ = ["emit_random"]

@@ -1,0 +1,255 @@
+"""Reductions. What is longer than a chunk goes in chunks, whose results are joined pairwise, in an order set by shape alone.
+
+Within a chunk eight lanes run side by side, so that the loop vectorises without reassociation; where the innermost
+axis is kept, a block of neighbouring results is the lane instead. float32 sums are kept in float64.
+
+**Source:** Higham (1993), The accuracy of floating point summation (pairwise summation).
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from math import prod
+from typing import Any
+
+from llvmlite import ir
+
+from ...core.family import Reduction
+from ...core.shape import size_of
+from ..ir.loop_nest import Loop, Nest, initial
+from ..ir.scalar_expr import Scalar, scalars_of, spec_of
+from ..passes.schedule import divided, grain
+from .loop import Emitter, loop, number, smaller
+from .map import enter
+from .type import I64, constant, register
+
+LANES = 8
+CHUNK = 128
+BLOCK = 64
+LEVELS = 48
+
+
+def emit_reduce(emitter: Emitter, nest: Nest) -> None:
+    """Emit a reduction."""
+    if size_of(spec_of((nest.kernel.root, 0)).shape):
+        _Reduction(emitter, nest).emit()
+
+
+class _Reduction:
+    def __init__(self, emitter: Emitter, nest: Nest) -> None:
+        self.emitter = emitter
+        self.nest = nest
+        self.b: Any = emitter.builder
+        op = nest.kernel.root.op
+        assert isinstance(op, Reduction)
+        self.dtype = nest.accumulator
+        self.init = [constant(initial(one, self.dtype), self.dtype) for one in op.init]
+        self.empty = size_of(nest.kernel.shape) == 0
+
+    def emit(self) -> None:
+        nest = self.nest
+        innermost = nest.loops[-1].atom if nest.loops else None
+        columns = nest.outer and nest.inner and nest.outer[-1].atom == innermost and nest.outer[-1].extent >= 4
+        if self.empty or not columns:
+            self._rows()
+        else:
+            self._columns()
+
+    # --- memory of the kernel ---
+    def _array(self, count: int) -> list[Any]:
+        """Reserve one array of ``count`` numbers per state."""
+        with self.b.goto_entry_block():
+            return [self.b.alloca(ir.ArrayType(register(self.dtype), count)) for _ in self.init]
+
+    def _counter(self) -> Any:
+        with self.b.goto_entry_block():
+            return self.b.alloca(I64)
+
+    def _at(self, array: Any, i: Any) -> Any:
+        return self.b.gep(array, [number(0), i])
+
+    def _get(self, arrays: Sequence[Any], i: Any) -> list[Any]:
+        return [self.b.load(self._at(array, i)) for array in arrays]
+
+    def _set(self, arrays: Sequence[Any], i: Any, values: Sequence[Any]) -> None:
+        for array, value in zip(arrays, values, strict=True):
+            self.b.store(value, self._at(array, i))
+
+    def _fill(self, arrays: Sequence[Any], count: Any) -> None:
+        with loop(self.b, number(0), count) as i:
+            self._set(arrays, i, self.init)
+
+    # --- scalars ---
+    def _evaluate(self, outputs: Sequence[Scalar], given: dict[Scalar, Any]) -> list[Any]:
+        emitter, order = self.emitter, scalars_of(outputs)
+        outside = {one: emitter.values.pop(one) for one in order if one in emitter.values}
+        emitter.given.update(given)
+        emitter.emit(order)
+        values = [emitter.values[one] for one in outputs]
+        emitter.forget(order)
+        emitter.values.update(outside)
+        return values
+
+    def _combine(self, states: Sequence[Any], x: Any) -> list[Any]:
+        given = dict(zip(self.nest.states, states, strict=True)) | {self.nest.item: x}
+        return self._evaluate(self.nest.combined, given)
+
+    def _join(self, states: Sequence[Any], others: Sequence[Any]) -> list[Any]:
+        assert self.nest.joined is not None
+        given = dict(zip(self.nest.states, states, strict=True)) | dict(zip(self.nest.others, others, strict=True))
+        return self._evaluate(self.nest.joined, given)
+
+    def _finish(self, states: Sequence[Any]) -> None:
+        nest, emitter = self.nest, self.emitter
+        (y,) = self._evaluate([nest.finished], dict(zip(nest.states, states, strict=True)))
+        edge = (nest.kernel.root, 0)
+        emitter.store(y, emitter.pointers[edge], emitter.index(nest.target), spec_of(edge).dtype)
+
+    def _item(self, scalars: Sequence[Scalar]) -> Any:
+        assert self.nest.value is not None
+        self.emitter.forget(scalars)
+        self.emitter.emit(scalars)
+        value = self.emitter.values[self.nest.value]
+        self.emitter.forget(scalars)
+        return value
+
+    # --- the reduced axis is innermost, or everything is reduced ---
+    def _rows(self) -> None:
+        nest, emitter = self.nest, self.emitter
+        loops = [*nest.outer, *nest.inner]
+        levels = [[] for _ in range(len(loops) + 1)] if self.empty else nest.levels(loops)
+        depth = len(nest.outer)
+        with ExitStack() as kept:
+            enter(kept, emitter, nest.outer, levels[: depth + 1], divided(nest.outer))
+            if self.empty:
+                self._finish(self.init)
+                return
+            if not nest.inner:
+                assert nest.value is not None
+                self._finish(self._combine(self.init, emitter.values[nest.value]))
+                return
+            lanes = LANES if nest.joined is not None and nest.inner[-1].extent >= LANES else 1
+            acc = self._array(lanes)
+            self._fill(acc, number(lanes))
+            short = prod(one.extent for one in nest.inner) <= CHUNK
+            flush = self._cascade(acc, lanes) if nest.joined is not None and not short else None
+            with ExitStack() as reduced:
+                enter(reduced, emitter, nest.inner[:-1], [[], *levels[depth + 1 : -1]])
+                self._row(nest.inner[-1], levels[-1], acc, lanes, flush)
+            if flush is None:
+                self._halve(acc, lanes)
+                self._finish(self._get(acc, number(0)))
+            else:
+                self._finish(flush(None))
+
+    def _row(
+        self, last: Loop, scalars: Sequence[Scalar], acc: Sequence[Any], lanes: int, flush: Callable[[Any], Any] | None
+    ) -> None:
+        b, emitter, extent = self.b, self.emitter, number(last.extent)
+
+        def step(i: Any, lane: Any) -> None:
+            emitter.loops[last.atom] = i
+            self._set(acc, lane, self._combine(self._get(acc, lane), self._item(scalars)))
+
+        with loop(b, number(0), extent, CHUNK) as start:
+            stop = smaller(b, b.add(start, number(CHUNK)), extent)
+            if lanes == 1:
+                with loop(b, start, stop) as i:
+                    step(i, number(0))
+            else:
+                whole = b.add(start, b.and_(b.sub(stop, start), number(-lanes)))
+                with loop(b, start, whole, lanes) as i, loop(b, number(0), number(lanes)) as lane:
+                    step(b.add(i, lane), lane)
+                with loop(b, whole, stop) as i:
+                    step(i, b.sub(i, whole))
+            if flush is not None:
+                flush(b.sub(stop, start))
+
+    def _halve(self, acc: Sequence[Any], lanes: int) -> None:
+        """Join the lanes into the first: one half with the other, until there is one."""
+        while lanes > 1:
+            lanes //= 2
+            with loop(self.b, number(0), number(lanes)) as i:
+                self._set(acc, i, self._join(self._get(acc, i), self._get(acc, self.b.add(i, number(lanes)))))
+
+    def _cascade(self, acc: Sequence[Any], lanes: int) -> Callable[[Any], Any]:
+        """Return ``flush``: it joins finished chunks pairwise, like carries in a binary counter of chunks."""
+        b = self.b
+        parts, total = self._array(LEVELS), self._array(1)
+        pending, chunks, level = self._counter(), self._counter(), self._counter()
+        b.store(number(0), pending)
+        b.store(number(0), chunks)
+
+        def carry() -> None:
+            self._halve(acc, lanes)
+            self._set(total, number(0), self._get(acc, number(0)))
+            b.store(number(0), level)
+            head, body, after = (b.append_basic_block(name) for name in ("carry", "join", "carried"))
+            b.branch(head)
+            b.position_at_end(head)
+            bit = b.and_(b.lshr(b.load(chunks), b.load(level)), number(1))
+            b.cbranch(b.icmp_unsigned("==", bit, number(1)), body, after)
+            b.position_at_end(body)
+            joined = self._join(self._get(parts, b.load(level)), self._get(total, number(0)))
+            self._set(total, number(0), joined)
+            b.store(b.add(b.load(level), number(1)), level)
+            b.branch(head)
+            b.position_at_end(after)
+            self._set(parts, b.load(level), self._get(total, number(0)))
+            b.store(b.add(b.load(chunks), number(1)), chunks)
+            self._fill(acc, number(lanes))
+            b.store(number(0), pending)
+
+        def flush(count: Any) -> Any:
+            if count is not None:
+                b.store(b.add(b.load(pending), count), pending)
+                with b.if_then(b.icmp_signed(">=", b.load(pending), number(CHUNK))):
+                    carry()
+                return None
+            with b.if_then(b.icmp_signed(">", b.load(pending), number(0))):
+                carry()
+            self._set(total, number(0), self.init)
+            with loop(b, number(0), number(LEVELS)) as i:
+                bit = b.and_(b.lshr(b.load(chunks), i), number(1))
+                with b.if_then(b.icmp_unsigned("==", bit, number(1))):
+                    self._set(total, number(0), self._join(self._get(parts, i), self._get(total, number(0))))
+            return self._get(total, number(0))
+
+        return flush
+
+    # --- the innermost axis is kept ---
+    def _columns(self) -> None:
+        nest, emitter, b = self.nest, self.emitter, self.b
+        column = nest.outer[-1]
+        loops = [*nest.outer[:-1], *nest.inner, column]
+        levels = nest.levels(loops)
+        depth = len(nest.outer) - 1
+        acc, total = self._array(BLOCK), self._array(BLOCK)
+        with ExitStack() as kept:
+            shared = divided(nest.outer)
+            enter(kept, emitter, nest.outer[:-1], levels[: depth + 1], shared)
+            begin, end = emitter.share(column.extent, grain(4), shared is column)
+            base = kept.enter_context(loop(b, begin, end, BLOCK))
+            width = smaller(b, number(BLOCK), b.sub(end, base))
+            self._fill(acc, width)
+            self._fill(total, width)
+            with ExitStack() as reduced:
+                enter(reduced, emitter, nest.inner[:-1], [[], *levels[depth + 1 : -2]])
+                last = nest.inner[-1]
+                start = reduced.enter_context(loop(b, number(0), number(last.extent), CHUNK))
+                stop = smaller(b, b.add(start, number(CHUNK)), number(last.extent))
+                with loop(b, start, stop) as row:
+                    emitter.loops[last.atom] = row
+                    emitter.forget(levels[-2])
+                    emitter.emit(levels[-2])
+                    with loop(b, number(0), width) as lane:
+                        emitter.loops[column.atom] = b.add(base, lane)
+                        item = self._item(levels[-1])
+                        self._set(acc, lane, self._combine(self._get(acc, lane), item))
+                    emitter.forget(levels[-2])
+                if nest.joined is not None:
+                    with loop(b, number(0), width) as lane:
+                        self._set(total, lane, self._join(self._get(total, lane), self._get(acc, lane)))
+                        self._set(acc, lane, self.init)
+            with loop(b, number(0), width) as lane:
+                emitter.loops[column.atom] = b.add(base, lane)
+                self._finish(self._get(total if nest.joined is not None else acc, lane))

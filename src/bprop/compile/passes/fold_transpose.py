@@ -1,0 +1,68 @@
+"""Contractions whose result is only read with its axes in another order make it in that order: nothing is moved afterwards.
+
+So the gradient of W in ``x @ W.T``, a product that the rule of the transpose turns, is written once and where it goes.
+"""
+
+from collections import Counter
+
+from ...core.family import Bilinear, Linear
+from ...core.graph import Edge, Graph, Node
+from ...ops.contraction import reordered
+from ..ir.affine_index import variable
+from ..ir.scalar_expr import as_index, spec_of
+
+
+def turn(graph: Graph) -> Graph:
+    """Return the graph with every reordering of axes put into the contraction that it alone reads.
+
+    >>> import bprop
+    >>> from bprop.compile.passes.fold_transpose import turn
+    >>> print(turn(bprop.trace(lambda a, b: (a @ b).T)(bprop.ones((2, 3)), bprop.ones((3, 4)))))
+    graph(x0: float64[2,3], x1: float64[3,4])
+      a = x1.T @ x0.T     float64[4,2]
+      return a
+    """
+    readers = Counter(x for node in graph.nodes for x in node.inputs if type(x) is tuple)
+    readers.update(graph.outputs)
+    place: dict[Edge, Edge] = {}
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        inputs = tuple(place.get(x, x) if type(x) is tuple else x for x in node.inputs)
+        op, params = node.op, node.params
+        axes = _order(node)
+        if axes is not None and readers[node.inputs[0]] == 1:
+            before = inputs[0][0]
+            if isinstance(before.op, Bilinear):
+                shapes = [spec_of(x).shape for x in before.inputs]
+                op, params = reordered(before.op.labels(*shapes, **before.params), axes)
+                inputs = tuple(before.inputs)
+        assert op is not None
+        if op is not node.op or any(a is not b for a, b in zip(inputs, node.inputs, strict=True)):
+            new = Node(op, params, inputs, node.specs)
+            place.update({(node, index): (new, index) for index in range(len(node.specs))})
+            node = new
+        nodes.append(node)
+    outputs = [place.get(edge, edge) for edge in graph.outputs]
+    return Graph(graph.inputs, nodes, outputs, graph.captures).live() if place else graph
+
+
+def _order(node: Node) -> list[int] | None:
+    """Return which axis of its input each axis of a result is, where a re-indexing only reorders them."""
+    if not isinstance(node.op, Linear) or node.op.scatter or len(node.inputs) != 1 or type(node.inputs[0]) is not tuple:
+        return None
+    before, shape = spec_of(node.inputs[0]).shape, node.specs[0].shape
+    if sorted(before) != sorted(shape):
+        return None
+    position = tuple(variable(axis, size) for axis, size in enumerate(shape))
+    left = dict(enumerate(map(as_index, node.op.index(position, before, **node.params))))
+    axes = []
+    for one, size in zip(position, shape, strict=True):
+        found = next((axis for axis, index in left.items() if index == one and before[axis] == size), None)
+        if found is None:
+            return None
+        axes.append(found)
+        del left[found]
+    return axes
+
+
+__all__ = ["turn"]

@@ -1,0 +1,84 @@
+"""Regions that only hold a function (checkpoint, custom) are replaced by the ops inside them; branches and loops stay.
+
+So are general ops and reductions that are written with other ops for native code.
+
+Ops whose native form is their operand itself (they matter to derivatives only) disappear too.
+"""
+
+from typing import Any
+
+from ...core.error import CompileError
+from ...core.family import Elementwise, General, Reduction, Region
+from ...core.graph import Edge, Graph, Node
+from ...core.interpreter import EVALUATE
+from ...core.trace import trace_flat
+from ...core.value import Array
+from ...ops.guard import guard
+from ..ir.scalar_expr import expansion, spec_of
+
+
+def inline(graph: Graph) -> Graph:
+    """Return the graph without regions other than those that native code has a kernel for.
+
+    >>> import bprop
+    >>> from bprop.compile.passes.inline import inline
+    >>> print(inline(bprop.trace(bprop.checkpoint(lambda x: bprop.exp(x) * 2))(bprop.ones(3))))
+    graph(x0: float64[3])
+      a = exp(x0)     float64[3]
+      b = a * 2       float64[3]
+      return b
+    """
+    nodes: list[Node] = []
+    captures: list[tuple[Node, Array]] = list(graph.captures)
+    values: dict[Edge, Any] = {}
+
+    def place(x: Any) -> Any:
+        return values.get(x, x) if type(x) is tuple else x
+
+    def walk(inner: Graph) -> None:
+        for node in inner.nodes:
+            inputs = tuple(place(x) for x in node.inputs)
+            op = node.op
+            body = _body(node)
+            if body is not None:
+                captures.extend(body.captures)
+                for source, x in zip(body.inputs, inputs, strict=True):
+                    values[source, 0] = x
+                walk(body)
+                outputs = [place(edge) for edge in body.outputs]
+                values.update({(node, index): edge for index, edge in enumerate(outputs)})
+                continue
+            if _passes(node):
+                values[node, 0] = inputs[0]
+                continue
+            new = Node(op, node.params, inputs, node.specs)
+            nodes.append(new)
+            values.update({(node, index): (new, index) for index in range(len(node.specs))})
+
+    walk(graph)
+    return Graph(graph.inputs, nodes, [place(edge) for edge in graph.outputs], captures)
+
+
+def _body(node: Node) -> Graph | None:
+    """Return the graph that takes the place of an application, if there is one."""
+    op = node.op
+    if isinstance(op, General | Reduction) and op.native is not None:
+        native, params, specs = op.native, node.params, [spec_of(x) for x in node.inputs]
+        return trace_flat(lambda *xs: [native(*xs, **params)], specs, name=f"native {op.name}", below=EVALUATE)[0]
+    if not isinstance(op, Region) or op.native or op is guard:
+        return None
+    body = op.body(node.params)
+    if not isinstance(body, Graph):
+        raise CompileError(f"{op.name}: the region holds no graph, so it has no native code")
+    return body
+
+
+def _passes(node: Node) -> bool:
+    """Return whether the native form of an op is its operand."""
+    op, x = node.op, node.inputs[0] if len(node.inputs) == 1 else None
+    if not isinstance(op, Elementwise) or isinstance(op.native, str) or type(x) is not tuple or node.params:
+        return False
+    if x[0].specs[x[1]] != node.specs[0]:
+        return False
+    form = expansion(op.native, (node.specs[0].dtype,))
+    return form.outputs[0][0] in form.inputs

@@ -1,0 +1,228 @@
+"""The native code of a graph, from the disk or made now, and how it is called.
+
+What makes code is loaded only where there is some to make.
+"""
+
+import ctypes
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...core.error import ArgumentError, CompileError, IndexingError
+from ...core.graph import Graph
+from ..frontend.traced_call import address_of, memory_of
+from ..ir.status import INDEX_ERROR, LOOK, MESSAGE, NOT_FINITE, POWER_ERROR
+from ..llvm.engine import Loaded, compiled, optimised, version
+from ..llvm.host import generating, machine
+from ..passes.finite_check import NotFiniteError
+from .fingerprint import fingerprint
+from .fork import guard
+from .object_cache import Entry, store
+from .thread_pool import TEAM_OF_PROCESS, least, share_from, worth
+
+if TYPE_CHECKING:
+    from ..llvm.module import Stage
+    from ..passes.fuse import Kernel
+    from ..passes.plan_memory import Plan
+
+ENTRY = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
+"""What a program is called as: with its table or job, the number of the thread, how many there are, and their team."""
+
+
+class Failure:
+    """The exception that a callback raised, kept until the native call has returned."""
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+        self.inside: int | None = None  # the thread in which a function of the user's is running
+
+
+class Program:
+    """Native code of a graph. Call it with one array per input and one writable array per output.
+
+    ``donated`` maps outputs to the inputs whose memory takes their value.
+    """
+
+    def __init__(self, graph: Graph, donated: dict[int, int] | None = None, name: str = "") -> None:
+        self.name = name
+        self.target, self._least = machine(), least()
+        self.failure = Failure()
+        self.left()
+        guard(self)
+        self._source = graph, donated
+        self._stage: Stage | None = None
+        kept = store()
+        key = fingerprint(graph, donated or {}, (self.target, version(), self._least)) if kept else None
+        entry = kept.get(key) if kept and key else None
+        if entry is None:
+            entry = self._compiled()
+            if kept and key:
+                kept.put(key, entry)
+        self.arena = entry.facts["arena"]
+        self.code = Loaded(entry.code, entry.symbols)
+        self.callbacks: list[Any] = []
+        if entry.facts["callbacks"]:
+            self._called_back()
+        if entry.facts["looks"]:
+            from .python_callback import look_callback
+
+            self._give(LOOK, look_callback(self.failure))
+        self.work = entry.facts["work"]
+        self._run, self._repeat = (ENTRY(self.code.function(name)) for name in ("run", "repeat"))
+        self._arena = np.empty(0, np.uint8)
+        self._pointers = np.zeros(1 + len(graph.inputs) + len(graph.outputs), np.uintp)
+        self._address = address_of(self._pointers)
+
+    def left(self) -> None:
+        """Begin with nobody inside: also in a forked child where another thread was."""
+        self.failure.inside = None
+        self.lock = threading.Lock()
+
+    @property
+    def stage(self) -> "Stage":
+        """The graph simplified, fused and planned; code that comes from the disk was made from the same."""
+        if self._stage is None:  # a cached_property would, in Python 3.11, hold a lock of all programs
+            from ..llvm.module import Stage
+
+            with generating(self.target), share_from(self._least):
+                self._stage = Stage(*self._source)
+        return self._stage
+
+    def _emitted(self) -> Any:
+        from ..llvm.module import emitted
+
+        with generating(self.target), share_from(self._least):
+            return emitted(self.stage)
+
+    def _compiled(self) -> Entry:
+        module = self._emitted()
+        symbols = [x.name for x in module.functions if x.is_declaration and not x.name.startswith("llvm.")]
+        about = {
+            "name": self.name,
+            "ops": len(self.graph.nodes),
+            "kernels": len(self.kernels),
+            "cpu": self.target.cpu,
+        }
+        stage = self.stage
+        facts = {
+            "arena": stage.plan.size,
+            "callbacks": sum(kernel.kind != "loop" for kernel in self.called),
+            "looks": int(LOOK in module.globals),
+            "work": stage.work,
+        }
+        return Entry(compiled(str(module), self.target), tuple(symbols), facts, about)
+
+    def _called_back(self) -> None:
+        """Give the code the functions of Python that it calls."""
+        from .python_callback import callback
+
+        for number, kernel in enumerate(self.called):
+            if kernel.kind != "loop":
+                self._give(f"python.{number}", callback(kernel, self.failure))
+
+    def _give(self, name: str, made: Any) -> None:
+        self.callbacks.append(made)
+        self.code.set_pointer(name, ctypes.cast(made, ctypes.c_void_p).value or 0)
+
+    @property
+    def called(self) -> "list[Kernel]":
+        """The kernels that call Python, and the loops that may pass their limit."""
+        from ..llvm.module import called_back
+
+        return list(called_back(self.stage))
+
+    @property
+    def llvm(self) -> str:
+        """The optimised LLVM code, made again for whoever reads it."""
+        return str(optimised(str(self._emitted()), self.target)[0])
+
+    @property
+    def graph(self) -> Graph:
+        """The simplified graph."""
+        return self.stage.graph
+
+    @property
+    def kernels(self) -> "list[Kernel]":
+        """The kernels in order."""
+        return self.stage.kernels
+
+    @property
+    def memory(self) -> "Plan":
+        """Where every value lives."""
+        return self.stage.plan
+
+    def __call__(self, inputs: Sequence[NDArray[Any]], outputs: Sequence[NDArray[Any]]) -> None:
+        """Run on C-contiguous arrays; raises what the ops inside raise, before anything is written to donated inputs."""
+        self.run([*map(address_of, inputs), *map(address_of, outputs)])
+
+    def run(self, table: Sequence[int]) -> None:
+        """Run on the addresses of inputs and outputs."""
+        with self._alone():
+            self._enter(table)
+            error = self._called(self._run, self._address)
+        if error is not None:
+            raise error
+
+    def room(self) -> int:
+        """Return the address of the memory for intermediate values, made on first use; may raise `MemoryError`."""
+        if self._arena.size < self.arena + 128:
+            self._arena = memory_of(self.arena + 128, np.uint8)
+        return -(-address_of(self._arena) // 64) * 64
+
+    def start(self, address: int) -> None:
+        """Run on a table of pointers: the arena's, then those of inputs and outputs. One call at a time."""
+        error = self._called(self._run, address)
+        if error is not None:
+            raise error
+
+    def repeat(self, table: Sequence[int], strides: Sequence[int], count: int) -> tuple[int, BaseException | None]:
+        """Run ``count`` times, moving every address on by its stride, in bytes, after each time.
+
+        Returns how often it ran, and the error that ended it before, if one did.
+        """
+        moves = np.array([0, *strides], np.int64)  # the arena stays
+        job = np.array([self._address, address_of(moves), count, 0], np.int64)
+        with self._alone():
+            self._enter(table)
+            error = self._called(self._repeat, address_of(job))
+        return int(job[3]), error
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One call at a time: a program has one working memory."""
+        if self.failure.inside == threading.get_ident():
+            raise CompileError("a compiled function was called again by its own callback: its memory is in use")
+        with self.lock:
+            yield
+
+    def _enter(self, table: Sequence[int]) -> None:
+        self._pointers[0] = self.room()
+        self._pointers[1:] = table
+
+    def _called(self, entry: Any, address: int) -> BaseException | None:
+        """Call an entry of the program, on several threads where so much work is worth it; return the error it ends with."""
+        status = TEAM_OF_PROCESS.run(entry, address) if worth(self.work, self._least) else None
+        if status is None:
+            status = entry(address, 0, 1, None)
+        if not status:
+            return None
+        error, self.failure.error = self.failure.error, None
+        if error is not None:
+            return error
+        if status == INDEX_ERROR:
+            return IndexingError(
+                "a compiled function read an index that is out of range for its axis (take, or x[index])"
+            )
+        if status == NOT_FINITE:
+            return NotFiniteError()
+        if status == POWER_ERROR:
+            return ArgumentError("pow: integers to negative integer powers are not integers: convert to float first")
+        if status >= MESSAGE:
+            from ...region.while_loop import passed
+
+            return ArgumentError(passed(self.called[status - MESSAGE].root.params))
+        raise AssertionError(status)

@@ -1,0 +1,87 @@
+"""Ops without native code of their own (factorisations, orders) and `callback`: the program calls Python back."""
+
+import ctypes
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ...core.error import BpropError
+from ...core.family import Region
+from ...core.interpreter import QUIET
+from ...core.value import Array, Spec
+from ..ir.scalar_expr import spec_of
+from ..ir.status import CALL_ERROR
+from ..passes.fuse import Kernel
+from .executable import Failure
+from .thread_pool import TEAM_OF_PROCESS
+
+SIGNATURE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_void_p))
+
+
+def view(address: int, spec: Spec) -> Any:
+    """Return a NumPy array over memory of the program."""
+    count = 1
+    for size in spec.shape:
+        count *= size
+    buffer = (ctypes.c_char * max(count * spec.dtype.itemsize, 1)).from_address(address)
+    return np.ndarray(spec.shape, spec.dtype, buffer=buffer)  # type: ignore[arg-type]
+
+
+def callback(kernel: Kernel, failure: Failure) -> Any:
+    """Return a C function of a table of pointers (what the kernel reads, then what it stores)."""
+    node, op = kernel.root, kernel.root.op
+    assert op is not None
+    reads, stored = list(kernel.reads), list(kernel.stored)
+
+    def run(table: Any) -> int:
+        args: list[Any] = []
+        try:
+            for x in node.inputs:
+                args.append(view(table[reads.index(x)], spec_of(x)) if type(x) is tuple else x)
+            try:
+                if isinstance(op, Region):
+                    failure.inside = threading.get_ident()
+                    y = op.numbers(args, node.params)
+                else:
+                    y = QUIET.run(op.evaluate, *args, **node.params)
+            except BpropError:
+                raise
+            except (ValueError, TypeError, IndexError, OverflowError, np.linalg.LinAlgError) as error:
+                if isinstance(op, Region):  # the user's own function: its errors stay what they are
+                    raise
+                arrays = [Array(x.copy()) if isinstance(x, np.ndarray) else x for x in args]
+                raise op.explain(error, tuple(arrays), node.params) from None
+            for number, one in enumerate(y if type(y) is tuple else (y,)):
+                view(table[len(reads) + number], spec_of(stored[number]))[...] = one
+        except BaseException as error:  # C code cannot carry an exception; the caller raises it again
+            failure.error = error
+            return CALL_ERROR
+        finally:
+            failure.inside = None
+            if TEAM_OF_PROCESS.stranded:
+                TEAM_OF_PROCESS.leave()
+        return 0
+
+    return SIGNATURE(run)
+
+
+def look_callback(failure: Failure) -> Any:
+    """Return a C function that gives Python the chance to run the handlers of signals, which may raise."""
+
+    def look() -> Iterator[int]:
+        code = 0
+        while True:
+            try:
+                yield code  # going on from here Python runs the handlers, inside the try (entering a function would not be)
+                code = 0
+            except GeneratorExit:
+                return
+            except BaseException as error:
+                failure.error = error
+                code = CALL_ERROR
+
+    looking = look()
+    next(looking)
+    return ctypes.CFUNCTYPE(ctypes.c_int)(looking.__next__)
