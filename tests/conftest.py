@@ -72,9 +72,9 @@ def pytest_terminal_summary(terminalreporter):
 @pytest.fixture(params=["avx512", "avx2", "x86-64"])
 def target(request):
     """Native code for another processor, as far as this one runs it; its own is what all other tests are about."""
-    from bprop.compile.llvm.host import generate_for, machine
+    from bprop.compile.llvm.host import current_target, generate_for
 
-    own = machine()
+    own = current_target()
     try:
         with generate_for(request.param) as forced:
             if forced == own:

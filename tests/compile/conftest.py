@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import bprop
-from bprop.compile import native, pipeline
+from bprop.compile import jit as pipeline
+from bprop.compile import native
 
 
 def ulps(actual, expected):

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 
 import bprop
-from bprop.compile.llvm.host import TARGETS, generate_for
+from bprop.compile.llvm.host import TARGETS, generate_for, parallel_threshold
+from bprop.compile.passes.inline import inline
 from bprop.compile.runtime.executable import Program
-from bprop.compile.runtime.thread_pool import share_from
 from bprop.core.error import ArgumentError
 
 rng = np.random.default_rng(0)
 
 
 def program(labels, *xs):
-    return Program(bprop.trace(lambda a, b: bprop.einsum(labels, a, b))(*xs))
+    return Program(inline(bprop.trace(lambda a, b: bprop.einsum(labels, a, b))(*xs)))
 
 
 def result(made, xs):
@@ -29,7 +29,7 @@ def operands(labels, sizes, dtype):
 def check(labels, sizes, dtype=np.float32):
     xs = operands(labels, sizes, dtype)
     made = program(labels, *xs)
-    (plan,) = made.stage.contractions.values()
+    (plan,) = [kernel.contraction for kernel in made.kernels if kernel.contraction]
     assert plan.dots
     wide = [x.astype(np.longdouble) for x in xs]
     bound = np.einsum(labels, *map(np.abs, wide)) * np.finfo(dtype).eps
@@ -53,7 +53,7 @@ def test_edges(extents, dtype, target):
 def test_orders(labels):
     xs = operands(labels, {"b": 3, "c": 2, "i": 13, "j": 37, "k": 5, "r": 2}, np.float32)
     made = program(labels, *xs)
-    (plan,) = made.stage.contractions.values()
+    (plan,) = [kernel.contraction for kernel in made.kernels if kernel.contraction]
     assert plan.dots == (labels != "ikj,jk->i")  # there the operands do not run together
     wide = [x.astype(np.longdouble) for x in xs]
     bound = np.einsum(labels, *map(np.abs, wide)) * np.finfo(np.float32).eps
@@ -63,7 +63,7 @@ def test_orders(labels):
 def test_integers_and_short_sums_go_otherwise():
     for xs in ([np.ones((9, 40), np.int64), np.ones(40, np.int64)], [np.ones((9, 3)), np.ones(3)]):
         made = program("ij,j->i", *xs)
-        (plan,) = made.stage.contractions.values()
+        (plan,) = [kernel.contraction for kernel in made.kernels if kernel.contraction]
         assert not plan.dots
         np.testing.assert_array_equal(result(made, xs), xs[0] @ xs[1])
 
@@ -73,7 +73,7 @@ def test_threads_make_no_difference(labels):
     xs = operands(labels, {"b": 6, "i": 83, "j": 101}, np.float32)
     before, results = bprop.get_threads(), []
     try:
-        with share_from(0):
+        with parallel_threshold(0):
             made = program(labels, *xs)
             for threads in (1, 2, 3, 4):
                 bprop.set_threads(threads)

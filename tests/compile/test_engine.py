@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bprop.compile.llvm.engine import optimised
-from bprop.compile.llvm.host import machine
+from bprop.compile.llvm.host import current_target
 
 LOOP = """
 define double @sum(ptr %x) {{
@@ -43,7 +43,7 @@ def test_a_compilation_leaves_no_memory_behind():
     for start in (1000, 2000):  # LLVM's own tables are there after the first round
         before = resident()
         for size in range(start, start + count):
-            module, target = optimised(LOOP.format(size), machine())
+            module, target = optimised(LOOP.format(size), current_target())
             target.emit_object(module)
             del module, target
     assert resident() - before < 10_000 * count

@@ -7,18 +7,19 @@ from hypothesis import strategies as st
 
 import bprop
 from bprop.compile.ir import blocking
-from bprop.compile.llvm import blocked, contraction
-from bprop.compile.llvm import module as program
+from bprop.compile.llvm import blocked
+from bprop.compile.llvm.host import parallel_threshold
+from bprop.compile.passes import pipeline, tile
+from bprop.compile.passes.inline import inline
 from bprop.compile.runtime.executable import Program
-from bprop.compile.runtime.thread_pool import share_from
 
 rng = np.random.default_rng(0)
 
 
 @pytest.fixture(autouse=True)
 def always_in_blocks(monkeypatch):
-    monkeypatch.setattr(contraction, "SMALL", 0)
-    monkeypatch.setattr(contraction, "SMALL_TURNED", 0)
+    monkeypatch.setattr(tile, "SMALL", 0)
+    monkeypatch.setattr(tile, "SMALL_TRANSPOSED", 0)
 
 
 def normal(*shape, dtype=np.float32):
@@ -26,14 +27,14 @@ def normal(*shape, dtype=np.float32):
 
 
 def fused(f, *xs, donated=None):
-    return Program(bprop.trace(f)(*xs), donated)
+    return Program(inline(bprop.trace(f)(*xs)), donated)
 
 
 def apart(f, *xs, donated=None):
     """The program of ``f`` that computes every map on its own."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(program, "attach", lambda kernels, *_: list(kernels))
-        return Program(bprop.trace(f)(*xs), donated)
+        patch.setattr(pipeline, "fuse_epilogues", lambda kernels, *_: list(kernels))
+        return Program(inline(bprop.trace(f)(*xs)), donated)
 
 
 def outputs(made, xs):
@@ -142,12 +143,12 @@ def test_listing_counts_what_is_fused():
 @pytest.mark.parametrize(
     "setting",
     [
-        {"DEPTH": 8, "ROOM": 1200, "NUMBERS": 1e9, "VECTORS": 1e9},
+        {"DEPTH": 8, "WORKSPACE": 1200, "NUMBERS": 1e9, "VECTORS": 1e9},
         {"DEPTH": 8, "NUMBERS": 0, "VECTORS": 0, "UNIT": (8, 16)},
-        {"ROOM": 2400, "NUMBERS": 1e9, "VECTORS": 1e9},
+        {"WORKSPACE": 2400, "NUMBERS": 1e9, "VECTORS": 1e9},
         {"NUMBERS": 0, "VECTORS": 1e9},
-        {"STRIP": 2400, "KEPT": 0, "UNIT": (8, 256), "NUMBERS": 1e9, "VECTORS": 1e9},
-        {"STRIP": 2400, "KEPT": 0, "UNIT": (8, 256), "NUMBERS": 0, "VECTORS": 1e9},
+        {"STRIP": 2400, "UNSTRIPPED": 0, "UNIT": (8, 256), "NUMBERS": 1e9, "VECTORS": 1e9},
+        {"STRIP": 2400, "UNSTRIPPED": 0, "UNIT": (8, 256), "NUMBERS": 0, "VECTORS": 1e9},
     ],
     ids=["parts", "direct", "groups", "half", "strips", "strips, half"],
 )
@@ -216,8 +217,8 @@ def test_what_lies_far_is_asked_for_early(monkeypatch, shape, near, asked):
         return update(bprop.matrix_transpose(dy) @ x + row, p, m, v, 0.01)
 
     made = same(f, dy, x, p, m, v, row, kernels=["contract"])
-    (epilogue,) = made.stage.epilogues.values()
-    assert len(epilogue.beside) == 3
+    (epilogue,) = [kernel.epilogue for kernel in made.kernels if kernel.epilogue]
+    assert len(epilogue.read_beside) == 3
     assert ("prefetch" in str(made._emitted())) == asked
 
 
@@ -304,16 +305,20 @@ def test_threads_share_blocks(monkeypatch):
         (lambda dy, x, p: p - 0.1 * (bprop.matrix_transpose(dy) @ x), normal(17, 40), normal(17, 50), normal(40, 50)),
     ]
     before = bprop.get_threads()
-    for room, strip, kept in ((blocking.ROOM, blocking.STRIP, blocking.KEPT), (2800, 2800, 0), (2**22, 2800, 0)):
-        for name, value in (("ROOM", room), ("STRIP", strip), ("KEPT", kept)):
+    for room, strip, kept in (
+        (blocking.WORKSPACE, blocking.STRIP, blocking.UNSTRIPPED),
+        (2800, 2800, 0),
+        (2**22, 2800, 0),
+    ):
+        for name, value in (("WORKSPACE", room), ("STRIP", strip), ("UNSTRIPPED", kept)):
             monkeypatch.setattr(blocking, name, value)
         for f, *xs in cases:
             try:
                 bprop.set_threads(1)
                 (expected,) = outputs(fused(f, *xs), xs)
-                with share_from(0):
+                with parallel_threshold(0):
                     made = fused(f, *xs)
-                assert made.stage.parallel
+                assert made.lowered.schedule.parallel
                 bprop.set_threads(3)
                 for _ in range(10):
                     np.testing.assert_array_equal(outputs(made, xs)[0], expected)

@@ -14,6 +14,7 @@ from scipy import special
 import bprop
 from bprop.compile.llvm.host import TARGETS, generate_for
 from bprop.compile.llvm.instruction import FORMULAS, SINGLE
+from bprop.compile.passes.inline import inline
 from bprop.compile.runtime.executable import Program
 from bprop.core.error import ArgumentError
 from bprop.core.family import Elementwise
@@ -51,7 +52,7 @@ every = pytest.mark.parametrize(
 
 
 def compiled(f, *xs):
-    program = Program(bprop.trace(f)(*map(bprop.asarray, xs)))
+    program = Program(inline(bprop.trace(f)(*map(bprop.asarray, xs))))
     y = np.empty_like(xs[0])
     program(xs, [y])
     return y
@@ -168,7 +169,7 @@ def test_the_same_bits_whether_vectorised_or_not(op, dtype, target):
     x = numbers(dtype, 60)[:301]
     with generate_for(target):
         together = compiled(op, x)
-        program = Program(bprop.trace(op)(bprop.asarray(x[:1])))
+        program = Program(inline(bprop.trace(op)(bprop.asarray(x[:1]))))
         alone = np.empty_like(x)
         for i in range(x.size):
             program([x[i : i + 1]], [alone[i : i + 1]])
@@ -180,7 +181,7 @@ def test_the_same_bits_whether_vectorised_or_not(op, dtype, target):
 def test_the_loop_is_vector_code(op, dtype, target):
     """Arithmetic on whole vector registers, and no call of a function in sight but LLVM's own."""
     with generate_for(target) as machine:
-        text = Program(bprop.trace(op)(bprop.zeros(4096, dtype=dtype))).llvm
+        text = Program(inline(bprop.trace(op)(bprop.zeros(4096, dtype=dtype)))).llvm
     lanes = {machine.vector // size for size in (4, 8)}
     assert any(f"<{n} x float>" in text or f"<{n} x double>" in text for n in lanes)
     assert re.search(r"f(div|mul|add|sub) <\d+ x (float|double)>|llvm\.fma\.v", text)
@@ -202,7 +203,7 @@ def test_a_planted_fault_is_seen(monkeypatch):
 def test_every_float32(op, target):
     step = 1 << 20
     with generate_for(target):
-        program = Program(bprop.trace(op)(bprop.zeros(step, dtype=FLOAT)))
+        program = Program(inline(bprop.trace(op)(bprop.zeros(step, dtype=FLOAT))))
     y = np.empty(step, FLOAT)
     for first in range(0, 1 << 32, step):
         x = np.arange(first, first + step, dtype=np.uint32).view(FLOAT)

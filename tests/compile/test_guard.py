@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import bprop
 from bprop import nn, optim
-from bprop.compile.runtime.thread_pool import share_from
+from bprop.compile.llvm.host import parallel_threshold
 
 ROWS, WIDTH = 4, 3
 
@@ -146,7 +146,7 @@ def test_a_step_on_a_padded_batch_leaves_finite_weights(optimiser, threads):
     before = bprop.get_threads()
     bprop.set_threads(threads)
     try:
-        with share_from(0):
+        with parallel_threshold(0):
             run = bprop.compile(_step)
             for way in ("calls", "loop") if optimiser == "SGD" else ("loop",):  # twice: for another model
                 model, rule = _training(optimiser)

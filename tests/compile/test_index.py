@@ -1,11 +1,11 @@
-"""Index arithmetic: a formula in normal form has the value of the integer arithmetic it stands for, at every position."""
+"""AffineIndex arithmetic: a formula in normal form has the value of the integer arithmetic it stands for, at every position."""
 
 from itertools import product
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bprop.compile.ir.affine_index import Index, flattened, variable
+from bprop.compile.ir.affine_index import AffineIndex, flattened, variable
 
 SIZES = (3, 4, 1, 6)
 POSITIONS = list(product(*map(range, SIZES)))
@@ -91,21 +91,21 @@ def test_normal_forms():
     reverse = (2 - i) * 4 + (3 - j)
     assert (reverse // 4, reverse % 4) == (2 - i, 3 - j)
     assert ((reverse + 12) // 4, (reverse - 12) // 4) == (5 - i, -1 - i)
-    assert flat // 12 == Index()
+    assert flat // 12 == AffineIndex()
     assert flat % 12 == flat
     assert flat // 1 == flat
-    assert flat % 1 == Index()
+    assert flat % 1 == AffineIndex()
     assert (flat // 11).bounds() == (0, 1)
     assert (flat % 11).bounds() == (0, 10)
     assert not (flat // 6).linear()
     assert not (flat % 6).linear()
-    assert i - i == Index()
-    assert variable(0, 1) == Index()
+    assert i - i == AffineIndex()
+    assert variable(0, 1) == AffineIndex()
     assert flat.coefficient(next(iter(i.terms))) == 4
     assert j.coefficient(next(iter(i.terms))) == 0
-    assert (flat // 0, flat % 0) == (Index(), Index())  # an axis without entries: no loop over it runs
+    assert (flat // 0, flat % 0) == (AffineIndex(), AffineIndex())  # an axis without entries: no loop over it runs
     assert flattened((i, j), (3, 4)) == flat
-    assert flattened((), ()) == Index()
-    assert Index(2) * i == i * Index(2) == 2 * i
+    assert flattened((), ()) == AffineIndex()
+    assert AffineIndex(2) * i == i * AffineIndex(2) == 2 * i
     assert hash(i + j) == hash(j + i)
-    assert (repr(flat), repr(Index()), repr(i - 1)) == ("4·i0 + i1", "0", "i0 + -1")
+    assert (repr(flat), repr(AffineIndex()), repr(i - 1)) == ("4·i0 + i1", "0", "i0 + -1")

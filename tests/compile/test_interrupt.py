@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import bprop
-from bprop.compile.runtime.thread_pool import TEAM_OF_PROCESS, share_from
+from bprop.compile.llvm.host import parallel_threshold
+from bprop.compile.runtime.thread_pool import THREAD_POOL
 from bprop.core.interpreter import RUNNING, Cell
 
 LIBRARY = os.path.dirname(bprop.__file__)
@@ -77,7 +78,7 @@ def test_at_every_instant_of_a_call(what, change):
 
     try:
         bprop.set_threads(2)
-        with share_from(0):
+        with parallel_threshold(0):
             call(), step(x), step(x)
         instants, more = 0, True
         while more:
@@ -91,7 +92,7 @@ def test_at_every_instant_of_a_call(what, change):
             instants += 1
             more = interrupted(call, instants)
             assert number() - before in ((0, 1) if what == "step" else range(5))
-            assert not TEAM_OF_PROCESS.caller
+            assert not THREAD_POOL.caller
             assert not RUNNING
             assert not signal.pthread_sigmask(signal.SIG_BLOCK, [])
             for array, entry in held:

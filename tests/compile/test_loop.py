@@ -10,8 +10,8 @@ import bprop
 from bprop import nn, optim
 from bprop.compile import compile
 from bprop.compile.frontend import traced_call as module
+from bprop.compile.llvm.host import parallel_threshold
 from bprop.compile.runtime.executable import Program
-from bprop.compile.runtime.thread_pool import share_from
 from bprop.core.interpreter import Cell
 from bprop.core.tree import flatten
 
@@ -330,7 +330,7 @@ def test_a_loop_has_the_bits_of_calls_on_any_number_of_threads(number):
     x = np.random.default_rng(3).normal(size=(9, 8, 12)).astype(np.float32)
     x[7, 3, 0] = 9  # an index that is out of range
     before = bprop.get_threads()
-    with share_from(0):
+    with parallel_threshold(0):
         f = compile(steps[number])
         f(np.zeros((8, 12), np.float32))
     try:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import bprop
 from bprop.compile import native
 from bprop.compile.ir.blocking import DEPTH
-from bprop.compile.llvm import contraction
+from bprop.compile.passes import tile
 
 ORDERS = [(a, b, y) for a, b, y in itertools.product(("ik", "ki"), ("kj", "jk"), ("ij", "ji"))]
 
@@ -30,8 +30,8 @@ def product(labels, x1, x2):
 
 @pytest.fixture(autouse=True)
 def always_in_panels(monkeypatch):
-    monkeypatch.setattr(contraction, "SMALL", 0)
-    monkeypatch.setattr(contraction, "SMALL_TURNED", 0)
+    monkeypatch.setattr(tile, "SMALL", 0)
+    monkeypatch.setattr(tile, "SMALL_TRANSPOSED", 0)
 
 
 @pytest.mark.parametrize("order", ORDERS, ids="-".join)

@@ -391,7 +391,7 @@ def test_a_planted_fault_is_seen(monkeypatch):
     """In-place writing where the old value is still read elsewhere must be noticed."""
     from bprop.compile.passes import plan_memory as module
 
-    monkeypatch.setattr(module._Planner, "_direct", lambda self, new, old: self.producer.get(new) is not None)
+    monkeypatch.setattr(module._Planner, "_may_overwrite", lambda self, new, old: self.producer.get(new) is not None)
     with pytest.raises(AssertionError):
         test_a_reversed_or_transposed_update_is_not_done_in_place()
 
@@ -498,7 +498,7 @@ def test_the_arena_says_what_it_is_for():
     f = compile(lambda x, w: bprop.sum(bprop.tanh(x @ w) @ w))
     f(bprop.ones((256, 256)), bprop.ones((256, 256)))
     memory = f.memory
-    assert memory.scratch
+    assert memory.workspaces
     assert f"and up to {max(memory.scratch_sizes):,} B that a kernel works in" in str(f.report)
     assert str(memory).splitlines()[0].endswith("that a kernel works in")
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bprop
-from bprop.compile.passes.plan_memory import ALIGNMENT, Copy, Place, bytes_of
+from bprop.compile.ir.memory_plan import ALIGNMENT, Buffer, Copy, bytes_of
 
 from .test_graph import programs, run
 
@@ -31,28 +31,28 @@ class Memory:
         assert all(self.held.get(byte) == value for byte in self.bytes_at(place, size)), f"{value} at {place} is gone"
 
 
-def follow(stage):
+def follow(lowered):
     """Run a plan without numbers: kernel by kernel, then copy by copy."""
-    plan, memory, base = stage.plan, Memory(), {}
-    for n, node in enumerate(stage.graph.inputs):
-        memory.write(Place("input", n), bytes_of((node, 0)), (node, 0))
-    fallible = [n for n, kernel in enumerate(stage.kernels) if kernel.fallible]
-    for n, kernel in enumerate(stage.kernels):
+    plan, memory, base = lowered.memory, Memory(), {}
+    for n, node in enumerate(lowered.graph.inputs):
+        memory.write(Buffer("input", n), bytes_of((node, 0)), (node, 0))
+    fallible = [n for n, kernel in enumerate(lowered.kernels) if kernel.may_fail]
+    for n, kernel in enumerate(lowered.kernels):
         if kernel.kind == "alias":
             x = kernel.root.inputs[0]
             base[kernel.root, 0] = base.get(x, x)
-            assert plan.places[kernel.root, 0] == plan.places[base[kernel.root, 0]]
+            assert plan.buffers[kernel.root, 0] == plan.buffers[base[kernel.root, 0]]
             continue
         for edge in kernel.reads:
             held = base.get(edge, edge)
-            memory.check(plan.places[edge], bytes_of(held), held)
-        if kernel in plan.scratch:
-            place = Place("arena", plan.scratch[kernel])
+            memory.check(plan.buffers[edge], bytes_of(held), held)
+        if kernel in plan.workspaces:
+            place = Buffer("arena", plan.workspaces[kernel])
             assert place.position % ALIGNMENT == 0
             memory.write(place, 64, ("scratch", n))
             assert place.position + 64 <= plan.size
         for edge in kernel.stored:
-            place = plan.places[edge]
+            place = plan.buffers[edge]
             assert place.kind != "arena" or (
                 place.position % ALIGNMENT == 0 and place.position + bytes_of(edge) <= plan.size
             )
@@ -61,9 +61,9 @@ def follow(stage):
             memory.write(place, bytes_of(edge), edge)
         for edge in kernel.reads:  # what is not replaced entry by entry must survive the kernel that reads it
             held = base.get(edge, edge)
-            replaced = any(plan.places[new] == plan.places[edge] for new in kernel.stored)
-            if not replaced and plan.places[edge].kind != "arena":
-                memory.check(plan.places[edge], bytes_of(held), held)
+            replaced = any(plan.buffers[new] == plan.buffers[edge] for new in kernel.stored)
+            if not replaced and plan.buffers[edge].kind != "arena":
+                memory.check(plan.buffers[edge], bytes_of(held), held)
     values = {}
     for copy in plan.copies:
         assert isinstance(copy, Copy)
@@ -71,8 +71,8 @@ def follow(stage):
         assert len(found) <= 1
         values[copy.target] = next(iter(found), None)
         memory.write(copy.target, copy.size, next(iter(found), None))
-    for n, edge in enumerate(stage.graph.outputs):
-        place = Place("input", plan.donated[n]) if n in plan.donated else Place("output", n)
+    for n, edge in enumerate(lowered.graph.outputs):
+        place = Buffer("input", plan.donated[n]) if n in plan.donated else Buffer("output", n)
         held = base.get(edge, edge)
         memory.check(place, bytes_of(held), held)
     return plan
@@ -112,7 +112,7 @@ def test_cells_replaced_in_any_way(steps, targets, indexed):
                 f(x, np.array([0, 3, 1]))
             assert all(np.array_equal(a, b.array) for a, b in zip(before, cells, strict=True))
         if native:
-            follow(f.program.stage)
+            follow(f.program.lowered)
     for a, b in zip(expected, results, strict=True):
         np.testing.assert_allclose(b, a, rtol=1e-12, atol=1e-12)
 
@@ -123,7 +123,7 @@ def test_no_value_is_overwritten_before_it_is_read(steps, shape):
     xs = [bprop.asarray(np.ones(s)) for s in (shape, shape[-1:], ())]
     f = bprop.compile(lambda *xs: run(steps, xs))
     f(*xs)
-    follow(f.program.stage)
+    follow(f.program.lowered)
 
 
 def test_what_is_written_in_place():
@@ -133,7 +133,7 @@ def test_what_is_written_in_place():
         cell = bprop.Cell(bprop.asarray(np.ones((4, 4))))
         step = bprop.compile(lambda x: f(cell, x))
         step(bprop.ones((4, 4)))
-        return follow(step.program.stage)
+        return follow(step.program.lowered)
 
     def late(cell, x):
         old = cell.read()
@@ -171,5 +171,5 @@ def test_holes_are_filled_without_overlapping():
     x = bprop.asarray(np.random.default_rng(0).uniform(-0.1, 0.1, (16, 16)))
     g = bprop.compile(f)
     np.testing.assert_allclose(np.asarray(g(x)), np.asarray(f(x)), rtol=1e-12)
-    plan = follow(g.program.stage)
+    plan = follow(g.program.lowered)
     assert plan.size < plan.total

@@ -93,11 +93,13 @@ def test_the_body_of_a_loop_counts_as_often_as_it_runs():
 
 def test_the_list_is_of_what_is_really_called(monkeypatch):
     """A callback that the program makes and the report does not know of would be a silent fallback."""
-    from bprop.compile.runtime import python_callback as general
+    from bprop.compile.runtime import executable
 
     made = []
-    original = general.callback
-    monkeypatch.setattr(general, "callback", lambda kernel, failure: made.append(kernel) or original(kernel, failure))
+    original = executable.callback
+    monkeypatch.setattr(
+        executable, "callback", lambda kernel, failure: made.append(kernel) or original(kernel, failure)
+    )
     f = bprop.compile(lambda x: (bprop.cholesky(x), bprop.linalg.det(x), bprop.exp(x)))
     f(np.eye(3))
     assert sorted(k.root.op.name for k in made) == sorted(one.op for one in f.report.called) == ["cholesky", "det"]

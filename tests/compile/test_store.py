@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 
 import bprop
 from bprop.compile import compile
-from bprop.compile.llvm.host import generate_for
-from bprop.compile.llvm.module import Stage, emitted
+from bprop.compile.llvm.host import current_target, generate_for, parallel_threshold
+from bprop.compile.llvm.module import emit_module
+from bprop.compile.passes.inline import inline
+from bprop.compile.passes.pipeline import lower
 from bprop.compile.runtime import executable as code
 from bprop.compile.runtime import object_cache as store
 from bprop.compile.runtime.fingerprint import declaration, fingerprint
 from bprop.compile.runtime.object_cache import Entry, Store
-from bprop.compile.runtime.thread_pool import share_from
 from bprop.core.op import REGISTRY
 
 from .test_graph import programs
@@ -118,8 +119,8 @@ def test_code_follows_from_the_fingerprint(steps, place, others, kind):
         graph = bprop.trace(lambda *xs, program=program: follow(program, xs))(*xs).closed()[0]
         text = fingerprint(graph, {}, "")
         assert text is not None
-        with share_from(0):
-            found.setdefault(text, set()).add(str(emitted(Stage(graph))))
+        with parallel_threshold(0):
+            found.setdefault(text, set()).add(str(emit_module(lower(inline(graph), current_target()))))
     assert all(len(codes) == 1 for codes in found.values())
     assert len(found) >= 1 + (len({code for codes in found.values() for code in codes}) > 1)
 
@@ -490,7 +491,7 @@ def test_the_size_follows_the_environment(folder, monkeypatch):
 PROGRAM = """
 import sys
 import numpy as np, bprop
-from bprop.compile.llvm import code
+from bprop.compile.runtime import executable as code
 made = []
 right = code.compiled
 code.compiled = lambda *args: made.append(1) or right(*args)

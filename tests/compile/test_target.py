@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import bprop
 from bprop.compile import native
-from bprop.compile.llvm.host import TARGETS, generate_for, machine
+from bprop.compile.llvm.host import TARGETS, current_target, generate_for
 from bprop.core.family import Region
 from bprop.core.op import REGISTRY
 from bprop.diagnose.case import cases
@@ -72,13 +72,13 @@ def test_what_is_forced_is_generated(target):
     f = bprop.compile(lambda x: x * 2 + 1)
     f(bprop.ones(1000, dtype="float32"))
     found = {width for width in (4, 8, 16) if f"<{width} x float>" in f.llvm}
-    assert max(found) == machine().vector // 4
-    assert ("fma" in f.llvm) <= machine().fused
+    assert max(found) == current_target().vector // 4
+    assert ("fma" in f.llvm) <= current_target().fused
 
 
 def test_targets_by_the_environment(monkeypatch):
     monkeypatch.setenv("BPROP_TARGET", "x86-64")
-    assert machine().vector == 16
+    assert current_target().vector == 16
     monkeypatch.setenv("BPROP_TARGET", "sse9")
     with pytest.raises(bprop.ArgumentError, match=r"'sse9' is none of avx512, avx2, x86-64"):
         bprop.compile(lambda x: x + 1)(bprop.ones(3))

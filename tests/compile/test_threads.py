@@ -1,6 +1,6 @@
-"""Threads: the same bits for any number of them, meetings where they are needed, and a team that disturbs nobody.
+"""Threads: the same bits for any number of them, barriers where they are needed, and a team that disturbs nobody.
 
-`share_from(0)` lets the team share every kernel, however small, so that small cases test every way of splitting.
+`parallel_threshold(0)` lets threads share every kernel, however small, so that small cases test every way of splitting.
 """
 
 import os
@@ -19,14 +19,17 @@ from llvmlite import ir
 
 import bprop
 from bprop import nn, optim
-from bprop.compile import llvm as native
+from bprop.compile import native
 from bprop.compile.ir import blocking
-from bprop.compile.llvm import module as program
-from bprop.compile.llvm import schedule as course
+from bprop.compile.ir.target import PARALLEL_THRESHOLD
+from bprop.compile.llvm import schedule as schedule_emission
+from bprop.compile.llvm.host import current_target, parallel_threshold
 from bprop.compile.llvm.loop import Emitter
-from bprop.compile.passes import schedule as share
+from bprop.compile.passes import schedule as scheduling
+from bprop.compile.passes.inline import inline
+from bprop.compile.passes.pipeline import lower
 from bprop.compile.runtime import threads as thread
-from bprop.compile.runtime.thread_pool import LEAST, TEAM_OF_PROCESS, share_from, worth
+from bprop.compile.runtime.thread_pool import THREAD_POOL, is_profitable
 from bprop.core.family import Region
 from bprop.core.op import REGISTRY
 from bprop.core.tree import flatten
@@ -65,7 +68,7 @@ def same(f, *xs, threads=THREADS, times=1):
 
 
 def compiled(f, *xs):
-    with share_from(0):
+    with parallel_threshold(0):
         return native(bprop.trace(f)(*xs))
 
 
@@ -96,7 +99,7 @@ def network(sizes, batch, least=0):
         for cell, value in cells:
             cell.write(bprop.asarray(value))
 
-    with share_from(least):
+    with parallel_threshold(least):
         call()
     call.program = step.program
     return call, begin
@@ -189,11 +192,11 @@ def test_a_sum_that_threads_split_is_seen():
         same(lambda x: sum(np.sum(part) for part in np.array_split(x, bprop.get_threads())), x)
 
 
-# --- meetings ---
+# --- barriers ---
 @pytest.fixture(params=["late workers", "late caller"])
 def staggered(request, monkeypatch):
-    """Delay some threads before everything they do, so that a missing meeting shows every time."""
-    whole, barrier = course.Course._emit, Emitter.barrier
+    """Delay some threads before everything they do, so that a missing barrier shows every time."""
+    whole, barrier = schedule_emission.ScheduleEmitter._emit, Emitter.barrier
 
     def delay(module, b, thread):
         usleep = module.globals.get("usleep")
@@ -203,16 +206,16 @@ def staggered(request, monkeypatch):
         with b.if_then(slow):
             b.call(usleep, [ir.Constant(ir.IntType(32), 300)])
 
-    def emit(self, b, every, team):
-        for part in every:
-            delay(self.module, b, self.team[0])
-            whole(self, b, [part], team)
+    def emit(self, b, items, pool):
+        for item in items:
+            delay(self.module, b, self.pool[0])
+            whole(self, b, [item], pool)
 
     def wait(self):
         barrier(self)
-        delay(self.module, self.builder, self.team[0])
+        delay(self.module, self.builder, self.pool[0])
 
-    monkeypatch.setattr(course.Course, "_emit", emit)
+    monkeypatch.setattr(schedule_emission.ScheduleEmitter, "_emit", emit)
     monkeypatch.setattr(Emitter, "barrier", wait)
 
 
@@ -237,11 +240,15 @@ def test_meetings_are_enough_for_late_threads(staggered):
 
 
 def test_a_missing_meeting_is_seen(staggered, monkeypatch):
-    """The planted fault: programs without meetings between kernels."""
+    """The planted fault: programs without barriers between kernels."""
     bprop.set_threads(1)
     expected = bits(work()[0](*work()[1:]))
-    parts = program.parts
-    monkeypatch.setattr(program, "parts", lambda *args: [part._replace(waits=False) for part in parts(*args)])
+    items = scheduling._BarrierPlanner.items
+    monkeypatch.setattr(
+        scheduling._BarrierPlanner,
+        "items",
+        lambda *args: [item._replace(needs_barrier=False) for item in items(*args)],
+    )
     f, *xs = work()
     bprop.set_threads(2)
 
@@ -259,10 +266,10 @@ def test_a_missing_meeting_inside_a_product_is_seen(staggered, monkeypatch):
     a = bprop.asarray(np.random.default_rng(0).normal(size=(64, 200)).astype(np.float32))
     bprop.set_threads(1)
     expected = bits(compiled(lambda a: a @ a.T, a)(a))
-    meet = course.meet
-    monkeypatch.setattr(sys.modules[Emitter.__module__], "meet", lambda module, b, team, status: status)
+    barrier = schedule_emission.emit_barrier
+    monkeypatch.setattr(sys.modules[Emitter.__module__], "emit_barrier", lambda module, b, pool, status: status)
     f = compiled(lambda a: a @ a.T, a)
-    monkeypatch.setattr(sys.modules[Emitter.__module__], "meet", meet)
+    monkeypatch.setattr(sys.modules[Emitter.__module__], "emit_barrier", barrier)
     bprop.set_threads(2)
 
     def seen():
@@ -273,19 +280,19 @@ def test_a_missing_meeting_inside_a_product_is_seen(staggered, monkeypatch):
 
 
 def test_meetings_follow_from_the_memory_plan():
-    """Two parts that touch the same bytes, one of them writing, one of them shared, have a meeting in between."""
-    stage = network((20, 33, 17, 10), 40)[0].program.stage
-    touched = []
-    for number, part in enumerate(stage.parts):
-        meetings = share._Meetings(stage.plan, dict.fromkeys(stage.plan.scratch, 64), stage.parallel)
-        reads, writes = meetings._spans(part.work)
+    """Two items that touch the same bytes, one of them writing, one of them parallel, have a barrier in between."""
+    lowered = network((20, 33, 17, 10), 40)[0].program.lowered
+    touched, items = [], lowered.schedule.items
+    planner = scheduling._BarrierPlanner(lowered.memory, lowered.schedule.parallel, lowered.target)
+    for number, item in enumerate(items):
+        reads, writes = planner._spans(item.work)
         for before, other, old_reads, old_writes in touched:
-            clash = any(a.meets(b) for a in writes for b in (*old_reads, *old_writes))
-            clash |= any(a.meets(b) for a in reads for b in old_writes)
-            if clash and (part.shared or other.shared):
-                assert any(one.waits for one in stage.parts[before + 1 : number + 1])
-        touched.append((number, part, reads, writes))
-    assert sum(part.shared for part in stage.parts) > 10
+            clash = any(a.overlaps(b) for a in writes for b in (*old_reads, *old_writes))
+            clash |= any(a.overlaps(b) for a in reads for b in old_writes)
+            if clash and (item.is_parallel or other.is_parallel):
+                assert any(between.needs_barrier for between in items[before + 1 : number + 1])
+        touched.append((number, item, reads, writes))
+    assert sum(item.is_parallel for item in items) > 10
 
 
 def risky(x, i, w):
@@ -302,23 +309,23 @@ def risky(x, i, w):
 def test_all_know_of_a_failure_before_shared_work(least):
     """Between a kernel that may fail and the next part, one of them shared, all meet: they leave together."""
     x, i, w = bprop.ones((40, 8)), bprop.asarray(np.arange(40)), bprop.asarray(np.eye(8))
-    with share_from(least):
-        stage = program.Stage(bprop.trace(risky)(x, i, w))
-    failing = [n for n, part in enumerate(stage.parts) if getattr(part.work, "fallible", False)]
+    with parallel_threshold(least):
+        items = lower(inline(bprop.trace(risky)(x, i, w)), current_target()).schedule.items
+    failing = [n for n, item in enumerate(items) if getattr(item.work, "may_fail", False)]
     assert len(failing) > 3
-    pairs = [(n, m) for n in failing for m in range(n + 1, len(stage.parts))]
-    pairs = [(n, m) for n, m in pairs if stage.parts[n].shared or stage.parts[m].shared]
-    found = {(stage.parts[n].shared, stage.parts[m].shared) for n, m in pairs}
-    assert found >= {(True, True), (False, True)} | ({(True, False)} if least else set())
+    pairs = [(n, m) for n in failing for m in range(n + 1, len(items))]
+    pairs = [(n, m) for n, m in pairs if items[n].is_parallel or items[m].is_parallel]
+    kinds = {(items[n].is_parallel, items[m].is_parallel) for n, m in pairs}
+    assert kinds >= {(True, True), (False, True)} | ({(True, False)} if least else set())
     for n, m in pairs:
-        assert any(part.waits for part in stage.parts[n + 1 : m + 1]), (n, m)
+        assert any(item.needs_barrier for item in items[n + 1 : m + 1]), (n, m)
 
 
-@pytest.mark.parametrize("least", [0.0, LEAST])
+@pytest.mark.parametrize("least", [0.0, PARALLEL_THRESHOLD])
 def test_placing_meetings_takes_time_linear_in_depth(least, monkeypatch):
     looks = []
-    right = share._Span.meets
-    monkeypatch.setattr(share._Span, "meets", lambda a, b: looks.append(1) or right(a, b))
+    right = scheduling._Span.overlaps
+    monkeypatch.setattr(scheduling._Span, "overlaps", lambda a, b: looks.append(1) or right(a, b))
 
     def energy(x, w, depth):
         for _ in range(depth):
@@ -327,9 +334,9 @@ def test_placing_meetings_takes_time_linear_in_depth(least, monkeypatch):
 
     def count(depth):
         looks.clear()
-        with share_from(least):
+        with parallel_threshold(least):
             graph = bprop.trace(lambda x, w: bprop.grad(energy, argnums=(0, 1))(x, w, depth))(x, x)
-            assert len(program.Stage(graph).kernels) > 3 * depth
+            assert len(lower(inline(graph), current_target()).kernels) > 3 * depth
         return len(looks)
 
     x = bprop.ones((8, 8), dtype="float32")
@@ -338,15 +345,15 @@ def test_placing_meetings_takes_time_linear_in_depth(least, monkeypatch):
 
 # --- who takes part ---
 def test_small_programs_wake_nobody():
-    program = network((4, 16, 3), 32, least=LEAST)[0].program
-    assert not program.stage.parallel
-    assert not worth(program.work, LEAST)
+    program = network((4, 16, 3), 32, least=PARALLEL_THRESHOLD)[0].program
+    assert not program.lowered.schedule.parallel
+    assert not is_profitable(program.work, PARALLEL_THRESHOLD)
 
 
 def test_large_programs_are_shared():
-    program = network((64, 512, 10), 128, least=LEAST)[0].program
-    assert worth(program.work, LEAST)
-    assert len(program.stage.parallel) > 5
+    program = network((64, 512, 10), 128, least=PARALLEL_THRESHOLD)[0].program
+    assert is_profitable(program.work, PARALLEL_THRESHOLD)
+    assert len(program.lowered.schedule.parallel) > 5
 
 
 def test_the_team_has_as_many_threads_as_wanted():
@@ -354,7 +361,7 @@ def test_the_team_has_as_many_threads_as_wanted():
     for count in (2, 4, 3):
         bprop.set_threads(count)
         f(*xs)
-        assert TEAM_OF_PROCESS.size == count
+        assert THREAD_POOL.size == count
         assert bprop.get_threads() == count
 
 
@@ -439,9 +446,9 @@ def test_a_failing_step_changes_no_parameter():
         cell.write(cell.read() * 2)
         return y
 
-    with share_from(0):
+    with parallel_threshold(0):
         step(bprop.asarray(np.arange(8)))
-        assert worth(step.program.work, 0)
+        assert is_profitable(step.program.work, 0)
         before = bits(cell.array)
         for _ in range(5):
             with pytest.raises(bprop.IndexingError):
@@ -478,11 +485,11 @@ def test_a_busy_team_is_not_waited_for():
     f, *xs = work()
     bprop.set_threads(2)
     expected = bits(f(*xs))
-    TEAM_OF_PROCESS.caller["now"] = 0, None
+    THREAD_POOL.caller["now"] = 0, None
     try:
         assert bits(f(*xs)) == expected
     finally:
-        TEAM_OF_PROCESS.caller.clear()
+        THREAD_POOL.caller.clear()
 
 
 def test_idle_workers_use_no_processor():
@@ -505,13 +512,15 @@ import os, signal, sys, threading, time
 import numpy as np
 import bprop
 from bprop.compile import native
-from bprop.compile.runtime.thread_pool import LEAST, TEAM_OF_PROCESS, share_from
+from bprop.compile.llvm.host import parallel_threshold
+from bprop.compile.ir.target import PARALLEL_THRESHOLD
+from bprop.compile.runtime.thread_pool import THREAD_POOL
 bprop.set_threads(3)
 x = bprop.asarray(np.arange(6000.0).reshape(60, 100) / 6000)
-with share_from(0):
+with parallel_threshold(0):
     f = native(bprop.trace(lambda x: bprop.tanh(x @ x.T) @ x)(x))
 y = f(x)[0].data
-assert TEAM_OF_PROCESS.size == 3
+assert THREAD_POOL.size == 3
 """
 
 
@@ -540,12 +549,12 @@ def test_a_forked_child_has_a_team_of_its_own():
 for pause in (0, 0, 0.01, 0.01):  # workers still look at the gate, or sleep
     f(x)
     time.sleep(pause)
-    assert TEAM_OF_PROCESS.size == 3
+    assert THREAD_POOL.size == 3
     child = os.fork()
-    alone = TEAM_OF_PROCESS.size == 1  # the parent, too, until its next call: Python warns of a fork beside threads
+    alone = THREAD_POOL.size == 1  # the parent, too, until its next call: Python warns of a fork beside threads
     if child == 0:
         right = all(np.array_equal(f(x)[0].data, y) for _ in range(20))
-        os._exit(0 if right and alone and TEAM_OF_PROCESS.size == 3 else 9)
+        os._exit(0 if right and alone and THREAD_POOL.size == 3 else 9)
     assert alone and os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert np.array_equal(f(x)[0].data, y)
 import multiprocessing
@@ -614,7 +623,7 @@ def double(a, leave):
         os._exit(7 if right else 9)
     return np.array(a) * 2
 for leave in (True, False):
-    with share_from(0):
+    with parallel_threshold(0):
         g = bprop.compile(lambda x: bprop.tanh(bprop.callback(lambda a: double(a, leave), x, result=x) @ x.T))
         z = g(x)
     assert np.allclose(z, np.tanh(2 * x.data @ x.data.T))
@@ -655,7 +664,7 @@ def interrupt(*_):
     raise KeyboardInterrupt
 signal.signal(signal.SIGALRM, interrupt)
 draw = random.Random(0)
-with share_from(0):
+with parallel_threshold(0):
     g = bprop.compile(lambda x: x + 1)
     g(x)
 for _ in range(1000):
@@ -665,9 +674,9 @@ for _ in range(1000):
             g(x)
     except KeyboardInterrupt:
         signal.setitimer(signal.ITIMER_REAL, 0)
-    assert not TEAM_OF_PROCESS.caller
+    assert not THREAD_POOL.caller
 assert np.array_equal(f(x)[0].data, y) and np.array_equal(g(x), x.data + 1)
-assert TEAM_OF_PROCESS.size == 3
+assert THREAD_POOL.size == 3
 """
     code, output = python(code)
     assert code == 0, output
@@ -683,7 +692,7 @@ def scanned(h, xs, rows):
     def inside(h, x):
         return bprop.scan(lambda h, y: (bprop.tanh(h @ W + x + y), None), h, rows)[0], None
     return bprop.scan(inside, h, xs)[0]
-with share_from(0):
+with parallel_threshold(0):
     g = bprop.compile(scanned)
     rows, endless = bprop.zeros(900), bprop.zeros(10**7)
     expected = g(W, bprop.zeros(3), rows).data

@@ -8,7 +8,7 @@ import pytest
 import bprop
 from bprop import nn, optim
 from bprop.compile.frontend import traced_call as traced
-from bprop.compile.llvm import schedule as course
+from bprop.compile.passes import schedule
 
 
 def slope(y, p):
@@ -29,7 +29,7 @@ def runge_kutta(steps):
 
 @pytest.fixture
 def short_pieces(monkeypatch):
-    monkeypatch.setattr(course, "LONGEST", 5)
+    monkeypatch.setattr(schedule, "LONGEST", 5)
 
 
 def functions(step):
@@ -67,7 +67,7 @@ def test_pieces_compute_what_one_function_does(threads, size, short_pieces):
         value, gradient = step(x)
     finally:
         bprop.set_threads(before)
-    assert "piece" in str(step.llvm)
+    assert "segment" in str(step.llvm)
     expected, expected_gradient = bprop.value_and_grad(f)(x)
     np.testing.assert_allclose(value, expected, rtol=1e-12)
     np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-11, atol=1e-300)
@@ -92,7 +92,7 @@ def test_an_error_in_a_late_piece_leaves_cells_as_they_were(size, short_pieces):
 
     x = np.linspace(0, 1, size)
     step(model, optimizer, x, np.int64(1))
-    assert "piece" in str(step.llvm)
+    assert "segment" in str(step.llvm)
     weights = np.array(model.W)
     with pytest.raises(IndexError):
         step(model, optimizer, x, np.int64(size))

@@ -70,9 +70,9 @@ def _processor() -> str:
 
 
 def _vectors() -> str:
-    from ..compile.llvm.host import host, machine
+    from ..compile.llvm.host import current_target, host
 
-    target, features = machine(), host().features
+    target, features = current_target(), host().features
     shown = [name for name in ("sse4.2", "avx", "avx2", "fma", "avx512f", "neon", "sve") if name in features]
     return f"{', '.join(shown) or 'none known'}; compiled for {8 * target.vector} bits, {target.registers} registers"
 

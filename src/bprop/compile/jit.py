@@ -32,15 +32,16 @@ from .frontend.call_guard import Watch
 from .frontend.captures import Mentioned, Same
 from .frontend.introspection import is_a
 from .frontend.lru_cache import Cache
-from .frontend.traced_call import Step, data_of, in_step, is_array
+from .frontend.traced_call import Step, in_step, is_array
 from .passes.finite_check import NotFiniteError
 from .passes.inline import inline
 from .report import Kernels, Report, counted
-from .runtime.fork import guard
+from .runtime.fork import register_fork_reset
+from .runtime.memory import data_of
 from .verify import Verification, verify
 
 if TYPE_CHECKING:
-    from .passes.plan_memory import Plan
+    from .ir.memory_plan import MemoryPlan
     from .runtime.executable import Program
 
 P = ParamSpec("P")
@@ -70,7 +71,7 @@ class Compiled(Generic[P, R]):
                 f"compile: {self.name} is a generator or coroutine, whose code runs after the call: return a list or tuple"
             )
         self._last: Step | None = None
-        self.left()
+        self.reset_after_fork()
         self._verify = verify
         self._verification: Verification | None = None
         self._said = False
@@ -78,9 +79,9 @@ class Compiled(Generic[P, R]):
         self._written: set[Any] = set()
         self._effects: set[Any] = set()
         functools.update_wrapper(self, f, updated=())
-        guard(self)
+        register_fork_reset(self)
 
-    def left(self) -> None:
+    def reset_after_fork(self) -> None:
         """Begin without programs: also in a forked child where another thread was inside."""
         self.lock = threading.RLock()
         self.programs: Cache[Step] = Cache(KEPT)
@@ -365,7 +366,7 @@ class Compiled(Generic[P, R]):
         return self._verification
 
     @property
-    def memory(self) -> "Plan":
+    def memory(self) -> "MemoryPlan":
         """Where every value lives; ``size`` is the arena's, ``total`` what it would be without reuse."""
         return self.program.memory
 

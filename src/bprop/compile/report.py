@@ -5,21 +5,21 @@ from typing import TYPE_CHECKING, NamedTuple, overload
 
 from ..core.family import Elementwise, General, Random
 from ..core.shape import size_of
-from .passes.fuse import Kernel, listing
+from .ir.kernel import Kernel, listing
+from .ir.lowered import Lowered
 
 if TYPE_CHECKING:
-    from .llvm.module import Stage
     from .runtime.executable import Program
 
 
-def walk(stage: "Stage", times: int = 1) -> Iterator[tuple[Kernel, int]]:
+def walk(lowered: Lowered, times: int = 1) -> Iterator[tuple[Kernel, int]]:
     """Yield the kernels of a program, also those in the bodies of its loops, each with how often a call runs it.
 
     Both sides of a branch count, and a loop whose length is not known as one turn.
     """
-    for kernel in stage.kernels:
+    for kernel in lowered.kernels:
         yield kernel, times
-        for body in stage.bodies.get(kernel, ()):
+        for body in kernel.bodies:
             yield from walk(body, times * int(kernel.root.params.get("length", 1)))
 
 
@@ -27,41 +27,42 @@ class Kernels(Sequence[Kernel]):
     """A printable list of kernels, with their FLOPs and bytes and the totals of a call."""
 
     def __init__(self, program: "Program") -> None:
-        self._stage = program.stage
+        self._lowered = program.lowered
 
     def __len__(self) -> int:
-        return len(self._stage.kernels)
+        return len(self._lowered.kernels)
 
     @overload
     def __getitem__(self, number: int) -> Kernel: ...
     @overload
     def __getitem__(self, number: slice) -> list[Kernel]: ...
     def __getitem__(self, number: int | slice) -> Kernel | list[Kernel]:
-        return self._stage.kernels[number]
+        kernels = self._lowered.kernels[number]
+        return kernels if isinstance(kernels, Kernel) else list(kernels)
 
     @property
     def flops(self) -> int:
         """FLOPs of one call, loops included."""
-        return sum(kernel.flops * times for kernel, times in walk(self._stage))
+        return sum(kernel.flops * times for kernel, times in walk(self._lowered))
 
     @property
     def bytes(self) -> int:
         """Bytes that the kernels of one call read and write, loops included."""
-        return sum(kernel.bytes * times for kernel, times in walk(self._stage) if kernel not in self._stage.bodies)
+        return sum(kernel.bytes * times for kernel, times in walk(self._lowered) if not kernel.bodies)
 
     def __str__(self) -> str:
         head = f"{'#':>3} {'kind':<8} {'loop':>12}  {'work':>12}       {'read, written':>14}  ops"
         total = f"    {'total':<8} {counted(len(self), 'kernel'):>12}  {self.flops:>12,} flop  {self.bytes:>12,} B"
-        return "\n".join([head, *_listings(self._stage, ""), total])
+        return "\n".join([head, *_listings(self._lowered, ""), total])
 
     __repr__ = __str__
 
 
-def _listings(stage: "Stage", indent: str) -> Iterator[str]:
+def _listings(lowered: Lowered, indent: str) -> Iterator[str]:
     """Yield the listing of a stage; the bodies of its loops follow, further in."""
-    yield from (indent + line for line in listing(stage.kernels, stage.graph).splitlines())
-    for number, kernel in enumerate(stage.kernels):
-        for body in stage.bodies.get(kernel, ()):
+    yield from (indent + line for line in listing(lowered.kernels, lowered.graph).splitlines())
+    for number, kernel in enumerate(lowered.kernels):
+        for body in kernel.bodies:
             times = f", {kernel.root.params['length']:,} times" if "length" in kernel.root.params else ""
             yield f"{indent}    the body of {number}{times}:"
             yield from _listings(body, indent + "    ")
@@ -89,11 +90,11 @@ class Report:
         self.masked = masked
         self.kernels = Kernels(program)
         self.memory = program.memory
-        self.ops = sum(len(stage.graph.nodes) for stage in _stages(program.stage))
+        self.ops = sum(len(lowered.graph.nodes) for lowered in _with_bodies(program.lowered))
         back = {one for one in program.called if one.kind != "loop"}  # a loop only asks for Ctrl-C
         self.called_flops = 0
         found: dict[tuple[str, str, str], int] = {}
-        for kernel, times in walk(program.stage):
+        for kernel, times in walk(program.lowered):
             if kernel in back:
                 op = kernel.root.op
                 assert op is not None
@@ -147,11 +148,11 @@ def _percent(share: float) -> str:
     return "100 %" if share == 1 else f"{min(100 * share, 99.99):.2f} %"
 
 
-def _stages(stage: "Stage") -> Iterator["Stage"]:
-    yield stage
-    for bodies in stage.bodies.values():
-        for body in bodies:
-            yield from _stages(body)
+def _with_bodies(lowered: Lowered) -> Iterator[Lowered]:
+    yield lowered
+    for kernel in lowered.kernels:
+        for body in kernel.bodies:
+            yield from _with_bodies(body)
 
 
 def _why(kernel: Kernel) -> str:

@@ -1,7 +1,6 @@
 """One traced call as a native program: where its inputs come from, where its outputs go, and the table of pointers."""
 
 import ctypes
-import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from time import perf_counter
@@ -22,6 +21,7 @@ from ...gradients.reverse import pull
 from ...gradients.variable import leaf_label
 from ..passes.finite_check import NotFiniteError, has_guard
 from ..passes.inline import inline
+from ..runtime.memory import DIRECT, HEAD, POINTER_AT, address_of, contiguous, data_of, memory_of
 from .introspection import stored
 
 SMALL = 256
@@ -181,7 +181,7 @@ class Step:
                 self._large.append((number, self._outputs + number, spec))
         self._bound: list[Array | None] = [None] * len(self.read)
         self._held: list[Any] = [None] * len(self.read)
-        self._constants = [_contiguous(value.data) for value in self.captures]
+        self._constants = [contiguous(value.data) for value in self.captures]
         for slot, data in enumerate(self._constants, start=first + len(self.read)):
             self._table[slot] = address_of(data)
         # what is read where it lies can change; what is no block of memory is brought into one before every call
@@ -269,7 +269,7 @@ class Step:
                 if type(data) is not np.ndarray or data.flags.num & PLAIN != PLAIN or not data.dtype.isnative:
                     data = data_of(leaf)
                     copies = (*copies, data)  # lives until the program has run
-                table[slot] = (_POINTER(id(data) + HEAD).value or 0) if DIRECT else address_of(data)
+                table[slot] = (POINTER_AT(id(data) + HEAD).value or 0) if DIRECT else address_of(data)
             fresh = self._allocate(moved) if moved or self._large else self._small
             self._start(self.address)
             if moved or not self._in_place:
@@ -405,7 +405,7 @@ class Step:
         array, spec = cell.array, self.read[number].spec
         if array.spec != spec:
             raise StateError(f"{self.name}: another thread made {cell} of what was {spec} while the step was called")
-        data = _contiguous(array.data)
+        data = contiguous(array.data)
         if number in self._replaced and (cell.shared or data is not array.data):
             # Someone may hold the old buffer: write into a new one. It is the cell's before the program runs, for after that
             # Ctrl-C may come at once, and then all cells are a step further or none is.
@@ -484,21 +484,6 @@ def _referenced(sharing: Sharing, captures: Sequence[Array]) -> tuple[list[Any],
     return [data for data, _ in found], [data for data, array in found if id(array) in sharing.looked]
 
 
-def _contiguous(data: NDArray[Any]) -> NDArray[Any]:
-    if data.flags.c_contiguous and data.flags.aligned and data.dtype.isnative:
-        return data
-    return np.require(data, data.dtype.newbyteorder("="), ["C", "A"])
-
-
-def data_of(leaf: Any) -> NDArray[Any]:
-    """Return the numbers of a leaf as a program takes them."""
-    if type(leaf) is Array:
-        return _contiguous(leaf.data)
-    if isinstance(leaf, Array):
-        raise escaped(cast(Wrapped, leaf), "compile")
-    return _contiguous(np.asarray(leaf))
-
-
 def _rows(leaf: Any) -> NDArray[Any]:
     """Return the numbers of a leaf whose rows are given to one step after the other: only each of them is contiguous."""
     data: NDArray[Any] = leaf.data if type(leaf) is Array else data_of(leaf) if isinstance(leaf, Array) else leaf
@@ -508,29 +493,3 @@ def _rows(leaf: Any) -> NDArray[Any]:
 
 def _given(leaf: Any) -> Array:
     return leaf if isinstance(leaf, Array) else asarray(leaf)
-
-
-def memory_of(shape: int | tuple[int, ...], dtype: Any) -> NDArray[Any]:
-    """Return an array to be written; raises `MemoryError` also where no address could reach all of it."""
-    try:
-        return np.empty(shape, dtype)
-    except ValueError as error:  # so NumPy says that
-        raise MemoryError(str(error)) from error
-
-
-def address_of(array: NDArray[Any]) -> int:
-    """Return where the numbers of an array lie."""
-    if DIRECT and type(array) is np.ndarray:
-        return _POINTER(id(array) + HEAD).value or 0
-    return int(array.__array_interface__["data"][0])
-
-
-_POINTER = ctypes.c_void_p.from_address
-HEAD = object.__basicsize__
-"""Bytes of the head that every object has. NumPy's C interface fixes that an array's pointer follows it."""
-_SAMPLE = np.zeros(3)[1:]
-DIRECT = (
-    sys.implementation.name == "cpython"
-    and _POINTER(id(_SAMPLE) + HEAD).value == _SAMPLE.__array_interface__["data"][0]
-)
-"""Whether the pointer is read from there, for a sixth of what NumPy's own way costs."""

@@ -19,20 +19,19 @@ follow each other: downwards where B is the larger operand, so that each reads t
 
 from collections.abc import Sequence
 from math import prod
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..llvm.panel import Target, padded
-
-if TYPE_CHECKING:
-    from ..llvm.contraction import Label
+from .contraction import Label, merged
+from .register_tile import RegisterTile, padded
+from .target import Target
 
 DEPTH = 1024
 """Steps of the sum between two visits to C: a panel of B (DEPTH × 32 float32, 128 KB) stays in the second-level cache."""
-ROOM = 2**22
+WORKSPACE = 2**22
 """Bytes of an operand that are packed at a time: two operands stay in the last-level cache."""
-STRIP, KEPT = 2**19, 2**20
+STRIP, UNSTRIPPED = 2**19, 2**20
 """Bytes of B in a strip, and those up to which B needs none: they stay in the second-level cache while A passes by."""
 UNIT = (32, 256)
 """Rows and columns of C in memory that are one unit: with the maps' operands they stay in the second-level cache."""
@@ -42,119 +41,126 @@ COPIED, TRANSPOSED, GATHERED = 0.15, 0.4, 1.5
 NUMBERS, VECTORS = 0.005, 0.03
 
 
-class Way(NamedTuple):
+class Strategy(NamedTuple):
     """One way to compute, and what it costs.
 
-    ``swapped``: the operands change places; ``turned``: C's rows in memory run along the rows of a tile; ``row`` and
+    ``swapped``: the operands change places; ``transposed``: C's rows in memory run along the rows of a tile; ``row`` and
     ``column`` are the labels of a tile's, ``packs`` says which operands are packed.
     """
 
     cost: float
     swapped: bool
-    turned: bool
-    row: "Label"
-    column: "Label"
-    outer: list["Label"]
+    transposed: bool
+    row: Label
+    column: Label
+    outer: list[Label]
     packs: tuple[bool, bool]
 
 
 class Blocking:
-    """How a contraction is cut; ``packed`` numbers are room for panels."""
+    """How a contraction is cut; ``packed`` numbers of workspace are for panels."""
 
     def __init__(
-        self, dtype: "np.dtype[Any]", rows: list["Label"], columns: list["Label"], batch: list["Label"],
-        contracted: list["Label"],
+        self, dtype: "np.dtype[Any]", rows: list[Label], columns: list[Label], batch: list[Label],
+        contracted: list[Label], target: Target,
     ) -> None:  # fmt: skip
-        self.target = target = Target(dtype)
+        self.tile = register_tile = RegisterTile(dtype, target)
         self.contracted = merged(contracted)
-        self.depth = prod(one.extent for one in self.contracted)
+        self.depth = prod(label.extent for label in self.contracted)
         labels = merged(rows), merged(columns), merged(batch), self.contracted
-        other = [[one.swapped() for one in side] for side in labels]
-        way = min(
-            self._way(*labels, False), self._way(other[1], other[0], other[2], other[3], True), key=lambda one: one.cost
+        other = [[label.swapped() for label in side] for side in labels]
+        strategy = min(
+            self._strategy(*labels, False),
+            self._strategy(other[1], other[0], other[2], other[3], True),
+            key=lambda candidate: candidate.cost,
         )
-        _, self.swapped, self.turned, self.row, self.column, self.outer, self.packs = way
+        _, self.swapped, self.transposed, self.row, self.column, self.outer, self.packs = strategy
         if self.swapped:
             self.contracted = other[3]
-        self.count = prod(one.extent for one in self.outer)
+        self.count = prod(label.extent for label in self.outer)
 
         first, *rest = self.contracted
-        self.inner = prod(one.extent for one in rest)
+        self.inner = prod(label.extent for label in rest)
         self.chunk = max(1, min(first.extent, DEPTH // self.inner))
         """Steps of the slowest summed label in a block."""
         self.steps = self.chunk * self.inner
         self.blocks = -(-first.extent // self.chunk)
-        sides, tile = (self.row, self.column), (target.rows, target.columns)
+        sides, tile = (self.row, self.column), (register_tile.rows, register_tile.columns)
         bytes_of = [
-            padded(one.extent, size) * self.steps * dtype.itemsize for one, size in zip(sides, tile, strict=True)
+            padded(label.extent, size) * self.steps * dtype.itemsize for label, size in zip(sides, tile, strict=True)
         ]
         strips = self.packs[1] and self._in_strips(*bytes_of)
         most = [
-            max(room // (self.steps * dtype.itemsize), 1) if packs else one.extent
-            for one, packs, room in zip(sides, self.packs, (ROOM, STRIP if strips else ROOM), strict=True)
+            max(workspace // (self.steps * dtype.itemsize), 1) if packs else label.extent
+            for label, packs, workspace in zip(
+                sides, self.packs, (WORKSPACE, STRIP if strips else WORKSPACE), strict=True
+            )
         ]
-        self.unit = self._unit([min(one.extent, m) for one, m in zip(sides, most, strict=True)])
-        self.block = tuple(_even(one.extent, m, u) for one, m, u in zip(sides, most, self.unit, strict=True))
-        whole = [size >= one.extent for size, one in zip(self.block, sides, strict=True)]
+        self.unit = self._unit([min(label.extent, m) for label, m in zip(sides, most, strict=True)])
+        self.block = tuple(_even(label.extent, m, u) for label, m, u in zip(sides, most, self.unit, strict=True))
+        fits = [size >= label.extent for size, label in zip(self.block, sides, strict=True)]
         self.each = each = tuple(
-            padded(min(s, one.extent), size) * self.steps for s, one, size in zip(self.block, sides, tile, strict=True)
+            padded(min(s, label.extent), size) * self.steps
+            for s, label, size in zip(self.block, sides, tile, strict=True)
         )
         self.group = self.count
-        if not all(whole) or self.blocks > 1:
+        if not all(fits) or self.blocks > 1:
             self.group = 1
         for side in (0, 1):
             if self.packs[side] and self.depends(side):
-                self.group = max(1, min(self.group, ROOM // (each[side] * dtype.itemsize)))
-        self.once = tuple(self.packs[s] and not self.depends(s) and whole[s] and self.blocks == 1 for s in (0, 1))
-        room = [each[s] * (self.group if self.depends(s) else 1) * self.packs[s] for s in (0, 1)]
+                self.group = max(1, min(self.group, WORKSPACE // (each[side] * dtype.itemsize)))
+        self.once = tuple(self.packs[s] and not self.depends(s) and fits[s] and self.blocks == 1 for s in (0, 1))
+        workspace = [each[s] * (self.group if self.depends(s) else 1) * self.packs[s] for s in (0, 1)]
         self.downward = self.packs == (False, True) and bytes_of[1] > bytes_of[0]
         """Whether units follow each other down C's columns: of B a thread then reads most of what it packed itself."""
-        self.right = padded(room[0], 64)
-        self.packed = self.right + room[1]
+        self.right = padded(workspace[0], 64)
+        self.packed = self.right + workspace[1]
 
-    def _way(
+    def _strategy(
         self,
-        rows: list["Label"],
-        columns: list["Label"],
-        batch: list["Label"],
-        contracted: list["Label"],
+        rows: list[Label],
+        columns: list[Label],
+        batch: list[Label],
+        contracted: list[Label],
         swapped: bool,
-    ) -> Way:
-        """Return the way with these sides, on one of which C moves by one."""
-        turned = any(one.strides[2] == 1 for one in rows)
-        row = max(rows, key=lambda one: (turned and one.strides[2] == 1, one.extent))
-        column = max(columns, key=lambda one: (not turned and one.strides[2] == 1, one.strides[1] == 1, one.extent))
+    ) -> Strategy:
+        """Return the strategy with these sides, on one of which C moves by one."""
+        transposed = any(label.strides[2] == 1 for label in rows)
+        row = max(rows, key=lambda label: (transposed and label.strides[2] == 1, label.extent))
+        column = max(
+            columns, key=lambda label: (not transposed and label.strides[2] == 1, label.strides[1] == 1, label.extent)
+        )
         outer = [*batch, *(x for x in rows if x is not row), *(x for x in columns if x is not column)]
-        times = prod(one.extent for one in outer)
-        width = self.target.width
+        times = prod(label.extent for label in outer)
+        width = self.tile.width
         work = times * row.extent * padded(column.extent, width) * self.depth / width
         along = contracted[-1].strides
-        cost, packs = work + TRANSPOSED * turned * times * row.extent * column.extent, []
+        cost, packs = work + TRANSPOSED * transposed * times * row.extent * column.extent, []
         for operand, label, share in ((0, row, NUMBERS), (1, column, VECTORS)):
             stride = label.strides[operand]
             step = along[operand]
             each = COPIED if stride == 1 else TRANSPOSED if step == 1 else GATHERED
             packing = each * label.extent * self.depth * prod(x.extent for x in outer if x.strides[operand])
             direct = len(contracted) == 1 and (
-                operand == 0 or (stride == 1 and (self.target.masks or label.extent % width == 0))
+                operand == 0 or (stride == 1 and (self.tile.masks or label.extent % width == 0))
             )
             packs.append(not direct or packing < share * work)
             cost += packing if packs[-1] else share * work
-        return Way(cost, swapped, turned, row, column, outer, (packs[0], packs[1]))
+        return Strategy(cost, swapped, transposed, row, column, outer, (packs[0], packs[1]))
 
     def depends(self, side: int) -> bool:
         """Return whether an operand is another for other values of the outer labels."""
-        return any(one.strides[side] for one in self.outer)
+        return any(label.strides[side] for label in self.outer)
 
     def _in_strips(self, left: int, right: int) -> bool:
         """Return whether A, of ``left`` bytes, is read again for each strip of B, or B for each row of units."""
-        down = -(-self.row.extent // UNIT[self.turned])
-        return right > KEPT and right / STRIP * left + right < down * right
+        down = -(-self.row.extent // UNIT[self.transposed])
+        return right > UNSTRIPPED and right / STRIP * left + right < down * right
 
     def _unit(self, extents: Sequence[int]) -> tuple[int, int]:
         """Return the rows and columns of a unit, of which a block has `UNITS` if that leaves whole tiles."""
-        tile = self.target.rows, self.target.columns
-        unit = list(reversed(UNIT) if self.turned else UNIT)
+        tile = self.tile.rows, self.tile.columns
+        unit = list(reversed(UNIT) if self.transposed else UNIT)
         unit = [min(padded(u, t), padded(e, t)) for u, t, e in zip(unit, tile, extents, strict=True)]
         while self.count * prod(-(-e // u) for e, u in zip(extents, unit, strict=True)) < UNITS:
             able = [s for s in (0, 1) if unit[s] > tile[s]]
@@ -169,17 +175,3 @@ def _even(extent: int, most: int, grain: int) -> int:
     """Return the size of equal parts of ``extent``, multiples of ``grain`` and at most about ``most``."""
     parts = -(-extent // max(most, grain))
     return padded(-(-extent // parts), grain)
-
-
-def merged(labels: list["Label"]) -> list["Label"]:
-    """Join neighbouring labels where every operand moves as if they were one."""
-    result: list[Label] = []
-    for one in labels:
-        if result and all(a == c * one.extent for a, c in zip(result[-1].strides, one.strides, strict=True)):
-            result[-1] = type(one)(result[-1].extent * one.extent, one.strides)
-        else:
-            result.append(one)
-    return result
-
-
-__all__ = ["DEPTH", "Blocking", "merged"]

@@ -1,4 +1,6 @@
-"""What a kernel computes for one entry: a graph of `Scalar`s, from the nodes fused into it.
+"""What a kernel computes for one entry: a graph of `ScalarExpr`s, from the nodes fused into it.
+
+Values in memory are named by their number among the kernel's operands, so that kernels of equal structure have one body.
 
 The families are switched on here and nowhere else in the compiler's maps: an elementwise op is an instruction or the
 expansion of its formula, a re-indexing changes only the position at which its input is read.
@@ -17,76 +19,77 @@ from ...core.graph import Edge, Graph, Node
 from ...core.interpreter import EVALUATE, QUIET
 from ...core.trace import trace_flat
 from ...core.value import Spec
-from .affine_index import Atom, Index, flattened
+from .affine_index import AffineIndex, IndexTerm, flattened
 
-Position = tuple[Index, ...]
+Position = tuple[AffineIndex, ...]
 DType = np.dtype[Any]
-Operand = Any  # a Scalar, or a weak Python number
+Operand = Any  # a ScalarExpr, or a weak Python number
 
 
-class Scalar:
+class ScalarExpr:
     """One number inside a kernel: ``op`` applied to ``args``.
 
-    Besides instructions, ``op`` is ``"load"`` (detail: edge and address), ``"constant"`` (detail: the number),
-    ``"position"`` (detail: an `Index`), ``"given"`` (detail: whose value the kernel supplies) or ``"checked"``
-    (detail: the size of the axis that the index in ``args`` counts along).
+    Besides instructions, ``op`` is ``"load"`` (detail: number of the operand, and address), ``"constant"`` (detail: the
+    number), ``"position"`` (detail: an `AffineIndex`), ``"parameter"`` (detail: its name; the kernel supplies its value) or
+    ``"bounds_checked"`` (detail: the size of the axis that the index in ``args`` counts along).
     """
 
     __slots__ = ("args", "detail", "dtype", "op")
 
-    def __init__(self, op: str, args: tuple["Scalar", ...], dtype: DType, detail: Any = None) -> None:
+    def __init__(self, op: str, args: tuple["ScalarExpr", ...], dtype: DType, detail: Any = None) -> None:
         self.op = op
         self.args = args
         self.dtype = dtype
         self.detail = detail
 
 
-class Body:
+class ScalarBuilder:
     """Builds the scalars of one kernel; equal scalars are made once.
 
-    ``inside`` are the nodes computed within the kernel; every other value is loaded from memory.
+    ``inside`` are the nodes computed within the kernel; every other value is one of its ``operands`` and is loaded.
     """
 
-    def __init__(self, inside: Iterable[Node] = ()) -> None:
+    def __init__(self, inside: Iterable[Node] = (), operands: Sequence[Edge] = ()) -> None:
         self.inside = set(inside)
-        self._made: dict[Any, Scalar] = {}
-        self._values: dict[Any, Scalar] = {}
+        self.operands = {edge: number for number, edge in enumerate(operands)}
+        self._made: dict[Any, ScalarExpr] = {}
+        self._values: dict[Any, ScalarExpr] = {}
 
-    def make(self, op: str, args: tuple[Scalar, ...], dtype: DType, detail: Any = None) -> Scalar:
+    def make(self, op: str, args: tuple[ScalarExpr, ...], dtype: DType, detail: Any = None) -> ScalarExpr:
         """Return the scalar, the existing one where there is an equal one."""
         key = (op, args, dtype, detail)
-        known = self._made.get(key)
-        if known is None:
-            known = self._made[key] = Scalar(op, args, dtype, detail)
-        return known
+        scalar = self._made.get(key)
+        if scalar is None:
+            scalar = self._made[key] = ScalarExpr(op, args, dtype, detail)
+        return scalar
 
-    def constant(self, number: Any, dtype: DType) -> Scalar:
+    def constant(self, number: Any, dtype: DType) -> ScalarExpr:
         """Return a constant."""
-        kind = repr(number)  # tells 0.0 from -0.0 and finds NaN again
-        known = self._made.get(("constant", kind, dtype))
-        if known is None:
-            known = self._made["constant", kind, dtype] = Scalar("constant", (), dtype, number)
-        return known
+        key = ("constant", repr(number), dtype)  # its text tells 0.0 from -0.0 and finds NaN again
+        scalar = self._made.get(key)
+        if scalar is None:
+            scalar = self._made[key] = ScalarExpr("constant", (), dtype, number)
+        return scalar
 
-    def given(self, name: str, dtype: DType) -> Scalar:
-        """Return a scalar that the kernel itself supplies."""
-        return self.make("given", (), dtype, name)
+    def parameter(self, name: str, dtype: DType) -> ScalarExpr:
+        """Return a scalar whose value the kernel itself supplies."""
+        return self.make("parameter", (), dtype, name)
 
-    def cast(self, x: Scalar, dtype: DType) -> Scalar:
+    def cast(self, x: ScalarExpr, dtype: DType) -> ScalarExpr:
         """Return ``x`` converted to ``dtype``."""
         return x if x.dtype == dtype else self.make("cast", (x,), dtype)
 
-    def operand(self, name: str, x: Operand, dtype: DType) -> Scalar:
+    def operand(self, name: str, x: Operand, dtype: DType) -> ScalarExpr:
         """Return ``x``, a scalar or a Python number, in ``dtype``."""
-        if isinstance(x, Scalar):
+        if isinstance(x, ScalarExpr):
             return self.cast(x, dtype)
         return self.constant(as_constant(name, x, dtype), dtype)
 
     # --- arrays ---
-    def load(self, edge: Edge, position: Position) -> Scalar:
+    def load(self, edge: Edge, position: Position) -> ScalarExpr:
         """Return the entry of a value in memory."""
         spec = spec_of(edge)
-        return self.make("load", (), spec.dtype, (edge, flattened(position, spec.shape)))
+        return self.make("load", (), spec.dtype, (self.operands[edge], flattened(position, spec.shape)))
 
     def value(self, edge: Any, position: Position) -> Operand:
         """Return the entry of a value, computed here if its node is inside the kernel."""
@@ -96,12 +99,12 @@ class Body:
         if node not in self.inside:
             return self.load(edge, position)
         key = (node, position)
-        known = self._values.get(key)
-        if known is None:
-            known = self._values[key] = self._computed(node, position)
-        return known
+        scalar = self._values.get(key)
+        if scalar is None:
+            scalar = self._values[key] = self._computed(node, position)
+        return scalar
 
-    def _computed(self, node: Node, position: Position) -> Scalar:
+    def _computed(self, node: Node, position: Position) -> ScalarExpr:
         op, spec = node.op, node.specs[0]
         if isinstance(op, Elementwise | Selection):
             xs = [self.value(x, _aligned(position, x)) for x in node.inputs]
@@ -111,18 +114,18 @@ class Body:
         assert isinstance(op, Creation)
         return self._created(op, node, position)
 
-    def _read(self, op: Linear, node: Node, position: Position) -> Scalar:
+    def _read(self, op: Linear, node: Node, position: Position) -> ScalarExpr:
         x, *others = node.inputs
         if type(x) is not tuple:
             return self.constant(as_constant(op.name, x, node.specs[0].dtype), node.specs[0].dtype)
-        place = op.index(position, spec_of(x).shape, *map(self.reader, others), **node.params)
-        return self.value(x, tuple(map(as_index, place)))
+        source = op.index(position, spec_of(x).shape, *map(self.reader, others), **node.params)
+        return self.value(x, tuple(map(as_index, source)))
 
     def reader(self, edge: Any) -> Any:
         """Return what an index map sees of an integer operand."""
         return _Reader(self, edge) if type(edge) is tuple else edge
 
-    def _created(self, op: Creation, node: Node, position: Position) -> Scalar:
+    def _created(self, op: Creation, node: Node, position: Position) -> ScalarExpr:
         dtype, params = node.specs[0].dtype, node.params
         if op.entry == "constant":
             return self.constant(params["value"], dtype)
@@ -135,7 +138,9 @@ class Body:
         raise CompileError(f"{op.name}: entry {op.entry!r} has no native code")
 
     # --- instructions ---
-    def apply(self, op: Elementwise | Selection, xs: Sequence[Operand], dtype: DType, params: dict[str, Any]) -> Scalar:
+    def apply(
+        self, op: Elementwise | Selection, xs: Sequence[Operand], dtype: DType, params: dict[str, Any]
+    ) -> ScalarExpr:
         """Return one application, in the dtype in which NumPy computes it."""
         _refuse_like_numpy(op, xs, params)
         if isinstance(op, Selection):
@@ -145,7 +150,7 @@ class Body:
             ]
             computed = dtype
         elif op.kind == "given":
-            operands = [x if isinstance(x, Scalar) else self.operand(op.name, x, np.result_type(x)) for x in xs]
+            operands = [x if isinstance(x, ScalarExpr) else self.operand(op.name, x, np.result_type(x)) for x in xs]
             computed = dtype
         else:
             computed = _compute_dtype(op, xs, dtype)
@@ -159,7 +164,7 @@ class Body:
         (y,) = self.expand(template, operands)
         return self.cast(y, dtype)
 
-    def expand(self, graph: Graph, args: Sequence[Scalar]) -> list[Scalar]:
+    def expand(self, graph: Graph, args: Sequence[ScalarExpr]) -> list[ScalarExpr]:
         """Return the outputs of a graph of scalar ops."""
         values: dict[Node, Operand] = dict(zip(graph.inputs, args, strict=True))
         for node, array in graph.captures:
@@ -181,16 +186,16 @@ class Body:
 class _Reader:
     """An integer operand of an index map: ``indices(position, size)`` is a checked index counted from the front."""
 
-    def __init__(self, body: Body, edge: Edge) -> None:
-        self.body = body
+    def __init__(self, builder: ScalarBuilder, edge: Edge) -> None:
+        self.builder = builder
         self.edge = edge
         self.shape = spec_of(edge).shape
         self.ndim = len(self.shape)
 
-    def __call__(self, position: Position, size: int) -> Index:
-        entry = self.body.value(self.edge, tuple(map(as_index, position)))
-        checked = self.body.make("checked", (entry,), np.dtype(np.int64), size)
-        return Index(0, {Atom("value", checked, max(size, 1)): 1})
+    def __call__(self, position: Position, size: int) -> AffineIndex:
+        entry = self.builder.value(self.edge, tuple(map(as_index, position)))
+        checked = self.builder.make("bounds_checked", (entry,), np.dtype(np.int64), size)
+        return AffineIndex(0, {IndexTerm("value", checked, max(size, 1)): 1})
 
 
 def spec_of(edge: Edge) -> Spec:
@@ -198,9 +203,9 @@ def spec_of(edge: Edge) -> Spec:
     return edge[0].specs[edge[1]]
 
 
-def as_index(x: Any) -> Index:
-    """Return an `Index` for what an index map returned."""
-    return x if isinstance(x, Index) else Index(int(x))
+def as_index(x: Any) -> AffineIndex:
+    """Return an `AffineIndex` for what an index map returned."""
+    return x if isinstance(x, AffineIndex) else AffineIndex(int(x))
 
 
 def _aligned(position: Position, x: Any) -> Position:
@@ -209,7 +214,7 @@ def _aligned(position: Position, x: Any) -> Position:
         return ()
     shape = spec_of(x).shape
     tail = position[len(position) - len(shape) :]
-    return tuple(Index() if size == 1 else one for one, size in zip(tail, shape, strict=True))
+    return tuple(AffineIndex() if size == 1 else index for index, size in zip(tail, shape, strict=True))
 
 
 def _compute_dtype(op: Elementwise, xs: Sequence[Operand], dtype: DType) -> DType:
@@ -217,10 +222,10 @@ def _compute_dtype(op: Elementwise, xs: Sequence[Operand], dtype: DType) -> DTyp
         return dtype
     if str(op.native).startswith("logical"):
         return dtypes.BOOL
-    known = [x.dtype if isinstance(x, Scalar) else x for x in xs]
-    computed = dtypes.result_type(*known)
+    types = [x.dtype if isinstance(x, ScalarExpr) else x for x in xs]
+    computed = dtypes.result_type(*types)
     # NumPy compares with a Python integer by value, also where the dtype cannot hold it
-    for x in known:
+    for x in types:
         if type(x) is int and computed.kind in "biu" and not _holds(computed, x):
             return np.dtype(np.float64)
     return computed
@@ -228,8 +233,10 @@ def _compute_dtype(op: Elementwise, xs: Sequence[Operand], dtype: DType) -> DTyp
 
 def _refuse_like_numpy(op: Elementwise | Selection, xs: Sequence[Operand], params: dict[str, Any]) -> None:
     """Raise what the eager op raises on truth values, of which NumPy refuses to subtract and negate, for example."""
-    if any(isinstance(x, Scalar) and x.dtype.kind == "b" for x in xs):
-        error = _refusal(op, tuple(x.dtype if isinstance(x, Scalar) else x for x in xs), tuple(sorted(params.items())))
+    if any(isinstance(x, ScalarExpr) and x.dtype.kind == "b" for x in xs):
+        error = _refusal(
+            op, tuple(x.dtype if isinstance(x, ScalarExpr) else x for x in xs), tuple(sorted(params.items()))
+        )
         if error is not None:
             raise CompileError(f"{op.name}: {error}")
 
@@ -271,12 +278,12 @@ def expansion(function: Callable[..., Any], args: tuple[DType, ...], params: tup
     return graph
 
 
-def scalars_of(outputs: Iterable[Scalar]) -> list[Scalar]:
+def scalars_of(outputs: Iterable[ScalarExpr]) -> list[ScalarExpr]:
     """Return all scalars that ``outputs`` need, each after what it needs, indices within addresses included."""
-    order: list[Scalar] = []
-    seen: set[Scalar] = set()
+    order: list[ScalarExpr] = []
+    seen: set[ScalarExpr] = set()
     for output in outputs:
-        stack: list[tuple[Scalar, bool]] = [(output, False)]
+        stack: list[tuple[ScalarExpr, bool]] = [(output, False)]
         while stack:
             scalar, done = stack.pop()
             if done:
@@ -288,26 +295,26 @@ def scalars_of(outputs: Iterable[Scalar]) -> list[Scalar]:
     return order
 
 
-def needs(scalar: Scalar) -> list[Scalar]:
+def needs(scalar: ScalarExpr) -> list[ScalarExpr]:
     """Return the scalars that must be known before ``scalar``."""
-    return [*scalar.args, *(atom.detail for atom in atoms_of(index_of(scalar)) if atom.kind == "value")]
+    return [*scalar.args, *(term.detail for term in terms_of(index_of(scalar)) if term.kind == "value")]
 
 
-def index_of(scalar: Scalar) -> Index | None:
+def index_of(scalar: ScalarExpr) -> AffineIndex | None:
     """Return the index inside a scalar, if there is one."""
     if scalar.op == "load":
         return scalar.detail[1]
     return scalar.detail if scalar.op == "position" else None
 
 
-def atoms_of(index: Index | None) -> list[Atom]:
+def terms_of(index: AffineIndex | None) -> list[IndexTerm]:
     """Return the loop variables and values in an index, those inside quotients included."""
     if index is None:
         return []
-    found: list[Atom] = []
-    for atom in index.terms:
-        if atom.kind in ("loop", "value"):
-            found.append(atom)
+    terms: list[IndexTerm] = []
+    for term in index.terms:
+        if term.kind in ("loop", "value"):
+            terms.append(term)
         else:
-            found.extend(atoms_of(atom.detail[0]))
-    return found
+            terms.extend(terms_of(term.detail[0]))
+    return terms

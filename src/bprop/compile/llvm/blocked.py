@@ -7,10 +7,10 @@ from typing import Any
 from llvmlite import ir
 
 from ..ir.blocking import Blocking
-from ..ir.scalar_expr import spec_of
-from ..passes.fuse_epilogues import Epilogue
+from ..ir.loop_nest import Epilogue
+from ..ir.register_tile import padded
 from .loop import Emitter, loop, moved, number, smaller
-from .panel import Panels, padded
+from .panel import Panels
 from .type import memory
 
 NEAR = 2**19
@@ -21,28 +21,29 @@ class BlockedEmission:
     """Emits a large contraction and the maps that follow it."""
 
     def __init__(
-        self, emitter: Emitter, blocking: Blocking, edges: list[Any], offsets: list[int], y: Any, scratch: Any,
+        self, emitter: Emitter, blocking: Blocking, operands: list[int], offsets: list[int], y: Any, workspace: Any,
         epilogue: Epilogue | None,
     ) -> None:  # fmt: skip
         self.emitter = emitter
         self.b: Any = emitter.builder
         self.plan = blocking
-        self.panels = Panels(emitter.module, blocking.target)
-        self.pointers = [emitter.pointers[edge] for edge in edges]
+        self.panels = Panels(emitter.module, blocking.tile)
+        self.pointers = [emitter.pointers[operand] for operand in operands]
         self.offsets = offsets
         self.y = y
-        self.scratch = scratch
+        self.workspace = workspace
         self.epilogue = epilogue
-        beside = [edge for edge in epilogue.beside if spec_of(edge).dtype == blocking.target.dtype] if epilogue else []
-        far = sum(prod(spec_of(edge).shape) * blocking.target.dtype.itemsize for edge in beside) > NEAR
+        self.dtype = dtype = blocking.tile.dtype
+        beside = [x for x in epilogue.read_beside if emitter.specs[x].dtype == dtype] if epilogue else []
+        far = sum(prod(emitter.specs[x].shape) * dtype.itemsize for x in beside) > NEAR
         self.beside = beside if far and blocking.blocks == 1 else []
         self.tile: Any = None
         if self.y is None:
             rows, columns = blocking.unit
             with self.b.goto_entry_block():
-                self.tile = self.b.alloca(ir.ArrayType(memory(blocking.target.dtype), rows * columns))
+                self.tile = self.b.alloca(ir.ArrayType(memory(dtype), rows * columns))
                 self.tile.align = 64
-            self.tile = self.b.bitcast(self.tile, memory(blocking.target.dtype).as_pointer())
+            self.tile = self.b.bitcast(self.tile, memory(dtype).as_pointer())
 
     def emit(self) -> None:
         plan, b = self.plan, self.b
@@ -104,16 +105,16 @@ class BlockedEmission:
         start = b.mul(at, number(plan.steps))
         if plan.depends(side):
             start = b.add(start, b.mul(place, number(plan.each[side])))
-        return b.gep(self.scratch, [b.add(start, number(plan.right)) if side else start])
+        return b.gep(self.workspace, [b.add(start, number(plan.right)) if side else start])
 
     def _pack(self, side: int, start: Any, at: Any, k: Any, depth: Any) -> None:
         """Pack this thread's part of a block's panels."""
         plan, b = self.plan, self.b
         label = (plan.row, plan.column)[side]
-        size = (plan.target.rows, plan.target.columns)[side]
+        size = (plan.tile.rows, plan.tile.columns)[side]
         count = -(-min(plan.block[side], label.extent) // size)
         group = plan.group if plan.depends(side) else 1
-        begin, end = self.emitter.share(group * count)
+        begin, end = self.emitter.partition_range(group * count)
         with loop(b, begin, end) as u:
             place, p = b.udiv(u, number(count)), b.mul(b.urem(u, number(count)), number(size))
             outer, i = b.add(start, place), b.add(at, p)
@@ -124,7 +125,7 @@ class BlockedEmission:
                 with self._edge(i, label.extent, size) as cases:
                     for case, few in cases:
                         with case:
-                            wide = few if side == 0 else padded(few, plan.target.width)
+                            wide = few if side == 0 else padded(few, plan.tile.width)
                             self._panel(side, wide, few, to, x, depth)
 
     def _panel(self, side: int, size: int, count: int, to: Any, x: Any, depth: Any) -> None:
@@ -157,7 +158,7 @@ class BlockedEmission:
         plan, b = self.plan, self.b
         extents = plan.row.extent, plan.column.extent
         down, right = (-(-min(s, e) // u) for s, e, u in zip(plan.block, extents, plan.unit, strict=True))
-        begin, end = self.emitter.share(plan.group * down * right)
+        begin, end = self.emitter.partition_range(plan.group * down * right)
         with loop(b, begin, end) as u:
             place, rest = b.udiv(u, number(down * right)), b.urem(u, number(down * right))
             outer = b.add(start, place)
@@ -188,10 +189,10 @@ class BlockedEmission:
             strides = plan.row.strides[2], plan.column.strides[2]
             y = b.gep(self.y, [moved(self.b, moved(self.b, base[2], corner[0], strides[0]), corner[1], strides[1])])
         else:
-            strides = (1, plan.unit[0]) if plan.turned else (plan.unit[1], 1)
+            strides = (1, plan.unit[0]) if plan.transposed else (plan.unit[1], 1)
             y = self.tile
-        step = number(strides[1] if plan.turned else strides[0])
-        rows, columns = plan.target.rows, plan.target.columns
+        step = number(strides[1] if plan.transposed else strides[0])
+        rows, columns = plan.tile.rows, plan.tile.columns
         with (
             loop(b, corner[1], ends[1], columns) as j,
             loop(b, corner[0], ends[0], rows) as i,
@@ -209,7 +210,7 @@ class BlockedEmission:
                                 left = b.gep(self.pointers[0], [moved(self.b, base[0], i, across)])
                             if plan.packs[1]:
                                 right = self._room(1, place, b.sub(j, block[1]))
-                                gap = number(padded(few, plan.target.width))
+                                gap = number(padded(few, plan.tile.width))
                             else:
                                 right = b.gep(self.pointers[1], [moved(self.b, base[1], j, 1)])
                                 gap = number(steps[1])
@@ -217,7 +218,7 @@ class BlockedEmission:
                             c = b.gep(y, [moved(self.b, at, b.sub(j, corner[1]), strides[1])])
                             tile = (some, few)
                             self.panels.micro(
-                                b, tile, total, left, across, along, right, gap, c, step, first, plan.turned,
+                                b, tile, total, left, across, along, right, gap, c, step, first, plan.transposed,
                                 *self._beside(base[2], (i, j)),
                             )  # fmt: skip
         if self.epilogue is not None:
@@ -235,31 +236,31 @@ class BlockedEmission:
         """
         b, strides = self.b, (self.plan.row.strides[2], self.plan.column.strides[2])
         at = moved(b, moved(b, start, corner[0], strides[0]), corner[1], strides[1])
-        places = [b.gep(self.emitter.pointers[edge], [at]) for edge in self.beside]
-        return places, number(strides[1] if self.plan.turned else strides[0])
+        places = [b.gep(self.emitter.pointers[operand], [at]) for operand in self.beside]
+        return places, number(strides[1] if self.plan.transposed else strides[0])
 
     def _follow(self, epilogue: Epilogue, outer: Any, corner: Any, ends: Any) -> None:
         """Emit the maps on one unit: along C's rows in memory, so that they run in vectors."""
         plan, b, emitter = self.plan, self.b, self.emitter
-        for atom, value in zip(epilogue.outer_atoms, self._values(outer), strict=True):
-            emitter.loops[atom] = value
+        for variable, value in zip(epilogue.outer_variables, self._values(outer), strict=True):
+            emitter.loops[variable] = value
         levels = epilogue.levels(epilogue.outer)
-        order = (1, 0) if plan.turned else (0, 1)  # slow, fast
+        order = (1, 0) if plan.transposed else (0, 1)  # slow, fast
         emitter.emit(levels[0])
         slow, fast = ((corner[side], ends[side]) for side in order)
         with loop(b, slow[0], slow[1]) as i:
-            emitter.loops[epilogue.outer[0].atom] = i
+            emitter.loops[epilogue.outer[0].variable] = i
             emitter.emit(levels[1])
             with loop(b, fast[0], fast[1]) as j:
-                emitter.loops[epilogue.outer[1].atom] = j
+                emitter.loops[epilogue.outer[1].variable] = j
                 if self.tile is not None and epilogue.result is not None:
                     width = plan.unit[order[1]]
                     at = b.add(b.mul(b.sub(i, slow[0]), number(width)), b.sub(j, fast[0]))
                     emitter.values[epilogue.result] = b.load(b.gep(self.tile, [at]))
                 emitter.emit(levels[2])
-                for edge, address, value in epilogue.stores:
-                    place = emitter.index(address)
-                    emitter.store(emitter.values[value], emitter.pointers[edge], place, spec_of(edge).dtype)
+                for operand, address, value in epilogue.stores:
+                    dtype = emitter.specs[operand].dtype
+                    emitter.store(emitter.values[value], emitter.pointers[operand], emitter.index(address), dtype)
 
 
 class _Cases:

@@ -4,20 +4,19 @@ from typing import Any
 
 from llvmlite import ir
 
-from ..ir.scalar_expr import spec_of
-from ..passes.fuse import Kernel
-from ..passes.plan_memory import Plan, bytes_of
-from .loop import Emitter, number
-from .scan import Look, copy, reserve, returned, rounded
-from .type import ALONE, I8, I32, I64, POINTER
+from ..ir.kernel import Kernel
+from ..ir.memory_plan import aligned, bytes_of
+from .loop import Emitter, copy_bytes, number, return_if_error, stack_slot
+from .scan import Carries, SignalPoll
+from .type import I1, I8, I32, I64, POINTER, SINGLE_THREAD
 
 
-class Table:
+class PointerTable:
     """The pointers that a body takes: its arena, its inputs, its outputs."""
 
     def __init__(self, builder: Any, size: int, arena: Any) -> None:
         self.builder = builder
-        self.pointers = reserve(builder, ir.ArrayType(POINTER, 1 + size))
+        self.pointers = stack_slot(builder, ir.ArrayType(POINTER, 1 + size))
         self.bind(0, arena)
 
     def bind(self, position: int, pointer: Any) -> None:
@@ -27,19 +26,21 @@ class Table:
     def call(self, function: Any) -> None:
         """Call a body; the kernel ends with its error if it has one."""
         b = self.builder
-        returned(b, b.call(function, [b.gep(self.pointers, [number(0), number(0)]), *ALONE]))
+        return_if_error(b, b.call(function, [b.gep(self.pointers, [number(0), number(0)]), *SINGLE_THREAD]))
 
 
-def emit_branch(emitter: Emitter, kernel: Kernel, raw: dict[Any, Any], functions: list[Any], scratch: Any) -> None:
+def emit_branch(emitter: Emitter, kernel: Kernel, raw: dict[Any, Any], functions: list[Any], workspace: Any) -> None:
     """Emit the branch; ``raw`` are untyped pointers to operands and results, ``functions`` the two bodies."""
     b = emitter.builder
     predicate, *args = kernel.root.inputs
-    table = Table(b, len(args) + len(kernel.stored), scratch)
+    table = PointerTable(b, len(args) + len(kernel.stored), workspace)
     for position, edge in enumerate([*args, *kernel.stored], start=1):
         table.bind(position, raw[edge])
-    with b.if_else(emitter.load(emitter.pointers[predicate], number(0), spec_of(predicate).dtype)) as (true, false):
-        for place, function in zip((true, false), functions, strict=True):
-            with place:
+    operand = kernel.operands.index(predicate)
+    condition = emitter.load(emitter.pointers[operand], number(0), emitter.specs[operand].dtype)
+    with b.if_else(condition) as branches:
+        for branch, function in zip(branches, functions, strict=True):
+            with branch:
                 table.call(function)
 
 
@@ -48,75 +49,70 @@ def emit_loop(
     kernel: Kernel,
     raw: dict[Any, Any],
     functions: list[Any],
-    bodies: list[Plan],
-    scratch: Any,
-    look: Look,
-    passed: int,
+    workspace: Any,
+    poll: SignalPoll,
+    limit_error: int,
 ) -> None:
     """Emit the loop; carries alternate between two buffers, rows go where they belong.
 
-    ``passed`` is the error of a loop beyond its limit.
+    ``functions`` are the condition and the body; ``limit_error`` is the status of a loop beyond its limit.
     """
     b, module, node = emitter.builder, emitter.module, kernel.root
     condition, body = functions
-    carries, limit = node.params["carries"], node.params["limit"]
+    count, limit = node.params["carries"], node.params["limit"]
     args, results = [raw[edge] for edge in node.inputs], [raw[edge] for edge in kernel.stored]
     sizes = [bytes_of(edge) for edge in kernel.stored]
-    steps = [size // max(limit, 1) for size in sizes[carries:]] if limit is not None else []
-    holds, time = reserve(b, I8), reserve(b, I64)
-    now = [reserve(b, POINTER) for _ in range(carries)]
-    offset = max(rounded(plan.size) for plan in bodies)
-    pairs = []
-    for place, arg, size in zip(now, args, sizes, strict=False):
-        b.store(arg, place)
-        pairs.append([b.gep(scratch, [number(offset + k * rounded(size))]) for k in (0, 1)])
-        offset += 2 * rounded(size)
-    b.store(number(0), time)
-    test, turn = Table(b, len(args) + 1, scratch), Table(b, len(args) + len(results), scratch)
-    test.bind(1 + len(args), b.bitcast(holds, POINTER))
+    steps = [size // max(limit, 1) for size in sizes[count:]] if limit is not None else []
+    holds, iteration = stack_slot(b, I8), stack_slot(b, I64)
+    offset = max(aligned(each.memory.size) for each in kernel.bodies)
+    carries = Carries(b, args[:count], sizes[:count], workspace, offset)
+    b.store(number(0), iteration)
+    condition_table = PointerTable(b, len(args) + 1, workspace)
+    body_table = PointerTable(b, len(args) + len(results), workspace)
+    condition_table.bind(1 + len(args), b.bitcast(holds, POINTER))
     for position, arg in enumerate(args):
-        test.bind(1 + position, arg)
-        turn.bind(1 + position, arg)
+        condition_table.bind(1 + position, arg)
+        body_table.bind(1 + position, arg)
 
-    head, inside, after = (b.append_basic_block(name) for name in ("head", "turn", "after"))
+    head, inside, after = (b.append_basic_block(name) for name in ("head", "iteration", "after"))
     b.branch(head)
     b.position_at_end(head)
-    count = b.load(time)
-    for position, place in enumerate(now):
-        for table in (test, turn):
-            table.bind(1 + position, b.load(place))
-    test.call(condition)
+    number_of_iteration = b.load(iteration)
+    for position, address in enumerate(carries.addresses()):
+        for table in (condition_table, body_table):
+            table.bind(1 + position, address)
+    condition_table.call(condition)
     b.cbranch(b.icmp_unsigned("!=", b.load(holds), ir.Constant(I8, 0)), inside, after)
 
     b.position_at_end(inside)
     if limit is not None:
-        over = b.icmp_signed(">=", count, number(limit))
-        returned(b, b.select(over, ir.Constant(I32, passed), ir.Constant(I32, 0)))
-    look.emit(emitter, count)
-    odd = b.trunc(count, ir.IntType(1))
-    targets = [b.select(odd, *reversed(pair)) for pair in pairs]
-    rows = [b.gep(row, [b.mul(count, number(step))]) for row, step in zip(results[carries:], steps, strict=True)]
+        over = b.icmp_signed(">=", number_of_iteration, number(limit))
+        return_if_error(b, b.select(over, ir.Constant(I32, limit_error), ir.Constant(I32, 0)))
+    poll.emit(emitter, number_of_iteration)
+    targets = carries.targets(number_of_iteration)
+    rows = [
+        b.gep(row, [b.mul(number_of_iteration, number(step))]) for row, step in zip(results[count:], steps, strict=True)
+    ]
     for position, target in enumerate([*targets, *rows], start=1 + len(args)):
-        turn.bind(position, target)
-    turn.call(body)
-    for place, target in zip(now, targets, strict=True):
-        b.store(target, place)
-    b.store(b.add(count, number(1)), time)
+        body_table.bind(position, target)
+    body_table.call(body)
+    carries.advance(targets)
+    b.store(b.add(number_of_iteration, number(1)), iteration)
     b.branch(head)
 
     b.position_at_end(after)
-    for result, place, size in zip(results, now, sizes, strict=False):
-        copy(module, b, result, b.load(place), size)
-    for row, step, size in zip(results[carries:], steps, sizes[carries:], strict=True):
-        used = b.mul(count, number(step))
+    for result, address, size in zip(results, carries.addresses(), sizes, strict=False):
+        copy_bytes(module, b, result, address, size)
+    for row, step, size in zip(results[count:], steps, sizes[count:], strict=True):
+        used = b.mul(number_of_iteration, number(step))
         clear(module, b, b.gep(row, [used]), b.sub(number(size), used))
 
 
 def clear(module: Any, b: Any, target: Any, size: Any) -> None:
     """Set bytes to zero."""
     name = "llvm.memset.p0.i64"
-    known = module.globals.get(name)
-    if known is None:
-        kind = ir.FunctionType(ir.VoidType(), [POINTER, I8, I64, ir.IntType(1)])
-        known = ir.Function(module, kind, name)
-    b.call(known, [target, ir.Constant(I8, 0), size, ir.Constant(ir.IntType(1), 0)])
+    function = module.globals.get(name)
+    if function is None:
+        kind = ir.FunctionType(ir.VoidType(), [POINTER, I8, I64, I1])
+        function = ir.Function(module, kind, name)
+    b.call(function, [target, ir.Constant(I8, 0), size, ir.Constant(I1, 0)])

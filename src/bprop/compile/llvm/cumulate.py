@@ -10,78 +10,75 @@ from typing import Any
 from llvmlite import ir
 
 from ...core.shape import size_of
-from ..ir.loop_nest import Nest
-from ..ir.scalar_expr import Scalar, scalars_of, spec_of
-from ..passes.schedule import divided, grain
+from ..ir.loop_nest import CumulationNest
+from ..ir.scalar_expr import ScalarExpr, scalars_of
 from .loop import Emitter, loop, number, smaller
-from .map import enter
+from .map import open_loops
 from .type import register
 
 BLOCK = 64
 
 
-def emit_cumulate(emitter: Emitter, nest: Nest) -> None:
-    """Emit a cumulation."""
-    if size_of(nest.kernel.shape):
+def emit_cumulate(emitter: Emitter, nest: CumulationNest) -> None:
+    """Emit a cumulation; its result is the last operand."""
+    if size_of(nest.shape):
         _Cumulation(emitter, nest).emit()
 
 
 class _Cumulation:
-    def __init__(self, emitter: Emitter, nest: Nest) -> None:
+    def __init__(self, emitter: Emitter, nest: CumulationNest) -> None:
         self.emitter = emitter
         self.nest = nest
         self.b: Any = emitter.builder
 
     def emit(self) -> None:
         nest, emitter, b = self.nest, self.emitter, self.b
-        innermost = nest.loops[-1].atom if nest.loops else None
-        columns = bool(nest.outer and nest.inner) and nest.outer[-1].atom == innermost
+        columns = bool(nest.outer and nest.inner) and nest.outer[-1].variable == nest.innermost
         outer = nest.outer[:-1] if columns else nest.outer
         loops = [*outer, *nest.inner, *(nest.outer[-1:] if columns else [])]
         levels = nest.levels(loops)
         state = self._states(BLOCK if columns else 1)
         with ExitStack() as stack:
-            shared = divided(nest.outer)
-            enter(stack, emitter, outer, levels[: len(outer) + 1], shared)
+            shared = nest.parallel_loop
+            open_loops(stack, emitter, outer, levels[: len(outer) + 1], shared)
             if not columns:
                 k = self._along(stack, levels[len(outer) + 1 :])
                 self._step(k, b.gep(state, [number(0), number(0)]), levels[-1])
                 return
             column = nest.outer[-1]
-            begin, end = emitter.share(column.extent, grain(4), shared is column)
+            begin, end = emitter.partition_range(column.extent, emitter.target.grain(4), shared == column)
             base = stack.enter_context(loop(b, begin, end, BLOCK))
             width = smaller(b, number(BLOCK), b.sub(end, base))
             k = self._along(stack, levels[len(outer) + 1 :])
             lane = stack.enter_context(loop(b, number(0), width))
-            emitter.loops[column.atom] = b.add(base, lane)
+            emitter.loops[column.variable] = b.add(base, lane)
             self._step(k, b.gep(state, [number(0), lane]), levels[-1])
 
     def _states(self, count: int) -> Any:
         with self.b.goto_entry_block():
             return self.b.alloca(ir.ArrayType(register(self.nest.accumulator), count))
 
-    def _along(self, stack: ExitStack, levels: Sequence[Sequence[Scalar]]) -> Any:
+    def _along(self, stack: ExitStack, levels: Sequence[Sequence[ScalarExpr]]) -> Any:
         """Open the loop along the axis (of size 1: none) and return its variable."""
         if not self.nest.inner:
             return number(0)
-        (one,) = self.nest.inner
-        k = self.emitter.loops[one.atom] = stack.enter_context(loop(self.b, number(0), number(one.extent)))
+        (inner,) = self.nest.inner
+        k = self.emitter.loops[inner.variable] = stack.enter_context(loop(self.b, number(0), number(inner.extent)))
         self.emitter.emit(levels[0])
         return k
 
-    def _step(self, k: Any, state: Any, scalars: Sequence[Scalar]) -> None:
+    def _step(self, k: Any, state: Any, scalars: Sequence[ScalarExpr]) -> None:
         nest, emitter, b = self.nest, self.emitter, self.b
         emitter.emit(scalars)
-        operands = [emitter.values[one] for one in nest.operands]
-        emitter.given.update(zip(nest.others, operands, strict=True))
-        emitter.given[nest.states[0]] = b.load(state)
+        values = [emitter.values[scalar] for scalar in nest.values]
+        emitter.parameters.update(zip(nest.entries, values, strict=True))
+        emitter.parameters[nest.states[0]] = b.load(state)
         emitter.emit(scalars_of(nest.combined))
-        (combined,) = (emitter.values[one] for one in nest.combined)
-        y = b.select(b.icmp_signed("==", k, number(0)), operands[-1], combined)
+        (combined,) = (emitter.values[scalar] for scalar in nest.combined)
+        y = b.select(b.icmp_signed("==", k, number(0)), values[-1], combined)
         b.store(y, state)
         emitter.forget(scalars_of([nest.finished]))
-        emitter.given[nest.states[0]] = y
+        emitter.parameters[nest.states[0]] = y
         emitter.emit(scalars_of([nest.finished]))
-        edge = (nest.kernel.root, 0)
-        pointer, dtype = emitter.pointers[edge], spec_of(edge).dtype
+        pointer, dtype = emitter.pointers[-1], emitter.specs[-1].dtype
         emitter.store(emitter.values[nest.finished], pointer, emitter.index(nest.target), dtype)

@@ -1,11 +1,6 @@
-"""LLVM at work: text becomes optimised code, code becomes an object file, and an object file is loaded and linked.
+"""LLVM at work: text becomes optimised code, and optimised code an object file, which holds no address of this process."""
 
-An object file holds no address of this process. What it calls are symbols, known by name before it is loaded.
-"""
-
-import ctypes
 import os
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -13,8 +8,7 @@ from llvmlite import binding
 from llvmlite.binding import ffi
 from llvmlite.binding.newpassmanagers import NewPassManager
 
-from ..runtime.symbol import resolve
-from .host import Machine
+from ..ir.target import Target
 from .ir_text import prepare
 
 _LOCK: Any = getattr(ffi.lib, "_lock", None)
@@ -35,13 +29,14 @@ def version() -> str:
     return f"llvmlite {llvmlite.__version__} LLVM {numbers} {binding.get_process_triple()}"
 
 
-def optimised(text: str, target: Machine) -> tuple[Any, Any]:
+def optimised(text: str, target: Target) -> tuple[Any, Any]:
     """Return the optimised module of a text, and LLVM's description of the target."""
     prepare()
     module = binding.parse_assembly(text, binding.create_context())  # the process's own would keep types and constants
     module.verify()
-    found = binding.Target.from_default_triple()
-    llvm_target = found.create_target_machine(cpu=target.cpu, features=target.features, opt=2)
+    llvm_target = binding.Target.from_default_triple().create_target_machine(
+        cpu=target.cpu, features=target.features, opt=2
+    )
     options = binding.create_pipeline_tuning_options(speed_level=2)
     builder = binding.create_pass_builder(llvm_target, options)
     passes = builder.getModulePassManager()
@@ -54,7 +49,7 @@ def optimised(text: str, target: Machine) -> tuple[Any, Any]:
 
 
 @lru_cache(maxsize=4)
-def compiled(text: str, target: Machine) -> bytes:
+def compiled(text: str, target: Target) -> bytes:
     """Return the object file of a module given as text.
 
     The last few are kept: a step whose slots the first call made is traced twice, and is the same text.
@@ -62,26 +57,3 @@ def compiled(text: str, target: Machine) -> bytes:
     module, llvm_target = optimised(text, target)
     code: bytes = llvm_target.emit_object(module)
     return code
-
-
-class Loaded:
-    """Machine code in memory, as long as this object lives."""
-
-    def __init__(self, code: bytes, symbols: Sequence[str]) -> None:
-        prepare()
-        self._code = code
-        for name in symbols:
-            resolve(name)
-        machine = binding.Target.from_default_triple().create_target_machine()
-        self.engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine)
-        self.engine.add_object_file(binding.ObjectFileRef.from_data(code))
-        self.engine.finalize_object()
-
-    def function(self, name: str) -> int:
-        """Return the address of a function."""
-        address: int = self.engine.get_function_address(name)
-        return address
-
-    def set_pointer(self, name: str, value: int) -> None:
-        """Set a global variable of the code that holds a pointer."""
-        ctypes.c_void_p.from_address(self.engine.get_global_value_address(name)).value = value

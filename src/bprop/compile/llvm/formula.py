@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from .host import machine
 from .type import F32, F64, I32, I64, constant, register
 
 FLOAT, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
@@ -29,7 +28,7 @@ class Field:
         self.b = b
         self.dtype = dtype
         self.digits = digits or (24 if dtype == FLOAT else 53)
-        self.fused = machine().fused
+        self.fused = module.target.fused
         self.mantissa, self.bias = (23, 127) if dtype == FLOAT else (52, 1023)
         self.magic = 1.5 * 2.0**self.mantissa
         self.type, self.integer = (F32, I32) if dtype == FLOAT else (F64, I64)

@@ -4,9 +4,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from typing import NamedTuple
 
 from ...core.error import ArgumentError
+from ..ir.target import PARALLEL_THRESHOLD, Target
 
 TARGETS = ("avx512", "avx2", "x86-64")
 """What ``BPROP_TARGET`` may name; without it code is generated for the processor as it is."""
@@ -18,20 +20,6 @@ class Host(NamedTuple):
     cpu: str
     features: list[str]
     llvm: str
-
-
-class Machine(NamedTuple):
-    """What native code is generated for.
-
-    ``cpu`` and ``features`` as LLVM takes them; a vector register holds ``vector`` bytes, and there are ``registers`` of
-    them; ``fused``: x · y + z is one instruction with one rounding.
-    """
-
-    cpu: str
-    features: str
-    vector: int
-    registers: int
-    fused: bool
 
 
 def host() -> Host:
@@ -47,53 +35,58 @@ def host() -> Host:
     return Host(binding.get_host_cpu_name(), features, ".".join(map(str, binding.llvm_version_info)))
 
 
-_current: ContextVar[Machine | None] = ContextVar("machine", default=None)
-_known: dict[str, Machine] = {}
+_forced: ContextVar[str | None] = ContextVar("target", default=None)
+_threshold: ContextVar[float] = ContextVar("parallel threshold", default=PARALLEL_THRESHOLD)
 
 
-def machine() -> Machine:
+def current_target() -> Target:
     """Return what code is generated for: the processor, or the target that ``BPROP_TARGET`` or `generate_for` names.
 
-    >>> from bprop.compile.llvm.host import machine
-    >>> machine().vector in (16, 32, 64)
+    >>> from bprop.compile.llvm.host import current_target
+    >>> current_target().vector in (16, 32, 64)
     True
     """
-    return _current.get() or _machine(os.environ.get("BPROP_TARGET", ""))
+    forced = _forced.get()
+    target = _described(os.environ.get("BPROP_TARGET", "") if forced is None else forced)
+    return target._replace(parallel_threshold=_threshold.get())
 
 
 @contextmanager
-def generate_for(target: str) -> Iterator[Machine]:
+def generate_for(name: str) -> Iterator[Target]:
     """Generate code for ``"avx512"``, ``"avx2"`` or plain ``"x86-64"`` inside the ``with`` statement.
 
     Raises `ArgumentError` for another name, or where the processor could not run the code.
 
     >>> from bprop.compile.llvm.host import generate_for
-    >>> with generate_for("x86-64") as machine:
-    ...     machine.vector, machine.fused
+    >>> with generate_for("x86-64") as target:
+    ...     target.vector, target.fused
     (16, False)
     """
-    with generating(_machine(target)):
-        yield machine()
+    _described(name)
+    token = _forced.set(name)
+    try:
+        yield current_target()
+    finally:
+        _forced.reset(token)
 
 
 @contextmanager
-def generating(target: Machine) -> Iterator[None]:
-    """Generate code for what `machine` returned earlier, inside the ``with`` statement."""
-    token = _current.set(target)
+def parallel_threshold(nanoseconds: float) -> Iterator[None]:
+    """Share kernels of at least so much work inside the ``with`` statement; from 0 on, every one and entry by entry.
+
+    >>> from bprop.compile.llvm.host import parallel_threshold
+    >>> with parallel_threshold(0):
+    ...     pass  # programs made here use the thread pool even for a few numbers
+    """
+    token = _threshold.set(nanoseconds)
     try:
         yield
     finally:
-        _current.reset(token)
+        _threshold.reset(token)
 
 
-def _machine(target: str) -> Machine:
-    known = _known.get(target)
-    if known is None:
-        known = _known[target] = _described(target)
-    return known
-
-
-def _described(target: str) -> Machine:
+@cache
+def _described(target: str) -> Target:
     from llvmlite import binding
 
     every = binding.get_host_cpu_features()
@@ -101,20 +94,20 @@ def _described(target: str) -> Machine:
     if target not in ("", *TARGETS):
         raise ArgumentError(f"target {target!r} is none of {', '.join(TARGETS)}")
     if target == "x86-64":
-        return Machine("x86-64", "", 16, 16, False)
+        return Target("x86-64", "", 16, 16, False)
     needed = {"avx512": ("avx512f", "avx512vl", "avx512dq", "avx512bw", "fma"), "avx2": ("avx2", "fma")}.get(target, ())
-    missing = [one for one in needed if not has(one)]
+    missing = [feature for feature in needed if not has(feature)]
     if missing:
         raise ArgumentError(f"target {target!r}: this processor ({name}) lacks {', '.join(missing)}")
     if (has("avx512f") and has("avx512vl")) and target != "avx2":
         # whole registers in loops, as in products: beside those, half of one saves a careful processor no clock
-        return Machine(name, every.flatten() + ",-prefer-256-bit", 64, 32, True)
+        return Target(name, every.flatten() + ",-prefer-256-bit", 64, 32, True)
     if has("avx2"):
         features = ",".join(
-            f"-{one}" if one.startswith("avx512") else f"{'+' if present else '-'}{one}"
-            for one, present in every.items()
+            f"-{feature}" if feature.startswith("avx512") else f"{'+' if present else '-'}{feature}"
+            for feature, present in every.items()
         )
-        return Machine(name, features, 32, 16, bool(has("fma")))
+        return Target(name, features, 32, 16, bool(has("fma")))
     if has("neon"):
-        return Machine(name, every.flatten(), 16, 32, True)
-    return Machine(name, every.flatten(), 16, 16, bool(has("fma")))
+        return Target(name, every.flatten(), 16, 32, True)
+    return Target(name, every.flatten(), 16, 16, bool(has("fma")))

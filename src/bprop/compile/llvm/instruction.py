@@ -7,10 +7,10 @@ import numpy as np
 from llvmlite import ir
 
 from ...core.error import CompileError
-from ..runtime.symbol import resolve
 from . import error_function, exponential, logarithm, root, trigonometric
 from .formula import Field, Number, apply
 from .power import power
+from .symbol import resolve
 from .type import F64, I1, I32, I64, constant, register
 
 DType = np.dtype[Any]

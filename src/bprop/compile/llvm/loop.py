@@ -1,4 +1,4 @@
-"""Loops and memory accesses for the builders of kernels."""
+"""Loops, memory accesses and barriers for the emitters of kernels."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from ..ir.affine_index import Atom, Index
-from ..ir.scalar_expr import Scalar
-from ..ir.status import INDEX_ERROR
-from ..runtime.thread_pool import MEET
+from ...core.graph import Edge
+from ..ir.affine_index import AffineIndex, IndexTerm
+from ..ir.scalar_expr import ScalarExpr, spec_of
+from ..ir.status import BARRIER, INDEX_ERROR
+from ..ir.target import Target
 from . import instruction as instructions
-from .type import ALONE, I1, I32, I64, TEAM, constant, memory
+from .type import I1, I32, I64, POINTER, POOL, SINGLE_THREAD, Module, constant, memory
 
 
 def number(value: int) -> Any:
@@ -40,25 +41,25 @@ def loop(builder: Any, start: Any, stop: Any, step: int = 1) -> Iterator[Any]:
 
 
 @contextmanager
-def turns(builder: Any, count: Any, state: Sequence[Any]) -> Iterator[tuple[Any, list[Any], list[Any]]]:
-    """Emit a loop of ``count`` turns with values that each turn hands to the next, ``state`` to the first.
+def loop_with_carry(builder: Any, count: Any, carry: Sequence[Any]) -> Iterator[tuple[Any, list[Any], list[Any]]]:
+    """Emit a loop of ``count`` iterations, each of which hands values to the next; the first takes ``carry``.
 
-    The ``with`` statement yields the number of the turn, the values there, and a list for the values of the next turn; after
-    the loop it holds those of the last, or ``state``.
+    The ``with`` statement yields the number of the iteration, the values there, and a list for the values of the next one;
+    after the loop it holds those of the last, or ``carry``.
     """
     before = builder.block
     head, body, after = (builder.append_basic_block(name) for name in ("head", "body", "after"))
     builder.branch(head)
     builder.position_at_end(head)
     new: list[Any] = []
-    turn, values = builder.phi(I64), [builder.phi(one.type) for one in state]
-    for one, start in ((turn, number(0)), *zip(values, state, strict=True)):
-        one.add_incoming(start, before)
-    builder.cbranch(builder.icmp_signed("<", turn, count), body, after)
+    iteration, values = builder.phi(I64), [builder.phi(x.type) for x in carry]
+    for phi, start in ((iteration, number(0)), *zip(values, carry, strict=True)):
+        phi.add_incoming(start, before)
+    builder.cbranch(builder.icmp_signed("<", iteration, count), body, after)
     builder.position_at_end(body)
-    yield turn, values, new
-    for one, value in ((turn, builder.add(turn, number(1))), *zip(values, new, strict=True)):
-        one.add_incoming(value, builder.block)
+    yield iteration, values, new
+    for phi, value in ((iteration, builder.add(iteration, number(1))), *zip(values, new, strict=True)):
+        phi.add_incoming(value, builder.block)
     builder.branch(head)
     builder.position_at_end(after)
     new[:] = values
@@ -74,91 +75,138 @@ def moved(b: Any, x: Any, i: Any, stride: int) -> Any:
     return b.add(x, b.mul(i, number(stride), flags=("nsw",)), flags=("nsw",)) if stride else x
 
 
-def meet(module: Any, b: Any, team: Sequence[Any], status: Any) -> Any:
-    """Emit the wait for every thread of ``team``; return the greatest status that any brought."""
-    known = module.globals.get(MEET)
-    if known is None:
-        known = ir.Function(module, ir.FunctionType(I32, [TEAM[2], TEAM[1], I32]), MEET)
-    return b.call(known, [team[2], team[1], status])
+def emit_barrier(module: Any, b: Any, pool: Sequence[Any], status: Any) -> Any:
+    """Emit the wait for every thread of ``pool``; return the greatest status that any brought."""
+    function = module.globals.get(BARRIER)
+    if function is None:
+        function = ir.Function(module, ir.FunctionType(I32, [POOL[2], POOL[1], I32]), BARRIER)
+    return b.call(function, [pool[2], pool[1], status])
+
+
+def partition_range(
+    b: Any, pool: Sequence[Any], count: int, grain: int = 1, is_parallel: bool = True
+) -> tuple[Any, Any]:
+    """Return where this thread's part of ``range(count)`` begins and ends: at multiples of ``grain``, or the end.
+
+    It is all of it for a single thread, and for each where this range is not what they share.
+    """
+    thread, threads, _ = pool
+    if thread is SINGLE_THREAD[0] or not is_parallel:
+        return number(0), number(count)
+    units = number(-(-count // grain))
+    begin = b.mul(b.sdiv(b.mul(units, thread), threads), number(grain))
+    end = b.mul(b.sdiv(b.mul(units, b.add(thread, number(1))), threads), number(grain))
+    return begin, smaller(b, end, number(count))
+
+
+def stack_slot(b: Any, kind: Any) -> Any:
+    """Return memory on the stack for a value of a type."""
+    with b.goto_entry_block():
+        return b.alloca(kind)
+
+
+def return_if_error(b: Any, status: Any) -> None:
+    """End the function with ``status`` where it is an error."""
+    with b.if_then(b.icmp_signed("!=", status, ir.Constant(I32, 0)), likely=False):
+        b.ret(status)
+
+
+def copy_bytes(module: Any, b: Any, target: Any, source: Any, size: Any) -> None:
+    """Copy bytes that do not overlap."""
+    name = "llvm.memcpy.p0.p0.i64"
+    function = module.globals.get(name)
+    if function is None:
+        kind = ir.FunctionType(ir.VoidType(), [POINTER, POINTER, I64, I1])
+        function = ir.Function(module, kind, name)
+    if size != 0:
+        count = number(size) if isinstance(size, int) else size
+        b.call(function, [target, source, count, ir.Constant(I1, 0)])
 
 
 class Emitter:
-    """Emits the scalars of a body: each once, at the loop level where everything it depends on is known.
+    """Emits the scalars of a body: each once, at the loop level where everything it depends on is available.
 
-    ``pointers`` gives the typed base of every edge in memory; ``loops`` the value of every loop variable; ``given``
-    the numbers the kernel supplies; ``flag`` is where an error code goes; ``team`` is (thread, threads, what they share).
+    ``pointers`` are the typed bases of the kernel's operands, by number, ``specs`` their shapes and dtypes. ``loops`` has the
+    value of every loop variable, ``parameters`` the numbers that the kernel supplies. ``status`` is where an error code goes;
+    ``pool`` is (thread, threads, what they share).
     """
 
-    def __init__(self, module: Any, builder: Any, pointers: dict[Any, Any], flag: Any, team: Sequence[Any]) -> None:
+    def __init__(
+        self, module: Module, builder: Any, operands: Sequence[Edge], pointers: Sequence[Any], status: Any,
+        pool: Sequence[Any],
+    ) -> None:  # fmt: skip
         self.module = module
         self.builder = builder
+        self.operands = operands
+        self.specs = list(map(spec_of, operands))
         self.pointers = pointers
-        self.flag = flag
-        self.team = team
-        self.loops: dict[Atom, Any] = {}
-        self.given: dict[Scalar, Any] = {}
-        self.values: dict[Scalar, Any] = {}
+        self.status = status
+        self.pool = pool
+        self.loops: dict[IndexTerm, Any] = {}
+        self.parameters: dict[ScalarExpr, Any] = {}
+        self.values: dict[ScalarExpr, Any] = {}
 
-    def share(self, count: int, grain: int = 1, divided: bool = True) -> tuple[Any, Any]:
-        """Return where this thread's part of ``range(count)`` begins and ends: at multiples of ``grain``, or the end.
+    @property
+    def target(self) -> Target:
+        """What code is generated for."""
+        return self.module.target
 
-        It is all of it for one thread alone, and for each where this range is not what they divide.
-        """
-        b, (thread, threads, _) = self.builder, self.team
-        if thread is ALONE[0] or not divided:
-            return number(0), number(count)
-        units = number(-(-count // grain))
-        begin = b.mul(b.sdiv(b.mul(units, thread), threads), number(grain))
-        end = b.mul(b.sdiv(b.mul(units, b.add(thread, number(1))), threads), number(grain))
-        return begin, smaller(b, end, number(count))
+    @property
+    def is_parallel(self) -> bool:
+        """Whether threads share the kernel."""
+        return self.pool[0] is not SINGLE_THREAD[0]
+
+    def partition_range(self, count: int, grain: int = 1, is_parallel: bool = True) -> tuple[Any, Any]:
+        """Return where this thread's part of ``range(count)`` begins and ends."""
+        return partition_range(self.builder, self.pool, count, grain, is_parallel)
 
     def barrier(self) -> None:
-        """Wait until every thread of the team has come this far; what each wrote before, all see after."""
-        if self.team[0] is not ALONE[0]:
-            meet(self.module, self.builder, self.team, ir.Constant(I32, 0))
+        """Wait until every thread of the pool has come this far; what each wrote before, all see after."""
+        if self.is_parallel:
+            emit_barrier(self.module, self.builder, self.pool, ir.Constant(I32, 0))
 
-    def emit(self, scalars: Sequence[Scalar]) -> None:
-        """Emit scalars (in the order of `scalars_of`) at the builder's place."""
-        for one in scalars:
-            if one not in self.values:
-                self.values[one] = self._emit(one)
+    def emit(self, scalars: Sequence[ScalarExpr]) -> None:
+        """Emit scalars (in the order of `scalars_of`) where the builder stands."""
+        for scalar in scalars:
+            if scalar not in self.values:
+                self.values[scalar] = self._emit(scalar)
 
-    def forget(self, scalars: Sequence[Scalar]) -> None:
+    def forget(self, scalars: Sequence[ScalarExpr]) -> None:
         """Drop what was emitted, so that it is emitted again elsewhere."""
-        for one in scalars:
-            self.values.pop(one, None)
+        for scalar in scalars:
+            self.values.pop(scalar, None)
 
-    def _emit(self, one: Scalar) -> Any:
+    def _emit(self, scalar: ScalarExpr) -> Any:
         b = self.builder
-        if one.op == "constant":
-            return constant(one.detail, one.dtype)
-        if one.op == "given":
-            return self.given[one]
-        if one.op == "load":
-            edge, address = one.detail
-            return self.load(self.pointers[edge], self.index(address), one.dtype)
-        if one.op == "position":
-            return self.index(one.detail)
-        args = [self.values[x] for x in one.args]
-        if one.op == "checked":
-            return self._checked(one, args[0])
-        dtypes = [x.dtype for x in one.args]
-        return instructions.emit(self.module, b, one.op, args, dtypes, one.dtype, self.fail)
+        if scalar.op == "constant":
+            return constant(scalar.detail, scalar.dtype)
+        if scalar.op == "parameter":
+            return self.parameters[scalar]
+        if scalar.op == "load":
+            operand, address = scalar.detail
+            return self.load(self.pointers[operand], self.index(address), scalar.dtype)
+        if scalar.op == "position":
+            return self.index(scalar.detail)
+        args = [self.values[x] for x in scalar.args]
+        if scalar.op == "bounds_checked":
+            return self._bounds_checked(scalar, args[0])
+        dtypes = [x.dtype for x in scalar.args]
+        return instructions.emit(self.module, b, scalar.op, args, dtypes, scalar.dtype, self.fail)
 
-    def _checked(self, one: Scalar, entry: Any) -> Any:
-        b, dtype, size = self.builder, one.args[0].dtype, one.detail
+    def _bounds_checked(self, scalar: ScalarExpr, entry: Any) -> Any:
+        b, dtype, size = self.builder, scalar.args[0].dtype, scalar.detail
         wide = instructions.cast(b, entry, dtype, np.dtype(np.int64))
         from_end = b.icmp_signed("<", wide, number(0))
-        place = wide if dtype.kind == "u" else b.select(from_end, b.add(wide, number(size)), wide)
-        bad = b.icmp_unsigned(">=", place, number(size))
+        index = wide if dtype.kind == "u" else b.select(from_end, b.add(wide, number(size)), wide)
+        bad = b.icmp_unsigned(">=", index, number(size))
         self.fail(bad, INDEX_ERROR)
-        return b.select(bad, number(0), place)
+        return b.select(bad, number(0), index)
 
     def fail(self, condition: Any, code: int) -> None:
         """Note an error where ``condition`` holds; the program ends with it after the kernel."""
         b = self.builder
-        known = b.load(self.flag)
-        b.store(b.select(condition, ir.Constant(known.type, code), known), self.flag)
+        status = b.load(self.status)
+        b.store(b.select(condition, ir.Constant(status.type, code), status), self.status)
 
     def load(self, pointer: Any, address: Any, dtype: "np.dtype[Any]") -> Any:
         """Return a number from memory."""
@@ -171,20 +219,20 @@ class Emitter:
         b = self.builder
         b.store(b.zext(x, memory(dtype)) if x.type == I1 else x, b.gep(pointer, [address]))
 
-    def index(self, index: Index) -> Any:
+    def index(self, index: AffineIndex) -> Any:
         """Return an index as a 64-bit integer."""
         b = self.builder
         total = number(index.constant)
-        for atom, coefficient in index.terms.items():
-            if atom.kind == "loop":
-                value = self.loops.get(atom)
+        for term, coefficient in index.terms.items():
+            if term.kind == "loop":
+                value = self.loops.get(term)
                 if value is None:  # merged into the loop inside it
                     continue
-            elif atom.kind == "value":
-                value = self.values[atom.detail]
+            elif term.kind == "value":
+                value = self.values[term.detail]
             else:
-                inner, divisor = atom.detail
-                divide = b.udiv if atom.kind == "quotient" else b.urem
+                inner, divisor = term.detail
+                divide = b.udiv if term.kind == "quotient" else b.urem
                 value = divide(self.index(inner), number(divisor))
             total = b.add(total, b.mul(value, number(coefficient), flags=("nsw",)), flags=("nsw",))
         return total

@@ -5,17 +5,6 @@ runs over one panel of each and keeps rows × columns of C in registers meanwhil
 read where it is. Functions are made once per program, for each exact size of a tile, and shared by all contractions of one
 dtype; strides are arguments.
 
-**The model of the processor.** A step of the sum multiplies r numbers of A with v vectors of B: r · v multiply-adds and
-r + v loads. A multiply-add takes 4 or 5 cycles and two start in each, so 8 to 10 sums must be under way: r · v ≥ `SUMS`.
-Registers hold r · v sums, v vectors and one number of A, spread out, and one is left to spare: with none, what the compiler
-reorders is spilled. Two loads start in a cycle, as multiply-adds do, so loads per multiply-add must stay well below one:
-at most `LOADS`. A vector of n bytes lies across two lines of the cache, which takes two loads, n times in `LINE`. Of the
-tiles that pass, the one with the fewest vectors and then rows leaves the narrowest edges. So (r, v) is
-
-- (8, 2) with 32 registers of 64 bytes: 19 in use, (8 + 2 · 2) / 16 = 0.75 loads;
-- (6, 2) with 16 registers of 32 bytes: 15 in use, (6 + 2 · 1.5) / 12 = 0.75 loads; (4, 3) would take all 16;
-- (5, 2) with 16 registers of 16 bytes: 13 in use, and one for a product where it is not fused with the sum.
-
 **Source:** Goto & van de Geijn (2008), Anatomy of high-performance matrix multiplication; Van Zee & van de Geijn (2015),
 BLIS.
 """
@@ -23,74 +12,27 @@ BLIS.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
 
-from .host import machine
-from .loop import loop, number, turns
+from ..ir.register_tile import RegisterTile
+from ..ir.target import CACHE_LINE
+from .loop import loop, loop_with_carry, number
 from .type import I1, I32, I64, constant, register
 from .vector import intrinsic, load, multiply_add, shuffled, spread, store
 
-SUMS = 10
-"""Multiply-adds that must be under way at once: latency times how many start in a cycle."""
-LOADS = 0.75
-"""Loads per multiply-add at most."""
-LINE = 64
-"""Bytes of a line of the cache."""
 TURNED = 8
 """Numbers along a block that is transposed in registers: larger ones gain nothing and take LLVM long."""
 SECOND = 2
 """The second-level cache, as LLVM numbers them."""
 
 
-def tile(vector: int, registers: int) -> tuple[int, int]:
-    """Return the rows and vectors of a register tile, for registers of so many bytes.
-
-    >>> from bprop.compile.llvm.panel import tile
-    >>> tile(64, 32), tile(32, 16), tile(16, 15)
-    ((8, 2), (6, 2), (5, 2))
-    """
-    share = 1 + vector / LINE
-    return next(
-        (rows, vectors)
-        for vectors in range(1, registers)
-        for rows in range(1, registers)
-        if rows * vectors + vectors + 1 < registers
-        and rows * vectors >= SUMS
-        and rows + vectors * share <= LOADS * rows * vectors
-    )
-
-
-class Target:
-    """What a micro-kernel must know of the processor: the width of a vector in numbers, the tile, whether it fuses."""
-
-    def __init__(self, dtype: "np.dtype[Any]") -> None:
-        host = machine()
-        self.dtype = dtype
-        self.width = host.vector // dtype.itemsize
-        self.fused = host.fused
-        self.masks = host.vector > 16
-        """Whether vectors are loaded and stored under a mask by one instruction."""
-        self.rows, self.vectors = tile(host.vector, host.registers - (not host.fused))
-
-    @property
-    def columns(self) -> int:
-        """Return the columns of a tile."""
-        return self.width * self.vectors
-
-
-def padded(count: int, size: int) -> int:
-    """Return ``count`` rounded up to a multiple of ``size``."""
-    return -(-count // size) * size
-
-
 class Panels:
     """Emits the functions of one module: micro-kernel and packing, each on first use."""
 
-    def __init__(self, module: Any, target: Target) -> None:
+    def __init__(self, module: Any, tile: RegisterTile) -> None:
         self.module = module
-        self.target = target
-        self.kind = register(target.dtype)
+        self.tile = tile
+        self.kind = register(tile.dtype)
         self.pointer = self.kind.as_pointer()
 
     def _function(self, name: str, arguments: Sequence[Any], fill: Callable[..., None]) -> Any:
@@ -109,7 +51,7 @@ class Panels:
         return function
 
     def _name(self, *parts: Any) -> str:
-        return "_".join(map(str, (*parts, self.target.dtype)))
+        return "_".join(map(str, (*parts, self.tile.dtype)))
 
     # --- C (+)= A · B for one tile ---
     def micro(
@@ -135,24 +77,27 @@ class Panels:
         self, b: Any, tile: tuple[int, int], near: bool, turned: bool, count: int, depth: Any, left: Any,
         across: Any, along: Any, right: Any, gap: Any, c: Any, step: Any, *more: Any,
     ) -> None:  # fmt: skip
-        (rows, columns), target = tile, self.target
-        counts = [min(target.width, columns - start) for start in range(0, columns, target.width)]
-        vector = ir.VectorType(self.kind, target.width)
+        (rows, columns), registers = tile, self.tile
+        counts = [min(registers.width, columns - start) for start in range(0, columns, registers.width)]
+        vector = ir.VectorType(self.kind, registers.width)
         places = [number(r) if near else b.mul(across, number(r)) for r in range(rows)]
-        zero = ir.Constant(vector, [constant(0, target.dtype)] * target.width)
+        zero = ir.Constant(vector, [constant(0, registers.dtype)] * registers.width)
 
         def add(steps: Any, state: Sequence[Any]) -> list[Any]:
             """Add so many steps of the sum; the state is where A and B are, and the sums."""
-            with turns(b, steps, state) as (_, (x, y, *sums), new):
+            with loop_with_carry(b, steps, state) as (_, (x, y, *sums), new):
                 vectors = [
                     self.load(
-                        b, b.gep(y, [number(v * target.width)]), target.width, n if target.masks else target.width
+                        b,
+                        b.gep(y, [number(v * registers.width)]),
+                        registers.width,
+                        n if registers.masks else registers.width,
                     )
                     for v, n in enumerate(counts)
                 ]
                 new += [b.gep(x, [along]), b.gep(y, [gap])]
                 for r, place in enumerate(places):
-                    one = spread(b, b.load(b.gep(x, [place])), target.width)
+                    one = spread(b, b.load(b.gep(x, [place])), registers.width)
                     for total, other in zip(sums[r * len(counts) :], vectors, strict=False):
                         new.append(multiply_add(self.module, b, one, other, total))
             return new
@@ -162,7 +107,7 @@ class Panels:
             more, beside, apart = more[: -count - 1], more[-count - 1 : -1], more[-1]
             down, wide = tile[::-1] if turned else tile
             part = b.udiv(depth, number(down))
-            with turns(b, number(down), state) as (r, now, new):
+            with loop_with_carry(b, number(down), state) as (r, now, new):
                 self._ask(b, [b.gep(x, [b.mul(r, apart)]) for x in beside], wide)
                 new += add(part, now)
             state, depth = new, b.sub(depth, b.mul(part, number(down)))
@@ -182,7 +127,7 @@ class Panels:
 
         A processor keeps track of a dozen lines that are on their way. More at once, and the loads of the product wait.
         """
-        numbers = LINE // self.target.dtype.itemsize
+        numbers = CACHE_LINE // self.tile.dtype.itemsize
         for place in places:
             for start in dict.fromkeys((*range(0, count, numbers), count - 1)):
                 at = b.bitcast(b.gep(place, [number(start)]), ir.IntType(8).as_pointer())
@@ -201,7 +146,7 @@ class Panels:
         """Yield what is stored: row of C, where in it, the vector, and how many of its lanes count."""
         for r, row in enumerate(sums):
             for v, (one, count) in enumerate(zip(row, counts, strict=True)):
-                yield r, v * self.target.width, one, count
+                yield r, v * self.tile.width, one, count
 
     def _turned(self, b: Any, sums: list[list[Any]], counts: list[int]) -> Any:
         """Yield what is stored where the rows of the tile lie along the rows of C in memory.
@@ -209,7 +154,7 @@ class Panels:
         Rows one after the other are one sequence, whose places are numbers of some bits: those of the row, then those
         of the lane. To interleave its halves turns these bits by one place; after log₂(rows) times they stand turned.
         """
-        rows, width = len(sums), self.target.width
+        rows, width = len(sums), self.tile.width
         size = 1 << (rows - 1).bit_length()
         for v, count in enumerate(counts):
             parts = [row[v] for row in sums]
@@ -244,7 +189,7 @@ class Panels:
 
     def _block(self, size: int) -> int:
         """Return the largest power of two that divides a panel and fits a vector."""
-        return min(size & -size, self.target.width)
+        return min(size & -size, self.tile.width)
 
     def _pack_rows(self, b: Any, size: int, _: int, panel: Any, x: Any, depth: Any, across: Any, along: Any) -> None:
         width = self._block(size)
@@ -275,16 +220,16 @@ class Panels:
                 one = b.load(b.gep(x, [b.add(b.mul(k, along), b.mul(r, across))]))
                 b.store(one, b.gep(panel, [b.add(start, r)]))
             for r in range(count, size):
-                b.store(constant(0, self.target.dtype), b.gep(panel, [b.add(start, number(r))]))
+                b.store(constant(0, self.tile.dtype), b.gep(panel, [b.add(start, number(r))]))
 
     # --- vectors ---
     def load(self, b: Any, place: Any, width: int, count: int) -> Any:
         """Return ``width`` numbers from memory, of which only the first ``count`` are there: the others are zero."""
-        return load(self.module, b, place, self.target.dtype, width, _first(width, count))
+        return load(self.module, b, place, self.tile.dtype, width, _first(width, count))
 
     def _store(self, b: Any, x: Any, place: Any, count: int) -> None:
         """Write the first ``count`` numbers of a vector."""
-        store(self.module, b, x, place, self.target.dtype, _first(x.type.count, count))
+        store(self.module, b, x, place, self.tile.dtype, _first(x.type.count, count))
 
 
 def _first(width: int, count: int) -> Any:
@@ -308,4 +253,4 @@ def _transposed(b: Any, rows: list[Any]) -> list[Any]:
     return rows
 
 
-__all__ = ["Panels", "Target", "padded", "tile"]
+__all__ = ["Panels"]

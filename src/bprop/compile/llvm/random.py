@@ -13,9 +13,8 @@ from ...core.error import CompileError
 from ...core.family import Random
 from ...core.shape import size_of
 from ...ops.random import MULTIPLIERS, ROUNDS, WEYL
+from ..ir.kernel import Kernel
 from ..ir.scalar_expr import spec_of
-from ..passes.fuse import Kernel
-from ..passes.schedule import grain
 from . import instruction as instructions
 from .loop import Emitter, loop, number
 from .type import F32, F64
@@ -36,14 +35,14 @@ def emit_random(emitter: Emitter, kernel: Kernel) -> None:
     state = node.inputs[0]
     batch, size = size_of(spec_of(state).shape[:-1]), size_of(tuple(node.params["shape"]))
     per_block = 4 if op.entry == "uniform" and dtype == np.float32 else 2
-    source, target = emitter.pointers[state], emitter.pointers[node, 0]
+    source, target = emitter.pointers[:2]  # the state of the generators, and what is drawn
     blocks = -(-size // per_block)
     by_row = batch > blocks
-    with loop(b, *emitter.share(batch, divided=by_row)) as row:
-        place = b.mul(row, number(2))
-        key = b.load(b.gep(source, [place]))
-        start = b.load(b.gep(source, [b.add(place, number(1))]))
-        with loop(b, *emitter.share(blocks, grain(4 * per_block), not by_row)) as block:
+    with loop(b, *emitter.partition_range(batch, is_parallel=by_row)) as row:
+        entry = b.mul(row, number(2))
+        key = b.load(b.gep(source, [entry]))
+        start = b.load(b.gep(source, [b.add(entry, number(1))]))
+        with loop(b, *emitter.partition_range(blocks, emitter.target.grain(4 * per_block), not by_row)) as block:
             first = b.mul(block, number(per_block))
             for lane, x in enumerate(entries(emitter, _philox(b, key, b.add(start, block)), dtype)):
                 position = b.add(first, number(lane))
@@ -60,8 +59,8 @@ def _philox(b: Any, key: Any, counter: Any) -> list[Any]:
 
     c0, c1, c2, c3 = low(counter), high(counter), number(0), number(0)
     k0, k1 = low(key), high(key)
-    for turn in range(ROUNDS):
-        if turn:
+    for position in range(ROUNDS):
+        if position:
             k0, k1 = low(b.add(k0, number(WEYL[0]))), low(b.add(k1, number(WEYL[1])))
         p0, p1 = b.mul(c0, number(MULTIPLIERS[0])), b.mul(c2, number(MULTIPLIERS[1]))
         c0, c1, c2, c3 = b.xor(b.xor(high(p1), c1), k0), low(p1), b.xor(b.xor(high(p0), c3), k1), low(p0)
@@ -69,9 +68,9 @@ def _philox(b: Any, key: Any, counter: Any) -> list[Any]:
 
 
 def _fraction53(b: Any, upper: Any, lower: Any) -> Any:
-    whole = b.fmul(b.uitofp(b.lshr(upper, number(5)), F64), ir.Constant(F64, 67108864.0))
-    whole = b.fadd(whole, b.uitofp(b.lshr(lower, number(6)), F64))
-    return b.fmul(whole, ir.Constant(F64, 2.0**-53))
+    total = b.fmul(b.uitofp(b.lshr(upper, number(5)), F64), ir.Constant(F64, 67108864.0))
+    total = b.fadd(total, b.uitofp(b.lshr(lower, number(6)), F64))
+    return b.fmul(total, ir.Constant(F64, 2.0**-53))
 
 
 def _uniform(emitter: Emitter, words: list[Any], dtype: "np.dtype[Any]") -> list[Any]:

@@ -11,15 +11,15 @@ from contextlib import ExitStack
 from math import prod
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 
 from ...core.family import Reduction
 from ...core.shape import size_of
-from ..ir.loop_nest import Loop, Nest, initial
-from ..ir.scalar_expr import Scalar, scalars_of, spec_of
-from ..passes.schedule import divided, grain
+from ..ir.loop_nest import Loop, ReductionNest
+from ..ir.scalar_expr import ScalarExpr, scalars_of
 from .loop import Emitter, loop, number, smaller
-from .map import enter
+from .map import open_loops
 from .type import I64, constant, register
 
 LANES = 8
@@ -28,28 +28,26 @@ BLOCK = 64
 LEVELS = 48
 
 
-def emit_reduce(emitter: Emitter, nest: Nest) -> None:
-    """Emit a reduction."""
-    if size_of(spec_of((nest.kernel.root, 0)).shape):
+def emit_reduce(emitter: Emitter, nest: ReductionNest) -> None:
+    """Emit a reduction; its result is the last operand."""
+    if size_of(emitter.specs[-1].shape):
         _Reduction(emitter, nest).emit()
 
 
 class _Reduction:
-    def __init__(self, emitter: Emitter, nest: Nest) -> None:
+    def __init__(self, emitter: Emitter, nest: ReductionNest) -> None:
         self.emitter = emitter
         self.nest = nest
         self.b: Any = emitter.builder
-        op = nest.kernel.root.op
-        assert isinstance(op, Reduction)
+        assert isinstance(nest.op, Reduction)
         self.dtype = nest.accumulator
-        self.init = [constant(initial(one, self.dtype), self.dtype) for one in op.init]
-        self.empty = size_of(nest.kernel.shape) == 0
+        self.init = [constant(_initial(state, self.dtype), self.dtype) for state in nest.op.init]
+        self.empty = size_of(nest.shape) == 0
 
     def emit(self) -> None:
         nest = self.nest
-        innermost = nest.loops[-1].atom if nest.loops else None
-        columns = nest.outer and nest.inner and nest.outer[-1].atom == innermost and nest.outer[-1].extent >= 4
-        if self.empty or not columns:
+        last = nest.outer[-1] if nest.outer and nest.inner else None
+        if self.empty or last is None or last.variable != nest.innermost or last.extent < 4:
             self._rows()
         else:
             self._columns()
@@ -79,33 +77,31 @@ class _Reduction:
             self._set(arrays, i, self.init)
 
     # --- scalars ---
-    def _evaluate(self, outputs: Sequence[Scalar], given: dict[Scalar, Any]) -> list[Any]:
+    def _evaluate(self, outputs: Sequence[ScalarExpr], parameters: dict[ScalarExpr, Any]) -> list[Any]:
         emitter, order = self.emitter, scalars_of(outputs)
-        outside = {one: emitter.values.pop(one) for one in order if one in emitter.values}
-        emitter.given.update(given)
+        outside = {scalar: emitter.values.pop(scalar) for scalar in order if scalar in emitter.values}
+        emitter.parameters.update(parameters)
         emitter.emit(order)
-        values = [emitter.values[one] for one in outputs]
+        values = [emitter.values[scalar] for scalar in outputs]
         emitter.forget(order)
         emitter.values.update(outside)
         return values
 
     def _combine(self, states: Sequence[Any], x: Any) -> list[Any]:
-        given = dict(zip(self.nest.states, states, strict=True)) | {self.nest.item: x}
-        return self._evaluate(self.nest.combined, given)
+        parameters = zip((*self.nest.states, *self.nest.entries), (*states, x), strict=True)
+        return self._evaluate(self.nest.combined, dict(parameters))
 
     def _join(self, states: Sequence[Any], others: Sequence[Any]) -> list[Any]:
-        assert self.nest.joined is not None
-        given = dict(zip(self.nest.states, states, strict=True)) | dict(zip(self.nest.others, others, strict=True))
-        return self._evaluate(self.nest.joined, given)
+        assert self.nest.merged is not None
+        parameters = zip((*self.nest.states, *self.nest.others), (*states, *others), strict=True)
+        return self._evaluate(self.nest.merged, dict(parameters))
 
     def _finish(self, states: Sequence[Any]) -> None:
         nest, emitter = self.nest, self.emitter
         (y,) = self._evaluate([nest.finished], dict(zip(nest.states, states, strict=True)))
-        edge = (nest.kernel.root, 0)
-        emitter.store(y, emitter.pointers[edge], emitter.index(nest.target), spec_of(edge).dtype)
+        emitter.store(y, emitter.pointers[-1], emitter.index(nest.target), emitter.specs[-1].dtype)
 
-    def _item(self, scalars: Sequence[Scalar]) -> Any:
-        assert self.nest.value is not None
+    def _item(self, scalars: Sequence[ScalarExpr]) -> Any:
         self.emitter.forget(scalars)
         self.emitter.emit(scalars)
         value = self.emitter.values[self.nest.value]
@@ -118,22 +114,21 @@ class _Reduction:
         loops = [*nest.outer, *nest.inner]
         levels = [[] for _ in range(len(loops) + 1)] if self.empty else nest.levels(loops)
         depth = len(nest.outer)
-        with ExitStack() as kept:
-            enter(kept, emitter, nest.outer, levels[: depth + 1], divided(nest.outer))
+        with ExitStack() as outer:
+            open_loops(outer, emitter, nest.outer, levels[: depth + 1], nest.parallel_loop)
             if self.empty:
                 self._finish(self.init)
                 return
             if not nest.inner:
-                assert nest.value is not None
                 self._finish(self._combine(self.init, emitter.values[nest.value]))
                 return
-            lanes = LANES if nest.joined is not None and nest.inner[-1].extent >= LANES else 1
+            lanes = LANES if nest.merged is not None and nest.inner[-1].extent >= LANES else 1
             acc = self._array(lanes)
             self._fill(acc, number(lanes))
-            short = prod(one.extent for one in nest.inner) <= CHUNK
-            flush = self._cascade(acc, lanes) if nest.joined is not None and not short else None
+            short = prod(each.extent for each in nest.inner) <= CHUNK
+            flush = self._cascade(acc, lanes) if nest.merged is not None and not short else None
             with ExitStack() as reduced:
-                enter(reduced, emitter, nest.inner[:-1], [[], *levels[depth + 1 : -1]])
+                open_loops(reduced, emitter, nest.inner[:-1], [[], *levels[depth + 1 : -1]])
                 self._row(nest.inner[-1], levels[-1], acc, lanes, flush)
             if flush is None:
                 self._halve(acc, lanes)
@@ -142,12 +137,17 @@ class _Reduction:
                 self._finish(flush(None))
 
     def _row(
-        self, last: Loop, scalars: Sequence[Scalar], acc: Sequence[Any], lanes: int, flush: Callable[[Any], Any] | None
+        self,
+        last: Loop,
+        scalars: Sequence[ScalarExpr],
+        acc: Sequence[Any],
+        lanes: int,
+        flush: Callable[[Any], Any] | None,
     ) -> None:
         b, emitter, extent = self.b, self.emitter, number(last.extent)
 
         def step(i: Any, lane: Any) -> None:
-            emitter.loops[last.atom] = i
+            emitter.loops[last.variable] = i
             self._set(acc, lane, self._combine(self._get(acc, lane), self._item(scalars)))
 
         with loop(b, number(0), extent, CHUNK) as start:
@@ -156,11 +156,11 @@ class _Reduction:
                 with loop(b, start, stop) as i:
                     step(i, number(0))
             else:
-                whole = b.add(start, b.and_(b.sub(stop, start), number(-lanes)))
-                with loop(b, start, whole, lanes) as i, loop(b, number(0), number(lanes)) as lane:
+                stop_of_lanes = b.add(start, b.and_(b.sub(stop, start), number(-lanes)))
+                with loop(b, start, stop_of_lanes, lanes) as i, loop(b, number(0), number(lanes)) as lane:
                     step(b.add(i, lane), lane)
-                with loop(b, whole, stop) as i:
-                    step(i, b.sub(i, whole))
+                with loop(b, stop_of_lanes, stop) as i:
+                    step(i, b.sub(i, stop_of_lanes))
             if flush is not None:
                 flush(b.sub(stop, start))
 
@@ -224,32 +224,41 @@ class _Reduction:
         levels = nest.levels(loops)
         depth = len(nest.outer) - 1
         acc, total = self._array(BLOCK), self._array(BLOCK)
-        with ExitStack() as kept:
-            shared = divided(nest.outer)
-            enter(kept, emitter, nest.outer[:-1], levels[: depth + 1], shared)
-            begin, end = emitter.share(column.extent, grain(4), shared is column)
-            base = kept.enter_context(loop(b, begin, end, BLOCK))
+        with ExitStack() as outer:
+            shared = nest.parallel_loop
+            open_loops(outer, emitter, nest.outer[:-1], levels[: depth + 1], shared)
+            begin, end = emitter.partition_range(column.extent, emitter.target.grain(4), shared == column)
+            base = outer.enter_context(loop(b, begin, end, BLOCK))
             width = smaller(b, number(BLOCK), b.sub(end, base))
             self._fill(acc, width)
             self._fill(total, width)
             with ExitStack() as reduced:
-                enter(reduced, emitter, nest.inner[:-1], [[], *levels[depth + 1 : -2]])
+                open_loops(reduced, emitter, nest.inner[:-1], [[], *levels[depth + 1 : -2]])
                 last = nest.inner[-1]
                 start = reduced.enter_context(loop(b, number(0), number(last.extent), CHUNK))
                 stop = smaller(b, b.add(start, number(CHUNK)), number(last.extent))
                 with loop(b, start, stop) as row:
-                    emitter.loops[last.atom] = row
+                    emitter.loops[last.variable] = row
                     emitter.forget(levels[-2])
                     emitter.emit(levels[-2])
                     with loop(b, number(0), width) as lane:
-                        emitter.loops[column.atom] = b.add(base, lane)
+                        emitter.loops[column.variable] = b.add(base, lane)
                         item = self._item(levels[-1])
                         self._set(acc, lane, self._combine(self._get(acc, lane), item))
                     emitter.forget(levels[-2])
-                if nest.joined is not None:
+                if nest.merged is not None:
                     with loop(b, number(0), width) as lane:
                         self._set(total, lane, self._join(self._get(total, lane), self._get(acc, lane)))
                         self._set(acc, lane, self.init)
             with loop(b, number(0), width) as lane:
-                emitter.loops[column.atom] = b.add(base, lane)
-                self._finish(self._get(total if nest.joined is not None else acc, lane))
+                emitter.loops[column.variable] = b.add(base, lane)
+                self._finish(self._get(total if nest.merged is not None else acc, lane))
+
+
+def _initial(state: float, dtype: "np.dtype[Any]") -> Any:
+    """Return a number of a reduction's ``init`` in ``dtype``; infinite ones become the extreme integers."""
+    if dtype.kind == "f" or np.isfinite(state):
+        return state
+    if dtype.kind == "b":
+        return state > 0
+    return int(np.iinfo(dtype).max if state > 0 else np.iinfo(dtype).min)

@@ -2,140 +2,123 @@
 
 from collections.abc import Callable, Sequence
 from math import log2
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from llvmlite import ir
 
+from ..ir.kernel import Kernel
+from ..ir.lowered import Lowered
+from ..ir.memory_plan import aligned, bytes_of
 from ..ir.scalar_expr import spec_of
-from ..passes.fuse import Kernel
-from ..passes.plan_memory import ALIGNMENT, Plan, bytes_of
-from .loop import Emitter, loop, meet, number
-from .type import ALONE, I32, I64, POINTER
+from .loop import Emitter, copy_bytes, emit_barrier, loop, number, return_if_error, stack_slot
+from .type import I32, POINTER
 
-if TYPE_CHECKING:
-    from .module import Stage
-
-OFTEN = 5e7
+POLL_INTERVAL = 5e7
 """Operations and bytes after which Python may look for signals: some 10 ms."""
 
 
-def rounded(size: int) -> int:
-    """Return ``size`` rounded up to the alignment of buffers."""
-    return -(-max(size, 1) // ALIGNMENT) * ALIGNMENT
+class SignalPoll:
+    """Between some iterations of a region Python looks for signals (Ctrl-C), and its answer may end the program.
 
-
-def room(kernel: Kernel, bodies: Sequence[Plan]) -> int:
-    """Return how many bytes a region needs beside its operands and results."""
-    carries = kernel.root.inputs[: kernel.root.params.get("carries", 0)]
-    return max(rounded(body.size) for body in bodies) + 2 * sum(rounded(bytes_of(edge)) for edge in carries)
-
-
-def copy(module: Any, b: Any, target: Any, source: Any, size: Any) -> None:
-    """Copy bytes."""
-    name = "llvm.memcpy.p0.p0.i64"
-    known = module.globals.get(name)
-    if known is None:
-        kind = ir.FunctionType(ir.VoidType(), [POINTER, POINTER, I64, ir.IntType(1)])
-        known = ir.Function(module, kind, name)
-    if size != 0:
-        count = number(size) if isinstance(size, int) else size
-        b.call(known, [target, source, count, ir.Constant(ir.IntType(1), 0)])
-
-
-class Look:
-    """Between some turns of a region Python looks for signals (Ctrl-C), and its answer may end the program.
-
-    ``function`` gives the function of Python that looks. ``every`` how many turns: what they compute takes a moment.
+    ``function`` gives the function of Python that looks; ``every`` so many iterations, whose work takes a moment.
     """
 
-    def __init__(self, function: Callable[[Any], Any], bodies: "Sequence[Stage]") -> None:
+    def __init__(self, function: Callable[[Any], Any], bodies: Sequence[Lowered]) -> None:
         self.function = function
-        self.every = int(2 ** min(max(log2(OFTEN / max(_work(bodies), 1)) // 1, 0), 10))
+        self.every = int(2 ** min(max(log2(POLL_INTERVAL / max(_work(bodies), 1)) // 1, 0), 10))
 
-    def emit(self, emitter: Emitter, time: Any) -> None:
-        """Emit it before a turn; who runs the region together meets, since all of them leave or none does."""
+    def emit(self, emitter: Emitter, iteration: Any) -> None:
+        """Emit it before an iteration; threads that share the region wait, since all of them leave or none does."""
         b, mask, fine = emitter.builder, number(self.every - 1), ir.Constant(I32, 0)
-        with b.if_then(b.icmp_unsigned("==", b.and_(time, mask), mask), likely=False):
-            place = reserve(b, I32)
-            b.store(fine, place)
-            with b.if_then(b.icmp_unsigned("==", emitter.team[0], number(0))):
-                b.store(b.call(self.function(b), []), place)
-            status = b.load(place)
-            returned(b, status if emitter.team is ALONE else meet(emitter.module, b, emitter.team, status))
+        with b.if_then(b.icmp_unsigned("==", b.and_(iteration, mask), mask), likely=False):
+            slot = stack_slot(b, I32)
+            b.store(fine, slot)
+            with b.if_then(b.icmp_unsigned("==", emitter.pool[0], number(0))):
+                b.store(b.call(self.function(b), []), slot)
+            status = b.load(slot)
+            if emitter.is_parallel:
+                status = emit_barrier(emitter.module, b, emitter.pool, status)
+            return_if_error(b, status)
 
 
-def _work(bodies: "Sequence[Stage]") -> int:
-    """Return how many operations and bytes a turn costs; of a loop inside, one of its turns."""
+def _work(bodies: Sequence[Lowered]) -> int:
+    """Return how many operations and bytes an iteration costs; of a loop inside, one of its iterations."""
     return sum(
-        kernel.flops + kernel.bytes + _work(body.bodies.get(kernel, ())) * kernel.root.params.get("length", 1)
+        kernel.flops + kernel.bytes + _work(kernel.bodies) * kernel.root.params.get("length", 1)
         for body in bodies
         for kernel in body.kernels
     )
 
 
-def returned(b: Any, status: Any) -> None:
-    """End the kernel with ``status`` where it is an error."""
-    with b.if_then(b.icmp_signed("!=", status, ir.Constant(I32, 0)), likely=False):
-        b.ret(status)
+class Carries:
+    """The values that iterations hand on: ``current`` are their addresses; they alternate between ``pairs`` of buffers."""
+
+    def __init__(self, b: Any, initial: Sequence[Any], sizes: Sequence[int], workspace: Any, offset: int) -> None:
+        self.b = b
+        self.current = [stack_slot(b, POINTER) for _ in initial]
+        self.pairs = []
+        for slot, pointer, size in zip(self.current, initial, sizes, strict=True):
+            b.store(pointer, slot)
+            self.pairs.append([b.gep(workspace, [number(offset + k * aligned(size))]) for k in (0, 1)])
+            offset += 2 * aligned(size)
+
+    def addresses(self) -> list[Any]:
+        """Return where the values are now."""
+        return [self.b.load(slot) for slot in self.current]
+
+    def targets(self, iteration: Any) -> list[Any]:
+        """Return where an iteration writes the next ones."""
+        odd = self.b.trunc(iteration, ir.IntType(1))
+        return [self.b.select(odd, *reversed(pair)) for pair in self.pairs]
+
+    def advance(self, targets: Sequence[Any]) -> None:
+        """Go on with what an iteration has written."""
+        for slot, target in zip(self.current, targets, strict=True):
+            self.b.store(target, slot)
 
 
 def emit_scan(
-    emitter: Emitter, kernel: Kernel, raw: dict[Any, Any], function: Any, body: Plan, scratch: Any, look: Look
+    emitter: Emitter, kernel: Kernel, raw: dict[Any, Any], function: Any, workspace: Any, poll: SignalPoll
 ) -> None:
     """Emit the loop; ``raw`` are untyped pointers to operands and results, ``function`` is the body."""
     b, module, node = emitter.builder, emitter.module, kernel.root
-    carries, scanned = node.params["carries"], node.params["scanned"]
+    (body,) = kernel.bodies
+    count, scanned = node.params["carries"], node.params["scanned"]
     length, reverse = node.params["length"], node.params["reverse"]
     args = [raw[edge] for edge in node.inputs]
     results = [raw[edge] for edge in kernel.stored]
-    sizes = [bytes_of(edge) for edge in node.inputs[:carries]]
+    sizes = [bytes_of(edge) for edge in node.inputs[:count]]
     specs = body.graph.specs
-    table = reserve(b, ir.ArrayType(POINTER, 1 + len(args) + len(results)))
-    now = [reserve(b, POINTER) for _ in range(carries)]
-    offset = rounded(body.size)
-    pairs = []
-    for place, arg, size in zip(now, args, sizes, strict=False):
-        b.store(arg, place)
-        pairs.append([b.gep(scratch, [number(offset + k * rounded(size))]) for k in (0, 1)])
-        offset += 2 * rounded(size)
+    table = stack_slot(b, ir.ArrayType(POINTER, 1 + len(args) + len(results)))
+    carries = Carries(b, args[:count], sizes, workspace, aligned(body.memory.size))
 
     def bind(position: int, pointer: Any) -> None:
         b.store(pointer, b.gep(table, [number(0), number(position)]))
 
-    bind(0, scratch)
+    bind(0, workspace)
     for position, arg in enumerate(args):
         bind(1 + position, arg)
-    with loop(b, number(0), number(length)) as time:
-        if length >= look.every:
-            look.emit(emitter, time)
-        row = b.sub(number(length - 1), time) if reverse else time
-        odd = b.trunc(time, ir.IntType(1))
-        for position in range(carries):
-            bind(1 + position, b.load(now[position]))
-        for position in range(carries, carries + scanned):
+    with loop(b, number(0), number(length)) as iteration:
+        if length >= poll.every:
+            poll.emit(emitter, iteration)
+        row = b.sub(number(length - 1), iteration) if reverse else iteration
+        for position, address in enumerate(carries.addresses()):
+            bind(1 + position, address)
+        for position in range(count, count + scanned):
             spec = spec_of(node.inputs[position])
             step = bytes_of(node.inputs[position]) // max(spec.shape[0], 1)
             bind(1 + position, b.gep(args[position], [b.mul(row, number(step))]))
-        targets = [b.select(odd, *reversed(pair)) for pair in pairs]
+        targets = carries.targets(iteration)
         for position, target in enumerate(targets):
             bind(1 + len(args) + position, target)
-        for position in range(carries, len(results)):
+        for position in range(count, len(results)):
             step = specs[position].dtype.itemsize
             for extent in specs[position].shape:
                 step *= extent
-            pointer = b.gep(results[position], [b.mul(row, number(step))])
-            bind(1 + len(args) + position, pointer)
-        status = b.call(function, [b.gep(table, [number(0), number(0)]), *emitter.team])
-        returned(b, status)
-        for place, target in zip(now, targets, strict=True):
-            b.store(target, place)
-    for position in range(carries):
-        begin, end = emitter.share(sizes[position])
-        target, source = (b.gep(x, [begin]) for x in (results[position], b.load(now[position])))
-        copy(module, b, target, source, b.sub(end, begin))
-
-
-def reserve(b: Any, kind: Any) -> Any:
-    """Return a place on the stack."""
-    with b.goto_entry_block():
-        return b.alloca(kind)
+            bind(1 + len(args) + position, b.gep(results[position], [b.mul(row, number(step))]))
+        status = b.call(function, [b.gep(table, [number(0), number(0)]), *emitter.pool])
+        return_if_error(b, status)
+        carries.advance(targets)
+    for result, address, size in zip(results, carries.addresses(), sizes, strict=False):
+        begin, end = emitter.partition_range(size)
+        copy_bytes(module, b, b.gep(result, [begin]), b.gep(address, [begin]), b.sub(end, begin))

@@ -1,7 +1,4 @@
-"""A stage as the threads of a team run it: kernels and copies in order, and where all wait for each other.
-
-Long straight-line code is cut into functions: LLVM takes more than linear time for one that is long.
-"""
+"""A segment of a schedule as the threads of a pool run it: kernels and copies in order, with barriers in between."""
 
 from collections.abc import Callable, Sequence
 from itertools import groupby
@@ -9,112 +6,100 @@ from typing import Any
 
 from llvmlite import ir
 
-from ..passes.plan_memory import Copy, Place
-from ..passes.schedule import LINE, Part
-from .loop import Emitter, meet, number
-from .scan import copy
-from .type import ALONE, I32
-
-LONGEST = 64
-"""Parts that one function runs, if it can be cut there."""
+from ..ir.kernel import Kernel
+from ..ir.memory_plan import Buffer, Copy
+from ..ir.schedule import ScheduledItem
+from ..ir.target import CACHE_LINE
+from .loop import copy_bytes, emit_barrier, number, partition_range
+from .type import I32, SINGLE_THREAD
 
 
-def cut(parts: Sequence[Part]) -> list[list[Part]]:
-    """Cut a long sequence of parts: at meetings where threads share work, anywhere where one thread does all of it."""
-    several = any(part.shared for part in parts)
-    pieces: list[list[Part]] = [[]]
-    for part in parts:
-        if len(pieces[-1]) >= LONGEST and (part.waits or not several):
-            pieces.append([])
-        pieces[-1].append(part)
-    return pieces
-
-
-def emit_pieces(module: Any, b: Any, team: Sequence[Any], pieces: Sequence[Callable[[], Any]], ends: bool) -> None:
-    """Emit calls of one piece after the other, with meetings in between where there is a ``team``, and the return."""
-    for number_of_piece, piece in enumerate(pieces):
-        status = piece()
-        last = number_of_piece == len(pieces) - 1
-        if team and (ends or not last):
-            status = meet(module, b, team, status)
-        if not last:
+def emit_segments(
+    module: Any, b: Any, pool: Sequence[Any], segments: Sequence[Callable[[], Any]], is_body: bool
+) -> None:
+    """Emit calls of one segment after the other, with barriers in between where there is a ``pool``, and the return."""
+    for position, segment in enumerate(segments):
+        status = segment()
+        is_last = position == len(segments) - 1
+        if pool and (is_body or not is_last):
+            status = emit_barrier(module, b, pool, status)
+        if not is_last:
             with b.if_then(b.icmp_unsigned("!=", status, ir.Constant(I32, 0)), likely=False):
                 b.ret(status)
     b.ret(status)
 
 
-class Course:
-    """Parts of a stage in order: shared ones on every thread, others on thread 0, meetings in between.
+class ScheduleEmitter:
+    """Emits items in order: parallel ones on every thread, others on thread 0, barriers in between.
 
-    A thread where something fails goes on to the next meeting, after which all leave.
+    ``kernel`` returns the function of a kernel and the buffers that it takes, ``pointer`` the address of a buffer. A thread
+    where something fails goes on to the next barrier, after which all leave.
     """
 
     def __init__(
         self,
         module: Any,
-        kernel: Any,
-        stage: Any,
-        parts: Sequence[Part],
+        kernel: Callable[[Kernel], tuple[Any, list[Buffer]]],
+        items: Sequence[ScheduledItem],
         function: Any,
-        pointer: Callable[[Place], Any],
+        pointer: Callable[[Buffer], Any],
     ) -> None:
         self.module = module
         self.kernel = kernel
-        self.stage = stage
-        self.parts = parts
+        self.items = items
         self.function = function
         self.pointer = pointer
-        self.team = function.args[1:]
+        self.pool = function.args[1:]
 
-    def emit(self, b: Any, several: bool, ends: bool) -> None:
-        """Emit all parts and the return. ``several``: threads share the stage. ``ends``: all meet at the end."""
+    def emit(self, b: Any, is_parallel: bool, is_body: bool) -> None:
+        """Emit all items and the return. ``is_parallel``: threads share the program. ``is_body``: all wait at the end."""
         self.status = b.alloca(I32)
         b.store(ir.Constant(I32, 0), self.status)
-        self.left = self.function.append_basic_block("left")
+        self.exit = self.function.append_basic_block("exit")
         for position, group in groupby(self._numbered(), key=lambda pair: pair[0]):
-            every = [part for _, part in group]
-            if several and every[0].waits and position > 0:
-                self._meet(b)
-            if not several or every[0].shared:
-                self._emit(b, every, self.team if several else ALONE)
+            items = [item for _, item in group]
+            if is_parallel and items[0].needs_barrier and position > 0:
+                self._barrier(b)
+            if not is_parallel or items[0].is_parallel:
+                self._emit(b, items, self.pool if is_parallel else SINGLE_THREAD)
             else:
-                with b.if_then(b.icmp_unsigned("==", self.team[0], number(0))):
-                    self._emit(b, every, ALONE)
-        if several and ends:
-            self._meet(b)
-        b.branch(self.left)
-        b.position_at_end(self.left)
+                with b.if_then(b.icmp_unsigned("==", self.pool[0], number(0))):
+                    self._emit(b, items, SINGLE_THREAD)
+        if is_parallel and is_body:
+            self._barrier(b)
+        b.branch(self.exit)
+        b.position_at_end(self.exit)
         b.ret(b.load(self.status))
 
-    def _numbered(self) -> list[tuple[int, Part]]:
-        """Number the parts so that those of thread 0 between two meetings have one number."""
-        result: list[tuple[int, Part]] = []
-        for count, part in enumerate(self.parts):
+    def _numbered(self) -> list[tuple[int, ScheduledItem]]:
+        """Number the items so that those of thread 0 between two barriers have one number."""
+        result: list[tuple[int, ScheduledItem]] = []
+        for position, item in enumerate(self.items):
             before = result[-1] if result else None
-            joins = before is not None and not (part.waits or part.shared or before[1].shared)
-            result.append((before[0] if joins and before else count, part))
+            joins = before is not None and not (item.needs_barrier or item.is_parallel or before[1].is_parallel)
+            result.append((before[0] if joins and before else position, item))
         return result
 
-    def _meet(self, b: Any) -> None:
-        b.branch(self.left)
-        b.position_at_end(self.left)
-        self.left = self.function.append_basic_block("left")
-        status = meet(self.module, b, self.team, b.load(self.status))
+    def _barrier(self, b: Any) -> None:
+        b.branch(self.exit)
+        b.position_at_end(self.exit)
+        self.exit = self.function.append_basic_block("exit")
+        status = emit_barrier(self.module, b, self.pool, b.load(self.status))
         b.store(status, self.status)
         with b.if_then(b.icmp_unsigned("!=", status, ir.Constant(I32, 0)), likely=False):
             b.ret(status)
 
-    def _emit(self, b: Any, every: Sequence[Part], team: Sequence[Any]) -> None:
-        for part in every:
-            work = part.work
+    def _emit(self, b: Any, items: Sequence[ScheduledItem], pool: Sequence[Any]) -> None:
+        for item in items:
+            work = item.work
             if isinstance(work, Copy):
-                begin, end = Emitter(self.module, b, {}, None, team).share(work.size, LINE)
-                target, source = (b.gep(self.pointer(place), [begin]) for place in (work.target, work.source))
-                copy(self.module, b, target, source, b.sub(end, begin))
+                begin, end = partition_range(b, pool, work.size, CACHE_LINE)
+                target, source = (b.gep(self.pointer(buffer), [begin]) for buffer in (work.target, work.source))
+                copy_bytes(self.module, b, target, source, b.sub(end, begin))
                 continue
-            inner, places = self.kernel(work, self.stage)
-            status = b.call(inner, [*map(self.pointer, places), *team])
-            if work.fallible:
+            function, buffers = self.kernel(work)
+            status = b.call(function, [*map(self.pointer, buffers), *pool])
+            if work.may_fail:
                 with b.if_then(b.icmp_unsigned("!=", status, ir.Constant(I32, 0)), likely=False):
                     b.store(status, self.status)
-                    b.branch(self.left)
+                    b.branch(self.exit)

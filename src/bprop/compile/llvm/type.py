@@ -6,13 +6,14 @@ import numpy as np
 from llvmlite import ir
 
 from ...core.error import CompileError
+from ..ir.target import Target
 
 I1, I8, I32, I64 = ir.IntType(1), ir.IntType(8), ir.IntType(32), ir.IntType(64)
 F32, F64 = ir.FloatType(), ir.DoubleType()
 POINTER = I8.as_pointer()
-TEAM = (I64, I64, POINTER)
+POOL = (I64, I64, POINTER)
 """Types of the last arguments of every kernel: which thread this is, of how many, and what they share."""
-ALONE = (ir.Constant(I64, 0), ir.Constant(I64, 1), ir.Constant(POINTER, None))
+SINGLE_THREAD = (ir.Constant(I64, 0), ir.Constant(I64, 1), ir.Constant(POINTER, None))
 """These arguments for one thread."""
 
 
@@ -39,3 +40,11 @@ def constant(number: Any, dtype: "np.dtype[Any]") -> Any:
     if dtype.kind == "f":
         return ir.Constant(register(dtype), float(dtype.type(number)))
     return ir.Constant(register(dtype), int(number))
+
+
+class Module(ir.Module):  # type: ignore[misc]
+    """A module of LLVM code for a ``target``, which instructions are chosen by."""
+
+    def __init__(self, target: Target) -> None:
+        super().__init__("bprop")
+        self.target = target

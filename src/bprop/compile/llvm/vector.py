@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from .host import machine
 from .type import I32, memory
 
 
@@ -41,7 +40,7 @@ def store(module: Any, b: Any, x: Any, place: Any, dtype: "np.dtype[Any]", mask:
 
 def multiply_add(module: Any, b: Any, x: Any, y: Any, z: Any) -> Any:
     """Return x · y + z of floating-point vectors, with one rounding where the processor has an instruction for it."""
-    if not machine().fused:
+    if not module.target.fused:
         return b.fadd(b.fmul(x, y), z)
     return intrinsic(module, b, f"llvm.fma.{_suffix(x.type)}", x.type, [x, y, z])
 

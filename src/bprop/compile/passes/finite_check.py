@@ -23,7 +23,7 @@ def has_guard(nodes: Iterable[Node]) -> bool:
     return any(node.op is guard or any(has_guard(inner.nodes) for inner in inner_graphs(node)) for node in nodes)
 
 
-def guarded(graph: Graph, donated: Iterable[int]) -> Graph:
+def add_finite_checks(graph: Graph, donated: Iterable[int]) -> Graph:
     """Return the graph with one check for all its guards, as early as what it looks at is known.
 
     A weight is as large as its layer, and the cotangents that its product hands on are few. But of a product that ends in a
@@ -106,4 +106,4 @@ def _size(edge: Edge) -> int:
     return size_of(spec_of(edge).shape)
 
 
-__all__ = ["NotFiniteError", "guarded", "has_guard"]
+__all__ = ["NotFiniteError", "add_finite_checks", "has_guard"]

@@ -12,22 +12,22 @@ from ..ir.affine_index import variable
 from ..ir.scalar_expr import as_index, spec_of
 
 
-def turn(graph: Graph) -> Graph:
+def fold_transposes(graph: Graph) -> Graph:
     """Return the graph with every reordering of axes put into the contraction that it alone reads.
 
     >>> import bprop
-    >>> from bprop.compile.passes.fold_transpose import turn
-    >>> print(turn(bprop.trace(lambda a, b: (a @ b).T)(bprop.ones((2, 3)), bprop.ones((3, 4)))))
+    >>> from bprop.compile.passes.fold_transpose import fold_transposes
+    >>> print(fold_transposes(bprop.trace(lambda a, b: (a @ b).T)(bprop.ones((2, 3)), bprop.ones((3, 4)))))
     graph(x0: float64[2,3], x1: float64[3,4])
       a = x1.T @ x0.T     float64[4,2]
       return a
     """
     readers = Counter(x for node in graph.nodes for x in node.inputs if type(x) is tuple)
     readers.update(graph.outputs)
-    place: dict[Edge, Edge] = {}
+    edges: dict[Edge, Edge] = {}
     nodes: list[Node] = []
     for node in graph.nodes:
-        inputs = tuple(place.get(x, x) if type(x) is tuple else x for x in node.inputs)
+        inputs = tuple(edges.get(x, x) if type(x) is tuple else x for x in node.inputs)
         op, params = node.op, node.params
         axes = _order(node)
         if axes is not None and readers[node.inputs[0]] == 1:
@@ -39,11 +39,11 @@ def turn(graph: Graph) -> Graph:
         assert op is not None
         if op is not node.op or any(a is not b for a, b in zip(inputs, node.inputs, strict=True)):
             new = Node(op, params, inputs, node.specs)
-            place.update({(node, index): (new, index) for index in range(len(node.specs))})
+            edges.update({(node, index): (new, index) for index in range(len(node.specs))})
             node = new
         nodes.append(node)
-    outputs = [place.get(edge, edge) for edge in graph.outputs]
-    return Graph(graph.inputs, nodes, outputs, graph.captures).live() if place else graph
+    outputs = [edges.get(edge, edge) for edge in graph.outputs]
+    return Graph(graph.inputs, nodes, outputs, graph.captures).live() if edges else graph
 
 
 def _order(node: Node) -> list[int] | None:
@@ -54,15 +54,15 @@ def _order(node: Node) -> list[int] | None:
     if sorted(before) != sorted(shape):
         return None
     position = tuple(variable(axis, size) for axis, size in enumerate(shape))
-    left = dict(enumerate(map(as_index, node.op.index(position, before, **node.params))))
+    remaining = dict(enumerate(map(as_index, node.op.index(position, before, **node.params))))
     axes = []
-    for one, size in zip(position, shape, strict=True):
-        found = next((axis for axis, index in left.items() if index == one and before[axis] == size), None)
-        if found is None:
+    for output, size in zip(position, shape, strict=True):
+        source = next((axis for axis, index in remaining.items() if index == output and before[axis] == size), None)
+        if source is None:
             return None
-        axes.append(found)
-        del left[found]
+        axes.append(source)
+        del remaining[source]
     return axes
 
 
-__all__ = ["turn"]
+__all__ = ["fold_transposes"]

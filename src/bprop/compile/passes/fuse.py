@@ -6,9 +6,8 @@ can arise; otherwise it starts a kernel of its own. Re-indexings of one array an
 they join every kernel that reads them. Contractions read re-indexed operands through strides.
 """
 
-from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 from ...core.error import CompileError
 from ...core.family import (
@@ -24,115 +23,61 @@ from ...core.family import (
     Region,
     Selection,
 )
-from ...core.graph import Edge, Graph, Node, application
+from ...core.graph import Edge, Graph, Node
 from ...core.shape import size_of
-from ..ir.affine_index import Index, variable
-from ..ir.scalar_expr import Body, as_index, spec_of
+from ..ir.affine_index import AffineIndex, variable
+from ..ir.kernel import TRAITS, Kernel, Kind, View, inputs_of, loop_shape
+from ..ir.scalar_expr import as_index, spec_of
 
-Kind = Literal[
-    "map",
-    "join",
-    "reduce",
-    "scatter",
-    "cumulate",
-    "contract",
-    "random",
-    "callback",
-    "guard",
-    "scan",
-    "branch",
-    "loop",
-    "alias",
-]
-LOOPS: tuple[Kind, ...] = ("map", "join", "reduce", "scatter", "cumulate")
-"""Kinds of kernels that are loop nests over entries, so that nodes can be fused into them."""
 LARGEST = 96
 """Nodes in one kernel at most: keeps kernels compilable in little time and the recursion over them shallow."""
 
 
-class View(NamedTuple):
-    """An operand of a contraction: the value in memory, and where each axis of the operand reads it."""
+class _Group:
+    """The nodes of a kernel while they are collected, from its root on."""
 
-    edge: Edge
-    position: tuple[Index, ...]
-
-
-class Kernel:
-    """Nodes computed together in one loop nest. ``root`` gives the loop, ``stored`` are the values it writes.
-
-    ``reads`` are the values in memory that it needs; ``views`` the operands of a contraction. A join is a kernel for
-    each of its parts, ``part`` being the position of the one.
-    """
-
-    def __init__(self, kind: Kind, root: Node, part: int | None = None) -> None:
+    def __init__(self, kind: Kind, root: Node, operand_position: int | None = None) -> None:
         self.kind = kind
         self.root = root
-        self.part = part
-        self.nodes: list[Node] = [root]
+        self.operand_position = operand_position
+        self.nodes: dict[Node, None] = {root: None}
         self.stored: list[Edge] = [(root, index) for index in range(len(root.specs))]
-        self.reads: list[Edge] = []
         self.views: list[View] = []
-        self.fallible = kind in ("callback", "guard", "scan", "branch", "loop", "scatter")
 
-    def operands(self, node: Node) -> Sequence[Any]:
-        """Return what ``node`` reads in this kernel."""
-        return node.inputs if self.part is None or node is not self.root else (node.inputs[self.part],)
+    @property
+    def is_nest(self) -> bool:
+        """Whether nodes can be fused into it."""
+        return TRAITS[self.kind].is_nest
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Extents of the loop."""
-        if self.part is not None:
-            return spec_of(self.root.inputs[self.part]).shape
-        if self.kind in ("reduce", "scatter"):
-            x = self.root.inputs[0]
-            return spec_of(x).shape if type(x) is tuple else ()
-        return self.root.specs[0].shape if self.root.specs else ()
+        return loop_shape(self.kind, self.root, self.operand_position)
 
-    @property
-    def flops(self) -> int:
-        """Floating-point operations, one for each elementwise application and two for each multiply-add; none for a move."""
-        if self.kind == "alias":
-            return 0
-        counted = sum(
-            size_of(node.specs[0].shape)
-            for node in self.nodes
-            if isinstance(node.op, Elementwise | Selection) and (node is not self.root or self.kind == "map")
-        )
+    def inputs_of(self, node: Node) -> Sequence[Any]:
+        """Return what ``node`` reads in this kernel."""
+        return inputs_of(node, self.root, self.operand_position)
+
+    def kernel(self) -> Kernel:
+        """Return the kernel of these nodes, in their order, with what it reads from memory."""
+        nodes = tuple(sorted(self.nodes, key=lambda node: node.number))
+        may_fail = TRAITS[self.kind].may_fail
         if self.kind == "contract":
-            (x1, x2), op = self.root.inputs, self.root.op
-            assert isinstance(op, Bilinear)
-            shape1, shape2 = spec_of(x1).shape, spec_of(x2).shape
-            labels1, labels2, _ = op.labels(shape1, shape2, **self.root.params)
-            return counted + 2 * size_of(tuple(op.sizes(labels1, shape1, labels2, shape2).values()))
-        moved = self.kind in ("map", "callback", "guard", "join", "scan", "branch", "loop")
-        return counted + (0 if moved else size_of(self.shape))
-
-    @property
-    def bytes(self) -> int:
-        """Bytes read and written, each value once."""
-        if self.kind == "alias":
-            return 0
-        stored = set(self.stored if self.part is None else ())
-        written = 0 if self.part is None else size_of(self.shape) * self.root.specs[0].dtype.itemsize
-        counts = {edge: size_of(spec_of(edge).shape) for edge in stored}
-        counts |= {edge: self._read(edge) for edge in {*self.reads} - stored}
-        return written + sum(count * spec_of(edge).dtype.itemsize for edge, count in counts.items())
-
-    def _read(self, edge: Edge) -> int:
-        """Return how many entries of a value are read: by an index map, as rows that are taken, no more than it gives."""
-        whole, count = size_of(spec_of(edge).shape), 0
-        for node in self.nodes:
-            for position, x in enumerate(self.operands(node)):
-                if type(x) is tuple and x == edge:
-                    mapped = isinstance(node.op, Linear) and position == 0
-                    count += size_of(node.specs[0].shape) if mapped else whole
-        return min(whole, count or whole)
-
-    def __str__(self) -> str:
-        counts = Counter(node.op.name for node in self.nodes if node.op)
-        names = " ".join(name if count == 1 else f"{name}×{count}" for name, count in counts.items())
-        shape = "×".join(map(str, self.shape)) or "1"
-        return f"{self.kind:<8} {shape:>12}  {self.flops:>12,} flop  {self.bytes:>12,} B  {names}"
+            reads = [view.edge for view in self.views]
+        else:
+            edges = [x for node in nodes for x in self.inputs_of(node) if type(x) is tuple]
+            reads = [edge for edge in edges if edge[0] not in self.nodes]
+            may_fail |= any(isinstance(node.op, Linear) and len(node.inputs) > 1 for node in nodes)
+        return Kernel(
+            self.kind,
+            self.root,
+            nodes,
+            tuple(self.stored),
+            tuple(dict.fromkeys(reads)),
+            tuple(self.views),
+            self.operand_position,
+            may_fail,
+        )
 
 
 _ROOTS: tuple[tuple[type, Kind], ...] = (
@@ -151,114 +96,107 @@ def fuse(graph: Graph) -> list[Kernel]:
 
 
 class _Fusion:
+    """Collects groups of nodes; ``uses`` are the groups that read a node, each with the position, named by its origin."""
+
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.needed: set[Edge] = set(graph.outputs)
-        # who reads a node inside which kernel, and where: the position is named by how it came about
-        self.uses: dict[Node, list[tuple[Kernel, Any]]] = {}
-        self.made: list[Kernel] = []
+        self.uses: dict[Node, list[tuple[_Group, Any]]] = {}
+        self.groups: list[_Group] = []
 
     def kernels(self) -> list[Kernel]:
+        """Visit the nodes from the last to the first."""
         for node in reversed(self.graph.nodes):
-            if isinstance(node.op, Linear) and _free(node) and not self._joins_free(node):
-                continue
-            if isinstance(node.op, Join):
+            if _is_free(node):
+                self._join_every_reader(node)
+            elif isinstance(node.op, Join):
                 for position in range(len(node.inputs)):
                     self._start("join", node, position)
             elif not _by_entry(node):
-                self._start(_root(node), node)
-            elif not _free(node) and not self._joins(node):
+                self._start(_root_kind(node), node)
+            elif not self._join_reader(node):
                 self._start("map", node)
-            elif isinstance(node.op, Creation):
-                self._joins_free(node)
-        self.made.reverse()
-        for kernel in self.made:
-            _finish(kernel, set(kernel.nodes))
-        return self.made
+        return [group.kernel() for group in reversed(self.groups)]
 
-    def _joins(self, node: Node) -> bool:
-        """Put ``node`` into the kernel of its consumers, if there is one for all of them."""
+    def _join_reader(self, node: Node) -> bool:
+        """Put ``node`` into the group that reads it, if there is one for all of its readers."""
         uses = self.uses.get(node, [])
         if len(set(uses)) != 1:
             return False
-        (kernel, where) = uses[0]
-        size, looped = size_of(node.specs[0].shape), size_of(kernel.shape)
-        if kernel.kind not in LOOPS or len(kernel.nodes) >= LARGEST or looped > size > 1:
+        ((group, position),) = uses[:1]
+        size, looped = size_of(node.specs[0].shape), size_of(group.shape)
+        if not group.is_nest or len(group.nodes) >= LARGEST or looped > size > 1:
             return False
         if (node, 0) in self.needed:
-            if kernel.kind != "map" or node.specs[0].shape != kernel.shape:
+            if group.kind != "map" or node.specs[0].shape != group.shape:
                 return False
-            kernel.stored.append((node, 0))
-        kernel.nodes.append(node)
-        self._read(kernel, node, where)
+            group.stored.append((node, 0))
+        group.nodes[node] = None
+        self._read(group, node, position)
         return True
 
-    def _joins_free(self, node: Node) -> bool:
-        """Put a re-indexing or a constant into every kernel that reads it; keep it in memory where that is needed."""
+    def _join_every_reader(self, node: Node) -> None:
+        """Put a re-indexing or a constant into every group that reads it; keep it in memory where that is needed."""
         uses = dict.fromkeys(self.uses.get(node, []))
-        if (node, 0) in self.needed or any(not self._takes(kernel, node, where) for kernel, where in uses):
-            if isinstance(node.op, Linear) and node.op.view and type(node.inputs[0]) is tuple:
-                self._start("alias", node)
+        if (node, 0) in self.needed or any(not self._takes(group, node, position) for group, position in uses):
+            is_view = isinstance(node.op, Linear) and node.op.view and type(node.inputs[0]) is tuple
+            self._start("alias" if is_view else "map", node)
+            return
+        for group, position in uses:
+            if group.kind == "contract":
+                group.views[position] = View(node.inputs[0], _reindexed(node, group.views[position].position))
+                self._use(node.inputs[0], group, position)
             else:
-                self._start("map", node)
-            return False
-        for kernel, where in uses:
-            if kernel.kind == "contract":
-                position = kernel.views[where].position
-                kernel.views[where] = View(node.inputs[0], _moved(node, position))
-                self._use(node.inputs[0], kernel, where)
-                continue
-            if node not in kernel.nodes:
-                kernel.nodes.append(node)
-            self._read(kernel, node, where)
-        return False
+                group.nodes[node] = None
+                self._read(group, node, position)
 
-    def _takes(self, kernel: Kernel, node: Node, where: Any) -> bool:
-        if kernel.kind == "contract":
+    def _takes(self, group: _Group, node: Node, position: Any) -> bool:
+        """Return whether a node that costs nothing may be computed in a group."""
+        if group.kind == "contract":
             if not isinstance(node.op, Linear) or type(node.inputs[0]) is not tuple:
                 return False
-            return all(one.linear() for one in _moved(node, kernel.views[where].position))
-        return kernel.kind in LOOPS and (node in kernel.nodes or len(kernel.nodes) < LARGEST)
+            return all(index.linear() for index in _reindexed(node, group.views[position].position))
+        return group.is_nest and (node in group.nodes or len(group.nodes) < LARGEST)
 
-    def _start(self, kind: Kind | None, node: Node, part: int | None = None) -> None:
+    def _start(self, kind: Kind | None, node: Node, operand_position: int | None = None) -> None:
         assert node.op is not None
         if not kind:
             raise CompileError(f"{node.op.name}: an op of family {type(node.op).__name__} has no native code")
-        kernel = Kernel(kind, node, part)
-        self.made.append(kernel)
+        group = _Group(kind, node, operand_position)
+        self.groups.append(group)
         if kind == "contract":
             for number, x in enumerate(node.inputs):
                 if type(x) is not tuple:
                     raise CompileError(
                         f"{node.op.name}: a Python number as operand of a contraction has no native code"
                     )
-                shape = spec_of(x).shape
-                kernel.views.append(View(x, tuple(variable(100 * number + a, s) for a, s in enumerate(shape))))
-                self._use(x, kernel, number)
-        elif kind in LOOPS:
-            self._read(kernel, node, "loop")
+                axes = enumerate(spec_of(x).shape)
+                group.views.append(View(x, tuple(variable(axis, size) for axis, size in axes)))
+                self._use(x, group, number)
+        elif group.is_nest:
+            self._read(group, node, "loop")
         else:
             for x in node.inputs:
                 if type(x) is tuple:
-                    self._use(x, kernel, "memory")
+                    self._use(x, group, "memory")
 
-    def _read(self, kernel: Kernel, node: Node, where: Any) -> None:
-        """Note at which positions ``node``, computed in ``kernel`` at ``where``, reads its operands."""
-        for number, x in enumerate(kernel.operands(node)):
+    def _read(self, group: _Group, node: Node, position: Any) -> None:
+        """Note at which positions ``node``, computed in ``group`` at ``position``, reads its operands."""
+        for number, x in enumerate(group.inputs_of(node)):
             if type(x) is not tuple:
                 continue
             shape = spec_of(x).shape
-            place = where
+            read_at = position
             if size_of(shape) == 1:
-                place = "single"
-            elif isinstance(node.op, Linear) and (node is not kernel.root or not node.op.scatter or number):
-                place = (where, node, number)
+                read_at = "single"
+            elif isinstance(node.op, Linear) and (node is not group.root or not node.op.scatter or number):
+                read_at = (position, node, number)
             elif isinstance(node.op, Elementwise | Selection) and shape != node.specs[0].shape:
-                place = (where, shape)
-            self._use(x, kernel, place)
+                read_at = (position, shape)
+            self._use(x, group, read_at)
 
-    def _use(self, x: Edge, kernel: Kernel, where: Any) -> None:
-        self.uses.setdefault(x[0], []).append((kernel, where))
+    def _use(self, x: Edge, group: _Group, position: Any) -> None:
+        self.uses.setdefault(x[0], []).append((group, position))
 
 
 def _by_entry(node: Node) -> bool:
@@ -267,7 +205,7 @@ def _by_entry(node: Node) -> bool:
     return isinstance(node.op, Selection | Creation) or (isinstance(node.op, Linear) and not node.op.scatter)
 
 
-def _root(node: Node) -> Kind | None:
+def _root_kind(node: Node) -> Kind | None:
     """Return the kind of kernel that a node not computed entry by entry starts."""
     if isinstance(node.op, Elementwise):
         return "callback"
@@ -276,39 +214,14 @@ def _root(node: Node) -> Kind | None:
     return next((kind for family, kind in _ROOTS if isinstance(node.op, family)), None)
 
 
-def _free(node: Node) -> bool:
+def _is_free(node: Node) -> bool:
     """Whether computing an entry again costs nothing: constants and re-indexings without index operands."""
     return isinstance(node.op, Creation) or (
         isinstance(node.op, Linear) and not node.op.scatter and len(node.inputs) == 1
     )
 
 
-def _moved(node: Node, position: Sequence[Index]) -> tuple[Index, ...]:
+def _reindexed(node: Node, position: Sequence[AffineIndex]) -> tuple[AffineIndex, ...]:
     """Return where a re-indexing reads its input."""
     assert isinstance(node.op, Linear)
     return tuple(map(as_index, node.op.index(tuple(position), spec_of(node.inputs[0]).shape, **node.params)))
-
-
-def _finish(kernel: Kernel, inside: set[Node]) -> None:
-    """Order the nodes and list what the kernel reads from memory."""
-    kernel.nodes.sort(key=lambda node: node.number)
-    if kernel.kind == "contract":
-        kernel.reads = list(dict.fromkeys(view.edge for view in kernel.views))
-        return
-    edges = [x for node in kernel.nodes for x in kernel.operands(node) if type(x) is tuple]
-    kernel.reads = list(dict.fromkeys(edge for edge in edges if edge[0] not in inside))
-    kernel.fallible |= any(isinstance(node.op, Linear) and len(node.inputs) > 1 for node in kernel.nodes)
-
-
-def listing(kernels: Sequence[Kernel], graph: Graph) -> str:
-    """Return the kernels as text: kind, extents, FLOPs, bytes, and what was fused."""
-    names = graph.names()
-    lines = []
-    for number, kernel in enumerate(kernels):
-        lines.append(f"{number:>3} {kernel}")
-        for node in kernel.nodes:
-            lines.append(f"       {names.get(node, '?')} = {application(node, names)}")
-    return "\n".join(lines)
-
-
-__all__ = ["LOOPS", "Body", "Kernel", "View", "fuse", "listing"]

@@ -1,164 +1,118 @@
-"""Maps that follow a contraction, computed on each of its blocks while that is in the cache.
+"""Epilogues: maps that follow a contraction, computed on each of its blocks while that is in the cache.
 
 A map joins the kernel of a contraction whose result it reads if it goes over the same entries in the same order, reads them
 where it writes, and needs nothing else that waits for the contraction. With several contractions it joins the last. What
-only maps inside the kernel read is not kept. So bias and activation are part of a layer's product, and a weight's update
+only maps inside the kernel read is not stored. So bias and activation are part of a layer's product, and a weight's update
 part of the product that gives its gradient.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import cast
 
 from ...core.graph import Edge, Graph
 from ...core.shape import size_of
-from ..ir.affine_index import Atom, Index, flattened, variable
-from ..ir.loop_nest import Loop, Nest
-from ..ir.scalar_expr import Body, Position, Scalar, index_of, scalars_of, spec_of
-from .fuse import LARGEST, Kernel
+from ..ir.affine_index import AffineIndex, IndexTerm, flattened, variable
+from ..ir.contraction import Contraction
+from ..ir.kernel import Kernel
+from ..ir.loop_nest import Epilogue, Loop, LoopNest, Store
+from ..ir.scalar_expr import ScalarBuilder, index_of, scalars_of, spec_of
+from .fuse import LARGEST
 
 
-class Epilogue(Nest):
-    """The maps after a contraction as a nest of two loops, unmerged, over a block of the result.
-
-    ``strides`` are the labels of the result, the last two those of a block's rows and columns in memory, as
-    (extent, stride). ``result`` is the scalar that reads the contraction's entry; ``beside`` are the operands read at the
-    place of that entry.
-    """
-
-    def __init__(self, kernel: Kernel, labels: Sequence[tuple[int, int]]) -> None:
-        self.kernel = kernel
-        self.body = Body(node for node in kernel.nodes if node is not kernel.root)
-        variables = [variable(n, extent) for n, (extent, _) in enumerate(labels)]
-        flat = Index()
-        for one, (_, stride) in zip(variables, labels, strict=True):
-            flat = flat + one * stride
-        self.stores = [(edge, flat, self._value(edge, flat)) for edge in kernel.stored if edge[0] is not kernel.root]
-        self.inner = []
-        self.value, self.operands, self.target = None, [], Index()
-        atoms = [Atom("loop", n, extent) for n, (extent, _) in enumerate(labels)]
-        self.outer_atoms = atoms[:-2]
-        self.loops = self.outer = [Loop(atom) for atom in atoms[-2:]]
-        self.scalars = scalars_of([value for _, _, value in self.stores])
-        loads = [x for x in self.scalars if x.op == "load"]
-        self.result = next((x for x in loads if x.detail[0] == (kernel.root, 0)), None)
-        beside = [x.detail[0] for x in loads if x is not self.result and index_of(x) == flat]
-        self.beside: list[Edge] = list(dict.fromkeys(beside))
-
-    def _value(self, edge: Edge, flat: Index) -> Scalar:
-        value: Scalar = self.body.value(edge, unravelled(flat, spec_of(edge).shape))
-        return value
+def fuse_epilogues(kernels: Sequence[Kernel], graph: Graph, donated: Mapping[int, int]) -> list[Kernel]:
+    """Return the kernels in order, maps put into large contractions where that may be."""
+    if not any(map(_takes_maps, kernels)):
+        return list(kernels)
+    return _Attachment(kernels, graph, donated).kernels()
 
 
-def unravelled(flat: Index, shape: Sequence[int]) -> Position:
-    """Return the position of the entry at a place in row-major order."""
-    position: list[Index] = []
-    for size in reversed(shape):
-        position.append(flat % size)
-        flat = flat // size
-    return tuple(reversed(position))
+def _takes_maps(kernel: Kernel) -> bool:
+    return kernel.contraction is not None and kernel.contraction.blocking is not None
 
 
-def attach(
-    kernels: Sequence[Kernel],
-    nests: dict[Kernel, Nest],
-    large: dict[Kernel, bool],
-    graph: Graph,
-    donated: dict[int, int],
-) -> list[Kernel]:
-    """Return the kernels in order, maps put into contractions where that may be.
-
-    ``large`` are the contractions that take maps, with whether their result passes through memory while it grows.
-    """
-    return _Attachment(kernels, nests, large, graph, donated).kernels()
+def _grows_in_memory(kernel: Kernel) -> bool:
+    """Return whether a contraction's result passes through memory while it grows."""
+    contraction = cast(Contraction, kernel.contraction)
+    return contraction.blocking is not None and contraction.blocking.blocks > 1
 
 
 class _Attachment:
-    def __init__(
-        self,
-        kernels: Sequence[Kernel],
-        nests: dict[Kernel, Nest],
-        large: dict[Kernel, bool],
-        graph: Graph,
-        donated: dict[int, int],
-    ) -> None:
+    """``order`` are the kernels so far, ``producers`` those that store a value."""
+
+    def __init__(self, kernels: Sequence[Kernel], graph: Graph, donated: Mapping[int, int]) -> None:
         self.order = list(kernels)
-        self.nests = nests
-        self.large = large
         self.graph = graph
         self.donated = donated
-        self.makers: dict[Edge, list[Kernel]] = {}
+        self.grown: dict[Kernel, None] = {}
+        self.producers: dict[Edge, list[Kernel]] = {}
         for kernel in kernels:
             for edge in kernel.stored:
-                self.makers.setdefault(edge, []).append(kernel)
+                self.producers.setdefault(edge, []).append(kernel)
 
     def kernels(self) -> list[Kernel]:
-        grown = []
-        for one in list(self.order) if self.large else ():
-            if one.kind == "map" and not one.fallible:
-                into = self._into(one)
-                if into is not None:
-                    self._join(one, into)
-                    grown.append(into)
-        if grown:
-            self._trim(dict.fromkeys(grown))
-            self._delay(set(grown))
-        return self.order
+        """Return the kernels with their epilogues."""
+        for kernel in list(self.order):
+            if kernel.kind == "map" and not kernel.may_fail:
+                contraction = self._contraction_before(kernel)
+                if contraction is not None:
+                    self._replace(contraction, self._joined(kernel, contraction))
+        read = {*self.graph.outputs, *(edge for kernel in self.order for edge in kernel.reads)}
+        for kernel in list(self.grown):
+            self._replace(kernel, _without_unread(kernel, read))
+        self._delay()
+        return [
+            replace(kernel, epilogue=_epilogue(kernel)) if _takes_maps(kernel) and len(kernel.nodes) > 1 else kernel
+            for kernel in self.order
+        ]
+
+    def _replace(self, old: Kernel, new: Kernel) -> None:
+        """Put a grown contraction where it was."""
+        self.order[self.order.index(old)] = new
+        for edge in (*old.stored, *new.stored):
+            self.producers[edge] = [new]
+        self.grown.pop(old, None)
+        self.grown[new] = None
 
     def _needs(self, kernel: Kernel) -> list[Kernel]:
-        return [maker for edge in kernel.reads for maker in self.makers.get(edge, ()) if maker is not kernel]
+        return [x for edge in kernel.reads for x in self.producers.get(edge, ()) if x is not kernel]
 
-    def _into(self, one: Kernel) -> Kernel | None:
-        """Return the contraction that a map joins, and bring the kernels into the order that this needs."""
-        wanted = [x for x in dict.fromkeys(self._needs(one)) if x in self.large and self._follows(one, x)]
-        for kernel in sorted(wanted, key=self.order.index, reverse=True):
-            first, last = self.order.index(kernel), self.order.index(one)
+    def _contraction_before(self, kernel: Kernel) -> Kernel | None:
+        """Return the contraction that a map joins, with the kernels brought into the order that this needs."""
+        producers = dict.fromkeys(self._needs(kernel))
+        candidates = [x for x in producers if _takes_maps(x) and _follows(kernel, x)]
+        for contraction in sorted(candidates, key=self.order.index, reverse=True):
+            first, last = self.order.index(contraction), self.order.index(kernel)
             between = self.order[first + 1 : last]
             before: list[Kernel] = []
-            needed = set(self._needs(one))
+            needed = set(self._needs(kernel))
             for other in reversed(between):
                 if other in needed:
                     before.append(other)
                     needed.update(self._needs(other))
-            if all(kernel not in self._needs(other) for other in before):
+            if all(contraction not in self._needs(other) for other in before):
                 after = [other for other in between if other not in before]
-                self.order[first : last + 1] = [*reversed(before), kernel, *after]
-                return kernel
+                self.order[first : last + 1] = [*reversed(before), contraction, *after]
+                return contraction
         return None
 
-    def _follows(self, one: Kernel, kernel: Kernel) -> bool:
-        """Return whether a map reads what a kernel stores entry by entry in its own order."""
-        if size_of(one.shape) != size_of(kernel.shape) or len(one.nodes) + len(kernel.nodes) > LARGEST:
-            return False
-        own = flattened(tuple(variable(axis, size) for axis, size in enumerate(one.shape)), one.shape)
-        loads = [index_of(x) for x in self.nests[one].scalars if x.op == "load" and x.detail[0] in kernel.stored]
-        return all(address == own for address in loads)
+    def _joined(self, kernel: Kernel, contraction: Kernel) -> Kernel:
+        """Return a contraction that computes a map as well."""
+        nodes = sorted(dict.fromkeys([*contraction.nodes, *kernel.nodes]), key=lambda node: node.number)
+        stored = (*contraction.stored, *kernel.stored)
+        reads = [x for x in dict.fromkeys([*contraction.reads, *kernel.reads]) if x not in stored]
+        return replace(contraction, nodes=tuple(nodes), stored=stored, reads=tuple(reads))
 
-    def _join(self, one: Kernel, kernel: Kernel) -> None:
-        kernel.nodes = sorted(dict.fromkeys([*kernel.nodes, *one.nodes]), key=lambda node: node.number)
-        kernel.stored.extend(one.stored)
-        kernel.reads = [x for x in dict.fromkeys([*kernel.reads, *one.reads]) if x not in kernel.stored]
-        for edge in one.stored:
-            self.makers[edge] = [kernel]
-
-    def _trim(self, grown: Any) -> None:
-        """Keep in memory only what is read outside."""
-        read = set(self.graph.outputs)
-        for kernel in self.order:
-            read.update(kernel.reads)
-        for kernel in grown:
-            root = (kernel.root, 0)
-            kernel.stored = [edge for edge in kernel.stored if edge in read or (edge == root and self.large[kernel])]
-
-    def _delay(self, grown: set[Kernel]) -> None:
+    def _delay(self) -> None:
         """Run a kernel that replaces a donated input after all others that read it or may fail, where it can wait."""
         for number, target in self.donated.items():
             old = (self.graph.inputs[target], 0)
-            (kernel,) = self.makers.get(self.graph.outputs[number], [None])[:1]
-            if kernel not in grown:
+            (kernel,) = self.producers.get(self.graph.outputs[number], [None])[:1]
+            if kernel not in self.grown:
                 continue
             same = {old, *((x.root, 0) for x in self.order if x.kind == "alias" and old in x.reads)}
             first = self.order.index(kernel)
-            last = max((n for n, x in enumerate(self.order) if x.fallible or same.intersection(x.reads)), default=-1)
+            last = max((n for n, x in enumerate(self.order) if x.may_fail or same.intersection(x.reads)), default=-1)
             if last <= first:
                 continue
             late: list[Kernel] = [kernel]
@@ -169,4 +123,60 @@ class _Attachment:
                 self.order[first : last + 1] = [*after, *late]
 
 
-__all__ = ["Epilogue", "attach", "unravelled"]
+def _follows(kernel: Kernel, contraction: Kernel) -> bool:
+    """Return whether a map reads what a contraction stores entry by entry in its own order."""
+    if size_of(kernel.shape) != size_of(contraction.shape) or len(kernel.nodes) + len(contraction.nodes) > LARGEST:
+        return False
+    own = flattened(tuple(variable(axis, size) for axis, size in enumerate(kernel.shape)), kernel.shape)
+    operands = kernel.operands
+    loads = cast(LoopNest, kernel.nest).loads
+    return all(address == own for operand, address in loads if operands[operand] in contraction.stored)
+
+
+def _without_unread(kernel: Kernel, read: Iterable[Edge]) -> Kernel:
+    """Return a contraction that keeps in memory only what is read outside."""
+    root = (kernel.root, 0)
+    kept = tuple(edge for edge in kernel.stored if edge in read or (edge == root and _grows_in_memory(kernel)))
+    return replace(kernel, stored=kept)
+
+
+def _epilogue(kernel: Kernel) -> Epilogue:
+    """Return the maps of a contraction as a nest over its blocks."""
+    contraction = cast(Contraction, kernel.contraction)
+    root, labels = (kernel.root, 0), contraction.labels
+    # the result is no operand where it is not stored: then it has the number after the last
+    operands = list(dict.fromkeys((*kernel.operands, root)))
+    builder = ScalarBuilder((node for node in kernel.nodes if node is not kernel.root), operands)
+    address = AffineIndex()
+    for number, (extent, stride) in enumerate(labels):
+        address = address + variable(number, extent) * stride
+    stores = tuple(
+        Store(operands.index(edge), address, builder.value(edge, unflattened(address, spec_of(edge).shape)))
+        for edge in kernel.stored
+        if edge != root
+    )
+    scalars = tuple(scalars_of([store.value for store in stores]))
+    loads = [x for x in scalars if x.op == "load"]
+    result = next((x for x in loads if x.detail[0] == operands.index(root)), None)
+    beside = [x.detail[0] for x in loads if x is not result and index_of(x) == address]
+    variables = [IndexTerm("loop", number, extent) for number, (extent, _) in enumerate(labels)]
+    return Epilogue(
+        shape=kernel.shape,
+        outer=tuple(Loop(term, term.size) for term in variables[-2:]),
+        inner=(),
+        innermost=variables[-1],
+        stores=stores,
+        scalars=scalars,
+        outer_variables=tuple(variables[:-2]),
+        result=result,
+        read_beside=tuple(dict.fromkeys(beside)),
+    )
+
+
+def unflattened(address: AffineIndex, shape: Sequence[int]) -> tuple[AffineIndex, ...]:
+    """Return the position of the entry at an address in row-major order."""
+    position: list[AffineIndex] = []
+    for size in reversed(shape):
+        position.append(address % size)
+        address = address // size
+    return tuple(reversed(position))

@@ -1,174 +1,169 @@
-"""What the threads of a team share: which kernels are worth it, and where all must wait for each other.
+"""Scheduling: which kernels threads share, and where all must wait for each other.
 
 Both follow from the graph and the target alone. Work is split over entries of the result, never over the terms of a
 sum: which thread computes an entry does not show in it.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
-from operator import attrgetter
-from typing import Any, NamedTuple, TypeVar
+from math import ceil
+from typing import NamedTuple
 
-from ..ir.loop_nest import Nest
+from ..ir.kernel import Kernel
+from ..ir.memory_plan import Buffer, Copy, MemoryPlan, bytes_of
 from ..ir.scalar_expr import spec_of
-from ..llvm.host import machine
-from ..runtime.thread_pool import POSSIBLE, least
-from .fuse import Kernel
-from .plan_memory import Copy, Place, Plan, bytes_of
+from ..ir.schedule import Schedule, ScheduledItem
+from ..ir.target import Target
 
-T = TypeVar("T")
-MANY = 32
-"""Turns of a loop that are enough to share it rather than one inside it."""
-LINE = 64
-"""Bytes that one processor writes at a time: two threads should not write to the same."""
+LONGEST = 64
+"""Items of one segment, if it can be cut there: LLVM takes more than linear time for a long function."""
+SLOW = 4
+"""How much longer an operation takes that waits for the one before, as in sums, than in a map."""
 
 
-def duration(kernel: Kernel) -> float:
-    """Return roughly how many nanoseconds one thread works at a kernel."""
+def schedule(kernels: Sequence[Kernel], memory: MemoryPlan, target: Target) -> Schedule:
+    """Return the work of a program in order, with as few barriers as the memory plan allows.
+
+    There is one before work that reads or overwrites what another thread may have written since the last, or that
+    overwrites what another may still read; and one between a kernel that may fail and parallel work or the end, so that
+    all threads leave together and before anything that lasts is written.
+    """
+    parallel = _parallel(kernels, target)
+    items = _BarrierPlanner(memory, parallel, target).items(kernels)
+    return Schedule(_segments(items), parallel)
+
+
+def estimated_nanoseconds(kernel: Kernel, target: Target) -> float:
+    """Return roughly how long one thread works at a kernel."""
     if kernel.kind == "contract":
-        return kernel.flops * spec_of((kernel.root, 0)).dtype.itemsize / (4 * machine().vector)
-    slow = 4 if kernel.kind in ("reduce", "cumulate", "random") else 1
+        return kernel.flops * spec_of((kernel.root, 0)).dtype.itemsize / (4 * target.vector)
+    slow = SLOW if kernel.kind in ("reduce", "cumulate", "random") else 1
     return kernel.bytes / 16 + kernel.flops * slow / 8
 
 
-def shared(
-    kernels: Sequence[Kernel], nests: Mapping[Kernel, Nest], bodies: Mapping[Kernel, Any]
-) -> dict[Kernel, float]:
-    """Return the kernels whose work the threads of a team share, and how long one thread works at each.
-
-    A scan is shared if kernels of its body are.
-    """
-    found: dict[Kernel, float] = {}
+def _parallel(kernels: Sequence[Kernel], target: Target) -> dict[Kernel, float]:
+    """Return the kernels that threads share, and how long one thread would work at each: a scan if they share its body."""
+    parallel: dict[Kernel, float] = {}
     for kernel in kernels:
         if kernel.kind == "scan":
-            (body,) = bodies[kernel]
-            time, enough = body.work * kernel.root.params["length"], bool(body.parallel)
+            (body,) = kernel.bodies
+            nanoseconds = ceil(body.schedule.nanoseconds) * kernel.root.params["length"]
+            shared = bool(body.schedule.parallel) and target.threads
         else:
-            time = duration(kernel)
-            enough = _divisible(kernel, nests.get(kernel)) and time >= least()
-        if enough and POSSIBLE:
-            found[kernel] = time
-    return found
+            nanoseconds = estimated_nanoseconds(kernel, target)
+            shared = _is_divisible(kernel) and target.is_parallel(nanoseconds)
+        if shared:
+            parallel[kernel] = nanoseconds
+    return parallel
 
 
-def _divisible(kernel: Kernel, nest: Nest | None) -> bool:
+def _is_divisible(kernel: Kernel) -> bool:
     if kernel.kind in ("contract", "random", "guard"):
         return True
-    return nest is not None and kernel.kind != "scatter" and any(loop.extent > 1 for loop in nest.outer)
+    return kernel.nest is not None and kernel.kind != "scatter" and any(loop.extent > 1 for loop in kernel.nest.outer)
 
 
-def divided(loops: Collection[T], turns: Callable[[Any], int] = attrgetter("extent")) -> T | None:
-    """Return which of the loops the threads share: the outermost with many turns, or the one with most."""
-    return next((one for one in loops if turns(one) >= MANY), max(loops, key=turns, default=None))
-
-
-def grain(itemsize: int) -> int:
-    """Return in steps of how many numbers to share what lies side by side in memory."""
-    return max(1, LINE // itemsize) if least() else 1
-
-
-class Part(NamedTuple):
-    """A kernel or a final copy, and whether all threads must have come this far before it begins."""
-
-    work: Kernel | Copy
-    shared: bool
-    waits: bool
+def _segments(items: Sequence[ScheduledItem]) -> tuple[tuple[ScheduledItem, ...], ...]:
+    """Cut a long sequence: at barriers where threads share work, anywhere where one thread does all of it."""
+    is_parallel = any(item.is_parallel for item in items)
+    segments: list[list[ScheduledItem]] = [[]]
+    for item in items:
+        if len(segments[-1]) >= LONGEST and (item.needs_barrier or not is_parallel):
+            segments.append([])
+        segments[-1].append(item)
+    return tuple(map(tuple, segments))
 
 
 class _Span(NamedTuple):
+    """Bytes of a buffer."""
+
     buffer: tuple[str, int]
     start: int
     stop: int
 
-    def meets(self, other: "_Span") -> bool:
+    def overlaps(self, other: "_Span") -> bool:
         return self.buffer == other.buffer and self.start < other.stop and other.start < self.stop
 
 
-def _span(place: Place, size: int) -> _Span:
-    if place.kind == "arena":
-        return _Span(("arena", 0), place.position, place.position + size)
-    return _Span((place.kind, place.position), 0, max(size, 1))
+def _span(buffer: Buffer, size: int) -> _Span:
+    if buffer.kind == "arena":
+        return _Span(("arena", 0), buffer.position, buffer.position + size)
+    return _Span((buffer.kind, buffer.position), 0, max(size, 1))
 
 
-def parts(
-    kernels: Sequence[Kernel], plan: Plan, scratch: Mapping[Kernel, int], parallel: Mapping[Kernel, float]
-) -> list[Part]:
-    """Return the work of a program in order, with as few meetings as the memory plan allows.
-
-    There is one before work that reads or overwrites what another thread may have written since the last, or that
-    overwrites what another may still read; and one between a kernel that may fail and shared work or the end, so that
-    all threads leave together and before anything that lasts is written.
-    """
-    return _Meetings(plan, scratch, parallel).parts(kernels)
-
-
-class _Traces:
-    """Where work since the last meeting has read or written, by buffer; what thread 0 did alone apart."""
+class _AccessSet:
+    """Where work since the last barrier has read or written, by buffer; what thread 0 did alone apart."""
 
     def __init__(self) -> None:
-        self.alone: dict[tuple[str, int], list[tuple[_Span, Kernel | Copy]]] = {}
-        self.shared: dict[tuple[str, int], list[tuple[_Span, Kernel | Copy]]] = {}
+        self.single: dict[tuple[str, int], list[tuple[_Span, Kernel | Copy]]] = {}
+        self.parallel: dict[tuple[str, int], list[tuple[_Span, Kernel | Copy]]] = {}
 
-    def leave(self, spans: Sequence[_Span], one: Kernel | Copy, shared: bool) -> None:
+    def add(self, spans: Sequence[_Span], work: Kernel | Copy, is_parallel: bool) -> None:
         for span in spans:
-            (self.shared if shared else self.alone).setdefault(span.buffer, []).append((span, one))
+            (self.parallel if is_parallel else self.single).setdefault(span.buffer, []).append((span, work))
 
-    def met(self, spans: Sequence[_Span], shared: bool) -> Iterator[Kernel | Copy]:
-        """Yield whose traces, of other threads than one's own, lie where ``spans`` do."""
+    def overlapping(self, spans: Sequence[_Span], is_parallel: bool) -> Iterator[Kernel | Copy]:
+        """Yield whose accesses, by other threads than one's own, overlap ``spans``."""
         for span in spans:
-            for known in (self.shared, self.alone) if shared else (self.shared,):
-                for other, work in known.get(span.buffer, ()):
-                    if span.meets(other):
+            for accesses in (self.parallel, self.single) if is_parallel else (self.parallel,):
+                for other, work in accesses.get(span.buffer, ()):
+                    if span.overlaps(other):
                         yield work
 
 
-class _Meetings:
-    def __init__(self, plan: Plan, scratch: Mapping[Kernel, int], parallel: Mapping[Kernel, float]) -> None:
-        self.plan = plan
-        self.scratch = scratch
+class _BarrierPlanner:
+    """``failing`` is the last kernel since a barrier that may fail."""
+
+    def __init__(self, memory: MemoryPlan, parallel: Mapping[Kernel, float], target: Target) -> None:
+        self.memory = memory
         self.parallel = parallel
-        self.read, self.written = _Traces(), _Traces()
-        self.failing: Kernel | None = None  # since the last meeting
+        self.target = target
+        self.read, self.written = _AccessSet(), _AccessSet()
+        self.failing: Kernel | None = None
 
-    def parts(self, kernels: Sequence[Kernel]) -> list[Part]:
+    def items(self, kernels: Sequence[Kernel]) -> list[ScheduledItem]:
+        """Return all work in order."""
         work: list[Kernel | Copy] = [kernel for kernel in kernels if kernel.kind != "alias"]
-        return [self._part(one) for one in (*work, *self.plan.copies)]
+        return [self.item(each) for each in (*work, *self.memory.copies)]
 
-    def _part(self, one: Kernel | Copy) -> Part:
-        reads, writes = self._spans(one)
-        shared = self._shared(one)
-        met = chain(self.written.met([*reads, *writes], shared), self.read.met(writes, shared))
-        waits = self._failed(one) or any(not self._joins(one, other) for other in met)
-        if waits:
-            self.read, self.written, self.failing = _Traces(), _Traces(), None
-        self.read.leave(reads, one, shared)
-        self.written.leave(writes, one, shared)
-        if isinstance(one, Kernel) and one.fallible and not (one.kind == "scan" and one in self.parallel):
-            self.failing = one  # a shared scan ends with a meeting itself
-        return Part(one, shared, waits)
+    def item(self, work: Kernel | Copy) -> ScheduledItem:
+        """Return the next work, with whether it needs a barrier."""
+        reads, writes = self._spans(work)
+        is_parallel = self._is_parallel(work)
+        conflicts = chain(
+            self.written.overlapping([*reads, *writes], is_parallel), self.read.overlapping(writes, is_parallel)
+        )
+        needs_barrier = self._waits_for_failure(work) or any(not _join_one_result(work, other) for other in conflicts)
+        if needs_barrier:
+            self.read, self.written, self.failing = _AccessSet(), _AccessSet(), None
+        self.read.add(reads, work, is_parallel)
+        self.written.add(writes, work, is_parallel)
+        if isinstance(work, Kernel) and work.may_fail and not (work.kind == "scan" and work in self.parallel):
+            self.failing = work  # a parallel scan ends with a barrier itself
+        return ScheduledItem(work, is_parallel, needs_barrier)
 
-    def _shared(self, one: Kernel | Copy) -> bool:
-        return one in self.parallel if isinstance(one, Kernel) else POSSIBLE and one.size / 16 >= least()
+    def _is_parallel(self, work: Kernel | Copy) -> bool:
+        return work in self.parallel if isinstance(work, Kernel) else self.target.is_parallel(work.size / 16)
 
-    def _failed(self, one: Kernel | Copy) -> bool:
-        """Whether all must know first that nothing has failed."""
-        return self.failing is not None and (self._shared(one) or self._shared(self.failing))
+    def _waits_for_failure(self, work: Kernel | Copy) -> bool:
+        """Return whether all must know first that nothing has failed."""
+        return self.failing is not None and (self._is_parallel(work) or self._is_parallel(self.failing))
 
-    def _joins(self, one: Kernel | Copy, other: Kernel | Copy) -> bool:
-        """Whether both write different parts of one result."""
-        joins = isinstance(one, Kernel) and isinstance(other, Kernel) and one.kind == other.kind == "join"
-        return joins and one.root is other.root  # type: ignore[union-attr]
-
-    def _spans(self, one: Kernel | Copy) -> tuple[list[_Span], list[_Span]]:
-        if isinstance(one, Copy):
-            return [_span(one.source, one.size)], [_span(one.target, one.size)]
-        places = self.plan.places
-        reads = [_span(places[edge], bytes_of(edge)) for edge in one.reads]
-        writes = [_span(places[edge], bytes_of(edge)) for edge in one.stored]
-        if one in self.plan.scratch:
-            start = self.plan.scratch[one]
-            writes.append(_Span(("arena", 0), start, start + self.scratch[one]))
+    def _spans(self, work: Kernel | Copy) -> tuple[list[_Span], list[_Span]]:
+        """Return what work reads and writes."""
+        if isinstance(work, Copy):
+            return [_span(work.source, work.size)], [_span(work.target, work.size)]
+        buffers = self.memory.buffers
+        reads = [_span(buffers[edge], bytes_of(edge)) for edge in work.reads]
+        writes = [_span(buffers[edge], bytes_of(edge)) for edge in work.stored]
+        if work in self.memory.workspaces:
+            start = self.memory.workspaces[work]
+            writes.append(_Span(("arena", 0), start, start + work.workspace))
         return reads, writes
 
 
-__all__ = ["Part", "divided", "duration", "grain", "parts", "shared"]
+def _join_one_result(work: Kernel | Copy, other: Kernel | Copy) -> bool:
+    """Return whether both write different parts of one result."""
+    if not (isinstance(work, Kernel) and isinstance(other, Kernel)):
+        return False
+    return work.kind == other.kind == "join" and work.root is other.root

@@ -4,9 +4,11 @@ What makes code is loaded only where there is some to make.
 """
 
 import ctypes
+import gc
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,31 +16,40 @@ from numpy.typing import NDArray
 
 from ...core.error import ArgumentError, CompileError, IndexingError
 from ...core.graph import Graph
-from ..frontend.traced_call import address_of, memory_of
-from ..ir.status import INDEX_ERROR, LOOK, MESSAGE, NOT_FINITE, POWER_ERROR
-from ..llvm.engine import Loaded, compiled, optimised, version
-from ..llvm.host import generating, machine
+from ..ir.status import INDEX_ERROR, MESSAGE, NOT_FINITE, POLL_SIGNALS, POWER_ERROR
+from ..llvm.engine import compiled, optimised, version
+from ..llvm.host import current_target
 from ..passes.finite_check import NotFiniteError
 from .fingerprint import fingerprint
-from .fork import guard
+from .fork import register_fork_reset
+from .loader import LoadedCode
+from .memory import address_of, memory_of
 from .object_cache import Entry, store
-from .thread_pool import TEAM_OF_PROCESS, least, share_from, worth
+from .python_callback import Failure, callback, poll_callback
+from .thread_pool import THREAD_POOL, is_profitable
 
 if TYPE_CHECKING:
-    from ..llvm.module import Stage
-    from ..passes.fuse import Kernel
-    from ..passes.plan_memory import Plan
+    from ..ir.kernel import Kernel
+    from ..ir.lowered import Lowered
+    from ..ir.memory_plan import MemoryPlan
 
 ENTRY = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
 """What a program is called as: with its table or job, the number of the thread, how many there are, and their team."""
 
 
-class Failure:
-    """The exception that a callback raised, kept until the native call has returned."""
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Do without Python's cyclic garbage collector inside the ``with`` statement.
 
-    def __init__(self) -> None:
-        self.error: BaseException | None = None
-        self.inside: int | None = None  # the thread in which a function of the user's is running
+    Passes make many objects that all stay. The collector would go through them again and again: more than linear time.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 class Program:
@@ -49,77 +60,71 @@ class Program:
 
     def __init__(self, graph: Graph, donated: dict[int, int] | None = None, name: str = "") -> None:
         self.name = name
-        self.target, self._least = machine(), least()
+        self.target = current_target()
         self.failure = Failure()
-        self.left()
-        guard(self)
+        self.reset_after_fork()
+        register_fork_reset(self)
         self._source = graph, donated
-        self._stage: Stage | None = None
-        kept = store()
-        key = fingerprint(graph, donated or {}, (self.target, version(), self._least)) if kept else None
-        entry = kept.get(key) if kept and key else None
+        self._lowered: Lowered | None = None
+        cache = store()
+        key = fingerprint(graph, donated or {}, (self.target, version())) if cache else None
+        entry = cache.get(key) if cache and key else None
         if entry is None:
             entry = self._compiled()
-            if kept and key:
-                kept.put(key, entry)
+            if cache and key:
+                cache.put(key, entry)
         self.arena = entry.facts["arena"]
-        self.code = Loaded(entry.code, entry.symbols)
+        self.code = LoadedCode(entry.code, entry.symbols)
         self.callbacks: list[Any] = []
         if entry.facts["callbacks"]:
             self._called_back()
         if entry.facts["looks"]:
-            from .python_callback import look_callback
-
-            self._give(LOOK, look_callback(self.failure))
+            self._give(POLL_SIGNALS, poll_callback(self.failure))
         self.work = entry.facts["work"]
         self._run, self._repeat = (ENTRY(self.code.function(name)) for name in ("run", "repeat"))
         self._arena = np.empty(0, np.uint8)
         self._pointers = np.zeros(1 + len(graph.inputs) + len(graph.outputs), np.uintp)
         self._address = address_of(self._pointers)
 
-    def left(self) -> None:
+    def reset_after_fork(self) -> None:
         """Begin with nobody inside: also in a forked child where another thread was."""
         self.failure.inside = None
         self.lock = threading.Lock()
 
     @property
-    def stage(self) -> "Stage":
-        """The graph simplified, fused and planned; code that comes from the disk was made from the same."""
-        if self._stage is None:  # a cached_property would, in Python 3.11, hold a lock of all programs
-            from ..llvm.module import Stage
+    def lowered(self) -> "Lowered":
+        """The graph as kernels with buffers and a schedule; code that comes from the disk was made from the same."""
+        if self._lowered is None:  # a cached_property would, in Python 3.11, hold a lock of all programs
+            from ..passes.pipeline import lower
 
-            with generating(self.target), share_from(self._least):
-                self._stage = Stage(*self._source)
-        return self._stage
+            self._lowered = lower(self._source[0], self.target, self._source[1])
+        return self._lowered
 
     def _emitted(self) -> Any:
-        from ..llvm.module import emitted
+        from ..llvm.module import emit_module
 
-        with generating(self.target), share_from(self._least):
-            return emitted(self.stage)
+        return emit_module(self.lowered)
 
     def _compiled(self) -> Entry:
-        module = self._emitted()
-        symbols = [x.name for x in module.functions if x.is_declaration and not x.name.startswith("llvm.")]
-        about = {
-            "name": self.name,
-            "ops": len(self.graph.nodes),
-            "kernels": len(self.kernels),
-            "cpu": self.target.cpu,
-        }
-        stage = self.stage
-        facts = {
-            "arena": stage.plan.size,
-            "callbacks": sum(kernel.kind != "loop" for kernel in self.called),
-            "looks": int(LOOK in module.globals),
-            "work": stage.work,
-        }
-        return Entry(compiled(str(module), self.target), tuple(symbols), facts, about)
+        with collector_paused():
+            lowered, module = self.lowered, self._emitted()
+            symbols = [x.name for x in module.functions if x.is_declaration and not x.name.startswith("llvm.")]
+            about = {
+                "name": self.name,
+                "ops": len(self.graph.nodes),
+                "kernels": len(self.kernels),
+                "cpu": self.target.cpu,
+            }
+            facts = {
+                "arena": lowered.memory.size,
+                "callbacks": sum(kernel.kind != "loop" for kernel in self.called),
+                "looks": int(POLL_SIGNALS in module.globals),
+                "work": ceil(lowered.schedule.nanoseconds),
+            }
+            return Entry(compiled(str(module), self.target), tuple(symbols), facts, about)
 
     def _called_back(self) -> None:
         """Give the code the functions of Python that it calls."""
-        from .python_callback import callback
-
         for number, kernel in enumerate(self.called):
             if kernel.kind != "loop":
                 self._give(f"python.{number}", callback(kernel, self.failure))
@@ -131,9 +136,9 @@ class Program:
     @property
     def called(self) -> "list[Kernel]":
         """The kernels that call Python, and the loops that may pass their limit."""
-        from ..llvm.module import called_back
+        from ..ir.kernel import called_back
 
-        return list(called_back(self.stage))
+        return list(called_back(self.lowered.kernels))
 
     @property
     def llvm(self) -> str:
@@ -143,17 +148,17 @@ class Program:
     @property
     def graph(self) -> Graph:
         """The simplified graph."""
-        return self.stage.graph
+        return self.lowered.graph
 
     @property
-    def kernels(self) -> "list[Kernel]":
+    def kernels(self) -> "Sequence[Kernel]":
         """The kernels in order."""
-        return self.stage.kernels
+        return self.lowered.kernels
 
     @property
-    def memory(self) -> "Plan":
+    def memory(self) -> "MemoryPlan":
         """Where every value lives."""
-        return self.stage.plan
+        return self.lowered.memory
 
     def __call__(self, inputs: Sequence[NDArray[Any]], outputs: Sequence[NDArray[Any]]) -> None:
         """Run on C-contiguous arrays; raises what the ops inside raise, before anything is written to donated inputs."""
@@ -205,7 +210,7 @@ class Program:
 
     def _called(self, entry: Any, address: int) -> BaseException | None:
         """Call an entry of the program, on several threads where so much work is worth it; return the error it ends with."""
-        status = TEAM_OF_PROCESS.run(entry, address) if worth(self.work, self._least) else None
+        status = THREAD_POOL.run(entry, address) if is_profitable(self.work, self.target.parallel_threshold) else None
         if status is None:
             status = entry(address, 0, 1, None)
         if not status:

@@ -20,7 +20,7 @@ from ...core.op import Op
 from ...core.value import Spec
 from ..frontend.captures import references
 from ..frontend.introspection import UNKNOWN
-from ..ir.affine_index import Index
+from ..ir.affine_index import AffineIndex
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("core", "ops", "region", "compile")
@@ -61,7 +61,7 @@ class Writer:
             return self.node(value)
         if isinstance(value, tuple | list):
             return f"({','.join(map(self.write, value))})"
-        if isinstance(value, Index):
+        if isinstance(value, AffineIndex):
             return f"<{value.constant}{''.join(f'+{c}*{self.write(a)}' for a, c in value.terms.items())}>"
         if isinstance(value, dict):
             return f"{{{','.join(f'{self.write(k)}:{self.write(v)}' for k, v in value.items())}}}"

@@ -1,7 +1,7 @@
-"""What a forked child does about threads that it has not: their locks are open, and what they were making is not used.
+"""Forked children: a child has the memory of its parent, but only the thread that forked.
 
-Of a process that forks the child has the memory, but only the thread that forked. A lock that another one held would
-stay closed for ever.
+A lock that another thread held would stay closed for ever, and what that thread was making is half made. So a child makes
+both anew.
 """
 
 import os
@@ -12,28 +12,28 @@ from weakref import WeakSet
 class Locked(Protocol):
     """Something that one thread at a time is inside."""
 
-    def left(self) -> None:
-        """Make new what another thread, which is no more, was inside."""
+    def reset_after_fork(self) -> None:
+        """Make anew what another thread of the parent was inside."""
 
     @property
     def lock(self) -> Any:
         """What a thread holds that is inside."""
 
 
-_known: WeakSet[Locked] = WeakSet()
+_registered: WeakSet[Locked] = WeakSet()
 
 
-def guard(one: Locked) -> None:
-    """Have ``left`` called in a forked child where another thread was inside."""
-    _known.add(one)
+def register_fork_reset(resource: Locked) -> None:
+    """Have ``reset_after_fork`` called in a forked child where another thread was inside."""
+    _registered.add(resource)
 
 
 def _in_child() -> None:
-    for one in list(_known):
-        if one.lock.acquire(blocking=False):  # free, or held by the thread that is here
-            one.lock.release()
+    for resource in list(_registered):
+        if resource.lock.acquire(blocking=False):  # free, or held by the thread that is here
+            resource.lock.release()
         else:
-            one.left()
+            resource.reset_after_fork()
 
 
 if hasattr(os, "register_at_fork"):

@@ -11,11 +11,19 @@ from ...core.error import BpropError
 from ...core.family import Region
 from ...core.interpreter import QUIET
 from ...core.value import Array, Spec
+from ..ir.kernel import Kernel
 from ..ir.scalar_expr import spec_of
 from ..ir.status import CALL_ERROR
-from ..passes.fuse import Kernel
-from .executable import Failure
-from .thread_pool import TEAM_OF_PROCESS
+from .thread_pool import THREAD_POOL
+
+
+class Failure:
+    """The exception that a callback raised, kept until the native call has returned."""
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+        self.inside: int | None = None  # the thread in which a function of the user's is running
+
 
 SIGNATURE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_void_p))
 
@@ -53,24 +61,24 @@ def callback(kernel: Kernel, failure: Failure) -> Any:
                     raise
                 arrays = [Array(x.copy()) if isinstance(x, np.ndarray) else x for x in args]
                 raise op.explain(error, tuple(arrays), node.params) from None
-            for number, one in enumerate(y if type(y) is tuple else (y,)):
-                view(table[len(reads) + number], spec_of(stored[number]))[...] = one
+            for number, result in enumerate(y if type(y) is tuple else (y,)):
+                view(table[len(reads) + number], spec_of(stored[number]))[...] = result
         except BaseException as error:  # C code cannot carry an exception; the caller raises it again
             failure.error = error
             return CALL_ERROR
         finally:
             failure.inside = None
-            if TEAM_OF_PROCESS.stranded:
-                TEAM_OF_PROCESS.leave()
+            if THREAD_POOL.stranded:
+                THREAD_POOL.leave()
         return 0
 
     return SIGNATURE(run)
 
 
-def look_callback(failure: Failure) -> Any:
+def poll_callback(failure: Failure) -> Any:
     """Return a C function that gives Python the chance to run the handlers of signals, which may raise."""
 
-    def look() -> Iterator[int]:
+    def poll() -> Iterator[int]:
         code = 0
         while True:
             try:
@@ -82,6 +90,6 @@ def look_callback(failure: Failure) -> Any:
                 failure.error = error
                 code = CALL_ERROR
 
-    looking = look()
-    next(looking)
-    return ctypes.CFUNCTYPE(ctypes.c_int)(looking.__next__)
+    polling = poll()
+    next(polling)
+    return ctypes.CFUNCTYPE(ctypes.c_int)(polling.__next__)

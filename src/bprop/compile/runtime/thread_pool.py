@@ -14,36 +14,29 @@ import os
 import platform
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 from llvmlite import binding
 
+from ..ir.status import BARRIER
+from ..ir.target import POSIX_THREADS
 from ..llvm.ir_text import loaded
 from .threads import get_threads
 
 # What the team shares, one cache line (or a pair) for each: bytes from the beginning. A gate is a number that is
 # counted up and, behind it, how many sleep until it is. Behind the order to stop is how many workers there are.
 WORK, ARRIVED, MET, STATUS, JOB, STOP, MUTEX, WAKE, WORKERS = range(0, 1152, 128)
-LEAST = 2000.0
-"""Nanoseconds of one thread's work that make a kernel worth sharing: a meeting costs some 300."""
 CALL = 50
 """How many times that a program has to work, each time it runs, for a call to be worth other threads: they meet more than
 once, and what one has written comes to the others from its cache. A program of 25 µs is faster on one thread."""
-MEET = "bprop_meet"
-"""The symbol under which programs find the meeting; `runtime` makes it known."""
-POSSIBLE = hasattr(signal, "pthread_sigmask")
-"""Whether the system has POSIX threads; without them every program runs on one."""
 LOOKS, TURNS = 2048, 32
 """Looks at a gate before sleep, some 100 µs; and how many before others on this processor go first: who is waited for
 may be among them."""
 X86, ARM = "@llvm.x86.sse2.pause()", "@llvm.aarch64.hint(i32 1)"
 RELAX = {"x86_64": X86, "AMD64": X86, "arm64": ARM, "aarch64": ARM}.get(platform.machine())
 """The instruction by which a waiting processor leaves its units to others."""
-SETMASK = int(signal.SIG_SETMASK) if POSSIBLE else 0
+SETMASK = int(signal.SIG_SETMASK) if POSIX_THREADS else 0
 CODE = f"""
 {f"declare void {RELAX.replace(' 1', '')}" if RELAX else ""}
 declare i32 @sched_yield()
@@ -121,7 +114,7 @@ done:
 }}
 
 ; wait until every thread is here; return the greatest status that any brought
-define i32 @bprop_meet(ptr %team, i64 %threads, i32 %status) {{
+define i32 @bprop_barrier(ptr %team, i64 %threads, i32 %status) {{
   %alone = icmp ule i64 %threads, 1
   br i1 %alone, label %one, label %several
 one:
@@ -169,7 +162,7 @@ define i32 @bprop_run(ptr %team, ptr %program, ptr %table, i64 %threads) {{
   %work = getelementptr i8, ptr %team, i64 {WORK}
   call void @bprop_open(ptr %team, ptr %work)
   %own = call i32 %program(ptr %table, i64 0, i64 %threads, ptr %team)
-  %status = call i32 @bprop_meet(ptr %team, i64 %threads, i32 %own)
+  %status = call i32 @bprop_barrier(ptr %team, i64 %threads, i32 %own)
   ret i32 %status
 }}
 
@@ -261,7 +254,7 @@ run:
   %table = load ptr, ptr %table.at
   %threads = load i64, ptr %threads.at
   %own.status = call i32 %program(ptr %table, i64 %thread, i64 %threads, ptr %team)
-  call i32 @bprop_meet(ptr %team, i64 %threads, i32 %own.status)
+  call i32 @bprop_barrier(ptr %team, i64 %threads, i32 %own.status)
   br label %next
 end:
   ret ptr null
@@ -269,61 +262,38 @@ end:
 """
 
 
-_least: ContextVar[float] = ContextVar("least", default=LEAST)
+def is_profitable(nanoseconds: float, threshold: float) -> bool:
+    """Return whether a program with so much shared work should run on several threads.
 
-
-def least() -> float:
-    """Return how many nanoseconds of one thread's work make a kernel worth sharing."""
-    return _least.get()
-
-
-@contextmanager
-def share_from(nanoseconds: float) -> Iterator[None]:
-    """Share kernels of at least so much work inside the ``with`` statement; from 0 on, every one and entry by entry.
-
-    >>> from bprop.compile.runtime.thread_pool import share_from
-    >>> with share_from(0):
-    ...     pass  # programs made here use the team even for a few numbers
+    ``threshold`` is the work that makes a kernel worth sharing, in nanoseconds.
     """
-    token = _least.set(nanoseconds)
-    try:
-        yield
-    finally:
-        _least.reset(token)
+    return nanoseconds > 0 and nanoseconds >= CALL * threshold
 
 
-def worth(work: float, least: float) -> bool:
-    """Return whether a program with so many nanoseconds of shared work should run on several threads.
-
-    ``least`` is what `least` was when the program was made.
-    """
-    return work > 0 and work >= CALL * least
-
-
-class _Runtime:
+class _NativeFunctions:
     """The native functions, compiled once per process and never freed: workers may be inside them at any time."""
 
     def __init__(self) -> None:
-        meet, run, start, stop = loaded(CODE, MEET, "bprop_run", "bprop_start", "bprop_stop")
-        binding.add_symbol(MEET, meet)
+        barrier, run, start, stop = loaded(CODE, BARRIER, "bprop_run", "bprop_start", "bprop_stop")
+        binding.add_symbol(BARRIER, barrier)
         kinds = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
         self.run = ctypes.CFUNCTYPE(ctypes.c_int, *kinds)(run)
         self.start = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)(start)
         self.stop = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(stop)
 
 
-_runtime: _Runtime | None = None
+_functions: _NativeFunctions | None = None
 
 
-def runtime() -> _Runtime:
-    """Return the native functions; from then on programs that call `bprop_meet` can be linked."""
-    global _runtime
-    if _runtime is None:
-        _runtime = _Runtime()
-    return _runtime
+def native_functions() -> _NativeFunctions:
+    """Return the native functions; from then on programs that call `bprop_barrier` can be linked."""
+    global _functions
+    if _functions is None:
+        _functions = _NativeFunctions()
+    return _functions
 
 
-class Team:
+class ThreadPool:
     """Threads that wait for programs. ``size`` counts the caller's; workers are started when they are first wanted."""
 
     def __init__(self) -> None:
@@ -359,7 +329,7 @@ class Team:
                 if self._wanted != threads:
                     self._resize(threads)
                 if self.size > 1:
-                    status = runtime().run(self._address, program, table, self.size)
+                    status = native_functions().run(self._address, program, table, self.size)
         finally:
             if self.caller == {"now": call}:  # no function is called, in which Ctrl-C might come
                 del self.caller["now"]
@@ -376,7 +346,7 @@ class Team:
                 del self.caller["now"]
 
     def _resize(self, size: int) -> None:
-        native = runtime()
+        native = native_functions()
         self.size, self._wanted = 1, 0  # until all is done: Ctrl-C may end this anywhere, and the next call goes on
         if self._address:
             native.stop(self._address)
@@ -388,10 +358,10 @@ class Team:
         self._wanted = size
 
 
-TEAM_OF_PROCESS = Team()
+THREAD_POOL = ThreadPool()
 
 
 if hasattr(os, "register_at_fork"):
     # before: Python from 3.12 on warns who forks a process of several threads; the next call starts them again
-    os.register_at_fork(before=TEAM_OF_PROCESS.close, after_in_child=TEAM_OF_PROCESS.forked)
-atexit.register(TEAM_OF_PROCESS.close)
+    os.register_at_fork(before=THREAD_POOL.close, after_in_child=THREAD_POOL.forked)
+atexit.register(THREAD_POOL.close)

@@ -1,4 +1,4 @@
-"""Functions of the C library and of the team that native code calls: known to LLVM by name before the code is loaded."""
+"""Functions of the C library that native code calls: made known to LLVM by name before the code is loaded."""
 
 import ctypes
 import sys
@@ -6,7 +6,6 @@ import sys
 from llvmlite import binding
 
 from ...core.error import CompileError
-from .thread_pool import MEET, runtime
 
 _resolved: set[str] = set()
 
@@ -14,9 +13,6 @@ _resolved: set[str] = set()
 def resolve(name: str) -> None:
     """Make a function known to LLVM; raises `CompileError` where there is none of that name."""
     if name in _resolved or binding.address_of_symbol(name):
-        return
-    if name == MEET:
-        runtime()
         return
     library = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None)
     try:

@@ -1,0 +1,236 @@
+"""Kernels: nodes of a graph that are computed together.
+
+A kernel is a value. Every pass returns new kernels and changes none: fusion says which nodes it has, the passes after it
+add its loop nest, its tiling, its epilogue and the bodies of its region.
+"""
+
+from collections import Counter
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+from ...core.family import Bilinear, Elementwise, Linear, Selection
+from ...core.graph import Edge, Graph, Node, application
+from ...core.shape import size_of
+from .affine_index import AffineIndex
+from .contraction import Contraction
+from .loop_nest import Epilogue, LoopNest
+from .scalar_expr import spec_of
+
+if TYPE_CHECKING:
+    from .lowered import Lowered
+
+Kind = Literal[
+    "map", "join", "reduce", "scatter", "cumulate", "contract", "random", "callback", "guard", "scan", "branch", "loop",
+    "alias",
+]  # fmt: skip
+
+
+class KindTraits(NamedTuple):
+    """What is true of every kernel of a kind.
+
+    ``is_nest``: a loop nest over entries, so that nodes can be fused into it. ``may_fail``: it can end the program with an
+    error. ``combines``: it does one operation for each entry of its loop, beside those of its nodes.
+    """
+
+    is_nest: bool = False
+    may_fail: bool = False
+    combines: bool = False
+
+
+TRAITS: dict[Kind, KindTraits] = {
+    "map": KindTraits(is_nest=True),
+    "join": KindTraits(is_nest=True),
+    "reduce": KindTraits(is_nest=True, combines=True),
+    "scatter": KindTraits(is_nest=True, may_fail=True, combines=True),
+    "cumulate": KindTraits(is_nest=True, combines=True),
+    "contract": KindTraits(),
+    "random": KindTraits(combines=True),
+    "callback": KindTraits(may_fail=True),
+    "guard": KindTraits(may_fail=True),
+    "scan": KindTraits(may_fail=True),
+    "branch": KindTraits(may_fail=True),
+    "loop": KindTraits(may_fail=True),
+    "alias": KindTraits(),
+}
+
+
+class View(NamedTuple):
+    """An operand of a contraction: the value in memory, and where each axis of the operand reads it."""
+
+    edge: Edge
+    position: tuple[AffineIndex, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Kernel:
+    """Nodes computed together. ``root`` gives the loop; ``reads`` and ``stored`` are its values in memory.
+
+    ``views``: the operands of a contraction. A join is a kernel for each of its operands; ``operand_position`` says which.
+    ``nest``: the loops of a kernel that is a nest; ``contraction``: how a product is tiled; ``epilogue``: the maps computed
+    on its blocks. ``bodies``: the graphs of a region; ``workspace``: bytes that it needs while it runs.
+    """
+
+    kind: Kind
+    root: Node
+    nodes: tuple[Node, ...]
+    stored: tuple[Edge, ...]
+    reads: tuple[Edge, ...] = ()
+    views: tuple[View, ...] = ()
+    operand_position: int | None = None
+    may_fail: bool = False
+    nest: LoopNest | None = None
+    contraction: Contraction | None = None
+    epilogue: Epilogue | None = None
+    bodies: "tuple[Lowered, ...]" = ()
+    workspace: int = 0
+
+    @property
+    def traits(self) -> KindTraits:
+        """What is true of every kernel of its kind."""
+        return TRAITS[self.kind]
+
+    @property
+    def operands(self) -> tuple[Edge, ...]:
+        """The values in memory that its function takes, each once; a number of an operand is its place in here."""
+        return tuple(dict.fromkeys((*self.reads, *self.stored)))
+
+    def inputs_of(self, node: Node) -> Sequence[Any]:
+        """Return what ``node`` reads in this kernel."""
+        return inputs_of(node, self.root, self.operand_position)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Extents of the loop."""
+        return loop_shape(self.kind, self.root, self.operand_position)
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations, one for each elementwise application and two for each multiply-add; none for a move."""
+        if self.kind == "alias":
+            return 0
+        counted = sum(
+            size_of(node.specs[0].shape)
+            for node in self.nodes
+            if isinstance(node.op, Elementwise | Selection) and (node is not self.root or self.kind == "map")
+        )
+        if self.kind == "contract":
+            (x1, x2), op = self.root.inputs, self.root.op
+            assert isinstance(op, Bilinear)
+            shape1, shape2 = spec_of(x1).shape, spec_of(x2).shape
+            labels1, labels2, _ = op.labels(shape1, shape2, **self.root.params)
+            return counted + 2 * size_of(tuple(op.sizes(labels1, shape1, labels2, shape2).values()))
+        return counted + (size_of(self.shape) if self.traits.combines else 0)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes read and written, each value once."""
+        if self.kind == "alias":
+            return 0
+        joins = self.operand_position is not None
+        stored = set(() if joins else self.stored)
+        written = size_of(self.shape) * self.root.specs[0].dtype.itemsize if joins else 0
+        counts = {edge: size_of(spec_of(edge).shape) for edge in stored}
+        counts |= {edge: self._entries_read(edge) for edge in {*self.reads} - stored}
+        return written + sum(count * spec_of(edge).dtype.itemsize for edge, count in counts.items())
+
+    def _entries_read(self, edge: Edge) -> int:
+        """Return how many entries of a value are read: by an index map, as rows that are taken, no more than it gives."""
+        size, count = size_of(spec_of(edge).shape), 0
+        for node in self.nodes:
+            for position, x in enumerate(self.inputs_of(node)):
+                if type(x) is tuple and x == edge:
+                    mapped = isinstance(node.op, Linear) and position == 0
+                    count += size_of(node.specs[0].shape) if mapped else size
+        return min(size, count or size)
+
+    def __str__(self) -> str:
+        counts = Counter(node.op.name for node in self.nodes if node.op)
+        names = " ".join(name if count == 1 else f"{name}×{count}" for name, count in counts.items())
+        shape = "×".join(map(str, self.shape)) or "1"
+        return f"{self.kind:<8} {shape:>12}  {self.flops:>12,} flop  {self.bytes:>12,} B  {names}"
+
+
+def inputs_of(node: Node, root: Node, operand_position: int | None) -> Sequence[Any]:
+    """Return what ``node`` reads in a kernel: of the root of a join, only the operand of the kernel."""
+    return node.inputs if operand_position is None or node is not root else (node.inputs[operand_position],)
+
+
+def loop_shape(kind: Kind, root: Node, operand_position: int | None) -> tuple[int, ...]:
+    """Return the extents of a kernel's loop."""
+    if operand_position is not None:
+        return spec_of(root.inputs[operand_position]).shape
+    if kind in ("reduce", "scatter"):
+        x = root.inputs[0]
+        return spec_of(x).shape if type(x) is tuple else ()
+    return root.specs[0].shape if root.specs else ()
+
+
+def structure_of(kernel: Kernel) -> Hashable | None:
+    """Return what a kernel computes, its operands by number: kernels of equal structure have one nest and one function.
+
+    ``None``: it depends on something that cannot be compared.
+    """
+    numbers = {node: number for number, node in enumerate(kernel.nodes)}
+    operands = {edge: number for number, edge in enumerate(kernel.operands)}
+
+    def reference(x: Any) -> Hashable:
+        if type(x) is not tuple:
+            return _comparable(x)
+        if x[0] in numbers:
+            return "node", numbers[x[0]], x[1]
+        number = operands.get(x)
+        return ("operand", number) if number is not None else ("elsewhere", spec_of(x))
+
+    try:
+        nodes = tuple(
+            (node.op, _comparable(node.params), tuple(map(reference, node.inputs)), node.specs) for node in kernel.nodes
+        )
+        views = tuple((operands[view.edge], view.position) for view in kernel.views)
+        specs = tuple(map(spec_of, operands))
+        key = kernel.kind, kernel.operand_position, nodes, tuple(map(reference, kernel.stored)), views, specs
+        hash(key)
+    except TypeError:
+        return None
+    return key
+
+
+def _comparable(value: Any) -> Hashable:
+    """Return a key that is equal for values that give the same code: 0.0 is not -0.0, 1 is neither 1.0 nor True."""
+    kind = type(value)
+    if kind in (tuple, list):
+        return kind, tuple(map(_comparable, value))
+    if kind is dict:
+        return kind, tuple((name, _comparable(one)) for name, one in sorted(value.items()))
+    if kind is slice:
+        return kind, _comparable((value.start, value.stop, value.step))
+    if issubclass(kind, float | complex | np.inexact):
+        return kind, repr(value)
+    if issubclass(kind, np.ndarray):
+        return kind, value.shape, value.dtype, value.tobytes()
+    return kind, value
+
+
+def listing(kernels: Sequence[Kernel], graph: Graph) -> str:
+    """Return the kernels as text: kind, extents, FLOPs, bytes, and what was fused."""
+    names = graph.names()
+    lines = []
+    for number, kernel in enumerate(kernels):
+        lines.append(f"{number:>3} {kernel}")
+        for node in kernel.nodes:
+            lines.append(f"       {names.get(node, '?')} = {application(node, names)}")
+    return "\n".join(lines)
+
+
+def called_back(kernels: Sequence[Kernel]) -> Iterator[Kernel]:
+    """Yield the kernels that call Python, and loops that may pass their limit, in the order in which they are numbered."""
+    for kernel in kernels:
+        if kernel.bodies:
+            if kernel.kind == "loop":
+                yield kernel
+            for body in kernel.bodies:
+                yield from called_back(body.kernels)
+        elif kernel.kind == "callback" or (kernel.kind == "random" and kernel.root.op.entry is None):  # type: ignore[union-attr]
+            yield kernel

@@ -1,0 +1,40 @@
+"""What native code is generated for: registers, instructions, and how much work is worth sharing between threads."""
+
+import signal
+from typing import NamedTuple
+
+PARALLEL_THRESHOLD = 2000.0
+"""Nanoseconds of one thread's work that make a kernel worth sharing: a barrier costs some 300."""
+POSIX_THREADS = hasattr(signal, "pthread_sigmask")
+"""Whether the system has POSIX threads; without them every program runs on one."""
+CACHE_LINE = 64
+"""Bytes that one processor reads or writes at a time: two threads should not write to the same."""
+
+
+class Target(NamedTuple):
+    """The processor that code is generated for.
+
+    ``cpu`` and ``features`` as LLVM takes them. A vector register holds ``vector`` bytes, and there are ``registers`` of
+    them. ``fused``: x · y + z is one instruction with one rounding. ``parallel_threshold``: nanoseconds of one thread's
+    work from which on threads share a kernel; 0 shares every kernel, entry by entry.
+    """
+
+    cpu: str
+    features: str
+    vector: int
+    registers: int
+    fused: bool
+    parallel_threshold: float = PARALLEL_THRESHOLD
+    threads: bool = POSIX_THREADS
+
+    def lanes(self, itemsize: int) -> int:
+        """Return how many numbers of so many bytes a vector register holds."""
+        return self.vector // itemsize
+
+    def grain(self, itemsize: int) -> int:
+        """Return in steps of how many numbers threads share what lies side by side in memory."""
+        return max(1, CACHE_LINE // itemsize) if self.parallel_threshold else 1
+
+    def is_parallel(self, nanoseconds: float) -> bool:
+        """Return whether so much work of one thread is worth sharing."""
+        return self.threads and nanoseconds >= self.parallel_threshold
