@@ -6,7 +6,6 @@ where they are declared; the library's own by name, since the text of its files 
 
 import hashlib
 import struct
-from collections.abc import Iterable
 from functools import cache, lru_cache
 from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
@@ -20,9 +19,8 @@ from ...core.op import Op
 from ...core.value import Spec
 from ..frontend.captures import references
 from ..frontend.introspection import UNKNOWN
-from ..ir.affine_index import AffineIndex
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("core", "ops", "region", "compile")
 """Where the library says what code is made of a graph."""
 _OWN = f"{__name__.partition('.')[0]}."
@@ -31,25 +29,19 @@ _WORDS = frozenset({"text", "latex", "examples", "__doc__", "__name__"})
 """What is declared of an op for readers only."""
 
 
-class UntoldError(Exception):
-    """Something whose meaning cannot be told from its text: what depends on it is neither shared nor kept."""
+class UnfingerprintableError(Exception):
+    """Something whose meaning does not follow from its text: code that depends on it is not kept."""
 
 
 class Writer:
-    """Writes values as text.
+    """Writes values as text; nodes and objects get numbers where they are met first."""
 
-    Of nodes outside ``inside`` (``None``: there is no outside) only shapes and dtypes are written. ``by_name``: an op is
-    its name, for texts that are compared within one process.
-    """
-
-    def __init__(self, inside: Iterable[Node] | None = None, by_name: bool = False) -> None:
-        self.by_name = by_name
-        self.inside = None if inside is None else set(inside)
+    def __init__(self) -> None:
         self.numbers: dict[Any, int] = {}
         self.ops: dict[Op, str] = {}
 
     def write(self, value: Any) -> str:
-        """Return the text of a value; raises `UntoldError`."""
+        """Return the text of a value; raises `UnfingerprintableError`."""
         kind = type(value)
         if kind in _PLAIN:
             return repr(value)
@@ -61,8 +53,6 @@ class Writer:
             return self.node(value)
         if isinstance(value, tuple | list):
             return f"({','.join(map(self.write, value))})"
-        if isinstance(value, AffineIndex):
-            return f"<{value.constant}{''.join(f'+{c}*{self.write(a)}' for a, c in value.terms.items())}>"
         if isinstance(value, dict):
             return f"{{{','.join(f'{self.write(k)}:{self.write(v)}' for k, v in value.items())}}}"
         if isinstance(value, np.dtype):
@@ -80,12 +70,10 @@ class Writer:
     def object(self, value: Any) -> str:
         """Return the text of what is neither a number nor a container of values."""
         if isinstance(value, Op):
-            if self.by_name:
-                return value.name
-            known = self.ops.get(value)
-            if known is None:
-                known = self.ops[value] = f"{value.name}#{declaration(value)}"
-            return known
+            text = self.ops.get(value)
+            if text is None:
+                text = self.ops[value] = f"{value.name}#{declaration(value)}"
+            return text
         if isinstance(value, ModuleType):
             return value.__name__
         if isinstance(value, type | BuiltinFunctionType | np.ufunc | type(np.sum)):
@@ -93,26 +81,26 @@ class Writer:
         if isinstance(value, FunctionType):
             return self.function(value)
         if not type(value).__module__.startswith(_OWN):
-            raise UntoldError(type(value).__name__)
+            raise UnfingerprintableError(type(value).__name__)
         number = self.numbers.get(id(value))
         if number is not None:
             return f"@{number}"
         self.numbers[id(value)] = len(self.numbers)
-        slots = [name for one in type(value).__mro__ for name in getattr(one, "__slots__", ())]
+        slots = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
         try:
             own = {name: getattr(value, name) for name in slots} | getattr(value, "__dict__", {})
         except AttributeError as error:
-            raise UntoldError(str(error)) from None
+            raise UnfingerprintableError(str(error)) from None
         return f"{type(value).__name__}{self.write(own)}"
 
     def node(self, node: Node) -> str:
         """Return the text of a node: all of it where it is met first, its number where it is met again."""
-        known = self.numbers.get(node)
-        if known is not None:
-            return f"%{known}"
+        number = self.numbers.get(node)
+        if number is not None:
+            return f"%{number}"
         self.numbers[node] = number = len(self.numbers)
         specs = self.write(node.specs)
-        if node.op is None or (self.inside is not None and node not in self.inside):
+        if node.op is None:
             return f"%{number}={specs}"
         params = sorted(node.params.items())
         return f"%{number}={self.write(node.op)}{self.write(params)}{self.write(tuple(node.inputs))}{specs}"
@@ -127,13 +115,13 @@ class Writer:
         own = f.__module__.startswith(_OWN)
         if own and "<" not in f.__qualname__ and f.__closure__ is None:
             return f"{f.__module__}.{f.__qualname__}"
-        known = self.numbers.get(f)
-        if known is not None:
-            return f"@{known}"
+        number = self.numbers.get(f)
+        if number is not None:
+            return f"@{number}"
         self.numbers[f] = len(self.numbers)
         free = f.__code__.co_freevars
-        found = [(one.name, one.look()) for one in references(f) if not own or one.name in free]
-        values = [(name, value) for name, value in found if value is not UNKNOWN]
+        referenced = [(x.name, x.look()) for x in references(f) if not own or x.name in free]
+        values = [(name, value) for name, value in referenced if value is not UNKNOWN]
         return f"{f.__qualname__}{_code(f.__code__)}{self.write((f.__defaults__, f.__kwdefaults__, values))}"
 
 
@@ -145,11 +133,11 @@ def _spec(spec: Spec) -> str:
 
 def _code(code: CodeType) -> str:
     """Return the digest of a function's instructions and constants."""
-    found = hashlib.sha256(code.co_code)
-    for one in code.co_consts:
-        found.update(_code(one).encode() if isinstance(one, CodeType) else repr(one).encode())
-    found.update(repr((code.co_names, code.co_varnames, code.co_freevars)).encode())
-    return found.hexdigest()[:16]
+    digest = hashlib.sha256(code.co_code)
+    for constant in code.co_consts:
+        digest.update(_code(constant).encode() if isinstance(constant, CodeType) else repr(constant).encode())
+    digest.update(repr((code.co_names, code.co_varnames, code.co_freevars)).encode())
+    return digest.hexdigest()[:16]
 
 
 def declaration(op: Op) -> str:
@@ -163,21 +151,21 @@ def declaration(op: Op) -> str:
 def compiler() -> str:
     """Return the digest of the library's files that decide what code is made, and of the versions beneath them.
 
-    Raises `UntoldError` where those files cannot be read, or have changed since they were loaded.
+    Raises `UnfingerprintableError` where those files cannot be read, or have changed since they were loaded.
     """
-    found = hashlib.sha256(f"{np.__version__}\n".encode())
+    digest = hashlib.sha256(f"{np.__version__}\n".encode())
     try:
         for room in ROOMS:
             files = sorted((ROOT / room).rglob("*.py"))
             if not files:
-                raise UntoldError(f"no source of {room}")
+                raise UnfingerprintableError(f"no source of {room}")
             for path in files:
                 if path.stat().st_mtime > LOADED:
-                    raise UntoldError(f"{path} was changed while the library was in use")
-                found.update(f"{path.relative_to(ROOT).as_posix()}\n".encode() + path.read_bytes())
+                    raise UnfingerprintableError(f"{path} was changed while the library was in use")
+                digest.update(f"{path.relative_to(ROOT).as_posix()}\n".encode() + path.read_bytes())
     except OSError as error:
-        raise UntoldError(str(error)) from None
-    return found.hexdigest()
+        raise UnfingerprintableError(str(error)) from None
+    return digest.hexdigest()
 
 
 def fingerprint(graph: Graph, donated: dict[int, int], target: Any) -> str | None:
@@ -194,6 +182,6 @@ def fingerprint(graph: Graph, donated: dict[int, int], target: Any) -> str | Non
     """
     try:
         text = "\n".join([compiler(), repr(target), repr(sorted(donated.items())), Writer().graph(graph)])
-    except (UntoldError, RecursionError):
+    except (UnfingerprintableError, RecursionError):
         return None
     return hashlib.sha256(text.encode()).hexdigest()
