@@ -262,7 +262,7 @@ def test_a_missing_meeting_is_seen(staggered, monkeypatch):
 
 
 def test_a_missing_meeting_inside_a_product_is_seen(staggered, monkeypatch):
-    monkeypatch.setattr(blocking, "NUMBERS", 1e9)  # both operands are packed: one of them for other threads, too
+    monkeypatch.setattr(blocking, "UNPACKED_FRACTION", (1e9, 0.03))  # A is packed by one thread for others
     a = bprop.asarray(np.random.default_rng(0).normal(size=(64, 200)).astype(np.float32))
     bprop.set_threads(1)
     expected = bits(compiled(lambda a: a @ a.T, a)(a))

@@ -126,13 +126,13 @@ class Epilogue(LoopNest):
     """The maps after a contraction: two loops over a block of its result, not merged.
 
     ``outer_variables`` are the other labels of the result; the last two labels are those of a block's rows and columns in
-    memory. ``result`` is the scalar that reads the contraction's entry; ``read_beside`` are the operands that are read at
+    memory. ``result`` is the scalar that reads the contraction's entry; ``tile_operands`` are the operands that are read at
     the address of that entry.
     """
 
     outer_variables: tuple[IndexTerm, ...]
     result: ScalarExpr | None
-    read_beside: tuple[int, ...]
+    tile_operands: tuple[int, ...]
 
 
 def parallel_loop(loops: Collection[T], extent: Callable[[Any], int] = attrgetter("extent")) -> T | None:

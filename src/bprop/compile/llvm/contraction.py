@@ -18,7 +18,7 @@ from .blocked import BlockedEmission
 from .dot import emit_dots
 from .loop import Emitter, loop, moved, number, smaller
 from .type import I32, constant, register
-from .vector import load, multiply_add, spread, store
+from .vector import broadcast, load, multiply_add, store
 
 
 def emit_contraction(emitter: Emitter, kernel: Kernel, workspace: Any) -> None:
@@ -115,7 +115,7 @@ class _Emission:
         b = self.b
         lanes = ir.VectorType(I32, self.width)
         remaining = b.trunc(b.sub(number(extent - vector * self.width), j), I32)
-        return b.icmp_signed("<", ir.Constant(lanes, list(range(self.width))), spread(b, remaining, self.width))
+        return b.icmp_signed("<", ir.Constant(lanes, list(range(self.width))), broadcast(b, remaining, self.width))
 
     def _load_vector(self, base: list[Any], k: Any, j: Any, mask: Any) -> Any:
         """Return a vector of B; lanes outside the mask are zero and not read."""
@@ -163,7 +163,7 @@ class _Emission:
             offsets = [b.add(j, number(v * self.width)) for v in range(self.vectors)]
             right = [self._load_vector(step, k, at, mask) for at, mask in zip(offsets, masks, strict=True)]
             for row, start in zip(sums, left, strict=True):
-                x = spread(b, self._number(0, b.add(start, step[0])), self.width)
+                x = broadcast(b, self._number(0, b.add(start, step[0])), self.width)
                 for total, vector in zip(row, right, strict=True):
                     b.store(self._multiply_add(x, vector, b.load(total)), total)
         for r, row in enumerate(sums):

@@ -34,7 +34,7 @@ def _takes_maps(kernel: Kernel) -> bool:
 def _grows_in_memory(kernel: Kernel) -> bool:
     """Return whether a contraction's result passes through memory while it grows."""
     contraction = cast(Contraction, kernel.contraction)
-    return contraction.blocking is not None and contraction.blocking.blocks > 1
+    return contraction.blocking is not None and contraction.blocking.depth_blocks > 1
 
 
 class _Attachment:
@@ -158,7 +158,7 @@ def _epilogue(kernel: Kernel) -> Epilogue:
     scalars = tuple(scalars_of([store.value for store in stores]))
     loads = [x for x in scalars if x.op == "load"]
     result = next((x for x in loads if x.detail[0] == operands.index(root)), None)
-    beside = [x.detail[0] for x in loads if x is not result and index_of(x) == address]
+    tile_operands = [x.detail[0] for x in loads if x is not result and index_of(x) == address]
     variables = [IndexTerm("loop", number, extent) for number, (extent, _) in enumerate(labels)]
     return Epilogue(
         shape=kernel.shape,
@@ -169,7 +169,7 @@ def _epilogue(kernel: Kernel) -> Epilogue:
         scalars=scalars,
         outer_variables=tuple(variables[:-2]),
         result=result,
-        read_beside=tuple(dict.fromkeys(beside)),
+        tile_operands=tuple(dict.fromkeys(tile_operands)),
     )
 
 
