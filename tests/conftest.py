@@ -12,6 +12,8 @@ from hypothesis import HealthCheck, settings
 import bprop
 from bprop.core.op import REGISTRY
 
+pytest.register_assert_rewrite("support")
+
 
 def slope(f, step=0.01, levels=4):
     """The derivative of ``f``, a function of one number giving arrays, at 0.

@@ -15,7 +15,7 @@ from bprop.compile.native.blocking import DEPTH
 ORDERS = [(a, b, y) for a, b, y in itertools.product(("ik", "ki"), ("kj", "jk"), ("ij", "ji"))]
 
 
-def close(y, x1, x2, labels):
+def assert_within_rounding(y, x1, x2, labels):
     """Within the rounding of a sum of that many products, each as large as the largest."""
     wide = [x.astype(np.longdouble) for x in (x1, x2)]
     expected = np.einsum(labels, *wide)
@@ -46,7 +46,7 @@ def test_edges(order, rows, columns, depth, dtype, seed):
     x1, x2 = (rng.normal(size=[sizes[label] for label in labels]).astype(dtype) for labels in order[:2])
     labels = f"{order[0]},{order[1]}->{order[2]}"
     (y,) = product(labels, x1, x2)
-    close(y, x1, x2, labels)
+    assert_within_rounding(y, x1, x2, labels)
 
 
 @pytest.mark.parametrize("depth", [DEPTH - 1, DEPTH, DEPTH + 1, 2 * DEPTH + 17])
@@ -54,7 +54,7 @@ def test_sums_longer_than_a_block(depth):
     rng = np.random.default_rng(0)
     x1, x2 = rng.normal(size=(9, depth)).astype(np.float32), rng.normal(size=(depth, 35)).astype(np.float32)
     (y,) = product("ik,kj->ij", x1, x2)
-    close(y, x1, x2, "ik,kj->ij")
+    assert_within_rounding(y, x1, x2, "ik,kj->ij")
 
 
 @pytest.mark.parametrize("labels", ["bik,bkj->bij", "bik,kj->bij", "ikl,klj->ij", "ikl,lkj->ij", "aik,bkj->abij"])
@@ -63,7 +63,7 @@ def test_batches_and_several_summed_labels(labels):
     rng = np.random.default_rng(0)
     x1, x2 = (rng.normal(size=[sizes[c] for c in part]) for part in labels.split("->")[0].split(","))
     (y,) = product(labels, x1, x2)
-    close(y, x1, x2, labels)
+    assert_within_rounding(y, x1, x2, labels)
 
 
 def test_not_a_number_stays_in_its_row_and_column():

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 import bprop
 from bprop.compile.plan import ALIGNMENT, Copy, Place, bytes_of
-
-from .test_graph import programs, run
+from support.random_graph import programs, run
 
 SHAPE = (3, 3)
 

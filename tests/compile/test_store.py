@@ -21,9 +21,8 @@ from bprop.compile.native.program import Stage, emitted
 from bprop.compile.native.team import share_from
 from bprop.compile.store import Entry, Store
 from bprop.core.op import REGISTRY
-
-from .test_graph import programs
-from .test_graph import run as follow
+from support.random_graph import programs
+from support.random_graph import run as follow
 
 KEY = "0123456789abcdef" * 4
 ENTRY = Entry(

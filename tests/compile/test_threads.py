@@ -27,9 +27,8 @@ from bprop.core.family import Region
 from bprop.core.op import REGISTRY
 from bprop.core.tree import flatten
 from bprop.diagnose.case import cases
-
-from .test_graph import programs, run
-from .test_registry import as_function
+from support.op_call import function_of_arrays
+from support.random_graph import programs, run
 
 THREADS = (1, 2, 3, 4, 7)
 TRIES = 200
@@ -128,7 +127,7 @@ def test_random_graphs_have_the_same_bits(steps, shape):
 @pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
 def test_every_op_has_the_same_bits(op):
     """One program for the first cases of an op: its kernels are independent, and one compilation costs less than three."""
-    made = [as_function(op, args, params) for args, params in islice(cases(op, np.float32), 3)]
+    made = [function_of_arrays(op, args, params) for args, params in islice(cases(op, np.float32), 3)]
     counts = [0, *accumulate(len(xs) for _, xs in made)]
     xs = [bprop.asarray(x) for _, own in made for x in own]
 

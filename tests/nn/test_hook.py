@@ -5,6 +5,7 @@ import pytest
 
 import bprop
 from bprop import nn
+from support.comparison import assert_trees_close
 
 X = np.random.default_rng(3).normal(size=(4, 3))
 
@@ -30,11 +31,6 @@ def compiled(model):
     return [model(X), x_bar, *bars.values()]
 
 
-def close(first, second):
-    for a, b in zip(first, second, strict=True):
-        np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-12, atol=1e-12)
-
-
 HOOKS = {
     "x": {"x": lambda module, x: 2 * x},
     "y": {"y": lambda module, y: y * y + 1},
@@ -58,8 +54,8 @@ def test_all_ways_agree(place, kind):
         model = network()
         (model if place is None else model[place]).hook(**HOOKS[kind])
         found.append(way(model))
-    close(found[1], found[0])
-    close(found[2], found[0])
+    assert_trees_close(found[1], found[0])
+    assert_trees_close(found[2], found[0])
     plain = layerwise(network())
     assert any(not np.allclose(np.asarray(a), np.asarray(b)) for a, b in zip(found[0], plain, strict=True))
 
@@ -71,8 +67,8 @@ def test_a_derived_bprop_has_hooks_too():
         for place in (0, 1):
             model[place].hook(**HOOKS["all"])
         found.append(way(model))
-    close(found[1], found[0])
-    close(found[2], found[0])
+    assert_trees_close(found[1], found[0])
+    assert_trees_close(found[2], found[0])
 
 
 def test_a_replaced_y_is_differentiated(numerical):
@@ -92,8 +88,8 @@ def test_removed_hooks_leave_nothing():
     assert "removed" in repr(second)
     first.remove()
     first.remove()
-    close(layerwise(model), plain)
-    close(transformed(model), plain)
+    assert_trees_close(layerwise(model), plain)
+    assert_trees_close(transformed(model), plain)
 
 
 def test_a_compiled_step_follows_its_hooks():
@@ -155,8 +151,8 @@ def test_forward_mode_passes_hooks_on_cotangents_by():
     module = nn.Tanh()
     expected = bprop.jvp(module, (X,), (X,))
     module.hook(x_bar=lambda module, x_bar: 0 * x_bar, y_bar=lambda module, y_bar: 7 * y_bar)
-    close(bprop.jvp(module, (X,), (X,)), expected)
-    close([bprop.vmap(module)(X)], [module(X)])
+    assert_trees_close(bprop.jvp(module, (X,), (X,)), expected)
+    assert_trees_close([bprop.vmap(module)(X)], [module(X)])
 
 
 def test_wrong_hooks():
@@ -196,7 +192,7 @@ def test_a_hook_that_returns_no_array():
 def test_hooks_taken_off_on_the_way_and_hooks_that_fail():
     model = network()
     handle = model[1].hook(y=lambda module, y: handle.remove())
-    close(layerwise(model), layerwise(network()))
+    assert_trees_close(layerwise(model), layerwise(network()))
     assert not model[1].hooks
 
     def fail(module, value):
@@ -205,4 +201,4 @@ def test_hooks_taken_off_on_the_way_and_hooks_that_fail():
     for place in ("x", "y", "y_bar", "x_bar"):
         with model[1].hook(**{place: fail}), pytest.raises(ValueError, match="from the hook"):
             layerwise(model)
-        close(layerwise(model), layerwise(network()))
+        assert_trees_close(layerwise(model), layerwise(network()))
