@@ -64,7 +64,7 @@ def compiled(f, *xs):
         return native(bprop.trace(f)(*xs))
 
 
-def network(sizes, batch, least=0):
+def training_step(sizes, batch, least=0):
     """Return the training step of a network and a function that sets everything back to the beginning."""
     generator, random = bprop.Generator(1), np.random.default_rng(0)
     layers = [(nn.Linear(a, b, generator=generator), nn.Tanh()) for a, b in pairwise(sizes)]
@@ -100,7 +100,7 @@ def network(sizes, batch, least=0):
 # --- the same bits ---
 @pytest.mark.parametrize("sizes", [(5, 3, 2), (70, 33, 64, 10)], ids=str)
 def test_a_training_has_the_same_bits(sizes):
-    step, begin = network(sizes, 37)
+    step, begin = training_step(sizes, 37)
 
     def train():
         begin()
@@ -269,7 +269,7 @@ def test_a_missing_meeting_inside_a_product_is_seen(staggered, monkeypatch):
 
 def test_meetings_follow_from_the_memory_plan():
     """Two parts that touch the same bytes, one of them writing, one of them shared, have a meeting in between."""
-    stage = network((20, 33, 17, 10), 40)[0].program.stage
+    stage = training_step((20, 33, 17, 10), 40)[0].program.stage
     touched = []
     for number, part in enumerate(stage.parts):
         meetings = share._Meetings(stage.plan, dict.fromkeys(stage.plan.scratch, 64), stage.parallel)
@@ -333,13 +333,13 @@ def test_placing_meetings_takes_time_linear_in_depth(least, monkeypatch):
 
 # --- who takes part ---
 def test_small_programs_wake_nobody():
-    program = network((4, 16, 3), 32, least=LEAST)[0].program
+    program = training_step((4, 16, 3), 32, least=LEAST)[0].program
     assert not program.stage.parallel
     assert not worth(program.work, LEAST)
 
 
 def test_large_programs_are_shared():
-    program = network((64, 512, 10), 128, least=LEAST)[0].program
+    program = training_step((64, 512, 10), 128, least=LEAST)[0].program
     assert worth(program.work, LEAST)
     assert len(program.stage.parallel) > 5
 
