@@ -130,14 +130,14 @@ def test_nested_programs(program):
     check(program, VECTORS)
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @given(programs)
 def test_random_programs(program):
     check(program, VECTORS)
 
 
 @pytest.mark.exhaustive
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(programs)
 def test_many_random_programs(program):
     check(program, VECTORS)

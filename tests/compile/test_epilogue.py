@@ -274,7 +274,7 @@ def perform(steps, kept, *xs):
 
 
 @given(programs(), st.booleans())
-@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_random_graphs(drawn, donate):
     """The bits of the same program without fusion, also where outputs replace inputs."""
     steps, kept = drawn

@@ -54,7 +54,7 @@ def larger(children):
     )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.recursive(LEAVES, larger, max_leaves=6))
 def test_formulas_mean_what_they_say(pair):
     index, meaning = pair
@@ -69,7 +69,7 @@ def test_formulas_mean_what_they_say(pair):
         assert set(values) == {index.constant}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.recursive(LEAVES, larger, max_leaves=4), DIVISORS)
 def test_quotient_and_remainder_make_the_whole_again(pair, n):
     index, _ = pair

@@ -35,7 +35,7 @@ def always_in_panels(monkeypatch):
 
 
 @pytest.mark.parametrize("order", ORDERS, ids="-".join)
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(
     rows=st.integers(3, 40), columns=st.integers(3, 70), depth=st.integers(1, 50),
     dtype=st.sampled_from([np.float32, np.float64]), seed=st.integers(0, 9),

@@ -105,7 +105,7 @@ def test_the_fingerprint_tells_constants_apart():
 
 
 @given(programs(), st.integers(0, 13), st.tuples(*[st.integers(0, 30)] * 3), st.sampled_from(("u", "b", "s")))
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25)
 def test_code_follows_from_the_fingerprint(steps, place, others, kind):
     """Of programs that differ in one step: one fingerprint means one code; and the same program has both again."""
     place %= len(steps)

@@ -11,7 +11,7 @@ from bprop.core.shape import broadcast, normalise_axes, normalise_axis, normalis
 shapes = st.lists(st.integers(0, 3), max_size=4).map(tuple)
 
 
-@settings(max_examples=200, derandomize=True, deadline=None)
+@settings(max_examples=200)
 @given(first=shapes, second=shapes)
 def test_broadcasting_is_numpys(first, second):
     try:
@@ -23,7 +23,7 @@ def test_broadcasting_is_numpys(first, second):
         assert broadcast("add", first, second) == expected
 
 
-@settings(max_examples=100, derandomize=True, deadline=None)
+@settings(max_examples=100)
 @given(shape=shapes, data=st.data())
 def test_reduced_shapes_are_numpys(shape, data):
     axes = data.draw(st.lists(st.integers(0, len(shape) - 1), unique=True)) if shape else []

@@ -41,7 +41,7 @@ trees = st.recursive(
 )
 
 
-@settings(max_examples=100, derandomize=True, deadline=None)
+@settings(max_examples=100)
 @given(tree=trees)
 def test_flatten_and_back(tree):
     found, structure = flatten(tree)

@@ -158,7 +158,7 @@ def agree(program, numerical):
     assert_allclose(native(backward)(X)[0], gradient, **tight)
 
 
-OPTIONS = {"derandomize": True, "deadline": None, "suppress_health_check": list(HealthCheck)}
+OPTIONS = {"suppress_health_check": list(HealthCheck)}
 
 
 @settings(max_examples=60, **OPTIONS)

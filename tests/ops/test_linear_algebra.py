@@ -18,7 +18,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import bprop
 from bprop import linalg
 
-quick = settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+quick = settings(max_examples=25, suppress_health_check=list(HealthCheck))
 
 
 def matrices(*shape, seed=0):

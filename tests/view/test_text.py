@@ -197,7 +197,7 @@ formulas = st.recursive(leaf, lambda f: st.one_of(unary(f), binary(f)), max_leav
 
 
 @given(formulas)
-@settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.filter_too_much])
 def test_python_reads_a_formula_as_the_graph_computes_it(f):
     expression = bprop.expression(f)(X, Y, A)
     assume(expression.size < 400)
