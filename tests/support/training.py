@@ -87,6 +87,12 @@ def fit_line(loss=None, model=None, **options):
     )
 
 
+def draw_nothing(patch):
+    """Let trainings draw no pictures, which take longer than they do; ``patch`` is pytest's `MonkeyPatch`."""
+    patch.setattr("bprop.train.run.draw", lambda *arguments: None)
+    patch.setattr("bprop.train.table.fit.draw_influence", lambda *arguments: None)
+
+
 # --- leaving ---
 class LeftError(Exception):
     """What ends a training before its time."""

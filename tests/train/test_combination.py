@@ -10,6 +10,8 @@ from bprop.optim import schedule
 from bprop.train import Callback, EarlyStopping, fit
 from support.training import LeftError, cell_bytes, classifier, separable, shuffled_batches, untimed
 
+pytestmark = pytest.mark.usefixtures("no_picture")
+
 X, T = separable(37, seed=3)
 batches_of = shuffled_batches(X, T, [3, 14, 15, 30])
 
@@ -111,8 +113,7 @@ def fit_features(features, folder, place, compiled, start=0, **more):
     return cell_bytes(model, optimizer), history, run.stopped, run.best, run.status
 
 
-def check(seed, tmp_path, monkeypatch, compiled):
-    monkeypatch.setattr("bprop.train.run.draw", lambda *arguments: None)
+def check(seed, tmp_path, compiled):
     features = drawn(seed)
     whole = fit_features(features, tmp_path / "whole", tmp_path, compiled)
     updates = int(np.frombuffer(whole[0]["optimizer/count"], np.int64)[0])
@@ -139,22 +140,22 @@ def check(seed, tmp_path, monkeypatch, compiled):
 
 
 @pytest.mark.parametrize("seed", range(16))
-def test_resumed_bit_for_bit(seed, tmp_path, monkeypatch):
-    check(seed, tmp_path, monkeypatch, compiled=False)
+def test_resumed_bit_for_bit(seed, tmp_path):
+    check(seed, tmp_path, compiled=False)
 
 
 @pytest.mark.parametrize("seed", [1000])
-def test_resumed_bit_for_bit_compiled(seed, tmp_path, monkeypatch):
-    check(seed, tmp_path, monkeypatch, compiled=True)
+def test_resumed_bit_for_bit_compiled(seed, tmp_path):
+    check(seed, tmp_path, compiled=True)
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("seed", range(16, 400))
-def test_many_resumed_bit_for_bit(seed, tmp_path, monkeypatch):
-    check(seed, tmp_path, monkeypatch, compiled=False)
+def test_many_resumed_bit_for_bit(seed, tmp_path):
+    check(seed, tmp_path, compiled=False)
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("seed", range(1001, 1016))
-def test_many_resumed_bit_for_bit_compiled(seed, tmp_path, monkeypatch):
-    check(seed, tmp_path, monkeypatch, compiled=True)
+def test_many_resumed_bit_for_bit_compiled(seed, tmp_path):
+    check(seed, tmp_path, compiled=True)

@@ -15,7 +15,8 @@ import bprop
 from bprop import nn, optim
 from bprop.optim import schedule
 from bprop.train import Callback, EarlyStopping, StorageError, evaluate, fit
-from support.training import At, LeftError, T, X, dropout_classifier, fit_with_dropout, leave
+from bprop.train.loop import EVALUATION
+from support.training import At, LeftError, T, X, dropout_classifier, fit_with_dropout, leave, separable
 
 pytestmark = pytest.mark.usefixtures("no_picture")
 
@@ -285,14 +286,15 @@ def test_the_end_is_told_even_if_the_record_cannot_be_written(tmp_path, monkeypa
         def on_end(self, run):
             told.append(run.status)
 
-    def full(*arguments):
-        raise StorageError("full")
+    replace = os.replace
 
-    with pytest.raises(StorageError, match="full"):
-        fit_with_dropout(
-            tmp_path / "run",
-            callbacks=[End(), At(13, lambda: monkeypatch.setattr("bprop.train.run.write_whole", full))],
-        )
+    def full(source, target):
+        if os.path.basename(target) == "run.json":
+            raise OSError(errno.ENOSPC, "full")
+        replace(source, target)
+
+    with pytest.raises(StorageError, match=r"run\.json: full"):
+        fit_with_dropout(tmp_path / "run", callbacks=[End(), At(13, lambda: monkeypatch.setattr(os, "replace", full))])
     assert told == ["finished"]
 
 
@@ -365,14 +367,15 @@ LABELS = np.where(np.arange(50) % 3 == 0, -1, T)
     ],
     ids=str,
 )
-def test_the_loss_of_an_epoch_is_that_of_all_its_examples(loss, t, monkeypatch):
+def test_the_loss_of_an_epoch_is_that_of_all_its_examples(loss, t):
     model = nn.Linear(4, 2, np.float64, seed=1)
     x = X.astype(np.float64)
     whole = float(loss(model(x), t))
     *_, run = fit_with_dropout(model=model, loss=loss, data=(x, t), optimizer=optim.SGD(1e-14), epochs=1, batch_size=7)
     assert run.history[0]["train_loss"] == pytest.approx(whole, rel=1e-10)
-    monkeypatch.setattr("bprop.train.evaluation.EVALUATION", 7)
-    assert evaluate(model, loss, (x, t))["loss"] == pytest.approx(whole, rel=1e-10)
+    long = np.tile(x, (50, 1)), np.concatenate([t] * 50)  # several pieces
+    assert len(long[0]) > 2 * EVALUATION
+    assert evaluate(model, loss, long)["loss"] == pytest.approx(float(loss(model(long[0]), long[1])), rel=1e-10)
     results = []
     for options in ({"batch_size": 5, "accumulate": 4}, {"batch_size": 20}):
         model = nn.Linear(4, 2, np.float64, seed=1)
@@ -381,11 +384,10 @@ def test_the_loss_of_an_epoch_is_that_of_all_its_examples(loss, t, monkeypatch):
     np.testing.assert_allclose(*results, rtol=1e-10)
 
 
-def test_a_part_without_any_label_that_counts(monkeypatch):
-    monkeypatch.setattr("bprop.train.evaluation.EVALUATION", 10)
-    loss, model, t = nn.CrossEntropy(ignore_index=-1), nn.Linear(4, 2, seed=1), T.copy()
-    t[10:20] = -1
-    assert evaluate(model, loss, (X, t))["loss"] == pytest.approx(float(loss(model(X), t)), rel=1e-6)
+def test_a_piece_without_any_label_that_counts():
+    loss, model, (x, t) = nn.CrossEntropy(ignore_index=-1), nn.Linear(4, 2, seed=1), separable(3 * EVALUATION)
+    t[EVALUATION : 2 * EVALUATION] = -1
+    assert evaluate(model, loss, (x, t))["loss"] == pytest.approx(float(loss(model(x), t)), rel=1e-6)
     assert np.isnan(evaluate(model, loss, (X, np.full(50, -1)))["loss"])
 
 
