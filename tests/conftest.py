@@ -10,10 +10,10 @@ import pytest
 from hypothesis import settings
 
 import bprop
-import support.profile  # noqa: F401 - registers the profiles of Hypothesis
 from bprop.core.op import REGISTRY
+from support.profile import SAME
 
-settings.load_profile("same")  # tests/test_fresh_examples.py sees to other examples
+settings.load_profile(SAME)  # tests/test_fresh_examples.py sees to other examples
 
 
 def slope(f, step=0.01, levels=4):

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 import bprop
 from bprop.compile.native import blocked, blocking, contraction, program
 from bprop.compile.native.code import Program
 from bprop.compile.native.team import share_from
+from support.profile import examples
 
 rng = np.random.default_rng(0)
 
@@ -274,7 +275,7 @@ def perform(steps, kept, *xs):
 
 
 @given(programs(), st.booleans())
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_random_graphs(drawn, donate):
     """The bits of the same program without fusion, also where outputs replace inputs."""
     steps, kept = drawn

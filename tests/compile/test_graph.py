@@ -1,16 +1,17 @@
 """Random graphs of ops, compiled and eager."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import bprop
 from bprop.compile import native
+from support.profile import examples
 from support.random_graph import programs, run
 
 
 @given(programs(), st.sampled_from([np.float32, np.float64]), st.sampled_from([(3, 4), (1, 5), (4,), (0, 2), ()]))
-@settings(max_examples=60)
+@examples(60)
 def test_random_graphs(steps, dtype, shape):
     """Values stay of size 1 to a few hundred and every function here is Lipschitz, so rounding errors stay small."""
     random = np.random.default_rng(0)

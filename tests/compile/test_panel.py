@@ -4,13 +4,14 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import bprop
 from bprop.compile import native
 from bprop.compile.native import contraction
 from bprop.compile.native.blocking import DEPTH
+from support.profile import examples
 
 ORDERS = [(a, b, y) for a, b, y in itertools.product(("ik", "ki"), ("kj", "jk"), ("ij", "ji"))]
 
@@ -35,7 +36,7 @@ def always_in_panels(monkeypatch):
 
 
 @pytest.mark.parametrize("order", ORDERS, ids="-".join)
-@settings(max_examples=6)
+@examples(6)
 @given(
     rows=st.integers(3, 40), columns=st.integers(3, 70), depth=st.integers(1, 50),
     dtype=st.sampled_from([np.float32, np.float64]), seed=st.integers(0, 9),

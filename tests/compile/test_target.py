@@ -5,7 +5,7 @@ On plain x86-64 (vectors of 16 bytes, no fused multiply-add) every seventh op st
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 import bprop
@@ -15,6 +15,7 @@ from bprop.core.family import Region
 from bprop.core.op import REGISTRY
 from bprop.diagnose.case import cases
 from support.agreement import check_call
+from support.profile import examples
 from support.random_graph import programs, run
 
 OPS = [op for op in REGISTRY.values() if not isinstance(op, Region)]
@@ -44,7 +45,7 @@ def test_products(dtype, shape, target, agree):
 
 
 @given(programs(), st.sampled_from([np.float32, np.float64]), st.sampled_from([(3, 4), (2, 19), (4,), ()]))
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_random_graphs(target, steps, dtype, shape):
     random = np.random.default_rng(0)
     xs = [bprop.asarray(random.uniform(-1, 1, s).astype(dtype)) for s in (shape, shape[-1:], ())]

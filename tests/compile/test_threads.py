@@ -13,7 +13,7 @@ from itertools import accumulate, islice, pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from llvmlite import ir
 
@@ -28,6 +28,7 @@ from bprop.core.op import REGISTRY
 from bprop.core.tree import flatten
 from bprop.diagnose.case import cases
 from support.op_call import function_of_arrays
+from support.profile import examples
 from support.random_graph import programs, run
 
 THREADS = (1, 2, 3, 4, 7)
@@ -117,7 +118,7 @@ def test_large_products_have_the_same_bits():
 
 
 @given(programs(), st.sampled_from([(3, 4), (33, 5), (40,), (0, 2), ()]))
-@settings(max_examples=25)
+@examples(25)
 def test_random_graphs_have_the_same_bits(steps, shape):
     random = np.random.default_rng(0)
     xs = [bprop.asarray(random.uniform(-1, 1, s)) for s in (shape, shape[-1:], ())]

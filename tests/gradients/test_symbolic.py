@@ -3,13 +3,14 @@
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import bprop
 from bprop.core.simplify import simplify
 from bprop.gradients.textbook import textbook
 from support.op_call import every_differentiable_op, scalar_calls
+from support.profile import examples
 
 X = np.array([0.7, -1.3, 2.1])
 
@@ -184,7 +185,7 @@ def test_errors():
 
 # --- the order of a textbook changes no value ---
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 6), st.integers(0, 6)), min_size=3, max_size=9))
-@settings(max_examples=200)
+@examples(200)
 def test_textbook_order_keeps_values(program):
     def f(x, y):
         values = [x, y, 2.0, -1, x * y]

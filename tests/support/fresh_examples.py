@@ -6,7 +6,7 @@ import time
 import pytest
 from hypothesis import settings
 
-import support.profile  # noqa: F401 - registers "fresh"
+from support.profile import FRESH
 
 
 def pytest_addoption(parser):
@@ -15,7 +15,7 @@ def pytest_addoption(parser):
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config):
-    settings.load_profile("fresh")
+    settings.load_profile(FRESH)
 
 
 @pytest.hookimpl(trylast=True)
