@@ -138,9 +138,14 @@ def test_a_folder_of_the_callers_may_be_a_link(tmp_path):
 
 
 def test_names_cannot_be_guessed_and_are_never_too_long(tmp_path, monkeypatch):
-    made = []
-    create = file.create
-    monkeypatch.setattr(file, "create", lambda path, mode: made.append(path) or create(path, mode))
+    made, open_file = [], os.open
+
+    def noted(path, flags, *mode):
+        if flags & os.O_CREAT:
+            made.append(Path(path))
+        return open_file(path, flags, *mode)
+
+    monkeypatch.setattr(os, "open", noted)
     for name in ("a", "ü" * 120, "a"):
         file.write_whole(tmp_path / name, b"x")
     assert len({path.name for path in made}) == 3

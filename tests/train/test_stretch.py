@@ -13,7 +13,8 @@ import bprop
 from bprop import nn, optim
 from bprop.compile import step
 from bprop.compile.native.code import Program
-from bprop.train import Callback, EarlyStopping, fit
+from bprop.train import Callback, Checkpoint, EarlyStopping, fit
+from bprop.train.checkpoint import CHECKPOINT
 from bprop.train.pace import STRETCH, Pace
 from bprop.train.progress import Progress
 from support.training import LeftError, cell_bytes, classifier, fit_eagerly, untimed
@@ -154,10 +155,18 @@ def test_it_stops_wherever_something_has_to_happen(stretch, tmp_path):
 
 
 def test_checkpoints_by_time(tmp_path, monkeypatch):
-    saved = []
-    monkeypatch.setattr("bprop.train.training.save", lambda path, arrays, record: saved.append(record["updates"]))
+    """With no time to wait, there is one before each update, and one at the end."""
+    updates, replace = [], os.replace
+
+    def replaced(source, target):
+        replace(source, target)
+        if os.path.basename(target) == CHECKPOINT:
+            with Checkpoint(tmp_path / "run") as checkpoint:
+                updates.append(checkpoint.record["updates"])
+
+    monkeypatch.setattr(os, "replace", replaced)
     fit_natively(checkpoint_every=timedelta(0), out=tmp_path / "run", epochs=1)
-    assert sorted(set(saved)) == list(range(12))
+    assert sorted(set(updates)) == list(range(12))
 
 
 def test_resumed_in_the_middle_of_an_epoch(stretch, tmp_path):
