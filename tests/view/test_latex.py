@@ -5,12 +5,13 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import bprop
 from bprop.core.op import REGISTRY
 from bprop.diagnose.case import cases
+from support.profile import examples
 
 X, A = np.array([0.7, -1.3, 2.1]), np.eye(3)
 
@@ -133,7 +134,7 @@ def test_every_op_renders(op):
 
 
 @given(st.integers(0, 2**31))
-@settings(max_examples=40, deadline=None, derandomize=True)
+@examples(40)
 def test_derivatives_of_random_formulas_are_balanced_and_render(seed):
     random = np.random.default_rng(seed)
     ops = [bprop.exp, bprop.tanh, bprop.sqrt, lambda u: -u, lambda u: u**2, lambda u: 1 / u]
