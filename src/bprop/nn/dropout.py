@@ -7,8 +7,8 @@ from ..core.interpreter import EVALUATE, using
 from ..core.number import real
 from ..core.value import Array, asarray
 from ..ops import Generator, where
+from .default_generator import generator_for, split
 from .module import Module
-from .stream import generator_for, split
 
 
 class Dropout(Module):

@@ -10,10 +10,10 @@ from ..core.interpreter import EVALUATE, using
 from ..core.shape import normalise_axis
 from ..core.value import Array, asarray
 from ..ops import Generator, astype, clip, gelu, matmul, max, reshape, sigmoid, silu, softplus, tanh, where
-from .frame import parameter
+from .cell import parameter
+from .default_generator import generator_for
 from .module import Module
 from .setting import floating, size
-from .stream import generator_for
 
 
 class GLU(Module):

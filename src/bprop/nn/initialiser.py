@@ -22,7 +22,7 @@ from ..core.number import real
 from ..core.shape import normalise_shape, size_of
 from ..core.value import Array, asarray
 from ..ops import Generator
-from .stream import generator_for
+from .default_generator import generator_for
 
 Shape = tuple[int, ...]
 Draw = Callable[[Generator, Shape], Any]

@@ -9,11 +9,11 @@ from ..core.error import ShapeError
 from ..core.shape import size_of
 from ..core.value import Array
 from ..ops import Generator, astype, matmul, reshape, sum
-from .frame import parameter
+from .cell import parameter
+from .default_generator import generator_for
 from .initialiser import Initialiser, glorot_uniform
 from .module import Module
 from .setting import floating, size
-from .stream import generator_for
 
 
 class Linear(Module):

@@ -13,10 +13,10 @@ from ..core.error import ArgumentError, ShapeError
 from ..core.interpreter import EVALUATE, using
 from ..core.value import Array, asarray
 from ..ops import Generator, expm1, relu, reshape, where
-from .frame import parameter
+from .cell import parameter
+from .default_generator import generator_for, split
 from .module import Module
 from .setting import floating, number, size
-from .stream import generator_for, split
 
 
 class ReLU(Module):

@@ -57,7 +57,7 @@ def tie(module: Module, path: str, source: str) -> None:
     if old is not None:
         _check(cell, old, path, source)
     holder.__dict__.setdefault("_cells", {})[name] = cell
-    holder.__dict__.get("_bars", {}).pop(name, None)
+    holder.__dict__.get("_gradients", {}).pop(name, None)
     cell.shared = True  # and a mark of a change, for compiled functions
 
 
