@@ -80,12 +80,12 @@ class ClassLoss(Loss):
             raise ArgumentError(f"{type(self).__name__}: ignore_index is an integer, not {ignore_index!r:.60}")
         self.weight: tuple[float, ...] | None = None
         if weight is not None:
-            one = asarray(weight)
-            if one.ndim != 1 or one.dtype.kind not in "fiu":
+            weights = asarray(weight)
+            if weights.ndim != 1 or weights.dtype.kind not in "fiu":
                 raise ShapeError(
-                    f"{type(self).__name__}: weight has shape {one.shape} and dtype {one.dtype}; it is (C,) numbers"
+                    f"{type(self).__name__}: weight has shape {weights.shape} and dtype {weights.dtype}; it is (C,) numbers"
                 )
-            self.weight = tuple(self.setting("weight", value, 0) for value in one.tolist())
+            self.weight = tuple(self.setting("weight", value, 0) for value in weights.tolist())
         self.ignore_index = None if ignore_index is None else int(ignore_index)
 
     def example(self) -> tuple[Any, ...]:
@@ -116,36 +116,36 @@ class ClassLoss(Loss):
             )
         if t.dtype.kind not in "iu":
             raise DTypeError(f"{kind}: labels are integers, not {t.dtype}: write t.astype(int)")
-        known = t.concrete()  # looked at only, to refuse labels that no class answers to
-        if known is not None and known.size:
-            wrong = (known < 0) | (known >= count)
+        labels = t.concrete()  # only to refuse labels of no class: the numbers do not enter the result
+        if labels is not None and labels.size:
+            wrong = (labels < 0) | (labels >= count)
             if self.ignore_index is not None:
-                wrong &= known != self.ignore_index
+                wrong &= labels != self.ignore_index
             if wrong.any():
                 example = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
                 where_it_is = f" (example {', '.join(str(int(index)) for index in example)})" if example else ""
                 raise IndexingError(
-                    f"{kind}: label {known[example]} with {count} classes{where_it_is}: labels are 0 … {count - 1}"
+                    f"{kind}: label {labels[example]} with {count} classes{where_it_is}: labels are 0 … {count - 1}"
                 )
         runs = isinstance(t, Wrapped) and t.owner.runs
         t = astype(t, np.int64)
-        if runs:  # nothing to look at yet: reading at the label refuses it when its number is there
-            place = where(t < 0, count, t)  # below zero it would count from the end
+        if runs:  # no numbers yet: `take` refuses a label out of range when the program runs
+            index = where(t < 0, count, t)  # below zero it would count from the end
             if self.ignore_index is None:
-                t = take(arange(count), place)
+                t = take(arange(count), index)
             else:
-                t = where(t == self.ignore_index, t, take(arange(count), where(t == self.ignore_index, 0, place)))
+                t = where(t == self.ignore_index, t, take(arange(count), where(t == self.ignore_index, 0, index)))
         t = reshape(t, (*t.shape, 1))
         chosen = t == arange(count)
         return chosen if self.ignore_index is None else chosen & (t != self.ignore_index)
 
     def count(self, t: Any, axes: int) -> float:
         """Return the weights of the labels that count, added up; the number of examples for probabilities."""
-        known = np.asarray(t)
-        if known.ndim != axes - 1:
-            return len(known)
-        known = known[known != self.ignore_index]  # all, where that is None
-        return float(known.size if self.weight is None else np.sum(np.array(self.weight)[known]))
+        labels = np.asarray(t)
+        if labels.ndim != axes - 1:
+            return len(labels)
+        labels = labels[labels != self.ignore_index]  # all, where that is None
+        return float(labels.size if self.weight is None else np.sum(np.array(self.weight)[labels]))
 
     @property
     def even(self) -> bool:

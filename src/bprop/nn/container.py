@@ -24,19 +24,20 @@ class _Modules(Module):
             raise ArgumentError(f"{kind}: give the modules one by one, {kind}(*layers)")
         if layers and named:
             raise ArgumentError(f"{kind}: give all modules names or none")
-        found: list[Module] = [self._module(str(i), layer) for i, layer in enumerate(layers)]
-        names = {name: self._module(repr(name), layer) for name, layer in named.items()}
-        for name in names:
+        numbered: list[Module] = [self._checked(str(i), layer) for i, layer in enumerate(layers)]
+        by_name = {name: self._checked(repr(name), layer) for name, layer in named.items()}
+        for name in by_name:
             if not isinstance(name, str) or not name or "." in name:
                 raise ArgumentError(
                     f"{kind}: a name is a string without a point, which joins the names of a path: {name!r}"
                 )
-        self.layers = names or found
+        self.layers = by_name or numbered
 
-    def _module(self, place: str, layer: Any) -> Module:
+    def _checked(self, position: str, layer: Any) -> Module:
+        """Return ``layer``, refusing what is no module."""
         if not isinstance(layer, Module):
             hint = ", make one: write its name followed by ()" if isinstance(layer, type) else ""
-            raise ArgumentError(f"{type(self).__name__}: layer {place} is {layer!r:.60}, not a module{hint}")
+            raise ArgumentError(f"{type(self).__name__}: layer {position} is {layer!r:.60}, not a module{hint}")
         return layer
 
     def _list(self) -> list[Module]:
@@ -44,7 +45,7 @@ class _Modules(Module):
 
     def append(self, layer: Module, name: str | None = None) -> Self:
         """Add a module at the end, with a ``name`` where the others have names; returns the container."""
-        self._module(str(len(self)), layer)
+        self._checked(str(len(self)), layer)
         if isinstance(self.layers, dict):
             if not isinstance(name, str) or not name or "." in name or name in self.layers:
                 raise ArgumentError(f"{type(self).__name__}.append: the modules have names; {name!r} is no new one")
@@ -70,20 +71,22 @@ class _Modules(Module):
     def __getitem__(self, index: int | str | slice) -> Module:
         if isinstance(index, slice):
             if isinstance(self.layers, dict):
-                return self._part(dict(list(self.layers.items())[index]))
-            return self._part(*self.layers[index])
-        return self._list()[self._place(index)]
+                return self._with_layers(dict(list(self.layers.items())[index]))
+            return self._with_layers(*self.layers[index])
+        return self._list()[self._position(index)]
 
-    def _part(self, *layers: Any) -> Self:
+    def _with_layers(self, *layers: Any) -> Self:
+        """Return a container with the same settings for other layers."""
         return type(self)(*layers)
 
     def __setitem__(self, index: int | str, layer: Module) -> None:
-        place = self._place(index)
-        self._module(str(place), layer)
-        new = [*self._list()[:place], layer, *self._list()[place + 1 :]]
+        position = self._position(index)
+        self._checked(str(position), layer)
+        new = [*self._list()[:position], layer, *self._list()[position + 1 :]]
         self.layers = dict(zip(self.layers, new, strict=True)) if isinstance(self.layers, dict) else new
 
-    def _place(self, index: int | str) -> int:
+    def _position(self, index: int | str) -> int:
+        """Return the position of a layer, from 0, for a number or a name."""
         kind, names = type(self).__name__, list(self.layers) if isinstance(self.layers, dict) else []
         if isinstance(index, str):
             if index not in names:
@@ -93,10 +96,10 @@ class _Modules(Module):
             return names.index(index)
         if isinstance(index, bool) or not hasattr(index, "__index__"):
             raise IndexingError(f"{kind}: {index!r:.60} is no place: a number, a name or a slice is")
-        place = index.__index__()
-        if not -len(self) <= place < len(self):
-            raise IndexingError(f"{kind}: place {place} with {len(self)} modules: places are 0 … {len(self) - 1}")
-        return place % len(self)
+        position = index.__index__()
+        if not -len(self) <= position < len(self):
+            raise IndexingError(f"{kind}: place {position} with {len(self)} modules: places are 0 … {len(self) - 1}")
+        return position % len(self)
 
     def describe(self) -> str:
         """Return the number of layers and parameters."""
@@ -168,7 +171,7 @@ class Parallel(_Modules):
             raise ArgumentError(f"Parallel: join is 'concat' or 'add', not {join!r}")
         self.axis, self.join = axis, join
 
-    def _part(self, *layers: Any) -> Self:
+    def _with_layers(self, *layers: Any) -> Self:
         return type(self)(*layers, axis=self.axis, join=self.join)
 
     def fprop(self, x: Any) -> Array:
@@ -190,21 +193,21 @@ class Parallel(_Modules):
             for s in shapes
         ):
             raise ShapeError(f"Parallel: the branches gave shapes {shapes}, which may differ along axis {axis} only")
-        self.keep(sizes=[s[axis] for s in shapes], place=axis)
+        self.keep(sizes=[s[axis] for s in shapes], concat_axis=axis)
         return concat(ys, axis=axis)
 
     def bprop(self, y_bar: Any) -> Any:
         """Return x_bar: the sum of what comes back through the branches."""
         x_bar: Any = None
-        end = 0 if self.join == "add" else y_bar.shape[self.place]
+        end = 0 if self.join == "add" else y_bar.shape[self.concat_axis]
         for number, branch in reversed(list(enumerate(self._list()))):
-            part = y_bar
+            branch_y_bar = y_bar
             if self.join == "concat":
                 start = end - self.sizes[number]
-                part = y_bar[(*(slice(None),) * self.place, slice(start, end))]
+                branch_y_bar = y_bar[(*(slice(None),) * self.concat_axis, slice(start, end))]
                 end = start
-            one = branch.bprop(part)
-            x_bar = one if x_bar is None else x_bar + one
+            branch_x_bar = branch.bprop(branch_y_bar)
+            x_bar = branch_x_bar if x_bar is None else x_bar + branch_x_bar
         return x_bar
 
     def describe(self) -> str:
@@ -230,9 +233,9 @@ class Residual(Module):
     composes = True
 
     def __init__(self, module: Module, shortcut: Module | None = None) -> None:
-        for name, one in (("module", module), ("shortcut", shortcut)):
-            if not isinstance(one, Module) and not (name == "shortcut" and one is None):
-                raise ArgumentError(f"Residual: {name} is a module, not {one!r:.60}")
+        for name, layer in (("module", module), ("shortcut", shortcut)):
+            if not isinstance(layer, Module) and not (name == "shortcut" and layer is None):
+                raise ArgumentError(f"Residual: {name} is a module, not {layer!r:.60}")
         self.module = module
         self.shortcut = shortcut
 

@@ -32,10 +32,10 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float, generator: Generator | None = None, seed: int | None = None) -> None:
-        known = real(p)
-        if known is None or not 0 <= known < 1:
+        probability = real(p)
+        if probability is None or not 0 <= probability < 1:
             raise ArgumentError(f"Dropout: p is the probability of silence, in [0, 1), not {p!r:.60}")
-        self.p = known
+        self.p = probability
         with using(EVALUATE):
             source = generator_for("Dropout", generator, seed)
             self.generator = split(source) if generator is None and seed is None else source

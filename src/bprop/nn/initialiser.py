@@ -93,7 +93,7 @@ def gain(nonlinearity: str = "linear", negative_slope: float = 0.01) -> float:
     2.0000000000000004
     """
     _finite("gain", "negative_slope", negative_slope)
-    known = {
+    gains = {
         "linear": 1.0,
         "sigmoid": 1.0,
         "tanh": 5 / 3,
@@ -101,9 +101,9 @@ def gain(nonlinearity: str = "linear", negative_slope: float = 0.01) -> float:
         "leaky_relu": sqrt(2 / (1 + negative_slope**2)),
         "selu": 3 / 4,
     }
-    if not isinstance(nonlinearity, str) or nonlinearity not in known:
-        raise ArgumentError(f"gain: nonlinearity is one of {', '.join(known)}, not {nonlinearity!r}")
-    return known[nonlinearity]
+    if not isinstance(nonlinearity, str) or nonlinearity not in gains:
+        raise ArgumentError(f"gain: nonlinearity is one of {', '.join(gains)}, not {nonlinearity!r}")
+    return gains[nonlinearity]
 
 
 def glorot_uniform(gain: float = 1.0) -> Initialiser:
@@ -309,7 +309,7 @@ def truncated_normal(mean: float = 0.0, deviation: float = 1.0, low: float = -2.
         u = np.asarray(generator.uniform(shape)).ravel()
         start, end = (0.5 * erfc(-x / sqrt(2)) for x in (first, last))
         p = np.clip(start + u * (end - start), 1e-300, 1 - 2.0**-53)
-        z = np.array([standard.inv_cdf(one) for one in p.tolist()])
+        z = np.array([standard.inv_cdf(probability) for probability in p.tolist()])
         return np.clip(mean + deviation * sign * z, low, high).reshape(shape)
 
     return Initialiser(_named("truncated_normal", mean=mean, deviation=deviation, low=low, high=high), draw)
@@ -331,10 +331,10 @@ def _fan(name: str, mode: Mode) -> Callable[[Shape], int]:
 
 
 def _finite(function: str, name: str, value: Any) -> float:
-    known = real(value)
-    if known is None or not isfinite(known):
+    number = real(value)
+    if number is None or not isfinite(number):
         raise ArgumentError(f"{function}: {name} is a finite number, not {value!r:.60}")
-    return known
+    return number
 
 
 def _at_least_zero(function: str, name: str, value: Any) -> None:

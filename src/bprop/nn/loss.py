@@ -48,8 +48,8 @@ class Loss(Module):
     def describe(self) -> str:
         """Return the settings."""
         settings = {name: value for name, value in self.__dict__.items() if name[0] != "_" and name != "training"}
-        shown = (bool, int, float, str, tuple)
-        return ", ".join(f"{name}={value!r}" for name, value in settings.items() if isinstance(value, shown))
+        plain = (bool, int, float, str, tuple)
+        return ", ".join(f"{name}={value!r}" for name, value in settings.items() if isinstance(value, plain))
 
     def outputs(self, y: Any) -> Array:
         """Return y as an array, refusing what has no derivative."""
@@ -95,12 +95,17 @@ class Loss(Module):
 
     def setting(self, name: str, value: Any, low: float = -inf, high: float = inf, *, open_low: bool = False) -> float:
         """Return a setting as a float in [low, high), or (low, high); raise `ArgumentError` naming loss and setting."""
-        known = real(value)
-        if known is None or not isfinite(known) or not (low < known if open_low else low <= known) or known >= high:
+        number = real(value)
+        if (
+            number is None
+            or not isfinite(number)
+            or not (low < number if open_low else low <= number)
+            or number >= high
+        ):
             wanted = "a finite number" + (f" {'>' if open_low else '≥'} {low:g}" if isfinite(low) else "")
             wanted += f" and < {high:g}" if isfinite(high) else ""
             raise ArgumentError(f"{type(self).__name__}: {name} is {wanted}, not {value!r:.60}")
-        return known
+        return number
 
     def flag(self, name: str, value: Any) -> bool:
         """Return a setting that is True or False; raise `ArgumentError` naming loss and setting."""
@@ -110,16 +115,16 @@ class Loss(Module):
 
     def check_numbers(self, t: Array, wrong: Callable[[NDArray[Any]], NDArray[Any]], wanted: str) -> None:
         """Raise `ArgumentError` naming the first entry of ``t`` that is ``wrong``, where the numbers are known."""
-        known = t.concrete()
-        if known is None or not known.size:
+        targets = t.concrete()
+        if targets is None or not targets.size:
             return
-        found = np.asarray(wrong(known))
-        if found.any():
-            place = np.unravel_index(int(np.argmax(found)), found.shape)
+        refused = np.asarray(wrong(targets))
+        if refused.any():
+            index = np.unravel_index(int(np.argmax(refused)), refused.shape)
             where = (
-                f" at {tuple(map(int, place))}" if len(place) > 1 else f" of example {int(place[0])}" if place else ""
+                f" at {tuple(map(int, index))}" if len(index) > 1 else f" of example {int(index[0])}" if index else ""
             )
-            raise ArgumentError(f"{type(self).__name__}: target {known[place]:g}{where}: {wanted}")
+            raise ArgumentError(f"{type(self).__name__}: target {targets[index]:g}{where}: {wanted}")
 
 
 def _advice(y: tuple[int, ...], t: tuple[int, ...]) -> str:

@@ -206,9 +206,11 @@ class GaussianNLL(Loss):
         """Return E."""
         y = self.outputs(y)
         e, v = y - self.targets(y, t), self.outputs(variance)
-        known = v.concrete()
-        if known is not None and (known < 0).any():
-            raise ArgumentError(f"GaussianNLL: variance {known[known < 0].flat[0]:g}: variances are not negative")
+        variances = v.concrete()
+        if variances is not None and (variances < 0).any():
+            raise ArgumentError(
+                f"GaussianNLL: variance {variances[variances < 0].flat[0]:g}: variances are not negative"
+            )
         v = where(v < self.epsilon, self.epsilon + (v - stop_gradient(v)), v)
         E = 0.5 * (log_of(v) + e * e / v)
         if E.shape != y.shape:

@@ -57,15 +57,16 @@ class Adam(Optimizer):
         beta1, beta2 = self.betas
         m = beta1 * slots["m"] + (1 - beta1) * g
         v = beta2 * slots["v"] + (1 - beta2) * (g * g)
-        new, spread = {"m": m, "v": v}, v
+        new_slots, second_moment = {"m": m, "v": v}, v
         if self.amsgrad:
-            new["largest"] = spread = maximum(slots["largest"], v)
-        return w - scalars["rate"] * m / (sqrt(spread) * scalars["correction"] + self.epsilon), new
+            new_slots["largest"] = second_moment = maximum(slots["largest"], v)
+        step = scalars["rate"] * m / (sqrt(second_moment) * scalars["correction"] + self.epsilon)
+        return w - step, new_slots
 
     def settings(self) -> dict[str, Any]:
         """Return the settings; amsgrad where it is in use."""
-        own: dict[str, Any] = {"betas": self.betas, "epsilon": self.epsilon}
-        return {**super().settings(), **own, **({"amsgrad": True} if self.amsgrad else {})}
+        settings = {**super().settings(), "betas": self.betas, "epsilon": self.epsilon}
+        return {**settings, "amsgrad": True} if self.amsgrad else settings
 
 
 class AdamW(Adam):

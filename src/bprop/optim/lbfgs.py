@@ -14,7 +14,7 @@ from ..core.value import Array, asarray
 from ..gradients import value_and_grad
 from .line_search import Point, strong_wolfe
 from .optimizer import Optimizer, Rate
-from .setting import number, whole
+from .setting import integer, number
 
 
 class Minimum(NamedTuple):
@@ -63,7 +63,7 @@ class LBFGS(Optimizer):
         decrease: float = 1e-4,
         curvature: float = 0.9,
     ) -> None:
-        self.history = whole(self, "history", history)
+        self.history = integer(self, "history", history)
         self.tolerance_gradient = number(self, "tolerance_gradient", tolerance_gradient)
         self.tolerance_change = number(self, "tolerance_change", tolerance_change)
         self.curvature = number(self, "curvature", curvature, 0, 1, open_low=True)
@@ -78,9 +78,9 @@ class LBFGS(Optimizer):
         return {**super().cells(), **self._pairs}
 
     def init(self, model: Any) -> None:
-        known = bool(self._parameters)
+        initialised = bool(self._parameters)
         super().init(model)
-        if known:
+        if initialised:
             frozen = [path for path, cell in self._parameters.items() if not cell.trainable]
             if frozen:
                 raise StateError(
@@ -105,7 +105,7 @@ class LBFGS(Optimizer):
         ``f``: a function of the model that returns a scalar, compiled if it can be. Raises `NonFiniteError` where E or its
         gradient is not finite at the start. Interrupted, the parameters are as after the last whole step.
         """
-        steps = whole("LBFGS.minimise", "steps", steps)
+        steps = integer("LBFGS.minimise", "steps", steps)
         if current() is not EVALUATE:
             raise StateError(f"LBFGS: looks at numbers and cannot run inside {current().name}")
         self.init(model)
@@ -153,18 +153,18 @@ class LBFGS(Optimizer):
 
     def _times_inverse_hessian(self, g: NDArray[Any]) -> NDArray[Any]:
         """H g by the two-loop recursion; the newest pair is the last."""
-        kept = int(self._pairs["pairs"].read())
-        s, y = (np.asarray(self._pairs[name].read())[self.history - kept :] for name in ("s", "y"))
-        if not kept:
+        count = int(self._pairs["pairs"].read())
+        s, y = (np.asarray(self._pairs[name].read())[self.history - count :] for name in ("s", "y"))
+        if not count:
             return g
         rho = 1 / np.einsum("ij,ij->i", s, y)
-        alpha = np.zeros(kept)
+        alpha = np.zeros(count)
         q = g.copy()
-        for i in range(kept - 1, -1, -1):
+        for i in range(count - 1, -1, -1):
             alpha[i] = rho[i] * (s[i] @ q)
             q -= alpha[i] * y[i]
         q *= (s[-1] @ y[-1]) / (y[-1] @ y[-1])
-        for i in range(kept):
+        for i in range(count):
             q += (alpha[i] - rho[i] * (y[i] @ q)) * s[i]
         return q
 

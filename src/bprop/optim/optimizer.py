@@ -14,7 +14,7 @@ from ..core.value import Array, asarray
 from ..ops import astype
 from .clip import clip_norm, clip_value
 from .schedule import Schedule
-from .setting import check_patterns, chosen, label, number
+from .setting import check_patterns, label, number, setting_for
 
 Rate = float | Schedule
 
@@ -56,12 +56,12 @@ class Optimizer(ABC):
 
     def __new__(cls, *args: Any, **options: Any) -> Self:
         """Refuse a model or its parameters in place of the learning rate, before any setting is looked at."""
-        for given in (*args[:1], options.get("params"), options.get("model")):
-            several = isinstance(given, list | tuple) and not all(isinstance(one, int | float) for one in given)
-            if several or isinstance(given, Mapping | Iterator) or is_holder(given):
+        for argument in (*args[:1], options.get("params"), options.get("model")):
+            is_list = isinstance(argument, list | tuple) and not all(isinstance(x, int | float) for x in argument)
+            if is_list or isinstance(argument, Mapping | Iterator) or is_holder(argument):
                 raise ArgumentError(
                     f"{cls.__name__}: the first argument is the learning rate, {cls.__name__}(learning_rate=1e-3), and not "
-                    f"{type(given).__name__}: parameters are given with their gradients, optimizer.update(model, gradients)"
+                    f"{type(argument).__name__}: parameters are given with their gradients, optimizer.update(model, gradients)"
                 )
         return super().__new__(cls)
 
@@ -76,8 +76,8 @@ class Optimizer(ABC):
         **unknown: Any,
     ) -> None:
         if unknown:
-            near = ": the learning rate is learning_rate, or the first argument" if "lr" in unknown else ""
-            raise ArgumentError(f"{type(self).__name__} has no setting {', '.join(unknown)}{near}")
+            advice = ": the learning rate is learning_rate, or the first argument" if "lr" in unknown else ""
+            raise ArgumentError(f"{type(self).__name__} has no setting {', '.join(unknown)}{advice}")
         self._rate = Cell(asarray(np.float64(0)), f"{type(self).__name__}.learning_rate")
         self._count = Cell(asarray(np.int64(0)), f"{type(self).__name__}.count")
         self._norm = Cell(asarray(np.float64(0)), f"{type(self).__name__}.gradient_norm")
@@ -118,9 +118,9 @@ class Optimizer(ABC):
         rate = asarray(value)
         if rate.shape != () or rate.dtype.kind not in "fiu":
             raise ArgumentError(f"{label(self)}: the learning rate is one number, not {value!r:.60}")
-        known = rate.concrete()  # it may also be set inside a compiled step, where it is not known
-        if known is not None and not (isfinite(known) and known > 0):
-            raise ArgumentError(f"{label(self)}: the learning rate is positive and finite, not {known}")
+        concrete = rate.concrete()  # None inside a compiled step, where the rate has no number yet
+        if concrete is not None and not (isfinite(concrete) and concrete > 0):
+            raise ArgumentError(f"{label(self)}: the learning rate is positive and finite, not {concrete}")
         self.schedule = None
         self._rate.write(astype(rate, np.float64))
 
@@ -213,11 +213,11 @@ class Optimizer(ABC):
         missing = [path for path in parameters if gradients.get(path) is None]
         unknown = [path for path in gradients if path not in parameters]
         if missing or unknown:
-            parts = [f"no gradient for {', '.join(missing)}"] if missing else []
-            parts += [
+            faults = [f"no gradient for {', '.join(missing)}"] if missing else []
+            faults += [
                 f"gradients for {', '.join(map(str, unknown))}, which {type(model).__name__} does not have or has frozen"
             ] * bool(unknown)
-            raise ArgumentError(f"{type(self).__name__}.update: {'; '.join(parts)}")
+            raise ArgumentError(f"{type(self).__name__}.update: {'; '.join(faults)}")
         pairs = []
         for path, cell in parameters.items():
             w, g = cell.read(), asarray(gradients[path])
@@ -232,19 +232,19 @@ class Optimizer(ABC):
         if self.clip_norm is not None:
             gradients, norm = clip_norm(gradients, self.clip_norm)
             self._norm.write(norm)
-        steps: dict[float, dict[str, Array]] = {}
+        by_factor: dict[float, dict[str, Array]] = {}
         for path, cell, w, _ in pairs:
-            factor = chosen(self.factors, path, 1.0)
-            if factor not in steps:
+            factor = setting_for(self.factors, path, 1.0)
+            if factor not in by_factor:
                 rate = self.learning_rate if factor == 1 else self.learning_rate * factor
-                steps[factor] = {"learning_rate": rate, **self.scalars(rate)}
-            own = {name: astype(value, w.dtype) for name, value in steps[factor].items()}
-            slots = self._slots[path]
-            kept = {name: slot.read() for name, slot in slots.items()}
-            new, after = self.apply(path, w, gradients[path], kept, own)
+                by_factor[factor] = {"learning_rate": rate, **self.scalars(rate)}
+            scalars = {name: astype(value, w.dtype) for name, value in by_factor[factor].items()}
+            cells = self._slots[path]
+            slots = {name: slot.read() for name, slot in cells.items()}
+            new, new_slots = self.apply(path, w, gradients[path], slots, scalars)
             cell.write(new)
-            for name, slot in slots.items():
-                slot.write(after[name])
+            for name, slot in cells.items():
+                slot.write(new_slots[name])
         self.advance()
 
     def advance(self) -> None:
@@ -257,7 +257,7 @@ class Optimizer(ABC):
         self, path: str, w: Array, g: Array, slots: Mapping[str, Array], scalars: Mapping[str, Array]
     ) -> tuple[Array, Mapping[str, Array]]:
         """Return the new parameter at ``path`` and its new slots: weight decay, then `rule`."""
-        decay = chosen(self.weight_decay, path, 0.0)
+        decay = setting_for(self.weight_decay, path, 0.0)
         if decay and self.decoupled:
             w = w - (decay * scalars["learning_rate"]) * w
         elif decay:

@@ -12,7 +12,7 @@ from ..core.error import ArgumentError
 from ..core.value import Array
 from ..ops import abs, maximum, minimum, reshape, sign, sqrt, square, sum, where
 from .optimizer import Optimizer, Options, Rate
-from .setting import check_patterns, chosen, number
+from .setting import check_patterns, number, setting_for
 
 
 class Prox(ABC):
@@ -22,7 +22,7 @@ class Prox(ABC):
     def __call__(self, w: Array, step: Any) -> Array:
         """Return the proximal point of ``w`` for the step size ``step``."""
 
-    def _numbers(self, *names: str) -> None:
+    def _check_numbers(self, *names: str) -> None:
         for name in names:
             number(self, name, getattr(self, name))
 
@@ -42,7 +42,7 @@ class L1(Prox):
     strength: float
 
     def __post_init__(self) -> None:
-        self._numbers("strength")
+        self._check_numbers("strength")
 
     def __call__(self, w: Array, step: Any) -> Array:
         return sign(w) * maximum(abs(w) - self.strength * step, 0)
@@ -63,7 +63,7 @@ class L2(Prox):
     strength: float
 
     def __post_init__(self) -> None:
-        self._numbers("strength")
+        self._check_numbers("strength")
 
     def __call__(self, w: Array, step: Any) -> Array:
         return w / (1 + self.strength * step)
@@ -85,7 +85,7 @@ class ElasticNet(Prox):
     l2: float
 
     def __post_init__(self) -> None:
-        self._numbers("l1", "l2")
+        self._check_numbers("l1", "l2")
 
     def __call__(self, w: Array, step: Any) -> Array:
         return L2(self.l2)(L1(self.l1)(w, step), step)
@@ -108,7 +108,7 @@ class GroupL1(Prox):
     strength: float
 
     def __post_init__(self) -> None:
-        self._numbers("strength")
+        self._check_numbers("strength")
 
     def __call__(self, w: Array, step: Any) -> Array:
         if w.ndim < 2:
@@ -136,8 +136,8 @@ class Box(Prox):
     high: float
 
     def __post_init__(self) -> None:
-        fine = all(isinstance(one, int | float | np.number) for one in (self.low, self.high))
-        if not fine or not self.low <= self.high:
+        numbers = all(isinstance(bound, int | float | np.number) for bound in (self.low, self.high))
+        if not numbers or not self.low <= self.high:
             raise ArgumentError(f"Box: low and high are numbers, low ≤ high, not {self.low!r} and {self.high!r}")
 
     def __call__(self, w: Array, step: Any) -> Array:
@@ -178,10 +178,12 @@ class ProximalGradient(Optimizer):
     """
 
     def __init__(self, learning_rate: Rate, prox: Prox | Mapping[str, Prox], **options: Unpack[Options]) -> None:
-        parts = list(prox.values()) if isinstance(prox, Mapping) else [prox]
-        for one in parts:
-            if not isinstance(one, Prox):
-                raise ArgumentError(f"ProximalGradient: {one!r:.60} is no proximal operator such as optim.L1(0.01)")
+        operators = list(prox.values()) if isinstance(prox, Mapping) else [prox]
+        for operator in operators:
+            if not isinstance(operator, Prox):
+                raise ArgumentError(
+                    f"ProximalGradient: {operator!r:.60} is no proximal operator such as optim.L1(0.01)"
+                )
         self.prox = dict(prox) if isinstance(prox, Mapping) else prox
         super().__init__(learning_rate, **options)
 
@@ -193,9 +195,9 @@ class ProximalGradient(Optimizer):
         self, path: str, w: Array, g: Array, slots: Mapping[str, Array], scalars: Mapping[str, Array]
     ) -> tuple[Array, Mapping[str, Array]]:
         """Return the proximal point of the gradient step."""
-        new, kept = super().apply(path, w, g, slots, scalars)
-        prox = chosen(self.prox, path, None)
-        return (new if prox is None else prox(new, scalars["learning_rate"])), kept
+        new, new_slots = super().apply(path, w, g, slots, scalars)
+        prox = setting_for(self.prox, path, None)
+        return (new if prox is None else prox(new, scalars["learning_rate"])), new_slots
 
     def rule(
         self, w: Array, g: Array, slots: Mapping[str, Array], scalars: Mapping[str, Array]

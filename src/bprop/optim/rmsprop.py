@@ -48,15 +48,15 @@ class RMSprop(Optimizer):
     ) -> tuple[Array, Mapping[str, Array]]:
         """Return the new parameter and the running means."""
         v = self.alpha * slots["v"] + (1 - self.alpha) * (g * g)
-        new, spread = {"v": v}, v
+        new_slots, second_moment = {"v": v}, v
         if self.centered:
-            new["m"] = m = self.alpha * slots["m"] + (1 - self.alpha) * g
-            spread = maximum(v - m * m, 0)  # rounding may leave a variance of nothing just below 0
-        step = g / (sqrt(spread) + self.epsilon)
+            new_slots["m"] = m = self.alpha * slots["m"] + (1 - self.alpha) * g
+            second_moment = maximum(v - m * m, 0)  # rounding may leave a variance of 0 just below 0
+        step = g / (sqrt(second_moment) + self.epsilon)
         if self.momentum:
-            new["velocity"] = step = self.momentum * slots["velocity"] + step
-        return w - scalars["learning_rate"] * step, new
+            new_slots["velocity"] = step = self.momentum * slots["velocity"] + step
+        return w - scalars["learning_rate"] * step, new_slots
 
     def settings(self) -> dict[str, Any]:
-        own = {"alpha": self.alpha, "epsilon": self.epsilon, "momentum": self.momentum, "centered": self.centered}
-        return {**super().settings(), **own}
+        settings = {"alpha": self.alpha, "epsilon": self.epsilon, "momentum": self.momentum, "centered": self.centered}
+        return {**super().settings(), **settings}

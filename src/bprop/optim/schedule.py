@@ -17,7 +17,7 @@ from ..core.error import ArgumentError
 from ..core.value import Array, asarray
 from ..ops import astype, maximum, minimum, pow, sin, square, where
 from ..ops import log as log_of
-from .setting import number, whole
+from .setting import integer, number
 
 
 class Schedule(ABC):
@@ -42,15 +42,15 @@ class Schedule(ABC):
     def rate_at(self, t: Array) -> Any:
         """Return the rate at the count ``t``, a float64 scalar. Subclasses write the formula here."""
 
-    def _rate(self, *names: str) -> None:
+    def _check_positive(self, *names: str) -> None:
         for name in names:
             number(self, name, getattr(self, name), open_low=True)
 
-    def _whole(self, *names: str) -> None:
+    def _check_integer(self, *names: str) -> None:
         for name in names:
-            whole(self, name, getattr(self, name))
+            integer(self, name, getattr(self, name))
 
-    def _schedule(self, value: Any) -> None:
+    def _check_schedule(self, value: Any) -> None:
         if not isinstance(value, Schedule):
             raise ArgumentError(f"{type(self).__name__}: {value!r:.60} is no schedule: write Constant({value!r:.20})")
 
@@ -67,7 +67,7 @@ class Constant(Schedule):
     rate: float
 
     def __post_init__(self) -> None:
-        self._rate("rate")
+        self._check_positive("rate")
 
     def rate_at(self, t: Array) -> Any:
         return self.rate
@@ -89,8 +89,8 @@ class Step(Schedule):
     factor: float = 0.1
 
     def __post_init__(self) -> None:
-        self._rate("rate", "factor")
-        self._whole("every")
+        self._check_positive("rate", "factor")
+        self._check_integer("every")
 
     def rate_at(self, t: Array) -> Any:
         return self.rate * pow(self.factor, _floor(t / self.every))
@@ -112,10 +112,10 @@ class MultiStep(Schedule):
     factor: float = 0.1
 
     def __post_init__(self) -> None:
-        self._rate("rate", "factor")
+        self._check_positive("rate", "factor")
         if not isinstance(self.milestones, tuple | list) or not self.milestones:
             raise ArgumentError(f"MultiStep: milestones are integers, such as (100, 150), not {self.milestones!r:.60}")
-        object.__setattr__(self, "milestones", tuple(whole(self, "a milestone", one) for one in self.milestones))
+        object.__setattr__(self, "milestones", tuple(integer(self, "a milestone", count) for count in self.milestones))
 
     def rate_at(self, t: Array) -> Any:
         passed: Any = 0.0
@@ -139,7 +139,7 @@ class Exponential(Schedule):
     factor: float
 
     def __post_init__(self) -> None:
-        self._rate("rate", "factor")
+        self._check_positive("rate", "factor")
 
     def rate_at(self, t: Array) -> Any:
         return self.rate * pow(self.factor, t)
@@ -161,7 +161,7 @@ class InverseTime(Schedule):
     decay: float
 
     def __post_init__(self) -> None:
-        self._rate("rate")
+        self._check_positive("rate")
         number(self, "decay", self.decay)
 
     def rate_at(self, t: Array) -> Any:
@@ -186,8 +186,8 @@ class Linear(Schedule):
     end: float = 0.0
 
     def __post_init__(self) -> None:
-        self._rate("rate")
-        self._whole("steps")
+        self._check_positive("rate")
+        self._check_integer("steps")
         number(self, "start", self.start)
         number(self, "end", self.end)
 
@@ -211,8 +211,8 @@ class Polynomial(Schedule):
     power: float = 1.0
 
     def __post_init__(self) -> None:
-        self._rate("rate", "power")
-        self._whole("steps")
+        self._check_positive("rate", "power")
+        self._check_integer("steps")
 
     def rate_at(self, t: Array) -> Any:
         return self.rate * pow(1 - minimum(t / self.steps, 1.0), float(self.power))
@@ -237,8 +237,8 @@ class Cosine(Schedule):
     minimum: float = 0.0
 
     def __post_init__(self) -> None:
-        self._rate("rate")
-        self._whole("steps")
+        self._check_positive("rate")
+        self._check_integer("steps")
         number(self, "minimum", self.minimum)
 
     def rate_at(self, t: Array) -> Any:
@@ -263,8 +263,8 @@ class CosineWarmRestarts(Schedule):
     minimum: float = 0.0
 
     def __post_init__(self) -> None:
-        self._rate("rate")
-        self._whole("steps", "factor")
+        self._check_positive("rate")
+        self._check_integer("steps", "factor")
         number(self, "minimum", self.minimum)
 
     def rate_at(self, t: Array) -> Any:
@@ -301,8 +301,8 @@ class OneCycle(Schedule):
     final: float = 1e4
 
     def __post_init__(self) -> None:
-        self._rate("rate", "initial", "final")
-        self._whole("steps")
+        self._check_positive("rate", "initial", "final")
+        self._check_integer("steps")
         number(self, "warm_up", self.warm_up, 0, 1)
         if self.warm_up * self.steps <= 1 or (1 - self.warm_up) * self.steps <= 0:
             raise ArgumentError(f"OneCycle: warm_up = {self.warm_up} of {self.steps} steps leaves no step to rise in")
@@ -331,8 +331,8 @@ class WarmUp(Schedule):
     start: float = 0.0
 
     def __post_init__(self) -> None:
-        self._schedule(self.then)
-        self._whole("steps")
+        self._check_schedule(self.then)
+        self._check_integer("steps")
         number(self, "start", self.start)
 
     def rate_at(self, t: Array) -> Any:
@@ -354,8 +354,8 @@ class PerEpoch(Schedule):
     steps_per_epoch: int
 
     def __post_init__(self) -> None:
-        self._schedule(self.schedule)
-        self._whole("steps_per_epoch")
+        self._check_schedule(self.schedule)
+        self._check_integer("steps_per_epoch")
 
     def rate_at(self, t: Array) -> Any:
         return self.schedule.rate_at(_floor(t / self.steps_per_epoch))
@@ -373,8 +373,8 @@ def _cosine(first: float, last: float, t: Any, steps: Any) -> Array:
     cancel at the end.
     """
     t = minimum(t, steps)
-    part = (first - last) * square(sin((pi / 2) * (minimum(t, steps - t) / steps)))
-    return where(2 * t <= steps, first - part, last + part)
+    distance = (first - last) * square(sin((pi / 2) * (minimum(t, steps - t) / steps)))  # to the nearer end
+    return where(2 * t <= steps, first - distance, last + distance)
 
 
 __all__ = [

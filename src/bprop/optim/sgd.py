@@ -54,10 +54,10 @@ class SGD(Optimizer):
         super().__init__(learning_rate, **options)
 
     def scalars(self, learning_rate: Array) -> dict[str, Array]:
-        """Return the share of the gradient in the velocity, which is 1 in the first step."""
+        """Return the factor of the gradient in the velocity: 1 - τ, but 1 in the first step."""
         if not (self.momentum and self.dampening):
             return {}
-        return {"share": astype(where(self.count == 0, 1.0, 1 - self.dampening), np.float64)}
+        return {"gradient_factor": astype(where(self.count == 0, 1.0, 1 - self.dampening), np.float64)}
 
     def rule(
         self, w: Array, g: Array, slots: Mapping[str, Array], scalars: Mapping[str, Array]
@@ -65,15 +65,15 @@ class SGD(Optimizer):
         """Return the new parameter and velocity."""
         if not self.momentum:
             return w - scalars["learning_rate"] * g, {}
-        v = self.momentum * slots["velocity"] + (scalars["share"] * g if self.dampening else g)
+        v = self.momentum * slots["velocity"] + (scalars["gradient_factor"] * g if self.dampening else g)
         return w - scalars["learning_rate"] * (g + self.momentum * v if self.nesterov else v), {"velocity": v}
 
     def settings(self) -> dict[str, Any]:
         """Return the settings; dampening and nesterov where they are in use."""
-        own: dict[str, Any] = {"momentum": self.momentum}
-        own.update({"dampening": self.dampening} if self.dampening else {})
-        own.update({"nesterov": True} if self.nesterov else {})
-        return {**super().settings(), **own}
+        settings = {**super().settings(), "momentum": self.momentum}
+        settings.update({"dampening": self.dampening} if self.dampening else {})
+        settings.update({"nesterov": True} if self.nesterov else {})
+        return settings
 
 
 class Nesterov(SGD):
