@@ -3,14 +3,7 @@
 from . import initialiser as init
 from .activation import LogSigmoid, LogSoftmax, Sigmoid, Softmax, Softmin, Softplus, Softsign, Tanh
 from .cell import parameter, state
-from .classification_loss import (
-    BinaryCrossEntropy,
-    CrossEntropy,
-    Hinge,
-    MultiClassHinge,
-    NegativeLogLikelihood,
-    SoftMargin,
-)
+from .classification_loss import BinaryCrossEntropy, CrossEntropy, NegativeLogLikelihood
 from .container import Parallel, Residual, Sequential
 from .default_generator import seed
 from .distance_loss import CosineEmbedding, KLDivergence, TripletMargin
@@ -21,6 +14,7 @@ from .gate import GELU, GLU, HardSwish, Maxout, Mish, SiLU
 from .hook import Hook
 from .linear import Linear
 from .loss import Loss, SquaredError
+from .margin_loss import Hinge, MultiClassHinge, SoftMargin
 from .module import Module
 from .piecewise import HardShrink, HardSigmoid, HardTanh, ReLU6, SoftShrink, TanhShrink, Threshold
 from .rectifier import CELU, ELU, SELU, LeakyReLU, PReLU, ReLU, RReLU

@@ -34,6 +34,8 @@ class BinaryCrossEntropy(Loss):
 
     ∂E/∂y = σ(y) - t: it does not vanish where the unit is saturated at the wrong end, unlike with `SquaredError`.
 
+    - ``reduction``: "mean" over the entries, "sum", or "none", which returns the error of every entry.
+
     **Source:** Leibe (2016), Backpropagation, nonlinearities and losses; Bishop (2006), eq. 4.90.
 
     >>> import bprop
@@ -44,7 +46,6 @@ class BinaryCrossEntropy(Loss):
     """
 
     def fprop(self, y: Any, t: Any) -> Array:
-        """Return E."""
         y = self.outputs(y)
         t = self.targets(y, t)
         # softplus(-|y|) and what is missing, neither of which is negative: softplus(y) - t y would cancel
@@ -60,7 +61,6 @@ class BinaryCrossEntropy(Loss):
         return t
 
     def bprop(self, E_bar: Any = None) -> Any:
-        """Return ∂E/∂y and ∂E/∂t."""
         y = asarray(self.inputs[0])
         t = self.targets(y, self.inputs[1])
         scale = self.share(y.shape) * E_bar
@@ -176,6 +176,11 @@ class CrossEntropy(ClassLoss):
 
     ∂E/∂y = softmax(y) Σ w q - w q, which is softmax(y) - t without the options.
 
+    - ``reduction``: "mean" over the examples, "sum", or "none", which returns the error of every example.
+    - ``weight``: w, (C,) numbers ≥ 0.
+    - ``ignore_index``: the label that does not count, an integer.
+    - ``label_smoothing``: ε in [0, 1].
+
     **Source:** Leibe (2016), Backpropagation, implementing softmax correctly; Bishop (2006), eq. 4.108, 4.109; Szegedy et al.
     (2016), Rethinking the inception architecture, section 7; PyTorch, ``torch.nn.CrossEntropyLoss``.
 
@@ -207,7 +212,6 @@ class CrossEntropy(ClassLoss):
         return y, y
 
     def fprop(self, y: Any, t: Any) -> Array:
-        """Return E."""
         y = self.logits(y)
         t = self.classes(y, t)
         if t.dtype.kind == "b" and not self.label_smoothing and self.weight is None and self.ignore_index is None:
@@ -270,8 +274,12 @@ class CrossEntropy(ClassLoss):
 class NegativeLogLikelihood(ClassLoss):
     """E = -w_t y_t for logarithms y of probabilities, mean (or sum) over the examples.
 
-    ``y``: (..., C), from `LogSoftmax`, say; ``t``: integer labels (...). ``weight``, ``ignore_index`` and the mean are those
-    of `CrossEntropy`, which takes logits and is the better choice for them. Errors are those of `CrossEntropy`.
+    ``y``: (..., C), from `LogSoftmax`, say; ``t``: integer labels (...). The mean is that of `CrossEntropy`, which
+    takes logits and is the better choice for them. Errors are those of `CrossEntropy`.
+
+    - ``reduction``: "mean" over the examples, "sum", or "none", which returns the error of every example.
+    - ``weight``: w, (C,) numbers ≥ 0.
+    - ``ignore_index``: the label that does not count, an integer.
 
     **Source:** Bishop (2006), eq. 4.108; PyTorch, ``torch.nn.NLLLoss``.
 
@@ -284,111 +292,8 @@ class NegativeLogLikelihood(ClassLoss):
     """
 
     def fprop(self, y: Any, t: Any) -> Array:
-        """Return E."""
         y = self.logits(y)
         chosen = self.one_hot(y, t)
         E = -sum(where(chosen, self.weights(y) * y, 0), axis=-1)
         total = self.total(y, chosen)
         return E if self.reduction == "none" else sum(E) / total
-
-
-class MultiClassHinge(ClassLoss):
-    """E = w_t/C Σ_{c≠t} max(0, m - y_t + y_c)^p, mean (or sum) over the examples; p is 1 or 2, m the ``margin``.
-
-    ``y``: (..., C) scores, ``t``: integer labels (...). The mean divides by the number of examples, also with weights. At
-    the kink of p = 1 the derivative is 0. Errors are those of `CrossEntropy`.
-
-    **Source:** Crammer & Singer (2001), On the algorithmic implementation of multiclass kernel-based vector machines, in
-    the sum over classes of Weston & Watkins (1999); PyTorch, ``torch.nn.MultiMarginLoss``.
-
-    >>> import bprop
-    >>> from bprop import nn
-    >>> loss = nn.MultiClassHinge()
-    >>> loss.fprop(bprop.asarray([[1.0, 0.5, -3.0, 1.0]]), [0]), loss.bprop()
-    (Array(0.375), Array([[-0.5 ,  0.25,  0.  ,  0.25]]))
-    """
-
-    def __init__(self, reduction: str = "mean", *, p: int = 1, margin: float = 1.0, weight: Any = None) -> None:
-        super().__init__(reduction, weight=weight)
-        if p not in (1, 2) or isinstance(p, bool):
-            raise ArgumentError(f"MultiClassHinge: p is 1 or 2, not {p!r}")
-        self.p = int(p)
-        self.margin = self.setting("margin", margin)
-
-    def count(self, t: Any, axes: int) -> float:
-        """Return the number of examples: the mean does not divide by weights."""
-        return float(np.size(t))
-
-    @property
-    def even(self) -> bool:
-        """Whether `count` is the same for all batches of one shape."""
-        return type(self).count is MultiClassHinge.count
-
-    def fprop(self, y: Any, t: Any) -> Array:
-        """Return E."""
-        y = self.logits(y)
-        chosen = self.one_hot(y, t)
-        right = sum(where(chosen, y, 0), axis=-1, keepdims=True)
-        gap = self.margin - right + y
-        gap = where(chosen | (gap <= 0), 0, gap)
-        E = sum(gap if self.p == 1 else gap * gap, axis=-1) / y.shape[-1]
-        if self.weight is not None:
-            E = E * sum(where(chosen, self.weights(y), asarray(np.zeros((), y.dtype))), axis=-1)
-        return self.reduce(E)
-
-
-class Hinge(Loss):
-    """E = max(0, m - t y)^p for scores y and targets t = ±1, mean (or sum) over all entries; p is 1 or 2.
-
-    ``y``, ``t``: of one shape. At the kink of p = 1 the derivative is 0. Raises `ShapeError` for unequal shapes and where
-    there are no entries, `ArgumentError` for targets other than -1 and 1.
-
-    **Source:** Cortes & Vapnik (1995), Support-vector networks; Bishop (2006), eq. 7.44.
-
-    >>> import bprop
-    >>> from bprop import nn
-    >>> loss = nn.Hinge()
-    >>> loss.fprop(bprop.asarray([0.5, 0.0]), [-1, 1]), loss.bprop()
-    (Array(1.25), Array([ 0.5, -0.5]))
-    """
-
-    def __init__(self, reduction: str = "mean", *, p: int = 1, margin: float = 1.0) -> None:
-        super().__init__(reduction)
-        if p not in (1, 2) or isinstance(p, bool):
-            raise ArgumentError(f"Hinge: p is 1 or 2, not {p!r}")
-        self.p = int(p)
-        self.margin = self.setting("margin", margin)
-
-    def fprop(self, y: Any, t: Any) -> Array:
-        """Return E."""
-        y = self.outputs(y)
-        gap = self.margin - signs(self, y, t) * y
-        gap = where(gap <= 0, 0, gap)
-        return self.reduce(gap if self.p == 1 else gap * gap)
-
-
-class SoftMargin(Loss):
-    """E = log(1 + e^(-t y)) for scores y and targets t = ±1, mean (or sum) over all entries; nothing overflows.
-
-    ``y``, ``t``: of one shape. Errors are those of `Hinge`.
-
-    **Source:** Hastie, Tibshirani & Friedman (2009), The elements of statistical learning, eq. 10.18; PyTorch,
-    ``torch.nn.SoftMarginLoss``.
-
-    >>> import bprop
-    >>> from bprop import nn
-    >>> nn.SoftMargin()(bprop.asarray([1e4, -1e4]), [-1, -1])
-    Array(5000.)
-    """
-
-    def fprop(self, y: Any, t: Any) -> Array:
-        """Return E."""
-        y = self.outputs(y)
-        return self.reduce(softplus(-signs(self, y, t) * y))
-
-
-def signs(loss: Loss, y: Array, t: Any) -> Array:
-    """Return targets in the dtype of y, refusing all but -1 and 1."""
-    t = loss.targets(y, t)
-    loss.check_numbers(t, lambda t: (t != 1) & (t != -1), "targets are -1 and 1; write 2 * t - 1 for labels 0 and 1")
-    return t

@@ -44,7 +44,11 @@ class _Modules(Module):
         return list(self.layers.values()) if isinstance(self.layers, dict) else self.layers
 
     def append(self, layer: Module, name: str | None = None) -> Self:
-        """Add a module at the end, with a ``name`` where the others have names; returns the container."""
+        """Add a module at the end; returns the container.
+
+        - ``layer``: the module.
+        - ``name``: its name; a container whose modules have names needs one, any other takes none.
+        """
         self._checked(str(len(self)), layer)
         if isinstance(self.layers, dict):
             if not isinstance(name, str) or not name or "." in name or name in self.layers:
@@ -102,7 +106,6 @@ class _Modules(Module):
         return position % len(self)
 
     def describe(self) -> str:
-        """Return the number of layers and parameters."""
         count = sum(cell.array.size for cell in self.cells().values() if cell.trainable)
         return f"{len(self.layers)} layers, {count:,} parameters" if self.layers else ""
 
@@ -110,10 +113,12 @@ class _Modules(Module):
 class Sequential(_Modules):
     """y = layer_n(… layer_2(layer_1(x))). Indexable, iterable; a slice is a Sequential of the same modules.
 
-    A module may occur several times: its parameters are then shared and their gradients summed; `tie` shares
-    a single parameter. With names,
-    ``Sequential(hidden=…, output=…)`` or a dict, paths have names in place of numbers, and so may an index. `append` adds a
-    module, ``model[0] = …`` replaces one. Raises `ArgumentError` for anything that is not a module.
+    A module may occur several times: its parameters are then shared and their gradients summed; `tie` shares a single
+    parameter. With names, ``Sequential(hidden=…, output=…)`` or a dict, paths have names in place of numbers, and so may an
+    index. `append` adds a module, ``model[0] = …`` replaces one. Raises `ArgumentError` for anything that is not a module.
+
+    - ``layers``: modules, or one dict of modules by name.
+    - ``named``: modules by name, in place of ``layers``.
 
     **Source:** Leibe (2016), Backpropagation, modular implementation; Collobert, Kavukcuoglu & Farabet (2011), Torch7.
 
@@ -143,9 +148,13 @@ class Sequential(_Modules):
 class Parallel(_Modules):
     """y = the results of all branches for the same x: one behind the other along ``axis``, or with ``join="add"`` their sum.
 
-    On the way back every branch gets its part of ∂E/∂y, or with ``join="add"`` all of it, and ∂E/∂x is the sum of what
-    they return. Branches have numbers or names as in `Sequential`. Raises `ArgumentError` for no branch or another
+    On the way back every branch gets its slice of ∂E/∂y, or with ``join="add"`` all of it, and ∂E/∂x is the sum of what
+    they return. Raises `ArgumentError` for no branch or another
     ``join``, `ShapeError` where the results do not fit together.
+
+    - ``layers``, ``named``: the branches, modules with numbers or names as in `Sequential`. They take the same x.
+    - ``join``: "concat" to put the results one behind the other, or "add" for their sum, of equal shapes.
+    - ``axis``: the axis of "concat", along which the shapes of the results may differ.
 
     **Source:** Szegedy et al. (2015), Going deeper with convolutions; Collobert, Kavukcuoglu & Farabet (2011), Torch7,
     ``Concat``.
@@ -221,6 +230,9 @@ class Residual(Module):
     ∂E/∂x = ∂E/∂y + what comes back through the module: error derivatives reach the layers below undiminished. Raises
     `ShapeError` where the two have different shapes.
 
+    - ``module``: a module whose y has the shape of x, or of what the shortcut returns.
+    - ``shortcut``: a module to apply to x on the way around, ``None`` for x itself.
+
     **Source:** He, Zhang, Ren & Sun (2016), Deep residual learning for image recognition, eq. 1 and 2.
 
     >>> import bprop
@@ -252,7 +264,6 @@ class Residual(Module):
         return straight + y
 
     def bprop(self, y_bar: Any) -> Any:
-        """Return x_bar."""
         x_bar = self.module.bprop(y_bar)
         return (y_bar if self.shortcut is None else self.shortcut.bprop(y_bar)) + x_bar
 

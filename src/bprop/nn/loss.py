@@ -21,11 +21,12 @@ from .module import Module
 class Loss(Module):
     """Base class of losses: ``fprop(y, t)`` returns a scalar E, ``bprop()`` returns ∂E/∂y alone.
 
-    ``reduction`` is "mean", "sum", or "none": then E is an array, and ``bprop`` is given its cotangent.
-
     Write ``fprop``, and by hand, if you like, a ``bprop`` that returns the pair (∂E/∂y, ∂E/∂t), with ``None`` for targets
-    that have no derivative. Under the transforms both are used. ``loss.bprop()`` answers with the first: the targets
-    are data there.
+    that have no derivative. Under the transforms both are used. ``loss.bprop()`` returns the first alone: the targets are
+    data there.
+
+    - ``reduction``: "mean" over examples or entries, "sum", or "none": then E is an array, and ``bprop`` is given its
+      cotangent.
 
     >>> import bprop
     >>> from bprop import nn
@@ -46,7 +47,6 @@ class Loss(Module):
         self.reduction = reduction
 
     def describe(self) -> str:
-        """Return the settings."""
         settings = {name: value for name, value in self.__dict__.items() if name[0] != "_" and name != "training"}
         plain = (bool, int, float, str, tuple)
         return ", ".join(f"{name}={value!r}" for name, value in settings.items() if isinstance(value, plain))
@@ -141,6 +141,8 @@ class SquaredError(Loss):
     ``y``, ``t``: of one shape, (N,) or (N, ...); a scalar is a batch of one. E has the dtype of y, to which t is
     converted. Raises `ShapeError` for unequal shapes and for an empty batch.
 
+    - ``reduction``: "mean" over the examples, "sum", or "none", which returns the error of every example.
+
     **Source:** Leibe (2016), Backpropagation, core steps.
 
     >>> import bprop
@@ -155,7 +157,6 @@ class SquaredError(Loss):
     """
 
     def fprop(self, y: Any, t: Any) -> Array:
-        """Return E."""
         y = self.outputs(y)
         t = self.targets(y, t)
         share = self.share(y.shape[:1])
@@ -164,7 +165,6 @@ class SquaredError(Loss):
         return 0.5 * share * sum((t - y) * (t - y))
 
     def bprop(self, E_bar: Any = None) -> Any:
-        """Return ∂E/∂y and ∂E/∂t."""
         y = asarray(self.inputs[0])
         # Core step 1: the discrepancy as an error derivative, ∂E/∂y_j = -(t_j - y_j); a share of it if E is a mean.
         E_bar = self.spread(E_bar, y.ndim - 1) if y.ndim else E_bar

@@ -64,7 +64,6 @@ class Adam(Optimizer):
         return w - step, new_slots
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings; amsgrad where it is in use."""
         settings = {**super().settings(), "betas": self.betas, "epsilon": self.epsilon}
         return {**settings, "amsgrad": True} if self.amsgrad else settings
 
