@@ -32,6 +32,9 @@ Mode = Literal["fan_in", "fan_out"]
 class Initialiser:
     """A rule for initial values: applied to a shape, or to an array whose shape and dtype are taken, it gives an `Array`.
 
+    - ``name``: what ``repr`` shows.
+    - ``draw``: a function of a generator and a shape that returns the values, an array of any dtype.
+
     >>> from bprop import nn
     >>> constant = nn.init.constant(0.5)
     >>> constant
@@ -51,9 +54,14 @@ class Initialiser:
     def __call__(
         self, like: Any, dtype: DTypeLike | None = None, generator: Generator | None = None, seed: int | None = None
     ) -> Array:
-        """Return initial values of the shape ``like`` (or of that array), float32 unless told.
+        """Return initial values, an array of the shape and dtype that are asked for.
 
         Raises `ShapeError` where the rule does not fit the shape, `DTypeError` for a dtype that is not floating.
+
+        - ``like``: a shape (a tuple, or an integer for one axis), or an array whose shape and dtype are taken.
+        - ``dtype``: a floating dtype; by default that of the array, for a shape float32.
+        - ``generator``, ``seed``: where the numbers are drawn from: a `bprop.Generator`, or the seed of a fresh one.
+          Without either they come from the stream described at `bprop.nn.seed`.
         """
         kind = self.name.partition("(")[0]
         shape = like.shape if isinstance(like, Array | np.ndarray) else normalise_shape(kind, like)
@@ -66,7 +74,11 @@ class Initialiser:
 
 # --- by the fans ---
 def fans(shape: Shape) -> tuple[int, int]:
-    """Return (fan_in, fan_out) of a weight of shape (outputs, inputs, …); raises `ShapeError` for fewer than two axes.
+    """Return (fan_in, fan_out) of a weight of shape (outputs, inputs, …): inputs · … and outputs · ….
+
+    Raises `ShapeError` for fewer than two axes and for axes of length 0.
+
+    - ``shape``: a tuple of at least two positive integers.
 
     >>> from bprop import nn
     >>> nn.init.fans((8, 3, 5, 5))
@@ -84,7 +96,9 @@ def gain(nonlinearity: str = "linear", negative_slope: float = 0.01) -> float:
     """Return the factor by which weights before a nonlinearity are larger, so that it does not shrink the activities.
 
     1 for linear and sigmoid, 5/3 for tanh, √2 for relu, √(2 / (1 + negative_slope²)) for leaky_relu, 3/4 for selu.
-    Raises `ArgumentError` for any other name.
+
+    - ``nonlinearity``: "linear", "sigmoid", "tanh", "relu", "leaky_relu" or "selu"; any other raises `ArgumentError`.
+    - ``negative_slope``: the slope of "leaky_relu", a finite number.
 
     **Source:** He, Zhang, Ren & Sun (2015), Delving deep into rectifiers, eq. 10, 15; PyTorch, ``calculate_gain``.
 
@@ -109,6 +123,8 @@ def gain(nonlinearity: str = "linear", negative_slope: float = 0.01) -> float:
 def glorot_uniform(gain: float = 1.0) -> Initialiser:
     """Uniform in ±gain √(6 / (fan_in + fan_out)): variance gain² · 2 / (fan_in + fan_out). What `Linear` starts with.
 
+    - ``gain``: a factor of the deviation, ≥ 0, such as `gain` returns.
+
     **Source:** Glorot & Bengio (2010), Understanding the difficulty of training deep feedforward networks, eq. 16.
 
     >>> from bprop import nn
@@ -121,6 +137,8 @@ def glorot_uniform(gain: float = 1.0) -> Initialiser:
 
 def glorot_normal(gain: float = 1.0) -> Initialiser:
     """Normal with variance gain² · 2 / (fan_in + fan_out).
+
+    - ``gain``: a factor of the deviation, ≥ 0, such as `gain` returns.
 
     **Source:** Glorot & Bengio (2010), Understanding the difficulty of training deep feedforward networks, eq. 12.
 
@@ -137,8 +155,10 @@ def glorot_normal(gain: float = 1.0) -> Initialiser:
 def he_uniform(mode: Mode = "fan_in", nonlinearity: str = "relu", negative_slope: float = 0.01) -> Initialiser:
     """Uniform with variance `gain`² / fan: ±gain √(3 / fan), for layers before a rectifier.
 
-    ``mode``: "fan_in" keeps the variance of the activities, "fan_out" that of their error derivatives. Raises
-    `ArgumentError` for another mode or nonlinearity.
+    Raises `ArgumentError` for another mode or nonlinearity.
+
+    - ``mode``: "fan_in" keeps the variance of the activities, "fan_out" that of their error derivatives.
+    - ``nonlinearity``, ``negative_slope``: what follows the layer, see `gain`.
 
     **Source:** He, Zhang, Ren & Sun (2015), Delving deep into rectifiers, eq. 10, 14, 15.
 
@@ -152,7 +172,10 @@ def he_uniform(mode: Mode = "fan_in", nonlinearity: str = "relu", negative_slope
 
 
 def he_normal(mode: Mode = "fan_in", nonlinearity: str = "relu", negative_slope: float = 0.01) -> Initialiser:
-    """Normal with variance `gain`² / fan, for layers before a rectifier; ``mode`` as in `he_uniform`.
+    """Normal with variance `gain`² / fan, for layers before a rectifier.
+
+    - ``mode``: "fan_in" keeps the variance of the activities, "fan_out" that of their error derivatives.
+    - ``nonlinearity``, ``negative_slope``: what follows the layer, see `gain`.
 
     **Source:** He, Zhang, Ren & Sun (2015), Delving deep into rectifiers, eq. 10, 14, 15.
 
@@ -194,6 +217,8 @@ def orthogonal(gain: float = 1.0) -> Initialiser:
 
     A weight of more axes is taken as (outputs, the rest). Raises `ShapeError` for fewer than two axes.
 
+    - ``gain``: a factor of the deviation, ≥ 0, such as `gain` returns.
+
     **Source:** Saxe, McClelland & Ganguli (2014), Exact solutions to the nonlinear dynamics of learning; Mezzadri (2007),
     How to generate random matrices from the classical compact groups, for the signs.
 
@@ -219,6 +244,8 @@ def orthogonal(gain: float = 1.0) -> Initialiser:
 # --- whatever the shape ---
 def constant(value: float) -> Initialiser:
     """Every entry ``value``.
+
+    - ``value``: a finite number.
 
     **Source:** PyTorch, ``constant_``.
 
@@ -257,6 +284,8 @@ def ones() -> Initialiser:
 def uniform(low: float = 0.0, high: float = 1.0) -> Initialiser:
     """Uniform in [low, high).
 
+    - ``low``, ``high``: finite numbers, low ≤ high, else `ArgumentError`.
+
     **Source:** PyTorch, ``uniform_``.
 
     >>> from bprop import nn
@@ -271,6 +300,8 @@ def uniform(low: float = 0.0, high: float = 1.0) -> Initialiser:
 def normal(mean: float = 0.0, deviation: float = 1.0) -> Initialiser:
     """Normal with the given mean and standard deviation.
 
+    - ``mean``: a finite number. ``deviation``: a positive and finite number. Else `ArgumentError`.
+
     **Source:** PyTorch, ``normal_``.
 
     >>> from bprop import nn
@@ -283,11 +314,14 @@ def normal(mean: float = 0.0, deviation: float = 1.0) -> Initialiser:
 
 
 def truncated_normal(mean: float = 0.0, deviation: float = 1.0, low: float = -2.0, high: float = 2.0) -> Initialiser:
-    """Normal with mean and deviation, given that it lies in [low, high]: numbers, not multiples of the deviation.
+    """Normal with mean and deviation, given that it lies in [low, high]. The ends are numbers, not multiples of the deviation.
 
     By inversion, one uniform number an entry: y = mean + deviation · Φ⁻¹(u) for u uniform between Φ of the two ends. The
     deviation of what is drawn is smaller than ``deviation`` (0.88 of it for ±2 deviations). Raises `ArgumentError` where
     low is not less than high.
+
+    - ``mean``, ``deviation``: those of the normal distribution, a finite and a positive finite number.
+    - ``low``, ``high``: the ends, numbers, low < high. They may be infinite.
 
     **Source:** PyTorch, ``trunc_normal_``; Devroye (1986), Non-uniform random variate generation, section II.2.
 

@@ -15,8 +15,12 @@ class Adam(Optimizer):
     """w ← w - η m̂ / (√v̂ + ε), with m ← β₁ m + (1 - β₁) g and v ← β₂ v + (1 - β₂) g².
 
     m̂ = m / (1 - β₁ᵗ) and v̂ = v / (1 - β₂ᵗ) undo the start at zero; t counts the updates. The corrections are
-    computed in float64, whatever the dtype of the parameters. ``amsgrad``: the largest v so far in the place of v.
-    Raises `ArgumentError` unless η > 0, 0 ≤ β < 1, ε > 0. The other options are those of `Optimizer`.
+    computed in float64, whatever the dtype of the parameters. Raises `ArgumentError` for settings outside their range.
+
+    - ``learning_rate``: η > 0, a number or a `bprop.optim.schedule`.
+    - ``betas``: β₁ and β₂ in [0, 1). ``epsilon``: ε > 0.
+    - ``amsgrad``: whether the largest v so far takes the place of v.
+    - ``options``: what every optimizer takes by keyword, see `Optimizer`.
 
     **Source:** Kingma & Ba (2015), Adam: a method for stochastic optimization, algorithm 1; Reddi, Kale & Kumar (2018),
     On the convergence of Adam and beyond, algorithm 2, with m and v corrected as in PyTorch's ``torch.optim.Adam``.
@@ -70,6 +74,12 @@ class Adam(Optimizer):
 
 class AdamW(Adam):
     """`Adam` after w ← (1 - η λ) w: the weights decay by themselves, at a speed that v does not change.
+
+    - ``learning_rate``: η > 0, a number or a `bprop.optim.schedule`.
+    - ``betas``: β₁ and β₂ in [0, 1). ``epsilon``: ε > 0.
+    - ``amsgrad``: as in `Adam`.
+    - ``weight_decay``: λ ≥ 0, or a mapping from patterns of paths to numbers.
+    - ``options``: what every optimizer takes by keyword, see `Optimizer`.
 
     **Source:** Loshchilov & Hutter (2019), Decoupled weight decay regularization, algorithm 2; PyTorch,
     ``torch.optim.AdamW``, where λ is multiplied by η as here.

@@ -18,6 +18,8 @@ def global_norm(gradients: Mapping[str, Any]) -> Array:
     Computed as m √Σ (g/m)² with m the largest absolute entry, in float64: no square overflows or vanishes. NaN or
     infinite if an entry is.
 
+    - ``gradients``: arrays by path, of any shape and dtype.
+
     >>> import bprop
     >>> from bprop import optim
     >>> optim.global_norm({"W": bprop.full((2, 2), 1e200), "b": bprop.zeros(2)})
@@ -43,6 +45,9 @@ def clip_norm(gradients: Mapping[str, Any], max_norm: float) -> tuple[dict[str, 
     float64. A norm that is not finite scales nothing: the entry that is NaN or infinite stays where it is, to be found
     there, and does not spread to the other parameters. Raises `ArgumentError` unless c > 0.
 
+    - ``gradients``: arrays by path, of any shape and dtype.
+    - ``max_norm``: c > 0.
+
     **Source:** Pascanu, Mikolov & Bengio (2013), On the difficulty of training recurrent neural networks, algorithm 1;
     PyTorch, ``torch.nn.utils.clip_grad_norm_``.
 
@@ -60,7 +65,10 @@ def clip_norm(gradients: Mapping[str, Any], max_norm: float) -> tuple[dict[str, 
 
 
 def clip_value(gradients: Mapping[str, Any], max_value: float) -> dict[str, Array]:
-    """Return the gradients with every entry cut to [-c, c]; NaN stays NaN. Raises `ArgumentError` unless c > 0.
+    """Return the gradients with every entry clipped to [-c, c]; NaN stays NaN. Raises `ArgumentError` unless c > 0.
+
+    - ``gradients``: arrays by path, of any shape and dtype.
+    - ``max_value``: c > 0.
 
     **Source:** PyTorch, ``torch.nn.utils.clip_grad_value_``.
 

@@ -35,12 +35,15 @@ class LBFGS(Optimizer):
     """w ← w + t d with d = -H g, where H is built from the last ``history`` steps s and gradient differences y.
 
     H comes from the two-loop recursion, starting from (s·y / y·y) I; t from a line search for the strong Wolfe
-    conditions with c₁ = ``decrease`` and c₂ = ``curvature``, which tries η = ``learning_rate`` first (in the first step
-    η min(1, 1/‖g‖₁)). A pair whose s·y ≤ 10⁻¹⁰ is not kept. All of this in float64, around one compiled function for E
-    and its gradient. For deterministic E: all data at once, no dropout. It evaluates E several times a step, so there is
-    no `update`; call `minimise` or `step`.
+    conditions, which tries η first (in the first step η min(1, 1/‖g‖₁)). A pair whose s·y ≤ 10⁻¹⁰ is not kept. All of this
+    is in float64, around one compiled function for E and its gradient. E must be deterministic: all data at once, no
+    dropout. A step evaluates E several times, so there is no `update`; call `minimise` or `step`. Raises `ArgumentError`
+    for settings outside their range.
 
-    Raises `ArgumentError` unless η > 0, history ≥ 1, 0 < c₁ < c₂ < 1, and tolerances ≥ 0.
+    - ``learning_rate``: η > 0, the first step length that a line search tries.
+    - ``history``: how many pairs (s, y) are kept, ≥ 1.
+    - ``tolerance_gradient``, ``tolerance_change``: where to stop, see `minimise`; numbers ≥ 0.
+    - ``decrease``, ``curvature``: c₁ and c₂ of the strong Wolfe conditions, 0 < c₁ < c₂ < 1.
 
     **Source:** Nocedal & Wright (2006), Numerical optimization, algorithms 7.4, 7.5, 3.5, 3.6; Liu & Nocedal (1989), On the
     limited memory BFGS method; PyTorch, ``torch.optim.LBFGS`` with ``line_search_fn="strong_wolfe"``.
@@ -95,15 +98,22 @@ class LBFGS(Optimizer):
         }
 
     def step(self, f: Callable[[Any], Any], model: Any) -> float:
-        """Make one step to a lower ``E = f(model)``; return E after it (the same, if there is nothing left to gain)."""
+        """Make one step to a lower ``E = f(model)``; return E after it (the same, if there is nothing left to gain).
+
+        - ``f``, ``model``: as in `minimise`.
+        """
         return self.minimise(f, model, 1).E
 
     def minimise(self, f: Callable[[Any], Any], model: Any, steps: int = 100) -> Minimum:
         """Make steps until no entry of the gradient exceeds ``tolerance_gradient``, or E or w changes by less than
         ``tolerance_change``, but at most ``steps``.
 
-        ``f``: a function of the model that returns a scalar, compiled if it can be. Raises `NonFiniteError` where E or its
-        gradient is not finite at the start. Interrupted, the parameters are as after the last whole step.
+        Raises `NonFiniteError` where E or its gradient is not finite at the start. If it is interrupted, the parameters are
+        as after the last complete step.
+
+        - ``f``: a function of the model that returns a scalar. It is compiled if it can be.
+        - ``model``: a module, or another object with cells; always the same.
+        - ``steps``: the most steps to make, ≥ 1.
         """
         steps = integer("LBFGS.minimise", "steps", steps)
         if current() is not EVALUATE:

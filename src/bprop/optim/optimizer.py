@@ -32,20 +32,17 @@ class Optimizer(ABC):
     """Base class of update rules. A subclass names its ``slots`` and writes `rule`.
 
     The learning rate, the count of steps and the slots (one array per parameter and name) are cells: a compiled step
-    carries them, so that ``optimizer.learning_rate = …`` needs no new compilation. Slots are made on the first `update`, or
-    by `init` before it. An optimizer belongs to the first model it meets. Parameters that are frozen later rest, and so do
-    their slots, until they are unfrozen.
+    carries them, so that ``optimizer.learning_rate = …`` needs no new compilation. Slots are made by the first `update`, or
+    by `init` before it. An optimizer belongs to the first model that it updates. Parameters that are frozen later are not
+    changed, and neither are their slots, until they are unfrozen.
 
-    All of them take, by keyword:
-
-    - ``weight_decay``: λ. The gradient becomes g + λ w; where the decay is decoupled (`AdamW`, `Lion`) w becomes
-      (1 - η λ) w before the step. A mapping from patterns of paths to numbers says it for each parameter: of
-      ``{"*.b": 0, "*": 1e-4}`` the first that fits counts, and parameters that none fits have 0.
-    - ``factors``: a mapping from patterns to numbers by which the learning rate is multiplied there.
-    - ``clip_norm``, ``clip_value``: what `bprop.optim.clip_norm` and `bprop.optim.clip_value` do to the gradients, before
-      weight decay; value first. With ``clip_norm``, ``gradient_norm`` is the norm before.
-
-    The learning rate is a number or a `bprop.optim.schedule`.
+    - ``learning_rate``: η > 0, a number or a `bprop.optim.schedule`.
+    - ``weight_decay``: λ ≥ 0. The gradient becomes g + λ w; where the decay is decoupled (`AdamW`, `Lion`) w becomes
+      (1 - η λ) w before the step. Or a mapping from patterns of paths to numbers: of ``{"*.b": 0, "*": 1e-4}`` the first
+      that matches a parameter's path is used, and parameters that none matches have 0.
+    - ``factors``: a mapping from patterns of paths to numbers by which the learning rate is multiplied there.
+    - ``clip_norm``, ``clip_value``: the bounds with which `bprop.optim.clip_norm` and `bprop.optim.clip_value` change the
+      gradients, before weight decay; ``clip_value`` first. ``gradient_norm`` is the norm before ``clip_norm``.
     """
 
     slots: tuple[str, ...] = ()
@@ -156,7 +153,9 @@ class Optimizer(ABC):
     def init(self, model: Any) -> None:
         """Make the slots for ``model``, in the shape and dtype of each parameter; a second call changes nothing.
 
-        Raises `StateError` if the optimizer has served another model.
+        Raises `StateError` if the optimizer has updated another model.
+
+        - ``model``: a module, or another object with cells.
         """
         if not is_holder(model):
             raise ArgumentError(f"{type(self).__name__}: the model is a module, not {model!r:.60}")
@@ -197,11 +196,14 @@ class Optimizer(ABC):
         return 0.0
 
     def update(self, model: Any, gradients: Mapping[str, Any]) -> None:
-        """Change the parameters of ``model`` by one step against ``gradients`` (path → array).
+        """Change the parameters of ``model`` by one step against ``gradients``.
 
-        Take them from `bprop.value_and_grad` or ``model.gradients()``. Every parameter keeps its dtype, to which its
-        gradient is converted. Raises `ArgumentError` naming paths that are missing or unknown, `ShapeError` naming one
-        whose gradient has another shape than the parameter.
+        Raises `ArgumentError` naming paths that are missing or unknown, `ShapeError` naming a path whose gradient has another
+        shape than the parameter.
+
+        - ``model``: a module, or another object with cells; always the same.
+        - ``gradients``: an array for every trainable parameter by path, of the parameter's shape. It is converted to
+          the parameter's dtype. Take them from `bprop.value_and_grad` or ``model.gradients()``.
         """
         if not isinstance(gradients, Mapping):
             raise ArgumentError(
@@ -256,7 +258,12 @@ class Optimizer(ABC):
     def apply(
         self, path: str, w: Array, g: Array, slots: Mapping[str, Array], scalars: Mapping[str, Array]
     ) -> tuple[Array, Mapping[str, Array]]:
-        """Return the new parameter at ``path`` and its new slots: weight decay, then `rule`."""
+        """Return the new parameter at ``path`` and its new slots: weight decay, then `rule`.
+
+        - ``path``: the path of the parameter. ``w``, ``g``: the parameter and its gradient, of one shape and dtype.
+        - ``slots``: arrays of that shape and dtype by name.
+        - ``scalars``: the numbers of this step by name, in that dtype; ``learning_rate`` is among them.
+        """
         decay = setting_for(self.weight_decay, path, 0.0)
         if decay and self.decoupled:
             w = w - (decay * scalars["learning_rate"]) * w
@@ -275,7 +282,12 @@ class Optimizer(ABC):
     def rule(
         self, w: Array, g: Array, slots: Mapping[str, Array], scalars: Mapping[str, Array]
     ) -> tuple[Array, Mapping[str, Array]]:
-        """Return the new parameter and the new slots. Subclasses write the formula here; η is in ``scalars``."""
+        """Return the new parameter and the new slots. Subclasses write the formula here.
+
+        - ``w``, ``g``: the parameter and its gradient, of one shape and dtype.
+        - ``slots``: arrays of that shape and dtype by name, those of ``self.slots``.
+        - ``scalars``: ``learning_rate`` and what `scalars` returns, in that dtype.
+        """
 
     def settings(self) -> dict[str, Any]:
         """Return the settings as plain values, for the record of a run; of the options only those in use."""

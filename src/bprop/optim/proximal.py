@@ -20,7 +20,10 @@ class Prox(ABC):
 
     @abstractmethod
     def __call__(self, w: Array, step: Any) -> Array:
-        """Return the proximal point of ``w`` for the step size ``step``."""
+        """Return the proximal point of ``w`` for the step size ``step``.
+
+        - ``w``: a parameter, of any shape and floating dtype. ``step``: η, a positive scalar.
+        """
 
     def _check_numbers(self, *names: str) -> None:
         for name in names:
@@ -30,6 +33,8 @@ class Prox(ABC):
 @dataclass(frozen=True)
 class L1(Prox):
     """r(w) = λ Σ|w|: soft thresholding, sign(w) max(|w| - η λ, 0).
+
+    - ``strength``: λ ≥ 0.
 
     **Source:** Parikh & Boyd (2014), Proximal algorithms, section 6.5.2.
 
@@ -52,6 +57,8 @@ class L1(Prox):
 class L2(Prox):
     """r(w) = λ/2 Σ w²: w / (1 + η λ).
 
+    - ``strength``: λ ≥ 0.
+
     **Source:** Parikh & Boyd (2014), Proximal algorithms, section 2.2 and 6.1.1.
 
     >>> import bprop
@@ -72,6 +79,8 @@ class L2(Prox):
 @dataclass(frozen=True)
 class ElasticNet(Prox):
     """r(w) = λ₁ Σ|w| + λ₂/2 Σ w²: soft thresholding by η λ₁, then division by 1 + η λ₂.
+
+    - ``l1``, ``l2``: λ₁ and λ₂, numbers ≥ 0.
 
     **Source:** Parikh & Boyd (2014), Proximal algorithms, section 6.5.3; Zou & Hastie (2005).
 
@@ -94,6 +103,8 @@ class ElasticNet(Prox):
 @dataclass(frozen=True)
 class GroupL1(Prox):
     """r(w) = λ Σ ‖wᵢ‖ over the rows wᵢ (first axis): wᵢ max(1 - η λ / ‖wᵢ‖, 0). Whole rows become zero.
+
+    - ``strength``: λ ≥ 0.
 
     **Source:** Yuan & Lin (2006), Model selection and estimation in regression with grouped variables; Parikh & Boyd
     (2014), section 6.5.4.
@@ -123,6 +134,8 @@ class GroupL1(Prox):
 @dataclass(frozen=True)
 class Box(Prox):
     """r(w) = 0 where ``low`` ≤ w ≤ ``high``, infinite elsewhere: the nearest point of the box.
+
+    - ``low``, ``high``: numbers, low ≤ high, else `ArgumentError`. They may be infinite.
 
     **Source:** Parikh & Boyd (2014), Proximal algorithms, section 6.2.4.
 
@@ -163,8 +176,10 @@ class NonNegative(Prox):
 class ProximalGradient(Optimizer):
     """w ← prox(w - η g, η): for E(w) + r(w) with a smooth E and a penalty or constraint r such as `L1`, `Box`.
 
-    ``prox``: a `Prox` for all parameters, or a mapping from patterns of paths to one each, such as ``{"*W": L1(0.01)}``
-    to leave biases alone. Raises `ArgumentError` unless η > 0. The other options are those of `Optimizer`.
+    - ``learning_rate``: η > 0, a number or a `bprop.optim.schedule`.
+    - ``prox``: a `Prox` for all parameters, or a mapping from patterns of paths to one each, such as ``{"*W":
+      L1(0.01)}`` to leave biases alone.
+    - ``options``: what every optimizer takes by keyword, see `Optimizer`.
 
     **Source:** Parikh & Boyd (2014), Proximal algorithms, section 4.2; Beck & Teboulle (2009), eq. 1.4 (ISTA).
 

@@ -35,12 +35,18 @@ class Schedule(ABC):
     """
 
     def __call__(self, count: Any) -> Array:
-        """Return the rate after ``count`` updates, a float64 scalar."""
+        """Return the rate after ``count`` updates, a float64 scalar.
+
+        - ``count``: t ≥ 0, the number of updates made; an integer or a scalar array.
+        """
         return asarray(self.rate_at(astype(asarray(count), np.float64)))
 
     @abstractmethod
     def rate_at(self, t: Array) -> Any:
-        """Return the rate at the count ``t``, a float64 scalar. Subclasses write the formula here."""
+        """Return the rate at the count ``t``, a scalar. Subclasses write the formula here.
+
+        - ``t``: a float64 scalar ≥ 0.
+        """
 
     def _check_positive(self, *names: str) -> None:
         for name in names:
@@ -59,6 +65,8 @@ class Schedule(ABC):
 class Constant(Schedule):
     """η(t) = η.
 
+    - ``rate``: η > 0.
+
     >>> from bprop.optim import schedule
     >>> schedule.Constant(0.1)(7)
     Array(0.1)
@@ -76,6 +84,8 @@ class Constant(Schedule):
 @dataclass(frozen=True)
 class Step(Schedule):
     """η(t) = η γ^⌊t / s⌋: times ``factor`` after ``every`` updates.
+
+    - ``rate``: η > 0. ``every``: s ≥ 1, an integer. ``factor``: γ > 0.
 
     **Source:** PyTorch, ``StepLR``.
 
@@ -99,6 +109,8 @@ class Step(Schedule):
 @dataclass(frozen=True)
 class MultiStep(Schedule):
     """η(t) = η γⁿ, with n the number of ``milestones`` ≤ t.
+
+    - ``rate``: η > 0. ``milestones``: counts, integers ≥ 1. ``factor``: γ > 0.
 
     **Source:** PyTorch, ``MultiStepLR``; He, Zhang, Ren & Sun (2016), Deep residual learning, section 4.2.
 
@@ -128,6 +140,8 @@ class MultiStep(Schedule):
 class Exponential(Schedule):
     """η(t) = η γᵗ.
 
+    - ``rate``: η > 0. ``factor``: γ > 0.
+
     **Source:** PyTorch, ``ExponentialLR``.
 
     >>> from bprop.optim import schedule
@@ -148,6 +162,8 @@ class Exponential(Schedule):
 @dataclass(frozen=True)
 class InverseTime(Schedule):
     """η(t) = η / (1 + γ t).
+
+    - ``rate``: η > 0. ``decay``: γ ≥ 0.
 
     **Source:** Robbins & Monro (1951), A stochastic approximation method; Bottou (2012), Stochastic gradient descent
     tricks, section 5.2.
@@ -171,6 +187,8 @@ class InverseTime(Schedule):
 @dataclass(frozen=True)
 class Linear(Schedule):
     """η(t) = η (a + (b - a) min(t, T) / T): a line from a η to b η in ``steps`` updates, then constant.
+
+    - ``rate``: η > 0. ``steps``: T ≥ 1, an integer. ``start``, ``end``: a and b, numbers ≥ 0.
 
     **Source:** PyTorch, ``LinearLR``.
 
@@ -199,6 +217,8 @@ class Linear(Schedule):
 class Polynomial(Schedule):
     """η(t) = η (1 - min(t, T) / T)^p: from η to 0 in ``steps`` updates.
 
+    - ``rate``: η > 0. ``steps``: T ≥ 1, an integer. ``power``: p > 0.
+
     **Source:** PyTorch, ``PolynomialLR``.
 
     >>> from bprop.optim import schedule
@@ -224,6 +244,8 @@ class Cosine(Schedule):
 
     (PyTorch's ``CosineAnnealingLR`` climbs again after T updates.)
 
+    - ``rate``: η > 0. ``steps``: T ≥ 1, an integer. ``minimum``: η₀ ≥ 0.
+
     **Source:** Loshchilov & Hutter (2017), SGDR: stochastic gradient descent with warm restarts, eq. 5.
 
     >>> from bprop.optim import schedule
@@ -248,6 +270,9 @@ class Cosine(Schedule):
 @dataclass(frozen=True)
 class CosineWarmRestarts(Schedule):
     """`Cosine` over ``steps`` updates, then again from the beginning, each run ``factor`` times as long as the last.
+
+    - ``rate``: η > 0. ``steps``: the length of the first run, an integer ≥ 1. ``factor``: an integer ≥ 1. ``minimum``:
+      the rate at the end of a run, ≥ 0.
 
     **Source:** Loshchilov & Hutter (2017), SGDR: stochastic gradient descent with warm restarts, eq. 5.
 
@@ -282,9 +307,12 @@ class CosineWarmRestarts(Schedule):
 
 @dataclass(frozen=True)
 class OneCycle(Schedule):
-    """Up from η / ``initial`` to η in the first ``warm_up`` part of ``steps``, then down to η / (initial · final), by cosines.
+    """Up from η / ``initial`` to η in the first fraction ``warm_up`` of ``steps``, then down to η / (initial · final), by cosines.
 
     The peak η = ``rate`` is reached at t = warm_up · steps - 1, the end at t = steps - 1, after which the rate stays.
+
+    - ``rate``: η > 0. ``steps``: an integer ≥ 1. ``warm_up``: a fraction in [0, 1) that leaves a step to rise in.
+      ``initial``, ``final``: positive numbers.
 
     **Source:** Smith & Topin (2019), Super-convergence; PyTorch, ``OneCycleLR``.
 
@@ -318,6 +346,8 @@ class OneCycle(Schedule):
 class WarmUp(Schedule):
     """A line from ``start`` times the first rate of ``then`` up to it in ``steps`` updates, then ``then`` from its beginning.
 
+    - ``then``: a schedule. ``steps``: an integer ≥ 1. ``start``: a number ≥ 0.
+
     **Source:** Goyal et al. (2017), Accurate, large minibatch SGD, section 2.2.
 
     >>> from bprop.optim import schedule
@@ -343,6 +373,8 @@ class WarmUp(Schedule):
 @dataclass(frozen=True)
 class PerEpoch(Schedule):
     """``schedule`` counted in epochs of ``steps_per_epoch`` updates: constant within each.
+
+    - ``schedule``: a schedule. ``steps_per_epoch``: an integer ≥ 1.
 
     >>> from bprop.optim import schedule
     >>> rate = schedule.PerEpoch(schedule.Exponential(0.1, 0.5), steps_per_epoch=20)

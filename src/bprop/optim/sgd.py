@@ -13,12 +13,16 @@ from .setting import flag, number
 
 
 class SGD(Optimizer):
-    """w ← w - η v with v ← μ v + (1 - τ) g: η the learning rate, μ the momentum, τ the dampening, g the gradient.
+    """w ← w - η v with v ← μ v + (1 - τ) g, for the gradient g.
 
     Without momentum v is g, and so it is in the first step. With ``nesterov`` the step is w ← w - η (g + μ v).
     The learning rate stands outside the velocity, as in PyTorch; Sutskever et al. have it inside, which is the same
-    as long as it is constant. Raises `ArgumentError` unless η > 0, 0 ≤ μ < 1 and 0 ≤ τ < 1; ``nesterov`` needs μ > 0
-    and τ = 0. The other options are those of `Optimizer`.
+    as long as it is constant. Raises `ArgumentError` for settings outside their range.
+
+    - ``learning_rate``: η > 0, a number or a `bprop.optim.schedule`.
+    - ``momentum``: μ in [0, 1). ``dampening``: τ in [0, 1).
+    - ``nesterov``: whether to step by g + μ v; needs μ > 0 and τ = 0.
+    - ``options``: what every optimizer takes by keyword, see `Optimizer`.
 
     **Source:** Leibe (2016), gradient descent; Polyak (1964), Some methods of speeding up the convergence of iteration
     methods; Sutskever, Martens, Dahl & Hinton (2013), On the importance of initialization and momentum, eq. 1, 2;
@@ -78,6 +82,10 @@ class SGD(Optimizer):
 
 class Nesterov(SGD):
     """Nesterov's accelerated gradient: `SGD` with ``nesterov=True``, w ← w - η (g + μ v) with v ← μ v + g.
+
+    - ``learning_rate``: η > 0, a number or a `bprop.optim.schedule`.
+    - ``momentum``: μ in (0, 1).
+    - ``options``: what every optimizer takes by keyword, see `Optimizer`.
 
     **Source:** Nesterov (1983), A method of solving a convex programming problem with convergence rate O(1/k²);
     Sutskever, Martens, Dahl & Hinton (2013), eq. 3, 4, with the model at the point looked ahead to.
