@@ -14,7 +14,7 @@ from .setting import number
 class Sigmoid(Module):
     """y = σ(x) = 1 / (1 + e⁻ˣ), between 0 and 1. Any shape; floating dtypes.
 
-    ∂E/∂x = y (1 - y) ∂E/∂y: nearly nothing comes back from a saturated unit, y near 0 or 1.
+    ∂E/∂x = y (1 - y) ∂E/∂y: ∂E/∂x nearly vanishes for a saturated unit, y near 0 or 1.
 
     **Source:** Leibe (2016), Backpropagation, nonlinearities.
 
@@ -79,8 +79,8 @@ class Softmax(Module):
         return softmax(x, axis=self.axis)
 
     def bprop(self, y_bar: Any) -> Any:
-        # ∂y_i/∂x_j = y_i (δ_ij - y_j): every ∂E/∂y counts against their mean under y. What is common to them does not
-        # matter, so that of a class with y close to 1 is subtracted first: its own share would leave nothing of it.
+        # ∂y_i/∂x_j = y_i (δ_ij - y_j): the mean of ∂E/∂y, weighted by y, is subtracted from each. A constant added
+        # to all does not matter. That of a class with y close to 1 is subtracted first, or its own entry would cancel.
         y = self.y
         y_bar = y_bar - sum(where(y > 0.5, y_bar, 0), axis=self.axis, keepdims=True)
         return y * (y_bar - sum(y * y_bar, axis=self.axis, keepdims=True))
@@ -108,12 +108,12 @@ class LogSoftmax(Softmax):
         return log_softmax(x, axis=self.axis)
 
     def bprop(self, y_bar: Any) -> Any:
-        # y_bar - softmax(x) Σ y_bar; of a class with a softmax close to 1 that would cancel
+        # y_bar - softmax(x) Σ y_bar, which would cancel for a class with a softmax close to 1
         return log_softmax_adjoint(self.x, y_bar, (self.axis,))
 
 
 class Softmin(Softmax):
-    """y = e⁻ˣ / Σ e⁻ˣ along ``axis``: softmax of -x, the smallest gets most.
+    """y = e⁻ˣ / Σ e⁻ˣ along ``axis``: softmax of -x, largest for the smallest x.
 
     Floating dtypes; raises `ShapeError` for an axis out of range.
 

@@ -8,7 +8,7 @@ from ..core.interpreter import PARAMETERS, Cell, current
 from ..core.value import Array, asarray
 
 
-def parameter(value: Any, dtype: DTypeLike | None = None) -> Any:  # no type says both: a Cell that is read as an Array
+def parameter(value: Any, dtype: DTypeLike | None = None) -> Any:  # Any: it is a Cell that is read as an Array
     """Return a trainable cell: assigned to an attribute of a module it is a parameter, read as an array.
 
     - ``value``: the initial value, an array or nested numbers of any shape. It is copied.
@@ -51,7 +51,7 @@ def state(value: Any, dtype: DTypeLike | None = None) -> Any:
 
 
 def owned(value: Array) -> Array:
-    """Return an array object with the same entries that nobody else refers to: `source_of` tells parameters by identity."""
+    """Return a new array object on the same buffer, so that `source_of` can recognise a parameter by identity."""
     return Array(value.data) if type(value) is Array else value
 
 

@@ -29,8 +29,9 @@ class BinaryCrossEntropy(Loss):
     """E = -Σ t log σ(y) + (1 - t) log(1 - σ(y)), for logits y; mean over all entries, or sum.
 
     Computed as softplus(y) - t y, so that nothing overflows and no logarithm of 0 is taken: give it the activations
-    before the sigmoid. ``y``, ``t``: of one shape, t in [0, 1] (bools and integers are converted). E has the dtype of y.
-    Raises `ShapeError` for unequal shapes and where there are no entries, `ArgumentError` for targets outside [0, 1].
+    before the sigmoid. ``y``, ``t``: of one shape, t in [0, 1] (bools and integers are converted). E has the dtype of
+    y. Raises `ShapeError` for unequal shapes and where there are no entries, `ArgumentError` for targets outside [0,
+    1].
 
     ∂E/∂y = σ(y) - t: it does not vanish where the unit is saturated at the wrong end, unlike with `SquaredError`.
 
@@ -70,7 +71,7 @@ class BinaryCrossEntropy(Loss):
 
 
 class ClassLoss(Loss):
-    """Base of losses with one label per example, perhaps a weight per class, and perhaps a label that does not count."""
+    """Base class of losses with one label per example. A class may have a weight, and one label may be ignored."""
 
     def __init__(self, reduction: str = "mean", *, weight: Any = None, ignore_index: int | None = None) -> None:
         super().__init__(reduction)
@@ -140,7 +141,7 @@ class ClassLoss(Loss):
         return chosen if self.ignore_index is None else chosen & (t != self.ignore_index)
 
     def count(self, t: Any, axes: int) -> float:
-        """Return the weights of the labels that count, added up; the number of examples for probabilities."""
+        """Return the sum of the weights of all labels that are not ignored; for probabilities the number of examples."""
         labels = np.asarray(t)
         if labels.ndim != axes - 1:
             return len(labels)
@@ -153,7 +154,7 @@ class ClassLoss(Loss):
         return type(self).count is ClassLoss.count and self.weight is None and self.ignore_index is None
 
     def total(self, y: Array, chosen: Array) -> Any:
-        """Return what the mean divides by: the weights of the labels that count, added up; 1 for the sum."""
+        """Return the divisor of the mean: the sum of the weights of all labels that are not ignored; 1 for the sum."""
         share = self.share(y.shape[:-1])
         if self.reduction != "mean" or (self.weight is None and self.ignore_index is None):
             return 1 / share
@@ -165,24 +166,24 @@ class CrossEntropy(ClassLoss):
 
     ``y``: (..., C), C logits per example. ``t``: integer labels (...) from 0 to C - 1, or (..., C), one-hot or any
     probabilities p ≥ 0 (if they do not sum to 1, E is as the formula says). q is t, one-hot for labels, mixed with
-    ``label_smoothing`` ε: q = (1 - ε) t + ε/C. w is ``weight``, (C,), or 1. Labels equal to ``ignore_index`` add nothing.
-    The mean over labels divides by the sum of their weights, over probabilities by their number, as in PyTorch; if all
-    labels are ignored it is NaN, with the derivative 0.
+    ``label_smoothing`` ε: q = (1 - ε) t + ε/C. w is ``weight``, (C,), or 1. Labels equal to ``ignore_index`` add
+    nothing. The mean over labels divides by the sum of their weights, over probabilities by their number, as in
+    PyTorch; if all labels are ignored it is NaN, and its derivative is 0.
 
-    E has the dtype of y. Computed from log softmax(y) = y - max y - log(1 + …): the softmax is never formed on the way
-    forward, let alone its logarithm, and neither a common offset of the logits nor a class that takes nearly everything
-    costs digits. Raises `ShapeError` where shapes do not fit or the batch is empty, `IndexingError` for a label outside
-    0 … C - 1, `DTypeError` for labels that are no integers, `ArgumentError` for negative probabilities.
+    E has the dtype of y. Computed from log softmax(y) = y - max y - log(1 + …): the softmax is never formed in the
+    forward pass, let alone its logarithm. Neither a common offset of the logits nor a class that takes nearly
+    everything costs digits. Raises `ShapeError` where shapes do not fit or the batch is empty, `IndexingError` for a
+    label outside 0 … C - 1, `DTypeError` for labels that are no integers, `ArgumentError` for negative probabilities.
 
     ∂E/∂y = softmax(y) Σ w q - w q, which is softmax(y) - t without the options.
 
     - ``reduction``: "mean" over the examples, "sum", or "none", which returns the error of every example.
     - ``weight``: w, (C,) numbers ≥ 0.
-    - ``ignore_index``: the label that does not count, an integer.
+    - ``ignore_index``: the label to be ignored, an integer.
     - ``label_smoothing``: ε in [0, 1].
 
-    **Source:** Leibe (2016), Backpropagation, implementing softmax correctly; Bishop (2006), eq. 4.108, 4.109; Szegedy et al.
-    (2016), Rethinking the inception architecture, section 7; PyTorch, ``torch.nn.CrossEntropyLoss``.
+    **Source:** Leibe (2016), Backpropagation, implementing softmax correctly; Bishop (2006), eq. 4.108, 4.109; Szegedy
+    et al. (2016), Rethinking the inception architecture, section 7; PyTorch, ``torch.nn.CrossEntropyLoss``.
 
     >>> import bprop
     >>> from bprop import nn
@@ -226,13 +227,13 @@ class CrossEntropy(ClassLoss):
         t = self.classes(y, self.inputs[1])
         total = self._total(y, t)
         if t.dtype.kind == "b" and self.ignore_index is not None and self.reduction == "mean":
-            total = where(total == 0, 1, total)  # all labels are ignored: E is 0/0, but nothing comes back
+            total = where(total == 0, 1, total)  # all labels are ignored: E is 0/0, but its derivative is 0
         scale = self.spread(E_bar, 1) / total
         # Core step 1 for softmax with cross-entropy: once more the discrepancy, softmax(y) - t. At the label that is
-        # -(1 - softmax(y)), computed as what the other classes have: the subtraction has no correct bit close to 1.
+        # -(1 - softmax(y)), computed as the sum over the other classes: the subtraction has no correct bit close to 1.
         if t.dtype.kind == "b" and not self.label_smoothing and self.weight is None and self.ignore_index is None:
             return where(t, -rest_softmax_op(y, axis=(-1,)), softmax(y)) * scale, None
-        # Probabilities sum to 1; for targets that do not, and for weights, their sum weighs the softmax:
+        # Probabilities sum to 1. For targets that do not, and for weights, the softmax is multiplied by their sum:
         # softmax(y) Σ a - a, again without cancellation.
         a = self._coefficients(y, t)
         y_bar = -log_softmax_adjoint(y, a, (-1,)) * scale
@@ -279,7 +280,7 @@ class NegativeLogLikelihood(ClassLoss):
 
     - ``reduction``: "mean" over the examples, "sum", or "none", which returns the error of every example.
     - ``weight``: w, (C,) numbers ≥ 0.
-    - ``ignore_index``: the label that does not count, an integer.
+    - ``ignore_index``: the label to be ignored, an integer.
 
     **Source:** Bishop (2006), eq. 4.108; PyTorch, ``torch.nn.NLLLoss``.
 

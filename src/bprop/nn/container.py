@@ -1,4 +1,4 @@
-"""Containers: modules one after another, side by side, and around. Their ``bprop`` is their children's, in reverse order."""
+"""Containers: modules in sequence, in parallel, and with a residual connection. Their ``bprop`` calls the children's."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Self, overload
@@ -114,8 +114,9 @@ class Sequential(_Modules):
     """y = layer_n(… layer_2(layer_1(x))). Indexable, iterable; a slice is a Sequential of the same modules.
 
     A module may occur several times: its parameters are then shared and their gradients summed; `tie` shares a single
-    parameter. With names, ``Sequential(hidden=…, output=…)`` or a dict, paths have names in place of numbers, and so may an
-    index. `append` adds a module, ``model[0] = …`` replaces one. Raises `ArgumentError` for anything that is not a module.
+    parameter. With names, ``Sequential(hidden=…, output=…)`` or a dict, paths have names in place of numbers, and so
+    may an index. `append` adds a module, ``model[0] = …`` replaces one. Raises `ArgumentError` for anything that is not
+    a module.
 
     - ``layers``: modules, or one dict of modules by name.
     - ``named``: modules by name, in place of ``layers``.
@@ -139,21 +140,21 @@ class Sequential(_Modules):
         return y
 
     def bprop(self, y_bar: Any) -> Any:
-        """Return x_bar: the error derivatives travel from the last layer to the first."""
+        """Return x_bar: the error derivatives pass from the last layer to the first."""
         for layer in reversed(self._list()):
             y_bar = layer.bprop(y_bar)
         return y_bar
 
 
 class Parallel(_Modules):
-    """y = the results of all branches for the same x: one behind the other along ``axis``, or with ``join="add"`` their sum.
+    """y = the results of all branches for the same x, concatenated along ``axis``, or with ``join="add"`` their sum.
 
-    On the way back every branch gets its slice of ∂E/∂y, or with ``join="add"`` all of it, and ∂E/∂x is the sum of what
-    they return. Raises `ArgumentError` for no branch or another
-    ``join``, `ShapeError` where the results do not fit together.
+    In the backward pass every branch gets its slice of ∂E/∂y, or with ``join="add"`` all of it, and ∂E/∂x is the sum of
+    what they return. Raises `ArgumentError` for no branch or another ``join``, `ShapeError` where the results do not fit
+    together.
 
     - ``layers``, ``named``: the branches, modules with numbers or names as in `Sequential`. They take the same x.
-    - ``join``: "concat" to put the results one behind the other, or "add" for their sum, of equal shapes.
+    - ``join``: "concat" to concatenate the results, or "add" for their sum, which needs equal shapes.
     - ``axis``: the axis of "concat", along which the shapes of the results may differ.
 
     **Source:** Szegedy et al. (2015), Going deeper with convolutions; Collobert, Kavukcuoglu & Farabet (2011), Torch7,
@@ -206,7 +207,7 @@ class Parallel(_Modules):
         return concat(ys, axis=axis)
 
     def bprop(self, y_bar: Any) -> Any:
-        """Return x_bar: the sum of what comes back through the branches."""
+        """Return x_bar: the sum of those of the branches."""
         x_bar: Any = None
         end = 0 if self.join == "add" else y_bar.shape[self.concat_axis]
         for number, branch in reversed(list(enumerate(self._list()))):
@@ -225,13 +226,13 @@ class Parallel(_Modules):
 
 
 class Residual(Module):
-    """y = x + module(x): the module learns what to add. ``shortcut``, a module, takes the place of x where shapes differ.
+    """y = x + module(x): the module learns what to add to x. Where shapes differ, ``shortcut`` is applied to x before.
 
-    ∂E/∂x = ∂E/∂y + what comes back through the module: error derivatives reach the layers below undiminished. Raises
+    ∂E/∂x = ∂E/∂y + the module's x_bar: error derivatives reach the layers below undiminished. Raises
     `ShapeError` where the two have different shapes.
 
     - ``module``: a module whose y has the shape of x, or of what the shortcut returns.
-    - ``shortcut``: a module to apply to x on the way around, ``None`` for x itself.
+    - ``shortcut``: a module to apply to x, whose y is added in place of x; ``None`` for x itself.
 
     **Source:** He, Zhang, Ren & Sun (2016), Deep residual learning for image recognition, eq. 1 and 2.
 

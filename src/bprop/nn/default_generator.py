@@ -27,7 +27,7 @@ def seed(number: int) -> None:
 
 
 def generator_for(module: str, generator: Generator | None, number: int | None) -> Generator:
-    """Return the generator that ``module`` draws from: ``generator``, a fresh one for the seed ``number``, or the default."""
+    """Return the generator ``module`` draws from: ``generator``, a new one with the seed ``number``, or the default."""
     if generator is not None and number is not None:
         raise ArgumentError(f"{module}: give a generator or a seed, not both")
     if generator is not None and not isinstance(generator, Generator):

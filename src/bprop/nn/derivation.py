@@ -1,8 +1,8 @@
 """The equations of a module, fprop and bprop, derived from what it computes.
 
-The formula is traced on shapes alone, and so is the backward pass: the handwritten ``bprop`` where there is one, else the
-derivative that reverse mode takes. Both become one graph. A value that occurs in it several times gets a name, and every
-name gets an equation. In the equations of a module the modules inside are functions; their own equations follow.
+The formula is traced on shapes alone, and so is the backward pass: the handwritten ``bprop`` where there is one, else
+the derivative that reverse mode takes. Both become one graph. A value that occurs in it several times gets a name, and
+every name gets an equation. In the equations of a module the modules inside are functions; their own equations follow.
 """
 
 import inspect

@@ -13,8 +13,9 @@ from .margin_loss import signs
 class KLDivergence(Loss):
     """E = Σ_c t_c (log t_c - y_c) for log-probabilities y, mean (or sum) over the distributions; 0 log 0 = 0.
 
-    ``y``: (..., C), from `LogSoftmax`, say; ``t``: the same shape, probabilities or their logarithms. The
-    mean is the one of the definition, over distributions: PyTorch's ``batchmean`` for (N, C). Raises `ShapeError` for unequal shapes and an empty batch, `ArgumentError` for negative targets.
+    ``y``: (..., C), from `LogSoftmax`, say; ``t``: the same shape, probabilities or their logarithms. The mean is the
+    one of the definition, over distributions: PyTorch's ``batchmean`` for (N, C). Raises `ShapeError` for unequal
+    shapes and an empty batch, `ArgumentError` for negative targets.
 
     - ``reduction``: "mean" over the distributions, "sum", or "none", which returns the terms of the sum.
     - ``log_target``: whether t are logarithms of probabilities.
@@ -52,9 +53,9 @@ class KLDivergence(Loss):
 class CosineEmbedding(Loss):
     """E = 1 - cos(x1, x2) where t = 1, max(0, cos(x1, x2) - m) where t = -1, mean (or sum) over the pairs.
 
-    cos = x1·x2 / √((‖x1‖² + ε)(‖x2‖² + ε)) with ε = 10⁻¹². ``fprop(x1, x2, t)``; ``bprop()`` returns (∂E/∂x1, ∂E/∂x2). ``x1``,
-    ``x2``: (..., D), ``t``: (...). At the kink the derivative is 0. Raises `ShapeError` for shapes that do not fit and an empty
-    batch, `ArgumentError` for targets other than -1 and 1 and unless -1 ≤ m ≤ 1.
+    cos = x1·x2 / √((‖x1‖² + ε)(‖x2‖² + ε)) with ε = 10⁻¹². ``fprop(x1, x2, t)``; ``bprop()`` returns (∂E/∂x1, ∂E/∂x2).
+    ``x1``, ``x2``: (..., D), ``t``: (...). At the kink the derivative is 0. Raises `ShapeError` for shapes that do not
+    fit and an empty batch, `ArgumentError` for targets other than -1 and 1 and unless -1 ≤ m ≤ 1.
 
     - ``reduction``: "mean" over the pairs, "sum", or "none", which returns the error of every pair.
     - ``margin``: m in [-1, 1].
@@ -91,16 +92,17 @@ class CosineEmbedding(Loss):
 class TripletMargin(Loss):
     """E = max(0, d(a, p) - d(a, n) + m) for an anchor a, a positive p and a negative n, mean (or sum) over the triplets.
 
-    d(u, v) = ‖u - v + ε‖_p. ``fprop(anchor, positive, negative)``;
-    ``bprop()`` returns the three derivatives. All three: (..., D). At the kink the derivative is 0. Raises `ShapeError` for
-    unequal shapes and an empty batch, `ArgumentError` unless m > 0, p ≥ 1 and ε > 0.
+    d(u, v) = ‖u - v + ε‖_p. ``fprop(anchor, positive, negative)``; ``bprop()`` returns the three derivatives. All
+    three: (..., D). At the kink the derivative is 0. Raises `ShapeError` for unequal shapes and an empty batch,
+    `ArgumentError` unless m > 0, p ≥ 1 and ε > 0.
 
     - ``reduction``: "mean" over the triplets, "sum", or "none", which returns the error of every triplet.
-    - ``margin``: m > 0. ``p``: the power of the norm, ≥ 1. ``epsilon``: ε > 0, which keeps the distance from 0.
+    - ``margin``: m > 0. ``p``: the power of the norm, ≥ 1. ``epsilon``: ε > 0, without which the derivative at d = 0
+      does not exist.
     - ``swap``: whether d(p, n) is used where it is less than d(a, n).
 
-    **Source:** Schroff, Kalenichenko & Philbin (2015), FaceNet, eq. 3; Balntas et al. (2016), section 3.3 (swap); PyTorch,
-    ``torch.nn.TripletMarginLoss``.
+    **Source:** Schroff, Kalenichenko & Philbin (2015), FaceNet, eq. 3; Balntas et al. (2016), section 3.3 (swap);
+    PyTorch, ``torch.nn.TripletMarginLoss``.
 
     >>> import bprop
     >>> from bprop import nn

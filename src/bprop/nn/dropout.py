@@ -1,4 +1,4 @@
-"""`Dropout`: in training, a random share of the activities is silenced."""
+"""`Dropout`: in training, a random fraction of the activities is set to 0."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Equations of named values, as text and as LaTeX: a graph of several outputs in which what occurs often has a name."""
+"""Equations of named values, as text and as LaTeX, from a graph of several outputs."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -39,8 +39,8 @@ class Equation(NamedTuple):
 class Equations:
     """What a module computes: ``fprop`` and ``bprop``, lists of `Equation`; ``print`` shows them, a notebook typesets them.
 
-    ``inputs`` are the shapes they were derived for, by name: sizes that a formula holds as numbers, such as the 1/N of a
-    mean, are of these shapes.
+    ``inputs`` are the shapes they were derived for, by name: sizes that a formula holds as numbers, such as the 1/N of
+    a mean, are of these shapes.
 
     >>> from bprop import nn
     >>> print(nn.Linear(3, 2).equations())
@@ -92,7 +92,7 @@ class Equations:
 
 
 def _remark(path: str) -> str:
-    """Return the path of a module as text behind its equation."""
+    """Return the path of a module as LaTeX text to put after its equation."""
     shown = path.replace("_", r"\_")
     return rf" && \text{{{shown}}}" if path else ""
 

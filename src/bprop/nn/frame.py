@@ -1,6 +1,6 @@
 """The forward context: what one application of a module saves for its backward pass, and which application is running.
 
-This file knows no modules: to it they are objects that are told apart by identity.
+It does not import modules: here they are objects, compared by identity.
 """
 
 from collections.abc import Callable
@@ -20,8 +20,8 @@ class Frame:
     - ``bars``: the gradients of the module's own parameters that a handwritten ``bprop`` assigns, by name.
     - ``pass_id``: an object that all frames of one forward pass share; ``None`` under a transform.
     - ``pullback``: from y_bar to x_bar, where the backward pass is derived; ``None`` where it is handwritten.
-    - ``y_hooked``: y after the hooks; ``None`` without hooks. ``x_hook_pullback``, ``y_hook_pullback``: the pullbacks of the
-      hooks on x and on y; ``None`` where they replaced nothing.
+    - ``y_hooked``: y after the hooks; ``None`` without hooks. ``x_hook_pullback``, ``y_hook_pullback``: the pullbacks
+      of the hooks on x and on y; ``None`` where they replaced nothing.
     """
 
     __slots__ = (
@@ -58,10 +58,10 @@ class Frame:
 
 
 PASS: ContextVar[object | None] = ContextVar("bprop_pass", default=None)
-"""The identity of the forward pass that is running: one object for all modules that it goes through."""
+"""The identity of the forward pass that is running: one object for all modules that it calls."""
 
 PURE = object()
-"""In place of a pass: inside ``module(x)``, where the ``fprop`` of the modules inside saves nothing either."""
+"""The value of `PASS` inside ``module(x)``, where the ``fprop`` of the children saves nothing either."""
 
 _ACTIVE: ContextVar[tuple[tuple[object, Frame], ...]] = ContextVar("bprop_frames", default=())
 """The modules whose formula or rule is running, with their frames, the innermost last."""

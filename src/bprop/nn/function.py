@@ -1,4 +1,4 @@
-"""Functions as modules: any of one's own, the identity, and flattening."""
+"""Functions as modules: any function, the identity, and flattening."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,8 +13,8 @@ from .module import Module
 class Lambda(Module):
     """y = f(x), for a function f written with ops or NumPy: a module without parameters. Its ``bprop`` is derived.
 
-    f must not read parameters, for which `fprop` raises `ArgumentError`: write a module that holds them. (Under a transform
-    they are variables if the model holds them elsewhere, else constants.)
+    f must not read parameters, for which `fprop` raises `ArgumentError`: write a module that holds them. (Under a
+    transform they are variables if the model holds them elsewhere, else constants.)
 
     - ``f``: a function of as many arrays as ``fprop`` gets; it returns one array.
 
@@ -42,7 +42,7 @@ class Lambda(Module):
 
 
 class Identity(Module):
-    """y = x: a place where another module may stand. Any shape and dtype.
+    """y = x: stands in where a module is expected. Any shape and dtype.
 
     **Source:** PyTorch, ``Identity``.
 

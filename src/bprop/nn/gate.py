@@ -1,4 +1,4 @@
-"""Gates: an activity times how far a gate is open. Maxout, which lets the largest through, stands with them."""
+"""Gates: an activity times the opening of a gate between 0 and 1; and Maxout, which selects the largest activity."""
 
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ from .setting import floating, size
 
 
 class GLU(Module):
-    """y = a σ(b) for the two halves a and b of x along ``axis``: one half says how much of the other gets through.
+    """y = a σ(b) for the two halves a and b of x along ``axis``: one half is multiplied by the sigmoid of the other.
 
     ``x``: an even length along ``axis``, y half of it. Raises `ShapeError` for an odd one.
 
@@ -67,7 +67,7 @@ class SiLU(Module):
 
 
 class GELU(Module):
-    """y = x Φ(x) with the normal distribution Φ: how probable it is that x is not the least of two draws. Any shape.
+    """y = x Φ(x) with the normal distribution Φ: the probability that x exceeds a normal number, times x. Any shape.
 
     - ``approximate``: "none", or "tanh" for y = x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2. Anything else raises
       `ArgumentError`.
@@ -105,7 +105,7 @@ class Mish(Module):
 
     def fprop(self, x: Any) -> Array:
         x = asarray(x)
-        # beyond, tanh is 0 or 1 and has no slope: at infinity that would be 0 · ∞
+        # beyond ±1000 tanh is 0 or 1 with slope 0, which at infinity would be multiplied: 0 · ∞
         y: Array = clip(x, -1000) * tanh(softplus(clip(x, -1000, 1000)))
         return y
 
@@ -132,8 +132,8 @@ class Maxout(Module):
     """y = max_p (x W_pᵀ + b_p): of ``pieces`` linear layers, every output takes the largest. It learns a convex function.
 
     ``x``: (..., inputs); ``W``: (pieces · outputs, inputs), piece by piece; ``b``: (pieces · outputs,); ``y``: (...,
-    outputs). Pieces that tie share the error derivative equally. Every piece starts as a `Linear` layer does. Raises `ShapeError` where the last axis of x is
-    not ``inputs``, `DTypeError` for a float dtype other than ``dtype``.
+    outputs). Pieces that tie share the error derivative equally. Every piece starts as a `Linear` layer does. Raises
+    `ShapeError` where the last axis of x is not ``inputs``, `DTypeError` for a float dtype other than ``dtype``.
 
     - ``inputs``, ``outputs``: the lengths of the last axis of x and of y.
     - ``pieces``: how many linear layers there are.

@@ -23,7 +23,7 @@ _number = count()
 
 
 class Hook:
-    """What `Module.hook` returns: ``remove()`` takes the functions off again. Also a context manager, which does so at its end.
+    """What `Module.hook` returns: ``remove()`` detaches the functions, and so does leaving it as a context manager.
 
     ``module``: the module. ``functions``: the functions by hook point.
     """
@@ -32,7 +32,7 @@ class Hook:
         self.module = module
         self.functions = functions
         self.number = next(_number)
-        # by a number that is never used again: a compiled program is kept under it
+        # a number is never reused: it is part of the key of compiled programs
         object.__setattr__(module, "hooks", {**module.hooks, self.number: self})
 
     def __repr__(self) -> str:
@@ -40,7 +40,7 @@ class Hook:
         return f"Hook({type(self.module).__name__}, {', '.join(self.functions)}{active})"
 
     def remove(self) -> None:
-        """Take the functions off the module; a second time nothing happens."""
+        """Detach the functions from the module. A second call does nothing."""
         rest = {number: hook for number, hook in self.module.hooks.items() if number != self.number}
         object.__setattr__(self.module, "hooks", rest)
 
@@ -71,7 +71,7 @@ def has_hook(module: ModuleState, point: str) -> bool:
 
 # --- calling hooks ---
 def apply_hooks(module: ModuleState, point: str, value: Any) -> Any:
-    """Return ``value`` after the hooks on ``point``: what each returned, or what it was given where it returned ``None``."""
+    """Return ``value`` after the hooks on ``point``; one that returns ``None`` leaves it as it is."""
     for hook in module.hooks.values():
         function = hook.functions.get(point)
         if function is not None:
@@ -83,7 +83,7 @@ def apply_hooks(module: ModuleState, point: str, value: Any) -> Any:
 
 def _checked_result(module: ModuleState, point: str, new: Any, old: Any) -> Any:
     """Return what a hook returned in place of ``old``, as arrays, refusing what does not fit."""
-    if point in ("x", "y"):  # the way forward may change shape: what follows sees the new value
+    if point in ("x", "y"):  # in the forward pass the shape may change: what follows sees the new value
         if isinstance(new, tuple) != isinstance(old, tuple) or (isinstance(new, tuple) and len(new) != len(old)):
             wanted = f"{len(old)} values, a tuple" if isinstance(old, tuple) else "one array"
             raise ArgumentError(

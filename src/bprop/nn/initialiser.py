@@ -1,11 +1,12 @@
-"""Initial values of parameters: how many, and how they are spread. `bprop.nn.init` is this room.
+"""Initial values of parameters: distributions, and the deviations that suit a layer. This file is `bprop.nn.init`.
 
-``nn.init.he_normal()`` is an `Initialiser`: given to a layer, ``nn.Linear(4, 3, init=nn.init.he_normal())``, or applied to
-a shape or to a parameter there already is, ``layer.W = nn.init.orthogonal()(layer.W)``. The numbers are drawn from the
-stream described at `bprop.nn.seed`, or a generator or seed of one's own: the same bits on every run.
+``nn.init.he_normal()`` is an `Initialiser`: given to a layer, ``nn.Linear(4, 3, init=nn.init.he_normal())``, or applied
+to a shape or to an existing parameter, ``layer.W = nn.init.orthogonal()(layer.W)``. The numbers are drawn from the
+stream described at `bprop.nn.seed`, or from a given generator or seed: the same bits on every run.
 
-The fans of a weight of shape (outputs, inputs, …) are inputs · … and outputs · …: how many numbers go into a sum on the
-way forward and on the way back. What PyTorch calls Xavier and Kaiming is called Glorot and He here, by their family names.
+The fans of a weight of shape (outputs, inputs, …) are inputs · … and outputs · …: how many terms a sum has in the
+forward and in the backward pass. What PyTorch calls Xavier and Kaiming is called Glorot and He here, by their family
+names.
 """
 
 from collections.abc import Callable
@@ -68,7 +69,7 @@ class Initialiser:
         wanted = np.dtype(dtype if dtype is not None else getattr(like, "dtype", np.float32))
         if wanted.kind != "f":
             raise DTypeError(f"{kind}: dtype is a floating dtype, not {wanted}")
-        with using(EVALUATE):  # numbers, wherever the parameter is made
+        with using(EVALUATE):  # not traced, even if the parameter is made under a transform
             return asarray(self.draw(generator_for(kind, generator, seed), shape), dtype=wanted)
 
 
@@ -219,8 +220,8 @@ def orthogonal(gain: float = 1.0) -> Initialiser:
 
     - ``gain``: a factor of the deviation, ≥ 0, such as `gain` returns.
 
-    **Source:** Saxe, McClelland & Ganguli (2014), Exact solutions to the nonlinear dynamics of learning; Mezzadri (2007),
-    How to generate random matrices from the classical compact groups, for the signs.
+    **Source:** Saxe, McClelland & Ganguli (2014), Exact solutions to the nonlinear dynamics of learning; Mezzadri
+    (2007), How to generate random matrices from the classical compact groups, for the signs.
 
     >>> import numpy as np
     >>> from bprop import nn
@@ -314,11 +315,11 @@ def normal(mean: float = 0.0, deviation: float = 1.0) -> Initialiser:
 
 
 def truncated_normal(mean: float = 0.0, deviation: float = 1.0, low: float = -2.0, high: float = 2.0) -> Initialiser:
-    """Normal with mean and deviation, given that it lies in [low, high]. The ends are numbers, not multiples of the deviation.
+    """Normal with mean and deviation, restricted to [low, high]: numbers, not multiples of the deviation.
 
-    By inversion, one uniform number an entry: y = mean + deviation · Φ⁻¹(u) for u uniform between Φ of the two ends. The
-    deviation of what is drawn is smaller than ``deviation`` (0.88 of it for ±2 deviations). Raises `ArgumentError` where
-    low is not less than high.
+    By inversion, one uniform number an entry: y = mean + deviation · Φ⁻¹(u) for u uniform between Φ of the two ends.
+    The deviation of what is drawn is smaller than ``deviation`` (0.88 of it for ±2 deviations). Raises `ArgumentError`
+    where low is not less than high.
 
     - ``mean``, ``deviation``: those of the normal distribution, a finite and a positive finite number.
     - ``low``, ``high``: the ends, numbers, low < high. They may be infinite.
@@ -336,7 +337,7 @@ def truncated_normal(mean: float = 0.0, deviation: float = 1.0, low: float = -2.
         raise ArgumentError(f"truncated_normal: low is less than high, not {low!r} and {high!r}")
     standard = NormalDist()
     a, b = (low - mean) / deviation, (high - mean) / deviation
-    sign = -1.0 if a > 0 else 1.0  # far to the right Φ is 1 to the last bit: there the mirror image is inverted
+    sign = -1.0 if a > 0 else 1.0  # for large arguments Φ rounds to 1: the mirror image is inverted instead
     first, last = sorted((sign * a, sign * b))
 
     def draw(generator: Generator, shape: Shape) -> NDArray[Any]:

@@ -1,6 +1,6 @@
 """Layerwise passes: ``module.fprop(x)`` and ``module.bprop(y_bar)`` outside transforms.
 
-A forward pass leaves a `Frame` in every module that it goes through. A backward pass takes them in reverse order. A module
+A forward pass leaves a `Frame` in every module that it calls. A backward pass takes them in reverse order. A module
 whose ``fprop`` is called several times in one pass has several frames, and its gradients are summed.
 """
 
@@ -36,7 +36,7 @@ def run_forward(module: ModuleState, inputs: tuple[Any, ...]) -> Any:
             PASS.reset(token)
     frames: list[Frame] = module.__dict__.setdefault("_frames", [])
     if frames and frames[-1].pass_id is not pass_id:
-        frames.clear()  # frames of an earlier fprop that no bprop answered
+        frames.clear()  # frames of an earlier pass that no bprop used
     frames.append(frame)
     module.__dict__["_last_frame"] = frame
     return y
@@ -109,7 +109,7 @@ def _refuse_foreign(module: ModuleState, owner: Record, own: list[Cell]) -> None
 
 # --- backward ---
 def run_backward(module: ModuleState, y_bar: Any = None) -> Any:
-    """Return x_bar for the last application that has no answer yet, and leave the gradients of the parameters."""
+    """Return x_bar for the newest frame that no ``bprop`` has used, and leave the gradients of the parameters."""
     frame = _open_frame(module)
     try:
         y = frame.y if frame.y_hooked is None else frame.y_hooked
@@ -129,7 +129,7 @@ def run_backward(module: ModuleState, y_bar: Any = None) -> Any:
 
 
 def _open_frame(module: ModuleState) -> Frame:
-    """Return the newest frame that no ``bprop`` has answered."""
+    """Return the newest frame that no ``bprop`` has used."""
     if current() is not EVALUATE:
         caller = innermost()
         advice = (

@@ -1,4 +1,4 @@
-"""`Linear`: y = x Wᵀ + b, and its way back as the lecture's three steps."""
+"""`Linear`: y = x Wᵀ + b, and its backward pass as the lecture's steps."""
 
 from typing import Any
 

@@ -1,6 +1,7 @@
-"""Losses: modules of two inputs, the outputs y of a model and the targets t. ``loss.bprop()`` starts the way back.
+"""Losses: modules of two inputs, the outputs y of a model and the targets t. ``loss.bprop()`` starts the backward pass.
 
-Each ``bprop`` here is the lecture's core step 1: from the discrepancy between outputs and targets to an error derivative.
+Each ``bprop`` here is the lecture's core step 1: from the discrepancy between outputs and targets to an error
+derivative.
 """
 
 from collections.abc import Callable
@@ -21,9 +22,9 @@ from .module import Module
 class Loss(Module):
     """Base class of losses: ``fprop(y, t)`` returns a scalar E, ``bprop()`` returns ∂E/∂y alone.
 
-    Write ``fprop``, and by hand, if you like, a ``bprop`` that returns the pair (∂E/∂y, ∂E/∂t), with ``None`` for targets
-    that have no derivative. Under the transforms both are used. ``loss.bprop()`` returns the first alone: the targets are
-    data there.
+    Write ``fprop``, and by hand, if you like, a ``bprop`` that returns the pair (∂E/∂y, ∂E/∂t), with ``None`` for
+    targets that have no derivative. Under the transforms both are used. ``loss.bprop()`` returns the first alone: the
+    targets are data there.
 
     - ``reduction``: "mean" over examples or entries, "sum", or "none": then E is an array, and ``bprop`` is given its
       cotangent.
@@ -59,7 +60,7 @@ class Loss(Module):
         return y
 
     def targets(self, y: Array, t: Any) -> Array:
-        """Return t in the dtype of y: targets are data. Their shapes must be equal, or all would broadcast silently."""
+        """Return t in the dtype of y, refusing another shape than that of y, which would broadcast silently."""
         t = asarray(t)
         if t.shape != y.shape:
             raise ShapeError(
@@ -69,14 +70,20 @@ class Loss(Module):
         return t if t.dtype == y.dtype else astype(t, y.dtype)
 
     def share(self, shape: tuple[int, ...]) -> float:
-        """Return the weight of an example in E: 1/N for the mean over a batch of ``shape``, else 1."""
+        """Return the weight of an entry in E: 1/N for the mean, else 1.
+
+        - ``shape``: the axes to average over; N is the product. Raises `ShapeError` if it is 0.
+        """
         count = size_of(shape)
         if count == 0:
             raise ShapeError(f"{type(self).__name__}: the batch is empty (shape {shape}): there is no error to measure")
         return 1 / count if self.reduction == "mean" else 1.0
 
     def count(self, t: Any, axes: int) -> float:
-        """Return how much a batch with targets ``t`` and outputs of so many axes weighs in the mean over batches."""
+        """Return the weight of a batch in the mean over batches: the number of examples.
+
+        - ``t``: the targets. ``axes``: how many axes the outputs have.
+        """
         return len(t)
 
     @property
@@ -85,12 +92,12 @@ class Loss(Module):
         return type(self).count is Loss.count
 
     def reduce(self, E: Array) -> Array:
-        """Return the mean or sum of ``E``, one error for each example or entry, or ``E`` itself."""
+        """Return the mean or sum of ``E``, an array with one error per example or entry; with "none" ``E`` itself."""
         share = self.share(E.shape)
         return E if self.reduction == "none" else share * sum(E)
 
     def spread(self, E_bar: Any, axes: int) -> Any:
-        """Return ``E_bar`` so that it multiplies arrays with ``axes`` more axes than E."""
+        """Return ``E_bar`` with ``axes`` more axes of length 1, so that it broadcasts against arrays of examples."""
         return reshape(E_bar, (*E_bar.shape, *(1,) * axes)) if self.reduction == "none" else E_bar
 
     def setting(self, name: str, value: Any, low: float = -inf, high: float = inf, *, open_low: bool = False) -> float:
@@ -114,7 +121,11 @@ class Loss(Module):
         return bool(value)
 
     def check_numbers(self, t: Array, wrong: Callable[[NDArray[Any]], NDArray[Any]], wanted: str) -> None:
-        """Raise `ArgumentError` naming the first entry of ``t`` that is ``wrong``, where the numbers are known."""
+        """Raise `ArgumentError` for the first wrong entry of the targets; pass where there are no numbers yet.
+
+        - ``wrong``: a function of a NumPy array that returns a bool for every entry. ``wanted``: the end of the
+          message.
+        """
         targets = t.concrete()
         if targets is None or not targets.size:
             return
@@ -166,7 +177,7 @@ class SquaredError(Loss):
 
     def bprop(self, E_bar: Any = None) -> Any:
         y = asarray(self.inputs[0])
-        # Core step 1: the discrepancy as an error derivative, ∂E/∂y_j = -(t_j - y_j); a share of it if E is a mean.
+        # Core step 1: the discrepancy as an error derivative, ∂E/∂y_j = -(t_j - y_j); times 1/N if E is a mean.
         E_bar = self.spread(E_bar, y.ndim - 1) if y.ndim else E_bar
         y_bar = -(self.targets(y, self.inputs[1]) - y) * (self.share(y.shape[:1]) * E_bar)
         return y_bar, -y_bar

@@ -14,16 +14,16 @@ from .loss import Loss
 class MultiClassHinge(ClassLoss):
     """E = w_t/C Σ_{c≠t} max(0, m - y_t + y_c)^p, mean (or sum) over the examples.
 
-    ``y``: (..., C) scores, ``t``: integer labels (...). The mean divides by the number of examples, also with weights. At
-    the kink of p = 1 the derivative is 0. Errors are those of `CrossEntropy`.
+    ``y``: (..., C) scores, ``t``: integer labels (...). The mean divides by the number of examples, also with weights.
+    At the kink of p = 1 the derivative is 0. Errors are those of `CrossEntropy`.
 
     - ``reduction``: "mean" over the examples, "sum", or "none", which returns the error of every example.
     - ``p``: the power, 1 or 2.
     - ``margin``: m, a number.
     - ``weight``: w, (C,) numbers ≥ 0.
 
-    **Source:** Crammer & Singer (2001), On the algorithmic implementation of multiclass kernel-based vector machines, in
-    the sum over classes of Weston & Watkins (1999); PyTorch, ``torch.nn.MultiMarginLoss``.
+    **Source:** Crammer & Singer (2001), On the algorithmic implementation of multiclass kernel-based vector machines,
+    in the sum over classes of Weston & Watkins (1999); PyTorch, ``torch.nn.MultiMarginLoss``.
 
     >>> import bprop
     >>> from bprop import nn
@@ -63,8 +63,8 @@ class MultiClassHinge(ClassLoss):
 class Hinge(Loss):
     """E = max(0, m - t y)^p for scores y and targets t = ±1, mean (or sum) over all entries.
 
-    ``y``, ``t``: of one shape. At the kink of p = 1 the derivative is 0. Raises `ShapeError` for unequal shapes and where
-    there are no entries, `ArgumentError` for targets other than -1 and 1.
+    ``y``, ``t``: of one shape. At the kink of p = 1 the derivative is 0. Raises `ShapeError` for unequal shapes and
+    where there are no entries, `ArgumentError` for targets other than -1 and 1.
 
     - ``reduction``: "mean" over the entries, "sum", or "none", which returns the error of every entry.
     - ``p``: the power, 1 or 2.

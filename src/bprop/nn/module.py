@@ -1,9 +1,9 @@
 """`Module`: ``y = module.fprop(x)`` and ``x_bar = module.bprop(y_bar)``, as in Torch and the lecture.
 
-Called as ``module(x)`` a module is a pure function. ``module.fprop(x)`` outside any transform also saves a `Frame` (x, y
-and intermediates) for ``module.bprop(y_bar)``, which returns x_bar and leaves the parameter gradients in the module.
-A subclass writes ``fprop``; the backward pass is derived. It may write ``bprop`` too, reading ``self.x``, ``self.y`` and
-leaving ``self.W_bar``: then that rule is used wherever the module appears, under every transform.
+Called as ``module(x)`` a module is a pure function. ``module.fprop(x)`` outside any transform also saves a `Frame` (x,
+y and intermediates) for ``module.bprop(y_bar)``, which returns x_bar and leaves the parameter gradients in the module.
+A subclass writes ``fprop``; the backward pass is derived. It may write ``bprop`` too, reading ``self.x``, ``self.y``
+and leaving ``self.W_bar``: then that rule is used wherever the module appears, under every transform.
 
 What a module holds is `ModuleState`; the passes outside transforms are in ``layerwise.py``.
 
@@ -29,8 +29,8 @@ class Module(ModuleState):
     """Base class of everything with parameters. Write ``__init__`` and ``fprop``; ``bprop`` by hand is welcome.
 
     Attributes that are `parameter`, `state`, modules, or lists and dicts of modules are found by path; other arrays are
-    refused, NumPy's are constants. A module that is given to two others is one, and `tie` makes one parameter of two. See
-    the module docstring for frames. ``training`` is true until `eval` is called.
+    refused, NumPy's are constants. A module that two others hold is one module; `tie` makes one parameter of two.
+    ``training`` is true until `eval` is called.
 
     >>> import bprop
     >>> from bprop import nn
@@ -47,7 +47,7 @@ class Module(ModuleState):
     hooks: dict[int, Hook]
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Wrap what a subclass writes: ``fprop`` and ``bprop`` also keep the frames, ``_formula`` and ``_rule`` do not."""
+        """Wrap what a subclass writes, so that ``fprop`` and ``bprop`` keep frames; ``_formula`` and ``_rule`` do not."""
         super().__init_subclass__(**options)
         if "fprop" in cls.__dict__:
             cls._formula = cls.__dict__["fprop"]
@@ -60,7 +60,7 @@ class Module(ModuleState):
 
     # --- application ---
     def __call__(self, *inputs: Any) -> Any:
-        """Apply the module as a pure function: nothing stays in it.
+        """Apply the module as a pure function: it saves nothing.
 
         - ``inputs``: the arguments of ``fprop``.
         """
@@ -92,17 +92,17 @@ class Module(ModuleState):
         return StateError(f"{type(self).__name__} defines no fprop{renamed}")
 
     def hook(self, *, x: Any = None, y: Any = None, y_bar: Any = None, x_bar: Any = None) -> Hook:
-        """See, and replace if you like, what goes into and comes out of the module: x and y on the way forward, y_bar and
-        x_bar on the way back.
+        """See, and replace if you like, what goes into and comes out of the module: x and y in the forward pass, y_bar and
+        x_bar in the backward pass.
 
-        - ``x``, ``y``, ``y_bar``, ``x_bar``: functions of (module, value), any of them. Several inputs are one tuple. What a
-          function returns takes the place of the value, ``None`` leaves it. The way back needs the shape of the value, and
-          gets its dtype.
+        - ``x``, ``y``, ``y_bar``, ``x_bar``: functions of (module, value), any of them. Several inputs are one tuple.
+          What a function returns takes the place of the value, ``None`` leaves it. A new y_bar or x_bar has the shape
+          of the old one and is converted to its dtype.
 
-        A replaced x or y is differentiated like any other step; a replaced y_bar or x_bar changes the
-        gradient, in ``bprop`` and under reverse-mode transforms alike (forward mode passes it by). Values are under
-        differentiation or compilation where the module is: ``value.concrete()`` gives the numbers for looking only, or
-        ``None`` where there are none yet. Hooks run in the order they were made; ``remove()`` on the result takes them off.
+        A replaced x or y is differentiated like any other step; a replaced y_bar or x_bar changes the gradient, in
+        ``bprop`` and under reverse-mode transforms alike (forward mode passes it by). Values are under differentiation
+        or compilation where the module is: ``value.concrete()`` returns the numbers to look at, or ``None`` where there
+        are none yet. Hooks run in the order they were made; ``remove()`` on the result detaches them.
 
         **Source:** PyTorch, ``register_forward_pre_hook``, ``register_forward_hook``, ``register_full_backward_hook``.
 
@@ -121,12 +121,12 @@ class Module(ModuleState):
     def equations(self, *inputs: Any) -> Equations:
         """Return the equations of fprop and bprop, derived from the module itself: ``print`` them, or see them typeset.
 
-        - ``inputs``: example inputs, arrays or shapes. Only shape and dtype matter. Without them the module is asked for an
-          `example`, or shapes (N, …) that fit its parameters are tried.
+        - ``inputs``: example inputs, arrays or shapes. Only shape and dtype matter. Without them the module is asked
+          for an `example`, or shapes (N, …) that fit its parameters are tried.
 
-        A handwritten ``bprop`` shows its own formula. A
-        module that holds others is written with them as functions, and their equations follow by path, on the way back in
-        reverse order. Raises `ArgumentError` where no shape fits, `TracedValueError` where fprop looks at numbers.
+        A handwritten ``bprop`` shows its own formula. A module that holds others is written with them as functions, and
+        their equations follow by path, in the backward pass in reverse order. Raises `ArgumentError` where no shape
+        fits, `TracedValueError` where fprop looks at numbers.
 
         **Source:** Leibe (2016), Backpropagation, modular implementation.
 
@@ -200,7 +200,7 @@ def _forward_method(formula: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _backward_method(rule: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the method ``bprop`` around a rule that a subclass wrote: the plain rule where it is called from within one."""
+    """Return the method ``bprop`` around a rule that a subclass wrote: from within a rule it is the plain rule."""
 
     def bprop(self: Module, *y_bar: Any) -> Any:
         return rule(self, *y_bar) if innermost() is self else run_backward(self, *y_bar)

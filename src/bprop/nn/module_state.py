@@ -21,14 +21,14 @@ _FRAME_NAMES = frozenset(("x", "y", "inputs", "y_bar", "x_bar"))
 
 
 class ModuleState:
-    """The base class of `Module`: everything of a module but its application.
+    """The base class of `Module`: all of a module except its application.
 
     An instance keeps, in its ``__dict__``, besides the user's attributes:
 
     - ``_cells``: its own parameters and states by name.
     - ``_name``: the attribute of another module that first held it.
     - ``_gradients``: (gradient, pass that left it) of own parameters by name.
-    - ``_frames``: the frames that no ``bprop`` has answered yet. ``_last_frame``: the newest, answered or not.
+    - ``_frames``: the frames that no ``bprop`` has used yet. ``_last_frame``: the newest frame, used or not.
     """
 
     # --- what a subclass declares ---
@@ -199,8 +199,8 @@ class ModuleState:
         - ``mapping``: arrays by path, each in the shape and dtype of its cell.
         - ``strict``: whether paths that are missing or unknown are errors; with ``False`` they are passed over.
 
-        Everything is checked first, and nothing is changed if anything is wrong: one error names every path that is missing,
-        of another shape or dtype, or unknown (`ArgumentError`, `ShapeError`, `DTypeError`: by the first).
+        Everything is checked first, and nothing is changed if anything is wrong: one error names every path that is
+        missing, of another shape or dtype, or unknown (`ArgumentError`, `ShapeError`, `DTypeError`: by the first).
 
         >>> from bprop import nn
         >>> first, second = nn.Linear(3, 2), nn.Linear(3, 2)
@@ -256,7 +256,7 @@ class ModuleState:
         gradients[name] = bar, pass_id
 
     def _accumulate_gradient(self, cell: Cell, bar: Array, pass_id: object) -> None:
-        """Leave a gradient under the first name of a parameter; what an earlier pass left under others is removed."""
+        """Add a gradient under the first name of a parameter; remove those of earlier passes under its other names."""
         first = True
         for _, module in self.modules():
             for name, candidate in module.__dict__.get("_cells", {}).items():

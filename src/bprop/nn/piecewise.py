@@ -1,4 +1,4 @@
-"""Nonlinearities in straight pieces: clipped, cut and shrunk. The slope at a kink is that of the constant side, 0."""
+"""Piecewise linear nonlinearities: clipping, thresholds, shrinkage. The slope at a kink is 0, that of the constant side."""
 
 from typing import Any
 
@@ -150,7 +150,7 @@ class SoftShrink(HardShrink):
 
 
 class TanhShrink(Module):
-    """y = x - tanh x: nearly nothing of a small x, nearly all of a large one. Any shape.
+    """y = x - tanh x: near 0 for a small x, near x - sign x for a large one. Any shape.
 
     ∂E/∂x = tanh²x ∂E/∂y. Where x is small y is about x³/3, computed without the difference of two close numbers.
 

@@ -63,8 +63,8 @@ class LeakyReLU(Module):
 class PReLU(Module):
     """y = x where x > 0, else a x, with a learned slope a, which is also the slope at 0.
 
-    ``a``: (num_parameters,), the parameter. ∂E/∂a = Σ x ∂E/∂y over the x that are not positive. Raises `ShapeError` where
-    the axis of channels has another length.
+    ``a``: (num_parameters,), the parameter. ∂E/∂a = Σ x ∂E/∂y over the x that are not positive. Raises `ShapeError`
+    where the axis of channels has another length.
 
     - ``num_parameters``: 1 for one slope, or the number of channels for a slope each.
     - ``init``: the number at which the slopes start.

@@ -26,8 +26,8 @@ class EntryLoss(Loss):
 class MeanSquaredError(EntryLoss):
     """E = e² with e = y - t, mean (or sum) over all entries: no ½, and outputs are averaged too (unlike `SquaredError`).
 
-    ``y``, ``t``: of one shape. E has the dtype of y, to which t is converted. Raises `ShapeError` for unequal shapes and
-    where there are no entries.
+    ``y``, ``t``: of one shape. E has the dtype of y, to which t is converted. Raises `ShapeError` for unequal shapes
+    and where there are no entries.
 
     - ``reduction``: "mean" over the entries, "sum", or "none", which returns the error of every entry.
 
@@ -47,8 +47,8 @@ class MeanSquaredError(EntryLoss):
 class MeanAbsoluteError(EntryLoss):
     """E = \\|e\\| with e = y - t, mean (or sum) over all entries; the derivative at e = 0 is 0.
 
-    ``y``, ``t``: of one shape. E has the dtype of y, to which t is converted. Raises `ShapeError` for unequal shapes and
-    where there are no entries.
+    ``y``, ``t``: of one shape. E has the dtype of y, to which t is converted. Raises `ShapeError` for unequal shapes
+    and where there are no entries.
 
     - ``reduction``: "mean" over the entries, "sum", or "none", which returns the error of every entry.
 
@@ -68,8 +68,8 @@ class MeanAbsoluteError(EntryLoss):
 class Huber(EntryLoss):
     """E = e²/2 where \\|e\\| ≤ δ, else δ (\\|e\\| - δ/2), with e = y - t, mean (or sum) over all entries.
 
-    ``y``, ``t``: of one shape. E has the dtype of y, to which t is converted. Raises `ShapeError` for unequal shapes and
-    where there are no entries, `ArgumentError` unless δ > 0.
+    ``y``, ``t``: of one shape. E has the dtype of y, to which t is converted. Raises `ShapeError` for unequal shapes
+    and where there are no entries, `ArgumentError` unless δ > 0.
 
     - ``reduction``: "mean" over the entries, "sum", or "none", which returns the error of every entry.
     - ``delta``: δ > 0, a number.
@@ -94,8 +94,8 @@ class Huber(EntryLoss):
 class SmoothL1(EntryLoss):
     """E = e²/2β where \\|e\\| < β, else \\|e\\| - β/2, with e = y - t: `Huber` divided by δ = β. β = 0: \\|e\\|.
 
-    ``y``, ``t``: of one shape. E has the dtype of y, to which t is converted. Raises `ShapeError` for unequal shapes and
-    where there are no entries, `ArgumentError` unless β ≥ 0.
+    ``y``, ``t``: of one shape. E has the dtype of y, to which t is converted. Raises `ShapeError` for unequal shapes
+    and where there are no entries, `ArgumentError` unless β ≥ 0.
 
     - ``reduction``: "mean" over the entries, "sum", or "none", which returns the error of every entry.
     - ``beta``: β ≥ 0, a number.
@@ -121,9 +121,9 @@ class SmoothL1(EntryLoss):
 class LogCosh(EntryLoss):
     """E = log cosh e with e = y - t, mean (or sum) over all entries; ∂E/∂e = tanh e.
 
-    Computed as ½ log(1 + sinh² e) for small e, where log and cosh would cancel, and as \\|e\\| + log(1 + e^(-2\\|e\\|)) - log 2
-    for others, where cosh would overflow. ``y``, ``t``: of one shape. E has the dtype of y, to which t is converted. Raises
-    `ShapeError` for unequal shapes and where there are no entries.
+    Computed as ½ log(1 + sinh² e) for small e, where log and cosh would cancel, and otherwise, where cosh would overflow,
+    as \\|e\\| + log(1 + e^(-2\\|e\\|)) - log 2. ``y``, ``t``: of one shape. E has the dtype of y, to which t is
+    converted. Raises `ShapeError` for unequal shapes and where there are no entries.
 
     - ``reduction``: "mean" over the entries, "sum", or "none", which returns the error of every entry.
 
@@ -153,8 +153,8 @@ class PoissonNLL(Loss):
     """E = λ - t log λ, for counts t of rate λ = e^y, mean (or sum) over all entries.
 
     With ``log_input=False`` y is λ itself and the logarithm that of y + ε. ``full`` adds log t! by Stirling's formula,
-    t log t - t + ½ log 2πt, where t > 1. ``y``, ``t``: of one shape. Raises `ShapeError` for unequal shapes and where there
-    are no entries, `ArgumentError` for negative counts and unless ε > 0.
+    t log t - t + ½ log 2πt, where t > 1. ``y``, ``t``: of one shape. Raises `ShapeError` for unequal shapes and where
+    there are no entries, `ArgumentError` for negative counts and unless ε > 0.
 
     - ``reduction``: "mean" over the entries, "sum", or "none", which returns the error of every entry.
     - ``log_input``: whether y is log λ; with ``False`` y is λ itself.
@@ -192,9 +192,10 @@ class PoissonNLL(Loss):
 class GaussianNLL(Loss):
     """E = ½ (log σ² + (y - t)² / σ²) for means y and variances σ², mean (or sum) over all entries.
 
-    ``fprop(y, t, variance)``; ``bprop()`` returns (∂E/∂y, ∂E/∂σ²). ``y``, ``t``: of one shape; ``variance``: that shape, or any that
-    broadcasts to it. A variance below ε counts as ε, and its derivative is that at ε, so that it can grow again. Raises `ShapeError` for shapes that do not fit and where there are no entries, `ArgumentError` for negative
-    variances and unless ε > 0.
+    ``fprop(y, t, variance)``; ``bprop()`` returns (∂E/∂y, ∂E/∂σ²). ``y``, ``t``: of one shape; ``variance``: that
+    shape, or any that broadcasts to it. A variance below ε counts as ε, and its derivative is that at ε, so that it can
+    grow again. Raises `ShapeError` for shapes that do not fit and where there are no entries, `ArgumentError` for
+    negative variances and unless ε > 0.
 
     - ``reduction``: "mean" over the entries, "sum", or "none", which returns the error of every entry.
     - ``full``: whether to add the constant ½ log 2π.

@@ -22,9 +22,9 @@ def apply_rule(module: ModuleState, formula: Callable[..., Any], rule: Any, inpu
 class _Application:
     """One application of a module with a handwritten rule, as functions of flat lists of arrays for `custom`.
 
-    The operands of the region are ``[arrays among the inputs, trainable cells of the module, other cells]``, its results
-    ``[y, saved intermediates, cells written]``. How many results there are is known once the formula has run:
-    `forward` notes the names of the intermediates and the cells written, `vjp` takes the results apart by them.
+    The operands of the region are ``[arrays among the inputs, trainable cells of the module, other cells]``, its
+    results ``[y, saved intermediates, cells written]``. How many results there are is known once the formula has run:
+    `forward` notes the names of the intermediates and the cells written, by which `vjp` splits the results.
     """
 
     def __init__(self, module: ModuleState, formula: Callable[..., Any], rule: Any, inputs: tuple[Any, ...]) -> None:
@@ -83,7 +83,7 @@ class _Application:
 
 
 def _states(module: ModuleState, parameters: dict[str, Cell]) -> list[Cell]:
-    """Return the cells that are not trained, refusing parameters of modules inside: the rule has no gradient for them."""
+    """Return the cells that are not trained; refuse parameters of children, for which the rule has no gradient."""
     states = []
     for path, cell in module.cells().items():
         if not cell.trainable:

@@ -13,19 +13,19 @@ def tie(module: Module, path: str, source: str) -> None:
     """Make the parameter at ``path`` of ``module`` the one at ``source``: from now on there is one, with two names.
 
     - ``module``: the module that holds both.
-    - ``path``: the attribute that is to be the parameter at ``source``. The parameter that it held is dropped; an attribute
-      that is not there yet is made.
+    - ``path``: the attribute that is to be the parameter at ``source``. The parameter that it held before is dropped;
+      an attribute that is not there yet is made.
     - ``source``: the path of the parameter to use, of the same shape and dtype.
 
     Paths are those of `parameters`. In a container they may also begin with a number or name of a layer, ``"0.W"``.
 
-    The parameter is once in `parameters`, ``state_dict`` and files, by the path that comes first. It has the sum of both
-    gradients, and one slot in an optimizer. A handwritten ``bprop`` leaves its gradient beside the name that it used, and
-    ``module.gradients()`` adds them up. Tie before the first update. To use a whole module twice, give the same module to
-    both places.
+    The parameter is once in `parameters`, ``state_dict`` and files, by the path that comes first. It has the sum of
+    both gradients, and one slot in an optimizer. A handwritten ``bprop`` leaves its gradient beside the name that it
+    used, and ``module.gradients()`` adds them up. Tie before the first update. To use a whole module twice, give the
+    same module to both places.
 
-    Raises `ArgumentError` for paths that lead to no parameter, or to the same attribute, `ShapeError` and `DTypeError` where
-    the two differ.
+    Raises `ArgumentError` for paths that lead to no parameter, or to the same attribute, `ShapeError` and `DTypeError`
+    where the two differ.
 
     **Source:** Press & Wolf (2017), Using the output embedding to improve language models.
 

@@ -1,4 +1,4 @@
-"""`Adam`: steps of about equal size for every weight, from running means of g and g². `AdamW` decays weights apart."""
+"""`Adam`: steps from running means of g and g², of about equal size for every weight. `AdamW`: decoupled weight decay."""
 
 from collections.abc import Mapping
 from typing import Any, Unpack
@@ -73,7 +73,7 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """`Adam` after w ← (1 - η λ) w: the weights decay by themselves, at a speed that v does not change.
+    """`Adam` after w ← (1 - η λ) w: weight decay is decoupled from the gradient, so that v does not rescale it.
 
     - ``learning_rate``: η > 0, a number or a `bprop.optim.schedule`.
     - ``betas``: β₁ and β₂ in [0, 1). ``epsilon``: ε > 0.

@@ -18,10 +18,10 @@ from .setting import integer, number
 
 
 class Minimum(NamedTuple):
-    """What `LBFGS.minimise` has come to.
+    """The result of `LBFGS.minimise`.
 
-    ``E`` and ``gradient`` (the largest absolute entry) at the end, ``steps`` and ``evaluations`` made, and ``reason``: why it
-    stopped ("gradient", "change" or "steps").
+    ``E`` and ``gradient`` (the largest absolute entry) at the end, ``steps`` and ``evaluations`` made, and ``reason``:
+    why it stopped ("gradient", "change" or "steps").
     """
 
     E: float
@@ -35,18 +35,18 @@ class LBFGS(Optimizer):
     """w ← w + t d with d = -H g, where H is built from the last ``history`` steps s and gradient differences y.
 
     H comes from the two-loop recursion, starting from (s·y / y·y) I; t from a line search for the strong Wolfe
-    conditions, which tries η first (in the first step η min(1, 1/‖g‖₁)). A pair whose s·y ≤ 10⁻¹⁰ is not kept. All of this
-    is in float64, around one compiled function for E and its gradient. E must be deterministic: all data at once, no
-    dropout. A step evaluates E several times, so there is no `update`; call `minimise` or `step`. Raises `ArgumentError`
-    for settings outside their range.
+    conditions, which tries η first (in the first step η min(1, 1/‖g‖₁)). A pair whose s·y ≤ 10⁻¹⁰ is not kept. All of
+    this is in float64, around one compiled function for E and its gradient. E must be deterministic: all data at once,
+    no dropout. A step evaluates E several times, so there is no `update`; call `minimise` or `step`. Raises
+    `ArgumentError` for settings outside their range.
 
     - ``learning_rate``: η > 0, the first step length that a line search tries.
     - ``history``: how many pairs (s, y) are kept, ≥ 1.
     - ``tolerance_gradient``, ``tolerance_change``: where to stop, see `minimise`; numbers ≥ 0.
     - ``decrease``, ``curvature``: c₁ and c₂ of the strong Wolfe conditions, 0 < c₁ < c₂ < 1.
 
-    **Source:** Nocedal & Wright (2006), Numerical optimization, algorithms 7.4, 7.5, 3.5, 3.6; Liu & Nocedal (1989), On the
-    limited memory BFGS method; PyTorch, ``torch.optim.LBFGS`` with ``line_search_fn="strong_wolfe"``.
+    **Source:** Nocedal & Wright (2006), Numerical optimization, algorithms 7.4, 7.5, 3.5, 3.6; Liu & Nocedal (1989), On
+    the limited memory BFGS method; PyTorch, ``torch.optim.LBFGS`` with ``line_search_fn="strong_wolfe"``.
 
     >>> import bprop, numpy as np
     >>> from bprop import nn, optim
@@ -98,7 +98,7 @@ class LBFGS(Optimizer):
         }
 
     def step(self, f: Callable[[Any], Any], model: Any) -> float:
-        """Make one step to a lower ``E = f(model)``; return E after it (the same, if there is nothing left to gain).
+        """Make one step to a lower ``E = f(model)``; return E after it (unchanged at a minimum).
 
         - ``f``, ``model``: as in `minimise`.
         """
@@ -108,8 +108,8 @@ class LBFGS(Optimizer):
         """Make steps until no entry of the gradient exceeds ``tolerance_gradient``, or E or w changes by less than
         ``tolerance_change``, but at most ``steps``.
 
-        Raises `NonFiniteError` where E or its gradient is not finite at the start. If it is interrupted, the parameters are
-        as after the last complete step.
+        Raises `NonFiniteError` where E or its gradient is not finite at the start. If it is interrupted, the parameters
+        are as after the last complete step.
 
         - ``f``: a function of the model that returns a scalar. It is compiled if it can be.
         - ``model``: a module, or another object with cells; always the same.
@@ -179,7 +179,7 @@ class LBFGS(Optimizer):
         return q
 
     def _keep(self, s: NDArray[Any], y: NDArray[Any]) -> None:
-        """Add a pair and forget the oldest, unless it says that E curves down."""
+        """Add a pair and drop the oldest, unless s·y ≤ 10⁻¹⁰: there E does not curve upwards."""
         if not s @ y > 1e-10:
             return
         for name, row in (("s", s), ("y", y)):

@@ -29,17 +29,17 @@ def strong_wolfe(
     """Return a point with E(t) ≤ E(0) + c₁ t E'(0) and \\|E'(t)\\| ≤ -c₂ E'(0), or the lowest found.
 
     A step to where E is not finite counts as too long. After ``limit`` points, or when the bracket is shorter than
-    ``resolution``, the answer is the lowest point, which may be ``origin``. Where E(t) and E(0) differ by rounding only, the
-    second condition suffices.
+    ``resolution``, the answer is the lowest point, which may be ``origin``. Where E(t) and E(0) differ by rounding
+    only, the second condition suffices.
 
     - ``at``: a function that evaluates E at a step length.
     - ``origin``: the point at 0, whose slope is negative. ``t``: the step length to try first.
     - ``decrease``, ``curvature``: c₁ and c₂.
     - ``resolution``: the shortest bracket that is still divided. ``limit``: the most points to evaluate.
 
-    **Source:** Nocedal & Wright (2006), Numerical optimization, algorithms 3.5 and 3.6, eq. 3.59; Hager & Zhang (2005), A
-    new conjugate gradient method with guaranteed descent and an efficient line search, eq. 4.1 (rounding); the safeguards on
-    interpolated steps are those of minFunc (Schmidt, 2005), which PyTorch uses too.
+    **Source:** Nocedal & Wright (2006), Numerical optimization, algorithms 3.5 and 3.6, eq. 3.59; Hager & Zhang (2005),
+    A new conjugate gradient method with guaranteed descent and an efficient line search, eq. 4.1 (rounding); the
+    safeguards on interpolated steps are those of minFunc (Schmidt, 2005), which PyTorch uses too.
     """
 
     def too_high(point: Point) -> bool:
@@ -103,7 +103,7 @@ def strong_wolfe(
 
 
 def _finite(point: Point) -> Point:
-    """A point whose numbers are not finite lies infinitely high."""
+    """Return the point, with E = ∞ if its numbers are not finite."""
     return point if isfinite(point.E) and isfinite(point.slope) else point._replace(E=float("inf"))
 
 

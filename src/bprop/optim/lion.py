@@ -1,4 +1,4 @@
-"""`Lion`: steps of one size for every weight, in the direction of a sign."""
+"""`Lion`: steps of the same size for every weight, by the sign of a running mean."""
 
 from collections.abc import Mapping
 from typing import Any, Unpack

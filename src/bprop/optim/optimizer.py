@@ -1,4 +1,4 @@
-"""`Optimizer`: what every update rule shares, its cells and the pairing of gradients with parameters."""
+"""`Optimizer`: the base class of update rules, with their cells and the matching of gradients to parameters."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -32,17 +32,17 @@ class Optimizer(ABC):
     """Base class of update rules. A subclass names its ``slots`` and writes `rule`.
 
     The learning rate, the count of steps and the slots (one array per parameter and name) are cells: a compiled step
-    carries them, so that ``optimizer.learning_rate = …`` needs no new compilation. Slots are made by the first `update`, or
-    by `init` before it. An optimizer belongs to the first model that it updates. Parameters that are frozen later are not
-    changed, and neither are their slots, until they are unfrozen.
+    carries them, so that ``optimizer.learning_rate = …`` needs no new compilation. Slots are made by the first
+    `update`, or by `init` before it. An optimizer belongs to the first model that it updates. Parameters that are
+    frozen later are not changed, and neither are their slots, until they are unfrozen.
 
     - ``learning_rate``: η > 0, a number or a `bprop.optim.schedule`.
     - ``weight_decay``: λ ≥ 0. The gradient becomes g + λ w; where the decay is decoupled (`AdamW`, `Lion`) w becomes
       (1 - η λ) w before the step. Or a mapping from patterns of paths to numbers: of ``{"*.b": 0, "*": 1e-4}`` the first
       that matches a parameter's path is used, and parameters that none matches have 0.
     - ``factors``: a mapping from patterns of paths to numbers by which the learning rate is multiplied there.
-    - ``clip_norm``, ``clip_value``: the bounds with which `bprop.optim.clip_norm` and `bprop.optim.clip_value` change the
-      gradients, before weight decay; ``clip_value`` first. ``gradient_norm`` is the norm before ``clip_norm``.
+    - ``clip_norm``, ``clip_value``: the bounds with which `bprop.optim.clip_norm` and `bprop.optim.clip_value` change
+      the gradients, before weight decay; ``clip_value`` first. ``gradient_norm`` is the norm before ``clip_norm``.
     """
 
     slots: tuple[str, ...] = ()
@@ -52,7 +52,7 @@ class Optimizer(ABC):
     """Whether weight decay shrinks the parameter itself instead of adding to its gradient."""
 
     def __new__(cls, *args: Any, **options: Any) -> Self:
-        """Refuse a model or its parameters in place of the learning rate, before any setting is looked at."""
+        """Refuse a model or its parameters in place of the learning rate, before any setting is checked."""
         for argument in (*args[:1], options.get("params"), options.get("model")):
             is_list = isinstance(argument, list | tuple) and not all(isinstance(x, int | float) for x in argument)
             if is_list or isinstance(argument, Mapping | Iterator) or is_holder(argument):
@@ -198,8 +198,8 @@ class Optimizer(ABC):
     def update(self, model: Any, gradients: Mapping[str, Any]) -> None:
         """Change the parameters of ``model`` by one step against ``gradients``.
 
-        Raises `ArgumentError` naming paths that are missing or unknown, `ShapeError` naming a path whose gradient has another
-        shape than the parameter.
+        Raises `ArgumentError` naming paths that are missing or unknown, `ShapeError` naming a path whose gradient has
+        another shape than the parameter.
 
         - ``model``: a module, or another object with cells; always the same.
         - ``gradients``: an array for every trainable parameter by path, of the parameter's shape. It is converted to
@@ -250,7 +250,7 @@ class Optimizer(ABC):
         self.advance()
 
     def advance(self) -> None:
-        """Count an update, and look up the rate of the next."""
+        """Count an update, and set the learning rate of the next by the schedule."""
         self._count.write(self.count + 1)
         if self.schedule is not None:
             self._rate.write(self.schedule(self.count))
@@ -274,7 +274,7 @@ class Optimizer(ABC):
     def scalars(self, learning_rate: Array) -> dict[str, Array]:
         """Return further numbers of this step that `rule` uses, in float64; `update` converts them to each dtype.
 
-        ``count`` is still that of the updates before this one.
+        ``count`` is the number of updates before this one.
         """
         return {}
 

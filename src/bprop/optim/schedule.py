@@ -1,9 +1,9 @@
-"""Schedules: learning rates as functions of the count of updates, by formulas of ops that a compiled step carries along.
+"""Schedules: learning rates as functions of the count of updates, made of ops, so that compiled steps contain them.
 
-``optim.SGD(schedule.Cosine(0.1, steps=1000))``: the count t of updates made so far is a cell, the rate of update t + 1 is
-the schedule at t, in float64. Nothing is compiled anew as the rate changes, and a resumed count resumes the schedule.
-Steps are updates, not epochs: write ``every=30 * steps_per_epoch``, or `PerEpoch` for a rate that is constant within
-an epoch. A schedule is also a function of a plain number: ``schedule.Cosine(0.1, 1000)(500)``.
+``optim.SGD(schedule.Cosine(0.1, steps=1000))``: the count t of updates made so far is a cell, the rate of update t + 1
+is the schedule at t, in float64. Nothing is compiled anew as the rate changes, and a resumed count resumes the
+schedule. Steps are updates, not epochs: write ``every=30 * steps_per_epoch``, or `PerEpoch` for a rate that is constant
+within an epoch. A schedule is also a function of a plain number: ``schedule.Cosine(0.1, 1000)(500)``.
 """
 
 from abc import ABC, abstractmethod
@@ -307,7 +307,7 @@ class CosineWarmRestarts(Schedule):
 
 @dataclass(frozen=True)
 class OneCycle(Schedule):
-    """Up from η / ``initial`` to η in the first fraction ``warm_up`` of ``steps``, then down to η / (initial · final), by cosines.
+    """From η / ``initial`` up to η in the fraction ``warm_up`` of ``steps``, then down to η / (initial · final), by cosines.
 
     The peak η = ``rate`` is reached at t = warm_up · steps - 1, the end at t = steps - 1, after which the rate stays.
 
@@ -344,7 +344,7 @@ class OneCycle(Schedule):
 
 @dataclass(frozen=True)
 class WarmUp(Schedule):
-    """A line from ``start`` times the first rate of ``then`` up to it in ``steps`` updates, then ``then`` from its beginning.
+    """From ``start`` times the first rate of ``then`` linearly up to it in ``steps`` updates; after these ``then``.
 
     - ``then``: a schedule. ``steps``: an integer ≥ 1. ``start``: a number ≥ 0.
 

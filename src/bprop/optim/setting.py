@@ -1,4 +1,4 @@
-"""Checks of the settings of optimizers: numbers in a range, and one value for all parameters or one for each pattern."""
+"""Checks of the settings of optimizers: numbers in a range, and values for all parameters or by patterns of paths."""
 
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase

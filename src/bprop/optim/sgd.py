@@ -1,4 +1,4 @@
-"""`SGD`: stochastic gradient descent, with momentum if wanted."""
+"""`SGD`: stochastic gradient descent, with or without momentum."""
 
 from collections.abc import Mapping
 from typing import Any, Unpack
@@ -88,7 +88,7 @@ class Nesterov(SGD):
     - ``options``: what every optimizer takes by keyword, see `Optimizer`.
 
     **Source:** Nesterov (1983), A method of solving a convex programming problem with convergence rate O(1/k²);
-    Sutskever, Martens, Dahl & Hinton (2013), eq. 3, 4, with the model at the point looked ahead to.
+    Sutskever, Martens, Dahl & Hinton (2013), eq. 3, 4, with the model at the look-ahead point.
 
     >>> import bprop
     >>> from bprop import nn, optim
