@@ -56,7 +56,10 @@ class BinaryCrossEntropy(Loss):
         return self.reduce(softplus(where(positive, -y, y)) + missing * slope)
 
     def targets(self, y: Array, t: Any) -> Array:
-        """Return t in the dtype of y, refusing what is no probability: E would have no lower bound."""
+        """Return t in the dtype of y, refusing what is no probability: E would have no lower bound.
+
+        - ``y``, ``t``: outputs and targets of one shape. Raises `ArgumentError` outside [0, 1].
+        """
         t = super().targets(y, t)
         self.check_numbers(t, lambda t: (t < 0) | (t > 1), "targets are probabilities in [0, 1], or labels 0 and 1")
         return t
@@ -95,7 +98,10 @@ class ClassLoss(Loss):
         return np.zeros((2, count)), np.zeros(2, np.int64)
 
     def logits(self, y: Any) -> Array:
-        """Return the outputs y, refusing those without an axis of classes."""
+        """Return the outputs y, refusing those without an axis of classes.
+
+        - ``y``: (..., C), floating. Raises `ShapeError`, also where C is not the number of weights.
+        """
         y = self.outputs(y)
         kind = type(self).__name__
         if not y.shape or y.shape[-1] == 0:
@@ -105,11 +111,18 @@ class ClassLoss(Loss):
         return y
 
     def weights(self, y: Array) -> Any:
-        """Return the weight of every class in the dtype of y, or 1."""
+        """Return the weight of every class in the dtype of y, or 1.
+
+        - ``y``: the logits, (..., C).
+        """
         return 1.0 if self.weight is None else asarray(np.array(self.weight, y.dtype))
 
     def one_hot(self, y: Array, t: Any) -> Array:
-        """Return labels as bool (..., C), True at the label; a row is False where the label is to be ignored."""
+        """Return labels as bool (..., C), True at the label; a row is False where the label is to be ignored.
+
+        - ``y``: the logits, (..., C). ``t``: integer labels, (...). Raises `ShapeError`, `DTypeError`, and
+          `IndexingError` for a label that no class has.
+        """
         kind, t, count = type(self).__name__, asarray(t), y.shape[-1]
         if t.shape != y.shape[:-1]:
             raise ShapeError(
@@ -141,7 +154,10 @@ class ClassLoss(Loss):
         return chosen if self.ignore_index is None else chosen & (t != self.ignore_index)
 
     def count(self, t: Any, axes: int) -> float:
-        """Return the sum of the weights of all labels that are not ignored; for probabilities the number of examples."""
+        """Return the sum of the weights of all labels that are not ignored; for probabilities the number of examples.
+
+        - ``t``: the targets. ``axes``: how many axes the outputs have.
+        """
         labels = np.asarray(t)
         if labels.ndim != axes - 1:
             return len(labels)
@@ -154,7 +170,10 @@ class ClassLoss(Loss):
         return type(self).count is ClassLoss.count and self.weight is None and self.ignore_index is None
 
     def total(self, y: Array, chosen: Array) -> Any:
-        """Return the divisor of the mean: the sum of the weights of all labels that are not ignored; 1 for the sum."""
+        """Return the divisor of the mean: the sum of the weights of all labels that are not ignored; 1 for the sum.
+
+        - ``y``: the logits, (..., C). ``chosen``: the labels as `one_hot` returns them.
+        """
         share = self.share(y.shape[:-1])
         if self.reduction != "mean" or (self.weight is None and self.ignore_index is None):
             return 1 / share
@@ -242,7 +261,10 @@ class CrossEntropy(ClassLoss):
         return y_bar, negative(log_softmax(y)) * ((1 - self.label_smoothing) * self.weights(y)) * scale
 
     def classes(self, y: Array, t: Any) -> Array:
-        """Return the targets as (..., C): bool and one-hot from labels, else numbers in the dtype of y."""
+        """Return the targets as (..., C): bool and one-hot from labels, else numbers in the dtype of y.
+
+        - ``y``: the logits, (..., C). ``t``: labels, (...), or probabilities, (..., C).
+        """
         t = asarray(t)
         if t.shape == y.shape:
             t = t if t.dtype == y.dtype else astype(t, y.dtype)

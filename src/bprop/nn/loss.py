@@ -53,14 +53,20 @@ class Loss(Module):
         return ", ".join(f"{name}={value!r}" for name, value in settings.items() if isinstance(value, plain))
 
     def outputs(self, y: Any) -> Array:
-        """Return y as an array, refusing what has no derivative."""
+        """Return y as an array, refusing dtypes without a derivative.
+
+        - ``y``: an array of any shape. Raises `DTypeError` unless it is floating.
+        """
         y = asarray(y)
         if y.dtype.kind != "f":
             raise DTypeError(f"{type(self).__name__}: the outputs y are floating-point numbers, not {y.dtype}")
         return y
 
     def targets(self, y: Array, t: Any) -> Array:
-        """Return t in the dtype of y, refusing another shape than that of y, which would broadcast silently."""
+        """Return t in the dtype of y, refusing another shape than that of y, which would broadcast silently.
+
+        - ``y``: the outputs, as `outputs` returns them. ``t``: the targets. Raises `ShapeError` for unequal shapes.
+        """
         t = asarray(t)
         if t.shape != y.shape:
             raise ShapeError(
@@ -101,7 +107,11 @@ class Loss(Module):
         return reshape(E_bar, (*E_bar.shape, *(1,) * axes)) if self.reduction == "none" else E_bar
 
     def setting(self, name: str, value: Any, low: float = -inf, high: float = inf, *, open_low: bool = False) -> float:
-        """Return a setting as a float in [low, high), or (low, high); raise `ArgumentError` naming loss and setting."""
+        """Return a setting as a float in [low, high), or (low, high); raise `ArgumentError` naming loss and setting.
+
+        - ``name``, ``value``: the name of the setting, and a number.
+        - ``low``, ``high``: the bounds. ``open_low``: whether ``low`` itself is refused.
+        """
         number = real(value)
         if (
             number is None
@@ -115,7 +125,10 @@ class Loss(Module):
         return number
 
     def flag(self, name: str, value: Any) -> bool:
-        """Return a setting that is True or False; raise `ArgumentError` naming loss and setting."""
+        """Return a setting that is True or False; raise `ArgumentError` naming loss and setting.
+
+        - ``name``, ``value``: the name of the setting, and a bool.
+        """
         if not isinstance(value, bool | np.bool_):
             raise ArgumentError(f"{type(self).__name__}: {name} is True or False, not {value!r:.60}")
         return bool(value)
@@ -123,6 +136,7 @@ class Loss(Module):
     def check_numbers(self, t: Array, wrong: Callable[[NDArray[Any]], NDArray[Any]], wanted: str) -> None:
         """Raise `ArgumentError` for the first wrong entry of the targets; pass where there are no numbers yet.
 
+        - ``t``: the targets.
         - ``wrong``: a function of a NumPy array that returns a bool for every entry. ``wanted``: the end of the
           message.
         """

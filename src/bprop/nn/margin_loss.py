@@ -40,7 +40,10 @@ class MultiClassHinge(ClassLoss):
         self.margin = self.setting("margin", margin)
 
     def count(self, t: Any, axes: int) -> float:
-        """Return the number of examples: the mean does not divide by weights."""
+        """Return the number of examples: the mean does not divide by weights.
+
+        - ``t``: the targets. ``axes``: how many axes the outputs have.
+        """
         return float(np.size(t))
 
     @property

@@ -275,6 +275,8 @@ class Optimizer(ABC):
         """Return further numbers of this step that `rule` uses, in float64; `update` converts them to each dtype.
 
         ``count`` is the number of updates before this one.
+
+        - ``learning_rate``: η of this step, a float64 scalar.
         """
         return {}
 
