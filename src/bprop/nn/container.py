@@ -10,7 +10,7 @@ from ..ops import concat
 from .module import Module
 
 
-class _Modules(Module):
+class _Container(Module):
     """A module that holds ``layers``, by number or by name."""
 
     layers: list[Module] | dict[str, Module]
@@ -40,7 +40,7 @@ class _Modules(Module):
             raise ArgumentError(f"{type(self).__name__}: layer {position} is {layer!r:.60}, not a module{hint}")
         return layer
 
-    def _list(self) -> list[Module]:
+    def _layer_list(self) -> list[Module]:
         return list(self.layers.values()) if isinstance(self.layers, dict) else self.layers
 
     def append(self, layer: Module, name: str | None = None) -> Self:
@@ -66,7 +66,7 @@ class _Modules(Module):
         return len(self.layers)
 
     def __iter__(self) -> Iterator[Module]:
-        return iter(self._list())
+        return iter(self._layer_list())
 
     @overload
     def __getitem__(self, index: int | str) -> Module: ...
@@ -77,7 +77,7 @@ class _Modules(Module):
             if isinstance(self.layers, dict):
                 return self._with_layers(dict(list(self.layers.items())[index]))
             return self._with_layers(*self.layers[index])
-        return self._list()[self._position(index)]
+        return self._layer_list()[self._position(index)]
 
     def _with_layers(self, *layers: Any) -> Self:
         """Return a container with the same settings for other layers."""
@@ -86,7 +86,7 @@ class _Modules(Module):
     def __setitem__(self, index: int | str, layer: Module) -> None:
         position = self._position(index)
         self._checked(str(position), layer)
-        new = [*self._list()[:position], layer, *self._list()[position + 1 :]]
+        new = [*self._layer_list()[:position], layer, *self._layer_list()[position + 1 :]]
         self.layers = dict(zip(self.layers, new, strict=True)) if isinstance(self.layers, dict) else new
 
     def _position(self, index: int | str) -> int:
@@ -110,7 +110,7 @@ class _Modules(Module):
         return f"{len(self.layers)} layers, {count:,} parameters" if self.layers else ""
 
 
-class Sequential(_Modules):
+class Sequential(_Container):
     """y = layer_n(… layer_2(layer_1(x))). Indexable, iterable; a slice is a Sequential of the same modules.
 
     A module may occur several times: its parameters are then shared and their gradients summed; `tie` shares a single
@@ -135,18 +135,18 @@ class Sequential(_Modules):
     def fprop(self, x: Any) -> Array:
         """Return y, the layers applied from the first to the last."""
         y = asarray(x)
-        for layer in self._list():
+        for layer in self._layer_list():
             y = layer.fprop(y)
         return y
 
     def bprop(self, y_bar: Any) -> Any:
         """Return x_bar: the error derivatives pass from the last layer to the first."""
-        for layer in reversed(self._list()):
+        for layer in reversed(self._layer_list()):
             y_bar = layer.bprop(y_bar)
         return y_bar
 
 
-class Parallel(_Modules):
+class Parallel(_Container):
     """y = the results of all branches for the same x, concatenated along ``axis``, or with ``join="add"`` their sum.
 
     In the backward pass every branch gets its slice of ∂E/∂y, or with ``join="add"`` all of it, and ∂E/∂x is the sum of
@@ -186,7 +186,7 @@ class Parallel(_Modules):
 
     def fprop(self, x: Any) -> Array:
         """Return the results of the branches, joined."""
-        ys = [branch.fprop(x) for branch in self._list()]
+        ys = [branch.fprop(x) for branch in self._layer_list()]
         shapes = [y.shape for y in ys]
         if self.join == "add":
             if len(set(shapes)) > 1:
@@ -210,7 +210,7 @@ class Parallel(_Modules):
         """Return x_bar: the sum of those of the branches."""
         x_bar: Any = None
         end = 0 if self.join == "add" else y_bar.shape[self.concat_axis]
-        for number, branch in reversed(list(enumerate(self._list()))):
+        for number, branch in reversed(list(enumerate(self._layer_list()))):
             branch_y_bar = y_bar
             if self.join == "concat":
                 start = end - self.sizes[number]
