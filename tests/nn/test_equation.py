@@ -27,8 +27,8 @@ def evaluated(group, known):
 
 def checked(module, equations, path):
     """Compare what the equations of one module without modules inside give with what went through it."""
-    frame = module._last
-    known = {"x": frame.x, "y_bar": frame.y_bar, **frame.kept, **parameters(module)}
+    frame = module._last_frame
+    known = {"x": frame.x, "y_bar": frame.y_bar, **frame.saved, **parameters(module)}
     for group, names in ((equations.fprop, ["y"]), (equations.bprop, ["x_bar"])):
         own = [one for one in group if one.path == path]
         evaluated(own, known)
