@@ -13,7 +13,7 @@ The **backward pass** is a scan in the other direction, from the cotangents h̄_
     (h̄_t, x̄_t, c̄_t) = ∂f(h_t, x_t, c)ᵀ (h̄_{t+1}, ȳ_t),    c̄ = Σ_t c̄_t.
 
 Its carry is (h̄, c̄), its rows are ȳ_t and what it reads of the forward pass: the residuals r_t, which the forward loop
-stacks, and the rows x_t themselves. `SplitBody` finds the residuals. With ``reverse=True`` both directions change.
+stacks, and the rows x_t themselves (`scan_reverse`). With ``reverse=True`` both directions change.
 
 **Source:** Werbos (1990), Backpropagation through time: what it does and how to do it; Griewank & Walther (2008),
 Evaluating Derivatives, ch. 3; JAX, ``lax.scan``.
@@ -35,15 +35,14 @@ from ..core.value import Array, Spec, asarray
 from ..gradients.batch import Batch, materialised
 from ..gradients.complex_step import ComplexValue
 from ..gradients.variable import name_of
-from ..ops import add, moveaxis
-from ..ops.absent import absent
+from ..ops import moveaxis
 from .check import input_labels
 from .closure import Closure
 from .cotangent import compress, expand, filled, is_differentiable, take_first
 from .fixpoint import fixpoint
 from .interpretation import apply_batched, apply_masked, apply_with_tangents
 from .presence import Kind, common_kind, kind_of, masks_of, stacked_presence, to_kind, with_masks
-from .split import BackwardGraph, SplitBody
+from .scan_reverse import ReversedScan
 from .weak import promoted_carry
 
 
@@ -161,75 +160,7 @@ class Scan(Region):
 
     # --- reverse mode: a scan in the other direction ---
     def record(self, args: tuple[Any, ...], params: dict[str, Any], needs: tuple[bool, ...]) -> tuple[Any, Any]:
-        carries = params["carries"]
-        differentiable = [
-            is_differentiable(x) and (need or position < carries)
-            for position, (x, need) in enumerate(zip(args, needs, strict=True))
-        ]
-        split = SplitBody(params["body"], differentiable, lambda position: position >= carries, "scan")
-        floats = [is_differentiable(y) for y in split.results]
-        backward = split.backward(floats)
-        forward, captures = split.forward()
-        outputs = current().bind(self, (*args, *captures), {**params, "body": forward})
-        ys, residuals = outputs[: len(floats)], outputs[len(floats) :]
-
-        def pullback(y_bars: Sequence[Any]) -> list[Any]:
-            present = [
-                flag and (position < carries or y_bar is not None)
-                for position, (flag, y_bar) in enumerate(zip(floats, y_bars, strict=True))
-            ]
-            graph = backward if present == floats else split.backward(present)
-            carry_bars = compress(filled(y_bars[:carries], ys[:carries], present[:carries]), present)
-            row_bars = compress(y_bars[carries:], present[carries:])
-            return self._backward(graph, list(carry_bars), list(row_bars), residuals, args, differentiable, params)
-
-        return ys, pullback
-
-    def _backward(
-        self,
-        graph: BackwardGraph,
-        carry_bars: list[Any],
-        row_bars: list[Any],
-        residuals: Sequence[Any],
-        args: Sequence[Any],
-        differentiable: Sequence[bool],
-        params: dict[str, Any],
-    ) -> list[Any]:
-        """Return the cotangent of each of ``args``, of the ``carry_bars`` h̄_n and ``row_bars`` ȳ that are present.
-
-        The carry of this scan is (h̄, c̄), its rows are (ȳ_t, r_t, those x_t that the backward graph reads), its row
-        results are x̄_t.
-        """
-        carries, inputs = params["carries"], params["carries"] + params["scanned"]
-        constants_bar = [absent(x) for x in compress(args[inputs:], differentiable[inputs:])]
-        x_positions = [detail for kind, detail in graph.sources if kind == "input" and detail < inputs]
-        xs = [args[position] for position in x_positions]
-        carry_count, x_count = (
-            len(carry_bars),
-            len(list(compress(args[carries:inputs], differentiable[carries:inputs]))),
-        )
-
-        def body(*flat: Any) -> list[Any]:
-            values = iter(flat)
-            h_bar = take_first(values, carry_count)
-            c_bar_sum = take_first(values, len(constants_bar))
-            y_bar = take_first(values, len(row_bars))
-            r = take_first(values, len(residuals))
-            x = list(values)
-
-            def input_at(position: int) -> Any:
-                return x[x_positions.index(position)] if position in x_positions else args[position]
-
-            bars = iter(graph([*h_bar, *y_bar], input_at, r.__getitem__))
-            h_bar = take_first(bars, carry_count)
-            x_bar = take_first(bars, x_count)
-            return [*h_bar, *map(add, c_bar_sum, bars), *x_bar]
-
-        backwards = {**params, "reverse": not params["reverse"]}
-        bars = iter(self.run(body, [*carry_bars, *constants_bar], [*row_bars, *residuals, *xs], [], backwards))
-        carry_bars = take_first(bars, carry_count)
-        constants_bar = take_first(bars, len(constants_bar))
-        return expand([*carry_bars, *bars, *constants_bar], differentiable)
+        return ReversedScan(self, args, params, needs).record()
 
     # --- absence: the masks of carry and rows are carried and scanned beside them ---
     def absent(self, args: tuple[Any, ...], present: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, Any]:
