@@ -10,11 +10,11 @@ from ..core.family import General
 from ..core.function import NUMPY, function
 from ..core.op import array
 from ..core.value import Array
-from .arithmetic import square
 from .contraction import matmul
 from .factorisation import matrix
 from .linear_system import in_float
 from .manipulation import matrix_transpose, reshape
+from .power import square
 from .reduction import sum
 from .singular_value import matrix_rank, svdvals, threshold
 

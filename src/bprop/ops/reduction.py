@@ -16,8 +16,9 @@ from ..core.function import NUMPY, function
 from ..core.op import array
 from ..core.shape import flag, normalise_axes
 from ..core.value import Array
-from .arithmetic import add, kinked_root, square
+from .arithmetic import add
 from .comparison import logical_and, logical_or
+from .power import kinked_root, square
 from .selection import astype, maximum, minimum
 
 __all__ = ["all", "any", "count_nonzero", "max", "mean", "min", "std", "sum", "var"]
