@@ -260,8 +260,8 @@ def _parse(subscripts: str, arrays: list[Array]) -> tuple[list[str], str]:
         joined = inputs.replace(",", "").replace("...", "")
         out = ("..." if batch else "") + "".join(sorted(label for label in set(joined) if joined.count(label) == 1))
     out = out.replace("...", batch)
-    known = set("".join(labels))
-    if len(set(out)) != len(out) or not set(out) <= known:
+    operand_labels = set("".join(labels))
+    if len(set(out)) != len(out) or not set(out) <= operand_labels:
         raise ShapeError(f"einsum '{subscripts}': every output label must appear once, and in an operand")
     return labels, out
 
@@ -298,6 +298,6 @@ def contraction_adjoint(
     # a label that was summed over x alone, or met a size of 1: its cotangent is the same for every entry
     sizes = dict(zip(present, x_bar.shape, strict=True))
     x_bar = reshape(x_bar, tuple(sizes.get(label, 1) for label in labels_x))
-    wanted = (one if size == 1 else size for one, size in zip(x_bar.shape, shape, strict=True))
+    wanted = (actual if size == 1 else size for actual, size in zip(x_bar.shape, shape, strict=True))
     x_bar = broadcast_to(x_bar, tuple(wanted))
     return unbroadcast(x_bar, shape)

@@ -166,9 +166,9 @@ def arange(start: float, /, stop: float | None = None, step: float = 1, *, dtype
     Array([1.  , 1.25, 1.5 , 1.75])
     """
     first, last = (0, start) if stop is None else (start, stop)
-    for one in (first, last, step):
-        if isinstance(one, Array) and one.concrete() is None:
-            index(one)  # refuses, and says where sizes are taken from
+    for bound in (first, last, step):
+        if isinstance(bound, Array) and bound.concrete() is None:
+            index(bound)  # refuses, and says where sizes are taken from
     try:
         if step == 0:
             raise ArgumentError("arange: step is zero")
@@ -179,6 +179,8 @@ def arange(start: float, /, stop: float | None = None, step: float = 1, *, dtype
         raise ArgumentError(
             f"arange: start, stop and step are finite numbers, not {start!r}, {stop!r} and {step!r}"
         ) from None
-    natural = dtypes.INT if all(isinstance(one, int | np.integer) for one in (first, last, step)) else dtypes.DEFAULT
+    natural = (
+        dtypes.INT if all(isinstance(bound, int | np.integer) for bound in (first, last, step)) else dtypes.DEFAULT
+    )
     wanted = natural if dtype is None else dtypes.check(dtype, "arange")
     return _arange(shape=(count,), start=first, step=step, dtype=wanted)

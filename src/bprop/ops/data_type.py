@@ -27,8 +27,13 @@ def result_type(*arrays_and_dtypes: Any) -> "np.dtype[Any]":
     """
     if not arrays_and_dtypes:
         raise ArgumentError("result_type: at least one array or dtype is needed")
-    known = (one.dtype if isinstance(one, Array | np.ndarray | np.generic) else one for one in arrays_and_dtypes)
-    return dtypes.result_type(*(one if type(one) in dtypes.WEAK else dtypes.check(one, "result_type") for one in known))
+    types = (
+        operand.dtype if isinstance(operand, Array | np.ndarray | np.generic) else operand
+        for operand in arrays_and_dtypes
+    )
+    return dtypes.result_type(
+        *(operand if type(operand) in dtypes.WEAK else dtypes.check(operand, "result_type") for operand in types)
+    )
 
 
 @function(np.can_cast)

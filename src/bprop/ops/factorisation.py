@@ -181,8 +181,8 @@ def _qr_vjp(y_bar: Any, y: Any, xs: Any, needs: Any, mode: str) -> tuple[Any]:
     mirrored = triu(inner) + matrix_transpose(triu(inner, 1))
     x_bar = _over_upright(q_bar + matmul(q, mirrored), _leading(r), transpose=True, used=used)
     if x_bar.shape[-1] < shape[-1]:
-        whole = (*x_bar.shape[:-1], shape[-1])
-        x_bar = embed_op(x_bar, shape=whole, slices=tuple((0, size, 1) for size in x_bar.shape))
+        padded_shape = (*x_bar.shape[:-1], shape[-1])
+        x_bar = embed_op(x_bar, shape=padded_shape, slices=tuple((0, size, 1) for size in x_bar.shape))
     return (total([*terms, x_bar]),)
 
 

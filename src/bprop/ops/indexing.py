@@ -105,14 +105,16 @@ embed_op: Linear = Linear(
 
 def slice_along(x: Any, axis: int, start: int, count: int, step: int = 1) -> Any:
     """Return ``count`` entries of ``x`` along one axis, from ``start`` on."""
-    slices = tuple((start, count, step) if one == axis else (0, size, 1) for one, size in enumerate(x.shape))
+    slices = tuple((start, count, step) if position == axis else (0, size, 1) for position, size in enumerate(x.shape))
     return x if (start, count, step) == (0, x.shape[axis], 1) else slice_op(x, slices=slices)
 
 
 def embed_along(x: Any, axis: int, start: int, size: int) -> Any:
     """Return ``x`` amid zeros, from ``start`` on along an axis of ``size``."""
-    shape = tuple(size if one == axis else other for one, other in enumerate(x.shape))
-    return embed_op(x, shape=shape, slices=tuple((start * (one == axis), own, 1) for one, own in enumerate(x.shape)))
+    shape = tuple(size if position == axis else extent for position, extent in enumerate(x.shape))
+    return embed_op(
+        x, shape=shape, slices=tuple((start * (position == axis), extent, 1) for position, extent in enumerate(x.shape))
+    )
 
 
 # --- take along the first axis and its adjoint ---

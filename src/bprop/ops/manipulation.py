@@ -232,8 +232,8 @@ def moveaxis(x: Any, source: Any, destination: Any, /) -> Array:
     x = array("moveaxis", x)
     starts, stops = (
         [
-            normalise_axis("moveaxis", one, x.ndim, x.shape)
-            for one in (axes if isinstance(axes, tuple | list) else [axes])
+            normalise_axis("moveaxis", position, x.ndim, x.shape)
+            for position in (axes if isinstance(axes, tuple | list) else [axes])
         ]
         for axes in (source, destination)
     )
@@ -259,8 +259,8 @@ def swapaxes(x: Any, axis1: int, axis2: int, /) -> Array:
     """
     x = array("swapaxes", x)
     order = list(range(x.ndim))
-    one, other = (normalise_axis("swapaxes", axis, x.ndim, x.shape) for axis in (axis1, axis2))
-    order[one], order[other] = order[other], order[one]
+    first, second = (normalise_axis("swapaxes", axis, x.ndim, x.shape) for axis in (axis1, axis2))
+    order[first], order[second] = order[second], order[first]
     return permute_dims(x, tuple(order))
 
 
@@ -281,7 +281,7 @@ def expand_dims(x: Any, /, axis: Any = 0) -> Array:
     count = len(axis) if isinstance(axis, tuple | list) else 1
     new = normalise_axes("expand_dims", axis, (1,) * (x.ndim + count))
     sizes = iter(x.shape)
-    return reshape(x, tuple(1 if place in new else next(sizes) for place in range(x.ndim + count)))
+    return reshape(x, tuple(1 if position in new else next(sizes) for position in range(x.ndim + count)))
 
 
 @function(np.squeeze)
@@ -300,10 +300,10 @@ def squeeze(x: Any, /, axis: Any = None) -> Array:
     if axis is None:
         return reshape(x, tuple(size for size in x.shape if size != 1))
     dropped = normalise_axes("squeeze", axis, x.shape)
-    for one in dropped:
-        if x.shape[one] != 1:
-            raise ShapeError(f"squeeze: axis {one} of shape {x.shape} has size {x.shape[one]}, not 1")
-    return reshape(x, tuple(size for place, size in enumerate(x.shape) if place not in dropped))
+    for position in dropped:
+        if x.shape[position] != 1:
+            raise ShapeError(f"squeeze: axis {position} of shape {x.shape} has size {x.shape[position]}, not 1")
+    return reshape(x, tuple(size for position, size in enumerate(x.shape) if position not in dropped))
 
 
 @function(np.ravel)

@@ -182,8 +182,8 @@ class Generator:
         >>> bprop.Generator(1).bernoulli(1.0, (2,))
         Array([ True,  True])
         """
-        known = probability if isinstance(probability, Array) else _finite("bernoulli", "the probability", probability)
-        if not 0 <= known <= 1:
+        number = probability if isinstance(probability, Array) else _finite("bernoulli", "the probability", probability)
+        if not 0 <= number <= 1:
             raise ArgumentError(f"bernoulli: a probability is in [0, 1], not {probability}")
         return self.uniform(shape, dtype=np.float32) < probability
 
@@ -198,10 +198,10 @@ class Generator:
 
 
 def _finite(function: str, name: str, value: Any) -> float:
-    known = real(value)
-    if known is None or not isfinite(known):
+    number = real(value)
+    if number is None or not isfinite(number):
         raise ArgumentError(f"{function}: {name} is a finite number, not {value!r:.60}")
-    return known
+    return number
 
 
 def _floating(name: str, dtype: DTypeLike) -> "np.dtype[Any]":

@@ -199,7 +199,7 @@ def mean(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
 
 
 def _count(x: Array, axes: tuple[int, ...]) -> int:
-    return prod(x.shape[one] for one in axes)
+    return prod(x.shape[axis] for axis in axes)
 
 
 def _variance(name: str, x: Any, axis: Any, correction: float, keepdims: bool) -> Array:

@@ -94,14 +94,14 @@ def median(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
     """
     x = array("median", x)
     axes = normalise_axes("median", axis, x.shape)
-    kept = tuple(one for one in range(x.ndim) if one not in axes)
-    size = prod(x.shape[one] for one in axes)
-    flat = reshape(permute_dims(x, (*kept, *axes)), (*(x.shape[one] for one in kept), size))
+    outer_axes = tuple(position for position in range(x.ndim) if position not in axes)
+    size = prod(x.shape[position] for position in axes)
+    flat = reshape(permute_dims(x, (*outer_axes, *axes)), (*(x.shape[position] for position in outer_axes), size))
     if size == 0:
         y = mean(flat, -1)
     else:
         ordered = sort(flat)
-        middle = mean(slice_along(ordered, len(kept), (size - 1) // 2, 2 - size % 2), -1)
+        middle = mean(slice_along(ordered, len(outer_axes), (size - 1) // 2, 2 - size % 2), -1)
         largest = ordered[..., -1]
         y = where(largest != largest, largest, middle)
     return reshape(y, reduced(x.shape, axes, True)) if flag("median", "keepdims", keepdims) else y
