@@ -74,6 +74,23 @@ def _spread(x: NDArray[Any], labels: str, sizes: dict[str, int]) -> NDArray[Any]
     return x if x.shape == wanted else np.broadcast_to(x, wanted)
 
 
+# --- the adjoint, which is a contraction again ---
+def _contraction_adjoint(y_bar: Any, other: Any, labels: tuple[str, str, str], position: int, shape: Shape) -> Any:
+    """Return x_bar of a contraction: the contraction of y_bar with the other operand, to the labels of x."""
+    labels_x, labels_other, labels_y = labels[position], labels[1 - position], labels[2]
+    present = "".join(label for label in labels_x if label in labels_y or label in labels_other)
+    if position == 0:
+        x_bar = einsum_op(y_bar, other, labels=(labels_y, labels_other, present))
+    else:
+        x_bar = einsum_op(other, y_bar, labels=(labels_other, labels_y, present))
+    # a label that was summed over x alone, or met a size of 1: its cotangent is the same for every entry
+    sizes = dict(zip(present, x_bar.shape, strict=True))
+    x_bar = reshape(x_bar, tuple(sizes.get(label, 1) for label in labels_x))
+    wanted = (actual if size == 1 else size for actual, size in zip(x_bar.shape, shape, strict=True))
+    x_bar = broadcast_to(x_bar, tuple(wanted))
+    return unbroadcast(x_bar, shape)
+
+
 # --- matmul ---
 def _matmul_labels(shape1: Shape, shape2: Shape) -> tuple[str, str, str]:
     if not shape1 or not shape2:
@@ -102,6 +119,7 @@ _matmul = Bilinear(
     "matmul",
     np.matmul,
     labels=_matmul_labels,
+    adjoint=_contraction_adjoint,
     examples=lambda draw: (
         [
             ((draw(*shape1), draw(*shape2)), {})
@@ -173,6 +191,8 @@ einsum_op = Bilinear(
     "einsum",
     lambda x1, x2, labels: contract(np.asarray(x1), np.asarray(x2), *labels),
     labels=_einsum_labels,
+    adjoint=_contraction_adjoint,
+    canonical=True,
     examples=lambda draw: [
         ((draw(*shape1), draw(*shape2)), {"labels": labels})
         for labels, shape1, shape2 in (
@@ -280,24 +300,3 @@ def _diagonal(x: Array, labels: str) -> tuple[Array, str]:
             x = sum(where(i == j, x, 0), axis=second)
             labels = labels[:second] + labels[second + 1 :]
     return x, labels
-
-
-def contraction_adjoint(
-    y_bar: Any,
-    other: Any,
-    labels_y: str,
-    labels_other: str,
-    labels_x: str,
-    shape: Shape,
-    flipped: bool = False,
-) -> Any:
-    """Return x_bar of a contraction: the contraction of y_bar with the other operand, to the labels of x."""
-    present = "".join(label for label in labels_x if label in labels_y or label in labels_other)
-    pair = (other, y_bar, labels_other, labels_y) if flipped else (y_bar, other, labels_y, labels_other)
-    x_bar = einsum_op(pair[0], pair[1], labels=(pair[2], pair[3], present))
-    # a label that was summed over x alone, or met a size of 1: its cotangent is the same for every entry
-    sizes = dict(zip(present, x_bar.shape, strict=True))
-    x_bar = reshape(x_bar, tuple(sizes.get(label, 1) for label in labels_x))
-    wanted = (actual if size == 1 else size for actual, size in zip(x_bar.shape, shape, strict=True))
-    x_bar = broadcast_to(x_bar, tuple(wanted))
-    return unbroadcast(x_bar, shape)

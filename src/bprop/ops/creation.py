@@ -22,6 +22,7 @@ _full = Creation(
     "full",
     lambda shape, value, dtype: np.full(shape, value, dtype),
     entry="constant",
+    canonical=True,
     examples=lambda draw: [((), {"shape": shape, "value": 2.5, "dtype": draw.dtype}) for shape in ((), (2, 3), (0, 3))],
     text=lambda shape, value, dtype: number(value, "text").text if shape == () else f"full({shape}, {value})",
     latex=lambda shape, value, dtype: number(value, "latex").text if shape == () else f"\\mathbf{{{{{value}}}}}",
