@@ -19,6 +19,17 @@ def is_differentiable(x: Any) -> bool:
     return bool(x.dtype.kind == "f")
 
 
+def loop_differentiable(args: Sequence[Any], needs: Sequence[bool], carries: int) -> list[bool]:
+    """Return which arguments of a loop get a cotangent, of which the first ``carries`` are the carry.
+
+    Every carry of floats does, even if nobody ``needs`` that of the first one: the others are sent back through it.
+    """
+    return [
+        is_differentiable(x) and (need or position < carries)
+        for position, (x, need) in enumerate(zip(args, needs, strict=True))
+    ]
+
+
 def expand(values: Iterable[Any], flags: Iterable[bool]) -> list[Any]:
     """Return the next of ``values`` where a flag is true and ``None`` where it is not: the inverse of `compress`.
 
@@ -47,4 +58,4 @@ def zeros_of(x: Any) -> Array:
     return zeros(x.shape, dtype=x.dtype)
 
 
-__all__ = ["compress", "expand", "filled", "is_differentiable", "take_first", "zeros_of"]
+__all__ = ["compress", "expand", "filled", "is_differentiable", "loop_differentiable", "take_first", "zeros_of"]

@@ -32,6 +32,14 @@ def common_kind(first: Kind, second: Kind) -> Kind:
     return second if isinstance(second, tuple) else first or second
 
 
+def carry_kinds(before: Sequence[Kind], presences: Iterable[Any]) -> list[Kind]:
+    """Return the kinds that fit a carry before and after an iteration.
+
+    ``before``: its kinds before. ``presences``: those of the body's results, of which the carry is the first part.
+    """
+    return [common_kind(kind, kind_of(presence)) for kind, presence in zip(before, presences, strict=False)]
+
+
 def to_kind(presence: Any, kind: Kind) -> Any:
     """Return a presence in a larger ``kind``; an array that is no cotangent counts as present there."""
     if not isinstance(kind, tuple):
@@ -62,4 +70,4 @@ def stacked_presence(row_presence: Any, ys: Any, stacked_masks: Iterator[Any]) -
     return mask if mask.shape == ys.shape else broadcast_to(reshape(mask, mask.shape + (1,) * (ys.ndim - 1)), ys.shape)
 
 
-__all__ = ["Kind", "common_kind", "kind_of", "masks_of", "stacked_presence", "to_kind", "with_masks"]
+__all__ = ["Kind", "carry_kinds", "common_kind", "kind_of", "masks_of", "stacked_presence", "to_kind", "with_masks"]

@@ -41,7 +41,7 @@ from .closure import Closure
 from .cotangent import compress, expand, filled, is_differentiable, take_first
 from .fixpoint import fixpoint
 from .interpretation import apply_batched, apply_masked, apply_with_tangents
-from .presence import Kind, common_kind, kind_of, masks_of, stacked_presence, to_kind, with_masks
+from .presence import Kind, carry_kinds, kind_of, masks_of, stacked_presence, to_kind, with_masks
 from .scan_reverse import ReversedScan
 from .weak import promoted_carry
 
@@ -182,13 +182,13 @@ class Scan(Region):
             ys, presences = apply_masked(
                 params["body"], [*h, *x, *values], [*h_presence, *x_presence, *constants_presence]
             )
-            after = map(to_kind, presences, _carry_kinds(kinds, presences))
+            after = map(to_kind, presences, carry_kinds(kinds, presences))
             return [*ys[:carries], *masks_of(after), *ys[carries:], *masks_of(presences[carries:])], presences
 
         def step(kinds: list[Kind]) -> tuple[list[Kind], tuple[list[Any], Closure]]:
             start = [*carry, *masks_of(map(to_kind, carry_presence, kinds))]
             closure = self.closure(lambda *flat: body(kinds, *flat), start, rows, constants, has_aux=True)
-            return _carry_kinds(kinds, closure.aux), (start, closure)
+            return carry_kinds(kinds, closure.aux), (start, closure)
 
         kinds, (start, closure) = fixpoint(step, [kind_of(presence) for presence in carry_presence])
         presences: list[Any] = closure.aux
@@ -217,11 +217,6 @@ class Scan(Region):
 
         outputs = self.run(body, carry, xs, constants, params)
         return (*outputs[:carries], *(moveaxis(y, 0, 1) for y in outputs[carries:]))
-
-
-def _carry_kinds(before: Sequence[Kind], presences: Sequence[Any]) -> list[Kind]:
-    """Return the kinds that fit the presence of the carry before and after an iteration."""
-    return [common_kind(kind, kind_of(presence)) for kind, presence in zip(before, presences, strict=False)]
 
 
 def _stacked(rows: list[Any], spec: Spec) -> Array:

@@ -15,7 +15,7 @@ from typing import Any
 from ..core.interpreter import current
 from ..ops import add
 from ..ops.absent import absent
-from .cotangent import compress, expand, filled, is_differentiable, take_first
+from .cotangent import compress, expand, filled, is_differentiable, loop_differentiable, take_first
 from .split import BackwardGraph, SplitBody
 
 
@@ -28,11 +28,7 @@ class ReversedScan:
         self.args = args
         self.params = params
         self.carries, self.inputs = params["carries"], params["carries"] + params["scanned"]
-        # every carry of floats: cotangents go through it even where nobody needs that of the first one
-        self.differentiable = [
-            is_differentiable(x) and (need or position < self.carries)
-            for position, (x, need) in enumerate(zip(args, needs, strict=True))
-        ]
+        self.differentiable = loop_differentiable(args, needs, self.carries)
 
     def record(self) -> tuple[Any, Any]:
         """Return the results and the pullback."""

@@ -36,10 +36,10 @@ from ..gradients.variable import name_of
 from ..ops import concat, moveaxis, stack
 from .check import check_function, check_predicate, check_specs, check_structure, input_labels
 from .closure import Closure, unify_captures
-from .cotangent import compress, expand, filled, is_differentiable, take_first, zeros_of
+from .cotangent import compress, expand, filled, is_differentiable, loop_differentiable, take_first, zeros_of
 from .fixpoint import fixpoint
 from .interpretation import Body, apply_masked, apply_recorded, apply_with_tangents
-from .presence import Kind, common_kind, kind_of, masks_of, stacked_presence, to_kind, with_masks
+from .presence import Kind, carry_kinds, kind_of, masks_of, stacked_presence, to_kind, with_masks
 from .weak import promoted_carry
 from .while_loop_batch import BatchedLoop
 from .while_loop_reverse import RecomputedLoop, StackedLoop
@@ -139,10 +139,7 @@ class While(Region):
 
     # --- reverse mode ---
     def record(self, args: tuple[Any, ...], params: dict[str, Any], needs: tuple[bool, ...]) -> tuple[Any, Any]:
-        differentiable = [
-            is_differentiable(x) and (need or position < params["carries"])
-            for position, (x, need) in enumerate(zip(args, needs, strict=True))
-        ]
+        differentiable = loop_differentiable(args, needs, params["carries"])
         if _runs_in_python(args):
             return apply_recorded(lambda *xs: self.loop(xs, params), args, differentiable, self.name)
         strategy = RecomputedLoop if params["limit"] is None else StackedLoop
@@ -159,13 +156,13 @@ class While(Region):
             """Return the results with the masks among their presences behind them; and these presences."""
             presence = [*with_masks(kinds, flat[carries:]), *present[carries:]]
             ys, presences = apply_masked(params["body"], [*flat[:carries], *constants], presence)
-            after = map(to_kind, presences, _carry_kinds(kinds, presences))
+            after = map(to_kind, presences, carry_kinds(kinds, presences))
             return [*ys[:carries], *masks_of(after), *ys[carries:], *masks_of(presences[carries:])], presences
 
         def step(kinds: list[Kind]) -> tuple[list[Kind], tuple[list[Any], Closure]]:
             start = [*carry, *masks_of(map(to_kind, present, kinds))]
             closure = Closure(lambda *flat: body(kinds, *flat), [x.spec for x in start], self.name, has_aux=True)
-            return _carry_kinds(kinds, closure.aux), (start, closure)
+            return carry_kinds(kinds, closure.aux), (start, closure)
 
         kinds, (start, closure) = fixpoint(step, [kind_of(presence) for presence in present[:carries]])
         row_presences = closure.aux[carries:]
@@ -192,11 +189,6 @@ class While(Region):
         )  # fmt: skip
         last_carry = loop.with_batch_axis(outputs[:carries], carry_batched, [True] * carries)
         return (*last_carry, *(moveaxis(y, 0, 1) for y in outputs[carries:]))
-
-
-def _carry_kinds(before: Sequence[Kind], presences: Sequence[Any]) -> list[Kind]:
-    """Return the kinds that fit the presence of the carry before and after an iteration."""
-    return [common_kind(kind, kind_of(presence)) for kind, presence in zip(before, presences, strict=False)]
 
 
 def _runs_in_python(args: Sequence[Any]) -> bool:
