@@ -174,7 +174,7 @@ def _product(x1: Any, x2: Any, labels: tuple[str, str, str], outer: str, T: str,
     if not shared:
         return outer if (len(labels1), len(labels2), out) == (1, 1, labels1 + labels2) else None
     rows, columns = labels1.replace(shared[0], ""), labels2.replace(shared[0], "")
-    sizes = {*(shape_of(x)[own.index(shared[0])] for x, own in ((x1, labels1), (x2, labels2)))}
+    sizes = {*(shape_of(x)[operand_labels.index(shared[0])] for x, operand_labels in ((x1, labels1), (x2, labels2)))}
     if len(shared) > 1 or len(sizes) > 1 or out not in (rows + columns, columns + rows):
         return None
     first, second = "{0}", "{1}"
@@ -250,11 +250,11 @@ def einsum(subscripts: str, /, *operands: Any) -> Array:
             merged = out if set(out) == set(merged) else merged
         y = einsum_op(arrays[0], arrays[1], labels=(labels[0], labels[1], merged))
         arrays, labels = [y, *arrays[2:]], [merged, *labels[2:]]
-    (y,), (left,) = arrays, labels
-    axes = tuple(axis for axis, label in enumerate(left) if label not in out)
+    (y,), (labels_y,) = arrays, labels
+    axes = tuple(axis for axis, label in enumerate(labels_y) if label not in out)
     y = sum(y, axis=axes) if axes else y
-    left = "".join(label for label in left if label in out)
-    return permute_dims(y, tuple(left.index(label) for label in out))
+    labels_y = "".join(label for label in labels_y if label in out)
+    return permute_dims(y, tuple(labels_y.index(label) for label in out))
 
 
 def _parse(subscripts: str, arrays: list[Array]) -> tuple[list[str], str]:

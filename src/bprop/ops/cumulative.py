@@ -259,11 +259,11 @@ def _beside(operand: Any, x: Array, axis: int) -> Array:
     return operand
 
 
-def _numpys(own: Callable[..., Array]) -> Callable[..., Array]:
+def _numpys(ours: Callable[..., Array]) -> Callable[..., Array]:
     """Return ``own`` as NumPy's older function of another name: without an axis the array is flat."""
 
     def rule(x: Any, /, axis: int | None = None, dtype: DTypeLike | None = None) -> Array:
-        return own(reshape(x, (-1,)), 0, dtype=dtype) if axis is None else own(x, axis, dtype=dtype)
+        return ours(reshape(x, (-1,)), 0, dtype=dtype) if axis is None else ours(x, axis, dtype=dtype)
 
     return rule
 

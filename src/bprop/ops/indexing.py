@@ -42,16 +42,16 @@ def _slice_twice(first: dict[str, Any], then: dict[str, Any]) -> dict[str, Any]:
 
 def _subscript(shape: Shape, slices: tuple[tuple[int, int, int], ...]) -> str:
     """Return slices as Python writes them, ``:`` for a whole axis."""
-    parts = []
+    terms = []
     for size, (start, count, step), cut in zip(shape, slices, _python_slices(slices), strict=True):
         if (start, count, step) == (0, size, 1):
-            parts.append(":")
+            terms.append(":")
         else:
             stop = "" if cut.stop is None else cut.stop
-            parts.append(f"{start}:{stop}" if step == 1 else f"{start}:{stop}:{step}")
-    while len(parts) > 1 and parts[-1] == ":":
-        parts.pop()
-    return ", ".join(parts)
+            terms.append(f"{start}:{stop}" if step == 1 else f"{start}:{stop}:{step}")
+    while len(terms) > 1 and terms[-1] == ":":
+        terms.pop()
+    return ", ".join(terms)
 
 
 slice_op: Linear = Linear(
@@ -154,8 +154,8 @@ def flat_index(indices: Sequence[Any], sizes: Sequence[int]) -> Any:
     """
     flat: Any = 0
     inside: Any = None
-    for given, size in zip(indices, sizes, strict=True):
-        index = astype(given, dtypes.INT)
+    for values, size in zip(indices, sizes, strict=True):
+        index = astype(values, dtypes.INT)
         index = where(index < 0, index + size, index)
         fits = (index >= 0) & (index < size)
         flat, inside = flat * size + index, fits if inside is None else inside & fits

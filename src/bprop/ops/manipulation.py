@@ -74,16 +74,16 @@ def _ravelled(o: tuple[Any, ...], inner: Shape, shape: Shape) -> tuple[Any, ...]
 
 def _with_ones(old: Shape, new: Shape) -> str | None:
     """Return x[:, None] for the reshaping that only adds axes of length 1, ``None`` for others."""
-    rest, parts = list(old), []
+    rest, terms = list(old), []
     for size in new:
         if rest and rest[0] == size:
-            parts.append(":")
+            terms.append(":")
             rest.pop(0)
         elif size == 1:
-            parts.append("None")
+            terms.append("None")
         else:
             return None
-    return None if rest or not old or len(old) == len(new) else f"{{0}}[{', '.join(parts)}]"
+    return None if rest or not old or len(old) == len(new) else f"{{0}}[{', '.join(terms)}]"
 
 
 reshape_op: Linear = Linear(
@@ -192,12 +192,12 @@ def permute_dims(x: Any, /, axes: Any = None) -> Array:
     """
     x = array("permute_dims", x)
     rank = x.ndim
-    given = range(rank)[::-1] if axes is None else axes
-    if not isinstance(given, tuple | list | range):
+    positions = range(rank)[::-1] if axes is None else axes
+    if not isinstance(positions, tuple | list | range):
         raise ArgumentError(f"permute_dims: axes are a tuple of integers, one for each axis, not {axes!r:.60}")
-    order = tuple(normalise_axis("permute_dims", axis, rank, x.shape) for axis in given)
+    order = tuple(normalise_axis("permute_dims", axis, rank, x.shape) for axis in positions)
     if sorted(order) != list(range(rank)):
-        raise ShapeError(f"permute_dims: axes {tuple(given)} are no permutation of the axes of shape {x.shape}")
+        raise ShapeError(f"permute_dims: axes {tuple(positions)} are no permutation of the axes of shape {x.shape}")
     return x if order == tuple(range(rank)) else _permute_dims(x, axes=order)
 
 

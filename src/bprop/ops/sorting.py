@@ -55,8 +55,8 @@ def argsort(x: Any, /, axis: int = -1, *, descending: bool = False, stable: bool
     """
     x = array("argsort", x)
     axis = normalise_axis("argsort", axis, x.ndim, x.shape)
-    given = {"descending": descending, "stable": stable}
-    options = {what: flag("argsort", what, value) for what, value in given.items()}
+    flags = {"descending": descending, "stable": stable}
+    options = {what: flag("argsort", what, value) for what, value in flags.items()}
     order = _argsort(moveaxis(x, axis, -1), **options)
     return moveaxis(order, -1, axis)
 
@@ -108,16 +108,16 @@ def median(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
 
 
 # --- NumPy code, unchanged ---
-def _numpys(own: Any) -> Any:
-    """Return ``own`` with NumPy's options; without an axis the array is flat."""
+def _numpys(ours: Any) -> Any:
+    """Return ``ours`` with NumPy's options; without an axis the array is flat."""
 
     def rule(x: Any, /, axis: int | None = -1, kind: str | None = None, stable: bool | None = None) -> Any:
         if kind not in (None, "quicksort", "heapsort", "mergesort", "stable"):
             raise ArgumentError(
-                f"numpy.{own.__name__}: there is no kind {kind!r} of sorting: write 'stable' or nothing"
+                f"numpy.{ours.__name__}: there is no kind {kind!r} of sorting: write 'stable' or nothing"
             )
         stable = bool(stable) or kind in ("mergesort", "stable")
-        return own(reshape(x, (-1,)), 0, stable=stable) if axis is None else own(x, axis, stable=stable)
+        return ours(reshape(x, (-1,)), 0, stable=stable) if axis is None else ours(x, axis, stable=stable)
 
     return rule
 

@@ -317,10 +317,10 @@ def _gammaln(x: Any) -> Any:
     y = np.where(np.abs(x) < 1e-300, -np.log(np.abs(x)), y)  # of a negative subnormal SciPy says ∞
     near = np.asarray((x > 0) & (x < 2.5))
     if near.any():
-        part = np.asarray(x)[near]
-        steps = 2 - np.rint(part)
-        z = part - (2 - steps)
-        below = np.where(steps >= 1, np.log1p(z), 0) + np.where(steps == 2, np.log(part), 0)
+        z_near = np.asarray(x)[near]
+        steps = 2 - np.rint(z_near)
+        z = z_near - (2 - steps)
+        below = np.where(steps >= 1, np.log1p(z), 0) + np.where(steps == 2, np.log(z_near), 0)
         y[near] = _horner(z, _gammaln_series()) - below
     return y
 
