@@ -1,7 +1,9 @@
 """`callback`: a Python function that sees the numbers, wherever they are computed.
 
-It is no function of its arguments that could be differentiated, y = f(x) without ∂f(x): forward mode runs it with the
-values, and reverse mode on the way forward only. Asking for its derivative is an error.
+The **forward pass** y = f(x) calls f once, under `vmap` once for every entry. Nothing is known of ∂f: a result of floats
+has no derivative, neither in forward mode nor on the way back, and asking for it is an error.
+
+**Source:** JAX, ``jax.pure_callback``.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,9 +26,11 @@ from .cotangent import is_differentiable
 
 
 class Callback(Region):
-    """args: arrays; params: ``f`` of flat arrays, ``specs`` of what it returns for one entry, ``batch`` (sizes of the
-    leading axes, one call for each of their entries), ``guarded`` (the first of the args says which of these calls are
-    made) and ``name``.
+    """args: arrays; params: ``f`` of flat arrays, ``specs`` of what it returns for one entry, ``batch``, ``guarded`` and
+    ``name``.
+
+    ``batch`` has the sizes of the leading axes of all args: there is one call for each of their entries. ``guarded``: the
+    first of the args is a mask of shape ``batch``, which says for which entries it is made.
     """
 
     native = "callback"
