@@ -11,8 +11,9 @@ from ..core.op import array
 from ..core.shape import normalise_axes, normalise_axis, normalise_shape
 from ..core.value import Array
 from .concatenation import concat
+from .data_type import astype
 from .indexing import embed_op, slice_along, slice_op, take
-from .manipulation import astype, broadcast_to, ravel, reshape
+from .manipulation import broadcast_to, ravel, reshape
 
 __all__ = ["flip", "pad", "repeat", "roll", "tile"]
 

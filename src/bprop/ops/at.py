@@ -9,8 +9,9 @@ from ..core.family import General
 from ..core.function import function
 from ..core.op import array
 from ..core.value import Array
+from .data_type import astype
 from .indexing import take_op
-from .manipulation import astype, broadcast_to, reshape
+from .manipulation import broadcast_to, reshape
 from .selection import where
 from .subscript import Subscript
 

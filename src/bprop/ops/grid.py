@@ -12,7 +12,8 @@ from ..core.function import function
 from ..core.op import array
 from ..core.value import Array
 from .creation import arange
-from .manipulation import astype, broadcast_to, reshape
+from .data_type import astype
+from .manipulation import broadcast_to, reshape
 from .selection import where
 
 __all__ = ["linspace", "meshgrid"]

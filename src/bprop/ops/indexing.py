@@ -14,7 +14,8 @@ from ..core.op import array, shape_of
 from ..core.shape import Shape, normalise_axis
 from ..core.value import Array
 from .creation import arange
-from .manipulation import astype, broadcast_to, moveaxis, permute_dims, reshape
+from .data_type import astype
+from .manipulation import broadcast_to, moveaxis, permute_dims, reshape
 from .selection import where
 
 __all__ = ["take"]

@@ -5,9 +5,7 @@ from operator import index
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
 
-from ..core import dtype as dtypes
 from ..core.error import ArgumentError, ShapeError, TracedValueError
 from ..core.family import Linear
 from ..core.function import function
@@ -15,10 +13,8 @@ from ..core.op import array, shape_of
 from ..core.shape import Shape, broadcast, normalise_axes, normalise_axis, normalise_shape, size_of
 from ..core.value import Array
 from .reduction import sum
-from .selection import astype as _astype
 
 __all__ = [
-    "astype",
     "broadcast_arrays",
     "broadcast_to",
     "expand_dims",
@@ -30,26 +26,6 @@ __all__ = [
     "squeeze",
     "swapaxes",
 ]
-
-
-@function()
-def astype(x: Any, dtype: DTypeLike, /, *, copy: bool = True) -> Array:
-    """Return ``x`` converted to ``dtype``; the derivative is 1 between floating dtypes.
-
-    ``copy`` is there for the standard's sake: arrays never change, so a copy cannot be told from the array.
-    Raises `DTypeError` for complex and other dtypes that bprop does not compute with.
-
-    **Source:** Python Array API standard 2024.12, ``astype``.
-
-    >>> import bprop
-    >>> bprop.astype(bprop.ones(2), "float32")
-    Array([1., 1.], dtype=float32)
-    """
-    x = array("astype", x)
-    if not isinstance(copy, bool | np.bool_):
-        raise ArgumentError(f"astype: copy is True or False, not {copy!r:.60}")
-    wanted = dtypes.check(dtype, "astype")
-    return x if x.dtype == wanted else _astype(x, dtype=wanted)
 
 
 # --- reshape ---

@@ -15,8 +15,9 @@ from ..core.op import array
 from ..core.shape import flag, normalise_axes, normalise_axis
 from ..core.value import Array
 from .arithmetic import abs, divide_no_nan
+from .data_type import astype
 from .factorisation import matrix
-from .manipulation import astype, permute_dims, reshape
+from .manipulation import permute_dims, reshape
 from .power import kinked_root, sqrt, square
 from .reduction import max, min, sum
 from .selection import maximum, stop_gradient, where

@@ -11,10 +11,11 @@ from ..core.function import NUMPY, function
 from ..core.shape import flag
 from ..core.value import Array
 from .contraction import matmul
+from .data_type import astype
 from .factorisation import TALL_AND_WIDE, column, matrix, over_gaps, row, total
 from .linear_algebra import diagonal
 from .linear_system import in_float
-from .manipulation import astype, matrix_transpose
+from .manipulation import matrix_transpose
 from .reduction import max, sum
 from .selection import where
 
