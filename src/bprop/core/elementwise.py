@@ -41,6 +41,7 @@ class Elementwise(Op):
     ``step``: how the complex step evaluates it: by the same NumPy function (``True``), by a function of its own, on the
     real part (comparisons), or not at all (``None``: refused by name).
     ``domain``: the open interval in which the op and its derivatives are finite, or one interval per input.
+    ``logical``: operands are read as truth values, and native code computes with bools.
     """
 
     if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Elementwise(Op):
         identity: tuple[tuple[int, float], ...] = (),
         absorbing: float | None = None,
         domain: tuple[float, float] | tuple[tuple[float, float], ...] = (-inf, inf),
+        logical: bool = False,
         **rest: Any,
     ) -> None:
         refined = {"float": _promoting, "number": _counting, "integer": _counting}.get(kind)
@@ -70,6 +72,7 @@ class Elementwise(Op):
         self.identity = identity
         self.absorbing = absorbing
         self.domain = domain
+        self.logical = logical
         self.differentiable = any(partial is not None for partial in partials)
 
     def spec(self, *operands: Operand, **params: Any) -> Spec:

@@ -6,7 +6,7 @@ Interpreters (forward, reverse, batching, text, native code) switch on these cla
 import re
 from collections.abc import Callable, Sequence
 from itertools import accumulate
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -207,9 +207,13 @@ class Join(Op):
 class Bilinear(Op):
     """y is linear in x1 and in x2: a contraction, given by labels for the axes of x1, x2 and y as in an einsum.
 
-    ``labels(shape1, shape2, **params)`` returns three strings, or raises what does not fit.
+    ``labels(shape1, shape2, **params)`` returns three strings, or raises what does not fit. ``adjoint(y_bar, other, labels,
+    position, shape)``: the cotangent of the operand at ``position``, which has ``shape``, written with ops; ``other`` is the
+    other operand. ``canonical``: the op contracts by any labels, its parameter of that name.
     """
 
+    canonical: ClassVar["Bilinear"]
+    """The op with which rules and passes write the contractions that they make."""
     arity = 2
 
     def __init__(
@@ -218,10 +222,15 @@ class Bilinear(Op):
         evaluate: Callable[..., Any],
         *,
         labels: Callable[..., tuple[str, str, str]],
+        adjoint: Callable[..., Any],
+        canonical: bool = False,
         **rest: Any,
     ) -> None:
         super().__init__(name, evaluate, **rest)
         self.labels = labels
+        self.adjoint = adjoint
+        if canonical:
+            Bilinear.canonical = self
 
     def spec(self, *operands: Operand, **params: Any) -> Spec:
         x1, x2 = operands
@@ -336,17 +345,28 @@ def _cores(part: str) -> list[tuple[str, ...]]:
 
 class Creation(Op):
     """An array made from parameters alone (``shape``, ``dtype``, …). ``entry``: the value at an index, for native code.
-    ``absent``: its zeros stand for a derivative that is not there.
+    ``absent``: its zeros stand for a derivative that is not there. ``canonical``: every entry is its parameter ``value``.
     """
 
+    canonical: ClassVar["Creation"]
+    """The op with which passes write the constants that they make."""
     differentiable = False
 
     def __init__(
-        self, name: str, evaluate: Callable[..., Any], *, entry: str, absent: bool = False, **rest: Any
+        self,
+        name: str,
+        evaluate: Callable[..., Any],
+        *,
+        entry: str,
+        absent: bool = False,
+        canonical: bool = False,
+        **rest: Any,
     ) -> None:
         super().__init__(name, evaluate, **rest)
         self.entry = entry
         self.absent = absent
+        if canonical:
+            Creation.canonical = self
 
     def spec(self, *operands: Operand, **params: Any) -> Spec:
         return Spec(params["shape"], params["dtype"])

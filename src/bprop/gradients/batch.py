@@ -31,7 +31,6 @@ from ..core.op import Op
 from ..core.trace import instead
 from ..core.value import Array, Wrapped, asarray, asked
 from ..ops import broadcast_to, eye, moveaxis, ones, reshape, stack, where
-from ..ops.contraction import einsum_op
 
 
 class Batched(Wrapped):
@@ -224,7 +223,7 @@ def _(op: Bilinear, xs: Any, batched: Any, params: Any, size: int) -> Any:
     labels1, labels2, out = op.labels(*shapes, **params)
     new = next(label for label in "BATCHUVWPQRSDEFG" if label not in labels1 + labels2)
     labels1, labels2 = (new * own + labels for own, labels in zip(batched, (labels1, labels2), strict=True))
-    return einsum_op(*xs, labels=(labels1, labels2, new + out))
+    return op.canonical(*xs, labels=(labels1, labels2, new + out))
 
 
 @batch.register

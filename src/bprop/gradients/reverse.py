@@ -22,7 +22,6 @@ from ..core.op import Op
 from ..core.trace import Trace
 from ..core.value import Array, Spec, Wrapped, asarray
 from ..ops import add, astype, broadcast_to, multiply, negative, reshape, where
-from ..ops.contraction import contraction_adjoint
 from ..ops.indexing import slice_along
 from ..ops.manipulation import unbroadcast
 from .absent import structural
@@ -233,10 +232,10 @@ def _(op: Join, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> list[An
 @vjp.register
 def _(op: Bilinear, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> list[Any]:
     x1, x2 = xs
-    labels1, labels2, out = op.labels(x1.shape, x2.shape, **params)
+    labels = op.labels(x1.shape, x2.shape, **params)
     return [
-        contraction_adjoint(y_bar, x2, out, labels2, labels1, x1.shape) if needs[0] else None,
-        contraction_adjoint(y_bar, x1, out, labels1, labels2, x2.shape, flipped=True) if needs[1] else None,
+        op.adjoint(y_bar, x2, labels, 0, x1.shape) if needs[0] else None,
+        op.adjoint(y_bar, x1, labels, 1, x2.shape) if needs[1] else None,
     ]
 
 

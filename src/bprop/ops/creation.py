@@ -22,6 +22,7 @@ _full = Creation(
     "full",
     lambda shape, value, dtype: np.full(shape, value, dtype),
     entry="constant",
+    canonical=True,
     examples=lambda draw: [((), {"shape": shape, "value": 2.5, "dtype": draw.dtype}) for shape in ((), (2, 3), (0, 3))],
     text=lambda shape, value, dtype: number(value, "text").text if shape == () else f"full({shape}, {value})",
     latex=lambda shape, value, dtype: number(value, "latex").text if shape == () else f"\\mathbf{{{{{value}}}}}",
@@ -166,9 +167,9 @@ def arange(start: float, /, stop: float | None = None, step: float = 1, *, dtype
     Array([1.  , 1.25, 1.5 , 1.75])
     """
     first, last = (0, start) if stop is None else (start, stop)
-    for one in (first, last, step):
-        if isinstance(one, Array) and one.concrete() is None:
-            index(one)  # refuses, and says where sizes are taken from
+    for bound in (first, last, step):
+        if isinstance(bound, Array) and bound.concrete() is None:
+            index(bound)  # refuses, and says where sizes are taken from
     try:
         if step == 0:
             raise ArgumentError("arange: step is zero")
@@ -179,6 +180,8 @@ def arange(start: float, /, stop: float | None = None, step: float = 1, *, dtype
         raise ArgumentError(
             f"arange: start, stop and step are finite numbers, not {start!r}, {stop!r} and {step!r}"
         ) from None
-    natural = dtypes.INT if all(isinstance(one, int | np.integer) for one in (first, last, step)) else dtypes.DEFAULT
+    natural = (
+        dtypes.INT if all(isinstance(bound, int | np.integer) for bound in (first, last, step)) else dtypes.DEFAULT
+    )
     wanted = natural if dtype is None else dtypes.check(dtype, "arange")
     return _arange(shape=(count,), start=first, step=step, dtype=wanted)

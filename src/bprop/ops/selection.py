@@ -41,11 +41,11 @@ where = Selection(
 )  # fmt: skip
 
 
-def _share(first: Any, second: Any) -> Any:
-    """1 where first > second, one half at a tie; a NaN is taken."""
-    dtype = first.dtype if hasattr(first, "dtype") else second.dtype
-    above = astype(FUNCTIONS["logical_not"](first < second), dtype=dtype)
-    return (above + astype(FUNCTIONS["logical_not"](first <= second), dtype=dtype)) * 0.5
+def _share(x1: Any, x2: Any) -> Any:
+    """1 where x1 > x2, one half at a tie; a NaN is taken."""
+    dtype = x1.dtype if hasattr(x1, "dtype") else x2.dtype
+    above = astype(FUNCTIONS["logical_not"](x1 < x2), dtype=dtype)
+    return (above + astype(FUNCTIONS["logical_not"](x1 <= x2), dtype=dtype)) * 0.5
 
 
 _EXTREME = """

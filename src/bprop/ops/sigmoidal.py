@@ -8,8 +8,8 @@ from ..core.family import Elementwise
 from ..core.function import function, publish
 from ..core.op import array
 from ..core.value import Array
-from .arithmetic import square
 from .exponential import exp, exp_difference, log1p
+from .power import square
 from .selection import where, within_domain
 from .special import applied, in_double
 

@@ -244,10 +244,10 @@ _ROOT, _ROOT_LOW = 1.4616321449683622, 9.549995429965697e-17
 @lru_cache
 def _digamma_tail(end: float) -> tuple[float, ...]:
     """Coefficients in w² of (P(w²) - P(v)) / (w² - v) at v = 1/end², with P(u) = Σ B₂ⱼ/(2j) uʲ."""
-    found = [0.0]
+    coefficients = [0.0]
     for j in range(len(_BERNOULLI), 0, -1):
-        found.insert(0, _BERNOULLI[j - 1] / (2 * j) + found[0] / end**2)
-    return tuple(found[:-1])
+        coefficients.insert(0, _BERNOULLI[j - 1] / (2 * j) + coefficients[0] / end**2)
+    return tuple(coefficients[:-1])
 
 
 @in_double
@@ -317,10 +317,10 @@ def _gammaln(x: Any) -> Any:
     y = np.where(np.abs(x) < 1e-300, -np.log(np.abs(x)), y)  # of a negative subnormal SciPy says ∞
     near = np.asarray((x > 0) & (x < 2.5))
     if near.any():
-        part = np.asarray(x)[near]
-        steps = 2 - np.rint(part)
-        z = part - (2 - steps)
-        below = np.where(steps >= 1, np.log1p(z), 0) + np.where(steps == 2, np.log(part), 0)
+        z_near = np.asarray(x)[near]
+        steps = 2 - np.rint(z_near)
+        z = z_near - (2 - steps)
+        below = np.where(steps >= 1, np.log1p(z), 0) + np.where(steps == 2, np.log(z_near), 0)
         y[near] = _horner(z, _gammaln_series()) - below
     return y
 

@@ -7,7 +7,8 @@ import numpy as np
 
 from ..core.family import Elementwise
 from ..core.function import publish
-from .arithmetic import abs, cosine, hypot, sqrt, square
+from .arithmetic import abs
+from .power import cosine, hypot, sqrt, square
 from .selection import clip, where, within_domain
 from .special import applied, in_double
 
