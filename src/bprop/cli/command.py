@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from .. import __version__
+from .._version import __version__
 from ..core.printable import printable
 from .cache import clear, listing
 from .digit import digits

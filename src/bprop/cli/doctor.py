@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from .. import __version__
+from .._version import __version__
 from ..core.error import BpropError
 from .screen import screen
 

@@ -1,12 +1,14 @@
 """`fit`: mini-batches, epochs, validation and a record of it all."""
 
 import os
+import platform
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TextIO
 
 import numpy as np
 
+from .._version import __version__
 from ..core.error import ArgumentError, BpropError
 from ..core.interpreter import EVALUATE, Scope, current, using
 from ..core.value import asarray
@@ -335,8 +337,4 @@ def _label(value: Any) -> str:
 
 
 def _versions() -> dict[str, str]:
-    import platform
-
-    from .. import __version__
-
     return {"bprop": __version__, "python": platform.python_version(), "numpy": np.__version__}
