@@ -39,8 +39,8 @@ def predict(
 
     Columns are found by name, in any order. If the table has the target, the predictions are scored as well.
     """
+    from ..train.storage import StorageError
     from ..train.table import load_table_model, read_table
-    from ..train.weight import StorageError
 
     if out is not None and os.path.lexists(out):
         raise StorageError(_TAKEN.format(out))

@@ -27,8 +27,8 @@ def runs(
     as_json: AsJson = False,
 ) -> None:
     """List the runs in a folder: what was learned, when, and how well."""
+    from ..train.storage import StorageError
     from ..train.table.summary import summaries
-    from ..train.weight import StorageError
 
     if not folder.exists() and folder == Path("runs"):
         raise StorageError("there is no folder runs here: `bprop train digits` makes the first one")

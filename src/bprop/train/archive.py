@@ -146,6 +146,10 @@ class Archive:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
     def refuse(self, field: str, text: str) -> NoReturn:

@@ -25,7 +25,7 @@ from .health import Saturation, norms, saturation
 from .loop import fit
 from .metric import accuracy, confusion_matrix
 from .run import Run
-from .weight import StorageError
+from .storage import StorageError
 
 SPLIT_SEED = 0
 """Which images are for testing never depends on the seed of the training, so that runs can be compared."""

@@ -11,7 +11,7 @@ from ..core.file import as_path
 from ..nn.path import load_cells
 from .storage import StorageError, read, write_whole
 
-__all__ = ["StorageError", "load_weights", "save_weights", "write_whole"]
+__all__ = ["load_weights", "save_weights"]
 
 _HEADER = 100_000_000  # bytes of header that a safetensors file may have
 

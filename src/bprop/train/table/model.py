@@ -21,7 +21,8 @@ from ..checkpoint import CHECKPOINT, Checkpoint
 from ..loop import EVALUATION
 from ..record import Field, RecordError, json_bytes, read_json
 from ..run import WEIGHTS, plain
-from ..weight import StorageError, load_weights, write_whole
+from ..storage import StorageError, write_whole
+from ..weight import load_weights
 from .baseline import probabilities
 from .encoding import Encoding
 from .score import Scores, classification_scores, regression_scores

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.error import ArgumentError
-from ..weight import StorageError
+from ..storage import StorageError
 from .table import MISSING, Cells, Table, TableError, clean, is_number
 
 DELIMITERS = ",;\t|"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..record import Field, read_json
-from ..weight import StorageError
+from ..storage import StorageError
 from .model import DEEPEST, RECORD, WIDEST
 from .table import Table
 from .target import TASKS
