@@ -82,7 +82,7 @@ def _entry(path: Path, one: Any) -> dict[str, Any]:
 
 def show(run: RunArgument, as_json: AsJson = False) -> None:
     """Show a run: its settings, how the training went, scores, columns, influences, and where its files are."""
-    from ..train.run import line
+    from ..train.run import epoch_line
     from ..train.table.summary import summary
 
     one = summary(find_run(run))
@@ -110,7 +110,7 @@ def show(run: RunArgument, as_json: AsJson = False) -> None:
         half = EPOCHS // 2
         some = one.history if len(one.history) <= EPOCHS else [*one.history[:half], None, *one.history[-half:]]
         for entry in some:
-            console.print(line(entry) if entry else "…", soft_wrap=True)
+            console.print(epoch_line(entry) if entry else "…", soft_wrap=True)
     if one.table is not None:
         _show_table(one.table, console, tables, new_table)
     if one.resumable:

@@ -41,7 +41,7 @@ _MAX_SIZE = 2**53  # an integer that every reader of JSON reads exactly
 _CHUNK_BYTES = 1 << 20
 
 
-class Entry(NamedTuple):
+class ArrayEntry(NamedTuple):
     """Dtype and shape of an array, and where its bytes lie: offsets from the end of the header."""
 
     dtype: "np.dtype[Any]"
@@ -205,7 +205,7 @@ class Archive:
                 f"does not fit the file: it was cut off, something was added, or the header was changed ({error})",
             )
 
-    def _entry(self, name: str, value: Any) -> Entry:
+    def _entry(self, name: str, value: Any) -> ArrayEntry:
         """Return what the header says of an array. Refuses what safetensors accepts and NumPy or other readers do not."""
         if not isinstance(value, dict) or value.keys() != _ENTRY_KEYS:
             self.refuse(repr(name), "not just dtype, shape and data_offsets")
@@ -214,7 +214,7 @@ class Archive:
             self.refuse(f"{name!r}.dtype", f"{code!r:.40} is none of {', '.join(KINDS)}")
         if len(shape) > _MAX_AXES or max(shape, default=0) > _MAX_SIZE:
             self.refuse(f"{name!r}.shape", f"{shape!r:.60} is no list of sizes")
-        return Entry(np.dtype(KINDS[code]), tuple(shape), *value["data_offsets"])
+        return ArrayEntry(np.dtype(KINDS[code]), tuple(shape), *value["data_offsets"])
 
     # --- the numbers ---
     def verify(self) -> None:
@@ -238,7 +238,7 @@ class Archive:
             if self._digest_of_bytes(name, entry) != arrays[name]:
                 self.refuse(repr(name), changed)
 
-    def _digest_of_bytes(self, name: str, entry: Entry) -> str:
+    def _digest_of_bytes(self, name: str, entry: ArrayEntry) -> str:
         digest, remaining = hashlib.sha256(), entry.end - entry.begin
         self._file.seek(self._data_start + entry.begin)
         while remaining:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..core.file import as_path
 from . import archive
-from .archive import Archive, Entry
+from .archive import Archive, ArrayEntry
 from .record import Field, RecordError
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -256,7 +256,7 @@ class Checkpoint:
         return {name: self.archive.read(name) for name in self.archive.entries}
 
 
-def _spec_text(entry: Entry) -> str:
+def _spec_text(entry: ArrayEntry) -> str:
     return f"{entry.dtype}{list(entry.shape)}"
 
 

@@ -125,7 +125,7 @@ def train_digits(
         progress=progress,
         title="handwritten digits (validation: the 359 test images)",
     )
-    x, t = (asarray(part) for part in train)
+    x, t = (asarray(array) for array in train)
     y, y_test = np.asarray(model(x)), np.asarray(model(asarray(test[0])))
     return DigitResult(
         run=run,
@@ -158,9 +158,9 @@ def digit_settings(folder: str | os.PathLike[str]) -> dict[str, Any]:
         record, config = checkpoint.record, checkpoint.record["config"]
         widths = {}
         for name, entry in checkpoint.archive.entries.items():
-            place = re.fullmatch(r"model/layers\.(\d+)\.b", name)
-            if place and len(entry.shape) == 1:
-                widths[int(place[1])] = entry.shape[0]
+            bias = re.fullmatch(r"model/layers\.(\d+)\.b", name)
+            if bias and len(entry.shape) == 1:
+                widths[int(bias[1])] = entry.shape[0]
         if len(widths) < 2 or not isinstance(config.get("optimizer"), dict):
             checkpoint.archive.refuse("arrays", "not of a network that `train_digits` makes")
     return {

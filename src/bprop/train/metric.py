@@ -93,9 +93,9 @@ def f1(y: Any, t: Any, average: str | None = None) -> float:
         return _f1_of(y == 1, t == 1)
     if average not in ("macro", "weighted"):
         raise ArgumentError(f"f1: average is 'binary', 'macro', 'micro' or 'weighted', not {average!r}")
-    each = [_f1_of(y == c, t == c) for c in classes]
+    scores = [_f1_of(y == c, t == c) for c in classes]
     shares = [np.mean(t == c) for c in classes] if average == "weighted" else None
-    return float(np.average(each, weights=shares))
+    return float(np.average(scores, weights=shares))
 
 
 def _f1_of(y: NDArray[np.bool_], t: NDArray[np.bool_]) -> float:
@@ -147,8 +147,8 @@ def _auc_of(y: NDArray[Any], t: NDArray[np.bool_]) -> float:
     if not positive or not negative or np.isnan(y).any():
         return float("nan")
     # The sum of the ranks of the positives, ties sharing theirs (Mann and Whitney 1947).
-    _, place, counts = np.unique(y, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    _, inverse, counts = np.unique(y, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
     return float((ranks[t].sum() - positive * (positive + 1) / 2) / (positive * negative))
 
 
@@ -166,10 +166,10 @@ def r2(y: Any, t: Any) -> float:
     """
     y, t = _same(y, t, "r2")
     y, t = y.reshape(len(y), -1), t.reshape(len(t), -1)
-    left = np.sum((t - y) ** 2, axis=0)
+    residual = np.sum((t - y) ** 2, axis=0)
     total = np.sum((t - t.mean(axis=0)) ** 2, axis=0)
     constant = total == 0
-    shares = np.where(constant, left != 0, left / np.where(constant, 1, total))
+    shares = np.where(constant, residual != 0, residual / np.where(constant, 1, total))
     return float(np.mean(1 - shares))
 
 
@@ -240,8 +240,8 @@ def chosen_metrics(metrics: Any, default: tuple[str, ...] = (), name: str = "fit
         )
     chosen: dict[str, Metric] = {}
     for key, metric in pairs:
-        known = METRICS.get(metric) if isinstance(metric, str) else metric
-        if not callable(known) or isinstance(known, type):
+        function = METRICS.get(metric) if isinstance(metric, str) else metric
+        if not callable(function) or isinstance(function, type):
             raise ArgumentError(
                 f"{name}: metrics map names to functions of outputs and targets, or are one of {', '.join(METRICS)}; "
                 f"{metric!r:.60} is neither"
@@ -252,7 +252,7 @@ def chosen_metrics(metrics: Any, default: tuple[str, ...] = (), name: str = "fit
             raise ArgumentError(f"{name}: no metric is called 'loss', as the loss itself is recorded under that name")
         if key in chosen:
             raise ArgumentError(f"{name}: two metrics are called {key!r:.60}: give a mapping of names to functions")
-        chosen[key] = known
+        chosen[key] = function
     return chosen
 
 

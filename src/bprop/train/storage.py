@@ -20,10 +20,10 @@ class StorageError(BpropError, OSError):
     """A file or folder of a run cannot be read or written."""
 
 
-def write_whole(path: Path, *parts: bytes | memoryview) -> None:
+def write_whole(path: Path, *buffers: bytes | memoryview) -> None:
     """Write a file as `bprop.core.file.write_whole` does. Raises `StorageError`, and the old content is still there."""
     try:
-        file.write_whole(path, *parts)
+        file.write_whole(path, *buffers)
     except OSError as error:
         raise StorageError(f"{path}: {reason(error)}") from None
 

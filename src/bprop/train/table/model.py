@@ -20,7 +20,7 @@ from ...ops import Generator
 from ..checkpoint import CHECKPOINT, Checkpoint
 from ..loop import EVALUATION
 from ..record import Field, RecordError, json_bytes, read_json
-from ..run import WEIGHTS, plain
+from ..run import WEIGHTS, to_json
 from ..storage import StorageError, write_whole
 from ..weight import load_weights
 from .baseline import probabilities
@@ -175,7 +175,7 @@ class TableModel:
             "columns": self.encoding.record(),
             **more,
         }
-        write_whole(folder / RECORD, json_bytes(plain(record), indent=2))
+        write_whole(folder / RECORD, json_bytes(to_json(record), indent=2))
 
     def __repr__(self) -> str:
         what = f"{len(self.classes)} classes" if self.classes else "a quantity"
