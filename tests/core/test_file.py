@@ -20,7 +20,7 @@ from bprop.train.archive import Archive
 from bprop.train.archive import write as write_archive
 from bprop.train.curve import draw
 from bprop.train.storage import LOCK, Lock, held
-from bprop.train.table.influence import draw_influence
+from bprop.train.table.sensitivity import draw_influence
 
 SOURCE = Path(bprop.__file__).parent
 posix = pytest.mark.skipif(os.name == "nt", reason="links and pipes as POSIX has them")

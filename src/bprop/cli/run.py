@@ -28,11 +28,11 @@ def runs(
 ) -> None:
     """List the runs in a folder: what was learned, when, and how well."""
     from ..train.storage import StorageError
-    from ..train.table.summary import summaries
+    from ..train.table.run_summary import read_summaries
 
     if not folder.exists() and folder == Path("runs"):
         raise StorageError("there is no folder runs here: `bprop train digits` makes the first one")
-    found = list(summaries(folder))
+    found = list(read_summaries(folder))
     if as_json:
         print_json({"folder": str(folder), "runs": [_entry(path, one) for path, one in found]})
         return
@@ -83,9 +83,9 @@ def _entry(path: Path, one: Any) -> dict[str, Any]:
 def show(run: RunArgument, as_json: AsJson = False) -> None:
     """Show a run: its settings, how the training went, scores, columns, influences, and where its files are."""
     from ..train.run import epoch_line
-    from ..train.table.summary import summary
+    from ..train.table.run_summary import read_summary
 
-    one = summary(find_run(run))
+    one = read_summary(find_run(run))
     files = sorted(path for path in one.folder.iterdir() if path.is_file() and not path.name.startswith("."))
     if as_json:
         print_json(_whole(one, files))

@@ -79,9 +79,9 @@ def table(
     """
     from ..train.digit import next_folder
     from ..train.run import new_folder
-    from ..train.table import Preparation, read_table
+    from ..train.table import PreparedTable, read_table
     from ..train.table.fit import layer_sizes
-    from ..train.table.resumption import table_settings
+    from ..train.table.resume import table_settings
 
     stream = sys.stderr if as_json else sys.stdout
     if not path.exists() and not path.suffix:
@@ -114,7 +114,7 @@ def table(
         if target is None:
             columns = ", ".join(list(data)[:20]) + (", …" if len(data.columns) > 20 else "")
             raise typer.BadParameter(f"say which column to predict; there are {columns}", param_hint="'--target'")
-        ready = Preparation(data, target, **options)
+        ready = PreparedTable(data, target, **options)
         if resume is None:
             _show_table(ready, stream)
             folder = next_folder(name=path.stem) if out is None else new_folder(out)
@@ -203,7 +203,7 @@ def show_result(
     scores: dict[str, dict[str, float]], verdict: str, influence: dict[str, float], rows: int, stream: Any
 ) -> None:
     """Print the scores beside each other, what they say, and the influences as bars."""
-    from ..train.table.influence import MEANING, bars
+    from ..train.table.sensitivity import MEANING, bars
 
     console, tables, new_table = screen(stream)
     listed = new_table(f"Held-out score ({rows:,} test rows)")

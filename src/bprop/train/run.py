@@ -19,7 +19,7 @@ from .record import json_bytes, read_lines
 from .storage import LOCK, Lock, StorageError, read, write_whole
 from .weight import save_weights
 
-METRICS, CURVES, WEIGHTS, RECORD = "metrics.jsonl", "curves.png", "model.safetensors", "run.json"
+METRICS, CURVES, WEIGHTS, RUN_RECORD = "metrics.jsonl", "curves.png", "model.safetensors", "run.json"
 STATUSES = ("running", "finished", "interrupted", "failed")
 _MAX_METRICS_BYTES = 1_000_000_000
 
@@ -214,7 +214,7 @@ class Run:
             "config": self.config,
             "last": self.history[-1] if self.history else None,
         }
-        write_whole(folder / RECORD, json_bytes(to_json(record), indent=2))
+        write_whole(folder / RUN_RECORD, json_bytes(to_json(record), indent=2))
 
     def __repr__(self) -> str:
         folder = f", {self.folder}" if self.folder else ""
