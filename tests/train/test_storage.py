@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bprop.train import StorageError, storage
-from bprop.train.storage import LOCK, Lock, held
+from bprop.train.storage import LOCK, Lock, is_locked
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="flock")
 OURS = f"process {os.getpid()} on {platform.node()}"
@@ -26,33 +26,33 @@ def nothing_stays_open():
 
 
 def test_a_folder_is_taken_and_given_back(tmp_path):
-    assert held(tmp_path) is None
+    assert is_locked(tmp_path) is None
     with Lock() as one:
         assert not (tmp_path / LOCK).exists()
         one.take(tmp_path)
         assert (tmp_path / LOCK).read_text() == OURS
-        assert held(tmp_path) is True
+        assert is_locked(tmp_path) is True
         before = descriptors()
         with Lock() as other, pytest.raises(StorageError, match=rf"another training \({OURS}\) writes to this folder"):
             other.take(tmp_path)
         assert descriptors() == before
-        assert held(tmp_path) is True
+        assert is_locked(tmp_path) is True
     assert list(tmp_path.iterdir()) == []
-    assert held(tmp_path) is None
+    assert is_locked(tmp_path) is None
     with one:
         one.take(tmp_path)  # again
-        assert held(tmp_path) is True
-    assert held(tmp_path) is None
+        assert is_locked(tmp_path) is True
+    assert is_locked(tmp_path) is None
 
 
 def test_what_a_killed_process_has_left_is_replaced_and_not_written_to(tmp_path):
     (tmp_path / LOCK).write_text("process 1 on another")
     os.link(tmp_path / LOCK, tmp_path / "second name")
-    assert held(tmp_path) is False
+    assert is_locked(tmp_path) is False
     with Lock() as one:
         one.take(tmp_path)
         assert (tmp_path / LOCK).read_text() == OURS
-        assert held(tmp_path) is True
+        assert is_locked(tmp_path) is True
     assert (tmp_path / "second name").read_text() == "process 1 on another"
     assert os.listdir(tmp_path) == ["second name"]
 
@@ -89,7 +89,7 @@ def test_without_locks_nothing_is_guarded_and_nothing_left(tmp_path, monkeypatch
         assert one._path is None
         with Lock() as other:
             other.take(tmp_path)
-    assert held(tmp_path) is None
+    assert is_locked(tmp_path) is None
 
 
 def test_a_lock_that_is_always_another_file(tmp_path, monkeypatch):
@@ -128,7 +128,7 @@ def test_what_stands_in_the_place_of_the_lock(tmp_path):
         plant(folder / LOCK)
         with Lock() as one, pytest.raises(StorageError, match="it is in the place of the folder's lock"):
             one.take(folder)
-        assert held(folder) is None
+        assert is_locked(folder) is None
         (folder / LOCK).rmdir() if (folder / LOCK).is_dir() else (folder / LOCK).unlink()
     assert secret.read_text() == "keep me"
     with Lock() as one, pytest.raises(StorageError, match=r"the folder .*missing cannot be written: No such file"):
@@ -146,7 +146,7 @@ def test_an_owner_that_cannot_be_written_matters_to_nobody(tmp_path, monkeypatch
     monkeypatch.setattr(storage.os, "write", lambda *args: (_ for _ in ()).throw(OSError(28, "full")))
     with Lock() as one:
         one.take(tmp_path)
-        assert held(tmp_path) is True
+        assert is_locked(tmp_path) is True
 
 
 def test_files_up_to_their_largest_size(tmp_path):

@@ -94,8 +94,8 @@ for command in (predict, runs, show, doctor):
     app.command()(command)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(is_set: bool) -> None:
+    if is_set:
         print(f"bprop {__version__}")
         raise typer.Exit
 

@@ -79,8 +79,10 @@ def _vectors() -> str:
     from ..compile.native.host import host, machine
 
     target, features = machine(), host().features
-    shown = [name for name in ("sse4.2", "avx", "avx2", "fma", "avx512f", "neon", "sve") if name in features]
-    return f"{', '.join(shown) or 'none known'}; compiled for {8 * target.vector} bits, {target.registers} registers"
+    extensions = [name for name in ("sse4.2", "avx", "avx2", "fma", "avx512f", "neon", "sve") if name in features]
+    return (
+        f"{', '.join(extensions) or 'none known'}; compiled for {8 * target.vector} bits, {target.registers} registers"
+    )
 
 
 def _threads() -> str:

@@ -112,12 +112,12 @@ def show(run: RunArgument, as_json: AsJson = False) -> None:
     if summary.history:
         console.print()
         half = MAX_EPOCHS // 2
-        some = (
+        entries = (
             summary.history
             if len(summary.history) <= MAX_EPOCHS
             else [*summary.history[:half], None, *summary.history[-half:]]
         )
-        for entry in some:
+        for entry in entries:
             console.print(epoch_line(entry) if entry else "…", soft_wrap=True)
     if summary.table is not None:
         _show_table(summary.table, console, tables, new_table)

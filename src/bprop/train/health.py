@@ -1,4 +1,4 @@
-"""How healthy a network is: saturation of hidden units, sizes of gradients."""
+"""The health of a network: saturation of hidden units, norms of gradients."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple

@@ -174,16 +174,8 @@ def fit(
         train=source.fingerprint(),
         validation=None if validation_source is None else validation_source.fingerprint(),
     )
-    config = {
-        **identity,
-        "title": title,
-        "model": repr(model).splitlines(),
-        "parameters": sum(cell.array.size for cell in model.cells().values() if cell.trainable),
-        "epochs": epochs,
-        "examples": {"train": source.examples, "validation": 0 if held_out is None else len(held_out[0])},
-        "versions": _versions(),
-    }
-    run = Run(model, config, out)
+    examples = {"train": source.examples, "validation": 0 if held_out is None else len(held_out[0])}
+    run = Run(model, _config(model, identity, title, epochs, examples), out)
     data = source if isinstance(source, ArraySource) else None
     step = TrainingStep(model, loss, optimizer, compiled, notifier, accumulate, weights, data)
     step.batch_weight.axes = y.ndim
@@ -230,11 +222,11 @@ def _begin(training: Training, resume: bool, lock: Lock) -> None:
 def _adopt_optimizer_settings(training: Training, checkpoint: Checkpoint) -> None:
     """Let learning rate and schedule differ from those in the checkpoint if the run has changed them since it began."""
     config, optimizer = training.settings.config, training.task.optimizer
-    stored, here = checkpoint.record["config"].get("optimizer"), config["optimizer"]
+    stored, settings = checkpoint.record["config"].get("optimizer"), config["optimizer"]
     same_object = int(optimizer.count) > 0  # the run goes on with the optimizer itself, in a notebook
-    if isinstance(stored, dict) and (same_object or here.get("schedule", "") == checkpoint.record["schedule"]):
+    if isinstance(stored, dict) and (same_object or settings.get("schedule", "") == checkpoint.record["schedule"]):
         changed = ("learning_rate", "schedule")
-        unchanged = {name: value for name, value in here.items() if name not in changed}
+        unchanged = {name: value for name, value in settings.items() if name not in changed}
         config["optimizer"] = unchanged | {name: stored[name] for name in changed if name in stored}
 
 
@@ -319,3 +311,16 @@ def _identity(model: Module, loss: Any, optimizer: Optimizer, **settings: Any) -
             }
         )
     )
+
+
+def _config(model: Module, identity: Mapping[str, Any], title: str, epochs: int, examples: Any) -> dict[str, Any]:
+    """Return what run.json records of a training."""
+    return {
+        **identity,
+        "title": title,
+        "model": repr(model).splitlines(),
+        "parameters": sum(cell.array.size for cell in model.cells().values() if cell.trainable),
+        "epochs": epochs,
+        "examples": examples,
+        "versions": _versions(),
+    }

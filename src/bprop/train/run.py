@@ -225,11 +225,11 @@ class Run:
 
 def epoch_line(entry: Mapping[str, Any]) -> str:
     """Return the record of an epoch as one line of text."""
-    parts = [f"epoch {entry['epoch']:>3}"]
+    texts = [f"epoch {entry['epoch']:>3}"]
     for name, value in entry.items():
         if isinstance(value, float) and name not in ("learning_rate", "seconds"):
-            parts.append(f"{name.replace('_', ' ')} {value:.4f}")
-    return "  ".join(parts)
+            texts.append(f"{name.replace('_', ' ')} {value:.4f}")
+    return "  ".join(texts)
 
 
 def new_folder(path: str | os.PathLike[str], lock: Lock | None = None) -> Path:

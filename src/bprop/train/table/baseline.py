@@ -50,8 +50,8 @@ def baselines(x: Sequence[NDArray[Any]], t: Sequence[NDArray[Any]], classes: int
         errors = [float(np.mean((model(x_validation) - t_validation) ** 2)) for _, model in fitted]
         penalty, model = fitted[int(np.argmin(errors))]
         return [simple, Baseline("ridge regression", model(x_test), penalty)]
-    share = np.bincount(t_train, minlength=classes) / len(t_train)
-    simple = Baseline("majority", np.tile(share, (len(x_test), 1)))
+    frequencies = np.bincount(t_train, minlength=classes) / len(t_train)
+    simple = Baseline("majority", np.tile(frequencies, (len(x_test), 1)))
     best: tuple[float, float, LinearModel] | None = None
     start = None
     for penalty in LOGISTIC:  # from the most to the least penalised: each starts where the last one ended

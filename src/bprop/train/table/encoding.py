@@ -189,9 +189,9 @@ def _learn(table: Table, name: str, categorical: bool) -> Column:
     if len(counts) == 1 and not missing:
         return Column(name, "ignored", reason=f"always {next(iter(counts))!r} in the training part")
     if not categorical:
-        if _share(counts, is_number) >= NEARLY_ALL:
+        if _fraction(counts, is_number) >= NEARLY_ALL:
             return _learn_numeric(name, _numbers(table, name))  # which names the cell that is no number
-        if _share(counts, is_date) >= NEARLY_ALL:
+        if _fraction(counts, is_date) >= NEARLY_ALL:
             return Column(name, "ignored", reason="dates; give year, month or days as columns of numbers")
         if present >= MANY and len(counts) > NEARLY_ALL * present:
             return Column(
@@ -202,8 +202,8 @@ def _learn(table: Table, name: str, categorical: bool) -> Column:
     return Column(name, "categorical", categories=categories, other=len(categories) < len(ordered), missing=missing)
 
 
-def _share(counts: Counter[str], wanted: Any) -> float:
-    return sum(count for cell, count in counts.items() if wanted(cell)) / counts.total()
+def _fraction(counts: Counter[str], predicate: Any) -> float:
+    return sum(count for cell, count in counts.items() if predicate(cell)) / counts.total()
 
 
 def _learn_numeric(name: str, values: NDArray[np.float64]) -> Column:
@@ -268,9 +268,9 @@ def _categorical(column: Column, table: Table, out: NDArray[np.float64], notes: 
         cell for cell, code in zip(table[column.name], codes, strict=True) if code == _UNSEEN and cell is not None
     )
     if unseen:
-        shown = ", ".join(repr(cell) for cell, _ in unseen.most_common(3)) + (", …" if len(unseen) > 3 else "")
+        examples = ", ".join(repr(cell) for cell, _ in unseen.most_common(3)) + (", …" if len(unseen) > 3 else "")
         notes.append(
-            f"{column.name!r}: {_rows(unseen.total())} with a category unseen in training ({shown}): all inputs are 0"
+            f"{column.name!r}: {_rows(unseen.total())} with a category unseen in training ({examples}): all inputs are 0"
         )
 
 
@@ -279,5 +279,5 @@ def _rows(count: int) -> str:
 
 
 def _names(names: list[str]) -> str:
-    some = ", ".join(map(repr, names[:12])) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
-    return f"the {'column' if len(names) == 1 else 'columns'} {some}"
+    listed = ", ".join(map(repr, names[:12])) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+    return f"the {'column' if len(names) == 1 else 'columns'} {listed}"

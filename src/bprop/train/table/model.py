@@ -132,8 +132,8 @@ class TableModel:
 
     def outputs(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return, for encoded rows (N, inputs), the probabilities (N, C), or the quantities (N,) in the target's unit."""
-        parts = [np.asarray(self.network(asarray(x[i : i + EVALUATION]))) for i in range(0, len(x), EVALUATION)]
-        y = np.concatenate(parts)
+        batches = [np.asarray(self.network(asarray(x[i : i + EVALUATION]))) for i in range(0, len(x), EVALUATION)]
+        y = np.concatenate(batches)
         return probabilities(y) if self.classes else y[:, 0] * self.scale + self.mean
 
     def scores(self, y: NDArray[np.float64], t: NDArray[Any]) -> Scores:
@@ -160,8 +160,8 @@ class TableModel:
         trained_with = {column.name for column in self.encoding.columns} | {self.target}
         extra = [name for name in table if name not in trained_with]
         if extra:
-            shown = ", ".join(map(repr, extra[:6])) + (", …" if len(extra) > 6 else "")
-            notes.append(f"not used, since training did not have it: {shown}")
+            listed = ", ".join(map(repr, extra[:6])) + (", …" if len(extra) > 6 else "")
+            notes.append(f"not used, since training did not have it: {listed}")
         y = self.outputs(x)
         scores = self._scores(table, y, notes) if self.target in table.columns else None
         if not self.classes:

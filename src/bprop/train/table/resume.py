@@ -13,7 +13,7 @@ from .model import DEEPEST, TABLE_RECORD, WIDEST
 from .table import Table
 from .target import TASKS
 
-_SHOWN = 5  # columns that a message names
+_MAX_NAMED = 5  # columns that a message names
 
 
 def fingerprint(table: Table) -> dict[str, Any]:
@@ -79,16 +79,16 @@ def _settings(record: Field) -> dict[str, Any]:
     }
 
 
-def check_same_task(folder: Path, wanted: Mapping[str, Any], table: Table) -> None:
+def check_same_task(folder: Path, options: Mapping[str, Any], table: Table) -> None:
     """Raise `StorageError`, naming all that differs, unless the run in ``folder`` is of this table and these options.
 
-    ``wanted`` has the options that must be equal; the task is compared as it was found.
+    ``options`` has the options that must be equal; the task is compared as it was found.
     """
     record = read_json(folder / TABLE_RECORD)
     stored = _settings(record) | {"task": record["target"]["task"].choice(TASKS)}
     differing = [
-        f"{name.replace('_', ' ')} was {_shown(stored[name])}, here it is {_shown(value)}"
-        for name, value in wanted.items()
+        f"{name.replace('_', ' ')} was {_shortened(stored[name])}, here it is {_shortened(value)}"
+        for name, value in options.items()
         if stored[name] != value
     ]
     if differing:
@@ -99,7 +99,7 @@ def check_same_task(folder: Path, wanted: Mapping[str, Any], table: Table) -> No
     differences = _table_differences(record["fingerprint"], table)
     if differences and table.reading:
         differences += [
-            f"it was read with {name} {_shown(stored[name])}, here with {_shown(value)}"
+            f"it was read with {name} {_shortened(stored[name])}, here with {_shortened(value)}"
             for name, value in table.reading.items()
             if value != stored[name]
         ]
@@ -126,11 +126,11 @@ def _table_differences(stored: Field, table: Table) -> list[str]:
     return differences
 
 
-def _shown(value: Any) -> str:
+def _shortened(value: Any) -> str:
     text = "none" if value == [] else str(value)
     return text if len(text) <= 80 else f"{text[:80]} …"
 
 
 def _names(names: list[str]) -> str:
-    some = ", ".join(map(repr, names[:_SHOWN])) + (", …" if len(names) > _SHOWN else "")
-    return f"column {some}" if len(names) == 1 else f"columns {some}"
+    listed = ", ".join(map(repr, names[:_MAX_NAMED])) + (", …" if len(names) > _MAX_NAMED else "")
+    return f"column {listed}" if len(names) == 1 else f"columns {listed}"

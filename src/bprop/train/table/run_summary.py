@@ -11,7 +11,7 @@ from ...core.file import reason
 from ..checkpoint import CHECKPOINT
 from ..record import Field, read_json, read_lines
 from ..run import METRICS, RUN_RECORD, STATUSES
-from ..storage import StorageError, held, read
+from ..storage import StorageError, is_locked, read
 from .model import TABLE_RECORD, TableModel, restore
 
 
@@ -89,7 +89,7 @@ def read_summary(folder: Path) -> RunSummary:
         raise run["epochs"].error(f"it says {epochs}, and {METRICS} holds {len(history)}")
     table = _table(read_json(folder / TABLE_RECORD)) if (folder / TABLE_RECORD).exists() else None
     if status == "running":
-        status = {True: "running", False: "killed", None: "running or killed"}[held(folder)]
+        status = {True: "running", False: "killed", None: "running or killed"}[is_locked(folder)]
     elif status == "finished" and table is not None and not table.scores:  # as the test rows were about to be measured
         status = "interrupted"
     return RunSummary(folder, status, started, seconds, notes, config, history, table)

@@ -73,12 +73,12 @@ def sensitivity(
     return dict(sorted(influences.items(), key=lambda pair: -pair[1]))
 
 
-def draw_influence(values: Mapping[str, float], path: Path, title: str, most: int = 20) -> None:
+def draw_influence(values: Mapping[str, float], path: Path, title: str, max_columns: int = 20) -> None:
     """Draw the strongest influences as bars, a PNG at ``path``."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    shown = list(values.items())[:most]
+    shown = list(values.items())[:max_columns]
     figure = Figure(figsize=(6.4, 1.3 + 0.26 * len(shown)), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -95,11 +95,11 @@ def draw_influence(values: Mapping[str, float], path: Path, title: str, most: in
     write_picture(figure, path)
 
 
-def _short(name: str, most: int = 28) -> str:
-    return name if len(name) <= most else name[: most - 1] + "…"
+def _short(name: str, max_length: int = 28) -> str:
+    return name if len(name) <= max_length else name[: max_length - 1] + "…"
 
 
-def bars(values: Mapping[str, float], width: int = 80, most: int = 15) -> list[str]:
+def bars(values: Mapping[str, float], width: int = 80, max_columns: int = 15) -> list[str]:
     """Return the influences as lines of text with bars, none wider than ``width``.
 
     >>> from bprop.train.table.sensitivity import bars
@@ -107,7 +107,7 @@ def bars(values: Mapping[str, float], width: int = 80, most: int = 15) -> list[s
     age   █████████████████████  2
     size  ██████████             1
     """
-    shown = [(_short(name), value, f"{value:.3g}") for name, value in list(values.items())[:most]]
+    shown = [(_short(name), value, f"{value:.3g}") for name, value in list(values.items())[:max_columns]]
     names = max((len(name) for name, _, _ in shown), default=0)
     numbers = max((len(number) for _, _, number in shown), default=0)
     bar_width = max(width - names - numbers - 4, 4)

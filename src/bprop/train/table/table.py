@@ -125,8 +125,8 @@ class Table:
 
     def __repr__(self) -> str:
         names = list(self.columns)
-        shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
-        return f"Table({self.name}: {self.rows:,} rows, {len(names):,} columns: {shown})"
+        listed = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+        return f"Table({self.name}: {self.rows:,} rows, {len(names):,} columns: {listed})"
 
     def cell_name(self, row: int, column: str) -> str:
         """Return how messages name a cell. ``row`` is its position in this table; the message has its number in the file."""

@@ -20,7 +20,7 @@ MOST_CLASSES = 20
 FEWEST_ROWS = 10
 LARGEST = 1e100
 """The largest quantity: squares of larger ones, and their sums, are infinite."""
-SHARE = 0.2
+HELD_OUT = 0.2
 """Of all rows held out as the test, and of the remaining ones for validation."""
 
 
@@ -118,10 +118,10 @@ def _numeric(
         raise TableError(
             f"{table.name}: the target {name!r} is {different[0]:g} in every row: there is nothing to learn"
         )
-    few = count == 2 or (integral and count <= min(MOST_CLASSES, sqrt(len(values))))
+    is_class = count == 2 or (integral and count <= min(MOST_CLASSES, sqrt(len(values))))
     kind = "whole numbers" if integral else "numbers"
-    why = "asked for" if task else f"it holds {kind}, {'only ' if few else ''}{count:,} different values"
-    if (task or ("classification" if few else "regression")) == "regression":
+    why = "asked for" if task else f"it holds {kind}, {'only ' if is_class else ''}{count:,} different values"
+    if (task or ("classification" if is_class else "regression")) == "regression":
         if np.abs(values).max() > LARGEST:
             raise TableError(
                 f"{table.name}: the target {name!r} goes up to {np.abs(values).max():.3g}: choose a larger unit"
@@ -140,12 +140,12 @@ def _classes(table: Table, name: str, labels: Sequence[str], rows: Indices, why:
             f"{table.name}: the target {name!r} has {len(counts):,} classes in {len(labels):,} rows, too many to learn: "
             f"is it the column you mean?"
         )
-    every = all(map(is_number, counts))
-    classes = tuple(sorted(counts, key=float) if every else sorted(counts))
+    numeric = all(map(is_number, counts))
+    classes = tuple(sorted(counts, key=float) if numeric else sorted(counts))
     single = [label for label in classes if counts[label] == 1]
     if single:
-        shown = ", ".join(map(repr, single[:5])) + (", …" if len(single) > 5 else "")
-        notes.append(f"only one row each of class {shown}: learned from, never tested")
+        listed = ", ".join(map(repr, single[:5])) + (", …" if len(single) > 5 else "")
+        notes.append(f"only one row each of class {listed}: learned from, never tested")
     number = {label: position for position, label in enumerate(classes)}
     values = np.array([number[label] for label in labels], np.int64)
     return Target(name, "classification", why, classes, values, rows, tuple(notes))
@@ -176,8 +176,8 @@ def split(target: Target, seed: int) -> RowSplit:
     The positions count the rows that have a target (``target.rows``). The test part is chosen first, from ``seed``.
     """
     strata = target.values if target.task == "classification" else np.zeros(len(target.values), np.int64)
-    rest, test = stratified_split(strata, SHARE, seed)
-    train, validation = stratified_split(strata[rest], SHARE, seed)
+    remaining, test = stratified_split(strata, HELD_OUT, seed)
+    train, validation = stratified_split(strata[remaining], HELD_OUT, seed)
     if not len(validation):  # no class has two rows left, of which one could be spared
-        train, validation = stratified_split(np.zeros(len(rest), np.int64), SHARE, seed)
-    return RowSplit(rest[train], rest[validation], test)
+        train, validation = stratified_split(np.zeros(len(remaining), np.int64), HELD_OUT, seed)
+    return RowSplit(remaining[train], remaining[validation], test)
