@@ -13,6 +13,7 @@ from . import linalg as linalg
 from . import nn as nn
 from . import optim as optim
 from . import train as train
+from ._version import __version__ as __version__
 from .compile import Compiled as Compiled
 from .compile import compile as compile
 from .compile import get_threads as get_threads
@@ -26,8 +27,6 @@ from .gradients import *
 from .ops import *
 from .region import *
 from .view import view as view
-
-__version__ = "0.4.0"
 
 if not typing.TYPE_CHECKING:  # type checkers follow the imports instead: a computed list they cannot read
     __all__ = ["data", "linalg", "nn", "optim", "train"]

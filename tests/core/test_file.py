@@ -19,8 +19,8 @@ from bprop.train import StorageError, fit, load_weights, save_weights
 from bprop.train.archive import Archive
 from bprop.train.archive import write as write_archive
 from bprop.train.curve import draw
-from bprop.train.storage import LOCK, Lock, held
-from bprop.train.table.influence import draw_influence
+from bprop.train.storage import LOCK, Lock, is_locked
+from bprop.train.table.sensitivity import draw_influence
 from support.training import LINE, fit_line
 
 SOURCE = Path(bprop.__file__).parent
@@ -95,7 +95,7 @@ def test_the_lock_is_not_written_through_what_was_planted(kind, tmp_path):
     else:
         with pytest.raises(StorageError, match="in the place of the folder's lock"):
             fit_line(out=folder)
-        assert held(folder) is None
+        assert is_locked(folder) is None
     assert secret.read_text() == "keep me"
     assert not secret.with_name("new").exists()
 
@@ -241,7 +241,7 @@ def test_the_lock_of_a_killed_process_is_taken_over_and_made_anew(tmp_path):
         lock.take(tmp_path)
         assert (tmp_path / LOCK).stat().st_ino != before
         assert (tmp_path / LOCK).read_text().startswith(f"process {os.getpid()} on ")
-        assert held(tmp_path)
+        assert is_locked(tmp_path)
     assert not (tmp_path / LOCK).exists()
 
 
@@ -375,7 +375,7 @@ def test_what_is_written_is_on_disk_before_it_is_renamed(tmp_path, monkeypatch):
     assert calls == ["write", "replace"]
     run = fit_line(out=tmp_path / "run")
     calls.clear()
-    run._lines = os.open(tmp_path / "run" / "metrics.jsonl", os.O_WRONLY | os.O_APPEND)
+    run._metrics = os.open(tmp_path / "run" / "metrics.jsonl", os.O_WRONLY | os.O_APPEND)
     run.log({"epoch": 2})
     assert calls == ["write", "fsync file"]
-    os.close(run._lines)
+    os.close(run._metrics)

@@ -152,7 +152,7 @@ def refuse_mutations(run, copy, count, seed):
 
 def test_mutations_are_refused(run, copy):
     said = refuse_mutations(run, copy, 1000, 0)
-    assert {"header length", "header", "file length", "record.epoch"} <= said
+    assert {"header length", "header", "record.epoch"} <= said
     assert any(name.startswith("'model/layers.") and name.endswith("'") for name in said)
 
 
@@ -180,7 +180,7 @@ def test_a_lying_header_allocates_nothing(run, copy):
     for lie in lies:
         (copy / CHECKPOINT).write_bytes(lie)
         tracemalloc.start()
-        with pytest.raises(StorageError, match=r"header length|data_offsets|cut off"), Checkpoint(copy):
+        with pytest.raises(StorageError, match=r"header length|does not fit the file"), Checkpoint(copy):
             pass
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()

@@ -336,3 +336,23 @@ def test_a_folder_that_may_not_be_written(tmp_path):
 def test_proc_is_no_place_for_a_run():
     with pytest.raises(StorageError, match="the folder /proc/run cannot be written"):
         fit_validated("/proc/run")
+
+
+def test_a_resumed_epoch_is_replayed_from_where_it_was_resumed(tmp_path):
+    """The last update makes a parameter non-finite while all losses are finite: found at the end of the epoch."""
+    x = np.sign(X[:24, :2]) / 2
+    t = X[:24, :1] / 100
+    t[np.asarray(bprop.Generator(5).permutation(24))[-1]] = 3e38
+
+    def attempt(error, **options):
+        model = nn.Linear(2, 1, generator=bprop.Generator(1))
+        with pytest.raises(error) as caught:
+            fit(model, lambda y, t: bprop.mean(bprop.tanh(y) * t), optim.SGD(100.0), (x, t), epochs=1, batch_size=4,
+                seed=5, progress=False, **options)  # fmt: skip
+        return str(caught.value), np.asarray(model.W).tolist()
+
+    message, W = attempt(bprop.NonFiniteError)
+    assert "batch 6 of 6: the loss is" in message
+    assert "but the update makes W non-finite" in message
+    attempt(LeftError, out=tmp_path / "run", callbacks=[Leave(3)])
+    assert attempt(bprop.NonFiniteError, out=tmp_path / "run", resume=True) == (message, W)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bprop.train import StorageError, storage
-from bprop.train.storage import LOCK, Lock, held
+from bprop.train.storage import LOCK, Lock, is_locked
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="flock")
 OURS = f"process {os.getpid()} on {platform.node()}"
@@ -29,33 +29,33 @@ def nothing_stays_open():
 
 
 def test_a_folder_is_taken_and_given_back(tmp_path):
-    assert held(tmp_path) is None
+    assert is_locked(tmp_path) is None
     with Lock() as lock:
         assert not (tmp_path / LOCK).exists()
         lock.take(tmp_path)
         assert (tmp_path / LOCK).read_text() == OURS
-        assert held(tmp_path) is True
+        assert is_locked(tmp_path) is True
         before = descriptors()
         with Lock() as other, pytest.raises(StorageError, match=rf"another training \({OURS}\) writes to this folder"):
             other.take(tmp_path)
         assert descriptors() == before
-        assert held(tmp_path) is True
+        assert is_locked(tmp_path) is True
     assert list(tmp_path.iterdir()) == []
-    assert held(tmp_path) is None
+    assert is_locked(tmp_path) is None
     with lock:
         lock.take(tmp_path)  # again
-        assert held(tmp_path) is True
-    assert held(tmp_path) is None
+        assert is_locked(tmp_path) is True
+    assert is_locked(tmp_path) is None
 
 
 def test_what_a_killed_process_has_left_is_replaced_and_not_written_to(tmp_path):
     (tmp_path / LOCK).write_text("process 1 on another")
     os.link(tmp_path / LOCK, tmp_path / "second name")
-    assert held(tmp_path) is False
+    assert is_locked(tmp_path) is False
     with Lock() as lock:
         lock.take(tmp_path)
         assert (tmp_path / LOCK).read_text() == OURS
-        assert held(tmp_path) is True
+        assert is_locked(tmp_path) is True
     assert (tmp_path / "second name").read_text() == "process 1 on another"
     assert os.listdir(tmp_path) == ["second name"]
 
@@ -97,7 +97,7 @@ def test_without_locks_nothing_is_guarded_and_nothing_left(tmp_path, monkeypatch
         assert list(tmp_path.iterdir()) == []
         with Lock() as second:
             second.take(tmp_path)
-    assert held(tmp_path) is None
+    assert is_locked(tmp_path) is None
 
 
 def test_a_lock_that_is_always_another_file(tmp_path, monkeypatch):
@@ -160,7 +160,7 @@ def test_an_owner_that_cannot_be_written_matters_to_nobody(tmp_path, monkeypatch
     monkeypatch.setattr(os, "write", lambda *args: (_ for _ in ()).throw(OSError(28, "full")))
     with Lock() as lock:
         lock.take(tmp_path)
-        assert held(tmp_path) is True
+        assert is_locked(tmp_path) is True
 
 
 def test_files_up_to_their_largest_size(tmp_path):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..core.dtype import WEAK
 from ..core.error import BpropError, DerivativeError
 from ..core.family import Bilinear, Cumulative, Elementwise, General, Join, Linear, Reduction, Region, Selection
-from ..core.interpreter import EVALUATE, QUIET, Interpreter, current, using
+from ..core.interpreter import EVALUATE, QUIET, Interpreter, using
 from ..core.op import Op
 from ..core.value import Array, Wrapped
 
@@ -143,4 +143,4 @@ def _(op: General, zs: Any, params: Any) -> Any:
     return op.evaluate(*zs, **params) if op.step is True else op.step(*zs, **params)
 
 
-__all__ = ["ComplexStep", "ComplexValue", "continuation", "current"]
+__all__ = ["ComplexStep", "ComplexValue", "continuation"]

@@ -15,7 +15,7 @@ from bprop.compile.frontend import traced_call as step
 from bprop.compile.runtime.executable import Program
 from bprop.train import Callback, Checkpoint, EarlyStopping, fit
 from bprop.train.checkpoint import CHECKPOINT
-from bprop.train.pace import STRETCH, Pace
+from bprop.train.chunk import CHUNK_SECONDS, ChunkSizer
 from bprop.train.progress import Progress
 from support.training import LeftError, cell_bytes, classifier, fit_eagerly, untimed
 
@@ -39,14 +39,14 @@ def stretch(monkeypatch):
     def choose(steps):
         done.clear()
 
-        class Fixed(Pace):
+        class Fixed(ChunkSizer):
             def __init__(self):
-                self.most, self._seconds = steps, 0.0
+                self.max_steps, self._step_seconds = steps, 0.0
 
-            def took(self, count, seconds):
+            def record_duration(self, count, seconds):
                 pass
 
-        monkeypatch.setattr("bprop.train.training.Pace", Fixed)
+        monkeypatch.setattr("bprop.train.training.ChunkSizer", Fixed)
         monkeypatch.setattr(step, "HEARD", 1e9)  # seconds, in which a loop would be one native call
         monkeypatch.setattr(Program, "repeat", counted)
         return done
@@ -322,20 +322,20 @@ def test_every_batch_is_reported(stretch, monkeypatch):
 
 
 def test_a_stretch_grows_to_its_time():
-    pace, step = Pace(), 1e-4
-    pace.took(1, 0.4)  # the first was compiled
-    assert pace.most == 1
+    sizer, step = ChunkSizer(), 1e-4
+    sizer.record_duration(1, 0.4)  # the first was compiled
+    assert sizer.max_steps == 1
     seen = []
     for _ in range(6):
-        seen.append(pace.most)
-        pace.took(pace.most, pace.most * step)
+        seen.append(sizer.max_steps)
+        sizer.record_duration(sizer.max_steps, sizer.max_steps * step)
     assert seen[:3] == [1, 8, 64]
-    assert pace.most == pytest.approx(STRETCH / step, abs=1)
-    assert pace.within(0.01) == pytest.approx(100, abs=1)
-    assert pace.within(-1) == pace.within(0) == 1
-    assert pace.within(1e9) == pace.most
-    pace.took(pace.most, 100.0)  # the machine has other things to do
-    assert pace.most == 1
+    assert sizer.max_steps == pytest.approx(CHUNK_SECONDS / step, abs=1)
+    assert sizer.steps_within(0.01) == pytest.approx(100, abs=1)
+    assert sizer.steps_within(-1) == sizer.steps_within(0) == 1
+    assert sizer.steps_within(1e9) == sizer.max_steps
+    sizer.record_duration(sizer.max_steps, 100.0)  # the machine has other things to do
+    assert sizer.max_steps == 1
 
 
 def test_batches_of_one_shape_weigh_the_same_only_where_the_loss_says_so():
