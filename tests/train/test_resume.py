@@ -354,5 +354,5 @@ def test_a_resumed_epoch_is_replayed_from_where_it_was_resumed(tmp_path):
     message, W = attempt(bprop.NonFiniteError)
     assert "batch 6 of 6: the loss is" in message
     assert "but the update makes W non-finite" in message
-    attempt(LeftError, out=tmp_path / "run", callbacks=[Leave(3)])
+    attempt(LeftError, out=tmp_path / "run", callbacks=[At(3)])
     assert attempt(bprop.NonFiniteError, out=tmp_path / "run", resume=True) == (message, W)

@@ -86,7 +86,7 @@ def test_a_glance_at_the_lock_does_not_count(tmp_path, times, fine, monkeypatch)
     with Lock() as lock:
         with contextlib.nullcontext() if fine else pytest.raises(StorageError, match="another training"):
             lock.take(tmp_path)
-        assert held(tmp_path) is fine
+        assert is_locked(tmp_path) is fine
     assert naps == [0.02] * times
 
 
@@ -142,7 +142,7 @@ def test_what_stands_in_the_place_of_the_lock(tmp_path):
         plant(folder / LOCK)
         with Lock() as lock, pytest.raises(StorageError, match="it is in the place of the folder's lock"):
             lock.take(folder)
-        assert held(folder) is None
+        assert is_locked(folder) is None
         (folder / LOCK).rmdir() if (folder / LOCK).is_dir() else (folder / LOCK).unlink()
     assert secret.read_text() == "keep me"
     with Lock() as lock, pytest.raises(StorageError, match=r"the folder .*missing cannot be written: No such file"):
