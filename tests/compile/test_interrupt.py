@@ -10,7 +10,7 @@ import pytest
 
 import bprop
 from bprop.compile.native.team import TEAM_OF_PROCESS, share_from
-from bprop.core.interpreter import RUNNING, Cell
+from bprop.core.cell import RUNNING, Cell
 
 LIBRARY = os.path.dirname(bprop.__file__)
 LOOKS = {"CALL", "CALL_FUNCTION_EX", "CALL_KW", "JUMP_BACKWARD", "RESUME"}

@@ -12,7 +12,7 @@ from bprop.compile import compile
 from bprop.compile import step as module
 from bprop.compile.native.code import Program
 from bprop.compile.native.team import share_from
-from bprop.core.interpreter import Cell
+from bprop.core.cell import Cell
 from bprop.core.tree import flatten
 
 RANDOM = np.random.default_rng(0)

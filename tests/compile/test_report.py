@@ -6,7 +6,7 @@ import pytest
 import bprop
 from bprop import nn, optim
 from bprop.compile import pipeline, step
-from bprop.core.interpreter import Cell
+from bprop.core.cell import Cell
 
 RANDOM = np.random.default_rng(0)
 

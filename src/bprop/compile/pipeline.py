@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overlo
 
 import numpy as np
 
+from ..core.cell import CHANGES
 from ..core.error import (
     ArgumentError,
     BpropError,
@@ -22,7 +23,7 @@ from ..core.error import (
     shown_place,
 )
 from ..core.graph import Graph
-from ..core.interpreter import CHANGES, EVALUATE, Scope, current, using
+from ..core.interpreter import EVALUATE, Scope, current, using
 from ..core.tree import Structure, flatten, unflatten
 from ..core.value import Array, asarray, refuse_masked
 from ..gradients.variable import name_of

@@ -10,9 +10,10 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.cell import CHANGES, RUNNING, Cell
 from ..core.error import ArgumentError, BpropError, CompileError, StateError, shown_place, user_place
 from ..core.graph import Graph, Node, has_effect, inner_graphs
-from ..core.interpreter import CHANGES, EVALUATE, RUNNING, Cell, using
+from ..core.interpreter import EVALUATE, using
 from ..core.op import Op
 from ..core.shape import size_of
 from ..core.trace import Trace, Traced

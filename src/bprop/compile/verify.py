@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..core.cell import Cell
 from ..core.error import BpropError, VerificationError
 from ..core.family import Bilinear, Cumulative, Elementwise, General, Reduction
-from ..core.interpreter import EVALUATE, Cell, Scope, using
+from ..core.interpreter import EVALUATE, Scope, using
 from ..core.op import Op
 from ..core.tree import flatten, paths
 from ..core.value import Array, Spec

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .cell import Cell
 from .dtype import WEAK
 from .error import TracedValueError, user_source
 from .graph import Edge, Graph, Node, application
-from .interpreter import Cell, Interpreter, using
+from .interpreter import Interpreter, using
 from .op import Op
 from .value import Array, Spec, Wrapped, asarray, asked
 

@@ -15,9 +15,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.cell import Cell
 from ..core.dtype import is_float
 from ..core.error import ArgumentError, DTypeError
-from ..core.interpreter import Cell, Scope, using
+from ..core.interpreter import Scope, using
 from ..core.tree import Structure, flatten, is_holder, unflatten
 from ..core.value import Array, asarray
 from ..gradients import vjp

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.cell import Cell
 from ..core.family import (
     Bilinear,
     Creation,
@@ -26,7 +27,7 @@ from ..core.family import (
     Region,
     Selection,
 )
-from ..core.interpreter import QUIET, Cell, Interpreter, Scope, current, using
+from ..core.interpreter import QUIET, Interpreter, Scope, current, using
 from ..core.op import Op
 from ..core.trace import Traced
 from ..core.value import Array, Wrapped

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.cell import Cell
 from ..core.dtype import WEAK
 from ..core.error import BpropError, DerivativeError, ShapeError, TracedValueError
 from ..core.family import (
@@ -26,7 +27,7 @@ from ..core.family import (
     Region,
     Selection,
 )
-from ..core.interpreter import Cell, Interpreter, using
+from ..core.interpreter import Interpreter, using
 from ..core.op import Op
 from ..core.trace import instead
 from ..core.value import Array, Wrapped, asarray, asked

@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from functools import singledispatch
 from typing import Any
 
+from ..core.cell import Cell
 from ..core.dtype import WEAK, is_float
 from ..core.error import DerivativeError
 from ..core.family import Bilinear, Cumulative, Elementwise, General, Join, Linear, Reduction, Selection
 from ..core.graph import Node
-from ..core.interpreter import Cell, Interpreter, current, using
+from ..core.interpreter import Interpreter, current, using
 from ..core.op import Op
 from ..core.trace import Trace
 from ..core.value import Array, Spec, Wrapped, asarray

@@ -6,9 +6,10 @@ from functools import wraps
 from typing import Any, Literal, ParamSpec, Protocol, TypeVar, overload
 
 from ..core import dtype as dtypes
+from ..core.cell import Cell
 from ..core.error import ArgumentError, DTypeError, ShapeError, UnreachedError, UnreachedWarning
 from ..core.graph import Graph
-from ..core.interpreter import EVALUATE, Cell, Interpreter, current, using
+from ..core.interpreter import EVALUATE, Interpreter, current, using
 from ..core.shape import normalise_axis
 from ..core.trace import Trace, Traced
 from ..core.tree import Structure, flatten, is_holder, unflatten

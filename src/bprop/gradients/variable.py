@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..core import dtype as dtypes
+from ..core.cell import Cell
 from ..core.error import ArgumentError, DTypeError, ShapeError
-from ..core.interpreter import Cell, Interpreter
+from ..core.interpreter import Interpreter
 from ..core.tree import Structure, flatten, is_holder, map, paths, spread, unflatten
 from ..core.value import Array, asarray
 from ..ops import astype

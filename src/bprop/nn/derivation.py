@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..compile.inline import inline
+from ..core.cell import Cell
 from ..core.error import ArgumentError, BpropError
 from ..core.family import Region
 from ..core.graph import Edge, Graph
-from ..core.interpreter import Cell, Scope, current, using
+from ..core.interpreter import Scope, current, using
 from ..core.trace import Trace, Traced
 from ..core.value import Array, Spec, asarray
 from ..gradients.adjoint import adjoint

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.interpreter import PARAMETERS, Cell, current
+from ..core.cell import PARAMETERS, Cell
+from ..core.interpreter import current
 from ..core.value import Array, asarray
 
 if TYPE_CHECKING:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from ..core.cell import Cell
 from ..core.error import ShapeError, StateError
-from ..core.interpreter import Cell
 from ..core.value import Array
 from .frame import ACTIVE
 from .path import Paths

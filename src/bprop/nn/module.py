@@ -11,8 +11,9 @@ leaving ``self.W_bar``: then that rule is used wherever the module appears, unde
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ..core.cell import PARAMETERS, Cell
 from ..core.error import ArgumentError, BpropError, DTypeError, ShapeError, StateError
-from ..core.interpreter import EVALUATE, PARAMETERS, Cell, current, using
+from ..core.interpreter import EVALUATE, current, using
 from ..core.value import Array, Wrapped, asarray
 from ..gradients.reverse import Record, lift_cells, pull
 from ..ops import full, zeros

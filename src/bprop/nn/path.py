@@ -10,8 +10,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.cell import Cell
 from ..core.error import ArgumentError, BpropError, DTypeError, ShapeError
-from ..core.interpreter import Cell
 from ..core.tree import is_holder
 from ..core.value import Array, asarray
 

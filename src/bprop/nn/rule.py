@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..core.cell import Cell
 from ..core.error import ArgumentError, ShapeError
-from ..core.interpreter import Cell, Scope, current, using
+from ..core.interpreter import Scope, current, using
 from ..core.value import asarray
 from ..region.custom import custom_op
 from .frame import Frame, active

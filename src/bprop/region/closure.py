@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..core.cell import Cell
 from ..core.error import ArgumentError, DTypeError, ShapeError
 from ..core.graph import Graph, Node
-from ..core.interpreter import Cell, using
+from ..core.interpreter import using
 from ..core.trace import Trace, Traced
 from ..core.tree import Structure, paths, unflatten
 from ..core.value import Array, Spec, asarray

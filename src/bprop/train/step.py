@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..compile import compile
+from ..core.cell import Cell
 from ..core.error import CompileError, TracedValueError
-from ..core.interpreter import Cell
 from ..core.tree import is_holder
 from ..core.value import Array, asarray
 from ..gradients import value_and_grad
