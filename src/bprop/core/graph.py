@@ -41,10 +41,15 @@ class Node:
     @property
     def operands(self) -> tuple[Operand, ...]:
         """What a shape rule sees of the inputs (traced nodes only: recording keeps no specs)."""
-        return tuple(x[0].specs[x[1]] if type(x) is tuple else x for x in self.inputs)
+        return tuple(operand_spec(x) for x in self.inputs)
 
 
 Edge = tuple[Node, int]
+
+
+def operand_spec(x: Any) -> Operand:
+    """Return what a shape rule sees of an operand: the `Spec` of an edge, or the Python scalar itself."""
+    return x[0].specs[x[1]] if type(x) is tuple else x
 
 
 class Graph:

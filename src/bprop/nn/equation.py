@@ -7,6 +7,7 @@ from ..core import notation
 from ..core.expression import Expression
 from ..core.family import Creation, Region
 from ..core.graph import Edge, Graph, Node
+from ..core.rewrite import Rewriter, outputs_of
 from ..core.simplify import simplify
 from ..gradients.broadcasting import broadcasting
 from ..gradients.reading import reading
@@ -169,24 +170,29 @@ class Formulas:
         """Return a value as an expression of inputs and of the values that have names already."""
         names = dict(self.known)
         inputs: list[Node] = list(self.graph.inputs)
-        place: dict[Edge, Edge] = {}
-        for known, called in self.named.items():
-            if known != edge:
-                node = Node(None, {}, (), (known[0].specs[known[1]],))
+        named: dict[Edge, Edge] = {}
+        for value, name in self.named.items():
+            if value != edge:
+                node = Node(None, {}, (), (value[0].specs[value[1]],))
                 inputs.append(node)
-                names[node] = called
-                place[known] = (node, 0)
-        nodes: list[Node] = []
-        for old in self.graph.nodes:
-            new = Node(
-                old.op, old.params, tuple(place.get(x, x) if type(x) is tuple else x for x in old.inputs), old.specs
-            )
-            nodes.append(new)
-            for index in range(len(old.specs)):
-                place.setdefault((old, index), (new, index))
-        graph = Graph(inputs, nodes, [place.get(edge, edge)], self.graph.captures).live()
+                names[node] = name
+                named[value] = (node, 0)
+        graph = _Named(named).rewrite(Graph(inputs, self.graph.nodes, [edge], self.graph.captures)).live()
         graph = simplify(textbook(simplify(graph, algebraic=True)), algebraic=True)
         return Expression(graph, [names.get(node, "?") for node in inputs])
+
+
+class _Named(Rewriter):
+    """A copy in which each value that has a name is an input."""
+
+    def __init__(self, named: dict[Edge, Edge]) -> None:
+        super().__init__()
+        self.named = named
+
+    def rule(self, node: Node, inputs: tuple[Any, ...]) -> list[Edge]:
+        assert node.op is not None
+        copied = self.add(node.op, inputs, node.params, node.specs)
+        return [self.named.get((node, index), edge) for index, edge in enumerate(outputs_of(copied))]
 
 
 __all__ = ["Equation", "Equations", "Formulas"]
