@@ -6,10 +6,10 @@ from typing import Any
 
 from ..core.cell import Cell
 from ..core.dtype import is_float
-from ..core.expression import is_static
 from ..core.interpreter import Scope, using
 from ..core.tree import Structure, flatten, is_holder, paths, unflatten
 from ..core.value import Array, asarray
+from .formula import is_static
 from .variable import Argnums, positions, variable
 
 

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from ..core.dtype import is_float
 from ..core.error import BpropError, DTypeError, ShapeError, TracedValueError
-from ..core.expression import application
 from ..core.graph import Edge, Graph
 from ..core.interpreter import QUIET, using
 from ..core.observe import Observe
 from ..core.value import asarray
 from .argument import Arguments
 from .edge import steps
+from .formula import application
 from .variable import Argnums, as_array, name_of
 
 LIMIT = 10_000

@@ -12,7 +12,6 @@ from typing import Any
 
 from ..core.dtype import is_float
 from ..core.error import DTypeError, ShapeError
-from ..core.expression import Expression
 from ..core.graph import Edge, Graph
 from ..core.interpreter import Scope, using
 from ..core.simplify import simplify
@@ -23,6 +22,7 @@ from ..ops import ones, zeros
 from .absent import structural
 from .adjoint import adjoint
 from .argument import Arguments
+from .formula import Expression
 from .forward import Forward
 from .textbook import textbook
 from .variable import Argnums, as_array, name_of

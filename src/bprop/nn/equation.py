@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ..core import notation
-from ..core.expression import Expression
 from ..core.family import Creation, Region
 from ..core.graph import Edge, Graph, Node
 from ..core.rewrite import Rewriter, outputs_of
 from ..core.simplify import simplify
 from ..gradients.broadcasting import broadcasting
+from ..gradients.formula import Expression
+from ..gradients.latex import LATEX
 from ..gradients.reading import reading
 from ..gradients.textbook import textbook
 
@@ -32,7 +32,7 @@ class Equation(NamedTuple):
     @property
     def latex(self) -> str:
         """The equation as LaTeX, with & before the equals sign."""
-        return f"{notation.name(self.name, 'latex').text} &= {self.expression.latex}"
+        return f"{LATEX.name(self.name).text} &= {self.expression.latex}"
 
 
 class Equations:

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.dtype import is_float
-from ..core.expression import LIMIT, Expression, application
 from ..core.graph import Edge, Graph, Node
 from ..core.interpreter import using
 from ..core.observe import Observe
@@ -17,6 +16,7 @@ from ..core.value import Array
 from ..gradients.absent import structural
 from ..gradients.adjoint import adjoint
 from ..gradients.argument import Arguments
+from ..gradients.formula import LIMIT, Expression, application
 from ..gradients.variable import as_array, name_of
 from ..ops import ones
 from . import grid
