@@ -18,8 +18,8 @@ from ..core.op import Op
 from ..core.shape import size_of
 from ..core.trace import Trace, Traced
 from ..core.tree import LEAF, Structure, flatten, unflatten
-from ..core.value import SHARING, Array, Sharing, Spec, Wrapped, asarray, escaped
-from ..gradients.reverse import pull
+from ..core.value import SHARING, Array, Sharing, Spec, Tracer, asarray, escaped
+from ..gradients.reverse import backward
 from ..gradients.variable import leaf_label
 from .guard import NotFiniteError, has_guard
 from .inline import inline
@@ -62,7 +62,7 @@ class _Trace(Trace):
 
     def _count(self, node: Node) -> None:
         """Count what a line of the user makes, but for the way back, which is at one line for all of it."""
-        line = user_place(before=pull.__code__)
+        line = user_place(before=backward.__code__)
         if line is None or self.repeated is not None:
             return
         assert node.op is not None
@@ -137,7 +137,7 @@ class Step:
         ]
         self.captures = [value for _, value in graph.captures]
         for value in self.captures:
-            if isinstance(value, Wrapped):
+            if isinstance(value, Tracer):
                 raise escaped(value, name)
         self.referenced, self.looked = _referenced(sharing, self.captures)
         self.in_place: set[Any] = (
@@ -496,7 +496,7 @@ def data_of(leaf: Any) -> NDArray[Any]:
     if type(leaf) is Array:
         return _contiguous(leaf.data)
     if isinstance(leaf, Array):
-        raise escaped(cast(Wrapped, leaf), "compile")
+        raise escaped(cast(Tracer, leaf), "compile")
     return _contiguous(np.asarray(leaf))
 
 

@@ -1,7 +1,7 @@
 """Interpreters: what an op application means. The current one is a context variable, so threads never share it.
 
 Interpreters form a stack through ``below``. An application goes to the current interpreter; one that meets no value
-of its own passes it on. At the bottom sits `Evaluate`, which refuses any value whose owner is not on the stack:
+of its own passes it on. At the bottom sits `Eager`, which refuses any value whose owner is not on the stack:
 that is how a value used after its transform has ended is caught.
 
 Cells (parameters, running statistics, optimiser slots, generator counters) are the only mutable leaves. Reading
@@ -18,7 +18,7 @@ import numpy as np
 
 from .dtype import WEAK
 from .error import BpropError, EscapedError
-from .value import Array, Wrapped, escaped
+from .value import Array, Tracer, escaped
 
 if TYPE_CHECKING:
     from .cell import Cell
@@ -108,7 +108,7 @@ class _Quiet(threading.local):
 QUIET = _Quiet()
 
 
-class Evaluate(Interpreter):
+class Eager(Interpreter):
     """The bottom: every op application is computed at once with NumPy."""
 
     name = "evaluation"
@@ -138,13 +138,13 @@ class Evaluate(Interpreter):
         """Return the number or NumPy array behind ``arg``, refusing values of interpreters not on the stack."""
         if isinstance(arg, WEAK):
             return arg
-        if isinstance(arg, Wrapped):
+        if isinstance(arg, Tracer):
             raise escaped(arg, op.name)
         return arg.data
 
     def look(self, name: str, f: Callable[..., Any], args: Sequence[Any]) -> Any:
         for arg in args:
-            if isinstance(arg, Wrapped):
+            if isinstance(arg, Tracer):
                 raise escaped(arg, name)
         return f(*(arg.numpy() for arg in args))
 
@@ -154,7 +154,7 @@ class Evaluate(Interpreter):
 
     def write(self, cell: "Cell", value: Array) -> None:
         """Replace the cell's array."""
-        if isinstance(value, Wrapped):
+        if isinstance(value, Tracer):
             raise EscapedError(
                 f"writing {cell.name or 'a cell'}: a value {value.spec} made inside {value.owner.name} cannot be kept "
                 f"after that transform has ended"
@@ -181,12 +181,12 @@ class using:  # noqa: N801 - reads as a statement: `with using(interpreter):`
             raise error.__cause__  # type: ignore[union-attr]
 
 
-EVALUATE = Evaluate()
+EVALUATE = Eager()
 CURRENT: ContextVar[Interpreter] = ContextVar("bprop_interpreter", default=EVALUATE)
 current: Callable[[], Interpreter] = CURRENT.get
 
 
-class Scope(Interpreter):
+class StateScope(Interpreter):
     """A transparent level that keeps cell writes to itself: code can be run again without repeating its effects.
 
     ``cells`` may be preset, so that the code sees the values of an earlier moment; a discarded scope is never closed.

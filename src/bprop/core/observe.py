@@ -11,10 +11,10 @@ from .dtype import WEAK
 from .graph import Edge, Graph, Node
 from .interpreter import Interpreter
 from .op import Op
-from .value import Array, Wrapped, asarray
+from .value import Array, Tracer, asarray
 
 
-class Observed(Wrapped):
+class Observed(Tracer):
     """A value together with its place in the graph."""
 
     __slots__ = ("index", "node")

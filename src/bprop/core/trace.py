@@ -12,10 +12,10 @@ from .error import TracedValueError, user_source
 from .graph import Edge, Graph, Node, application
 from .interpreter import Interpreter, using
 from .op import Op
-from .value import Array, Spec, Wrapped, asarray, asked
+from .value import Array, Spec, Tracer, asarray, asked
 
 
-class Traced(Wrapped):
+class Traced(Tracer):
     """A value that is being traced: a place in a graph, without numbers."""
 
     __slots__ = ("index", "node")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..core.cell import Cell
 from ..core.dtype import is_float
 from ..core.error import ArgumentError, DTypeError
-from ..core.interpreter import Scope, using
+from ..core.interpreter import StateScope, using
 from ..core.tree import Structure, flatten, is_holder, unflatten
 from ..core.value import Array, asarray
 from ..gradients import vjp
@@ -170,7 +170,7 @@ class _Variables:
             if cell is None:
                 leaves, structure = self.trees[position]
                 arguments[position] = unflatten(structure, [*leaves[:slot], asarray(value), *leaves[slot + 1 :]])
-            with using(Scope(cells={} if cell is None else {cell: asarray(value)})):  # writes of f are discarded
+            with using(StateScope(cells={} if cell is None else {cell: asarray(value)})):  # writes of f are discarded
                 return np.concatenate([part.ravel() for _, part in _results(f(*arguments))] or [np.zeros(0)])
 
         return line
@@ -186,7 +186,7 @@ def _results(tree: Any) -> Iterator[tuple[str, NDArray[Any]]]:
 
 def _reverse(f: Callable[..., Any], variables: _Variables) -> "tuple[NDArray[Any], list[str], np.dtype[Any]]":
     """Return the derivatives by reverse mode (rows: result entries), the rows' names, the coarsest dtype."""
-    with using(Scope()):
+    with using(StateScope()):
         result, pullback = vjp(f, *variables.arguments)
     outputs, structure = flatten(result)
     labels = [label + _subscript(index) for label, part in _results(result) for index in np.ndindex(part.shape)]

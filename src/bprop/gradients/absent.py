@@ -27,10 +27,10 @@ from ..core.family import (
     Region,
     Selection,
 )
-from ..core.interpreter import QUIET, Interpreter, Scope, current, using
+from ..core.interpreter import QUIET, Interpreter, StateScope, current, using
 from ..core.op import Op
 from ..core.trace import Traced
-from ..core.value import Array, Wrapped
+from ..core.value import Array, Tracer
 from ..ops import (
     abs,
     astype,
@@ -47,7 +47,7 @@ from ..ops import (
 from ..ops.guard import guard
 
 
-class Masked(Wrapped):
+class Masked(Tracer):
     """A cotangent: ``value`` with zeros where ``present`` (bool, of its shape or of shape (); ``None``: everywhere) is false."""
 
     __slots__ = ("present",)
@@ -323,7 +323,7 @@ def is_finite(values: Any) -> bool | None:
         numbers = value.concrete()
         if numbers is None:
             return None
-        if isinstance(value, Wrapped):
+        if isinstance(value, Tracer):
             pending += value.parts()
             continue
         # a finite sum is proof in one pass; an infinite one may also be an overflow
@@ -333,7 +333,7 @@ def is_finite(values: Any) -> bool | None:
     return True
 
 
-def structural(sweep: Any, seeds: list[Any], present: list[Any] | None = None) -> list[Any]:
+def masked_sweep(sweep: Any, seeds: list[Any], present: list[Any] | None = None) -> list[Any]:
     """Run ``sweep(seeds)``, linear in the seeds, so that absent entries stay absent.
 
     A plain run whose result is finite is already right, since 0 · finite = 0; only otherwise, or where the sweep is
@@ -349,9 +349,9 @@ def structural(sweep: Any, seeds: list[Any], present: list[Any] | None = None) -
     masks = present or [None] * len(seeds)
     interpreter = Absent(current())
     masked = [interpreter.seed(seed, mask) for seed, mask in zip(seeds, masks, strict=True)]
-    with using(Scope(below=interpreter) if again else interpreter):  # no cell is written twice
+    with using(StateScope(below=interpreter) if again else interpreter):  # no cell is written twice
         swept = sweep(masked)
     return [interpreter.lower(value) for value in swept]
 
 
-__all__ = ["Absent", "Masked", "is_finite", "structural"]
+__all__ = ["Absent", "Masked", "is_finite", "masked_sweep"]

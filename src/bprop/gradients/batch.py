@@ -30,12 +30,12 @@ from ..core.family import (
 from ..core.interpreter import Interpreter, using
 from ..core.op import Op
 from ..core.trace import instead
-from ..core.value import Array, Wrapped, asarray, asked
+from ..core.value import Array, Tracer, asarray, asked
 from ..ops import broadcast_to, eye, moveaxis, ones, reshape, stack, where
 from ..ops.contraction import einsum_op
 
 
-class Batched(Wrapped):
+class Batched(Tracer):
     """An array for every entry of a batch: ``value`` has one more axis, the leading one."""
 
     __slots__ = ()

@@ -22,8 +22,8 @@ from ..core.interpreter import QUIET, using
 from ..core.observe import Observe
 from ..core.value import asarray
 from .argument import Arguments
-from .edge import steps
 from .formula import application
+from .scalar_dependency import scalar_dependencies
 from .variable import Argnums, as_array, name_of
 
 LIMIT = 10_000
@@ -59,7 +59,7 @@ class Paths:
         self._inputs: list[Edge] = [(owner.inputs[place], 0) for place in arguments.chosen]
         self._names = {node: arguments.names[place] for place, node in enumerate(owner.inputs)}
         self._shapes = {edge: value.shape for edge, value in owner.values.items()}
-        self._steps = steps(graph, owner.values, self._inputs)
+        self._dependencies = scalar_dependencies(graph, owner.values, self._inputs)
         counts = self._counted()
         self._reach = {edge: leaf != 0 for edge, leaf in counts.items()}
         leaves = self._at_inputs(counts, object)
@@ -71,7 +71,7 @@ class Paths:
     def _counted(self) -> dict[Edge, Numbers]:
         """Return for every scalar node the number of paths from there to the result: the sum of its successors'."""
         counts = self._seeded(object)
-        for source, target, (x, y, _) in reversed(self._steps):
+        for source, target, (x, y, _) in reversed(self._dependencies):
             if target in counts:
                 np.add.at(self._bar(counts, source, object), x, counts[target][y])
         return counts
@@ -79,7 +79,7 @@ class Paths:
     def _summed(self) -> dict[Edge, Numbers]:
         """Return the sums over those paths of the products, each edge multiplying by its derivative."""
         bars = self._seeded(np.float64)
-        for source, target, (x, y, partial) in reversed(self._steps):
+        for source, target, (x, y, partial) in reversed(self._dependencies):
             if target in bars:
                 on_path = np.asarray(self._reach[target][y], bool)  # 0 · inf is no number, but no path either
                 parts = QUIET.run(np.multiply, bars[target][y][on_path], partial[on_path])
@@ -142,7 +142,7 @@ class Paths:
     def _successors(self) -> dict[tuple[Edge, int], list[tuple[Edge, int, float]]]:
         if not hasattr(self, "_after"):
             self._after: dict[tuple[Edge, int], list[tuple[Edge, int, float]]] = {}
-            for source, target, (x, y, partial) in self._steps:
+            for source, target, (x, y, partial) in self._dependencies:
                 for tail, head, value in zip(x.tolist(), y.tolist(), partial.tolist(), strict=True):
                     if target in self._reach and self._reach[target][head]:  # from elsewhere no path goes on
                         self._after.setdefault((source, tail), []).append((target, head, value))

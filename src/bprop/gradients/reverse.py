@@ -2,7 +2,7 @@
 
 `Record` evaluates and remembers (define by run, so Python ``if`` and ``for`` just work): a recorded array points to its
 node, a node to the nodes of its inputs and to what its backward rule will read. There is no tape; nodes that no result
-needs free themselves. `pull` visits the reachable nodes in order of decreasing creation number, so that every cotangent
+needs free themselves. `backward` visits the reachable nodes in order of decreasing creation number, so that every cotangent
 is complete before it is sent on (the topological order of the lecture's computational graph).
 
 **Source:** Linnainmaa (1970); Griewank & Walther (2008), Evaluating Derivatives, ch. 3; Leibe (2016), reverse-mode
@@ -21,15 +21,15 @@ from ..core.graph import Node
 from ..core.interpreter import Interpreter, current, using
 from ..core.op import Op
 from ..core.trace import Trace
-from ..core.value import Array, Spec, Wrapped, asarray
+from ..core.value import Array, Spec, Tracer, asarray
 from ..ops import add, astype, broadcast_to, multiply, negative, reshape, where
 from ..ops.contraction import contraction_adjoint
 from ..ops.indexing import slice_along
 from ..ops.manipulation import unbroadcast
-from .absent import structural
+from .absent import masked_sweep
 
 
-class Recorded(Wrapped):
+class Recorded(Tracer):
     """An array that knows the application it came from."""
 
     __slots__ = ("index", "node")
@@ -275,7 +275,7 @@ def _creation(node: Node) -> int:
 def send(outputs: Sequence[Any], y_bars: Sequence[Any], inputs: Sequence[Recorded], owner: Record) -> list[Any]:
     """Send cotangents from outputs to inputs, as the current interpreter understands them; ``None`` where there is none.
 
-    For the rules of regions, which are part of a sweep already: `pull` begins one.
+    For the rules of regions, which are part of a sweep already: `backward` begins one.
     """
     bars: dict[Node, Any] = {}
     for y, y_bar in zip(outputs, y_bars, strict=True):
@@ -291,7 +291,7 @@ def send(outputs: Sequence[Any], y_bars: Sequence[Any], inputs: Sequence[Recorde
     return [_matching(bars.get(x.node), x) for x in inputs]
 
 
-def pull(
+def backward(
     outputs: Sequence[Any],
     y_bars: Sequence[Any],
     inputs: Sequence[Recorded],
@@ -304,7 +304,7 @@ def pull(
     """
     pairs = [(y, y_bar) for y, y_bar in zip(outputs, y_bars, strict=True) if y_bar is not None]
     given = [y for y, _ in pairs]
-    return structural(
+    return masked_sweep(
         lambda seeds: send(given, seeds, inputs, owner),
         [y_bar for _, y_bar in pairs],
         [y_bar != 0 for _, y_bar in pairs] if one_hot else None,
@@ -347,4 +347,4 @@ def lift_cells(owner: Record, cells: Sequence[Cell]) -> list[Recorded]:
     return inputs
 
 
-__all__ = ["Record", "Recorded", "lift_cells", "pull", "send", "vjp"]
+__all__ = ["Record", "Recorded", "backward", "lift_cells", "send", "vjp"]

@@ -13,18 +13,18 @@ from typing import Any
 from ..core.dtype import is_float
 from ..core.error import DTypeError, ShapeError
 from ..core.graph import Edge, Graph
-from ..core.interpreter import Scope, using
+from ..core.interpreter import StateScope, using
 from ..core.simplify import simplify
 from ..core.trace import Trace, Traced
 from ..core.tree import flatten, unflatten
 from ..core.value import Array
 from ..ops import ones, zeros
-from .absent import structural
+from .absent import masked_sweep
 from .adjoint import adjoint
 from .argument import Arguments
+from .canonical_order import canonical_order
 from .formula import Expression
 from .forward import Forward
-from .textbook import textbook
 from .variable import Argnums, as_array, name_of
 
 Function = Callable[..., Any]
@@ -123,7 +123,7 @@ def _by_chain_rule(arguments: Arguments, tracer: Trace, y: Any, inputs: list[Tra
     """d/dx from the inside out: (f(u))' = f'(u) u', one differentiation per variable."""
     bars = []
     for place in arguments.chosen:
-        with using(Scope()):
+        with using(StateScope()):
             owner = Forward(masks=masked)
             values: list[Any] = list(inputs)
             values[place] = owner.dual(inputs[place], ones((), dtype=inputs[place].dtype))
@@ -143,7 +143,7 @@ def _by_reverse_rule(arguments: Arguments, tracer: Trace, y: Any, inputs: list[T
     wanted: list[Edge] = [(inputs[place].node, 0) for place in arguments.chosen]
     sweep = adjoint(graph.nodes, values, graph.outputs[0], wanted)
     seeds: list[Any] = [ones((), dtype=y.dtype)]
-    bars = structural(sweep, seeds) if masked else sweep(seeds)
+    bars = masked_sweep(sweep, seeds) if masked else sweep(seeds)
     return [
         zeros(x.shape, dtype=x.dtype) if bar is None else bar
         for bar, x in zip(bars, (values[e] for e in wanted), strict=True)
@@ -151,7 +151,7 @@ def _by_reverse_rule(arguments: Arguments, tracer: Trace, y: Any, inputs: list[T
 
 
 def _readable(graph: Graph) -> Graph:
-    return simplify(textbook(simplify(graph, algebraic=True)), algebraic=True)
+    return simplify(canonical_order(simplify(graph, algebraic=True)), algebraic=True)
 
 
 __all__ = ["expression", "symbolic"]

@@ -18,7 +18,7 @@ from ..ops import astype, broadcast_to, full, moveaxis, zeros
 from . import forward
 from .batch import Batch, Batched, to_front
 from .forward import Forward
-from .reverse import Record, lift_cells, pull
+from .reverse import Record, backward, lift_cells
 from .variable import Argnums, Function, Variables, argument_name, as_array, leaf_label, lowered, name_of, positions
 
 P = ParamSpec("P")
@@ -58,7 +58,7 @@ class _Recording:
     def pull(self, outputs: Sequence[Any], y_bars: Sequence[Any], one_hot: bool = False) -> list[list[Any]]:
         """Return the cotangents per argument; ``None`` where the outputs do not depend on a value."""
         flat = [x for lifted in self.inputs for x in lifted]
-        bars = iter(pull(outputs, y_bars, flat, self.owner, one_hot))
+        bars = iter(backward(outputs, y_bars, flat, self.owner, one_hot))
         return [[next(bars) for _ in lifted] for lifted in self.inputs]
 
     def filled(self, position: int, bars: list[Any]) -> Any:
@@ -265,11 +265,11 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], 
         raise ArgumentError(f"{what}: {len(primals)} primals and {len(tangents)} tangents")
     variables = [Variables(primal, f"{what}: argument {number}") for number, primal in enumerate(primals)]
     dots = [v.tangents(tangent, what) for v, tangent in zip(variables, tangents, strict=True)]
-    result, y_dot, aux = push(f, variables, dots, has_aux, what)
+    result, y_dot, aux = run_forward(f, variables, dots, has_aux, what)
     return (result, y_dot, aux) if has_aux else (result, y_dot)
 
 
-def push(f: Function, variables: Any, dots: Any, has_aux: bool, what: str, owner: Forward | None = None) -> Any:
+def run_forward(f: Function, variables: Any, dots: Any, has_aux: bool, what: str, owner: Forward | None = None) -> Any:
     """Run ``f`` on dual values; return result, tangents (zeros where absent) and aux."""
     owner = owner or Forward()
     owner.name = what
@@ -319,7 +319,7 @@ def linear_map(f: Function, variables: Any, what: str, position: int | None = No
         for v in variables
     ]
     with using(tracer):
-        result, y_dots, _ = push(f, variables, dots, False, what)
+        result, y_dots, _ = run_forward(f, variables, dots, False, what)
     tracer.close()
     leaves, structure = flatten(y_dots)
     return result, tracer.graph(leaves), structure
@@ -470,4 +470,4 @@ def _traced_input(tracer: Trace, leaf: Any) -> Any:
     return tracer.input(Spec(value.shape, value.dtype))
 
 
-__all__ = ["grad", "jvp", "linear_map", "linearize", "push", "trace", "value_and_grad", "vjp", "vmap"]
+__all__ = ["grad", "jvp", "linear_map", "linearize", "run_forward", "trace", "value_and_grad", "vjp", "vmap"]

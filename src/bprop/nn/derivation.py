@@ -16,7 +16,7 @@ from ..core.cell import Cell
 from ..core.error import ArgumentError, BpropError
 from ..core.family import Region
 from ..core.graph import Edge, Graph
-from ..core.interpreter import Scope, current, using
+from ..core.interpreter import StateScope, current, using
 from ..core.trace import Trace, Traced
 from ..core.value import Array, Spec, asarray
 from ..gradients.adjoint import adjoint
@@ -126,7 +126,7 @@ def _trace_forward(module: "Module", specs: Sequence[Any]) -> _Forward:
     formula = type(module)._formula
     assert formula is not None
     try:
-        with using(tracer), using(Scope(dict(values))) as scope, active(module, frame):
+        with using(tracer), using(StateScope(dict(values))) as scope, active(module, frame):
             frame.y = asarray(formula(module, *xs))
     finally:
         for hook in hooks:
@@ -183,7 +183,7 @@ def _trace_backward(module: "Module", forward: _Forward, y_bar: Any) -> tuple[li
     rule = type(module)._rule
     trainable = {path: cell for path, cell in forward.cells.items() if cell.trainable}
     if rule is not None and not type(module).composes:
-        with using(tracer), using(Scope(dict(forward.values))), active(module, frame):
+        with using(tracer), using(StateScope(dict(forward.values))), active(module, frame):
             answer = rule(module, y_bar)
         bars = list(answer) if isinstance(answer, tuple) else [answer]
         bars += [None] * (len(forward.inputs) - len(bars))

@@ -8,10 +8,10 @@ from ..core.graph import Edge, Graph, Node
 from ..core.rewrite import Rewriter, outputs_of
 from ..core.simplify import simplify
 from ..gradients.broadcasting import broadcasting
+from ..gradients.canonical_order import canonical_order
 from ..gradients.formula import Expression
 from ..gradients.latex import LATEX
-from ..gradients.reading import reading
-from ..gradients.textbook import textbook
+from ..gradients.simplify_display import simplify_display
 
 WORTH_A_NAME = 4
 """Nodes that an expression has before it gets a name of its own for occurring twice; a condition has twice as many."""
@@ -99,7 +99,7 @@ class Formulas:
     """A graph of several outputs as equations, each of named values; ``ahead`` of the outputs are of the way forward."""
 
     def __init__(self, graph: Graph, known: dict[Node, str], names: list[str], ahead: int) -> None:
-        graph = simplify(reading(broadcasting(simplify(graph, algebraic=True))), algebraic=True)
+        graph = simplify(simplify_display(broadcasting(simplify(graph, algebraic=True))), algebraic=True)
         graph = simplify(broadcasting(graph), algebraic=True)
         self.graph = graph
         self.known = known
@@ -178,7 +178,7 @@ class Formulas:
                 names[node] = name
                 named[value] = (node, 0)
         graph = _Named(named).rewrite(Graph(inputs, self.graph.nodes, [edge], self.graph.captures)).live()
-        graph = simplify(textbook(simplify(graph, algebraic=True)), algebraic=True)
+        graph = simplify(canonical_order(simplify(graph, algebraic=True)), algebraic=True)
         return Expression(graph, [names.get(node, "?") for node in inputs])
 
 

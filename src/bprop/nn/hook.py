@@ -10,7 +10,7 @@ from ..core.error import ArgumentError, ShapeError
 from ..core.interpreter import current, using
 from ..core.op import array
 from ..core.value import Array, asarray
-from ..gradients.reverse import Record, pull
+from ..gradients.reverse import Record, backward
 from ..ops import zeros
 from ..region.custom import custom_op
 from .rule import is_float
@@ -159,7 +159,7 @@ def through(module: "Module", place: str, value: Any) -> tuple[Any, Callable[[An
 
     def back(bar: Any) -> Any:
         bars = bar if isinstance(bar, tuple) else (bar,)
-        found = iter(pull([news[i] for i in outputs], [bars[i] for i in outputs], variables, owner))
+        found = iter(backward([news[i] for i in outputs], [bars[i] for i in outputs], variables, owner))
         result = []
         for x in lifted:
             one = next(found) if is_float(x) else None

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from ..core.cell import PARAMETERS, Cell
 from ..core.error import ArgumentError, BpropError, DTypeError, ShapeError, StateError
 from ..core.interpreter import EVALUATE, current, using
-from ..core.value import Array, Wrapped, asarray
-from ..gradients.reverse import Record, lift_cells, pull
+from ..core.value import Array, Tracer, asarray
+from ..gradients.reverse import Record, backward, lift_cells
 from ..ops import full, zeros
 from .derivation import equations
 from .equation import Equations
@@ -111,7 +111,7 @@ class Module(Gradients):
 
     def _refusal(self, path: str, value: Array) -> BpropError:
         """Return the error for an array as an attribute, which would be neither trained nor saved."""
-        if isinstance(value, Wrapped):
+        if isinstance(value, Tracer):
             return StateError(
                 f"{self._label}.{path} = {value.spec} under {value.owner.name}: a value under a transform does not outlive "
                 f"it; declare the attribute with nn.state(…) in __init__, return the value, or use self.keep({path}=…)"
@@ -325,7 +325,7 @@ class Module(Gradients):
         frame.y = owner.lower(y)
 
         def pullback(y_bar: Any) -> Any:
-            bars = pull([y], [y_bar], [*variables, *parameters], owner)
+            bars = backward([y], [y_bar], [*variables, *parameters], owner)
             for cell, x, bar in zip(cells, parameters, bars[len(variables) :], strict=True):
                 self._deposit(cell, zeros(x.shape, dtype=x.dtype) if bar is None else bar, frame.sweep)
             found = iter(bars[: len(variables)])

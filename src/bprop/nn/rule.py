@@ -7,7 +7,7 @@ import numpy as np
 
 from ..core.cell import Cell
 from ..core.error import ArgumentError, ShapeError
-from ..core.interpreter import Scope, current, using
+from ..core.interpreter import StateScope, current, using
 from ..core.value import asarray
 from ..region.custom import custom_op
 from .frame import Frame, active
@@ -44,7 +44,7 @@ def apply_rule(module: "Module", formula: Callable[..., Any], rule: Any, inputs:
 
     def f(*flat: Any) -> list[Any]:
         frame = Frame(restored(flat[:count]))
-        scope = Scope(dict(zip(cells, flat[count:], strict=True)))
+        scope = StateScope(dict(zip(cells, flat[count:], strict=True)))
         with using(scope), active(module, frame):
             y = asarray(formula(module, *frame.inputs))
         kept[:], written[:] = list(frame.kept), list(scope.written)
@@ -56,7 +56,7 @@ def apply_rule(module: "Module", formula: Callable[..., Any], rule: Any, inputs:
         frame.y, frame.kept = first, dict(zip(kept, rest[: len(kept)], strict=True))
         seen = dict(zip(cells, flat[count:], strict=True))
         seen.update(zip(written, rest[len(kept) :], strict=True))  # as outside of transforms: after fprop
-        with using(Scope(seen)), active(module, frame):
+        with using(StateScope(seen)), active(module, frame):
             x_bar = rule(module, y_bars[0])
         check_answer(module, frame.inputs, x_bar, frame.bars)
         x_bars = list(x_bar) if isinstance(x_bar, tuple) else [x_bar]

@@ -15,9 +15,9 @@ from ..core.family import Region
 from ..core.interpreter import current, using
 from ..core.trace import Trace
 from ..core.tree import flatten, is_holder, unflatten
-from ..core.value import Array, Wrapped, asarray
+from ..core.value import Array, Tracer, asarray
 from ..gradients.batch import Batch, materialised
-from ..gradients.reverse import Record, pull
+from ..gradients.reverse import Record, backward
 from ..gradients.variable import name_of
 from ..ops import astype, sum, zeros
 from ..ops.absent import absent
@@ -34,7 +34,7 @@ def transpose(linear: Flat, like: Sequence[Array], bars: Sequence[Any]) -> list[
     inputs = [owner.input(zeros(x.shape, dtype=x.dtype)) for x in like]
     with using(owner):
         outputs = linear(*inputs)
-    results = pull(list(outputs), list(bars), inputs, owner)
+    results = backward(list(outputs), list(bars), inputs, owner)
     return _filled(results, like)
 
 
@@ -55,7 +55,7 @@ class Custom(Region):
             outputs = params["f"](*inputs)
         body = tracer.graph(outputs)
         for _, value in body.captures:
-            if isinstance(value, Wrapped):
+            if isinstance(value, Tracer):
                 raise DerivativeError(
                     f"{params['name']}: the function closes over a value {value.spec} under {value.owner.name}, whose "
                     f"derivative its rule does not give: pass it as an argument"
@@ -183,7 +183,7 @@ def custom(f: Callable[..., Any] | None = None, *, vjp: Any = None, jvp: Any = N
     @wraps(f, updated=())
     def customised(*args: Any, **options: Any) -> Any:
         for key, value in options.items():
-            if any(isinstance(leaf, Wrapped) for leaf in flatten(value)[0]):
+            if any(isinstance(leaf, Tracer) for leaf in flatten(value)[0]):
                 raise ArgumentError(f"{name}: {key}=… holds a value under a transform: pass it by position")
         leaves, structure = flatten(args, is_holder)
         operands = [place for place, leaf in enumerate(leaves) if _is_operand(leaf, name)]

@@ -8,7 +8,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from ..core.error import ArgumentError, BpropError
-from ..core.interpreter import EVALUATE, Scope, current, using
+from ..core.interpreter import EVALUATE, StateScope, current, using
 from ..core.value import asarray
 from ..nn import Module
 from ..ops import Generator, broadcast_to
@@ -314,7 +314,7 @@ def _try(name: str, model: Module, loss: Function, data: Batch, metrics: Mapping
     """
     x, t = data.x, data.t
     try:
-        with using(Scope()):  # nothing that this writes stays
+        with using(StateScope()):  # nothing that this writes stays
             y = output_of(model, asarray(x[:1]))
             if y.shape[:1] == (1,):
                 y = broadcast_to(y, (len(t), *y.shape[1:]))

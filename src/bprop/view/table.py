@@ -13,7 +13,7 @@ from ..core.interpreter import using
 from ..core.observe import Observe
 from ..core.tree import flatten
 from ..core.value import Array
-from ..gradients.absent import structural
+from ..gradients.absent import masked_sweep
 from ..gradients.adjoint import adjoint
 from ..gradients.argument import Arguments
 from ..gradients.formula import LIMIT, Expression, application
@@ -119,7 +119,7 @@ def gradients(graph: Graph, values: dict[Edge, Array]) -> dict[Edge, Array]:
     places += [(node, index) for node in graph.nodes for index in range(len(node.specs))]
     places = [edge for edge in places if is_float(values[edge].dtype)]
     sweep = adjoint(graph.nodes, values, output, places)
-    swept = structural(sweep, [ones((), dtype=values[output].dtype)])
+    swept = masked_sweep(sweep, [ones((), dtype=values[output].dtype)])
     return {edge: bar for edge, bar in zip(places, swept, strict=True) if bar is not None}
 
 

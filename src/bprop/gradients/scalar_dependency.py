@@ -28,11 +28,11 @@ from .transform import vmap
 
 Numbers = NDArray[Any]
 LIMIT = 10_000_000
-"""Edges that one application may have."""
+"""LocalJacobian that one application may have."""
 
 
-class Edges(NamedTuple):
-    """Edges from entries of one operand to entries of y, by flat position, with their local derivatives ∂y/∂x."""
+class LocalJacobian(NamedTuple):
+    """LocalJacobian from entries of one operand to entries of y, by flat position, with their local derivatives ∂y/∂x."""
 
     x: Numbers
     y: Numbers
@@ -67,34 +67,34 @@ def _spread(x: Any, shape: tuple[int, ...]) -> Any:
 
 
 @singledispatch
-def edges(op: Op, y: Array, xs: Sequence[Any], params: dict[str, Any], position: int) -> Edges | None:
+def local_jacobian(op: Op, y: Array, xs: Sequence[Any], params: dict[str, Any], position: int) -> LocalJacobian | None:
     """Return the edges from operand ``position`` to ``y``, ``None`` where y does not vary with it."""
     raise DerivativeError(f"{op.name} has no derivative: use bprop.stop_gradient on its input if that is meant")
 
 
-@edges.register
-def _(op: Elementwise, y: Array, xs: Any, params: Any, position: int) -> Edges | None:
+@local_jacobian.register
+def _(op: Elementwise, y: Array, xs: Any, params: Any, position: int) -> LocalJacobian | None:
     if op.partials[position] is None:
         return None
     needs = [place == position for place in range(len(xs))]
     x_bars = vjp(op, ones(y.shape, dtype=y.dtype), y, [_spread(x, y.shape) for x in xs], params, needs)
     source = np.broadcast_to(_positions(_shape(xs[position])), y.shape).ravel()
-    return Edges(source, _positions(y.shape).ravel(), _numbers(x_bars[position]).ravel())
+    return LocalJacobian(source, _positions(y.shape).ravel(), _numbers(x_bars[position]).ravel())
 
 
-@edges.register
-def _(op: Selection, y: Array, xs: Any, params: Any, position: int) -> Edges | None:
+@local_jacobian.register
+def _(op: Selection, y: Array, xs: Any, params: Any, position: int) -> LocalJacobian | None:
     share = op.shares[position]
     if share is None:
         return None
     chosen = np.broadcast_to(_numbers(share(y, *xs)), y.shape).ravel()
     source = np.broadcast_to(_positions(_shape(xs[position])), y.shape).ravel()
     taken = chosen != 0
-    return Edges(source[taken], _positions(y.shape).ravel()[taken], chosen[taken])
+    return LocalJacobian(source[taken], _positions(y.shape).ravel()[taken], chosen[taken])
 
 
-@edges.register
-def _(op: Reduction, y: Array, xs: Any, params: Any, position: int) -> Edges | None:
+@local_jacobian.register
+def _(op: Reduction, y: Array, xs: Any, params: Any, position: int) -> LocalJacobian | None:
     (x,) = xs
     axes, keepdims = params["axis"], params["keepdims"]
     if op.share is None and op.partial is None:
@@ -106,11 +106,11 @@ def _(op: Reduction, y: Array, xs: Any, params: Any, position: int) -> Edges | N
     if op.share is not None:
         taken = _numbers(op.share(expanded(y, x.shape, axes, keepdims), x, axes)).ravel() != 0
         source, target, partial = source[taken], target[taken], partial[taken]
-    return Edges(source, target, partial)
+    return LocalJacobian(source, target, partial)
 
 
-@edges.register
-def _(op: Cumulative, y: Array, xs: Any, params: Any, position: int) -> Edges | None:
+@local_jacobian.register
+def _(op: Cumulative, y: Array, xs: Any, params: Any, position: int) -> LocalJacobian | None:
     """y depends on what stands before it along the axis, and its first entry on the last operand alone."""
     axis = params["axis"]
     size = y.shape[axis]
@@ -125,11 +125,11 @@ def _(op: Cumulative, y: Array, xs: Any, params: Any, position: int) -> Edges | 
     if position < len(xs) - 1:
         joined &= own[1 + axis] > 0
     source, target = (np.ravel_multi_index(tuple(where), y.shape)[joined] for where in (own[1:], to))
-    return Edges(source, target, _numbers(x_bars)[joined])
+    return LocalJacobian(source, target, _numbers(x_bars)[joined])
 
 
-@edges.register
-def _(op: Linear, y: Array, xs: Any, params: Any, position: int) -> Edges | None:
+@local_jacobian.register
+def _(op: Linear, y: Array, xs: Any, params: Any, position: int) -> LocalJacobian | None:
     if position:
         return None
     x, *others = xs
@@ -140,19 +140,19 @@ def _(op: Linear, y: Array, xs: Any, params: Any, position: int) -> Edges | None
     else:  # every entry of y comes from one place
         source = np.asarray(op.evaluate(_positions(x.shape), *numbers, **params)).ravel()
         target = _positions(y.shape).ravel()
-    return Edges(source, target, np.ones(len(source)))
+    return LocalJacobian(source, target, np.ones(len(source)))
 
 
-@edges.register
-def _(op: Join, y: Array, xs: Any, params: Any, position: int) -> Edges | None:
+@local_jacobian.register
+def _(op: Join, y: Array, xs: Any, params: Any, position: int) -> LocalJacobian | None:
     axis, x = params["axis"], xs[position]
     start = op.starts(xs, axis)[position]
     target = np.moveaxis(_positions(y.shape), axis, 0)[start : start + x.shape[axis]]
-    return Edges(_positions(x.shape).ravel(), np.moveaxis(target, 0, axis).ravel(), np.ones(x.size))
+    return LocalJacobian(_positions(x.shape).ravel(), np.moveaxis(target, 0, axis).ravel(), np.ones(x.size))
 
 
-@edges.register
-def _(op: Bilinear, y: Array, xs: Any, params: Any, position: int) -> Edges | None:
+@local_jacobian.register
+def _(op: Bilinear, y: Array, xs: Any, params: Any, position: int) -> LocalJacobian | None:
     """y = Σ x1 x2: x1 is joined to y wherever their labels agree, and x2 there is the derivative."""
     labels = op.labels(xs[0].shape, xs[1].shape, **params)
     sizes = op.sizes(labels[0], xs[0].shape, labels[1], xs[1].shape)
@@ -170,17 +170,17 @@ def _(op: Bilinear, y: Array, xs: Any, params: Any, position: int) -> Edges | No
     factor = _numbers(xs[1 - position])
     left = "".join(label for label in other if label in both)
     factor = factor.sum(tuple(axis for axis, label in enumerate(other) if label not in both))
-    return Edges(place(own, xs[position].shape), place(out, y.shape), factor.ravel()[place(left, factor.shape)])
+    return LocalJacobian(place(own, xs[position].shape), place(out, y.shape), factor.ravel()[place(left, factor.shape)])
 
 
-@edges.register
-def _(op: General, y: Array, xs: Any, params: Any, position: int) -> Edges | None:
+@local_jacobian.register
+def _(op: General, y: Array, xs: Any, params: Any, position: int) -> LocalJacobian | None:
     if "axis" in params:
         return _along_axes(op, y, xs[0], params)
     return _within_batch(op, (y,), xs, params, position, 0)
 
 
-def _along_axes(op: General, y: Array, x: Array, params: Any) -> Edges | None:
+def _along_axes(op: General, y: Array, x: Array, params: Any) -> LocalJacobian | None:
     """The core axes as one, the last."""
     axes = params["axis"]
 
@@ -194,10 +194,12 @@ def _along_axes(op: General, y: Array, x: Array, params: Any) -> Edges | None:
     if found is None:
         return None
     place = core(_positions(x.shape)).ravel()
-    return Edges(place[found.x], place[found.y], found.partial)
+    return LocalJacobian(place[found.x], place[found.y], found.partial)
 
 
-def _within_batch(op: General, ys: Sequence[Array], xs: Any, params: Any, position: int, index: int) -> Edges | None:
+def _within_batch(
+    op: General, ys: Sequence[Array], xs: Any, params: Any, position: int, index: int
+) -> LocalJacobian | None:
     """Within an entry of the batch every entry of an output may depend on every entry of x; none across the batch."""
     y = ys[index]
     batches = [x.shape[: len(x.shape) - len(core)] for x, core in zip(xs, op.core_inputs, strict=True)]
@@ -221,25 +223,27 @@ def _within_batch(op: General, ys: Sequence[Array], xs: Any, params: Any, positi
     shape = (size_y, count, size_x)
     own = np.broadcast_to(_positions(xs[position].shape), batch + core_x).reshape(1, count, size_x)
     target = np.moveaxis(_positions(y.shape).reshape(count, size_y), 1, 0)[:, :, None]
-    return Edges(np.broadcast_to(own, shape).ravel(), np.broadcast_to(target, shape).ravel(), _numbers(x_bars).ravel())
+    return LocalJacobian(
+        np.broadcast_to(own, shape).ravel(), np.broadcast_to(target, shape).ravel(), _numbers(x_bars).ravel()
+    )
 
 
 # --- a whole graph ---
-class Step(NamedTuple):
+class Dependency(NamedTuple):
     """The edges between one operand and one result of an application."""
 
     source: Edge
     target: Edge
-    edges: Edges
+    jacobian: LocalJacobian
 
 
 Values = Mapping[Edge, Array]
 
 
-def steps(graph: Graph, values: Values, inputs: Sequence[Edge]) -> list[Step]:
+def scalar_dependencies(graph: Graph, values: Values, inputs: Sequence[Edge]) -> list[Dependency]:
     """Return the edges of every application on the way from ``inputs``, in the order of the graph."""
     reached = set(inputs)
-    result: list[Step] = []
+    result: list[Dependency] = []
     for node in graph.nodes:
         assert node.op is not None
         mine = [place for place, x in enumerate(node.inputs) if type(x) is tuple and x in reached]
@@ -248,22 +252,22 @@ def steps(graph: Graph, values: Values, inputs: Sequence[Edge]) -> list[Step]:
         xs = [values[x] if type(x) is tuple else x for x in node.inputs]
         ys = [values[node, index] for index in range(len(node.specs))]
         if isinstance(node.op, Region):
-            found: Iterable[tuple[int, int, Edges | None]] = _region(node, xs, ys, mine)
+            found: Iterable[tuple[int, int, LocalJacobian | None]] = _region(node, xs, ys, mine)
         elif isinstance(node.op, General) and node.op.several:
             each = [(place, index) for place in mine for index in range(len(ys))]
             found = [(*one, _within_batch(node.op, ys, xs, node.params, *one)) for one in each]
         elif is_float(ys[0].dtype):
-            found = [(place, 0, edges(node.op, ys[0], xs, node.params, place)) for place in mine]
+            found = [(place, 0, local_jacobian(node.op, ys[0], xs, node.params, place)) for place in mine]
         else:
             continue
         for place, index, one in found:
             if one is not None:
-                result.append(Step(node.inputs[place], (node, index), one))
+                result.append(Dependency(node.inputs[place], (node, index), one))
                 reached.add((node, index))
     return result
 
 
-def _region(node: Node, xs: list[Array], ys: list[Array], mine: list[int]) -> Iterator[tuple[int, int, Edges]]:
+def _region(node: Node, xs: list[Array], ys: list[Array], mine: list[int]) -> Iterator[tuple[int, int, LocalJacobian]]:
     """Yield the edges of a region as a whole: the structure is that of its body, the derivatives are its own rule's."""
     op, params = node.op, node.params
     assert isinstance(op, Region)
@@ -279,7 +283,7 @@ def _region(node: Node, xs: list[Array], ys: list[Array], mine: list[int]) -> It
     with using(owner):
         outputs = body(*inputs)
     sources = [(inputs[place].node, 0) for place in mine]
-    inner = steps(owner.graph(outputs), owner.values, sources)
+    inner = scalar_dependencies(owner.graph(outputs), owner.values, sources)
     pullback = op.record(tuple(xs), node.params, tuple(place in mine for place in range(len(xs))))[1]
     for index, (y, output) in enumerate(zip(ys, outputs, strict=True)):
         if not is_float(y.dtype):
@@ -296,10 +300,10 @@ def _region(node: Node, xs: list[Array], ys: list[Array], mine: list[int]) -> It
         for place, source, x_bars in zip(mine, sources, vmap(row)(seeds), strict=True):
             if source in reach:
                 target, entry = np.nonzero(reach[source])
-                yield place, index, Edges(entry, target, _numbers(x_bars).reshape(y.size, -1)[target, entry])
+                yield place, index, LocalJacobian(entry, target, _numbers(x_bars).reshape(y.size, -1)[target, entry])
 
 
-def _dependence(inner: list[Step], values: Values, output: Edge, size: int) -> dict[Edge, Numbers]:
+def _dependence(inner: list[Dependency], values: Values, output: Edge, size: int) -> dict[Edge, Numbers]:
     """Return for every edge which of its entries (columns) each entry of the output (rows) depends on."""
     reach: dict[Edge, Numbers] = {output: np.eye(size, dtype=bool)}
     for source, target, (x, y, _) in reversed(inner):
@@ -309,4 +313,4 @@ def _dependence(inner: list[Step], values: Values, output: Edge, size: int) -> d
     return reach
 
 
-__all__ = ["Edges", "Step", "edges", "steps"]
+__all__ = ["Dependency", "LocalJacobian", "local_jacobian", "scalar_dependencies"]

@@ -27,7 +27,7 @@ class _Term(NamedTuple):
     divisors: tuple[tuple[Edge, int], ...] = ()
 
 
-def textbook(graph: Graph) -> Graph:
+def canonical_order(graph: Graph) -> Graph:
     """Return a graph of the same formula with its sums and products in textbook order."""
     return _Arrangement(graph).rewrite(graph).live()
 
@@ -223,4 +223,4 @@ def _cancelled(
     return _Term(coefficient, above, below)
 
 
-__all__ = ["textbook"]
+__all__ = ["canonical_order"]

@@ -19,12 +19,12 @@ from ..ops import add, where
 from ..ops.contraction import einsum_op
 
 
-def reading(graph: Graph) -> Graph:
+def simplify_display(graph: Graph) -> Graph:
     """Return a graph of the same formula, with its cases and transposes made plain."""
-    return _Reading().rewrite(graph).live()
+    return _DisplaySimplifier().rewrite(graph).live()
 
 
-class _Reading(Rewriter):
+class _DisplaySimplifier(Rewriter):
     def rule(self, node: Node, inputs: tuple[Any, ...]) -> Sequence[Edge] | None:
         assert node.op is not None
         new = self.plain(node.op, inputs, node.specs[0]) if len(node.specs) == 1 else None
@@ -132,4 +132,4 @@ class _Reading(Rewriter):
         return (first, second, out) if set(out) == (set(first) ^ set(second)) else None
 
 
-__all__ = ["reading"]
+__all__ = ["simplify_display"]
