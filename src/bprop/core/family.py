@@ -234,13 +234,13 @@ class Bilinear(Op):
         sizes: dict[str, int] = {}
         for labels, shape in ((labels1, shape1), (labels2, shape2)):
             for axis, (label, size) in enumerate(zip(labels, shape, strict=True)):
-                known = sizes.setdefault(label, size)
-                if known != size and known != 1 and size != 1:
+                matched = sizes.setdefault(label, size)
+                if matched != size and matched != 1 and size != 1:
                     raise ShapeError(
                         f"{self.name}: shapes {shape1} and {shape2} do not fit: axis {axis} of {shape} has size {size}, "
-                        f"the axis it is matched with has size {known}"
+                        f"the axis it is matched with has size {matched}"
                     )
-                sizes[label] = max(known, size) if 0 not in (known, size) else 0
+                sizes[label] = max(matched, size) if 0 not in (matched, size) else 0
         return sizes
 
 

@@ -168,10 +168,10 @@ class Trace(Interpreter):
         if type(value) is Traced and value.owner is self:
             return value.node, value.index
         value = asarray(value)
-        known = self.captured.get(id(value))
-        if known is None:
-            known = self.captured[id(value)] = Node(None, {}, (), (value.spec,)), value
-        return known[0], 0
+        capture = self.captured.get(id(value))
+        if capture is None:
+            capture = self.captured[id(value)] = Node(None, {}, (), (value.spec,)), value
+        return capture[0], 0
 
     def bind(self, op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         if not self.stage_all and not any(type(arg) is Traced and arg.owner is self for arg in args):

@@ -146,20 +146,20 @@ class Array(Methods):
         return self.numbers(".tolist()").tolist()
 
     def __float__(self) -> float:
-        return float(self._one("float()"))
+        return float(self._single("float()"))
 
     def __int__(self) -> int:
-        return int(self._one("int()"))
+        return int(self._single("int()"))
 
     def __index__(self) -> int:
         if self.dtype.kind not in "iu":
             raise ArgumentError(f"an array of dtype {self.dtype} is no index: only integers are")
-        return int(self._one("index()"))
+        return int(self._single("index()"))
 
     def __bool__(self) -> bool:
-        return bool(self._one("bool()"))
+        return bool(self._single("bool()"))
 
-    def _one(self, what: str) -> Any:
+    def _single(self, what: str) -> Any:
         data = self.numbers(what)
         if data.size != 1:
             raise ShapeError(f"{what}: an array of shape {self.shape} has {data.size} entries, not one")
@@ -376,7 +376,7 @@ def converted(name: str, obj: Any, dtype: DTypeLike | None = None, copy: bool | 
 
 
 def _holds_array(obj: Any) -> bool:
-    return isinstance(obj, Tracer) or (isinstance(obj, list | tuple) and any(_holds_array(one) for one in obj))
+    return isinstance(obj, Tracer) or (isinstance(obj, list | tuple) and any(_holds_array(entry) for entry in obj))
 
 
 def escaped(value: Tracer, op: str) -> EscapedError:

@@ -114,11 +114,11 @@ def check(f: Callable[..., Any], /, *args: Any, argnums: int | Sequence[int] = 0
     reverse, labels, dtype = _reverse(partial, variables)
     rows: list[list[Entry]] = [[] for _ in labels]
     column = 0
-    for place, (label, values) in enumerate(zip(variables.labels, variables.values, strict=True)):
+    for position, (label, values) in enumerate(zip(variables.labels, variables.values, strict=True)):
         for index in np.ndindex(values.shape):
             # the precision is that of the argument or of the result, whichever is smaller
-            coarse = max(dtype, values.dtype, key=lambda one: np.finfo(one).eps)
-            columns = slopes(variables.along(partial, place, index), float(values[index]), coarse)
+            coarse = max(dtype, values.dtype, key=lambda kind: np.finfo(kind).eps)
+            columns = slopes(variables.along(partial, position, index), float(values[index]), coarse)
             epsilon, argument = float(np.finfo(coarse).eps), label + _subscript(index)
             for row, result, x_bar, *slope in zip(rows, labels, reverse[:, column], *columns, strict=True):
                 row.append(_entry(result, argument, x_bar, tuple(slope), epsilon))
@@ -193,13 +193,13 @@ def _reverse(f: Callable[..., Any], variables: _Variables) -> "tuple[NDArray[Any
     rows = []
     for position, y in enumerate(outputs):
         for index in np.ndindex(y.shape) if is_float(y.dtype) else ():
-            bars = [np.zeros(one.shape, one.dtype) for one in outputs]
+            bars = [np.zeros(output.shape, output.dtype) for output in outputs]
             bars[position][index] = 1
             x_bars = flatten(pullback(unflatten(structure, bars), one_hot=True))[0]
             rows.append(np.concatenate([np.ravel(np.asarray(x_bar, np.float64)) for x_bar in x_bars]))
     size = sum(value.size for value in variables.values)
     kinds = [y.dtype for y in outputs if is_float(y.dtype)] or [np.dtype(np.float64)]
-    return np.array(rows).reshape(len(rows), size), labels, max(kinds, key=lambda one: np.finfo(one).eps)
+    return np.array(rows).reshape(len(rows), size), labels, max(kinds, key=lambda kind: np.finfo(kind).eps)
 
 
 def _entry(result: str, argument: str, reverse: float, slopes: tuple[float, ...], epsilon: float) -> Entry:

@@ -197,8 +197,8 @@ def _(op: Reduction, xs: Any, batched: Any, params: Any, size: int) -> Any:
 
 @batch.register
 def _(op: Cumulative, xs: Any, batched: Any, params: Any, size: int) -> Any:
-    whole = [x if own else materialised(x, size) for x, own in zip(xs, batched, strict=True)]
-    return op(*whole, axis=params["axis"] + 1)
+    operands = [x if own else materialised(x, size) for x, own in zip(xs, batched, strict=True)]
+    return op(*operands, axis=params["axis"] + 1)
 
 
 @batch.register

@@ -77,27 +77,27 @@ class _Arrangement(Rewriter):
         assert first is not None
         assert second is not None
         if role_of(op) == "negation":
-            return [one._replace(coefficient=-one.coefficient) for one in first]
+            return [term._replace(coefficient=-term.coefficient) for term in first]
         if role_of(op) == "sum":
             return self.collected(first + second)
         if role_of(op) == "difference":
             if len(second) > 1:  # a - (b + c) stays as it is
                 second = [_Term(1, ((self.edge(node.inputs[1]), 1),))]
-            return self.collected(first + [one._replace(coefficient=-one.coefficient) for one in second])
+            return self.collected(first + [term._replace(coefficient=-term.coefficient) for term in second])
         if role_of(op) == "power":
             return self.power(node, first)
-        one, two = (
+        term, two = (
             part[0] if len(part) == 1 else _Term(1, ((self.edge(x), 1),))
             for part, x in zip(parts, node.inputs, strict=True)
             if part is not None
         )
         if role_of(op) == "product":
-            coefficient, up, down = one.coefficient * two.coefficient, two.factors, two.divisors
+            coefficient, up, down = term.coefficient * two.coefficient, two.factors, two.divisors
         elif two.coefficient in (1, -1):
-            coefficient, up, down = one.coefficient * two.coefficient, two.divisors, two.factors
+            coefficient, up, down = term.coefficient * two.coefficient, two.divisors, two.factors
         else:  # dividing by a number is not multiplying by its rounded inverse
             return None
-        return [_cancelled(coefficient, one.factors + up, one.divisors + down)]
+        return [_cancelled(coefficient, term.factors + up, term.divisors + down)]
 
     def power(self, node: Node, base: list[_Term]) -> list[_Term] | None:
         """Return x ** n for a whole n ≥ 1 as a factor, so that x · x ** 2 becomes x ** 3."""
@@ -128,12 +128,12 @@ class _Arrangement(Rewriter):
 
     def collected(self, terms: list[_Term]) -> list[_Term] | None:
         """Return the sum with equal terms counted, ``None`` where nothing is left."""
-        found: dict[Any, _Term] = {}
+        counted: dict[Any, _Term] = {}
         for term in terms:
             key = (frozenset(term.factors), frozenset(term.divisors))
-            old = found.get(key)
-            found[key] = term if old is None else old._replace(coefficient=old.coefficient + term.coefficient)
-        return [term for term in found.values() if term.coefficient != 0] or None
+            old = counted.get(key)
+            counted[key] = term if old is None else old._replace(coefficient=old.coefficient + term.coefficient)
+        return [term for term in counted.values() if term.coefficient != 0] or None
 
     # --- writing ---
     def written(self, terms: list[_Term], spec: Spec) -> Edge:
@@ -170,8 +170,8 @@ class _Arrangement(Rewriter):
 
     def chain(self, start: list[Any], factors: list[tuple[Edge, int]], spec: Spec) -> Any:
         for edge, power in factors:
-            one = self.raised(edge, power, spec)
-            start = [self.apply(multiply, start[0], one, spec)] if start else [one]
+            factor = self.raised(edge, power, spec)
+            start = [self.apply(multiply, start[0], factor, spec)] if start else [factor]
         return start[0]
 
     def sorted(self, factors: tuple[tuple[Edge, int], ...]) -> list[tuple[Edge, int]]:

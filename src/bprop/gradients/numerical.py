@@ -95,12 +95,12 @@ def numerical(
         columns: list[list[Any]] = []
         errors: list[list[Any]] = []
         structure: Structure | None = None
-        for place in arguments.chosen:
-            line = _Line(arguments, values, place, what)
-            column, moved = _derivative(line, values[place], scheme, step)
-            kind = arguments.values[place].dtype
-            columns.append([one if one.dtype == kind else astype(one, kind) for one in column])
-            errors.append([one if one.dtype == kind else astype(one, kind) for one in moved])
+        for position in arguments.chosen:
+            line = _Line(arguments, values, position, what)
+            column, moved = _derivative(line, values[position], scheme, step)
+            kind = arguments.values[position].dtype
+            columns.append([entry if entry.dtype == kind else astype(entry, kind) for entry in column])
+            errors.append([entry if entry.dtype == kind else astype(entry, kind) for entry in moved])
             structure = line.structure
         assert structure is not None
         gradient = unflatten(structure, [arguments.tree(row) for row in zip(*columns, strict=True)])
@@ -124,16 +124,16 @@ def _converted(value: Array, dtype: Any) -> Array:
 class _Line:
     """The flat results of f as a function of one of its values."""
 
-    def __init__(self, arguments: Arguments, values: Sequence[Array], place: int, what: str) -> None:
+    def __init__(self, arguments: Arguments, values: Sequence[Array], position: int, what: str) -> None:
         self.arguments = arguments
         self.values = list(values)
-        self.place = place
+        self.position = position
         self.what = what
         self.structure: Structure | None = None
 
     def __call__(self, value: Any) -> list[Any]:
         values = list(self.values)
-        values[self.place] = value
+        values[self.position] = value
         leaves, self.structure = flatten(self.arguments(values))
         ys = [as_array(y, self.what) for y in leaves]
         for y in ys:
@@ -164,12 +164,12 @@ def _by_entry(
         basis = np.zeros(size_of(x.shape), bool)
         basis[position] = True
         for total, parts in zip(totals, difference(asarray(basis.reshape(x.shape))), strict=True):
-            for place, part in enumerate(parts):
+            for number, part in enumerate(parts):
                 wide = reshape(part, part.shape + (1,) * len(x.shape))
                 if position == 0:
                     total.append(broadcast_to(wide, part.shape + x.shape))
                 else:  # chosen, not added: a NaN in one entry stays there
-                    total[place] = where(asarray(basis.reshape(x.shape)), wide, total[place])
+                    total[number] = where(asarray(basis.reshape(x.shape)), wide, total[number])
     if size_of(x.shape) == 0:
         empty = [zeros(y.shape + x.shape, dtype=x.dtype) for y in line(x)]
         return empty, empty

@@ -56,8 +56,8 @@ class Paths:
         self.graph = graph
         self._arguments = arguments
         self._output = graph.outputs[0]
-        self._inputs: list[Edge] = [(owner.inputs[place], 0) for place in arguments.chosen]
-        self._names = {node: arguments.names[place] for place, node in enumerate(owner.inputs)}
+        self._inputs: list[Edge] = [(owner.inputs[position], 0) for position in arguments.chosen]
+        self._names = {node: arguments.names[position] for position, node in enumerate(owner.inputs)}
         self._shapes = {edge: value.shape for edge, value in owner.values.items()}
         self._dependencies = scalar_dependencies(graph, owner.values, self._inputs)
         counts = self._counted()
@@ -66,7 +66,9 @@ class Paths:
         self.counts = arguments.tree(leaves)
         self.total: int = sum(int(leaf.sum()) if leaf.size else 0 for leaf in leaves)
         sums = zip(self._at_inputs(self._summed(), np.float64), arguments.chosen, strict=True)
-        self.gradient = arguments.tree([asarray(leaf.astype(arguments.values[place].dtype)) for leaf, place in sums])
+        self.gradient = arguments.tree(
+            [asarray(leaf.astype(arguments.values[position].dtype)) for leaf, position in sums]
+        )
 
     def _counted(self) -> dict[Edge, Numbers]:
         """Return for every scalar node the number of paths from there to the result: the sum of its successors'."""
@@ -116,7 +118,7 @@ class Paths:
             for entry in range(len(flat)):
                 for _, partials in self._from(edge, entry):
                     flat[entry] += _product(partials)
-        kinds = [self._arguments.values[place].dtype for place in self._arguments.chosen]
+        kinds = [self._arguments.values[position].dtype for position in self._arguments.chosen]
         return self._arguments.tree([asarray(leaf.astype(kind)) for leaf, kind in zip(leaves, kinds, strict=True)])
 
     def _walked(self) -> Iterator[Path]:

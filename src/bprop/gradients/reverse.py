@@ -130,7 +130,7 @@ _spec = tuple.__new__  # a named tuple without its Python-level constructor
 def _reached(op: Op, params: dict[str, Any], y: Any, xs: list[Any], needs: list[bool]) -> tuple[bool, ...]:
     """Trace the rule once and see which of y, x1, … its graph reads; scalars are kept as they are."""
     tracer = Trace(current(), name=f"the derivative rule of {op.name}")
-    y_bars, outs = (tuple(tracer.input(one.spec) for one in (y if op.several else (y,))) for _ in range(2))
+    y_bars, outs = (tuple(tracer.input(output.spec) for output in (y if op.several else (y,))) for _ in range(2))
     traced = [x if type(x) in WEAK else tracer.input(x.spec) for x in xs]
     with using(tracer):
         bar, out = (y_bars, outs) if op.several else (y_bars[0], outs[0])
@@ -328,11 +328,11 @@ def _local(node: Node, y_bar: Any) -> Sequence[Any]:
 def _accumulate(bars: dict[Node, Any], edge: tuple[Node, int], x_bar: Any) -> None:
     node, index = edge
     if node.op is not None and node.op.several:
-        known = bars.setdefault(node, {})
-        known[index] = add(known[index], x_bar) if index in known else x_bar
+        before = bars.setdefault(node, {})
+        before[index] = add(before[index], x_bar) if index in before else x_bar
     else:
-        known = bars.get(node)
-        bars[node] = x_bar if known is None else add(known, x_bar)
+        before = bars.get(node)
+        bars[node] = x_bar if before is None else add(before, x_bar)
 
 
 def _matching(bar: Any, x: Any) -> Any:

@@ -97,8 +97,8 @@ def symbolic(f: Function, argnums: Argnums = 0) -> Function:
 
         plain = graphs(masked=False)
         formulas = [
-            Expression(_readable(graph), arguments.names, lambda place=place: graphs(masked=True)[place])  # type: ignore[misc]
-            for place, graph in enumerate(plain)
+            Expression(_readable(graph), arguments.names, lambda position=position: graphs(masked=True)[position])  # type: ignore[misc]
+            for position, graph in enumerate(plain)
         ]
         return arguments.tree(formulas)
 
@@ -122,15 +122,15 @@ def _of_scalars(tracer: Trace, arguments: Arguments) -> bool:
 def _by_chain_rule(arguments: Arguments, tracer: Trace, y: Any, inputs: list[Traced], masked: bool) -> list[Any]:
     """d/dx from the inside out: (f(u))' = f'(u) u', one differentiation per variable."""
     bars = []
-    for place in arguments.chosen:
+    for position in arguments.chosen:
         with using(StateScope()):
             owner = Forward(masks=masked)
             values: list[Any] = list(inputs)
-            values[place] = owner.dual(inputs[place], ones((), dtype=inputs[place].dtype))
+            values[position] = owner.dual(inputs[position], ones((), dtype=inputs[position].dtype))
             with using(owner):
                 again = arguments(values)
             y_dot = owner.tangent(again)
-        bars.append(zeros((), dtype=inputs[place].dtype) if y_dot is None else y_dot)
+        bars.append(zeros((), dtype=inputs[position].dtype) if y_dot is None else y_dot)
     return bars
 
 
@@ -140,7 +140,7 @@ def _by_reverse_rule(arguments: Arguments, tracer: Trace, y: Any, inputs: list[T
     values: dict[Edge, Array] = {(node, 0): value for node, value in graph.captures}
     for node in [*graph.inputs, *graph.nodes]:
         values.update({(node, index): Traced(tracer, node, index) for index in range(len(node.specs))})
-    wanted: list[Edge] = [(inputs[place].node, 0) for place in arguments.chosen]
+    wanted: list[Edge] = [(inputs[position].node, 0) for position in arguments.chosen]
     sweep = adjoint(graph.nodes, values, graph.outputs[0], wanted)
     seeds: list[Any] = [ones((), dtype=y.dtype)]
     bars = masked_sweep(sweep, seeds) if masked else sweep(seeds)

@@ -385,9 +385,9 @@ def vmap(f: Callable[P, R], in_axes: Any = 0, out_axes: Any = 0) -> Callable[P, 
                 arrays.append((leaf, False))
                 continue
             value = asarray(leaf)
-            place = normalise_axis(what, axis, value.ndim, value.shape)
-            sizes.setdefault(value.shape[place], f"leaf {position} of shape {value.shape} on axis {axis}")
-            arrays.append((to_front(value, place), True))
+            front = normalise_axis(what, axis, value.ndim, value.shape)
+            sizes.setdefault(value.shape[front], f"leaf {position} of shape {value.shape} on axis {axis}")
+            arrays.append((to_front(value, front), True))
         if len(sizes) != 1:
             shown = "; ".join(f"{size}: {where}" for size, where in sizes.items()) or "no argument has a batch axis"
             raise ShapeError(f"{what}: batch sizes differ or are missing ({shown})")
@@ -450,7 +450,7 @@ def trace(f: Callable[P, Any]) -> Callable[P, Graph]:
         leaves, structure = flatten((args, options), is_holder)
         tracer = Trace(name=what, label=lambda position: leaf_label(f, structure, places[position]))
         lifted = [_traced_input(tracer, leaf) for leaf in leaves]
-        places = [place for place, x in enumerate(lifted) if isinstance(x, Traced)]
+        places = [position for position, x in enumerate(lifted) if isinstance(x, Traced)]
         new_args, new_options = unflatten(structure, lifted)
         with using(tracer):
             result = f(*new_args, **new_options)

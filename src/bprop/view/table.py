@@ -139,7 +139,7 @@ def brief(value: Array) -> str:
 
 
 def _nested(data: NDArray[Any]) -> str:
-    return f"[{', '.join(_nested(one) if one.ndim else _number(one[()]) for one in map(np.asarray, data))}]"
+    return f"[{', '.join(_nested(entry) if entry.ndim else _number(entry[()]) for entry in map(np.asarray, data))}]"
 
 
 def _number(number: Any) -> str:
