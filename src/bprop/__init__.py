@@ -18,9 +18,9 @@ from .compile import Compiled as Compiled
 from .compile import compile as compile
 from .compile import get_threads as get_threads
 from .compile import set_threads as set_threads
+from .core.cell import Cell as Cell
 from .core.error import *
 from .core.graph import Graph as Graph
-from .core.interpreter import Cell as Cell
 from .core.value import Array as Array
 from .diagnose import *
 from .gradients import *

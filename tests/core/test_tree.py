@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 import bprop
-from bprop.core.interpreter import Cell
+from bprop.core.cell import Cell
 from bprop.core.tree import flatten, is_holder, map, paths, spread, unflatten
 from support.profile import examples
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import bprop
 from bprop.core.simplify import simplify
-from bprop.gradients.textbook import textbook
+from bprop.gradients.canonical_order import canonical_order
 from support.op_call import every_differentiable_op, scalar_calls
 from support.profile import examples
 
@@ -201,6 +201,6 @@ def test_textbook_order_keeps_values(program):
     rows = bprop.view(f, *args).rows
     largest = max(float(np.max(np.abs(row.value.numpy()))) for row in rows)
     assume(largest < 1e6)
-    arranged = simplify(textbook(simplify(graph, algebraic=True)), algebraic=True)
+    arranged = simplify(canonical_order(simplify(graph, algebraic=True)), algebraic=True)
     assert arranged.specs == graph.specs
     np.testing.assert_allclose(arranged(*map(bprop.asarray, args))[0].numpy(), expected, rtol=1e-8, atol=1e-9 * largest)

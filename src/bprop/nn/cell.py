@@ -4,7 +4,8 @@ from typing import Any
 
 from numpy.typing import DTypeLike
 
-from ..core.interpreter import PARAMETERS, Cell, current
+from ..core.cell import PARAMETERS, Cell
+from ..core.interpreter import current
 from ..core.value import Array, asarray
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..core.error import ArgumentError, DTypeError, IndexingError, ShapeError
-from ..core.value import Array, Wrapped, asarray
+from ..core.value import Array, Tracer, asarray
 from ..ops import (
     abs,
     arange,
@@ -141,7 +141,7 @@ class ClassLoss(Loss):
                 raise IndexingError(
                     f"{kind}: label {labels[example]} with {count} classes{where_it_is}: labels are 0 … {count - 1}"
                 )
-        runs = isinstance(t, Wrapped) and t.owner.runs
+        runs = isinstance(t, Tracer) and t.owner.runs
         t = astype(t, np.int64)
         if runs:  # no numbers yet: `take` refuses a label out of range when the program runs
             index = where(t < 0, count, t)  # below zero it would count from the end

@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..compile.passes.inline import inline
+from ..core.cell import Cell
 from ..core.error import ArgumentError, BpropError
 from ..core.family import Region
 from ..core.graph import Edge, Graph
-from ..core.interpreter import Cell, Scope, current, using
+from ..core.interpreter import StateScope, current, using
 from ..core.trace import Trace, Traced
 from ..core.value import Array, Spec, asarray
 from ..gradients.adjoint import adjoint
@@ -147,7 +149,7 @@ def _trace_forward(module: ModuleState, specs: Sequence[Any]) -> _Forward:
     formula = type(module)._formula
     assert formula is not None
     try:
-        with using(tracer), using(Scope(dict(values))) as scope, active(module, frame):
+        with using(tracer), using(StateScope(dict(values))) as scope, active(module, frame):
             frame.y = asarray(formula(module, *inputs))
     finally:
         for hook in hooks:
@@ -203,7 +205,7 @@ def _trace_backward(module: ModuleState, forward: _Forward, y_bar: Any) -> tuple
     if rule is None or type(module).composes:
         return _trace_derived(forward, y_bar)
     frame = forward.frame
-    with using(forward.tracer), using(Scope(dict(forward.values))), active(module, frame):
+    with using(forward.tracer), using(StateScope(dict(forward.values))), active(module, frame):
         x_bar = rule(module, y_bar)
     x_bars = list(x_bar) if isinstance(x_bar, tuple) else [x_bar]
     x_bars += [None] * (len(forward.inputs) - len(x_bars))
@@ -263,7 +265,6 @@ def _equations_of(
 
 def _own_equations(module: ModuleState, forward: _Forward, path: str) -> tuple[list[Equation], list[Equation]]:
     """Return the equations of a module, in which those inside are functions; none if it only applies them in turn."""
-    from ..compile.passes.inline import inline  # only equations need it, which are printed and not computed with
 
     input_names = _input_names(module, len(forward.inputs))
     names = {x.node: name for name, x in zip(input_names, forward.inputs, strict=True) if isinstance(x, Traced)}

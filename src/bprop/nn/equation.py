@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ..core import notation
-from ..core.expression import Expression
 from ..core.family import Creation, Region
 from ..core.graph import Edge, Graph, Node
 from ..core.simplify import simplify
 from ..gradients.broadcasting import broadcasting
-from ..gradients.reading import reading
-from ..gradients.textbook import textbook
+from ..gradients.canonical_order import canonical_order
+from ..gradients.formula import Expression
+from ..gradients.latex import LATEX
+from ..gradients.simplify_display import simplify_display
 
 WORTH_A_NAME = 4
 """How many nodes an expression that occurs twice has to have to get a name of its own; a condition twice as many."""
@@ -33,7 +33,7 @@ class Equation(NamedTuple):
     @property
     def latex(self) -> str:
         """The equation as LaTeX, with & before the equals sign."""
-        return f"{notation.name(self.name, 'latex').text} &= {self.expression.latex}"
+        return f"{LATEX.name(self.name).text} &= {self.expression.latex}"
 
 
 class Equations:
@@ -106,7 +106,7 @@ class Formulas:
     """
 
     def __init__(self, graph: Graph, input_names: dict[Node, str], output_names: list[str], forward_count: int) -> None:
-        graph = simplify(reading(broadcasting(simplify(graph, algebraic=True))), algebraic=True)
+        graph = simplify(simplify_display(broadcasting(simplify(graph, algebraic=True))), algebraic=True)
         self.graph = simplify(broadcasting(graph), algebraic=True)
         self.input_names = input_names
         self.output_names = output_names
@@ -191,7 +191,7 @@ class Formulas:
             for index in range(len(node.specs)):
                 replaced.setdefault((node, index), (copy, index))
         graph = Graph(inputs, nodes, [replaced.get(edge, edge)], self.graph.captures).live()
-        graph = simplify(textbook(simplify(graph, algebraic=True)), algebraic=True)
+        graph = simplify(canonical_order(simplify(graph, algebraic=True)), algebraic=True)
         return Expression(graph, [names.get(node, "?") for node in inputs])
 
 

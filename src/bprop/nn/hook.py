@@ -13,7 +13,7 @@ from ..core.error import ArgumentError, ShapeError
 from ..core.interpreter import current, using
 from ..core.op import array
 from ..core.value import Array, asarray
-from ..gradients.reverse import Record, pull
+from ..gradients.reverse import Record, backward
 from ..region.custom import custom_op
 from .cotangent import filled, has_derivative, unpacked
 from .module_state import ModuleState
@@ -176,7 +176,7 @@ def apply_with_pullback(module: ModuleState, point: str, value: Any) -> tuple[An
 
     def pullback(new_bar: Any) -> Any:
         new_bars = new_bar if isinstance(new_bar, tuple) else (new_bar,)
-        bars = iter(pull([new_values[i] for i in positions], [new_bars[i] for i in positions], variables, owner))
+        bars = iter(backward([new_values[i] for i in positions], [new_bars[i] for i in positions], variables, owner))
         return unpacked([filled(next(bars), x) if has_derivative(x) else None for x in lifted])
 
     lowered = tuple(owner.lower(x) if isinstance(x, Array) else x for x in new_values)

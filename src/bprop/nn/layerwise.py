@@ -7,10 +7,11 @@ whose ``fprop`` is called several times in one pass has several frames, and its 
 from collections.abc import Callable
 from typing import Any
 
+from ..core.cell import Cell
 from ..core.error import ArgumentError, BpropError, ShapeError, StateError
-from ..core.interpreter import EVALUATE, Cell, current, using
+from ..core.interpreter import EVALUATE, current, using
 from ..core.value import Array, asarray
-from ..gradients.reverse import Record, Recorded, lift_cells, pull
+from ..gradients.reverse import Record, Recorded, backward, lift_cells
 from ..ops import full
 from .cotangent import filled, has_derivative, requested, unpacked
 from .frame import PASS, Frame, active, innermost, unchanging
@@ -87,7 +88,7 @@ def _pullback(
     variables = [x for x in inputs if has_derivative(x)]
 
     def pullback(y_bar: Any) -> Any:
-        bars = pull([y], [y_bar], [*variables, *parameters.values()], owner)
+        bars = backward([y], [y_bar], [*variables, *parameters.values()], owner)
         for (cell, parameter), bar in zip(parameters.items(), bars[len(variables) :], strict=True):
             module._accumulate_gradient(cell, filled(bar, parameter), pass_id)
         x_bars = iter(bars)

@@ -9,10 +9,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.cell import PARAMETERS, Cell
 from ..core.error import ArgumentError, BpropError, ShapeError, StateError
-from ..core.interpreter import PARAMETERS, Cell
 from ..core.tree import is_holder
-from ..core.value import Array, Wrapped, asarray
+from ..core.value import Array, Tracer, asarray
 from .cell import owned, source_of
 from .frame import Frame, active_frame, unchanging
 from .path import leaves, load_cells
@@ -87,7 +87,7 @@ class ModuleState:
 
     def _array_refused(self, path: str, value: Array) -> BpropError:
         """Return the error for an array as an attribute, which would be neither trained nor saved."""
-        if isinstance(value, Wrapped):
+        if isinstance(value, Tracer):
             return StateError(
                 f"{self._label}.{path} = {value.spec} under {value.owner.name}: a value under a transform does not outlive "
                 f"it; declare the attribute with nn.state(…) in __init__, return the value, or use self.keep({path}=…)"

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from ..core.cell import Cell
 from ..core.error import ArgumentError, ShapeError
-from ..core.interpreter import Cell, Scope, current, using
+from ..core.interpreter import StateScope, current, using
 from ..core.value import asarray
 from ..region.custom import custom_op
 from .cotangent import has_derivative
@@ -48,7 +49,7 @@ class _Application:
     def forward(self, *operands: Any) -> list[Any]:
         """Return the results for the operands."""
         frame, cells = self._frame(operands)
-        scope = Scope(cells)
+        scope = StateScope(cells)
         with using(scope), active(self.module, frame):
             y = asarray(self.formula(self.module, *frame.inputs))
         self.saved_names, self.written = list(frame.saved), list(scope.written)
@@ -61,7 +62,7 @@ class _Application:
         count = len(self.saved_names)
         frame.saved = dict(zip(self.saved_names, others[:count], strict=True))
         cells.update(zip(self.written, others[count:], strict=True))  # as outside of transforms: after fprop
-        with using(Scope(cells)), active(self.module, frame):
+        with using(StateScope(cells)), active(self.module, frame):
             x_bar = self.rule(self.module, result_bars[0])
         check_cotangents(self.module, frame.inputs, x_bar, frame.bars)
         x_bars = list(x_bar) if isinstance(x_bar, tuple) else [x_bar]

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from ..core.cell import PARAMETERS, Cell
 from ..core.error import ArgumentError, DTypeError, ShapeError, StateError
-from ..core.interpreter import EVALUATE, PARAMETERS, Cell, current
+from ..core.interpreter import EVALUATE, current
 from .module import Module
 
 __all__ = ["tie"]

@@ -89,14 +89,14 @@ negative = Elementwise(
 sign = Elementwise(
     "sign", np.sign, None, kind="number",
     native=lambda x: where(x != x, x, (x > 0) * 1 - (x < 0) * 1),
-    step=lambda x: np.sign(x.real), latex=r"\operatorname{{sign}}({0})",
+    complex_step=lambda x: np.sign(x.real), latex=r"\operatorname{{sign}}({0})",
     doc="y = -1, 0 or 1, the sign of x, 0 also for -0; NaN stays NaN; no derivative." + ELEMENTWISE_DOC.format(
         name="sign", example="bprop.sign(bprop.asarray([-2.0, 0.0, 3.0]))\n    Array([-1.,  0.,  1.])"),
 )  # fmt: skip
 
 abs = Elementwise(
     "abs", np.abs, lambda y, x: sign(x),
-    step=lambda x: np.where(x.real < 0, -x, x), latex=r"\left|{0}\right|", text="abs({0})",
+    complex_step=lambda x: np.where(x.real < 0, -x, x), latex=r"\left|{0}\right|", text="abs({0})",
     doc="y = \\|x\\|; ∂y/∂x = sign x, with 0 at the kink x = 0." + ELEMENTWISE_DOC.format(
         name="abs", example="bprop.abs(bprop.asarray([-2.0, 3.0]))\n    Array([2., 3.])"),
 )  # fmt: skip
@@ -108,7 +108,7 @@ def _quotient_value(x1: Any, x2: Any) -> Any:
 
 divide_no_nan = Elementwise(
     "divide_no_nan", _quotient_value, lambda y, x1, x2: 1 / x2, lambda y, x1, x2: -y / x2,
-    kind="float", native=_quotient_value, step=lambda z1, z2: np.where(z2 == 0, 0, z1 / z2),
+    kind="float", native=_quotient_value, complex_step=lambda z1, z2: np.where(z2 == 0, 0, z1 / z2),
     text="{0} / {1}", latex=r"\frac{{{0}}}{{{1}}}", level=2,
     doc="""y = x1 / x2, and 0 where x2 is 0, with the derivatives of `divide`: infinite or NaN there.
 
@@ -122,7 +122,7 @@ divide_no_nan = Elementwise(
 
 floor_divide: Elementwise = Elementwise(
     "floor_divide", np.floor_divide, None, None,
-    kind="number", step=lambda z1, z2: np.floor_divide(np.real(z1), np.real(z2)), text="{0} // {1}", level=2,
+    kind="number", complex_step=lambda z1, z2: np.floor_divide(np.real(z1), np.real(z2)), text="{0} // {1}", level=2,
     latex=r"\left\lfloor {0} \;/\; {1} \right\rfloor",
     doc="y = ⌊x1 / x2⌋, as Python's //; no derivative. An integer divided by 0 gives 0." + ELEMENTWISE_DOC.format(
         name="floor_divide", example="bprop.floor_divide(bprop.asarray([7.0, -7.0]), 2)\n    Array([ 3., -4.])"),
@@ -135,7 +135,7 @@ def _remainder_step(z1: Any, z2: Any) -> Any:
 
 remainder = Elementwise(
     "remainder", np.remainder, 1, lambda y, x1, x2: -floor_divide(x1, x2),
-    kind="number", step=_remainder_step, text="{0} % {1}", latex=r"{0} \;\mathrm{{mod}}\; {1}", level=2,
+    kind="number", complex_step=_remainder_step, text="{0} % {1}", latex=r"{0} \;\mathrm{{mod}}\; {1}", level=2,
     examples=lambda draw: [  # x1 / x2 stays away from the jumps at the integers
         ((draw(*shape1), draw(*shape2, domain=(4, inf))), {})
         for shape1, shape2 in (((), ()), ((5,), (5,)), ((2, 3), (2, 3)), ((0, 3), (0, 3)), ((3, 1), (1, 4)), ((4,), (3, 1)))

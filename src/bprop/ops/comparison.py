@@ -35,7 +35,7 @@ def _truth(
         ufunc,
         *([None] if unary else [None, None]),
         kind="bool",
-        step=_on_real_part(ufunc),
+        complex_step=_on_real_part(ufunc),
         text=f"{symbol}{{0}}" if unary else f"{{0}} {symbol} {{1}}",
         latex=f"{latex} {{0}}" if unary else f"{{0}} {latex} {{1}}",
         level=3 if unary else 0,
@@ -101,7 +101,7 @@ def _class(name: str, ufunc: Any, formula: str, answer: str) -> Elementwise:
         ufunc,
         None,
         kind="bool",
-        step=_on_real_part(ufunc),
+        complex_step=_on_real_part(ufunc),
         doc=f"""{formula}, entry by entry: bool of the shape of ``x``, no derivative.
 
     **Source:** Python Array API standard 2024.12, ``{name}``.

@@ -11,7 +11,6 @@ from ..core import dtype as dtypes
 from ..core.error import ArgumentError, BpropError
 from ..core.family import Creation
 from ..core.function import function
-from ..core.notation import number
 from ..core.op import array
 from ..core.shape import normalise_shape
 from ..core.value import Array
@@ -24,8 +23,8 @@ _full = Creation(
     entry="constant",
     canonical=True,
     examples=lambda draw: [((), {"shape": shape, "value": 2.5, "dtype": draw.dtype}) for shape in ((), (2, 3), (0, 3))],
-    text=lambda shape, value, dtype: number(value, "text").text if shape == () else f"full({shape}, {value})",
-    latex=lambda shape, value, dtype: number(value, "latex").text if shape == () else f"\\mathbf{{{{{value}}}}}",
+    text=lambda shape, value, dtype: f"full({shape}, {value})",
+    latex=lambda shape, value, dtype: f"\\mathbf{{{{{value}}}}}",
 )
 
 _arange = Creation(

@@ -95,7 +95,7 @@ _cofactor_dot = General(
         ((draw.positive_definite(*x), draw(*z)), {})
         for x, z in (((3, 3), (3, 3)), ((2, 3, 3), (3, 3)), ((3, 3), (2, 3, 3)), ((0, 2, 2), (2, 2)), ((1, 1), (1, 1)))
     ],
-    step=False,
+    complex_step=False,
     latex=r"D \operatorname{{cof}}({0})[{1}]",
 )
 
@@ -106,7 +106,7 @@ cofactor_op = General(
     jvp=lambda y, xs, x_dots: _cofactor_dot(xs[0], x_dots[0]),
     vjp=lambda y_bar, y, xs, needs: (_cofactor_dot(xs[0], y_bar),),
     examples=lambda draw: [((draw(*shape),), {}) for shape in _SHAPES],
-    step=False,
+    complex_step=False,
     latex=r"\operatorname{{cof}}({0})",
 )
 
@@ -168,7 +168,7 @@ slogdet_op = General(
     jvp=_slogdet_jvp,
     vjp=_slogdet_vjp,
     examples=lambda draw: [((draw(*shape),), {}) for shape in _SHAPES],
-    step=False,
+    complex_step=False,
     latex=r"\operatorname{{slogdet}}({0})",
 )
 

@@ -93,7 +93,7 @@ _cholesky = General(
     vjp=_cholesky_vjp,
     failure="the matrix is not positive definite: add a multiple of the identity, or check the data",
     examples=lambda draw: [((draw.positive_definite(*shape),), {}) for shape in ((3, 3), (2, 3, 3), (0, 2, 2), (1, 1))],
-    step=False,
+    complex_step=False,
     latex=r"\operatorname{{chol}}({0})",
 )
 
@@ -201,7 +201,7 @@ qr_op = General(
     jvp=_qr_jvp,
     vjp=_qr_vjp,
     examples=lambda draw: [((draw.full_rank(*shape),), {"mode": "reduced"}) for shape in TALL_AND_WIDE],
-    step=False,
+    complex_step=False,
     latex=lambda x, mode: r"\operatorname{{qr}}({0})",
 )
 
@@ -274,7 +274,7 @@ eigh_op = General(
         ((draw(*shape),), {"UPLO": UPLO})
         for shape, UPLO in zip(((3, 3), (2, 3, 3), (0, 2, 2), (1, 1), (0, 0)), "LUULL", strict=True)
     ],
-    step=False,
+    complex_step=False,
     latex=lambda x, UPLO: r"\operatorname{{eigh}}({0})",
 )
 

@@ -61,7 +61,7 @@ pinv_op = General(
     examples=lambda draw: [
         ((draw(*shape),), {"rtol": 1e-6}) for shape in ((4, 2), (2, 4), (2, 2), (2, 3, 2), (0, 3, 2), (1, 1), (3, 0))
     ],
-    step=False,
+    complex_step=False,
     latex=lambda x, rtol: r"{0}^{{+}}",
 )
 
@@ -145,7 +145,7 @@ _lstsq = General(
             ((0, 3, 2), (3, 1)),
         )
     ],
-    step=False,
+    complex_step=False,
     latex=lambda a, b, rtol: r"{0}^{{+}} {1}",
 )
 

@@ -111,7 +111,7 @@ triangular_op = General(
             ((0, 0), (0, 2), False, False, False),
         )
     ],
-    step=False,
+    complex_step=False,
     latex=lambda a, b, lower, transpose, unit_diagonal, failure="": (
         rf"\operatorname{{{{{'tril' if lower else 'triu'}}}}}({{0}})^{{{{-{'T' if transpose else 1}}}}} {{1}}"
     ),

@@ -72,7 +72,7 @@ _norm = Reduction(
     merge=_norm_merge,
     partial=lambda y, x, axis: divide_no_nan(x, y),
     kind="float",
-    step=_norm_step,
+    complex_step=_norm_step,
     latex=r"\left\| {0} \right\|",
 )
 

@@ -53,7 +53,7 @@ def _lower_power_exponent(y: Any, x1: Any, x2: Any, n: int) -> Any:
 
 lower_power: Elementwise = Elementwise(
     "lower_power", _lower_power_value, lambda y, x1, x2, n: _lower_power_base(x1, x2, n), _lower_power_exponent,
-    kind="float", native=_lower_power, step=_lower_power, domain=((0, inf), (-inf, inf)), level=4,
+    kind="float", native=_lower_power, complex_step=_lower_power, domain=((0, inf), (-inf, inf)), level=4,
     text=lambda x1, x2, n: f"{{0}} ** ({{1}} - {n})", latex=lambda x1, x2, n: f"{{0}}^{{{{{{1}} - {n}}}}}",
     examples=lambda draw: [
         ((draw(*shape1, domain=(0, inf)), draw(*shape2)), {"n": n})
@@ -102,7 +102,7 @@ def _power_log_base(y: Any, x1: Any, x2: Any, n: int) -> Any:
 
 power_log: Elementwise = Elementwise(
     "power_log", _power_log, _power_log_base, lambda y, x1, x2, n: power_log(x1, x2, n=n + 1),
-    kind="float", native=_power_log, step=_power_log, domain=((0, inf), (-inf, inf)), level=2,
+    kind="float", native=_power_log, complex_step=_power_log, domain=((0, inf), (-inf, inf)), level=2,
     text=lambda x1, x2, n: "{0} ** {1} * log({0})" + (f" ** {n}" if n > 1 else ""),
     latex=lambda x1, x2, n: r"{0}^{{{1}}} \, \log" + (f"^{{{{{n}}}}}" if n > 1 else "") + "({0})",
     examples=lambda draw: [
@@ -147,7 +147,7 @@ square = Elementwise(
 
 cbrt = Elementwise(
     "cbrt", in_double(np.cbrt), lambda y, x: square(1 / y) / 3,
-    kind="float", step=lambda z: np.where(z.real < 0, -((-z) ** (1 / 3)), z ** (1 / 3)), latex=r"\sqrt[3]{{{0}}}",
+    kind="float", complex_step=lambda z: np.where(z.real < 0, -((-z) ** (1 / 3)), z ** (1 / 3)), latex=r"\sqrt[3]{{{0}}}",
     doc="y = ∛x, of the sign of x; ∂y/∂x = 1/(3y²), infinite at 0." + ELEMENTWISE_DOC.format(
         name="cbrt", example="bprop.cbrt(bprop.asarray([-8.0, 27.0]))\n    Array([-2.,  3.])").replace(
         "Python Array API standard 2024.12, ``cbrt``", "C standard library, ``cbrt``"),
@@ -160,7 +160,7 @@ def _root_value(x: Any, p: float) -> Any:
 
 kinked_root = Elementwise(
     "kinked_root", _root_value, lambda y, x, p: divide_no_nan(y, p * x),
-    kind="float", native=lambda x, p: sqrt(x) if p == 2 else x ** (1 / p), step=_root_value, domain=(0, inf),
+    kind="float", native=lambda x, p: sqrt(x) if p == 2 else x ** (1 / p), complex_step=_root_value, domain=(0, inf),
     text="{0} ** (1 / {p})", latex="{0}^{{1 / {p}}}", level=4,
     examples=lambda draw: [((draw(*shape, domain=(0, inf)),), {"p": p}) for shape in ((), (2, 3), (0, 3)) for p in (2, 3.0)],
     doc="The root of order p that makes a norm of a sum of powers: the derivative at 0 is 0, the second one NaN.",
@@ -189,14 +189,14 @@ def _cosine_slope(y: Any, x1: Any, x2: Any) -> Any:
 
 cosine: Elementwise = Elementwise(
     "cosine", _cosine_value, _cosine_slope, lambda y, x1, x2: -y * (cosine(x2, x1) * (1 / hypot(x1, x2))),
-    kind="float", native=_cosine, step=lambda z1, z2: z1 / np.sqrt(z1 * z1 + z2 * z2),
+    kind="float", native=_cosine, complex_step=lambda z1, z2: z1 / np.sqrt(z1 * z1 + z2 * z2),
     text="{0} / hypot({0}, {1})", latex=r"\frac{{{0}}}{{\sqrt{{{0}^{{2}} + {1}^{{2}}}}}}", level=2,
     doc="The derivative of `hypot`, x1/√(x1² + x2²): 0 at the tip of the cone, with a derivative of its own that is NaN there.",
 )  # fmt: skip
 
 hypot: Elementwise = Elementwise(
     "hypot", np.hypot, lambda y, x1, x2: cosine(x1, x2), lambda y, x1, x2: cosine(x2, x1),
-    kind="float", step=lambda z1, z2: np.sqrt(z1 * z1 + z2 * z2), latex=r"\sqrt{{{0}^{{2}} + {1}^{{2}}}}",
+    kind="float", complex_step=lambda z1, z2: np.sqrt(z1 * z1 + z2 * z2), latex=r"\sqrt{{{0}^{{2}} + {1}^{{2}}}}",
     doc="y = √(x1² + x2²) without overflow; ∂y/∂x1 = x1/y, ∂y/∂x2 = x2/y, 0 where y = 0." + ELEMENTWISE_DOC.format(
         name="hypot", example="bprop.hypot(bprop.asarray([3.0, 5.0]), bprop.asarray([4.0, 12.0]))\n    Array([ 5., 13.])"),
 )  # fmt: skip

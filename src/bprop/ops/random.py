@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..core import dtype as dtypes
+from ..core.cell import Cell
 from ..core.error import ArgumentError, DTypeError
 from ..core.family import Random
-from ..core.interpreter import Cell
 from ..core.number import real
 from ..core.shape import normalise_shape, size_of
 from ..core.value import Array, asarray

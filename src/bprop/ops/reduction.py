@@ -91,7 +91,14 @@ def _extreme_step(extreme: Any) -> Callable[..., Any]:
 
 
 _max = fold(
-    "max", np.max, -inf, maximum, share=_extreme_share, empty=False, step=_extreme_step(np.max), latex=r"\max {0}"
+    "max",
+    np.max,
+    -inf,
+    maximum,
+    share=_extreme_share,
+    empty=False,
+    complex_step=_extreme_step(np.max),
+    latex=r"\max {0}",
 )
 
 
@@ -111,7 +118,14 @@ def max(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
 
 
 _min = fold(
-    "min", np.min, inf, minimum, share=_extreme_share, empty=False, step=_extreme_step(np.min), latex=r"\min {0}"
+    "min",
+    np.min,
+    inf,
+    minimum,
+    share=_extreme_share,
+    empty=False,
+    complex_step=_extreme_step(np.min),
+    latex=r"\min {0}",
 )
 
 
@@ -135,9 +149,9 @@ def _truth_step(reduction: Any) -> Any:
     return lambda z, axis, keepdims: reduction(z.real, axis=axis, keepdims=keepdims)
 
 
-_any = fold("any", np.any, False, logical_or, kind="bool", step=_truth_step(np.any), latex=r"\bigvee {0}")
+_any = fold("any", np.any, False, logical_or, kind="bool", complex_step=_truth_step(np.any), latex=r"\bigvee {0}")
 
-_all = fold("all", np.all, True, logical_and, kind="bool", step=_truth_step(np.all), latex=r"\bigwedge {0}")
+_all = fold("all", np.all, True, logical_and, kind="bool", complex_step=_truth_step(np.all), latex=r"\bigwedge {0}")
 
 
 @function(np.any)

@@ -100,7 +100,7 @@ svd_op = General(
     vjp=_svd_vjp,
     failure="the singular values did not converge: look for NaN or infinity in the matrix",
     examples=lambda draw: [((draw(*shape),), {"full_matrices": False}) for shape in TALL_AND_WIDE],
-    step=False,
+    complex_step=False,
     latex=lambda x, full_matrices: r"\operatorname{{svd}}({0})",
 )
 

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..compile import compile
+from ..core.cell import Cell
 from ..core.error import ArgumentError, CompileError, NonFiniteError, StateError, TracedValueError
-from ..core.interpreter import EVALUATE, Cell, current
+from ..core.interpreter import EVALUATE, current
 from ..core.value import Array, asarray
 from ..gradients import value_and_grad
 from .line_search import Point, strong_wolfe

@@ -7,8 +7,9 @@ from typing import Any, Self, TypedDict
 
 import numpy as np
 
+from ..core.cell import Cell
 from ..core.error import ArgumentError, ShapeError, StateError
-from ..core.interpreter import EVALUATE, Cell
+from ..core.interpreter import EVALUATE
 from ..core.tree import is_holder
 from ..core.value import Array, asarray
 from ..ops import astype

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..core.cell import Cell
 from ..core.graph import Graph, Node
-from ..core.interpreter import Cell, using
+from ..core.interpreter import using
 from ..core.trace import Trace
 from ..core.value import Array, Spec, asarray
 

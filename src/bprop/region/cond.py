@@ -15,11 +15,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from ..core.cell import Cell
 from ..core.dtype import result_type
 from ..core.error import DerivativeError
 from ..core.family import Region
 from ..core.graph import Graph
-from ..core.interpreter import Cell, current, using
+from ..core.interpreter import current, using
 from ..core.op import Operand
 from ..core.tree import flatten, is_holder, unflatten
 from ..core.value import Spec, asarray

@@ -19,9 +19,9 @@ from ..core.family import Region
 from ..core.interpreter import current, using
 from ..core.trace import Trace
 from ..core.tree import flatten, is_holder, unflatten
-from ..core.value import Array, Wrapped, asarray
+from ..core.value import Array, Tracer, asarray
 from ..gradients.batch import Batch
-from ..gradients.reverse import Record, pull
+from ..gradients.reverse import Record, backward
 from ..gradients.variable import name_of
 from ..ops import astype, sum, zeros
 from .checkpoint import merge
@@ -40,7 +40,7 @@ def transpose(linear: Body, like: Sequence[Array], bars: Sequence[Any]) -> list[
     inputs = [record.input(zeros(x.shape, dtype=x.dtype)) for x in like]
     with using(record):
         outputs = linear(*inputs)
-    return _arrays_for_rule(pull(list(outputs), list(bars), inputs, record), like)
+    return _arrays_for_rule(backward(list(outputs), list(bars), inputs, record), like)
 
 
 def _arrays_for_rule(bars: Sequence[Any], like: Sequence[Any]) -> list[Any]:
@@ -60,7 +60,7 @@ class Custom(Region):
             outputs = params["f"](*inputs)
         body = tracer.graph(outputs)
         for _, value in body.captures:
-            if isinstance(value, Wrapped):
+            if isinstance(value, Tracer):
                 raise DerivativeError(
                     f"{params['name']}: the function closes over a value {value.spec} under {value.owner.name}, whose "
                     f"derivative its rule does not give: pass it as an argument"
@@ -210,7 +210,7 @@ def custom(f: Callable[..., Any] | None = None, *, vjp: Any = None, jvp: Any = N
     @wraps(f, updated=())
     def customised(*args: Any, **options: Any) -> Any:
         for key, value in options.items():
-            if any(isinstance(leaf, Wrapped) for leaf in flatten(value)[0]):
+            if any(isinstance(leaf, Tracer) for leaf in flatten(value)[0]):
                 raise ArgumentError(f"{name}: {key}=… holds a value under a transform: pass it by position")
         leaves, structure = flatten(args, is_holder)
         operands = [position for position, leaf in enumerate(leaves) if _is_operand(leaf, name)]

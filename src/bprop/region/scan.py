@@ -24,10 +24,11 @@ from typing import Any
 
 import numpy as np
 
+from ..core.cell import Cell
 from ..core.error import ArgumentError, ShapeError
 from ..core.family import Region
 from ..core.graph import Graph
-from ..core.interpreter import Cell, current
+from ..core.interpreter import current
 from ..core.op import Operand
 from ..core.shape import normalise_shape
 from ..core.tree import flatten, unflatten

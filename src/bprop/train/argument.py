@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..core.error import ArgumentError, BpropError
-from ..core.interpreter import EVALUATE, Scope, current, using
+from ..core.interpreter import EVALUATE, StateScope, current, using
 from ..core.value import asarray
 from ..nn import Module
 from ..ops import broadcast_to
@@ -108,7 +108,7 @@ def try_example(
     """
     x, t = data.x, data.t
     try:
-        with using(Scope()):  # discards what is written to cells
+        with using(StateScope()):  # discards what is written to cells
             y = output_of(model, asarray(x[:1]))
             if y.shape[:1] == (1,):
                 y = broadcast_to(y, (len(t), *y.shape[1:]))

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.interpreter import Cell
+from ..core.cell import Cell
 from ..core.tree import is_holder
 from ..core.value import Array
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from ..compile import compile
+from ..core.cell import Cell
 from ..core.error import CompileError, TracedValueError
-from ..core.interpreter import Cell
 from ..core.value import Array, asarray
 from ..gradients import value_and_grad
 from ..nn import Module
