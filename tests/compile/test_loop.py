@@ -9,7 +9,7 @@ import pytest
 import bprop
 from bprop import nn, optim
 from bprop.compile import compile
-from bprop.compile import step as module
+from bprop.compile.frontend import traced_call as module
 from bprop.compile.llvm.host import parallel_threshold
 from bprop.compile.runtime.executable import Program
 from bprop.core.cell import Cell

@@ -8,7 +8,7 @@ import pytest
 
 import bprop
 from bprop import nn, optim
-from bprop.compile.llvm import scalar
+from bprop.compile.llvm import instruction as scalar
 from bprop.core.cell import Cell
 
 RANDOM = np.random.default_rng(0)
