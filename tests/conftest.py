@@ -7,10 +7,13 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 
 import bprop
 from bprop.core.op import REGISTRY
+from support.profile import SAME
+
+settings.load_profile(SAME)  # tests/test_fresh_examples.py sees to other examples
 
 
 def slope(f, step=0.01, levels=4):
@@ -37,9 +40,6 @@ def pytest_configure(config):
     """
     config.code = tempfile.TemporaryDirectory(prefix="bprop-tests-")
     os.environ.update({"BPROP_CACHE": "0", "BPROP_CACHE_DIR": os.path.join(config.code.name, "code")})
-    # no test of many examples fails because the machine is busy, or by another draw than the last run's
-    settings.register_profile("bprop", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-    settings.load_profile("bprop")
 
 
 def pytest_unconfigure(config):
@@ -87,11 +87,14 @@ def target(request):
 EXHAUSTIVE = 4 * 3600  # seconds; all numbers of float32 take minutes for one op
 
 
-def pytest_collection_modifyitems(items):
-    """Give the tests that go through every case more time than the others, whose limit is in pyproject.toml."""
-    for item in items:
-        if item.get_closest_marker("exhaustive"):
-            item.add_marker(pytest.mark.timeout(EXHAUSTIVE))
+def pytest_collection_modifyitems(config, items):
+    """Leave out the tests that go through every case, unless -m speaks of them; give them more time than pyproject.toml does."""
+    exhaustive = [item for item in items if item.get_closest_marker("exhaustive")]
+    for item in exhaustive:
+        item.add_marker(pytest.mark.timeout(EXHAUSTIVE))
+    if exhaustive and "exhaustive" not in config.option.markexpr:
+        config.hook.pytest_deselected(items=exhaustive)
+        items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")), *(ROOT / "docs").rglob("*.md")
 ]  # fmt: skip
-BASES = [ROOT, ROOT / "src" / "bprop"]
+BASES = [ROOT, ROOT / "src" / "bprop", ROOT / "src" / "bprop" / "compile"]
 WRITTEN = {"runs/"}  # by a command, in the user's own folder
 
 pytestmark = pytest.mark.skipif(

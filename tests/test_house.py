@@ -39,16 +39,19 @@ def run(*arguments: str) -> None:
     assert result.returncode == 0, result.stdout
 
 
+@pytest.mark.policy
 @checkout
 def test_formatted():
     run("-m", "ruff", "format", "--check", "--diff", ".")
 
 
+@pytest.mark.policy
 @checkout
 def test_linted():
     run("-m", "ruff", "check", ".")
 
 
+@pytest.mark.policy
 @checkout
 def test_typed(tmp_path):
     """The source, and a user's file that mentions every public name and relies on the types of the transforms."""
@@ -95,11 +98,13 @@ bprop.no_such_name  # type: ignore[attr-defined]
 """
 
 
+@pytest.mark.policy
 @checkout
 def test_imports_point_down():
     run("-c", LINT_IMPORTS, "--no-logo")
 
 
+@pytest.mark.policy
 @checkout
 def test_distributions_are_complete(tmp_path):
     run("-m", "build", "--no-isolation", "--outdir", str(tmp_path), ".")

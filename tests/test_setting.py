@@ -11,7 +11,8 @@ import bprop
 from bprop import nn, optim
 from bprop.nn import initialiser
 from bprop.optim import schedule
-from bprop.train import EarlyStopping, fit
+from bprop.train import EarlyStopping
+from support.training import fit_line
 
 NAN, INF = float("nan"), float("inf")
 WRONG = [NAN, INF, -INF, True, "a", None, 1j, 10**400, -1, [1], b"1", np.float64(NAN), 2**70, object()]
@@ -49,15 +50,6 @@ def test_no_setting_raises_a_bare_error(call):
                 call(**{**needed, name: value})
 
 
-X = np.ones((4, 1), np.float32)
-
-
-def train(**options):
-    return fit(
-        nn.Linear(1, 1), nn.SquaredError(), optim.SGD(0.1), (X, X), **{"epochs": 1, "progress": False, "compiled": False} | options
-    )  # fmt: skip
-
-
 REFUSED = {
     "low is at most high": lambda: bprop.Generator(0).uniform((2,), low=2, high=1),
     "low is a finite number": lambda: bprop.Generator(0).uniform((2,), low=NAN),
@@ -72,11 +64,11 @@ REFUSED = {
     "orthogonal: gain": lambda: nn.init.orthogonal("a"),
     "gain: negative_slope": lambda: nn.init.gain("leaky_relu", INF),
     "normal: mean": lambda: nn.init.normal(NAN),
-    "checkpoint_every is a time, 0 or more": lambda: train(checkpoint_every=timedelta(seconds=-1)),
-    "checkpoint_every is a positive integer of updates": lambda: train(checkpoint_every=-5),
-    "epochs is a positive integer": lambda: train(epochs=2**63),
-    "title is a text": lambda: train(title=10**400),
-    "class_weights": lambda: train(class_weights=10**400),
+    "checkpoint_every is a time, 0 or more": lambda: fit_line(checkpoint_every=timedelta(seconds=-1)),
+    "checkpoint_every is a positive integer of updates": lambda: fit_line(checkpoint_every=-5),
+    "epochs is a positive integer": lambda: fit_line(epochs=2**63),
+    "title is a text": lambda: fit_line(title=10**400),
+    "class_weights": lambda: fit_line(class_weights=10**400),
     "min_delta": lambda: EarlyStopping(min_delta=INF),
     "Dropout: p": lambda: nn.Dropout(10**400),
     "the learning_rate": lambda: optim.SGD(True),

@@ -13,21 +13,20 @@ from . import linalg as linalg
 from . import nn as nn
 from . import optim as optim
 from . import train as train
+from ._version import __version__ as __version__
 from .compile import Compiled as Compiled
 from .compile import compile as compile
 from .compile import get_threads as get_threads
 from .compile import set_threads as set_threads
+from .core.cell import Cell as Cell
 from .core.error import *
 from .core.graph import Graph as Graph
-from .core.interpreter import Cell as Cell
 from .core.value import Array as Array
 from .diagnose import *
 from .gradients import *
 from .ops import *
 from .region import *
 from .view import view as view
-
-__version__ = "0.4.0"
 
 if not typing.TYPE_CHECKING:  # type checkers follow the imports instead: a computed list they cannot read
     __all__ = ["data", "linalg", "nn", "optim", "train"]

@@ -15,7 +15,7 @@ import time
 import numpy as np
 import pytest
 
-from bprop.train import run
+from support.training import draw_nothing
 
 TABLE = "room climate.csv"
 COMMAND = [sys.executable, "-c", "from bprop_command import main; main()"]
@@ -41,8 +41,7 @@ def _here(tmp_path, monkeypatch):
         rows = [[a if n % 9 else "unknown", b, "warm" if a + b > 20 else "cold"] for n, (a, b) in enumerate(x)]
         csv.writer(file, delimiter=";").writerows([["inside", "outside", "feeling"], *rows])
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run, "draw", lambda *arguments: None)
-    monkeypatch.setattr("bprop.train.table.fit.draw_influence", lambda *arguments: None)
+    draw_nothing(monkeypatch)
 
 
 @contextlib.contextmanager

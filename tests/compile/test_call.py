@@ -13,7 +13,7 @@ import bprop
 from bprop import nn, optim
 from bprop.compile.frontend import traced_call as step
 from bprop.compile.runtime import identity
-from bprop.core.interpreter import CHANGES, Cell
+from bprop.core.cell import CHANGES, Cell
 
 RANDOM = np.random.default_rng(0)
 

@@ -5,10 +5,11 @@ Planted: the branches of `emit_branch` swapped; the two buffers of a carry in `e
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import bprop
+from support.profile import examples
 
 W = np.random.default_rng(2).normal(size=(2, 2)) / 2
 
@@ -130,14 +131,14 @@ def test_nested_programs(program):
     check(program, VECTORS)
 
 
-@settings(max_examples=4, deadline=None)
+@examples(4)
 @given(programs)
 def test_random_programs(program):
     check(program, VECTORS)
 
 
 @pytest.mark.exhaustive
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(programs)
 def test_many_random_programs(program):
     check(program, VECTORS)

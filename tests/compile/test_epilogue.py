@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 import bprop
@@ -12,6 +12,7 @@ from bprop.compile.llvm.host import parallel_threshold
 from bprop.compile.passes import pipeline, tile
 from bprop.compile.passes.inline import inline
 from bprop.compile.runtime.executable import Program
+from support.profile import examples
 
 rng = np.random.default_rng(0)
 
@@ -277,7 +278,7 @@ def perform(steps, kept, *xs):
 
 
 @given(programs(), st.booleans())
-@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_random_graphs(drawn, donate):
     """The bits of the same program without fusion, also where outputs replace inputs."""
     steps, kept = drawn

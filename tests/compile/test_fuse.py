@@ -101,17 +101,19 @@ def test_dead_buffers_are_used_again():
     assert memory.size <= 3 * 8 * 8 * 8 < memory.total
 
 
-def test_live_buffers_never_overlap(agree):
+def test_live_buffers_never_overlap(distance):
+    """Small integers, whose products and sums are exact in any order."""
+
     def f(x):
         parts = [x @ (x.T + k) for k in range(6)]
         for k in range(6):
             parts.append(parts[k] @ parts[5 - k])
         return (*parts[1::3], sum(parts[1:], parts[0]))
 
-    agree(f, np.random.default_rng(0).normal(size=(5, 5)), terms=1000)
+    assert distance(f, np.random.default_rng(0).integers(-3, 4, (5, 5)).astype(float)) == 0
 
 
-def test_overlapping_buffers_would_be_seen(agree, monkeypatch):
+def test_overlapping_buffers_would_be_seen(distance, monkeypatch):
     from bprop.compile.passes import plan_memory as module
 
     right = module._Planner._intermediates
@@ -122,7 +124,7 @@ def test_overlapping_buffers_would_be_seen(agree, monkeypatch):
 
     monkeypatch.setattr(module._Planner, "_intermediates", careless)
     with pytest.raises(AssertionError):
-        test_live_buffers_never_overlap(agree)
+        test_live_buffers_never_overlap(distance)
 
 
 @pytest.mark.parametrize("new", [(12,), (4, 3), (2, 6), (2, 3, 2), (1, 12, 1)])

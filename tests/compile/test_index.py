@@ -2,10 +2,11 @@
 
 from itertools import product
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bprop.compile.ir.affine_index import AffineIndex, flattened, variable
+from support.profile import examples
 
 SIZES = (3, 4, 1, 6)
 POSITIONS = list(product(*map(range, SIZES)))
@@ -54,7 +55,7 @@ def larger(children):
     )
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(st.recursive(LEAVES, larger, max_leaves=6))
 def test_formulas_mean_what_they_say(pair):
     index, meaning = pair
@@ -69,7 +70,7 @@ def test_formulas_mean_what_they_say(pair):
         assert set(values) == {index.constant}
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.recursive(LEAVES, larger, max_leaves=4), DIVISORS)
 def test_quotient_and_remainder_make_the_whole_again(pair, n):
     index, _ = pair

@@ -11,7 +11,7 @@ import pytest
 import bprop
 from bprop.compile.llvm.host import parallel_threshold
 from bprop.compile.runtime.thread_pool import THREAD_POOL
-from bprop.core.interpreter import RUNNING, Cell
+from bprop.core.cell import RUNNING, Cell
 
 LIBRARY = os.path.dirname(bprop.__file__)
 LOOKS = {"CALL", "CALL_FUNCTION_EX", "CALL_KW", "JUMP_BACKWARD", "RESUME"}

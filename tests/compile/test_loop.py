@@ -12,7 +12,7 @@ from bprop.compile import compile
 from bprop.compile.frontend import traced_call as module
 from bprop.compile.llvm.host import parallel_threshold
 from bprop.compile.runtime.executable import Program
-from bprop.core.interpreter import Cell
+from bprop.core.cell import Cell
 from bprop.core.tree import flatten
 
 RANDOM = np.random.default_rng(0)

@@ -4,18 +4,19 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import bprop
 from bprop.compile import native
 from bprop.compile.ir.blocking import DEPTH
 from bprop.compile.passes import tile
+from support.profile import examples
 
 ORDERS = [(a, b, y) for a, b, y in itertools.product(("ik", "ki"), ("kj", "jk"), ("ij", "ji"))]
 
 
-def close(y, x1, x2, labels):
+def assert_within_rounding(y, x1, x2, labels):
     """Within the rounding of a sum of that many products, each as large as the largest."""
     wide = [x.astype(np.longdouble) for x in (x1, x2)]
     expected = np.einsum(labels, *wide)
@@ -35,7 +36,7 @@ def always_in_panels(monkeypatch):
 
 
 @pytest.mark.parametrize("order", ORDERS, ids="-".join)
-@settings(max_examples=6, deadline=None)
+@examples(6)
 @given(
     rows=st.integers(3, 40), columns=st.integers(3, 70), depth=st.integers(1, 50),
     dtype=st.sampled_from([np.float32, np.float64]), seed=st.integers(0, 9),
@@ -46,7 +47,7 @@ def test_edges(order, rows, columns, depth, dtype, seed):
     x1, x2 = (rng.normal(size=[sizes[label] for label in labels]).astype(dtype) for labels in order[:2])
     labels = f"{order[0]},{order[1]}->{order[2]}"
     (y,) = product(labels, x1, x2)
-    close(y, x1, x2, labels)
+    assert_within_rounding(y, x1, x2, labels)
 
 
 @pytest.mark.parametrize("depth", [DEPTH - 1, DEPTH, DEPTH + 1, 2 * DEPTH + 17])
@@ -54,7 +55,7 @@ def test_sums_longer_than_a_block(depth):
     rng = np.random.default_rng(0)
     x1, x2 = rng.normal(size=(9, depth)).astype(np.float32), rng.normal(size=(depth, 35)).astype(np.float32)
     (y,) = product("ik,kj->ij", x1, x2)
-    close(y, x1, x2, "ik,kj->ij")
+    assert_within_rounding(y, x1, x2, "ik,kj->ij")
 
 
 @pytest.mark.parametrize("labels", ["bik,bkj->bij", "bik,kj->bij", "ikl,klj->ij", "ikl,lkj->ij", "aik,bkj->abij"])
@@ -63,7 +64,7 @@ def test_batches_and_several_summed_labels(labels):
     rng = np.random.default_rng(0)
     x1, x2 = (rng.normal(size=[sizes[c] for c in part]) for part in labels.split("->")[0].split(","))
     (y,) = product(labels, x1, x2)
-    close(y, x1, x2, labels)
+    assert_within_rounding(y, x1, x2, labels)
 
 
 def test_not_a_number_stays_in_its_row_and_column():

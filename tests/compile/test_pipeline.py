@@ -10,7 +10,7 @@ import pytest
 
 import bprop
 from bprop.compile import compile, native
-from bprop.core.interpreter import Cell
+from bprop.core.cell import Cell
 
 RANDOM = np.random.default_rng(0)
 

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import bprop
 from bprop.compile.ir.memory_plan import ALIGNMENT, Buffer, Copy, bytes_of
-
-from .test_graph import programs, run
+from support.profile import examples
+from support.random_graph import programs, run
 
 SHAPE = (3, 3)
 
@@ -96,7 +96,7 @@ def cells_and_step(steps, targets, indexed):
 
 
 @given(programs(), st.lists(st.none() | st.integers(0, 20), min_size=3, max_size=3), st.booleans())
-@settings(max_examples=25, deadline=None, derandomize=True)
+@examples(25)
 def test_cells_replaced_in_any_way(steps, targets, indexed):
     """By each other, by what reads the others, by one value several times; twice, and after an error as before."""
     x, i = bprop.asarray(np.random.default_rng(9).uniform(-1, 1, SHAPE)), np.array([2, 0, 1])
@@ -118,7 +118,7 @@ def test_cells_replaced_in_any_way(steps, targets, indexed):
 
 
 @given(programs(), st.sampled_from([(3, 4), (1, 5), (4,), (0, 2), ()]))
-@settings(max_examples=25, deadline=None, derandomize=True)
+@examples(25)
 def test_no_value_is_overwritten_before_it_is_read(steps, shape):
     xs = [bprop.asarray(np.ones(s)) for s in (shape, shape[-1:], ())]
     f = bprop.compile(lambda *xs: run(steps, xs))

@@ -1,9 +1,6 @@
 """Every op of the registry, compiled and eager: a new op is tested by being there.
 
-Arithmetic, comparisons, selections and re-indexings are equal bit by bit. Functions of the C library and NumPy's own
-vector loops differ: each is within 4 units in the last place (float32) of the true value in the worst case (NumPy's
-float32 loops; the C library stays below 1), so `LIBRARY` of them may lie between the two. Sums are taken in another
-order: see `agree`.
+How far they may lie apart: support/agreement.py.
 """
 
 import numpy as np
@@ -12,27 +9,14 @@ import pytest
 import bprop
 from bprop.compile import native
 from bprop.core.error import BpropError
-from bprop.core.family import Bilinear, Elementwise, General, Random, Reduction, Region, Selection
+from bprop.core.family import Elementwise, Region, Selection
 from bprop.core.op import REGISTRY
 from bprop.diagnose.case import cases
+from support.agreement import LIBRARY, allowed, check_call
 
-LIBRARY = 4
-EXACT = {
-    "add", "subtract", "multiply", "divide", "negative", "sqrt", "square", "sign", "abs", "astype", "stop_gradient",
-    "less", "less_equal", "greater", "greater_equal", "equal", "not_equal", "logical_and", "logical_or", "logical_not",
-    "floor", "ceil", "trunc", "round", "copysign", "nextafter", "signbit", "isnan", "isinf", "isfinite", "logical_xor",
-    "floor_divide", "remainder", "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_invert", "bitwise_left_shift",
-    "bitwise_right_shift", "uniform", "permutation",
-}  # fmt: skip
 DTYPES = (np.float32, np.float64)
 OPS = [op for op in REGISTRY.values() if not isinstance(op, Region)]
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, -2.0, 3.0, 700.0, -700.0, 1e-30, 1e30, np.inf, -np.inf, np.nan]
-
-
-def allowed(op):
-    if op.name in EXACT or not isinstance(op, Elementwise | Selection | Random):
-        return 0
-    return 0 if isinstance(op, Selection) else LIBRARY
 
 
 def parameters(op):
@@ -40,35 +24,11 @@ def parameters(op):
     return next(iter(cases(op)))[1]
 
 
-def as_function(op, args, params):
-    places = [i for i, x in enumerate(args) if isinstance(x, np.ndarray)]
-
-    def f(*xs):
-        new = list(args)
-        for place, x in zip(places, xs, strict=True):
-            new[place] = x
-        return op(*new, **params)
-
-    return f, [args[place] for place in places]
-
-
-def check(op, args, params, distance, agree):
-    """Assert that a call gives what the family of the op allows, compiled and eager."""
-    f, xs = as_function(op, args, params)
-    if isinstance(op, Reduction | Bilinear):
-        largest = max((np.abs(x).max(initial=0) for x in xs), default=1.0)
-        agree(f, *xs, terms=24, scale=max(float(largest) ** len(xs), 1e-30))
-    elif isinstance(op, General):
-        agree(f, *xs, terms=8)
-    else:
-        assert distance(f, *xs) <= allowed(op), (args, params)
-
-
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
 @pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
-def test_example_calls(op, dtype, distance, agree):
+def test_example_calls(op, dtype):
     for args, params in cases(op, dtype):
-        check(op, args, params, distance, agree)
+        check_call(op, args, params)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)

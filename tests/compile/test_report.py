@@ -7,7 +7,7 @@ import bprop
 from bprop import nn, optim
 from bprop.compile import jit as pipeline
 from bprop.compile.frontend import traced_call as step
-from bprop.core.interpreter import Cell
+from bprop.core.cell import Cell
 
 RANDOM = np.random.default_rng(0)
 

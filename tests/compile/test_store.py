@@ -9,7 +9,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import bprop
@@ -23,9 +23,9 @@ from bprop.compile.runtime import object_cache as store
 from bprop.compile.runtime.fingerprint import declaration, fingerprint
 from bprop.compile.runtime.object_cache import Entry, Store
 from bprop.core.op import REGISTRY
-
-from .test_graph import programs
-from .test_graph import run as follow
+from support.profile import examples
+from support.random_graph import programs
+from support.random_graph import run as follow
 
 KEY = "0123456789abcdef" * 4
 ENTRY = Entry(
@@ -108,7 +108,7 @@ def test_the_fingerprint_tells_constants_apart():
 
 
 @given(programs(), st.integers(0, 13), st.tuples(*[st.integers(0, 30)] * 3), st.sampled_from(("u", "b", "s")))
-@settings(max_examples=25, deadline=None, derandomize=True)
+@examples(25)
 def test_code_follows_from_the_fingerprint(steps, place, others, kind):
     """Of programs that differ in one step: one fingerprint means one code; and the same program has both again."""
     place %= len(steps)

@@ -3,12 +3,9 @@
 On plain x86-64 (vectors of 16 bytes, no fused multiply-add) every seventh op stands for all.
 """
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 import bprop
@@ -17,26 +14,20 @@ from bprop.compile.llvm.host import TARGETS, current_target, generate_for
 from bprop.core.family import Region
 from bprop.core.op import REGISTRY
 from bprop.diagnose.case import cases
+from support.agreement import check_call
+from support.profile import examples
+from support.random_graph import programs, run
 
-
-def _from(name):
-    spec = importlib.util.spec_from_file_location(f"target_{name}", Path(__file__).with_name(f"{name}.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-registry, graph = _from("test_registry"), _from("test_graph")
 OPS = [op for op in REGISTRY.values() if not isinstance(op, Region)]
 SAMPLE = {op.name for op in OPS[::7]} | {"matmul", "exp", "tanh", "sum"}
 
 
 @pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
-def test_ops(op, target, distance, agree):
+def test_ops(op, target):
     if target == "x86-64" and op.name not in SAMPLE:
         pytest.skip("not in the sample")
     args, params = next(iter(cases(op, np.float32)))
-    registry.check(op, args, params, distance, agree)
+    check_call(op, args, params)
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 5), (40, 70, 33), (130, 129, 131)], ids=str)
@@ -53,13 +44,13 @@ def test_products(dtype, shape, target, agree):
     )
 
 
-@given(graph.programs(), st.sampled_from([np.float32, np.float64]), st.sampled_from([(3, 4), (2, 19), (4,), ()]))
-@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(programs(), st.sampled_from([np.float32, np.float64]), st.sampled_from([(3, 4), (2, 19), (4,), ()]))
+@examples(15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_random_graphs(target, steps, dtype, shape):
     random = np.random.default_rng(0)
     xs = [bprop.asarray(random.uniform(-1, 1, s).astype(dtype)) for s in (shape, shape[-1:], ())]
-    expected = graph.run(steps, xs)
-    compiled = native(bprop.trace(lambda *xs: graph.run(steps, xs))(*xs))(*xs)
+    expected = run(steps, xs)
+    compiled = native(bprop.trace(lambda *xs: run(steps, xs))(*xs))(*xs)
     for y, e in zip(compiled, expected, strict=True):
         assert y.spec == e.spec
         largest = max(float(np.abs(e.data).max(initial=0)), 1.0)

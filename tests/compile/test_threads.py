@@ -13,7 +13,7 @@ from itertools import accumulate, islice, pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from llvmlite import ir
 
@@ -34,9 +34,9 @@ from bprop.core.family import Region
 from bprop.core.op import REGISTRY
 from bprop.core.tree import flatten
 from bprop.diagnose.case import cases
-
-from .test_graph import programs, run
-from .test_registry import as_function
+from support.op_call import function_of_arrays
+from support.profile import examples
+from support.random_graph import programs, run
 
 THREADS = (1, 2, 3, 4, 7)
 TRIES = 200
@@ -72,7 +72,7 @@ def compiled(f, *xs):
         return native(bprop.trace(f)(*xs))
 
 
-def network(sizes, batch, least=0):
+def training_step(sizes, batch, least=0):
     """Return the training step of a network and a function that sets everything back to the beginning."""
     generator, random = bprop.Generator(1), np.random.default_rng(0)
     layers = [(nn.Linear(a, b, generator=generator), nn.Tanh()) for a, b in pairwise(sizes)]
@@ -108,7 +108,7 @@ def network(sizes, batch, least=0):
 # --- the same bits ---
 @pytest.mark.parametrize("sizes", [(5, 3, 2), (70, 33, 64, 10)], ids=str)
 def test_a_training_has_the_same_bits(sizes):
-    step, begin = network(sizes, 37)
+    step, begin = training_step(sizes, 37)
 
     def train():
         begin()
@@ -125,7 +125,7 @@ def test_large_products_have_the_same_bits():
 
 
 @given(programs(), st.sampled_from([(3, 4), (33, 5), (40,), (0, 2), ()]))
-@settings(max_examples=25, deadline=None, derandomize=True)
+@examples(25)
 def test_random_graphs_have_the_same_bits(steps, shape):
     random = np.random.default_rng(0)
     xs = [bprop.asarray(random.uniform(-1, 1, s)) for s in (shape, shape[-1:], ())]
@@ -135,7 +135,7 @@ def test_random_graphs_have_the_same_bits(steps, shape):
 @pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
 def test_every_op_has_the_same_bits(op):
     """One program for the first cases of an op: its kernels are independent, and one compilation costs less than three."""
-    made = [as_function(op, args, params) for args, params in islice(cases(op, np.float32), 3)]
+    made = [function_of_arrays(op, args, params) for args, params in islice(cases(op, np.float32), 3)]
     counts = [0, *accumulate(len(xs) for _, xs in made)]
     xs = [bprop.asarray(x) for _, own in made for x in own]
 
@@ -281,7 +281,7 @@ def test_a_missing_meeting_inside_a_product_is_seen(staggered, monkeypatch):
 
 def test_meetings_follow_from_the_memory_plan():
     """Two items that touch the same bytes, one of them writing, one of them parallel, have a barrier in between."""
-    lowered = network((20, 33, 17, 10), 40)[0].program.lowered
+    lowered = training_step((20, 33, 17, 10), 40)[0].program.lowered
     touched, items = [], lowered.schedule.items
     planner = scheduling._BarrierPlanner(lowered.memory, lowered.schedule.parallel, lowered.target)
     for number, item in enumerate(items):
@@ -345,13 +345,13 @@ def test_placing_meetings_takes_time_linear_in_depth(least, monkeypatch):
 
 # --- who takes part ---
 def test_small_programs_wake_nobody():
-    program = network((4, 16, 3), 32, least=PARALLEL_THRESHOLD)[0].program
+    program = training_step((4, 16, 3), 32, least=PARALLEL_THRESHOLD)[0].program
     assert not program.lowered.schedule.parallel
     assert not is_profitable(program.work, PARALLEL_THRESHOLD)
 
 
 def test_large_programs_are_shared():
-    program = network((64, 512, 10), 128, least=PARALLEL_THRESHOLD)[0].program
+    program = training_step((64, 512, 10), 128, least=PARALLEL_THRESHOLD)[0].program
     assert is_profitable(program.work, PARALLEL_THRESHOLD)
     assert len(program.lowered.schedule.parallel) > 5
 

@@ -9,7 +9,7 @@ import pytest
 import bprop
 from bprop import nn, optim
 from bprop.compile.llvm import instruction as scalar
-from bprop.core.interpreter import Cell
+from bprop.core.cell import Cell
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(32, 4)).astype(np.float32)

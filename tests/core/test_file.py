@@ -19,19 +19,12 @@ from bprop.train import StorageError, fit, load_weights, save_weights
 from bprop.train.archive import Archive
 from bprop.train.archive import write as write_archive
 from bprop.train.curve import draw
-from bprop.train.storage import LOCK, Lock, held
-from bprop.train.table.influence import draw_influence
+from bprop.train.storage import LOCK, Lock, is_locked
+from bprop.train.table.sensitivity import draw_influence
+from support.training import LINE, fit_line
 
 SOURCE = Path(bprop.__file__).parent
 posix = pytest.mark.skipif(os.name == "nt", reason="links and pipes as POSIX has them")
-X = np.arange(8, dtype=np.float32)[:, None]
-
-
-def train(folder, **options):
-    return fit(
-        nn.Linear(1, 1), nn.SquaredError(), optim.SGD(0.001), (X, X), epochs=1, out=folder, progress=False,
-        compiled=False, **options,
-    )  # fmt: skip
 
 
 # --- what was planted ---
@@ -98,11 +91,11 @@ def test_the_lock_is_not_written_through_what_was_planted(kind, tmp_path):
     folder.mkdir()
     plant(kind, folder / LOCK, secret)
     if kind == "second name":  # only the name goes
-        train(folder)
+        fit_line(out=folder)
     else:
         with pytest.raises(StorageError, match="in the place of the folder's lock"):
-            train(folder)
-        assert held(folder) is None
+            fit_line(out=folder)
+        assert is_locked(folder) is None
     assert secret.read_text() == "keep me"
     assert not secret.with_name("new").exists()
 
@@ -111,7 +104,7 @@ def test_the_lock_is_not_written_through_what_was_planted(kind, tmp_path):
 @pytest.mark.parametrize("kind", ["link", "dangling", "second name", "pipe"])
 def test_a_resumed_run_writes_no_planted_file(kind, tmp_path):
     folder, names = tmp_path / "run", ["run.json", "model.safetensors", "curves.png"]
-    train(folder)
+    fit_line(out=folder)
     if kind in ("link", "second name"):  # which it reads first
         names += ["metrics.jsonl", "checkpoint.safetensors"]
     secrets = {name: (folder / name).read_bytes() for name in names}
@@ -119,10 +112,7 @@ def test_a_resumed_run_writes_no_planted_file(kind, tmp_path):
         (tmp_path / name).write_bytes(content)
         (folder / name).unlink()
         plant(kind, folder / name, tmp_path / name)
-    fit(
-        nn.Linear(1, 1), nn.SquaredError(), optim.SGD(0.001), (X, X), epochs=2, out=folder, resume=True, progress=False,
-        compiled=False,
-    )  # fmt: skip
+    fit_line(epochs=2, out=folder, resume=True)
     for name, content in secrets.items():
         assert stat.S_ISREG((folder / name).lstat().st_mode)
         assert (folder / name).stat().st_nlink == 1
@@ -143,14 +133,19 @@ def test_nothing_waits_for_a_pipe(tmp_path):
 def test_a_folder_of_the_callers_may_be_a_link(tmp_path):
     (tmp_path / "disk").mkdir()
     (tmp_path / "runs").symlink_to(tmp_path / "disk")
-    train(tmp_path / "runs")
+    fit_line(out=tmp_path / "runs")
     assert (tmp_path / "disk" / "run.json").is_file()
 
 
 def test_names_cannot_be_guessed_and_are_never_too_long(tmp_path, monkeypatch):
-    made = []
-    create = file.create
-    monkeypatch.setattr(file, "create", lambda path, mode: made.append(path) or create(path, mode))
+    made, open_file = [], os.open
+
+    def noted(path, flags, *mode):
+        if flags & os.O_CREAT:
+            made.append(Path(path))
+        return open_file(path, flags, *mode)
+
+    monkeypatch.setattr(os, "open", noted)
     for name in ("a", "ü" * 120, "a"):
         file.write_whole(tmp_path / name, b"x")
     assert len({path.name for path in made}) == 3
@@ -246,7 +241,7 @@ def test_the_lock_of_a_killed_process_is_taken_over_and_made_anew(tmp_path):
         lock.take(tmp_path)
         assert (tmp_path / LOCK).stat().st_ino != before
         assert (tmp_path / LOCK).read_text().startswith(f"process {os.getpid()} on ")
-        assert held(tmp_path)
+        assert is_locked(tmp_path)
     assert not (tmp_path / LOCK).exists()
 
 
@@ -254,7 +249,7 @@ def test_the_lock_of_a_killed_process_is_taken_over_and_made_anew(tmp_path):
 def test_what_names_no_file_is_refused_by_name(path, tmp_path):
     calls = {
         "the folder of a run": lambda: fit(
-            nn.Linear(1, 1), nn.SquaredError(), optim.SGD(0.1), (X, X), out=path, progress=False
+            nn.Linear(1, 1), nn.SquaredError(), optim.SGD(0.1), (LINE, LINE), out=path, progress=False
         ),
         "save_weights: the path": lambda: save_weights(nn.Linear(1, 1), path),
         "load_weights: the path": lambda: load_weights(nn.Linear(1, 1), path),
@@ -378,9 +373,9 @@ def test_what_is_written_is_on_disk_before_it_is_renamed(tmp_path, monkeypatch):
     calls.clear()
     file.write_whole(tmp_path / "passing", b"new", lasting=False)
     assert calls == ["write", "replace"]
-    run = train(tmp_path / "run")
+    run = fit_line(out=tmp_path / "run")
     calls.clear()
-    run._lines = os.open(tmp_path / "run" / "metrics.jsonl", os.O_WRONLY | os.O_APPEND)
+    run._metrics = os.open(tmp_path / "run" / "metrics.jsonl", os.O_WRONLY | os.O_APPEND)
     run.log({"epoch": 2})
     assert calls == ["write", "fsync file"]
-    os.close(run._lines)
+    os.close(run._metrics)

@@ -2,16 +2,17 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import bprop
 from bprop.core.shape import broadcast, normalise_axes, normalise_axis, normalise_shape, reduced, size_of
+from support.profile import examples
 
 shapes = st.lists(st.integers(0, 3), max_size=4).map(tuple)
 
 
-@settings(max_examples=200, derandomize=True, deadline=None)
+@examples(200)
 @given(first=shapes, second=shapes)
 def test_broadcasting_is_numpys(first, second):
     try:
@@ -23,7 +24,7 @@ def test_broadcasting_is_numpys(first, second):
         assert broadcast("add", first, second) == expected
 
 
-@settings(max_examples=100, derandomize=True, deadline=None)
+@examples(100)
 @given(shape=shapes, data=st.data())
 def test_reduced_shapes_are_numpys(shape, data):
     axes = data.draw(st.lists(st.integers(0, len(shape) - 1), unique=True)) if shape else []

@@ -7,13 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 import bprop
-from bprop.core.interpreter import Cell
+from bprop.core.cell import Cell
 from bprop.core.tree import flatten, is_holder, map, paths, spread, unflatten
+from support.profile import examples
 
 
 class Pair(NamedTuple):
@@ -41,7 +42,7 @@ trees = st.recursive(
 )
 
 
-@settings(max_examples=100, derandomize=True, deadline=None)
+@examples(100)
 @given(tree=trees)
 def test_flatten_and_back(tree):
     found, structure = flatten(tree)

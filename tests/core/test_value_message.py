@@ -1,6 +1,6 @@
 """Whatever is done wrongly with a value, of whichever kind, no message speaks of the library's inner classes.
 
-Planted: `Wrapped.__init_subclass__` without the name; methods under the name of the class that defines them.
+Planted: `Tracer.__init_subclass__` without the name; methods under the name of the class that defines them.
 """
 
 import ast
@@ -44,7 +44,7 @@ INNER = _inner_classes()
 
 def test_the_inner_classes_are_found():
     assert {
-        "Wrapped",
+        "Tracer",
         "Recorded",
         "Dual",
         "Batched",

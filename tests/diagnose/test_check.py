@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import bprop
+from bprop.core.cell import Cell
 from bprop.core.family import Elementwise
-from bprop.core.interpreter import Cell
 from bprop.core.op import REGISTRY
 from bprop.diagnose import check
 from bprop.diagnose.case import cases

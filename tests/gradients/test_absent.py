@@ -1,7 +1,7 @@
 """A derivative that does not exist is absent, not zero: a finite value never gets a NaN gradient.
 
 Each of these is a thread in some library's issue tracker; the usual answer there is "write where twice". Planted:
-`structural` in gradients/absent.py returning its first, plain sweep (0 · inf = NaN), and the adjoint of a slice present
+`masked_sweep` in gradients/absent.py returning its first, plain sweep (0 · inf = NaN), and the adjoint of a slice present
 everywhere (slicing, take, row, reversed fail).
 """
 

@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import bprop
-from bprop.core.interpreter import Cell
+from bprop.core.cell import Cell
 
 
 class Model:

@@ -1,6 +1,6 @@
 """A number taken out of a differentiated value would be a constant: it raises. A value outside its transform is named.
 
-Planted: `Wrapped.numbers` returning the numbers (silently wrong gradients), `Evaluate.plain` reading a wrapped value's
+Planted: `Tracer.numbers` returning the numbers (silently wrong gradients), `Eager.plain` reading a wrapped value's
 data, `Traced.__bool__` returning True.
 """
 
@@ -104,7 +104,8 @@ def test_a_value_of_an_outer_transform_may_be_used_inside_an_inner_one():
 
 
 def test_cells_cannot_keep_traced_values():
-    from bprop.core.interpreter import EVALUATE, Cell
+    from bprop.core.cell import Cell
+    from bprop.core.interpreter import EVALUATE
 
     cell = Cell(bprop.zeros(2), "mean")
 

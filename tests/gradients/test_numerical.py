@@ -1,13 +1,14 @@
 """Way 2: differences. Oracles: mpmath.diff, closed forms, the theory of their errors."""
 
+import itertools
+
 import mpmath
 import numpy as np
 import pytest
 
 import bprop
 from bprop import nn
-from bprop.core.op import REGISTRY
-from bprop.diagnose.case import cases
+from support.op_call import every_differentiable_op, scalar_calls
 
 SCHEMES = {"central": 1e-8, "forward": 1e-6, "complex": 1e-13, "richardson": 1e-9}
 X = np.array([0.3, -1.2, 2.5])
@@ -174,28 +175,15 @@ def test_the_complex_step_names_ops_without_a_complex_form():
         bprop.numerical(lambda a: bprop.sum(bprop.cholesky(a)), scheme="complex")(np.eye(2))
 
 
-@pytest.mark.parametrize(
-    "op", [pytest.param(op, id=op.name) for op in REGISTRY.values() if op.differentiable and not op.is_region]
-)
+@every_differentiable_op
 @pytest.mark.parametrize("scheme", ["central", "complex"])
 def test_numerical_equals_reverse_for_every_op(op, scheme):
-    for args, params in list(cases(op))[:4]:
-        places = [place for place, arg in enumerate(args) if getattr(arg, "dtype", np.dtype(int)).kind == "f"]
-
-        def f(*xs, args=args, params=params, places=places):
-            full = list(args)
-            for place, x in zip(places, xs, strict=True):
-                full[place] = x
-            y = op(*full, **params)
-            ys = y if op.several else (y,)
-            return sum(bprop.sum(y * np.cos(np.arange(y.size, dtype=y.dtype)).reshape(y.shape)) for y in ys)
-
-        given = [args[place] for place in places]
-        if not given or any(np.size(one) > 60 for one in given):
+    for f, xs, params in itertools.islice(scalar_calls(op), 4):
+        if any(np.size(x) > 60 for x in xs):
             continue
-        numbers = tuple(range(len(given)))
+        operands = tuple(range(len(xs)))
         try:
-            found = bprop.numerical(f, numbers, scheme=scheme)(*given)
+            numerical = bprop.numerical(f, operands, scheme=scheme)(*xs)
             refused = ""
         except bprop.DerivativeError as error:
             refused = str(error)
@@ -203,10 +191,10 @@ def test_numerical_equals_reverse_for_every_op(op, scheme):
             assert scheme == "complex"
             assert "has no complex form" in refused
             return
-        gradients = bprop.grad(f, numbers, unreached="zeros")(*given)
-        for one, gradient in zip(found, gradients, strict=True):
+        gradients = bprop.grad(f, operands, unreached="zeros")(*xs)
+        for difference, gradient in zip(numerical, gradients, strict=True):
             error = 1e-6 if params.get("dtype", np.dtype(float)) == np.float64 else 1e-2  # a conversion rounds
-            np.testing.assert_allclose(one.numpy(), gradient.numpy(), rtol=error, atol=error)
+            np.testing.assert_allclose(difference.numpy(), gradient.numpy(), rtol=error, atol=error)
 
 
 def test_nan_stays_in_its_entry():

@@ -8,13 +8,12 @@ import pytest
 
 import bprop
 from bprop import nn
-from bprop.core.op import REGISTRY
-from bprop.diagnose.case import cases
+from support.op_call import every_differentiable_op, scalar_calls
 
 random = np.random.default_rng(5)
 
 
-def network(x, weights):
+def tanh_layers(x, weights):
     for W in weights:
         x = bprop.tanh(W @ x)
     return bprop.sum(x)
@@ -28,10 +27,10 @@ def weights(n, layers):
 @pytest.mark.parametrize("layers", [1, 2, 3, 4])
 def test_a_network_of_width_n_and_depth_l_has_n_to_the_l_paths(n, layers):
     x, W = random.normal(size=n), weights(n, layers)
-    p = bprop.paths(network)(x, W)
+    p = bprop.paths(tanh_layers)(x, W)
     assert p.counts.tolist() == [n**layers] * n
     assert p.total == n ** (layers + 1)
-    expected = bprop.grad(network)(x, W).numpy()
+    expected = bprop.grad(tanh_layers)(x, W).numpy()
     np.testing.assert_allclose(p.gradient.numpy(), expected, rtol=1e-10, atol=1e-15)
     walked = list(p.enumerate())
     assert len(walked) == len({path.nodes for path in walked}) == p.total
@@ -42,11 +41,11 @@ def test_a_network_of_width_n_and_depth_l_has_n_to_the_l_paths(n, layers):
 def test_ten_to_the_thirty_paths_are_counted_exactly_in_one_sweep():
     x, W = random.normal(size=10), weights(10, 30)
     start = time.perf_counter()
-    p = bprop.paths(network)(x, W)
+    p = bprop.paths(tanh_layers)(x, W)
     assert time.perf_counter() - start < 2
     assert p.counts.tolist() == [10**30] * 10
     assert type(p.counts[0]) is int
-    np.testing.assert_allclose(p.gradient.numpy(), bprop.grad(network)(x, W).numpy(), rtol=1e-9, atol=1e-30)
+    np.testing.assert_allclose(p.gradient.numpy(), bprop.grad(tanh_layers)(x, W).numpy(), rtol=1e-9, atol=1e-30)
     with pytest.raises(bprop.BpropError, match=f"has {10**31} paths, and 10000 is the limit"):
         p.enumerate()
     with pytest.raises(bprop.BpropError, match="10 is the limit"):
@@ -56,7 +55,7 @@ def test_ten_to_the_thirty_paths_are_counted_exactly_in_one_sweep():
 
 def test_weights_of_the_first_layer_have_one_layer_less_to_go():
     x, W = random.normal(size=3), weights(3, 3)
-    counts = bprop.paths(network, 1)(x, W).counts
+    counts = bprop.paths(tanh_layers, 1)(x, W).counts
     assert [set(layer.ravel().tolist()) for layer in counts] == [{9}, {3}, {1}]
 
 
@@ -142,31 +141,16 @@ def test_a_general_op_is_one_edge_per_pair_within_a_matrix():
     assert p.counts.tolist() == [[[2], [2]], [[2], [2]]]
 
 
-@pytest.mark.parametrize(
-    "op", [pytest.param(op, id=op.name) for op in REGISTRY.values() if op.differentiable and not op.is_region]
-)
+@every_differentiable_op
 def test_the_sweep_and_the_walk_equal_reverse_for_every_op(op):
-    for args, params in cases(op):
-        places = [place for place, arg in enumerate(args) if getattr(arg, "dtype", np.dtype(int)).kind == "f"]
-
-        def f(*xs, args=args, params=params, places=places):
-            full = list(args)
-            for place, x in zip(places, xs, strict=True):
-                full[place] = x
-            y = op(*full, **params)
-            ys = y if op.several else (y,)
-            return sum(bprop.sum(y * np.cos(np.arange(y.size, dtype=y.dtype)).reshape(y.shape)) for y in ys)
-
-        given = [args[place] for place in places]
-        if not given:
-            continue
-        numbers = tuple(range(len(given)))
-        p = bprop.paths(f, numbers)(*given)
-        gradients = bprop.grad(f, numbers, unreached="zeros")(*given)
+    for f, xs, _ in scalar_calls(op):
+        operands = tuple(range(len(xs)))
+        p = bprop.paths(f, operands)(*xs)
+        gradients = bprop.grad(f, operands, unreached="zeros")(*xs)
         ways = [p.gradient] + ([p.sum()] if p.total < 2000 else [])
         for way in ways:
-            for found, gradient in zip(way, gradients, strict=True):
-                np.testing.assert_allclose(found.numpy(), gradient.numpy(), rtol=1e-9, atol=1e-12)
+            for derivative, gradient in zip(way, gradients, strict=True):
+                np.testing.assert_allclose(derivative.numpy(), gradient.numpy(), rtol=1e-9, atol=1e-12)
 
 
 # --- what is shown, what is refused ---

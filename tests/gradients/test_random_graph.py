@@ -7,7 +7,7 @@ numbers in [0.4, 1.7]: away from kinks and poles, so that central differences ar
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
@@ -16,6 +16,7 @@ from bprop.compile import native
 from bprop.core.family import Elementwise
 from bprop.core.op import REGISTRY
 from bprop.diagnose.case import cases
+from support.profile import examples
 
 ROWS, COLUMNS = 2, 3
 X = np.array([[0.3, -0.7, 1.1], [-0.2, 0.9, 0.5]])
@@ -158,23 +159,23 @@ def agree(program, numerical):
     assert_allclose(native(backward)(X)[0], gradient, **tight)
 
 
-OPTIONS = {"derandomize": True, "deadline": None, "suppress_health_check": list(HealthCheck)}
+OPTIONS = {"suppress_health_check": list(HealthCheck)}
 
 
-@settings(max_examples=60, **OPTIONS)
+@examples(60, **OPTIONS)
 @given(program=programs)
 def test_every_interpretation_agrees(program, numerical):
     agree(program, numerical)
 
 
 @pytest.mark.exhaustive
-@settings(max_examples=600, **OPTIONS)
+@examples(600, **OPTIONS)
 @given(program=programs)
 def test_every_interpretation_agrees_on_many(program, numerical):
     agree(program, numerical)
 
 
-@settings(max_examples=20, **OPTIONS)
+@examples(20, **OPTIONS)
 @given(program=st.lists(step, min_size=1, max_size=4))
 def test_second_derivatives_agree(program, numerical):
     f = compiled_from(program)

@@ -3,14 +3,14 @@
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import bprop
-from bprop.core.op import REGISTRY
 from bprop.core.simplify import simplify
-from bprop.diagnose.case import cases
-from bprop.gradients.textbook import textbook
+from bprop.gradients.canonical_order import canonical_order
+from support.op_call import every_differentiable_op, scalar_calls
+from support.profile import examples
 
 X = np.array([0.7, -1.3, 2.1])
 
@@ -84,29 +84,14 @@ def test_formulas_against_mpmath(f, g, x):
     assert bprop.symbolic(bprop.grad(f))(x)(x).item() == pytest.approx(second, rel=1e-11)
 
 
-@pytest.mark.parametrize(
-    "op", [pytest.param(op, id=op.name) for op in REGISTRY.values() if op.differentiable and not op.is_region]
-)
+@every_differentiable_op
 def test_symbolic_equals_reverse_for_every_op(op):
-    for args, params in cases(op):
-        places = [place for place, arg in enumerate(args) if getattr(arg, "dtype", np.dtype(int)).kind == "f"]
-
-        def f(*xs, args=args, params=params, places=places):
-            full = list(args)
-            for place, x in zip(places, xs, strict=True):
-                full[place] = x
-            y = op(*full, **params)
-            ys = y if op.several else (y,)
-            return sum(bprop.sum(y * np.cos(np.arange(y.size, dtype=y.dtype)).reshape(y.shape)) for y in ys)
-
-        given = [args[place] for place in places]
-        if not given:
-            continue
-        numbers = tuple(range(len(given)))
-        formulas = bprop.symbolic(f, numbers)(*given)
-        gradients = bprop.grad(f, numbers, unreached="zeros")(*given)
+    for f, xs, _ in scalar_calls(op):
+        operands = tuple(range(len(xs)))
+        formulas = bprop.symbolic(f, operands)(*xs)
+        gradients = bprop.grad(f, operands, unreached="zeros")(*xs)
         for formula, gradient in zip(formulas, gradients, strict=True):
-            np.testing.assert_allclose(formula(*given).numpy(), gradient.numpy(), rtol=1e-9, atol=1e-12)
+            np.testing.assert_allclose(formula(*xs).numpy(), gradient.numpy(), rtol=1e-9, atol=1e-12)
 
 
 def test_trees_give_trees_of_formulas():
@@ -200,7 +185,7 @@ def test_errors():
 
 # --- the order of a textbook changes no value ---
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 6), st.integers(0, 6)), min_size=3, max_size=9))
-@settings(max_examples=200, deadline=None, derandomize=True)
+@examples(200)
 def test_textbook_order_keeps_values(program):
     def f(x, y):
         values = [x, y, 2.0, -1, x * y]
@@ -216,6 +201,6 @@ def test_textbook_order_keeps_values(program):
     rows = bprop.view(f, *args).rows
     largest = max(float(np.max(np.abs(row.value.numpy()))) for row in rows)
     assume(largest < 1e6)
-    arranged = simplify(textbook(simplify(graph, algebraic=True)), algebraic=True)
+    arranged = simplify(canonical_order(simplify(graph, algebraic=True)), algebraic=True)
     assert arranged.specs == graph.specs
     np.testing.assert_allclose(arranged(*map(bprop.asarray, args))[0].numpy(), expected, rtol=1e-8, atol=1e-9 * largest)

@@ -30,14 +30,14 @@ def count(f, *args):
     return counter.ops
 
 
-def network(x, w):
+def ops_of_many_families(x, w):
     h = bprop.tanh(w @ x)
     h = bprop.where(h > 0, h, 0.1 * h)
     h = bprop.softmax(bprop.take(h, np.array([2, 0, 1, 1]))) + h[:1]
     return bprop.logsumexp(bprop.einsum("i,j->ij", h, x)[::2].reshape(-1)) + bprop.max(bprop.maximum(x, h[0]))
 
 
-@pytest.mark.parametrize("f", [network, bprop.grad(network), bprop.grad(network, 1), bprop.hessian(network)],
+@pytest.mark.parametrize("f", [ops_of_many_families, bprop.grad(ops_of_many_families), bprop.grad(ops_of_many_families, 1), bprop.hessian(ops_of_many_families)],
                          ids=["value", "grad x", "grad w", "hessian"])  # fmt: skip
 def test_number_of_ops_is_independent_of_the_batch_size(f):
     random = np.random.default_rng(0)

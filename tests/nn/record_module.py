@@ -1,7 +1,7 @@
 """Records what PyTorch answers for the modules of bprop.nn, in pytorch_module.json beside this file.
 
 Run it in an environment that has PyTorch (a CPU will do) and NumPy: ``python tests/nn/record_module.py``. The tests only read the
-file. ``CASES`` has, for every name in ``tests/nn/conftest.py``, the function of a tensor and how to make its parameters.
+file. ``CASES`` has, for every name in ``tests/support/module_example.py``, the function of a tensor and how to make its parameters.
 """
 
 import json

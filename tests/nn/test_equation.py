@@ -1,8 +1,6 @@
 """A module's own equations: read as Python they give its numbers, and they are the lecture's."""
 
-import importlib.util
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,10 +8,7 @@ import pytest
 import bprop
 from bprop import nn
 from bprop.core.op import REGISTRY
-
-spec = importlib.util.spec_from_file_location("nn_examples", Path(__file__).with_name("conftest.py"))
-examples = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(examples)
+from support.module_example import LOSSES, cotangent, make, smooth
 
 NAMES = {name: op for name, op in REGISTRY.items() if name.isidentifier()}
 NAMES |= {name: getattr(bprop, name) for name in bprop.__all__}
@@ -32,8 +27,8 @@ def evaluated(group, known):
 
 def checked(module, equations, path):
     """Compare what the equations of one module without modules inside give with what went through it."""
-    frame = module._last
-    known = {"x": frame.x, "y_bar": frame.y_bar, **frame.kept, **parameters(module)}
+    frame = module._last_frame
+    known = {"x": frame.x, "y_bar": frame.y_bar, **frame.saved, **parameters(module)}
     for group, names in ((equations.fprop, ["y"]), (equations.bprop, ["x_bar"])):
         own = [one for one in group if one.path == path]
         evaluated(own, known)
@@ -49,9 +44,9 @@ def parameters(module):
 
 
 def test_the_text_evaluates_to_the_numbers(example):
-    module, x = examples.make(example), examples.smooth(example)
+    module, x = make(example), smooth(example)
     y = module.fprop(x)
-    module.bprop(examples.cotangent(y.shape))
+    module.bprop(cotangent(y.shape))
     equations = module.equations(x)
     leaves = [(path, one) for path, one in module.modules() if not list(_inside(one))]
     assert leaves
@@ -64,29 +59,29 @@ def _inside(module):
 
 
 def test_equations_without_an_example(example):
-    text = str(examples.make(example).equations())
+    text = str(make(example).equations())
     assert "fprop" in text
     assert "x_bar = " in text
     assert "?" not in text
     assert "custom" not in text
-    equations = examples.make(example).equations()
+    equations = make(example).equations()
     for shown in (equations.latex, equations._repr_latex_(), equations._repr_markdown_()):
         assert r"\bar{x} &= " in shown
         assert shown.count("{") == shown.count("}")
 
 
-@pytest.mark.parametrize("name", examples.LOSSES)
+@pytest.mark.parametrize("name", LOSSES)
 def test_losses(name):
-    text = str(examples.LOSSES[name]().equations())
+    text = str(LOSSES[name]().equations())
     assert "E = " in text
-    assert text.count("_bar = ") == len(examples.LOSSES[name].answers)
+    assert text.count("_bar = ") == len(LOSSES[name].answers)
     assert " t_bar" not in text
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
-@pytest.mark.parametrize("name", examples.LOSSES)
+@pytest.mark.parametrize("name", LOSSES)
 def test_the_text_of_losses_evaluates_to_the_numbers(name, reduction):
-    loss = examples.LOSSES[name](reduction)
+    loss = LOSSES[name](reduction)
     shown = loss.equations()
     rng = np.random.default_rng(4)
     known = {key: rng.uniform(0.2, 0.9, spec.shape).astype(spec.dtype) for key, spec in shown.inputs.items()}
@@ -104,8 +99,8 @@ def test_the_text_of_losses_evaluates_to_the_numbers(name, reduction):
 
 def test_broadcasting_is_left_to_the_ops():
     """No shapes of the example where NumPy's broadcasting needs none; labels are compared with the classes."""
-    for name in examples.LOSSES:
-        text = str(examples.LOSSES[name]().equations())
+    for name in LOSSES:
+        text = str(LOSSES[name]().equations())
         assert "broadcast_to" not in text, text
         assert "reshape" not in text, text
         assert "full(" not in text, text

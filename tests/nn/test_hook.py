@@ -5,11 +5,12 @@ import pytest
 
 import bprop
 from bprop import nn
+from support.comparison import assert_trees_close
 
 X = np.random.default_rng(3).normal(size=(4, 3))
 
 
-def network():
+def two_layers():
     return nn.Sequential(nn.Linear(3, 3, np.float64, seed=0), nn.Tanh(), nn.Linear(3, 2, np.float64, seed=1))
 
 
@@ -28,11 +29,6 @@ def compiled(model):
     step = bprop.compile(lambda model, x: bprop.value_and_grad(lambda x, m: bprop.sum(m(x)), (0, 1))(x, model))
     _, (x_bar, bars) = step(model, X)
     return [model(X), x_bar, *bars.values()]
-
-
-def close(first, second):
-    for a, b in zip(first, second, strict=True):
-        np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-12, atol=1e-12)
 
 
 HOOKS = {
@@ -55,12 +51,12 @@ def test_all_ways_agree(place, kind):
     """A module with a handwritten rule (Linear, Tanh), one that composes (Sequential)."""
     found = []
     for way in (layerwise, transformed, compiled):
-        model = network()
+        model = two_layers()
         (model if place is None else model[place]).hook(**HOOKS[kind])
         found.append(way(model))
-    close(found[1], found[0])
-    close(found[2], found[0])
-    plain = layerwise(network())
+    assert_trees_close(found[1], found[0])
+    assert_trees_close(found[2], found[0])
+    plain = layerwise(two_layers())
     assert any(not np.allclose(np.asarray(a), np.asarray(b)) for a, b in zip(found[0], plain, strict=True))
 
 
@@ -71,12 +67,12 @@ def test_a_derived_bprop_has_hooks_too():
         for place in (0, 1):
             model[place].hook(**HOOKS["all"])
         found.append(way(model))
-    close(found[1], found[0])
-    close(found[2], found[0])
+    assert_trees_close(found[1], found[0])
+    assert_trees_close(found[2], found[0])
 
 
 def test_a_replaced_y_is_differentiated(numerical):
-    model = network()
+    model = two_layers()
     model[1].hook(x=lambda module, x: x * x, y=lambda module, y: bprop.exp(y))
     x_bar = np.asarray(layerwise(model)[1])
     direction = np.cos(np.arange(12.0)).reshape(X.shape)
@@ -85,19 +81,19 @@ def test_a_replaced_y_is_differentiated(numerical):
 
 
 def test_removed_hooks_leave_nothing():
-    model, plain = network(), layerwise(network())
+    model, plain = two_layers(), layerwise(two_layers())
     first = model[1].hook(y=lambda module, y: 2 * y)
     with model[0].hook(x_bar=lambda module, x_bar: 0 * x_bar) as second:
         assert "Hook(Linear, x_bar)" in repr(second)
     assert "removed" in repr(second)
     first.remove()
     first.remove()
-    close(layerwise(model), plain)
-    close(transformed(model), plain)
+    assert_trees_close(layerwise(model), plain)
+    assert_trees_close(transformed(model), plain)
 
 
 def test_a_compiled_step_follows_its_hooks():
-    model = network()
+    model = two_layers()
     step = bprop.compile(lambda model, x: bprop.grad(lambda x: bprop.sum(model(x)))(x))
     plain = np.asarray(step(model, X))
     for factor in (2.0, 5.0):
@@ -109,7 +105,7 @@ def test_a_compiled_step_follows_its_hooks():
 
 def test_statistics_of_activations_are_recorded():
     seen = {}
-    model = network()
+    model = two_layers()
     for path, module in model.modules():
         module.hook(y=lambda module, y, path=path: seen.update({path: float(y.concrete().mean())}))
     y = model.fprop(X)
@@ -121,7 +117,7 @@ def test_statistics_of_activations_are_recorded():
 
 
 def test_a_hook_that_wants_numbers_where_there_are_none():
-    model = network()
+    model = two_layers()
     model[1].hook(y=lambda module, y: print(float(bprop.sum(y))))
     with pytest.raises(bprop.TracedValueError) as caught:
         bprop.compile(lambda model, x: model(x))(model, X)
@@ -129,7 +125,7 @@ def test_a_hook_that_wants_numbers_where_there_are_none():
 
 
 def test_a_gradient_is_clipped_and_a_layer_held():
-    model = network()
+    model = two_layers()
     model[2].hook(x_bar=lambda module, x_bar: bprop.clip(x_bar, -0.01, 0.01))
     model[0].freeze()
     model.fprop(X)
@@ -155,8 +151,8 @@ def test_forward_mode_passes_hooks_on_cotangents_by():
     module = nn.Tanh()
     expected = bprop.jvp(module, (X,), (X,))
     module.hook(x_bar=lambda module, x_bar: 0 * x_bar, y_bar=lambda module, y_bar: 7 * y_bar)
-    close(bprop.jvp(module, (X,), (X,)), expected)
-    close([bprop.vmap(module)(X)], [module(X)])
+    assert_trees_close(bprop.jvp(module, (X,), (X,)), expected)
+    assert_trees_close([bprop.vmap(module)(X)], [module(X)])
 
 
 def test_wrong_hooks():
@@ -194,9 +190,9 @@ def test_a_hook_that_returns_no_array():
 
 
 def test_hooks_taken_off_on_the_way_and_hooks_that_fail():
-    model = network()
+    model = two_layers()
     handle = model[1].hook(y=lambda module, y: handle.remove())
-    close(layerwise(model), layerwise(network()))
+    assert_trees_close(layerwise(model), layerwise(two_layers()))
     assert not model[1].hooks
 
     def fail(module, value):
@@ -205,4 +201,4 @@ def test_hooks_taken_off_on_the_way_and_hooks_that_fail():
     for place in ("x", "y", "y_bar", "x_bar"):
         with model[1].hook(**{place: fail}), pytest.raises(ValueError, match="from the hook"):
             layerwise(model)
-        close(layerwise(model), layerwise(network()))
+        assert_trees_close(layerwise(model), layerwise(two_layers()))

@@ -22,7 +22,7 @@ def loss_of(one):
     return getattr(nn, one["kind"])(**one["options"])
 
 
-def close(ours, theirs, tolerance=1e-14):
+def assert_equals_record(ours, theirs, tolerance=1e-14):
     """Relative to the largest entry, of the order of a few units in the last place of it."""
     ours, theirs = np.asarray(ours, np.float64), np.array(theirs)
     assert ours.shape == theirs.shape
@@ -35,15 +35,15 @@ def test_value_and_derivatives_are_pytorchs(name):
     one = CASES[name]
     loss, inputs = loss_of(one), [INPUTS[part] for part in one["inputs"]]
     E = loss.fprop(*inputs)
-    close(E, one["value"])
+    assert_equals_record(E, one["value"])
     bars = loss.bprop(np.ones(E.shape))
     answers = dict(zip(loss.answers, bars if isinstance(bars, tuple) else (bars,), strict=True))
     places = [int(place) for place in one["gradients"]]
     derived = bprop.grad(lambda *xs: bprop.sum(loss(*xs)), tuple(places))(*inputs)
     for place, bar in zip(places, derived, strict=True):
-        close(bar, one["gradients"][str(place)])
+        assert_equals_record(bar, one["gradients"][str(place)])
         if place in answers:
-            close(answers[place], one["gradients"][str(place)])
+            assert_equals_record(answers[place], one["gradients"][str(place)])
 
 
 KINDS = {}
@@ -65,8 +65,8 @@ def test_compiled_is_eager(name, dtype):
     tolerance = 1e-14 if dtype == np.float64 else 2e-6
     for ours, theirs in zip((eager[0], *eager[1]), (native[0], *native[1]), strict=True):
         assert ours.dtype == theirs.dtype == dtype
-        close(theirs, np.asarray(ours, np.float64), tolerance)
-    close(eager[0], one["value"], tolerance)
+        assert_equals_record(theirs, np.asarray(ours, np.float64), tolerance)
+    assert_equals_record(eager[0], one["value"], tolerance)
 
 
 def test_every_loss_is_compared():

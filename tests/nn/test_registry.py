@@ -1,29 +1,27 @@
 """Every module, by being in bprop.nn: against PyTorch, against itself by other ways, and at the ends of the numbers."""
 
-import importlib.util
 import inspect
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import bprop
 from bprop import nn
+from support.comparison import assert_trees_close
+from support.module_example import (
+    EXAMPLES,
+    RECORDED,
+    X,
+    check_compiled,
+    cotangent,
+    inputs_of,
+    layerwise,
+    make,
+    smooth,
+    transformed,
+)
 
-spec = importlib.util.spec_from_file_location("nn_examples", Path(__file__).with_name("conftest.py"))
-examples = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(examples)
-EXAMPLES, RECORDED, X, cotangent = examples.EXAMPLES, examples.RECORDED["cases"], examples.X, examples.cotangent
-inputs_of, layerwise, make, smooth, transformed = (
-    examples.inputs_of, examples.layerwise, examples.make, examples.smooth, examples.transformed,
-)  # fmt: skip
-
-
-def close(first, second, rtol=1e-12, atol=1e-12):
-    assert len(first) == len(second)
-    for a, b in zip(first, second, strict=True):
-        assert a.shape == b.shape
-        np.testing.assert_allclose(a, b, rtol=rtol, atol=atol)
+PYTORCH = RECORDED["cases"]
 
 
 def test_every_module_has_an_example():
@@ -36,17 +34,19 @@ def test_every_module_has_an_example():
 
 
 def test_numbers_are_those_of_pytorch(example):
-    if example not in RECORDED:
+    if example not in PYTORCH:
         pytest.skip("PyTorch has no such module, or other random numbers")
-    recorded, module = RECORDED[example], make(example)
+    recorded, module = PYTORCH[example], make(example)
     bars = [f"{name}_bar" for name in recorded["parameters"]]
     found = layerwise(module, inputs_of(example))
     expected = [np.array(recorded[key]) for key in ("y", "x_bar", *bars)]
-    close(found, [one.reshape(own.shape) for one, own in zip(expected, found, strict=True)], rtol=1e-12, atol=1e-13)
+    assert_trees_close(
+        found, [one.reshape(own.shape) for one, own in zip(expected, found, strict=True)], rtol=1e-12, atol=1e-13
+    )
 
 
 def test_only_what_differs_from_pytorch_for_a_reason_has_no_record():
-    assert {name for name in EXAMPLES if name not in RECORDED} == {
+    assert {name for name in EXAMPLES if name not in PYTORCH} == {
         "RReLU, training",
         "Dropout, training",
         "Sequential, names",
@@ -56,7 +56,7 @@ def test_only_what_differs_from_pytorch_for_a_reason_has_no_record():
 
 
 def test_bprop_is_reverse_mode(example):
-    close(layerwise(make(example), inputs_of(example)), transformed(make(example), inputs_of(example)))
+    assert_trees_close(layerwise(make(example), inputs_of(example)), transformed(make(example), inputs_of(example)))
 
 
 def test_a_handwritten_bprop_is_the_derived_one(example):
@@ -68,7 +68,7 @@ def test_a_handwritten_bprop_is_the_derived_one(example):
     assert plain._rule is None
     derived = make(example)
     derived.__class__ = plain
-    close(layerwise(module, smooth(example)), layerwise(derived, smooth(example)))
+    assert_trees_close(layerwise(module, smooth(example)), layerwise(derived, smooth(example)))
 
 
 def test_gradients_are_the_slopes(example, numerical):
@@ -105,30 +105,20 @@ def test_single_precision(example):
     assert {one.dtype for one in single} == {np.dtype(np.float32)}
     if "training" in example:  # other bits for another dtype
         return
-    close(single, double, rtol=3e-5, atol=3e-5)
+    assert_trees_close(single, double, rtol=3e-5, atol=3e-5)
 
 
 def test_compiled_is_eager(example):
-    x = inputs_of(example)
-
-    def step(module, x):
-        y, pull = bprop.vjp(lambda x, cells: module(x), x, module)
-        return y, *pull(cotangent(y.shape))
-
-    def flat(found):
-        y, x_bar, bars = found
-        return [np.asarray(one) for one in (y, x_bar, *bars.values())]
-
-    close(flat(bprop.compile(step)(make(example), x)), flat(step(make(example), x)), rtol=1e-13, atol=1e-300)
+    check_compiled(example)
 
 
 def test_within_a_sequential(example):
     inner = make(example)
     model = nn.Sequential(nn.Identity(), inner)
-    close(layerwise(model, inputs_of(example)), layerwise(make(example), inputs_of(example)))
+    assert_trees_close(layerwise(model, inputs_of(example)), layerwise(make(example), inputs_of(example)))
     assert [path.removeprefix("layers.1.") for path in model.parameters()] == list(make(example).parameters())
     wrapped = nn.Sequential(nn.Identity(), make(example))
-    close(transformed(wrapped, inputs_of(example)), transformed(make(example), inputs_of(example)))
+    assert_trees_close(transformed(wrapped, inputs_of(example)), transformed(make(example), inputs_of(example)))
 
 
 def test_repr_names_it(example):
@@ -186,7 +176,7 @@ def test_training_and_evaluation(example):
     module, x = make(example), smooth(example)
     assert all(not inner.training for _, inner in module.eval().modules())
     first = layerwise(module, x)
-    close(layerwise(module, x), first)  # nothing random in evaluation
+    assert_trees_close(layerwise(module, x), first)  # nothing random in evaluation
     assert all(inner.training for _, inner in module.train().modules())
     if "training" in example:
         assert not np.array_equal(np.asarray(module(x)), first[0])
@@ -206,7 +196,7 @@ def test_state_goes_from_one_to_another(example):
     first, second = make(example), EXAMPLES[example](np.float64)
     second.load_state_dict(first.state_dict())
     assert list(first.state_dict()) == list(first.cells())
-    close([np.asarray(first(smooth(example)))], [np.asarray(second(smooth(example)))])
+    assert_trees_close([np.asarray(first(smooth(example)))], [np.asarray(second(smooth(example)))])
 
 
 def entrywise(example):

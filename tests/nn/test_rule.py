@@ -5,6 +5,7 @@ import pytest
 
 import bprop
 from bprop import nn
+from support.comparison import assert_trees_close
 
 N, IN, OUT = 4, 3, 2
 RNG = np.random.default_rng(0)
@@ -50,22 +51,15 @@ def pair(name):
     return kind(*args, **options), derived(kind)(*args, **options), inputs
 
 
-def close(first, second, tolerance=1e-12):
-    first, second = (bprop.core.tree.flatten(one)[0] for one in (first, second))
-    assert len(first) == len(second)
-    for a, b in zip(first, second, strict=True):
-        np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=tolerance, atol=tolerance)
-
-
 @pytest.mark.parametrize("name", CASES)
 class TestRule:
     def test_bprop_is_the_derived_one(self, name):
         written, plain, inputs = pair(name)
-        close(written.fprop(*inputs), plain.fprop(*inputs))
+        assert_trees_close(written.fprop(*inputs), plain.fprop(*inputs))
         y_bar = np.asarray(RNG.normal(size=written(*inputs).shape))
-        close(written.bprop(y_bar), plain.bprop(y_bar))
+        assert_trees_close(written.bprop(y_bar), plain.bprop(y_bar))
         if isinstance(written, nn.Linear):
-            close(written.gradients(), plain.gradients())
+            assert_trees_close(written.gradients(), plain.gradients())
 
     def test_gradients_are_the_derived_ones(self, name):
         written, plain, inputs = pair(name)
@@ -80,7 +74,7 @@ class TestRule:
                 return bprop.grad(f, (0, *numbers))(module, *inputs)
             return bprop.grad(lambda *xs: f(module, *xs), floats)(*inputs)
 
-        close(sums(written), sums(plain))
+        assert_trees_close(sums(written), sums(plain))
 
     def test_jvp_and_hvp_are_the_derived_ones(self, name):
         written, plain, inputs = pair(name)
@@ -92,7 +86,7 @@ class TestRule:
             h = bprop.hvp(lambda x: bprop.sum(module(x, *rest) ** 2), (inputs[0],), (x_dot,))
             return [*y, h]
 
-        close(both(written), both(plain))
+        assert_trees_close(both(written), both(plain))
 
     def test_checkpoint_changes_nothing(self, name):
         written, _, inputs = pair(name)
@@ -101,7 +95,7 @@ class TestRule:
         def f(x):
             return bprop.sum(written(x, *rest) ** 2)
 
-        close(bprop.grad(bprop.checkpoint(f))(inputs[0]), bprop.grad(f)(inputs[0]))
+        assert_trees_close(bprop.grad(bprop.checkpoint(f))(inputs[0]), bprop.grad(f)(inputs[0]))
 
     def test_finite_differences_agree(self, name):
         written, _, inputs = pair(name)
@@ -127,7 +121,7 @@ def test_compiled_rules_are_the_evaluated_ones():
 
         from bprop.compile import compile
 
-        close(compile(f)(inputs[0]), f(inputs[0]))
+        assert_trees_close(compile(f)(inputs[0]), f(inputs[0]))
 
 
 def test_vmap_over_examples_gives_per_example_gradients():
@@ -142,7 +136,7 @@ def test_vmap_over_examples_gives_per_example_gradients():
     for path, g in whole.items():
         np.testing.assert_allclose(np.asarray(each[path]).sum(axis=0), np.asarray(g), atol=1e-12)
     alone = f(X[1], LABELS[1])
-    close({path: g[1] for path, g in each.items()}, alone)
+    assert_trees_close({path: g[1] for path, g in each.items()}, alone)
 
 
 def test_wrong_rule_changes_the_gradient():
@@ -169,7 +163,7 @@ def test_wrong_rule_inside_a_container_changes_value_and_grad():
     assert not np.asarray(gradients["layers.0.W"]).any()
     right = nn.Sequential(nn.Linear(IN, IN, np.float64, seed=0), nn.Tanh())
     _, expected = bprop.value_and_grad(lambda m: bprop.sum(m(X)))(right)
-    close(gradients["layers.0.b"], expected["layers.0.b"])
+    assert_trees_close(gradients["layers.0.b"], expected["layers.0.b"])
 
 
 def test_rule_may_add_to_a_gradient():
@@ -181,7 +175,7 @@ def test_rule_may_add_to_a_gradient():
 
     plain, penalised = (kind(IN, OUT, np.float64, seed=0) for kind in (nn.Linear, Penalised))
     g, h = (bprop.grad(lambda m: bprop.sum(m(X)))(module) for module in (plain, penalised))
-    close(h["W"], g["W"] + plain.W)
+    assert_trees_close(h["W"], g["W"] + plain.W)
 
 
 def test_saturated_units_keep_their_digits():
@@ -209,13 +203,13 @@ def test_super_fprop_is_the_formula_of_the_base_class():
 
     once = nn.Linear(IN, OUT, np.float64, seed=0)
     twice = Twice(IN, OUT, np.float64, seed=0)
-    close(twice(X), 2 * once(X))
-    close(bprop.grad(lambda m: bprop.sum(m(X)))(twice), bprop.grad(lambda m: 2 * bprop.sum(m(X)))(once))
+    assert_trees_close(twice(X), 2 * once(X))
+    assert_trees_close(bprop.grad(lambda m: bprop.sum(m(X)))(twice), bprop.grad(lambda m: 2 * bprop.sum(m(X)))(once))
     residual = Residual(nn.Linear(IN, IN, np.float64, seed=0), nn.Tanh())
     residual.fprop(X)
     residual.bprop(np.ones_like(X))
-    close(residual.gradients(), bprop.grad(lambda m: bprop.sum(m(X)))(residual))
-    close(bprop.compile(lambda m, x: m(x))(residual, X), residual(X))
+    assert_trees_close(residual.gradients(), bprop.grad(lambda m: bprop.sum(m(X)))(residual))
+    assert_trees_close(bprop.compile(lambda m, x: m(x))(residual, X), residual(X))
 
 
 class Centred(nn.Module):
@@ -251,9 +245,9 @@ def test_a_module_with_a_rule_may_have_state():
         return bprop.grad(lambda m: bprop.sum(m(X)))(module)
 
     expected = run(layerwise)
-    close(run(transformed), expected)
-    close(run(bprop.compile(transformed)), expected)
-    close(bprop.jvp(Centred(), (X,), (X,))[1], 5 * X)
+    assert_trees_close(run(transformed), expected)
+    assert_trees_close(run(bprop.compile(transformed)), expected)
+    assert_trees_close(bprop.jvp(Centred(), (X,), (X,))[1], 5 * X)
 
 
 def test_inputs_that_are_no_arrays_pass_a_rule():
@@ -265,7 +259,9 @@ def test_inputs_that_are_no_arrays_pass_a_rule():
             return y_bar * (2 if self.inputs[1] is None else 3)
 
     for kind, slope in ((None, 2), ("three", 3)):
-        close(bprop.grad(lambda x, kind=kind: bprop.sum(Scaled()(x, kind)))(X), np.full(X.shape, float(slope)))
+        assert_trees_close(
+            bprop.grad(lambda x, kind=kind: bprop.sum(Scaled()(x, kind)))(X), np.full(X.shape, float(slope))
+        )
 
 
 def both_ways(module):
@@ -324,4 +320,4 @@ def test_a_rule_over_modules_inside_says_that_it_composes():
     module = Pair()
     module.fprop(X)
     module.bprop(np.ones_like(X))
-    close(module.gradients(), bprop.grad(lambda m: bprop.sum(m(X)))(module))
+    assert_trees_close(module.gradients(), bprop.grad(lambda m: bprop.sum(m(X)))(module))

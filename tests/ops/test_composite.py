@@ -15,6 +15,7 @@ from bprop import linalg
 from bprop.core.dtype import is_float
 from bprop.core.op import Op
 from bprop.diagnose.case import Draw
+from support.comparison import assert_close_to_largest
 
 INDEX = np.array([[1, 0, 1], [2, 2, -1]])
 MASK = np.array([[True, False, True], [False, False, True]])
@@ -178,11 +179,9 @@ def xs(makers, dtype):
     return [bprop.asarray(make(draw)) for make in makers]
 
 
-def close(actual, expected, dtype, factor=1):
-    actual, expected = np.asarray(actual, float), np.asarray(expected, float)
-    scale = max((np.abs(a).max(initial=0) for a in (actual, expected)), default=0)
-    assert actual.shape == expected.shape
-    assert_allclose(actual, expected, rtol=0, atol=factor * 300 * np.finfo(dtype).eps * max(scale, 1))
+def assert_close_by_unit(actual, expected, dtype, factor=1):
+    """Equal up to 300 roundings, times ``factor``, of 1 or the largest entry."""
+    assert_close_to_largest(actual, expected, factor * 300 * np.finfo(dtype).eps, least=1)
 
 
 def inner(x1, x2):
@@ -219,23 +218,23 @@ def test_composite(f, makers, dtype, xs, numerical):
         dots = bprop.jvp(bprop.grad(E, every, unreached="zeros"), xs, x_dots)[1]
         bars = bprop.vjp(bprop.grad(E, every, unreached="zeros"), *xs)[1](tuple(x_dots))
         for dot, bar in zip(dots, bars, strict=True):
-            close(dot, bar, dtype, factor=10)
+            assert_close_by_unit(dot, bar, dtype, factor=10)
         for one, other in zip(
             *(bprop.jacobian(f, every, mode=mode)(*xs) for mode in ("reverse", "forward")), strict=True
         ):
-            close(one, other, dtype)
+            assert_close_by_unit(one, other, dtype)
 
     # traced and compiled; inside checkpoint
-    close(bprop.trace(f)(*xs)(*xs)[0], y, dtype)
+    assert_close_by_unit(bprop.trace(f)(*xs)(*xs)[0], y, dtype)
     step = bprop.compile(lambda *xs: (f(*xs), bprop.grad(E, every, unreached="zeros")(*xs)))
     z, z_bars = step(*xs)
     assert z.spec == y.spec
-    close(z, y, dtype)
+    assert_close_by_unit(z, y, dtype)
     again = bprop.grad(energy(bprop.checkpoint(f), y_bar), every, unreached="zeros")(*xs)
     for x_bar, compiled, kept in zip(x_bars, z_bars, again, strict=True):
         assert compiled.dtype == dtype
-        close(compiled, x_bar, dtype)
-        close(kept, x_bar, dtype)
+        assert_close_by_unit(compiled, x_bar, dtype)
+        assert_close_by_unit(kept, x_bar, dtype)
 
 
 @every_call
@@ -260,13 +259,13 @@ def test_composite_in_a_batch_and_a_scan(f, makers, dtype, xs):
     for k, row in enumerate(rows):
         expected = f(*row)
         expected_total += float(bprop.sum(y_bar * expected))
-        close(ys[k], expected, dtype)
-        close(scanned[k], expected, dtype)
+        assert_close_by_unit(ys[k], expected, dtype)
+        assert_close_by_unit(scanned[k], expected, dtype)
         for position, x_bar in enumerate(gradient(*row)):
-            close(inner[position][k], x_bar, dtype)
-            close(outer[position][k], x_bar, dtype)
-            close(through[position][k], x_bar, dtype)
-    close(total, expected_total, dtype)
+            assert_close_by_unit(inner[position][k], x_bar, dtype)
+            assert_close_by_unit(outer[position][k], x_bar, dtype)
+            assert_close_by_unit(through[position][k], x_bar, dtype)
+    assert_close_by_unit(total, expected_total, dtype)
 
 
 @pytest.mark.parametrize("name", [name for name in CALLS if name not in ("[]", "at")])

@@ -102,11 +102,11 @@ def test_derivatives_in_every_order_and_mode(name, order):
         g = f
         for place, mode in zip(order, modes, strict=True):
             g = derivative(g, place, mode)
-        close(g(*xs), expected, str(modes))
-    close(bprop.trace(g)(*xs)(*xs)[0], expected, "traced")
+        assert_no_wrong_number(g(*xs), expected, str(modes))
+    assert_no_wrong_number(bprop.trace(g)(*xs)(*xs)[0], expected, "traced")
 
 
-def close(actual, expected, modes):
+def assert_no_wrong_number(actual, expected, modes):
     """Two infinite terms of opposite signs may meet: NaN is no number that is wrong."""
     actual = np.where(np.isnan(actual) & np.isinf(expected), expected, actual)
     assert_allclose(actual, expected, rtol=1e-12, atol=1e-14, err_msg=modes)

@@ -7,12 +7,13 @@ assigning instead of adding.
 
 import numpy as np
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 import bprop
 from bprop.compile import native
+from support.profile import examples
 
 SHAPES = [(), (3,), (4,), (2, 3), (3, 1, 2), (2, 3, 2), (2, 0), (2, 2, 3, 2)]
 
@@ -76,7 +77,7 @@ def taken(x, index):
         return None
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(indices())
 @example(((2, 2, 3, 2), (slice(None), [0, 1], slice(None), [1, 0])))
 @example(((2, 0), ([], [0])))
@@ -103,7 +104,7 @@ def test_reading_is_numpys(case):
     assert_array_equal(bprop.jvp(lambda x: x[index], (x,), (-x,))[1], -expected)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(indices())
 def test_compiled_and_batched_reading_is_eager(case):
     shape, index = case
@@ -116,7 +117,7 @@ def test_compiled_and_batched_reading_is_eager(case):
     assert_array_equal(bprop.vmap(lambda x: x[index])(batch), np.stack([expected, -2 * expected]))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(indices(masks=False))
 def test_index_arrays_may_be_traced_or_batched(case):
     shape, index = case
@@ -156,7 +157,7 @@ def axes_of(shape, parts, places):
     return [shape[sum(consuming[:i])] if i < dots else shape[len(shape) - sum(consuming[i:])] for i in places]
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(indices(), st.sampled_from(["full", "scalar", "row"]), st.randoms(use_true_random=False))
 def test_writing_is_numpys(case, how, random):
     shape, index = case
@@ -187,7 +188,7 @@ def test_writing_is_numpys(case, how, random):
     assert_array_equal(v_bar, y_bar[index])
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(indices(), st.sampled_from(["set", "add", "multiply"]))
 def test_compiled_and_batched_writing_is_eager(case, name):
     shape, index = case

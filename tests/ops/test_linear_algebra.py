@@ -11,14 +11,15 @@ import inspect
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 import bprop
 from bprop import linalg
+from support.profile import examples
 
-quick = settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+quick = examples(25, suppress_health_check=list(HealthCheck))
 
 
 def matrices(*shape, seed=0):

@@ -6,12 +6,13 @@ compiled without its offset, `repeat` with the axes of copies and entries exchan
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 import bprop
 from bprop.compile import native
+from support.profile import examples
 
 X = np.random.default_rng(0).normal(size=(2, 3, 4))
 M = X[0]
@@ -120,7 +121,7 @@ def test_numpys_joins_under_every_interpretation(number):
     assert_allclose(left, right, rtol=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=6), st.integers(0, 1), st.integers(0, 63), st.integers(0, 3))
 def test_parts_computed_on_the_way_are_fused_into_the_join(sizes, axis, which, kind):
     """Of some parts the entries are computed where they are written, others are read twice or are outputs themselves."""

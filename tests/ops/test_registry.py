@@ -21,6 +21,7 @@ from bprop.core.op import REGISTRY
 from bprop.core.value import Spec
 from bprop.diagnose.case import cases
 from bprop.gradients.complex_step import ComplexStep, ComplexValue
+from support.comparison import assert_close_to_largest
 
 ROUNDINGS = 64
 DTYPES = (np.float64, np.float32)
@@ -110,13 +111,10 @@ def slopes(calls):
     return found
 
 
-def close(actual, expected, unit=None):
+def assert_close(actual, expected, unit=None):
     """Equal up to `ROUNDINGS` roundings of the largest entry."""
-    actual, expected = np.asarray(actual), np.asarray(expected)
-    assert actual.shape == expected.shape
-    unit = np.finfo(actual.dtype).eps if unit is None else unit
-    scale = max((float(np.abs(a).max(initial=0)) for a in (actual, expected)), default=0.0)
-    assert_allclose(actual.astype(float), expected.astype(float), rtol=0, atol=ROUNDINGS * unit * max(scale, 1e-30))
+    unit = np.finfo(np.asarray(actual).dtype).eps if unit is None else unit
+    assert_close_to_largest(actual, expected, ROUNDINGS * unit, least=1e-30)
 
 
 def same_bits(actual, expected):
@@ -138,7 +136,7 @@ def test_value_is_that_of_an_outside_reference(op, dtype, calls, reference):
                     for a in call.args]  # fmt: skip
             expected = np.asarray(call.chosen(outside(*wide, **call.params)))
             if y.dtype.kind == "f" and op.name != "uniform":
-                close(y, expected)
+                assert_close(y, expected)
             else:
                 assert_array_equal(y, expected.astype(y.dtype))
 
@@ -184,7 +182,7 @@ def test_vmap_is_a_loop(op, dtype, calls):
                 for k in range(3):
                     y = f(*(row if own else x for own, row, x in zip(subset, rows[k], arrays, strict=True)))
                     assert batch.dtype == y.dtype
-                    (close if y.dtype.kind == "f" else assert_array_equal)(np.asarray(batch)[k], y)
+                    (assert_close if y.dtype.kind == "f" else assert_array_equal)(np.asarray(batch)[k], y)
 
 
 # --- derivatives ---
@@ -202,10 +200,10 @@ def test_forward_is_numerical(op, dtype, slopes, numerical):
                     return [np.where(finite, np.asarray(y), 0)]  # noqa: B023
 
                 # the error of the differences is 1e-12 (see `slope`); a thousand of them for the size of derivatives
-                close(y_dot, numerical(line)[0], unit=1e-9 / ROUNDINGS)
+                assert_close(y_dot, numerical(line)[0], unit=1e-9 / ROUNDINGS)
             else:  # differences in float32 show little: the same derivative in float64 shows all
                 wide = [[x.astype(np.float64) for x in values] for values in (xs, x_dots)]
-                close(np.asarray(y_dot), bprop.jvp(f, *wide)[1], unit=np.finfo(np.float32).eps)
+                assert_close(np.asarray(y_dot), bprop.jvp(f, *wide)[1], unit=np.finfo(np.float32).eps)
 
 
 @every_derivative
@@ -237,10 +235,10 @@ def test_second_order_is_numerical(op, dtype, slopes, numerical):
             _, dots = bprop.jvp(gradient, xs, x_dots)
             line = lambda t: [np.asarray(g) for g in gradient(*(x + t * d for x, d in zip(xs, x_dots, strict=True)))]  # noqa: B023
             for dot, expected in zip(dots, numerical(line), strict=True):
-                close(dot, expected, unit=1e-9 / ROUNDINGS)
+                assert_close(dot, expected, unit=1e-9 / ROUNDINGS)
             # the Hessian of ⟨y_bar, f⟩ is symmetric: reverse over reverse gives the same product
             for bar, dot in zip(bprop.vjp(gradient, *xs)[1](tuple(x_dots)), dots, strict=True):
-                close(bar, dot)
+                assert_close(bar, dot)
 
 
 @every_derivative
@@ -250,7 +248,7 @@ def test_jacobians_of_both_modes_agree(op, dtype, slopes):
             every = tuple(range(len(xs)))
             reverse = bprop.jacobian(f, every, mode="reverse")(*xs)
             for one, other in zip(reverse, bprop.jacobian(f, every, mode="forward")(*xs), strict=True):
-                close(one, other)
+                assert_close(one, other)
 
 
 @every_derivative
@@ -260,8 +258,8 @@ def test_traced_derivatives_give_the_same_numbers(op, dtype, slopes):
             sweep = lambda *xs: bprop.vjp(f, *xs)[1](y_bar)  # noqa: B023
             push = lambda *xs: bprop.jvp(f, xs, x_dots)[1]  # noqa: B023
             for x_bar, expected in zip(bprop.trace(sweep)(*xs)(*xs), sweep(*xs), strict=True):
-                close(x_bar, expected)
-            close(bprop.trace(push)(*xs)(*xs)[0], push(*xs))
+                assert_close(x_bar, expected)
+            assert_close(bprop.trace(push)(*xs)(*xs)[0], push(*xs))
 
 
 @every_derivative_in_float64
@@ -282,7 +280,7 @@ def test_complex_step_is_forward_or_refused_by_name(op, dtype, slopes):
                 continue
             if isinstance(y, ComplexValue):
                 y_dot = bprop.jvp(f, xs, x_dots)[1]
-                close(y.complex.imag / h, y_dot, unit=np.finfo(y_dot.dtype).eps)
+                assert_close(y.complex.imag / h, y_dot, unit=np.finfo(y_dot.dtype).eps)
 
 
 @every_derivative
@@ -305,7 +303,7 @@ def test_each_operand_alone_gets_the_cotangent_it_gets_among_all(op, dtype, slop
             together = bprop.vjp(f, *xs)[1](y_bar)
             for position, expected in zip(call.floats, together, strict=True):
                 alone, (x,) = call.at([position])
-                close(bprop.vjp(alone, x)[1](y_bar)[0], expected)
+                assert_close(bprop.vjp(alone, x)[1](y_bar)[0], expected)
 
 
 # --- where numbers are special ---
@@ -383,7 +381,7 @@ def test_symbolic_derivative_is_the_number(op, dtype, slopes):
             every = tuple(range(len(xs)))
             formulas = bprop.symbolic(energy, every)(*xs)
             for formula, expected in zip(formulas, bprop.grad(energy, every, unreached="zeros")(*xs), strict=True):
-                close(formula(*xs), expected)
+                assert_close(formula(*xs), expected)
                 assert str(formula)
 
 
@@ -397,4 +395,4 @@ def test_compiled_is_eager(op, dtype, calls):
             (y,) = compiled(*arrays)
             expected = np.asarray(f(*arrays))
             assert np.asarray(y).dtype == expected.dtype
-            (close if expected.dtype.kind == "f" else assert_array_equal)(np.asarray(y), expected)
+            (assert_close if expected.dtype.kind == "f" else assert_array_equal)(np.asarray(y), expected)

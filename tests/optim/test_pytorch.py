@@ -70,7 +70,7 @@ SEARCHES = {
 }
 
 
-def network():
+def recorded_start():
     model = nn.Sequential(nn.Linear(3, 4, np.float64), nn.Tanh(), nn.Linear(4, 2, np.float64))
     for path, cell in model.cells().items():
         cell.write(bprop.asarray(RECORD["start"][path]))
@@ -92,7 +92,7 @@ def deviation(model, recorded):
 
 
 def follow(optimizer, recorded, native=False, start=1.0):
-    model, run, worst, norms = network(), compile(step) if native else step, 0.0, []
+    model, run, worst, norms = recorded_start(), compile(step) if native else step, 0.0, []
     for cell in model.cells().values():
         cell.write(cell.read() * start)
     for count in range(1, 51):
@@ -148,7 +148,7 @@ def test_everything_recorded_is_compared():
 
 def search(name, start=1.0):
     """Return losses, the largest deviation after some steps, and the number of evaluations."""
-    recorded, model, optimizer = RECORD["searches"][name], network(), SEARCHES[name]()
+    recorded, model, optimizer = RECORD["searches"][name], recorded_start(), SEARCHES[name]()
     for cell in model.cells().values():
         cell.write(cell.read() * start)
     E = lambda m: LOSS(m(X), T)

@@ -10,7 +10,7 @@ import pytest
 
 import bprop
 
-module = importlib.import_module("bprop.region.while_loop")
+module = importlib.import_module("bprop.region.while_loop_reverse")
 rng = np.random.default_rng(0)
 W, H = rng.normal(size=(3, 3)) / 3, rng.normal(size=3) / 2
 

@@ -2,8 +2,9 @@
 
 import pytest
 
+from support.training import draw_nothing
+
 
 @pytest.fixture
 def no_picture(monkeypatch):
-    """A picture of the curves takes longer than these trainings."""
-    monkeypatch.setattr("bprop.train.run.draw", lambda *arguments: None)
+    draw_nothing(monkeypatch)

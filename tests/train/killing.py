@@ -1,5 +1,7 @@
 """Trains in child processes that are killed, and prints how often: run by test_kill.py, in an interpreter of its own.
 
+The folder ``tests`` has to be on the path.
+
 ``killing.py random FOLDER KILLS``: SIGKILL at random instants, the same run resumed again and again, until so many
 kills have hit a run that was not yet over. ``killing.py calls FOLDER STRIDE``: the process is killed at its first call to
 the operating system that concerns a file, then at a later one, and so on, before the call, in the middle of a write, after
@@ -15,34 +17,24 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
-
-import bprop
 from bprop import nn, optim
 from bprop.train import Checkpoint, EarlyStopping, fit, run
 from bprop.train.checkpoint import CHECKPOINT
+from support.training import cell_bytes, classifier, separable, untimed
 
-RNG = np.random.default_rng(0)
-X = RNG.normal(size=(24, 3)).astype(np.float32)
-T = (X[:, 0] + X[:, 1] > 0).astype(int)
+X, T = separable(24)
 CALLS = ("open", "write", "fsync", "replace", "ftruncate", "close")
 
 
-def train(folder, seed=0, epochs=3):
+def fit_on(folder, seed=0, epochs=3):
     """A small training with everything that has a state."""
-    generator = bprop.Generator(seed)
-    model = nn.Sequential(
-        nn.Linear(3, 4, generator=generator), nn.Dropout(0.3, seed=seed), nn.Linear(4, 2, generator=generator)
-    )
+    model = classifier(4, 4, 2, seed=seed, dropout=0.3, dropout_seed=seed)
     optimizer = optim.Adam(0.02)
     result = fit(
         model, nn.CrossEntropy(), optimizer, (X, T), (X, T), epochs=epochs, batch_size=8, out=folder, resume=True,
         checkpoint_every=1, early_stopping=EarlyStopping(patience=2), compiled=False, progress=False,
     )  # fmt: skip
-    arrays = {**model.cells(), **{f"optimizer/{path}": cell for path, cell in optimizer.cells().items()}}
-    numbers = {path: cell.array.data.tobytes() for path, cell in arrays.items()}
-    history = [{name: value for name, value in entry.items() if name != "seconds"} for entry in result.history]
-    return numbers, history, (folder / "model.safetensors").read_bytes()
+    return cell_bytes(model, optimizer), untimed(result.history), (folder / "model.safetensors").read_bytes()
 
 
 def child(work, *arguments):
@@ -92,12 +84,12 @@ def dying(folder, moment):
     write = os.write
     for name in CALLS:
         setattr(os, name, wrapped(getattr(os, name)))
-    train(folder)
+    fit_on(folder)
 
 
 def check(folder, expected, seed):
     """Resume with other initial weights, for all of them come from the checkpoint, unless there is none yet."""
-    assert train(folder, seed if readable(folder) else 0) == expected, folder
+    assert fit_on(folder, seed if readable(folder) else 0) == expected, folder
     left = {path.name for path in folder.iterdir()}
     assert left == {"checkpoint.safetensors", "model.safetensors", "metrics.jsonl", "run.json"}, left
     shutil.rmtree(folder)
@@ -120,10 +112,10 @@ def by_calls(parent, expected, stride):
 def at_random(parent, expected, kills):
     rng, folder, survived = random.Random(0), parent / "run", 0
     begin = time.monotonic()
-    train(parent / "timed")
+    fit_on(parent / "timed")
     length = time.monotonic() - begin
     while survived < kills:
-        number = child(train, folder)
+        number = child(fit_on, folder)
         time.sleep(rng.random() * length * 0.8)
         os.kill(number, signal.SIGKILL)
         _, status = os.waitpid(number, 0)
@@ -137,7 +129,7 @@ def at_random(parent, expected, kills):
 def main():
     run.draw = lambda *arguments: None  # the picture takes longer than the training
     mode, parent, number = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-    expected = train(parent / "whole")
+    expected = fit_on(parent / "whole")
     print((by_calls if mode == "calls" else at_random)(parent, expected, number))
 
 

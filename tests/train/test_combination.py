@@ -5,21 +5,18 @@ import random
 import numpy as np
 import pytest
 
-import bprop
 from bprop import nn, optim
 from bprop.optim import schedule
 from bprop.train import Callback, EarlyStopping, fit
+from support.training import LeftError, cell_bytes, classifier, separable, shuffled_batches, untimed
 
-RNG = np.random.default_rng(3)
-X = RNG.normal(size=(37, 4)).astype(np.float32)
-T = (X[:, 0] + X[:, 1] > 0).astype(int)
+pytestmark = pytest.mark.usefixtures("no_picture")
 
-
-class LeftError(Exception):
-    pass
+X, T = separable(37, seed=3)
+batches_of = shuffled_batches(X, T, [3, 14, 15, 30])
 
 
-class Leave(Callback):
+class LeaveOnceAt(Callback):
     """Raises after some updates, each time once."""
 
     def __init__(self, moments):
@@ -61,11 +58,6 @@ LOSSES = {
 }
 
 
-def batches_of(epoch):
-    order = np.random.default_rng(epoch).permutation(len(X))
-    return ((X[rows], T[rows]) for rows in np.split(order, [3, 14, 15, 30]))
-
-
 def endless():
     while True:
         yield from batches_of(0)
@@ -101,13 +93,9 @@ def drawn(seed):
     }  # fmt: skip
 
 
-def train(features, folder, place, compiled, start=0, **more):
+def fit_features(features, folder, place, compiled, start=0, **more):
     f = features
-    generator = bprop.Generator(start)
-    model = nn.Sequential(
-        nn.Linear(4, 5, generator=generator), nn.Tanh(), nn.Dropout(f["dropout"], seed=start),
-        nn.Linear(5, 2, generator=generator),
-    )  # fmt: skip
+    model = classifier(4, 5, 2, seed=start, dropout=f["dropout"], dropout_seed=start)
     if f["frozen"]:
         model[0].freeze()
     optimizer = RULES[f["rule"]](RATES[f["rate"]](), **f["options"])
@@ -121,24 +109,21 @@ def train(features, folder, place, compiled, start=0, **more):
         early_stopping=stopping, checkpoint_every=f["every"], compiled=compiled, progress=False, metrics=["f1", "auc"],
         **more,
     )  # fmt: skip
-    cells = {**model.cells(), **{f"optimizer/{path}": cell for path, cell in optimizer.cells().items()}}
-    history = [{name: repr(value) for name, value in entry.items() if name != "seconds"} for entry in run.history]
-    numbers = {path: cell.array.data.tobytes() for path, cell in cells.items()}
-    return numbers, history, run.stopped, run.best, run.status
+    history = [{name: repr(value) for name, value in entry.items()} for entry in untimed(run.history)]
+    return cell_bytes(model, optimizer), history, run.stopped, run.best, run.status
 
 
-def check(seed, tmp_path, monkeypatch, compiled):
-    monkeypatch.setattr("bprop.train.run.draw", lambda *arguments: None)
+def check(seed, tmp_path, compiled):
     features = drawn(seed)
-    whole = train(features, tmp_path / "whole", tmp_path, compiled)
+    whole = fit_features(features, tmp_path / "whole", tmp_path, compiled)
     updates = int(np.frombuffer(whole[0]["optimizer/count"], np.int64)[0])
     rng = random.Random(seed + 1)
     moments = rng.sample(range(1, updates + 1), min(2, updates))
-    leave, left = Leave(moments), 0
+    leave, left = LeaveOnceAt(moments), 0
     while True:  # every attempt has other initial weights, which the checkpoint has to replace
         begun = (tmp_path / "run").exists()
         try:
-            again = train(
+            again = fit_features(
                 features,
                 tmp_path / "run",
                 tmp_path,
@@ -155,22 +140,22 @@ def check(seed, tmp_path, monkeypatch, compiled):
 
 
 @pytest.mark.parametrize("seed", range(16))
-def test_resumed_bit_for_bit(seed, tmp_path, monkeypatch):
-    check(seed, tmp_path, monkeypatch, compiled=False)
+def test_resumed_bit_for_bit(seed, tmp_path):
+    check(seed, tmp_path, compiled=False)
 
 
 @pytest.mark.parametrize("seed", [1000])
-def test_resumed_bit_for_bit_compiled(seed, tmp_path, monkeypatch):
-    check(seed, tmp_path, monkeypatch, compiled=True)
+def test_resumed_bit_for_bit_compiled(seed, tmp_path):
+    check(seed, tmp_path, compiled=True)
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("seed", range(16, 400))
-def test_many_resumed_bit_for_bit(seed, tmp_path, monkeypatch):
-    check(seed, tmp_path, monkeypatch, compiled=False)
+def test_many_resumed_bit_for_bit(seed, tmp_path):
+    check(seed, tmp_path, compiled=False)
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("seed", range(1001, 1016))
-def test_many_resumed_bit_for_bit_compiled(seed, tmp_path, monkeypatch):
-    check(seed, tmp_path, monkeypatch, compiled=True)
+def test_many_resumed_bit_for_bit_compiled(seed, tmp_path):
+    check(seed, tmp_path, compiled=True)

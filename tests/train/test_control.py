@@ -7,19 +7,18 @@ import pytest
 
 import bprop
 from bprop import nn, optim
-from bprop.train import Callback, EarlyStopping, TensorBoard, fit
+from bprop.train import Callback, EarlyStopping, TensorBoard
+from support.training import classifier, fit_eagerly
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 4)).astype(np.float32)
 T = (X[:, 0] + X[:, 1] > 0.5).astype(int)
 
 
-def train(loss=None, data=(X, T), optimizer=None, dtype=np.float32, **options):
-    generator = bprop.Generator(1)
-    outputs = 1 if data[1].ndim == 2 else 2
-    model = nn.Sequential(nn.Linear(4, 6, dtype, generator), nn.Tanh(), nn.Linear(6, outputs, dtype, generator))
-    settings = {"epochs": 3, "batch_size": 8, "compiled": False, "progress": False, **options}
-    return fit(model, loss or nn.CrossEntropy(), optimizer or optim.SGD(0.3), data, **settings)
+def fit_controlled(loss=None, data=(X, T), optimizer=None, dtype=np.float32, **options):
+    model = classifier(4, 6, 1 if data[1].ndim == 2 else 2, seed=1, dtype=dtype)
+    settings = {"epochs": 3, "batch_size": 8, **options}
+    return fit_eagerly(model, data, loss=loss, optimizer=optimizer or optim.SGD(0.3), **settings)
 
 
 def weights(run):
@@ -47,7 +46,7 @@ def scripted(values):
 )
 def test_stops_where_it_should_with_the_best_weights(mode, values, options, epochs, best):
     def after(count, **more):
-        return train(validation=(X, T), metrics=scripted(values), epochs=count, **more)
+        return fit_controlled(validation=(X, T), metrics=scripted(values), epochs=count, **more)
 
     run = after(9, early_stopping=EarlyStopping("validation_told", mode=mode, **options))
     assert (len(run.history), run.status, run.best["epoch"]) == (epochs, "finished", best)
@@ -64,11 +63,11 @@ def test_stops_where_it_should_with_the_best_weights(mode, values, options, epoc
 
 
 def test_a_run_that_is_not_stopped_has_the_best_weights_too():
-    run = train(
+    run = fit_controlled(
         validation=(X, T), metrics=scripted([1, 3, 2]), early_stopping=EarlyStopping("validation_told", mode="max")
     )
     assert (run.stopped, run.best) == (None, {"epoch": 2, "validation_told": 3.0})
-    for path, w in weights(train(epochs=2)).items():
+    for path, w in weights(fit_controlled(epochs=2)).items():
         np.testing.assert_array_equal(w, weights(run)[path])
     assert "the weights are those of epoch 2, the best" in run.notes
 
@@ -87,11 +86,11 @@ def test_early_stopping_that_makes_no_sense():
         with pytest.raises(bprop.ArgumentError, match=f"EarlyStopping: {text}"):
             EarlyStopping(**options)
     with pytest.raises(bprop.ArgumentError, match="early stopping on 'validation_loss'; measured are train_loss\n"):
-        train(early_stopping=EarlyStopping())
+        fit_controlled(early_stopping=EarlyStopping())
     with pytest.raises(bprop.ArgumentError, match="measured are train_loss, validation_loss, validation_accuracy"):
-        train(early_stopping=EarlyStopping("loss"), validation=(X, T))
+        fit_controlled(early_stopping=EarlyStopping("loss"), validation=(X, T))
     with pytest.raises(bprop.ArgumentError, match=r"write EarlyStopping\(…\)"):
-        train(early_stopping=EarlyStopping)
+        fit_controlled(early_stopping=EarlyStopping)
 
 
 # --- callbacks ---
@@ -115,14 +114,18 @@ class Diary(Callback):
 
 def test_callbacks_are_called(tmp_path):
     diary, seen = Diary(), []
-    run = train(callbacks=[diary, lambda run, entry: seen.append(entry["twice"])], epochs=2, out=tmp_path / "run")
+    run = fit_controlled(
+        callbacks=[diary, lambda run, entry: seen.append(entry["twice"])], epochs=2, out=tmp_path / "run"
+    )
     assert diary.lines == ["start", 1, 2, 3, 4, 5, "epoch 1 of 0", 6, 7, 8, 9, 10, "epoch 2 of 1", "finished"]
     assert seen == [2.0, 4.0] == [entry["twice"] for entry in run.history]
     assert '"twice": 4.0' in (tmp_path / "run" / "metrics.jsonl").read_text()
 
 
 def test_a_callback_stops_the_run(tmp_path):
-    run = train(callbacks=[lambda run, entry: run.stop("enough") if entry["epoch"] == 2 else None], out=tmp_path / "a")
+    run = fit_controlled(
+        callbacks=[lambda run, entry: run.stop("enough") if entry["epoch"] == 2 else None], out=tmp_path / "a"
+    )
     assert (len(run.history), run.stopped, run.status) == (2, "enough", "finished")
     assert "stopped: enough" in run.notes
 
@@ -132,9 +135,9 @@ def test_a_callback_stops_the_run(tmp_path):
                 run.stop("in between")
 
     diary = Stop()
-    run = train(callbacks=[diary], out=tmp_path / "b")
+    run = fit_controlled(callbacks=[diary], out=tmp_path / "b")
     assert (len(run.history), run.stopped, diary.lines[-1]) == (1, "in between", "finished")
-    again = train(callbacks=[Stop()], out=tmp_path / "b", resume=True)
+    again = fit_controlled(callbacks=[Stop()], out=tmp_path / "b", resume=True)
     assert (len(again.history), again.stopped) == (1, "in between")
 
 
@@ -145,21 +148,23 @@ def test_a_callback_that_fails_fails_the_run():
         raise KeyError("mine")
 
     with pytest.raises(KeyError, match="mine"):
-        train(callbacks=[diary, failing])
+        fit_controlled(callbacks=[diary, failing])
     assert diary.lines[-1] == "failed"
 
 
 def test_what_is_no_callback():
     for given, text in ((Diary, "a list"), ([Diary], r"write Diary\(…\)"), ([3], "3 is no"), ({}, "a list")):
         with pytest.raises(bprop.ArgumentError, match=text):
-            train(callbacks=given)
+            fit_controlled(callbacks=given)
 
 
 def test_tensorboard_writes_what_its_reader_reads(tmp_path):
     pytest.importorskip("tensorboardX")
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    run = train(validation=(X, T), callbacks=[TensorBoard(tmp_path / "events")], out=tmp_path / "run")
-    train(validation=(X, T), callbacks=[TensorBoard(tmp_path / "events")], out=tmp_path / "run", resume=True, epochs=4)
+    run = fit_controlled(validation=(X, T), callbacks=[TensorBoard(tmp_path / "events")], out=tmp_path / "run")
+    fit_controlled(
+        validation=(X, T), callbacks=[TensorBoard(tmp_path / "events")], out=tmp_path / "run", resume=True, epochs=4
+    )
     events = accumulator.EventAccumulator(str(tmp_path / "events")).Reload()
     found = events.Scalars("validation/loss")
     assert [event.step for event in found] == [1, 2, 3, 4]
@@ -185,8 +190,10 @@ def test_a_weight_counts_an_example_so_often(reduction, compiled):
     x = X.astype(np.float64)
     share = len(X) / len(rows) if reduction == "mean" else 1.0  # the mean is over the examples, however they count
     rate = 0.3 if reduction == "mean" else 0.01
-    repeated = train(data=(x[rows], T[rows]), optimizer=optim.SGD(rate / share), **options)
-    weighted = train(data=(x, T), class_weights={0: 1, 1: 3}, optimizer=optim.SGD(rate), compiled=compiled, **options)
+    repeated = fit_controlled(data=(x[rows], T[rows]), optimizer=optim.SGD(rate / share), **options)
+    weighted = fit_controlled(
+        data=(x, T), class_weights={0: 1, 1: 3}, optimizer=optim.SGD(rate), compiled=compiled, **options
+    )
     for path, w in weights(repeated).items():
         np.testing.assert_allclose(w, weights(weighted)[path], rtol=1e-9)
     losses = [entry["train_loss"] for entry in weighted.history]
@@ -197,16 +204,18 @@ def test_balanced_weights_and_every_kind_of_target():
     """n / (k n_c), as scikit-learn's compute_class_weight has it."""
     counts = np.bincount(T)
     given = {c: 40 / (2 * counts[c]) for c in (0, 1)}
-    expected = weights(train(class_weights=given))
+    expected = weights(fit_controlled(class_weights=given))
     for same in (given, [given[0], given[1]], np.array([given[0], given[1]]), "balanced"):
-        for path, w in weights(train(class_weights=same)).items():
+        for path, w in weights(fit_controlled(class_weights=same)).items():
             np.testing.assert_array_equal(w, expected[path])
     column = T[:, None].astype(np.float32)
-    runs = [train(data=(X, column), loss=nn.BinaryCrossEntropy(), class_weights=w) for w in ("balanced", given)]
+    runs = [
+        fit_controlled(data=(X, column), loss=nn.BinaryCrossEntropy(), class_weights=w) for w in ("balanced", given)
+    ]
     for path, w in weights(runs[0]).items():
         np.testing.assert_array_equal(w, weights(runs[1])[path])
-    ones = train(data=(X, column), loss=nn.BinaryCrossEntropy(), class_weights=[1, 1])
-    plain = train(data=(X, column), loss=nn.BinaryCrossEntropy())
+    ones = fit_controlled(data=(X, column), loss=nn.BinaryCrossEntropy(), class_weights=[1, 1])
+    plain = fit_controlled(data=(X, column), loss=nn.BinaryCrossEntropy())
     for path, w in weights(ones).items():
         np.testing.assert_allclose(w, weights(plain)[path], rtol=1e-5, atol=1e-6)
 
@@ -217,7 +226,7 @@ def test_a_rare_class_is_learned():
     assert 0 < t.sum() < 30
     recalls = []
     for given in (None, "balanced"):
-        run = train(data=(x, t), class_weights=given, epochs=15, optimizer=optim.Adam(0.02))
+        run = fit_controlled(data=(x, t), class_weights=given, epochs=15, optimizer=optim.Adam(0.02))
         recalls.append(np.mean(np.asarray(run.model(x)).argmax(axis=1)[t == 1]))
     assert recalls[1] > recalls[0] + 0.2
 
@@ -238,12 +247,12 @@ def test_a_rare_class_is_learned():
 )
 def test_wrong_class_weights(given, error, text):
     with pytest.raises(error, match=text):
-        train(class_weights=given)
+        fit_controlled(class_weights=given)
 
 
 def test_class_weights_need_classes():
     with pytest.raises(bprop.ArgumentError, match="targets that name classes"):
-        train(data=(X, X[:, :1]), loss=nn.SquaredError(), class_weights="balanced")
+        fit_controlled(data=(X, X[:, :1]), loss=nn.SquaredError(), class_weights="balanced")
 
 
 # --- accumulation ---
@@ -253,8 +262,8 @@ def test_class_weights_need_classes():
 def test_accumulated_batches_are_one_large_batch(loss, compiled, optimizer):
     x = X[:37].astype(np.float64)  # 37 = 2 · 15 + 7: the last update has two batches, of which one is short
     options = {"data": (x, T[:37]), "loss": loss, "dtype": np.float64, "class_weights": [1, 2], "compiled": compiled}
-    small = train(batch_size=5, accumulate=3, optimizer=optimizer(), **options)
-    large = train(batch_size=15, optimizer=optimizer(), **options)
+    small = fit_controlled(batch_size=5, accumulate=3, optimizer=optimizer(), **options)
+    large = fit_controlled(batch_size=15, optimizer=optimizer(), **options)
     for path, w in weights(large).items():
         np.testing.assert_allclose(w, weights(small)[path], rtol=1e-10, atol=1e-12)
     for a, b in zip(small.history, large.history, strict=True):
@@ -263,7 +272,7 @@ def test_accumulated_batches_are_one_large_batch(loss, compiled, optimizer):
 
 def test_updates_are_counted_not_batches():
     diary = Diary()
-    train(accumulate=2, epochs=1, callbacks=[diary])
+    fit_controlled(accumulate=2, epochs=1, callbacks=[diary])
     assert diary.lines == ["start", 1, 2, 3, "epoch 1 of 0", "finished"]
 
 
@@ -275,7 +284,7 @@ def test_a_loss_that_is_not_finite_while_accumulating():
     with pytest.raises(
         bprop.NonFiniteError, match=rf"epoch 1, batch {number} of 5: the inputs.*example 13 of the training"
     ):
-        train(data=(x, T), accumulate=2)
+        fit_controlled(data=(x, T), accumulate=2)
     for wrong in (0, True, 1.5):
         with pytest.raises(bprop.ArgumentError, match="accumulate is a positive integer"):
-            train(accumulate=wrong)
+            fit_controlled(accumulate=wrong)

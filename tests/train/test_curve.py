@@ -4,7 +4,7 @@ import pytest
 
 import bprop
 from bprop.train.curve import draw
-from bprop.train.table.influence import draw_influence
+from bprop.train.table.sensitivity import draw_influence
 
 NAMES = ["$\\frac{$", "a$b$", "^_{", "\\", "_hidden", "\ud800", "\0", "\x1b[2J", "a\nb", "\u202e", "𝔸", " "]
 

@@ -15,78 +15,39 @@ import bprop
 from bprop import nn, optim
 from bprop.optim import schedule
 from bprop.train import Callback, EarlyStopping, StorageError, evaluate, fit
+from bprop.train.loop import EVALUATION
+from support.training import At, LeftError, T, X, dropout_classifier, fit_with_dropout, leave, separable
 
 pytestmark = pytest.mark.usefixtures("no_picture")
-
-RNG = np.random.default_rng(0)
-X = RNG.normal(size=(50, 4)).astype(np.float32)
-T = (X[:, 0] + X[:, 1] > 0).astype(int)
-
-
-class LeftError(Exception):
-    pass
-
-
-class At(Callback):
-    """Does something after so many updates."""
-
-    def __init__(self, after, action):
-        self.after, self.action = after, action
-
-    def on_step(self, run, step, loss):
-        if step == self.after:
-            self.action()
-
-
-def leave():
-    raise LeftError
-
-
-def network(seed=0):
-    generator = bprop.Generator(seed)
-    return nn.Sequential(
-        nn.Linear(4, 6, generator=generator),
-        nn.Tanh(),
-        nn.Dropout(0.3, seed=seed),
-        nn.Linear(6, 2, generator=generator),
-    )
-
-
-def train(folder=None, model=None, optimizer=None, loss=None, data=(X, T), **options):
-    model, optimizer = model or network(), optimizer or optim.Adam(0.02)
-    settings = {"epochs": 4, "batch_size": 16, "out": folder, "compiled": False, "progress": False, **options}
-    run = fit(model, loss or nn.CrossEntropy(), optimizer, data, **settings)
-    cells = {**model.cells(), **{f"optimizer/{path}": cell for path, cell in optimizer.cells().items()}}
-    return {path: cell.array.data.tobytes() for path, cell in cells.items()}, run
 
 
 # --- one training at a time ---
 def test_two_trainings_do_not_share_a_folder(tmp_path):
-    weights, _ = train()
+    weights, *_ = fit_with_dropout()
     refused = []
 
     def second():
         for options in ({}, {"resume": True}):
             with pytest.raises(StorageError, match=rf"another training \(process {os.getpid()} on .*\) writes to this"):
-                train(tmp_path / "run", **options)
+                fit_with_dropout(tmp_path / "run", **options)
             refused.append(options)
 
     with pytest.raises(LeftError):
-        train(tmp_path / "run", callbacks=[At(5, second), At(6, leave)])
+        fit_with_dropout(tmp_path / "run", callbacks=[At(5, second), At(6, leave)])
     assert len(refused) == 2
     assert not (tmp_path / "run" / ".bprop.lock").exists()
-    assert train(tmp_path / "run", resume=True)[0] == weights
+    assert fit_with_dropout(tmp_path / "run", resume=True)[0] == weights
 
 
 def test_a_lock_ends_with_its_process(tmp_path):
     (tmp_path / ".bprop.lock").write_text("process 1 on another")  # left by one that was killed
-    train(tmp_path, epochs=1)
+    fit_with_dropout(tmp_path, epochs=1)
     assert not (tmp_path / ".bprop.lock").exists()
     ours, theirs = os.pipe(), os.pipe()
     number = os.fork()
     if number == 0:
         try:
-            train(
+            fit_with_dropout(
                 tmp_path,
                 resume=True,
                 epochs=3,
@@ -96,10 +57,10 @@ def test_a_lock_ends_with_its_process(tmp_path):
             os._exit(0)
     os.read(ours[0], 1)
     with pytest.raises(StorageError, match=f"process {number} on"):
-        train(tmp_path, resume=True, epochs=3)
+        fit_with_dropout(tmp_path, resume=True, epochs=3)
     os.kill(number, signal.SIGKILL)
     os.waitpid(number, 0)
-    assert train(tmp_path, resume=True, epochs=3)[0] == train(epochs=3)[0]
+    assert fit_with_dropout(tmp_path, resume=True, epochs=3)[0] == fit_with_dropout(epochs=3)[0]
     for one in (*ours, *theirs):
         os.close(one)
 
@@ -109,7 +70,7 @@ def test_file_systems_without_locks(tmp_path, monkeypatch):
         raise OSError(errno.ENOLCK, "no locks")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    train(tmp_path / "run", epochs=1)
+    fit_with_dropout(tmp_path / "run", epochs=1)
     assert not (tmp_path / "run" / ".bprop.lock").exists()
 
 
@@ -124,22 +85,22 @@ def test_a_lock_that_was_removed_meanwhile_is_none(tmp_path, monkeypatch):
         flock(descriptor, how)
 
     monkeypatch.setattr(fcntl, "flock", late)
-    train(tmp_path / "run", epochs=1)
+    fit_with_dropout(tmp_path / "run", epochs=1)
     assert locked[:2] == [False, True]  # then those of the files that are written
 
 
 # --- signals ---
 @pytest.mark.usefixtures("default_signals")
 def test_a_scheduler_ends_the_run(tmp_path):
-    weights, _ = train()
+    weights, *_ = fit_with_dropout()
     with pytest.raises(
         KeyboardInterrupt, match=rf"terminated in epoch 2, after batch 2: saved in {tmp_path}/run"
     ) as caught:
-        train(tmp_path / "run", callbacks=[At(6, lambda: signal.raise_signal(signal.SIGTERM))])
+        fit_with_dropout(tmp_path / "run", callbacks=[At(6, lambda: signal.raise_signal(signal.SIGTERM))])
     assert caught.value.number == signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "interrupted"
-    assert train(tmp_path / "run", resume=True)[0] == weights
+    assert fit_with_dropout(tmp_path / "run", resume=True)[0] == weights
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -148,7 +109,7 @@ def test_a_handler_of_the_user_stays(number):
     seen = []
     before = signal.signal(number, lambda *arguments: seen.append(1))
     try:
-        _, run = train(callbacks=[At(2, lambda: signal.raise_signal(number))])
+        *_, run = fit_with_dropout(callbacks=[At(2, lambda: signal.raise_signal(number))])
     finally:
         signal.signal(number, before)
     assert (seen, run.status) == ([1], "finished")
@@ -161,7 +122,7 @@ def test_a_signal_that_comes_too_late_is_passed_on(tmp_path):
             signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "run", callbacks=[Late()])
+        fit_with_dropout(tmp_path / "run", callbacks=[Late()])
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "finished"
 
 
@@ -171,7 +132,7 @@ def test_where_sigint_is_ignored_that_is_said(tmp_path, default_signals):
     said = io.StringIO()
     calls = [At(2, lambda: signal.raise_signal(signal.SIGINT)), At(6, lambda: signal.raise_signal(signal.SIGTERM))]
     with pytest.raises(KeyboardInterrupt, match="terminated in epoch 2"):
-        train(tmp_path / "run", callbacks=calls, progress=said)
+        fit_with_dropout(tmp_path / "run", callbacks=calls, progress=said)
     assert (
         f"SIGINT is ignored by this process, so Ctrl-C does nothing: to end the training and save it, send SIGTERM (kill {os.getpid()})"
         in said.getvalue()
@@ -179,13 +140,15 @@ def test_where_sigint_is_ignored_that_is_said(tmp_path, default_signals):
     assert json.loads((tmp_path / "run" / "run.json").read_text())["notes"][0].startswith("terminated")
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     said = io.StringIO()
-    train(progress=said)
+    fit_with_dropout(progress=said)
     assert "so Ctrl-C does nothing\n" in said.getvalue()
 
 
 def test_in_another_thread_signals_are_not_touched():
     found = []
-    thread = threading.Thread(target=lambda: found.append((train()[1].status, signal.getsignal(signal.SIGTERM))))
+    thread = threading.Thread(
+        target=lambda: found.append((fit_with_dropout().run.status, signal.getsignal(signal.SIGTERM)))
+    )
     thread.start()
     thread.join()
     assert found == [("finished", signal.SIG_DFL)]
@@ -193,18 +156,18 @@ def test_in_another_thread_signals_are_not_touched():
 
 # --- whoever reads ---
 def test_nobody_reads_any_further(tmp_path):
-    weights, _ = train()
+    weights, *_ = fit_with_dropout()
     reading, writing = os.pipe()
     os.close(reading)
     stream = os.fdopen(writing, "w")
-    again, run = train(tmp_path / "run", progress=stream)
+    again, _, run = fit_with_dropout(tmp_path / "run", progress=stream)
     assert (again, run.status) == (weights, "finished")
     with pytest.raises(BrokenPipeError):
         stream.close()
-    assert train(progress=stream)[0] == weights  # closed by now
+    assert fit_with_dropout(progress=stream)[0] == weights  # closed by now
     for wrong in ("yes", 1):
         with pytest.raises(bprop.ArgumentError, match="progress is True, False or a stream"):
-            train(progress=wrong)
+            fit_with_dropout(progress=wrong)
 
 
 # --- what changes on the way ---
@@ -216,17 +179,17 @@ def test_a_callback_ends_the_schedule(tmp_path):
             optimizers[-1].learning_rate = 0.001
 
     def go(folder=None, **options):
-        models.append(network())
+        models.append(dropout_classifier())
         optimizers.append(optim.Adam(schedule.Exponential(0.05, 0.9)))
         options = {"callbacks": [slower], **options}
-        return train(folder, models[-1], optimizers[-1], **options)[0]
+        return fit_with_dropout(folder, models[-1], optimizers[-1], **options)[0]
 
     models, optimizers = [], []
     weights = go()
     with pytest.raises(LeftError):
         go(tmp_path / "run", callbacks=[slower, At(10, leave)])
     with pytest.raises(LeftError):  # the same optimizer, which has no schedule any more
-        train(tmp_path / "run", models[-1], optimizers[-1], callbacks=[slower, At(13, leave)], resume=True)
+        fit_with_dropout(tmp_path / "run", models[-1], optimizers[-1], callbacks=[slower, At(13, leave)], resume=True)
     assert go(tmp_path / "run", resume=True) == weights
 
 
@@ -237,7 +200,7 @@ def test_a_callback_sets_another_schedule(tmp_path):
 
     def go(first, folder=None, more=(), **options):
         optimizers.append(optim.SGD(first))
-        return train(folder, optimizer=optimizers[-1], callbacks=[other, *more], **options)[0]
+        return fit_with_dropout(folder, optimizer=optimizers[-1], callbacks=[other, *more], **options)[0]
 
     optimizers = []
     weights = go(schedule.Exponential(0.05, 0.9))
@@ -254,19 +217,19 @@ def test_a_schedule_that_shows_its_place_in_memory(tmp_path):
             return 0.1 * 0.5**t
 
     with pytest.raises(LeftError):
-        train(tmp_path / "run", optimizer=optim.SGD(Halving()), callbacks=[At(6, leave)])
+        fit_with_dropout(tmp_path / "run", optimizer=optim.SGD(Halving()), callbacks=[At(6, leave)])
     kept = Halving()
     assert repr(Halving()) != repr(kept)
-    again = train(tmp_path / "run", optimizer=optim.SGD(Halving()), resume=True)[0]
-    assert again == train(optimizer=optim.SGD(Halving()))[0]
+    again = fit_with_dropout(tmp_path / "run", optimizer=optim.SGD(Halving()), resume=True)[0]
+    assert again == fit_with_dropout(optimizer=optim.SGD(Halving()))[0]
 
 
 def test_frozen_layers_are_compared(tmp_path):
-    model = network()
+    model = dropout_classifier()
     model[0].freeze()
-    train(tmp_path / "run", model, optim.SGD(0.1), epochs=1)
+    fit_with_dropout(tmp_path / "run", model, optim.SGD(0.1), epochs=1)
     with pytest.raises(StorageError, match=r"frozen was \['layers.0.W', 'layers.0.b'\], here it is \[\]"):
-        train(tmp_path / "run", network(), optim.SGD(0.1), resume=True)
+        fit_with_dropout(tmp_path / "run", dropout_classifier(), optim.SGD(0.1), resume=True)
 
 
 def test_native_code_that_was_given_up_stays_given_up(tmp_path):
@@ -274,7 +237,7 @@ def test_native_code_that_was_given_up_stays_given_up(tmp_path):
 
     class Curious(nn.Module):
         def __init__(self):
-            self.inner = network()
+            self.inner = dropout_classifier()
 
         def fprop(self, x):
             y = self.inner(x)
@@ -283,13 +246,13 @@ def test_native_code_that_was_given_up_stays_given_up(tmp_path):
             return y
 
     def go(folder=None, **options):
-        return train(folder, Curious(), compiled=True, **options)
+        return fit_with_dropout(folder, Curious(), compiled=True, **options)
 
-    weights, run = go()
+    weights, _, run = go()
     assert any("no native code" in note for note in run.notes)
     with pytest.raises(LeftError):
         go(tmp_path / "run", callbacks=[At(9, leave)])
-    again, run = go(tmp_path / "run", resume=True)
+    again, _, run = go(tmp_path / "run", resume=True)
     assert again == weights
     assert run.config["compiled"] is False
 
@@ -297,8 +260,8 @@ def test_native_code_that_was_given_up_stays_given_up(tmp_path):
 def test_measures_that_are_no_number_stay_so(tmp_path):
     options = {"validation": (X, np.zeros(50, int)), "metrics": ["auc"]}  # one class only
     with pytest.raises(LeftError):
-        train(tmp_path / "run", callbacks=[At(9, leave)], **options)
-    _, run = train(tmp_path / "run", resume=True, **options)
+        fit_with_dropout(tmp_path / "run", callbacks=[At(9, leave)], **options)
+    *_, run = fit_with_dropout(tmp_path / "run", resume=True, **options)
     assert [np.isnan(entry["validation_auc"]) for entry in run.history] == [True] * 4
 
 
@@ -311,9 +274,9 @@ def test_a_state_that_a_callback_does_not_take(tmp_path):
             raise KeyError("b")
 
     with pytest.raises(LeftError):
-        train(tmp_path / "run", callbacks=[Picky(), At(6, leave)])
+        fit_with_dropout(tmp_path / "run", callbacks=[Picky(), At(6, leave)])
     with pytest.raises(StorageError, match=r"record\.callbacks: not taken: KeyError: 'b'"):
-        train(tmp_path / "run", callbacks=[Picky()], resume=True)
+        fit_with_dropout(tmp_path / "run", callbacks=[Picky()], resume=True)
 
 
 def test_the_end_is_told_even_if_the_record_cannot_be_written(tmp_path, monkeypatch):
@@ -323,14 +286,15 @@ def test_the_end_is_told_even_if_the_record_cannot_be_written(tmp_path, monkeypa
         def on_end(self, run):
             told.append(run.status)
 
-    def full(*arguments):
-        raise StorageError("full")
+    replace = os.replace
 
-    with pytest.raises(StorageError, match="full"):
-        train(
-            tmp_path / "run",
-            callbacks=[End(), At(13, lambda: monkeypatch.setattr("bprop.train.run.write_whole", full))],
-        )
+    def full(source, target):
+        if os.path.basename(target) == "run.json":
+            raise OSError(errno.ENOSPC, "full")
+        replace(source, target)
+
+    with pytest.raises(StorageError, match=r"run\.json: full"):
+        fit_with_dropout(tmp_path / "run", callbacks=[End(), At(13, lambda: monkeypatch.setattr(os, "replace", full))])
     assert told == ["finished"]
 
 
@@ -345,23 +309,23 @@ def test_refused_before_the_folder_is_made(tmp_path):
     ]
     for options, text in cases:
         with pytest.raises(bprop.BpropError, match=text):
-            train(tmp_path / "run", **options)
+            fit_with_dropout(tmp_path / "run", **options)
         assert not (tmp_path / "run").exists()
     for wrong in (5, "", b""):
         with pytest.raises(bprop.ArgumentError, match="the folder of a run is a path"):
-            train(wrong)
+            fit_with_dropout(wrong)
 
 
 def test_targets_that_are_not_finite_are_named():
     t = X[:, :1].copy()
     t[17] = np.nan
     with pytest.raises(bprop.NonFiniteError, match=r"the targets are not finite \(example 17 of the training data\)"):
-        train(model=nn.Linear(4, 1), loss=nn.SquaredError(), data=(X, t))
+        fit_with_dropout(model=nn.Linear(4, 1), loss=nn.SquaredError(), data=(X, t))
 
 
 def test_a_batch_that_does_not_fit_is_named():
     with pytest.raises(bprop.IndexingError, match="fit: epoch 1, batch 3: CrossEntropy: label 6 with 2 classes"):
-        train(data=[(X, T), (X, T), (X, T + 6)])
+        fit_with_dropout(data=[(X, T), (X, T), (X, T + 6)])
 
 
 class Cliff(nn.Module):
@@ -380,7 +344,7 @@ def test_an_update_of_few_batches_at_the_end_that_fails(once):
     data = [(one, one), (one, one), (one * 0, one * 0)]
     model = Cliff()
     with pytest.raises(bprop.NonFiniteError, match=r"epoch 1, batch 3.*the update makes w non-finite"):
-        train(model=model, optimizer=optim.SGD(1e-3), loss=nn.SquaredError(), data=iter(data) if once else data,
+        fit_with_dropout(model=model, optimizer=optim.SGD(1e-3), loss=nn.SquaredError(), data=iter(data) if once else data,
               accumulate=2, epochs=1)  # fmt: skip
     assert np.isfinite(np.asarray(model.w)).all()
 
@@ -403,27 +367,27 @@ LABELS = np.where(np.arange(50) % 3 == 0, -1, T)
     ],
     ids=str,
 )
-def test_the_loss_of_an_epoch_is_that_of_all_its_examples(loss, t, monkeypatch):
+def test_the_loss_of_an_epoch_is_that_of_all_its_examples(loss, t):
     model = nn.Linear(4, 2, np.float64, seed=1)
     x = X.astype(np.float64)
     whole = float(loss(model(x), t))
-    _, run = train(model=model, loss=loss, data=(x, t), optimizer=optim.SGD(1e-14), epochs=1, batch_size=7)
+    *_, run = fit_with_dropout(model=model, loss=loss, data=(x, t), optimizer=optim.SGD(1e-14), epochs=1, batch_size=7)
     assert run.history[0]["train_loss"] == pytest.approx(whole, rel=1e-10)
-    monkeypatch.setattr("bprop.train.evaluation.EVALUATION", 7)
-    assert evaluate(model, loss, (x, t))["loss"] == pytest.approx(whole, rel=1e-10)
+    long = np.tile(x, (50, 1)), np.concatenate([t] * 50)  # several pieces
+    assert len(long[0]) > 2 * EVALUATION
+    assert evaluate(model, loss, long)["loss"] == pytest.approx(float(loss(model(long[0]), long[1])), rel=1e-10)
     results = []
     for options in ({"batch_size": 5, "accumulate": 4}, {"batch_size": 20}):
         model = nn.Linear(4, 2, np.float64, seed=1)
-        train(model=model, loss=loss, data=(x, t), optimizer=optim.SGD(0.01), epochs=2, **options)
+        fit_with_dropout(model=model, loss=loss, data=(x, t), optimizer=optim.SGD(0.01), epochs=2, **options)
         results.append(np.asarray(model.W))
     np.testing.assert_allclose(*results, rtol=1e-10)
 
 
-def test_a_part_without_any_label_that_counts(monkeypatch):
-    monkeypatch.setattr("bprop.train.evaluation.EVALUATION", 10)
-    loss, model, t = nn.CrossEntropy(ignore_index=-1), nn.Linear(4, 2, seed=1), T.copy()
-    t[10:20] = -1
-    assert evaluate(model, loss, (X, t))["loss"] == pytest.approx(float(loss(model(X), t)), rel=1e-6)
+def test_a_piece_without_any_label_that_counts():
+    loss, model, (x, t) = nn.CrossEntropy(ignore_index=-1), nn.Linear(4, 2, seed=1), separable(3 * EVALUATION)
+    t[EVALUATION : 2 * EVALUATION] = -1
+    assert evaluate(model, loss, (x, t))["loss"] == pytest.approx(float(loss(model(x), t)), rel=1e-6)
     assert np.isnan(evaluate(model, loss, (X, np.full(50, -1)))["loss"])
 
 

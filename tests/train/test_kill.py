@@ -12,7 +12,12 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills child pro
 
 def kills(*arguments, timeout):
     script = Path(__file__).with_name("killing.py")
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(script.parents[1]),
+    }
     result = subprocess.run(
         [sys.executable, script, *map(str, arguments)], env=environment, capture_output=True, encoding="utf-8",
         timeout=timeout,

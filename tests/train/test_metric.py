@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 import bprop
 from bprop import nn, optim
 from bprop.train import auc, evaluate, f1, fit, mae, mse, r2, rmse
+from support.training import classifier, fit_eagerly, separable
 
 RNG = np.random.default_rng(0)
-X = RNG.normal(size=(40, 4)).astype(np.float32)
-T = (X[:, 0] + X[:, 1] > 0).astype(int)
+X, T = separable(40)
 LABELS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=30)
 
 
@@ -97,23 +97,21 @@ def test_wrong_arguments():
         auc(np.zeros((2, 2, 2)), [0, 1])
 
 
-def train(**options):
-    model = nn.Sequential(nn.Linear(4, 6, seed=1), nn.Tanh(), nn.Linear(6, 2, seed=2))
-    settings = {"validation": (X, T), "epochs": 2, "compiled": False, "progress": False, **options}
-    return fit(model, nn.CrossEntropy(), optim.Adam(0.02), (X, T), **settings)
+def fit_measured(**options):
+    return fit_eagerly(classifier(4, 6, 2, seed=1), (X, T), **{"validation": (X, T), "epochs": 2, **options})
 
 
 def test_metrics_by_name():
     def ones(y, t):
         return np.mean(y.argmax(axis=1))
 
-    run = train(metrics=["accuracy", "f1", "auc", ones])
+    run = fit_measured(metrics=["accuracy", "f1", "auc", ones])
     y = np.asarray(run.model(X))
     last = run.history[-1]
     assert last["validation_f1"] == f1(y.argmax(axis=1), T)
     assert last["validation_auc"] == auc(y[:, 1] - y[:, 0], T)
     assert last["validation_ones"] == np.mean(y.argmax(axis=1))
-    assert train(metrics="auc").history[0].keys() == train(metrics={"auc": "auc"}).history[0].keys()
+    assert fit_measured(metrics="auc").history[0].keys() == fit_measured(metrics={"auc": "auc"}).history[0].keys()
     run = fit(
         nn.Linear(4, 1, seed=0), nn.SquaredError(), optim.SGD(0.1), (X, X[:, :1]), (X, X[:, :1]), metrics=["r2", "mae"],
         epochs=40, compiled=False, progress=False,
@@ -138,7 +136,7 @@ def failing(y, t):
 )
 def test_a_metric_that_fails_is_found_before_the_first_step(tmp_path, metric, text):
     with pytest.raises(bprop.BpropError, match=rf"fit: validation data: .*{text}"):
-        train(metrics={"m": metric}, out=tmp_path / "run")
+        fit_measured(metrics={"m": metric}, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
     with pytest.raises(bprop.BpropError, match=text.replace("float32", "float64")):
         evaluate(nn.Linear(4, 2, np.float64, seed=0), nn.CrossEntropy(), (X.astype(float), T), {"m": metric})

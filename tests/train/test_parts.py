@@ -17,7 +17,7 @@ from bprop.train import (
     stratified_split,
 )
 from bprop.train.curve import draw
-from bprop.train.run import plain
+from bprop.train.run import to_json
 
 
 def test_batches_visit_everything_once():
@@ -148,4 +148,4 @@ def test_curves_with_gaps_and_many_metrics(tmp_path):
 
 def test_plain_values_are_valid_json():
     value = {"a": np.float32(1.5), "b": [float("nan"), np.int64(2)], "c": bprop.asarray(3.0), 1: (float("inf"), None)}
-    assert plain(value) == {"a": 1.5, "b": [None, 2], "c": 3.0, "1": [None, None]}
+    assert to_json(value) == {"a": 1.5, "b": [None, 2], "c": 3.0, "1": [None, None]}

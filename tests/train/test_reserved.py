@@ -1,18 +1,16 @@
 """What belongs to `fit` alone in the record, and losses, models and metrics that return what they cannot."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 import bprop
 from bprop import nn, optim
 from bprop.train import Callback, EarlyStopping, evaluate, fit
+from support.training import LINE, fit_line
 
-X = np.ones((8, 1), np.float32)
-
-
-def train(loss=None, model=None, **options):
-    options = {"epochs": 1, "progress": False, "compiled": False} | options
-    return fit(model or nn.Linear(1, 1), loss or nn.SquaredError(), optim.SGD(0.01), (X, X), (X, X), **options)
+fit_validated = partial(fit_line, validation=(LINE, LINE))
 
 
 # --- names ---
@@ -28,9 +26,9 @@ def train(loss=None, model=None, **options):
 )
 def test_names_that_no_metric_may_have(metrics, text, tmp_path):
     with pytest.raises(bprop.ArgumentError, match=f"fit: {text}"):
-        train(metrics=metrics, out=tmp_path / "run", early_stopping=EarlyStopping())
+        fit_validated(metrics=metrics, out=tmp_path / "run", early_stopping=EarlyStopping())
     with pytest.raises(bprop.ArgumentError, match=f"evaluate: {text}"):
-        evaluate(nn.Linear(1, 1), nn.SquaredError(), (X, X), metrics)
+        evaluate(nn.Linear(1, 1), nn.SquaredError(), (LINE, LINE), metrics)
     assert not (tmp_path / "run").exists()
 
 
@@ -47,7 +45,7 @@ def test_callbacks_leave_what_was_measured(name, how):
                 del entry[name]
 
     with pytest.raises(bprop.ArgumentError, match=f"the callback Meddling changed '{name}' in the record"):
-        train(metrics=["mae"], callbacks=[Meddling()])
+        fit_validated(metrics=["mae"], callbacks=[Meddling()])
 
 
 def test_reserved_names_are_so_where_nothing_was_measured():
@@ -55,11 +53,13 @@ def test_reserved_names_are_so_where_nothing_was_measured():
         entry["validation_loss"] = 0.0
 
     with pytest.raises(bprop.ArgumentError, match=r"callback .*own changed 'validation_loss'"):
-        fit(nn.Linear(1, 1), nn.SquaredError(), optim.SGD(0.01), (X, X), epochs=1, progress=False, callbacks=[own])
+        fit(
+            nn.Linear(1, 1), nn.SquaredError(), optim.SGD(0.01), (LINE, LINE), epochs=1, progress=False, callbacks=[own]
+        )
     for key in (3, ""):
         with pytest.raises(bprop.ArgumentError, match="names in a record are texts"):
-            train(callbacks=[lambda run, entry, key=key: entry.update({key: 1.0})])
-    assert train(callbacks=[lambda run, entry: entry.update(mine=1.0)]).history[0]["mine"] == 1.0
+            fit_validated(callbacks=[lambda run, entry, key=key: entry.update({key: 1.0})])
+    assert fit_validated(callbacks=[lambda run, entry: entry.update(mine=1.0)]).history[0]["mine"] == 1.0
 
 
 # --- what is returned ---
@@ -85,14 +85,14 @@ LOSSES = {
 def test_a_loss_that_is_none(name, compiled):
     loss, text = LOSSES[name]
     with pytest.raises(bprop.BpropError, match=f"fit: train data: the loss .*{text}"):
-        train(loss, compiled=compiled)
+        fit_validated(loss, compiled=compiled)
 
 
 @pytest.mark.parametrize("transform", [bprop.grad, bprop.value_and_grad, lambda f: bprop.compile(bprop.grad(f))])
 @pytest.mark.parametrize("name", LOSSES)
 def test_gradients_of_what_is_no_loss(name, transform):
     with pytest.raises(bprop.BpropError, match="grad of "):
-        transform(lambda y: LOSSES[name][0](y * 1, X))(bprop.asarray(X))
+        transform(lambda y: LOSSES[name][0](y * 1, LINE))(bprop.asarray(LINE))
 
 
 @pytest.mark.parametrize("result", [None, 1j, "a", {"a": 1}])
@@ -105,14 +105,14 @@ def test_evaluations_of_what_is_no_loss_and_models_of_no_output(result):
             return result
 
     with pytest.raises(bprop.ArgumentError, match=r"the loss .* returned"):
-        evaluate(nn.Linear(1, 1), lambda y, t: result, (X, X))
+        evaluate(nn.Linear(1, 1), lambda y, t: result, (LINE, LINE))
     with pytest.raises(bprop.ArgumentError, match=r"the model \(Wrong\.fprop\) returned"):
-        train(model=Wrong())
+        fit_validated(model=Wrong())
     with pytest.raises(bprop.ArgumentError, match=r"metric 'own' of outputs .* returned"):
-        train(metrics={"own": lambda y, t: result})
+        fit_validated(metrics={"own": lambda y, t: result})
 
 
 @pytest.mark.parametrize("value", [np.complex64(1), np.ones(3), (1.0, 2.0), b"1", 10**400, np.array("1"), {1}])
 def test_metrics_that_are_no_number(value):
     with pytest.raises(bprop.ArgumentError, match=r"metric 'own' of outputs .* returned .*, not a number"):
-        train(metrics={"own": lambda y, t: value})
+        fit_validated(metrics={"own": lambda y, t: value})

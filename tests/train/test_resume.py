@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 from datetime import timedelta
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,65 +13,18 @@ import pytest
 import bprop
 from bprop import nn, optim
 from bprop.train import Callback, Checkpoint, EarlyStopping, StorageError, fit
+from support.training import At, LeftError, T, X, dropout_classifier, fit_with_dropout, shuffled_batches
 
 pytestmark = pytest.mark.usefixtures("no_picture")
 
-RNG = np.random.default_rng(0)
-X = RNG.normal(size=(50, 4)).astype(np.float32)
-T = (X[:, 0] + X[:, 1] > 0).astype(int)
-
-
-class LeftError(Exception):
-    pass
-
-
-class Leave(Callback):
-    """Raises after so many updates, or does something else then."""
-
-    def __init__(self, after, action=None):
-        self.after, self.action = after, action
-
-    def on_step(self, run, step, loss):
-        if step == self.after:
-            if self.action is None:
-                raise LeftError
-            self.action()
-
-
-def network(seed=0):
-    generator = bprop.Generator(seed)
-    return nn.Sequential(
-        nn.Linear(4, 6, generator=generator),
-        nn.Tanh(),
-        nn.Dropout(0.3, seed=seed),
-        nn.Linear(6, 2, generator=generator),
-    )
-
-
-def batches_of(epoch):
-    order = np.random.default_rng(epoch).permutation(50)
-    return ((X[rows], T[rows]) for rows in np.array_split(order, 4))
-
-
-def train(folder, seed=0, **options):
-    model, optimizer = network(seed), optim.Adam(0.02)
-    settings = {
-        "train": (X, T), "validation": (X[::2], T[::2]), "epochs": 4, "batch_size": 16, "out": folder,
-        "compiled": False, "progress": False, **options,
-    }  # fmt: skip
-    run = fit(model, nn.CrossEntropy(), optimizer, **settings)
-    cells = {**model.cells(), **{f"optimizer/{path}": cell for path, cell in optimizer.cells().items()}}
-    history = [{name: value for name, value in entry.items() if name != "seconds"} for entry in run.history]
-    return {path: cell.array.data.tobytes() for path, cell in cells.items()}, history, run
-
-
+fit_validated = partial(fit_with_dropout, validation=(X[::2], T[::2]))
 KINDS = {
     "eager": {},
     "compiled": {"compiled": True},
     "accumulating": {"accumulate": 3},
     "weighted": {"class_weights": "balanced"},
     "stopping": {"early_stopping": EarlyStopping("validation_loss", patience=1, min_delta=0.02), "epochs": 9},
-    "stream": {"train": batches_of},
+    "stream": {"data": shuffled_batches(X, T, 4)},
     "everything, compiled": {
         "compiled": True, "accumulate": 2, "class_weights": {0: 1.0, 1: 2.5}, "metrics": ["f1", "auc"],
         "early_stopping": EarlyStopping("validation_f1", patience=3),
@@ -81,15 +35,17 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_resumed_at_any_update_bit_for_bit(tmp_path, kind):
     options = KINDS[kind]
-    weights, history, whole = train(None, **options)
+    weights, history, whole = fit_validated(None, **options)
     updates = int(np.frombuffer(weights["optimizer/count"], np.int64)[0])
     moments = (1, 2, 3, 4, 5, updates) if not options.get("compiled") else (2, 5)
     for after in moments:
         folder = tmp_path / str(after)
         with pytest.raises(LeftError) as caught:
-            train(folder, callbacks=[Leave(after)], **options)
+            fit_validated(folder, callbacks=[At(after)], **options)
         assert "resume=True" in caught.value.__notes__[0]
-        again, same, run = train(folder, seed=9, resume=True, **options)  # all of another seed's numbers are replaced
+        again, same, run = fit_validated(
+            folder, seed=9, resume=True, **options
+        )  # all of another seed's numbers are replaced
         assert again == weights
         assert same == history
         assert (run.stopped, run.best, run.status) == (whole.stopped, whole.best, "finished")
@@ -97,40 +53,40 @@ def test_resumed_at_any_update_bit_for_bit(tmp_path, kind):
 
 
 def test_resumed_again_and_again_after_every_update(tmp_path):
-    weights, history, _ = train(None)
+    weights, history, _ = fit_validated(None)
     for after in range(1, 17):
         with pytest.raises(LeftError):
-            train(tmp_path / "run", callbacks=[Leave(after)], resume=True)
-    again, same, run = train(tmp_path / "run", resume=True)
+            fit_validated(tmp_path / "run", callbacks=[At(after)], resume=True)
+    again, same, run = fit_validated(tmp_path / "run", resume=True)
     assert (again, same) == (weights, history)
     assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == len(run.history) == 4
 
 
 def test_more_epochs_for_a_finished_run(tmp_path):
-    weights, history, _ = train(None, epochs=6)
-    train(tmp_path / "run")
+    weights, history, _ = fit_validated(None, epochs=6)
+    fit_validated(tmp_path / "run")
     for epochs in (4, 5, 6):
-        again, same, _ = train(tmp_path / "run", seed=3, resume=True, epochs=epochs)
+        again, same, _ = fit_validated(tmp_path / "run", seed=3, resume=True, epochs=epochs)
     assert (again, same) == (weights, history)
-    _, same, run = train(tmp_path / "run", resume=True, epochs=2)
+    _, same, run = fit_validated(tmp_path / "run", resume=True, epochs=2)
     assert len(same) == 6
     assert run.status == "finished"
 
 
 def test_resume_starts_where_there_is_nothing_yet(tmp_path):
-    weights, _, _ = train(None)
-    assert train(tmp_path / "run", resume=True)[0] == weights
+    weights, _, _ = fit_validated(None)
+    assert fit_validated(tmp_path / "run", resume=True)[0] == weights
     (tmp_path / "killed").mkdir()
     (tmp_path / "killed" / f".checkpoint.safetensors.{'0' * 32}.part").touch()
-    assert train(tmp_path / "killed", resume=True)[0] == weights
+    assert fit_validated(tmp_path / "killed", resume=True)[0] == weights
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "photo.jpg").touch()
     with pytest.raises(StorageError, match="not empty"):
-        train(tmp_path / "other", resume=True)
+        fit_validated(tmp_path / "other", resume=True)
     with pytest.raises(StorageError, match=r"not empty.*or go on with it: resume=True"):
-        train(tmp_path / "run")
+        fit_validated(tmp_path / "run")
     with pytest.raises(bprop.ArgumentError, match="give out="):
-        train(None, resume=True)
+        fit_validated(None, resume=True)
 
 
 def test_the_same_optimizer_goes_on(tmp_path):
@@ -141,11 +97,11 @@ def test_the_same_optimizer_goes_on(tmp_path):
 
     results = []
     for after in (None, 6):
-        model, optimizer = network(), optim.Adam(0.02)
+        model, optimizer = dropout_classifier(), optim.Adam(0.02)
         options = {"epochs": 3, "batch_size": 16, "progress": False, "compiled": False, "out": tmp_path / str(after)}
         if after:
             with pytest.raises(LeftError):
-                fit(model, nn.CrossEntropy(), optimizer, (X, T), callbacks=[slower, Leave(after)], **options)
+                fit(model, nn.CrossEntropy(), optimizer, (X, T), callbacks=[slower, At(after)], **options)
         fit(model, nn.CrossEntropy(), optimizer, (X, T), callbacks=[slower], resume=bool(after), **options)
         results.append([cell.array.tolist() for cell in [*model.cells().values(), *optimizer.cells().values()]])
     assert results[0] == results[1]
@@ -154,7 +110,7 @@ def test_the_same_optimizer_goes_on(tmp_path):
 def test_what_a_callback_breaks_off_is_measured_again(tmp_path):
     """The early stopping has counted the epoch already, and has its best model."""
     options = {"early_stopping": EarlyStopping("validation_loss", patience=2, min_delta=0.05), "epochs": 9}
-    weights, history, whole = train(None, **options)
+    weights, history, whole = fit_validated(None, **options)
     assert whole.stopped
     for epoch in range(1, len(history) + 1):
 
@@ -163,8 +119,8 @@ def test_what_a_callback_breaks_off_is_measured_again(tmp_path):
                 raise LeftError
 
         with pytest.raises(LeftError):
-            train(tmp_path / str(epoch), callbacks=[leave], **options)
-        again, same, run = train(tmp_path / str(epoch), seed=2, resume=True, **options)
+            fit_validated(tmp_path / str(epoch), callbacks=[leave], **options)
+        again, same, run = fit_validated(tmp_path / str(epoch), seed=2, resume=True, **options)
         assert (again, same, run.stopped, run.best) == (weights, history, whole.stopped, whole.best)
 
 
@@ -183,12 +139,12 @@ def test_callbacks_with_a_state_go_on(tmp_path):
             self.sum = state["sum"]
 
     whole, first, second = Sum(), Sum(), Sum()
-    train(None, callbacks=[whole])
+    fit_validated(None, callbacks=[whole])
     with pytest.raises(LeftError):
-        train(tmp_path / "run", callbacks=[first, Leave(6)])
+        fit_validated(tmp_path / "run", callbacks=[first, At(6)])
     with pytest.raises(StorageError, match=r"callbacks was \['Sum'\], here it is \[\]"):
-        train(tmp_path / "run", resume=True)
-    train(tmp_path / "run", callbacks=[second], resume=True)
+        fit_validated(tmp_path / "run", resume=True)
+    fit_validated(tmp_path / "run", callbacks=[second], resume=True)
     assert second.sum == whole.sum
 
 
@@ -200,17 +156,17 @@ def test_checkpoints_in_between(tmp_path):
             with Checkpoint(run.folder) as checkpoint:
                 seen.append(checkpoint.record["updates"])
 
-    train(tmp_path / "a", epochs=2, callbacks=[Look()])
+    fit_validated(tmp_path / "a", epochs=2, callbacks=[Look()])
     assert seen == [0, 0, 0, 0, 4, 4, 4, 4]
     seen.clear()
-    train(tmp_path / "b", epochs=2, checkpoint_every=3, callbacks=[Look()])
+    fit_validated(tmp_path / "b", epochs=2, checkpoint_every=3, callbacks=[Look()])
     assert seen == [0, 0, 0, 3, 4, 4, 6, 6]
     seen.clear()
-    train(tmp_path / "c", epochs=2, checkpoint_every=timedelta(0), callbacks=[Look()])
+    fit_validated(tmp_path / "c", epochs=2, checkpoint_every=timedelta(0), callbacks=[Look()])
     assert seen == [0, 1, 2, 3, 4, 5, 6, 7]
     for wrong in (0, 1.5, True, "often"):
         with pytest.raises(bprop.ArgumentError, match="checkpoint_every is a positive integer of updates, or"):
-            train(tmp_path / "d", checkpoint_every=wrong)
+            fit_validated(tmp_path / "d", checkpoint_every=wrong)
 
 
 def test_a_broken_model_is_not_saved(tmp_path):
@@ -246,18 +202,18 @@ def interrupt():
 @pytest.mark.parametrize("after", [1, 4, 7])
 @pytest.mark.usefixtures("default_signals")
 def test_interrupted_saves_and_says_how_to_go_on(tmp_path, after):
-    weights, history, _ = train(None)
+    weights, history, _ = fit_validated(None)
     with pytest.raises(KeyboardInterrupt, match=rf"interrupted in epoch .*fit\(…, out='{tmp_path}/run', resume=True\)"):
-        train(tmp_path / "run", callbacks=[Leave(after, interrupt)])
+        fit_validated(tmp_path / "run", callbacks=[At(after, interrupt)])
     with Checkpoint(tmp_path / "run") as checkpoint:
         assert checkpoint.record["updates"] == after
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    assert train(tmp_path / "run", seed=5, resume=True)[:2] == (weights, history)
+    assert fit_validated(tmp_path / "run", seed=5, resume=True)[:2] == (weights, history)
 
 
 @pytest.mark.usefixtures("default_signals")
 def test_interrupted_in_validation(tmp_path):
-    weights, history, _ = train(None, metrics={"zero": lambda y, t: 0.0})
+    weights, history, _ = fit_validated(None, metrics={"zero": lambda y, t: 0.0})
 
     def interrupting(y, t):
         interrupting.calls += 1
@@ -267,25 +223,25 @@ def test_interrupted_in_validation(tmp_path):
 
     interrupting.calls = 0
     with pytest.raises(KeyboardInterrupt, match="interrupted in epoch 2, after batch 4"):
-        train(tmp_path / "run", metrics={"zero": interrupting})
-    assert train(tmp_path / "run", resume=True, metrics={"zero": lambda y, t: 0.0})[:2] == (weights, history)
+        fit_validated(tmp_path / "run", metrics={"zero": interrupting})
+    assert fit_validated(tmp_path / "run", resume=True, metrics={"zero": lambda y, t: 0.0})[:2] == (weights, history)
 
 
 @pytest.mark.usefixtures("default_signals")
 def test_interrupted_without_a_folder_keeps_the_weights():
-    model = network()
+    model = dropout_classifier()
     with pytest.raises(KeyboardInterrupt, match="nothing was saved"):
         fit(
             model, nn.CrossEntropy(), optim.Adam(0.02), (X, T), batch_size=16, compiled=False, progress=False,
-            callbacks=[Leave(6, interrupt)],
+            callbacks=[At(6, interrupt)],
         )  # fmt: skip
-    assert model.layers[0].W.tolist() != network().layers[0].W.tolist()
+    assert model.layers[0].W.tolist() != dropout_classifier().layers[0].W.tolist()
 
 
 @pytest.mark.usefixtures("default_signals")
 def test_interrupted_twice_ends_at_once(tmp_path, monkeypatch):
     """The second Ctrl-C comes while the checkpoint is being written: the one before is there."""
-    weights, history, _ = train(None)
+    weights, history, _ = fit_validated(None)
     fsync, saving = os.fsync, []
 
     def interrupted(descriptor):
@@ -299,12 +255,12 @@ def test_interrupted_twice_ends_at_once(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "run", callbacks=[Leave(6, first)])
+        fit_validated(tmp_path / "run", callbacks=[At(6, first)])
     monkeypatch.undo()
     with Checkpoint(tmp_path / "run") as checkpoint:
         assert checkpoint.record["updates"] == 4
     assert not list((tmp_path / "run").glob(".*"))
-    assert train(tmp_path / "run", resume=True)[:2] == (weights, history)
+    assert fit_validated(tmp_path / "run", resume=True)[:2] == (weights, history)
 
 
 # --- disks ---
@@ -314,8 +270,8 @@ def test_interrupted_twice_ends_at_once(tmp_path, monkeypatch):
 )
 @pytest.mark.parametrize("call", ["open", "write", "fsync", "replace"])
 def test_a_disk_that_fails(tmp_path, monkeypatch, call, number, text):
-    weights, history, _ = train(None)
-    model, folder = network(), tmp_path / "run"
+    weights, history, _ = fit_validated(None)
+    model, folder = dropout_classifier(), tmp_path / "run"
     original, failing = getattr(os, call), []
 
     def failed(*arguments, **options):
@@ -327,7 +283,7 @@ def test_a_disk_that_fails(tmp_path, monkeypatch, call, number, text):
     with pytest.raises(StorageError, match=rf"run/.*{os.strerror(number)}.*{text}.*(checkpoint before is intact|$)"):
         fit(
             model, nn.CrossEntropy(), optim.Adam(0.02), (X, T), (X[::2], T[::2]), epochs=4, batch_size=16, out=folder,
-            compiled=False, progress=False, checkpoint_every=1, callbacks=[Leave(7, lambda: failing.append(True))],
+            compiled=False, progress=False, checkpoint_every=1, callbacks=[At(7, lambda: failing.append(True))],
         )  # fmt: skip
     monkeypatch.undo()
     with Checkpoint(folder) as checkpoint:
@@ -336,21 +292,21 @@ def test_a_disk_that_fails(tmp_path, monkeypatch, call, number, text):
         saved = checkpoint.read()["model/layers.0.W"]
     assert saved.tolist() != model.layers[0].W.tolist()  # the model has the seventh update
     assert not list(folder.glob(".*"))
-    assert train(folder, resume=True)[:2] == (weights, history)
+    assert fit_validated(folder, resume=True)[:2] == (weights, history)
 
 
 def test_a_system_that_takes_few_bytes_at_a_time(tmp_path, monkeypatch):
-    weights, history, _ = train(None)
+    weights, history, _ = fit_validated(None)
     write = os.write
     monkeypatch.setattr(os, "write", lambda descriptor, part: write(descriptor, part[:7]))
-    train(tmp_path / "run", epochs=2)
+    fit_validated(tmp_path / "run", epochs=2)
     monkeypatch.undo()
-    assert train(tmp_path / "run", resume=True)[:2] == (weights, history)
+    assert fit_validated(tmp_path / "run", resume=True)[:2] == (weights, history)
 
 
 def test_files_may_not_grow(tmp_path):
     """A real limit of the system, at which a write ends in the middle."""
-    weights, history, _ = train(None)
+    weights, history, _ = fit_validated(None)
     before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
     def limit():
@@ -359,24 +315,44 @@ def test_files_may_not_grow(tmp_path):
 
     try:
         with pytest.raises(StorageError, match=r"File too large: .*ulimit.*The checkpoint before is intact"):
-            train(tmp_path / "run", callbacks=[Leave(6, limit)], checkpoint_every=1)
+            fit_validated(tmp_path / "run", callbacks=[At(6, limit)], checkpoint_every=1)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
     with Checkpoint(tmp_path / "run") as checkpoint:
         assert checkpoint.record["updates"] == 5
-    assert train(tmp_path / "run", resume=True)[:2] == (weights, history)
+    assert fit_validated(tmp_path / "run", resume=True)[:2] == (weights, history)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_may_not_be_written(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(StorageError, match="cannot be written: Permission denied: choose a folder"):
-        train(tmp_path)
+        fit_validated(tmp_path)
     with pytest.raises(StorageError, match="cannot be written: Permission denied: choose a folder"):
-        train(tmp_path / "run")
+        fit_validated(tmp_path / "run")
 
 
 def test_proc_is_no_place_for_a_run():
     with pytest.raises(StorageError, match="the folder /proc/run cannot be written"):
-        train("/proc/run")
+        fit_validated("/proc/run")
+
+
+def test_a_resumed_epoch_is_replayed_from_where_it_was_resumed(tmp_path):
+    """The last update makes a parameter non-finite while all losses are finite: found at the end of the epoch."""
+    x = np.sign(X[:24, :2]) / 2
+    t = X[:24, :1] / 100
+    t[np.asarray(bprop.Generator(5).permutation(24))[-1]] = 3e38
+
+    def attempt(error, **options):
+        model = nn.Linear(2, 1, generator=bprop.Generator(1))
+        with pytest.raises(error) as caught:
+            fit(model, lambda y, t: bprop.mean(bprop.tanh(y) * t), optim.SGD(100.0), (x, t), epochs=1, batch_size=4,
+                seed=5, progress=False, **options)  # fmt: skip
+        return str(caught.value), np.asarray(model.W).tolist()
+
+    message, W = attempt(bprop.NonFiniteError)
+    assert "batch 6 of 6: the loss is" in message
+    assert "but the update makes W non-finite" in message
+    attempt(LeftError, out=tmp_path / "run", callbacks=[At(3)])
+    assert attempt(bprop.NonFiniteError, out=tmp_path / "run", resume=True) == (message, W)

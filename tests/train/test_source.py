@@ -9,22 +9,19 @@ import bprop
 from bprop import nn, optim
 from bprop.train import StorageError, fit
 from bprop.train.source import digest
+from support.training import classifier, fit_eagerly, separable
 
 pytestmark = pytest.mark.usefixtures("no_picture")
 
-RNG = np.random.default_rng(0)
-X = RNG.normal(size=(48, 4)).astype(np.float32)
-T = (X[:, 0] + X[:, 1] > 0).astype(int)
+X, T = separable(48)
 
 
 def pairs(x=X, t=T):
     return [(x[k : k + 8], t[k : k + 8]) for k in range(0, len(x), 8)]
 
 
-def train(data, out=None, **options):
-    model = nn.Sequential(nn.Linear(4, 6, seed=1), nn.Tanh(), nn.Linear(6, 2, seed=2))
-    options = {"epochs": 3, "compiled": False, "progress": False, **options}
-    return fit(model, nn.CrossEntropy(), optim.Adam(0.02), data, out=out, **options)
+def fit_on(data, out=None, **options):
+    return fit_eagerly(classifier(4, 6, 2, seed=1), data, **{"epochs": 3, "out": out, **options})
 
 
 def weights(run):
@@ -37,7 +34,7 @@ class Pairs:
 
 
 def test_every_form_gives_the_same():
-    expected = train(pairs())
+    expected = fit_on(pairs())
     assert expected.history[-1]["train_loss"] < expected.history[0]["train_loss"]
     forms = {
         "object": Pairs(),
@@ -50,7 +47,7 @@ def test_every_form_gives_the_same():
     }
     for name, form in forms.items():
         data, steps = form if isinstance(form, tuple) else (form, None)
-        run = train(data, steps_per_epoch=steps)
+        run = fit_on(data, steps_per_epoch=steps)
         assert weights(run) == weights(expected), name
         assert [entry["train_loss"] for entry in run.history] == [entry["train_loss"] for entry in expected.history]
 
@@ -62,18 +59,18 @@ def test_the_number_of_the_epoch_is_given():
         seen.append(epoch)
         return pairs()
 
-    train(batches)
+    fit_on(batches)
     assert seen == [1, 1, 2, 3]  # once to try the model on
 
 
 def test_an_iterator_is_gone_through_once():
-    assert len(train(iter(pairs()), epochs=1).history) == 1
+    assert len(fit_on(iter(pairs()), epochs=1).history) == 1
     with pytest.raises(bprop.ArgumentError, match=r"an iterator, which can be gone through once, and epochs=3: give"):
-        train(iter(pairs()))
+        fit_on(iter(pairs()))
     with pytest.raises(bprop.ArgumentError, match="no batches in epoch 3: the iterator ended after 6 batches"):
-        train(iter(pairs()), steps_per_epoch=3)
-    run = train(iter(pairs()), steps_per_epoch=4, epochs=2)  # the last epoch is shorter
-    assert weights(run) == weights(train(lambda epoch: pairs()[:4] if epoch == 1 else pairs()[4:], epochs=2))
+        fit_on(iter(pairs()), steps_per_epoch=3)
+    run = fit_on(iter(pairs()), steps_per_epoch=4, epochs=2)  # the last epoch is shorter
+    assert weights(run) == weights(fit_on(lambda epoch: pairs()[:4] if epoch == 1 else pairs()[4:], epochs=2))
 
 
 def test_batches_are_weighed_by_their_sizes():
@@ -100,16 +97,16 @@ def test_batches_are_weighed_by_their_sizes():
 )
 def test_what_is_no_data(data, error, text, tmp_path):
     with pytest.raises(error, match=text):
-        train(data, epochs=1, out=tmp_path / "run")
+        fit_on(data, epochs=1, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_other_mistakes():
     with pytest.raises(bprop.ArgumentError, match="steps_per_epoch is for batches"):
-        train((X, T), steps_per_epoch=3)
+        fit_on((X, T), steps_per_epoch=3)
     with pytest.raises(bprop.ArgumentError, match="counts the examples of arrays"):
-        train(pairs(), class_weights="balanced")
-    run = train([(x.astype(np.float64), t) for x, t in pairs()])
+        fit_on(pairs(), class_weights="balanced")
+    run = fit_on([(x.astype(np.float64), t) for x, t in pairs()])
     assert run.notes == ["train inputs are float64, the model is float32: converted batch by batch"]
 
 
@@ -142,22 +139,22 @@ def interrupted(folder, data, **options):
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        train(data, folder, callbacks=[leave], checkpoint_every=1, **options)
+        fit_on(data, folder, callbacks=[leave], checkpoint_every=1, **options)
 
 
 def test_an_iterator_goes_on_where_it_was(tmp_path):
-    expected = train(iter(pairs()), steps_per_epoch=2)
+    expected = fit_on(iter(pairs()), steps_per_epoch=2)
     interrupted(tmp_path / "run", iter(pairs()), steps_per_epoch=2)
-    assert weights(train(iter(pairs()), tmp_path / "run", steps_per_epoch=2, resume=True)) == weights(expected)
+    assert weights(fit_on(iter(pairs()), tmp_path / "run", steps_per_epoch=2, resume=True)) == weights(expected)
 
 
 def test_other_batches_are_noticed(tmp_path):
     interrupted(tmp_path / "run", pairs())
     with pytest.raises(StorageError, match=r"yields other batches than the run .*\(epoch 2, batch 6\)"):
-        train(pairs(X + 1), tmp_path / "run", resume=True)
+        fit_on(pairs(X + 1), tmp_path / "run", resume=True)
     with pytest.raises(StorageError, match="has fewer batches than the run"):
-        train(pairs()[:3], tmp_path / "run", resume=True)
-    assert weights(train(pairs(), tmp_path / "run", resume=True)) == weights(train(pairs()))
+        fit_on(pairs()[:3], tmp_path / "run", resume=True)
+    assert weights(fit_on(pairs(), tmp_path / "run", resume=True)) == weights(fit_on(pairs()))
 
 
 # --- memory maps ---
@@ -178,12 +175,12 @@ def test_memory_maps_are_never_read_whole(tmp_path, monkeypatch):
             longest.append(len(self))
             return original(self, *arguments, **options)
 
-    run = train((x.view(Watched), t), validation=(x, t), batch_size=8)
+    run = fit_on((x.view(Watched), t), validation=(x, t), batch_size=8)
     assert run.notes == [
         "train inputs are float64, the model is float32: converted batch by batch",
         "validation inputs are float64, the model is float32: converted batch by batch",
     ]
-    plain = train((X, T), validation=(X, T), batch_size=8)
+    plain = fit_on((X, T), validation=(X, T), batch_size=8)
     assert weights(run) == weights(plain)
     assert run.history[-1]["validation_loss"] == plain.history[-1]["validation_loss"]
     assert all(length <= 8 for length in longest)

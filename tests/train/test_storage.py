@@ -1,14 +1,17 @@
 """The lock of a folder: who has it, what is left behind, what was planted; and files with their largest sizes."""
 
 import contextlib
+import errno
+import fcntl
 import os
 import platform
+import time
 from pathlib import Path
 
 import pytest
 
 from bprop.train import StorageError, storage
-from bprop.train.storage import LOCK, Lock, held
+from bprop.train.storage import LOCK, Lock, is_locked
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="flock")
 OURS = f"process {os.getpid()} on {platform.node()}"
@@ -26,96 +29,107 @@ def nothing_stays_open():
 
 
 def test_a_folder_is_taken_and_given_back(tmp_path):
-    assert held(tmp_path) is None
-    with Lock() as one:
+    assert is_locked(tmp_path) is None
+    with Lock() as lock:
         assert not (tmp_path / LOCK).exists()
-        one.take(tmp_path)
+        lock.take(tmp_path)
         assert (tmp_path / LOCK).read_text() == OURS
-        assert held(tmp_path) is True
+        assert is_locked(tmp_path) is True
         before = descriptors()
         with Lock() as other, pytest.raises(StorageError, match=rf"another training \({OURS}\) writes to this folder"):
             other.take(tmp_path)
         assert descriptors() == before
-        assert held(tmp_path) is True
+        assert is_locked(tmp_path) is True
     assert list(tmp_path.iterdir()) == []
-    assert held(tmp_path) is None
-    with one:
-        one.take(tmp_path)  # again
-        assert held(tmp_path) is True
-    assert held(tmp_path) is None
+    assert is_locked(tmp_path) is None
+    with lock:
+        lock.take(tmp_path)  # again
+        assert is_locked(tmp_path) is True
+    assert is_locked(tmp_path) is None
 
 
 def test_what_a_killed_process_has_left_is_replaced_and_not_written_to(tmp_path):
     (tmp_path / LOCK).write_text("process 1 on another")
     os.link(tmp_path / LOCK, tmp_path / "second name")
-    assert held(tmp_path) is False
-    with Lock() as one:
-        one.take(tmp_path)
+    assert is_locked(tmp_path) is False
+    with Lock() as lock:
+        lock.take(tmp_path)
         assert (tmp_path / LOCK).read_text() == OURS
-        assert held(tmp_path) is True
+        assert is_locked(tmp_path) is True
     assert (tmp_path / "second name").read_text() == "process 1 on another"
     assert os.listdir(tmp_path) == ["second name"]
 
 
 @pytest.mark.parametrize("owner", ["", "process 1 on ü"])
-def test_an_owner_that_has_not_said_who_it_is(tmp_path, owner, monkeypatch):
+def test_an_owner_that_has_not_said_who_it_is(tmp_path, owner):
     (tmp_path / LOCK).write_bytes(owner.encode("latin-1"))
-    monkeypatch.setattr(storage, "lock", lambda descriptor, exclusive: True)
     said = "of an unknown process" if not owner else "process 1 on \ufffd"
-    with Lock() as one, pytest.raises(StorageError, match=rf"another training \({said}\)"):
-        one.take(tmp_path)
+    with open(tmp_path / LOCK, "rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with Lock() as lock, pytest.raises(StorageError, match=rf"another training \({said}\)"):
+            lock.take(tmp_path)
     assert (tmp_path / LOCK).exists()
 
 
 @pytest.mark.parametrize(("times", "fine"), [(1, True), (4, True), (5, False)])
 def test_a_glance_at_the_lock_does_not_count(tmp_path, times, fine, monkeypatch):
-    """`held` locks for a moment: it is looked at again, five times in all."""
-    answers, naps = [True] * times, []
-    real = storage.lock
-    monkeypatch.setattr(storage, "lock", lambda d, exclusive: answers.pop() if answers else real(d, exclusive))
-    monkeypatch.setattr(storage.time, "sleep", naps.append)
-    with Lock() as one:
+    """`held` locks for a moment: it is tried again, five times in all."""
+    glances, naps, flock = [True] * times, [], fcntl.flock
+
+    def glanced(descriptor, how):
+        if glances and glances.pop():
+            raise BlockingIOError
+        flock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", glanced)
+    monkeypatch.setattr(time, "sleep", naps.append)
+    with Lock() as lock:
         with contextlib.nullcontext() if fine else pytest.raises(StorageError, match="another training"):
-            one.take(tmp_path)
-        assert (one._path is not None) is fine
+            lock.take(tmp_path)
+        assert is_locked(tmp_path) is fine
     assert naps == [0.02] * times
 
 
 def test_without_locks_nothing_is_guarded_and_nothing_left(tmp_path, monkeypatch):
-    monkeypatch.setattr(storage, "lock", lambda descriptor, exclusive: None)
-    with Lock() as one:
-        one.take(tmp_path)
+    monkeypatch.setattr(fcntl, "flock", lambda *arguments: (_ for _ in ()).throw(OSError(errno.ENOLCK, "no locks")))
+    with Lock() as first:
+        first.take(tmp_path)
         assert list(tmp_path.iterdir()) == []
-        assert one._path is None
-        with Lock() as other:
-            other.take(tmp_path)
-    assert held(tmp_path) is None
+        with Lock() as second:
+            second.take(tmp_path)
+    assert is_locked(tmp_path) is None
 
 
 def test_a_lock_that_is_always_another_file(tmp_path, monkeypatch):
-    looked = []
-    monkeypatch.setattr(storage, "_names", lambda path, descriptor: bool(looked.append(path)))
-    with Lock() as one, pytest.raises(StorageError, match="was replaced again and again while the folder was taken"):
-        one.take(tmp_path)
-    assert len(looked) == 100
+    """Whenever it is locked, another file has just taken its name."""
+    path, flock, locked = tmp_path / LOCK, fcntl.flock, []
+
+    def late(descriptor, how):
+        flock(descriptor, how)
+        path.unlink()
+        path.touch()
+        locked.append(how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with Lock() as lock, pytest.raises(StorageError, match="was replaced again and again while the folder was taken"):
+        lock.take(tmp_path)
+    assert len(locked) == 100
 
 
 def test_a_lock_that_comes_and_goes(tmp_path, monkeypatch):
-    tried = []
+    """It is there whenever it should be made, and gone whenever it should be opened."""
+    tried, open_file = [], os.open
 
-    def there(path):
-        tried.append("create")
-        raise FileExistsError
+    def absent(path, flags, *mode):
+        if Path(path).name != LOCK:
+            return open_file(path, flags, *mode)
+        made = bool(flags & os.O_CREAT)
+        tried.append("create" if made else "open")
+        raise (FileExistsError if made else FileNotFoundError)
 
-    def gone(path, write):
-        tried.append("open")
-        assert write
-        raise FileNotFoundError
-
-    monkeypatch.setattr(storage, "create", there)
-    monkeypatch.setattr(storage, "open_plain", gone)
-    with Lock() as one, pytest.raises(StorageError, match="comes and goes: the folder cannot be taken"):
-        one.take(tmp_path)
+    monkeypatch.setattr(os, "open", absent)
+    with Lock() as lock, pytest.raises(StorageError, match="comes and goes: the folder cannot be taken"):
+        lock.take(tmp_path)
     assert tried == ["create", "open"] * 100
 
 
@@ -126,27 +140,27 @@ def test_what_stands_in_the_place_of_the_lock(tmp_path):
     folder.mkdir()
     for plant in (lambda p: p.symlink_to(secret), lambda p: p.mkdir(), os.mkfifo):
         plant(folder / LOCK)
-        with Lock() as one, pytest.raises(StorageError, match="it is in the place of the folder's lock"):
-            one.take(folder)
-        assert held(folder) is None
+        with Lock() as lock, pytest.raises(StorageError, match="it is in the place of the folder's lock"):
+            lock.take(folder)
+        assert is_locked(folder) is None
         (folder / LOCK).rmdir() if (folder / LOCK).is_dir() else (folder / LOCK).unlink()
     assert secret.read_text() == "keep me"
-    with Lock() as one, pytest.raises(StorageError, match=r"the folder .*missing cannot be written: No such file"):
-        one.take(tmp_path / "missing")
+    with Lock() as lock, pytest.raises(StorageError, match=r"the folder .*missing cannot be written: No such file"):
+        lock.take(tmp_path / "missing")
 
 
 def test_what_was_left_and_cannot_be_removed(tmp_path, monkeypatch):
     (tmp_path / LOCK).touch()
     monkeypatch.setattr(Path, "unlink", lambda path, missing_ok=False: (_ for _ in ()).throw(PermissionError(13, "no")))
-    with Lock() as one, pytest.raises(StorageError, match="was left by another training, and cannot be removed: no"):
-        one.take(tmp_path)
+    with Lock() as lock, pytest.raises(StorageError, match="was left by another training, and cannot be removed: no"):
+        lock.take(tmp_path)
 
 
 def test_an_owner_that_cannot_be_written_matters_to_nobody(tmp_path, monkeypatch):
-    monkeypatch.setattr(storage.os, "write", lambda *args: (_ for _ in ()).throw(OSError(28, "full")))
-    with Lock() as one:
-        one.take(tmp_path)
-        assert held(tmp_path) is True
+    monkeypatch.setattr(os, "write", lambda *args: (_ for _ in ()).throw(OSError(28, "full")))
+    with Lock() as lock:
+        lock.take(tmp_path)
+        assert is_locked(tmp_path) is True
 
 
 def test_files_up_to_their_largest_size(tmp_path):

@@ -5,12 +5,13 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import bprop
 from bprop.core.op import REGISTRY
 from bprop.diagnose.case import cases
+from support.profile import examples
 
 X, A = np.array([0.7, -1.3, 2.1]), np.eye(3)
 
@@ -122,7 +123,7 @@ def test_every_op_renders(op):
     for args, params in cases(op):
         graph = bprop.trace(lambda *xs, params=params: op(*xs, **params)[0] if op.several else op(*xs, **params))(*args)
         names = [f"x{position}" for position in range(len(graph.inputs))]
-        expression = bprop.core.expression.Expression(graph, names)
+        expression = bprop.gradients.formula.Expression(graph, names)
         if expression.latex in seen:
             continue
         seen.add(expression.latex)
@@ -133,7 +134,7 @@ def test_every_op_renders(op):
 
 
 @given(st.integers(0, 2**31))
-@settings(max_examples=40, deadline=None, derandomize=True)
+@examples(40)
 def test_derivatives_of_random_formulas_are_balanced_and_render(seed):
     random = np.random.default_rng(seed)
     ops = [bprop.exp, bprop.tanh, bprop.sqrt, lambda u: -u, lambda u: u**2, lambda u: 1 / u]
@@ -156,3 +157,12 @@ def test_derivatives_of_random_formulas_are_balanced_and_render(seed):
 
 def test_a_notebook_shows_the_formula():
     assert bprop.expression(lambda x: x**2)(1.0)._repr_latex_() == r"$\displaystyle x^{2}$"
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [(1e20, r"1 \cdot 10^{20}"), (-2.5e-7, r"-2.5 \cdot 10^{-7}"), (3.0, "3"), (np.inf, r"\infty")],
+)
+def test_a_constant_result_is_written_as_a_number(number, expected):
+    """The braces of an exponent are no slots of a template."""
+    assert bprop.expression(lambda x: bprop.full((), number))(1.0).latex == expected

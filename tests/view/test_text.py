@@ -4,11 +4,12 @@ import ast
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, given
 from hypothesis import strategies as st
 
 import bprop
-from bprop.core.expression import LIMIT
+from bprop.gradients.formula import LIMIT
+from support.profile import examples
 
 X, Y, A = np.array([0.7, -1.3, 2.1]), np.array([-0.4, 1.9, 0.3]), np.arange(9.0).reshape(3, 3) / 5 - 0.6
 
@@ -197,7 +198,7 @@ formulas = st.recursive(leaf, lambda f: st.one_of(unary(f), binary(f)), max_leav
 
 
 @given(formulas)
-@settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.filter_too_much])
+@examples(300, suppress_health_check=[HealthCheck.filter_too_much])
 def test_python_reads_a_formula_as_the_graph_computes_it(f):
     expression = bprop.expression(f)(X, Y, A)
     assume(expression.size < 400)

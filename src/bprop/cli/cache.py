@@ -17,49 +17,53 @@ def listing(context: typer.Context, as_json: AsJson = False) -> None:
         return
     from ..compile.runtime.object_cache import folder_of_store, store
 
-    kept, folder = store(), folder_of_store()
-    refusal = kept.refusal() if kept else ""
-    found = kept.entries() if kept and not refusal else []
-    total = sum(one.size for one in found)
+    programs, folder = store(), folder_of_store()
+    refusal = programs.refusal() if programs else ""
+    entries = programs.entries() if programs and not refusal else []
+    total = sum(entry.size for entry in entries)
     if as_json:
         print_json(
             {
                 "folder": str(folder) if folder else None,
-                "enabled": kept is not None and not refusal,
-                "limit": kept.limit if kept else 0,
+                "enabled": programs is not None and not refusal,
+                "limit": programs.limit if programs else 0,
                 "bytes": total,
-                "programs": [_entry(one) for one in found],
+                "programs": [_json_entry(entry) for entry in entries],
             }
         )
         return
     console, tables, new_table = screen(sys.stdout)
-    if kept is None:
-        console.print(f"compiled programs are not kept: {_why(folder)}", soft_wrap=True)
+    if programs is None:
+        console.print(f"compiled programs are not kept: {_why_disabled(folder)}", soft_wrap=True)
         return
     if refusal:
-        console.print(f"compiled programs are not kept: {kept.folder} {refusal}", soft_wrap=True)
+        console.print(f"compiled programs are not kept: {programs.folder} {refusal}", soft_wrap=True)
         return
-    if found:
-        table = new_table()
-        table.box, table.pad_edge = None, False
-        table.add_column("program", overflow="fold")
-        for name in ("ops", "kernels", "size"):
-            table.add_column(name, justify="right", no_wrap=True)
-        table.add_column("used", no_wrap=True)
-        table.add_column("processor", overflow="fold")
-        table.add_column("key", no_wrap=True)
-        for one in found:
-            about, key = one.about, one.path.stem[:8]
-            if about is None:
-                table.add_row("damaged", "", "", size(one.size), _age(one.used), "", key, style="red")
-                continue
-            numbers = [f"{about[name]:,}" if isinstance(about.get(name), int) else "" for name in ("ops", "kernels")]
-            name = str(about.get("name") or "a graph")
-            table.add_row(name, *numbers, size(one.size), _age(one.used), str(about.get("cpu", "")), key)
-        tables.print(table)
-    count = "1 program" if len(found) == 1 else f"{len(found):,} programs"
-    console.print(f"{count}, {size(total)} of at most {size(kept.limit)}", soft_wrap=True)
-    console.print(str(kept.folder), soft_wrap=True)
+    if entries:
+        tables.print(_table_of(entries, new_table()))
+    count = "1 program" if len(entries) == 1 else f"{len(entries):,} programs"
+    console.print(f"{count}, {size(total)} of at most {size(programs.limit)}", soft_wrap=True)
+    console.print(str(programs.folder), soft_wrap=True)
+
+
+def _table_of(entries: Any, table: Any) -> Any:
+    """Add a row for every entry of the store to a table of rich's, and return it."""
+    table.box, table.pad_edge = None, False
+    table.add_column("program", overflow="fold")
+    for name in ("ops", "kernels", "size"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("used", no_wrap=True)
+    table.add_column("processor", overflow="fold")
+    table.add_column("key", no_wrap=True)
+    for entry in entries:
+        about, key = entry.about, entry.path.stem[:8]
+        if about is None:
+            table.add_row("damaged", "", "", size(entry.size), _age(entry.used), "", key, style="red")
+            continue
+        numbers = [f"{about[name]:,}" if isinstance(about.get(name), int) else "" for name in ("ops", "kernels")]
+        name = str(about.get("name") or "a graph")
+        table.add_row(name, *numbers, size(entry.size), _age(entry.used), str(about.get("cpu", "")), key)
+    return table
 
 
 def clear(as_json: AsJson = False) -> None:
@@ -76,13 +80,18 @@ def clear(as_json: AsJson = False) -> None:
     console.print(f"removed {count} ({size(total)})" + (f" from {folder}" if folder else ""), soft_wrap=True)
 
 
-def _entry(one: Any) -> dict[str, Any]:
-    used = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(one.used))
-    entry = {"key": one.path.stem, "bytes": one.size, "used": used, "status": "kept" if one.about else "damaged"}
-    return entry | {name: (one.about or {}).get(name) for name in ("name", "ops", "kernels", "cpu")}
+def _json_entry(entry: Any) -> dict[str, Any]:
+    about = entry.about or {}
+    return {
+        "key": entry.path.stem,
+        "bytes": entry.size,
+        "used": time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(entry.used)),
+        "status": "kept" if entry.about else "damaged",
+        **{name: about.get(name) for name in ("name", "ops", "kernels", "cpu")},
+    }
 
 
-def _why(folder: Path | None) -> str:
+def _why_disabled(folder: Path | None) -> str:
     return "there is no home folder to keep them in" if folder is None else "BPROP_CACHE or BPROP_CACHE_SIZE says so"
 
 

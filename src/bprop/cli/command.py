@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from .. import __version__
+from .._version import __version__
 from ..core.printable import printable
 from .cache import clear, listing
 from .digit import digits
@@ -20,25 +20,25 @@ TABLE = "TABLE.csv"
 """The name under which help lists the command for tables; any argument that is no other command's name is a table."""
 
 
-class _Train(TyperGroup):
+class _TrainGroup(TyperGroup):
     """``bprop train digits``, or ``bprop train`` with the name of a file."""
 
     def parse_args(self, context: Any, arguments: list[str]) -> list[str]:
-        others = {*self.commands, "-h", "--help"} - {TABLE}  # that name, too, is the name of a file
-        if arguments and arguments[0] not in others:
+        names = {*self.commands, "-h", "--help"} - {TABLE}  # that name, too, is the name of a file
+        if arguments and arguments[0] not in names:
             arguments = [TABLE, *arguments]
         return super().parse_args(context, arguments)
 
 
-class _Table(TyperCommand):
+class _TableCommand(TyperCommand):
     """The command whose name stands for its first argument, which usage therefore shows once."""
 
     def collect_usage_pieces(self, context: Any) -> list[str]:
         return ["--target COLUMN", "[OPTIONS]"]
 
 
-class _All(TyperGroup):
-    """Lists the commands in the order in which they are needed; what is wrong with their arguments is said in safe letters."""
+class _BpropGroup(TyperGroup):
+    """Lists the commands in the order in which they are needed, and escapes control characters in errors about arguments."""
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:
         with _printable():
@@ -65,7 +65,7 @@ def _printable() -> Iterator[None]:
 
 
 app = typer.Typer(
-    cls=_All,
+    cls=_BpropGroup,
     name="bprop",
     help="Backpropagation you can watch: train a network, look at what it learned, check this machine.\n\n"
     "New here? Run  [bold]bprop train digits[/bold]  : a few seconds, no downloads.\n\n"
@@ -80,11 +80,11 @@ train = typer.Typer(
     help="Train a network: on a table of your own, or on data that comes with the library.\n\n"
     "[bold]bprop train TABLE.csv --help[/bold]  and  [bold]bprop train digits --help[/bold]  list the options.",
     no_args_is_help=True,
-    cls=_Train,
+    cls=_TrainGroup,
     rich_markup_mode="rich",
 )
 app.add_typer(train, name="train")
-train.command(TABLE, cls=_Table)(table)
+train.command(TABLE, cls=_TableCommand)(table)
 train.command()(digits)
 cache = typer.Typer(invoke_without_command=True, rich_markup_mode="rich")
 app.add_typer(cache, name="cache")
@@ -94,8 +94,8 @@ for command in (predict, runs, show, doctor):
     app.command()(command)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(is_set: bool) -> None:
+    if is_set:
         print(f"bprop {__version__}")
         raise typer.Exit
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .option import AsJson, Hidden, LearningRate, Seed, find_run, given, out_option, resume_option, saved, sizes
+from .option import AsJson, Hidden, LearningRate, Seed, find_run, is_set, out_option, resume_option, saved_state, sizes
 from .screen import complain, print_json, screen
 
 
@@ -41,13 +41,13 @@ def digits(
         if out is not None:
             raise typer.BadParameter("--resume goes on in the folder that it names, without --out")
         folder = find_run(resume)
-        options.update({name: value for name, value in digit_settings(folder).items() if not given(context, name)})
+        options.update({name: value for name, value in digit_settings(folder).items() if not is_set(context, name)})
     stream = sys.stderr if as_json else sys.stdout
     start = time.perf_counter()
     try:
         result = train_digits(**options, out=folder, resume=resume is not None, progress=stream)
     except KeyboardInterrupt as error:
-        complain(f"\ninterrupted after {time.perf_counter() - start:.1f} s; {saved(folder, 'digits')}")
+        complain(f"\ninterrupted after {time.perf_counter() - start:.1f} s; {saved_state(folder, 'digits')}")
         raise typer.Exit(128 + getattr(error, "number", 2)) from None  # of SIGINT, SIGTERM, as shells count
     _show(result, stream)
     if as_json:
@@ -93,11 +93,11 @@ def _show(result: Any, stream: Any) -> None:
     layers = new_table("Layers after training (all training images)")
     for name in ("layer", "|∂E/∂W|", "|∂E/∂b|", "saturated", "dead units"):
         layers.add_column(name, justify="left" if name == "layer" else "right", no_wrap=True)
-    stuck = {row.path: row for row in result.saturation}
+    saturation = {row.path: row for row in result.saturation}
     for position, layer in enumerate(result.model):
         path = f"layers.{position}"
-        if path in stuck:
-            layers.add_row(repr(layer), "", "", f"{stuck[path].saturated:.1%}", f"{stuck[path].dead:.1%}")
+        if path in saturation:
+            layers.add_row(repr(layer), "", "", f"{saturation[path].saturated:.1%}", f"{saturation[path].dead:.1%}")
         else:
             W, b = (result.gradient_norms[f"{path}.{name}"] for name in ("W", "b"))
             layers.add_row(repr(layer), f"{W:.2e}", f"{b:.2e}", "", "")

@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from .. import __version__
+from .._version import __version__
 from ..core.error import BpropError
 from .screen import screen
 
@@ -33,27 +33,33 @@ def doctor() -> None:
     console.print(f"  {'LLVM':12} {machine.llvm}")
     console.print(f"  {'processor':12} {_processor()} (to LLVM: {machine.cpu})")
     console.print(f"  {'cores':12} {usable} usable of {os.cpu_count()}")
-    well = True
+    healthy = True
     for name, setting in (("vectors", _vectors), ("threads", _threads), ("cache", _cache)):
         try:
             console.print(f"  {name:12} {setting()}", soft_wrap=True)
         except BpropError as error:  # a variable of the environment that says what cannot be
-            well = False
+            healthy = False
             console.print(f"  {name:12} {error.message}", style="red", soft_wrap=True)
 
     console.print()
+    if not _run_checks(console) or not healthy:
+        raise typer.Exit(1)
+
+
+def _run_checks(console: Any) -> bool:
+    """Check gradients, native code and data, and print the results; returns whether all are right."""
+    healthy = True
     for name, check in (("gradients", _check_gradient), ("native code", _check_native), ("data", _check_data)):
         start = time.perf_counter()
         try:
             text = check()
             console.print("✓", style="green", end="")
             console.print(f" {name:12} {text} ({time.perf_counter() - start:.2f} s)", soft_wrap=True)
-        except Exception as error:  # whatever it is, it is the finding
-            well = False
+        except Exception as error:  # any exception is a finding
+            healthy = False
             console.print("✗", style="red", end="")
             console.print(f" {name:12} {type(error).__name__}: {error}", soft_wrap=True)
-    if not well:
-        raise typer.Exit(1)
+    return healthy
 
 
 def _processor() -> str:
@@ -73,8 +79,10 @@ def _vectors() -> str:
     from ..compile.llvm.host import current_target, host
 
     target, features = current_target(), host().features
-    shown = [name for name in ("sse4.2", "avx", "avx2", "fma", "avx512f", "neon", "sve") if name in features]
-    return f"{', '.join(shown) or 'none known'}; compiled for {8 * target.vector} bits, {target.registers} registers"
+    extensions = [name for name in ("sse4.2", "avx", "avx2", "fma", "avx512f", "neon", "sve") if name in features]
+    return (
+        f"{', '.join(extensions) or 'none known'}; compiled for {8 * target.vector} bits, {target.registers} registers"
+    )
 
 
 def _threads() -> str:
@@ -83,23 +91,23 @@ def _threads() -> str:
     from ..compile import get_threads
 
     names = ("BPROP_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    given = ", ".join(f"{name}={os.environ[name]}" for name in names if name in os.environ)
-    return f"{get_threads()} for compiled programs ({given or 'not limited by the environment'})"
+    limits = ", ".join(f"{name}={os.environ[name]}" for name in names if name in os.environ)
+    return f"{get_threads()} for compiled programs ({limits or 'not limited by the environment'})"
 
 
 def _cache() -> str:
     from ..compile.runtime.object_cache import store
     from .cache import size
 
-    kept = store()
-    if kept is None:
+    programs = store()
+    if programs is None:
         return "compiled programs are not kept on disk"
-    refusal = kept.refusal()
+    refusal = programs.refusal()
     if refusal:
-        return f"compiled programs are not kept: {kept.folder} {refusal}"
-    found = kept.entries()
-    count = "1 compiled program" if len(found) == 1 else f"{len(found):,} compiled programs"
-    return f"{count}, {size(sum(one.size for one in found))}, in {kept.folder}"
+        return f"compiled programs are not kept: {programs.folder} {refusal}"
+    entries = programs.entries()
+    count = "1 compiled program" if len(entries) == 1 else f"{len(entries):,} compiled programs"
+    return f"{count}, {size(sum(entry.size for entry in entries))}, in {programs.folder}"
 
 
 def _small_step() -> tuple[Any, Any, Any, Any]:
@@ -115,44 +123,38 @@ def _small_step() -> tuple[Any, Any, Any, Any]:
 
 
 def _check_gradient() -> str:
-    import numpy as np
-
-    from ..gradients import value_and_grad
+    from ..gradients import numerical, value_and_grad
 
     model, loss, x, t = _small_step()
-    _, gradients = value_and_grad(lambda m: loss(m(x), t))(model)
-    worst, step = 0.0, 1e-6
-    for path, cell in model.cells().items():
-        start = np.asarray(cell.read())
-        for index in np.ndindex(start.shape):
-            values = []
-            for sign in (1, -1):
-                moved = start.copy()
-                moved[index] += sign * step
-                cell.write(type(cell.array)(moved))
-                values.append(float(loss(model(x), t)))
-            worst = max(worst, abs((values[0] - values[1]) / (2 * step) - float(gradients[path][index])))
-        cell.write(type(cell.array)(start))
+
+    def error(model: Any) -> Any:
+        return loss(model(x), t)
+
+    _, gradients = value_and_grad(error)(model)
+    worst = _largest_difference(gradients, numerical(error)(model))
     if not worst < 1e-8:
         raise ArithmeticError(f"reverse mode and central differences differ by {worst:.1e}")
     return f"reverse mode agrees with central differences to {worst:.0e}"
 
 
-def _check_native() -> str:
+def _largest_difference(first: Any, second: Any) -> float:
+    """Return the largest absolute difference of two dicts of arrays with the same keys."""
     import numpy as np
 
+    return max(float(np.abs(np.asarray(first[path]) - np.asarray(second[path])).max()) for path in first)
+
+
+def _check_native() -> str:
     from ..compile import compile
     from ..gradients import value_and_grad
 
     model, loss, x, t = _small_step()
 
     def step(model: Any, x: Any) -> Any:
-        return value_and_grad(lambda m: loss(m(x), t))(model)
+        E, gradients = value_and_grad(lambda m: loss(m(x), t))(model)
+        return {"E": E, **gradients}
 
-    E, gradients = step(model, x)
-    E_native, native = compile(step)(model, x)
-    pairs = [(E, E_native), *((gradients[path], native[path]) for path in gradients)]
-    worst = max(float(np.abs(np.asarray(a) - np.asarray(b)).max()) for a, b in pairs)
+    worst = _largest_difference(step(model, x), compile(step)(model, x))
     if not worst < 1e-12:
         raise ArithmeticError(f"native and evaluated numbers differ by {worst:.1e}")
     return f"a gradient compiles and agrees with NumPy to {worst:.0e}"

@@ -12,12 +12,12 @@ MOST_SEED = 2**64 - 1
 def sizes(text: str) -> list[int]:
     """Return the sizes that a text such as 128,64 lists."""
     try:
-        found = [int(part) for part in text.split(",")]
+        values = [int(word) for word in text.split(",")]
     except ValueError:
-        found = []
-    if not found or min(found) < 1:
+        values = []
+    if not values or min(values) < 1:
         raise typer.BadParameter(f"{text!r} is not a list of sizes such as 128,64")
-    return found
+    return values
 
 
 def _checked_sizes(text: str) -> str:
@@ -37,8 +37,8 @@ def _seed(value: int) -> int:
     return value
 
 
-def place(text: str | Path) -> Path:
-    """Return the path that a text, or a default, names; an empty one would name the current folder."""
+def path_of(text: str | Path) -> Path:
+    """Return the path that a text or a default names; an empty text would name the current folder and is refused."""
     if not str(text).strip():
         raise typer.BadParameter("the path is empty")
     return Path(text)
@@ -46,7 +46,7 @@ def place(text: str | Path) -> Path:
 
 def out_option(default: str) -> Any:
     """Return the option for the folder of a run."""
-    return typer.Option(parser=place, metavar="FOLDER", help="A new folder for the record.", show_default=default)
+    return typer.Option(parser=path_of, metavar="FOLDER", help="A new folder for the record.", show_default=default)
 
 
 Seed = Annotated[
@@ -59,7 +59,9 @@ AsJson = Annotated[
 ]
 RunArgument = Annotated[
     Path,
-    typer.Argument(parser=place, metavar="RUN", help="The folder of a run, or its name in runs/.", show_default=False),
+    typer.Argument(
+        parser=path_of, metavar="RUN", help="The folder of a run, or its name in runs/.", show_default=False
+    ),
 ]
 
 
@@ -72,38 +74,38 @@ def find_run(run: Path) -> Path:
 def resume_option() -> Any:
     """Return the option that names a run to go on with."""
     return typer.Option(
-        parser=place,
+        parser=path_of,
         metavar="RUN",
         help="An interrupted run that goes on, or a finished one with more --epochs.",
         show_default=False,
     )
 
 
-def given(context: typer.Context, name: str) -> bool:
-    """Return whether an option was written on the command line; what was is compared with what the run was begun with."""
+def is_set(context: typer.Context, name: str) -> bool:
+    """Return whether an option was set on the command line. In a resumed run the others come from the run."""
     source = context.get_parameter_source(name)
     return source is not None and source.name != "DEFAULT"
 
 
-def written(path: Path | str) -> str:
-    """Return the name of a file as a shell takes it back for an argument, and for no option and no command.
+def shell_name(path: Path | str) -> str:
+    """Return the name of a file, quoted for a shell so that it is an argument, and no option and no command.
 
-    >>> from bprop.cli.option import written
-    >>> written("room climate.csv"), written("-x.csv"), written("digits")
+    >>> from bprop.cli.option import shell_name
+    >>> shell_name("room climate.csv"), shell_name("-x.csv"), shell_name("digits")
     ("'room climate.csv'", './-x.csv', './digits')
     """
     text = str(path)
-    alike = text.startswith("-") or not Path(text).suffix
-    return shlex.quote(f"./{text}" if alike and not Path(text).is_absolute() else text)
+    is_ambiguous = text.startswith("-") or not Path(text).suffix
+    return shlex.quote(f"./{text}" if is_ambiguous and not Path(text).is_absolute() else text)
 
 
-def resuming(data: str, folder: Path) -> str:
+def resume_command(data: str, folder: Path) -> str:
     """Return the command that goes on with the run on ``data`` in ``folder``."""
     return f"bprop train {data} --resume {shlex.quote(str(folder))}"
 
 
-def saved(folder: Path, data: str) -> str:
-    """Return what an interrupted run on ``data`` left in its folder, and how to go on."""
+def saved_state(folder: Path, data: str) -> str:
+    """Return a text that says what an interrupted run on ``data`` has saved in its folder, and how to go on."""
     from ..train.checkpoint import CHECKPOINT
 
     metrics = folder / "metrics.jsonl"
@@ -111,4 +113,4 @@ def saved(folder: Path, data: str) -> str:
         return "nothing was saved"
     done = len(metrics.read_text(encoding="utf-8").splitlines())
     epochs = "1 epoch" if done == 1 else f"{done} epochs"
-    return f"{folder} holds the metrics of {epochs} and a checkpoint; to go on:\n  {resuming(data, folder)}"
+    return f"{folder} holds the metrics of {epochs} and a checkpoint; to go on:\n  {resume_command(data, folder)}"

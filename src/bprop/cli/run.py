@@ -1,133 +1,141 @@
 """``bprop runs`` and ``bprop show RUN``."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from .option import AsJson, RunArgument, find_run, place, resuming, written
+from .option import AsJson, RunArgument, find_run, path_of, resume_command, shell_name
 from .screen import print_json, screen
 from .table import NAMES, score, show_columns, show_result
 
-EPOCHS = 6  # that are shown of a history
+MAX_EPOCHS = 6  # shown of a history
 HIDDEN = (
     "model",
     "title",
     "versions",
     "train",
     "validation",
-)  # settings that have a place of their own, or are digests
+)  # settings that are printed elsewhere, or are digests
 
 
 def runs(
     folder: Annotated[
-        Path, typer.Argument(parser=place, metavar="FOLDER", help="The folder that holds the runs.")
+        Path, typer.Argument(parser=path_of, metavar="FOLDER", help="The folder that holds the runs.")
     ] = Path("runs"),
     as_json: AsJson = False,
 ) -> None:
     """List the runs in a folder: what was learned, when, and how well."""
-    from ..train.table.summary import summaries
-    from ..train.weight import StorageError
+    from ..train.storage import StorageError
+    from ..train.table.run_summary import read_summaries
 
     if not folder.exists() and folder == Path("runs"):
         raise StorageError("there is no folder runs here: `bprop train digits` makes the first one")
-    found = list(summaries(folder))
+    summaries = list(read_summaries(folder))
     if as_json:
-        print_json({"folder": str(folder), "runs": [_entry(path, one) for path, one in found]})
+        print_json({"folder": str(folder), "runs": [_json_entry(path, summary) for path, summary in summaries]})
         return
     console, tables, new_table = screen(sys.stdout)
-    if not found:
+    if not summaries:
         console.print(f"{folder} holds no runs", soft_wrap=True)
         return
-    listed = new_table()
-    listed.box, listed.pad_edge = None, False  # borders would take the room of the names
-    longest = max(len(path.name) for path, _ in found)
-    listed.add_column("run", overflow="fold", no_wrap=longest <= 30)  # to be copied into the next command
-    listed.add_column("began", no_wrap=True)
-    listed.add_column("learned", overflow="fold", min_width=len("classification"))
-    listed.add_column("score", overflow="fold", max_width=10)
-    listed.add_column("status", no_wrap=True)
-    broken = []
-    unfinished = sum(not isinstance(one, str) and one.resumable for _, one in found)
-    for path, one in found:
-        if isinstance(one, str):
-            broken.append(one)
-            listed.add_row(path.name, "", "", "", "broken", style="red")
-        else:
-            value = one.score
-            text = f"{NAMES.get(value[0], value[0])} {score(*value)}" if value else ""
-            listed.add_row(path.name, one.started[:10], one.task, text, one.status)
-    tables.print(listed)
+    tables.print(_table_of(summaries, new_table()))
+    unfinished = sum(not isinstance(summary, str) and summary.resumable for _, summary in summaries)
     if unfinished:
         console.print(f"{unfinished} did not finish: `bprop show RUN` says how to go on", soft_wrap=True)
-    for reason in broken:
-        console.print(f"broken: {reason}", soft_wrap=True)
+    for _, summary in summaries:
+        if isinstance(summary, str):
+            console.print(f"broken: {summary}", soft_wrap=True)
 
 
-def _entry(path: Path, one: Any) -> dict[str, Any]:
-    if isinstance(one, str):
-        return {"run": str(path), "status": "broken", "reason": one}
-    value = one.score
+def _table_of(summaries: Sequence[tuple[Path, Any]], table: Any) -> Any:
+    """Add a row for every run to a table of rich's, and return it. Of a broken run the summary is a message."""
+    table.box, table.pad_edge = None, False  # borders would take the space of the names
+    longest = max(len(path.name) for path, _ in summaries)
+    table.add_column("run", overflow="fold", no_wrap=longest <= 30)  # to be copied into the next command
+    table.add_column("began", no_wrap=True)
+    table.add_column("learned", overflow="fold", min_width=len("classification"))
+    table.add_column("score", overflow="fold", max_width=10)
+    table.add_column("status", no_wrap=True)
+    for path, summary in summaries:
+        if isinstance(summary, str):
+            table.add_row(path.name, "", "", "", "broken", style="red")
+        else:
+            value = summary.score
+            text = f"{NAMES.get(value[0], value[0])} {score(*value)}" if value else ""
+            table.add_row(path.name, summary.started[:10], summary.task, text, summary.status)
+    return table
+
+
+def _json_entry(path: Path, summary: Any) -> dict[str, Any]:
+    if isinstance(summary, str):
+        return {"run": str(path), "status": "broken", "reason": summary}
+    value = summary.score
     return {
         "run": str(path),
-        "status": one.status,
-        "started": one.started,
-        "seconds": one.seconds,
-        "epochs": len(one.history),
-        "task": one.task,
+        "status": summary.status,
+        "started": summary.started,
+        "seconds": summary.seconds,
+        "epochs": len(summary.history),
+        "task": summary.task,
         "score": {value[0]: value[1]} if value else None,
     }
 
 
 def show(run: RunArgument, as_json: AsJson = False) -> None:
     """Show a run: its settings, how the training went, scores, columns, influences, and where its files are."""
-    from ..train.run import line
-    from ..train.table.summary import summary
+    from ..train.run import epoch_line
+    from ..train.table.run_summary import read_summary
 
-    one = summary(find_run(run))
-    files = sorted(path for path in one.folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    summary = read_summary(find_run(run))
+    files = sorted(path for path in summary.folder.iterdir() if path.is_file() and not path.name.startswith("."))
     if as_json:
-        print_json(_whole(one, files))
+        print_json(_json_summary(summary, files))
         return
     console, tables, new_table = screen(sys.stdout)
-    console.print(f"{one.folder}: {one.task}, {one.status}", style="bold", soft_wrap=True)
-    took = f", took {one.seconds:.1f} s" if one.seconds else ""  # a killed run could not say it
-    console.print(f"began {one.started}{took}", soft_wrap=True)
-    for name, value in one.config.items():
+    console.print(f"{summary.folder}: {summary.task}, {summary.status}", style="bold", soft_wrap=True)
+    duration = f", took {summary.seconds:.1f} s" if summary.seconds else ""  # unknown of a killed run
+    console.print(f"began {summary.started}{duration}", soft_wrap=True)
+    for name, value in summary.config.items():
         if name in HIDDEN or value is None or value == []:
             continue
         pairs = [f"{k} {v}" for k, v in value.items()] if isinstance(value, dict) else value
         text = ", ".join(map(str, pairs)) if isinstance(pairs, list) else pairs
         console.print(f"  {name.replace('_', ' '):14} {text}", soft_wrap=True)
-    model = one.config.get("model")
+    model = summary.config.get("model")
     for text in model if isinstance(model, list) else []:
         console.print(f"  {text}", soft_wrap=True)
-    for note in [*one.notes, *(one.table.notes if one.table else [])]:
+    for note in [*summary.notes, *(summary.table.notes if summary.table else [])]:
         console.print(f"note: {note}", soft_wrap=True)
-    if one.history:
+    if summary.history:
         console.print()
-        half = EPOCHS // 2
-        some = one.history if len(one.history) <= EPOCHS else [*one.history[:half], None, *one.history[-half:]]
-        for entry in some:
-            console.print(line(entry) if entry else "…", soft_wrap=True)
-    if one.table is not None:
-        _show_table(one.table, console, tables, new_table)
-    if one.resumable:
+        half = MAX_EPOCHS // 2
+        entries = (
+            summary.history
+            if len(summary.history) <= MAX_EPOCHS
+            else [*summary.history[:half], None, *summary.history[-half:]]
+        )
+        for entry in entries:
+            console.print(epoch_line(entry) if entry else "…", soft_wrap=True)
+    if summary.table is not None:
+        _show_table(summary.table, console, tables, new_table)
+    if summary.resumable:
         console.print("to go on:")
-        console.print(f"  {_advice(one)}", soft_wrap=True)
+        console.print(f"  {_advice(summary)}", soft_wrap=True)
     console.print("files:")
     for path in files:
         console.print(f"  {path}", soft_wrap=True)
 
 
-def _advice(one: Any) -> str:
-    """Return the command that goes on with a run, or the call where it was begun by one."""
-    if one.table is not None:
-        return resuming(written(one.table.table), one.folder)
-    if str(one.config.get("title")).startswith("handwritten digits"):
-        return resuming("digits", one.folder)
-    return f"fit(…, out={str(one.folder)!r}, resume=True), all else as before"
+def _advice(summary: Any) -> str:
+    """Return the command that goes on with a run, or the call where it was begun by summary."""
+    if summary.table is not None:
+        return resume_command(shell_name(summary.table.table), summary.folder)
+    if str(summary.config.get("title")).startswith("handwritten digits"):
+        return resume_command("digits", summary.folder)
+    return f"fit(…, out={str(summary.folder)!r}, resume=True), all else as before"
 
 
 def _show_table(table: Any, console: Any, tables: Any, new_table: Any) -> None:
@@ -143,17 +151,17 @@ def _show_table(table: Any, console: Any, tables: Any, new_table: Any) -> None:
         console.print("not measured: the training did not finish")
 
 
-def _whole(one: Any, files: list[Path]) -> dict[str, Any]:
-    made = {
-        **_entry(one.folder, one),
-        "config": one.config,
-        "notes": one.notes,
-        "history": one.history,
+def _json_summary(summary: Any, files: list[Path]) -> dict[str, Any]:
+    content = {
+        **_json_entry(summary.folder, summary),
+        "config": summary.config,
+        "notes": summary.notes,
+        "history": summary.history,
         "files": [str(path) for path in files],
-        "resume": _advice(one) if one.resumable else None,
+        "resume": _advice(summary) if summary.resumable else None,
     }
-    if one.table is not None:
-        own = one.table._asdict()
-        model = own.pop("model")
-        made["table"] = own | {"target": model.target, "task": model.task, "columns": model.encoding.record()}
-    return made
+    if summary.table is not None:
+        fields = summary.table._asdict()
+        model = fields.pop("model")
+        content["table"] = fields | {"target": model.target, "task": model.task, "columns": model.encoding.record()}
+    return content

@@ -13,24 +13,24 @@ from .option import (
     LearningRate,
     Seed,
     find_run,
-    given,
+    is_set,
     out_option,
-    place,
+    path_of,
     resume_option,
-    saved,
+    saved_state,
+    shell_name,
     sizes,
-    written,
 )
 from .screen import complain, print_json, screen
 
-MOST_COLUMNS = 30  # rows of the list of columns
+MAX_COLUMNS = 30  # rows of the list of columns
 
 
 def table(
     context: typer.Context,
     path: Annotated[
         Path,
-        typer.Argument(parser=place, metavar="TABLE.csv", help="CSV with a header, or Parquet.", show_default=False),
+        typer.Argument(parser=path_of, metavar="TABLE.csv", help="CSV with a header, or Parquet.", show_default=False),
     ],
     target: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="What to predict.", show_default="required without --resume")
@@ -77,13 +77,8 @@ def table(
     Interrupted or killed, it goes on with --resume: the options come from the
     run, and so, bit for bit, does the result.
     """
-    from ..train.digit import next_folder
-    from ..train.run import new_folder
-    from ..train.table import Preparation, read_table
     from ..train.table.fit import layer_sizes
-    from ..train.table.resumption import table_settings
 
-    stream = sys.stderr if as_json else sys.stdout
     if not path.exists() and not path.suffix:
         raise typer.BadParameter(f"{str(path)!r} is neither a file nor data that comes with the library (digits)")
     options: dict[str, Any] = {
@@ -100,6 +95,44 @@ def table(
         "patience": patience,
         "seed": seed,
     }
+    stream = sys.stderr if as_json else sys.stdout
+    start = time.perf_counter()
+    prepared, result, folder = _train(context, path, options, out, resume, stream)
+    seconds = time.perf_counter() - start
+    show_result(result.scores, result.verdict, result.influence, len(result.parts.test), stream)
+    console, _, _ = screen(stream)
+    console.print(
+        f"weights of epoch {result.best_epoch}, the best on the validation rows; {seconds:.1f} s", soft_wrap=True
+    )
+    console.print(f"record: {folder}", soft_wrap=True)
+    if as_json:
+        print_json(
+            {
+                "table": str(path),
+                "target": prepared.target.name,
+                "task": prepared.target.task,
+                "why": prepared.target.why,
+                "rows": {name: len(rows) for name, rows in prepared.parts._asdict().items()},
+                "scores": result.scores,
+                "verdict": result.verdict,
+                "influence": result.influence,
+                "best_epoch": result.best_epoch,
+                "notes": result.notes,
+                "seconds": round(seconds, 3),
+                "run": str(folder),
+            }
+        )
+
+
+def _train(
+    context: typer.Context, path: Path, options: dict[str, Any], out: Path | None, resume: Path | None, stream: Any
+) -> tuple[Any, Any, Path]:
+    """Read the table, show what is known of it, and train. Returns the prepared table, the result and the folder."""
+    from ..train.digit import next_folder
+    from ..train.run import new_folder
+    from ..train.table import PreparedTable, read_table
+    from ..train.table.resume import table_settings
+
     start = time.perf_counter()
     folder = None
     try:
@@ -107,59 +140,39 @@ def table(
             if out is not None:
                 raise typer.BadParameter("--resume goes on in the folder that it names, without --out")
             folder = find_run(resume)
-            options.update({name: value for name, value in table_settings(folder).items() if not given(context, name)})
+            stored = table_settings(folder)
+            options |= {name: value for name, value in stored.items() if not is_set(context, name)}
         training = {name: options.pop(name) for name in ("hidden", "epochs", "batch_size", "learning_rate", "patience")}
         data = read_table(path, delimiter=options.pop("delimiter"), missing=options.pop("missing"))
         target = options.pop("target")
         if target is None:
             columns = ", ".join(list(data)[:20]) + (", …" if len(data.columns) > 20 else "")
             raise typer.BadParameter(f"say which column to predict; there are {columns}", param_hint="'--target'")
-        ready = Preparation(data, target, **options)
+        prepared = PreparedTable(data, target, **options)
         if resume is None:
-            _show_table(ready, stream)
+            _show_table(prepared, stream)
             folder = next_folder(name=path.stem) if out is None else new_folder(out)
-        result = ready.fit(**training, out=folder, resume=resume is not None, progress=stream)
+        result = prepared.fit(**training, out=folder, resume=resume is not None, progress=stream)
     except KeyboardInterrupt as error:
-        what = "nothing was saved" if folder is None else saved(folder, written(path))
-        complain(f"\ninterrupted after {time.perf_counter() - start:.1f} s; {what}")
+        outcome = "nothing was saved" if folder is None else saved_state(folder, shell_name(path))
+        complain(f"\ninterrupted after {time.perf_counter() - start:.1f} s; {outcome}")
         raise typer.Exit(128 + getattr(error, "number", 2)) from None  # of SIGINT, SIGTERM, as shells count
-    show_result(result.scores, result.verdict, result.influence, len(result.parts.test), stream)
-    console, _, _ = screen(stream)
-    seconds = time.perf_counter() - start
-    console.print(
-        f"weights of epoch {result.best_epoch}, the best on the validation rows; {seconds:.1f} s", soft_wrap=True
-    )
-    console.print(f"record: {folder}", soft_wrap=True)
-    if as_json:
-        answer = {
-            "table": str(path),
-            "target": target,
-            "task": ready.target.task,
-            "why": ready.target.why,
-            "rows": {name: len(rows) for name, rows in ready.parts._asdict().items()},
-            "scores": result.scores,
-            "verdict": result.verdict,
-            "influence": result.influence,
-            "best_epoch": result.best_epoch,
-            "notes": result.notes,
-            "seconds": round(seconds, 3),
-            "run": str(folder),
-        }
-        print_json(answer)
+    assert folder is not None
+    return prepared, result, folder
 
 
-def _show_table(ready: Any, stream: Any) -> None:
+def _show_table(prepared: Any, stream: Any) -> None:
     """Print what was read: the columns and what becomes of them, the target and the task, the parts, the notes."""
     console, tables, new_table = screen(stream)
-    data = ready.table
+    data = prepared.table
     console.print(f"{data.name}: {len(data):,} rows, {len(list(data)):,} columns", soft_wrap=True)
-    show_columns(ready.encoding.columns, tables, new_table, data)
-    target = ready.target
+    show_columns(prepared.encoding.columns, tables, new_table, data)
+    target = prepared.target
     kinds = f"{len(target.classes)} classes" if target.classes else "a number"
     console.print(f"target {target.name}: {target.task} ({kinds}), since {target.why}")
-    counts = [f"{len(rows):,} {name}" for name, rows in ready.parts._asdict().items()]
-    console.print(f"rows: {', '.join(counts)}; {len(ready.encoding.inputs):,} inputs", soft_wrap=True)
-    for note in ready.notes:
+    counts = [f"{len(rows):,} {name}" for name, rows in prepared.parts._asdict().items()]
+    console.print(f"rows: {', '.join(counts)}; {len(prepared.encoding.inputs):,} inputs", soft_wrap=True)
+    for note in prepared.notes:
         console.print(f"note: {note}", soft_wrap=True)
     console.print()
 
@@ -172,19 +185,19 @@ def show_columns(columns: Any, tables: Any, new_table: Any, data: Any = None) ->
     if data is not None:
         listed.add_column("missing", justify="right")
     listed.add_column("learned from the training part")
-    for column in columns[:MOST_COLUMNS]:
+    for column in columns[:MAX_COLUMNS]:
         if column.kind == "numeric":
             text = f"mean {column.mean:.4g}, std {column.scale:.4g}"
         elif column.kind == "categorical":
-            some = ", ".join(column.categories[:4]) + (", …" if len(column.categories) > 4 else "")
-            text = f"{len(column.categories)} categories: {some}" + (" and others" if column.other else "")
+            names = ", ".join(column.categories[:4]) + (", …" if len(column.categories) > 4 else "")
+            text = f"{len(column.categories)} categories: {names}" + (" and others" if column.other else "")
         else:
             text = column.reason
         missing = [] if data is None else [_count(data[column.name].count(None))]
         listed.add_row(column.name, column.kind, *missing, text)
     tables.print(listed)
-    if len(columns) > MOST_COLUMNS:
-        tables.print(f"… and {len(columns) - MOST_COLUMNS} more columns")
+    if len(columns) > MAX_COLUMNS:
+        tables.print(f"… and {len(columns) - MAX_COLUMNS} more columns")
 
 
 def _count(number: int) -> str:
@@ -203,7 +216,7 @@ def show_result(
     scores: dict[str, dict[str, float]], verdict: str, influence: dict[str, float], rows: int, stream: Any
 ) -> None:
     """Print the scores beside each other, what they say, and the influences as bars."""
-    from ..train.table.influence import MEANING, bars
+    from ..train.table.sensitivity import MEANING, bars
 
     console, tables, new_table = screen(stream)
     listed = new_table(f"Held-out score ({rows:,} test rows)")
@@ -211,8 +224,8 @@ def show_result(
     measures = list(next(iter(scores.values())))
     for name in measures:
         listed.add_column(NAMES.get(name, name), justify="right", no_wrap=True)
-    for model, one in scores.items():
-        cells = [score(name, one[name]) if name in one else "" for name in measures]
+    for model, by_measure in scores.items():
+        cells = [score(name, by_measure[name]) if name in by_measure else "" for name in measures]
         listed.add_row(model, *cells, style="bold" if model == "network" else None)
     console.print()
     tables.print(listed)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overlo
 
 import numpy as np
 
+from ..core.cell import CHANGES
 from ..core.error import (
     ArgumentError,
     BpropError,
@@ -22,7 +23,7 @@ from ..core.error import (
     shown_place,
 )
 from ..core.graph import Graph
-from ..core.interpreter import CHANGES, EVALUATE, Scope, current, using
+from ..core.interpreter import EVALUATE, StateScope, current, using
 from ..core.tree import Structure, flatten, unflatten
 from ..core.value import Array, asarray, refuse_masked
 from ..gradients.variable import name_of
@@ -233,7 +234,7 @@ class Compiled(Generic[P, R]):
             return error
         leaves, structure = flatten((args, options))
         try:
-            with using(Scope(below=EVALUATE)):
+            with using(StateScope(below=EVALUATE)):
                 arguments, named = unflatten(structure, [asarray(leaf) if is_array(leaf) else leaf for leaf in leaves])
                 self.function(*arguments, **named)
         except IndexingError as found:

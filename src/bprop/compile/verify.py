@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..core.cell import Cell
 from ..core.error import BpropError, VerificationError
 from ..core.family import Bilinear, Cumulative, Elementwise, General, Reduction
-from ..core.interpreter import EVALUATE, Cell, Scope, using
+from ..core.interpreter import EVALUATE, StateScope, using
 from ..core.op import Op
 from ..core.tree import flatten, paths
 from ..core.value import Array, Spec
@@ -30,7 +31,7 @@ FACTOR = 16.0
 """How many times the largest change among the samples is allowed: a fault that is not one shows once in 10⁵ scalars."""
 
 
-class Perturbed(Scope):
+class Perturbed(StateScope):
     """Evaluation in which every op that rounds errs by about one rounding more, and sums by one in every term."""
 
     name = "perturbed evaluation"
@@ -112,7 +113,9 @@ class Verification(tuple[Difference, ...]):
 class Eager:
     """What a call gives when it is evaluated op by op: the outputs and what the cells would hold. Nothing is written."""
 
-    def __init__(self, f: Callable[..., Any], args: Sequence[Any], options: Mapping[str, Any], scope: Scope) -> None:
+    def __init__(
+        self, f: Callable[..., Any], args: Sequence[Any], options: Mapping[str, Any], scope: StateScope
+    ) -> None:
         with using(scope):
             result = f(*args, **options)
         self.outputs = dict(_named(result, "result"))
@@ -143,7 +146,7 @@ def verify(
     The cells end as ``call`` leaves them. Where an output or cell of the two differs by more than rounding explains, all
     cells are put back as they were and `VerificationError` is raised.
     """
-    eager, again = (Eager(f, args, options, Scope(below=EVALUATE)) for _ in range(2))
+    eager, again = (Eager(f, args, options, StateScope(below=EVALUATE)) for _ in range(2))
     for place, first, second in eager.beside(again):
         if compare(place, second, first, ()).units > 1:
             raise VerificationError(

@@ -37,8 +37,8 @@ class Call:
 
     def refuse_writing(self, into: Any) -> None:
         """Raise where ``into``, which the call writes into, is an array of bprop."""
-        for one in into if isinstance(into, tuple) else (into,):
-            if isinstance(one, Methods):
+        for output in into if isinstance(into, tuple) else (into,):
+            if isinstance(output, Methods):
                 raise ArgumentError(
                     f"{self.name} would write into a bprop array, which never changes: give it a NumPy array, or take the "
                     f"result instead ({INSTEAD.get(self.name.removeprefix('numpy.'), 'without out=')})"
@@ -74,7 +74,7 @@ class Call:
         if self._writes():
             return y
         if isinstance(y, tuple):
-            parts = [self.as_arrays(one) for one in y]
+            parts = [self.as_arrays(entry) for entry in y]
             return type(y)(*parts) if hasattr(y, "_fields") else tuple(parts)
         return self.array(np.asarray(y)) if isinstance(y, np.ndarray | np.generic) and y.dtype.kind in "biuf" else y
 
@@ -88,18 +88,18 @@ def apply_ufunc(ufunc: Any, method: str, inputs: Sequence[Any], options: dict[st
     given = [
         key
         for key, value in options.items()
-        for one in (value if type(value) is tuple else (value,))
-        if one is not None
+        for argument in (value if type(value) is tuple else (value,))
+        if argument is not None
     ]
     if method == "__call__" and rule is not None and not given:
         return rule(*inputs)
-    whole = full if method == "__call__" else f"{full}.{method}"
-    call = Call(getattr(ufunc, method), whole, inputs, options, array)
+    called_name = full if method == "__call__" else f"{full}.{method}"
+    call = Call(getattr(ufunc, method), called_name, inputs, options, array)
     call.refuse_writing(inputs[0] if method == "at" else options.get("out"))
 
     def refusal(traced: bool) -> Exception:
         refused = rule is not None and method == "__call__"
-        return _options_refused(full, sorted(set(given))) if refused else _without_rule(whole, traced)
+        return _options_refused(full, sorted(set(given))) if refused else _without_rule(called_name, traced)
 
     y = call.on_numbers(refusal)
     return call.as_arrays(y) if rule is not None and method == "__call__" else y
@@ -147,15 +147,19 @@ def _parameters(func: Any, rule: Any) -> tuple[dict[str, Any], int | None, froze
     """
     parameters = inspect.signature(rule).parameters.values()
     try:
-        theirs = {one.name: one.default for one in inspect.signature(func).parameters.values()}
+        theirs = {parameter.name: parameter.default for parameter in inspect.signature(func).parameters.values()}
     except ValueError:  # written in C
         theirs = {}
-    ours = frozenset(one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY))
-    if any(one.kind == one.VAR_KEYWORD for one in parameters):
+    ours = frozenset(
+        parameter.name
+        for parameter in parameters
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    )
+    if any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters):
         ours = frozenset(theirs)
-    if not theirs or any(one.kind == one.VAR_POSITIONAL for one in parameters):
+    if not theirs or any(parameter.kind == parameter.VAR_POSITIONAL for parameter in parameters):
         return theirs, None, ours
-    return theirs, len([one for one in parameters if one.kind == one.POSITIONAL_ONLY]), ours
+    return theirs, len([parameter for parameter in parameters if parameter.kind == parameter.POSITIONAL_ONLY]), ours
 
 
 def _is_default(value: Any, default: Any) -> bool:
@@ -167,11 +171,11 @@ def _collect(part: Any, leaves: list[Any]) -> None:
     if isinstance(part, Methods):
         leaves.append(part)
     elif isinstance(part, list | tuple):
-        for one in part:
-            _collect(one, leaves)
+        for entry in part:
+            _collect(entry, leaves)
     elif isinstance(part, dict):
-        for one in part.values():
-            _collect(one, leaves)
+        for entry in part.values():
+            _collect(entry, leaves)
 
 
 def _replaced(part: Any, numbers: Any) -> Any:
@@ -179,11 +183,11 @@ def _replaced(part: Any, numbers: Any) -> Any:
     if isinstance(part, Methods):
         return next(numbers)
     if isinstance(part, tuple) and hasattr(part, "_fields"):
-        return type(part)(*(_replaced(one, numbers) for one in part))
+        return type(part)(*(_replaced(entry, numbers) for entry in part))
     if isinstance(part, list | tuple):
-        return type(part)([_replaced(one, numbers) for one in part])
+        return type(part)([_replaced(entry, numbers) for entry in part])
     if isinstance(part, dict):
-        return {key: _replaced(one, numbers) for key, one in part.items()}
+        return {key: _replaced(entry, numbers) for key, entry in part.items()}
     return part
 
 

@@ -38,9 +38,10 @@ class Elementwise(Op):
     result's dtype, ``"given"`` says a parameter. ``native``: an instruction's name, a function of ops that is
     expanded, or ``"callback"``: native code calls ``evaluate`` back. ``identity``: (position, constant) pairs for
     which f returns the other operand, used by simplification; the sign of a zero counts (x + 0 is not -0 for x = -0).
-    ``step``: how the complex step evaluates it: by the same NumPy function (``True``), by a function of its own, on the
+    ``complex_step``: how the complex step evaluates it: by the same NumPy function (``True``), by a function of its own, on the
     real part (comparisons), or not at all (``None``: refused by name).
     ``domain``: the open interval in which the op and its derivatives are finite, or one interval per input.
+    ``logical``: operands are read as truth values, and native code computes with bools.
     """
 
     if TYPE_CHECKING:
@@ -54,10 +55,11 @@ class Elementwise(Op):
         *partials: Partial,
         kind: Kind = "same",
         native: str | Callable[..., Any] | None = None,
-        step: Callable[..., Any] | bool | None = True,
+        complex_step: Callable[..., Any] | bool | None = True,
         identity: tuple[tuple[int, float], ...] = (),
         absorbing: float | None = None,
         domain: tuple[float, float] | tuple[tuple[float, float], ...] = (-inf, inf),
+        logical: bool = False,
         **rest: Any,
     ) -> None:
         refined = {"float": _promoting, "number": _counting, "integer": _counting}.get(kind)
@@ -66,10 +68,11 @@ class Elementwise(Op):
         self.arity = len(partials)
         self.kind: Kind = kind
         self.native = native or name
-        self.step = step
+        self.complex_step = complex_step
         self.identity = identity
         self.absorbing = absorbing
         self.domain = domain
+        self.logical = logical
         self.differentiable = any(partial is not None for partial in partials)
 
     def spec(self, *operands: Operand, **params: Any) -> Spec:
@@ -136,14 +139,14 @@ class Selection(Op):
         evaluate: Callable[..., Any],
         *shares: Callable[..., Any] | None,
         native: str | Callable[..., Any] | None = None,
-        step: Callable[..., Any] | None = None,
+        complex_step: Callable[..., Any] | None = None,
         **rest: Any,
     ) -> None:
         super().__init__(name, evaluate, **rest)
         self.shares = shares
         self.arity = len(shares)
         self.native = native or name
-        self.step = step
+        self.complex_step = complex_step
 
     def spec(self, *operands: Operand, **params: Any) -> Spec:
         chosen = [dtype_of(x) for x, share in zip(operands, self.shares, strict=True) if share is not None]

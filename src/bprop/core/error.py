@@ -72,19 +72,19 @@ def _public_name(frame: FrameType) -> str:
     return ""
 
 
-def shown_place(place: tuple[str, int] | None) -> str:
+def shown_place(position: tuple[str, int] | None) -> str:
     """Return ``file:line: source`` of a place, ``""`` of none."""
-    if place is None:
+    if position is None:
         return ""
-    name, line = place
+    name, line = position
     source = linecache.getline(name, line).strip()
     return f"{name}:{line}: {source}" if source else f"{name}:{line}"
 
 
 def user_source() -> str:
     """Return the source of the user's line alone."""
-    place = user_place()
-    return linecache.getline(*place).strip() if place else ""
+    position = user_place()
+    return linecache.getline(*position).strip() if position else ""
 
 
 def user_line() -> str:

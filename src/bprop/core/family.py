@@ -6,7 +6,7 @@ Interpreters (forward, reverse, batching, text, native code) switch on these cla
 import re
 from collections.abc import Callable, Sequence
 from itertools import accumulate
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -58,7 +58,7 @@ class Reduction(Op):
         share: Callable[..., Any] | None = None,
         kind: Literal["same", "float", "sum", "bool"] = "same",
         empty: bool = True,
-        step: Callable[..., Any] | bool | None = True,
+        complex_step: Callable[..., Any] | bool | None = True,
         merge: Callable[..., tuple[Any, ...]] | None = None,
         neutral: bool = False,
         native: Callable[..., Any] | None = None,
@@ -75,7 +75,7 @@ class Reduction(Op):
         self.empty = empty
         self.merge = merge
         self.neutral = neutral
-        self.step = step
+        self.complex_step = complex_step
         self.differentiable = partial is not None or share is not None
 
     def spec(self, *operands: Operand, **params: Any) -> Spec:
@@ -207,9 +207,13 @@ class Join(Op):
 class Bilinear(Op):
     """y is linear in x1 and in x2: a contraction, given by labels for the axes of x1, x2 and y as in an einsum.
 
-    ``labels(shape1, shape2, **params)`` returns three strings, or raises what does not fit.
+    ``labels(shape1, shape2, **params)`` returns three strings, or raises what does not fit. ``adjoint(y_bar, other, labels,
+    position, shape)``: the cotangent of the operand at ``position``, which has ``shape``, written with ops; ``other`` is the
+    other operand. ``canonical``: the op contracts by any labels, its parameter of that name.
     """
 
+    canonical: ClassVar["Bilinear"]
+    """The op with which rules and passes write the contractions that they make."""
     arity = 2
 
     def __init__(
@@ -218,10 +222,15 @@ class Bilinear(Op):
         evaluate: Callable[..., Any],
         *,
         labels: Callable[..., tuple[str, str, str]],
+        adjoint: Callable[..., Any],
+        canonical: bool = False,
         **rest: Any,
     ) -> None:
         super().__init__(name, evaluate, **rest)
         self.labels = labels
+        self.adjoint = adjoint
+        if canonical:
+            Bilinear.canonical = self
 
     def spec(self, *operands: Operand, **params: Any) -> Spec:
         x1, x2 = operands
@@ -234,13 +243,13 @@ class Bilinear(Op):
         sizes: dict[str, int] = {}
         for labels, shape in ((labels1, shape1), (labels2, shape2)):
             for axis, (label, size) in enumerate(zip(labels, shape, strict=True)):
-                known = sizes.setdefault(label, size)
-                if known != size and known != 1 and size != 1:
+                matched = sizes.setdefault(label, size)
+                if matched != size and matched != 1 and size != 1:
                     raise ShapeError(
                         f"{self.name}: shapes {shape1} and {shape2} do not fit: axis {axis} of {shape} has size {size}, "
-                        f"the axis it is matched with has size {known}"
+                        f"the axis it is matched with has size {matched}"
                     )
-                sizes[label] = max(known, size) if 0 not in (known, size) else 0
+                sizes[label] = max(matched, size) if 0 not in (matched, size) else 0
         return sizes
 
 
@@ -258,7 +267,7 @@ class General(Op):
     ``columns``: the label, last in an operand and in the result, whose entries do not meet: each column of the result is
     that of one column of the operand.
     ``native(*xs, **params)``: the same result written with other ops, which native code computes instead; without it
-    native code calls ``evaluate`` back. ``step``: as of the elementwise ops. ``half``: float16 is computed, too.
+    native code calls ``evaluate`` back. ``complex_step``: as of the elementwise ops. ``half``: float16 is computed, too.
     """
 
     def __init__(
@@ -273,7 +282,7 @@ class General(Op):
         extents: Callable[..., dict[str, int]] | None = None,
         failure: str = "",
         native: Callable[..., Any] | None = None,
-        step: Callable[..., Any] | bool = True,
+        complex_step: Callable[..., Any] | bool = True,
         half: bool = False,
         columns: str = "",
         **rest: Any,
@@ -291,7 +300,7 @@ class General(Op):
         self.differentiable = jvp is not None and vjp is not None
         self.dtype = None if dtype is None else np.dtype(dtype)
         self.native = native
-        self.step = step
+        self.complex_step = complex_step
         self.half = half
 
     def spec(self, *operands: Operand, **params: Any) -> Spec | tuple[Spec, ...]:
@@ -336,17 +345,28 @@ def _cores(part: str) -> list[tuple[str, ...]]:
 
 class Creation(Op):
     """An array made from parameters alone (``shape``, ``dtype``, …). ``entry``: the value at an index, for native code.
-    ``absent``: its zeros stand for a derivative that is not there.
+    ``absent``: its zeros stand for a derivative that is not there. ``canonical``: every entry is its parameter ``value``.
     """
 
+    canonical: ClassVar["Creation"]
+    """The op with which passes write the constants that they make."""
     differentiable = False
 
     def __init__(
-        self, name: str, evaluate: Callable[..., Any], *, entry: str, absent: bool = False, **rest: Any
+        self,
+        name: str,
+        evaluate: Callable[..., Any],
+        *,
+        entry: str,
+        absent: bool = False,
+        canonical: bool = False,
+        **rest: Any,
     ) -> None:
         super().__init__(name, evaluate, **rest)
         self.entry = entry
         self.absent = absent
+        if canonical:
+            Creation.canonical = self
 
     def spec(self, *operands: Operand, **params: Any) -> Spec:
         return Spec(params["shape"], params["dtype"])

@@ -234,5 +234,5 @@ def reason(error: OSError) -> str:
         errno.EACCES: ": choose a folder that you may write",
     }
     text = error.strerror or str(error)
-    known = not error.errno or text == os.strerror(error.errno)
-    return f"{text}{advice.get(error.errno or 0, '') if known else ''}"
+    from_system = not error.errno or text == os.strerror(error.errno)
+    return f"{text}{advice.get(error.errno or 0, '') if from_system else ''}"

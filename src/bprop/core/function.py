@@ -29,8 +29,8 @@ def function(*numpy_functions: Any, namespace: str = "") -> Callable[[F], F]:
 
     def register(public: F) -> F:
         FUNCTIONS[f"{namespace}.{public.__name__}" if namespace else public.__name__] = public
-        for one in numpy_functions:
-            NUMPY[one] = public
+        for numpy_function in numpy_functions:
+            NUMPY[numpy_function] = public
         return public
 
     return register

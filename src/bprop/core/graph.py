@@ -6,7 +6,7 @@ from typing import Any
 
 from .error import ArgumentError, DTypeError, ShapeError
 from .interpreter import current
-from .notation import Written, number, write
+from .notation import TEXT, Written
 from .op import Op, Operand
 from .value import Array, Spec, asarray
 
@@ -41,10 +41,15 @@ class Node:
     @property
     def operands(self) -> tuple[Operand, ...]:
         """What a shape rule sees of the inputs (traced nodes only: recording keeps no specs)."""
-        return tuple(x[0].specs[x[1]] if type(x) is tuple else x for x in self.inputs)
+        return tuple(operand_spec(x) for x in self.inputs)
 
 
 Edge = tuple[Node, int]
+
+
+def operand_spec(x: Any) -> Operand:
+    """Return what a shape rule sees of an operand: the `Spec` of an edge, or the Python scalar itself."""
+    return x[0].specs[x[1]] if type(x) is tuple else x
 
 
 class Graph:
@@ -184,7 +189,7 @@ def has_effect(node: Node) -> bool:
 def edge_name(x: Any, names: dict[Node, str]) -> str:
     """Return how an operand is written in a listing."""
     if type(x) is not tuple:
-        return number(x, "text").text
+        return TEXT.number(x).text
     node, index = x
     return f"{names[node]}.{index}" if len(node.specs) > 1 else names[node]
 
@@ -192,11 +197,11 @@ def edge_name(x: Any, names: dict[Node, str]) -> str:
 def application(node: Node, names: dict[Node, str]) -> str:
     """Return one application as text, by the op's template."""
     assert node.op is not None
-    operands = [Written(edge_name(x, names)) if type(x) is tuple else number(x, "text") for x in node.inputs]
+    operands = [Written(edge_name(x, names)) if type(x) is tuple else TEXT.number(x) for x in node.inputs]
     if node.op.is_region:
         shown = [f"{key}={_parameter(value)}" for key, value in node.params.items() if not isinstance(value, Graph)]
-        return f"{node.op.name}({', '.join([one.text for one in operands] + shown)})"
-    return write(node.op, operands, node.operands, node.params, "text").text
+        return f"{node.op.name}({', '.join([operand.text for operand in operands] + shown)})"
+    return TEXT.write(node.op, operands, node.operands, node.params).text
 
 
 def _parameter(value: Any) -> str:
@@ -207,6 +212,6 @@ def _parameter(value: Any) -> str:
 
 def _letters() -> Iterator[str]:
     alphabet = "abcdefghijklmnopqrstuvwyz"
-    for place in count():
-        name, rest = alphabet[place % len(alphabet)], place // len(alphabet)
+    for position in count():
+        name, rest = alphabet[position % len(alphabet)], position // len(alphabet)
         yield name if rest == 0 else f"{name}{rest}"

@@ -1,7 +1,7 @@
 """Interpreters: what an op application means. The current one is a context variable, so threads never share it.
 
 Interpreters form a stack through ``below``. An application goes to the current interpreter; one that meets no value
-of its own passes it on. At the bottom sits `Evaluate`, which refuses any value whose owner is not on the stack:
+of its own passes it on. At the bottom sits `Eager`, which refuses any value whose owner is not on the stack:
 that is how a value used after its transform has ended is caught.
 
 Cells (parameters, running statistics, optimiser slots, generator counters) are the only mutable leaves. Reading
@@ -13,91 +13,18 @@ import threading
 from collections.abc import Callable, Sequence
 from contextvars import Context, ContextVar, Token
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 import numpy as np
 
 from .dtype import WEAK
 from .error import BpropError, EscapedError
-from .value import Array, Wrapped, escaped
+from .value import Array, Tracer, escaped
 
 if TYPE_CHECKING:
+    from .cell import Cell
     from .op import Op
 
 Params = dict[str, Any]
-
-
-class Changes:
-    """``latest`` is another object after every change of any cell: who sees the same one need not look at the cells.
-
-    An object and no count, so that two threads that change cells at once cannot undo each other's mark.
-    """
-
-    __slots__ = ("latest",)
-
-    def __init__(self) -> None:
-        self.latest = object()
-
-
-CHANGES = Changes()
-RUNNING: "dict[object, Sequence[Cell]]" = {}
-"""The cells that native programs write at the moment, by program."""
-
-
-class Cell:
-    """A mutable leaf holding one array. ``shared`` says that someone outside may hold the same buffer, ``frozen`` that
-    it would be trainable if it were not held fast for now. Whatever is assigned is noted in `CHANGES`.
-
-    >>> from bprop.core.interpreter import Cell
-    >>> import bprop
-    >>> cell = Cell(bprop.zeros(2))
-    >>> cell.write(bprop.ones(2)); cell.read()
-    Array([1., 1.])
-    """
-
-    __slots__ = ("__weakref__", "array", "frozen", "name", "shared", "trainable")
-
-    def __init__(self, array: "Array", name: str = "", *, trainable: bool = False) -> None:
-        self.array = array
-        self.name = name
-        self.shared = True
-        self.trainable = trainable
-        self.frozen = False
-        if trainable:
-            PARAMETERS.add(self)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        mark = object()
-        try:
-            object.__setattr__(self, name, value)
-        finally:  # after the change: a reader that took the mark before sees another one; also where Ctrl-C comes in between
-            CHANGES.latest = mark
-
-    def __copy__(self) -> "Cell":
-        self.shared = True  # a copy holds the same buffer
-        copied = Cell(self.array, self.name, trainable=self.trainable)
-        copied.frozen = self.frozen
-        if self.frozen:
-            PARAMETERS.add(copied)
-        return copied
-
-    def __deepcopy__(self, memo: Any) -> "Cell":
-        return self.__copy__()
-
-    def __repr__(self) -> str:
-        return f"<cell {self.name}{': ' if self.name else ''}{self.array.spec}>"
-
-    def read(self) -> "Array":
-        """Return the value as the current interpreter sees it."""
-        return current().read(self)
-
-    def write(self, value: "Array") -> None:
-        """Replace the value at the level of the current interpreter."""
-        current().write(self, value)
-
-
-PARAMETERS: "WeakSet[Cell]" = WeakSet()
-"""The cells that are trainable, or would be if they were not frozen: by them the value of a parameter is known for one."""
 
 
 class Interpreter:
@@ -134,7 +61,7 @@ class Interpreter:
         """Return whether ``value`` was made by this interpreter."""
         return getattr(value, "owner", None) is self
 
-    def lift_cell(self, cell: Cell, value: "Array") -> "Array":
+    def lift_cell(self, cell: "Cell", value: "Array") -> "Array":
         """Turn a cell's value from the level below into one of this level; a constant needs no change."""
         return value
 
@@ -146,7 +73,7 @@ class Interpreter:
         """Return ``f`` of the numbers of ``args``; ``name`` is what looks at them, for messages."""
         return self.below.look(name, f, [self.lower(arg) if self.owns(arg) else arg for arg in args])
 
-    def read(self, cell: Cell) -> "Array":
+    def read(self, cell: "Cell") -> "Array":
         """Return the cell's value at this level."""
         value = self.cells.get(cell)
         if value is None:
@@ -154,7 +81,7 @@ class Interpreter:
             self.cells[cell] = value
         return value
 
-    def write(self, cell: Cell, value: "Array") -> None:
+    def write(self, cell: "Cell", value: "Array") -> None:
         """Set the cell's value at this level."""
         self.cells[cell] = value
         self.written[cell] = None
@@ -181,7 +108,7 @@ class _Quiet(threading.local):
 QUIET = _Quiet()
 
 
-class Evaluate(Interpreter):
+class Eager(Interpreter):
     """The bottom: every op application is computed at once with NumPy."""
 
     name = "evaluation"
@@ -211,38 +138,28 @@ class Evaluate(Interpreter):
         """Return the number or NumPy array behind ``arg``, refusing values of interpreters not on the stack."""
         if isinstance(arg, WEAK):
             return arg
-        if isinstance(arg, Wrapped):
+        if isinstance(arg, Tracer):
             raise escaped(arg, op.name)
         return arg.data
 
     def look(self, name: str, f: Callable[..., Any], args: Sequence[Any]) -> Any:
         for arg in args:
-            if isinstance(arg, Wrapped):
+            if isinstance(arg, Tracer):
                 raise escaped(arg, name)
         return f(*(arg.numpy() for arg in args))
 
-    def read(self, cell: Cell) -> Array:
-        """Return the cell's array; from now on its buffer may be seen by others.
+    def read(self, cell: "Cell") -> Array:
+        """Return the cell's array."""
+        return cell.expose()
 
-        While a program runs that writes the cell (a callback reads it, or another thread), it is a copy of its own.
-        """
-        array = cell.array
-        if not cell.shared:
-            cell.shared = True  # before one looks: a program that is not yet seen to run will see this
-        if RUNNING and any(cell in cells for cells in list(RUNNING.values())):
-            return Array(array.data.copy())
-        return array
-
-    def write(self, cell: Cell, value: Array) -> None:
+    def write(self, cell: "Cell", value: Array) -> None:
         """Replace the cell's array."""
-        if isinstance(value, Wrapped):
+        if isinstance(value, Tracer):
             raise EscapedError(
                 f"writing {cell.name or 'a cell'}: a value {value.spec} made inside {value.owner.name} cannot be kept "
                 f"after that transform has ended"
             )
-        cell.array = value
-        if not cell.shared:
-            cell.shared = True
+        cell.store(value)
 
 
 class using:  # noqa: N801 - reads as a statement: `with using(interpreter):`
@@ -264,12 +181,12 @@ class using:  # noqa: N801 - reads as a statement: `with using(interpreter):`
             raise error.__cause__  # type: ignore[union-attr]
 
 
-EVALUATE = Evaluate()
+EVALUATE = Eager()
 CURRENT: ContextVar[Interpreter] = ContextVar("bprop_interpreter", default=EVALUATE)
 current: Callable[[], Interpreter] = CURRENT.get
 
 
-class Scope(Interpreter):
+class StateScope(Interpreter):
     """A transparent level that keeps cell writes to itself: code can be run again without repeating its effects.
 
     ``cells`` may be preset, so that the code sees the values of an earlier moment; a discarded scope is never closed.

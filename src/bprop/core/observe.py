@@ -11,10 +11,10 @@ from .dtype import WEAK
 from .graph import Edge, Graph, Node
 from .interpreter import Interpreter
 from .op import Op
-from .value import Array, Wrapped, asarray
+from .value import Array, Tracer, asarray
 
 
-class Observed(Wrapped):
+class Observed(Tracer):
     """A value together with its place in the graph."""
 
     __slots__ = ("index", "node")
@@ -62,11 +62,11 @@ class Observe(Interpreter):
         if type(value) is Observed and value.owner is self:
             return value.node, value.index
         value = asarray(value)
-        known = self.captured.get(id(value))
-        if known is None:
-            known = self.captured[id(value)] = Node(None, {}, (), (value.spec,)), value
-            self.values[known[0], 0] = value
-        return known[0], 0
+        capture = self.captured.get(id(value))
+        if capture is None:
+            capture = self.captured[id(value)] = Node(None, {}, (), (value.spec,)), value
+            self.values[capture[0], 0] = value
+        return capture[0], 0
 
     def bind(self, op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         if not any(type(arg) is Observed and arg.owner is self for arg in args):
@@ -74,10 +74,10 @@ class Observe(Interpreter):
         inputs = tuple(arg if type(arg) in WEAK else self.edge(arg) for arg in args)
         y = self.below.bind(op, tuple(self.lower(arg) for arg in args), params)
         ys = y if type(y) is tuple else (y,)
-        node = Node(op, params, inputs, tuple(one.spec for one in ys))
+        node = Node(op, params, inputs, tuple(result.spec for result in ys))
         self.nodes.append(node)
-        self.values.update({(node, index): one for index, one in enumerate(ys)})
-        results = tuple(Observed(self, one, node, index) for index, one in enumerate(ys))
+        self.values.update({(node, index): result for index, result in enumerate(ys)})
+        results = tuple(Observed(self, result, node, index) for index, result in enumerate(ys))
         return results if type(y) is tuple else results[0]
 
     def graph(self, outputs: Sequence[Any]) -> Graph:

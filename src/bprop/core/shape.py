@@ -49,7 +49,7 @@ def normalise_axes(name: str, axis: Any, shape: Shape) -> tuple[int, ...]:
     if axis is None:
         return tuple(range(rank))
     given: Sequence[Any] = axis if isinstance(axis, tuple | list) else (axis,)
-    axes = tuple(sorted(normalise_axis(name, one, rank, shape) for one in given))
+    axes = tuple(sorted(normalise_axis(name, entry, rank, shape) for entry in given))
     if len(set(axes)) != len(axes):
         raise ShapeError(f"{name}: axis {axis} names an axis of shape {shape} twice")
     return axes

@@ -10,9 +10,10 @@ import numpy as np
 
 from .dtype import WEAK
 from .family import Creation, Elementwise, Linear, Reduction
-from .graph import Edge, Graph, Node, has_effect
+from .graph import Edge, Graph, Node, has_effect, inner_graphs
 from .interpreter import QUIET
 from .op import REGISTRY, Op
+from .rewrite import Rewriter, outputs_of
 from .value import Spec
 
 
@@ -29,57 +30,50 @@ def simplify(graph: Graph, *, algebraic: bool = False) -> Graph:
       b = a + a       float64[3]
       return b
     """
-    result = _Simplifier(graph, algebraic).run()
+    result = _Simplifier(algebraic).rewrite(graph.live()).live()
     assert result.specs == graph.specs, "simplification changed a shape or dtype"
     return result
 
 
-class _Simplifier:
-    def __init__(self, graph: Graph, algebraic: bool) -> None:
-        self.graph = graph
+class _Simplifier(Rewriter):
+    def __init__(self, algebraic: bool) -> None:
+        super().__init__()
         self.algebraic = algebraic
-        self.nodes: list[Node] = []
-        self.place: dict[Edge, Edge] = {}
-        self.known: dict[Any, Node] = {}
+        self.applications: dict[Any, Node] = {}
         self.inner: dict[Graph, Graph] = {}
 
-    def run(self) -> Graph:
-        for node in self.graph.live().nodes:
-            inputs = tuple(self.place.get(x, x) if type(x) is tuple else x for x in node.inputs)
-            assert node.op is not None
-            params = self.params(node)
-            if has_effect(node):  # happens as often as it is written
-                self.nodes.append(new := Node(node.op, params, inputs, node.specs))
-                edges: list[Edge] = [(new, index) for index in range(len(node.specs))]
-            else:
-                edges = self.add(node.op, inputs, params, node.specs)
-            self.place.update({(node, index): edge for index, edge in enumerate(edges)})
-        outputs = [self.place.get(edge, edge) for edge in self.graph.outputs]
-        return Graph(self.graph.inputs, self.nodes, outputs, self.graph.captures).live()
+    def rule(self, node: Node, inputs: tuple[Any, ...]) -> list[Edge]:
+        assert node.op is not None
+        params = self.params(node)
+        if has_effect(node):  # happens as often as it is written
+            return outputs_of(self.add(node.op, inputs, params, node.specs))
+        return self.simplified(node.op, inputs, params, node.specs)
 
     def params(self, node: Node) -> dict[str, Any]:
         """Return the parameters with the graphs inside simplified too."""
-        if not any(isinstance(value, Graph) for value in node.params.values()):
+        graphs = inner_graphs(node)
+        if not graphs:
             return node.params
-        for value in node.params.values():
-            if isinstance(value, Graph) and value not in self.inner:
-                self.inner[value] = simplify(value, algebraic=self.algebraic)
+        for graph in graphs:
+            if graph not in self.inner:
+                self.inner[graph] = simplify(graph, algebraic=self.algebraic)
         return {k: self.inner[v] if isinstance(v, Graph) else v for k, v in node.params.items()}
 
-    def add(self, op: Op, inputs: tuple[Any, ...], params: dict[str, Any], specs: tuple[Spec, ...]) -> list[Edge]:
+    def simplified(
+        self, op: Op, inputs: tuple[Any, ...], params: dict[str, Any], specs: tuple[Spec, ...]
+    ) -> list[Edge]:
         """Return the outputs of an application, of an equal earlier one, or of something simpler."""
         simpler = self.simpler(op, inputs, params, specs[0]) if len(specs) == 1 else None
         if simpler is not None:
             return [simpler]
-        key = (op, tuple(_key(x) for x in inputs), _key(params))
+        key = (op, tuple([x if type(x) is tuple else _key(x) for x in inputs]), _key(params))
         try:
-            node = self.known.get(key)
+            node = self.applications.get(key)
         except TypeError:  # a parameter that cannot be compared
             node, key = None, object()  # type: ignore[assignment]
         if node is None:
-            node = self.known[key] = Node(op, params, inputs, specs)
-            self.nodes.append(node)
-        return [(node, index) for index in range(len(node.specs))]
+            node = self.applications[key] = self.add(op, inputs, params, specs)
+        return outputs_of(node)
 
     def simpler(self, op: Op, inputs: tuple[Any, ...], params: dict[str, Any], spec: Spec) -> Edge | None:
         if isinstance(op, Elementwise):
@@ -133,7 +127,7 @@ class _Simplifier:
         before = x[0]
         if op.compose is not None and before.op is op and type(before.inputs[0]) is tuple:
             merged = op.compose(before.params, params)
-            return self.add(op, before.inputs, merged, (spec,))[0]
+            return self.simplified(op, tuple(before.inputs), merged, (spec,))[0]
         return None
 
     def filled(self, value: Any, spec: Spec) -> Edge | None:
@@ -142,7 +136,7 @@ class _Simplifier:
         if op is None:
             return None
         number = np.asarray(value).astype(spec.dtype).item()
-        return self.add(op, (), {"shape": spec.shape, "value": number, "dtype": spec.dtype}, (spec,))[0]
+        return self.simplified(op, (), {"shape": spec.shape, "value": number, "dtype": spec.dtype}, (spec,))[0]
 
 
 def constant_of(x: Any) -> Any:
@@ -170,7 +164,7 @@ def _key(value: Any) -> Any:
     if type(value) is tuple:
         return tuple(map(_key, value))
     if isinstance(value, dict):
-        return tuple((name, _key(one)) for name, one in sorted(value.items()))
+        return tuple((name, _key(entry)) for name, entry in sorted(value.items()))
     return value
 
 

@@ -6,15 +6,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .cell import Cell
 from .dtype import WEAK
 from .error import TracedValueError, user_source
 from .graph import Edge, Graph, Node, application
-from .interpreter import Cell, Interpreter, using
+from .interpreter import Interpreter, using
 from .op import Op
-from .value import Array, Spec, Wrapped, asarray, asked
+from .value import Array, Spec, Tracer, asarray, asked
 
 
-class Traced(Wrapped):
+class Traced(Tracer):
     """A value that is being traced: a place in a graph, without numbers."""
 
     __slots__ = ("index", "node")
@@ -167,10 +168,10 @@ class Trace(Interpreter):
         if type(value) is Traced and value.owner is self:
             return value.node, value.index
         value = asarray(value)
-        known = self.captured.get(id(value))
-        if known is None:
-            known = self.captured[id(value)] = Node(None, {}, (), (value.spec,)), value
-        return known[0], 0
+        capture = self.captured.get(id(value))
+        if capture is None:
+            capture = self.captured[id(value)] = Node(None, {}, (), (value.spec,)), value
+        return capture[0], 0
 
     def bind(self, op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         if not self.stage_all and not any(type(arg) is Traced and arg.owner is self for arg in args):

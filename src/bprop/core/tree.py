@@ -56,7 +56,7 @@ def is_holder(obj: Any) -> bool:
 
 def _declares(kind: type, name: str) -> bool:
     """Return whether a class has an attribute; a metaclass of its own is not asked, for it may answer for what is not there."""
-    return hasattr(kind, name) if type(kind) is type else any(name in one.__dict__ for one in kind.__mro__)
+    return hasattr(kind, name) if type(kind) is type else any(name in base.__dict__ for base in kind.__mro__)
 
 
 def _children(obj: Any) -> tuple[Any, tuple[Any, ...], list[Any]] | None:

@@ -146,20 +146,20 @@ class Array(Methods):
         return self.numbers(".tolist()").tolist()
 
     def __float__(self) -> float:
-        return float(self._one("float()"))
+        return float(self._single("float()"))
 
     def __int__(self) -> int:
-        return int(self._one("int()"))
+        return int(self._single("int()"))
 
     def __index__(self) -> int:
         if self.dtype.kind not in "iu":
             raise ArgumentError(f"an array of dtype {self.dtype} is no index: only integers are")
-        return int(self._one("index()"))
+        return int(self._single("index()"))
 
     def __bool__(self) -> bool:
-        return bool(self._one("bool()"))
+        return bool(self._single("bool()"))
 
-    def _one(self, what: str) -> Any:
+    def _single(self, what: str) -> Any:
         data = self.numbers(what)
         if data.size != 1:
             raise ShapeError(f"{what}: an array of shape {self.shape} has {data.size} entries, not one")
@@ -248,7 +248,7 @@ def asked(what: str) -> tuple[str, str]:
     return called, f"write {instead}" if instead else ""
 
 
-class Wrapped(Array):
+class Tracer(Array):
     """An array that belongs to an interpreter: ``value`` is what it is one level below.
 
     Every subclass is called Array in what Python and NumPy say of a value, as in ``'Array' object has no attribute 'f'``.
@@ -304,7 +304,7 @@ class Wrapped(Array):
         return bool(self.value)
 
 
-call_array(Wrapped)
+call_array(Tracer)
 
 
 class Sharing:
@@ -345,7 +345,7 @@ def converted(name: str, obj: Any, dtype: DTypeLike | None = None, copy: bool | 
     if isinstance(obj, Array):
         return obj if dtype is None or obj.dtype == dtype else FUNCTIONS["astype"](obj, dtype)
     if isinstance(obj, list | tuple) and _holds_array(obj):
-        if all(isinstance(entry, Wrapped) and not entry.shape for entry in obj):
+        if all(isinstance(entry, Tracer) and not entry.shape for entry in obj):
             rest = (
                 "; of a list that is the argument of a transform, such as [1.0, 2.0], every number is an array with a "
                 "derivative of its own: pass bprop.asarray([1.0, 2.0]) for one array"
@@ -376,10 +376,10 @@ def converted(name: str, obj: Any, dtype: DTypeLike | None = None, copy: bool | 
 
 
 def _holds_array(obj: Any) -> bool:
-    return isinstance(obj, Wrapped) or (isinstance(obj, list | tuple) and any(_holds_array(one) for one in obj))
+    return isinstance(obj, Tracer) or (isinstance(obj, list | tuple) and any(_holds_array(entry) for entry in obj))
 
 
-def escaped(value: Wrapped, op: str) -> EscapedError:
+def escaped(value: Tracer, op: str) -> EscapedError:
     """Return the error for a value whose transform has ended, or that another transform cannot see."""
     return EscapedError(
         f"{op}: a value {value.spec} made inside {value.owner.name} was used where that transform cannot see "

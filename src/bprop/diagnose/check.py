@@ -15,18 +15,16 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.cell import Cell
 from ..core.dtype import is_float
 from ..core.error import ArgumentError, DTypeError
-from ..core.interpreter import Cell, Scope, using
+from ..core.interpreter import StateScope, using
 from ..core.tree import Structure, flatten, is_holder, unflatten
 from ..core.value import Array, asarray
 from ..gradients import vjp
+from ..gradients.numerical import slopes
 
 Verdict = Literal["agree", "disagree", "undecidable"]
-LEVELS = 10
-"""Steps per derivative: h, h/2, … h/512."""
-NOISE = 8
-"""Rounding errors of f, in units of its last place, that the estimate allows for."""
 
 
 class Entry(NamedTuple):
@@ -116,13 +114,13 @@ def check(f: Callable[..., Any], /, *args: Any, argnums: int | Sequence[int] = 0
     reverse, labels, dtype = _reverse(partial, variables)
     rows: list[list[Entry]] = [[] for _ in labels]
     column = 0
-    for place, (label, values) in enumerate(zip(variables.labels, variables.values, strict=True)):
+    for position, (label, values) in enumerate(zip(variables.labels, variables.values, strict=True)):
         for index in np.ndindex(values.shape):
             # the precision is that of the argument or of the result, whichever is smaller
-            coarse = max(dtype, values.dtype, key=lambda one: np.finfo(one).eps)
-            slopes = _derivative(variables.along(partial, place, index), float(values[index]), coarse)
+            coarse = max(dtype, values.dtype, key=lambda kind: np.finfo(kind).eps)
+            columns = slopes(variables.along(partial, position, index), float(values[index]), coarse)
             epsilon, argument = float(np.finfo(coarse).eps), label + _subscript(index)
-            for row, result, x_bar, *slope in zip(rows, labels, reverse[:, column], *slopes, strict=True):
+            for row, result, x_bar, *slope in zip(rows, labels, reverse[:, column], *columns, strict=True):
                 row.append(_entry(result, argument, x_bar, tuple(slope), epsilon))
             column += 1
     return Report(name, [entry for row in rows for entry in row])
@@ -172,7 +170,7 @@ class _Variables:
             if cell is None:
                 leaves, structure = self.trees[position]
                 arguments[position] = unflatten(structure, [*leaves[:slot], asarray(value), *leaves[slot + 1 :]])
-            with using(Scope(cells={} if cell is None else {cell: asarray(value)})):  # writes of f are discarded
+            with using(StateScope(cells={} if cell is None else {cell: asarray(value)})):  # writes of f are discarded
                 return np.concatenate([part.ravel() for _, part in _results(f(*arguments))] or [np.zeros(0)])
 
         return line
@@ -188,75 +186,20 @@ def _results(tree: Any) -> Iterator[tuple[str, NDArray[Any]]]:
 
 def _reverse(f: Callable[..., Any], variables: _Variables) -> "tuple[NDArray[Any], list[str], np.dtype[Any]]":
     """Return the derivatives by reverse mode (rows: result entries), the rows' names, the coarsest dtype."""
-    with using(Scope()):
+    with using(StateScope()):
         result, pullback = vjp(f, *variables.arguments)
     outputs, structure = flatten(result)
     labels = [label + _subscript(index) for label, part in _results(result) for index in np.ndindex(part.shape)]
     rows = []
     for position, y in enumerate(outputs):
         for index in np.ndindex(y.shape) if is_float(y.dtype) else ():
-            bars = [np.zeros(one.shape, one.dtype) for one in outputs]
+            bars = [np.zeros(output.shape, output.dtype) for output in outputs]
             bars[position][index] = 1
             x_bars = flatten(pullback(unflatten(structure, bars), one_hot=True))[0]
             rows.append(np.concatenate([np.ravel(np.asarray(x_bar, np.float64)) for x_bar in x_bars]))
     size = sum(value.size for value in variables.values)
     kinds = [y.dtype for y in outputs if is_float(y.dtype)] or [np.dtype(np.float64)]
-    return np.array(rows).reshape(len(rows), size), labels, max(kinds, key=lambda one: np.finfo(one).eps)
-
-
-def _derivative(line: Callable[[float], NDArray[Any]], x: float, dtype: "np.dtype[Any]") -> "Slopes":
-    """Return the derivative of ``line`` at ``x`` with all the verdict needs, an array entry per result."""
-    with np.errstate(all="ignore"):  # beyond the domain of f are NaNs, which the verdict knows
-        scale = 0.1 if dtype == np.float64 else 0.5  # the smaller precision needs the larger step
-        slopes = _ridders(line, x, dtype, max(abs(x), scale))
-        if 0 < abs(x) < scale and not np.all(slopes.error <= 1e-6 * np.abs(slopes.value)):
-            closer = _ridders(line, x, dtype, abs(x))  # f may vary as fast as log does near 0
-            pairs = zip(closer, slopes, strict=True)
-            slopes = Slopes(*(np.where(closer.error < slopes.error, new, old) for new, old in pairs))
-        return slopes
-
-
-class Slopes(NamedTuple):
-    """Derivative, its estimated error, slopes from left and right (NaN unless they differ), size of f."""
-
-    value: NDArray[Any]
-    error: NDArray[Any]
-    left: NDArray[Any]
-    right: NDArray[Any]
-    size: NDArray[Any]
-
-
-def _ridders(line: Callable[[float], NDArray[Any]], x: float, dtype: "np.dtype[Any]", scale: float) -> Slopes:
-    here = line(x)
-    epsilon = float(np.finfo(dtype).eps)
-    first = 2.0 ** np.round(np.log2(scale / 4))
-    best, error = np.full(here.shape, np.nan), np.full(here.shape, np.inf)
-    gap = left = right = np.zeros(here.shape)
-    kink = np.zeros(here.shape, bool)
-    size = np.abs(here)
-    table: list[NDArray[Any]] = []
-    for level in range(LEVELS):
-        h = first / 2**level
-        above, below = (
-            float(dtype.type(x + h)),
-            float(dtype.type(x - h)),
-        )  # x ± h as the argument's dtype can hold it
-        f_above, f_below = line(above), line(below)
-        size = np.maximum(size, np.maximum(np.abs(f_above), np.abs(f_below)))
-        noise = NOISE * epsilon * np.maximum(np.maximum(np.abs(f_above), np.abs(f_below)), np.abs(here)) / h
-        row = [(f_above - f_below) / (above - below)]
-        for power, old in enumerate(table, start=1):
-            row.append(row[-1] + (row[-1] - old) / (4.0**power - 1))
-            moved = np.maximum(np.abs(row[-1] - row[-2]), np.abs(row[-1] - old)) + noise
-            better = moved < error
-            best, error = np.where(better, row[-1], best), np.where(better, moved, error)
-        table = row
-        before, left, right = gap, (here - f_below) / (x - below), (f_above - here) / (above - x)
-        gap = np.abs(right - left)
-        # where f is smooth both slopes approach each other as fast as h shrinks; at a kink they do not
-        kink = (gap > 0.75 * before) & (gap > 4 * noise)
-    error = np.where(kink, gap / 2, error)
-    return Slopes(best, error, np.where(kink, left, np.nan), np.where(kink, right, np.nan), size)
+    return np.array(rows).reshape(len(rows), size), labels, max(kinds, key=lambda kind: np.finfo(kind).eps)
 
 
 def _entry(result: str, argument: str, reverse: float, slopes: tuple[float, ...], epsilon: float) -> Entry:

@@ -143,7 +143,7 @@ def _way(
             note = f"{count} path{'s' * (count != 1)}"
         if method == "symbolic":
             formulas = flatten(symbolic(f, argnums)(*args))[0]
-            note = f"formula of {sum(one.size for one in formulas)} nodes, {sum(one.shared_size for one in formulas)} shared"
+            note = f"formula of {sum(formula.size for formula in formulas)} nodes, {sum(formula.shared_size for formula in formulas)} shared"
         owner = _Count()
         applications = None
         if options.get("scheme") == "complex":  # it computes with numbers, and rests on plain evaluation alone
@@ -167,11 +167,11 @@ def _numbers(gradient: Any) -> list[Any]:
     return [np.asarray(leaf.numbers("compare")) for leaf in flatten(gradient, is_holder)[0] if isinstance(leaf, Array)]
 
 
-def _difference(found: list[Any], expected: list[Any]) -> float:
+def _difference(gradients: list[Any], expected: list[Any]) -> float:
     """Return the largest difference relative to the largest entry; infinite where only one of two is finite."""
     worst = 0.0
-    for one, other in zip(found, expected, strict=True):
-        a, b = np.asarray(one, np.float64).ravel(), np.asarray(other, np.float64).ravel()
+    for gradient, other in zip(gradients, expected, strict=True):
+        a, b = np.asarray(gradient, np.float64).ravel(), np.asarray(other, np.float64).ravel()
         if a.size == 0:
             continue
         same = (a == b) | (np.isnan(a) & np.isnan(b))

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.cell import Cell
 from ..core.family import (
     Bilinear,
     Creation,
@@ -26,10 +27,10 @@ from ..core.family import (
     Region,
     Selection,
 )
-from ..core.interpreter import QUIET, Cell, Interpreter, Scope, current, using
+from ..core.interpreter import QUIET, Interpreter, StateScope, current, using
 from ..core.op import Op
 from ..core.trace import Traced
-from ..core.value import Array, Wrapped
+from ..core.value import Array, Tracer
 from ..ops import (
     abs,
     astype,
@@ -46,7 +47,7 @@ from ..ops import (
 from ..ops.guard import guard
 
 
-class Masked(Wrapped):
+class Masked(Tracer):
     """A cotangent: ``value`` with zeros where ``present`` (bool, of its shape or of shape (); ``None``: everywhere) is false."""
 
     __slots__ = ("present",)
@@ -98,39 +99,39 @@ class Absent(Interpreter):
         return value if presence is None else Masked(self, value, None if presence is True else presence)
 
     def bind(self, op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
-        mine = [position for position, arg in enumerate(args) if type(arg) is Masked and arg.owner is self]
+        positions = [position for position, arg in enumerate(args) if type(arg) is Masked and arg.owner is self]
         plain = tuple(self.lower(arg) for arg in args)
         with using(self.below):
             if isinstance(op, Creation) and op.absent:
                 return Masked(self, self.below.bind(op, plain, params), full((), False))
-            if isinstance(op, Region) and mine:
+            if isinstance(op, Region) and positions:
                 ys, present = op.absent(plain, tuple(map(self.presence, args)), params)
                 return tuple(map(self.marked, ys, present))
-            if all(args[position].present is None for position in mine):
+            if all(args[position].present is None for position in positions):
                 # nothing absent yet, but a selection may be about to make it so
-                made = self.selected(op, args, plain, mine, params)
+                made = self.selected(op, args, plain, positions, params)
                 if made is not None:
                     return made
                 # what nothing is sent to gets no cotangent
-                if (mine == [0] and isinstance(op, Linear) and op.scatter) or (
-                    mine and isinstance(op, Join) and len(mine) < len(args)
+                if (positions == [0] and isinstance(op, Linear) and op.scatter) or (
+                    positions and isinstance(op, Join) and len(positions) < len(args)
                 ):
-                    return self.rule(op, args, plain, mine, params)
+                    return self.rule(op, args, plain, positions, params)
                 y = self.below.bind(op, plain, params)
-                return self._wrap(y, None) if mine and _float(y) else y
-            made = self.selected(op, args, plain, mine, params)
+                return self._wrap(y, None) if positions and _float(y) else y
+            made = self.selected(op, args, plain, positions, params)
             if made is not None:
                 return made
             if not isinstance(op, Join) and not (isinstance(op, Linear) and op.scatter):
-                made = self.all_or_none(op, args, plain, mine, params)
+                made = self.all_or_none(op, args, plain, positions, params)
                 if made is not None:
                     return made
-            spread = [self.spread(arg) if position in mine else arg for position, arg in enumerate(args)]
-            return self.rule(op, spread, plain, mine, params)
+            spread = [self.spread(arg) if position in positions else arg for position, arg in enumerate(args)]
+            return self.rule(op, spread, plain, positions, params)
 
-    def all_or_none(self, op: Op, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
+    def all_or_none(self, op: Op, args: Any, plain: Any, positions: list[int], params: dict[str, Any]) -> Any:
         """Apply an op where each cotangent is present or absent as a whole, and so is the result; else ``None``."""
-        masks = [args[position].present for position in mine]
+        masks = [args[position].present for position in positions]
         if any(mask is None or mask.shape for mask in masks):
             return None
         ys = self.below.bind(op, plain, params)
@@ -147,18 +148,18 @@ class Absent(Interpreter):
         )
 
     def _wrap(self, y: Any, present: Any) -> Any:
-        return tuple(Masked(self, one, present) for one in y) if type(y) is tuple else Masked(self, y, present)
+        return tuple(Masked(self, output, present) for output in y) if type(y) is tuple else Masked(self, y, present)
 
-    def selected(self, op: Op, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
+    def selected(self, op: Op, args: Any, plain: Any, positions: list[int], params: dict[str, Any]) -> Any:
         """Apply a selection between a cotangent and a literal zero, which stands for absent; else ``None``."""
-        if not mine or not isinstance(op, Selection) or len(args) != 3 or 0 in mine:
+        if not positions or not isinstance(op, Selection) or len(args) != 3 or 0 in positions:
             return None
         condition, *branches = plain
         y = self.below.bind(op, plain, params)
         present: Any = None
         for position, branch in enumerate(branches, start=1):
             chosen = condition if position == 1 else ~condition
-            if position in mine:
+            if position in positions:
                 mask = args[position].present
                 here = chosen if mask is None else chosen & mask
             elif type(branch) is int and branch == 0:
@@ -169,28 +170,28 @@ class Absent(Interpreter):
         return Masked(self, y, broadcast_to(present, y.shape))
 
     @singledispatchmethod
-    def rule(self, op: Op, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
-        """Other ops are not linear in a cotangent: they see its value."""
+    def rule(self, op: Op, args: Any, plain: Any, positions: list[int], params: dict[str, Any]) -> Any:
+        """Other ops are not linear in a cotangent: they see its value. ``positions``: those of the operands that are cotangents."""
         return self.below.bind(op, plain, params)
 
     @rule.register
-    def _(self, op: Elementwise, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
+    def _(self, op: Elementwise, args: Any, plain: Any, positions: list[int], params: dict[str, Any]) -> Any:
         y = self.below.bind(op, plain, params)
         if not _float(y):
             return y
-        masks = [args[position].present for position in mine]
-        if any(mask is None for mask in masks) and len(mine) == len([a for a in args if isinstance(a, Array)]):
+        masks = [args[position].present for position in positions]
+        if any(mask is None for mask in masks) and len(positions) == len([a for a in args if isinstance(a, Array)]):
             return Masked(self, y, None)
         masks = [broadcast_to(mask, y.shape) for mask in masks if mask is not None]
         present = masks[0]
         for mask in masks[1:]:
             present = present | mask
-        if len(mine) < len(args) or any(partial != 1 for partial in op.partials):  # a sum of plain zeros is one
+        if len(positions) < len(args) or any(partial != 1 for partial in op.partials):  # a sum of plain zeros is one
             y = where(present, y, 0)
         return Masked(self, y, present)
 
     @rule.register
-    def _(self, op: Reduction, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
+    def _(self, op: Reduction, args: Any, plain: Any, positions: list[int], params: dict[str, Any]) -> Any:
         return Masked(
             self,
             self.below.bind(op, plain, params),
@@ -198,10 +199,10 @@ class Absent(Interpreter):
         )
 
     @rule.register
-    def _(self, op: Cumulative, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
+    def _(self, op: Cumulative, args: Any, plain: Any, positions: list[int], params: dict[str, Any]) -> Any:
         """What is before the first present entry is absent; an operand that multiplies an absent state counts as 0."""
         *factors, last = plain
-        mask = args[-1].present if mine == [len(args) - 1] else None
+        mask = args[-1].present if positions == [len(args) - 1] else None
         if mask is None:
             return Masked(self, self.below.bind(op, plain, params), None)
         here = astype(mask, np.float32)
@@ -210,7 +211,7 @@ class Absent(Interpreter):
         return Masked(self, self.below.bind(op, (*factors, last), params), count > 0)
 
     @rule.register
-    def _(self, op: Linear, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
+    def _(self, op: Linear, args: Any, plain: Any, positions: list[int], params: dict[str, Any]) -> Any:
         value = self.below.bind(op, plain, params)
         present = args[0].present
         ones = full(plain[0].shape, 1, dtype=np.float32) if present is None else astype(present, np.float32)
@@ -218,22 +219,22 @@ class Absent(Interpreter):
         return Masked(self, value, counts > 0)
 
     @rule.register
-    def _(self, op: Join, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
+    def _(self, op: Join, args: Any, plain: Any, positions: list[int], params: dict[str, Any]) -> Any:
         masks = []
         for position, (arg, x) in enumerate(zip(args, plain, strict=True)):
-            if position not in mine:
+            if position not in positions:
                 masks.append(x != 0)  # a constant beside cotangents: the zeros of a part that has none
             else:
                 masks.append(full(x.shape, True) if arg.present is None else arg.present)
         return Masked(self, self.below.bind(op, plain, params), self.below.bind(op, tuple(masks), params))
 
     @rule.register
-    def _(self, op: Bilinear, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
-        if len(mine) != 1:
+    def _(self, op: Bilinear, args: Any, plain: Any, positions: list[int], params: dict[str, Any]) -> Any:
+        if len(positions) != 1:
             return Masked(self, self.below.bind(op, plain, params), None)
         labels = op.labels(plain[0].shape, plain[1].shape, **params)
-        own, out, mask = labels[mine[0]], labels[2], args[mine[0]].present
-        other = plain[1 - mine[0]]
+        own, out, mask = labels[positions[0]], labels[2], args[positions[0]].present
+        other = plain[1 - positions[0]]
         numbers = other.concrete()
         if other.dtype.kind != "f" or (numbers is not None and np.isfinite(numbers).all()):
             value = self.below.bind(op, plain, params)
@@ -241,7 +242,7 @@ class Absent(Interpreter):
             value = self.below.bind(op, plain, params)
             (value,) = self.below.bind(guard, (value, other), {})
         else:
-            value = self._contract_present(op, plain, mine[0], mask, params)
+            value = self._contract_present(op, plain, positions[0], mask, params)
         mask = _any(mask, tuple(axis for axis, label in enumerate(own) if label not in out), False)
         if mask is None:  # a sum of nothing
             return Masked(self, value, None)
@@ -275,11 +276,11 @@ class Absent(Interpreter):
         return where(met > 0, value + infinite, value)
 
     @rule.register
-    def _(self, op: General, args: Any, plain: Any, mine: list[int], params: dict[str, Any]) -> Any:
+    def _(self, op: General, args: Any, plain: Any, positions: list[int], params: dict[str, Any]) -> Any:
         """An entry of the batch, or a column of its own, is absent where all that enters it of the cotangents is."""
         y = self.below.bind(op, plain, params)
         present: Any = None
-        for position in mine:
+        for position in positions:
             mask = args[position].present
             if mask is not None:
                 core = op.core_inputs[position]
@@ -322,7 +323,7 @@ def is_finite(values: Any) -> bool | None:
         numbers = value.concrete()
         if numbers is None:
             return None
-        if isinstance(value, Wrapped):
+        if isinstance(value, Tracer):
             pending += value.parts()
             continue
         # a finite sum is proof in one pass; an infinite one may also be an overflow
@@ -332,7 +333,7 @@ def is_finite(values: Any) -> bool | None:
     return True
 
 
-def structural(sweep: Any, seeds: list[Any], present: list[Any] | None = None) -> list[Any]:
+def masked_sweep(sweep: Any, seeds: list[Any], present: list[Any] | None = None) -> list[Any]:
     """Run ``sweep(seeds)``, linear in the seeds, so that absent entries stay absent.
 
     A plain run whose result is finite is already right, since 0 · finite = 0; only otherwise, or where the sweep is
@@ -348,9 +349,9 @@ def structural(sweep: Any, seeds: list[Any], present: list[Any] | None = None) -
     masks = present or [None] * len(seeds)
     interpreter = Absent(current())
     masked = [interpreter.seed(seed, mask) for seed, mask in zip(seeds, masks, strict=True)]
-    with using(Scope(below=interpreter) if again else interpreter):  # no cell is written twice
+    with using(StateScope(below=interpreter) if again else interpreter):  # no cell is written twice
         swept = sweep(masked)
     return [interpreter.lower(value) for value in swept]
 
 
-__all__ = ["Absent", "Masked", "is_finite", "structural"]
+__all__ = ["Absent", "Masked", "is_finite", "masked_sweep"]

@@ -4,11 +4,12 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..core.cell import Cell
 from ..core.dtype import is_float
-from ..core.expression import is_static
-from ..core.interpreter import Cell, Scope, using
+from ..core.interpreter import StateScope, using
 from ..core.tree import Structure, flatten, is_holder, paths, unflatten
 from ..core.value import Array, asarray
+from .formula import is_static
 from .variable import Argnums, positions, variable
 
 
@@ -73,7 +74,7 @@ class Arguments:
     def __call__(self, values: Sequence[Any]) -> Any:
         """Return the result of ``f`` with ``values`` in place; what it writes to cells is discarded."""
         cells = {cell: value for cell, value in zip(self.cells, values, strict=True) if cell is not None}
-        with using(Scope(cells)):
+        with using(StateScope(cells)):
             args, options = self._rebuilt(values)
             return self.f(*args, **options)
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.cell import Cell
 from ..core.dtype import WEAK
 from ..core.error import BpropError, DerivativeError, ShapeError, TracedValueError
 from ..core.family import (
@@ -26,15 +27,14 @@ from ..core.family import (
     Region,
     Selection,
 )
-from ..core.interpreter import Cell, Interpreter, using
+from ..core.interpreter import Interpreter, using
 from ..core.op import Op
 from ..core.trace import instead
-from ..core.value import Array, Wrapped, asarray, asked
+from ..core.value import Array, Tracer, asarray, asked
 from ..ops import broadcast_to, eye, moveaxis, ones, reshape, stack, where
-from ..ops.contraction import einsum_op
 
 
-class Batched(Wrapped):
+class Batched(Tracer):
     """An array for every entry of a batch: ``value`` has one more axis, the leading one."""
 
     __slots__ = ()
@@ -196,8 +196,8 @@ def _(op: Reduction, xs: Any, batched: Any, params: Any, size: int) -> Any:
 
 @batch.register
 def _(op: Cumulative, xs: Any, batched: Any, params: Any, size: int) -> Any:
-    whole = [x if own else materialised(x, size) for x, own in zip(xs, batched, strict=True)]
-    return op(*whole, axis=params["axis"] + 1)
+    operands = [x if own else materialised(x, size) for x, own in zip(xs, batched, strict=True)]
+    return op(*operands, axis=params["axis"] + 1)
 
 
 @batch.register
@@ -224,7 +224,7 @@ def _(op: Bilinear, xs: Any, batched: Any, params: Any, size: int) -> Any:
     labels1, labels2, out = op.labels(*shapes, **params)
     new = next(label for label in "BATCHUVWPQRSDEFG" if label not in labels1 + labels2)
     labels1, labels2 = (new * own + labels for own, labels in zip(batched, (labels1, labels2), strict=True))
-    return einsum_op(*xs, labels=(labels1, labels2, new + out))
+    return op.canonical(*xs, labels=(labels1, labels2, new + out))
 
 
 @batch.register

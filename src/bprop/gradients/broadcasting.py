@@ -12,63 +12,63 @@ import numpy as np
 
 from ..core.dtype import is_float
 from ..core.family import Creation, Elementwise, Reduction, Selection
-from ..core.graph import Edge, Graph, Node
+from ..core.graph import Edge, Graph, Node, operand_spec
 from ..core.interpreter import QUIET
 from ..core.op import Op, role_of, shape_of
+from ..core.rewrite import Rewriter, outputs_of
 from ..core.simplify import constant_of
 from ..core.value import Spec
 from ..ops.creation import _full
-from .rewriting import Rewriting, results
 
 
 def broadcasting(graph: Graph) -> Graph:
     """Return a graph of the same formula without the broadcasts and constants that its ops do themselves."""
-    return _Broadcasting(graph).run()
+    return _Broadcasting().rewrite(graph).live()
 
 
-class _Broadcasting(Rewriting):
-    def rewrite(self, given: Node) -> Sequence[Edge]:
-        inputs = self.placed(given.inputs)
-        assert given.op is not None
-        return results(
-            self.shorter(given.op, inputs, given.specs[0])
-            or self.node(given.op, self.operands(given, inputs), given.params, given.specs)
+class _Broadcasting(Rewriter):
+    def rule(self, node: Node, inputs: tuple[Any, ...]) -> Sequence[Edge]:
+        assert node.op is not None
+        return outputs_of(
+            self.shorter(node.op, inputs, node.specs[0])
+            or self.add(node.op, self.operands(node, inputs), node.params, node.specs)
         )
 
     def shorter(self, op: Op, inputs: tuple[Any, ...], spec: Spec) -> Node | None:
         """Return the constant that a shaped or computed constant is, and the sum with ``keepdims`` whose axis is put back."""
         numbers = [constant_of(x) for x in inputs]
-        if isinstance(op, Elementwise) and is_float(spec.dtype) and not any(one is None for one in numbers):
-            value = QUIET.run(op.evaluate, *(np.asarray(one, spec.dtype) for one in numbers)).item()
-            return self.node(_full, (), {"shape": spec.shape, "value": value, "dtype": spec.dtype}, (spec,))
+        if isinstance(op, Elementwise) and is_float(spec.dtype) and not any(number is None for number in numbers):
+            value = QUIET.run(op.evaluate, *(np.asarray(number, spec.dtype) for number in numbers)).item()
+            return self.add(_full, (), {"shape": spec.shape, "value": value, "dtype": spec.dtype}, (spec,))
         if role_of(op) != "broadcast" and role_of(op) != "reshape":
             return None
         source = inputs[0][0]
         if constant_of(inputs[0]) is not None:
-            return self.node(source.op, (), {**source.params, "shape": spec.shape}, (spec,))
+            return self.add(source.op, (), {**source.params, "shape": spec.shape}, (spec,))
         if role_of(op) == "reshape" and isinstance(source.op, Reduction) and not source.params["keepdims"]:
             params = {**source.params, "keepdims": True}
             if source.op.spec(*source.operands, **params) == spec:
-                return self.node(source.op, source.inputs, params, (spec,))
+                return self.add(source.op, source.inputs, params, (spec,))
         return None
 
-    def operands(self, given: Node, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    def operands(self, node: Node, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the operands, those of an entrywise application before they were broadcast."""
-        if not isinstance(given.op, Elementwise | Selection) or len(given.specs) > 1:
+        if not isinstance(node.op, Elementwise | Selection) or len(node.specs) > 1:
             return inputs
         for position, x in enumerate(inputs):
             if type(x) is not tuple:
                 continue
-            plain: Any = x
+            source: Any = x
             if isinstance(x[0].op, Creation) and shape_of(x[0].specs[0]):
-                plain = constant_of(x)
+                source = constant_of(x)
             elif role_of(x[0].op) == "broadcast":
-                plain = x[0].inputs[0]
-            if plain is None or plain is x:
+                source = x[0].inputs[0]
+            if source is None or source is x:
                 continue
-            changed = (*inputs[:position], plain, *inputs[position + 1 :])
-            seen = (one[0].specs[one[1]] if type(one) is tuple else one for one in changed)
-            if any(type(one) is tuple for one in changed) and given.op.spec(*seen, **given.params) == given.specs[0]:
+            changed = (*inputs[:position], source, *inputs[position + 1 :])
+            if all(type(operand) is not tuple for operand in changed):
+                continue
+            if node.op.spec(*map(operand_spec, changed), **node.params) == node.specs[0]:
                 inputs = changed
         return inputs
 

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from ..core.dtype import WEAK
 from ..core.error import BpropError, DerivativeError
 from ..core.family import Bilinear, Cumulative, Elementwise, General, Join, Linear, Reduction, Region, Selection
-from ..core.interpreter import EVALUATE, QUIET, Interpreter, current, using
+from ..core.interpreter import EVALUATE, QUIET, Interpreter, using
 from ..core.op import Op
-from ..core.value import Array, Wrapped
+from ..core.value import Array, Tracer
 
 
-class ComplexValue(Wrapped):
+class ComplexValue(Tracer):
     """A complex array under a real function: ``data`` holds complex numbers, ``dtype`` says what they stand for."""
 
     __slots__ = ("complex",)
@@ -107,7 +107,7 @@ def continuation(op: Op, zs: list[Any], params: dict[str, Any]) -> Any:
 
 
 def _stepped(op: Elementwise | Selection | Reduction, zs: list[Any], params: dict[str, Any]) -> Any:
-    step = op.step
+    step = op.complex_step
     if step is None:
         raise _refused(op)
     return op.evaluate(*zs, **params) if step is True else step(*zs, **params)  # type: ignore[operator]
@@ -138,9 +138,9 @@ def _(op: Cumulative, zs: Any, params: Any) -> Any:
 def _(op: General, zs: Any, params: Any) -> Any:
     if not op.differentiable:  # positions and orders: those of the real numbers
         return op.evaluate(*map(np.real, zs), **params)
-    if not op.step:
+    if not op.complex_step:
         raise _refused(op)
-    return op.evaluate(*zs, **params) if op.step is True else op.step(*zs, **params)
+    return op.evaluate(*zs, **params) if op.complex_step is True else op.complex_step(*zs, **params)
 
 
-__all__ = ["ComplexStep", "ComplexValue", "continuation", "current"]
+__all__ = ["ComplexStep", "ComplexValue", "continuation"]

@@ -48,13 +48,13 @@ def derivative(f: Function, method: Method = "reverse", argnums: Argnums = 0, **
     allowed = {"paths": {"limit"}, "numerical": {"scheme", "step", "error", "dtype"}, "reverse": {"unreached"}}
     if method not in get_args(Method):
         raise ArgumentError(
-            f"derivative: method is one of {', '.join(repr(one) for one in get_args(Method))}, not {method!r}"
+            f"derivative: method is one of {', '.join(repr(name) for name in get_args(Method))}, not {method!r}"
         )
     unknown = set(options) - allowed.get(method, set())
     if unknown:
-        known = ", ".join(sorted(allowed.get(method, ()))) or "none"
+        possible = ", ".join(sorted(allowed.get(method, ()))) or "none"
         raise ArgumentError(
-            f"derivative: method={method!r} has no option {', '.join(sorted(unknown))} (it has: {known})"
+            f"derivative: method={method!r} has no option {', '.join(sorted(unknown))} (it has: {possible})"
         )
     if method == "reverse":
         return grad(f, argnums, **options)

@@ -10,18 +10,19 @@ from collections.abc import Sequence
 from functools import singledispatch
 from typing import Any
 
+from ..core.cell import Cell
 from ..core.dtype import is_float
 from ..core.error import DerivativeError
 from ..core.family import Bilinear, Cumulative, Elementwise, General, Join, Linear, Reduction, Region, Selection
-from ..core.interpreter import Cell, Interpreter, using
+from ..core.interpreter import Interpreter, using
 from ..core.op import Op
-from ..core.value import Array, Wrapped
+from ..core.value import Array, Tracer
 from ..ops import add, astype, broadcast_to, multiply, sum, zeros
 from .absent import Absent, Masked
 from .reverse import expanded, scale, shared
 
 
-class Dual(Wrapped):
+class Dual(Tracer):
     """``value`` + ε ``tangent``; the tangent may be the error to be raised where it is asked for."""
 
     __slots__ = ("tangent",)

@@ -11,7 +11,7 @@ from ..core.shape import size_of
 from ..core.tree import flatten, map, unflatten
 from ..core.value import Array
 from ..ops import arange, astype, moveaxis, reshape, zeros
-from .absent import structural
+from .absent import masked_sweep
 from .transform import P, check_sequences, grad, jvp, linear_map, vjp, vmap
 from .variable import Argnums, Function, Variables, name_of, positions
 
@@ -92,7 +92,7 @@ def _jacobian_forward(f: Function, args: list[Any], single: bool, what: str) -> 
             check_output(y, what)
 
         def column(seed: Any, graph: Graph = graph) -> list[Any]:
-            return structural(lambda seeds: graph(*seeds), [seed], [seed != 0])
+            return masked_sweep(lambda seeds: graph(*seeds), [seed], [seed != 0])
 
         y_dots = vmap(column)(_basis(x.shape, x.dtype))
         columns.append([reshape(moveaxis(y_dot, 0, -1), y_dot.shape[1:] + x.shape) for y_dot in y_dots])

@@ -19,10 +19,10 @@ scheme           formula                                     evaluations    rela
 
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from ..core import dtype as dtypes
 from ..core.error import ArgumentError, DTypeError
@@ -41,7 +41,12 @@ LEVELS = 8
 NOISE = 2
 """Rounding errors of f, in units of its last place, that the error estimate allows for."""
 
-Difference = Callable[[Callable[[Any], list[Any]], Array, Array], tuple[list[Any], list[Any]]]
+SLOPE_LEVELS = 10
+"""Step sizes of `slopes`: h, h/2, … h/512."""
+SLOPE_NOISE = 8
+"""Rounding errors of f, in units of its last place, that the estimate of `slopes` allows for: it decides on a verdict."""
+
+Numbers = NDArray[Any]
 
 
 def numerical(
@@ -90,12 +95,12 @@ def numerical(
         columns: list[list[Any]] = []
         errors: list[list[Any]] = []
         structure: Structure | None = None
-        for place in arguments.chosen:
-            line = _Line(arguments, values, place, what)
-            column, moved = _derivative(line, values[place], scheme, step)
-            kind = arguments.values[place].dtype
-            columns.append([one if one.dtype == kind else astype(one, kind) for one in column])
-            errors.append([one if one.dtype == kind else astype(one, kind) for one in moved])
+        for position in arguments.chosen:
+            line = _Line(arguments, values, position, what)
+            column, moved = _derivative(line, values[position], scheme, step)
+            kind = arguments.values[position].dtype
+            columns.append([entry if entry.dtype == kind else astype(entry, kind) for entry in column])
+            errors.append([entry if entry.dtype == kind else astype(entry, kind) for entry in moved])
             structure = line.structure
         assert structure is not None
         gradient = unflatten(structure, [arguments.tree(row) for row in zip(*columns, strict=True)])
@@ -119,16 +124,16 @@ def _converted(value: Array, dtype: Any) -> Array:
 class _Line:
     """The flat results of f as a function of one of its values."""
 
-    def __init__(self, arguments: Arguments, values: Sequence[Array], place: int, what: str) -> None:
+    def __init__(self, arguments: Arguments, values: Sequence[Array], position: int, what: str) -> None:
         self.arguments = arguments
         self.values = list(values)
-        self.place = place
+        self.position = position
         self.what = what
         self.structure: Structure | None = None
 
     def __call__(self, value: Any) -> list[Any]:
         values = list(self.values)
-        values[self.place] = value
+        values[self.position] = value
         leaves, self.structure = flatten(self.arguments(values))
         ys = [as_array(y, self.what) for y in leaves]
         for y in ys:
@@ -159,12 +164,12 @@ def _by_entry(
         basis = np.zeros(size_of(x.shape), bool)
         basis[position] = True
         for total, parts in zip(totals, difference(asarray(basis.reshape(x.shape))), strict=True):
-            for place, part in enumerate(parts):
+            for number, part in enumerate(parts):
                 wide = reshape(part, part.shape + (1,) * len(x.shape))
                 if position == 0:
                     total.append(broadcast_to(wide, part.shape + x.shape))
                 else:  # chosen, not added: a NaN in one entry stays there
-                    total[place] = where(asarray(basis.reshape(x.shape)), wide, total[place])
+                    total[number] = where(asarray(basis.reshape(x.shape)), wide, total[number])
     if size_of(x.shape) == 0:
         empty = [zeros(y.shape + x.shape, dtype=x.dtype) for y in line(x)]
         return empty, empty
@@ -239,51 +244,125 @@ def _complex(line: _Line, x: Array, h: Array, basis: Any) -> list[Any]:
     ]
 
 
-def _richardson(line: _Line, x: Any, h: Any, basis: Any) -> tuple[list[Any], list[Any]]:
-    """Extrapolate central differences to h = 0: their error is a series in h², whose terms are removed one by one.
+def extrapolated(slope: Any, coarser: Sequence[Any]) -> list[Any]:
+    """Return the next row of Richardson's tableau: ``slope`` by central differences, then without h², h⁴, … in its error.
 
-    The tableau entry that differs least from its neighbours is the result, and that difference the error, with what
-    rounding adds: as much as f's last place, and as much as the finest differences scatter, which is ε/h and so less
-    by the ratio of the steps. A tableau whose diagonal gets worse is not continued: only rounding is extrapolated.
+    ``coarser`` is the row of twice the step, empty for the first.
     """
-    rows: list[list[list[Any]]] = []
-    best: list[Any] = []
-    errors: list[Any] = []
-    stopped: list[Any] = []
-    steps: list[Any] = []
+    row = [slope]
+    for order, value in enumerate(coarser, start=1):
+        row.append(row[-1] + (row[-1] - value) / (4.0**order - 1))
+    return row
+
+
+def _richardson(line: _Line, x: Any, h: Any, basis: Any) -> tuple[list[Any], list[Any]]:
+    """Extrapolate central differences to h = 0; return the derivative of every result, and its estimated error."""
+    tableaus: list[_Tableau] = []
     for level in range(LEVELS):
         pairs = _central_with_noise(line, x, h * 2.0**-level, basis)
-        rows.append([[slope for slope, _ in pairs]])
-        if level == 0:
-            best = list(rows[0][0])
-            steps = [y * 0 + 1.0 for y in best]
-            errors = [y * 0 + float("inf") for y in best]
-            errors = [where(error == error, error, float("inf")) for error in errors]
-            stopped = [error < 0 for error in errors]
-            continue
-        for order in range(1, level + 1):
-            finer, coarser = rows[level][order - 1], rows[level - 1][order - 1]
-            rows[level].append([a + (a - b) / (4.0**order - 1) for a, b in zip(finer, coarser, strict=True)])
-            for place, value in enumerate(rows[level][order]):
-                moved = _larger(abs(value - finer[place]), abs(value - coarser[place])) + pairs[place][1]
-                if order < level:  # three neighbours agree by chance less often than two
-                    moved = _larger(moved, abs(value - rows[level - 1][order][place]))
-                better = (moved < errors[place]) & ~stopped[place]
-                best[place] = where(better, value, best[place])
-                errors[place] = where(better, moved, errors[place])
-                steps[place] = where(better, 2.0**-level, steps[place])
-        for place, value in enumerate(rows[level][level]):
-            worse = abs(value - rows[level - 1][level - 1][place]) >= 2 * errors[place]
-            stopped[place] = stopped[place] | worse
-    for level in (LEVELS - 2, LEVELS - 1):
-        for place, (value, before) in enumerate(zip(rows[level][2], rows[level - 1][2], strict=True)):
-            scatter = 3 * abs(value - before) * 2.0 ** (1 - LEVELS) / steps[place]
-            errors[place] = _larger(errors[place], scatter)
-    return best, errors
+        tableaus = tableaus or [_Tableau(slope) for slope, _ in pairs]
+        for tableau, (slope, noise) in zip(tableaus, pairs, strict=True):
+            tableau.add(slope, noise)
+    return [tableau.best for tableau in tableaus], [tableau.total_error() for tableau in tableaus]
+
+
+class _Tableau:
+    """Richardson's tableau of one result.
+
+    ``best`` is the entry that differs least from its neighbours, and ``error`` that difference, with what rounding adds:
+    as much as f's last place, and as much as the finest differences scatter, which is ε/h and so less by the ratio of
+    the steps. A tableau whose diagonal gets worse is not continued: only rounding is extrapolated.
+    """
+
+    def __init__(self, first: Any) -> None:
+        self.rows: list[list[Any]] = []
+        self.best = first
+        self.step = first * 0 + 1.0
+        error = first * 0 + float("inf")
+        self.error = where(error == error, error, float("inf"))
+        self.stopped = self.error < 0
+
+    def add(self, slope: Any, noise: Any) -> None:
+        """Add the row that begins with ``slope``, which rounding of f can move by ``noise``."""
+        coarser = self.rows[-1] if self.rows else []
+        row = extrapolated(slope, coarser)
+        self.rows.append(row)
+        for order in range(1, len(row)):
+            moved = _larger(abs(row[order] - row[order - 1]), abs(row[order] - coarser[order - 1])) + noise
+            if order < len(coarser):  # three neighbours agree by chance less often than two
+                moved = _larger(moved, abs(row[order] - coarser[order]))
+            better = (moved < self.error) & ~self.stopped
+            self.best = where(better, row[order], self.best)
+            self.error = where(better, moved, self.error)
+            self.step = where(better, 2.0 ** (1 - len(self.rows)), self.step)
+        if coarser:
+            self.stopped = self.stopped | (abs(row[-1] - coarser[-1]) >= 2 * self.error)
+
+    def total_error(self) -> Any:
+        """Return the error with what the finest differences scatter."""
+        error = self.error
+        for coarser, row in ((self.rows[-3], self.rows[-2]), (self.rows[-2], self.rows[-1])):
+            error = _larger(error, 3 * abs(row[2] - coarser[2]) * 2.0 ** (1 - LEVELS) / self.step)
+        return error
 
 
 def _larger(first: Any, second: Any) -> Any:
     return where(second > first, second, first)
 
 
-__all__ = ["numerical"]
+# --- of a function of one number, with the slopes from both sides: for the gradient check ---
+class Slopes(NamedTuple):
+    """Derivative, its estimated error, slopes from left and right (NaN unless they differ), size of f."""
+
+    value: Numbers
+    error: Numbers
+    left: Numbers
+    right: Numbers
+    size: Numbers
+
+
+def slopes(f: Callable[[float], Numbers], x: float, dtype: "np.dtype[Any]") -> Slopes:
+    """Return the derivative of ``f`` at ``x`` by Ridders' method, an array entry per result of ``f``.
+
+    ``f`` gives float64 numbers that are as exact as ``dtype``, which ``x`` has. What `numerical` does not see is seen
+    here: where the slopes from the left and from the right differ, half the difference is the error.
+    """
+    with np.errstate(all="ignore"):  # beyond the domain of f are NaNs, which the verdict knows
+        scale = 0.1 if dtype == np.float64 else 0.5  # the smaller precision needs the larger step
+        result = _ridders(f, x, dtype, max(abs(x), scale))
+        if 0 < abs(x) < scale and not np.all(result.error <= 1e-6 * np.abs(result.value)):
+            closer = _ridders(f, x, dtype, abs(x))  # f may vary as fast as log does near 0
+            pairs = zip(closer, result, strict=True)
+            result = Slopes(*(np.where(closer.error < result.error, new, old) for new, old in pairs))
+        return result
+
+
+def _ridders(f: Callable[[float], Numbers], x: float, dtype: "np.dtype[Any]", scale: float) -> Slopes:
+    y = f(x)
+    epsilon = float(np.finfo(dtype).eps)
+    first = 2.0 ** np.round(np.log2(scale / 4))
+    best, error = np.full(y.shape, np.nan), np.full(y.shape, np.inf)
+    gap = left = right = np.zeros(y.shape)
+    kink = np.zeros(y.shape, bool)
+    size = np.abs(y)
+    row: list[Numbers] = []
+    for level in range(SLOPE_LEVELS):
+        h = first / 2**level
+        above, below = float(dtype.type(x + h)), float(dtype.type(x - h))  # as the argument's dtype can hold them
+        f_above, f_below = f(above), f(below)
+        size = np.maximum(size, np.maximum(np.abs(f_above), np.abs(f_below)))
+        noise = SLOPE_NOISE * epsilon * np.maximum(np.maximum(np.abs(f_above), np.abs(f_below)), np.abs(y)) / h
+        coarser, row = row, extrapolated((f_above - f_below) / (above - below), row)
+        for order, value in enumerate(coarser, start=1):
+            moved = np.maximum(np.abs(row[order] - row[order - 1]), np.abs(row[order] - value)) + noise
+            better = moved < error
+            best, error = np.where(better, row[order], best), np.where(better, moved, error)
+        before, left, right = gap, (y - f_below) / (x - below), (f_above - y) / (above - x)
+        gap = np.abs(right - left)
+        # where f is smooth both slopes approach each other as fast as h shrinks; at a kink they do not
+        kink = (gap > 0.75 * before) & (gap > 4 * noise)
+    error = np.where(kink, gap / 2, error)
+    return Slopes(best, error, np.where(kink, left, np.nan), np.where(kink, right, np.nan), size)
+
+
+__all__ = ["Slopes", "numerical", "slopes"]

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from ..core.dtype import is_float
 from ..core.error import BpropError, DTypeError, ShapeError, TracedValueError
-from ..core.expression import application
 from ..core.graph import Edge, Graph
 from ..core.interpreter import QUIET, using
 from ..core.observe import Observe
 from ..core.value import asarray
 from .argument import Arguments
-from .edge import steps
+from .formula import application
+from .scalar_dependency import scalar_dependencies
 from .variable import Argnums, as_array, name_of
 
 LIMIT = 10_000
@@ -56,22 +56,24 @@ class Paths:
         self.graph = graph
         self._arguments = arguments
         self._output = graph.outputs[0]
-        self._inputs: list[Edge] = [(owner.inputs[place], 0) for place in arguments.chosen]
-        self._names = {node: arguments.names[place] for place, node in enumerate(owner.inputs)}
+        self._inputs: list[Edge] = [(owner.inputs[position], 0) for position in arguments.chosen]
+        self._names = {node: arguments.names[position] for position, node in enumerate(owner.inputs)}
         self._shapes = {edge: value.shape for edge, value in owner.values.items()}
-        self._steps = steps(graph, owner.values, self._inputs)
+        self._dependencies = scalar_dependencies(graph, owner.values, self._inputs)
         counts = self._counted()
         self._reach = {edge: leaf != 0 for edge, leaf in counts.items()}
         leaves = self._at_inputs(counts, object)
         self.counts = arguments.tree(leaves)
         self.total: int = sum(int(leaf.sum()) if leaf.size else 0 for leaf in leaves)
         sums = zip(self._at_inputs(self._summed(), np.float64), arguments.chosen, strict=True)
-        self.gradient = arguments.tree([asarray(leaf.astype(arguments.values[place].dtype)) for leaf, place in sums])
+        self.gradient = arguments.tree(
+            [asarray(leaf.astype(arguments.values[position].dtype)) for leaf, position in sums]
+        )
 
     def _counted(self) -> dict[Edge, Numbers]:
         """Return for every scalar node the number of paths from there to the result: the sum of its successors'."""
         counts = self._seeded(object)
-        for source, target, (x, y, _) in reversed(self._steps):
+        for source, target, (x, y, _) in reversed(self._dependencies):
             if target in counts:
                 np.add.at(self._bar(counts, source, object), x, counts[target][y])
         return counts
@@ -79,7 +81,7 @@ class Paths:
     def _summed(self) -> dict[Edge, Numbers]:
         """Return the sums over those paths of the products, each edge multiplying by its derivative."""
         bars = self._seeded(np.float64)
-        for source, target, (x, y, partial) in reversed(self._steps):
+        for source, target, (x, y, partial) in reversed(self._dependencies):
             if target in bars:
                 on_path = np.asarray(self._reach[target][y], bool)  # 0 · inf is no number, but no path either
                 parts = QUIET.run(np.multiply, bars[target][y][on_path], partial[on_path])
@@ -116,7 +118,7 @@ class Paths:
             for entry in range(len(flat)):
                 for _, partials in self._from(edge, entry):
                     flat[entry] += _product(partials)
-        kinds = [self._arguments.values[place].dtype for place in self._arguments.chosen]
+        kinds = [self._arguments.values[position].dtype for position in self._arguments.chosen]
         return self._arguments.tree([asarray(leaf.astype(kind)) for leaf, kind in zip(leaves, kinds, strict=True)])
 
     def _walked(self) -> Iterator[Path]:
@@ -142,7 +144,7 @@ class Paths:
     def _successors(self) -> dict[tuple[Edge, int], list[tuple[Edge, int, float]]]:
         if not hasattr(self, "_after"):
             self._after: dict[tuple[Edge, int], list[tuple[Edge, int, float]]] = {}
-            for source, target, (x, y, partial) in self._steps:
+            for source, target, (x, y, partial) in self._dependencies:
                 for tail, head, value in zip(x.tolist(), y.tolist(), partial.tolist(), strict=True):
                     if target in self._reach and self._reach[target][head]:  # from elsewhere no path goes on
                         self._after.setdefault((source, tail), []).append((target, head, value))

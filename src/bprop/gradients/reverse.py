@@ -2,7 +2,7 @@
 
 `Record` evaluates and remembers (define by run, so Python ``if`` and ``for`` just work): a recorded array points to its
 node, a node to the nodes of its inputs and to what its backward rule will read. There is no tape; nodes that no result
-needs free themselves. `pull` visits the reachable nodes in order of decreasing creation number, so that every cotangent
+needs free themselves. `backward` visits the reachable nodes in order of decreasing creation number, so that every cotangent
 is complete before it is sent on (the topological order of the lecture's computational graph).
 
 **Source:** Linnainmaa (1970); Griewank & Walther (2008), Evaluating Derivatives, ch. 3; Leibe (2016), reverse-mode
@@ -13,22 +13,22 @@ from collections.abc import Sequence
 from functools import singledispatch
 from typing import Any
 
+from ..core.cell import Cell
 from ..core.dtype import WEAK, is_float
 from ..core.error import DerivativeError
 from ..core.family import Bilinear, Cumulative, Elementwise, General, Join, Linear, Reduction, Selection
 from ..core.graph import Node
-from ..core.interpreter import Cell, Interpreter, current, using
+from ..core.interpreter import Interpreter, current, using
 from ..core.op import Op
 from ..core.trace import Trace
-from ..core.value import Array, Spec, Wrapped, asarray
+from ..core.value import Array, Spec, Tracer, asarray
 from ..ops import add, astype, broadcast_to, multiply, negative, reshape, where
-from ..ops.contraction import contraction_adjoint
 from ..ops.indexing import slice_along
 from ..ops.manipulation import unbroadcast
-from .absent import structural
+from .absent import masked_sweep
 
 
-class Recorded(Wrapped):
+class Recorded(Tracer):
     """An array that knows the application it came from."""
 
     __slots__ = ("index", "node")
@@ -129,7 +129,7 @@ _spec = tuple.__new__  # a named tuple without its Python-level constructor
 def _reached(op: Op, params: dict[str, Any], y: Any, xs: list[Any], needs: list[bool]) -> tuple[bool, ...]:
     """Trace the rule once and see which of y, x1, … its graph reads; scalars are kept as they are."""
     tracer = Trace(current(), name=f"the derivative rule of {op.name}")
-    y_bars, outs = (tuple(tracer.input(one.spec) for one in (y if op.several else (y,))) for _ in range(2))
+    y_bars, outs = (tuple(tracer.input(output.spec) for output in (y if op.several else (y,))) for _ in range(2))
     traced = [x if type(x) in WEAK else tracer.input(x.spec) for x in xs]
     with using(tracer):
         bar, out = (y_bars, outs) if op.several else (y_bars[0], outs[0])
@@ -233,10 +233,10 @@ def _(op: Join, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> list[An
 @vjp.register
 def _(op: Bilinear, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> list[Any]:
     x1, x2 = xs
-    labels1, labels2, out = op.labels(x1.shape, x2.shape, **params)
+    labels = op.labels(x1.shape, x2.shape, **params)
     return [
-        contraction_adjoint(y_bar, x2, out, labels2, labels1, x1.shape) if needs[0] else None,
-        contraction_adjoint(y_bar, x1, out, labels1, labels2, x2.shape, flipped=True) if needs[1] else None,
+        op.adjoint(y_bar, x2, labels, 0, x1.shape) if needs[0] else None,
+        op.adjoint(y_bar, x1, labels, 1, x2.shape) if needs[1] else None,
     ]
 
 
@@ -274,7 +274,7 @@ def _creation(node: Node) -> int:
 def send(outputs: Sequence[Any], y_bars: Sequence[Any], inputs: Sequence[Recorded], owner: Record) -> list[Any]:
     """Send cotangents from outputs to inputs, as the current interpreter understands them; ``None`` where there is none.
 
-    For the rules of regions, which are part of a sweep already: `pull` begins one.
+    For the rules of regions, which are part of a sweep already: `backward` begins one.
     """
     bars: dict[Node, Any] = {}
     for y, y_bar in zip(outputs, y_bars, strict=True):
@@ -290,7 +290,7 @@ def send(outputs: Sequence[Any], y_bars: Sequence[Any], inputs: Sequence[Recorde
     return [_matching(bars.get(x.node), x) for x in inputs]
 
 
-def pull(
+def backward(
     outputs: Sequence[Any],
     y_bars: Sequence[Any],
     inputs: Sequence[Recorded],
@@ -303,7 +303,7 @@ def pull(
     """
     pairs = [(y, y_bar) for y, y_bar in zip(outputs, y_bars, strict=True) if y_bar is not None]
     given = [y for y, _ in pairs]
-    return structural(
+    return masked_sweep(
         lambda seeds: send(given, seeds, inputs, owner),
         [y_bar for _, y_bar in pairs],
         [y_bar != 0 for _, y_bar in pairs] if one_hot else None,
@@ -327,11 +327,11 @@ def _local(node: Node, y_bar: Any) -> Sequence[Any]:
 def _accumulate(bars: dict[Node, Any], edge: tuple[Node, int], x_bar: Any) -> None:
     node, index = edge
     if node.op is not None and node.op.several:
-        known = bars.setdefault(node, {})
-        known[index] = add(known[index], x_bar) if index in known else x_bar
+        before = bars.setdefault(node, {})
+        before[index] = add(before[index], x_bar) if index in before else x_bar
     else:
-        known = bars.get(node)
-        bars[node] = x_bar if known is None else add(known, x_bar)
+        before = bars.get(node)
+        bars[node] = x_bar if before is None else add(before, x_bar)
 
 
 def _matching(bar: Any, x: Any) -> Any:
@@ -346,4 +346,4 @@ def lift_cells(owner: Record, cells: Sequence[Cell]) -> list[Recorded]:
     return inputs
 
 
-__all__ = ["Record", "Recorded", "lift_cells", "pull", "send", "vjp"]
+__all__ = ["Record", "Recorded", "backward", "lift_cells", "send", "vjp"]

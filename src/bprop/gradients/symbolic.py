@@ -12,19 +12,19 @@ from typing import Any
 
 from ..core.dtype import is_float
 from ..core.error import DTypeError, ShapeError
-from ..core.expression import Expression
 from ..core.graph import Edge, Graph
-from ..core.interpreter import Scope, using
+from ..core.interpreter import StateScope, using
 from ..core.simplify import simplify
 from ..core.trace import Trace, Traced
 from ..core.tree import flatten, unflatten
 from ..core.value import Array
 from ..ops import ones, zeros
-from .absent import structural
+from .absent import masked_sweep
 from .adjoint import adjoint
 from .argument import Arguments
+from .canonical_order import canonical_order
+from .formula import Expression
 from .forward import Forward
-from .textbook import textbook
 from .variable import Argnums, as_array, name_of
 
 Function = Callable[..., Any]
@@ -97,8 +97,8 @@ def symbolic(f: Function, argnums: Argnums = 0) -> Function:
 
         plain = graphs(masked=False)
         formulas = [
-            Expression(_readable(graph), arguments.names, lambda place=place: graphs(masked=True)[place])  # type: ignore[misc]
-            for place, graph in enumerate(plain)
+            Expression(_readable(graph), arguments.names, lambda position=position: graphs(masked=True)[position])  # type: ignore[misc]
+            for position, graph in enumerate(plain)
         ]
         return arguments.tree(formulas)
 
@@ -122,15 +122,15 @@ def _of_scalars(tracer: Trace, arguments: Arguments) -> bool:
 def _by_chain_rule(arguments: Arguments, tracer: Trace, y: Any, inputs: list[Traced], masked: bool) -> list[Any]:
     """d/dx from the inside out: (f(u))' = f'(u) u', one differentiation per variable."""
     bars = []
-    for place in arguments.chosen:
-        with using(Scope()):
+    for position in arguments.chosen:
+        with using(StateScope()):
             owner = Forward(masks=masked)
             values: list[Any] = list(inputs)
-            values[place] = owner.dual(inputs[place], ones((), dtype=inputs[place].dtype))
+            values[position] = owner.dual(inputs[position], ones((), dtype=inputs[position].dtype))
             with using(owner):
                 again = arguments(values)
             y_dot = owner.tangent(again)
-        bars.append(zeros((), dtype=inputs[place].dtype) if y_dot is None else y_dot)
+        bars.append(zeros((), dtype=inputs[position].dtype) if y_dot is None else y_dot)
     return bars
 
 
@@ -140,10 +140,10 @@ def _by_reverse_rule(arguments: Arguments, tracer: Trace, y: Any, inputs: list[T
     values: dict[Edge, Array] = {(node, 0): value for node, value in graph.captures}
     for node in [*graph.inputs, *graph.nodes]:
         values.update({(node, index): Traced(tracer, node, index) for index in range(len(node.specs))})
-    wanted: list[Edge] = [(inputs[place].node, 0) for place in arguments.chosen]
+    wanted: list[Edge] = [(inputs[position].node, 0) for position in arguments.chosen]
     sweep = adjoint(graph.nodes, values, graph.outputs[0], wanted)
     seeds: list[Any] = [ones((), dtype=y.dtype)]
-    bars = structural(sweep, seeds) if masked else sweep(seeds)
+    bars = masked_sweep(sweep, seeds) if masked else sweep(seeds)
     return [
         zeros(x.shape, dtype=x.dtype) if bar is None else bar
         for bar, x in zip(bars, (values[e] for e in wanted), strict=True)
@@ -151,7 +151,7 @@ def _by_reverse_rule(arguments: Arguments, tracer: Trace, y: Any, inputs: list[T
 
 
 def _readable(graph: Graph) -> Graph:
-    return simplify(textbook(simplify(graph, algebraic=True)), algebraic=True)
+    return simplify(canonical_order(simplify(graph, algebraic=True)), algebraic=True)
 
 
 __all__ = ["expression", "symbolic"]

@@ -6,9 +6,10 @@ from functools import wraps
 from typing import Any, Literal, ParamSpec, Protocol, TypeVar, overload
 
 from ..core import dtype as dtypes
+from ..core.cell import Cell
 from ..core.error import ArgumentError, DTypeError, ShapeError, UnreachedError, UnreachedWarning
 from ..core.graph import Graph
-from ..core.interpreter import EVALUATE, Cell, Interpreter, current, using
+from ..core.interpreter import EVALUATE, Interpreter, current, using
 from ..core.shape import normalise_axis
 from ..core.trace import Trace, Traced
 from ..core.tree import Structure, flatten, is_holder, unflatten
@@ -17,7 +18,7 @@ from ..ops import astype, broadcast_to, full, moveaxis, zeros
 from . import forward
 from .batch import Batch, Batched, to_front
 from .forward import Forward
-from .reverse import Record, lift_cells, pull
+from .reverse import Record, backward, lift_cells
 from .variable import Argnums, Function, Variables, argument_name, as_array, leaf_label, lowered, name_of, positions
 
 P = ParamSpec("P")
@@ -57,7 +58,7 @@ class _Recording:
     def pull(self, outputs: Sequence[Any], y_bars: Sequence[Any], one_hot: bool = False) -> list[list[Any]]:
         """Return the cotangents per argument; ``None`` where the outputs do not depend on a value."""
         flat = [x for lifted in self.inputs for x in lifted]
-        bars = iter(pull(outputs, y_bars, flat, self.owner, one_hot))
+        bars = iter(backward(outputs, y_bars, flat, self.owner, one_hot))
         return [[next(bars) for _ in lifted] for lifted in self.inputs]
 
     def filled(self, position: int, bars: list[Any]) -> Any:
@@ -264,11 +265,11 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], 
         raise ArgumentError(f"{what}: {len(primals)} primals and {len(tangents)} tangents")
     variables = [Variables(primal, f"{what}: argument {number}") for number, primal in enumerate(primals)]
     dots = [v.tangents(tangent, what) for v, tangent in zip(variables, tangents, strict=True)]
-    result, y_dot, aux = push(f, variables, dots, has_aux, what)
+    result, y_dot, aux = run_forward(f, variables, dots, has_aux, what)
     return (result, y_dot, aux) if has_aux else (result, y_dot)
 
 
-def push(f: Function, variables: Any, dots: Any, has_aux: bool, what: str, owner: Forward | None = None) -> Any:
+def run_forward(f: Function, variables: Any, dots: Any, has_aux: bool, what: str, owner: Forward | None = None) -> Any:
     """Run ``f`` on dual values; return result, tangents (zeros where absent) and aux."""
     owner = owner or Forward()
     owner.name = what
@@ -318,7 +319,7 @@ def linear_map(f: Function, variables: Any, what: str, position: int | None = No
         for v in variables
     ]
     with using(tracer):
-        result, y_dots, _ = push(f, variables, dots, False, what)
+        result, y_dots, _ = run_forward(f, variables, dots, False, what)
     tracer.close()
     leaves, structure = flatten(y_dots)
     return result, tracer.graph(leaves), structure
@@ -384,9 +385,9 @@ def vmap(f: Callable[P, R], in_axes: Any = 0, out_axes: Any = 0) -> Callable[P, 
                 arrays.append((leaf, False))
                 continue
             value = asarray(leaf)
-            place = normalise_axis(what, axis, value.ndim, value.shape)
-            sizes.setdefault(value.shape[place], f"leaf {position} of shape {value.shape} on axis {axis}")
-            arrays.append((to_front(value, place), True))
+            front = normalise_axis(what, axis, value.ndim, value.shape)
+            sizes.setdefault(value.shape[front], f"leaf {position} of shape {value.shape} on axis {axis}")
+            arrays.append((to_front(value, front), True))
         if len(sizes) != 1:
             shown = "; ".join(f"{size}: {where}" for size, where in sizes.items()) or "no argument has a batch axis"
             raise ShapeError(f"{what}: batch sizes differ or are missing ({shown})")
@@ -449,7 +450,7 @@ def trace(f: Callable[P, Any]) -> Callable[P, Graph]:
         leaves, structure = flatten((args, options), is_holder)
         tracer = Trace(name=what, label=lambda position: leaf_label(f, structure, places[position]))
         lifted = [_traced_input(tracer, leaf) for leaf in leaves]
-        places = [place for place, x in enumerate(lifted) if isinstance(x, Traced)]
+        places = [position for position, x in enumerate(lifted) if isinstance(x, Traced)]
         new_args, new_options = unflatten(structure, lifted)
         with using(tracer):
             result = f(*new_args, **new_options)
@@ -469,4 +470,4 @@ def _traced_input(tracer: Trace, leaf: Any) -> Any:
     return tracer.input(Spec(value.shape, value.dtype))
 
 
-__all__ = ["grad", "jvp", "linear_map", "linearize", "push", "trace", "value_and_grad", "vjp", "vmap"]
+__all__ = ["grad", "jvp", "linear_map", "linearize", "run_forward", "trace", "value_and_grad", "vjp", "vmap"]

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..core import dtype as dtypes
+from ..core.cell import Cell
 from ..core.error import ArgumentError, DTypeError, ShapeError
-from ..core.interpreter import Cell, Interpreter
+from ..core.interpreter import Interpreter
 from ..core.tree import Structure, flatten, is_holder, map, paths, spread, unflatten
 from ..core.value import Array, asarray
 from ..ops import astype
@@ -118,9 +119,9 @@ def argument_name(f: Function, number: int) -> str:
     return f"argument {number} ({name})" if name else f"argument {number}"
 
 
-def leaf_label(f: Function, structure: Structure, place: int) -> str:
+def leaf_label(f: Function, structure: Structure, position: int) -> str:
     """Return how leaf ``place`` of a call's ``(args, options)`` is called in messages."""
-    path = next(path for path, leaf in paths(unflatten(structure, range(structure.size))) if leaf == place)
+    path = next(path for path, leaf in paths(unflatten(structure, range(structure.size))) if leaf == position)
     kind, first, *rest = path.split(".")
     return "argument " + ".".join([_parameter(f, int(first)) or first if kind == "0" else first, *rest])
 

@@ -2,28 +2,23 @@
 
 from . import initialiser as init
 from .activation import LogSigmoid, LogSoftmax, Sigmoid, Softmax, Softmin, Softplus, Softsign, Tanh
-from .classification_loss import (
-    BinaryCrossEntropy,
-    CrossEntropy,
-    Hinge,
-    MultiClassHinge,
-    NegativeLogLikelihood,
-    SoftMargin,
-)
+from .cell import parameter, state
+from .classification_loss import BinaryCrossEntropy, CrossEntropy, NegativeLogLikelihood
 from .container import Parallel, Residual, Sequential
+from .default_generator import seed
 from .distance_loss import CosineEmbedding, KLDivergence, TripletMargin
 from .dropout import Dropout
-from .frame import Frame, parameter, state
+from .frame import Frame
 from .function import Flatten, Identity, Lambda
 from .gate import GELU, GLU, HardSwish, Maxout, Mish, SiLU
 from .hook import Hook
 from .linear import Linear
 from .loss import Loss, SquaredError
+from .margin_loss import Hinge, MultiClassHinge, SoftMargin
 from .module import Module
 from .piecewise import HardShrink, HardSigmoid, HardTanh, ReLU6, SoftShrink, TanhShrink, Threshold
 from .rectifier import CELU, ELU, SELU, LeakyReLU, PReLU, ReLU, RReLU
 from .regression_loss import GaussianNLL, Huber, LogCosh, MeanAbsoluteError, MeanSquaredError, PoissonNLL, SmoothL1
-from .stream import seed
 from .tie import tie
 
 __all__ = [

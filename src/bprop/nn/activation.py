@@ -14,7 +14,7 @@ from .setting import number
 class Sigmoid(Module):
     """y = σ(x) = 1 / (1 + e⁻ˣ), between 0 and 1. Any shape; floating dtypes.
 
-    ∂E/∂x = y (1 - y) ∂E/∂y: nearly nothing comes back from a saturated unit, y near 0 or 1.
+    ∂E/∂x = y (1 - y) ∂E/∂y: ∂E/∂x nearly vanishes for a saturated unit, y near 0 or 1.
 
     **Source:** Leibe (2016), Backpropagation, nonlinearities.
 
@@ -26,11 +26,9 @@ class Sigmoid(Module):
     """
 
     def fprop(self, x: Any) -> Array:
-        """Return y = σ(x)."""
         return sigmoid(x)
 
     def bprop(self, y_bar: Any) -> Any:
-        """Return ∂E/∂x."""
         # Core step 2, through the nonlinearity: ∂E/∂z_j = y_j (1 - y_j) ∂E/∂y_j, with x for z.
         # 1 - y is σ(-x): the subtraction itself has no correct bit where y is close to 1.
         return self.y * sigmoid(-self.x) * y_bar
@@ -51,11 +49,9 @@ class Tanh(Module):
     """
 
     def fprop(self, x: Any) -> Array:
-        """Return y = tanh x."""
         return tanh(x)
 
     def bprop(self, y_bar: Any) -> Any:
-        """Return ∂E/∂x."""
         # ∂E/∂z_j = (1 - y_j²) ∂E/∂y_j, with x for z. The op computes 1 - y² = (1 - |y|)(1 + |y|) as 4e / (1 + e)² with
         # e = e^(-2|x|): the subtraction itself has no correct bit where |y| is close to 1.
         return sech_squared(self.x) * y_bar
@@ -65,6 +61,8 @@ class Softmax(Module):
     """y = eˣ / Σ eˣ along ``axis``: positive, with sum 1. Floating dtypes; raises `ShapeError` for an axis out of range.
 
     To train, give `CrossEntropy` the logits x, not y: never softmax and then log.
+
+    - ``axis``: the axis along which y sums to 1, an integer; by default the last.
 
     **Source:** Leibe (2016), Backpropagation, implementing softmax correctly.
 
@@ -78,19 +76,16 @@ class Softmax(Module):
         self.axis = axis
 
     def fprop(self, x: Any) -> Array:
-        """Return softmax(x)."""
         return softmax(x, axis=self.axis)
 
     def bprop(self, y_bar: Any) -> Any:
-        """Return ∂E/∂x."""
-        # ∂y_i/∂x_j = y_i (δ_ij - y_j): every ∂E/∂y counts against their mean under y. What is common to them does not
-        # matter, so that of a class with y close to 1 is subtracted first: its own share would leave nothing of it.
+        # ∂y_i/∂x_j = y_i (δ_ij - y_j): the mean of ∂E/∂y, weighted by y, is subtracted from each. A constant added
+        # to all does not matter. That of a class with y close to 1 is subtracted first, or its own entry would cancel.
         y = self.y
         y_bar = y_bar - sum(where(y > 0.5, y_bar, 0), axis=self.axis, keepdims=True)
         return y * (y_bar - sum(y * y_bar, axis=self.axis, keepdims=True))
 
     def describe(self) -> str:
-        """Return the axis."""
         return f"axis={self.axis}"
 
 
@@ -98,6 +93,8 @@ class LogSoftmax(Softmax):
     """y = x - log Σ eˣ along ``axis``: the logarithm of softmax without taking it after softmax.
 
     Floating dtypes; raises `ShapeError` for an axis out of range.
+
+    - ``axis``: the axis along which the exponentials of y sum to 1, an integer; by default the last.
 
     **Source:** Leibe (2016), Backpropagation, implementing softmax correctly.
 
@@ -108,19 +105,19 @@ class LogSoftmax(Softmax):
     """
 
     def fprop(self, x: Any) -> Array:
-        """Return log softmax(x)."""
         return log_softmax(x, axis=self.axis)
 
     def bprop(self, y_bar: Any) -> Any:
-        """Return ∂E/∂x."""
-        # y_bar - softmax(x) Σ y_bar; of a class with a softmax close to 1 that would cancel
+        # y_bar - softmax(x) Σ y_bar, which would cancel for a class with a softmax close to 1
         return log_softmax_adjoint(self.x, y_bar, (self.axis,))
 
 
 class Softmin(Softmax):
-    """y = e⁻ˣ / Σ e⁻ˣ along ``axis``: softmax of -x, the smallest gets most.
+    """y = e⁻ˣ / Σ e⁻ˣ along ``axis``: softmax of -x, largest for the smallest x.
 
     Floating dtypes; raises `ShapeError` for an axis out of range.
+
+    - ``axis``: the axis along which y sums to 1, an integer; by default the last.
 
     **Source:** PyTorch, ``Softmin``.
 
@@ -131,11 +128,9 @@ class Softmin(Softmax):
     """
 
     def fprop(self, x: Any) -> Array:
-        """Return softmax(-x)."""
         return softmax(-asarray(x), axis=self.axis)
 
     def bprop(self, y_bar: Any) -> Any:
-        """Return ∂E/∂x."""
         return -super().bprop(y_bar)
 
 
@@ -153,15 +148,17 @@ class LogSigmoid(Module):
     """
 
     def fprop(self, x: Any) -> Array:
-        """Return log σ(x)."""
         return log_sigmoid(x)
 
 
 class Softplus(Module):
     """y = log(1 + e^(βx)) / β: a smooth ReLU, closer to it the larger ``beta``. Any shape.
 
-    ∂E/∂x = σ(βx) ∂E/∂y. Nothing overflows: y = x to the last bit where βx is large, so ``threshold``, beyond which βx
-    the answer is x itself, is infinite here; PyTorch's 20 gives its numbers. Raises `ArgumentError` unless beta > 0.
+    ∂E/∂x = σ(βx) ∂E/∂y. Nothing overflows, and y = x to the last bit where βx is large. No threshold is needed
+    therefore; PyTorch's 20 gives its numbers. Raises `ArgumentError` unless beta > 0.
+
+    - ``beta``: β > 0, a number.
+    - ``threshold``: where βx is larger, y is x itself; a number, by default infinite.
 
     **Source:** Dugas et al. (2001), Incorporating second-order functional knowledge; PyTorch, ``Softplus``.
 
@@ -176,13 +173,11 @@ class Softplus(Module):
         self.threshold = number(self, "threshold", threshold)
 
     def fprop(self, x: Any) -> Array:
-        """Return log(1 + e^(βx)) / β."""
         x = asarray(x)
         y: Array = softplus(x) if self.beta == 1 else softplus(self.beta * x) / self.beta
         return y if self.threshold == inf else where(self.beta * x > self.threshold, x, y)
 
     def describe(self) -> str:
-        """Return beta and threshold."""
         return f"beta={self.beta:g}" + ("" if self.threshold == inf else f", threshold={self.threshold:g}")
 
 
@@ -201,12 +196,10 @@ class Softsign(Module):
     """
 
     def fprop(self, x: Any) -> Array:
-        """Return x / (1 + |x|)."""
         x = asarray(x)
         return where(abs(x) == inf, sign(x), x / (1 + abs(x)))
 
     def bprop(self, y_bar: Any) -> Any:
-        """Return ∂E/∂x."""
         # Written out, because the quotient rule's 1 / (1 + |x|) - |x| / (1 + |x|)² cancels where |x| is large. (Divided
         # twice, so that the square does not overflow.)
         return y_bar / (1 + abs(self.x)) / (1 + abs(self.x))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..core.error import ArgumentError, DTypeError, IndexingError, ShapeError
-from ..core.value import Array, Wrapped, asarray
+from ..core.value import Array, Tracer, asarray
 from ..ops import (
     abs,
     arange,
@@ -29,10 +29,13 @@ class BinaryCrossEntropy(Loss):
     """E = -Σ t log σ(y) + (1 - t) log(1 - σ(y)), for logits y; mean over all entries, or sum.
 
     Computed as softplus(y) - t y, so that nothing overflows and no logarithm of 0 is taken: give it the activations
-    before the sigmoid. ``y``, ``t``: of one shape, t in [0, 1] (bools and integers are converted). E has the dtype of y.
-    Raises `ShapeError` for unequal shapes and where there are no entries, `ArgumentError` for targets outside [0, 1].
+    before the sigmoid. ``y``, ``t``: of one shape, t in [0, 1] (bools and integers are converted). E has the dtype of
+    y. Raises `ShapeError` for unequal shapes and where there are no entries, `ArgumentError` for targets outside [0,
+    1].
 
     ∂E/∂y = σ(y) - t: it does not vanish where the unit is saturated at the wrong end, unlike with `SquaredError`.
+
+    - ``reduction``: "mean" over the entries, "sum", or "none", which returns the error of every entry.
 
     **Source:** Leibe (2016), Backpropagation, nonlinearities and losses; Bishop (2006), eq. 4.90.
 
@@ -44,7 +47,6 @@ class BinaryCrossEntropy(Loss):
     """
 
     def fprop(self, y: Any, t: Any) -> Array:
-        """Return E."""
         y = self.outputs(y)
         t = self.targets(y, t)
         # softplus(-|y|) and what is missing, neither of which is negative: softplus(y) - t y would cancel
@@ -54,13 +56,15 @@ class BinaryCrossEntropy(Loss):
         return self.reduce(softplus(where(positive, -y, y)) + missing * slope)
 
     def targets(self, y: Array, t: Any) -> Array:
-        """Return t in the dtype of y, refusing what is no probability: E would have no lower bound."""
+        """Return t in the dtype of y, refusing what is no probability: E would have no lower bound.
+
+        - ``y``, ``t``: outputs and targets of one shape. Raises `ArgumentError` outside [0, 1].
+        """
         t = super().targets(y, t)
         self.check_numbers(t, lambda t: (t < 0) | (t > 1), "targets are probabilities in [0, 1], or labels 0 and 1")
         return t
 
     def bprop(self, E_bar: Any = None) -> Any:
-        """Return ∂E/∂y and ∂E/∂t."""
         y = asarray(self.inputs[0])
         t = self.targets(y, self.inputs[1])
         scale = self.share(y.shape) * E_bar
@@ -70,7 +74,7 @@ class BinaryCrossEntropy(Loss):
 
 
 class ClassLoss(Loss):
-    """Base of losses with one label per example, perhaps a weight per class, and perhaps a label that does not count."""
+    """Base class of losses with one label per example. A class may have a weight, and one label may be ignored."""
 
     def __init__(self, reduction: str = "mean", *, weight: Any = None, ignore_index: int | None = None) -> None:
         super().__init__(reduction)
@@ -80,12 +84,12 @@ class ClassLoss(Loss):
             raise ArgumentError(f"{type(self).__name__}: ignore_index is an integer, not {ignore_index!r:.60}")
         self.weight: tuple[float, ...] | None = None
         if weight is not None:
-            one = asarray(weight)
-            if one.ndim != 1 or one.dtype.kind not in "fiu":
+            weights = asarray(weight)
+            if weights.ndim != 1 or weights.dtype.kind not in "fiu":
                 raise ShapeError(
-                    f"{type(self).__name__}: weight has shape {one.shape} and dtype {one.dtype}; it is (C,) numbers"
+                    f"{type(self).__name__}: weight has shape {weights.shape} and dtype {weights.dtype}; it is (C,) numbers"
                 )
-            self.weight = tuple(self.setting("weight", value, 0) for value in one.tolist())
+            self.weight = tuple(self.setting("weight", value, 0) for value in weights.tolist())
         self.ignore_index = None if ignore_index is None else int(ignore_index)
 
     def example(self) -> tuple[Any, ...]:
@@ -94,7 +98,10 @@ class ClassLoss(Loss):
         return np.zeros((2, count)), np.zeros(2, np.int64)
 
     def logits(self, y: Any) -> Array:
-        """Return the outputs y, refusing those without an axis of classes."""
+        """Return the outputs y, refusing those without an axis of classes.
+
+        - ``y``: (..., C), floating. Raises `ShapeError`, also where C is not the number of weights.
+        """
         y = self.outputs(y)
         kind = type(self).__name__
         if not y.shape or y.shape[-1] == 0:
@@ -104,11 +111,18 @@ class ClassLoss(Loss):
         return y
 
     def weights(self, y: Array) -> Any:
-        """Return the weight of every class in the dtype of y, or 1."""
+        """Return the weight of every class in the dtype of y, or 1.
+
+        - ``y``: the logits, (..., C).
+        """
         return 1.0 if self.weight is None else asarray(np.array(self.weight, y.dtype))
 
     def one_hot(self, y: Array, t: Any) -> Array:
-        """Return labels as bool (..., C), True at the label; a row is False where the label is to be ignored."""
+        """Return labels as bool (..., C), True at the label; a row is False where the label is to be ignored.
+
+        - ``y``: the logits, (..., C). ``t``: integer labels, (...). Raises `ShapeError`, `DTypeError`, and
+          `IndexingError` for a label that no class has.
+        """
         kind, t, count = type(self).__name__, asarray(t), y.shape[-1]
         if t.shape != y.shape[:-1]:
             raise ShapeError(
@@ -116,36 +130,39 @@ class ClassLoss(Loss):
             )
         if t.dtype.kind not in "iu":
             raise DTypeError(f"{kind}: labels are integers, not {t.dtype}: write t.astype(int)")
-        known = t.concrete()  # looked at only, to refuse labels that no class answers to
-        if known is not None and known.size:
-            wrong = (known < 0) | (known >= count)
+        labels = t.concrete()  # only to refuse labels of no class: the numbers do not enter the result
+        if labels is not None and labels.size:
+            wrong = (labels < 0) | (labels >= count)
             if self.ignore_index is not None:
-                wrong &= known != self.ignore_index
+                wrong &= labels != self.ignore_index
             if wrong.any():
                 example = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
                 where_it_is = f" (example {', '.join(str(int(index)) for index in example)})" if example else ""
                 raise IndexingError(
-                    f"{kind}: label {known[example]} with {count} classes{where_it_is}: labels are 0 … {count - 1}"
+                    f"{kind}: label {labels[example]} with {count} classes{where_it_is}: labels are 0 … {count - 1}"
                 )
-        runs = isinstance(t, Wrapped) and t.owner.runs
+        runs = isinstance(t, Tracer) and t.owner.runs
         t = astype(t, np.int64)
-        if runs:  # nothing to look at yet: reading at the label refuses it when its number is there
-            place = where(t < 0, count, t)  # below zero it would count from the end
+        if runs:  # no numbers yet: `take` refuses a label out of range when the program runs
+            index = where(t < 0, count, t)  # below zero it would count from the end
             if self.ignore_index is None:
-                t = take(arange(count), place)
+                t = take(arange(count), index)
             else:
-                t = where(t == self.ignore_index, t, take(arange(count), where(t == self.ignore_index, 0, place)))
+                t = where(t == self.ignore_index, t, take(arange(count), where(t == self.ignore_index, 0, index)))
         t = reshape(t, (*t.shape, 1))
         chosen = t == arange(count)
         return chosen if self.ignore_index is None else chosen & (t != self.ignore_index)
 
     def count(self, t: Any, axes: int) -> float:
-        """Return the weights of the labels that count, added up; the number of examples for probabilities."""
-        known = np.asarray(t)
-        if known.ndim != axes - 1:
-            return len(known)
-        known = known[known != self.ignore_index]  # all, where that is None
-        return float(known.size if self.weight is None else np.sum(np.array(self.weight)[known]))
+        """Return the sum of the weights of all labels that are not ignored; for probabilities the number of examples.
+
+        - ``t``: the targets. ``axes``: how many axes the outputs have.
+        """
+        labels = np.asarray(t)
+        if labels.ndim != axes - 1:
+            return len(labels)
+        labels = labels[labels != self.ignore_index]  # all, where that is None
+        return float(labels.size if self.weight is None else np.sum(np.array(self.weight)[labels]))
 
     @property
     def even(self) -> bool:
@@ -153,7 +170,10 @@ class ClassLoss(Loss):
         return type(self).count is ClassLoss.count and self.weight is None and self.ignore_index is None
 
     def total(self, y: Array, chosen: Array) -> Any:
-        """Return what the mean divides by: the weights of the labels that count, added up; 1 for the sum."""
+        """Return the divisor of the mean: the sum of the weights of all labels that are not ignored; 1 for the sum.
+
+        - ``y``: the logits, (..., C). ``chosen``: the labels as `one_hot` returns them.
+        """
         share = self.share(y.shape[:-1])
         if self.reduction != "mean" or (self.weight is None and self.ignore_index is None):
             return 1 / share
@@ -165,19 +185,24 @@ class CrossEntropy(ClassLoss):
 
     ``y``: (..., C), C logits per example. ``t``: integer labels (...) from 0 to C - 1, or (..., C), one-hot or any
     probabilities p ≥ 0 (if they do not sum to 1, E is as the formula says). q is t, one-hot for labels, mixed with
-    ``label_smoothing`` ε: q = (1 - ε) t + ε/C. w is ``weight``, (C,), or 1. Labels equal to ``ignore_index`` add nothing.
-    The mean over labels divides by the sum of their weights, over probabilities by their number, as in PyTorch; if all
-    labels are ignored it is NaN, with the derivative 0.
+    ``label_smoothing`` ε: q = (1 - ε) t + ε/C. w is ``weight``, (C,), or 1. Labels equal to ``ignore_index`` add
+    nothing. The mean over labels divides by the sum of their weights, over probabilities by their number, as in
+    PyTorch; if all labels are ignored it is NaN, and its derivative is 0.
 
-    E has the dtype of y. Computed from log softmax(y) = y - max y - log(1 + …): the softmax is never formed on the way
-    forward, let alone its logarithm, and neither a common offset of the logits nor a class that takes nearly everything
-    costs digits. Raises `ShapeError` where shapes do not fit or the batch is empty, `IndexingError` for a label outside
-    0 … C - 1, `DTypeError` for labels that are no integers, `ArgumentError` for negative probabilities.
+    E has the dtype of y. Computed from log softmax(y) = y - max y - log(1 + …): the softmax is never formed in the
+    forward pass, let alone its logarithm. Neither a common offset of the logits nor a class that takes nearly
+    everything costs digits. Raises `ShapeError` where shapes do not fit or the batch is empty, `IndexingError` for a
+    label outside 0 … C - 1, `DTypeError` for labels that are no integers, `ArgumentError` for negative probabilities.
 
     ∂E/∂y = softmax(y) Σ w q - w q, which is softmax(y) - t without the options.
 
-    **Source:** Leibe (2016), Backpropagation, implementing softmax correctly; Bishop (2006), eq. 4.108, 4.109; Szegedy et al.
-    (2016), Rethinking the inception architecture, section 7; PyTorch, ``torch.nn.CrossEntropyLoss``.
+    - ``reduction``: "mean" over the examples, "sum", or "none", which returns the error of every example.
+    - ``weight``: w, (C,) numbers ≥ 0.
+    - ``ignore_index``: the label to be ignored, an integer.
+    - ``label_smoothing``: ε in [0, 1].
+
+    **Source:** Leibe (2016), Backpropagation, implementing softmax correctly; Bishop (2006), eq. 4.108, 4.109; Szegedy
+    et al. (2016), Rethinking the inception architecture, section 7; PyTorch, ``torch.nn.CrossEntropyLoss``.
 
     >>> import bprop
     >>> from bprop import nn
@@ -207,7 +232,6 @@ class CrossEntropy(ClassLoss):
         return y, y
 
     def fprop(self, y: Any, t: Any) -> Array:
-        """Return E."""
         y = self.logits(y)
         t = self.classes(y, t)
         if t.dtype.kind == "b" and not self.label_smoothing and self.weight is None and self.ignore_index is None:
@@ -222,13 +246,13 @@ class CrossEntropy(ClassLoss):
         t = self.classes(y, self.inputs[1])
         total = self._total(y, t)
         if t.dtype.kind == "b" and self.ignore_index is not None and self.reduction == "mean":
-            total = where(total == 0, 1, total)  # all labels are ignored: E is 0/0, but nothing comes back
+            total = where(total == 0, 1, total)  # all labels are ignored: E is 0/0, but its derivative is 0
         scale = self.spread(E_bar, 1) / total
         # Core step 1 for softmax with cross-entropy: once more the discrepancy, softmax(y) - t. At the label that is
-        # -(1 - softmax(y)), computed as what the other classes have: the subtraction has no correct bit close to 1.
+        # -(1 - softmax(y)), computed as the sum over the other classes: the subtraction has no correct bit close to 1.
         if t.dtype.kind == "b" and not self.label_smoothing and self.weight is None and self.ignore_index is None:
             return where(t, -rest_softmax_op(y, axis=(-1,)), softmax(y)) * scale, None
-        # Probabilities sum to 1; for targets that do not, and for weights, their sum weighs the softmax:
+        # Probabilities sum to 1. For targets that do not, and for weights, the softmax is multiplied by their sum:
         # softmax(y) Σ a - a, again without cancellation.
         a = self._coefficients(y, t)
         y_bar = -log_softmax_adjoint(y, a, (-1,)) * scale
@@ -237,7 +261,10 @@ class CrossEntropy(ClassLoss):
         return y_bar, negative(log_softmax(y)) * ((1 - self.label_smoothing) * self.weights(y)) * scale
 
     def classes(self, y: Array, t: Any) -> Array:
-        """Return the targets as (..., C): bool and one-hot from labels, else numbers in the dtype of y."""
+        """Return the targets as (..., C): bool and one-hot from labels, else numbers in the dtype of y.
+
+        - ``y``: the logits, (..., C). ``t``: labels, (...), or probabilities, (..., C).
+        """
         t = asarray(t)
         if t.shape == y.shape:
             t = t if t.dtype == y.dtype else astype(t, y.dtype)
@@ -270,8 +297,12 @@ class CrossEntropy(ClassLoss):
 class NegativeLogLikelihood(ClassLoss):
     """E = -w_t y_t for logarithms y of probabilities, mean (or sum) over the examples.
 
-    ``y``: (..., C), from `LogSoftmax`, say; ``t``: integer labels (...). ``weight``, ``ignore_index`` and the mean are those
-    of `CrossEntropy`, which takes logits and is the better choice for them. Errors are those of `CrossEntropy`.
+    ``y``: (..., C), from `LogSoftmax`, say; ``t``: integer labels (...). The mean is that of `CrossEntropy`, which
+    takes logits and is the better choice for them. Errors are those of `CrossEntropy`.
+
+    - ``reduction``: "mean" over the examples, "sum", or "none", which returns the error of every example.
+    - ``weight``: w, (C,) numbers ≥ 0.
+    - ``ignore_index``: the label to be ignored, an integer.
 
     **Source:** Bishop (2006), eq. 4.108; PyTorch, ``torch.nn.NLLLoss``.
 
@@ -284,111 +315,8 @@ class NegativeLogLikelihood(ClassLoss):
     """
 
     def fprop(self, y: Any, t: Any) -> Array:
-        """Return E."""
         y = self.logits(y)
         chosen = self.one_hot(y, t)
         E = -sum(where(chosen, self.weights(y) * y, 0), axis=-1)
         total = self.total(y, chosen)
         return E if self.reduction == "none" else sum(E) / total
-
-
-class MultiClassHinge(ClassLoss):
-    """E = w_t/C Σ_{c≠t} max(0, m - y_t + y_c)^p, mean (or sum) over the examples; p is 1 or 2, m the ``margin``.
-
-    ``y``: (..., C) scores, ``t``: integer labels (...). The mean divides by the number of examples, also with weights. At
-    the kink of p = 1 the derivative is 0. Errors are those of `CrossEntropy`.
-
-    **Source:** Crammer & Singer (2001), On the algorithmic implementation of multiclass kernel-based vector machines, in
-    the sum over classes of Weston & Watkins (1999); PyTorch, ``torch.nn.MultiMarginLoss``.
-
-    >>> import bprop
-    >>> from bprop import nn
-    >>> loss = nn.MultiClassHinge()
-    >>> loss.fprop(bprop.asarray([[1.0, 0.5, -3.0, 1.0]]), [0]), loss.bprop()
-    (Array(0.375), Array([[-0.5 ,  0.25,  0.  ,  0.25]]))
-    """
-
-    def __init__(self, reduction: str = "mean", *, p: int = 1, margin: float = 1.0, weight: Any = None) -> None:
-        super().__init__(reduction, weight=weight)
-        if p not in (1, 2) or isinstance(p, bool):
-            raise ArgumentError(f"MultiClassHinge: p is 1 or 2, not {p!r}")
-        self.p = int(p)
-        self.margin = self.setting("margin", margin)
-
-    def count(self, t: Any, axes: int) -> float:
-        """Return the number of examples: the mean does not divide by weights."""
-        return float(np.size(t))
-
-    @property
-    def even(self) -> bool:
-        """Whether `count` is the same for all batches of one shape."""
-        return type(self).count is MultiClassHinge.count
-
-    def fprop(self, y: Any, t: Any) -> Array:
-        """Return E."""
-        y = self.logits(y)
-        chosen = self.one_hot(y, t)
-        right = sum(where(chosen, y, 0), axis=-1, keepdims=True)
-        gap = self.margin - right + y
-        gap = where(chosen | (gap <= 0), 0, gap)
-        E = sum(gap if self.p == 1 else gap * gap, axis=-1) / y.shape[-1]
-        if self.weight is not None:
-            E = E * sum(where(chosen, self.weights(y), asarray(np.zeros((), y.dtype))), axis=-1)
-        return self.reduce(E)
-
-
-class Hinge(Loss):
-    """E = max(0, m - t y)^p for scores y and targets t = ±1, mean (or sum) over all entries; p is 1 or 2.
-
-    ``y``, ``t``: of one shape. At the kink of p = 1 the derivative is 0. Raises `ShapeError` for unequal shapes and where
-    there are no entries, `ArgumentError` for targets other than -1 and 1.
-
-    **Source:** Cortes & Vapnik (1995), Support-vector networks; Bishop (2006), eq. 7.44.
-
-    >>> import bprop
-    >>> from bprop import nn
-    >>> loss = nn.Hinge()
-    >>> loss.fprop(bprop.asarray([0.5, 0.0]), [-1, 1]), loss.bprop()
-    (Array(1.25), Array([ 0.5, -0.5]))
-    """
-
-    def __init__(self, reduction: str = "mean", *, p: int = 1, margin: float = 1.0) -> None:
-        super().__init__(reduction)
-        if p not in (1, 2) or isinstance(p, bool):
-            raise ArgumentError(f"Hinge: p is 1 or 2, not {p!r}")
-        self.p = int(p)
-        self.margin = self.setting("margin", margin)
-
-    def fprop(self, y: Any, t: Any) -> Array:
-        """Return E."""
-        y = self.outputs(y)
-        gap = self.margin - signs(self, y, t) * y
-        gap = where(gap <= 0, 0, gap)
-        return self.reduce(gap if self.p == 1 else gap * gap)
-
-
-class SoftMargin(Loss):
-    """E = log(1 + e^(-t y)) for scores y and targets t = ±1, mean (or sum) over all entries; nothing overflows.
-
-    ``y``, ``t``: of one shape. Errors are those of `Hinge`.
-
-    **Source:** Hastie, Tibshirani & Friedman (2009), The elements of statistical learning, eq. 10.18; PyTorch,
-    ``torch.nn.SoftMarginLoss``.
-
-    >>> import bprop
-    >>> from bprop import nn
-    >>> nn.SoftMargin()(bprop.asarray([1e4, -1e4]), [-1, -1])
-    Array(5000.)
-    """
-
-    def fprop(self, y: Any, t: Any) -> Array:
-        """Return E."""
-        y = self.outputs(y)
-        return self.reduce(softplus(-signs(self, y, t) * y))
-
-
-def signs(loss: Loss, y: Array, t: Any) -> Array:
-    """Return targets in the dtype of y, refusing all but -1 and 1."""
-    t = loss.targets(y, t)
-    loss.check_numbers(t, lambda t: (t != 1) & (t != -1), "targets are -1 and 1; write 2 * t - 1 for labels 0 and 1")
-    return t

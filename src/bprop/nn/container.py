@@ -1,4 +1,4 @@
-"""Containers: modules one after another, side by side, and around. Their ``bprop`` is their children's, in reverse order."""
+"""Containers: modules in sequence, in parallel, and with a residual connection. Their ``bprop`` calls the children's."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Self, overload
@@ -10,7 +10,7 @@ from ..ops import concat
 from .module import Module
 
 
-class _Modules(Module):
+class _Container(Module):
     """A module that holds ``layers``, by number or by name."""
 
     layers: list[Module] | dict[str, Module]
@@ -24,27 +24,32 @@ class _Modules(Module):
             raise ArgumentError(f"{kind}: give the modules one by one, {kind}(*layers)")
         if layers and named:
             raise ArgumentError(f"{kind}: give all modules names or none")
-        found: list[Module] = [self._module(str(i), layer) for i, layer in enumerate(layers)]
-        names = {name: self._module(repr(name), layer) for name, layer in named.items()}
-        for name in names:
+        numbered: list[Module] = [self._checked(str(i), layer) for i, layer in enumerate(layers)]
+        by_name = {name: self._checked(repr(name), layer) for name, layer in named.items()}
+        for name in by_name:
             if not isinstance(name, str) or not name or "." in name:
                 raise ArgumentError(
                     f"{kind}: a name is a string without a point, which joins the names of a path: {name!r}"
                 )
-        self.layers = names or found
+        self.layers = by_name or numbered
 
-    def _module(self, place: str, layer: Any) -> Module:
+    def _checked(self, position: str, layer: Any) -> Module:
+        """Return ``layer``, refusing what is no module."""
         if not isinstance(layer, Module):
             hint = ", make one: write its name followed by ()" if isinstance(layer, type) else ""
-            raise ArgumentError(f"{type(self).__name__}: layer {place} is {layer!r:.60}, not a module{hint}")
+            raise ArgumentError(f"{type(self).__name__}: layer {position} is {layer!r:.60}, not a module{hint}")
         return layer
 
-    def _list(self) -> list[Module]:
+    def _layer_list(self) -> list[Module]:
         return list(self.layers.values()) if isinstance(self.layers, dict) else self.layers
 
     def append(self, layer: Module, name: str | None = None) -> Self:
-        """Add a module at the end, with a ``name`` where the others have names; returns the container."""
-        self._module(str(len(self)), layer)
+        """Add a module at the end; returns the container.
+
+        - ``layer``: the module.
+        - ``name``: its name; a container whose modules have names needs one, any other takes none.
+        """
+        self._checked(str(len(self)), layer)
         if isinstance(self.layers, dict):
             if not isinstance(name, str) or not name or "." in name or name in self.layers:
                 raise ArgumentError(f"{type(self).__name__}.append: the modules have names; {name!r} is no new one")
@@ -61,7 +66,7 @@ class _Modules(Module):
         return len(self.layers)
 
     def __iter__(self) -> Iterator[Module]:
-        return iter(self._list())
+        return iter(self._layer_list())
 
     @overload
     def __getitem__(self, index: int | str) -> Module: ...
@@ -70,20 +75,22 @@ class _Modules(Module):
     def __getitem__(self, index: int | str | slice) -> Module:
         if isinstance(index, slice):
             if isinstance(self.layers, dict):
-                return self._part(dict(list(self.layers.items())[index]))
-            return self._part(*self.layers[index])
-        return self._list()[self._place(index)]
+                return self._with_layers(dict(list(self.layers.items())[index]))
+            return self._with_layers(*self.layers[index])
+        return self._layer_list()[self._position(index)]
 
-    def _part(self, *layers: Any) -> Self:
+    def _with_layers(self, *layers: Any) -> Self:
+        """Return a container with the same settings for other layers."""
         return type(self)(*layers)
 
     def __setitem__(self, index: int | str, layer: Module) -> None:
-        place = self._place(index)
-        self._module(str(place), layer)
-        new = [*self._list()[:place], layer, *self._list()[place + 1 :]]
+        position = self._position(index)
+        self._checked(str(position), layer)
+        new = [*self._layer_list()[:position], layer, *self._layer_list()[position + 1 :]]
         self.layers = dict(zip(self.layers, new, strict=True)) if isinstance(self.layers, dict) else new
 
-    def _place(self, index: int | str) -> int:
+    def _position(self, index: int | str) -> int:
+        """Return the position of a layer, from 0, for a number or a name."""
         kind, names = type(self).__name__, list(self.layers) if isinstance(self.layers, dict) else []
         if isinstance(index, str):
             if index not in names:
@@ -93,24 +100,26 @@ class _Modules(Module):
             return names.index(index)
         if isinstance(index, bool) or not hasattr(index, "__index__"):
             raise IndexingError(f"{kind}: {index!r:.60} is no place: a number, a name or a slice is")
-        place = index.__index__()
-        if not -len(self) <= place < len(self):
-            raise IndexingError(f"{kind}: place {place} with {len(self)} modules: places are 0 … {len(self) - 1}")
-        return place % len(self)
+        position = index.__index__()
+        if not -len(self) <= position < len(self):
+            raise IndexingError(f"{kind}: place {position} with {len(self)} modules: places are 0 … {len(self) - 1}")
+        return position % len(self)
 
     def describe(self) -> str:
-        """Return the number of layers and parameters."""
         count = sum(cell.array.size for cell in self.cells().values() if cell.trainable)
         return f"{len(self.layers)} layers, {count:,} parameters" if self.layers else ""
 
 
-class Sequential(_Modules):
+class Sequential(_Container):
     """y = layer_n(… layer_2(layer_1(x))). Indexable, iterable; a slice is a Sequential of the same modules.
 
-    A module may occur several times: its parameters are then shared and their gradients summed; `tie` shares
-    a single parameter. With names,
-    ``Sequential(hidden=…, output=…)`` or a dict, paths have names in place of numbers, and so may an index. `append` adds a
-    module, ``model[0] = …`` replaces one. Raises `ArgumentError` for anything that is not a module.
+    A module may occur several times: its parameters are then shared and their gradients summed; `tie` shares a single
+    parameter. With names, ``Sequential(hidden=…, output=…)`` or a dict, paths have names in place of numbers, and so
+    may an index. `append` adds a module, ``model[0] = …`` replaces one. Raises `ArgumentError` for anything that is not
+    a module.
+
+    - ``layers``: modules, or one dict of modules by name.
+    - ``named``: modules by name, in place of ``layers``.
 
     **Source:** Leibe (2016), Backpropagation, modular implementation; Collobert, Kavukcuoglu & Farabet (2011), Torch7.
 
@@ -126,23 +135,27 @@ class Sequential(_Modules):
     def fprop(self, x: Any) -> Array:
         """Return y, the layers applied from the first to the last."""
         y = asarray(x)
-        for layer in self._list():
+        for layer in self._layer_list():
             y = layer.fprop(y)
         return y
 
     def bprop(self, y_bar: Any) -> Any:
-        """Return x_bar: the error derivatives travel from the last layer to the first."""
-        for layer in reversed(self._list()):
+        """Return x_bar: the error derivatives pass from the last layer to the first."""
+        for layer in reversed(self._layer_list()):
             y_bar = layer.bprop(y_bar)
         return y_bar
 
 
-class Parallel(_Modules):
-    """y = the results of all branches for the same x: one behind the other along ``axis``, or with ``join="add"`` their sum.
+class Parallel(_Container):
+    """y = the results of all branches for the same x, concatenated along ``axis``, or with ``join="add"`` their sum.
 
-    On the way back every branch gets its part of ∂E/∂y, or with ``join="add"`` all of it, and ∂E/∂x is the sum of what
-    they return. Branches have numbers or names as in `Sequential`. Raises `ArgumentError` for no branch or another
-    ``join``, `ShapeError` where the results do not fit together.
+    In the backward pass every branch gets its slice of ∂E/∂y, or with ``join="add"`` all of it, and ∂E/∂x is the sum of
+    what they return. Raises `ArgumentError` for no branch or another ``join``, `ShapeError` where the results do not fit
+    together.
+
+    - ``layers``, ``named``: the branches, modules with numbers or names as in `Sequential`. They take the same x.
+    - ``join``: "concat" to concatenate the results, or "add" for their sum, which needs equal shapes.
+    - ``axis``: the axis of "concat", along which the shapes of the results may differ.
 
     **Source:** Szegedy et al. (2015), Going deeper with convolutions; Collobert, Kavukcuoglu & Farabet (2011), Torch7,
     ``Concat``.
@@ -168,12 +181,12 @@ class Parallel(_Modules):
             raise ArgumentError(f"Parallel: join is 'concat' or 'add', not {join!r}")
         self.axis, self.join = axis, join
 
-    def _part(self, *layers: Any) -> Self:
+    def _with_layers(self, *layers: Any) -> Self:
         return type(self)(*layers, axis=self.axis, join=self.join)
 
     def fprop(self, x: Any) -> Array:
         """Return the results of the branches, joined."""
-        ys = [branch.fprop(x) for branch in self._list()]
+        ys = [branch.fprop(x) for branch in self._layer_list()]
         shapes = [y.shape for y in ys]
         if self.join == "add":
             if len(set(shapes)) > 1:
@@ -190,21 +203,21 @@ class Parallel(_Modules):
             for s in shapes
         ):
             raise ShapeError(f"Parallel: the branches gave shapes {shapes}, which may differ along axis {axis} only")
-        self.keep(sizes=[s[axis] for s in shapes], place=axis)
+        self.keep(sizes=[s[axis] for s in shapes], concat_axis=axis)
         return concat(ys, axis=axis)
 
     def bprop(self, y_bar: Any) -> Any:
-        """Return x_bar: the sum of what comes back through the branches."""
+        """Return x_bar: the sum of those of the branches."""
         x_bar: Any = None
-        end = 0 if self.join == "add" else y_bar.shape[self.place]
-        for number, branch in reversed(list(enumerate(self._list()))):
-            part = y_bar
+        end = 0 if self.join == "add" else y_bar.shape[self.concat_axis]
+        for number, branch in reversed(list(enumerate(self._layer_list()))):
+            branch_y_bar = y_bar
             if self.join == "concat":
                 start = end - self.sizes[number]
-                part = y_bar[(*(slice(None),) * self.place, slice(start, end))]
+                branch_y_bar = y_bar[(*(slice(None),) * self.concat_axis, slice(start, end))]
                 end = start
-            one = branch.bprop(part)
-            x_bar = one if x_bar is None else x_bar + one
+            branch_x_bar = branch.bprop(branch_y_bar)
+            x_bar = branch_x_bar if x_bar is None else x_bar + branch_x_bar
         return x_bar
 
     def describe(self) -> str:
@@ -213,10 +226,13 @@ class Parallel(_Modules):
 
 
 class Residual(Module):
-    """y = x + module(x): the module learns what to add. ``shortcut``, a module, takes the place of x where shapes differ.
+    """y = x + module(x): the module learns what to add to x. Where shapes differ, ``shortcut`` is applied to x before.
 
-    ∂E/∂x = ∂E/∂y + what comes back through the module: error derivatives reach the layers below undiminished. Raises
+    ∂E/∂x = ∂E/∂y + the module's x_bar: error derivatives reach the layers below undiminished. Raises
     `ShapeError` where the two have different shapes.
+
+    - ``module``: a module whose y has the shape of x, or of what the shortcut returns.
+    - ``shortcut``: a module to apply to x, whose y is added in place of x; ``None`` for x itself.
 
     **Source:** He, Zhang, Ren & Sun (2016), Deep residual learning for image recognition, eq. 1 and 2.
 
@@ -230,9 +246,9 @@ class Residual(Module):
     composes = True
 
     def __init__(self, module: Module, shortcut: Module | None = None) -> None:
-        for name, one in (("module", module), ("shortcut", shortcut)):
-            if not isinstance(one, Module) and not (name == "shortcut" and one is None):
-                raise ArgumentError(f"Residual: {name} is a module, not {one!r:.60}")
+        for name, layer in (("module", module), ("shortcut", shortcut)):
+            if not isinstance(layer, Module) and not (name == "shortcut" and layer is None):
+                raise ArgumentError(f"Residual: {name} is a module, not {layer!r:.60}")
         self.module = module
         self.shortcut = shortcut
 
@@ -249,7 +265,6 @@ class Residual(Module):
         return straight + y
 
     def bprop(self, y_bar: Any) -> Any:
-        """Return x_bar."""
         x_bar = self.module.bprop(y_bar)
         return (y_bar if self.shortcut is None else self.shortcut.bprop(y_bar)) + x_bar
 

@@ -1,47 +1,51 @@
 """The equations of a module, fprop and bprop, derived from what it computes.
 
-The formula is traced on shapes alone, and so is the way back: the handwritten ``bprop`` where there is one, else the
-derivative that reverse mode takes. Both become one graph; what occurs in it several times gets a name, and every name
-gets an equation. A module that holds modules is written with theirs as functions, and theirs follow.
+The formula is traced on shapes alone, and so is the backward pass: the handwritten ``bprop`` where there is one, else
+the derivative that reverse mode takes. Both become one graph. A value that occurs in it several times gets a name, and
+every name gets an equation. In the equations of a module the modules inside are functions; their own equations follow.
 """
 
 import inspect
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..compile.passes.inline import inline
+from ..core.cell import Cell
 from ..core.error import ArgumentError, BpropError
 from ..core.family import Region
 from ..core.graph import Edge, Graph
-from ..core.interpreter import Cell, Scope, current, using
+from ..core.interpreter import StateScope, current, using
 from ..core.trace import Trace, Traced
 from ..core.value import Array, Spec, asarray
 from ..gradients.adjoint import adjoint
 from ..ops import ones, zeros
 from ..region.custom import custom_op
+from .cotangent import requested
 from .equation import Equation, Equations, Formulas
 from .frame import Frame, active
+from .hook import make_hook
+from .module_state import ModuleState
 
-if TYPE_CHECKING:
-    from .module import Module
-
-BATCH, WIDTH = 2, 4  # of the example; powers of two, so that the shares of a mean are written exactly
+BATCH, WIDTH = 2, 4  # of the example; powers of two, so that the 1/N of a mean is written exactly
 
 
-def equations(module: "Module", inputs: Sequence[Any]) -> Equations:
-    """Return the equations of a module for example inputs, or for shapes that it takes if none are given."""
-    specs = [_spec(module, x) for x in inputs] if inputs else _guess(module)
+def equations(module: ModuleState, inputs: Sequence[Any]) -> Equations:
+    """Return the equations of a module.
+
+    - ``inputs``: example inputs, arrays or shapes; if there are none, shapes that the module takes are tried.
+    """
+    specs = [_spec(module, x) for x in inputs] if inputs else _example_specs(module)
     names = _input_names(module, len(specs))
     title = f"{type(module).__name__}({module.describe()})"
-    forward, backward = _of(module, specs, "", set())
+    forward, backward = _equations_of(module, specs, "", set())
     return Equations(title, {n: s for n, s in zip(names, specs, strict=True) if isinstance(s, Spec)}, forward, backward)
 
 
 # --- which inputs ---
-def _spec(module: "Module", x: Any) -> Any:
-    """An array stands for its shape and dtype, a tuple of integers is a shape; names and flags stay."""
+def _spec(module: ModuleState, x: Any) -> Any:
+    """Return the spec of an example input, an array or a shape; names and flags are returned as they are."""
     if x is None or isinstance(x, bool | str | Spec):
         return x
     if isinstance(x, tuple) and all(type(size) is int for size in x):
@@ -50,12 +54,13 @@ def _spec(module: "Module", x: Any) -> Any:
     return Spec(value.shape, value.dtype)
 
 
-def _dtype(module: "Module") -> "np.dtype[Any]":
+def _dtype(module: ModuleState) -> "np.dtype[Any]":
+    """Return the floating dtype of the first cell that has one, else float64."""
     floats = [c.array.dtype for c in module.cells().values() if c.array.dtype.kind == "f"]
     return floats[0] if floats else np.dtype(np.float64)
 
 
-def _guess(module: "Module") -> list[Any]:
+def _example_specs(module: ModuleState) -> list[Any]:
     """Return the module's own example, or the first shapes of (N, inputs) that its formula takes."""
     example = module.example()
     if example is not None:
@@ -66,8 +71,8 @@ def _guess(module: "Module") -> list[Any]:
         specs = [Spec(shape, _dtype(module))] * count
         try:
             _trace_forward(module, specs)
-        except BpropError as problem:
-            error = error or problem
+        except BpropError as refusal:
+            error = error or refusal
             continue
         return list(specs)
     raise ArgumentError(
@@ -76,7 +81,8 @@ def _guess(module: "Module") -> list[Any]:
     )
 
 
-def _shapes(module: "Module") -> Iterator[tuple[int, ...]]:
+def _shapes(module: ModuleState) -> Iterator[tuple[int, ...]]:
+    """Yield shapes to try: batches and single examples whose length is a size of a parameter, images, and a scalar."""
     cells = [cell.array.shape for cell in module.cells().values() if cell.trainable]
     widths = list(dict.fromkeys([size for shape in cells for size in reversed(shape)] + [WIDTH]))
     yield from ((BATCH, width) for width in widths)
@@ -87,86 +93,103 @@ def _shapes(module: "Module") -> Iterator[tuple[int, ...]]:
     yield ()
 
 
-def _input_names(module: "Module", count: int | None) -> list[str]:
+def _input_names(module: ModuleState, count: int | None) -> list[str]:
     """Return the names of the formula's inputs: all that have no default, or as many as there are."""
     formula = type(module)._formula
     if formula is None:
         raise ArgumentError(f"{type(module).__name__}.equations: it defines no fprop")
     parameters = list(inspect.signature(formula).parameters.values())[1:]
-    places = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
-    several = any(one.kind == one.VAR_POSITIONAL for one in parameters)
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    variadic = any(p.kind == p.VAR_POSITIONAL for p in parameters)
     if count is None:
-        required = [one.name for one in places if one.default is one.empty]
-        return required or (["x"] if several or not places else [places[0].name])
-    names = [one.name for one in places][:count]
+        required = [p.name for p in positional if p.default is p.empty]
+        return required or (["x"] if variadic or not positional else [positional[0].name])
+    names = [p.name for p in positional][:count]
     missing = count - len(names)
     return names + (["x"] if missing == 1 and not names else [f"x{i + 1}" for i in range(missing)])
 
 
 # --- the trace ---
+class _Call(NamedTuple):
+    """A call of a module inside: its path, the module, and the specs of its inputs."""
+
+    path: str
+    module: Any
+    specs: list[Any]
+
+
 class _Forward(NamedTuple):
+    """A traced forward pass.
+
+    ``cells``: all cells by path. ``values``: what stands for each in the trace. ``written``: what is written to states.
+    """
+
     tracer: Trace
     inputs: list[Any]
     cells: dict[str, Cell]
     values: dict[Cell, Array]
     written: dict[str, Array]
     frame: Frame
-    calls: list[tuple[str, Any, list[Any]]]
+    calls: list[_Call]
+
+    @property
+    def trainable(self) -> dict[str, Cell]:
+        """The parameters by path."""
+        return {path: cell for path, cell in self.cells.items() if cell.trainable}
 
 
-def _trace_forward(module: "Module", specs: Sequence[Any]) -> _Forward:
+def _trace_forward(module: ModuleState, specs: Sequence[Any]) -> _Forward:
     tracer = Trace(name=f"equations of {type(module).__name__}")
-    xs = [tracer.input(spec) if isinstance(spec, Spec) else spec for spec in specs]
+    inputs = [tracer.input(spec) if isinstance(spec, Spec) else spec for spec in specs]
     cells = module.cells()
     values: dict[Cell, Array] = {cell: tracer.input(cell.array.spec) for cell in cells.values()}
-    frame = Frame(tuple(xs))
-    calls: list[tuple[str, Any, list[Any]]] = []
-    hooks = [hook for path, child in module.children() for hook in _opaque(path, child, calls)]
+    frame = Frame(tuple(inputs))
+    calls: list[_Call] = []
+    hooks = [_make_opaque(path, child, calls) for path, child in module.children() if isinstance(child, ModuleState)]
     formula = type(module)._formula
     assert formula is not None
     try:
-        with using(tracer), using(Scope(dict(values))) as scope, active(module, frame):
-            frame.y = asarray(formula(module, *xs))
+        with using(tracer), using(StateScope(dict(values))) as scope, active(module, frame):
+            frame.y = asarray(formula(module, *inputs))
     finally:
         for hook in hooks:
             hook.remove()
     paths = {cell: path for path, cell in cells.items()}
-    keys = {cell for _, child in _generators(module) for cell in child.cells().values()}
-    written = {paths[cell]: scope.cells[cell] for cell in scope.written if cell in paths and cell not in keys}
-    return _Forward(tracer, xs, cells, values, written, frame, calls)
+    counters = _generator_cells(module)
+    written = {paths[cell]: scope.cells[cell] for cell in scope.written if cell in paths and cell not in counters}
+    return _Forward(tracer, inputs, cells, values, written, frame, calls)
 
 
-def _generators(module: "Module") -> Iterator[tuple[str, Any]]:
-    for _, inner in module.modules():
-        yield from ((name, child) for name, child in inner.children() if not hasattr(child, "children"))
+def _generator_cells(module: ModuleState) -> set[Cell]:
+    """Return the cells of generators and other holders that are no modules."""
+    holders = [child for _, inner in module.modules() for _, child in inner.children()]
+    return {cell for child in holders if not isinstance(child, ModuleState) for cell in child.cells().values()}
 
 
-def _opaque(path: str, child: Any, calls: list[tuple[str, Any, list[Any]]]) -> list[Any]:
-    """Make a module inside a function of its inputs, written with its path, and note what it is called with."""
-    if not hasattr(child, "hook"):
-        return []
-    given: list[tuple[Any, ...]] = []
+def _make_opaque(path: str, child: ModuleState, calls: list[_Call]) -> Any:
+    """Hook a module inside so that in the trace it is a function by its path; its calls are noted in ``calls``."""
+    pending: list[tuple[Any, ...]] = []  # inputs of calls that have no result yet
 
     def on_x(module: Any, x: Any) -> None:
-        given.append(x if isinstance(x, tuple) else (x,))
+        pending.append(x if isinstance(x, tuple) else (x,))
 
     def on_y(module: Any, y: Any) -> Any:
-        inputs = given.pop()
+        inputs = pending.pop()
         arrays = [x for x in inputs if isinstance(x, Array)]
-        calls.append((path, child, [x.spec if isinstance(x, Array) else x for x in inputs]))
+        calls.append(_Call(path, child, [x.spec if isinstance(x, Array) else x for x in inputs]))
 
-        def back(y_bars: Sequence[Any], ys: Sequence[Any], xs: Sequence[Any]) -> list[Any]:
-            floats = [x for x in xs if x.dtype.kind == "f"]
-            found = iter(_named(f"{path}.bprop", y_bars, [x.spec for x in floats], None) if floats else ())
-            return [next(found) if x.dtype.kind == "f" else None for x in xs]
+        def vjp(y_bars: Sequence[Any], ys: Sequence[Any], xs: Sequence[Any]) -> list[Any]:
+            floats = [x.spec for x in xs if x.dtype.kind == "f"]
+            bars = iter(_opaque_call(f"{path}.bprop", y_bars, floats, None) if floats else ())
+            return [next(bars) if x.dtype.kind == "f" else None for x in xs]
 
-        return _named(path, arrays, [y.spec], back)[0]
+        return _opaque_call(path, arrays, [y.spec], vjp)[0]
 
-    return [child.hook(x=on_x, y=on_y)]
+    return make_hook(child, {"x": on_x, "y": on_y})
 
 
-def _named(name: str, args: Sequence[Any], specs: Sequence[Spec], vjp: Any) -> Any:
-    """Apply a function of which only the name and the shapes of its results are known."""
+def _opaque_call(name: str, args: Sequence[Any], specs: Sequence[Spec], vjp: Any) -> Any:
+    """Apply a function of which only the name and the specs of its results are known."""
     params = {
         "name": name,
         "f": lambda *xs: [zeros(spec.shape, dtype=spec.dtype) for spec in specs],
@@ -176,77 +199,110 @@ def _named(name: str, args: Sequence[Any], specs: Sequence[Spec], vjp: Any) -> A
     return current().bind(custom_op, tuple(args), params)
 
 
-def _trace_backward(module: "Module", forward: _Forward, y_bar: Any) -> tuple[list[Any], dict[str, Any]]:
+def _trace_backward(module: ModuleState, forward: _Forward, y_bar: Any) -> tuple[list[Any], dict[str, Any]]:
     """Return the cotangents of the inputs, and those of the parameters by path."""
-    tracer, frame = forward.tracer, forward.frame
     rule = type(module)._rule
-    trainable = {path: cell for path, cell in forward.cells.items() if cell.trainable}
-    if rule is not None and not type(module).composes:
-        with using(tracer), using(Scope(dict(forward.values))), active(module, frame):
-            answer = rule(module, y_bar)
-        bars = list(answer) if isinstance(answer, tuple) else [answer]
-        bars += [None] * (len(forward.inputs) - len(bars))
-        return bars, {path: frame.bars[path] for path in trainable if path in frame.bars}
-    graph = tracer.graph([frame.y])
+    if rule is None or type(module).composes:
+        return _trace_derived(forward, y_bar)
+    frame = forward.frame
+    with using(forward.tracer), using(StateScope(dict(forward.values))), active(module, frame):
+        x_bar = rule(module, y_bar)
+    x_bars = list(x_bar) if isinstance(x_bar, tuple) else [x_bar]
+    x_bars += [None] * (len(forward.inputs) - len(x_bars))
+    return x_bars, {path: frame.bars[path] for path in forward.trainable if path in frame.bars}
+
+
+def _trace_derived(forward: _Forward, y_bar: Any) -> tuple[list[Any], dict[str, Any]]:
+    """`_trace_backward` by the derivative of the traced formula.
+
+    A cotangent that is absent is written as zeros, but not that of a parameter of a module inside: that module's own
+    equations have it.
+    """
+    tracer = forward.tracer
+    graph = tracer.graph([forward.frame.y])
     values: dict[Edge, Array] = {(node, 0): value for node, value in graph.captures}
     for node in [*graph.inputs, *graph.nodes]:
         values.update({(node, index): Traced(tracer, node, index) for index in range(len(node.specs))})
-    floats = [x for x in forward.inputs if isinstance(x, Traced) and x.dtype.kind == "f"]
-    wanted = [*floats, *(forward.values[cell] for cell in trainable.values())]
+    differentiated = [isinstance(x, Traced) and x.dtype.kind == "f" for x in forward.inputs]
+    wanted = [x for x, flag in zip(forward.inputs, differentiated, strict=True) if flag]
+    count = len(wanted)
+    wanted += [forward.values[cell] for cell in forward.trainable.values()]
+    optional = [False] * count + ["." in path for path in forward.trainable]
     with using(tracer):
-        swept: list[Any] = adjoint(graph.nodes, values, graph.outputs[0], [tracer.edge(x) for x in wanted])([y_bar])
-        inside = {id(value) for path, cell in trainable.items() if "." in path for value in [forward.values[cell]]}
-        found = iter(
-            zeros(x.shape, dtype=x.dtype) if bar is None and id(x) not in inside else bar
-            for bar, x in zip(swept, wanted, strict=True)
-        )
-        x_bars = [next(found) if any(x is one for one in floats) else None for x in forward.inputs]
-        own = {path: next(found) for path in trainable}
-        return x_bars, {path: bar for path, bar in own.items() if bar is not None}
+        bars = adjoint(graph.nodes, values, graph.outputs[0], [tracer.edge(x) for x in wanted])([y_bar])
+        bars = [
+            bar if bar is not None or omitted else zeros(x.shape, dtype=x.dtype)
+            for bar, x, omitted in zip(bars, wanted, optional, strict=True)
+        ]
+    x_bars = iter(bars[:count])
+    parameter_bars = dict(zip(forward.trainable, bars[count:], strict=True))
+    return (
+        [next(x_bars) if flag else None for flag in differentiated],
+        {path: bar for path, bar in parameter_bars.items() if bar is not None},
+    )
 
 
 # --- from the trace to equations ---
-def _of(module: "Module", specs: Sequence[Any], path: str, seen: set[int]) -> tuple[list[Equation], list[Equation]]:
-    """Return the equations of a module and of those inside: forward in order, backward in the reverse order."""
+def _equations_of(
+    module: ModuleState, specs: Sequence[Any], path: str, seen: set[int]
+) -> tuple[list[Equation], list[Equation]]:
+    """Return the equations of a module and of those inside: forward in order, backward in the reverse order.
+
+    ``seen``: ids of the modules that have been written, to which this one's children are added.
+    """
     forward = _trace_forward(module, specs)
-    tracer, y = forward.tracer, forward.frame.y
-    names = _input_names(module, len(specs))
-    output = module.result
-    with using(tracer):
-        y_bar = tracer.input(y.spec) if output == "y" else ones(y.shape, dtype=y.dtype)
-    x_bars, bars = _trace_backward(module, forward, y_bar)
-    shown = module._answer(tuple(x_bars))
-    x_bars = list(shown) if isinstance(shown, tuple) else [shown]
-    answered = names if module.answers is None else [names[place] for place in module.answers]
-
-    known = {x.node: name for name, x in zip(names, forward.inputs, strict=True) if isinstance(x, Traced)}
-    known.update({forward.values[cell].node: key for key, cell in forward.cells.items()})  # type: ignore[attr-defined]
-    if output == "y":
-        known[y_bar.node] = "y_bar"  # type: ignore[attr-defined]
-    kept = {name: value for name, value in forward.frame.kept.items() if isinstance(value, Traced)}
-    ahead = {**kept, output: y, **forward.written}
-    back = {f"{name}_bar": bar for name, bar in zip(answered, x_bars, strict=False) if bar is not None}
-    back.update({f"{key}_bar": bar for key, bar in bars.items()})
-    graph = tracer.graph([*ahead.values(), *back.values()])
-    inner = [child for _, child, _ in forward.calls]
-    lists = Formulas(graph if inner else inline(graph), known, [*ahead, *back], len(ahead)).run()
-    label = path or (type(module).__name__ if inner else "")
-    own = [[Equation(label, name, one) for name, one in group] for group in lists]
-    names_of_calls = [name for name, _, _ in forward.calls]
-    if inner and _is_chain(graph, len(ahead)) and len(set(names_of_calls)) == len(names_of_calls):
-        own = [[], []]
-
+    own_forward, own_backward = _own_equations(module, forward, path)
     children = []
-    for name, child, given in forward.calls:
+    for name, child, child_specs in forward.calls:
         if id(child) not in seen:  # a module applied again has the same equations
             seen.add(id(child))
-            children.append(_of(child, given, f"{path}.{name}" if path else name, seen))
-    ahead_list = own[0] + [one for part, _ in children for one in part]
-    return ahead_list, [one for _, part in reversed(children) for one in part] + own[1]
+            children.append(_equations_of(child, child_specs, f"{path}.{name}" if path else name, seen))
+    for child_forward, _ in children:
+        own_forward = own_forward + child_forward
+    inner_backward = [equation for _, child_backward in reversed(children) for equation in child_backward]
+    return own_forward, inner_backward + own_backward
+
+
+def _own_equations(module: ModuleState, forward: _Forward, path: str) -> tuple[list[Equation], list[Equation]]:
+    """Return the equations of a module, in which those inside are functions; none if it only applies them in turn."""
+
+    input_names = _input_names(module, len(forward.inputs))
+    names = {x.node: name for name, x in zip(input_names, forward.inputs, strict=True) if isinstance(x, Traced)}
+    names.update({forward.values[cell].node: key for key, cell in forward.cells.items()})  # type: ignore[attr-defined]
+    tracer, y = forward.tracer, forward.frame.y
+    with using(tracer):
+        if module.result == "y":
+            y_bar: Any = tracer.input(y.spec)
+            names[y_bar.node] = "y_bar"
+        else:  # a loss, whose cotangent is 1
+            y_bar = ones(y.shape, dtype=y.dtype)
+    x_bars, parameter_bars = _trace_backward(module, forward, y_bar)
+
+    saved = {name: value for name, value in forward.frame.saved.items() if isinstance(value, Traced)}
+    forward_values = {**saved, module.result: y, **forward.written}
+    backward_values = _backward_values(module, input_names, x_bars)
+    backward_values.update({f"{key}_bar": bar for key, bar in parameter_bars.items()})
+    graph = tracer.graph([*forward_values.values(), *backward_values.values()])
+    count = len(forward_values)
+    called = [call.path for call in forward.calls]
+    if called and _is_chain(graph, count) and len(set(called)) == len(called):
+        return [], []
+    label = path or (type(module).__name__ if called else "")
+    groups = Formulas(graph if called else inline(graph), names, [*forward_values, *backward_values], count).run()
+    first, second = ([Equation(label, name, expression) for name, expression in group] for group in groups)
+    return first, second
+
+
+def _backward_values(module: ModuleState, names: list[str], x_bars: list[Any]) -> dict[str, Any]:
+    """Return the cotangents that ``bprop`` returns, by name."""
+    returned = requested(tuple(x_bars), module.answers)
+    bars = returned if isinstance(returned, tuple) else (returned,)
+    answered = names if module.answers is None else [names[position] for position in module.answers]
+    return {f"{name}_bar": bar for name, bar in zip(answered, bars, strict=False) if bar is not None}
 
 
 def _is_chain(graph: Graph, count: int) -> bool:
-    """Return whether the way forward only applies one module after another (each once, or their order would be lost)."""
+    """Return whether the forward pass only applies one module after another (each once, or their order would be lost)."""
     live = Graph(graph.inputs, graph.nodes, graph.outputs[:count], graph.captures).live()
     return count == 1 and all(isinstance(node.op, Region) and len(node.inputs) == 1 for node in live.nodes)
 

@@ -6,16 +6,19 @@ from typing import Any
 from ..core.error import ArgumentError, ShapeError
 from ..core.value import Array
 from ..ops import abs, exp, minimum, pow, sqrt, square, sum, where, xlogy
-from .classification_loss import signs
 from .loss import Loss
+from .margin_loss import signs
 
 
 class KLDivergence(Loss):
     """E = Σ_c t_c (log t_c - y_c) for log-probabilities y, mean (or sum) over the distributions; 0 log 0 = 0.
 
-    ``y``: (..., C), from `LogSoftmax`, say; ``t``: the same shape, probabilities, or their logarithms with ``log_target``. The
-    mean is the one of the definition, over distributions: PyTorch's ``batchmean`` for (N, C). ``reduction="none"`` gives the
-    terms of the sum. Raises `ShapeError` for unequal shapes and an empty batch, `ArgumentError` for negative targets.
+    ``y``: (..., C), from `LogSoftmax`, say; ``t``: the same shape, probabilities or their logarithms. The mean is the
+    one of the definition, over distributions: PyTorch's ``batchmean`` for (N, C). Raises `ShapeError` for unequal
+    shapes and an empty batch, `ArgumentError` for negative targets.
+
+    - ``reduction``: "mean" over the distributions, "sum", or "none", which returns the terms of the sum.
+    - ``log_target``: whether t are logarithms of probabilities.
 
     **Source:** Kullback & Leibler (1951), On information and sufficiency; PyTorch, ``torch.nn.KLDivLoss``.
 
@@ -31,7 +34,6 @@ class KLDivergence(Loss):
         self.log_target = self.flag("log_target", log_target)
 
     def fprop(self, y: Any, t: Any) -> Array:
-        """Return E."""
         y = self.outputs(y)
         if not y.shape:
             raise ShapeError("KLDivergence: y has shape (); it needs an axis of log-probabilities, (..., C)")
@@ -51,9 +53,12 @@ class KLDivergence(Loss):
 class CosineEmbedding(Loss):
     """E = 1 - cos(x1, x2) where t = 1, max(0, cos(x1, x2) - m) where t = -1, mean (or sum) over the pairs.
 
-    cos = x1·x2 / √((‖x1‖² + ε)(‖x2‖² + ε)) with ε = 10⁻¹². ``fprop(x1, x2, t)``; ``bprop()`` returns (∂E/∂x1, ∂E/∂x2). ``x1``,
-    ``x2``: (..., D), ``t``: (...). At the kink the derivative is 0. Raises `ShapeError` for shapes that do not fit and an empty
-    batch, `ArgumentError` for targets other than -1 and 1 and unless -1 ≤ m ≤ 1.
+    cos = x1·x2 / √((‖x1‖² + ε)(‖x2‖² + ε)) with ε = 10⁻¹². ``fprop(x1, x2, t)``; ``bprop()`` returns (∂E/∂x1, ∂E/∂x2).
+    ``x1``, ``x2``: (..., D), ``t``: (...). At the kink the derivative is 0. Raises `ShapeError` for shapes that do not
+    fit and an empty batch, `ArgumentError` for targets other than -1 and 1 and unless -1 ≤ m ≤ 1.
+
+    - ``reduction``: "mean" over the pairs, "sum", or "none", which returns the error of every pair.
+    - ``margin``: m in [-1, 1].
 
     **Source:** PyTorch, ``torch.nn.CosineEmbeddingLoss``.
 
@@ -76,7 +81,6 @@ class CosineEmbedding(Loss):
             raise ArgumentError(f"CosineEmbedding: margin is in [-1, 1], not {margin}")
 
     def fprop(self, x1: Any, x2: Any, t: Any) -> Array:
-        """Return E."""
         x1, x2 = _vectors(self, x1, x2)
         a, b = sum(square(x1), axis=-1) + 1e-12, sum(square(x2), axis=-1) + 1e-12
         cosine = sum(x1 * x2, axis=-1) / (sqrt(a) * sqrt(b))
@@ -88,12 +92,17 @@ class CosineEmbedding(Loss):
 class TripletMargin(Loss):
     """E = max(0, d(a, p) - d(a, n) + m) for an anchor a, a positive p and a negative n, mean (or sum) over the triplets.
 
-    d(u, v) = ‖u - v + ε‖_p. With ``swap`` d(p, n) is used where it is less than d(a, n). ``fprop(anchor, positive, negative)``;
-    ``bprop()`` returns the three derivatives. All three: (..., D). At the kink the derivative is 0. Raises `ShapeError` for
-    unequal shapes and an empty batch, `ArgumentError` unless m > 0, p ≥ 1 and ε > 0.
+    d(u, v) = ‖u - v + ε‖_p. ``fprop(anchor, positive, negative)``; ``bprop()`` returns the three derivatives. All
+    three: (..., D). At the kink the derivative is 0. Raises `ShapeError` for unequal shapes and an empty batch,
+    `ArgumentError` unless m > 0, p ≥ 1 and ε > 0.
 
-    **Source:** Schroff, Kalenichenko & Philbin (2015), FaceNet, eq. 3; Balntas et al. (2016), section 3.3 (swap); PyTorch,
-    ``torch.nn.TripletMarginLoss``.
+    - ``reduction``: "mean" over the triplets, "sum", or "none", which returns the error of every triplet.
+    - ``margin``: m > 0. ``p``: the power of the norm, ≥ 1. ``epsilon``: ε > 0, without which the derivative at d = 0
+      does not exist.
+    - ``swap``: whether d(p, n) is used where it is less than d(a, n).
+
+    **Source:** Schroff, Kalenichenko & Philbin (2015), FaceNet, eq. 3; Balntas et al. (2016), section 3.3 (swap);
+    PyTorch, ``torch.nn.TripletMarginLoss``.
 
     >>> import bprop
     >>> from bprop import nn
@@ -120,7 +129,6 @@ class TripletMargin(Loss):
         self.swap = self.flag("swap", swap)
 
     def fprop(self, anchor: Any, positive: Any, negative: Any) -> Array:
-        """Return E."""
         anchor, positive = _vectors(self, anchor, positive)
         negative = self.targets(anchor, negative)
         far = self._distance(anchor, negative)

@@ -1,4 +1,4 @@
-"""`Dropout`: in training, a random share of the activities is silenced."""
+"""`Dropout`: in training, a random fraction of the activities is set to 0."""
 
 from typing import Any
 
@@ -7,18 +7,21 @@ from ..core.interpreter import EVALUATE, using
 from ..core.number import real
 from ..core.value import Array, asarray
 from ..ops import Generator, where
+from .default_generator import generator_for, split
 from .module import Module
-from .stream import generator_for, split
 
 
 class Dropout(Module):
     """y = x / (1 - p) with probability 1 - p, else 0, entry by entry; y = x in evaluation mode (``model.eval()``).
 
-    The division keeps the mean of y at x ("inverted" dropout), so that nothing has to be rescaled afterwards. The mask is
-    drawn from ``generator``, whose counter is a cell: a compiled step, a checkpoint and a saved run continue the stream
-    exactly. Without one, the module gets a generator of its own, seeded from the stream described at `bprop.nn.seed`.
+    The division keeps the mean of y at x ("inverted" dropout), so that nothing has to be rescaled afterwards. The
+    counter of the generator is a cell: a compiled step, a checkpoint and a saved run continue the stream exactly.
 
-    ``x``: any shape, floating; ``p`` in [0, 1), else `ArgumentError`.
+    ``x``: any shape, floating.
+
+    - ``p``: the probability of 0, in [0, 1), else `ArgumentError`.
+    - ``generator``, ``seed``: where the mask is drawn from: a `bprop.Generator`, or the seed of a fresh one. Without
+      either the module has a generator of its own, seeded from the stream described at `bprop.nn.seed`.
 
     **Source:** Srivastava, Hinton, Krizhevsky, Sutskever & Salakhutdinov (2014), Dropout.
 
@@ -32,16 +35,15 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float, generator: Generator | None = None, seed: int | None = None) -> None:
-        known = real(p)
-        if known is None or not 0 <= known < 1:
+        probability = real(p)
+        if probability is None or not 0 <= probability < 1:
             raise ArgumentError(f"Dropout: p is the probability of silence, in [0, 1), not {p!r:.60}")
-        self.p = known
+        self.p = probability
         with using(EVALUATE):
             source = generator_for("Dropout", generator, seed)
             self.generator = split(source) if generator is None and seed is None else source
 
     def fprop(self, x: Any) -> Array:
-        """Return x with some entries silenced."""
         x = asarray(x)
         if not self.training or self.p == 0:
             return x
@@ -50,7 +52,6 @@ class Dropout(Module):
         return where(kept, x / (1 - self.p), 0)
 
     def describe(self) -> str:
-        """Return p."""
         return f"p={self.p:g}"
 
     def __repr__(self) -> str:

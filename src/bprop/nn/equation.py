@@ -1,19 +1,21 @@
-"""Equations of named values, as text and as LaTeX: a graph of several outputs in which what occurs often has a name."""
+"""Equations of named values, as text and as LaTeX, from a graph of several outputs."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ..core import notation
-from ..core.expression import Expression
 from ..core.family import Creation, Region
 from ..core.graph import Edge, Graph, Node
 from ..core.simplify import simplify
 from ..gradients.broadcasting import broadcasting
-from ..gradients.reading import reading
-from ..gradients.textbook import textbook
+from ..gradients.canonical_order import canonical_order
+from ..gradients.formula import Expression
+from ..gradients.latex import LATEX
+from ..gradients.simplify_display import simplify_display
 
 WORTH_A_NAME = 4
-"""Nodes that an expression has before it gets a name of its own for occurring twice; a condition has twice as many."""
+"""How many nodes an expression that occurs twice has to have to get a name of its own; a condition twice as many."""
+
+_LETTERS = "uvwabcdefghklmnopqrsz"
 
 
 class Equation(NamedTuple):
@@ -31,14 +33,14 @@ class Equation(NamedTuple):
     @property
     def latex(self) -> str:
         """The equation as LaTeX, with & before the equals sign."""
-        return f"{notation.name(self.name, 'latex').text} &= {self.expression.latex}"
+        return f"{LATEX.name(self.name).text} &= {self.expression.latex}"
 
 
 class Equations:
     """What a module computes: ``fprop`` and ``bprop``, lists of `Equation`; ``print`` shows them, a notebook typesets them.
 
-    ``inputs`` are the shapes they were derived for, by name: sizes that a formula holds as numbers, such as the 1/N of a
-    mean, are of these shapes.
+    ``inputs`` are the shapes they were derived for, by name: sizes that a formula holds as numbers, such as the 1/N of
+    a mean, are of these shapes.
 
     >>> from bprop import nn
     >>> print(nn.Linear(3, 2).equations())
@@ -60,14 +62,14 @@ class Equations:
     def __str__(self) -> str:
         shapes = ", ".join(f"{name}: {spec}" for name, spec in self.inputs.items())
         lines = [f"{self.title} of {shapes}" if shapes else self.title]
-        width = max((len(one.path) for one in (*self.fprop, *self.bprop)), default=0)
+        width = max((len(equation.path) for equation in (*self.fprop, *self.bprop)), default=0)
         for heading, group in (("fprop", self.fprop), ("bprop", self.bprop)):
             lines.append(heading)
-            before = None
-            for one in group:
-                path = one.path if one.path != before else ""
-                lines.append(f"  {path:<{width}}  {one.text}" if width else f"  {one.text}")
-                before = one.path
+            previous = None
+            for equation in group:
+                path = equation.path if equation.path != previous else ""
+                lines.append(f"  {path:<{width}}  {equation.text}" if width else f"  {equation.text}")
+                previous = equation.path
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -75,118 +77,138 @@ class Equations:
     @property
     def latex(self) -> str:
         """All equations as LaTeX, aligned at the equals signs, for mathematics mode."""
-        rows = [one.latex + _remark(one.path) for group in (self.fprop, self.bprop) for one in group]
+        rows = [equation.latex + _remark(equation.path) for equation in (*self.fprop, *self.bprop)]
         return "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}"
 
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.latex}$"
 
     def _repr_markdown_(self) -> str:
-        parts = [f"**{self.title}**"]
+        blocks = [f"**{self.title}**"]
         for heading, group in (("fprop", self.fprop), ("bprop", self.bprop)):
-            rows = " \\\\\n".join(one.latex + _remark(one.path) for one in group)
-            parts.append(f"{heading}\n\n$$\n\\begin{{aligned}}\n{rows}\n\\end{{aligned}}\n$$")
-        return "\n\n".join(parts)
+            rows = " \\\\\n".join(equation.latex + _remark(equation.path) for equation in group)
+            blocks.append(f"{heading}\n\n$$\n\\begin{{aligned}}\n{rows}\n\\end{{aligned}}\n$$")
+        return "\n\n".join(blocks)
 
 
 def _remark(path: str) -> str:
+    """Return the path of a module as LaTeX text to put after its equation."""
     shown = path.replace("_", r"\_")
     return rf" && \text{{{shown}}}" if path else ""
 
 
 class Formulas:
-    """A graph of several outputs as equations, each of named values; ``ahead`` of the outputs are of the way forward."""
+    """A graph of several outputs as equations of named values.
 
-    def __init__(self, graph: Graph, known: dict[Node, str], names: list[str], ahead: int) -> None:
-        graph = simplify(reading(broadcasting(simplify(graph, algebraic=True))), algebraic=True)
-        graph = simplify(broadcasting(graph), algebraic=True)
-        self.graph = graph
-        self.known = known
-        self.names = names
-        self.ahead = ahead
-        self.named: dict[Edge, str] = {}
+    - ``graph``: outputs of the forward pass first, then those of the backward pass.
+    - ``input_names``: names of the graph's inputs. ``output_names``: names of its outputs.
+    - ``forward_count``: how many outputs belong to the forward pass.
+    """
+
+    def __init__(self, graph: Graph, input_names: dict[Node, str], output_names: list[str], forward_count: int) -> None:
+        graph = simplify(simplify_display(broadcasting(simplify(graph, algebraic=True))), algebraic=True)
+        self.graph = simplify(broadcasting(graph), algebraic=True)
+        self.input_names = input_names
+        self.output_names = output_names
+        self.forward_count = forward_count
+        self.names: dict[Edge, str] = {}
+        """The values that have an equation already."""
 
     def run(self) -> tuple[list[tuple[str, Expression]], list[tuple[str, Expression]]]:
+        """Return the equations of the forward and of the backward pass, as (name, expression)."""
         graph = self.graph
-        free = (letter for letter in "uvwabcdefghklmnopqrsz" if letter not in {*self.names, *self.known.values()})
+        results, aliases = self._results()
+        forward = self._needed(graph.outputs[: self.forward_count])
+        letters = (a for a in _LETTERS if a not in {*self.output_names, *self.input_names.values()})
+        uses = self._uses()
+        sizes: dict[Node, int] = {}
+        groups: tuple[list[tuple[str, Expression]], list[tuple[str, Expression]]] = ([], [])
+        for node in graph.nodes:
+            sizes[node] = 1 + sum(
+                sizes.get(x[0], 1) if type(x) is tuple and x not in self.names else 1 for x in node.inputs
+            )
+            for edge in ((node, index) for index in range(len(node.specs))):
+                name = results.get(edge)
+                if name is None and uses.get(edge, 0) > 1 and _worth_a_name(edge, sizes[node]):
+                    name = next(letters, None)
+                if name is not None:
+                    expression = self._expression(edge)
+                    self.names[edge] = name
+                    groups[node not in forward].append((name, expression))
+        order = {name: position for position, name in enumerate(self.output_names)}
+        for name, edge in aliases:
+            groups[order[name] >= self.forward_count].append((name, self._expression(edge)))
+        for group in groups:
+            self._sort(group, order)
+        return groups
+
+    def _results(self) -> tuple[dict[Edge, str], list[tuple[str, Edge]]]:
+        """Return the names of outputs by edge, and the outputs that are inputs, constants or other outputs."""
         results: dict[Edge, str] = {}
         aliases: list[tuple[str, Edge]] = []
-        for name, edge in zip(self.names, graph.outputs, strict=True):
+        for name, edge in zip(self.output_names, self.graph.outputs, strict=True):
             if edge in results or edge[0].op is None or isinstance(edge[0].op, Creation):
                 aliases.append((name, edge))
             else:
                 results[edge] = name
-        forward = self.needed(graph.outputs[: self.ahead])
-        uses = self.uses()
-        sizes: dict[Node, int] = {}
-        groups: tuple[list[tuple[str, Expression]], list[tuple[str, Expression]]] = ([], [])
-        order = {name: position for position, name in enumerate(self.names)}
-        for node in graph.nodes:
-            sizes[node] = 1 + sum(
-                sizes.get(x[0], 1) if type(x) is tuple and x not in self.named else 1 for x in node.inputs
-            )
-            for index in range(len(node.specs)):
-                edge = (node, index)
-                called = results.get(edge)
-                bound = WORTH_A_NAME * (2 if node.specs[index].dtype.kind == "b" else 1)
-                worth = sizes[node] >= bound or isinstance(node.op, Region)
-                if called is None and uses.get(edge, 0) > 1 and worth and not isinstance(node.op, Creation):
-                    called = next(free, None)
-                if called is not None:
-                    expression = self.expression(edge)
-                    self.named[edge] = called
-                    groups[node not in forward].append((called, expression))
-        for name, edge in aliases:
-            groups[order[name] >= self.ahead].append((name, self.expression(edge)))
-        for group in groups:  # what the equations need first, then they in the order of inputs and parameters
-            last = [pair for pair in group if pair[0] in order]
-            if not self.depends(last):
-                group.sort(key=lambda pair: order.get(pair[0], -1))
-        return groups
+        return results, aliases
 
-    def depends(self, pairs: list[tuple[str, Expression]]) -> bool:
-        """Return whether one of the equations needs another of them."""
-        names = {name for name, _ in pairs}
-        return any(names & self.read(expression) for _, expression in pairs)
+    def _sort(self, group: list[tuple[str, Expression]], order: dict[str, int]) -> None:
+        """Sort equations: first those that others need, then outputs in their order, unless one needs another."""
+        outputs = [(name, expression) for name, expression in group if name in order]
+        names = {name for name, _ in outputs}
+        if not any(names & _names_in(expression) for _, expression in outputs):
+            group.sort(key=lambda equation: order.get(equation[0], -1))
 
-    def read(self, expression: Expression) -> set[str]:
-        graph = expression.graph
-        used = {x[0] for node in graph.nodes for x in node.inputs if type(x) is tuple} | {graph.outputs[0][0]}
-        return {name for node, name in zip(graph.inputs, expression.names, strict=True) if node in used}
-
-    def needed(self, outputs: Sequence[Edge]) -> set[Node]:
+    def _needed(self, outputs: Sequence[Edge]) -> set[Node]:
         graph = self.graph
         return set(Graph(graph.inputs, graph.nodes, outputs, graph.captures).live().nodes)
 
-    def uses(self) -> dict[Edge, int]:
-        count: dict[Edge, int] = {}
+    def _uses(self) -> dict[Edge, int]:
+        """Return how many nodes read each value."""
+        uses: dict[Edge, int] = {}
         for node in self.graph.nodes:
-            for x in {x for x in node.inputs if type(x) is tuple}:
-                count[x] = count.get(x, 0) + 1
-        return count
+            for edge in {x for x in node.inputs if type(x) is tuple}:
+                uses[edge] = uses.get(edge, 0) + 1
+        return uses
 
-    def expression(self, edge: Edge) -> Expression:
+    def _expression(self, edge: Edge) -> Expression:
         """Return a value as an expression of inputs and of the values that have names already."""
-        names = dict(self.known)
+        names = dict(self.input_names)
         inputs: list[Node] = list(self.graph.inputs)
-        place: dict[Edge, Edge] = {}
-        for known, called in self.named.items():
-            if known != edge:
-                node = Node(None, {}, (), (known[0].specs[known[1]],))
-                inputs.append(node)
-                names[node] = called
-                place[known] = (node, 0)
+        replaced: dict[Edge, Edge] = {}
+        for named, name in self.names.items():
+            if named != edge:
+                stand_in = Node(None, {}, (), (named[0].specs[named[1]],))
+                inputs.append(stand_in)
+                names[stand_in] = name
+                replaced[named] = (stand_in, 0)
         nodes: list[Node] = []
-        for old in self.graph.nodes:
-            new = Node(
-                old.op, old.params, tuple(place.get(x, x) if type(x) is tuple else x for x in old.inputs), old.specs
-            )
-            nodes.append(new)
-            for index in range(len(old.specs)):
-                place.setdefault((old, index), (new, index))
-        graph = Graph(inputs, nodes, [place.get(edge, edge)], self.graph.captures).live()
-        graph = simplify(textbook(simplify(graph, algebraic=True)), algebraic=True)
+        for node in self.graph.nodes:
+            operands = tuple(replaced.get(x, x) if type(x) is tuple else x for x in node.inputs)
+            copy = Node(node.op, node.params, operands, node.specs)
+            nodes.append(copy)
+            for index in range(len(node.specs)):
+                replaced.setdefault((node, index), (copy, index))
+        graph = Graph(inputs, nodes, [replaced.get(edge, edge)], self.graph.captures).live()
+        graph = simplify(canonical_order(simplify(graph, algebraic=True)), algebraic=True)
         return Expression(graph, [names.get(node, "?") for node in inputs])
+
+
+def _worth_a_name(edge: Edge, size: int) -> bool:
+    """Return whether a value of ``size`` nodes that is read several times gets an equation of its own."""
+    node, index = edge
+    if isinstance(node.op, Creation):
+        return False
+    bound = WORTH_A_NAME * (2 if node.specs[index].dtype.kind == "b" else 1)
+    return size >= bound or isinstance(node.op, Region)
+
+
+def _names_in(expression: Expression) -> set[str]:
+    """Return the names of the inputs that an expression reads."""
+    graph = expression.graph
+    read = {x[0] for node in graph.nodes for x in node.inputs if type(x) is tuple} | {graph.outputs[0][0]}
+    return {name for node, name in zip(graph.inputs, expression.names, strict=True) if node in read}
 
 
 __all__ = ["Equation", "Equations", "Formulas"]

@@ -1,72 +1,53 @@
-"""What an application of a module keeps for the way back, and the cells that modules hold."""
+"""The forward context: what one application of a module saves for its backward pass, and which application is running.
+
+It does not import modules: here they are objects, compared by identity.
+"""
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ..core.interpreter import PARAMETERS, Cell, current
-from ..core.value import Array, asarray
-
-if TYPE_CHECKING:
-    from .module import Module
-
-
-def parameter(value: Any, dtype: Any = None) -> Any:  # a Cell that the attribute reads as an Array: no type says both
-    """Return a trainable cell: assigned to an attribute of a module it is a parameter, read as an array.
-
-    >>> import bprop
-    >>> from bprop import nn
-    >>> class Scale(nn.Module):
-    ...     def __init__(self, n):
-    ...         self.s = nn.parameter(bprop.ones(n))
-    ...     def fprop(self, x):
-    ...         return x * self.s
-    >>> Scale(2)(bprop.asarray([3.0, 4.0]))
-    Array([3., 4.])
-    """
-    return Cell(owned(asarray(value, dtype=dtype)), trainable=True)
-
-
-def owned(value: Array) -> Array:
-    """Return an array of the same numbers that nobody else has: the value of a parameter can be told by identity."""
-    return Array(value.data) if type(value) is Array else value
-
-
-def source_of(value: Any) -> Cell | None:
-    """Return the parameter whose value was read, ``None`` for every other array."""
-    level = current()
-    return next((c for c in list(PARAMETERS) if c.array is value or level.cells.get(c) is value), None)
-
-
-def state(value: Any, dtype: Any = None) -> Any:
-    """Return a cell that is kept and saved but not trained, such as running statistics."""
-    return Cell(asarray(value, dtype=dtype))
-
-
-def unchanging(value: Any) -> Any:
-    """Return what stays as it is until the way back, even if the caller fills a NumPy array again with the next batch."""
-    if not isinstance(value, np.ndarray):
-        return value
-    return asarray(value) if value.dtype.kind in "biuf" else value.copy()
+from ..core.value import asarray
 
 
 class Frame:
-    """What one application leaves for the way back: inputs, y, kept intermediates, and later y_bar and x_bar."""
+    """What one application of a module saves for the backward pass, and later y_bar and x_bar.
 
-    __slots__ = ("bars", "hooked", "inputs", "kept", "pullback", "sweep", "x_bar", "y", "y_bar")
+    - ``inputs``: the arguments of ``fprop``. ``y``: what the formula returned.
+    - ``saved``: intermediates by name, from `Module.keep`.
+    - ``bars``: the gradients of the module's own parameters that a handwritten ``bprop`` assigns, by name.
+    - ``pass_id``: an object that all frames of one forward pass share; ``None`` under a transform.
+    - ``pullback``: from y_bar to x_bar, where the backward pass is derived; ``None`` where it is handwritten.
+    - ``y_hooked``: y after the hooks; ``None`` without hooks. ``x_hook_pullback``, ``y_hook_pullback``: the pullbacks
+      of the hooks on x and on y; ``None`` where they replaced nothing.
+    """
 
-    def __init__(self, inputs: tuple[Any, ...], sweep: object = None) -> None:
+    __slots__ = (
+        "bars",
+        "inputs",
+        "pass_id",
+        "pullback",
+        "saved",
+        "x_bar",
+        "x_hook_pullback",
+        "y",
+        "y_bar",
+        "y_hook_pullback",
+        "y_hooked",
+    )
+
+    def __init__(self, inputs: tuple[Any, ...], pass_id: object = None) -> None:
         self.inputs = inputs
-        self.sweep = sweep
-        self.kept: dict[str, Any] = {}
+        self.pass_id = pass_id
+        self.saved: dict[str, Any] = {}
         self.bars: dict[str, Any] = {}
         self.pullback: Callable[[Any], Any] | None = None
-        self.hooked: tuple[Any, Any, Any] | None = (
-            None  # y as the hooks left it, and the ways back through those on x and y
-        )
         self.y: Any = None
+        self.y_hooked: Any = None
+        self.x_hook_pullback: Callable[[Any], Any] | None = None
+        self.y_hook_pullback: Callable[[Any], Any] | None = None
         self.y_bar: Any = None
         self.x_bar: Any = None
 
@@ -76,20 +57,46 @@ class Frame:
         return self.inputs[0]
 
 
-SWEEP: ContextVar[object | None] = ContextVar("bprop_sweep", default=None)
-PURE = object()  # in place of a sweep: inside module(x), where the children's fprop keeps nothing either
-ACTIVE: ContextVar[tuple[tuple["Module", Frame], ...]] = ContextVar("bprop_frames", default=())
+PASS: ContextVar[object | None] = ContextVar("bprop_pass", default=None)
+"""The identity of the forward pass that is running: one object for all modules that it calls."""
+
+PURE = object()
+"""The value of `PASS` inside ``module(x)``, where the ``fprop`` of the children saves nothing either."""
+
+_ACTIVE: ContextVar[tuple[tuple[object, Frame], ...]] = ContextVar("bprop_frames", default=())
+"""The modules whose formula or rule is running, with their frames, the innermost last."""
 
 
 class active:  # noqa: N801 - reads as a statement: `with active(module, frame):`
-    """Make ``frame`` the one that ``module.x``, ``module.y`` and ``module.W_bar = …`` mean."""
+    """Make ``frame`` the frame that ``module.x``, ``module.y`` and ``module.W_bar = …`` mean."""
 
-    def __init__(self, module: "Module", frame: Frame) -> None:
+    def __init__(self, module: object, frame: Frame) -> None:
         self.entry = (module, frame)
 
     def __enter__(self) -> Frame:
-        self.token = ACTIVE.set((*ACTIVE.get(), self.entry))
+        self.token = _ACTIVE.set((*_ACTIVE.get(), self.entry))
         return self.entry[1]
 
     def __exit__(self, *error: object) -> None:
-        ACTIVE.reset(self.token)
+        _ACTIVE.reset(self.token)
+
+
+def active_frame(module: object) -> Frame | None:
+    """Return the innermost frame of ``module`` whose formula or rule is running, or ``None``."""
+    return next((frame for running, frame in reversed(_ACTIVE.get()) if running is module), None)
+
+
+def innermost() -> object | None:
+    """Return the module whose formula or rule is running and has called no other, or ``None``."""
+    running = _ACTIVE.get()
+    return running[-1][0] if running else None
+
+
+def unchanging(value: Any) -> Any:
+    """Return ``value``, copied if the caller could change it before the backward pass: a NumPy array may be refilled."""
+    if not isinstance(value, np.ndarray):
+        return value
+    return asarray(value) if value.dtype.kind in "biuf" else value.copy()
+
+
+__all__ = ["PASS", "PURE", "Frame", "active", "active_frame", "innermost", "unchanging"]

@@ -1,4 +1,4 @@
-"""Functions as modules: any of one's own, the identity, and flattening."""
+"""Functions as modules: any function, the identity, and flattening."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,10 +11,12 @@ from .module import Module
 
 
 class Lambda(Module):
-    """y = f(x), for a function ``f`` written with ops or NumPy: a module without parameters. Its ``bprop`` is derived.
+    """y = f(x), for a function f written with ops or NumPy: a module without parameters. Its ``bprop`` is derived.
 
-    Parameters that ``f`` reads are not found in here: `fprop` raises `ArgumentError` for them, write a module that holds
-    them instead. (Under a transform they are variables if the model holds them elsewhere, else constants.)
+    f must not read parameters, for which `fprop` raises `ArgumentError`: write a module that holds them. (Under a
+    transform they are variables if the model holds them elsewhere, else constants.)
+
+    - ``f``: a function of as many arrays as ``fprop`` gets; it returns one array.
 
     **Source:** Keras, ``Lambda``.
 
@@ -33,16 +35,14 @@ class Lambda(Module):
         self.f = f
 
     def fprop(self, *inputs: Any) -> Array:
-        """Return f(x)."""
         return asarray(self.f(*(asarray(x) for x in inputs)))
 
     def describe(self) -> str:
-        """Return the function's name."""
         return str(getattr(self.f, "__name__", type(self.f).__name__))
 
 
 class Identity(Module):
-    """y = x: a place where another module may stand. Any shape and dtype.
+    """y = x: stands in where a module is expected. Any shape and dtype.
 
     **Source:** PyTorch, ``Identity``.
 
@@ -53,7 +53,6 @@ class Identity(Module):
     """
 
     def fprop(self, x: Any) -> Array:
-        """Return x."""
         return asarray(x)
 
 
@@ -61,6 +60,8 @@ class Flatten(Module):
     """y = x with the axes from ``start`` to ``end`` made one; by default all but the first, the batch.
 
     Raises `ShapeError` for an axis out of range, and where ``end`` comes before ``start``.
+
+    - ``start``, ``end``: the first and the last of the axes that become one, integers.
 
     **Source:** PyTorch, ``Flatten``.
 
@@ -74,7 +75,6 @@ class Flatten(Module):
         self.start, self.end = start, end
 
     def fprop(self, x: Any) -> Array:
-        """Return x in another shape."""
         x = asarray(x)
         start = normalise_axis("Flatten", self.start, x.ndim, x.shape)
         end = normalise_axis("Flatten", self.end, x.ndim, x.shape)
@@ -87,7 +87,6 @@ class Flatten(Module):
         return ((2, 3, 4),)
 
     def describe(self) -> str:
-        """Return the two axes."""
         return "" if (self.start, self.end) == (1, -1) else f"start={self.start}, end={self.end}"
 
 

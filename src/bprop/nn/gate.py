@@ -1,4 +1,4 @@
-"""Gates: an activity times how far a gate is open. Maxout, which lets the largest through, stands with them."""
+"""Gates: an activity times the opening of a gate between 0 and 1; and Maxout, which selects the largest activity."""
 
 from typing import Any, Literal
 
@@ -10,16 +10,18 @@ from ..core.interpreter import EVALUATE, using
 from ..core.shape import normalise_axis
 from ..core.value import Array, asarray
 from ..ops import Generator, astype, clip, gelu, matmul, max, reshape, sigmoid, silu, softplus, tanh, where
-from .frame import parameter
+from .cell import parameter
+from .default_generator import generator_for
 from .module import Module
 from .setting import floating, size
-from .stream import generator_for
 
 
 class GLU(Module):
-    """y = a σ(b) for the two halves a and b of x along ``axis``: one half says how much of the other gets through.
+    """y = a σ(b) for the two halves a and b of x along ``axis``: one half is multiplied by the sigmoid of the other.
 
     ``x``: an even length along ``axis``, y half of it. Raises `ShapeError` for an odd one.
+
+    - ``axis``: the axis that is split in two halves, an integer; by default the last.
 
     **Source:** Dauphin, Fan, Auli & Grangier (2017), Language modeling with gated convolutional networks, eq. 1.
 
@@ -33,7 +35,6 @@ class GLU(Module):
         self.axis = axis
 
     def fprop(self, x: Any) -> Array:
-        """Return a σ(b)."""
         x = asarray(x)
         axis = normalise_axis("GLU", self.axis, x.ndim, x.shape)
         if x.shape[axis] % 2:
@@ -45,7 +46,6 @@ class GLU(Module):
         return y
 
     def describe(self) -> str:
-        """Return the axis."""
         return f"axis={self.axis}"
 
 
@@ -63,14 +63,14 @@ class SiLU(Module):
     """
 
     def fprop(self, x: Any) -> Array:
-        """Return x σ(x)."""
         return silu(x)
 
 
 class GELU(Module):
-    """y = x Φ(x) with the normal distribution Φ: how probable it is that x is not the least of two draws. Any shape.
+    """y = x Φ(x) with the normal distribution Φ: the probability that x exceeds a normal number, times x. Any shape.
 
-    ``approximate="tanh"``: y = x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2 instead. Raises `ArgumentError` for another.
+    - ``approximate``: "none", or "tanh" for y = x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2. Anything else raises
+      `ArgumentError`.
 
     **Source:** Hendrycks & Gimpel (2016), Gaussian error linear units.
 
@@ -86,11 +86,9 @@ class GELU(Module):
         self.approximate: Literal["none", "tanh"] = approximate
 
     def fprop(self, x: Any) -> Array:
-        """Return x Φ(x)."""
         return gelu(x, approximate=self.approximate)
 
     def describe(self) -> str:
-        """Return the approximation, if it is one."""
         return "" if self.approximate == "none" else f"approximate={self.approximate!r}"
 
 
@@ -106,9 +104,8 @@ class Mish(Module):
     """
 
     def fprop(self, x: Any) -> Array:
-        """Return x tanh(softplus(x))."""
         x = asarray(x)
-        # beyond, tanh is 0 or 1 and has no slope: at infinity that would be 0 · ∞
+        # beyond ±1000 tanh is 0 or 1 with slope 0, which at infinity would be multiplied: 0 · ∞
         y: Array = clip(x, -1000) * tanh(softplus(clip(x, -1000, 1000)))
         return y
 
@@ -127,7 +124,6 @@ class HardSwish(Module):
     """
 
     def fprop(self, x: Any) -> Array:
-        """Return x times its hard sigmoid."""
         x = asarray(x)
         return where(x <= -3, 0, where(x >= 3, x, x * (x + 3) / 6))
 
@@ -136,9 +132,14 @@ class Maxout(Module):
     """y = max_p (x W_pᵀ + b_p): of ``pieces`` linear layers, every output takes the largest. It learns a convex function.
 
     ``x``: (..., inputs); ``W``: (pieces · outputs, inputs), piece by piece; ``b``: (pieces · outputs,); ``y``: (...,
-    outputs). Pieces that tie share the error derivative equally. Every piece starts as a `Linear` layer does, with
-    ``generator``, ``seed`` and the stream of `bprop.nn.seed` as there. Raises `ShapeError` where the last axis of x is
-    not ``inputs``, `DTypeError` for a float dtype other than ``dtype``.
+    outputs). Pieces that tie share the error derivative equally. Every piece starts as a `Linear` layer does. Raises
+    `ShapeError` where the last axis of x is not ``inputs``, `DTypeError` for a float dtype other than ``dtype``.
+
+    - ``inputs``, ``outputs``: the lengths of the last axis of x and of y.
+    - ``pieces``: how many linear layers there are.
+    - ``dtype``: the floating dtype of W, b and x; integers and bools in x are converted.
+    - ``generator``, ``seed``: where the numbers are drawn from: a `bprop.Generator`, or the seed of a fresh one.
+      Without either they come from the stream described at `bprop.nn.seed`.
 
     **Source:** Goodfellow, Warde-Farley, Mirza, Courville & Bengio (2013), Maxout networks, section 2.
 
@@ -168,7 +169,6 @@ class Maxout(Module):
             self.b = parameter(np.zeros(k * m), wanted)
 
     def fprop(self, x: Any) -> Array:
-        """Return the largest of the pieces."""
         x = self.check_dtype(x, "W")
         W, b = self.W, self.b
         if x.dtype != W.dtype:
@@ -180,7 +180,6 @@ class Maxout(Module):
         return max(reshape(z, (*x.shape[:-1], self.pieces, count // self.pieces)), axis=-2)
 
     def describe(self) -> str:
-        """Return sizes and dtype."""
         W = self.__dict__["_cells"]["W"].array
         return f"{W.shape[1]} → {W.shape[0] // self.pieces}, {self.pieces} pieces, {W.dtype}"
 

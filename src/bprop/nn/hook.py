@@ -1,8 +1,11 @@
-"""Hooks: functions that see, and may replace, what goes into and comes out of a module, both ways."""
+"""Hooks: functions that see, and may replace, what goes into and comes out of a module, both ways.
+
+A hook point is one of the four values that a hook sees: x, y, y_bar and x_bar.
+"""
 
 from collections.abc import Callable, Sequence
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -10,26 +13,26 @@ from ..core.error import ArgumentError, ShapeError
 from ..core.interpreter import current, using
 from ..core.op import array
 from ..core.value import Array, asarray
-from ..gradients.reverse import Record, pull
-from ..ops import zeros
+from ..gradients.reverse import Record, backward
 from ..region.custom import custom_op
-from .rule import is_float
+from .cotangent import filled, has_derivative, unpacked
+from .module_state import ModuleState
 
-if TYPE_CHECKING:
-    from .module import Module
-
-_PLACES = ("x", "y", "y_bar", "x_bar")
+_POINTS = ("x", "y", "y_bar", "x_bar")
 _number = count()
 
 
 class Hook:
-    """What `Module.hook` returns: ``remove()`` takes the functions off again. Also a context manager, which does so at its end."""
+    """What `Module.hook` returns: ``remove()`` detaches the functions, and so does leaving it as a context manager.
 
-    def __init__(self, module: "Module", functions: dict[str, Callable[..., Any]]) -> None:
+    ``module``: the module. ``functions``: the functions by hook point.
+    """
+
+    def __init__(self, module: ModuleState, functions: dict[str, Callable[..., Any]]) -> None:
         self.module = module
         self.functions = functions
         self.number = next(_number)
-        # by a number that is never used again: a compiled program is kept under it
+        # a number is never reused: it is part of the key of compiled programs
         object.__setattr__(module, "hooks", {**module.hooks, self.number: self})
 
     def __repr__(self) -> str:
@@ -37,7 +40,7 @@ class Hook:
         return f"Hook({type(self.module).__name__}, {', '.join(self.functions)}{active})"
 
     def remove(self) -> None:
-        """Take the functions off the module; a second time nothing happens."""
+        """Detach the functions from the module. A second call does nothing."""
         rest = {number: hook for number, hook in self.module.hooks.items() if number != self.number}
         object.__setattr__(self.module, "hooks", rest)
 
@@ -48,136 +51,145 @@ class Hook:
         self.remove()
 
 
-def checked(module: "Module", functions: dict[str, Any]) -> dict[str, Callable[..., Any]]:
-    """Return the functions that were given, refusing what cannot be called."""
-    given = {place: function for place, function in functions.items() if function is not None}
-    if not given:
-        raise ArgumentError(f"{type(module).__name__}.hook: give a function for {', '.join(_PLACES[:-1])} or x_bar")
-    for place, function in given.items():
+def make_hook(module: ModuleState, functions: dict[str, Any]) -> Hook:
+    """Hook the functions that are not ``None``, refusing what cannot be called."""
+    by_point = {point: function for point, function in functions.items() if function is not None}
+    if not by_point:
+        raise ArgumentError(f"{type(module).__name__}.hook: give a function for {', '.join(_POINTS[:-1])} or x_bar")
+    for point, function in by_point.items():
         if not callable(function):
             raise ArgumentError(
-                f"{type(module).__name__}.hook: {place} is a function of (module, {place}), not {function!r:.60}"
+                f"{type(module).__name__}.hook: {point} is a function of (module, {point}), not {function!r:.60}"
             )
-    return given
+    return Hook(module, by_point)
 
 
-def hooked(module: "Module", place: str, value: Any) -> Any:
-    """Return ``value`` as the hooks for ``place`` leave it: what they return, or what it was where they return ``None``."""
+def has_hook(module: ModuleState, point: str) -> bool:
+    """Return whether a hook sees ``point``."""
+    return any(point in hook.functions for hook in module.hooks.values())
+
+
+# --- calling hooks ---
+def apply_hooks(module: ModuleState, point: str, value: Any) -> Any:
+    """Return ``value`` after the hooks on ``point``; one that returns ``None`` leaves it as it is."""
     for hook in module.hooks.values():
-        function = hook.functions.get(place)
+        function = hook.functions.get(point)
         if function is not None:
             new = function(module, value)
             if new is not None:
-                value = _fitting(module, place, new, value)
+                value = _checked_result(module, point, new, value)
     return value
 
 
-def _fitting(module: "Module", place: str, new: Any, old: Any) -> Any:
-    if place in ("x", "y"):  # the way forward may change shape: what follows sees the new value
+def _checked_result(module: ModuleState, point: str, new: Any, old: Any) -> Any:
+    """Return what a hook returned in place of ``old``, as arrays, refusing what does not fit."""
+    if point in ("x", "y"):  # in the forward pass the shape may change: what follows sees the new value
         if isinstance(new, tuple) != isinstance(old, tuple) or (isinstance(new, tuple) and len(new) != len(old)):
-            count = f"{len(old)} values, a tuple" if isinstance(old, tuple) else "one array"
+            wanted = f"{len(old)} values, a tuple" if isinstance(old, tuple) else "one array"
             raise ArgumentError(
-                f"{type(module).__name__}: the hook on {place} returned {new!r:.60}, not {count} or None"
+                f"{type(module).__name__}: the hook on {point} returned {new!r:.60}, not {wanted} or None"
             )
         if isinstance(new, tuple):
-            return tuple(n if n is o else _fitting(module, place, n, o) for n, o in zip(new, old, strict=True))
-        return _array(module, place, new) if isinstance(old, Array | np.ndarray) else new
+            return tuple(n if n is o else _checked_result(module, point, n, o) for n, o in zip(new, old, strict=True))
+        return _as_array(module, point, new) if isinstance(old, Array | np.ndarray) else new
     if isinstance(old, tuple):
         if not isinstance(new, tuple) or len(new) != len(old):
             raise ArgumentError(
-                f"{type(module).__name__}: the hook on {place} returned {new!r:.60}, not {len(old)} arrays or None"
+                f"{type(module).__name__}: the hook on {point} returned {new!r:.60}, not {len(old)} arrays or None"
             )
-        return tuple(n if o is None else _fitting(module, place, n, o) for n, o in zip(new, old, strict=True))
-    new = _array(module, place, new)
+        return tuple(n if o is None else _checked_result(module, point, n, o) for n, o in zip(new, old, strict=True))
+    new = _as_array(module, point, new)
     if new.shape != old.shape:
         raise ShapeError(
-            f"{type(module).__name__}: the hook on {place} returned shape {new.shape}; {place} has shape {old.shape}"
+            f"{type(module).__name__}: the hook on {point} returned shape {new.shape}; {point} has shape {old.shape}"
         )
     return new if new.dtype == old.dtype else new.astype(old.dtype)
 
 
-def _array(module: "Module", place: str, new: Any) -> Array:
-    return array(f"{type(module).__name__}: the hook on {place}", new)
+def _as_array(module: ModuleState, point: str, value: Any) -> Array:
+    return array(f"{type(module).__name__}: the hook on {point}", value)
 
 
-def has(module: "Module", place: str) -> bool:
-    """Return whether a hook looks at ``place``."""
-    return any(place in hook.functions for hook in module.hooks.values())
-
-
-def on_inputs(module: "Module", inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the inputs as the hooks on x leave them: one input stands for itself, several are a tuple."""
-    if not has(module, "x"):
+def apply_input_hooks(module: ModuleState, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the inputs after the hooks on x, which see a single input itself and several as a tuple."""
+    if not has_hook(module, "x"):
         return inputs
-    new = hooked(module, "x", inputs[0] if len(inputs) == 1 else inputs)
+    new = apply_hooks(module, "x", inputs[0] if len(inputs) == 1 else inputs)
     return new if isinstance(new, tuple) else (new,)
 
 
-def watched(module: "Module", place: str, values: Sequence[Any]) -> list[Any]:
-    """Return ``values`` unchanged, but on the way back their cotangents go through the hooks for ``place``.
+def apply_x_bar_hooks(module: ModuleState, x_bar: Any) -> Any:
+    """Return x_bar after its hooks. They do not see the ``None`` of inputs without a derivative."""
+    bars = x_bar if isinstance(x_bar, tuple) else (x_bar,)
+    present = tuple(bar for bar in bars if bar is not None)
+    new = apply_hooks(module, "x_bar", present[0] if len(present) == 1 else present)
+    new_bars = iter(new if isinstance(new, tuple) else (new,))
+    all_bars = tuple(None if bar is None else next(new_bars) for bar in bars)
+    return all_bars if isinstance(x_bar, tuple) else all_bars[0]
 
-    Forward mode passes by: its tangents are the true ones.
+
+# --- hooks under transforms and in layerwise passes ---
+def with_cotangent_hooks(module: ModuleState, point: str, values: Sequence[Any]) -> list[Any]:
+    """Return ``values`` by an identity whose vjp sends their cotangents through the hooks on ``point``.
+
+    Its jvp is that of the identity: in forward mode the tangents are the true ones.
     """
-    floats = [i for i, x in enumerate(values) if is_float(x)]
-    if not floats or not has(module, place):
+    positions = [i for i, x in enumerate(values) if has_derivative(x)]
+    if not positions or not has_hook(module, point):
         return list(values)
 
     def vjp(y_bars: Sequence[Any], ys: Sequence[Any], xs: Sequence[Any]) -> list[Any]:
-        new = hooked(module, place, y_bars[0] if len(y_bars) == 1 else tuple(y_bars))
+        new = apply_hooks(module, point, y_bars[0] if len(y_bars) == 1 else tuple(y_bars))
         return list(new) if isinstance(new, tuple) else [new]
 
     params = {
-        "name": f"hook on {place}",
+        "name": f"hook on {point}",
         "f": lambda *xs: list(xs),
         "vjp": vjp,
         "jvp": lambda x_dots, ys, xs: list(x_dots),
     }
-    outputs = current().bind(custom_op, tuple(asarray(values[i]) for i in floats), params)
-    result = list(values)
-    for i, y in zip(floats, outputs, strict=True):
-        result[i] = y
-    return result
+    outputs = current().bind(custom_op, tuple(asarray(values[i]) for i in positions), params)
+    results = list(values)
+    for i, y in zip(positions, outputs, strict=True):
+        results[i] = y
+    return results
 
 
-def through(module: "Module", place: str, value: Any) -> tuple[Any, Callable[[Any], Any] | None]:
-    """Return ``value`` (one, or a tuple) as the hooks for ``place`` leave it outside transforms, and the way back through
-    them if they replaced it.
+def apply_with_pullback(module: ModuleState, point: str, value: Any) -> tuple[Any, Callable[[Any], Any] | None]:
+    """Return ``value`` after the hooks on ``point`` outside transforms, and the pullback of what they computed.
+
+    ``value``: one value, or a tuple of several. The pullback is ``None`` if the hooks replaced nothing.
     """
-    if not has(module, place):
+    if not has_hook(module, point):
         return value, None
     values = value if isinstance(value, tuple) else (value,)
-    owner = Record(name=f"{type(module).__name__}, hook on {place}")
-    lifted = tuple(owner.input(asarray(x)) if is_float(x) else x for x in values)
+    owner = Record(name=f"{type(module).__name__}, hook on {point}")
+    lifted = tuple(owner.input(asarray(x)) if has_derivative(x) else x for x in values)
     with using(owner):
-        new = hooked(module, place, lifted if isinstance(value, tuple) else lifted[0])
+        new = apply_hooks(module, point, lifted if isinstance(value, tuple) else lifted[0])
     owner.close()
-    news = new if isinstance(new, tuple) else (new,)
-    if len(news) == len(lifted) and all(one is old for one, old in zip(news, lifted, strict=True)):
+    new_values = new if isinstance(new, tuple) else (new,)
+    if len(new_values) == len(lifted) and all(x is old for x, old in zip(new_values, lifted, strict=True)):
         return value, None
-    variables = [x for x in lifted if is_float(x)]
-    outputs = [i for i, x in enumerate(news) if is_float(x)]
+    variables = [x for x in lifted if has_derivative(x)]
+    positions = [i for i, x in enumerate(new_values) if has_derivative(x)]
 
-    def back(bar: Any) -> Any:
-        bars = bar if isinstance(bar, tuple) else (bar,)
-        found = iter(pull([news[i] for i in outputs], [bars[i] for i in outputs], variables, owner))
-        result = []
-        for x in lifted:
-            one = next(found) if is_float(x) else None
-            result.append(zeros(x.shape, dtype=x.dtype) if is_float(x) and one is None else one)
-        return result[0] if len(result) == 1 else tuple(result)
+    def pullback(new_bar: Any) -> Any:
+        new_bars = new_bar if isinstance(new_bar, tuple) else (new_bar,)
+        bars = iter(backward([new_values[i] for i in positions], [new_bars[i] for i in positions], variables, owner))
+        return unpacked([filled(next(bars), x) if has_derivative(x) else None for x in lifted])
 
-    lowered = tuple(owner.lower(x) if isinstance(x, Array) else x for x in news)
-    return lowered if isinstance(new, tuple) else lowered[0], back
+    lowered = tuple(owner.lower(x) if isinstance(x, Array) else x for x in new_values)
+    return lowered if isinstance(new, tuple) else lowered[0], pullback
 
 
-def on_x_bar(module: "Module", x_bar: Any) -> Any:
-    """Return x_bar as the hooks leave it; what has no derivative is not shown to them."""
-    bars = x_bar if isinstance(x_bar, tuple) else (x_bar,)
-    present = tuple(bar for bar in bars if bar is not None)
-    new = hooked(module, "x_bar", present[0] if len(present) == 1 else present)
-    found = iter(new if isinstance(new, tuple) else (new,))
-    result = tuple(None if bar is None else next(found) for bar in bars)
-    return result if isinstance(x_bar, tuple) else result[0]
-
-
-__all__ = ["Hook", "checked", "hooked", "on_inputs", "on_x_bar", "through", "watched"]
+__all__ = [
+    "Hook",
+    "apply_hooks",
+    "apply_input_hooks",
+    "apply_with_pullback",
+    "apply_x_bar_hooks",
+    "has_hook",
+    "make_hook",
+    "with_cotangent_hooks",
+]

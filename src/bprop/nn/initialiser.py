@@ -1,11 +1,12 @@
-"""Initial values of parameters: how many, and how they are spread. `bprop.nn.init` is this room.
+"""Initial values of parameters: distributions, and the deviations that suit a layer. This file is `bprop.nn.init`.
 
-``nn.init.he_normal()`` is an `Initialiser`: given to a layer, ``nn.Linear(4, 3, init=nn.init.he_normal())``, or applied to
-a shape or to a parameter there already is, ``layer.W = nn.init.orthogonal()(layer.W)``. The numbers are drawn from the
-stream described at `bprop.nn.seed`, or a generator or seed of one's own: the same bits on every run.
+``nn.init.he_normal()`` is an `Initialiser`: given to a layer, ``nn.Linear(4, 3, init=nn.init.he_normal())``, or applied
+to a shape or to an existing parameter, ``layer.W = nn.init.orthogonal()(layer.W)``. The numbers are drawn from the
+stream described at `bprop.nn.seed`, or from a given generator or seed: the same bits on every run.
 
-The fans of a weight of shape (outputs, inputs, …) are inputs · … and outputs · …: how many numbers go into a sum on the
-way forward and on the way back. What PyTorch calls Xavier and Kaiming is called Glorot and He here, by their family names.
+The fans of a weight of shape (outputs, inputs, …) are inputs · … and outputs · …: how many terms a sum has in the
+forward and in the backward pass. What PyTorch calls Xavier and Kaiming is called Glorot and He here, by their family
+names.
 """
 
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from ..core.number import real
 from ..core.shape import normalise_shape, size_of
 from ..core.value import Array, asarray
 from ..ops import Generator
-from .stream import generator_for
+from .default_generator import generator_for
 
 Shape = tuple[int, ...]
 Draw = Callable[[Generator, Shape], Any]
@@ -31,6 +32,9 @@ Mode = Literal["fan_in", "fan_out"]
 
 class Initialiser:
     """A rule for initial values: applied to a shape, or to an array whose shape and dtype are taken, it gives an `Array`.
+
+    - ``name``: what ``repr`` shows.
+    - ``draw``: a function of a generator and a shape that returns the values, an array of any dtype.
 
     >>> from bprop import nn
     >>> constant = nn.init.constant(0.5)
@@ -51,22 +55,31 @@ class Initialiser:
     def __call__(
         self, like: Any, dtype: DTypeLike | None = None, generator: Generator | None = None, seed: int | None = None
     ) -> Array:
-        """Return initial values of the shape ``like`` (or of that array), float32 unless told.
+        """Return initial values, an array of the shape and dtype that are asked for.
 
         Raises `ShapeError` where the rule does not fit the shape, `DTypeError` for a dtype that is not floating.
+
+        - ``like``: a shape (a tuple, or an integer for one axis), or an array whose shape and dtype are taken.
+        - ``dtype``: a floating dtype; by default that of the array, for a shape float32.
+        - ``generator``, ``seed``: where the numbers are drawn from: a `bprop.Generator`, or the seed of a fresh one.
+          Without either they come from the stream described at `bprop.nn.seed`.
         """
         kind = self.name.partition("(")[0]
         shape = like.shape if isinstance(like, Array | np.ndarray) else normalise_shape(kind, like)
         wanted = np.dtype(dtype if dtype is not None else getattr(like, "dtype", np.float32))
         if wanted.kind != "f":
             raise DTypeError(f"{kind}: dtype is a floating dtype, not {wanted}")
-        with using(EVALUATE):  # numbers, wherever the parameter is made
+        with using(EVALUATE):  # not traced, even if the parameter is made under a transform
             return asarray(self.draw(generator_for(kind, generator, seed), shape), dtype=wanted)
 
 
 # --- by the fans ---
 def fans(shape: Shape) -> tuple[int, int]:
-    """Return (fan_in, fan_out) of a weight of shape (outputs, inputs, …); raises `ShapeError` for fewer than two axes.
+    """Return (fan_in, fan_out) of a weight of shape (outputs, inputs, …): inputs · … and outputs · ….
+
+    Raises `ShapeError` for fewer than two axes and for axes of length 0.
+
+    - ``shape``: a tuple of at least two positive integers.
 
     >>> from bprop import nn
     >>> nn.init.fans((8, 3, 5, 5))
@@ -84,7 +97,9 @@ def gain(nonlinearity: str = "linear", negative_slope: float = 0.01) -> float:
     """Return the factor by which weights before a nonlinearity are larger, so that it does not shrink the activities.
 
     1 for linear and sigmoid, 5/3 for tanh, √2 for relu, √(2 / (1 + negative_slope²)) for leaky_relu, 3/4 for selu.
-    Raises `ArgumentError` for any other name.
+
+    - ``nonlinearity``: "linear", "sigmoid", "tanh", "relu", "leaky_relu" or "selu"; any other raises `ArgumentError`.
+    - ``negative_slope``: the slope of "leaky_relu", a finite number.
 
     **Source:** He, Zhang, Ren & Sun (2015), Delving deep into rectifiers, eq. 10, 15; PyTorch, ``calculate_gain``.
 
@@ -93,7 +108,7 @@ def gain(nonlinearity: str = "linear", negative_slope: float = 0.01) -> float:
     2.0000000000000004
     """
     _finite("gain", "negative_slope", negative_slope)
-    known = {
+    gains = {
         "linear": 1.0,
         "sigmoid": 1.0,
         "tanh": 5 / 3,
@@ -101,13 +116,15 @@ def gain(nonlinearity: str = "linear", negative_slope: float = 0.01) -> float:
         "leaky_relu": sqrt(2 / (1 + negative_slope**2)),
         "selu": 3 / 4,
     }
-    if not isinstance(nonlinearity, str) or nonlinearity not in known:
-        raise ArgumentError(f"gain: nonlinearity is one of {', '.join(known)}, not {nonlinearity!r}")
-    return known[nonlinearity]
+    if not isinstance(nonlinearity, str) or nonlinearity not in gains:
+        raise ArgumentError(f"gain: nonlinearity is one of {', '.join(gains)}, not {nonlinearity!r}")
+    return gains[nonlinearity]
 
 
 def glorot_uniform(gain: float = 1.0) -> Initialiser:
     """Uniform in ±gain √(6 / (fan_in + fan_out)): variance gain² · 2 / (fan_in + fan_out). What `Linear` starts with.
+
+    - ``gain``: a factor of the deviation, ≥ 0, such as `gain` returns.
 
     **Source:** Glorot & Bengio (2010), Understanding the difficulty of training deep feedforward networks, eq. 16.
 
@@ -121,6 +138,8 @@ def glorot_uniform(gain: float = 1.0) -> Initialiser:
 
 def glorot_normal(gain: float = 1.0) -> Initialiser:
     """Normal with variance gain² · 2 / (fan_in + fan_out).
+
+    - ``gain``: a factor of the deviation, ≥ 0, such as `gain` returns.
 
     **Source:** Glorot & Bengio (2010), Understanding the difficulty of training deep feedforward networks, eq. 12.
 
@@ -137,8 +156,10 @@ def glorot_normal(gain: float = 1.0) -> Initialiser:
 def he_uniform(mode: Mode = "fan_in", nonlinearity: str = "relu", negative_slope: float = 0.01) -> Initialiser:
     """Uniform with variance `gain`² / fan: ±gain √(3 / fan), for layers before a rectifier.
 
-    ``mode``: "fan_in" keeps the variance of the activities, "fan_out" that of their error derivatives. Raises
-    `ArgumentError` for another mode or nonlinearity.
+    Raises `ArgumentError` for another mode or nonlinearity.
+
+    - ``mode``: "fan_in" keeps the variance of the activities, "fan_out" that of their error derivatives.
+    - ``nonlinearity``, ``negative_slope``: what follows the layer, see `gain`.
 
     **Source:** He, Zhang, Ren & Sun (2015), Delving deep into rectifiers, eq. 10, 14, 15.
 
@@ -152,7 +173,10 @@ def he_uniform(mode: Mode = "fan_in", nonlinearity: str = "relu", negative_slope
 
 
 def he_normal(mode: Mode = "fan_in", nonlinearity: str = "relu", negative_slope: float = 0.01) -> Initialiser:
-    """Normal with variance `gain`² / fan, for layers before a rectifier; ``mode`` as in `he_uniform`.
+    """Normal with variance `gain`² / fan, for layers before a rectifier.
+
+    - ``mode``: "fan_in" keeps the variance of the activities, "fan_out" that of their error derivatives.
+    - ``nonlinearity``, ``negative_slope``: what follows the layer, see `gain`.
 
     **Source:** He, Zhang, Ren & Sun (2015), Delving deep into rectifiers, eq. 10, 14, 15.
 
@@ -194,8 +218,10 @@ def orthogonal(gain: float = 1.0) -> Initialiser:
 
     A weight of more axes is taken as (outputs, the rest). Raises `ShapeError` for fewer than two axes.
 
-    **Source:** Saxe, McClelland & Ganguli (2014), Exact solutions to the nonlinear dynamics of learning; Mezzadri (2007),
-    How to generate random matrices from the classical compact groups, for the signs.
+    - ``gain``: a factor of the deviation, ≥ 0, such as `gain` returns.
+
+    **Source:** Saxe, McClelland & Ganguli (2014), Exact solutions to the nonlinear dynamics of learning; Mezzadri
+    (2007), How to generate random matrices from the classical compact groups, for the signs.
 
     >>> import numpy as np
     >>> from bprop import nn
@@ -219,6 +245,8 @@ def orthogonal(gain: float = 1.0) -> Initialiser:
 # --- whatever the shape ---
 def constant(value: float) -> Initialiser:
     """Every entry ``value``.
+
+    - ``value``: a finite number.
 
     **Source:** PyTorch, ``constant_``.
 
@@ -257,6 +285,8 @@ def ones() -> Initialiser:
 def uniform(low: float = 0.0, high: float = 1.0) -> Initialiser:
     """Uniform in [low, high).
 
+    - ``low``, ``high``: finite numbers, low ≤ high, else `ArgumentError`.
+
     **Source:** PyTorch, ``uniform_``.
 
     >>> from bprop import nn
@@ -271,6 +301,8 @@ def uniform(low: float = 0.0, high: float = 1.0) -> Initialiser:
 def normal(mean: float = 0.0, deviation: float = 1.0) -> Initialiser:
     """Normal with the given mean and standard deviation.
 
+    - ``mean``: a finite number. ``deviation``: a positive and finite number. Else `ArgumentError`.
+
     **Source:** PyTorch, ``normal_``.
 
     >>> from bprop import nn
@@ -283,11 +315,14 @@ def normal(mean: float = 0.0, deviation: float = 1.0) -> Initialiser:
 
 
 def truncated_normal(mean: float = 0.0, deviation: float = 1.0, low: float = -2.0, high: float = 2.0) -> Initialiser:
-    """Normal with mean and deviation, given that it lies in [low, high]: numbers, not multiples of the deviation.
+    """Normal with mean and deviation, restricted to [low, high]: numbers, not multiples of the deviation.
 
-    By inversion, one uniform number an entry: y = mean + deviation · Φ⁻¹(u) for u uniform between Φ of the two ends. The
-    deviation of what is drawn is smaller than ``deviation`` (0.88 of it for ±2 deviations). Raises `ArgumentError` where
-    low is not less than high.
+    By inversion, one uniform number an entry: y = mean + deviation · Φ⁻¹(u) for u uniform between Φ of the two ends.
+    The deviation of what is drawn is smaller than ``deviation`` (0.88 of it for ±2 deviations). Raises `ArgumentError`
+    where low is not less than high.
+
+    - ``mean``, ``deviation``: those of the normal distribution, a finite and a positive finite number.
+    - ``low``, ``high``: the ends, numbers, low < high. They may be infinite.
 
     **Source:** PyTorch, ``trunc_normal_``; Devroye (1986), Non-uniform random variate generation, section II.2.
 
@@ -302,14 +337,14 @@ def truncated_normal(mean: float = 0.0, deviation: float = 1.0, low: float = -2.
         raise ArgumentError(f"truncated_normal: low is less than high, not {low!r} and {high!r}")
     standard = NormalDist()
     a, b = (low - mean) / deviation, (high - mean) / deviation
-    sign = -1.0 if a > 0 else 1.0  # far to the right Φ is 1 to the last bit: there the mirror image is inverted
+    sign = -1.0 if a > 0 else 1.0  # for large arguments Φ rounds to 1: the mirror image is inverted instead
     first, last = sorted((sign * a, sign * b))
 
     def draw(generator: Generator, shape: Shape) -> NDArray[Any]:
         u = np.asarray(generator.uniform(shape)).ravel()
         start, end = (0.5 * erfc(-x / sqrt(2)) for x in (first, last))
         p = np.clip(start + u * (end - start), 1e-300, 1 - 2.0**-53)
-        z = np.array([standard.inv_cdf(one) for one in p.tolist()])
+        z = np.array([standard.inv_cdf(probability) for probability in p.tolist()])
         return np.clip(mean + deviation * sign * z, low, high).reshape(shape)
 
     return Initialiser(_named("truncated_normal", mean=mean, deviation=deviation, low=low, high=high), draw)
@@ -331,10 +366,10 @@ def _fan(name: str, mode: Mode) -> Callable[[Shape], int]:
 
 
 def _finite(function: str, name: str, value: Any) -> float:
-    known = real(value)
-    if known is None or not isfinite(known):
+    number = real(value)
+    if number is None or not isfinite(number):
         raise ArgumentError(f"{function}: {name} is a finite number, not {value!r:.60}")
-    return known
+    return number
 
 
 def _at_least_zero(function: str, name: str, value: Any) -> None:

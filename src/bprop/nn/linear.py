@@ -1,4 +1,4 @@
-"""`Linear`: y = x Wᵀ + b, and its way back as the lecture's three steps."""
+"""`Linear`: y = x Wᵀ + b, and its backward pass as the lecture's steps."""
 
 from typing import Any
 
@@ -9,26 +9,29 @@ from ..core.error import ShapeError
 from ..core.shape import size_of
 from ..core.value import Array
 from ..ops import Generator, astype, matmul, reshape, sum
-from .frame import parameter
+from .cell import parameter
+from .default_generator import generator_for
 from .initialiser import Initialiser, glorot_uniform
 from .module import Module
 from .setting import floating, size
-from .stream import generator_for
 
 
 class Linear(Module):
     """y = x Wᵀ + b: every output a weighted sum of the inputs.
 
     ``x``: (..., inputs), any number of leading axes, also none; ``W``: (outputs, inputs); ``b``: (outputs,); ``y``:
-    (..., outputs). All have ``dtype``; integers and bools in x are converted.
-
-    W starts uniform in ±√(6 / (inputs + outputs)), which keeps the variance of activities and of their error
-    derivatives about equal from layer to layer (or as ``init`` says, see `bprop.nn.init`); b starts at 0, and with
-    ``bias=False`` there is none. The numbers come from ``generator``, from a fresh
-    generator for ``seed``, or else from the stream described at `bprop.nn.seed`: two layers of one model differ. (Two
-    layers given the same *seed* start with the same numbers: give them one *generator*.)
+    (..., outputs). The uniform start of W keeps the variance of activities and of their error derivatives about equal
+    from layer to layer. b starts at 0.
 
     Raises `ShapeError` where the last axis of x is not ``inputs``, `DTypeError` for a float dtype other than ``dtype``.
+
+    - ``inputs``, ``outputs``: the lengths of the last axis of x and of y.
+    - ``dtype``: the floating dtype of W, b and x; integers and bools in x are converted.
+    - ``generator``, ``seed``: where the numbers are drawn from: a `bprop.Generator`, or the seed of a fresh one.
+      Without either they come from the stream described at `bprop.nn.seed`. Two layers of one model therefore differ;
+      two layers with the same *seed* start with the same numbers.
+    - ``init``: how W starts, an `Initialiser` of `bprop.nn.init`; by default uniform in ±√(6 / (inputs + outputs)).
+    - ``bias``: whether there is a b.
 
     **Source:** Leibe (2016), Backpropagation, core steps; Glorot & Bengio (2010), Understanding the difficulty of
     training deep feedforward neural networks, eq. 16.
@@ -62,7 +65,6 @@ class Linear(Module):
             self.b = parameter(np.zeros(shape[0]), wanted)
 
     def fprop(self, x: Any) -> Array:
-        """Return y = x Wᵀ + b."""
         x = self.check_dtype(x, "W")
         W = self.W
         if x.dtype != W.dtype:
@@ -97,6 +99,5 @@ class Linear(Module):
         return "b" in self.__dict__["_cells"]
 
     def describe(self) -> str:
-        """Return sizes and dtype."""
         W = self.__dict__["_cells"]["W"].array
         return f"{W.shape[1]} → {W.shape[0]}, {W.dtype}{'' if self.has_bias else ', no bias'}"

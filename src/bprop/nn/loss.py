@@ -1,6 +1,7 @@
-"""Losses: modules of two inputs, the outputs y of a model and the targets t. ``loss.bprop()`` starts the way back.
+"""Losses: modules of two inputs, the outputs y of a model and the targets t. ``loss.bprop()`` starts the backward pass.
 
-Each ``bprop`` here is the lecture's core step 1: from the discrepancy between outputs and targets to an error derivative.
+Each ``bprop`` here is the lecture's core step 1: from the discrepancy between outputs and targets to an error
+derivative.
 """
 
 from collections.abc import Callable
@@ -21,11 +22,12 @@ from .module import Module
 class Loss(Module):
     """Base class of losses: ``fprop(y, t)`` returns a scalar E, ``bprop()`` returns ∂E/∂y alone.
 
-    ``reduction`` is "mean", "sum", or "none": then E is an array, and ``bprop`` is given its cotangent.
+    Write ``fprop``, and by hand, if you like, a ``bprop`` that returns the pair (∂E/∂y, ∂E/∂t), with ``None`` for
+    targets that have no derivative. Under the transforms both are used. ``loss.bprop()`` returns the first alone: the
+    targets are data there.
 
-    Write ``fprop``, and by hand, if you like, a ``bprop`` that returns the pair (∂E/∂y, ∂E/∂t), with ``None`` for targets
-    that have no derivative. Under the transforms both are used. ``loss.bprop()`` answers with the first: the targets
-    are data there.
+    - ``reduction``: "mean" over examples or entries, "sum", or "none": then E is an array, and ``bprop`` is given its
+      cotangent.
 
     >>> import bprop
     >>> from bprop import nn
@@ -46,20 +48,25 @@ class Loss(Module):
         self.reduction = reduction
 
     def describe(self) -> str:
-        """Return the settings."""
         settings = {name: value for name, value in self.__dict__.items() if name[0] != "_" and name != "training"}
-        shown = (bool, int, float, str, tuple)
-        return ", ".join(f"{name}={value!r}" for name, value in settings.items() if isinstance(value, shown))
+        plain = (bool, int, float, str, tuple)
+        return ", ".join(f"{name}={value!r}" for name, value in settings.items() if isinstance(value, plain))
 
     def outputs(self, y: Any) -> Array:
-        """Return y as an array, refusing what has no derivative."""
+        """Return y as an array, refusing dtypes without a derivative.
+
+        - ``y``: an array of any shape. Raises `DTypeError` unless it is floating.
+        """
         y = asarray(y)
         if y.dtype.kind != "f":
             raise DTypeError(f"{type(self).__name__}: the outputs y are floating-point numbers, not {y.dtype}")
         return y
 
     def targets(self, y: Array, t: Any) -> Array:
-        """Return t in the dtype of y: targets are data. Their shapes must be equal, or all would broadcast silently."""
+        """Return t in the dtype of y, refusing another shape than that of y, which would broadcast silently.
+
+        - ``y``: the outputs, as `outputs` returns them. ``t``: the targets. Raises `ShapeError` for unequal shapes.
+        """
         t = asarray(t)
         if t.shape != y.shape:
             raise ShapeError(
@@ -69,14 +76,20 @@ class Loss(Module):
         return t if t.dtype == y.dtype else astype(t, y.dtype)
 
     def share(self, shape: tuple[int, ...]) -> float:
-        """Return the weight of an example in E: 1/N for the mean over a batch of ``shape``, else 1."""
+        """Return the weight of an entry in E: 1/N for the mean, else 1.
+
+        - ``shape``: the axes to average over; N is the product. Raises `ShapeError` if it is 0.
+        """
         count = size_of(shape)
         if count == 0:
             raise ShapeError(f"{type(self).__name__}: the batch is empty (shape {shape}): there is no error to measure")
         return 1 / count if self.reduction == "mean" else 1.0
 
     def count(self, t: Any, axes: int) -> float:
-        """Return how much a batch with targets ``t`` and outputs of so many axes weighs in the mean over batches."""
+        """Return the weight of a batch in the mean over batches: the number of examples.
+
+        - ``t``: the targets. ``axes``: how many axes the outputs have.
+        """
         return len(t)
 
     @property
@@ -85,41 +98,58 @@ class Loss(Module):
         return type(self).count is Loss.count
 
     def reduce(self, E: Array) -> Array:
-        """Return the mean or sum of ``E``, one error for each example or entry, or ``E`` itself."""
+        """Return the mean or sum of ``E``, an array with one error per example or entry; with "none" ``E`` itself."""
         share = self.share(E.shape)
         return E if self.reduction == "none" else share * sum(E)
 
     def spread(self, E_bar: Any, axes: int) -> Any:
-        """Return ``E_bar`` so that it multiplies arrays with ``axes`` more axes than E."""
+        """Return ``E_bar`` with ``axes`` more axes of length 1, so that it broadcasts against arrays of examples."""
         return reshape(E_bar, (*E_bar.shape, *(1,) * axes)) if self.reduction == "none" else E_bar
 
     def setting(self, name: str, value: Any, low: float = -inf, high: float = inf, *, open_low: bool = False) -> float:
-        """Return a setting as a float in [low, high), or (low, high); raise `ArgumentError` naming loss and setting."""
-        known = real(value)
-        if known is None or not isfinite(known) or not (low < known if open_low else low <= known) or known >= high:
+        """Return a setting as a float in [low, high), or (low, high); raise `ArgumentError` naming loss and setting.
+
+        - ``name``, ``value``: the name of the setting, and a number.
+        - ``low``, ``high``: the bounds. ``open_low``: whether ``low`` itself is refused.
+        """
+        number = real(value)
+        if (
+            number is None
+            or not isfinite(number)
+            or not (low < number if open_low else low <= number)
+            or number >= high
+        ):
             wanted = "a finite number" + (f" {'>' if open_low else '≥'} {low:g}" if isfinite(low) else "")
             wanted += f" and < {high:g}" if isfinite(high) else ""
             raise ArgumentError(f"{type(self).__name__}: {name} is {wanted}, not {value!r:.60}")
-        return known
+        return number
 
     def flag(self, name: str, value: Any) -> bool:
-        """Return a setting that is True or False; raise `ArgumentError` naming loss and setting."""
+        """Return a setting that is True or False; raise `ArgumentError` naming loss and setting.
+
+        - ``name``, ``value``: the name of the setting, and a bool.
+        """
         if not isinstance(value, bool | np.bool_):
             raise ArgumentError(f"{type(self).__name__}: {name} is True or False, not {value!r:.60}")
         return bool(value)
 
     def check_numbers(self, t: Array, wrong: Callable[[NDArray[Any]], NDArray[Any]], wanted: str) -> None:
-        """Raise `ArgumentError` naming the first entry of ``t`` that is ``wrong``, where the numbers are known."""
-        known = t.concrete()
-        if known is None or not known.size:
+        """Raise `ArgumentError` for the first wrong entry of the targets; pass where there are no numbers yet.
+
+        - ``t``: the targets.
+        - ``wrong``: a function of a NumPy array that returns a bool for every entry. ``wanted``: the end of the
+          message.
+        """
+        targets = t.concrete()
+        if targets is None or not targets.size:
             return
-        found = np.asarray(wrong(known))
-        if found.any():
-            place = np.unravel_index(int(np.argmax(found)), found.shape)
+        refused = np.asarray(wrong(targets))
+        if refused.any():
+            index = np.unravel_index(int(np.argmax(refused)), refused.shape)
             where = (
-                f" at {tuple(map(int, place))}" if len(place) > 1 else f" of example {int(place[0])}" if place else ""
+                f" at {tuple(map(int, index))}" if len(index) > 1 else f" of example {int(index[0])}" if index else ""
             )
-            raise ArgumentError(f"{type(self).__name__}: target {known[place]:g}{where}: {wanted}")
+            raise ArgumentError(f"{type(self).__name__}: target {targets[index]:g}{where}: {wanted}")
 
 
 def _advice(y: tuple[int, ...], t: tuple[int, ...]) -> str:
@@ -136,6 +166,8 @@ class SquaredError(Loss):
     ``y``, ``t``: of one shape, (N,) or (N, ...); a scalar is a batch of one. E has the dtype of y, to which t is
     converted. Raises `ShapeError` for unequal shapes and for an empty batch.
 
+    - ``reduction``: "mean" over the examples, "sum", or "none", which returns the error of every example.
+
     **Source:** Leibe (2016), Backpropagation, core steps.
 
     >>> import bprop
@@ -150,7 +182,6 @@ class SquaredError(Loss):
     """
 
     def fprop(self, y: Any, t: Any) -> Array:
-        """Return E."""
         y = self.outputs(y)
         t = self.targets(y, t)
         share = self.share(y.shape[:1])
@@ -159,9 +190,8 @@ class SquaredError(Loss):
         return 0.5 * share * sum((t - y) * (t - y))
 
     def bprop(self, E_bar: Any = None) -> Any:
-        """Return ∂E/∂y and ∂E/∂t."""
         y = asarray(self.inputs[0])
-        # Core step 1: the discrepancy as an error derivative, ∂E/∂y_j = -(t_j - y_j); a share of it if E is a mean.
+        # Core step 1: the discrepancy as an error derivative, ∂E/∂y_j = -(t_j - y_j); times 1/N if E is a mean.
         E_bar = self.spread(E_bar, y.ndim - 1) if y.ndim else E_bar
         y_bar = -(self.targets(y, self.inputs[1]) - y) * (self.share(y.shape[:1]) * E_bar)
         return y_bar, -y_bar

@@ -1,4 +1,4 @@
-"""Nonlinearities in straight pieces: clipped, cut and shrunk. The slope at a kink is that of the constant side, 0."""
+"""Piecewise linear nonlinearities: clipping, thresholds, shrinkage. The slope at a kink is 0, that of the constant side."""
 
 from typing import Any
 
@@ -11,10 +11,12 @@ from .setting import number
 
 
 class HardTanh(Module):
-    """y = x between ``low`` and ``high``, -1 and 1 unless told, and ``low`` or ``high`` beyond. Any shape; floating dtypes.
+    """y = x between ``low`` and ``high``, and ``low`` or ``high`` beyond. Any shape; floating dtypes.
 
     tanh at the price of two comparisons. ∂E/∂x = ∂E/∂y inside, 0 outside and at the two kinks. Raises `ArgumentError`
     unless low < high.
+
+    - ``low``, ``high``: the ends of the range, two numbers.
 
     **Source:** Leibe (2016), Backpropagation, nonlinearities; Collobert (2004).
 
@@ -31,21 +33,18 @@ class HardTanh(Module):
             raise ArgumentError(f"HardTanh: low is less than high, not {low!r} and {high!r}")
 
     def fprop(self, x: Any) -> Array:
-        """Return x, clipped."""
         if (self.low, self.high) == (-1, 1):
             return hard_tanh(x)
         x = asarray(x)
         return where(x >= self.high, self.high, where(x <= self.low, self.low, x))
 
     def bprop(self, y_bar: Any) -> Array:
-        """Return ∂E/∂x."""
         # The slope is 1 or 0: ∂E/∂y passes or stops. (A selection, not a product: 0 · inf is not 0.)
         if (self.low, self.high) == (-1, 1):
             return where(abs(self.x) < 1, y_bar, 0)
         return where((self.x > self.low) & (self.x < self.high), y_bar, 0)
 
     def describe(self) -> str:
-        """Return the two ends where they are not -1 and 1."""
         return "" if (self.low, self.high) == (-1, 1) else f"low={self.low:g}, high={self.high:g}"
 
 
@@ -61,7 +60,6 @@ class ReLU6(Module):
     """
 
     def fprop(self, x: Any) -> Array:
-        """Return min(max(x, 0), 6)."""
         x = asarray(x)
         return where(x <= 0, 0, where(x >= 6, 6, x))
 
@@ -78,13 +76,15 @@ class HardSigmoid(Module):
     """
 
     def fprop(self, x: Any) -> Array:
-        """Return (x + 3) / 6, clipped to [0, 1]."""
         x = asarray(x)
         return where(x <= -3, 0, where(x >= 3, 1, (x + 3) / 6))
 
 
 class Threshold(Module):
-    """y = x where x > ``threshold``, else ``value``; NaN stays NaN. Any shape. Nothing comes back from the others.
+    """y = x where x > ``threshold``, else ``value``; NaN stays NaN. Any shape. ∂E/∂x is 0 where x is replaced.
+
+    - ``threshold``: the largest x that is replaced, a number.
+    - ``value``: what it is replaced by, a number.
 
     **Source:** PyTorch, ``Threshold``.
 
@@ -98,17 +98,17 @@ class Threshold(Module):
         self.threshold, self.value = number(self, "threshold", threshold), number(self, "value", value)
 
     def fprop(self, x: Any) -> Array:
-        """Return x, or the value."""
         x = asarray(x)
         return where(x <= self.threshold, self.value, x)
 
     def describe(self) -> str:
-        """Return threshold and value."""
         return f"{self.threshold:g}, {self.value:g}"
 
 
 class HardShrink(Module):
     """y = x where |x| > ``lambd``, else 0. Any shape. Raises `ArgumentError` unless lambd ≥ 0.
+
+    - ``lambd``: λ ≥ 0: x from -λ to λ become 0.
 
     **Source:** Donoho & Johnstone (1994), Ideal spatial adaptation by wavelet shrinkage.
 
@@ -122,12 +122,10 @@ class HardShrink(Module):
         self.lambd = _width(self, lambd)
 
     def fprop(self, x: Any) -> Array:
-        """Return x, or 0."""
         x = asarray(x)
         return where(abs(x) <= self.lambd, 0, x)
 
     def describe(self) -> str:
-        """Return the width."""
         return f"lambd={self.lambd:g}"
 
 
@@ -135,6 +133,8 @@ class SoftShrink(HardShrink):
     """y = x - λ sign x where |x| > λ, else 0, with λ = ``lambd``. Any shape.
 
     The step that minimises ½ (y - x)² + λ |y|. Raises `ArgumentError` unless lambd ≥ 0.
+
+    - ``lambd``: λ ≥ 0, by which every x comes nearer to 0.
 
     **Source:** Donoho (1995), De-noising by soft-thresholding, eq. 9.
 
@@ -145,13 +145,12 @@ class SoftShrink(HardShrink):
     """
 
     def fprop(self, x: Any) -> Array:
-        """Return x, nearer to 0."""
         x = asarray(x)
         return where(abs(x) <= self.lambd, 0, x - self.lambd * sign(x))
 
 
 class TanhShrink(Module):
-    """y = x - tanh x: nearly nothing of a small x, nearly all of a large one. Any shape.
+    """y = x - tanh x: near 0 for a small x, near x - sign x for a large one. Any shape.
 
     ∂E/∂x = tanh²x ∂E/∂y. Where x is small y is about x³/3, computed without the difference of two close numbers.
 
@@ -165,11 +164,9 @@ class TanhShrink(Module):
     """
 
     def fprop(self, x: Any) -> Array:
-        """Return x - tanh x."""
         return tanh_shrink(x)
 
     def bprop(self, y_bar: Any) -> Any:
-        """Return ∂E/∂x."""
         return tanh(self.x) ** 2 * y_bar  # 1 - (1 - tanh²x) has no correct bit where x is small
 
 

@@ -13,10 +13,10 @@ from ..core.error import ArgumentError, ShapeError
 from ..core.interpreter import EVALUATE, using
 from ..core.value import Array, asarray
 from ..ops import Generator, expm1, relu, reshape, where
-from .frame import parameter
+from .cell import parameter
+from .default_generator import generator_for, split
 from .module import Module
 from .setting import floating, number, size
-from .stream import generator_for, split
 
 
 class ReLU(Module):
@@ -33,12 +33,13 @@ class ReLU(Module):
     """
 
     def fprop(self, x: Any) -> Array:
-        """Return max(x, 0)."""
         return relu(x)
 
 
 class LeakyReLU(Module):
     """y = x where x > 0, else ``negative_slope`` · x, which is also the slope at 0: no unit is ever dead. Any shape.
+
+    - ``negative_slope``: the slope for x ≤ 0, a number.
 
     **Source:** Maas, Hannun & Ng (2013), Rectifier nonlinearities improve neural network acoustic models.
 
@@ -52,21 +53,23 @@ class LeakyReLU(Module):
         self.negative_slope = number(self, "negative_slope", negative_slope)
 
     def fprop(self, x: Any) -> Array:
-        """Return x, or a little of it."""
         x = asarray(x)
         return where(x > 0, x, self.negative_slope * x)
 
     def describe(self) -> str:
-        """Return the slope."""
         return f"negative_slope={self.negative_slope:g}"
 
 
 class PReLU(Module):
     """y = x where x > 0, else a x, with a learned slope a, which is also the slope at 0.
 
-    ``a``: (num_parameters,), starting at ``init``: one slope for all, or one for each channel, the entries of ``axis`` of
-    x (default 1, for an x with one axis 0). ∂E/∂a = Σ x ∂E/∂y over the x that are not positive. Raises `ShapeError` where
-    that axis has another length.
+    ``a``: (num_parameters,), the parameter. ∂E/∂a = Σ x ∂E/∂y over the x that are not positive. Raises `ShapeError`
+    where the axis of channels has another length.
+
+    - ``num_parameters``: 1 for one slope, or the number of channels for a slope each.
+    - ``init``: the number at which the slopes start.
+    - ``axis``: the axis of x that holds the channels; for an x with one axis it is 0.
+    - ``dtype``: the floating dtype of ``a``, and of x.
 
     **Source:** He, Zhang, Ren & Sun (2015), Delving deep into rectifiers, eq. 1.
 
@@ -86,7 +89,6 @@ class PReLU(Module):
         self.a = parameter(np.full(count, number(self, "init", init)), floating(self, dtype))
 
     def fprop(self, x: Any) -> Array:
-        """Return x, or a x."""
         x = self.check_dtype(x, "a")
         a = self.a
         if a.shape != (1,):
@@ -109,8 +111,11 @@ class PReLU(Module):
 class RReLU(Module):
     """y = x where x > 0, else a x: in training every a is drawn uniformly from [lower, upper), in evaluation it is their mean.
 
-    The slopes come from ``generator`` (or ``seed``) as the mask of `Dropout` does. Any shape. Raises `ArgumentError`
-    unless lower ≤ upper.
+    Any shape. Raises `ArgumentError` unless lower ≤ upper. The generator's counter is a cell, as in `Dropout`.
+
+    - ``lower``, ``upper``: the range of the slopes, two numbers.
+    - ``generator``, ``seed``: where the numbers are drawn from: a `bprop.Generator`, or the seed of a fresh one.
+      Without either they come from the stream described at `bprop.nn.seed`.
 
     **Source:** Xu, Wang, Chen & Li (2015), Empirical evaluation of rectified activations in convolution network.
 
@@ -135,7 +140,6 @@ class RReLU(Module):
             self.generator = split(source) if generator is None and seed is None else source
 
     def fprop(self, x: Any) -> Array:
-        """Return x, or a random share of it."""
         x = asarray(x)
         if not self.training:
             return where(x > 0, x, (self.lower + self.upper) / 2 * x)
@@ -145,7 +149,6 @@ class RReLU(Module):
         return where(x > 0, x, a * x)
 
     def describe(self) -> str:
-        """Return the range of slopes."""
         return f"lower={self.lower:g}, upper={self.upper:g}"
 
     def __repr__(self) -> str:
@@ -156,6 +159,8 @@ class ELU(Module):
     """y = x where x > 0, else α (eˣ - 1), which tends to -α. Any shape.
 
     The slope is 1 for x > 0 and α eˣ for the rest, 0 included: with α = 1 there is no kink.
+
+    - ``alpha``: α, a number.
 
     **Source:** Clevert, Unterthiner & Hochreiter (2016), Fast and accurate deep network learning by exponential linear
     units, eq. 15.
@@ -170,12 +175,10 @@ class ELU(Module):
         self.alpha = number(self, "alpha", alpha)
 
     def fprop(self, x: Any) -> Array:
-        """Return x, or α (eˣ - 1)."""
         x = asarray(x)
         return where(x > 0, x, self.alpha * expm1(where(x > 0, 0, x)))
 
     def describe(self) -> str:
-        """Return alpha."""
         return f"alpha={self.alpha:g}"
 
 
@@ -196,13 +199,14 @@ class SELU(Module):
     scale = 1.0507009873554804934193349852946
 
     def fprop(self, x: Any) -> Array:
-        """Return λ x, or λ α (eˣ - 1)."""
         x = asarray(x)
         return where(x > 0, self.scale * x, self.scale * self.alpha * expm1(where(x > 0, 0, x)))
 
 
 class CELU(Module):
     """y = x where x > 0, else α (e^(x/α) - 1): an `ELU` whose slope at 0 is 1 for every α > 0. Any shape.
+
+    - ``alpha``: α > 0, a number, else `ArgumentError`.
 
     **Source:** Barron (2017), Continuously differentiable exponential linear units, eq. 2.
 
@@ -216,12 +220,10 @@ class CELU(Module):
         self.alpha = number(self, "alpha", alpha, above=0)
 
     def fprop(self, x: Any) -> Array:
-        """Return x, or α (e^(x/α) - 1)."""
         x = asarray(x)
         return where(x > 0, x, self.alpha * expm1(where(x > 0, 0, x) / self.alpha))
 
     def describe(self) -> str:
-        """Return alpha."""
         return f"alpha={self.alpha:g}"
 
 

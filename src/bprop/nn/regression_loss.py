@@ -15,7 +15,6 @@ class EntryLoss(Loss):
     """Base of losses that are a sum over entries of ``of(y - t)``."""
 
     def fprop(self, y: Any, t: Any) -> Array:
-        """Return E."""
         y = self.outputs(y)
         return self.reduce(self.of(y - self.targets(y, t)))
 
@@ -27,8 +26,10 @@ class EntryLoss(Loss):
 class MeanSquaredError(EntryLoss):
     """E = e² with e = y - t, mean (or sum) over all entries: no ½, and outputs are averaged too (unlike `SquaredError`).
 
-    ``y``, ``t``: of one shape. E has the dtype of y, to which t is converted. Raises `ShapeError` for unequal shapes and
-    where there are no entries.
+    ``y``, ``t``: of one shape. E has the dtype of y, to which t is converted. Raises `ShapeError` for unequal shapes
+    and where there are no entries.
+
+    - ``reduction``: "mean" over the entries, "sum", or "none", which returns the error of every entry.
 
     **Source:** Bishop (2006), eq. 1.2; PyTorch, ``torch.nn.MSELoss``.
 
@@ -46,8 +47,10 @@ class MeanSquaredError(EntryLoss):
 class MeanAbsoluteError(EntryLoss):
     """E = \\|e\\| with e = y - t, mean (or sum) over all entries; the derivative at e = 0 is 0.
 
-    ``y``, ``t``: of one shape. E has the dtype of y, to which t is converted. Raises `ShapeError` for unequal shapes and
-    where there are no entries.
+    ``y``, ``t``: of one shape. E has the dtype of y, to which t is converted. Raises `ShapeError` for unequal shapes
+    and where there are no entries.
+
+    - ``reduction``: "mean" over the entries, "sum", or "none", which returns the error of every entry.
 
     **Source:** Hastie, Tibshirani & Friedman (2009), section 10.6; PyTorch, ``torch.nn.L1Loss``.
 
@@ -65,8 +68,11 @@ class MeanAbsoluteError(EntryLoss):
 class Huber(EntryLoss):
     """E = e²/2 where \\|e\\| ≤ δ, else δ (\\|e\\| - δ/2), with e = y - t, mean (or sum) over all entries.
 
-    ``y``, ``t``: of one shape. E has the dtype of y, to which t is converted. Raises `ShapeError` for unequal shapes and
-    where there are no entries, `ArgumentError` unless δ > 0.
+    ``y``, ``t``: of one shape. E has the dtype of y, to which t is converted. Raises `ShapeError` for unequal shapes
+    and where there are no entries, `ArgumentError` unless δ > 0.
+
+    - ``reduction``: "mean" over the entries, "sum", or "none", which returns the error of every entry.
+    - ``delta``: δ > 0, a number.
 
     **Source:** Huber (1964), Robust estimation of a location parameter; PyTorch, ``torch.nn.HuberLoss``.
 
@@ -88,8 +94,11 @@ class Huber(EntryLoss):
 class SmoothL1(EntryLoss):
     """E = e²/2β where \\|e\\| < β, else \\|e\\| - β/2, with e = y - t: `Huber` divided by δ = β. β = 0: \\|e\\|.
 
-    ``y``, ``t``: of one shape. E has the dtype of y, to which t is converted. Raises `ShapeError` for unequal shapes and
-    where there are no entries, `ArgumentError` unless β ≥ 0.
+    ``y``, ``t``: of one shape. E has the dtype of y, to which t is converted. Raises `ShapeError` for unequal shapes
+    and where there are no entries, `ArgumentError` unless β ≥ 0.
+
+    - ``reduction``: "mean" over the entries, "sum", or "none", which returns the error of every entry.
+    - ``beta``: β ≥ 0, a number.
 
     **Source:** Girshick (2015), Fast R-CNN, eq. 3; PyTorch, ``torch.nn.SmoothL1Loss``.
 
@@ -112,9 +121,11 @@ class SmoothL1(EntryLoss):
 class LogCosh(EntryLoss):
     """E = log cosh e with e = y - t, mean (or sum) over all entries; ∂E/∂e = tanh e.
 
-    Computed as ½ log(1 + sinh² e) for small e, where log and cosh would cancel, and as \\|e\\| + log(1 + e^(-2\\|e\\|)) - log 2
-    for others, where cosh would overflow. ``y``, ``t``: of one shape. E has the dtype of y, to which t is converted. Raises
-    `ShapeError` for unequal shapes and where there are no entries.
+    Computed as ½ log(1 + sinh² e) for small e, where log and cosh would cancel, and otherwise, where cosh would overflow,
+    as \\|e\\| + log(1 + e^(-2\\|e\\|)) - log 2. ``y``, ``t``: of one shape. E has the dtype of y, to which t is
+    converted. Raises `ShapeError` for unequal shapes and where there are no entries.
+
+    - ``reduction``: "mean" over the entries, "sum", or "none", which returns the error of every entry.
 
     **Source:** Green (1990), Bayesian reconstructions from emission tomography data using a modified EM algorithm.
 
@@ -133,7 +144,6 @@ class LogCosh(EntryLoss):
         return where(small, 0.5 * log1p(sinh * sinh), size + (log1p(exp(-2 * size)) - log(2)))
 
     def bprop(self, E_bar: Any = None) -> Any:
-        """Return ∂E/∂y and ∂E/∂t."""
         y = asarray(self.inputs[0])
         y_bar = tanh(y - self.targets(y, self.inputs[1])) * (self.share(y.shape) * E_bar)
         return y_bar, -y_bar
@@ -143,8 +153,13 @@ class PoissonNLL(Loss):
     """E = λ - t log λ, for counts t of rate λ = e^y, mean (or sum) over all entries.
 
     With ``log_input=False`` y is λ itself and the logarithm that of y + ε. ``full`` adds log t! by Stirling's formula,
-    t log t - t + ½ log 2πt, where t > 1. ``y``, ``t``: of one shape. Raises `ShapeError` for unequal shapes and where there
-    are no entries, `ArgumentError` for negative counts and unless ε > 0.
+    t log t - t + ½ log 2πt, where t > 1. ``y``, ``t``: of one shape. Raises `ShapeError` for unequal shapes and where
+    there are no entries, `ArgumentError` for negative counts and unless ε > 0.
+
+    - ``reduction``: "mean" over the entries, "sum", or "none", which returns the error of every entry.
+    - ``log_input``: whether y is log λ; with ``False`` y is λ itself.
+    - ``full``: whether to add log t!, a constant of the targets.
+    - ``epsilon``: ε > 0.
 
     **Source:** Nelder & Wedderburn (1972), Generalized linear models; PyTorch, ``torch.nn.PoissonNLLLoss``.
 
@@ -164,7 +179,6 @@ class PoissonNLL(Loss):
         self.epsilon = self.setting("epsilon", epsilon, 0, open_low=True)
 
     def fprop(self, y: Any, t: Any) -> Array:
-        """Return E."""
         y = self.outputs(y)
         t = self.targets(y, t)
         self.check_numbers(t, lambda t: t < 0, "targets are counts, which are not negative")
@@ -178,10 +192,14 @@ class PoissonNLL(Loss):
 class GaussianNLL(Loss):
     """E = ½ (log σ² + (y - t)² / σ²) for means y and variances σ², mean (or sum) over all entries.
 
-    ``fprop(y, t, variance)``; ``bprop()`` returns (∂E/∂y, ∂E/∂σ²). ``y``, ``t``: of one shape; ``variance``: that shape, or any that
-    broadcasts to it. A variance below ε counts as ε, and its derivative is that at ε, so that it can grow again. ``full``
-    adds ½ log 2π. Raises `ShapeError` for shapes that do not fit and where there are no entries, `ArgumentError` for negative
-    variances and unless ε > 0.
+    ``fprop(y, t, variance)``; ``bprop()`` returns (∂E/∂y, ∂E/∂σ²). ``y``, ``t``: of one shape; ``variance``: that
+    shape, or any that broadcasts to it. A variance below ε counts as ε, and its derivative is that at ε, so that it can
+    grow again. Raises `ShapeError` for shapes that do not fit and where there are no entries, `ArgumentError` for
+    negative variances and unless ε > 0.
+
+    - ``reduction``: "mean" over the entries, "sum", or "none", which returns the error of every entry.
+    - ``full``: whether to add the constant ½ log 2π.
+    - ``epsilon``: ε > 0, the least variance.
 
     **Source:** Nix & Weigend (1994), Estimating the mean and variance of the target probability distribution, eq. 3;
     PyTorch, ``torch.nn.GaussianNLLLoss``.
@@ -203,12 +221,13 @@ class GaussianNLL(Loss):
         self.epsilon = self.setting("epsilon", epsilon, 0, open_low=True)
 
     def fprop(self, y: Any, t: Any, variance: Any) -> Array:
-        """Return E."""
         y = self.outputs(y)
         e, v = y - self.targets(y, t), self.outputs(variance)
-        known = v.concrete()
-        if known is not None and (known < 0).any():
-            raise ArgumentError(f"GaussianNLL: variance {known[known < 0].flat[0]:g}: variances are not negative")
+        variances = v.concrete()
+        if variances is not None and (variances < 0).any():
+            raise ArgumentError(
+                f"GaussianNLL: variance {variances[variances < 0].flat[0]:g}: variances are not negative"
+            )
         v = where(v < self.epsilon, self.epsilon + (v - stop_gradient(v)), v)
         E = 0.5 * (log_of(v) + e * e / v)
         if E.shape != y.shape:

@@ -1,81 +1,110 @@
 """A handwritten ``bprop`` under transforms: formula and rule become one region with a derivative of its own."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from ..core.cell import Cell
 from ..core.error import ArgumentError, ShapeError
-from ..core.interpreter import Cell, Scope, current, using
+from ..core.interpreter import StateScope, current, using
 from ..core.value import asarray
 from ..region.custom import custom_op
+from .cotangent import has_derivative
 from .frame import Frame, active
-
-if TYPE_CHECKING:
-    from .module import Module
+from .module_state import ModuleState
 
 
-def apply_rule(module: "Module", formula: Callable[..., Any], rule: Any, inputs: tuple[Any, ...]) -> Any:
+def apply_rule(module: ModuleState, formula: Callable[..., Any], rule: Any, inputs: tuple[Any, ...]) -> Any:
     """Apply ``formula`` as one region whose derivative is ``rule``, both methods of the module."""
-    own: dict[str, Cell] = {n: c for n, c in module.__dict__.get("_cells", {}).items() if c.trainable}
+    return _Application(module, formula, rule, inputs).run()
+
+
+class _Application:
+    """One application of a module with a handwritten rule, as functions of flat lists of arrays for `custom`.
+
+    The operands of the region are ``[arrays among the inputs, trainable cells of the module, other cells]``, its
+    results ``[y, saved intermediates, cells written]``. How many results there are is known once the formula has run:
+    `forward` notes the names of the intermediates and the cells written, by which `vjp` splits the results.
+    """
+
+    def __init__(self, module: ModuleState, formula: Callable[..., Any], rule: Any, inputs: tuple[Any, ...]) -> None:
+        self.module, self.formula, self.rule, self.inputs = module, formula, rule, inputs
+        # None, names and flags are no arrays: they go around the region, everything else through it.
+        self.positions = [i for i, x in enumerate(inputs) if x is not None and not isinstance(x, bool | str)]
+        self.parameters = {name: c for name, c in module.__dict__.get("_cells", {}).items() if c.trainable}
+        self.cells = [*self.parameters.values(), *_states(module, self.parameters)]
+        self.saved_names: list[str] = []
+        self.written: list[Cell] = []
+
+    def run(self) -> Any:
+        """Return y, and write the cells that the formula writes."""
+        operands = (*(asarray(self.inputs[i]) for i in self.positions), *(cell.read() for cell in self.cells))
+        params = {"name": self.module._label, "f": self.forward, "vjp": self.vjp, "jvp": None}
+        outputs = current().bind(custom_op, operands, params)
+        for cell, value in zip(self.written, outputs[1 + len(self.saved_names) :], strict=True):
+            cell.write(value)
+        return outputs[0]
+
+    def forward(self, *operands: Any) -> list[Any]:
+        """Return the results for the operands."""
+        frame, cells = self._frame(operands)
+        scope = StateScope(cells)
+        with using(scope), active(self.module, frame):
+            y = asarray(self.formula(self.module, *frame.inputs))
+        self.saved_names, self.written = list(frame.saved), list(scope.written)
+        return [y, *frame.saved.values(), *(scope.cells[cell] for cell in self.written)]
+
+    def vjp(self, result_bars: Sequence[Any], results: Sequence[Any], operands: Sequence[Any]) -> list[Any]:
+        """Return the cotangents of the operands, ``None`` for those without."""
+        frame, cells = self._frame(operands)
+        frame.y, *others = results
+        count = len(self.saved_names)
+        frame.saved = dict(zip(self.saved_names, others[:count], strict=True))
+        cells.update(zip(self.written, others[count:], strict=True))  # as outside of transforms: after fprop
+        with using(StateScope(cells)), active(self.module, frame):
+            x_bar = self.rule(self.module, result_bars[0])
+        check_cotangents(self.module, frame.inputs, x_bar, frame.bars)
+        x_bars = list(x_bar) if isinstance(x_bar, tuple) else [x_bar]
+        x_bars += [None] * (len(self.inputs) - len(x_bars))
+        without = len(self.cells) - len(self.parameters)
+        return [
+            *(x_bars[i] for i in self.positions),
+            *(frame.bars[name] for name in self.parameters),
+            *(None for _ in range(without)),
+        ]
+
+    def _frame(self, operands: Sequence[Any]) -> tuple[Frame, dict[Cell, Any]]:
+        """Return a frame with the inputs of ``fprop``, and the values of the cells."""
+        count = len(self.positions)
+        inputs = list(self.inputs)
+        for position, x in zip(self.positions, operands[:count], strict=True):
+            inputs[position] = x
+        return Frame(tuple(inputs)), dict(zip(self.cells, operands[count:], strict=True))
+
+
+def _states(module: ModuleState, parameters: dict[str, Cell]) -> list[Cell]:
+    """Return the cells that are not trained; refuse parameters of children, for which the rule has no gradient."""
     states = []
     for path, cell in module.cells().items():
         if not cell.trainable:
             states.append(cell)
-        elif cell not in own.values():
+        elif cell not in parameters.values():
             raise ArgumentError(
                 f"{module._label} has a handwritten bprop, which under a transform cannot leave a gradient for {path}, "
                 f"a parameter of a module inside: write composes = True in the class if that bprop only calls theirs, "
                 f"or leave bprop out, and it is derived"
             )
-    # None, names and flags are no arrays: they go around the region, everything else through it.
-    places = [i for i, x in enumerate(inputs) if x is not None and not isinstance(x, bool | str)]
-    xs = [asarray(inputs[i]) for i in places]
-    count, cells = len(xs), [*own.values(), *states]
-    kept: list[str] = []
-    written: list[Cell] = []
-
-    def restored(xs: Sequence[Any]) -> tuple[Any, ...]:
-        given = list(inputs)
-        for place, x in zip(places, xs, strict=True):
-            given[place] = x
-        return tuple(given)
-
-    def f(*flat: Any) -> list[Any]:
-        frame = Frame(restored(flat[:count]))
-        scope = Scope(dict(zip(cells, flat[count:], strict=True)))
-        with using(scope), active(module, frame):
-            y = asarray(formula(module, *frame.inputs))
-        kept[:], written[:] = list(frame.kept), list(scope.written)
-        return [y, *frame.kept.values(), *(scope.cells[cell] for cell in written)]
-
-    def vjp(y_bars: Sequence[Any], ys: Sequence[Any], flat: Sequence[Any]) -> list[Any]:
-        frame = Frame(restored(flat[:count]))
-        first, *rest = ys
-        frame.y, frame.kept = first, dict(zip(kept, rest[: len(kept)], strict=True))
-        seen = dict(zip(cells, flat[count:], strict=True))
-        seen.update(zip(written, rest[len(kept) :], strict=True))  # as outside of transforms: after fprop
-        with using(Scope(seen)), active(module, frame):
-            x_bar = rule(module, y_bars[0])
-        check_answer(module, frame.inputs, x_bar, frame.bars)
-        x_bars = list(x_bar) if isinstance(x_bar, tuple) else [x_bar]
-        x_bars += [None] * (len(inputs) - len(x_bars))
-        return [*(x_bars[i] for i in places), *(frame.bars[name] for name in own), *(None for _ in states)]
-
-    params = {"name": module._label, "f": f, "vjp": vjp, "jvp": None}
-    outputs = current().bind(custom_op, (*xs, *(cell.read() for cell in cells)), params)
-    for cell, value in zip(written, outputs[1 + len(kept) :], strict=True):
-        cell.write(value)
-    return outputs[0]
+    return states
 
 
-def check_answer(module: "Module", inputs: Sequence[Any], x_bar: Any, bars: dict[str, Any]) -> None:
+def check_cotangents(module: ModuleState, inputs: Sequence[Any], x_bar: Any, bars: dict[str, Any]) -> None:
     """Refuse what a handwritten rule forgot: what is missing here would silently be no gradient at all."""
     x_bars = x_bar if isinstance(x_bar, tuple) else (x_bar,)
-    if all(bar is None for bar in x_bars) and any(is_float(x) for x in inputs):
+    if all(bar is None for bar in x_bars) and any(has_derivative(x) for x in inputs):
         raise ArgumentError(f"{module._label}.bprop returned None: it returns x_bar, the derivative dE/dx")
     for bar, x in zip(x_bars, inputs, strict=False):
-        if bar is not None and is_float(x) and np.shape(bar) != np.shape(x):
+        if bar is not None and has_derivative(x) and np.shape(bar) != np.shape(x):
             raise ShapeError(
                 f"{module._label}.bprop returned x_bar of shape {np.shape(bar)}, x has shape {np.shape(x)}"
             )
@@ -84,11 +113,4 @@ def check_answer(module: "Module", inputs: Sequence[Any], x_bar: Any, bars: dict
             raise ArgumentError(f"{module._label}.bprop left no {name}_bar, the derivative dE/d{name}")
 
 
-def is_float(x: Any) -> bool:
-    """Return whether an input of a module has a derivative."""
-    if isinstance(x, list | tuple):
-        x = asarray(x)
-    return np.dtype(getattr(x, "dtype", type(x) if isinstance(x, float) else object)).kind == "f"
-
-
-__all__ = ["apply_rule", "check_answer", "is_float"]
+__all__ = ["apply_rule", "check_cotangents"]

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from ..core.cell import PARAMETERS, Cell
 from ..core.error import ArgumentError, DTypeError, ShapeError, StateError
-from ..core.interpreter import EVALUATE, PARAMETERS, Cell, current
+from ..core.interpreter import EVALUATE, current
 from .module import Module
 
 __all__ = ["tie"]
@@ -12,14 +13,20 @@ __all__ = ["tie"]
 def tie(module: Module, path: str, source: str) -> None:
     """Make the parameter at ``path`` of ``module`` the one at ``source``: from now on there is one, with two names.
 
-    Paths are those of `parameters`; in a container they may also begin with a number or name of a layer, ``"0.W"``. What
-    ``path`` held is dropped; an attribute that is not there yet is made. The parameter is once in `parameters`,
-    ``state_dict`` and files, by the path that comes first, with the sum of both gradients and one slot in an optimizer; a
-    gradient by a handwritten ``bprop`` is left beside the name it was used by, and ``module.gradients()`` adds them up. Tie
-    before the first update. To use a whole module in two places, give the same module to both.
+    - ``module``: the module that holds both.
+    - ``path``: the attribute that is to be the parameter at ``source``. The parameter that it held before is dropped;
+      an attribute that is not there yet is made.
+    - ``source``: the path of the parameter to use, of the same shape and dtype.
 
-    Raises `ArgumentError` for paths that lead to no parameter, or to the same attribute, `ShapeError` and `DTypeError` where
-    the two differ.
+    Paths are those of `parameters`. In a container they may also begin with a number or name of a layer, ``"0.W"``.
+
+    The parameter is once in `parameters`, ``state_dict`` and files, by the path that comes first. It has the sum of
+    both gradients, and one slot in an optimizer. A handwritten ``bprop`` leaves its gradient beside the name that it
+    used, and ``module.gradients()`` adds them up. Tie before the first update. To use a whole module twice, give the
+    same module to both places.
+
+    Raises `ArgumentError` for paths that lead to no parameter, or to the same attribute, `ShapeError` and `DTypeError`
+    where the two differ.
 
     **Source:** Press & Wolf (2017), Using the output embedding to improve language models.
 
@@ -40,8 +47,8 @@ def tie(module: Module, path: str, source: str) -> None:
         raise StateError(
             f"tie inside {current().name}: which parameters a module has is settled before it is transformed"
         )
-    (kept, last, cell), (holder, name, old) = _found(module, source), _found(module, path)
-    if holder is kept and name == last:
+    (source_holder, source_name, cell), (holder, name, old) = _resolve(module, source), _resolve(module, path)
+    if holder is source_holder and name == source_name:
         raise ArgumentError(f"tie: {path!r} and {source!r} are the same attribute: name two")
     if cell is None:
         raise _unknown(module, source)
@@ -49,52 +56,57 @@ def tie(module: Module, path: str, source: str) -> None:
         return
     if old is None and hasattr(holder, name):
         raise ArgumentError(f"tie: {path!r} is {type(getattr(holder, name)).__name__}, not a parameter")
-    for one, where in ((cell, source), (old, path)):
-        if one is not None and one not in PARAMETERS:
+    for tied, tied_path in ((cell, source), (old, path)):
+        if tied is not None and tied not in PARAMETERS:
             raise ArgumentError(
-                f"tie: {where!r} is a state, which is not trained: parameters are tied, by nn.parameter(…)"
+                f"tie: {tied_path!r} is a state, which is not trained: parameters are tied, by nn.parameter(…)"
             )
     if old is not None:
         _check(cell, old, path, source)
     holder.__dict__.setdefault("_cells", {})[name] = cell
-    holder.__dict__.get("_bars", {}).pop(name, None)
+    holder.__dict__.get("_gradients", {}).pop(name, None)
     cell.shared = True  # and a mark of a change, for compiled functions
 
 
 def _check(cell: Cell, old: Cell, path: str, source: str) -> None:
+    """Refuse to put ``cell`` in place of ``old`` if their shapes or dtypes differ."""
     new, spec = cell.array.spec, old.array.spec
     if new.shape != spec.shape:
-        turned = new.shape == spec.shape[::-1]
+        transposed = new.shape == spec.shape[::-1]
         advice = (
-            f": use the transposed parameter in fprop instead, x @ self.{source}, and drop {path!r}" if turned else ""
+            f": use the transposed parameter in fprop instead, x @ self.{source}, and drop {path!r}"
+            if transposed
+            else ""
         )
         raise ShapeError(f"tie: {path!r} has shape {spec.shape} and {source!r} has shape {new.shape}{advice}")
     if new.dtype != spec.dtype:
         raise DTypeError(f"tie: {path!r} is {spec.dtype} and {source!r} is {new.dtype}")
 
 
-def _found(module: Module, path: str) -> tuple[Module, str, Cell | None]:
-    """Return the module, the name of the attribute, and the cell that is there now."""
+def _resolve(module: Module, path: str) -> tuple[Module, str, Cell | None]:
+    """Return what a path leads to: the module, the name of its attribute, and the cell in it, if there is one."""
     if not isinstance(path, str) or not path or "" in path.split("."):
         raise ArgumentError(f"tie: a path is names joined by points, such as 'layers.0.W', not {path!r:.60}")
     holder, rest = module, path
     while "." in rest:
-        inside = [
-            (name, one) for name, one in holder.children() if rest.startswith(f"{name}.") and isinstance(one, Module)
+        fitting = [
+            (name, child)
+            for name, child in holder.children()
+            if rest.startswith(f"{name}.") and isinstance(child, Module)
         ]
-        if inside:
-            name, holder = max(inside, key=lambda pair: len(pair[0]))
+        if fitting:
+            name, holder = max(fitting, key=lambda pair: len(pair[0]))
             rest = rest[len(name) + 1 :]
             continue
         name, _, rest = rest.partition(".")
         layers: Any = getattr(holder, "layers", None)
-        keyed = layers if isinstance(layers, dict) else {str(i): one for i, one in enumerate(layers or ())}
-        if name not in keyed:
+        by_name = layers if isinstance(layers, dict) else {str(i): layer for i, layer in enumerate(layers or ())}
+        if name not in by_name:
             raise _unknown(module, path)
-        holder = keyed[name]
+        holder = by_name[name]
     return holder, rest, holder.__dict__.get("_cells", {}).get(rest)
 
 
 def _unknown(module: Module, path: str) -> ArgumentError:
-    shown = ", ".join(name for name, cell in module.cells().items() if cell in PARAMETERS)
-    return ArgumentError(f"tie: {type(module).__name__} has no parameter {path!r}; it has {shown or 'none'}")
+    parameters = ", ".join(name for name, cell in module.cells().items() if cell in PARAMETERS)
+    return ArgumentError(f"tie: {type(module).__name__} has no parameter {path!r}; it has {parameters or 'none'}")

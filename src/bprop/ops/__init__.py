@@ -27,6 +27,7 @@ from .log_sum_exp import *
 from .manipulation import *
 from .matrix import *
 from .norm import *
+from .power import *
 from .random import *
 from .reduction import *
 from .rounding import *

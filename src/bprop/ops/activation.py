@@ -70,7 +70,7 @@ def _silu_curvature(x: Any) -> Any:
 
 silu_slope = Elementwise(
     "silu_slope", _silu_slope, lambda y, x: _silu_curvature(x),
-    kind="float", native=_silu_slope, step=lambda z: sigmoid_step(z) * (1 + z * sigmoid_step(-z)),
+    kind="float", native=_silu_slope, complex_step=lambda z: sigmoid_step(z) * (1 + z * sigmoid_step(-z)),
     text="sigmoid({0}) * (1 + {0} * sigmoid(-{0}))", level=2,
     latex=r"\sigma({0}) \, (1 + {0} \, \sigma(-{0}))",
     doc="The derivative of `silu`, σ(x) (1 + x σ(-x)).",
@@ -78,7 +78,7 @@ silu_slope = Elementwise(
 
 _silu_op: Elementwise = Elementwise(
     "silu", _silu, lambda y, x: silu_slope(x),
-    kind="float", native=_silu, step=lambda z: z * sigmoid_step(z),
+    kind="float", native=_silu, complex_step=lambda z: z * sigmoid_step(z),
     doc="y = x σ(x): the op behind `bprop.silu`.",
 )  # fmt: skip
 
@@ -138,7 +138,7 @@ def _gelu_curvature(x: Any) -> Any:
 
 gelu_slope = Elementwise(
     "gelu_slope", _gelu_slope, lambda y, x: _gelu_curvature(x),
-    kind="float", native=_gelu_slope, step=None, level=1,
+    kind="float", native=_gelu_slope, complex_step=None, level=1,
     text="0.5 * erfc(-{0} / 2 ** 0.5) + {0} * exp(-({0}) ** 2 / 2) / 2.5066282746310002",
     latex=r"\Phi({0}) + {0} \, \phi({0})",
     doc="The derivative of `gelu`, Φ(x) + x φ(x) with the normal distribution Φ and its density φ.",
@@ -146,7 +146,7 @@ gelu_slope = Elementwise(
 
 _gelu_op = Elementwise(
     "gelu", _gelu, lambda y, x: gelu_slope(x),
-    kind="float", native=_gelu, step=lambda z: 0.5 * z * erfc.step(-_ROOT_HALF * z),  # type: ignore[operator,misc]
+    kind="float", native=_gelu, complex_step=lambda z: 0.5 * z * erfc.complex_step(-_ROOT_HALF * z),  # type: ignore[operator,misc]
     doc="y = x Φ(x): the op behind `bprop.gelu`.",
 )  # fmt: skip
 

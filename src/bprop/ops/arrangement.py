@@ -11,8 +11,9 @@ from ..core.op import array
 from ..core.shape import normalise_axes, normalise_axis, normalise_shape
 from ..core.value import Array
 from .concatenation import concat
+from .data_type import astype
 from .indexing import embed_op, slice_along, slice_op, take
-from .manipulation import astype, broadcast_to, ravel, reshape
+from .manipulation import broadcast_to, ravel, reshape
 
 __all__ = ["flip", "pad", "repeat", "roll", "tile"]
 
@@ -60,17 +61,17 @@ def roll(x: Any, /, shift: Any, axis: Any = None) -> Array:
     x = array("roll", x)
     if axis is None:
         return reshape(roll(ravel(x), shift, axis=0), x.shape)
-    shifts, axes = (one if isinstance(one, tuple | list) else (one,) for one in (shift, axis))
+    shifts, axes = (values if isinstance(values, tuple | list) else (values,) for values in (shift, axis))
     shifts = tuple(shifts) * len(axes) if len(shifts) == 1 else shifts
     axes = tuple(axes) * len(shifts) if len(axes) == 1 else axes
     if len(shifts) != len(axes):
         raise ArgumentError(f"roll: {len(shifts)} shifts for {len(axes)} axes")
-    for one, where in zip(shifts, axes, strict=True):
-        place = normalise_axis("roll", where, x.ndim, x.shape)
-        size = x.shape[place]
-        start = -_integer("roll", "a shift", one) % size if size else 0
+    for distance, position in zip(shifts, axes, strict=True):
+        axis = normalise_axis("roll", position, x.ndim, x.shape)
+        size = x.shape[axis]
+        start = -_integer("roll", "a shift", distance) % size if size else 0
         if start:
-            x = concat((slice_along(x, place, start, size - start), slice_along(x, place, 0, start)), axis=place)
+            x = concat((slice_along(x, axis, start, size - start), slice_along(x, axis, 0, start)), axis=axis)
     return x
 
 
@@ -90,13 +91,13 @@ def repeat(x: Any, repeats: Any, /, axis: int | None = None) -> Array:
     x = array("repeat", x)
     if axis is None:
         x, axis = ravel(x), 0
-    place = normalise_axis("repeat", axis, x.ndim, x.shape)
-    before, size, after = x.shape[:place], x.shape[place], x.shape[place + 1 :]
-    given = array("repeat", repeats)
-    counts = given.concrete()
-    if counts is None or counts.shape != given.shape:
+    axis = normalise_axis("repeat", axis, x.ndim, x.shape)
+    before, size, after = x.shape[:axis], x.shape[axis], x.shape[axis + 1 :]
+    counted = array("repeat", repeats)
+    counts = counted.concrete()
+    if counts is None or counts.shape != counted.shape:
         raise TracedValueError(
-            f"repeat: the shape of the result depends on the numbers of repeats, {given.spec}, which are not known "
+            f"repeat: the shape of the result depends on the numbers of repeats, {counted.spec}, which are not known "
             f"here: pass Python integers"
         )
     if counts.dtype.kind not in "iu" or counts.ndim > 1 or (counts < 0).any():
@@ -108,8 +109,8 @@ def repeat(x: Any, repeats: Any, /, axis: int | None = None) -> Array:
         copies = broadcast_to(reshape(x, (*before, size, 1, *after)), (*before, size, count, *after))
         return reshape(copies, (*before, size * count, *after))
     if counts.size != size:
-        raise ShapeError(f"repeat: {counts.size} repeats for axis {place} of shape {x.shape}")
-    return take(x, np.repeat(np.arange(size), counts), axis=place)
+        raise ShapeError(f"repeat: {counts.size} repeats for axis {axis} of shape {x.shape}")
+    return take(x, np.repeat(np.arange(size), counts), axis=axis)
 
 
 @function(np.tile)
@@ -129,8 +130,8 @@ def tile(x: Any, repetitions: Any, /) -> Array:
     counts = (1,) * (rank - len(counts)) + counts
     if all(count == 1 for count in counts):
         return reshape(x, sizes)
-    single = tuple(one for size in sizes for one in (1, size))
-    full = tuple(one for pair in zip(counts, sizes, strict=True) for one in pair)
+    single = tuple(extent for size in sizes for extent in (1, size))
+    full = tuple(extent for pair in zip(counts, sizes, strict=True) for extent in pair)
     return reshape(
         broadcast_to(reshape(x, single), full), tuple(count * size for count, size in zip(counts, sizes, strict=True))
     )
@@ -185,23 +186,25 @@ def pad(x: Any, pad_width: Any, /, mode: str = "constant", *, constant_values: A
     return x
 
 
-def _pairs(name: str, given: Any, x: Array) -> list[tuple[Any, Any]]:
+def _pairs(name: str, amounts: Any, x: Array) -> list[tuple[Any, Any]]:
     """Return what is asked for before and after each axis of ``x``."""
-    if isinstance(given, dict):
+    if isinstance(amounts, dict):
         pairs = [(0, 0)] * x.ndim
-        for axis, one in given.items():
-            pairs[normalise_axis("pad", axis, x.ndim, x.shape)] = tuple(one) if _is_row(one) else (one, one)
-    elif not _is_row(given):
-        return [(given, given)] * x.ndim
-    elif any(_is_row(one) for one in given):
-        pairs = [tuple(one) * (3 - len(one)) if _is_row(one) and len(one) else (one,) for one in given]
+        for axis, amount in amounts.items():
+            pairs[normalise_axis("pad", axis, x.ndim, x.shape)] = tuple(amount) if _is_row(amount) else (amount, amount)
+    elif not _is_row(amounts):
+        return [(amounts, amounts)] * x.ndim
+    elif any(_is_row(amount) for amount in amounts):
+        pairs = [
+            tuple(amount) * (3 - len(amount)) if _is_row(amount) and len(amount) else (amount,) for amount in amounts
+        ]
         pairs = pairs * x.ndim if len(pairs) == 1 else pairs
     else:
-        pairs = [tuple(given) * (3 - len(given))] * x.ndim if given else []
+        pairs = [tuple(amounts) * (3 - len(amounts))] * x.ndim if amounts else []
     if len(pairs) != x.ndim or any(len(pair) != 2 for pair in pairs):
         raise ArgumentError(
             f"pad: {name} is a number, a pair (before, after), or one pair for each of the {x.ndim} axes of shape "
-            f"{x.shape}, not {given!r:.60}"
+            f"{x.shape}, not {amounts!r:.60}"
         )
     return pairs
 

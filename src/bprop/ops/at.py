@@ -9,8 +9,9 @@ from ..core.family import General
 from ..core.function import function
 from ..core.op import array
 from ..core.value import Array
+from .data_type import astype
 from .indexing import take_op
-from .manipulation import astype, broadcast_to, reshape
+from .manipulation import broadcast_to, reshape
 from .selection import where
 from .subscript import Subscript
 
@@ -31,9 +32,9 @@ def _last_value(targets: Any, n: int) -> Any:
 def _previous_value(targets: Any) -> Any:
     order = np.argsort(targets, axis=-1, kind="stable")
     placed = np.take_along_axis(targets, order, axis=-1)
-    again = placed[..., 1:] == placed[..., :-1]
+    repeated = placed[..., 1:] == placed[..., :-1]
     y = np.full(targets.shape, -1, np.int64)
-    np.put_along_axis(y, order[..., 1:], np.where(again, order[..., :-1], -1), axis=-1)
+    np.put_along_axis(y, order[..., 1:], np.where(repeated, order[..., :-1], -1), axis=-1)
     return y
 
 
@@ -122,26 +123,26 @@ class Entries:
 
         The cotangent of what is written goes to v (to the value that stays), that of the rest to x.
         """
-        subscript, v = self.subscript, self._given("set", v)
+        subscript, v = self.subscript, self._value("set", v)
         if not v.size:
             return self.x
-        if subscript.gathers:
-            rows, base = subscript.rows(), subscript.front(subscript.slice(self.x))
-            v = subscript.gathered(v, rows.ndim)
-            v = reshape(v, (rows.size, *base.shape[1:]))
+        if subscript.index_arrays:
+            indices, base = subscript.row_indices(), subscript.to_rows(subscript.slice(self.x))
+            v = subscript.index_axes_in_front(v, indices.ndim)
+            v = reshape(v, (indices.size, *base.shape[1:]))
             try:
-                last = _last(reshape(rows, (rows.size,)), n=base.shape[0])
+                last = _last(reshape(indices, (indices.size,)), n=base.shape[0])
             except IndexingError:
                 subscript.check()
                 raise
             written = reshape(last >= 0, (*last.shape, *(1,) * (base.ndim - 1)))
-            v = subscript.back(where(written, take_op(v, where(last < 0, 0, last)), base))
-        v = subscript.embedded(v)
-        return v if subscript.whole else where(subscript.written(), v, self.x)
+            v = subscript.from_rows(where(written, take_op(v, where(last < 0, 0, last)), base))
+        v = subscript.embed(v)
+        return v if subscript.keeps_all else where(subscript.slice_mask(), v, self.x)
 
     def add(self, v: Any) -> Array:
         """Return x with ``v`` added to the entries; where an index is repeated, every value counts."""
-        return self.x + self.subscript.scattered(self._given("add", v))
+        return self.x + self.subscript.scatter_add(self._value("add", v))
 
     def multiply(self, v: Any) -> Array:
         """Return x with the entries multiplied by ``v``; where an index is repeated, every value counts.
@@ -151,33 +152,34 @@ class Entries:
 
         **Source:** Wyllie (1979), The Complexity of Parallel Computations, ch. 4, for pointer jumping.
         """
-        subscript, v = self.subscript, self._given("multiply", v)
-        if subscript.gathers and v.size:
-            rows = subscript.rows()
-            v = subscript.gathered(v, rows.ndim)
-            products = self._products(rows, reshape(v, (rows.size, *v.shape[rows.ndim :])))
-            v = subscript.spread(reshape(products, v.shape), rows.ndim)
+        subscript, v = self.subscript, self._value("multiply", v)
+        if subscript.index_arrays and v.size:
+            indices = subscript.row_indices()
+            v = subscript.index_axes_in_front(v, indices.ndim)
+            products = self._products(indices, reshape(v, (indices.size, *v.shape[indices.ndim :])))
+            v = subscript.place_index_axes(reshape(products, v.shape), indices.ndim)
         return self.set(self.get() * v)
 
-    def _products(self, rows: Array, v: Any) -> Any:
+    def _products(self, indices: Array, v: Any) -> Any:
         """Return every row of ``v`` times all earlier ones for the same entry."""
-        flat = reshape(rows, (rows.size,))
-        before = _previous(where(flat < 0, flat + self.subscript.size, flat))
-        reach = 1
-        while reach < rows.size:
-            numbers = before.concrete()
+        flat = reshape(indices, (indices.size,))
+        previous = _previous(where(flat < 0, flat + self.subscript.row_count, flat))
+        distance = 1
+        while distance < indices.size:
+            numbers = previous.concrete()
             if numbers is not None and (numbers < 0).all():
                 break
-            some = before >= 0
-            earlier = where(some, before, 0)
-            column = reshape(some, (rows.size, *(1,) * (v.ndim - 1)))
-            v = v * where(column, take_op(v, earlier), 1)
-            before = where(some, take_op(before, earlier), -1)
-            reach *= 2
+            has_previous = previous >= 0
+            pointer = where(has_previous, previous, 0)
+            column = reshape(has_previous, (indices.size, *(1,) * (v.ndim - 1)))
+            v = v * where(column, take_op(v, pointer), 1)
+            previous = where(has_previous, take_op(previous, pointer), -1)
+            distance *= 2
         return v
 
-    def _given(self, name: str, v: Any) -> Array:
-        v, dtype, shape = array(f"at.{name}", v), self.x.dtype, self.subscript.result
+    def _value(self, name: str, v: Any) -> Array:
+        """Return a value in the dtype of x and the shape of the entries."""
+        v, dtype, shape = array(f"at.{name}", v), self.x.dtype, self.subscript.result_shape
         if _RANK[v.dtype.kind] > _RANK[dtype.kind]:
             raise DTypeError(f"at.{name}: {v.dtype} values do not fit in an array of {dtype}: convert with .astype")
         try:

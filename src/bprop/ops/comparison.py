@@ -1,6 +1,7 @@
 """Comparisons, logic and classification: functions without a derivative. NaN compares as IEEE 754 says."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ __all__ = [
 
 
 def _truth(
-    name: str, ufunc: Any, formula: str, symbol: str, latex: str, example: str, unary: bool = False, role: str = ""
+    name: str, ufunc: Any, formula: str, symbol: str, latex: str, example: str, unary: bool = False, **declared: Any
 ) -> Elementwise:
     operands = "x" if unary else "x1, x2"
     op = Elementwise(
@@ -34,11 +35,11 @@ def _truth(
         ufunc,
         *([None] if unary else [None, None]),
         kind="bool",
-        step=_on_real_part(ufunc),
+        complex_step=_on_real_part(ufunc),
         text=f"{symbol}{{0}}" if unary else f"{{0}} {symbol} {{1}}",
         latex=f"{latex} {{0}}" if unary else f"{{0}} {latex} {{1}}",
         level=3 if unary else 0,
-        role=role,
+        **declared,
         doc=f"""{formula}, entry by entry; shapes of ``{operands}`` broadcast, the result is bool, no derivative.
 
     **Source:** Python Array API standard 2024.12, ``{name}``; IEEE 754 for NaN.
@@ -73,15 +74,16 @@ equal = _truth("equal", np.equal, "x1 = x2", "==", "=", _xy.format("equal", "[Fa
 not_equal = _truth(
     "not_equal", np.not_equal, "x1 ≠ x2", "!=", r"\neq", _xy.format("not_equal", "[ True, False,  True]")
 )
+_logical = partial(_truth, logical=True)
 _bb = "bprop.{}(bprop.asarray([True, False]), True)\n    Array({})"
-logical_and = _truth(
+logical_and = _logical(
     "logical_and", np.logical_and, "x1 and x2", "&", r"\wedge", _bb.format("logical_and", "[ True, False]")
 )
-logical_or = _truth("logical_or", np.logical_or, "x1 or x2", "|", r"\vee", _bb.format("logical_or", "[ True,  True]"))
-logical_xor = _truth(
+logical_or = _logical("logical_or", np.logical_or, "x1 or x2", "|", r"\vee", _bb.format("logical_or", "[ True,  True]"))
+logical_xor = _logical(
     "logical_xor", np.logical_xor, "x1 or x2, not both", "^", r"\oplus", _bb.format("logical_xor", "[False,  True]")
 )
-logical_not = _truth(
+logical_not = _logical(
     "logical_not",
     np.logical_not,
     "not x",
@@ -99,7 +101,7 @@ def _class(name: str, ufunc: Any, formula: str, answer: str) -> Elementwise:
         ufunc,
         None,
         kind="bool",
-        step=_on_real_part(ufunc),
+        complex_step=_on_real_part(ufunc),
         doc=f"""{formula}, entry by entry: bool of the shape of ``x``, no derivative.
 
     **Source:** Python Array API standard 2024.12, ``{name}``.

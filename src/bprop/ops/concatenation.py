@@ -97,9 +97,9 @@ def stack(arrays: Any, /, axis: int = 0) -> Array:
     for x in xs:
         if x.shape != shape:
             raise ShapeError(f"stack: shapes {shape} and {x.shape} differ: only arrays of one shape can be stacked")
-    place = normalise_axis("stack", axis, len(shape) + 1, (1, *shape))
-    raised = (*shape[:place], 1, *shape[place:])
-    return _concat(*(reshape_op(x, shape=raised) for x in xs), axis=place)
+    axis = normalise_axis("stack", axis, len(shape) + 1, (1, *shape))
+    raised = (*shape[:axis], 1, *shape[axis:])
+    return _concat(*(reshape_op(x, shape=raised) for x in xs), axis=axis)
 
 
 @function(*(getattr(np, name) for name in ("unstack",) if hasattr(np, name)))  # since NumPy 2.1
@@ -115,9 +115,9 @@ def unstack(x: Any, /, axis: int = 0) -> tuple[Array, ...]:
     x = array("unstack", x)
     if not x.shape:
         raise ShapeError("unstack: an array of shape () has no axis to take apart")
-    place = normalise_axis("unstack", axis, x.ndim, x.shape)
-    shape = (*x.shape[:place], *x.shape[place + 1 :])
-    return tuple(reshape(slice_along(x, place, number, 1), shape) for number in range(x.shape[place]))
+    axis = normalise_axis("unstack", axis, x.ndim, x.shape)
+    shape = (*x.shape[:axis], *x.shape[axis + 1 :])
+    return tuple(reshape(slice_along(x, axis, number, 1), shape) for number in range(x.shape[axis]))
 
 
 @function(np.array_split)
@@ -134,11 +134,11 @@ def split(x: Any, sections: Any, /, axis: int = 0) -> list[Array]:
     [Array([0, 1, 2]), Array([3, 4])]
     """
     x = array("split", x)
-    place = normalise_axis("split", axis, x.ndim, x.shape)
-    size = x.shape[place]
+    axis = normalise_axis("split", axis, x.ndim, x.shape)
+    size = x.shape[axis]
     try:
         if isinstance(sections, list | tuple | np.ndarray):
-            ends = [slice(as_integer(one)).indices(size)[1] for one in sections]
+            ends = [slice(as_integer(position)).indices(size)[1] for position in sections]
         else:
             count = as_integer(sections)
             if count < 1:
@@ -147,7 +147,7 @@ def split(x: Any, sections: Any, /, axis: int = 0) -> list[Array]:
             ends = [number * length + min(number, longer) for number in range(1, count)]
     except (TypeError, ValueError):
         raise ArgumentError(f"split: sections are a number or a sequence of positions, not {sections!r:.60}") from None
-    return [slice_along(x, place, start, max(stop - start, 0)) for start, stop in pairwise((0, *ends, size))]
+    return [slice_along(x, axis, start, max(stop - start, 0)) for start, stop in pairwise((0, *ends, size))]
 
 
 # --- NumPy's names for these ---

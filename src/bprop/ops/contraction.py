@@ -74,6 +74,23 @@ def _spread(x: NDArray[Any], labels: str, sizes: dict[str, int]) -> NDArray[Any]
     return x if x.shape == wanted else np.broadcast_to(x, wanted)
 
 
+# --- the adjoint, which is a contraction again ---
+def _contraction_adjoint(y_bar: Any, other: Any, labels: tuple[str, str, str], position: int, shape: Shape) -> Any:
+    """Return x_bar of a contraction: the contraction of y_bar with the other operand, to the labels of x."""
+    labels_x, labels_other, labels_y = labels[position], labels[1 - position], labels[2]
+    present = "".join(label for label in labels_x if label in labels_y or label in labels_other)
+    if position == 0:
+        x_bar = einsum_op(y_bar, other, labels=(labels_y, labels_other, present))
+    else:
+        x_bar = einsum_op(other, y_bar, labels=(labels_other, labels_y, present))
+    # a label that was summed over x alone, or met a size of 1: its cotangent is the same for every entry
+    sizes = dict(zip(present, x_bar.shape, strict=True))
+    x_bar = reshape(x_bar, tuple(sizes.get(label, 1) for label in labels_x))
+    wanted = (actual if size == 1 else size for actual, size in zip(x_bar.shape, shape, strict=True))
+    x_bar = broadcast_to(x_bar, tuple(wanted))
+    return unbroadcast(x_bar, shape)
+
+
 # --- matmul ---
 def _matmul_labels(shape1: Shape, shape2: Shape) -> tuple[str, str, str]:
     if not shape1 or not shape2:
@@ -102,6 +119,7 @@ _matmul = Bilinear(
     "matmul",
     np.matmul,
     labels=_matmul_labels,
+    adjoint=_contraction_adjoint,
     examples=lambda draw: (
         [
             ((draw(*shape1), draw(*shape2)), {})
@@ -156,7 +174,7 @@ def _product(x1: Any, x2: Any, labels: tuple[str, str, str], outer: str, T: str,
     if not shared:
         return outer if (len(labels1), len(labels2), out) == (1, 1, labels1 + labels2) else None
     rows, columns = labels1.replace(shared[0], ""), labels2.replace(shared[0], "")
-    sizes = {*(shape_of(x)[own.index(shared[0])] for x, own in ((x1, labels1), (x2, labels2)))}
+    sizes = {*(shape_of(x)[operand_labels.index(shared[0])] for x, operand_labels in ((x1, labels1), (x2, labels2)))}
     if len(shared) > 1 or len(sizes) > 1 or out not in (rows + columns, columns + rows):
         return None
     first, second = "{0}", "{1}"
@@ -173,6 +191,8 @@ einsum_op = Bilinear(
     "einsum",
     lambda x1, x2, labels: contract(np.asarray(x1), np.asarray(x2), *labels),
     labels=_einsum_labels,
+    adjoint=_contraction_adjoint,
+    canonical=True,
     examples=lambda draw: [
         ((draw(*shape1), draw(*shape2)), {"labels": labels})
         for labels, shape1, shape2 in (
@@ -230,11 +250,11 @@ def einsum(subscripts: str, /, *operands: Any) -> Array:
             merged = out if set(out) == set(merged) else merged
         y = einsum_op(arrays[0], arrays[1], labels=(labels[0], labels[1], merged))
         arrays, labels = [y, *arrays[2:]], [merged, *labels[2:]]
-    (y,), (left,) = arrays, labels
-    axes = tuple(axis for axis, label in enumerate(left) if label not in out)
+    (y,), (labels_y,) = arrays, labels
+    axes = tuple(axis for axis, label in enumerate(labels_y) if label not in out)
     y = sum(y, axis=axes) if axes else y
-    left = "".join(label for label in left if label in out)
-    return permute_dims(y, tuple(left.index(label) for label in out))
+    labels_y = "".join(label for label in labels_y if label in out)
+    return permute_dims(y, tuple(labels_y.index(label) for label in out))
 
 
 def _parse(subscripts: str, arrays: list[Array]) -> tuple[list[str], str]:
@@ -260,8 +280,8 @@ def _parse(subscripts: str, arrays: list[Array]) -> tuple[list[str], str]:
         joined = inputs.replace(",", "").replace("...", "")
         out = ("..." if batch else "") + "".join(sorted(label for label in set(joined) if joined.count(label) == 1))
     out = out.replace("...", batch)
-    known = set("".join(labels))
-    if len(set(out)) != len(out) or not set(out) <= known:
+    operand_labels = set("".join(labels))
+    if len(set(out)) != len(out) or not set(out) <= operand_labels:
         raise ShapeError(f"einsum '{subscripts}': every output label must appear once, and in an operand")
     return labels, out
 
@@ -280,24 +300,3 @@ def _diagonal(x: Array, labels: str) -> tuple[Array, str]:
             x = sum(where(i == j, x, 0), axis=second)
             labels = labels[:second] + labels[second + 1 :]
     return x, labels
-
-
-def contraction_adjoint(
-    y_bar: Any,
-    other: Any,
-    labels_y: str,
-    labels_other: str,
-    labels_x: str,
-    shape: Shape,
-    flipped: bool = False,
-) -> Any:
-    """Return x_bar of a contraction: the contraction of y_bar with the other operand, to the labels of x."""
-    present = "".join(label for label in labels_x if label in labels_y or label in labels_other)
-    pair = (other, y_bar, labels_other, labels_y) if flipped else (y_bar, other, labels_y, labels_other)
-    x_bar = einsum_op(pair[0], pair[1], labels=(pair[2], pair[3], present))
-    # a label that was summed over x alone, or met a size of 1: its cotangent is the same for every entry
-    sizes = dict(zip(present, x_bar.shape, strict=True))
-    x_bar = reshape(x_bar, tuple(sizes.get(label, 1) for label in labels_x))
-    wanted = (one if size == 1 else size for one, size in zip(x_bar.shape, shape, strict=True))
-    x_bar = broadcast_to(x_bar, tuple(wanted))
-    return unbroadcast(x_bar, shape)

@@ -11,7 +11,6 @@ from ..core import dtype as dtypes
 from ..core.error import ArgumentError, BpropError
 from ..core.family import Creation
 from ..core.function import function
-from ..core.notation import number
 from ..core.op import array
 from ..core.shape import normalise_shape
 from ..core.value import Array
@@ -22,9 +21,10 @@ _full = Creation(
     "full",
     lambda shape, value, dtype: np.full(shape, value, dtype),
     entry="constant",
+    canonical=True,
     examples=lambda draw: [((), {"shape": shape, "value": 2.5, "dtype": draw.dtype}) for shape in ((), (2, 3), (0, 3))],
-    text=lambda shape, value, dtype: number(value, "text").text if shape == () else f"full({shape}, {value})",
-    latex=lambda shape, value, dtype: number(value, "latex").text if shape == () else f"\\mathbf{{{{{value}}}}}",
+    text=lambda shape, value, dtype: f"full({shape}, {value})",
+    latex=lambda shape, value, dtype: f"\\mathbf{{{{{value}}}}}",
 )
 
 _arange = Creation(
@@ -166,9 +166,9 @@ def arange(start: float, /, stop: float | None = None, step: float = 1, *, dtype
     Array([1.  , 1.25, 1.5 , 1.75])
     """
     first, last = (0, start) if stop is None else (start, stop)
-    for one in (first, last, step):
-        if isinstance(one, Array) and one.concrete() is None:
-            index(one)  # refuses, and says where sizes are taken from
+    for bound in (first, last, step):
+        if isinstance(bound, Array) and bound.concrete() is None:
+            index(bound)  # refuses, and says where sizes are taken from
     try:
         if step == 0:
             raise ArgumentError("arange: step is zero")
@@ -179,6 +179,8 @@ def arange(start: float, /, stop: float | None = None, step: float = 1, *, dtype
         raise ArgumentError(
             f"arange: start, stop and step are finite numbers, not {start!r}, {stop!r} and {step!r}"
         ) from None
-    natural = dtypes.INT if all(isinstance(one, int | np.integer) for one in (first, last, step)) else dtypes.DEFAULT
+    natural = (
+        dtypes.INT if all(isinstance(bound, int | np.integer) for bound in (first, last, step)) else dtypes.DEFAULT
+    )
     wanted = natural if dtype is None else dtypes.check(dtype, "arange")
     return _arange(shape=(count,), start=first, step=step, dtype=wanted)

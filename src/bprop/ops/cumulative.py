@@ -192,13 +192,13 @@ def linear_recurrence(a: Any, b: Any, /, *, axis: int = -1) -> Array:
 # --- the product ---
 def _prod_partial(y: Any, x: Any, axis: tuple[int, ...]) -> Any:
     """The product of the others: all before an entry times all after it. y/x would have no value at zeros."""
-    order = (*(one for one in range(len(x.shape)) if one not in axis), *axis)
+    order = (*(position for position in range(len(x.shape)) if position not in axis), *axis)
     moved = permute_dims(x, order)
-    kept = len(order) - len(axis)
-    flat = reshape(moved, (*moved.shape[:kept], size_of(moved.shape[kept:])))
-    before = _before(_cumulative_prod(flat, axis=kept), kept, 1)
-    after = _before(_cumulative_prod(flip(flat, kept), axis=kept), kept, 1)
-    others = reshape(before * flip(after, kept), moved.shape)
+    outer_rank = len(order) - len(axis)
+    flat = reshape(moved, (*moved.shape[:outer_rank], size_of(moved.shape[outer_rank:])))
+    before = _before(_cumulative_prod(flat, axis=outer_rank), outer_rank, 1)
+    after = _before(_cumulative_prod(flip(flat, outer_rank), axis=outer_rank), outer_rank, 1)
+    others = reshape(before * flip(after, outer_rank), moved.shape)
     return permute_dims(others, tuple(np.argsort(order).tolist()))
 
 
@@ -240,7 +240,7 @@ def diff(x: Any, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: 
         raise ArgumentError(f"diff: n is how many times to take differences, not {n!r}")
     if n == 0:
         return x
-    x = concat([_beside(one, x, axis) for one in (prepend, x, append) if one is not None], axis=axis)
+    x = concat([_beside(operand, x, axis) for operand in (prepend, x, append) if operand is not None], axis=axis)
     between = not_equal if x.dtype == np.bool_ else subtract
     for _ in range(n):
         size = max(x.shape[axis] - 1, 0)
@@ -248,22 +248,22 @@ def diff(x: Any, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: 
     return x
 
 
-def _beside(part: Any, x: Array, axis: int) -> Array:
-    part = array("diff", part)
-    if part.ndim == 0:
-        return broadcast_to(part, tuple(1 if one == axis else size for one, size in enumerate(x.shape)))
-    if part.ndim != x.ndim or any(
-        a != b for k, (a, b) in enumerate(zip(part.shape, x.shape, strict=True)) if k != axis
+def _beside(operand: Any, x: Array, axis: int) -> Array:
+    operand = array("diff", operand)
+    if operand.ndim == 0:
+        return broadcast_to(operand, tuple(1 if position == axis else size for position, size in enumerate(x.shape)))
+    if operand.ndim != x.ndim or any(
+        a != b for k, (a, b) in enumerate(zip(operand.shape, x.shape, strict=True)) if k != axis
     ):
-        raise ShapeError(f"diff: shape {part.shape} cannot stand beside {x.shape} along axis {axis}")
-    return part
+        raise ShapeError(f"diff: shape {operand.shape} cannot stand beside {x.shape} along axis {axis}")
+    return operand
 
 
-def _numpys(own: Callable[..., Array]) -> Callable[..., Array]:
+def _numpys(ours: Callable[..., Array]) -> Callable[..., Array]:
     """Return ``own`` as NumPy's older function of another name: without an axis the array is flat."""
 
     def rule(x: Any, /, axis: int | None = None, dtype: DTypeLike | None = None) -> Array:
-        return own(reshape(x, (-1,)), 0, dtype=dtype) if axis is None else own(x, axis, dtype=dtype)
+        return ours(reshape(x, (-1,)), 0, dtype=dtype) if axis is None else ours(x, axis, dtype=dtype)
 
     return rule
 

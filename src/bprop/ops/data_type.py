@@ -1,4 +1,4 @@
-"""Questions about data types."""
+"""Data types: conversion, and questions about them."""
 
 from typing import Any
 
@@ -8,9 +8,31 @@ from numpy.typing import DTypeLike
 from ..core import dtype as dtypes
 from ..core.error import ArgumentError
 from ..core.function import function
+from ..core.op import array
 from ..core.value import Array
+from .selection import astype as _astype
 
-__all__ = ["can_cast", "result_type"]
+__all__ = ["astype", "can_cast", "result_type"]
+
+
+@function()
+def astype(x: Any, dtype: DTypeLike, /, *, copy: bool = True) -> Array:
+    """Return ``x`` converted to ``dtype``; the derivative is 1 between floating dtypes.
+
+    ``copy`` is there for the standard's sake: arrays never change, so a copy cannot be told from the array.
+    Raises `DTypeError` for complex and other dtypes that bprop does not compute with.
+
+    **Source:** Python Array API standard 2024.12, ``astype``.
+
+    >>> import bprop
+    >>> bprop.astype(bprop.ones(2), "float32")
+    Array([1., 1.], dtype=float32)
+    """
+    x = array("astype", x)
+    if not isinstance(copy, bool | np.bool_):
+        raise ArgumentError(f"astype: copy is True or False, not {copy!r:.60}")
+    wanted = dtypes.check(dtype, "astype")
+    return x if x.dtype == wanted else _astype(x, dtype=wanted)
 
 
 @function(np.result_type)
@@ -27,8 +49,13 @@ def result_type(*arrays_and_dtypes: Any) -> "np.dtype[Any]":
     """
     if not arrays_and_dtypes:
         raise ArgumentError("result_type: at least one array or dtype is needed")
-    known = (one.dtype if isinstance(one, Array | np.ndarray | np.generic) else one for one in arrays_and_dtypes)
-    return dtypes.result_type(*(one if type(one) in dtypes.WEAK else dtypes.check(one, "result_type") for one in known))
+    types = (
+        operand.dtype if isinstance(operand, Array | np.ndarray | np.generic) else operand
+        for operand in arrays_and_dtypes
+    )
+    return dtypes.result_type(
+        *(operand if type(operand) in dtypes.WEAK else dtypes.check(operand, "result_type") for operand in types)
+    )
 
 
 @function(np.can_cast)

@@ -50,8 +50,8 @@ def _cofactor_dot_value(x: NDArray[Any], z: NDArray[Any]) -> NDArray[Any]:
     pairs = np.where(eye, 0, _without_each(np.where(eye, 1, s[..., None, :])))  # row i: s without s_i
     inner = np.matmul(np.swapaxes(u, -1, -2), np.matmul(z, np.swapaxes(vt, -1, -2)))
     trace_without = np.matmul(pairs, np.einsum("...ii->...i", inner)[..., None])
-    turned = np.where(eye, trace_without, 0) - pairs * np.swapaxes(inner, -1, -2)
-    return sign * np.matmul(u, np.matmul(turned, vt))
+    middle = np.where(eye, trace_without, 0) - pairs * np.swapaxes(inner, -1, -2)
+    return sign * np.matmul(u, np.matmul(middle, vt))
 
 
 def _inverse(x: Any, sign: Any, used: Any, failure: str) -> Any:
@@ -62,12 +62,12 @@ def _third(x: Any, z1: Any, z2: Any, used: Any = None) -> Any:
     """The derivative of the cofactors along z1 and z2, from cofactor(x) = det(x) x⁻ᵀ: for matrices that have an inverse."""
     failure = "det: a matrix is singular, which has no third derivative here, only the first and the second"
     inverse = _inverse(x, slogdet_op(x)[0], used, failure)
-    upright, first, second = matrix_transpose(inverse), cofactor_op(x), _cofactor_dot(x, z2)
-    turn = matmul(matmul(inverse, z2), inverse)  # minus the change of x⁻¹
-    z1_upright = matrix_transpose(z1)
-    change = per_matrix(trace(matmul(inverse, z1))) * second - per_matrix(trace(matmul(turn, z1))) * first
-    change = change + matmul(matmul(matrix_transpose(turn), z1_upright), first)
-    return change - matmul(matmul(upright, z1_upright), second)
+    inverse_transposed, first, second = matrix_transpose(inverse), cofactor_op(x), _cofactor_dot(x, z2)
+    inverse_change = matmul(matmul(inverse, z2), inverse)  # minus the change of x⁻¹
+    z1_transposed = matrix_transpose(z1)
+    change = per_matrix(trace(matmul(inverse, z1))) * second - per_matrix(trace(matmul(inverse_change, z1))) * first
+    change = change + matmul(matmul(matrix_transpose(inverse_change), z1_transposed), first)
+    return change - matmul(matmul(inverse_transposed, z1_transposed), second)
 
 
 def _cofactor_dot_jvp(y: Any, xs: Any, x_dots: Any) -> Any:
@@ -95,7 +95,7 @@ _cofactor_dot = General(
         ((draw.positive_definite(*x), draw(*z)), {})
         for x, z in (((3, 3), (3, 3)), ((2, 3, 3), (3, 3)), ((3, 3), (2, 3, 3)), ((0, 2, 2), (2, 2)), ((1, 1), (1, 1)))
     ],
-    step=False,
+    complex_step=False,
     latex=r"D \operatorname{{cof}}({0})[{1}]",
 )
 
@@ -106,7 +106,7 @@ cofactor_op = General(
     jvp=lambda y, xs, x_dots: _cofactor_dot(xs[0], x_dots[0]),
     vjp=lambda y_bar, y, xs, needs: (_cofactor_dot(xs[0], y_bar),),
     examples=lambda draw: [((draw(*shape),), {}) for shape in _SHAPES],
-    step=False,
+    complex_step=False,
     latex=r"\operatorname{{cof}}({0})",
 )
 
@@ -168,7 +168,7 @@ slogdet_op = General(
     jvp=_slogdet_jvp,
     vjp=_slogdet_vjp,
     examples=lambda draw: [((draw(*shape),), {}) for shape in _SHAPES],
-    step=False,
+    complex_step=False,
     latex=r"\operatorname{{slogdet}}({0})",
 )
 

@@ -64,21 +64,21 @@ def _exp_difference(x1: Any, x2: Any) -> Any:
 
 exp_difference = Elementwise(
     "exp_difference", _exp_difference, lambda y, x1, x2: y, lambda y, x1, x2: -y,
-    kind="float", native=_exp_difference, step=lambda z1, z2: np.exp(z1 - z2),
+    kind="float", native=_exp_difference, complex_step=lambda z1, z2: np.exp(z1 - z2),
     text="exp({0} - {1})", latex=r"e^{{{0} - {1}}}",
     doc="y = e^(x1 - x2), also where the difference is large and rounded: the terms of a softmax.",
 )  # fmt: skip
 
 exp2: Elementwise = Elementwise(
     "exp2", np.exp2, lambda y, x: where(y == inf, exp2(x - 1) * (2 * _LN2), y * _LN2),  # it overflows later than y
-    kind="float", step=lambda z: np.exp(z * _LN2), latex=r"2^{{{0}}}",
+    kind="float", complex_step=lambda z: np.exp(z * _LN2), latex=r"2^{{{0}}}",
     doc=_doc("y = 2ˣ; ∂y/∂x = y log 2.", "bprop.exp2(bprop.asarray([0.0, 3.0]))\n    Array([1., 8.])",
              "C standard library, ``exp2``"),
 )  # fmt: skip
 
 log2 = Elementwise(
     "log2", np.log2, lambda y, x: _LOG2_E / within_domain(x, low=0),
-    kind="float", domain=(0, inf), step=lambda z: np.log(z) * _LOG2_E, latex=r"\log_{{2}}({0})",
+    kind="float", domain=(0, inf), complex_step=lambda z: np.log(z) * _LOG2_E, latex=r"\log_{{2}}({0})",
     doc=_doc("y = log₂ x; ∂y/∂x = 1/(x log 2). NaN for negative x.",
              "bprop.log2(bprop.asarray([1.0, 8.0]))\n    Array([0., 3.])"),
 )  # fmt: skip

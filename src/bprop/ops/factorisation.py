@@ -93,7 +93,7 @@ _cholesky = General(
     vjp=_cholesky_vjp,
     failure="the matrix is not positive definite: add a multiple of the identity, or check the data",
     examples=lambda draw: [((draw.positive_definite(*shape),), {}) for shape in ((3, 3), (2, 3, 3), (0, 2, 2), (1, 1))],
-    step=False,
+    complex_step=False,
     latex=r"\operatorname{{chol}}({0})",
 )
 
@@ -141,7 +141,7 @@ def _leading(r: Any) -> Any:
     return r if r.shape[-1] == k else r[..., :k]
 
 
-def _over_upright(x: Any, r: Any, transpose: bool, used: Any = None) -> Any:
+def _times_inverse(x: Any, r: Any, transpose: bool, used: Any = None) -> Any:
     """Return x r⁻¹, or x r⁻ᵀ if ``transpose``."""
     r = unless_unused(r, all(diagonal(r) != 0, axis=-1), used)
     params = {"lower": False, "transpose": not transpose, "unit_diagonal": False, "failure": _DEPENDENT}
@@ -158,19 +158,19 @@ def _qr_jvp(y: Any, xs: Any, x_dots: Any, mode: str) -> tuple[Any, Any]:
     """QᵀQ = I makes QᵀQ_dot skew, and what is left of Qᵀ x_dot R⁻¹ below the diagonal is its lower half."""
     _reduced(xs[0], mode)
     (q, r), (x_dot,) = y, x_dots
-    upright, k = matrix_transpose(q), r.shape[-2]
-    x = _over_upright(x_dot if x_dot.shape[-1] == k else x_dot[..., :k], _leading(r), transpose=False)
-    inner = matmul(upright, x)
+    q_transposed, k = matrix_transpose(q), r.shape[-2]
+    x = _times_inverse(x_dot if x_dot.shape[-1] == k else x_dot[..., :k], _leading(r), transpose=False)
+    inner = matmul(q_transposed, x)
     lower = tril(inner, -1)
     q_dot = x - matmul(q, inner - lower + matrix_transpose(lower))
-    return q_dot, triu(matmul(upright, x_dot - matmul(q_dot, r)))
+    return q_dot, triu(matmul(q_transposed, x_dot - matmul(q_dot, r)))
 
 
 def _qr_vjp(y_bar: Any, y: Any, xs: Any, needs: Any, mode: str) -> tuple[Any]:
     _reduced(xs[0], mode)
     (q_bar, r_bar), (q, r), shape = y_bar, y, xs[0].shape
-    given = [any(bar != 0, axis=(-2, -1)) for bar in (q_bar, r_bar) if bar is not None]
-    used = given[0] if len(given) == 1 else given[0] | given[1]
+    present = [any(bar != 0, axis=(-2, -1)) for bar in (q_bar, r_bar) if bar is not None]
+    used = present[0] if len(present) == 1 else present[0] | present[1]
     terms = []
     if r_bar is not None:
         r_bar = triu(r_bar)
@@ -179,10 +179,10 @@ def _qr_vjp(y_bar: Any, y: Any, xs: Any, needs: Any, mode: str) -> tuple[Any]:
         q_bar = through_q if q_bar is None else q_bar + through_q
     inner = -matmul(matrix_transpose(q), q_bar)
     mirrored = triu(inner) + matrix_transpose(triu(inner, 1))
-    x_bar = _over_upright(q_bar + matmul(q, mirrored), _leading(r), transpose=True, used=used)
+    x_bar = _times_inverse(q_bar + matmul(q, mirrored), _leading(r), transpose=True, used=used)
     if x_bar.shape[-1] < shape[-1]:
-        whole = (*x_bar.shape[:-1], shape[-1])
-        x_bar = embed_op(x_bar, shape=whole, slices=tuple((0, size, 1) for size in x_bar.shape))
+        padded_shape = (*x_bar.shape[:-1], shape[-1])
+        x_bar = embed_op(x_bar, shape=padded_shape, slices=tuple((0, size, 1) for size in x_bar.shape))
     return (total([*terms, x_bar]),)
 
 
@@ -201,7 +201,7 @@ qr_op = General(
     jvp=_qr_jvp,
     vjp=_qr_vjp,
     examples=lambda draw: [((draw.full_rank(*shape),), {"mode": "reduced"}) for shape in TALL_AND_WIDE],
-    step=False,
+    complex_step=False,
     latex=lambda x, mode: r"\operatorname{{qr}}({0})",
 )
 
@@ -249,17 +249,17 @@ def _lower(x: Any, UPLO: str) -> Any:
 
 def _eigh_jvp(y: Any, xs: Any, x_dots: Any, UPLO: str) -> tuple[Any, Any]:
     w, v = y
-    turned = matmul(matmul(matrix_transpose(v), _mirrored(_lower(x_dots[0], UPLO))), v)
-    return diagonal(turned), matmul(v, over_gaps(w) * turned)
+    inner = matmul(matmul(matrix_transpose(v), _mirrored(_lower(x_dots[0], UPLO))), v)
+    return diagonal(inner), matmul(v, over_gaps(w) * inner)
 
 
 def _eigh_vjp(y_bar: Any, y: Any, xs: Any, needs: Any, UPLO: str) -> tuple[Any]:
     (w_bar, v_bar), (w, v) = y_bar, y
-    upright = matrix_transpose(v)
-    terms = [] if w_bar is None else [matmul(v * row(w_bar), upright)]
+    v_transposed = matrix_transpose(v)
+    terms = [] if w_bar is None else [matmul(v * row(w_bar), v_transposed)]
     if v_bar is not None:
-        inner = _symmetric(over_gaps(w) * matmul(upright, v_bar))
-        terms.append(matmul(matmul(v, inner), upright))
+        inner = _symmetric(over_gaps(w) * matmul(v_transposed, v_bar))
+        terms.append(matmul(matmul(v, inner), v_transposed))
     return (_lower(_folded(total(terms)), UPLO),)
 
 
@@ -274,7 +274,7 @@ eigh_op = General(
         ((draw(*shape),), {"UPLO": UPLO})
         for shape, UPLO in zip(((3, 3), (2, 3, 3), (0, 2, 2), (1, 1), (0, 0)), "LUULL", strict=True)
     ],
-    step=False,
+    complex_step=False,
     latex=lambda x, UPLO: r"\operatorname{{eigh}}({0})",
 )
 

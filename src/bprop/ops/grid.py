@@ -12,7 +12,8 @@ from ..core.function import function
 from ..core.op import array
 from ..core.value import Array
 from .creation import arange
-from .manipulation import astype, broadcast_to, reshape
+from .data_type import astype
+from .manipulation import broadcast_to, reshape
 from .selection import where
 
 __all__ = ["linspace", "meshgrid"]
@@ -37,7 +38,7 @@ def linspace(
     for end in (first, last):
         if end.shape:
             raise ShapeError(f"linspace: start and stop are single numbers, not of shape {end.shape}")
-    ends = (one if type(one) in dtypes.WEAK else end.dtype for one, end in ((start, first), (stop, last)))
+    ends = (bound if type(bound) in dtypes.WEAK else end.dtype for bound, end in ((start, first), (stop, last)))
     natural = dtypes.to_float(dtypes.result_type(*ends))
     wanted = natural if dtype is None else dtypes.check(dtype, "linspace")
     if not dtypes.is_float(wanted):
@@ -49,11 +50,11 @@ def linspace(
     if count < 0:
         raise ArgumentError(f"linspace: num is not negative: {count}")
     first, last = astype(first, natural), astype(last, natural)
-    place = arange(count, dtype=natural)
-    parts = count - 1 if endpoint else count
-    y = first + place * ((last - first) / max(parts, 1))
+    index = arange(count, dtype=natural)
+    intervals = count - 1 if endpoint else count
+    y = first + index * ((last - first) / max(intervals, 1))
     if endpoint and count > 1:  # exactly
-        y = where(place == count - 1, last, y)
+        y = where(index == count - 1, last, y)
     return astype(y, wanted)
 
 
@@ -83,7 +84,7 @@ def meshgrid(*arrays: Any, indexing: str = "xy") -> list[Array]:
     for axis, x in zip(axes, xs, strict=True):
         shape[axis] = x.size
     lines = [
-        reshape(x, tuple(x.size if place == axis else 1 for place in range(len(xs))))
+        reshape(x, tuple(x.size if position == axis else 1 for position in range(len(xs))))
         for axis, x in zip(axes, xs, strict=True)
     ]
     return [broadcast_to(line, tuple(shape)) for line in lines]

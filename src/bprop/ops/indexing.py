@@ -14,7 +14,8 @@ from ..core.op import array, shape_of
 from ..core.shape import Shape, normalise_axis
 from ..core.value import Array
 from .creation import arange
-from .manipulation import astype, broadcast_to, moveaxis, permute_dims, reshape
+from .data_type import astype
+from .manipulation import broadcast_to, moveaxis, permute_dims, reshape
 from .selection import where
 
 __all__ = ["take"]
@@ -42,16 +43,16 @@ def _slice_twice(first: dict[str, Any], then: dict[str, Any]) -> dict[str, Any]:
 
 def _subscript(shape: Shape, slices: tuple[tuple[int, int, int], ...]) -> str:
     """Return slices as Python writes them, ``:`` for a whole axis."""
-    parts = []
+    terms = []
     for size, (start, count, step), cut in zip(shape, slices, _python_slices(slices), strict=True):
         if (start, count, step) == (0, size, 1):
-            parts.append(":")
+            terms.append(":")
         else:
             stop = "" if cut.stop is None else cut.stop
-            parts.append(f"{start}:{stop}" if step == 1 else f"{start}:{stop}:{step}")
-    while len(parts) > 1 and parts[-1] == ":":
-        parts.pop()
-    return ", ".join(parts)
+            terms.append(f"{start}:{stop}" if step == 1 else f"{start}:{stop}:{step}")
+    while len(terms) > 1 and terms[-1] == ":":
+        terms.pop()
+    return ", ".join(terms)
 
 
 slice_op: Linear = Linear(
@@ -105,14 +106,16 @@ embed_op: Linear = Linear(
 
 def slice_along(x: Any, axis: int, start: int, count: int, step: int = 1) -> Any:
     """Return ``count`` entries of ``x`` along one axis, from ``start`` on."""
-    slices = tuple((start, count, step) if one == axis else (0, size, 1) for one, size in enumerate(x.shape))
+    slices = tuple((start, count, step) if position == axis else (0, size, 1) for position, size in enumerate(x.shape))
     return x if (start, count, step) == (0, x.shape[axis], 1) else slice_op(x, slices=slices)
 
 
 def embed_along(x: Any, axis: int, start: int, size: int) -> Any:
     """Return ``x`` amid zeros, from ``start`` on along an axis of ``size``."""
-    shape = tuple(size if one == axis else other for one, other in enumerate(x.shape))
-    return embed_op(x, shape=shape, slices=tuple((start * (one == axis), own, 1) for one, own in enumerate(x.shape)))
+    shape = tuple(size if position == axis else extent for position, extent in enumerate(x.shape))
+    return embed_op(
+        x, shape=shape, slices=tuple((start * (position == axis), extent, 1) for position, extent in enumerate(x.shape))
+    )
 
 
 # --- take along the first axis and its adjoint ---
@@ -152,8 +155,8 @@ def flat_index(indices: Sequence[Any], sizes: Sequence[int]) -> Any:
     """
     flat: Any = 0
     inside: Any = None
-    for given, size in zip(indices, sizes, strict=True):
-        index = astype(given, dtypes.INT)
+    for values, size in zip(indices, sizes, strict=True):
+        index = astype(values, dtypes.INT)
         index = where(index < 0, index + size, index)
         fits = (index >= 0) & (index < size)
         flat, inside = flat * size + index, fits if inside is None else inside & fits

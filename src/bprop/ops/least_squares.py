@@ -10,11 +10,11 @@ from ..core.family import General
 from ..core.function import NUMPY, function
 from ..core.op import array
 from ..core.value import Array
-from .arithmetic import square
 from .contraction import matmul
 from .factorisation import matrix
 from .linear_system import in_float
 from .manipulation import matrix_transpose, reshape
+from .power import square
 from .reduction import sum
 from .singular_value import matrix_rank, svdvals, threshold
 
@@ -25,8 +25,8 @@ _FAILURE = "the singular values did not converge: look for NaN or infinity in th
 
 def _reciprocals(s: NDArray[Any], rtol: float) -> NDArray[Any]:
     """Return 1/s, and 0 for singular values that count as zero."""
-    kept = s > rtol * np.max(s, axis=-1, keepdims=True, initial=0)
-    return np.where(kept, 1 / np.where(kept, s, 1), 0)
+    significant = s > rtol * np.max(s, axis=-1, keepdims=True, initial=0)
+    return np.where(significant, 1 / np.where(significant, s, 1), 0)
 
 
 # --- pinv ---
@@ -37,18 +37,18 @@ def _pinv_value(x: NDArray[Any], rtol: float) -> NDArray[Any]:
 
 
 def _pinv_jvp(y: Any, xs: Any, x_dots: Any, rtol: float) -> Any:
-    x, upright, turned = xs[0], matrix_transpose(y), matrix_transpose(x_dots[0])
-    left = matmul(turned, upright)
-    right = matmul(upright, turned)
-    y_dot = matmul(left - matmul(y, matmul(x, left)), y) - matmul(matmul(y, x_dots[0]), y)
-    return y_dot + matmul(y, right - matmul(matmul(right, x), y))
+    x, y_transposed, x_dot_transposed = xs[0], matrix_transpose(y), matrix_transpose(x_dots[0])
+    left_product = matmul(x_dot_transposed, y_transposed)
+    right_product = matmul(y_transposed, x_dot_transposed)
+    y_dot = matmul(left_product - matmul(y, matmul(x, left_product)), y) - matmul(matmul(y, x_dots[0]), y)
+    return y_dot + matmul(y, right_product - matmul(matmul(right_product, x), y))
 
 
 def _pinv_vjp(y_bar: Any, y: Any, xs: Any, needs: Any, rtol: float) -> tuple[Any]:
-    x, upright, bar = xs[0], matrix_transpose(y), matrix_transpose(y_bar)
-    left, right = matmul(upright, matmul(y, bar)), matmul(matmul(bar, y), upright)
-    x_bar = right - matmul(x, matmul(y, right)) - matmul(matmul(upright, y_bar), upright)
-    return (x_bar + left - matmul(matmul(left, y), x),)
+    x, y_transposed, bar = xs[0], matrix_transpose(y), matrix_transpose(y_bar)
+    left_product, right_product = matmul(y_transposed, matmul(y, bar)), matmul(matmul(bar, y), y_transposed)
+    x_bar = right_product - matmul(x, matmul(y, right_product)) - matmul(matmul(y_transposed, y_bar), y_transposed)
+    return (x_bar + left_product - matmul(matmul(left_product, y), x),)
 
 
 pinv_op = General(
@@ -61,7 +61,7 @@ pinv_op = General(
     examples=lambda draw: [
         ((draw(*shape),), {"rtol": 1e-6}) for shape in ((4, 2), (2, 4), (2, 2), (2, 3, 2), (0, 3, 2), (1, 1), (3, 0))
     ],
-    step=False,
+    complex_step=False,
     latex=lambda x, rtol: r"{0}^{{+}}",
 )
 
@@ -108,22 +108,22 @@ def _lstsq_jvp(y: Any, xs: Any, x_dots: Any, rtol: float) -> Any:
     if a_dot is None:
         return _lstsq(a, b_dot, rtol=rtol)
     right = -matmul(a_dot, y)
-    upright, turned = matrix_transpose(a), matrix_transpose(a_dot)
+    a_transposed, a_dot_transposed = matrix_transpose(a), matrix_transpose(a_dot)
     y_dot = _lstsq(a, right if b_dot is None else b_dot + right, rtol=rtol)
-    y_dot = y_dot + _lstsq(a, _lstsq(upright, matmul(turned, b - matmul(a, y)), rtol=rtol), rtol=rtol)
-    free = matmul(turned, _lstsq(upright, y, rtol=rtol))
+    y_dot = y_dot + _lstsq(a, _lstsq(a_transposed, matmul(a_dot_transposed, b - matmul(a, y)), rtol=rtol), rtol=rtol)
+    free = matmul(a_dot_transposed, _lstsq(a_transposed, y, rtol=rtol))
     return y_dot + free - _lstsq(a, matmul(a, free), rtol=rtol)
 
 
 def _lstsq_vjp(y_bar: Any, y: Any, xs: Any, needs: Any, rtol: float) -> tuple[Any, Any]:
     a, b = xs
-    upright = matrix_transpose(a)
-    b_bar = _lstsq(upright, y_bar, rtol=rtol)
+    a_transposed = matrix_transpose(a)
+    b_bar = _lstsq(a_transposed, y_bar, rtol=rtol)
     if not needs[0]:
         return None, b_bar
     a_bar = matmul(b - matmul(a, y), matrix_transpose(_lstsq(a, b_bar, rtol=rtol))) - matmul(b_bar, matrix_transpose(y))
     free = y_bar - _lstsq(a, matmul(a, y_bar), rtol=rtol)
-    return a_bar + matmul(_lstsq(upright, y, rtol=rtol), matrix_transpose(free)), b_bar
+    return a_bar + matmul(_lstsq(a_transposed, y, rtol=rtol), matrix_transpose(free)), b_bar
 
 
 _lstsq = General(
@@ -145,7 +145,7 @@ _lstsq = General(
             ((0, 3, 2), (3, 1)),
         )
     ],
-    step=False,
+    complex_step=False,
     latex=lambda a, b, rtol: r"{0}^{{+}} {1}",
 )
 

@@ -51,7 +51,7 @@ def tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Array:
     """
     x1, x2 = array("tensordot", x1), array("tensordot", x2)
     if isinstance(axes, tuple | list) and len(axes) == 2:
-        first, second = (list(one) if isinstance(one, tuple | list) else [one] for one in axes)
+        first, second = (list(side) if isinstance(side, tuple | list) else [side] for side in axes)
     else:
         count = integer("tensordot: axes, where it is not a pair of sequences,", axes)
         if not 0 <= count <= min(x1.ndim, x2.ndim):
@@ -142,8 +142,8 @@ def kron(x1: Any, x2: Any, /) -> Array:
     x1, x2 = array("kron", x1), array("kron", x2)
     rank = max(x1.ndim, x2.ndim)
     shapes = [(1,) * (rank - x.ndim) + x.shape for x in (x1, x2)]
-    blocks = reshape(x1, tuple(one for size in shapes[0] for one in (size, 1)))
-    entries = reshape(x2, tuple(one for size in shapes[1] for one in (1, size)))
+    blocks = reshape(x1, tuple(extent for size in shapes[0] for extent in (size, 1)))
+    entries = reshape(x2, tuple(extent for size in shapes[1] for extent in (1, size)))
     return reshape(multiply(blocks, entries), tuple(m * n for m, n in zip(*shapes, strict=True)))
 
 
@@ -164,9 +164,9 @@ def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Array:
         if x.shape[normalise_axis("cross", axis, x.ndim, x.shape)] != 3:
             raise ShapeError(f"cross: shapes {x1.shape} and {x2.shape}: axis {axis} must have 3 entries in both")
     rank = len(broadcast("cross", x1.shape, x2.shape))
-    place = normalise_axis("cross", axis, rank) - rank  # from the back it is the same axis in both
+    axis_from_end = normalise_axis("cross", axis, rank) - rank  # from the back it is the same axis in both
     next1, last1, next2, last2 = (
-        take(x, np.array(order), axis=place + x.ndim) for x in (x1, x2) for order in ([1, 2, 0], [2, 0, 1])
+        take(x, np.array(order), axis=axis_from_end + x.ndim) for x in (x1, x2) for order in ([1, 2, 0], [2, 0, 1])
     )
     return next1 * last2 - last1 * next2
 

@@ -55,8 +55,8 @@ def unless_unused(x: Any, regular: Any, used: Any) -> Any:
 # --- triangular_solve ---
 def _triangle(x: Any, lower: bool, transpose: bool, unit_diagonal: bool, failure: str = "") -> Any:
     """Return the part of the matrix that counts; of a perturbation, the diagonal does not where it is all ones."""
-    part = tril(x, -unit_diagonal) if lower else triu(x, unit_diagonal)
-    return matrix_transpose(part) if transpose else part
+    triangle = tril(x, -unit_diagonal) if lower else triu(x, unit_diagonal)
+    return matrix_transpose(triangle) if transpose else triangle
 
 
 def _triangular_value(
@@ -111,7 +111,7 @@ triangular_op = General(
             ((0, 0), (0, 2), False, False, False),
         )
     ],
-    step=False,
+    complex_step=False,
     latex=lambda a, b, lower, transpose, unit_diagonal, failure="": (
         rf"\operatorname{{{{{'tril' if lower else 'triu'}}}}}({{0}})^{{{{-{'T' if transpose else 1}}}}} {{1}}"
     ),
@@ -135,8 +135,8 @@ def triangular_solve(
     Array([1., 1.])
     """
     a, b = square("triangular_solve", a), array("triangular_solve", b)
-    given = {"lower": lower, "transpose": transpose, "unit_diagonal": unit_diagonal}
-    params = {what: flag("triangular_solve", what, value) for what, value in given.items()}
+    flags = {"lower": lower, "transpose": transpose, "unit_diagonal": unit_diagonal}
+    params = {what: flag("triangular_solve", what, value) for what, value in flags.items()}
     if b.ndim == 1:
         y = triangular_op(a, reshape(b, (b.shape[0], 1)), **params)
         return reshape(y, y.shape[:-1])
@@ -199,8 +199,8 @@ def solve(x1: Any, x2: Any, /) -> Array:
 
 # --- inv ---
 def _inv_vjp(y_bar: Any, y: Any, xs: Any, needs: Any, failure: str = "") -> tuple[Any]:
-    upright = matrix_transpose(y)
-    return (-matmul(matmul(upright, y_bar), upright),)
+    y_transposed = matrix_transpose(y)
+    return (-matmul(matmul(y_transposed, y_bar), y_transposed),)
 
 
 inv_op = General(

@@ -5,9 +5,7 @@ from operator import index
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
 
-from ..core import dtype as dtypes
 from ..core.error import ArgumentError, ShapeError, TracedValueError
 from ..core.family import Linear
 from ..core.function import function
@@ -15,10 +13,8 @@ from ..core.op import array, shape_of
 from ..core.shape import Shape, broadcast, normalise_axes, normalise_axis, normalise_shape, size_of
 from ..core.value import Array
 from .reduction import sum
-from .selection import astype as _astype
 
 __all__ = [
-    "astype",
     "broadcast_arrays",
     "broadcast_to",
     "expand_dims",
@@ -30,26 +26,6 @@ __all__ = [
     "squeeze",
     "swapaxes",
 ]
-
-
-@function()
-def astype(x: Any, dtype: DTypeLike, /, *, copy: bool = True) -> Array:
-    """Return ``x`` converted to ``dtype``; the derivative is 1 between floating dtypes.
-
-    ``copy`` is there for the standard's sake: arrays never change, so a copy cannot be told from the array.
-    Raises `DTypeError` for complex and other dtypes that bprop does not compute with.
-
-    **Source:** Python Array API standard 2024.12, ``astype``.
-
-    >>> import bprop
-    >>> bprop.astype(bprop.ones(2), "float32")
-    Array([1., 1.], dtype=float32)
-    """
-    x = array("astype", x)
-    if not isinstance(copy, bool | np.bool_):
-        raise ArgumentError(f"astype: copy is True or False, not {copy!r:.60}")
-    wanted = dtypes.check(dtype, "astype")
-    return x if x.dtype == wanted else _astype(x, dtype=wanted)
 
 
 # --- reshape ---
@@ -74,16 +50,16 @@ def _ravelled(o: tuple[Any, ...], inner: Shape, shape: Shape) -> tuple[Any, ...]
 
 def _with_ones(old: Shape, new: Shape) -> str | None:
     """Return x[:, None] for the reshaping that only adds axes of length 1, ``None`` for others."""
-    rest, parts = list(old), []
+    rest, terms = list(old), []
     for size in new:
         if rest and rest[0] == size:
-            parts.append(":")
+            terms.append(":")
             rest.pop(0)
         elif size == 1:
-            parts.append("None")
+            terms.append("None")
         else:
             return None
-    return None if rest or not old or len(old) == len(new) else f"{{0}}[{', '.join(parts)}]"
+    return None if rest or not old or len(old) == len(new) else f"{{0}}[{', '.join(terms)}]"
 
 
 reshape_op: Linear = Linear(
@@ -192,12 +168,12 @@ def permute_dims(x: Any, /, axes: Any = None) -> Array:
     """
     x = array("permute_dims", x)
     rank = x.ndim
-    given = range(rank)[::-1] if axes is None else axes
-    if not isinstance(given, tuple | list | range):
+    positions = range(rank)[::-1] if axes is None else axes
+    if not isinstance(positions, tuple | list | range):
         raise ArgumentError(f"permute_dims: axes are a tuple of integers, one for each axis, not {axes!r:.60}")
-    order = tuple(normalise_axis("permute_dims", axis, rank, x.shape) for axis in given)
+    order = tuple(normalise_axis("permute_dims", axis, rank, x.shape) for axis in positions)
     if sorted(order) != list(range(rank)):
-        raise ShapeError(f"permute_dims: axes {tuple(given)} are no permutation of the axes of shape {x.shape}")
+        raise ShapeError(f"permute_dims: axes {tuple(positions)} are no permutation of the axes of shape {x.shape}")
     return x if order == tuple(range(rank)) else _permute_dims(x, axes=order)
 
 
@@ -232,8 +208,8 @@ def moveaxis(x: Any, source: Any, destination: Any, /) -> Array:
     x = array("moveaxis", x)
     starts, stops = (
         [
-            normalise_axis("moveaxis", one, x.ndim, x.shape)
-            for one in (axes if isinstance(axes, tuple | list) else [axes])
+            normalise_axis("moveaxis", position, x.ndim, x.shape)
+            for position in (axes if isinstance(axes, tuple | list) else [axes])
         ]
         for axes in (source, destination)
     )
@@ -259,8 +235,8 @@ def swapaxes(x: Any, axis1: int, axis2: int, /) -> Array:
     """
     x = array("swapaxes", x)
     order = list(range(x.ndim))
-    one, other = (normalise_axis("swapaxes", axis, x.ndim, x.shape) for axis in (axis1, axis2))
-    order[one], order[other] = order[other], order[one]
+    first, second = (normalise_axis("swapaxes", axis, x.ndim, x.shape) for axis in (axis1, axis2))
+    order[first], order[second] = order[second], order[first]
     return permute_dims(x, tuple(order))
 
 
@@ -281,7 +257,7 @@ def expand_dims(x: Any, /, axis: Any = 0) -> Array:
     count = len(axis) if isinstance(axis, tuple | list) else 1
     new = normalise_axes("expand_dims", axis, (1,) * (x.ndim + count))
     sizes = iter(x.shape)
-    return reshape(x, tuple(1 if place in new else next(sizes) for place in range(x.ndim + count)))
+    return reshape(x, tuple(1 if position in new else next(sizes) for position in range(x.ndim + count)))
 
 
 @function(np.squeeze)
@@ -300,10 +276,10 @@ def squeeze(x: Any, /, axis: Any = None) -> Array:
     if axis is None:
         return reshape(x, tuple(size for size in x.shape if size != 1))
     dropped = normalise_axes("squeeze", axis, x.shape)
-    for one in dropped:
-        if x.shape[one] != 1:
-            raise ShapeError(f"squeeze: axis {one} of shape {x.shape} has size {x.shape[one]}, not 1")
-    return reshape(x, tuple(size for place, size in enumerate(x.shape) if place not in dropped))
+    for position in dropped:
+        if x.shape[position] != 1:
+            raise ShapeError(f"squeeze: axis {position} of shape {x.shape} has size {x.shape[position]}, not 1")
+    return reshape(x, tuple(size for position, size in enumerate(x.shape) if position not in dropped))
 
 
 @function(np.ravel)

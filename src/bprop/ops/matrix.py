@@ -13,8 +13,9 @@ from ..core.shape import integer, normalise_axis, normalise_shape
 from ..core.value import Array
 from .comparison import equal, less_equal
 from .creation import arange
+from .data_type import astype
 from .indexing import embed_op, slice_op
-from .manipulation import astype, moveaxis, reshape
+from .manipulation import moveaxis, reshape
 from .reduction import sum
 from .selection import where
 

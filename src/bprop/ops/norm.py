@@ -14,9 +14,11 @@ from ..core.function import function
 from ..core.op import array
 from ..core.shape import flag, normalise_axes, normalise_axis
 from ..core.value import Array
-from .arithmetic import abs, divide_no_nan, kinked_root, sqrt, square
+from .arithmetic import abs, divide_no_nan
+from .data_type import astype
 from .factorisation import matrix
-from .manipulation import astype, permute_dims, reshape
+from .manipulation import permute_dims, reshape
+from .power import kinked_root, sqrt, square
 from .reduction import max, min, sum
 from .selection import maximum, stop_gradient, where
 from .singular_value import svdvals
@@ -70,7 +72,7 @@ _norm = Reduction(
     merge=_norm_merge,
     partial=lambda y, x, axis: divide_no_nan(x, y),
     kind="float",
-    step=_norm_step,
+    complex_step=_norm_step,
     latex=r"\left\| {0} \right\|",
 )
 
@@ -94,7 +96,7 @@ def _power_norm(x: Array, axis: Any, keepdims: bool, p: float) -> Array:
     if keepdims:
         return y
     axes = normalise_axes("vector_norm", axis, x.shape)
-    return reshape(y, tuple(n for place, n in enumerate(x.shape) if place not in axes))
+    return reshape(y, tuple(n for position, n in enumerate(x.shape) if position not in axes))
 
 
 @function(np.linalg.vector_norm, namespace="linalg")
@@ -129,7 +131,7 @@ def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: flo
         return sum(abs(x), axis=axes, keepdims=keepdims)
     if ord == 0:
         return sum(astype(x != 0, x.dtype), axis=axes, keepdims=keepdims)
-    if any(x.shape[place] == 0 for place in axes):
+    if any(x.shape[position] == 0 for position in axes):
         return sum(abs(x), axis=axes, keepdims=keepdims)
     return _power_norm(x, axes, keepdims, float(ord))
 
@@ -181,12 +183,12 @@ def norm(x: Any, /, ord: float | str | None = None, axis: Any = None, keepdims: 
     x = array("norm", x)
     if ord is None:
         return vector_norm(x, axis=axis, keepdims=keepdims)
-    given = axis if isinstance(axis, tuple | list) else range(x.ndim) if axis is None else (axis,)
-    axes = [normalise_axis("norm", one, x.ndim, x.shape) for one in given]
+    positions = axis if isinstance(axis, tuple | list) else range(x.ndim) if axis is None else (axis,)
+    axes = [normalise_axis("norm", position, x.ndim, x.shape) for position in positions]
     if len(axes) == 1:
         return vector_norm(x, axis=axes[0], keepdims=keepdims, ord=ord)  # type: ignore[arg-type]
     if len(axes) != 2 or axes[0] == axes[1]:
         raise ShapeError(f"norm: ord={ord!r} over axes {tuple(axes)} of shape {x.shape}: give one axis, or two")
-    rest = [place for place in range(x.ndim) if place not in axes]
+    rest = [position for position in range(x.ndim) if position not in axes]
     y = matrix_norm(permute_dims(x, (*rest, *axes)), ord=ord)
-    return reshape(y, tuple(1 if place in axes else n for place, n in enumerate(x.shape))) if keepdims else y
+    return reshape(y, tuple(1 if position in axes else n for position, n in enumerate(x.shape))) if keepdims else y

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..core import dtype as dtypes
+from ..core.cell import Cell
 from ..core.error import ArgumentError, DTypeError
 from ..core.family import Random
-from ..core.interpreter import Cell
 from ..core.number import real
 from ..core.shape import normalise_shape, size_of
 from ..core.value import Array, asarray
@@ -48,8 +48,8 @@ def _words(state: NDArray[Any], blocks: int) -> tuple[NDArray[Any], ...]:
     return philox(state[..., 0:1], counter)
 
 
-def _interleaved(parts: list[NDArray[Any]], state: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    flat = np.stack(parts, axis=-1).reshape(*state.shape[:-1], -1)[..., : size_of(shape)]
+def _interleaved(columns: list[NDArray[Any]], state: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    flat = np.stack(columns, axis=-1).reshape(*state.shape[:-1], -1)[..., : size_of(shape)]
     return flat.reshape((*state.shape[:-1], *shape))
 
 
@@ -61,11 +61,11 @@ def _fraction53(high: NDArray[Any], low: NDArray[Any]) -> NDArray[Any]:
 def _uniform(state: NDArray[Any], shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     if dtype == np.float32:
         words = _words(state, -(-size_of(shape) // 4))
-        parts = [(word >> np.uint64(8)).astype(np.float32) * np.float32(2.0**-24) for word in words]
+        columns = [(word >> np.uint64(8)).astype(np.float32) * np.float32(2.0**-24) for word in words]
     else:
         a, b, c, d = _words(state, -(-size_of(shape) // 2))
-        parts = [_fraction53(a, b), _fraction53(c, d)]
-    return _interleaved(parts, state, shape)
+        columns = [_fraction53(a, b), _fraction53(c, d)]
+    return _interleaved(columns, state, shape)
 
 
 def _normal(state: NDArray[Any], shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
@@ -182,8 +182,8 @@ class Generator:
         >>> bprop.Generator(1).bernoulli(1.0, (2,))
         Array([ True,  True])
         """
-        known = probability if isinstance(probability, Array) else _finite("bernoulli", "the probability", probability)
-        if not 0 <= known <= 1:
+        number = probability if isinstance(probability, Array) else _finite("bernoulli", "the probability", probability)
+        if not 0 <= number <= 1:
             raise ArgumentError(f"bernoulli: a probability is in [0, 1], not {probability}")
         return self.uniform(shape, dtype=np.float32) < probability
 
@@ -198,10 +198,10 @@ class Generator:
 
 
 def _finite(function: str, name: str, value: Any) -> float:
-    known = real(value)
-    if known is None or not isfinite(known):
+    number = real(value)
+    if number is None or not isfinite(number):
         raise ArgumentError(f"{function}: {name} is a finite number, not {value!r:.60}")
-    return known
+    return number
 
 
 def _floating(name: str, dtype: DTypeLike) -> "np.dtype[Any]":

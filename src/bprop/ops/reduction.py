@@ -16,8 +16,9 @@ from ..core.function import NUMPY, function
 from ..core.op import array
 from ..core.shape import flag, normalise_axes
 from ..core.value import Array
-from .arithmetic import add, kinked_root, square
+from .arithmetic import add
 from .comparison import logical_and, logical_or
+from .power import kinked_root, square
 from .selection import astype, maximum, minimum
 
 __all__ = ["all", "any", "count_nonzero", "max", "mean", "min", "std", "sum", "var"]
@@ -90,7 +91,14 @@ def _extreme_step(extreme: Any) -> Callable[..., Any]:
 
 
 _max = fold(
-    "max", np.max, -inf, maximum, share=_extreme_share, empty=False, step=_extreme_step(np.max), latex=r"\max {0}"
+    "max",
+    np.max,
+    -inf,
+    maximum,
+    share=_extreme_share,
+    empty=False,
+    complex_step=_extreme_step(np.max),
+    latex=r"\max {0}",
 )
 
 
@@ -110,7 +118,14 @@ def max(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
 
 
 _min = fold(
-    "min", np.min, inf, minimum, share=_extreme_share, empty=False, step=_extreme_step(np.min), latex=r"\min {0}"
+    "min",
+    np.min,
+    inf,
+    minimum,
+    share=_extreme_share,
+    empty=False,
+    complex_step=_extreme_step(np.min),
+    latex=r"\min {0}",
 )
 
 
@@ -134,9 +149,9 @@ def _truth_step(reduction: Any) -> Any:
     return lambda z, axis, keepdims: reduction(z.real, axis=axis, keepdims=keepdims)
 
 
-_any = fold("any", np.any, False, logical_or, kind="bool", step=_truth_step(np.any), latex=r"\bigvee {0}")
+_any = fold("any", np.any, False, logical_or, kind="bool", complex_step=_truth_step(np.any), latex=r"\bigvee {0}")
 
-_all = fold("all", np.all, True, logical_and, kind="bool", step=_truth_step(np.all), latex=r"\bigwedge {0}")
+_all = fold("all", np.all, True, logical_and, kind="bool", complex_step=_truth_step(np.all), latex=r"\bigwedge {0}")
 
 
 @function(np.any)
@@ -198,7 +213,7 @@ def mean(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
 
 
 def _count(x: Array, axes: tuple[int, ...]) -> int:
-    return prod(x.shape[one] for one in axes)
+    return prod(x.shape[axis] for axis in axes)
 
 
 def _variance(name: str, x: Any, axis: Any, correction: float, keepdims: bool) -> Array:
@@ -208,8 +223,8 @@ def _variance(name: str, x: Any, axis: Any, correction: float, keepdims: bool) -
     if not isinstance(correction, int | float | np.number):
         raise ArgumentError(f"{name}: the correction is a number, not {type(correction).__name__}")
     total = _sum(square(x - mean(x, axes, True)), axis=axes, keepdims=flag(name, "keepdims", keepdims))
-    left = count - float(correction)
-    return total / (left if left > 0 else 0.0)
+    degrees_of_freedom = count - float(correction)
+    return total / (degrees_of_freedom if degrees_of_freedom > 0 else 0.0)
 
 
 @function()
@@ -251,11 +266,11 @@ def std(x: Any, /, axis: Any = None, correction: float = 0.0, keepdims: bool = F
     return y
 
 
-def _numpys(own: Callable[..., Array]) -> Callable[..., Array]:
-    """Return ``own`` with the option that NumPy had before the standard named it."""
+def _numpys(ours: Callable[..., Array]) -> Callable[..., Array]:
+    """Return ``ours`` with the option that NumPy had before the standard named it."""
 
     def rule(x: Any, /, axis: Any = None, ddof: float = 0, keepdims: bool = False, correction: Any = None) -> Array:
-        return own(x, axis, ddof if correction is None else correction, keepdims)
+        return ours(x, axis, ddof if correction is None else correction, keepdims)
 
     return rule
 

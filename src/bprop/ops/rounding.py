@@ -18,7 +18,7 @@ def _rounded(name: str, ufunc: Any, formula: str, answer: str, latex: str) -> El
         name,
         lambda x: ufunc(x) if getattr(x, "dtype", np.dtype(float)).kind == "f" else np.asarray(x),
         None,
-        step=lambda z: ufunc(z.real),
+        complex_step=lambda z: ufunc(z.real),
         latex=latex,
         doc=f"""{formula}, in the dtype of x; integers stay as they are. No derivative.
 
@@ -52,7 +52,7 @@ def _pair(name: str, partial: Any, step: Any, kind: Any, formula: str, example: 
         partial,
         None,
         kind=kind,
-        step=step,
+        complex_step=step,
         latex=rf"\operatorname{{{{{name}}}}}({{0}}, {{1}})",
         doc=f"""{formula}.
 
@@ -80,7 +80,7 @@ nextafter = _pair(
 
 signbit = Elementwise(
     "signbit", np.signbit, None,
-    kind="bool", step=lambda z: np.signbit(z.real),
+    kind="bool", complex_step=lambda z: np.signbit(z.real),
     doc="""Whether the sign of x is minus, also that of -0 and of a NaN: bool of the shape of ``x``, no derivative.
 
     **Source:** Python Array API standard 2024.12, ``signbit``.

@@ -1,9 +1,9 @@
 """The functions of `scipy.special` that bprop has, by SciPy's names."""
 
 from ..core.function import SCIPY
-from .arithmetic import cbrt
 from .exponential import exp2, expm1, log1p
 from .log_sum_exp import log_softmax, logsumexp, softmax
+from .power import cbrt
 from .rounding import round
 from .sigmoidal import log_sigmoid, logit, sigmoid
 from .special import digamma, erf, erfc, erfinv, gammaln, polygamma, xlogy

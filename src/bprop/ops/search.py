@@ -51,19 +51,19 @@ def _extreme(name: str, numpys: Any, reduction: Any) -> General:
 _argmax, _argmin = _extreme("argmax", np.argmax, max), _extreme("argmin", np.argmin, min)
 
 
-def _place(op: General, x: Any, axis: Any, keepdims: bool) -> Array:
+def _arg_extreme(op: General, x: Any, axis: Any, keepdims: bool) -> Array:
     x = array(op.name, x)
     shape = x.shape
     if axis is None:
-        flat, kept = reshape(x, (-1,)), (1,) * x.ndim
+        flat, kept_shape = reshape(x, (-1,)), (1,) * x.ndim
     else:
         axis = normalise_axis(op.name, axis, x.ndim, shape)
-        flat, kept = moveaxis(x, axis, -1), (*shape[:axis], 1, *shape[axis + 1 :])
+        flat, kept_shape = moveaxis(x, axis, -1), (*shape[:axis], 1, *shape[axis + 1 :])
     if flat.shape[-1] == 0:
         what = "an array" if axis is None else f"axis {axis} of an array"
         raise ShapeError(f"{op.name}: {what} of shape {shape} is empty and has no {op.name[3:]}")
     y = op(flat)
-    return reshape(y, kept) if flag(op.name, "keepdims", keepdims) else y
+    return reshape(y, kept_shape) if flag(op.name, "keepdims", keepdims) else y
 
 
 @function(np.argmax)
@@ -78,7 +78,7 @@ def argmax(x: Any, /, axis: int | None = None, keepdims: bool = False) -> Array:
     >>> bprop.argmax(bprop.asarray([[1, 5, 5], [7, 2, 3]]), axis=1)
     Array([1, 0])
     """
-    return _place(_argmax, x, axis, keepdims)
+    return _arg_extreme(_argmax, x, axis, keepdims)
 
 
 @function(np.argmin)
@@ -93,7 +93,7 @@ def argmin(x: Any, /, axis: int | None = None, keepdims: bool = False) -> Array:
     >>> bprop.argmin(bprop.asarray([[1, 5, 5], [7, 2, 3]]), axis=1)
     Array([0, 1])
     """
-    return _place(_argmin, x, axis, keepdims)
+    return _arg_extreme(_argmin, x, axis, keepdims)
 
 
 # --- the place in a sorted array ---
@@ -169,4 +169,4 @@ def nonzero(x: Any, /) -> tuple[Array, ...]:
     if x.ndim == 0:
         raise ShapeError("nonzero: an array of shape () has no axes to count along")
     numbers = concrete("nonzero", x, "write bprop.where(x != 0, …, 0), or count with bprop.count_nonzero")
-    return tuple(asarray(place, copy=False) for place in np.nonzero(numbers))
+    return tuple(asarray(positions, copy=False) for positions in np.nonzero(numbers))

@@ -24,7 +24,7 @@ def _where(condition: Any, x1: Any, x2: Any) -> Any:
 
 where = Selection(
     "where", _where, None, lambda y, c, x1, x2: c, lambda y, c, x1, x2: FUNCTIONS["logical_not"](c),
-    native="where", step=lambda c, x1, x2: np.where(np.real(c).astype(bool), x1, x2),
+    native="where", complex_step=lambda c, x1, x2: np.where(np.real(c).astype(bool), x1, x2),
     role="case", latex=r"\begin{{cases}} {1} & {0} \\ {2} & \text{{otherwise}} \end{{cases}}",
     doc="""y = x1 where ``condition`` holds, x2 elsewhere. The branch not taken has no derivative there.
 
@@ -41,11 +41,11 @@ where = Selection(
 )  # fmt: skip
 
 
-def _share(first: Any, second: Any) -> Any:
-    """1 where first > second, one half at a tie; a NaN is taken."""
-    dtype = first.dtype if hasattr(first, "dtype") else second.dtype
-    above = astype(FUNCTIONS["logical_not"](first < second), dtype=dtype)
-    return (above + astype(FUNCTIONS["logical_not"](first <= second), dtype=dtype)) * 0.5
+def _share(x1: Any, x2: Any) -> Any:
+    """1 where x1 > x2, one half at a tie; a NaN is taken."""
+    dtype = x1.dtype if hasattr(x1, "dtype") else x2.dtype
+    above = astype(FUNCTIONS["logical_not"](x1 < x2), dtype=dtype)
+    return (above + astype(FUNCTIONS["logical_not"](x1 <= x2), dtype=dtype)) * 0.5
 
 
 _EXTREME = """
@@ -62,13 +62,13 @@ _EXTREME = """
 
 maximum = Selection(
     "maximum", np.maximum, lambda y, x1, x2: _share(x1, x2), lambda y, x1, x2: _share(x2, x1),
-    step=lambda x1, x2: np.where(np.real(x1) >= np.real(x2), x1, x2), latex=r"\max({0}, {1})",
+    complex_step=lambda x1, x2: np.where(np.real(x1) >= np.real(x2), x1, x2), latex=r"\max({0}, {1})",
     doc="y = max(x1, x2), entry by entry." + _EXTREME.format(name="maximum", result="[3., 5.]"),
 )  # fmt: skip
 
 minimum = Selection(
     "minimum", np.minimum, lambda y, x1, x2: _share(x2, x1), lambda y, x1, x2: _share(x1, x2),
-    step=lambda x1, x2: np.where(np.real(x1) <= np.real(x2), x1, x2), latex=r"\min({0}, {1})",
+    complex_step=lambda x1, x2: np.where(np.real(x1) <= np.real(x2), x1, x2), latex=r"\min({0}, {1})",
     doc="y = min(x1, x2), entry by entry." + _EXTREME.format(name="minimum", result="[1., 3.]"),
 )  # fmt: skip
 
@@ -85,7 +85,7 @@ def _convert(x: Any, dtype: Any) -> Any:
 
 astype = Elementwise(
     "astype", _convert, 1,
-    kind="given", native="cast", step=lambda x, dtype: x if np.dtype(dtype).kind == "f" else np.real(x).astype(dtype),
+    kind="given", native="cast", complex_step=lambda x, dtype: x if np.dtype(dtype).kind == "f" else np.real(x).astype(dtype),
     examples=lambda draw: [((draw(*shape),), {"dtype": np.dtype(dtype)})
                            for shape in ((), (2, 3), (0, 3)) for dtype in (np.float64, np.float32, np.int64)],
     latex="{0}",
@@ -94,7 +94,7 @@ astype = Elementwise(
 
 stop_gradient = Elementwise(
     "stop_gradient", np.asarray, None,
-    native=lambda x: x, step=np.real, latex=r"\operatorname{{sg}}({0})",
+    native=lambda x: x, complex_step=np.real, latex=r"\operatorname{{sg}}({0})",
     doc="""y = x, taken as a constant: no derivative flows through it.
 
     ``x``: any shape and dtype.
@@ -117,7 +117,7 @@ def _within(x: Any, low: float, high: float) -> Any:
 _within_domain = Elementwise(
     "within_domain", _within, 1,
     kind="float", native=lambda x, low, high: where(x < low if high == inf else (x < low) | (x > high), nan, x),
-    step=lambda z, low, high: z, role="identity", text="{0}", latex="{0}", level=4,
+    complex_step=lambda z, low, high: z, role="identity", text="{0}", latex="{0}", level=4,
     examples=lambda draw: [((draw(*shape, domain=(0, 1)),), {"low": 0, "high": high})
                            for shape in ((), (2, 3), (0, 3)) for high in (1, inf)],
     doc="x between ``low`` and ``high``, both included, else NaN: what a slope is computed from, and what it reads as is x.",
@@ -136,7 +136,7 @@ def _not(condition: Any) -> Any:
 
 def _bounded(name: str, evaluate: Any, native: Any, step: Any, *shares: Any) -> Selection:
     return Selection(
-        name, evaluate, *shares, native=native, step=step,
+        name, evaluate, *shares, native=native, complex_step=step,
         latex=r"\operatorname{{" + name.replace("_", " ") + "}}(" + ", ".join(f"{{{i}}}" for i in range(len(shares))) + ")",
         doc=f"The op behind `bprop.clip` called {name}.",
     )  # fmt: skip
@@ -153,7 +153,7 @@ _at_most = _bounded(
 _clip_op = _bounded(
     "clip", lambda x, low, high: np.minimum(np.maximum(x, low), high),
     lambda x, low, high: minimum(maximum(x, low), high),
-    lambda x, low, high: _at_most.step(_at_least.step(x, low), high),  # type: ignore[misc]
+    lambda x, low, high: _at_most.complex_step(_at_least.complex_step(x, low), high),  # type: ignore[misc]
     lambda y, x, low, high: _not((x < low) | (x > high) | (low > high)),
     lambda y, x, low, high: (x < low) & _not(low > high),
     lambda y, x, low, high: (x > high) | (low > high),

@@ -80,8 +80,8 @@ def unique_counts(x: Any, /) -> UniqueCounts:
     >>> values, counts
     (Array([1, 3]), Array([1, 2]))
     """
-    found = _unique("unique_counts", x)
-    return UniqueCounts(found.values, found.counts)
+    unique = _unique("unique_counts", x)
+    return UniqueCounts(unique.values, unique.counts)
 
 
 @function()
@@ -94,8 +94,8 @@ def unique_inverse(x: Any, /) -> UniqueInverse:
     >>> bprop.unique_inverse(bprop.asarray([3, 1, 3])).inverse_indices
     Array([1, 0, 1])
     """
-    found = _unique("unique_inverse", x)
-    return UniqueInverse(found.values, found.inverse_indices)
+    unique = _unique("unique_inverse", x)
+    return UniqueInverse(unique.values, unique.inverse_indices)
 
 
 @function()
@@ -120,9 +120,9 @@ def _numpys_unique(
     *,
     equal_nan: bool = True,
 ) -> Any:
-    found = _unique("unique", x, equal_nan)
+    unique = _unique("unique", x, equal_nan)
     wanted = (True, return_index, return_inverse, return_counts)
-    chosen = tuple(one for one, is_wanted in zip(found, wanted, strict=True) if is_wanted)
+    chosen = tuple(output for output, is_wanted in zip(unique, wanted, strict=True) if is_wanted)
     return chosen if len(chosen) > 1 else chosen[0]
 
 

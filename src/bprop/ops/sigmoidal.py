@@ -8,8 +8,8 @@ from ..core.family import Elementwise
 from ..core.function import function, publish
 from ..core.op import array
 from ..core.value import Array
-from .arithmetic import square
 from .exponential import exp, exp_difference, log1p
+from .power import square
 from .selection import where, within_domain
 from .special import applied, in_double
 
@@ -61,7 +61,7 @@ def _sech_squared_native(x: Any) -> Any:
 sech_squared = Elementwise(
     "sech_squared", _sech_squared, lambda y, x: -2 * tanh(x) * y,
     kind="float", native=_sech_squared_native, text="1 - tanh({0}) ** 2", latex=r"1 - \tanh^2({0})", level=1,
-    step=lambda z: 1 - np.tanh(z) ** 2,
+    complex_step=lambda z: 1 - np.tanh(z) ** 2,
     doc="The derivative of `tanh`, 1 - tanh²x = 1/cosh²x, without cancellation.",
 )  # fmt: skip
 
@@ -87,7 +87,7 @@ def _tanh_shrink(x: Any) -> Any:
 
 tanh_shrink = Elementwise(
     "tanh_shrink", _tanh_shrink, lambda y, x: square(tanh(x)),
-    kind="float", native=_tanh_shrink, step=lambda z: z - np.tanh(z), text="{0} - tanh({0})", level=1,
+    kind="float", native=_tanh_shrink, complex_step=lambda z: z - np.tanh(z), text="{0} - tanh({0})", level=1,
     latex=r"{0} - \tanh({0})", doc="y = x - tanh x, also where that is the difference of two close numbers.",
 )  # fmt: skip
 
@@ -118,14 +118,14 @@ logistic_density = Elementwise(
     "logistic_density", lambda x: _over_square(_folded(x)), lambda y, x: -y * tanh(0.5 * x),
     kind="float", native=_logistic_density_native, text="sigmoid({0}) * (1 - sigmoid({0}))",
     latex=r"\sigma({0}) \, (1 - \sigma({0}))", level=2,
-    step=lambda z: sigmoid_step(z) * sigmoid_step(-z),
+    complex_step=lambda z: sigmoid_step(z) * sigmoid_step(-z),
     doc="The derivative of `sigmoid`, σ(x) σ(-x) = e⁻ˣ/(1 + e⁻ˣ)², without cancellation.",
 )  # fmt: skip
 
 
 sigmoid: Elementwise = Elementwise(
     "sigmoid", _sigmoid, lambda y, x: logistic_density(x),
-    kind="float", native=_sigmoid_native, step=sigmoid_step, latex=r"\sigma({0})",
+    kind="float", native=_sigmoid_native, complex_step=sigmoid_step, latex=r"\sigma({0})",
     doc=_doc("y = 1/(1 + e⁻ˣ); ∂y/∂x = y (1 - y).", "bprop.sigmoid(bprop.zeros(2))\n    Array([0.5, 0.5])",
              "Leibe (2016), Backpropagation, nonlinearities"),
 )  # fmt: skip
@@ -138,7 +138,7 @@ def _softplus_native(x: Any) -> Any:
 softplus = Elementwise(
     "softplus", lambda x: np.logaddexp(x, 0), lambda y, x: sigmoid(x),
     kind="float", native=_softplus_native,
-    step=lambda z: np.where(z.real > 0, z, 0) + np.log1p(np.exp(np.where(z.real > 0, -z, z))),
+    complex_step=lambda z: np.where(z.real > 0, z, 0) + np.log1p(np.exp(np.where(z.real > 0, -z, z))),
     latex=r"\log(1 + e^{{{0}}})",
     doc=_doc("y = log(1 + eˣ) without overflow; ∂y/∂x = σ(x).",
              "print(bprop.softplus(bprop.asarray([-1000.0, 1000.0])))\n    Array([   0., 1000.])",
@@ -168,7 +168,7 @@ def _logit(x: Any) -> Any:
 
 logit = Elementwise(
     "logit", _logit, lambda y, x: 1 / within_domain(x, 0, 1) + 1 / (1 - x),  # 1 / (x (1 - x)) has 0 · ∞ in its own slope
-    kind="float", native=_logit, step=lambda z: np.log(z / (1 - z)), domain=(0, 1),
+    kind="float", native=_logit, complex_step=lambda z: np.log(z / (1 - z)), domain=(0, 1),
     latex=r"\operatorname{{logit}}({0})",
     doc=_doc("y = log(x / (1 - x)), the inverse of `sigmoid`; ∂y/∂x = 1/(x (1 - x)). NaN outside of [0, 1].",
              "bprop.logit(bprop.asarray([0.0, 0.5, 1.0]))\n    Array([-inf,   0.,  inf])",
@@ -199,7 +199,7 @@ def _half_difference(x1: Any, x2: Any) -> Any:
 density_difference: Elementwise = Elementwise(
     "density_difference", _density_difference,
     lambda y, x1, x2: -y * tanh(_half_difference(x1, x2)), lambda y, x1, x2: y * tanh(_half_difference(x1, x2)),
-    kind="float", native=_density_difference, step=lambda z1, z2: logistic_density.step(np.asarray(z1 - z2)),  # type: ignore[operator,misc]
+    kind="float", native=_density_difference, complex_step=lambda z1, z2: logistic_density.complex_step(np.asarray(z1 - z2)),  # type: ignore[operator,misc]
     text="sigmoid({0} - {1}) * (1 - sigmoid({0} - {1}))",
     latex=r"\sigma({0} - {1}) \, (1 - \sigma({0} - {1}))", level=2,
     doc="The second derivative of `logaddexp`, σ(x1 - x2) σ(x2 - x1), also where the difference is large and rounded.",
@@ -208,7 +208,7 @@ density_difference: Elementwise = Elementwise(
 sigmoid_difference = Elementwise(
     "sigmoid_difference", _sigmoid_difference,
     lambda y, x1, x2: density_difference(x1, x2), lambda y, x1, x2: -density_difference(x1, x2),
-    kind="float", native=_sigmoid_difference, step=lambda z1, z2: sigmoid_step(np.asarray(z1 - z2)),
+    kind="float", native=_sigmoid_difference, complex_step=lambda z1, z2: sigmoid_step(np.asarray(z1 - z2)),
     text="sigmoid({0} - {1})", latex=r"\sigma({0} - {1})",
     doc="The derivative of `logaddexp`, σ(x1 - x2), also where the difference is large and rounded.",
 )  # fmt: skip
@@ -227,7 +227,7 @@ def _logaddexp_native(x1: Any, x2: Any) -> Any:
 logaddexp = Elementwise(
     "logaddexp", np.logaddexp,
     lambda y, x1, x2: sigmoid_difference(x1, x2), lambda y, x1, x2: sigmoid_difference(x2, x1),
-    kind="float", native=_logaddexp_native, step=_logaddexp_step, latex=r"\log(e^{{{0}}} + e^{{{1}}})",
+    kind="float", native=_logaddexp_native, complex_step=_logaddexp_step, latex=r"\log(e^{{{0}}} + e^{{{1}}})",
     doc="""y = log(eˣ¹ + eˣ²) without overflow; ∂y/∂x1 = σ(x1 - x2), ∂y/∂x2 = σ(x2 - x1).
 
     Equal operands share the derivative evenly, equal infinities too. Shapes broadcast, dtypes promote; integers become float64.

@@ -11,10 +11,11 @@ from ..core.function import NUMPY, function
 from ..core.shape import flag
 from ..core.value import Array
 from .contraction import matmul
+from .data_type import astype
 from .factorisation import TALL_AND_WIDE, column, matrix, over_gaps, row, total
 from .linear_algebra import diagonal
 from .linear_system import in_float
-from .manipulation import astype, matrix_transpose
+from .manipulation import matrix_transpose
 from .reduction import max, sum
 from .selection import where
 
@@ -49,18 +50,18 @@ def _over_square_gaps(s: Any) -> Any:
 def _svd_jvp(y: Any, xs: Any, x_dots: Any, full_matrices: bool) -> tuple[Any, Any, Any]:
     (u, s, vt), (x_dot,) = _thin(xs[0], y, full_matrices), x_dots
     v, (m, n), k = matrix_transpose(vt), x_dot.shape[-2:], s.shape[-1]
-    right = matmul(x_dot, v)
-    turned = matmul(matrix_transpose(u), right)
+    x_dot_v = matmul(x_dot, v)
+    inner = matmul(matrix_transpose(u), x_dot_v)
     if full_matrices:
-        return _free(), diagonal(turned), _free()
-    upright, gaps = matrix_transpose(turned), _over_square_gaps(s)
-    u_dot = matmul(u, gaps * (turned * row(s) + column(s) * upright))
-    v_dot = matmul(v, gaps * (column(s) * turned + upright * row(s)))
+        return _free(), diagonal(inner), _free()
+    inner_transposed, gaps = matrix_transpose(inner), _over_square_gaps(s)
+    u_dot = matmul(u, gaps * (inner * row(s) + column(s) * inner_transposed))
+    v_dot = matmul(v, gaps * (column(s) * inner + inner_transposed * row(s)))
     if m > k:  # u also turns out of the space it spans
-        u_dot = u_dot + (right - matmul(u, turned)) / row(s)
+        u_dot = u_dot + (x_dot_v - matmul(u, inner)) / row(s)
     if n > k:
-        v_dot = v_dot + (matmul(matrix_transpose(x_dot), u) - matmul(v, upright)) / row(s)
-    return u_dot, diagonal(turned), matrix_transpose(v_dot)
+        v_dot = v_dot + (matmul(matrix_transpose(x_dot), u) - matmul(v, inner_transposed)) / row(s)
+    return u_dot, diagonal(inner), matrix_transpose(v_dot)
 
 
 def _svd_vjp(y_bar: Any, y: Any, xs: Any, needs: Any, full_matrices: bool) -> tuple[Any]:
@@ -99,7 +100,7 @@ svd_op = General(
     vjp=_svd_vjp,
     failure="the singular values did not converge: look for NaN or infinity in the matrix",
     examples=lambda draw: [((draw(*shape),), {"full_matrices": False}) for shape in TALL_AND_WIDE],
-    step=False,
+    complex_step=False,
     latex=lambda x, full_matrices: r"\operatorname{{svd}}({0})",
 )
 

@@ -55,8 +55,8 @@ def argsort(x: Any, /, axis: int = -1, *, descending: bool = False, stable: bool
     """
     x = array("argsort", x)
     axis = normalise_axis("argsort", axis, x.ndim, x.shape)
-    given = {"descending": descending, "stable": stable}
-    options = {what: flag("argsort", what, value) for what, value in given.items()}
+    flags = {"descending": descending, "stable": stable}
+    options = {what: flag("argsort", what, value) for what, value in flags.items()}
     order = _argsort(moveaxis(x, axis, -1), **options)
     return moveaxis(order, -1, axis)
 
@@ -94,30 +94,30 @@ def median(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
     """
     x = array("median", x)
     axes = normalise_axes("median", axis, x.shape)
-    kept = tuple(one for one in range(x.ndim) if one not in axes)
-    size = prod(x.shape[one] for one in axes)
-    flat = reshape(permute_dims(x, (*kept, *axes)), (*(x.shape[one] for one in kept), size))
+    outer_axes = tuple(position for position in range(x.ndim) if position not in axes)
+    size = prod(x.shape[position] for position in axes)
+    flat = reshape(permute_dims(x, (*outer_axes, *axes)), (*(x.shape[position] for position in outer_axes), size))
     if size == 0:
         y = mean(flat, -1)
     else:
         ordered = sort(flat)
-        middle = mean(slice_along(ordered, len(kept), (size - 1) // 2, 2 - size % 2), -1)
+        middle = mean(slice_along(ordered, len(outer_axes), (size - 1) // 2, 2 - size % 2), -1)
         largest = ordered[..., -1]
         y = where(largest != largest, largest, middle)
     return reshape(y, reduced(x.shape, axes, True)) if flag("median", "keepdims", keepdims) else y
 
 
 # --- NumPy code, unchanged ---
-def _numpys(own: Any) -> Any:
-    """Return ``own`` with NumPy's options; without an axis the array is flat."""
+def _numpys(ours: Any) -> Any:
+    """Return ``ours`` with NumPy's options; without an axis the array is flat."""
 
     def rule(x: Any, /, axis: int | None = -1, kind: str | None = None, stable: bool | None = None) -> Any:
         if kind not in (None, "quicksort", "heapsort", "mergesort", "stable"):
             raise ArgumentError(
-                f"numpy.{own.__name__}: there is no kind {kind!r} of sorting: write 'stable' or nothing"
+                f"numpy.{ours.__name__}: there is no kind {kind!r} of sorting: write 'stable' or nothing"
             )
         stable = bool(stable) or kind in ("mergesort", "stable")
-        return own(reshape(x, (-1,)), 0, stable=stable) if axis is None else own(x, axis, stable=stable)
+        return ours(reshape(x, (-1,)), 0, stable=stable) if axis is None else ours(x, axis, stable=stable)
 
     return rule
 

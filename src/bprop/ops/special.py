@@ -95,7 +95,7 @@ _exp_minus_square = in_double(lambda x: gauss(x, 1.0))
 
 exp_minus_square = Elementwise(
     "exp_minus_square", _exp_minus_square, lambda y, x: -2 * gaussian_moment(x, n=1),
-    kind="float", native=_exp_minus_square, step=lambda z: np.exp(-z * z),
+    kind="float", native=_exp_minus_square, complex_step=lambda z: np.exp(-z * z),
     text="exp(-square({0}))", latex="e^{{-{0}^{{2}}}}",
     doc="The derivative of `erf` but for a factor, e^(-x²), also where x² is large and rounded.",
 )  # fmt: skip
@@ -117,7 +117,7 @@ def _gaussian_moment_slope(y: Any, x: Any, n: int) -> Any:
 
 gaussian_moment: Elementwise = Elementwise(
     "gaussian_moment", _gaussian_moment, _gaussian_moment_slope,
-    kind="float", native=_gaussian_moment, step=lambda z, n: z**n * np.exp(-z * z), level=2,
+    kind="float", native=_gaussian_moment, complex_step=lambda z, n: z**n * np.exp(-z * z), level=2,
     text="{0} ** {n} * exp(-square({0}))", latex="{0}^{{{n}}} e^{{-{0}^{{2}}}}",
     examples=lambda draw: [((draw(*shape),), {"n": n}) for shape in ((), (2, 3), (0, 3)) for n in (1, 2, 3)],
     doc="xⁿ e^(-x²) for n ≥ 1: what the derivatives of `exp_minus_square` are made of. It is 0 at infinity.",
@@ -125,7 +125,7 @@ gaussian_moment: Elementwise = Elementwise(
 
 erf = Elementwise(
     "erf", in_double(lambda x: _scipy().erf(x)), lambda y, x: _TWO_OVER_ROOT_PI * exp_minus_square(x),
-    kind="float", step=lambda z: _scipy().erf(z), latex=r"\operatorname{{erf}}({0})",
+    kind="float", complex_step=lambda z: _scipy().erf(z), latex=r"\operatorname{{erf}}({0})",
     doc=_doc("y = 2/√π ∫ e^(-t²) dt from 0 to x; ∂y/∂x = 2/√π e^(-x²).",
              "bprop.erf(bprop.asarray([0.0, 1.0]))\n    Array([0.        , 0.84270079])", "SciPy, ``scipy.special.erf``"),
 )  # fmt: skip
@@ -172,7 +172,7 @@ def _erfc(x: Any) -> Any:
 
 erfc = Elementwise(
     "erfc", _erfc, lambda y, x: -_TWO_OVER_ROOT_PI * exp_minus_square(x),
-    kind="float", step=lambda z: _scipy().erfc(z), latex=r"\operatorname{{erfc}}({0})",
+    kind="float", complex_step=lambda z: _scipy().erfc(z), latex=r"\operatorname{{erfc}}({0})",
     doc=_doc("y = 1 - erf x, exact where it is small; ∂y/∂x = -2/√π e^(-x²).",
              "bprop.erfc(bprop.asarray([0.0, 10.0]))\n    Array([1.00000000e+00, 2.08848758e-45])",
              "SciPy, ``scipy.special.erfc``"),
@@ -190,7 +190,7 @@ def _erfinv_slope(x: Any) -> Any:
 
 erfinv_slope = Elementwise(
     "erfinv_slope", _erfinv_slope, lambda y, x: 2 * erfinv(x) * (y * y),
-    kind="float", native="callback", step=None, domain=(-1, 1),
+    kind="float", native="callback", complex_step=None, domain=(-1, 1),
     text="sqrt(pi) / 2 * exp(square(erfinv({0})))", level=2,
     latex=r"e^{{\operatorname{{erf}}^{{-1}}({0})^{{2}}}} \, \frac{{\sqrt{{\pi}}}}{{2}}",
     doc="The derivative of `erfinv`, √π/2 e^(y²), also where y² is large and rounded.",
@@ -198,7 +198,7 @@ erfinv_slope = Elementwise(
 
 erfinv: Elementwise = Elementwise(
     "erfinv", in_double(lambda x: _scipy().erfinv(x)), lambda y, x: erfinv_slope(x),
-    kind="float", native="callback", step=None, domain=(-1, 1), latex=r"\operatorname{{erf}}^{{-1}}({0})",
+    kind="float", native="callback", complex_step=None, domain=(-1, 1), latex=r"\operatorname{{erf}}^{{-1}}({0})",
     doc=_doc("y with erf y = x; ∂y/∂x = √π/2 e^(y²). NaN outside of [-1, 1].",
              "bprop.erfinv(bprop.asarray([0.0, 0.5, 1.0]))\n    Array([0.        , 0.47693628,        inf])",
              "SciPy, ``scipy.special.erfinv``"),
@@ -244,10 +244,10 @@ _ROOT, _ROOT_LOW = 1.4616321449683622, 9.549995429965697e-17
 @lru_cache
 def _digamma_tail(end: float) -> tuple[float, ...]:
     """Coefficients in w² of (P(w²) - P(v)) / (w² - v) at v = 1/end², with P(u) = Σ B₂ⱼ/(2j) uʲ."""
-    found = [0.0]
+    coefficients = [0.0]
     for j in range(len(_BERNOULLI), 0, -1):
-        found.insert(0, _BERNOULLI[j - 1] / (2 * j) + found[0] / end**2)
-    return tuple(found[:-1])
+        coefficients.insert(0, _BERNOULLI[j - 1] / (2 * j) + coefficients[0] / end**2)
+    return tuple(coefficients[:-1])
 
 
 @in_double
@@ -289,7 +289,7 @@ def _polygamma(x: Any, n: int) -> Any:
 
 polygamma_op: Elementwise = Elementwise(
     "polygamma", _polygamma, lambda y, x, n: polygamma_op(x, n=n + 1),
-    kind="float", native=_polygamma, step=None, domain=(0, inf),
+    kind="float", native=_polygamma, complex_step=None, domain=(0, inf),
     text="polygamma({n}, {0})", latex=r"\psi^{{({n})}}({0})",
     examples=lambda draw: [((draw(*shape, domain=(0, inf)),), {"n": n}) for shape in ((), (2, 3), (0, 3)) for n in (1, 2)],
     doc="The n-th derivative of `digamma`: the op behind `bprop.polygamma`.",
@@ -297,7 +297,7 @@ polygamma_op: Elementwise = Elementwise(
 
 digamma = Elementwise(
     "digamma", _digamma, lambda y, x: polygamma_op(x, n=1),
-    kind="float", native=_digamma, step=lambda z: _scipy().psi(z), domain=(0, inf), latex=r"\psi({0})",
+    kind="float", native=_digamma, complex_step=lambda z: _scipy().psi(z), domain=(0, inf), latex=r"\psi({0})",
     doc=_doc("y = the derivative of log Γ(x); ∂y/∂x = ψ⁽¹⁾(x), the trigamma function. NaN at the negative integers.",
              "bprop.digamma(bprop.asarray([1.0, 2.0]))\n    Array([-0.57721566,  0.42278434])",
              "SciPy, ``scipy.special.digamma``"),
@@ -317,17 +317,17 @@ def _gammaln(x: Any) -> Any:
     y = np.where(np.abs(x) < 1e-300, -np.log(np.abs(x)), y)  # of a negative subnormal SciPy says ∞
     near = np.asarray((x > 0) & (x < 2.5))
     if near.any():
-        part = np.asarray(x)[near]
-        steps = 2 - np.rint(part)
-        z = part - (2 - steps)
-        below = np.where(steps >= 1, np.log1p(z), 0) + np.where(steps == 2, np.log(part), 0)
+        z_near = np.asarray(x)[near]
+        steps = 2 - np.rint(z_near)
+        z = z_near - (2 - steps)
+        below = np.where(steps >= 1, np.log1p(z), 0) + np.where(steps == 2, np.log(z_near), 0)
         y[near] = _horner(z, _gammaln_series()) - below
     return y
 
 
 gammaln = Elementwise(
     "gammaln", _gammaln, lambda y, x: digamma(x),
-    kind="float", native="lgamma", step=None, domain=(0, inf), latex=r"\log\Gamma({0})",
+    kind="float", native="lgamma", complex_step=None, domain=(0, inf), latex=r"\log\Gamma({0})",
     doc=_doc("y = log \\|Γ(x)\\|; ∂y/∂x = ψ(x), the digamma function.",
              "bprop.gammaln(bprop.asarray([1.0, 5.0]))\n    Array([0.        , 3.17805383])",
              "SciPy, ``scipy.special.gammaln``"),
@@ -372,7 +372,7 @@ def _xlogy_slope(y: Any, x1: Any, x2: Any) -> Any:
 
 xlogy = Elementwise(
     "xlogy", _xlogy, lambda y, x1, x2: log(x2), _xlogy_slope,
-    kind="float", native=_xlogy, step=_xlogy, domain=((-inf, inf), (0, inf)), latex=r"{0} \, \log({1})",
+    kind="float", native=_xlogy, complex_step=_xlogy, domain=((-inf, inf), (0, inf)), latex=r"{0} \, \log({1})",
     doc="""y = x1 log x2, and 0 where x1 is 0 (also at x2 = 0); ∂y/∂x1 = log x2, ∂y/∂x2 = x1/x2, 0 where x1 is 0.
 
     Shapes broadcast, dtypes promote; integers become float64.

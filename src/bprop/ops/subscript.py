@@ -1,8 +1,11 @@
 """``x[index]``: an index becomes a slice, a reshape and at most one gather, all linear in x.
 
-Integer arrays, several of them and combined with slices, follow NumPy's rules: they broadcast, one flat index into
-their axes joined together stands for all of them, and their own axes come where the first of them stood, or in front if
-slices stand between. What is read can be written back by the same steps in reverse (`bprop.ops.at`).
+Basic indexing (integers, slices, ``None``, ``...``) is the slice and the reshape, advanced indexing (integer arrays and
+masks) the gather. Several index arrays follow NumPy's rules: they broadcast, and one flat index into their axes joined
+together stands for all of them. Their axes come where the first of them stood, or in front if slices stand between.
+What is read can be written back by the same steps in reverse (`bprop.ops.at`).
+
+**Source:** NumPy, advanced indexing.
 """
 
 from math import prod
@@ -27,101 +30,114 @@ _PLAIN = frozenset((int, slice, type(None), EllipsisType))
 
 
 class Subscript:
-    """An index resolved against a shape.
+    """An index resolved against the shape of an array x: which entries, in which order.
 
-    ``slices`` (start, count, step) cut every axis, ``cut`` is the shape then, without the axes of integers and with new
-    ones; ``gathers`` are (axis of ``cut``, integer array), ``sources`` their axes of x, and ``place`` says behind how many
-    of the other axes theirs come in the result.
+    Reading ``x[index]`` takes three steps, each linear in x; writing goes back through them.
+
+    1. `slice`: ``slices`` has (start, count, step) for every axis of x. The result is reshaped to ``sliced_shape``:
+       axes of integers are gone, axes of ``None`` are there with size 1.
+    2. `to_rows`: the axes that have an index array move to the front and become one axis. ``index_arrays`` are pairs
+       (axis of ``sliced_shape``, integer array), ``indexed_axes`` the axes of x that they belong to. They broadcast
+       to one array, `row_indices`, which takes rows from that axis.
+    3. `place_index_axes`: the axes of `row_indices` come behind ``leading`` others. NumPy's rule: where the first index
+       array stood if all stand side by side, else in front.
     """
 
-    __slots__ = ("cut", "flat", "gathers", "index", "place", "shape", "slices", "sources")
+    __slots__ = ("index", "index_arrays", "indexed_axes", "leading", "rows", "shape", "sliced_shape", "slices")
 
     def __init__(self, shape: Shape, index: Any) -> None:
         self.shape = shape
         self.index = index
-        self.flat: Array | None = None
-        parts, consumed = self._parts(index)
+        self.rows: Array | None = None
+        self.index_arrays: list[tuple[int, Array]] = []
+        self.indexed_axes: list[int] = []
+        terms, consumed = self._terms(index)
         if consumed > len(shape):
             raise self._error(f"{consumed} indices for an array of shape {shape}")
         slices: list[tuple[int, int, int]] = []
-        cut: list[int] = []
-        self.gathers: list[tuple[int, Array]] = []
-        self.sources: list[int] = []
-        # of integers and integer arrays: the number of the part, and how many axes of `cut` come before it
-        chosen: list[tuple[int, int]] = []
-        for number, part in enumerate(parts):
-            axis = len(slices)
-            if type(part) is int:
-                size = shape[axis]
-                if not -size <= part < size:
-                    raise self._outside(part, axis)
-                chosen.append((number, len(cut)))
-                slices.append((part % size, 1, 1))
-            elif type(part) is slice:
-                try:
-                    start, stop, step = part.indices(shape[axis])
-                except (TypeError, ValueError) as error:
-                    raise self._error(str(error)) from None
-                count = len(range(start, stop, step))
-                slices.append((start, count, step))
-                cut.append(count)
-            elif part is None:
-                cut.append(1)
-            elif part is Ellipsis:
-                whole = shape[axis : axis + len(shape) - consumed]
-                slices.extend((0, size, 1) for size in whole)
-                cut.extend(whole)
-            else:
-                chosen.append((number, len(cut)))
-                for indices in self._nonzero(part, axis) if part.dtype.kind == "b" else (part,):
-                    self.gathers.append((len(cut), indices))
-                    self.sources.append(len(slices))
-                    cut.append(shape[len(slices)])
-                    slices.append((0, shape[len(slices)], 1))
-        whole = shape[len(slices) :]
-        slices.extend((0, size, 1) for size in whole)
-        cut.extend(whole)
-        self.slices = tuple(slices)
-        self.cut = tuple(cut)
-        self.place = 0
-        if self.gathers and chosen[-1][0] - chosen[0][0] == len(chosen) - 1:
-            self.place = chosen[0][1]
+        sliced: list[int] = []
+        # of integers and index arrays: the number of the term, and how many axes of `sliced_shape` come before it
+        advanced: list[tuple[int, int]] = []
 
-    def _parts(self, index: Any) -> tuple[Any, int]:
-        """Return the parts of an index, each a Python integer, a slice, ``None``, ``...`` or an `Array`, and how many
+        def keep(count: int) -> None:
+            for size in shape[len(slices) : len(slices) + count]:
+                slices.append((0, size, 1))
+                sliced.append(size)
+
+        for number, term in enumerate(terms):
+            axis = len(slices)
+            if type(term) is int:
+                advanced.append((number, len(sliced)))
+                slices.append((self._in_range(term, axis), 1, 1))
+            elif type(term) is slice:
+                slices.append(self._resolved(term, axis))
+                sliced.append(slices[-1][1])
+            elif term is None:
+                sliced.append(1)
+            elif term is Ellipsis:
+                keep(len(shape) - consumed)
+            else:
+                advanced.append((number, len(sliced)))
+                for indices in self._nonzero(term, axis) if term.dtype.kind == "b" else (term,):
+                    self.index_arrays.append((len(sliced), indices))
+                    self.indexed_axes.append(len(slices))
+                    keep(1)
+        keep(len(shape) - len(slices))
+        self.slices = tuple(slices)
+        self.sliced_shape = tuple(sliced)
+        adjacent = bool(advanced) and advanced[-1][0] - advanced[0][0] == len(advanced) - 1
+        self.leading = advanced[0][1] if self.index_arrays and adjacent else 0
+
+    def _in_range(self, position: int, axis: int) -> int:
+        """Return an integer index counted from the front."""
+        size = self.shape[axis]
+        if not -size <= position < size:
+            raise self._outside(position, axis)
+        return position % size
+
+    def _resolved(self, term: slice, axis: int) -> tuple[int, int, int]:
+        """Return a slice as (start, count, step)."""
+        try:
+            start, stop, step = term.indices(self.shape[axis])
+        except (TypeError, ValueError) as error:
+            raise self._error(str(error)) from None
+        return start, len(range(start, stop, step)), step
+
+    def _terms(self, index: Any) -> tuple[Any, int]:
+        """Return the terms of an index, each a Python integer, a slice, ``None``, ``...`` or an `Array`, and how many
         axes they take.
         """
-        parts = index if type(index) is tuple else (index,)
-        for part in parts:
-            if type(part) not in _PLAIN:
-                parts = tuple(map(self._part, parts))
+        terms = index if type(index) is tuple else (index,)
+        for term in terms:
+            if type(term) not in _PLAIN:
+                terms = tuple(map(self._term, terms))
                 break
         consumed = dots = 0
-        for part in parts:
-            if part is Ellipsis:
+        for term in terms:
+            if term is Ellipsis:
                 dots += 1
-            elif part is not None:
-                consumed += part.ndim if _is_mask(part) else 1
+            elif term is not None:
+                consumed += term.ndim if _is_mask(term) else 1
         if dots > 1:
             raise self._error("'...' stands for all other axes, so it can be there only once")
-        return parts, consumed
+        return terms, consumed
 
-    def _part(self, part: Any) -> Any:
-        if type(part) in _PLAIN:
-            return part
-        if isinstance(part, Array | np.ndarray | list):
-            indices = array("x[index]", part)
-            if isinstance(part, list) and not indices.size:
+    def _term(self, term: Any) -> Any:
+        if type(term) in _PLAIN:
+            return term
+        if isinstance(term, Array | np.ndarray | list):
+            indices = array("x[index]", term)
+            if isinstance(term, list) and not indices.size:
                 indices = asarray(indices.data.astype(np.int64), copy=False)
             if indices.dtype.kind not in "biu" or (indices.dtype.kind == "b" and not indices.ndim):
                 raise self._error(f"indices are integers or a mask with axes, not {indices.spec}")
             return int(indices.data) if type(indices) is Array and not indices.ndim else indices
-        if isinstance(part, bool | np.bool_):
+        if isinstance(term, bool | np.bool_):
             raise self._error("True and False are no indices: write bprop.where")
         try:
-            return as_integer(part)
+            return as_integer(term)
         except TypeError:
-            raise self._error(f"{type(part).__name__} is no index") from None
+            raise self._error(f"{type(term).__name__} is no index") from None
 
     def _nonzero(self, mask: Array, axis: int) -> tuple[Array, ...]:
         """Return the positions where a mask holds, one index array for each of its axes."""
@@ -131,10 +147,10 @@ class Subscript:
                 f"x[mask]: the shape of the result depends on the numbers of the mask {mask.spec}, which are not known "
                 f"while tracing, compiling or in vmap: write bprop.where(mask, x, 0), or index with integers"
             )
-        own = self.shape[axis : axis + mask.ndim]
-        if numbers.shape != own:
+        masked_shape = self.shape[axis : axis + mask.ndim]
+        if numbers.shape != masked_shape:
             raise self._error(
-                f"a mask of shape {numbers.shape} for axes of shape {own} of an array of shape {self.shape}"
+                f"a mask of shape {numbers.shape} for axes of shape {masked_shape} of an array of shape {self.shape}"
             )
         return tuple(map(Array, np.nonzero(numbers)))
 
@@ -148,69 +164,72 @@ class Subscript:
     def read(self, x: Any) -> Any:
         """Return the entries of ``x``."""
         y = self.slice(x)
-        if not self.gathers:
+        if not self.index_arrays:
             return y
-        rows = self.rows()
+        row_indices = self.row_indices()
         try:
-            return self.spread(take_op(self.front(y), rows), rows.ndim)
+            return self.place_index_axes(take_op(self.to_rows(y), row_indices), row_indices.ndim)
         except IndexingError:
             self.check()
             raise
 
     def slice(self, x: Any) -> Any:
-        """Return what the slices leave of ``x``, in the shape ``cut``."""
-        if not self.whole:
+        """Return what the slices leave of ``x``, in the shape ``sliced_shape``."""
+        if not self.keeps_all:
             x = slice_op(x, slices=self.slices)
-        return x if x.shape == self.cut else reshape_op(x, shape=self.cut)
+        return x if x.shape == self.sliced_shape else reshape_op(x, shape=self.sliced_shape)
 
     @property
-    def whole(self) -> bool:
-        """Whether the slices leave every entry in its place."""
+    def keeps_all(self) -> bool:
+        """Whether the slices leave every entry where it is."""
         for (start, count, step), size in zip(self.slices, self.shape, strict=True):
             if start or count != size or step != 1:
                 return False
         return True
 
-    def front(self, y: Any) -> Any:
-        """Return ``y`` of shape ``cut`` with the gathered axes in front, joined into one."""
-        axes = tuple(axis for axis, _ in self.gathers)
-        rest = tuple(axis for axis in range(len(self.cut)) if axis not in axes)
-        if axes[-1] != len(axes) - 1:
-            y = permute_dims(y, (*axes, *rest))
-        return y if len(axes) == 1 else reshape(y, (prod(y.shape[: len(axes)]), *y.shape[len(axes) :]))
+    def _axes_in_front(self) -> tuple[int, ...]:
+        """Return the axes of ``sliced_shape`` in the order of `to_rows`: those with an index array, then the others."""
+        axes = tuple(axis for axis, _ in self.index_arrays)
+        return (*axes, *(axis for axis in range(len(self.sliced_shape)) if axis not in axes))
 
-    def spread(self, y: Any, rank: int) -> Any:
-        """Return ``y``, whose first ``rank`` axes are those of the index arrays, with them in their place."""
-        return permute_dims(y, self.order(y.ndim, rank)) if self.place else y
+    def to_rows(self, y: Any) -> Any:
+        """Return ``y`` of shape ``sliced_shape`` with the axes that have an index array in front, joined into one."""
+        count = len(self.index_arrays)
+        if self.index_arrays[-1][0] != count - 1:
+            y = permute_dims(y, self._axes_in_front())
+        return y if count == 1 else reshape(y, (prod(y.shape[:count]), *y.shape[count:]))
 
-    def order(self, ndim: int, rank: int) -> tuple[int, ...]:
-        """Return which axes of what was gathered the axes of the result are."""
-        stop = rank + self.place
+    def place_index_axes(self, y: Any, rank: int) -> Any:
+        """Return ``y``, whose first ``rank`` axes are those of `row_indices`, with them behind ``leading`` others."""
+        return permute_dims(y, self._result_axes(y.ndim, rank)) if self.leading else y
+
+    def _result_axes(self, ndim: int, rank: int) -> tuple[int, ...]:
+        """Return the axes of an array of rows in the order of the result."""
+        stop = rank + self.leading
         return (*range(rank, stop), *range(rank), *range(stop, ndim))
 
     @property
-    def result(self) -> Shape:
+    def result_shape(self) -> Shape:
         """Shape of ``x[index]``."""
-        if not self.gathers:
-            return self.cut
-        axes = [axis for axis, _ in self.gathers]
-        rest = [size for axis, size in enumerate(self.cut) if axis not in axes]
-        return (*rest[: self.place], *self.rows().shape, *rest[self.place :])
+        if not self.index_arrays:
+            return self.sliced_shape
+        others = [self.sliced_shape[axis] for axis in self._axes_in_front()[len(self.index_arrays) :]]
+        return (*others[: self.leading], *self.row_indices().shape, *others[self.leading :])
 
     @property
-    def size(self) -> int:
-        """Extent of the axis that `front` makes."""
-        return prod(self.cut[axis] for axis, _ in self.gathers)
+    def row_count(self) -> int:
+        """Size of the axis that `to_rows` makes."""
+        return prod(self.sliced_shape[axis] for axis, _ in self.index_arrays)
 
-    def rows(self) -> Any:
-        """Return the index into the axis that `front` makes."""
-        if self.flat is None:
-            arrays = [indices for _, indices in self.gathers]
-            self.flat = arrays[0] if len(arrays) == 1 else self._joined(arrays)
-        return self.flat
+    def row_indices(self) -> Any:
+        """Return the one array of indices into the axis that `to_rows` makes."""
+        if self.rows is None:
+            arrays = [indices for _, indices in self.index_arrays]
+            self.rows = arrays[0] if len(arrays) == 1 else self._joined(arrays)
+        return self.rows
 
     def _joined(self, arrays: list[Array]) -> Array:
-        """Return the one index that stands for several."""
+        """Return the flat index, row-major, that stands for several index arrays."""
         try:
             shape = broadcast("", *(indices.shape for indices in arrays))
         except ShapeError:
@@ -218,7 +237,7 @@ class Subscript:
             raise self._error(f"index arrays of shapes {shapes} do not broadcast together") from None
         if prod(shape):  # else nothing is read, and NumPy does not look either
             self.check()
-        sizes = [self.cut[axis] for axis, _ in self.gathers]
+        sizes = [self.sliced_shape[axis] for axis, _ in self.index_arrays]
         if any(type(indices) is not Array for indices in arrays) or not prod(shape):
             return broadcast_to(flat_index(arrays, sizes), shape)
         flat: Any = 0
@@ -227,44 +246,44 @@ class Subscript:
         return Array(flat)
 
     def check(self) -> None:
-        """Raise if an index whose number is known is outside its axis."""
-        for (_, indices), axis in zip(self.gathers, self.sources, strict=True):
+        """Raise if an index that has a number is outside its axis."""
+        for (_, indices), axis in zip(self.index_arrays, self.indexed_axes, strict=True):
             numbers, size = indices.concrete(), self.shape[axis]
             if numbers is not None and numbers.size:
-                for worst in (int(numbers.max()), int(numbers.min())):
-                    if not -size <= worst < size:
-                        raise self._outside(worst, axis)
+                for extreme in (int(numbers.max()), int(numbers.min())):
+                    if not -size <= extreme < size:
+                        raise self._outside(extreme, axis)
 
     # --- writing: the same steps back ---
-    def gathered(self, v: Any, rank: int) -> Any:
-        """Return ``v``, which has the shape of the result, with the axes of the index arrays in front."""
-        order = self.order(v.ndim, rank)
-        return permute_dims(v, tuple(order.index(axis) for axis in range(v.ndim)))
+    def index_axes_in_front(self, v: Any, rank: int) -> Any:
+        """Return ``v``, which has the shape of the result, with the ``rank`` index axes in front."""
+        axes = self._result_axes(v.ndim, rank)
+        return permute_dims(v, tuple(axes.index(axis) for axis in range(v.ndim)))
 
-    def back(self, y: Any) -> Any:
-        """Return ``y``, as `front` makes it, in the shape ``cut``."""
-        axes = [axis for axis, _ in self.gathers]
-        rest = [axis for axis in range(len(self.cut)) if axis not in axes]
-        y = reshape(y, tuple(self.cut[axis] for axis in (*axes, *rest)))
-        return permute_dims(y, tuple((*axes, *rest).index(axis) for axis in range(len(self.cut))))
+    def from_rows(self, y: Any) -> Any:
+        """Return ``y``, as `to_rows` makes it, in the shape ``sliced_shape``."""
+        axes = self._axes_in_front()
+        y = reshape(y, tuple(self.sliced_shape[axis] for axis in axes))
+        return permute_dims(y, tuple(axes.index(axis) for axis in range(len(axes))))
 
-    def embedded(self, y: Any) -> Any:
-        """Return ``y`` of shape ``cut`` among zeros, in the shape of x."""
+    def embed(self, y: Any) -> Any:
+        """Return ``y`` of shape ``sliced_shape`` among zeros, in the shape of x: the adjoint of `slice`."""
         y = reshape(y, tuple(count for _, count, _ in self.slices))
-        return y if self.whole else embed_op(y, shape=self.shape, slices=self.slices)
+        return y if self.keeps_all else embed_op(y, shape=self.shape, slices=self.slices)
 
-    def scattered(self, v: Any) -> Any:
-        """Return ``v`` added up where it belongs in zeros of the shape of x: the adjoint of reading."""
-        if self.gathers:
-            rows = self.rows()
+    def scatter_add(self, v: Any) -> Any:
+        """Return ``v`` added up where it belongs in zeros of the shape of x: the adjoint of `read`."""
+        if self.index_arrays:
+            row_indices = self.row_indices()
+            rows = self.index_axes_in_front(v, row_indices.ndim)
             try:
-                v = self.back(scatter_add_op(self.gathered(v, rows.ndim), rows, size=self.size))
+                v = self.from_rows(scatter_add_op(rows, row_indices, size=self.row_count))
             except IndexingError:
                 self.check()
                 raise
-        return self.embedded(v)
+        return self.embed(v)
 
-    def written(self) -> Any:
+    def slice_mask(self) -> Any:
         """Return where the slices are, as a mask that broadcasts to the shape of x."""
         mask = np.ones((), bool)
         for axis, (size, (start, count, step)) in enumerate(zip(self.shape, self.slices, strict=True)):
@@ -275,8 +294,8 @@ class Subscript:
         return asarray(mask, copy=False)
 
 
-def _is_mask(part: Any) -> bool:
-    return isinstance(part, Array) and part.dtype.kind == "b"
+def _is_mask(term: Any) -> bool:
+    return isinstance(term, Array) and term.dtype.kind == "b"
 
 
 def _shown(index: Any) -> str:
@@ -323,11 +342,11 @@ def take_along_axis(x: Any, indices: Any, /, axis: int = -1) -> Array:
         raise ShapeError(f"take_along_axis: indices of shape {indices.shape} need as many axes as shape {x.shape}")
     if indices.dtype.kind not in "iu":
         raise IndexingError(f"take_along_axis: indices are integers, not {indices.dtype}")
-    place = normalise_axis("take_along_axis", axis, x.ndim, x.shape)
-    others = [1 if number == place else size for number, size in enumerate(x.shape)]
-    broadcast("take_along_axis", tuple(others), (*indices.shape[:place], 1, *indices.shape[place + 1 :]))
+    axis = normalise_axis("take_along_axis", axis, x.ndim, x.shape)
+    others = [1 if position == axis else size for position, size in enumerate(x.shape)]
+    broadcast("take_along_axis", tuple(others), (*indices.shape[:axis], 1, *indices.shape[axis + 1 :]))
     lines = [
-        indices if number == place else reshape(arange(size), (size, *(1,) * (x.ndim - 1 - number)))
-        for number, size in enumerate(x.shape)
+        indices if position == axis else reshape(arange(size), (size, *(1,) * (x.ndim - 1 - position)))
+        for position, size in enumerate(x.shape)
     ]
     return Subscript(x.shape, tuple(lines)).read(x)

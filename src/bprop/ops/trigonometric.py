@@ -7,7 +7,8 @@ import numpy as np
 
 from ..core.family import Elementwise
 from ..core.function import publish
-from .arithmetic import abs, cosine, hypot, sqrt, square
+from .arithmetic import abs
+from .power import cosine, hypot, sqrt, square
 from .selection import clip, where, within_domain
 from .special import applied, in_double
 
@@ -27,7 +28,7 @@ def _angle(
         name,
         evaluate or getattr(np, name),
         partial,
-        step=getattr(np, name),
+        complex_step=getattr(np, name),
         kind="float",
         domain=domain,
         latex=(latex or f"\\{name}") + "({0})",
@@ -67,7 +68,7 @@ def _asin_slope(x: Any) -> Any:
 
 asin_slope: Elementwise = Elementwise(
     "asin_slope", _asin_slope, lambda y, x: x * y * y * y,
-    kind="float", native=_asin_slope, step=lambda z: 1 / np.sqrt((1 - z) * (1 + z)), domain=(-1, 1),
+    kind="float", native=_asin_slope, complex_step=lambda z: 1 / np.sqrt((1 - z) * (1 + z)), domain=(-1, 1),
     text="1 / sqrt(1 - square({0}))", latex=r"\frac{{1}}{{\sqrt{{1 - {0}^{{2}}}}}}", level=2,
     doc="The derivative of `asin`, 1/√(1 - x²): its own one is x/√(1 - x²)³, without 0 · ∞ at ±1.",
 )  # fmt: skip
@@ -98,7 +99,7 @@ def _atan_slope(x: Any) -> Any:
 
 atan_slope: Elementwise = Elementwise(
     "atan_slope", _atan_slope, lambda y, x: -2 * (clip(x, -_largest(x), _largest(x)) * y) * y,
-    kind="float", native=_atan_slope, step=lambda z: 1 / (1 + z * z),
+    kind="float", native=_atan_slope, complex_step=lambda z: 1 / (1 + z * z),
     text="1 / (1 + square({0}))", latex=r"\frac{{1}}{{1 + {0}^{{2}}}}", level=2,
     doc="The derivative of `atan`, 1/(1 + x²), also where x² overflows.",
 )  # fmt: skip
@@ -144,14 +145,14 @@ def _angular_across(y: Any, x1: Any, x2: Any) -> Any:
 
 angular_slope = Elementwise(
     "angular_slope", _angular, _angular_along, _angular_across,
-    kind="float", native=_angular, step=lambda z1, z2: z1 / (z1 * z1 + z2 * z2),
+    kind="float", native=_angular, complex_step=lambda z1, z2: z1 / (z1 * z1 + z2 * z2),
     text="{0} / (square({0}) + square({1}))", latex=r"\frac{{{0}}}{{{0}^{{2}} + {1}^{{2}}}}", level=2,
     doc="The derivative of `atan2`, x1/(x1² + x2²) without overflow, 0 where the angle has no direction.",
 )  # fmt: skip
 
 atan2 = Elementwise(
     "atan2", np.atan2, lambda y, x1, x2: angular_slope(x2, x1), lambda y, x1, x2: -angular_slope(x1, x2),
-    kind="float", step=None, latex=r"\operatorname{{atan2}}({0}, {1})",
+    kind="float", complex_step=None, latex=r"\operatorname{{atan2}}({0}, {1})",
     doc="""y = the angle of the point (x2, x1), between -π and π; ∂y/∂x1 = x2/r², ∂y/∂x2 = -x1/r², r² = x1² + x2².
 
     Shapes broadcast, dtypes promote; integers become float64. Both derivatives are 0 at the origin.

@@ -10,10 +10,14 @@ from .setting import number
 
 
 class Adagrad(Optimizer):
-    """w ← w - η g / (√s + ε) with s ← s + g², s from ``initial_sum``.
+    """w ← w - η g / (√s + ε) with s ← s + g².
 
-    For the decay of η that some add, pass a `bprop.optim.schedule.InverseTime`. Raises `ArgumentError` unless η > 0,
-    ε > 0 and the initial sum ≥ 0. The other options are those of `Optimizer`.
+    For the decay of η that some add, pass a `bprop.optim.schedule.InverseTime`. Raises `ArgumentError` for
+    settings outside their range.
+
+    - ``learning_rate``: η > 0, a number or a `bprop.optim.schedule`.
+    - ``initial_sum``: the number ≥ 0 at which s starts. ``epsilon``: ε > 0.
+    - ``options``: what every optimizer takes by keyword, see `Optimizer`.
 
     **Source:** Duchi, Hazan & Singer (2011), Adaptive subgradient methods for online learning and stochastic
     optimization, section 1.3; PyTorch, ``torch.optim.Adagrad``.

@@ -1,4 +1,4 @@
-"""`Adam`: steps of about equal size for every weight, from running means of g and g². `AdamW` decays weights apart."""
+"""`Adam`: steps from running means of g and g², of about equal size for every weight. `AdamW`: decoupled weight decay."""
 
 from collections.abc import Mapping
 from typing import Any, Unpack
@@ -15,8 +15,12 @@ class Adam(Optimizer):
     """w ← w - η m̂ / (√v̂ + ε), with m ← β₁ m + (1 - β₁) g and v ← β₂ v + (1 - β₂) g².
 
     m̂ = m / (1 - β₁ᵗ) and v̂ = v / (1 - β₂ᵗ) undo the start at zero; t counts the updates. The corrections are
-    computed in float64, whatever the dtype of the parameters. ``amsgrad``: the largest v so far in the place of v.
-    Raises `ArgumentError` unless η > 0, 0 ≤ β < 1, ε > 0. The other options are those of `Optimizer`.
+    computed in float64, whatever the dtype of the parameters. Raises `ArgumentError` for settings outside their range.
+
+    - ``learning_rate``: η > 0, a number or a `bprop.optim.schedule`.
+    - ``betas``: β₁ and β₂ in [0, 1). ``epsilon``: ε > 0.
+    - ``amsgrad``: whether the largest v so far takes the place of v.
+    - ``options``: what every optimizer takes by keyword, see `Optimizer`.
 
     **Source:** Kingma & Ba (2015), Adam: a method for stochastic optimization, algorithm 1; Reddi, Kale & Kumar (2018),
     On the convergence of Adam and beyond, algorithm 2, with m and v corrected as in PyTorch's ``torch.optim.Adam``.
@@ -57,19 +61,25 @@ class Adam(Optimizer):
         beta1, beta2 = self.betas
         m = beta1 * slots["m"] + (1 - beta1) * g
         v = beta2 * slots["v"] + (1 - beta2) * (g * g)
-        new, spread = {"m": m, "v": v}, v
+        new_slots, second_moment = {"m": m, "v": v}, v
         if self.amsgrad:
-            new["largest"] = spread = maximum(slots["largest"], v)
-        return w - scalars["rate"] * m / (sqrt(spread) * scalars["correction"] + self.epsilon), new
+            new_slots["largest"] = second_moment = maximum(slots["largest"], v)
+        step = scalars["rate"] * m / (sqrt(second_moment) * scalars["correction"] + self.epsilon)
+        return w - step, new_slots
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings; amsgrad where it is in use."""
-        own: dict[str, Any] = {"betas": self.betas, "epsilon": self.epsilon}
-        return {**super().settings(), **own, **({"amsgrad": True} if self.amsgrad else {})}
+        settings = {**super().settings(), "betas": self.betas, "epsilon": self.epsilon}
+        return {**settings, "amsgrad": True} if self.amsgrad else settings
 
 
 class AdamW(Adam):
-    """`Adam` after w ← (1 - η λ) w: the weights decay by themselves, at a speed that v does not change.
+    """`Adam` after w ← (1 - η λ) w: weight decay is decoupled from the gradient, so that v does not rescale it.
+
+    - ``learning_rate``: η > 0, a number or a `bprop.optim.schedule`.
+    - ``betas``: β₁ and β₂ in [0, 1). ``epsilon``: ε > 0.
+    - ``amsgrad``: as in `Adam`.
+    - ``weight_decay``: λ ≥ 0, or a mapping from patterns of paths to numbers.
+    - ``options``: what every optimizer takes by keyword, see `Optimizer`.
 
     **Source:** Loshchilov & Hutter (2019), Decoupled weight decay regularization, algorithm 2; PyTorch,
     ``torch.optim.AdamW``, where λ is multiplied by η as here.

@@ -1,4 +1,4 @@
-"""Clipping: gradients that are too long or too large are cut to size before they are used."""
+"""Clipping: bounds on the norm or on the entries of gradients, applied before an update."""
 
 from collections.abc import Mapping
 from math import inf
@@ -17,6 +17,8 @@ def global_norm(gradients: Mapping[str, Any]) -> Array:
 
     Computed as m √Σ (g/m)² with m the largest absolute entry, in float64: no square overflows or vanishes. NaN or
     infinite if an entry is.
+
+    - ``gradients``: arrays by path, of any shape and dtype.
 
     >>> import bprop
     >>> from bprop import optim
@@ -40,8 +42,11 @@ def clip_norm(gradients: Mapping[str, Any], max_norm: float) -> tuple[dict[str, 
     """Return the gradients scaled so that their global norm is at most ``max_norm``, and the norm before.
 
     g ← g · min(1, c / (‖g‖ + 10⁻⁶)), as PyTorch's ``clip_grad_norm_`` has it. The norm is computed by `global_norm`, in
-    float64. A norm that is not finite scales nothing: the entry that is NaN or infinite stays where it is, to be found
-    there, and does not spread to the other parameters. Raises `ArgumentError` unless c > 0.
+    float64. If the norm is not finite, nothing is scaled: the entry that is NaN or infinite stays where it is and does
+    not spread to the other parameters. Raises `ArgumentError` unless c > 0.
+
+    - ``gradients``: arrays by path, of any shape and dtype.
+    - ``max_norm``: c > 0.
 
     **Source:** Pascanu, Mikolov & Bengio (2013), On the difficulty of training recurrent neural networks, algorithm 1;
     PyTorch, ``torch.nn.utils.clip_grad_norm_``.
@@ -60,7 +65,10 @@ def clip_norm(gradients: Mapping[str, Any], max_norm: float) -> tuple[dict[str, 
 
 
 def clip_value(gradients: Mapping[str, Any], max_value: float) -> dict[str, Array]:
-    """Return the gradients with every entry cut to [-c, c]; NaN stays NaN. Raises `ArgumentError` unless c > 0.
+    """Return the gradients with every entry clipped to [-c, c]; NaN stays NaN. Raises `ArgumentError` unless c > 0.
+
+    - ``gradients``: arrays by path, of any shape and dtype.
+    - ``max_value``: c > 0.
 
     **Source:** PyTorch, ``torch.nn.utils.clip_grad_value_``.
 

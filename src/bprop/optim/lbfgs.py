@@ -8,20 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..compile import compile
+from ..core.cell import Cell
 from ..core.error import ArgumentError, CompileError, NonFiniteError, StateError, TracedValueError
-from ..core.interpreter import EVALUATE, Cell, current
+from ..core.interpreter import EVALUATE, current
 from ..core.value import Array, asarray
 from ..gradients import value_and_grad
 from .line_search import Point, strong_wolfe
 from .optimizer import Optimizer, Rate
-from .setting import number, whole
+from .setting import integer, number
 
 
 class Minimum(NamedTuple):
-    """What `LBFGS.minimise` has come to.
+    """The result of `LBFGS.minimise`.
 
-    ``E`` and ``gradient`` (the largest absolute entry) at the end, ``steps`` and ``evaluations`` made, and ``reason``: why it
-    stopped ("gradient", "change" or "steps").
+    ``E`` and ``gradient`` (the largest absolute entry) at the end, ``steps`` and ``evaluations`` made, and ``reason``:
+    why it stopped ("gradient", "change" or "steps").
     """
 
     E: float
@@ -35,15 +36,18 @@ class LBFGS(Optimizer):
     """w ← w + t d with d = -H g, where H is built from the last ``history`` steps s and gradient differences y.
 
     H comes from the two-loop recursion, starting from (s·y / y·y) I; t from a line search for the strong Wolfe
-    conditions with c₁ = ``decrease`` and c₂ = ``curvature``, which tries η = ``learning_rate`` first (in the first step
-    η min(1, 1/‖g‖₁)). A pair whose s·y ≤ 10⁻¹⁰ is not kept. All of this in float64, around one compiled function for E
-    and its gradient. For deterministic E: all data at once, no dropout. It evaluates E several times a step, so there is
-    no `update`; call `minimise` or `step`.
+    conditions, which tries η first (in the first step η min(1, 1/‖g‖₁)). A pair whose s·y ≤ 10⁻¹⁰ is not kept. All of
+    this is in float64, around one compiled function for E and its gradient. E must be deterministic: all data at once,
+    no dropout. A step evaluates E several times, so there is no `update`; call `minimise` or `step`. Raises
+    `ArgumentError` for settings outside their range.
 
-    Raises `ArgumentError` unless η > 0, history ≥ 1, 0 < c₁ < c₂ < 1, and tolerances ≥ 0.
+    - ``learning_rate``: η > 0, the first step length that a line search tries.
+    - ``history``: how many pairs (s, y) are kept, ≥ 1.
+    - ``tolerance_gradient``, ``tolerance_change``: where to stop, see `minimise`; numbers ≥ 0.
+    - ``decrease``, ``curvature``: c₁ and c₂ of the strong Wolfe conditions, 0 < c₁ < c₂ < 1.
 
-    **Source:** Nocedal & Wright (2006), Numerical optimization, algorithms 7.4, 7.5, 3.5, 3.6; Liu & Nocedal (1989), On the
-    limited memory BFGS method; PyTorch, ``torch.optim.LBFGS`` with ``line_search_fn="strong_wolfe"``.
+    **Source:** Nocedal & Wright (2006), Numerical optimization, algorithms 7.4, 7.5, 3.5, 3.6; Liu & Nocedal (1989), On
+    the limited memory BFGS method; PyTorch, ``torch.optim.LBFGS`` with ``line_search_fn="strong_wolfe"``.
 
     >>> import bprop, numpy as np
     >>> from bprop import nn, optim
@@ -63,7 +67,7 @@ class LBFGS(Optimizer):
         decrease: float = 1e-4,
         curvature: float = 0.9,
     ) -> None:
-        self.history = whole(self, "history", history)
+        self.history = integer(self, "history", history)
         self.tolerance_gradient = number(self, "tolerance_gradient", tolerance_gradient)
         self.tolerance_change = number(self, "tolerance_change", tolerance_change)
         self.curvature = number(self, "curvature", curvature, 0, 1, open_low=True)
@@ -78,9 +82,9 @@ class LBFGS(Optimizer):
         return {**super().cells(), **self._pairs}
 
     def init(self, model: Any) -> None:
-        known = bool(self._parameters)
+        initialised = bool(self._parameters)
         super().init(model)
-        if known:
+        if initialised:
             frozen = [path for path, cell in self._parameters.items() if not cell.trainable]
             if frozen:
                 raise StateError(
@@ -95,17 +99,24 @@ class LBFGS(Optimizer):
         }
 
     def step(self, f: Callable[[Any], Any], model: Any) -> float:
-        """Make one step to a lower ``E = f(model)``; return E after it (the same, if there is nothing left to gain)."""
+        """Make one step to a lower ``E = f(model)``; return E after it (unchanged at a minimum).
+
+        - ``f``, ``model``: as in `minimise`.
+        """
         return self.minimise(f, model, 1).E
 
     def minimise(self, f: Callable[[Any], Any], model: Any, steps: int = 100) -> Minimum:
         """Make steps until no entry of the gradient exceeds ``tolerance_gradient``, or E or w changes by less than
         ``tolerance_change``, but at most ``steps``.
 
-        ``f``: a function of the model that returns a scalar, compiled if it can be. Raises `NonFiniteError` where E or its
-        gradient is not finite at the start. Interrupted, the parameters are as after the last whole step.
+        Raises `NonFiniteError` where E or its gradient is not finite at the start. If it is interrupted, the parameters
+        are as after the last complete step.
+
+        - ``f``: a function of the model that returns a scalar. It is compiled if it can be.
+        - ``model``: a module, or another object with cells; always the same.
+        - ``steps``: the most steps to make, ≥ 1.
         """
-        steps = whole("LBFGS.minimise", "steps", steps)
+        steps = integer("LBFGS.minimise", "steps", steps)
         if current() is not EVALUATE:
             raise StateError(f"LBFGS: looks at numbers and cannot run inside {current().name}")
         self.init(model)
@@ -153,23 +164,23 @@ class LBFGS(Optimizer):
 
     def _times_inverse_hessian(self, g: NDArray[Any]) -> NDArray[Any]:
         """H g by the two-loop recursion; the newest pair is the last."""
-        kept = int(self._pairs["pairs"].read())
-        s, y = (np.asarray(self._pairs[name].read())[self.history - kept :] for name in ("s", "y"))
-        if not kept:
+        count = int(self._pairs["pairs"].read())
+        s, y = (np.asarray(self._pairs[name].read())[self.history - count :] for name in ("s", "y"))
+        if not count:
             return g
         rho = 1 / np.einsum("ij,ij->i", s, y)
-        alpha = np.zeros(kept)
+        alpha = np.zeros(count)
         q = g.copy()
-        for i in range(kept - 1, -1, -1):
+        for i in range(count - 1, -1, -1):
             alpha[i] = rho[i] * (s[i] @ q)
             q -= alpha[i] * y[i]
         q *= (s[-1] @ y[-1]) / (y[-1] @ y[-1])
-        for i in range(kept):
+        for i in range(count):
             q += (alpha[i] - rho[i] * (y[i] @ q)) * s[i]
         return q
 
     def _keep(self, s: NDArray[Any], y: NDArray[Any]) -> None:
-        """Add a pair and forget the oldest, unless it says that E curves down."""
+        """Add a pair and drop the oldest, unless s·y ≤ 10⁻¹⁰: there E does not curve upwards."""
         if not s @ y > 1e-10:
             return
         for name, row in (("s", s), ("y", y)):

@@ -28,48 +28,77 @@ def strong_wolfe(
 ) -> Point:
     """Return a point with E(t) ≤ E(0) + c₁ t E'(0) and \\|E'(t)\\| ≤ -c₂ E'(0), or the lowest found.
 
-    ``at`` evaluates E at a step length, ``origin`` is the point at 0, with a negative slope; ``t`` is tried first. Where E
-    is not finite counts as too far. It gives up after ``limit`` points, or when a bracket is shorter than ``resolution``:
-    then the answer may be ``origin``. Where E(t) and E(0) differ by rounding only, the second condition suffices.
+    A step to where E is not finite counts as too long. After ``limit`` points, or when the bracket is shorter than
+    ``resolution``, the answer is the lowest point, which may be ``origin``. Where E(t) and E(0) differ by rounding
+    only, the second condition suffices.
 
-    **Source:** Nocedal & Wright (2006), Numerical optimization, algorithms 3.5 and 3.6, eq. 3.59; Hager & Zhang (2005), A
-    new conjugate gradient method with guaranteed descent and an efficient line search, eq. 4.1 (rounding); the safeguards on
-    interpolated steps are those of minFunc (Schmidt, 2005), which PyTorch uses too.
+    - ``at``: a function that evaluates E at a step length.
+    - ``origin``: the point at 0, whose slope is negative. ``t``: the step length to try first.
+    - ``decrease``, ``curvature``: c₁ and c₂.
+    - ``resolution``: the shortest bracket that is still divided. ``limit``: the most points to evaluate.
+
+    **Source:** Nocedal & Wright (2006), Numerical optimization, algorithms 3.5 and 3.6, eq. 3.59; Hager & Zhang (2005),
+    A new conjugate gradient method with guaranteed descent and an efficient line search, eq. 4.1 (rounding); the
+    safeguards on interpolated steps are those of minFunc (Schmidt, 2005), which PyTorch uses too.
     """
+    conditions = _Conditions(origin, decrease, curvature)
+    low, high, tried = _bracket(at, t, conditions, limit)
+    if high is None:
+        return low
+    return _zoom(at, low, high, conditions, resolution, limit - tried)
 
-    def too_high(point: Point) -> bool:
-        return origin.E + decrease * point.t * origin.slope < point.E
 
-    def flat(point: Point) -> bool:
-        return abs(point.slope) <= -curvature * origin.slope
+class _Conditions(NamedTuple):
+    """The strong Wolfe conditions relative to the point ``origin`` at t = 0."""
 
-    def settled(point: Point) -> bool:
-        # So near the minimum that rounding hides what E gains, the slope alone decides.
-        return abs(point.E - origin.E) <= 4 * 2.0**-52 * abs(origin.E) and flat(point)
+    origin: Point
+    decrease: float
+    curvature: float
 
+    def too_high(self, point: Point) -> bool:
+        """Return whether E has not decreased enough."""
+        return self.origin.E + self.decrease * point.t * self.origin.slope < point.E
+
+    def flat(self, point: Point) -> bool:
+        """Return whether the slope is small enough."""
+        return abs(point.slope) <= -self.curvature * self.origin.slope
+
+    def settled(self, point: Point) -> bool:
+        """Return whether a point is so near the minimum that rounding hides what E gains: then the slope alone decides."""
+        return abs(point.E - self.origin.E) <= 4 * 2.0**-52 * abs(self.origin.E) and self.flat(point)
+
+
+def _bracket(
+    at: Callable[[float], Point], t: float, conditions: _Conditions, limit: int
+) -> tuple[Point, Point | None, int]:
+    """Return two points with an acceptable one between them, the lower first, and how many steps were made beyond ``t``.
+
+    Algorithm 3.5. The second point is ``None`` if the first is acceptable itself.
+    """
+    origin = conditions.origin
     last, point = origin, _finite(at(t))
-    tried = 0
-    low, high = origin, point
-    while tried < limit:
-        if settled(point):
-            return point
-        if too_high(point) or (tried > 1 and point.E >= last.E):
-            low, high = last, point
-            break
-        if flat(point):
-            return point
+    for tried in range(limit):
+        if conditions.settled(point):
+            return point, None, tried
+        if conditions.too_high(point) or (tried > 1 and point.E >= last.E):
+            return (*_lower_first(last, point), tried)
+        if conditions.flat(point):
+            return point, None, tried
         if point.slope >= 0:
-            low, high = last, point
-            break
-        further = _interpolate(last, point, point.t + 0.01 * (point.t - last.t), 10 * point.t)
-        last, point = point, _finite(at(further))
-        tried += 1
-        low, high = origin, point
-    if high.E < low.E:
-        low, high = high, low
+            return (*_lower_first(last, point), tried)
+        t = _interpolate(last, point, point.t + 0.01 * (point.t - last.t), 10 * point.t)
+        last, point = point, _finite(at(t))
+    return (*_lower_first(origin, point), limit)
 
+
+def _zoom(
+    at: Callable[[float], Point], low: Point, high: Point, conditions: _Conditions, resolution: float, limit: int
+) -> Point:
+    """Return an acceptable point between ``low`` and ``high``, or the lowest found. Algorithm 3.6."""
     slow = False
-    while tried < limit and abs(high.t - low.t) >= resolution:
+    for _ in range(limit):
+        if not abs(high.t - low.t) >= resolution:
+            break
         left, right = sorted((low.t, high.t))
         t = _interpolate(low, high, left, right)
         edge = 0.1 * (right - left)
@@ -81,14 +110,11 @@ def strong_wolfe(
         else:
             slow = True
         point = _finite(at(t))
-        tried += 1
-        if settled(point):
+        if conditions.settled(point):
             return point
-        if too_high(point) or point.E >= low.E:
-            high = point
-            if high.E < low.E:
-                low, high = high, low
-        elif flat(point):
+        if conditions.too_high(point) or point.E >= low.E:
+            low, high = _lower_first(low, point)
+        elif conditions.flat(point):
             return point
         else:
             if point.slope * (high.t - low.t) >= 0:
@@ -97,8 +123,12 @@ def strong_wolfe(
     return low
 
 
+def _lower_first(first: Point, second: Point) -> tuple[Point, Point]:
+    return (second, first) if second.E < first.E else (first, second)
+
+
 def _finite(point: Point) -> Point:
-    """A point whose numbers are not finite lies infinitely high."""
+    """Return the point, with E = ∞ if its numbers are not finite."""
     return point if isfinite(point.E) and isfinite(point.slope) else point._replace(E=float("inf"))
 
 

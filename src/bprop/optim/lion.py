@@ -1,4 +1,4 @@
-"""`Lion`: steps of one size for every weight, in the direction of a sign."""
+"""`Lion`: steps of the same size for every weight, by the sign of a running mean."""
 
 from collections.abc import Mapping
 from typing import Any, Unpack
@@ -12,8 +12,11 @@ from .setting import pair
 class Lion(Optimizer):
     """w ← (1 - η λ) w - η sign(β₁ m + (1 - β₁) g), then m ← β₂ m + (1 - β₂) g.
 
-    λ is the weight decay, decoupled. sign 0 = 0. Raises `ArgumentError` unless η > 0, 0 ≤ β < 1. The other options are
-    those of `Optimizer`.
+    λ is the weight decay, decoupled. sign 0 = 0. Raises `ArgumentError` for settings outside their range.
+
+    - ``learning_rate``: η > 0, a number or a `bprop.optim.schedule`.
+    - ``betas``: β₁ and β₂ in [0, 1).
+    - ``options``: what every optimizer takes by keyword, see `Optimizer`.
 
     **Source:** Chen et al. (2023), Symbolic discovery of optimization algorithms, algorithm 2.
 

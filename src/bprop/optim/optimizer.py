@@ -1,4 +1,4 @@
-"""`Optimizer`: what every update rule shares, its cells and the pairing of gradients with parameters."""
+"""`Optimizer`: the base class of update rules, with their cells and the matching of gradients to parameters."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -7,14 +7,15 @@ from typing import Any, Self, TypedDict
 
 import numpy as np
 
+from ..core.cell import Cell
 from ..core.error import ArgumentError, ShapeError, StateError
-from ..core.interpreter import EVALUATE, Cell
+from ..core.interpreter import EVALUATE
 from ..core.tree import is_holder
 from ..core.value import Array, asarray
 from ..ops import astype
 from .clip import clip_norm, clip_value
 from .schedule import Schedule
-from .setting import check_patterns, chosen, label, number
+from .setting import check_patterns, label, number, setting_for
 
 Rate = float | Schedule
 
@@ -32,20 +33,17 @@ class Optimizer(ABC):
     """Base class of update rules. A subclass names its ``slots`` and writes `rule`.
 
     The learning rate, the count of steps and the slots (one array per parameter and name) are cells: a compiled step
-    carries them, so that ``optimizer.learning_rate = …`` needs no new compilation. Slots are made on the first `update`, or
-    by `init` before it. An optimizer belongs to the first model it meets. Parameters that are frozen later rest, and so do
-    their slots, until they are unfrozen.
+    carries them, so that ``optimizer.learning_rate = …`` needs no new compilation. Slots are made by the first
+    `update`, or by `init` before it. An optimizer belongs to the first model that it updates. Parameters that are
+    frozen later are not changed, and neither are their slots, until they are unfrozen.
 
-    All of them take, by keyword:
-
-    - ``weight_decay``: λ. The gradient becomes g + λ w; where the decay is decoupled (`AdamW`, `Lion`) w becomes
-      (1 - η λ) w before the step. A mapping from patterns of paths to numbers says it for each parameter: of
-      ``{"*.b": 0, "*": 1e-4}`` the first that fits counts, and parameters that none fits have 0.
-    - ``factors``: a mapping from patterns to numbers by which the learning rate is multiplied there.
-    - ``clip_norm``, ``clip_value``: what `bprop.optim.clip_norm` and `bprop.optim.clip_value` do to the gradients, before
-      weight decay; value first. With ``clip_norm``, ``gradient_norm`` is the norm before.
-
-    The learning rate is a number or a `bprop.optim.schedule`.
+    - ``learning_rate``: η > 0, a number or a `bprop.optim.schedule`.
+    - ``weight_decay``: λ ≥ 0. The gradient becomes g + λ w; where the decay is decoupled (`AdamW`, `Lion`) w becomes
+      (1 - η λ) w before the step. Or a mapping from patterns of paths to numbers: of ``{"*.b": 0, "*": 1e-4}`` the first
+      that matches a parameter's path is used, and parameters that none matches have 0.
+    - ``factors``: a mapping from patterns of paths to numbers by which the learning rate is multiplied there.
+    - ``clip_norm``, ``clip_value``: the bounds with which `bprop.optim.clip_norm` and `bprop.optim.clip_value` change
+      the gradients, before weight decay; ``clip_value`` first. ``gradient_norm`` is the norm before ``clip_norm``.
     """
 
     slots: tuple[str, ...] = ()
@@ -55,13 +53,13 @@ class Optimizer(ABC):
     """Whether weight decay shrinks the parameter itself instead of adding to its gradient."""
 
     def __new__(cls, *args: Any, **options: Any) -> Self:
-        """Refuse a model or its parameters in place of the learning rate, before any setting is looked at."""
-        for given in (*args[:1], options.get("params"), options.get("model")):
-            several = isinstance(given, list | tuple) and not all(isinstance(one, int | float) for one in given)
-            if several or isinstance(given, Mapping | Iterator) or is_holder(given):
+        """Refuse a model or its parameters in place of the learning rate, before any setting is checked."""
+        for argument in (*args[:1], options.get("params"), options.get("model")):
+            is_list = isinstance(argument, list | tuple) and not all(isinstance(x, int | float) for x in argument)
+            if is_list or isinstance(argument, Mapping | Iterator) or is_holder(argument):
                 raise ArgumentError(
                     f"{cls.__name__}: the first argument is the learning rate, {cls.__name__}(learning_rate=1e-3), and not "
-                    f"{type(given).__name__}: parameters are given with their gradients, optimizer.update(model, gradients)"
+                    f"{type(argument).__name__}: parameters are given with their gradients, optimizer.update(model, gradients)"
                 )
         return super().__new__(cls)
 
@@ -76,8 +74,8 @@ class Optimizer(ABC):
         **unknown: Any,
     ) -> None:
         if unknown:
-            near = ": the learning rate is learning_rate, or the first argument" if "lr" in unknown else ""
-            raise ArgumentError(f"{type(self).__name__} has no setting {', '.join(unknown)}{near}")
+            advice = ": the learning rate is learning_rate, or the first argument" if "lr" in unknown else ""
+            raise ArgumentError(f"{type(self).__name__} has no setting {', '.join(unknown)}{advice}")
         self._rate = Cell(asarray(np.float64(0)), f"{type(self).__name__}.learning_rate")
         self._count = Cell(asarray(np.int64(0)), f"{type(self).__name__}.count")
         self._norm = Cell(asarray(np.float64(0)), f"{type(self).__name__}.gradient_norm")
@@ -118,9 +116,9 @@ class Optimizer(ABC):
         rate = asarray(value)
         if rate.shape != () or rate.dtype.kind not in "fiu":
             raise ArgumentError(f"{label(self)}: the learning rate is one number, not {value!r:.60}")
-        known = rate.concrete()  # it may also be set inside a compiled step, where it is not known
-        if known is not None and not (isfinite(known) and known > 0):
-            raise ArgumentError(f"{label(self)}: the learning rate is positive and finite, not {known}")
+        concrete = rate.concrete()  # None inside a compiled step, where the rate has no number yet
+        if concrete is not None and not (isfinite(concrete) and concrete > 0):
+            raise ArgumentError(f"{label(self)}: the learning rate is positive and finite, not {concrete}")
         self.schedule = None
         self._rate.write(astype(rate, np.float64))
 
@@ -156,7 +154,9 @@ class Optimizer(ABC):
     def init(self, model: Any) -> None:
         """Make the slots for ``model``, in the shape and dtype of each parameter; a second call changes nothing.
 
-        Raises `StateError` if the optimizer has served another model.
+        Raises `StateError` if the optimizer has updated another model.
+
+        - ``model``: a module, or another object with cells.
         """
         if not is_holder(model):
             raise ArgumentError(f"{type(self).__name__}: the model is a module, not {model!r:.60}")
@@ -197,11 +197,14 @@ class Optimizer(ABC):
         return 0.0
 
     def update(self, model: Any, gradients: Mapping[str, Any]) -> None:
-        """Change the parameters of ``model`` by one step against ``gradients`` (path → array).
+        """Change the parameters of ``model`` by one step against ``gradients``.
 
-        Take them from `bprop.value_and_grad` or ``model.gradients()``. Every parameter keeps its dtype, to which its
-        gradient is converted. Raises `ArgumentError` naming paths that are missing or unknown, `ShapeError` naming one
-        whose gradient has another shape than the parameter.
+        Raises `ArgumentError` naming paths that are missing or unknown, `ShapeError` naming a path whose gradient has
+        another shape than the parameter.
+
+        - ``model``: a module, or another object with cells; always the same.
+        - ``gradients``: an array for every trainable parameter by path, of the parameter's shape. It is converted to
+          the parameter's dtype. Take them from `bprop.value_and_grad` or ``model.gradients()``.
         """
         if not isinstance(gradients, Mapping):
             raise ArgumentError(
@@ -213,11 +216,11 @@ class Optimizer(ABC):
         missing = [path for path in parameters if gradients.get(path) is None]
         unknown = [path for path in gradients if path not in parameters]
         if missing or unknown:
-            parts = [f"no gradient for {', '.join(missing)}"] if missing else []
-            parts += [
+            faults = [f"no gradient for {', '.join(missing)}"] if missing else []
+            faults += [
                 f"gradients for {', '.join(map(str, unknown))}, which {type(model).__name__} does not have or has frozen"
             ] * bool(unknown)
-            raise ArgumentError(f"{type(self).__name__}.update: {'; '.join(parts)}")
+            raise ArgumentError(f"{type(self).__name__}.update: {'; '.join(faults)}")
         pairs = []
         for path, cell in parameters.items():
             w, g = cell.read(), asarray(gradients[path])
@@ -232,23 +235,23 @@ class Optimizer(ABC):
         if self.clip_norm is not None:
             gradients, norm = clip_norm(gradients, self.clip_norm)
             self._norm.write(norm)
-        steps: dict[float, dict[str, Array]] = {}
+        by_factor: dict[float, dict[str, Array]] = {}
         for path, cell, w, _ in pairs:
-            factor = chosen(self.factors, path, 1.0)
-            if factor not in steps:
+            factor = setting_for(self.factors, path, 1.0)
+            if factor not in by_factor:
                 rate = self.learning_rate if factor == 1 else self.learning_rate * factor
-                steps[factor] = {"learning_rate": rate, **self.scalars(rate)}
-            own = {name: astype(value, w.dtype) for name, value in steps[factor].items()}
-            slots = self._slots[path]
-            kept = {name: slot.read() for name, slot in slots.items()}
-            new, after = self.apply(path, w, gradients[path], kept, own)
+                by_factor[factor] = {"learning_rate": rate, **self.scalars(rate)}
+            scalars = {name: astype(value, w.dtype) for name, value in by_factor[factor].items()}
+            cells = self._slots[path]
+            slots = {name: slot.read() for name, slot in cells.items()}
+            new, new_slots = self.apply(path, w, gradients[path], slots, scalars)
             cell.write(new)
-            for name, slot in slots.items():
-                slot.write(after[name])
+            for name, slot in cells.items():
+                slot.write(new_slots[name])
         self.advance()
 
     def advance(self) -> None:
-        """Count an update, and look up the rate of the next."""
+        """Count an update, and set the learning rate of the next by the schedule."""
         self._count.write(self.count + 1)
         if self.schedule is not None:
             self._rate.write(self.schedule(self.count))
@@ -256,8 +259,13 @@ class Optimizer(ABC):
     def apply(
         self, path: str, w: Array, g: Array, slots: Mapping[str, Array], scalars: Mapping[str, Array]
     ) -> tuple[Array, Mapping[str, Array]]:
-        """Return the new parameter at ``path`` and its new slots: weight decay, then `rule`."""
-        decay = chosen(self.weight_decay, path, 0.0)
+        """Return the new parameter at ``path`` and its new slots: weight decay, then `rule`.
+
+        - ``path``: the path of the parameter. ``w``, ``g``: the parameter and its gradient, of one shape and dtype.
+        - ``slots``: arrays of that shape and dtype by name.
+        - ``scalars``: the numbers of this step by name, in that dtype; ``learning_rate`` is among them.
+        """
+        decay = setting_for(self.weight_decay, path, 0.0)
         if decay and self.decoupled:
             w = w - (decay * scalars["learning_rate"]) * w
         elif decay:
@@ -267,7 +275,9 @@ class Optimizer(ABC):
     def scalars(self, learning_rate: Array) -> dict[str, Array]:
         """Return further numbers of this step that `rule` uses, in float64; `update` converts them to each dtype.
 
-        ``count`` is still that of the updates before this one.
+        ``count`` is the number of updates before this one.
+
+        - ``learning_rate``: η of this step, a float64 scalar.
         """
         return {}
 
@@ -275,7 +285,12 @@ class Optimizer(ABC):
     def rule(
         self, w: Array, g: Array, slots: Mapping[str, Array], scalars: Mapping[str, Array]
     ) -> tuple[Array, Mapping[str, Array]]:
-        """Return the new parameter and the new slots. Subclasses write the formula here; η is in ``scalars``."""
+        """Return the new parameter and the new slots. Subclasses write the formula here.
+
+        - ``w``, ``g``: the parameter and its gradient, of one shape and dtype.
+        - ``slots``: arrays of that shape and dtype by name, those of ``self.slots``.
+        - ``scalars``: ``learning_rate`` and what `scalars` returns, in that dtype.
+        """
 
     def settings(self) -> dict[str, Any]:
         """Return the settings as plain values, for the record of a run; of the options only those in use."""

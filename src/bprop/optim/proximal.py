@@ -12,7 +12,7 @@ from ..core.error import ArgumentError
 from ..core.value import Array
 from ..ops import abs, maximum, minimum, reshape, sign, sqrt, square, sum, where
 from .optimizer import Optimizer, Options, Rate
-from .setting import check_patterns, chosen, number
+from .setting import check_patterns, number, setting_for
 
 
 class Prox(ABC):
@@ -20,9 +20,12 @@ class Prox(ABC):
 
     @abstractmethod
     def __call__(self, w: Array, step: Any) -> Array:
-        """Return the proximal point of ``w`` for the step size ``step``."""
+        """Return the proximal point of ``w`` for the step size ``step``.
 
-    def _numbers(self, *names: str) -> None:
+        - ``w``: a parameter, of any shape and floating dtype. ``step``: η, a positive scalar.
+        """
+
+    def _check_numbers(self, *names: str) -> None:
         for name in names:
             number(self, name, getattr(self, name))
 
@@ -30,6 +33,8 @@ class Prox(ABC):
 @dataclass(frozen=True)
 class L1(Prox):
     """r(w) = λ Σ|w|: soft thresholding, sign(w) max(|w| - η λ, 0).
+
+    - ``strength``: λ ≥ 0.
 
     **Source:** Parikh & Boyd (2014), Proximal algorithms, section 6.5.2.
 
@@ -42,7 +47,7 @@ class L1(Prox):
     strength: float
 
     def __post_init__(self) -> None:
-        self._numbers("strength")
+        self._check_numbers("strength")
 
     def __call__(self, w: Array, step: Any) -> Array:
         return sign(w) * maximum(abs(w) - self.strength * step, 0)
@@ -51,6 +56,8 @@ class L1(Prox):
 @dataclass(frozen=True)
 class L2(Prox):
     """r(w) = λ/2 Σ w²: w / (1 + η λ).
+
+    - ``strength``: λ ≥ 0.
 
     **Source:** Parikh & Boyd (2014), Proximal algorithms, section 2.2 and 6.1.1.
 
@@ -63,7 +70,7 @@ class L2(Prox):
     strength: float
 
     def __post_init__(self) -> None:
-        self._numbers("strength")
+        self._check_numbers("strength")
 
     def __call__(self, w: Array, step: Any) -> Array:
         return w / (1 + self.strength * step)
@@ -72,6 +79,8 @@ class L2(Prox):
 @dataclass(frozen=True)
 class ElasticNet(Prox):
     """r(w) = λ₁ Σ|w| + λ₂/2 Σ w²: soft thresholding by η λ₁, then division by 1 + η λ₂.
+
+    - ``l1``, ``l2``: λ₁ and λ₂, numbers ≥ 0.
 
     **Source:** Parikh & Boyd (2014), Proximal algorithms, section 6.5.3; Zou & Hastie (2005).
 
@@ -85,7 +94,7 @@ class ElasticNet(Prox):
     l2: float
 
     def __post_init__(self) -> None:
-        self._numbers("l1", "l2")
+        self._check_numbers("l1", "l2")
 
     def __call__(self, w: Array, step: Any) -> Array:
         return L2(self.l2)(L1(self.l1)(w, step), step)
@@ -94,6 +103,8 @@ class ElasticNet(Prox):
 @dataclass(frozen=True)
 class GroupL1(Prox):
     """r(w) = λ Σ ‖wᵢ‖ over the rows wᵢ (first axis): wᵢ max(1 - η λ / ‖wᵢ‖, 0). Whole rows become zero.
+
+    - ``strength``: λ ≥ 0.
 
     **Source:** Yuan & Lin (2006), Model selection and estimation in regression with grouped variables; Parikh & Boyd
     (2014), section 6.5.4.
@@ -108,7 +119,7 @@ class GroupL1(Prox):
     strength: float
 
     def __post_init__(self) -> None:
-        self._numbers("strength")
+        self._check_numbers("strength")
 
     def __call__(self, w: Array, step: Any) -> Array:
         if w.ndim < 2:
@@ -124,6 +135,8 @@ class GroupL1(Prox):
 class Box(Prox):
     """r(w) = 0 where ``low`` ≤ w ≤ ``high``, infinite elsewhere: the nearest point of the box.
 
+    - ``low``, ``high``: numbers, low ≤ high, else `ArgumentError`. They may be infinite.
+
     **Source:** Parikh & Boyd (2014), Proximal algorithms, section 6.2.4.
 
     >>> import bprop
@@ -136,8 +149,8 @@ class Box(Prox):
     high: float
 
     def __post_init__(self) -> None:
-        fine = all(isinstance(one, int | float | np.number) for one in (self.low, self.high))
-        if not fine or not self.low <= self.high:
+        numbers = all(isinstance(bound, int | float | np.number) for bound in (self.low, self.high))
+        if not numbers or not self.low <= self.high:
             raise ArgumentError(f"Box: low and high are numbers, low ≤ high, not {self.low!r} and {self.high!r}")
 
     def __call__(self, w: Array, step: Any) -> Array:
@@ -163,8 +176,10 @@ class NonNegative(Prox):
 class ProximalGradient(Optimizer):
     """w ← prox(w - η g, η): for E(w) + r(w) with a smooth E and a penalty or constraint r such as `L1`, `Box`.
 
-    ``prox``: a `Prox` for all parameters, or a mapping from patterns of paths to one each, such as ``{"*W": L1(0.01)}``
-    to leave biases alone. Raises `ArgumentError` unless η > 0. The other options are those of `Optimizer`.
+    - ``learning_rate``: η > 0, a number or a `bprop.optim.schedule`.
+    - ``prox``: a `Prox` for all parameters, or a mapping from patterns of paths to one each, such as ``{"*W":
+      L1(0.01)}`` to leave biases alone.
+    - ``options``: what every optimizer takes by keyword, see `Optimizer`.
 
     **Source:** Parikh & Boyd (2014), Proximal algorithms, section 4.2; Beck & Teboulle (2009), eq. 1.4 (ISTA).
 
@@ -178,10 +193,12 @@ class ProximalGradient(Optimizer):
     """
 
     def __init__(self, learning_rate: Rate, prox: Prox | Mapping[str, Prox], **options: Unpack[Options]) -> None:
-        parts = list(prox.values()) if isinstance(prox, Mapping) else [prox]
-        for one in parts:
-            if not isinstance(one, Prox):
-                raise ArgumentError(f"ProximalGradient: {one!r:.60} is no proximal operator such as optim.L1(0.01)")
+        operators = list(prox.values()) if isinstance(prox, Mapping) else [prox]
+        for operator in operators:
+            if not isinstance(operator, Prox):
+                raise ArgumentError(
+                    f"ProximalGradient: {operator!r:.60} is no proximal operator such as optim.L1(0.01)"
+                )
         self.prox = dict(prox) if isinstance(prox, Mapping) else prox
         super().__init__(learning_rate, **options)
 
@@ -193,9 +210,9 @@ class ProximalGradient(Optimizer):
         self, path: str, w: Array, g: Array, slots: Mapping[str, Array], scalars: Mapping[str, Array]
     ) -> tuple[Array, Mapping[str, Array]]:
         """Return the proximal point of the gradient step."""
-        new, kept = super().apply(path, w, g, slots, scalars)
-        prox = chosen(self.prox, path, None)
-        return (new if prox is None else prox(new, scalars["learning_rate"])), kept
+        new, new_slots = super().apply(path, w, g, slots, scalars)
+        prox = setting_for(self.prox, path, None)
+        return (new if prox is None else prox(new, scalars["learning_rate"])), new_slots
 
     def rule(
         self, w: Array, g: Array, slots: Mapping[str, Array], scalars: Mapping[str, Array]

@@ -1,4 +1,4 @@
-"""`RMSprop`: the gradient divided by a running root mean square of itself."""
+"""`RMSprop`: the gradient divided by its running root mean square."""
 
 from collections.abc import Mapping
 from typing import Any, Unpack
@@ -12,9 +12,13 @@ from .setting import flag, number
 class RMSprop(Optimizer):
     """w ← w - η g / (√v + ε) with v ← α v + (1 - α) g².
 
-    ``centered``: v - m² in the place of v, with m ← α m + (1 - α) g, an estimate of the variance. ``momentum`` μ > 0:
-    w ← w - η u with u ← μ u + g / (√v + ε). Raises `ArgumentError` unless η > 0, 0 ≤ α < 1, ε > 0 and 0 ≤ μ < 1. The other
-    options are those of `Optimizer`.
+    Raises `ArgumentError` for settings outside their range.
+
+    - ``learning_rate``: η > 0, a number or a `bprop.optim.schedule`.
+    - ``alpha``: α in [0, 1). ``epsilon``: ε > 0.
+    - ``momentum``: μ in [0, 1). With μ > 0: w ← w - η u, where u ← μ u + g / (√v + ε).
+    - ``centered``: whether v - m² takes the place of v, an estimate of the variance, where m ← α m + (1 - α) g.
+    - ``options``: what every optimizer takes by keyword, see `Optimizer`.
 
     **Source:** Tieleman & Hinton (2012), Neural networks for machine learning, lecture 6.5; Graves (2013), Generating
     sequences with recurrent neural networks, eq. 38-45 (centered); PyTorch, ``torch.optim.RMSprop``.
@@ -48,15 +52,15 @@ class RMSprop(Optimizer):
     ) -> tuple[Array, Mapping[str, Array]]:
         """Return the new parameter and the running means."""
         v = self.alpha * slots["v"] + (1 - self.alpha) * (g * g)
-        new, spread = {"v": v}, v
+        new_slots, second_moment = {"v": v}, v
         if self.centered:
-            new["m"] = m = self.alpha * slots["m"] + (1 - self.alpha) * g
-            spread = maximum(v - m * m, 0)  # rounding may leave a variance of nothing just below 0
-        step = g / (sqrt(spread) + self.epsilon)
+            new_slots["m"] = m = self.alpha * slots["m"] + (1 - self.alpha) * g
+            second_moment = maximum(v - m * m, 0)  # rounding may leave a variance of 0 just below 0
+        step = g / (sqrt(second_moment) + self.epsilon)
         if self.momentum:
-            new["velocity"] = step = self.momentum * slots["velocity"] + step
-        return w - scalars["learning_rate"] * step, new
+            new_slots["velocity"] = step = self.momentum * slots["velocity"] + step
+        return w - scalars["learning_rate"] * step, new_slots
 
     def settings(self) -> dict[str, Any]:
-        own = {"alpha": self.alpha, "epsilon": self.epsilon, "momentum": self.momentum, "centered": self.centered}
-        return {**super().settings(), **own}
+        settings = {"alpha": self.alpha, "epsilon": self.epsilon, "momentum": self.momentum, "centered": self.centered}
+        return {**super().settings(), **settings}

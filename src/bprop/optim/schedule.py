@@ -1,9 +1,9 @@
-"""Schedules: learning rates as functions of the count of updates, by formulas of ops that a compiled step carries along.
+"""Schedules: learning rates as functions of the count of updates, made of ops, so that compiled steps contain them.
 
-``optim.SGD(schedule.Cosine(0.1, steps=1000))``: the count t of updates made so far is a cell, the rate of update t + 1 is
-the schedule at t, in float64. Nothing is compiled anew as the rate changes, and a resumed count resumes the schedule.
-Steps are updates, not epochs: write ``every=30 * steps_per_epoch``, or `PerEpoch` for a rate that is constant within
-an epoch. A schedule is also a function of a plain number: ``schedule.Cosine(0.1, 1000)(500)``.
+``optim.SGD(schedule.Cosine(0.1, steps=1000))``: the count t of updates made so far is a cell, the rate of update t + 1
+is the schedule at t, in float64. Nothing is compiled anew as the rate changes, and a resumed count resumes the
+schedule. Steps are updates, not epochs: write ``every=30 * steps_per_epoch``, or `PerEpoch` for a rate that is constant
+within an epoch. A schedule is also a function of a plain number: ``schedule.Cosine(0.1, 1000)(500)``.
 """
 
 from abc import ABC, abstractmethod
@@ -17,7 +17,7 @@ from ..core.error import ArgumentError
 from ..core.value import Array, asarray
 from ..ops import astype, maximum, minimum, pow, sin, square, where
 from ..ops import log as log_of
-from .setting import number, whole
+from .setting import integer, number
 
 
 class Schedule(ABC):
@@ -35,22 +35,28 @@ class Schedule(ABC):
     """
 
     def __call__(self, count: Any) -> Array:
-        """Return the rate after ``count`` updates, a float64 scalar."""
+        """Return the rate after ``count`` updates, a float64 scalar.
+
+        - ``count``: t ≥ 0, the number of updates made; an integer or a scalar array.
+        """
         return asarray(self.rate_at(astype(asarray(count), np.float64)))
 
     @abstractmethod
     def rate_at(self, t: Array) -> Any:
-        """Return the rate at the count ``t``, a float64 scalar. Subclasses write the formula here."""
+        """Return the rate at the count ``t``, a scalar. Subclasses write the formula here.
 
-    def _rate(self, *names: str) -> None:
+        - ``t``: a float64 scalar ≥ 0.
+        """
+
+    def _check_positive(self, *names: str) -> None:
         for name in names:
             number(self, name, getattr(self, name), open_low=True)
 
-    def _whole(self, *names: str) -> None:
+    def _check_integer(self, *names: str) -> None:
         for name in names:
-            whole(self, name, getattr(self, name))
+            integer(self, name, getattr(self, name))
 
-    def _schedule(self, value: Any) -> None:
+    def _check_schedule(self, value: Any) -> None:
         if not isinstance(value, Schedule):
             raise ArgumentError(f"{type(self).__name__}: {value!r:.60} is no schedule: write Constant({value!r:.20})")
 
@@ -58,6 +64,8 @@ class Schedule(ABC):
 @dataclass(frozen=True)
 class Constant(Schedule):
     """η(t) = η.
+
+    - ``rate``: η > 0.
 
     >>> from bprop.optim import schedule
     >>> schedule.Constant(0.1)(7)
@@ -67,7 +75,7 @@ class Constant(Schedule):
     rate: float
 
     def __post_init__(self) -> None:
-        self._rate("rate")
+        self._check_positive("rate")
 
     def rate_at(self, t: Array) -> Any:
         return self.rate
@@ -76,6 +84,8 @@ class Constant(Schedule):
 @dataclass(frozen=True)
 class Step(Schedule):
     """η(t) = η γ^⌊t / s⌋: times ``factor`` after ``every`` updates.
+
+    - ``rate``: η > 0. ``every``: s ≥ 1, an integer. ``factor``: γ > 0.
 
     **Source:** PyTorch, ``StepLR``.
 
@@ -89,8 +99,8 @@ class Step(Schedule):
     factor: float = 0.1
 
     def __post_init__(self) -> None:
-        self._rate("rate", "factor")
-        self._whole("every")
+        self._check_positive("rate", "factor")
+        self._check_integer("every")
 
     def rate_at(self, t: Array) -> Any:
         return self.rate * pow(self.factor, _floor(t / self.every))
@@ -99,6 +109,8 @@ class Step(Schedule):
 @dataclass(frozen=True)
 class MultiStep(Schedule):
     """η(t) = η γⁿ, with n the number of ``milestones`` ≤ t.
+
+    - ``rate``: η > 0. ``milestones``: counts, integers ≥ 1. ``factor``: γ > 0.
 
     **Source:** PyTorch, ``MultiStepLR``; He, Zhang, Ren & Sun (2016), Deep residual learning, section 4.2.
 
@@ -112,10 +124,10 @@ class MultiStep(Schedule):
     factor: float = 0.1
 
     def __post_init__(self) -> None:
-        self._rate("rate", "factor")
+        self._check_positive("rate", "factor")
         if not isinstance(self.milestones, tuple | list) or not self.milestones:
             raise ArgumentError(f"MultiStep: milestones are integers, such as (100, 150), not {self.milestones!r:.60}")
-        object.__setattr__(self, "milestones", tuple(whole(self, "a milestone", one) for one in self.milestones))
+        object.__setattr__(self, "milestones", tuple(integer(self, "a milestone", count) for count in self.milestones))
 
     def rate_at(self, t: Array) -> Any:
         passed: Any = 0.0
@@ -128,6 +140,8 @@ class MultiStep(Schedule):
 class Exponential(Schedule):
     """η(t) = η γᵗ.
 
+    - ``rate``: η > 0. ``factor``: γ > 0.
+
     **Source:** PyTorch, ``ExponentialLR``.
 
     >>> from bprop.optim import schedule
@@ -139,7 +153,7 @@ class Exponential(Schedule):
     factor: float
 
     def __post_init__(self) -> None:
-        self._rate("rate", "factor")
+        self._check_positive("rate", "factor")
 
     def rate_at(self, t: Array) -> Any:
         return self.rate * pow(self.factor, t)
@@ -148,6 +162,8 @@ class Exponential(Schedule):
 @dataclass(frozen=True)
 class InverseTime(Schedule):
     """η(t) = η / (1 + γ t).
+
+    - ``rate``: η > 0. ``decay``: γ ≥ 0.
 
     **Source:** Robbins & Monro (1951), A stochastic approximation method; Bottou (2012), Stochastic gradient descent
     tricks, section 5.2.
@@ -161,7 +177,7 @@ class InverseTime(Schedule):
     decay: float
 
     def __post_init__(self) -> None:
-        self._rate("rate")
+        self._check_positive("rate")
         number(self, "decay", self.decay)
 
     def rate_at(self, t: Array) -> Any:
@@ -171,6 +187,8 @@ class InverseTime(Schedule):
 @dataclass(frozen=True)
 class Linear(Schedule):
     """η(t) = η (a + (b - a) min(t, T) / T): a line from a η to b η in ``steps`` updates, then constant.
+
+    - ``rate``: η > 0. ``steps``: T ≥ 1, an integer. ``start``, ``end``: a and b, numbers ≥ 0.
 
     **Source:** PyTorch, ``LinearLR``.
 
@@ -186,8 +204,8 @@ class Linear(Schedule):
     end: float = 0.0
 
     def __post_init__(self) -> None:
-        self._rate("rate")
-        self._whole("steps")
+        self._check_positive("rate")
+        self._check_integer("steps")
         number(self, "start", self.start)
         number(self, "end", self.end)
 
@@ -198,6 +216,8 @@ class Linear(Schedule):
 @dataclass(frozen=True)
 class Polynomial(Schedule):
     """η(t) = η (1 - min(t, T) / T)^p: from η to 0 in ``steps`` updates.
+
+    - ``rate``: η > 0. ``steps``: T ≥ 1, an integer. ``power``: p > 0.
 
     **Source:** PyTorch, ``PolynomialLR``.
 
@@ -211,8 +231,8 @@ class Polynomial(Schedule):
     power: float = 1.0
 
     def __post_init__(self) -> None:
-        self._rate("rate", "power")
-        self._whole("steps")
+        self._check_positive("rate", "power")
+        self._check_integer("steps")
 
     def rate_at(self, t: Array) -> Any:
         return self.rate * pow(1 - minimum(t / self.steps, 1.0), float(self.power))
@@ -223,6 +243,8 @@ class Cosine(Schedule):
     """η(t) = η₀ + (η - η₀) (1 + cos(π t / T)) / 2, from η to η₀ = ``minimum`` in ``steps`` updates; then it stays η₀.
 
     (PyTorch's ``CosineAnnealingLR`` climbs again after T updates.)
+
+    - ``rate``: η > 0. ``steps``: T ≥ 1, an integer. ``minimum``: η₀ ≥ 0.
 
     **Source:** Loshchilov & Hutter (2017), SGDR: stochastic gradient descent with warm restarts, eq. 5.
 
@@ -237,8 +259,8 @@ class Cosine(Schedule):
     minimum: float = 0.0
 
     def __post_init__(self) -> None:
-        self._rate("rate")
-        self._whole("steps")
+        self._check_positive("rate")
+        self._check_integer("steps")
         number(self, "minimum", self.minimum)
 
     def rate_at(self, t: Array) -> Any:
@@ -248,6 +270,9 @@ class Cosine(Schedule):
 @dataclass(frozen=True)
 class CosineWarmRestarts(Schedule):
     """`Cosine` over ``steps`` updates, then again from the beginning, each run ``factor`` times as long as the last.
+
+    - ``rate``: η > 0. ``steps``: the length of the first run, an integer ≥ 1. ``factor``: an integer ≥ 1. ``minimum``:
+      the rate at the end of a run, ≥ 0.
 
     **Source:** Loshchilov & Hutter (2017), SGDR: stochastic gradient descent with warm restarts, eq. 5.
 
@@ -263,8 +288,8 @@ class CosineWarmRestarts(Schedule):
     minimum: float = 0.0
 
     def __post_init__(self) -> None:
-        self._rate("rate")
-        self._whole("steps", "factor")
+        self._check_positive("rate")
+        self._check_integer("steps", "factor")
         number(self, "minimum", self.minimum)
 
     def rate_at(self, t: Array) -> Any:
@@ -282,9 +307,12 @@ class CosineWarmRestarts(Schedule):
 
 @dataclass(frozen=True)
 class OneCycle(Schedule):
-    """Up from η / ``initial`` to η in the first ``warm_up`` part of ``steps``, then down to η / (initial · final), by cosines.
+    """From η / ``initial`` up to η in the fraction ``warm_up`` of ``steps``, then down to η / (initial · final), by cosines.
 
     The peak η = ``rate`` is reached at t = warm_up · steps - 1, the end at t = steps - 1, after which the rate stays.
+
+    - ``rate``: η > 0. ``steps``: an integer ≥ 1. ``warm_up``: a fraction in [0, 1) that leaves a step to rise in.
+      ``initial``, ``final``: positive numbers.
 
     **Source:** Smith & Topin (2019), Super-convergence; PyTorch, ``OneCycleLR``.
 
@@ -301,8 +329,8 @@ class OneCycle(Schedule):
     final: float = 1e4
 
     def __post_init__(self) -> None:
-        self._rate("rate", "initial", "final")
-        self._whole("steps")
+        self._check_positive("rate", "initial", "final")
+        self._check_integer("steps")
         number(self, "warm_up", self.warm_up, 0, 1)
         if self.warm_up * self.steps <= 1 or (1 - self.warm_up) * self.steps <= 0:
             raise ArgumentError(f"OneCycle: warm_up = {self.warm_up} of {self.steps} steps leaves no step to rise in")
@@ -316,7 +344,9 @@ class OneCycle(Schedule):
 
 @dataclass(frozen=True)
 class WarmUp(Schedule):
-    """A line from ``start`` times the first rate of ``then`` up to it in ``steps`` updates, then ``then`` from its beginning.
+    """From ``start`` times the first rate of ``then`` linearly up to it in ``steps`` updates; after these ``then``.
+
+    - ``then``: a schedule. ``steps``: an integer ≥ 1. ``start``: a number ≥ 0.
 
     **Source:** Goyal et al. (2017), Accurate, large minibatch SGD, section 2.2.
 
@@ -331,8 +361,8 @@ class WarmUp(Schedule):
     start: float = 0.0
 
     def __post_init__(self) -> None:
-        self._schedule(self.then)
-        self._whole("steps")
+        self._check_schedule(self.then)
+        self._check_integer("steps")
         number(self, "start", self.start)
 
     def rate_at(self, t: Array) -> Any:
@@ -344,6 +374,8 @@ class WarmUp(Schedule):
 class PerEpoch(Schedule):
     """``schedule`` counted in epochs of ``steps_per_epoch`` updates: constant within each.
 
+    - ``schedule``: a schedule. ``steps_per_epoch``: an integer ≥ 1.
+
     >>> from bprop.optim import schedule
     >>> rate = schedule.PerEpoch(schedule.Exponential(0.1, 0.5), steps_per_epoch=20)
     >>> rate(19), rate(20)
@@ -354,8 +386,8 @@ class PerEpoch(Schedule):
     steps_per_epoch: int
 
     def __post_init__(self) -> None:
-        self._schedule(self.schedule)
-        self._whole("steps_per_epoch")
+        self._check_schedule(self.schedule)
+        self._check_integer("steps_per_epoch")
 
     def rate_at(self, t: Array) -> Any:
         return self.schedule.rate_at(_floor(t / self.steps_per_epoch))
@@ -373,8 +405,8 @@ def _cosine(first: float, last: float, t: Any, steps: Any) -> Array:
     cancel at the end.
     """
     t = minimum(t, steps)
-    part = (first - last) * square(sin((pi / 2) * (minimum(t, steps - t) / steps)))
-    return where(2 * t <= steps, first - part, last + part)
+    distance = (first - last) * square(sin((pi / 2) * (minimum(t, steps - t) / steps)))  # to the nearer end
+    return where(2 * t <= steps, first - distance, last + distance)
 
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""What settings of an optimizer may be: numbers in a range, and one value for all parameters or one for each pattern."""
+"""Checks of the settings of optimizers: numbers in a range, and values for all parameters or by patterns of paths."""
 
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
@@ -13,17 +13,17 @@ from ..core.number import real
 
 def number(owner: Any, name: str, value: Any, low: float = 0.0, high: float = inf, *, open_low: bool = False) -> float:
     """Return ``value`` as a float in [low, high), or (low, high); raise `ArgumentError` naming owner and argument."""
-    known = real(value)
-    if known is None or not isfinite(known) or not (low < known if open_low else low <= known) or known >= high:
+    result = real(value)
+    if result is None or not isfinite(result) or not (low < result if open_low else low <= result) or result >= high:
         if high == inf:
-            wanted = f"a number {'>' if open_low else '≥'} {low:g}"
+            accepted = f"a number {'>' if open_low else '≥'} {low:g}"
         else:
-            wanted = f"in {'(' if open_low else '['}{low:g}, {high:g})"
-        raise ArgumentError(f"{label(owner)}: the {name} is {wanted}, not {value!r:.60}")
-    return known
+            accepted = f"in {'(' if open_low else '['}{low:g}, {high:g})"
+        raise ArgumentError(f"{label(owner)}: the {name} is {accepted}, not {value!r:.60}")
+    return result
 
 
-def whole(owner: Any, name: str, value: Any, low: int = 1) -> int:
+def integer(owner: Any, name: str, value: Any, low: int = 1) -> int:
     """Return ``value`` as an integer of at least ``low``; raise `ArgumentError` naming owner and argument."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or not low <= value < 2**63:
         raise ArgumentError(f"{label(owner)}: {name} is an integer ≥ {low}, not {value!r:.60}")
@@ -39,22 +39,22 @@ def flag(owner: Any, name: str, value: Any) -> bool:
 
 def pair(owner: Any, name: str, value: Any) -> tuple[float, float]:
     """Return two decay rates, numbers in [0, 1); raise `ArgumentError` naming owner and argument."""
-    fine = isinstance(value, tuple | list) and len(value) == 2
-    if not fine or not all((known := real(b)) is not None and 0 <= known < 1 for b in value):
+    is_pair = isinstance(value, tuple | list) and len(value) == 2
+    if not is_pair or not all((rate := real(entry)) is not None and 0 <= rate < 1 for entry in value):
         raise ArgumentError(f"{label(owner)}: {name} are two numbers in [0, 1), not {value!r}")
     return float(value[0]), float(value[1])
 
 
 def label(owner: Any) -> str:
-    """Return how errors call ``owner``: its class, or the name given."""
+    """Return the name of ``owner`` in error messages: that of its class, or the string itself."""
     return owner if isinstance(owner, str) else type(owner).__name__
 
 
-def chosen(setting: Any, path: str, default: Any) -> Any:
-    """Return what ``setting`` says for the parameter at ``path``: itself, or the value of the first pattern that fits.
+def setting_for(setting: Any, path: str, default: Any) -> Any:
+    """Return the value of ``setting`` for the parameter at ``path``: itself, or that of the first pattern that matches.
 
-    >>> from bprop.optim.setting import chosen
-    >>> chosen({"*.b": 0.0, "layers.*": 0.01}, "layers.0.b", 1.0), chosen(0.5, "W", 1.0)
+    >>> from bprop.optim.setting import setting_for
+    >>> setting_for({"*.b": 0.0, "layers.*": 0.01}, "layers.0.b", 1.0), setting_for(0.5, "W", 1.0)
     (0.0, 0.5)
     """
     if not isinstance(setting, Mapping):
@@ -63,11 +63,11 @@ def chosen(setting: Any, path: str, default: Any) -> Any:
 
 
 def check_patterns(owner: Any, name: str, setting: Any, paths: Iterable[str]) -> None:
-    """Raise `ArgumentError` for a pattern of ``setting`` that fits no path: most likely it is misspelt."""
+    """Raise `ArgumentError` for a pattern of ``setting`` that matches no path: most likely it is misspelt."""
     if not isinstance(setting, Mapping):
         return
-    known = list(paths)
+    paths = list(paths)
     for pattern in setting:
-        if not any(fnmatchcase(path, pattern) for path in known):
-            shown = ", ".join(known[:6]) + (", …" if len(known) > 6 else "")
-            raise ArgumentError(f"{label(owner)}: {name} has {pattern!r}, which fits no parameter of {shown}")
+        if not any(fnmatchcase(path, pattern) for path in paths):
+            listed = ", ".join(paths[:6]) + (", …" if len(paths) > 6 else "")
+            raise ArgumentError(f"{label(owner)}: {name} has {pattern!r}, which fits no parameter of {listed}")

@@ -1,4 +1,4 @@
-"""`SGD`: stochastic gradient descent, with momentum if wanted."""
+"""`SGD`: stochastic gradient descent, with or without momentum."""
 
 from collections.abc import Mapping
 from typing import Any, Unpack
@@ -13,12 +13,16 @@ from .setting import flag, number
 
 
 class SGD(Optimizer):
-    """w ← w - η v with v ← μ v + (1 - τ) g: η the learning rate, μ the momentum, τ the dampening, g the gradient.
+    """w ← w - η v with v ← μ v + (1 - τ) g, for the gradient g.
 
     Without momentum v is g, and so it is in the first step. With ``nesterov`` the step is w ← w - η (g + μ v).
     The learning rate stands outside the velocity, as in PyTorch; Sutskever et al. have it inside, which is the same
-    as long as it is constant. Raises `ArgumentError` unless η > 0, 0 ≤ μ < 1 and 0 ≤ τ < 1; ``nesterov`` needs μ > 0
-    and τ = 0. The other options are those of `Optimizer`.
+    as long as it is constant. Raises `ArgumentError` for settings outside their range.
+
+    - ``learning_rate``: η > 0, a number or a `bprop.optim.schedule`.
+    - ``momentum``: μ in [0, 1). ``dampening``: τ in [0, 1).
+    - ``nesterov``: whether to step by g + μ v; needs μ > 0 and τ = 0.
+    - ``options``: what every optimizer takes by keyword, see `Optimizer`.
 
     **Source:** Leibe (2016), gradient descent; Polyak (1964), Some methods of speeding up the convergence of iteration
     methods; Sutskever, Martens, Dahl & Hinton (2013), On the importance of initialization and momentum, eq. 1, 2;
@@ -54,10 +58,10 @@ class SGD(Optimizer):
         super().__init__(learning_rate, **options)
 
     def scalars(self, learning_rate: Array) -> dict[str, Array]:
-        """Return the share of the gradient in the velocity, which is 1 in the first step."""
+        """Return the factor of the gradient in the velocity: 1 - τ, but 1 in the first step."""
         if not (self.momentum and self.dampening):
             return {}
-        return {"share": astype(where(self.count == 0, 1.0, 1 - self.dampening), np.float64)}
+        return {"gradient_factor": astype(where(self.count == 0, 1.0, 1 - self.dampening), np.float64)}
 
     def rule(
         self, w: Array, g: Array, slots: Mapping[str, Array], scalars: Mapping[str, Array]
@@ -65,22 +69,26 @@ class SGD(Optimizer):
         """Return the new parameter and velocity."""
         if not self.momentum:
             return w - scalars["learning_rate"] * g, {}
-        v = self.momentum * slots["velocity"] + (scalars["share"] * g if self.dampening else g)
+        v = self.momentum * slots["velocity"] + (scalars["gradient_factor"] * g if self.dampening else g)
         return w - scalars["learning_rate"] * (g + self.momentum * v if self.nesterov else v), {"velocity": v}
 
     def settings(self) -> dict[str, Any]:
         """Return the settings; dampening and nesterov where they are in use."""
-        own: dict[str, Any] = {"momentum": self.momentum}
-        own.update({"dampening": self.dampening} if self.dampening else {})
-        own.update({"nesterov": True} if self.nesterov else {})
-        return {**super().settings(), **own}
+        settings = {**super().settings(), "momentum": self.momentum}
+        settings.update({"dampening": self.dampening} if self.dampening else {})
+        settings.update({"nesterov": True} if self.nesterov else {})
+        return settings
 
 
 class Nesterov(SGD):
     """Nesterov's accelerated gradient: `SGD` with ``nesterov=True``, w ← w - η (g + μ v) with v ← μ v + g.
 
+    - ``learning_rate``: η > 0, a number or a `bprop.optim.schedule`.
+    - ``momentum``: μ in (0, 1).
+    - ``options``: what every optimizer takes by keyword, see `Optimizer`.
+
     **Source:** Nesterov (1983), A method of solving a convex programming problem with convergence rate O(1/k²);
-    Sutskever, Martens, Dahl & Hinton (2013), eq. 3, 4, with the model at the point looked ahead to.
+    Sutskever, Martens, Dahl & Hinton (2013), eq. 3, 4, with the model at the look-ahead point.
 
     >>> import bprop
     >>> from bprop import nn, optim

@@ -1,19 +1,24 @@
-"""`checkpoint`: keep only the inputs for the backward pass and compute the intermediates again when they are needed."""
+"""`checkpoint`: save only the inputs, and compute the intermediates again when the backward pass needs them.
+
+The **forward pass** y = f(x) saves nothing but x. The **backward pass** x̄ = ∂f(x)ᵀ ȳ runs f(x) again, recorded this time,
+and goes back through what was recorded. **Forward mode** ẏ = ∂f(x) ẋ is that of f.
+
+**Source:** Griewank & Walther (2000), Algorithm 799: revolve.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from ..core.family import Region
-from ..core.interpreter import EVALUATE, current, using
+from ..core.interpreter import EVALUATE, current
 from ..core.tree import flatten, is_holder, unflatten
 from ..core.value import Array, asarray
-from ..gradients.batch import Batch, materialised
-from ..gradients.forward import Forward
-from ..gradients.reverse import Record, send
+from ..gradients.batch import Batch
 from ..gradients.variable import leaf_label, name_of
 from ..ops.barrier import barrier
 from .closure import Closure
+from .interpretation import apply_batched, apply_recorded, apply_with_tangents
 from .weak import is_weak
 
 P = ParamSpec("P")
@@ -27,31 +32,20 @@ class Checkpoint(Region):
         outputs = current().bind(self, args, params)
 
         def pullback(y_bars: Sequence[Any]) -> list[Any]:
-            owner = Record(name="checkpoint")
-            behind = [barrier(x) for x in args]  # or native code would merge this run with the first, and keep that
-            lifted = [owner.input(x) if need else x for x, need in zip(behind, needs, strict=True)]
-            with using(owner):
-                again = params["body"].live(quiet=True)(*lifted)
-            inputs = [x for x, need in zip(lifted, needs, strict=True) if need]
-            bars = iter(send(again, y_bars, inputs, owner))
-            return [next(bars) if need else None for need in needs]
+            xs = [barrier(x) for x in args]  # or native code would merge this run with the first, and keep that
+            _, recorded_pullback = apply_recorded(params["body"].live(quiet=True), xs, needs, "checkpoint")
+            return recorded_pullback(y_bars)
 
         return outputs, pullback
 
     def jvp(self, args: tuple[Any, ...], args_dot: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, Any]:
-        owner = Forward()
-        with using(owner):
-            outputs = params["body"](*(owner.dual(x, x_dot) for x, x_dot in zip(args, args_dot, strict=True)))
-        return [owner.lower(y) for y in outputs], [owner.tangent(y) for y in outputs]
+        return apply_with_tangents(params["body"], args, args_dot)
 
     def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], level: Batch) -> Any:
-        def mapped(*xs: Any) -> list[Any]:
-            owner = level.inside()
-            with using(owner):
-                ys = params["body"](*(owner.wrap(x) if own else x for x, own in zip(xs, batched, strict=True)))
-            return [owner.lower(y) if owner.owns(y) else materialised(y, level.size) for y in ys]
+        def body(*xs: Any) -> list[Any]:
+            return apply_batched(params["body"], xs, batched, level.inside())
 
-        closure = Closure(mapped, [x.spec for x in args], "checkpoint")
+        closure = Closure(body, [x.spec for x in args], "checkpoint")
         return current().bind(self, (*args, *closure.captures), {"body": closure.graph})
 
     def complex_step(self, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
@@ -66,10 +60,23 @@ checkpoint_op = Checkpoint(
 
 
 def checkpoint(f: Callable[P, R]) -> Callable[P, R]:
-    """Return ``f`` with less memory and more work: its intermediates are not kept, but computed again going backward.
+    """Return ``f`` with less memory and more work: its intermediates are computed again in the backward pass.
 
-    Arguments and results are trees of arrays; what ``f`` closes over (parameters of modules, too) is differentiated as
-    usual. Under a transform ``f`` is traced, so a Python ``if`` on a value of its own raises `TracedValueError`.
+    Parameters
+    ----------
+    f : function of trees of arrays that returns a tree of arrays
+        What it closes over (parameters of modules, too) is differentiated as usual. Python numbers and strings among
+        its arguments and results stay what they are.
+
+    Returns
+    -------
+    function
+        The same function. Eager it is ``f`` itself; under a transform ``f`` is traced once at every call.
+
+    Raises
+    ------
+    TracedValueError
+        When it is called under a transform and a Python ``if`` asks for a value of its own.
 
     **Source:** Griewank & Walther (2000), Algorithm 799: revolve; Chen et al. (2016), Training deep nets with sublinear
     memory cost.
@@ -85,43 +92,43 @@ def checkpoint(f: Callable[P, R]) -> Callable[P, R]:
         if current() is EVALUATE:
             return f(*args, **options)
         leaves, structure = flatten((args, options), is_holder)
-        arrays, places = split(leaves)
-        shape: list[Any] = []
+        arrays, positions = partition(leaves)
 
-        def flat(*xs: Any) -> list[Any]:
-            new_args, new_options = unflatten(structure, merged(leaves, places, xs))
-            ys, out = flatten(f(*new_args, **new_options))
-            shape[:] = [out, [y if is_weak(y) else None for y in ys]]
-            return [y for y in ys if not is_weak(y)]  # Python numbers stay what they are
+        def flat(*xs: Any) -> tuple[list[Any], tuple[Any, list[Any]]]:
+            """Return the arrays of the result; and its structure, with the Python numbers among its leaves."""
+            new_args, new_options = unflatten(structure, merge(leaves, positions, xs))
+            ys, tree = flatten(f(*new_args, **new_options))
+            return [y for y in ys if not is_weak(y)], (tree, [y if is_weak(y) else None for y in ys])
 
         def label(position: int) -> str:
-            return leaf_label(f, structure, places[position])
+            return leaf_label(f, structure, positions[position])
 
-        closure = Closure(flat, [x.spec for x in arrays], name, label=label)
+        closure = Closure(flat, [x.spec for x in arrays], name, label=label, has_aux=True)
         outputs = current().bind(checkpoint_op, (*arrays, *closure.captures), {"body": closure.graph})
         closure.write(outputs[closure.count :])
+        tree, numbers = closure.aux
         ys = iter(outputs[: closure.count])
-        return unflatten(shape[0], [next(ys) if scalar is None else scalar for scalar in shape[1]])
+        return unflatten(tree, [next(ys) if number is None else number for number in numbers])
 
     return checkpointed
 
 
-def split(leaves: Sequence[Any]) -> tuple[list[Array], list[int]]:
-    """Return the array leaves and their places; Python numbers, strings and holders are static."""
-    places = [
-        place
-        for place, leaf in enumerate(leaves)
+def partition(leaves: Sequence[Any]) -> tuple[list[Array], list[int]]:
+    """Return the leaves that are arrays, and their positions; Python numbers, strings and holders are static."""
+    positions = [
+        position
+        for position, leaf in enumerate(leaves)
         if isinstance(leaf, Array) or (hasattr(leaf, "__array__") and not is_holder(leaf))
     ]
-    return [asarray(leaves[place]) for place in places], places
+    return [asarray(leaves[position]) for position in positions], positions
 
 
-def merged(leaves: Sequence[Any], places: Sequence[int], arrays: Sequence[Any]) -> list[Any]:
-    """Return the leaves with the arrays put back in their places."""
+def merge(leaves: Sequence[Any], positions: Sequence[int], arrays: Sequence[Any]) -> list[Any]:
+    """Return the leaves with arrays at these positions: the inverse of `partition`."""
     result = list(leaves)
-    for place, array in zip(places, arrays, strict=True):
-        result[place] = array
+    for position, array in zip(positions, arrays, strict=True):
+        result[position] = array
     return result
 
 
-__all__ = ["checkpoint", "checkpoint_op", "merged", "split"]
+__all__ = ["checkpoint", "checkpoint_op", "merge", "partition"]

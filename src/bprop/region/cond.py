@@ -1,37 +1,46 @@
-"""`cond`: one of two functions, chosen by a number. Its derivative is a `cond` too.
+"""`cond`: one of two functions, chosen by a number. Its derivatives are branches of the same predicate.
 
-Where the predicate is known, only the function taken is run, under every interpretation. Where it is being traced, both
-are traced, and native code branches. What both backward branches need is handed on in slots that they share: a slot
-that the branch taken does not need holds zeros.
+With the predicate p, the branches f₁ and f₀ and operands x the **forward pass** is y = f_p(x), **forward mode**
+ẏ = ∂f_p(x) ẋ, and the **backward pass** x̄ = ∂f_p(x)ᵀ ȳ. The predicate has no derivative.
+
+Where p has a number, only the branch taken is run, under every interpretation. Where p is being traced, both branches
+are traced and native code jumps to one. Then the two branches of the forward pass must give the same arrays, also of
+what they save for the backward pass. So residuals of equal shape and dtype share a slot; a slot that the branch taken
+does not need holds zeros.
+
+**Source:** JAX, ``lax.cond``; Griewank & Walther (2008), Evaluating Derivatives, ch. 14, for derivatives of branches.
 """
 
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from ..core.cell import Cell
 from ..core.dtype import result_type
-from ..core.error import DerivativeError, DTypeError, ShapeError
+from ..core.error import DerivativeError
 from ..core.family import Region
 from ..core.graph import Graph
-from ..core.interpreter import Cell, current, using
+from ..core.interpreter import current, using
 from ..core.op import Operand
 from ..core.tree import flatten, is_holder, unflatten
 from ..core.value import Spec, asarray
-from ..gradients.batch import Batch, materialised
-from ..gradients.forward import Forward
-from ..gradients.reverse import Record, send
+from ..gradients.batch import Batch
 from ..gradients.variable import name_of
 from ..ops import where
-from ..ops.absent import absent
-from .closure import Closure, Reversal, check_function, is_float, same_specs, same_structure, together, zeros_of
-from .presence import Kind, arrays, as_kind, joined, kind_of, masked, refilled
-from .weak import as_weak, is_weak
+from .check import check_function, check_predicate, check_specs, check_structure
+from .closure import Closure, unify_captures
+from .cotangent import compress, expand, filled, is_differentiable, zeros_of
+from .interpretation import apply_batched, apply_masked, apply_recorded, apply_with_tangents
+from .presence import common_kind, kind_of, masks_of, to_kind, with_masks
+from .split import BackwardGraph, SplitBody
+from .weak import as_dtype, is_weak
 
-Flat = Callable[[], Sequence[Any]]
+Branch = Callable[[], Sequence[Any]]
+_BRANCHES = ("true", "false")
 
 
 class Cond(Region):
-    """args: the predicate, then what both branches take; params: ``true`` and ``false``, two closed graphs."""
+    """args: the predicate, then the operands of both branches; params: ``true`` and ``false``, two closed graphs."""
 
     native = "branch"
 
@@ -42,161 +51,149 @@ class Cond(Region):
     def body(self, params: dict[str, Any]) -> Any:
         raise DerivativeError("cond: the paths of a branch cannot be seen from outside: write a Python if")
 
-    def chosen(self, args: tuple[Any, ...], params: dict[str, Any]) -> Graph:
-        """Return the branch taken, of a predicate that is known."""
+    def branch_taken(self, args: tuple[Any, ...], params: dict[str, Any]) -> Graph:
+        """Return the graph of the branch taken; the predicate has a number."""
         graph: Graph = params["true" if bool(args[0]) else "false"]
         return graph
 
-    def run(self, predicate: Any, branches: Sequence[Flat]) -> list[Any]:
-        """Apply this op to a pair of functions that take what they need from outside."""
-        graphs, captured = together([Closure(f, [], self.name) for f in branches])
-        params = dict(zip(("true", "false"), graphs, strict=True))
-        return list(current().bind(self, (predicate, *captured), params))
+    def run(self, predicate: Any, branches: Sequence[Branch]) -> list[Any]:
+        """Apply this op to two functions without arguments: what they need they capture."""
+        graphs, captures = unify_captures([Closure(branch, [], self.name) for branch in branches])
+        params = dict(zip(_BRANCHES, graphs, strict=True))
+        return list(current().bind(self, (predicate, *captures), params))
 
     def complex_step(self, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
-        return tuple(self.chosen(args, params)(*args[1:]))
+        return tuple(self.branch_taken(args, params)(*args[1:]))
 
-    # --- reverse ---
+    # --- reverse mode ---
     def record(self, args: tuple[Any, ...], params: dict[str, Any], needs: tuple[bool, ...]) -> tuple[Any, Any]:
         predicate, *xs = args
-        variable = [need and is_float(x) for need, x in zip(needs[1:], xs, strict=True)]
+        differentiable = [need and is_differentiable(x) for need, x in zip(needs[1:], xs, strict=True)]
         if predicate.decides():
-            owner = Record(name=self.name)
-            lifted = [owner.input(x) if v else x for x, v in zip(xs, variable, strict=True)]
-            with using(owner):
-                results = self.chosen(args, params)(*lifted)
-            inputs = [x for x, v in zip(lifted, variable, strict=True) if v]
+            ys, pullback = apply_recorded(self.branch_taken(args, params), xs, differentiable, self.name)
+            return ys, lambda y_bars: [None, *pullback(y_bars)]
+        return _SplitCond(self, args, params, differentiable).record()
 
-            def back(y_bars: Sequence[Any]) -> list[Any]:
-                bars = iter(send(results, y_bars, inputs, owner))
-                return [None, *(next(bars) if v else None for v in variable)]
-
-            return tuple(owner.lower(y) for y in results), back
-
-        halves = [Reversal(params[key], variable, lambda position: True, self.name) for key in ("true", "false")]
-        floats = [is_float(spec) for spec in params["true"].specs]
-        for half in halves:
-            half.backward(floats)  # what the way back needs at most
-        slots, places = _slots([[x.spec for x in half.residuals] for half in halves])
-        forwards = [partial(self._kept, half, mine, slots, xs) for half, mine in zip(halves, places, strict=True)]
-        outputs = self.run(predicate, forwards)
-        ys, kept = outputs[: len(floats)], outputs[len(floats) :]
-
-        def pullback(y_bars: Sequence[Any]) -> list[Any]:
-            present = [bar is not None and f for bar, f in zip(y_bars, floats, strict=True)]
-            seeds = [bar for bar, here in zip(y_bars, present, strict=True) if here]
-            ways = [half.backward(present, filled=False) for half in halves]
-            reached = [any(pair) for pair in zip(*(way.reached for way in ways), strict=True)]
-            variables = [x for x, v in zip(xs, variable, strict=True) if v]
-
-            def back(way: Any, mine: list[int]) -> list[Any]:
-                bars = way(seeds, xs.__getitem__, lambda number: kept[mine[number]])
-                filled = [absent(x) if bar is None else bar for bar, x in zip(bars, variables, strict=True)]
-                return [bar for bar, here in zip(filled, reached, strict=True) if here]
-
-            backwards = [partial(back, way, mine) for way, mine in zip(ways, places, strict=True)]
-            found = iter(self.run(predicate, backwards))
-            bars = iter([next(found) if here else None for here in reached])
-            return [None, *(next(bars) if v else None for v in variable)]
-
-        return tuple(ys), pullback
-
-    def _kept(self, half: Reversal, mine: list[int], slots: list[Spec], xs: Sequence[Any]) -> list[Any]:
-        """Run a branch forwards; return its results and what it keeps, in the slots given to it."""
-        graph, captured = half.trace.graph([*half.plain, *half.residuals]).closed()
-        outputs = graph(*xs, *captured)
-        kept = dict(zip(mine, outputs[len(half.plain) :], strict=True))
-        return [
-            *outputs[: len(half.plain)],
-            *(kept[n] if n in kept else zeros_of(spec) for n, spec in enumerate(slots)),
-        ]
-
-    # --- forward ---
+    # --- forward mode ---
     def jvp(self, args: tuple[Any, ...], args_dot: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, Any]:
         predicate, *xs = args
-
-        def pushed(graph: Graph) -> tuple[list[Any], list[Any]]:
-            owner = Forward()
-            with using(owner):
-                results = graph(*(owner.dual(x, x_dot) for x, x_dot in zip(xs, args_dot[1:], strict=True)))
-            return [owner.lower(y) for y in results], [owner.tangent(y) for y in results]
-
         if predicate.decides():
-            return pushed(self.chosen(args, params))
-        floats = [is_float(spec) for spec in params["true"].specs]
+            return apply_with_tangents(self.branch_taken(args, params), xs, args_dot[1:])
+        floats = [is_differentiable(spec) for spec in params["true"].specs]
 
-        def filled(graph: Graph) -> list[Any]:
-            ys, y_dots = pushed(graph)
-            moving = [(y, y_dot) for y, y_dot, f in zip(ys, y_dots, floats, strict=True) if f]
-            return [*ys, *(absent(y) if y_dot is None else y_dot for y, y_dot in moving)]
+        def branch(key: str) -> list[Any]:
+            ys, ys_dot = apply_with_tangents(params[key], xs, args_dot[1:])
+            return [*ys, *compress(filled(ys_dot, ys), floats)]
 
-        outputs = self.run(predicate, [lambda: filled(params["true"]), lambda: filled(params["false"])])
-        found = iter(outputs[len(floats) :])
-        return outputs[: len(floats)], [next(found) if f else None for f in floats]
+        outputs = self.run(predicate, [partial(branch, key) for key in _BRANCHES])
+        return outputs[: len(floats)], expand(outputs[len(floats) :], floats)
 
     # --- absence: both branches give masks of one kind ---
     def absent(self, args: tuple[Any, ...], present: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, Any]:
         predicate, *xs = args
         if predicate.decides():
-            return masked(self.chosen(args, params), xs, present[1:])
-        kinds: list[Kind] = [None for _ in params["true"].specs]
+            return apply_masked(self.branch_taken(args, params), xs, present[1:])
 
-        def branch(key: str) -> list[Any]:
-            ys, here = masked(params[key], xs, present[1:])
-            kinds[:] = map(joined, kinds, map(kind_of, here))
-            return [*ys, *arrays(map(as_kind, here, kinds))]
+        def branch(key: str) -> tuple[list[Any], list[Any]]:
+            return apply_masked(params[key], xs, present[1:])
 
-        for key in _KINDS:  # to see the kinds of both
-            Closure(partial(branch, key), [], self.name)
-        outputs = self.run(predicate, [partial(branch, key) for key in _KINDS])
-        return outputs[: len(kinds)], refilled(kinds, outputs[len(kinds) :])
+        traced = [Closure(partial(branch, key), [], self.name, has_aux=True) for key in _BRANCHES]
+        kinds = [common_kind(*map(kind_of, pair)) for pair in zip(*(closure.aux for closure in traced), strict=True)]
+
+        def with_common_kinds(key: str) -> list[Any]:
+            ys, presence = branch(key)
+            return [*ys, *masks_of(map(to_kind, presence, kinds))]
+
+        outputs = self.run(predicate, [partial(with_common_kinds, key) for key in _BRANCHES])
+        return outputs[: len(kinds)], with_masks(kinds, outputs[len(kinds) :])
 
     # --- batching ---
     def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], level: Batch) -> Any:
-        """With one predicate for all the branch taken is batched; with one for each both are run, and entries chosen."""
+        """With one predicate for all, batch the branch taken; with one for each entry run both, and choose entries."""
+        predicate, *xs = args
 
-        def mapped(graph: Graph, owner: Batch) -> list[Any]:
-            with using(owner):
-                ys = graph(*(owner.wrap(x) if own else x for x, own in zip(args[1:], batched[1:], strict=True)))
-            return [owner.lower(y) if owner.owns(y) else materialised(y, level.size) for y in ys]
+        def branch(key: str, active: Any = None) -> list[Any]:
+            return apply_batched(params[key], xs, batched[1:], level.inside(active))
 
         if not batched[0]:
-            return tuple(
-                self.run(
-                    args[0],
-                    [lambda: mapped(params["true"], level.inside()), lambda: mapped(params["false"], level.inside())],
-                )
-            )
-        first, second = (
-            mapped(params[key], level.inside(taken)) for key, taken in zip(_KINDS, (args[0], ~args[0]), strict=True)
-        )
+            return tuple(self.run(predicate, [partial(branch, key) for key in _BRANCHES]))
+        results = [branch(key, taken) for key, taken in zip(_BRANCHES, (predicate, ~predicate), strict=True)]
         owner = level.inside()
         with using(owner):
-            chosen = [where(*map(owner.wrap, (args[0], *pair))) for pair in zip(first, second, strict=True)]
-        return tuple(owner.lower(y) for y in chosen)
+            ys = [where(*map(owner.wrap, (predicate, *pair))) for pair in zip(*results, strict=True)]
+        return tuple(owner.lower(y) for y in ys)
 
 
-def _slots(groups: Sequence[Sequence[Spec]]) -> tuple[list[Spec], list[list[int]]]:
-    """Return slots in which each group of values finds a place of its own, and these places."""
+class _SplitCond:
+    """Reverse mode of a branch that is being traced: one `cond` for the forward pass and one for the backward pass."""
+
+    def __init__(self, op: Cond, args: tuple[Any, ...], params: dict[str, Any], differentiable: Sequence[bool]) -> None:
+        self.op = op
+        self.predicate, *self.xs = args
+        self.differentiable = differentiable
+        self.floats = [is_differentiable(spec) for spec in params["true"].specs]
+        self.splits = [SplitBody(params[key], differentiable, lambda position: True, op.name) for key in _BRANCHES]
+        for split in self.splits:
+            split.backward(self.floats)  # notes all residuals that any backward pass may read
+        self.slots, self.slots_of = _assign_slots([[r.spec for r in split.residuals] for split in self.splits])
+
+    def record(self) -> tuple[Any, Any]:
+        """Return the results and the pullback."""
+        forward = [partial(self._forward, *pair) for pair in zip(self.splits, self.slots_of, strict=True)]
+        outputs = self.op.run(self.predicate, forward)
+        count = len(self.floats)
+        return tuple(outputs[:count]), lambda y_bars: self._pullback(y_bars, outputs[count:])
+
+    def _forward(self, split: SplitBody, slot_of: Sequence[int]) -> list[Any]:
+        """Run one branch forwards; return its results, then all slots with its residuals in them."""
+        graph, captures = split.forward()
+        outputs = graph(*self.xs, *captures)
+        ys, residuals = outputs[: len(split.results)], outputs[len(split.results) :]
+        residual_in = dict(zip(slot_of, residuals, strict=True))
+        slots = [residual_in[slot] if slot in residual_in else zeros_of(spec) for slot, spec in enumerate(self.slots)]
+        return [*ys, *slots]
+
+    def _pullback(self, y_bars: Sequence[Any], slots: Sequence[Any]) -> list[Any]:
+        """Return the cotangents of all args; both branches give one for each input that either of them reaches."""
+        present = [y_bar is not None and flag for y_bar, flag in zip(y_bars, self.floats, strict=True)]
+        graphs = [split.backward(present, fill=False) for split in self.splits]
+        reached = [true or false for true, false in zip(*(graph.reached for graph in graphs), strict=True)]
+        seeds = list(compress(y_bars, present))
+        inputs = list(compress(self.xs, self.differentiable))
+
+        def backward(graph: BackwardGraph, slot_of: Sequence[int]) -> list[Any]:
+            x_bars = graph(seeds, self.xs.__getitem__, lambda number: slots[slot_of[number]])
+            return list(compress(filled(x_bars, inputs), reached))
+
+        branches = [partial(backward, *pair) for pair in zip(graphs, self.slots_of, strict=True)]
+        x_bars = expand(self.op.run(self.predicate, branches), reached)
+        return [None, *expand(x_bars, self.differentiable)]
+
+
+def _assign_slots(groups: Sequence[Sequence[Spec]]) -> tuple[list[Spec], list[list[int]]]:
+    """Return slots (their shapes and dtypes) in which each group of values fits, and the slot of each value of a group.
+
+    Values of one group have different slots; those of different groups share them where shape and dtype are equal.
+    """
     slots: list[Spec] = []
-    places = []
+    assignments = []
     for group in groups:
         free = list(range(len(slots)))
-        mine = []
+        assignment = []
         for spec in group:
-            place = next((n for n in free if slots[n] == spec), len(slots))
-            if place == len(slots):
+            slot = next((number for number in free if slots[number] == spec), len(slots))
+            if slot == len(slots):
                 slots.append(spec)
             else:
-                free.remove(place)
-            mine.append(place)
-        places.append(mine)
-    return slots, places
+                free.remove(slot)
+            assignment.append(slot)
+        assignments.append(assignment)
+    return slots, assignments
 
 
 cond_op: Cond = Cond(
     "cond",
-    lambda *args, **params: tuple(cond_op.chosen(args, params)(*args[1:])),
+    lambda *args, **params: tuple(cond_op.branch_taken(args, params)(*args[1:])),
     doc="One of two functions, chosen by a number: see `bprop.cond`.",
 )
 
@@ -206,13 +203,33 @@ def cond(
 ) -> Any:
     """Return ``true_function(*operands)`` where the predicate holds, else ``false_function(*operands)``.
 
-    ``predicate`` is one bool (shape ()). Operands and results are trees of arrays; what the functions close over is
-    differentiated as usual. Both functions are traced once and give the same structure, shapes and dtypes (Python numbers
-    among operands and results are weak, as in `where`); only the
-    one taken is run, eager and in native code, where it is a branch. Cells written in a branch (a generator's counter)
-    keep their value if the other one is taken. Inside `vmap` with a predicate for each entry both are computed, and
-    entries chosen as by `where`. Raises `ShapeError` naming the leaf that differs, `ArgumentError` where structures do,
-    `DTypeError` where the predicate is no bool.
+    Both functions are traced once. Only the one taken is run, eager and in native code, where it is a branch. Cells
+    written in a branch (a generator's counter) keep their value if the other one is taken. Inside `vmap` with a
+    predicate for each entry both are computed, and entries chosen as by `where`.
+
+    Parameters
+    ----------
+    predicate : bool array of shape ()
+        Which of the functions is taken.
+    true_function, false_function : functions of the operands
+        They return trees of the same structure, shapes and dtypes; Python numbers in them are weak, as in `where`. What
+        they close over is differentiated as usual.
+    *operands : trees of arrays and Python numbers
+        The arguments of both functions. Modules and other objects with cells are passed as they are.
+
+    Returns
+    -------
+    tree of arrays
+        What the function taken returns.
+
+    Raises
+    ------
+    ShapeError
+        The predicate is not one bool, or the results have different shapes; the message names the leaf.
+    DTypeError
+        The predicate is no bool, or the results have different dtypes.
+    ArgumentError
+        The results have different structures, or one of the functions cannot be called.
 
     **Source:** JAX, ``lax.cond``.
 
@@ -222,72 +239,67 @@ def cond(
     (Array(9.), Array(6.), Array(-1.))
     """
     functions = (true_function, false_function)
-    for name, f in zip(("true_function", "false_function"), functions, strict=True):
-        check_function("cond", name, f)
-    what = f"cond of {' and '.join(map(name_of, functions))}"
+    for argument, f in zip(("true_function", "false_function"), functions, strict=True):
+        check_function("cond", argument, f)
+    name = f"cond of {' and '.join(map(name_of, functions))}"
     test = asarray(predicate)
-    check_predicate(what, "the predicate", test.spec)
+    check_predicate(name, "the predicate", test.spec)
     leaves, structure = flatten(operands, is_holder)
-    given = [leaf if is_holder(leaf) or is_weak(leaf) else asarray(leaf) for leaf in leaves]
-    shapes: dict[int, Any] = {}
-    scalars: dict[int, list[Any]] = {}
-    dtypes: list[Any] = []  # of the results, once known to differ from what a branch gives
+    inputs = [leaf if is_holder(leaf) or is_weak(leaf) else asarray(leaf) for leaf in leaves]
 
-    def flat(number: int) -> Callable[..., list[Any]]:
-        def run() -> list[Any]:
-            outputs, shapes[number] = flatten(functions[number](*unflatten(structure, given)))
-            scalars[number] = [y if is_weak(y) else None for y in outputs]
-            return [as_weak(what, y, dtype) for y, dtype in zip(outputs, dtypes, strict=True)] if dtypes else outputs
+    def flat(f: Callable[..., Any], dtypes: Sequence[Any]) -> tuple[list[Any], tuple[Any, list[Any]]]:
+        """Return the leaves of the results; and their structure, with the Python scalars among the leaves."""
+        outputs, tree = flatten(f(*unflatten(structure, inputs)))
+        scalars = [y if is_weak(y) else None for y in outputs]
+        if dtypes:
+            outputs = [as_dtype(name, y, dtype) for y, dtype in zip(outputs, dtypes, strict=True)]
+        return outputs, (tree, scalars)
 
-        return run
-
-    def traced(cells: Sequence[Cell] = ()) -> list[Closure]:
-        return [Closure(flat(number), [], f"{what}, {kind} branch", cells) for number, kind in enumerate(_KINDS)]
+    def traced(dtypes: Sequence[Any] = (), cells: Sequence[Cell] = ()) -> list[Closure]:
+        return [
+            Closure(partial(flat, f, dtypes), [], f"{name}, {branch} branch", cells, has_aux=True)
+            for branch, f in zip(_BRANCHES, functions, strict=True)
+        ]
 
     closures = traced()
     cells = list(dict.fromkeys(cell for closure in closures for cell in closure.written))
-    same_structure(what, shapes[0], shapes[1], ("the true branch", "the false branch"))
-    dtypes = _promoted(closures, scalars)
-    if cells or dtypes:  # a branch that leaves a cell alone hands it on
-        closures = traced(cells)
-    first, second = (closure.graph.specs for closure in closures)
+    (true_tree, true_scalars), (false_tree, false_scalars) = (closure.aux for closure in closures)
+    check_structure(name, true_tree, false_tree, ("the true branch", "the false branch"))
+    dtypes = _promoted(closures, (true_scalars, false_scalars))
+    if cells or dtypes:  # a branch that does not write a cell returns its old value
+        closures = traced(dtypes, cells)
+    true_specs, false_specs = (closure.graph.specs for closure in closures)
     count = closures[0].count
-    same_specs(what, shapes[0], first[:count], second[:count], ("the true branch gives", "the false branch"))
-    graphs, captured = together(closures)
-    params = dict(zip(_KINDS, graphs, strict=True))
-    outputs = current().bind(cond_op, (test, *(cell.read() for cell in cells), *captured), params)
+    check_specs(name, true_tree, true_specs[:count], false_specs[:count], ("the true branch gives", "the false branch"))
+    graphs, captures = unify_captures(closures)
+    params = dict(zip(_BRANCHES, graphs, strict=True))
+    outputs = current().bind(cond_op, (test, *(cell.read() for cell in cells), *captures), params)
     for cell, value in zip(cells, outputs[count:], strict=True):
         cell.write(value)
-    return unflatten(shapes[0], outputs[:count])
+    return unflatten(true_tree, outputs[:count])
 
 
-def _promoted(closures: Sequence[Closure], scalars: dict[int, list[Any]]) -> list[Any]:
-    """Return the dtypes of the results where Python scalars of one branch meet others than theirs in the other; else []."""
-    counts = [closure.graph.specs[: closure.count] for closure in closures]
-    pairs = [
-        [spec.dtype if scalar is None else scalar for spec, scalar in zip(counts[n], scalars[n], strict=True)]
-        for n in (0, 1)
-    ]
-    weak = [is_weak(one) or is_weak(other) for one, other in zip(*pairs, strict=True)]
-    dtypes = [result_type(one, other) if w else None for one, other, w in zip(*pairs, weak, strict=True)]
-    differ = any(
-        w and dtype != spec.dtype for specs in counts for dtype, spec, w in zip(dtypes, specs, weak, strict=True)
+def _promoted(closures: Sequence[Closure], scalars: Sequence[Sequence[Any]]) -> list[Any]:
+    """Return the dtypes of all results if a Python scalar of one branch is to take that of the other branch, else [].
+
+    ``scalars`` has for each branch the Python scalars among its results, and ``None`` for an array. The dtype is
+    ``None`` where both results are arrays.
+    """
+    specs = [closure.graph.specs[: closure.count] for closure in closures]
+    true_types, false_types = (
+        [spec.dtype if scalar is None else scalar for spec, scalar in zip(*branch, strict=True)]
+        for branch in zip(specs, scalars, strict=True)
     )
-    return dtypes if differ else []
+    dtypes = [
+        result_type(true, false) if is_weak(true) or is_weak(false) else None
+        for true, false in zip(true_types, false_types, strict=True)
+    ]
+    changed = any(
+        dtype is not None and dtype != spec.dtype
+        for branch in specs
+        for dtype, spec in zip(dtypes, branch, strict=True)
+    )
+    return dtypes if changed else []
 
 
-_KINDS = ("true", "false")
-
-
-def check_predicate(what: str, name: str, spec: Spec) -> None:
-    """Refuse what is not one bool."""
-    if spec.shape != ():
-        raise ShapeError(
-            f"{what}: {name} is {spec}, not one bool: reduce it (bprop.any, bprop.all), or choose entry by entry with "
-            f"bprop.where"
-        )
-    if spec.dtype != bool:
-        raise DTypeError(f"{what}: {name} is {spec}, not a bool: compare it, as in x != 0 or x > 0")
-
-
-__all__ = ["check_predicate", "cond", "cond_op"]
+__all__ = ["cond", "cond_op"]

@@ -1,7 +1,11 @@
 """`custom`: a function with a derivative of its own, under every interpretation.
 
-Either rule gives the other: the jvp of a function with a vjp is the transpose of that linear map, and the vjp of a
-function with a jvp likewise. Transposing is pulling back through the rule at zero.
+For y = f(x) with the Jacobian J = ∂f(x) the author gives one of two linear maps: the vjp ȳ ↦ Jᵀ ȳ (backward pass) or the
+jvp ẋ ↦ J ẋ (forward mode). Each follows from the other, since Jᵀ is the transpose of J. The transpose of a linear map L
+is its pullback, at any point: L is recorded at 0, and the cotangents are sent back through it.
+
+**Source:** JAX, ``custom_vjp``, ``custom_jvp`` and ``linear_transpose``; Frostig et al. (2021), Decomposing reverse-mode
+automatic differentiation.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,38 +19,39 @@ from ..core.family import Region
 from ..core.interpreter import current, using
 from ..core.trace import Trace
 from ..core.tree import flatten, is_holder, unflatten
-from ..core.value import Array, Wrapped, asarray
-from ..gradients.batch import Batch, materialised
-from ..gradients.reverse import Record, pull
+from ..core.value import Array, Tracer, asarray
+from ..gradients.batch import Batch
+from ..gradients.reverse import Record, backward
 from ..gradients.variable import name_of
 from ..ops import astype, sum, zeros
-from ..ops.absent import absent
-from .checkpoint import merged
-from .closure import is_float, zeros_of
+from .checkpoint import merge
+from .cotangent import compress, expand, filled, is_differentiable, zeros_of
+from .interpretation import Body, lowered
 from .weak import is_weak
 
-Flat = Callable[..., Sequence[Any]]
 
+def transpose(linear: Body, like: Sequence[Array], bars: Sequence[Any]) -> list[Array]:
+    """Apply the transpose of a linear function.
 
-def transpose(linear: Flat, like: Sequence[Array], bars: Sequence[Any]) -> list[Array]:
-    """Apply the transpose of ``linear`` (a function of arrays shaped like ``like``) to ``bars``; ``None`` is absent."""
-    owner = Record(name="transposition of a derivative rule")
-    inputs = [owner.input(zeros(x.shape, dtype=x.dtype)) for x in like]
-    with using(owner):
+    ``linear``: a function of arrays with the shapes and dtypes of ``like``. ``bars``: what the transpose is applied to,
+    one array (or ``None``: absent) for each result of ``linear``. Returns one array for each of ``like``.
+    """
+    record = Record(name="transposition of a derivative rule")
+    inputs = [record.input(zeros(x.shape, dtype=x.dtype)) for x in like]
+    with using(record):
         outputs = linear(*inputs)
-    results = pull(list(outputs), list(bars), inputs, owner)
-    return _filled(results, like)
+    return _arrays_for_rule(backward(list(outputs), list(bars), inputs, record), like)
 
 
-def _filled(bars: Sequence[Any], like: Sequence[Any]) -> list[Any]:
-    """Give a rule arrays to compute with: zeros, for which 0 · ∞ = 0, where there is no cotangent or tangent."""
-    return [
-        bar if bar is not None else absent(x) if is_float(x) else zeros_of(x) for bar, x in zip(bars, like, strict=True)
-    ]
+def _arrays_for_rule(bars: Sequence[Any], like: Sequence[Any]) -> list[Any]:
+    """Return arrays for a rule to compute with: where there is no cotangent or tangent, zeros for which 0 · ∞ = 0."""
+    floats = [is_differentiable(x) for x in like]
+    bars = filled(bars, like, floats)
+    return [zeros_of(x) if bar is None else bar for bar, x in zip(bars, like, strict=True)]
 
 
 class Custom(Region):
-    """params: ``f(*xs)``, and ``vjp(y_bars, ys, xs)`` or ``jvp(x_dots, ys, xs)``, all on flat sequences."""
+    """params: ``f(*xs)``, ``name``, and ``vjp(y_bars, ys, xs)`` or ``jvp(x_dots, ys, xs)``; all on flat sequences."""
 
     def staged(self, args: tuple[Any, ...], params: dict[str, Any]) -> dict[str, Any]:
         tracer = Trace(name=params["name"])
@@ -55,7 +60,7 @@ class Custom(Region):
             outputs = params["f"](*inputs)
         body = tracer.graph(outputs)
         for _, value in body.captures:
-            if isinstance(value, Wrapped):
+            if isinstance(value, Tracer):
                 raise DerivativeError(
                     f"{params['name']}: the function closes over a value {value.spec} under {value.owner.name}, whose "
                     f"derivative its rule does not give: pass it as an argument"
@@ -64,40 +69,40 @@ class Custom(Region):
 
     def record(self, args: tuple[Any, ...], params: dict[str, Any], needs: tuple[bool, ...]) -> tuple[Any, Any]:
         outputs = current().bind(self, args, params)
+        floats = [is_differentiable(x) for x in args]
+
+        def tangents(*x_dots: Any) -> list[Any]:
+            """Apply the jvp as a linear function of the tangents of floats."""
+            full = [zeros(x.shape) if dot is None else dot for x, dot in zip(args, expand(x_dots, floats), strict=True)]
+            return self._checked(params["jvp"](full, outputs, args), outputs, params, "jvp")
 
         def pullback(y_bars: Sequence[Any]) -> list[Any]:
             if params["vjp"] is not None:
-                bars = params["vjp"](_filled(y_bars, outputs), outputs, args)
+                bars = params["vjp"](_arrays_for_rule(y_bars, outputs), outputs, args)
                 return self._checked(bars, args, params, "vjp")
-            floats = [x for x in args if x.dtype.kind == "f"]
-
-            def linear(*x_dots: Any) -> Any:
-                given = iter(x_dots)
-                full = [next(given) if x.dtype.kind == "f" else zeros(x.shape) for x in args]
-                return self._checked(params["jvp"](full, outputs, args), outputs, params, "jvp")
-
-            found = iter(transpose(linear, floats, y_bars))
-            return [next(found) if x.dtype.kind == "f" else None for x in args]
+            return expand(transpose(tangents, list(compress(args, floats)), y_bars), floats)
 
         return outputs, pullback
 
     def jvp(self, args: tuple[Any, ...], args_dot: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, Any]:
         outputs = current().bind(self, args, params)
         if params["jvp"] is not None:
-            dots = params["jvp"](_filled(args_dot, args), outputs, args)
+            dots = params["jvp"](_arrays_for_rule(args_dot, args), outputs, args)
             return outputs, self._checked(dots, outputs, params, "jvp")
 
-        def linear(*y_bars: Any) -> Any:
+        def cotangents(*y_bars: Any) -> list[Any]:
+            """Apply the vjp as a linear function of the cotangents."""
             return self._checked(params["vjp"](y_bars, outputs, args), args, params, "vjp")
 
-        return outputs, transpose(linear, outputs, args_dot)
+        return outputs, transpose(cotangents, outputs, args_dot)
 
     def _checked(self, bars: Sequence[Any], like: Sequence[Any], params: dict[str, Any], rule: str) -> list[Any]:
+        """Return what a rule gave in the dtypes of ``like``; refuse another number of arrays, or another shape."""
         if len(bars) != len(like):
             raise ArgumentError(f"{params['name']}: its {rule} returned {len(bars)} arrays for {len(like)}")
         result: list[Any] = []
         for position, (bar, x) in enumerate(zip(bars, like, strict=True)):
-            if bar is None or x.dtype.kind != "f":
+            if bar is None or not is_differentiable(x):
                 result.append(None)
                 continue
             bar = asarray(bar)
@@ -109,41 +114,43 @@ class Custom(Region):
         return result
 
     def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], level: Batch) -> Any:
-        count, asked = len(args), () if level.active is None else (level.active,)
-        everything = (True,) * 64
+        """Return the outputs of one application, whose function and rules are those of f for every entry.
 
-        def over_batch(function: Flat, xs: Sequence[Any], *groups: tuple[Sequence[Any], Sequence[bool]]) -> list[Any]:
-            owner = Batch(level.size, active=xs[count] if asked else None)
+        Which entries are asked for becomes one more argument, so that the rules see it whenever they are called.
+        """
+        count, active = len(args), () if level.active is None else (level.active,)
+
+        def every_entry(f: Body, xs: Sequence[Any], *groups: tuple[Sequence[Any], Sequence[bool]]) -> list[Any]:
+            """Apply ``f`` to groups of values, each with flags that say which are batched, and then the arguments."""
+            owner = Batch(level.size, active=xs[count] if active else None)
             lifted = [
-                [owner.wrap(x) if own and x is not None else x for x, own in zip(values, flags, strict=True)]
+                [owner.wrap(x) if flag and x is not None else x for x, flag in zip(values, flags, strict=True)]
                 for values, flags in (*groups, (xs[:count], batched))
             ]
             with using(owner):
-                results = function(*lifted)
-            return [
-                None if y is None else owner.lower(y) if owner.owns(y) else materialised(y, level.size) for y in results
-            ]
+                results = f(*lifted)
+            return [None if y is None else lowered(y, owner) for y in results]
 
         def f(*xs: Any) -> Sequence[Any]:
-            return over_batch(lambda entries: params["f"](*entries), xs)
+            return every_entry(lambda entries: params["f"](*entries), xs)
 
         def vjp(y_bars: Any, ys: Any, xs: Any) -> list[Any]:
-            all_ys = everything[: len(ys)]
-            bars = over_batch(params["vjp"], xs, (y_bars, all_ys), (ys, all_ys))
-            summed = [bar if own or bar is None else sum(bar, axis=0) for bar, own in zip(bars, batched, strict=True)]
-            return [*summed, *(None for _ in asked)]
+            all_batched = [True for _ in ys]
+            bars = every_entry(params["vjp"], xs, (y_bars, all_batched), (ys, all_batched))
+            summed = [bar if flag or bar is None else sum(bar, axis=0) for bar, flag in zip(bars, batched, strict=True)]
+            return [*summed, *(None for _ in active)]
 
         def jvp(x_dots: Any, ys: Any, xs: Any) -> list[Any]:
-            return over_batch(params["jvp"], xs, (x_dots[:count], batched), (ys, everything[: len(ys)]))
+            return every_entry(params["jvp"], xs, (x_dots[:count], batched), (ys, [True for _ in ys]))
 
         rules = {key: rule if params[key] is not None else None for key, rule in (("vjp", vjp), ("jvp", jvp))}
-        return current().bind(self, (*args, *asked), {"name": params["name"], "f": f, **rules})
+        return current().bind(self, (*args, *active), {"name": params["name"], "f": f, **rules})
 
     def complex_step(self, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         return tuple(params["f"](*args))
 
 
-def _evaluate(*args: Any, f: Flat, **params: Any) -> tuple[Any, ...]:
+def _evaluate(*args: Any, f: Body, **params: Any) -> tuple[Any, ...]:
     return tuple(f(*args))
 
 
@@ -155,15 +162,35 @@ custom_op = Custom(
 def custom(f: Callable[..., Any] | None = None, *, vjp: Any = None, jvp: Any = None) -> Callable[..., Any]:
     """Give the function ``f`` of arrays a derivative of its own, made of ops; also as a decorator.
 
-    ``vjp(y_bar, y, *xs)`` returns the cotangent of every argument (one array if there is one argument), or
-    ``jvp(x_dots, y, *xs)`` returns the tangent of the result from the tuple of tangents. One is enough: the other
-    follows by transposition. Arguments and results may be trees. Leaves of the arguments that are no arrays or numbers (a
-    string, a function, a dtype) are static, and so is what is given by keyword: ``f`` and the rule get them as they are, a
-    static argument has no cotangent (leave it out, or return ``None``) and the tangent ``None``. Python numbers beside arrays
-    reach ``f`` and its rule as they are, too, and what a rule returns for them is not looked at. A result that nobody uses has
-    an absent cotangent, which a rule sees as zeros: whatever it multiplies, infinities included, stays absent. Raises
-    `ShapeError` where a rule returns another shape than its value has, `ArgumentError` where a keyword holds a value under a
-    transform.
+    One of the two rules is enough: the other follows by transposition. A result that nobody uses has an absent
+    cotangent, which a rule sees as zeros: whatever it multiplies, infinities included, stays absent.
+
+    Parameters
+    ----------
+    f : function of trees of arrays that returns a tree of arrays
+        Leaves of the arguments that are no arrays or numbers (a string, a function, a dtype) are static, and so is what
+        is passed by keyword. Python numbers beside arrays reach ``f`` as they are.
+    vjp : function (y_bar, y, *xs) that returns the x_bars
+        The cotangent of every argument, with its shape: a tuple, or one array if there is one argument. A static
+        argument has none: leave it out, or return ``None``. What it returns for Python numbers beside arrays is not
+        looked at.
+    jvp : function (x_dots, y, *xs) that returns y_dot
+        The tangent of the result, from the tuple of the tangents of all arguments; a static argument has ``None``.
+
+    Returns
+    -------
+    function
+        ``f`` with this derivative; without ``f``, a decorator.
+
+    Raises
+    ------
+    ShapeError
+        A rule returns another shape than its value has.
+    ArgumentError
+        Not exactly one rule is given, a rule returns another number of arrays, an argument holds cells, or a keyword
+        holds a value under a transform.
+    DerivativeError
+        ``f`` closes over a value under a transform, whose derivative the rule does not give.
 
     **Source:** JAX, ``custom_vjp`` and ``custom_jvp``.
 
@@ -183,39 +210,39 @@ def custom(f: Callable[..., Any] | None = None, *, vjp: Any = None, jvp: Any = N
     @wraps(f, updated=())
     def customised(*args: Any, **options: Any) -> Any:
         for key, value in options.items():
-            if any(isinstance(leaf, Wrapped) for leaf in flatten(value)[0]):
+            if any(isinstance(leaf, Tracer) for leaf in flatten(value)[0]):
                 raise ArgumentError(f"{name}: {key}=… holds a value under a transform: pass it by position")
         leaves, structure = flatten(args, is_holder)
-        operands = [place for place, leaf in enumerate(leaves) if _is_operand(leaf, name)]
+        operands = [position for position, leaf in enumerate(leaves) if _is_operand(leaf, name)]
         # numbers beside arrays stay as they are; alone, no array says what they are
-        places = [place for place in operands if not is_weak(leaves[place])] or operands
-        arrays = [asarray(leaves[place]) for place in places]
-        static = [None if place in places else leaf for place, leaf in enumerate(leaves)]
-        no_dots = [0.0 if place in operands else None for place in range(len(leaves))]
-        shape: list[Any] = []
+        positions = [position for position in operands if not is_weak(leaves[position])] or operands
+        arrays = [asarray(leaves[position]) for position in positions]
+        static = [None if position in positions else leaf for position, leaf in enumerate(leaves)]
+        no_dots = [0.0 if position in operands else None for position in range(len(leaves))]
+        result_tree: list[Any] = []  # known when f has run; the rules run later
 
         def arguments(xs: Any, leaves: Sequence[Any] = static) -> Any:
-            return unflatten(structure, merged(leaves, places, xs))
+            return unflatten(structure, merge(leaves, positions, xs))
 
         def flat(*xs: Any) -> list[Any]:
-            outputs, out = flatten(f(*arguments(xs), **options))
-            shape[:] = [out]
+            outputs, tree = flatten(f(*arguments(xs), **options))
+            result_tree[:] = [tree]
             return [asarray(y) for y in outputs]
 
         def backward(y_bars: Any, ys: Any, xs: Any) -> list[Any]:
-            bars = vjp(unflatten(shape[0], y_bars), unflatten(shape[0], ys), *arguments(xs), **options)
+            bars = vjp(unflatten(result_tree[0], y_bars), unflatten(result_tree[0], ys), *arguments(xs), **options)
             bars = bars if isinstance(bars, tuple) else (bars,)
             x_bars = dict(zip(operands, _leaves(bars, unflatten(structure, no_dots), name), strict=True))
-            return [x_bars[place] for place in places]
+            return [x_bars[position] for position in positions]
 
         def forward(x_dots: Any, ys: Any, xs: Any) -> list[Any]:
             tangents = arguments(x_dots, no_dots)
-            y_dot = jvp(tangents, unflatten(shape[0], ys), *arguments(xs), **options)
+            y_dot = jvp(tangents, unflatten(result_tree[0], ys), *arguments(xs), **options)
             return flatten(y_dot)[0]
 
         rules = {"vjp": backward if vjp is not None else None, "jvp": forward if jvp is not None else None}
         outputs = current().bind(custom_op, tuple(arrays), {"name": name, "f": flat, **rules})
-        return unflatten(shape[0], outputs)
+        return unflatten(result_tree[0], outputs)
 
     return customised
 
@@ -232,13 +259,13 @@ def _is_operand(leaf: Any, name: str) -> bool:
 
 def _leaves(bars: tuple[Any, ...], arguments: tuple[Any, ...], name: str) -> list[Any]:
     """Flatten cotangents like the arguments, whose static leaves are ``None``; ``None`` for an argument means absent."""
-    parts = [len(flatten(argument)[0]) for argument in arguments]
-    if len(bars) != len(parts):
-        parts = [count for count in parts if count]  # those of static arguments are left out
-    if len(bars) != len(parts):
+    counts = [len(flatten(argument)[0]) for argument in arguments]
+    if len(bars) != len(counts):
+        counts = [count for count in counts if count]  # those of static arguments are left out
+    if len(bars) != len(counts):
         raise ArgumentError(f"{name}: its vjp returned {len(bars)} cotangents for {len(arguments)} arguments")
     result: list[Any] = []
-    for bar, count in zip(bars, parts, strict=True):
+    for bar, count in zip(bars, counts, strict=True):
         result.extend([None] * count if bar is None else flatten(bar)[0] if count else [])
     return result
 

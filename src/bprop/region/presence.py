@@ -1,26 +1,20 @@
-"""Which entries of a region's cotangents are present: the masks go into its body and come out again as further arrays.
+"""Which entries of a cotangent are present, in a form that a body can take as arguments and give as results.
 
-A presence is what `Region.absent` says of one array: ``None``, ``True`` or a mask. Its kind, ``None``, ``True`` or the
-mask's shape, is known while a body is traced; a carry needs one kind for all turns.
+The *presence* of an array is what `Region.absent` says of it: ``None`` (no cotangent), ``True`` (all entries present),
+or a mask, a bool array of the array's shape or of shape () (all entries or none). A region passes masks into its body
+as further arrays.
+
+While a body is traced only the *kind* of a presence is fixed: ``None``, ``True``, or the shape of a mask. The carry of a
+loop needs one kind for all iterations. Kinds have a least upper bound, `common_kind`, and every presence can be written
+in a larger kind (`to_kind`), so `fixpoint` finds the smallest kind that fits.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from ..core.interpreter import using
-from ..gradients.absent import Absent
 from ..ops import broadcast_to, full, reshape
 
 Kind = tuple[int, ...] | bool | None
-
-
-def masked(graph: Callable[..., Any], args: Sequence[Any], present: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-    """Apply a graph where entries of its arguments are absent; return its results and their presence."""
-    owner = Absent()
-    lifted = [owner.marked(x, here) for x, here in zip(args, present, strict=True)]
-    with using(owner):
-        ys = graph(*lifted)
-    return [owner.lower(y) for y in ys], [owner.presence(y) for y in ys]
 
 
 def kind_of(presence: Any) -> Kind:
@@ -29,39 +23,51 @@ def kind_of(presence: Any) -> Kind:
     return kind
 
 
-def joined(first: Kind, then: Kind) -> Kind:
-    """Return the kind that both fit into; what is no cotangent beside one is present."""
-    if isinstance(first, tuple) and isinstance(then, tuple):
-        return first if len(first) > len(then) else then
+def common_kind(first: Kind, second: Kind) -> Kind:
+    """Return the least kind in which both can be written: ``None`` < ``True`` < a mask of shape () < a full mask."""
+    if isinstance(first, tuple) and isinstance(second, tuple):
+        return first if len(first) > len(second) else second
     if isinstance(first, tuple):
         return first
-    return then if isinstance(then, tuple) else first or then
+    return second if isinstance(second, tuple) else first or second
 
 
-def as_kind(presence: Any, kind: Kind) -> Any:
-    """Return a presence as one of ``kind``."""
+def carry_kinds(before: Sequence[Kind], presences: Iterable[Any]) -> list[Kind]:
+    """Return the kinds that fit a carry before and after an iteration.
+
+    ``before``: its kinds before. ``presences``: those of the body's results, of which the carry is the first part.
+    """
+    return [common_kind(kind, kind_of(presence)) for kind, presence in zip(before, presences, strict=False)]
+
+
+def to_kind(presence: Any, kind: Kind) -> Any:
+    """Return a presence in a larger ``kind``; an array that is no cotangent counts as present there."""
     if not isinstance(kind, tuple):
         return kind
     return full(kind, True) if presence is None or presence is True else broadcast_to(presence, kind)
 
 
-def arrays(presences: Iterable[Any]) -> list[Any]:
-    """Return those that are masks."""
-    return [here for here in presences if here is not None and here is not True]
+def masks_of(presences: Iterable[Any]) -> list[Any]:
+    """Return those presences that are masks: what a body takes or gives as arrays."""
+    return [presence for presence in presences if presence is not None and presence is not True]
 
 
-def refilled(kinds: Sequence[Kind], masks: Sequence[Any]) -> list[Any]:
-    """Return a presence for each kind, of masks for those that are shapes, in order."""
-    given = iter(masks)
-    return [next(given) if isinstance(kind, tuple) else kind for kind in kinds]
+def with_masks(kinds: Sequence[Kind], masks: Iterable[Any]) -> list[Any]:
+    """Return a presence of each kind; ``masks`` has an array for each kind that is a shape, in order."""
+    masks = iter(masks)
+    return [next(masks) if isinstance(kind, tuple) else kind for kind in kinds]
 
 
-def stacked_presence(presence: Any, ys: Any, stacks: Any) -> Any:
-    """Return the presence of stacked rows; one of shape () has become one for each row."""
-    if presence is None or presence is True:
-        return presence
-    mask = next(stacks)
+def stacked_presence(row_presence: Any, ys: Any, stacked_masks: Iterator[Any]) -> Any:
+    """Return the presence of the stacked rows ``ys`` of a loop.
+
+    ``row_presence`` is that of one row. If it is a mask, the next of ``stacked_masks`` has the masks of all rows; one
+    of shape () has become one number for each row.
+    """
+    if row_presence is None or row_presence is True:
+        return row_presence
+    mask = next(stacked_masks)
     return mask if mask.shape == ys.shape else broadcast_to(reshape(mask, mask.shape + (1,) * (ys.ndim - 1)), ys.shape)
 
 
-__all__ = ["Kind", "arrays", "as_kind", "joined", "kind_of", "masked", "refilled", "stacked_presence"]
+__all__ = ["Kind", "carry_kinds", "common_kind", "kind_of", "masks_of", "stacked_presence", "to_kind", "with_masks"]

@@ -1,7 +1,22 @@
-"""`scan`: a loop as one op. Its derivative is a scan too: forward over (carry, tangent), or backward in time.
+"""`scan`: a loop over the rows of arrays, as one op. Its derivatives are scans too.
 
-The body is traced once. What the backward body needs is found by tracing it too: every value it captures from the
-forward body is stacked by the forward loop, unless it is an input of the loop, which is passed again.
+With the carry h, rows x_t, constants c and the body f the **forward pass** is, for t = 0, …, n - 1,
+
+    (h_{t+1}, y_t) = f(h_t, x_t, c);
+
+the results are h_n and the stacked rows y. **Forward mode** is one scan over pairs of values and tangents:
+
+    (ḣ_{t+1}, ẏ_t) = ∂f(h_t, x_t, c) (ḣ_t, ẋ_t, ċ).
+
+The **backward pass** is a scan in the other direction, from the cotangents h̄_n and ȳ:
+
+    (h̄_t, x̄_t, c̄_t) = ∂f(h_t, x_t, c)ᵀ (h̄_{t+1}, ȳ_t),    c̄ = Σ_t c̄_t.
+
+Its carry is (h̄, c̄), its rows are ȳ_t and what it reads of the forward pass: the residuals r_t, which the forward loop
+stacks, and the rows x_t themselves (`scan_reverse`). With ``reverse=True`` both directions change.
+
+**Source:** Werbos (1990), Backpropagation through time: what it does and how to do it; Griewank & Walther (2008),
+Evaluating Derivatives, ch. 3; JAX, ``lax.scan``.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,23 +24,27 @@ from typing import Any
 
 import numpy as np
 
+from ..core.cell import Cell
 from ..core.error import ArgumentError, ShapeError
 from ..core.family import Region
 from ..core.graph import Graph
-from ..core.interpreter import current, using
+from ..core.interpreter import current
 from ..core.op import Operand
 from ..core.shape import normalise_shape
 from ..core.tree import flatten, unflatten
 from ..core.value import Array, Spec, asarray
 from ..gradients.batch import Batch, materialised
 from ..gradients.complex_step import ComplexValue
-from ..gradients.forward import Forward
 from ..gradients.variable import name_of
-from ..ops import add, moveaxis
-from ..ops.absent import absent
-from .closure import Backward, Closure, Reversal, is_float, labels
-from .presence import Kind, arrays, as_kind, joined, kind_of, masked, refilled, stacked_presence
-from .weak import settled
+from ..ops import moveaxis
+from .check import input_labels
+from .closure import Closure
+from .cotangent import compress, expand, filled, is_differentiable, take_first
+from .fixpoint import fixpoint
+from .interpretation import apply_batched, apply_masked, apply_with_tangents
+from .presence import Kind, carry_kinds, kind_of, masks_of, stacked_presence, to_kind, with_masks
+from .scan_reverse import ReversedScan
+from .weak import promoted_carry
 
 
 def _row(spec: Spec) -> Spec:
@@ -33,8 +52,10 @@ def _row(spec: Spec) -> Spec:
 
 
 class Scan(Region):
-    """args: carry…, stacked inputs…, constants…; params: ``body`` (a closed graph), ``carries``, ``scanned``, ``length``,
-    ``reverse``. The body maps (carry…, rows…, constants…) to (carry…, rows of results…).
+    """args: carry…, stacked inputs…, constants…; params: ``body`` (a closed graph), ``carries`` and ``scanned`` (how many
+    of the args are carry and stacked inputs), ``length``, ``reverse``.
+
+    The body maps (carry…, row of each input…, constants…) to (carry…, row of each result…).
     """
 
     native = "scan"
@@ -45,6 +66,7 @@ class Scan(Region):
         return (*specs[:carries], *stacked)
 
     def _split(self, args: Sequence[Any], params: dict[str, Any]) -> tuple[list[Any], list[Any], list[Any]]:
+        """Return carry, stacked inputs and constants, or what is said of each of them."""
         carries, scanned = params["carries"], params["scanned"]
         return list(args[:carries]), list(args[carries : carries + scanned]), list(args[carries + scanned :])
 
@@ -52,13 +74,13 @@ class Scan(Region):
     def loop(
         self, args: Sequence[Any], params: dict[str, Any], stack: Callable[[list[Any], Spec], Any]
     ) -> tuple[Any, ...]:
-        """Run the body for every row, in order or backwards."""
+        """Run the body for every row, in order or backwards; ``stack(rows, spec)`` joins the rows of one result."""
         carry, xs, constants = self._split(args, params)
         body, length, carries = params["body"], params["length"], params["carries"]
         rows: list[Any] = [None] * length
-        for time in range(length)[:: -1 if params["reverse"] else 1]:
-            results = body(*carry, *(x[time] for x in xs), *constants)
-            carry, rows[time] = results[:carries], results[carries:]
+        for t in range(length)[:: -1 if params["reverse"] else 1]:
+            results = body(*carry, *(x[t] for x in xs), *constants)
+            carry, rows[t] = results[:carries], results[carries:]
         stacked = [stack([row[i] for row in rows], spec) for i, spec in enumerate(body.specs[carries:])]
         return (*carry, *stacked)
 
@@ -74,46 +96,7 @@ class Scan(Region):
 
         return self.loop(args, params, stack)
 
-    # --- forward: a scan over (carry, tangent) ---
-    def jvp(self, args: tuple[Any, ...], args_dot: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, Any]:
-        carry, xs, constants = self._split(args, params)
-        carry_dot, xs_dot, constants_dot = self._split(args_dot, params)
-        moving = [is_float(c) for c in carry]
-        dots = [
-            [absent(c) if c_dot is None else c_dot for c, c_dot, m in zip(carry, carry_dot, moving, strict=True) if m],
-            [x_dot for x_dot in xs_dot if x_dot is not None],
-            [c_dot for c_dot in constants_dot if c_dot is not None],
-        ]
-
-        def body(*flat: Any) -> list[Any]:
-            given = iter(flat)
-            owner = Forward()
-
-            def take(values: Sequence[Any], has_dot: Sequence[bool]) -> list[Any]:
-                plain = [next(given) for _ in values]
-                return [owner.dual(x, next(given) if has else None) for x, has in zip(plain, has_dot, strict=True)]
-
-            lifted = [
-                *take(carry, moving),
-                *take(xs, [d is not None for d in xs_dot]),
-                *take(constants, [d is not None for d in constants_dot]),
-            ]
-            with using(owner):
-                results = params["body"](*lifted)
-            ys, y_dots = [owner.lower(y) for y in results], [owner.tangent(y) for y in results]
-            y_dots = [absent(y) if y_dot is None else y_dot for y, y_dot in zip(ys, y_dots, strict=True)]
-            heads = len(carry)
-            kept = [y_dot for y_dot, m in zip(y_dots, moving, strict=False) if m]
-            return [*ys[:heads], *kept, *ys[heads:], *(d for d in y_dots[heads:] if is_float(d))]
-
-        outputs = self.run(body, [*carry, *dots[0]], [*xs, *dots[1]], [*constants, *dots[2]], params)
-        heads, specs = len(carry), params["body"].specs
-        found = iter(outputs[heads:])
-        carry_dots = [next(found) if m else None for m in moving]
-        ys = [next(found) for _ in specs[heads:]]
-        ys_dots = [next(found) if is_float(spec) else None for spec in specs[heads:]]
-        return [*outputs[:heads], *ys], [*carry_dots, *ys_dots]
-
+    # --- a new body, applied as a scan of the same length ---
     def run(
         self,
         body: Callable[..., Any],
@@ -122,13 +105,20 @@ class Scan(Region):
         constants: list[Any],
         params: dict[str, Any],
     ) -> list[Any]:
-        """Trace a new body and apply it as a scan of the same length and direction."""
+        """Trace a body and apply it as a scan of the same length and direction."""
         return self.apply(self.closure(body, carry, xs, constants), carry, xs, constants, params)
 
-    def closure(self, body: Callable[..., Any], carry: list[Any], xs: list[Any], constants: list[Any]) -> Closure:
-        """Trace a new body."""
+    def closure(
+        self,
+        body: Callable[..., Any],
+        carry: list[Any],
+        xs: list[Any],
+        constants: list[Any],
+        has_aux: bool = False,
+    ) -> Closure:
+        """Trace a body of (carry…, rows…, constants…)."""
         specs = [*(c.spec for c in carry), *(_row(x.spec) for x in xs), *(c.spec for c in constants)]
-        return Closure(body, specs, "scan")
+        return Closure(body, specs, "scan", has_aux=has_aux)
 
     def apply(
         self, closure: Closure, carry: list[Any], xs: list[Any], constants: list[Any], params: dict[str, Any]
@@ -137,130 +127,97 @@ class Scan(Region):
         new = {**params, "body": closure.graph, "carries": len(carry), "scanned": len(xs)}
         return list(current().bind(self, (*carry, *xs, *constants, *closure.captures), new))
 
-    # --- reverse: a scan backwards in time ---
-    def record(self, args: tuple[Any, ...], params: dict[str, Any], needs: tuple[bool, ...]) -> tuple[Any, Any]:
-        carry, xs, _constants = self._split(args, params)
-        heads, _scanned = len(carry), len(xs)
-        variable = [is_float(x) and (need or i < heads) for i, (x, need) in enumerate(zip(args, needs, strict=True))]
-
-        half = Reversal(params["body"], variable, lambda position: position >= heads, "scan")
-        floats = [is_float(y) for y in half.plain]
-        backward = half.backward(floats)
-        body, captured = half.trace.graph([*half.plain, *half.residuals]).closed()
-        outputs = current().bind(self, (*args, *captured), {**params, "body": body})
-        ys, stacks = outputs[: len(half.plain)], outputs[len(half.plain) :]
-
-        def pullback(y_bars: Sequence[Any]) -> list[Any]:
-            used = [
-                is_float(y) and (i < heads or bar is not None)
-                for i, (y, bar) in enumerate(zip(ys, y_bars, strict=True))
-            ]
-            way = backward if used == floats else half.backward(used)
-            return self._backward(way, used, y_bars, ys, stacks, variable, args, params)
-
-        return ys, pullback
-
-    def _backward(
-        self,
-        backward: Backward,
-        used: Sequence[bool],
-        y_bars: Any,
-        ys: Any,
-        stacks: Any,
-        variable: Any,
-        args: Any,
-        params: dict[str, Any],
-    ) -> list[Any]:
-        heads, scanned = params["carries"], params["scanned"]
-        y_bars = [absent(y) if bar is None and use else bar for bar, y, use in zip(y_bars, ys, used, strict=True)]
-        carry_bars = [bar for bar, use in zip(y_bars[:heads], used, strict=False) if use]
-        row_bars = [bar for bar, use in zip(y_bars[heads:], used[heads:], strict=True) if use]
-        sums = [absent(x) for x, v in zip(args[heads + scanned :], variable[heads + scanned :], strict=True) if v]
-        again = [detail for kind, detail in backward.sources if kind == "input" and detail < heads + scanned]
-        rows = [*stacks, *(args[place] for place in again)]
-        moving, count = len(carry_bars), len([None for v in variable[heads : heads + scanned] if v])
+    # --- forward mode: a scan over pairs (value, tangent) ---
+    def jvp(self, args: tuple[Any, ...], args_dot: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, Any]:
+        carries, specs = params["carries"], params["body"].specs
+        primals = self._split(args, params)
+        carry_dot, xs_dot, constants_dot = self._split(args_dot, params)
+        floats = [is_differentiable(c) for c in primals[0]]
+        dots = [filled(carry_dot, primals[0], floats), xs_dot, constants_dot]
+        has_tangent = [[x_dot is not None for x_dot in section] for section in dots]
 
         def body(*flat: Any) -> list[Any]:
-            given = iter(flat)
-            head = [next(given) for _ in range(moving)]
-            total = [next(given) for _ in sums]
-            bars = [next(given) for _ in row_bars]
-            row = list(given)
+            values = iter(flat)
+            xs: list[Any] = []
+            xs_dot: list[Any] = []
+            for flags in has_tangent:
+                xs += take_first(values, len(flags))
+                xs_dot += expand(values, flags)
+            ys, ys_dot = apply_with_tangents(params["body"], xs, xs_dot)
+            ys_dot = filled(ys_dot, ys)
+            rows_dot = [y_dot for y_dot in ys_dot[carries:] if is_differentiable(y_dot)]
+            return [*ys[:carries], *compress(ys_dot[:carries], floats), *ys[carries:], *rows_dot]
 
-            def at_hand(place: int) -> Any:
-                return row[len(stacks) + again.index(place)] if place in again else args[place]
-
-            found = backward([*head, *bars], at_hand, row.__getitem__)
-            added = [add(s, bar) for s, bar in zip(total, found[moving + count :], strict=True)]
-            return [*found[:moving], *added, *found[moving : moving + count]]
-
-        backwards = {**params, "reverse": not params["reverse"]}
-        found = self.run(body, [*carry_bars, *sums], [*row_bars, *rows], [], backwards)
-        heads_bar, sums_bar, rows_bar = (
-            found[:moving],
-            found[moving : moving + len(sums)],
-            found[moving + len(sums) :],
+        carry, xs, constants = (
+            [*section, *(x_dot for x_dot in section_dot if x_dot is not None)]
+            for section, section_dot in zip(primals, dots, strict=True)
         )
-        order = iter([*heads_bar, *rows_bar, *sums_bar])
-        return [next(order) if v else None for v in variable]
+        outputs = iter(self.run(body, carry, xs, constants, params))
+        last_carry = take_first(outputs, carries)
+        last_carry_dot = expand(outputs, floats)
+        rows = take_first(outputs, len(specs) - carries)
+        rows_dot = expand(outputs, map(is_differentiable, specs[carries:]))
+        return [*last_carry, *rows], [*last_carry_dot, *rows_dot]
+
+    # --- reverse mode: a scan in the other direction ---
+    def record(self, args: tuple[Any, ...], params: dict[str, Any], needs: tuple[bool, ...]) -> tuple[Any, Any]:
+        return ReversedScan(self, args, params, needs).record()
 
     # --- absence: the masks of carry and rows are carried and scanned beside them ---
     def absent(self, args: tuple[Any, ...], present: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, Any]:
-        (carry, xs, constants), (carry_here, xs_here, constants_here) = (
-            self._split(x, params) for x in (args, present)
-        )
-        heads = len(carry)
-        row_masks = [here for here in arrays(xs_here) if here.shape]
-        kinds = [kind_of(here) for here in carry_here]
-        found: list[Any] = []
+        carry, xs, constants = self._split(args, params)
+        carry_presence, xs_presence, constants_presence = self._split(present, params)
+        carries = len(carry)
+        has_row_mask = [kind_of(presence) not in (None, True, ()) for presence in xs_presence]
+        rows = [*xs, *compress(xs_presence, has_row_mask)]
 
-        def body(*flat: Any) -> list[Any]:
-            given = iter(flat)
-            values = [next(given) for _ in carry]
-            here = refilled(kinds, [next(given) for kind in kinds if isinstance(kind, tuple)])
-            values += [next(given) for _ in xs]
-            here += [next(given) if kind_of(row) not in (None, True, ()) else row for row in xs_here]
-            ys, found[:] = masked(params["body"], [*values, *given], [*here, *constants_here])
-            wider[:] = map(joined, kinds, map(kind_of, found[:heads]))
-            masks = map(as_kind, found, wider)
-            return [*ys[:heads], *arrays(masks), *ys[heads:], *arrays(found[heads:])]
+        def body(kinds: Sequence[Kind], *flat: Any) -> tuple[list[Any], list[Any]]:
+            """Return the results with the masks among their presences behind them; and these presences."""
+            values = iter(flat)
+            h = take_first(values, carries)
+            h_presence = with_masks(kinds, values)
+            x = take_first(values, len(xs))
+            x_presence = [
+                next(values) if flag else presence for flag, presence in zip(has_row_mask, xs_presence, strict=True)
+            ]
+            ys, presences = apply_masked(
+                params["body"], [*h, *x, *values], [*h_presence, *x_presence, *constants_presence]
+            )
+            after = map(to_kind, presences, carry_kinds(kinds, presences))
+            return [*ys[:carries], *masks_of(after), *ys[carries:], *masks_of(presences[carries:])], presences
 
-        wider: list[Kind] = []
-        while True:  # until the masks that come out of a turn fit those that went in
-            starts = arrays([as_kind(here, kind) for here, kind in zip(carry_here, kinds, strict=True)])
-            rest = [*xs, *row_masks], constants
-            closure = self.closure(body, [*carry, *starts], *rest)
-            if wider == kinds:
-                break
-            kinds = list(wider)
-        outputs = self.apply(closure, [*carry, *starts], *rest, params)
-        split = heads + len(starts)
-        ys, last = [*outputs[:heads], *outputs[split : split + len(found) - heads]], outputs[heads:split]
-        stacked = iter(outputs[split + len(found) - heads :])
-        carried = refilled(kinds, last)
-        if params["length"]:  # what the last turn made present is, whatever it was before
-            carried = [True if now is True else here for now, here in zip(found, carried, strict=False)]
-        return ys, [
-            *carried,
-            *(stacked_presence(now, y, stacked) for now, y in zip(found[heads:], ys[heads:], strict=True)),
+        def step(kinds: list[Kind]) -> tuple[list[Kind], tuple[list[Any], Closure]]:
+            start = [*carry, *masks_of(map(to_kind, carry_presence, kinds))]
+            closure = self.closure(lambda *flat: body(kinds, *flat), start, rows, constants, has_aux=True)
+            return carry_kinds(kinds, closure.aux), (start, closure)
+
+        kinds, (start, closure) = fixpoint(step, [kind_of(presence) for presence in carry_presence])
+        presences: list[Any] = closure.aux
+        outputs = iter(self.apply(closure, start, rows, constants, params))
+        last_carry = take_first(outputs, carries)
+        last_presence = with_masks(kinds, outputs)
+        ys = take_first(outputs, len(presences) - carries)
+        if params["length"]:  # what the last iteration made present is, whatever it was before
+            pairs = zip(presences, last_presence, strict=False)
+            last_presence = [True if row is True else presence for row, presence in pairs]
+        rows_presence = [
+            stacked_presence(presence, y, outputs) for presence, y in zip(presences[carries:], ys, strict=True)
         ]
+        return [*last_carry, *ys], [*last_presence, *rows_presence]
 
     # --- batching: the batch rides inside every row ---
     def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], level: Batch) -> Any:
-        heads = params["carries"]
+        carries = params["carries"]
         carry, xs, constants = self._split(args, params)
-        carry = [c if own else materialised(c, level.size) for c, own in zip(carry, batched, strict=False)]
-        xs = [moveaxis(x, 1, 0) if own else x for x, own in zip(xs, batched[heads:], strict=False)]
-        flags = [True] * heads + list(batched[heads:])
+        carry = [c if flag else materialised(c, level.size) for c, flag in zip(carry, batched, strict=False)]
+        xs = [moveaxis(x, 1, 0) if flag else x for x, flag in zip(xs, batched[carries:], strict=False)]
+        flags = [True] * carries + list(batched[carries:])
 
         def body(*flat: Any) -> list[Any]:
-            owner = level.inside()
-            with using(owner):
-                ys = params["body"](*(owner.wrap(x) if own else x for x, own in zip(flat, flags, strict=True)))
-            return [owner.lower(y) if owner.owns(y) else materialised(y, level.size) for y in ys]
+            return apply_batched(params["body"], flat, flags, level.inside())
 
         outputs = self.run(body, carry, xs, constants, params)
-        return (*outputs[:heads], *(moveaxis(y, 0, 1) for y in outputs[heads:]))
+        return (*outputs[:carries], *(moveaxis(y, 0, 1) for y in outputs[carries:]))
 
 
 def _stacked(rows: list[Any], spec: Spec) -> Array:
@@ -283,9 +240,34 @@ def scan(
 ) -> tuple[Any, Any]:
     """Run ``carry, y = f(carry, x)`` over the leading axis of ``xs``; return the last carry and the stacked ys.
 
-    ``init`` and ``xs`` are trees of arrays (``xs=None`` with ``length``: only the carry moves); ``reverse`` runs from
-    the last row to the first. ``f`` is traced once. The carry keeps its shapes and dtypes: anything else is an error
-    naming both; one that starts as a Python number has the dtype that ``f`` gives it. Cells written inside (a generator's counter) are carried along.
+    (h_{t+1}, y_t) = f(h_t, x_t) for t = 0, …, n - 1, from h_0 = ``init``. ``f`` is traced once, so what it closes over is
+    differentiated as usual, and cells written inside (a generator's counter) are carried along.
+
+    Parameters
+    ----------
+    f : function of (carry, x) that returns a pair (carry, y)
+        ``x`` is one row of ``xs``. The carry that it returns has the structure, shapes and dtypes of the one it gets;
+        ``y`` is any tree of arrays.
+    init : tree of arrays
+        The first carry. A Python number has the dtype that ``f`` gives it.
+    xs : tree of arrays of shape (n, …), or None
+        What is gone through. ``None`` together with ``length``: only the carry moves.
+    length : int, optional
+        n; needed only without ``xs``.
+    reverse : bool
+        Go from the last row to the first. Row t of the ys still belongs to row t of ``xs``.
+
+    Returns
+    -------
+    (carry, ys)
+        The last carry, and the tree of the ys with arrays of shape (n, …).
+
+    Raises
+    ------
+    ShapeError
+        The carry changes its shape or dtype (the message names both), or leading axes and ``length`` differ.
+    ArgumentError
+        ``f`` returns no pair, or the carry changes its structure.
 
     **Source:** JAX, ``lax.scan``.
 
@@ -299,59 +281,54 @@ def scan(
     x_leaves, x_tree = flatten(xs)
     rows = [asarray(x) for x in x_leaves]
     length = _length(rows, length, name)
-    shape: list[Any] = []
     x_specs = [_row(x.spec) for x in rows]
 
-    def flat(*values: Any) -> list[Any]:
-        heads = len(carry_leaves)
-        result = f(unflatten(carry_tree, values[:heads]), unflatten(x_tree, values[heads : heads + len(rows)]))
+    def flat(*values: Any) -> tuple[list[Any], Any]:
+        """Return the leaves of carry and y, and the structure of y."""
+        rest = iter(values)
+        carry, x = take_first(rest, len(carry_leaves)), take_first(rest, len(rows))
+        result = f(unflatten(carry_tree, carry), unflatten(x_tree, x))
         if not isinstance(result, tuple) or len(result) != 2:
             raise ArgumentError(f"{name}: the function returns a pair (carry, y), not {type(result).__name__}")
-        new, new_tree = flatten(result[0])
+        new_carry, new_tree = flatten(result[0])
         if new_tree != carry_tree:
             raise ArgumentError(f"{name}: the carry has the structure {carry_tree} but became {new_tree}")
-        ys, y_tree = flatten(result[1])
-        shape[:] = [y_tree]
-        return [*new, *ys]
+        y_leaves, y_tree = flatten(result[1])
+        return [*new_carry, *y_leaves], y_tree
 
-    named = labels(("carry", carry_tree), ("x", x_tree))
-    carry, found = settled(
-        name, carry_leaves, flat, lambda specs: Closure(flat, [*specs, *x_specs], name, label=named), x_specs
-    )
-    cells = found.written
+    def traced(carry_specs: Sequence[Spec], cells: Sequence[Cell] = ()) -> Closure:
+        label = input_labels(("carry", carry_tree), ("x", x_tree))
+        return Closure(flat, [*carry_specs, *x_specs], name, cells, label, has_aux=True)
+
+    carry, closure = promoted_carry(name, carry_leaves, lambda *values: flat(*values)[0], traced, x_specs)
+    cells = closure.written
     if cells:  # trace again with the written cells as part of the carry
-        found = Closure(flat, [*(c.spec for c in carry), *x_specs], name, cells, named)
-    count = found.count - len(carry)
-    body = _ordered(found, len(carry), len(rows), len(cells), count)
-    starts = [*carry, *(cell.read() for cell in cells)]
-    for start, spec in zip(starts, body.specs, strict=False):
-        if start.spec != spec:
-            raise ShapeError(f"{name}: the carry starts as {start.spec} but becomes {spec}: make both the same")
+        closure = traced([c.spec for c in carry], cells)
+    body = _with_cells_in_carry(closure, len(carry), len(rows), len(cells))
+    start = [*carry, *(cell.read() for cell in cells)]
+    for before, after in zip(start, body.specs, strict=False):
+        if before.spec != after:
+            raise ShapeError(f"{name}: the carry starts as {before.spec} but becomes {after}: make both the same")
     params = {
         "body": body,
-        "carries": len(starts),
+        "carries": len(start),
         "scanned": len(rows),
         "length": length,
         "reverse": bool(reverse),
     }
-    outputs = current().bind(scan_op, (*starts, *rows, *found.captures), params)
+    outputs = current().bind(scan_op, (*start, *rows, *closure.captures), params)
     for cell, value in zip(cells, outputs[len(carry) :], strict=False):
         cell.write(value)
-    return unflatten(carry_tree, outputs[: len(carry)]), unflatten(shape[0], outputs[len(starts) :])
+    return unflatten(carry_tree, outputs[: len(carry)]), unflatten(closure.aux, outputs[len(start) :])
 
 
-def _ordered(closure: Closure, carries: int, rows: int, cells: int, count: int) -> Graph:
-    """Put cells behind the carry, in inputs (carry, rows, cells, captures) and outputs (carry, ys, cells)."""
+def _with_cells_in_carry(closure: Closure, carries: int, scanned: int, cells: int) -> Graph:
+    """Move cells behind the carry: inputs (carry, cells, rows, captures), outputs (carry, cells, ys)."""
     graph = closure.graph
-    x, y = list(graph.inputs), list(graph.outputs)
-    inputs = [
-        *x[:carries],
-        *x[carries + rows : carries + rows + cells],
-        *x[carries : carries + rows],
-        *x[carries + rows + cells :],
-    ]
-    outputs = [*y[:carries], *y[carries + count :], *y[carries : carries + count]]
-    return Graph(inputs, graph.nodes, outputs)
+    inputs, outputs = iter(graph.inputs), iter(graph.outputs)
+    carry, rows, cell_inputs = (take_first(inputs, count) for count in (carries, scanned, cells))
+    new_carry, ys = take_first(outputs, carries), take_first(outputs, closure.count - carries)
+    return Graph([*carry, *cell_inputs, *rows, *inputs], graph.nodes, [*new_carry, *outputs, *ys])
 
 
 def _length(rows: list[Array], length: int | None, name: str) -> int:

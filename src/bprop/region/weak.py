@@ -1,7 +1,8 @@
 """Python scalars are weak in regions, as they are in ops: what they are computed with says the dtype.
 
-A carry that starts as one gets the dtype that the body gives it. The body is tried with the scalar itself, whose
-promotion is that of ops, and then traced with an array of the dtype found, until it gives what it takes.
+A carry that starts as a Python scalar gets the dtype that the body gives it. To find it the body is tried once with the
+scalar itself, which ops promote. Then it is traced with an array of that dtype, and again, until the dtype that comes
+out is the one that went in.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,6 +16,9 @@ from ..core.interpreter import using
 from ..core.trace import Trace
 from ..core.value import Array, Spec, asarray
 from .closure import Closure
+from .fixpoint import fixpoint
+
+DType = np.dtype[Any]
 
 
 def is_weak(leaf: Any) -> bool:
@@ -22,59 +26,65 @@ def is_weak(leaf: Any) -> bool:
     return type(leaf) in WEAK
 
 
-def as_weak(what: str, leaf: Any, dtype: "np.dtype[Any]") -> Array:
-    """Return a Python scalar, or an array, as an array of ``dtype``."""
+def as_dtype(op: str, leaf: Any, dtype: DType) -> Array:
+    """Return a Python scalar, or an array, as an array of ``dtype``; `DTypeError` if the scalar has no value there."""
     if not is_weak(leaf):
         return asarray(leaf, dtype=dtype)
     try:
         return Array(np.asarray(leaf, dtype=dtype))
     except OverflowError:
         raise DTypeError(
-            f"{what}: {leaf} is no {dtype}, the dtype of what it is computed with: give an array of the dtype that is meant"
+            f"{op}: {leaf} is no {dtype}, the dtype of what it is computed with: give an array of the dtype that is meant"
         ) from None
 
 
-def settled(
-    what: str,
+def promoted_carry(
+    op: str,
     leaves: Sequence[Any],
     body: Callable[..., Sequence[Any]],
     trace: Callable[[list[Spec]], Closure],
     rest: Sequence[Spec] = (),
 ) -> tuple[list[Array], Closure]:
-    """Return the carry as arrays and the closure of its body: ``trace(specs)`` of a carry of these specs.
+    """Return the initial carry as arrays, and the body traced with a carry of these shapes and dtypes.
 
-    ``body`` is the same function, not traced: of the carry, then of what has the specs ``rest``; its first results are
-    the new carry.
+    ``leaves``: the initial carry, arrays and Python scalars. ``trace(specs)``: the closure of the body for a carry of
+    these specs. ``body``: the same function, not traced, of the carry and of inputs with the specs ``rest``; its first
+    results are the new carry.
     """
     weak = [is_weak(leaf) for leaf in leaves]
-    dtypes = _tried(what, leaves, body, rest) if any(weak) else [asarray(leaf).dtype for leaf in leaves]
-    while True:
+
+    def step(dtypes: list[DType]) -> tuple[list[DType], tuple[list[Array], Closure]]:
         carry = [
-            as_weak(what, leaf, dtype) if w else asarray(leaf)
-            for leaf, dtype, w in zip(leaves, dtypes, weak, strict=True)
+            as_dtype(op, leaf, dtype) if flag else asarray(leaf)
+            for leaf, dtype, flag in zip(leaves, dtypes, weak, strict=True)
         ]
         closure = trace([c.spec for c in carry])
-        wider = [
-            result_type(c.dtype, spec.dtype) if w else c.dtype
-            for c, spec, w in zip(carry, closure.graph.specs, weak, strict=False)
+        after = [
+            result_type(c.dtype, spec.dtype) if flag else c.dtype
+            for c, spec, flag in zip(carry, closure.graph.specs, weak, strict=False)
         ]
-        if wider == [c.dtype for c in carry]:
-            return carry, closure
-        dtypes = wider
+        return after, (carry, closure)
+
+    start = _tried(op, leaves, body, rest) if any(weak) else [asarray(leaf).dtype for leaf in leaves]
+    _, (carry, closure) = fixpoint(step, start)
+    return carry, closure
 
 
-def _tried(what: str, leaves: Sequence[Any], body: Callable[..., Sequence[Any]], rest: Sequence[Spec]) -> list[Any]:
-    """Return the dtypes of a carry after one turn that begins with Python scalars (a bool is promoted like an array)."""
-    for scalars in (True, False):  # with arrays where the body asks for what only they have
-        tracer = Trace(name=what)
-        given = [
+def _tried(op: str, leaves: Sequence[Any], body: Callable[..., Sequence[Any]], rest: Sequence[Spec]) -> list[DType]:
+    """Return the dtypes of a carry after one iteration that begins with Python scalars.
+
+    A bool is promoted like an array. A body that asks for what only arrays have is tried with arrays.
+    """
+    for scalars in (True, False):
+        tracer = Trace(name=op)
+        carry = [
             type(leaf)(1) if scalars and type(leaf) in (int, float) else tracer.input(asarray(leaf).spec)
             for leaf in leaves
         ]
         inputs = [tracer.input(spec) for spec in rest]
         try:
             with using(tracer), np.errstate(all="ignore"):
-                results = body(*given, *inputs)
+                results = body(*carry, *inputs)
         except Exception:  # what is really wrong is said when the body is traced with an array
             continue
         return [
@@ -84,4 +94,4 @@ def _tried(what: str, leaves: Sequence[Any], body: Callable[..., Sequence[Any]],
     return [asarray(leaf).dtype for leaf in leaves]
 
 
-__all__ = ["as_weak", "is_weak", "settled"]
+__all__ = ["as_dtype", "is_weak", "promoted_carry"]

@@ -1,8 +1,22 @@
-"""`while_loop`: a loop that ends when a condition fails. Its derivatives are loops of this kind too.
+"""`while_loop`: a loop that ends when a condition fails, as one op. Its derivatives are loops of this kind too.
 
-Forward mode carries the tangent along. Reverse mode needs the carry of every turn. Where numbers are known the turns
-are recorded one by one. In a trace, a loop with a ``limit`` keeps what the way back needs in stacks of that length; one
-without is run again from its start for every block of turns, the last block first, and only the block is kept.
+With the carry h, constants c, the condition p and the body f the **forward pass** is, for k = 0, 1, …,
+
+    h_{k+1} = f(h_k, c)    while p(h_k, c);
+
+the result is h_n, where n is the trip count. **Forward mode** is one loop over pairs of values and tangents:
+
+    (h_{k+1}, ḣ_{k+1}) = (f(h_k, c), ∂f(h_k, c) (ḣ_k, ċ))    while p(h_k, c).
+
+The **backward pass** goes from h̄_n through the same iterations, the last first:
+
+    (h̄_k, c̄_k) = ∂f(h_k, c)ᵀ h̄_{k+1},    c̄ = Σ_k c̄_k.
+
+It needs something of every iteration, and n is not known before. There are three ways. Where the condition has numbers,
+the loop runs in Python and each iteration is recorded. In a trace, a loop with a ``limit`` stacks its residuals, and one
+without is computed again block by block: both are in `while_loop_reverse`.
+
+**Source:** JAX, ``lax.while_loop``; Griewank & Walther (2008), Evaluating Derivatives, ch. 12.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,32 +24,34 @@ from typing import Any
 
 import numpy as np
 
+from ..core.cell import Cell
 from ..core.error import ArgumentError, DerivativeError
 from ..core.family import Region
 from ..core.graph import Graph
-from ..core.interpreter import Interpreter, current, using
+from ..core.interpreter import current
 from ..core.op import Operand
-from ..core.tree import flatten, unflatten
-from ..core.value import Spec, asarray
-from ..gradients.batch import Batch, materialised
-from ..gradients.forward import Forward
-from ..gradients.reverse import Record, send
+from ..core.tree import Structure, flatten, unflatten
+from ..core.value import Spec
+from ..gradients.batch import Batch
 from ..gradients.variable import name_of
-from ..ops import add, any, concat, moveaxis, stack, take, where
-from ..ops.absent import absent
-from .closure import Closure, Reversal, check_function, is_float, labels, same_specs, same_structure, together, zeros_of
-from .cond import check_predicate
-from .presence import Kind, arrays, as_kind, joined, kind_of, masked, refilled, stacked_presence
-from .weak import settled
-
-BLOCK = 64
-"""Turns that reverse mode in a trace keeps at once, where the loop has no limit."""
-Flat = Callable[..., Sequence[Any]]
+from ..ops import concat, moveaxis, stack
+from .check import check_function, check_predicate, check_specs, check_structure, input_labels
+from .closure import Closure, unify_captures
+from .cotangent import compress, expand, filled, is_differentiable, loop_differentiable, take_first, zeros_of
+from .fixpoint import fixpoint
+from .interpretation import Body, apply_masked, apply_recorded, apply_with_tangents
+from .presence import Kind, carry_kinds, kind_of, masks_of, stacked_presence, to_kind, with_masks
+from .weak import promoted_carry
+from .while_loop_batch import BatchedLoop
+from .while_loop_reverse import RecomputedLoop, StackedLoop
 
 
 class While(Region):
-    """args: carry…, constants…; params: ``condition`` and ``body``, closed graphs of all args, ``carries``, ``limit`` and
-    ``name``. The body gives (carry…, rows…); the rows of all turns are stacked, ``limit`` of them, the rest zeros.
+    """args: carry…, constants…; params: ``condition`` and ``body``, closed graphs of all args, ``carries`` (how many of
+    the args are the carry), ``limit`` and ``name``.
+
+    The body gives (carry…, rows…). The rows of all iterations are stacked: the results are the last carry and arrays of
+    ``limit`` rows, zeros after the last iteration.
     """
 
     native = "loop"
@@ -50,275 +66,140 @@ class While(Region):
             "loop out in Python, or use method='forward' or 'reverse'"
         )
 
+    # --- a new condition and a new body, applied as a loop ---
     def run(
-        self, condition: Flat, body: Flat, carry: Sequence[Any], params: dict[str, Any], limit: int | None
+        self,
+        condition: Callable[..., Any],
+        body: Body,
+        carry: Sequence[Any],
+        params: dict[str, Any],
+        limit: int | None,
     ) -> list[Any]:
-        """Apply this op to functions of the carry that take everything else from outside."""
-        specs = [c.spec for c in carry]
-        closures = [Closure(lambda *c: [condition(*c)], specs, self.name), Closure(body, specs, self.name)]
-        (test, graph), captured = together(closures)
-        new = {"condition": test, "body": graph, "carries": len(carry), "limit": limit, "name": params["name"]}
-        return list(current().bind(self, (*carry, *captured), new))
+        """Apply this op to functions of the carry; what else they need they capture."""
+        traced = self.condition_closure(condition, carry)
+        return self.apply(traced, Closure(body, [c.spec for c in carry], self.name), carry, params, limit)
 
-    # --- turn by turn, where the condition is known ---
-    def loop(self, args: Sequence[Any], params: dict[str, Any], owner: Interpreter) -> tuple[Any, ...]:
-        """Run the body while the condition holds, at the level of ``owner``."""
+    def condition_closure(self, condition: Callable[..., Any], carry: Sequence[Any]) -> Closure:
+        """Trace a condition of the carry, which returns one bool."""
+        return Closure(lambda *flat: [condition(*flat)], [c.spec for c in carry], self.name)
+
+    def apply(
+        self, condition: Closure, body: Closure, carry: Sequence[Any], params: dict[str, Any], limit: int | None
+    ) -> list[Any]:
+        """Apply this op to a condition and a body that are traced."""
+        (condition_graph, body_graph), captures = unify_captures([condition, body])
+        new = {
+            "condition": condition_graph,
+            "body": body_graph,
+            "carries": len(carry),
+            "limit": limit,
+            "name": params["name"],
+        }
+        return list(current().bind(self, (*carry, *captures), new))
+
+    # --- iteration by iteration, where the condition has a number ---
+    def loop(self, args: Sequence[Any], params: dict[str, Any]) -> tuple[Any, ...]:
+        """Run the body while the condition holds, under the current interpreter."""
         carries, limit, specs = params["carries"], params["limit"], params["body"].specs
         carry, constants = list(args[:carries]), args[carries:]
         rows: list[Any] = []
-        count = 0
-        with using(owner):
-            while bool(params["condition"](*carry, *constants)[0]):
-                if count == limit:
-                    raise ArgumentError(passed(params))
-                results = params["body"](*carry, *constants)
-                carry, count = results[:carries], count + 1
-                rows.append(results[carries:])
-            stacked = [_stacked([row[i] for row in rows], spec, limit) for i, spec in enumerate(specs[carries:])]
+        while bool(params["condition"](*carry, *constants)[0]):
+            if len(rows) == limit:
+                raise ArgumentError(limit_message(params))
+            results = params["body"](*carry, *constants)
+            carry = results[:carries]
+            rows.append(results[carries:])
+        stacked = [_stacked([row[i] for row in rows], spec, limit) for i, spec in enumerate(specs[carries:])]
         return (*carry, *stacked)
 
     def complex_step(self, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
-        return self.loop(args, params, current())
+        return self.loop(args, params)
 
-    # --- forward ---
+    # --- forward mode: a loop over pairs (value, tangent) ---
     def jvp(self, args: tuple[Any, ...], args_dot: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, Any]:
-        carries = params["carries"]
-        if _decides(args):
-            owner = Forward()
-            lifted = [owner.dual(x, x_dot) for x, x_dot in zip(args, args_dot, strict=True)]
-            results = self.loop(lifted, params, owner)
-            return [owner.lower(y) for y in results], [owner.tangent(y) for y in results]
+        if _runs_in_python(args):
+            return apply_with_tangents(lambda *xs: self.loop(xs, params), args, args_dot)
+        carries, row_specs = params["carries"], params["body"].specs[params["carries"] :]
         carry, constants = args[:carries], args[carries:]
-        moving = [is_float(c) for c in carry]
-        dots = [absent(c) if dot is None else dot for c, dot, m in zip(carry, args_dot, moving, strict=False) if m]
+        floats = [is_differentiable(c) for c in carry]
 
         def body(*flat: Any) -> list[Any]:
-            owner = Forward()
-            given = iter(flat[carries:])
-            pairs = [(c, next(given) if m else None) for c, m in zip(flat, moving, strict=False)]
-            lifted = [owner.dual(x, x_dot) for x, x_dot in (*pairs, *zip(constants, args_dot[carries:], strict=True))]
-            with using(owner):
-                results = params["body"](*lifted)
-            ys = [owner.lower(y) for y in results]
-            y_dots = [absent(y) if (dot := owner.tangent(y)) is None else dot for y in results]
-            kept = [dot for dot, m in zip(y_dots, moving, strict=False) if m]
-            return [*ys[:carries], *kept, *ys[carries:], *(d for d in y_dots[carries:] if is_float(d))]
+            h, h_dot = flat[:carries], expand(flat[carries:], floats)
+            ys, ys_dot = apply_with_tangents(params["body"], [*h, *constants], [*h_dot, *args_dot[carries:]])
+            ys_dot = filled(ys_dot, ys)
+            rows_dot = [y_dot for y_dot in ys_dot[carries:] if is_differentiable(y_dot)]
+            return [*ys[:carries], *compress(ys_dot[:carries], floats), *ys[carries:], *rows_dot]
 
-        outputs = self.run(
-            lambda *flat: params["condition"](*flat[:carries], *constants)[0], body, [*carry, *dots], params, params["limit"]
-        )  # fmt: skip
-        found = iter(outputs[carries:])
-        y_dots = [next(found) if m else None for m in moving]
-        specs = params["body"].specs[carries:]
-        ys = [*outputs[:carries], *(next(found) for _ in specs)]
-        return ys, [*y_dots, *(next(found) if is_float(spec) else None for spec in specs)]
+        start = [*carry, *compress(filled(args_dot[:carries], carry, floats), floats)]
+        outputs = iter(self.run(_condition_of(params, constants), body, start, params, params["limit"]))
+        last_carry = take_first(outputs, carries)
+        last_carry_dot = expand(outputs, floats)
+        rows = take_first(outputs, len(row_specs))
+        rows_dot = expand(outputs, map(is_differentiable, row_specs))
+        return [*last_carry, *rows], [*last_carry_dot, *rows_dot]
 
-    # --- reverse ---
+    # --- reverse mode ---
     def record(self, args: tuple[Any, ...], params: dict[str, Any], needs: tuple[bool, ...]) -> tuple[Any, Any]:
-        carries, limit = params["carries"], params["limit"]
-        variable = [is_float(x) and (need or i < carries) for i, (x, need) in enumerate(zip(args, needs, strict=True))]
-        if _decides(args):
-            owner = Record(name=self.name)
-            lifted = [owner.input(x) if v else x for x, v in zip(args, variable, strict=True)]
-            results = self.loop(lifted, params, owner)
-            inputs = [x for x, v in zip(lifted, variable, strict=True) if v]
-
-            def back(y_bars: Sequence[Any]) -> list[Any]:
-                bars = iter(send(results, y_bars, inputs, owner))
-                return [next(bars) if v else None for v in variable]
-
-            return tuple(owner.lower(y) for y in results), back
-        if limit is None:
-            return self._again(args, variable, params)
-        return self._kept(args, variable, params)
-
-    def _kept(self, args: tuple[Any, ...], variable: list[bool], params: dict[str, Any]) -> tuple[Any, Any]:
-        """Keep what the way back needs of every turn in stacks, and go back through them."""
-        carries, limit = params["carries"], params["limit"]
-        constants = args[carries:]
-        half = Reversal(params["body"], variable, lambda position: position >= carries, self.name)
-        floats = [is_float(y) for y in half.plain]
-        backward = half.backward(floats)
-        graph, captured = half.trace.graph([*half.plain, *half.residuals]).closed()
-
-        def body(*flat: Any) -> list[Any]:
-            *carry, count = flat
-            results = graph(*carry, *constants, *captured)
-            return [*results[:carries], count + 1, *results[carries:]]
-
-        outputs = self.run(
-            lambda *flat: params["condition"](*flat[:carries], *constants)[0], body, [*args[:carries], asarray(0)], params, limit
-        )  # fmt: skip
-        count = outputs.pop(carries)
-        ys, stacks = outputs[: len(half.plain)], outputs[len(half.plain) :]
-
-        def pullback(y_bars: Sequence[Any]) -> list[Any]:
-            bars = [absent(y) if bar is None and f else bar for bar, y, f in zip(y_bars, ys, floats, strict=True)]
-            heads = [bar for bar, f in zip(bars[:carries], floats, strict=False) if f]
-            row_bars = [bar for bar, f in zip(bars[carries:], floats[carries:], strict=True) if f]
-            sums = [absent(x) for x, v in zip(constants, variable[carries:], strict=True) if v]
-            moving = len(heads)
-
-            def back(*flat: Any) -> list[Any]:
-                time, *flowing = flat
-                time = time - 1
-                seeds = [*flowing[:moving], *(take(bar, time, axis=0) for bar in row_bars)]
-                found = backward(seeds, args.__getitem__, lambda number: take(stacks[number], time, axis=0))
-                return [time, *found[:moving], *map(add, flowing[moving:], found[moving:])]
-
-            _, *found = self.run(lambda time, *_: time > 0, back, [count, *heads, *sums], params, limit)
-            order = iter(found)
-            return [next(order) if v else None for v in variable]
-
-        return tuple(ys), pullback
-
-    def _again(self, args: tuple[Any, ...], variable: list[bool], params: dict[str, Any]) -> tuple[Any, Any]:
-        """Go back block by block: run from the start to where the block begins, then through it, keeping its turns."""
-        carries = params["carries"]
-        constants = args[carries:]
-        floats = [is_float(c) for c in args[:carries]]
-        quiet = params["body"].live(quiet=True)
-
-        def counted(graph: Graph) -> Flat:
-            return lambda count, *carry: [count + 1, *graph(*carry, *constants)]
-
-        total, *ys = self.run(
-            lambda count, *carry: params["condition"](*carry, *constants)[0], counted(params["body"]), [asarray(0), *args[:carries]], params, None
-        )  # fmt: skip
-
-        def pullback(y_bars: Sequence[Any]) -> list[Any]:
-            bars = [absent(y) if bar is None and f else bar for bar, y, f in zip(y_bars, ys, floats, strict=True)]
-            heads = [bar for bar, f in zip(bars, floats, strict=True) if f]
-            sums = [absent(x) for x, v in zip(constants, variable[carries:], strict=True) if v]
-            moving = len(heads)
-
-            def block(end: Any, *flowing: Any) -> list[Any]:
-                begin = (end - 1) // BLOCK * BLOCK
-                _, *start = self.run(
-                    lambda n, *_: n < begin, counted(quiet), [asarray(0), *args[:carries]], params, None
-                )
-                owner = Record(name=self.name)
-                lifted = [owner.input(x) if v else x for x, v in zip((*start, *constants), variable, strict=True)]
-                inputs = [x for x, v in zip(lifted, variable, strict=True) if v]
-                carry, fixed = lifted[:carries], lifted[carries:]
-                with using(owner):
-                    _, *results = self.run(
-                        lambda n, *_: n < end, lambda n, *c: [n + 1, *quiet(*c, *fixed)], [begin, *carry], params, BLOCK
-                    )
-                seeds = iter(flowing[:moving])
-                found = send(results, [next(seeds) if f else None for f in floats], inputs, owner)
-                found = [absent(x) if bar is None else bar for bar, x in zip(found, inputs, strict=True)]
-                return [begin, *found[:moving], *map(add, flowing[moving:], found[moving:])]
-
-            _, *found = self.run(lambda end, *_: end > 0, block, [total, *heads, *sums], params, None)
-            order = iter(found)
-            return [next(order) if v else None for v in variable]
-
-        return tuple(ys), pullback
+        differentiable = loop_differentiable(args, needs, params["carries"])
+        if _runs_in_python(args):
+            return apply_recorded(lambda *xs: self.loop(xs, params), args, differentiable, self.name)
+        strategy = RecomputedLoop if params["limit"] is None else StackedLoop
+        return strategy(self, args, params, differentiable).record()
 
     # --- absence: the masks of the carry are carried beside it ---
     def absent(self, args: tuple[Any, ...], present: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, Any]:
         carries = params["carries"]
         carry, constants = args[:carries], args[carries:]
-        if _decides(args):
-            return masked(lambda *xs: self.loop(xs, params, current()), args, present)
-        kinds = [kind_of(here) for here in present[:carries]]
-        found: list[Any] = []
+        if _runs_in_python(args):
+            return apply_masked(lambda *xs: self.loop(xs, params), args, present)
 
-        def body(*flat: Any) -> list[Any]:
-            here = refilled(kinds, flat[carries:])
-            ys, found[:] = masked(params["body"], [*flat[:carries], *constants], [*here, *present[carries:]])
-            wider[:] = map(joined, kinds, map(kind_of, found[:carries]))
-            return [*ys[:carries], *arrays(map(as_kind, found, wider)), *ys[carries:], *arrays(found[carries:])]
+        def body(kinds: Sequence[Kind], *flat: Any) -> tuple[list[Any], list[Any]]:
+            """Return the results with the masks among their presences behind them; and these presences."""
+            presence = [*with_masks(kinds, flat[carries:]), *present[carries:]]
+            ys, presences = apply_masked(params["body"], [*flat[:carries], *constants], presence)
+            after = map(to_kind, presences, carry_kinds(kinds, presences))
+            return [*ys[:carries], *masks_of(after), *ys[carries:], *masks_of(presences[carries:])], presences
 
-        def look(*flat: Any) -> list[Any]:
-            body(*flat)
-            return []
+        def step(kinds: list[Kind]) -> tuple[list[Kind], tuple[list[Any], Closure]]:
+            start = [*carry, *masks_of(map(to_kind, present, kinds))]
+            closure = Closure(lambda *flat: body(kinds, *flat), [x.spec for x in start], self.name, has_aux=True)
+            return carry_kinds(kinds, closure.aux), (start, closure)
 
-        wider: list[Kind] = []
-        while True:  # until the masks that come out of a turn fit those that went in
-            starts = [*carry, *arrays(map(as_kind, present, kinds))]
-            Closure(look, [x.spec for x in starts], self.name)
-            if wider == kinds:
-                break
-            kinds = list(wider)
-        outputs = self.run(
-            lambda *flat: params["condition"](*flat[:carries], *constants)[0], body, starts, params, params["limit"]
-        )  # fmt: skip
-        rows = outputs[len(starts) :]
-        count = len(found) - carries
-        stacks = iter(rows[count:])
-        return [*outputs[:carries], *rows[:count]], [
-            *refilled(kinds, outputs[carries : len(starts)]),
-            *(stacked_presence(now, y, stacks) for now, y in zip(found[carries:], rows, strict=False)),
+        kinds, (start, closure) = fixpoint(step, [kind_of(presence) for presence in present[:carries]])
+        row_presences = closure.aux[carries:]
+        condition = self.condition_closure(_condition_of(params, constants), start)
+        outputs = iter(self.apply(condition, closure, start, params, params["limit"]))
+        last_carry = take_first(outputs, carries)
+        last_presence = with_masks(kinds, outputs)
+        rows = take_first(outputs, len(row_presences))
+        rows_presence = [
+            stacked_presence(presence, y, outputs) for presence, y in zip(row_presences, rows, strict=True)
         ]
+        return [*last_carry, *rows], [*last_presence, *rows_presence]
 
-    # --- batching: until the condition fails for every entry; a finished entry keeps its carry ---
+    # --- batching ---
     def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], level: Batch) -> Any:
-        carries, constants = params["carries"], args[params["carries"] :]
-        moving, masked = list(batched[:carries]), level.active is not None
-
-        def lifted(owner: Batch, carry: Sequence[Any]) -> list[Any]:
-            flags = [*moving, *batched[carries:]]
-            return [owner.wrap(x) if own else x for x, own in zip((*carry, *constants), flags, strict=True)]
-
-        def goes_on(carry: Sequence[Any]) -> Any:
-            """Return the condition; one for each entry where it differs among them, or not all are asked for."""
-            nonlocal masked
-            owner = level.inside()
-            with using(owner):
-                (test,) = params["condition"](*lifted(owner, carry))
-            masked = masked or owner.owns(test)
-            test = owner.lower(test)
-            return test if level.active is None else test & level.active
-
-        def turn(carry: Sequence[Any]) -> tuple[Batch, list[Any]]:
-            test = goes_on(carry)
-            owner = level.inside(test) if masked else level.inside()
-            full = lifted(owner, carry)
-            with using(owner):
-                results = params["body"](*full)
-                if masked:
-                    held = zip(results[:carries], full, strict=False)
-                    results[:carries] = [where(owner.wrap(test), y, c) for y, c in held]
-            return owner, results
-
-        known = None
-        while known != moving:  # which carries differ among the entries: those that come to depend on one that does
-            known = list(moving)
-
-            def look(*carry: Any) -> list[Any]:
-                owner, results = turn(carry)
-                moving[:] = [one or owner.owns(y) for one, y in zip(moving, results, strict=False)]
-                return []
-
-            Closure(look, [c.spec for c in _whole(args, batched, moving, level.size)], self.name)
-
-        def condition(*carry: Any) -> Any:
-            test = goes_on(carry)
-            return any(test) if masked else test
-
-        def body(*carry: Any) -> list[Any]:
-            owner, results = turn(carry)
-            flags = [*moving, *(True for _ in results[carries:])]
-            return [
-                owner.lower(y) if owner.owns(y) else materialised(y, level.size) if own else y
-                for y, own in zip(results, flags, strict=True)
-            ]
-
-        outputs = self.run(condition, body, _whole(args, batched, moving, level.size), params, params["limit"])
-        heads = [y if own else materialised(y, level.size) for y, own in zip(outputs, moving, strict=False)]
-        return (*heads, *(moveaxis(y, 0, 1) for y in outputs[carries:]))
+        carries = params["carries"]
+        loop = BatchedLoop(self, args[carries:], batched[carries:], params, level)
+        carry_batched = loop.batched_carries(args[:carries], batched[:carries])
+        start = loop.with_batch_axis(args[:carries], batched[:carries], carry_batched)
+        outputs = self.run(
+            lambda *carry: loop.continues(carry, carry_batched),
+            lambda *carry: loop.body(carry, carry_batched),
+            start, params, params["limit"],
+        )  # fmt: skip
+        last_carry = loop.with_batch_axis(outputs[:carries], carry_batched, [True] * carries)
+        return (*last_carry, *(moveaxis(y, 0, 1) for y in outputs[carries:]))
 
 
-def _decides(args: Sequence[Any]) -> bool:
-    """Return whether the condition is a number for every turn, so that the loop goes on in Python."""
+def _runs_in_python(args: Sequence[Any]) -> bool:
+    """Return whether the condition has a number in every iteration, so that Python can go on with the loop."""
     return not current().stages and all(x.decides() for x in args)
 
 
-def _whole(args: Sequence[Any], batched: Sequence[bool], moving: Sequence[bool], size: int) -> list[Any]:
-    """Return the carry with a batch axis where it is to have one."""
-    return [materialised(c, size) if one and not own else c for c, own, one in zip(args, batched, moving, strict=False)]
+def _condition_of(params: dict[str, Any], constants: Sequence[Any]) -> Callable[..., Any]:
+    """Return the condition as a function of a carry with more arrays behind it."""
+    return lambda *flat: params["condition"](*flat[: params["carries"]], *constants)[0]
 
 
 def _stacked(rows: list[Any], spec: Spec, limit: int) -> Any:
@@ -326,8 +207,8 @@ def _stacked(rows: list[Any], spec: Spec, limit: int) -> Any:
     return concat([stack(rows), rest]) if rows else rest
 
 
-def passed(params: dict[str, Any]) -> str:
-    """Return what is wrong where a loop's condition still holds after its last turn."""
+def limit_message(params: dict[str, Any]) -> str:
+    """Return what is wrong where a loop's condition still holds after its last iteration."""
     return (
         f"{params['name']}: the condition still holds after limit={params['limit']} turns: raise the limit, or leave it "
         f"out (reverse mode in compiled code then runs the loop again instead of keeping every turn)"
@@ -336,7 +217,7 @@ def passed(params: dict[str, Any]) -> str:
 
 while_op: While = While(
     "while_loop",
-    lambda *args, **params: while_op.loop(args, params, current()),
+    lambda *args, **params: while_op.loop(args, params),
     doc="A loop with a condition: see `bprop.while_loop`.",
 )
 
@@ -346,17 +227,38 @@ def while_loop(
 ) -> Any:
     """Run ``carry = body(carry)`` while ``condition(carry)`` holds, from ``initial``; return the last carry.
 
-    ``initial`` is a tree of arrays; the carry keeps its structure, shapes and dtypes (a Python number in ``initial`` has
-    the dtype that ``body`` gives it), and what the functions close over is differentiated as usual. Both are traced once. Cells written in the body (a generator's counter) are carried
-    along. Inside `vmap` the loop runs until the condition fails for every entry; finished entries keep their carry.
+    Both functions are traced once, and what they close over is differentiated as usual. Cells written in the body (a
+    generator's counter) are carried along. Inside `vmap` the loop runs until the condition fails for every entry;
+    finished entries keep their carry.
 
-    Forward mode costs two loops. Reverse mode needs the carry of all n turns: eager, each turn is recorded, in time and
-    memory proportional to n. Compiled, memory is fixed before n is known: with ``limit``, the most turns there may be,
-    it keeps that many and takes time proportional to n; without, it keeps 64 turns and runs the others again, n²/128
-    more turns in all. A loop that would go on after ``limit`` turns is an `ArgumentError`.
+    Forward mode costs two loops. Reverse mode needs the carry of all n iterations. Eager, each iteration is recorded, in
+    time and memory proportional to n. Compiled, memory is fixed before n is known: with ``limit`` it keeps that many
+    iterations and takes time proportional to n; without, it keeps 64 iterations and runs the others again, n²/128 more
+    iterations in all.
 
-    Raises `ShapeError` naming the leaf of the carry that changes its shape or dtype, `ArgumentError` where the structure
-    changes, `DTypeError` where the condition gives no bool.
+    Parameters
+    ----------
+    condition : function of the carry
+        Returns one bool, an array of shape (). It writes no cells.
+    body : function of the carry
+        Returns the next carry, with the same structure, shapes and dtypes.
+    initial : tree of arrays
+        The first carry. A Python number has the dtype that ``body`` gives it.
+    limit : int, optional
+        The most iterations there may be.
+
+    Returns
+    -------
+    tree of arrays
+        The first carry for which the condition fails.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        A leaf of the carry changes its shape or dtype (the message names it), or the condition is not one bool.
+    ArgumentError
+        The carry changes its structure, the condition writes a cell, ``limit`` is no number of iterations, or the
+        condition still holds after ``limit`` iterations.
 
     **Source:** JAX, ``lax.while_loop``; Griewank & Walther (2008), ch. 12, for running again what was not kept.
 
@@ -368,40 +270,59 @@ def while_loop(
     """
     check_function("while_loop", "condition", condition)
     check_function("while_loop", "body", body)
-    what = f"while_loop of {name_of(body)}"
+    name = f"while_loop of {name_of(body)}"
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | np.integer) or limit < 0):
-        raise ArgumentError(f"{what}: limit is a number of turns, an integer, not {limit!r:.40}")
+        raise ArgumentError(f"{name}: limit is a number of turns, an integer, not {limit!r:.40}")
     leaves, structure = flatten(initial)
+    label = input_labels(("carry", structure))
 
-    def test(*flat: Any) -> list[Any]:
+    def flat_condition(*flat: Any) -> list[Any]:
         return [condition(unflatten(structure, flat[: len(leaves)]))]
 
-    def turn(*flat: Any) -> list[Any]:
-        new, new_structure = flatten(body(unflatten(structure, flat[: len(leaves)])))
-        same_structure(what, structure, new_structure, ("the carry", "the body returns"))
-        return new
+    def flat_body(*flat: Any) -> list[Any]:
+        new_carry, new_structure = flatten(body(unflatten(structure, flat[: len(leaves)])))
+        check_structure(name, structure, new_structure, ("the carry", "the body returns"))
+        return new_carry
 
-    named = labels(("carry", structure))
-    carry, turns = settled(what, leaves, turn, lambda specs: Closure(turn, specs, what, label=named))
+    def traced_body(specs: Sequence[Spec], cells: Sequence[Cell] = ()) -> Closure:
+        return Closure(flat_body, specs, name, cells, label)
+
+    carry, body_closure = promoted_carry(name, leaves, flat_body, traced_body)
     specs = [c.spec for c in carry]
-    cells = turns.written
+    cells = body_closure.written
     if cells:  # trace again with the written cells as part of the carry
-        turns = Closure(turn, specs, what, cells, named)
-    starts = [*carry, *(cell.read() for cell in cells)]
-    tests = Closure(test, specs, f"{what}, condition", cells, named)
-    if tests.written != cells:
-        raise ArgumentError(f"{what}: the condition writes {tests.written[-1].name or 'a cell'}: do it in the body")
-    check_predicate(what, "what the condition returns", tests.graph.specs[0])
-    same_specs(what, structure, specs, turns.graph.specs[: len(carry)], ("the carry starts as", "becomes"))
-    for cell, start, spec in zip(cells, starts[len(carry) :], turns.graph.specs[len(carry) :], strict=True):
-        same_specs(what, flatten(0)[1], [start.spec], [spec], (f"{cell.name or 'a cell'} starts as", "becomes"))
-    (test_graph, turn_graph), captured = together([tests, turns])
-    test_graph = Graph(test_graph.inputs, test_graph.nodes, test_graph.outputs[:1])
-    params = {"condition": test_graph, "body": turn_graph, "carries": len(starts), "limit": limit, "name": what}
-    outputs = current().bind(while_op, (*starts, *captured), params)
+        body_closure = traced_body(specs, cells)
+    start = [*carry, *(cell.read() for cell in cells)]
+    condition_closure = Closure(flat_condition, specs, f"{name}, condition", cells, label)
+    if condition_closure.written != cells:
+        cell_name = condition_closure.written[-1].name or "a cell"
+        raise ArgumentError(f"{name}: the condition writes {cell_name}: do it in the body")
+    check_predicate(name, "what the condition returns", condition_closure.graph.specs[0])
+    _check_carry(name, structure, start, body_closure.graph.specs, cells)
+    (condition_graph, body_graph), captures = unify_captures([condition_closure, body_closure])
+    params = {
+        "condition": Graph(condition_graph.inputs, condition_graph.nodes, condition_graph.outputs[:1]),
+        "body": body_graph,
+        "carries": len(start),
+        "limit": limit,
+        "name": name,
+    }
+    outputs = current().bind(while_op, (*start, *captures), params)
     for cell, value in zip(cells, outputs[len(carry) :], strict=True):
         cell.write(value)
     return unflatten(structure, outputs[: len(carry)])
 
 
-__all__ = ["passed", "while_loop", "while_op"]
+def _check_carry(
+    name: str, structure: Structure, start: Sequence[Any], after: Sequence[Spec], cells: Sequence[Cell]
+) -> None:
+    """Raise where a leaf of the carry, or one of the cells behind it, changes its shape or dtype."""
+    before = [x.spec for x in start]
+    count = structure.size
+    check_specs(name, structure, before[:count], after[:count], ("the carry starts as", "becomes"))
+    _, leaf = flatten(0)
+    for cell, cell_before, cell_after in zip(cells, before[count:], after[count:], strict=True):
+        check_specs(name, leaf, [cell_before], [cell_after], (f"{cell.name or 'a cell'} starts as", "becomes"))
+
+
+__all__ = ["limit_message", "while_loop", "while_op"]

@@ -8,8 +8,9 @@ from .loop import evaluate, fit
 from .metric import accuracy, auc, confusion_matrix, f1, mae, mse, r2, rmse
 from .run import Run
 from .stopping import EarlyStopping
+from .storage import StorageError
 from .table import Prediction, Table, TableError, TableModel, TableResult, fit_table, load_table_model, read_table
-from .weight import StorageError, load_weights, save_weights
+from .weight import load_weights, save_weights
 
 __all__ = [
     "Callback",

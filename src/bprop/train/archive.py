@@ -1,9 +1,12 @@
-"""Named arrays and a JSON record in one safetensors file that notices every change made to it afterwards.
+"""Named arrays and a JSON record in one safetensors file. Every later change to the file is detected.
 
-The file is a safetensors file that any reader of that format opens: eight bytes with the length of the header, the header
-(JSON: dtype, shape and place of every array, and under ``__metadata__`` strings), the numbers. The metadata holds the record
-as JSON, the SHA-256 of every array and of every field of the record, so that what was changed can be named, and the SHA-256
-of the header itself, computed with zeros in its place. Reading looks at all of this before an array is made.
+Any reader of the safetensors format opens the file: eight bytes with the length of the header, the header (JSON: dtype, shape
+and offsets of every array, and strings under ``__metadata__``), the numbers. The metadata holds the record as JSON, the
+SHA-256 of every array and of every field of the record, so that an error can name what was changed, and the SHA-256 of the
+header itself, computed with zeros in its place.
+
+Before an array is made, a reader checks all of this: the JSON is parsed within bounds, safetensors checks types, sizes and
+offsets, and `Archive.verify` compares the digests.
 
 **Source:** safetensors format, Hugging Face (2022); FIPS 180-4 (2015), Secure hash standard.
 """
@@ -12,7 +15,6 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, NoReturn
 
@@ -30,15 +32,17 @@ KINDS = {
     "U16": np.uint16, "U32": np.uint32, "U64": np.uint64, "F16": np.float16, "F32": np.float32, "F64": np.float64,
 }  # fmt: skip
 _CODES = {np.dtype(kind): code for code, kind in KINDS.items()}
+_ENTRY_KEYS = {"dtype", "shape", "data_offsets"}
 _RECORD, _DIGEST, _DIGESTS = "record", "sha256", "digests"
-_ZEROS = "0" * 64
-_LONGEST = 100_000_000  # bytes of header, as in the reference implementation
-_LARGEST = 2**53  # an integer that every reader of JSON knows exactly
-_CHUNK = 1 << 20
+_BLANK_DIGEST = "0" * 64
+_MAX_HEADER_BYTES = 100_000_000  # as in the reference implementation
+_MAX_AXES = 64  # of a NumPy array
+_MAX_SIZE = 2**53  # an integer that every reader of JSON reads exactly
+_CHUNK_BYTES = 1 << 20
 
 
-class Entry(NamedTuple):
-    """Where an array stands in the file, and what it is."""
+class ArrayEntry(NamedTuple):
+    """Dtype and shape of an array, and where its bytes lie: offsets from the end of the header."""
 
     dtype: "np.dtype[Any]"
     shape: tuple[int, ...]
@@ -47,38 +51,72 @@ class Entry(NamedTuple):
 
 
 def write(path: Path, arrays: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> None:
-    """Write ``arrays`` and ``record`` (plain values with finite numbers) to ``path``, whole or not at all.
+    """Write ``arrays`` and ``record`` to ``path``, completely or not at all.
 
-    Raises `StorageError` where that is impossible, `DTypeError` for numbers that such a file cannot hold.
+    Parameters
+    ----------
+    path
+        The file; an existing one is replaced.
+    arrays
+        The arrays by name, of the dtypes in `KINDS`.
+    record
+        Plain JSON values; numbers are finite.
+
+    Raises
+    ------
+    StorageError
+        If the file cannot be written. The file that was there before is intact.
+    DTypeError
+        For a dtype that a safetensors file cannot hold.
     """
-    parts, header, digests, place = [], {}, {}, 0
+    buffers, header, digests, end = [], {}, {}, 0
     for name, array in sorted(arrays.items()):
         if array.dtype not in _CODES:
             raise DTypeError(f"{path}: {name} is {array.dtype}, which a safetensors file cannot hold")
         # Little-endian in the file; ascontiguousarray would turn a scalar into one axis.
         array = np.require(array, array.dtype.newbyteorder("<"), "C")
-        part = array.reshape(-1).view(np.uint8).data
+        buffer = array.reshape(-1).view(np.uint8).data
+        begin, end = end, end + len(buffer)
         header[name] = {
             "dtype": _CODES[array.dtype.newbyteorder("=")],
             "shape": list(array.shape),
-            "data_offsets": [place, place + len(part)],
+            "data_offsets": [begin, end],
         }
-        digests[name] = hashlib.sha256(part).hexdigest()
-        place += len(part)
-        parts.append(part)
-    known = {"arrays": digests, "fields": {key: _digest_of(value) for key, value in record.items()}}
-    metadata = {"format": "bprop", _DIGEST: _ZEROS, _RECORD: _text(record), _DIGESTS: _text(known)}
-    head = _text({"__metadata__": metadata, **header}).encode()
-    head += b" " * (-len(head) % 8)  # so that the numbers are aligned
-    length = len(head).to_bytes(8, "little")
-    digest = hashlib.sha256(length + head).hexdigest()
-    write_whole(path, length, head.replace(_ZEROS.encode(), digest.encode(), 1), *parts)
+        digests[name] = hashlib.sha256(buffer).hexdigest()
+        buffers.append(buffer)
+    all_digests = {"arrays": digests, "fields": {key: _digest_of(value) for key, value in record.items()}}
+    metadata = {
+        "format": "bprop",
+        _DIGEST: _BLANK_DIGEST,
+        _RECORD: _json_text(record),
+        _DIGESTS: _json_text(all_digests),
+    }
+    raw_header = _json_text({"__metadata__": metadata, **header}).encode()
+    raw_header += b" " * (-len(raw_header) % 8)  # so that the numbers are aligned
+    length = len(raw_header).to_bytes(8, "little")
+    digest = hashlib.sha256(length + raw_header).hexdigest()
+    write_whole(path, length, raw_header.replace(_BLANK_DIGEST.encode(), digest.encode(), 1), *buffers)
 
 
 class Archive:
-    """A file written by `write`, open for reading: ``record`` and ``entries`` are known and checked, no array is made.
+    """A file written by `write`, open for reading. No array is made before `read`.
 
-    Raises `StorageError` naming the file and what in it is wrong.
+    Parameters
+    ----------
+    path
+        The file; a link is followed, a pipe is refused.
+
+    Attributes
+    ----------
+    record
+        The record as plain JSON values.
+    entries
+        Dtype, shape and offsets of every array by name.
+
+    Raises
+    ------
+    StorageError
+        If the file cannot be opened, or its header is not valid. The message names the file and the field.
     """
 
     def __init__(self, path: Path) -> None:
@@ -91,7 +129,8 @@ class Archive:
             size = os.fstat(self._file.fileno()).st_size
             header = self._header(size)
             metadata = header.pop("__metadata__")
-            self.entries = self._table(header, size - self._start)
+            self._check_layout()
+            self.entries = {name: self._entry(name, value) for name, value in header.items()}
             self.record = self._json(metadata[_RECORD], f"__metadata__.{_RECORD}")
             self._digests = self._json(metadata[_DIGESTS], f"__metadata__.{_DIGESTS}")
         except OSError as error:
@@ -107,6 +146,10 @@ class Archive:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
     def refuse(self, field: str, text: str) -> NoReturn:
@@ -115,17 +158,17 @@ class Archive:
 
     # --- the header ---
     def _header(self, size: int) -> dict[str, Any]:
-        first = self._file.read(8)
-        if len(first) < 8:
+        prefix = self._file.read(8)
+        if len(prefix) < 8:
             self.refuse("header length", f"the file has {size} bytes and is no safetensors file: it was cut off")
-        length = int.from_bytes(first, "little")
-        if not 2 <= length <= min(size - 8, _LONGEST):
+        length = int.from_bytes(prefix, "little")
+        if not 2 <= length <= min(size - 8, _MAX_HEADER_BYTES):
             self.refuse(
                 "header length",
                 f"{length} bytes in a file of {size}: it was cut off, or is no safetensors file",
             )
         raw = self._file.read(length)
-        self._start = 8 + length
+        self._data_start = 8 + length
         header = self._json(raw, "header")
         metadata = header.get("__metadata__")
         if not isinstance(metadata, dict) or metadata.get("format") != "bprop":
@@ -136,55 +179,52 @@ class Archive:
         digest = metadata[_DIGEST].encode("ascii", "replace")
         if len(digest) != 64 or raw.count(digest) != 1:
             self.refuse(f"__metadata__.{_DIGEST}", "no SHA-256 in hexadecimal digits")
-        blank = raw.replace(digest, _ZEROS.encode())
-        self._intact = hashlib.sha256(first + blank).hexdigest().encode() == digest
+        blanked = raw.replace(digest, _BLANK_DIGEST.encode())
+        self._header_intact = hashlib.sha256(prefix + blanked).hexdigest().encode() == digest
         return header
 
     def _json(self, text: str | bytes, field: str) -> dict[str, Any]:
         try:
             value = strict_json(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
-        except json.JSONDecodeError as error:
-            self.refuse(field, f"no valid JSON ({error})")
         except ValueError as error:
             self.refuse(field, f"no valid JSON: {error}")
         if not isinstance(value, dict):
             self.refuse(field, f"a JSON object, not {type(value).__name__}")
         return value
 
-    def _table(self, header: Mapping[str, Any], size: int) -> dict[str, Entry]:
-        entries = {name: self._entry(name, value, size) for name, value in header.items()}
-        place = 0
-        for name, entry in sorted(entries.items(), key=lambda pair: pair[1][2:]):
-            if entry.begin != place:
-                what = "overlaps the array before it" if entry.begin < place else "leaves a gap before it"
-                self.refuse(f"{name!r}.data_offsets", f"begins at {entry.begin}, not {place}: it {what}")
-            place = entry.end
-        if place != size:
-            what = "it was cut off" if size < place else "something was added"
-            self.refuse("file length", f"{size} bytes of numbers where the header says {place}: {what}")
-        return entries
+    def _check_layout(self) -> None:
+        """Let safetensors check types, sizes and offsets of all arrays: they cover the file without gap or overlap."""
+        from safetensors import SafetensorError, safe_open  # here, because `import bprop` loads NumPy only
 
-    def _entry(self, name: str, value: Any, size: int) -> Entry:
-        if not isinstance(value, dict) or value.keys() != {"dtype", "shape", "data_offsets"}:
+        try:
+            with safe_open(self.path, framework="numpy"):
+                pass
+        except SafetensorError as error:
+            self.refuse(
+                "header",
+                f"does not fit the file: it was cut off, something was added, or the header was changed ({error})",
+            )
+
+    def _entry(self, name: str, value: Any) -> ArrayEntry:
+        """Return what the header says of an array. Refuses what safetensors accepts and NumPy or other readers do not."""
+        if not isinstance(value, dict) or value.keys() != _ENTRY_KEYS:
             self.refuse(repr(name), "not just dtype, shape and data_offsets")
-        code, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
+        code, shape = value["dtype"], value["shape"]
         if not isinstance(code, str) or code not in KINDS:
             self.refuse(f"{name!r}.dtype", f"{code!r:.40} is none of {', '.join(KINDS)}")
-        if not isinstance(shape, list) or len(shape) > 64 or not all(_is_count(n) for n in shape):
+        if len(shape) > _MAX_AXES or max(shape, default=0) > _MAX_SIZE:
             self.refuse(f"{name!r}.shape", f"{shape!r:.60} is no list of sizes")
-        if not isinstance(offsets, list) or len(offsets) != 2 or not all(_is_count(n) for n in offsets):
-            self.refuse(f"{name!r}.data_offsets", f"{offsets!r:.60} is no pair of places")
-        dtype = np.dtype(KINDS[code])
-        needed = prod(shape) * dtype.itemsize
-        if offsets[1] - offsets[0] != needed:
-            self.refuse(f"{name!r}.data_offsets", f"{offsets!r} for {needed} bytes of shape {shape!r:.60}")
-        if offsets[1] > size:
-            self.refuse(f"{name!r}.data_offsets", f"{offsets!r} in a file with {size} bytes of numbers: it was cut off")
-        return Entry(dtype, tuple(shape), *offsets)
+        return ArrayEntry(np.dtype(KINDS[code]), tuple(shape), *value["data_offsets"])
 
     # --- the numbers ---
     def verify(self) -> None:
-        """Raise `StorageError` if a byte of the file is not as it was written: names the array, or the header."""
+        """Compare all digests.
+
+        Raises
+        ------
+        StorageError
+            If a byte of the file is not as it was written. The message names the field, the header or the array.
+        """
         arrays, fields = (self._digests.get(key) for key in ("arrays", "fields"))
         if not isinstance(arrays, dict) or not isinstance(fields, dict) or arrays.keys() != self.entries.keys():
             self.refuse(f"__metadata__.{_DIGESTS}", "does not name the arrays of this file")
@@ -192,37 +232,36 @@ class Archive:
         for key in [*self.record, *(key for key in fields if key not in self.record)]:
             if key not in self.record or _digest_of(self.record[key]) != fields.get(key):
                 self.refuse(f"record.{key}", changed)
-        if not self._intact:
+        if not self._header_intact:
             self.refuse(f"__metadata__.{_DIGEST}", f"the header {changed}")
         for name, entry in self.entries.items():
-            digest, rest = hashlib.sha256(), entry.end - entry.begin
-            self._file.seek(self._start + entry.begin)
-            while rest:
-                part = self._file.read(min(rest, _CHUNK))
-                if not part:
-                    self.refuse(repr(name), "the file was cut off while it was read")
-                digest.update(part)
-                rest -= len(part)
-            if digest.hexdigest() != arrays[name]:
+            if self._digest_of_bytes(name, entry) != arrays[name]:
                 self.refuse(repr(name), changed)
 
+    def _digest_of_bytes(self, name: str, entry: ArrayEntry) -> str:
+        digest, remaining = hashlib.sha256(), entry.end - entry.begin
+        self._file.seek(self._data_start + entry.begin)
+        while remaining:
+            chunk = self._file.read(min(remaining, _CHUNK_BYTES))
+            if not chunk:
+                self.refuse(repr(name), "the file was cut off while it was read")
+            digest.update(chunk)
+            remaining -= len(chunk)
+        return digest.hexdigest()
+
     def read(self, name: str) -> NDArray[Any]:
-        """Return an array."""
+        """Return an array by its name, in the byte order of this machine."""
         entry = self.entries[name]
         array: NDArray[Any] = np.empty(entry.shape, entry.dtype.newbyteorder("<"))
-        self._file.seek(self._start + entry.begin)
+        self._file.seek(self._data_start + entry.begin)
         if self._file.readinto(array.reshape(-1).view(np.uint8).data) != entry.end - entry.begin:  # type: ignore[attr-defined]
             self.refuse(repr(name), "the file was cut off while it was read")
         return array.astype(entry.dtype, copy=False)
 
 
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST
-
-
-def _text(value: Any) -> str:
+def _json_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=True, allow_nan=False)
 
 
 def _digest_of(value: Any) -> str:
-    return hashlib.sha256(_text(value).encode()).hexdigest()
+    return hashlib.sha256(_json_text(value).encode()).hexdigest()

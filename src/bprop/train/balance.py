@@ -12,49 +12,68 @@ from ..ops import mean, sum
 
 
 class ClassWeights:
-    """A weight for every class. ``of(t)`` returns those of some examples."""
+    """A weight for every class.
 
-    def __init__(self, given: Any, t: NDArray[Any] | None, dtype: Any) -> None:
-        known = None if t is None else _classes(t)
-        if isinstance(given, str):
-            if given != "balanced":
-                raise ArgumentError(f"fit: class_weights is 'balanced', a mapping or an array, not {given!r}")
-            if known is None:
+    Parameters
+    ----------
+    weights
+        ``"balanced"``, a mapping from label to number, or an array of one number per class.
+    t
+        All targets, or ``None`` if they are unknown beforehand.
+    dtype
+        The dtype of the weights.
+
+    Raises
+    ------
+    ArgumentError
+        For anything else, and for weights that are not finite, negative, or all 0.
+    IndexingError
+        For a class in ``t`` that has no weight.
+    """
+
+    def __init__(self, weights: Any, t: NDArray[Any] | None, dtype: Any) -> None:
+        classes = None if t is None else _classes(t)
+        if isinstance(weights, str):
+            if weights != "balanced":
+                raise ArgumentError(f"fit: class_weights is 'balanced', a mapping or an array, not {weights!r}")
+            if classes is None:
                 raise ArgumentError(
                     "fit: class_weights='balanced' counts the examples of arrays; give the weights here"
                 )
-            labels, counts = np.unique(known, return_counts=True)
-            values = len(known) / (len(labels) * counts)
+            labels, counts = np.unique(classes, return_counts=True)
+            values = len(classes) / (len(labels) * counts)
         else:
             try:
                 pairs = (
-                    given.items() if isinstance(given, Mapping) else enumerate(np.asarray(given, np.float64).tolist())
+                    weights.items()
+                    if isinstance(weights, Mapping)
+                    else enumerate(np.asarray(weights, np.float64).tolist())
                 )
                 table = dict(sorted((int(label), float(value)) for label, value in pairs))
             except (TypeError, ValueError, OverflowError):
                 raise ArgumentError(
-                    f"fit: class_weights map labels to numbers, or are an array of one number per class, not {given!r:.60}"
+                    f"fit: class_weights map labels to numbers, or are an array of one number per class, not {weights!r:.60}"
                 ) from None
             labels, values = np.array(list(table), np.int64), np.array(list(table.values()), np.float64)
         if not len(values) or not np.isfinite(values).all() or (values < 0).any() or not (values > 0).any():
-            raise ArgumentError(f"fit: class_weights are finite, 0 or more and not all 0, not {given!r:.80}")
+            raise ArgumentError(f"fit: class_weights are finite, 0 or more and not all 0, not {weights!r:.80}")
         self.labels, self.values, self.dtype = labels, values.astype(dtype), dtype
-        if known is not None:
-            self.of(known)
+        if classes is not None:
+            self.of(classes)
 
     def of(self, t: NDArray[Any]) -> NDArray[Any]:
         """Return the weight of every example, (N,); `IndexingError` for a class without one."""
         classes = _classes(t)
-        places = np.minimum(np.searchsorted(self.labels, classes), len(self.labels) - 1)
-        wrong = self.labels[places] != classes
+        positions = np.minimum(np.searchsorted(self.labels, classes), len(self.labels) - 1)
+        wrong = self.labels[positions] != classes
         if wrong.any():
             raise IndexingError(
                 f"fit: class_weights has no weight for class {classes[wrong][0]}, which occurs in train"
             )
-        return np.asarray(self.values[places])
+        return np.asarray(self.values[positions])
 
-    def plain(self) -> dict[str, float]:
-        """Return the weights by class, as JSON can hold them."""
+    def by_class(self) -> dict[str, float]:
+        """Return the weights by class as plain JSON values."""
         return {str(label): float(value) for label, value in zip(self.labels, self.values, strict=True)}
 
 
@@ -80,12 +99,12 @@ def weighted(loss: Callable[[Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
                 f"fit: class_weights and a loss with {name}={getattr(loss, name)!r:.60}: weigh the examples in one place"
             )
 
-    def one(y: Any, t: Any) -> Any:
+    def example_loss(y: Any, t: Any) -> Any:
         return loss(y[None], t[None])
 
     reduce = sum if getattr(loss, "reduction", "mean") == "sum" else mean
 
     def weighted_loss(y: Any, t: Any, w: Any) -> Any:
-        return reduce(w * vmap(one)(y, t))
+        return reduce(w * vmap(example_loss)(y, t))
 
     return weighted_loss

@@ -18,7 +18,7 @@ _ABSENT = object()
 
 
 class Callback:
-    """What `fit` calls on the way; write the methods that are wanted. A plain function stands for `on_epoch`.
+    """The base class of what `fit` calls during a training: override the methods you need. A function stands for `on_epoch`.
 
     ``run.stop(reason)`` ends the training after the step or epoch. A callback with a state that matters to a resumed run
     offers ``state_dict()``, which returns plain values for JSON, and ``load_state_dict(state)``.
@@ -44,10 +44,10 @@ class Callback:
         """
 
     def on_end(self, run: "Run") -> None:
-        """Called once at the end, however it came; ``run.status`` says how."""
+        """Called once at the end of every run; ``run.status`` says how it ended."""
 
 
-class _Plain(Callback):
+class _FunctionCallback(Callback):
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
 
@@ -56,32 +56,57 @@ class _Plain(Callback):
 
 
 class Callbacks:
-    """All callbacks of a run, as one."""
+    """All callbacks of a run.
 
-    def __init__(self, given: Any) -> None:
-        if not isinstance(given, list | tuple):
-            raise ArgumentError(f"fit: callbacks are a list of Callback objects and functions, not {given!r:.60}")
-        for one in given:
-            if isinstance(one, type) or not (isinstance(one, Callback) or callable(one)):
-                hint = f": write {one.__name__}(…)" if isinstance(one, type) else ""
-                raise ArgumentError(f"fit: {one!r:.60} is no bprop.train.Callback and no function (run, entry){hint}")
-        self.all = [one if isinstance(one, Callback) else _Plain(one) for one in given]
-        self.stepping = [one for one in self.all if type(one).on_step is not Callback.on_step]
-        self.keeping = [one for one in given if hasattr(one, "state_dict") and hasattr(one, "load_state_dict")]
+    Parameters
+    ----------
+    callbacks
+        What the user has passed: `Callback` objects and functions.
+
+    Attributes
+    ----------
+    with_on_step
+        Those that are called after every update.
+    stateful
+        Those whose state a checkpoint holds.
+    """
+
+    def __init__(self, callbacks: Any) -> None:
+        if not isinstance(callbacks, list | tuple):
+            raise ArgumentError(f"fit: callbacks are a list of Callback objects and functions, not {callbacks!r:.60}")
+        for callback in callbacks:
+            if isinstance(callback, type) or not (isinstance(callback, Callback) or callable(callback)):
+                hint = f": write {callback.__name__}(…)" if isinstance(callback, type) else ""
+                raise ArgumentError(
+                    f"fit: {callback!r:.60} is no bprop.train.Callback and no function (run, entry){hint}"
+                )
+        self._callbacks = [
+            callback if isinstance(callback, Callback) else _FunctionCallback(callback) for callback in callbacks
+        ]
+        self.with_on_step = [callback for callback in self._callbacks if type(callback).on_step is not Callback.on_step]
+        self.stateful = [
+            callback
+            for callback in callbacks
+            if hasattr(callback, "state_dict") and hasattr(callback, "load_state_dict")
+        ]
 
     def start(self, run: "Run") -> None:
-        for one in self.all:
-            one.on_start(run)
+        """Call ``on_start``."""
+        for callback in self._callbacks:
+            callback.on_start(run)
 
     def step(self, run: "Run", step: int, loss: float) -> None:
-        for one in self.stepping:
-            one.on_step(run, step, loss)
+        """Call ``on_step``."""
+        for callback in self.with_on_step:
+            callback.on_step(run, step, loss)
 
     def epoch(self, run: "Run", entry: dict[str, Any]) -> None:
+        """Call ``on_epoch``. Raises `ArgumentError` for a callback that changes what `fit` has measured."""
         measured = dict(entry)
-        for one in self.all:
-            one.on_epoch(run, entry)
-            name = name_of(one.function) if isinstance(one, _Plain) else type(one).__name__
+        for callback in self._callbacks:
+            callback.on_epoch(run, entry)
+            function = callback.function if isinstance(callback, _FunctionCallback) else None
+            name = type(callback).__name__ if function is None else name_of(function)
             for key in [*RESERVED, *measured]:
                 if entry.get(key, _ABSENT) is not measured.get(key, _ABSENT):
                     raise ArgumentError(
@@ -95,25 +120,38 @@ class Callbacks:
                     )
 
     def end(self, run: "Run") -> None:
-        for one in self.all:
-            one.on_end(run)
+        """Call ``on_end``."""
+        for callback in self._callbacks:
+            callback.on_end(run)
 
-    def names(self) -> list[str]:
-        return [type(one).__name__ for one in self.keeping]
+    def stateful_names(self) -> list[str]:
+        """Return the class names of the callbacks with a state."""
+        return [type(callback).__name__ for callback in self.stateful]
 
     def states(self) -> list[Any]:
-        return [one.state_dict() for one in self.keeping]
+        """Return the states, for a checkpoint."""
+        return [callback.state_dict() for callback in self.stateful]
 
     def load(self, states: list[Any]) -> None:
-        for one, state in zip(self.keeping, states, strict=True):
-            one.load_state_dict(state)
+        """Load the states of a checkpoint."""
+        for callback, state in zip(self.stateful, states, strict=True):
+            callback.load_state_dict(state)
 
 
 class TensorBoard(Callback):
-    """Write every number of every epoch for TensorBoard to ``folder`` (look at it with ``tensorboard --logdir folder``).
+    """Write every number of every epoch for TensorBoard (show it with ``tensorboard --logdir folder``).
 
-    Needs the extra ``tensorboard``: ``pip install 'bprop[tensorboard]'``; `ArgumentError` without it. A resumed run goes on
-    in the same folder, and what was written after its checkpoint is marked as void.
+    A resumed run goes on in the same folder; what was written after its checkpoint is marked as void.
+
+    Parameters
+    ----------
+    folder
+        Where the event files are written.
+
+    Raises
+    ------
+    ArgumentError
+        Without the extra ``tensorboard`` (``pip install 'bprop[tensorboard]'``).
 
     >>> from bprop.train import TensorBoard
     >>> callable(TensorBoard.on_epoch)
@@ -127,21 +165,21 @@ class TensorBoard(Callback):
             raise ArgumentError("TensorBoard: not installed: pip install 'bprop[tensorboard]'") from None
         self.folder = str(as_path(folder, "TensorBoard: the folder"))
         self.writer: Any = None
-        self._make = SummaryWriter
+        self._new_writer = SummaryWriter
 
     def on_start(self, run: "Run") -> None:
         """Open the file."""
-        # Its name would be that of the second and the machine; what nobody can guess, nobody plants a link for.
+        # By default the name is made of time and machine. A name that cannot be guessed cannot be a planted link.
         suffix = f".{os.urandom(16).hex()}"
-        first = len(run.history) + 1 if run.history else None
-        self.writer = self._make(self.folder, purge_step=first, filename_suffix=suffix)
+        first_epoch = len(run.history) + 1 if run.history else None
+        self.writer = self._new_writer(self.folder, purge_step=first_epoch, filename_suffix=suffix)
 
     def on_epoch(self, run: "Run", entry: dict[str, Any]) -> None:
         """Write the numbers of the epoch, ``validation_loss`` as ``validation/loss``."""
         for name, value in entry.items():
-            part, _, rest = name.partition("_")
+            prefix, _, rest = name.partition("_")
             if name != "epoch" and isinstance(value, int | float):
-                tag = f"{part}/{rest}" if rest and part in ("train", "validation") else name
+                tag = f"{prefix}/{rest}" if rest and prefix in ("train", "validation") else name
                 self.writer.add_scalar(tag, value, entry["epoch"])
         self.writer.flush()
 

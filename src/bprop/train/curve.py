@@ -12,60 +12,56 @@ from .storage import write_whole
 
 _SKIPPED = ("epoch", "seconds", "learning_rate")
 _COLOURS = {"train": "#1f6fb4", "validation": "#d1601f", "test": "#d1601f"}
-_OTHERS = ("#3a8f5b", "#7a5ea8", "#8c6d3f", "#444444")
+_OTHER_COLOURS = ("#3a8f5b", "#7a5ea8", "#8c6d3f", "#444444")
 
 
 def draw(history: Sequence[Mapping[str, Any]], path: Path, title: str = "") -> None:
     """Draw every number in ``history`` over the epochs as a PNG at ``path``; losses spanning a decade on a log axis."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # never a window, whatever the user has set
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
 
     names = [name for name in history[0] if name not in _SKIPPED]
     losses = [name for name in names if name.endswith("loss")]
-    panels = [(label, some) for label, some in (("loss", losses), ("", [n for n in names if n not in losses])) if some]
+    metrics = [name for name in names if name not in losses]
+    panels = [(label, series) for label, series in (("loss", losses), ("", metrics)) if series]
     figure = Figure(figsize=(4.8 * len(panels), 3.6), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
-    epochs = [entry["epoch"] for entry in history]
-    for position, (label, some) in enumerate(panels):
-        axes = figure.add_subplot(1, len(panels), position + 1)
-        others = iter(_OTHERS * (1 + len(some) // len(_OTHERS)))
-        drawn: list[float] = []
-        curves, labels = [], []
-        colours = dict(_COLOURS)  # each is given once: two metrics of the validation data differ
-        for name in some:
-            values = [entry.get(name) for entry in history]
-            numbers = [float(v) if v is not None and isfinite(v) else float("nan") for v in values]
-            drawn += [v for v in numbers if v == v]
-            part = name.partition("_")[0]
-            marker = "o" if len(epochs) <= 15 else ""
-            colour = colours.pop(part, None) or next(others)
-            last = f"{numbers[-1]:.4g}" if label else f"{numbers[-1]:.4f}"
-            (curve,) = axes.plot(
-                epochs,
-                numbers,
-                color=colour,
-                marker=marker,
-                markersize=3.5,
-                lw=1.6,
-            )
-            curves.append(curve)
-            labels.append(f"{_shown(name, label)}: {last}")
-        if label and drawn and min(drawn) > 0 and max(drawn) / min(drawn) > 10:
-            axes.set_yscale("log")
-        kinds = {name.partition("_")[2] or name for name in some}
-        verbatim(
-            axes.set_title(label or (kinds.pop().replace("_", " ") if len(kinds) == 1 else "metrics"), fontsize=11)
-        )
-        axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.grid(True, color="#dddddd", lw=0.6)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
-        verbatim(*axes.legend(curves, labels, frameon=False, fontsize=9).get_texts())
+    for position, (label, series) in enumerate(panels):
+        _draw_panel(figure.add_subplot(1, len(panels), position + 1), history, label, series)
     if title:
         verbatim(figure.suptitle(title, fontsize=11))
     write_picture(figure, path)
+
+
+def _draw_panel(axes: Any, history: Sequence[Mapping[str, Any]], label: str, series: Sequence[str]) -> None:
+    """Draw one curve per name in ``series``. ``label`` is "loss", or nothing for the metrics."""
+    from matplotlib.ticker import MaxNLocator
+
+    epochs = [entry["epoch"] for entry in history]
+    other_colours = iter(_OTHER_COLOURS * (1 + len(series) // len(_OTHER_COLOURS)))
+    colours = dict(_COLOURS)  # each is used once: two metrics of the validation data differ
+    drawn: list[float] = []
+    curves, labels = [], []
+    for name in series:
+        values = [entry.get(name) for entry in history]
+        numbers = [float(v) if v is not None and isfinite(v) else float("nan") for v in values]
+        drawn += [v for v in numbers if v == v]
+        colour = colours.pop(name.partition("_")[0], None) or next(other_colours)
+        marker = "o" if len(epochs) <= 15 else ""
+        (curve,) = axes.plot(epochs, numbers, color=colour, marker=marker, markersize=3.5, lw=1.6)
+        curves.append(curve)
+        last = f"{numbers[-1]:.4g}" if label else f"{numbers[-1]:.4f}"
+        labels.append(f"{_legend_name(name, label)}: {last}")
+    if label and drawn and min(drawn) > 0 and max(drawn) / min(drawn) > 10:
+        axes.set_yscale("log")
+    kinds = {name.partition("_")[2] or name for name in series}
+    verbatim(axes.set_title(label or (kinds.pop().replace("_", " ") if len(kinds) == 1 else "metrics"), fontsize=11))
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.grid(True, color="#dddddd", lw=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    verbatim(*axes.legend(curves, labels, frameon=False, fontsize=9).get_texts())
 
 
 def verbatim(*texts: Any) -> None:
@@ -85,5 +81,5 @@ def write_picture(figure: Any, path: Path) -> None:
     write_whole(path, picture.getvalue())
 
 
-def _shown(name: str, label: str) -> str:
+def _legend_name(name: str, label: str) -> str:
     return name.removesuffix(f"_{label}").replace("_", " ") if label else name.replace("_", " ")

@@ -16,8 +16,19 @@ Indices = NDArray[np.int64]
 def batches(count: int, batch_size: int, generator: Generator | None = None) -> Iterator[Indices]:
     """Yield index arrays that together visit 0 … count-1 once; the last may be shorter.
 
-    In random order if a ``generator`` is given (reproducible: a permutation is a function of seed and counter), else in
-    rising order. Raises `ArgumentError` unless ``batch_size`` is a positive integer.
+    Parameters
+    ----------
+    count
+        The number of examples.
+    batch_size
+        How many of them a batch has.
+    generator
+        Draws a random order (reproducibly: a permutation is a function of seed and counter). By default the order rises.
+
+    Raises
+    ------
+    ArgumentError
+        Unless ``count`` is an integer, 0 or more, and ``batch_size`` a positive one.
 
     **Source:** Leibe (2016), gradient descent, mini-batches.
 
@@ -37,11 +48,25 @@ def batches(count: int, batch_size: int, generator: Generator | None = None) -> 
 
 
 def stratified_split(labels: Any, share: float, seed: int) -> tuple[Indices, Indices]:
-    """Return index arrays (first, second): ``share`` of the examples of every class to the second, chosen by ``seed``.
+    """Return index arrays (first, second): ``share`` of the examples of every class goes to the second.
 
-    ``labels``: (N,), any dtype NumPy can compare. Both results are sorted. A class of n examples gives round(share · n),
-    at least one and at most n - 1 of them (none if n = 1). Raises `ShapeError` unless labels are one axis,
-    `ArgumentError` unless 0 < share < 1.
+    A class of n examples gives round(share · n), at least one and at most n - 1 of them (none if n = 1). Both arrays are sorted.
+
+    Parameters
+    ----------
+    labels
+        (N,), of any dtype that NumPy can compare.
+    share
+        A number between 0 and 1.
+    seed
+        Decides which examples are chosen.
+
+    Raises
+    ------
+    ShapeError
+        Unless labels have one axis.
+    ArgumentError
+        Unless 0 < share < 1.
 
     **Source:** Kohavi (1995), A study of cross-validation and bootstrap: stratified holdout.
 

@@ -1,4 +1,4 @@
-"""The main job: a multi-layer perceptron that reads handwritten digits."""
+"""The example of the library: a multi-layer perceptron that reads handwritten digits."""
 
 import os
 import re
@@ -25,14 +25,14 @@ from .health import Saturation, norms, saturation
 from .loop import fit
 from .metric import accuracy, confusion_matrix
 from .run import Run
-from .weight import StorageError
+from .storage import StorageError
 
 SPLIT_SEED = 0
-"""Which images are for testing never depends on the seed of the training, so that runs can be compared."""
+"""The split does not depend on the seed of the training, so that runs can be compared."""
 
 
 class DigitResult(NamedTuple):
-    """What came out: the run, the model, accuracies, the confusion matrix (10, 10) and how healthy the layers are."""
+    """What `train_digits` returns: run, model, accuracies, the confusion matrix (10, 10), saturation and gradient norms."""
 
     run: Run
     model: Sequential
@@ -95,9 +95,23 @@ def train_digits(
 ) -> DigitResult:
     """Train on 1,438 images of digits and test on 359 others; with the defaults more than 97 % of those are read right.
 
-    ``seed`` decides the initial weights and the order of the examples. The test images are measured after every epoch
-    to be looked at; nothing is chosen by them. ``out``: a new folder for the record, see `Run`; with ``resume`` the
-    folder of a run that goes on, see `fit`.
+    The test images are measured after every epoch, for the record; nothing is chosen by them.
+
+    Parameters
+    ----------
+    epochs, batch_size, learning_rate
+        Of the training with Adam.
+    seed
+        Decides the initial weights and the order of the examples.
+    out, resume, progress
+        As for `fit`.
+    hidden
+        Sizes of the hidden layers.
+
+    Raises
+    ------
+    ArgumentError
+        For sizes that are no positive integers.
 
     **Source:** data: Alpaydin & Kaynak (1998), see `bprop.data.digits`; method: Leibe (2016), Backpropagation.
 
@@ -125,7 +139,7 @@ def train_digits(
         progress=progress,
         title="handwritten digits (validation: the 359 test images)",
     )
-    x, t = (asarray(part) for part in train)
+    x, t = (asarray(array) for array in train)
     y, y_test = np.asarray(model(x)), np.asarray(model(asarray(test[0])))
     return DigitResult(
         run=run,
@@ -158,9 +172,9 @@ def digit_settings(folder: str | os.PathLike[str]) -> dict[str, Any]:
         record, config = checkpoint.record, checkpoint.record["config"]
         widths = {}
         for name, entry in checkpoint.archive.entries.items():
-            place = re.fullmatch(r"model/layers\.(\d+)\.b", name)
-            if place and len(entry.shape) == 1:
-                widths[int(place[1])] = entry.shape[0]
+            bias = re.fullmatch(r"model/layers\.(\d+)\.b", name)
+            if bias and len(entry.shape) == 1:
+                widths[int(bias[1])] = entry.shape[0]
         if len(widths) < 2 or not isinstance(config.get("optimizer"), dict):
             checkpoint.archive.refuse("arrays", "not of a network that `train_digits` makes")
     return {
@@ -175,7 +189,7 @@ def digit_settings(folder: str | os.PathLike[str]) -> dict[str, Any]:
 def next_folder(parent: str | os.PathLike[str] = "runs", name: str = "digits") -> Path:
     """Make the first ``parent/<name>-<date>-<n>`` that does not exist yet, and return it. Raises `StorageError`.
 
-    Of ``name`` only letters, digits and . _ - stay as they are.
+    All characters of ``name`` but letters, digits and . _ - are replaced.
     """
     name = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:80] or "run"
     number = 1

@@ -1,4 +1,4 @@
-"""`evaluate`: loss and metrics of a model on data, in evaluation mode."""
+"""`evaluate`: loss and metrics of a model on data, in evaluation mode. `BatchWeight`: the mean over several batches."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,10 +14,10 @@ from ..gradients.variable import as_array, name_of
 from ..nn import Loss, Module
 from .data import batches
 from .metric import Metric, chosen_metrics, measured
-from .source import Data, fitting, pair_of
+from .source import Data, as_dtype, pair_of
 
 EVALUATION = 1024
-"""Examples at a time where nothing is recorded."""
+"""Examples per batch where nothing is recorded for a backward pass."""
 
 
 def evaluate(
@@ -26,11 +26,31 @@ def evaluate(
     data: tuple[Any, Any],
     metrics: Mapping[str, Metric | str] | Sequence[Metric | str] | None = None,
 ) -> dict[str, float]:
-    """Return ``loss`` and ``metrics`` of the model on ``data = (x, t)``, in evaluation mode, without changing anything.
+    """Return ``loss`` and ``metrics`` of the model on data, in evaluation mode. Nothing is changed.
 
-    ``x`` has the dtype of the model. The loss is the mean over examples (the sum for a loss with ``reduction="sum"``),
-    weighed as the loss itself does it.
-    ``metrics`` as for `fit`; `ArgumentError` for one that raises or returns no number.
+    The loss is the mean over all examples (the sum, for a loss with ``reduction="sum"``), with the weights of the loss.
+
+    Parameters
+    ----------
+    model
+        The model; ``x`` has its dtype.
+    loss
+        A function of outputs and targets that returns a scalar.
+    data
+        A pair (x, t) of arrays, (N, ...) each.
+    metrics
+        As for `fit`.
+
+    Returns
+    -------
+    The numbers by name; the loss is ``"loss"``.
+
+    Raises
+    ------
+    ArgumentError
+        For a metric that raises, or returns no number.
+    ShapeError
+        For data of unequal lengths or none, and for a loss that is no scalar.
 
     >>> import bprop, numpy as np
     >>> from bprop import nn
@@ -47,41 +67,44 @@ def measure(
     data: Data,
     metrics: Mapping[str, Metric],
     dtype: Any = None,
-    pause: Callable[[], None] = lambda: None,
+    after_batch: Callable[[], None] = lambda: None,
 ) -> dict[str, float]:
-    """Do what `evaluate` does, converting floats to ``dtype`` where one is given, and calling ``pause`` on the way."""
+    """Do what `evaluate` does, with floats converted to ``dtype`` if there is one, and a call after every batch."""
     x, t = data
-    weigh, errors, weights, outputs = Weigher(loss), [], [], []
+    batch_weight, losses, weights, outputs = BatchWeight(loss), [], [], []
     with evaluating(model):
         for rows in batches(len(x), EVALUATION):
-            part, targets = (each[rows] if dtype is None else fitting(each[rows], dtype) for each in (x, t))
-            y = output_of(model, asarray(part, copy=False))
+            inputs, targets = (array[rows] if dtype is None else as_dtype(array[rows], dtype) for array in (x, t))
+            y = output_of(model, asarray(inputs, copy=False))
             E = as_array(loss(y, asarray(targets, copy=False)), f"the loss {name_of(loss)}")
             if E.shape != ():
                 raise ShapeError(f"the loss {name_of(loss)} has shape {E.shape}; it is a scalar")
-            errors.append(float(E))
-            weigh.axes = y.ndim
-            weights.append(weigh(targets))
+            losses.append(float(E))
+            batch_weight.axes = y.ndim
+            weights.append(batch_weight(targets))
             if metrics:
                 outputs.append(np.asarray(y))
-            pause()
-    if weigh.mean:
-        # Of a part without any label that counts, the mean is NaN, and no part of the mean over all.
-        whole = fsum(weights)
-        total = fsum(E * (w / whole) for E, w in zip(errors, weights, strict=True) if w) if whole else nan
-    else:
-        total = sum(errors)
+            after_batch()
+    total = _weighted_mean(losses, weights) if batch_weight.is_mean else sum(losses)
     y_all = np.concatenate(outputs) if outputs else np.empty(0)
     return {"loss": total, **{name: measured(name, metric, y_all, t) for name, metric in metrics.items()}}
 
 
+def _weighted_mean(losses: Sequence[float], weights: Sequence[float]) -> float:
+    """Return Σ w E / Σ w. A batch of weight 0 has no part in it: its mean is NaN."""
+    total_weight = fsum(weights)
+    if not total_weight:
+        return nan
+    return fsum(E * (weight / total_weight) for E, weight in zip(losses, weights, strict=True) if weight)
+
+
 def output_of(model: Module, x: Array) -> Array:
-    """Return what the model makes of ``x``; `ArgumentError` if that is no array."""
+    """Return the output of the model for ``x``; `ArgumentError` if that is no array."""
     return as_array(model(x), f"the model ({type(model).__name__}.fprop)")
 
 
 def differentiable_loss(loss: Callable[[Any, Any], Any], y: Array, t: Array) -> Array:
-    """Return the loss of outputs and targets, which has to be an array that a gradient can be taken of: a scalar, floats."""
+    """Return the loss of outputs and targets; raises `BpropError` if it has no gradient, as it is no scalar float array."""
     E, what = loss(y, t), f"the loss {name_of(loss)}"
     if isinstance(E, int | float | np.ndarray | np.generic):
         raise ArgumentError(
@@ -98,20 +121,32 @@ def differentiable_loss(loss: Callable[[Any, Any], Any], y: Array, t: Array) -> 
     return E
 
 
-class Weigher:
-    """How much batches weigh in a mean over several: by their examples, or as the loss says by ``count``.
+class BatchWeight:
+    """The weight of a batch in the mean over several: its number of examples, or ``loss.count`` of a `Loss`.
 
     With class weights or ignored labels inside the loss, the mean over two batches is not the mean of their means by numbers
-    of examples; a `Loss` knows what its mean has divided by.
+    of examples. ``loss.count`` returns what the mean over a batch has divided by.
+
+    Parameters
+    ----------
+    loss
+        The loss function.
+    axes
+        How many axes the outputs have.
+
+    Attributes
+    ----------
+    is_mean
+        Whether the loss is a mean, and no sum.
+    is_uniform
+        Whether all batches of one shape have the same weight.
     """
 
     def __init__(self, loss: Any, axes: int = 2) -> None:
-        self.mean = getattr(loss, "reduction", "mean") != "sum"
+        self.is_mean = getattr(loss, "reduction", "mean") != "sum"
         self.axes = axes
-        """How many axes the outputs have."""
         self._count = loss.count if isinstance(loss, Loss) else None
-        self.even = not isinstance(loss, Loss) or loss.even
-        """Whether all batches of one shape weigh the same."""
+        self.is_uniform = not isinstance(loss, Loss) or loss.even
 
     def __call__(self, t: Any) -> float:
         """Return the weight of a batch with targets ``t``."""
@@ -120,15 +155,15 @@ class Weigher:
 
 @contextmanager
 def evaluating(model: Module) -> Iterator[None]:
-    """Have the model in evaluation mode, and afterwards every module in the mode that it had."""
-    with modes_kept(model):
+    """Set the model to evaluation mode, and afterwards every module back to the mode that it had."""
+    with preserved_modes(model):
         model.eval()
         yield
 
 
 @contextmanager
-def modes_kept(model: Module) -> Iterator[None]:
-    """Give every module, afterwards, the mode that it had."""
+def preserved_modes(model: Module) -> Iterator[None]:
+    """Set every module back, afterwards, to the mode that it had."""
     modes = [(module, module.training) for _, module in model.modules()]
     try:
         yield

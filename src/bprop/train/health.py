@@ -1,4 +1,4 @@
-"""How healthy a network is: saturation of hidden units, sizes of gradients."""
+"""The health of a network: saturation of hidden units, norms of gradients."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ..core.error import ArgumentError
 from ..core.value import asarray
 from ..nn import HardTanh, Module, ReLU, Sequential, Sigmoid, Tanh
+from .evaluation import evaluating
 
 
 class Saturation(NamedTuple):
@@ -21,11 +22,25 @@ class Saturation(NamedTuple):
 
 
 def saturation(model: Sequential, x: Any) -> list[Saturation]:
-    """Return, for every nonlinearity of a `Sequential`, how much of it has stopped passing error derivatives on.
+    """Return, for every nonlinearity of a `Sequential`, which share of its units has a slope that is small or zero.
 
-    ``saturated``: the share of activities beyond 0.95 of their range (|y| > 0.95 for tanh, |2y - 1| > 0.95 for the
-    sigmoid), or that are 0 for ReLU, whose slope there is small or zero. ``dead``: the share of units for which that
-    holds in every example of ``x``: (N, inputs). The model is applied in evaluation mode.
+    Parameters
+    ----------
+    model
+        The network; it is applied in evaluation mode.
+    x
+        Inputs (N, inputs).
+
+    Returns
+    -------
+    A row per nonlinearity. ``saturated`` is the share of activities beyond 0.95 of their range (|y| > 0.95 for tanh,
+    |2y - 1| > 0.95 for the sigmoid), or that are 0 for ReLU. ``dead`` is the share of units that are saturated in every
+    example.
+
+    Raises
+    ------
+    ArgumentError
+        For a model that is no `Sequential`.
 
     **Source:** Leibe (2016), Backpropagation, nonlinearities; Glorot & Bengio (2010), fig. 2, 3.
 
@@ -39,23 +54,19 @@ def saturation(model: Sequential, x: Any) -> list[Saturation]:
     if not isinstance(model, Sequential):
         raise ArgumentError(f"saturation: looks between the layers of a Sequential, not into {type(model).__name__}")
     rows: list[Saturation] = []
-    modes = [(module, module.training) for _, module in model.modules()]
-    model.eval()
-    try:
+    with evaluating(model):
         y = asarray(x)
         for position, layer in enumerate(model):
             y = layer(y)
-            stuck = _stuck(layer, np.asarray(y))
-            if stuck is not None and stuck.size:
-                dead = np.mean(np.all(stuck.reshape(len(stuck), -1), axis=0))
-                rows.append(Saturation(f"layers.{position}", type(layer).__name__, float(np.mean(stuck)), float(dead)))
-    finally:
-        for module, training in modes:
-            module.training = training
+            saturated = _saturated(layer, np.asarray(y))
+            if saturated is not None and saturated.size:
+                dead = np.mean(np.all(saturated.reshape(len(saturated), -1), axis=0))
+                share = float(np.mean(saturated))
+                rows.append(Saturation(f"layers.{position}", type(layer).__name__, share, float(dead)))
     return rows
 
 
-def _stuck(layer: Module, y: NDArray[Any]) -> NDArray[np.bool_] | None:
+def _saturated(layer: Module, y: NDArray[Any]) -> NDArray[np.bool_] | None:
     if isinstance(layer, Tanh | HardTanh):
         return np.abs(y) > 0.95
     if isinstance(layer, Sigmoid):

@@ -1,4 +1,7 @@
-"""Ctrl-C, the SIGTERM of a job scheduler and the SIGHUP of a terminal that closes: the first asks for an end after the step at hand, the second ends at once."""
+"""Signals that end a training: Ctrl-C, the SIGTERM of a job scheduler, the SIGHUP of a terminal that closes.
+
+The first signal asks the training to end after the step that is running, the second one ends it at once.
+"""
 
 import os
 import signal
@@ -6,7 +9,7 @@ import threading
 from types import FrameType
 from typing import Any
 
-_DEFAULTS: dict[signal.Signals, Any] = {
+_DEFAULT_HANDLERS: dict[signal.Signals, Any] = {
     signal.SIGINT: signal.default_int_handler,
     signal.SIGTERM: signal.SIG_DFL,
     **({signal.SIGHUP: signal.SIG_DFL} if hasattr(signal, "SIGHUP") else {}),
@@ -21,48 +24,54 @@ class Interrupted(KeyboardInterrupt):
         self.number = number
 
 
-class Interruption:
-    """Inside its ``with`` block ``asked`` is the signal that came, or 0; a second one raises `KeyboardInterrupt` at once.
+class SignalGuard:
+    """Handles signals inside its ``with`` block: the first is recorded, the second raises `Interrupted` at once.
 
-    It stands aside where signals are not Python's own: in other threads, and where the user has set a handler, or has had
-    one ignored. A signal that came too late for the training to heed it is passed on at the end of the block.
+    Handlers are installed only in the main thread, and only where Python's defaults are in place: a handler of the user's
+    stays, and so does a signal that is ignored. A signal that came too late for the training to react to it is raised a second
+    time at the end of the block.
+
+    Attributes
+    ----------
+    requested
+        The number of the signal that came, or 0.
     """
 
     def __init__(self) -> None:
-        self.asked = 0
-        self._heeded = False
-        self._before: dict[signal.Signals, Any] = {}
+        self.requested = 0
+        self._raised = False
+        self._previous: dict[signal.Signals, Any] = {}
 
-    def __enter__(self) -> "Interruption":
+    def __enter__(self) -> "SignalGuard":
         if threading.current_thread() is threading.main_thread():
-            for number, default in _DEFAULTS.items():
+            for number, default in _DEFAULT_HANDLERS.items():
                 if signal.getsignal(number) is default:
-                    self._before[number] = signal.signal(number, self._note)
+                    self._previous[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._previous.items():
             signal.signal(number, handler)
-        self._before = {}
-        if self.asked and not self._heeded and kind is None:
-            signal.raise_signal(self.asked)
+        self._previous = {}
+        if self.requested and not self._raised and kind is None:
+            signal.raise_signal(self.requested)
 
     def notice(self) -> str:
-        """Return what is to be known about Ctrl-C here, or nothing: nohup and jobs in the background have it ignored."""
+        """Return what the user should know if Ctrl-C is ignored, as with nohup and in background jobs; else nothing."""
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
             return ""
-        ends = signal.SIGTERM in self._before
+        ends = signal.SIGTERM in self._previous
         return "SIGINT is ignored by this process, so Ctrl-C does nothing" + (
             f": to end the training and save it, send SIGTERM (kill {os.getpid()})" if ends else ""
         )
 
-    def heed(self, message: str) -> Interrupted:
+    def exception(self, message: str) -> Interrupted:
         """Return the exception that ends the training."""
-        self._heeded = True
-        return Interrupted(message, self.asked)
+        self._raised = True
+        return Interrupted(message, self.requested)
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
-            self._heeded = True
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            self._raised = True
             raise Interrupted("interrupted twice: the training ended at once", number)
-        self.asked = number
+        self.requested = number

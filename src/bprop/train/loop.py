@@ -1,30 +1,32 @@
 """`fit`: mini-batches, epochs, validation and a record of it all."""
 
 import os
+import platform
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TextIO
 
 import numpy as np
 
-from ..core.error import ArgumentError, BpropError
-from ..core.interpreter import EVALUATE, Scope, current, using
-from ..core.value import asarray
+from .._version import __version__
+from ..core.error import ArgumentError
 from ..nn import Module
-from ..ops import Generator, broadcast_to
-from ..optim import LBFGS, Optimizer
+from ..ops import Generator
+from ..optim import Optimizer
+from .argument import check_kinds, check_monitor, check_settings, metrics_of, parameter_dtype, try_example
 from .balance import ClassWeights
 from .callback import Callback, Callbacks
 from .checkpoint import CHECKPOINT, Checkpoint
-from .evaluation import EVALUATION, differentiable_loss, evaluate, modes_kept, output_of
-from .interrupt import Interruption
-from .metric import Metric, chosen_metrics, measured
+from .evaluation import EVALUATION, evaluate, preserved_modes
+from .interrupt import SignalGuard
+from .metric import Metric
 from .progress import Progress, stream_for
-from .run import Run, new_folder, steady
-from .source import Arrays, Batch, Source, Stream, arrays_of, is_stream
-from .step import Step
-from .stopping import EarlyStopping, Watch
+from .run import Run, canonical_json, new_folder
+from .source import ArraySource, Source, StreamSource, arrays_of, is_stream
+from .step import TrainingStep
+from .stopping import EarlyStopping, EarlyStoppingState
 from .storage import Lock
+from .task import Observers, Settings, Task
 from .training import Training
 
 __all__ = ["EVALUATION", "evaluate", "fit"]
@@ -57,38 +59,74 @@ def fit(
 ) -> Run:
     """Train ``model`` to make ``loss(model(x), t)`` small on the data ``train``; returns the `Run`.
 
-    ``train`` is a pair (x, t) of arrays or memory maps: every epoch visits all examples once, in an order drawn from
-    ``seed``, ``batch_size`` at a time (the last batch may be shorter). ``x``: (N, ...), ``t``: (N, ...); floats are
-    converted, with a word about it, to the dtype of the parameters: arrays once, memory maps batch by batch, which are never
-    read whole. Or ``train`` yields batches (x, t): an iterable, or a function that returns one for every epoch (it is given
-    the number of the epoch if it has an argument for it); an iterator, which can be gone through once, is for one epoch or
-    for ``steps_per_epoch`` batches in each.
+    Ctrl-C ends the run after the steps at hand, saves, and says how to go on. A second Ctrl-C ends it at once; the parameters
+    are then as after the last complete epoch. SIGTERM, which job schedulers send, and SIGHUP of a terminal that closes do the
+    same. Where SIGINT is ignored (nohup, a background job), Ctrl-C does nothing; use SIGTERM.
 
-    ``validation`` data (x, t) is measured after every epoch, in evaluation mode: the loss, and ``metrics``, names
-    (accuracy, f1, auc, r2, mae, mse, rmse) and functions of outputs and targets, or a mapping from name to function; by
-    default accuracy, if the targets are integer labels. ``accumulate`` = k makes one update from k batches.
-    ``class_weights``, ``"balanced"`` or a weight for each class, weigh the examples of ``train``: the loss is the mean over
-    them of weight times loss. The ``train_loss`` of an epoch is the mean of its batches, which weigh what the mean of the
-    loss has divided by: numbers of examples, or of a `Loss` with weights and ignored labels, the weights that count.
-    ``early_stopping`` see `EarlyStopping`, ``callbacks`` see `Callback`. With ``compiled`` a whole
-    step (loss, gradients, update) runs as native code, and of arrays and memory maps many steps in one call, which takes the
-    examples of each batch itself: about a twentieth of a second's, or up to where a callback or a checkpoint has its turn.
-    The bits are those of single steps. A model that has no native code (it looks at numbers with a Python ``if``, say) runs
-    step by step, and the run says so. ``progress`` is a stream, or whether to report on standard output.
+    Parameters
+    ----------
+    model, loss, optimizer
+        What is trained. ``loss`` is a function of outputs and targets that returns a scalar.
+    train
+        A pair (x, t) of arrays or memory maps, ``x``: (N, ...), ``t``: (N, ...). Every epoch visits all examples once, in an
+        order drawn from ``seed``. Floats are converted to the dtype of the parameters, with a note: arrays once, memory maps
+        batch by batch; they are never read completely. Or anything that yields batches (x, t): an iterable, or a function
+        that returns one for every epoch (if it has an argument for it, it gets the number of the epoch). An iterator, which
+        can be read only once, is for one epoch, or for ``steps_per_epoch`` batches in each.
+    validation
+        Data (x, t) that is measured after every epoch, in evaluation mode: the loss and ``metrics``.
+    epochs
+        How often all examples are visited.
+    batch_size
+        Examples per batch; the last batch of an epoch may be smaller.
+    steps_per_epoch
+        Batches per epoch, if ``train`` yields batches.
+    accumulate
+        How many batches make one update.
+    class_weights
+        ``"balanced"``, or a weight for each class: the training loss is the mean over examples of weight times loss.
+    seed
+        Decides the order of the examples.
+    out
+        A new folder for the record, see `Run`. A checkpoint is written there at the start and after every epoch, completely or
+        not at all, so that a killed run leaves the one before. Only one training at a time writes to a folder: it is locked
+        while ``fit`` runs, if the file system has locks.
+    resume
+        Whether to go on from the checkpoint in ``out``, or to start if there is none yet. The rest of the call is as it was
+        (``epochs`` may be more), and the results are the same bit for bit. Batches from an iterable must come in the same
+        order; those already seen are skipped.
+    checkpoint_every
+        Also write a checkpoint after so many updates, or after so long a time (a `datetime.timedelta`).
+    early_stopping
+        See `EarlyStopping`.
+    callbacks
+        See `Callback`.
+    metrics
+        Names (accuracy, f1, auc, r2, mae, mse, rmse) and functions of outputs and targets, or a mapping from name to function;
+        by default accuracy, if the targets are integer labels.
+    compiled
+        Whether a complete step (loss, gradients, update) runs as native code. For arrays and memory maps, many steps are one
+        native call of about a twentieth of a second, which gathers the examples of each batch itself; it ends earlier where a
+        callback or a checkpoint is due. The bits are those of single steps. A model without native code (it has a Python
+        ``if`` on a number, say) runs step by step, with a note.
+    progress
+        A stream, or whether to report on standard output.
+    title
+        A title for the record and its picture.
 
-    ``out`` names a new folder for the record, see `Run`. There a checkpoint is written at the start, after every epoch and,
-    with ``checkpoint_every``, after so many updates or so long a time (a `datetime.timedelta`): whole or not at all, so that
-    a killed run leaves the one before. ``resume=True`` goes on from it, or starts if there is none yet; the rest of the call
-    is as it was (``epochs`` may be more), and so is, bit for bit, what comes out. Batches from an iterable have to come in the
-    same order again; those already seen are skipped. Ctrl-C ends the run after the steps at hand, saves, and says how to go
-    on; twice, it ends at once, and the parameters are as after the last whole epoch. So do SIGTERM, which job schedulers
-    send, and SIGHUP of a terminal that closes; where SIGINT is ignored (nohup, a job in the background), Ctrl-C does nothing, and SIGTERM is the way. One training at a
-    time writes to a folder: it is locked, where the file system has locks, as long as ``fit`` runs.
+    Returns
+    -------
+    The record. The ``train_loss`` of an epoch is the mean over its batches, with the weights that the mean of the loss has
+    divided by: numbers of examples, or for a `Loss` with weights and ignored labels, the weights that count.
 
-    Raises `NonFiniteError` when a loss or a parameter becomes NaN or infinite, naming epoch and batch; the parameters are
-    then as before that batch. Raises `ShapeError`, `IndexingError` or `ArgumentError` for data that does not fit, before
-    the first step and before the folder is made; `StorageError` for a folder that cannot be written, and for a checkpoint
-    that is damaged or of another training, naming what is wrong.
+    Raises
+    ------
+    NonFiniteError
+        If a loss or a parameter becomes NaN or infinite. The message names epoch and batch; the parameters are as before it.
+    ShapeError, IndexingError, ArgumentError
+        For data and arguments that do not fit, before the first step and before the folder is made.
+    StorageError
+        For a folder that cannot be written, and for a checkpoint that is damaged or of another training.
 
     **Source:** Leibe (2016), gradient descent; Robbins & Monro (1951), A stochastic approximation method; class weights:
     King & Zeng (2001), Logistic regression in rare events data.
@@ -102,120 +140,74 @@ def fit(
     >>> run.history[-1]["train_loss"] < 1e-4, run.status
     (True, 'finished')
     """
-    _check_kinds(model, loss, optimizer, early_stopping)
-    numbers = {"epochs": epochs, "batch_size": batch_size, "accumulate": accumulate, "steps_per_epoch": steps_per_epoch}
-    for name, value in numbers.items():
-        if value is not None or name != "steps_per_epoch":
-            _check_positive(name, value)
-    if not isinstance(title, str):
-        raise ArgumentError(f"fit: title is a text, not {title!r:.60}")
-    if isinstance(checkpoint_every, timedelta):
-        if checkpoint_every < timedelta(0):
-            raise ArgumentError(f"fit: checkpoint_every is a time, 0 or more, not {checkpoint_every!r}")
-    elif checkpoint_every is not None:
-        _check_positive("checkpoint_every", checkpoint_every, " of updates, or a datetime.timedelta")
-    if resume and out is None:
-        raise ArgumentError("fit: resume=True goes on with the run in a folder: give out=")
-    if current() is not EVALUATE:
-        raise ArgumentError(f"fit: trains with numbers and cannot run inside {current().name}")
+    check_kinds(model, loss, optimizer, early_stopping)
+    check_settings(epochs, batch_size, accumulate, steps_per_epoch, checkpoint_every, title, resume, out)
     optimizer.init(model)
-    called = Callbacks(callbacks)
+    user_callbacks = Callbacks(callbacks)
     generator = Generator(seed)
-
-    notes: list[str] = []
-    say = _Say(notes)
-    dtype = next((cell.array.dtype for cell in model.cells().values() if cell.trainable), None)
-    if dtype is None:
-        raise ArgumentError(
-            f"fit: {type(model).__name__} has no trainable parameters: model.freeze() can be undone by unfreeze()"
-        )
-    source, weights = _source(train, batch_size, steps_per_epoch, epochs, class_weights, generator, dtype, say)
-    held_out = None if validation is None else arrays_of("validation", validation, dtype, say)
+    notifier = _Notifier()
+    dtype = parameter_dtype(model)
+    source, weights = _source(train, batch_size, steps_per_epoch, epochs, class_weights, generator, dtype, notifier)
+    held_out = None if validation is None else arrays_of("validation", validation, dtype, notifier)
     sample = source.sample()
-    if metrics is None:
-        labels = sample.t.dtype.kind in "iu" and sample.t.ndim == 1
-        chosen = chosen_metrics(["accuracy"] if labels else [])
-    else:
-        chosen = chosen_metrics(metrics)
-    y = _try("train", model, loss, sample, {})
-    check = None
+    chosen = metrics_of(metrics, sample)
+    y = try_example("train", model, loss, sample, {})
+    validation_source = None
     if held_out is not None:
-        check = Arrays(*held_out, batch_size, Generator(0), dtype)
-        _try("validation", model, loss, check.sample(), chosen)
-    watch = None
-    if early_stopping is not None:
-        watch = Watch(early_stopping)
-        known = ["train_loss"]
-        known += [f"validation_{name}" for name in ("loss", *chosen)] if held_out is not None else []
-        if early_stopping.monitor not in known:
-            raise ArgumentError(f"fit: early stopping on {early_stopping.monitor!r}; measured are {', '.join(known)}")
+        validation_source = ArraySource(*held_out, batch_size, Generator(0), dtype)
+        try_example("validation", model, loss, validation_source.sample(), chosen)
+    check_monitor(early_stopping, None if held_out is None else chosen)
 
-    identity = steady(
-        {
-            "model": [f"{path}: {_label(module)}" for path, module in model.modules()],
-            "frozen": [path for path, cell in model.cells().items() if cell.frozen],
-            "loss": _label(loss),
-            "optimizer": optimizer.settings(),
-            "batch_size": batch_size,
-            "seed": seed,
-            "accumulate": accumulate,
-            "steps_per_epoch": steps_per_epoch,
-            "class_weights": None if weights is None else weights.plain(),
-            "compiled": bool(compiled),
-            "metrics": list(chosen),
-            "early_stopping": None if early_stopping is None else early_stopping.settings(),
-            "callbacks": called.names(),
-            "train": source.fingerprint(),
-            "validation": None if check is None else check.fingerprint(),
-        }
+    identity = _identity(
+        model,
+        loss,
+        optimizer,
+        batch_size=batch_size,
+        seed=seed,
+        accumulate=accumulate,
+        steps_per_epoch=steps_per_epoch,
+        class_weights=None if weights is None else weights.by_class(),
+        compiled=bool(compiled),
+        metrics=list(chosen),
+        early_stopping=None if early_stopping is None else early_stopping.settings(),
+        callbacks=user_callbacks.stateful_names(),
+        train=source.fingerprint(),
+        validation=None if validation_source is None else validation_source.fingerprint(),
     )
-    config = {
-        **identity,
-        "title": title,
-        "model": repr(model).splitlines(),
-        "parameters": sum(cell.array.size for cell in model.cells().values() if cell.trainable),
-        "epochs": epochs,
-        "examples": {"train": source.examples, "validation": 0 if held_out is None else len(held_out[0])},
-        "versions": _versions(),
-    }
-    run = Run(model, config, out)
-    data = source if isinstance(source, Arrays) else None
-    step = Step(model, loss, optimizer, compiled, say, accumulate, weights, data)
-    step.weigh.axes = y.ndim
+    examples = {"train": source.examples, "validation": 0 if held_out is None else len(held_out[0])}
+    run = Run(model, _config(model, identity, title, epochs, examples), out)
+    data = source if isinstance(source, ArraySource) else None
+    step = TrainingStep(model, loss, optimizer, compiled, notifier, accumulate, weights, data)
+    step.batch_weight.axes = y.ndim
+    task = Task(model, loss, optimizer, step, source, held_out, chosen, dtype, generator)
+    settings = Settings(int(epochs), checkpoint_every, identity, _versions())
+    stopping = None if early_stopping is None else EarlyStoppingState(early_stopping)
     stream = stream_for(progress)
-    with Progress(stream, int(epochs), source.steps) as report, Interruption() as interruption, Lock() as lock:
-        training = Training(
-            model, loss, optimizer, source, held_out, chosen, dtype, generator, step, run, int(epochs), identity,
-            _versions(), watch, called, checkpoint_every, report, interruption,
-        )  # fmt: skip
-        say.listener = training.say
-        if interruption.notice():  # of this process, and so not of the run: no note
-            report.say(interruption.notice())
+    with Progress(stream, int(epochs), source.steps) as report, SignalGuard() as signals, Lock() as lock:
+        training = Training(task, settings, Observers(user_callbacks, report, signals), run, stopping)
+        notifier.listener = training.notify
+        if signals.notice():  # about this process, not about the run: no note
+            report.notify(signals.notice())
         _begin(training, resume, lock)
-        for note in notes:
+        for note in notifier.notes:
             if note not in run.notes:
-                training.say(note)
-        with modes_kept(model):
-            _run(training)
+                training.notify(note)
+        with preserved_modes(model):
+            _train(training)
     return run
 
 
 def _begin(training: Training, resume: bool, lock: Lock) -> None:
-    """Take up the run that its folder holds, or open a new one; in both cases a checkpoint is there afterwards."""
+    """Resume the run in the folder, or make a new folder. In both cases a checkpoint is there afterwards."""
     run = training.run
     if run.folder is None:
         return
     if resume and (run.folder / CHECKPOINT).exists():
         lock.take(run.folder)
         with Checkpoint(run.folder) as checkpoint:
-            known, own = checkpoint.record["config"].get("optimizer"), training.config["optimizer"]
-            goes_on = int(training.optimizer.count) > 0  # the optimizer itself, in a notebook
-            if isinstance(known, dict) and (goes_on or own.get("schedule", "") == checkpoint.record["schedule"]):
-                # By now it has another rate than it began with, and perhaps no schedule or another.
-                changed = ("learning_rate", "schedule")
-                own = {name: value for name, value in own.items() if name not in changed}
-                training.config["optimizer"] = own | {name: known[name] for name in changed if name in known}
-            checkpoint.fits(training.arrays(), training.config, len(training.callbacks.keeping))
+            _adopt_optimizer_settings(training, checkpoint)
+            stateful = training.observers.callbacks.stateful
+            checkpoint.fits(training.arrays(), training.settings.config, len(stateful))
             training.resume(checkpoint)
         return
     run.folder = new_folder(run.folder, lock)
@@ -227,11 +219,23 @@ def _begin(training: Training, resume: bool, lock: Lock) -> None:
         raise
 
 
-def _run(training: Training) -> None:
+def _adopt_optimizer_settings(training: Training, checkpoint: Checkpoint) -> None:
+    """Let learning rate and schedule differ from those in the checkpoint if the run has changed them since it began."""
+    config, optimizer = training.settings.config, training.task.optimizer
+    stored, settings = checkpoint.record["config"].get("optimizer"), config["optimizer"]
+    same_object = int(optimizer.count) > 0  # the run goes on with the optimizer itself, in a notebook
+    if isinstance(stored, dict) and (same_object or settings.get("schedule", "") == checkpoint.record["schedule"]):
+        changed = ("learning_rate", "schedule")
+        unchanged = {name: value for name, value in settings.items() if name not in changed}
+        config["optimizer"] = unchanged | {name: stored[name] for name in changed if name in stored}
+
+
+def _train(training: Training) -> None:
+    """Train, and write the outcome to the record, however the training ends."""
     run = training.run
     status = "failed"
     try:
-        training.go()
+        training.train()
         status = "finished"
     except KeyboardInterrupt as error:
         status = "interrupted"
@@ -244,19 +248,20 @@ def _run(training: Training) -> None:
         training.rescue(error)
         raise
     finally:
-        run.config["compiled"] = training.step.native is not None
-        run.seconds = training.seconds()
+        run.config["compiled"] = training.task.step.native is not None
+        run.seconds = training.clock.run_seconds()
         try:
             run.finish(status)
         finally:
-            training.callbacks.end(run)
+            training.observers.callbacks.end(run)
 
 
-class _Say:
-    """Collects notes until there is a run to say them."""
+class _Notifier:
+    """Passes notes to its listener; until there is one, they are collected in ``notes``."""
 
-    def __init__(self, notes: list[str]) -> None:
-        self.listener: Callable[[str], None] = notes.append
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.listener: Callable[[str], None] = self.notes.append
 
     def __call__(self, text: str) -> None:
         self.listener(text)
@@ -270,61 +275,16 @@ def _source(
     class_weights: Any,
     generator: Generator,
     dtype: Any,
-    say: Callable[[str], None],
+    notify: Callable[[str], None],
 ) -> tuple[Source, ClassWeights | None]:
     if is_stream(train):
         weights = None if class_weights is None else ClassWeights(class_weights, None, dtype)
-        return Stream(train, steps, epochs, dtype, say), weights
-    x, t = arrays_of("train", train, dtype, say)
+        return StreamSource(train, steps, epochs, dtype, notify), weights
+    x, t = arrays_of("train", train, dtype, notify)
     if steps is not None:
         raise ArgumentError("fit: steps_per_epoch is for batches from an iterable; arrays are seen once per epoch")
     weights = None if class_weights is None else ClassWeights(class_weights, t, dtype)
-    return Arrays(x, t, batch_size, generator, dtype), weights
-
-
-def _check_positive(name: str, value: Any, what: str = "") -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 1 <= value < 2**63:
-        raise ArgumentError(f"fit: {name} is a positive integer{what}, not {value!r:.60}")
-
-
-def _check_kinds(model: Any, loss: Any, optimizer: Any, early_stopping: Any) -> None:
-    """Refuse arguments of the wrong kind, of which a class where an object belongs is the most frequent."""
-    for name, kind, value in (("model", Module, model), ("optimizer", Optimizer, optimizer)):
-        if not isinstance(value, kind):
-            raise ArgumentError(f"fit: {name} is no bprop {kind.__name__}: {value!r:.60}{_hint(value)}")
-    if isinstance(optimizer, LBFGS):
-        raise ArgumentError(
-            "fit: LBFGS needs E at several points of every step, for all data at once: call optimizer.minimise("
-            "lambda m: loss(m(x), t), model), or give fit an optimizer that steps along gradients of batches, such as Adam"
-        )
-    if isinstance(loss, type) or not callable(loss):
-        raise ArgumentError(f"fit: the loss is a function of outputs and targets, not {loss!r:.60}{_hint(loss)}")
-    if early_stopping is not None and not isinstance(early_stopping, EarlyStopping):
-        raise ArgumentError(f"fit: early_stopping is no EarlyStopping: {early_stopping!r:.60}{_hint(early_stopping)}")
-
-
-def _hint(value: Any) -> str:
-    return f": write {value.__name__}(…)" if isinstance(value, type) else ""
-
-
-def _try(name: str, model: Module, loss: Function, data: Batch, metrics: Mapping[str, Metric]) -> Any:
-    """Apply the model to one example, loss and metrics to all targets, so that what does not fit is said at once.
-
-    Returns the outputs.
-    """
-    x, t = data.x, data.t
-    try:
-        with using(Scope()):  # nothing that this writes stays
-            y = output_of(model, asarray(x[:1]))
-            if y.shape[:1] == (1,):
-                y = broadcast_to(y, (len(t), *y.shape[1:]))
-                differentiable_loss(loss, y, asarray(t, copy=False))
-        for metric_name, metric in metrics.items():
-            measured(metric_name, metric, np.asarray(y), t)
-    except BpropError as error:
-        error.message = f"fit: {name} data: {error.message}"
-        raise
-    return y
+    return ArraySource(x, t, batch_size, generator, dtype), weights
 
 
 def _label(value: Any) -> str:
@@ -335,8 +295,32 @@ def _label(value: Any) -> str:
 
 
 def _versions() -> dict[str, str]:
-    import platform
-
-    from .. import __version__
-
     return {"bprop": __version__, "python": platform.python_version(), "numpy": np.__version__}
+
+
+def _identity(model: Module, loss: Any, optimizer: Optimizer, **settings: Any) -> dict[str, Any]:
+    """Return plain values that a resumed call must have, too: the kind of everything, settings and fingerprints."""
+    return dict(
+        canonical_json(
+            {
+                "model": [f"{path}: {_label(module)}" for path, module in model.modules()],
+                "frozen": [path for path, cell in model.cells().items() if cell.frozen],
+                "loss": _label(loss),
+                "optimizer": optimizer.settings(),
+                **settings,
+            }
+        )
+    )
+
+
+def _config(model: Module, identity: Mapping[str, Any], title: str, epochs: int, examples: Any) -> dict[str, Any]:
+    """Return what run.json records of a training."""
+    return {
+        **identity,
+        "title": title,
+        "model": repr(model).splitlines(),
+        "parameters": sum(cell.array.size for cell in model.cells().values() if cell.trainable),
+        "epochs": epochs,
+        "examples": examples,
+        "versions": _versions(),
+    }

@@ -29,8 +29,15 @@ def _labels(y: Any, name: str) -> NDArray[Any]:
 def accuracy(y: Any, t: Any) -> float:
     """Return the share of examples whose class is right.
 
-    ``y`` and ``t``: (N,) labels, or (N, C) scores (logits, probabilities, one-hot), of which the largest counts. Raises
-    `ShapeError` for other shapes, unequal numbers of examples, or none.
+    Parameters
+    ----------
+    y, t
+        Outputs and targets: (N,) labels, or (N, C) scores (logits, probabilities, one-hot), of which the largest counts.
+
+    Raises
+    ------
+    ShapeError
+        For other shapes, unequal numbers of examples, or none.
 
     >>> from bprop.train import accuracy
     >>> accuracy([[0.1, 0.9], [0.8, 0.2]], [1, 1])
@@ -45,8 +52,19 @@ def accuracy(y: Any, t: Any) -> float:
 def confusion_matrix(y: Any, t: Any, classes: int | None = None) -> NDArray[np.int64]:
     """Return counts (C, C): entry (i, j) is the number of examples of class i taken for class j.
 
-    ``y`` and ``t`` as for `accuracy`; ``classes``: C, else one more than the largest label. Raises `ShapeError` for unequal
-    numbers of examples, `IndexingError` for a label outside 0 … C - 1.
+    Parameters
+    ----------
+    y, t
+        As for `accuracy`.
+    classes
+        The number of classes C; by default one more than the largest label.
+
+    Raises
+    ------
+    ShapeError
+        For unequal numbers of examples.
+    IndexingError
+        For a label outside 0 … C - 1.
 
     >>> from bprop.train import confusion_matrix
     >>> confusion_matrix([0, 1, 1], [0, 0, 1])
@@ -68,10 +86,23 @@ def confusion_matrix(y: Any, t: Any, classes: int | None = None) -> NDArray[np.i
 def f1(y: Any, t: Any, average: str | None = None) -> float:
     """Return F1 = 2 TP / (2 TP + FP + FN), the harmonic mean of precision and recall.
 
-    ``y``, ``t`` as for `accuracy`; outputs (N,) or (N, 1) of floats are logits, positive for class 1. ``average``:
-    ``"binary"`` (F1 of class 1), ``"macro"`` (mean over the classes that occur in y or t), ``"weighted"`` (by the number of
-    examples in t), ``"micro"`` (of all counts together: the accuracy); by default binary for classes 0 and 1, else macro. A
-    class without any TP, FP or FN has F1 0. Raises `ShapeError` as `accuracy`, `ArgumentError` for another average.
+    A class without any TP, FP or FN has F1 0.
+
+    Parameters
+    ----------
+    y, t
+        As for `accuracy`; outputs (N,) or (N, 1) of floats are logits, positive for class 1.
+    average
+        ``"binary"`` (F1 of class 1), ``"macro"`` (mean over the classes that occur in y or t), ``"weighted"`` (by the number
+        of examples in t), ``"micro"`` (of all counts together: the accuracy); by default binary for classes 0 and 1, else
+        macro.
+
+    Raises
+    ------
+    ShapeError
+        As `accuracy`.
+    ArgumentError
+        For another average, and for binary with other classes than 0 and 1.
 
     **Source:** van Rijsbergen (1979), Information retrieval, chapter 7; averages: scikit-learn, ``f1_score``.
 
@@ -93,9 +124,9 @@ def f1(y: Any, t: Any, average: str | None = None) -> float:
         return _f1_of(y == 1, t == 1)
     if average not in ("macro", "weighted"):
         raise ArgumentError(f"f1: average is 'binary', 'macro', 'micro' or 'weighted', not {average!r}")
-    each = [_f1_of(y == c, t == c) for c in classes]
+    scores = [_f1_of(y == c, t == c) for c in classes]
     shares = [np.mean(t == c) for c in classes] if average == "weighted" else None
-    return float(np.average(each, weights=shares))
+    return float(np.average(scores, weights=shares))
 
 
 def _f1_of(y: NDArray[np.bool_], t: NDArray[np.bool_]) -> float:
@@ -117,9 +148,20 @@ def _decided(y: Any, name: str) -> NDArray[Any]:
 def auc(y: Any, t: Any) -> float:
     """Return the area under the ROC curve: the probability that a positive scores higher than a negative, ties half.
 
-    ``y``: (N,) or (N, 1) scores of class 1, or (N, C) of all classes, of which each is compared with the rest and the mean
-    taken (for C = 2 that of class 1: the difference of the scores decides). ``t``: labels (N,), (N, 1), or one-hot (N, C).
-    NaN where a class has no example or all; NaN scores give NaN. Raises `ShapeError` for other shapes and no examples.
+    It is NaN if a class has no example or all of them, and for NaN scores.
+
+    Parameters
+    ----------
+    y
+        Scores: (N,) or (N, 1) of class 1, or (N, C) of all classes. Then each class is compared with the others, and the mean
+        is taken; for C = 2 the difference of the scores decides.
+    t
+        Labels (N,), (N, 1), or one-hot (N, C).
+
+    Raises
+    ------
+    ShapeError
+        For other shapes and no examples.
 
     **Source:** Hanley & McNeil (1982), The meaning and use of the area under a ROC curve; several classes: Provost &
     Domingos (2000), one against the rest, without their weights.
@@ -147,16 +189,25 @@ def _auc_of(y: NDArray[Any], t: NDArray[np.bool_]) -> float:
     if not positive or not negative or np.isnan(y).any():
         return float("nan")
     # The sum of the ranks of the positives, ties sharing theirs (Mann and Whitney 1947).
-    _, place, counts = np.unique(y, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    _, inverse, counts = np.unique(y, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
     return float((ranks[t].sum() - positive * (positive + 1) / 2) / (positive * negative))
 
 
 def r2(y: Any, t: Any) -> float:
     """Return R² = 1 - Σ (t - y)² / Σ (t - t̄)²: the share of the targets' variance that the outputs explain.
 
-    ``y``, ``t``: of one shape, (N,) or (N, K), of which the mean over K is taken; computed in float64. Constant targets have
-    R² 1 if all outputs are right, else 0. Raises `ShapeError` for unequal shapes and no examples.
+    It is computed in float64. Constant targets have R² 1 if all outputs are right, else 0.
+
+    Parameters
+    ----------
+    y, t
+        Outputs and targets of one shape: (N,), or (N, K), of which the mean over K is taken.
+
+    Raises
+    ------
+    ShapeError
+        For unequal shapes and no examples.
 
     **Source:** Wright (1921), Correlation and causation; constant targets: scikit-learn, ``r2_score``.
 
@@ -166,10 +217,10 @@ def r2(y: Any, t: Any) -> float:
     """
     y, t = _same(y, t, "r2")
     y, t = y.reshape(len(y), -1), t.reshape(len(t), -1)
-    left = np.sum((t - y) ** 2, axis=0)
+    residual = np.sum((t - y) ** 2, axis=0)
     total = np.sum((t - t.mean(axis=0)) ** 2, axis=0)
     constant = total == 0
-    shares = np.where(constant, left != 0, left / np.where(constant, 1, total))
+    shares = np.where(constant, residual != 0, residual / np.where(constant, 1, total))
     return float(np.mean(1 - shares))
 
 
@@ -240,8 +291,8 @@ def chosen_metrics(metrics: Any, default: tuple[str, ...] = (), name: str = "fit
         )
     chosen: dict[str, Metric] = {}
     for key, metric in pairs:
-        known = METRICS.get(metric) if isinstance(metric, str) else metric
-        if not callable(known) or isinstance(known, type):
+        function = METRICS.get(metric) if isinstance(metric, str) else metric
+        if not callable(function) or isinstance(function, type):
             raise ArgumentError(
                 f"{name}: metrics map names to functions of outputs and targets, or are one of {', '.join(METRICS)}; "
                 f"{metric!r:.60} is neither"
@@ -252,7 +303,7 @@ def chosen_metrics(metrics: Any, default: tuple[str, ...] = (), name: str = "fit
             raise ArgumentError(f"{name}: no metric is called 'loss', as the loss itself is recorded under that name")
         if key in chosen:
             raise ArgumentError(f"{name}: two metrics are called {key!r:.60}: give a mapping of names to functions")
-        chosen[key] = known
+        chosen[key] = function
     return chosen
 
 

@@ -1,4 +1,4 @@
-"""What a training says while it runs: a live bar on a terminal, plain lines anywhere else."""
+"""The report on a running training: a live bar on a terminal, plain lines anywhere else."""
 
 import contextlib
 import sys
@@ -13,7 +13,15 @@ LINES = 20
 
 
 class Progress:
-    """Reports epochs and batches to ``stream``; with ``None`` it says nothing."""
+    """Reports epochs and batches.
+
+    Parameters
+    ----------
+    stream
+        Where to write, or ``None`` for no report.
+    epochs, batches
+        How many epochs there are, and batches in each (``None`` if unknown).
+    """
 
     def __init__(self, stream: TextIO | None, epochs: int, batches: int | None) -> None:
         self.stream, self.epochs, self.batches = stream, epochs, batches
@@ -42,37 +50,37 @@ class Progress:
         return self
 
     def __exit__(self, *error: object) -> None:
-        with self._heard():
+        with self._ignore_closed():
             if self.bar is not None:
                 self.bar.stop()
 
-    def say(self, text: str) -> None:
+    def notify(self, text: str) -> None:
         """Print one line."""
         text = printable(text)
-        with self._heard():
+        with self._ignore_closed():
             if self.bar is not None:
                 self.bar.console.print(text, markup=False, emoji=False)
             elif self.stream is not None:
                 print(text, file=self.stream, flush=True)
 
     @contextlib.contextmanager
-    def _heard(self) -> Iterator[None]:
-        """Fall silent where nobody reads any further (`bprop … | head`, a closed terminal): the training goes on."""
+    def _ignore_closed(self) -> Iterator[None]:
+        """Stop reporting, and go on training, when the stream is closed (`bprop … | head`, a closed terminal)."""
         try:
             yield
         except (OSError, ValueError):  # ValueError: the stream was closed here
             self.stream = self.bar = None
 
     def batch(self, epoch: int, loss: float, count: int = 1) -> None:
-        """Report a batch, or so many, of which the last has this loss."""
-        with self._heard():
+        """Report that ``count`` batches are done; ``loss`` is that of the last."""
+        with self._ignore_closed():
             if self.bar is not None:
                 self.bar.update(self.task, advance=count, description=f"epoch {epoch}/{self.epochs}  loss {loss:.4f}")
 
     def epoch(self, number: int, text: str) -> None:
         """Report the end of an epoch; of many epochs only some are shown, the first and the last always."""
         if number == 1 or number == self.epochs or number % self.every == 0:
-            self.say(text)
+            self.notify(text)
 
 
 def _is_terminal(stream: TextIO) -> bool:

@@ -1,17 +1,19 @@
-"""Reading what a run stored: every field is looked at before it is used, and a wrong one is named."""
+"""Reading the JSON files of a run: every field is validated before it is used, and a wrong one is named."""
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from math import isfinite
+from collections.abc import Callable, Iterator, Sequence
+from math import inf, isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .storage import StorageError, read
 
-_MOST = 4_000_000  # values in a JSON text
-_DIGITS = 300  # of an integer, which is then a float, too
-_DEEPEST = 100  # lists and objects in one another
+_T = TypeVar("_T")
+_MAX_VALUES = 4_000_000  # in a JSON text
+_MAX_DIGITS = 300  # of an integer, which can then be converted to a float
+_MAX_DEPTH = 100  # lists and objects inside each other
+_INTEGERS_END = 2**63
 
 
 class RecordError(StorageError):
@@ -19,7 +21,16 @@ class RecordError(StorageError):
 
 
 class Field:
-    """A value in a JSON file together with its path, so that what is wrong with it can be said.
+    """A value in a JSON file, with the path that leads to it. It validates itself, and errors name the path.
+
+    Parameters
+    ----------
+    value
+        What the JSON says.
+    file
+        The name of the file, for messages.
+    path
+        Keys and positions that lead to the value, as in ``size[1]``.
 
     >>> from bprop.train.record import Field
     >>> field = Field({"size": [3, "x"]}, "run.json")
@@ -69,14 +80,28 @@ class Field:
             raise self._wrong("an object")
         return ((key, self[key]) for key in self.value)
 
+    def exactly(self, *keys: str) -> Iterator["Field"]:
+        """Return the entries of an object that has these keys and no others."""
+        if not isinstance(self.value, dict) or self.value.keys() != set(keys):
+            raise self._wrong(f"an object with just {', '.join(keys)}")
+        return (self[key] for key in keys)
+
+    def optional(self, read: Callable[["Field"], _T]) -> _T | None:
+        """Return ``None`` for null, else what ``read`` returns for this field."""
+        return None if self.value is None else read(self)
+
     def text(self) -> str:
         """Return a text."""
         if not isinstance(self.value, str):
             raise self._wrong("a text")
         return self.value
 
+    def texts(self) -> list[str]:
+        """Return a list of texts."""
+        return [field.text() for field in self.items()]
+
     def choice(self, choices: Sequence[str]) -> str:
-        """Return one of the given texts."""
+        """Return a text that is one of ``choices``."""
         if self.value not in choices:
             raise self._wrong(" or ".join(map(repr, choices)))
         return str(self.value)
@@ -87,25 +112,38 @@ class Field:
             raise self._wrong("true or false")
         return self.value
 
-    def integer(self, least: int = 0, most: int = 2**63) -> int:
-        """Return a whole number from ``least`` to ``most``."""
+    def integer(self, least: int = 0, most: int = _INTEGERS_END - 1) -> int:
+        """Return an integer from ``least`` to ``most``."""
         if isinstance(self.value, bool) or not isinstance(self.value, int):
             raise self._wrong("a whole number")
         if not least <= self.value <= most:
             raise self._wrong(f"a whole number from {least} to {most}")
         return self.value
 
-    def number(self, above: float = float("-inf")) -> float:
-        """Return a finite number larger than ``above``."""
-        if isinstance(self.value, bool) or not isinstance(self.value, int | float) or not isfinite(self.value):
+    def number(self, *, least: float = -inf, above: float = -inf) -> float:
+        """Return a finite number, at least ``least`` and larger than ``above``; an integer has at most 64 bits."""
+        value = self.value
+        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
             raise self._wrong("a finite number")
-        if not self.value > above:
+        if isinstance(value, int) and abs(value) >= _INTEGERS_END:
+            raise self._wrong("a number of at most 64 bits")
+        if not value > above:
             raise self._wrong(f"a number above {above:g}")
-        return float(self.value)
+        if value < least:
+            raise self._wrong(f"a number from {least:g}")
+        return float(value)
 
 
 def read_json(path: Path) -> Field:
-    """Return the content of a JSON file. Raises `StorageError` where it cannot be read, `RecordError` if it is no JSON."""
+    """Return the content of a JSON file.
+
+    Raises
+    ------
+    StorageError
+        If the file cannot be read.
+    RecordError
+        If it holds no JSON, or JSON that bprop never writes (see `strict_json`).
+    """
     try:
         return Field(strict_json(read(path)), str(path))
     except json.JSONDecodeError as error:
@@ -115,8 +153,21 @@ def read_json(path: Path) -> Field:
 
 
 def read_lines(content: bytes, path: Path) -> list[dict[str, Any]]:
-    """Return the records of epochs in the ``content`` of ``path``, one per line. Raises `RecordError` naming the line."""
-    made = []
+    """Return the records of epochs in a file of JSON lines.
+
+    Parameters
+    ----------
+    content
+        The bytes of the file: one JSON object per line, with the number of the epoch under ``epoch``.
+    path
+        Its path, for messages.
+
+    Raises
+    ------
+    RecordError
+        For a line that is no such object. The message names the line.
+    """
+    records = []
     for number, line in enumerate(content.splitlines(), 1):
         try:
             fields = Field(strict_json(line), f"{path}: line {number}")
@@ -124,23 +175,23 @@ def read_lines(content: bytes, path: Path) -> list[dict[str, Any]]:
             what = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
             raise RecordError(f"{path}: line {number} is no JSON: {what}") from None
         fields["epoch"].integer()
-        made.append({name: one.value for name, one in fields.entries()})
-    return made
+        records.append({name: field.value for name, field in fields.entries()})
+    return records
 
 
 def strict_json(text: bytes) -> Any:
-    """Return what a JSON text says. Raises `ValueError` for what bprop never writes.
+    """Parse JSON within bounds, so that a hostile file costs neither much time nor much memory.
 
-    That is: a key that occurs twice, NaN and infinities, numbers of hundreds of digits, and what would take much time or
-    memory, lists in one another and millions of values. Everything is decided before or while it is read.
+    Raises `ValueError` for what is no JSON, and for JSON that bprop never writes: a key that occurs twice, NaN and infinities,
+    numbers of hundreds of digits, deep nesting, millions of values. The bounds are checked before and during parsing.
 
     >>> from bprop.train.record import strict_json
     >>> strict_json(b'{"a": [1, 2.5, null]}')
     {'a': [1, 2.5, None]}
     """
-    values = sum(map(text.count, (b",", b"[", b"{")))  # in texts, too: never less than there are
-    if values > _MOST:
-        raise ValueError(f"{values:,} values, of at most {_MOST:,}")
+    values = sum(map(text.count, (b",", b"[", b"{")))  # an upper bound, since texts may hold these characters, too
+    if values > _MAX_VALUES:
+        raise ValueError(f"{values:,} values, of at most {_MAX_VALUES:,}")
     try:
         value = json.loads(
             text, object_pairs_hook=_unique, parse_constant=_constant, parse_float=_finite, parse_int=_integer
@@ -148,22 +199,24 @@ def strict_json(text: bytes) -> Any:
     except UnicodeDecodeError:
         raise ValueError("it is not text") from None
     except RecursionError:
-        raise ValueError(f"nested more than {_DEEPEST} deep") from None
+        raise ValueError(f"nested more than {_MAX_DEPTH} deep") from None
     level, depth = [value], 0
-    while level and depth <= _DEEPEST:  # without recursion
-        inside = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
-        level, depth = [one for values in inside for one in values], depth + 1
-    if depth > _DEEPEST:
-        raise ValueError(f"nested more than {_DEEPEST} deep")
+    while level and depth <= _MAX_DEPTH:  # without recursion
+        containers = [
+            node.values() if isinstance(node, dict) else node for node in level if isinstance(node, dict | list)
+        ]
+        level, depth = [child for children in containers for child in children], depth + 1
+    if depth > _MAX_DEPTH:
+        raise ValueError(f"nested more than {_MAX_DEPTH} deep")
     return value
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
         key = next(key for key, n in Counter(key for key, _ in pairs).items() if n > 1)
         raise ValueError(f"the key {key!r:.60} occurs twice")
-    return made
+    return mapping
 
 
 def _constant(name: str) -> None:
@@ -178,13 +231,15 @@ def _finite(digits: str) -> float:
 
 
 def _integer(digits: str) -> int:
-    if len(digits) > _DIGITS:
+    if len(digits) > _MAX_DIGITS:
         raise ValueError(f"a number of {len(digits):,} digits")
     return int(digits)
 
 
 def json_bytes(value: Any, indent: int | None = None) -> bytes:
-    """Return plain values as JSON, with a line feed; half of a surrogate pair, which UTF-8 has not, is written as JSON's escape.
+    """Return plain values as JSON in UTF-8, with a line feed at the end.
+
+    Half of a surrogate pair, which UTF-8 cannot encode, is written as JSON's escape.
 
     >>> from bprop.train.record import json_bytes
     >>> json_bytes({"größe": chr(0xD800)}).decode() == '{"größe": "' + "\\\\" + 'ud800"}' + chr(10)

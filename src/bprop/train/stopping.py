@@ -1,4 +1,4 @@
-"""`EarlyStopping`: the end of a training whose measure no longer improves, and the best model until then."""
+"""`EarlyStopping`: ends a training when a measure no longer improves, and restores the best weights."""
 
 from collections.abc import Mapping
 from math import inf, isfinite, isnan
@@ -15,11 +15,26 @@ _RISING = ("accuracy", "f1", "auc", "r2")
 class EarlyStopping:
     """Stop when ``monitor`` has not improved by more than ``min_delta`` for ``patience`` epochs.
 
-    ``monitor`` is a name in the record of an epoch, such as ``validation_loss``; ``mode`` says whether ``"min"`` or ``"max"``
-    is better (by default max for accuracy, f1, auc and r2, min for anything else). With ``restore_best`` the model has, when
-    `fit` returns, the weights after its best epoch. A measure that is NaN ends the training too; an
-    infinite one is never the best. One object may serve several
-    runs; ``run.best`` says which epoch was the best. Raises `ArgumentError` for settings that make no sense.
+    A measure that is NaN ends the training, too; an infinite one is never the best. One object may serve several runs;
+    ``run.best`` says which epoch was the best.
+
+    Parameters
+    ----------
+    monitor
+        A name in the record of an epoch, such as ``validation_loss``.
+    patience
+        How many epochs may pass without an improvement.
+    min_delta
+        A smaller change is no improvement.
+    mode
+        Whether ``"min"`` or ``"max"`` is better; by default max for accuracy, f1, auc and r2, min for anything else.
+    restore_best
+        Whether the model has, when `fit` returns, the weights after its best epoch.
+
+    Raises
+    ------
+    ArgumentError
+        For settings that make no sense.
 
     **Source:** Prechelt (1998), Early stopping, but when?; Leibe (2016), regularization.
 
@@ -57,36 +72,51 @@ class EarlyStopping:
         return f"EarlyStopping({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
 
 
-class Watch:
-    """An `EarlyStopping` at work: the best value, its epoch, and how many epochs have passed without a better one."""
+class EarlyStoppingState:
+    """What early stopping has seen so far.
 
-    def __init__(self, rule: EarlyStopping, state: Mapping[str, Any] | None = None) -> None:
-        self.rule = rule
-        known = state or {}
-        self.best: float | None = known.get("best")
-        self.epoch: int = known.get("epoch", 0)
-        self.stale: int = known.get("stale", 0)
+    Parameters
+    ----------
+    settings
+        The `EarlyStopping`.
+    record
+        What `record` returned in the run that goes on, or ``None``.
 
-    def state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
+    Attributes
+    ----------
+    best, epoch
+        The best value and its epoch, or ``None`` and 0.
+    stale
+        How many epochs have passed without a better one.
+    """
+
+    def __init__(self, settings: EarlyStopping, record: Mapping[str, Any] | None = None) -> None:
+        self.settings = settings
+        record = record or {}
+        self.best: float | None = record.get("best")
+        self.epoch: int = record.get("epoch", 0)
+        self.stale: int = record.get("stale", 0)
+
+    def record(self) -> dict[str, Any]:
+        """Return what a checkpoint holds."""
         return {"best": self.best, "epoch": self.epoch, "stale": self.stale}
 
-    def better(self, entry: Mapping[str, Any]) -> bool:
-        """Look at the record of an epoch; return whether it is the best so far."""
-        value = float(entry[self.rule.monitor])
-        sign = 1 if self.rule.mode == "min" else -1
-        if isfinite(value) and (self.best is None or sign * (self.best - value) > self.rule.min_delta):
+    def update(self, entry: Mapping[str, Any]) -> bool:
+        """Take in the record of an epoch; returns whether it is the best so far."""
+        value = float(entry[self.settings.monitor])
+        sign = 1 if self.settings.mode == "min" else -1
+        if isfinite(value) and (self.best is None or sign * (self.best - value) > self.settings.min_delta):
             self.best, self.epoch, self.stale = value, entry["epoch"], 0
             return True
         self.stale += 1
         return False
 
-    def verdict(self, entry: Mapping[str, Any]) -> str | None:
-        """Return why to stop, or ``None``."""
-        name, value = self.rule.monitor, float(entry[self.rule.monitor])
+    def stop_reason(self, entry: Mapping[str, Any]) -> str | None:
+        """Return why to stop after an epoch, or ``None``."""
+        name, value = self.settings.monitor, float(entry[self.settings.monitor])
         best = "" if self.best is None else f"; the best was {self.best:.6g} in epoch {self.epoch}"
         if isnan(value):
             return f"{name} is NaN, which no later epoch would mend{best}"
-        if self.stale >= self.rule.patience:
+        if self.stale >= self.settings.patience:
             return f"{name} has not improved for {self.stale} epochs{best}"
         return None

@@ -1,4 +1,4 @@
-"""The files of runs: errors that say what helps, and the lock that makes a folder one training's alone."""
+"""The files of runs: their errors, and the lock on a folder."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from ..core.error import BpropError
 from ..core.file import create, discard, lock, open_plain, reason
 
 LOCK = ".bprop.lock"
-_TRIES = 100
+_MAX_TRIES = 100
 LARGEST_RECORD = 64_000_000
 """Bytes of the largest JSON file of a run: a larger one is not read."""
 
@@ -20,10 +20,10 @@ class StorageError(BpropError, OSError):
     """A file or folder of a run cannot be read or written."""
 
 
-def write_whole(path: Path, *parts: bytes | memoryview) -> None:
+def write_whole(path: Path, *buffers: bytes | memoryview) -> None:
     """Write a file as `bprop.core.file.write_whole` does. Raises `StorageError`, and the old content is still there."""
     try:
-        file.write_whole(path, *parts)
+        file.write_whole(path, *buffers)
     except OSError as error:
         raise StorageError(f"{path}: {reason(error)}") from None
 
@@ -37,10 +37,10 @@ def read(path: Path, most: int = LARGEST_RECORD) -> bytes:
 
 
 class Lock:
-    """Inside its ``with`` block a folder, once taken, is this training's alone; it ends with the process, however that ends.
+    """A lock on the folder of a run, so that only one training writes to it. Use it in a ``with`` block, and call `take`.
 
-    A locked file in the folder says so: by ``flock``, which network file systems pass on to their server (NFS since
-    Linux 2.6.12) or refuse. Where there is no such lock, the folder is not guarded.
+    It is an ``flock`` on a file in the folder, which ends with the process, however that ends. Network file systems pass it on to
+    their server (NFS since Linux 2.6.12) or refuse it. Without such locks the folder is not protected.
     """
 
     def __init__(self) -> None:
@@ -51,14 +51,14 @@ class Lock:
         return self
 
     def take(self, folder: Path) -> None:
-        """Take a folder. Raises `StorageError` if another training has it, or it cannot be written.
+        """Lock a folder. Raises `StorageError` if another training has locked it, or it cannot be written.
 
-        Nothing is written but to a file made here: what lies there under the lock's name is, once nobody holds it, replaced.
+        Only a new file is written to. A file that is already there under the lock's name is replaced once nobody holds its lock.
         """
         path = folder / LOCK
-        for _ in range(_TRIES):
-            descriptor, is_new = _opened(path)
-            for _ in range(5):  # `held` looks by locking the file itself, for a moment
+        for _ in range(_MAX_TRIES):
+            descriptor, is_new = _open_lock_file(path)
+            for _ in range(5):  # `is_locked` locks the file itself for a moment
                 locked = lock(descriptor, exclusive=True)
                 if not locked:
                     break
@@ -77,24 +77,24 @@ class Lock:
             if _names(path, descriptor):  # another file by now, if the last owner has just removed it
                 if is_new:
                     break
-                _remove(path, descriptor)  # left by a process that was killed; whoever holds its lock may do that
+                _remove(path, descriptor)  # of a process that was killed; its lock is ours now
             os.close(descriptor)
         else:
             raise StorageError(f"{path} was replaced again and again while the folder was taken: name another folder")
         self._path, self._descriptor = path, descriptor
-        with contextlib.suppress(OSError):  # who it is, is only for the message above
+        with contextlib.suppress(OSError):  # the owner is only for the message above
             os.write(descriptor, f"process {os.getpid()} on {platform.node()}".encode("ascii", "replace"))
 
     def __exit__(self, *error: object) -> None:
         if self._path is not None:
-            discard(self._path)  # before it is unlocked: whoever opened it meanwhile finds that it is gone
+            discard(self._path)  # before it is unlocked: a process that has opened it meanwhile notices that it is gone
             os.close(self._descriptor)
             self._path = None
 
 
-def _opened(path: Path) -> tuple[int, bool]:
-    """Return a descriptor of the file at ``path``, and whether it was made now."""
-    for _ in range(_TRIES):
+def _open_lock_file(path: Path) -> tuple[int, bool]:
+    """Return a descriptor of the lock file, and whether it is new."""
+    for _ in range(_MAX_TRIES):
         try:
             return create(path), True
         except FileExistsError:
@@ -125,8 +125,8 @@ def _names(path: Path, descriptor: int) -> bool:
         return False
 
 
-def held(folder: Path) -> bool | None:
-    """Return whether a training that lives has the folder, or ``None`` where that cannot be known."""
+def is_locked(folder: Path) -> bool | None:
+    """Return whether a running training has locked the folder, or ``None`` if that cannot be known."""
     try:
         descriptor = open_plain(folder / LOCK)
     except OSError:

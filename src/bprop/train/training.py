@@ -1,398 +1,357 @@
-"""`Training`: epochs of steps that can be left and entered again between any two of them."""
+"""`Training`: epochs of steps that can be left and entered again between any two updates.
+
+Phases of a training, and what a checkpoint holds that is written in them::
+
+    BETWEEN_UPDATES ── a step or a native chunk begins ──▶ UPDATING
+    UPDATING        ── all of it is finite ──────────────▶ BETWEEN_UPDATES
+    UPDATING        ── a loss or a parameter is not, or a
+                       step in a chunk raises ───────────▶ REPLAYING, which always ends in an exception
+    BETWEEN_UPDATES ── the epoch has no more batches ────▶ MEASURING ── the epoch is recorded ──▶ BETWEEN_UPDATES
+
+    phase            the cells are those of         `save` writes                `rescue` after an exception
+    BETWEEN_UPDATES  `position`                     cells and position           saves
+    UPDATING         a later, unknown position      is not called                saves nothing
+    REPLAYING        the batch before the failure   is not called                saves nothing
+    MEASURING        the end of the epoch           cells, and the record        saves
+                                                    of the end of the epoch
+
+Where nothing is saved, the checkpoint before stays. While gradients accumulate, the phase is UPDATING until the update. In
+MEASURING early stopping and callbacks change their states one after the other; the record taken before is consistent, and a
+resumed run measures again. Ctrl-C is acted upon in `pause`, which is called between updates and while validation data is
+measured. `BatchRunner` has the details of the replay.
+"""
 
 import contextlib
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import timedelta
 from math import isfinite
-from typing import Any, NoReturn
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from ..core.error import BpropError, NonFiniteError
 from ..core.value import Array
-from ..nn import Module
-from ..ops import Generator
-from ..optim import Optimizer
-from .callback import Callbacks
+from .batch_runner import BatchRunner
 from .checkpoint import CHECKPOINT, ORDER, Checkpoint, save
-from .data import Indices
+from .chunk import ChunkSizer
 from .evaluation import measure
-from .interrupt import Interruption
-from .metric import Metric
-from .pace import Pace
-from .progress import Progress
-from .run import Run, line, plain, steady
-from .source import Arrays, Batch, Data, Source
-from .step import State, Step
-from .stopping import Watch
+from .position import Clock, Phase, Position
+from .run import Run, canonical_json, epoch_line, to_json
+from .source import ArraySource, MiniBatch
+from .state import TrainingState
+from .stopping import EarlyStoppingState
 from .storage import StorageError
+from .task import Observers, Settings, Task
 
 
-@dataclass
 class Training:
-    """What `fit` trains with, and how far it has come: `batch` batches of `epoch` are done."""
+    """A training, and how far it has come.
 
-    model: Module
-    loss: Any
-    optimizer: Optimizer
-    source: Source
-    held_out: Data | None
-    metrics: dict[str, Metric]
-    dtype: Any
-    generator: Generator
-    step: Step
-    run: Run
-    epochs: int
-    config: dict[str, Any]
-    versions: dict[str, str]
-    watch: Watch | None
-    callbacks: Callbacks
-    every: int | timedelta | None
-    report: Progress
-    interruption: Interruption
+    Parameters
+    ----------
+    task, settings, observers
+        What is trained, for how long, and who watches.
+    run
+        The record; with a folder, checkpoints are written.
+    early_stopping
+        Its state, or ``None``.
 
-    epoch: int = 1
-    batch: int = 0
-    updates: int = 0
-    total: float = 0.0
-    examples: float = 0
-    epoch_seconds: float = 0.0
-    best: dict[str, Array] = field(default_factory=dict)
-    paused: bool = False
+    Attributes
+    ----------
+    position
+        How far the training has come, and in which phase it is.
+    state
+        The cells that it changes.
+    best
+        The best model so far by name of the cell, with early stopping.
+    paused
+        Whether `pause` ended it after a signal.
+    """
 
-    def __post_init__(self) -> None:
-        self.state = State(model=self.model, optimizer=self.optimizer, loss=self.loss, sums=self.step.sums)
-        self.order: Any = self.generator.state
-        self.pace = Pace()
-        self._between = True  # whether the cells are those of the position
-        # Record and best model after the last batch of an epoch that is being measured.
-        self._ended: tuple[dict[str, Any], dict[str, Array]] | None = None
-        self._began = self._saved = self._clock = time.perf_counter()
-        self._earlier = 0.0
+    def __init__(
+        self,
+        task: Task,
+        settings: Settings,
+        observers: Observers,
+        run: Run,
+        early_stopping: EarlyStoppingState | None = None,
+    ) -> None:
+        self.task, self.settings, self.observers, self.run = task, settings, observers, run
+        self.early_stopping = early_stopping
+        self.position, self.clock = Position(), Clock()
+        self.state = TrainingState(
+            model=task.model, optimizer=task.optimizer, loss=task.loss, accumulator=task.step.accumulator
+        )
+        self.best: dict[str, Array] = {}
+        self.paused = False
+        self._order: Any = task.generator.state  # when the epoch began
+        self._chunk_sizer = ChunkSizer()
+        self._runner = BatchRunner(task.step, task.source, self.state, self.position)
+        # Record and best model at the end of the epoch that is being measured.
+        self._epoch_end: tuple[dict[str, Any], dict[str, Array]] | None = None
 
     # --- leaving and entering ---
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return what a checkpoint holds besides the order and the best model."""
-        return {
-            name: array for part in ("model/", "optimizer/", "loss/") for name, array in self.state.part(part).items()
-        }
+        """Return the arrays of a checkpoint except the order and the best model."""
+        return self.state.arrays("model/", "optimizer/", "loss/")
 
     def record(self) -> dict[str, Any]:
-        """Return the position and all else that is no array."""
-        now = time.perf_counter()
+        """Return the record of a checkpoint (`bprop.train.checkpoint.FIELDS`)."""
+        position, stopping = self.position, self.early_stopping
         return {
-            "epoch": self.epoch,
-            "batch": self.batch,
-            "updates": self.updates,
-            "loss": self.total,
-            "examples": self.examples,
-            "native": self.step.native is not None,
+            "epoch": position.epoch,
+            "batch": position.batch,
+            "updates": position.updates,
+            "loss": position.loss_sum,
+            "examples": position.weight_sum,
+            "native": self.task.step.native is not None,
             "schedule": self._schedule(),
-            "epoch_seconds": self.epoch_seconds + now - self._clock if self.batch else 0.0,
-            "seconds": self._earlier + now - self._began,
+            "epoch_seconds": position.epoch_seconds + self.clock.epoch_seconds() if position.batch else 0.0,
+            "seconds": self.clock.run_seconds(),
             "started": self.run.started,
             "notes": self.run.notes,
             "log": self.run.position(),
-            "drawn": self.source.drawn(),
-            "stopping": None if self.watch is None else self.watch.state(),
+            "drawn": self.task.source.drawn(),
+            "stopping": None if stopping is None else stopping.record(),
             "stopped": self.run.stopped,
-            "callbacks": plain(self.callbacks.states()),
-            "epochs": self.epochs,
-            "config": self.config,
-            "versions": self.versions,
+            "callbacks": to_json(self.observers.callbacks.states()),
+            "epochs": self.settings.epochs,
+            "config": self.settings.config,
+            "versions": self.settings.versions,
         }
 
     def save(self) -> None:
         """Write a checkpoint, if the run has a folder: of now, or of the end of the epoch that is being measured."""
         if self.run.folder is None:
             return
-        record, known = self._ended or (self.record(), self.best)
-        best = {f"best/{name.partition('/')[2]}": array.data for name, array in known.items()}
-        arrays = {**self.arrays(), ORDER: self.order.data, **best}
+        record, best_cells = self._epoch_end or (self.record(), self.best)
+        best = {f"best/{name.removeprefix('model/')}": array.data for name, array in best_cells.items()}
+        arrays = {**self.arrays(), ORDER: self._order.data, **best}
         save(self.run.folder / CHECKPOINT, arrays, record)
-        self._saved = time.perf_counter()
+        self.clock.saved()
 
     def advice(self) -> str:
         """Return the call that goes on."""
         return f"fit(…, out={str(self.run.folder)!r}, resume=True), all else as before"
 
     def resume(self, checkpoint: Checkpoint) -> None:
-        """Take up the training where ``checkpoint``, which fits, has left it."""
-        record = checkpoint.record
-        if self.source.steps is not None and record["batch"] > self.source.steps:
-            checkpoint.archive.refuse("record.batch", f"{record['batch']} of {self.source.steps} batches")
-        schedule, here = record["schedule"], self._schedule()
-        if schedule not in (None, here):
+        """Go on where the run that wrote ``checkpoint`` has ended; `Checkpoint.fits` has accepted it.
+
+        Raises `StorageError` if data, schedule or callbacks do not fit it.
+        """
+        record, source, step = checkpoint.record, self.task.source, self.task.step
+        if source.steps is not None and record["batch"] > source.steps:
+            checkpoint.archive.refuse("record.batch", f"{record['batch']} of {source.steps} batches")
+        schedule, schedule_here = record["schedule"], self._schedule()
+        if schedule not in (None, schedule_here):
             checkpoint.archive.refuse(
-                "record.schedule", f"the run goes on with {schedule}, here is {here}: give the optimizer that one"
+                "record.schedule",
+                f"the run goes on with {schedule}, here is {schedule_here}: give the optimizer that one",
             )
         arrays = {name: Array(array) for name, array in checkpoint.read().items()}
-        self.source.start(record["epoch"])
-        self.source.skip(record["drawn"], record["batch"])
+        source.start(record["epoch"])
+        source.skip(record["drawn"], record["batch"])
         try:
-            self.callbacks.load(record["callbacks"])
-        except Exception as error:  # whatever a load_state_dict of the user's raises
+            self.observers.callbacks.load(record["callbacks"])
+        except Exception as error:  # anything that the user's load_state_dict raises
             checkpoint.archive.refuse("record.callbacks", f"not taken: {type(error).__name__}: {error}")
         self.run.resume(record)
         if schedule is None:
-            self.optimizer.schedule = None  # a callback had set a number
+            self.task.optimizer.schedule = None  # a callback had set a number
         if not record["native"]:
-            self.step.native = None
+            step.native = None
         for name, cell in self.state.cells.items():
             if name in arrays:
                 cell.write(arrays[name])
-        self.best = {f"model/{name[5:]}": array for name, array in arrays.items() if name.startswith("best/")}
-        self.generator.state = self.order = arrays[ORDER]
-        self.epoch, self.batch, self.updates = record["epoch"], record["batch"], record["updates"]
-        self.total, self.examples = float(record["loss"]), record["examples"]
-        self.epoch_seconds, self._earlier = record["epoch_seconds"], record["seconds"]
-        if self.watch is not None:
-            self.watch = Watch(self.watch.rule, record["stopping"])
-        for name, version in self.versions.items():
+        self.best = {
+            f"model/{name.removeprefix('best/')}": array for name, array in arrays.items() if name.startswith("best/")
+        }
+        self.task.generator.state = self._order = arrays[ORDER]
+        position = self.position
+        position.epoch, position.batch, position.updates = record["epoch"], record["batch"], record["updates"]
+        position.loss_sum, position.weight_sum = float(record["loss"]), record["examples"]
+        position.epoch_seconds, self.clock.seconds_before = record["epoch_seconds"], record["seconds"]
+        if self.early_stopping is not None:
+            self.early_stopping = EarlyStoppingState(self.early_stopping.settings, record["stopping"])
+        for name, version in self.settings.versions.items():
             before = record["versions"].get(name)
             if before != version:
-                self.say(f"this run was begun with {name} {before} and goes on with {version}: last bits may differ")
+                self.notify(f"this run was begun with {name} {before} and goes on with {version}: last bits may differ")
 
     def _schedule(self) -> str | None:
-        return None if self.optimizer.schedule is None else steady(repr(self.optimizer.schedule))
+        schedule = self.task.optimizer.schedule
+        return None if schedule is None else canonical_json(repr(schedule))
 
-    def say(self, text: str) -> None:
-        """Note something about the run, and report it."""
+    def notify(self, text: str) -> None:
+        """Add a note to the run, and report it."""
         self.run.notes.append(text)
-        self.report.say(text)
+        self.observers.progress.notify(text)
 
     def pause(self) -> None:
-        """After Ctrl-C: save, and end with how to go on."""
-        if not self.interruption.asked:
+        """After a signal: save, and raise the exception whose message says how to go on."""
+        signals = self.observers.signals
+        if not signals.requested:
             return
         self.paused = True
         self.save()
-        name = "interrupted" if self.interruption.asked == signal.SIGINT else "terminated"
-        where = f"{name} in epoch {self.epoch}, after batch {self.batch}"
-        kept = "nothing was saved (there is no out=), the model has the weights of this moment"
+        name = "interrupted" if signals.requested == signal.SIGINT else "terminated"
+        outcome = "nothing was saved (there is no out=), the model has the weights of this moment"
         if self.run.folder is not None:
-            kept = f"saved in {self.run.folder}; to go on, call {self.advice()}"
-        raise self.interruption.heed(f"{where}: {kept}")
+            outcome = f"saved in {self.run.folder}; to go on, call {self.advice()}"
+        raise signals.exception(f"{name} in epoch {self.position.epoch}, after batch {self.position.batch}: {outcome}")
 
     def rescue(self, error: Exception) -> None:
-        """Save what was reached when the user's own code, or the data, raised ``error`` between two steps.
+        """Save what was reached when the user's own code, or the data, raised ``error`` between two updates.
 
-        What the disk has refused can only be said: how to go on from the checkpoint before.
+        If the disk has refused to be written, ``error`` says how to go on from the checkpoint before.
         """
         if isinstance(error, StorageError) and self.run.folder is not None:
             error.message += (
                 f". The checkpoint before is intact, and the model in memory has its weights: when there is room, go on "
                 f"from that checkpoint with {self.advice()}"
             )
-        elif self._between and self.run.folder is not None:
+        elif self.position.phase in (Phase.BETWEEN_UPDATES, Phase.MEASURING) and self.run.folder is not None:
             with contextlib.suppress(StorageError):
                 self.save()
                 error.add_note(f"The training up to here is saved; to go on, call {self.advice()}")
 
-    # --- going through ---
-    def go(self) -> None:
-        """Train to the end, and leave the model with the best weights if they are wanted."""
-        self._began = time.perf_counter()
-        self.callbacks.start(self.run)
-        while self.epoch <= self.epochs and self.run.stopped is None:
+    # --- epochs ---
+    def train(self) -> None:
+        """Train to the end, and leave the model with the best weights if early stopping is to restore them."""
+        self.clock.start_run()
+        self.observers.callbacks.start(self.run)
+        while self.position.epoch <= self.settings.epochs and self.run.stopped is None:
             self._epoch()
         if self.run.stopped is not None:
-            self.say(f"stopped: {self.run.stopped}")
-        watch = self.watch
-        if watch is not None and watch.best is not None:
-            self.run.best = {"epoch": watch.epoch, watch.rule.monitor: watch.best}
+            self.notify(f"stopped: {self.run.stopped}")
+        stopping = self.early_stopping
+        if stopping is not None and stopping.best is not None:
+            self.run.best = {"epoch": stopping.epoch, stopping.settings.monitor: stopping.best}
             for name, array in self.best.items():
                 self.state.cells[name].write(array)
-            if self.best and watch.epoch < self.epoch - 1:
-                self.say(f"the weights are those of epoch {watch.epoch}, the best")
-
-    def seconds(self) -> float:
-        """Return how long the run has taken, before the resume too."""
-        return self._earlier + time.perf_counter() - self._began
+            if self.best and stopping.epoch < self.position.epoch - 1:
+                self.notify(f"the weights are those of epoch {stopping.epoch}, the best")
 
     def _epoch(self) -> None:
-        self._clock = time.perf_counter()
-        self.model.train()
-        self.generator.state = self.order
-        self.source.start(self.epoch)
-        self.state.remember()
+        self.clock.start_epoch()
+        self.task.model.train()
+        self.task.generator.state = self._order
+        self.task.source.start(self.position.epoch)
+        self._remember()
         self._batches()
-        if self.run.stopped is not None:  # by a callback, amid the epoch
+        if self.run.stopped is not None:  # by a callback, in the middle of the epoch
             self.save()
             return
-        if self.state.wrong():
-            self._replay()
-        self._ended = self.record(), self.best
-        mean = self.total / self.examples if self.step.mean else self.total
-        entry: dict[str, Any] = {"epoch": self.epoch, "train_loss": mean}
-        if self.held_out is not None:
-            measured = measure(self.model, self.loss, self.held_out, self.metrics, self.dtype, self.pause)
-            entry.update({f"validation_{name}": value for name, value in measured.items()})
-        entry["learning_rate"] = float(self.optimizer.learning_rate)
-        entry["seconds"] = round(self.epoch_seconds + time.perf_counter() - self._clock, 4)
+        if self.state.nonfinite_path():
+            self._runner.replay()
+        self._epoch_end, self.position.phase = (self.record(), self.best), Phase.MEASURING
+        entry = self._measure()
         self.pause()
-        if self.watch is not None:
-            self._watch(self.watch, entry)
-        self.callbacks.epoch(self.run, entry)
-        self.epoch, self.batch, self.total, self.examples, self.epoch_seconds = self.epoch + 1, 0, 0.0, 0, 0.0
-        self.order = self.generator.state
-        self.state.remember()  # before the record is written: interrupted from here on, both have this epoch
+        if self.early_stopping is not None:
+            self._check_early_stopping(self.early_stopping, entry)
+        self.observers.callbacks.epoch(self.run, entry)
+        self.position.next_epoch()
+        self._order = self.task.generator.state
+        self._remember()  # before the record is written: interrupted from here on, both have this epoch
         self.run.log(entry)
-        self._ended = None
+        self._epoch_end, self.position.phase = None, Phase.BETWEEN_UPDATES
         self.save()
         self.run.save_weights()
-        self.report.epoch(entry["epoch"], line(entry))
+        self.observers.progress.epoch(entry["epoch"], epoch_line(entry))
 
-    def _watch(self, watch: Watch, entry: dict[str, Any]) -> None:
-        if watch.better(entry) and watch.rule.restore_best:
+    def _remember(self) -> None:
+        """Make the present state the one from which a replay begins."""
+        self.state.remember()
+        self._runner.first = self.position.batch
+
+    def _measure(self) -> dict[str, Any]:
+        """Return the record of the epoch."""
+        task, position = self.task, self.position
+        train_loss = position.loss_sum / position.weight_sum if task.step.is_mean else position.loss_sum
+        entry: dict[str, Any] = {"epoch": position.epoch, "train_loss": train_loss}
+        if task.validation is not None:
+            measures = measure(task.model, task.loss, task.validation, task.metrics, task.dtype, self.pause)
+            entry.update({f"validation_{name}": value for name, value in measures.items()})
+        entry["learning_rate"] = float(task.optimizer.learning_rate)
+        entry["seconds"] = round(position.epoch_seconds + self.clock.epoch_seconds(), 4)
+        return entry
+
+    def _check_early_stopping(self, stopping: EarlyStoppingState, entry: dict[str, Any]) -> None:
+        if stopping.update(entry) and stopping.settings.restore_best:
             self.best = {name: cell.read() for name, cell in self.state.cells.items() if name.startswith("model/")}
-        why = watch.verdict(entry)
-        if why is not None:
-            self.run.stop(why)
+        reason = stopping.stop_reason(entry)
+        if reason is not None:
+            self.run.stop(reason)
 
+    # --- batches ---
     def _batches(self) -> None:
-        """Go through the batches. Of steps only the losses are looked at, so that many may be one native call."""
-        done, first = self.batch, self.batch
-        E, batch = 0.0, None
-        for losses, weights, last in self._losses(done):
-            done, batch = done + len(losses), last
+        """Go through the batches of the epoch. Only losses are checked after a step, so that a chunk is one native call."""
+        step, position = self.task.step, self.position
+        done, E, batch = position.batch, 0.0, None
+        for losses, weights, batch in self._losses(done):  # noqa: B007 - the last batch
+            done += len(losses)
             if not all(map(isfinite, losses)):
-                self._replay(first)
+                self._runner.replay()
             for E, weight in zip(losses, weights, strict=True):
-                self.total += E * weight if self.step.mean else E
-                self.examples += weight
-            self.report.batch(self.epoch, E, len(losses))
-            if not self.step.pending:
-                self._updated(done, E, first, len(losses) if self.step.accumulate == 1 else 1)
+                position.loss_sum += E * weight if step.is_mean else E
+                position.weight_sum += weight
+            self.observers.progress.batch(position.epoch, E, len(losses))
+            if not step.pending:
+                self._after_update(done, E, len(losses) if step.accumulate == 1 else 1)
                 if self.run.stopped is not None:
                     return
-        if self.step.pending:
-            self._between = False
-            before = None if self.source.replays else self.state.now()
-            self.step.finish()
-            if before is not None and batch is not None and self.state.wrong():
-                self._refuse(before, batch, done, E)
-            self._updated(done, E, first)
+        if step.pending:
+            self.position.phase = Phase.UPDATING
+            self._runner.finish(batch, done, E)
+            self._after_update(done, E)
 
-    def _losses(self, first: int) -> Iterator[tuple[list[float], list[float], Batch | None]]:
-        """Yield losses and weights of the batches after the first ones, as many as are done at once: natively, several."""
-        done = first
-        while self.step.loops and isinstance(self.source, Arrays) and done < (self.source.steps or 0):
-            self._between = False
-            rows = self.source.stretch(done, self._most())
-            began = time.perf_counter()
-            losses = self._stretch(rows, done, first)
-            if rows.shape[1] == self.source.batch_size:
-                self.pace.took(len(rows), time.perf_counter() - began)
+    def _losses(self, done: int) -> Iterator[tuple[list[float], list[float], MiniBatch | None]]:
+        """Yield losses and weights of the batches after the first ``done``: those of a chunk, or of one batch."""
+        step, source = self.task.step, self.task.source
+        while step.loops and isinstance(source, ArraySource) and done < (source.steps or 0):
+            self.position.phase = Phase.UPDATING
+            rows = source.chunk(done, self._chunk_limit())
+            start = time.perf_counter()
+            losses = self._runner.chunk(rows, done)
+            if rows.shape[1] == source.batch_size:
+                self._chunk_sizer.record_duration(len(rows), time.perf_counter() - start)
             done += len(losses)
-            weights = self.step.weights_of(rows) if self.step.mean else [float(rows.shape[1])] * len(rows)
+            weights = step.weights_of(rows) if step.is_mean else [float(rows.shape[1])] * len(rows)
             yield losses, weights, None
-        for batch in self.source.batches(done):
-            self._between = False
-            before = None if self.source.replays else self.state.now()
-            E = self._step(batch, done + 1)
+        for batch in source.batches(done):
+            self.position.phase = Phase.UPDATING
             done += 1
-            if before is not None and (not isfinite(E) or self.state.wrong()):
-                self._refuse(before, batch, done, E)
-            yield [E], [self.step.weigh(batch.t) if self.step.mean else len(batch.x)], batch
+            E = self._runner.checked_step(batch, done)
+            yield [E], [step.batch_weight(batch.t) if step.is_mean else len(batch.x)], batch
 
-    def _most(self) -> int:
-        """Return how many batches may be done in one native call: up to where something has to happen after a step."""
-        if self.callbacks.stepping:
+    def _chunk_limit(self) -> int:
+        """Return how many steps one native call may make: up to the next callback, checkpoint or update."""
+        if self.observers.callbacks.with_on_step:
             return 1
-        most = self.pace.most
-        if isinstance(self.every, timedelta):
-            most = min(most, self.pace.within(self.every.total_seconds() - (time.perf_counter() - self._saved)))
-        if self.step.accumulate > 1:
-            return min(most, self.step.accumulate - self.step.pending)
-        if self.every is not None and not isinstance(self.every, timedelta):
-            most = min(most, self.every - self.updates % self.every)
-        return most
+        step, every, limit = self.task.step, self.settings.checkpoint_every, self._chunk_sizer.max_steps
+        if isinstance(every, timedelta):
+            limit = min(limit, self._chunk_sizer.steps_within(every.total_seconds() - self.clock.seconds_since_save()))
+        if step.accumulate > 1:
+            return min(limit, step.accumulate - step.pending)
+        if every is not None and not isinstance(every, timedelta):
+            limit = min(limit, every - self.position.updates % every)
+        return limit
 
-    def _stretch(self, rows: Indices, done: int, first: int) -> list[float]:
-        """Do a step with each of ``rows`` in one native call. Where one fails, the steps are gone through singly."""
-        try:
-            return self.step.loop(rows)
-        except BpropError as error:
-            if len(rows) > 1:
-                self._replay(first, error)
-            raise self._named(error, done + 1) from None
-
-    def _step(self, batch: Batch, number: int) -> float:
-        try:
-            return self.step(batch)
-        except BpropError as error:
-            raise self._named(error, number) from None
-
-    def _named(self, error: BpropError, number: int) -> BpropError:
-        if not error.message.startswith("fit: "):
-            error.message = f"fit: epoch {self.epoch}, batch {number}: {error.message}"
-        return error
-
-    def _updated(self, done: int, E: float, first: int, count: int = 1) -> None:
-        self.batch, self._between = done, True
-        self.updates += count
-        if self.callbacks.stepping:
-            self.callbacks.step(self.run, self.updates, E)
-        if self.every is not None and self._due(self.every):
-            if self.state.wrong():  # nobody wants to go on from there
-                self._replay(first)
+    def _after_update(self, done: int, E: float, updates: int = 1) -> None:
+        self.position.batch, self.position.phase = done, Phase.BETWEEN_UPDATES
+        self.position.updates += updates
+        callbacks = self.observers.callbacks
+        if callbacks.with_on_step:
+            callbacks.step(self.run, self.position.updates, E)
+        if self._checkpoint_is_due():
+            if self.state.nonfinite_path():  # nobody wants to go on from there
+                self._runner.replay()
             self.save()
         self.pause()
 
-    def _due(self, every: int | timedelta) -> bool:
+    def _checkpoint_is_due(self) -> bool:
+        every = self.settings.checkpoint_every
         if isinstance(every, timedelta):
-            return time.perf_counter() - self._saved >= every.total_seconds()
-        return self.updates % every == 0
-
-    # --- numbers that are not finite ---
-    def _replay(self, first: int = 0, error: BpropError | None = None) -> NoReturn:
-        """Go through the epoch again, slowly, to stop just before the batch after which something is not finite.
-
-        Steps are deterministic, so this finds the same batch, and costs nothing as long as all is well. An ``error`` amid
-        several steps comes again at its own.
-        """
-        self._between = False
-        self.state.restore()
-        self.step.forget()
-        for done, batch in enumerate(self.source.batches(first), first + 1):
-            before = self.state.now()
-            E = self._step(batch, done)
-            if done == self.source.steps:
-                self.step.finish()
-            if not isfinite(E) or self.state.wrong():
-                self._refuse(before, batch, done, E)
-        if self.step.pending:  # of a source that does not know its last batch beforehand
-            before = self.state.now()
-            self.step.finish()
-            if self.state.wrong():
-                self._refuse(before, batch, done, E)
-        if error is not None:
-            raise error
-        raise NonFiniteError(f"fit: epoch {self.epoch}: a loss or parameter was not finite, but not when run again")
-
-    def _refuse(self, before: list[Array], batch: Batch, number: int, E: float) -> NoReturn:
-        wrong = self.state.wrong()
-        self.state.restore(before)
-        steps = "" if self.source.steps is None else f" of {self.source.steps}"
-        where = f"fit: epoch {self.epoch}, batch {number}{steps}"
-        for name, part in (("inputs", batch.x), ("targets", batch.t)):
-            if part.dtype.kind == "f" and not np.isfinite(part).all():
-                row = int(np.flatnonzero(~np.isfinite(part.reshape(len(part), -1)).all(axis=1))[0])
-                example = (
-                    f"example {row} of the batch"
-                    if batch.rows is None
-                    else f"example {batch.rows[row]} of the training data"
-                )
-                raise NonFiniteError(f"{where}: the {name} are not finite ({example})")
-        what = (
-            f"the loss is {E}" if not isfinite(E) else f"the loss is {E:.6g}, but the update makes {wrong} non-finite"
-        )
-        raise NonFiniteError(
-            f"{where}: {what}. The parameters are as before this batch. A smaller learning rate often helps; "
-            f"bprop.grad of the loss on this batch shows where it comes from"
-        )
+            return self.clock.seconds_since_save() >= every.total_seconds()
+        return every is not None and self.position.updates % every == 0

@@ -11,31 +11,59 @@ from ..core.file import as_path
 from ..nn.path import load_cells
 from .storage import StorageError, read, write_whole
 
-__all__ = ["StorageError", "load_weights", "save_weights", "write_whole"]
+__all__ = ["load_weights", "save_weights"]
 
-_HEADER = 100_000_000  # bytes of header that a safetensors file may have
+_MAX_HEADER_BYTES = 100_000_000  # of a safetensors file
 
 
 def save_weights(model: Any, path: str | os.PathLike[str]) -> None:
-    """Write every cell of ``model`` (parameters, running statistics, generators; also an optimizer's) to ``path``.
+    """Write every cell of a module or optimizer to a safetensors file: parameters, running statistics, generators, slots.
 
-    The file appears whole or not at all: it is written beside its place, flushed to disk, and then renamed. Raises
-    `StorageError` where that is impossible, `ArgumentError` for what has no cells.
+    The file appears completely or not at all: it is written under a temporary name, flushed to disk, and then renamed.
+
+    Parameters
+    ----------
+    model
+        A `Module` or an `Optimizer`.
+    path
+        The file; an existing one is refiled.
+
+    Raises
+    ------
+    StorageError
+        If the file cannot be written.
+    ArgumentError
+        For a ``model`` without cells.
 
     **Source:** safetensors format, Hugging Face (2022).
     """
     from safetensors.numpy import save
 
-    place = _checked("save_weights", model, path)
+    file = _checked_path("save_weights", model, path)
     arrays = {name: np.array(cell.read(), order="C") for name, cell in model.cells().items()}
-    write_whole(place, save(arrays))
+    write_whole(file, save(arrays))
 
 
 def load_weights(model: Any, path: str | os.PathLike[str]) -> None:
-    """Read the cells of ``model`` from ``path``, as `save_weights` wrote them.
+    """Read the cells of a module or optimizer from a file that `save_weights` wrote.
 
-    Names, shapes and dtypes are all checked before the first is changed, and the error names all that are wrong:
-    `ArgumentError` for a missing or unknown name, `ShapeError`, `DTypeError`. `StorageError` where the file cannot be read.
+    All names, shapes and dtypes are checked before the first cell is changed, and an error names all that are wrong.
+
+    Parameters
+    ----------
+    model
+        A `Module` or an `Optimizer`; its cells are refiled.
+    path
+        The file.
+
+    Raises
+    ------
+    StorageError
+        If the file cannot be read, or is no safetensors file.
+    ArgumentError
+        For a missing or unknown name, and for a ``model`` without cells.
+    ShapeError, DTypeError
+        For an array of another shape or dtype than the cell.
 
     **Source:** safetensors format, Hugging Face (2022).
 
@@ -52,10 +80,10 @@ def load_weights(model: Any, path: str | os.PathLike[str]) -> None:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    place = _checked("load_weights", model, path)
+    file = _checked_path("load_weights", model, path)
     try:
         needed = sum(cell.array.size * cell.array.dtype.itemsize for cell in model.cells().values())
-        arrays = load(read(place, needed + _HEADER))
+        arrays = load(read(file, needed + _MAX_HEADER_BYTES))
     except StorageError as error:
         error.message = f"load_weights: {error.message}"
         raise
@@ -66,7 +94,7 @@ def load_weights(model: Any, path: str | os.PathLike[str]) -> None:
     load_cells(model, arrays, "load_weights", str(path))
 
 
-def _checked(name: str, model: Any, path: Any) -> Path:
+def _checked_path(name: str, model: Any, path: Any) -> Path:
     if isinstance(model, type) or not callable(getattr(model, "cells", None)):
         raise ArgumentError(f"{name}: a Module or an Optimizer, not {model!r:.60}")
     return as_path(path, f"{name}: the path")

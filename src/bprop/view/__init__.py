@@ -1,6 +1,6 @@
 """What bprop computes, to be looked at: formulas as text and LaTeX, graphs as DOT, tables of values and gradients."""
 
-from ..core.expression import Expression
+from ..gradients.formula import Expression
 from .dot import dot
 from .table import Row, View, view
 

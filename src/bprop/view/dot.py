@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from ..core.expression import application
 from ..core.graph import Edge, Graph, Node
+from ..gradients.formula import application
 
 
 def dot(graph: Graph, names: Mapping[Node, str] | None = None, notes: Mapping[Edge, str] | None = None) -> str:

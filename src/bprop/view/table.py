@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.dtype import is_float
-from ..core.expression import LIMIT, Expression, application
 from ..core.graph import Edge, Graph, Node
 from ..core.interpreter import using
 from ..core.observe import Observe
 from ..core.tree import flatten
 from ..core.value import Array
-from ..gradients.absent import structural
+from ..gradients.absent import masked_sweep
 from ..gradients.adjoint import adjoint
 from ..gradients.argument import Arguments
+from ..gradients.formula import LIMIT, Expression, application
 from ..gradients.variable import as_array, name_of
 from ..ops import ones
 from . import grid
@@ -119,7 +119,7 @@ def gradients(graph: Graph, values: dict[Edge, Array]) -> dict[Edge, Array]:
     places += [(node, index) for node in graph.nodes for index in range(len(node.specs))]
     places = [edge for edge in places if is_float(values[edge].dtype)]
     sweep = adjoint(graph.nodes, values, output, places)
-    swept = structural(sweep, [ones((), dtype=values[output].dtype)])
+    swept = masked_sweep(sweep, [ones((), dtype=values[output].dtype)])
     return {edge: bar for edge, bar in zip(places, swept, strict=True) if bar is not None}
 
 
@@ -139,7 +139,7 @@ def brief(value: Array) -> str:
 
 
 def _nested(data: NDArray[Any]) -> str:
-    return f"[{', '.join(_nested(one) if one.ndim else _number(one[()]) for one in map(np.asarray, data))}]"
+    return f"[{', '.join(_nested(entry) if entry.ndim else _number(entry[()]) for entry in map(np.asarray, data))}]"
 
 
 def _number(number: Any) -> str:

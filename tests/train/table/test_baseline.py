@@ -5,9 +5,10 @@ import pytest
 
 import bprop
 from bprop import nn
+from bprop.train import auc
 from bprop.train.table.baseline import baselines, logistic, probabilities, ridge
-from bprop.train.table.influence import bars, draw_influence, influence
-from bprop.train.table.score import auc, classification_scores, regression_scores, row_losses, verdict
+from bprop.train.table.score import classification_scores, regression_scores, row_losses, verdict
+from bprop.train.table.sensitivity import bars, draw_influence, sensitivity
 
 i = np.arange(40)
 X = np.stack([i % 7 / 3 - 1, (i * i) % 11 / 5 - 1], axis=1)
@@ -87,7 +88,7 @@ def test_influence_of_a_linear_model_is_its_weights():
     groups = {"a": slice(0, 1), "b": slice(1, 3), "d": slice(3, 4)}
     centred = (W - W.mean(axis=0)) * x.std(axis=0)
     expected = {name: np.sqrt((centred[:, place] ** 2).sum() / 3) for name, place in groups.items()}
-    found = influence(model, x, groups)
+    found = sensitivity(model, x, groups)
     assert list(found) == ["b", "a", "d"]
     assert all(np.isclose(found[name], expected[name], rtol=1e-12) for name in groups)
     assert found["d"] == 0
@@ -98,7 +99,7 @@ def test_influence_agrees_with_central_differences():
     layers = nn.Linear(2, 5, np.float64, generator), nn.Tanh(), nn.Linear(5, 1, np.float64, generator)
     model = nn.Sequential(*layers)
     x = np.random.default_rng(1).normal(size=(20, 2))
-    found = influence(model, x, {"a": slice(0, 1), "b": slice(1, 2)}, scale=10.0)
+    found = sensitivity(model, x, {"a": slice(0, 1), "b": slice(1, 2)}, scale=10.0)
     for name, step in (("a", np.array([1e-6, 0])), ("b", np.array([0, 1e-6]))):
         rise = (np.asarray(model(bprop.asarray(x + step))) - np.asarray(model(bprop.asarray(x - step)))) / 2e-6
         assert np.isclose(found[name], 10 * np.mean(np.abs(rise)) * x.std(axis=0)[step > 0], rtol=1e-7)

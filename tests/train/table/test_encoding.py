@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from bprop.core.error import ArgumentError
 from bprop.train import Table, TableError
 from bprop.train.record import Field, RecordError
-from bprop.train.table import Preparation
+from bprop.train.table import PreparedTable
 from bprop.train.table.encoding import MOST_CATEGORIES, Encoding
 from bprop.train.table.target import find_target, split, target_values
 
@@ -223,14 +223,14 @@ def test_parts_do_not_overlap_and_keep_the_shares():
 def test_nothing_is_learned_from_rows_held_out():
     rng = np.random.default_rng(0)
     x, c, y = rng.normal(size=80), rng.choice(["p", "q"], 80), rng.normal(size=80)
-    ready = Preparation(table(x=x, c=c, y=y), "y")
+    ready = PreparedTable(table(x=x, c=c, y=y), "y")
     held_out = np.concatenate([ready.parts.validation, ready.parts.test])
     x[held_out], c[held_out], y[held_out] = 1e9, "unseen", -1e9
-    changed = Preparation(table(x=x, c=c, y=y), "y")
+    changed = PreparedTable(table(x=x, c=c, y=y), "y")
     assert changed.encoding.columns == ready.encoding.columns
     assert np.array_equal(changed.x[ready.parts.train], ready.x[ready.parts.train])
     x[ready.parts.train[0]] += 1
-    assert Preparation(table(x=x, c=c, y=y), "y").encoding.columns != ready.encoding.columns
+    assert PreparedTable(table(x=x, c=c, y=y), "y").encoding.columns != ready.encoding.columns
 
 
 cell = (
@@ -246,7 +246,7 @@ cell = (
 def test_whatever_the_cells_there_are_finite_inputs_or_a_message(rows, task):
     first, second = zip(*rows, strict=True)
     try:
-        ready = Preparation(table(a=list(first), b=list(second), c=range(len(rows))), "a", task=task)
+        ready = PreparedTable(table(a=list(first), b=list(second), c=range(len(rows))), "a", task=task)
     except TableError as error:
         message = error.message
     else:

@@ -7,9 +7,9 @@ import pytest
 
 from bprop.core.error import ArgumentError
 from bprop.train import StorageError, Table, TableError, fit_table, load_table_model
-from bprop.train.table import Preparation
+from bprop.train.table import PreparedTable
+from bprop.train.table.run_summary import read_summaries
 from bprop.train.table.score import classification_scores, regression_scores
-from bprop.train.table.summary import summaries
 
 rng = np.random.default_rng(0)
 LENGTH, SIDE = rng.normal(10, 2, 125), rng.choice(["left", "right", None], 125)
@@ -44,7 +44,7 @@ def test_a_classification(tmp_path):
 
 
 def test_a_regression_is_scored_in_the_targets_unit():
-    ready = Preparation(PRICES, "price")
+    ready = PreparedTable(PRICES, "price")
     result = ready.fit(**QUICK)
     assert result.scores["network"]["r2"] > 0.8
     assert result.scores["ridge regression"]["r2"] > 0.99
@@ -54,7 +54,7 @@ def test_a_regression_is_scored_in_the_targets_unit():
 
 
 def test_the_weights_kept_are_those_of_the_best_validation_loss():
-    ready = Preparation(PRICES, "price")
+    ready = PreparedTable(PRICES, "price")
     result = ready.fit(**(QUICK | {"learning_rate": 0.1}))
     losses = [entry["validation_loss"] for entry in result.run.history]
     assert result.best_epoch == 1 + int(np.argmin(losses))
@@ -80,7 +80,7 @@ def test_a_stored_model_predicts_what_the_trained_one_does(tmp_path):
 
 
 def test_test_rows_change_nothing_but_their_scores():
-    ready = Preparation(PRICES, "price")
+    ready = PreparedTable(PRICES, "price")
     columns = {name: list(cells) for name, cells in PRICES.columns.items()}
     for row in ready.parts.test:
         columns["size"][row], columns["price"][row] = "-77", "123456"
@@ -214,7 +214,7 @@ def test_summaries_name_what_is_broken(copy, folder):
     (runs / "status" / "run.json").write_text(json.dumps(record | {"status": 3}), encoding="utf-8")
     (runs / "epochs" / "run.json").write_text(json.dumps(record | {"epochs": 3}), encoding="utf-8")
     (runs / "metrics" / "metrics.jsonl").write_text('{"epoch": 1}\n{"epo', encoding="utf-8")
-    found = {path.name: one for path, one in summaries(runs)}
+    found = {path.name: one for path, one in read_summaries(runs)}
     assert found["well"].score[0] == "accuracy"
     assert found["well"].task == "classification of kind"
     assert "run.json: status is 'running' or" in found["status"]

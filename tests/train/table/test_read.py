@@ -63,7 +63,7 @@ def test_missing_cells_quotes_blank_lines_and_line_numbers(tmp_path):
     assert list(table) == ["a", "b"]
     assert table["a"] == [None, "3"]
     assert table["b"] == ['x, "y"\nz', None]
-    assert table.place(1, "a") == f"{file}: row 2 (line 6), column 'a'"
+    assert table.cell_name(1, "a") == f"{file}: row 2 (line 6), column 'a'"
     assert np.array_equal(table.numbers("a"), [np.nan, 3], equal_nan=True)
     assert read_table(file, missing=["3"])["a"] == [None, None]
 

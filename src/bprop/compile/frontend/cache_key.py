@@ -7,8 +7,8 @@ from weakref import ReferenceType
 
 import numpy as np
 
+from ...core.cell import Cell
 from ...core.error import ArgumentError
-from ...core.interpreter import Cell
 from ...core.tree import flatten, is_holder
 from ...core.value import Array, refuse_masked
 from .captures import BUILT_IN, ITSELF, PLAIN, Mentioned, Same, holders

@@ -16,7 +16,7 @@ from weakref import ReferenceType
 
 import numpy as np
 
-from ...core.interpreter import Cell
+from ...core.cell import Cell
 from ...core.tree import flatten, is_holder
 from ...core.value import Array
 from .cache_key import has_attributes

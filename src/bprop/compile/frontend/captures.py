@@ -16,7 +16,7 @@ from weakref import ReferenceType
 
 import numpy as np
 
-from ...core.interpreter import Cell
+from ...core.cell import Cell
 from ...core.tree import LEAF, Holder, Structure, is_holder
 from ...core.value import Array
 from .introspection import (

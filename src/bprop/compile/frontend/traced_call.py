@@ -9,15 +9,16 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ...core.cell import CHANGES, RUNNING, Cell
 from ...core.error import ArgumentError, BpropError, CompileError, StateError, shown_place, user_place
 from ...core.graph import Graph, Node, has_effect, inner_graphs
-from ...core.interpreter import CHANGES, EVALUATE, RUNNING, Cell, using
+from ...core.interpreter import EVALUATE, using
 from ...core.op import Op
 from ...core.shape import size_of
 from ...core.trace import Trace, Traced
 from ...core.tree import LEAF, Structure, flatten, unflatten
-from ...core.value import SHARING, Array, Sharing, Spec, Wrapped, asarray, escaped
-from ...gradients.reverse import pull
+from ...core.value import SHARING, Array, Sharing, Spec, Tracer, asarray, escaped
+from ...gradients.reverse import backward
 from ...gradients.variable import leaf_label
 from ..passes.finite_check import NotFiniteError, has_guard
 from ..passes.inline import inline
@@ -61,7 +62,7 @@ class _Trace(Trace):
 
     def _count(self, node: Node) -> None:
         """Count what a line of the user makes, but for the way back, which is at one line for all of it."""
-        line = user_place(before=pull.__code__)
+        line = user_place(before=backward.__code__)
         if line is None or self.repeated is not None:
             return
         assert node.op is not None
@@ -136,7 +137,7 @@ class Step:
         ]
         self.captures = [value for _, value in graph.captures]
         for value in self.captures:
-            if isinstance(value, Wrapped):
+            if isinstance(value, Tracer):
                 raise escaped(value, name)
         self.referenced, self.looked = _referenced(sharing, self.captures)
         self.in_place: set[Any] = (

@@ -220,7 +220,7 @@ def _aligned(position: Position, x: Any) -> Position:
 def _compute_dtype(op: Elementwise, xs: Sequence[Operand], dtype: DType) -> DType:
     if op.kind != "bool":
         return dtype
-    if str(op.native).startswith("logical"):
+    if op.logical:
         return dtypes.BOOL
     types = [x.dtype if isinstance(x, ScalarExpr) else x for x in xs]
     computed = dtypes.result_type(*types)

@@ -5,11 +5,12 @@ lasts is written, and the masked program runs (decision 0003).
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 from ...core.family import Bilinear, Linear, Selection
 from ...core.graph import Edge, Graph, Node, inner_graphs
+from ...core.rewrite import Rewriter
 from ...core.shape import size_of
-from ...gradients.rewriting import Rewriting, results
 from ...ops.guard import guard, require_finite
 from ..ir.scalar_expr import spec_of
 
@@ -32,8 +33,8 @@ def add_finite_checks(graph: Graph, donated: Iterable[int]) -> Graph:
     graph = graph.live()
     if not any(node.op is guard for node in graph.nodes):
         return graph
-    unguarded = _Unguarded(graph)
-    plain = unguarded.run()
+    unguarded = _Unguarded()
+    plain = unguarded.rewrite(graph).live()
     checked = _Choice(plain, donated).edges(unguarded.products)
     position = {node: number for number, node in enumerate(plain.nodes, start=1)}
     start = max(position.get(node, 0) for node, _ in checked)
@@ -42,21 +43,19 @@ def add_finite_checks(graph: Graph, donated: Iterable[int]) -> Graph:
     return Graph(plain.inputs, nodes, plain.outputs, plain.captures)
 
 
-class _Unguarded(Rewriting):
+class _Unguarded(Rewriter):
     """The graph without its guards; ``products`` are what they guarded, as operand and result."""
 
-    def __init__(self, graph: Graph) -> None:
-        super().__init__(graph)
+    def __init__(self) -> None:
+        super().__init__()
         self.products: list[tuple[Edge, Edge]] = []
 
-    def rewrite(self, given: Node) -> list[Edge]:
-        inputs = self.placed(given.inputs)
-        if given.op is guard:
-            result, operand = inputs
-            self.products.append((operand, result))
-            return [result]
-        assert given.op is not None
-        return results(self.node(given.op, inputs, given.params, given.specs))
+    def rule(self, node: Node, inputs: tuple[Any, ...]) -> list[Edge] | None:
+        if node.op is not guard:
+            return None
+        result, operand = inputs
+        self.products.append((operand, result))
+        return [result]
 
 
 class _Choice:

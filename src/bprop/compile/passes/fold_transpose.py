@@ -4,9 +4,11 @@ So the gradient of W in ``x @ W.T``, a product that the rule of the transpose tu
 """
 
 from collections import Counter
+from typing import Any
 
 from ...core.family import Bilinear, Linear
 from ...core.graph import Edge, Graph, Node
+from ...core.rewrite import Rewriter, outputs_of
 from ...ops.contraction import reordered
 from ..ir.affine_index import variable
 from ..ir.scalar_expr import as_index, spec_of
@@ -24,26 +26,22 @@ def fold_transposes(graph: Graph) -> Graph:
     """
     readers = Counter(x for node in graph.nodes for x in node.inputs if type(x) is tuple)
     readers.update(graph.outputs)
-    edges: dict[Edge, Edge] = {}
-    nodes: list[Node] = []
-    for node in graph.nodes:
-        inputs = tuple(edges.get(x, x) if type(x) is tuple else x for x in node.inputs)
-        op, params = node.op, node.params
+    return _Folding(readers).rewrite(graph).live()
+
+
+class _Folding(Rewriter):
+    def __init__(self, readers: Counter[Edge]) -> None:
+        super().__init__()
+        self.readers = readers
+
+    def rule(self, node: Node, inputs: tuple[Any, ...]) -> list[Edge] | None:
         axes = _order(node)
-        if axes is not None and readers[node.inputs[0]] == 1:
-            before = inputs[0][0]
-            if isinstance(before.op, Bilinear):
-                shapes = [spec_of(x).shape for x in before.inputs]
-                op, params = reordered(before.op.labels(*shapes, **before.params), axes)
-                inputs = tuple(before.inputs)
-        assert op is not None
-        if op is not node.op or any(a is not b for a, b in zip(inputs, node.inputs, strict=True)):
-            new = Node(op, params, inputs, node.specs)
-            edges.update({(node, index): (new, index) for index in range(len(node.specs))})
-            node = new
-        nodes.append(node)
-    outputs = [edges.get(edge, edge) for edge in graph.outputs]
-    return Graph(graph.inputs, nodes, outputs, graph.captures).live() if edges else graph
+        if axes is None or self.readers[node.inputs[0]] != 1 or not isinstance(inputs[0][0].op, Bilinear):
+            return None
+        product = inputs[0][0]
+        shapes = [spec_of(x).shape for x in product.inputs]
+        op, params = reordered(product.op.labels(*shapes, **product.params), axes)
+        return outputs_of(self.add(op, tuple(product.inputs), params, node.specs))
 
 
 def _order(node: Node) -> list[int] | None:

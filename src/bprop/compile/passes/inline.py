@@ -5,12 +5,14 @@ So are general ops and reductions that are written with other ops for native cod
 Ops whose native form is their operand itself (they matter to derivatives only) disappear too.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from ...core.error import CompileError
 from ...core.family import Elementwise, General, Reduction, Region
-from ...core.graph import Edge, Graph, Node
+from ...core.graph import Graph, Node
 from ...core.interpreter import EVALUATE
+from ...core.rewrite import Rewriter
 from ...core.trace import trace_flat
 from ...core.value import Array
 from ...ops.guard import guard
@@ -28,35 +30,24 @@ def inline(graph: Graph) -> Graph:
       b = a * 2       float64[3]
       return b
     """
-    nodes: list[Node] = []
-    captures: list[tuple[Node, Array]] = list(graph.captures)
-    values: dict[Edge, Any] = {}
+    inliner = _Inliner()
+    result = inliner.rewrite(graph)
+    return Graph(result.inputs, result.nodes, result.outputs, [*graph.captures, *inliner.captures])
 
-    def place(x: Any) -> Any:
-        return values.get(x, x) if type(x) is tuple else x
 
-    def walk(inner: Graph) -> None:
-        for node in inner.nodes:
-            inputs = tuple(place(x) for x in node.inputs)
-            op = node.op
-            body = _body(node)
-            if body is not None:
-                captures.extend(body.captures)
-                for source, x in zip(body.inputs, inputs, strict=True):
-                    values[source, 0] = x
-                walk(body)
-                outputs = [place(edge) for edge in body.outputs]
-                values.update({(node, index): edge for index, edge in enumerate(outputs)})
-                continue
-            if _passes(node):
-                values[node, 0] = inputs[0]
-                continue
-            new = Node(op, node.params, inputs, node.specs)
-            nodes.append(new)
-            values.update({(node, index): (new, index) for index in range(len(node.specs))})
+class _Inliner(Rewriter):
+    def __init__(self) -> None:
+        super().__init__()
+        self.captures: list[tuple[Node, Array]] = []
 
-    walk(graph)
-    return Graph(graph.inputs, nodes, [place(edge) for edge in graph.outputs], captures)
+    def rule(self, node: Node, inputs: tuple[Any, ...]) -> Sequence[Any] | None:
+        body = _body(node)
+        if body is not None:
+            self.captures.extend(body.captures)
+            self.edges.update({(source, 0): x for source, x in zip(body.inputs, inputs, strict=True)})
+            self.walk(body.nodes)
+            return self.mapped(body.outputs)
+        return [inputs[0]] if _passes(node) else None
 
 
 def _body(node: Node) -> Graph | None:

@@ -227,7 +227,7 @@ class Program:
         if status == POWER_ERROR:
             return ArgumentError("pow: integers to negative integer powers are not integers: convert to float first")
         if status >= MESSAGE:
-            from ...region.while_loop import passed
+            from ...region.while_loop import limit_message
 
-            return ArgumentError(passed(self.called[status - MESSAGE].root.params))
+            return ArgumentError(limit_message(self.called[status - MESSAGE].root.params))
         raise AssertionError(status)

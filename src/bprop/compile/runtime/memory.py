@@ -7,7 +7,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.value import Array, Wrapped, escaped
+from ...core.value import Array, Tracer, escaped
 
 
 def contiguous(data: NDArray[Any]) -> NDArray[Any]:
@@ -22,7 +22,7 @@ def data_of(leaf: Any) -> NDArray[Any]:
     if type(leaf) is Array:
         return contiguous(leaf.data)
     if isinstance(leaf, Array):
-        raise escaped(cast(Wrapped, leaf), "compile")
+        raise escaped(cast(Tracer, leaf), "compile")
     return contiguous(np.asarray(leaf))
 
 

@@ -27,7 +27,7 @@ class Baseline(NamedTuple):
     penalty: float | None = None
 
 
-class Linear(NamedTuple):
+class LinearModel(NamedTuple):
     """y = x W + b, with W: (inputs, outputs)."""
 
     W: NDArray[np.float64]
@@ -50,9 +50,9 @@ def baselines(x: Sequence[NDArray[Any]], t: Sequence[NDArray[Any]], classes: int
         errors = [float(np.mean((model(x_validation) - t_validation) ** 2)) for _, model in fitted]
         penalty, model = fitted[int(np.argmin(errors))]
         return [simple, Baseline("ridge regression", model(x_test), penalty)]
-    share = np.bincount(t_train, minlength=classes) / len(t_train)
-    simple = Baseline("majority", np.tile(share, (len(x_test), 1)))
-    best: tuple[float, float, Linear] | None = None
+    frequencies = np.bincount(t_train, minlength=classes) / len(t_train)
+    simple = Baseline("majority", np.tile(frequencies, (len(x_test), 1)))
+    best: tuple[float, float, LinearModel] | None = None
     start = None
     for penalty in LOGISTIC:  # from the most to the least penalised: each starts where the last one ended
         start = logistic(x_train, t_train, classes, penalty, start)
@@ -68,7 +68,7 @@ def probabilities(logits: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray(softmax(asarray(logits), axis=-1), np.float64)
 
 
-def ridge(x: NDArray[Any], t: NDArray[Any], penalty: float) -> Linear:
+def ridge(x: NDArray[Any], t: NDArray[Any], penalty: float) -> LinearModel:
     """Return W, b that make ½ Σ (x W + b - t)² + ½ λ|W|² smallest, by the normal equations; b is not penalised.
 
     **Source:** Hoerl & Kennard (1970), Ridge regression, eq. 2.1.
@@ -83,10 +83,12 @@ def ridge(x: NDArray[Any], t: NDArray[Any], penalty: float) -> Linear:
     X = asarray(x - centre)
     normal = matmul(X.T, X) + asarray(penalty * np.eye(X.shape[1]))
     W = np.asarray(solve(normal, matmul(X.T, asarray(t - mean))))
-    return Linear(W, np.asarray(mean - centre @ W))
+    return LinearModel(W, np.asarray(mean - centre @ W))
 
 
-def logistic(x: NDArray[Any], t: NDArray[Any], classes: int, penalty: float, start: Linear | None = None) -> Linear:
+def logistic(
+    x: NDArray[Any], t: NDArray[Any], classes: int, penalty: float, start: LinearModel | None = None
+) -> LinearModel:
     """Return W, b that make Σ -log softmax(x W + b)_t + ½ λ|W|² smallest; b is not penalised.
 
     The gradient is bprop's, the steps are those of L-BFGS.
@@ -111,7 +113,7 @@ def logistic(x: NDArray[Any], t: NDArray[Any], classes: int, penalty: float, sta
     begin = np.zeros(shape) if start is None else np.vstack([start.W, start.b])
     options = {"maxiter": 500, "gtol": 1e-7, "ftol": 1e-13}
     w = minimize(objective, begin.ravel(), jac=True, method="L-BFGS-B", options=options).x.reshape(shape)
-    return Linear(w[:-1], w[-1])
+    return LinearModel(w[:-1], w[-1])
 
 
 def _error(w: Any, x: Any, t: Any, penalty: Any) -> Any:

@@ -1,8 +1,8 @@
-"""From cells to the inputs of a network: what is learned from the training part, and applied to every other table."""
+"""From cells to the inputs of a network: learned from the training rows, applied to every other table."""
 
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,19 +15,20 @@ from .table import Table, TableError, is_number, likely
 NEARLY_ALL = 0.9
 """The share of cells from which on a column is one of numbers (or of dates), and a cell that is none is a mistake."""
 MOST_CATEGORIES = 50
-MANY = 20  # all different from this many cells on, text is a name for each row and says nothing about others
+MANY = 20  # cells: from so many on, text that differs in nearly all rows is a name, from which nothing can be learned
 _DATE = re.compile(
     r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})([T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?\s*(Z|[+-]\d{2}:?\d{2})?)?"
 )
 KINDS = ("numeric", "categorical", "ignored")
+_UNSEEN, _ABSENT = -1, -2  # codes of cells that set no input: another category, no value
 
 
 class Column(NamedTuple):
     """How one column becomes inputs.
 
-    numeric: (x - ``mean``) / ``scale``, the mean where x is missing; ``missing`` adds an input that is 1 there.
-    categorical: an input per category of ``categories``, 1 where the cell is that one; ``other`` adds one for all
-    others, ``missing`` one for empty cells. ignored: nothing, for the ``reason`` given.
+    numeric: (x - ``mean``) / ``scale``, or 0 where x is missing; ``missing`` adds an input that is 1 there.
+    categorical: one-hot, an input per category of ``categories``; ``other`` adds an input for all other categories,
+    ``missing`` one for empty cells. ignored: no input; ``reason`` says why.
     """
 
     name: str
@@ -44,17 +45,17 @@ class Column(NamedTuple):
         """The names of the inputs that the column becomes."""
         if self.kind == "ignored":
             return []
-        own = [self.name] if self.kind == "numeric" else [f"{self.name}={one}" for one in self.categories]
-        return own + [f"{self.name}: other"] * self.other + [f"{self.name}: missing"] * self.missing
+        names = [self.name] if self.kind == "numeric" else [f"{self.name}={category}" for category in self.categories]
+        return names + [f"{self.name}: other"] * self.other + [f"{self.name}: missing"] * self.missing
 
     def record(self) -> dict[str, Any]:
         """Return what is stored of it."""
-        shared = {"name": self.name, "kind": self.kind}
+        common = {"name": self.name, "kind": self.kind}
         if self.kind == "numeric":
-            return shared | {"mean": self.mean, "scale": self.scale, "missing": self.missing}
+            return common | {"mean": self.mean, "scale": self.scale, "missing": self.missing}
         if self.kind == "categorical":
-            return shared | {"categories": list(self.categories), "other": self.other, "missing": self.missing}
-        return shared | {"reason": self.reason}
+            return common | {"categories": list(self.categories), "other": self.other, "missing": self.missing}
+        return common | {"reason": self.reason}
 
 
 class Encoding:
@@ -101,21 +102,21 @@ class Encoding:
                 columns.append(Column(name, "ignored", reason="as asked"))
             else:
                 columns.append(_learn(table, name, name in categorical))
-        made = cls(columns)
-        if not made.inputs:
+        encoding = cls(columns)
+        if not encoding.inputs:
             reasons = "; ".join(f"{column.name!r}: {column.reason}" for column in columns)
             raise TableError(f"{table.name}: no column is left to learn from ({reasons})")
-        return made
+        return encoding
 
     @property
     def groups(self) -> dict[str, slice]:
         """Which inputs belong to which column of the table."""
-        made, start = {}, 0
+        groups, start = {}, 0
         for column in self.columns:
             if column.kind != "ignored":
-                made[column.name] = slice(start, start + len(column.inputs))
+                groups[column.name] = slice(start, start + len(column.inputs))
                 start += len(column.inputs)
-        return made
+        return groups
 
     def __call__(self, table: Table) -> tuple[NDArray[np.float64], list[str]]:
         """Return the inputs (rows, inputs) and notes about what the training part did not have.
@@ -131,9 +132,9 @@ class Encoding:
             )
         x = np.zeros((len(table), len(self.inputs)))
         notes: list[str] = []
-        for column, place in zip(used, self.groups.values(), strict=True):
+        for column, inputs in zip(used, self.groups.values(), strict=True):
             fill = _numeric if column.kind == "numeric" else _categorical
-            fill(column, table, x[:, place], notes)
+            fill(column, table, x[:, inputs], notes)
         return x, notes
 
     def record(self) -> list[dict[str, Any]]:
@@ -144,25 +145,25 @@ class Encoding:
     def restore(cls, field: Field) -> "Encoding":
         """Return the encoding that a record holds; raises `RecordError` naming the first field that is wrong."""
         columns: list[Column] = []
-        for one in field.items():
-            name, kind = one["name"].text(), one["kind"].choice(KINDS)
+        for stored in field.items():
+            name, kind = stored["name"].text(), stored["kind"].choice(KINDS)
             if any(name == column.name for column in columns):
-                raise one["name"].error(f"the column {name!r} stands twice")
+                raise stored["name"].error(f"the column {name!r} stands twice")
             if kind == "numeric":
-                mean, scale = one["mean"].number(), one["scale"].number(above=0)
-                columns.append(Column(name, kind, mean=mean, scale=scale, missing=one["missing"].truth()))
+                mean, scale = stored["mean"].number(), stored["scale"].number(above=0)
+                columns.append(Column(name, kind, mean=mean, scale=scale, missing=stored["missing"].truth()))
             elif kind == "categorical":
-                categories = tuple(item.text() for item in one["categories"].items())
+                categories = tuple(stored["categories"].texts())
                 if len(set(categories)) < len(categories):
-                    raise one["categories"].error("a category stands twice")
-                other, missing = one["other"].truth(), one["missing"].truth()
+                    raise stored["categories"].error("a category stands twice")
+                other, missing = stored["other"].truth(), stored["missing"].truth()
                 columns.append(Column(name, kind, categories=categories, other=other, missing=missing))
             else:
-                columns.append(Column(name, kind, reason=one["reason"].text()))
-        made = cls(columns)
-        if not made.inputs:
+                columns.append(Column(name, kind, reason=stored["reason"].text()))
+        encoding = cls(columns)
+        if not encoding.inputs:
             raise field.error("no column becomes an input")
-        return made
+        return encoding
 
 
 def is_date(cell: str) -> bool:
@@ -188,21 +189,21 @@ def _learn(table: Table, name: str, categorical: bool) -> Column:
     if len(counts) == 1 and not missing:
         return Column(name, "ignored", reason=f"always {next(iter(counts))!r} in the training part")
     if not categorical:
-        if _share(counts, is_number) >= NEARLY_ALL:
+        if _fraction(counts, is_number) >= NEARLY_ALL:
             return _learn_numeric(name, _numbers(table, name))  # which names the cell that is no number
-        if _share(counts, is_date) >= NEARLY_ALL:
+        if _fraction(counts, is_date) >= NEARLY_ALL:
             return Column(name, "ignored", reason="dates; give year, month or days as columns of numbers")
         if present >= MANY and len(counts) > NEARLY_ALL * present:
             return Column(
                 name, "ignored", reason=f"{len(counts):,} different texts in {present:,} cells, as a name has"
             )
     ordered = sorted(counts, key=lambda cell: (-counts[cell], cell))
-    kept = tuple(ordered[:MOST_CATEGORIES])
-    return Column(name, "categorical", categories=kept, other=len(kept) < len(ordered), missing=missing)
+    categories = tuple(ordered[:MOST_CATEGORIES])
+    return Column(name, "categorical", categories=categories, other=len(categories) < len(ordered), missing=missing)
 
 
-def _share(counts: Counter[str], wanted: Any) -> float:
-    return sum(count for cell, count in counts.items() if wanted(cell)) / counts.total()
+def _fraction(counts: Counter[str], predicate: Any) -> float:
+    return sum(count for cell, count in counts.items() if predicate(cell)) / counts.total()
 
 
 def _learn_numeric(name: str, values: NDArray[np.float64]) -> Column:
@@ -238,7 +239,7 @@ def _numeric(column: Column, table: Table, out: NDArray[np.float64], notes: list
     if np.isinf(scaled).any():
         row = int(np.flatnonzero(np.isinf(scaled))[0])
         raise TableError(
-            f"{table.place(row, column.name)}: {table[column.name][row]} is too far from all others to compute with"
+            f"{table.cell_name(row, column.name)}: {table[column.name][row]} is too far from all others to compute with"
         )
     absent = np.isnan(scaled)
     out[:, 0] = np.where(absent, 0.0, scaled)
@@ -251,30 +252,26 @@ def _numeric(column: Column, table: Table, out: NDArray[np.float64], notes: list
 
 
 def _categorical(column: Column, table: Table, out: NDArray[np.float64], notes: list[str]) -> None:
-    places = {category: place for place, category in enumerate(column.categories)}
-    other = len(places) if column.other else -1
-    codes = np.array([_code(cell, places, other, column.missing, out.shape[1] - 1) for cell in table[column.name]], int)
-    known = codes >= 0
-    out[np.flatnonzero(known), codes[known]] = 1
-    absent = codes == -2
+    """Set the input of each cell's category to 1. Codes are positions of inputs, or negative for a cell without one."""
+    positions = {category: position for position, category in enumerate(column.categories)}
+    other = len(positions) if column.other else _UNSEEN
+    missing = out.shape[1] - 1 if column.missing else _ABSENT
+    codes = np.array([missing if cell is None else positions.get(cell, other) for cell in table[column.name]], int)
+    encoded = codes >= 0
+    out[np.flatnonzero(encoded), codes[encoded]] = 1
+    absent = codes == _ABSENT
     if absent.any():
         notes.append(
             f"{column.name!r}: {_rows(absent.sum())} without a value, which training never had: all inputs are 0"
         )
     unseen = Counter(
-        cell for cell, code in zip(table[column.name], codes, strict=True) if code == -1 and cell is not None
+        cell for cell, code in zip(table[column.name], codes, strict=True) if code == _UNSEEN and cell is not None
     )
     if unseen:
-        shown = ", ".join(repr(cell) for cell, _ in unseen.most_common(3)) + (", …" if len(unseen) > 3 else "")
+        examples = ", ".join(repr(cell) for cell, _ in unseen.most_common(3)) + (", …" if len(unseen) > 3 else "")
         notes.append(
-            f"{column.name!r}: {_rows(unseen.total())} with a category unseen in training ({shown}): all inputs are 0"
+            f"{column.name!r}: {_rows(unseen.total())} with a category unseen in training ({examples}): all inputs are 0"
         )
-
-
-def _code(cell: str | None, places: Mapping[str, int], other: int, missing: bool, last: int) -> int:
-    if cell is None:
-        return last if missing else -2
-    return places.get(cell, other)
 
 
 def _rows(count: int) -> str:
@@ -282,5 +279,5 @@ def _rows(count: int) -> str:
 
 
 def _names(names: list[str]) -> str:
-    some = ", ".join(map(repr, names[:12])) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
-    return f"the {'column' if len(names) == 1 else 'columns'} {some}"
+    listed = ", ".join(map(repr, names[:12])) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+    return f"the {'column' if len(names) == 1 else 'columns'} {listed}"

@@ -1,4 +1,4 @@
-"""`fit_table`: from a table and the name of its target to a trained model, its scores beside baselines, and its influences."""
+"""`fit_table`: from a table and the name of its target to a trained model, its scores beside baselines, and influences."""
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -19,31 +19,46 @@ from ..run import Run
 from ..stopping import EarlyStopping
 from .baseline import baselines
 from .encoding import Encoding
-from .influence import draw_influence, influence
-from .model import DEEPEST, RECORD, WIDEST, TableModel
-from .resumption import compare, fingerprint
+from .model import DEEPEST, TABLE_RECORD, WIDEST, TableModel
+from .resume import check_same_task, fingerprint
 from .score import Scores, row_losses, verdict
+from .sensitivity import draw_influence, sensitivity
 from .table import Table
-from .target import Parts, Target, find_target, split
+from .target import RowSplit, Target, find_target, split
 
 INFLUENCE = "influence.png"
 NETWORK = "network"
 PATIENCE = 20
-"""After so many epochs without a smaller validation loss none is expected, at a step size that needs a hundred."""
+"""Epochs without a smaller validation loss after which training ends, by default."""
 
 
 @dataclass
 class TableResult:
     """What `fit_table` returns.
 
-    ``model`` predicts; ``run`` is the record of the training; ``scores`` maps the network and both baselines to their
-    scores on the test rows, ``verdict`` compares them in a sentence; ``influence`` maps columns to how strongly they
-    move the output; ``best_epoch`` is the one whose weights were kept; ``notes`` say what was noticed on the way.
+    Attributes
+    ----------
+    model
+        The trained model.
+    run
+        The record of the training.
+    parts
+        The rows for training, validation and test.
+    scores
+        The scores on the test rows, of the network and of both baselines.
+    verdict
+        A sentence that compares them.
+    influence
+        How strongly each column moves the output.
+    best_epoch
+        The epoch whose weights the model has.
+    notes
+        What was noticed on the way.
     """
 
     model: TableModel
     run: Run
-    parts: Parts
+    parts: RowSplit
     scores: dict[str, Scores]
     verdict: str
     influence: dict[str, float]
@@ -52,14 +67,29 @@ class TableResult:
 
     def __repr__(self) -> str:
         lines = [repr(self.model), f"  {len(self.parts.test)} test rows, weights of epoch {self.best_epoch}"]
-        lines += [f"  {name}: {', '.join(f'{k} {v:.4g}' for k, v in one.items())}" for name, one in self.scores.items()]
+        lines += [
+            f"  {name}: {', '.join(f'{k} {v:.4g}' for k, v in scores.items())}" for name, scores in self.scores.items()
+        ]
         return "\n".join([*lines, f"  {self.verdict}"])
 
 
-class Preparation:
-    """A table made ready: its target and task, the rows for each purpose, and the encoding learned on the training rows.
+class PreparedTable:
+    """A table, ready for training: target and task, the split of its rows, and the encoding learned from the training rows.
 
-    `fit` trains; until then nothing is written.
+    `fit` trains; before that nothing is written. Parameters and errors are those of `fit_table`.
+
+    Attributes
+    ----------
+    target
+        The target: its task, values and classes.
+    parts
+        The rows for training, validation and test.
+    encoding
+        What becomes of the columns.
+    x, t
+        Inputs and targets of all rows that have a target.
+    notes
+        What was noticed on the way.
     """
 
     def __init__(
@@ -83,9 +113,9 @@ class Preparation:
         self.categorical, self.ignore = sorted(set(categorical)), sorted(set(ignore))
         self.target: Target = find_target(table, target, task)
         self.parts = split(self.target, seed)
-        known = table.take(self.target.rows)
-        self.encoding = Encoding.learn(known.take(self.parts.train), categorical, ignore, target)
-        self.x, notes = self.encoding(known)
+        labelled = table.take(self.target.rows)
+        self.encoding = Encoding.learn(labelled.take(self.parts.train), categorical, ignore, target)
+        self.x, notes = self.encoding(labelled)
         self.t: NDArray[Any] = self.target.values
         self.notes = [*table.notes, *self.target.notes, *notes]
 
@@ -105,11 +135,11 @@ class Preparation:
         resume: bool = False,
         progress: bool | TextIO = True,
     ) -> TableResult:
-        """Train, choose the epoch by the validation rows, and measure once on the test rows; see `fit_table`."""
+        """Train, choose the epoch by the validation rows, and measure once on the test rows. Parameters as for `fit_table`."""
         sizes = layer_sizes(hidden)
         size = batch_size if batch_size is not None else _batch_size(len(self.parts.train))
         for name, value in (("epochs", epochs), ("batch_size", size), ("patience", patience)):
-            _positive(name, value)
+            _check_positive(name, value)
         optimizer = Adam(learning_rate)
         settings = {
             "batch_size": size,
@@ -118,18 +148,15 @@ class Preparation:
             "categorical": self.categorical,
             "ignore": self.ignore,
         }
-        if resume and out is not None and (Path(out) / RECORD).exists():
-            own = {"target": self.target.name, "task": self.target.task, "hidden": sizes, "seed": self.seed}
-            compare(Path(out), own | settings, self.table)
+        if resume and out is not None and (Path(out) / TABLE_RECORD).exists():
+            identity = {"target": self.target.name, "task": self.target.task, "hidden": sizes, "seed": self.seed}
+            check_same_task(Path(out), identity | settings, self.table)
         settings |= {"epochs": epochs, "task": self.task, "reading": self.table.reading}
-        classes = self.target.classes
-        train, validation, (x_test, t_test) = (self.part(rows) for rows in self.parts)
-        mean, scale = (0.0, 1.0) if classes else (float(train[1].mean()), float(train[1].std()) or 1.0)
-        model = TableModel(self.encoding, self.target.name, classes, sizes, mean, scale, Generator(self.seed))
-        begin = _Begin(lambda folder: model.save(folder, self._record(settings)))
+        model = self._new_model(sizes)
+        train, validation = self.part(self.parts.train), self.part(self.parts.validation)
         run = fit(
             model.network,
-            CrossEntropy() if classes else SquaredError(),
+            CrossEntropy() if self.target.classes else SquaredError(),
             optimizer,
             model.scaled(train),
             model.scaled(validation),
@@ -139,23 +166,35 @@ class Preparation:
             out=out,
             resume=resume,
             early_stopping=EarlyStopping("validation_loss", patience),
-            callbacks=[begin],
-            metrics=["accuracy" if classes else "r2"],
+            callbacks=[_WriteRecord(lambda folder: model.save(folder, self._record(settings)))],
+            metrics=["accuracy" if self.target.classes else "r2"],
             progress=progress,
             title=f"{model.task} of {model.target}",
         )
-        best = run.best["epoch"] if run.best else len(run.history)
-        compared = {NETWORK: model.outputs(x_test)}
-        compared |= {one.name: one.outputs for one in self.baselines()}
-        scores = {name: model.scores(y, t_test) for name, y in compared.items()}
-        said = verdict({name: row_losses(y, t_test, bool(classes)) for name, y in compared.items()}, NETWORK)
-        found = influence(model.network, train[0], self.encoding.groups, scale)
-        result = TableResult(model, run, self.parts, scores, said, found, best, self.notes)
+        result = self._measure(model, run)
         if run.folder is not None:
-            title = f"What moves {'the class' if classes else 'the prediction'} of {self.target.name}"
-            draw_influence(found, run.folder / INFLUENCE, title)
+            title = f"What moves {'the class' if self.target.classes else 'the prediction'} of {self.target.name}"
+            draw_influence(result.influence, run.folder / INFLUENCE, title)
             model.save(run.folder, self._record(settings, result))
         return result
+
+    def _new_model(self, hidden: Sequence[int]) -> TableModel:
+        """Return a model with random weights, and the scale of the target from the training rows."""
+        classes, (_, t) = self.target.classes, self.part(self.parts.train)
+        mean, scale = (0.0, 1.0) if classes else (float(t.mean()), float(t.std()) or 1.0)
+        return TableModel(self.encoding, self.target.name, classes, hidden, mean, scale, Generator(self.seed))
+
+    def _measure(self, model: TableModel, run: Run) -> TableResult:
+        """Return scores on the test rows, beside those of the baselines, and influences on the training rows."""
+        x, t = self.part(self.parts.test)
+        best_epoch = run.best["epoch"] if run.best else len(run.history)
+        outputs = {NETWORK: model.outputs(x)}
+        outputs |= {baseline.name: baseline.outputs for baseline in self.baselines()}
+        scores = {name: model.scores(y, t) for name, y in outputs.items()}
+        losses = {name: row_losses(y, t, bool(self.target.classes)) for name, y in outputs.items()}
+        x_train, _ = self.part(self.parts.train)
+        influence = sensitivity(model.network, x_train, self.encoding.groups, model.scale)
+        return TableResult(model, run, self.parts, scores, verdict(losses, NETWORK), influence, best_epoch, self.notes)
 
     def baselines(self) -> Any:
         """Return the baselines, learned and chosen on the same rows as the network."""
@@ -197,20 +236,50 @@ def fit_table(
 ) -> TableResult:
     """Train a multi-layer perceptron to predict column ``target`` of ``table`` from the others; returns a `TableResult`.
 
-    ``task`` is found from the target unless given. A fifth of the rows is held out as the test, and a fifth of the rest
-    for validation, both drawn from ``seed`` (of a classification with the share of every class kept). Mean and standard
-    deviation of numeric columns, categories, and the target's scale are learned on what remains, the training part.
-    The weights kept are those of the epoch with the smallest validation loss, and training ends when it has not become
-    smaller for ``patience`` epochs; the test rows are looked at once, at the end, beside two baselines learned on the same
-    rows: majority or mean, and logistic or ridge regression.
+    A fifth of the rows is held out as the test, and a fifth of the rest for validation, both drawn from ``seed`` (of a
+    classification with the share of every class kept). Mean and standard deviation of numeric columns, categories, and the
+    target's scale are learned from the remaining rows, the training part. Training ends when the validation loss has not become
+    smaller for ``patience`` epochs; the model has the weights of the epoch with the smallest. The test rows are used once, at
+    the end, for the network and for two baselines learned from the same rows: majority or mean, and logistic or ridge
+    regression.
 
-    ``categorical``: columns of numbers that are names (postcodes, say); ``ignore``: columns to leave out; ``hidden``,
-    ``epochs``, ``batch_size``, ``learning_rate``: of the network and Adam; ``out``: a new folder for the record, see
-    `load_table_model`. A run that was interrupted or killed goes on from its last epoch with ``resume=True``, its folder as
-    ``out``, and all else as it was (``epochs`` may be more); what comes out is the same, bit for bit.
+    Parameters
+    ----------
+    table
+        The table, as `read_table` returns it.
+    target
+        The column to predict.
+    task
+        ``"classification"`` or ``"regression"``; by default it follows from the values of the target.
+    categorical
+        Columns of numbers that are names (postcodes, say).
+    ignore
+        Columns to leave out.
+    hidden
+        Sizes of the hidden layers.
+    epochs, batch_size, learning_rate
+        Of the training with Adam; the batch size follows from the number of rows by default.
+    patience
+        Epochs without a smaller validation loss after which training ends.
+    seed
+        Decides the split, the initial weights and the order of the examples.
+    out
+        A new folder for the record, see `load_table_model`.
+    resume
+        Whether a run that was interrupted or killed goes on from its last epoch, with its folder as ``out`` and all else as it
+        was (``epochs`` may be more). The result is the same, bit for bit.
+    progress
+        A stream, or whether to report on standard output.
 
-    Raises `TableError` naming file, row and column of what cannot be used, `ArgumentError`, `StorageError` also for a resume
-    with another table or other options, naming what differs.
+    Raises
+    ------
+    TableError
+        For what cannot be used in the table. The message names file, row and column.
+    ArgumentError
+        For other arguments that cannot be used.
+    StorageError
+        For a folder that cannot be written, and for a resume with another table or other options; the message names what
+        differs.
 
     **Source:** Hastie, Tibshirani & Friedman (2009), The elements of statistical learning, chapter 7.
 
@@ -223,8 +292,8 @@ def fit_table(
     >>> result.model.predict(Table.from_columns({"b": [1.0], "a": [1.0]})).target
     'y'
     """
-    ready = Preparation(table, target, task=task, categorical=categorical, ignore=ignore, seed=seed)
-    return ready.fit(
+    prepared = PreparedTable(table, target, task=task, categorical=categorical, ignore=ignore, seed=seed)
+    return prepared.fit(
         hidden=hidden,
         epochs=epochs,
         batch_size=batch_size,
@@ -237,7 +306,7 @@ def fit_table(
 
 
 def layer_sizes(hidden: Sequence[int]) -> list[int]:
-    """Return the sizes of hidden layers as a list, if that is what they are."""
+    """Return the sizes of hidden layers as a list; raises `ArgumentError` for anything else."""
     sizes = list(hidden)
     if not 1 <= len(sizes) <= DEEPEST or any(type(size) is not int or not 1 <= size <= WIDEST for size in sizes):
         raise ArgumentError(
@@ -247,18 +316,18 @@ def layer_sizes(hidden: Sequence[int]) -> list[int]:
 
 
 def _batch_size(rows: int) -> int:
-    """Return a power of two from 16 to 256 that gives some forty steps an epoch."""
+    """Return a power of two from 16 to 256 for which an epoch has about forty steps."""
     return int(2 ** np.clip(np.round(np.log2(rows / 40)), 4, 8))
 
 
-def _positive(name: str, value: Any) -> None:
-    """Refuse what `fit` would, but before anything is compared or written."""
+def _check_positive(name: str, value: Any) -> None:
+    """Refuse what `fit` would refuse, but before anything is compared or written."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ArgumentError(f"fit_table: {name} is a positive integer, not {value!r:.60}")
 
 
-class _Begin(Callback):
-    """Writes the record as soon as the folder is known to be the run's, before the first step.
+class _WriteRecord(Callback):
+    """Writes the record before the first step, when the folder belongs to the run.
 
     A finished run that goes on thereby loses its scores, which are of weights about to be replaced.
     """

@@ -1,4 +1,4 @@
-"""`TableModel`: a network together with all that is needed to apply it to another table, stored beside its weights."""
+"""`TableModel`: a network with everything that is needed to apply it to another table, stored beside its weights."""
 
 import csv
 import io
@@ -20,15 +20,16 @@ from ...ops import Generator
 from ..checkpoint import CHECKPOINT, Checkpoint
 from ..loop import EVALUATION
 from ..record import Field, RecordError, json_bytes, read_json
-from ..run import WEIGHTS, plain
-from ..weight import StorageError, load_weights, write_whole
+from ..run import WEIGHTS, to_json
+from ..storage import StorageError, write_whole
+from ..weight import load_weights
 from .baseline import probabilities
 from .encoding import Encoding
 from .score import Scores, classification_scores, regression_scores
 from .table import Table
 from .target import TASKS, target_values
 
-RECORD = "table.json"
+TABLE_RECORD = "table.json"
 FORMAT, VERSION = "bprop table", 1
 WIDEST, DEEPEST = 10_000, 100
 
@@ -49,31 +50,48 @@ class Prediction(NamedTuple):
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a mapping per row: the row's number from 1, the prediction, and the probability of every class."""
-        names = [f"probability of {one}" for one in self.classes]
-        made = []
+        names = [f"probability of {label}" for label in self.classes]
+        rows = []
         for row, value in enumerate(self.values):
             entry = {"row": row + 1, self.target: value}
             if self.probabilities is not None:
                 entry.update(zip(names, self.probabilities[row].tolist(), strict=True))
-            made.append(entry)
-        return made
+            rows.append(entry)
+        return rows
 
     def csv(self) -> str:
         """Return `rows` as CSV, with a header."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["row", self.target, *(f"probability of {one}" for one in self.classes)])
-        chances = self.probabilities
+        writer.writerow(["row", self.target, *(f"probability of {label}" for label in self.classes)])
+        probabilities = self.probabilities
         for row, value in enumerate(self.values):
-            writer.writerow([row + 1, value, *([] if chances is None else chances[row].tolist())])
+            writer.writerow([row + 1, value, *([] if probabilities is None else probabilities[row].tolist())])
         return text.getvalue()
 
 
 class TableModel:
-    """A network for a table: ``encoding`` (columns to inputs), ``network``, ``target``, ``task``, ``classes``.
+    """A network for tables; `fit_table` trains one, `load_table_model` reads one from the folder of a run.
 
-    `fit_table` makes one, `load_table_model` reads one from the folder of a run. ``mean`` and ``scale`` take the output of
-    a regression back to the target's unit. ``notes`` are remarks for every prediction.
+    Parameters
+    ----------
+    encoding
+        How columns become inputs.
+    target
+        The column that is predicted.
+    classes
+        Its classes, or none for a regression.
+    hidden
+        Sizes of the hidden layers.
+    mean, scale
+        Of the target of a regression: its unit.
+    generator
+        Draws the initial weights.
+
+    Attributes
+    ----------
+    notes
+        Remarks for every prediction.
     """
 
     def __init__(
@@ -93,7 +111,7 @@ class TableModel:
 
     @cached_property
     def network(self) -> Sequential:
-        """The layers, made when they are first asked for: a record alone says nothing of whether there are such weights."""
+        """The layers. They are made at the first use, after the number of weights was compared with the file."""
         return network(len(self.encoding.inputs), self.hidden, len(self.classes) or 1, self._generator)
 
     @property
@@ -114,8 +132,8 @@ class TableModel:
 
     def outputs(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return, for encoded rows (N, inputs), the probabilities (N, C), or the quantities (N,) in the target's unit."""
-        parts = [np.asarray(self.network(asarray(x[i : i + EVALUATION]))) for i in range(0, len(x), EVALUATION)]
-        y = np.concatenate(parts)
+        batches = [np.asarray(self.network(asarray(x[i : i + EVALUATION]))) for i in range(0, len(x), EVALUATION)]
+        y = np.concatenate(batches)
         return probabilities(y) if self.classes else y[:, 0] * self.scale + self.mean
 
     def scores(self, y: NDArray[np.float64], t: NDArray[Any]) -> Scores:
@@ -123,25 +141,32 @@ class TableModel:
         return classification_scores(y, t) if self.classes else regression_scores(y, t)
 
     def predict(self, table: Table) -> Prediction:
-        """Return the prediction for every row of ``table``, and scores if the table has the target.
+        """Return the prediction for every row of a table, and scores if the table has the target.
 
-        Columns are found by name: their order does not matter and more than are needed do no harm. Raises `TableError`
-        naming the columns that are missing, or row and column of a cell that cannot be read.
+        Parameters
+        ----------
+        table
+            The table. Columns are found by name, in any order; more than are needed do no harm.
+
+        Raises
+        ------
+        TableError
+            For columns that are missing, and for a cell that cannot be read; the message names row and column.
         """
         if not isinstance(table, Table):
             raise ArgumentError(f"predict: a table, as bprop.train.read_table returns it, not {table!r:.60}")
         x, unseen = self.encoding(table)
         notes = [*self.notes, *unseen]
-        known = {column.name for column in self.encoding.columns} | {self.target}
-        extra = [name for name in table if name not in known]
+        trained_with = {column.name for column in self.encoding.columns} | {self.target}
+        extra = [name for name in table if name not in trained_with]
         if extra:
-            shown = ", ".join(map(repr, extra[:6])) + (", …" if len(extra) > 6 else "")
-            notes.append(f"not used, since training did not have it: {shown}")
+            listed = ", ".join(map(repr, extra[:6])) + (", …" if len(extra) > 6 else "")
+            notes.append(f"not used, since training did not have it: {listed}")
         y = self.outputs(x)
         scores = self._scores(table, y, notes) if self.target in table.columns else None
         if not self.classes:
             return Prediction(self.target, y.tolist(), (), None, scores, notes)
-        values = [self.classes[one] for one in y.argmax(axis=1)]
+        values = [self.classes[number] for number in y.argmax(axis=1)]
         return Prediction(self.target, values, self.classes, y, scores, notes)
 
     def _scores(self, table: Table, y: NDArray[np.float64], notes: list[str]) -> Scores | None:
@@ -151,7 +176,9 @@ class TableModel:
             notes.append(f"not scored: {error.message}")
             return None
         usable = t >= 0 if self.classes else ~np.isnan(t)
-        unseen = sorted({cell for cell, well in zip(cells, usable, strict=True) if not well and cell is not None})
+        unseen = sorted(
+            {cell for cell, is_usable in zip(cells, usable, strict=True) if not is_usable and cell is not None}
+        )
         if unseen:
             notes.append(f"classes unseen in training are not scored: {', '.join(map(repr, unseen[:5]))}")
         if not usable.any():
@@ -174,7 +201,7 @@ class TableModel:
             "columns": self.encoding.record(),
             **more,
         }
-        write_whole(folder / RECORD, json_bytes(plain(record), indent=2))
+        write_whole(folder / TABLE_RECORD, json_bytes(to_json(record), indent=2))
 
     def __repr__(self) -> str:
         what = f"{len(self.classes)} classes" if self.classes else "a quantity"
@@ -203,32 +230,41 @@ def network(inputs: int, hidden: Sequence[int], outputs: int, generator: Generat
 def load_table_model(folder: str | os.PathLike[str]) -> TableModel:
     """Return the model that `fit_table` stored in the folder of a run.
 
-    Of a training that was interrupted or killed it has the best weights until then, and says so in its ``notes``.
-    Nothing in the folder is run: the record is JSON whose fields are checked one by one, the weights are numbers. Raises
-    `StorageError` where a file cannot be read, and names the field that is wrong in a record that was changed.
+    Of a training that was interrupted or killed it has the best weights until then, and says so in its ``notes``. Nothing in the
+    folder is executed: the record is JSON whose fields are validated one by one, the weights are numbers.
+
+    Parameters
+    ----------
+    folder
+        The folder of the run.
+
+    Raises
+    ------
+    StorageError
+        If a file cannot be read, or a record was changed; the message names the field.
     """
-    place = Path(folder)
-    if not place.is_dir():
-        raise StorageError(f"{place} is no folder of a run: `bprop runs` lists those there are")
-    if not (place / RECORD).is_file():
-        raise StorageError(f"{place} holds no model of a table: there is no {RECORD} in it")
-    model, record = restore(read_json(place / RECORD))
-    file = place / WEIGHTS
-    if "scores" not in record and (place / CHECKPOINT).is_file():
-        file = place / CHECKPOINT
-    _check_size(model, place, file)
+    path = Path(folder)
+    if not path.is_dir():
+        raise StorageError(f"{path} is no folder of a run: `bprop runs` lists those there are")
+    if not (path / TABLE_RECORD).is_file():
+        raise StorageError(f"{path} holds no model of a table: there is no {TABLE_RECORD} in it")
+    model, record = restore(read_json(path / TABLE_RECORD))
+    file = path / WEIGHTS
+    if "scores" not in record and (path / CHECKPOINT).is_file():
+        file = path / CHECKPOINT
+    _check_size(model, path, file)
     try:
         if file.name == CHECKPOINT:
-            _load_best(model, place)
+            _load_best(model, path)
         else:
             load_weights(model.network, file)
     except StorageError:
         raise
     except BpropError as error:  # sizes or names: one of the two files was changed
-        raise RecordError(f"{place / RECORD} and {file.name} do not belong together: {error.message}") from None
-    for path, weight in model.network.parameters().items():
+        raise RecordError(f"{path / TABLE_RECORD} and {file.name} do not belong together: {error.message}") from None
+    for name, weight in model.network.parameters().items():
         if not np.isfinite(np.asarray(weight)).all():
-            raise StorageError(f"{file}: {path} is not finite")
+            raise StorageError(f"{file}: {name} is not finite")
     return model
 
 
@@ -240,7 +276,7 @@ def _check_size(model: TableModel, folder: Path, file: Path) -> None:
         raise StorageError(f"{file}: {error.strerror or error}") from None
     if size < 8 * model.parameters:
         raise RecordError(
-            f"{folder / RECORD} and {file.name} do not belong together: {model.parameters:,} weights do not fit into "
+            f"{folder / TABLE_RECORD} and {file.name} do not belong together: {model.parameters:,} weights do not fit into "
             f"{size:,} bytes"
         )
 
@@ -278,7 +314,7 @@ def restore(field: Field) -> tuple[TableModel, Field]:
     if task == "regression":
         mean, scale = target["mean"].number(), target["scale"].number(above=0)
         return TableModel(encoding, name, (), hidden, mean, scale), field
-    classes = [one.text() for one in target["classes"].items()]
+    classes = target["classes"].texts()
     if len(classes) < 2 or len(set(classes)) < len(classes):
         raise target["classes"].error("at least two, and each once")
     return TableModel(encoding, name, classes, hidden), field

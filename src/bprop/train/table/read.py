@@ -1,4 +1,4 @@
-"""`read_table`: CSV, and Parquet where pyarrow is installed, into a `Table`; what cannot be read is named by row and column."""
+"""`read_table`: a `Table` from CSV, or from Parquet if pyarrow is installed. Errors name row and column."""
 
 import csv
 import io
@@ -9,26 +9,38 @@ from pathlib import Path
 from typing import Any
 
 from ...core.error import ArgumentError
-from ..weight import StorageError
+from ..storage import StorageError
 from .table import MISSING, Cells, Table, TableError, clean, is_number
 
 DELIMITERS = ",;\t|"
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
-_SAMPLE = 50  # rows looked at to find the delimiter
-_LARGEST = 10**8  # characters in one cell: far beyond any table, yet bounded
+_SAMPLED_ROWS = 50  # to find the delimiter
+_MAX_CELL = 10**8  # characters: far beyond any table, yet bounded
 
 
 def read_table(path: str | os.PathLike[str], *, delimiter: str | None = None, missing: Sequence[str] = ()) -> Table:
     """Read a table with a header from a file: CSV in UTF-8, or Parquet (``.parquet``, needs ``bprop[parquet]``).
 
-    The delimiter, one of ``, ; tab |``, is found from the first rows unless it is given. Cells may be quoted with
-    ``"``; spaces around them are removed; blank lines are skipped. Empty cells and NA, N/A, NaN, null, None and ? are
-    missing, as are the markers in ``missing``. Where commas do not delimit, ``1,5`` is read as a number, with a note.
+    Cells may be quoted with ``"``; spaces around them are removed; blank lines are skipped. Empty cells and NA, N/A, NaN, null,
+    None and ? are missing. Where commas do not delimit, ``1,5`` is read as a number, with a note.
 
-    Raises `TableError` for a file that is no table: without header or rows, with column names that are empty or stand
-    twice, with a row of another length than the header (row, line and both lengths are named), an open quote, or bytes
-    that are not UTF-8 (line and byte are named). `StorageError` for a file that cannot be opened, or Parquet without
-    pyarrow.
+    Parameters
+    ----------
+    path
+        The file.
+    delimiter
+        The character between cells; by default one of ``, ; tab |``, found from the first rows.
+    missing
+        More texts that stand for a missing value.
+
+    Raises
+    ------
+    TableError
+        For a file that is no table: without header or rows, with column names that are empty or occur twice, with a row of
+        another length than the header (row, line and both lengths are named), an open quote, or bytes that are not UTF-8 (line
+        and byte are named).
+    StorageError
+        For a file that cannot be opened, or Parquet without pyarrow.
 
     **Source:** RFC 4180 (2005), Common format and MIME type for comma-separated values files.
 
@@ -67,10 +79,10 @@ def _text(name: str, content: bytes) -> str:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        place = error.start + (3 if content.startswith(b"\xef\xbb\xbf") else 0)
-        line = content.count(b"\n", 0, place) + 1
+        offset = error.start + (3 if content.startswith(b"\xef\xbb\xbf") else 0)
+        line = content.count(b"\n", 0, offset) + 1
         raise TableError(
-            f"{name}: line {line}, byte {place}: 0x{content[place]:02x} is not UTF-8; save the file as UTF-8 "
+            f"{name}: line {line}, byte {offset}: 0x{content[offset]:02x} is not UTF-8; save the file as UTF-8 "
             f"(it may be Latin-1 or Windows-1252)"
         ) from None
     if "\0" in text:
@@ -87,12 +99,12 @@ def _csv(name: str, text: str, delimiter: str | None, missing: set[str] | frozen
     rows: list[list[str]] = []
     lines: list[int] = []
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    old = csv.field_size_limit(_LARGEST)
-    began = 1  # where the record now being read begins
+    previous_limit = csv.field_size_limit(_MAX_CELL)
+    first_line = 1  # of the record that is being read
     try:
         for cells in reader:
             if not cells or (len(cells) == 1 and not cells[0].strip() and len(header) != 1):
-                began = reader.line_num + 1
+                first_line = reader.line_num + 1
                 continue  # a blank line
             if not header:
                 header = [cell.strip() for cell in cells]
@@ -105,23 +117,23 @@ def _csv(name: str, text: str, delimiter: str | None, missing: set[str] | frozen
             else:
                 rows.append(cells)
                 lines.append(reader.line_num)
-            began = reader.line_num + 1
+            first_line = reader.line_num + 1
     except csv.Error as error:
-        raise TableError(f"{name}: line {began}: {_reason(str(error), began, len(rows))}") from None
+        raise TableError(f"{name}: line {first_line}: {_reason(str(error), first_line, len(rows))}") from None
     finally:
-        csv.field_size_limit(old)
+        csv.field_size_limit(previous_limit)
     if not rows:
         raise TableError(f"{name} has a header ({', '.join(header[:8])}) and no rows")
     columns = {column: clean(cells, missing) for column, cells in zip(header, zip(*rows, strict=True), strict=True)}
     notes = []
     if delimiter != ",":
-        changed = [column for column, cells in columns.items() if _decimal_point(cells)]
+        changed = [column for column, cells in columns.items() if _replace_decimal_commas(cells)]
         if changed:
             notes.append(f"decimal commas are read as points in {', '.join(changed)}")
     return Table(name, columns, lines, notes)
 
 
-def _reason(message: str, began: int, rows: int) -> str:
+def _reason(message: str, first_line: int, rows: int) -> str:
     if "unexpected end" in message:
         return f'a quote (") is opened in the row that begins here (row {rows + 1}) and never closed'
     if "expected after" in message:
@@ -170,7 +182,7 @@ def _delimiter(text: str) -> str:
             for cells in reader:
                 if any(cell.strip() for cell in cells):
                     lengths.append(len(cells))
-                if len(lengths) > _SAMPLE:
+                if len(lengths) > _SAMPLED_ROWS:
                     break
         except csv.Error:
             continue
@@ -181,20 +193,20 @@ def _delimiter(text: str) -> str:
     return best
 
 
-def _decimal_point(cells: Cells) -> bool:
-    """Write a column of numbers with decimal commas with points, in place; returns whether it was one."""
-    found = False
+def _replace_decimal_commas(cells: Cells) -> bool:
+    """Replace decimal commas by points, in place, if all cells are numbers; returns whether there were commas."""
+    has_comma = False
     for cell in cells:
         if cell is None or is_number(cell):
             if cell is not None and "." in cell:
                 return False
         elif _DECIMAL_COMMA.fullmatch(cell):
-            found = True
+            has_comma = True
         else:
             return False
-    if found:
+    if has_comma:
         cells[:] = [cell if cell is None else cell.replace(",", ".") for cell in cells]
-    return found
+    return has_comma
 
 
 def _parquet(file: Path, missing: Sequence[str]) -> Table:

@@ -1,4 +1,4 @@
-"""Scores of predictions on held-out rows: of classes by their probabilities, of quantities in the target's own unit."""
+"""Scores of predictions on held-out rows: of classes by their probabilities, of quantities in the target's network_losses unit."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..metric import accuracy
+from ..metric import accuracy, auc, mae, rmse
 
 Scores = dict[str, float]
 SMALLEST = 1e-15  # a probability of 0 for what did happen costs 34.5 nats, not infinity
@@ -33,17 +33,6 @@ def log_losses(probabilities: NDArray[Any], t: NDArray[Any]) -> NDArray[np.float
     return np.asarray(-np.log(np.maximum(probabilities[np.arange(len(t)), t], SMALLEST)))
 
 
-def auc(score: NDArray[Any], t: NDArray[Any]) -> float:
-    """Return the share of pairs, one row of class 1 and one of class 0, in which the first scores higher; ties count half.
-
-    **Source:** Hanley & McNeil (1982), The meaning and use of the area under a ROC curve.
-    """
-    _, place, count = np.unique(score, return_inverse=True, return_counts=True)
-    rank = (np.cumsum(count) - (count - 1) / 2)[place]  # ranks from 1, the mean rank where scores are equal
-    positive = int(t.sum())
-    return float((rank[t == 1].sum() - positive * (positive + 1) / 2) / (positive * (len(t) - positive)))
-
-
 def regression_scores(y: NDArray[Any], t: NDArray[Any]) -> Scores:
     """Return ``r2`` = 1 - Σ(t - y)² / Σ(t - mean t)², ``mae`` = mean |t - y| and ``rmse`` = √ mean (t - y)².
 
@@ -54,10 +43,9 @@ def regression_scores(y: NDArray[Any], t: NDArray[Any]) -> Scores:
     >>> regression_scores(np.array([1.0, 2.0]), np.array([1.0, 3.0]))["r2"]
     0.5
     """
-    error = t - y
-    spread = float(np.sum((t - t.mean()) ** 2))
-    scores = {"r2": 1 - float(np.sum(error**2)) / spread} if spread > 0 else {}
-    return scores | {"mae": float(np.mean(np.abs(error))), "rmse": float(np.sqrt(np.mean(error**2)))}
+    variation = float(np.sum((t - t.mean()) ** 2))
+    scores = {"r2": 1 - float(np.sum((t - y) ** 2)) / variation} if variation > 0 else {}
+    return scores | {"mae": mae(y, t), "rmse": rmse(y, t)}
 
 
 def row_losses(y: NDArray[Any], t: NDArray[Any], classes: bool) -> dict[str, NDArray[np.float64]]:
@@ -79,12 +67,12 @@ def verdict(losses: Mapping[str, Mapping[str, NDArray[np.float64]]], network: st
     'The network is better than the best baseline (mean) on these 9 rows, by squared error.'
     """
     best, rows = "", ""
-    for measure, own in losses[network].items():
-        others = {name: one[measure] for name, one in losses.items() if name != network}
-        best = min(reversed(others), key=lambda name: float(others[name].mean()))  # of equals the stronger model
-        difference = own - others[best]
-        rows = f"these {len(own):,} rows"
-        mean, error = float(difference.mean()), float(difference.std(ddof=1)) / len(own) ** 0.5
+    for measure, network_losses in losses[network].items():
+        others = {name: by_measure[measure] for name, by_measure in losses.items() if name != network}
+        best = min(reversed(others), key=lambda name: float(others[name].mean()))  # of equal ones the stronger model
+        difference = network_losses - others[best]
+        rows = f"these {len(network_losses):,} rows"
+        mean, error = float(difference.mean()), float(difference.std(ddof=1)) / len(network_losses) ** 0.5
         if abs(mean) > 2 * error:
             how = "better" if mean < 0 else "WORSE"
             advice = "" if mean < 0 else f" Use {best}, or train differently."

@@ -1,4 +1,4 @@
-"""The target: whether to classify or to regress, its classes or its scale, and which rows are for what."""
+"""The target: its task (classification or regression), its classes, and the split of the rows."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ MOST_CLASSES = 20
 FEWEST_ROWS = 10
 LARGEST = 1e100
 """The largest quantity: squares of larger ones, and their sums, are infinite."""
-SHARE = 0.2
+HELD_OUT = 0.2
 """Of all rows held out as the test, and of the remaining ones for validation."""
 
 
 class Target(NamedTuple):
-    """What is to be predicted: ``values`` are class numbers, or the quantities; ``rows`` are those that have one.
+    """What is to be predicted: ``values`` are class numbers or quantities, one for each of ``rows``; others have no value.
 
-    ``why`` says how the task was found; ``notes`` what else was noticed.
+    ``why`` says how the task was found, ``notes`` what else was noticed.
     """
 
     name: str
@@ -39,8 +39,8 @@ class Target(NamedTuple):
     notes: tuple[str, ...]
 
 
-class Parts(NamedTuple):
-    """Three sets of rows: ``train`` to learn from, ``validation`` to choose by, ``test`` to be measured once."""
+class RowSplit(NamedTuple):
+    """Three sets of rows: ``train`` to learn from, ``validation`` to choose the best epoch, ``test`` to be measured once."""
 
     train: Indices
     validation: Indices
@@ -48,13 +48,25 @@ class Parts(NamedTuple):
 
 
 def find_target(table: Table, name: str, task: str | None = None) -> Target:
-    """Return the target of ``table`` in column ``name``, and its task, found from its values unless given.
+    """Return the target of a table and its task.
 
-    Text and booleans are classes; so are numbers of two values, and whole numbers of at most 20 values and at most √n.
-    Any other numbers are a quantity. Rows without a target are left out.
+    Text and booleans are classes; so are numbers of two values, and integers of at most 20 values and at most √n. Any other
+    numbers are a quantity. Rows without a target are left out.
 
-    Raises `TableError` for an unknown column (naming a likely one), a target that never changes, is a date, or is a
-    number in nearly all rows only; and for fewer than 10 rows.
+    Parameters
+    ----------
+    table
+        The table.
+    name
+        The column.
+    task
+        ``"classification"`` or ``"regression"``; by default it follows from the values.
+
+    Raises
+    ------
+    TableError
+        For an unknown column (naming a likely one), a target that never changes, is a date, or is a number in nearly all rows
+        only; and for fewer than 10 rows.
 
     >>> from bprop.train import Table
     >>> from bprop.train.table.target import find_target
@@ -100,16 +112,16 @@ def _numeric(
     table: Table, name: str, values: NDArray[np.float64], rows: Indices, task: str | None, notes: list[str]
 ) -> Target:
     different = np.unique(values)
-    whole = bool((different == np.round(different)).all())
+    integral = bool((different == np.round(different)).all())
     count = len(different)
     if count < 2:
         raise TableError(
             f"{table.name}: the target {name!r} is {different[0]:g} in every row: there is nothing to learn"
         )
-    few = count == 2 or (whole and count <= min(MOST_CLASSES, sqrt(len(values))))
-    kind = "whole numbers" if whole else "numbers"
-    why = "asked for" if task else f"it holds {kind}, {'only ' if few else ''}{count:,} different values"
-    if (task or ("classification" if few else "regression")) == "regression":
+    is_class = count == 2 or (integral and count <= min(MOST_CLASSES, sqrt(len(values))))
+    kind = "whole numbers" if integral else "numbers"
+    why = "asked for" if task else f"it holds {kind}, {'only ' if is_class else ''}{count:,} different values"
+    if (task or ("classification" if is_class else "regression")) == "regression":
         if np.abs(values).max() > LARGEST:
             raise TableError(
                 f"{table.name}: the target {name!r} goes up to {np.abs(values).max():.3g}: choose a larger unit"
@@ -128,12 +140,12 @@ def _classes(table: Table, name: str, labels: Sequence[str], rows: Indices, why:
             f"{table.name}: the target {name!r} has {len(counts):,} classes in {len(labels):,} rows, too many to learn: "
             f"is it the column you mean?"
         )
-    every = all(map(is_number, counts))
-    classes = tuple(sorted(counts, key=float) if every else sorted(counts))
+    numeric = all(map(is_number, counts))
+    classes = tuple(sorted(counts, key=float) if numeric else sorted(counts))
     single = [label for label in classes if counts[label] == 1]
     if single:
-        shown = ", ".join(map(repr, single[:5])) + (", …" if len(single) > 5 else "")
-        notes.append(f"only one row each of class {shown}: learned from, never tested")
+        listed = ", ".join(map(repr, single[:5])) + (", …" if len(single) > 5 else "")
+        notes.append(f"only one row each of class {listed}: learned from, never tested")
     number = {label: position for position, label in enumerate(classes)}
     values = np.array([number[label] for label in labels], np.int64)
     return Target(name, "classification", why, classes, values, rows, tuple(notes))
@@ -150,22 +162,22 @@ def target_values(table: Table, name: str, classes: Sequence[str]) -> tuple[NDAr
     number = {label: position for position, label in enumerate(classes)}
     if all(map(is_number, classes)):
         by_value = {float(label): position for label, position in number.items()}
-        found = [
+        values = [
             -1 if cell is None or not is_number(cell) else by_value.get(float(cell), -1) for cell in cells
         ]  # 1 and 1.0 are one class
     else:
-        found = [-1 if cell is None else number.get(cell, -1) for cell in cells]
-    return np.array(found, np.int64), cells
+        values = [-1 if cell is None else number.get(cell, -1) for cell in cells]
+    return np.array(values, np.int64), cells
 
 
-def split(target: Target, seed: int) -> Parts:
+def split(target: Target, seed: int) -> RowSplit:
     """Return the rows for training, validation and test, 64 : 16 : 20, with the share of every class kept.
 
     The positions count the rows that have a target (``target.rows``). The test part is chosen first, from ``seed``.
     """
     strata = target.values if target.task == "classification" else np.zeros(len(target.values), np.int64)
-    rest, test = stratified_split(strata, SHARE, seed)
-    train, validation = stratified_split(strata[rest], SHARE, seed)
+    remaining, test = stratified_split(strata, HELD_OUT, seed)
+    train, validation = stratified_split(strata[remaining], HELD_OUT, seed)
     if not len(validation):  # no class has two rows left, of which one could be spared
-        train, validation = stratified_split(np.zeros(len(rest), np.int64), SHARE, seed)
-    return Parts(rest[train], rest[validation], test)
+        train, validation = stratified_split(np.zeros(len(remaining), np.int64), HELD_OUT, seed)
+    return RowSplit(remaining[train], remaining[validation], test)

@@ -10,11 +10,9 @@ from ...core.error import BpropError
 from ...core.file import reason
 from ..checkpoint import CHECKPOINT
 from ..record import Field, read_json, read_lines
-from ..run import METRICS, STATUSES
-from ..run import RECORD as RUN
-from ..storage import StorageError, held, read
-from .model import RECORD as TABLE
-from .model import TableModel, restore
+from ..run import METRICS, RUN_RECORD, STATUSES
+from ..storage import StorageError, is_locked, read
+from .model import TABLE_RECORD, TableModel, restore
 
 
 class TableSummary(NamedTuple):
@@ -32,7 +30,7 @@ class TableSummary(NamedTuple):
     influence: dict[str, float]
 
 
-class Summary(NamedTuple):
+class RunSummary(NamedTuple):
     """What the files in the folder of a run say: its status, when it began, its settings, its epochs, its table if any.
 
     ``status`` is finished, interrupted, failed, running, or killed if no living process holds the folder of a run that says
@@ -66,40 +64,38 @@ class Summary(NamedTuple):
         if self.table is not None:
             return next(iter(self.table.scores.get("network", {}).items()), None)
         last = self.history[-1] if self.history else {}
-        found = {
-            name: value
-            for name, value in last.items()
-            if name.startswith("validation_") and isinstance(value, int | float)
-        }
-        return next(((name.partition("_")[2], v) for name, v in found.items() if not name.endswith("loss")), None)
+        for name, value in last.items():
+            is_measure = name.startswith("validation_") and not name.endswith("loss")
+            if is_measure and isinstance(value, int | float):
+                return name.removeprefix("validation_"), value
+        return None
 
 
-def summary(folder: Path) -> Summary:
+def read_summary(folder: Path) -> RunSummary:
     """Return what the files in ``folder`` say. Raises `StorageError` naming the file, and the field, that is wrong."""
     if not folder.is_dir():
         raise StorageError(f"{folder} is no folder of a run: `bprop runs` lists those there are")
-    if not os.path.lexists(folder / RUN):
+    if not os.path.lexists(folder / RUN_RECORD):
         if (folder / CHECKPOINT).is_file():  # the first file of a run
-            return Summary(folder, "killed", _modified(folder / CHECKPOINT), 0.0, [], {}, [], None)
-        raise StorageError(f"{folder} is no run: there is no {RUN} in it")
-    run = read_json(folder / RUN)
+            return RunSummary(folder, "killed", _modified(folder / CHECKPOINT), 0.0, [], {}, [], None)
+        raise StorageError(f"{folder} is no run: there is no {RUN_RECORD} in it")
+    run = read_json(folder / RUN_RECORD)
     status, started = run["status"].choice(STATUSES), run["started"].text()
     seconds, epochs = run["seconds"].number(), run["epochs"].integer()
-    notes = [one.text() for one in run["notes"].items()]
-    config = dict(run["config"].entries())
-    history = _history(folder / METRICS, whole=status == "finished")
+    notes = run["notes"].texts()
+    config = {name: field.value for name, field in run["config"].entries()}
+    history = _history(folder / METRICS, is_complete=status == "finished")
     if status == "finished" and len(history) != epochs:
         raise run["epochs"].error(f"it says {epochs}, and {METRICS} holds {len(history)}")
-    table = _table(read_json(folder / TABLE)) if (folder / TABLE).exists() else None
+    table = _table(read_json(folder / TABLE_RECORD)) if (folder / TABLE_RECORD).exists() else None
     if status == "running":
-        status = {True: "running", False: "killed", None: "running or killed"}[held(folder)]
+        status = {True: "running", False: "killed", None: "running or killed"}[is_locked(folder)]
     elif status == "finished" and table is not None and not table.scores:  # as the test rows were about to be measured
         status = "interrupted"
-    values = {name: one.value for name, one in config.items()}
-    return Summary(folder, status, started, seconds, notes, values, history, table)
+    return RunSummary(folder, status, started, seconds, notes, config, history, table)
 
 
-def summaries(folder: Path) -> Iterator[tuple[Path, Summary | str]]:
+def read_summaries(folder: Path) -> Iterator[tuple[Path, RunSummary | str]]:
     """Return every folder inside ``folder``, in the order of their names, with its summary or what is wrong with it."""
     try:
         inside = sorted(path for path in folder.iterdir() if path.is_dir())
@@ -107,7 +103,7 @@ def summaries(folder: Path) -> Iterator[tuple[Path, Summary | str]]:
         raise StorageError(f"{folder}: {error.strerror or error}") from None
     for path in inside:
         try:
-            yield path, summary(path)
+            yield path, read_summary(path)
         except BpropError as error:
             yield path, error.message
         except OSError as error:
@@ -121,24 +117,29 @@ def _modified(path: Path) -> str:
         return "unknown"
 
 
-def _history(path: Path, whole: bool) -> list[dict[str, Any]]:
-    """Return the epochs; unless the file is ``whole`` its last line may have been cut off by a kill."""
+def _history(path: Path, is_complete: bool) -> list[dict[str, Any]]:
+    """Return the epochs; the last line of a file that is not complete may have been cut off by a kill."""
     content = read(path)
-    return read_lines(content if whole else content[: content.rfind(b"\n") + 1], path)
+    return read_lines(content if is_complete else content[: content.rfind(b"\n") + 1], path)
 
 
 def _table(field: Field) -> TableSummary:
     model, _ = restore(field)
-    done = "scores" in field
+    is_measured = "scores" in field
+    scores = field["scores"].entries() if is_measured else ()
     return TableSummary(
         model,
         field["table"].text(),
         field["why"].text(),
         field["seed"].integer(most=2**64),
-        {name: one.integer() for name, one in field["rows"].entries()},
-        [one.text() for one in field["notes"].items()],
-        field["best_epoch"].integer() if done else None,
-        {name: {k: v.number() for k, v in one.entries()} for name, one in field["scores"].entries()} if done else {},
-        field["verdict"].text() if done else "",
-        {name: one.number() for name, one in field["influence"].entries()} if done else {},
+        {name: rows.integer() for name, rows in field["rows"].entries()},
+        field["notes"].texts(),
+        field["best_epoch"].integer() if is_measured else None,
+        {name: _numbers(by_measure) for name, by_measure in scores},
+        field["verdict"].text() if is_measured else "",
+        _numbers(field["influence"]) if is_measured else {},
     )
+
+
+def _numbers(field: Field) -> dict[str, float]:
+    return {name: number.number() for name, number in field.entries()}

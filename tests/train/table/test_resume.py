@@ -7,8 +7,8 @@ import pytest
 
 from bprop.train import StorageError, Table, fit_table, load_table_model, run
 from bprop.train.table import fit as table_fit
-from bprop.train.table.resumption import compare, table_settings
-from bprop.train.table.summary import summary
+from bprop.train.table.resume import check_same_task, table_settings
+from bprop.train.table.run_summary import read_summary
 
 rng = np.random.default_rng(0)
 SIZE, SIDE = rng.normal(10, 2, 50), rng.choice(["left", "right", None], 50)
@@ -59,7 +59,7 @@ def whole(tmp_path_factory):
 @pytest.mark.parametrize(("table", "epoch"), [(PRICES, 1), (PRICES, 4), (KINDS, 4)])
 def test_it_goes_on_as_if_never_broken_off(broken_off, tmp_path, whole, table, epoch):
     broken_off(table, tmp_path / "run", epoch)
-    assert summary(tmp_path / "run").status == "interrupted"
+    assert read_summary(tmp_path / "run").status == "interrupted"
     for name in ("table.json", "influence.png", "run.json"):  # as if killed while they were written
         (tmp_path / "run" / f".{name}.{'0' * 32}.part").touch()
     result = fit_table(table, "price", out=tmp_path / "run", resume=True, **QUICK)
@@ -93,7 +93,7 @@ def test_patience_ends_the_training_also_after_a_resume(broken_off, tmp_path):
 def test_a_training_that_is_not_over_predicts_with_its_best_weights(broken_off, tmp_path):
     options = QUICK | {"learning_rate": 0.3}
     broken_off(PRICES, tmp_path / "run", 7, **options)
-    model, read = load_table_model(tmp_path / "run"), summary(tmp_path / "run")
+    model, read = load_table_model(tmp_path / "run"), read_summary(tmp_path / "run")
     short = fit_table(PRICES, "price", **(options | {"epochs": 6}))
     assert short.best_epoch < 6, "choose a case in which the last epoch is not the best"
     assert model.predict(PRICES).values == short.model.predict(PRICES).values
@@ -112,10 +112,10 @@ def test_broken_off_while_it_is_measured(tmp_path, whole, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(table_fit, "influence", interrupted)
+        patch.setattr(table_fit, "sensitivity", interrupted)
         with pytest.raises(KeyboardInterrupt):
             fit_table(PRICES, "price", out=tmp_path / "run", **QUICK)
-    read = summary(tmp_path / "run")
+    read = read_summary(tmp_path / "run")
     assert (read.status, read.resumable, read.table.scores) == ("interrupted", True, {})
     result = fit_table(PRICES, "price", out=tmp_path / "run", resume=True, **QUICK)
     assert outcome(tmp_path / "run", result, PRICES) == whole["prices"]
@@ -150,7 +150,7 @@ def test_another_table_is_refused(begun, table, text):
     assert text in caught.value.message
     assert str(begun) in caught.value.message
     assert (begun / "table.json").read_bytes() == before
-    assert summary(begun).table.scores
+    assert read_summary(begun).table.scores
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_every_option_that_matters_is_compared(begun):
     known = table_settings(begun)
     for name in known.keys() - {"epochs", "delimiter", "missing"}:
         with pytest.raises(StorageError, match=f"{name.replace('_', ' ')} was"):
-            compare(begun, {name: "another"}, PRICES)
+            check_same_task(begun, {name: "another"}, PRICES)
 
 
 @pytest.mark.parametrize(
@@ -212,5 +212,5 @@ def test_a_half_written_line_of_a_run_that_did_not_end_is_no_damage(broken_off, 
     broken_off(PRICES, tmp_path / "run", 4)
     with open(tmp_path / "run" / "metrics.jsonl", "a", encoding="utf-8") as file:
         file.write('{"epoch": 4, "train')
-    assert len(summary(tmp_path / "run").history) == 3
+    assert len(read_summary(tmp_path / "run").history) == 3
     assert fit_table(PRICES, "price", out=tmp_path / "run", resume=True, **QUICK).run.status == "finished"

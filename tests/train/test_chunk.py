@@ -13,9 +13,11 @@ import bprop
 from bprop import nn, optim
 from bprop.compile.frontend import traced_call as step
 from bprop.compile.runtime.executable import Program
-from bprop.train import Callback, EarlyStopping, fit
-from bprop.train.pace import STRETCH, Pace
+from bprop.train import Callback, Checkpoint, EarlyStopping, fit
+from bprop.train.checkpoint import CHECKPOINT
+from bprop.train.chunk import CHUNK_SECONDS, ChunkSizer
 from bprop.train.progress import Progress
+from support.training import LeftError, cell_bytes, classifier, fit_eagerly, untimed
 
 pytestmark = pytest.mark.usefixtures("no_picture")
 
@@ -37,14 +39,14 @@ def stretch(monkeypatch):
     def choose(steps):
         done.clear()
 
-        class Fixed(Pace):
+        class Fixed(ChunkSizer):
             def __init__(self):
-                self.most, self._seconds = steps, 0.0
+                self.max_steps, self._step_seconds = steps, 0.0
 
-            def took(self, count, seconds):
+            def record_duration(self, count, seconds):
                 pass
 
-        monkeypatch.setattr("bprop.train.training.Pace", Fixed)
+        monkeypatch.setattr("bprop.train.training.ChunkSizer", Fixed)
         monkeypatch.setattr(step, "HEARD", 1e9)  # seconds, in which a loop would be one native call
         monkeypatch.setattr(Program, "repeat", counted)
         return done
@@ -52,24 +54,16 @@ def stretch(monkeypatch):
     return choose
 
 
-def train(loss=None, data=(X, T), **options):
+def fit_natively(loss=None, data=(X, T), **options):
     """Train a small network with dropout and running momentum; return run, weights and what is recorded."""
-    generator = bprop.Generator(1)
-    model = nn.Sequential(
-        nn.Linear(4, 5, generator=generator), nn.Tanh(), nn.Dropout(0.2, seed=3), nn.Linear(5, 3, generator=generator)
-    )
-    optimizer = optim.Adam(0.02)
-    settings = {"epochs": 2, "batch_size": 4, "progress": False, "seed": 5, **options}
-    run = fit(model, loss or nn.CrossEntropy(), optimizer, data, **settings)
-    return run, state(model, optimizer), history(run)
+    model, optimizer = classifier(4, 5, 3, seed=1, dropout=0.2, dropout_seed=3), optim.Adam(0.02)
+    settings = {"compiled": True, "epochs": 2, "batch_size": 4, "seed": 5, **options}
+    run = fit_eagerly(model, data, loss=loss, optimizer=optimizer, **settings)
+    return run, cell_bytes(model, optimizer), untimed(run.history)
 
 
 def state(*holders):
-    return [cell.array.data.tobytes() for one in holders for cell in one.cells().values()]
-
-
-def history(run):
-    return [{name: value for name, value in entry.items() if name != "seconds"} for entry in run.history]
+    return [cell.array.data.tobytes() for holder in holders for cell in holder.cells().values()]
 
 
 def batch_by_batch(size=4, seed=5):
@@ -86,15 +80,15 @@ def batch_by_batch(size=4, seed=5):
 
 def test_the_same_bits_as_single_steps(stretch):
     done = stretch(1)
-    run, weights, record = train(validation=(X, T))
+    run, weights, record = fit_natively(validation=(X, T))
     assert set(done) == {1}
     for steps, counts in ((4, [4, 4, 3]), (1000, [11])):
         done = stretch(steps)
-        _, again, same = train(validation=(X, T))
+        _, again, same = fit_natively(validation=(X, T))
         assert done == counts * 2
         assert (again, same) == (weights, record)
     done = stretch(1000)
-    _, again, same = train(data=batch_by_batch(), validation=(X, T))  # nothing is gathered natively here
+    _, again, same = fit_natively(data=batch_by_batch(), validation=(X, T))  # nothing is gathered natively here
     assert (done, again, same) == ([], weights, record)
     assert run.config["compiled"]
 
@@ -116,10 +110,10 @@ def test_the_same_bits_as_single_steps(stretch):
 )
 def test_every_setting_gives_the_same_bits(options, stretch):
     done = stretch(1)
-    _, weights, record = train(**options)
+    _, weights, record = fit_natively(**options)
     assert set(done) == {1}
     done = stretch(1000)
-    _, again, same = train(**options)
+    _, again, same = fit_natively(**options)
     assert max(done) > 1
     assert (again, same) == (weights, record)
 
@@ -129,22 +123,22 @@ def test_memory_maps_are_gathered_in_place(stretch, tmp_path):
     np.save(tmp_path / "t.npy", T)
     data = [np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in "xt"]
     done = stretch(1000)
-    run, weights, record = train(data=tuple(data))
+    run, weights, record = fit_natively(data=tuple(data))
     assert done == [11, 11]
     assert "converted batch by batch" in run.notes[0]
-    assert (weights, record) == train()[1:]
+    assert (weights, record) == fit_natively()[1:]
     np.save(tmp_path / "x.npy", np.asfortranarray(X))  # a layout that native code does not read
     done = stretch(1000)
-    assert train(data=(np.load(tmp_path / "x.npy", mmap_mode="r"), T))[1:] == (weights, record)
+    assert fit_natively(data=(np.load(tmp_path / "x.npy", mmap_mode="r"), T))[1:] == (weights, record)
     assert not done
 
 
 def test_it_stops_wherever_something_has_to_happen(stretch, tmp_path):
     done = stretch(1000)
-    train(checkpoint_every=4, out=tmp_path / "a")
+    fit_natively(checkpoint_every=4, out=tmp_path / "a")
     assert done == [4, 4, 3, 1, 4, 4, 2]  # after 4, 8, 12 … updates, and at the end of the epoch
     done = stretch(1000)
-    train(accumulate=3, checkpoint_every=1, out=tmp_path / "b")
+    fit_natively(accumulate=3, checkpoint_every=1, out=tmp_path / "b")
     assert done == [3, 3, 3, 2] * 2
 
     class Count(Callback):
@@ -155,35 +149,40 @@ def test_it_stops_wherever_something_has_to_happen(stretch, tmp_path):
 
     seen = []
     done = stretch(1000)
-    train(callbacks=[Count()])
+    fit_natively(callbacks=[Count()])
     assert [step for step, _ in seen] == list(range(1, 8))
     assert done == [1] * 7
 
 
 def test_checkpoints_by_time(tmp_path, monkeypatch):
-    saved = []
-    monkeypatch.setattr("bprop.train.training.save", lambda path, arrays, record: saved.append(record["updates"]))
-    train(checkpoint_every=timedelta(0), out=tmp_path / "run", epochs=1)
-    assert sorted(set(saved)) == list(range(12))
+    """With no time to wait, there is one before each update, and one at the end."""
+    updates, replace = [], os.replace
+
+    def replaced(source, target):
+        replace(source, target)
+        if os.path.basename(target) == CHECKPOINT:
+            with Checkpoint(tmp_path / "run") as checkpoint:
+                updates.append(checkpoint.record["updates"])
+
+    monkeypatch.setattr(os, "replace", replaced)
+    fit_natively(checkpoint_every=timedelta(0), out=tmp_path / "run", epochs=1)
+    assert sorted(set(updates)) == list(range(12))
 
 
 def test_resumed_in_the_middle_of_an_epoch(stretch, tmp_path):
     stretch(1000)
-    _, weights, record = train(epochs=3)
-
-    class Leave(Exception):  # noqa: N818
-        pass
+    _, weights, record = fit_natively(epochs=3)
 
     def leave(self, number=[0]):  # noqa: B006
         number[0] += 1
         if number[0] == 5:
-            raise Leave
+            raise LeftError
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("bprop.train.training.Training.pause", leave)
-        with pytest.raises(Leave):
-            train(epochs=3, checkpoint_every=4, out=tmp_path / "run")
-    _, again, same = train(epochs=3, checkpoint_every=4, out=tmp_path / "run", resume=True)
+        with pytest.raises(LeftError):
+            fit_natively(epochs=3, checkpoint_every=4, out=tmp_path / "run")
+    _, again, same = fit_natively(epochs=3, checkpoint_every=4, out=tmp_path / "run", resume=True)
     assert (again, same) == (weights, record)
 
 
@@ -265,7 +264,7 @@ def test_an_error_amid_a_stretch_names_its_batch(stretch):
 @pytest.mark.usefixtures("default_signals")
 def test_a_signal_amid_a_stretch_is_heeded_after_it(stretch, tmp_path, monkeypatch, number):
     done = stretch(5)
-    _, weights, record = train(epochs=3)
+    _, weights, record = fit_natively(epochs=3)
     done = stretch(5)
     repeat = Program.repeat
 
@@ -279,9 +278,9 @@ def test_a_signal_amid_a_stretch_is_heeded_after_it(stretch, tmp_path, monkeypat
     monkeypatch.setattr(Program, "repeat", signalled)
     name = "interrupted" if number == signal.SIGINT else "terminated"
     with pytest.raises(KeyboardInterrupt, match=f"{name} in epoch 2, after batch 10: saved in"):
-        train(epochs=3, out=tmp_path / "run")
+        fit_natively(epochs=3, out=tmp_path / "run")
     monkeypatch.setattr(Program, "repeat", repeat)
-    assert train(epochs=3, out=tmp_path / "run", resume=True)[1:] == (weights, record)
+    assert fit_natively(epochs=3, out=tmp_path / "run", resume=True)[1:] == (weights, record)
 
 
 @pytest.mark.usefixtures("default_signals")
@@ -308,7 +307,7 @@ def test_every_batch_is_reported(stretch, monkeypatch):
     reported = []
     monkeypatch.setattr(Progress, "batch", lambda self, epoch, loss, count=1: reported.append((epoch, count, loss)))
     stretch(4)
-    _, _, record = train()
+    _, _, record = fit_natively()
     assert [count for _, count, _ in reported] == [4, 4, 3] * 2
     assert [epoch for epoch, _, _ in reported] == [1] * 3 + [2] * 3
     monkeypatch.undo()
@@ -318,25 +317,25 @@ def test_every_batch_is_reported(stretch, monkeypatch):
             return True
 
     terminal = Terminal()
-    assert train(progress=terminal)[2] == record
+    assert fit_natively(progress=terminal)[2] == record
     assert "epoch 2/2" in terminal.getvalue()
 
 
 def test_a_stretch_grows_to_its_time():
-    pace, step = Pace(), 1e-4
-    pace.took(1, 0.4)  # the first was compiled
-    assert pace.most == 1
+    sizer, step = ChunkSizer(), 1e-4
+    sizer.record_duration(1, 0.4)  # the first was compiled
+    assert sizer.max_steps == 1
     seen = []
     for _ in range(6):
-        seen.append(pace.most)
-        pace.took(pace.most, pace.most * step)
+        seen.append(sizer.max_steps)
+        sizer.record_duration(sizer.max_steps, sizer.max_steps * step)
     assert seen[:3] == [1, 8, 64]
-    assert pace.most == pytest.approx(STRETCH / step, abs=1)
-    assert pace.within(0.01) == pytest.approx(100, abs=1)
-    assert pace.within(-1) == pace.within(0) == 1
-    assert pace.within(1e9) == pace.most
-    pace.took(pace.most, 100.0)  # the machine has other things to do
-    assert pace.most == 1
+    assert sizer.max_steps == pytest.approx(CHUNK_SECONDS / step, abs=1)
+    assert sizer.steps_within(0.01) == pytest.approx(100, abs=1)
+    assert sizer.steps_within(-1) == sizer.steps_within(0) == 1
+    assert sizer.steps_within(1e9) == sizer.max_steps
+    sizer.record_duration(sizer.max_steps, 100.0)  # the machine has other things to do
+    assert sizer.max_steps == 1
 
 
 def test_batches_of_one_shape_weigh_the_same_only_where_the_loss_says_so():

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 from ..core.dtype import WEAK, is_float
 from ..core.family import Bilinear, Linear
-from ..core.graph import Edge, Graph, Node
+from ..core.graph import Edge, Graph, Node, operand_spec
 from ..core.op import Op, role_of, shape_of
+from ..core.rewrite import Rewriter, outputs_of
 from ..core.simplify import constant_of
 from ..core.value import Spec
 from ..ops import add, divide, multiply, negative, pow, subtract, where
-from .rewriting import Rewriting, results
 
 _ARITHMETIC = ("sum", "difference", "product", "quotient", "negation", "power")
 
@@ -27,34 +27,34 @@ class _Term(NamedTuple):
     divisors: tuple[tuple[Edge, int], ...] = ()
 
 
-def textbook(graph: Graph) -> Graph:
+def canonical_order(graph: Graph) -> Graph:
     """Return a graph of the same formula with its sums and products in textbook order."""
-    return _Arrangement(graph).run()
+    return _Arrangement(graph).rewrite(graph).live()
 
 
-class _Arrangement(Rewriting):
+class _Arrangement(Rewriter):
     def __init__(self, graph: Graph) -> None:
-        super().__init__(graph)
+        super().__init__()
         self.terms: dict[Edge, list[_Term]] = {}
         self.rank = {node: (0, position) for position, node in enumerate(graph.inputs)}
-        self.rank |= {node: (0, len(self.rank) + place) for place, (node, _) in enumerate(graph.captures)}
+        self.rank |= {node: (0, len(self.rank) + position) for position, (node, _) in enumerate(graph.captures)}
 
-    def rewrite(self, given: Node) -> Sequence[Edge]:
-        node = _scaling(given) or _choice(given) or given
+    def rule(self, node: Node, inputs: tuple[Any, ...]) -> Sequence[Edge]:
+        node = _scaling(node) or _choice(node) or node
         assert node.op is not None
         terms = self.sum_of(node)
         # a number alone would lose its shape: only a sum or product around it may use it
         if terms is None or not any(term.factors or term.divisors for term in terms):
-            new = self.node(node.op, self.placed(node.inputs), node.params, node.specs)
+            new = self.add(node.op, self.mapped(node.inputs), node.params, node.specs)
             if terms is not None:
                 self.terms[new, 0] = terms
-            return results(new)
+            return outputs_of(new)
         edge = self.written(terms, node.specs[0])
         self.terms[edge] = terms
         return [edge]
 
-    def node(self, op: Op, inputs: tuple[Any, ...], params: dict[str, Any], specs: tuple[Spec, ...]) -> Node:
-        new = super().node(op, inputs, params, specs)
+    def add(self, op: Op, inputs: tuple[Any, ...], params: dict[str, Any], specs: tuple[Spec, ...]) -> Node:
+        new = super().add(op, inputs, params, specs)
         self.rank[new] = (self.kind(op, inputs), len(self.rank))
         return new
 
@@ -77,27 +77,27 @@ class _Arrangement(Rewriting):
         assert first is not None
         assert second is not None
         if role_of(op) == "negation":
-            return [one._replace(coefficient=-one.coefficient) for one in first]
+            return [term._replace(coefficient=-term.coefficient) for term in first]
         if role_of(op) == "sum":
             return self.collected(first + second)
         if role_of(op) == "difference":
             if len(second) > 1:  # a - (b + c) stays as it is
                 second = [_Term(1, ((self.edge(node.inputs[1]), 1),))]
-            return self.collected(first + [one._replace(coefficient=-one.coefficient) for one in second])
+            return self.collected(first + [term._replace(coefficient=-term.coefficient) for term in second])
         if role_of(op) == "power":
             return self.power(node, first)
-        one, two = (
+        term, two = (
             part[0] if len(part) == 1 else _Term(1, ((self.edge(x), 1),))
             for part, x in zip(parts, node.inputs, strict=True)
             if part is not None
         )
         if role_of(op) == "product":
-            coefficient, up, down = one.coefficient * two.coefficient, two.factors, two.divisors
+            coefficient, up, down = term.coefficient * two.coefficient, two.factors, two.divisors
         elif two.coefficient in (1, -1):
-            coefficient, up, down = one.coefficient * two.coefficient, two.divisors, two.factors
+            coefficient, up, down = term.coefficient * two.coefficient, two.divisors, two.factors
         else:  # dividing by a number is not multiplying by its rounded inverse
             return None
-        return [_cancelled(coefficient, one.factors + up, one.divisors + down)]
+        return [_cancelled(coefficient, term.factors + up, term.divisors + down)]
 
     def power(self, node: Node, base: list[_Term]) -> list[_Term] | None:
         """Return x ** n for a whole n ≥ 1 as a factor, so that x · x ** 2 becomes x ** 3."""
@@ -112,7 +112,7 @@ class _Arrangement(Rewriting):
         return [_Term(1, ((edge, power * int(exponent)),))]
 
     def edge(self, x: Edge) -> Edge:
-        return self.place.get(x, x)
+        return self.edges.get(x, x)
 
     def operand(self, x: Any, spec: Spec) -> list[_Term] | None:
         """Return an operand as a sum of products if it has the shape and dtype of the result, or is a number."""
@@ -128,12 +128,12 @@ class _Arrangement(Rewriting):
 
     def collected(self, terms: list[_Term]) -> list[_Term] | None:
         """Return the sum with equal terms counted, ``None`` where nothing is left."""
-        found: dict[Any, _Term] = {}
+        counted: dict[Any, _Term] = {}
         for term in terms:
             key = (frozenset(term.factors), frozenset(term.divisors))
-            old = found.get(key)
-            found[key] = term if old is None else old._replace(coefficient=old.coefficient + term.coefficient)
-        return [term for term in found.values() if term.coefficient != 0] or None
+            old = counted.get(key)
+            counted[key] = term if old is None else old._replace(coefficient=old.coefficient + term.coefficient)
+        return [term for term in counted.values() if term.coefficient != 0] or None
 
     # --- writing ---
     def written(self, terms: list[_Term], spec: Spec) -> Edge:
@@ -146,7 +146,7 @@ class _Arrangement(Rewriting):
         return total
 
     def apply(self, op: Op, first: Any, second: Any, spec: Spec) -> Edge:
-        return self.node(op, (first, second), {}, (spec,)), 0
+        return self.add(op, (first, second), {}, (spec,)), 0
 
     def product(self, term: _Term, spec: Spec) -> Any:
         above = self.factors(term.factors, spec)
@@ -159,7 +159,7 @@ class _Arrangement(Rewriting):
             above = self.scaled(coefficient, term.factors, spec)
         if sign:
             first, *rest = self.sorted(term.factors)
-            above = self.chain([(self.node(negative, (self.raised(*first, spec),), {}, (spec,)), 0)], rest, spec)
+            above = self.chain([(self.add(negative, (self.raised(*first, spec),), {}, (spec,)), 0)], rest, spec)
         return above if below is None else self.apply(divide, above, below, spec)
 
     def scaled(self, coefficient: float, factors: tuple[tuple[Edge, int], ...], spec: Spec) -> Edge:
@@ -170,8 +170,8 @@ class _Arrangement(Rewriting):
 
     def chain(self, start: list[Any], factors: list[tuple[Edge, int]], spec: Spec) -> Any:
         for edge, power in factors:
-            one = self.raised(edge, power, spec)
-            start = [self.apply(multiply, start[0], one, spec)] if start else [one]
+            factor = self.raised(edge, power, spec)
+            start = [self.apply(multiply, start[0], factor, spec)] if start else [factor]
         return start[0]
 
     def sorted(self, factors: tuple[tuple[Edge, int], ...]) -> list[tuple[Edge, int]]:
@@ -202,13 +202,13 @@ def _choice(node: Node) -> Node | None:
     (condition, a, zero), (negated, b, nought) = (x[0].inputs for x in node.inputs)
     if type(negated) is not tuple or role_of(negated[0].op) != "negated condition" or negated[0].inputs[0] != condition:
         return None
-    if constant_of(zero) != 0 or constant_of(nought) != 0 or where.spec(*_specs(condition, a, b)) != node.specs[0]:
+    if (
+        constant_of(zero) != 0
+        or constant_of(nought) != 0
+        or where.spec(*map(operand_spec, (condition, a, b))) != node.specs[0]
+    ):
         return None
     return Node(where, {}, (condition, a, b), node.specs)
-
-
-def _specs(*xs: Any) -> list[Any]:
-    return [x[0].specs[x[1]] if type(x) is tuple else x for x in xs]
 
 
 def _cancelled(
@@ -223,4 +223,4 @@ def _cancelled(
     return _Term(coefficient, above, below)
 
 
-__all__ = ["textbook"]
+__all__ = ["canonical_order"]

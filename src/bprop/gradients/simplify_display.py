@@ -10,29 +10,26 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..core.family import Bilinear, Elementwise, Selection
-from ..core.graph import Edge, Graph, Node
+from ..core.graph import Edge, Graph, Node, operand_spec
 from ..core.op import Op, role_of, shape_of
+from ..core.rewrite import Rewriter
 from ..core.simplify import constant_of
 from ..core.value import Spec
 from ..ops import add, where
 from ..ops.contraction import einsum_op
-from .rewriting import Rewriting, results
 
 
-def reading(graph: Graph) -> Graph:
+def simplify_display(graph: Graph) -> Graph:
     """Return a graph of the same formula, with its cases and transposes made plain."""
-    return _Reading(graph).run()
+    return _DisplaySimplifier().rewrite(graph).live()
 
 
-class _Reading(Rewriting):
-    def rewrite(self, given: Node) -> Sequence[Edge]:
-        inputs = self.placed(given.inputs)
-        assert given.op is not None
-        new = self.plain(given.op, inputs, given.specs[0]) if len(given.specs) == 1 else None
-        new = new or self.contraction(given, inputs)
-        if new is not None and new[0].specs[new[1]] == given.specs[0]:
-            return [new]
-        return results(self.node(given.op, inputs, given.params, given.specs))
+class _DisplaySimplifier(Rewriter):
+    def rule(self, node: Node, inputs: tuple[Any, ...]) -> Sequence[Edge] | None:
+        assert node.op is not None
+        new = self.plain(node.op, inputs, node.specs[0]) if len(node.specs) == 1 else None
+        new = new or self.contraction(node, inputs)
+        return [new] if new is not None and operand_spec(new) == node.specs[0] else None
 
     def apply(self, op: Op, *inputs: Any) -> Any:
         """Return an application, or the operand that it leaves as it is."""
@@ -41,9 +38,9 @@ class _Reading(Rewriting):
             return inputs[1 if zeros[0] else 0]
         if (role_of(op) == "product" and any(zeros)) or (role_of(op) in ("quotient", "negation") and zeros[0]):
             return 0
-        spec = op.spec(*(x[0].specs[x[1]] if type(x) is tuple else x for x in inputs))
+        spec = op.spec(*map(operand_spec, inputs))
         assert isinstance(spec, Spec)
-        return self.plain(op, inputs, spec) or (self.node(op, inputs, {}, (spec,)), 0)
+        return self.plain(op, inputs, spec) or (self.add(op, inputs, {}, (spec,)), 0)
 
     # --- cases ---
     def plain(self, op: Op, inputs: tuple[Any, ...], spec: Spec) -> Edge | None:
@@ -56,11 +53,13 @@ class _Reading(Rewriting):
                 branches = (self.apply(add, *pair) for pair in zip(first[1:], second[1:], strict=True))
                 return self.case(spec, first[0], *branches)
         if role_of(op) in ("product", "quotient", "negation"):
-            for place, x in enumerate(inputs if role_of(op) == "product" else inputs[:1]):
-                found = self.cases(x, spec)
-                if found and 0 in map(constant_of, found[1:]) and all(self.fits(one, spec) for one in inputs):
-                    inside = ((*inputs[:place], one, *inputs[place + 1 :]) for one in found[1:])
-                    return self.case(spec, found[0], *(self.apply(op, *one) for one in inside))
+            for position, x in enumerate(inputs if role_of(op) == "product" else inputs[:1]):
+                case = self.cases(x, spec)
+                if case and 0 in map(constant_of, case[1:]) and all(self.fits(operand, spec) for operand in inputs):
+                    branches = (
+                        self.apply(op, *inputs[:position], branch, *inputs[position + 1 :]) for branch in case[1:]
+                    )
+                    return self.case(spec, case[0], *branches)
         return None
 
     def cases(self, x: Any, spec: Spec) -> tuple[Any, Any, Any] | None:
@@ -81,10 +80,10 @@ class _Reading(Rewriting):
             condition, first, second = condition[0].inputs[0], second, first
         if condition[0].specs[condition[1]].shape == spec.shape:
             first, second = self.assume(first, condition, True), self.assume(second, condition, False)
-        operands = (x[0].specs[x[1]] if type(x) is tuple else x for x in (condition, first, second))
+        operands = map(operand_spec, (condition, first, second))
         if type(first) is not tuple and type(second) is not tuple and where.spec(*operands) != spec:
             return None
-        return self.node(where, (condition, first, second), {}, (spec,)), 0
+        return self.add(where, (condition, first, second), {}, (spec,)), 0
 
     def assume(self, x: Any, condition: Edge, truth: bool) -> Any:
         """Return an operand as it is where the condition is known, as far as it is computed entry by entry."""
@@ -97,19 +96,19 @@ class _Reading(Rewriting):
             chosen = self.assume(node.inputs[1 if truth else 2], condition, truth)
             if constant_of(chosen) == 0 or (type(chosen) is tuple and chosen[0].specs[chosen[1]] == node.specs[0]):
                 return chosen
-        inputs = tuple(self.assume(one, condition, truth) for one in node.inputs)
-        return x if inputs == tuple(node.inputs) else (self.node(node.op, inputs, node.params, node.specs), 0)
+        inputs = tuple(self.assume(operand, condition, truth) for operand in node.inputs)
+        return x if inputs == tuple(node.inputs) else (self.add(node.op, inputs, node.params, node.specs), 0)
 
     # --- transposes ---
-    def contraction(self, given: Node, inputs: tuple[Any, ...]) -> Edge | None:
+    def contraction(self, node: Node, inputs: tuple[Any, ...]) -> Edge | None:
         """Return a product of matrices with the transposes of operands, or of the result, as part of it."""
-        if role_of(given.op) == "transpose" and type(inputs[0]) is tuple:
+        if role_of(node.op) == "transpose" and type(inputs[0]) is tuple:
             parts = self.matrices(inputs[0][0], inputs[0][0].inputs)
             if parts is None:
                 return None
-            labels = (*parts[:2], "".join(parts[2][axis] for axis in given.params["axes"]))
-            return self.node(einsum_op, inputs[0][0].inputs, {"labels": labels}, given.specs), 0
-        parts = self.matrices(given, inputs)
+            labels = (*parts[:2], "".join(parts[2][axis] for axis in node.params["axes"]))
+            return self.add(einsum_op, inputs[0][0].inputs, {"labels": labels}, node.specs), 0
+        parts = self.matrices(node, inputs)
         if parts is None or not any(self.is_transposed(x) for x in inputs):
             return None
         operands, turned = [], []
@@ -117,7 +116,7 @@ class _Reading(Rewriting):
             axes = x[0].params["axes"] if self.is_transposed(x) else range(len(own))
             operands.append(x[0].inputs[0] if self.is_transposed(x) else x)
             turned.append("".join(own[list(axes).index(axis)] for axis in range(len(own))))
-        return self.node(einsum_op, tuple(operands), {"labels": (*turned, parts[2])}, given.specs), 0
+        return self.add(einsum_op, tuple(operands), {"labels": (*turned, parts[2])}, node.specs), 0
 
     def is_transposed(self, x: Any) -> bool:
         return type(x) is tuple and role_of(x[0].op) == "transpose"
@@ -133,4 +132,4 @@ class _Reading(Rewriting):
         return (first, second, out) if set(out) == (set(first) ^ set(second)) else None
 
 
-__all__ = ["reading"]
+__all__ = ["simplify_display"]

@@ -28,11 +28,11 @@ from .transform import vmap
 
 Numbers = NDArray[Any]
 LIMIT = 10_000_000
-"""Edges that one application may have."""
+"""Entries of a local Jacobian that one application may have."""
 
 
-class Edges(NamedTuple):
-    """Edges from entries of one operand to entries of y, by flat position, with their local derivatives ∂y/∂x."""
+class LocalJacobian(NamedTuple):
+    """Which entries of one operand the entries of y depend on, by flat position, and the local derivatives ∂y/∂x."""
 
     x: Numbers
     y: Numbers
@@ -67,34 +67,34 @@ def _spread(x: Any, shape: tuple[int, ...]) -> Any:
 
 
 @singledispatch
-def edges(op: Op, y: Array, xs: Sequence[Any], params: dict[str, Any], position: int) -> Edges | None:
+def local_jacobian(op: Op, y: Array, xs: Sequence[Any], params: dict[str, Any], position: int) -> LocalJacobian | None:
     """Return the edges from operand ``position`` to ``y``, ``None`` where y does not vary with it."""
     raise DerivativeError(f"{op.name} has no derivative: use bprop.stop_gradient on its input if that is meant")
 
 
-@edges.register
-def _(op: Elementwise, y: Array, xs: Any, params: Any, position: int) -> Edges | None:
+@local_jacobian.register
+def _(op: Elementwise, y: Array, xs: Any, params: Any, position: int) -> LocalJacobian | None:
     if op.partials[position] is None:
         return None
-    needs = [place == position for place in range(len(xs))]
+    needs = [operand == position for operand in range(len(xs))]
     x_bars = vjp(op, ones(y.shape, dtype=y.dtype), y, [_spread(x, y.shape) for x in xs], params, needs)
     source = np.broadcast_to(_positions(_shape(xs[position])), y.shape).ravel()
-    return Edges(source, _positions(y.shape).ravel(), _numbers(x_bars[position]).ravel())
+    return LocalJacobian(source, _positions(y.shape).ravel(), _numbers(x_bars[position]).ravel())
 
 
-@edges.register
-def _(op: Selection, y: Array, xs: Any, params: Any, position: int) -> Edges | None:
+@local_jacobian.register
+def _(op: Selection, y: Array, xs: Any, params: Any, position: int) -> LocalJacobian | None:
     share = op.shares[position]
     if share is None:
         return None
     chosen = np.broadcast_to(_numbers(share(y, *xs)), y.shape).ravel()
     source = np.broadcast_to(_positions(_shape(xs[position])), y.shape).ravel()
     taken = chosen != 0
-    return Edges(source[taken], _positions(y.shape).ravel()[taken], chosen[taken])
+    return LocalJacobian(source[taken], _positions(y.shape).ravel()[taken], chosen[taken])
 
 
-@edges.register
-def _(op: Reduction, y: Array, xs: Any, params: Any, position: int) -> Edges | None:
+@local_jacobian.register
+def _(op: Reduction, y: Array, xs: Any, params: Any, position: int) -> LocalJacobian | None:
     (x,) = xs
     axes, keepdims = params["axis"], params["keepdims"]
     if op.share is None and op.partial is None:
@@ -106,53 +106,53 @@ def _(op: Reduction, y: Array, xs: Any, params: Any, position: int) -> Edges | N
     if op.share is not None:
         taken = _numbers(op.share(expanded(y, x.shape, axes, keepdims), x, axes)).ravel() != 0
         source, target, partial = source[taken], target[taken], partial[taken]
-    return Edges(source, target, partial)
+    return LocalJacobian(source, target, partial)
 
 
-@edges.register
-def _(op: Cumulative, y: Array, xs: Any, params: Any, position: int) -> Edges | None:
+@local_jacobian.register
+def _(op: Cumulative, y: Array, xs: Any, params: Any, position: int) -> LocalJacobian | None:
     """y depends on what stands before it along the axis, and its first entry on the last operand alone."""
     axis = params["axis"]
     size = y.shape[axis]
     _limited(op, size * y.size)
     one_hot = np.moveaxis(np.eye(size).reshape(size, size, *(1,) * (len(y.shape) - 1)), 1, axis + 1)
     seeds = asarray(np.broadcast_to(one_hot, (size, *y.shape)).astype(y.dtype))
-    needs = [place == position for place in range(len(xs))]
+    needs = [operand == position for operand in range(len(xs))]
     x_bars = vmap(lambda seed: op.vjp(seed, y, xs, needs, **params)[position])(seeds)
     own = np.indices((size, *y.shape))  # of an edge: where y is along the axis, and all coordinates of x
-    to = [own[0] if place == axis else one for place, one in enumerate(own[1:])]
+    to = [own[0] if number == axis else coordinates for number, coordinates in enumerate(own[1:])]
     joined = own[0] >= own[1 + axis]
     if position < len(xs) - 1:
         joined &= own[1 + axis] > 0
     source, target = (np.ravel_multi_index(tuple(where), y.shape)[joined] for where in (own[1:], to))
-    return Edges(source, target, _numbers(x_bars)[joined])
+    return LocalJacobian(source, target, _numbers(x_bars)[joined])
 
 
-@edges.register
-def _(op: Linear, y: Array, xs: Any, params: Any, position: int) -> Edges | None:
+@local_jacobian.register
+def _(op: Linear, y: Array, xs: Any, params: Any, position: int) -> LocalJacobian | None:
     if position:
         return None
     x, *others = xs
-    numbers = [one.concrete() for one in others]
+    numbers = [other.concrete() for other in others]
     if op.scatter:  # every entry of x goes to one place
         source = _positions(x.shape).ravel()
         target = _numbers(op.adjoint(asarray(_positions(y.shape)), x, *others, **params)).astype(np.int64).ravel()
     else:  # every entry of y comes from one place
         source = np.asarray(op.evaluate(_positions(x.shape), *numbers, **params)).ravel()
         target = _positions(y.shape).ravel()
-    return Edges(source, target, np.ones(len(source)))
+    return LocalJacobian(source, target, np.ones(len(source)))
 
 
-@edges.register
-def _(op: Join, y: Array, xs: Any, params: Any, position: int) -> Edges | None:
+@local_jacobian.register
+def _(op: Join, y: Array, xs: Any, params: Any, position: int) -> LocalJacobian | None:
     axis, x = params["axis"], xs[position]
     start = op.starts(xs, axis)[position]
     target = np.moveaxis(_positions(y.shape), axis, 0)[start : start + x.shape[axis]]
-    return Edges(_positions(x.shape).ravel(), np.moveaxis(target, 0, axis).ravel(), np.ones(x.size))
+    return LocalJacobian(_positions(x.shape).ravel(), np.moveaxis(target, 0, axis).ravel(), np.ones(x.size))
 
 
-@edges.register
-def _(op: Bilinear, y: Array, xs: Any, params: Any, position: int) -> Edges | None:
+@local_jacobian.register
+def _(op: Bilinear, y: Array, xs: Any, params: Any, position: int) -> LocalJacobian | None:
     """y = Σ x1 x2: x1 is joined to y wherever their labels agree, and x2 there is the derivative."""
     labels = op.labels(xs[0].shape, xs[1].shape, **params)
     sizes = op.sizes(labels[0], xs[0].shape, labels[1], xs[1].shape)
@@ -161,7 +161,7 @@ def _(op: Bilinear, y: Array, xs: Any, params: Any, position: int) -> Edges | No
     _limited(op, prod(sizes[label] for label in both))
     grid = np.indices([sizes[label] for label in both]).reshape(len(both), -1)
 
-    def place(names: str, shape: tuple[int, ...]) -> Numbers:
+    def flat_positions(names: str, shape: tuple[int, ...]) -> Numbers:
         flat = np.zeros(grid.shape[1], np.int64)
         for label, size in zip(names, shape, strict=True):
             flat = flat * size + (grid[both.index(label)] if size > 1 else 0)
@@ -170,17 +170,21 @@ def _(op: Bilinear, y: Array, xs: Any, params: Any, position: int) -> Edges | No
     factor = _numbers(xs[1 - position])
     left = "".join(label for label in other if label in both)
     factor = factor.sum(tuple(axis for axis, label in enumerate(other) if label not in both))
-    return Edges(place(own, xs[position].shape), place(out, y.shape), factor.ravel()[place(left, factor.shape)])
+    return LocalJacobian(
+        flat_positions(own, xs[position].shape),
+        flat_positions(out, y.shape),
+        factor.ravel()[flat_positions(left, factor.shape)],
+    )
 
 
-@edges.register
-def _(op: General, y: Array, xs: Any, params: Any, position: int) -> Edges | None:
+@local_jacobian.register
+def _(op: General, y: Array, xs: Any, params: Any, position: int) -> LocalJacobian | None:
     if "axis" in params:
         return _along_axes(op, y, xs[0], params)
     return _within_batch(op, (y,), xs, params, position, 0)
 
 
-def _along_axes(op: General, y: Array, x: Array, params: Any) -> Edges | None:
+def _along_axes(op: General, y: Array, x: Array, params: Any) -> LocalJacobian | None:
     """The core axes as one, the last."""
     axes = params["axis"]
 
@@ -189,15 +193,19 @@ def _along_axes(op: General, y: Array, x: Array, params: Any) -> Edges | None:
         kept = numbers.ndim - len(axes)
         return moved.reshape(*moved.shape[:kept], prod(moved.shape[kept:]))
 
-    one = asarray(core(np.asarray(x.concrete())))
-    found = _within_batch(op, (op(one, **params | {"axis": (-1,)}),), [one], params | {"axis": (-1,)}, 0, 0)
-    if found is None:
+    flattened = asarray(core(np.asarray(x.concrete())))
+    jacobian = _within_batch(
+        op, (op(flattened, **params | {"axis": (-1,)}),), [flattened], params | {"axis": (-1,)}, 0, 0
+    )
+    if jacobian is None:
         return None
-    place = core(_positions(x.shape)).ravel()
-    return Edges(place[found.x], place[found.y], found.partial)
+    positions = core(_positions(x.shape)).ravel()
+    return LocalJacobian(positions[jacobian.x], positions[jacobian.y], jacobian.partial)
 
 
-def _within_batch(op: General, ys: Sequence[Array], xs: Any, params: Any, position: int, index: int) -> Edges | None:
+def _within_batch(
+    op: General, ys: Sequence[Array], xs: Any, params: Any, position: int, index: int
+) -> LocalJacobian | None:
     """Within an entry of the batch every entry of an output may depend on every entry of x; none across the batch."""
     y = ys[index]
     batches = [x.shape[: len(x.shape) - len(core)] for x, core in zip(xs, op.core_inputs, strict=True)]
@@ -209,10 +217,10 @@ def _within_batch(op: General, ys: Sequence[Array], xs: Any, params: Any, positi
     one_hot = np.eye(size_y).reshape(size_y, *(1,) * len(batch), *core_y)
     _limited(op, size_y * max(size_y, size_x) * count)  # the seeds are the largest array
     seeds = asarray(np.broadcast_to(one_hot, (size_y, *y.shape)).astype(y.dtype))
-    needs = [place == position for place in range(len(full))]
+    needs = [operand == position for operand in range(len(full))]
 
     def row(seed: Any) -> Any:
-        y_bars = tuple(seed if place == index else None for place in range(len(ys)))
+        y_bars = tuple(seed if output == index else None for output in range(len(ys)))
         return op.vjp(*((y_bars, ys) if op.several else (seed, y)), full, needs, **params)[position]
 
     x_bars = vmap(row)(seeds)
@@ -221,49 +229,55 @@ def _within_batch(op: General, ys: Sequence[Array], xs: Any, params: Any, positi
     shape = (size_y, count, size_x)
     own = np.broadcast_to(_positions(xs[position].shape), batch + core_x).reshape(1, count, size_x)
     target = np.moveaxis(_positions(y.shape).reshape(count, size_y), 1, 0)[:, :, None]
-    return Edges(np.broadcast_to(own, shape).ravel(), np.broadcast_to(target, shape).ravel(), _numbers(x_bars).ravel())
+    return LocalJacobian(
+        np.broadcast_to(own, shape).ravel(), np.broadcast_to(target, shape).ravel(), _numbers(x_bars).ravel()
+    )
 
 
 # --- a whole graph ---
-class Step(NamedTuple):
+class Dependency(NamedTuple):
     """The edges between one operand and one result of an application."""
 
     source: Edge
     target: Edge
-    edges: Edges
+    jacobian: LocalJacobian
 
 
 Values = Mapping[Edge, Array]
 
 
-def steps(graph: Graph, values: Values, inputs: Sequence[Edge]) -> list[Step]:
+def scalar_dependencies(graph: Graph, values: Values, inputs: Sequence[Edge]) -> list[Dependency]:
     """Return the edges of every application on the way from ``inputs``, in the order of the graph."""
     reached = set(inputs)
-    result: list[Step] = []
+    result: list[Dependency] = []
     for node in graph.nodes:
         assert node.op is not None
-        mine = [place for place, x in enumerate(node.inputs) if type(x) is tuple and x in reached]
-        if not mine or not node.op.differentiable:
+        active = [position for position, x in enumerate(node.inputs) if type(x) is tuple and x in reached]
+        if not active or not node.op.differentiable:
             continue
         xs = [values[x] if type(x) is tuple else x for x in node.inputs]
         ys = [values[node, index] for index in range(len(node.specs))]
         if isinstance(node.op, Region):
-            found: Iterable[tuple[int, int, Edges | None]] = _region(node, xs, ys, mine)
+            jacobians: Iterable[tuple[int, int, LocalJacobian | None]] = _region(node, xs, ys, active)
         elif isinstance(node.op, General) and node.op.several:
-            each = [(place, index) for place in mine for index in range(len(ys))]
-            found = [(*one, _within_batch(node.op, ys, xs, node.params, *one)) for one in each]
+            pairs = [(position, index) for position in active for index in range(len(ys))]
+            jacobians = [(*pair, _within_batch(node.op, ys, xs, node.params, *pair)) for pair in pairs]
         elif is_float(ys[0].dtype):
-            found = [(place, 0, edges(node.op, ys[0], xs, node.params, place)) for place in mine]
+            jacobians = [
+                (position, 0, local_jacobian(node.op, ys[0], xs, node.params, position)) for position in active
+            ]
         else:
             continue
-        for place, index, one in found:
-            if one is not None:
-                result.append(Step(node.inputs[place], (node, index), one))
+        for position, index, jacobian in jacobians:
+            if jacobian is not None:
+                result.append(Dependency(node.inputs[position], (node, index), jacobian))
                 reached.add((node, index))
     return result
 
 
-def _region(node: Node, xs: list[Array], ys: list[Array], mine: list[int]) -> Iterator[tuple[int, int, Edges]]:
+def _region(
+    node: Node, xs: list[Array], ys: list[Array], active: list[int]
+) -> Iterator[tuple[int, int, LocalJacobian]]:
     """Yield the edges of a region as a whole: the structure is that of its body, the derivatives are its own rule's."""
     op, params = node.op, node.params
     assert isinstance(op, Region)
@@ -278,35 +292,35 @@ def _region(node: Node, xs: list[Array], ys: list[Array], mine: list[int]) -> It
     inputs = [owner.input(x) for x in xs]
     with using(owner):
         outputs = body(*inputs)
-    sources = [(inputs[place].node, 0) for place in mine]
-    inner = steps(owner.graph(outputs), owner.values, sources)
-    pullback = op.record(tuple(xs), node.params, tuple(place in mine for place in range(len(xs))))[1]
+    sources = [(inputs[position].node, 0) for position in active]
+    inner = scalar_dependencies(owner.graph(outputs), owner.values, sources)
+    pullback = op.record(tuple(xs), node.params, tuple(position in active for position in range(len(xs))))[1]
     for index, (y, output) in enumerate(zip(ys, outputs, strict=True)):
         if not is_float(y.dtype):
             continue
-        sizes = [y.size * max(y.size, xs[place].size) for place in mine]
+        sizes = [y.size * max(y.size, xs[position].size) for position in active]
         _limited(op, max(sizes))
         reach = _dependence(inner, owner.values, owner.edge(output), y.size)
         seeds = asarray(np.eye(y.size).reshape(y.size, *y.shape).astype(y.dtype))
 
         def row(seed: Any, index: int = index) -> list[Any]:
-            bars = pullback(tuple(seed if place == index else None for place in range(len(ys))))
-            return [zeros(xs[place].shape) if bars[place] is None else bars[place] for place in mine]
+            bars = pullback(tuple(seed if output == index else None for output in range(len(ys))))
+            return [zeros(xs[position].shape) if bars[position] is None else bars[position] for position in active]
 
-        for place, source, x_bars in zip(mine, sources, vmap(row)(seeds), strict=True):
+        for position, source, x_bars in zip(active, sources, vmap(row)(seeds), strict=True):
             if source in reach:
                 target, entry = np.nonzero(reach[source])
-                yield place, index, Edges(entry, target, _numbers(x_bars).reshape(y.size, -1)[target, entry])
+                yield position, index, LocalJacobian(entry, target, _numbers(x_bars).reshape(y.size, -1)[target, entry])
 
 
-def _dependence(inner: list[Step], values: Values, output: Edge, size: int) -> dict[Edge, Numbers]:
+def _dependence(inner: list[Dependency], values: Values, output: Edge, size: int) -> dict[Edge, Numbers]:
     """Return for every edge which of its entries (columns) each entry of the output (rows) depends on."""
     reach: dict[Edge, Numbers] = {output: np.eye(size, dtype=bool)}
     for source, target, (x, y, _) in reversed(inner):
         if target in reach:
-            known = reach.setdefault(source, np.zeros((size, values[source].size), bool))
-            np.logical_or.at(known.T, x, reach[target].T[y])
+            dependent = reach.setdefault(source, np.zeros((size, values[source].size), bool))
+            np.logical_or.at(dependent.T, x, reach[target].T[y])
     return reach
 
 
-__all__ = ["Edges", "Step", "edges", "steps"]
+__all__ = ["Dependency", "LocalJacobian", "local_jacobian", "scalar_dependencies"]

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from . import notation
-from .error import ArgumentError, BpropError
-from .graph import Graph, Node
-from .notation import CALL, Style, Written
-from .tree import flatten, is_holder
-from .value import Array, asarray
+from ..core.error import ArgumentError, BpropError
+from ..core.graph import Graph, Node
+from ..core.notation import CALL, TEXT, Notation, Written
+from ..core.tree import flatten, is_holder
+from ..core.value import Array, asarray
+from .latex import LATEX
 
 LIMIT = 10_000
 """Nodes that a formula may have to be written out."""
@@ -83,20 +83,20 @@ class Expression:
     @cached_property
     def text(self) -> str:
         """The formula as text; Python reads it the same way."""
-        return self._written("text")
+        return self._written(TEXT)
 
     @cached_property
     def latex(self) -> str:
         """The formula as LaTeX, for mathematics mode."""
-        return self._written("latex")
+        return self._written(LATEX)
 
-    def _written(self, style: Style) -> str:
+    def _written(self, notation: Notation) -> str:
         if self.size > LIMIT:
             raise BpropError(
                 f"the formula has {self.size} nodes and is written out up to {LIMIT}; its graph has {self.shared_size}: "
                 f"print(expression.graph)"
             )
-        return formula(self.graph, self.names, style).text
+        return formula(self.graph, self.names, notation).text
 
     def __str__(self) -> str:
         if self.size <= LIMIT:
@@ -109,43 +109,40 @@ class Expression:
         return f"$\\displaystyle {self.latex}$" if self.size <= LIMIT else None
 
 
-def formula(graph: Graph, names: Sequence[str], style: Style) -> Written:
+def formula(graph: Graph, names: Sequence[str], notation: Notation) -> Written:
     """Return the one output of ``graph`` as a nested formula."""
-    written: dict[Node, Written] = {
-        node: notation.name(name, style) for node, name in zip(graph.inputs, names, strict=True)
-    }
+    written: dict[Node, Written] = {node: notation.name(name) for node, name in zip(graph.inputs, names, strict=True)}
     taken = set(names)
     for position, (node, value) in enumerate(graph.captures):
         data = value.concrete()
         if data is not None and data.shape == ():
-            written[node] = notation.number(data.item(), style)
+            written[node] = notation.number(data.item())
         else:
-            written[node] = notation.name(_free(f"c{position}", taken), style)
+            written[node] = notation.name(_free(f"c{position}", taken))
 
     def operand(x: Any) -> Written:
         if type(x) is not tuple:
-            return notation.number(x, style)
+            return notation.number(x)
         node, index = x
-        one = written[node]
-        return Written(f"{one.text}[{index}]", CALL) if len(node.specs) > 1 else one
+        return Written(f"{written[node].text}[{index}]", CALL) if len(node.specs) > 1 else written[node]
 
     for node in graph.nodes:
         assert node.op is not None
-        written[node] = notation.write(node.op, [operand(x) for x in node.inputs], node.operands, node.params, style)
+        written[node] = notation.write(node.op, [operand(x) for x in node.inputs], node.operands, node.params)
     return operand(graph.outputs[0])
 
 
-def application(node: Node, names: Mapping[Node, str], style: Style = "text") -> str:
-    """Return one application of named operands; regions by their name alone."""
+def application(node: Node, names: Mapping[Node, str]) -> str:
+    """Return one application of named operands as text; regions by their name alone."""
     assert node.op is not None
     operands = []
     for x in node.inputs:
         if type(x) is not tuple:
-            operands.append(notation.number(x, style))
+            operands.append(TEXT.number(x))
             continue
-        one = notation.name(names[x[0]], style)
-        operands.append(Written(f"{one.text}[{x[1]}]") if len(x[0].specs) > 1 and x[0].op is not None and x[1] else one)
-    return notation.write(node.op, operands, node.operands, node.params, style).text
+        source, index = x
+        operands.append(Written(f"{names[source]}[{index}]" if source.op is not None and index else names[source]))
+    return TEXT.write(node.op, operands, node.operands, node.params).text
 
 
 def _free(name: str, taken: set[str]) -> str:

@@ -1,18 +1,19 @@
-"""The stream of random numbers that modules draw from: one for the process, restarted by `seed`."""
+"""The default generator of random numbers, from which modules draw: one for the process, restarted by `seed`."""
 
 from ..core.error import ArgumentError
 from ..ops import Generator
 
-_STREAM = Generator(0)
+_DEFAULT = Generator(0)
 
 
 def seed(number: int) -> None:
     """Restart the stream of random numbers from which modules without a generator of their own draw.
 
-    The stream starts at seed 0 with every Python process: the same script makes the same model on every run, and two
-    layers never share their numbers, since each draws further on. To make one model twice in a process, call this
-    before each, or give both the same fresh `bprop.Generator`. Raises `ArgumentError` for anything but an integer from
-    0 to 2**64 - 1.
+    - ``number``: the seed, an integer from 0 to 2**64 - 1. Raises `ArgumentError` for anything else.
+
+    The stream starts at seed 0 with every Python process: the same script makes the same model on every run. Two layers
+    never get the same numbers, since each draws where the last one stopped. To make one model twice in a process, call
+    this before each, or give both a fresh `bprop.Generator` of one seed.
 
     **Source:** Salmon, Moraes, Dror & Shaw (2011), Philox4x32-10: the stream is a `bprop.Generator`.
 
@@ -22,22 +23,22 @@ def seed(number: int) -> None:
     >>> (first.W == second.W).tolist()
     [[True, True], [True, True]]
     """
-    _STREAM.state = Generator(number).state
+    _DEFAULT.state = Generator(number).state
 
 
 def generator_for(module: str, generator: Generator | None, number: int | None) -> Generator:
-    """Return the generator that ``module`` draws from: the one given, a fresh one for a seed, else the common stream."""
+    """Return the generator ``module`` draws from: ``generator``, a new one with the seed ``number``, or the default."""
     if generator is not None and number is not None:
         raise ArgumentError(f"{module}: give a generator or a seed, not both")
     if generator is not None and not isinstance(generator, Generator):
         raise ArgumentError(f"{module}: generator is a bprop.Generator, not {generator!r:.60} (or write seed=…)")
     if number is not None:
         return Generator(number)
-    return _STREAM if generator is None else generator
+    return _DEFAULT if generator is None else generator
 
 
 def split(generator: Generator) -> Generator:
-    """Return a generator of its own, its seed drawn from ``generator``."""
+    """Return a new generator whose seed is drawn from ``generator``."""
     return Generator(int(generator.uniform().item() * 2**53))
 
 

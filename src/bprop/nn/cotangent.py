@@ -1,0 +1,35 @@
+"""The cotangents of a module's inputs: which inputs have one, and the forms in which several are passed on."""
+
+from typing import Any
+
+import numpy as np
+
+from ..core.value import asarray
+from ..ops import zeros
+
+
+def has_derivative(x: Any) -> bool:
+    """Return whether an input of a module has a derivative: a float, or an array or nested list of floats."""
+    if isinstance(x, list | tuple):
+        x = asarray(x)
+    return np.dtype(getattr(x, "dtype", type(x) if isinstance(x, float) else object)).kind == "f"
+
+
+def filled(bar: Any, x: Any) -> Any:
+    """Return a cotangent of ``x``: zeros where there is none."""
+    return zeros(x.shape, dtype=x.dtype) if bar is None else bar
+
+
+def unpacked(bars: list[Any]) -> Any:
+    """Return a single cotangent itself, several as a tuple."""
+    return bars[0] if len(bars) == 1 else tuple(bars)
+
+
+def requested(x_bar: Any, positions: tuple[int, ...] | None) -> Any:
+    """Return those of several cotangents that stand at ``positions`` (``None``: all), a single one itself."""
+    if positions is None or not isinstance(x_bar, tuple):
+        return x_bar
+    return unpacked([x_bar[position] for position in positions])
+
+
+__all__ = ["filled", "has_derivative", "requested", "unpacked"]

@@ -1,0 +1,59 @@
+"""What regions check of the functions they get and of what these return; messages name the leaf of the tree."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..core.error import ArgumentError, DTypeError, ShapeError
+from ..core.tree import Structure, paths, unflatten
+from ..core.value import Spec
+
+
+def check_function(op: str, name: str, f: Any) -> None:
+    """Refuse what cannot be called."""
+    if not callable(f):
+        raise ArgumentError(f"{op}: {name} is a function, not {type(f).__name__} ({f!r:.40})")
+
+
+def check_predicate(op: str, name: str, spec: Spec) -> None:
+    """Refuse what is not one bool."""
+    if spec.shape != ():
+        raise ShapeError(
+            f"{op}: {name} is {spec}, not one bool: reduce it (bprop.any, bprop.all), or choose entry by entry with "
+            f"bprop.where"
+        )
+    if spec.dtype != bool:
+        raise DTypeError(f"{op}: {name} is {spec}, not a bool: compare it, as in x != 0 or x > 0")
+
+
+def check_structure(op: str, first: Structure, second: Structure, names: tuple[str, str]) -> None:
+    """Raise where two trees are built differently."""
+    if first != second:
+        raise ArgumentError(f"{op}: {names[0]} has the structure {first}, but {names[1]} {second}: make both the same")
+
+
+def check_specs(
+    op: str, structure: Structure, first: Sequence[Spec], second: Sequence[Spec], names: tuple[str, str]
+) -> None:
+    """Raise where two trees of one structure hold arrays of different shapes or dtypes, naming the first such leaf."""
+    for path, expected, actual in zip(leaf_paths(structure), first, second, strict=True):
+        if expected != actual:
+            error = DTypeError if expected.shape == actual.shape else ShapeError
+            advice = (
+                f'convert, as with .astype("{expected.dtype}")' if error is DTypeError else "make the shapes the same"
+            )
+            leaf = f"leaf {path}: {names[0]}" if path else names[0]
+            raise error(f"{op}: {leaf} {expected}, but {names[1]} {actual}: {advice}")
+
+
+def leaf_paths(structure: Structure) -> list[str]:
+    """Return the path of each leaf, "" where the leaf is all there is."""
+    return [path for path, _ in paths(unflatten(structure, range(structure.size)))]
+
+
+def input_labels(*trees: tuple[str, Structure]) -> Callable[[int], str]:
+    """Return a function from the position of a closure's input to its name in messages, for inputs that are named trees."""
+    labels = [f"{name}.{path}".rstrip(".") for name, tree in trees for path in leaf_paths(tree)]
+    return labels.__getitem__
+
+
+__all__ = ["check_function", "check_predicate", "check_specs", "check_structure", "input_labels"]

@@ -1,0 +1,128 @@
+"""One example or more of every module, and the ways to its numbers: tests/nn/test_registry.py runs over them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+import bprop
+from bprop import nn
+from support.comparison import assert_trees_close
+
+PYTORCH = Path(__file__).parents[1] / "nn" / "pytorch_module.json"  # written by record_module.py beside it
+RECORDED = json.loads(PYTORCH.read_text(encoding="utf-8"))
+X = np.array(RECORDED["x"])
+
+
+def square(x):
+    return x * x
+
+
+def filled(module, parameters):
+    """Give the one module inside that has parameters PyTorch's numbers."""
+    for name, value in parameters.items():
+        owner = next(inner for _, inner in module.modules() if name in inner.__dict__.get("_cells", {}))
+        setattr(owner, name, np.asarray(value, owner.__dict__["_cells"][name].array.dtype))
+    return module
+
+
+def make(name, dtype=np.float64):
+    """Return a fresh module of the given example, with the parameters recorded for it."""
+    module = EXAMPLES[name](dtype)
+    return filled(module, RECORDED["cases"].get(name, {}).get("parameters", {}))
+
+
+# Those that draw random numbers are in evaluation mode, except where the name says "training".
+EXAMPLES = {
+    "Sigmoid": lambda dtype: nn.Sigmoid(),
+    "Tanh": lambda dtype: nn.Tanh(),
+    "HardTanh": lambda dtype: nn.HardTanh(),
+    "HardTanh, other ends": lambda dtype: nn.HardTanh(-2.0, 0.5),
+    "ReLU": lambda dtype: nn.ReLU(),
+    "ReLU6": lambda dtype: nn.ReLU6(),
+    "LeakyReLU": lambda dtype: nn.LeakyReLU(),
+    "PReLU": lambda dtype: nn.PReLU(dtype=dtype),
+    "PReLU, channels": lambda dtype: nn.PReLU(6, dtype=dtype),
+    "RReLU": lambda dtype: nn.RReLU(0.1, 0.3, seed=0).eval(),
+    "RReLU, training": lambda dtype: nn.RReLU(0.1, 0.3, seed=0),
+    "ELU": lambda dtype: nn.ELU(),
+    "ELU, alpha": lambda dtype: nn.ELU(0.5),
+    "SELU": lambda dtype: nn.SELU(),
+    "CELU": lambda dtype: nn.CELU(2.0),
+    "Softplus": lambda dtype: nn.Softplus(),
+    "Softplus, beta": lambda dtype: nn.Softplus(2.0, 5.0),
+    "Softsign": lambda dtype: nn.Softsign(),
+    "LogSigmoid": lambda dtype: nn.LogSigmoid(),
+    "HardSigmoid": lambda dtype: nn.HardSigmoid(),
+    "HardSwish": lambda dtype: nn.HardSwish(),
+    "SiLU": lambda dtype: nn.SiLU(),
+    "Mish": lambda dtype: nn.Mish(),
+    "GELU": lambda dtype: nn.GELU(),
+    "GELU, tanh": lambda dtype: nn.GELU("tanh"),
+    "GLU": lambda dtype: nn.GLU(),
+    "Threshold": lambda dtype: nn.Threshold(1.0, -5.0),
+    "SoftShrink": lambda dtype: nn.SoftShrink(),
+    "HardShrink": lambda dtype: nn.HardShrink(),
+    "TanhShrink": lambda dtype: nn.TanhShrink(),
+    "Softmax": lambda dtype: nn.Softmax(),
+    "Softmax, first axis": lambda dtype: nn.Softmax(0),
+    "Softmin": lambda dtype: nn.Softmin(),
+    "LogSoftmax": lambda dtype: nn.LogSoftmax(),
+    "Identity": lambda dtype: nn.Identity(),
+    "Flatten": lambda dtype: nn.Flatten(),
+    "Linear": lambda dtype: nn.Linear(6, 4, dtype),
+    "Linear, no bias": lambda dtype: nn.Linear(6, 4, dtype, bias=False),
+    "Maxout": lambda dtype: nn.Maxout(6, 2, 2, dtype),
+    "Lambda": lambda dtype: nn.Lambda(square),
+    "Dropout": lambda dtype: nn.Dropout(0.5, seed=0).eval(),
+    "Dropout, training": lambda dtype: nn.Dropout(0.5, seed=0),
+    "Sequential": lambda dtype: nn.Sequential(nn.Tanh(), nn.Linear(6, 4, dtype)),
+    "Sequential, names": lambda dtype: nn.Sequential(squash=nn.Tanh(), out=nn.Linear(6, 4, dtype, seed=0)),
+    "Parallel": lambda dtype: nn.Parallel(nn.Identity(), nn.Tanh()),
+    "Parallel, add": lambda dtype: nn.Parallel(nn.Softsign(), nn.Tanh(), join="add"),
+    "Parallel, first axis": lambda dtype: nn.Parallel(nn.Linear(6, 6, dtype, seed=0), nn.Tanh(), axis=0),
+    "Residual": lambda dtype: nn.Residual(nn.Tanh()),
+    "Residual, shortcut": lambda dtype: nn.Residual(
+        nn.Linear(6, 2, dtype, seed=0), shortcut=nn.Sequential(nn.Tanh(), nn.Linear(6, 2, dtype, seed=1))
+    ),
+}
+LOSSES = {name: kind for name, kind in vars(nn).items() if isinstance(kind, type) and issubclass(kind, nn.Loss)}
+LOSSES.pop("Loss")
+
+
+def inputs_of(name):
+    return X.reshape(3, 3, 2) if name == "Flatten" else X
+
+
+def cotangent(shape):
+    return np.cos(np.arange(int(np.prod(shape)))).reshape(shape)
+
+
+def smooth(name):
+    """Inputs away from every kink, of the size that numerical differentiation is good for."""
+    return (np.random.default_rng(5).permutation(18).reshape(inputs_of(name).shape) - 8.7) * 0.31
+
+
+def layerwise(module, x, y_bar=None):
+    """fprop and bprop: y, x_bar and the gradients by path."""
+    y = module.fprop(x)
+    x_bar = module.bprop(cotangent(y.shape).astype(y.dtype) if y_bar is None else y_bar)
+    return [np.asarray(one) for one in (y, x_bar, *module.gradients().values())]
+
+
+def transformed(module, x):
+    """The same numbers from reverse mode."""
+    y, pull = bprop.vjp(lambda x, cells: module(x), x, module)
+    bars = pull(cotangent(y.shape).astype(y.dtype))
+    return [np.asarray(one) for one in (y, bars[0], *bars[1].values())]
+
+
+def check_compiled(name):
+    """Assert that the example, compiled, has the numbers of eager reverse mode, to a rounding."""
+    x = inputs_of(name)
+
+    def step(module, x):
+        y, pull = bprop.vjp(lambda x, cells: module(x), x, module)
+        return y, *pull(cotangent(y.shape))
+
+    assert_trees_close(bprop.compile(step)(make(name), x), step(make(name), x), rtol=1e-13, atol=1e-300)
