@@ -203,7 +203,7 @@ def _comparable(value: Any) -> Hashable:
     if kind in (tuple, list):
         return kind, tuple(map(_comparable, value))
     if kind is dict:
-        return kind, tuple((name, _comparable(one)) for name, one in sorted(value.items()))
+        return kind, tuple((name, _comparable(entry)) for name, entry in sorted(value.items()))
     if kind is slice:
         return kind, _comparable((value.start, value.stop, value.step))
     if issubclass(kind, float | complex | np.inexact):

@@ -58,7 +58,7 @@ def reduced(x: Number, n: Number) -> tuple[Number, Number]:
 def beyond_linear(r: Number) -> Number:
     """eʳ - 1 - r."""
     f = r.field
-    return (r * r) * f.polynomial(r, _EXP[f.digits])
+    return (r * r) * f.polynomial(r, _EXP[f.precision])
 
 
 def scaled(y: Number, n: Bits) -> Number:
@@ -89,13 +89,13 @@ def exp2(x: Number) -> Number:
     x = f.at_most(f.at_least(x, -f.bias - f.mantissa - 2), f.bias + 2)
     n, bits = rounded(x, 1.0, 2 * f.bias)
     r = x - n
-    return scaled(1 + r * f.polynomial(r, _EXP2[f.digits]), bits)
+    return scaled(1 + r * f.polynomial(r, _EXP2[f.precision]), bits)
 
 
 def expm1(x: Number) -> Number:
-    """eˣ - 1 = 2 ((s - ½ + s r) + s (eʳ - 1 - r)) with s = 2^(n-1), what the sum in brackets rounds off made good."""
+    """eˣ - 1 = 2 ((s - ½ + s r) + s (eʳ - 1 - r)) with s = 2^(n-1), the rounding error of the sum in brackets added."""
     f = x.field
-    near = f.at_most(f.at_least(x, -20.0 if f.digits == 24 else -40.0), _bounds(f)[1] - 1)
+    near = f.at_most(f.at_least(x, -20.0 if f.precision == 24 else -40.0), _bounds(f)[1] - 1)
     n, bits = rounded(near, LOG2_E, f.bias - 1)
     r, first = reduced(near, n)
     rest = beyond_linear(r) + f.fma(n, -LOG_2[f.mantissa][1], first - r)
@@ -106,16 +106,16 @@ def expm1(x: Number) -> Number:
 
 
 def sum_of(a: Number, s: Number, r: Number) -> tuple[Number, Number]:
-    """The sum a + s r for a power of two s and |a| ≥ |s r| (or a = 0): rounded, and what that lost."""
+    """The sum a + s r for a power of two s and |a| ≥ |s r| (or a = 0): rounded, and its rounding error."""
     step = s * r
     high = a + step
     return high, step - (high - a)
 
 
 def tanh(x: Number) -> Number:
-    """-t / (t + 2) with t = e^(-2|x|) - 1, which neither overflows nor cancels; what sum and quotient round off is made good."""
+    """-t / (t + 2) with t = e^(-2|x|) - 1, which neither overflows nor cancels; the rounding errors of sum and quotient are added."""
     f = x.field
-    double = f.at_least(-2 * abs(x), -20.0 if f.digits == 24 else -40.0)
+    double = f.at_least(-2 * abs(x), -20.0 if f.precision == 24 else -40.0)
     n, bits = rounded(double, LOG2_E, f.bias)
     r, _ = reduced(double, n)
     s = f.power_of_two(bits)
@@ -136,7 +136,7 @@ def sinh(x: Number) -> Number:
     size = abs(x)
     h = exp(size, -1)
     z = x * x
-    near = f.fma(size, z * f.polynomial(z, _SINH[f.digits]), size)
+    near = f.fma(size, z * f.polynomial(z, _SINH[f.precision]), size)
     return f.with_sign(f.where(size < 1, near, h - 0.25 / h), x)
 
 

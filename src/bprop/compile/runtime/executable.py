@@ -81,7 +81,7 @@ class Program:
         if entry.facts["polls_signals"]:
             self._set_callback(POLL_SIGNALS, poll_callback(self.failure))
         self.work = entry.facts["work"]
-        self._run, self._repeat = (ENTRY(self.code.function(name)) for name in ("run", "repeat"))
+        self._run, self._run_steps = (ENTRY(self.code.function(name)) for name in ("run", "run_steps"))
         self._arena = np.empty(0, np.uint8)
         self._pointers = np.zeros(1 + len(graph.inputs) + len(graph.outputs), np.uintp)
         self._address = address_of(self._pointers)
@@ -193,7 +193,7 @@ class Program:
         job = np.array([self._address, address_of(all_strides), count, 0], np.int64)
         with self._exclusive():
             self._fill_table(table)
-            error = self._run_entry(self._repeat, address_of(job))
+            error = self._run_entry(self._run_steps, address_of(job))
         return int(job[3]), error
 
     @contextmanager
