@@ -1,8 +1,8 @@
 """Contractions as native code: C[batch, i, j] = Σₖ A[batch, i, k] · B[batch, k, j], in register tiles, by the plan of `tile`.
 
 Large ones go in blocks (`blocked`), a matrix times a vector along its rows as dot products (`dot`). A tile of rows × vectors
-of C stays in registers over the whole sum; rows beyond the edge are computed again and not stored, columns beyond it are
-masked.
+of C stays in registers over the whole sum. Rows beyond the edge repeat the last row and are not stored; columns beyond it
+are masked.
 """
 
 from contextlib import ExitStack
@@ -61,7 +61,7 @@ class _Emission:
             with loop(b, *self.emitter.partition_range(plan.size)) as i:
                 self.emitter.store(constant(0, self.dtype), self.y, i, self.dtype)
             return
-        # of the outer loops, or of the rows or columns of each product, every thread takes its part
+        # threads divide one outer loop, or the rows or the columns of each product
         tile = self.width * self.vectors
 
         def bounds(label: Label, grain: int = 1) -> tuple[Any, Any]:

@@ -1,4 +1,4 @@
-"""Branch and loop: one of two functions of a table of pointers is called, or one as long as another says so."""
+"""Branch and while loop: which function of a pointer table is called, and how often, is decided by a predicate."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ class PointerTable:
         self.bind(0, arena)
 
     def bind(self, position: int, pointer: Any) -> None:
-        """Enter a pointer."""
+        """Set a pointer."""
         self.builder.store(pointer, self.builder.gep(self.pointers, [number(0), number(position)]))
 
     def call(self, function: Any) -> None:
@@ -53,7 +53,7 @@ def emit_loop(
     poll: SignalPoll,
     limit_error: int,
 ) -> None:
-    """Emit the loop; carries alternate between two buffers, rows go where they belong.
+    """Emit the while loop; carries alternate between two buffers, and each iteration writes its own rows of the results.
 
     ``functions`` are the condition and the body; ``limit_error`` is the status of a loop beyond its limit.
     """
@@ -64,7 +64,7 @@ def emit_loop(
     sizes = [bytes_of(edge) for edge in kernel.stored]
     steps = [size // max(limit, 1) for size in sizes[count:]] if limit is not None else []
     holds, iteration = stack_slot(b, I8), stack_slot(b, I64)
-    offset = max(aligned(each.memory.size) for each in kernel.bodies)
+    offset = max(aligned(lowered.memory.size) for lowered in kernel.bodies)
     carries = Carries(b, args[:count], sizes[:count], workspace, offset)
     b.store(number(0), iteration)
     condition_table = PointerTable(b, len(args) + 1, workspace)

@@ -1,8 +1,8 @@
-"""Contractions that are dot products: x1 has a row or two, and both operands lie side by side along the sum.
+"""Contractions that are dot products: x1 has a row or two, and both operands are contiguous along the sum.
 
 A product of matrix and vector reads the matrix once, so to pack it would cost more than to multiply. Vectors run along
 the sum instead: lane l adds up the products l, l + width, l + 2 · width …, and the lanes are added in halves at the end.
-Several columns go together, each a chain of multiply-adds of its own, as many as must be under way at once.
+Several columns are computed together, each a chain of multiply-adds of its own, to hide the latency of an addition.
 """
 
 from contextlib import ExitStack
@@ -18,11 +18,11 @@ from .type import I32, constant
 from .vector import multiply_add, shuffled
 
 COLUMNS = 8
-"""Columns that go together."""
+"""Columns that are computed together."""
 
 
 def emit_dots(emitter: Emitter, plan: Contraction, operands: list[int], result: int) -> None:
-    """Emit a contraction as dot products; threads share one of the outer labels, or the columns.
+    """Emit a contraction as dot products; threads divide one of the outer labels, or the columns.
 
     ``operands`` are the numbers of A and B, ``result`` that of C.
     """
@@ -61,11 +61,11 @@ def _tile(emitter: Emitter, plan: Contraction, pointers: list[Any], base: list[A
     for total in sums:
         b.store(ir.Constant(vector, [constant(0, dtype)] * width), total)
 
-    def add(start: list[Any], k: Any, few: int) -> None:
-        x = panels.load(b, b.gep(left, [b.add(start[0], k)]), width, few)
+    def add(start: list[Any], k: Any, count: int) -> None:
+        x = panels.load(b, b.gep(left, [b.add(start[0], k)]), width, count)
         for total, c in zip(sums, columns, strict=True):
             at = b.add(_moved(b, start, column, c)[1], k)
-            other = panels.load(b, b.gep(right, [at]), width, few)
+            other = panels.load(b, b.gep(right, [at]), width, count)
             b.store(multiply_add(emitter.module, b, x, other, b.load(total)), total)
 
     with ExitStack() as stack:

@@ -11,7 +11,7 @@ from .type import I32, constant, register
 from .vector import load
 
 VECTORS = 4
-"""Vectors that are read side by side: as many as additions that wait for each other."""
+"""Independent sums of vectors: as many as hide the latency of an addition."""
 
 
 def emit_finite_check(emitter: Emitter, count: int) -> None:
