@@ -10,7 +10,7 @@ from llvmlite import ir
 from ..ir.blocking import Blocking
 from ..ir.loop_nest import Epilogue
 from ..ir.register_tile import padded
-from .loop import Emitter, loop, moved, number, smaller
+from .loop import Emitter, loop, number, smaller, strided
 from .panel import LeftOperand, Panels, Prefetch, ResultTile, RightOperand
 from .type import memory
 
@@ -114,9 +114,9 @@ class BlockedEmission:
         plan = self.plan
         base = [number(self.offsets[0]), number(self.offsets[1]), number(0)]
         for label, value in zip(plan.outer, self._values(outer), strict=True):
-            base = [moved(self.b, x, value, stride) for x, stride in zip(base, label.strides, strict=True)]
+            base = [strided(self.b, x, value, stride) for x, stride in zip(base, label.strides, strict=True)]
         strides = plan.contracted[0].strides
-        return [*(moved(self.b, x, k, s) for x, s in zip(base[:2], strides[:2], strict=True)), base[2]]
+        return [*(strided(self.b, x, k, s) for x, s in zip(base[:2], strides[:2], strict=True)), base[2]]
 
     def _values(self, outer: Any) -> list[Any]:
         """Return the value of every outer label."""
@@ -148,7 +148,7 @@ class BlockedEmission:
             outer, i = b.add(group, outer_in_group), b.add(start, offset)
             is_outer = b.icmp_signed("<", outer, number(plan.outer_count))
             with b.if_then(b.and_(is_outer, b.icmp_signed("<", i, number(label.extent)))):
-                source = moved(self.b, self._base(outer, k)[side], i, label.strides[side])
+                source = strided(self.b, self._base(outer, k)[side], i, label.strides[side])
                 panel = self._panel(side, outer_in_group, offset)
                 with self._sizes(i, label.extent, size) as cases:
                     for case, length in cases:
@@ -165,7 +165,7 @@ class BlockedEmission:
             index = number(0)
             for position, label in enumerate(slower):
                 k = stack.enter_context(loop(b, number(0), number(label.extent) if position else depth))
-                source = moved(self.b, source, k, label.strides[side])
+                source = strided(self.b, source, k, label.strides[side])
                 index = b.add(b.mul(index, number(label.extent)), k)
             length = number(last.extent) if slower else depth
             target = b.gep(panel, [b.mul(b.mul(index, length), number(size))])
@@ -233,7 +233,7 @@ class BlockedEmission:
         start, stop, base = macro_tile.start, macro_tile.stop, macro_tile.base
         if self.tile is None:
             strides = plan.row.strides[2], plan.column.strides[2]
-            c = b.gep(self.y, [moved(self.b, moved(self.b, base[2], start[0], strides[0]), start[1], strides[1])])
+            c = b.gep(self.y, [strided(self.b, strided(self.b, base[2], start[0], strides[0]), start[1], strides[1])])
         else:
             strides = (1, plan.macro_tile[0]) if plan.transposed else (plan.macro_tile[1], 1)
             c = self.tile
@@ -249,8 +249,8 @@ class BlockedEmission:
                     for height_case, height in heights:
                         with height_case:
                             left, right = self._left(macro_tile, i, height), self._right(macro_tile, j, width)
-                            offset = moved(self.b, number(0), b.sub(i, start[0]), strides[0])
-                            pointer = b.gep(c, [moved(self.b, offset, b.sub(j, start[1]), strides[1])])
+                            offset = strided(self.b, number(0), b.sub(i, start[0]), strides[0])
+                            pointer = b.gep(c, [strided(self.b, offset, b.sub(j, start[1]), strides[1])])
                             self.panels.micro_kernel(
                                 b, (height, width), depth, left, right, ResultTile(pointer, stride, plan.transposed),
                                 is_first, self._prefetch(base[2], i, j),
@@ -263,7 +263,7 @@ class BlockedEmission:
             panel = self._panel(0, macro_tile.outer_in_group, b.sub(i, macro_tile.block[0]))
             return LeftOperand(panel, 1, number(height))
         row_stride, step = plan.row.strides[0], number(plan.contracted[-1].strides[0])
-        pointer = b.gep(self.pointers[0], [moved(self.b, macro_tile.base[0], i, row_stride)])
+        pointer = b.gep(self.pointers[0], [strided(self.b, macro_tile.base[0], i, row_stride)])
         return LeftOperand(pointer, row_stride, step)
 
     def _right(self, macro_tile: _MacroTile, j: Any, width: int) -> RightOperand:
@@ -272,13 +272,13 @@ class BlockedEmission:
         if plan.packs[1]:
             panel = self._panel(1, macro_tile.outer_in_group, b.sub(j, macro_tile.block[1]))
             return RightOperand(panel, number(padded(width, plan.tile.width)))
-        pointer = b.gep(self.pointers[1], [moved(self.b, macro_tile.base[1], j, 1)])
+        pointer = b.gep(self.pointers[1], [strided(self.b, macro_tile.base[1], j, 1)])
         return RightOperand(pointer, number(plan.contracted[-1].strides[1]))
 
     def _prefetch(self, base: Any, i: Any, j: Any) -> Prefetch:
         """Return where the maps will read, for the register tile of C at row ``i`` and column ``j``."""
         b, strides = self.b, (self.plan.row.strides[2], self.plan.column.strides[2])
-        address = moved(b, moved(b, base, i, strides[0]), j, strides[1])
+        address = strided(b, strided(b, base, i, strides[0]), j, strides[1])
         pointers = [b.gep(self.emitter.pointers[operand], [address]) for operand in self.prefetched]
         return Prefetch(pointers, number(strides[1] if self.plan.transposed else strides[0]))
 

@@ -16,7 +16,7 @@ from ..ir.kernel import Kernel
 from . import instruction as instructions
 from .blocked import BlockedEmission
 from .dot import emit_dots
-from .loop import Emitter, loop, moved, number, smaller
+from .loop import Emitter, loop, number, smaller, strided
 from .type import I32, constant, register
 from .vector import broadcast, load, multiply_add, store
 
@@ -70,7 +70,7 @@ class _Emission:
         with ExitStack() as stack:
             base = [number(plan.offsets[0]), number(plan.offsets[1]), number(0)]
             for label in plan.outer:
-                base = self._step(base, label, stack.enter_context(loop(b, *bounds(label))))
+                base = self._strided(base, label, stack.enter_context(loop(b, *bounds(label))))
             if plan.packs:
                 self._pack(base)
                 self.emitter.barrier()
@@ -80,8 +80,8 @@ class _Emission:
             if plan.packs and plan.outer:
                 self.emitter.barrier()
 
-    def _step(self, base: list[Any], label: Label, i: Any) -> list[Any]:
-        return [moved(self.b, x, i, stride) for x, stride in zip(base, label.strides, strict=True)]
+    def _strided(self, base: list[Any], label: Label, i: Any) -> list[Any]:
+        return [strided(self.b, x, i, stride) for x, stride in zip(base, label.strides, strict=True)]
 
     def _number(self, operand: int, address: Any) -> Any:
         """Return an entry of an operand, converted to the dtype of the result."""
@@ -95,7 +95,7 @@ class _Emission:
         b, flat = self.b, number(0)
         for label in self.plan.contracted:
             k = stack.enter_context(loop(b, number(0), number(label.extent)))
-            base = self._step(base, label, k)
+            base = self._strided(base, label, k)
             flat = b.add(b.mul(flat, number(label.extent)), k)
         return base, flat
 
@@ -104,7 +104,7 @@ class _Emission:
         with ExitStack() as stack:
             inner, k = self._sum(stack, base)
             j = stack.enter_context(loop(b, *self.emitter.partition_range(column.extent)))
-            x = self._number(1, self._step(inner, column, j)[1])
+            x = self._number(1, self._strided(inner, column, j)[1])
             self.emitter.store(x, self.workspace, b.add(b.mul(k, number(column.extent)), j), self.dtype)
 
     def _mask(self, j: Any, vector: int) -> Any:

@@ -6,7 +6,7 @@ from llvmlite import ir
 
 from ...core.shape import size_of
 from ..ir.status import NOT_FINITE
-from .loop import Emitter, loop, loop_with_carry, moved, number, stack_slot
+from .loop import Emitter, loop, loop_with_carry, number, stack_slot, strided
 from .type import I32, constant, register
 from .vector import load
 
@@ -34,7 +34,7 @@ def _check(emitter: Emitter, operand: int) -> None:
         start = b.add(begin, b.mul(iteration, number(block)))
         for position, total in enumerate(before):
             x = load(
-                emitter.module, b, b.gep(pointer, [moved(b, start, number(position), width)]), spec.dtype, width, None
+                emitter.module, b, b.gep(pointer, [strided(b, start, number(position), width)]), spec.dtype, width, None
             )
             after.append(b.fadd(total, b.fsub(x, x)))
     lanes = after[0]

@@ -81,10 +81,10 @@ def log1p(x: Number) -> Number:
     """log(1 + x), with the rounding error of 1 + x added to f."""
     f = x.field
     u = 1 + x
-    back = u - 1
-    lost = (1 - (u - back)) + (x - back)
+    u_minus_1 = u - 1
+    error = (1 - (u - u_minus_1)) + (x - u_minus_1)
     exponent, k, fraction = _split(u)
-    fraction = fraction + f.where(u < 2.0 ** (f.mantissa + 2), lost * f.power_of_two(2 * f.bias - exponent), 0.0)
+    fraction = fraction + f.where(u < 2.0 ** (f.mantissa + 2), error * f.power_of_two(2 * f.bias - exponent), 0.0)
     return f.with_sign(_at_the_ends(_sum(k, fraction, *_terms(fraction)), x, -1.0), x)
 
 

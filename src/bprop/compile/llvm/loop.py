@@ -70,7 +70,7 @@ def smaller(builder: Any, a: Any, b: Any) -> Any:
     return builder.select(builder.icmp_signed("<", a, b), a, b)
 
 
-def moved(b: Any, x: Any, i: Any, stride: int) -> Any:
+def strided(b: Any, x: Any, i: Any, stride: int) -> Any:
     """Return the address x + i · stride."""
     return b.add(x, b.mul(i, number(stride), flags=("nsw",)), flags=("nsw",)) if stride else x
 

@@ -43,12 +43,12 @@ def _inverse_root(x: Number) -> Number:
     f = x.field
     if f.precision == 24:
         return 1 / _root(x)
-    x, lift = _scaled_up(x, 200, 100)
+    x, factor = _scaled_up(x, 200, 100)
     s = _root(x)
     y = 1 / s
     lost = f.difference(x, s, s) / (2 * s)
     better = y + y * (f.difference(f.number(1.0), s, y) - y * lost)
-    return f.where(y > 0, f.where(y < inf, better, y), y) * lift
+    return f.where(y > 0, f.where(y < inf, better, y), y) * factor
 
 
 def _scaled_up(x: Number, by: int, back: int) -> tuple[Number, Number]:
@@ -68,7 +68,7 @@ def _integer_power(x: Number, exponent: int) -> Number:
 
 def _cube(x: Number) -> Number:
     f = x.field
-    near, lift = _scaled_up(x, 300, -900)
-    square, lost = f.product(near, near)
-    y, rest = f.product(square, near)
-    return f.with_sign(f.where(abs(y) < inf, y + (rest + lost * near), y) * lift, x)
+    scaled, factor = _scaled_up(x, 300, -900)
+    square, square_error = f.product(scaled, scaled)
+    y, error = f.product(square, scaled)
+    return f.with_sign(f.where(abs(y) < inf, y + (error + square_error * scaled), y) * factor, x)

@@ -50,11 +50,11 @@ def _reduced(x: Number) -> tuple[Number, Bits]:
     total = parts[-1]
     for t in parts[-2::-1]:
         total = total + t
-    marked = total + f.magic
-    y = parts[0] - (marked - f.magic)
+    shifted = total + f.magic
+    y = parts[0] - (shifted - f.magic)
     for t in parts[1:]:
         y = y + t
-    return y, marked.bits
+    return y, shifted.bits
 
 
 def _both(y: Number) -> tuple[Number, Number]:

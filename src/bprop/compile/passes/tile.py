@@ -25,9 +25,9 @@ from ..ir.target import Target
 
 ROWS = 6
 VECTORS, COLUMNS = 2, 8
-"""Vectors of a row of a tile, and how many where there is one row: so many sums must be under way at once."""
+"""Vectors of a row of a tile, and of a tile of one row: as many sums as hide the latency of a multiply-add."""
 DOT_ROWS, DOT_COLUMNS = 2, 8
-"""Rows at most of a contraction by dot products, since the matrix is read once for each; and columns that go together."""
+"""Most rows of a contraction by dot products, since the matrix is read once for each; and columns computed together."""
 SMALL, SMALL_TRANSPOSED = 2**19, 2**17
 """Multiplications below which packing both operands costs more than it gains; the latter where B is transposed anyway."""
 
@@ -63,7 +63,7 @@ def _contraction(kernel: Kernel, target: Target) -> Contraction:
         and not empty
         and row.extent <= DOT_ROWS
         and floating
-        and _along(roles.contracted, target.lanes(dtype.itemsize))
+        and _is_contiguous_along_sum(roles.contracted, target.lanes(dtype.itemsize))
     )
     packs &= not dots
     blocking = None
@@ -78,7 +78,7 @@ def _contraction(kernel: Kernel, target: Target) -> Contraction:
     else:
         iterations = [(label, label.extent) for label in outer] if not packs else []
         iterations += [(row, -(-row.extent // tile_rows)), (column, -(-column.extent // (width * vectors)))]
-    shared = parallel_loop(iterations, lambda pair: int(pair[1]))
+    parallel = parallel_loop(iterations, lambda pair: int(pair[1]))
     return Contraction(
         dtype=dtype,
         edges=(edges[0], edges[1]),
@@ -96,7 +96,7 @@ def _contraction(kernel: Kernel, target: Target) -> Contraction:
         width=width,
         vectors=vectors,
         rows=tile_rows,
-        parallel_label=shared[0] if shared else None,
+        parallel_label=parallel[0] if parallel else None,
     )
 
 
@@ -157,16 +157,16 @@ def _register_tile(dtype: "np.dtype[Any]", rows: int, columns: int, target: Targ
     while width > 1 and width // 2 >= columns:
         width //= 2
     vectors = min(-(-max(columns, 1) // width), max(VECTORS, COLUMNS // max(rows, 1)))
-    most = ROWS * VECTORS // vectors
-    return width, vectors, -(-max(rows, 1) // -(-max(rows, 1) // most))  # few rows beyond the edge
+    max_rows = ROWS * VECTORS // vectors
+    return width, vectors, -(-max(rows, 1) // -(-max(rows, 1) // max_rows))  # few rows beyond the edge
 
 
 def _has_unit(labels: Sequence[Label], operand: int) -> bool:
     return any(label.strides[operand] == 1 for label in labels)
 
 
-def _along(contracted: Sequence[Label], width: int) -> bool:
-    """Return whether both operands lie side by side along the sum, for at least one vector."""
+def _is_contiguous_along_sum(contracted: Sequence[Label], width: int) -> bool:
+    """Return whether both operands are contiguous along the sum, for at least one vector."""
     if not contracted:
         return False
     last = merged(contracted)[-1]
