@@ -195,13 +195,13 @@ def test_no_memory_for_a_copy_on_write(monkeypatch):
     f()
     held = cell.read()
     with monkeypatch.context() as patch:
-        original = step._contiguous
+        original = step.contiguous
 
         class Full(np.ndarray):
             def copy(self, order="C"):
                 raise MemoryError
 
-        patch.setattr(step, "_contiguous", lambda data: original(data).view(Full))
+        patch.setattr(step, "contiguous", lambda data: original(data).view(Full))
         with pytest.raises(MemoryError, match="no parameter has changed"):
             f()
     assert cell.array is held

@@ -317,7 +317,7 @@ def test_damaged_programs_are_compiled_again_and_replaced(compilations, folder):
 def test_what_others_could_have_written_is_not_used(compilations, folder, monkeypatch):
     run()
     (path,) = folder.iterdir()
-    monkeypatch.setattr(store, "_said", set())
+    monkeypatch.setattr(store, "_warned", set())
     folder.chmod(0o770)
     with pytest.warns(RuntimeWarning, match="can be written by others"):
         run()
@@ -337,7 +337,7 @@ def test_what_others_could_have_written_is_not_used(compilations, folder, monkey
 def test_what_belongs_to_another_user_is_not_used(compilations, folder, monkeypatch):
     run()
     mine = os.geteuid()
-    monkeypatch.setattr(store, "_said", set())
+    monkeypatch.setattr(store, "_warned", set())
     monkeypatch.setattr(os, "geteuid", lambda: mine + 1)
     with pytest.warns(RuntimeWarning, match="belongs to another user"):
         run()
@@ -376,7 +376,7 @@ def test_a_link_to_the_folder_is_the_users_own(tmp_path, monkeypatch):
         return os.stat_result(found)
 
     monkeypatch.setattr(os, "lstat", others)
-    monkeypatch.setattr(store, "_said", set())
+    monkeypatch.setattr(store, "_warned", set())
     with pytest.warns(RuntimeWarning, match="is a link that belongs to another user"):
         assert link.get(KEY) is None
     assert kept.get(KEY) == ENTRY
@@ -478,7 +478,7 @@ def test_the_size_follows_the_environment(folder, monkeypatch):
     for text, limit in (("1.5", 1_500_000), ("", 256_000_000)):
         monkeypatch.setenv("BPROP_CACHE_SIZE", text)
         assert store.store().limit == limit
-    monkeypatch.setattr(store, "_said", set())
+    monkeypatch.setattr(store, "_warned", set())
     for text in ("lots", "-1", "nan"):
         monkeypatch.setenv("BPROP_CACHE_SIZE", text)
         with pytest.warns(RuntimeWarning, match="megabytes"):
