@@ -17,8 +17,8 @@ from llvmlite import ir
 from ..ir.register_tile import RegisterTile
 from ..ir.target import CACHE_LINE
 from .loop import loop, loop_with_carry, number
-from .type import I1, I32, I64, constant, register
-from .vector import intrinsic, load, multiply_add, shuffled, spread, store
+from .type import I32, I64, constant, register
+from .vector import first_lanes, intrinsic, load, multiply_add, shuffled, spread, store
 
 TURNED = 8
 """Numbers along a block that is transposed in registers: larger ones gain nothing and take LLVM long."""
@@ -225,16 +225,11 @@ class Panels:
     # --- vectors ---
     def load(self, b: Any, place: Any, width: int, count: int) -> Any:
         """Return ``width`` numbers from memory, of which only the first ``count`` are there: the others are zero."""
-        return load(self.module, b, place, self.tile.dtype, width, _first(width, count))
+        return load(self.module, b, place, self.tile.dtype, width, first_lanes(width, count))
 
     def _store(self, b: Any, x: Any, place: Any, count: int) -> None:
         """Write the first ``count`` numbers of a vector."""
-        store(self.module, b, x, place, self.tile.dtype, _first(x.type.count, count))
-
-
-def _first(width: int, count: int) -> Any:
-    """Return the mask of the first ``count`` lanes, ``None`` for all."""
-    return None if count == width else ir.Constant(ir.VectorType(I1, width), [lane < count for lane in range(width)])
+        store(self.module, b, x, place, self.tile.dtype, first_lanes(x.type.count, count))
 
 
 def _transposed(b: Any, rows: list[Any]) -> list[Any]:
