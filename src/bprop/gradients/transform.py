@@ -13,9 +13,10 @@ from ..core.interpreter import EVALUATE, Interpreter, current, using
 from ..core.shape import normalise_axis
 from ..core.trace import Trace, Traced
 from ..core.tree import Structure, flatten, is_holder, unflatten
-from ..core.value import Array, Spec, asarray
+from ..core.value import Array, asarray
 from ..ops import astype, broadcast_to, full, moveaxis, zeros
 from . import forward
+from .argument import is_static
 from .batch import Batch, Batched, to_front
 from .forward import Forward
 from .reverse import Record, backward, lift_cells
@@ -36,12 +37,14 @@ def check_sequences(what: str, **given: Any) -> None:
 
 # --- reverse ---
 class _Recording:
-    """One recorded run of ``f``: its outputs and the way back."""
+    """``f`` run once under `Record`: ``result`` is what it returned, `backward` the reverse sweep from there.
+
+    ``numbers`` are the positions of the arguments to differentiate by; ``inputs`` are their recorded values, by argument.
+    """
 
     def __init__(
         self, f: Function, args: tuple[Any, ...], options: dict[str, Any], numbers: Sequence[int], what: str
     ) -> None:
-        self.what = what
         self.variables = [Variables(args[number], f"{what}: argument {number}") for number in numbers]
         self.owner = Record(name=what)
         self.inputs: list[list[Any]] = []
@@ -55,17 +58,16 @@ class _Recording:
         with using(self.owner):
             self.result = f(*new, **options)
 
-    def pull(self, outputs: Sequence[Any], y_bars: Sequence[Any], one_hot: bool = False) -> list[list[Any]]:
-        """Return the cotangents per argument; ``None`` where the outputs do not depend on a value."""
+    def backward(self, outputs: Sequence[Any], y_bars: Sequence[Any], one_hot: bool = False) -> list[list[Any]]:
+        """Return the cotangents of ``inputs``; ``None`` where the outputs do not depend on a value."""
         flat = [x for lifted in self.inputs for x in lifted]
         bars = iter(backward(outputs, y_bars, flat, self.owner, one_hot))
         return [[next(bars) for _ in lifted] for lifted in self.inputs]
 
-    def filled(self, position: int, bars: list[Any]) -> Any:
-        """Return the derivatives of one argument with zeros for absent ones."""
-        lifted = self.inputs[position]
-        full_bars = [zeros(x.shape, dtype=x.dtype) if bar is None else bar for bar, x in zip(bars, lifted, strict=True)]
-        return self.variables[position].result(full_bars)
+    def derivatives(self, cotangents: Sequence[Sequence[Any]]) -> list[Any]:
+        """Return what `backward` gave in the structure of each argument, with zeros for what is absent."""
+        rows = zip(self.variables, self.inputs, cotangents, strict=True)
+        return [variables.result(_filled(bars, lifted)) for variables, lifted, bars in rows]
 
 
 @overload
@@ -114,19 +116,11 @@ def value_and_grad(
             )
         if not dtypes.is_float(y.dtype):
             raise DTypeError(f"{what}: the function returned dtype {y.dtype}, which has no derivative")
-        parts = run.pull([y], [full((), 1, dtype=y.dtype)])
-        gradients = []
-        for position, (number, bars) in enumerate(zip(numbers, parts, strict=True)):
-            if bars and all(bar is None for bar in bars) and outermost and unreached == "error":
-                raise UnreachedError(
-                    f"{what}: the result does not depend on {argument_name(f, number)}: was it replaced, cut by stop_gradient or "
-                    f"taken as a number? (unreached='zeros' gives zeros)"
-                )
-            if outermost and unreached == "error" and not bars and run.variables[position].leaves:
-                raise UnreachedError(f"{what}: {argument_name(f, number)} holds no arrays and no trainable parameters")
-            if outermost and unreached == "error":
-                _lint(run.variables[position], bars, what)
-            gradients.append(run.filled(position, bars))
+        x_bars = run.backward([y], [full((), 1, dtype=y.dtype)])
+        if outermost and unreached == "error":
+            for number, variables, bars in zip(numbers, run.variables, x_bars, strict=True):
+                _check_reached(f, number, variables, bars, what)
+        gradients = run.derivatives(x_bars)
         run.owner.close()
         gradient = gradients[0] if single else tuple(gradients)
         below = run.owner.lower(y)
@@ -142,10 +136,24 @@ def _outermost(interpreter: Interpreter) -> bool:
     )
 
 
-def _lint(variables: Variables, bars: Sequence[Any], what: str) -> None:
-    """Say which parameters of a module the result does not depend on."""
-    given = iter(bars)
-    missing = [path for slot in variables.slots for path in slot or (None,) if next(given) is None and path is not None]
+def _filled(bars: Sequence[Any], xs: Sequence[Any]) -> list[Any]:
+    """Return cotangents with zeros for absent ones."""
+    return [zeros(x.shape, dtype=x.dtype) if bar is None else bar for bar, x in zip(bars, xs, strict=True)]
+
+
+def _check_reached(f: Function, number: int, variables: Variables, bars: Sequence[Any], what: str) -> None:
+    """Raise where the result does not depend on an argument at all, warn where not on some parameters of a module."""
+    if bars and all(bar is None for bar in bars):
+        raise UnreachedError(
+            f"{what}: the result does not depend on {argument_name(f, number)}: was it replaced, cut by stop_gradient or "
+            f"taken as a number? (unreached='zeros' gives zeros)"
+        )
+    if not bars and variables.leaves:
+        raise UnreachedError(f"{what}: {argument_name(f, number)} holds no arrays and no trainable parameters")
+    cotangents = iter(bars)
+    missing = [
+        path for slot in variables.slots for path in slot or (None,) if next(cotangents) is None and path is not None
+    ]
     if missing:
         warnings.warn(
             f"{what}: the result does not depend on parameter {', '.join(missing)}: the gradient is zero",
@@ -216,8 +224,7 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     run.owner.close()
 
     def pullback(y_bar: Any, *, one_hot: bool = False) -> tuple[Any, ...]:
-        parts = run.pull(outputs, cotangents(outputs, structure, y_bar, what), one_hot)
-        return tuple(run.filled(position, bars) for position, bars in enumerate(parts))
+        return tuple(run.derivatives(run.backward(outputs, cotangents(outputs, structure, y_bar, what), one_hot)))
 
     below = unflatten(structure, [run.owner.lower(y) for y in outputs])
     return (below, pullback, lowered(run.owner, aux)) if has_aux else (below, pullback)
@@ -449,7 +456,7 @@ def trace(f: Callable[P, Any]) -> Callable[P, Graph]:
     def traced(*args: Any, **options: Any) -> Graph:
         leaves, structure = flatten((args, options), is_holder)
         tracer = Trace(name=what, label=lambda position: leaf_label(f, structure, places[position]))
-        lifted = [_traced_input(tracer, leaf) for leaf in leaves]
+        lifted = [leaf if is_holder(leaf) or is_static(leaf) else tracer.input(asarray(leaf).spec) for leaf in leaves]
         places = [position for position, x in enumerate(lifted) if isinstance(x, Traced)]
         new_args, new_options = unflatten(structure, lifted)
         with using(tracer):
@@ -457,17 +464,6 @@ def trace(f: Callable[P, Any]) -> Callable[P, Graph]:
         return tracer.graph([as_array(y, what) for y in flatten(result)[0]])
 
     return traced
-
-
-def _traced_input(tracer: Trace, leaf: Any) -> Any:
-    if (
-        isinstance(leaf, bool | int | str | bytes)
-        or is_holder(leaf)
-        or (callable(leaf) and not isinstance(leaf, Array))
-    ):
-        return leaf
-    value = asarray(leaf)
-    return tracer.input(Spec(value.shape, value.dtype))
 
 
 __all__ = ["grad", "jvp", "linear_map", "linearize", "run_forward", "trace", "value_and_grad", "vjp", "vmap"]
