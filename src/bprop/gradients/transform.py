@@ -10,14 +10,12 @@ from ..core.cell import Cell
 from ..core.error import ArgumentError, DTypeError, ShapeError, UnreachedError, UnreachedWarning
 from ..core.graph import Graph
 from ..core.interpreter import EVALUATE, Interpreter, current, using
-from ..core.shape import normalise_axis
 from ..core.trace import Trace, Traced
 from ..core.tree import Structure, flatten, is_holder, unflatten
 from ..core.value import Array, asarray
-from ..ops import astype, broadcast_to, full, moveaxis, zeros
+from ..ops import astype, full, zeros
 from . import forward
 from .argument import is_static
-from .batch import Batch, Batched, to_front
 from .forward import Forward
 from .reverse import Record, backward, lift_cells
 from .variable import Argnums, Function, Variables, argument_name, as_array, leaf_label, lowered, name_of, positions
@@ -28,9 +26,9 @@ R_co = TypeVar("R_co", covariant=True)
 Unreached = Literal["error", "zeros"]
 
 
-def check_sequences(what: str, **given: Any) -> None:
+def check_sequences(what: str, **sequences: Any) -> None:
     """Refuse an array where a tuple of arguments belongs: its rows would be taken for arguments."""
-    for name, value in given.items():
+    for name, value in sequences.items():
         if not isinstance(value, tuple | list):
             raise ArgumentError(f"{what}: {name} is a tuple with one entry per argument, not {type(value).__name__}")
 
@@ -232,9 +230,9 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
 
 def cotangents(outputs: Sequence[Array], structure: Structure, y_bar: Any, what: str) -> list[Any]:
     """Return the leaves of ``y_bar`` as arrays, checked against the outputs."""
-    leaves, given = flatten(y_bar)
-    if given != structure:
-        raise ArgumentError(f"{what}: y_bar has the structure {given}, the result {structure}")
+    leaves, y_structure = flatten(y_bar)
+    if y_structure != structure:
+        raise ArgumentError(f"{what}: y_bar has the structure {y_structure}, the result {structure}")
     result = []
     for y, leaf in zip(outputs, leaves, strict=True):
         bar = asarray(leaf)
@@ -363,78 +361,7 @@ def linearize(f: Callable[..., R], *primals: Any) -> tuple[R, LinearMap[R]]:
     return result, linear
 
 
-# --- batching ---
-def vmap(f: Callable[P, R], in_axes: Any = 0, out_axes: Any = 0) -> Callable[P, R]:
-    """Return ``f`` applied to a whole batch at once; the number of ops applied does not depend on the batch size.
-
-    ``in_axes``: the batch axis of every argument: one for all, or a tuple with one (or a tree) per argument; ``None``
-    for an argument shared by the batch. ``out_axes`` likewise for the result. Raises `ShapeError` naming batch sizes
-    that differ.
-
-    **Source:** JAX, ``jax.vmap``.
-
-    >>> import bprop
-    >>> bprop.vmap(bprop.dot, in_axes=(0, None))(bprop.ones((2, 3)), bprop.arange(3))
-    Array([3., 3.])
-    """
-    what = f"vmap of {name_of(f)}"
-
-    @wraps(f, updated=())
-    def mapped(*args: Any, **options: Any) -> Any:
-        if isinstance(in_axes, tuple) and len(in_axes) != len(args):
-            raise ArgumentError(f"{what}: in_axes has {len(in_axes)} entries for {len(args)} arguments")
-        leaves, structure = flatten(args, is_holder)
-        axes = _axes(in_axes, args, what)
-        arrays: list[Any] = []
-        sizes: dict[int, str] = {}
-        for position, (leaf, axis) in enumerate(zip(leaves, axes, strict=True)):
-            if axis is None or is_holder(leaf):
-                arrays.append((leaf, False))
-                continue
-            value = asarray(leaf)
-            front = normalise_axis(what, axis, value.ndim, value.shape)
-            sizes.setdefault(value.shape[front], f"leaf {position} of shape {value.shape} on axis {axis}")
-            arrays.append((to_front(value, front), True))
-        if len(sizes) != 1:
-            shown = "; ".join(f"{size}: {where}" for size, where in sizes.items()) or "no argument has a batch axis"
-            raise ShapeError(f"{what}: batch sizes differ or are missing ({shown})")
-        owner = Batch(next(iter(sizes)))
-        owner.name = what
-        lifted = [owner.wrap(x) if own else x for x, own in arrays]
-        with using(owner):
-            out = f(*unflatten(structure, lifted), **options)
-        ys, shape = flatten(out)
-        places = _axes(out_axes, out, what)
-        results = []
-        for y, axis in zip(ys, places, strict=True):
-            y = as_array(y, what)
-            if axis is None:
-                if isinstance(y, Batched) and y.owner is owner:
-                    raise ArgumentError(f"{what}: out_axes is None for a result that differs over the batch")
-                results.append(y)
-                continue
-            own = isinstance(y, Batched) and y.owner is owner
-            value = owner.lower(y) if own else broadcast_to(y, (owner.size, *y.shape))
-            results.append(
-                value if axis == 0 else moveaxis(value, 0, normalise_axis(what, axis, value.ndim, value.shape))
-            )
-        return unflatten(shape, results)
-
-    return mapped
-
-
-def _axes(axes: Any, tree: Any, what: str) -> list[Any]:
-    """Spread a prefix tree of batch axes over the leaves of ``tree``."""
-    if axes is None or isinstance(axes, int):
-        return [axes] * len(flatten(tree, is_holder)[0])
-    if isinstance(axes, tuple | list) and isinstance(tree, tuple | list) and len(axes) == len(tree):
-        return [axis for part, child in zip(axes, tree, strict=True) for axis in _axes(part, child, what)]
-    if isinstance(axes, dict) and isinstance(tree, dict) and set(axes) == set(tree):
-        keys = sorted(tree, key=lambda key: (type(key).__name__, key))
-        return [axis for key in keys for axis in _axes(axes[key], tree[key], what)]
-    raise ArgumentError(f"{what}: axes {axes!r} do not fit an argument of type {type(tree).__name__}")
-
-
+# --- tracing ---
 def trace(f: Callable[P, Any]) -> Callable[P, Graph]:
     """Return a function that gives the `Graph` of ``f`` for the shapes of its arguments; ``print`` it to read it.
 
@@ -466,4 +393,4 @@ def trace(f: Callable[P, Any]) -> Callable[P, Graph]:
     return traced
 
 
-__all__ = ["grad", "jvp", "linear_map", "linearize", "run_forward", "trace", "value_and_grad", "vjp", "vmap"]
+__all__ = ["grad", "jvp", "linear_map", "linearize", "run_forward", "trace", "value_and_grad", "vjp"]
