@@ -106,8 +106,8 @@ def _broadcasting(draws: list[Any]) -> Iterator[Case]:
     yield tuple(x[::-2] for x in _operands(draws, *[(5,)] * count)), {}
     if count > 1:
         shapes = [(3, 1), (1, 4), (4,)]
-        for turn in range(count):
-            yield _operands(draws, *[shapes[(turn + position) % 3] for position in range(count)]), {}
+        for shift in range(count):
+            yield _operands(draws, *[shapes[(shift + position) % 3] for position in range(count)]), {}
         for position in range(count):
             shapes = [(2, 3)] * count
             shapes[position] = ()

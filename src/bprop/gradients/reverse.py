@@ -95,18 +95,18 @@ class Record(Interpreter):
                 plain = x.data if type(x) is Array else x
                 primals[position - 1] = _spec(Spec, (plain.shape, plain.dtype))
         if keeps[0]:
-            kept = (y, primals)
+            residuals = (y, primals)
         else:
             plain = y.data if type(y) is Array else y
-            kept = (_spec(Spec, (plain.shape, plain.dtype)), primals)
-        return Recorded(self, y, Node(op, params, edges, (), kept))
+            residuals = (_spec(Spec, (plain.shape, plain.dtype)), primals)
+        return Recorded(self, y, Node(op, params, edges, (), residuals))
 
     def _bind_several(self, op: Any, xs: list[Any], edges: list[Any], key: Any, params: dict[str, Any]) -> Any:
         """Remember one application with several outputs: a region brings its pullback, other ops follow their rule."""
         needs = [edge is not None for edge in edges]
         if op.is_region:
             with using(self.below):
-                outputs, kept = op.record(tuple(xs), params, tuple(needs))
+                outputs, residuals = op.record(tuple(xs), params, tuple(needs))
         else:
             outputs = self.below.bind(op, tuple(xs), params)
             if not op.differentiable:
@@ -116,8 +116,8 @@ class Record(Interpreter):
             if keeps is None:
                 keeps = _KEEPS[key] = _reached(op, params, outputs, xs, needs)
             values = [x if keep else x.spec for keep, x in zip(keeps, (*outputs, *xs), strict=True)]
-            kept = tuple(values[: len(outputs)]), values[len(outputs) :]
-        node = Node(op, params, edges, tuple(y.spec for y in outputs), kept)
+            residuals = tuple(values[: len(outputs)]), values[len(outputs) :]
+        node = Node(op, params, edges, tuple(y.spec for y in outputs), residuals)
         return tuple(Recorded(self, y, node, i) if is_float(y.dtype) else y for i, y in enumerate(outputs))
 
 
@@ -302,9 +302,9 @@ def backward(
     ``one_hot``: the zeros among the cotangents mean absent (rows of a Jacobian).
     """
     pairs = [(y, y_bar) for y, y_bar in zip(outputs, y_bars, strict=True) if y_bar is not None]
-    given = [y for y, _ in pairs]
+    seeded = [y for y, _ in pairs]
     return masked_sweep(
-        lambda seeds: send(given, seeds, inputs, owner),
+        lambda seeds: send(seeded, seeds, inputs, owner),
         [y_bar for _, y_bar in pairs],
         [y_bar != 0 for _, y_bar in pairs] if one_hot else None,
     )
@@ -316,9 +316,9 @@ def _local(node: Node, y_bar: Any) -> Sequence[Any]:
     if op.several:
         y_bar = tuple(_matching(y_bar.get(index), spec) for index, spec in enumerate(node.specs))
     if op.is_region:
-        bars: Sequence[Any] = node.kept(y_bar)
+        bars: Sequence[Any] = node.residuals(y_bar)
         return bars
-    y, xs = node.kept
+    y, xs = node.residuals
     if not op.several:
         y_bar = _matching(y_bar, y)
     return vjp(op, y_bar, y, xs, node.params, [edge is not None for edge in node.inputs])

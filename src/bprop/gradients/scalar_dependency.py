@@ -23,8 +23,8 @@ from ..core.op import Op
 from ..core.shape import broadcast
 from ..core.value import Array, asarray
 from ..ops import ones, zeros
+from .batch import vmap
 from .reverse import expanded, vjp
-from .transform import vmap
 
 Numbers = NDArray[Any]
 LIMIT = 10_000_000
@@ -190,8 +190,8 @@ def _along_axes(op: General, y: Array, x: Array, params: Any) -> LocalJacobian |
 
     def core(numbers: Numbers) -> Numbers:
         moved = np.moveaxis(numbers, axes, range(-len(axes), 0))
-        kept = numbers.ndim - len(axes)
-        return moved.reshape(*moved.shape[:kept], prod(moved.shape[kept:]))
+        rank = numbers.ndim - len(axes)
+        return moved.reshape(*moved.shape[:rank], prod(moved.shape[rank:]))
 
     flattened = asarray(core(np.asarray(x.concrete())))
     jacobian = _within_batch(

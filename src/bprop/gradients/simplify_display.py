@@ -111,12 +111,12 @@ class _DisplaySimplifier(Rewriter):
         parts = self.matrices(node, inputs)
         if parts is None or not any(self.is_transposed(x) for x in inputs):
             return None
-        operands, turned = [], []
+        operands, transposed_labels = [], []
         for x, own in zip(inputs, parts[:2], strict=True):
             axes = x[0].params["axes"] if self.is_transposed(x) else range(len(own))
             operands.append(x[0].inputs[0] if self.is_transposed(x) else x)
-            turned.append("".join(own[list(axes).index(axis)] for axis in range(len(own))))
-        return self.add(einsum_op, tuple(operands), {"labels": (*turned, parts[2])}, node.specs), 0
+            transposed_labels.append("".join(own[list(axes).index(axis)] for axis in range(len(own))))
+        return self.add(einsum_op, tuple(operands), {"labels": (*transposed_labels, parts[2])}, node.specs), 0
 
     def is_transposed(self, x: Any) -> bool:
         return type(x) is tuple and role_of(x[0].op) == "transpose"
