@@ -226,7 +226,7 @@ def test_what_lies_far_is_asked_for_early(monkeypatch, shape, near, asked):
 def test_weights_that_the_product_itself_reads_are_not_overwritten():
     p = normal(24, 24)
     made = fused(lambda p: p - 0.1 * (p @ p), p, donated={0: 0})
-    assert made.memory.in_place == []
+    assert made.memory.in_place == ()
     y = p.copy()
     made([y], [y])
     np.testing.assert_array_equal(y, outputs(apart(lambda p: p - 0.1 * (p @ p), p), [p])[0])
@@ -240,7 +240,7 @@ def test_an_old_value_read_elsewhere_is_not_overwritten_early():
         return bprop.matrix_transpose(p) + x @ x
 
     made = fused(f, p, x, donated={0: 0})
-    assert made.memory.in_place == []
+    assert made.memory.in_place == ()
     y = p.copy()
     made([y, x], [y])
     np.testing.assert_array_equal(y, outputs(apart(f, p, x), [p, x])[0])
@@ -343,7 +343,7 @@ def test_what_is_replaced_is_read_once_when_the_sum_is_complete(monkeypatch):
         return p - 0.1 * (x @ w)
 
     made = fused(f, p, x, w, donated={0: 0})
-    assert made.memory.in_place == [0]
+    assert made.memory.in_place == (0,)
     y = p.copy()
     made([y, x, w], [y])
     np.testing.assert_array_equal(y, outputs(apart(f, p, x, w), [p, x, w])[0])

@@ -16,7 +16,6 @@ from ..core.rewrite import Rewriter
 from ..core.simplify import constant_of
 from ..core.value import Spec
 from ..ops import add, where
-from ..ops.contraction import einsum_op
 
 
 def simplify_display(graph: Graph) -> Graph:
@@ -107,7 +106,7 @@ class _DisplaySimplifier(Rewriter):
             if parts is None:
                 return None
             labels = (*parts[:2], "".join(parts[2][axis] for axis in node.params["axes"]))
-            return self.add(einsum_op, inputs[0][0].inputs, {"labels": labels}, node.specs), 0
+            return self.add(Bilinear.canonical, inputs[0][0].inputs, {"labels": labels}, node.specs), 0
         parts = self.matrices(node, inputs)
         if parts is None or not any(self.is_transposed(x) for x in inputs):
             return None
@@ -116,7 +115,7 @@ class _DisplaySimplifier(Rewriter):
             axes = x[0].params["axes"] if self.is_transposed(x) else range(len(own))
             operands.append(x[0].inputs[0] if self.is_transposed(x) else x)
             transposed_labels.append("".join(own[list(axes).index(axis)] for axis in range(len(own))))
-        return self.add(einsum_op, tuple(operands), {"labels": (*transposed_labels, parts[2])}, node.specs), 0
+        return self.add(Bilinear.canonical, tuple(operands), {"labels": (*transposed_labels, parts[2])}, node.specs), 0
 
     def is_transposed(self, x: Any) -> bool:
         return type(x) is tuple and role_of(x[0].op) == "transpose"
