@@ -22,11 +22,12 @@ from ..core.interpreter import Interpreter, current, using
 from ..core.op import Op
 from ..core.trace import Trace
 from ..core.value import Array, Spec, Tracer, asarray
-from ..ops import add, astype, broadcast_to, multiply, negative, reshape, where
+from ..ops import add, astype, broadcast_to, multiply, negative, reshape, where, zeros
 from ..ops.contraction import contraction_adjoint
 from ..ops.indexing import slice_along
 from ..ops.manipulation import unbroadcast
 from .absent import masked_sweep
+from .variable import Function, Variables
 
 
 class Recorded(Tracer):
@@ -347,4 +348,44 @@ def lift_cells(owner: Record, cells: Sequence[Cell]) -> list[Recorded]:
     return inputs
 
 
-__all__ = ["Record", "Recorded", "backward", "lift_cells", "send", "vjp"]
+# --- a function, there and back ---
+class Recording:
+    """``f`` run once under `Record`: ``result`` is what it returned, `backward` the reverse sweep from there.
+
+    ``numbers`` are the positions of the arguments to differentiate by; ``inputs`` are their recorded values, by argument.
+    """
+
+    def __init__(
+        self, f: Function, args: tuple[Any, ...], options: dict[str, Any], numbers: Sequence[int], what: str
+    ) -> None:
+        self.variables = [Variables(args[number], f"{what}: argument {number}") for number in numbers]
+        self.owner = Record(name=what)
+        self.inputs: list[list[Any]] = []
+        new = list(args)
+        for number, variables in zip(numbers, self.variables, strict=True):
+            cells = [value for value in variables.values if isinstance(value, Cell)]
+            recorded = iter(lift_cells(self.owner, cells))
+            lifted = [next(recorded) if isinstance(v, Cell) else self.owner.input(v) for v in variables.values]
+            self.inputs.append(lifted)
+            new[number] = variables.argument(lifted)
+        with using(self.owner):
+            self.result = f(*new, **options)
+
+    def backward(self, outputs: Sequence[Any], y_bars: Sequence[Any], one_hot: bool = False) -> list[list[Any]]:
+        """Return the cotangents of ``inputs``; ``None`` where the outputs do not depend on a value."""
+        flat = [x for lifted in self.inputs for x in lifted]
+        bars = iter(backward(outputs, y_bars, flat, self.owner, one_hot))
+        return [[next(bars) for _ in lifted] for lifted in self.inputs]
+
+    def derivatives(self, cotangents: Sequence[Sequence[Any]]) -> list[Any]:
+        """Return what `backward` gave in the structure of each argument, with zeros for what is absent."""
+        rows = zip(self.variables, self.inputs, cotangents, strict=True)
+        return [variables.result(_filled(bars, lifted)) for variables, lifted, bars in rows]
+
+
+def _filled(bars: Sequence[Any], xs: Sequence[Any]) -> list[Any]:
+    """Return cotangents with zeros for absent ones."""
+    return [zeros(x.shape, dtype=x.dtype) if bar is None else bar for bar, x in zip(bars, xs, strict=True)]
+
+
+__all__ = ["Record", "Recorded", "Recording", "backward", "lift_cells", "send", "vjp"]
