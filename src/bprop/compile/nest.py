@@ -91,7 +91,7 @@ class Nest:
         op, axes = root.op, root.params["axis"]
         assert isinstance(op, Reduction)
         dtype = spec_of((root, 0)).dtype
-        self.accumulator = dtype if op.share is not None else accumulator(dtype)
+        self.accumulator = dtype if op.tie_fraction is not None else accumulator(dtype)
         self.value = self.body.cast(self._read(position), self.accumulator)
         reduced = {atom for axis in axes for atom in position[axis].terms}
         self.inner = [loop for loop in self.loops if loop.atom in reduced]

@@ -162,13 +162,13 @@ def scale(y_bar: Any, partial: Any) -> Any:
     return multiply(y_bar, partial)
 
 
-def shared(bar: Any, share: Any) -> Any:
-    """Return the part of a cotangent or tangent that a share passes on; where the share is zero it is absent."""
-    if type(share) is bool:  # a condition written as a Python constant
-        share = asarray(share)
-    if share.dtype.kind == "b":
-        return where(share, bar, 0)
-    return where(share != 0, multiply(bar, share), 0)
+def weighted(bar: Any, fraction: Any) -> Any:
+    """Return a cotangent or tangent times the fraction of it that an operand gets; where the fraction is zero it is absent."""
+    if type(fraction) is bool:  # a condition written as a Python constant
+        fraction = asarray(fraction)
+    if fraction.dtype.kind == "b":
+        return where(fraction, bar, 0)
+    return where(fraction != 0, multiply(bar, fraction), 0)
 
 
 def _shape(x: Any) -> tuple[int, ...]:
@@ -190,12 +190,12 @@ def _(op: Elementwise, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> 
 @vjp.register
 def _(op: Selection, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> list[Any]:
     bars: list[Any] = []
-    for x, share, need in zip(xs, op.shares, needs, strict=True):
-        if not need or share is None:
+    for x, fraction, need in zip(xs, op.tie_fractions, needs, strict=True):
+        if not need or fraction is None:
             bars.append(None)
             continue
-        chosen = share(y, *xs)
-        bars.append(unbroadcast(shared(y_bar, chosen), _shape(x)))
+        chosen = fraction(y, *xs)
+        bars.append(unbroadcast(weighted(y_bar, chosen), _shape(x)))
     return bars
 
 
@@ -211,9 +211,9 @@ def _(op: Reduction, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> li
     (x,) = xs
     axes, keepdims = params["axis"], params["keepdims"]
     y_bar = expanded(y_bar, x.shape, axes, keepdims)
-    if op.share is not None:
-        chosen = op.share(expanded(y, x.shape, axes, keepdims), x, axes)
-        return [shared(y_bar, chosen)]
+    if op.tie_fraction is not None:
+        chosen = op.tie_fraction(expanded(y, x.shape, axes, keepdims), x, axes)
+        return [weighted(y_bar, chosen)]
     if not callable(op.partial):
         return [broadcast_to(scale(y_bar, op.partial), x.shape)]
     return [multiply(y_bar, op.partial(expanded(y, x.shape, axes, keepdims), x, axes))]
