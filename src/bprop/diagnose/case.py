@@ -141,10 +141,10 @@ def _within(draw: Draw, domain: Any) -> Any:
 
 @by_family.register
 def _(op: Selection, draw: Draw) -> Iterator[Case]:
-    draws: list[Any] = [draw.flags if share is None else draw for share in op.shares]
+    draws: list[Any] = [draw.flags if fraction is None else draw for fraction in op.tie_fractions]
     yield from _broadcasting(draws)
-    for position, share in enumerate(op.shares):
-        if share is not None:
+    for position, fraction in enumerate(op.tie_fractions):
+        if fraction is not None:
             args = list(_operands(draws, *[(2, 3)] * len(draws)))
             args[position] = 1
             yield tuple(args), {}

@@ -17,7 +17,7 @@ from ..ops import astype, full, zeros
 from . import forward
 from .argument import is_static
 from .forward import Forward
-from .reverse import Record, backward, lift_cells
+from .reverse import Recording
 from .variable import Argnums, Function, Variables, argument_name, as_array, leaf_label, lowered, name_of, positions
 
 P = ParamSpec("P")
@@ -34,40 +34,6 @@ def check_sequences(what: str, **sequences: Any) -> None:
 
 
 # --- reverse ---
-class _Recording:
-    """``f`` run once under `Record`: ``result`` is what it returned, `backward` the reverse sweep from there.
-
-    ``numbers`` are the positions of the arguments to differentiate by; ``inputs`` are their recorded values, by argument.
-    """
-
-    def __init__(
-        self, f: Function, args: tuple[Any, ...], options: dict[str, Any], numbers: Sequence[int], what: str
-    ) -> None:
-        self.variables = [Variables(args[number], f"{what}: argument {number}") for number in numbers]
-        self.owner = Record(name=what)
-        self.inputs: list[list[Any]] = []
-        new = list(args)
-        for number, variables in zip(numbers, self.variables, strict=True):
-            cells = [value for value in variables.values if isinstance(value, Cell)]
-            recorded = iter(lift_cells(self.owner, cells))
-            lifted = [next(recorded) if isinstance(v, Cell) else self.owner.input(v) for v in variables.values]
-            self.inputs.append(lifted)
-            new[number] = variables.argument(lifted)
-        with using(self.owner):
-            self.result = f(*new, **options)
-
-    def backward(self, outputs: Sequence[Any], y_bars: Sequence[Any], one_hot: bool = False) -> list[list[Any]]:
-        """Return the cotangents of ``inputs``; ``None`` where the outputs do not depend on a value."""
-        flat = [x for lifted in self.inputs for x in lifted]
-        bars = iter(backward(outputs, y_bars, flat, self.owner, one_hot))
-        return [[next(bars) for _ in lifted] for lifted in self.inputs]
-
-    def derivatives(self, cotangents: Sequence[Sequence[Any]]) -> list[Any]:
-        """Return what `backward` gave in the structure of each argument, with zeros for what is absent."""
-        rows = zip(self.variables, self.inputs, cotangents, strict=True)
-        return [variables.result(_filled(bars, lifted)) for variables, lifted, bars in rows]
-
-
 @overload
 def value_and_grad(
     f: Callable[P, Any], argnums: Argnums = 0, has_aux: Literal[False] = False, unreached: Unreached = "error"
@@ -104,7 +70,7 @@ def value_and_grad(
     def value_and_gradient(*args: Any, **options: Any) -> Any:
         numbers, single = positions(argnums, len(args), what)
         outermost = _outermost(current())
-        run = _Recording(f, args, options, numbers, what)
+        run = Recording(f, args, options, numbers, what)
         value, aux = _with_aux(run.result, has_aux, what)
         y = as_array(value, what)
         if y.shape != ():
@@ -132,11 +98,6 @@ def _outermost(interpreter: Interpreter) -> bool:
     return interpreter is EVALUATE or (
         isinstance(interpreter, Trace) and interpreter.stage_all and interpreter.below is EVALUATE
     )
-
-
-def _filled(bars: Sequence[Any], xs: Sequence[Any]) -> list[Any]:
-    """Return cotangents with zeros for absent ones."""
-    return [zeros(x.shape, dtype=x.dtype) if bar is None else bar for bar, x in zip(bars, xs, strict=True)]
 
 
 def _check_reached(f: Function, number: int, variables: Variables, bars: Sequence[Any], what: str) -> None:
@@ -215,7 +176,7 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     (Array([ 2., 40.]),)
     """
     what = f"vjp of {name_of(f)}"
-    run = _Recording(f, primals, {}, range(len(primals)), what)
+    run = Recording(f, primals, {}, range(len(primals)), what)
     result, aux = _with_aux(run.result, has_aux, what)
     outputs, structure = flatten(result)
     outputs = [as_array(y, what) for y in outputs]
