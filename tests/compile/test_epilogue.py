@@ -144,14 +144,14 @@ def test_listing_counts_what_is_fused():
 @pytest.mark.parametrize(
     "setting",
     [
-        {"DEPTH": 8, "WORKSPACE": 1200, "NUMBERS": 1e9, "VECTORS": 1e9},
-        {"DEPTH": 8, "NUMBERS": 0, "VECTORS": 0, "UNIT": (8, 16)},
-        {"WORKSPACE": 2400, "NUMBERS": 1e9, "VECTORS": 1e9},
-        {"NUMBERS": 0, "VECTORS": 1e9},
-        {"STRIP": 2400, "UNSTRIPPED": 0, "UNIT": (8, 256), "NUMBERS": 1e9, "VECTORS": 1e9},
-        {"STRIP": 2400, "UNSTRIPPED": 0, "UNIT": (8, 256), "NUMBERS": 0, "VECTORS": 1e9},
+        {"DEPTH": 8, "WORKSPACE_BYTES": 1200, "UNPACKED_FRACTION": (1e9, 1e9)},
+        {"DEPTH": 8, "UNPACKED_FRACTION": (0, 0), "MACRO_TILE": (8, 16)},
+        {"WORKSPACE_BYTES": 2400, "UNPACKED_FRACTION": (1e9, 1e9)},
+        {"UNPACKED_FRACTION": (0, 1e9)},
+        {"COLUMN_BLOCK_BYTES": 2400, "UNSPLIT_BYTES": 0, "MACRO_TILE": (8, 256), "UNPACKED_FRACTION": (1e9, 1e9)},
+        {"COLUMN_BLOCK_BYTES": 2400, "UNSPLIT_BYTES": 0, "MACRO_TILE": (8, 256), "UNPACKED_FRACTION": (0, 1e9)},
     ],
-    ids=["parts", "direct", "groups", "half", "strips", "strips, half"],
+    ids=["parts", "direct", "groups", "half", "column blocks", "column blocks, half"],
 )
 def test_blocks(monkeypatch, setting, agree):
     """Sums in parts, panels in parts, operands packed and not."""
@@ -205,11 +205,11 @@ def test_update_in_place(shape):
             np.testing.assert_array_equal(y, e)
 
 
-@pytest.mark.parametrize(("near", "asked"), [(0, True), (2**30, False)])
+@pytest.mark.parametrize(("threshold", "prefetches"), [(0, True), (2**30, False)])
 @pytest.mark.parametrize("shape", [(32, 48, 64), (19, 7, 35)], ids=str)
-def test_what_lies_far_is_asked_for_early(monkeypatch, shape, near, asked):
-    """Weights and both moments are on their way while the product is computed; nothing else is, and no bit changes."""
-    monkeypatch.setattr(blocked, "NEAR", near)
+def test_operands_larger_than_the_cache_are_prefetched(monkeypatch, shape, threshold, prefetches):
+    """Weights and both moments are prefetched while the product is computed; nothing else is, and no bit changes."""
+    monkeypatch.setattr(blocked, "PREFETCH_BYTES", threshold)
     batch, outs, ins = shape
     dy, x = normal(batch, outs), normal(batch, ins)
     p, m, v, row = normal(outs, ins), normal(outs, ins), abs(normal(outs, ins)), normal(ins)
@@ -219,8 +219,8 @@ def test_what_lies_far_is_asked_for_early(monkeypatch, shape, near, asked):
 
     made = same(f, dy, x, p, m, v, row, kernels=["contract"])
     (epilogue,) = [kernel.epilogue for kernel in made.kernels if kernel.epilogue]
-    assert len(epilogue.read_beside) == 3
-    assert ("prefetch" in str(made._emitted())) == asked
+    assert len(epilogue.tile_operands) == 3
+    assert ("prefetch" in str(made._emitted())) == prefetches
 
 
 def test_weights_that_the_product_itself_reads_are_not_overwritten():
@@ -298,20 +298,24 @@ def test_random_graphs(drawn, donate):
 
 
 def test_threads_share_blocks(monkeypatch):
-    """The same bits for any number of threads, with several units, blocks and groups for each."""
-    monkeypatch.setattr(blocking, "UNIT", (8, 16))
+    """The same bits for any number of threads, with several macro tiles, blocks and groups for each."""
+    monkeypatch.setattr(blocking, "MACRO_TILE", (8, 16))
     cases = [
         (layer, normal(41, 29), normal(70, 29), normal(70)),
         (lambda x, w, b: bprop.tanh(x @ w + b), normal(3, 41, 29), normal(3, 29, 20), normal(20)),
         (lambda dy, x, p: p - 0.1 * (bprop.matrix_transpose(dy) @ x), normal(17, 40), normal(17, 50), normal(40, 50)),
     ]
     before = bprop.get_threads()
-    for room, strip, kept in (
-        (blocking.WORKSPACE, blocking.STRIP, blocking.UNSTRIPPED),
+    for workspace, column_block, unsplit in (
+        (blocking.WORKSPACE_BYTES, blocking.COLUMN_BLOCK_BYTES, blocking.UNSPLIT_BYTES),
         (2800, 2800, 0),
         (2**22, 2800, 0),
     ):
-        for name, value in (("WORKSPACE", room), ("STRIP", strip), ("UNSTRIPPED", kept)):
+        for name, value in (
+            ("WORKSPACE_BYTES", workspace),
+            ("COLUMN_BLOCK_BYTES", column_block),
+            ("UNSPLIT_BYTES", unsplit),
+        ):
             monkeypatch.setattr(blocking, name, value)
         for f, *xs in cases:
             try:

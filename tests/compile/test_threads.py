@@ -1,4 +1,4 @@
-"""Threads: the same bits for any number of them, barriers where they are needed, and a team that disturbs nobody.
+"""Threads: the same bits for any number of them, barriers where they are needed, and a thread pool that disturbs nobody.
 
 `parallel_threshold(0)` lets threads share every kernel, however small, so that small cases test every way of splitting.
 """
@@ -232,14 +232,14 @@ def work():
     return compiled(f, x, W), x, W
 
 
-def test_meetings_are_enough_for_late_threads(staggered):
+def test_barriers_are_enough_for_late_threads(staggered):
     bprop.set_threads(1)
     expected = bits(work()[0](*work()[1:]))
     f, *xs = work()
     assert same(f, *xs, threads=(2, 3)) == expected
 
 
-def test_a_missing_meeting_is_seen(staggered, monkeypatch):
+def test_a_missing_barrier_is_seen(staggered, monkeypatch):
     """The planted fault: programs without barriers between kernels."""
     bprop.set_threads(1)
     expected = bits(work()[0](*work()[1:]))
@@ -261,8 +261,8 @@ def test_a_missing_meeting_is_seen(staggered, monkeypatch):
     assert any(seen() for _ in range(TRIES))
 
 
-def test_a_missing_meeting_inside_a_product_is_seen(staggered, monkeypatch):
-    monkeypatch.setattr(blocking, "NUMBERS", 1e9)  # both operands are packed: one of them for other threads, too
+def test_a_missing_barrier_inside_a_product_is_seen(staggered, monkeypatch):
+    monkeypatch.setattr(blocking, "UNPACKED_FRACTION", (1e9, 0.03))  # A is packed by one thread for others
     a = bprop.asarray(np.random.default_rng(0).normal(size=(64, 200)).astype(np.float32))
     bprop.set_threads(1)
     expected = bits(compiled(lambda a: a @ a.T, a)(a))
@@ -279,7 +279,7 @@ def test_a_missing_meeting_inside_a_product_is_seen(staggered, monkeypatch):
     assert any(seen() for _ in range(TRIES))
 
 
-def test_meetings_follow_from_the_memory_plan():
+def test_barriers_follow_from_the_memory_plan():
     """Two items that touch the same bytes, one of them writing, one of them parallel, have a barrier in between."""
     lowered = training_step((20, 33, 17, 10), 40)[0].program.lowered
     touched, items = [], lowered.schedule.items
@@ -307,7 +307,7 @@ def risky(x, i, w):
 
 @pytest.mark.parametrize("least", [0.0, 200.0])
 def test_all_know_of_a_failure_before_shared_work(least):
-    """Between a kernel that may fail and the next part, one of them shared, all meet: they leave together."""
+    """Between a kernel that may fail and the next part, one of them parallel, there is a barrier: all leave together."""
     x, i, w = bprop.ones((40, 8)), bprop.asarray(np.arange(40)), bprop.asarray(np.eye(8))
     with parallel_threshold(least):
         items = lower(inline(bprop.trace(risky)(x, i, w)), current_target()).schedule.items
@@ -322,7 +322,7 @@ def test_all_know_of_a_failure_before_shared_work(least):
 
 
 @pytest.mark.parametrize("least", [0.0, PARALLEL_THRESHOLD])
-def test_placing_meetings_takes_time_linear_in_depth(least, monkeypatch):
+def test_placing_barriers_takes_time_linear_in_depth(least, monkeypatch):
     looks = []
     right = scheduling._Span.overlaps
     monkeypatch.setattr(scheduling._Span, "overlaps", lambda a, b: looks.append(1) or right(a, b))
@@ -356,7 +356,7 @@ def test_large_programs_are_shared():
     assert len(program.lowered.schedule.parallel) > 5
 
 
-def test_the_team_has_as_many_threads_as_wanted():
+def test_the_pool_has_as_many_threads_as_wanted():
     f, *xs = work()
     for count in (2, 4, 3):
         bprop.set_threads(count)
@@ -481,7 +481,7 @@ def test_python_threads_call_compiled_functions_at_once():
     assert not failures
 
 
-def test_a_busy_team_is_not_waited_for():
+def test_a_busy_pool_is_not_waited_for():
     f, *xs = work()
     bprop.set_threads(2)
     expected = bits(f(*xs))
@@ -544,7 +544,7 @@ posix = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and signa
 
 
 @posix
-def test_a_forked_child_has_a_team_of_its_own():
+def test_a_forked_child_has_a_pool_of_its_own():
     code = """
 for pause in (0, 0, 0.01, 0.01):  # workers still look at the gate, or sleep
     f(x)
@@ -657,7 +657,7 @@ sys.exit(7)
 
 
 @posix
-def test_ctrl_c_at_any_moment_leaves_the_team_free():
+def test_ctrl_c_at_any_moment_leaves_the_pool_free():
     code = """
 import random
 def interrupt(*_):

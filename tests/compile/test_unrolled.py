@@ -50,7 +50,7 @@ def test_no_function_grows_with_the_loop(short_pieces):
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("size", [3, 20_000])
 def test_pieces_compute_what_one_function_does(threads, size, short_pieces):
-    """The larger arrays are shared between threads, so that pieces are cut at their meetings."""
+    """The larger arrays are shared between threads, so that segments are cut at barriers."""
 
     def f(x):
         total = 0.0

@@ -1,4 +1,4 @@
-"""What a program is made of, to be read: its kernels with FLOPs and bytes, and what it asks NumPy and SciPy to compute."""
+"""Printable reports of a program: its kernels with FLOPs and bytes, and what NumPy and SciPy compute for it."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, overload
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def walk(lowered: Lowered, times: int = 1) -> Iterator[tuple[Kernel, int]]:
     """Yield the kernels of a program, also those in the bodies of its loops, each with how often a call runs it.
 
-    Both sides of a branch count, and a loop whose length is not known as one turn.
+    Both sides of a branch count, and a loop of unknown length counts as one iteration.
     """
     for kernel in lowered.kernels:
         yield kernel, times
@@ -59,7 +59,7 @@ class Kernels(Sequence[Kernel]):
 
 
 def _listings(lowered: Lowered, indent: str) -> Iterator[str]:
-    """Yield the listing of a stage; the bodies of its loops follow, further in."""
+    """Yield the listing of a graph; the bodies of its loops follow, indented."""
     yield from (indent + line for line in listing(lowered.kernels, lowered.graph).splitlines())
     for number, kernel in enumerate(lowered.kernels):
         for body in kernel.bodies:
@@ -79,10 +79,10 @@ class Called(NamedTuple):
 
 
 class Report:
-    """What runs as native code and what does not. ``called`` is the closed list of what the program asks Python for.
+    """What runs as native code and what does not. ``called`` lists everything that Python computes for the program.
 
-    ``masked`` counts the calls that met a number that is not finite where a product needs finite ones, so that the program
-    with masks ran; ``None`` where there is no such product.
+    ``masked`` counts the calls in which the program with masks ran, because an operand of a product with absent cotangents
+    was not finite; ``None`` where there is no such product.
     """
 
     def __init__(self, name: str, program: "Program", line_of: Callable[[str], str], masked: int | None = None) -> None:
@@ -91,20 +91,20 @@ class Report:
         self.kernels = Kernels(program)
         self.memory = program.memory
         self.ops = sum(len(lowered.graph.nodes) for lowered in _with_bodies(program.lowered))
-        back = {one for one in program.called if one.kind != "loop"}  # a loop only asks for Ctrl-C
+        called_back = {kernel for kernel in program.called if kernel.kind != "loop"}  # a loop only asks for Ctrl-C
         self.called_flops = 0
-        found: dict[tuple[str, str, str], int] = {}
+        counts: dict[tuple[str, str, str], int] = {}
         for kernel, times in walk(program.lowered):
-            if kernel in back:
+            if kernel in called_back:
                 op = kernel.root.op
                 assert op is not None
                 if isinstance(op, Elementwise):
                     self.called_flops += size_of(kernel.root.specs[0].shape) * times
                 specs = ", ".join(map(str, kernel.root.specs))
                 key = op.name, specs, _why(kernel)
-                found[key] = found.get(key, 0) + times
+                counts[key] = counts.get(key, 0) + times
         self.called = tuple(
-            Called(op, specs, times, why, line_of(f"{op}: {specs}")) for (op, specs, why), times in found.items()
+            Called(op, specs, times, why, line_of(f"{op}: {specs}")) for (op, specs, why), times in counts.items()
         )
 
     @property
@@ -113,11 +113,11 @@ class Report:
         return self.kernels.flops
 
     def __str__(self) -> str:
-        known = self.flops + self.called_flops
-        share = self.flops / known if known else 1.0
+        counted_flops = self.flops + self.called_flops
+        fraction = self.flops / counted_flops if counted_flops else 1.0
         lines = [
             f"{self.name}: {counted(self.ops, 'op')} in {counted(len(self.kernels), 'kernel')}",
-            f"  native code    {self.flops:,} flop ({_percent(share)} of those counted), {self.kernels.bytes:,} B moved",
+            f"  native code    {self.flops:,} flop ({_percent(fraction)} of those counted), {self.kernels.bytes:,} B moved",
             f"  arena          {self.memory.size:,} B, for {self.memory.contents}",
             f"  in place       {len(self.memory.in_place)} of {len(self.memory.graph.outputs)} results",
         ]
@@ -129,11 +129,11 @@ class Report:
             lines.append("  called back    nothing: every op of the step is native code")
         else:
             lines.append(
-                f"  called back    {counted(sum(one.times for one in self.called), 'call')} of Python in every call:"
+                f"  called back    {counted(sum(called.times for called in self.called), 'call')} of Python in every call:"
             )
-        for one in self.called:
-            lines.append(f"    {one.times:>4,} × {f'{one.op}  {one.spec}'.rstrip()}: {one.why}")
-            lines += [f"           at {one.line}"] if one.line else []
+        for called in self.called:
+            lines.append(f"    {called.times:>4,} × {f'{called.op}  {called.spec}'.rstrip()}: {called.why}")
+            lines += [f"           at {called.line}"] if called.line else []
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -144,8 +144,8 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'s' * (number != 1)}"
 
 
-def _percent(share: float) -> str:
-    return "100 %" if share == 1 else f"{min(100 * share, 99.99):.2f} %"
+def _percent(fraction: float) -> str:
+    return "100 %" if fraction == 1 else f"{min(100 * fraction, 99.99):.2f} %"
 
 
 def _with_bodies(lowered: Lowered) -> Iterator[Lowered]:

@@ -1,9 +1,9 @@
-"""Verification: a compiled call beside the eager one, and how much of their difference rounding explains.
+"""Verification: a compiled call compared with the eager one, and how much of their difference rounding explains.
 
 Two correct programs that round in different places differ, by how much depends on the function: a mean by a few units in the
 last place, the first step of Adam at a gradient that should be zero by the whole learning rate. So the tolerance is
-measured: the function is evaluated again with every op that rounds made to err at random by as much as a rounding
-(`Perturbed`), and what that does to a result is what rounding can do to it.
+measured: the function is evaluated again with the result of every op that rounds perturbed at random by as much as a
+rounding (`Perturbed`). How far that moves a result is how far rounding can move it.
 
 **Source:** Parker (1997), Monte Carlo arithmetic.
 """
@@ -28,11 +28,11 @@ from .frontend.captures import references
 SAMPLES = 4
 """Evaluations with perturbed rounding."""
 FACTOR = 16.0
-"""How many times the largest change among the samples is allowed: a fault that is not one shows once in 10⁵ scalars."""
+"""How many times the largest change among the samples is allowed: a false alarm comes once in 10⁵ scalars."""
 
 
 class Perturbed(StateScope):
-    """Evaluation in which every op that rounds errs by about one rounding more, and sums by one in every term."""
+    """Evaluation in which every op that rounds errs by about one more rounding, a sum by one for each term."""
 
     name = "perturbed evaluation"
 
@@ -46,19 +46,19 @@ class Perturbed(StateScope):
                 return op.evaluate(*args, **params)
         if not isinstance(op, Elementwise | Reduction | Bilinear | Cumulative | General) or not op.differentiable:
             return self.below.bind(op, args, params)
-        if getattr(op, "share", None) is not None:  # a reduction that chooses one of the entries, exactly
+        if getattr(op, "share", None) is not None:  # it returns one of the entries, exactly
             return self.below.bind(op, args, params)
         if isinstance(op, Elementwise):
-            return self.shaken(self.below.bind(op, args, params), 1.0)
-        args = tuple(self.shaken(x, 1.0) if isinstance(x, Array) else x for x in args)
+            return self.perturbed(self.below.bind(op, args, params), 1.0)
+        args = tuple(self.perturbed(x, 1.0) if isinstance(x, Array) else x for x in args)
         y = self.below.bind(op, args, params)
         if type(y) is tuple:
-            return tuple(self.shaken(one, 1.0) for one in y)
+            return tuple(self.perturbed(x, 1.0) for x in y)
         sizes = [x.size for x in args if isinstance(x, Array)]
         terms = sizes[0] / max(y.size, 1) if len(sizes) == 1 else sqrt(np.prod(sizes, dtype=float) / max(y.size, 1))
-        return self.shaken(y, sqrt(max(terms, 1.0)))
+        return self.perturbed(y, sqrt(max(terms, 1.0)))
 
-    def shaken(self, x: Array, roundings: float) -> Array:
+    def perturbed(self, x: Array, roundings: float) -> Array:
         """Return x (1 + u ε) with u uniform in ± ``roundings``, ε the spacing of numbers at 1."""
         data = x.data
         if data.dtype.kind != "f":
@@ -69,14 +69,14 @@ class Perturbed(StateScope):
 
 
 class Difference(NamedTuple):
-    """What a result differs by: ``largest`` in absolute value, at ``place``; ``allowed`` is what rounding explains."""
+    """What a result differs by: ``largest`` in absolute value, at ``index``; ``allowed`` is what rounding explains."""
 
     name: str
     spec: Spec
     largest: float
     relative: float
     allowed: float
-    place: tuple[int, ...]
+    index: tuple[int, ...]  # type: ignore[assignment]  # hides the method of tuples
     compiled: Any
     eager: Any
 
@@ -94,17 +94,15 @@ class Verification(tuple[Difference, ...]):
     @property
     def worst(self) -> Difference | None:
         """The difference that is largest in units of what is allowed."""
-        return max(self, key=lambda one: one.units, default=None)
+        return max(self, key=lambda difference: difference.units, default=None)
 
     def __str__(self) -> str:
-        width = max([len(one.name) for one in self] + [6])
-        kinds = max([len(str(one.spec)) for one in self] + [4])
+        width = max([len(difference.name) for difference in self] + [6])
+        kinds = max([len(str(difference.spec)) for difference in self] + [4])
         lines = [f"{'result':<{width}}  {'':<{kinds}}  {'difference':>10}  {'relative':>10}  {'of allowed':>10}"]
-        for one in self:
-            lines.append(
-                f"{one.name:<{width}}  {one.spec!s:<{kinds}}  {one.largest:>10.3g}  {one.relative:>10.3g}  {one.units:>10.3g}"
-                + ("  ← beyond rounding" if one.units > 1 else "")
-            )
+        for x in self:
+            line = f"{x.name:<{width}}  {x.spec!s:<{kinds}}  {x.largest:>10.3g}  {x.relative:>10.3g}  {x.units:>10.3g}"
+            lines.append(line + ("  ← beyond rounding" if x.units > 1 else ""))
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -122,12 +120,12 @@ class Eager:
         self.structure = flatten(result)[1]
         self.cells = {cell: scope.cells[cell] for cell in scope.written}
 
-    def beside(self, other: "Eager") -> Iterator[tuple[str, Array, Array]]:
-        """Yield the arrays that both give, by name."""
-        for place, x in self.outputs.items():
-            y = other.outputs.get(place)
+    def common(self, other: "Eager") -> Iterator[tuple[str, Array, Array]]:
+        """Yield the name of each array that both evaluations give, and both arrays."""
+        for path, x in self.outputs.items():
+            y = other.outputs.get(path)
             if isinstance(x, Array) and isinstance(y, Array):
-                yield place, x, y
+                yield path, x, y
         for cell, x in self.cells.items():
             if cell in other.cells:
                 yield cell.name or "a cell", x, other.cells[cell]
@@ -146,17 +144,17 @@ def verify(
     The cells end as ``call`` leaves them. Where an output or cell of the two differs by more than rounding explains, all
     cells are put back as they were and `VerificationError` is raised.
     """
-    eager, again = (Eager(f, args, options, StateScope(below=EVALUATE)) for _ in range(2))
-    for place, first, second in eager.beside(again):
-        if compare(place, second, first, ()).units > 1:
+    eager, second = (Eager(f, args, options, StateScope(below=EVALUATE)) for _ in range(2))
+    for path, x, y in eager.common(second):
+        if compare(path, y, x, ()).units > 1:
             raise VerificationError(
-                f"{name}: evaluated twice from the same cells, {place} differs: it depends on what Python changes, which a "
+                f"{name}: evaluated twice from the same cells, {path} differs: it depends on what Python changes, which a "
                 f"compiled call sees as it was when it was made. Pass what changes as an array, keep it in a bprop.Cell, or "
                 f"draw it from a bprop.Generator"
             )
     samples = []
     for seed in range(SAMPLES):
-        with suppress(BpropError):  # what is singular but for its roundings may not be so with others
+        with suppress(BpropError):  # a matrix that only rounding keeps from being singular may be singular here
             samples.append(Eager(f, args, options, Perturbed(seed)))
     cells = list(dict.fromkeys([*written, *eager.cells]))
     before = [(cell, cell.array) for cell in cells]
@@ -167,15 +165,15 @@ def verify(
     rows: list[Difference] = []
     different = flatten(result)[1] != eager.structure
     if not different:
-        for place, compiled in _named(result, "result"):
+        for path, compiled in _named(result, "result"):
             if isinstance(compiled, Array):
-                others = [one.outputs[place] for one in samples if place in one.outputs]
-                rows.append(compare(place, compiled, eager.outputs[place], others))
+                perturbed = [sample.outputs[path] for sample in samples if path in sample.outputs]
+                rows.append(compare(path, compiled, eager.outputs[path], perturbed))
         for cell, old in before:
-            values = [one.cells.get(cell, old) for one in (eager, *samples)]
+            values = [evaluation.cells.get(cell, old) for evaluation in (eager, *samples)]
             rows.append(compare(names.get(cell, cell.name or "a cell"), cell.array, values[0], values[1:]))
     table = Verification(rows)
-    wrong = [one for one in table if one.units > 1]
+    wrong = [difference for difference in table if difference.units > 1]
     if wrong or different:
         for cell, array in before:
             cell.array, cell.shared = array, True
@@ -191,10 +189,10 @@ def compare(name: str, compiled: Array, eager: Any, samples: Sequence[Any]) -> D
     distance = _distance(y, expected)
     index = tuple(map(int, np.unravel_index(int(np.argmax(distance)), y.shape))) if y.size else ()
     largest = float(distance[index]) if y.size else 0.0
-    spread = max((float(np.max(_distance(np.asarray(one), expected), initial=0.0)) for one in samples), default=0.0)
+    distances = [float(np.max(_distance(np.asarray(sample), expected), initial=0.0)) for sample in samples]
     finite = np.abs(expected[np.isfinite(expected)]).astype(float)
     scale = float(np.max(finite, initial=0.0))
-    allowed = FACTOR * spread
+    allowed = FACTOR * max(distances, default=0.0)
     if y.dtype.kind == "f":
         limits = np.finfo(y.dtype)
         allowed += 4 * (float(limits.eps) * scale + float(limits.smallest_subnormal))
@@ -239,9 +237,9 @@ def _message(name: str, wrong: Sequence[Difference], compiled: Any, eager: Any) 
     if not wrong:
         return f"{name}: compiled it returns {compiled}, eager {eager}: does it depend on what an earlier call left behind?"
     lines = [f"{name}: compiled and eager differ by more than rounding explains; no parameter has changed:"]
-    for one in wrong:
-        at = f"[{', '.join(map(str, one.place))}]" if one.place else ""
+    for x in wrong:
+        index = f"[{', '.join(map(str, x.index))}]" if x.index else ""
         lines.append(
-            f"    {one.name}{at} is {one.compiled} compiled and {one.eager} eager, {one.units:.3g} times what is allowed"
+            f"    {x.name}{index} is {x.compiled} compiled and {x.eager} eager, {x.units:.3g} times what is allowed"
         )
     return "\n".join(lines)

@@ -1,54 +1,61 @@
 """Large contractions: cut into blocks that fit the caches, in packed panels or from where the operands lie.
 
-C[i, j] = Σₖ A[i, k] · B[k, j] goes in blocks of columns, of the sum, and of rows; the threads share first the packing of a
-block's panels, then its units of rows × columns of C. A unit is complete, and still in the cache nearest to the
-processor, when the maps that follow the contraction are computed on it; what only they need is never written to memory.
-C is a function of shape and target alone: a thread adds nothing up that another began.
+C[i, j] = Σₖ A[i, k] · B[k, j] goes in blocks of columns, of the sum, and of rows. In each block the threads first pack its
+panels together, then divide its macro tiles of C among them. A macro tile is complete, and still in the cache nearest to
+the processor, when the maps that follow the contraction are computed on it; what only they need is never written to
+memory. C is a function of shape and target alone: every entry is summed by one thread.
 
-**The model.** Everything is counted in cycles of one vector multiply-add each. A number costs `COPIED` to pack where
-neighbours in memory are neighbours in the panel, `TRANSPOSED` where they are steps of the sum, `GATHERED` otherwise;
-reading it where it lies costs a share of the work, `NUMBERS` or `VECTORS`, for the cache lines and pages that it touches
-more often. Multiplication commutes, so either operand may be the one whose vectors are loaded; C's rows then run along the
-rows of the tile, which is transposed before it is stored, at `TRANSPOSED` for each number of C. The cheapest way is taken.
-For a layer's y = x·Wᵀ with few examples this leaves the weights where they are.
+**The model.** Everything is counted in cycles of one vector multiply-add each. To pack a number costs
+`PACK_CYCLES_CONTIGUOUS` where neighbours in memory are neighbours in the panel, `TRANSPOSE_CYCLES` where they are steps of
+the sum, `PACK_CYCLES_STRIDED` otherwise. To read an operand where it lies costs a fraction of the multiply-adds,
+`UNPACKED_FRACTION`, for the cache lines and pages that are touched more often. Multiplication commutes, so either operand
+may be the one whose vectors are loaded; C's rows then run along the rows of the tile, which is transposed before it is
+stored, at `TRANSPOSE_CYCLES` for each number of C. The cheapest strategy is taken. For a layer's y = x·Wᵀ with few
+examples this leaves the weights where they are.
 
-**The caches.** Units of one row of C read the same part of A and all panels of B. Where those do not stay in the second-level
-cache, B is packed strip by strip instead, and A read again for each, if that is less to read. Threads divide the units as they
-follow each other: downwards where B is the larger operand, so that each reads the panels that it packed, and not another's.
+**The caches.** The macro tiles in one row of C read the same panels of A and all panels of B. Where those do not stay in the
+second-level cache, B is packed in smaller column blocks instead, and A read again for each, if that is less to read.
+Threads divide the macro tiles in order: down the columns where B is the larger operand, so that each thread reads mostly
+panels that it packed itself.
+
+**Source:** Goto & van de Geijn (2008), Anatomy of high-performance matrix multiplication.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .contraction import Label, merged
+from .contraction import Label, Roles, merged
 from .register_tile import RegisterTile, padded
 from .target import Target
 
 DEPTH = 1024
 """Steps of the sum between two visits to C: a panel of B (DEPTH × 32 float32, 128 KB) stays in the second-level cache."""
-WORKSPACE = 2**22
+WORKSPACE_BYTES = 2**22
 """Bytes of an operand that are packed at a time: two operands stay in the last-level cache."""
-STRIP, UNSTRIPPED = 2**19, 2**20
-"""Bytes of B in a strip, and those up to which B needs none: they stay in the second-level cache while A passes by."""
-UNIT = (32, 256)
-"""Rows and columns of C in memory that are one unit: with the maps' operands they stay in the second-level cache."""
-UNITS = 16
-"""Units that there should be, so that threads get equal parts."""
-COPIED, TRANSPOSED, GATHERED = 0.15, 0.4, 1.5
-NUMBERS, VECTORS = 0.005, 0.03
+COLUMN_BLOCK_BYTES, UNSPLIT_BYTES = 2**19, 2**20
+"""Bytes of B in a column block, and those up to which B is not split: they stay in the second-level cache while A passes."""
+MACRO_TILE = (32, 256)
+"""Rows and columns in memory of a macro tile of C: with the maps' operands they stay in the second-level cache."""
+MIN_MACRO_TILES = 16
+"""Macro tiles that there should be, so that threads get equal parts."""
+PACK_CYCLES_CONTIGUOUS, TRANSPOSE_CYCLES, PACK_CYCLES_STRIDED = 0.15, 0.4, 1.5
+"""Cycles for each number."""
+UNPACKED_FRACTION = (0.005, 0.03)
+"""Reading A or B where it lies, as a fraction of the multiply-adds: of A numbers are read, of B vectors."""
 
 
 class Strategy(NamedTuple):
-    """One way to compute, and what it costs.
+    """One way to compute, and what it costs in ``cycles``.
 
-    ``swapped``: the operands change places; ``transposed``: C's rows in memory run along the rows of a tile; ``row`` and
-    ``column`` are the labels of a tile's, ``packs`` says which operands are packed.
+    ``swapped``: A and B change places. ``transposed``: C's rows in memory run along the rows of a tile. ``row`` and
+    ``column`` are the labels of a tile, ``outer`` the others of C. ``packs`` says which operands are packed.
     """
 
-    cost: float
+    cycles: float
     swapped: bool
     transposed: bool
     row: Label
@@ -57,121 +64,175 @@ class Strategy(NamedTuple):
     packs: tuple[bool, bool]
 
 
+@dataclass(frozen=True, eq=False)
 class Blocking:
-    """How a contraction is cut; ``packed`` numbers of workspace are for panels."""
+    """How a contraction is cut. Pairs are for A's side (rows of C) and B's side (columns of C).
 
-    def __init__(
-        self, dtype: "np.dtype[Any]", rows: list[Label], columns: list[Label], batch: list[Label],
-        contracted: list[Label], target: Target,
-    ) -> None:  # fmt: skip
-        self.tile = register_tile = RegisterTile(dtype, target)
-        self.contracted = merged(contracted)
-        self.depth = prod(label.extent for label in self.contracted)
-        labels = merged(rows), merged(columns), merged(batch), self.contracted
-        other = [[label.swapped() for label in side] for side in labels]
-        strategy = min(
-            self._strategy(*labels, False),
-            self._strategy(other[1], other[0], other[2], other[3], True),
-            key=lambda candidate: candidate.cost,
-        )
-        _, self.swapped, self.transposed, self.row, self.column, self.outer, self.packs = strategy
-        if self.swapped:
-            self.contracted = other[3]
-        self.count = prod(label.extent for label in self.outer)
+    ``swapped``, ``transposed``, ``row``, ``column``, ``outer`` and ``packs`` are those of the `Strategy`. ``block`` and
+    ``macro_tile`` are rows and columns of C, ``block_depth`` is the steps of the slowest summed label in a block.
+    ``packed_sizes`` are the numbers of one block's panels. Panels for ``group`` combinations of the outer labels are in
+    memory together; an operand that ``packs_once`` is packed before all loops. ``is_column_major``: macro tiles follow each
+    other down C's columns.
+    """
 
-        first, *rest = self.contracted
-        self.inner = prod(label.extent for label in rest)
-        self.chunk = max(1, min(first.extent, DEPTH // self.inner))
-        """Steps of the slowest summed label in a block."""
-        self.steps = self.chunk * self.inner
-        self.blocks = -(-first.extent // self.chunk)
-        sides, tile = (self.row, self.column), (register_tile.rows, register_tile.columns)
-        bytes_of = [
-            padded(label.extent, size) * self.steps * dtype.itemsize for label, size in zip(sides, tile, strict=True)
-        ]
-        strips = self.packs[1] and self._in_strips(*bytes_of)
-        most = [
-            max(workspace // (self.steps * dtype.itemsize), 1) if packs else label.extent
-            for label, packs, workspace in zip(
-                sides, self.packs, (WORKSPACE, STRIP if strips else WORKSPACE), strict=True
-            )
-        ]
-        self.unit = self._unit([min(label.extent, m) for label, m in zip(sides, most, strict=True)])
-        self.block = tuple(_even(label.extent, m, u) for label, m, u in zip(sides, most, self.unit, strict=True))
-        fits = [size >= label.extent for size, label in zip(self.block, sides, strict=True)]
-        self.each = each = tuple(
-            padded(min(s, label.extent), size) * self.steps
-            for s, label, size in zip(self.block, sides, tile, strict=True)
-        )
-        self.group = self.count
-        if not all(fits) or self.blocks > 1:
-            self.group = 1
-        for side in (0, 1):
-            if self.packs[side] and self.depends(side):
-                self.group = max(1, min(self.group, WORKSPACE // (each[side] * dtype.itemsize)))
-        self.once = tuple(self.packs[s] and not self.depends(s) and fits[s] and self.blocks == 1 for s in (0, 1))
-        workspace = [each[s] * (self.group if self.depends(s) else 1) * self.packs[s] for s in (0, 1)]
-        self.downward = self.packs == (False, True) and bytes_of[1] > bytes_of[0]
-        """Whether units follow each other down C's columns: of B a thread then reads most of what it packed itself."""
-        self.right = padded(workspace[0], 64)
-        self.packed = self.right + workspace[1]
+    tile: RegisterTile
+    swapped: bool
+    transposed: bool
+    row: Label
+    column: Label
+    outer: tuple[Label, ...]
+    contracted: tuple[Label, ...]
+    packs: tuple[bool, bool]
+    macro_tile: tuple[int, int]
+    block: tuple[int, int]
+    block_depth: int
+    packed_sizes: tuple[int, int]
+    group: int
+    packs_once: tuple[bool, bool]
+    is_column_major: bool
 
-    def _strategy(
-        self,
-        rows: list[Label],
-        columns: list[Label],
-        batch: list[Label],
-        contracted: list[Label],
-        swapped: bool,
-    ) -> Strategy:
-        """Return the strategy with these sides, on one of which C moves by one."""
-        transposed = any(label.strides[2] == 1 for label in rows)
-        row = max(rows, key=lambda label: (transposed and label.strides[2] == 1, label.extent))
-        column = max(
-            columns, key=lambda label: (not transposed and label.strides[2] == 1, label.strides[1] == 1, label.extent)
-        )
-        outer = [*batch, *(x for x in rows if x is not row), *(x for x in columns if x is not column)]
-        times = prod(label.extent for label in outer)
-        width = self.tile.width
-        work = times * row.extent * padded(column.extent, width) * self.depth / width
-        along = contracted[-1].strides
-        cost, packs = work + TRANSPOSED * transposed * times * row.extent * column.extent, []
-        for operand, label, share in ((0, row, NUMBERS), (1, column, VECTORS)):
-            stride = label.strides[operand]
-            step = along[operand]
-            each = COPIED if stride == 1 else TRANSPOSED if step == 1 else GATHERED
-            packing = each * label.extent * self.depth * prod(x.extent for x in outer if x.strides[operand])
-            direct = len(contracted) == 1 and (
-                operand == 0 or (stride == 1 and (self.tile.masks or label.extent % width == 0))
-            )
-            packs.append(not direct or packing < share * work)
-            cost += packing if packs[-1] else share * work
-        return Strategy(cost, swapped, transposed, row, column, outer, (packs[0], packs[1]))
+    @property
+    def outer_count(self) -> int:
+        """How many combinations of values the outer labels have."""
+        return prod(label.extent for label in self.outer)
+
+    @property
+    def inner_depth(self) -> int:
+        """Steps of the sum for each step of the slowest summed label."""
+        return prod(label.extent for label in self.contracted[1:])
+
+    @property
+    def depth_blocks(self) -> int:
+        """How many blocks the sum is cut into."""
+        return -(-self.contracted[0].extent // self.block_depth)
+
+    @property
+    def right_offset(self) -> int:
+        """Where B's panels begin in the workspace, in numbers."""
+        return padded(self._workspace(0), 64)
+
+    @property
+    def packed(self) -> int:
+        """Numbers of workspace for the panels."""
+        return self.right_offset + self._workspace(1)
 
     def depends(self, side: int) -> bool:
-        """Return whether an operand is another for other values of the outer labels."""
-        return any(label.strides[side] for label in self.outer)
+        """Return whether an operand is another one for other values of the outer labels."""
+        return _depends(self.outer, side)
 
-    def _in_strips(self, left: int, right: int) -> bool:
-        """Return whether A, of ``left`` bytes, is read again for each strip of B, or B for each row of units."""
-        down = -(-self.row.extent // UNIT[self.transposed])
-        return right > UNSTRIPPED and right / STRIP * left + right < down * right
-
-    def _unit(self, extents: Sequence[int]) -> tuple[int, int]:
-        """Return the rows and columns of a unit, of which a block has `UNITS` if that leaves whole tiles."""
-        tile = self.tile.rows, self.tile.columns
-        unit = list(reversed(UNIT) if self.transposed else UNIT)
-        unit = [min(padded(u, t), padded(e, t)) for u, t, e in zip(unit, tile, extents, strict=True)]
-        while self.count * prod(-(-e // u) for e, u in zip(extents, unit, strict=True)) < UNITS:
-            able = [s for s in (0, 1) if unit[s] > tile[s]]
-            if not able:
-                break
-            side = max(able, key=lambda s: unit[s])
-            unit[side] = padded(unit[side] // 2, tile[side])
-        return unit[0], unit[1]
+    def _workspace(self, side: int) -> int:
+        return self.packed_sizes[side] * (self.group if self.depends(side) else 1) * self.packs[side]
 
 
-def _even(extent: int, most: int, grain: int) -> int:
-    """Return the size of equal parts of ``extent``, multiples of ``grain`` and at most about ``most``."""
-    parts = -(-extent // max(most, grain))
+def plan_blocks(dtype: "np.dtype[Any]", roles: Roles, target: Target) -> Blocking:
+    """Return how a contraction is cut."""
+    tile, itemsize = RegisterTile(dtype, target), dtype.itemsize
+    roles = Roles(*map(merged, roles))
+    strategy = min(
+        _strategy(roles, tile, swapped=False),
+        _strategy(roles.swapped(), tile, swapped=True),
+        key=lambda candidate: candidate.cycles,
+    )
+    _, swapped, transposed, row, column, outer, packs = strategy
+    summed = roles.swapped().contracted if swapped else roles.contracted
+    inner = prod(label.extent for label in summed[1:])
+    block_depth = max(1, min(summed[0].extent, DEPTH // inner))
+    steps = block_depth * inner
+
+    tile_shape = tile.rows, tile.columns
+    extents = row.extent, column.extent
+    left, right = (padded(extent, size) * steps * itemsize for extent, size in zip(extents, tile_shape, strict=True))
+    splits = packs[1] and _splits_columns(left, right, row.extent, transposed)
+    budgets = WORKSPACE_BYTES, COLUMN_BLOCK_BYTES if splits else WORKSPACE_BYTES
+    largest = [
+        max(budget // (steps * itemsize), 1) if is_packed else extent
+        for extent, is_packed, budget in zip(extents, packs, budgets, strict=True)
+    ]
+    outer_count = prod(label.extent for label in outer)
+    limits = [min(extent, limit) for extent, limit in zip(extents, largest, strict=True)]
+    macro_tile = _macro_tile(limits, tile_shape, transposed, outer_count)
+    block = _even(extents[0], largest[0], macro_tile[0]), _even(extents[1], largest[1], macro_tile[1])
+    packed = [padded(min(b, n), t) * steps for b, n, t in zip(block, extents, tile_shape, strict=True)]
+
+    fits = [size >= extent for size, extent in zip(block, extents, strict=True)]
+    is_one_block = summed[0].extent <= block_depth
+    group = outer_count if all(fits) and is_one_block else 1
+    for side in (0, 1):
+        if packs[side] and _depends(outer, side):
+            group = max(1, min(group, WORKSPACE_BYTES // (packed[side] * itemsize)))
+    once = [packs[side] and not _depends(outer, side) and fits[side] and is_one_block for side in (0, 1)]
+    return Blocking(
+        tile=tile,
+        swapped=swapped,
+        transposed=transposed,
+        row=row,
+        column=column,
+        outer=tuple(outer),
+        contracted=tuple(summed),
+        packs=packs,
+        macro_tile=macro_tile,
+        block=block,
+        block_depth=block_depth,
+        packed_sizes=(packed[0], packed[1]),
+        group=group,
+        packs_once=(once[0], once[1]),
+        is_column_major=packs == (False, True) and right > left,
+    )
+
+
+def _strategy(roles: Roles, tile: RegisterTile, swapped: bool) -> Strategy:
+    """Return the cheapest strategy with the operands in this order; C moves by one along rows or columns."""
+    rows, columns, batch, contracted = roles
+    transposed = any(label.strides[2] == 1 for label in rows)
+    row = max(rows, key=lambda label: (transposed and label.strides[2] == 1, label.extent))
+    column = max(
+        columns, key=lambda label: (not transposed and label.strides[2] == 1, label.strides[1] == 1, label.extent)
+    )
+    outer = [*batch, *(x for x in rows if x is not row), *(x for x in columns if x is not column)]
+    outer_count, width = prod(label.extent for label in outer), tile.width
+    depth = prod(label.extent for label in contracted)
+    multiply_adds = outer_count * row.extent * padded(column.extent, width) * depth / width
+    cycles = multiply_adds + TRANSPOSE_CYCLES * transposed * outer_count * row.extent * column.extent
+    packs = []
+    for operand, label in enumerate((row, column)):
+        stride, step = label.strides[operand], contracted[-1].strides[operand]
+        per_number = PACK_CYCLES_CONTIGUOUS if stride == 1 else TRANSPOSE_CYCLES if step == 1 else PACK_CYCLES_STRIDED
+        packing = per_number * label.extent * depth * prod(x.extent for x in outer if x.strides[operand])
+        unpacked = UNPACKED_FRACTION[operand] * multiply_adds
+        is_readable = len(contracted) == 1 and (
+            operand == 0 or (stride == 1 and (tile.masks or label.extent % width == 0))
+        )
+        packs.append(not is_readable or packing < unpacked)
+        cycles += packing if packs[-1] else unpacked
+    return Strategy(cycles, swapped, transposed, row, column, outer, (packs[0], packs[1]))
+
+
+def _depends(outer: Sequence[Label], side: int) -> bool:
+    return any(label.strides[side] for label in outer)
+
+
+def _splits_columns(left: int, right: int, rows: int, transposed: bool) -> bool:
+    """Return whether to read A, of ``left`` bytes, again for each column block of B, not B for each row of macro tiles."""
+    tile_rows = -(-rows // MACRO_TILE[transposed])
+    return right > UNSPLIT_BYTES and right / COLUMN_BLOCK_BYTES * left + right < tile_rows * right
+
+
+def _macro_tile(
+    extents: Sequence[int], tile: Sequence[int], transposed: bool, outer_count: int
+) -> tuple[int, int]:  # fmt: skip
+    """Return the rows and columns of a macro tile: there are `MIN_MACRO_TILES` in a block if that leaves register tiles."""
+    shape = list(reversed(MACRO_TILE) if transposed else MACRO_TILE)
+    shape = [min(padded(m, t), padded(n, t)) for m, t, n in zip(shape, tile, extents, strict=True)]
+    while outer_count * prod(-(-n // m) for n, m in zip(extents, shape, strict=True)) < MIN_MACRO_TILES:
+        divisible = [side for side in (0, 1) if shape[side] > tile[side]]
+        if not divisible:
+            break
+        side = max(divisible, key=lambda side: shape[side])
+        shape[side] = padded(shape[side] // 2, tile[side])
+    return shape[0], shape[1]
+
+
+def _even(extent: int, largest: int, grain: int) -> int:
+    """Return the size of equal parts of ``extent``, multiples of ``grain`` and at most about ``largest``."""
+    parts = -(-extent // max(largest, grain))
     return padded(-(-extent // parts), grain)

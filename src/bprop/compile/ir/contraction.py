@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,20 @@ class Label:
         return Label(self.extent, (self.strides[1], self.strides[0], self.strides[2]))
 
 
+class Roles(NamedTuple):
+    """Labels by their role: only in A and C, only in B and C, in all three, only in A and B."""
+
+    rows: list[Label]
+    columns: list[Label]
+    batch: list[Label]
+    contracted: list[Label]
+
+    def swapped(self) -> "Roles":
+        """Return the roles with A and B exchanged."""
+        rows, columns, batch, contracted = ([label.swapped() for label in labels] for labels in self)
+        return Roles(columns, rows, batch, contracted)
+
+
 def merged(labels: Sequence[Label]) -> list[Label]:
     """Join neighbouring labels where every operand moves as if they were one."""
     result: list[Label] = []
@@ -42,7 +56,7 @@ class Contraction:
     ``edges`` and ``offsets`` are those of A and B. A tile has a ``row`` and a ``column`` label; ``outer`` are the other
     labels of the result, ``contracted`` those of the sum. ``dots``: as dot products; ``blocking``: in blocks, else in
     register tiles of ``rows`` × ``vectors`` vectors of ``width`` numbers. ``packs``: B is packed first, so that it moves by
-    one along the columns; ``packed`` numbers of workspace are needed for that. ``parallel_label`` is what threads share.
+    one along the columns; ``packed`` numbers of workspace are needed for that. Threads divide the range of ``parallel_label``.
     """
 
     dtype: "np.dtype[Any]"

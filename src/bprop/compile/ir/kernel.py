@@ -32,7 +32,7 @@ class KindTraits(NamedTuple):
     """What is true of every kernel of a kind.
 
     ``is_nest``: a loop nest over entries, so that nodes can be fused into it. ``may_fail``: it can end the program with an
-    error. ``combines``: it does one operation for each entry of its loop, beside those of its nodes.
+    error. ``combines``: it does one operation for each entry of its loop, in addition to those of its nodes.
     """
 
     is_nest: bool = False
@@ -94,7 +94,7 @@ class Kernel:
 
     @property
     def operands(self) -> tuple[Edge, ...]:
-        """The values in memory that its function takes, each once; a number of an operand is its place in here."""
+        """The values in memory that its function takes, each once; the number of an operand is its position here."""
         return tuple(dict.fromkeys((*self.reads, *self.stored)))
 
     def inputs_of(self, node: Node) -> Sequence[Any]:
@@ -137,7 +137,7 @@ class Kernel:
         return written + sum(count * spec_of(edge).dtype.itemsize for edge, count in counts.items())
 
     def _entries_read(self, edge: Edge) -> int:
-        """Return how many entries of a value are read: by an index map, as rows that are taken, no more than it gives."""
+        """Return how many entries of a value are read: through an index map (``take``) no more than it returns."""
         size, count = size_of(spec_of(edge).shape), 0
         for node in self.nodes:
             for position, x in enumerate(self.inputs_of(node)):
@@ -203,7 +203,7 @@ def _comparable(value: Any) -> Hashable:
     if kind in (tuple, list):
         return kind, tuple(map(_comparable, value))
     if kind is dict:
-        return kind, tuple((name, _comparable(one)) for name, one in sorted(value.items()))
+        return kind, tuple((name, _comparable(entry)) for name, entry in sorted(value.items()))
     if kind is slice:
         return kind, _comparable((value.start, value.stop, value.step))
     if issubclass(kind, float | complex | np.inexact):

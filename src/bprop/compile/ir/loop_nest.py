@@ -1,7 +1,7 @@
 """Loop nests: the loops of a kernel, what is loaded where, what is computed, what is stored.
 
-A nest knows the values in memory by their number among its kernel's operands. So it says everything about the code of a
-kernel, and kernels of equal structure share one.
+A nest names the values in memory by their number among its kernel's operands. So it determines the code of a kernel, and
+kernels of equal structure have the same nest.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -16,8 +16,8 @@ from .affine_index import AffineIndex, IndexTerm
 from .scalar_expr import ScalarExpr, index_of, needs, terms_of
 
 T = TypeVar("T")
-MANY = 32
-"""Iterations of a loop that are enough to share it between threads rather than one inside it."""
+MIN_PARALLEL_ITERATIONS = 32
+"""Iterations from which on a loop is made parallel, rather than one inside it."""
 
 
 class Loop(NamedTuple):
@@ -28,7 +28,7 @@ class Loop(NamedTuple):
 
 
 class Store(NamedTuple):
-    """A number that is written: to which operand, where, and which."""
+    """A number that is written: the operand, the address in it, and the scalar."""
 
     operand: int
     address: AffineIndex
@@ -58,7 +58,7 @@ class LoopNest:
 
     @property
     def parallel_loop(self) -> Loop | None:
-        """The loop whose iterations threads share."""
+        """The loop whose iterations are divided among the threads."""
         return parallel_loop(self.outer)
 
     @property
@@ -72,8 +72,8 @@ class LoopNest:
         level: dict[ScalarExpr, int] = {}
         result: list[list[ScalarExpr]] = [[] for _ in range(len(loops) + 1)]
         for scalar in self.scalars:
-            own = [depth.get(term, 0) for term in terms_of(index_of(scalar)) if term.kind == "loop"]
-            level[scalar] = max([*own, *(level[x] for x in needs(scalar))], default=0)
+            variables = [depth.get(term, 0) for term in terms_of(index_of(scalar)) if term.kind == "loop"]
+            level[scalar] = max([*variables, *(level[x] for x in needs(scalar))], default=0)
             result[level[scalar]].append(scalar)
         return result
 
@@ -126,15 +126,17 @@ class Epilogue(LoopNest):
     """The maps after a contraction: two loops over a block of its result, not merged.
 
     ``outer_variables`` are the other labels of the result; the last two labels are those of a block's rows and columns in
-    memory. ``result`` is the scalar that reads the contraction's entry; ``read_beside`` are the operands that are read at
+    memory. ``result`` is the scalar that reads the contraction's entry; ``tile_operands`` are the operands that are read at
     the address of that entry.
     """
 
     outer_variables: tuple[IndexTerm, ...]
     result: ScalarExpr | None
-    read_beside: tuple[int, ...]
+    tile_operands: tuple[int, ...]
 
 
 def parallel_loop(loops: Collection[T], extent: Callable[[Any], int] = attrgetter("extent")) -> T | None:
-    """Return which of the loops threads share: the outermost with many iterations, or the one with most."""
-    return next((loop for loop in loops if extent(loop) >= MANY), max(loops, key=extent, default=None))
+    """Return the loop to be parallel: the outermost with `MIN_PARALLEL_ITERATIONS` iterations, or else the one with most."""
+    return next(
+        (loop for loop in loops if extent(loop) >= MIN_PARALLEL_ITERATIONS), max(loops, key=extent, default=None)
+    )

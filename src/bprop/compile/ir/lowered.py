@@ -11,7 +11,7 @@ from .target import Target
 
 @dataclass(frozen=True, eq=False)
 class Lowered:
-    """A graph, its kernels in the order in which they run, where every value lives, and what threads share."""
+    """A graph, its kernels in the order in which they run, where every value lives, and the schedule."""
 
     graph: Graph
     kernels: tuple[Kernel, ...]

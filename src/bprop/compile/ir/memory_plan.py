@@ -34,9 +34,9 @@ class Copy(NamedTuple):
 class MemoryPlan:
     """Where the values of a graph live.
 
-    ``donated`` maps outputs to the inputs whose memory they replace. ``buffers`` are those of all values, ``workspaces`` the offsets of what kernels need while they run, ``copies`` are made
-    at the end. ``in_place`` are the outputs that are written into a donated input. ``size`` is the arena's, in bytes;
-    ``total`` is what its values would take without reuse, ``largest_workspace`` what a kernel works in.
+    ``donated`` maps outputs to the inputs that they overwrite. ``buffers`` are those of all values, ``workspaces`` the arena
+    offsets of what kernels need while they run; ``copies`` are made at the end. ``in_place`` are the outputs that are written into a donated input. ``size`` is the arena's, in bytes;
+    ``total`` is what its values would take without reuse, ``largest_workspace`` the most that one kernel works in.
     """
 
     graph: Graph

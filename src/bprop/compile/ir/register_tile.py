@@ -1,10 +1,10 @@
 """The register tile: the part of a product that a micro-kernel keeps in registers.
 
 **The model of the processor.** A step of the sum multiplies r numbers of A with v vectors of B: r · v multiply-adds and
-r + v loads. A multiply-add takes 4 or 5 cycles and two start in each, so 8 to 10 sums must be under way: r · v ≥ `SUMS`.
-Registers hold r · v sums, v vectors and one number of A, spread out, and one is left to spare: with none, what the compiler
-reorders is spilled. Two loads start in a cycle, as multiply-adds do, so loads per multiply-add must stay well below one:
-at most `LOADS`. A vector of n bytes lies across two lines of the cache, which takes two loads, n times in `CACHE_LINE`. Of
+r + v loads. A multiply-add takes 4 or 5 cycles and two start in each, so 8 to 10 sums must be under way: r · v ≥ `MIN_SUMS`.
+Registers hold r · v sums, v vectors and one broadcast number of A, and one register stays free: without it the compiler
+spills what it reorders. Two loads start in a cycle, as multiply-adds do, so loads per multiply-add must stay well below one:
+at most `MAX_LOADS`. A vector of n bytes lies across two lines of the cache, which takes two loads, n times in `CACHE_LINE`. Of
 the tiles that pass, the one with the fewest vectors and then rows leaves the narrowest edges. So (r, v) is
 
 - (8, 2) with 32 registers of 64 bytes: 19 in use, (8 + 2 · 2) / 16 = 0.75 loads;
@@ -20,9 +20,9 @@ import numpy as np
 
 from .target import CACHE_LINE, Target
 
-SUMS = 10
+MIN_SUMS = 10
 """Multiply-adds that must be under way at once: latency times how many start in a cycle."""
-LOADS = 0.75
+MAX_LOADS = 0.75
 """Loads per multiply-add at most."""
 
 
@@ -39,8 +39,8 @@ def tile(vector: int, registers: int) -> tuple[int, int]:
         for vectors in range(1, registers)
         for rows in range(1, registers)
         if rows * vectors + vectors + 1 < registers
-        and rows * vectors >= SUMS
-        and rows + vectors * lines <= LOADS * rows * vectors
+        and rows * vectors >= MIN_SUMS
+        and rows + vectors * lines <= MAX_LOADS * rows * vectors
     )
 
 

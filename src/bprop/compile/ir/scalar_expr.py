@@ -1,9 +1,8 @@
-"""What a kernel computes for one entry: a graph of `ScalarExpr`s, from the nodes fused into it.
+"""Scalar expressions: what a kernel computes for one entry, as a graph built from the nodes fused into it.
 
-Values in memory are named by their number among the kernel's operands, so that kernels of equal structure have one body.
-
-The families are switched on here and nowhere else in the compiler's maps: an elementwise op is an instruction or the
-expansion of its formula, a re-indexing changes only the position at which its input is read.
+Values in memory are named by their number among the kernel's operands, so that kernels of equal structure have equal
+expressions. An elementwise op becomes an instruction, or the expansion of its formula. A re-indexing only changes the
+position at which its input is read.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -65,7 +64,7 @@ class ScalarBuilder:
 
     def constant(self, number: Any, dtype: DType) -> ScalarExpr:
         """Return a constant."""
-        key = ("constant", repr(number), dtype)  # its text tells 0.0 from -0.0 and finds NaN again
+        key = ("constant", repr(number), dtype)  # by its text: 0.0 differs from -0.0, and NaN equals NaN
         scalar = self._made.get(key)
         if scalar is None:
             scalar = self._made[key] = ScalarExpr("constant", (), dtype, number)
@@ -226,7 +225,7 @@ def _compute_dtype(op: Elementwise, xs: Sequence[Operand], dtype: DType) -> DTyp
     computed = dtypes.result_type(*types)
     # NumPy compares with a Python integer by value, also where the dtype cannot hold it
     for x in types:
-        if type(x) is int and computed.kind in "biu" and not _holds(computed, x):
+        if type(x) is int and computed.kind in "biu" and not _can_hold(computed, x):
             return np.dtype(np.float64)
     return computed
 
@@ -251,7 +250,7 @@ def _refusal(op: Elementwise | Selection, kinds: tuple[Any, ...], params: tuple[
     return None
 
 
-def _holds(dtype: DType, number: int) -> bool:
+def _can_hold(dtype: DType, number: int) -> bool:
     if dtype.kind == "b":
         return number in (0, 1)
     info = np.iinfo(dtype)
@@ -260,7 +259,7 @@ def _holds(dtype: DType, number: int) -> bool:
 
 def as_constant(name: str, number: Any, dtype: DType) -> Any:
     """Return a Python number in ``dtype``, refusing one that it cannot hold."""
-    if dtype.kind in "iu" and isinstance(number, int) and not _holds(dtype, number):
+    if dtype.kind in "iu" and isinstance(number, int) and not _can_hold(dtype, number):
         raise CompileError(f"{name}: Python integer {number} is out of bounds for {dtype}")
     with np.errstate(all="ignore"):
         return np.asarray(number).astype(dtype).item()

@@ -1,4 +1,4 @@
-"""A schedule: the kernels and copies of a program in order, which of them threads share, and where all wait."""
+"""A schedule: the kernels and copies of a program in order, which of them are parallel, and the barriers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class ScheduledItem(NamedTuple):
-    """A kernel or a final copy; whether threads share it, and whether all must have come this far before it begins."""
+    """A kernel or a final copy; whether it is parallel, and whether a barrier comes before it."""
 
     work: "Kernel | Copy"
     is_parallel: bool
@@ -20,9 +20,9 @@ class ScheduledItem(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
-    """``segments`` of items in order; each is a function of its own. ``parallel``: what threads share.
+    """``segments`` of items in order; each is a function of its own.
 
-    Of a kernel that threads share, ``parallel`` is how many nanoseconds one thread would work at it.
+    ``parallel`` maps the kernels that all threads work at to the nanoseconds that one thread would take.
     """
 
     segments: tuple[tuple[ScheduledItem, ...], ...]
@@ -35,10 +35,10 @@ class Schedule:
 
     @property
     def is_parallel(self) -> bool:
-        """Whether threads share anything."""
+        """Whether any item is parallel."""
         return any(item.is_parallel for segment in self.segments for item in segment)
 
     @property
     def nanoseconds(self) -> float:
-        """How long one thread would work at all that threads share."""
+        """How long one thread would take for all that is parallel."""
         return sum(self.parallel.values())

@@ -1,10 +1,10 @@
-"""What native code is generated for: registers, instructions, and how much work is worth sharing between threads."""
+"""What native code is generated for: registers, instructions, and from how much work on kernels are parallel."""
 
 import signal
 from typing import NamedTuple
 
 PARALLEL_THRESHOLD = 2000.0
-"""Nanoseconds of one thread's work that make a kernel worth sharing: a barrier costs some 300."""
+"""Nanoseconds of one thread's work from which on a kernel is parallel: a barrier costs some 300."""
 POSIX_THREADS = hasattr(signal, "pthread_sigmask")
 """Whether the system has POSIX threads; without them every program runs on one."""
 CACHE_LINE = 64
@@ -16,7 +16,7 @@ class Target(NamedTuple):
 
     ``cpu`` and ``features`` as LLVM takes them. A vector register holds ``vector`` bytes, and there are ``registers`` of
     them. ``fused``: x · y + z is one instruction with one rounding. ``parallel_threshold``: nanoseconds of one thread's
-    work from which on threads share a kernel; 0 shares every kernel, entry by entry.
+    work from which on a kernel is parallel; with 0 every kernel is, entry by entry.
     """
 
     cpu: str
@@ -32,9 +32,9 @@ class Target(NamedTuple):
         return self.vector // itemsize
 
     def grain(self, itemsize: int) -> int:
-        """Return in steps of how many numbers threads share what lies side by side in memory."""
+        """Return the grain, in numbers, at which threads divide what is contiguous in memory: a cache line."""
         return max(1, CACHE_LINE // itemsize) if self.parallel_threshold else 1
 
     def is_parallel(self, nanoseconds: float) -> bool:
-        """Return whether so much work of one thread is worth sharing."""
+        """Return whether so much work of one thread is done in parallel."""
         return self.threads and nanoseconds >= self.parallel_threshold

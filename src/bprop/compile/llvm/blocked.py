@@ -1,20 +1,39 @@
-"""Large contractions as native code: packing, units of C, and the maps that follow, by the plan that `blocking` makes."""
+"""Large contractions as native code: packing, macro tiles of C, and the maps that follow, as `plan_blocks` says."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 from llvmlite import ir
 
 from ..ir.blocking import Blocking
 from ..ir.loop_nest import Epilogue
 from ..ir.register_tile import padded
-from .loop import Emitter, loop, moved, number, smaller
-from .panel import Panels
+from .loop import Emitter, loop, number, smaller, strided
+from .panel import LeftOperand, Panels, Prefetch, ResultTile, RightOperand
 from .type import memory
 
-NEAR = 2**19
-"""Bytes that stay in the second-level cache from one step to the next, so that there is no need to ask for them."""
+PREFETCH_BYTES = 2**19
+"""Bytes that stay in the second-level cache from one step to the next: larger operands of the maps are prefetched."""
+
+Pair = tuple[Any, Any]
+"""A row and a column of C."""
+
+
+class _MacroTile(NamedTuple):
+    """A macro tile: where it and its block begin, where it ends, and the values of the outer labels.
+
+    ``outer`` is the number of these values, ``outer_in_group`` that within the combinations that are packed together.
+    ``base`` is where A, B and C begin for them.
+    """
+
+    block: Pair
+    start: Pair
+    stop: Pair
+    outer: Any
+    outer_in_group: Any
+    base: Sequence[Any]
 
 
 class BlockedEmission:
@@ -33,52 +52,60 @@ class BlockedEmission:
         self.y = y
         self.workspace = workspace
         self.epilogue = epilogue
-        self.dtype = dtype = blocking.tile.dtype
-        beside = [x for x in epilogue.read_beside if emitter.specs[x].dtype == dtype] if epilogue else []
-        far = sum(prod(emitter.specs[x].shape) * dtype.itemsize for x in beside) > NEAR
-        self.beside = beside if far and blocking.blocks == 1 else []
-        self.tile: Any = None
-        if self.y is None:
-            rows, columns = blocking.unit
-            with self.b.goto_entry_block():
-                self.tile = self.b.alloca(ir.ArrayType(memory(dtype), rows * columns))
-                self.tile.align = 64
-            self.tile = self.b.bitcast(self.tile, memory(dtype).as_pointer())
+        self.prefetched = self._prefetched()
+        self.tile = self._allocate_tile() if y is None else None
+        """Memory on the stack for a macro tile of C, where C itself is not stored."""
+
+    def _prefetched(self) -> list[int]:
+        """Return the operands of the maps that are prefetched: memory and arithmetic overlap."""
+        if self.epilogue is None or self.plan.depth_blocks > 1:
+            return []
+        specs, dtype = self.emitter.specs, self.plan.tile.dtype
+        operands = [x for x in self.epilogue.tile_operands if specs[x].dtype == dtype]
+        size = sum(prod(specs[x].shape) * dtype.itemsize for x in operands)
+        return operands if size > PREFETCH_BYTES else []
+
+    def _allocate_tile(self) -> Any:
+        number_type, (rows, columns) = memory(self.plan.tile.dtype), self.plan.macro_tile
+        with self.b.goto_entry_block():
+            tile = self.b.alloca(ir.ArrayType(number_type, rows * columns))
+            tile.align = 64
+        return self.b.bitcast(tile, number_type.as_pointer())
 
     def emit(self) -> None:
         plan, b = self.plan, self.b
         first = plan.contracted[0]
         for side in (0, 1):
-            if plan.once[side]:
+            if plan.packs_once[side]:
                 self._pack(side, number(0), number(0), number(0), number(first.extent))
-        every = [packs and not once for packs, once in zip(plan.packs, plan.once, strict=True)]
+        packs_a, packs_b = (packs and not once for packs, once in zip(plan.packs, plan.packs_once, strict=True))
         with (
-            loop(b, number(0), number(plan.count), plan.group) as start,
+            loop(b, number(0), number(plan.outer_count), plan.group) as group,
             loop(b, number(0), number(plan.column.extent), plan.block[1]) as j,
-            loop(b, number(0), number(first.extent), plan.chunk) as k,
+            loop(b, number(0), number(first.extent), plan.block_depth) as k,
         ):
-            depth = smaller(b, number(plan.chunk), b.sub(number(first.extent), k))
-            if every[1]:
-                self._pack(1, start, j, k, depth)
-            if any(plan.packs) and not every[0]:
+            depth = smaller(b, number(plan.block_depth), b.sub(number(first.extent), k))
+            if packs_b:
+                self._pack(1, group, j, k, depth)
+            if any(plan.packs) and not packs_a:
                 self.emitter.barrier()
             with loop(b, number(0), number(plan.row.extent), plan.block[0]) as i:
-                if every[0]:
-                    self._pack(0, start, i, k, depth)
+                if packs_a:
+                    self._pack(0, group, i, k, depth)
                     self.emitter.barrier()
-                self._units(start, i, j, k, depth)
-                if every[0] and not self._single():
+                self._macro_tiles(group, (i, j), k, depth)
+                if packs_a and not self._is_one_block():
                     self.emitter.barrier()
-            if every[1] and not every[0] and not self._single():
+            if packs_b and not packs_a and not self._is_one_block():
                 self.emitter.barrier()
 
-    def _single(self) -> bool:
-        """Return whether there is one block, so that no panel is written again."""
+    def _is_one_block(self) -> bool:
+        """Return whether there is one block, so that no panel is overwritten."""
         plan = self.plan
         extents = plan.row.extent, plan.column.extent
         return (
-            plan.blocks == 1
-            and plan.group >= plan.count
+            plan.depth_blocks == 1
+            and plan.group >= plan.outer_count
             and all(size >= extent for size, extent in zip(plan.block, extents, strict=True))
         )
 
@@ -86,195 +113,197 @@ class BlockedEmission:
         """Return where A, B and C begin for one combination of the outer labels and a block of the sum."""
         plan = self.plan
         base = [number(self.offsets[0]), number(self.offsets[1]), number(0)]
-        for one, value in zip(plan.outer, self._values(outer), strict=True):
-            base = [moved(self.b, x, value, s) for x, s in zip(base, one.strides, strict=True)]
+        for label, value in zip(plan.outer, self._values(outer), strict=True):
+            base = [strided(self.b, x, value, stride) for x, stride in zip(base, label.strides, strict=True)]
         strides = plan.contracted[0].strides
-        return [*(moved(self.b, x, k, s) for x, s in zip(base[:2], strides[:2], strict=True)), base[2]]
+        return [*(strided(self.b, x, k, s) for x, s in zip(base[:2], strides[:2], strict=True)), base[2]]
 
     def _values(self, outer: Any) -> list[Any]:
         """Return the value of every outer label."""
         values = []
-        for one in reversed(self.plan.outer):
-            values.append(self.b.urem(outer, number(one.extent)))
-            outer = self.b.udiv(outer, number(one.extent))
+        for label in reversed(self.plan.outer):
+            values.append(self.b.urem(outer, number(label.extent)))
+            outer = self.b.udiv(outer, number(label.extent))
         return values[::-1]
 
-    def _room(self, side: int, place: Any, at: Any) -> Any:
-        """Return where the panel that begins ``at`` lies, for the given place of the outer labels in their group."""
+    # --- packing ---
+    def _panel(self, side: int, outer_in_group: Any, start: Any) -> Any:
+        """Return the address of the panel of a block that begins at row or column ``start`` of it."""
         plan, b = self.plan, self.b
-        start = b.mul(at, number(plan.steps))
+        offset = b.mul(start, number(plan.block_depth * plan.inner_depth))
         if plan.depends(side):
-            start = b.add(start, b.mul(place, number(plan.each[side])))
-        return b.gep(self.workspace, [b.add(start, number(plan.right)) if side else start])
+            offset = b.add(offset, b.mul(outer_in_group, number(plan.packed_sizes[side])))
+        return b.gep(self.workspace, [b.add(offset, number(plan.right_offset)) if side else offset])
 
-    def _pack(self, side: int, start: Any, at: Any, k: Any, depth: Any) -> None:
-        """Pack this thread's part of a block's panels."""
+    def _pack(self, side: int, group: Any, start: Any, k: Any, depth: Any) -> None:
+        """Pack the panels of a block that are this thread's part."""
         plan, b = self.plan, self.b
         label = (plan.row, plan.column)[side]
         size = (plan.tile.rows, plan.tile.columns)[side]
         count = -(-min(plan.block[side], label.extent) // size)
-        group = plan.group if plan.depends(side) else 1
-        begin, end = self.emitter.partition_range(group * count)
-        with loop(b, begin, end) as u:
-            place, p = b.udiv(u, number(count)), b.mul(b.urem(u, number(count)), number(size))
-            outer, i = b.add(start, place), b.add(at, p)
-            inside = b.and_(b.icmp_signed("<", outer, number(plan.count)), b.icmp_signed("<", i, number(label.extent)))
-            with b.if_then(inside):
-                x = moved(self.b, self._base(outer, k)[side], i, label.strides[side])
-                to = self._room(side, place, p)
-                with self._edge(i, label.extent, size) as cases:
-                    for case, few in cases:
+        copies = plan.group if plan.depends(side) else 1
+        with loop(b, *self.emitter.partition_range(copies * count)) as index:
+            outer_in_group = b.udiv(index, number(count))
+            offset = b.mul(b.urem(index, number(count)), number(size))
+            outer, i = b.add(group, outer_in_group), b.add(start, offset)
+            is_outer = b.icmp_signed("<", outer, number(plan.outer_count))
+            with b.if_then(b.and_(is_outer, b.icmp_signed("<", i, number(label.extent)))):
+                source = strided(self.b, self._base(outer, k)[side], i, label.strides[side])
+                panel = self._panel(side, outer_in_group, offset)
+                with self._sizes(i, label.extent, size) as cases:
+                    for case, length in cases:
                         with case:
-                            wide = few if side == 0 else padded(few, plan.tile.width)
-                            self._panel(side, wide, few, to, x, depth)
+                            padded_length = length if side == 0 else padded(length, plan.tile.width)
+                            self._pack_panel(side, padded_length, length, panel, source, depth)
 
-    def _panel(self, side: int, size: int, count: int, to: Any, x: Any, depth: Any) -> None:
+    def _pack_panel(self, side: int, size: int, count: int, panel: Any, source: Any, depth: Any) -> None:
+        """Pack one panel: the fastest summed label in one call, the others in loops around it."""
         plan, b = self.plan, self.b
         *slower, last = plan.contracted
-        across = (plan.row, plan.column)[side].strides[side]
+        stride = (plan.row, plan.column)[side].strides[side]
         with ExitStack() as stack:
-            done = number(0)
-            for position, one in enumerate(slower):
-                k = stack.enter_context(loop(b, number(0), number(one.extent) if position else depth))
-                x, done = moved(self.b, x, k, one.strides[side]), b.add(b.mul(done, number(one.extent)), k)
+            index = number(0)
+            for position, label in enumerate(slower):
+                k = stack.enter_context(loop(b, number(0), number(label.extent) if position else depth))
+                source = strided(self.b, source, k, label.strides[side])
+                index = b.add(b.mul(index, number(label.extent)), k)
             length = number(last.extent) if slower else depth
-            target = b.gep(to, [b.mul(b.mul(done, length), number(size))])
-            source = b.gep(self.pointers[side], [x])
-            self.panels.pack(b, size, count, target, source, length, across, last.strides[side])
+            target = b.gep(panel, [b.mul(b.mul(index, length), number(size))])
+            pointer = b.gep(self.pointers[side], [source])
+            self.panels.pack(b, size, count, target, pointer, length, stride, last.strides[side])
 
-    def _edge(self, i: Any, extent: int, size: int) -> Any:
-        """Return the cases of a panel that begins at ``i``: whole, or the last with what is left; those that occur."""
-        rest, b = extent % size, self.b
-        stack = ExitStack()
-        if rest and extent > size:
-            whole, edge = stack.enter_context(b.if_else(b.icmp_signed("<=", b.add(i, number(size)), number(extent))))
-            cases = [(whole, size), (edge, rest)]
+    @contextmanager
+    def _sizes(self, i: Any, extent: int, size: int) -> Iterator[list[tuple[AbstractContextManager[Any], int]]]:
+        """Branch on the size of what begins at ``i``, full or the remainder: yield each branch that occurs, and its size."""
+        remainder, b = extent % size, self.b
+        if remainder and extent > size:
+            is_full = b.icmp_signed("<=", b.add(i, number(size)), number(extent))
+            with b.if_else(is_full) as (full, edge):
+                yield [(full, size), (edge, remainder)]
         else:
-            cases = [(ExitStack(), rest or size)]
-        return _Cases(stack, cases)
+            yield [(ExitStack(), remainder or size)]
 
-    def _units(self, start: Any, i: Any, j: Any, k: Any, depth: Any) -> None:
-        """Compute this thread's units of a block."""
+    # --- macro tiles ---
+    def _macro_tiles(self, group: Any, block: Pair, k: Any, depth: Any) -> None:
+        """Compute the macro tiles of a block that are this thread's part."""
         plan, b = self.plan, self.b
         extents = plan.row.extent, plan.column.extent
-        down, right = (-(-min(s, e) // u) for s, e, u in zip(plan.block, extents, plan.unit, strict=True))
-        begin, end = self.emitter.partition_range(plan.group * down * right)
-        with loop(b, begin, end) as u:
-            place, rest = b.udiv(u, number(down * right)), b.urem(u, number(down * right))
-            outer = b.add(start, place)
-            fast = number(down if plan.downward else right)
-            row, column = b.udiv(rest, fast), b.urem(rest, fast)
-            if plan.downward:
+        rows, columns = (
+            -(-min(size, extent) // tile)
+            for size, extent, tile in zip(plan.block, extents, plan.macro_tile, strict=True)
+        )
+        with loop(b, *self.emitter.partition_range(plan.group * rows * columns)) as index:
+            outer_in_group, in_block = b.udiv(index, number(rows * columns)), b.urem(index, number(rows * columns))
+            outer = b.add(group, outer_in_group)
+            fast = number(rows if plan.is_column_major else columns)
+            row, column = b.udiv(in_block, fast), b.urem(in_block, fast)
+            if plan.is_column_major:
                 row, column = column, row
-            top = b.add(i, b.mul(row, number(plan.unit[0])))
-            side = b.add(j, b.mul(column, number(plan.unit[1])))
-            inside = b.and_(
-                b.icmp_signed("<", outer, number(plan.count)),
-                b.and_(b.icmp_signed("<", top, number(extents[0])), b.icmp_signed("<", side, number(extents[1]))),
+            i = b.add(block[0], b.mul(row, number(plan.macro_tile[0])))
+            j = b.add(block[1], b.mul(column, number(plan.macro_tile[1])))
+            is_inside = b.and_(
+                b.icmp_signed("<", outer, number(plan.outer_count)),
+                b.and_(b.icmp_signed("<", i, number(extents[0])), b.icmp_signed("<", j, number(extents[1]))),
             )
-            with b.if_then(inside):
-                self._unit(place, outer, (i, j), (top, side), k, depth)
+            with b.if_then(is_inside):
+                stop_i, stop_j = (
+                    smaller(b, b.add(start, number(size)), number(extent))
+                    for start, size, extent in zip((i, j), plan.macro_tile, extents, strict=True)
+                )
+                base = self._base(outer, k)
+                self._macro_tile(_MacroTile(block, (i, j), (stop_i, stop_j), outer, outer_in_group, base), k, depth)
 
-    def _unit(self, place: Any, outer: Any, block: Any, corner: Any, k: Any, depth: Any) -> None:
+    def _macro_tile(self, macro_tile: _MacroTile, k: Any, depth: Any) -> None:
+        """Compute a macro tile, and the maps on it when its sums are complete."""
         plan, b = self.plan, self.b
-        ends = [
-            smaller(b, b.add(one, number(size)), number(label.extent))
-            for one, size, label in zip(corner, plan.unit, (plan.row, plan.column), strict=True)
-        ]
-        base = self._base(outer, k)
-        first = b.icmp_signed("==", k, number(0)) if plan.blocks > 1 else None
-        total = b.mul(depth, number(plan.inner))
-        steps = plan.contracted[-1].strides
+        is_first = b.icmp_signed("==", k, number(0)) if plan.depth_blocks > 1 else None
+        self._register_tiles(macro_tile, is_first, b.mul(depth, number(plan.inner_depth)))
+        if self.epilogue is None:
+            return
+        if plan.depth_blocks == 1:
+            self._maps(self.epilogue, macro_tile)
+            return
+        is_last = b.icmp_signed(">=", b.add(k, number(plan.block_depth)), number(plan.contracted[0].extent))
+        with b.if_then(is_last):
+            self._maps(self.epilogue, macro_tile)
+
+    def _register_tiles(self, macro_tile: _MacroTile, is_first: Any, depth: Any) -> None:
+        """Call the micro-kernel for every register tile of a macro tile, each in the size that it has at the edges."""
+        plan, b = self.plan, self.b
+        start, stop, base = macro_tile.start, macro_tile.stop, macro_tile.base
         if self.tile is None:
             strides = plan.row.strides[2], plan.column.strides[2]
-            y = b.gep(self.y, [moved(self.b, moved(self.b, base[2], corner[0], strides[0]), corner[1], strides[1])])
+            c = b.gep(self.y, [strided(self.b, strided(self.b, base[2], start[0], strides[0]), start[1], strides[1])])
         else:
-            strides = (1, plan.unit[0]) if plan.transposed else (plan.unit[1], 1)
-            y = self.tile
-        step = number(strides[1] if plan.transposed else strides[0])
+            strides = (1, plan.macro_tile[0]) if plan.transposed else (plan.macro_tile[1], 1)
+            c = self.tile
+        stride = number(strides[1] if plan.transposed else strides[0])
         rows, columns = plan.tile.rows, plan.tile.columns
         with (
-            loop(b, corner[1], ends[1], columns) as j,
-            loop(b, corner[0], ends[0], rows) as i,
-            self._edge(j, plan.column.extent, columns) as wide,
+            loop(b, start[1], stop[1], columns) as j,
+            loop(b, start[0], stop[0], rows) as i,
+            self._sizes(j, plan.column.extent, columns) as widths,
         ):
-            for case, few in wide:
-                with case, self._edge(i, plan.row.extent, rows) as high:
-                    for inner, some in high:
-                        with inner:
-                            if plan.packs[0]:
-                                left, across = self._room(0, place, b.sub(i, block[0])), 1
-                                along = number(some)
-                            else:
-                                across, along = plan.row.strides[0], number(steps[0])
-                                left = b.gep(self.pointers[0], [moved(self.b, base[0], i, across)])
-                            if plan.packs[1]:
-                                right = self._room(1, place, b.sub(j, block[1]))
-                                gap = number(padded(few, plan.tile.width))
-                            else:
-                                right = b.gep(self.pointers[1], [moved(self.b, base[1], j, 1)])
-                                gap = number(steps[1])
-                            at = moved(self.b, number(0), b.sub(i, corner[0]), strides[0])
-                            c = b.gep(y, [moved(self.b, at, b.sub(j, corner[1]), strides[1])])
-                            tile = (some, few)
-                            self.panels.micro(
-                                b, tile, total, left, across, along, right, gap, c, step, first, plan.transposed,
-                                *self._beside(base[2], (i, j)),
+            for width_case, width in widths:
+                with width_case, self._sizes(i, plan.row.extent, rows) as heights:
+                    for height_case, height in heights:
+                        with height_case:
+                            left, right = self._left(macro_tile, i, height), self._right(macro_tile, j, width)
+                            offset = strided(self.b, number(0), b.sub(i, start[0]), strides[0])
+                            pointer = b.gep(c, [strided(self.b, offset, b.sub(j, start[1]), strides[1])])
+                            self.panels.micro_kernel(
+                                b, (height, width), depth, left, right, ResultTile(pointer, stride, plan.transposed),
+                                is_first, self._prefetch(base[2], i, j),
                             )  # fmt: skip
-        if self.epilogue is not None:
-            if plan.blocks > 1:
-                last = b.icmp_signed(">=", b.add(k, number(plan.chunk)), number(plan.contracted[0].extent))
-                with b.if_then(last):
-                    self._follow(self.epilogue, outer, corner, ends)
-            else:
-                self._follow(self.epilogue, outer, corner, ends)
 
-    def _beside(self, start: Any, corner: tuple[Any, Any]) -> tuple[list[Any], Any]:
-        """Return where lies what the maps read beside a tile of C, and how far apart rows of it are in memory.
+    def _left(self, macro_tile: _MacroTile, i: Any, height: int) -> LeftOperand:
+        """Return rows of A, from its panel or from where it lies."""
+        plan, b = self.plan, self.b
+        if plan.packs[0]:
+            panel = self._panel(0, macro_tile.outer_in_group, b.sub(i, macro_tile.block[0]))
+            return LeftOperand(panel, 1, number(height))
+        row_stride, step = plan.row.strides[0], number(plan.contracted[-1].strides[0])
+        pointer = b.gep(self.pointers[0], [strided(self.b, macro_tile.base[0], i, row_stride)])
+        return LeftOperand(pointer, row_stride, step)
 
-        It is asked for while the tile is computed, so that memory and arithmetic overlap.
-        """
+    def _right(self, macro_tile: _MacroTile, j: Any, width: int) -> RightOperand:
+        """Return columns of B, from its panel or from where it lies."""
+        plan, b = self.plan, self.b
+        if plan.packs[1]:
+            panel = self._panel(1, macro_tile.outer_in_group, b.sub(j, macro_tile.block[1]))
+            return RightOperand(panel, number(padded(width, plan.tile.width)))
+        pointer = b.gep(self.pointers[1], [strided(self.b, macro_tile.base[1], j, 1)])
+        return RightOperand(pointer, number(plan.contracted[-1].strides[1]))
+
+    def _prefetch(self, base: Any, i: Any, j: Any) -> Prefetch:
+        """Return where the maps will read, for the register tile of C at row ``i`` and column ``j``."""
         b, strides = self.b, (self.plan.row.strides[2], self.plan.column.strides[2])
-        at = moved(b, moved(b, start, corner[0], strides[0]), corner[1], strides[1])
-        places = [b.gep(self.emitter.pointers[operand], [at]) for operand in self.beside]
-        return places, number(strides[1] if self.plan.transposed else strides[0])
+        address = strided(b, strided(b, base, i, strides[0]), j, strides[1])
+        pointers = [b.gep(self.emitter.pointers[operand], [address]) for operand in self.prefetched]
+        return Prefetch(pointers, number(strides[1] if self.plan.transposed else strides[0]))
 
-    def _follow(self, epilogue: Epilogue, outer: Any, corner: Any, ends: Any) -> None:
-        """Emit the maps on one unit: along C's rows in memory, so that they run in vectors."""
+    def _maps(self, epilogue: Epilogue, macro_tile: _MacroTile) -> None:
+        """Emit the maps on one macro tile: along C's rows in memory, so that they run in vectors."""
         plan, b, emitter = self.plan, self.b, self.emitter
-        for variable, value in zip(epilogue.outer_variables, self._values(outer), strict=True):
+        for variable, value in zip(epilogue.outer_variables, self._values(macro_tile.outer), strict=True):
             emitter.loops[variable] = value
         levels = epilogue.levels(epilogue.outer)
-        order = (1, 0) if plan.transposed else (0, 1)  # slow, fast
+        slow, fast = (1, 0) if plan.transposed else (0, 1)
         emitter.emit(levels[0])
-        slow, fast = ((corner[side], ends[side]) for side in order)
-        with loop(b, slow[0], slow[1]) as i:
+        start, stop = macro_tile.start, macro_tile.stop
+        with loop(b, start[slow], stop[slow]) as i:
             emitter.loops[epilogue.outer[0].variable] = i
             emitter.emit(levels[1])
-            with loop(b, fast[0], fast[1]) as j:
+            with loop(b, start[fast], stop[fast]) as j:
                 emitter.loops[epilogue.outer[1].variable] = j
                 if self.tile is not None and epilogue.result is not None:
-                    width = plan.unit[order[1]]
-                    at = b.add(b.mul(b.sub(i, slow[0]), number(width)), b.sub(j, fast[0]))
-                    emitter.values[epilogue.result] = b.load(b.gep(self.tile, [at]))
+                    row_offset = b.mul(b.sub(i, start[slow]), number(plan.macro_tile[fast]))
+                    address = b.add(row_offset, b.sub(j, start[fast]))
+                    emitter.values[epilogue.result] = b.load(b.gep(self.tile, [address]))
                 emitter.emit(levels[2])
                 for operand, address, value in epilogue.stores:
                     dtype = emitter.specs[operand].dtype
                     emitter.store(emitter.values[value], emitter.pointers[operand], emitter.index(address), dtype)
-
-
-class _Cases:
-    """The branches of a condition as a context that yields them."""
-
-    def __init__(self, stack: ExitStack, cases: list[tuple[Any, int]]) -> None:
-        self.stack = stack
-        self.cases = cases
-
-    def __enter__(self) -> list[tuple[Any, int]]:
-        return self.cases
-
-    def __exit__(self, *error: Any) -> None:
-        self.stack.__exit__(*error)
 
 
 __all__ = ["BlockedEmission"]

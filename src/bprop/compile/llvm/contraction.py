@@ -1,8 +1,8 @@
 """Contractions as native code: C[batch, i, j] = Σₖ A[batch, i, k] · B[batch, k, j], in register tiles, by the plan of `tile`.
 
 Large ones go in blocks (`blocked`), a matrix times a vector along its rows as dot products (`dot`). A tile of rows × vectors
-of C stays in registers over the whole sum; rows beyond the edge are computed again and not stored, columns beyond it are
-masked.
+of C stays in registers over the whole sum. Rows beyond the edge repeat the last row and are not stored; columns beyond it
+are masked.
 """
 
 from contextlib import ExitStack
@@ -16,9 +16,9 @@ from ..ir.kernel import Kernel
 from . import instruction as instructions
 from .blocked import BlockedEmission
 from .dot import emit_dots
-from .loop import Emitter, loop, moved, number, smaller
+from .loop import Emitter, loop, number, smaller, strided
 from .type import I32, constant, register
-from .vector import load, multiply_add, spread, store
+from .vector import broadcast, load, multiply_add, store
 
 
 def emit_contraction(emitter: Emitter, kernel: Kernel, workspace: Any) -> None:
@@ -61,7 +61,7 @@ class _Emission:
             with loop(b, *self.emitter.partition_range(plan.size)) as i:
                 self.emitter.store(constant(0, self.dtype), self.y, i, self.dtype)
             return
-        # of the outer loops, or of the rows or columns of each product, every thread takes its part
+        # threads divide one outer loop, or the rows or the columns of each product
         tile = self.width * self.vectors
 
         def bounds(label: Label, grain: int = 1) -> tuple[Any, Any]:
@@ -70,7 +70,7 @@ class _Emission:
         with ExitStack() as stack:
             base = [number(plan.offsets[0]), number(plan.offsets[1]), number(0)]
             for label in plan.outer:
-                base = self._step(base, label, stack.enter_context(loop(b, *bounds(label))))
+                base = self._strided(base, label, stack.enter_context(loop(b, *bounds(label))))
             if plan.packs:
                 self._pack(base)
                 self.emitter.barrier()
@@ -80,8 +80,8 @@ class _Emission:
             if plan.packs and plan.outer:
                 self.emitter.barrier()
 
-    def _step(self, base: list[Any], label: Label, i: Any) -> list[Any]:
-        return [moved(self.b, x, i, stride) for x, stride in zip(base, label.strides, strict=True)]
+    def _strided(self, base: list[Any], label: Label, i: Any) -> list[Any]:
+        return [strided(self.b, x, i, stride) for x, stride in zip(base, label.strides, strict=True)]
 
     def _number(self, operand: int, address: Any) -> Any:
         """Return an entry of an operand, converted to the dtype of the result."""
@@ -95,7 +95,7 @@ class _Emission:
         b, flat = self.b, number(0)
         for label in self.plan.contracted:
             k = stack.enter_context(loop(b, number(0), number(label.extent)))
-            base = self._step(base, label, k)
+            base = self._strided(base, label, k)
             flat = b.add(b.mul(flat, number(label.extent)), k)
         return base, flat
 
@@ -104,7 +104,7 @@ class _Emission:
         with ExitStack() as stack:
             inner, k = self._sum(stack, base)
             j = stack.enter_context(loop(b, *self.emitter.partition_range(column.extent)))
-            x = self._number(1, self._step(inner, column, j)[1])
+            x = self._number(1, self._strided(inner, column, j)[1])
             self.emitter.store(x, self.workspace, b.add(b.mul(k, number(column.extent)), j), self.dtype)
 
     def _mask(self, j: Any, vector: int) -> Any:
@@ -115,7 +115,7 @@ class _Emission:
         b = self.b
         lanes = ir.VectorType(I32, self.width)
         remaining = b.trunc(b.sub(number(extent - vector * self.width), j), I32)
-        return b.icmp_signed("<", ir.Constant(lanes, list(range(self.width))), spread(b, remaining, self.width))
+        return b.icmp_signed("<", ir.Constant(lanes, list(range(self.width))), broadcast(b, remaining, self.width))
 
     def _load_vector(self, base: list[Any], k: Any, j: Any, mask: Any) -> Any:
         """Return a vector of B; lanes outside the mask are zero and not read."""
@@ -163,7 +163,7 @@ class _Emission:
             offsets = [b.add(j, number(v * self.width)) for v in range(self.vectors)]
             right = [self._load_vector(step, k, at, mask) for at, mask in zip(offsets, masks, strict=True)]
             for row, start in zip(sums, left, strict=True):
-                x = spread(b, self._number(0, b.add(start, step[0])), self.width)
+                x = broadcast(b, self._number(0, b.add(start, step[0])), self.width)
                 for total, vector in zip(row, right, strict=True):
                     b.store(self._multiply_add(x, vector, b.load(total)), total)
         for r, row in enumerate(sums):

@@ -1,4 +1,4 @@
-"""Branch and loop: one of two functions of a table of pointers is called, or one as long as another says so."""
+"""Branch and while loop: which function of a pointer table is called, and how often, is decided by a predicate."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ class PointerTable:
         self.bind(0, arena)
 
     def bind(self, position: int, pointer: Any) -> None:
-        """Enter a pointer."""
+        """Set a pointer."""
         self.builder.store(pointer, self.builder.gep(self.pointers, [number(0), number(position)]))
 
     def call(self, function: Any) -> None:
@@ -53,23 +53,23 @@ def emit_loop(
     poll: SignalPoll,
     limit_error: int,
 ) -> None:
-    """Emit the loop; carries alternate between two buffers, rows go where they belong.
+    """Emit the while loop; carries alternate between two buffers, and each iteration writes its own rows of the results.
 
     ``functions`` are the condition and the body; ``limit_error`` is the status of a loop beyond its limit.
     """
-    b, module, node = emitter.builder, emitter.module, kernel.root
+    b, node = emitter.builder, kernel.root
     condition, body = functions
     count, limit = node.params["carries"], node.params["limit"]
     args, results = [raw[edge] for edge in node.inputs], [raw[edge] for edge in kernel.stored]
     sizes = [bytes_of(edge) for edge in kernel.stored]
-    steps = [size // max(limit, 1) for size in sizes[count:]] if limit is not None else []
-    holds, iteration = stack_slot(b, I8), stack_slot(b, I64)
-    offset = max(aligned(each.memory.size) for each in kernel.bodies)
+    row_sizes = [size // max(limit, 1) for size in sizes[count:]] if limit is not None else []
+    goes_on, counter = stack_slot(b, I8), stack_slot(b, I64)
+    offset = max(aligned(lowered.memory.size) for lowered in kernel.bodies)
     carries = Carries(b, args[:count], sizes[:count], workspace, offset)
-    b.store(number(0), iteration)
+    b.store(number(0), counter)
     condition_table = PointerTable(b, len(args) + 1, workspace)
     body_table = PointerTable(b, len(args) + len(results), workspace)
-    condition_table.bind(1 + len(args), b.bitcast(holds, POINTER))
+    condition_table.bind(1 + len(args), b.bitcast(goes_on, POINTER))
     for position, arg in enumerate(args):
         condition_table.bind(1 + position, arg)
         body_table.bind(1 + position, arg)
@@ -77,35 +77,41 @@ def emit_loop(
     head, inside, after = (b.append_basic_block(name) for name in ("head", "iteration", "after"))
     b.branch(head)
     b.position_at_end(head)
-    number_of_iteration = b.load(iteration)
+    iteration = b.load(counter)
     for position, address in enumerate(carries.addresses()):
         for table in (condition_table, body_table):
             table.bind(1 + position, address)
     condition_table.call(condition)
-    b.cbranch(b.icmp_unsigned("!=", b.load(holds), ir.Constant(I8, 0)), inside, after)
+    b.cbranch(b.icmp_unsigned("!=", b.load(goes_on), ir.Constant(I8, 0)), inside, after)
 
     b.position_at_end(inside)
     if limit is not None:
-        over = b.icmp_signed(">=", number_of_iteration, number(limit))
-        return_if_error(b, b.select(over, ir.Constant(I32, limit_error), ir.Constant(I32, 0)))
-    poll.emit(emitter, number_of_iteration)
-    targets = carries.targets(number_of_iteration)
-    rows = [
-        b.gep(row, [b.mul(number_of_iteration, number(step))]) for row, step in zip(results[count:], steps, strict=True)
-    ]
+        is_beyond = b.icmp_signed(">=", iteration, number(limit))
+        return_if_error(b, b.select(is_beyond, ir.Constant(I32, limit_error), ir.Constant(I32, 0)))
+    poll.emit(emitter, iteration)
+    targets = carries.targets(iteration)
+    rows = [b.gep(x, [b.mul(iteration, number(size))]) for x, size in zip(results[count:], row_sizes, strict=True)]
     for position, target in enumerate([*targets, *rows], start=1 + len(args)):
         body_table.bind(position, target)
     body_table.call(body)
     carries.advance(targets)
-    b.store(b.add(number_of_iteration, number(1)), iteration)
+    b.store(b.add(iteration, number(1)), counter)
     b.branch(head)
 
     b.position_at_end(after)
+    _finish_loop(emitter, carries, results, sizes, row_sizes, iteration)
+
+
+def _finish_loop(
+    emitter: Emitter, carries: Carries, results: list[Any], sizes: list[int], row_sizes: list[int], iterations: Any
+) -> None:
+    """Copy the last carries into the results, and clear the rows that no iteration wrote."""
+    b, module, count = emitter.builder, emitter.module, len(carries.current)
     for result, address, size in zip(results, carries.addresses(), sizes, strict=False):
         copy_bytes(module, b, result, address, size)
-    for row, step, size in zip(results[count:], steps, sizes[count:], strict=True):
-        used = b.mul(number_of_iteration, number(step))
-        clear(module, b, b.gep(row, [used]), b.sub(number(size), used))
+    for result, row_size, size in zip(results[count:], row_sizes, sizes[count:], strict=True):
+        used = b.mul(iterations, number(row_size))
+        clear(module, b, b.gep(result, [used]), b.sub(number(size), used))
 
 
 def clear(module: Any, b: Any, target: Any, size: Any) -> None:

@@ -1,6 +1,6 @@
 """Cumulations: y_k from y_{k-1} along one axis. The state stays in a register; float32 sums are kept in float64.
 
-Where the innermost axis is kept, a block of neighbouring results goes side by side, each with its own state.
+Where the innermost axis is not cumulated, a block of neighbouring results runs together, each with its own state.
 """
 
 from collections.abc import Sequence
@@ -39,17 +39,17 @@ class _Cumulation:
         levels = nest.levels(loops)
         state = self._states(BLOCK if columns else 1)
         with ExitStack() as stack:
-            shared = nest.parallel_loop
-            open_loops(stack, emitter, outer, levels[: len(outer) + 1], shared)
+            parallel = nest.parallel_loop
+            open_loops(stack, emitter, outer, levels[: len(outer) + 1], parallel)
             if not columns:
-                k = self._along(stack, levels[len(outer) + 1 :])
+                k = self._open_axis(stack, levels[len(outer) + 1 :])
                 self._step(k, b.gep(state, [number(0), number(0)]), levels[-1])
                 return
             column = nest.outer[-1]
-            begin, end = emitter.partition_range(column.extent, emitter.target.grain(4), shared == column)
+            begin, end = emitter.partition_range(column.extent, emitter.target.grain(4), parallel == column)
             base = stack.enter_context(loop(b, begin, end, BLOCK))
             width = smaller(b, number(BLOCK), b.sub(end, base))
-            k = self._along(stack, levels[len(outer) + 1 :])
+            k = self._open_axis(stack, levels[len(outer) + 1 :])
             lane = stack.enter_context(loop(b, number(0), width))
             emitter.loops[column.variable] = b.add(base, lane)
             self._step(k, b.gep(state, [number(0), lane]), levels[-1])
@@ -58,7 +58,7 @@ class _Cumulation:
         with self.b.goto_entry_block():
             return self.b.alloca(ir.ArrayType(register(self.nest.accumulator), count))
 
-    def _along(self, stack: ExitStack, levels: Sequence[Sequence[ScalarExpr]]) -> Any:
+    def _open_axis(self, stack: ExitStack, levels: Sequence[Sequence[ScalarExpr]]) -> Any:
         """Open the loop along the axis (of size 1: none) and return its variable."""
         if not self.nest.inner:
             return number(0)

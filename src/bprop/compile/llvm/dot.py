@@ -1,8 +1,8 @@
-"""Contractions that are dot products: x1 has a row or two, and both operands lie side by side along the sum.
+"""Contractions that are dot products: x1 has a row or two, and both operands are contiguous along the sum.
 
 A product of matrix and vector reads the matrix once, so to pack it would cost more than to multiply. Vectors run along
 the sum instead: lane l adds up the products l, l + width, l + 2 · width …, and the lanes are added in halves at the end.
-Several columns go together, each a chain of multiply-adds of its own, as many as must be under way at once.
+Several columns are computed together, each a chain of multiply-adds of its own, to hide the latency of an addition.
 """
 
 from contextlib import ExitStack
@@ -12,17 +12,17 @@ from llvmlite import ir
 
 from ..ir.contraction import Contraction, Label, merged
 from ..ir.register_tile import RegisterTile
-from .loop import Emitter, loop, moved, number, smaller
+from .loop import Emitter, loop, number, smaller, strided
 from .panel import Panels
 from .type import I32, constant
 from .vector import multiply_add, shuffled
 
 COLUMNS = 8
-"""Columns that go together."""
+"""Columns that are computed together."""
 
 
 def emit_dots(emitter: Emitter, plan: Contraction, operands: list[int], result: int) -> None:
-    """Emit a contraction as dot products; threads share one of the outer labels, or the columns.
+    """Emit a contraction as dot products; threads divide one of the outer labels, or the columns.
 
     ``operands`` are the numbers of A and B, ``result`` that of C.
     """
@@ -34,15 +34,15 @@ def emit_dots(emitter: Emitter, plan: Contraction, operands: list[int], result: 
     with ExitStack() as stack:
         base = [number(plan.offsets[0]), number(plan.offsets[1]), number(0)]
         for label in plan.outer:
-            base = _moved(b, base, label, stack.enter_context(loop(b, *bounds(label))))
+            base = _strided(b, base, label, stack.enter_context(loop(b, *bounds(label))))
         j = stack.enter_context(loop(b, *bounds(plan.column, COLUMNS), COLUMNS))
         i = stack.enter_context(loop(b, number(0), number(plan.row.extent)))
         pointers = [emitter.pointers[x] for x in (*operands, result)]
-        _tile(emitter, plan, pointers, _moved(b, base, plan.row, i), j)
+        _tile(emitter, plan, pointers, _strided(b, base, plan.row, i), j)
 
 
-def _moved(b: Any, base: list[Any], label: Label, i: Any) -> list[Any]:
-    return [moved(b, x, i, stride) for x, stride in zip(base, label.strides, strict=True)]
+def _strided(b: Any, base: list[Any], label: Label, i: Any) -> list[Any]:
+    return [strided(b, x, i, stride) for x, stride in zip(base, label.strides, strict=True)]
 
 
 def _tile(emitter: Emitter, plan: Contraction, pointers: list[Any], base: list[Any], j: Any) -> None:
@@ -61,17 +61,17 @@ def _tile(emitter: Emitter, plan: Contraction, pointers: list[Any], base: list[A
     for total in sums:
         b.store(ir.Constant(vector, [constant(0, dtype)] * width), total)
 
-    def add(start: list[Any], k: Any, few: int) -> None:
-        x = panels.load(b, b.gep(left, [b.add(start[0], k)]), width, few)
+    def add(start: list[Any], k: Any, count: int) -> None:
+        x = panels.load(b, b.gep(left, [b.add(start[0], k)]), width, count)
         for total, c in zip(sums, columns, strict=True):
-            at = b.add(_moved(b, start, column, c)[1], k)
-            other = panels.load(b, b.gep(right, [at]), width, few)
+            at = b.add(_strided(b, start, column, c)[1], k)
+            other = panels.load(b, b.gep(right, [at]), width, count)
             b.store(multiply_add(emitter.module, b, x, other, b.load(total)), total)
 
     with ExitStack() as stack:
         start = base
         for label in slower:
-            start = _moved(b, start, label, stack.enter_context(loop(b, number(0), number(label.extent))))
+            start = _strided(b, start, label, stack.enter_context(loop(b, number(0), number(label.extent))))
         vectorised = last.extent // width * width
         with loop(b, number(0), number(vectorised), width) as k:
             add(start, k, width)
@@ -80,7 +80,7 @@ def _tile(emitter: Emitter, plan: Contraction, pointers: list[Any], base: list[A
     for c, total in enumerate(sums):
         at = b.add(j, number(c))
         with b.if_then(b.icmp_signed("<", at, number(column.extent))):
-            y = _moved(b, base, column, at)[2]
+            y = _strided(b, base, column, at)[2]
             emitter.store(_added(b, b.load(total)), result, y, dtype)
 
 

@@ -1,4 +1,4 @@
-"""LLVM at work: text becomes optimised code, and optimised code an object file, which holds no address of this process."""
+"""LLVM text is optimised and compiled to an object file, which holds no address of this process."""
 
 import os
 from functools import lru_cache
@@ -12,13 +12,13 @@ from ..ir.target import Target
 from .ir_text import prepare
 
 _LOCK: Any = getattr(ffi.lib, "_lock", None)
-"""What a thread holds that is inside LLVM. Who forks takes it, so that no child finds LLVM half way in some work."""
+"""The lock that llvmlite holds around every call of LLVM. A fork takes it, so that no child gets LLVM in an inconsistent state."""
 if _LOCK is not None and hasattr(os, "register_at_fork"):
 
-    def _leave() -> None:
+    def _release() -> None:
         _LOCK.__exit__(None, None, None)
 
-    os.register_at_fork(before=_LOCK.__enter__, after_in_parent=_leave, after_in_child=_leave)
+    os.register_at_fork(before=_LOCK.__enter__, after_in_parent=_release, after_in_child=_release)
 
 
 def version() -> str:
@@ -32,7 +32,9 @@ def version() -> str:
 def optimised(text: str, target: Target) -> tuple[Any, Any]:
     """Return the optimised module of a text, and LLVM's description of the target."""
     prepare()
-    module = binding.parse_assembly(text, binding.create_context())  # the process's own would keep types and constants
+    module = binding.parse_assembly(
+        text, binding.create_context()
+    )  # the global context would keep types and constants for ever
     module.verify()
     llvm_target = binding.Target.from_default_triple().create_target_machine(
         cpu=target.cpu, features=target.features, opt=2
@@ -42,7 +44,7 @@ def optimised(text: str, target: Target) -> tuple[Any, Any]:
     passes = builder.getModulePassManager()
     try:
         passes.run(module, builder)
-    finally:  # `close` of this class frees nothing: what its two bases call to do so is found in the wrong one
+    finally:  # `close` frees nothing: of its two bases the wrong one's `_dispose` is called
         NewPassManager._dispose(passes)
         passes.detach()
     return module, llvm_target
@@ -52,7 +54,7 @@ def optimised(text: str, target: Target) -> tuple[Any, Any]:
 def compiled(text: str, target: Target) -> bytes:
     """Return the object file of a module given as text.
 
-    The last few are kept: a step whose slots the first call made is traced twice, and is the same text.
+    The last few are cached: a step whose slots the first call created is traced twice, and gives the same text.
     """
     module, llvm_target = optimised(text, target)
     code: bytes = llvm_target.emit_object(module)

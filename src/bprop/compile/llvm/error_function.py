@@ -1,7 +1,7 @@
 """The error function: a polynomial in x² below, e^(-x²) times a polynomial in (x - 4) / (x + 4) above.
 
 (1 + 2x) e^(x²) erfc x changes little over the whole half line (Shepherd & Laframboise, 1981), so that its polynomial keeps
-the relative accuracy of erfc far into the tail. What x² rounds off, the tail would magnify: it goes into the exponential.
+the relative accuracy of erfc far into the tail. The tail would magnify the rounding error of x²: it goes into the exponential.
 Polynomials are minimax in relative error, by Remez' exchange in 50 digits.
 
 **Sources:** Shepherd & Laframboise (1981), Chebyshev approximation of (1 + 2x) exp(x²) erfc x in 0 ≤ x < ∞; Cody (1969),
@@ -31,30 +31,30 @@ _ERFC: dict[int, tuple[float, ...]] = {
 """(1 + 2x) e^(x²) erfc x as a polynomial in (x - 4) / (x + 4), from x = 0.45 on: to 2^-32 and 2^-54."""
 
 
-def _near(x: Number) -> Number:
+def _central(x: Number) -> Number:
     """Erf x - x for |x| ≤ 1."""
     f = x.field
-    return x * f.polynomial(x * x, _ERF[f.digits])
+    return x * f.polynomial(x * x, _ERF[f.precision])
 
 
 def _tail(x: Number) -> Number:
     """Erfc x for x ≥ 0.45."""
     f = x.field
-    x = f.at_most(x, 11.0 if f.digits == 24 else 28.0)
-    square, lost = (x * x, f.number(0.0)) if f.digits == 24 else f.product(x, x)
+    x = f.at_most(x, 11.0 if f.precision == 24 else 28.0)
+    square, lost = (x * x, f.number(0.0)) if f.precision == 24 else f.product(x, x)
     n, bits = rounded(-square, LOG2_E, 2 * f.bias)
     r, _ = reduced(-square, n)
     r = r - lost
-    slow = f.polynomial((x - 4) / (x + 4), _ERFC[f.digits]) / f.fma(2.0, x, 1.0)
-    return scaled(f.fma(slow, r + beyond_linear(r), slow), bits)
+    prefactor = f.polynomial((x - 4) / (x + 4), _ERFC[f.precision]) / f.fma(2.0, x, 1.0)
+    return scaled(f.fma(prefactor, r + beyond_linear(r), prefactor), bits)
 
 
 @in_double
 def erf(x: Number) -> Number:
     """As x + x P(x²) below 1, 1 - erfc |x| above."""
     f, size = x.field, abs(x)
-    far = f.with_sign(1 - _tail(f.at_least(size, 0.45)), x)
-    return f.where(size < 1, x + _near(x), far)
+    outer = f.with_sign(1 - _tail(f.at_least(size, 0.45)), x)
+    return f.where(size < 1, x + _central(x), outer)
 
 
 @in_double
@@ -63,8 +63,8 @@ def erfc(x: Number) -> Number:
     f, size = x.field, abs(x)
     tail = _tail(f.at_least(size, 0.45))
     high = 1 - x
-    near = high + (((1 - high) - x) - _near(x))
-    return f.where(size < 0.84, near, f.where(x < 0, 2 - tail, tail))
+    inner = high + (((1 - high) - x) - _central(x))
+    return f.where(size < 0.84, inner, f.where(x < 0, 2 - tail, tail))
 
 
 FORMULAS: dict[str, Any] = {"erf": erf, "erfc": erfc}

@@ -1,7 +1,7 @@
 """Exponential and hyperbolic functions: x = n log 2 + r with |r| ≤ ½ log 2, then a polynomial in r.
 
 n log 2 is subtracted in two parts, of which the first is exact. The polynomials are minimax in relative error, by
-Remez' exchange in 50 digits, coefficients rounded one after the other, each time fitting the rest again where that is better.
+Remez' exchange in 50 digits, coefficients rounded one after the other, and the others fitted again each time where that is better.
 Relative errors, float32 and float64: 2^-28 and 2^-56 for eʳ and 2ʳ, 2^-31 and 2^-61 for sinh.
 
 **Sources:** Cody & Waite (1980), Software manual for the elementary functions; Tang (1989), Table-driven implementation of the
@@ -48,17 +48,17 @@ def rounded(x: Number, scale: float, offset: int) -> tuple[Number, Bits]:
 
 
 def reduced(x: Number, n: Number) -> tuple[Number, Number]:
-    """r = x - n log 2, and the number of which its last rounding is taken."""
+    """r = x - n log 2, and the value before its last rounding."""
     f = x.field
     high, low = LOG_2[f.mantissa]
-    first = f.fma(n, -high, x)
-    return f.fma(n, -low, first), first
+    partial = f.fma(n, -high, x)
+    return f.fma(n, -low, partial), partial
 
 
 def beyond_linear(r: Number) -> Number:
     """eʳ - 1 - r."""
     f = r.field
-    return (r * r) * f.polynomial(r, _EXP[f.digits])
+    return (r * r) * f.polynomial(r, _EXP[f.precision])
 
 
 def scaled(y: Number, n: Bits) -> Number:
@@ -69,7 +69,7 @@ def scaled(y: Number, n: Bits) -> Number:
 
 
 def _bounds(f: Field) -> tuple[float, float]:
-    """Beyond these eˣ is 0 and infinite."""
+    """Below the first eˣ is 0, above the second infinite."""
     return (-105.0, 90.0) if f.mantissa == 23 else (-747.0, 711.0)
 
 
@@ -89,16 +89,16 @@ def exp2(x: Number) -> Number:
     x = f.at_most(f.at_least(x, -f.bias - f.mantissa - 2), f.bias + 2)
     n, bits = rounded(x, 1.0, 2 * f.bias)
     r = x - n
-    return scaled(1 + r * f.polynomial(r, _EXP2[f.digits]), bits)
+    return scaled(1 + r * f.polynomial(r, _EXP2[f.precision]), bits)
 
 
 def expm1(x: Number) -> Number:
-    """eˣ - 1 = 2 ((s - ½ + s r) + s (eʳ - 1 - r)) with s = 2^(n-1), what the sum in brackets rounds off made good."""
+    """eˣ - 1 = 2 ((s - ½ + s r) + s (eʳ - 1 - r)) with s = 2^(n-1), the rounding error of the sum in brackets added."""
     f = x.field
-    near = f.at_most(f.at_least(x, -20.0 if f.digits == 24 else -40.0), _bounds(f)[1] - 1)
-    n, bits = rounded(near, LOG2_E, f.bias - 1)
-    r, first = reduced(near, n)
-    rest = beyond_linear(r) + f.fma(n, -LOG_2[f.mantissa][1], first - r)
+    clamped = f.at_most(f.at_least(x, -20.0 if f.precision == 24 else -40.0), _bounds(f)[1] - 1)
+    n, bits = rounded(clamped, LOG2_E, f.bias - 1)
+    r, partial = reduced(clamped, n)
+    rest = beyond_linear(r) + f.fma(n, -LOG_2[f.mantissa][1], partial - r)
     s = f.power_of_two(bits)
     high, low = sum_of(s - 0.5, s, r)
     y = 2 * (high + f.fma(s, rest, low))
@@ -106,16 +106,16 @@ def expm1(x: Number) -> Number:
 
 
 def sum_of(a: Number, s: Number, r: Number) -> tuple[Number, Number]:
-    """The sum a + s r for a power of two s and |a| ≥ |s r| (or a = 0): rounded, and what that lost."""
-    step = s * r
-    high = a + step
-    return high, step - (high - a)
+    """The sum a + s r for a power of two s and |a| ≥ |s r| (or a = 0): rounded, and its rounding error."""
+    product = s * r
+    high = a + product
+    return high, product - (high - a)
 
 
 def tanh(x: Number) -> Number:
-    """-t / (t + 2) with t = e^(-2|x|) - 1, which neither overflows nor cancels; what sum and quotient round off is made good."""
+    """-t / (t + 2) with t = e^(-2|x|) - 1, which neither overflows nor cancels; the rounding errors of sum and quotient are added."""
     f = x.field
-    double = f.at_least(-2 * abs(x), -20.0 if f.digits == 24 else -40.0)
+    double = f.at_least(-2 * abs(x), -20.0 if f.precision == 24 else -40.0)
     n, bits = rounded(double, LOG2_E, f.bias)
     r, _ = reduced(double, n)
     s = f.power_of_two(bits)
@@ -136,8 +136,8 @@ def sinh(x: Number) -> Number:
     size = abs(x)
     h = exp(size, -1)
     z = x * x
-    near = f.fma(size, z * f.polynomial(z, _SINH[f.digits]), size)
-    return f.with_sign(f.where(size < 1, near, h - 0.25 / h), x)
+    odd = f.fma(size, z * f.polynomial(z, _SINH[f.precision]), size)
+    return f.with_sign(f.where(size < 1, odd, h - 0.25 / h), x)
 
 
 def cosh(x: Number) -> Number:

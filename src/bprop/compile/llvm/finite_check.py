@@ -6,12 +6,12 @@ from llvmlite import ir
 
 from ...core.shape import size_of
 from ..ir.status import NOT_FINITE
-from .loop import Emitter, loop_with_carry, moved, number
+from .loop import Emitter, loop_with_carry, number, strided
 from .type import I32, constant, register
 from .vector import first_lanes, load
 
 VECTORS = 4
-"""Vectors that are read side by side: as many as additions that wait for each other."""
+"""Independent sums of vectors: as many as hide the latency of an addition."""
 
 
 def emit_finite_check(emitter: Emitter, count: int) -> None:
@@ -47,7 +47,7 @@ def _sum(emitter: Emitter, operand: int) -> Any:
     begin, end = emitter.partition_range(blocked, block)
     with loop_with_carry(b, b.sdiv(b.sub(end, begin), number(block)), [zero] * VECTORS) as (iteration, before, after):
         start = b.add(begin, b.mul(iteration, number(block)))
-        after += [added(total, moved(b, start, number(n), width)) for n, total in enumerate(before)]
+        after += [added(total, strided(b, start, number(n), width)) for n, total in enumerate(before)]
     total = after[0]
     for other in after[1:]:
         total = b.fadd(total, other)

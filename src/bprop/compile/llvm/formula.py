@@ -1,7 +1,7 @@
-"""Formulas in Python that write instructions: operators on `Number` emit IEEE arithmetic, one rounding each.
+"""Formulas in Python that emit instructions: each operator on `Number` is one IEEE operation with one rounding.
 
-There are no branches, only choices, and integers only shift, add and mask: what is written so, LLVM's loop vectoriser
-turns into vector code. A fused multiply-add is emitted where the machine has one and nowhere else, so that a result does not
+Formulas have no branches, only selects, and integers only shift, add and mask: so LLVM's loop vectoriser turns them into
+vector code. A fused multiply-add is emitted where the machine has one and nowhere else, so that a result does not
 depend on whether its loop was vectorised.
 """
 
@@ -17,17 +17,17 @@ FLOAT, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 
 
 class Field:
-    """Where numbers of one dtype are computed; ``digits``: how many bits of the result are asked for, all if not given.
+    """Floating-point arithmetic of one dtype. ``precision``: how many bits of the result matter, by default all of them.
 
-    The exponent begins at bit ``mantissa`` of a number and has the offset ``bias``; adding ``magic`` to a number that is small
-    beside it rounds it to an integer, which then stands in the lowest bits.
+    The exponent begins at bit ``mantissa`` of a number and has the offset ``bias``. Adding ``magic`` to a much smaller number
+    rounds that to an integer, which the lowest bits of the sum then hold.
     """
 
-    def __init__(self, module: Any, b: Any, dtype: "np.dtype[Any]", digits: int = 0) -> None:
+    def __init__(self, module: Any, b: Any, dtype: "np.dtype[Any]", precision: int = 0) -> None:
         self.module = module
         self.b = b
         self.dtype = dtype
-        self.digits = digits or (24 if dtype == FLOAT else 53)
+        self.precision = precision or (24 if dtype == FLOAT else 53)
         self.fused = module.target.fused
         self.mantissa, self.bias = (23, 127) if dtype == FLOAT else (52, 1023)
         self.magic = 1.5 * 2.0**self.mantissa
@@ -45,17 +45,17 @@ class Field:
     def intrinsic(self, name: str, *xs: Any) -> "Number":
         """Call LLVM's function ``name`` of numbers."""
         full = f"llvm.{name}.{'f32' if self.dtype == FLOAT else 'f64'}"
-        known = self.module.globals.get(full)
-        if known is None:
-            known = ir.Function(self.module, ir.FunctionType(self.type, [self.type] * len(xs)), full)
-        return Number(self, self.b.call(known, [self.number(x).value for x in xs]))
+        function = self.module.globals.get(full)
+        if function is None:
+            function = ir.Function(self.module, ir.FunctionType(self.type, [self.type] * len(xs)), full)
+        return Number(self, self.b.call(function, [self.number(x).value for x in xs]))
 
     def fma(self, x: Any, y: Any, z: Any) -> "Number":
         """x · y + z, rounded once if the machine can."""
         return self.intrinsic("fma", x, y, z) if self.fused else self.number(x) * y + z
 
     def product(self, x: "Number", y: Any) -> tuple["Number", "Number"]:
-        """x · y rounded, and what that lost: by a fused multiply-add, else by halves (Dekker, 1971)."""
+        """x · y rounded, and its rounding error: by a fused multiply-add, else by halves (Dekker, 1971)."""
         y = self.number(y)
         p = x * y
         if self.fused:
@@ -71,7 +71,7 @@ class Field:
         return (z - p) - rest
 
     def halves(self, x: "Number") -> tuple["Number", "Number"]:
-        """x as a sum of two numbers of half its digits."""
+        """x as a sum of two numbers of half its bits."""
         high = (x.bits & -(1 << (self.mantissa // 2 + 1))).number
         return high, x - high
 
@@ -231,30 +231,30 @@ Expansion = Callable[..., Number]
 
 
 def in_double(formula: Expansion) -> Expansion:
-    """Return the formula with float32 operands computed in float64, to as many digits as float32 shows."""
+    """Return the formula with float32 operands computed in float64, as precisely as float32 needs."""
 
-    def computed(*xs: Number) -> Number:
+    def in_float64(*xs: Number) -> Number:
         f = xs[0].field
         if f.dtype == DOUBLE:
             return formula(*xs)
-        wide = Field(f.module, f.b, DOUBLE, f.digits)
+        wide = Field(f.module, f.b, DOUBLE, f.precision)
         y = formula(*(Number(wide, f.b.fpext(x.value, F64)) for x in xs))
         return Number(f, f.b.fptrunc(y.value, F32))
 
-    return computed
+    return in_float64
 
 
 def apply(formula: Expansion, name: str, module: Any, b: Any, xs: Sequence[Any], dtype: "np.dtype[Any]") -> Any:
-    """Return the formula of ``xs``: one function per module, which LLVM writes out wherever it is called."""
+    """Return the formula of ``xs``: one function per module, which LLVM inlines wherever it is called."""
     kind = register(dtype)
     full = f"{name}.f{8 * dtype.itemsize}"
-    known = module.globals.get(full)
-    if known is None:
-        known = ir.Function(module, ir.FunctionType(kind, [kind] * len(xs)), full)
-        known.linkage = "internal"
+    function = module.globals.get(full)
+    if function is None:
+        function = ir.Function(module, ir.FunctionType(kind, [kind] * len(xs)), full)
+        function.linkage = "internal"
         for attribute in ("alwaysinline", "nounwind", "readnone"):
-            known.attributes.add(attribute)
-        inner: Any = ir.IRBuilder(known.append_basic_block("entry"))
-        field = Field(module, inner, dtype)
-        inner.ret(formula(*(Number(field, x) for x in known.args)).value)
-    return b.call(known, list(xs))
+            function.attributes.add(attribute)
+        builder: Any = ir.IRBuilder(function.append_basic_block("entry"))
+        field = Field(module, builder, dtype)
+        builder.ret(formula(*(Number(field, x) for x in function.args)).value)
+    return b.call(function, list(xs))

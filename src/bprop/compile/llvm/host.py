@@ -1,4 +1,4 @@
-"""What the code generator knows about this machine, and how to make it generate for a lesser one."""
+"""The target that code is generated for: this processor, or a lesser one on request."""
 
 import os
 from collections.abc import Iterator
@@ -72,7 +72,7 @@ def generate_for(name: str) -> Iterator[Target]:
 
 @contextmanager
 def parallel_threshold(nanoseconds: float) -> Iterator[None]:
-    """Share kernels of at least so much work inside the ``with`` statement; from 0 on, every one and entry by entry.
+    """Make kernels of at least so much work parallel inside the ``with`` statement; with 0 all of them, entry by entry.
 
     >>> from bprop.compile.llvm.host import parallel_threshold
     >>> with parallel_threshold(0):
@@ -89,8 +89,8 @@ def parallel_threshold(nanoseconds: float) -> Iterator[None]:
 def _described(target: str) -> Target:
     from llvmlite import binding
 
-    every = binding.get_host_cpu_features()
-    has, name = every.get, binding.get_host_cpu_name()
+    features = binding.get_host_cpu_features()
+    has, name = features.get, binding.get_host_cpu_name()
     if target not in ("", *TARGETS):
         raise ArgumentError(f"target {target!r} is none of {', '.join(TARGETS)}")
     if target == "x86-64":
@@ -100,14 +100,14 @@ def _described(target: str) -> Target:
     if missing:
         raise ArgumentError(f"target {target!r}: this processor ({name}) lacks {', '.join(missing)}")
     if (has("avx512f") and has("avx512vl")) and target != "avx2":
-        # whole registers in loops, as in products: beside those, half of one saves a careful processor no clock
-        return Target(name, every.flatten() + ",-prefer-256-bit", 64, 32, True)
+        # 64-byte vectors in loops, too: products use them, so 32-byte ones elsewhere would not raise the clock
+        return Target(name, features.flatten() + ",-prefer-256-bit", 64, 32, True)
     if has("avx2"):
-        features = ",".join(
+        without_avx512 = ",".join(
             f"-{feature}" if feature.startswith("avx512") else f"{'+' if present else '-'}{feature}"
-            for feature, present in every.items()
+            for feature, present in features.items()
         )
-        return Target(name, features, 32, 16, bool(has("fma")))
+        return Target(name, without_avx512, 32, 16, bool(has("fma")))
     if has("neon"):
-        return Target(name, every.flatten(), 16, 32, True)
-    return Target(name, every.flatten(), 16, 16, bool(has("fma")))
+        return Target(name, features.flatten(), 16, 32, True)
+    return Target(name, features.flatten(), 16, 16, bool(has("fma")))

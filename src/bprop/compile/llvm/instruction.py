@@ -57,14 +57,14 @@ def emit(module: Any, b: Any, name: str, xs: Sequence[Any], dtypes: Sequence[DTy
     if kind == "b" and name in _TRUTH:
         return getattr(b, _TRUTH[name])(*xs)
     if kind == "f":
-        found = _float(module, b, name, xs, dtypes[0])
+        result = _float(module, b, name, xs, dtypes[0])
     elif kind in "iu":
-        found = _whole(b, name, xs, dtypes[0], fail)
+        result = _integer(b, name, xs, dtypes[0], fail)
     else:
-        found = None
-    if found is None:
+        result = None
+    if result is None:
         raise CompileError(f"{name}: no instruction of this name for dtype {dtypes[0]}")
-    return found
+    return result
 
 
 def _compare(b: Any, symbol: str, xs: Sequence[Any], kind: str) -> Any:
@@ -99,12 +99,14 @@ def _float(module: Any, b: Any, name: str, xs: Sequence[Any], dtype: DType) -> A
         return call(module, b, f"llvm.fabs.{_suffix(dtype)}", xs, dtype)
     if name in ("maximum", "minimum"):
         x, y = xs
-        keep = b.fcmp_ordered(">" if name == "maximum" else "<", x, y)  # of equal ones y, as NumPy: zeros have signs
-        return b.select(b.or_(keep, b.fcmp_unordered("uno", x, x)), x, y)
+        takes_x = b.fcmp_ordered(
+            ">" if name == "maximum" else "<", x, y
+        )  # y of two equal ones, as NumPy: zeros are signed
+        return b.select(b.or_(takes_x, b.fcmp_unordered("uno", x, x)), x, y)
     if name == "pow" and isinstance(xs[1], ir.Constant):
-        found = power(Number(Field(module, b, dtype), xs[0]), xs[1].constant)
-        if found is not None:
-            return found.value
+        formula_result = power(Number(Field(module, b, dtype), xs[0]), xs[1].constant)
+        if formula_result is not None:
+            return formula_result.value
     if name == "floor_divide" or name == "remainder":
         return _floored(module, b, name, xs, dtype)
     if name in _INTRINSIC:
@@ -120,28 +122,29 @@ def _float(module: Any, b: Any, name: str, xs: Sequence[Any], dtype: DType) -> A
 def _floored(module: Any, b: Any, name: str, xs: Sequence[Any], dtype: DType) -> Any:
     """Python's // and % on floats, as NumPy computes them: from the exact remainder of C's fmod."""
     x, y = xs
-    zero, one = constant(0, dtype), constant(1, dtype)
+    zero, unit = constant(0, dtype), constant(1, dtype)
     rest = call(module, b, symbol("fmod", dtype), xs, dtype)
     opposite = b.and_(
         b.fcmp_unordered("!=", rest, zero),
         b.xor(b.fcmp_ordered("<", rest, zero), b.fcmp_ordered("<", y, zero)),
     )
-    whole = b.fdiv(b.fsub(x, rest), y)
-    whole = b.select(opposite, b.fsub(whole, one), whole)
+    exact = b.fdiv(b.fsub(x, rest), y)
+    exact = b.select(opposite, b.fsub(exact, unit), exact)
     rest = b.select(opposite, b.fadd(rest, y), rest)
     suffix = _suffix(dtype)
     if name == "remainder":
-        empty = call(module, b, f"llvm.copysign.{suffix}", [zero, y], dtype)
-        return b.select(b.fcmp_ordered("==", rest, zero), empty, rest)
-    near = call(module, b, f"llvm.floor.{suffix}", [whole], dtype)
-    near = b.select(b.fcmp_ordered(">", b.fsub(whole, near), constant(0.5, dtype)), b.fadd(near, one), near)
+        signed_zero = call(module, b, f"llvm.copysign.{suffix}", [zero, y], dtype)
+        return b.select(b.fcmp_ordered("==", rest, zero), signed_zero, rest)
+    rounded = call(module, b, f"llvm.floor.{suffix}", [exact], dtype)
+    is_below = b.fcmp_ordered(">", b.fsub(exact, rounded), constant(0.5, dtype))
+    rounded = b.select(is_below, b.fadd(rounded, unit), rounded)
     quotient = b.fdiv(x, y)
-    empty = call(module, b, f"llvm.copysign.{suffix}", [zero, quotient], dtype)
-    near = b.select(b.fcmp_ordered("==", whole, zero), empty, near)
-    return b.select(b.fcmp_ordered("==", y, zero), quotient, near)
+    signed_zero = call(module, b, f"llvm.copysign.{suffix}", [zero, quotient], dtype)
+    rounded = b.select(b.fcmp_ordered("==", exact, zero), signed_zero, rounded)
+    return b.select(b.fcmp_ordered("==", y, zero), quotient, rounded)
 
 
-def _whole(b: Any, name: str, xs: Sequence[Any], dtype: DType, fail: Fail) -> Any:
+def _integer(b: Any, name: str, xs: Sequence[Any], dtype: DType, fail: Fail) -> Any:
     signed = dtype.kind == "i"
     if name in _INTEGER:
         return getattr(b, _INTEGER[name])(*xs)
@@ -171,30 +174,30 @@ def _integer_floored(b: Any, name: str, xs: Sequence[Any], dtype: DType) -> Any:
     zero = b.icmp_unsigned("==", y, constant(0, dtype))
     safe = b.select(zero, constant(1, dtype), y)
     if dtype.kind == "u":
-        found = (b.udiv if name == "floor_divide" else b.urem)(x, safe)
-        return b.select(zero, constant(0, dtype), found)
-    minus = b.icmp_signed("==", y, constant(-1, dtype))
-    safe = b.select(minus, constant(1, dtype), safe)
-    whole, rest = b.sdiv(x, safe), b.srem(x, safe)
+        result = (b.udiv if name == "floor_divide" else b.urem)(x, safe)
+        return b.select(zero, constant(0, dtype), result)
+    is_minus_one = b.icmp_signed("==", y, constant(-1, dtype))
+    safe = b.select(is_minus_one, constant(1, dtype), safe)
+    quotient, rest = b.sdiv(x, safe), b.srem(x, safe)
     opposite = b.and_(
         b.icmp_signed("!=", rest, constant(0, dtype)), b.icmp_signed("<", b.xor(rest, safe), constant(0, dtype))
     )
     if name == "floor_divide":
-        found = b.select(minus, b.neg(x), b.select(opposite, b.sub(whole, constant(1, dtype)), whole))
+        result = b.select(is_minus_one, b.neg(x), b.select(opposite, b.sub(quotient, constant(1, dtype)), quotient))
     else:
-        found = b.select(opposite, b.add(rest, safe), rest)
-    return b.select(zero, constant(0, dtype), found)
+        result = b.select(opposite, b.add(rest, safe), rest)
+    return b.select(zero, constant(0, dtype), result)
 
 
 def _shifted(b: Any, name: str, xs: Sequence[Any], dtype: DType) -> Any:
-    """<< and >>; by the width or more (a negative number counts as that) no bit of x is left, only its sign."""
-    x, by = xs
+    """<< and >>. A shift by the width or more, or by a negative number, leaves no bit of x but its sign."""
+    x, count = xs
     last = constant(8 * dtype.itemsize - 1, dtype)
-    inside = b.icmp_unsigned("<=", by, last)
+    inside = b.icmp_unsigned("<=", count, last)
     if name == "bitwise_right_shift" and dtype.kind == "i":
-        return b.ashr(x, b.select(inside, by, last))
-    found = (b.shl if name == "bitwise_left_shift" else b.lshr)(x, b.select(inside, by, last))
-    return b.select(inside, found, constant(0, dtype))
+        return b.ashr(x, b.select(inside, count, last))
+    result = (b.shl if name == "bitwise_left_shift" else b.lshr)(x, b.select(inside, count, last))
+    return b.select(inside, result, constant(0, dtype))
 
 
 def _integer_pow(b: Any, xs: Sequence[Any], dtype: DType, fail: Fail) -> Any:
@@ -208,15 +211,15 @@ def _integer_pow(b: Any, xs: Sequence[Any], dtype: DType, fail: Fail) -> Any:
     head, body, after = (b.append_basic_block(name) for name in ("power", "multiply", "powered"))
     b.branch(head)
     b.position_at_end(head)
-    result, square, left = (b.phi(base.type) for _ in range(3))
-    for phi, start in ((result, constant(1, dtype)), (square, base), (left, exponent)):
+    result, square, remaining = (b.phi(base.type) for _ in range(3))
+    for phi, start in ((result, constant(1, dtype)), (square, base), (remaining, exponent)):
         phi.add_incoming(start, before)
-    b.cbranch(b.icmp_unsigned("!=", left, constant(0, dtype)), body, after)
+    b.cbranch(b.icmp_unsigned("!=", remaining, constant(0, dtype)), body, after)
     b.position_at_end(body)
-    odd = b.trunc(left, I1) if left.type != I1 else left
+    odd = b.trunc(remaining, I1) if remaining.type != I1 else remaining
     result.add_incoming(b.select(odd, b.mul(result, square), result), body)
     square.add_incoming(b.mul(square, square), body)
-    left.add_incoming(b.lshr(left, constant(1, dtype)), body)
+    remaining.add_incoming(b.lshr(remaining, constant(1, dtype)), body)
     b.branch(head)
     b.position_at_end(after)
     return result
@@ -226,21 +229,21 @@ def cast(b: Any, x: Any, source: DType, target: DType) -> Any:
     """Return ``x`` converted as ``numpy.ndarray.astype`` does."""
     if source == target:
         return x
-    wanted = register(target)
+    kind = register(target)
     if target.kind == "b":
         zero = constant(0, source)
         return b.fcmp_unordered("!=", x, zero) if source.kind == "f" else b.icmp_unsigned("!=", x, zero)
     if source.kind == "f" and target.kind == "f":
-        return b.fpext(x, wanted) if wanted == F64 else b.fptrunc(x, wanted)
+        return b.fpext(x, kind) if kind == F64 else b.fptrunc(x, kind)
     if source.kind == "f":
         return _to_integer(b, x, source, target)
     if target.kind == "f":
-        return (b.sitofp if source.kind == "i" else b.uitofp)(x, wanted)
-    if x.type.width == wanted.width:
+        return (b.sitofp if source.kind == "i" else b.uitofp)(x, kind)
+    if x.type.width == kind.width:
         return x
-    if x.type.width > wanted.width:
-        return b.trunc(x, wanted)
-    return (b.sext if source.kind == "i" else b.zext)(x, wanted)
+    if x.type.width > kind.width:
+        return b.trunc(x, kind)
+    return (b.sext if source.kind == "i" else b.zext)(x, kind)
 
 
 def _to_integer(b: Any, x: Any, source: DType, target: DType) -> Any:
@@ -255,22 +258,22 @@ def _to_integer(b: Any, x: Any, source: DType, target: DType) -> Any:
     fits = b.and_(
         b.fcmp_ordered(">=", x, constant(float(least), source)), b.fcmp_ordered("<", x, constant(-float(least), source))
     )
-    whole = b.fptosi(b.select(fits, x, constant(0, source)), wide)
-    whole = b.select(fits, whole, ir.Constant(wide, least))
-    wanted = register(target)
-    return b.trunc(whole, wanted) if wanted.width < wide.width else whole
+    integer = b.fptosi(b.select(fits, x, constant(0, source)), wide)
+    integer = b.select(fits, integer, ir.Constant(wide, least))
+    kind = register(target)
+    return b.trunc(integer, kind) if kind.width < wide.width else integer
 
 
 def call(module: Any, b: Any, name: str, xs: Sequence[Any], dtype: DType) -> Any:
     """Call a function of numbers of one dtype, declaring it on first use."""
-    known = module.globals.get(name)
-    if known is None:
+    function = module.globals.get(name)
+    if function is None:
         kind = register(dtype)
-        known = ir.Function(module, ir.FunctionType(kind, [kind] * len(xs)), name)
+        function = ir.Function(module, ir.FunctionType(kind, [kind] * len(xs)), name)
         if not name.startswith("llvm."):
-            known.attributes.add("readnone")
-            known.attributes.add("nounwind")
-    return b.call(known, list(xs))
+            function.attributes.add("readnone")
+            function.attributes.add("nounwind")
+    return b.call(function, list(xs))
 
 
 def _suffix(dtype: DType) -> str:
@@ -278,7 +281,7 @@ def _suffix(dtype: DType) -> str:
 
 
 def symbol(name: str, dtype: DType) -> str:
-    """Return the C library's symbol of a function, made known to LLVM."""
+    """Return the C library's symbol of a function, and tell LLVM its address."""
     full = name + ("f" if dtype == np.float32 else "")
     resolve(full)
     return full

@@ -1,6 +1,6 @@
-"""Native functions that stand in the library as LLVM text, loaded once per process and never freed.
+"""Native functions that the library holds as LLVM text, compiled once per process and never freed.
 
-They are taken as they are written, without LLVM's passes over them, which would take longer than all their calls.
+They are compiled as they are written: LLVM's optimisation passes would take longer than all calls of them.
 """
 
 from functools import cache
@@ -10,13 +10,13 @@ from llvmlite import binding
 
 @cache
 def prepare() -> None:
-    """Let LLVM know the processor."""
+    """Initialise LLVM's code generator for this processor."""
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
 
 
-def loaded(code: str, *names: str) -> list[int]:
-    """Compile a text; return the addresses of its functions of these names."""
+def jit_compile_ir(code: str, *names: str) -> list[int]:
+    """Compile LLVM text; return the addresses of the functions of these names."""
     prepare()
     module = binding.parse_assembly(code)
     module.verify()
@@ -24,5 +24,5 @@ def loaded(code: str, *names: str) -> list[int]:
     engine = binding.create_mcjit_compiler(module, target)
     engine.finalize_object()
     addresses = [engine.get_function_address(name) for name in names]
-    engine.detach()  # workers may be inside at any time
+    engine.detach()  # never freed: workers of the thread pool may be inside at any time
     return addresses

@@ -28,8 +28,8 @@ _LOG10_2 = (0.30102999566361177, 3.694239077158931e-13)
 def _split(x: Number) -> tuple[Bits, Number, Number]:
     """The integer k + bias, and the numbers k and f of a positive normal number."""
     f = x.field
-    one, root = _representation(1.0, f), _representation(0.5**0.5, f)
-    shifted = x.bits + (one - root)
+    unit, root = _representation(1.0, f), _representation(0.5**0.5, f)
+    shifted = x.bits + (unit - root)
     exponent = shifted >> f.mantissa
     return exponent, f.from_exponent(exponent), ((shifted & ((1 << f.mantissa) - 1)) + root).number - 1
 
@@ -38,22 +38,22 @@ def _representation(number: float, f: Field) -> int:
     return int(f.dtype.type(number).view(f"i{f.dtype.itemsize}"))
 
 
-def _lifted(x: Number) -> tuple[Number, Any]:
+def _normalised(x: Number) -> tuple[Number, Any]:
     """A number made normal by a power of two where it is not, and that power's exponent."""
     f = x.field
-    if f.digits < f.mantissa:  # a subnormal float32 is a normal float64
+    if f.precision < f.mantissa:  # a subnormal float32 is a normal float64
         return x, 0.0
     small = x < float(f.info.tiny)
     return f.where(small, x * 2.0 ** (f.mantissa + 2), x), f.where(small, float(f.mantissa + 2), 0.0)
 
 
-def _terms(part: Number) -> tuple[Number, Number]:
-    """½f² and s (½f² + R) for f = ``part``."""
-    f = part.field
-    s = part / (part + 2)
+def _terms(fraction: Number) -> tuple[Number, Number]:
+    """½f² and s (½f² + R) for f = ``fraction``."""
+    f = fraction.field
+    s = fraction / (fraction + 2)
     z = s * s
-    half = 0.5 * part * part
-    return half, s * (half + z * f.polynomial(z, _LOG[f.digits]))
+    half = 0.5 * fraction * fraction
+    return half, s * (half + z * f.polynomial(z, _LOG[f.precision]))
 
 
 def _at_the_ends(y: Number, x: Number, pole: float) -> Number:
@@ -63,44 +63,44 @@ def _at_the_ends(y: Number, x: Number, pole: float) -> Number:
     return f.where(x < pole, nan, f.where(x.equals(pole), -inf, y))
 
 
-def _sum(k: Number, part: Number, half: Number, rest: Number) -> Number:
+def _sum(k: Number, fraction: Number, half: Number, rest: Number) -> Number:
     """The sum k log 2 + f - ½f² + rest, the smallest terms first."""
     f = k.field
     high, low = LOG_2[f.mantissa]
-    return f.fma(k, high, part - (half - f.fma(k, low, rest)))
+    return f.fma(k, high, fraction - (half - f.fma(k, low, rest)))
 
 
 def log(x: Number) -> Number:
     """log x."""
-    normal, lift = _lifted(x)
-    _, k, part = _split(normal)
-    return _at_the_ends(_sum(k - lift, part, *_terms(part)), x, 0.0)
+    normal, shift = _normalised(x)
+    _, k, fraction = _split(normal)
+    return _at_the_ends(_sum(k - shift, fraction, *_terms(fraction)), x, 0.0)
 
 
 def log1p(x: Number) -> Number:
-    """log(1 + x), with what 1 + x rounds off added to f."""
+    """log(1 + x), with the rounding error of 1 + x added to f."""
     f = x.field
     u = 1 + x
-    back = u - 1
-    lost = (1 - (u - back)) + (x - back)
-    exponent, k, part = _split(u)
-    part = part + f.where(u < 2.0 ** (f.mantissa + 2), lost * f.power_of_two(2 * f.bias - exponent), 0.0)
-    return f.with_sign(_at_the_ends(_sum(k, part, *_terms(part)), x, -1.0), x)
+    u_minus_1 = u - 1
+    error = (1 - (u - u_minus_1)) + (x - u_minus_1)
+    exponent, k, fraction = _split(u)
+    fraction = fraction + f.where(u < 2.0 ** (f.mantissa + 2), error * f.power_of_two(2 * f.bias - exponent), 0.0)
+    return f.with_sign(_at_the_ends(_sum(k, fraction, *_terms(fraction)), x, -1.0), x)
 
 
 def _to_base(x: Number, unit: tuple[float, float], two: tuple[float, float]) -> Number:
     """log x · ``unit``, where log 2 · unit is ``two``; both are sums of two numbers."""
     f = x.field
-    normal, lift = _lifted(x)
-    _, k, part = _split(normal)
-    k = k - lift
-    half, rest = _terms(part)
-    high = part - half
-    low = ((part - high) - half) + rest
+    normal, shift = _normalised(x)
+    _, k, fraction = _split(normal)
+    k = k - shift
+    half, rest = _terms(fraction)
+    high = fraction - half
+    low = ((fraction - high) - half) + rest
     p, lost = f.product(high, unit[0])
-    whole = k * two[0]
-    y = whole + p
-    lost = lost + f.fma(high, unit[1], low * unit[0]) + f.fma(k, two[1], (whole - y) + p)
+    high_k = k * two[0]
+    y = high_k + p
+    lost = lost + f.fma(high, unit[1], low * unit[0]) + f.fma(k, two[1], (high_k - y) + p)
     return _at_the_ends(y + lost, x, 0.0)
 
 
@@ -142,4 +142,4 @@ def atanh(x: Number) -> Number:
 
 FORMULAS: dict[str, Any] = {"log": log, "log2": log2, "log10": log10, "log1p": log1p}
 SINGLE: dict[str, Any] = {"asinh": asinh, "acosh": acosh, "atanh": atanh}
-"""Of float32 only: of float64 the C library's are more accurate."""
+"""For float32 only: for float64 the C library's are more accurate."""

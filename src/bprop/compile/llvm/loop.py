@@ -42,10 +42,10 @@ def loop(builder: Any, start: Any, stop: Any, step: int = 1) -> Iterator[Any]:
 
 @contextmanager
 def loop_with_carry(builder: Any, count: Any, carry: Sequence[Any]) -> Iterator[tuple[Any, list[Any], list[Any]]]:
-    """Emit a loop of ``count`` iterations, each of which hands values to the next; the first takes ``carry``.
+    """Emit a loop of ``count`` iterations, with loop-carried values that begin as ``carry``.
 
-    The ``with`` statement yields the number of the iteration, the values there, and a list for the values of the next one;
-    after the loop it holds those of the last, or ``carry``.
+    The ``with`` statement yields the number of the iteration, the values at its beginning, and an empty list, to which the
+    body appends the values for the next iteration. After the loop that list holds the final values.
     """
     before = builder.block
     head, body, after = (builder.append_basic_block(name) for name in ("head", "body", "after"))
@@ -70,13 +70,13 @@ def smaller(builder: Any, a: Any, b: Any) -> Any:
     return builder.select(builder.icmp_signed("<", a, b), a, b)
 
 
-def moved(b: Any, x: Any, i: Any, stride: int) -> Any:
+def strided(b: Any, x: Any, i: Any, stride: int) -> Any:
     """Return the address x + i · stride."""
     return b.add(x, b.mul(i, number(stride), flags=("nsw",)), flags=("nsw",)) if stride else x
 
 
 def emit_barrier(module: Any, b: Any, pool: Sequence[Any], status: Any) -> Any:
-    """Emit the wait for every thread of ``pool``; return the greatest status that any brought."""
+    """Emit a barrier of the threads of ``pool``; return the greatest status that any of them brings."""
     function = module.globals.get(BARRIER)
     if function is None:
         function = ir.Function(module, ir.FunctionType(I32, [POOL[2], POOL[1], I32]), BARRIER)
@@ -88,14 +88,14 @@ def partition_range(
 ) -> tuple[Any, Any]:
     """Return where this thread's part of ``range(count)`` begins and ends: at multiples of ``grain``, or the end.
 
-    It is all of it for a single thread, and for each where this range is not what they share.
+    A single thread gets the whole range, and so does every thread where the range is not ``is_parallel``.
     """
     thread, threads, _ = pool
     if thread is SINGLE_THREAD[0] or not is_parallel:
         return number(0), number(count)
-    units = number(-(-count // grain))
-    begin = b.mul(b.sdiv(b.mul(units, thread), threads), number(grain))
-    end = b.mul(b.sdiv(b.mul(units, b.add(thread, number(1))), threads), number(grain))
+    grains = number(-(-count // grain))
+    begin = b.mul(b.sdiv(b.mul(grains, thread), threads), number(grain))
+    end = b.mul(b.sdiv(b.mul(grains, b.add(thread, number(1))), threads), number(grain))
     return begin, smaller(b, end, number(count))
 
 
@@ -128,7 +128,7 @@ class Emitter:
 
     ``pointers`` are the typed bases of the kernel's operands, by number, ``specs`` their shapes and dtypes. ``loops`` has the
     value of every loop variable, ``parameters`` the numbers that the kernel supplies. ``status`` is where an error code goes;
-    ``pool`` is (thread, threads, what they share).
+    ``pool`` is (thread, threads, thread pool).
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class Emitter:
 
     @property
     def is_parallel(self) -> bool:
-        """Whether threads share the kernel."""
+        """Whether all threads work at the kernel."""
         return self.pool[0] is not SINGLE_THREAD[0]
 
     def partition_range(self, count: int, grain: int = 1, is_parallel: bool = True) -> tuple[Any, Any]:
@@ -161,7 +161,7 @@ class Emitter:
         return partition_range(self.builder, self.pool, count, grain, is_parallel)
 
     def barrier(self) -> None:
-        """Wait until every thread of the pool has come this far; what each wrote before, all see after."""
+        """Wait until every thread has arrived; what each wrote before is visible to all afterwards."""
         if self.is_parallel:
             emit_barrier(self.module, self.builder, self.pool, ir.Constant(I32, 0))
 
@@ -198,12 +198,12 @@ class Emitter:
         wide = instructions.cast(b, entry, dtype, np.dtype(np.int64))
         from_end = b.icmp_signed("<", wide, number(0))
         index = wide if dtype.kind == "u" else b.select(from_end, b.add(wide, number(size)), wide)
-        bad = b.icmp_unsigned(">=", index, number(size))
-        self.fail(bad, INDEX_ERROR)
-        return b.select(bad, number(0), index)
+        is_outside = b.icmp_unsigned(">=", index, number(size))
+        self.fail(is_outside, INDEX_ERROR)
+        return b.select(is_outside, number(0), index)
 
     def fail(self, condition: Any, code: int) -> None:
-        """Note an error where ``condition`` holds; the program ends with it after the kernel."""
+        """Record an error where ``condition`` holds; the program ends with it after the kernel."""
         b = self.builder
         status = b.load(self.status)
         b.store(b.select(condition, ir.Constant(status.type, code), status), self.status)

@@ -16,17 +16,17 @@ def open_loops(
     emitter: Emitter,
     loops: Sequence[Loop],
     levels: Sequence[Sequence[ScalarExpr]],
-    shared: Loop | None = None,
+    parallel: Loop | None = None,
     grain: int = 1,
 ) -> None:
     """Open ``loops`` one inside the other and emit the scalars of each level.
 
-    Of the loop that is ``shared`` every thread takes its part.
+    Each thread runs its part of the iterations of the ``parallel`` loop.
     """
     emitter.emit(levels[0])
-    for each, scalars in zip(loops, levels[1:], strict=False):
-        begin, end = emitter.partition_range(each.extent, grain, each == shared)
-        emitter.loops[each.variable] = stack.enter_context(loop(emitter.builder, begin, end))
+    for loop_of_nest, scalars in zip(loops, levels[1:], strict=False):
+        begin, end = emitter.partition_range(loop_of_nest.extent, grain, loop_of_nest == parallel)
+        emitter.loops[loop_of_nest.variable] = stack.enter_context(loop(emitter.builder, begin, end))
         emitter.emit(scalars)
 
 
@@ -34,11 +34,11 @@ def emit_map(emitter: Emitter, nest: LoopNest) -> None:
     """Emit a map."""
     if size_of(nest.shape) == 0:
         return
-    shared, grain = nest.parallel_loop, 1
-    if shared in nest.outer[-1:]:  # its threads write side by side
+    parallel, grain = nest.parallel_loop, 1
+    if parallel in nest.outer[-1:]:  # threads write neighbouring numbers
         grain = emitter.target.grain(min(emitter.specs[store.operand].dtype.itemsize for store in nest.stores))
     with ExitStack() as stack:
-        open_loops(stack, emitter, nest.outer, nest.levels(nest.outer), shared, grain)
+        open_loops(stack, emitter, nest.outer, nest.levels(nest.outer), parallel, grain)
         for operand, address, value in nest.stores:
             dtype = emitter.specs[operand].dtype
             emitter.store(emitter.values[value], emitter.pointers[operand], emitter.index(address), dtype)

@@ -1,7 +1,7 @@
 """A lowered graph as one native function: ``run(table, thread, threads, pool)`` calls the kernels with pointers from a table.
 
 The table holds the arena, the inputs and the outputs. The result is 0, or the code of the first error. Each thread of a
-pool runs the whole program and does its share of every kernel. ``repeat`` runs it many times.
+pool runs the whole program and does its part of every parallel kernel. ``run_steps`` runs it many times.
 """
 
 from collections.abc import Hashable, Sequence
@@ -29,7 +29,7 @@ from .random import emit_random
 from .reduce import emit_reduce
 from .scan import SignalPoll, emit_scan
 from .schedule import ScheduleEmitter, emit_segments
-from .step_loop import emit_repeat
+from .step_loop import emit_step_loop
 from .type import I32, POINTER, POOL, SINGLE_THREAD, Module, memory
 
 
@@ -38,7 +38,7 @@ def emit_module(lowered: Lowered) -> Any:
     module = Module(lowered.target)
     run = _ModuleEmitter(module, lowered).function("run", lowered, exported=True)
     slots = 1 + len(lowered.graph.inputs) + len(lowered.graph.outputs)
-    emit_repeat(run, slots, bool(lowered.schedule.parallel))
+    emit_step_loop(run, slots, bool(lowered.schedule.parallel))
     return module
 
 
@@ -98,8 +98,8 @@ class _ModuleEmitter:
     def kernel(self, kernel: Kernel, lowered: Lowered) -> tuple[Any, list[Buffer]]:
         """Emit one kernel; return its function and the buffers whose addresses it takes.
 
-        The function depends on the structure of the kernel, on which of its operands share a buffer, and on whether threads
-        share it; where all of these are equal, it is the same.
+        The function depends on the structure of the kernel, on which of its operands have one buffer, and on whether it is
+        parallel. Where all of these are equal, kernels have one function.
         """
         bodies = [self.function(f"body{self.number()}", body) for body in kernel.bodies]
         memory_plan, operands = lowered.memory, kernel.operands
@@ -134,14 +134,14 @@ class _ModuleEmitter:
         return function, buffers
 
     def _with_context(
-        self, emitter: Emitter, kernel: Kernel, raw: dict[Edge, Any], last: Any, bodies: list[Any]
+        self, emitter: Emitter, kernel: Kernel, raw: dict[Edge, Any], workspace: Any, bodies: list[Any]
     ) -> None:
-        """Emit what a kernel does; an error says of which kernel it is."""
+        """Emit what a kernel does; the message of an error names the kernel."""
         try:
             if kernel.bodies:
-                self._region(emitter, kernel, raw, last, bodies)
+                self._region(emitter, kernel, raw, workspace, bodies)
             else:
-                self._emit(emitter, kernel, raw, last)
+                self._emit(emitter, kernel, raw, workspace)
         except CompileError as error:
             shown = ", ".join(str(spec_of(edge)) for edge in kernel.reads)
             error.message += f" (in a {kernel.kind} kernel over {kernel.shape} that reads {shown or 'nothing'})"
@@ -190,11 +190,11 @@ class _ModuleEmitter:
         b.store(b.call(function, [b.gep(table, [number(0), number(0)])]), emitter.status)
 
     def poll_function(self, b: Any) -> Any:
-        """Return the function with which Python looks for signals."""
+        """Return the function by which Python polls for signals."""
         return self.python(b, POLL_SIGNALS, [])
 
     def python(self, b: Any, name: str, arguments: list[Any]) -> Any:
-        """Return a function of Python; its address is set when the code is loaded."""
+        """Return a function of Python, whose address is set when the code is loaded."""
         kind = ir.FunctionType(I32, arguments).as_pointer()
         target = self.module.globals.get(name)
         if target is None:

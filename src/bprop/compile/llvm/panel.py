@@ -1,16 +1,16 @@
 """The inner parts of large contractions: the micro-kernel that keeps a tile of C in registers, and packing into panels.
 
-A panel of A holds ``rows`` numbers for each step of the sum side by side, a panel of B whole vectors. The micro-kernel
-runs over one panel of each and keeps rows × columns of C in registers meanwhile; an operand that already lies so is
-read where it is. Functions are made once per program, for each exact size of a tile, and shared by all contractions of one
-dtype; strides are arguments.
+A panel of A holds the ``rows`` numbers of one step of the sum side by side, a panel of B the vectors of one step. The
+micro-kernel runs over one panel of each and keeps rows × columns of C in registers meanwhile. An operand that already lies
+like a panel is read where it is. Functions are made once per program for each exact size of a tile, and shared by all
+contractions of one dtype; strides are arguments.
 
 **Source:** Goto & van de Geijn (2008), Anatomy of high-performance matrix multiplication; Van Zee & van de Geijn (2015),
 BLIS.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from llvmlite import ir
 
@@ -18,12 +18,54 @@ from ..ir.register_tile import RegisterTile
 from ..ir.target import CACHE_LINE
 from .loop import loop, loop_with_carry, number
 from .type import I32, I64, constant, register
-from .vector import first_lanes, intrinsic, load, multiply_add, shuffled, spread, store
+from .vector import broadcast, first_lanes, intrinsic, load, multiply_add, shuffled, store
 
-TURNED = 8
-"""Numbers along a block that is transposed in registers: larger ones gain nothing and take LLVM long."""
-SECOND = 2
-"""The second-level cache, as LLVM numbers them."""
+MAX_TRANSPOSED_BLOCK = 8
+"""Rows of the largest block that is transposed in registers: larger ones gain nothing and take LLVM long."""
+L2_LOCALITY = 2
+"""LLVM's number for prefetching into the second-level cache."""
+
+
+class LeftOperand(NamedTuple):
+    """A as the micro-kernel reads it: its first entry, and the strides between rows and between steps of the sum."""
+
+    pointer: Any
+    row_stride: Any
+    step: Any
+
+
+class RightOperand(NamedTuple):
+    """B as the micro-kernel reads it: its first entry, and the stride between steps of the sum."""
+
+    pointer: Any
+    step: Any
+
+
+class ResultTile(NamedTuple):
+    """Where a tile of C goes. ``stride``: between its rows, or between its columns where it is ``transposed``."""
+
+    pointer: Any
+    stride: Any
+    transposed: bool
+
+
+class Prefetch(NamedTuple):
+    """What is prefetched while a tile is computed: a tile of several arrays that share one row ``stride``."""
+
+    pointers: Sequence[Any]
+    stride: Any
+
+
+NO_PREFETCH = Prefetch((), None)
+
+
+class _Store(NamedTuple):
+    """The first ``lanes`` numbers of a vector, and where they go: to a row of C in memory, from a column on."""
+
+    row: int
+    column: int
+    vector: Any
+    lanes: int
 
 
 class Panels:
@@ -36,9 +78,9 @@ class Panels:
         self.pointer = self.kind.as_pointer()
 
     def _function(self, name: str, arguments: Sequence[Any], fill: Callable[..., None]) -> Any:
-        known = self.module.globals.get(name)
-        if known is not None:
-            return known
+        function = self.module.globals.get(name)
+        if function is not None:
+            return function
         function = ir.Function(self.module, ir.FunctionType(ir.VoidType(), arguments), name)
         function.linkage = "internal"
         function.attributes.add("noinline")
@@ -54,182 +96,209 @@ class Panels:
         return "_".join(map(str, (*parts, self.tile.dtype)))
 
     # --- C (+)= A · B for one tile ---
-    def micro(
-        self, b: Any, tile: tuple[int, int], depth: Any, left: Any, across: int, along: Any, right: Any, gap: Any,
-        c: Any, step: Any, first: Any, turned: bool, beside: Sequence[Any] = (), apart: Any = None,
+    def micro_kernel(
+        self, b: Any, shape: tuple[int, int], depth: Any, left: LeftOperand, right: RightOperand, result: ResultTile,
+        is_first_block: Any = None, prefetch: Prefetch = NO_PREFETCH,
     ) -> None:  # fmt: skip
-        """Call the micro-kernel for a ``tile`` of rows × columns.
+        """Call the micro-kernel for a tile of ``shape`` (rows, columns) and a sum of ``depth`` steps.
 
-        Rows of A lie ``across`` apart, steps of the sum ``along`` in A and ``gap`` in B; rows of C lie ``step`` apart, or
-        its columns where it is ``turned``. ``first``: C is not read; ``None`` where it never is. What lies ``beside`` the
-        tile, in arrays whose rows in memory lie ``apart``, is asked for meanwhile: who reads it afterwards finds it in the cache.
+        ``is_first_block``: in the first block of the sum C is overwritten, in later ones added to; ``None`` where there is
+        one block only. What ``prefetch`` names is in the second-level cache when the tile is complete.
         """
-        near = across == 1
-        more = [*[first] * (first is not None), *beside, *[apart] * bool(beside)]
-        ways = "near" if near else "far", "turned" if turned else "straight", "once" if first is None else "often"
-        name = self._name("micro", *tile, *ways, len(beside))
-        kinds = [I64, self.pointer, I64, I64, self.pointer, I64, self.pointer, I64, *(one.type for one in more)]
-        shape = near, turned, len(beside)
-        kernel = self._function(name, kinds, lambda builder, *args: self._micro(builder, tile, *shape, *args))
-        b.call(kernel, [depth, left, number(across), along, right, gap, c, step, *more])
+        has_unit_stride, transposed = left.row_stride == 1, result.transposed
+        optional = [] if is_first_block is None else [is_first_block]
+        if prefetch.pointers:
+            optional += [*prefetch.pointers, prefetch.stride]
 
-    def _micro(
-        self, b: Any, tile: tuple[int, int], near: bool, turned: bool, count: int, depth: Any, left: Any,
-        across: Any, along: Any, right: Any, gap: Any, c: Any, step: Any, *more: Any,
+        def fill(
+            builder: Any, depth: Any, left: Any, row_stride: Any, left_step: Any, right: Any, right_step: Any, c: Any,
+            stride: Any, *optional: Any,
+        ) -> None:  # fmt: skip
+            rest = list(optional)
+            first = None if is_first_block is None else rest.pop(0)
+            a = LeftOperand(left, 1 if has_unit_stride else row_stride, left_step)
+            target, ahead = ResultTile(c, stride, transposed), Prefetch(rest[:-1], rest[-1]) if rest else NO_PREFETCH
+            self._micro_kernel(builder, shape, depth, a, RightOperand(right, right_step), target, first, ahead)
+
+        variant = (
+            "unit_stride" if has_unit_stride else "strided",
+            "transposed" if transposed else "straight",
+            "once" if is_first_block is None else "blocks",
+        )
+        name = self._name("micro_kernel", *shape, *variant, len(prefetch.pointers))
+        kinds = [I64, self.pointer, I64, I64, self.pointer, I64, self.pointer, I64, *(x.type for x in optional)]
+        b.call(
+            self._function(name, kinds, fill),
+            [depth, left.pointer, number(left.row_stride), left.step, *right, result.pointer, result.stride, *optional],
+        )
+
+    def _micro_kernel(
+        self, b: Any, shape: tuple[int, int], depth: Any, left: LeftOperand, right: RightOperand, result: ResultTile,
+        is_first_block: Any, prefetch: Prefetch,
     ) -> None:  # fmt: skip
-        (rows, columns), registers = tile, self.tile
-        counts = [min(registers.width, columns - start) for start in range(0, columns, registers.width)]
-        vector = ir.VectorType(self.kind, registers.width)
-        places = [number(r) if near else b.mul(across, number(r)) for r in range(rows)]
-        zero = ir.Constant(vector, [constant(0, registers.dtype)] * registers.width)
+        (rows, columns), tile = shape, self.tile
+        lanes = [min(tile.width, columns - start) for start in range(0, columns, tile.width)]
+        vector = ir.VectorType(self.kind, tile.width)
+        row_offsets = [number(r) if left.row_stride == 1 else b.mul(left.row_stride, number(r)) for r in range(rows)]
+        zero = ir.Constant(vector, [constant(0, tile.dtype)] * tile.width)
 
-        def add(steps: Any, state: Sequence[Any]) -> list[Any]:
-            """Add so many steps of the sum; the state is where A and B are, and the sums."""
-            with loop_with_carry(b, steps, state) as (_, (x, y, *sums), new):
+        def accumulate(steps: Any, carry: Sequence[Any]) -> list[Any]:
+            """Add so many steps of the sum. The carry: the next entries of A and B, and the sums."""
+            with loop_with_carry(b, steps, carry) as (_, (x, y, *sums), new):
                 vectors = [
-                    self.load(
-                        b,
-                        b.gep(y, [number(v * registers.width)]),
-                        registers.width,
-                        n if registers.masks else registers.width,
-                    )
-                    for v, n in enumerate(counts)
+                    self.load(b, b.gep(y, [number(v * tile.width)]), tile.width, n if tile.masks else tile.width)
+                    for v, n in enumerate(lanes)
                 ]
-                new += [b.gep(x, [along]), b.gep(y, [gap])]
-                for r, place in enumerate(places):
-                    one = spread(b, b.load(b.gep(x, [place])), registers.width)
-                    for total, other in zip(sums[r * len(counts) :], vectors, strict=False):
-                        new.append(multiply_add(self.module, b, one, other, total))
+                new += [b.gep(x, [left.step]), b.gep(y, [right.step])]
+                for r, offset in enumerate(row_offsets):
+                    factor = broadcast(b, b.load(b.gep(x, [offset])), tile.width)
+                    for total, other in zip(sums[r * len(lanes) :], vectors, strict=False):
+                        new.append(multiply_add(self.module, b, factor, other, total))
             return new
 
-        state = [left, right, *[zero] * (rows * len(counts))]
-        if count:
-            more, beside, apart = more[: -count - 1], more[-count - 1 : -1], more[-1]
-            down, wide = tile[::-1] if turned else tile
-            part = b.udiv(depth, number(down))
-            with loop_with_carry(b, number(down), state) as (r, now, new):
-                self._ask(b, [b.gep(x, [b.mul(r, apart)]) for x in beside], wide)
-                new += add(part, now)
-            state, depth = new, b.sub(depth, b.mul(part, number(down)))
-        _, _, *sums = add(depth, state)
-        tiled = [sums[r * len(counts) :][: len(counts)] for r in range(rows)]
-        stores = list(self._turned(b, tiled, counts) if turned else self._straight(tiled, counts))
-        if not more:
-            self._put(b, stores, c, step, False)
+        carry = [left.pointer, right.pointer, *[zero] * (rows * len(lanes))]
+        if prefetch.pointers:  # a row of the tile in memory for each equal part of the sum
+            tile_rows, row_length = shape[::-1] if result.transposed else shape
+            steps = b.udiv(depth, number(tile_rows))
+            with loop_with_carry(b, number(tile_rows), carry) as (row, values, new):
+                self._prefetch(b, [b.gep(x, [b.mul(row, prefetch.stride)]) for x in prefetch.pointers], row_length)
+                new += accumulate(steps, values)
+            carry, depth = new, b.sub(depth, b.mul(steps, number(tile_rows)))
+        _, _, *sums = accumulate(depth, carry)
+        by_row = [sums[r * len(lanes) :][: len(lanes)] for r in range(rows)]
+        stores = list(self._transposed(b, by_row, lanes) if result.transposed else self._straight(by_row, lanes))
+        if is_first_block is None:
+            self._store_tile(b, stores, result, is_added=False)
             return
-        with b.if_else(more[0]) as (fresh, again):
-            for branch, known in ((fresh, False), (again, True)):
+        with b.if_else(is_first_block) as (then, otherwise):
+            for branch, is_added in ((then, False), (otherwise, True)):
                 with branch:
-                    self._put(b, stores, c, step, known)
+                    self._store_tile(b, stores, result, is_added)
 
-    def _ask(self, b: Any, places: Sequence[Any], count: int) -> None:
-        """Ask for the lines of memory of ``count`` numbers at each place.
+    def _prefetch(self, b: Any, pointers: Sequence[Any], count: int) -> None:
+        """Prefetch the cache lines of ``count`` numbers at each pointer.
 
-        A processor keeps track of a dozen lines that are on their way. More at once, and the loads of the product wait.
+        A processor keeps track of a dozen lines that are on their way. With more at once the loads of the product wait.
         """
-        numbers = CACHE_LINE // self.tile.dtype.itemsize
-        for place in places:
-            for start in dict.fromkeys((*range(0, count, numbers), count - 1)):
-                at = b.bitcast(b.gep(place, [number(start)]), ir.IntType(8).as_pointer())
-                flags = [ir.Constant(I32, flag) for flag in (0, SECOND, 1)]
-                intrinsic(self.module, b, "llvm.prefetch.p0", ir.VoidType(), [at, *flags])
+        line = CACHE_LINE // self.tile.dtype.itemsize
+        for pointer in pointers:
+            for start in dict.fromkeys((*range(0, count, line), count - 1)):
+                address = b.bitcast(b.gep(pointer, [number(start)]), ir.IntType(8).as_pointer())
+                read, locality, data = (ir.Constant(I32, flag) for flag in (0, L2_LOCALITY, 1))
+                intrinsic(self.module, b, "llvm.prefetch.p0", ir.VoidType(), [address, read, locality, data])
 
-    def _put(self, b: Any, stores: list[Any], c: Any, step: Any, known: bool) -> None:
-        """Store a tile of C, or add it to what is ``known`` of it."""
-        for r, start, one, count in stores:
-            place = b.gep(c, [b.add(b.mul(step, number(r)), number(start))])
-            if known:
-                one = b.fadd(self.load(b, place, one.type.count, count), one)
-            self._store(b, one, place, count)
+    def _store_tile(self, b: Any, stores: list[_Store], result: ResultTile, is_added: bool) -> None:
+        """Store a tile of C, or add it to what is there."""
+        for row, column, vector, count in stores:
+            address = b.gep(result.pointer, [b.add(b.mul(result.stride, number(row)), number(column))])
+            if is_added:
+                vector = b.fadd(self.load(b, address, vector.type.count, count), vector)
+            self._store(b, vector, address, count)
 
-    def _straight(self, sums: list[list[Any]], counts: list[int]) -> Any:
-        """Yield what is stored: row of C, where in it, the vector, and how many of its lanes count."""
+    def _straight(self, sums: list[list[Any]], lanes: list[int]) -> Iterator[_Store]:
+        """Yield the stores of a tile whose rows are rows of C in memory."""
         for r, row in enumerate(sums):
-            for v, (one, count) in enumerate(zip(row, counts, strict=True)):
-                yield r, v * self.tile.width, one, count
+            for v, (vector, count) in enumerate(zip(row, lanes, strict=True)):
+                yield _Store(r, v * self.tile.width, vector, count)
 
-    def _turned(self, b: Any, sums: list[list[Any]], counts: list[int]) -> Any:
-        """Yield what is stored where the rows of the tile lie along the rows of C in memory.
+    def _transposed(self, b: Any, sums: list[list[Any]], lanes: list[int]) -> Iterator[_Store]:
+        """Yield the stores of a tile whose columns are rows of C in memory.
 
-        Rows one after the other are one sequence, whose places are numbers of some bits: those of the row, then those
-        of the lane. To interleave its halves turns these bits by one place; after log₂(rows) times they stand turned.
+        The tile is transposed by log₂(rows) perfect shuffles: each interleaves the two halves of the rows, and so rotates
+        the bits of the (row, lane) index by one.
         """
         rows, width = len(sums), self.tile.width
         size = 1 << (rows - 1).bit_length()
-        for v, count in enumerate(counts):
-            parts = [row[v] for row in sums]
-            parts += [ir.Constant(parts[0].type, ir.Undefined)] * (size - rows)
+        for v, count in enumerate(lanes):
+            vectors = [row[v] for row in sums]
+            vectors += [ir.Constant(vectors[0].type, ir.Undefined)] * (size - rows)
             low = [i // 2 + (i % 2) * width for i in range(width)]
             for _ in range(size.bit_length() - 1):
-                parts = [
-                    shuffled(b, parts[a], parts[a + size // 2], [i + half * (width // 2) for i in low])
-                    for a in range(size // 2)
+                vectors = [
+                    shuffled(b, vectors[i], vectors[i + size // 2], [lane + half * (width // 2) for lane in low])
+                    for i in range(size // 2)
                     for half in (0, 1)
                 ]
             for lane in range(count):
                 for start in range(0, rows, width):
-                    place = lane * size + start
-                    part, few = parts[place // width], min(size, width)
-                    one = part if few == width else shuffled(b, part, part, [place % width + i for i in range(few)])
-                    yield v * width + lane, start, one, min(few, rows - start)
+                    index = lane * size + start
+                    vector, length = vectors[index // width], min(size, width)
+                    if length < width:
+                        vector = shuffled(b, vector, vector, [index % width + i for i in range(length)])
+                    yield _Store(v * width + lane, start, vector, min(length, rows - start))
 
     # --- packing: step k, entry r of a panel holds x[r, k]; zeros beyond the last ---
-    def pack(self, b: Any, size: int, count: int, to: Any, x: Any, depth: Any, across: int, along: int) -> None:
+    def pack(
+        self, b: Any, size: int, count: int, panel: Any, source: Any, depth: Any, entry_stride: int, step: int
+    ) -> None:
         """Call the packing of ``count`` × ``depth`` numbers into one panel of ``size``.
 
-        In memory entries lie ``across`` apart, steps ``along``.
+        In memory entries lie ``entry_stride`` apart, steps of the sum ``step``.
         """
-        whole = count == size and size % self._block(size) == 0
-        way = "rows" if across == 1 and whole else "turned" if along == 1 and whole else "any"
-        fill = {"rows": self._pack_rows, "turned": self._pack_turned, "any": self._pack_any}[way]
+        is_full = count == size and size % self._block(size) == 0
+        fill: Callable[..., None]
+        if entry_stride == 1 and is_full:
+            order, fill = "contiguous", self._pack_contiguous
+        elif step == 1 and is_full:
+            order, fill = "transposed", self._pack_transposed
+        else:
+            order, fill = "strided", self._pack_strided
         kinds = [self.pointer, self.pointer, I64, I64, I64]
-        name = self._name("pack", way, size, count)
+        name = self._name("pack", order, size, count)
         function = self._function(name, kinds, lambda builder, *args: fill(builder, size, count, *args))
-        b.call(function, [to, x, depth, number(across), number(along)])
+        b.call(function, [panel, source, depth, number(entry_stride), number(step)])
 
     def _block(self, size: int) -> int:
         """Return the largest power of two that divides a panel and fits a vector."""
         return min(size & -size, self.tile.width)
 
-    def _pack_rows(self, b: Any, size: int, _: int, panel: Any, x: Any, depth: Any, across: Any, along: Any) -> None:
+    def _pack_contiguous(
+        self, b: Any, size: int, _: int, panel: Any, source: Any, depth: Any, entry_stride: Any, step: Any
+    ) -> None:
+        """Copy vectors: entries are neighbours in memory."""
         width = self._block(size)
         with loop(b, number(0), depth) as k:
             for start in range(0, size, width):
-                source = b.gep(x, [b.add(b.mul(k, along), number(start))])
+                x = b.gep(source, [b.add(b.mul(k, step), number(start))])
                 target = b.gep(panel, [b.add(b.mul(k, number(size)), number(start))])
-                self._store(b, self.load(b, source, width, width), target, width)
+                self._store(b, self.load(b, x, width, width), target, width)
 
-    def _pack_turned(self, b: Any, size: int, _: int, panel: Any, x: Any, depth: Any, across: Any, along: Any) -> None:
-        """Turn square blocks: rows of memory become columns of the panel."""
-        width = min(self._block(size), TURNED)
+    def _pack_transposed(
+        self, b: Any, size: int, _: int, panel: Any, source: Any, depth: Any, entry_stride: Any, step: Any
+    ) -> None:
+        """Transpose square blocks in registers: steps of the sum are neighbours in memory."""
+        width = min(self._block(size), MAX_TRANSPOSED_BLOCK)
         blocks = b.mul(b.sdiv(depth, number(width)), number(width))
         with loop(b, number(0), blocks, width) as k, loop(b, number(0), number(size), width) as start:
-            source = b.gep(x, [b.add(b.mul(across, start), k)])
-            rows = [self.load(b, b.gep(source, [b.mul(across, number(r))]), width, width) for r in range(width)]
+            x = b.gep(source, [b.add(b.mul(entry_stride, start), k)])
+            rows = [self.load(b, b.gep(x, [b.mul(entry_stride, number(r))]), width, width) for r in range(width)]
             target = b.gep(panel, [b.add(b.mul(k, number(size)), start)])
-            for step, row in enumerate(_transposed(b, rows)):
-                self._store(b, row, b.gep(target, [number(step * size)]), width)
+            for column, vector in enumerate(_transposed(b, rows)):
+                self._store(b, vector, b.gep(target, [number(column * size)]), width)
         with loop(b, blocks, depth) as k, loop(b, number(0), number(size)) as r:
-            one = b.load(b.gep(x, [b.add(b.mul(across, r), k)]))
-            b.store(one, b.gep(panel, [b.add(b.mul(k, number(size)), r)]))
+            entry = b.load(b.gep(source, [b.add(b.mul(entry_stride, r), k)]))
+            b.store(entry, b.gep(panel, [b.add(b.mul(k, number(size)), r)]))
 
-    def _pack_any(self, b: Any, size: int, count: int, panel: Any, x: Any, depth: Any, across: Any, along: Any) -> None:
+    def _pack_strided(
+        self, b: Any, size: int, count: int, panel: Any, source: Any, depth: Any, entry_stride: Any, step: Any
+    ) -> None:
+        """Copy numbers one at a time, and pad the panel with zeros."""
         with loop(b, number(0), depth) as k:
             start = b.mul(k, number(size))
             with loop(b, number(0), number(count)) as r:
-                one = b.load(b.gep(x, [b.add(b.mul(k, along), b.mul(r, across))]))
-                b.store(one, b.gep(panel, [b.add(start, r)]))
+                entry = b.load(b.gep(source, [b.add(b.mul(k, step), b.mul(r, entry_stride))]))
+                b.store(entry, b.gep(panel, [b.add(start, r)]))
             for r in range(count, size):
                 b.store(constant(0, self.tile.dtype), b.gep(panel, [b.add(start, number(r))]))
 
     # --- vectors ---
-    def load(self, b: Any, place: Any, width: int, count: int) -> Any:
-        """Return ``width`` numbers from memory, of which only the first ``count`` are there: the others are zero."""
-        return load(self.module, b, place, self.tile.dtype, width, first_lanes(width, count))
+    def load(self, b: Any, address: Any, width: int, count: int) -> Any:
+        """Return a vector of ``width`` numbers, of which only the first ``count`` are read: the others are zero."""
+        return load(self.module, b, address, self.tile.dtype, width, first_lanes(width, count))
 
-    def _store(self, b: Any, x: Any, place: Any, count: int) -> None:
+    def _store(self, b: Any, vector: Any, address: Any, count: int) -> None:
         """Write the first ``count`` numbers of a vector."""
-        store(self.module, b, x, place, self.tile.dtype, first_lanes(x.type.count, count))
+        store(self.module, b, vector, address, self.tile.dtype, first_lanes(vector.type.count, count))
 
 
 def _transposed(b: Any, rows: list[Any]) -> list[Any]:
@@ -242,10 +311,10 @@ def _transposed(b: Any, rows: list[Any]) -> list[Any]:
         new = list(rows)
         for i in range(width):
             if not i & half:
-                for lanes, place in ((low, i), (high, i + half)):
-                    new[place] = shuffled(b, rows[i], rows[i + half], lanes)
+                for lanes, row in ((low, i), (high, i + half)):
+                    new[row] = shuffled(b, rows[i], rows[i + half], lanes)
         rows, half = new, half // 2
     return rows
 
 
-__all__ = ["Panels"]
+__all__ = ["LeftOperand", "Panels", "Prefetch", "ResultTile", "RightOperand"]

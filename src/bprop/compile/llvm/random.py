@@ -88,9 +88,9 @@ def _normal(emitter: Emitter, words: list[Any], dtype: "np.dtype[Any]") -> list[
         full = "llvm.sqrt.f64" if name == "sqrt" else instructions.symbol(name, _DOUBLE)
         return instructions.call(module, b, full, [x], _DOUBLE)
 
-    one, minus_two, turn = (ir.Constant(F64, x) for x in (1.0, -2.0, 2 * pi))
-    radius = call("sqrt", b.fmul(minus_two, call("log", b.fsub(one, _fraction53(b, words[0], words[1])))))
-    angle = b.fmul(turn, _fraction53(b, words[2], words[3]))
+    unit, minus_two, two_pi = (ir.Constant(F64, x) for x in (1.0, -2.0, 2 * pi))
+    radius = call("sqrt", b.fmul(minus_two, call("log", b.fsub(unit, _fraction53(b, words[0], words[1])))))
+    angle = b.fmul(two_pi, _fraction53(b, words[2], words[3]))
     pair = [b.fmul(radius, call(name, angle)) for name in ("cos", "sin")]
     return [instructions.cast(b, x, _DOUBLE, dtype) for x in pair]
 

@@ -1,7 +1,7 @@
-"""Reductions. What is longer than a chunk goes in chunks, whose results are joined pairwise, in an order set by shape alone.
+"""Reductions. Long ones go in chunks, whose results are joined pairwise, in an order that depends on shape alone.
 
-Within a chunk eight lanes run side by side, so that the loop vectorises without reassociation; where the innermost
-axis is kept, a block of neighbouring results is the lane instead. float32 sums are kept in float64.
+Within a chunk eight lanes run side by side, so that the loop vectorises without reassociation. Where the innermost
+axis is not reduced, the lanes are a block of neighbouring results instead. float32 sums are accumulated in float64.
 
 **Source:** Higham (1993), The accuracy of floating point summation (pairwise summation).
 """
@@ -125,8 +125,8 @@ class _Reduction:
             lanes = LANES if nest.merged is not None and nest.inner[-1].extent >= LANES else 1
             acc = self._array(lanes)
             self._fill(acc, number(lanes))
-            short = prod(each.extent for each in nest.inner) <= CHUNK
-            flush = self._cascade(acc, lanes) if nest.merged is not None and not short else None
+            is_short = prod(axis.extent for axis in nest.inner) <= CHUNK
+            flush = self._cascade(acc, lanes) if nest.merged is not None and not is_short else None
             with ExitStack() as reduced:
                 open_loops(reduced, emitter, nest.inner[:-1], [[], *levels[depth + 1 : -1]])
                 self._row(nest.inner[-1], levels[-1], acc, lanes, flush)
@@ -216,7 +216,7 @@ class _Reduction:
 
         return flush
 
-    # --- the innermost axis is kept ---
+    # --- the innermost axis is not reduced ---
     def _columns(self) -> None:
         nest, emitter, b = self.nest, self.emitter, self.b
         column = nest.outer[-1]
@@ -225,9 +225,9 @@ class _Reduction:
         depth = len(nest.outer) - 1
         acc, total = self._array(BLOCK), self._array(BLOCK)
         with ExitStack() as outer:
-            shared = nest.parallel_loop
-            open_loops(outer, emitter, nest.outer[:-1], levels[: depth + 1], shared)
-            begin, end = emitter.partition_range(column.extent, emitter.target.grain(4), shared == column)
+            parallel = nest.parallel_loop
+            open_loops(outer, emitter, nest.outer[:-1], levels[: depth + 1], parallel)
+            begin, end = emitter.partition_range(column.extent, emitter.target.grain(4), parallel == column)
             base = outer.enter_context(loop(b, begin, end, BLOCK))
             width = smaller(b, number(BLOCK), b.sub(end, base))
             self._fill(acc, width)

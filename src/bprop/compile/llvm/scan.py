@@ -1,4 +1,4 @@
-"""Scan: the body is one function of a table of pointers, called for every row; carries alternate between two buffers."""
+"""Scan: the body is one function of a pointer table, called for every row; carries alternate between two buffers."""
 
 from collections.abc import Callable, Sequence
 from math import log2
@@ -14,13 +14,13 @@ from .loop import Emitter, copy_bytes, emit_barrier, loop, number, return_if_err
 from .type import I32, POINTER
 
 POLL_INTERVAL = 5e7
-"""Operations and bytes after which Python may look for signals: some 10 ms."""
+"""Operations and bytes between two polls for signals: some 10 ms."""
 
 
 class SignalPoll:
-    """Between some iterations of a region Python looks for signals (Ctrl-C), and its answer may end the program.
+    """Python polls for signals (Ctrl-C) between some iterations of a region; its answer may end the program.
 
-    ``function`` gives the function of Python that looks; ``every`` so many iterations, whose work takes a moment.
+    ``function`` gives the function of Python that polls; it is called once in ``every`` iterations, a power of two.
     """
 
     def __init__(self, function: Callable[[Any], Any], bodies: Sequence[Lowered]) -> None:
@@ -28,7 +28,7 @@ class SignalPoll:
         self.every = int(2 ** min(max(log2(POLL_INTERVAL / max(_work(bodies), 1)) // 1, 0), 10))
 
     def emit(self, emitter: Emitter, iteration: Any) -> None:
-        """Emit it before an iteration; threads that share the region wait, since all of them leave or none does."""
+        """Emit the poll before an iteration. In a parallel region a barrier follows: all threads leave or none does."""
         b, mask, fine = emitter.builder, number(self.every - 1), ir.Constant(I32, 0)
         with b.if_then(b.icmp_unsigned("==", b.and_(iteration, mask), mask), likely=False):
             slot = stack_slot(b, I32)
@@ -51,7 +51,7 @@ def _work(bodies: Sequence[Lowered]) -> int:
 
 
 class Carries:
-    """The values that iterations hand on: ``current`` are their addresses; they alternate between ``pairs`` of buffers."""
+    """Loop-carried values. ``current`` are their addresses; they alternate between ``pairs`` of buffers."""
 
     def __init__(self, b: Any, initial: Sequence[Any], sizes: Sequence[int], workspace: Any, offset: int) -> None:
         self.b = b
@@ -63,16 +63,16 @@ class Carries:
             offset += 2 * aligned(size)
 
     def addresses(self) -> list[Any]:
-        """Return where the values are now."""
+        """Return the current addresses of the values."""
         return [self.b.load(slot) for slot in self.current]
 
     def targets(self, iteration: Any) -> list[Any]:
-        """Return where an iteration writes the next ones."""
+        """Return the addresses where an iteration writes the next values."""
         odd = self.b.trunc(iteration, ir.IntType(1))
         return [self.b.select(odd, *reversed(pair)) for pair in self.pairs]
 
     def advance(self, targets: Sequence[Any]) -> None:
-        """Go on with what an iteration has written."""
+        """Make current what an iteration has written."""
         for slot, target in zip(self.current, targets, strict=True):
             self.b.store(target, slot)
 

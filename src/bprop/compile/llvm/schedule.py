@@ -33,7 +33,7 @@ class ScheduleEmitter:
     """Emits items in order: parallel ones on every thread, others on thread 0, barriers in between.
 
     ``kernel`` returns the function of a kernel and the buffers that it takes, ``pointer`` the address of a buffer. A thread
-    where something fails goes on to the next barrier, after which all leave.
+    in which something fails skips to the next barrier, after which all return.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class ScheduleEmitter:
         self.pool = function.args[1:]
 
     def emit(self, b: Any, is_parallel: bool, is_body: bool) -> None:
-        """Emit all items and the return. ``is_parallel``: threads share the program. ``is_body``: all wait at the end."""
+        """Emit all items and the return. ``is_parallel``: all threads run this. ``is_body``: a barrier ends it."""
         self.status = b.alloca(I32)
         b.store(ir.Constant(I32, 0), self.status)
         self.exit = self.function.append_basic_block("exit")

@@ -1,4 +1,4 @@
-"""A program many times in one native call: the pointers of its table move on after every time."""
+"""Many steps of a program in one native call: after each step the pointers of its table advance by their strides."""
 
 from typing import Any
 
@@ -8,15 +8,15 @@ from .loop import copy_bytes, emit_barrier, loop, number
 from .type import I32, I64, POINTER, POOL
 
 
-def emit_repeat(run: Any, slots: int, is_parallel: bool) -> Any:
-    """Emit ``repeat(job, thread, threads, pool)`` around ``run``, whose table has so many slots.
+def emit_step_loop(run: Any, slots: int, is_parallel: bool) -> Any:
+    """Emit ``run_steps(job, thread, threads, pool)`` around ``run``, whose table has so many ``slots``.
 
-    The job holds the addresses of the table and of the strides, the count, and room for how often all went well. Strides
-    are bytes, one for each slot, by which its pointer moves after every time: 0 for what all times share. It stops at the
-    first status that is not 0, and returns it. Every thread moves on a table of its own; where the program
-    ``is_parallel`` they wait for each other after every step, since the next may read what another wrote.
+    The job holds the addresses of the table and of the strides, the number of steps, and how many are completed. A stride is
+    in bytes, one for each slot: 0 for what all steps share. The loop ends at the first status that is not 0, and returns it.
+    Every thread advances a table of its own. Where the program ``is_parallel`` there is a barrier after every step, since
+    the next may read what another thread wrote.
     """
-    function = ir.Function(run.module, ir.FunctionType(I32, [I64.as_pointer(), *POOL]), "repeat")
+    function = ir.Function(run.module, ir.FunctionType(I32, [I64.as_pointer(), *POOL]), "run_steps")
     job, *pool = function.args
     b: Any = ir.IRBuilder(function.append_basic_block("entry"))
     table = b.gep(b.alloca(ir.ArrayType(POINTER, slots)), [number(0), number(0)])

@@ -1,4 +1,4 @@
-"""Functions of the C library that native code calls: made known to LLVM by name before the code is loaded."""
+"""Functions of the C library that native code calls: LLVM learns their addresses before the code is loaded."""
 
 import ctypes
 import sys
@@ -11,7 +11,7 @@ _resolved: set[str] = set()
 
 
 def resolve(name: str) -> None:
-    """Make a function known to LLVM; raises `CompileError` where there is none of that name."""
+    """Tell LLVM the address of a function; raises `CompileError` where the C library has none of that name."""
     if name in _resolved or binding.address_of_symbol(name):
         return
     library = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None)

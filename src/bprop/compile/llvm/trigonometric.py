@@ -1,7 +1,7 @@
 """Trigonometric functions of float32, and the inverse ones.
 
 The angle is counted in right angles: x · 2/π modulo 4, exact for every float32, because 2/π goes in parts of 29 bits whose
-products with the 24 bits of x are exact in float64 (Payne & Hanek, 1983). What is left, |y| ≤ ½, goes into a polynomial.
+products with the 24 bits of x are exact in float64 (Payne & Hanek, 1983). The remainder, |y| ≤ ½, goes into a polynomial.
 All polynomials are minimax, by Remez' exchange in 50 digits; their relative errors are given below.
 
 **Sources:** Payne & Hanek (1983), Radian reduction for trigonometric functions; Cody & Waite (1980), Software manual for the
@@ -42,7 +42,7 @@ _ASIN = {
 _HALF_PI = (1.5707963267948966, 6.123233995736766e-17)
 
 
-def _turned(x: Number) -> tuple[Number, Bits]:
+def _reduced(x: Number) -> tuple[Number, Bits]:
     """|y| ≤ ½ and, in the lowest bits, n with x · 2/π = n + y modulo 4."""
     f = x.field
     parts = [x * part for part in _PARTS]
@@ -50,11 +50,11 @@ def _turned(x: Number) -> tuple[Number, Bits]:
     total = parts[-1]
     for t in parts[-2::-1]:
         total = total + t
-    marked = total + f.magic
-    y = parts[0] - (marked - f.magic)
+    shifted = total + f.magic
+    y = parts[0] - (shifted - f.magic)
     for t in parts[1:]:
         y = y + t
-    return y, marked.bits
+    return y, shifted.bits
 
 
 def _both(y: Number) -> tuple[Number, Number]:
@@ -73,14 +73,14 @@ def _quadrant(n: Bits, sine: Number, cosine: Number) -> Number:
 @in_double
 def sin(x: Number) -> Number:
     """The sine."""
-    y, n = _turned(x)
+    y, n = _reduced(x)
     return x.field.where(x.equals(0), x, _quadrant(n, *_both(y)))
 
 
 @in_double
 def cos(x: Number) -> Number:
     """Cos x: the sine one right angle further."""
-    y, n = _turned(x)
+    y, n = _reduced(x)
     return _quadrant(n + 1, *_both(y))
 
 
@@ -88,7 +88,7 @@ def cos(x: Number) -> Number:
 def tan(x: Number) -> Number:
     """Sin x / cos x."""
     f = x.field
-    y, n = _turned(x)
+    y, n = _reduced(x)
     sine, cosine = _both(y)
     even = (n & 1).is_zero()
     return f.where(x.equals(0), x, f.where(even, sine, -cosine) / f.where(even, cosine, sine))
@@ -103,8 +103,8 @@ def atan(x: Number) -> Number:
     below = f.where(large, size, f.where(middle, size + 1, 1.0))
     u = above / below
     z = u * u
-    turn = [f.where(large, part, f.where(middle, part / 2, 0.0)) for part in _HALF_PI]
-    y = turn[0] + (u + f.fma(u * z, f.polynomial(z, _ATAN[f.digits]), turn[1]))
+    angle = [f.where(large, part, f.where(middle, part / 2, 0.0)) for part in _HALF_PI]
+    y = angle[0] + (u + f.fma(u * z, f.polynomial(z, _ATAN[f.precision]), angle[1]))
     return f.with_sign(y, x)
 
 
@@ -113,8 +113,8 @@ def _arc(x: Number, middle: Any) -> tuple[Number, Number]:
     f, size = x.field, abs(x)
     z = f.where(middle, x * x, 0.5 * (1 - size))
     s = f.where(middle, size, f.sqrt(z))
-    arc = s * (z * f.polynomial(z, _ASIN[f.digits]))
-    if f.digits < f.mantissa:
+    arc = s * (z * f.polynomial(z, _ASIN[f.precision]))
+    if f.precision < f.mantissa:
         return s, arc
     p, rest = f.product(s, s)  # what the square root rounded off
     return s, arc + f.where(middle, 0.0, f.where(z > 0, ((z - p) - rest) / (2 * s), 0.0))
@@ -137,10 +137,10 @@ def acos(x: Number) -> Number:
     middle = abs(x) < 0.5
     s, rest = _arc(x, middle)
     factor = f.where(middle, f.with_sign(f.number(1.0), x), f.where(x > 0, -2.0, 2.0))
-    turn = [f.where(middle, part, f.where(x > 0, 0.0, 2 * part)) for part in _HALF_PI]
-    return turn[0] - (factor * s - (turn[1] - factor * rest))
+    angle = [f.where(middle, part, f.where(x > 0, 0.0, 2 * part)) for part in _HALF_PI]
+    return angle[0] - (factor * s - (angle[1] - factor * rest))
 
 
 FORMULAS: dict[str, Any] = {"atan": atan, "asin": asin, "acos": acos}
 SINGLE: dict[str, Any] = {"sin": sin, "cos": cos, "tan": tan}
-"""Of float32 only: 2/π would need 1200 bits for float64."""
+"""For float32 only: for float64, 2/π would need 1200 bits."""

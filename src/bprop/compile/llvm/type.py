@@ -12,7 +12,7 @@ I1, I8, I32, I64 = ir.IntType(1), ir.IntType(8), ir.IntType(32), ir.IntType(64)
 F32, F64 = ir.FloatType(), ir.DoubleType()
 POINTER = I8.as_pointer()
 POOL = (I64, I64, POINTER)
-"""Types of the last arguments of every kernel: which thread this is, of how many, and what they share."""
+"""Types of the last arguments of every kernel: the number of the thread, how many there are, and their thread pool."""
 SINGLE_THREAD = (ir.Constant(I64, 0), ir.Constant(I64, 1), ir.Constant(POINTER, None))
 """These arguments for one thread."""
 

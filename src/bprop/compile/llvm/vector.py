@@ -1,4 +1,4 @@
-"""Vectors in registers: loaded and stored under a mask, multiplied and added, lanes moved."""
+"""Vectors in registers: loaded and stored under a mask, multiplied and added, lanes strided."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,30 +11,30 @@ from .type import I1, I32, memory
 
 def intrinsic(module: Any, b: Any, name: str, kind: Any, args: list[Any]) -> Any:
     """Call a function of LLVM that returns a ``kind``, declaring it on first use."""
-    known = module.globals.get(name)
-    if known is None:
-        known = ir.Function(module, ir.FunctionType(kind, [x.type for x in args]), name)
-    return b.call(known, args)
+    function = module.globals.get(name)
+    if function is None:
+        function = ir.Function(module, ir.FunctionType(kind, [x.type for x in args]), name)
+    return b.call(function, args)
 
 
-def load(module: Any, b: Any, place: Any, dtype: "np.dtype[Any]", width: int, mask: Any) -> Any:
+def load(module: Any, b: Any, address: Any, dtype: "np.dtype[Any]", width: int, mask: Any) -> Any:
     """Return ``width`` numbers from memory; those outside ``mask`` (``None``: all are inside) are zero and not read."""
     kind = ir.VectorType(memory(dtype), width)
-    place = b.bitcast(place, kind.as_pointer())
+    address = b.bitcast(address, kind.as_pointer())
     if mask is None:
-        return b.load(place, align=dtype.itemsize)
+        return b.load(address, align=dtype.itemsize)
     zero = ir.Constant(kind, [ir.Constant(kind.element, 0.0 if dtype.kind == "f" else 0)] * width)
-    args = [place, ir.Constant(I32, dtype.itemsize), mask, zero]
+    args = [address, ir.Constant(I32, dtype.itemsize), mask, zero]
     return intrinsic(module, b, f"llvm.masked.load.{_suffix(kind)}.p0", kind, args)
 
 
-def store(module: Any, b: Any, x: Any, place: Any, dtype: "np.dtype[Any]", mask: Any) -> None:
+def store(module: Any, b: Any, x: Any, address: Any, dtype: "np.dtype[Any]", mask: Any) -> None:
     """Write the numbers of a vector that are inside ``mask`` (``None``: all)."""
-    place = b.bitcast(place, x.type.as_pointer())
+    address = b.bitcast(address, x.type.as_pointer())
     if mask is None:
-        b.store(x, place, align=dtype.itemsize)
+        b.store(x, address, align=dtype.itemsize)
         return
-    args = [x, place, ir.Constant(I32, dtype.itemsize), mask]
+    args = [x, address, ir.Constant(I32, dtype.itemsize), mask]
     intrinsic(module, b, f"llvm.masked.store.{_suffix(x.type)}.p0", ir.VoidType(), args)
 
 
@@ -51,11 +51,11 @@ def multiply_add(module: Any, b: Any, x: Any, y: Any, z: Any) -> Any:
 
 
 def shuffled(b: Any, x: Any, y: Any, lanes: Sequence[int]) -> Any:
-    """Return the given lanes of ``x`` and, counted on from them, of ``y``."""
+    """Return the lanes of these numbers; those of ``y`` are counted on from those of ``x``."""
     return b.shuffle_vector(x, y, ir.Constant(ir.VectorType(I32, len(lanes)), list(lanes)))
 
 
-def spread(b: Any, x: Any, width: int) -> Any:
+def broadcast(b: Any, x: Any, width: int) -> Any:
     """Return a vector with ``x`` in every lane."""
     empty = ir.Constant(ir.VectorType(x.type, width), ir.Undefined)
     first = b.insert_element(empty, x, ir.Constant(I32, 0))
@@ -64,7 +64,11 @@ def spread(b: Any, x: Any, width: int) -> Any:
 
 def _suffix(kind: Any) -> str:
     """Return how LLVM calls a vector in the names of its functions."""
-    one = kind.element
+    element = kind.element
     return f"v{kind.count}" + (
-        f"i{one.width}" if isinstance(one, ir.IntType) else "f32" if isinstance(one, ir.FloatType) else "f64"
+        f"i{element.width}"
+        if isinstance(element, ir.IntType)
+        else "f32"
+        if isinstance(element, ir.FloatType)
+        else "f64"
     )

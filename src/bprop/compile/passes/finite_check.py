@@ -1,7 +1,7 @@
-"""What a program looks at so that its products need no masks: an operand or, where that is less to read, the result.
+"""Finite checks: products with absent cotangents need no masks where an operand, or the smaller result, is finite.
 
-A zero that meets NaN or infinity is NaN in the sum, so each of both tells. The check ends the program before anything that
-lasts is written, and the masked program runs (decision 0003).
+Zero times NaN or infinity is NaN, which the sum keeps: so a finite result proves as much as a finite operand. A check that
+fails ends the program before it writes anything that outlives the call, and the masked program runs (decision 0003).
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from ..ir.scalar_expr import spec_of
 
 
 class NotFiniteError(Exception):
-    """A guarded value is not finite: nothing that lasts is written, and the masked program is to run."""
+    """A guarded value is not finite. Nothing that outlives the call is written; the masked program must run."""
 
 
 def has_guard(nodes: Iterable[Node]) -> bool:
@@ -25,17 +25,17 @@ def has_guard(nodes: Iterable[Node]) -> bool:
 
 
 def add_finite_checks(graph: Graph, donated: Iterable[int]) -> Graph:
-    """Return the graph with one check for all its guards, as early as what it looks at is known.
+    """Return the graph with one check in place of all guards, as early as the checked values are computed.
 
-    A weight is as large as its layer, and the cotangents that its product hands on are few. But of a product that ends in a
-    ``donated`` output, a weight's new value, the operand is looked at: the result is to be written where it goes.
+    Of a layer's product the result is checked, which is smaller than the weight. Of a product that ends in a ``donated``
+    output, the new value of a weight, the operand is checked: the result overwrites the old value.
     """
     graph = graph.live()
     if not any(node.op is guard for node in graph.nodes):
         return graph
     unguarded = _Unguarded()
     plain = unguarded.rewrite(graph).live()
-    checked = _Choice(plain, donated).edges(unguarded.products)
+    checked = _CheckedValues(plain, donated).edges(unguarded.products)
     position = {node: number for number, node in enumerate(plain.nodes, start=1)}
     start = max(position.get(node, 0) for node, _ in checked)
     check = Node(require_finite, {}, tuple(checked), ())
@@ -58,7 +58,9 @@ class _Unguarded(Rewriter):
         return [result]
 
 
-class _Choice:
+class _CheckedValues:
+    """Chooses, for every guarded product, which value to check."""
+
     def __init__(self, graph: Graph, donated: Iterable[int]) -> None:
         self.readers: dict[Edge, list[Node | None]] = {}
         for node in graph.nodes:
@@ -68,33 +70,35 @@ class _Choice:
         for edge in graph.outputs:
             self.readers.setdefault(edge, []).append(None)
         written = set(donated)
-        # what goes into another product, or out: not only into what is written in place
-        self.passed_on = {edge[0] for number, edge in enumerate(graph.outputs) if number not in written}
+        # what another product or an output reads: not only a value that is written in place
+        self.read_further = {edge[0] for number, edge in enumerate(graph.outputs) if number not in written}
         for node in reversed(graph.nodes):
-            if isinstance(node.op, Bilinear) or node in self.passed_on:
-                self.passed_on.update(x[0] for x in node.inputs if type(x) is tuple)
+            if isinstance(node.op, Bilinear) or node in self.read_further:
+                self.read_further.update(x[0] for x in node.inputs if type(x) is tuple)
 
     def edges(self, products: Iterable[tuple[Edge, Edge]]) -> list[Edge]:
-        """Return what to look at, every value once."""
+        """Return the values to check, each once."""
         chosen: dict[Edge, None] = {}
         for operand, result in products:
-            source, left = self._source(operand), self._left(result)
-            chosen[left if left[0] in self.passed_on and _size(left) < _size(source) else source] = None
+            source, remaining = self._source(operand), self._remaining(result)
+            chosen[remaining if remaining[0] in self.read_further and _size(remaining) < _size(source) else source] = (
+                None
+            )
         return list(chosen)
 
     def _source(self, edge: Edge) -> Edge:
-        """Return the value of which an operand is another view."""
+        """Return the value that an operand is a re-indexing of."""
         x = edge[0].inputs[0] if _reindexes(edge[0]) else None
         return self._source(x) if type(x) is tuple and _size(x) == _size(edge) else edge
 
-    def _left(self, edge: Edge) -> Edge:
-        """Return what is left of a value after selections and views: a NaN that they drop is in no result."""
+    def _remaining(self, edge: Edge) -> Edge:
+        """Return what remains of a value after selections and re-indexings: a NaN that they drop reaches no result."""
         readers = self.readers.get(edge, [])
         node = readers[0] if len(readers) == 1 else None
         if node is None:
             return edge
         chosen = isinstance(node.op, Selection) and len(node.inputs) == 3 and edge != node.inputs[0]
-        return self._left((node, 0)) if chosen or _reindexes(node) else edge
+        return self._remaining((node, 0)) if chosen or _reindexes(node) else edge
 
 
 def _reindexes(node: Node) -> bool:

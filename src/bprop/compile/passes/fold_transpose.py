@@ -1,6 +1,6 @@
-"""Contractions whose result is only read with its axes in another order make it in that order: nothing is moved afterwards.
+"""Transposes are folded into the contraction whose result they alone read: it writes its axes in that order.
 
-So the gradient of W in ``x @ W.T``, a product that the rule of the transpose turns, is written once and where it goes.
+So the gradient of W in ``x @ W.T``, whose last step is the adjoint of the transpose, is written once, in its final order.
 """
 
 from collections import Counter
@@ -14,7 +14,7 @@ from ..ir.scalar_expr import as_index, spec_of
 
 
 def fold_transposes(graph: Graph) -> Graph:
-    """Return the graph with every reordering of axes put into the contraction that it alone reads.
+    """Return the graph with every transpose folded into the contraction that it alone reads.
 
     >>> import bprop
     >>> from bprop.compile.passes.fold_transpose import fold_transposes

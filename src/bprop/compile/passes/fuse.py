@@ -2,7 +2,7 @@
 
 The nodes are visited from the last to the first. A node that is computed entry by entry joins the kernel of its
 consumers if they are all in one kernel and read it at one position, so that nothing is computed twice and no cycle
-can arise; otherwise it starts a kernel of its own. Re-indexings of one array and constants cost nothing to repeat:
+can arise; otherwise it starts a kernel of its own. Re-indexings of one array and constants are free to recompute:
 they join every kernel that reads them. Contractions read re-indexed operands through strides.
 """
 
@@ -29,8 +29,8 @@ from ..ir.affine_index import AffineIndex, variable
 from ..ir.kernel import TRAITS, Kernel, Kind, View, inputs_of, loop_shape
 from ..ir.scalar_expr import as_index, spec_of
 
-LARGEST = 96
-"""Nodes in one kernel at most: keeps kernels compilable in little time and the recursion over them shallow."""
+MAX_NODES = 96
+"""Most nodes in one kernel: keeps its compile time short and the recursion over it shallow."""
 
 
 class _Group:
@@ -119,13 +119,13 @@ class _Fusion:
         return [group.kernel() for group in reversed(self.groups)]
 
     def _join_reader(self, node: Node) -> bool:
-        """Put ``node`` into the group that reads it, if there is one for all of its readers."""
+        """Fuse ``node`` into the group that reads it, if one group has all of its readers."""
         uses = self.uses.get(node, [])
         if len(set(uses)) != 1:
             return False
         ((group, position),) = uses[:1]
         size, looped = size_of(node.specs[0].shape), size_of(group.shape)
-        if not group.is_nest or len(group.nodes) >= LARGEST or looped > size > 1:
+        if not group.is_nest or len(group.nodes) >= MAX_NODES or looped > size > 1:
             return False
         if (node, 0) in self.needed:
             if group.kind != "map" or node.specs[0].shape != group.shape:
@@ -136,7 +136,7 @@ class _Fusion:
         return True
 
     def _join_every_reader(self, node: Node) -> None:
-        """Put a re-indexing or a constant into every group that reads it; keep it in memory where that is needed."""
+        """Fuse a re-indexing or a constant into every group that reads it; store it where one of them cannot take it."""
         uses = dict.fromkeys(self.uses.get(node, []))
         if (node, 0) in self.needed or any(not self._takes(group, node, position) for group, position in uses):
             is_view = isinstance(node.op, Linear) and node.op.view and type(node.inputs[0]) is tuple
@@ -151,12 +151,12 @@ class _Fusion:
                 self._read(group, node, position)
 
     def _takes(self, group: _Group, node: Node, position: Any) -> bool:
-        """Return whether a node that costs nothing may be computed in a group."""
+        """Return whether a node that is free to recompute can be fused into a group."""
         if group.kind == "contract":
             if not isinstance(node.op, Linear) or type(node.inputs[0]) is not tuple:
                 return False
             return all(index.linear() for index in _reindexed(node, group.views[position].position))
-        return group.is_nest and (node in group.nodes or len(group.nodes) < LARGEST)
+        return group.is_nest and (node in group.nodes or len(group.nodes) < MAX_NODES)
 
     def _start(self, kind: Kind | None, node: Node, operand_position: int | None = None) -> None:
         assert node.op is not None
@@ -181,7 +181,7 @@ class _Fusion:
                     self._use(x, group, "memory")
 
     def _read(self, group: _Group, node: Node, position: Any) -> None:
-        """Note at which positions ``node``, computed in ``group`` at ``position``, reads its operands."""
+        """Record at which positions ``node``, computed in ``group`` at ``position``, reads its operands."""
         for number, x in enumerate(group.inputs_of(node)):
             if type(x) is not tuple:
                 continue

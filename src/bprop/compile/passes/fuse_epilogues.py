@@ -1,7 +1,7 @@
-"""Epilogues: maps that follow a contraction, computed on each of its blocks while that is in the cache.
+"""Epilogues: maps that follow a contraction, computed on each of its macro tiles while that is in the cache.
 
 A map joins the kernel of a contraction whose result it reads if it goes over the same entries in the same order, reads them
-where it writes, and needs nothing else that waits for the contraction. With several contractions it joins the last. What
+where it writes, and reads nothing else that depends on the contraction. Of several contractions it joins the last. A value that
 only maps inside the kernel read is not stored. So bias and activation are part of a layer's product, and a weight's update
 part of the product that gives its gradient.
 """
@@ -17,11 +17,11 @@ from ..ir.contraction import Contraction
 from ..ir.kernel import Kernel
 from ..ir.loop_nest import Epilogue, Loop, LoopNest, Store
 from ..ir.scalar_expr import ScalarBuilder, index_of, scalars_of, spec_of
-from .fuse import LARGEST
+from .fuse import MAX_NODES
 
 
 def fuse_epilogues(kernels: Sequence[Kernel], graph: Graph, donated: Mapping[int, int]) -> list[Kernel]:
-    """Return the kernels in order, maps put into large contractions where that may be."""
+    """Return the kernels in order, maps fused into large contractions where that is possible."""
     if not any(map(_takes_maps, kernels)):
         return list(kernels)
     return _Attachment(kernels, graph, donated).kernels()
@@ -31,10 +31,10 @@ def _takes_maps(kernel: Kernel) -> bool:
     return kernel.contraction is not None and kernel.contraction.blocking is not None
 
 
-def _grows_in_memory(kernel: Kernel) -> bool:
-    """Return whether a contraction's result passes through memory while it grows."""
+def _accumulates_in_memory(kernel: Kernel) -> bool:
+    """Return whether the partial sums of a contraction's result pass through memory."""
     contraction = cast(Contraction, kernel.contraction)
-    return contraction.blocking is not None and contraction.blocking.blocks > 1
+    return contraction.blocking is not None and contraction.blocking.depth_blocks > 1
 
 
 class _Attachment:
@@ -44,7 +44,7 @@ class _Attachment:
         self.order = list(kernels)
         self.graph = graph
         self.donated = donated
-        self.grown: dict[Kernel, None] = {}
+        self.with_maps: dict[Kernel, None] = {}
         self.producers: dict[Edge, list[Kernel]] = {}
         for kernel in kernels:
             for edge in kernel.stored:
@@ -58,7 +58,7 @@ class _Attachment:
                 if contraction is not None:
                     self._replace(contraction, self._joined(kernel, contraction))
         read = {*self.graph.outputs, *(edge for kernel in self.order for edge in kernel.reads)}
-        for kernel in list(self.grown):
+        for kernel in list(self.with_maps):
             self._replace(kernel, _without_unread(kernel, read))
         self._delay()
         return [
@@ -67,18 +67,18 @@ class _Attachment:
         ]
 
     def _replace(self, old: Kernel, new: Kernel) -> None:
-        """Put a grown contraction where it was."""
+        """Replace a contraction by the one with more maps."""
         self.order[self.order.index(old)] = new
         for edge in (*old.stored, *new.stored):
             self.producers[edge] = [new]
-        self.grown.pop(old, None)
-        self.grown[new] = None
+        self.with_maps.pop(old, None)
+        self.with_maps[new] = None
 
     def _needs(self, kernel: Kernel) -> list[Kernel]:
         return [x for edge in kernel.reads for x in self.producers.get(edge, ()) if x is not kernel]
 
     def _contraction_before(self, kernel: Kernel) -> Kernel | None:
-        """Return the contraction that a map joins, with the kernels brought into the order that this needs."""
+        """Return the contraction that a map joins, after reordering the kernels so that it can."""
         producers = dict.fromkeys(self._needs(kernel))
         candidates = [x for x in producers if _takes_maps(x) and _follows(kernel, x)]
         for contraction in sorted(candidates, key=self.order.index, reverse=True):
@@ -104,40 +104,40 @@ class _Attachment:
         return replace(contraction, nodes=tuple(nodes), stored=stored, reads=tuple(reads))
 
     def _delay(self) -> None:
-        """Run a kernel that replaces a donated input after all others that read it or may fail, where it can wait."""
+        """Move a kernel that overwrites a donated input behind all that read the input or may fail, where possible."""
         for number, target in self.donated.items():
             old = (self.graph.inputs[target], 0)
             (kernel,) = self.producers.get(self.graph.outputs[number], [None])[:1]
-            if kernel not in self.grown:
+            if kernel not in self.with_maps:
                 continue
             same = {old, *((x.root, 0) for x in self.order if x.kind == "alias" and old in x.reads)}
             first = self.order.index(kernel)
             last = max((n for n, x in enumerate(self.order) if x.may_fail or same.intersection(x.reads)), default=-1)
             if last <= first:
                 continue
-            late: list[Kernel] = [kernel]
+            delayed: list[Kernel] = [kernel]
             after: list[Kernel] = []
             for other in self.order[first + 1 : last + 1]:
-                (late if set(late).intersection(self._needs(other)) else after).append(other)
-            if not any(same.intersection(other.reads) for other in late[1:]):
-                self.order[first : last + 1] = [*after, *late]
+                (delayed if set(delayed).intersection(self._needs(other)) else after).append(other)
+            if not any(same.intersection(other.reads) for other in delayed[1:]):
+                self.order[first : last + 1] = [*after, *delayed]
 
 
 def _follows(kernel: Kernel, contraction: Kernel) -> bool:
     """Return whether a map reads what a contraction stores entry by entry in its own order."""
-    if size_of(kernel.shape) != size_of(contraction.shape) or len(kernel.nodes) + len(contraction.nodes) > LARGEST:
+    if size_of(kernel.shape) != size_of(contraction.shape) or len(kernel.nodes) + len(contraction.nodes) > MAX_NODES:
         return False
-    own = flattened(tuple(variable(axis, size) for axis, size in enumerate(kernel.shape)), kernel.shape)
+    entry = flattened(tuple(variable(axis, size) for axis, size in enumerate(kernel.shape)), kernel.shape)
     operands = kernel.operands
     loads = cast(LoopNest, kernel.nest).loads
-    return all(address == own for operand, address in loads if operands[operand] in contraction.stored)
+    return all(address == entry for operand, address in loads if operands[operand] in contraction.stored)
 
 
 def _without_unread(kernel: Kernel, read: Iterable[Edge]) -> Kernel:
-    """Return a contraction that keeps in memory only what is read outside."""
+    """Return a contraction that stores only what is read outside."""
     root = (kernel.root, 0)
-    kept = tuple(edge for edge in kernel.stored if edge in read or (edge == root and _grows_in_memory(kernel)))
-    return replace(kernel, stored=kept)
+    stored = tuple(edge for edge in kernel.stored if edge in read or (edge == root and _accumulates_in_memory(kernel)))
+    return replace(kernel, stored=stored)
 
 
 def _epilogue(kernel: Kernel) -> Epilogue:
@@ -158,7 +158,7 @@ def _epilogue(kernel: Kernel) -> Epilogue:
     scalars = tuple(scalars_of([store.value for store in stores]))
     loads = [x for x in scalars if x.op == "load"]
     result = next((x for x in loads if x.detail[0] == operands.index(root)), None)
-    beside = [x.detail[0] for x in loads if x is not result and index_of(x) == address]
+    tile_operands = [x.detail[0] for x in loads if x is not result and index_of(x) == address]
     variables = [IndexTerm("loop", number, extent) for number, (extent, _) in enumerate(labels)]
     return Epilogue(
         shape=kernel.shape,
@@ -169,7 +169,7 @@ def _epilogue(kernel: Kernel) -> Epilogue:
         scalars=scalars,
         outer_variables=tuple(variables[:-2]),
         result=result,
-        read_beside=tuple(dict.fromkeys(beside)),
+        tile_operands=tuple(dict.fromkeys(tile_operands)),
     )
 
 

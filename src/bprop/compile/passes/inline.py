@@ -1,8 +1,7 @@
-"""Regions that only hold a function (checkpoint, custom) are replaced by the ops inside them; branches and loops stay.
+"""Inlining: regions that only wrap a function (checkpoint, custom) become the ops inside them; branches and loops stay.
 
-So are general ops and reductions that are written with other ops for native code.
-
-Ops whose native form is their operand itself (they matter to derivatives only) disappear too.
+General ops and reductions that native code computes with other ops become those ops. An op whose native form is its
+operand, since it matters to derivatives only, becomes that operand.
 """
 
 from collections.abc import Sequence
@@ -51,7 +50,7 @@ class _Inliner(Rewriter):
 
 
 def _body(node: Node) -> Graph | None:
-    """Return the graph that takes the place of an application, if there is one."""
+    """Return the graph that replaces an application, if there is one."""
     op = node.op
     if isinstance(op, General | Reduction) and op.native is not None:
         native, params, specs = op.native, node.params, [spec_of(x) for x in node.inputs]

@@ -14,7 +14,7 @@ pass                   what goes out
 `tile`                 contractions: register tiles and blocks for the target's registers and caches
 `fuse_epilogues`       maps moved into the contraction whose blocks they read
 `plan_memory`          a buffer for every value: the arena, inputs, outputs
-`schedule`             what threads share, in which order, and where all of them wait
+`schedule`             the order of the work, what is parallel, and the barriers
 =====================  ==================================================================================
 
 The LLVM back end (`bprop.compile.llvm.module`) emits the result and decides nothing.

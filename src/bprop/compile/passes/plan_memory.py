@@ -1,4 +1,4 @@
-"""Memory planning: lifetimes are known, so dead buffers are used again inside one arena."""
+"""Memory planning: lifetimes are static, so the memory of dead values is reused inside one arena."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,7 +8,7 @@ from ..ir.memory_plan import Buffer, Copy, MemoryPlan, aligned, bytes_of
 
 
 def plan_memory(graph: Graph, kernels: Sequence[Kernel], donated: Mapping[int, int]) -> MemoryPlan:
-    """Give every value a buffer: outputs directly where they go if that is safe, the rest in the arena.
+    """Assign every value a buffer: outputs their final memory where that is safe, other values the arena.
 
     ``donated`` maps outputs to inputs whose memory they replace.
     """
@@ -16,37 +16,37 @@ def plan_memory(graph: Graph, kernels: Sequence[Kernel], donated: Mapping[int, i
 
 
 class _Arena:
-    """Bytes that are taken and given back: the smallest hole that fits is taken first."""
+    """A best-fit allocator of byte ranges: the smallest hole that fits is taken."""
 
     def __init__(self) -> None:
         self.size = 0
-        self._free: list[tuple[int, int]] = []  # (offset, size), sorted by offset
+        self._holes: list[tuple[int, int]] = []  # (offset, size), sorted by offset
 
-    def take(self, size: int) -> int:
+    def allocate(self, size: int) -> int:
         """Return the offset of so many bytes."""
         size = aligned(size)
-        fitting = [hole for hole in self._free if hole[1] >= size]
+        fitting = [hole for hole in self._holes if hole[1] >= size]
         if fitting:
             offset, available = min(fitting, key=lambda hole: hole[1])
-            self._free.remove((offset, available))
+            self._holes.remove((offset, available))
             if available > size:
-                self._free.append((offset + size, available - size))
-                self._free.sort()
+                self._holes.append((offset + size, available - size))
+                self._holes.sort()
             return offset
         self.size += size
         return self.size - size
 
-    def give(self, offset: int, size: int) -> None:
-        """Take back bytes, and join neighbouring holes."""
-        self._free.append((offset, aligned(size)))
-        self._free.sort()
+    def free(self, offset: int, size: int) -> None:
+        """Free bytes, and join neighbouring holes."""
+        self._holes.append((offset, aligned(size)))
+        self._holes.sort()
         joined: list[tuple[int, int]] = []
-        for hole in self._free:
+        for hole in self._holes:
             if joined and sum(joined[-1]) == hole[0]:
                 joined[-1] = (joined[-1][0], joined[-1][1] + hole[1])
             else:
                 joined.append(hole)
-        self._free = joined
+        self._holes = joined
 
 
 class _Planner:
@@ -123,7 +123,7 @@ class _Planner:
             if target.kind == "output":
                 early.append(Copy(source, target, size))
             elif base[0].op is None:
-                between = Buffer("arena", self.arena.take(size))
+                between = Buffer("arena", self.arena.allocate(size))
                 early.append(Copy(source, between, size))
                 late.append(Copy(between, target, size))
             else:
@@ -166,12 +166,12 @@ class _Planner:
             for edge in kernel.stored:
                 if edge in self.buffers:
                     continue
-                self.buffers[edge] = Buffer("arena", self.arena.take(bytes_of(edge)))
+                self.buffers[edge] = Buffer("arena", self.arena.allocate(bytes_of(edge)))
                 total += bytes_of(edge)
                 ending.setdefault(self.last_use.get(edge, number), []).append(edge)
             if kernel.workspace:
-                self.workspaces[kernel] = self.arena.take(kernel.workspace)
-                self.arena.give(self.workspaces[kernel], kernel.workspace)
+                self.workspaces[kernel] = self.arena.allocate(kernel.workspace)
+                self.arena.free(self.workspaces[kernel], kernel.workspace)
             for edge in ending.pop(number, []):
-                self.arena.give(self.buffers[edge].position, bytes_of(edge))
+                self.arena.free(self.buffers[edge].position, bytes_of(edge))
         return total

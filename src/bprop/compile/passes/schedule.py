@@ -1,4 +1,4 @@
-"""Scheduling: which kernels threads share, and where all must wait for each other.
+"""Scheduling: which kernels are parallel, and where barriers are needed.
 
 Both follow from the graph and the target alone. Work is split over entries of the result, never over the terms of a
 sum: which thread computes an entry does not show in it.
@@ -15,10 +15,10 @@ from ..ir.scalar_expr import spec_of
 from ..ir.schedule import Schedule, ScheduledItem
 from ..ir.target import Target
 
-LONGEST = 64
+SEGMENT_LENGTH = 64
 """Items of one segment, if it can be cut there: LLVM takes more than linear time for a long function."""
-SLOW = 4
-"""How much longer an operation takes that waits for the one before, as in sums, than in a map."""
+LATENCY_FACTOR = 4
+"""How much longer an operation takes than in a map where it waits for the one before, as in sums."""
 
 
 def schedule(kernels: Sequence[Kernel], memory: MemoryPlan, target: Target) -> Schedule:
@@ -34,25 +34,25 @@ def schedule(kernels: Sequence[Kernel], memory: MemoryPlan, target: Target) -> S
 
 
 def estimated_nanoseconds(kernel: Kernel, target: Target) -> float:
-    """Return roughly how long one thread works at a kernel."""
+    """Return roughly how long one thread takes for a kernel."""
     if kernel.kind == "contract":
         return kernel.flops * spec_of((kernel.root, 0)).dtype.itemsize / (4 * target.vector)
-    slow = SLOW if kernel.kind in ("reduce", "cumulate", "random") else 1
-    return kernel.bytes / 16 + kernel.flops * slow / 8
+    latency = LATENCY_FACTOR if kernel.kind in ("reduce", "cumulate", "random") else 1
+    return kernel.bytes / 16 + kernel.flops * latency / 8
 
 
 def _parallel(kernels: Sequence[Kernel], target: Target) -> dict[Kernel, float]:
-    """Return the kernels that threads share, and how long one thread would work at each: a scan if they share its body."""
+    """Return the parallel kernels, and how long one thread would take for each. A scan is parallel if its body is."""
     parallel: dict[Kernel, float] = {}
     for kernel in kernels:
         if kernel.kind == "scan":
             (body,) = kernel.bodies
             nanoseconds = ceil(body.schedule.nanoseconds) * kernel.root.params["length"]
-            shared = bool(body.schedule.parallel) and target.threads
+            is_parallel = bool(body.schedule.parallel) and target.threads
         else:
             nanoseconds = estimated_nanoseconds(kernel, target)
-            shared = _is_divisible(kernel) and target.is_parallel(nanoseconds)
-        if shared:
+            is_parallel = _is_divisible(kernel) and target.is_parallel(nanoseconds)
+        if is_parallel:
             parallel[kernel] = nanoseconds
     return parallel
 
@@ -64,11 +64,11 @@ def _is_divisible(kernel: Kernel) -> bool:
 
 
 def _segments(items: Sequence[ScheduledItem]) -> tuple[tuple[ScheduledItem, ...], ...]:
-    """Cut a long sequence: at barriers where threads share work, anywhere where one thread does all of it."""
+    """Cut a long sequence: at barriers, or anywhere where nothing is parallel."""
     is_parallel = any(item.is_parallel for item in items)
     segments: list[list[ScheduledItem]] = [[]]
     for item in items:
-        if len(segments[-1]) >= LONGEST and (item.needs_barrier or not is_parallel):
+        if len(segments[-1]) >= SEGMENT_LENGTH and (item.needs_barrier or not is_parallel):
             segments.append([])
         segments[-1].append(item)
     return tuple(map(tuple, segments))
@@ -92,7 +92,7 @@ def _span(buffer: Buffer, size: int) -> _Span:
 
 
 class _AccessSet:
-    """Where work since the last barrier has read or written, by buffer; what thread 0 did alone apart."""
+    """What work since the last barrier has read or written, by buffer: that of thread 0 alone, and parallel work."""
 
     def __init__(self) -> None:
         self.single: dict[tuple[str, int], list[tuple[_Span, Kernel | Copy]]] = {}
@@ -103,7 +103,7 @@ class _AccessSet:
             (self.parallel if is_parallel else self.single).setdefault(span.buffer, []).append((span, work))
 
     def overlapping(self, spans: Sequence[_Span], is_parallel: bool) -> Iterator[Kernel | Copy]:
-        """Yield whose accesses, by other threads than one's own, overlap ``spans``."""
+        """Yield the work whose accesses, by other threads, overlap ``spans``."""
         for span in spans:
             for accesses in (self.parallel, self.single) if is_parallel else (self.parallel,):
                 for other, work in accesses.get(span.buffer, ()):
@@ -124,7 +124,7 @@ class _BarrierPlanner:
     def items(self, kernels: Sequence[Kernel]) -> list[ScheduledItem]:
         """Return all work in order."""
         work: list[Kernel | Copy] = [kernel for kernel in kernels if kernel.kind != "alias"]
-        return [self.item(each) for each in (*work, *self.memory.copies)]
+        return [self.item(entry) for entry in (*work, *self.memory.copies)]
 
     def item(self, work: Kernel | Copy) -> ScheduledItem:
         """Return the next work, with whether it needs a barrier."""
@@ -146,7 +146,7 @@ class _BarrierPlanner:
         return work in self.parallel if isinstance(work, Kernel) else self.target.is_parallel(work.size / 16)
 
     def _waits_for_failure(self, work: Kernel | Copy) -> bool:
-        """Return whether all must know first that nothing has failed."""
+        """Return whether a barrier must tell all threads first that nothing has failed."""
         return self.failing is not None and (self._is_parallel(work) or self._is_parallel(self.failing))
 
     def _spans(self, work: Kernel | Copy) -> tuple[list[_Span], list[_Span]]:

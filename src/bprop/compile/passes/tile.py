@@ -8,7 +8,7 @@ that of the labels.
 from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -16,8 +16,8 @@ from ...core.error import CompileError
 from ...core.family import Bilinear
 from ...core.graph import Edge
 from ..ir.affine_index import flattened
-from ..ir.blocking import Blocking
-from ..ir.contraction import Contraction, Label, merged
+from ..ir.blocking import plan_blocks
+from ..ir.contraction import Contraction, Label, Roles, merged
 from ..ir.kernel import Kernel
 from ..ir.loop_nest import parallel_loop
 from ..ir.scalar_expr import spec_of
@@ -25,9 +25,9 @@ from ..ir.target import Target
 
 ROWS = 6
 VECTORS, COLUMNS = 2, 8
-"""Vectors of a row of a tile, and how many where there is one row: so many sums must be under way at once."""
+"""Vectors of a row of a tile, and of a tile of one row: as many sums as hide the latency of a multiply-add."""
 DOT_ROWS, DOT_COLUMNS = 2, 8
-"""Rows at most of a contraction by dot products, since the matrix is read once for each; and columns that go together."""
+"""Most rows of a contraction by dot products, since the matrix is read once for each; and columns computed together."""
 SMALL, SMALL_TRANSPOSED = 2**19, 2**17
 """Multiplications below which packing both operands costs more than it gains; the latter where B is transposed anyway."""
 
@@ -40,20 +40,6 @@ def tile(kernels: Sequence[Kernel], target: Target) -> list[Kernel]:
 def _tiled(kernel: Kernel, target: Target) -> Kernel:
     contraction = _contraction(kernel, target)
     return replace(kernel, contraction=contraction, workspace=contraction.packed * contraction.dtype.itemsize)
-
-
-class _Roles(NamedTuple):
-    """Labels by their role: only in A and C, only in B and C, in all three, only in A and B."""
-
-    rows: list[Label]
-    columns: list[Label]
-    batch: list[Label]
-    contracted: list[Label]
-
-    def swapped(self) -> "_Roles":
-        """Return the roles with A and B exchanged."""
-        rows, columns, batch, contracted = ([label.swapped() for label in labels] for labels in self)
-        return _Roles(columns, rows, batch, contracted)
 
 
 def _contraction(kernel: Kernel, target: Target) -> Contraction:
@@ -77,12 +63,12 @@ def _contraction(kernel: Kernel, target: Target) -> Contraction:
         and not empty
         and row.extent <= DOT_ROWS
         and floating
-        and _along(roles.contracted, target.lanes(dtype.itemsize))
+        and _is_contiguous_along_sum(roles.contracted, target.lanes(dtype.itemsize))
     )
     packs &= not dots
     blocking = None
     if not dots and floating and not empty and _is_large(roles, depth, packs):
-        blocking = Blocking(dtype, *roles, target)
+        blocking = plan_blocks(dtype, roles, target)
         packed = blocking.packed
     else:
         packed = depth * column.extent if packs and not empty else 0
@@ -92,7 +78,7 @@ def _contraction(kernel: Kernel, target: Target) -> Contraction:
     else:
         iterations = [(label, label.extent) for label in outer] if not packs else []
         iterations += [(row, -(-row.extent // tile_rows)), (column, -(-column.extent // (width * vectors)))]
-    shared = parallel_loop(iterations, lambda pair: int(pair[1]))
+    parallel = parallel_loop(iterations, lambda pair: int(pair[1]))
     return Contraction(
         dtype=dtype,
         edges=(edges[0], edges[1]),
@@ -110,11 +96,11 @@ def _contraction(kernel: Kernel, target: Target) -> Contraction:
         width=width,
         vectors=vectors,
         rows=tile_rows,
-        parallel_label=shared[0] if shared else None,
+        parallel_label=parallel[0] if parallel else None,
     )
 
 
-def _roles(kernel: Kernel) -> tuple[_Roles, tuple[int, int], list[int]]:
+def _roles(kernel: Kernel) -> tuple[Roles, tuple[int, int], list[int]]:
     """Return the labels by their role, where A and B begin, and the extents of all labels."""
     node = kernel.root
     op = node.op
@@ -144,17 +130,17 @@ def _roles(kernel: Kernel) -> tuple[_Roles, tuple[int, int], list[int]]:
         for name, size in sizes.items()
     }
     order = [name for name in dict.fromkeys(labels1 + labels2) if by_name[name].extent != 1]
-    kept = [by_name[name] for name in order if name in out]
-    roles = _Roles(
-        [label for label in kept if not label.strides[1]],
-        [label for label in kept if label.strides[1] and not label.strides[0]],
-        [label for label in kept if label.strides[0] and label.strides[1]],
+    result = [by_name[name] for name in order if name in out]
+    roles = Roles(
+        [label for label in result if not label.strides[1]],
+        [label for label in result if label.strides[1] and not label.strides[0]],
+        [label for label in result if label.strides[0] and label.strides[1]],
         [by_name[name] for name in order if name not in out],
     )
     return roles, (offsets[0], offsets[1]), list(sizes.values())
 
 
-def _is_large(roles: _Roles, depth: int, packs: bool) -> bool:
+def _is_large(roles: Roles, depth: int, packs: bool) -> bool:
     """Return whether a contraction goes in blocks."""
     sides = [max((label.extent for label in side), default=1) for side in (roles.rows, roles.columns)]
     return (
@@ -171,16 +157,16 @@ def _register_tile(dtype: "np.dtype[Any]", rows: int, columns: int, target: Targ
     while width > 1 and width // 2 >= columns:
         width //= 2
     vectors = min(-(-max(columns, 1) // width), max(VECTORS, COLUMNS // max(rows, 1)))
-    most = ROWS * VECTORS // vectors
-    return width, vectors, -(-max(rows, 1) // -(-max(rows, 1) // most))  # few rows beyond the edge
+    max_rows = ROWS * VECTORS // vectors
+    return width, vectors, -(-max(rows, 1) // -(-max(rows, 1) // max_rows))  # few rows beyond the edge
 
 
 def _has_unit(labels: Sequence[Label], operand: int) -> bool:
     return any(label.strides[operand] == 1 for label in labels)
 
 
-def _along(contracted: Sequence[Label], width: int) -> bool:
-    """Return whether both operands lie side by side along the sum, for at least one vector."""
+def _is_contiguous_along_sum(contracted: Sequence[Label], width: int) -> bool:
+    """Return whether both operands are contiguous along the sum, for at least one vector."""
     if not contracted:
         return False
     last = merged(contracted)[-1]

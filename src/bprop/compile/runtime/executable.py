@@ -1,6 +1,6 @@
 """The native code of a graph, from the disk or made now, and how it is called.
 
-What makes code is loaded only where there is some to make.
+The passes and LLVM's text are imported only where code is generated.
 """
 
 import ctypes
@@ -34,14 +34,14 @@ if TYPE_CHECKING:
     from ..ir.memory_plan import MemoryPlan
 
 ENTRY = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
-"""What a program is called as: with its table or job, the number of the thread, how many there are, and their team."""
+"""An entry point: of a pointer table or job, the number of the thread, how many threads there are, and their pool."""
 
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Do without Python's cyclic garbage collector inside the ``with`` statement.
+    """Pause Python's cyclic garbage collector inside the ``with`` statement.
 
-    Passes make many objects that all stay. The collector would go through them again and again: more than linear time.
+    Passes make many objects that all stay alive. The collector would scan them again and again: more than linear time.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -77,23 +77,23 @@ class Program:
         self.code = LoadedCode(entry.code, entry.symbols)
         self.callbacks: list[Any] = []
         if entry.facts["callbacks"]:
-            self._called_back()
-        if entry.facts["looks"]:
-            self._give(POLL_SIGNALS, poll_callback(self.failure))
+            self._set_callbacks()
+        if entry.facts["polls_signals"]:
+            self._set_callback(POLL_SIGNALS, poll_callback(self.failure))
         self.work = entry.facts["work"]
-        self._run, self._repeat = (ENTRY(self.code.function(name)) for name in ("run", "repeat"))
+        self._run, self._run_steps = (ENTRY(self.code.function(name)) for name in ("run", "run_steps"))
         self._arena = np.empty(0, np.uint8)
         self._pointers = np.zeros(1 + len(graph.inputs) + len(graph.outputs), np.uintp)
         self._address = address_of(self._pointers)
 
     def reset_after_fork(self) -> None:
-        """Begin with nobody inside: also in a forked child where another thread was."""
+        """Be free: also in a forked child, where a thread that exists in the parent only held the lock."""
         self.failure.inside = None
         self.lock = threading.Lock()
 
     @property
     def lowered(self) -> "Lowered":
-        """The graph as kernels with buffers and a schedule; code that comes from the disk was made from the same."""
+        """The graph as kernels with buffers and a schedule, lowered on demand where the code came from the disk."""
         if self._lowered is None:  # a cached_property would, in Python 3.11, hold a lock of all programs
             from ..passes.pipeline import lower
 
@@ -118,20 +118,20 @@ class Program:
             facts = {
                 "arena": lowered.memory.size,
                 "callbacks": sum(kernel.kind != "loop" for kernel in self.called),
-                "looks": int(POLL_SIGNALS in module.globals),
+                "polls_signals": int(POLL_SIGNALS in module.globals),
                 "work": ceil(lowered.schedule.nanoseconds),
             }
             return Entry(compiled(str(module), self.target), tuple(symbols), facts, about)
 
-    def _called_back(self) -> None:
-        """Give the code the functions of Python that it calls."""
+    def _set_callbacks(self) -> None:
+        """Set the pointers to the functions of Python that the code calls."""
         for number, kernel in enumerate(self.called):
             if kernel.kind != "loop":
-                self._give(f"python.{number}", callback(kernel, self.failure))
+                self._set_callback(f"python.{number}", callback(kernel, self.failure))
 
-    def _give(self, name: str, made: Any) -> None:
-        self.callbacks.append(made)
-        self.code.set_pointer(name, ctypes.cast(made, ctypes.c_void_p).value or 0)
+    def _set_callback(self, name: str, function: Any) -> None:
+        self.callbacks.append(function)
+        self.code.set_pointer(name, ctypes.cast(function, ctypes.c_void_p).value or 0)
 
     @property
     def called(self) -> "list[Kernel]":
@@ -142,7 +142,7 @@ class Program:
 
     @property
     def llvm(self) -> str:
-        """The optimised LLVM code, made again for whoever reads it."""
+        """The optimised LLVM code, generated again on demand."""
         return str(optimised(str(self._emitted()), self.target)[0])
 
     @property
@@ -166,9 +166,9 @@ class Program:
 
     def run(self, table: Sequence[int]) -> None:
         """Run on the addresses of inputs and outputs."""
-        with self._alone():
-            self._enter(table)
-            error = self._called(self._run, self._address)
+        with self._exclusive():
+            self._fill_table(table)
+            error = self._run_entry(self._run, self._address)
         if error is not None:
             raise error
 
@@ -180,36 +180,36 @@ class Program:
 
     def start(self, address: int) -> None:
         """Run on a table of pointers: the arena's, then those of inputs and outputs. One call at a time."""
-        error = self._called(self._run, address)
+        error = self._run_entry(self._run, address)
         if error is not None:
             raise error
 
     def repeat(self, table: Sequence[int], strides: Sequence[int], count: int) -> tuple[int, BaseException | None]:
-        """Run ``count`` times, moving every address on by its stride, in bytes, after each time.
+        """Run ``count`` times, adding to every address its stride, in bytes, after each run.
 
-        Returns how often it ran, and the error that ended it before, if one did.
+        Returns how many runs were completed, and the error that ended the last one, if one did.
         """
-        moves = np.array([0, *strides], np.int64)  # the arena stays
-        job = np.array([self._address, address_of(moves), count, 0], np.int64)
-        with self._alone():
-            self._enter(table)
-            error = self._called(self._repeat, address_of(job))
+        all_strides = np.array([0, *strides], np.int64)  # the arena stays
+        job = np.array([self._address, address_of(all_strides), count, 0], np.int64)
+        with self._exclusive():
+            self._fill_table(table)
+            error = self._run_entry(self._run_steps, address_of(job))
         return int(job[3]), error
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _exclusive(self) -> Iterator[None]:
         """One call at a time: a program has one working memory."""
         if self.failure.inside == threading.get_ident():
             raise CompileError("a compiled function was called again by its own callback: its memory is in use")
         with self.lock:
             yield
 
-    def _enter(self, table: Sequence[int]) -> None:
+    def _fill_table(self, table: Sequence[int]) -> None:
         self._pointers[0] = self.room()
         self._pointers[1:] = table
 
-    def _called(self, entry: Any, address: int) -> BaseException | None:
-        """Call an entry of the program, on several threads where so much work is worth it; return the error it ends with."""
+    def _run_entry(self, entry: Any, address: int) -> BaseException | None:
+        """Call an entry point, on several threads where that is profitable; return the error it ends with."""
         status = THREAD_POOL.run(entry, address) if is_profitable(self.work, self.target.parallel_threshold) else None
         if status is None:
             status = entry(address, 0, 1, None)

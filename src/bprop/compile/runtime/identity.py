@@ -27,7 +27,7 @@ from collections.abc import Callable
 import numpy as np
 from llvmlite import binding
 
-from ..llvm.ir_text import loaded
+from ..llvm.ir_text import jit_compile_ir
 
 END, DICT, LIST, CELL, NAME, DEFAULTS, OBJECT, SIZE, FUNCTION, TYPE, ARRAY, ATTRIBUTE = range(12)
 DATA, AXES, SIZES, STRIDES, DTYPE = (object.__basicsize__ + 8 * place for place in (0, 1, 2, 3, 5))
@@ -257,5 +257,5 @@ def same() -> Callable[[int], int]:
     """Return the native function of a table's address: 1 if all is as the table says, else 0. It holds the GIL."""
     for name in FUNCTIONS:
         binding.add_symbol(name, ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value)
-    (address,) = loaded(CODE, "same")
+    (address,) = jit_compile_ir(CODE, "same")
     return ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(address)

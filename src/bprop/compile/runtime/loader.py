@@ -1,4 +1,4 @@
-"""Machine code in memory: an object file, loaded and linked. What it calls are symbols, known by name before."""
+"""Machine code in memory: an object file, loaded and linked. The symbols that it calls are resolved first."""
 
 import ctypes
 from collections.abc import Sequence

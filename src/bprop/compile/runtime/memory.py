@@ -1,4 +1,4 @@
-"""Memory of arrays as native code takes it: contiguous, native byte order, and where it lies."""
+"""Memory of arrays as native code takes it: contiguous, in native byte order; and its address."""
 
 import ctypes
 import sys
@@ -30,12 +30,12 @@ def memory_of(shape: int | tuple[int, ...], dtype: Any) -> NDArray[Any]:
     """Return an array to be written; raises `MemoryError` also where no address could reach all of it."""
     try:
         return np.empty(shape, dtype)
-    except ValueError as error:  # so NumPy says that
+    except ValueError as error:  # NumPy's error for a size beyond the address space
         raise MemoryError(str(error)) from error
 
 
 def address_of(array: NDArray[Any]) -> int:
-    """Return where the numbers of an array lie."""
+    """Return the address of an array's first number."""
     if DIRECT and type(array) is np.ndarray:
         return POINTER_AT(id(array) + HEAD).value or 0
     return int(array.__array_interface__["data"][0])
@@ -43,10 +43,10 @@ def address_of(array: NDArray[Any]) -> int:
 
 POINTER_AT = ctypes.c_void_p.from_address
 HEAD = object.__basicsize__
-"""Bytes of the head that every object has. NumPy's C interface fixes that an array's pointer follows it."""
+"""Bytes of the header of every object. By NumPy's C interface an array's data pointer follows it."""
 _SAMPLE = np.zeros(3)[1:]
 DIRECT = (
     sys.implementation.name == "cpython"
     and POINTER_AT(id(_SAMPLE) + HEAD).value == _SAMPLE.__array_interface__["data"][0]
 )
-"""Whether the pointer is read from there, for a sixth of what NumPy's own way costs."""
+"""Whether the pointer can be read from there, in a sixth of the time that NumPy's interface takes."""

@@ -1,9 +1,9 @@
-"""Compiled code on disk, found again by the fingerprint of what it was made from.
+"""Object files on disk, under the fingerprint of what they were compiled from.
 
-An entry is one file: a mark, the SHA-256 of all that follows, a header and an object file. Native code is trusted with
-everything, so an entry is used only if the folder and the file belong to this user and nobody else may write to them, and
-if it is, byte for byte, what was written under its name; any other is as good as none. Whatever the file system does, a
-program is compiled: the worst that can happen is that it is not kept.
+An entry is one file: a mark, the SHA-256 of all that follows, a header and an object file. Native code can do everything
+that this user can. So an entry is used only if the folder and the file belong to this user and nobody else may write to
+them, and if its bytes have the digest that was written with them; any other is treated as absent. A fault of the file
+system is never an error: the program is compiled, and at worst not stored.
 """
 
 import contextlib
@@ -22,21 +22,21 @@ from typing import Any, NamedTuple
 from ...core.file import is_temporary, open_plain, write_whole
 
 MARK = b"bprop code 1\n"
-LIMIT = 256.0
-"""Megabytes that are kept if ``BPROP_CACHE_SIZE`` does not say."""
-LARGEST = 10**9
-"""Bytes of the largest entry: a file of more is none, and is not read."""
-FORGOTTEN = 3600.0
-"""Seconds after which a temporary file has no writer any more."""
+DEFAULT_MEGABYTES = 256.0
+"""How much is stored unless ``BPROP_CACHE_SIZE`` says otherwise."""
+MAX_ENTRY_BYTES = 10**9
+"""A larger file is not read, and treated as absent."""
+STALE_SECONDS = 3600.0
+"""The age from which a temporary file is taken for left behind by a process that was killed."""
 _NAME = re.compile(r"[0-9a-f]{64}\.code")
-_said: set[str] = set()
+_warned: set[str] = set()
 
 
 class Entry(NamedTuple):
-    """A compiled program: its object file and what must be known to run it.
+    """A compiled program: its object file and what is needed to run it.
 
-    ``symbols``: functions of the C library that it calls; ``facts``: numbers that whoever calls it needs; ``about``: what
-    `bprop cache` shows of it.
+    ``symbols``: functions of the C library that it calls; ``facts``: numbers that the caller needs; ``about``: what
+    `bprop cache` shows.
     """
 
     code: bytes
@@ -46,7 +46,7 @@ class Entry(NamedTuple):
 
 
 class Listed(NamedTuple):
-    """A file of the store as it is listed; ``about`` is ``None`` where it is damaged."""
+    """A file of the store, for a listing. ``about`` is ``None`` where it is damaged."""
 
     path: Path
     size: int
@@ -55,7 +55,7 @@ class Listed(NamedTuple):
 
 
 class Store:
-    """A folder of compiled programs of at most ``limit`` bytes; what was used longest ago goes first.
+    """A folder of compiled programs of at most ``limit`` bytes. The least recently used are removed first.
 
     >>> from bprop.compile.runtime.object_cache import Entry, Store
     >>> import tempfile
@@ -66,54 +66,54 @@ class Store:
     (b'code', None)
     """
 
-    def __init__(self, folder: Path, limit: int = int(LIMIT * 10**6)) -> None:
+    def __init__(self, folder: Path, limit: int = int(DEFAULT_MEGABYTES * 10**6)) -> None:
         self.folder = folder
         self.limit = limit
 
     def get(self, key: str) -> Entry | None:
-        """Return what is kept under ``key``, or ``None``."""
+        """Return the entry under ``key``, or ``None``."""
         path = self._path(key)
         try:
-            if not self._safe():
+            if not self._is_trusted():
                 return None
-            found = _read(path, key)
+            entry = _read(path, key)
         except OSError:
             return None
-        if found is None:
+        if entry is None:
             with contextlib.suppress(OSError):
                 path.unlink()
         else:
             with contextlib.suppress(OSError):
                 os.utime(path)
-        return found
+        return entry
 
     def put(self, key: str, entry: Entry) -> None:
-        """Keep ``entry`` under ``key``, if the file system allows it."""
+        """Store ``entry`` under ``key``, if the file system allows it."""
         header = {"key": key, **{name: value for name, value in entry._asdict().items() if name != "code"}}
         text = json.dumps(header).encode()
         body = len(text).to_bytes(4, "little") + text + entry.code
-        whole = MARK + hashlib.sha256(body).digest() + body
-        if len(whole) > min(self.limit, LARGEST):
+        content = MARK + hashlib.sha256(body).digest() + body
+        if len(content) > min(self.limit, MAX_ENTRY_BYTES):
             return
         try:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(FileExistsError):
                 self.folder.mkdir(mode=0o700)
-            if not self._safe():
+            if not self._is_trusted():
                 return
-            write_whole(self._path(key), whole, mode=0o600, lasting=False)  # what a power failure damages is noticed
+            write_whole(self._path(key), content, mode=0o600, lasting=False)  # damage by a power failure is noticed
             self._prune()
-        except OSError:  # a full disk, a folder that cannot be written: then nothing is kept
+        except OSError:  # a full disk, a folder that cannot be written: nothing is stored
             pass
 
     def entries(self) -> list[Listed]:
-        """Return what the folder holds, the last used first."""
-        found = []
+        """Return what the folder holds, the most recently used first."""
+        result = []
         for path, state in self._files():
             with contextlib.suppress(OSError):
                 entry = _read(path, path.stem)
-                found.append(Listed(path, state.st_size, state.st_mtime, entry.about if entry else None))
-        return sorted(found, key=lambda one: -one.used)
+                result.append(Listed(path, state.st_size, state.st_mtime, entry.about if entry else None))
+        return sorted(result, key=lambda listed: -listed.used)
 
     def clear(self) -> tuple[int, int]:
         """Remove every entry; return how many there were and their bytes."""
@@ -129,43 +129,43 @@ class Store:
         return self.folder / f"{key}.code"
 
     def refusal(self) -> str:
-        """Return why the folder is not used, or nothing: others may have put something into it, or made the link to it."""
+        """Return why the folder is not trusted, or nothing: others can write into it, or made the link to it."""
         try:
             link, folder = os.lstat(self.folder), os.stat(self.folder)
-        except OSError:  # there is none, so nobody put anything there
+        except OSError:  # it does not exist, so nobody can have written into it
             return ""
         if stat.S_ISLNK(link.st_mode) and _foreign(link):
             return "is a link that belongs to another user"
         reason = _refusal(folder) if stat.S_ISDIR(folder.st_mode) else ""
         return f"{reason} (chmod go-w makes it usable)" if reason and not _foreign(folder) else reason
 
-    def _safe(self) -> bool:
-        """Return whether there is a folder, and nobody else can have put something into it."""
+    def _is_trusted(self) -> bool:
+        """Return whether the folder exists and nobody else can have written into it."""
         reason = self.refusal()
         if reason:
-            _say(f"compiled code is not kept in {self.folder}: the folder {reason}")
+            _warn_once(f"compiled code is not kept in {self.folder}: the folder {reason}")
         return not reason and self.folder.is_dir()
 
     def _files(self, temporary: bool = False) -> Iterator[tuple[Path, os.stat_result]]:
         with contextlib.suppress(OSError):
-            for one in os.scandir(self.folder):
-                if _NAME.fullmatch(one.name) or (temporary and is_temporary(one.name)):
+            for file in os.scandir(self.folder):
+                if _NAME.fullmatch(file.name) or (temporary and is_temporary(file.name)):
                     with contextlib.suppress(OSError):
-                        yield Path(one.path), one.stat(follow_symlinks=False)
+                        yield Path(file.path), file.stat(follow_symlinks=False)
 
     def _prune(self) -> None:
-        files = sorted(self._files(temporary=True), key=lambda one: -one[1].st_mtime)
+        files = sorted(self._files(temporary=True), key=lambda pair: -pair[1].st_mtime)
         total, now = 0, time.time()
         for path, state in files:
             total += state.st_size
-            stale = is_temporary(path.name) and now - state.st_mtime > FORGOTTEN
+            stale = is_temporary(path.name) and now - state.st_mtime > STALE_SECONDS
             if total > self.limit or stale:
                 with contextlib.suppress(OSError):
                     path.unlink()
 
 
 def store() -> Store | None:
-    """Return the store that the environment names, or ``None`` where code is not to be kept.
+    """Return the store that the environment names, or ``None`` where it switches storing off.
 
     ``BPROP_CACHE=0`` (or empty) switches it off, ``BPROP_CACHE_DIR`` moves it (else it is in ``XDG_CACHE_HOME`` or
     ``~/.cache``), and ``BPROP_CACHE_SIZE`` says how many megabytes it may take.
@@ -174,18 +174,18 @@ def store() -> Store | None:
         return None
     text = os.environ.get("BPROP_CACHE_SIZE", "").strip()
     try:
-        limit = float(text or LIMIT)
+        limit = float(text or DEFAULT_MEGABYTES)
         if not 0 <= limit < 10**12:
             raise ValueError
     except ValueError:
-        _say(f"BPROP_CACHE_SIZE={text!r} is not a number of megabytes: {LIMIT:.0f} are kept")
-        limit = LIMIT
+        _warn_once(f"BPROP_CACHE_SIZE={text!r} is not a number of megabytes: {DEFAULT_MEGABYTES:.0f} are kept")
+        limit = DEFAULT_MEGABYTES
     folder = folder_of_store()
     return Store(folder, int(limit * 10**6)) if folder is not None and limit > 0 else None
 
 
 def folder_of_store() -> Path | None:
-    """Return where compiled code is kept, or ``None`` where this user has no place for it."""
+    """Return the folder of compiled code, or ``None`` where this user has no folder for it."""
     chosen = os.environ.get("BPROP_CACHE_DIR", "").strip()
     if chosen:
         return Path(chosen).absolute()
@@ -203,19 +203,19 @@ def folder_of_store() -> Path | None:
 
 
 def _read(path: Path, key: str) -> Entry | None:
-    """Return the entry in a file, or ``None`` if it is not what was written under ``key``."""
+    """Return the entry in a file, or ``None`` if it is not what was written for ``key``."""
     with open(open_plain(path), "rb") as file:
         state = os.fstat(file.fileno())
         reason = _refusal(state)
         if reason:
-            _say(f"compiled code in {path} is not used: it {reason}")
+            _warn_once(f"compiled code in {path} is not used: it {reason}")
             return None
-        if state.st_size > LARGEST:
+        if state.st_size > MAX_ENTRY_BYTES:
             return None
-        whole = file.read()
-    place = len(MARK) + 32
-    body = whole[place:]
-    if whole[:place] != MARK + hashlib.sha256(body).digest():
+        content = file.read()
+    start_of_body = len(MARK) + 32
+    body = content[start_of_body:]
+    if content[:start_of_body] != MARK + hashlib.sha256(body).digest():
         return None
     try:
         start = 4 + int.from_bytes(body[:4], "little")
@@ -228,7 +228,7 @@ def _read(path: Path, key: str) -> Entry | None:
 
 
 def _foreign(state: os.stat_result) -> bool:
-    """Return whether something belongs to another user; where there are no owners, a user's own folders are theirs."""
+    """Return whether something belongs to another user. Where files have no owners, a user's folders are taken for theirs."""
     return hasattr(os, "geteuid") and state.st_uid != os.geteuid()
 
 
@@ -244,10 +244,10 @@ def _refusal(state: os.stat_result) -> str:
 _lock = threading.Lock()
 
 
-def _say(message: str) -> None:
-    """Warn, once for every message."""
+def _warn_once(message: str) -> None:
+    """Warn, but only once with the same message."""
     with _lock:
-        if message in _said:
+        if message in _warned:
             return
-        _said.add(message)
+        _warned.add(message)
     warnings.warn(message, RuntimeWarning, stacklevel=2)

@@ -1,4 +1,4 @@
-"""Ops without native code of their own (factorisations, orders) and `callback`: the program calls Python back."""
+"""Calls from native code into Python: ops without native code (factorisations, sorting), `callback`, and signals."""
 
 import ctypes
 import threading
@@ -22,7 +22,7 @@ class Failure:
 
     def __init__(self) -> None:
         self.error: BaseException | None = None
-        self.inside: int | None = None  # the thread in which a function of the user's is running
+        self.inside: int | None = None  # the thread that is running a function of the user
 
 
 SIGNATURE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_void_p))
@@ -57,13 +57,13 @@ def callback(kernel: Kernel, failure: Failure) -> Any:
             except BpropError:
                 raise
             except (ValueError, TypeError, IndexError, OverflowError, np.linalg.LinAlgError) as error:
-                if isinstance(op, Region):  # the user's own function: its errors stay what they are
+                if isinstance(op, Region):  # the user's own function: its errors are not translated
                     raise
                 arrays = [Array(x.copy()) if isinstance(x, np.ndarray) else x for x in args]
                 raise op.explain(error, tuple(arrays), node.params) from None
             for number, result in enumerate(y if type(y) is tuple else (y,)):
                 view(table[len(reads) + number], spec_of(stored[number]))[...] = result
-        except BaseException as error:  # C code cannot carry an exception; the caller raises it again
+        except BaseException as error:  # native code cannot propagate an exception; the caller raises it again
             failure.error = error
             return CALL_ERROR
         finally:
@@ -82,7 +82,7 @@ def poll_callback(failure: Failure) -> Any:
         code = 0
         while True:
             try:
-                yield code  # going on from here Python runs the handlers, inside the try (entering a function would not be)
+                yield code  # on resuming here Python runs the handlers, inside the try; on entering a function it would be outside
                 code = 0
             except GeneratorExit:
                 return

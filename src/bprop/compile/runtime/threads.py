@@ -10,9 +10,9 @@ from pathlib import Path
 from ...core.error import ArgumentError
 
 VARIABLE = "BPROP_NUM_THREADS"
-LARGEST = 1024
-MEMBERSHIP, GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
-"""Where Linux says in which control groups the process is, and what each may use."""
+MAX_THREADS = 1024
+CGROUP_FILE, CGROUP_ROOT = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
+"""Where Linux lists the control groups of the process, and their limits."""
 
 _chosen: int | None = None
 
@@ -54,9 +54,9 @@ def get_threads() -> int:
     """
     global _chosen
     if _chosen is None:
-        given = os.environ.get(VARIABLE, "").strip()
-        number = int(given) if given.isdecimal() and len(given) < 10 else given
-        _chosen = _valid(number, VARIABLE) if given else min(available(), LARGEST)
+        text = os.environ.get(VARIABLE, "").strip()
+        number = int(text) if text.isdecimal() and len(text) < 10 else text
+        _chosen = _valid(number, VARIABLE) if text else min(available(), MAX_THREADS)
     return _chosen
 
 
@@ -68,26 +68,26 @@ def available() -> int:
     True
     """
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min([cpus, *map(ceil, _granted())]))
+    return max(1, min([cpus, *map(ceil, _cgroup_quotas())]))
 
 
-def _granted() -> Iterator[float]:
-    """Yield how many CPUs are granted by each control group that the process is in: its own, and those around that."""
+def _cgroup_quotas() -> Iterator[float]:
+    """Yield the CPU quota of each control group that the process is in: its own, and the ones that contain it."""
     try:
-        lines = MEMBERSHIP.read_text(encoding="utf-8").splitlines()
+        lines = CGROUP_FILE.read_text(encoding="utf-8").splitlines()
     except OSError:  # no control groups
         return
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if not controllers:
-            root, files = GROUPS, ["cpu.max"]
-        elif "cpu" in controllers.split(","):  # their first version
-            root, files = GROUPS / "cpu", ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
+            root, files = CGROUP_ROOT, ["cpu.max"]
+        elif "cpu" in controllers.split(","):  # version 1 of control groups
+            root, files = CGROUP_ROOT / "cpu", ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
         else:
             continue
-        own = root / path.strip("/")
-        # in a container the path may be that of outside: then only the root is there
-        for folder in (own, *own.parents):
+        innermost = root / path.strip("/")
+        # in a container the path may be the one outside: then only the root exists here
+        for folder in (innermost, *innermost.parents):
             with suppress(OSError, ValueError):  # "max": no limit
                 quota, period = (int(text) for name in files for text in (folder / name).read_text("ascii").split())
                 if quota > 0:
@@ -101,6 +101,6 @@ def _valid(n: object, name: str) -> int:
         count = operator.index(n)  # type: ignore[arg-type]
     except TypeError:
         count = 0
-    if isinstance(n, bool) or not 1 <= count <= LARGEST:
-        raise ArgumentError(f"{name} is {n!r:.60}: give a whole number of threads between 1 and {LARGEST}")
+    if isinstance(n, bool) or not 1 <= count <= MAX_THREADS:
+        raise ArgumentError(f"{name} is {n!r:.60}: give a whole number of threads between 1 and {MAX_THREADS}")
     return count
