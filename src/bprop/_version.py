@@ -1,3 +1,3 @@
 """The version of this library. It stands alone, so that every file can import it."""
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"

@@ -37,7 +37,7 @@ SELECTIONS = {
 
 
 def rules_of(op):
-    return op.partials if isinstance(op, Elementwise) else op.shares
+    return op.partials if isinstance(op, Elementwise) else op.tie_fractions
 
 
 def differentiated_operands(op):

@@ -1,6 +1,6 @@
 """A number taken out of a differentiated value would be a constant: it raises. A value outside its transform is named.
 
-Planted: `Tracer.numbers` returning the numbers (silently wrong gradients), `Eager.plain` reading a wrapped value's
+Planted: `Tracer.numbers` returning the numbers (silently wrong gradients), `Eager.data_of` reading a wrapped value's
 data, `Traced.__bool__` returning True.
 """
 

@@ -1,6 +1,6 @@
 """One convention per op at its kink; compositions follow. The table is the documentation.
 
-Planted: `_share` giving all to the first at a tie, ``x < 0`` for ``x <= 0`` in relu.
+Planted: `_tie_fraction` giving all to the first at a tie, ``x < 0`` for ``x <= 0`` in relu.
 """
 
 import numpy as np

@@ -42,7 +42,7 @@ def recorded(f):
 def test_kept_values(name):
     f, y_kept, xs_kept = KEPT[name]
     _, y = recorded(f)
-    kept_y, kept_xs = y.node.kept
+    kept_y, kept_xs = y.node.residuals
     arrays = [x for x in kept_xs if isinstance(x, Array | Spec)]
     assert ("y" if isinstance(kept_y, Array) else "-") == y_kept
     assert "".join("x" if isinstance(x, Array) else "-" for x in arrays) == xs_kept[: len(arrays)]
@@ -54,7 +54,7 @@ def test_kept_values(name):
 def test_kept_values_of_an_op_with_several_outputs(name, ys_kept, x_kept):
     _, ys = recorded(getattr(bprop.linalg, name))
     assert len({y.node for y in ys}) == 1
-    kept_ys, (kept_x,) = ys[0].node.kept
+    kept_ys, (kept_x,) = ys[0].node.residuals
     assert "".join("y" if isinstance(y, Array) else "-" for y in kept_ys) == ys_kept
     assert ("x" if isinstance(kept_x, Array) else "-") == x_kept
 

@@ -317,7 +317,9 @@ def special(dtype):
 
 @over([op for op in OPS if isinstance(op, Elementwise | Selection)])
 def test_special_values_of_elementwise_ops(op, dtype, reference):
-    flags = [share is None for share in op.shares] if isinstance(op, Selection) else [False] * len(op.partials)
+    flags = (
+        [fraction is None for fraction in op.tie_fractions] if isinstance(op, Selection) else [False] * len(op.partials)
+    )
     if getattr(op, "kind", None) in ("bits", "integer"):
         dtype = np.dtype(f"int{8 * dtype.itemsize}")
     values = [np.array([True, False]) if flag else special(dtype) for flag in flags]

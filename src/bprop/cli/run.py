@@ -130,7 +130,7 @@ def show(run: RunArgument, as_json: AsJson = False) -> None:
 
 
 def _advice(summary: Any) -> str:
-    """Return the command that goes on with a run, or the call where it was begun by summary."""
+    """Return the command that goes on with a run, or the call if it was begun by a call."""
     if summary.table is not None:
         return resume_command(shell_name(summary.table.table), summary.folder)
     if str(summary.config.get("title")).startswith("handwritten digits"):

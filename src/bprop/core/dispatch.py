@@ -85,13 +85,13 @@ def apply_ufunc(ufunc: Any, method: str, inputs: Sequence[Any], options: dict[st
     rule = NUMPY.get(ufunc) if module == "numpy" else SCIPY.get(name) if module == "scipy.special" else None
     full = f"{module}.{name}" if module else f"the ufunc {name}"
     # out=(array,) comes as a tuple
-    given = [
+    set_options = [
         key
         for key, value in options.items()
         for argument in (value if type(value) is tuple else (value,))
         if argument is not None
     ]
-    if method == "__call__" and rule is not None and not given:
+    if method == "__call__" and rule is not None and not set_options:
         return rule(*inputs)
     called_name = full if method == "__call__" else f"{full}.{method}"
     call = Call(getattr(ufunc, method), called_name, inputs, options, array)
@@ -99,7 +99,7 @@ def apply_ufunc(ufunc: Any, method: str, inputs: Sequence[Any], options: dict[st
 
     def refusal(traced: bool) -> Exception:
         refused = rule is not None and method == "__call__"
-        return _options_refused(full, sorted(set(given))) if refused else _without_rule(called_name, traced)
+        return _options_refused(full, sorted(set(set_options))) if refused else _without_rule(called_name, traced)
 
     y = call.on_numbers(refusal)
     return call.as_arrays(y) if rule is not None and method == "__call__" else y

@@ -125,8 +125,8 @@ def _counting(ufunc: Callable[..., Any]) -> Callable[..., Any]:
 class Selection(Op):
     """y takes, entry by entry, the value of one of its inputs.
 
-    ``shares``: for each input a function of ``(y, *xs)`` that says where it was chosen (bool), or with which share at
-    ties (float in [0, 1]); ``None`` for an input that only controls. Where the share is zero the cotangent is absent.
+    ``tie_fractions``: for each input a function of ``(y, *xs)`` that says where it was chosen (bool), or with which fraction at
+    ties (float in [0, 1]); ``None`` for an input that only controls. Where the fraction is zero the cotangent is absent.
     """
 
     if TYPE_CHECKING:
@@ -137,23 +137,23 @@ class Selection(Op):
         self,
         name: str,
         evaluate: Callable[..., Any],
-        *shares: Callable[..., Any] | None,
+        *tie_fractions: Callable[..., Any] | None,
         native: str | Callable[..., Any] | None = None,
         complex_step: Callable[..., Any] | None = None,
         **rest: Any,
     ) -> None:
         super().__init__(name, evaluate, **rest)
-        self.shares = shares
-        self.arity = len(shares)
+        self.tie_fractions = tie_fractions
+        self.arity = len(tie_fractions)
         self.native = native or name
         self.complex_step = complex_step
 
     def spec(self, *operands: Operand, **params: Any) -> Spec:
-        chosen = [dtype_of(x) for x, share in zip(operands, self.shares, strict=True) if share is not None]
+        chosen = [dtype_of(x) for x, fraction in zip(operands, self.tie_fractions, strict=True) if fraction is not None]
         return Spec(broadcast(self.name, *map(shape_of, operands)), dtypes.result_type(*chosen))
 
     def operands(self) -> list[str]:
         """Return the names of the operands: an input that only controls is the condition."""
-        chosen = [share for share in self.shares if share is not None]
+        chosen = [fraction for fraction in self.tie_fractions if fraction is not None]
         names = iter(["x"] if len(chosen) == 1 else [f"x{number}" for number in range(1, len(chosen) + 1)])
-        return ["condition" if share is None else next(names) for share in self.shares]
+        return ["condition" if fraction is None else next(names) for fraction in self.tie_fractions]

@@ -37,7 +37,7 @@ class Reduction(Op):
     """y combines the entries of x along ``axis`` (a sorted tuple); ``keepdims`` keeps them with size 1.
 
     ``init``, ``combine(state, x)`` and ``finish(state)`` work on tuples of scalars and are written with ops;
-    ``partial(y, x, axis)`` is ∂y/∂x with y broadcast back, or ``share(y, x, axis)`` says which entry was chosen; an op
+    ``partial(y, x, axis)`` is ∂y/∂x with y broadcast back, or ``tie_fraction(y, x, axis)`` says which entry was chosen; an op
     with neither (any, all) does not vary.
     ``merge(*states, *others)`` joins the states of two parts, so that long reductions go in pieces; ``neutral``: over
     no axes nothing changes. ``native(x, **params)`` is y by other ops, for native code: several passes, which others share;
@@ -55,7 +55,7 @@ class Reduction(Op):
         combine: Callable[..., tuple[Any, ...]] | None = None,
         finish: Callable[..., Any] | None = None,
         partial: Callable[..., Any] | float | None = None,
-        share: Callable[..., Any] | None = None,
+        tie_fraction: Callable[..., Any] | None = None,
         kind: Literal["same", "float", "sum", "bool"] = "same",
         empty: bool = True,
         complex_step: Callable[..., Any] | bool | None = True,
@@ -70,13 +70,13 @@ class Reduction(Op):
         self.combine = combine
         self.finish = finish
         self.partial = partial
-        self.share = share
+        self.tie_fraction = tie_fraction
         self.kind = kind
         self.empty = empty
         self.merge = merge
         self.neutral = neutral
         self.complex_step = complex_step
-        self.differentiable = partial is not None or share is not None
+        self.differentiable = partial is not None or tie_fraction is not None
 
     def spec(self, *operands: Operand, **params: Any) -> Spec:
         (x,) = operands

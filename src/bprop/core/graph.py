@@ -17,11 +17,11 @@ class Node:
     """One application of ``op``, or an input where ``op`` is ``None``.
 
     ``inputs`` are edges ``(node, output position)``, Python scalars, or ``None`` (recording: an input without
-    derivative). ``number`` is the creation number, a topological order. ``kept`` is what a recorded node keeps for
+    derivative). ``number`` is the creation number, a topological order. ``residuals`` are what a recorded node keeps for
     the backward pass: ``(y, xs)`` with `Spec` in place of what the rule never reads, or a pullback.
     """
 
-    __slots__ = ("inputs", "kept", "number", "op", "params", "specs")
+    __slots__ = ("inputs", "number", "op", "params", "residuals", "specs")
 
     def __init__(
         self,
@@ -29,13 +29,13 @@ class Node:
         params: dict[str, Any],
         inputs: Sequence[Any],
         specs: tuple[Spec, ...] = (),
-        kept: Any = None,
+        residuals: Any = None,
     ) -> None:
         self.op = op
         self.params = params
         self.inputs = inputs
         self.specs = specs
-        self.kept = kept
+        self.residuals = residuals
         self.number = next(_number)
 
     @property
@@ -117,10 +117,10 @@ class Graph:
                 for x in node.inputs:
                     if type(x) is tuple:
                         last[x[0]] = position
-            kept = {node for node, _ in self.outputs}
+            outputs = {node for node, _ in self.outputs}
             drops: list[list[Node]] = [[] for _ in self.nodes]
             for node, position in last.items():
-                if node not in kept:
+                if node not in outputs:
                     drops[position].append(node)
             self._last_use = drops
         return self._last_use

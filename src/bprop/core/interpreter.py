@@ -1,12 +1,14 @@
-"""Interpreters: what an op application means. The current one is a context variable, so threads never share it.
+"""Interpreters: what it means to apply an op.
 
-Interpreters form a stack through ``below``. An application goes to the current interpreter; one that meets no value
-of its own passes it on. At the bottom sits `Eager`, which refuses any value whose owner is not on the stack:
-that is how a value used after its transform has ended is caught.
+Every transform has an interpreter, and interpreters form a stack: each one rests on the one ``below`` it. Applying an op
+calls `Interpreter.bind` of the current interpreter. If no operand belongs to that interpreter, it passes the application
+on to the one below. At the bottom of every stack is `Eager`, which computes with NumPy. It refuses values that belong to
+an interpreter: such a value has outlived its transform. The current interpreter is a context variable, so every thread
+has its own.
 
-Cells (parameters, running statistics, optimiser slots, generator counters) are the only mutable leaves. Reading
-and writing them also goes through the stack: the first read under an interpreter lifts the value to its level,
-writes stay at that level, and `Interpreter.close` lowers the last write of each by one level.
+Cells (see `Cell`) are read and written through the stack, too. The first read under an interpreter lifts the cell's value
+to the level of that interpreter. A write stays at its level until `Interpreter.close` hands it to the level below; if the
+transform raises an error, it is never handed down.
 """
 
 import threading
@@ -28,12 +30,24 @@ Params = dict[str, Any]
 
 
 class Interpreter:
-    """One meaning of op applications, resting on the interpreter ``below``.
+    """One meaning of op applications, on top of the interpreter ``below``.
 
-    ``runs``: what is staged here will run on numbers, so that refusing wrong ones is part of it. ``guards``: it may rest on
-    operands being finite, since another program runs where one is not. ``stages``: results have no numbers here, even those
-    of operands that have. ``replayed``: what is applied here is gone through again later, by a program or a backward sweep,
-    with numbers that nobody has seen yet.
+    Attributes
+    ----------
+    name : str
+        How error messages call it.
+    cells, written : dict
+        The cells that were read or written at this level, with their values; those among them that were written.
+    runs : bool
+        What is traced here will run as a program, so checks of numbers have to be part of the program.
+    guards : bool
+        The program may assume that operands of products are finite: where one is not, another program runs.
+    stages : bool
+        Results have no numbers, even where all operands have: every application is traced.
+    replayed : bool
+        The applications are recorded or traced, and will be repeated with other numbers: by a program or a backward sweep.
+    differentiates : bool
+        Values of this level may carry a derivative, which is lost if Python takes their number.
     """
 
     name = "interpreter"
@@ -42,7 +56,6 @@ class Interpreter:
     guards = False
     replayed = False
     differentiates = True
-    """Whether values of this level may carry a derivative, which would be lost with their numbers alone."""
 
     def __init__(self, below: "Interpreter | None" = None) -> None:
         self.below: Interpreter = current() if below is None else below
@@ -54,7 +67,7 @@ class Interpreter:
         self.written: dict[Cell, None] = {}
 
     def bind(self, op: "Op", args: tuple[Any, ...], params: Params) -> Any:
-        """Apply ``op``; the default meaning is the one below."""
+        """Apply ``op`` to ``args``, which may belong to any level; by default the level below does it."""
         return self.below.bind(op, args, params)
 
     def owns(self, value: Any) -> bool:
@@ -62,15 +75,15 @@ class Interpreter:
         return getattr(value, "owner", None) is self
 
     def lift_cell(self, cell: "Cell", value: "Array") -> "Array":
-        """Turn a cell's value from the level below into one of this level; a constant needs no change."""
+        """Return a value of this level for the ``value`` that ``cell`` has below; by default it is a constant here."""
         return value
 
     def lower(self, value: "Array") -> "Array":
-        """Turn a value of this level into one of the level below."""
+        """Return what a value of this level is one level below; other values stay as they are."""
         return value
 
     def look(self, name: str, f: Callable[..., Any], args: Sequence[Any]) -> Any:
-        """Return ``f`` of the numbers of ``args``; ``name`` is what looks at them, for messages."""
+        """Return ``f`` of the numbers of ``args``; ``name`` says in messages who reads them."""
         return self.below.look(name, f, [self.lower(arg) if self.owns(arg) else arg for arg in args])
 
     def read(self, cell: "Cell") -> "Array":
@@ -87,16 +100,17 @@ class Interpreter:
         self.written[cell] = None
 
     def close(self) -> None:
-        """Hand the last write of every cell to the level below."""
+        """Hand the last value written to each cell to the level below, when the transform has ended without an error."""
         for cell in self.written:
             self.below.write(cell, self.lower(self.cells[cell]))
         self.written.clear()
 
 
 class _Quiet(threading.local):
-    """Per thread, ``run(f, *args)`` with NumPy's floating-point warnings off: NaN and inf are values here.
+    """``run(f, *args)`` calls ``f`` without NumPy's floating-point warnings, since NaN and infinity are values here.
 
-    A prepared context costs 0.1 µs a call, `numpy.errstate` 0.9 µs, and the user's own settings stay untouched.
+    It runs ``f`` in a context, one per thread, in which the warnings are off. That costs 0.1 µs a call, `numpy.errstate`
+    0.9 µs, and the user's own settings stay as they are.
     """
 
     def __init__(self) -> None:
@@ -109,7 +123,7 @@ QUIET = _Quiet()
 
 
 class Eager(Interpreter):
-    """The bottom: every op application is computed at once with NumPy."""
+    """The bottom of every stack: computes each application at once with NumPy."""
 
     name = "evaluation"
 
@@ -122,10 +136,10 @@ class Eager(Interpreter):
         """Compute ``op`` on the numbers of ``args``."""
         if op.is_region:  # it applies ops itself, at this level
             for arg in args:
-                self.plain(op, arg)
+                self.data_of(op, arg)
             with using(self):
                 return op.evaluate(*args, **params)
-        data = [arg.data if type(arg) is Array else self.plain(op, arg) for arg in args]
+        data = [arg.data if type(arg) is Array else self.data_of(op, arg) for arg in args]
         try:
             y = QUIET.run(op.evaluate, *data, **params)
         except BpropError:
@@ -134,8 +148,8 @@ class Eager(Interpreter):
             raise op.explain(error, args, params) from None
         return tuple(map(Array, y)) if type(y) is tuple else Array(y)
 
-    def plain(self, op: "Op", arg: Any) -> Any:
-        """Return the number or NumPy array behind ``arg``, refusing values of interpreters not on the stack."""
+    def data_of(self, op: "Op", arg: Any) -> Any:
+        """Return the number or NumPy array behind ``arg``; raise `EscapedError` for a value of an ended transform."""
         if isinstance(arg, WEAK):
             return arg
         if isinstance(arg, Tracer):
@@ -163,7 +177,10 @@ class Eager(Interpreter):
 
 
 class using:  # noqa: N801 - reads as a statement: `with using(interpreter):`
-    """Make ``interpreter`` the current one inside a ``with`` block (a slotted class: contextlib costs 1 µs)."""
+    """Make ``interpreter`` the current one inside a ``with`` block.
+
+    It is a class with slots because `contextlib.contextmanager` costs 1 µs more a block.
+    """
 
     __slots__ = ("interpreter", "token")
 
@@ -176,7 +193,7 @@ class using:  # noqa: N801 - reads as a statement: `with using(interpreter):`
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         CURRENT.reset(self.token)
-        # NumPy puts a text of its own over an error of ours in ``a[i] = x``
+        # in ``a[i] = x`` NumPy wraps our error in one of its own: raise ours
         if kind is ValueError and isinstance(error.__cause__, BpropError):  # type: ignore[union-attr]
             raise error.__cause__  # type: ignore[union-attr]
 
@@ -187,9 +204,10 @@ current: Callable[[], Interpreter] = CURRENT.get
 
 
 class StateScope(Interpreter):
-    """A transparent level that keeps cell writes to itself: code can be run again without repeating its effects.
+    """A level that changes nothing but the state: what is written to cells stays here, unless the scope is closed.
 
-    ``cells`` may be preset, so that the code sees the values of an earlier moment; a discarded scope is never closed.
+    So code can be run again without repeating its writes. ``cells`` are the values that the code shall see, of an earlier
+    moment for instance; other cells have the value of the level below.
     """
 
     name = "scope"

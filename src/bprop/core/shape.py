@@ -48,8 +48,8 @@ def normalise_axes(name: str, axis: Any, shape: Shape) -> tuple[int, ...]:
     rank = len(shape)
     if axis is None:
         return tuple(range(rank))
-    given: Sequence[Any] = axis if isinstance(axis, tuple | list) else (axis,)
-    axes = tuple(sorted(normalise_axis(name, entry, rank, shape) for entry in given))
+    entries: Sequence[Any] = axis if isinstance(axis, tuple | list) else (axis,)
+    axes = tuple(sorted(normalise_axis(name, entry, rank, shape) for entry in entries))
     if len(set(axes)) != len(axes):
         raise ShapeError(f"{name}: axis {axis} names an axis of shape {shape} twice")
     return axes
@@ -59,9 +59,9 @@ def normalise_shape(name: str, shape: Any) -> Shape:
     """Return ``shape`` (an integer or a sequence of them) as a tuple of non-negative integers."""
     if type(shape) is tuple and all(type(size) is int and size >= 0 for size in shape):
         return shape
-    given = shape if isinstance(shape, tuple | list) else (shape,)
+    sizes = shape if isinstance(shape, tuple | list) else (shape,)
     try:
-        result = tuple(index(size) for size in given)
+        result = tuple(index(size) for size in sizes)
     except TracedValueError:
         raise
     except TypeError:

@@ -12,7 +12,7 @@ from .dtype import WEAK
 from .family import Creation, Elementwise, Linear, Reduction
 from .graph import Edge, Graph, Node, has_effect, inner_graphs
 from .interpreter import QUIET
-from .op import REGISTRY, Op
+from .op import Op
 from .rewrite import Rewriter, outputs_of
 from .value import Spec
 
@@ -132,11 +132,9 @@ class _Simplifier(Rewriter):
 
     def filled(self, value: Any, spec: Spec) -> Edge | None:
         """Return an array of one number, by the creation op that makes constants."""
-        op = next((op for op in REGISTRY.values() if isinstance(op, Creation) and op.entry == "constant"), None)
-        if op is None:
-            return None
         number = np.asarray(value).astype(spec.dtype).item()
-        return self.simplified(op, (), {"shape": spec.shape, "value": number, "dtype": spec.dtype}, (spec,))[0]
+        params = {"shape": spec.shape, "value": number, "dtype": spec.dtype}
+        return self.simplified(Creation.canonical, (), params, (spec,))[0]
 
 
 def constant_of(x: Any) -> Any:

@@ -106,8 +106,8 @@ def _broadcasting(draws: list[Any]) -> Iterator[Case]:
     yield tuple(x[::-2] for x in _operands(draws, *[(5,)] * count)), {}
     if count > 1:
         shapes = [(3, 1), (1, 4), (4,)]
-        for turn in range(count):
-            yield _operands(draws, *[shapes[(turn + position) % 3] for position in range(count)]), {}
+        for shift in range(count):
+            yield _operands(draws, *[shapes[(shift + position) % 3] for position in range(count)]), {}
         for position in range(count):
             shapes = [(2, 3)] * count
             shapes[position] = ()
@@ -141,10 +141,10 @@ def _within(draw: Draw, domain: Any) -> Any:
 
 @by_family.register
 def _(op: Selection, draw: Draw) -> Iterator[Case]:
-    draws: list[Any] = [draw.flags if share is None else draw for share in op.shares]
+    draws: list[Any] = [draw.flags if fraction is None else draw for fraction in op.tie_fractions]
     yield from _broadcasting(draws)
-    for position, share in enumerate(op.shares):
-        if share is not None:
+    for position, fraction in enumerate(op.tie_fractions):
+        if fraction is not None:
             args = list(_operands(draws, *[(2, 3)] * len(draws)))
             args[position] = 1
             yield tuple(args), {}

@@ -138,7 +138,7 @@ class _Variables:
         self.trees: list[tuple[list[Any], Structure]] = [flatten(argument, is_holder) for argument in arguments]
         self.values: list[NDArray[Any]] = []
         self.labels: list[str] = []
-        self.places: list[tuple[int, int, Cell | None]] = []
+        self.sources: list[tuple[int, int, Cell | None]] = []
         for position, (number, (leaves, _)) in enumerate(zip(numbers, self.trees, strict=True)):
             letter = "x" if numbers == [0] else f"x{number}"
             for slot, leaf in enumerate(leaves):
@@ -150,21 +150,21 @@ class _Variables:
                     inner = letter if len(leaves) == 1 else f"{letter}.{slot}"
                     self._add(inner, asarray(leaf), (position, slot, None))
 
-    def _add(self, label: str, value: Array, place: tuple[int, int, Cell | None]) -> None:
+    def _add(self, label: str, value: Array, source: tuple[int, int, Cell | None]) -> None:
         if not is_float(value.dtype):
             raise DTypeError(
                 f"check: argument {label} has dtype {value.dtype}: derivatives need floating-point numbers"
             )
         self.labels.append(label)
         self.values.append(np.array(value.numbers("check")))
-        self.places.append(place)
+        self.sources.append(source)
 
-    def along(self, f: Callable[..., Any], place: int, index: tuple[int, ...]) -> Callable[[float], NDArray[Any]]:
-        """Return the function of one number that puts it at ``index`` of variable ``place``."""
-        position, slot, cell = self.places[place]
+    def along(self, f: Callable[..., Any], variable: int, index: tuple[int, ...]) -> Callable[[float], NDArray[Any]]:
+        """Return the function of one number that puts it at ``index`` of a variable."""
+        position, slot, cell = self.sources[variable]
 
         def line(number: float) -> NDArray[Any]:
-            value = self.values[place].copy()
+            value = self.values[variable].copy()
             value[index] = number
             arguments = list(self.arguments)
             if cell is None:

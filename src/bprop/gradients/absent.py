@@ -161,12 +161,12 @@ class Absent(Interpreter):
             chosen = condition if position == 1 else ~condition
             if position in positions:
                 mask = args[position].present
-                here = chosen if mask is None else chosen & mask
+                present_here = chosen if mask is None else chosen & mask
             elif type(branch) is int and branch == 0:
                 continue  # absent here
             else:
-                here = chosen
-            present = here if present is None else present | here
+                present_here = chosen
+            present = present_here if present is None else present | present_here
         return Masked(self, y, broadcast_to(present, y.shape))
 
     @singledispatchmethod
@@ -205,9 +205,9 @@ class Absent(Interpreter):
         mask = args[-1].present if positions == [len(args) - 1] else None
         if mask is None:
             return Masked(self, self.below.bind(op, plain, params), None)
-        here = astype(mask, np.float32)
-        count = cumulative_sum(here, axis=params["axis"])
-        factors = [where(count > here, factor, 0) for factor in factors]
+        present = astype(mask, np.float32)
+        count = cumulative_sum(present, axis=params["axis"])
+        factors = [where(count > present, factor, 0) for factor in factors]
         return Masked(self, self.below.bind(op, (*factors, last), params), count > 0)
 
     @rule.register
@@ -340,8 +340,8 @@ def masked_sweep(sweep: Any, seeds: list[Any], present: list[Any] | None = None)
     gone through again with other numbers, it runs on masked values. ``present`` says which entries of the seeds are
     (one-hot seeds of a Jacobian: only one).
     """
-    again = not current().replayed
-    if again:
+    repeatable = not current().replayed
+    if repeatable:
         results: list[Any] = sweep(seeds)
         if is_finite(results):
             return results
@@ -349,7 +349,7 @@ def masked_sweep(sweep: Any, seeds: list[Any], present: list[Any] | None = None)
     masks = present or [None] * len(seeds)
     interpreter = Absent(current())
     masked = [interpreter.seed(seed, mask) for seed, mask in zip(seeds, masks, strict=True)]
-    with using(StateScope(below=interpreter) if again else interpreter):  # no cell is written twice
+    with using(StateScope(below=interpreter) if repeatable else interpreter):  # no cell is written twice
         swept = sweep(masked)
     return [interpreter.lower(value) for value in swept]
 

@@ -9,15 +9,14 @@ from ..core.dtype import is_float
 from ..core.interpreter import StateScope, using
 from ..core.tree import Structure, flatten, is_holder, paths, unflatten
 from ..core.value import Array, asarray
-from .formula import is_static
-from .variable import Argnums, positions, variable
+from .variable import Argnums, Variables, positions, variable
 
 
 class Arguments:
     """``f(*args, **options)`` as a function of ``values``, the arrays in its arguments and the cells of its modules.
 
     ``names`` are the parameters' names with the path in the tree (``w``, ``p['b']``, ``model.0.W``); ``chosen`` are the
-    places of the values to differentiate by, from ``argnums`` (``None``: every floating-point one): of a module's cells
+    positions of the values to differentiate by, from ``argnums`` (``None``: every floating-point one): of a module's cells
     the trainable ones.
     """
 
@@ -37,7 +36,7 @@ class Arguments:
         self.cells: list[Cell | None] = []
         self.chosen: list[int] = []
         self.trees: list[tuple[list[Any], Structure]] = []
-        self.slots: dict[int, list[Any]] = {}
+        self.variables: dict[int, Variables] = {}
         self.all = argnums is None
         self.numbers, self.single = ((), False) if argnums is None else positions(argnums, len(args), what)
         names = [*_parameters(f, len(args)), *options]
@@ -48,21 +47,17 @@ class Arguments:
         leaves, structure = flatten(arg, is_holder)
         self.trees.append((leaves, structure))
         chosen = number in self.numbers
-        slots: list[Any] = []
+        if chosen:
+            self.variables[number] = Variables(arg, what)
         for leaf, path in zip(leaves, _leaf_names(arg), strict=True):
             if is_holder(leaf):
-                slots.append([key for key, cell in leaf.cells().items() if cell.trainable])
                 for key, cell in leaf.cells().items():
                     self._value(f"{name}{path}.{key}", cell.read(), cell, (chosen or self.all) and cell.trainable)
-                continue
-            slots.append(None)
-            if chosen:
+            elif chosen:
                 self._value(name + path, variable(leaf, what), None, True)
             elif not is_static(leaf):
                 value = asarray(leaf)
                 self._value(name + path, value, None, self.all and is_float(value.dtype))
-        if chosen:
-            self.slots[number] = slots
 
     def _value(self, name: str, value: Array, cell: Cell | None, chosen: bool) -> None:
         if chosen:
@@ -80,28 +75,25 @@ class Arguments:
 
     def _rebuilt(self, values: Sequence[Any]) -> tuple[list[Any], dict[str, Any]]:
         """Return the arguments with ``values`` in place; modules stand for themselves."""
-        given = iter(values)
+        rest = iter(values)
         arguments = []
         for number, (leaves, structure) in enumerate(self.trees):
             new: list[Any] = []
             for leaf in leaves:
                 if is_holder(leaf):
                     for _ in leaf.cells():
-                        next(given)
+                        next(rest)
                     new.append(leaf)
                 else:
-                    new.append(next(given) if number in self.slots or not is_static(leaf) else leaf)
+                    new.append(next(rest) if number in self.variables or not is_static(leaf) else leaf)
             arguments.append(unflatten(structure, new))
         return arguments[: self.count], dict(zip(self.options, arguments[self.count :], strict=True))
 
     def tree(self, derivatives: Sequence[Any]) -> Any:
         """Return one derivative per chosen value in the structure of the differentiated arguments, as `grad` does."""
-        given = iter(derivatives)
-        parts = {}
-        for number, slots in self.slots.items():
-            leaves = [next(given) if slot is None else {path: next(given) for path in slot} for slot in slots]
-            parts[number] = unflatten(self.trees[number][1], leaves)
-        return parts[self.numbers[0]] if self.single else tuple(parts[number] for number in self.numbers)
+        rest = iter(derivatives)
+        trees = {n: variables.result([next(rest) for _ in variables.values]) for n, variables in self.variables.items()}
+        return trees[self.numbers[0]] if self.single else tuple(trees[number] for number in self.numbers)
 
 
 def _leaf_names(obj: Any) -> list[str]:
@@ -112,7 +104,7 @@ def _leaf_names(obj: Any) -> list[str]:
         keys = sorted(obj, key=lambda key: (type(key).__name__, key))
         return [f"[{key!r}]{path}" for key in keys for path in _leaf_names(obj[key])]
     if isinstance(obj, list | tuple) and not hasattr(obj, "_fields"):
-        return [f"[{place}]{path}" for place, one in enumerate(obj) for path in _leaf_names(one)]
+        return [f"[{position}]{path}" for position, entry in enumerate(obj) for path in _leaf_names(entry)]
     return [f".{path}" if path else "" for path, _ in paths(obj)]
 
 
@@ -122,10 +114,28 @@ def _parameters(f: Callable[..., Any], count: int) -> list[str]:
         parameters = list(inspect.signature(f).parameters.values())
     except (TypeError, ValueError):
         parameters = []
-    names = [one.name for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if count == 1 and not names:
         return ["x"]
     return [*names, *(f"x{position + 1}" for position in range(len(names), count))][:count]
 
 
-__all__ = ["Arguments"]
+def is_static(leaf: Any) -> bool:
+    """Return whether a leaf of the arguments is a constant of a traced function: a Python integer, a name, a function."""
+    if isinstance(leaf, Array):
+        return False
+    return isinstance(leaf, bool | int | str | bytes) or callable(leaf)
+
+
+def arrays_of(args: Any) -> list[Array]:
+    """Return the arrays in a tree of arguments, a module's cells among them, in the order of a graph's inputs."""
+    arrays: list[Array] = []
+    for leaf in flatten(args, is_holder)[0]:
+        if is_holder(leaf):
+            arrays.extend(cell.read() for cell in leaf.cells().values())
+        elif not is_static(leaf):
+            arrays.append(asarray(leaf))
+    return arrays
+
+
+__all__ = ["Arguments", "arrays_of", "is_static"]

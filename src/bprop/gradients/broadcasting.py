@@ -18,7 +18,6 @@ from ..core.op import Op, role_of, shape_of
 from ..core.rewrite import Rewriter, outputs_of
 from ..core.simplify import constant_of
 from ..core.value import Spec
-from ..ops.creation import _full
 
 
 def broadcasting(graph: Graph) -> Graph:
@@ -39,7 +38,7 @@ class _Broadcasting(Rewriter):
         numbers = [constant_of(x) for x in inputs]
         if isinstance(op, Elementwise) and is_float(spec.dtype) and not any(number is None for number in numbers):
             value = QUIET.run(op.evaluate, *(np.asarray(number, spec.dtype) for number in numbers)).item()
-            return self.add(_full, (), {"shape": spec.shape, "value": value, "dtype": spec.dtype}, (spec,))
+            return self.add(Creation.canonical, (), {"shape": spec.shape, "value": value, "dtype": spec.dtype}, (spec,))
         if role_of(op) != "broadcast" and role_of(op) != "reshape":
             return None
         source = inputs[0][0]

@@ -90,7 +90,7 @@ class ComplexStep(Interpreter):
             return arg
         if type(arg) is ComplexValue and arg.owner is self:
             return arg.complex
-        return EVALUATE.plain(op, arg)
+        return EVALUATE.data_of(op, arg)
 
 
 def _refused(op: Op) -> DerivativeError:

@@ -13,8 +13,8 @@ import numpy as np
 from ..core.error import ArgumentError, BpropError
 from ..core.graph import Graph, Node
 from ..core.notation import CALL, TEXT, Notation, Written
-from ..core.tree import flatten, is_holder
-from ..core.value import Array, asarray
+from ..core.value import Array
+from .argument import arrays_of
 from .latex import LATEX
 
 LIMIT = 10_000
@@ -152,22 +152,4 @@ def _free(name: str, taken: set[str]) -> str:
     return name
 
 
-def is_static(leaf: Any) -> bool:
-    """Return whether a leaf of the arguments is a constant of a traced function: a Python integer, a name, a function."""
-    if isinstance(leaf, Array):
-        return False
-    return isinstance(leaf, bool | int | str | bytes) or callable(leaf)
-
-
-def arrays_of(args: Any) -> list[Array]:
-    """Return the arrays in a tree of arguments, a module's cells among them, in the order of a graph's inputs."""
-    arrays: list[Array] = []
-    for leaf in flatten(args, is_holder)[0]:
-        if is_holder(leaf):
-            arrays.extend(cell.read() for cell in leaf.cells().values())
-        elif not is_static(leaf):
-            arrays.append(asarray(leaf))
-    return arrays
-
-
-__all__ = ["Expression", "application", "arrays_of", "formula", "is_static"]
+__all__ = ["Expression", "application", "formula"]

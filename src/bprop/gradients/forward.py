@@ -19,7 +19,7 @@ from ..core.op import Op
 from ..core.value import Array, Tracer
 from ..ops import add, astype, broadcast_to, multiply, sum, zeros
 from .absent import Absent, Masked
-from .reverse import expanded, scale, shared
+from .reverse import expanded, scale, weighted
 
 
 class Dual(Tracer):
@@ -108,7 +108,7 @@ def _selects(op: Op, x_dots: Sequence[Any]) -> bool:
     if isinstance(op, Elementwise | Bilinear):
         return False
     if isinstance(op, Reduction):
-        return op.share is not None
+        return op.tie_fraction is not None
     if isinstance(op, Linear):
         return op.scatter
     return not isinstance(op, Join) or any(x_dot is None for x_dot in x_dots)
@@ -142,9 +142,9 @@ def _(op: Elementwise, y: Any, xs: Any, x_dots: Any, params: Any) -> Any:
 @jvp.register
 def _(op: Selection, y: Any, xs: Any, x_dots: Any, params: Any) -> Any:
     terms = []
-    for share, x_dot in zip(op.shares, x_dots, strict=True):
-        if x_dot is not None and share is not None:
-            terms.append(shared(x_dot, share(y, *xs)))
+    for fraction, x_dot in zip(op.tie_fractions, x_dots, strict=True):
+        if x_dot is not None and fraction is not None:
+            terms.append(weighted(x_dot, fraction(y, *xs)))
     total = _total(terms)
     return total if total is None or total.shape == y.shape else broadcast_to(total, y.shape)
 
@@ -153,9 +153,9 @@ def _(op: Selection, y: Any, xs: Any, x_dots: Any, params: Any) -> Any:
 def _(op: Reduction, y: Any, xs: Any, x_dots: Any, params: Any) -> Any:
     (x,), (x_dot,) = xs, x_dots
     axes, keepdims = params["axis"], params["keepdims"]
-    if op.share is not None:
-        chosen = op.share(expanded(y, x.shape, axes, keepdims), x, axes)
-        term = shared(x_dot, chosen)
+    if op.tie_fraction is not None:
+        chosen = op.tie_fraction(expanded(y, x.shape, axes, keepdims), x, axes)
+        term = weighted(x_dot, chosen)
     elif callable(op.partial):
         term = multiply(x_dot, op.partial(expanded(y, x.shape, axes, keepdims), x, axes))
     else:

@@ -12,7 +12,8 @@ from ..core.tree import flatten, map, unflatten
 from ..core.value import Array
 from ..ops import arange, astype, moveaxis, reshape, zeros
 from .absent import masked_sweep
-from .transform import P, check_sequences, grad, jvp, linear_map, vjp, vmap
+from .batch import vmap
+from .transform import P, check_sequences, grad, jvp, linear_map, vjp
 from .variable import Argnums, Function, Variables, name_of, positions
 
 
@@ -51,8 +52,8 @@ def jacobian(
             return f(*new, **options)
 
         partial.__name__ = name_of(f)
-        given = [args[number] for number in numbers]
-        return (_jacobian_reverse if mode == "reverse" else _jacobian_forward)(partial, given, single, what)
+        variables = [args[number] for number in numbers]
+        return (_jacobian_reverse if mode == "reverse" else _jacobian_forward)(partial, variables, single, what)
 
     return jacobian_of
 

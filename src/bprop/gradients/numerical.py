@@ -148,8 +148,8 @@ def _derivative(line: _Line, x: Array, scheme: Scheme, step: Any) -> tuple[list[
     if scheme == "complex":
         return _by_entry(x, lambda basis: (_complex(line, x, h, basis), []), line)
     if scheme == "forward":
-        here = line(x)
-        return _by_entry(x, lambda basis: (_forward(line, x, h, basis, here), []), line)
+        y = line(x)
+        return _by_entry(x, lambda basis: (_forward(line, x, h, basis, y), []), line)
     if scheme == "central":
         return _by_entry(x, lambda basis: (_central(line, x, h, basis), []), line)
     return _by_entry(x, lambda basis: _richardson(line, x, h, basis), line)
@@ -180,10 +180,10 @@ def _by_entry(
 def _steps(x: Array, scheme: Scheme, step: Any, what: str) -> Array:
     """Return h for every entry; where the numbers are known such that x + h differs from x by exactly h."""
     if step is not None:
-        given = asarray(step)
-        if given.shape not in ((), x.shape):
-            raise ArgumentError(f"{what}: step has shape {given.shape}, the argument {x.shape}")
-        h = broadcast_to(astype(given, x.dtype), x.shape)
+        h = asarray(step)
+        if h.shape not in ((), x.shape):
+            raise ArgumentError(f"{what}: step has shape {h.shape}, the argument {x.shape}")
+        h = broadcast_to(astype(h, x.dtype), x.shape)
     else:
         epsilon = float(np.finfo(x.dtype).eps)
         fixed = stop_gradient(x)
@@ -220,10 +220,10 @@ def _central_with_noise(line: _Line, x: Any, h: Any, basis: Any) -> list[tuple[A
     ]
 
 
-def _forward(line: _Line, x: Any, h: Any, basis: Any, here: list[Any]) -> list[Any]:
+def _forward(line: _Line, x: Any, h: Any, basis: Any, ys: list[Any]) -> list[Any]:
     above = line(x + where(basis, h, 0))
     width = _step_of(h, basis)
-    return [(up - y) / _as(width, y) for up, y in zip(above, here, strict=True)]
+    return [(up - y) / _as(width, y) for up, y in zip(above, ys, strict=True)]
 
 
 def _as(width: Any, y: Any) -> Any:

@@ -22,10 +22,11 @@ from ..core.interpreter import Interpreter, current, using
 from ..core.op import Op
 from ..core.trace import Trace
 from ..core.value import Array, Spec, Tracer, asarray
-from ..ops import add, astype, broadcast_to, multiply, negative, reshape, where
+from ..ops import add, astype, broadcast_to, multiply, negative, reshape, where, zeros
 from ..ops.indexing import slice_along
 from ..ops.manipulation import unbroadcast
 from .absent import masked_sweep
+from .variable import Function, Variables
 
 
 class Recorded(Tracer):
@@ -95,18 +96,18 @@ class Record(Interpreter):
                 plain = x.data if type(x) is Array else x
                 primals[position - 1] = _spec(Spec, (plain.shape, plain.dtype))
         if keeps[0]:
-            kept = (y, primals)
+            residuals = (y, primals)
         else:
             plain = y.data if type(y) is Array else y
-            kept = (_spec(Spec, (plain.shape, plain.dtype)), primals)
-        return Recorded(self, y, Node(op, params, edges, (), kept))
+            residuals = (_spec(Spec, (plain.shape, plain.dtype)), primals)
+        return Recorded(self, y, Node(op, params, edges, (), residuals))
 
     def _bind_several(self, op: Any, xs: list[Any], edges: list[Any], key: Any, params: dict[str, Any]) -> Any:
         """Remember one application with several outputs: a region brings its pullback, other ops follow their rule."""
         needs = [edge is not None for edge in edges]
         if op.is_region:
             with using(self.below):
-                outputs, kept = op.record(tuple(xs), params, tuple(needs))
+                outputs, residuals = op.record(tuple(xs), params, tuple(needs))
         else:
             outputs = self.below.bind(op, tuple(xs), params)
             if not op.differentiable:
@@ -116,8 +117,8 @@ class Record(Interpreter):
             if keeps is None:
                 keeps = _KEEPS[key] = _reached(op, params, outputs, xs, needs)
             values = [x if keep else x.spec for keep, x in zip(keeps, (*outputs, *xs), strict=True)]
-            kept = tuple(values[: len(outputs)]), values[len(outputs) :]
-        node = Node(op, params, edges, tuple(y.spec for y in outputs), kept)
+            residuals = tuple(values[: len(outputs)]), values[len(outputs) :]
+        node = Node(op, params, edges, tuple(y.spec for y in outputs), residuals)
         return tuple(Recorded(self, y, node, i) if is_float(y.dtype) else y for i, y in enumerate(outputs))
 
 
@@ -160,13 +161,13 @@ def scale(y_bar: Any, partial: Any) -> Any:
     return multiply(y_bar, partial)
 
 
-def shared(bar: Any, share: Any) -> Any:
-    """Return the part of a cotangent or tangent that a share passes on; where the share is zero it is absent."""
-    if type(share) is bool:  # a condition written as a Python constant
-        share = asarray(share)
-    if share.dtype.kind == "b":
-        return where(share, bar, 0)
-    return where(share != 0, multiply(bar, share), 0)
+def weighted(bar: Any, fraction: Any) -> Any:
+    """Return a cotangent or tangent times the fraction of it that an operand gets; where the fraction is zero it is absent."""
+    if type(fraction) is bool:  # a condition written as a Python constant
+        fraction = asarray(fraction)
+    if fraction.dtype.kind == "b":
+        return where(fraction, bar, 0)
+    return where(fraction != 0, multiply(bar, fraction), 0)
 
 
 def _shape(x: Any) -> tuple[int, ...]:
@@ -188,12 +189,12 @@ def _(op: Elementwise, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> 
 @vjp.register
 def _(op: Selection, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> list[Any]:
     bars: list[Any] = []
-    for x, share, need in zip(xs, op.shares, needs, strict=True):
-        if not need or share is None:
+    for x, fraction, need in zip(xs, op.tie_fractions, needs, strict=True):
+        if not need or fraction is None:
             bars.append(None)
             continue
-        chosen = share(y, *xs)
-        bars.append(unbroadcast(shared(y_bar, chosen), _shape(x)))
+        chosen = fraction(y, *xs)
+        bars.append(unbroadcast(weighted(y_bar, chosen), _shape(x)))
     return bars
 
 
@@ -209,9 +210,9 @@ def _(op: Reduction, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> li
     (x,) = xs
     axes, keepdims = params["axis"], params["keepdims"]
     y_bar = expanded(y_bar, x.shape, axes, keepdims)
-    if op.share is not None:
-        chosen = op.share(expanded(y, x.shape, axes, keepdims), x, axes)
-        return [shared(y_bar, chosen)]
+    if op.tie_fraction is not None:
+        chosen = op.tie_fraction(expanded(y, x.shape, axes, keepdims), x, axes)
+        return [weighted(y_bar, chosen)]
     if not callable(op.partial):
         return [broadcast_to(scale(y_bar, op.partial), x.shape)]
     return [multiply(y_bar, op.partial(expanded(y, x.shape, axes, keepdims), x, axes))]
@@ -302,9 +303,9 @@ def backward(
     ``one_hot``: the zeros among the cotangents mean absent (rows of a Jacobian).
     """
     pairs = [(y, y_bar) for y, y_bar in zip(outputs, y_bars, strict=True) if y_bar is not None]
-    given = [y for y, _ in pairs]
+    seeded = [y for y, _ in pairs]
     return masked_sweep(
-        lambda seeds: send(given, seeds, inputs, owner),
+        lambda seeds: send(seeded, seeds, inputs, owner),
         [y_bar for _, y_bar in pairs],
         [y_bar != 0 for _, y_bar in pairs] if one_hot else None,
     )
@@ -316,9 +317,9 @@ def _local(node: Node, y_bar: Any) -> Sequence[Any]:
     if op.several:
         y_bar = tuple(_matching(y_bar.get(index), spec) for index, spec in enumerate(node.specs))
     if op.is_region:
-        bars: Sequence[Any] = node.kept(y_bar)
+        bars: Sequence[Any] = node.residuals(y_bar)
         return bars
-    y, xs = node.kept
+    y, xs = node.residuals
     if not op.several:
         y_bar = _matching(y_bar, y)
     return vjp(op, y_bar, y, xs, node.params, [edge is not None for edge in node.inputs])
@@ -346,4 +347,44 @@ def lift_cells(owner: Record, cells: Sequence[Cell]) -> list[Recorded]:
     return inputs
 
 
-__all__ = ["Record", "Recorded", "backward", "lift_cells", "send", "vjp"]
+# --- a function, there and back ---
+class Recording:
+    """``f`` run once under `Record`: ``result`` is what it returned, `backward` the reverse sweep from there.
+
+    ``numbers`` are the positions of the arguments to differentiate by; ``inputs`` are their recorded values, by argument.
+    """
+
+    def __init__(
+        self, f: Function, args: tuple[Any, ...], options: dict[str, Any], numbers: Sequence[int], what: str
+    ) -> None:
+        self.variables = [Variables(args[number], f"{what}: argument {number}") for number in numbers]
+        self.owner = Record(name=what)
+        self.inputs: list[list[Any]] = []
+        new = list(args)
+        for number, variables in zip(numbers, self.variables, strict=True):
+            cells = [value for value in variables.values if isinstance(value, Cell)]
+            recorded = iter(lift_cells(self.owner, cells))
+            lifted = [next(recorded) if isinstance(v, Cell) else self.owner.input(v) for v in variables.values]
+            self.inputs.append(lifted)
+            new[number] = variables.argument(lifted)
+        with using(self.owner):
+            self.result = f(*new, **options)
+
+    def backward(self, outputs: Sequence[Any], y_bars: Sequence[Any], one_hot: bool = False) -> list[list[Any]]:
+        """Return the cotangents of ``inputs``; ``None`` where the outputs do not depend on a value."""
+        flat = [x for lifted in self.inputs for x in lifted]
+        bars = iter(backward(outputs, y_bars, flat, self.owner, one_hot))
+        return [[next(bars) for _ in lifted] for lifted in self.inputs]
+
+    def derivatives(self, cotangents: Sequence[Sequence[Any]]) -> list[Any]:
+        """Return what `backward` gave in the structure of each argument, with zeros for what is absent."""
+        rows = zip(self.variables, self.inputs, cotangents, strict=True)
+        return [variables.result(_filled(bars, lifted)) for variables, lifted, bars in rows]
+
+
+def _filled(bars: Sequence[Any], xs: Sequence[Any]) -> list[Any]:
+    """Return cotangents with zeros for absent ones."""
+    return [zeros(x.shape, dtype=x.dtype) if bar is None else bar for bar, x in zip(bars, xs, strict=True)]
+
+
+__all__ = ["Record", "Recorded", "Recording", "backward", "lift_cells", "send", "vjp"]

@@ -23,8 +23,8 @@ from ..core.op import Op
 from ..core.shape import broadcast
 from ..core.value import Array, asarray
 from ..ops import ones, zeros
+from .batch import vmap
 from .reverse import expanded, vjp
-from .transform import vmap
 
 Numbers = NDArray[Any]
 LIMIT = 10_000_000
@@ -84,10 +84,10 @@ def _(op: Elementwise, y: Array, xs: Any, params: Any, position: int) -> LocalJa
 
 @local_jacobian.register
 def _(op: Selection, y: Array, xs: Any, params: Any, position: int) -> LocalJacobian | None:
-    share = op.shares[position]
-    if share is None:
+    fraction = op.tie_fractions[position]
+    if fraction is None:
         return None
-    chosen = np.broadcast_to(_numbers(share(y, *xs)), y.shape).ravel()
+    chosen = np.broadcast_to(_numbers(fraction(y, *xs)), y.shape).ravel()
     source = np.broadcast_to(_positions(_shape(xs[position])), y.shape).ravel()
     taken = chosen != 0
     return LocalJacobian(source[taken], _positions(y.shape).ravel()[taken], chosen[taken])
@@ -97,14 +97,14 @@ def _(op: Selection, y: Array, xs: Any, params: Any, position: int) -> LocalJaco
 def _(op: Reduction, y: Array, xs: Any, params: Any, position: int) -> LocalJacobian | None:
     (x,) = xs
     axes, keepdims = params["axis"], params["keepdims"]
-    if op.share is None and op.partial is None:
+    if op.tie_fraction is None and op.partial is None:
         return None
     (x_bar,) = vjp(op, ones(y.shape, dtype=y.dtype), y, xs, params, [True])
     target = _positions(tuple(1 if axis in axes else size for axis, size in enumerate(x.shape)))
     source, target = _positions(x.shape).ravel(), np.broadcast_to(target, x.shape).ravel()
     partial = _numbers(x_bar).ravel()
-    if op.share is not None:
-        taken = _numbers(op.share(expanded(y, x.shape, axes, keepdims), x, axes)).ravel() != 0
+    if op.tie_fraction is not None:
+        taken = _numbers(op.tie_fraction(expanded(y, x.shape, axes, keepdims), x, axes)).ravel() != 0
         source, target, partial = source[taken], target[taken], partial[taken]
     return LocalJacobian(source, target, partial)
 
@@ -190,8 +190,8 @@ def _along_axes(op: General, y: Array, x: Array, params: Any) -> LocalJacobian |
 
     def core(numbers: Numbers) -> Numbers:
         moved = np.moveaxis(numbers, axes, range(-len(axes), 0))
-        kept = numbers.ndim - len(axes)
-        return moved.reshape(*moved.shape[:kept], prod(moved.shape[kept:]))
+        rank = numbers.ndim - len(axes)
+        return moved.reshape(*moved.shape[:rank], prod(moved.shape[rank:]))
 
     flattened = asarray(core(np.asarray(x.concrete())))
     jacobian = _within_batch(

@@ -16,7 +16,6 @@ from ..core.rewrite import Rewriter
 from ..core.simplify import constant_of
 from ..core.value import Spec
 from ..ops import add, where
-from ..ops.contraction import einsum_op
 
 
 def simplify_display(graph: Graph) -> Graph:
@@ -27,12 +26,12 @@ def simplify_display(graph: Graph) -> Graph:
 class _DisplaySimplifier(Rewriter):
     def rule(self, node: Node, inputs: tuple[Any, ...]) -> Sequence[Edge] | None:
         assert node.op is not None
-        new = self.plain(node.op, inputs, node.specs[0]) if len(node.specs) == 1 else None
+        new = self.distribute(node.op, inputs, node.specs[0]) if len(node.specs) == 1 else None
         new = new or self.contraction(node, inputs)
         return [new] if new is not None and operand_spec(new) == node.specs[0] else None
 
-    def apply(self, op: Op, *inputs: Any) -> Any:
-        """Return an application, or the operand that it leaves as it is."""
+    def applied(self, op: Op, *inputs: Any) -> Any:
+        """Add an application and return its value: an operand, if it is x + 0, and 0 for x · 0."""
         zeros = [constant_of(x) == 0 for x in inputs]
         if role_of(op) == "sum" and any(zeros):
             return inputs[1 if zeros[0] else 0]
@@ -40,29 +39,34 @@ class _DisplaySimplifier(Rewriter):
             return 0
         spec = op.spec(*map(operand_spec, inputs))
         assert isinstance(spec, Spec)
-        return self.plain(op, inputs, spec) or (self.add(op, inputs, {}, (spec,)), 0)
+        return self.distribute(op, inputs, spec) or (self.add(op, inputs, {}, (spec,)), 0)
 
     # --- cases ---
-    def plain(self, op: Op, inputs: tuple[Any, ...], spec: Spec) -> Edge | None:
-        """Return what an application is with its cases made plain, ``None`` where it has none."""
+    def distribute(self, op: Op, inputs: tuple[Any, ...], spec: Spec) -> Edge | None:
+        """Return an application of cases as one case, with the application in its branches; ``None`` where that is no simpler."""
         if role_of(op) == "case":
-            return self.case(spec, *inputs)
+            return self.simplified_case(spec, *inputs)
         if role_of(op) == "sum":
-            first, second = (self.cases(x, spec) for x in inputs)
+            first, second = (self.case_of(x, spec) for x in inputs)
             if first and second and first[0] == second[0] and 0 in map(constant_of, (*first[1:], *second[1:])):
-                branches = (self.apply(add, *pair) for pair in zip(first[1:], second[1:], strict=True))
-                return self.case(spec, first[0], *branches)
+                branches = (self.applied(add, *pair) for pair in zip(first[1:], second[1:], strict=True))
+                return self.simplified_case(spec, first[0], *branches)
         if role_of(op) in ("product", "quotient", "negation"):
             for position, x in enumerate(inputs if role_of(op) == "product" else inputs[:1]):
-                case = self.cases(x, spec)
-                if case and 0 in map(constant_of, case[1:]) and all(self.fits(operand, spec) for operand in inputs):
+                case = self.case_of(x, spec)
+                if (
+                    case
+                    and 0 in map(constant_of, case[1:])
+                    and all(self.has_dtype(operand, spec) for operand in inputs)
+                ):
                     branches = (
-                        self.apply(op, *inputs[:position], branch, *inputs[position + 1 :]) for branch in case[1:]
+                        self.applied(op, *inputs[:position], branch, *inputs[position + 1 :]) for branch in case[1:]
                     )
-                    return self.case(spec, case[0], *branches)
+                    return self.simplified_case(spec, case[0], *branches)
         return None
 
-    def cases(self, x: Any, spec: Spec) -> tuple[Any, Any, Any] | None:
+    def case_of(self, x: Any, spec: Spec) -> tuple[Any, Any, Any] | None:
+        """Return condition and branches of an operand that is a case of shape and dtype ``spec``, else ``None``."""
         if type(x) is not tuple or role_of(x[0].op) != "case" or x[0].specs[0] != spec:
             return None
         condition = x[0].inputs[0]
@@ -70,33 +74,35 @@ class _DisplaySimplifier(Rewriter):
             return None
         return tuple(x[0].inputs)
 
-    def fits(self, x: Any, spec: Spec) -> bool:
+    def has_dtype(self, x: Any, spec: Spec) -> bool:
+        """Return whether an operand has the dtype of ``spec``; Python scalars have every dtype."""
         return type(x) is not tuple or x[0].specs[x[1]].dtype == spec.dtype
 
-    def case(self, spec: Spec, condition: Any, first: Any, second: Any) -> Edge | None:
+    def simplified_case(self, spec: Spec, condition: Any, first: Any, second: Any) -> Edge | None:
+        """Add where(condition, first, second), not negated, with each branch under its condition."""
         if type(condition) is not tuple:
             return None
         if role_of(condition[0].op) == "negated condition" and type(condition[0].inputs[0]) is tuple:
             condition, first, second = condition[0].inputs[0], second, first
         if condition[0].specs[condition[1]].shape == spec.shape:
-            first, second = self.assume(first, condition, True), self.assume(second, condition, False)
+            first, second = self.under_condition(first, condition, True), self.under_condition(second, condition, False)
         operands = map(operand_spec, (condition, first, second))
         if type(first) is not tuple and type(second) is not tuple and where.spec(*operands) != spec:
             return None
         return self.add(where, (condition, first, second), {}, (spec,)), 0
 
-    def assume(self, x: Any, condition: Edge, truth: bool) -> Any:
-        """Return an operand as it is where the condition is known, as far as it is computed entry by entry."""
+    def under_condition(self, x: Any, condition: Edge, truth: bool) -> Any:
+        """Return ``x`` for entries where ``condition`` has the value ``truth``: cases of that condition are their branch."""
         if type(x) is not tuple or x == condition:
             return x
         node, shape = x[0], condition[0].specs[condition[1]].shape
         if not isinstance(node.op, Elementwise | Selection) or node.specs[0].shape != shape:
             return x
         if role_of(node.op) == "case" and node.inputs[0] == condition:
-            chosen = self.assume(node.inputs[1 if truth else 2], condition, truth)
+            chosen = self.under_condition(node.inputs[1 if truth else 2], condition, truth)
             if constant_of(chosen) == 0 or (type(chosen) is tuple and chosen[0].specs[chosen[1]] == node.specs[0]):
                 return chosen
-        inputs = tuple(self.assume(operand, condition, truth) for operand in node.inputs)
+        inputs = tuple(self.under_condition(operand, condition, truth) for operand in node.inputs)
         return x if inputs == tuple(node.inputs) else (self.add(node.op, inputs, node.params, node.specs), 0)
 
     # --- transposes ---
@@ -107,16 +113,16 @@ class _DisplaySimplifier(Rewriter):
             if parts is None:
                 return None
             labels = (*parts[:2], "".join(parts[2][axis] for axis in node.params["axes"]))
-            return self.add(einsum_op, inputs[0][0].inputs, {"labels": labels}, node.specs), 0
+            return self.add(Bilinear.canonical, inputs[0][0].inputs, {"labels": labels}, node.specs), 0
         parts = self.matrices(node, inputs)
         if parts is None or not any(self.is_transposed(x) for x in inputs):
             return None
-        operands, turned = [], []
+        operands, transposed_labels = [], []
         for x, own in zip(inputs, parts[:2], strict=True):
             axes = x[0].params["axes"] if self.is_transposed(x) else range(len(own))
             operands.append(x[0].inputs[0] if self.is_transposed(x) else x)
-            turned.append("".join(own[list(axes).index(axis)] for axis in range(len(own))))
-        return self.add(einsum_op, tuple(operands), {"labels": (*turned, parts[2])}, node.specs), 0
+            transposed_labels.append("".join(own[list(axes).index(axis)] for axis in range(len(own))))
+        return self.add(Bilinear.canonical, tuple(operands), {"labels": (*transposed_labels, parts[2])}, node.specs), 0
 
     def is_transposed(self, x: Any) -> bool:
         return type(x) is tuple and role_of(x[0].op) == "transpose"

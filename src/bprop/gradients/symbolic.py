@@ -128,8 +128,8 @@ def _by_chain_rule(arguments: Arguments, tracer: Trace, y: Any, inputs: list[Tra
             values: list[Any] = list(inputs)
             values[position] = owner.dual(inputs[position], ones((), dtype=inputs[position].dtype))
             with using(owner):
-                again = arguments(values)
-            y_dot = owner.tangent(again)
+                result = arguments(values)
+            y_dot = owner.tangent(result)
         bars.append(zeros((), dtype=inputs[position].dtype) if y_dot is None else y_dot)
     return bars
 

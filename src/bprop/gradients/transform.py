@@ -10,15 +10,14 @@ from ..core.cell import Cell
 from ..core.error import ArgumentError, DTypeError, ShapeError, UnreachedError, UnreachedWarning
 from ..core.graph import Graph
 from ..core.interpreter import EVALUATE, Interpreter, current, using
-from ..core.shape import normalise_axis
 from ..core.trace import Trace, Traced
 from ..core.tree import Structure, flatten, is_holder, unflatten
-from ..core.value import Array, Spec, asarray
-from ..ops import astype, broadcast_to, full, moveaxis, zeros
+from ..core.value import Array, asarray
+from ..ops import astype, full, zeros
 from . import forward
-from .batch import Batch, Batched, to_front
+from .argument import is_static
 from .forward import Forward
-from .reverse import Record, backward, lift_cells
+from .reverse import Recording
 from .variable import Argnums, Function, Variables, argument_name, as_array, leaf_label, lowered, name_of, positions
 
 P = ParamSpec("P")
@@ -27,47 +26,14 @@ R_co = TypeVar("R_co", covariant=True)
 Unreached = Literal["error", "zeros"]
 
 
-def check_sequences(what: str, **given: Any) -> None:
+def check_sequences(what: str, **sequences: Any) -> None:
     """Refuse an array where a tuple of arguments belongs: its rows would be taken for arguments."""
-    for name, value in given.items():
+    for name, value in sequences.items():
         if not isinstance(value, tuple | list):
             raise ArgumentError(f"{what}: {name} is a tuple with one entry per argument, not {type(value).__name__}")
 
 
 # --- reverse ---
-class _Recording:
-    """One recorded run of ``f``: its outputs and the way back."""
-
-    def __init__(
-        self, f: Function, args: tuple[Any, ...], options: dict[str, Any], numbers: Sequence[int], what: str
-    ) -> None:
-        self.what = what
-        self.variables = [Variables(args[number], f"{what}: argument {number}") for number in numbers]
-        self.owner = Record(name=what)
-        self.inputs: list[list[Any]] = []
-        new = list(args)
-        for number, variables in zip(numbers, self.variables, strict=True):
-            cells = [value for value in variables.values if isinstance(value, Cell)]
-            recorded = iter(lift_cells(self.owner, cells))
-            lifted = [next(recorded) if isinstance(v, Cell) else self.owner.input(v) for v in variables.values]
-            self.inputs.append(lifted)
-            new[number] = variables.argument(lifted)
-        with using(self.owner):
-            self.result = f(*new, **options)
-
-    def pull(self, outputs: Sequence[Any], y_bars: Sequence[Any], one_hot: bool = False) -> list[list[Any]]:
-        """Return the cotangents per argument; ``None`` where the outputs do not depend on a value."""
-        flat = [x for lifted in self.inputs for x in lifted]
-        bars = iter(backward(outputs, y_bars, flat, self.owner, one_hot))
-        return [[next(bars) for _ in lifted] for lifted in self.inputs]
-
-    def filled(self, position: int, bars: list[Any]) -> Any:
-        """Return the derivatives of one argument with zeros for absent ones."""
-        lifted = self.inputs[position]
-        full_bars = [zeros(x.shape, dtype=x.dtype) if bar is None else bar for bar, x in zip(bars, lifted, strict=True)]
-        return self.variables[position].result(full_bars)
-
-
 @overload
 def value_and_grad(
     f: Callable[P, Any], argnums: Argnums = 0, has_aux: Literal[False] = False, unreached: Unreached = "error"
@@ -104,7 +70,7 @@ def value_and_grad(
     def value_and_gradient(*args: Any, **options: Any) -> Any:
         numbers, single = positions(argnums, len(args), what)
         outermost = _outermost(current())
-        run = _Recording(f, args, options, numbers, what)
+        run = Recording(f, args, options, numbers, what)
         value, aux = _with_aux(run.result, has_aux, what)
         y = as_array(value, what)
         if y.shape != ():
@@ -114,19 +80,11 @@ def value_and_grad(
             )
         if not dtypes.is_float(y.dtype):
             raise DTypeError(f"{what}: the function returned dtype {y.dtype}, which has no derivative")
-        parts = run.pull([y], [full((), 1, dtype=y.dtype)])
-        gradients = []
-        for position, (number, bars) in enumerate(zip(numbers, parts, strict=True)):
-            if bars and all(bar is None for bar in bars) and outermost and unreached == "error":
-                raise UnreachedError(
-                    f"{what}: the result does not depend on {argument_name(f, number)}: was it replaced, cut by stop_gradient or "
-                    f"taken as a number? (unreached='zeros' gives zeros)"
-                )
-            if outermost and unreached == "error" and not bars and run.variables[position].leaves:
-                raise UnreachedError(f"{what}: {argument_name(f, number)} holds no arrays and no trainable parameters")
-            if outermost and unreached == "error":
-                _lint(run.variables[position], bars, what)
-            gradients.append(run.filled(position, bars))
+        x_bars = run.backward([y], [full((), 1, dtype=y.dtype)])
+        if outermost and unreached == "error":
+            for number, variables, bars in zip(numbers, run.variables, x_bars, strict=True):
+                _check_reached(f, number, variables, bars, what)
+        gradients = run.derivatives(x_bars)
         run.owner.close()
         gradient = gradients[0] if single else tuple(gradients)
         below = run.owner.lower(y)
@@ -142,10 +100,19 @@ def _outermost(interpreter: Interpreter) -> bool:
     )
 
 
-def _lint(variables: Variables, bars: Sequence[Any], what: str) -> None:
-    """Say which parameters of a module the result does not depend on."""
-    given = iter(bars)
-    missing = [path for slot in variables.slots for path in slot or (None,) if next(given) is None and path is not None]
+def _check_reached(f: Function, number: int, variables: Variables, bars: Sequence[Any], what: str) -> None:
+    """Raise where the result does not depend on an argument at all, warn where not on some parameters of a module."""
+    if bars and all(bar is None for bar in bars):
+        raise UnreachedError(
+            f"{what}: the result does not depend on {argument_name(f, number)}: was it replaced, cut by stop_gradient or "
+            f"taken as a number? (unreached='zeros' gives zeros)"
+        )
+    if not bars and variables.leaves:
+        raise UnreachedError(f"{what}: {argument_name(f, number)} holds no arrays and no trainable parameters")
+    cotangents = iter(bars)
+    missing = [
+        path for slot in variables.slots for path in slot or (None,) if next(cotangents) is None and path is not None
+    ]
     if missing:
         warnings.warn(
             f"{what}: the result does not depend on parameter {', '.join(missing)}: the gradient is zero",
@@ -209,15 +176,14 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     (Array([ 2., 40.]),)
     """
     what = f"vjp of {name_of(f)}"
-    run = _Recording(f, primals, {}, range(len(primals)), what)
+    run = Recording(f, primals, {}, range(len(primals)), what)
     result, aux = _with_aux(run.result, has_aux, what)
     outputs, structure = flatten(result)
     outputs = [as_array(y, what) for y in outputs]
     run.owner.close()
 
     def pullback(y_bar: Any, *, one_hot: bool = False) -> tuple[Any, ...]:
-        parts = run.pull(outputs, cotangents(outputs, structure, y_bar, what), one_hot)
-        return tuple(run.filled(position, bars) for position, bars in enumerate(parts))
+        return tuple(run.derivatives(run.backward(outputs, cotangents(outputs, structure, y_bar, what), one_hot)))
 
     below = unflatten(structure, [run.owner.lower(y) for y in outputs])
     return (below, pullback, lowered(run.owner, aux)) if has_aux else (below, pullback)
@@ -225,9 +191,9 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
 
 def cotangents(outputs: Sequence[Array], structure: Structure, y_bar: Any, what: str) -> list[Any]:
     """Return the leaves of ``y_bar`` as arrays, checked against the outputs."""
-    leaves, given = flatten(y_bar)
-    if given != structure:
-        raise ArgumentError(f"{what}: y_bar has the structure {given}, the result {structure}")
+    leaves, y_structure = flatten(y_bar)
+    if y_structure != structure:
+        raise ArgumentError(f"{what}: y_bar has the structure {y_structure}, the result {structure}")
     result = []
     for y, leaf in zip(outputs, leaves, strict=True):
         bar = asarray(leaf)
@@ -356,78 +322,7 @@ def linearize(f: Callable[..., R], *primals: Any) -> tuple[R, LinearMap[R]]:
     return result, linear
 
 
-# --- batching ---
-def vmap(f: Callable[P, R], in_axes: Any = 0, out_axes: Any = 0) -> Callable[P, R]:
-    """Return ``f`` applied to a whole batch at once; the number of ops applied does not depend on the batch size.
-
-    ``in_axes``: the batch axis of every argument: one for all, or a tuple with one (or a tree) per argument; ``None``
-    for an argument shared by the batch. ``out_axes`` likewise for the result. Raises `ShapeError` naming batch sizes
-    that differ.
-
-    **Source:** JAX, ``jax.vmap``.
-
-    >>> import bprop
-    >>> bprop.vmap(bprop.dot, in_axes=(0, None))(bprop.ones((2, 3)), bprop.arange(3))
-    Array([3., 3.])
-    """
-    what = f"vmap of {name_of(f)}"
-
-    @wraps(f, updated=())
-    def mapped(*args: Any, **options: Any) -> Any:
-        if isinstance(in_axes, tuple) and len(in_axes) != len(args):
-            raise ArgumentError(f"{what}: in_axes has {len(in_axes)} entries for {len(args)} arguments")
-        leaves, structure = flatten(args, is_holder)
-        axes = _axes(in_axes, args, what)
-        arrays: list[Any] = []
-        sizes: dict[int, str] = {}
-        for position, (leaf, axis) in enumerate(zip(leaves, axes, strict=True)):
-            if axis is None or is_holder(leaf):
-                arrays.append((leaf, False))
-                continue
-            value = asarray(leaf)
-            front = normalise_axis(what, axis, value.ndim, value.shape)
-            sizes.setdefault(value.shape[front], f"leaf {position} of shape {value.shape} on axis {axis}")
-            arrays.append((to_front(value, front), True))
-        if len(sizes) != 1:
-            shown = "; ".join(f"{size}: {where}" for size, where in sizes.items()) or "no argument has a batch axis"
-            raise ShapeError(f"{what}: batch sizes differ or are missing ({shown})")
-        owner = Batch(next(iter(sizes)))
-        owner.name = what
-        lifted = [owner.wrap(x) if own else x for x, own in arrays]
-        with using(owner):
-            out = f(*unflatten(structure, lifted), **options)
-        ys, shape = flatten(out)
-        places = _axes(out_axes, out, what)
-        results = []
-        for y, axis in zip(ys, places, strict=True):
-            y = as_array(y, what)
-            if axis is None:
-                if isinstance(y, Batched) and y.owner is owner:
-                    raise ArgumentError(f"{what}: out_axes is None for a result that differs over the batch")
-                results.append(y)
-                continue
-            own = isinstance(y, Batched) and y.owner is owner
-            value = owner.lower(y) if own else broadcast_to(y, (owner.size, *y.shape))
-            results.append(
-                value if axis == 0 else moveaxis(value, 0, normalise_axis(what, axis, value.ndim, value.shape))
-            )
-        return unflatten(shape, results)
-
-    return mapped
-
-
-def _axes(axes: Any, tree: Any, what: str) -> list[Any]:
-    """Spread a prefix tree of batch axes over the leaves of ``tree``."""
-    if axes is None or isinstance(axes, int):
-        return [axes] * len(flatten(tree, is_holder)[0])
-    if isinstance(axes, tuple | list) and isinstance(tree, tuple | list) and len(axes) == len(tree):
-        return [axis for part, child in zip(axes, tree, strict=True) for axis in _axes(part, child, what)]
-    if isinstance(axes, dict) and isinstance(tree, dict) and set(axes) == set(tree):
-        keys = sorted(tree, key=lambda key: (type(key).__name__, key))
-        return [axis for key in keys for axis in _axes(axes[key], tree[key], what)]
-    raise ArgumentError(f"{what}: axes {axes!r} do not fit an argument of type {type(tree).__name__}")
-
-
+# --- tracing ---
 def trace(f: Callable[P, Any]) -> Callable[P, Graph]:
     """Return a function that gives the `Graph` of ``f`` for the shapes of its arguments; ``print`` it to read it.
 
@@ -449,7 +344,7 @@ def trace(f: Callable[P, Any]) -> Callable[P, Graph]:
     def traced(*args: Any, **options: Any) -> Graph:
         leaves, structure = flatten((args, options), is_holder)
         tracer = Trace(name=what, label=lambda position: leaf_label(f, structure, places[position]))
-        lifted = [_traced_input(tracer, leaf) for leaf in leaves]
+        lifted = [leaf if is_holder(leaf) or is_static(leaf) else tracer.input(asarray(leaf).spec) for leaf in leaves]
         places = [position for position, x in enumerate(lifted) if isinstance(x, Traced)]
         new_args, new_options = unflatten(structure, lifted)
         with using(tracer):
@@ -459,15 +354,4 @@ def trace(f: Callable[P, Any]) -> Callable[P, Graph]:
     return traced
 
 
-def _traced_input(tracer: Trace, leaf: Any) -> Any:
-    if (
-        isinstance(leaf, bool | int | str | bytes)
-        or is_holder(leaf)
-        or (callable(leaf) and not isinstance(leaf, Array))
-    ):
-        return leaf
-    value = asarray(leaf)
-    return tracer.input(Spec(value.shape, value.dtype))
-
-
-__all__ = ["grad", "jvp", "linear_map", "linearize", "run_forward", "trace", "value_and_grad", "vjp", "vmap"]
+__all__ = ["grad", "jvp", "linear_map", "linearize", "run_forward", "trace", "value_and_grad", "vjp"]

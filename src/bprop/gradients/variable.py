@@ -48,21 +48,21 @@ class Variables:
 
     def argument(self, lifted: Sequence[Any]) -> Any:
         """Return the argument with its arrays replaced; holders stand for themselves."""
-        given = iter(lifted)
+        rest = iter(lifted)
         leaves = []
         for leaf, slot in zip(self.leaves, self.slots, strict=True):
             if slot is None:
-                leaves.append(next(given))
+                leaves.append(next(rest))
             else:
                 for _ in slot:
-                    next(given)
+                    next(rest)
                 leaves.append(leaf)
         return unflatten(self.structure, leaves)
 
     def result(self, bars: Sequence[Any]) -> Any:
         """Return the derivatives in the structure of the argument: a mapping path → array for a holder."""
-        given = iter(bars)
-        leaves = [next(given) if slot is None else {path: next(given) for path in slot} for slot in self.slots]
+        rest = iter(bars)
+        leaves = [next(rest) if slot is None else {path: next(rest) for path in slot} for slot in self.slots]
         return unflatten(self.structure, leaves)
 
     def tangents(self, tree: Any, what: str) -> list[Any]:

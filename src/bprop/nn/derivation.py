@@ -224,15 +224,15 @@ def _trace_derived(forward: _Forward, y_bar: Any) -> tuple[list[Any], dict[str, 
     for node in [*graph.inputs, *graph.nodes]:
         values.update({(node, index): Traced(tracer, node, index) for index in range(len(node.specs))})
     differentiated = [isinstance(x, Traced) and x.dtype.kind == "f" for x in forward.inputs]
-    wanted = [x for x, flag in zip(forward.inputs, differentiated, strict=True) if flag]
-    count = len(wanted)
-    wanted += [forward.values[cell] for cell in forward.trainable.values()]
+    variables = [x for x, flag in zip(forward.inputs, differentiated, strict=True) if flag]
+    count = len(variables)
+    variables += [forward.values[cell] for cell in forward.trainable.values()]
     optional = [False] * count + ["." in path for path in forward.trainable]
     with using(tracer):
-        bars = adjoint(graph.nodes, values, graph.outputs[0], [tracer.edge(x) for x in wanted])([y_bar])
+        bars = adjoint(graph.nodes, values, graph.outputs[0], [tracer.edge(x) for x in variables])([y_bar])
         bars = [
             bar if bar is not None or omitted else zeros(x.shape, dtype=x.dtype)
-            for bar, x, omitted in zip(bars, wanted, optional, strict=True)
+            for bar, x, omitted in zip(bars, variables, optional, strict=True)
         ]
     x_bars = iter(bars[:count])
     parameter_bars = dict(zip(forward.trainable, bars[count:], strict=True))
@@ -284,11 +284,11 @@ def _own_equations(module: ModuleState, forward: _Forward, path: str) -> tuple[l
     backward_values.update({f"{key}_bar": bar for key, bar in parameter_bars.items()})
     graph = tracer.graph([*forward_values.values(), *backward_values.values()])
     count = len(forward_values)
-    called = [call.path for call in forward.calls]
-    if called and _is_chain(graph, count) and len(set(called)) == len(called):
+    call_paths = [call.path for call in forward.calls]
+    if call_paths and _is_chain(graph, count) and len(set(call_paths)) == len(call_paths):
         return [], []
-    label = path or (type(module).__name__ if called else "")
-    groups = Formulas(graph if called else inline(graph), names, [*forward_values, *backward_values], count).run()
+    label = path or (type(module).__name__ if call_paths else "")
+    groups = Formulas(graph if call_paths else inline(graph), names, [*forward_values, *backward_values], count).run()
     first, second = ([Equation(label, name, expression) for name, expression in group] for group in groups)
     return first, second
 

@@ -93,8 +93,8 @@ class Equations:
 
 def _remark(path: str) -> str:
     """Return the path of a module as LaTeX text to put after its equation."""
-    shown = path.replace("_", r"\_")
-    return rf" && \text{{{shown}}}" if path else ""
+    escaped = path.replace("_", r"\_")
+    return rf" && \text{{{escaped}}}" if path else ""
 
 
 class Formulas:

@@ -160,13 +160,13 @@ class Maxout(Module):
         seed: int | None = None,
     ) -> None:
         n, m, k = size(self, "inputs", inputs), size(self, "outputs", outputs), size(self, "pieces", pieces)
-        wanted = floating(self, dtype)
+        dtype = floating(self, dtype)
         bound = (6 / (n + m)) ** 0.5
         self.pieces = k
         with using(EVALUATE):
             draw = generator_for("Maxout", generator, seed)
-            self.W = parameter(draw.uniform((k * m, n), low=-bound, high=bound, dtype=np.float64), wanted)
-            self.b = parameter(np.zeros(k * m), wanted)
+            self.W = parameter(draw.uniform((k * m, n), low=-bound, high=bound, dtype=np.float64), dtype)
+            self.b = parameter(np.zeros(k * m), dtype)
 
     def fprop(self, x: Any) -> Array:
         x = self.check_dtype(x, "W")

@@ -85,9 +85,9 @@ def _checked_result(module: ModuleState, point: str, new: Any, old: Any) -> Any:
     """Return what a hook returned in place of ``old``, as arrays, refusing what does not fit."""
     if point in ("x", "y"):  # in the forward pass the shape may change: what follows sees the new value
         if isinstance(new, tuple) != isinstance(old, tuple) or (isinstance(new, tuple) and len(new) != len(old)):
-            wanted = f"{len(old)} values, a tuple" if isinstance(old, tuple) else "one array"
+            expected = f"{len(old)} values, a tuple" if isinstance(old, tuple) else "one array"
             raise ArgumentError(
-                f"{type(module).__name__}: the hook on {point} returned {new!r:.60}, not {wanted} or None"
+                f"{type(module).__name__}: the hook on {point} returned {new!r:.60}, not {expected} or None"
             )
         if isinstance(new, tuple):
             return tuple(n if n is o else _checked_result(module, point, n, o) for n, o in zip(new, old, strict=True))

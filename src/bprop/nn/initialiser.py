@@ -66,11 +66,11 @@ class Initialiser:
         """
         kind = self.name.partition("(")[0]
         shape = like.shape if isinstance(like, Array | np.ndarray) else normalise_shape(kind, like)
-        wanted = np.dtype(dtype if dtype is not None else getattr(like, "dtype", np.float32))
-        if wanted.kind != "f":
-            raise DTypeError(f"{kind}: dtype is a floating dtype, not {wanted}")
+        result_dtype = np.dtype(dtype if dtype is not None else getattr(like, "dtype", np.float32))
+        if result_dtype.kind != "f":
+            raise DTypeError(f"{kind}: dtype is a floating dtype, not {result_dtype}")
         with using(EVALUATE):  # not traced, even if the parameter is made under a transform
-            return asarray(self.draw(generator_for(kind, generator, seed), shape), dtype=wanted)
+            return asarray(self.draw(generator_for(kind, generator, seed), shape), dtype=result_dtype)
 
 
 # --- by the fans ---

@@ -97,10 +97,10 @@ def _pullback(
     return pullback
 
 
-def _refuse_foreign(module: ModuleState, owner: Record, own: list[Cell]) -> None:
+def _refuse_foreign(module: ModuleState, owner: Record, cells: list[Cell]) -> None:
     """Refuse a formula that reads parameters of no module inside: `bprop` would leave no gradient for them."""
     for cell in owner.cells:
-        if cell.trainable and cell not in own:
+        if cell.trainable and cell not in cells:
             raise ArgumentError(
                 f"{module._label}.fprop reads {cell.name or 'a parameter'}, a parameter of no module inside, for which "
                 f"bprop would leave no gradient: make its module an attribute of a class of your own, freeze it, or "

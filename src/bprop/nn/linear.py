@@ -58,11 +58,11 @@ class Linear(Module):
         bias: bool = True,
     ) -> None:
         shape = size(self, "outputs", outputs), size(self, "inputs", inputs)
-        wanted = floating(self, dtype)
+        dtype = floating(self, dtype)
         draw = generator_for("Linear", generator, seed)
-        self.W = parameter((glorot_uniform() if init is None else init)(shape, wanted, draw))
+        self.W = parameter((glorot_uniform() if init is None else init)(shape, dtype, draw))
         if bias:
-            self.b = parameter(np.zeros(shape[0]), wanted)
+            self.b = parameter(np.zeros(shape[0]), dtype)
 
     def fprop(self, x: Any) -> Array:
         x = self.check_dtype(x, "W")

@@ -1,6 +1,5 @@
 """Contractions: matmul and einsum. The adjoint of an einsum is an einsum."""
 
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -217,12 +216,6 @@ einsum_op = Bilinear(
     ),
     latex=lambda x1, x2, labels: _product(x1, x2, labels, r"{0} \, {1}^{{T}}", "^{{T}}", r" \, ") or r"\sum {0} \, {1}",
 )
-
-
-def reordered(labels: tuple[str, str, str], axes: Sequence[int]) -> tuple[Bilinear, dict[str, Any]]:
-    """Return the contraction of these labels with the axes of its result in another order, and its parameters."""
-    labels1, labels2, out = labels
-    return einsum_op, {"labels": (labels1, labels2, "".join(out[axis] for axis in axes))}
 
 
 @function(np.einsum)

@@ -75,7 +75,7 @@ def sum(x: Any, /, axis: Any = None, keepdims: bool = False, *, dtype: DTypeLike
     return reduce(_sum, x, axis, keepdims, dtype)
 
 
-def _extreme_share(y: Any, x: Any, axis: tuple[int, ...]) -> Any:
+def _extreme_fraction(y: Any, x: Any, axis: tuple[int, ...]) -> Any:
     """Return the share of each entry in the extreme one, y: ties have it evenly."""
     chosen = astype(x == y, dtype=x.dtype)
     return chosen / _sum(chosen, axis=axis, keepdims=True)
@@ -95,7 +95,7 @@ _max = fold(
     np.max,
     -inf,
     maximum,
-    share=_extreme_share,
+    tie_fraction=_extreme_fraction,
     empty=False,
     complex_step=_extreme_step(np.max),
     latex=r"\max {0}",
@@ -122,7 +122,7 @@ _min = fold(
     np.min,
     inf,
     minimum,
-    share=_extreme_share,
+    tie_fraction=_extreme_fraction,
     empty=False,
     complex_step=_extreme_step(np.min),
     latex=r"\min {0}",

@@ -41,11 +41,11 @@ where = Selection(
 )  # fmt: skip
 
 
-def _share(x1: Any, x2: Any) -> Any:
-    """1 where x1 > x2, one half at a tie; a NaN is taken."""
-    dtype = x1.dtype if hasattr(x1, "dtype") else x2.dtype
-    above = astype(FUNCTIONS["logical_not"](x1 < x2), dtype=dtype)
-    return (above + astype(FUNCTIONS["logical_not"](x1 <= x2), dtype=dtype)) * 0.5
+def _tie_fraction(first: Any, second: Any) -> Any:
+    """1 where first > second, one half at a tie; a NaN is taken."""
+    dtype = first.dtype if hasattr(first, "dtype") else second.dtype
+    above = astype(FUNCTIONS["logical_not"](first < second), dtype=dtype)
+    return (above + astype(FUNCTIONS["logical_not"](first <= second), dtype=dtype)) * 0.5
 
 
 _EXTREME = """
@@ -61,13 +61,13 @@ _EXTREME = """
     """
 
 maximum = Selection(
-    "maximum", np.maximum, lambda y, x1, x2: _share(x1, x2), lambda y, x1, x2: _share(x2, x1),
+    "maximum", np.maximum, lambda y, x1, x2: _tie_fraction(x1, x2), lambda y, x1, x2: _tie_fraction(x2, x1),
     complex_step=lambda x1, x2: np.where(np.real(x1) >= np.real(x2), x1, x2), latex=r"\max({0}, {1})",
     doc="y = max(x1, x2), entry by entry." + _EXTREME.format(name="maximum", result="[3., 5.]"),
 )  # fmt: skip
 
 minimum = Selection(
-    "minimum", np.minimum, lambda y, x1, x2: _share(x2, x1), lambda y, x1, x2: _share(x1, x2),
+    "minimum", np.minimum, lambda y, x1, x2: _tie_fraction(x2, x1), lambda y, x1, x2: _tie_fraction(x1, x2),
     complex_step=lambda x1, x2: np.where(np.real(x1) <= np.real(x2), x1, x2), latex=r"\min({0}, {1})",
     doc="y = min(x1, x2), entry by entry." + _EXTREME.format(name="minimum", result="[1., 3.]"),
 )  # fmt: skip

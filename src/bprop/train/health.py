@@ -77,6 +77,11 @@ def _saturated(layer: Module, y: NDArray[Any]) -> NDArray[np.bool_] | None:
 def norms(gradients: Mapping[str, Any]) -> dict[str, float]:
     """Return the Euclidean norm of every gradient by path, computed in float64.
 
+    Parameters
+    ----------
+    gradients
+        Arrays by path, as `bprop.grad` returns them for a module.
+
     >>> import bprop
     >>> from bprop.train import norms
     >>> norms({"W": bprop.asarray([3.0, 4.0])})

@@ -3,10 +3,14 @@
 Phases of a training, and what a checkpoint holds that is written in them::
 
     BETWEEN_UPDATES ── a step or a native chunk begins ──▶ UPDATING
-    UPDATING        ── all of it is finite ──────────────▶ BETWEEN_UPDATES
-    UPDATING        ── a loss or a parameter is not, or a
-                       step in a chunk raises ───────────▶ REPLAYING, which always ends in an exception
-    BETWEEN_UPDATES ── the epoch has no more batches ────▶ MEASURING ── the epoch is recorded ──▶ BETWEEN_UPDATES
+    UPDATING        ── all losses are finite ────────────▶ BETWEEN_UPDATES
+    UPDATING        ── a loss is not finite, or a step
+                       in a chunk raises ────────────────▶ REPLAYING
+    BETWEEN_UPDATES ── a parameter is not finite where a
+                       checkpoint is due ────────────────▶ REPLAYING
+    BETWEEN_UPDATES ── no more batches, all is finite ───▶ MEASURING
+    MEASURING       ── the epoch is recorded ────────────▶ BETWEEN_UPDATES, of the next epoch
+    REPLAYING       ── always ends in an exception that names the batch
 
     phase            the cells are those of         `save` writes                `rescue` after an exception
     BETWEEN_UPDATES  `position`                     cells and position           saves
@@ -18,7 +22,8 @@ Phases of a training, and what a checkpoint holds that is written in them::
 Where nothing is saved, the checkpoint before stays. While gradients accumulate, the phase is UPDATING until the update. In
 MEASURING early stopping and callbacks change their states one after the other; the record taken before is consistent, and a
 resumed run measures again. Ctrl-C is acted upon in `pause`, which is called between updates and while validation data is
-measured. `BatchRunner` has the details of the replay.
+measured. `BatchRunner` has the details of the replay. If batches cannot be read twice, every step is checked, and refused at
+once: the cells are then as before it, in phase UPDATING.
 """
 
 import contextlib

@@ -145,7 +145,7 @@ class ScalarBuilder:
         if isinstance(op, Selection):
             operands = [
                 self.operand(op.name, x, dtypes.BOOL if share is None else dtype)
-                for x, share in zip(xs, op.shares, strict=True)
+                for x, share in zip(xs, op.tie_fractions, strict=True)
             ]
             computed = dtype
         elif op.kind == "given":

@@ -17,8 +17,8 @@ from llvmlite import ir
 from ..ir.register_tile import RegisterTile
 from ..ir.target import CACHE_LINE
 from .loop import loop, loop_with_carry, number
-from .type import I1, I32, I64, constant, register
-from .vector import broadcast, intrinsic, load, multiply_add, shuffled, store
+from .type import I32, I64, constant, register
+from .vector import broadcast, first_lanes, intrinsic, load, multiply_add, shuffled, store
 
 MAX_TRANSPOSED_BLOCK = 8
 """Rows of the largest block that is transposed in registers: larger ones gain nothing and take LLVM long."""
@@ -294,16 +294,11 @@ class Panels:
     # --- vectors ---
     def load(self, b: Any, address: Any, width: int, count: int) -> Any:
         """Return a vector of ``width`` numbers, of which only the first ``count`` are read: the others are zero."""
-        return load(self.module, b, address, self.tile.dtype, width, _first(width, count))
+        return load(self.module, b, address, self.tile.dtype, width, first_lanes(width, count))
 
     def _store(self, b: Any, vector: Any, address: Any, count: int) -> None:
         """Write the first ``count`` numbers of a vector."""
-        store(self.module, b, vector, address, self.tile.dtype, _first(vector.type.count, count))
-
-
-def _first(width: int, count: int) -> Any:
-    """Return the mask of the first ``count`` lanes, ``None`` for all."""
-    return None if count == width else ir.Constant(ir.VectorType(I1, width), [lane < count for lane in range(width)])
+        store(self.module, b, vector, address, self.tile.dtype, first_lanes(vector.type.count, count))
 
 
 def _transposed(b: Any, rows: list[Any]) -> list[Any]:

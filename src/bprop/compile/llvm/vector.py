@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from .type import I32, memory
+from .type import I1, I32, memory
 
 
 def intrinsic(module: Any, b: Any, name: str, kind: Any, args: list[Any]) -> Any:
@@ -36,6 +36,11 @@ def store(module: Any, b: Any, x: Any, address: Any, dtype: "np.dtype[Any]", mas
         return
     args = [x, address, ir.Constant(I32, dtype.itemsize), mask]
     intrinsic(module, b, f"llvm.masked.store.{_suffix(x.type)}.p0", ir.VoidType(), args)
+
+
+def first_lanes(width: int, count: int) -> Any:
+    """Return the mask of the first ``count`` lanes, ``None`` for all."""
+    return None if count == width else ir.Constant(ir.VectorType(I1, width), [lane < count for lane in range(width)])
 
 
 def multiply_add(module: Any, b: Any, x: Any, y: Any, z: Any) -> Any:

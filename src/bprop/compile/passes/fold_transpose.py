@@ -9,7 +9,6 @@ from typing import Any
 from ...core.family import Bilinear, Linear
 from ...core.graph import Edge, Graph, Node
 from ...core.rewrite import Rewriter, outputs_of
-from ...ops.contraction import reordered
 from ..ir.affine_index import variable
 from ..ir.scalar_expr import as_index, spec_of
 
@@ -40,8 +39,9 @@ class _Folding(Rewriter):
             return None
         product = inputs[0][0]
         shapes = [spec_of(x).shape for x in product.inputs]
-        op, params = reordered(product.op.labels(*shapes, **product.params), axes)
-        return outputs_of(self.add(op, tuple(product.inputs), params, node.specs))
+        labels1, labels2, out = product.op.labels(*shapes, **product.params)
+        params = {"labels": (labels1, labels2, "".join(out[axis] for axis in axes))}
+        return outputs_of(self.add(Bilinear.canonical, tuple(product.inputs), params, node.specs))
 
 
 def _order(node: Node) -> list[int] | None:

@@ -1,4 +1,4 @@
-"""Scores of predictions on held-out rows: of classes by their probabilities, of quantities in the target's network_losses unit."""
+"""Scores of predictions on held-out rows: of classes by their probabilities, of quantities in the target's own unit."""
 
 from collections.abc import Mapping
 from typing import Any
