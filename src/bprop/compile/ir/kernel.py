@@ -70,7 +70,7 @@ class Kernel:
 
     ``views``: the operands of a contraction. A join is a kernel for each of its operands; ``operand_position`` says which.
     ``nest``: the loops of a kernel that is a nest; ``contraction``: how a product is tiled; ``epilogue``: the maps computed
-    on its blocks. ``bodies``: the graphs of a region; ``workspace``: bytes that it needs while it runs.
+    on its macro tiles. ``bodies``: the graphs of a region; ``workspace``: bytes that it needs while it runs.
     """
 
     kind: Kind
@@ -91,6 +91,12 @@ class Kernel:
     def traits(self) -> KindTraits:
         """What is true of every kernel of its kind."""
         return TRAITS[self.kind]
+
+    @property
+    def context(self) -> str:
+        """What an error adds to its message: which kernel it is about."""
+        specs = ", ".join(str(spec_of(edge)) for edge in self.reads)
+        return f" (in a {self.kind} kernel over {self.shape} that reads {specs or 'nothing'})"
 
     @property
     def operands(self) -> tuple[Edge, ...]:

@@ -37,11 +37,11 @@ class Store(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class LoopNest:
-    """The loops of a map or of an operand of a join, and what the other nests have as well.
+    """The loops of a map or of an operand of a join, and the base of the other nests.
 
     ``outer`` are loops over entries of the result, ``inner`` those over what is combined (reductions and cumulations), both
     with neighbours merged where every address moves as if they were one. ``innermost`` is the variable of the last axis.
-    ``scalars`` are all that ``stores`` and the like need, in the order in which they can be computed.
+    ``scalars`` are all that ``stores`` and other fields need, each after those that it needs.
     """
 
     shape: tuple[int, ...]
@@ -90,9 +90,9 @@ class ScatterNest(LoopNest):
 
 @dataclass(frozen=True, eq=False)
 class CombiningNest(LoopNest):
-    """What reductions and cumulations have in common: a state that takes in one entry after the other.
+    """What reductions and cumulations have in common: a state that is updated by one entry after the other.
 
-    ``combined`` are the new ``states`` after ``entries``; ``finished`` is the result of the last, written at ``target``.
+    ``combined`` are the new ``states`` after ``entries``; ``finished`` is the result for the last states, written at ``target``.
     ``accumulator`` is the dtype of the states.
     """
 
@@ -116,16 +116,16 @@ class ReductionNest(CombiningNest):
 
 @dataclass(frozen=True, eq=False)
 class CumulationNest(CombiningNest):
-    """``values`` are the numbers, one for each operand of the op, that a step takes in."""
+    """``values`` are the numbers that a step combines with the state, one for each operand of the op."""
 
     values: tuple[ScalarExpr, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Epilogue(LoopNest):
-    """The maps after a contraction: two loops over a block of its result, not merged.
+    """The maps after a contraction: two loops over a macro tile of its result, not merged.
 
-    ``outer_variables`` are the other labels of the result; the last two labels are those of a block's rows and columns in
+    ``outer_variables`` are the other labels of the result; the last two labels are those of a macro tile's rows and columns in
     memory. ``result`` is the scalar that reads the contraction's entry; ``tile_operands`` are the operands that are read at
     the address of that entry.
     """

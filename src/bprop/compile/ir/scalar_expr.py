@@ -144,8 +144,8 @@ class ScalarBuilder:
         _refuse_like_numpy(op, xs, params)
         if isinstance(op, Selection):
             operands = [
-                self.operand(op.name, x, dtypes.BOOL if share is None else dtype)
-                for x, share in zip(xs, op.tie_fractions, strict=True)
+                self.operand(op.name, x, dtypes.BOOL if fraction is None else dtype)
+                for x, fraction in zip(xs, op.tie_fractions, strict=True)
             ]
             computed = dtype
         elif op.kind == "given":

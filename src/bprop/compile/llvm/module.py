@@ -143,8 +143,7 @@ class _ModuleEmitter:
             else:
                 self._emit(emitter, kernel, raw, workspace)
         except CompileError as error:
-            shown = ", ".join(str(spec_of(edge)) for edge in kernel.reads)
-            error.message += f" (in a {kernel.kind} kernel over {kernel.shape} that reads {shown or 'nothing'})"
+            error.message += kernel.context
             raise
 
     def _emit(self, emitter: Emitter, kernel: Kernel, raw: dict[Edge, Any], workspace: Any) -> None:

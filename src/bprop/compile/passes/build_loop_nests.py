@@ -40,8 +40,7 @@ def _with_nest(kernel: Kernel, nests: dict[Hashable, LoopNest]) -> Kernel:
         try:
             nest = _Builder(kernel).nest()
         except CompileError as error:
-            shown = ", ".join(str(spec_of(edge)) for edge in kernel.reads)
-            error.message += f" (in a {kernel.kind} kernel over {kernel.shape} that reads {shown or 'nothing'})"
+            error.message += kernel.context
             raise
         if structure is not None:
             nests[structure] = nest

@@ -24,7 +24,7 @@ def fuse_epilogues(kernels: Sequence[Kernel], graph: Graph, donated: Mapping[int
     """Return the kernels in order, maps fused into large contractions where that is possible."""
     if not any(map(_takes_maps, kernels)):
         return list(kernels)
-    return _Attachment(kernels, graph, donated).kernels()
+    return _EpilogueFusion(kernels, graph, donated).kernels()
 
 
 def _takes_maps(kernel: Kernel) -> bool:
@@ -37,8 +37,8 @@ def _accumulates_in_memory(kernel: Kernel) -> bool:
     return contraction.blocking is not None and contraction.blocking.depth_blocks > 1
 
 
-class _Attachment:
-    """``order`` are the kernels so far, ``producers`` those that store a value."""
+class _EpilogueFusion:
+    """Moves maps into contractions. ``order`` are the kernels so far, ``producers`` those that store a value."""
 
     def __init__(self, kernels: Sequence[Kernel], graph: Graph, donated: Mapping[int, int]) -> None:
         self.order = list(kernels)
@@ -124,7 +124,7 @@ class _Attachment:
 
 
 def _follows(kernel: Kernel, contraction: Kernel) -> bool:
-    """Return whether a map reads what a contraction stores entry by entry in its own order."""
+    """Return whether a map goes over the entries of a contraction in the order in which they are stored."""
     if size_of(kernel.shape) != size_of(contraction.shape) or len(kernel.nodes) + len(contraction.nodes) > MAX_NODES:
         return False
     entry = flattened(tuple(variable(axis, size) for axis, size in enumerate(kernel.shape)), kernel.shape)
@@ -141,7 +141,7 @@ def _without_unread(kernel: Kernel, read: Iterable[Edge]) -> Kernel:
 
 
 def _epilogue(kernel: Kernel) -> Epilogue:
-    """Return the maps of a contraction as a nest over its blocks."""
+    """Return the maps of a contraction as a loop nest over a macro tile."""
     contraction = cast(Contraction, kernel.contraction)
     root, labels = (kernel.root, 0), contraction.labels
     # the result is no operand where it is not stored: then it has the number after the last

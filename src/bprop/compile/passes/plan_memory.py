@@ -132,7 +132,7 @@ class _Planner:
         return (*early, *late)
 
     def _may_overwrite(self, new: Edge, old: Edge) -> bool:
-        """Return whether ``new`` may overwrite ``old`` the moment it is computed."""
+        """Return whether each entry of ``new`` may overwrite ``old`` as soon as it is computed."""
         number = self.producer.get(new)
         if number is None or self.kernels[number].kind == "join":  # several kernels write it
             return False

@@ -26,7 +26,7 @@ def schedule(kernels: Sequence[Kernel], memory: MemoryPlan, target: Target) -> S
 
     There is one before work that reads or overwrites what another thread may have written since the last, or that
     overwrites what another may still read; and one between a kernel that may fail and parallel work or the end, so that
-    all threads leave together and before anything that lasts is written.
+    all threads return together, before anything that outlives the call is written.
     """
     parallel = _parallel(kernels, target)
     items = _BarrierPlanner(memory, parallel, target).items(kernels)

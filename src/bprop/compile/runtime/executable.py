@@ -173,7 +173,7 @@ class Program:
             raise error
 
     def room(self) -> int:
-        """Return the address of the memory for intermediate values, made on first use; may raise `MemoryError`."""
+        """Return the address of the memory for intermediate values, allocated on first use; may raise `MemoryError`."""
         if self._arena.size < self.arena + 128:
             self._arena = memory_of(self.arena + 128, np.uint8)
         return -(-address_of(self._arena) // 64) * 64

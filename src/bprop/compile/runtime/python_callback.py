@@ -69,7 +69,7 @@ def callback(kernel: Kernel, failure: Failure) -> Any:
         finally:
             failure.inside = None
             if THREAD_POOL.stranded:
-                THREAD_POOL.leave()
+                THREAD_POOL.abort_stranded()
         return 0
 
     return SIGNATURE(run)

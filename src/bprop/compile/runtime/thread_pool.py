@@ -61,7 +61,7 @@ class ThreadPool:
     """Threads that wait for jobs. ``size`` includes the caller's thread; workers are started at the first job."""
 
     def __init__(self) -> None:
-        self.size = self._wanted = 1
+        self.size = self._requested = 1
         self.caller: dict[str, tuple[int, object]] = {}
         """Under "now" the call that uses the pool, and its Python thread. This is no lock: Ctrl-C may come between taking a
         lock and entering the block that releases it, and it would stay taken. An entry here says whose it is."""
@@ -70,13 +70,13 @@ class ThreadPool:
         self.stranded = False
         """Whether this process was forked inside a running program: the other threads exist in its parent only."""
 
-    def forked(self) -> None:
+    def reset_after_fork(self) -> None:
         """Begin again in a forked child, which has the memory of the pool but none of its threads."""
         stranded = self.stranded or self.caller.get("now", (0,))[0] == threading.get_ident()
         self.__init__()  # type: ignore[misc]
         self.stranded = stranded
 
-    def leave(self) -> None:
+    def abort_stranded(self) -> None:
         """End a process that is stranded: it would wait for ever for threads that it does not have."""
         message = "bprop: a process forked inside a callback cannot return from it: end it there with os._exit\n"
         os.write(2, message.encode())
@@ -90,7 +90,7 @@ class ThreadPool:
         call, status = (threading.get_ident(), object()), None
         try:
             if self.caller.setdefault("now", call) is call:
-                if self._wanted != threads:
+                if self._requested != threads:
                     self._resize(threads)
                 if self.size > 1:
                     status = native_functions().run(self._address, program, table, self.size)
@@ -111,7 +111,7 @@ class ThreadPool:
 
     def _resize(self, size: int) -> None:
         native = native_functions()
-        self.size, self._wanted = (
+        self.size, self._requested = (
             1,
             0,
         )  # until all is done: Ctrl-C may end this anywhere, and the next call resizes again
@@ -122,7 +122,7 @@ class ThreadPool:
             address = -(-int(memory.__array_interface__["data"][0]) // LINE) * LINE
             self._memory, self._address = memory, address
             self.size = 1 + native.start(address, size)
-        self._wanted = size
+        self._requested = size
 
 
 THREAD_POOL = ThreadPool()
@@ -130,5 +130,5 @@ THREAD_POOL = ThreadPool()
 
 if hasattr(os, "register_at_fork"):
     # before a fork: Python from 3.12 on warns of one in a process with several threads; the next call starts them again
-    os.register_at_fork(before=THREAD_POOL.close, after_in_child=THREAD_POOL.forked)
+    os.register_at_fork(before=THREAD_POOL.close, after_in_child=THREAD_POOL.reset_after_fork)
 atexit.register(THREAD_POOL.close)
