@@ -140,6 +140,16 @@ def test_what_rounding_explains_is_no_fault():
     assert step.verification[1].allowed < 1e-3
 
 
+@pytest.mark.parametrize("op", [bprop.max, bprop.min], ids=["max", "min"])
+def test_a_reduction_that_chooses_an_entry_has_no_rounding(op):
+    f = bprop.compile(lambda x: op(x), verify=True)
+    x = np.random.default_rng(0).normal(size=50)
+    f(x)
+    (difference,) = f.verification
+    assert difference.largest == 0
+    assert difference.allowed <= 4.01 * np.finfo(float).eps * abs(x).max()
+
+
 def test_infinities_nan_integers_and_empty_results():
     f = bprop.compile(lambda x, n: (x / 0, x[:0], n * 2, bprop.argmax(x), "text", n > 1, None), verify=True)
     f(np.array([1.0, -1.0, 0.0]), np.array([1, 2]))

@@ -1,4 +1,4 @@
-"""Vectors in registers: loaded and stored under a mask, multiplied and added, lanes strided."""
+"""Vectors in registers: loaded and stored under a mask, multiplied and added, lanes shuffled."""
 
 from collections.abc import Sequence
 from typing import Any
