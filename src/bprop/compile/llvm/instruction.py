@@ -123,18 +123,18 @@ def _floored(module: Any, b: Any, name: str, xs: Sequence[Any], dtype: DType) ->
     """Python's // and % on floats, as NumPy computes them: from the exact remainder of C's fmod."""
     x, y = xs
     zero, unit = constant(0, dtype), constant(1, dtype)
-    rest = call(module, b, symbol("fmod", dtype), xs, dtype)
+    remainder = call(module, b, symbol("fmod", dtype), xs, dtype)
     opposite = b.and_(
-        b.fcmp_unordered("!=", rest, zero),
-        b.xor(b.fcmp_ordered("<", rest, zero), b.fcmp_ordered("<", y, zero)),
+        b.fcmp_unordered("!=", remainder, zero),
+        b.xor(b.fcmp_ordered("<", remainder, zero), b.fcmp_ordered("<", y, zero)),
     )
-    exact = b.fdiv(b.fsub(x, rest), y)
+    exact = b.fdiv(b.fsub(x, remainder), y)
     exact = b.select(opposite, b.fsub(exact, unit), exact)
-    rest = b.select(opposite, b.fadd(rest, y), rest)
+    remainder = b.select(opposite, b.fadd(remainder, y), remainder)
     suffix = _suffix(dtype)
     if name == "remainder":
         signed_zero = call(module, b, f"llvm.copysign.{suffix}", [zero, y], dtype)
-        return b.select(b.fcmp_ordered("==", rest, zero), signed_zero, rest)
+        return b.select(b.fcmp_ordered("==", remainder, zero), signed_zero, remainder)
     rounded = call(module, b, f"llvm.floor.{suffix}", [exact], dtype)
     is_below = b.fcmp_ordered(">", b.fsub(exact, rounded), constant(0.5, dtype))
     rounded = b.select(is_below, b.fadd(rounded, unit), rounded)
@@ -178,14 +178,15 @@ def _integer_floored(b: Any, name: str, xs: Sequence[Any], dtype: DType) -> Any:
         return b.select(zero, constant(0, dtype), result)
     is_minus_one = b.icmp_signed("==", y, constant(-1, dtype))
     safe = b.select(is_minus_one, constant(1, dtype), safe)
-    quotient, rest = b.sdiv(x, safe), b.srem(x, safe)
+    quotient, remainder = b.sdiv(x, safe), b.srem(x, safe)
     opposite = b.and_(
-        b.icmp_signed("!=", rest, constant(0, dtype)), b.icmp_signed("<", b.xor(rest, safe), constant(0, dtype))
+        b.icmp_signed("!=", remainder, constant(0, dtype)),
+        b.icmp_signed("<", b.xor(remainder, safe), constant(0, dtype)),
     )
     if name == "floor_divide":
         result = b.select(is_minus_one, b.neg(x), b.select(opposite, b.sub(quotient, constant(1, dtype)), quotient))
     else:
-        result = b.select(opposite, b.add(rest, safe), rest)
+        result = b.select(opposite, b.add(remainder, safe), remainder)
     return b.select(zero, constant(0, dtype), result)
 
 

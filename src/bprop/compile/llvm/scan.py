@@ -20,16 +20,16 @@ POLL_INTERVAL = 5e7
 class SignalPoll:
     """Python polls for signals (Ctrl-C) between some iterations of a region; its answer may end the program.
 
-    ``function`` gives the function of Python that polls; it is called once in ``every`` iterations, a power of two.
+    ``function`` gives the function of Python that polls; it is called once in ``interval`` iterations, a power of two.
     """
 
     def __init__(self, function: Callable[[Any], Any], bodies: Sequence[Lowered]) -> None:
         self.function = function
-        self.every = int(2 ** min(max(log2(POLL_INTERVAL / max(_work(bodies), 1)) // 1, 0), 10))
+        self.interval = int(2 ** min(max(log2(POLL_INTERVAL / max(_work(bodies), 1)) // 1, 0), 10))
 
     def emit(self, emitter: Emitter, iteration: Any) -> None:
         """Emit the poll before an iteration. In a parallel region a barrier follows: all threads leave or none does."""
-        b, mask, fine = emitter.builder, number(self.every - 1), ir.Constant(I32, 0)
+        b, mask, fine = emitter.builder, number(self.interval - 1), ir.Constant(I32, 0)
         with b.if_then(b.icmp_unsigned("==", b.and_(iteration, mask), mask), likely=False):
             slot = stack_slot(b, I32)
             b.store(fine, slot)
@@ -99,7 +99,7 @@ def emit_scan(
     for position, arg in enumerate(args):
         bind(1 + position, arg)
     with loop(b, number(0), number(length)) as iteration:
-        if length >= poll.every:
+        if length >= poll.interval:
             poll.emit(emitter, iteration)
         row = b.sub(number(length - 1), iteration) if reverse else iteration
         for position, address in enumerate(carries.addresses()):

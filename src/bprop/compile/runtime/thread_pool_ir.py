@@ -30,14 +30,17 @@ field                 what it holds
    while a slow one still reads the status of barrier g, so neighbouring barriers have words of their own: the word is
    double-buffered, by the parity of the generation. Two words are enough: no thread is at barrier g + 2 before all have
    arrived at g + 1, and each reads the status of g before that. Words are cleared between jobs only, since the first
-   status other than 0 ends the program on all threads.
+   status other than 0 ends the program on all threads. A worker may load the last status of a job while the caller clears
+   it for the next: both are atomic, and workers ignore that status.
 4. *Sleep.* Who waits increments the count of sleepers and then loads the generation; who signals increments the generation
    and then loads the count of sleepers. Each writes one word and reads the other's: with release and acquire alone both
    might read the old value (a store may pass a later load of another address, as in Dekker's algorithm), and the sleeper
    would never be woken. These four accesses are therefore sequentially consistent: in their one total order either the
    sleeper is counted before the signaller looks, or the generation is new before the sleeper looks. The mutex closes the
    gap between a sleeper's last look and its sleep: a signaller who saw a sleeper cannot broadcast in between.
-5. *The end.* `STOP` is written before the generation is incremented and read after it was loaded, as a job is.
+5. *Elsewhere* acquire and release would do where ``seq_cst`` stands: an atomic read-modify-write is the same instruction
+   either way on x86 and ARM.
+6. *The end.* `STOP` is written before the generation is incremented and read after it was loaded, as a job is.
 
 **Sources:** Mellor-Crummey & Scott (1991), Algorithms for scalable synchronization on shared-memory multiprocessors, 3.1 (the
 central barrier; a generation instead of its sense); Reed & Kanodia (1979), Synchronization with eventcounts and
