@@ -28,8 +28,8 @@ def runge_kutta(steps):
 
 
 @pytest.fixture
-def short_pieces(monkeypatch):
-    monkeypatch.setattr(schedule, "LONGEST", 5)
+def short_segments(monkeypatch):
+    monkeypatch.setattr(schedule, "SEGMENT_LENGTH", 5)
 
 
 def functions(step):
@@ -38,7 +38,7 @@ def functions(step):
     return [len(body.splitlines()) for body in bodies if "@run(" not in body.partition("\n")[0]]
 
 
-def test_no_function_grows_with_the_loop(short_pieces):
+def test_no_function_grows_with_the_loop(short_segments):
     longest = []
     for turns in (4, 8):
         step = bprop.compile(bprop.grad(runge_kutta(turns)))
@@ -49,7 +49,7 @@ def test_no_function_grows_with_the_loop(short_pieces):
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("size", [3, 20_000])
-def test_pieces_compute_what_one_function_does(threads, size, short_pieces):
+def test_pieces_compute_what_one_function_does(threads, size, short_segments):
     """The larger arrays are shared between threads, so that segments are cut at barriers."""
 
     def f(x):
@@ -74,7 +74,7 @@ def test_pieces_compute_what_one_function_does(threads, size, short_pieces):
 
 
 @pytest.mark.parametrize("size", [2, 20_000])
-def test_an_error_in_a_late_piece_leaves_cells_as_they_were(size, short_pieces):
+def test_an_error_in_a_late_piece_leaves_cells_as_they_were(size, short_segments):
     model = nn.Linear(size, 1, bias=False, dtype="float64")
     optimizer = optim.SGD(0.1)
 
