@@ -499,7 +499,7 @@ def test_the_arena_says_what_it_is_for():
     f(bprop.ones((256, 256)), bprop.ones((256, 256)))
     memory = f.memory
     assert memory.workspaces
-    assert f"and up to {max(memory.scratch_sizes):,} B that a kernel works in" in str(f.report)
+    assert f"and up to {memory.largest_workspace:,} B that a kernel works in" in str(f.report)
     assert str(memory).splitlines()[0].endswith("that a kernel works in")
 
 

@@ -393,8 +393,8 @@ def test_the_environment_says_how_many(given, threads, monkeypatch):
 )  # fmt: skip
 def test_control_groups_say_how_many(membership, files, cpus, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    monkeypatch.setattr(thread, "GROUPS", tmp_path)
-    monkeypatch.setattr(thread, "MEMBERSHIP", tmp_path / "membership")
+    monkeypatch.setattr(thread, "CGROUP_ROOT", tmp_path)
+    monkeypatch.setattr(thread, "CGROUP_FILE", tmp_path / "membership")
     for name, text in {**files, **({} if membership is None else {"membership": membership})}.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
