@@ -685,7 +685,7 @@ assert THREAD_POOL.size == 3
 @posix
 @pytest.mark.parametrize("width", [4, 40])
 def test_ctrl_c_ends_a_long_scan(width):
-    """Also one whose body several threads share, between turns of it: then all of them leave."""
+    """Also one whose body several threads share, between its iterations: then all of them leave."""
     code = f"""
 W = bprop.asarray(np.eye({width}))
 def scanned(h, xs, rows):
