@@ -127,7 +127,8 @@ class _ModuleEmitter:
         typed = [b.bitcast(x, memory(spec_of(edge).dtype).as_pointer()) for edge, x in zip(operands, raw, strict=True)]
         # a kernel that one thread runs is compiled for that
         emitter = Emitter(self.module, b, operands, typed, status, pool if is_parallel else SINGLE_THREAD)
-        self._with_context(emitter, kernel, dict(zip(operands, raw, strict=True)), pointers[-1], bodies)
+        workspace = pointers[-1] if has_workspace else None
+        self._with_context(emitter, kernel, dict(zip(operands, raw, strict=True)), workspace, bodies)
         b.ret(b.load(status))
         if key is not None:
             self.functions[key] = function
@@ -158,7 +159,7 @@ class _ModuleEmitter:
             emit_map(emitter, nest)
         elif kernel.contraction is not None:
             dtype = memory(kernel.contraction.dtype)
-            packed = emitter.builder.bitcast(workspace, dtype.as_pointer()) if kernel.workspace else None
+            packed = None if workspace is None else emitter.builder.bitcast(workspace, dtype.as_pointer())
             emit_contraction(emitter, kernel, packed)
         elif kernel.kind == "guard":
             emit_finite_check(emitter, len(kernel.reads))
