@@ -38,12 +38,12 @@ class Trainer:
             self.best = min(self.losses)
 
 
-def test_a_record_beside_the_step(keys):
+def test_a_record_beside_the_step(traces):
     trainer = Trainer()
     trainer.fit(5)
     assert trainer.losses == sorted(trainer.losses, reverse=True)
     assert trainer.traces == len(Trainer.step.programs) == 1
-    assert len(keys) == 3  # before and after the trace changed `traces`, and once more since it did
+    assert len(traces) == 3  # before and after the trace changed `traces`, and once more since it did
     trainer.weight = 2.0  # an attribute that stands for the class's
     trainer.fit(1)
     assert len(Trainer.step.programs) == 2
@@ -158,29 +158,29 @@ def test_what_is_mentioned_anywhere_is_noticed(kind):
 
 
 @pytest.mark.parametrize("kind", [Scale, Slotted])
-def test_what_is_not_mentioned_makes_no_program(kind, keys):
+def test_what_is_not_mentioned_makes_no_program(kind, traces):
     for way in through(kind()):
         if way in ("getattr", "vars"):  # any attribute may be meant
             continue
         scale = kind()
         f = bprop.compile(through(scale)[way])
-        before = len(keys)
+        before = len(traces)
         for _ in range(4):
             f(X)
             scale.calls += 1
         assert len(f.programs) == 1, way
-        assert len(keys) <= before + 2, way
+        assert len(traces) <= before + 2, way
 
 
-def test_objects_among_the_arguments(keys):
+def test_objects_among_the_arguments(traces):
     f = bprop.compile(asked)
     for kind in (Scale, Slotted):
         one = kind()
-        before = len(keys)
+        before = len(traces)
         for _ in range(4):
             np.testing.assert_array_equal(np.asarray(f(one, X)), X)
             one.calls += 1
-        assert len(keys) == before + 1
+        assert len(traces) == before + 1
         one.factor = 3.0
         np.testing.assert_array_equal(np.asarray(f(one, X)), 3 * X)
 

@@ -3,8 +3,7 @@
 import functools
 import threading
 import warnings
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
@@ -25,19 +24,17 @@ from ..core.graph import Graph
 from ..core.interpreter import CHANGES, EVALUATE, Scope, current, using
 from ..core.tree import Structure, flatten, unflatten
 from ..core.value import Array, asarray, refuse_masked
-from ..gradients.variable import name_of
+from ..gradients.variable import argument_name, name_of
 from ..ops import stack
 from .cache import Cache
 from .fork import guard
 from .guard import NotFiniteError
 from .inline import inline
-from .lookup import is_a
-from .reference import Mentioned, Same
 from .report import Kernels, Report, counted
-from .static import contents, effects, key_of
+from .static import Signature, roots
 from .step import Step, data_of, in_step, is_array
 from .verify import Verification, verify
-from .watch import Watch
+from .watch import Change, Guard, cells_hold
 
 if TYPE_CHECKING:
     from .native.code import Program
@@ -46,11 +43,26 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 KEPT = 32
-"""Programs that one compiled function keeps."""
-RECENT = 4
-"""Programs that are tried before a key is computed: a training step and its short last batch, say."""
-LOOPED = 4
-"""Loops, of one program and length, that it knows again without computing their key: in an epoch there are a few."""
+"""Programs that one compiled function keeps, and traces that lead to them."""
+REPEATED = 3
+"""Calls in a row that are traced because of one object, and programs that differ in one number, until a word about it."""
+
+
+class _Trace:
+    """A trace that was made: the calls that it is for, by signature and guard, and what it gave."""
+
+    def __init__(self, signature: Signature, guard: Guard, step: Step) -> None:
+        self.guard, self.step = guard, step
+        self.take(signature)
+
+    def take(self, signature: Signature) -> None:
+        """Know again, without a key, the calls that have the objects of this signature."""
+        self.signature = signature
+        self._specs = [*self.guard.specs, *(spec for spec in signature.cells if spec[0] not in self.guard.cells)]
+
+    def fits(self) -> bool:
+        """Return whether all cells are as trainable, and of the shapes and dtypes, that they were."""
+        return cells_hold(self._specs) and self.step.fits()
 
 
 class Compiled(Generic[P, R]):
@@ -60,32 +72,35 @@ class Compiled(Generic[P, R]):
     call, stage by stage, ``report`` what of it is native code, and ``verification`` how far it was from eager evaluation.
     """
 
-    def __init__(self, f: Callable[P, R], *, verify: bool = False) -> None:
+    def __init__(self, f: Callable[P, R], *, verify: bool = False, ignore: Iterable[str] = ()) -> None:
         self.function = f
         self.name = name_of(f)
         if not isinstance(verify, bool):
             raise ArgumentError(f"compile: verify is True or False, not {verify!r:.60}")
+        self.ignore = () if isinstance(ignore, str) else tuple(ignore)
+        if isinstance(ignore, str) or not all(isinstance(name, str) for name in self.ignore):
+            raise ArgumentError(f'compile: ignore is a tuple of names, such as ("losses",), not {ignore!r:.60}')
         if any(kind(f) for kind in (isgeneratorfunction, iscoroutinefunction, isasyncgenfunction)):
             raise ArgumentError(
                 f"compile: {self.name} is a generator or coroutine, whose code runs after the call: return a list or tuple"
             )
         self._last: Step | None = None
-        self.left()
         self._verify = verify
         self._verification: Verification | None = None
-        self._said = False
-        self._unrolled = False
-        self._written: set[Any] = set()
-        self._effects: set[Any] = set()
+        self._said: set[str] = set()
+        self.left()
         functools.update_wrapper(self, f, updated=())
         guard(self)
 
     def left(self) -> None:
         """Begin without programs: also in a forked child where another thread was inside."""
         self.lock = threading.RLock()
-        self.programs: Cache[Step] = Cache(KEPT)
-        self._watches: list[tuple[Watch, Step, Any]] = []  # of the last calls with their keys, the latest first
-        self._looped: deque[tuple[Step, Watch]] = deque(maxlen=LOOPED)
+        self.programs: Cache[Program] = Cache(KEPT)
+        self._masking: Cache[Program] = Cache(KEPT)
+        self._traces: list[_Trace] = []  # the last used first
+        self._effects: dict[tuple[int, Any], Any] = {}  # what tracing changes: a place, and the object kept alive
+        self._in_row: dict[str, int] = {}  # by path: calls in a row that were traced because of it
+        self._values: dict[str, int] = {}  # by path: programs that differ from others in it alone
 
     def __call__(self, *args: P.args, **options: P.kwargs) -> R:
         if current() is not EVALUATE:
@@ -93,14 +108,14 @@ class Compiled(Generic[P, R]):
         with self.lock:  # one call at a time: a step reads and writes cells
             mark = CHANGES.latest
             if not options:
-                for known in self._watches:
-                    watch, step, _ = known
-                    leaves = watch.leaves(args)
-                    if leaves is not None and (step.settled is mark or (watch.cells_hold() and step.fits())):
+                for trace in self._traces:
+                    leaves = trace.signature.leaves_of(args)
+                    if leaves is not None and trace.guard.holds() and (trace.step.settled is mark or trace.fits()):
+                        step = trace.step
                         if step is not self._last:
-                            self._watches.remove(known)
-                            self._watches.insert(0, known)
-                            self._last = step
+                            self._use(trace)
+                        if self._in_row:
+                            self._in_row.clear()
                         try:
                             return cast(R, step(leaves, mark))
                         except IndexingError as error:
@@ -108,40 +123,40 @@ class Compiled(Generic[P, R]):
                         except NotFiniteError:
                             pass
                         return cast(R, self._masked(step, args, options))
-            return cast(R, self._look_up(args, options, mark))
+            return cast(R, self._other_call(args, options, mark))
 
-    def _look_up(self, args: tuple[Any, ...], options: dict[str, Any], mark: object) -> Any:
-        """Call the program whose key is that of the arguments; make it if there is none."""
+    def _other_call(self, args: tuple[Any, ...], options: dict[str, Any], mark: object) -> Any:
+        """Do a call that is not one of the last ones by its very objects."""
         leaves, structure = flatten((args, options))
-        mentioned = Mentioned(self.function, leaves, structure, self._written)
-        key = key_of(leaves, structure, mentioned)
-        # before the step is traced, which may make slots: the places of leaves are those of this moment
-        watch = None if options else Watch(mentioned, args)
-        step, new, key = self._step(key, leaves, structure, mentioned, 5)
-        if watch is not None:
-            watch.forget(self._written)
+        trace, new = self._trace_for(leaves, structure, None if options else args, 5)
+        step = trace.step
         step.take(leaves)
-        self._last = step
-        self._watches = [one for one in self._watches if one[1] is not step][: RECENT - 1]
+        self._use(trace)
         if not self._verify or not new:
-            result = self._called(step, leaves, mark, args, options)
-        else:
-            try:
-                result, self._verification = verify(
-                    self.function,
-                    args,
-                    options,
-                    lambda: self._called(step, leaves, mark, args, options),
-                    step.cells_written,
-                    self.name,
-                )
-            except BpropError as error:
-                self._verification = getattr(error, "verification", None)
-                self.programs.drop(key)  # the next call finds out again
-                raise
-        if watch is not None:
-            self._watches.insert(0, (watch, step, key))
+            return self._called(step, leaves, mark, args, options)
+        try:
+            result, self._verification = verify(
+                self.function,
+                args,
+                options,
+                lambda: self._called(step, leaves, mark, args, options),
+                step.cells_written,
+                self.name,
+            )
+        except BpropError as error:
+            self._verification = getattr(error, "verification", None)
+            self._drop(step)  # the next call finds out again
+            raise
         return result
+
+    def _use(self, trace: _Trace) -> None:
+        """Put a trace first."""
+        self._last = trace.step
+        self._traces = [trace, *(one for one in self._traces if one is not trace)]
+
+    def _drop(self, step: Step) -> None:
+        self.programs.drop(step.key)
+        self._traces = [trace for trace in self._traces if trace.step.program is not step.program]
 
     def _called(
         self, step: Step, leaves: Sequence[Any], mark: object, args: tuple[Any, ...], options: dict[str, Any]
@@ -157,72 +172,94 @@ class Compiled(Generic[P, R]):
     def _masked(self, step: Step, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """Do a call whose guard failed with the program that masks its products."""
         leaves, structure = flatten((args, options))
-        return self._called(step.with_masks(self.function, leaves, structure), leaves, object(), args, options)
+        masked = step.with_masks(self.function, leaves, structure, self._masking)
+        return self._called(masked, leaves, object(), args, options)
 
-    def _step(
-        self, key: Any, leaves: Sequence[Any], structure: Structure, mentioned: Mentioned, level: int
-    ) -> tuple[Step, bool, Any]:
-        """Return the program of a key, whether it is new, and its key; ``level`` is where the user is on the stack."""
-        step = self.programs.get(key)
-        if step is not None and step.fits():
-            return step, False, key
+    # --- finding a trace, or making one ---
+    def _trace_for(
+        self, leaves: Sequence[Any], structure: Structure, args: Sequence[Any] | None, level: int
+    ) -> tuple[_Trace, bool]:
+        """Return the trace for a call, and whether its program is new; ``level`` is where the user is on the stack."""
+        signature = Signature(leaves, structure, args)
+        alike = [trace for trace in self._traces if trace.signature.key == signature.key]
+        changes: list[Change] = []
+        for trace in alike:
+            if not trace.guard.holds():
+                differing = trace.guard.changes()
+                changes = changes or differing
+                if not trace.guard.comparable or any(change.matters for change in differing):
+                    continue
+                trace.guard = self._guard(leaves, structure)  # other objects of the same numbers
+            trace.take(signature)
+            if trace.fits():
+                self._in_row.clear()
+                return trace, False
+        trace = self._traced(signature, leaves, structure, level)
+        self._advise(trace, changes, level + 1)
+        return trace, trace.step.new
+
+    def _guard(self, leaves: Sequence[Any], structure: Structure) -> Guard:
+        arguments = roots(leaves, structure, lambda position: argument_name(self.function, position))
+        return Guard({**arguments, "": self.function}, self.ignore, self._effects.keys())
+
+    def _traced(self, signature: Signature, leaves: Sequence[Any], structure: Structure, level: int) -> _Trace:
+        """Trace a call, and keep its program and, where the next call may be like it, the trace."""
         for leaf in leaves:
             if is_array(leaf) and leaf.dtype.kind not in "biuf":
                 raise DTypeError(f"{self.name}: an argument has dtype {leaf.dtype}: use bool, integers or floats")
-        before = contents(mentioned)
+        guard = self._guard(leaves, structure)
         try:
-            step = Step(self.function, leaves, structure, f"compilation of {self.name}")
+            step = Step(self.function, leaves, structure, f"compilation of {self.name}", self.programs)
         except RecursionError:
             raise CompileError(
                 f"{self.name}: Python's limit of nested calls was passed while it was traced: a function that calls itself "
                 f"has to end by Python numbers or shapes; where a traced value decides, write bprop.while_loop or bprop.scan"
             ) from None
-        if step.repeated is not None and not self._unrolled:
-            self._unrolled = True
-            warnings.warn(
-                f"{self.name}: a Python loop was unrolled into {step.size} applications, many of them alike, at "
+        if step.repeated is not None:
+            self._warn(
+                "unrolled",
+                f"a Python loop was unrolled into {step.size} applications, many of them alike, at "
                 f"{shown_place(step.repeated)}. Time to compile grows with every turn: bprop.scan compiles the body of such a "
                 f"loop once, however often it runs",
-                CompileWarning,
-                stacklevel=level - 1,
+                level,
             )
-        after = contents(mentioned)
-        self._effects |= effects(before, after)
-        step.in_place, step.compared = self._arrays(step, leaves, mentioned)
-        kept = [*self.programs.values(), step]
-        read = {one for each in kept for one in each.in_place} - {one for each in kept for one in each.compared}
-        written = self._effects | read
-        if (
-            after != before or written != self._written
-        ):  # a count of the traces is an effect of them: no other call for that
-            self._written = written
-            key = key_of(leaves, structure, Mentioned(self.function, leaves, structure, self._written))
-        for _, _, used in reversed(self._watches):  # also by calls that computed no key
-            self.programs.get(used)
-        if len(self.programs) == KEPT and self.programs.get(key) is None and not self._said:
-            self._said = True
-            warnings.warn(
-                f"{self.name}: this is program {KEPT + 1}, and {KEPT} are kept: from now on the least recently used is "
+        if not guard.holds():  # tracing changed something: it is an effect, and as from now on it always was
+            made = {change.key: change.owner for change in guard.changes() if change.is_effect}
+            if made.keys() - self._effects.keys():
+                self._traces = []  # their guards look at it
+            self._effects |= made
+            guard = self._guard(leaves, structure)
+        guard.forget({id(array) for array in step.referenced} - {id(array) for array in step.looked})
+        trace = _Trace(signature, guard, step)
+        self._keep(trace, level)
+        return trace
+
+    def _keep(self, trace: _Trace, level: int) -> None:
+        """Keep a trace and its program; of too many, those that were used longest ago are dropped."""
+        step = trace.step
+        for used in reversed(self._traces):
+            self.programs.get(used.step.key)
+        if step.new and len(self.programs) == KEPT:
+            self._warn(
+                "program",
+                f"this is program {KEPT + 1}, and {KEPT} are kept: from now on the least recently used is "
                 f"dropped for every new one, and compiled again when it is needed. Every combination of shapes, dtypes and "
                 f"of what Python objects hold makes a program: pad to a few shapes, and pass numbers that change as arrays",
-                CompileWarning,
-                stacklevel=level - 1,
+                level,
             )
-        self.programs.put(key, step)
-        return step, True, key
+        self.programs.put(step.key, step.program)
+        kept = {id(program) for program in self.programs.values()}
+        self._traces = [one for one in self._traces if id(one.step.program) in kept][: KEPT - 1]
+        self._traces.insert(0, trace)
 
-    def _arrays(self, step: Step, leaves: Sequence[Any], mentioned: Mentioned) -> tuple[set[Any], set[Any]]:
-        """Return the NumPy arrays that a new program reads where they lie, and those at whose numbers its trace looked.
+    def _advise(self, trace: _Trace, changes: Sequence[Change], level: int) -> None:
+        """Say what makes every call a new trace, or what number makes programs."""
 
-        The first are no part of a key, unless another program that is kept was traced with a look at them.
-        """
-        read = {id(one) for one in step.referenced} - {id(one) for one in step.looked}
-        given = {id(leaf) for leaf in leaves}
-        arrays = [one for one in mentioned.reached() if is_a(one, np.ndarray) and id(one) not in given]
-        numbers = [one for one in arrays if not one.dtype.hasobject]
-        every = {(Same(one), None) for one in numbers}
-        in_place = {(Same(one), None) for one in numbers if id(one) in read}
-        return in_place, every - in_place
+    def _warn(self, what: str, message: str, level: int) -> None:
+        """Say something once."""
+        if what not in self._said:
+            self._said.add(what)
+            warnings.warn(f"{self.name}: {message}", CompileWarning, stacklevel=level + 1)
 
     def _as_eager(
         self, error: IndexingError, step: Step, args: tuple[Any, ...], options: dict[str, Any]
@@ -244,18 +281,12 @@ class Compiled(Generic[P, R]):
             return error
         return error
 
-    def _looping(self, step: Step, leaves: Sequence[Any]) -> None:
-        """Let a program go round with the cells among ``leaves``: the next single call finds its own again."""
-        self._last = step
-        self._watches = [one for one in self._watches if one[1] is not step]
-        step.take(leaves)
-
     def _looped_call(
         self, step: Step, leaves: Sequence[Any], count: int, args: tuple[Any, ...], options: dict[str, Any]
     ) -> R:
         def masked(number: int) -> tuple[Step, list[Any]]:
             whole, structure = flatten((args, options))  # with the slots that the first trace made
-            return step.with_masks(self.function, _row(whole, number), structure), whole
+            return step.with_masks(self.function, _row(whole, number), structure, self._masking), whole
 
         try:
             return cast(R, step.loop(leaves, count, masked))
@@ -293,26 +324,14 @@ class Compiled(Generic[P, R]):
         """
         if current() is EVALUATE:
             with self.lock:
-                for step, watch in () if options else self._looped:
-                    again = watch.leaves(args)
-                    if again is not None and watch.cells_hold() and step.fits():
-                        self._looping(step, again)
-                        return self._looped_call(step, again, len(again[step.arguments[0]]), args, options)
                 leaves, structure = flatten((args, options))
                 count = _steps(self.name, leaves)
-                row = _row(leaves, 0)
-                mentioned = Mentioned(self.function, row, structure, self._written)
-                key = key_of(row, structure, mentioned)
-                new = None if options else Watch(mentioned, args)
-                if not self._verify or self.programs.get(key) is not None:  # what is to be verified is called by itself
-                    step, *_ = self._step(key, row, structure, mentioned, 4)
-                    if new is not None:
-                        new.forget(self._written)
-                    if step.loops:
-                        if new is not None:
-                            self._looped.appendleft((step, new))
-                        self._looping(step, leaves)
-                        return self._looped_call(step, leaves, count, args, options)
+                if not self._verify:  # what is to be verified is called by itself
+                    trace, _ = self._trace_for(_row(leaves, 0), structure, None, 4)
+                    if trace.step.loops:
+                        self._use(trace)
+                        trace.step.take(leaves)
+                        return self._looped_call(trace.step, leaves, count, args, options)
         leaves, structure = flatten((args, options))
         count, results = _steps(self.name, leaves), []
         for number in range(count):
@@ -408,10 +427,12 @@ def _steps(name: str, leaves: Sequence[Any]) -> int:
 
 
 @overload
-def compile(f: Callable[P, R], *, verify: bool = False) -> Compiled[P, R]: ...
+def compile(f: Callable[P, R], *, verify: bool = False, ignore: Iterable[str] = ()) -> Compiled[P, R]: ...
 @overload
-def compile(f: None = None, *, verify: bool = False) -> Callable[[Callable[P, R]], Compiled[P, R]]: ...
-def compile(f: Callable[P, R] | None = None, *, verify: bool = False) -> Any:
+def compile(
+    f: None = None, *, verify: bool = False, ignore: Iterable[str] = ()
+) -> Callable[[Callable[P, R]], Compiled[P, R]]: ...
+def compile(f: Callable[P, R] | None = None, *, verify: bool = False, ignore: Iterable[str] = ()) -> Any:
     """Return ``f`` as native code, made on the first call for every new combination of shapes, dtypes and constants.
 
     Arguments and results are trees. Arrays, NumPy arrays and NumPy scalars are inputs; Python numbers, strings and
@@ -473,8 +494,8 @@ def compile(f: Callable[P, R] | None = None, *, verify: bool = False) -> Any:
       called back    nothing: every op of the step is native code
     """
     if f is None:
-        return functools.partial(Compiled, verify=verify)
-    return Compiled(f, verify=verify)
+        return functools.partial(Compiled, verify=verify, ignore=ignore)
+    return Compiled(f, verify=verify, ignore=ignore)
 
 
 def native(graph: Graph) -> Callable[..., list[Array]]:

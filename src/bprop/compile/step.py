@@ -5,7 +5,7 @@ import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from time import perf_counter
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,13 @@ from ..core.tree import LEAF, Structure, flatten, unflatten
 from ..core.value import SHARING, Array, Sharing, Spec, Wrapped, asarray, escaped
 from ..gradients.reverse import pull
 from ..gradients.variable import leaf_label
+from .cache import Cache, graph_key
 from .guard import NotFiniteError, has_guard
 from .inline import inline
 from .lookup import stored
+
+if TYPE_CHECKING:
+    from .native.code import Program
 
 SMALL = 256
 """Bytes of an output up to which it is copied out of a buffer that the program keeps."""
@@ -88,12 +92,19 @@ class _Trace(Trace):
 class Step:
     """One traced call: the graph, where its inputs come from, where its outputs go, and the program.
 
+    An equal graph among ``programs`` has the native code already; else the program is ``new``, and ``key`` is its key there.
     Where the program ``guards`` its products (decision 0003), ``masked`` is the step to take when that fails, made when it
     first does; ``masked_runs`` counts how often.
     """
 
     def __init__(
-        self, f: Callable[..., Any], leaves: Sequence[Any], structure: Structure, name: str, masks: bool = False
+        self,
+        f: Callable[..., Any],
+        leaves: Sequence[Any],
+        structure: Structure,
+        name: str,
+        programs: "Cache[Program]",
+        masks: bool = False,
     ) -> None:
         from .native.code import Program  # llvmlite is loaded with the first program, not with bprop
 
@@ -139,10 +150,6 @@ class Step:
             if isinstance(value, Wrapped):
                 raise escaped(value, name)
         self.referenced, self.looked = _referenced(sharing, self.captures)
-        self.in_place: set[Any] = (
-            set()
-        )  # of those, what its call refers to; and arrays at whose numbers its trace looked
-        self.compared: set[Any] = set()
         nodes = [*graph.inputs, *tracer.cell_inputs.values(), *(node for node, _ in graph.captures)]
         whole = Graph(nodes, graph.nodes, graph.outputs)
         self.guards = has_guard(graph.nodes)
@@ -153,8 +160,11 @@ class Step:
         for number, cell in enumerate(written):
             if cell in tracer.cell_inputs and cell.array.spec == values[number].spec:
                 self.donated[self.count + number] = len(self.arguments) + order.index(cell)
+        self.key = graph_key(whole), tuple(self.donated.items())
+        known = programs.get(self.key)
+        self.new = known is None
         try:
-            self.program = Program(whole, self.donated, name.removeprefix("compilation of "))
+            self.program = known or Program(whole, self.donated, name.removeprefix("compilation of "))
         except CompileError as error:
             error.line = self.line_of(error.message) or error.line
             raise
@@ -255,9 +265,9 @@ class Step:
         cells were in their places: as long as it is the latest, they need not be looked at. Raises `NotFiniteError` where
         `with_masks` has the step to take.
         """
-        if self in RUNNING:
+        if self.program in RUNNING:
             raise CompileError(f"{self.name}: called again by its own callback: its memory is in use")
-        RUNNING[self] = self._writes  # before its cells are looked at: who reads one from now on gets a copy
+        RUNNING[self.program] = self._writes  # before its cells are looked at: who reads one from now on gets a copy
         try:
             table, moved = self._table, CHANGES.latest is not self.settled
             for block, source in self._gathered:
@@ -278,7 +288,7 @@ class Step:
             error.line = self.line_of(error.message) or error.line
             raise
         finally:
-            del RUNNING[self]
+            del RUNNING[self.program]
         if self._single:
             return Array(fresh[0].copy() if 0 in self._small else fresh[0])
         return self._result(leaves, {**fresh, **{number: one.copy() for number, one in self._small.items()}})
@@ -317,9 +327,9 @@ class Step:
         self, inputs: Sequence[NDArray[Any]], fresh: dict[int, NDArray[Any]], count: int
     ) -> tuple[int, BaseException | None]:
         """Take ``count`` steps over the rows of inputs and outputs; return how many were, and what ended them before."""
-        if self in RUNNING:
+        if self.program in RUNNING:
             raise CompileError(f"{self.name}: called again by its own callback: its memory is in use")
-        RUNNING[self] = self._writes  # before its cells are looked at: who reads one from now on gets a copy
+        RUNNING[self.program] = self._writes  # before its cells are looked at: who reads one from now on gets a copy
         try:
             self._bind_all()
             for block, source in self._gathered:
@@ -343,16 +353,19 @@ class Step:
         except MemoryError as missing:
             raise self._full(count) from missing
         finally:
-            del RUNNING[self]
+            del RUNNING[self.program]
         if isinstance(error, BpropError):
             error.line = self.line_of(error.message) or error.line
         return done, error
 
-    def with_masks(self, f: Callable[..., Any], leaves: Sequence[Any], structure: Structure) -> "Step":
+    def with_masks(
+        self, f: Callable[..., Any], leaves: Sequence[Any], structure: Structure, programs: "Cache[Program]"
+    ) -> "Step":
         """Return the step to take on a call whose guard failed: nothing that lasts has been written."""
         self.masked_runs += 1
         if self.masked is None or self.masked.leaves != len(leaves) or not self.masked.fits():
-            self.masked = Step(f, leaves, structure, self.name, masks=True)
+            self.masked = Step(f, leaves, structure, self.name, programs, masks=True)
+            programs.put(self.masked.key, self.masked.program)
         self.masked.take(leaves)
         return self.masked
 
