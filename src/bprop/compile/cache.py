@@ -78,9 +78,7 @@ def graph_key(graph: Graph) -> Hashable:
 
     sources = tuple(node.specs for node in graph.inputs)
     captures = tuple((node.specs, Same(value)) for node, value in graph.captures)
-    nodes = tuple(
-        (node.op, tuple(map(edge, node.inputs)), _parameter(node.params), node.specs) for node in graph.nodes
-    )
+    nodes = tuple((node.op, tuple(map(edge, node.inputs)), _parameter(node.params), node.specs) for node in graph.nodes)
     return sources, captures, nodes, tuple(map(edge, graph.outputs))
 
 

@@ -19,7 +19,7 @@ from ..core.graph import Graph, Node
 from ..core.op import Op
 from ..core.value import Spec
 from .index import Index
-from .lookup import UNKNOWN
+from .lookup import UNKNOWN, is_library, package
 from .reference import references
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -86,6 +86,8 @@ class Writer:
             if known is None:
                 known = self.ops[value] = f"{value.name}#{declaration(value)}"
             return known
+        if isinstance(value, ModuleType | type) and not is_library(package(value)):
+            raise UntoldError(value.__name__)  # a user may change what it holds
         if isinstance(value, ModuleType):
             return value.__name__
         if isinstance(value, type | BuiltinFunctionType | np.ufunc | type(np.sum)):

@@ -1,6 +1,8 @@
 """From a Python function to a native program: trace, simplify, fuse, plan, generate, call."""
 
 import functools
+import re
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overlo
 import numpy as np
 
 from ..core.error import (
+    PACKAGE,
     ArgumentError,
     BpropError,
     CompileError,
@@ -24,7 +27,7 @@ from ..core.graph import Graph
 from ..core.interpreter import CHANGES, EVALUATE, Scope, current, using
 from ..core.tree import Structure, flatten, unflatten
 from ..core.value import Array, asarray, refuse_masked
-from ..gradients.variable import argument_name, name_of
+from ..gradients.variable import leaf_label, name_of, parameter_name
 from ..ops import stack
 from .cache import Cache
 from .fork import guard
@@ -100,7 +103,6 @@ class Compiled(Generic[P, R]):
         self._traces: list[_Trace] = []  # the last used first
         self._effects: dict[tuple[int, Any], Any] = {}  # what tracing changes: a place, and the object kept alive
         self._in_row: dict[str, int] = {}  # by path: calls in a row that were traced because of it
-        self._values: dict[str, int] = {}  # by path: programs that differ from others in it alone
 
     def __call__(self, *args: P.args, **options: P.kwargs) -> R:
         if current() is not EVALUATE:
@@ -128,7 +130,7 @@ class Compiled(Generic[P, R]):
     def _other_call(self, args: tuple[Any, ...], options: dict[str, Any], mark: object) -> Any:
         """Do a call that is not one of the last ones by its very objects."""
         leaves, structure = flatten((args, options))
-        trace, new = self._trace_for(leaves, structure, None if options else args, 5)
+        trace, new = self._trace_for(leaves, structure, None if options else args)
         step = trace.step
         step.take(leaves)
         self._use(trace)
@@ -177,9 +179,9 @@ class Compiled(Generic[P, R]):
 
     # --- finding a trace, or making one ---
     def _trace_for(
-        self, leaves: Sequence[Any], structure: Structure, args: Sequence[Any] | None, level: int
+        self, leaves: Sequence[Any], structure: Structure, args: Sequence[Any] | None
     ) -> tuple[_Trace, bool]:
-        """Return the trace for a call, and whether its program is new; ``level`` is where the user is on the stack."""
+        """Return the trace for a call, and whether its program is new."""
         signature = Signature(leaves, structure, args)
         alike = [trace for trace in self._traces if trace.signature.key == signature.key]
         changes: list[Change] = []
@@ -194,16 +196,20 @@ class Compiled(Generic[P, R]):
             if trace.fits():
                 self._in_row.clear()
                 return trace, False
-        trace = self._traced(signature, leaves, structure, level)
-        self._advise(trace, changes, level + 1)
+        trace = self._traced(signature, leaves, structure)
+        if trace.step.new:
+            self._advise_on_values(trace)
+        else:
+            self._advise_on_changes(changes)
+        self._keep(trace)
         return trace, trace.step.new
 
     def _guard(self, leaves: Sequence[Any], structure: Structure) -> Guard:
-        arguments = roots(leaves, structure, lambda position: argument_name(self.function, position))
+        arguments = roots(leaves, structure, lambda n: parameter_name(self.function, n) or f"argument {n}")
         return Guard({**arguments, "": self.function}, self.ignore, self._effects.keys())
 
-    def _traced(self, signature: Signature, leaves: Sequence[Any], structure: Structure, level: int) -> _Trace:
-        """Trace a call, and keep its program and, where the next call may be like it, the trace."""
+    def _traced(self, signature: Signature, leaves: Sequence[Any], structure: Structure) -> _Trace:
+        """Trace a call."""
         for leaf in leaves:
             if is_array(leaf) and leaf.dtype.kind not in "biuf":
                 raise DTypeError(f"{self.name}: an argument has dtype {leaf.dtype}: use bool, integers or floats")
@@ -221,7 +227,6 @@ class Compiled(Generic[P, R]):
                 f"a Python loop was unrolled into {step.size} applications, many of them alike, at "
                 f"{shown_place(step.repeated)}. Time to compile grows with every turn: bprop.scan compiles the body of such a "
                 f"loop once, however often it runs",
-                level,
             )
         if not guard.holds():  # tracing changed something: it is an effect, and as from now on it always was
             made = {change.key: change.owner for change in guard.changes() if change.is_effect}
@@ -230,11 +235,9 @@ class Compiled(Generic[P, R]):
             self._effects |= made
             guard = self._guard(leaves, structure)
         guard.forget({id(array) for array in step.referenced} - {id(array) for array in step.looked})
-        trace = _Trace(signature, guard, step)
-        self._keep(trace, level)
-        return trace
+        return _Trace(signature, guard, step)
 
-    def _keep(self, trace: _Trace, level: int) -> None:
+    def _keep(self, trace: _Trace) -> None:
         """Keep a trace and its program; of too many, those that were used longest ago are dropped."""
         step = trace.step
         for used in reversed(self._traces):
@@ -245,21 +248,64 @@ class Compiled(Generic[P, R]):
                 f"this is program {KEPT + 1}, and {KEPT} are kept: from now on the least recently used is "
                 f"dropped for every new one, and compiled again when it is needed. Every combination of shapes, dtypes and "
                 f"of what Python objects hold makes a program: pad to a few shapes, and pass numbers that change as arrays",
-                level,
             )
         self.programs.put(step.key, step.program)
         kept = {id(program) for program in self.programs.values()}
         self._traces = [one for one in self._traces if id(one.step.program) in kept][: KEPT - 1]
         self._traces.insert(0, trace)
 
-    def _advise(self, trace: _Trace, changes: Sequence[Change], level: int) -> None:
-        """Say what makes every call a new trace, or what number makes programs."""
+    # --- what is worth a word, once ---
+    def _advise_on_changes(self, changes: Sequence[Change]) -> None:
+        """Name what makes every call a trace, though the graph is the same."""
+        for change in changes:
+            self._in_row[change.path] = self._in_row.get(change.path, 0) + 1
+        named = [path for path, count in self._in_row.items() if count >= REPEATED][:3]
+        if named:
+            names = tuple(dict.fromkeys(re.findall(r"[^\W\d]\w*", path)[-1] for path in named))
+            self._warn(
+                "changes",
+                f"its Python code runs at every call, because {', '.join(named)} changed since the last one; the native code "
+                f"stays the same. Where no result depends on it, say so: bprop.compile(ignore={names}). Else pass it as an "
+                f"argument, or keep it in a bprop.Cell",
+            )
 
-    def _warn(self, what: str, message: str, level: int) -> None:
-        """Say something once."""
+    def _advise_on_values(self, trace: _Trace) -> None:
+        """Name the Python number in which alone several programs differ."""
+        differing: dict[str, set[int]] = {}
+        for other in self._traces:
+            path = self._only_number(trace, other)
+            if path is not None:
+                differing.setdefault(path, set()).add(id(other.step.program))
+        for path, programs in differing.items():
+            if len(programs) + 1 >= REPEATED:
+                self._warn(
+                    "values",
+                    f"{REPEATED} programs differ only in {path}, a Python number that is a constant of each. Pass it as an "
+                    f"array or as a float argument, or keep it in a bprop.Cell, and one program serves all its values",
+                )
+
+    def _only_number(self, trace: _Trace, other: _Trace) -> str | None:
+        """Return what the only difference of two traces is called, if it is a number."""
+        first, second = trace.signature, other.signature
+        if first.structure != second.structure:
+            return None
+        places = [n for n, (a, b) in enumerate(zip(first.parts, second.parts, strict=True)) if a != b]
+        changes = [change for change in other.guard.changes() if change.matters]
+        if len(places) + len(changes) != 1:
+            return None
+        if changes:
+            return changes[0].path if {type(changes[0].before), type(changes[0].after)} <= {int, float} else None
+        kinds = {first.parts[places[0]][0], second.parts[places[0]][0]}
+        return leaf_label(self.function, first.structure, places[0]) if kinds <= {int, float} else None
+
+    def _warn(self, what: str, message: str) -> None:
+        """Say something once, at the user's line."""
         if what not in self._said:
             self._said.add(what)
-            warnings.warn(f"{self.name}: {message}", CompileWarning, stacklevel=level + 1)
+            level, frame = 1, sys._getframe()
+            while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
+                level, frame = level + 1, frame.f_back
+            warnings.warn(f"{self.name}: {message}", CompileWarning, stacklevel=level)
 
     def _as_eager(
         self, error: IndexingError, step: Step, args: tuple[Any, ...], options: dict[str, Any]
@@ -327,7 +373,7 @@ class Compiled(Generic[P, R]):
                 leaves, structure = flatten((args, options))
                 count = _steps(self.name, leaves)
                 if not self._verify:  # what is to be verified is called by itself
-                    trace, _ = self._trace_for(_row(leaves, 0), structure, None, 4)
+                    trace, _ = self._trace_for(_row(leaves, 0), structure, None)
                     if trace.step.loops:
                         self._use(trace)
                         trace.step.take(leaves)

@@ -79,8 +79,7 @@ def roots(leaves: Sequence[Any], structure: Structure, label: Callable[[int], st
     found: dict[str, Any] = {}
     rest, (positional, named) = iter(leaves), structure.children
     for position, part in enumerate(positional.children):
-        if part.kind is LEAF or part.children:
-            _reach(label(position), part, rest, found)
+        _reach(label(position), part, rest, found)
     for name, part in zip(named.keys, named.children, strict=True):
         _reach(name, part, rest, found)
     return found

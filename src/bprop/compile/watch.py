@@ -23,8 +23,23 @@ from ..core.graph import Graph
 from ..core.interpreter import Cell, Interpreter
 from ..core.op import Op
 from ..core.value import Array
-from .lookup import BUFFERS, UNKNOWN, bases, behind, content, entries, is_a, is_library, layout, members, own_dict
-from .lookup import package, read, slots, views
+from .lookup import (
+    BUFFERS,
+    UNKNOWN,
+    bases,
+    behind,
+    content,
+    entries,
+    is_a,
+    is_library,
+    layout,
+    members,
+    own_dict,
+    package,
+    read,
+    slots,
+    views,
+)
 from .reference import Reference, imported, references
 from .static import token
 
@@ -122,7 +137,7 @@ class Guard:
         targets = map(ReferenceType.__call__, self._weak)
         # a weak reference must not keep its object alive: what nobody else holds cannot be compared
         self.comparable = LOCKED and not waiting and all(one is None or id(one) in self._seen for one in targets)
-        self._words.append(identity.END)
+        self._words += [identity.END] if self.comparable else [-1]
         self._table = (ctypes.c_int64 * len(self._words))(*self._words)
         self._address, self._same = ctypes.addressof(self._table), identity.same()
         self.specs = [(cell, cell.trainable, cell.array.spec) for cell in self.cells]
@@ -131,7 +146,7 @@ class Guard:
     # --- whether all is as it was ---
     def holds(self) -> bool:
         """Return whether everything is the very object that it was, but for cells."""
-        if not self.comparable or not self._same(self._address):
+        if not self._same(self._address):
             return False
         for view, held in self._views:
             if len(view) != len(held) or not all(map(is_, view, held)):
@@ -139,7 +154,11 @@ class Guard:
         for get, owner, value in self._reads:
             if read(get, owner) is not value:
                 return False
-        return all(_same_content(content(buffer), before) for buffer, before in self._buffers)
+        for buffer, before in self._buffers:
+            now = content(buffer)
+            if now != before if type(now) is bytes else len(now) != len(before) or not all(map(is_, now, before)):
+                return False
+        return True
 
     def changes(self) -> list[Change]:
         """Return what is another object now."""
@@ -148,14 +167,18 @@ class Guard:
     def forget(self, arrays: Set[int]) -> None:
         """Look no more at the numbers of arrays, by `id`, that a program reads where they lie."""
         self._buffers = [pair for pair in self._buffers if id(pair[0]) not in arrays]
-        self._entries = [entry for entry in self._entries if entry.look is not _content or id(entry.owner) not in arrays]
+        self._entries = [
+            entry for entry in self._entries if entry.look is not _content or id(entry.owner) not in arrays
+        ]
 
     def _compared(self, entry: Entry) -> Iterator[Change]:
         now, held = entry.look(entry.owner), entry.held
-        if len(now) == len(held) and all(a is c and (b is d or _equal(b, d)) for (a, b), (c, d) in zip(now, held, strict=True)):
+        if len(now) == len(held) and all(
+            a is c and (b is d or _equal(b, d)) for (a, b), (c, d) in zip(now, held, strict=True)
+        ):
             return
         before, after = ({id(name): (name, value) for name, value in pairs} for pairs in (held, now))
-        if len(after) < len(now) or before.keys() == after.keys() and all(before[k][1] is after[k][1] for k in after):
+        if len(after) < len(now) or (before.keys() == after.keys() and all(before[k][1] is after[k][1] for k in after)):
             before, after = {0: (None, [value for _, value in held])}, {0: (None, [value for _, value in now])}
         for key in before | after:
             name, old = before.get(key, (None, UNKNOWN))
@@ -216,7 +239,9 @@ class Guard:
                 self._enter_name(reference.source, reference.name, value)
         if users:
             held = _code(f)
-            self._add(Entry(f, _code, held, lambda name: f".{name}"), self._identity.FUNCTION, f, *(one for _, one in held))
+            self._add(
+                Entry(f, _code, held, lambda name: f".{name}"), self._identity.FUNCTION, f, *(one for _, one in held)
+            )
             inside += [(id(f), f" (default {name})", one) for name, one in held[1:]]
             inside += [(0, own_dict(module)["__name__"], module) for module in imported(f)]
         elif f is os.getenv:
@@ -239,17 +264,23 @@ class Guard:
             return self._dict(value, value, _item, plain=True)
         inside, kind = members(value), type(value)
         if is_a(value, np.ndarray):
-            address, shape, strides, dtype = where = layout(value)
+            address, shape, strides, dtype = layout(value)
             axes = [_Count(one) for axis in zip(shape, strides, strict=True) for one in axis]
-            entry = Entry(value, lambda array: [(None, layout(array))], [(None, where)], _item)
+            entry = Entry(value, _laid_out, _laid_out(value), _item)
             self._add(entry, self._identity.ARRAY, value, _Count(address), dtype, _Count(len(shape)), *axes)
-        if is_a(value, (np.ndarray, *BUFFERS)) and (before := content(value)) is not None and not self._skips(value, None):
+        if (
+            is_a(value, (np.ndarray, *BUFFERS))
+            and (before := content(value)) is not None
+            and not self._skips(value, None)
+        ):
             self._buffers.append((value, before))
             self._entries.append(Entry(value, _content, _content(value), _item))
             return [(id(value), "", one) for one in before] if type(before) is list else []
         if inside is None or self._skips(value, None):
             return []
-        entry = Entry(value, lambda value: [(None, one) for one in members(value) or ()], [(None, one) for one in inside], _item)
+        entry = Entry(
+            value, lambda value: [(None, one) for one in members(value) or ()], [(None, one) for one in inside], _item
+        )
         if kind is list:
             self._add(entry, self._identity.LIST, value, _Count(len(value)), *inside)
         elif is_a(value, (list, set, deque)):  # the others are what they are for ever
@@ -356,18 +387,22 @@ def _named(name: Any, source: Any) -> list[tuple[Any, Any]]:
     return [(name, dict.get(source, name, UNKNOWN) if is_a(source, dict) else Reference(name, source).look())]
 
 
+class _Layout(tuple[Any, ...]):
+    """Where the numbers of an array lie."""
+
+
+def _laid_out(value: Any) -> list[tuple[Any, Any]]:
+    return [(None, _Layout(layout(value)))]
+
+
 def _content(value: Any) -> list[tuple[Any, Any]]:
     now = content(value)
     return [(None, one) for one in now] if type(now) is list else [(None, now)]
 
 
-def _same_content(now: Any, before: Any) -> bool:
-    return now == before if type(now) is bytes else len(now) == len(before) and all(map(is_, now, before))
-
-
 def _equal(now: Any, before: Any) -> bool:
     """Return whether bytes or a layout are the same, which are made whenever one looks."""
-    return type(now) in (bytes, tuple) and type(before) is type(now) and now == before
+    return type(now) in (bytes, _Layout) and type(before) is type(now) and now == before
 
 
 def _attribute(name: Any) -> str:
