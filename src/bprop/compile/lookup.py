@@ -54,10 +54,13 @@ def behind(proxy: Any) -> Any:
 def package(owner: Any) -> str:
     """Return the package in which a class, a function or a module was written."""
     if is_a(owner, type):
-        name = entries(owner).get("__module__")
+        name = _MODULE(owner)
     else:
         name = (owner.__globals__ if is_a(owner, FunctionType) else own_dict(owner)).get("__name__")
     return name.partition(".")[0] if type(name) is str else ""
+
+
+_MODULE = type.__dict__["__module__"].__get__
 
 
 @lru_cache(1024)
