@@ -60,8 +60,13 @@ class _Trace:
 
     def take(self, signature: Signature) -> None:
         """Know again, without a key, the calls that have the objects of this signature."""
-        self.signature = signature
+        signature.settle(self.step.asked)
+        self.signature, self.parts = signature, signature.asked(self.step.asked)
         self._specs = [*self.guard.specs, *(spec for spec in signature.cells if spec[0] not in self.guard.cells)]
+
+    def is_for(self, signature: Signature) -> bool:
+        """Return whether a call's arguments are of the kind that was traced."""
+        return signature.structure == self.signature.structure and signature.asked(self.step.asked) == self.parts
 
     def fits(self) -> bool:
         """Return whether all cells are as trainable, and of the shapes and dtypes, that they were."""
@@ -183,7 +188,7 @@ class Compiled(Generic[P, R]):
     ) -> tuple[_Trace, bool]:
         """Return the trace for a call, and whether its program is new."""
         signature = Signature(leaves, structure, args)
-        alike = [trace for trace in self._traces if trace.signature.key == signature.key]
+        alike = [trace for trace in self._traces if trace.is_for(signature)]
         changes: list[Change] = []
         for trace in alike:
             if not trace.guard.holds():
@@ -286,17 +291,16 @@ class Compiled(Generic[P, R]):
 
     def _only_number(self, trace: _Trace, other: _Trace) -> str | None:
         """Return what the only difference of two traces is called, if it is a number."""
-        first, second = trace.signature, other.signature
-        if first.structure != second.structure:
+        if trace.signature.structure != other.signature.structure:
             return None
-        places = [n for n, (a, b) in enumerate(zip(first.parts, second.parts, strict=True)) if a != b]
+        places = [n for n, pair in enumerate(zip(trace.parts, other.parts, strict=True)) if pair[0] != pair[1]]
         changes = [change for change in other.guard.changes() if change.matters]
         if len(places) + len(changes) != 1:
             return None
         if changes:
             return changes[0].path if {type(changes[0].before), type(changes[0].after)} <= {int, float} else None
-        kinds = {first.parts[places[0]][0], second.parts[places[0]][0]}
-        return leaf_label(self.function, first.structure, places[0]) if kinds <= {int, float} else None
+        kinds = {trace.parts[places[0]][0], other.parts[places[0]][0]}
+        return leaf_label(self.function, trace.signature.structure, places[0]) if kinds <= {int, float} else None
 
     def _warn(self, what: str, message: str) -> None:
         """Say something once, at the user's line."""

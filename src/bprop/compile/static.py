@@ -1,6 +1,6 @@
 """The signature of a call: structure, shapes, dtypes and constants of its arguments, compared by equality."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -17,7 +17,7 @@ _BY_IDENTITY = (Array, np.ndarray, ModuleType, FunctionType, BuiltinFunctionType
 
 
 class Signature:
-    """What the arguments of a call are, but for the numbers of arrays and cells: ``key`` is equal for calls of one kind.
+    """What the arguments of a call are, but for the numbers of arrays, cells and floats: ``parts`` is equal for calls of one kind.
 
     ``leaves_of(args)`` finds out, without a key, that a call has the very objects of this one beside arrays of the same
     shapes and dtypes; it returns the leaves then, else ``None``. It can where the arguments are arrays, modules and other
@@ -28,9 +28,10 @@ class Signature:
         numbers: dict[Cell, int] = {}
         self.structure = structure
         self.parts = tuple(_part(leaf, numbers) for leaf in leaves)
-        self.key = structure, self.parts
+        self.numbers = {place: leaf for place, leaf in enumerate(leaves) if type(leaf) is float}
         self.cells = [(cell, cell.trainable, cell.array.spec) for cell in numbers]
         self._arrays: list[tuple[int, int, Any, tuple[int, ...], Any]] = []  # position, place, type, shape, dtype
+        self._floats: list[tuple[int, int]] = []
         self._others: list[tuple[int, Any]] = []
         self._template = list(leaves)
         self._count = -1 if args is None else len(args)
@@ -39,6 +40,8 @@ class Signature:
             if type(arg) is Array or type(arg) is np.ndarray:
                 self._arrays.append((position, place, type(arg), arg.shape, arg.dtype))
                 self._template[place] = None  # it keeps no numbers
+            elif type(arg) is float:
+                self._floats.append((position, place))
             elif _is_constant(part):
                 self._others.append((position, arg))
             else:
@@ -61,7 +64,25 @@ class Signature:
             if data.shape != shape or data.dtype is not dtype:
                 return None
             leaves[place] = arg
+        for position, place in self._floats:
+            leaves[place] = arg = args[position]
+            if type(arg) is not float:
+                return None
         return leaves
+
+    def asked(self, places: Set[int]) -> tuple[Any, ...]:
+        """Return the parts with the numbers of the floats in ``places``."""
+        return (
+            tuple(token(self.numbers[n]) if n in places else part for n, part in enumerate(self.parts))
+            if places
+            else self.parts
+        )
+
+    def settle(self, places: Set[int]) -> None:
+        """Take the floats in ``places`` for constants."""
+        moved = [pair for pair in self._floats if pair[1] in places]
+        self._others += [(position, self.numbers[place]) for position, place in moved]
+        self._floats = [pair for pair in self._floats if pair[1] not in places]
 
 
 def _is_constant(structure: Structure) -> bool:
@@ -104,6 +125,8 @@ def _part(leaf: Any, cells: dict[Cell, int]) -> Any:
     if is_a(leaf, (Array, np.ndarray, np.generic)):
         refuse_masked("compile: an argument", leaf)
         return "array", leaf.shape, leaf.dtype
+    if type(leaf) is float:
+        return "float"
     if is_a(leaf, Cell):
         return "cell", cells.setdefault(leaf, len(cells)), leaf.array.spec, leaf.trainable
     if is_a(leaf, (*PLAIN, tuple, frozenset, slice, MethodType, *_BY_IDENTITY)):

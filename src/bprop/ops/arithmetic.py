@@ -207,6 +207,8 @@ pow = Elementwise(
         name="pow", example="bprop.pow(bprop.asarray([2.0, 3.0]), 2)\n    Array([4., 9.])"),
 )  # fmt: skip
 
+pow.reads_scalars = True  # a constant exponent has a derivative of its own at 0
+
 sqrt = Elementwise(
     "sqrt", np.sqrt, lambda y, x: 0.5 / y,
     kind="float", domain=(0, inf), latex=r"\sqrt{{{0}}}",

@@ -111,7 +111,7 @@ def split(leaves: Sequence[Any]) -> tuple[list[Array], list[int]]:
     places = [
         place
         for place, leaf in enumerate(leaves)
-        if isinstance(leaf, Array) or (hasattr(leaf, "__array__") and not is_holder(leaf))
+        if isinstance(leaf, Array) or (hasattr(leaf, "__array__") and not (is_holder(leaf) or is_weak(leaf)))
     ]
     return [asarray(leaves[place]) for place in places], places
 

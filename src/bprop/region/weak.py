@@ -13,13 +13,14 @@ from ..core.dtype import WEAK, result_type
 from ..core.error import DTypeError
 from ..core.interpreter import using
 from ..core.trace import Trace
+from ..core.traced_float import TracedFloat, plain
 from ..core.value import Array, Spec, asarray
 from .closure import Closure
 
 
 def is_weak(leaf: Any) -> bool:
     """Return whether ``leaf`` is a Python scalar."""
-    return type(leaf) in WEAK
+    return type(leaf) in WEAK or type(leaf) is TracedFloat
 
 
 def as_weak(what: str, leaf: Any, dtype: "np.dtype[Any]") -> Array:
@@ -46,6 +47,7 @@ def settled(
     ``body`` is the same function, not traced: of the carry, then of what has the specs ``rest``; its first results are
     the new carry.
     """
+    leaves = [plain(leaf) for leaf in leaves]
     weak = [is_weak(leaf) for leaf in leaves]
     dtypes = _tried(what, leaves, body, rest) if any(weak) else [asarray(leaf).dtype for leaf in leaves]
     while True:
