@@ -447,3 +447,15 @@ def test_slots_made_by_the_first_call(model):
         step = bprop.compile(step) if native else step
         losses.append([step(net, rule, x).item() for _ in range(4)])
     np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
+def test_a_cell_that_is_an_argument_and_closed_over_is_not_taken_for_another():
+    """Also where one of them has another shape for a while."""
+    one, two = bprop.Cell(bprop.ones(3)), bprop.Cell(bprop.ones(3) * 2)
+    many = {"a": one}
+    f = bprop.compile(lambda cell, x: bprop.sum(cell.read() * x) + bprop.sum(many["a"].read()))
+    for shape in (3, 2, 3, 3, 2, 3):
+        one.write(bprop.ones(shape))
+        for cell, number in ((one, 1.0), (two, 2.0), (one, 1.0)):
+            size = cell.array.size
+            assert f(cell, np.ones(())).item() == number * size + shape

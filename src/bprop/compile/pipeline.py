@@ -24,9 +24,9 @@ from ..core.error import (
     shown_place,
 )
 from ..core.graph import Graph
-from ..core.interpreter import CHANGES, EVALUATE, Scope, current, using
+from ..core.interpreter import CHANGES, EVALUATE, Cell, Scope, current, using
 from ..core.tree import Structure, flatten, unflatten
-from ..core.value import Array, asarray, refuse_masked
+from ..core.value import Array, Spec, asarray, refuse_masked
 from ..gradients.variable import leaf_label, name_of, parameter_name
 from ..ops import stack
 from .cache import Cache
@@ -55,14 +55,25 @@ class _Trace:
     """A trace that was made: the calls that it is for, by signature and guard, and what it gave."""
 
     def __init__(self, signature: Signature, guard: Guard, step: Step) -> None:
-        self.guard, self.step = guard, step
-        self.take(signature)
+        self.guard, self.step, self.signature, self.parts = guard, step, signature, signature.asked(step.asked)
+        signature.settle(step.asked)
+        self._specs = self._cells_of(signature)
 
-    def take(self, signature: Signature) -> None:
-        """Know again, without a key, the calls that have the objects of this signature."""
+    def _cells_of(self, signature: Signature) -> list[tuple[Cell, bool, Spec]]:
+        return [*self.guard.specs, *(spec for spec in signature.cells if spec[0] not in self.guard.cells)]
+
+    def _reached(self, signature: Signature) -> list[Cell | None]:
+        """Return which of a call's cells are also reached in another way: to the trace both are one."""
+        return [cell if cell in self.guard.cells else None for cell, _, _ in signature.cells]
+
+    def take(self, signature: Signature) -> bool:
+        """Know again, from now on, the calls that have the objects of this signature; return whether its cells fit."""
+        specs = self._cells_of(signature)
+        if self._reached(signature) != self._reached(self.signature) or not cells_hold(specs) or not self.step.fits():
+            return False
         signature.settle(self.step.asked)
-        self.signature, self.parts = signature, signature.asked(self.step.asked)
-        self._specs = [*self.guard.specs, *(spec for spec in signature.cells if spec[0] not in self.guard.cells)]
+        self.signature, self._specs = signature, specs
+        return True
 
     def is_for(self, signature: Signature) -> bool:
         """Return whether a call's arguments are of the kind that was traced."""
@@ -188,17 +199,17 @@ class Compiled(Generic[P, R]):
     ) -> tuple[_Trace, bool]:
         """Return the trace for a call, and whether its program is new."""
         signature = Signature(leaves, structure, args)
-        alike = [trace for trace in self._traces if trace.is_for(signature)]
         changes: list[Change] = []
-        for trace in alike:
+        for trace in self._traces:
+            if not trace.is_for(signature):
+                continue
             if not trace.guard.holds():
                 differing = trace.guard.changes()
                 changes = changes or differing
-                if not trace.guard.comparable or any(change.matters for change in differing):
+                if not differing or any(change.matters for change in differing):
                     continue
-                trace.guard = self._guard(leaves, structure)  # other objects of the same numbers
-            trace.take(signature)
-            if trace.fits():
+                trace.guard = self._guard(leaves, structure, trace.step)  # other objects of the same numbers
+            if trace.take(signature):
                 self._in_row.clear()
                 return trace, False
         trace = self._traced(signature, leaves, structure)
@@ -209,9 +220,13 @@ class Compiled(Generic[P, R]):
         self._keep(trace)
         return trace, trace.step.new
 
-    def _guard(self, leaves: Sequence[Any], structure: Structure) -> Guard:
+    def _guard(self, leaves: Sequence[Any], structure: Structure, step: Step | None = None) -> Guard:
+        """Return what holds while all that a call reaches is the same, but for arrays that ``step`` reads where they lie."""
         arguments = roots(leaves, structure, lambda n: parameter_name(self.function, n) or f"argument {n}")
-        return Guard({**arguments, "": self.function}, self.ignore, self._effects.keys())
+        guard = Guard({**arguments, "": self.function}, self.ignore, self._effects.keys())
+        if step is not None:
+            guard.forget(step.in_place)
+        return guard
 
     def _traced(self, signature: Signature, leaves: Sequence[Any], structure: Structure) -> _Trace:
         """Trace a call."""
@@ -239,7 +254,7 @@ class Compiled(Generic[P, R]):
                 self._traces = []  # their guards look at it
             self._effects |= made
             guard = self._guard(leaves, structure)
-        guard.forget({id(array) for array in step.referenced} - {id(array) for array in step.looked})
+        guard.forget(step.in_place)
         return _Trace(signature, guard, step)
 
     def _keep(self, trace: _Trace) -> None:
@@ -256,8 +271,9 @@ class Compiled(Generic[P, R]):
             )
         self.programs.put(step.key, step.program)
         kept = {id(program) for program in self.programs.values()}
-        self._traces = [one for one in self._traces if id(one.step.program) in kept][: KEPT - 1]
-        self._traces.insert(0, trace)
+        if max(self._in_row.values(), default=0) >= REPEATED:  # what was traced last will not come again
+            self._traces = self._traces[1:]
+        self._traces = [trace, *(other for other in self._traces if id(other.step.program) in kept)][:KEPT]
 
     # --- what is worth a word, once ---
     def _advise_on_changes(self, changes: Sequence[Change]) -> None:

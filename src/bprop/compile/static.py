@@ -47,6 +47,8 @@ class Signature:
             else:
                 self._count = -1
             place += part.size
+        if self._count < 0:
+            self._template = []
 
     def leaves_of(self, args: Sequence[Any]) -> list[Any] | None:
         """Return the leaves of a call with ``args``, or ``None`` where the key must tell what it is."""

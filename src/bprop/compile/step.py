@@ -166,7 +166,8 @@ class Step:
         for value in self.captures:
             if isinstance(value, Wrapped):
                 raise escaped(value, name)
-        self.referenced, self.looked = _referenced(sharing, self.captures)
+        self.in_place = _in_place(sharing, self.captures)
+        """The NumPy arrays, by `id`, that the program reads where they lie, and at whose numbers the trace did not look."""
         nodes = [*graph.inputs, *tracer.cell_inputs.values(), *(node for node, _ in graph.captures)]
         whole = Graph(nodes, graph.nodes, graph.outputs)
         self.guards = has_guard(graph.nodes)
@@ -530,11 +531,11 @@ def _source(tracer: Trace, x: Any, arguments: Sequence[int], floats: Set[int]) -
     return "computed", None
 
 
-def _referenced(sharing: Sharing, captures: Sequence[Array]) -> tuple[list[Any], list[Any]]:
-    """Return the NumPy arrays that a program reads where they lie, and those of them whose numbers the trace looked at."""
+def _in_place(sharing: Sharing, captures: Sequence[Array]) -> set[int]:
     captured = {id(value) for value in captures}
-    found = [(data, array) for data, array in sharing.arrays.values() if id(array) in captured]
-    return [data for data, _ in found], [data for data, array in found if id(array) in sharing.looked]
+    return {
+        id(data) for data, array in sharing.arrays.values() if id(array) in captured and id(array) not in sharing.looked
+    }
 
 
 def _contiguous(data: NDArray[Any]) -> NDArray[Any]:

@@ -56,7 +56,9 @@ _OPEN = {"types", "argparse", "collections", "functools"}
 """Packages of Python whose objects only hold what a user puts there."""
 _LIBRARY = __name__.partition(".")[0]
 _LEFT = {"_frames", "_last"}
-"""Attributes that an eager ``fprop`` leaves in a module, which no trace reads."""
+"""Attributes that an eager ``fprop`` leaves in a module: no state of it."""
+_BOOKKEEPING = {"__builtins__", "__warningregistry__"}
+"""What Python itself keeps among the globals of a module."""
 
 
 class Entry(NamedTuple):
@@ -127,6 +129,7 @@ class Guard:
         self._views: list[tuple[Any, list[Any]]] = []
         self._buffers: list[tuple[Any, Any]] = []
         self._weak: list[Any] = []
+        self._modules: set[int] = set()  # the attributes of what is made from a class of the library
         waiting = deque((0, name, value) for name, value in roots.items())
         while waiting and len(self._seen) <= LARGEST:
             parent, suffix, value = waiting.popleft()
@@ -179,7 +182,7 @@ class Guard:
             return
         before, after = ({id(name): (name, value) for name, value in pairs} for pairs in (held, now))
         if len(after) < len(now) or (before.keys() == after.keys() and all(before[k][1] is after[k][1] for k in after)):
-            before, after = {0: (None, [value for _, value in held])}, {0: (None, [value for _, value in now])}
+            before, after = ({0: (None, tuple(value for _, value in pairs))} for pairs in (held, now))
         for key in before | after:
             name, old = before.get(key, (None, UNKNOWN))
             name, new = after.get(key, (name, UNKNOWN))
@@ -311,6 +314,8 @@ class Guard:
         if own_dict(value) is own:  # it is none that was made up
             entry = Entry(value, lambda value: [("__dict__", own_dict(value))], [("__dict__", own)], _attribute)
             self._add(entry, self._identity.OBJECT, value, own)
+            if any(package(base) == _LIBRARY for base in bases(kind)):
+                self._modules.add(id(own))
             inside += self._dict(value, own, _attribute)
         return inside
 
@@ -340,7 +345,9 @@ class Guard:
     def _skips(self, owner: Any, name: Any) -> bool:
         """Return whether what lies under a name is passed over."""
         if type(name) is str:
-            return name in self._ignore or name in _LEFT or name == "__builtins__" or (id(owner), name) in self._effects
+            if name in self._ignore or name in _BOOKKEEPING or (name in _LEFT and id(owner) in self._modules):
+                return True
+            return (id(owner), name) in self._effects
         return (id(owner), id(name)) in self._effects
 
     def _enter_name(
