@@ -499,22 +499,39 @@ def compile(
     f: None = None, *, verify: bool = False, ignore: Iterable[str] = ()
 ) -> Callable[[Callable[P, R]], Compiled[P, R]]: ...
 def compile(f: Callable[P, R] | None = None, *, verify: bool = False, ignore: Iterable[str] = ()) -> Any:
-    """Return ``f`` as native code, made on the first call for every new combination of shapes, dtypes and constants.
+    """Return ``f`` as native code: traced at the first call of a kind, compiled, and called from then on.
 
-    Arguments and results are trees. Arrays, NumPy arrays and NumPy scalars are inputs; Python numbers, strings and
-    other hashable objects are constants of the program (pass a learning rate as an array or a cell, or every value
-    makes a program of its own). Cells (parameters, optimiser slots, generators), wherever they come from, are read and
-    written; a parameter that is overwritten keeps its memory, unless someone holds an array that shares it. Arrays
-    that ``f`` closes over are inputs by reference: a NumPy array that ops meet is read where it lies in every call, and one of up
-    to 64 KiB at whose numbers Python or NumPy looked while tracing is compared by them (a larger one only by identity). Numbers,
-    and what lists, dicts, bytes that can change and attributes of modules hold, are part of the key, also where a function or
-    method refers to them that ``f`` may reach. Of other objects and of classes only those attributes are that this code
-    mentions: a trainer's record of losses makes no program. Methods and
-    properties that are replaced, other code or another class of an object of the user's, and another shape or dtype of a NumPy
-    array in place make one. What the Python code of ``f`` does besides (print, append, count its calls, draw from
-    ``random``) it does once, when a program is made, and what it changes so is no part of the key. `callback` does it in every
-    call. 32 programs are kept, and a `CompileWarning` says once when there are more.
-    Inside a transform the call is inlined.
+    Parameters
+    ----------
+    f : function
+        Arguments and results are trees. Inside a transform a call is inlined. As a decorator: ``@bprop.compile`` or
+        ``@bprop.compile(ignore=("losses",))``.
+    verify : bool
+        The first call of every new program is evaluated eagerly as well, from the same cells, and leaves what the compiled
+        one gives. Where an output or a written cell differs by more than rounding explains, which is measured by perturbing
+        the roundings of the eager one, `VerificationError` names it and the cells are as before the call.
+        ``f.verification`` shows the largest difference of each. The Python code of ``f`` then runs seven times.
+    ignore : tuple of str
+        Names of attributes, variables and keys of dicts that are not looked at: what lies there is as of the trace.
+
+    **Arguments.** Arrays, NumPy arrays, NumPy scalars and Python floats are inputs. A float is weak: what it is computed with
+    says the dtype. If Python asks for its number (``if``, ``float()``, a comparison, NumPy, ``**``, a parameter of an op), the
+    trace is for that number only. Other Python numbers, strings and hashable objects are constants. Shapes, dtypes,
+    structure and constants of a call are compared by equality.
+
+    **Cells** (parameters, optimiser slots, generators), wherever they come from, are read and written. A parameter that is
+    overwritten keeps its memory, unless someone holds an array that shares it.
+
+    **What f reaches.** Everything that can be reached from ``f`` and its arguments is compared by identity before a call:
+    closures, defaults, globals that its code names, attributes, private ones too, entries of containers, and the functions
+    and classes of the user's that are met. If any of it is another object, ``f`` is traced again. A graph that is equal to
+    an earlier one uses that one's native code. What belongs to Python or to an installed package is itself by identity, and
+    is not looked through. A NumPy array is read where it lies; one of up to 64 KiB at whose numbers Python or NumPy looked
+    while tracing is compared by them, a larger one only by identity.
+
+    **Python code runs at a trace only**: a print, an append, a draw from ``random``. What a trace itself changes, such as a
+    count of its calls, is not compared. `callback` runs at every call. A `CompileWarning` says once what makes every call a
+    trace, which number several programs differ in, and that more than 32 programs were made: 32 are kept.
 
     What a compiled function has beside its call, see `Compiled`: ``f.loop(…)`` makes many calls in one native call,
     ``f.report`` says what is native code and what calls NumPy or SciPy, ``f.graph``, ``f.kernels``, ``f.memory`` and
@@ -524,12 +541,6 @@ def compile(f: Callable[P, R] | None = None, *, verify: bool = False, ignore: It
     A matrix product that an absent cotangent enters, as of a padded row behind a mask, is compiled for finite numbers and
     checked. The first call that meets NaN or infinity there makes a second program, which leaves the absent terms out, and
     so runs the Python code of ``f`` again; ``f.report`` counts such calls.
-
-    ``verify=True``: the first call of every new program is evaluated eagerly as well, from the same cells, and leaves
-    what the compiled one gives. Where an output or a written cell differs by more than rounding explains, which is measured
-    by perturbing the roundings of the eager one, `VerificationError` names it and the cells are as before the call.
-    ``f.verification`` shows the largest difference of each. The Python code of ``f`` then runs seven times. As a decorator:
-    ``@bprop.compile`` or ``@bprop.compile(verify=True)``.
 
     **Threads.** A program runs on `get_threads` threads: what `set_threads` or the environment variable
     ``BPROP_NUM_THREADS`` says, else the CPUs that the process may use. Results have the same bits for any number.

@@ -33,8 +33,8 @@ def references(f: FunctionType) -> Iterator[Reference]:
 
     >>> from bprop.compile.reference import references
     >>> rate = 0.1
-    >>> [one.name for one in references(lambda x: [x * rate for _ in range(3)])]
-    ['rate', 'range']
+    >>> sorted(one.name for one in references(lambda x: [x * rate for _ in range(3)]))
+    ['range', 'rate']
     """
     closed = zip(f.__code__.co_freevars, f.__closure__ or (), strict=False)
     yield from (Reference(name, cell) for name, cell in closed)
