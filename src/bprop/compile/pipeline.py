@@ -24,9 +24,9 @@ from ..core.error import (
     shown_place,
 )
 from ..core.graph import Graph
-from ..core.interpreter import CHANGES, EVALUATE, Cell, Scope, current, using
+from ..core.interpreter import CHANGES, EVALUATE, Scope, current, using
 from ..core.tree import Structure, flatten, unflatten
-from ..core.value import Array, Spec, asarray, refuse_masked
+from ..core.value import Array, asarray, refuse_masked
 from ..gradients.variable import leaf_label, name_of, parameter_name
 from ..ops import stack
 from .cache import Cache
@@ -55,33 +55,34 @@ class _Trace:
     """A trace that was made: the calls that it is for, by signature and guard, and what it gave."""
 
     def __init__(self, signature: Signature, guard: Guard, step: Step) -> None:
-        self.guard, self.step, self.signature, self.parts = guard, step, signature, signature.asked(step.asked)
-        signature.settle(step.asked)
-        self._specs = self._cells_of(signature)
-
-    def _cells_of(self, signature: Signature) -> list[tuple[Cell, bool, Spec]]:
-        return [*self.guard.specs, *(spec for spec in signature.cells if spec[0] not in self.guard.cells)]
-
-    def _reached(self, signature: Signature) -> list[Cell | None]:
-        """Return which of a call's cells are also reached in another way: to the trace both are one."""
-        return [cell if cell in self.guard.cells else None for cell, _, _ in signature.cells]
-
-    def take(self, signature: Signature) -> bool:
-        """Know again, from now on, the calls that have the objects of this signature; return whether its cells fit."""
-        specs = self._cells_of(signature)
-        if self._reached(signature) != self._reached(self.signature) or not cells_hold(specs) or not self.step.fits():
-            return False
-        signature.settle(self.step.asked)
-        self.signature, self._specs = signature, specs
-        return True
+        self.guard, self.step, self.parts = guard, step, signature.asked(step.asked)
+        self.signature = signature.settled(step.asked, guard.cells)
+        self.looped: Signature | None = None
+        """The arguments of the last loop, by whose objects the next one may be known."""
 
     def is_for(self, signature: Signature) -> bool:
         """Return whether a call's arguments are of the kind that was traced."""
         return signature.structure == self.signature.structure and signature.asked(self.step.asked) == self.parts
 
-    def fits(self) -> bool:
+    def take(self, signature: Signature) -> bool:
+        """Know again, from now on, the calls that have the objects of this signature; return whether its cells fit."""
+        signature = signature.settled(self.step.asked, self.guard.cells)
+        if signature.reached != self.signature.reached or not self.fits(signature):
+            return False
+        self.signature = signature
+        return True
+
+    def fits(self, signature: Signature) -> bool:
         """Return whether all cells are as trainable, and of the shapes and dtypes, that they were."""
-        return cells_hold(self._specs) and self.step.fits()
+        return cells_hold(self.guard.specs) and cells_hold(signature.apart) and self.step.fits()
+
+    def loops(self, args: Sequence[Any]) -> list[Any] | None:
+        """Return the leaves of a loop whose arguments are the objects of the last one, or ``None``."""
+        leaves = None if self.looped is None else self.looped.leaves_of(args)
+        if leaves is None or self.looped is None or not self.guard.holds() or not self.fits(self.looped):
+            return None
+        self.signature = self.signature.by_key()  # the cells of single calls are to be found again
+        return leaves
 
 
 class Compiled(Generic[P, R]):
@@ -128,7 +129,11 @@ class Compiled(Generic[P, R]):
             if not options:
                 for trace in self._traces:
                     leaves = trace.signature.leaves_of(args)
-                    if leaves is not None and trace.guard.holds() and (trace.step.settled is mark or trace.fits()):
+                    if (
+                        leaves is not None
+                        and trace.guard.holds()
+                        and (trace.step.settled is mark or trace.fits(trace.signature))
+                    ):
                         step = trace.step
                         if step is not self._last:
                             self._use(trace)
@@ -347,9 +352,11 @@ class Compiled(Generic[P, R]):
             return error
         return error
 
-    def _looped_call(
-        self, step: Step, leaves: Sequence[Any], count: int, args: tuple[Any, ...], options: dict[str, Any]
-    ) -> R:
+    def _looped_call(self, trace: _Trace, leaves: Sequence[Any], args: tuple[Any, ...], options: dict[str, Any]) -> R:
+        step, count = trace.step, _steps(self.name, leaves)
+        self._use(trace)
+        step.take(leaves)
+
         def masked(number: int) -> tuple[Step, list[Any]]:
             whole, structure = flatten((args, options))  # with the slots that the first trace made
             return step.with_masks(self.function, _row(whole, number), structure, self._masking), whole
@@ -390,14 +397,19 @@ class Compiled(Generic[P, R]):
         """
         if current() is EVALUATE:
             with self.lock:
+                for trace in () if options else self._traces:
+                    again = trace.loops(args)
+                    if again is not None:
+                        return self._looped_call(trace, again, args, options)
                 leaves, structure = flatten((args, options))
-                count = _steps(self.name, leaves)
+                _steps(self.name, leaves)
                 if not self._verify:  # what is to be verified is called by itself
-                    trace, _ = self._trace_for(_row(leaves, 0), structure, None)
+                    row = _row(leaves, 0)
+                    trace, _ = self._trace_for(row, structure, None)
                     if trace.step.loops:
-                        self._use(trace)
-                        trace.step.take(leaves)
-                        return self._looped_call(trace.step, leaves, count, args, options)
+                        looped = Signature(row, structure, None if options else args)
+                        trace.looped = looped.settled(trace.step.asked, trace.guard.cells)
+                        return self._looped_call(trace, leaves, args, options)
         leaves, structure = flatten((args, options))
         count, results = _steps(self.name, leaves), []
         for number in range(count):

@@ -1,6 +1,7 @@
 """The signature of a call: structure, shapes, dtypes and constants of its arguments, compared by equality."""
 
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Container, Iterator, Sequence, Set
+from copy import copy
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -29,7 +30,9 @@ class Signature:
         self.structure = structure
         self.parts = tuple(_part(leaf, numbers) for leaf in leaves)
         self.numbers = {place: leaf for place, leaf in enumerate(leaves) if type(leaf) is float}
-        self.cells = [(cell, cell.trainable, cell.array.spec) for cell in numbers]
+        self.cells = self.apart = [(cell, cell.trainable, cell.array.spec) for cell in numbers]
+        self.reached: list[Cell | None] = []
+        """Of a settled one, the cells that are reached in another way, too: to the trace both are one; ``apart`` are the others."""
         self._arrays: list[tuple[int, int, Any, tuple[int, ...], Any]] = []  # position, place, type, shape, dtype
         self._floats: list[tuple[int, int]] = []
         self._others: list[tuple[int, Any]] = []
@@ -80,11 +83,22 @@ class Signature:
             else self.parts
         )
 
-    def settle(self, places: Set[int]) -> None:
-        """Take the floats in ``places`` for constants."""
-        moved = [pair for pair in self._floats if pair[1] in places]
-        self._others += [(position, self.numbers[place]) for position, place in moved]
-        self._floats = [pair for pair in self._floats if pair[1] not in places]
+    def settled(self, asked: Set[int], reached: Container[Cell]) -> "Signature":
+        """Return the signature for a trace: floats in ``asked`` are constants, and ``reached`` are the cells of its guard."""
+        other = copy(self)
+        for position, place in self._floats:
+            if place in asked:
+                other._others = [*other._others, (position, self.numbers[place])]
+        other._floats = [pair for pair in self._floats if pair[1] not in asked]
+        other.reached = [cell if cell in reached else None for cell, _, _ in self.cells]
+        other.apart = [spec for spec in self.cells if spec[0] not in reached]
+        return other
+
+    def by_key(self) -> "Signature":
+        """Return the same one, which knows no call by its objects."""
+        other = copy(self)
+        other._count = -1
+        return other
 
 
 def _is_constant(structure: Structure) -> bool:
