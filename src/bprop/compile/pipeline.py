@@ -81,7 +81,8 @@ class _Trace:
         leaves = None if self.looped is None else self.looped.leaves_of(args)
         if leaves is None or self.looped is None or not self.guard.holds() or not self.fits(self.looped):
             return None
-        self.signature = self.signature.by_key()  # the cells of single calls are to be found again
+        if self.signature.by_objects:
+            self.signature = self.signature.by_key()  # the cells of single calls are to be found again
         return leaves
 
 
@@ -353,7 +354,8 @@ class Compiled(Generic[P, R]):
         return error
 
     def _looped_call(self, trace: _Trace, leaves: Sequence[Any], args: tuple[Any, ...], options: dict[str, Any]) -> R:
-        step, count = trace.step, _steps(self.name, leaves)
+        step = trace.step
+        count = next(len(leaves[place]) for place in step.arguments if type(leaves[place]) is not float)
         self._use(trace)
         step.take(leaves)
 

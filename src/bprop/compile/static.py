@@ -69,10 +69,11 @@ class Signature:
             if data.shape != shape or data.dtype is not dtype:
                 return None
             leaves[place] = arg
-        for position, place in self._floats:
-            leaves[place] = arg = args[position]
-            if type(arg) is not float:
-                return None
+        if self._floats:
+            for position, place in self._floats:
+                leaves[place] = arg = args[position]
+                if type(arg) is not float:
+                    return None
         return leaves
 
     def asked(self, places: Set[int]) -> tuple[Any, ...]:
@@ -93,6 +94,11 @@ class Signature:
         other.reached = [cell if cell in reached else None for cell, _, _ in self.cells]
         other.apart = [spec for spec in self.cells if spec[0] not in reached]
         return other
+
+    @property
+    def by_objects(self) -> bool:
+        """Whether calls are known without a key."""
+        return self._count >= 0
 
     def by_key(self) -> "Signature":
         """Return the same one, which knows no call by its objects."""
