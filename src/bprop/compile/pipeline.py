@@ -1,10 +1,7 @@
 """From a Python function to a native program: trace, simplify, fuse, plan, generate, call."""
 
 import functools
-import re
-import sys
 import threading
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
@@ -12,11 +9,9 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overlo
 import numpy as np
 
 from ..core.error import (
-    PACKAGE,
     ArgumentError,
     BpropError,
     CompileError,
-    CompileWarning,
     DTypeError,
     IndexingError,
     ShapeError,
@@ -27,17 +22,19 @@ from ..core.graph import Graph
 from ..core.interpreter import CHANGES, EVALUATE, Scope, current, using
 from ..core.tree import Structure, flatten, unflatten
 from ..core.value import Array, asarray, refuse_masked
-from ..gradients.variable import leaf_label, name_of, parameter_name
+from ..gradients.variable import name_of, parameter_name
 from ..ops import stack
+from .advice import Advice
 from .cache import Cache
 from .fork import guard
 from .guard import NotFiniteError
 from .inline import inline
+from .known import KnownTrace
 from .report import Kernels, Report, counted
 from .static import Signature, roots
 from .step import Step, data_of, in_step, is_array
 from .verify import Verification, verify
-from .watch import Change, Guard, cells_hold
+from .watch import Change, Guard
 
 if TYPE_CHECKING:
     from .native.code import Program
@@ -47,43 +44,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 KEPT = 32
 """Programs that one compiled function keeps, and traces that lead to them."""
-REPEATED = 3
-"""Calls in a row that are traced because of one object, and programs that differ in one number, until a word about it."""
-
-
-class _Trace:
-    """A trace that was made: the calls that it is for, by signature and guard, and what it gave."""
-
-    def __init__(self, signature: Signature, guard: Guard, step: Step) -> None:
-        self.guard, self.step, self.parts = guard, step, signature.asked(step.asked)
-        self.signature = signature.settled(step.asked, guard.cells)
-        self.looped: Signature | None = None
-        """The arguments of the last loop, by whose objects the next one may be known."""
-
-    def is_for(self, signature: Signature) -> bool:
-        """Return whether a call's arguments are of the kind that was traced."""
-        return signature.structure == self.signature.structure and signature.asked(self.step.asked) == self.parts
-
-    def take(self, signature: Signature) -> bool:
-        """Know again, from now on, the calls that have the objects of this signature; return whether its cells fit."""
-        signature = signature.settled(self.step.asked, self.guard.cells)
-        if signature.reached != self.signature.reached or not self.fits(signature):
-            return False
-        self.signature = signature
-        return True
-
-    def fits(self, signature: Signature) -> bool:
-        """Return whether all cells are as trainable, and of the shapes and dtypes, that they were."""
-        return cells_hold(self.guard.specs) and cells_hold(signature.apart) and self.step.fits()
-
-    def loops(self, args: Sequence[Any]) -> list[Any] | None:
-        """Return the leaves of a loop whose arguments are the objects of the last one, or ``None``."""
-        leaves = None if self.looped is None else self.looped.leaves_of(args)
-        if leaves is None or self.looped is None or not self.guard.holds() or not self.fits(self.looped):
-            return None
-        if self.signature.by_objects:
-            self.signature = self.signature.by_key()  # the cells of single calls are to be found again
-        return leaves
 
 
 class Compiled(Generic[P, R]):
@@ -108,7 +68,7 @@ class Compiled(Generic[P, R]):
         self._last: Step | None = None
         self._verify = verify
         self._verification: Verification | None = None
-        self._said: set[str] = set()
+        self._advice = Advice(f)
         self.left()
         functools.update_wrapper(self, f, updated=())
         guard(self)
@@ -118,9 +78,8 @@ class Compiled(Generic[P, R]):
         self.lock = threading.RLock()
         self.programs: Cache[Program] = Cache(KEPT)
         self._masking: Cache[Program] = Cache(KEPT)
-        self._traces: list[_Trace] = []  # the last used first
+        self._traces: list[KnownTrace] = []  # the last used first
         self._effects: dict[tuple[int, Any], Any] = {}  # what tracing changes: a place, and the object kept alive
-        self._in_row: dict[str, int] = {}  # by path: calls in a row that were traced because of it
 
     def __call__(self, *args: P.args, **options: P.kwargs) -> R:
         if current() is not EVALUATE:
@@ -138,8 +97,8 @@ class Compiled(Generic[P, R]):
                         step = trace.step
                         if step is not self._last:
                             self._use(trace)
-                        if self._in_row:
-                            self._in_row.clear()
+                        if self._advice.in_row:
+                            self._advice.in_row.clear()
                         try:
                             return cast(R, step(leaves, mark))
                         except IndexingError as error:
@@ -173,7 +132,7 @@ class Compiled(Generic[P, R]):
             raise
         return result
 
-    def _use(self, trace: _Trace) -> None:
+    def _use(self, trace: KnownTrace) -> None:
         """Put a trace first."""
         self._last = trace.step
         self._traces = [trace, *(one for one in self._traces if one is not trace)]
@@ -202,7 +161,7 @@ class Compiled(Generic[P, R]):
     # --- finding a trace, or making one ---
     def _trace_for(
         self, leaves: Sequence[Any], structure: Structure, args: Sequence[Any] | None
-    ) -> tuple[_Trace, bool]:
+    ) -> tuple[KnownTrace, bool]:
         """Return the trace for a call, and whether its program is new."""
         signature = Signature(leaves, structure, args)
         changes: list[Change] = []
@@ -216,13 +175,13 @@ class Compiled(Generic[P, R]):
                     continue
                 trace.guard = self._guard(leaves, structure, trace.step)  # other objects of the same numbers
             if trace.take(signature):
-                self._in_row.clear()
+                self._advice.in_row.clear()
                 return trace, False
         trace = self._traced(signature, leaves, structure)
         if trace.step.new:
-            self._advise_on_values(trace)
+            self._advice.on_values(trace, self._traces)
         else:
-            self._advise_on_changes(changes)
+            self._advice.on_changes(changes)
         self._keep(trace)
         return trace, trace.step.new
 
@@ -234,7 +193,7 @@ class Compiled(Generic[P, R]):
             guard.forget(step.in_place)
         return guard
 
-    def _traced(self, signature: Signature, leaves: Sequence[Any], structure: Structure) -> _Trace:
+    def _traced(self, signature: Signature, leaves: Sequence[Any], structure: Structure) -> KnownTrace:
         """Trace a call."""
         for leaf in leaves:
             if is_array(leaf) and leaf.dtype.kind not in "biuf":
@@ -248,7 +207,7 @@ class Compiled(Generic[P, R]):
                 f"has to end by Python numbers or shapes; where a traced value decides, write bprop.while_loop or bprop.scan"
             ) from None
         if step.repeated is not None:
-            self._warn(
+            self._advice.say(
                 "unrolled",
                 f"a Python loop was unrolled into {step.size} applications, many of them alike, at "
                 f"{shown_place(step.repeated)}. Time to compile grows with every turn: bprop.scan compiles the body of such a "
@@ -261,15 +220,15 @@ class Compiled(Generic[P, R]):
             self._effects |= made
             guard = self._guard(leaves, structure)
         guard.forget(step.in_place)
-        return _Trace(signature, guard, step)
+        return KnownTrace(signature, guard, step)
 
-    def _keep(self, trace: _Trace) -> None:
+    def _keep(self, trace: KnownTrace) -> None:
         """Keep a trace and its program; of too many, those that were used longest ago are dropped."""
         step = trace.step
         for used in reversed(self._traces):
             self.programs.get(used.step.key)
         if step.new and len(self.programs) == KEPT:
-            self._warn(
+            self._advice.say(
                 "program",
                 f"this is program {KEPT + 1}, and {KEPT} are kept: from now on the least recently used is "
                 f"dropped for every new one, and compiled again when it is needed. Every combination of shapes, dtypes and "
@@ -277,61 +236,9 @@ class Compiled(Generic[P, R]):
             )
         self.programs.put(step.key, step.program)
         kept = {id(program) for program in self.programs.values()}
-        if max(self._in_row.values(), default=0) >= REPEATED:  # what was traced last will not come again
+        if self._advice.is_repeated:  # what was traced last will not come again
             self._traces = self._traces[1:]
         self._traces = [trace, *(other for other in self._traces if id(other.step.program) in kept)][:KEPT]
-
-    # --- what is worth a word, once ---
-    def _advise_on_changes(self, changes: Sequence[Change]) -> None:
-        """Name what makes every call a trace, though the graph is the same."""
-        for change in changes:
-            self._in_row[change.path] = self._in_row.get(change.path, 0) + 1
-        named = [path for path, count in self._in_row.items() if count >= REPEATED][:3]
-        if named:
-            names = tuple(dict.fromkeys(re.findall(r"[^\W\d]\w*", path)[-1] for path in named))
-            self._warn(
-                "changes",
-                f"its Python code runs at every call, because {', '.join(named)} changed since the last one; the native code "
-                f"stays the same. Where no result depends on it, say so: bprop.compile(ignore={names}). Else pass it as an "
-                f"argument, or keep it in a bprop.Cell",
-            )
-
-    def _advise_on_values(self, trace: _Trace) -> None:
-        """Name the Python number in which alone several programs differ."""
-        differing: dict[str, set[int]] = {}
-        for other in self._traces:
-            path = self._only_number(trace, other)
-            if path is not None:
-                differing.setdefault(path, set()).add(id(other.step.program))
-        for path, programs in differing.items():
-            if len(programs) + 1 >= REPEATED:
-                self._warn(
-                    "values",
-                    f"{REPEATED} programs differ only in {path}, a Python number that is a constant of each. Pass it as an "
-                    f"array or as a float argument, or keep it in a bprop.Cell, and one program serves all its values",
-                )
-
-    def _only_number(self, trace: _Trace, other: _Trace) -> str | None:
-        """Return what the only difference of two traces is called, if it is a number."""
-        if trace.signature.structure != other.signature.structure:
-            return None
-        places = [n for n, pair in enumerate(zip(trace.parts, other.parts, strict=True)) if pair[0] != pair[1]]
-        changes = [change for change in other.guard.changes() if change.matters]
-        if len(places) + len(changes) != 1:
-            return None
-        if changes:
-            return changes[0].path if {type(changes[0].before), type(changes[0].after)} <= {int, float} else None
-        kinds = {trace.parts[places[0]][0], other.parts[places[0]][0]}
-        return leaf_label(self.function, trace.signature.structure, places[0]) if kinds <= {int, float} else None
-
-    def _warn(self, what: str, message: str) -> None:
-        """Say something once, at the user's line."""
-        if what not in self._said:
-            self._said.add(what)
-            level, frame = 1, sys._getframe()
-            while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
-                level, frame = level + 1, frame.f_back
-            warnings.warn(f"{self.name}: {message}", CompileWarning, stacklevel=level)
 
     def _as_eager(
         self, error: IndexingError, step: Step, args: tuple[Any, ...], options: dict[str, Any]
@@ -353,7 +260,9 @@ class Compiled(Generic[P, R]):
             return error
         return error
 
-    def _looped_call(self, trace: _Trace, leaves: Sequence[Any], args: tuple[Any, ...], options: dict[str, Any]) -> R:
+    def _looped_call(
+        self, trace: KnownTrace, leaves: Sequence[Any], args: tuple[Any, ...], options: dict[str, Any]
+    ) -> R:
         step = trace.step
         count = next(len(leaves[place]) for place in step.arguments if type(leaves[place]) is not float)
         self._use(trace)
