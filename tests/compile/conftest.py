@@ -17,9 +17,9 @@ def agree():
 
 
 @pytest.fixture
-def keys(monkeypatch):
-    """Count the keys that are computed."""
+def traces(monkeypatch):
+    """Count how often a function is traced."""
     made = []
-    original = pipeline.key_of
-    monkeypatch.setattr(pipeline, "key_of", lambda *args: made.append(1) or original(*args))
+    original = pipeline.Step
+    monkeypatch.setattr(pipeline, "Step", lambda *args: made.append(1) or original(*args))
     return made

@@ -38,7 +38,7 @@ def counter():
     return cell, count
 
 
-def test_a_settled_step_looks_at_no_cell(binds, keys):
+def test_a_settled_step_looks_at_no_cell(binds, traces):
     _, count = counter()
     for _ in range(3):
         count(bprop.ones(()))
@@ -48,7 +48,7 @@ def test_a_settled_step_looks_at_no_cell(binds, keys):
         assert count(bprop.ones(())).item() == 200 * (4 + k)
     assert binds == []
     assert CHANGES.latest is latest
-    assert len(keys) == 1
+    assert len(traces) == 1
 
 
 @pytest.mark.parametrize("what", ["array", "shared", "trainable", "frozen", "name"])
@@ -152,13 +152,13 @@ def test_results_are_arrays_of_their_own():
         assert (head.data == k).all()
 
 
-def test_a_short_last_batch_computes_no_key_again(keys):
+def test_a_short_last_batch_computes_no_key_again(traces):
     f = bprop.compile(lambda x: bprop.sum(x, axis=0))
     for _ in range(4):
         for n in (64, 64, 7):
             x = RANDOM.normal(size=(n, 3))
             np.testing.assert_allclose(f(x), x.sum(axis=0), rtol=1e-12)
-    assert len(keys) == 2
+    assert len(traces) == 2
 
 
 def test_two_models_in_turns():
@@ -207,18 +207,18 @@ CHANGED = {
 
 
 @pytest.mark.parametrize("what", CHANGED)
-def test_every_way_to_change_a_model_is_seen(what, monkeypatch, keys):
+def test_every_way_to_change_a_model_is_seen(what, monkeypatch, traces):
     monkeypatch.setattr(Net, "scale", 1.0, raising=False)
     model, x = Net(), RANDOM.normal(size=(4, 3)).astype(np.float32)
     f = bprop.compile(lambda m, x: m(x))
     f(model, x), f(model, x), f(model, x)
-    assert len(keys) == 1
+    assert len(traces) == 1
     CHANGED[what](model)
     np.testing.assert_allclose(np.asarray(f(model, x)), np.asarray(model(x)), rtol=1e-5)
-    assert len(keys) == 2
+    assert len(traces) == 2
 
 
-def test_names_that_are_assigned_later(keys, monkeypatch):
+def test_names_that_are_assigned_later(traces, monkeypatch):
     @bprop.compile
     def f(x):
         return x * FACTOR  # noqa: F821 - assigned below
@@ -230,7 +230,7 @@ def test_names_that_are_assigned_later(keys, monkeypatch):
     monkeypatch.delitem(globals(), "FACTOR")
     with pytest.raises(NameError):
         f(bprop.ones(()))
-    assert len(keys) == 3
+    assert len(traces) == 3
 
 
 def test_a_planted_fault_in_the_comparison_is_seen(monkeypatch):

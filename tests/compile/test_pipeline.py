@@ -46,7 +46,7 @@ def test_one_program_for_each_shape_dtype_and_constant():
                  (bprop.ones(2, dtype="float32"), 2), (bprop.ones(2), -0.0), (bprop.ones(2), 0.0),
                  (bprop.ones(2), float("nan")), (bprop.ones(2), float("nan"))]:  # fmt: skip
         np.testing.assert_array_equal(f(*args), args[0].data * args[1])
-    assert len(traced) == 8
+    assert len(traced) == 5  # a float is an input: one program for all its numbers
 
 
 def test_the_least_recently_used_program_goes_first():
@@ -54,18 +54,18 @@ def test_the_least_recently_used_program_goes_first():
 
     @compile
     def f(x, n):
-        traced.append(n)
-        return x + n
+        traced.append(int(n))
+        return x + int(n)
 
     for n in range(32):
-        f(bprop.ones(1), n)
-        f(bprop.ones(1), 0)
+        f(bprop.ones(1), str(n))
+        f(bprop.ones(1), "0")
     with pytest.warns(bprop.CompileWarning, match="program 33, and 32 are kept"):
-        f(bprop.ones(1), 32)
-    f(bprop.ones(1), 0)
+        f(bprop.ones(1), "32")
+    f(bprop.ones(1), "0")
     assert len(f.programs) == 32
-    f(bprop.ones(1), 0)
-    f(bprop.ones(1), 1)
+    f(bprop.ones(1), "0")
+    f(bprop.ones(1), "1")
     assert list(traced) == [*range(33), 1]  # and nothing more is said: warnings are errors here
 
 

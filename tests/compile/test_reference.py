@@ -1,6 +1,8 @@
-"""What a function looks at of objects: what it mentions is noticed, what else they keep makes no program and costs no key."""
+"""What a function reaches: whatever lies there is noticed; what changes at every call is named, and may be left out."""
 
 import sys
+import time
+import types
 from functools import cached_property, wraps
 from types import SimpleNamespace
 
@@ -9,7 +11,8 @@ import pytest
 
 import bprop
 from bprop import nn, optim
-from bprop.compile.frontend.captures import Mentioned
+from bprop.compile.frontend.call_guard import Guard
+from bprop.compile.frontend.captures import references
 
 X = np.linspace(-1, 1, 6, dtype=np.float32).reshape(3, 2)
 
@@ -24,32 +27,123 @@ class Trainer:
         self.model, self.rule, self.loss = nn.Linear(2, 1), optim.SGD(0.1), nn.SquaredError()
         self.losses, self.steps, self.best, self.traces = [], 0, None, 0
 
-    @bprop.compile
     def step(self, x, t):
         self.traces += 1
         E, gradients = bprop.value_and_grad(lambda m: self.weight * self.loss(m(x), t))(self.model)
         self.rule.update(self.model, gradients)
         return E
 
-    def fit(self, count):
+    def fit(self, step, count):
         for _ in range(count):
-            self.losses.append(float(self.step(X, X[:, :1])))
+            self.losses.append(float(step(self, X, X[:, :1])))
             self.steps += 1
             self.best = min(self.losses)
 
 
-def test_a_record_beside_the_step(keys):
-    trainer = Trainer()
-    trainer.fit(5)
+def test_a_record_beside_the_step_is_left_out():
+    trainer, step = Trainer(), bprop.compile(Trainer.step, ignore=("losses", "steps", "best"))
+    trainer.fit(step, 5)
     assert trainer.losses == sorted(trainer.losses, reverse=True)
-    assert trainer.traces == len(Trainer.step.programs) == 1
-    assert len(keys) == 3  # before and after the trace changed `traces`, and once more since it did
+    assert trainer.traces == len(step.programs) == 1
     trainer.weight = 2.0  # an attribute that stands for the class's
-    trainer.fit(1)
-    assert len(Trainer.step.programs) == 2
+    trainer.fit(step, 1)
+    assert len(step.programs) == trainer.traces == 2
     trainer.late = 1
-    trainer.fit(1)
-    assert len(Trainer.step.programs) == 2
+    trainer.fit(step, 3)
+    assert len(step.programs) == 2
+    assert trainer.traces == 3
+
+
+def test_a_record_beside_the_step_is_named_once():
+    """Right all the same, and compiled once: only the Python code runs at every call."""
+    trainer, step = Trainer(), bprop.compile(Trainer.step)
+    with pytest.warns(bprop.CompileWarning) as said:
+        trainer.fit(step, 8)
+    assert trainer.losses == sorted(trainer.losses, reverse=True)
+    assert len(step.programs) == len(said) == 1
+    text = str(said[0].message)
+    assert "step: its Python code runs at every call, because self.steps, self.best, self.losses changed" in text
+    assert "bprop.compile(ignore=('steps', 'best', 'losses'))" in text
+    assert said[0].filename == __file__
+
+
+def test_what_changes_now_and_then_is_not_named(traces):
+    held = SimpleNamespace(epoch=0, rate=2.0)
+    f = bprop.compile(lambda x: x * held.rate)
+    for _ in range(6):
+        held.epoch += 1
+        f(X), f(X), f(X)
+    assert len(traces) == 6
+    assert len(f.programs) == 1
+
+
+@pytest.mark.parametrize("where", ["attribute", "cell", "global", "key", "slot"])
+def test_ignored_names(where, traces, monkeypatch):
+    one, count = SimpleNamespace(count=0, rate=2.0), 0
+    table, slotted = {"count": 0, "rate": 2.0}, Slotted()
+    monkeypatch.setitem(globals(), "COUNT", 0)
+
+    def f(x):
+        return x * one.rate * table["rate"] * slotted.factor * len([count and COUNT])
+
+    f = bprop.compile(f, ignore=["count", "COUNT", "calls"])
+    for number in range(4):
+        np.testing.assert_array_equal(np.asarray(f(X)), X * 4)
+        if where == "attribute":
+            one.count = number
+        elif where == "cell":
+            count = number
+        elif where == "global":
+            monkeypatch.setitem(globals(), "COUNT", number)
+        elif where == "key":
+            table["count"] = number
+        else:
+            slotted.calls = number
+    assert len(traces) == 1
+    one.rate = 3.0
+    np.testing.assert_array_equal(np.asarray(f(X)), X * 6)
+
+
+COUNT = 0
+
+
+@pytest.mark.parametrize("ignore", ["losses", [1], (None,)])
+def test_names_to_ignore_are_a_tuple(ignore):
+    with pytest.raises(bprop.ArgumentError, match="ignore is a tuple of names"):
+        bprop.compile(lambda x: x, ignore=ignore)
+
+
+def test_programs_that_differ_in_one_number_are_named_once():
+    settings, mode = {"inner": SimpleNamespace(rate=1.0)}, "a"
+    f = bprop.compile(lambda x, n=1: x * settings["inner"].rate + n if mode == "a" else x)
+    f(X), f(X[:1]), f(X[:2])  # shapes never count
+    for mode in "bab":  # noqa: B007 - f reads it
+        f(X)
+    settings["inner"].rate = 2.0
+    f(X)
+    mode = "a"
+    f(X)
+    settings["inner"].rate = 3.0
+    with pytest.warns(
+        bprop.CompileWarning, match=r"3 programs differ only in settings\['inner'\]\.rate, a Pyt"
+    ) as said:
+        f(X)
+    assert said[0].filename == __file__
+    settings["inner"].rate = 4.0
+    f(X)  # nothing more is said: warnings are errors here
+    g = bprop.compile(lambda x, table: x + table["n"])
+    g(X, {"n": 0}), g(X, {"n": 1})
+    with pytest.warns(bprop.CompileWarning, match=r"3 programs differ only in argument table\.n, a Python number"):
+        g(X, {"n": 2})
+
+
+def test_modes_are_not_named():
+    model = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5))
+    f = bprop.compile(lambda m, x, flag: m(x) if flag else -m(x))
+    for number in range(6):
+        model.train() if number % 2 else model.eval()
+        f(model, X, number % 3 == 0)
+    assert len(f.programs) == 4
 
 
 class Scale:
@@ -131,6 +225,9 @@ def through(scale):
         "function of a class": lambda x: Scale.of(scale, x),
         "module": Asking(scale),
         "scan": lambda x: bprop.scan(lambda c, y: (c, y * scale.factor), x[0], x)[1],
+        "transform": bprop.grad(lambda x: bprop.sum(x * x * scale.factor) / 2),
+        "compiled": bprop.compile(lambda x: x * scale.factor),
+        "method of a dict": lambda x, get={"scale": scale}.get: x * get("scale").factor,
     }
     if slotted is None:
         owner = Owner(scale)
@@ -147,7 +244,7 @@ def through(scale):
 
 
 @pytest.mark.parametrize("kind", [Scale, Slotted])
-def test_what_is_mentioned_anywhere_is_noticed(kind):
+def test_what_is_reached_in_any_way_is_noticed(kind):
     for way in through(kind()):
         scale = kind()
         f = bprop.compile(through(scale)[way])
@@ -157,32 +254,13 @@ def test_what_is_mentioned_anywhere_is_noticed(kind):
         assert len(f.programs) == 2, way
 
 
-@pytest.mark.parametrize("kind", [Scale, Slotted])
-def test_what_is_not_mentioned_makes_no_program(kind, keys):
-    for way in through(kind()):
-        if way in ("getattr", "vars"):  # any attribute may be meant
-            continue
-        scale = kind()
-        f = bprop.compile(through(scale)[way])
-        before = len(keys)
-        for _ in range(4):
-            f(X)
-            scale.calls += 1
-        assert len(f.programs) == 1, way
-        assert len(keys) <= before + 2, way
-
-
-def test_objects_among_the_arguments(keys):
-    f = bprop.compile(asked)
-    for kind in (Scale, Slotted):
-        one = kind()
-        before = len(keys)
-        for _ in range(4):
-            np.testing.assert_array_equal(np.asarray(f(one, X)), X)
-            one.calls += 1
-        assert len(keys) == before + 1
-        one.factor = 3.0
-        np.testing.assert_array_equal(np.asarray(f(one, X)), 3 * X)
+def test_another_object_of_the_same_number_is_no_other_call(traces):
+    one = SimpleNamespace(rate=1.5, shape=(3, 2), factors=[0.5])
+    f = bprop.compile(lambda x: x * one.rate * one.factors[0] + len(one.shape))
+    for _ in range(4):
+        f(X)
+        one.rate, one.shape, one.factors[0] = float("1.5"), tuple(iter((3, 2))), float("0.5")
+    assert len(traces) == 1
 
 
 GAIN = 1.0
@@ -216,23 +294,63 @@ def test_an_attribute_that_comes_later():
     assert float(f(np.float32(2))) == 10.0
 
 
-def test_names_of_methods_are_followed():
-    scale = Scale()
-    owner = Owner(scale)
-    mentioned = Mentioned(lambda x: owner.apply(x))
-    assert set(mentioned.attributes(owner)) == {"scale"}
-    assert set(mentioned.attributes(scale)) == {"factor"}
-    assert set(Mentioned(lambda x: getattr(owner, x)).attributes(owner)) == {"scale", "calls"}
+def test_a_module_that_is_imported_inside(monkeypatch):
+    settings = types.ModuleType("settings_of_this_test")
+    settings.rate = 2.0
+    monkeypatch.setitem(sys.modules, "settings_of_this_test", settings)
+
+    def f(x):
+        import settings_of_this_test as settings
+
+        return x * settings.rate
+
+    f = bprop.compile(f)
+    np.testing.assert_array_equal(np.asarray(f(X)), X * 2)
+    settings.rate = 3.0
+    np.testing.assert_array_equal(np.asarray(f(X)), X * 3)
+
+
+def test_a_gradient_that_an_eager_step_left():
+    nn.seed(0)
+    model, rule = nn.Linear(2, 1), optim.SGD(0.5)
+    rule.init(model)
+    update = bprop.compile(lambda: rule.update(model, model.gradients()))
+    for number in (1.0, 2.0, 3.0):
+        model.fprop(X)
+        model.bprop(np.full((3, 1), number, np.float32))
+        expected = np.asarray(model.W) - 0.5 * np.asarray(model.W_bar)
+        update()
+        np.testing.assert_allclose(np.asarray(model.W), expected, rtol=1e-6)
+    assert len(update.programs) == 1
 
 
 def test_a_name_that_is_not_followed_is_seen(monkeypatch):
-    """The planted fault: methods are not looked into."""
-    monkeypatch.setattr(sys.modules[Mentioned.__module__], "_methods", lambda kind, names: ())
+    """The planted fault: objects are not looked into."""
+    monkeypatch.setattr(Guard, "_attributes", lambda self, value: [])
     scale = Scale()
     f = bprop.compile(lambda x: scale.apply(x))
     f(X)
     scale.factor = 3.0
     assert not np.array_equal(np.asarray(f(X)), 3 * X)
+
+
+def test_installed_packages_are_not_looked_through(traces):
+    """What a function mentions of them is itself by identity, however much they hold."""
+    import scipy.optimize
+
+    held = SimpleNamespace(package=scipy, runner=pytest, stamp=time)
+
+    def f(x):
+        with pytest.raises(ZeroDivisionError):
+            _ = 1 / 0
+        assert len([held.package, scipy.optimize, np]) == 3
+        return x * 2
+
+    reached = Guard({"": f})
+    assert len(reached._seen) < 50
+    f = bprop.compile(f)
+    f(X), f(X)
+    assert len(traces) == 1
 
 
 def test_an_assertion_refers_to_nothing_of_the_test_runner():
@@ -243,4 +361,17 @@ def test_an_assertion_refers_to_nothing_of_the_test_runner():
         return x * 2
 
     assert any(name.startswith("@") for name in f.__code__.co_names)
-    assert list(Mentioned(f).reached()) == []
+    assert [one.name for one in references(f) if one.name.startswith("@")] == []
+
+
+def test_what_an_eager_pass_leaves_in_a_module_is_no_state_but_an_attribute_of_that_name_is(traces):
+    nn.seed(0)
+    model, one = nn.Linear(2, 1), SimpleNamespace(_last=2.0, _frames=1.0)
+    f = bprop.compile(lambda x: model(x) * one._last * one._frames)
+    first = np.asarray(f(X))
+    for _ in range(3):
+        model.fprop(X)
+        np.testing.assert_array_equal(np.asarray(f(X)), first)
+    assert len(traces) <= 2
+    one._last = 4.0
+    np.testing.assert_allclose(np.asarray(f(X)), 2 * first, rtol=1e-6)

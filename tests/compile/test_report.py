@@ -223,19 +223,19 @@ def test_a_step_whose_first_call_makes_slots_is_compiled_once(monkeypatch):
     step, args = training_step()
     for _ in range(3):
         step(*args)
-    assert len(step.programs) == 2
+    assert len(step.programs) == 1
     assert len(texts) == 1
 
 
 def test_dropped_programs_are_said_once(monkeypatch):
     monkeypatch.setattr(pipeline, "KEPT", 3)
-    f = bprop.compile(lambda x, n: x + n)
-    for n in range(3):
+    f = bprop.compile(lambda x, n: x + int(n))
+    for n in "012":
         f(bprop.ones(2), n)
     with pytest.warns(bprop.CompileWarning, match=r"<lambda>: this is program 4, .*compiled again") as said:
-        f(bprop.ones(2), 3)
+        f(bprop.ones(2), "3")
     assert said[0].filename == __file__
-    for n in range(6):  # warnings are errors here: nothing more is said
+    for n in "012345":  # warnings are errors here: nothing more is said
         f(bprop.ones(2), n)
     assert len(f.programs) == 3
 

@@ -2,9 +2,7 @@
 
 import functools
 import threading
-import warnings
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
@@ -15,7 +13,6 @@ from ..core.error import (
     ArgumentError,
     BpropError,
     CompileError,
-    CompileWarning,
     DTypeError,
     IndexingError,
     ShapeError,
@@ -26,12 +23,12 @@ from ..core.graph import Graph
 from ..core.interpreter import EVALUATE, StateScope, current, using
 from ..core.tree import Structure, flatten, unflatten
 from ..core.value import Array, asarray, refuse_masked
-from ..gradients.variable import name_of
+from ..gradients.variable import name_of, parameter_name
 from ..ops import stack
-from .frontend.cache_key import contents, effects, key_of
-from .frontend.call_guard import Watch
-from .frontend.captures import Mentioned, Same
-from .frontend.introspection import is_a
+from .frontend.advice import Advice
+from .frontend.cache_key import Signature, roots
+from .frontend.call_guard import Change, Guard
+from .frontend.known import KnownTrace
 from .frontend.lru_cache import Cache
 from .frontend.traced_call import Step, in_step, is_array
 from .passes.finite_check import NotFiniteError
@@ -48,11 +45,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 KEPT = 32
-"""Programs that one compiled function keeps."""
-RECENT = 4
-"""Programs that are tried before a key is computed: a training step and its short last batch, say."""
-LOOPED = 4
-"""Loops, of one program and length, that it knows again without computing their key: in an epoch there are a few."""
+"""Programs that one compiled function keeps, and traces that lead to them."""
 
 
 class Compiled(Generic[P, R]):
@@ -62,32 +55,33 @@ class Compiled(Generic[P, R]):
     call, stage by stage, ``report`` what of it is native code, and ``verification`` how far it was from eager evaluation.
     """
 
-    def __init__(self, f: Callable[P, R], *, verify: bool = False) -> None:
+    def __init__(self, f: Callable[P, R], *, verify: bool = False, ignore: Iterable[str] = ()) -> None:
         self.function = f
         self.name = name_of(f)
         if not isinstance(verify, bool):
             raise ArgumentError(f"compile: verify is True or False, not {verify!r:.60}")
+        self.ignore = () if isinstance(ignore, str) else tuple(ignore)
+        if isinstance(ignore, str) or not all(isinstance(name, str) for name in self.ignore):
+            raise ArgumentError(f'compile: ignore is a tuple of names, such as ("losses",), not {ignore!r:.60}')
         if any(kind(f) for kind in (isgeneratorfunction, iscoroutinefunction, isasyncgenfunction)):
             raise ArgumentError(
                 f"compile: {self.name} is a generator or coroutine, whose code runs after the call: return a list or tuple"
             )
         self._last: Step | None = None
-        self.reset_after_fork()
         self._verify = verify
         self._verification: Verification | None = None
-        self._said = False
-        self._unrolled = False
-        self._written: set[Any] = set()
-        self._effects: set[Any] = set()
+        self._advice = Advice(f)
+        self.reset_after_fork()
         functools.update_wrapper(self, f, updated=())
         register_fork_reset(self)
 
     def reset_after_fork(self) -> None:
         """Begin without programs: also in a forked child where another thread was inside."""
         self.lock = threading.RLock()
-        self.programs: Cache[Step] = Cache(KEPT)
-        self._watches: list[tuple[Watch, Step, Any]] = []  # of the last calls with their keys, the latest first
-        self._looped: deque[tuple[Step, Watch]] = deque(maxlen=LOOPED)
+        self.programs: Cache[Program] = Cache(KEPT)
+        self._masking: Cache[Program] = Cache(KEPT)
+        self._traces: list[KnownTrace] = []  # the last used first
+        self._effects: dict[tuple[int, Any], Any] = {}  # what tracing changes: a place, and the object kept alive
 
     def __call__(self, *args: P.args, **options: P.kwargs) -> R:
         if current() is not EVALUATE:
@@ -95,14 +89,18 @@ class Compiled(Generic[P, R]):
         with self.lock:  # one call at a time: a step reads and writes cells
             mark = CHANGES.latest
             if not options:
-                for known in self._watches:
-                    watch, step, _ = known
-                    leaves = watch.leaves(args)
-                    if leaves is not None and (step.settled is mark or (watch.cells_hold() and step.fits())):
+                for trace in self._traces:
+                    leaves = trace.signature.leaves_of(args)
+                    if (
+                        leaves is not None
+                        and trace.guard.holds()
+                        and (trace.step.settled is mark or trace.fits(trace.signature))
+                    ):
+                        step = trace.step
                         if step is not self._last:
-                            self._watches.remove(known)
-                            self._watches.insert(0, known)
-                            self._last = step
+                            self._use(trace)
+                        if self._advice.in_row:
+                            self._advice.in_row.clear()
                         try:
                             return cast(R, step(leaves, mark))
                         except IndexingError as error:
@@ -110,40 +108,40 @@ class Compiled(Generic[P, R]):
                         except NotFiniteError:
                             pass
                         return cast(R, self._masked(step, args, options))
-            return cast(R, self._look_up(args, options, mark))
+            return cast(R, self._other_call(args, options, mark))
 
-    def _look_up(self, args: tuple[Any, ...], options: dict[str, Any], mark: object) -> Any:
-        """Call the program whose key is that of the arguments; make it if there is none."""
+    def _other_call(self, args: tuple[Any, ...], options: dict[str, Any], mark: object) -> Any:
+        """Do a call that is not one of the last ones by its very objects."""
         leaves, structure = flatten((args, options))
-        mentioned = Mentioned(self.function, leaves, structure, self._written)
-        key = key_of(leaves, structure, mentioned)
-        # before the step is traced, which may make slots: the places of leaves are those of this moment
-        watch = None if options else Watch(mentioned, args)
-        step, new, key = self._step(key, leaves, structure, mentioned, 5)
-        if watch is not None:
-            watch.forget(self._written)
+        trace, new = self._trace_for(leaves, structure, None if options else args)
+        step = trace.step
         step.take(leaves)
-        self._last = step
-        self._watches = [one for one in self._watches if one[1] is not step][: RECENT - 1]
+        self._use(trace)
         if not self._verify or not new:
-            result = self._called(step, leaves, mark, args, options)
-        else:
-            try:
-                result, self._verification = verify(
-                    self.function,
-                    args,
-                    options,
-                    lambda: self._called(step, leaves, mark, args, options),
-                    step.cells_written,
-                    self.name,
-                )
-            except BpropError as error:
-                self._verification = getattr(error, "verification", None)
-                self.programs.drop(key)  # the next call finds out again
-                raise
-        if watch is not None:
-            self._watches.insert(0, (watch, step, key))
+            return self._called(step, leaves, mark, args, options)
+        try:
+            result, self._verification = verify(
+                self.function,
+                args,
+                options,
+                lambda: self._called(step, leaves, mark, args, options),
+                step.cells_written,
+                self.name,
+            )
+        except BpropError as error:
+            self._verification = getattr(error, "verification", None)
+            self._drop(step)  # the next call finds out again
+            raise
         return result
+
+    def _use(self, trace: KnownTrace) -> None:
+        """Put a trace first."""
+        self._last = trace.step
+        self._traces = [trace, *(one for one in self._traces if one is not trace)]
+
+    def _drop(self, step: Step) -> None:
+        self.programs.drop(step.key)
+        self._traces = [trace for trace in self._traces if trace.step.program is not step.program]
 
     def _called(
         self, step: Step, leaves: Sequence[Any], mark: object, args: tuple[Any, ...], options: dict[str, Any]
@@ -159,72 +157,90 @@ class Compiled(Generic[P, R]):
     def _masked(self, step: Step, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """Do a call whose guard failed with the program that masks its products."""
         leaves, structure = flatten((args, options))
-        return self._called(step.with_masks(self.function, leaves, structure), leaves, object(), args, options)
+        masked = step.with_masks(self.function, leaves, structure, self._masking)
+        return self._called(masked, leaves, object(), args, options)
 
-    def _step(
-        self, key: Any, leaves: Sequence[Any], structure: Structure, mentioned: Mentioned, level: int
-    ) -> tuple[Step, bool, Any]:
-        """Return the program of a key, whether it is new, and its key; ``level`` is where the user is on the stack."""
-        step = self.programs.get(key)
-        if step is not None and step.fits():
-            return step, False, key
+    # --- finding a trace, or making one ---
+    def _trace_for(
+        self, leaves: Sequence[Any], structure: Structure, args: Sequence[Any] | None
+    ) -> tuple[KnownTrace, bool]:
+        """Return the trace for a call, and whether its program is new."""
+        signature = Signature(leaves, structure, args)
+        changes: list[Change] = []
+        for trace in self._traces:
+            if not trace.is_for(signature):
+                continue
+            if not trace.guard.holds():
+                differing = trace.guard.changes()
+                changes = changes or differing
+                if not differing or any(change.matters for change in differing):
+                    continue
+                trace.guard = self._guard(leaves, structure, trace.step)  # other objects of the same numbers
+            if trace.take(signature):
+                self._advice.in_row.clear()
+                return trace, False
+        trace = self._traced(signature, leaves, structure)
+        if trace.step.new:
+            self._advice.on_values(trace, self._traces)
+        else:
+            self._advice.on_changes(changes)
+        self._keep(trace)
+        return trace, trace.step.new
+
+    def _guard(self, leaves: Sequence[Any], structure: Structure, step: Step | None = None) -> Guard:
+        """Return what holds while all that a call reaches is the same, but for arrays that ``step`` reads where they lie."""
+        arguments = roots(leaves, structure, lambda n: parameter_name(self.function, n) or f"argument {n}")
+        guard = Guard({**arguments, "": self.function}, self.ignore, self._effects.keys())
+        if step is not None:
+            guard.forget(step.in_place)
+        return guard
+
+    def _traced(self, signature: Signature, leaves: Sequence[Any], structure: Structure) -> KnownTrace:
+        """Trace a call."""
         for leaf in leaves:
             if is_array(leaf) and leaf.dtype.kind not in "biuf":
                 raise DTypeError(f"{self.name}: an argument has dtype {leaf.dtype}: use bool, integers or floats")
-        before = contents(mentioned)
+        guard = self._guard(leaves, structure)
         try:
-            step = Step(self.function, leaves, structure, f"compilation of {self.name}")
+            step = Step(self.function, leaves, structure, f"compilation of {self.name}", self.programs)
         except RecursionError:
             raise CompileError(
                 f"{self.name}: Python's limit of nested calls was passed while it was traced: a function that calls itself "
                 f"has to end by Python numbers or shapes; where a traced value decides, write bprop.while_loop or bprop.scan"
             ) from None
-        if step.repeated is not None and not self._unrolled:
-            self._unrolled = True
-            warnings.warn(
-                f"{self.name}: a Python loop was unrolled into {step.size} applications, many of them alike, at "
+        if step.repeated is not None:
+            self._advice.say(
+                "unrolled",
+                f"a Python loop was unrolled into {step.size} applications, many of them alike, at "
                 f"{shown_place(step.repeated)}. Time to compile grows with every turn: bprop.scan compiles the body of such a "
                 f"loop once, however often it runs",
-                CompileWarning,
-                stacklevel=level - 1,
             )
-        after = contents(mentioned)
-        self._effects |= effects(before, after)
-        step.in_place, step.compared = self._arrays(step, leaves, mentioned)
-        kept = [*self.programs.values(), step]
-        read = {one for each in kept for one in each.in_place} - {one for each in kept for one in each.compared}
-        written = self._effects | read
-        if (
-            after != before or written != self._written
-        ):  # a count of the traces is an effect of them: no other call for that
-            self._written = written
-            key = key_of(leaves, structure, Mentioned(self.function, leaves, structure, self._written))
-        for _, _, used in reversed(self._watches):  # also by calls that computed no key
-            self.programs.get(used)
-        if len(self.programs) == KEPT and self.programs.get(key) is None and not self._said:
-            self._said = True
-            warnings.warn(
-                f"{self.name}: this is program {KEPT + 1}, and {KEPT} are kept: from now on the least recently used is "
+        if not guard.holds():  # tracing changed something: it is an effect, and as from now on it always was
+            made = {change.key: change.owner for change in guard.changes() if change.is_effect}
+            if made.keys() - self._effects.keys():
+                self._traces = []  # their guards look at it
+            self._effects |= made
+            guard = self._guard(leaves, structure)
+        guard.forget(step.in_place)
+        return KnownTrace(signature, guard, step)
+
+    def _keep(self, trace: KnownTrace) -> None:
+        """Keep a trace and its program; of too many, those that were used longest ago are dropped."""
+        step = trace.step
+        for used in reversed(self._traces):
+            self.programs.get(used.step.key)
+        if step.new and len(self.programs) == KEPT:
+            self._advice.say(
+                "program",
+                f"this is program {KEPT + 1}, and {KEPT} are kept: from now on the least recently used is "
                 f"dropped for every new one, and compiled again when it is needed. Every combination of shapes, dtypes and "
                 f"of what Python objects hold makes a program: pad to a few shapes, and pass numbers that change as arrays",
-                CompileWarning,
-                stacklevel=level - 1,
             )
-        self.programs.put(key, step)
-        return step, True, key
-
-    def _arrays(self, step: Step, leaves: Sequence[Any], mentioned: Mentioned) -> tuple[set[Any], set[Any]]:
-        """Return the NumPy arrays that a new program reads where they lie, and those at whose numbers its trace looked.
-
-        The first are no part of a key, unless another program that is kept was traced with a look at them.
-        """
-        read = {id(one) for one in step.referenced} - {id(one) for one in step.looked}
-        given = {id(leaf) for leaf in leaves}
-        arrays = [one for one in mentioned.reached() if is_a(one, np.ndarray) and id(one) not in given]
-        numbers = [one for one in arrays if not one.dtype.hasobject]
-        every = {(Same(one), None) for one in numbers}
-        in_place = {(Same(one), None) for one in numbers if id(one) in read}
-        return in_place, every - in_place
+        self.programs.put(step.key, step.program)
+        kept = {id(program) for program in self.programs.values()}
+        if self._advice.is_repeated:  # what was traced last will not come again
+            self._traces = self._traces[1:]
+        self._traces = [trace, *(other for other in self._traces if id(other.step.program) in kept)][:KEPT]
 
     def _as_eager(
         self, error: IndexingError, step: Step, args: tuple[Any, ...], options: dict[str, Any]
@@ -246,18 +262,17 @@ class Compiled(Generic[P, R]):
             return error
         return error
 
-    def _looping(self, step: Step, leaves: Sequence[Any]) -> None:
-        """Let a program go round with the cells among ``leaves``: the next single call finds its own again."""
-        self._last = step
-        self._watches = [one for one in self._watches if one[1] is not step]
+    def _looped_call(
+        self, trace: KnownTrace, leaves: Sequence[Any], args: tuple[Any, ...], options: dict[str, Any]
+    ) -> R:
+        step = trace.step
+        count = next(len(leaves[place]) for place in step.arguments if type(leaves[place]) is not float)
+        self._use(trace)
         step.take(leaves)
 
-    def _looped_call(
-        self, step: Step, leaves: Sequence[Any], count: int, args: tuple[Any, ...], options: dict[str, Any]
-    ) -> R:
         def masked(number: int) -> tuple[Step, list[Any]]:
             whole, structure = flatten((args, options))  # with the slots that the first trace made
-            return step.with_masks(self.function, _row(whole, number), structure), whole
+            return step.with_masks(self.function, _row(whole, number), structure, self._masking), whole
 
         try:
             return cast(R, step.loop(leaves, count, masked))
@@ -295,26 +310,19 @@ class Compiled(Generic[P, R]):
         """
         if current() is EVALUATE:
             with self.lock:
-                for step, watch in () if options else self._looped:
-                    again = watch.leaves(args)
-                    if again is not None and watch.cells_hold() and step.fits():
-                        self._looping(step, again)
-                        return self._looped_call(step, again, len(again[step.arguments[0]]), args, options)
+                for trace in () if options else self._traces:
+                    again = trace.loops(args)
+                    if again is not None:
+                        return self._looped_call(trace, again, args, options)
                 leaves, structure = flatten((args, options))
-                count = _steps(self.name, leaves)
-                row = _row(leaves, 0)
-                mentioned = Mentioned(self.function, row, structure, self._written)
-                key = key_of(row, structure, mentioned)
-                new = None if options else Watch(mentioned, args)
-                if not self._verify or self.programs.get(key) is not None:  # what is to be verified is called by itself
-                    step, *_ = self._step(key, row, structure, mentioned, 4)
-                    if new is not None:
-                        new.forget(self._written)
-                    if step.loops:
-                        if new is not None:
-                            self._looped.appendleft((step, new))
-                        self._looping(step, leaves)
-                        return self._looped_call(step, leaves, count, args, options)
+                _steps(self.name, leaves)
+                if not self._verify:  # what is to be verified is called by itself
+                    row = _row(leaves, 0)
+                    trace, _ = self._trace_for(row, structure, None)
+                    if trace.step.loops:
+                        looped = Signature(row, structure, None if options else args)
+                        trace.looped = looped.settled(trace.step.asked, trace.guard.cells)
+                        return self._looped_call(trace, leaves, args, options)
         leaves, structure = flatten((args, options))
         count, results = _steps(self.name, leaves), []
         for number in range(count):
@@ -410,26 +418,45 @@ def _steps(name: str, leaves: Sequence[Any]) -> int:
 
 
 @overload
-def compile(f: Callable[P, R], *, verify: bool = False) -> Compiled[P, R]: ...
+def compile(f: Callable[P, R], *, verify: bool = False, ignore: Iterable[str] = ()) -> Compiled[P, R]: ...
 @overload
-def compile(f: None = None, *, verify: bool = False) -> Callable[[Callable[P, R]], Compiled[P, R]]: ...
-def compile(f: Callable[P, R] | None = None, *, verify: bool = False) -> Any:
-    """Return ``f`` as native code, made on the first call for every new combination of shapes, dtypes and constants.
+def compile(
+    f: None = None, *, verify: bool = False, ignore: Iterable[str] = ()
+) -> Callable[[Callable[P, R]], Compiled[P, R]]: ...
+def compile(f: Callable[P, R] | None = None, *, verify: bool = False, ignore: Iterable[str] = ()) -> Any:
+    """Return ``f`` as native code: traced at the first call of a kind, compiled, and called from then on.
 
-    Arguments and results are trees. Arrays, NumPy arrays and NumPy scalars are inputs; Python numbers, strings and
-    other hashable objects are constants of the program (pass a learning rate as an array or a cell, or every value
-    makes a program of its own). Cells (parameters, optimiser slots, generators), wherever they come from, are read and
-    written; a parameter that is overwritten keeps its memory, unless someone holds an array that shares it. Arrays
-    that ``f`` closes over are inputs by reference: a NumPy array that ops meet is read where it lies in every call, and one of up
-    to 64 KiB at whose numbers Python or NumPy looked while tracing is compared by them (a larger one only by identity). Numbers,
-    and what lists, dicts, bytes that can change and attributes of modules hold, are part of the key, also where a function or
-    method refers to them that ``f`` may reach. Of other objects and of classes only those attributes are that this code
-    mentions: a trainer's record of losses makes no program. Methods and
-    properties that are replaced, other code or another class of an object of the user's, and another shape or dtype of a NumPy
-    array in place make one. What the Python code of ``f`` does besides (print, append, count its calls, draw from
-    ``random``) it does once, when a program is made, and what it changes so is no part of the key. `callback` does it in every
-    call. 32 programs are kept, and a `CompileWarning` says once when there are more.
-    Inside a transform the call is inlined.
+    Parameters
+    ----------
+    f : function
+        Arguments and results are trees. Inside a transform a call is inlined. As a decorator: ``@bprop.compile`` or
+        ``@bprop.compile(ignore=("losses",))``.
+    verify : bool
+        The first call of every new program is evaluated eagerly as well, from the same cells, and leaves what the compiled
+        one gives. Where an output or a written cell differs by more than rounding explains, which is measured by perturbing
+        the roundings of the eager one, `VerificationError` names it and the cells are as before the call.
+        ``f.verification`` shows the largest difference of each. The Python code of ``f`` then runs seven times.
+    ignore : tuple of str
+        Names of attributes, variables and keys of dicts that are not looked at: what lies there is as of the trace.
+
+    **Arguments.** Arrays, NumPy arrays, NumPy scalars and Python floats are inputs. A float is weak: what it is computed with
+    says the dtype. If Python asks for its number (``if``, ``float()``, a comparison, NumPy, ``**``, a parameter of an op), the
+    trace is for that number only. Other Python numbers, strings and hashable objects are constants. Shapes, dtypes,
+    structure and constants of a call are compared by equality.
+
+    **Cells** (parameters, optimiser slots, generators), wherever they come from, are read and written. A parameter that is
+    overwritten keeps its memory, unless someone holds an array that shares it.
+
+    **What f reaches.** Everything that can be reached from ``f`` and its arguments is compared by identity before a call:
+    closures, defaults, globals that its code names, attributes, private ones too, entries of containers, and the functions
+    and classes of the user's that are met. If any of it is another object, ``f`` is traced again. A graph that is equal to
+    an earlier one uses that one's native code. What belongs to Python or to an installed package is itself by identity, and
+    is not looked through. A NumPy array is read where it lies; one of up to 64 KiB at whose numbers Python or NumPy looked
+    while tracing is compared by them, a larger one only by identity.
+
+    **Python code runs at a trace only**: a print, an append, a draw from ``random``. What a trace itself changes, such as a
+    count of its calls, is not compared. `callback` runs at every call. A `CompileWarning` says once what makes every call a
+    trace, which number several programs differ in, and that more than 32 programs were made: 32 are kept.
 
     What a compiled function has beside its call, see `Compiled`: ``f.loop(…)`` makes many calls in one native call,
     ``f.report`` says what is native code and what calls NumPy or SciPy, ``f.graph``, ``f.kernels``, ``f.memory`` and
@@ -439,12 +466,6 @@ def compile(f: Callable[P, R] | None = None, *, verify: bool = False) -> Any:
     A matrix product that an absent cotangent enters, as of a padded row behind a mask, is compiled for finite numbers and
     checked. The first call that meets NaN or infinity there makes a second program, which leaves the absent terms out, and
     so runs the Python code of ``f`` again; ``f.report`` counts such calls.
-
-    ``verify=True``: the first call of every new program is evaluated eagerly as well, from the same cells, and leaves
-    what the compiled one gives. Where an output or a written cell differs by more than rounding explains, which is measured
-    by perturbing the roundings of the eager one, `VerificationError` names it and the cells are as before the call.
-    ``f.verification`` shows the largest difference of each. The Python code of ``f`` then runs seven times. As a decorator:
-    ``@bprop.compile`` or ``@bprop.compile(verify=True)``.
 
     **Threads.** A program runs on `get_threads` threads: what `set_threads` or the environment variable
     ``BPROP_NUM_THREADS`` says, else the CPUs that the process may use. Results have the same bits for any number.
@@ -475,8 +496,8 @@ def compile(f: Callable[P, R] | None = None, *, verify: bool = False) -> Any:
       called back    nothing: every op of the step is native code
     """
     if f is None:
-        return functools.partial(Compiled, verify=verify)
-    return Compiled(f, verify=verify)
+        return functools.partial(Compiled, verify=verify, ignore=ignore)
+    return Compiled(f, verify=verify, ignore=ignore)
 
 
 def native(graph: Graph) -> Callable[..., list[Array]]:

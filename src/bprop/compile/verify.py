@@ -23,7 +23,7 @@ from ..core.interpreter import EVALUATE, StateScope, using
 from ..core.op import Op
 from ..core.tree import flatten, paths
 from ..core.value import Array, Spec
-from .frontend.captures import references
+from .frontend.call_guard import Guard
 
 SAMPLES = 4
 """Evaluations with perturbed rounding."""
@@ -222,14 +222,15 @@ def cell_names(f: Callable[..., Any], args: Sequence[Any], options: Mapping[str,
         bound = inspect.signature(f).bind(*args, **options).arguments
     except (TypeError, ValueError):
         bound = {str(place): arg for place, arg in enumerate(args)} | dict(options)
-    named = [*bound.items(), *((one.name, one.look()) for one in references(f))]
     names: dict[Cell, str] = {}
-    for name, tree in named:
+    for name, tree in bound.items():
         if isinstance(tree, type | Array):
             continue
         for place, leaf in _named(tree, name):
             if isinstance(leaf, Cell):
                 names.setdefault(leaf, place)
+    for cell, path in Guard({"": f}).cells.items():
+        names.setdefault(cell, path)
     return names
 
 

@@ -189,7 +189,7 @@ class UnreachedWarning(UserWarning):
 
 
 class CompileWarning(UserWarning):
-    """A compiled function makes more programs than it keeps."""
+    """A compiled function traces or compiles more often than it needs to."""
 
 
 __all__ = [

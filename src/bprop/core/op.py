@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from .dtype import WEAK
+from .dtype import WEAK, result_type
 from .error import ArgumentError, BpropError, DTypeError
 from .interpreter import CURRENT
+from .traced_float import TracedFloat, plain
 from .value import Array, Spec, converted
 
 Operand = Spec | bool | int | float
@@ -35,6 +36,9 @@ class Op:
     """Whether an application does something besides its result: it is never dropped, merged or moved past another."""
     arity: int | None = None
     """How many operands the op takes; ``None`` where its shape rule or public function sees to it."""
+
+    reads_scalars = False
+    """Whether the number of a Python scalar among its operands decides how it is computed or differentiated."""
 
     def __init__(
         self,
@@ -84,9 +88,19 @@ class Op:
             raise ArgumentError(f"{self.name} takes {self.arity} operand{'s' * (self.arity != 1)}, not {len(args)}")
         for arg in args:
             if not isinstance(arg, Array) and type(arg) not in WEAK:
-                args = tuple(operand(self.name, arg) for arg in args)
+                args = self.converted(args)
                 break
         return CURRENT.get().bind(self, args, params)
+
+    def converted(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return arguments as arrays and Python scalars; a traced float as an array of the dtype that others give it."""
+        args = tuple(operand(self.name, arg) for arg in args)
+        if not any(type(arg) is TracedFloat for arg in args):
+            return args
+        if self.reads_scalars:
+            return tuple(map(plain, args))
+        dtype = result_type(1.0, *(arg.dtype for arg in args if isinstance(arg, Array)))
+        return tuple(arg.array(dtype) if type(arg) is TracedFloat else arg for arg in args)
 
     def spec(self, *operands: Operand, **params: Any) -> Spec | tuple[Spec, ...]:
         """Return shape and dtype of the result, or raise the error that names what does not fit."""
@@ -117,6 +131,8 @@ def operand(name: str, arg: Any) -> Any:
     """Return ``arg`` as something an op takes: an `Array` or a weak Python scalar."""
     if isinstance(arg, Array) or type(arg) in WEAK:
         return arg
+    if type(arg) is TracedFloat:
+        return arg.weak()
     if isinstance(arg, np.matrix):
         raise ArgumentError(
             f"{name}: a numpy.matrix multiplies as matrices do and a bprop array entry by entry, so say which is meant: "

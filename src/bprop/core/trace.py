@@ -12,6 +12,7 @@ from .error import TracedValueError, user_source
 from .graph import Edge, Graph, Node, application
 from .interpreter import Interpreter, using
 from .op import Op
+from .traced_float import plain
 from .value import Array, Spec, Tracer, asarray, asked
 
 
@@ -178,6 +179,7 @@ class Trace(Interpreter):
             return self.below.bind(op, args, params)
         if op.is_region:
             params = op.staged(args, params)
+        params = {name: plain(value) for name, value in params.items()}
         inputs = tuple(arg if type(arg) in WEAK else self.edge(arg) for arg in args)
         operands = [arg if type(arg) in WEAK else arg.spec for arg in args]
         specs = op.spec(*operands, **params)

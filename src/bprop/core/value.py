@@ -14,6 +14,7 @@ from .error import ArgumentError, EscapedError, ShapeError, TracedValueError, us
 from .function import FUNCTIONS
 from .method import Methods, call_array
 from .shape import size_of
+from .traced_float import TracedFloat
 
 if TYPE_CHECKING:
     from .interpreter import Interpreter
@@ -344,6 +345,10 @@ def converted(name: str, obj: Any, dtype: DTypeLike | None = None, copy: bool | 
     """Return what `asarray` does; ``name`` is the function that was given ``obj``, for the error."""
     if isinstance(obj, Array):
         return obj if dtype is None or obj.dtype == dtype else FUNCTIONS["astype"](obj, dtype)
+    if type(obj) is TracedFloat:
+        obj = obj.array(dtype)
+        if isinstance(obj, Array):
+            return obj
     if isinstance(obj, list | tuple) and _holds_array(obj):
         if all(isinstance(entry, Tracer) and not entry.shape for entry in obj):
             rest = (

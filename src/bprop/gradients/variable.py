@@ -115,7 +115,7 @@ def variable(leaf: Any, what: str) -> Array:
 
 def argument_name(f: Function, number: int) -> str:
     """Return how argument ``number`` of ``f`` is called in messages."""
-    name = _parameter(f, number)
+    name = parameter_name(f, number)
     return f"argument {number} ({name})" if name else f"argument {number}"
 
 
@@ -123,10 +123,10 @@ def leaf_label(f: Function, structure: Structure, position: int) -> str:
     """Return how leaf ``place`` of a call's ``(args, options)`` is called in messages."""
     path = next(path for path, leaf in paths(unflatten(structure, range(structure.size))) if leaf == position)
     kind, first, *rest = path.split(".")
-    return "argument " + ".".join([_parameter(f, int(first)) or first if kind == "0" else first, *rest])
+    return "argument " + ".".join([parameter_name(f, int(first)) or first if kind == "0" else first, *rest])
 
 
-def _parameter(f: Function, number: int) -> str:
+def parameter_name(f: Function, number: int) -> str:
     """Return the name of a parameter, looked up only when a message is being made; "" where Python does not say."""
     try:
         return list(inspect.signature(f).parameters)[number]
@@ -178,6 +178,7 @@ __all__ = [
     "leaf_label",
     "lowered",
     "name_of",
+    "parameter_name",
     "positions",
     "variable",
 ]

@@ -10,6 +10,7 @@ from ..core import dtype as dtypes
 from ..core.error import ArgumentError, DTypeError, ShapeError
 from ..core.function import function
 from ..core.op import array
+from ..core.traced_float import plain
 from ..core.value import Array
 from .creation import arange
 from .data_type import astype
@@ -34,6 +35,7 @@ def linspace(
     >>> bprop.linspace(0, 1, 5)
     Array([0.  , 0.25, 0.5 , 0.75, 1.  ])
     """
+    start, stop = plain(start), plain(stop)
     first, last = array("linspace", start), array("linspace", stop)
     for end in (first, last):
         if end.shape:

@@ -130,6 +130,7 @@ pow = Elementwise(
     doc="y = x1 ^ x2; ∂y/∂x1 = x2 · x1^(x2-1), ∂y/∂x2 = y · log x1 (0 where y = 0)." + ELEMENTWISE_DOC.format(
         name="pow", example="bprop.pow(bprop.asarray([2.0, 3.0]), 2)\n    Array([4., 9.])"),
 )  # fmt: skip
+pow.reads_scalars = True  # a constant exponent has a derivative of its own at 0
 
 sqrt = Elementwise(
     "sqrt", np.sqrt, lambda y, x: 0.5 / y,

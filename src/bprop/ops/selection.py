@@ -10,6 +10,7 @@ from ..core.family import Elementwise, Selection
 from ..core.function import FUNCTIONS, NUMPY, function
 from ..core.op import array
 from ..core.shape import broadcast
+from ..core.traced_float import TracedFloat
 from ..core.value import Array
 
 __all__ = ["clip", "maximum", "minimum", "stop_gradient", "where"]
@@ -178,7 +179,9 @@ def clip(x: Any, /, min: Any = None, max: Any = None) -> Array:
     x = array("clip", x)
     if min is None and max is None:
         return x
-    min, max = (bound if bound is None or type(bound) in WEAK else array("clip", bound) for bound in (min, max))
+    min, max = (
+        bound if bound is None or type(bound) in (*WEAK, TracedFloat) else array("clip", bound) for bound in (min, max)
+    )
     broadcast("clip", x.shape, *(bound.shape for bound in (min, max) if isinstance(bound, Array)))
     if min is None:
         y: Array = _at_most(x, max)

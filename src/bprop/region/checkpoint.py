@@ -118,7 +118,7 @@ def partition(leaves: Sequence[Any]) -> tuple[list[Array], list[int]]:
     positions = [
         position
         for position, leaf in enumerate(leaves)
-        if isinstance(leaf, Array) or (hasattr(leaf, "__array__") and not is_holder(leaf))
+        if isinstance(leaf, Array) or (hasattr(leaf, "__array__") and not (is_holder(leaf) or is_weak(leaf)))
     ]
     return [asarray(leaves[position]) for position in positions], positions
 

@@ -14,6 +14,7 @@ from ..core.dtype import WEAK, result_type
 from ..core.error import DTypeError
 from ..core.interpreter import using
 from ..core.trace import Trace
+from ..core.traced_float import TracedFloat, plain
 from ..core.value import Array, Spec, asarray
 from .closure import Closure
 from .fixpoint import fixpoint
@@ -23,7 +24,7 @@ DType = np.dtype[Any]
 
 def is_weak(leaf: Any) -> bool:
     """Return whether ``leaf`` is a Python scalar."""
-    return type(leaf) in WEAK
+    return type(leaf) in WEAK or type(leaf) is TracedFloat
 
 
 def as_dtype(op: str, leaf: Any, dtype: DType) -> Array:
@@ -51,6 +52,7 @@ def promoted_carry(
     these specs. ``body``: the same function, not traced, of the carry and of inputs with the specs ``rest``; its first
     results are the new carry.
     """
+    leaves = [plain(leaf) for leaf in leaves]
     weak = [is_weak(leaf) for leaf in leaves]
 
     def step(dtypes: list[DType]) -> tuple[list[DType], tuple[list[Array], Closure]]:

@@ -1,45 +1,203 @@
-"""What a compiled function was traced with besides arrays: the key under which its program is kept."""
+"""The signature of a call: structure, shapes, dtypes and constants of its arguments, compared by equality."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from types import FunctionType, MethodType
+from collections.abc import Callable, Container, Iterator, Sequence, Set
+from copy import copy
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
-from weakref import ReferenceType
 
 import numpy as np
 
 from ...core.cell import Cell
 from ...core.error import ArgumentError
-from ...core.tree import flatten, is_holder
+from ...core.tree import LEAF, Holder, Structure
 from ...core.value import Array, refuse_masked
-from .captures import BUILT_IN, ITSELF, PLAIN, Mentioned, Same, holders
-from .introspection import BUFFERS, MUTABLE, UNKNOWN, bases, content, declared, is_a, layout, members
+from .introspection import bases, entries, is_a, stored
+
+PLAIN = (bool, int, float, complex, str, bytes, type(None))
+_BY_IDENTITY = (Array, np.ndarray, ModuleType, FunctionType, BuiltinFunctionType, type)
 
 
-def leaf_key(leaf: Any, cells: dict[Cell, int], mentioned: Mentioned) -> Any:
+class Signature:
+    """What the arguments of a call are, but for the numbers of arrays, cells and floats: ``parts`` is equal for calls of one kind.
+
+    ``leaves_of(args)`` finds out, without a key, that a call has the very objects of this one beside arrays of the same
+    shapes and dtypes; it returns the leaves then, else ``None``. It can where the arguments are arrays, modules and other
+    objects; a list or dict of arrays needs the key.
+    """
+
+    def __init__(self, leaves: Sequence[Any], structure: Structure, args: Sequence[Any] | None = None) -> None:
+        numbers: dict[Cell, int] = {}
+        self.structure = structure
+        self.parts = tuple(_part(leaf, numbers) for leaf in leaves)
+        self.numbers = {place: leaf for place, leaf in enumerate(leaves) if type(leaf) is float}
+        self.cells = self.apart = [(cell, cell.trainable, cell.array.spec) for cell in numbers]
+        self.reached: list[Cell | None] = []
+        """Of a settled one, the cells that are reached in another way, too: to the trace both are one; ``apart`` are the others."""
+        self._arrays: list[tuple[int, int, Any, tuple[int, ...], Any]] = []  # position, place, type, shape, dtype
+        self._floats: list[tuple[int, int]] = []
+        self._others: list[tuple[int, Any]] = []
+        self._template = list(leaves)
+        self._count = -1 if args is None else len(args)
+        place = 0
+        for position, (arg, part) in enumerate(zip(args or (), structure.children[0].children, strict=False)):
+            if type(arg) is Array or type(arg) is np.ndarray:
+                self._arrays.append((position, place, type(arg), arg.shape, arg.dtype))
+                self._template[place] = None  # it keeps no numbers
+            elif type(arg) is float:
+                self._floats.append((position, place))
+            elif _is_constant(part):
+                self._others.append((position, arg))
+            else:
+                self._count = -1
+            place += part.size
+        if self._count < 0:
+            self._template = []
+
+    def leaves_of(self, args: Sequence[Any]) -> list[Any] | None:
+        """Return the leaves of a call with ``args``, or ``None`` where the key must tell what it is."""
+        if len(args) != self._count:
+            return None
+        for position, known in self._others:
+            if args[position] is not known:
+                return None
+        leaves = self._template.copy()
+        for position, place, kind, shape, dtype in self._arrays:
+            arg = args[position]
+            if type(arg) is not kind:
+                return None
+            data = arg.data if kind is Array else arg
+            if data.shape != shape or data.dtype is not dtype:
+                return None
+            leaves[place] = arg
+        if self._floats:
+            for position, place in self._floats:
+                leaves[place] = arg = args[position]
+                if type(arg) is not float:
+                    return None
+        return leaves
+
+    def asked(self, places: Set[int]) -> tuple[Any, ...]:
+        """Return the parts with the numbers of the floats in ``places``."""
+        return (
+            tuple(token(self.numbers[n]) if n in places else part for n, part in enumerate(self.parts))
+            if places
+            else self.parts
+        )
+
+    def settled(self, asked: Set[int], reached: Container[Cell]) -> "Signature":
+        """Return the signature for a trace: floats in ``asked`` are constants, and ``reached`` are the cells of its guard."""
+        other = copy(self)
+        for position, place in self._floats:
+            if place in asked:
+                other._others = [*other._others, (position, self.numbers[place])]
+        other._floats = [pair for pair in self._floats if pair[1] not in asked]
+        other.reached = [cell if cell in reached else None for cell, _, _ in self.cells]
+        other.apart = [spec for spec in self.cells if spec[0] not in reached]
+        return other
+
+    @property
+    def by_objects(self) -> bool:
+        """Whether calls are known without a key."""
+        return self._count >= 0
+
+    def by_key(self) -> "Signature":
+        """Return the same one, which knows no call by its objects."""
+        other = copy(self)
+        other._count = -1
+        return other
+
+
+def _is_constant(structure: Structure) -> bool:
+    """Return whether an argument is the same as long as it is the same object and what that holds is."""
+    if structure.kind is tuple:
+        return all(map(_is_constant, structure.children))
+    return structure.kind in (LEAF, type(None)) or isinstance(structure.kind, Holder)
+
+
+def roots(leaves: Sequence[Any], structure: Structure, label: Callable[[int], str]) -> dict[str, Any]:
+    """Return the arguments that may hold what changes, modules and leaves that are no arrays or cells, by name.
+
+    ``label`` says how a positional argument is called.
+    """
+    found: dict[str, Any] = {}
+    rest, (positional, named) = iter(leaves), structure.children
+    for position, part in enumerate(positional.children):
+        _reach(label(position), part, rest, found)
+    for name, part in zip(named.keys, named.children, strict=True):
+        _reach(name, part, rest, found)
+    return found
+
+
+def _reach(path: str, part: Structure, rest: Iterator[Any], found: dict[str, Any]) -> None:
+    if part.kind is LEAF:
+        leaf = next(rest)
+        if not is_a(leaf, (*PLAIN, Array, np.ndarray, Cell)):
+            found[path] = leaf
+    elif isinstance(part.kind, Holder):
+        found[path] = part.kind.target
+        for _ in range(part.size):
+            next(rest)
+    else:
+        for key, child in zip(part.keys, part.children, strict=True):
+            _reach(f"{path}.{key}", child, rest, found)
+
+
+def _part(leaf: Any, cells: dict[Cell, int]) -> Any:
     """Return what of an argument's leaf the trace depends on."""
     if is_a(leaf, (Array, np.ndarray, np.generic)):
         refuse_masked("compile: an argument", leaf)
         return "array", leaf.shape, leaf.dtype
+    if type(leaf) is float:
+        return "float"
     if is_a(leaf, Cell):
-        number = cells.setdefault(leaf, len(cells))
-        return "cell", number, leaf.array.shape, leaf.array.dtype, leaf.trainable
-    if type(leaf) in PLAIN or is_a(leaf, (complex, frozenset, slice)):
-        return _setting(leaf, set(), mentioned)
+        return "cell", cells.setdefault(leaf, len(cells)), leaf.array.spec, leaf.trainable
+    if is_a(leaf, (*PLAIN, tuple, frozenset, slice, MethodType, *_BY_IDENTITY)):
+        return token(leaf)
     if issubclass(type(leaf), Iterator):
         raise ArgumentError(
             f"compile: an argument holds a {type(leaf).__name__}, which gives each value once, so that all calls would see "
             f"those that the first one was made with: pass a list or tuple"
         )
-    if is_a(leaf, ITSELF):
-        return Same(leaf)
     try:
-        hash(leaf)
+        equal = Equal(leaf)
     except Exception:
         raise ArgumentError(
             f"compile: an argument holds a {type(leaf).__name__}, which is neither an array nor hashable: pass arrays, "
             f"or numbers and strings, which are constants of the program, in lists, tuples, dicts and dataclasses"
         ) from None
-    return Equal(leaf), _settings(leaf, set(), mentioned), tuple(map(_inside, _cells(leaf, set(), mentioned)))
+    if next(kind for kind in bases(type(leaf)) if "__eq__" in entries(kind)) is object:
+        return equal
+    return equal, tuple((name, token(value)) for name, value in stored(leaf).items())
+
+
+def token(value: Any) -> Any:
+    """Return a key that is equal for the same object, and for equal numbers, texts and tuples of them."""
+    if type(value) in PLAIN or is_a(value, np.generic):
+        return type(value), repr(value)
+    if type(value) is tuple:
+        return tuple, tuple(map(token, value))
+    if type(value) is frozenset:
+        return frozenset, frozenset(map(token, value))
+    if type(value) is slice:
+        return slice, token((value.start, value.stop, value.step))
+    if type(value) is MethodType:  # a new object wherever it is looked up
+        return MethodType, Same(value.__func__), Same(value.__self__)
+    return Same(value)
+
+
+class Same:
+    """A key that is equal for the same object only, and keeps it alive so that its identity is not used again."""
+
+    __slots__ = ("target",)
+
+    def __init__(self, target: Any) -> None:
+        self.target = target
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Same) and other.target is self.target
+
+    def __hash__(self) -> int:
+        return id(self.target)
 
 
 class Equal:
@@ -62,152 +220,4 @@ class Equal:
         return self.hashed
 
 
-def key_of(leaves: Sequence[Any], structure: Any, mentioned: Mentioned) -> Any:
-    """Return the cache key of a call. What the trace itself writes, by ``mentioned``, is no part of it."""
-    cells: dict[Cell, int] = {}
-    settings = tuple((type(one), _settings(one, set(), mentioned)) for one in holders(structure))
-    return structure, tuple(leaf_key(leaf, cells, mentioned) for leaf in leaves), settings, captured_key(mentioned)
-
-
-def captured_key(mentioned: Mentioned) -> Any:
-    """Return what a function refers to by name: numbers by value, arrays and functions by identity, objects by their settings."""
-    found: list[Any] = []
-    settled, searched = set[int](), set[int]()  # what several refer to is looked through once
-    for one in mentioned.references:
-        value = one.look()
-        if value is UNKNOWN or mentioned.is_written(one.source, one.name):
-            continue
-        cells = tuple(map(_inside, _cells(value, searched, mentioned)))
-        found.append((one.name, _setting(value, settled, mentioned), cells))
-    codes = tuple((Same(one), Same(one.__code__)) for one in mentioned.functions)
-    classes = tuple(
-        (tuple(map(Same, bases(kind))), tuple((name, Same(one)) for name, one in mentioned.methods(kind).items()))
-        for kind in mentioned.classes
-    )
-    return tuple(found), codes, classes
-
-
-def contents(mentioned: Mentioned) -> dict[Any, Any]:
-    """Return what a function refers to, and what that holds, by owner and name; of what is no dict or object, all in one.
-
-    What tracing the function changes among them, a count of its calls say, is an effect of the trace and not an input.
-    """
-    found: dict[Any, Any] = {
-        (Same(one.source), one.name): _token(one.look())
-        for one in mentioned.references
-        if one.kind in ("cell", "global", "class")
-    }
-    found |= {
-        (Same(kind), name): _token(one) for kind in mentioned.classes for name, one in mentioned.methods(kind).items()
-    }
-    for one in mentioned.reached():
-        owner = Same(one)
-        if is_a(one, dict):
-            found |= {(owner, key): _token(held) for key, held in mentioned.items(one)}
-        elif is_a(one, BUFFERS) or (is_a(one, np.ndarray) and one.dtype.hasobject):
-            found[owner, None] = _token(content(one)) if is_a(one, BUFFERS) else tuple(map(_token, content(one)))
-        elif is_a(one, MUTABLE):
-            found[owner, None] = tuple(map(_token, members(one) or ()))
-        elif has_attributes(one):
-            found |= {(owner, name): _token(held) for name, held in mentioned.attributes(one).items()}
-    return found
-
-
-def effects(before: dict[Any, Any], after: dict[Any, Any]) -> set[Any]:
-    """Return what a trace changed, of what `contents` were before and after it.
-
-    An attribute that it made, of none or of `None`, or a key that a defaultdict did, is from now on there as if it always had
-    been.
-    """
-    made = {key for key in after if key not in before}
-    changed = {key for key in before if before[key] != after.get(key) and before[key] != _token(None)}
-    return changed | {
-        (owner, name)
-        for owner, name in made
-        if is_a(owner.target, dict) and declared(type(owner.target), "__missing__") is UNKNOWN
-    }
-
-
-def has_attributes(value: Any) -> bool:
-    """Return whether a value is an object whose attributes may be looked at."""
-    return type(value) not in BUILT_IN and (is_a(value, FunctionType) or not is_a(value, ITSELF))
-
-
-def _token(value: Any) -> Any:
-    return (type(value), repr(value)) if type(value) in PLAIN else Same(value)
-
-
-def _inside(cell: Cell) -> Any:
-    """Return what the trace depends on of a cell that is no argument: a program reads this very one."""
-    return Same(cell), cell.trainable
-
-
-def _cells(value: Any, seen: set[int], mentioned: Mentioned) -> Iterator[Cell]:
-    """Return the cells that what is referred to by name holds: a program reads these very ones."""
-    if type(value) in PLAIN or id(value) in seen:
-        return
-    seen.add(id(value))
-    inside: Iterable[Any] = members(value) or ()
-    if is_a(value, Cell):
-        yield value
-    elif is_holder(value):
-        inside = [leaf for leaf in flatten(value)[0] if is_a(leaf, Cell)]
-    elif has_attributes(value):
-        inside = [*inside, *mentioned.attributes(value).values()]
-    for one in inside:
-        yield from _cells(one, seen, mentioned)
-
-
-def _settings(holder: Any, seen: set[int], mentioned: Mentioned, *, again: bool = False) -> Any:
-    """Return what the trace depends on of an object's attributes, also of the objects they hold, each one once."""
-    if not has_attributes(holder) or (id(holder) in seen and not again):
-        return ()
-    seen.add(id(holder))
-    return tuple((name, _setting(one, seen, mentioned)) for name, one in mentioned.attributes(holder).items())
-
-
-def _setting(value: Any, seen: set[int], mentioned: Mentioned) -> Any:
-    """Return what the trace depends on of a value that an object holds or that a name stands for."""
-    if type(value) in PLAIN or is_a(value, (complex, np.generic)):
-        return type(value), repr(value)
-    if is_a(value, Cell):
-        return "cell", value.trainable
-    if is_a(value, slice):
-        return slice, tuple(_setting(one, seen, mentioned) for one in (value.start, value.stop, value.step))
-    if is_a(value, MethodType):  # a new object wherever it is looked up
-        return MethodType, Same(value.__func__), _setting(value.__self__, seen, mentioned)
-    if id(value) in seen:
-        return Same(value)
-    inside = members(value)
-    if inside is not None:
-        seen.add(id(value))
-        if mentioned.is_written(value):
-            return Same(value)
-        if is_a(value, dict):
-            inside = [one for item in mentioned.items(value) for one in item]
-        held = tuple(_setting(one, seen, mentioned) for one in inside)
-        return type(value), held, _settings(value, seen, mentioned, again=True)
-    if is_a(value, (*BUFFERS, np.ndarray)):
-        now = None if mentioned.is_written(value) else content(value)
-        if type(now) is list:
-            seen.add(id(value))
-            now = tuple(_setting(one, seen, mentioned) for one in now)
-        # of bytes only what they are counts, an array is this very one as well, and lies where and as it did
-        if is_a(value, np.ndarray):
-            return type(value), Same(value), layout(value), now
-        return type(value), Same(value) if now is None else now
-    if is_a(value, ReferenceType):
-        return Same(value), _settings(
-            ReferenceType.__call__(value), seen, mentioned
-        )  # it must not keep its object alive
-    if is_a(value, ITSELF) and not is_a(value, FunctionType):
-        return Same(value)
-    return type(value), _identity(value), _settings(value, seen, mentioned)
-
-
-def _identity(value: Any) -> Any:
-    """Return an object's key: equal objects are the same where their class says so, as that of dates or fractions does."""
-    try:
-        return Equal(value)
-    except Exception:  # it can change, or holds what can
-        return Same(value)
+__all__ = ["Same", "Signature", "roots", "token"]

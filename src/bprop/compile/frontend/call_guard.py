@@ -1,237 +1,428 @@
-"""Whether a call of a compiled function is the last one again, found without computing its key.
+"""What a trace depended on besides its arguments, and whether it still is what it was.
 
-A key is made of everything the trace depends on, and costs as much as a small training step. Between two calls in a loop
-nothing of it changes: the same modules and optimisers, with the same objects as attributes, and arrays of the same shapes and
-dtypes. That is what a `Watch` compares, by identity, in one native call. Whatever differs, the key decides.
+The rule: everything that can be reached from the function and from arguments that are no arrays counts, along attributes,
+entries, closures, defaults, globals that code loads, and classes; private names too. Where something may not count is a name
+that the user says (``ignore``) or what tracing itself changes. Objects of Python and of installed packages are themselves by
+identity. Entries are compared by identity, in one native call; nobody's code runs.
 """
 
 import ctypes
+import os
 import sys
-from collections.abc import Callable, Sequence, Set
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import partial
 from operator import is_
-from types import FunctionType, MappingProxyType, MethodType
-from typing import Any
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from typing import Any, NamedTuple
 from weakref import ReferenceType
 
 import numpy as np
 
 from ...core.cell import Cell
-from ...core.tree import flatten, is_holder
+from ...core.graph import Graph
+from ...core.interpreter import Interpreter
+from ...core.op import Op
 from ...core.value import Array
-from .cache_key import has_attributes
-from .captures import ITSELF, PLAIN, Mentioned, Same, can_change
-from .introspection import UNKNOWN, bases, class_dict, content, is_a, layout, members, own_dict, read, slots, views
+from .cache_key import token
+from .captures import Reference, imported, references
+from .introspection import (
+    BUFFERS,
+    UNKNOWN,
+    bases,
+    behind,
+    content,
+    entries,
+    is_a,
+    is_library,
+    layout,
+    members,
+    own_dict,
+    package,
+    read,
+    slots,
+    views,
+)
 
 LOCKED = getattr(sys, "_is_gil_enabled", lambda: True)()
-"""Whether one thread at a time is inside Python; else what is compared could be freed meanwhile, and keys are computed."""
-MRO = "__mro__"
-"""The attribute of a class that says what it inherits from."""
+"""Whether one thread at a time is inside Python; else what is compared could be freed meanwhile, and every call is traced."""
 LARGEST = 200_000
-"""Containers and objects that are looked through at most; beyond, every call computes its key."""
-_CLOSED = (*(kind for kind in ITSELF if kind not in (FunctionType, np.ndarray)), np.generic, Cell, np.dtype)
+"""Containers and objects that are looked through at most; beyond, every call is traced."""
+IMMUTABLE = 1 << 8
+"""CPython's ``Py_TPFLAGS_IMMUTABLETYPE``."""
+ATOMS = {bool, int, float, complex, str, bytes, type(None), type(...), range, slice, CodeType, np.ufunc}
+_CLOSED = (Array, Op, Interpreter, Graph, np.generic, np.dtype)
+"""What holds nothing that changes."""
+_OPEN = {"types", "argparse", "collections", "functools"}
+"""Packages of Python whose objects only hold what a user puts there."""
+_LIBRARY = __name__.partition(".")[0]
+_LEFT = {"_frames", "_last"}
+"""Attributes that an eager ``fprop`` leaves in a module: no state of it."""
+_BOOKKEEPING = {"__builtins__", "__warningregistry__"}
+"""What Python itself keeps among the globals of a module."""
 
 
-class Watch:
-    """What a call was made with: ``leaves(args)`` returns the leaves of the next one if it is the same, else ``None``.
+class Entry(NamedTuple):
+    """What an object held, as names and values in order; ``look(owner)`` returns it as it is now."""
 
-    It looks at everything but the cells, whose changes `CHANGES` marks; ``cells_hold`` looks at those.
+    owner: Any
+    look: Callable[[Any], list[tuple[Any, Any]]]
+    held: list[tuple[Any, Any]]
+    suffixes: Callable[[Any], str]
+
+
+class Change(NamedTuple):
+    """What is another object now: ``name`` of ``owner``, or, where that is ``None``, all that it holds."""
+
+    owner: Any
+    name: Any
+    path: str
+    before: Any
+    after: Any
+    plain: bool
+    """Whether the owner is a dict of the user's, not that of an object's attributes."""
+
+    @property
+    def key(self) -> tuple[int, Any]:
+        """The place that changed, for sets of places."""
+        return id(self.owner), self.name if type(self.name) is str else id(self.name)
+
+    @property
+    def matters(self) -> bool:
+        """Whether it is more than another object of the same number or text."""
+        return token(self.before) != token(self.after)
+
+    @property
+    def is_effect(self) -> bool:
+        """Whether tracing that changed it has an effect; what it made, of none or of `None`, is as if it always had been.
+
+        So is a key that a defaultdict made.
+        """
+        if self.before is not UNKNOWN:
+            return self.matters and self.before is not None
+        return self.plain and all("__missing__" not in entries(kind) for kind in bases(type(self.owner)))
+
+
+class Guard:
+    """Everything that ``roots``, values by name, reach: ``holds()`` tells whether all of it is as it was.
+
+    ``ignore`` are names that are passed over wherever they occur, ``effects`` places (`Change.key`) that tracing changes.
+    ``cells`` are the cells that were met, whose numbers are inputs of a program, by path; ``specs`` what else they were.
+
+    >>> from types import SimpleNamespace
+    >>> from bprop.compile.frontend.call_guard import Guard
+    >>> trainer = SimpleNamespace(rate=0.1, losses=[])
+    >>> guard, other = (Guard({"trainer": trainer}, ignore) for ignore in ((), ("losses",)))
+    >>> trainer.losses.append(1.0)
+    >>> guard.holds(), other.holds(), [change.path for change in guard.changes()]
+    (False, True, ['trainer.losses'])
     """
 
-    def __init__(self, mentioned: Mentioned, args: Sequence[Any]) -> None:
+    def __init__(self, roots: Mapping[str, Any], ignore: Iterable[str] = (), effects: Set[Any] = frozenset()) -> None:
         from ..runtime import identity  # llvmlite is loaded with the first program, not with bprop
 
-        self._kinds = identity
-        self._mentioned = mentioned
-        self._arrays: list[tuple[int, int, Any, tuple[int, ...], Any]] = []  # position, place, type, shape, dtype
-        self._inner: list[tuple[Any, tuple[int, ...], Any]] = []  # arrays inside trees
-        self._others: list[tuple[int, Any]] = []
-        self._template: list[Any] = []
-        self._count = len(args)
-        self._seen: dict[int, Any] = {}
-        self._views: list[tuple[Any, list[Any]]] = []  # of containers that CPython's own functions do not see through
+        self._identity, self._ignore, self._effects = identity, frozenset(ignore), effects
+        self.cells: dict[Cell, str] = {}
+        self._entries: list[Entry] = []
+        self._seen: dict[int, tuple[Any, int, str]] = {}  # an object, the one through which it was reached, and how
         self._words: list[int] = []
-        self._kept: list[Any] = []  # what the table has the addresses of
-        self._reads: list[
-            tuple[Callable[[Any], Any], Any, Any]
-        ] = []  # of slots and classes: how, of what, what is there
-        self._buffers: list[tuple[Any, Any]] = []  # of what holds bytes, or objects without being a container
-        self._cells_met: dict[Cell, None] = {}
-        self.known = LOCKED
-        for position, arg in enumerate(args):
-            if type(arg) is Array or type(arg) is np.ndarray:
-                self._arrays.append((position, len(self._template), type(arg), arg.shape, arg.dtype))
-                self._template.append(None)
-            else:
-                self._others.append((position, arg))
-                leaves = flatten(arg)[0]
-                self._inner += [(one, one.shape, one.dtype) for one in leaves if is_a(one, np.ndarray)]
-                self._template.extend(leaves)
-        waiting = [arg for _, arg in self._others]
-        for reference in mentioned.references:
-            value = reference.look()
-            if reference.kind in ("cell", "global", "class") and mentioned.is_written(reference.source, reference.name):
+        self._reads: list[tuple[Callable[[Any], Any], Any, Any]] = []  # what CPython's own functions do not see through
+        self._views: list[tuple[Any, list[Any]]] = []
+        self._buffers: list[tuple[Any, Any]] = []
+        self._weak: list[Any] = []
+        self._modules: set[int] = set()  # the attributes of what is made from a class of the library
+        waiting = deque((0, name, value) for name, value in roots.items())
+        while waiting and len(self._seen) <= LARGEST:
+            parent, suffix, value = waiting.popleft()
+            if type(value) in ATOMS or value is UNKNOWN or id(value) in self._seen:
                 continue
-            if reference.kind == "cell":
-                self._enter(identity.CELL, reference.source, value)
-            elif reference.kind == "global":
-                self._enter(identity.NAME, reference.source, reference.name, value)
-            elif reference.kind == "defaults":
-                self._enter(identity.DEFAULTS, reference.source, *(UNKNOWN if one is None else one for one in value))
-            waiting.append(value)
-        self._look_at_code()
-        while waiting and self.known:
-            waiting += [one for one in self._look(waiting.pop()) if type(one) not in PLAIN]
-        del self._mentioned, self._kinds  # it holds what the call was made with
-        self._words.append(identity.END)
+            self._seen[id(value)] = value, parent, suffix
+            waiting.extend(self._inside(value))
+        targets = map(ReferenceType.__call__, self._weak)
+        # a weak reference must not keep its object alive: what nobody else holds cannot be compared
+        self.comparable = LOCKED and not waiting and all(one is None or id(one) in self._seen for one in targets)
+        self._words += [identity.END] if self.comparable else [-1]
         self._table = (ctypes.c_int64 * len(self._words))(*self._words)
-        self._address = ctypes.addressof(self._table)
-        self._same = identity.same()
-        self._cells_met |= dict.fromkeys(one for one in self._template if is_a(one, Cell))
-        self._cells = [(cell, cell.trainable, cell.array.spec) for cell in self._cells_met]
+        self._address, self._same = ctypes.addressof(self._table), identity.same()
+        self._in_table = not (self._views or self._reads or self._buffers)
+        self.specs = [(cell, cell.trainable, cell.array.spec) for cell in self.cells]
+        del self._words, self._weak, self._identity
 
-    def _enter(self, kind: int, *objects: Any) -> None:
-        """Put an entry into the table of what is compared."""
-        self._words += [kind, *(0 if one is UNKNOWN else one if type(one) is _Count else id(one) for one in objects)]
-        self._kept += objects
-
-    def _look_at_code(self) -> None:
-        """Remember the code of functions, what classes declare under names that count, and that they and modules get no more."""
-        identity, mentioned = self._kinds, self._mentioned
-        for function in mentioned.functions:
-            self._enter(identity.FUNCTION, function, function.__code__)
-        for kind in mentioned.classes:
-            own, counts = class_dict(kind), mentioned.declarations(kind)
-            pairs = [one for name in own for one in (name, counts.get(name, UNKNOWN))]
-            self._enter(identity.DICT, own, _Count(len(own)), *pairs)
-            if len(bases(kind)) > 2:  # Python refuses other bases to a class that inherits from ``object`` alone
-                self._enter(identity.ATTRIBUTE, kind, MRO, bases(kind))
-        for module in mentioned.modules:
-            own = own_dict(module)
-            self._enter(identity.SIZE, own, _Count(len(own)))
-
-    def _look(self, value: Any) -> list[Any]:
-        """Remember what a container or object holds, and return that."""
-        identity = self._kinds
-        if is_a(value, Cell):
-            self._cells_met[value] = None
-        if is_a(value, MethodType):
-            value = value.__self__
-        if type(value) in PLAIN or is_a(value, _CLOSED) or id(value) in self._seen or value is UNKNOWN:
-            return []
-        self._seen[id(value)] = value
-        if len(self._seen) > LARGEST or is_a(value, ReferenceType):  # which must not keep its object alive
-            self.known = False
-        inside = members(value)
-        if (before := content(value)) is not None and not self._mentioned.is_written(value):
-            self._buffers.append((value, before))
-        if is_a(value, np.ndarray):
-            inside = before if type(before) is list else []
-            address, shape, strides, dtype = layout(value)
-            axes = [_Count(one) for axis in zip(shape, strides, strict=True) for one in axis]
-            self._enter(identity.ARRAY, value, _Count(address), dtype, _Count(len(shape)), *axes)
-            self.known &= identity.LAID_OUT
-        elif is_a(value, dict):
-            inside = self._look_into(value)
-        elif inside is not None and not is_a(
-            value, (tuple, partial, MappingProxyType)
-        ):  # those are what they are for ever
-            if self._mentioned.is_written(value):
-                inside = []
-            elif type(value) is list:
-                self._enter(identity.LIST, value, _Count(len(value)), *inside)
-            else:
-                self._views.append((value, inside))
-        return [*(inside or ()), *(self._look_at(value) if has_attributes(value) else ())]
-
-    def _look_into(self, value: dict[Any, Any]) -> list[Any]:
-        """Remember what a dict holds, and return that."""
-        identity = self._kinds
-        counts = self._mentioned.items(value)
-        inside = [one for item in counts for one in item]
-        if len(counts) < len(value):  # tracing changes the others
-            for key, one in counts:
-                self._enter(identity.NAME, value, key, one)
-        elif type(value) is dict:
-            self._enter(identity.DICT, value, _Count(len(value)), *inside)
-        else:
-            self._views += [(view, list(view)) for view in views(value)]
-        return inside
-
-    def _look_at(self, value: Any) -> list[Any]:
-        """Remember those attributes of an object that count, and that it gets no others, and return what they are."""
-        identity = self._kinds
-        own, held = own_dict(value), self._mentioned.attributes(value)
-        has_dict = own_dict(value) is own  # it is none that was made up
-        inside = list(held.values())
-        if has_dict:
-            self._enter(identity.OBJECT, value, own)
-        if can_change(type(value)):
-            self._enter(identity.TYPE, value, type(value))
-        if not self._mentioned.selects(value) and len(self._mentioned.unwritten(value, own)) == len(own):
-            inside.append(own)  # with what the library keeps in it
-        elif has_dict:
-            self._enter(identity.SIZE, own, _Count(len(own)))
-            for name in held:
-                self._enter(identity.NAME, own, name, own.get(name, UNKNOWN))
-        for name, get in slots(type(value)).items():
-            if name in held or read(get, value) is UNKNOWN:
-                self._reads.append((get, value, held.get(name, UNKNOWN)))
-                held.pop(name, None)
-        classes = partial(type.__getattribute__, type(value))
-        self._reads += [(classes, name, one) for name, one in held.items() if name not in own]
-        if is_holder(value) and not has_dict:
-            self.known = False
-        return inside
-
-    def forget(self, written: Set[Any]) -> None:
-        """Look no more at the bytes of what tracing changes, or a program reads where they lie."""
-        self._buffers = [one for one in self._buffers if (Same(one[0]), None) not in written]
-
-    def leaves(self, args: Sequence[Any]) -> list[Any] | None:
-        """Return the leaves of a call with ``args``, or ``None`` where a key must tell what it is."""
-        if len(args) != self._count or not self.known:
-            return None
-        for position, known in self._others:
-            if args[position] is not known:
-                return None
-        leaves = self._template.copy()
-        for position, place, kind, shape, dtype in self._arrays:
-            arg = args[position]
-            if type(arg) is not kind:
-                return None
-            data = arg.data if kind is Array else arg
-            if data.shape != shape or data.dtype is not dtype:
-                return None
-            leaves[place] = arg
+    # --- whether all is as it was ---
+    def holds(self) -> bool:
+        """Return whether everything is the very object that it was, but for cells."""
         if not self._same(self._address):
-            return None
-        for view, entries in self._views:
-            if len(view) != len(entries) or not all(map(is_, view, entries)):
-                return None
-        for get, of, held in self._reads:
-            if read(get, of) is not held:
-                return None
+            return False
+        if self._in_table:
+            return True
+        for view, held in self._views:
+            if len(view) != len(held) or not all(map(is_, view, held)):
+                return False
+        for get, owner, value in self._reads:
+            if read(get, owner) is not value:
+                return False
         for buffer, before in self._buffers:
             now = content(buffer)
             if now != before if type(now) is bytes else len(now) != len(before) or not all(map(is_, now, before)):
-                return None
-        for array, shape, dtype in self._inner:
-            if array.shape != shape or array.dtype is not dtype:
-                return None
-        return leaves
-
-    def cells_hold(self) -> bool:
-        """Return whether all cells are as trainable, and of the shapes and dtypes, that they were."""
-        for cell, trainable, (shape, dtype) in self._cells:
-            data = cell.array.data
-            if cell.trainable is not trainable or data.shape != shape or data.dtype != dtype:
                 return False
         return True
+
+    def changes(self) -> list[Change]:
+        """Return what is another object now."""
+        return [change for entry in self._entries for change in self._compared(entry)]
+
+    def forget(self, arrays: Set[int]) -> None:
+        """Look no more at the numbers of arrays, by `id`, that a program reads where they lie."""
+        self._buffers = [pair for pair in self._buffers if id(pair[0]) not in arrays]
+        self._in_table = not (self._views or self._reads or self._buffers)
+        self._entries = [
+            entry for entry in self._entries if entry.look is not _content or id(entry.owner) not in arrays
+        ]
+
+    def _compared(self, entry: Entry) -> Iterator[Change]:
+        now, held = entry.look(entry.owner), entry.held
+        if len(now) == len(held) and all(
+            a is c and (b is d or _equal(b, d)) for (a, b), (c, d) in zip(now, held, strict=True)
+        ):
+            return
+        before, after = ({id(name): (name, value) for name, value in pairs} for pairs in (held, now))
+        if len(after) < len(now) or (before.keys() == after.keys() and all(before[k][1] is after[k][1] for k in after)):
+            before, after = ({0: (None, tuple(value for _, value in pairs))} for pairs in (held, now))
+        for key in before | after:
+            name, old = before.get(key, (None, UNKNOWN))
+            name, new = after.get(key, (name, UNKNOWN))
+            if old is not new:
+                yield Change(
+                    entry.owner, name, self.path(entry.owner, entry.suffixes(name)), old, new, entry.suffixes is _item
+                )
+
+    def path(self, owner: Any, suffix: str = "") -> str:
+        """Return how what lies in an object is reached from the roots."""
+        key = id(owner)
+        while key in self._seen:
+            _, key, more = self._seen[key]
+            suffix = more + suffix
+        return suffix.lstrip(".")
+
+    # --- what objects hold ---
+    def _inside(self, value: Any) -> list[tuple[int, str, Any]]:
+        """Remember what an object holds, and return it: through what, how, and the value."""
+        if is_a(value, Cell):
+            self.cells[value] = self.path(value)
+        elif is_a(value, ReferenceType):
+            self._weak.append(value)
+        elif is_a(value, FunctionType):
+            return self._function(value)
+        elif is_a(value, type):
+            return self._class(value)
+        elif is_a(value, ModuleType):
+            if not is_library(package(value)):
+                return self._dict(value, own_dict(value), _attribute)
+            return [(0, "os.environ", own_dict(os.environ)["_data"])] if value is os else []
+        elif is_a(value, MethodType):
+            return self._values(value, {"": value.__self__, ".__func__": value.__func__})
+        elif is_a(value, BuiltinFunctionType):
+            return [] if is_a(value.__self__, ModuleType) else self._values(value, {"": value.__self__})
+        elif is_a(value, property):
+            return self._values(value, dict.fromkeys((value.fget, value.fset, value.fdel)), names=False)
+        elif is_a(value, (staticmethod, classmethod)):
+            return self._values(value, {"": value.__func__})
+        elif not is_a(value, _CLOSED):
+            return [*self._container(value), *self._attributes(value)]
+        return []
+
+    def _values(self, owner: Any, values: Mapping[Any, Any], names: bool = True) -> list[tuple[int, str, Any]]:
+        """Return what an object holds for ever."""
+        return [(id(owner), name if names else "", value if names else name) for name, value in values.items()]
+
+    def _function(self, f: FunctionType) -> list[tuple[int, str, Any]]:
+        """Of a function of the library only what it closes over counts: a user's function in it, say."""
+        inside: list[tuple[int, str, Any]] = []
+        users = not is_library(package(f))
+        for reference in references(f):
+            if type(reference.source) is dict and not users:
+                continue
+            if not self._skips(reference.source, reference.name):
+                inside.append((0, reference.name, value := reference.look()))
+                self._enter_name(reference.source, reference.name, value)
+        if users:
+            held = _code(f)
+            self._add(
+                Entry(f, _code, held, lambda name: f".{name}"), self._identity.FUNCTION, f, *(one for _, one in held)
+            )
+            inside += [(id(f), f" (default {name})", one) for name, one in held[1:]]
+            inside += [(0, own_dict(module)["__name__"], module) for module in imported(f)]
+        elif f is os.getenv:
+            inside.append((0, "os.environ", own_dict(os.environ)["_data"]))
+        return [*inside, *self._dict(f, own_dict(f), _attribute)]
+
+    def _class(self, kind: type) -> list[tuple[int, str, Any]]:
+        """Return what a class of the user's declares, its bases and its metaclass."""
+        if not _can_change(kind):
+            return []
+        order = bases(kind)
+        self._reads.append((partial(type.__getattribute__, kind), "__mro__", order))
+        self._entries.append(Entry(kind, lambda kind: [("__mro__", bases(kind))], [("__mro__", order)], _attribute))
+        related = [(0, base.__name__, base) for base in (*order[1:], type(kind)) if _can_change(base)]
+        return [*self._dict(kind, behind(entries(kind)), _attribute), *related]
+
+    def _container(self, value: Any) -> list[tuple[int, str, Any]]:
+        """Remember what a container of any kind holds, and return it."""
+        if is_a(value, dict):
+            return self._dict(value, value, _item, plain=True)
+        inside, kind = members(value), type(value)
+        if is_a(value, np.ndarray):
+            address, shape, strides, dtype = layout(value)
+            axes = [_Count(one) for axis in zip(shape, strides, strict=True) for one in axis]
+            entry = Entry(value, _laid_out, _laid_out(value), _item)
+            self._add(entry, self._identity.ARRAY, value, _Count(address), dtype, _Count(len(shape)), *axes)
+        if (
+            is_a(value, (np.ndarray, *BUFFERS))
+            and (before := content(value)) is not None
+            and not self._skips(value, None)
+        ):
+            self._buffers.append((value, before))
+            self._entries.append(Entry(value, _content, _content(value), _item))
+            return [(id(value), "", one) for one in before] if type(before) is list else []
+        if inside is None or self._skips(value, None):
+            return []
+        entry = Entry(
+            value, lambda value: [(None, one) for one in members(value) or ()], [(None, one) for one in inside], _item
+        )
+        if kind is list:
+            self._add(entry, self._identity.LIST, value, _Count(len(value)), *inside)
+        elif is_a(value, (list, set, deque)):  # the others are what they are for ever
+            self._entries.append(entry)
+            self._views.append((value, inside))
+        return [(id(value), f"[{number}]", one) for number, one in enumerate(inside)]
+
+    def _attributes(self, value: Any) -> list[tuple[int, str, Any]]:
+        """Remember the attributes of an object whose attributes count, and return what they hold."""
+        kind, own = type(value), own_dict(value)
+        home = package(kind)
+        users = not is_library(home)
+        if not users and home not in _OPEN and (home != _LIBRARY or "__wrapped__" in own):
+            environment = own["_data"] if value is os.environ else None
+            return self._values(value, {"": own.get("__wrapped__"), ".environ": environment})
+        inside: list[tuple[int, str, Any]] = []
+        if _can_change(kind):
+            inside.append((0, kind.__name__, kind))
+            entry = Entry(value, lambda value: [("__class__", type(value))], [("__class__", kind)], _attribute)
+            self._add(entry, self._identity.TYPE, value, kind)
+        for name, get in slots(kind).items():
+            if not self._skips(value, name):
+                held = read(get, value)
+                self._reads.append((get, value, held))
+                look = partial(lambda name, get, value: [(name, read(get, value))], name, get)
+                self._entries.append(Entry(value, look, [(name, held)], _attribute))
+                inside.append((id(value), f".{name}", held))
+        if own_dict(value) is own:  # it is none that was made up
+            entry = Entry(value, lambda value: [("__dict__", own_dict(value))], [("__dict__", own)], _attribute)
+            self._add(entry, self._identity.OBJECT, value, own)
+            if any(package(base) == _LIBRARY for base in bases(kind)):
+                self._modules.add(id(own))
+            inside += self._dict(value, own, _attribute)
+        return inside
+
+    def _dict(
+        self, owner: Any, own: dict[Any, Any], suffixes: Callable[[Any], str], plain: bool = False
+    ) -> list[tuple[int, str, Any]]:
+        """Remember the entries of a dict, or of that in which ``owner`` keeps its attributes, and return what they hold."""
+        self._seen.setdefault(id(own), (own, id(owner), ""))
+        pairs = self._pairs(own)
+        if plain and any(value is UNKNOWN for _, value in pairs):  # there may be more of those, in any order
+            for name, value in pairs:
+                if value is not UNKNOWN:
+                    self._enter_name(own, name, value, suffixes)
+        else:
+            entry = Entry(own, self._pairs, pairs, suffixes)
+            if type(own) is dict:
+                flat = [one for pair in pairs for one in pair]
+                self._add(entry, self._identity.DICT, own, _Count(len(pairs)), *flat)
+            else:
+                self._entries.append(entry)
+                self._views += [(view, list(view)) for view in views(own)]
+        return [(id(own), suffixes(name), value) for name, value in pairs]
+
+    def _pairs(self, own: dict[Any, Any]) -> list[tuple[Any, Any]]:
+        return [(name, UNKNOWN if self._skips(own, name) else value) for name, value in zip(*views(own), strict=True)]
+
+    def _skips(self, owner: Any, name: Any) -> bool:
+        """Return whether what lies under a name is passed over."""
+        if type(name) is str:
+            if name in self._ignore or name in _BOOKKEEPING or (name in _LEFT and id(owner) in self._modules):
+                return True
+            return (id(owner), name) in self._effects
+        return (id(owner), id(name)) in self._effects
+
+    def _enter_name(
+        self, source: Any, name: Any, value: Any, suffixes: Callable[[Any], str] = lambda name: str(name)
+    ) -> None:
+        """Remember a variable, or one entry of a dict."""
+        look = partial(_named, name)
+        entry = Entry(source, look, [(name, value)], suffixes)
+        if is_a(source, dict):
+            self._add(entry, self._identity.NAME, source, name, value)
+        else:
+            self._add(entry, self._identity.CELL, source, value)
+
+    def _add(self, entry: Entry, kind: int, *objects: Any) -> None:
+        """Remember what native code compares; the entry keeps alive what the table has the addresses of."""
+        self._entries.append(entry)
+        self._words += [kind, *(0 if one is UNKNOWN else one if type(one) is _Count else id(one) for one in objects)]
 
 
 class _Count(int):
     """A number of the table that is not the address of an object."""
 
 
-__all__ = ["Watch"]
+def cells_hold(specs: Sequence[tuple[Cell, bool, Any]]) -> bool:
+    """Return whether cells are as trainable, and of the shapes and dtypes, that is said of them."""
+    for cell, trainable, (shape, dtype) in specs:
+        data = cell.array.data
+        if cell.trainable is not trainable or data.shape != shape or data.dtype != dtype:
+            return False
+    return True
+
+
+def _can_change(kind: type) -> bool:
+    """Return whether a class is one of the user's, whose entries can be replaced: Python refuses that of classes in C."""
+    return not type.__getattribute__(kind, "__flags__") & IMMUTABLE and not is_library(package(kind))
+
+
+def _code(f: FunctionType) -> list[tuple[Any, Any]]:
+    held = (("__code__", f.__code__), ("__defaults__", f.__defaults__), ("__kwdefaults__", f.__kwdefaults__))
+    return [(name, UNKNOWN if value is None else value) for name, value in held]
+
+
+def _named(name: Any, source: Any) -> list[tuple[Any, Any]]:
+    return [(name, dict.get(source, name, UNKNOWN) if is_a(source, dict) else Reference(name, source).look())]
+
+
+class _Layout(tuple[Any, ...]):
+    """Where the numbers of an array lie."""
+
+
+def _laid_out(value: Any) -> list[tuple[Any, Any]]:
+    return [(None, _Layout(layout(value)))]
+
+
+def _content(value: Any) -> list[tuple[Any, Any]]:
+    now = content(value)
+    return [(None, one) for one in now] if type(now) is list else [(None, now)]
+
+
+def _equal(now: Any, before: Any) -> bool:
+    """Return whether bytes or a layout are the same, which are made whenever one looks."""
+    return type(now) in (bytes, _Layout) and type(before) is type(now) and now == before
+
+
+def _attribute(name: Any) -> str:
+    return f".{name}"
+
+
+def _item(name: Any) -> str:
+    return "" if name is None else f"[{name!r:.40}]" if type(name) in ATOMS else "[…]"
+
+
+__all__ = ["Change", "Guard", "cells_hold"]

@@ -1,8 +1,14 @@
-"""Programs kept in memory, the least recently used one dropped first."""
+"""Programs kept in memory, the least recently used one dropped first, and the key by which equal graphs share one."""
 
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from ...core.graph import Graph, Node
+from ...core.value import Spec
+from .cache_key import Same, token
 
 T = TypeVar("T")
 
@@ -49,3 +55,38 @@ class Cache(Generic[T]):
     def drop(self, key: Hashable) -> None:
         """Forget ``key``."""
         self._entries.pop(key, None)
+
+
+def graph_key(graph: Graph) -> Hashable:
+    """Return a key that is equal for graphs of the same applications, constants, shapes and dtypes, in the same order.
+
+    What a parameter is that is neither a number, a text nor a container of such counts by identity, as a function does.
+
+    >>> import bprop
+    >>> from bprop.compile.frontend.lru_cache import graph_key
+    >>> def key(f):
+    ...     return graph_key(bprop.trace(f)(bprop.ones(3)))
+    >>> key(lambda x: x * 2) == key(lambda y: y * 2), key(lambda x: x * 2) == key(lambda x: x * 2.0)
+    (True, False)
+    """
+    numbers: dict[Node, int] = {}
+    for node in (*graph.inputs, *(node for node, _ in graph.captures), *graph.nodes):
+        numbers[node] = len(numbers)
+
+    def edge(x: Any) -> Any:
+        return (numbers[x[0]], x[1]) if type(x) is tuple else _parameter(x)
+
+    sources = tuple(node.specs for node in graph.inputs)
+    captures = tuple((node.specs, Same(value)) for node, value in graph.captures)
+    nodes = tuple((node.op, tuple(map(edge, node.inputs)), _parameter(node.params), node.specs) for node in graph.nodes)
+    return sources, captures, nodes, tuple(map(edge, graph.outputs))
+
+
+def _parameter(value: Any) -> Any:
+    if isinstance(value, Graph):
+        return graph_key(value)
+    if isinstance(value, dict):
+        return dict, tuple((name, _parameter(value[name])) for name in sorted(value))
+    if type(value) in (tuple, list):
+        return type(value), tuple(map(_parameter, value))
+    return value if isinstance(value, np.dtype | Spec) else token(value)

@@ -4,18 +4,21 @@ import ctypes
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from time import perf_counter
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...core.cell import CHANGES, RUNNING, Cell
+from ...core.dtype import DEFAULT
 from ...core.error import ArgumentError, BpropError, CompileError, StateError, shown_place, user_place
+from ...core.function import FUNCTIONS
 from ...core.graph import Graph, Node, has_effect, inner_graphs
 from ...core.interpreter import EVALUATE, using
 from ...core.op import Op
 from ...core.shape import size_of
 from ...core.trace import Trace, Traced
+from ...core.traced_float import TracedFloat, plain
 from ...core.tree import LEAF, Structure, flatten, unflatten
 from ...core.value import SHARING, Array, Sharing, Spec, Tracer, asarray, escaped
 from ...gradients.reverse import backward
@@ -24,6 +27,10 @@ from ..passes.finite_check import NotFiniteError, has_guard
 from ..passes.inline import inline
 from ..runtime.memory import DIRECT, HEAD, POINTER_AT, address_of, contiguous, data_of, memory_of
 from .introspection import stored
+from .lru_cache import Cache, graph_key
+
+if TYPE_CHECKING:
+    from ..runtime.executable import Program
 
 SMALL = 256
 """Bytes of an output up to which it is copied out of a buffer that the program keeps."""
@@ -86,31 +93,52 @@ class _Trace(Trace):
         return value
 
 
+class _Floats:
+    """The floats that are inputs of a trace: ``asked`` are those, by place, at whose numbers Python looked."""
+
+    def __init__(self, tracer: _Trace) -> None:
+        self.tracer, self.live, self.asked = tracer, True, set[int]()
+
+    def applied(self, name: str, *args: Any) -> Array:
+        with using(self.tracer):
+            return FUNCTIONS[name](*args)
+
+
 class Step:
     """One traced call: the graph, where its inputs come from, where its outputs go, and the program.
 
+    An equal graph among ``programs`` has the native code already; else the program is ``new``, and ``key`` is its key there.
     Where the program ``guards`` its products (decision 0003), ``masked`` is the step to take when that fails, made when it
     first does; ``masked_runs`` counts how often.
     """
 
     def __init__(
-        self, f: Callable[..., Any], leaves: Sequence[Any], structure: Structure, name: str, masks: bool = False
+        self,
+        f: Callable[..., Any],
+        leaves: Sequence[Any],
+        structure: Structure,
+        name: str,
+        programs: "Cache[Program]",
+        masks: bool = False,
     ) -> None:
         from ..runtime.executable import Program  # llvmlite is loaded with the first program, not with bprop
 
         self.name = name
-        self.arguments: list[int] = [place for place, leaf in enumerate(leaves) if is_array(leaf)]
         self.leaves = len(leaves)
         self.masked: Step | None = None
         self.masked_runs = 0
-        tracer, sharing, result = self._traced(f, leaves, structure, guards=not masks)
+        self.asked: set[int] = set()
+        """The places of the floats among the leaves for whose numbers alone the trace is."""
+        tracer, sharing, outputs = self._traced(f, leaves, structure, guards=not masks)
         self.effects = any(map(has_effect, tracer.nodes))
         if self.effects and has_guard(tracer.nodes):  # a callback must not be called by both programs
-            tracer, sharing, result = self._traced(f, leaves, structure, guards=False)
+            tracer, sharing, outputs = self._traced(f, leaves, structure, guards=False)
+        floats = {place for place, leaf in enumerate(leaves) if type(leaf) is float}
+        if self.effects:  # what Python does in a callback may depend on them
+            self.asked = floats
         self._places = tracer.places
         self.size = len(tracer.nodes)
         self.repeated = tracer.repeated if self.size > LARGE else None
-        outputs, self.structure = flatten(result)
         for leaf in outputs:
             if isinstance(leaf, Iterator | Set) or _holds_traced(leaf):
                 raise ArgumentError(
@@ -125,7 +153,7 @@ class Step:
         for cell in written:  # one that is only written takes its new value in place as well
             if cell not in tracer.cell_inputs and cell.array.spec == tracer.cells[cell].spec:
                 tracer.lift_cell(cell, cell.array)
-        self.results = [_source(tracer, x, self.arguments) for x in outputs]
+        self.results = [_source(tracer, x, self.arguments, floats) for x in outputs]
         computed = [x for x, kind in zip(outputs, self.results, strict=True) if kind[0] == "computed"]
         values = [tracer.cells[cell] for cell in written]
         graph = inline(tracer.graph([*computed, *values]))  # what a region closes over is an input as well
@@ -139,11 +167,8 @@ class Step:
         for value in self.captures:
             if isinstance(value, Tracer):
                 raise escaped(value, name)
-        self.referenced, self.looked = _referenced(sharing, self.captures)
-        self.in_place: set[Any] = (
-            set()
-        )  # of those, what its call refers to; and arrays at whose numbers its trace looked
-        self.compared: set[Any] = set()
+        self.in_place = _in_place(sharing, self.captures)
+        """The NumPy arrays, by `id`, that the program reads where they lie, and at whose numbers the trace did not look."""
         nodes = [*graph.inputs, *tracer.cell_inputs.values(), *(node for node, _ in graph.captures)]
         whole = Graph(nodes, graph.nodes, graph.outputs)
         self.guards = has_guard(graph.nodes)
@@ -154,8 +179,11 @@ class Step:
         for number, cell in enumerate(written):
             if cell in tracer.cell_inputs and cell.array.spec == values[number].spec:
                 self.donated[self.count + number] = len(self.arguments) + order.index(cell)
+        self.key = graph_key(whole), tuple(self.donated.items())
+        known = programs.get(self.key)
+        self.new = known is None
         try:
-            self.program = Program(whole, self.donated, name.removeprefix("compilation of "))
+            self.program = known or Program(whole, self.donated, name.removeprefix("compilation of "))
         except CompileError as error:
             error.line = self.line_of(error.message) or error.line
             raise
@@ -203,24 +231,46 @@ class Step:
 
     def _traced(
         self, f: Callable[..., Any], leaves: Sequence[Any], structure: Structure, guards: bool
-    ) -> tuple[_Trace, Sharing, Any]:
-        """Return the trace of a call, what it takes by reference, and its result."""
+    ) -> tuple[_Trace, Sharing, list[Any]]:
+        """Return the trace of a call, what it takes by reference, and the leaves of its result.
 
+        Floats are inputs like arrays; where something cannot be traced so, they are constants.
+        """
+        places = [place for place, leaf in enumerate(leaves) if type(leaf) is float or is_array(leaf)]
+        floats = [place for place in places if type(leaves[place]) is float]
+        for self.arguments in (places, [place for place in places if is_array(leaves[place])]):
+            try:
+                return self._traced_once(f, leaves, structure, guards)
+            except Exception:
+                if len(self.arguments) == len(places) - len(floats):
+                    raise
+                self.asked = set(floats)
+        raise AssertionError
+
+    def _traced_once(
+        self, f: Callable[..., Any], leaves: Sequence[Any], structure: Structure, guards: bool
+    ) -> tuple[_Trace, Sharing, list[Any]]:
         def label(position: int) -> str:
             return leaf_label(f, structure, self.arguments[position])
 
         tracer = _Trace(self.name, label, guards)
-        traced = list(leaves)
+        inputs, traced = _Floats(tracer), list(leaves)
         for place in self.arguments:
-            traced[place] = tracer.input(Spec(leaves[place].shape, leaves[place].dtype.newbyteorder("=")))
+            leaf = leaves[place]
+            dtype = DEFAULT if type(leaf) is float else leaf.dtype.newbyteorder("=")
+            x = tracer.input(Spec(np.shape(leaf), dtype))
+            traced[place] = TracedFloat(leaf, x, frozenset([place]), inputs) if type(leaf) is float else x
         sharing = Sharing()
         token = SHARING.set(sharing)
         try:
             with using(tracer):
                 args, options = unflatten(structure, traced)
-                return tracer, sharing, f(*args, **options)
+                outputs, self.structure = flatten(f(*args, **options))
+                return tracer, sharing, [plain(leaf) for leaf in outputs]
         finally:
             SHARING.reset(token)
+            inputs.live = False
+            self.asked |= inputs.asked
 
     def line_of(self, message: str) -> str:
         """Return the user's line that made the op which a message begins with, the one of the shapes that it shows."""
@@ -256,9 +306,9 @@ class Step:
         cells were in their places: as long as it is the latest, they need not be looked at. Raises `NotFiniteError` where
         `with_masks` has the step to take.
         """
-        if self in RUNNING:
+        if self.program in RUNNING:
             raise CompileError(f"{self.name}: called again by its own callback: its memory is in use")
-        RUNNING[self] = self._writes  # before its cells are looked at: who reads one from now on gets a copy
+        RUNNING[self.program] = self._writes  # before its cells are looked at: who reads one from now on gets a copy
         try:
             table, moved = self._table, CHANGES.latest is not self.settled
             for block, source in self._gathered:
@@ -279,7 +329,7 @@ class Step:
             error.line = self.line_of(error.message) or error.line
             raise
         finally:
-            del RUNNING[self]
+            del RUNNING[self.program]
         if self._single:
             return Array(fresh[0].copy() if 0 in self._small else fresh[0])
         return self._result(leaves, {**fresh, **{number: one.copy() for number, one in self._small.items()}})
@@ -291,7 +341,7 @@ class Step:
         are as after the one before. ``masked`` returns, by its number, the step to take where
         a guard fails, and the leaves among which that finds its own.
         """
-        inputs = [_rows(leaves[place]) for place in self.arguments]
+        inputs = [_rows(leaves[place], count) for place in self.arguments]
         specs = {number: self._specs[number] for number in range(len(self._specs)) if number not in self.donated}
         try:
             fresh = {number: memory_of((count, *shape), dtype) for number, (shape, dtype) in specs.items()}
@@ -301,7 +351,7 @@ class Step:
         while isinstance(error, NotFiniteError):
             row = slice(done, done + 1)
             step, whole = masked(done)
-            rows = [_rows(whole[place])[row] for place in step.arguments]
+            rows = [_rows(whole[place], count)[row] for place in step.arguments]
             outputs = {n: x[row] for n, x in fresh.items()}
             ran, error = step._repeat(rows, outputs, 1)
             done += ran
@@ -318,9 +368,9 @@ class Step:
         self, inputs: Sequence[NDArray[Any]], fresh: dict[int, NDArray[Any]], count: int
     ) -> tuple[int, BaseException | None]:
         """Take ``count`` steps over the rows of inputs and outputs; return how many were, and what ended them before."""
-        if self in RUNNING:
+        if self.program in RUNNING:
             raise CompileError(f"{self.name}: called again by its own callback: its memory is in use")
-        RUNNING[self] = self._writes  # before its cells are looked at: who reads one from now on gets a copy
+        RUNNING[self.program] = self._writes  # before its cells are looked at: who reads one from now on gets a copy
         try:
             self._bind_all()
             for block, source in self._gathered:
@@ -344,16 +394,19 @@ class Step:
         except MemoryError as missing:
             raise self._full(count) from missing
         finally:
-            del RUNNING[self]
+            del RUNNING[self.program]
         if isinstance(error, BpropError):
             error.line = self.line_of(error.message) or error.line
         return done, error
 
-    def with_masks(self, f: Callable[..., Any], leaves: Sequence[Any], structure: Structure) -> "Step":
+    def with_masks(
+        self, f: Callable[..., Any], leaves: Sequence[Any], structure: Structure, programs: "Cache[Program]"
+    ) -> "Step":
         """Return the step to take on a call whose guard failed: nothing that lasts has been written."""
         self.masked_runs += 1
         if self.masked is None or self.masked.leaves != len(leaves) or not self.masked.fits():
-            self.masked = Step(f, leaves, structure, self.name, masks=True)
+            self.masked = Step(f, leaves, structure, self.name, programs, masks=True)
+            programs.put(self.masked.key, self.masked.program)
         self.masked.take(leaves)
         return self.masked
 
@@ -469,24 +522,27 @@ def _holds_traced(leaf: Any) -> bool:
     return any(isinstance(one, Traced) for value in inside for one in flatten(value)[0])
 
 
-def _source(tracer: Trace, x: Any, arguments: Sequence[int]) -> tuple[str, Any]:
+def _source(tracer: Trace, x: Any, arguments: Sequence[int], floats: Set[int]) -> tuple[str, Any]:
     """Return where an output leaf comes from: the program, an argument passed through, or a constant."""
     if not isinstance(x, Traced) or x.owner is not tracer:
         return "constant", x
-    if x.node in tracer.inputs:
-        return "argument", arguments[tracer.inputs.index(x.node)]
+    place = arguments[tracer.inputs.index(x.node)] if x.node in tracer.inputs else None
+    if place is not None and place not in floats:
+        return "argument", place
     return "computed", None
 
 
-def _referenced(sharing: Sharing, captures: Sequence[Array]) -> tuple[list[Any], list[Any]]:
-    """Return the NumPy arrays that a program reads where they lie, and those of them whose numbers the trace looked at."""
+def _in_place(sharing: Sharing, captures: Sequence[Array]) -> set[int]:
     captured = {id(value) for value in captures}
-    found = [(data, array) for data, array in sharing.arrays.values() if id(array) in captured]
-    return [data for data, _ in found], [data for data, array in found if id(array) in sharing.looked]
+    return {
+        id(data) for data, array in sharing.arrays.values() if id(array) in captured and id(array) not in sharing.looked
+    }
 
 
-def _rows(leaf: Any) -> NDArray[Any]:
+def _rows(leaf: Any, count: int) -> NDArray[Any]:
     """Return the numbers of a leaf whose rows are given to one step after the other: only each of them is contiguous."""
+    if type(leaf) is float:
+        return np.broadcast_to(np.float64(leaf), count)
     data: NDArray[Any] = leaf.data if type(leaf) is Array else data_of(leaf) if isinstance(leaf, Array) else leaf
     rows = data[:1].flags.c_contiguous and data.flags.aligned and data.dtype.isnative
     return data if rows else data_of(leaf)

@@ -18,7 +18,7 @@ from ...core.graph import Graph, Node
 from ...core.op import Op
 from ...core.value import Spec
 from ..frontend.captures import references
-from ..frontend.introspection import UNKNOWN
+from ..frontend.introspection import UNKNOWN, is_library, package
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("core", "ops", "region", "compile")
@@ -74,6 +74,8 @@ class Writer:
             if text is None:
                 text = self.ops[value] = f"{value.name}#{declaration(value)}"
             return text
+        if isinstance(value, ModuleType | type) and not is_library(package(value)):
+            raise UnfingerprintableError(value.__name__)  # a user may change what it holds
         if isinstance(value, ModuleType):
             return value.__name__
         if isinstance(value, type | BuiltinFunctionType | np.ufunc | type(np.sum)):

@@ -9,12 +9,9 @@ NumPy arrays, where NumPy's C interface fixes it. A table of words says what to 
 ``LIST``       list, number of entries, then each
 ``CELL``       cell of a closure, its contents (0: not assigned)
 ``NAME``       dict, key, value (0: not there)
-``DEFAULTS``   function, its defaults for parameters and for keywords (0: none)
 ``OBJECT``     object, its ``__dict__``
-``SIZE``       dict, number of entries
-``FUNCTION``   function, its code
+``FUNCTION``   function, its code, its defaults for parameters and for keywords (0: none)
 ``TYPE``       object, its class
-``ATTRIBUTE``  object, name, what `object` finds under it
 ``ARRAY``      NumPy array, address, dtype, number of axes, then size and stride of each
 ``END``
 =============  ==========================================================================================
@@ -29,7 +26,7 @@ from llvmlite import binding
 
 from ..llvm.ir_text import jit_compile_ir
 
-END, DICT, LIST, CELL, NAME, DEFAULTS, OBJECT, SIZE, FUNCTION, TYPE, ARRAY, ATTRIBUTE = range(12)
+END, DICT, LIST, CELL, NAME, OBJECT, FUNCTION, TYPE, ARRAY = range(9)
 DATA, AXES, SIZES, STRIDES, DTYPE = (object.__basicsize__ + 8 * place for place in (0, 1, 2, 3, 5))
 """Where the fields of a NumPy array lie."""
 _SAMPLE = np.zeros((2, 3))[1:]
@@ -48,7 +45,6 @@ FUNCTIONS = (
     "PyFunction_GetDefaults",
     "PyFunction_GetKwDefaults",
     "PyFunction_GetCode",
-    "PyObject_GenericGetAttr",
     "PyObject_GenericGetDict",
     "PyObject_Type",
     "Py_DecRef",
@@ -63,7 +59,6 @@ declare ptr @PyCell_Get(ptr)
 declare ptr @PyFunction_GetDefaults(ptr)
 declare ptr @PyFunction_GetKwDefaults(ptr)
 declare ptr @PyFunction_GetCode(ptr)
-declare ptr @PyObject_GenericGetAttr(ptr, ptr)
 declare ptr @PyObject_GenericGetDict(ptr, ptr)
 declare ptr @PyObject_Type(ptr)
 declare void @Py_DecRef(ptr)
@@ -74,11 +69,12 @@ define i32 @same(ptr %table) {{
   %value.at = alloca ptr
   br label %next
 next:
-  %at = phi ptr [%table, %0], [%third.at, %owned], [%pair.at, %pairs], [%item.at, %items], [%fourth.at, %name], [%axis.at, %axes]
+  %at = phi ptr [%table, %0], [%third.at, %owned], [%pair.at, %pairs], [%item.at, %items], [%fourth.at, %name], [%first.axis.at, %function], [%axis.at, %axes]
   %kind = load i64, ptr %at
   %second.at = getelementptr i64, ptr %at, i64 2
   %third.at = getelementptr i64, ptr %at, i64 3
   %fourth.at = getelementptr i64, ptr %at, i64 4
+  %first.axis.at = getelementptr i64, ptr %at, i64 5
   %last = icmp eq i64 %kind, {END}
   br i1 %last, label %equal, label %more
 more: ; two words follow, whatever the kind
@@ -91,13 +87,10 @@ more: ; two words follow, whatever the kind
     i64 {LIST}, label %list
     i64 {CELL}, label %cell
     i64 {NAME}, label %look
-    i64 {DEFAULTS}, label %defaults
     i64 {OBJECT}, label %object.dict
-    i64 {SIZE}, label %size
     i64 {FUNCTION}, label %code
     i64 {TYPE}, label %type
     i64 {ARRAY}, label %array
-    i64 {ATTRIBUTE}, label %attribute
   ]
 
 dict:
@@ -130,11 +123,6 @@ pair.value:
 pair.any:
   %any.value = icmp eq ptr %known.value, null
   br i1 %any.value, label %pairs, label %differ
-
-size:
-  %size.now = call i64 @PyDict_Size(ptr %object)
-  %same.size = icmp eq i64 %size.now, %count
-  br i1 %same.size, label %owned, label %differ
 
 list:
   %length = call i64 @PyList_Size(ptr %object)
@@ -173,14 +161,19 @@ owned:
 code:
   %code.now = call ptr @PyFunction_GetCode(ptr %object)
   %same.code = icmp eq ptr %code.now, %second
-  br i1 %same.code, label %owned, label %differ
-
-attribute:
-  %attribute.now = call ptr @PyObject_GenericGetAttr(ptr %object, ptr %second)
-  call void @Py_DecRef(ptr %attribute.now)
-  %known.attribute = load ptr, ptr %third.at
-  %same.attribute = icmp eq ptr %attribute.now, %known.attribute
-  br i1 %same.attribute, label %name, label %differ
+  br i1 %same.code, label %positional, label %differ
+positional:
+  %defaults = call ptr @PyFunction_GetDefaults(ptr %object)
+  %known.defaults = load ptr, ptr %third.at
+  %same.defaults = icmp eq ptr %defaults, %known.defaults
+  br i1 %same.defaults, label %keyword, label %differ
+keyword:
+  %keywords = call ptr @PyFunction_GetKwDefaults(ptr %object)
+  %known.keywords = load ptr, ptr %fourth.at
+  %same.keywords = icmp eq ptr %keywords, %known.keywords
+  br i1 %same.keywords, label %function, label %differ
+function: ; four words were compared
+  br label %next
 
 array:
   %data.at = getelementptr i8, ptr %object, i64 {DATA}
@@ -199,7 +192,6 @@ rank:
   %rank.now = sext i32 %rank.int to i64
   %known.rank = load i64, ptr %fourth.at
   %same.rank = icmp eq i64 %rank.now, %known.rank
-  %first.axis.at = getelementptr i64, ptr %at, i64 5
   %sizes.at = getelementptr i8, ptr %object, i64 {SIZES}
   %sizes = load ptr, ptr %sizes.at
   %strides.at = getelementptr i8, ptr %object, i64 {STRIDES}
@@ -230,16 +222,6 @@ look:
   %known.named = load ptr, ptr %third.at
   %same.named = icmp eq ptr %named, %known.named
   br i1 %same.named, label %name, label %differ
-
-defaults:
-  %positional = call ptr @PyFunction_GetDefaults(ptr %object)
-  %same.positional = icmp eq ptr %positional, %second
-  br i1 %same.positional, label %keyword, label %differ
-keyword:
-  %by.keyword = call ptr @PyFunction_GetKwDefaults(ptr %object)
-  %known.keyword = load ptr, ptr %third.at
-  %same.keyword = icmp eq ptr %by.keyword, %known.keyword
-  br i1 %same.keyword, label %name, label %differ
 
 name: ; three words were compared
   br label %next
