@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import bprop
-from bprop.compile.frontend.introspection import is_a, slots, stored
+from bprop.compile.introspection import is_a, slots, stored
 from bprop.core.tree import is_holder
 
 

@@ -11,8 +11,8 @@ import pytest
 
 import bprop
 from bprop import nn, optim
+from bprop.compile.captures import references
 from bprop.compile.frontend.call_guard import Guard
-from bprop.compile.frontend.captures import references
 
 X = np.linspace(-1, 1, 6, dtype=np.float32).reshape(3, 2)
 

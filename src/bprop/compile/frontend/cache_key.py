@@ -11,7 +11,7 @@ from ...core.cell import Cell
 from ...core.error import ArgumentError
 from ...core.tree import LEAF, Holder, Structure
 from ...core.value import Array, refuse_masked
-from .introspection import bases, entries, is_a, stored
+from ..introspection import bases, entries, is_a, stored
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None))
 _BY_IDENTITY = (Array, np.ndarray, ModuleType, FunctionType, BuiltinFunctionType, type)

@@ -24,9 +24,8 @@ from ...core.graph import Graph
 from ...core.interpreter import Interpreter
 from ...core.op import Op
 from ...core.value import Array
-from .cache_key import token
-from .captures import Reference, imported, references
-from .introspection import (
+from ..captures import Reference, imported, references
+from ..introspection import (
     BUFFERS,
     UNKNOWN,
     bases,
@@ -43,6 +42,7 @@ from .introspection import (
     slots,
     views,
 )
+from .cache_key import token
 
 LOCKED = getattr(sys, "_is_gil_enabled", lambda: True)()
 """Whether one thread at a time is inside Python; else what is compared could be freed meanwhile, and every call is traced."""

@@ -23,10 +23,10 @@ from ...core.tree import LEAF, Structure, flatten, unflatten
 from ...core.value import SHARING, Array, Sharing, Spec, Tracer, asarray, escaped
 from ...gradients.reverse import backward
 from ...gradients.variable import leaf_label
+from ..introspection import stored
 from ..passes.finite_check import NotFiniteError, has_guard
 from ..passes.inline import inline
 from ..runtime.memory import DIRECT, HEAD, POINTER_AT, address_of, contiguous, data_of, memory_of
-from .introspection import stored
 from .lru_cache import Cache, graph_key
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from ...core import LOADED
 from ...core.graph import Graph, Node
 from ...core.op import Op
 from ...core.value import Spec
-from ..frontend.captures import references
-from ..frontend.introspection import UNKNOWN, is_library, package
+from ..captures import references
+from ..introspection import UNKNOWN, is_library, package
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("core", "ops", "region", "compile")

@@ -31,7 +31,7 @@ class Reference(NamedTuple):
 def references(f: FunctionType) -> Iterator[Reference]:
     """Yield the variables of a function's closure and the globals that it loads, also in functions inside it.
 
-    >>> from bprop.compile.frontend.captures import references
+    >>> from bprop.compile.captures import references
     >>> rate = 0.1
     >>> sorted(one.name for one in references(lambda x: [x * rate for _ in range(3)]))
     ['range', 'rate']

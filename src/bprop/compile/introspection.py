@@ -111,7 +111,7 @@ def read(get: Callable[[Any], Any], value: Any) -> Any:
 def stored(value: Any) -> dict[str, Any]:
     """Return what the attributes of an object hold, those in slots too.
 
-    >>> from bprop.compile.frontend.introspection import stored
+    >>> from bprop.compile.introspection import stored
     >>> from unittest.mock import MagicMock
     >>> mock = MagicMock()
     >>> mock.rate = 0.1
