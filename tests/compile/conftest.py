@@ -20,6 +20,6 @@ def agree():
 def traces(monkeypatch):
     """Count how often a function is traced."""
     made = []
-    original = pipeline.Step
-    monkeypatch.setattr(pipeline, "Step", lambda *args: made.append(1) or original(*args))
+    original = pipeline.trace_call
+    monkeypatch.setattr(pipeline, "trace_call", lambda *args: made.append(1) or original(*args))
     return made

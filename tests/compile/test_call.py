@@ -11,7 +11,7 @@ import pytest
 
 import bprop
 from bprop import nn, optim
-from bprop.compile.frontend import traced_call as step
+from bprop.compile.frontend import compiled_call as step
 from bprop.compile.runtime import identity
 from bprop.core.cell import CHANGES, Cell
 
@@ -22,8 +22,8 @@ RANDOM = np.random.default_rng(0)
 def binds(monkeypatch):
     """Count the cells whose memory is looked up."""
     made = []
-    original = step.Step._bind
-    monkeypatch.setattr(step.Step, "_bind", lambda self, *args: made.append(args) or original(self, *args))
+    original = step.CompiledCall._bind
+    monkeypatch.setattr(step.CompiledCall, "_bind", lambda self, *args: made.append(args) or original(self, *args))
     return made
 
 
@@ -377,7 +377,7 @@ def test_an_interrupted_call_is_done_or_is_not(monkeypatch):
     assert numbers() == [2, 2, 2]
     again = cells[2].read()
     with monkeypatch.context() as patch:
-        patch.setattr(program, "_repeat", interrupted(program._repeat))
+        patch.setattr(program, "_run_steps", interrupted(program._run_steps))
         with pytest.raises(KeyboardInterrupt):
             step.loop(np.ones(5))
     assert numbers() == [7, 7, 7]

@@ -9,7 +9,7 @@ import pytest
 import bprop
 from bprop import nn, optim
 from bprop.compile import compile
-from bprop.compile.frontend import traced_call as module
+from bprop.compile.frontend import compiled_call as module
 from bprop.compile.llvm.host import parallel_threshold
 from bprop.compile.runtime.executable import Program
 from bprop.core.cell import Cell
@@ -89,7 +89,7 @@ def test_python_hears_of_ctrl_c_between_two_steps(monkeypatch):
         return repeat(self, table, strides, count)
 
     monkeypatch.setattr(Program, "repeat", counting)
-    monkeypatch.setattr(module, "HEARD", 0.0)
+    monkeypatch.setattr(module, "SIGNAL_SECONDS", 0.0)
     begin.back()
     with pytest.raises(KeyboardInterrupt):
         step.loop(model, rule, x, t)
@@ -97,13 +97,13 @@ def test_python_hears_of_ctrl_c_between_two_steps(monkeypatch):
     losses = step.loop(model, rule, x[6:], t[6:])
     assert losses.tolist() == expected[6:]
     assert Moment(model, rule) == end
-    monkeypatch.setattr(module, "HEARD", 1000.0)
+    monkeypatch.setattr(module, "SIGNAL_SECONDS", 1000.0)
     assert compile(lambda x: x * 2).loop(np.ones(50)).tolist() == [2] * 50
     assert counts[-2:] == [16, 34]  # how long a step takes is found out first
 
 
 def test_an_error_late_in_a_long_loop_says_where(monkeypatch):
-    monkeypatch.setattr(module, "HEARD", 0.0)
+    monkeypatch.setattr(module, "SIGNAL_SECONDS", 0.0)
     model, rule, step = trainer()
     t = np.concatenate([T] * 4)
     t[25, 2] = 3

@@ -6,7 +6,7 @@ import pytest
 import bprop
 from bprop import nn, optim
 from bprop.compile import jit as pipeline
-from bprop.compile.frontend import traced_call as step
+from bprop.compile.frontend import compiled_call as step
 from bprop.core.cell import Cell
 
 RANDOM = np.random.default_rng(0)

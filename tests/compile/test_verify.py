@@ -159,8 +159,8 @@ def test_infinities_nan_integers_and_empty_results():
 def test_a_wrong_integer_is_found(monkeypatch):
     from bprop.compile import jit as pipeline
 
-    original = pipeline.Step.__call__
-    monkeypatch.setattr(pipeline.Step, "__call__", lambda self, leaves, mark: original(self, leaves, mark) + 1)
+    original = pipeline.CompiledCall.__call__
+    monkeypatch.setattr(pipeline.CompiledCall, "__call__", lambda self, leaves, mark: original(self, leaves, mark) + 1)
     with pytest.raises(bprop.VerificationError, match="result is 3 compiled and 2 eager"):
         bprop.compile(lambda n: n * 2, verify=True)(np.array(1))
 

@@ -11,7 +11,7 @@ import pytest
 
 import bprop
 from bprop import nn, optim
-from bprop.compile.frontend import traced_call as step
+from bprop.compile.frontend import compiled_call as step
 from bprop.compile.runtime.executable import Program
 from bprop.train import Callback, Checkpoint, EarlyStopping, fit
 from bprop.train.checkpoint import CHECKPOINT
@@ -47,7 +47,7 @@ def stretch(monkeypatch):
                 pass
 
         monkeypatch.setattr("bprop.train.training.ChunkSizer", Fixed)
-        monkeypatch.setattr(step, "HEARD", 1e9)  # seconds, in which a loop would be one native call
+        monkeypatch.setattr(step, "SIGNAL_SECONDS", 1e9)  # seconds, in which a loop would be one native call
         monkeypatch.setattr(Program, "repeat", counted)
         return done
 

@@ -28,9 +28,10 @@ from ..ops import stack
 from .frontend.advice import Advice
 from .frontend.cache_key import Signature, roots
 from .frontend.call_guard import Change, Guard
+from .frontend.compiled_call import CompiledCall, in_step
 from .frontend.known import KnownTrace
 from .frontend.lru_cache import Cache
-from .frontend.traced_call import Step, in_step, is_array
+from .frontend.traced_call import is_array, trace_call
 from .passes.finite_check import NotFiniteError
 from .passes.inline import inline
 from .report import Kernels, Report, counted
@@ -67,7 +68,7 @@ class Compiled(Generic[P, R]):
             raise ArgumentError(
                 f"compile: {self.name} is a generator or coroutine, whose code runs after the call: return a list or tuple"
             )
-        self._last: Step | None = None
+        self._last: CompiledCall | None = None
         self._verify = verify
         self._verification: Verification | None = None
         self._advice = Advice(f)
@@ -139,12 +140,12 @@ class Compiled(Generic[P, R]):
         self._last = trace.step
         self._traces = [trace, *(one for one in self._traces if one is not trace)]
 
-    def _drop(self, step: Step) -> None:
+    def _drop(self, step: CompiledCall) -> None:
         self.programs.drop(step.key)
         self._traces = [trace for trace in self._traces if trace.step.program is not step.program]
 
     def _called(
-        self, step: Step, leaves: Sequence[Any], mark: object, args: tuple[Any, ...], options: dict[str, Any]
+        self, step: CompiledCall, leaves: Sequence[Any], mark: object, args: tuple[Any, ...], options: dict[str, Any]
     ) -> Any:
         try:
             return step(leaves, mark)
@@ -154,7 +155,7 @@ class Compiled(Generic[P, R]):
             pass
         return self._masked(step, args, options)
 
-    def _masked(self, step: Step, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    def _masked(self, step: CompiledCall, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """Do a call whose guard failed with the program that masks its products."""
         leaves, structure = flatten((args, options))
         masked = step.with_masks(self.function, leaves, structure, self._masking)
@@ -187,12 +188,12 @@ class Compiled(Generic[P, R]):
         self._keep(trace)
         return trace, trace.step.new
 
-    def _guard(self, leaves: Sequence[Any], structure: Structure, step: Step | None = None) -> Guard:
+    def _guard(self, leaves: Sequence[Any], structure: Structure, step: CompiledCall | None = None) -> Guard:
         """Return what holds while all that a call reaches is the same, but for arrays that ``step`` reads where they lie."""
         arguments = roots(leaves, structure, lambda n: parameter_name(self.function, n) or f"argument {n}")
         guard = Guard({**arguments, "": self.function}, self.ignore, self._effects.keys())
         if step is not None:
-            guard.forget(step.in_place)
+            guard.forget(step.trace.in_place)
         return guard
 
     def _traced(self, signature: Signature, leaves: Sequence[Any], structure: Structure) -> KnownTrace:
@@ -202,17 +203,19 @@ class Compiled(Generic[P, R]):
                 raise DTypeError(f"{self.name}: an argument has dtype {leaf.dtype}: use bool, integers or floats")
         guard = self._guard(leaves, structure)
         try:
-            step = Step(self.function, leaves, structure, f"compilation of {self.name}", self.programs)
+            trace = trace_call(self.function, leaves, structure, f"compilation of {self.name}")
+            step = CompiledCall(trace, self.programs)
+            step.take(leaves)
         except RecursionError:
             raise CompileError(
                 f"{self.name}: Python's limit of nested calls was passed while it was traced: a function that calls itself "
                 f"has to end by Python numbers or shapes; where a traced value decides, write bprop.while_loop or bprop.scan"
             ) from None
-        if step.repeated is not None:
+        if step.trace.repeated is not None:
             self._advice.say(
                 "unrolled",
-                f"a Python loop was unrolled into {step.size} applications, many of them alike, at "
-                f"{shown_place(step.repeated)}. Time to compile grows with every turn: bprop.scan compiles the body of such a "
+                f"a Python loop was unrolled into {step.trace.size} applications, many of them alike, at "
+                f"{shown_place(step.trace.repeated)}. Time to compile grows with every turn: bprop.scan compiles the body of such a "
                 f"loop once, however often it runs",
             )
         if not guard.holds():  # tracing changed something: it is an effect, and as from now on it always was
@@ -221,7 +224,7 @@ class Compiled(Generic[P, R]):
                 self._traces = []  # their guards look at it
             self._effects |= made
             guard = self._guard(leaves, structure)
-        guard.forget(step.in_place)
+        guard.forget(step.trace.in_place)
         return KnownTrace(signature, guard, step)
 
     def _keep(self, trace: KnownTrace) -> None:
@@ -243,10 +246,10 @@ class Compiled(Generic[P, R]):
         self._traces = [trace, *(other for other in self._traces if id(other.step.program) in kept)][:KEPT]
 
     def _as_eager(
-        self, error: IndexingError, step: Step, args: tuple[Any, ...], options: dict[str, Any]
+        self, error: IndexingError, step: CompiledCall, args: tuple[Any, ...], options: dict[str, Any]
     ) -> IndexingError:
         """Return what the eager call raises where native code met an index out of range: it names index, axis and line."""
-        if step.effects:  # a callback sees its numbers once
+        if step.trace.effects:  # a callback sees its numbers once
             return error
         leaves, structure = flatten((args, options))
         try:
@@ -266,11 +269,11 @@ class Compiled(Generic[P, R]):
         self, trace: KnownTrace, leaves: Sequence[Any], args: tuple[Any, ...], options: dict[str, Any]
     ) -> R:
         step = trace.step
-        count = next(len(leaves[place]) for place in step.arguments if type(leaves[place]) is not float)
+        count = next(len(leaves[place]) for place in step.trace.arguments if type(leaves[place]) is not float)
         self._use(trace)
         step.take(leaves)
 
-        def masked(number: int) -> tuple[Step, list[Any]]:
+        def masked(number: int) -> tuple[CompiledCall, list[Any]]:
             whole, structure = flatten((args, options))  # with the slots that the first trace made
             return step.with_masks(self.function, _row(whole, number), structure, self._masking), whole
 
@@ -321,7 +324,7 @@ class Compiled(Generic[P, R]):
                     trace, _ = self._trace_for(row, structure, None)
                     if trace.step.loops:
                         looped = Signature(row, structure, None if options else args)
-                        trace.looped = looped.settled(trace.step.asked, trace.guard.cells)
+                        trace.looped = looped.settled(trace.step.trace.asked, trace.guard.cells)
                         return self._looped_call(trace, leaves, args, options)
         leaves, structure = flatten((args, options))
         count, results = _steps(self.name, leaves), []
@@ -361,8 +364,8 @@ class Compiled(Generic[P, R]):
     @property
     def report(self) -> Report:
         """What of the last call's program is native code, and the closed list of what is not."""
-        program, step = self.program, cast(Step, self._last)
-        return Report(self.name, program, step.line_of, step.masked_runs if step.guards else None)
+        program, step = self.program, cast(CompiledCall, self._last)
+        return Report(self.name, program, step.trace.line_of, step.masked_runs if step.trace.guards else None)
 
     @property
     def verification(self) -> Verification:

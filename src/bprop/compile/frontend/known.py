@@ -5,25 +5,25 @@ from typing import Any
 
 from .cache_key import Signature
 from .call_guard import Guard, cells_hold
-from .traced_call import Step
+from .compiled_call import CompiledCall
 
 
 class KnownTrace:
     """A trace that was made: the calls that it is for, by signature and guard, and what it gave."""
 
-    def __init__(self, signature: Signature, guard: Guard, step: Step) -> None:
-        self.guard, self.step, self.parts = guard, step, signature.asked(step.asked)
-        self.signature = signature.settled(step.asked, guard.cells)
+    def __init__(self, signature: Signature, guard: Guard, step: CompiledCall) -> None:
+        self.guard, self.step, self.parts = guard, step, signature.asked(step.trace.asked)
+        self.signature = signature.settled(step.trace.asked, guard.cells)
         self.looped: Signature | None = None
         """The arguments of the last loop, by whose objects the next one may be known."""
 
     def is_for(self, signature: Signature) -> bool:
         """Return whether a call's arguments are of the kind that was traced."""
-        return signature.structure == self.signature.structure and signature.asked(self.step.asked) == self.parts
+        return signature.structure == self.signature.structure and signature.asked(self.step.trace.asked) == self.parts
 
     def take(self, signature: Signature) -> bool:
         """Know again, from now on, the calls that have the objects of this signature; return whether its cells fit."""
-        signature = signature.settled(self.step.asked, self.guard.cells)
+        signature = signature.settled(self.step.trace.asked, self.guard.cells)
         if signature.reached != self.signature.reached or not self.fits(signature):
             return False
         self.signature = signature
