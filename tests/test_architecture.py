@@ -9,7 +9,7 @@ import pytest
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 VAGUE = {"one", "mine", "place", "whole", "known", "found"}
 """Names that say nothing about what they stand for."""
-LIMIT = 150
+LIMIT = 15
 """How often such names may be used: a variable of a comprehension may be called `one` where nothing better says it."""
 
 

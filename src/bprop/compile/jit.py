@@ -138,7 +138,7 @@ class Compiled(Generic[P, R]):
     def _use(self, trace: KnownTrace) -> None:
         """Put a trace first."""
         self._last = trace.step
-        self._traces = [trace, *(one for one in self._traces if one is not trace)]
+        self._traces = [trace, *(other for other in self._traces if other is not trace)]
 
     def _drop(self, step: CompiledCall) -> None:
         self.programs.drop(step.key)
@@ -256,11 +256,11 @@ class Compiled(Generic[P, R]):
             with using(StateScope(below=EVALUATE)):
                 arguments, named = unflatten(structure, [asarray(leaf) if is_array(leaf) else leaf for leaf in leaves])
                 self.function(*arguments, **named)
-        except IndexingError as found:
-            found.step = error.step
+        except IndexingError as eager_error:
+            eager_error.step = error.step
             for note in getattr(error, "__notes__", ()):
-                found.add_note(note)
-            return found
+                eager_error.add_note(note)
+            return eager_error
         except Exception:  # what came first then is not what native code met
             return error
         return error
@@ -269,19 +269,19 @@ class Compiled(Generic[P, R]):
         self, trace: KnownTrace, leaves: Sequence[Any], args: tuple[Any, ...], options: dict[str, Any]
     ) -> R:
         step = trace.step
-        count = next(len(leaves[place]) for place in step.trace.arguments if type(leaves[place]) is not float)
+        count = next(len(leaves[position]) for position in step.trace.arguments if type(leaves[position]) is not float)
         self._use(trace)
         step.take(leaves)
 
         def masked(number: int) -> tuple[CompiledCall, list[Any]]:
-            whole, structure = flatten((args, options))  # with the slots that the first trace made
-            return step.with_masks(self.function, _row(whole, number), structure, self._masking), whole
+            all_leaves, structure = flatten((args, options))  # with the slots that the first trace made
+            return step.with_masks(self.function, _row(all_leaves, number), structure, self._masking), all_leaves
 
         try:
             return cast(R, step.loop(leaves, count, masked))
         except IndexingError as error:
-            whole, structure = flatten((args, options))
-            row, named = unflatten(structure, _row(whole, error.step or 0))
+            all_leaves, structure = flatten((args, options))
+            row, named = unflatten(structure, _row(all_leaves, error.step or 0))
             raise self._as_eager(error, step, row, named) from None
 
     def loop(self, *args: P.args, **options: P.kwargs) -> R:
@@ -336,7 +336,9 @@ class Compiled(Generic[P, R]):
                 in_step(error, number, count)
                 raise
         columns = zip(*(leaves for leaves, _ in results), strict=True)
-        return cast(R, unflatten(results[-1][1], [stack(one) if is_array(one[0]) else one[-1] for one in columns]))
+        return cast(
+            R, unflatten(results[-1][1], [stack(column) if is_array(column[0]) else column[-1] for column in columns])
+        )
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)

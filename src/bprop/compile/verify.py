@@ -221,14 +221,14 @@ def cell_names(f: Callable[..., Any], args: Sequence[Any], options: Mapping[str,
     try:
         bound = inspect.signature(f).bind(*args, **options).arguments
     except (TypeError, ValueError):
-        bound = {str(place): arg for place, arg in enumerate(args)} | dict(options)
+        bound = {str(number): arg for number, arg in enumerate(args)} | dict(options)
     names: dict[Cell, str] = {}
     for name, tree in bound.items():
         if isinstance(tree, type | Array):
             continue
-        for place, leaf in _named(tree, name):
+        for path, leaf in _named(tree, name):
             if isinstance(leaf, Cell):
-                names.setdefault(leaf, place)
+                names.setdefault(leaf, path)
     for cell, path in Guard({"": f}).cells.items():
         names.setdefault(cell, path)
     return names

@@ -29,27 +29,29 @@ class Signature:
         numbers: dict[Cell, int] = {}
         self.structure = structure
         self.parts = tuple(_part(leaf, numbers) for leaf in leaves)
-        self.numbers = {place: leaf for place, leaf in enumerate(leaves) if type(leaf) is float}
+        self.numbers = {leaf_index: leaf for leaf_index, leaf in enumerate(leaves) if type(leaf) is float}
         self.cells = self.apart = [(cell, cell.trainable, cell.array.spec) for cell in numbers]
         self.reached: list[Cell | None] = []
         """Of a settled one, the cells that are reached in another way, too: to the trace both are one; ``apart`` are the others."""
-        self._arrays: list[tuple[int, int, Any, tuple[int, ...], Any]] = []  # position, place, type, shape, dtype
+        self._arrays: list[
+            tuple[int, int, Any, tuple[int, ...], Any]
+        ] = []  # position, index of the leaf, type, shape, dtype
         self._floats: list[tuple[int, int]] = []
         self._others: list[tuple[int, Any]] = []
         self._template = list(leaves)
         self._count = -1 if args is None else len(args)
-        place = 0
+        leaf_index = 0
         for position, (arg, part) in enumerate(zip(args or (), structure.children[0].children, strict=False)):
             if type(arg) is Array or type(arg) is np.ndarray:
-                self._arrays.append((position, place, type(arg), arg.shape, arg.dtype))
-                self._template[place] = None  # it keeps no numbers
+                self._arrays.append((position, leaf_index, type(arg), arg.shape, arg.dtype))
+                self._template[leaf_index] = None  # it keeps no numbers
             elif type(arg) is float:
-                self._floats.append((position, place))
+                self._floats.append((position, leaf_index))
             elif _is_constant(part):
                 self._others.append((position, arg))
             else:
                 self._count = -1
-            place += part.size
+            leaf_index += part.size
         if self._count < 0:
             self._template = []
 
@@ -57,21 +59,21 @@ class Signature:
         """Return the leaves of a call with ``args``, or ``None`` where the key must tell what it is."""
         if len(args) != self._count:
             return None
-        for position, known in self._others:
-            if args[position] is not known:
+        for position, constant in self._others:
+            if args[position] is not constant:
                 return None
         leaves = self._template.copy()
-        for position, place, kind, shape, dtype in self._arrays:
+        for position, leaf_index, kind, shape, dtype in self._arrays:
             arg = args[position]
             if type(arg) is not kind:
                 return None
             data = arg.data if kind is Array else arg
             if data.shape != shape or data.dtype is not dtype:
                 return None
-            leaves[place] = arg
+            leaves[leaf_index] = arg
         if self._floats:
-            for position, place in self._floats:
-                leaves[place] = arg = args[position]
+            for position, leaf_index in self._floats:
+                leaves[leaf_index] = arg = args[position]
                 if type(arg) is not float:
                     return None
         return leaves
@@ -87,9 +89,9 @@ class Signature:
     def settled(self, asked: Set[int], reached: Container[Cell]) -> "Signature":
         """Return the signature for a trace: floats in ``asked`` are constants, and ``reached`` are the cells of its guard."""
         other = copy(self)
-        for position, place in self._floats:
-            if place in asked:
-                other._others = [*other._others, (position, self.numbers[place])]
+        for position, leaf_index in self._floats:
+            if leaf_index in asked:
+                other._others = [*other._others, (position, self.numbers[leaf_index])]
         other._floats = [pair for pair in self._floats if pair[1] not in asked]
         other.reached = [cell if cell in reached else None for cell, _, _ in self.cells]
         other.apart = [spec for spec in self.cells if spec[0] not in reached]
@@ -119,27 +121,27 @@ def roots(leaves: Sequence[Any], structure: Structure, label: Callable[[int], st
 
     ``label`` says how a positional argument is called.
     """
-    found: dict[str, Any] = {}
+    by_name: dict[str, Any] = {}
     rest, (positional, named) = iter(leaves), structure.children
     for position, part in enumerate(positional.children):
-        _reach(label(position), part, rest, found)
+        _reach(label(position), part, rest, by_name)
     for name, part in zip(named.keys, named.children, strict=True):
-        _reach(name, part, rest, found)
-    return found
+        _reach(name, part, rest, by_name)
+    return by_name
 
 
-def _reach(path: str, part: Structure, rest: Iterator[Any], found: dict[str, Any]) -> None:
+def _reach(path: str, part: Structure, rest: Iterator[Any], by_name: dict[str, Any]) -> None:
     if part.kind is LEAF:
         leaf = next(rest)
         if not is_a(leaf, (*PLAIN, Array, np.ndarray, Cell)):
-            found[path] = leaf
+            by_name[path] = leaf
     elif isinstance(part.kind, Holder):
-        found[path] = part.kind.target
+        by_name[path] = part.kind.target
         for _ in range(part.size):
             next(rest)
     else:
         for key, child in zip(part.keys, part.children, strict=True):
-            _reach(f"{path}.{key}", child, rest, found)
+            _reach(f"{path}.{key}", child, rest, by_name)
 
 
 def _part(leaf: Any, cells: dict[Cell, int]) -> Any:

@@ -140,7 +140,9 @@ class Guard:
             waiting.extend(self._inside(value))
         targets = map(ReferenceType.__call__, self._weak)
         # a weak reference must not keep its object alive: what nobody else holds cannot be compared
-        self.comparable = LOCKED and not waiting and all(one is None or id(one) in self._seen for one in targets)
+        self.comparable = (
+            LOCKED and not waiting and all(held_value is None or id(held_value) in self._seen for held_value in targets)
+        )
         self._words += [identity.END] if self.comparable else [-1]
         self._table = (ctypes.c_int64 * len(self._words))(*self._words)
         self._address, self._same = ctypes.addressof(self._table), identity.same()
@@ -248,9 +250,12 @@ class Guard:
         if users:
             held = _code(f)
             self._add(
-                Entry(f, _code, held, lambda name: f".{name}"), self._identity.FUNCTION, f, *(one for _, one in held)
+                Entry(f, _code, held, lambda name: f".{name}"),
+                self._identity.FUNCTION,
+                f,
+                *(held_value for _, held_value in held),
             )
-            inside += [(id(f), f" (default {name})", one) for name, one in held[1:]]
+            inside += [(id(f), f" (default {name})", held_value) for name, held_value in held[1:]]
             inside += [(0, own_dict(module)["__name__"], module) for module in imported(f)]
         elif f is os.getenv:
             inside.append((0, "os.environ", own_dict(os.environ)["_data"]))
@@ -273,7 +278,7 @@ class Guard:
         inside, kind = members(value), type(value)
         if is_a(value, np.ndarray):
             address, shape, strides, dtype = layout(value)
-            axes = [_Count(one) for axis in zip(shape, strides, strict=True) for one in axis]
+            axes = [_Count(held_value) for axis in zip(shape, strides, strict=True) for held_value in axis]
             entry = Entry(value, _laid_out, _laid_out(value), _item)
             self._add(entry, self._identity.ARRAY, value, _Count(address), dtype, _Count(len(shape)), *axes)
         if (
@@ -283,18 +288,21 @@ class Guard:
         ):
             self._buffers.append((value, before))
             self._entries.append(Entry(value, _content, _content(value), _item))
-            return [(id(value), "", one) for one in before] if type(before) is list else []
+            return [(id(value), "", held_value) for held_value in before] if type(before) is list else []
         if inside is None or self._skips(value, None):
             return []
         entry = Entry(
-            value, lambda value: [(None, one) for one in members(value) or ()], [(None, one) for one in inside], _item
+            value,
+            lambda value: [(None, held_value) for held_value in members(value) or ()],
+            [(None, held_value) for held_value in inside],
+            _item,
         )
         if kind is list:
             self._add(entry, self._identity.LIST, value, _Count(len(value)), *inside)
         elif is_a(value, (list, set, deque)):  # the others are what they are for ever
             self._entries.append(entry)
             self._views.append((value, inside))
-        return [(id(value), f"[{number}]", one) for number, one in enumerate(inside)]
+        return [(id(value), f"[{number}]", held_value) for number, held_value in enumerate(inside)]
 
     def _attributes(self, value: Any) -> list[tuple[int, str, Any]]:
         """Remember the attributes of an object whose attributes count, and return what they hold."""
@@ -337,7 +345,7 @@ class Guard:
         else:
             entry = Entry(own, self._pairs, pairs, suffixes)
             if type(own) is dict:
-                flat = [one for pair in pairs for one in pair]
+                flat = [held_value for pair in pairs for held_value in pair]
                 self._add(entry, self._identity.DICT, own, _Count(len(pairs)), *flat)
             else:
                 self._entries.append(entry)
@@ -369,7 +377,13 @@ class Guard:
     def _add(self, entry: Entry, kind: int, *objects: Any) -> None:
         """Remember what native code compares; the entry keeps alive what the table has the addresses of."""
         self._entries.append(entry)
-        self._words += [kind, *(0 if one is UNKNOWN else one if type(one) is _Count else id(one) for one in objects)]
+        self._words += [
+            kind,
+            *(
+                0 if held_value is UNKNOWN else held_value if type(held_value) is _Count else id(held_value)
+                for held_value in objects
+            ),
+        ]
 
 
 class _Count(int):
@@ -409,7 +423,7 @@ def _laid_out(value: Any) -> list[tuple[Any, Any]]:
 
 def _content(value: Any) -> list[tuple[Any, Any]]:
     now = content(value)
-    return [(None, one) for one in now] if type(now) is list else [(None, now)]
+    return [(None, held_value) for held_value in now] if type(now) is list else [(None, now)]
 
 
 def _equal(now: Any, before: Any) -> bool:

@@ -40,10 +40,10 @@ class Cache(Generic[T]):
 
     def get(self, key: Hashable) -> T | None:
         """Return what is kept under ``key``, or ``None``."""
-        found = self._entries.get(key)
-        if found is not None:
+        kept = self._entries.get(key)
+        if kept is not None:
             self._entries.move_to_end(key)
-        return found
+        return kept
 
     def put(self, key: Hashable, entry: T) -> None:
         """Keep ``entry`` under ``key``."""

@@ -27,10 +27,10 @@ from llvmlite import binding
 from ..llvm.ir_text import jit_compile_ir
 
 END, DICT, LIST, CELL, NAME, OBJECT, FUNCTION, TYPE, ARRAY = range(9)
-DATA, AXES, SIZES, STRIDES, DTYPE = (object.__basicsize__ + 8 * place for place in (0, 1, 2, 3, 5))
+DATA, AXES, SIZES, STRIDES, DTYPE = (object.__basicsize__ + 8 * field for field in (0, 1, 2, 3, 5))
 """Where the fields of a NumPy array lie."""
 _SAMPLE = np.zeros((2, 3))[1:]
-LAID_OUT = [ctypes.c_int64.from_address(id(_SAMPLE) + place).value for place in (DATA, DTYPE)] == [
+LAID_OUT = [ctypes.c_int64.from_address(id(_SAMPLE) + offset).value for offset in (DATA, DTYPE)] == [
     _SAMPLE.__array_interface__["data"][0],
     id(_SAMPLE.dtype),
 ]
