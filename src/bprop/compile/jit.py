@@ -29,7 +29,7 @@ from .frontend.advice import Advice
 from .frontend.cache_key import Signature, roots
 from .frontend.call_guard import Change, Guard
 from .frontend.compiled_call import CompiledCall, in_step
-from .frontend.known import KnownTrace
+from .frontend.known_trace import KnownTrace
 from .frontend.lru_cache import Cache
 from .frontend.traced_call import is_array, trace_call
 from .passes.finite_check import NotFiniteError

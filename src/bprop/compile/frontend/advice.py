@@ -9,7 +9,7 @@ from typing import Any
 from ...core.error import PACKAGE, CompileWarning
 from ...gradients.variable import leaf_label, name_of
 from .call_guard import Change
-from .known import KnownTrace
+from .known_trace import KnownTrace
 
 REPEATED = 3
 """Calls in a row that are traced because of one object, and programs that differ in one number, until a word about it."""
