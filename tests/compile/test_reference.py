@@ -366,12 +366,12 @@ def test_an_assertion_refers_to_nothing_of_the_test_runner():
 
 def test_what_an_eager_pass_leaves_in_a_module_is_no_state_but_an_attribute_of_that_name_is(traces):
     nn.seed(0)
-    model, one = nn.Linear(2, 1), SimpleNamespace(_last=2.0, _frames=1.0)
-    f = bprop.compile(lambda x: model(x) * one._last * one._frames)
+    model, one = nn.Linear(2, 1), SimpleNamespace(_last_frame=2.0, _frames=1.0)
+    f = bprop.compile(lambda x: model(x) * one._last_frame * one._frames)
     first = np.asarray(f(X))
     for _ in range(3):
         model.fprop(X)
         np.testing.assert_array_equal(np.asarray(f(X)), first)
     assert len(traces) <= 2
-    one._last = 4.0
+    one._last_frame = 4.0
     np.testing.assert_allclose(np.asarray(f(X)), 2 * first, rtol=1e-6)

@@ -39,6 +39,9 @@ class ModuleState:
     composes: bool = False
     """Whether a handwritten ``bprop`` only calls the children's, so that under transforms theirs are used."""
 
+    _untraced = frozenset({"_frames", "_last_frame"})
+    """Attributes that an eager ``fprop`` leaves and that are no state: compiled functions do not look at them."""
+
     _formula: Callable[..., Any] | None = None
     _rule: Callable[..., Any] | None = None
 

@@ -56,8 +56,6 @@ _CLOSED = (Array, Op, Interpreter, Graph, np.generic, np.dtype)
 _OPEN = {"types", "argparse", "collections", "functools"}
 """Packages of Python whose objects only hold what a user puts there."""
 _LIBRARY = __name__.partition(".")[0]
-_LEFT = {"_frames", "_last"}
-"""Attributes that an eager ``fprop`` leaves in a module: no state of it."""
 _BOOKKEEPING = {"__builtins__", "__warningregistry__"}
 """What Python itself keeps among the globals of a module."""
 
@@ -130,7 +128,7 @@ class Guard:
         self._views: list[tuple[Any, list[Any]]] = []
         self._buffers: list[tuple[Any, Any]] = []
         self._weak: list[Any] = []
-        self._modules: set[int] = set()  # the attributes of what is made from a class of the library
+        self._untraced: dict[int, Set[str]] = {}  # of attributes, by `id` of their dict: names that are no state
         waiting = deque((0, name, value) for name, value in roots.items())
         while waiting and len(self._seen) <= LARGEST:
             parent, suffix, value = waiting.popleft()
@@ -327,8 +325,9 @@ class Guard:
         if own_dict(value) is own:  # it is none that was made up
             entry = Entry(value, lambda value: [("__dict__", own_dict(value))], [("__dict__", own)], _attribute)
             self._add(entry, self._identity.OBJECT, value, own)
-            if any(package(base) == _LIBRARY for base in bases(kind)):
-                self._modules.add(id(own))
+            for base in bases(kind):
+                if package(base) == _LIBRARY and "_untraced" in entries(base):
+                    self._untraced[id(own)] = entries(base)["_untraced"]
             inside += self._dict(value, own, _attribute)
         return inside
 
@@ -358,7 +357,7 @@ class Guard:
     def _skips(self, owner: Any, name: Any) -> bool:
         """Return whether what lies under a name is passed over."""
         if type(name) is str:
-            if name in self._ignore or name in _BOOKKEEPING or (name in _LEFT and id(owner) in self._modules):
+            if name in self._ignore or name in _BOOKKEEPING or name in self._untraced.get(id(owner), ()):
                 return True
             return (id(owner), name) in self._effects
         return (id(owner), id(name)) in self._effects
