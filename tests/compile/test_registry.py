@@ -52,8 +52,8 @@ def test_special_values(op, dtype, distance):
 def test_selections_at_ties_and_not_a_number(op, dtype, distance):
     values = [0, 1, 1, 0] if np.dtype(dtype).kind != "f" else [0.0, 1.0, np.nan, np.inf]
     a, b = map(np.ravel, np.meshgrid(np.array(values, dtype), np.array(values, dtype)))
-    controls = [a > b for share in op.shares if share is None]
-    operands = [a, b, b[::-1]][: sum(share is not None for share in op.shares)]
+    controls = [a > b for fraction in op.tie_fractions if fraction is None]
+    operands = [a, b, b[::-1]][: sum(fraction is not None for fraction in op.tie_fractions)]
     assert distance(lambda *xs: op(*xs), *controls, *operands) == 0
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import fcntl
+import gc
 import os
 import platform
 import time
@@ -23,6 +24,7 @@ def descriptors():
 
 @pytest.fixture(autouse=True)
 def nothing_stays_open():
+    gc.collect()  # what earlier tests left open is closed now
     before = descriptors()
     yield
     assert descriptors() == before
