@@ -58,6 +58,7 @@ class CompiledCall:
         self._seconds = 0.0  # of a step in the last loop
         self._all_in_place = len(trace.donated) == len(trace.written)
         self._single = trace.structure.kind is LEAF and trace.results[0].kind == "computed"
+        self._own_cells = [access for access in trace.read if access.position is None]
         self._lay_out_table()
 
     def _lay_out_table(self) -> None:
@@ -73,14 +74,15 @@ class CompiledCall:
         self._specs = trace.graph.specs
         self._table = (ctypes.c_uint64 * (self._outputs + len(self._specs)))()
         self.address = ctypes.addressof(self._table)
+        self._addresses: NDArray[np.int64] = np.frombuffer(memoryview(self._table).cast("B"), np.int64)
+        self._strides = np.zeros(len(self._table), np.int64)  # of a loop, in bytes from one step to the next
         self._inputs = list(enumerate(trace.arguments, start=1))
         self._replaced = {source - len(trace.arguments): output for output, source in trace.donated.items()}
         self._size = sum(size_of(spec.shape) * spec.dtype.itemsize for spec in self._specs)
+        self._new_outputs = [(n, spec) for n, spec in enumerate(self._specs) if n not in trace.donated]
         self._small: dict[int, NDArray[Any]] = {}
         self._large: list[tuple[int, int, Spec]] = []  # output, its slot in the table
-        for number, spec in enumerate(self._specs):
-            if number in trace.donated:
-                continue
+        for number, spec in self._new_outputs:
             if size_of(spec.shape) * spec.dtype.itemsize <= SMALL:
                 self._small[number] = np.empty(*spec)
                 self._table[self._outputs + number] = address_of(self._small[number])
@@ -100,7 +102,7 @@ class CompiledCall:
 
     def fits(self) -> bool:
         """Return whether the cells that are no arguments still have the shapes and dtypes they were traced with."""
-        return all(access.position is not None or access.cell.array.spec == access.spec for access in self.trace.read)
+        return all(access.cell.array.spec == access.spec for access in self._own_cells)
 
     @property
     def cells_written(self) -> list[Cell]:
@@ -109,8 +111,10 @@ class CompiledCall:
 
     def take(self, leaves: Sequence[Any]) -> None:
         """Find the cells of a call among its leaves; further calls with the same cells need not."""
-        self._reads = [access.of(leaves) for access in self.trace.read]
-        self._writes = [access.of(leaves) for access in self.trace.written]
+        self._reads, self._writes = (
+            [cell if position is None else leaves[position] for cell, position, _ in accesses]
+            for accesses in (self.trace.read, self.trace.written)
+        )
         self.settled: object = None
 
     @property
@@ -161,9 +165,8 @@ class CompiledCall:
         a guard fails, and the leaves among which that finds its own.
         """
         inputs = [_rows(leaves[position], count) for position in self.trace.arguments]
-        specs = {number: self._specs[number] for number in range(len(self._specs)) if number not in self.trace.donated}
         try:
-            fresh = {number: memory_of((count, *shape), dtype) for number, (shape, dtype) in specs.items()}
+            fresh = {number: memory_of((count, *shape), dtype) for number, (shape, dtype) in self._new_outputs}
         except MemoryError as missing:
             raise self._full(count) from missing
         done, error = self._repeat(inputs, fresh, count)
@@ -194,20 +197,20 @@ class CompiledCall:
             self._bind_all()
             for block, source in self._gathered:
                 np.copyto(block, source)
-            table, strides = list(self._table), [0] * len(self._table)
-            moving = [*enumerate(inputs, start=1), *((self._outputs + number, data) for number, data in fresh.items())]
-            for slot, data in moving:
+            table, strides, done = self._addresses.copy(), self._strides, 0
+            for slot, data in enumerate(inputs, start=1):
                 table[slot], strides[slot] = address_of(data), data.strides[0]
-            addresses, moves, done = table[1:], strides[1:], 0
+            for number, data in fresh.items():
+                table[self._outputs + number], strides[self._outputs + number] = address_of(data), data.strides[0]
             while True:
                 most = int(SIGNAL_SECONDS / self._seconds) if self._seconds else UNTIMED_STEPS
                 began = perf_counter()
-                more, error = self.program.repeat(addresses, moves, min(max(most, 1), count - done))
+                more, error = self.program.repeat(table, strides, min(max(most, 1), count - done))
                 self._seconds = (perf_counter() - began) / max(more, 1)
                 done += more
                 if done == count or error is not None:
                     break
-                addresses = [address + more * move for address, move in zip(addresses, moves, strict=True)]
+                table += more * strides
             if done:
                 self._write({}, None)
         except MemoryError as missing:

@@ -3,7 +3,7 @@
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -104,10 +104,6 @@ class CellAccess(NamedTuple):
     cell: Cell
     position: int | None
     spec: Spec
-
-    def of(self, leaves: Sequence[Any]) -> Cell:
-        """Return the cell of a call."""
-        return self.cell if self.position is None else cast(Cell, leaves[self.position])
 
 
 @dataclass(frozen=True, eq=False)

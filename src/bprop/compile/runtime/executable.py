@@ -184,15 +184,16 @@ class Program:
         if error is not None:
             raise error
 
-    def repeat(self, table: Sequence[int], strides: Sequence[int], count: int) -> tuple[int, BaseException | None]:
-        """Run ``count`` times, adding to every address its stride, in bytes, after each run.
+    def repeat(
+        self, table: NDArray[np.int64], strides: NDArray[np.int64], count: int
+    ) -> tuple[int, BaseException | None]:
+        """Run ``count`` times, adding to every address of the table its stride, in bytes, after each run.
 
-        Returns how many runs were completed, and the error that ended the last one, if one did.
+        The table is as for `start`; ``strides`` has 0 for what stays. Returns how many runs were completed, and the error that
+        ended the last one, if one did.
         """
-        all_strides = np.array([0, *strides], np.int64)  # the arena stays
-        job = np.array([self._address, address_of(all_strides), count, 0], np.int64)
+        job = np.array([address_of(table), address_of(strides), count, 0], np.int64)
         with self._exclusive():
-            self._fill_table(table)
             error = self._run_entry(self._run_steps, address_of(job))
         return int(job[3]), error
 
