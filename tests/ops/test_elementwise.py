@@ -160,3 +160,12 @@ def test_an_op_without_native_code_gets_a_kernel_of_its_own():
     assert [kernel.kind for kernel in fuse(simplify(bprop.trace(f)(x)))] == ["map", "callback", "reduce"]
     assert_allclose(bprop.compile(bprop.grad(f))(x), bprop.grad(f)(x), rtol=1e-14)
     assert_allclose(bprop.vmap(bprop.grad(f))(np.stack([x, x]))[1], bprop.grad(f)(x), rtol=1e-14)
+
+
+@pytest.mark.parametrize("exponent", [2, 2.0, 3.0, True])
+@pytest.mark.parametrize("dtype", [np.int32, np.int64, np.uint8, np.float32, np.float64])
+def test_powers_have_the_dtype_of_numpy(dtype, exponent):
+    x = np.array([0, 1, 1]).astype(dtype)
+    expected = x**exponent
+    for y in (bprop.asarray(x) ** exponent, bprop.compile(lambda x: x**exponent)(x)):
+        assert (y.dtype, y.data.tolist()) == (expected.dtype, expected.tolist())

@@ -114,7 +114,8 @@ power_log: Elementwise = Elementwise(
 
 
 def _pow(x1: Any, x2: Any) -> Any:
-    if type(x2) in WEAK and x2 == 2 and type(x1) is np.ndarray and x1.dtype.kind != "b":
+    is_square = x2 == 2 if type(x2) in WEAK else False
+    if is_square and type(x1) is np.ndarray and (x1.dtype.kind == "f" or (type(x2) is int and x1.dtype.kind != "b")):
         return np.square(x1)  # numpy.power takes the general path for a literal 2, 20 times slower
     if np.ndim(x2) == 0 and x2 == 0.5 and getattr(x1, "dtype", None) in (np.float32, np.float64):
         y = np.power(
