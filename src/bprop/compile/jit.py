@@ -266,19 +266,20 @@ class Compiled(Generic[P, R]):
         return error
 
     def _looped_call(
-        self, trace: KnownTrace, leaves: Sequence[Any], args: tuple[Any, ...], options: dict[str, Any]
+        self, trace: KnownTrace, leaves: Sequence[Any], mark: object, args: tuple[Any, ...], options: dict[str, Any]
     ) -> R:
         step = trace.step
         count = next(len(leaves[position]) for position in step.trace.arguments if type(leaves[position]) is not float)
         self._use(trace)
-        step.take(leaves)
+        if not trace.is_settled(mark):
+            step.take(leaves, trace.looped)
 
         def masked(number: int) -> tuple[CompiledCall, list[Any]]:
             all_leaves, structure = flatten((args, options))  # with the slots that the first trace made
             return step.with_masks(self.function, _row(all_leaves, number), structure, self._masking), all_leaves
 
         try:
-            return cast(R, step.loop(leaves, count, masked))
+            return cast(R, step.loop(leaves, count, masked, mark))
         except IndexingError as error:
             all_leaves, structure = flatten((args, options))
             row, named = unflatten(structure, _row(all_leaves, error.step or 0))
@@ -313,10 +314,11 @@ class Compiled(Generic[P, R]):
         """
         if current() is EVALUATE:
             with self.lock:
+                mark = CHANGES.latest
                 for trace in () if options else self._traces:
-                    again = trace.loops(args)
+                    again = trace.loops(args, mark)
                     if again is not None:
-                        return self._looped_call(trace, again, args, options)
+                        return self._looped_call(trace, again, mark, args, options)
                 leaves, structure = flatten((args, options))
                 _steps(self.name, leaves)
                 if not self._verify:  # what is to be verified is called by itself
@@ -325,7 +327,7 @@ class Compiled(Generic[P, R]):
                     if trace.step.loops:
                         looped = Signature(row, structure, None if options else args)
                         trace.looped = looped.settled(trace.step.trace.asked, trace.guard.cells)
-                        return self._looped_call(trace, leaves, args, options)
+                        return self._looped_call(trace, leaves, mark, args, options)
         leaves, structure = flatten((args, options))
         count, results = _steps(self.name, leaves), []
         for number in range(count):

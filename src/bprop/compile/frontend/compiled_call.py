@@ -109,8 +109,9 @@ class CompiledCall:
         """The cells that the last call wrote."""
         return self._writes
 
-    def take(self, leaves: Sequence[Any]) -> None:
-        """Find the cells of a call among its leaves; further calls with the same cells need not."""
+    def take(self, leaves: Sequence[Any], signature: object = None) -> None:
+        """Find the cells of a call among its leaves; further calls with the same cells, as by ``signature``, need not."""
+        self.taken = signature
         self._reads, self._writes = (
             [cell if position is None else leaves[position] for cell, position, _ in accesses]
             for accesses in (self.trace.read, self.trace.written)
@@ -157,7 +158,9 @@ class CompiledCall:
             return Array(fresh[0].copy() if 0 in self._small else fresh[0])
         return self._result(leaves, {**fresh, **{number: small.copy() for number, small in self._small.items()}})
 
-    def loop(self, leaves: Sequence[Any], count: int, masked: "Callable[[int], tuple[CompiledCall, list[Any]]]") -> Any:
+    def loop(
+        self, leaves: Sequence[Any], count: int, masked: "Callable[[int], tuple[CompiledCall, list[Any]]]", mark: object
+    ) -> Any:
         """Do what ``count`` calls do, natively; every array among ``leaves`` has an axis of so many steps first.
 
         About every `SIGNAL_SECONDS` seconds Python hears of Ctrl-C between two steps. An error says in which step it came; the cells
@@ -169,7 +172,7 @@ class CompiledCall:
             fresh = {number: memory_of((count, *shape), dtype) for number, (shape, dtype) in self._new_outputs}
         except MemoryError as missing:
             raise self._full(count) from missing
-        done, error = self._repeat(inputs, fresh, count)
+        done, error = self._repeat(inputs, fresh, count, mark)
         while isinstance(error, NotFiniteError):
             row = slice(done, done + 1)
             step, all_leaves = masked(done)
@@ -187,14 +190,16 @@ class CompiledCall:
         return self._result(leaves, fresh, count)
 
     def _repeat(
-        self, inputs: Sequence[NDArray[Any]], fresh: dict[int, NDArray[Any]], count: int
+        self, inputs: Sequence[NDArray[Any]], fresh: dict[int, NDArray[Any]], count: int, mark: object = None
     ) -> tuple[int, BaseException | None]:
         """Take ``count`` steps over the rows of inputs and outputs; return how many were, and what ended them before."""
         if self.program in RUNNING:
             raise CompileError(f"{self.name}: called again by its own callback: its memory is in use")
         RUNNING[self.program] = self._writes  # before its cells are looked at: who reads one from now on gets a copy
         try:
-            self._bind_all()
+            moved = CHANGES.latest is not self.settled
+            if moved:
+                self._bind_all()
             for block, source in self._gathered:
                 np.copyto(block, source)
             table, strides, done = self._addresses.copy(), self._strides, 0
@@ -211,8 +216,8 @@ class CompiledCall:
                 if done == count or error is not None:
                     break
                 table += more * strides
-            if done:
-                self._write({}, None)
+            if done and moved:
+                self._write({}, mark)
         except MemoryError as missing:
             raise self._full(count) from missing
         finally:

@@ -33,10 +33,16 @@ class KnownTrace:
         """Return whether all cells are as trainable, and of the shapes and dtypes, that they were."""
         return cells_hold(self.guard.specs) and cells_hold(signature.apart) and self.step.fits()
 
-    def loops(self, args: Sequence[Any]) -> list[Any] | None:
+    def is_settled(self, mark: object) -> bool:
+        """Return whether the cells of the last loop are in their places, where ``mark`` is the latest change of a cell."""
+        return self.step.settled is mark and self.step.taken is self.looped
+
+    def loops(self, args: Sequence[Any], mark: object) -> list[Any] | None:
         """Return the leaves of a loop whose arguments are the objects of the last one, or ``None``."""
         leaves = None if self.looped is None else self.looped.leaves_of(args)
-        if leaves is None or self.looped is None or not self.guard.holds() or not self.fits(self.looped):
+        if leaves is None or self.looped is None or not self.guard.holds():
+            return None
+        if not self.is_settled(mark) and not self.fits(self.looped):
             return None
         if self.signature.by_objects:
             self.signature = self.signature.by_key()  # the cells of single calls are to be found again
