@@ -81,6 +81,7 @@ class Program:
         if entry.facts["polls_signals"]:
             self._set_callback(POLL_SIGNALS, poll_callback(self.failure))
         self.work = entry.facts["work"]
+        self._is_parallel = is_profitable(self.work, self.target.parallel_threshold)
         self._run, self._run_steps = (ENTRY(self.code.function(name)) for name in ("run", "run_steps"))
         self._arena = np.empty(0, np.uint8)
         self._pointers = np.zeros(1 + len(graph.inputs) + len(graph.outputs), np.uintp)
@@ -168,9 +169,9 @@ class Program:
         """Run on the addresses of inputs and outputs."""
         with self._exclusive():
             self._fill_table(table)
-            error = self._run_entry(self._run, self._address)
-        if error is not None:
-            raise error
+            status = self._run_threads(self._run, self._address)
+        if status:
+            raise self._error(status)
 
     def room(self) -> int:
         """Return the address of the memory for intermediate values, allocated on first use; may raise `MemoryError`."""
@@ -180,9 +181,9 @@ class Program:
 
     def start(self, address: int) -> None:
         """Run on a table of pointers: the arena's, then those of inputs and outputs. One call at a time."""
-        error = self._run_entry(self._run, address)
-        if error is not None:
-            raise error
+        status = self._run(address, 0, 1, None) if not self._is_parallel else self._run_threads(self._run, address)
+        if status:
+            raise self._error(status)
 
     def repeat(
         self, table: NDArray[np.int64], strides: NDArray[np.int64], count: int
@@ -194,8 +195,8 @@ class Program:
         """
         job = np.array([address_of(table), address_of(strides), count, 0], np.int64)
         with self._exclusive():
-            error = self._run_entry(self._run_steps, address_of(job))
-        return int(job[3]), error
+            status = self._run_threads(self._run_steps, address_of(job))
+        return int(job[3]), self._error(status) if status else None
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
@@ -209,13 +210,13 @@ class Program:
         self._pointers[0] = self.room()
         self._pointers[1:] = table
 
-    def _run_entry(self, entry: Any, address: int) -> BaseException | None:
-        """Call an entry point, on several threads where that is profitable; return the error it ends with."""
-        status = THREAD_POOL.run(entry, address) if is_profitable(self.work, self.target.parallel_threshold) else None
-        if status is None:
-            status = entry(address, 0, 1, None)
-        if not status:
-            return None
+    def _run_threads(self, entry: Any, address: int) -> int:
+        """Call an entry point, on several threads where that is profitable; return the status it ends with."""
+        status = THREAD_POOL.run(entry, address) if self._is_parallel else None
+        return int(entry(address, 0, 1, None)) if status is None else status
+
+    def _error(self, status: int) -> BaseException:
+        """Return the error of a status."""
         error, self.failure.error = self.failure.error, None
         if error is not None:
             return error
