@@ -253,3 +253,15 @@ def test_bytes_are_those_of_the_rows_that_are_read():
         f = bprop.compile(f)
         f(*args)
         assert f.kernels.bytes == expected, f.kernels
+
+
+def test_a_permutation_is_a_call_of_python():
+    """It fails as one, threads do not share it, and its work is not counted as native."""
+    f = bprop.compile(lambda generator: generator.permutation(6))
+    generator = bprop.Generator(3)
+    expected = np.asarray(bprop.Generator(3).permutation(6))
+    np.testing.assert_array_equal(np.asarray(f(generator)), expected)
+    kernels = [kernel for kernel in f.kernels if "permutation" in str(kernel)]
+    assert [kernel.kind for kernel in kernels] == ["callback"]
+    assert all(kernel.may_fail and kernel not in f.program.lowered.schedule.parallel for kernel in kernels)
+    assert [called.op for called in f.report.called] == ["permutation"]

@@ -1,4 +1,4 @@
-"""From a Python function to a native program: trace, simplify, fuse, plan, generate, call."""
+"""`compile`: finds the trace that a call wants, or makes one, and runs its native program."""
 
 import functools
 import threading

@@ -138,8 +138,12 @@ class Guard:
             waiting.extend(self._inside(value))
         targets = map(ReferenceType.__call__, self._weak)
         # a weak reference must not keep its object alive: what nobody else holds cannot be compared
+        arrays_readable = identity.LAID_OUT or not any(is_a(seen[0], np.ndarray) for seen in self._seen.values())
         self.comparable = (
-            LOCKED and not waiting and all(held_value is None or id(held_value) in self._seen for held_value in targets)
+            LOCKED
+            and arrays_readable
+            and not waiting
+            and all(held_value is None or id(held_value) in self._seen for held_value in targets)
         )
         self._words += [identity.END] if self.comparable else [-1]
         self._table = (ctypes.c_int64 * len(self._words))(*self._words)

@@ -238,5 +238,5 @@ def called_back(kernels: Sequence[Kernel]) -> Iterator[Kernel]:
                 yield kernel
             for body in kernel.bodies:
                 yield from called_back(body.kernels)
-        elif kernel.kind == "callback" or (kernel.kind == "random" and kernel.root.op.entry is None):  # type: ignore[union-attr]
+        elif kernel.kind == "callback":
             yield kernel

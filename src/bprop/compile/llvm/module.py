@@ -38,7 +38,7 @@ def emit_module(lowered: Lowered) -> Any:
     module = Module(lowered.target)
     run = _ModuleEmitter(module, lowered).function("run", lowered, exported=True)
     slots = 1 + len(lowered.graph.inputs) + len(lowered.graph.outputs)
-    emit_step_loop(run, slots, bool(lowered.schedule.parallel))
+    emit_step_loop(run, slots, lowered.schedule.is_parallel)
     return module
 
 
@@ -163,10 +163,12 @@ class _ModuleEmitter:
             emit_contraction(emitter, kernel, packed)
         elif kernel.kind == "guard":
             emit_finite_check(emitter, len(kernel.reads))
-        elif kernel.kind == "random" and kernel.root.op.entry is not None:  # type: ignore[union-attr]
+        elif kernel.kind == "random":
             emit_random(emitter, kernel)
-        else:
+        elif kernel.kind == "callback":
             self._call_back(emitter, kernel, raw)
+        else:
+            raise AssertionError(kernel.kind)
 
     def _region(
         self, emitter: Emitter, kernel: Kernel, raw: dict[Edge, Any], workspace: Any, bodies: list[Any]

@@ -59,8 +59,14 @@ class _Builder:
 
     def nest(self) -> LoopNest:
         """Return the nest."""
-        kinds = {"map": self._map, "join": self._join, "reduce": self._reduce, "cumulate": self._cumulate}
-        return kinds.get(self.kernel.kind, self._scatter)()
+        kinds = {
+            "map": self._map,
+            "join": self._join,
+            "reduce": self._reduce,
+            "cumulate": self._cumulate,
+            "scatter": self._scatter,
+        }
+        return kinds[self.kernel.kind]()
 
     def _common(
         self, outputs: Iterable[ScalarExpr], targets: Sequence[AffineIndex] = (), axes: Sequence[int] = (),

@@ -207,8 +207,8 @@ def _by_entry(node: Node) -> bool:
 
 def _root_kind(node: Node) -> Kind | None:
     """Return the kind of kernel that a node not computed entry by entry starts."""
-    if isinstance(node.op, Elementwise):
-        return "callback"
+    if isinstance(node.op, Elementwise) or (isinstance(node.op, Random) and node.op.entry is None):
+        return "callback"  # an op that is not computed entry by entry in native code
     if isinstance(node.op, Region):
         return node.op.native or None
     return next((kind for family, kind in _ROOTS if isinstance(node.op, family)), None)

@@ -17,7 +17,7 @@ pass                   what goes out
 `schedule`             the order of the work, what is parallel, and the barriers
 =====================  ==================================================================================
 
-The LLVM back end (`bprop.compile.llvm.module`) emits the result and decides nothing.
+The LLVM back end (`bprop.compile.llvm.module`) emits the result.
 """
 
 from collections.abc import Mapping, Sequence

@@ -34,7 +34,7 @@ LAID_OUT = [ctypes.c_int64.from_address(id(_SAMPLE) + offset).value for offset i
     _SAMPLE.__array_interface__["data"][0],
     id(_SAMPLE.dtype),
 ]
-"""Whether they do."""
+"""Whether they do; else who holds an array cannot be compared."""
 FUNCTIONS = (
     "PyDict_Size",
     "PyDict_Next",

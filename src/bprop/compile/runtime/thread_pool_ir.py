@@ -12,7 +12,7 @@ field                 what it holds
 `JOB`                 the program, its table, the number of threads
 `STOP`                whether workers shall end, and at offset 8 how many there are
 `MUTEX`, `CONDITION`  for those who sleep, at either event count
-`WORKERS`             a line for each worker: the pool, its number, the generation it starts from, its handle
+`WORKERS`             a line for each worker: the pool, its number, and at offset 24 its handle
 ====================  ==========================================================================================
 
 **Why every thread sees what it should.** ``a → b``: a happens before b.
@@ -258,13 +258,11 @@ done:
   ret void
 }}
 
-; --- a worker: wait for a job, run it, wait for all; %worker is its line: pool, number, first generation, handle ---
+; --- a worker: wait for a job, run it, wait for all; %worker is its line: pool, number, handle ---
 define ptr @bprop_worker(ptr %worker) {{
   %pool = load ptr, ptr %worker
   %thread.at = getelementptr i8, ptr %worker, i64 8
   %thread = load i64, ptr %thread.at
-  %first.at = getelementptr i8, ptr %worker, i64 16
-  %first = load i32, ptr %first.at
   %generation = getelementptr i8, ptr %pool, i64 {JOB_GENERATION}
   %stop.at = getelementptr i8, ptr %pool, i64 {STOP}
   %job = getelementptr i8, ptr %pool, i64 {JOB}
@@ -272,7 +270,7 @@ define ptr @bprop_worker(ptr %worker) {{
   %threads.at = getelementptr i8, ptr %job, i64 16
   br label %next
 next:
-  %old = phi i32 [%first, %0], [%current, %run]
+  %old = phi i32 [0, %0], [%current, %run] ; the pool's memory begins as zeros
   %current = call i32 @await_generation(ptr %pool, ptr %generation, i32 %old)
   %stop = load atomic i32, ptr %stop.at seq_cst, align 4
   %goes.on = icmp eq i32 %stop, 0
