@@ -63,8 +63,8 @@ SWAPS: dict[type[ast.AST], list[type[ast.AST]]] = {
     ast.Eq: [ast.NotEq], ast.NotEq: [ast.Eq], ast.Is: [ast.IsNot], ast.IsNot: [ast.Is], ast.In: [ast.NotIn],
     ast.NotIn: [ast.In], ast.And: [ast.Or], ast.Or: [ast.And], ast.BitAnd: [ast.BitOr], ast.BitOr: [ast.BitAnd],
 }  # fmt: skip
-PROSE = {"doc", "text", "latex", "examples", "what", "name", "origin"}
-"""Keyword arguments for readers, or for the tests themselves."""
+PROSE = {"doc", "text", "latex", "examples", "what", "name", "origin", "strict"}
+"""Keyword arguments for readers, for the tests themselves, or that only assert (``zip(…, strict=True)``)."""
 SPEED = {"estimated_nanoseconds", "_strategy", "_in_strips", "COPIED", "TRANSPOSED", "GATHERED", "NUMBERS", "VECTORS"}
 """Definitions that decide about speed alone: whatever they say, results have the same bits."""
 SAMPLES = ("SHAPES", "EXAMPLES")
