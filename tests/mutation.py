@@ -65,7 +65,17 @@ SWAPS: dict[type[ast.AST], list[type[ast.AST]]] = {
 }  # fmt: skip
 PROSE = {"doc", "text", "latex", "examples", "what", "name", "origin", "strict"}
 """Keyword arguments for readers, for the tests themselves, or that only assert (``zip(…, strict=True)``)."""
-SPEED = {"estimated_nanoseconds", "_strategy", "_in_strips", "COPIED", "TRANSPOSED", "GATHERED", "NUMBERS", "VECTORS"}
+SPEED = {
+    "estimated_nanoseconds",
+    "_strategy",
+    "_splits_columns",
+    "_macro_tile",
+    "COPIED",
+    "TRANSPOSED",
+    "GATHERED",
+    "NUMBERS",
+    "VECTORS",
+}
 """Definitions that decide about speed alone: whatever they say, results have the same bits."""
 SAMPLES = ("SHAPES", "EXAMPLES")
 """Ends of the names of constants that hold examples for tests."""

@@ -3,6 +3,8 @@
 import sys
 import time
 import types
+from copy import deepcopy
+from enum import Enum
 from functools import cached_property, wraps
 from types import SimpleNamespace
 
@@ -375,3 +377,89 @@ def test_what_an_eager_pass_leaves_in_a_module_is_no_state_but_an_attribute_of_t
     assert len(traces) <= 2
     one._last_frame = 4.0
     np.testing.assert_allclose(np.asarray(f(X)), 2 * first, rtol=1e-6)
+
+
+# --- what strangers wrote ---
+class Scaled:
+    def __init__(self, k):
+        self.k = k
+
+    @bprop.compile
+    def go(self, x):
+        return x * self.k
+
+
+class Mode(Enum):
+    HALF = 0.5
+    TWICE = 2.0
+
+
+def test_other_objects_in_the_place_of_an_argument():
+    assert np.asarray(Scaled(2.0).go(X)).tolist() == (2 * X).tolist()
+    assert np.asarray(Scaled(3.0).go(X)).tolist() == (3 * X).tolist()
+    f = bprop.compile(lambda x, g: g(x))
+    for g in (bprop.sin, bprop.cos, lambda x: x * 2, lambda x: x * 3):
+        np.testing.assert_allclose(np.asarray(f(X, g)), np.asarray(g(bprop.asarray(X))), rtol=1e-6)
+    scaled = bprop.compile(lambda x, mode: x * mode.value)
+    for mode in (Mode.HALF, Mode.TWICE, Mode.HALF):
+        assert np.asarray(scaled(X, mode)).tolist() == (X * mode.value).tolist()
+
+
+@pytest.mark.parametrize("other", [0, True, np.float32(0.5), np.int64(2), np.array(0.25), -0.0])
+def test_other_kinds_of_numbers_where_a_float_was_asked(other):
+    def f(x, rate):
+        return x * rate if rate > 0 else x
+
+    compiled = bprop.compile(f)
+    assert np.asarray(compiled(X, 1e-3)).tolist() == (X * 1e-3).tolist()
+    if isinstance(other, np.ndarray | np.generic):  # an array is traced, and has no truth value
+        with pytest.raises(bprop.TracedValueError):
+            compiled(X, other)
+    else:
+        assert np.asarray(compiled(X, other)).tolist() == np.asarray(f(X, other)).tolist()
+
+
+def test_an_array_that_becomes_read_only_between_calls():
+    a = np.arange(2.0)
+    f = bprop.compile(lambda x: x + float(a[1]))
+    first = np.asarray(f(X)).tolist()
+    a.setflags(write=False)
+    assert np.asarray(f(X)).tolist() == first
+    a.setflags(write=True)
+    a[1] = 5
+    assert np.asarray(f(X)).tolist() == (X + 5).tolist()
+
+
+def test_equal_keys_of_dicts_are_different_to_python():
+    f = bprop.compile(lambda x, d: x * len(str(next(iter(d)))))
+    for key in (1, True, 1.0, (1,), (True,)):
+        assert np.asarray(f(X, {key: X})).tolist() == (X * len(str(key))).tolist()
+
+
+def test_cells_take_numbers_and_numpy_arrays():
+    for value in (0.5, np.array(0.5)):
+        rate = bprop.Cell(value)
+        f = bprop.compile(lambda x, rate=rate: x * rate.read())
+        assert np.asarray(f(X)).tolist() == (0.5 * X).tolist()
+        rate.write(0.25)
+        assert np.asarray(f(X)).tolist() == (0.25 * X).tolist()
+
+
+def test_a_deep_copy_of_a_compiled_bound_method_is_bound_to_the_copy():
+    class Holder:
+        def __init__(self):
+            self.k = 2.0
+            self.fast = bprop.compile(self.plain)
+
+        def plain(self, x):
+            return x * self.k
+
+    copied = deepcopy(Holder())
+    copied.k = 5.0
+    assert np.asarray(copied.fast(X)).tolist() == (5 * X).tolist()
+
+
+def test_what_ignore_may_be():
+    for ignore in (None, "losses", 3, (1,)):
+        with pytest.raises(bprop.ArgumentError, match="ignore is a tuple of names"):
+            bprop.compile(lambda x: x, ignore=ignore)

@@ -151,8 +151,7 @@ def content(value: Any) -> Any:
     if is_a(value, np.ndarray):
         if value.dtype.hasobject:
             return value.ravel().tolist()
-        fixed = not value.flags.writeable and value.base is None
-        return None if fixed or value.nbytes > LOOKED else value.tobytes()
+        return None if value.nbytes > LOOKED else value.tobytes()
     return bytes(memoryview(value)) if is_a(value, BUFFERS) else None
 
 

@@ -1,9 +1,11 @@
 """`compile`: finds the trace that a call wants, or makes one, and runs its native program."""
 
+import copy
 import functools
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
+from types import MethodType
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
 import numpy as np
@@ -61,9 +63,10 @@ class Compiled(Generic[P, R]):
         self.name = name_of(f)
         if not isinstance(verify, bool):
             raise ArgumentError(f"compile: verify is True or False, not {verify!r:.60}")
-        self.ignore = () if isinstance(ignore, str) else tuple(ignore)
-        if isinstance(ignore, str) or not all(isinstance(name, str) for name in self.ignore):
+        names = None if isinstance(ignore, str) or not isinstance(ignore, Iterable) else tuple(ignore)
+        if names is None or not all(isinstance(name, str) for name in names):
             raise ArgumentError(f'compile: ignore is a tuple of names, such as ("losses",), not {ignore!r:.60}')
+        self.ignore: tuple[str, ...] = names
         if any(kind(f) for kind in (isgeneratorfunction, iscoroutinefunction, isasyncgenfunction)):
             raise ArgumentError(
                 f"compile: {self.name} is a generator or coroutine, whose code runs after the call: return a list or tuple"
@@ -346,7 +349,10 @@ class Compiled(Generic[P, R]):
         return self if instance is None else functools.partial(self, instance)
 
     def __deepcopy__(self, memo: Any) -> "Compiled[P, R]":
-        return self  # as a function does
+        if not isinstance(self.function, MethodType):
+            return self  # as a function does
+        method = copy.deepcopy(self.function, memo)  # of the copied object, as a plain bound method
+        return Compiled(method, verify=self._verify, ignore=self.ignore)
 
     @property
     def program(self) -> "Program":

@@ -9,7 +9,7 @@ from typing import Any
 from weakref import WeakSet
 
 from .interpreter import current
-from .value import Array
+from .value import Array, asarray
 
 
 class Changes:
@@ -44,8 +44,9 @@ class Cell:
 
     __slots__ = ("__weakref__", "array", "frozen", "name", "shared", "trainable")
 
-    def __init__(self, array: Array, name: str = "", *, trainable: bool = False) -> None:
-        self.array = array
+    def __init__(self, array: Any, name: str = "", *, trainable: bool = False) -> None:
+        """Hold an array; a NumPy array or number becomes one."""
+        self.array = array if isinstance(array, Array) else asarray(array)
         self.name = name
         self.shared = True
         self.trainable = trainable
@@ -78,9 +79,9 @@ class Cell:
         """Return the value as the current interpreter sees it."""
         return current().read(self)
 
-    def write(self, value: Array) -> None:
-        """Replace the value at the level of the current interpreter."""
-        current().write(self, value)
+    def write(self, value: Any) -> None:
+        """Replace the value at the level of the current interpreter; a NumPy array or number becomes an array."""
+        current().write(self, value if isinstance(value, Array) else asarray(value))
 
     def expose(self) -> Array:
         """Return the array to a reader below all transforms; its buffer counts as shared from now on.

@@ -54,7 +54,8 @@ class Advice:
                 self.say(
                     "values",
                     f"{REPEATED} programs differ only in {path}, a Python number that is a constant of each. Pass it as an "
-                    f"array or as a float argument, or keep it in a bprop.Cell, and one program serves all its values",
+                    f"array, or as a float argument that only ops compute with (an if, **, float() or math.exp of it looks at its "
+                    f"value), or keep it in a bprop.Cell, and one program serves all its values",
                 )
 
     def _only_number(self, trace: KnownTrace, other: KnownTrace) -> str | None:
@@ -67,8 +68,10 @@ class Advice:
             return None
         if changes:
             return changes[0].path if {type(changes[0].before), type(changes[0].after)} <= {int, float} else None
-        kinds = {trace.parts[places[0]][0], other.parts[places[0]][0]}
-        return leaf_label(self.function, trace.signature.structure, places[0]) if kinds <= {int, float} else None
+        parts = trace.parts[places[0]], other.parts[places[0]]
+        if not all(type(part) is tuple and part[0] in (int, float) for part in parts):
+            return None
+        return leaf_label(self.function, trace.signature.structure, places[0])
 
     def say(self, what: str, message: str) -> None:
         """Say something once, at the user's line."""

@@ -29,6 +29,8 @@ class Signature:
         numbers: dict[Cell, int] = {}
         self.structure = structure
         self.parts = tuple(_part(leaf, numbers) for leaf in leaves)
+        self.keys = tuple(map(token, _odd_keys(structure)))
+        """The keys of dicts that are no texts: equal ones, as 1 and True, may be different to Python code."""
         self.numbers = {leaf_index: leaf for leaf_index, leaf in enumerate(leaves) if type(leaf) is float}
         self.cells = self.apart = [(cell, cell.trainable, cell.array.spec) for cell in numbers]
         self.reached: list[Cell | None] = []
@@ -81,7 +83,7 @@ class Signature:
     def asked(self, places: Set[int]) -> tuple[Any, ...]:
         """Return the parts with the numbers of the floats in ``places``."""
         return (
-            tuple(token(self.numbers[n]) if n in places else part for n, part in enumerate(self.parts))
+            tuple(token(self.numbers[n]) if n in places and n in self.numbers else p for n, p in enumerate(self.parts))
             if places
             else self.parts
         )
@@ -107,6 +109,14 @@ class Signature:
         other = copy(self)
         other._count = -1
         return other
+
+
+def _odd_keys(structure: Structure) -> Iterator[Any]:
+    """Yield the keys of dicts in a tree that are no texts."""
+    if structure.kind not in (tuple, list, LEAF):
+        yield from (key for key in structure.keys if type(key) is not str)
+    for child in structure.children:
+        yield from _odd_keys(child)
 
 
 def _is_constant(structure: Structure) -> bool:

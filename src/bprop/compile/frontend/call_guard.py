@@ -167,6 +167,8 @@ class Guard:
                 return False
         for buffer, before in self._buffers:
             now = content(buffer)
+            if type(now) is not type(before):
+                return False
             if now != before if type(now) is bytes else len(now) != len(before) or not all(map(is_, now, before)):
                 return False
         return True

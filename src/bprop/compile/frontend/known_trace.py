@@ -19,7 +19,11 @@ class KnownTrace:
 
     def is_for(self, signature: Signature) -> bool:
         """Return whether a call's arguments are of the kind that was traced."""
-        return signature.structure == self.signature.structure and signature.asked(self.step.trace.asked) == self.parts
+        return (
+            signature.structure == self.signature.structure
+            and signature.keys == self.signature.keys
+            and signature.asked(self.step.trace.asked) == self.parts
+        )
 
     def take(self, signature: Signature) -> bool:
         """Know again, from now on, the calls that have the objects of this signature; return whether its cells fit."""
