@@ -75,6 +75,7 @@ class Compiled(Generic[P, R]):
         self._verify = verify
         self._verification: Verification | None = None
         self._advice = Advice(f)
+        self._retraces = self._advice.in_row
         self.reset_after_fork()
         functools.update_wrapper(self, f, updated=())
         register_fork_reset(self)
@@ -103,8 +104,8 @@ class Compiled(Generic[P, R]):
                         step = trace.step
                         if step is not self._last:
                             self._use(trace)
-                        if self._advice.in_row:
-                            self._advice.in_row.clear()
+                        if self._retraces:
+                            self._retraces.clear()
                         try:
                             return cast(R, step(leaves, mark))
                         except IndexingError as error:

@@ -112,7 +112,7 @@ class Guard:
     >>> trainer = SimpleNamespace(rate=0.1, losses=[])
     >>> guard, other = (Guard({"trainer": trainer}, ignore) for ignore in ((), ("losses",)))
     >>> trainer.losses.append(1.0)
-    >>> guard.holds(), other.holds(), [change.path for change in guard.changes()]
+    >>> bool(guard.holds()), bool(other.holds()), [change.path for change in guard.changes()]
     (False, True, ['trainer.losses'])
     """
 
@@ -148,17 +148,21 @@ class Guard:
         self._words += [identity.END] if self.comparable else [-1]
         self._table = (ctypes.c_int64 * len(self._words))(*self._words)
         self._address, self._same = ctypes.addressof(self._table), identity.same()
-        self._in_table = not (self._views or self._reads or self._buffers)
+        self.holds = self._check()
+        """Returns whether everything is the very object that it was, but for cells."""
         self.specs = [(cell, cell.trainable, cell.array.spec) for cell in self.cells]
         del self._words, self._weak, self._identity
 
     # --- whether all is as it was ---
-    def holds(self) -> bool:
-        """Return whether everything is the very object that it was, but for cells."""
+    def _check(self) -> Callable[[], Any]:
+        """Return the shortest way to look: one native call where its table has everything."""
+        if self._views or self._reads or self._buffers:
+            return self._holds_beside_the_table
+        return partial(self._same, self._address)
+
+    def _holds_beside_the_table(self) -> bool:
         if not self._same(self._address):
             return False
-        if self._in_table:
-            return True
         for view, held in self._views:
             if len(view) != len(held) or not all(map(is_, view, held)):
                 return False
@@ -180,7 +184,7 @@ class Guard:
     def forget(self, arrays: Set[int]) -> None:
         """Look no more at the numbers of arrays, by `id`, that a program reads where they lie."""
         self._buffers = [pair for pair in self._buffers if id(pair[0]) not in arrays]
-        self._in_table = not (self._views or self._reads or self._buffers)
+        self.holds = self._check()
         self._entries = [
             entry for entry in self._entries if entry.look is not _content or id(entry.owner) not in arrays
         ]
