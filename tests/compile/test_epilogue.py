@@ -351,3 +351,18 @@ def test_what_is_replaced_is_read_once_when_the_sum_is_complete(monkeypatch):
     y = p.copy()
     made([y, x, w], [y])
     np.testing.assert_array_equal(y, outputs(apart(f, p, x, w), [p, x, w])[0])
+
+
+def test_an_update_waits_for_what_reads_the_old_value_through_a_view():
+    p, dy, x = normal(24, 24), normal(10, 24), normal(10, 24)
+
+    def f(p, dy, x):
+        return p - 0.1 * (bprop.matrix_transpose(dy) @ x), bprop.cumulative_sum(bprop.reshape(p, (576,)), axis=0)
+
+    made = fused(f, p, dy, x, donated={0: 0})
+    assert made.memory.in_place == (0,)
+    expected, old = outputs(apart(f, p, dy, x), [p, dy, x]), p.copy()
+    ys = [old, np.empty(576, np.float32)]
+    made([old, dy, x], ys)
+    for y, e in zip(ys, expected, strict=True):
+        np.testing.assert_array_equal(y, e)
