@@ -142,6 +142,9 @@ class ScalarBuilder:
     ) -> ScalarExpr:
         """Return one application, in the dtype in which NumPy computes it."""
         _refuse_like_numpy(op, xs, params)
+        is_comparison = isinstance(op, Elementwise) and op.kind == "bool" and not op.logical
+        if is_comparison and _no_integer_holds_both(xs):
+            return self._compared_by_value(op, xs)
         if isinstance(op, Selection):
             operands = [
                 self.operand(op.name, x, dtypes.BOOL if fraction is None else dtype)
@@ -151,8 +154,11 @@ class ScalarBuilder:
         elif op.kind == "given":
             operands = [x if isinstance(x, ScalarExpr) else self.operand(op.name, x, np.result_type(x)) for x in xs]
             computed = dtype
+        elif is_comparison:
+            xs, computed = _comparable(xs)
+            operands = [self.operand(op.name, x, computed) for x in xs]
         else:
-            computed = _compute_dtype(op, xs, dtype)
+            computed = dtypes.BOOL if op.logical else dtype
             operands = [self.operand(op.name, x, computed) for x in xs]
         if isinstance(op.native, str):
             result = dtypes.BOOL if isinstance(op, Elementwise) and op.kind == "bool" else dtype
@@ -162,6 +168,14 @@ class ScalarBuilder:
         template = expansion(op.native, tuple(x.dtype for x in operands), tuple(sorted(params.items())))
         (y,) = self.expand(template, operands)
         return self.cast(y, dtype)
+
+    def _compared_by_value(self, op: Elementwise | Selection, xs: Sequence[ScalarExpr]) -> ScalarExpr:
+        """Compare a signed integer with a ``uint64``: what is negative is less than every unsigned number."""
+        signed = next(x for x in xs if x.dtype.kind == "i")
+        is_negative = self.make("less", (signed, self.constant(0, signed.dtype)), dtypes.BOOL)
+        if_negative = self.constant(bool(op.evaluate(*(-1 if x is signed else 0 for x in xs))), dtypes.BOOL)
+        unsigned = tuple(self.cast(x, np.dtype(np.uint64)) for x in xs)
+        return self.make("where", (is_negative, if_negative, self.make(op.name, unsigned, dtypes.BOOL)), dtypes.BOOL)
 
     def expand(self, graph: Graph, args: Sequence[ScalarExpr]) -> list[ScalarExpr]:
         """Return the outputs of a graph of scalar ops."""
@@ -216,18 +230,24 @@ def _aligned(position: Position, x: Any) -> Position:
     return tuple(AffineIndex() if size == 1 else index for index, size in zip(tail, shape, strict=True))
 
 
-def _compute_dtype(op: Elementwise, xs: Sequence[Operand], dtype: DType) -> DType:
-    if op.kind != "bool":
-        return dtype
-    if op.logical:
-        return dtypes.BOOL
+def _no_integer_holds_both(xs: Sequence[Operand]) -> bool:
+    """Whether integers are compared that NumPy would promote to float64, which cannot tell large ones apart."""
+    types = [x.dtype for x in xs if isinstance(x, ScalarExpr)]
+    return {x.kind for x in types} == {"i", "u"} and np.result_type(*types).kind == "f"
+
+
+def _comparable(xs: Sequence[Operand]) -> tuple[Sequence[Operand], DType]:
+    """Return the operands of a comparison and the dtype it is done in.
+
+    NumPy compares with a Python integer by value. Where the dtype cannot hold it, an infinity of its sign compares alike.
+    """
     types = [x.dtype if isinstance(x, ScalarExpr) else x for x in xs]
     computed = dtypes.result_type(*types)
-    # NumPy compares with a Python integer by value, also where the dtype cannot hold it
-    for x in types:
-        if type(x) is int and computed.kind in "biu" and not _can_hold(computed, x):
-            return np.dtype(np.float64)
-    return computed
+    if computed.kind not in "biu" or all(type(x) is not int or _can_hold(computed, x) for x in types):
+        return xs, computed
+    limits = [(np.inf if x > 0 else -np.inf) if type(x) is int and not _can_hold(computed, x) else x for x in types]
+    float64 = np.dtype(np.float64)
+    return [x if isinstance(x, ScalarExpr) else limit for x, limit in zip(xs, limits, strict=True)], float64
 
 
 def _refuse_like_numpy(op: Elementwise | Selection, xs: Sequence[Operand], params: dict[str, Any]) -> None:
