@@ -412,3 +412,10 @@ def test_arrays_that_are_others(tmp_path):
                 opened.fits(wanted, WHOLE["config"], 0)
             assert ("and 1 more" in caught.value.message) is (count == 21)
             assert "model/x20" not in caught.value.message
+
+
+def test_the_numbers_are_aligned(tmp_path):
+    """However long the record is, they begin at a multiple of 8 bytes: readers map them into memory as they lie."""
+    for length in range(17):
+        write(tmp_path / "file", ARRAYS, {"note": "x" * length})
+        assert int.from_bytes((tmp_path / "file").read_bytes()[:8], "little") % 8 == 0

@@ -52,8 +52,8 @@ def fold(name: str, evaluate: Any, start: float, combine: Any, **rest: Any) -> R
 def _sum_value(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
     if not axis and x.dtype.kind == "f":
         return np.asarray(x)  # NumPy adds 0, which makes 0 of -0
-    total: Any = np.add.reduce if x.dtype.kind == "f" else np.sum  # np.sum gives small integers their 64 bits
-    return total(x, axis=axis, keepdims=keepdims)
+    reduce: Any = np.add.reduce  # what np.sum calls
+    return reduce(x, axis=axis, keepdims=keepdims)
 
 
 _sum = fold("sum", _sum_value, 0, add, partial=1, kind="sum", latex=r"\sum {0}")

@@ -15,7 +15,7 @@ from ...core import dtype as dtypes
 from ...core.error import CompileError
 from ...core.family import Creation, Elementwise, Linear, Selection
 from ...core.graph import Edge, Graph, Node
-from ...core.interpreter import EVALUATE, QUIET
+from ...core.interpreter import EVALUATE
 from ...core.trace import trace_flat
 from ...core.value import Spec
 from .affine_index import AffineIndex, IndexTerm, flattened
@@ -141,7 +141,6 @@ class ScalarBuilder:
         self, op: Elementwise | Selection, xs: Sequence[Operand], dtype: DType, params: dict[str, Any]
     ) -> ScalarExpr:
         """Return one application, in the dtype in which NumPy computes it."""
-        _refuse_like_numpy(op, xs, params)
         is_comparison = isinstance(op, Elementwise) and op.kind == "bool" and not op.logical
         if is_comparison and _no_integer_holds_both(xs):
             return self._compared_by_value(op, xs)
@@ -248,26 +247,6 @@ def _comparable(xs: Sequence[Operand]) -> tuple[Sequence[Operand], DType]:
     limits = [(np.inf if x > 0 else -np.inf) if type(x) is int and not _can_hold(computed, x) else x for x in types]
     float64 = np.dtype(np.float64)
     return [x if isinstance(x, ScalarExpr) else limit for x, limit in zip(xs, limits, strict=True)], float64
-
-
-def _refuse_like_numpy(op: Elementwise | Selection, xs: Sequence[Operand], params: dict[str, Any]) -> None:
-    """Raise what the eager op raises on truth values, of which NumPy refuses to subtract and negate, for example."""
-    if any(isinstance(x, ScalarExpr) and x.dtype.kind == "b" for x in xs):
-        error = _refusal(
-            op, tuple(x.dtype if isinstance(x, ScalarExpr) else x for x in xs), tuple(sorted(params.items()))
-        )
-        if error is not None:
-            raise CompileError(f"{op.name}: {error}")
-
-
-@lru_cache(maxsize=1024, typed=True)
-def _refusal(op: Elementwise | Selection, kinds: tuple[Any, ...], params: tuple[tuple[str, Any], ...]) -> str | None:
-    args = [np.ones(1, kind) if isinstance(kind, np.dtype) else kind for kind in kinds]
-    try:
-        QUIET.run(op.evaluate, *args, **dict(params))
-    except (TypeError, ValueError, OverflowError) as error:
-        return str(error)
-    return None
 
 
 def _can_hold(dtype: DType, number: int) -> bool:
