@@ -141,9 +141,8 @@ class ScalarBuilder:
         self, op: Elementwise | Selection, xs: Sequence[Operand], dtype: DType, params: dict[str, Any]
     ) -> ScalarExpr:
         """Return one application, in the dtype in which NumPy computes it."""
-        is_comparison = isinstance(op, Elementwise) and op.kind == "bool" and not op.logical
-        if is_comparison and _no_integer_holds_both(xs):
-            return self._compared_by_value(op, xs)
+        if isinstance(op, Elementwise) and op.kind == "bool" and not op.logical:
+            return self._compare(op, xs)
         if isinstance(op, Selection):
             operands = [
                 self.operand(op.name, x, dtypes.BOOL if fraction is None else dtype)
@@ -153,22 +152,30 @@ class ScalarBuilder:
         elif op.kind == "given":
             operands = [x if isinstance(x, ScalarExpr) else self.operand(op.name, x, np.result_type(x)) for x in xs]
             computed = dtype
-        elif is_comparison:
-            xs, computed = _comparable(xs)
-            operands = [self.operand(op.name, x, computed) for x in xs]
         else:
             computed = dtypes.BOOL if op.logical else dtype
             operands = [self.operand(op.name, x, computed) for x in xs]
         if isinstance(op.native, str):
-            result = dtypes.BOOL if isinstance(op, Elementwise) and op.kind == "bool" else dtype
             if op.native == "cast":
                 return self.cast(operands[0], dtype)
-            return self.make(op.native, tuple(operands), result)
+            return self.make(op.native, tuple(operands), dtype)
         template = expansion(op.native, tuple(x.dtype for x in operands), tuple(sorted(params.items())))
         (y,) = self.expand(template, operands)
         return self.cast(y, dtype)
 
-    def _compared_by_value(self, op: Elementwise | Selection, xs: Sequence[ScalarExpr]) -> ScalarExpr:
+    def _compare(self, op: Elementwise, xs: Sequence[Operand]) -> ScalarExpr:
+        """Return a comparison. NumPy compares integers by value, also where no dtype holds both."""
+        types = [x.dtype if isinstance(x, ScalarExpr) else x for x in xs]
+        if _is_signed_with_uint64(types):
+            return self._compare_by_sign(op, xs)
+        computed = dtypes.result_type(*types)
+        is_beyond = [computed.kind in "iu" and type(x) is int and not _can_hold(computed, x) for x in xs]
+        if any(is_beyond):  # an infinity of the same sign compares alike
+            computed = np.dtype(np.float64)
+            xs = [(np.inf if x > 0 else -np.inf) if flag else x for x, flag in zip(xs, is_beyond, strict=True)]
+        return self.make(op.name, tuple(self.operand(op.name, x, computed) for x in xs), dtypes.BOOL)
+
+    def _compare_by_sign(self, op: Elementwise, xs: Sequence[ScalarExpr]) -> ScalarExpr:
         """Compare a signed integer with a ``uint64``: what is negative is less than every unsigned number."""
         signed = next(x for x in xs if x.dtype.kind == "i")
         is_negative = self.make("less", (signed, self.constant(0, signed.dtype)), dtypes.BOOL)
@@ -229,29 +236,13 @@ def _aligned(position: Position, x: Any) -> Position:
     return tuple(AffineIndex() if size == 1 else index for index, size in zip(tail, shape, strict=True))
 
 
-def _no_integer_holds_both(xs: Sequence[Operand]) -> bool:
-    """Whether integers are compared that NumPy would promote to float64, which cannot tell large ones apart."""
-    types = [x.dtype for x in xs if isinstance(x, ScalarExpr)]
-    return {x.kind for x in types} == {"i", "u"} and np.result_type(*types).kind == "f"
-
-
-def _comparable(xs: Sequence[Operand]) -> tuple[Sequence[Operand], DType]:
-    """Return the operands of a comparison and the dtype it is done in.
-
-    NumPy compares with a Python integer by value. Where the dtype cannot hold it, an infinity of its sign compares alike.
-    """
-    types = [x.dtype if isinstance(x, ScalarExpr) else x for x in xs]
-    computed = dtypes.result_type(*types)
-    if computed.kind not in "biu" or all(type(x) is not int or _can_hold(computed, x) for x in types):
-        return xs, computed
-    limits = [(np.inf if x > 0 else -np.inf) if type(x) is int and not _can_hold(computed, x) else x for x in types]
-    float64 = np.dtype(np.float64)
-    return [x if isinstance(x, ScalarExpr) else limit for x, limit in zip(xs, limits, strict=True)], float64
+def _is_signed_with_uint64(types: Sequence[Any]) -> bool:
+    """Whether NumPy would promote two integer dtypes to float64, which cannot tell large integers apart."""
+    kinds = {x.kind for x in types if isinstance(x, np.dtype)}
+    return kinds == {"i", "u"} and np.result_type(*types).kind == "f"
 
 
 def _can_hold(dtype: DType, number: int) -> bool:
-    if dtype.kind == "b":
-        return number in (0, 1)
     info = np.iinfo(dtype)
     return int(info.min) <= number <= int(info.max)
 
