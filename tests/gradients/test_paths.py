@@ -169,6 +169,10 @@ def test_errors():
         bprop.paths(lambda x: x)(np.ones(2))
     with pytest.raises(bprop.DerivativeError, match="many turns of a loop"):
         bprop.paths(lambda x: bprop.scan(lambda c, r: (c * r, c), 1.0, x)[0])(np.ones(3))
+    # a turn of this loop takes and gives what the whole loop does
+    swapped = lambda a, b: bprop.scan(lambda c, _: ((c[1], c[0]), None), (a, b), length=2)[0][0] * 3
+    with pytest.raises(bprop.DerivativeError, match="scan is one application for many turns of a loop"):
+        bprop.paths(swapped, (0, 1))(1.0, 2.0)
     with pytest.raises(bprop.TracedValueError, match="local derivatives are numbers"):
         bprop.trace(lambda x: bprop.paths(lambda u: u * u)(x).gradient)(1.0)
     with pytest.raises(bprop.BpropError, match="matmul: scalar by scalar it has 27000000 edges"):

@@ -283,11 +283,6 @@ def _region(
     assert isinstance(op, Region)
     params = op.staged(tuple(xs), params)
     body = op.body(params)
-    if [x.specs[0] for x in body.inputs] != [x.spec for x in xs] or list(body.specs) != [y.spec for y in ys]:
-        raise DerivativeError(
-            f"{op.name} is one application for many turns of a loop, whose paths cannot be seen from outside: write the "
-            f"loop out in Python, or use method='forward' or 'reverse'"
-        )
     owner = Observe(name=f"paths of {params.get('name', op.name)}")
     inputs = [owner.input(x) for x in xs]
     with using(owner):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..core.error import ArgumentError, DTypeError, ShapeError
+from ..core.error import ArgumentError, DerivativeError, DTypeError, ShapeError
 from ..core.tree import Structure, paths, unflatten
 from ..core.value import Spec
 
@@ -12,6 +12,14 @@ def check_function(op: str, name: str, f: Any) -> None:
     """Refuse what cannot be called."""
     if not callable(f):
         raise ArgumentError(f"{op}: {name} is a function, not {type(f).__name__} ({f!r:.40})")
+
+
+def hidden_paths(op: str) -> DerivativeError:
+    """Return the error for what asks for the paths inside a loop."""
+    return DerivativeError(
+        f"{op} is one application for many turns of a loop, whose paths cannot be seen from outside: write the loop out "
+        f"in Python, or use method='forward' or 'reverse'"
+    )
 
 
 def check_predicate(op: str, name: str, spec: Spec) -> None:

@@ -37,7 +37,7 @@ from ..gradients.batch import Batch, materialised
 from ..gradients.complex_step import ComplexValue
 from ..gradients.variable import name_of
 from ..ops import moveaxis
-from .check import input_labels
+from .check import hidden_paths, input_labels
 from .closure import Closure
 from .cotangent import compress, expand, filled, is_differentiable, take_first
 from .fixpoint import fixpoint
@@ -64,6 +64,9 @@ class Scan(Region):
         carries, specs = params["carries"], params["body"].specs
         stacked = [Spec((params["length"], *spec.shape), spec.dtype) for spec in specs[carries:]]
         return (*specs[:carries], *stacked)
+
+    def body(self, params: dict[str, Any]) -> Any:
+        raise hidden_paths("scan")
 
     def _split(self, args: Sequence[Any], params: dict[str, Any]) -> tuple[list[Any], list[Any], list[Any]]:
         """Return carry, stacked inputs and constants, or what is said of each of them."""

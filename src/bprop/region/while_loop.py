@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from ..core.cell import Cell
-from ..core.error import ArgumentError, DerivativeError
+from ..core.error import ArgumentError
 from ..core.family import Region
 from ..core.graph import Graph
 from ..core.interpreter import current
@@ -35,7 +35,7 @@ from ..core.value import Spec
 from ..gradients.batch import Batch
 from ..gradients.variable import name_of
 from ..ops import concat, moveaxis, stack
-from .check import check_function, check_predicate, check_specs, check_structure, input_labels
+from .check import check_function, check_predicate, check_specs, check_structure, hidden_paths, input_labels
 from .closure import Closure, unify_captures
 from .cotangent import compress, expand, filled, is_differentiable, loop_differentiable, take_first, zeros_of
 from .fixpoint import fixpoint
@@ -61,10 +61,7 @@ class While(Region):
         return (*specs[:carries], *(Spec((params["limit"], *spec.shape), spec.dtype) for spec in specs[carries:]))
 
     def body(self, params: dict[str, Any]) -> Any:
-        raise DerivativeError(
-            "while_loop is one application for many turns of a loop, whose paths cannot be seen from outside: write the "
-            "loop out in Python, or use method='forward' or 'reverse'"
-        )
+        raise hidden_paths("while_loop")
 
     # --- a new condition and a new body, applied as a loop ---
     def run(

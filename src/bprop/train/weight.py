@@ -26,7 +26,7 @@ def save_weights(model: Any, path: str | os.PathLike[str]) -> None:
     model
         A `Module` or an `Optimizer`.
     path
-        The file; an existing one is refiled.
+        The file; an existing one is replaced.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def load_weights(model: Any, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     model
-        A `Module` or an `Optimizer`; its cells are refiled.
+        A `Module` or an `Optimizer`; its cells are replaced.
     path
         The file.
 
