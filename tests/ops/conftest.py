@@ -273,8 +273,3 @@ def reference():
         return REFERENCE.get(name) or getattr(np, name, None) or (theirs and in_double(theirs))
 
     return find
-
-
-@pytest.fixture(scope="session")
-def philox_words():
-    return philox

@@ -108,7 +108,8 @@ class Run:
         assert self.folder is not None
         path, log = self.folder / METRICS, record["log"]
         content = b"" if not log["bytes"] else read(path, _MAX_METRICS_BYTES)[: log["bytes"]]
-        if len(content) < log["bytes"] or hashlib.sha256(content).hexdigest() != log["sha256"]:
+        digest = hashlib.sha256(content)
+        if len(content) < log["bytes"] or digest.hexdigest() != log["sha256"]:
             raise StorageError(
                 f"{path}: its first {log['lines']} lines are not those that the checkpoint knows: restore the file"
             )
@@ -122,7 +123,7 @@ class Run:
         self.stopped = record["stopped"]
         self._metrics = _descriptor(rewrite, path, content)  # before the leftovers go: no other process writes here
         remove_leftovers(self.folder)
-        self._bytes, self._digest = len(content), hashlib.sha256(content)
+        self._bytes, self._digest = len(content), digest
         self._write_record(self.folder)
 
     def log(self, entry: Mapping[str, Any]) -> None:

@@ -119,7 +119,7 @@ def _csv(name: str, text: str, delimiter: str | None, missing: set[str] | frozen
                 lines.append(reader.line_num)
             first_line = reader.line_num + 1
     except csv.Error as error:
-        raise TableError(f"{name}: line {first_line}: {_reason(str(error), first_line, len(rows))}") from None
+        raise TableError(f"{name}: line {first_line}: {_reason(str(error), len(rows))}") from None
     finally:
         csv.field_size_limit(previous_limit)
     if not rows:
@@ -133,7 +133,7 @@ def _csv(name: str, text: str, delimiter: str | None, missing: set[str] | frozen
     return Table(name, columns, lines, notes)
 
 
-def _reason(message: str, first_line: int, rows: int) -> str:
+def _reason(message: str, rows: int) -> str:
     if "unexpected end" in message:
         return f'a quote (") is opened in the row that begins here (row {rows + 1}) and never closed'
     if "expected after" in message:
