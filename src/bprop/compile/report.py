@@ -6,21 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple, overload
 from ..core.family import Elementwise, General, Random
 from ..core.shape import size_of
 from .ir.kernel import Kernel, listing
-from .ir.lowered import Lowered
+from .ir.lowered import Lowered, walk
 
 if TYPE_CHECKING:
     from .runtime.executable import Program
-
-
-def walk(lowered: Lowered, times: int = 1) -> Iterator[tuple[Kernel, int]]:
-    """Yield the kernels of a program, also those in the bodies of its loops, each with how often a call runs it.
-
-    Both sides of a branch count, and a loop of unknown length counts as one iteration.
-    """
-    for kernel in lowered.kernels:
-        yield kernel, times
-        for body in kernel.bodies:
-            yield from walk(body, times * int(kernel.root.params.get("length", 1)))
 
 
 class Kernels(Sequence[Kernel]):
@@ -91,11 +80,10 @@ class Report:
         self.kernels = Kernels(program)
         self.memory = program.memory
         self.ops = sum(len(lowered.graph.nodes) for lowered in _with_bodies(program.lowered))
-        called_back = {kernel for kernel in program.called if kernel.kind != "loop"}  # a loop only asks for Ctrl-C
         self.called_flops = 0
         counts: dict[tuple[str, str, str], int] = {}
         for kernel, times in walk(program.lowered):
-            if kernel in called_back:
+            if kernel.kind == "callback":
                 op = kernel.root.op
                 assert op is not None
                 if isinstance(op, Elementwise):

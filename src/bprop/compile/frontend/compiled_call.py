@@ -243,7 +243,7 @@ class CompiledCall:
         result = [
             Array(fresh[next(computed)])
             if kind == "computed"
-            else _as_array(leaves[detail])
+            else asarray(leaves[detail])
             if kind == "argument"
             else Array(detail.data.copy())
             if kind == "shared" and steps is None
@@ -332,7 +332,3 @@ def _rows(leaf: Any, count: int) -> NDArray[Any]:
     data: NDArray[Any] = leaf.data if type(leaf) is Array else data_of(leaf) if isinstance(leaf, Array) else leaf
     rows = data[:1].flags.c_contiguous and data.flags.aligned and data.dtype.isnative
     return data if rows else data_of(leaf)
-
-
-def _as_array(leaf: Any) -> Array:
-    return leaf if isinstance(leaf, Array) else asarray(leaf)

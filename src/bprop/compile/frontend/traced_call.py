@@ -53,8 +53,10 @@ class _Trace(Trace):
 
     def _count(self, node: Node) -> None:
         """Count what a line of the user makes, but for the way back, which is at one line for all of it."""
+        if self.repeated is not None:
+            return
         line = user_place(before=backward.__code__)
-        if line is None or self.repeated is not None:
+        if line is None:
             return
         assert node.op is not None
         self._counts[line, node.op.name, node.specs] += 1
@@ -223,13 +225,15 @@ class _Tracing:
                 raise escaped(value, self.name)
         by_reference = {id(array) for _, array in self.sharing.arrays.values()}
         order, count = list(tracer.cell_inputs), len(computed)
+        leaf_of = {id(leaf): position for position, leaf in reversed(list(enumerate(self.leaves)))}  # the first of each
+        input_of = {cell: len(self.arguments) + position for position, cell in enumerate(order)}
         nodes = [*graph.inputs, *tracer.cell_inputs.values(), *(node for node, _ in graph.captures)]
         return TracedCall(
             name=self.name,
             leaf_count=len(self.leaves),
             graph=Graph(nodes, graph.nodes, graph.outputs),
             arguments=self.arguments,
-            read=[self._access(cell, cell.array.spec) for cell in order],
+            read=[CellAccess(cell, leaf_of.get(id(cell)), cell.array.spec) for cell in order],
             captures=captures,
             results=[
                 Result("shared", x) if kind == "constant" and id(x) in by_reference else Result(kind, x)
@@ -237,10 +241,12 @@ class _Tracing:
             ],
             structure=self.structure,
             count=count,
-            written=[self._access(cell, value.spec) for cell, value in zip(written, values, strict=True)],
+            written=[
+                CellAccess(cell, leaf_of.get(id(cell)), value.spec) for cell, value in zip(written, values, strict=True)
+            ],
             # a written cell that is also read takes its new value in place, where nobody else holds the buffer
             donated={
-                count + number: len(self.arguments) + order.index(cell)
+                count + number: input_of[cell]
                 for number, cell in enumerate(written)
                 if cell in tracer.cell_inputs and cell.array.spec == values[number].spec
             },
@@ -286,10 +292,6 @@ class _Tracing:
         if position is not None and position not in self.floats:
             return Result("argument", position)
         return Result("computed", None)
-
-    def _access(self, cell: Cell, spec: Spec) -> CellAccess:
-        positions = (position for position, leaf in enumerate(self.leaves) if leaf is cell)
-        return CellAccess(cell, next(positions, None), spec)
 
 
 def is_array(leaf: Any) -> bool:

@@ -11,6 +11,9 @@ from ...core.graph import Edge
 if TYPE_CHECKING:
     from .blocking import Blocking
 
+DOT_COLUMNS = 8
+"""Columns that a contraction by dot products computes together."""
+
 
 @dataclass(frozen=True, eq=False)
 class Label:

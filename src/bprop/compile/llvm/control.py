@@ -7,26 +7,9 @@ from llvmlite import ir
 from ..ir.kernel import Kernel
 from ..ir.memory_plan import aligned, bytes_of
 from .loop import Emitter, copy_bytes, number, return_if_error, stack_slot
-from .scan import Carries, SignalPoll
-from .type import I1, I8, I32, I64, POINTER, SINGLE_THREAD
-
-
-class PointerTable:
-    """The pointers that a body takes: its arena, its inputs, its outputs."""
-
-    def __init__(self, builder: Any, size: int, arena: Any) -> None:
-        self.builder = builder
-        self.pointers = stack_slot(builder, ir.ArrayType(POINTER, 1 + size))
-        self.bind(0, arena)
-
-    def bind(self, position: int, pointer: Any) -> None:
-        """Set a pointer."""
-        self.builder.store(pointer, self.builder.gep(self.pointers, [number(0), number(position)]))
-
-    def call(self, function: Any) -> None:
-        """Call a body; the kernel ends with its error if it has one."""
-        b = self.builder
-        return_if_error(b, b.call(function, [b.gep(self.pointers, [number(0), number(0)]), *SINGLE_THREAD]))
+from .scan import Carries, PointerTable, SignalPoll
+from .type import I1, I8, I32, I64, POINTER
+from .vector import intrinsic
 
 
 def emit_branch(emitter: Emitter, kernel: Kernel, raw: dict[Any, Any], functions: list[Any], workspace: Any) -> None:
@@ -116,9 +99,5 @@ def _finish_loop(
 
 def clear(module: Any, b: Any, target: Any, size: Any) -> None:
     """Set bytes to zero."""
-    name = "llvm.memset.p0.i64"
-    function = module.globals.get(name)
-    if function is None:
-        kind = ir.FunctionType(ir.VoidType(), [POINTER, I8, I64, I1])
-        function = ir.Function(module, kind, name)
-    b.call(function, [target, ir.Constant(I8, 0), size, ir.Constant(I1, 0)])
+    args = [target, ir.Constant(I8, 0), size, ir.Constant(I1, 0)]
+    intrinsic(module, b, "llvm.memset.p0.i64", ir.VoidType(), args)

@@ -10,15 +10,12 @@ from typing import Any
 
 from llvmlite import ir
 
-from ..ir.contraction import Contraction, Label, merged
+from ..ir.contraction import DOT_COLUMNS, Contraction, Label, merged
 from ..ir.register_tile import RegisterTile
 from .loop import Emitter, loop, number, smaller, strided
 from .panel import Panels
 from .type import I32, constant
 from .vector import multiply_add, shuffled
-
-COLUMNS = 8
-"""Columns that are computed together."""
 
 
 def emit_dots(emitter: Emitter, plan: Contraction, operands: list[int], result: int) -> None:
@@ -35,7 +32,7 @@ def emit_dots(emitter: Emitter, plan: Contraction, operands: list[int], result: 
         base = [number(plan.offsets[0]), number(plan.offsets[1]), number(0)]
         for label in plan.outer:
             base = _strided(b, base, label, stack.enter_context(loop(b, *bounds(label))))
-        j = stack.enter_context(loop(b, *bounds(plan.column, COLUMNS), COLUMNS))
+        j = stack.enter_context(loop(b, *bounds(plan.column, DOT_COLUMNS), DOT_COLUMNS))
         i = stack.enter_context(loop(b, number(0), number(plan.row.extent)))
         pointers = [emitter.pointers[x] for x in (*operands, result)]
         _tile(emitter, plan, pointers, _strided(b, base, plan.row, i), j)
@@ -53,7 +50,7 @@ def _tile(emitter: Emitter, plan: Contraction, pointers: list[Any], base: list[A
     panels = Panels(emitter.module, tile)
     left, right, result = pointers
     *slower, last = merged(plan.contracted)
-    count, width = min(COLUMNS, column.extent), tile.width
+    count, width = min(DOT_COLUMNS, column.extent), tile.width
     columns = [smaller(b, b.add(j, number(c)), number(column.extent - 1)) for c in range(count)]
     vector = ir.VectorType(panels.kind, width)
     with b.goto_entry_block():

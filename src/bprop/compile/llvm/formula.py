@@ -12,6 +12,7 @@ import numpy as np
 from llvmlite import ir
 
 from .type import F32, F64, I32, I64, constant, register
+from .vector import intrinsic
 
 FLOAT, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 
@@ -45,10 +46,7 @@ class Field:
     def intrinsic(self, name: str, *xs: Any) -> "Number":
         """Call LLVM's function ``name`` of numbers."""
         full = f"llvm.{name}.{'f32' if self.dtype == FLOAT else 'f64'}"
-        function = self.module.globals.get(full)
-        if function is None:
-            function = ir.Function(self.module, ir.FunctionType(self.type, [self.type] * len(xs)), full)
-        return Number(self, self.b.call(function, [self.number(x).value for x in xs]))
+        return Number(self, intrinsic(self.module, self.b, full, self.type, [self.number(x).value for x in xs]))
 
     def fma(self, x: Any, y: Any, z: Any) -> "Number":
         """x · y + z, rounded once if the machine can."""

@@ -7,6 +7,7 @@ import numpy as np
 from llvmlite import ir
 
 from ...core.error import CompileError
+from ..ir.status import POWER_ERROR
 from . import error_function, exponential, logarithm, root, trigonometric
 from .formula import Field, Number, apply
 from .power import power
@@ -206,7 +207,7 @@ def _integer_pow(b: Any, xs: Sequence[Any], dtype: DType, fail: Fail) -> Any:
     base, exponent = xs
     if dtype.kind == "i":
         negative = b.icmp_signed("<", exponent, constant(0, dtype))
-        fail(negative, 2)
+        fail(negative, POWER_ERROR)
         exponent = b.select(negative, constant(0, dtype), exponent)
     before = b.block
     head, body, after = (b.append_basic_block(name) for name in ("power", "multiply", "powered"))

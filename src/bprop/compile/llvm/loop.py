@@ -13,7 +13,8 @@ from ..ir.scalar_expr import ScalarExpr, spec_of
 from ..ir.status import BARRIER, INDEX_ERROR
 from ..ir.target import Target
 from . import instruction as instructions
-from .type import I1, I32, I64, POINTER, POOL, SINGLE_THREAD, Module, constant, memory
+from .type import I1, I32, I64, SINGLE_THREAD, Module, constant, memory
+from .vector import intrinsic
 
 
 def number(value: int) -> Any:
@@ -77,10 +78,7 @@ def strided(b: Any, x: Any, i: Any, stride: int) -> Any:
 
 def emit_barrier(module: Any, b: Any, pool: Sequence[Any], status: Any) -> Any:
     """Emit a barrier of the threads of ``pool``; return the greatest status that any of them brings."""
-    function = module.globals.get(BARRIER)
-    if function is None:
-        function = ir.Function(module, ir.FunctionType(I32, [POOL[2], POOL[1], I32]), BARRIER)
-    return b.call(function, [pool[2], pool[1], status])
+    return intrinsic(module, b, BARRIER, I32, [pool[2], pool[1], status])
 
 
 def partition_range(
@@ -113,14 +111,9 @@ def return_if_error(b: Any, status: Any) -> None:
 
 def copy_bytes(module: Any, b: Any, target: Any, source: Any, size: Any) -> None:
     """Copy bytes that do not overlap."""
-    name = "llvm.memcpy.p0.p0.i64"
-    function = module.globals.get(name)
-    if function is None:
-        kind = ir.FunctionType(ir.VoidType(), [POINTER, POINTER, I64, I1])
-        function = ir.Function(module, kind, name)
     if size != 0:
-        count = number(size) if isinstance(size, int) else size
-        b.call(function, [target, source, count, ir.Constant(I1, 0)])
+        args = [target, source, number(size) if isinstance(size, int) else size, ir.Constant(I1, 0)]
+        intrinsic(module, b, "llvm.memcpy.p0.p0.i64", ir.VoidType(), args)
 
 
 class Emitter:

@@ -6,12 +6,13 @@ from typing import Any
 
 from llvmlite import ir
 
+from ...core.shape import size_of
 from ..ir.kernel import Kernel
-from ..ir.lowered import Lowered
+from ..ir.lowered import Lowered, walk
 from ..ir.memory_plan import aligned, bytes_of
 from ..ir.scalar_expr import spec_of
 from .loop import Emitter, copy_bytes, emit_barrier, loop, number, return_if_error, stack_slot
-from .type import I32, POINTER
+from .type import I32, POINTER, SINGLE_THREAD
 
 POLL_INTERVAL = 5e7
 """Operations and bytes between two polls for signals: some 10 ms."""
@@ -43,11 +44,25 @@ class SignalPoll:
 
 def _work(bodies: Sequence[Lowered]) -> int:
     """Return how many operations and bytes an iteration costs; of a loop inside, one of its iterations."""
-    return sum(
-        kernel.flops + kernel.bytes + _work(kernel.bodies) * kernel.root.params.get("length", 1)
-        for body in bodies
-        for kernel in body.kernels
-    )
+    return sum((kernel.flops + kernel.bytes) * times for body in bodies for kernel, times in walk(body))
+
+
+class PointerTable:
+    """The pointers that a body takes: its arena, its inputs, its outputs."""
+
+    def __init__(self, builder: Any, size: int, arena: Any) -> None:
+        self.builder = builder
+        self.pointers = stack_slot(builder, ir.ArrayType(POINTER, 1 + size))
+        self.bind(0, arena)
+
+    def bind(self, position: int, pointer: Any) -> None:
+        """Set a pointer."""
+        self.builder.store(pointer, self.builder.gep(self.pointers, [number(0), number(position)]))
+
+    def call(self, function: Any, pool: Sequence[Any] = SINGLE_THREAD) -> None:
+        """Call a body; the kernel ends with its error if it has one."""
+        b = self.builder
+        return_if_error(b, b.call(function, [b.gep(self.pointers, [number(0), number(0)]), *pool]))
 
 
 class Carries:
@@ -89,35 +104,27 @@ def emit_scan(
     results = [raw[edge] for edge in kernel.stored]
     sizes = [bytes_of(edge) for edge in node.inputs[:count]]
     specs = body.graph.specs
-    table = stack_slot(b, ir.ArrayType(POINTER, 1 + len(args) + len(results)))
+    table = PointerTable(b, len(args) + len(results), workspace)
     carries = Carries(b, args[:count], sizes, workspace, aligned(body.memory.size))
-
-    def bind(position: int, pointer: Any) -> None:
-        b.store(pointer, b.gep(table, [number(0), number(position)]))
-
-    bind(0, workspace)
     for position, arg in enumerate(args):
-        bind(1 + position, arg)
+        table.bind(1 + position, arg)
     with loop(b, number(0), number(length)) as iteration:
         if length >= poll.interval:
             poll.emit(emitter, iteration)
         row = b.sub(number(length - 1), iteration) if reverse else iteration
         for position, address in enumerate(carries.addresses()):
-            bind(1 + position, address)
+            table.bind(1 + position, address)
         for position in range(count, count + scanned):
             spec = spec_of(node.inputs[position])
             step = bytes_of(node.inputs[position]) // max(spec.shape[0], 1)
-            bind(1 + position, b.gep(args[position], [b.mul(row, number(step))]))
+            table.bind(1 + position, b.gep(args[position], [b.mul(row, number(step))]))
         targets = carries.targets(iteration)
         for position, target in enumerate(targets):
-            bind(1 + len(args) + position, target)
+            table.bind(1 + len(args) + position, target)
         for position in range(count, len(results)):
-            step = specs[position].dtype.itemsize
-            for extent in specs[position].shape:
-                step *= extent
-            bind(1 + len(args) + position, b.gep(results[position], [b.mul(row, number(step))]))
-        status = b.call(function, [b.gep(table, [number(0), number(0)]), *emitter.pool])
-        return_if_error(b, status)
+            step = size_of(specs[position].shape) * specs[position].dtype.itemsize
+            table.bind(1 + len(args) + position, b.gep(results[position], [b.mul(row, number(step))]))
+        table.call(function, emitter.pool)
         carries.advance(targets)
     for result, address, size in zip(results, carries.addresses(), sizes, strict=False):
         begin, end = emitter.partition_range(size)

@@ -10,7 +10,7 @@ from ..ir.kernel import Kernel
 from ..ir.memory_plan import Buffer, Copy
 from ..ir.schedule import ScheduledItem
 from ..ir.target import CACHE_LINE
-from .loop import copy_bytes, emit_barrier, number, partition_range
+from .loop import copy_bytes, emit_barrier, number, partition_range, return_if_error
 from .type import I32, SINGLE_THREAD
 
 
@@ -24,8 +24,7 @@ def emit_segments(
         if pool and (is_body or not is_last):
             status = emit_barrier(module, b, pool, status)
         if not is_last:
-            with b.if_then(b.icmp_unsigned("!=", status, ir.Constant(I32, 0)), likely=False):
-                b.ret(status)
+            return_if_error(b, status)
     b.ret(status)
 
 
@@ -86,8 +85,7 @@ class ScheduleEmitter:
         self.exit = self.function.append_basic_block("exit")
         status = emit_barrier(self.module, b, self.pool, b.load(self.status))
         b.store(status, self.status)
-        with b.if_then(b.icmp_unsigned("!=", status, ir.Constant(I32, 0)), likely=False):
-            b.ret(status)
+        return_if_error(b, status)
 
     def _emit(self, b: Any, items: Sequence[ScheduledItem], pool: Sequence[Any]) -> None:
         for item in items:

@@ -4,7 +4,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from .loop import copy_bytes, emit_barrier, loop, number
+from .loop import copy_bytes, emit_barrier, loop, number, return_if_error
 from .type import I32, I64, POINTER, POOL
 
 
@@ -30,8 +30,7 @@ def emit_step_loop(run: Any, slots: int, is_parallel: bool) -> Any:
         status = b.call(run, [table, *pool])
         if is_parallel:
             status = emit_barrier(run.module, b, pool, status)
-        with b.if_then(b.icmp_unsigned("!=", status, ir.Constant(I32, 0)), likely=False):
-            b.ret(status)
+        return_if_error(b, status)
         with loop(b, number(0), number(slots)) as slot:
             entry = b.gep(table, [slot])
             b.store(b.gep(b.load(entry), [b.load(b.gep(strides, [slot]))]), entry)

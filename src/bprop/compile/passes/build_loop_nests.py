@@ -24,8 +24,6 @@ from ..ir.scalar_expr import (
     terms_of,
 )
 
-Position = tuple[AffineIndex, ...]
-
 
 def build_loop_nests(kernels: Sequence[Kernel]) -> list[Kernel]:
     """Return the kernels with their loop nests; those of equal structure share one."""
@@ -144,6 +142,7 @@ class _Builder:
         others = tuple(self.scalars.parameter(f"other {i}", accumulator) for i in count)
         entry = self.scalars.parameter("entry", accumulator)
         merged = None if op.merge is None else self._expanded(op.merge, (*states, *others), accumulator)
+        (finished,) = self._expanded(op.finish, states, dtype)
         return ReductionNest(
             **self._common([value], [target], axes),
             op=op,
@@ -152,7 +151,7 @@ class _Builder:
             states=states,
             entries=(entry,),
             combined=self._expanded(op.combine, (*states, entry), accumulator),
-            finished=self._finished(op, states, dtype),
+            finished=finished,
             value=value,
             others=others,
             merged=merged,
@@ -184,11 +183,6 @@ class _Builder:
     ) -> tuple[ScalarExpr, ...]:
         graph = expansion(function, tuple(x.dtype for x in args))
         return tuple(self.scalars.cast(x, accumulator) for x in self.scalars.expand(graph, args))
-
-    def _finished(self, op: Reduction, states: Sequence[ScalarExpr], dtype: "np.dtype[Any]") -> ScalarExpr:
-        graph = expansion(op.finish, tuple(x.dtype for x in states))
-        (y,) = self.scalars.expand(graph, states)
-        return self.scalars.cast(y, dtype)
 
 
 def accumulator_of(dtype: "np.dtype[Any]") -> "np.dtype[Any]":

@@ -68,7 +68,7 @@ def _passes(node: Node) -> bool:
     op, x = node.op, node.inputs[0] if len(node.inputs) == 1 else None
     if not isinstance(op, Elementwise) or isinstance(op.native, str) or type(x) is not tuple or node.params:
         return False
-    if x[0].specs[x[1]] != node.specs[0]:
+    if spec_of(x) != node.specs[0]:
         return False
     form = expansion(op.native, (node.specs[0].dtype,))
     return form.outputs[0][0] in form.inputs

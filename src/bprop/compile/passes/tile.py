@@ -17,7 +17,7 @@ from ...core.family import Bilinear
 from ...core.graph import Edge
 from ..ir.affine_index import flattened
 from ..ir.blocking import plan_blocks
-from ..ir.contraction import Contraction, Label, Roles, merged
+from ..ir.contraction import DOT_COLUMNS, Contraction, Label, Roles, merged
 from ..ir.kernel import Kernel
 from ..ir.loop_nest import parallel_loop
 from ..ir.scalar_expr import spec_of
@@ -26,8 +26,8 @@ from ..ir.target import Target
 ROWS = 6
 VECTORS, COLUMNS = 2, 8
 """Vectors of a row of a tile, and of a tile of one row: as many sums as hide the latency of a multiply-add."""
-DOT_ROWS, DOT_COLUMNS = 2, 8
-"""Most rows of a contraction by dot products, since the matrix is read once for each; and columns computed together."""
+DOT_ROWS = 2
+"""Most rows of a contraction by dot products, since the matrix is read once for each."""
 SMALL, SMALL_TRANSPOSED = 2**19, 2**17
 """Multiplications below which packing both operands costs more than it gains; the latter where B is transposed anyway."""
 

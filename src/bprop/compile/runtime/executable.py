@@ -118,7 +118,7 @@ class Program:
             }
             facts = {
                 "arena": lowered.memory.size,
-                "callbacks": sum(kernel.kind != "loop" for kernel in self.called),
+                "callbacks": sum(kernel.kind == "callback" for kernel in self.called),
                 "polls_signals": int(POLL_SIGNALS in module.globals),
                 "work": ceil(lowered.schedule.nanoseconds),
             }
@@ -127,7 +127,7 @@ class Program:
     def _set_callbacks(self) -> None:
         """Set the pointers to the functions of Python that the code calls."""
         for number, kernel in enumerate(self.called):
-            if kernel.kind != "loop":
+            if kernel.kind == "callback":
                 self._set_callback(f"python.{number}", callback(kernel, self.failure))
 
     def _set_callback(self, name: str, function: Any) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from ...core.error import BpropError
 from ...core.family import Region
 from ...core.interpreter import QUIET
+from ...core.shape import size_of
 from ...core.value import Array, Spec
 from ..ir.kernel import Kernel
 from ..ir.scalar_expr import spec_of
@@ -30,10 +31,7 @@ SIGNATURE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_void_p))
 
 def view(address: int, spec: Spec) -> Any:
     """Return a NumPy array over memory of the program."""
-    count = 1
-    for size in spec.shape:
-        count *= size
-    buffer = (ctypes.c_char * max(count * spec.dtype.itemsize, 1)).from_address(address)
+    buffer = (ctypes.c_char * max(size_of(spec.shape) * spec.dtype.itemsize, 1)).from_address(address)
     return np.ndarray(spec.shape, spec.dtype, buffer=buffer)  # type: ignore[arg-type]
 
 
