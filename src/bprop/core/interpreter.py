@@ -139,14 +139,17 @@ class Eager(Interpreter):
                 self.data_of(op, arg)
             with using(self):
                 return op.evaluate(*args, **params)
-        data = [arg.data if type(arg) is Array else self.data_of(op, arg) for arg in args]
+        y = self.compute(op, [arg.data if type(arg) is Array else self.data_of(op, arg) for arg in args], args, params)
+        return tuple(map(Array, y)) if type(y) is tuple else Array(y)
+
+    def compute(self, op: "Op", data: Sequence[Any], args: tuple[Any, ...], params: Params) -> Any:
+        """Return what NumPy makes of ``data``, the numbers of ``args``."""
         try:
-            y = QUIET.run(op.evaluate, *data, **params)
+            return QUIET.run(op.evaluate, *data, **params)
         except BpropError:
             raise
         except (ValueError, TypeError, IndexError, OverflowError, np.linalg.LinAlgError) as error:
             raise op.explain(error, args, params) from None
-        return tuple(map(Array, y)) if type(y) is tuple else Array(y)
 
     def data_of(self, op: "Op", arg: Any) -> Any:
         """Return the number or NumPy array behind ``arg``; raise `EscapedError` for a value of an ended transform."""

@@ -131,6 +131,8 @@ def operand(name: str, arg: Any) -> Any:
     """Return ``arg`` as something an op takes: an `Array` or a weak Python scalar."""
     if isinstance(arg, Array) or type(arg) in WEAK:
         return arg
+    if type(arg) is np.ndarray:
+        return converted(name, arg)
     if type(arg) is TracedFloat:
         return arg.weak()
     if isinstance(arg, np.matrix):

@@ -341,8 +341,13 @@ def asarray(obj: Any, /, *, dtype: DTypeLike | None = None, copy: bool | None = 
     return converted("asarray", obj, dtype, copy)
 
 
+_NATIVE = frozenset(map(np.dtype, "?bhilqBHILQefd"))
+
+
 def converted(name: str, obj: Any, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
     """Return what `asarray` does; ``name`` is the function that was given ``obj``, for the error."""
+    if type(obj) is np.ndarray and obj.dtype in _NATIVE and dtype is None and copy is None and SHARING.get() is None:
+        return Array(obj.copy("K"))  # what most code has, at once
     if isinstance(obj, Array):
         return obj if dtype is None or obj.dtype == dtype else FUNCTIONS["astype"](obj, dtype)
     if type(obj) is TracedFloat:

@@ -7,7 +7,7 @@ from ..core.dtype import is_float
 from ..core.family import Region
 from ..core.graph import Edge, Node
 from ..core.value import Array
-from .reverse import vjp
+from .vjp_rule import vjp
 
 Sweep = Callable[[list[Any]], list[Any]]
 

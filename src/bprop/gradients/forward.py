@@ -19,7 +19,7 @@ from ..core.op import Op
 from ..core.value import Array, Tracer
 from ..ops import add, astype, broadcast_to, multiply, sum, zeros
 from .absent import Absent, Masked
-from .reverse import expanded, scale, weighted
+from .vjp_rule import expanded, scale, weighted
 
 
 class Dual(Tracer):

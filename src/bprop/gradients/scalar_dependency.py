@@ -24,7 +24,7 @@ from ..core.shape import broadcast
 from ..core.value import Array, asarray
 from ..ops import ones, zeros
 from .batch import vmap
-from .reverse import expanded, vjp
+from .vjp_rule import expanded, vjp
 
 Numbers = NDArray[Any]
 LIMIT = 10_000_000

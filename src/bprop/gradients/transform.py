@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, Literal, ParamSpec, Protocol, TypeVar, overload
 
+import numpy as np
+
 from ..core import dtype as dtypes
 from ..core.cell import Cell
 from ..core.error import ArgumentError, DTypeError, ShapeError, UnreachedError, UnreachedWarning
@@ -80,7 +82,7 @@ def value_and_grad(
             )
         if not dtypes.is_float(y.dtype):
             raise DTypeError(f"{what}: the function returned dtype {y.dtype}, which has no derivative")
-        x_bars = run.backward([y], [full((), 1, dtype=y.dtype)])
+        x_bars = run.backward([y], [_one(y.dtype)])
         if outermost and unreached == "error":
             for number, variables, bars in zip(numbers, run.variables, x_bars, strict=True):
                 _check_reached(f, number, variables, bars, what)
@@ -91,6 +93,14 @@ def value_and_grad(
         return ((below, lowered(run.owner, aux)), gradient) if has_aux else (below, gradient)
 
     return value_and_gradient
+
+
+_ONES = {np.dtype(char): Array(np.ones((), char)) for char in "efd"}
+
+
+def _one(dtype: "np.dtype[Any]") -> Array:
+    """Return the cotangent of a result with respect to itself; in a trace it is a constant of the graph."""
+    return _ONES[dtype] if current() is EVALUATE else full((), 1, dtype=dtype)
 
 
 def _outermost(interpreter: Interpreter) -> bool:

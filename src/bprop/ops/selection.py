@@ -112,7 +112,8 @@ FUNCTIONS["stop_gradient"] = stop_gradient
 
 # --- a function has no slope where it has no value ---
 def _within(x: Any, low: float, high: float) -> Any:
-    return np.where(x < low if high == inf else (x < low) | (x > high), nan, x)
+    outside = x < low if high == inf else (x < low) | (x > high)
+    return np.where(outside, nan, x) if outside.any() else x
 
 
 _within_domain = Elementwise(

@@ -8,6 +8,7 @@ What is read can be written back by the same steps in reverse (`bprop.ops.at`).
 **Source:** NumPy, advanced indexing.
 """
 
+from functools import lru_cache
 from math import prod
 from operator import index as as_integer
 from types import EllipsisType
@@ -320,7 +321,42 @@ def getitem(x: Any, index: Any, /) -> Array:
     Array([2, 3, 5])
     """
     x = array("getitem", x)
-    return Subscript(x.shape, index).read(x)
+    terms = _basic_terms(index)
+    if terms is None:
+        return Subscript(x.shape, index).read(x)
+    slices, shape = _basic(x.shape, terms)
+    if slices is not None:
+        x = slice_op(x, slices=slices)
+    return x if shape is None else reshape_op(x, shape=shape)
+
+
+_BOUNDS = frozenset((int, type(None)))
+
+
+def _basic_terms(index: Any) -> tuple[Any, ...] | None:
+    """Return an index of integers, slices, ``None`` and ``...`` as a key, slices as tuples; ``None`` for any other."""
+    terms = []
+    for term in index if type(index) is tuple else (index,):
+        if type(term) is slice:
+            start, stop, step = term.start, term.stop, term.step
+            if type(start) not in _BOUNDS or type(stop) not in _BOUNDS or type(step) not in _BOUNDS:
+                return None
+            terms.append((start, stop, step))
+        elif type(term) in _PLAIN:
+            terms.append(term)
+        else:
+            return None
+    return tuple(terms)
+
+
+@lru_cache(maxsize=4096)
+def _basic(shape: Shape, terms: tuple[Any, ...]) -> tuple[Any, Any]:
+    """Return the slices of an index and the shape that they are given; ``None`` where that changes nothing."""
+    index = tuple(slice(*term) if type(term) is tuple else term for term in terms)
+    subscript = Subscript(shape, index if len(index) != 1 else index[0])
+    counts = tuple(count for _, count, _ in subscript.slices)
+    reshaped = None if counts == subscript.sliced_shape else subscript.sliced_shape
+    return None if subscript.keeps_all else subscript.slices, reshaped
 
 
 @function(np.take_along_axis)

@@ -113,7 +113,9 @@ class CompiledCall:
         """Find the cells of a call among its leaves; further calls with the same cells, as by ``signature``, need not."""
         self.taken = signature
         arguments = (leaves[position] for position in self.trace.arguments)
-        self._swaps = not all(leaf.dtype.isnative for leaf in arguments if is_array(leaf))  # bytes, in every call of this kind
+        self._swaps = not all(
+            leaf.dtype.isnative for leaf in arguments if is_array(leaf)
+        )  # bytes, in every call of this kind
         self._reads, self._writes = (
             [cell if position is None else leaves[position] for cell, position, _ in accesses]
             for accesses in (self.trace.read, self.trace.written)
