@@ -11,13 +11,13 @@ differentiation.
 
 from collections.abc import Sequence
 from functools import singledispatch
-from typing import Any
+from itertools import count
+from typing import Any, Final
 
 from ..core.cell import Cell
 from ..core.dtype import WEAK, is_float
 from ..core.error import DerivativeError
 from ..core.family import Bilinear, Cumulative, Elementwise, General, Join, Linear, Reduction, Selection
-from ..core.graph import Node
 from ..core.interpreter import Interpreter, current, using
 from ..core.op import Op
 from ..core.trace import Trace
@@ -28,13 +28,43 @@ from ..ops.manipulation import unbroadcast
 from .absent import masked_sweep
 from .variable import Function, Variables
 
+_number = count()
+Link = tuple["RecordedNode", int]
+"""Where a recorded array came from: the application, and which of its outputs."""
+
+
+class RecordedNode:
+    """One application as it was recorded, or a variable where ``op`` is ``None``.
+
+    ``inputs`` say where the operands came from, ``None`` for one without derivative. ``number`` is the creation number, a
+    topological order. ``residuals`` are what the backward pass reads: ``(y, xs)`` with `Spec` in place of what the rule never
+    reads, or the pullback of a region. ``specs`` are those of several outputs.
+    """
+
+    __slots__ = ("inputs", "number", "op", "params", "residuals", "specs")
+
+    def __init__(
+        self,
+        op: Op | None,
+        params: dict[str, Any],
+        inputs: Sequence[Link | None],
+        specs: tuple[Spec, ...] = (),
+        residuals: Any = None,
+    ) -> None:
+        self.op: Final = op
+        self.params: Final = params
+        self.inputs: Final = inputs
+        self.specs: Final = specs
+        self.residuals: Final = residuals
+        self.number: Final = next(_number)
+
 
 class Recorded(Tracer):
     """An array that knows the application it came from."""
 
     __slots__ = ("index", "node")
 
-    def __init__(self, owner: "Record", value: Array, node: Node, index: int = 0) -> None:
+    def __init__(self, owner: "Record", value: Array, node: RecordedNode, index: int = 0) -> None:
         self.owner = owner
         self.value = value
         self.node = node
@@ -57,14 +87,14 @@ class Record(Interpreter):
 
     def input(self, value: Array) -> Recorded:
         """Return ``value`` as a variable of differentiation."""
-        return Recorded(self, value, Node(None, {}, ()))
+        return Recorded(self, value, RecordedNode(None, {}, ()))
 
     def lower(self, value: Array) -> Array:
         return value.value if type(value) is Recorded and value.owner is self else value
 
     def bind(self, op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         # the hot path of eager differentiation: one loop, bit masks for keys, no helper calls
-        edges: list[Any] = []
+        edges: list[Link | None] = []
         primals: list[Any] = []
         needs, weak, bit = 0, 0, 1
         for arg in args:
@@ -100,9 +130,9 @@ class Record(Interpreter):
         else:
             plain = y.data if type(y) is Array else y
             residuals = (_spec(Spec, (plain.shape, plain.dtype)), primals)
-        return Recorded(self, y, Node(op, params, edges, (), residuals))
+        return Recorded(self, y, RecordedNode(op, params, edges, (), residuals))
 
-    def _bind_several(self, op: Any, xs: list[Any], edges: list[Any], key: Any, params: dict[str, Any]) -> Any:
+    def _bind_several(self, op: Any, xs: list[Any], edges: list[Link | None], key: Any, params: dict[str, Any]) -> Any:
         """Remember one application with several outputs: a region brings its pullback, other ops follow their rule."""
         needs = [edge is not None for edge in edges]
         if op.is_region:
@@ -118,7 +148,7 @@ class Record(Interpreter):
                 keeps = _KEEPS[key] = _reached(op, params, outputs, xs, needs)
             values = [x if keep else x.spec for keep, x in zip(keeps, (*outputs, *xs), strict=True)]
             residuals = tuple(values[: len(outputs)]), values[len(outputs) :]
-        node = Node(op, params, edges, tuple(y.spec for y in outputs), residuals)
+        node = RecordedNode(op, params, edges, tuple(y.spec for y in outputs), residuals)
         return tuple(Recorded(self, y, node, i) if is_float(y.dtype) else y for i, y in enumerate(outputs))
 
 
@@ -141,7 +171,7 @@ def _reached(op: Op, params: dict[str, Any], y: Any, xs: list[Any], needs: list[
                 raise
             return tuple(True for _ in (*outs, *traced))  # some output has no derivative: it may not be asked for
     # what a rule touches must be there when it runs, even for a cotangent that is then dropped
-    read = {edge[0] for node in tracer.nodes for edge in node.inputs if type(edge) is tuple}
+    read = {edge.node for node in tracer.nodes for edge in node.edges}
     return tuple(type(value) in WEAK or value.node in read for value in (*outs, *traced))
 
 
@@ -256,7 +286,7 @@ def _(op: General, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> list
 
 
 # --- the backward pass ---
-def _reachable(roots: Sequence[Node]) -> list[Node]:
+def _reachable(roots: Sequence[RecordedNode]) -> list[RecordedNode]:
     """Return every node the roots depend on, the latest first."""
     seen = set(roots)
     stack = list(seen)
@@ -268,7 +298,7 @@ def _reachable(roots: Sequence[Node]) -> list[Node]:
     return sorted(seen, key=_creation, reverse=True)
 
 
-def _creation(node: Node) -> int:
+def _creation(node: RecordedNode) -> int:
     return node.number
 
 
@@ -277,7 +307,7 @@ def send(outputs: Sequence[Any], y_bars: Sequence[Any], inputs: Sequence[Recorde
 
     For the rules of regions, which are part of a sweep already: `backward` begins one.
     """
-    bars: dict[Node, Any] = {}
+    bars: dict[RecordedNode, Any] = {}
     for y, y_bar in zip(outputs, y_bars, strict=True):
         if type(y) is Recorded and y.owner is owner and y_bar is not None:
             _accumulate(bars, (y.node, y.index), y_bar)
@@ -311,7 +341,7 @@ def backward(
     )
 
 
-def _local(node: Node, y_bar: Any) -> Sequence[Any]:
+def _local(node: RecordedNode, y_bar: Any) -> Sequence[Any]:
     op = node.op
     assert op is not None
     if op.several:
@@ -325,7 +355,7 @@ def _local(node: Node, y_bar: Any) -> Sequence[Any]:
     return vjp(op, y_bar, y, xs, node.params, [edge is not None for edge in node.inputs])
 
 
-def _accumulate(bars: dict[Node, Any], edge: tuple[Node, int], x_bar: Any) -> None:
+def _accumulate(bars: dict[RecordedNode, Any], edge: Link, x_bar: Any) -> None:
     node, index = edge
     if node.op is not None and node.op.several:
         before = bars.setdefault(node, {})
