@@ -112,7 +112,7 @@ def test_the_result_is_kept_where_it_is_needed():
     made = same(f, x, w)
     assert sorted(len(kernel.stored) for kernel in made.kernels) == [1, 1, 2]
     made = same(lambda x, w: bprop.maximum(x @ w, 0) * 2, x, w, kernels=["contract"])
-    assert [edge[0].op.name for edge in made.kernels[0].stored] == ["multiply"]
+    assert [edge.node.op.name for edge in made.kernels[0].stored] == ["multiply"]
 
 
 def test_several_products_under_one_map():

@@ -107,8 +107,6 @@ def test_cotangents_that_overflow_say_nothing():
     """Warnings are errors here: sums of cotangents are computed as all else is, without NumPy's warnings."""
     x = np.array([1e308, -1e308])
     for _ in range(USES + 1):
-        bars = bprop.grad(lambda x: bprop.sum(x * 1e10 + x * 1e300 - x * 1e300))(x)
-        assert_array_equal(np.asarray(bars), np.full(2, 1e10 + 1e300 - 1e300))
         y_bar = bprop.vjp(lambda x: x + x, x)[1](np.full(2, 1.7e308))[0]
         assert np.isinf(np.asarray(y_bar)).all()
 

@@ -35,7 +35,7 @@ class Observe(Interpreter):
     >>> x = owner.input(bprop.asarray(2.0))
     >>> with using(owner):
     ...     y = x * x + 1
-    >>> [owner.values[node, 0].item() for node in owner.graph([y]).nodes]
+    >>> [owner.values[node.output].item() for node in owner.graph([y]).nodes]
     [4.0, 5.0]
     """
 
@@ -51,7 +51,7 @@ class Observe(Interpreter):
         """Return ``value`` as an input of the graph."""
         node = Node(None, {}, (), (value.spec,))
         self.inputs.append(node)
-        self.values[node, 0] = value
+        self.values[node.output] = value
         return Observed(self, value, node)
 
     def lower(self, value: Array) -> Array:
@@ -60,13 +60,13 @@ class Observe(Interpreter):
     def edge(self, value: Any) -> Edge:
         """Return the place of ``value`` in the graph, capturing it if it comes from outside."""
         if type(value) is Observed and value.owner is self:
-            return value.node, value.index
+            return Edge(value.node, value.index)
         value = asarray(value)
         capture = self.captured.get(id(value))
         if capture is None:
             capture = self.captured[id(value)] = Node(None, {}, (), (value.spec,)), value
-            self.values[capture[0], 0] = value
-        return capture[0], 0
+            self.values[capture[0].output] = value
+        return capture[0].output
 
     def bind(self, op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         if not any(type(arg) is Observed and arg.owner is self for arg in args):
@@ -76,7 +76,7 @@ class Observe(Interpreter):
         ys = y if type(y) is tuple else (y,)
         node = Node(op, params, inputs, tuple(result.spec for result in ys))
         self.nodes.append(node)
-        self.values.update({(node, index): result for index, result in enumerate(ys)})
+        self.values.update(zip(node.outputs, ys, strict=True))
         results = tuple(Observed(self, result, node, index) for index, result in enumerate(ys))
         return results if type(y) is tuple else results[0]
 

@@ -13,7 +13,7 @@ from .family import Creation, Elementwise, Linear, Reduction
 from .graph import Edge, Graph, Node, has_effect, inner_graphs
 from .interpreter import QUIET
 from .op import Op
-from .rewrite import Rewriter, outputs_of
+from .rewrite import Rewriter
 from .value import Spec
 
 
@@ -46,7 +46,7 @@ class _Simplifier(Rewriter):
         assert node.op is not None
         params = self.params(node)
         if has_effect(node):  # happens as often as it is written
-            return outputs_of(self.add(node.op, inputs, params, node.specs))
+            return self.add(node.op, inputs, params, node.specs).outputs
         return self.simplified(node.op, inputs, params, node.specs)
 
     def params(self, node: Node) -> dict[str, Any]:
@@ -66,14 +66,14 @@ class _Simplifier(Rewriter):
         simpler = self.simpler(op, inputs, params, specs[0]) if len(specs) == 1 else None
         if simpler is not None:
             return [simpler]
-        key = (op, tuple([x if type(x) is tuple else _key(x) for x in inputs]), _key(params))
+        key = (op, tuple([x if type(x) is Edge else _key(x) for x in inputs]), _key(params))
         try:
             node = self.applications.get(key)
         except TypeError:  # a parameter that cannot be compared
             node, key = None, object()  # type: ignore[assignment]
         if node is None:
             node = self.applications[key] = self.add(op, inputs, params, specs)
-        return outputs_of(node)
+        return node.outputs
 
     def simpler(self, op: Op, inputs: tuple[Any, ...], params: dict[str, Any], spec: Spec) -> Edge | None:
         if isinstance(op, Elementwise):
@@ -117,15 +117,15 @@ class _Simplifier(Rewriter):
 
     def linear(self, op: Linear, inputs: tuple[Any, ...], params: dict[str, Any], spec: Spec) -> Edge | None:
         x = inputs[0]
-        if len(inputs) != 1 or type(x) is not tuple:
+        if len(inputs) != 1 or type(x) is not Edge:
             return None
         if op.neutral is not None and spec == _spec(x) and op.neutral(spec.shape, **params):
             return x
         number = constant_of(x)
         if number is not None and not op.scatter:  # every entry is one of x
             return self.filled(number, spec)
-        before = x[0]
-        if op.compose is not None and before.op is op and type(before.inputs[0]) is tuple:
+        before = x.node
+        if op.compose is not None and before.op is op and type(before.inputs[0]) is Edge:
             merged = op.compose(before.params, params)
             return self.simplified(op, tuple(before.inputs), merged, (spec,))[0]
         return None
@@ -141,18 +141,18 @@ def constant_of(x: Any) -> Any:
     """Return the number that every entry of an operand has, or ``None``."""
     if type(x) in WEAK:
         return x
-    node = x[0]
+    node = x.node
     if isinstance(node.op, Creation) and node.op.entry == "constant":
         return node.params["value"]
     return None
 
 
 def _spec(x: Any) -> Spec | None:
-    return x[0].specs[x[1]] if type(x) is tuple else None
+    return x.spec if type(x) is Edge else None
 
 
 def _dtype(x: Edge) -> Any:
-    return x[0].specs[x[1]].dtype
+    return x.spec.dtype
 
 
 def _key(value: Any) -> Any:

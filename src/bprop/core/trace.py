@@ -130,7 +130,7 @@ class Trace(Interpreter):
     def _formula(self, node: Node, depth: int) -> str:
         """Return the formula of a node, down to ``depth`` applications and as far as it is short."""
         assert node.op is not None
-        names = {x[0]: self._operand(x[0], depth - 1) for x in node.inputs if type(x) is tuple}
+        names = {x.node: self._operand(x.node, depth - 1) for x in node.edges}
         text = application(node, names)
         if text.startswith(f"{node.op.name}("):
             return text
@@ -167,12 +167,12 @@ class Trace(Interpreter):
     def edge(self, value: Any) -> Edge:
         """Return the place of ``value`` in the graph, capturing it if it comes from outside."""
         if type(value) is Traced and value.owner is self:
-            return value.node, value.index
+            return Edge(value.node, value.index)
         value = asarray(value)
         capture = self.captured.get(id(value))
         if capture is None:
             capture = self.captured[id(value)] = Node(None, {}, (), (value.spec,)), value
-        return capture[0], 0
+        return capture[0].output
 
     def bind(self, op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         if not self.stage_all and not any(type(arg) is Traced and arg.owner is self for arg in args):

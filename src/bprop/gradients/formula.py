@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..core.error import ArgumentError, BpropError
-from ..core.graph import Graph, Node
+from ..core.graph import Edge, Graph, Node, NodeInput
 from ..core.notation import CALL, TEXT, Notation, Written
 from ..core.value import Array
 from .argument import arrays_of
@@ -69,16 +69,16 @@ class Expression:
         used: set[Any] = set()
         for node in self.graph.nodes:
             used.add(node)
-            used.update(x[0] if type(x) is tuple else (type(x), x) for x in node.inputs)
-        return len(used | {self.graph.outputs[0][0]})
+            used.update(x.node if type(x) is Edge else (type(x), x) for x in node.inputs)
+        return len(used | {self.graph.outputs[0].node})
 
     @cached_property
     def size(self) -> int:
         """Number of nodes of the formula as a tree, exactly (it can have hundreds of digits)."""
         sizes: dict[Node, int] = {}
         for node in self.graph.nodes:
-            sizes[node] = 1 + sum(sizes.get(x[0], 1) if type(x) is tuple else 1 for x in node.inputs)
-        return sizes.get(self.graph.outputs[0][0], 1)
+            sizes[node] = 1 + sum(sizes.get(x.node, 1) if type(x) is Edge else 1 for x in node.inputs)
+        return sizes.get(self.graph.outputs[0].node, 1)
 
     @cached_property
     def text(self) -> str:
@@ -120,8 +120,8 @@ def formula(graph: Graph, names: Sequence[str], notation: Notation) -> Written:
         else:
             written[node] = notation.name(_free(f"c{position}", taken))
 
-    def operand(x: Any) -> Written:
-        if type(x) is not tuple:
+    def operand(x: NodeInput) -> Written:
+        if type(x) is not Edge:
             return notation.number(x)
         node, index = x
         return Written(f"{written[node].text}[{index}]", CALL) if len(node.specs) > 1 else written[node]
@@ -137,7 +137,7 @@ def application(node: Node, names: Mapping[Node, str]) -> str:
     assert node.op is not None
     operands = []
     for x in node.inputs:
-        if type(x) is not tuple:
+        if type(x) is not Edge:
             operands.append(TEXT.number(x))
             continue
         source, index = x

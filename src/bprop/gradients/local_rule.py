@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..core.dtype import WEAK
 from ..core.error import BpropError, DerivativeError
-from ..core.graph import Graph, has_effect
+from ..core.graph import Edge, Graph, has_effect
 from ..core.interpreter import EVALUATE, current, using
 from ..core.op import Op
 from ..core.simplify import simplify
@@ -116,7 +116,7 @@ def _traced(
 
 def _positions_read(tracer: Trace, values: Sequence[Any]) -> tuple[int, ...]:
     # what a rule touches must be there when it runs, even for a cotangent that is then dropped
-    read = {edge[0] for node in tracer.nodes for edge in node.inputs if type(edge) is tuple}
+    read = {edge.node for node in tracer.nodes for edge in node.edges}
     return tuple(n for n, value in enumerate(values) if type(value) not in WEAK and value.node in read)
 
 
@@ -131,20 +131,20 @@ class Program:
     __slots__ = ("constants", "outputs", "steps")
 
     def __init__(self, graph: Graph, inputs: Sequence[Any], present: Sequence[bool]) -> None:
-        positions = {(node, 0): number for number, node in enumerate(inputs)}
+        positions = {node.output: number for number, node in enumerate(inputs)}
         self.constants: list[Any] = []
         for node, value in graph.captures:
-            positions[node, 0] = self._constant(len(inputs), value.data)
+            positions[node.output] = self._constant(len(inputs), value.data)
         scalars = {
-            id(x): self._constant(len(inputs), x) for node in graph.nodes for x in node.inputs if type(x) is not tuple
+            id(x): self._constant(len(inputs), x) for node in graph.nodes for x in node.inputs if type(x) is not Edge
         }
         first = len(inputs) + len(self.constants)
         for number, node in enumerate(graph.nodes, start=first):
-            positions[node, 0] = number
+            positions[node.output] = number
         self.steps = [
             (
                 node.op.evaluate,
-                tuple(positions[x] if type(x) is tuple else scalars[id(x)] for x in node.inputs),
+                tuple(positions[x] if type(x) is Edge else scalars[id(x)] for x in node.inputs),
                 node.params,
             )
             for node in graph.nodes
@@ -176,7 +176,7 @@ def _program(rule: LocalRule) -> Program | None:
     graph = simplify(tracer.graph([bar for bar in bars if bar is not None]))
     values = [*xs, *ys]
     inputs = [tracer.inputs[0], *(values[position].node for position in rule.keeps)]
-    read = {x[0] for node in graph.nodes for x in node.inputs if type(x) is tuple} | {node for node, _ in graph.outputs}
+    read = {edge.node for edge in (*graph.outputs, *(edge for node in graph.nodes for edge in node.edges))}
     if (
         any(node.op is None or node.op.several or has_effect(node) for node in graph.nodes)
         or any(type(value) is not Array or value.size > LARGEST_CONSTANT for _, value in graph.captures)

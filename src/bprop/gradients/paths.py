@@ -56,7 +56,7 @@ class Paths:
         self.graph = graph
         self._arguments = arguments
         self._output = graph.outputs[0]
-        self._inputs: list[Edge] = [(owner.inputs[position], 0) for position in arguments.chosen]
+        self._inputs: list[Edge] = [owner.inputs[position].output for position in arguments.chosen]
         self._names = {node: arguments.names[position] for position, node in enumerate(owner.inputs)}
         self._shapes = {edge: value.shape for edge, value in owner.values.items()}
         self._dependencies = scalar_dependencies(graph, owner.values, self._inputs)
@@ -152,14 +152,14 @@ class Paths:
 
     def _labels(self) -> dict[Edge, str]:
         names = self.graph.names() | self._names
-        labels = {(node, index): name for node, name in names.items() for index in range(len(node.specs))}
+        labels = {edge: name for node, name in names.items() for edge in node.outputs}
         return labels | {self._output: "y"}
 
     def __repr__(self) -> str:
         names = self.graph.names() | self._names
         labels = self._labels()
         lines = [f"{self.name}: {self.total} path{'s' * (self.total != 1)} from {self._entries()} to the result y"]
-        lines += _elided([f"  {labels[node, 0]} = {application(node, names)}" for node in self.graph.nodes])
+        lines += _elided([f"  {labels[node.output]} = {application(node, names)}" for node in self.graph.nodes])
         counts = zip(self._inputs, self._at_inputs(self._counted(), object), strict=True)
         rows = []
         for edge, leaf in counts:
@@ -180,7 +180,7 @@ class Paths:
     def _entries(self) -> str:
         sizes = [int(np.prod(self._shapes[edge])) for edge in self._inputs]
         return ", ".join(
-            f"the {size} entries of {self._names[edge[0]]}" if self._shapes[edge] else self._names[edge[0]]
+            f"the {size} entries of {self._names[edge.node]}" if self._shapes[edge] else self._names[edge.node]
             for edge, size in zip(self._inputs, sizes, strict=True)
         )
 

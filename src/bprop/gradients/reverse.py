@@ -13,14 +13,14 @@ differentiation.
 
 from collections.abc import Sequence
 from heapq import heappop, heappush
-from typing import Any
+from itertools import count
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..core.cell import Cell
 from ..core.dtype import WEAK, is_float
-from ..core.graph import Node
 from ..core.interpreter import EVALUATE, QUIET, Interpreter, current, using
 from ..core.op import Op
 from ..core.value import Array, Spec, Tracer
@@ -30,13 +30,44 @@ from .local_rule import RULES, LocalRule, local_rule, positions_read_of_several
 from .variable import Function, Variables
 from .vjp_rule import vjp
 
+_number = count()
+Link = tuple["RecordedNode", int]
+"""Where a recorded array came from: the application, and which of its outputs."""
+
+
+class RecordedNode:
+    """One application as it was recorded, or a variable where ``op`` is ``None``.
+
+    ``inputs`` say where the operands came from, ``None`` for one without derivative. ``number`` is the creation number, a
+    topological order. ``residuals`` are what the backward pass needs: a `LocalRule` with what it reads, the pullback of a
+    region, or of an op with several outputs ``(ys, xs)`` with `Spec` in place of what the rule never reads. ``specs`` are those
+    of several outputs.
+    """
+
+    __slots__ = ("inputs", "number", "op", "params", "residuals", "specs")
+
+    def __init__(
+        self,
+        op: Op | None,
+        params: dict[str, Any],
+        inputs: Sequence[Link | None],
+        specs: tuple[Spec, ...] = (),
+        residuals: Any = None,
+    ) -> None:
+        self.op: Final = op
+        self.params: Final = params
+        self.inputs: Final = inputs
+        self.specs: Final = specs
+        self.residuals: Final = residuals
+        self.number: Final = next(_number)
+
 
 class Recorded(Tracer):
     """An array that knows the application it came from."""
 
     __slots__ = ("index", "node")
 
-    def __init__(self, owner: "Record", value: Array, node: Node, index: int = 0) -> None:
+    def __init__(self, owner: "Record", value: Array, node: RecordedNode, index: int = 0) -> None:
         self.owner = owner
         self.value = value
         self.node = node
@@ -59,7 +90,7 @@ class Record(Interpreter):
 
     def input(self, value: Array) -> Recorded:
         """Return ``value`` as a variable of differentiation."""
-        return Recorded(self, value, Node(None, {}, ()))
+        return Recorded(self, value, RecordedNode(None, {}, ()))
 
     def lower(self, value: Array) -> Array:
         return value.value if type(value) is Recorded and value.owner is self else value
@@ -68,7 +99,7 @@ class Record(Interpreter):
         if self.below is not EVALUATE:
             return self._bind_values(op, args, params)
         # operands are numbers: the hot path of eager differentiation
-        edges: list[Any] = []
+        edges: list[Link | None] = []
         values: list[Any] = []
         key: list[Any] = [op]
         needs, bit = 0, 1
@@ -109,7 +140,9 @@ class Record(Interpreter):
         values.append(y.data)
         if rule is None:
             rule = local_rule(tuple(key), op, params, [*map(_spec, values)], [edge is not None for edge in edges])
-        return Recorded(self, y, Node(op, params, edges, (), (rule, [values[position] for position in rule.keeps])))
+        return Recorded(
+            self, y, RecordedNode(op, params, edges, (), (rule, [values[position] for position in rule.keeps]))
+        )
 
     def _bind_values(self, op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """Do what `bind` does where operands are values of the level below."""
@@ -124,9 +157,11 @@ class Record(Interpreter):
         edges = self._edges(args)
         values.append(y)
         rule = LocalRule(op, params, [*map(_spec, values)], [edge is not None for edge in edges])
-        return Recorded(self, y, Node(op, params, edges, (), (rule, [values[position] for position in rule.keeps])))
+        return Recorded(
+            self, y, RecordedNode(op, params, edges, (), (rule, [values[position] for position in rule.keeps]))
+        )
 
-    def _edges(self, args: tuple[Any, ...]) -> list[Any]:
+    def _edges(self, args: tuple[Any, ...]) -> list[Link | None]:
         return [(arg.node, arg.index) if type(arg) is Recorded and arg.owner is self else None for arg in args]
 
     def _bind_several(self, op: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
@@ -143,7 +178,7 @@ class Record(Interpreter):
             keeps = positions_read_of_several(op, params, [*map(_spec, outputs)], [*map(_spec, xs)], needs)
             values = [x if number in keeps else _spec(x) for number, x in enumerate((*outputs, *xs))]
             residuals = tuple(values[: len(outputs)]), values[len(outputs) :]
-        node = Node(op, params, edges, tuple(y.spec for y in outputs), residuals)
+        node = RecordedNode(op, params, edges, tuple(y.spec for y in outputs), residuals)
         return tuple(Recorded(self, y, node, i) if is_float(y.dtype) else y for i, y in enumerate(outputs))
 
 
@@ -160,8 +195,8 @@ class _Cotangents:
     """
 
     def __init__(self, add: Any) -> None:
-        self.bars: dict[Node, Any] = {}
-        self.pending: list[tuple[int, Node]] = []
+        self.bars: dict[RecordedNode, Any] = {}
+        self.pending: list[tuple[int, RecordedNode]] = []
         self.add = add
 
     def accumulate(self, edges: Sequence[Any], x_bars: Sequence[Any]) -> None:
@@ -180,7 +215,7 @@ class _Cotangents:
             else:
                 bars[node] = x_bar if before is None else add(before, x_bar)
 
-    def pop(self) -> tuple[Node, Any] | None:
+    def pop(self) -> tuple[RecordedNode, Any] | None:
         """Return the latest node that is no input, and its cotangent; ``None`` where only inputs are left."""
         while self.pending:
             _, node = heappop(self.pending)
@@ -188,7 +223,7 @@ class _Cotangents:
                 return node, self.bars.pop(node)
         return None
 
-    def run_programs(self) -> tuple[Node, Any] | None:
+    def run_programs(self) -> tuple[RecordedNode, Any] | None:
         """Send cotangents back, as NumPy arrays, until a node comes whose rule is no program; return that, as `pop` does."""
         while (popped := self.pop()) is not None:
             node, y_bar = popped
@@ -224,7 +259,7 @@ def send(outputs: Sequence[Any], y_bars: Sequence[Any], inputs: Sequence[Recorde
     return [_matching(bars.get(x.node), x) for x in inputs]
 
 
-def _send_values(edges: Sequence[Any], seeds: Sequence[Any]) -> dict[Node, Any]:
+def _send_values(edges: Sequence[Any], seeds: Sequence[Any]) -> dict[RecordedNode, Any]:
     """Send cotangents back as the current interpreter understands them; return those of the inputs."""
     cotangents = _Cotangents(add)
     cotangents.accumulate(edges, seeds)
@@ -234,7 +269,7 @@ def _send_values(edges: Sequence[Any], seeds: Sequence[Any]) -> dict[Node, Any]:
     return cotangents.bars
 
 
-def _send_numbers(edges: Sequence[Any], seeds: Sequence[Any]) -> dict[Node, Any]:
+def _send_numbers(edges: Sequence[Any], seeds: Sequence[Any]) -> dict[RecordedNode, Any]:
     """Send cotangents back as NumPy arrays, but where a rule is applied as it stands; return those of the inputs."""
     cotangents = _Cotangents(_add_numbers)
     QUIET.run(cotangents.accumulate, edges, [y_bar.data for y_bar in seeds])
@@ -271,7 +306,7 @@ def backward(
     )
 
 
-def _local(node: Node, y_bar: Any) -> Sequence[Any]:
+def _local(node: RecordedNode, y_bar: Any) -> Sequence[Any]:
     op = node.op
     assert op is not None
     if op.is_region:

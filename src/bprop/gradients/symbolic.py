@@ -137,10 +137,10 @@ def _by_chain_rule(arguments: Arguments, tracer: Trace, y: Any, inputs: list[Tra
 def _by_reverse_rule(arguments: Arguments, tracer: Trace, y: Any, inputs: list[Traced], masked: bool) -> list[Any]:
     """Matrix calculus: the differential y_bar · dy rearranged for each variable in turn, from the outside in."""
     graph = tracer.graph([y])
-    values: dict[Edge, Array] = {(node, 0): value for node, value in graph.captures}
+    values: dict[Edge, Array] = {node.output: value for node, value in graph.captures}
     for node in [*graph.inputs, *graph.nodes]:
-        values.update({(node, index): Traced(tracer, node, index) for index in range(len(node.specs))})
-    wanted: list[Edge] = [(inputs[position].node, 0) for position in arguments.chosen]
+        values.update({edge: Traced(tracer, *edge) for edge in node.outputs})
+    wanted: list[Edge] = [inputs[position].node.output for position in arguments.chosen]
     sweep = adjoint(graph.nodes, values, graph.outputs[0], wanted)
     seeds: list[Any] = [ones((), dtype=y.dtype)]
     bars = masked_sweep(sweep, seeds) if masked else sweep(seeds)

@@ -220,9 +220,9 @@ def _trace_derived(forward: _Forward, y_bar: Any) -> tuple[list[Any], dict[str, 
     """
     tracer = forward.tracer
     graph = tracer.graph([forward.frame.y])
-    values: dict[Edge, Array] = {(node, 0): value for node, value in graph.captures}
+    values: dict[Edge, Array] = {node.output: value for node, value in graph.captures}
     for node in [*graph.inputs, *graph.nodes]:
-        values.update({(node, index): Traced(tracer, node, index) for index in range(len(node.specs))})
+        values.update({edge: Traced(tracer, *edge) for edge in node.outputs})
     differentiated = [isinstance(x, Traced) and x.dtype.kind == "f" for x in forward.inputs]
     variables = [x for x, flag in zip(forward.inputs, differentiated, strict=True) if flag]
     count = len(variables)

@@ -57,10 +57,9 @@ class View:
         rows = []
         for node in nodes:
             formula = "" if node.op is None else application(node, self._names)
-            for index, spec in enumerate(node.specs):
-                name = self._names[node] + (f"[{index}]" if len(node.specs) > 1 else "")
-                edge = node, index
-                rows.append(Row(name, formula, str(spec), self._values[edge], self._gradients.get(edge)))
+            for edge in node.outputs:
+                name = self._names[node] + (f"[{edge.index}]" if len(node.specs) > 1 else "")
+                rows.append(Row(name, formula, str(edge.spec), self._values[edge], self._gradients.get(edge)))
         return rows
 
     @cached_property
@@ -89,7 +88,7 @@ class View:
         return dot(self.graph, self._names, notes)
 
     def _cells(self) -> Iterator[tuple[str, ...]]:
-        results = {edge[0] for edge in self.graph.outputs}
+        results = {edge.node for edge in self.graph.outputs}
         by_name = {self._names[node] for node in results}
         yield "", "value of", "computed as", "array", "value", *(["gradient"] if self._gradients else [])
         for row in self.rows:
@@ -115,12 +114,10 @@ class View:
 def gradients(graph: Graph, values: dict[Edge, Array]) -> dict[Edge, Array]:
     """Return the gradient of the scalar result by every value it depends on: one reverse sweep that keeps everything."""
     output = graph.outputs[0]
-    places: list[Edge] = [(node, 0) for node in graph.inputs]
-    places += [(node, index) for node in graph.nodes for index in range(len(node.specs))]
-    places = [edge for edge in places if is_float(values[edge].dtype)]
-    sweep = adjoint(graph.nodes, values, output, places)
+    edges = [edge for node in (*graph.inputs, *graph.nodes) for edge in node.outputs if is_float(values[edge].dtype)]
+    sweep = adjoint(graph.nodes, values, output, edges)
     swept = masked_sweep(sweep, [ones((), dtype=values[output].dtype)])
-    return {edge: bar for edge, bar in zip(places, swept, strict=True) if bar is not None}
+    return {edge: bar for edge, bar in zip(edges, swept, strict=True) if bar is not None}
 
 
 def brief(value: Array) -> str:

@@ -5,19 +5,19 @@ add its loop nest, its tiling, its epilogue and the bodies of its region.
 """
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from ...core.family import Bilinear, Elementwise, Linear, Selection
-from ...core.graph import Edge, Graph, Node, application
+from ...core.graph import Edge, Graph, Node, NodeInput, application
+from ...core.op import shape_of
 from ...core.shape import size_of
 from .affine_index import AffineIndex
 from .contraction import Contraction
 from .loop_nest import Epilogue, LoopNest
-from .scalar_expr import spec_of
 
 if TYPE_CHECKING:
     from .lowered import Lowered
@@ -95,7 +95,7 @@ class Kernel:
     @property
     def context(self) -> str:
         """What an error adds to its message: which kernel it is about."""
-        specs = ", ".join(str(spec_of(edge)) for edge in self.reads)
+        specs = ", ".join(str(edge.spec) for edge in self.reads)
         return f" (in a {self.kind} kernel over {self.shape} that reads {specs or 'nothing'})"
 
     @property
@@ -103,7 +103,7 @@ class Kernel:
         """The values in memory that its function takes, each once; the number of an operand is its position here."""
         return tuple(dict.fromkeys((*self.reads, *self.stored)))
 
-    def inputs_of(self, node: Node) -> Sequence[Any]:
+    def inputs_of(self, node: Node) -> Sequence[NodeInput]:
         """Return what ``node`` reads in this kernel."""
         return inputs_of(node, self.root, self.operand_position)
 
@@ -123,9 +123,9 @@ class Kernel:
             if isinstance(node.op, Elementwise | Selection) and (node is not self.root or self.kind == "map")
         )
         if self.kind == "contract":
-            (x1, x2), op = self.root.inputs, self.root.op
+            (x1, x2), op = self.root.edges, self.root.op
             assert isinstance(op, Bilinear)
-            shape1, shape2 = spec_of(x1).shape, spec_of(x2).shape
+            shape1, shape2 = x1.spec.shape, x2.spec.shape
             labels1, labels2, _ = op.labels(shape1, shape2, **self.root.params)
             return counted + 2 * size_of(tuple(op.sizes(labels1, shape1, labels2, shape2).values()))
         return counted + (size_of(self.shape) if self.traits.combines else 0)
@@ -138,19 +138,20 @@ class Kernel:
         joins = self.operand_position is not None
         stored = set(() if joins else self.stored)
         written = size_of(self.shape) * self.root.specs[0].dtype.itemsize if joins else 0
-        counts = {edge: size_of(spec_of(edge).shape) for edge in stored}
-        counts |= {edge: self._entries_read(edge) for edge in {*self.reads} - stored}
-        return written + sum(count * spec_of(edge).dtype.itemsize for edge, count in counts.items())
+        counts = {edge: size_of(edge.spec.shape) for edge in stored}
+        counts |= self._entries_read({*self.reads} - stored)
+        return written + sum(count * edge.spec.dtype.itemsize for edge, count in counts.items())
 
-    def _entries_read(self, edge: Edge) -> int:
-        """Return how many entries of a value are read: through an index map (``take``) no more than it returns."""
-        size, count = size_of(spec_of(edge).shape), 0
+    def _entries_read(self, edges: Iterable[Edge]) -> dict[Edge, int]:
+        """Return how many entries of each value are read: through an index map (``take``) no more than it returns."""
+        counts = dict.fromkeys(edges, 0)
         for node in self.nodes:
             for position, x in enumerate(self.inputs_of(node)):
-                if type(x) is tuple and x == edge:
-                    mapped = isinstance(node.op, Linear) and position == 0
-                    count += size_of(node.specs[0].shape) if mapped else size
-        return min(size, count or size)
+                if type(x) is Edge and x in counts:
+                    is_mapped = isinstance(node.op, Linear) and position == 0
+                    counts[x] += size_of((node.specs[0] if is_mapped else x.spec).shape)
+        sizes = {edge: size_of(edge.spec.shape) for edge in counts}
+        return {edge: min(sizes[edge], count or sizes[edge]) for edge, count in counts.items()}
 
     def __str__(self) -> str:
         counts = Counter(node.op.name for node in self.nodes if node.op)
@@ -159,7 +160,7 @@ class Kernel:
         return f"{self.kind:<8} {shape:>12}  {self.flops:>12,} flop  {self.bytes:>12,} B  {names}"
 
 
-def inputs_of(node: Node, root: Node, operand_position: int | None) -> Sequence[Any]:
+def inputs_of(node: Node, root: Node, operand_position: int | None) -> Sequence[NodeInput]:
     """Return what ``node`` reads in a kernel: of the root of a join, only the operand of the kernel."""
     return node.inputs if operand_position is None or node is not root else (node.inputs[operand_position],)
 
@@ -167,10 +168,9 @@ def inputs_of(node: Node, root: Node, operand_position: int | None) -> Sequence[
 def loop_shape(kind: Kind, root: Node, operand_position: int | None) -> tuple[int, ...]:
     """Return the extents of a kernel's loop."""
     if operand_position is not None:
-        return spec_of(root.inputs[operand_position]).shape
+        return root.edge(operand_position).spec.shape
     if kind in ("reduce", "scatter"):
-        x = root.inputs[0]
-        return spec_of(x).shape if type(x) is tuple else ()
+        return shape_of(root.operands[0])
     return root.specs[0].shape if root.specs else ()
 
 
@@ -182,20 +182,20 @@ def structure_of(kernel: Kernel) -> Hashable | None:
     numbers = {node: number for number, node in enumerate(kernel.nodes)}
     operands = {edge: number for number, edge in enumerate(kernel.operands)}
 
-    def reference(x: Any) -> Hashable:
-        if type(x) is not tuple:
+    def reference(x: NodeInput) -> Hashable:
+        if type(x) is not Edge:
             return _comparable(x)
-        if x[0] in numbers:
-            return "node", numbers[x[0]], x[1]
+        if x.node in numbers:
+            return "node", numbers[x.node], x.index
         number = operands.get(x)
-        return ("operand", number) if number is not None else ("elsewhere", spec_of(x))
+        return ("operand", number) if number is not None else ("elsewhere", x.spec)
 
     try:
         nodes = tuple(
             (node.op, _comparable(node.params), tuple(map(reference, node.inputs)), node.specs) for node in kernel.nodes
         )
         views = tuple((operands[view.edge], view.position) for view in kernel.views)
-        specs = tuple(map(spec_of, operands))
+        specs = tuple(edge.spec for edge in operands)
         key = kernel.kind, kernel.operand_position, nodes, tuple(map(reference, kernel.stored)), views, specs
         hash(key)
     except TypeError:

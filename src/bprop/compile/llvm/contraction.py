@@ -27,7 +27,7 @@ def emit_contraction(emitter: Emitter, kernel: Kernel, workspace: Any) -> None:
     assert contraction is not None
     numbers = {edge: position for position, edge in enumerate(kernel.operands)}
     operands = [numbers[edge] for edge in contraction.edges]
-    result = numbers.get((kernel.root, 0))
+    result = numbers.get(kernel.root.output)
     if contraction.blocking is not None:
         y = None if result is None else emitter.pointers[result]
         order = (1, 0) if contraction.blocking.swapped else (0, 1)

@@ -15,7 +15,7 @@ from .vector import intrinsic
 def emit_branch(emitter: Emitter, kernel: Kernel, raw: dict[Any, Any], functions: list[Any], workspace: Any) -> None:
     """Emit the branch; ``raw`` are untyped pointers to operands and results, ``functions`` the two bodies."""
     b = emitter.builder
-    predicate, *args = kernel.root.inputs
+    predicate, *args = kernel.root.edges
     table = PointerTable(b, len(args) + len(kernel.stored), workspace)
     for position, edge in enumerate([*args, *kernel.stored], start=1):
         table.bind(position, raw[edge])
@@ -43,7 +43,7 @@ def emit_loop(
     b, node = emitter.builder, kernel.root
     condition, body = functions
     count, limit = node.params["carries"], node.params["limit"]
-    args, results = [raw[edge] for edge in node.inputs], [raw[edge] for edge in kernel.stored]
+    args, results = [raw[edge] for edge in node.edges], [raw[edge] for edge in kernel.stored]
     sizes = [bytes_of(edge) for edge in kernel.stored]
     row_sizes = [size // max(limit, 1) for size in sizes[count:]] if limit is not None else []
     goes_on, counter = stack_slot(b, I8), stack_slot(b, I64)

@@ -9,7 +9,7 @@ from llvmlite import ir
 
 from ...core.graph import Edge
 from ..ir.affine_index import AffineIndex, IndexTerm
-from ..ir.scalar_expr import ScalarExpr, spec_of
+from ..ir.scalar_expr import ScalarExpr
 from ..ir.status import BARRIER, INDEX_ERROR
 from ..ir.target import Target
 from . import instruction as instructions
@@ -131,7 +131,7 @@ class Emitter:
         self.module = module
         self.builder = builder
         self.operands = operands
-        self.specs = list(map(spec_of, operands))
+        self.specs = [edge.spec for edge in operands]
         self.pointers = pointers
         self.status = status
         self.pool = pool

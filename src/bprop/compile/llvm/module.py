@@ -16,7 +16,6 @@ from ..ir.kernel import Kernel, called_back, structure_of
 from ..ir.loop_nest import CumulationNest, LoopNest, ReductionNest, ScatterNest
 from ..ir.lowered import Lowered
 from ..ir.memory_plan import Buffer
-from ..ir.scalar_expr import spec_of
 from ..ir.schedule import ScheduledItem
 from ..ir.status import MESSAGE, POLL_SIGNALS
 from .contraction import emit_contraction
@@ -124,7 +123,7 @@ class _ModuleEmitter:
         status = b.alloca(I32)
         b.store(ir.Constant(I32, 0), status)
         raw = [pointers[position] for position in order]
-        typed = [b.bitcast(x, memory(spec_of(edge).dtype).as_pointer()) for edge, x in zip(operands, raw, strict=True)]
+        typed = [b.bitcast(x, memory(edge.spec.dtype).as_pointer()) for edge, x in zip(operands, raw, strict=True)]
         # a kernel that one thread runs is compiled for that
         emitter = Emitter(self.module, b, operands, typed, status, pool if is_parallel else SINGLE_THREAD)
         workspace = pointers[-1] if has_workspace else None

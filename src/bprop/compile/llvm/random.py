@@ -14,7 +14,6 @@ from ...core.family import Random
 from ...core.shape import size_of
 from ...ops.random import MULTIPLIERS, ROUNDS, WEYL
 from ..ir.kernel import Kernel
-from ..ir.scalar_expr import spec_of
 from . import instruction as instructions
 from .loop import Emitter, loop, number
 from .type import F32, F64
@@ -32,8 +31,8 @@ def emit_random(emitter: Emitter, kernel: Kernel) -> None:
     entries = {"uniform": _uniform, "normal": _normal}.get(str(op.entry))
     if entries is None:
         raise CompileError(f"{op.name}: entry {op.entry!r} has no native code")
-    state = node.inputs[0]
-    batch, size = size_of(spec_of(state).shape[:-1]), size_of(tuple(node.params["shape"]))
+    state = node.edge(0)
+    batch, size = size_of(state.spec.shape[:-1]), size_of(tuple(node.params["shape"]))
     per_block = 4 if op.entry == "uniform" and dtype == np.float32 else 2
     source, target = emitter.pointers[:2]  # the state of the generators, and what is drawn
     blocks = -(-size // per_block)

@@ -10,7 +10,6 @@ from ...core.shape import size_of
 from ..ir.kernel import Kernel
 from ..ir.lowered import Lowered, walk
 from ..ir.memory_plan import aligned, bytes_of
-from ..ir.scalar_expr import spec_of
 from .loop import Emitter, copy_bytes, emit_barrier, loop, number, return_if_error, stack_slot
 from .type import I32, POINTER, SINGLE_THREAD
 
@@ -100,9 +99,10 @@ def emit_scan(
     (body,) = kernel.bodies
     count, scanned = node.params["carries"], node.params["scanned"]
     length, reverse = node.params["length"], node.params["reverse"]
-    args = [raw[edge] for edge in node.inputs]
+    edges = node.edges
+    args = [raw[edge] for edge in edges]
     results = [raw[edge] for edge in kernel.stored]
-    sizes = [bytes_of(edge) for edge in node.inputs[:count]]
+    sizes = [bytes_of(edge) for edge in edges[:count]]
     specs = body.graph.specs
     table = PointerTable(b, len(args) + len(results), workspace)
     carries = Carries(b, args[:count], sizes, workspace, aligned(body.memory.size))
@@ -115,8 +115,7 @@ def emit_scan(
         for position, address in enumerate(carries.addresses()):
             table.bind(1 + position, address)
         for position in range(count, count + scanned):
-            spec = spec_of(node.inputs[position])
-            step = bytes_of(node.inputs[position]) // max(spec.shape[0], 1)
+            step = bytes_of(edges[position]) // max(edges[position].spec.shape[0], 1)
             table.bind(1 + position, b.gep(args[position], [b.mul(row, number(step))]))
         targets = carries.targets(iteration)
         for position, target in enumerate(targets):

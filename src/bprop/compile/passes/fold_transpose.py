@@ -8,9 +8,9 @@ from typing import Any
 
 from ...core.family import Bilinear, Linear
 from ...core.graph import Edge, Graph, Node
-from ...core.rewrite import Rewriter, outputs_of
+from ...core.rewrite import Rewriter
 from ..ir.affine_index import variable
-from ..ir.scalar_expr import as_index, spec_of
+from ..ir.scalar_expr import as_index
 
 
 def fold_transposes(graph: Graph) -> Graph:
@@ -23,7 +23,7 @@ def fold_transposes(graph: Graph) -> Graph:
       a = x1.T @ x0.T     float64[4,2]
       return a
     """
-    readers = Counter(x for node in graph.nodes for x in node.inputs if type(x) is tuple)
+    readers = Counter(x for node in graph.nodes for x in node.edges)
     readers.update(graph.outputs)
     return _Folding(readers).rewrite(graph).live()
 
@@ -35,20 +35,20 @@ class _Folding(Rewriter):
 
     def rule(self, node: Node, inputs: tuple[Any, ...]) -> list[Edge] | None:
         axes = _order(node)
-        if axes is None or self.readers[node.inputs[0]] != 1 or not isinstance(inputs[0][0].op, Bilinear):
+        if axes is None or self.readers[node.edge(0)] != 1 or not isinstance(inputs[0].node.op, Bilinear):
             return None
-        product = inputs[0][0]
-        shapes = [spec_of(x).shape for x in product.inputs]
+        product = inputs[0].node
+        shapes = [x.spec.shape for x in product.edges]
         labels1, labels2, out = product.op.labels(*shapes, **product.params)
         params = {"labels": (labels1, labels2, "".join(out[axis] for axis in axes))}
-        return outputs_of(self.add(Bilinear.canonical, tuple(product.inputs), params, node.specs))
+        return self.add(Bilinear.canonical, product.inputs, params, node.specs).outputs
 
 
 def _order(node: Node) -> list[int] | None:
     """Return which axis of its input each axis of a result is, where a re-indexing only reorders them."""
-    if not isinstance(node.op, Linear) or node.op.scatter or len(node.inputs) != 1 or type(node.inputs[0]) is not tuple:
+    if not isinstance(node.op, Linear) or node.op.scatter or len(node.inputs) != 1 or type(node.inputs[0]) is not Edge:
         return None
-    before, shape = spec_of(node.inputs[0]).shape, node.specs[0].shape
+    before, shape = node.inputs[0].spec.shape, node.specs[0].shape
     if sorted(before) != sorted(shape):
         return None
     position = tuple(variable(axis, size) for axis, size in enumerate(shape))

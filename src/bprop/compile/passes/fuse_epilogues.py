@@ -16,7 +16,7 @@ from ..ir.affine_index import AffineIndex, IndexTerm, flattened, variable
 from ..ir.contraction import Contraction
 from ..ir.kernel import Kernel
 from ..ir.loop_nest import Epilogue, Loop, LoopNest, Store
-from ..ir.scalar_expr import ScalarBuilder, index_of, scalars_of, spec_of
+from ..ir.scalar_expr import ScalarBuilder, index_of, scalars_of
 from .fuse import MAX_NODES
 
 
@@ -106,11 +106,11 @@ class _EpilogueFusion:
     def _delay(self) -> None:
         """Move a kernel that overwrites a donated input behind all that read the input or may fail, where possible."""
         for number, target in self.donated.items():
-            old = (self.graph.inputs[target], 0)
+            old = self.graph.inputs[target].output
             (kernel,) = self.producers.get(self.graph.outputs[number], [None])[:1]
             if kernel not in self.with_maps:
                 continue
-            same = {old, *((x.root, 0) for x in self.order if x.kind == "alias" and old in x.reads)}
+            same = {old, *(x.root.output for x in self.order if x.kind == "alias" and old in x.reads)}
             first = self.order.index(kernel)
             last = max((n for n, x in enumerate(self.order) if x.may_fail or same.intersection(x.reads)), default=-1)
             if last <= first:
@@ -135,7 +135,7 @@ def _follows(kernel: Kernel, contraction: Kernel) -> bool:
 
 def _without_unread(kernel: Kernel, read: Iterable[Edge]) -> Kernel:
     """Return a contraction that stores only what is read outside."""
-    root = (kernel.root, 0)
+    root = kernel.root.output
     stored = tuple(edge for edge in kernel.stored if edge in read or (edge == root and _accumulates_in_memory(kernel)))
     return replace(kernel, stored=stored)
 
@@ -143,7 +143,7 @@ def _without_unread(kernel: Kernel, read: Iterable[Edge]) -> Kernel:
 def _epilogue(kernel: Kernel) -> Epilogue:
     """Return the maps of a contraction as a loop nest over a macro tile."""
     contraction = cast(Contraction, kernel.contraction)
-    root, labels = (kernel.root, 0), contraction.labels
+    root, labels = kernel.root.output, contraction.labels
     # the result is no operand where it is not stored: then it has the number after the last
     operands = list(dict.fromkeys((*kernel.operands, root)))
     builder = ScalarBuilder((node for node in kernel.nodes if node is not kernel.root), operands)
@@ -151,7 +151,7 @@ def _epilogue(kernel: Kernel) -> Epilogue:
     for number, (extent, stride) in enumerate(labels):
         address = address + variable(number, extent) * stride
     stores = tuple(
-        Store(operands.index(edge), address, builder.value(edge, unflattened(address, spec_of(edge).shape)))
+        Store(operands.index(edge), address, builder.value(edge, unflattened(address, edge.spec.shape)))
         for edge in kernel.stored
         if edge != root
     )

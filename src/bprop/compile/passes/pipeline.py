@@ -70,7 +70,7 @@ def _with_bodies(kernel: Kernel, target: Target) -> Kernel:
 
 def _workspace(kernel: Kernel, bodies: Sequence[MemoryPlan]) -> int:
     """Return how many bytes a region needs beside its operands and results: an arena, and two buffers for each carry."""
-    carries = kernel.root.inputs[: kernel.root.params.get("carries", 0)]
+    carries = kernel.root.edges[: kernel.root.params.get("carries", 0)]
     return max(aligned(body.size) for body in bodies) + 2 * sum(aligned(bytes_of(edge)) for edge in carries)
 
 

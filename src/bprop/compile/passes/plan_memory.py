@@ -54,12 +54,12 @@ class _Planner:
         self.graph = graph
         self.kernels = kernels
         self.donated = donated
-        self.buffers: dict[Edge, Buffer] = {(node, 0): Buffer("input", i) for i, node in enumerate(graph.inputs)}
+        self.buffers: dict[Edge, Buffer] = {node.output: Buffer("input", i) for i, node in enumerate(graph.inputs)}
         self.base: dict[Edge, Edge] = {}  # of a view: the value whose memory it shares
         for kernel in kernels:
             if kernel.kind == "alias":
-                x = kernel.root.inputs[0]
-                self.base[kernel.root, 0] = self.base.get(x, x)
+                x = kernel.root.edge(0)
+                self.base[kernel.root.output] = self.base.get(x, x)
         self.producer = {
             edge: n for n, kernel in enumerate(kernels) for edge in kernel.stored if kernel.kind != "alias"
         }
@@ -97,7 +97,7 @@ class _Planner:
         """Give outputs their buffers, and note those that have to be copied at the end."""
         graph, buffers = self.graph, self.buffers
         bases = [self.base.get(edge, edge) for edge in graph.outputs]
-        returned_inputs = {base for base in bases if base[0].op is None}  # they are copied at the end
+        returned_inputs = {base for base in bases if base.node.op is None}  # they are copied at the end
         for number, base in enumerate(bases):
             if number in self.donated:
                 continue
@@ -106,7 +106,7 @@ class _Planner:
             else:
                 buffers[base] = Buffer("output", number)
         for number, target in self.donated.items():
-            base, old = bases[number], (graph.inputs[target], 0)
+            base, old = bases[number], graph.inputs[target].output
             if base not in buffers and old not in returned_inputs and self._may_overwrite(base, old):
                 buffers[base] = Buffer("input", target)
                 self.in_place.append(number)
@@ -122,7 +122,7 @@ class _Planner:
             source, size = self.buffers[base], bytes_of(base)
             if target.kind == "output":
                 early.append(Copy(source, target, size))
-            elif base[0].op is None:
+            elif base.node.op is None:
                 between = Buffer("arena", self.arena.allocate(size))
                 early.append(Copy(source, between, size))
                 late.append(Copy(between, target, size))

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from ..ir.kernel import Kernel
 from ..ir.memory_plan import Buffer, Copy, MemoryPlan, bytes_of
-from ..ir.scalar_expr import spec_of
 from ..ir.schedule import Schedule, ScheduledItem
 from ..ir.target import Target
 
@@ -36,7 +35,7 @@ def schedule(kernels: Sequence[Kernel], memory: MemoryPlan, target: Target) -> S
 def estimated_nanoseconds(kernel: Kernel, target: Target) -> float:
     """Return roughly how long one thread takes for a kernel."""
     if kernel.kind == "contract":
-        return kernel.flops * spec_of((kernel.root, 0)).dtype.itemsize / (4 * target.vector)
+        return kernel.flops * kernel.root.specs[0].dtype.itemsize / (4 * target.vector)
     latency = LATENCY_FACTOR if kernel.kind in ("reduce", "cumulate", "random") else 1
     return kernel.bytes / 16 + kernel.flops * latency / 8
 
