@@ -18,6 +18,7 @@ from ...core.shape import size_of
 from .affine_index import AffineIndex
 from .contraction import Contraction
 from .loop_nest import Epilogue, LoopNest
+from .loop_plan import AnyPlan
 
 if TYPE_CHECKING:
     from .lowered import Lowered
@@ -69,7 +70,7 @@ class Kernel:
     """Nodes computed together. ``root`` gives the loop; ``reads`` and ``stored`` are its values in memory.
 
     ``views``: the operands of a contraction. A join is a kernel for each of its operands; ``operand_position`` says which.
-    ``nest``: the loops of a kernel that is a nest; ``contraction``: how a product is tiled; ``epilogue``: the maps computed
+    ``nest``: the loops of a kernel that is a nest; ``loops``: how its loops are written; ``contraction``: how a product is tiled; ``epilogue``: the maps computed
     on its macro tiles. ``bodies``: the graphs of a region; ``workspace``: bytes that it needs while it runs.
     """
 
@@ -85,6 +86,7 @@ class Kernel:
     contraction: Contraction | None = None
     epilogue: Epilogue | None = None
     bodies: "tuple[Lowered, ...]" = ()
+    loops: AnyPlan | None = None
     workspace: int = 0
 
     @property
@@ -220,11 +222,13 @@ def _comparable(value: Any) -> Hashable:
 
 
 def listing(kernels: Sequence[Kernel], graph: Graph) -> str:
-    """Return the kernels as text: kind, extents, FLOPs, bytes, and what was fused."""
+    """Return the kernels as text: kind, extents, FLOPs, bytes, how loops are written, and what was fused."""
     names = graph.names()
     lines = []
     for number, kernel in enumerate(kernels):
         lines.append(f"{number:>3} {kernel}")
+        if plan := str(kernel.loops or ""):
+            lines.append(f"       {plan}")
         for node in kernel.nodes:
             lines.append(f"       {names.get(node, '?')} = {application(node, names)}")
     return "\n".join(lines)

@@ -16,7 +16,7 @@ from ..ir.kernel import Kernel
 from . import instruction as instructions
 from .blocked import BlockedEmission
 from .dot import emit_dots
-from .loop import Emitter, loop, number, smaller, strided
+from .loop import Emitter, loop, number, smaller, stack_slot, strided
 from .type import I32, constant, register
 from .vector import broadcast, load, multiply_add, store
 
@@ -153,8 +153,7 @@ class _Emission:
         left = [b.add(base[0], b.mul(row, number(plan.row.strides[0]))) for row in rows]
         masks = [self._mask(j, v) for v in range(self.vectors)]
         zero = ir.Constant(self.vector, [constant(0, self.dtype)] * self.width)
-        with b.goto_entry_block():
-            sums = [[b.alloca(self.vector) for _ in range(self.vectors)] for _ in rows]
+        sums = [[stack_slot(b, self.vector) for _ in range(self.vectors)] for _ in rows]
         for row in sums:
             for total in row:
                 b.store(zero, total)

@@ -10,12 +10,10 @@ from typing import Any
 
 from llvmlite import ir
 
-from ..ir.contraction import DOT_COLUMNS, Contraction, Label, merged
-from ..ir.register_tile import RegisterTile
-from .loop import Emitter, loop, number, smaller, strided
-from .panel import Panels
-from .type import I32, constant
-from .vector import multiply_add, shuffled
+from ..ir.contraction import Contraction, Label, merged
+from .loop import Emitter, loop, number, smaller, stack_slot, strided
+from .type import I32, constant, register
+from .vector import first_lanes, load, multiply_add, shuffled
 
 
 def emit_dots(emitter: Emitter, plan: Contraction, operands: list[int], result: int) -> None:
@@ -32,7 +30,7 @@ def emit_dots(emitter: Emitter, plan: Contraction, operands: list[int], result: 
         base = [number(plan.offsets[0]), number(plan.offsets[1]), number(0)]
         for label in plan.outer:
             base = _strided(b, base, label, stack.enter_context(loop(b, *bounds(label))))
-        j = stack.enter_context(loop(b, *bounds(plan.column, DOT_COLUMNS), DOT_COLUMNS))
+        j = stack.enter_context(loop(b, *bounds(plan.column, plan.dot_columns), plan.dot_columns))
         i = stack.enter_context(loop(b, number(0), number(plan.row.extent)))
         pointers = [emitter.pointers[x] for x in (*operands, result)]
         _tile(emitter, plan, pointers, _strided(b, base, plan.row, i), j)
@@ -46,23 +44,21 @@ def _tile(emitter: Emitter, plan: Contraction, pointers: list[Any], base: list[A
     """Compute one row of some columns; those beyond the last are computed as the last, and not stored."""
     b: Any = emitter.builder
     column, dtype = plan.column, plan.dtype
-    tile = RegisterTile(dtype, emitter.target)
-    panels = Panels(emitter.module, tile)
     left, right, result = pointers
     *slower, last = merged(plan.contracted)
-    count, width = min(DOT_COLUMNS, column.extent), tile.width
+    count, width = min(plan.dot_columns, column.extent), plan.width
     columns = [smaller(b, b.add(j, number(c)), number(column.extent - 1)) for c in range(count)]
-    vector = ir.VectorType(panels.kind, width)
-    with b.goto_entry_block():
-        sums = [b.alloca(vector) for _ in columns]
+    vector = ir.VectorType(register(dtype), width)
+    sums = [stack_slot(b, vector) for _ in columns]
     for total in sums:
         b.store(ir.Constant(vector, [constant(0, dtype)] * width), total)
 
     def add(start: list[Any], k: Any, count: int) -> None:
-        x = panels.load(b, b.gep(left, [b.add(start[0], k)]), width, count)
+        mask = first_lanes(width, count)
+        x = load(emitter.module, b, b.gep(left, [b.add(start[0], k)]), dtype, width, mask)
         for total, c in zip(sums, columns, strict=True):
             at = b.add(_strided(b, start, column, c)[1], k)
-            other = panels.load(b, b.gep(right, [at]), width, count)
+            other = load(emitter.module, b, b.gep(right, [at]), dtype, width, mask)
             b.store(multiply_add(emitter.module, b, x, other, b.load(total)), total)
 
     with ExitStack() as stack:

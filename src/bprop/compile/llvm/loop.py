@@ -9,9 +9,10 @@ from llvmlite import ir
 
 from ...core.graph import Edge
 from ..ir.affine_index import AffineIndex, IndexTerm
+from ..ir.loop_nest import Loop, Store
+from ..ir.loop_plan import Partition
 from ..ir.scalar_expr import ScalarExpr
 from ..ir.status import BARRIER, INDEX_ERROR
-from ..ir.target import Target
 from . import instruction as instructions
 from .type import I1, I32, I64, SINGLE_THREAD, Module, constant, memory
 from .vector import intrinsic
@@ -130,7 +131,6 @@ class Emitter:
     ) -> None:  # fmt: skip
         self.module = module
         self.builder = builder
-        self.operands = operands
         self.specs = [edge.spec for edge in operands]
         self.pointers = pointers
         self.status = status
@@ -140,14 +140,15 @@ class Emitter:
         self.values: dict[ScalarExpr, Any] = {}
 
     @property
-    def target(self) -> Target:
-        """What code is generated for."""
-        return self.module.target
-
-    @property
     def is_parallel(self) -> bool:
         """Whether all threads work at the kernel."""
         return self.pool[0] is not SINGLE_THREAD[0]
+
+    def range_of(self, loop: Loop, partition: Partition | None) -> tuple[Any, Any]:
+        """Return where a loop begins and ends for this thread, which may be divided among the threads."""
+        if partition is None or loop != partition.loop:
+            return number(0), number(loop.extent)
+        return self.partition_range(loop.extent, partition.grain)
 
     def partition_range(self, count: int, grain: int = 1, is_parallel: bool = True) -> tuple[Any, Any]:
         """Return where this thread's part of ``range(count)`` begins and ends."""
@@ -200,6 +201,11 @@ class Emitter:
         b = self.builder
         status = b.load(self.status)
         b.store(b.select(condition, ir.Constant(status.type, code), status), self.status)
+
+    def emit_stores(self, stores: Sequence[Store]) -> None:
+        """Write numbers that are emitted already."""
+        for operand, address, value in stores:
+            self.store(self.values[value], self.pointers[operand], self.index(address), self.specs[operand].dtype)
 
     def load(self, pointer: Any, address: Any, dtype: "np.dtype[Any]") -> Any:
         """Return a number from memory."""

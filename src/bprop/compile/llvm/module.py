@@ -14,6 +14,7 @@ from ...core.error import CompileError
 from ...core.graph import Edge
 from ..ir.kernel import Kernel, called_back, structure_of
 from ..ir.loop_nest import CumulationNest, LoopNest, ReductionNest, ScatterNest
+from ..ir.loop_plan import CumulationPlan, FiniteCheckPlan, LoopPlan, RandomPlan, ReductionPlan, RegionPlan
 from ..ir.lowered import Lowered
 from ..ir.memory_plan import Buffer
 from ..ir.schedule import ScheduledItem
@@ -147,23 +148,26 @@ class _ModuleEmitter:
             raise
 
     def _emit(self, emitter: Emitter, kernel: Kernel, raw: dict[Edge, Any], workspace: Any) -> None:
-        nest = kernel.nest
+        nest, plan = kernel.nest, kernel.loops
         if isinstance(nest, ReductionNest):
-            emit_reduce(emitter, nest)
+            assert isinstance(plan, ReductionPlan)
+            emit_reduce(emitter, nest, plan)
         elif isinstance(nest, CumulationNest):
-            emit_cumulate(emitter, nest)
+            assert isinstance(plan, CumulationPlan)
+            emit_cumulate(emitter, nest, plan)
         elif isinstance(nest, ScatterNest):
             emit_scatter(emitter, nest)
         elif isinstance(nest, LoopNest):
-            emit_map(emitter, nest)
+            assert isinstance(plan, LoopPlan)
+            emit_map(emitter, nest, plan)
         elif kernel.contraction is not None:
             dtype = memory(kernel.contraction.dtype)
             packed = None if workspace is None else emitter.builder.bitcast(workspace, dtype.as_pointer())
             emit_contraction(emitter, kernel, packed)
-        elif kernel.kind == "guard":
-            emit_finite_check(emitter, len(kernel.reads))
-        elif kernel.kind == "random":
-            emit_random(emitter, kernel)
+        elif isinstance(plan, FiniteCheckPlan):
+            emit_finite_check(emitter, plan)
+        elif isinstance(plan, RandomPlan):
+            emit_random(emitter, plan)
         elif kernel.kind == "callback":
             self._call_back(emitter, kernel, raw)
         else:
@@ -172,7 +176,8 @@ class _ModuleEmitter:
     def _region(
         self, emitter: Emitter, kernel: Kernel, raw: dict[Edge, Any], workspace: Any, bodies: list[Any]
     ) -> None:
-        poll = SignalPoll(self.poll_function, kernel.bodies)
+        assert isinstance(kernel.loops, RegionPlan)
+        poll = SignalPoll(self.poll_function, kernel.loops)
         if kernel.kind == "scan":
             emit_scan(emitter, kernel, raw, bodies[0], workspace, poll)
         elif kernel.kind == "branch":

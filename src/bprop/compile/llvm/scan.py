@@ -1,34 +1,32 @@
 """Scan: the body is one function of a pointer table, called for every row; carries alternate between two buffers."""
 
 from collections.abc import Callable, Sequence
-from math import log2
 from typing import Any
 
 from llvmlite import ir
 
 from ...core.shape import size_of
 from ..ir.kernel import Kernel
-from ..ir.lowered import Lowered, walk
+from ..ir.loop_plan import RegionPlan
 from ..ir.memory_plan import aligned, bytes_of
 from .loop import Emitter, copy_bytes, emit_barrier, loop, number, return_if_error, stack_slot
 from .type import I32, POINTER, SINGLE_THREAD
-
-POLL_INTERVAL = 5e7
-"""Operations and bytes between two polls for signals: some 10 ms."""
 
 
 class SignalPoll:
     """Python polls for signals (Ctrl-C) between some iterations of a region; its answer may end the program.
 
-    ``function`` gives the function of Python that polls; it is called once in ``interval`` iterations, a power of two.
+    ``function`` gives the function of Python that polls; ``plan`` says how often it is called.
     """
 
-    def __init__(self, function: Callable[[Any], Any], bodies: Sequence[Lowered]) -> None:
+    def __init__(self, function: Callable[[Any], Any], plan: RegionPlan) -> None:
         self.function = function
-        self.interval = int(2 ** min(max(log2(POLL_INTERVAL / max(_work(bodies), 1)) // 1, 0), 10))
+        self.interval = plan.poll_interval
 
     def emit(self, emitter: Emitter, iteration: Any) -> None:
         """Emit the poll before an iteration. In a parallel region a barrier follows: all threads leave or none does."""
+        if self.interval is None:
+            return
         b, mask, fine = emitter.builder, number(self.interval - 1), ir.Constant(I32, 0)
         with b.if_then(b.icmp_unsigned("==", b.and_(iteration, mask), mask), likely=False):
             slot = stack_slot(b, I32)
@@ -39,11 +37,6 @@ class SignalPoll:
             if emitter.is_parallel:
                 status = emit_barrier(emitter.module, b, emitter.pool, status)
             return_if_error(b, status)
-
-
-def _work(bodies: Sequence[Lowered]) -> int:
-    """Return how many operations and bytes an iteration costs; of a loop inside, one of its iterations."""
-    return sum((kernel.flops + kernel.bytes) * times for body in bodies for kernel, times in walk(body))
 
 
 class PointerTable:
@@ -109,8 +102,7 @@ def emit_scan(
     for position, arg in enumerate(args):
         table.bind(1 + position, arg)
     with loop(b, number(0), number(length)) as iteration:
-        if length >= poll.interval:
-            poll.emit(emitter, iteration)
+        poll.emit(emitter, iteration)
         row = b.sub(number(length - 1), iteration) if reverse else iteration
         for position, address in enumerate(carries.addresses()):
             table.bind(1 + position, address)

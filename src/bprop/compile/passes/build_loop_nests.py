@@ -144,13 +144,13 @@ class _Builder:
         (finished,) = self._expanded(op.finish, states, dtype)
         return ReductionNest(
             **self._common([value], [target], axes),
-            op=op,
             accumulator=accumulator,
             target=target,
             states=states,
             entries=(entry,),
             combined=self._expanded(op.combine, (*states, entry), accumulator),
             finished=finished,
+            init=tuple(op.init),
             value=value,
             others=others,
             merged=merged,
@@ -167,7 +167,6 @@ class _Builder:
         entries = tuple(self.scalars.parameter(f"operand {i}", accumulator) for i in range(len(values)))
         return CumulationNest(
             **self._common(values, [target], [axis]),
-            op=op,
             accumulator=accumulator,
             target=target,
             states=(state,),

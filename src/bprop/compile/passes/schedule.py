@@ -10,6 +10,7 @@ from math import ceil
 from typing import NamedTuple
 
 from ..ir.kernel import Kernel
+from ..ir.loop_plan import LoopPlan
 from ..ir.memory_plan import Buffer, Copy, MemoryPlan, bytes_of
 from ..ir.schedule import Schedule, ScheduledItem
 from ..ir.target import Target
@@ -59,7 +60,7 @@ def _parallel(kernels: Sequence[Kernel], target: Target) -> dict[Kernel, float]:
 def _is_divisible(kernel: Kernel) -> bool:
     if kernel.kind in ("contract", "random", "guard"):
         return True
-    return kernel.nest is not None and kernel.kind != "scatter" and any(loop.extent > 1 for loop in kernel.nest.outer)
+    return isinstance(kernel.loops, LoopPlan) and kernel.loops.partition is not None
 
 
 def _segments(items: Sequence[ScheduledItem]) -> tuple[tuple[ScheduledItem, ...], ...]:
