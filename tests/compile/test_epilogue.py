@@ -322,7 +322,7 @@ def test_threads_share_blocks(monkeypatch):
                 (expected,) = outputs(fused(f, *xs), xs)
                 with parallel_threshold(0):
                     made = fused(f, *xs)
-                assert made.lowered.schedule.parallel
+                assert made.lowered.schedule.is_parallel
                 bprop.set_threads(3)
                 for _ in range(10):
                     np.testing.assert_array_equal(outputs(made, xs)[0], expected)

@@ -17,14 +17,16 @@ from . import instruction as instructions
 from .blocked import BlockedEmission
 from .dot import emit_dots
 from .loop import Emitter, loop, number, smaller, stack_slot, strided
-from .type import I32, constant, register
+from .type import I32, constant, memory, register
 from .vector import broadcast, load, multiply_add, store
 
 
-def emit_contraction(emitter: Emitter, kernel: Kernel, workspace: Any) -> None:
-    """Emit a contraction and the maps that follow it; ``workspace`` is memory for packed operands."""
-    contraction = kernel.contraction
+def emit_contraction(emitter: Emitter, kernel: Kernel) -> None:
+    """Emit a contraction and the maps that follow it; the workspace is for packed operands."""
+    contraction, workspace = kernel.contraction, emitter.workspace
     assert contraction is not None
+    if workspace is not None:
+        workspace = emitter.builder.bitcast(workspace, memory(contraction.dtype).as_pointer())
     numbers = {edge: position for position, edge in enumerate(kernel.operands)}
     operands = [numbers[edge] for edge in contraction.edges]
     result = numbers.get(kernel.root.output)

@@ -10,6 +10,7 @@ from typing import Any
 from llvmlite import ir
 
 from ...core.shape import size_of
+from ..ir.kernel import Kernel
 from ..ir.loop_nest import CumulationNest
 from ..ir.loop_plan import CumulationPlan
 from ..ir.scalar_expr import ScalarExpr, scalars_of
@@ -18,8 +19,11 @@ from .map import open_loops
 from .type import register
 
 
-def emit_cumulate(emitter: Emitter, nest: CumulationNest, plan: CumulationPlan) -> None:
+def emit_cumulate(emitter: Emitter, kernel: Kernel) -> None:
     """Emit a cumulation; its result is the last operand."""
+    nest, plan = kernel.nest, kernel.loops
+    assert isinstance(nest, CumulationNest)
+    assert isinstance(plan, CumulationPlan)
     if size_of(nest.shape):
         _Cumulation(emitter, nest, plan).emit()
 

@@ -5,6 +5,7 @@ from typing import Any
 from llvmlite import ir
 
 from ...core.shape import size_of
+from ..ir.kernel import Kernel
 from ..ir.loop_plan import FiniteCheckPlan
 from ..ir.status import NOT_FINITE
 from .loop import Emitter, loop_with_carry, number, strided
@@ -12,12 +13,13 @@ from .type import I32, constant, register
 from .vector import first_lanes, load
 
 
-def emit_finite_check(emitter: Emitter, plan: FiniteCheckPlan) -> None:
+def emit_finite_check(emitter: Emitter, kernel: Kernel) -> None:
     """Emit the sum of x - x, NaN where an entry is infinite or NaN, over the checked operands; then the kernel fails.
 
     Numbers of one dtype are summed lane by lane over all operands; whether a lane is NaN is asked once, at the end.
     """
-    b: Any = emitter.builder
+    b, plan = emitter.builder, kernel.loops
+    assert isinstance(plan, FiniteCheckPlan)
     totals: dict[Any, Any] = {}
     for operand, width in enumerate(plan.widths):
         dtype = emitter.specs[operand].dtype

@@ -120,19 +120,23 @@ def copy_bytes(module: Any, b: Any, target: Any, source: Any, size: Any) -> None
 class Emitter:
     """Emits the scalars of a body: each once, at the loop level where everything it depends on is available.
 
-    ``pointers`` are the typed bases of the kernel's operands, by number, ``specs`` their shapes and dtypes. ``loops`` has the
-    value of every loop variable, ``parameters`` the numbers that the kernel supplies. ``status`` is where an error code goes;
-    ``pool`` is (thread, threads, thread pool).
+    ``raw`` has the untyped address of every operand of the kernel, ``pointers`` are the typed ones by number, ``specs`` their
+    shapes and dtypes; ``workspace`` is memory that it works in, or ``None``. ``bodies`` are the functions of a region's bodies.
+    ``loops`` has the value of every loop variable, ``parameters`` the numbers that the kernel supplies. ``status`` is where an
+    error code goes; ``pool`` is (thread, threads, thread pool).
     """
 
     def __init__(
-        self, module: Module, builder: Any, operands: Sequence[Edge], pointers: Sequence[Any], status: Any,
+        self, module: Module, builder: Any, raw: dict[Edge, Any], workspace: Any, bodies: Sequence[Any], status: Any,
         pool: Sequence[Any],
     ) -> None:  # fmt: skip
         self.module = module
         self.builder = builder
-        self.specs = [edge.spec for edge in operands]
-        self.pointers = pointers
+        self.raw = raw
+        self.specs = [edge.spec for edge in raw]
+        self.pointers = [builder.bitcast(x, memory(edge.spec.dtype).as_pointer()) for edge, x in raw.items()]
+        self.workspace = workspace
+        self.bodies = bodies
         self.status = status
         self.pool = pool
         self.loops: dict[IndexTerm, Any] = {}

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from ...core.shape import size_of
+from ..ir.kernel import Kernel
 from ..ir.loop_nest import Loop, LoopNest, ScatterNest
 from ..ir.loop_plan import LoopPlan, Partition
 from ..ir.scalar_expr import ScalarExpr
@@ -30,8 +31,11 @@ def open_loops(
         emitter.emit(scalars)
 
 
-def emit_map(emitter: Emitter, nest: LoopNest, plan: LoopPlan) -> None:
-    """Emit a map."""
+def emit_map(emitter: Emitter, kernel: Kernel) -> None:
+    """Emit a map, or the part of a join that comes from one operand."""
+    nest, plan = kernel.nest, kernel.loops
+    assert isinstance(nest, LoopNest)
+    assert isinstance(plan, LoopPlan)
     if size_of(nest.shape) == 0:
         return
     with ExitStack() as stack:
@@ -39,8 +43,10 @@ def emit_map(emitter: Emitter, nest: LoopNest, plan: LoopPlan) -> None:
         emitter.emit_stores(nest.stores)
 
 
-def emit_scatter(emitter: Emitter, nest: ScatterNest) -> None:
+def emit_scatter(emitter: Emitter, kernel: Kernel) -> None:
     """Emit y = 0, then y[index(i)] += x[i] in the order of i; y is the last operand."""
+    nest = kernel.nest
+    assert isinstance(nest, ScatterNest)
     spec, pointer = emitter.specs[-1], emitter.pointers[-1]
     b: Any = emitter.builder
     zero = constant(0, spec.dtype)

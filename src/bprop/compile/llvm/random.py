@@ -10,6 +10,7 @@ import numpy as np
 from llvmlite import ir
 
 from ...ops.random import MULTIPLIERS, ROUNDS, WEYL
+from ..ir.kernel import Kernel
 from ..ir.loop_plan import RandomPlan
 from . import instruction as instructions
 from .loop import Emitter, loop, number
@@ -19,9 +20,10 @@ _LOW = 0xFFFFFFFF
 _DOUBLE = np.dtype(np.float64)
 
 
-def emit_random(emitter: Emitter, plan: RandomPlan) -> None:
+def emit_random(emitter: Emitter, kernel: Kernel) -> None:
     """Emit the entries of every generator, one block of four words at a time."""
-    b: Any = emitter.builder
+    b, plan = emitter.builder, kernel.loops
+    assert isinstance(plan, RandomPlan)
     entries = {"uniform": _uniform, "normal": _normal}[plan.entry]
     source, target = emitter.pointers[:2]  # the state of the generators, and what is drawn
     dtype, size, by_row = emitter.specs[1].dtype, plan.size, plan.divides_generators

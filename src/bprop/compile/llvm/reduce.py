@@ -8,6 +8,7 @@ import numpy as np
 from llvmlite import ir
 
 from ...core.shape import size_of
+from ..ir.kernel import Kernel
 from ..ir.loop_nest import Loop, ReductionNest
 from ..ir.loop_plan import ReductionPlan
 from ..ir.scalar_expr import ScalarExpr, scalars_of
@@ -16,8 +17,11 @@ from .map import open_loops
 from .type import I64, constant, register
 
 
-def emit_reduce(emitter: Emitter, nest: ReductionNest, plan: ReductionPlan) -> None:
+def emit_reduce(emitter: Emitter, kernel: Kernel) -> None:
     """Emit a reduction; its result is the last operand."""
+    nest, plan = kernel.nest, kernel.loops
+    assert isinstance(nest, ReductionNest)
+    assert isinstance(plan, ReductionPlan)
     if size_of(emitter.specs[-1].shape):
         _Reduction(emitter, nest, plan).emit()
 

@@ -16,12 +16,13 @@ from .type import I32, POINTER, SINGLE_THREAD
 class SignalPoll:
     """Python polls for signals (Ctrl-C) between some iterations of a region; its answer may end the program.
 
-    ``function`` gives the function of Python that polls; ``plan`` says how often it is called.
+    ``function`` gives the function of Python that polls; the plan of the region's loop says how often it is called.
     """
 
-    def __init__(self, function: Callable[[Any], Any], plan: RegionPlan) -> None:
+    def __init__(self, function: Callable[[Any], Any], kernel: Kernel) -> None:
+        assert isinstance(kernel.loops, RegionPlan)
         self.function = function
-        self.interval = plan.poll_interval
+        self.interval = kernel.loops.poll_interval
 
     def emit(self, emitter: Emitter, iteration: Any) -> None:
         """Emit the poll before an iteration. In a parallel region a barrier follows: all threads leave or none does."""
@@ -84,11 +85,11 @@ class Carries:
             self.b.store(target, slot)
 
 
-def emit_scan(
-    emitter: Emitter, kernel: Kernel, raw: dict[Any, Any], function: Any, workspace: Any, poll: SignalPoll
-) -> None:
-    """Emit the loop; ``raw`` are untyped pointers to operands and results, ``function`` is the body."""
+def emit_scan(emitter: Emitter, kernel: Kernel, poll_function: Callable[[Any], Any]) -> None:
+    """Emit the loop; ``poll_function`` gives the function of Python that polls for signals."""
     b, module, node = emitter.builder, emitter.module, kernel.root
+    raw, workspace, poll = emitter.raw, emitter.workspace, SignalPoll(poll_function, kernel)
+    (function,) = emitter.bodies
     (body,) = kernel.bodies
     count, scanned = node.params["carries"], node.params["scanned"]
     length, reverse = node.params["length"], node.params["reverse"]

@@ -50,7 +50,7 @@ class _Builder:
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
         self.root = kernel.root
-        inside = [node for node in kernel.nodes if kernel.kind == "map" or node is not kernel.root]
+        inside = [node for node in kernel.nodes if kernel.traits.is_by_entry or node is not kernel.root]
         self.scalars = ScalarBuilder(inside, kernel.operands)
         self.position = tuple(variable(axis, size) for axis, size in enumerate(kernel.shape))
 

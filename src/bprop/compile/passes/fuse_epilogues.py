@@ -57,7 +57,7 @@ class _EpilogueFusion:
     def kernels(self) -> list[Kernel]:
         """Return the kernels with their epilogues."""
         for kernel in list(self.order):
-            if kernel.kind == "map" and not kernel.may_fail:
+            if kernel.traits.is_by_entry and not kernel.may_fail:
                 contraction = self._contraction_before(kernel)
                 if contraction is not None:
                     self._replace(contraction, self._joined(kernel, contraction))
@@ -114,7 +114,7 @@ class _EpilogueFusion:
             (kernel,) = self.producers.get(self.graph.outputs[number], [None])[:1]
             if kernel not in self.with_maps:
                 continue
-            same = {old, *(x.root.output for x in self.order if x.kind == "alias" and old in x.reads)}
+            same = {old, *(x.root.output for x in self.order if not x.traits.is_run and old in x.reads)}
             first = self.order.index(kernel)
             last = max((n for n, x in enumerate(self.order) if x.may_fail or same.intersection(x.reads)), default=-1)
             if last <= first:

@@ -17,8 +17,8 @@ import numpy as np
 from ...core.error import CompileError
 from ...core.family import Random
 from ...core.shape import size_of
-from ..ir.kernel import Kernel
-from ..ir.loop_nest import CumulationNest, LoopNest, ReductionNest, ScatterNest, parallel_loop
+from ..ir.kernel import Kernel, Kind
+from ..ir.loop_nest import CumulationNest, LoopNest, ReductionNest, parallel_loop
 from ..ir.loop_plan import (
     AnyPlan,
     CumulationPlan,
@@ -62,33 +62,20 @@ def plan_loops(kernels: Sequence[Kernel], target: Target) -> list[Kernel]:
 
 
 def _planned(kernel: Kernel, target: Target) -> Kernel:
-    plan = _nest_plan(kernel, kernel.nest, target) if kernel.nest is not None else _other_plan(kernel, target)
-    return kernel if plan is None else replace(kernel, loops=plan)
-
-
-def _other_plan(kernel: Kernel, target: Target) -> AnyPlan | None:
-    """Return the plan of a kernel that is no nest, if it has one."""
-    if kernel.kind == "random":
-        return _random_plan(kernel, target)
-    if kernel.kind == "guard":
-        return FiniteCheckPlan(
-            tuple(target.lanes(edge.spec.dtype.itemsize) for edge in kernel.reads), FINITE_CHECK_SUMS
-        )
-    return RegionPlan(_poll_interval(kernel)) if kernel.bodies else None
+    planned = PLANNERS.get(kernel.kind)
+    return kernel if planned is None else replace(kernel, loops=planned(kernel, target))
 
 
 # --- nests ---
-def _nest_plan(kernel: Kernel, nest: LoopNest, target: Target) -> LoopPlan:
-    if isinstance(nest, ScatterNest):
-        return LoopPlan(None)  # entries go to the same places in their order
-    if isinstance(nest, ReductionNest):
-        return _reduction_plan(nest, target)
-    if isinstance(nest, CumulationNest):
-        together = bool(nest.outer and nest.inner) and nest.outer[-1].variable == nest.innermost
-        columns = COLUMNS if together else 0
-        return CumulationPlan(_partition(nest, target.grain(GRAIN_BYTES) if columns else 1), columns)
+def _map_plan(kernel: Kernel, target: Target) -> LoopPlan:
+    nest = kernel.nest
+    assert nest is not None
     stored = [kernel.operands[store.operand] for store in nest.stores]
     return LoopPlan(_partition(nest, target.grain(min(edge.spec.dtype.itemsize for edge in stored))))
+
+
+def _scatter_plan(kernel: Kernel, target: Target) -> LoopPlan:
+    return LoopPlan(None)  # entries are added in their order
 
 
 def _partition(nest: LoopNest, grain: int) -> Partition | None:
@@ -99,7 +86,9 @@ def _partition(nest: LoopNest, grain: int) -> Partition | None:
     return Partition(loop, grain if loop == nest.outer[-1] else 1)
 
 
-def _reduction_plan(nest: ReductionNest, target: Target) -> ReductionPlan:
+def _reduction_plan(kernel: Kernel, target: Target) -> ReductionPlan:
+    nest = kernel.nest
+    assert isinstance(nest, ReductionNest)
     last = nest.outer[-1] if nest.outer and nest.inner and size_of(nest.shape) else None
     if last is not None and last.variable == nest.innermost and last.extent >= MIN_COLUMNS:
         return ReductionPlan(_partition(nest, target.grain(GRAIN_BYTES)), COLUMNS, 1, CHUNK, 0)
@@ -109,7 +98,15 @@ def _reduction_plan(nest: ReductionNest, target: Target) -> ReductionPlan:
     return ReductionPlan(_partition(nest, 1), 0, lanes, CHUNK, LEVELS if joins and is_long else 0)
 
 
-# --- random numbers ---
+def _cumulation_plan(kernel: Kernel, target: Target) -> CumulationPlan:
+    nest = kernel.nest
+    assert isinstance(nest, CumulationNest)
+    together = bool(nest.outer and nest.inner) and nest.outer[-1].variable == nest.innermost
+    columns = COLUMNS if together else 0
+    return CumulationPlan(_partition(nest, target.grain(GRAIN_BYTES) if columns else 1), columns)
+
+
+# --- random numbers and checks ---
 def _random_plan(kernel: Kernel, target: Target) -> RandomPlan:
     node = kernel.root
     op, dtype = node.op, node.specs[0].dtype
@@ -123,11 +120,25 @@ def _random_plan(kernel: Kernel, target: Target) -> RandomPlan:
     return RandomPlan(str(op.entry), generators, size, block, divides_generators, target.grain(GRAIN_BYTES * block))
 
 
+def _finite_check_plan(kernel: Kernel, target: Target) -> FiniteCheckPlan:
+    return FiniteCheckPlan(tuple(target.lanes(edge.spec.dtype.itemsize) for edge in kernel.reads), FINITE_CHECK_SUMS)
+
+
 # --- regions ---
-def _poll_interval(kernel: Kernel) -> int | None:
-    """Return how many iterations lie between two polls for signals; ``None`` where there are no more, or none at all."""
-    if kernel.kind == "branch":
-        return None
+def _region_plan(kernel: Kernel, target: Target) -> RegionPlan:
     work = sum((inner.flops + inner.bytes) * times for body in kernel.bodies for inner, times in walk(body))
     interval = int(2 ** min(max(log2(POLL_WORK / max(work, 1)) // 1, 0), MAX_POLL_INTERVAL))
-    return interval if kernel.root.params.get("length", interval) >= interval else None
+    return RegionPlan(interval if kernel.root.params.get("length", interval) >= interval else None)
+
+
+PLANNERS: dict[Kind, Callable[[Kernel, Target], AnyPlan]] = {
+    "map": _map_plan,
+    "join": _map_plan,
+    "reduce": _reduction_plan,
+    "scatter": _scatter_plan,
+    "cumulate": _cumulation_plan,
+    "random": _random_plan,
+    "guard": _finite_check_plan,
+    "scan": _region_plan,
+    "loop": _region_plan,
+}
