@@ -9,7 +9,7 @@ from llvmlite import ir
 from ..ir.blocking import Blocking
 from ..ir.loop_nest import Epilogue
 from ..ir.register_tile import padded
-from .loop import Emitter, loop, number, smaller, stack_slot, strided
+from .loop import Emitter, loop, number, smaller, stack_slot, strided, strided_along
 from .panel import LeftOperand, Panels, Prefetch, ResultTile, RightOperand
 from .type import memory
 
@@ -90,7 +90,7 @@ class BlockedEmission:
         plan = self.plan
         base = [number(self.offsets[0]), number(self.offsets[1]), number(0)]
         for label, value in zip(plan.outer, self._values(outer), strict=True):
-            base = [strided(self.b, x, value, stride) for x, stride in zip(base, label.strides, strict=True)]
+            base = strided_along(self.b, base, label, value)
         strides = plan.contracted[0].strides
         return [*(strided(self.b, x, k, s) for x, s in zip(base[:2], strides[:2], strict=True)), base[2]]
 

@@ -9,6 +9,7 @@ from llvmlite import ir
 
 from ...core.graph import Edge
 from ..ir.affine_index import AffineIndex, IndexTerm
+from ..ir.contraction import Contraction, Label
 from ..ir.loop_nest import Loop, Store
 from ..ir.loop_plan import Partition
 from ..ir.scalar_expr import ScalarExpr
@@ -75,6 +76,11 @@ def smaller(builder: Any, a: Any, b: Any) -> Any:
 def strided(b: Any, x: Any, i: Any, stride: int) -> Any:
     """Return the address x + i · stride."""
     return b.add(x, b.mul(i, number(stride), flags=("nsw",)), flags=("nsw",)) if stride else x
+
+
+def strided_along(b: Any, base: Sequence[Any], label: Label, i: Any) -> list[Any]:
+    """Return the addresses in A, B and C that are i steps along a label of a contraction from those of ``base``."""
+    return [strided(b, x, i, stride) for x, stride in zip(base, label.strides, strict=True)]
 
 
 def emit_barrier(module: Any, b: Any, pool: Sequence[Any], status: Any) -> Any:
@@ -153,6 +159,10 @@ class Emitter:
         if partition is None or loop != partition.loop:
             return number(0), number(loop.extent)
         return self.partition_range(loop.extent, partition.grain)
+
+    def label_range(self, label: Label, plan: Contraction, grain: int = 1) -> tuple[Any, Any]:
+        """Return where the loop along a label of the result of a contraction begins and ends for this thread."""
+        return self.partition_range(label.extent, grain, label is plan.parallel_label)
 
     def partition_range(self, count: int, grain: int = 1, is_parallel: bool = True) -> tuple[Any, Any]:
         """Return where this thread's part of ``range(count)`` begins and ends."""

@@ -25,9 +25,9 @@ from ...core.family import (
 )
 from ...core.graph import Edge, Graph, Node, NodeInput
 from ...core.shape import size_of
-from ..ir.affine_index import AffineIndex, variable
+from ..ir.affine_index import variable
 from ..ir.kernel import TRAITS, Kernel, Kind, KindTraits, View, inputs_of, loop_shape
-from ..ir.scalar_expr import as_index
+from ..ir.scalar_expr import is_reindexing, source_position
 
 MAX_NODES = 96
 """Most nodes in one kernel: keeps its compile time short and the recursion over it shallow."""
@@ -144,7 +144,7 @@ class _Fusion:
             return
         for group, position in uses:
             if group.traits.reads_views:
-                group.views[position] = View(node.edge(0), _reindexed(node, group.views[position].position))
+                group.views[position] = View(node.edge(0), source_position(node, group.views[position].position))
                 self._use(node.edge(0), group, position)
             else:
                 group.nodes[node] = None
@@ -155,7 +155,7 @@ class _Fusion:
         if group.traits.reads_views:
             if not isinstance(node.op, Linear) or type(node.inputs[0]) is not Edge:
                 return False
-            return all(index.linear() for index in _reindexed(node, group.views[position].position))
+            return all(index.linear() for index in source_position(node, group.views[position].position))
         return group.traits.is_nest and (node in group.nodes or len(group.nodes) < MAX_NODES)
 
     def _start(self, kind: Kind | None, node: Node, operand_position: int | None = None) -> None:
@@ -215,12 +215,4 @@ def _root_kind(node: Node) -> Kind | None:
 
 def _is_free(node: Node) -> bool:
     """Whether computing an entry again costs nothing: constants and re-indexings without index operands."""
-    return isinstance(node.op, Creation) or (
-        isinstance(node.op, Linear) and not node.op.scatter and len(node.inputs) == 1
-    )
-
-
-def _reindexed(node: Node, position: Sequence[AffineIndex]) -> tuple[AffineIndex, ...]:
-    """Return where a re-indexing reads its input."""
-    assert isinstance(node.op, Linear)
-    return tuple(map(as_index, node.op.index(tuple(position), node.edge(0).spec.shape, **node.params)))
+    return isinstance(node.op, Creation) or is_reindexing(node)
