@@ -10,7 +10,7 @@ import numpy as np
 
 from .dtype import WEAK
 from .family import Creation, Elementwise, Linear, Reduction
-from .graph import Edge, Graph, Node, has_effect, inner_graphs
+from .graph import Edge, Graph, Node, has_effect, inner_graphs, operand_spec
 from .interpreter import QUIET
 from .op import Op
 from .rewrite import Rewriter
@@ -80,18 +80,18 @@ class _Simplifier(Rewriter):
             return self.elementwise(op, inputs, params, spec)
         if isinstance(op, Linear):
             return self.linear(op, inputs, params, spec)
-        if isinstance(op, Reduction) and not params["axis"] and op.neutral and _spec(inputs[0]) == spec:
+        if isinstance(op, Reduction) and not params["axis"] and op.neutral and operand_spec(inputs[0]) == spec:
             return inputs[0]
         return None
 
     def elementwise(self, op: Elementwise, inputs: tuple[Any, ...], params: dict[str, Any], spec: Spec) -> Edge | None:
         same = op.kind == "given" or (self.algebraic and op.role == "identity")
-        if same and _spec(inputs[0]) == spec:
+        if same and operand_spec(inputs[0]) == spec:
             return inputs[0]
         numbers = [constant_of(x) for x in inputs]
         for position, neutral in op.identity:
             other = inputs[1 - position]
-            if _spec(other) == spec and self.is_neutral(numbers[position], neutral, spec):
+            if operand_spec(other) == spec and self.is_neutral(numbers[position], neutral, spec):
                 return other
         absorbing = op.absorbing if self.algebraic else None
         if absorbing is not None and any(number is not None and number == absorbing for number in numbers):
@@ -100,7 +100,7 @@ class _Simplifier(Rewriter):
             if all(type(x) in WEAK for x in inputs):
                 return None  # without an array among them the dtype would no longer be weak in the same way
             operands = [
-                x if type(x) in WEAK else np.asarray(n, _dtype(x)) for x, n in zip(inputs, numbers, strict=True)
+                x if type(x) in WEAK else np.asarray(n, x.spec.dtype) for x, n in zip(inputs, numbers, strict=True)
             ]
             try:
                 value = np.asarray(QUIET.run(op.evaluate, *operands, **params))
@@ -119,7 +119,7 @@ class _Simplifier(Rewriter):
         x = inputs[0]
         if len(inputs) != 1 or type(x) is not Edge:
             return None
-        if op.neutral is not None and spec == _spec(x) and op.neutral(spec.shape, **params):
+        if op.neutral is not None and spec == operand_spec(x) and op.neutral(spec.shape, **params):
             return x
         number = constant_of(x)
         if number is not None and not op.scatter:  # every entry is one of x
@@ -145,14 +145,6 @@ def constant_of(x: Any) -> Any:
     if isinstance(node.op, Creation) and node.op.entry == "constant":
         return node.params["value"]
     return None
-
-
-def _spec(x: Any) -> Spec | None:
-    return x.spec if type(x) is Edge else None
-
-
-def _dtype(x: Edge) -> Any:
-    return x.spec.dtype
 
 
 def _key(value: Any) -> Any:

@@ -18,6 +18,7 @@ from ...core.shape import size_of
 from .affine_index import AffineIndex
 from .contraction import Contraction
 from .loop_nest import Epilogue, LoopNest
+from .loop_plan import AnyPlan
 
 if TYPE_CHECKING:
     from .lowered import Lowered
@@ -31,29 +32,50 @@ Kind = Literal[
 class KindTraits(NamedTuple):
     """What is true of every kernel of a kind.
 
-    ``is_nest``: a loop nest over entries, so that nodes can be fused into it. ``may_fail``: it can end the program with an
-    error. ``combines``: it does one operation for each entry of its loop, in addition to those of its nodes.
+    - ``is_run``: it does something; an alias only names memory.
+    - ``is_nest``: a loop nest over entries, so that nodes can be fused into it.
+    - ``is_by_entry``: its root is computed entry by entry, as the nodes fused into it are, so any of them may be stored.
+    - ``reads_views``: nodes before it that only re-index are read through strides.
+    - ``loops_over_input``: its loop goes over the entries of its first operand, not of its result.
+    - ``combines``: it does one operation for each entry of its loop, in addition to those of its nodes.
+    - ``is_chained``: these wait for each other.
+    - ``may_fail``: it can end the program with an error. ``calls_python``, ``has_limit``: why.
+    - ``is_divisible``: threads can divide it; of a nest the plan of its loops says so.
+    - ``is_parallel_by_body``: threads divide the kernels of its body, with barriers in between, the last at its end.
+    - ``stores_whole``: it stores all of its result, not a part.
+    - ``reads_in_order``: it reads what stands where it writes before it writes there.
     """
 
+    is_run: bool = True
     is_nest: bool = False
-    may_fail: bool = False
+    is_by_entry: bool = False
+    reads_views: bool = False
+    loops_over_input: bool = False
     combines: bool = False
+    is_chained: bool = False
+    may_fail: bool = False
+    calls_python: bool = False
+    has_limit: bool = False
+    is_divisible: bool = False
+    is_parallel_by_body: bool = False
+    stores_whole: bool = True
+    reads_in_order: bool = False
 
 
 TRAITS: dict[Kind, KindTraits] = {
-    "map": KindTraits(is_nest=True),
-    "join": KindTraits(is_nest=True),
-    "reduce": KindTraits(is_nest=True, combines=True),
-    "scatter": KindTraits(is_nest=True, may_fail=True, combines=True),
-    "cumulate": KindTraits(is_nest=True, combines=True),
-    "contract": KindTraits(),
-    "random": KindTraits(combines=True),
-    "callback": KindTraits(may_fail=True),
-    "guard": KindTraits(may_fail=True),
-    "scan": KindTraits(may_fail=True),
+    "map": KindTraits(is_nest=True, is_by_entry=True, reads_in_order=True),
+    "join": KindTraits(is_nest=True, stores_whole=False),
+    "reduce": KindTraits(is_nest=True, combines=True, is_chained=True, loops_over_input=True),
+    "scatter": KindTraits(is_nest=True, combines=True, may_fail=True, loops_over_input=True),
+    "cumulate": KindTraits(is_nest=True, combines=True, is_chained=True),
+    "contract": KindTraits(reads_views=True, is_divisible=True, reads_in_order=True),
+    "random": KindTraits(combines=True, is_chained=True, is_divisible=True),
+    "callback": KindTraits(may_fail=True, calls_python=True),
+    "guard": KindTraits(may_fail=True, is_divisible=True),
+    "scan": KindTraits(may_fail=True, is_parallel_by_body=True),
     "branch": KindTraits(may_fail=True),
-    "loop": KindTraits(may_fail=True),
-    "alias": KindTraits(),
+    "loop": KindTraits(may_fail=True, has_limit=True),
+    "alias": KindTraits(is_run=False),
 }
 
 
@@ -69,7 +91,7 @@ class Kernel:
     """Nodes computed together. ``root`` gives the loop; ``reads`` and ``stored`` are its values in memory.
 
     ``views``: the operands of a contraction. A join is a kernel for each of its operands; ``operand_position`` says which.
-    ``nest``: the loops of a kernel that is a nest; ``contraction``: how a product is tiled; ``epilogue``: the maps computed
+    ``nest``: the loops of a kernel that is a nest; ``loops``: how its loops are written; ``contraction``: how a product is tiled; ``epilogue``: the maps computed
     on its macro tiles. ``bodies``: the graphs of a region; ``workspace``: bytes that it needs while it runs.
     """
 
@@ -85,6 +107,7 @@ class Kernel:
     contraction: Contraction | None = None
     epilogue: Epilogue | None = None
     bodies: "tuple[Lowered, ...]" = ()
+    loops: AnyPlan | None = None
     workspace: int = 0
 
     @property
@@ -115,16 +138,16 @@ class Kernel:
     @property
     def flops(self) -> int:
         """Floating-point operations, one for each elementwise application and two for each multiply-add; none for a move."""
-        if self.kind == "alias":
+        if not self.traits.is_run:
             return 0
         counted = sum(
             size_of(node.specs[0].shape)
             for node in self.nodes
-            if isinstance(node.op, Elementwise | Selection) and (node is not self.root or self.kind == "map")
+            if isinstance(node.op, Elementwise | Selection) and (node is not self.root or self.traits.is_by_entry)
         )
-        if self.kind == "contract":
-            (x1, x2), op = self.root.edges, self.root.op
-            assert isinstance(op, Bilinear)
+        op = self.root.op
+        if isinstance(op, Bilinear):
+            x1, x2 = self.root.edges
             shape1, shape2 = x1.spec.shape, x2.spec.shape
             labels1, labels2, _ = op.labels(shape1, shape2, **self.root.params)
             return counted + 2 * size_of(tuple(op.sizes(labels1, shape1, labels2, shape2).values()))
@@ -133,7 +156,7 @@ class Kernel:
     @property
     def bytes(self) -> int:
         """Bytes read and written, each value once."""
-        if self.kind == "alias":
+        if not self.traits.is_run:
             return 0
         joins = self.operand_position is not None
         stored = set(() if joins else self.stored)
@@ -169,7 +192,7 @@ def loop_shape(kind: Kind, root: Node, operand_position: int | None) -> tuple[in
     """Return the extents of a kernel's loop."""
     if operand_position is not None:
         return root.edge(operand_position).spec.shape
-    if kind in ("reduce", "scatter"):
+    if TRAITS[kind].loops_over_input:
         return shape_of(root.operands[0])
     return root.specs[0].shape if root.specs else ()
 
@@ -220,11 +243,13 @@ def _comparable(value: Any) -> Hashable:
 
 
 def listing(kernels: Sequence[Kernel], graph: Graph) -> str:
-    """Return the kernels as text: kind, extents, FLOPs, bytes, and what was fused."""
+    """Return the kernels as text: kind, extents, FLOPs, bytes, how loops are written, and what was fused."""
     names = graph.names()
     lines = []
     for number, kernel in enumerate(kernels):
         lines.append(f"{number:>3} {kernel}")
+        if plan := str(kernel.loops or ""):
+            lines.append(f"       {plan}")
         for node in kernel.nodes:
             lines.append(f"       {names.get(node, '?')} = {application(node, names)}")
     return "\n".join(lines)
@@ -234,9 +259,9 @@ def called_back(kernels: Sequence[Kernel]) -> Iterator[Kernel]:
     """Yield the kernels that call Python, and loops that may pass their limit, in the order in which they are numbered."""
     for kernel in kernels:
         if kernel.bodies:
-            if kernel.kind == "loop":
+            if kernel.traits.has_limit:
                 yield kernel
             for body in kernel.bodies:
                 yield from called_back(body.kernels)
-        elif kernel.kind == "callback":
+        elif kernel.traits.calls_python:
             yield kernel

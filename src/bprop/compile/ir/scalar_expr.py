@@ -195,7 +195,7 @@ class ScalarBuilder:
                 values[node] = self.apply(op, xs, spec.dtype, node.params)
             elif isinstance(op, Creation) and op.entry == "constant":
                 values[node] = self.constant(node.params["value"], spec.dtype)
-            elif isinstance(op, Linear) and not op.scatter and len(xs) == 1:
+            elif is_reindexing(node):
                 values[node] = xs[0]  # a re-indexing of one entry
             else:
                 raise CompileError(f"{op.name if op else 'input'}: not an op on single numbers, so no native formula")
@@ -215,6 +215,17 @@ class _Reader:
         entry = self.builder.value(self.edge, tuple(map(as_index, position)))
         checked = self.builder.make("bounds_checked", (entry,), np.dtype(np.int64), size)
         return AffineIndex(0, {IndexTerm("value", checked, max(size, 1)): 1})
+
+
+def is_reindexing(node: Node) -> bool:
+    """Return whether a node re-indexes one array: every entry is one of its operand's, at a position known beforehand."""
+    return isinstance(node.op, Linear) and not node.op.scatter and len(node.inputs) == 1
+
+
+def source_position(node: Node, position: Position) -> Position:
+    """Return where a re-indexing of one array reads its entry at a position."""
+    assert isinstance(node.op, Linear)
+    return tuple(map(as_index, node.op.index(position, node.edge(0).spec.shape, **node.params)))
 
 
 def as_index(x: Any) -> AffineIndex:

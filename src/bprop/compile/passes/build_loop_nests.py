@@ -50,7 +50,7 @@ class _Builder:
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
         self.root = kernel.root
-        inside = [node for node in kernel.nodes if kernel.kind == "map" or node is not kernel.root]
+        inside = [node for node in kernel.nodes if kernel.traits.is_by_entry or node is not kernel.root]
         self.scalars = ScalarBuilder(inside, kernel.operands)
         self.position = tuple(variable(axis, size) for axis, size in enumerate(kernel.shape))
 
@@ -144,13 +144,13 @@ class _Builder:
         (finished,) = self._expanded(op.finish, states, dtype)
         return ReductionNest(
             **self._common([value], [target], axes),
-            op=op,
             accumulator=accumulator,
             target=target,
             states=states,
             entries=(entry,),
             combined=self._expanded(op.combine, (*states, entry), accumulator),
             finished=finished,
+            init=tuple(op.init),
             value=value,
             others=others,
             merged=merged,
@@ -167,7 +167,6 @@ class _Builder:
         entries = tuple(self.scalars.parameter(f"operand {i}", accumulator) for i in range(len(values)))
         return CumulationNest(
             **self._common(values, [target], [axis]),
-            op=op,
             accumulator=accumulator,
             target=target,
             states=(state,),

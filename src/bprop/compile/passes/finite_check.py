@@ -7,11 +7,12 @@ fails ends the program before it writes anything that outlives the call, and the
 from collections.abc import Iterable
 from typing import Any
 
-from ...core.family import Bilinear, Linear, Selection
+from ...core.family import Bilinear, Selection
 from ...core.graph import Edge, Graph, Node, inner_graphs
 from ...core.rewrite import Rewriter
 from ...core.shape import size_of
 from ...ops.guard import guard, require_finite
+from ..ir.scalar_expr import is_reindexing
 
 
 class NotFiniteError(Exception):
@@ -86,7 +87,7 @@ class _CheckedValues:
 
     def _source(self, edge: Edge) -> Edge:
         """Return the value that an operand is a re-indexing of."""
-        x = edge.node.inputs[0] if _reindexes(edge.node) else None
+        x = edge.node.inputs[0] if is_reindexing(edge.node) else None
         return self._source(x) if type(x) is Edge and _size(x) == _size(edge) else edge
 
     def _remaining(self, edge: Edge) -> Edge:
@@ -96,11 +97,7 @@ class _CheckedValues:
         if node is None:
             return edge
         chosen = isinstance(node.op, Selection) and len(node.inputs) == 3 and edge != node.inputs[0]
-        return self._remaining(node.output) if chosen or _reindexes(node) else edge
-
-
-def _reindexes(node: Node) -> bool:
-    return isinstance(node.op, Linear) and not node.op.scatter and len(node.inputs) == 1
+        return self._remaining(node.output) if chosen or is_reindexing(node) else edge
 
 
 def _size(edge: Edge) -> int:

@@ -6,11 +6,11 @@ So the gradient of W in ``x @ W.T``, whose last step is the adjoint of the trans
 from collections import Counter
 from typing import Any
 
-from ...core.family import Bilinear, Linear
+from ...core.family import Bilinear
 from ...core.graph import Edge, Graph, Node
 from ...core.rewrite import Rewriter
 from ..ir.affine_index import variable
-from ..ir.scalar_expr import as_index
+from ..ir.scalar_expr import is_reindexing, source_position
 
 
 def fold_transposes(graph: Graph) -> Graph:
@@ -46,13 +46,13 @@ class _Folding(Rewriter):
 
 def _order(node: Node) -> list[int] | None:
     """Return which axis of its input each axis of a result is, where a re-indexing only reorders them."""
-    if not isinstance(node.op, Linear) or node.op.scatter or len(node.inputs) != 1 or type(node.inputs[0]) is not Edge:
+    if not is_reindexing(node) or not node.edges:
         return None
-    before, shape = node.inputs[0].spec.shape, node.specs[0].shape
+    before, shape = node.edge(0).spec.shape, node.specs[0].shape
     if sorted(before) != sorted(shape):
         return None
     position = tuple(variable(axis, size) for axis, size in enumerate(shape))
-    remaining = dict(enumerate(map(as_index, node.op.index(position, before, **node.params))))
+    remaining = dict(enumerate(source_position(node, position)))
     axes = []
     for output, size in zip(position, shape, strict=True):
         source = next((axis for axis, index in remaining.items() if index == output and before[axis] == size), None)

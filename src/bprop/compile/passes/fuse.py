@@ -25,9 +25,9 @@ from ...core.family import (
 )
 from ...core.graph import Edge, Graph, Node, NodeInput
 from ...core.shape import size_of
-from ..ir.affine_index import AffineIndex, variable
-from ..ir.kernel import TRAITS, Kernel, Kind, View, inputs_of, loop_shape
-from ..ir.scalar_expr import as_index
+from ..ir.affine_index import variable
+from ..ir.kernel import TRAITS, Kernel, Kind, KindTraits, View, inputs_of, loop_shape
+from ..ir.scalar_expr import is_reindexing, source_position
 
 MAX_NODES = 96
 """Most nodes in one kernel: keeps its compile time short and the recursion over it shallow."""
@@ -45,9 +45,9 @@ class _Group:
         self.views: list[View] = []
 
     @property
-    def is_nest(self) -> bool:
-        """Whether nodes can be fused into it."""
-        return TRAITS[self.kind].is_nest
+    def traits(self) -> KindTraits:
+        """What is true of every kernel of its kind."""
+        return TRAITS[self.kind]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -61,8 +61,8 @@ class _Group:
     def kernel(self) -> Kernel:
         """Return the kernel of these nodes, in their order, with what it reads from memory."""
         nodes = tuple(sorted(self.nodes, key=lambda node: node.number))
-        may_fail = TRAITS[self.kind].may_fail
-        if self.kind == "contract":
+        may_fail = self.traits.may_fail
+        if self.traits.reads_views:
             reads = [view.edge for view in self.views]
         else:
             edges = [x for node in nodes for x in self.inputs_of(node) if type(x) is Edge]
@@ -125,10 +125,10 @@ class _Fusion:
             return False
         ((group, position),) = uses[:1]
         size, looped = size_of(node.specs[0].shape), size_of(group.shape)
-        if not group.is_nest or len(group.nodes) >= MAX_NODES or looped > size > 1:
+        if not group.traits.is_nest or len(group.nodes) >= MAX_NODES or looped > size > 1:
             return False
         if node.output in self.needed:
-            if group.kind != "map" or node.specs[0].shape != group.shape:
+            if not group.traits.is_by_entry or node.specs[0].shape != group.shape:
                 return False
             group.stored.append(node.output)
         group.nodes[node] = None
@@ -143,8 +143,8 @@ class _Fusion:
             self._start("alias" if is_view else "map", node)
             return
         for group, position in uses:
-            if group.kind == "contract":
-                group.views[position] = View(node.edge(0), _reindexed(node, group.views[position].position))
+            if group.traits.reads_views:
+                group.views[position] = View(node.edge(0), source_position(node, group.views[position].position))
                 self._use(node.edge(0), group, position)
             else:
                 group.nodes[node] = None
@@ -152,11 +152,11 @@ class _Fusion:
 
     def _takes(self, group: _Group, node: Node, position: Any) -> bool:
         """Return whether a node that is free to recompute can be fused into a group."""
-        if group.kind == "contract":
+        if group.traits.reads_views:
             if not isinstance(node.op, Linear) or type(node.inputs[0]) is not Edge:
                 return False
-            return all(index.linear() for index in _reindexed(node, group.views[position].position))
-        return group.is_nest and (node in group.nodes or len(group.nodes) < MAX_NODES)
+            return all(index.linear() for index in source_position(node, group.views[position].position))
+        return group.traits.is_nest and (node in group.nodes or len(group.nodes) < MAX_NODES)
 
     def _start(self, kind: Kind | None, node: Node, operand_position: int | None = None) -> None:
         assert node.op is not None
@@ -164,7 +164,7 @@ class _Fusion:
             raise CompileError(f"{node.op.name}: an op of family {type(node.op).__name__} has no native code")
         group = _Group(kind, node, operand_position)
         self.groups.append(group)
-        if kind == "contract":
+        if group.traits.reads_views:
             for number, x in enumerate(node.inputs):
                 if type(x) is not Edge:
                     raise CompileError(
@@ -173,7 +173,7 @@ class _Fusion:
                 axes = enumerate(x.spec.shape)
                 group.views.append(View(x, tuple(variable(axis, size) for axis, size in axes)))
                 self._use(x, group, number)
-        elif group.is_nest:
+        elif group.traits.is_nest:
             self._read(group, node, "loop")
         else:
             for x in node.edges:
@@ -215,12 +215,4 @@ def _root_kind(node: Node) -> Kind | None:
 
 def _is_free(node: Node) -> bool:
     """Whether computing an entry again costs nothing: constants and re-indexings without index operands."""
-    return isinstance(node.op, Creation) or (
-        isinstance(node.op, Linear) and not node.op.scatter and len(node.inputs) == 1
-    )
-
-
-def _reindexed(node: Node, position: Sequence[AffineIndex]) -> tuple[AffineIndex, ...]:
-    """Return where a re-indexing reads its input."""
-    assert isinstance(node.op, Linear)
-    return tuple(map(as_index, node.op.index(tuple(position), node.edge(0).spec.shape, **node.params)))
+    return isinstance(node.op, Creation) or is_reindexing(node)

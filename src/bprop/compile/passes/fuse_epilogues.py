@@ -16,8 +16,12 @@ from ..ir.affine_index import AffineIndex, IndexTerm, flattened, variable
 from ..ir.contraction import Contraction
 from ..ir.kernel import Kernel
 from ..ir.loop_nest import Epilogue, Loop, LoopNest, Store
-from ..ir.scalar_expr import ScalarBuilder, index_of, scalars_of
+from ..ir.memory_plan import bytes_of
+from ..ir.scalar_expr import ScalarBuilder, ScalarExpr, index_of, scalars_of
 from .fuse import MAX_NODES
+
+PREFETCH_BYTES = 2**19
+"""Bytes that stay in the second-level cache from one step to the next: larger operands of the maps are prefetched."""
 
 
 def fuse_epilogues(kernels: Sequence[Kernel], graph: Graph, donated: Mapping[int, int]) -> list[Kernel]:
@@ -53,7 +57,7 @@ class _EpilogueFusion:
     def kernels(self) -> list[Kernel]:
         """Return the kernels with their epilogues."""
         for kernel in list(self.order):
-            if kernel.kind == "map" and not kernel.may_fail:
+            if kernel.traits.is_by_entry and not kernel.may_fail:
                 contraction = self._contraction_before(kernel)
                 if contraction is not None:
                     self._replace(contraction, self._joined(kernel, contraction))
@@ -110,7 +114,7 @@ class _EpilogueFusion:
             (kernel,) = self.producers.get(self.graph.outputs[number], [None])[:1]
             if kernel not in self.with_maps:
                 continue
-            same = {old, *(x.root.output for x in self.order if x.kind == "alias" and old in x.reads)}
+            same = {old, *(x.root.output for x in self.order if not x.traits.is_run and old in x.reads)}
             first = self.order.index(kernel)
             last = max((n for n, x in enumerate(self.order) if x.may_fail or same.intersection(x.reads)), default=-1)
             if last <= first:
@@ -158,7 +162,6 @@ def _epilogue(kernel: Kernel) -> Epilogue:
     scalars = tuple(scalars_of([store.value for store in stores]))
     loads = [x for x in scalars if x.op == "load"]
     result = next((x for x in loads if x.detail[0] == operands.index(root)), None)
-    tile_operands = [x.detail[0] for x in loads if x is not result and index_of(x) == address]
     variables = [IndexTerm("loop", number, extent) for number, (extent, _) in enumerate(labels)]
     return Epilogue(
         shape=kernel.shape,
@@ -169,8 +172,17 @@ def _epilogue(kernel: Kernel) -> Epilogue:
         scalars=scalars,
         outer_variables=tuple(variables[:-2]),
         result=result,
-        tile_operands=tuple(dict.fromkeys(tile_operands)),
+        prefetched=_prefetched(contraction, operands, [x for x in loads if x is not result and index_of(x) == address]),
     )
+
+
+def _prefetched(contraction: Contraction, operands: Sequence[Edge], loads: Iterable[ScalarExpr]) -> tuple[int, ...]:
+    """Return the operands that are prefetched, of those with ``loads`` at the result's address: memory and arithmetic overlap."""
+    blocking = contraction.blocking
+    if blocking is None or blocking.depth_blocks > 1:
+        return ()
+    numbers = dict.fromkeys(x.detail[0] for x in loads if operands[x.detail[0]].spec.dtype == contraction.dtype)
+    return tuple(numbers) if sum(bytes_of(operands[number]) for number in numbers) > PREFETCH_BYTES else ()
 
 
 def unflattened(address: AffineIndex, shape: Sequence[int]) -> tuple[AffineIndex, ...]:

@@ -13,6 +13,7 @@ pass                   what goes out
 `lower_bodies`         the bodies of scans, branches and loops, lowered by these passes
 `tile`                 contractions: register tiles and blocks for the target's registers and caches
 `fuse_epilogues`       maps moved into the contraction whose blocks they read
+`plan_loops`           in which order a reduction combines, what runs side by side, what threads divide
 `plan_memory`          a buffer for every value: the arena, inputs, outputs
 `schedule`             the order of the work, what is parallel, and the barriers
 =====================  ==================================================================================
@@ -36,6 +37,7 @@ from .fold_transpose import fold_transposes
 from .fuse import fuse
 from .fuse_epilogues import fuse_epilogues
 from .inline import inline
+from .plan_loops import plan_loops
 from .plan_memory import plan_memory
 from .schedule import schedule
 from .tile import tile
@@ -52,6 +54,7 @@ def lower(graph: Graph, target: Target, donated: Mapping[int, int] | None = None
     _check_dtypes(graph)
     kernels = build_loop_nests(fuse(graph))
     kernels = fuse_epilogues(tile(lower_bodies(kernels, target), target), graph, donated)
+    kernels = plan_loops(kernels, target)
     memory = plan_memory(graph, kernels, donated)
     return Lowered(graph, tuple(kernels), memory, schedule(kernels, memory, target), target)
 

@@ -57,12 +57,10 @@ class _Planner:
         self.buffers: dict[Edge, Buffer] = {node.output: Buffer("input", i) for i, node in enumerate(graph.inputs)}
         self.base: dict[Edge, Edge] = {}  # of a view: the value whose memory it shares
         for kernel in kernels:
-            if kernel.kind == "alias":
+            if not kernel.traits.is_run:
                 x = kernel.root.edge(0)
                 self.base[kernel.root.output] = self.base.get(x, x)
-        self.producer = {
-            edge: n for n, kernel in enumerate(kernels) for edge in kernel.stored if kernel.kind != "alias"
-        }
+        self.producer = {edge: n for n, kernel in enumerate(kernels) for edge in kernel.stored if kernel.traits.is_run}
         self.last_use: dict[Edge, int] = {}
         for number, kernel in enumerate(kernels):
             for edge in (*kernel.reads, *kernel.stored):
@@ -134,7 +132,7 @@ class _Planner:
     def _may_overwrite(self, new: Edge, old: Edge) -> bool:
         """Return whether each entry of ``new`` may overwrite ``old`` as soon as it is computed."""
         number = self.producer.get(new)
-        if number is None or self.kernels[number].kind == "join":  # several kernels write it
+        if number is None or not self.kernels[number].traits.stores_whole:  # several kernels write it
             return False
         if number <= self.last_failure or self.last_use.get(old, -1) > number:
             return False
@@ -142,7 +140,7 @@ class _Planner:
         if all(self.base.get(edge, edge) != old for edge in kernel.reads):
             return True
         nest = kernel.epilogue or kernel.nest
-        if nest is None or kernel.kind not in ("map", "contract"):
+        if nest is None or not kernel.traits.reads_in_order:
             return False
         if any(self.base.get(edge, edge) == old and edge != old for edge in kernel.reads):
             return False
@@ -161,7 +159,7 @@ class _Planner:
         total = 0
         ending: dict[int, list[Edge]] = {}
         for number, kernel in enumerate(self.kernels):
-            if kernel.kind == "alias":
+            if not kernel.traits.is_run:
                 continue
             for edge in kernel.stored:
                 if edge in self.buffers:

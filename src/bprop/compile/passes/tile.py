@@ -17,7 +17,7 @@ from ...core.family import Bilinear
 from ...core.graph import Edge
 from ..ir.affine_index import flattened
 from ..ir.blocking import plan_blocks
-from ..ir.contraction import DOT_COLUMNS, Contraction, Label, Roles, merged
+from ..ir.contraction import Contraction, Label, Roles, merged
 from ..ir.kernel import Kernel
 from ..ir.loop_nest import parallel_loop
 from ..ir.target import Target
@@ -25,8 +25,8 @@ from ..ir.target import Target
 ROWS = 6
 VECTORS, COLUMNS = 2, 8
 """Vectors of a row of a tile, and of a tile of one row: as many sums as hide the latency of a multiply-add."""
-DOT_ROWS = 2
-"""Most rows of a contraction by dot products, since the matrix is read once for each."""
+DOT_ROWS, DOT_COLUMNS = 2, 8
+"""Most rows of a contraction by dot products, since the matrix is read once for each, and columns that are computed together."""
 SMALL, SMALL_TRANSPOSED = 2**19, 2**17
 """Multiplications below which packing both operands costs more than it gains; the latter where B is transposed anyway."""
 
@@ -88,11 +88,11 @@ def _contraction(kernel: Kernel, target: Target) -> Contraction:
         contracted=tuple(roles.contracted),
         size=prod(kernel.root.specs[0].shape),
         empty=empty,
-        dots=dots,
+        dot_columns=DOT_COLUMNS if dots else 0,
         packs=packs,
         packed=packed,
         blocking=blocking,
-        width=width,
+        width=target.lanes(dtype.itemsize) if dots else width,
         vectors=vectors,
         rows=tile_rows,
         parallel_label=parallel[0] if parallel else None,
