@@ -136,6 +136,20 @@ class Graph:
         captures = [(node, value) for node, value in self.captures if node in needed]
         return Graph(self.inputs, nodes[::-1], self.outputs, captures)
 
+    def dependent(self, inputs: Sequence[bool]) -> list[bool]:
+        """Return which outputs depend on an input that is flagged: there is a path of applications from one to the other.
+
+        >>> import bprop
+        >>> graph = bprop.trace(lambda x, y: (x * x, x + y))(1.0, 2.0)
+        >>> graph.dependent([False, True])
+        [False, True]
+        """
+        nodes = {node for node, flag in zip(self.inputs, inputs, strict=True) if flag}
+        for node in self.nodes:
+            if any(type(x) is tuple and x[0] in nodes for x in node.inputs):
+                nodes.add(node)
+        return [node in nodes for node, _ in self.outputs]
+
     def closed(self) -> tuple["Graph", list[Array]]:
         """Return the graph with its captures as further inputs, and their values."""
         inputs = self.inputs + tuple(node for node, _ in self.captures)
