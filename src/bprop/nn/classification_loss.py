@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.error import ArgumentError, DTypeError, IndexingError, ShapeError
+from ..core.error import DTypeError, IndexingError, ShapeError
+from ..core.number import integer
 from ..core.value import Array, Tracer, asarray
 from ..ops import (
     abs,
@@ -78,10 +79,6 @@ class ClassLoss(Loss):
 
     def __init__(self, reduction: str = "mean", *, weight: Any = None, ignore_index: int | None = None) -> None:
         super().__init__(reduction)
-        if ignore_index is not None and (
-            isinstance(ignore_index, bool) or not isinstance(ignore_index, int | np.integer)
-        ):
-            raise ArgumentError(f"{type(self).__name__}: ignore_index is an integer, not {ignore_index!r:.60}")
         self.weight: tuple[float, ...] | None = None
         if weight is not None:
             weights = asarray(weight)
@@ -90,7 +87,11 @@ class ClassLoss(Loss):
                     f"{type(self).__name__}: weight has shape {weights.shape} and dtype {weights.dtype}; it is (C,) numbers"
                 )
             self.weight = tuple(self.setting("weight", value, 0) for value in weights.tolist())
-        self.ignore_index = None if ignore_index is None else int(ignore_index)
+        self.ignore_index = (
+            None
+            if ignore_index is None
+            else integer(self, "ignore_index", ignore_index, -(2**63), allowed="an integer")
+        )
 
     def example(self) -> tuple[Any, ...]:
         """Return logits and labels."""
@@ -222,9 +223,7 @@ class CrossEntropy(ClassLoss):
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(reduction, weight=weight, ignore_index=ignore_index)
-        self.label_smoothing = self.setting("label_smoothing", label_smoothing, 0)
-        if self.label_smoothing > 1:
-            raise ArgumentError(f"CrossEntropy: label_smoothing is in [0, 1], not {label_smoothing}")
+        self.label_smoothing = self.setting("label_smoothing", label_smoothing, 0, 1, open_high=False)
 
     def example(self) -> tuple[Any, ...]:
         """Return logits and probabilities."""

@@ -7,13 +7,14 @@ from numpy.typing import DTypeLike
 
 from ..core.error import ArgumentError, ShapeError
 from ..core.interpreter import EVALUATE, using
+from ..core.number import integer
 from ..core.shape import normalise_axis
 from ..core.value import Array, asarray
 from ..ops import Generator, astype, clip, gelu, matmul, max, reshape, sigmoid, silu, softplus, tanh, where
 from .cell import parameter
 from .default_generator import generator_for
 from .module import Module
-from .setting import floating, size
+from .setting import floating
 
 
 class GLU(Module):
@@ -159,7 +160,7 @@ class Maxout(Module):
         generator: Generator | None = None,
         seed: int | None = None,
     ) -> None:
-        n, m, k = size(self, "inputs", inputs), size(self, "outputs", outputs), size(self, "pieces", pieces)
+        n, m, k = integer(self, "inputs", inputs), integer(self, "outputs", outputs), integer(self, "pieces", pieces)
         dtype = floating(self, dtype)
         bound = (6 / (n + m)) ** 0.5
         self.pieces = k

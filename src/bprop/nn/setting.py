@@ -1,31 +1,12 @@
-"""Checks of the settings that modules take: sizes, numbers and dtypes."""
+"""Checks of the dtypes that modules take."""
 
-from math import inf
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from ..core import dtype as dtypes
-from ..core.error import ArgumentError, DTypeError
-from ..core.number import real
-
-
-def number(module: Any, name: str, value: Any, *, above: float = -inf) -> float:
-    """Return ``value`` as a float, refusing what is no number, and what is not above ``above``."""
-    result = real(value)
-    if result is None:
-        raise ArgumentError(f"{type(module).__name__}: {name} is a number, not {value!r:.60}")
-    if not result > above and above > -inf:
-        raise ArgumentError(f"{type(module).__name__}: {name} is a number above {above:g}, not {value!r}")
-    return result
-
-
-def size(module: Any, name: str, value: Any) -> int:
-    """Return ``value`` as an int, refusing what is no positive integer below 2⁶³."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 1 <= value < 2**63:
-        raise ArgumentError(f"{type(module).__name__}: {name} is a positive integer, not {value!r:.60}")
-    return int(value)
+from ..core.error import DTypeError
 
 
 def floating(module: Any, dtype: DTypeLike) -> "np.dtype[Any]":
@@ -36,4 +17,4 @@ def floating(module: Any, dtype: DTypeLike) -> "np.dtype[Any]":
     return checked
 
 
-__all__ = ["floating", "number", "size"]
+__all__ = ["floating"]

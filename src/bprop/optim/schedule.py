@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from ..core.error import ArgumentError
+from ..core.number import integer, number
 from ..core.value import Array, asarray
 from ..ops import astype, maximum, minimum, pow, sin, square, where
 from ..ops import log as log_of
-from .setting import integer, number
 
 
 class Schedule(ABC):
@@ -50,7 +50,7 @@ class Schedule(ABC):
 
     def _check_positive(self, *names: str) -> None:
         for name in names:
-            number(self, name, getattr(self, name), open_low=True)
+            number(self, name, getattr(self, name), 0, open_low=True)
 
     def _check_integer(self, *names: str) -> None:
         for name in names:
@@ -178,7 +178,7 @@ class InverseTime(Schedule):
 
     def __post_init__(self) -> None:
         self._check_positive("rate")
-        number(self, "decay", self.decay)
+        number(self, "decay", self.decay, 0)
 
     def rate_at(self, t: Array) -> Any:
         return self.rate / (1 + self.decay * t)
@@ -206,8 +206,8 @@ class Linear(Schedule):
     def __post_init__(self) -> None:
         self._check_positive("rate")
         self._check_integer("steps")
-        number(self, "start", self.start)
-        number(self, "end", self.end)
+        number(self, "start", self.start, 0)
+        number(self, "end", self.end, 0)
 
     def rate_at(self, t: Array) -> Any:
         return self.rate * (self.start + (self.end - self.start) * minimum(t / self.steps, 1.0))
@@ -261,7 +261,7 @@ class Cosine(Schedule):
     def __post_init__(self) -> None:
         self._check_positive("rate")
         self._check_integer("steps")
-        number(self, "minimum", self.minimum)
+        number(self, "minimum", self.minimum, 0)
 
     def rate_at(self, t: Array) -> Any:
         return _cosine(self.rate, self.minimum, t, self.steps)
@@ -290,7 +290,7 @@ class CosineWarmRestarts(Schedule):
     def __post_init__(self) -> None:
         self._check_positive("rate")
         self._check_integer("steps", "factor")
-        number(self, "minimum", self.minimum)
+        number(self, "minimum", self.minimum, 0)
 
     def rate_at(self, t: Array) -> Any:
         if self.factor == 1:
@@ -363,7 +363,7 @@ class WarmUp(Schedule):
     def __post_init__(self) -> None:
         self._check_schedule(self.then)
         self._check_integer("steps")
-        number(self, "start", self.start)
+        number(self, "start", self.start, 0)
 
     def rate_at(self, t: Array) -> Any:
         rising = self.start + (1 - self.start) * minimum(t / self.steps, 1.0)

@@ -22,13 +22,12 @@ without is computed again block by block: both are in `while_loop_reverse`.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from ..core.cell import Cell
 from ..core.error import ArgumentError
 from ..core.family import Region
 from ..core.graph import Graph
 from ..core.interpreter import current
+from ..core.number import integer
 from ..core.op import Operand
 from ..core.tree import flatten, unflatten
 from ..core.value import Spec
@@ -262,8 +261,8 @@ def while_loop(
     check_function("while_loop", "condition", condition)
     check_function("while_loop", "body", body)
     name = f"while_loop of {name_of(body)}"
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | np.integer) or limit < 0):
-        raise ArgumentError(f"{name}: limit is a number of turns, an integer, not {limit!r:.40}")
+    if limit is not None:
+        limit = integer(name, "limit", limit, 0, allowed="a number of turns, an integer ≥ 0")
     leaves, structure = flatten(initial)
     label = input_labels(("carry", structure))
 
