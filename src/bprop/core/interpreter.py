@@ -144,7 +144,7 @@ class Eager(Interpreter):
             y = QUIET.run(op.evaluate, *data, **params)
         except BpropError:
             raise
-        except (ValueError, TypeError, IndexError, OverflowError, np.linalg.LinAlgError) as error:
+        except (ValueError, TypeError, IndexError, OverflowError, MemoryError, np.linalg.LinAlgError) as error:
             raise op.explain(error, args, params) from None
         return tuple(map(Array, y)) if type(y) is tuple else Array(y)
 

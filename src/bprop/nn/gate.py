@@ -14,7 +14,7 @@ from ..ops import Generator, astype, clip, gelu, matmul, max, reshape, sigmoid, 
 from .cell import parameter
 from .default_generator import generator_for
 from .module import Module
-from .setting import floating
+from .setting import allocating, floating
 
 
 class GLU(Module):
@@ -164,9 +164,10 @@ class Maxout(Module):
         dtype = floating(self, dtype)
         bound = (6 / (n + m)) ** 0.5
         self.pieces = k
-        with using(EVALUATE):
-            draw = generator_for("Maxout", generator, seed)
+        draw = generator_for("Maxout", generator, seed)
+        with using(EVALUATE), allocating(self, "W", (k * m, n), dtype):
             self.W = parameter(draw.uniform((k * m, n), low=-bound, high=bound, dtype=np.float64), dtype)
+        with allocating(self, "b", (k * m,), dtype):
             self.b = parameter(np.zeros(k * m), dtype)
 
     def fprop(self, x: Any) -> Array:

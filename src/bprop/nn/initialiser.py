@@ -24,6 +24,7 @@ from ..core.shape import normalise_shape, size_of
 from ..core.value import Array, asarray
 from ..ops import Generator
 from .default_generator import generator_for
+from .setting import allocating
 
 Shape = tuple[int, ...]
 Draw = Callable[[Generator, Shape], Any]
@@ -69,7 +70,8 @@ class Initialiser:
         result_dtype = np.dtype(dtype if dtype is not None else getattr(like, "dtype", np.float32))
         if result_dtype.kind != "f":
             raise DTypeError(f"{kind}: dtype is a floating dtype, not {result_dtype}")
-        with using(EVALUATE):  # not traced, even if the parameter is made under a transform
+        # not traced, even if the parameter is made under a transform
+        with using(EVALUATE), allocating(kind, "an array", shape, result_dtype):
             return asarray(self.draw(generator_for(kind, generator, seed), shape), dtype=result_dtype)
 
 

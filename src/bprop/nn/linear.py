@@ -14,7 +14,7 @@ from .cell import parameter
 from .default_generator import generator_for
 from .initialiser import Initialiser, glorot_uniform
 from .module import Module
-from .setting import floating
+from .setting import allocating, floating
 
 
 class Linear(Module):
@@ -61,9 +61,11 @@ class Linear(Module):
         shape = integer(self, "outputs", outputs), integer(self, "inputs", inputs)
         dtype = floating(self, dtype)
         draw = generator_for("Linear", generator, seed)
-        self.W = parameter((glorot_uniform() if init is None else init)(shape, dtype, draw))
+        with allocating(self, "W", shape, dtype):
+            self.W = parameter((glorot_uniform() if init is None else init)(shape, dtype, draw))
         if bias:
-            self.b = parameter(np.zeros(shape[0]), dtype)
+            with allocating(self, "b", shape[:1], dtype):
+                self.b = parameter(np.zeros(shape[0]), dtype)
 
     def fprop(self, x: Any) -> Array:
         x = self.check_dtype(x, "W")

@@ -17,7 +17,7 @@ from ..ops import Generator, expm1, relu, reshape, where
 from .cell import parameter
 from .default_generator import generator_for, split
 from .module import Module
-from .setting import floating
+from .setting import allocating, floating
 
 
 class ReLU(Module):
@@ -87,7 +87,9 @@ class PReLU(Module):
     ) -> None:
         count = integer(self, "num_parameters", num_parameters)
         self.axis = axis
-        self.a = parameter(np.full(count, number(self, "init", init, finite=False)), floating(self, dtype))
+        start, dtype = number(self, "init", init, finite=False), floating(self, dtype)
+        with allocating(self, "a", (count,), dtype):
+            self.a = parameter(np.full(count, start), dtype)
 
     def fprop(self, x: Any) -> Array:
         x = self.check_dtype(x, "a")
