@@ -21,8 +21,8 @@ from ..core.error import ArgumentError, DTypeError
 from ..core.interpreter import StateScope, using
 from ..core.tree import Structure, flatten, is_holder, unflatten
 from ..core.value import Array, asarray
-from ..gradients import vjp
 from ..gradients.numerical import slopes
+from ..gradients.transform import pullback_of
 
 Verdict = Literal["agree", "disagree", "undecidable"]
 
@@ -111,7 +111,7 @@ def check(f: Callable[..., Any], /, *args: Any, argnums: int | Sequence[int] = 0
     name = getattr(f, "__name__", type(f).__name__)
     partial.__name__ = name
     variables = _Variables([args[number] for number in chosen], chosen)
-    reverse, labels, dtype = _reverse(partial, variables)
+    reverse, labels, dtype = _reverse(partial, variables, f"check of {name}")
     rows: list[list[Entry]] = [[] for _ in labels]
     column = 0
     for position, (label, values) in enumerate(zip(variables.labels, variables.values, strict=True)):
@@ -184,11 +184,18 @@ def _results(tree: Any) -> Iterator[tuple[str, NDArray[Any]]]:
             yield ("y" if len(leaves) == 1 else f"y.{number}"), np.asarray(leaf.numbers("check"), np.float64)
 
 
-def _reverse(f: Callable[..., Any], variables: _Variables) -> "tuple[NDArray[Any], list[str], np.dtype[Any]]":
+def _reverse(
+    f: Callable[..., Any], variables: _Variables, what: str
+) -> "tuple[NDArray[Any], list[str], np.dtype[Any]]":
     """Return the derivatives by reverse mode (rows: result entries), the rows' names, the coarsest dtype."""
     with using(StateScope()):
-        result, pullback = vjp(f, *variables.arguments)
+        result, pullback, _ = pullback_of(f, variables.arguments, what)
     outputs, structure = flatten(result)
+    if not any(is_float(y.dtype) for y in outputs):
+        shown = ", ".join(str(y.spec) for y in outputs) or "no arrays"
+        raise DTypeError(
+            f"{what}: the function returned {shown}: let it return a floating-point array, or a tree of them"
+        )
     labels = [label + _subscript(index) for label, part in _results(result) for index in np.ndindex(part.shape)]
     rows = []
     for position, y in enumerate(outputs):
@@ -198,7 +205,7 @@ def _reverse(f: Callable[..., Any], variables: _Variables) -> "tuple[NDArray[Any
             x_bars = flatten(pullback(unflatten(structure, bars), one_hot=True))[0]
             rows.append(np.concatenate([np.ravel(np.asarray(x_bar, np.float64)) for x_bar in x_bars]))
     size = sum(value.size for value in variables.values)
-    kinds = [y.dtype for y in outputs if is_float(y.dtype)] or [np.dtype(np.float64)]
+    kinds = [y.dtype for y in outputs if is_float(y.dtype)]
     return np.array(rows).reshape(len(rows), size), labels, max(kinds, key=lambda kind: np.finfo(kind).eps)
 
 

@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.dtype import is_float
-from ..core.error import BpropError, DTypeError, ShapeError, TracedValueError
+from ..core.error import BpropError, TracedValueError
 from ..core.graph import Edge, Graph
 from ..core.interpreter import QUIET, using
 from ..core.observe import Observe
@@ -24,7 +23,7 @@ from ..core.value import asarray
 from .argument import Arguments
 from .formula import application
 from .scalar_dependency import scalar_dependencies
-from .variable import Argnums, as_array, name_of
+from .variable import Argnums, as_scalar, name_of
 
 LIMIT = 10_000
 """Paths that are walked one by one."""
@@ -236,13 +235,7 @@ def paths(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Paths]:
         owner = Observe(name=what)
         inputs = [owner.input(value) for value in arguments.values]
         with using(owner):
-            y = as_array(arguments(inputs), what)
-        if y.shape != ():
-            raise ShapeError(
-                f"{what}: the function returned shape {y.shape}, not a scalar: reduce it (bprop.sum, bprop.mean)"
-            )
-        if not is_float(y.dtype):
-            raise DTypeError(f"{what}: the function returned dtype {y.dtype}, which has no derivative")
+            y = as_scalar(arguments(inputs), what)
         if y.concrete() is None:
             raise TracedValueError(
                 f"{what}: local derivatives are numbers, and there are none inside a traced function"

@@ -164,9 +164,37 @@ def as_array(result: Any, what: str) -> Array:
         try:
             return asarray(result)
         except Exception:
-            why = "None: it ends without return" if result is None else f"{type(result).__name__}, not an array"
+            why = f"{type(result).__name__}, not an array"
+            if result is None:
+                why = "None: end it with `return` and the array that it computes"
             raise ArgumentError(f"{what} returned {why}") from None
     return result
+
+
+def as_arrays(result: Any, what: str) -> tuple[list[Array], Structure]:
+    """Return what a function returned as arrays and the structure of its tree, or raise where there is nothing in it."""
+    if result is None:
+        as_array(result, what)
+    leaves, structure = flatten(result)
+    return [as_array(y, what) for y in leaves], structure
+
+
+def check_differentiable(y: Any, what: str) -> None:
+    """Raise where a result has no derivative."""
+    if not dtypes.is_float(y.dtype):
+        raise DTypeError(f"{what}: the function returned dtype {y.dtype}, which has no derivative")
+
+
+def as_scalar(result: Any, what: str) -> Array:
+    """Return what a function returned as a scalar with a derivative, or raise: a gradient is that of one number."""
+    y = as_array(result, what)
+    if y.shape != ():
+        raise ShapeError(
+            f"{what}: the function returned shape {y.shape}, not a scalar: reduce it (bprop.sum, bprop.mean), or use "
+            f"bprop.jacobian or bprop.vjp"
+        )
+    check_differentiable(y, what)
+    return y
 
 
 __all__ = [
@@ -175,6 +203,9 @@ __all__ = [
     "Variables",
     "argument_name",
     "as_array",
+    "as_arrays",
+    "as_scalar",
+    "check_differentiable",
     "leaf_label",
     "lowered",
     "name_of",

@@ -11,13 +11,12 @@ from ..core.dtype import is_float
 from ..core.graph import Edge, Graph, Node
 from ..core.interpreter import using
 from ..core.observe import Observe
-from ..core.tree import flatten
 from ..core.value import Array
 from ..gradients.absent import masked_sweep
 from ..gradients.adjoint import adjoint
 from ..gradients.argument import Arguments
 from ..gradients.formula import LIMIT, Expression, application
-from ..gradients.variable import as_array, name_of
+from ..gradients.variable import as_arrays, name_of
 from ..ops import ones
 from . import grid
 from .dot import dot
@@ -170,7 +169,7 @@ def view(f: Callable[..., Any], /, *args: Any, **options: Any) -> View:
     inputs = [owner.input(value) for value in arguments.values]
     with using(owner):
         result = arguments(inputs)
-    outputs = [as_array(y, f"view of {what}") for y in flatten(result)[0]]
+    outputs, _ = as_arrays(result, f"view of {what}")
     return View(what, arguments.names, owner, outputs)
 
 
