@@ -1,6 +1,6 @@
 """`Node` and `Graph`: op applications as data. Recording and tracing make the same nodes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -200,19 +200,19 @@ def has_effect(node: Node) -> bool:
     return op.effect or any(has_effect(inner) for graph in inner_graphs(node) for inner in graph.nodes)
 
 
-def edge_name(x: Any, names: dict[Node, str]) -> str:
-    """Return how an operand is written in a listing."""
+def edge_name(x: Any, names: Mapping[Node, str]) -> str:
+    """Return how an operand is written in a listing: a number, a name, or one of several outputs as ``a[1]``."""
     if type(x) is not tuple:
         return TEXT.number(x).text
     node, index = x
-    return f"{names[node]}.{index}" if len(node.specs) > 1 else names[node]
+    return f"{names[node]}[{index}]" if len(node.specs) > 1 else names[node]
 
 
-def application(node: Node, names: dict[Node, str]) -> str:
-    """Return one application as text, by the op's template."""
+def application(node: Node, names: Mapping[Node, str], *, settings: bool = True) -> str:
+    """Return one application as text, by the op's template; ``settings``: a region is written with its parameters."""
     assert node.op is not None
     operands = [Written(edge_name(x, names)) if type(x) is tuple else TEXT.number(x) for x in node.inputs]
-    if node.op.is_region:
+    if node.op.is_region and settings:
         shown = [f"{key}={_parameter(value)}" for key, value in node.params.items() if not isinstance(value, Graph)]
         return f"{node.op.name}({', '.join([operand.text for operand in operands] + shown)})"
     return TEXT.write(node.op, operands, node.operands, node.params).text

@@ -16,12 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.error import BpropError, TracedValueError
-from ..core.graph import Edge, Graph
+from ..core.graph import Edge, Graph, application, edge_name
 from ..core.interpreter import QUIET, using
 from ..core.observe import Observe
 from ..core.value import asarray
 from .argument import Arguments
-from .formula import application
 from .scalar_dependency import scalar_dependencies
 from .variable import Argnums, as_scalar, name_of
 
@@ -151,14 +150,20 @@ class Paths:
 
     def _labels(self) -> dict[Edge, str]:
         names = self.graph.names() | self._names
-        labels = {(node, index): name for node, name in names.items() for index in range(len(node.specs))}
+        edges = [(node, index) for node in names for index in range(len(node.specs))]
+        labels = {edge: edge_name(edge, names) for edge in edges}
         return labels | {self._output: "y"}
 
     def __repr__(self) -> str:
         names = self.graph.names() | self._names
         labels = self._labels()
         lines = [f"{self.name}: {self.total} path{'s' * (self.total != 1)} from {self._entries()} to the result y"]
-        lines += _elided([f"  {labels[node, 0]} = {application(node, names)}" for node in self.graph.nodes])
+        lines += _elided(
+            [
+                f"  {names[node] if len(node.specs) > 1 else labels[node, 0]} = {application(node, names, settings=False)}"
+                for node in self.graph.nodes
+            ]
+        )
         counts = zip(self._inputs, self._at_inputs(self._counted(), object), strict=True)
         rows = []
         for edge, leaf in counts:
