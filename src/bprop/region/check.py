@@ -5,7 +5,7 @@ from typing import Any
 
 from ..core.cell import Cell
 from ..core.error import ArgumentError, DerivativeError, DTypeError, ShapeError
-from ..core.tree import LEAF, Structure, paths, unflatten
+from ..core.tree import LEAF, Structure, leaf_paths
 from ..core.value import Spec
 
 
@@ -63,11 +63,6 @@ def check_carry(
     for cell, cell_before, cell_after in zip(cells, before[count:], after[count:], strict=True):
         names = (f"{cell.name or 'a cell'} starts as", "becomes")
         check_specs(op, Structure(LEAF), [cell_before], [cell_after], names)
-
-
-def leaf_paths(structure: Structure) -> list[str]:
-    """Return the path of each leaf, "" where the leaf is all there is."""
-    return [path for path, _ in paths(unflatten(structure, range(structure.size)))]
 
 
 def input_labels(*trees: tuple[str, Structure]) -> Callable[[int], str]:
