@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -123,6 +124,11 @@ class PreparedTable:
         """Return inputs and targets of these rows."""
         return self.x[rows], self.t[rows]
 
+    @cached_property
+    def fingerprint(self) -> dict[str, Any]:
+        """The digest of the table, which the run's record begins and ends with."""
+        return fingerprint(self.table)
+
     def fit(
         self,
         *,
@@ -150,7 +156,7 @@ class PreparedTable:
         }
         if resume and out is not None and (Path(out) / TABLE_RECORD).exists():
             identity = {"target": self.target.name, "task": self.target.task, "hidden": sizes, "seed": self.seed}
-            check_same_task(Path(out), identity | settings, self.table)
+            check_same_task(Path(out), identity | settings, self.table, self.fingerprint)
         settings |= {"epochs": epochs, "task": self.task, "reading": self.table.reading}
         model = self._new_model(sizes)
         train, validation = self.part(self.parts.train), self.part(self.parts.validation)
@@ -209,7 +215,7 @@ class PreparedTable:
             "rows": {name: len(rows) for name, rows in self.parts._asdict().items()},
             "notes": self.notes,
             "settings": settings,
-            "fingerprint": fingerprint(self.table),
+            "fingerprint": self.fingerprint,
             "best_epoch": result.best_epoch if result else None,
             "scores": result.scores if result else None,
             "verdict": result.verdict if result else None,
