@@ -180,6 +180,13 @@ class ClassLoss(Loss):
             return 1 / share
         return sum(where(chosen, self.weights(y), asarray(np.zeros((), y.dtype))))
 
+    def _mean(self, E: Array, total: Any) -> Array:
+        """Return the mean or sum of ``E``, the errors of the examples, by its divisor; with "none" ``E`` itself.
+
+        - ``E``: the errors, (...). ``total``: the divisor, as `total` returns it.
+        """
+        return E if self.reduction == "none" else sum(E) / total
+
 
 class CrossEntropy(ClassLoss):
     """E = -Σ_c w_c q_c log softmax(y)_c for logits y, mean (or sum) over the examples.
@@ -233,8 +240,7 @@ class CrossEntropy(ClassLoss):
     def fprop(self, y: Any, t: Any) -> Array:
         y = self.logits(y)
         t = self.classes(y, t)
-        if t.dtype.kind == "b" and not self.label_smoothing and self.weight is None and self.ignore_index is None:
-            # a selection: an infinite logit of another class does not reach the sum as 0 · inf
+        if self._is_selection(t):  # an infinite logit of another class does not reach the sum as 0 · inf
             return self._mean(-sum(where(t, log_softmax(y), 0), axis=-1), self.total(y, t))
         a, z = self._coefficients(y, t), log_softmax(y)
         return self._mean(-sum(a * where((a == 0) & (z == -inf), 0, z), axis=-1), self._total(y, t))
@@ -249,7 +255,7 @@ class CrossEntropy(ClassLoss):
         scale = self.spread(E_bar, 1) / total
         # Core step 1 for softmax with cross-entropy: once more the discrepancy, softmax(y) - t. At the label that is
         # -(1 - softmax(y)), computed as the sum over the other classes: the subtraction has no correct bit close to 1.
-        if t.dtype.kind == "b" and not self.label_smoothing and self.weight is None and self.ignore_index is None:
+        if self._is_selection(t):
             return where(t, -rest_softmax_op(y, axis=(-1,)), softmax(y)) * scale, None
         # Probabilities sum to 1. For targets that do not, and for weights, the softmax is multiplied by their sum:
         # softmax(y) Σ a - a, again without cancellation.
@@ -289,8 +295,10 @@ class CrossEntropy(ClassLoss):
     def _total(self, y: Array, t: Array) -> Any:
         return self.total(y, t) if t.dtype.kind == "b" else 1 / self.share(y.shape[:-1])
 
-    def _mean(self, E: Array, total: Any) -> Array:
-        return E if self.reduction == "none" else sum(E) / total
+    def _is_selection(self, t: Array) -> bool:
+        """Return whether E is minus one logarithm for each example, not a sum of several with weights."""
+        plain = self.weight is None and self.ignore_index is None and not self.label_smoothing
+        return plain and t.dtype.kind == "b"
 
 
 class NegativeLogLikelihood(ClassLoss):
@@ -316,6 +324,4 @@ class NegativeLogLikelihood(ClassLoss):
     def fprop(self, y: Any, t: Any) -> Array:
         y = self.logits(y)
         chosen = self.one_hot(y, t)
-        E = -sum(where(chosen, self.weights(y) * y, 0), axis=-1)
-        total = self.total(y, chosen)
-        return E if self.reduction == "none" else sum(E) / total
+        return self._mean(-sum(where(chosen, self.weights(y) * y, 0), axis=-1), self.total(y, chosen))

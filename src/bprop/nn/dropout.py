@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from ..core.interpreter import EVALUATE, using
 from ..core.number import number
 from ..core.value import Array, asarray
 from ..ops import Generator, where
-from .default_generator import generator_for, split
+from .default_generator import own_generator
 from .module import Module
 
 
@@ -35,9 +34,7 @@ class Dropout(Module):
 
     def __init__(self, p: float, generator: Generator | None = None, seed: int | None = None) -> None:
         self.p = number(self, "p, the probability of silence,", p, 0, 1)
-        with using(EVALUATE):
-            source = generator_for("Dropout", generator, seed)
-            self.generator = split(source) if generator is None and seed is None else source
+        self.generator = own_generator("Dropout", generator, seed)
 
     def fprop(self, x: Any) -> Array:
         x = asarray(x)

@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..core.error import ArgumentError, ShapeError
-from ..core.interpreter import EVALUATE, using
 from ..core.number import integer, number
 from ..core.value import Array, asarray
 from ..ops import Generator, expm1, relu, reshape, where
 from .cell import parameter
-from .default_generator import generator_for, split
+from .default_generator import own_generator
 from .module import Module
 from .setting import allocating, floating
 
@@ -138,9 +137,7 @@ class RReLU(Module):
         self.lower, self.upper = number(self, "lower", lower, finite=False), number(self, "upper", upper, finite=False)
         if self.lower > self.upper:
             raise ArgumentError(f"RReLU: lower is at most upper, not {lower!r} and {upper!r}")
-        with using(EVALUATE):
-            source = generator_for("RReLU", generator, seed)
-            self.generator = split(source) if generator is None and seed is None else source
+        self.generator = own_generator("RReLU", generator, seed)
 
     def fprop(self, x: Any) -> Array:
         x = asarray(x)
