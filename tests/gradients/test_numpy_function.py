@@ -36,6 +36,7 @@ WITH_RULE = [
     lambda x: np.sum(np.sort(x, axis=None) * np.arange(6)), lambda x: np.sum(np.unique(x) * np.arange(6)),
     lambda x: np.sum(x * np.argsort(x, axis=0)) + np.sum(x * np.argmax(x)) - np.argmin(x, axis=1)[0],
     lambda x: np.sum(x) * np.count_nonzero(x > 1) + np.sum(x * np.any(x > 2, axis=0)) * np.all(x > 0),
+    lambda x: np.sum(x[np.where(x > 1)] ** 2) + np.sum(x[np.where(x[:, 0] > 9)]) * np.where(x > 1)[1][0],
     lambda x: np.sum(x[np.nonzero(x[:, 0] > 1)[0]]) + np.sum(x * np.searchsorted([0.3, 1.2, 2.5], x, side="right")),
 ]  # fmt: skip
 

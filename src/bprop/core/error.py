@@ -180,6 +180,10 @@ class NonFiniteError(BpropError, ArithmeticError):
     """A loss or gradient became NaN or infinite."""
 
 
+class AllocationError(BpropError, MemoryError):
+    """There is no memory for an array: the message names whose it is, and how much it takes."""
+
+
 class StateError(BpropError, RuntimeError):
     """A call came at the wrong time, such as ``bprop`` without an ``fprop`` before it."""
 
@@ -193,6 +197,7 @@ class CompileWarning(UserWarning):
 
 
 __all__ = [
+    "AllocationError",
     "ArgumentError",
     "BpropError",
     "CompileError",

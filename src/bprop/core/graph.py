@@ -1,6 +1,6 @@
 """`Node` and `Graph`: op applications as data. Recording and tracing make the same nodes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import count
 from typing import Any, Final, NamedTuple, final
@@ -165,6 +165,20 @@ class Graph:
         captures = [(node, value) for node, value in self.captures if node in needed]
         return Graph(self.inputs, nodes[::-1], self.outputs, captures)
 
+    def dependent(self, inputs: Sequence[bool]) -> list[bool]:
+        """Return which outputs depend on an input that is flagged: there is a path of applications from one to the other.
+
+        >>> import bprop
+        >>> graph = bprop.trace(lambda x, y: (x * x, x + y))(1.0, 2.0)
+        >>> graph.dependent([False, True])
+        [False, True]
+        """
+        nodes = {node for node, flag in zip(self.inputs, inputs, strict=True) if flag}
+        for node in self.nodes:
+            if any(edge.node in nodes for edge in node.edges):
+                nodes.add(node)
+        return [edge.node in nodes for edge in self.outputs]
+
     def closed(self) -> tuple["Graph", list[Array]]:
         """Return the graph with its captures as further inputs, and their values."""
         inputs = self.inputs + tuple(node for node, _ in self.captures)
@@ -215,19 +229,19 @@ def has_effect(node: Node) -> bool:
     return op.effect or any(has_effect(inner) for graph in inner_graphs(node) for inner in graph.nodes)
 
 
-def edge_name(x: NodeInput, names: dict[Node, str]) -> str:
-    """Return how an operand is written in a listing."""
+def edge_name(x: NodeInput, names: Mapping[Node, str]) -> str:
+    """Return how an operand is written in a listing: a number, a name, or one of several outputs as ``a[1]``."""
     if type(x) is not Edge:
         return TEXT.number(x).text
     node, index = x
-    return f"{names[node]}.{index}" if len(node.specs) > 1 else names[node]
+    return f"{names[node]}[{index}]" if len(node.specs) > 1 else names[node]
 
 
-def application(node: Node, names: dict[Node, str]) -> str:
-    """Return one application as text, by the op's template."""
+def application(node: Node, names: Mapping[Node, str], *, settings: bool = True) -> str:
+    """Return one application as text, by the op's template; ``settings``: a region is written with its parameters."""
     assert node.op is not None
     operands = [Written(edge_name(x, names)) if type(x) is Edge else TEXT.number(x) for x in node.inputs]
-    if node.op.is_region:
+    if node.op.is_region and settings:
         shown = [f"{key}={_parameter(value)}" for key, value in node.params.items() if not isinstance(value, Graph)]
         return f"{node.op.name}({', '.join([operand.text for operand in operands] + shown)})"
     return TEXT.write(node.op, operands, node.operands, node.params).text

@@ -106,6 +106,10 @@ class Interpreter:
         self.written.clear()
 
 
+FAILURES = (ValueError, TypeError, IndexError, OverflowError, MemoryError, np.linalg.LinAlgError)
+"""What NumPy raises where an op cannot be computed; `Op.explain` makes an error of them that names the op."""
+
+
 class _Quiet(threading.local):
     """``run(f, *args)`` calls ``f`` without NumPy's floating-point warnings, since NaN and infinity are values here.
 
@@ -148,7 +152,7 @@ class Eager(Interpreter):
             return QUIET.run(op.evaluate, *data, **params)
         except BpropError:
             raise
-        except (ValueError, TypeError, IndexError, OverflowError, np.linalg.LinAlgError) as error:
+        except FAILURES as error:
             raise op.explain(error, args, params) from None
 
     def data_of(self, op: "Op", arg: Any) -> Any:

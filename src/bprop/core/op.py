@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .dtype import WEAK, result_type
-from .error import ArgumentError, BpropError, DTypeError
+from .error import AllocationError, ArgumentError, BpropError, DTypeError
 from .interpreter import CURRENT
 from .traced_float import TracedFloat, plain
 from .value import Array, Spec, converted
@@ -118,6 +118,8 @@ class Op:
         except BpropError as better:
             return better
         shown = ", ".join(map(str, operands))
+        if isinstance(error, MemoryError):
+            return AllocationError(f"{self.name}({shown}): {error or 'there is no memory for the result'}")
         kind = DTypeError if isinstance(error, TypeError | OverflowError) else ArgumentError
         return kind(f"{self.name}({shown}): {error}")
 

@@ -107,11 +107,10 @@ class Absent(Interpreter):
             if isinstance(op, Region) and positions:
                 ys, present = op.absent(plain, tuple(map(self.presence, args)), params)
                 return tuple(map(self.marked, ys, present))
+            made = self.selected(op, args, plain, positions, params)
+            if made is not None:
+                return made
             if all(args[position].present is None for position in positions):
-                # nothing absent yet, but a selection may be about to make it so
-                made = self.selected(op, args, plain, positions, params)
-                if made is not None:
-                    return made
                 # what nothing is sent to gets no cotangent
                 if (positions == [0] and isinstance(op, Linear) and op.scatter) or (
                     positions and isinstance(op, Join) and len(positions) < len(args)
@@ -119,9 +118,6 @@ class Absent(Interpreter):
                     return self.rule(op, args, plain, positions, params)
                 y = self.below.bind(op, plain, params)
                 return self._wrap(y, None) if positions and _float(y) else y
-            made = self.selected(op, args, plain, positions, params)
-            if made is not None:
-                return made
             if not isinstance(op, Join) and not (isinstance(op, Linear) and op.scatter):
                 made = self.all_or_none(op, args, plain, positions, params)
                 if made is not None:

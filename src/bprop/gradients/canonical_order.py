@@ -145,36 +145,28 @@ class _Arrangement(Rewriter):
         for term in (leading, *(term for term in terms if term is not leading)):
             minus = term.coefficient < 0 and total is not None
             part = self.product(term._replace(coefficient=-term.coefficient) if minus else term, spec)
-            total = part if total is None else self.apply(subtract if minus else add, total, part, spec)
+            total = part if total is None else self.apply(subtract if minus else add, total, part, spec=spec)
         return total
 
-    def apply(self, op: Op, first: Any, second: Any, spec: Spec) -> Edge:
-        return self.add(op, (first, second), {}, (spec,)).output
+    def apply(self, op: Op, *operands: Any, spec: Spec) -> Edge:
+        return self.add(op, operands, {}, (spec,)).output
 
     def product(self, term: _Term, spec: Spec) -> Any:
-        above = self.factors(term.factors, spec)
-        below = self.factors(term.divisors, spec)
-        coefficient = term.coefficient
-        sign = coefficient == -1 and above is not None
-        if above is None:
-            above = coefficient
-        elif coefficient != 1 and not sign:
-            above = self.scaled(coefficient, term.factors, spec)
-        if sign:
-            first, *rest = self.sorted(term.factors)
-            above = self.chain([self.add(negative, (self.raised(*first, spec),), {}, (spec,)).output], rest, spec)
-        return above if below is None else self.apply(divide, above, below, spec)
-
-    def scaled(self, coefficient: float, factors: tuple[tuple[Edge, int], ...], spec: Spec) -> Edge:
-        return self.chain([coefficient], self.sorted(factors), spec)
-
-    def factors(self, factors: tuple[tuple[Edge, int], ...], spec: Spec) -> Any:
-        return self.chain([], self.sorted(factors), spec) if factors else None
+        coefficient, factors = term.coefficient, self.sorted(term.factors)
+        above: Any = coefficient
+        if factors and coefficient == -1:
+            first, *factors = factors
+            above = self.chain([self.apply(negative, self.raised(*first, spec), spec=spec)], factors, spec)
+        elif factors:
+            above = self.chain([] if coefficient == 1 else [coefficient], factors, spec)
+        if not term.divisors:
+            return above
+        return self.apply(divide, above, self.chain([], self.sorted(term.divisors), spec), spec=spec)
 
     def chain(self, start: list[Any], factors: list[tuple[Edge, int]], spec: Spec) -> Any:
         for edge, power in factors:
             factor = self.raised(edge, power, spec)
-            start = [self.apply(multiply, start[0], factor, spec)] if start else [factor]
+            start = [self.apply(multiply, start[0], factor, spec=spec)] if start else [factor]
         return start[0]
 
     def sorted(self, factors: tuple[tuple[Edge, int], ...]) -> list[tuple[Edge, int]]:
@@ -185,7 +177,7 @@ class _Arrangement(Rewriter):
         return sorted(factors, key=order)
 
     def raised(self, edge: Edge, power: int, spec: Spec) -> Edge:
-        return edge if power == 1 else self.apply(pow, edge, power, spec)
+        return edge if power == 1 else self.apply(pow, edge, power, spec=spec)
 
 
 def _scaling(node: Node) -> Node | None:

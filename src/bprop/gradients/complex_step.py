@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..core.dtype import WEAK
 from ..core.error import BpropError, DerivativeError
 from ..core.family import Bilinear, Cumulative, Elementwise, General, Join, Linear, Reduction, Region, Selection
-from ..core.interpreter import EVALUATE, QUIET, Interpreter, using
+from ..core.interpreter import EVALUATE, FAILURES, QUIET, Interpreter, using
 from ..core.op import Op
 from ..core.value import Array, Tracer
 
@@ -80,7 +80,7 @@ class ComplexStep(Interpreter):
             z = QUIET.run(continuation, op, zs, params)
         except BpropError:
             raise
-        except (ValueError, TypeError, IndexError, np.linalg.LinAlgError) as error:
+        except FAILURES as error:
             raise op.explain(error, args, params) from None
         z = np.asarray(z)
         return ComplexValue(self, z) if z.dtype.kind == "c" else Array(z)

@@ -4,7 +4,7 @@ In a formula a value used twice stands there twice, so a formula can be exponent
 swelling of expressions that backpropagation avoids. `Expression.size` counts it exactly without writing it out.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -132,19 +132,6 @@ def formula(graph: Graph, names: Sequence[str], notation: Notation) -> Written:
     return operand(graph.outputs[0])
 
 
-def application(node: Node, names: Mapping[Node, str]) -> str:
-    """Return one application of named operands as text; regions by their name alone."""
-    assert node.op is not None
-    operands = []
-    for x in node.inputs:
-        if type(x) is not Edge:
-            operands.append(TEXT.number(x))
-            continue
-        source, index = x
-        operands.append(Written(f"{names[source]}[{index}]" if source.op is not None and index else names[source]))
-    return TEXT.write(node.op, operands, node.operands, node.params).text
-
-
 def _free(name: str, taken: set[str]) -> str:
     while name in taken:
         name += "_"
@@ -152,4 +139,4 @@ def _free(name: str, taken: set[str]) -> str:
     return name
 
 
-__all__ = ["Expression", "application", "formula"]
+__all__ = ["Expression", "formula"]

@@ -4,8 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, Literal
 
-from ..core import dtype as dtypes
-from ..core.error import ArgumentError, DTypeError
+from ..core.error import ArgumentError
 from ..core.graph import Graph
 from ..core.shape import size_of
 from ..core.tree import flatten, map, unflatten
@@ -13,8 +12,8 @@ from ..core.value import Array
 from ..ops import arange, astype, moveaxis, reshape, zeros
 from .absent import masked_sweep
 from .batch import vmap
-from .transform import P, check_sequences, grad, jvp, linear_map, vjp
-from .variable import Argnums, Function, Variables, name_of, positions
+from .transform import P, check_sequences, grad, jvp, linear_map, pullback_of
+from .variable import Argnums, Function, Variables, check_differentiable, name_of, positions
 
 
 def _basis(shape: tuple[int, ...], dtype: Any) -> Array:
@@ -59,7 +58,7 @@ def jacobian(
 
 
 def _jacobian_reverse(f: Function, args: list[Any], single: bool, what: str) -> Any:
-    result, pullback = vjp(f, *args)
+    result, pullback, _ = pullback_of(f, args, what)
     outputs, structure = flatten(result)
     rows = []
     for position, y in enumerate(outputs):
@@ -68,18 +67,12 @@ def _jacobian_reverse(f: Function, args: list[Any], single: bool, what: str) -> 
             bars = [seed if i == position else zeros(o.shape, dtype=o.dtype) for i, o in enumerate(outputs)]
             return pullback(unflatten(structure, bars), one_hot=True)
 
-        check_output(y, what)
+        check_differentiable(y, what)
         parts = vmap(row)(_basis(y.shape, y.dtype))
         shape = y.shape
         parts = map(lambda bar, shape=shape: reshape(bar, shape + bar.shape[1:]), parts)
         rows.append(parts[0] if single else parts)
     return unflatten(structure, rows)
-
-
-def check_output(y: Any, what: str) -> None:
-    """Raise where a result has no derivative."""
-    if not dtypes.is_float(y.dtype):
-        raise DTypeError(f"{what}: the function returned dtype {y.dtype}, which has no derivative")
 
 
 def _jacobian_forward(f: Function, args: list[Any], single: bool, what: str) -> Any:
@@ -90,7 +83,7 @@ def _jacobian_forward(f: Function, args: list[Any], single: bool, what: str) -> 
     for position, x in enumerate(values):
         ys, graph, structure = linear_map(f, variables, what, position)
         for y in flatten(ys)[0]:
-            check_output(y, what)
+            check_differentiable(y, what)
 
         def column(seed: Any, graph: Graph = graph) -> list[Any]:
             return masked_sweep(lambda seeds: graph(*seeds), [seed], [seed != 0])

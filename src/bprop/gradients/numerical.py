@@ -28,12 +28,12 @@ from ..core import dtype as dtypes
 from ..core.error import ArgumentError, DTypeError
 from ..core.interpreter import using
 from ..core.shape import size_of
-from ..core.tree import Structure, flatten, unflatten
+from ..core.tree import Structure, unflatten
 from ..core.value import Array, asarray
 from ..ops import astype, broadcast_to, reshape, stop_gradient, where, zeros
 from .argument import Arguments
 from .complex_step import ComplexStep, ComplexValue
-from .variable import Argnums, as_array, name_of
+from .variable import Argnums, as_arrays, check_differentiable, name_of
 
 Scheme = Literal["central", "forward", "complex", "richardson"]
 LEVELS = 8
@@ -131,14 +131,12 @@ class _Line:
         self.what = what
         self.structure: Structure | None = None
 
-    def __call__(self, value: Any) -> list[Any]:
+    def __call__(self, value: Any) -> list[Array]:
         values = list(self.values)
         values[self.position] = value
-        leaves, self.structure = flatten(self.arguments(values))
-        ys = [as_array(y, self.what) for y in leaves]
+        ys, self.structure = as_arrays(self.arguments(values), self.what)
         for y in ys:
-            if not dtypes.is_float(y.dtype):
-                raise DTypeError(f"{self.what}: the function returned dtype {y.dtype}, which has no derivative")
+            check_differentiable(y, self.what)
         return ys
 
 

@@ -15,16 +15,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.dtype import is_float
-from ..core.error import BpropError, DTypeError, ShapeError, TracedValueError
-from ..core.graph import Edge, Graph
+from ..core.error import BpropError, TracedValueError
+from ..core.graph import Edge, Graph, application, edge_name
 from ..core.interpreter import QUIET, using
 from ..core.observe import Observe
 from ..core.value import asarray
 from .argument import Arguments
-from .formula import application
 from .scalar_dependency import scalar_dependencies
-from .variable import Argnums, as_array, name_of
+from .variable import Argnums, as_scalar, name_of
 
 LIMIT = 10_000
 """Paths that are walked one by one."""
@@ -152,14 +150,19 @@ class Paths:
 
     def _labels(self) -> dict[Edge, str]:
         names = self.graph.names() | self._names
-        labels = {edge: name for node, name in names.items() for edge in node.outputs}
+        labels = {edge: edge_name(edge, names) for node in names for edge in node.outputs}
         return labels | {self._output: "y"}
 
     def __repr__(self) -> str:
         names = self.graph.names() | self._names
         labels = self._labels()
         lines = [f"{self.name}: {self.total} path{'s' * (self.total != 1)} from {self._entries()} to the result y"]
-        lines += _elided([f"  {labels[node.output]} = {application(node, names)}" for node in self.graph.nodes])
+        lines += _elided(
+            [
+                f"  {names[node] if len(node.specs) > 1 else labels[node.output]} = {application(node, names, settings=False)}"
+                for node in self.graph.nodes
+            ]
+        )
         counts = zip(self._inputs, self._at_inputs(self._counted(), object), strict=True)
         rows = []
         for edge, leaf in counts:
@@ -236,13 +239,7 @@ def paths(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Paths]:
         owner = Observe(name=what)
         inputs = [owner.input(value) for value in arguments.values]
         with using(owner):
-            y = as_array(arguments(inputs), what)
-        if y.shape != ():
-            raise ShapeError(
-                f"{what}: the function returned shape {y.shape}, not a scalar: reduce it (bprop.sum, bprop.mean)"
-            )
-        if not is_float(y.dtype):
-            raise DTypeError(f"{what}: the function returned dtype {y.dtype}, which has no derivative")
+            y = as_scalar(arguments(inputs), what)
         if y.concrete() is None:
             raise TracedValueError(
                 f"{what}: local derivatives are numbers, and there are none inside a traced function"

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ..core.cell import Cell
 from ..core.dtype import WEAK, is_float
-from ..core.interpreter import EVALUATE, QUIET, Interpreter, current, using
+from ..core.interpreter import EVALUATE, FAILURES, QUIET, Interpreter, current, using
 from ..core.op import Op
 from ..core.value import Array, Spec, Tracer
 from ..ops import add, astype, zeros
@@ -237,7 +237,7 @@ class _Cotangents:
                 y_bar = y_bar.astype(rule.y_dtype)
             try:
                 x_bars = program(y_bar, kept)
-            except (ValueError, np.linalg.LinAlgError):  # the rule itself says what it is
+            except FAILURES:  # the rule itself says what it is
                 return popped
             self.accumulate(node.inputs, x_bars)
         return None

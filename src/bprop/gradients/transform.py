@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core import dtype as dtypes
 from ..core.cell import Cell
-from ..core.error import ArgumentError, DTypeError, ShapeError, UnreachedError, UnreachedWarning
+from ..core.error import ArgumentError, ShapeError, UnreachedError, UnreachedWarning
 from ..core.graph import Graph
 from ..core.interpreter import EVALUATE, Interpreter, current, using
 from ..core.trace import Trace, Traced
@@ -20,7 +20,19 @@ from . import forward
 from .argument import is_static
 from .forward import Forward
 from .reverse import Recording
-from .variable import Argnums, Function, Variables, argument_name, as_array, leaf_label, lowered, name_of, positions
+from .variable import (
+    Argnums,
+    Function,
+    Variables,
+    argument_name,
+    as_array,
+    as_arrays,
+    as_scalar,
+    leaf_label,
+    lowered,
+    name_of,
+    positions,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -74,14 +86,7 @@ def value_and_grad(
         outermost = _outermost(current())
         run = Recording(f, args, options, numbers, what)
         value, aux = _with_aux(run.result, has_aux, what)
-        y = as_array(value, what)
-        if y.shape != ():
-            raise ShapeError(
-                f"{what}: the function returned shape {y.shape}, not a scalar: reduce it (bprop.sum, bprop.mean), or use "
-                f"bprop.jacobian or bprop.vjp"
-            )
-        if not dtypes.is_float(y.dtype):
-            raise DTypeError(f"{what}: the function returned dtype {y.dtype}, which has no derivative")
+        y = as_scalar(value, what)
         x_bars = run.backward([y], [_one(y.dtype)])
         if outermost and unreached == "error":
             for number, variables, bars in zip(numbers, run.variables, x_bars, strict=True):
@@ -185,18 +190,27 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     >>> pullback(bprop.asarray([1.0, 10.0]))
     (Array([ 2., 40.]),)
     """
-    what = f"vjp of {name_of(f)}"
-    run = Recording(f, primals, {}, range(len(primals)), what)
+    below, pullback, aux = pullback_of(f, primals, f"vjp of {name_of(f)}", has_aux)
+    return (below, pullback, aux) if has_aux else (below, pullback)
+
+
+def pullback_of(
+    f: Function, primals: Sequence[Any], what: str, has_aux: bool = False
+) -> tuple[Any, Callable[..., tuple[Any, ...]], Any]:
+    """Return what `vjp` does, and aux; ``what`` is asked for, for messages.
+
+    With ``one_hot=True`` the zeros in what the pullback gets mean absent (rows of a Jacobian).
+    """
+    run = Recording(f, tuple(primals), {}, range(len(primals)), what)
     result, aux = _with_aux(run.result, has_aux, what)
-    outputs, structure = flatten(result)
-    outputs = [as_array(y, what) for y in outputs]
+    outputs, structure = as_arrays(result, what)
     run.owner.close()
 
     def pullback(y_bar: Any, *, one_hot: bool = False) -> tuple[Any, ...]:
         return tuple(run.derivatives(run.backward(outputs, cotangents(outputs, structure, y_bar, what), one_hot)))
 
     below = unflatten(structure, [run.owner.lower(y) for y in outputs])
-    return (below, pullback, lowered(run.owner, aux)) if has_aux else (below, pullback)
+    return below, pullback, lowered(run.owner, aux)
 
 
 def cotangents(outputs: Sequence[Array], structure: Structure, y_bar: Any, what: str) -> list[Any]:
@@ -263,8 +277,7 @@ def run_forward(f: Function, variables: Any, dots: Any, has_aux: bool, what: str
         out = f(*new)
     out, aux = _with_aux(out, has_aux, what)
     owner.close()
-    leaves, structure = flatten(out)
-    arrays = [as_array(y, what) for y in leaves]
+    arrays, structure = as_arrays(out, what)
     y_dots = []
     for y in arrays:
         y_dot = owner.tangent(y)
@@ -364,4 +377,4 @@ def trace(f: Callable[P, Any]) -> Callable[P, Graph]:
     return traced
 
 
-__all__ = ["grad", "jvp", "linear_map", "linearize", "run_forward", "trace", "value_and_grad", "vjp"]
+__all__ = ["grad", "jvp", "linear_map", "linearize", "pullback_of", "run_forward", "trace", "value_and_grad", "vjp"]

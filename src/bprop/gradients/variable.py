@@ -2,14 +2,14 @@
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..core import dtype as dtypes
 from ..core.cell import Cell
 from ..core.error import ArgumentError, DTypeError, ShapeError
 from ..core.interpreter import Interpreter
-from ..core.tree import Structure, flatten, is_holder, map, paths, spread, unflatten
+from ..core.tree import Structure, flatten, is_holder, leaf_paths, map, spread, unflatten
 from ..core.value import Array, asarray
 from ..ops import astype
 
@@ -26,28 +26,35 @@ def name_of(f: Function) -> str:
     return getattr(f, "__name__", type(f).__name__)
 
 
-class Variables:
-    """The leaves of one differentiated argument: arrays, and the trainable cells of modules."""
+class TreeValues:
+    """The values in a tree of arguments, in order: arrays among its leaves, and the cells of modules and their like.
 
-    def __init__(self, argument: Any, what: str) -> None:
-        self.leaves, self.structure = flatten(argument, is_holder)
-        self.values: list[Any] = []  # arrays and cells, in order
-        self.slots: list[Any] = []  # per leaf: None for an array, else the paths of a holder's cells
+    ``values`` are arrays and cells; ``slots`` says for every leaf which of them it holds: ``None`` for one array, else the
+    paths of its cells, of which a static leaf (a name, a function) has none.
+    """
+
+    def __init__(self, tree: Any, array_of: Callable[[Any], Array | None], trainable: bool = False) -> None:
+        """``array_of`` gives the array that a leaf is, ``None`` for a static one; ``trainable``: other cells are left out."""
+        self.leaves, self.structure = flatten(tree, is_holder)
+        self.values: list[Any] = []  # of type Array | Cell
+        self.slots: list[list[str] | None] = []
         for leaf in self.leaves:
             if is_holder(leaf):
-                cells = {path: cell for path, cell in leaf.cells().items() if cell.trainable}
+                cells = {path: cell for path, cell in leaf.cells().items() if cell.trainable or not trainable}
                 self.slots.append(list(cells))
                 self.values.extend(cells.values())
-            else:
-                self.slots.append(None)
-                self.values.append(variable(leaf, what))
+                continue
+            value = array_of(leaf)
+            self.slots.append([] if value is None else None)
+            if value is not None:
+                self.values.append(value)
 
     def read(self) -> list[Array]:
         """Return the values one level below, cells included."""
         return [value.read() if isinstance(value, Cell) else value for value in self.values]
 
-    def argument(self, lifted: Sequence[Any]) -> Any:
-        """Return the argument with its arrays replaced; holders stand for themselves."""
+    def argument(self, lifted: Iterable[Any]) -> Any:
+        """Return the tree with its arrays replaced; holders and static leaves stand for themselves."""
         rest = iter(lifted)
         leaves = []
         for leaf, slot in zip(self.leaves, self.slots, strict=True):
@@ -59,7 +66,14 @@ class Variables:
                 leaves.append(leaf)
         return unflatten(self.structure, leaves)
 
-    def result(self, bars: Sequence[Any]) -> Any:
+
+class Variables(TreeValues):
+    """The leaves of one differentiated argument: arrays, and the trainable cells of modules."""
+
+    def __init__(self, argument: Any, what: str) -> None:
+        super().__init__(argument, lambda leaf: variable(leaf, what), trainable=True)
+
+    def result(self, bars: Iterable[Any]) -> Any:
         """Return the derivatives in the structure of the argument: a mapping path → array for a holder."""
         rest = iter(bars)
         leaves = [next(rest) if slot is None else {path: next(rest) for path in slot} for slot in self.slots]
@@ -120,9 +134,8 @@ def argument_name(f: Function, number: int) -> str:
 
 
 def leaf_label(f: Function, structure: Structure, position: int) -> str:
-    """Return how leaf ``place`` of a call's ``(args, options)`` is called in messages."""
-    path = next(path for path, leaf in paths(unflatten(structure, range(structure.size))) if leaf == position)
-    kind, first, *rest = path.split(".")
+    """Return how the leaf at ``position`` of a call's ``(args, options)`` is called in messages."""
+    kind, first, *rest = leaf_paths(structure)[position].split(".")
     return "argument " + ".".join([parameter_name(f, int(first)) or first if kind == "0" else first, *rest])
 
 
@@ -164,17 +177,49 @@ def as_array(result: Any, what: str) -> Array:
         try:
             return asarray(result)
         except Exception:
-            why = "None: it ends without return" if result is None else f"{type(result).__name__}, not an array"
+            why = f"{type(result).__name__}, not an array"
+            if result is None:
+                why = "None: end it with `return` and the array that it computes"
             raise ArgumentError(f"{what} returned {why}") from None
     return result
+
+
+def as_arrays(result: Any, what: str) -> tuple[list[Array], Structure]:
+    """Return what a function returned as arrays and the structure of its tree, or raise where there is nothing in it."""
+    if result is None:
+        as_array(result, what)
+    leaves, structure = flatten(result)
+    return [as_array(y, what) for y in leaves], structure
+
+
+def check_differentiable(y: Any, what: str) -> None:
+    """Raise where a result has no derivative."""
+    if not dtypes.is_float(y.dtype):
+        raise DTypeError(f"{what}: the function returned dtype {y.dtype}, which has no derivative")
+
+
+def as_scalar(result: Any, what: str) -> Array:
+    """Return what a function returned as a scalar with a derivative, or raise: a gradient is that of one number."""
+    y = as_array(result, what)
+    if y.shape != ():
+        raise ShapeError(
+            f"{what}: the function returned shape {y.shape}, not a scalar: reduce it (bprop.sum, bprop.mean), or use "
+            f"bprop.jacobian or bprop.vjp"
+        )
+    check_differentiable(y, what)
+    return y
 
 
 __all__ = [
     "Argnums",
     "Function",
+    "TreeValues",
     "Variables",
     "argument_name",
     "as_array",
+    "as_arrays",
+    "as_scalar",
+    "check_differentiable",
     "leaf_label",
     "lowered",
     "name_of",

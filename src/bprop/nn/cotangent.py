@@ -25,6 +25,12 @@ def unpacked(bars: list[Any]) -> Any:
     return bars[0] if len(bars) == 1 else tuple(bars)
 
 
+def padded(x_bar: Any, count: int) -> list[Any]:
+    """Return what a rule answered as one cotangent for each of ``count`` inputs, ``None`` where it gave none."""
+    bars = list(x_bar) if isinstance(x_bar, tuple) else [x_bar]
+    return bars + [None] * (count - len(bars))
+
+
 def requested(x_bar: Any, positions: tuple[int, ...] | None) -> Any:
     """Return those of several cotangents that stand at ``positions`` (``None``: all), a single one itself."""
     if positions is None or not isinstance(x_bar, tuple):
@@ -32,4 +38,4 @@ def requested(x_bar: Any, positions: tuple[int, ...] | None) -> Any:
     return unpacked([x_bar[position] for position in positions])
 
 
-__all__ = ["filled", "has_derivative", "requested", "unpacked"]
+__all__ = ["filled", "has_derivative", "padded", "requested", "unpacked"]

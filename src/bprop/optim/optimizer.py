@@ -10,12 +10,13 @@ import numpy as np
 from ..core.cell import Cell
 from ..core.error import ArgumentError, ShapeError, StateError
 from ..core.interpreter import EVALUATE
+from ..core.number import label, number
 from ..core.tree import is_holder
 from ..core.value import Array, asarray
 from ..ops import astype
 from .clip import clip_norm, clip_value
 from .schedule import Schedule
-from .setting import check_patterns, label, number, setting_for
+from .setting import check_patterns, setting_for
 
 Rate = float | Schedule
 
@@ -86,14 +87,14 @@ class Optimizer(ABC):
         self.factors = self._per_path("factors", {} if factors is None else factors)
         if not isinstance(self.factors, dict):
             raise ArgumentError(f"{type(self).__name__}: factors map patterns of paths to numbers, not {factors!r:.60}")
-        self.clip_norm = None if clip_norm is None else number(self, "clip_norm", clip_norm, open_low=True)
-        self.clip_value = None if clip_value is None else number(self, "clip_value", clip_value, open_low=True)
+        self.clip_norm = None if clip_norm is None else number(self, "clip_norm", clip_norm, 0, open_low=True)
+        self.clip_value = None if clip_value is None else number(self, "clip_value", clip_value, 0, open_low=True)
         self.learning_rate = learning_rate
 
     def _per_path(self, name: str, setting: Any) -> float | dict[str, float]:
         if not isinstance(setting, Mapping):
-            return number(self, name, setting)
-        return {str(pattern): number(self, f"{name} of {pattern!r}", value) for pattern, value in setting.items()}
+            return number(self, name, setting, 0)
+        return {str(pattern): number(self, f"{name} of {pattern!r}", value, 0) for pattern, value in setting.items()}
 
     @property
     def learning_rate(self) -> Array:

@@ -6,10 +6,10 @@ from typing import Any, Unpack
 import numpy as np
 
 from ..core.error import ArgumentError
+from ..core.number import flag, number
 from ..core.value import Array
 from ..ops import astype, where
 from .optimizer import Optimizer, Options, Rate
-from .setting import flag, number
 
 
 class SGD(Optimizer):

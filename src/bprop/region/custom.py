@@ -17,14 +17,13 @@ import numpy as np
 from ..core.error import ArgumentError, DerivativeError, ShapeError
 from ..core.family import Region
 from ..core.interpreter import current, using
-from ..core.trace import Trace
-from ..core.tree import flatten, is_holder, unflatten
+from ..core.trace import trace_flat
+from ..core.tree import flatten, is_holder, merge, unflatten
 from ..core.value import Array, Tracer, asarray
 from ..gradients.batch import Batch
 from ..gradients.reverse import Record, backward
 from ..gradients.variable import name_of
 from ..ops import astype, sum, zeros
-from .checkpoint import merge
 from .cotangent import compress, expand, filled, is_differentiable, zeros_of
 from .interpretation import Body, lowered
 from .weak import is_weak
@@ -54,11 +53,7 @@ class Custom(Region):
     """params: ``f(*xs)``, ``name``, and ``vjp(y_bars, ys, xs)`` or ``jvp(x_dots, ys, xs)``; all on flat sequences."""
 
     def staged(self, args: tuple[Any, ...], params: dict[str, Any]) -> dict[str, Any]:
-        tracer = Trace(name=params["name"])
-        inputs = [tracer.input(arg.spec) for arg in args]
-        with using(tracer):
-            outputs = params["f"](*inputs)
-        body = tracer.graph(outputs)
+        body, _ = trace_flat(params["f"], [arg.spec for arg in args], name=params["name"])
         for _, value in body.captures:
             if isinstance(value, Tracer):
                 raise DerivativeError(

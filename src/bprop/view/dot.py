@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 
-from ..core.graph import Edge, Graph, Node
-from ..gradients.formula import application
+from ..core.graph import Edge, Graph, Node, application
 
 
 def dot(graph: Graph, names: Mapping[Node, str] | None = None, notes: Mapping[Edge, str] | None = None) -> str:

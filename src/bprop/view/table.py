@@ -8,16 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.dtype import is_float
-from ..core.graph import Edge, Graph, Node
+from ..core.graph import Edge, Graph, Node, application, edge_name
 from ..core.interpreter import using
 from ..core.observe import Observe
-from ..core.tree import flatten
 from ..core.value import Array
 from ..gradients.absent import masked_sweep
 from ..gradients.adjoint import adjoint
 from ..gradients.argument import Arguments
-from ..gradients.formula import LIMIT, Expression, application
-from ..gradients.variable import as_array, name_of
+from ..gradients.formula import LIMIT, Expression
+from ..gradients.variable import as_arrays, name_of
 from ..ops import ones
 from . import grid
 from .dot import dot
@@ -56,10 +55,10 @@ class View:
         nodes: list[Node] = [*self.graph.inputs, *(node for node, _ in self.graph.captures), *self.graph.nodes]
         rows = []
         for node in nodes:
-            formula = "" if node.op is None else application(node, self._names)
+            formula = "" if node.op is None else application(node, self._names, settings=False)
             for edge in node.outputs:
-                name = self._names[node] + (f"[{edge.index}]" if len(node.specs) > 1 else "")
-                rows.append(Row(name, formula, str(edge.spec), self._values[edge], self._gradients.get(edge)))
+                name, value = edge_name(edge, self._names), self._values[edge]
+                rows.append(Row(name, formula, str(edge.spec), value, self._gradients.get(edge)))
         return rows
 
     @cached_property
@@ -88,11 +87,10 @@ class View:
         return dot(self.graph, self._names, notes)
 
     def _cells(self) -> Iterator[tuple[str, ...]]:
-        results = {edge.node for edge in self.graph.outputs}
-        by_name = {self._names[node] for node in results}
+        results = {edge_name(edge, self._names) for edge in self.graph.outputs}
         yield "", "value of", "computed as", "array", "value", *(["gradient"] if self._gradients else [])
         for row in self.rows:
-            mark = "→" if row.name in by_name else ""
+            mark = "→" if row.name in results else ""
             gradient = [brief(row.gradient) if row.gradient is not None else ""] if self._gradients else []
             yield mark, row.name, row.formula, row.spec, brief(row.value), *gradient
 
@@ -167,7 +165,7 @@ def view(f: Callable[..., Any], /, *args: Any, **options: Any) -> View:
     inputs = [owner.input(value) for value in arguments.values]
     with using(owner):
         result = arguments(inputs)
-    outputs = [as_array(y, f"view of {what}") for y in flatten(result)[0]]
+    outputs, _ = as_arrays(result, f"view of {what}")
     return View(what, arguments.names, owner, outputs)
 
 
