@@ -81,6 +81,10 @@ class Call:
 
 def apply_ufunc(ufunc: Any, method: str, inputs: Sequence[Any], options: dict[str, Any], array: Any) -> Any:
     """Apply the bprop function that stands for a ufunc, or the ufunc to the numbers, or raise naming what to write."""
+    if method == "__call__" and not options:
+        rule = NUMPY.get(ufunc)
+        if rule is not None:
+            return rule(*inputs)
     module, name = _home(ufunc)
     rule = NUMPY.get(ufunc) if module == "numpy" else SCIPY.get(name) if module == "scipy.special" else None
     full = f"{module}.{name}" if module else f"the ufunc {name}"
@@ -110,12 +114,17 @@ def apply_function(func: Any, args: Sequence[Any], options: dict[str, Any], arra
 
     Without one, or with options that it does not take, apply it to the numbers, or raise naming what to write.
     """
+    direct = _DIRECT.get(func)
+    if direct is not None and len(args) <= direct[1] and options.keys() <= direct[2]:
+        return direct[0](*args, **options)
     rule = NUMPY.get(func)
     name = f"{getattr(func, '__module__', None) or 'numpy'}.{func.__name__}"
     if func in NONDIFFERENTIABLE:
         return Call(func, name, args, options, array).on_numbers(None)
     refused: list[str] = []
     if rule is not None:
+        _, operands, names = _parameters(func, rule)
+        _DIRECT[func] = rule, sys.maxsize if operands is None else operands, names
         positional, ours, refused = _translated(func, rule, args, options)
         if not refused:
             return rule(*positional, **ours)
@@ -128,6 +137,10 @@ def apply_function(func: Any, args: Sequence[Any], options: dict[str, Any], arra
 
 
 # --- options ---
+_DIRECT: dict[Any, tuple[Callable[..., Any], int, frozenset[str]]] = {}
+"""NumPy function -> its rule, how many positions mean the same in both, and names of options that do; filled by the calls."""
+
+
 def _translated(func: Any, rule: Any, args: Sequence[Any], options: dict[str, Any]) -> tuple[Any, Any, list[str]]:
     """Return the arguments and options for the rule, and the options that it does not take."""
     theirs, operands, ours = _parameters(func, rule)

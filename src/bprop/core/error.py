@@ -9,7 +9,7 @@ from types import CodeType, FrameType
 from .printable import printable_lines
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-CALLERS = ("numpy", "scipy")
+CALLERS = ("numpy", "scipy", "matplotlib", "pandas", "xarray", "sklearn", "statsmodels", "torch", "jax")
 """Packages that call bprop in between: a line of theirs is not the user's."""
 STORES = frozenset(opmap[name] for name in ("STORE_SUBSCR", "STORE_SLICE") if name in opmap)
 """What ``a[i] = x`` becomes."""
@@ -62,6 +62,17 @@ def user_called() -> str:
     return called
 
 
+def user_lists() -> bool:
+    """Return whether an array function of NumPy that the user called asks a value for an array, as of a list of values.
+
+    Where another library does, it computes in native code, which takes no array of objects.
+    """
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and _package(frame) == "numpy" and frame.f_globals["__name__"] != "numpy.ma.core":
+        frame = frame.f_back
+    return frame is None or not (frame.f_code.co_filename.startswith(PACKAGE) or _package(frame) in CALLERS)
+
+
 def _public_name(frame: FrameType) -> str:
     """Return the name by which a user knows the function of a frame, "" if it has none."""
     name, parts = frame.f_code.co_name, str(frame.f_globals["__name__"]).split(".")
@@ -79,6 +90,19 @@ def shown_place(position: tuple[str, int] | None) -> str:
     name, line = position
     source = linecache.getline(name, line).strip()
     return f"{name}:{line}: {source}" if source else f"{name}:{line}"
+
+
+def refused_at(error: BaseException) -> tuple[str, str]:
+    """Return the public name of the function written in Python that raised an error, "" if none did, and the user's line."""
+    called, position, trace = "", None, error.__traceback__
+    while trace is not None:
+        frame = trace.tb_frame
+        if _package(frame) in CALLERS:
+            called = called or _public_name(frame)
+        elif not frame.f_code.co_filename.startswith(PACKAGE):
+            called, position = "", (frame.f_code.co_filename, trace.tb_lineno)
+        trace = trace.tb_next
+    return called, shown_place(position)
 
 
 def user_source() -> str:

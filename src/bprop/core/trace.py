@@ -168,7 +168,9 @@ class Trace(Interpreter):
         """Return the place of ``value`` in the graph, capturing it if it comes from outside."""
         if type(value) is Traced and value.owner is self:
             return value.node, value.index
-        value = asarray(value)
+        value = asarray(value)  # of an object array of its own values a result
+        if type(value) is Traced and value.owner is self:
+            return value.node, value.index
         capture = self.captured.get(id(value))
         if capture is None:
             capture = self.captured[id(value)] = Node(None, {}, (), (value.spec,)), value

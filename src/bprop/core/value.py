@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,9 +11,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from . import dtype as dtypes
 from .dispatch import apply_function, apply_ufunc, replacement
-from .error import ArgumentError, EscapedError, ShapeError, TracedValueError, user_assigns, user_called
+from .error import ArgumentError, EscapedError, ShapeError, TracedValueError, user_assigns, user_called, user_lists
 from .function import FUNCTIONS
 from .method import Methods, call_array
+from .object_array import holds_numbers, holds_traced, is_object_array, joined, taken_apart
 from .shape import size_of
 from .traced_float import TracedFloat
 
@@ -124,7 +126,7 @@ class Array(Methods):
 
     def numpy(self) -> NDArray[Any]:
         """Return a read-only NumPy view of the numbers."""
-        return self.__array__()
+        return Array.__array__(self)
 
     def __dlpack__(self, **options: Any) -> Any:
         self.numbers("__dlpack__")
@@ -304,6 +306,18 @@ class Tracer(Array):
     def __bool__(self) -> bool:
         return bool(self.value)
 
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is not False and (dtype is None or np.dtype(dtype).kind == "O") and user_lists():
+            return taken_apart(self)
+        return super().__array__(dtype, copy)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return NumPy's function of this name: its loop over an object array asks every entry for one."""
+        ufunc = vars(np).get(name)
+        if isinstance(ufunc, np.ufunc) and not self.shape:
+            return partial(ufunc, self)
+        raise AttributeError(f"'Array' object has no attribute {name!r}", name=name, obj=self)
+
 
 call_array(Tracer)
 
@@ -349,18 +363,9 @@ def converted(name: str, obj: Any, dtype: DTypeLike | None = None, copy: bool | 
         obj = obj.array(dtype)
         if isinstance(obj, Array):
             return obj
-    if isinstance(obj, list | tuple) and _holds_array(obj):
-        if all(isinstance(entry, Tracer) and not entry.shape for entry in obj):
-            rest = (
-                "; of a list that is the argument of a transform, such as [1.0, 2.0], every number is an array with a "
-                "derivative of its own: pass bprop.asarray([1.0, 2.0]) for one array"
-            )
-        else:
-            rest = ", or bprop.concat(arrays) to put them one after the other"
-        raise ArgumentError(
-            f"{name}: a list of bprop arrays would lose their derivatives: write bprop.stack(arrays){rest}"
-        )
     refuse_masked(name, obj)
+    if (isinstance(obj, list | tuple) and holds_traced(obj)) or (is_object_array(obj) and holds_numbers(obj)):
+        return converted(name, joined(name, obj), dtype)
     if not isinstance(obj, np.ndarray) and hasattr(obj, "__dlpack__") and not hasattr(obj, "__array__"):
         obj = np.from_dlpack(obj)
     try:
@@ -378,10 +383,6 @@ def converted(name: str, obj: Any, dtype: DTypeLike | None = None, copy: bool | 
     if data is obj and copy is not False:
         return Array(np.array(data, dtype=wanted))
     return Array(np.asarray(data, dtype=wanted))
-
-
-def _holds_array(obj: Any) -> bool:
-    return isinstance(obj, Tracer) or (isinstance(obj, list | tuple) and any(_holds_array(entry) for entry in obj))
 
 
 def escaped(value: Tracer, op: str) -> EscapedError:

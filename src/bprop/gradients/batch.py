@@ -28,6 +28,7 @@ from ..core.family import (
     Selection,
 )
 from ..core.interpreter import Interpreter, using
+from ..core.object_array import whole
 from ..core.op import Op
 from ..core.shape import normalise_axis
 from ..core.trace import instead
@@ -303,7 +304,7 @@ def vmap(f: Callable[P, R], in_axes: Any = 0, out_axes: Any = 0) -> Callable[P, 
         owner.name = what
         lifted = [owner.wrap(x) if own else x for x, own in arrays]
         with using(owner):
-            out = f(*unflatten(structure, lifted), **options)
+            out = whole(owner, f(*unflatten(structure, lifted), **options))
         ys, shape = flatten(out)
         places = _axes(out_axes, out, what)
         results = []

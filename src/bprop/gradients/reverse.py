@@ -19,6 +19,7 @@ from ..core.error import DerivativeError
 from ..core.family import Bilinear, Cumulative, Elementwise, General, Join, Linear, Reduction, Selection
 from ..core.graph import Node
 from ..core.interpreter import Interpreter, current, using
+from ..core.object_array import whole
 from ..core.op import Op
 from ..core.trace import Trace
 from ..core.value import Array, Spec, Tracer, asarray
@@ -368,7 +369,7 @@ class Recording:
             self.inputs.append(lifted)
             new[number] = variables.argument(lifted)
         with using(self.owner):
-            self.result = f(*new, **options)
+            self.result = whole(self.owner, f(*new, **options))
 
     def backward(self, outputs: Sequence[Any], y_bars: Sequence[Any], one_hot: bool = False) -> list[list[Any]]:
         """Return the cotangents of ``inputs``; ``None`` where the outputs do not depend on a value."""

@@ -14,6 +14,7 @@ from ..core.dtype import is_float
 from ..core.error import DTypeError, ShapeError
 from ..core.graph import Edge, Graph
 from ..core.interpreter import StateScope, using
+from ..core.object_array import whole
 from ..core.simplify import simplify
 from ..core.trace import Trace, Traced
 from ..core.tree import flatten, unflatten
@@ -50,7 +51,7 @@ def expression(f: Function) -> Function:
         tracer = Trace(name=what)
         inputs = [tracer.input(value.spec) for value in arguments.values]
         with using(tracer):
-            result = arguments(inputs)
+            result = whole(tracer, arguments(inputs))
         leaves, structure = flatten(result)
         graphs = [tracer.graph([as_array(y, what)]) for y in leaves]
         return unflatten(structure, [Expression(graph, arguments.names) for graph in graphs])
