@@ -24,6 +24,7 @@ from .core.graph import Graph as Graph
 from .core.value import Array as Array
 from .diagnose import *
 from .gradients import *
+from .interop import ufunc_method as ufunc_method
 from .ops import *
 from .region import *
 from .view import view as view

@@ -4,7 +4,7 @@ import linecache
 import os
 import sys
 from opcode import opmap
-from types import CodeType, FrameType
+from types import CodeType, FrameType, ModuleType
 
 from .printable import printable_lines
 
@@ -20,7 +20,7 @@ def _package(frame: FrameType) -> str:
     return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
-def _user_frame(before: CodeType | None = None) -> FrameType | None:
+def user_frame(before: CodeType | None = None) -> FrameType | None:
     """Return the innermost frame outside bprop, NumPy and SciPy; none if the code ``before`` is met on the way."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_code is not before:
@@ -41,13 +41,13 @@ def user_place(before: CodeType | None = None) -> tuple[str, int] | None:
 
     Nor is there one if the function whose code is ``before`` is met on the way.
     """
-    frame = _user_frame(before)
+    frame = user_frame(before)
     return None if frame is None else (frame.f_code.co_filename, frame.f_lineno)
 
 
 def user_assigns() -> bool:
     """Return whether the user's line is at an assignment to entries, ``a[i] = x``."""
-    frame = _user_frame()
+    frame = user_frame()
     return frame is not None and frame.f_code.co_code[frame.f_lasti] in STORES
 
 
@@ -75,10 +75,14 @@ def user_lists() -> bool:
 
 def _public_name(frame: FrameType) -> str:
     """Return the name by which a user knows the function of a frame, "" if it has none."""
-    name, parts = frame.f_code.co_name, str(frame.f_globals["__name__"]).split(".")
+    name, parts = frame.f_code.co_qualname, str(frame.f_globals["__name__"]).split(".")
+    first, last = name.partition(".")[0], name.rpartition(".")[2]
+    if first[0] == "_" or last[0] == "_":
+        return ""
     for count in range(1, len(parts) + 1):  # numpy, then numpy.ma, then numpy.ma.core
         module = ".".join(parts[:count])
-        if hasattr(sys.modules.get(module), name):
+        attribute = getattr(sys.modules.get(module), first, None)
+        if callable(attribute) and not isinstance(attribute, ModuleType):
             return f"{module}.{name}"
     return ""
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import DTypeLike
 
+from .assignment import rewrite
 from .error import ArgumentError
 from .function import FUNCTIONS
 
@@ -151,7 +152,7 @@ class Methods:
     def __setitem__(self, index: Any, value: Any) -> None:
         raise ArgumentError(
             "bprop arrays are immutable: x[index] = value would change numbers that a gradient still needs; "
-            "write x = x.at[index].set(value), and x.at[index].add(value) for +="
+            + (rewrite() or "write x = x.at[index].set(value), and x.at[index].add(value) for +=")
         )
 
     # --- methods, in the Array API's and NumPy's spelling ---

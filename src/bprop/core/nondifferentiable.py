@@ -31,7 +31,8 @@ NONDIFFERENTIABLE = _of_numpy(
 EFFECTS = _of_numpy("save savetxt savez savez_compressed")
 """Of these, the ones that do something: once, and not for every entry of a batch."""
 
-IN_PLACE = _of_numpy("copyto fill_diagonal place put put_along_axis putmask")
+IN_PLACE_NAMES = frozenset(("copyto", "fill_diagonal", "place", "put", "put_along_axis", "putmask"))
+IN_PLACE = _of_numpy(" ".join(IN_PLACE_NAMES))
 """What these write into is their first argument."""
 
 INSTEAD = {
@@ -88,4 +89,4 @@ INSTEAD = {
 }
 """What does the same and has a derivative, for those of the other functions where that is short."""
 
-__all__ = ["EFFECTS", "INSTEAD", "IN_PLACE", "NONDIFFERENTIABLE"]
+__all__ = ["EFFECTS", "INSTEAD", "IN_PLACE", "IN_PLACE_NAMES", "NONDIFFERENTIABLE"]

@@ -50,7 +50,7 @@ class Traced(Tracer):
         )
 
     def numbers(self, what: str) -> NDArray[Any]:
-        what, instead = asked(what)
+        what, instead = asked(self, what)
         raise TracedValueError(
             f"{what} of a traced value: {self.origin()} has no number while {self.owner.name} is being traced; "
             f"{_ADVICE.get(what) or (f'{instead}, or {_LOOK}' if instead else _COMPUTE)}"

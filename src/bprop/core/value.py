@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from . import dtype as dtypes
+from .assignment import ASSIGNED, rewrite
 from .dispatch import apply_function, apply_ufunc, replacement
-from .error import ArgumentError, EscapedError, ShapeError, TracedValueError, user_assigns, user_called, user_lists
+from .error import ArgumentError, EscapedError, ShapeError, TracedValueError, user_assigns, user_called, user_lists, user_source
 from .function import FUNCTIONS
 from .method import Methods, call_array
+from .nondifferentiable import IN_PLACE_NAMES
 from .object_array import holds_numbers, holds_traced, is_object_array, joined, taken_apart
 from .shape import size_of
 from .traced_float import TracedFloat
@@ -233,22 +235,39 @@ def refuse_masked(name: str, obj: Any) -> None:
             refuse_masked(name, part)
 
 
-def asked(what: str) -> tuple[str, str]:
-    """Return what asks for a number, as the user wrote it, and what to write instead, "" where nothing particular is."""
-    if what in ("numpy.asarray", "float()") and user_assigns():
-        return "assignment to entries of a NumPy array", (
-            "write a = a.at[i].set(x) for a[i] = x, with a from bprop.zeros(shape) or bprop.asarray(a), or put the values "
-            "together with bprop.stack([x, y])"
-        )
-    if what != "numpy.asarray":
+def asked(value: "Tracer", what: str) -> tuple[str, str]:
+    """Return what asks for a number, as the user wrote it, and what to write instead, "" where nothing particular is.
+
+    Raises `TracedValueError` where the value was to be put into a NumPy array.
+    """
+    if what not in ("numpy.asarray", "float()"):
         return what, ""
     called = user_called()
-    if not called:
-        return what, "write bprop.stack([x, y]) for numpy.array([x, y]), compute with bprop (or NumPy) functions"
+    if user_assigns() or called.removeprefix("numpy.") in IN_PLACE_NAMES:
+        raise refused_assignment(value, called)
     if called.startswith("numpy.ma."):
         return "an operation with a masked array (numpy.ma)", _UNMASKED
-    instead = replacement(called)
-    return called, f"write {instead}" if instead else ""
+    if called:
+        instead = replacement(called)
+        return called, f"write {instead}" if instead else ""
+    if what == "numpy.asarray":
+        return what, (
+            "write bprop.stack([x, y]) for numpy.array([x, y], dtype), bprop.asarray(a, dtype=dtype) for a.astype(dtype) of an "
+            "array of objects, compute with bprop (or NumPy) functions"
+        )
+    source = user_source()
+    if ".astype(" in source:
+        return what, "write bprop.asarray(a, dtype=dtype) for a.astype(dtype) of an array of objects"
+    return what, "write bprop.stack(list(values)) for numpy.fromiter(values, dtype)" if "fromiter(" in source else ""
+
+
+def refused_assignment(value: "Tracer", called: str) -> TracedValueError:
+    """Return the error for a value that was to be put into a NumPy array, with the lines to write instead."""
+    return TracedValueError(
+        f"{called or 'assignment to entries of a NumPy array'} puts {value.origin().rstrip(',')} inside {value.owner.name} into a "
+        f"NumPy array, which holds numbers only, so that its derivative would be lost; arrays do not change under "
+        f"differentiation: " + (rewrite() or ASSIGNED)
+    )
 
 
 class Tracer(Array):
@@ -296,7 +315,7 @@ class Tracer(Array):
         return str(self.spec)
 
     def numbers(self, what: str) -> NDArray[Any]:
-        what, instead = asked(what)
+        what, instead = asked(self, what)
         raise TracedValueError(
             f"{what} of {self.origin()} inside {self.owner.name}: the number would become a constant and its derivative "
             f"would be lost without a word; {instead or 'compute with bprop (or NumPy) functions'}, cut the derivative on "

@@ -60,7 +60,7 @@ class Batched(Tracer):
         )
 
     def numbers(self, what: str) -> NDArray[Any]:
-        what, instead = asked(what)
+        what, instead = asked(self, what)
         raise TracedValueError(
             f"{what} of {self.origin()} inside vmap: it is another number for every entry of the batch; "
             f"{instead or 'compute with bprop functions and return it'}, or look at every entry's with bprop.callback(f, x)"
