@@ -202,7 +202,7 @@ class using:  # noqa: N801 - reads as a statement: `with using(interpreter):`
         # in ``a[i] = x`` NumPy wraps our error in one of its own: raise ours
         if kind is ValueError and isinstance(error.__cause__, BpropError):
             raise error.__cause__
-        if self.interpreter.gave_objects and isinstance(error, TypeError):
+        if self.interpreter.gave_objects and isinstance(error, TypeError | AttributeError):
             explained = explain_objects(error)
             if explained is not None:
                 raise explained from error

@@ -115,20 +115,25 @@ def whole(owner: Any, result: Any) -> Any:
     return unflatten(structure, [joined("result", x) if is_object_array(x) and holds_traced(x) else x for x in leaves])
 
 
-_WITHOUT_OBJECTS = re.compile(r"loop of ufunc .* no callable (\w+) method|ufunc '(\w+)'|dtype\('O'\)|type object")
+_WITHOUT_OBJECTS = re.compile(
+    r"loop of ufunc .* no callable (?P<method>\w+) method|'(float|int|bool)' object has no attribute '(?P<attribute>\w+)'"
+    r"|ufunc '(?P<ufunc>\w+)'|dtype\('O'\)|type object"
+)
 """How NumPy says that a function does not compute with objects, or not with all of these."""
 
 
-def explain_objects(error: TypeError) -> NumPyFunctionError | None:
+def explain_objects(error: Exception) -> NumPyFunctionError | None:
     """Return the error for one of NumPy's about an object array, ``None`` where it is about something else."""
     match = None if isinstance(error, BpropError) else _WITHOUT_OBJECTS.search(str(error))
-    if match is None:
+    name = match and (match["method"] or match["attribute"] or match["ufunc"])
+    if match is None or (match["attribute"] and not isinstance(vars(np).get(name), np.ufunc)):
         return None
     called, line = refused_at(error)
-    called = called or f"numpy.{match[1] or match[2]}" if match[1] or match[2] or called else "a function of NumPy"
+    if not called:
+        called = "a function of NumPy" if name is None else f"numpy.{name}" if hasattr(np, name) else f"scipy.special.{name}"
     explained = NumPyFunctionError(
         f"{called} of an array of objects: numpy.array makes one of a list with values under a transform, and this function "
-        f"does not compute with {'the numbers in it' if match[1] else 'objects'}: write numpy.stack([x, y]) for "
+        f"does not compute with {'objects' if match['ufunc'] or name is None else 'the Python numbers among them'}: write numpy.stack([x, y]) for "
         f"numpy.array([x, y]), or a = bprop.asarray(a) before the call, which make one bprop array"
     )
     explained.line = line
