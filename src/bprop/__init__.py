@@ -9,6 +9,7 @@ import types
 import typing
 
 from . import data as data
+from . import interop as interop
 from . import linalg as linalg
 from . import nn as nn
 from . import optim as optim
@@ -24,7 +25,6 @@ from .core.graph import Graph as Graph
 from .core.value import Array as Array
 from .diagnose import *
 from .gradients import *
-from .interop import ufunc_method as ufunc_method
 from .ops import *
 from .region import *
 from .view import view as view

@@ -110,7 +110,10 @@ def test_functions_without_a_rule_are_named():
 
 def test_options_and_methods_of_ufuncs_are_refused():
     for f, words in (
-        (lambda x: np.exp(x, where=X > 1), r"numpy\.exp: where= without out=.*write numpy\.where\(condition, numpy\.exp\(x\)"),
+        (
+            lambda x: np.exp(x, where=X > 1),
+            r"numpy\.exp: where= without out=.*write numpy\.where\(condition, numpy\.exp\(x\)",
+        ),
         (lambda x: np.add.at(OUT, 0, x[0]), r"(?s)numpy\.add\.at would write.*OUT = OUT\.at\[0\]\.add\(x\[0\]\)"),
         (lambda x: np.add.reduce(x, out=OUT[0]), r"numpy\.add\.reduce: options \['out'\] are not supported"),
         (lambda x: np.add(X, x, out=OUT), r"(?s)options \['out'\] are not supported.*OUT = np\.add\(X, x\)"),

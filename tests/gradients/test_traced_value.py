@@ -46,7 +46,11 @@ ASKED = {
     "float": (lambda x: x * float(x[0]), r"float\(\).*float64\[\].*bprop\.callback", "float(x[0])"),
     "index": (lambda x: [1, 2][bprop.astype(x[0], "int64")] * x, r"index\(\).*int64\[\].*index an array", "[1, 2]"),
     "item": (lambda x: x[0].item() * x, r"\.item\(\).*float64\[\].*bprop\.callback", "x[0].item()"),
-    "asarray": (lambda x: np.asarray(x, float) * 2, r"numpy\.asarray.*float64\[3\].*bprop\.callback", "np.asarray(x, f"),
+    "asarray": (
+        lambda x: np.asarray(x, float) * 2,
+        r"numpy\.asarray.*float64\[3\].*bprop\.callback",
+        "np.asarray(x, f",
+    ),
     "tolist": (lambda x: x.tolist(), r"\.tolist\(\).*float64\[3\].*bprop\.callback", "x.tolist()"),
 }
 WHERE = {

@@ -41,7 +41,7 @@ def rewrite() -> str:
     position = next((n for n in reversed(range(len(path))) if isinstance(path[n], ast.stmt)), None)
     if frame is None or position is None:
         return ""
-    written = _written(path[position:], path[position])
+    written = _written(path[position:], path[position], frame.f_locals)
     if written is None:
         return ""
     target, line = written
@@ -49,12 +49,16 @@ def rewrite() -> str:
     reads = target in line.partition(" = ")[2]
     beginning = _beginning(target, around, path[position]) if reads else ""
     text = f"write\n      {beginning}\n      {line}" if beginning else f"write\n      {line}"
-    if any(isinstance(node, ast.For | ast.While) for node in _inside_function(around)) and ").set(" in line.replace("]", ")"):
+    if any(isinstance(node, ast.For | ast.While) for node in _inside_function(around)) and ").set(" in line.replace(
+        "]", ")"
+    ):
         value = line.partition("].set(")[2][:-1]
         index = line.partition(".at[")[2].partition("].set(")[0]
         if index.endswith(" + 1"):  # y[i + 1] = f(y[i])
             value = value.replace(f"{target}[{index.removesuffix(' + 1')}]", "values[-1]")
-        text += "\n    or, where the loop fills it, collect the values in a list and join them once behind the loop\n      "
+        text += (
+            "\n    or, where the loop fills it, collect the values in a list and join them once behind the loop\n      "
+        )
         text += f"values.append({value})\n      {target} = numpy.stack(values)"
     return text
 
@@ -91,28 +95,37 @@ def _path(code: CodeType, instruction: int) -> list[ast.AST]:
     path: list[ast.AST] = []
     while node is not None:
         path.append(node)
-        node = next((child for child in ast.iter_child_nodes(node) if _covers(child, start, column, end, end_column)), None)
+        node = next(
+            (child for child in ast.iter_child_nodes(node) if _covers(child, start, column, end, end_column)), None
+        )
     return path
 
 
 def _covers(node: Any, start: int, column: int, end: int, end_column: int) -> bool:
     if not hasattr(node, "lineno"):
         return False
-    return (node.lineno, node.col_offset) <= (start, column) and (node.end_lineno, node.end_col_offset) >= (end, end_column)
+    return (node.lineno, node.col_offset) <= (start, column) and (node.end_lineno, node.end_col_offset) >= (
+        end,
+        end_column,
+    )
 
 
 def _inside_function(path: list[ast.AST]) -> list[ast.AST]:
     """Return the nodes of a path that are inside its innermost function."""
-    functions = [n for n, node in enumerate(path) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)]
+    functions = [
+        n for n, node in enumerate(path) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+    ]
     return path[functions[-1] + 1 :] if functions else path
 
 
-def _written(path: list[ast.AST], statement: Any) -> tuple[str, str] | None:
+def _written(path: list[ast.AST], statement: Any, names: dict[str, Any]) -> tuple[str, str] | None:
     """Return the name of the array that a statement writes into, and the line to write for it."""
     if isinstance(statement, ast.Assign | ast.AugAssign):
         element = next((node for node in path if isinstance(node, ast.Subscript)), None)
+        if isinstance(statement, ast.AugAssign) and isinstance(statement.target, ast.Subscript) and len(path) == 1:
+            element = statement.target  # r[1:] += x is r[1:] = add(r[1:], x, out=r[1:])
         if element is not None and element in _targets(statement):
-            return _of_element(element, statement)
+            return _of_element(element, statement, names)
         if isinstance(statement, ast.AugAssign) and len(path) == 1:
             target = ast.unparse(statement.target)
             operation = ast.BinOp(statement.target, statement.op, statement.value)
@@ -123,15 +136,22 @@ def _written(path: list[ast.AST], statement: Any) -> tuple[str, str] | None:
 
 def _targets(statement: ast.Assign | ast.AugAssign) -> list[ast.AST]:
     targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-    return [node for target in targets for node in (target.elts if isinstance(target, ast.Tuple | ast.List) else [target])]
+    return [
+        node for target in targets for node in (target.elts if isinstance(target, ast.Tuple | ast.List) else [target])
+    ]
 
 
-def _of_element(element: ast.Subscript, statement: ast.Assign | ast.AugAssign) -> tuple[str, str] | None:
+def _of_element(
+    element: ast.Subscript, statement: ast.Assign | ast.AugAssign, names: dict[str, Any]
+) -> tuple[str, str] | None:
     """Return what `_written` does for ``r[i] = x`` and ``r[i] += x``; of ``r[i][j]`` both indices are one."""
-    base, indices = element.value, [element.slice]
+    base: ast.expr = element.value
+    indices = [element.slice]
     while isinstance(base, ast.Subscript) and not isinstance(base.slice, ast.Slice | ast.Tuple):
         base, indices = base.value, [base.slice, *indices]
-    if not isinstance(base, ast.Name) and not (isinstance(base, ast.Attribute) and base.attr not in ("T", "flat", "mT")):
+    if isinstance(base, ast.Name) and isinstance(names.get(base.id), list | dict):  # it holds the array
+        base, indices = element.value, [element.slice]
+    elif not isinstance(base, ast.Name | ast.Attribute) or getattr(base, "attr", "") in ("T", "mT", "flat"):
         return None
     target, index = ast.unparse(base), ", ".join(map(_index, indices))
     update = _UPDATES.get(type(statement.op)) if isinstance(statement, ast.AugAssign) else "set({})"
@@ -174,7 +194,10 @@ def _of_call(call: ast.Call) -> tuple[str, str] | None:
     options = {option.arg: option.value for option in call.keywords}
     if isinstance(options.get("out"), ast.Name | ast.Attribute):
         target = ast.unparse(options["out"])
-        return target, f"{target} = {_shown(ast.Call(function, call.args, [o for o in call.keywords if o.arg != 'out']))}"
+        return (
+            target,
+            f"{target} = {_shown(ast.Call(function, call.args, [o for o in call.keywords if o.arg != 'out']))}",
+        )
     if function.attr == "at" and isinstance(function.value, ast.Attribute) and len(arguments) == 3:
         method = _METHODS.get(function.value.attr)
         line = method and f"{arguments[0]} = {arguments[0]}.at[{_index(call.args[1])}].{_filled(method, call.args[2])}"
@@ -209,7 +232,11 @@ def _beginning(target: str, around: list[ast.AST], statement: Any) -> str:
     if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and isinstance(value.func.value, ast.Name):
         name = _CREATIONS.get(value.func.attr, value.func.attr)
         module = value.func.value.id
-        if module in ("np", "numpy", "bprop") and FUNCTIONS.get(name) is not None and name.partition("_")[0] in _BEGINNINGS:
+        if (
+            module in ("np", "numpy", "bprop")
+            and FUNCTIONS.get(name) is not None
+            and name.partition("_")[0] in _BEGINNINGS
+        ):
             return f"{target} = {_shown(ast.Call(ast.Attribute(ast.Name('bprop'), name), value.args, value.keywords))}"
     return f"{target} = bprop.asarray({_shown(value)})"
 

@@ -108,7 +108,11 @@ def apply_ufunc(ufunc: Any, method: str, inputs: Sequence[Any], options: dict[st
             for argument in (value if type(value) is tuple else (value,))
             if argument is not None
         }
-        return _options_refused(called_name, sorted(set_options)) if rule is not None else _without_rule(called_name, traced)
+        return (
+            _options_refused(called_name, sorted(set_options))
+            if rule is not None
+            else _without_rule(called_name, traced)
+        )
 
     y = call.on_numbers(refusal)
     return call.as_arrays(y) if rule is not None and method == "__call__" else y
@@ -242,7 +246,7 @@ def _home(ufunc: Any) -> tuple[str, str]:
 def _options_refused(name: str, options: list[str]) -> NumPyFunctionError:
     return NumPyFunctionError(
         f"{name}: options {options} are not supported on values under a transform (they are immutable and typed): "
-        + ("out" in options and rewrite() or "call it without them")
+        + (("out" in options and rewrite()) or "call it without them")
     )
 
 

@@ -73,13 +73,28 @@ def user_lists() -> bool:
     return frame is None or not (frame.f_code.co_filename.startswith(PACKAGE) or _package(frame) in CALLERS)
 
 
+def sparse_product() -> str:
+    """Return the name of the method of a sparse matrix of SciPy for products that asks a value for an array, "" for others."""
+    frame = sys._getframe(2)
+    name = frame.f_code.co_name
+    return name if name in _SPARSE_PRODUCTS and str(frame.f_globals["__name__"]).startswith("scipy.sparse._") else ""
+
+
+_SPARSE_PRODUCTS = ("_matmul_dispatch", "_rmatmul_dispatch", "dot")
+
+
 def _public_name(frame: FrameType) -> str:
     """Return the name by which a user knows the function of a frame, "" if it has none."""
     name, parts = frame.f_code.co_qualname, str(frame.f_globals["__name__"]).split(".")
     first, last = name.partition(".")[0], name.rpartition(".")[2]
+    if first[0] == "_" and "self" in frame.f_locals:  # a method of a base class that is not public
+        first = type(frame.f_locals["self"]).__name__
+        name = f"{first}.{last}"
     if first[0] == "_" or last[0] == "_":
         return ""
     for count in range(1, len(parts) + 1):  # numpy, then numpy.ma, then numpy.ma.core
+        if parts[count - 1][0] == "_":
+            break
         module = ".".join(parts[:count])
         attribute = getattr(sys.modules.get(module), first, None)
         if callable(attribute) and not isinstance(attribute, ModuleType):

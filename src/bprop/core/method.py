@@ -1,6 +1,7 @@
 """The operators and methods of `Array`, in Python's, the Array API's and NumPy's spelling: each calls a public function."""
 
 import inspect
+import sys
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import DTypeLike
@@ -69,10 +70,10 @@ class Methods:
         return _call("pow", other, self)
 
     def __matmul__(self, other: Any) -> "Array":
-        return _call("matmul", self, other)
+        return _call(_product(other), self, other)
 
     def __rmatmul__(self, other: Any) -> "Array":
-        return _call("matmul", other, self)
+        return _call(_product(other), other, self)
 
     def __neg__(self) -> "Array":
         return _call("negative", self)
@@ -304,6 +305,16 @@ class Methods:
 
 def _call(name: str, *args: Any, **options: Any) -> Any:
     return FUNCTIONS[name](*args, **options)
+
+
+def is_sparse(obj: Any) -> bool:
+    """Return whether ``obj`` is a sparse matrix of SciPy."""
+    module = sys.modules.get("scipy.sparse")
+    return module is not None and bool(module.issparse(obj))
+
+
+def _product(other: Any) -> str:
+    return "matmul" if isinstance(other, Methods) or not is_sparse(other) else "sparse.matmul"
 
 
 def call_array(kind: type) -> None:

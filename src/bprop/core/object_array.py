@@ -46,6 +46,13 @@ def taken_apart(value: Any) -> NDArray[Any]:
     return result.reshape(value.shape)
 
 
+def hidden(value: Any) -> NDArray[Any]:
+    """Return an array of no axes that holds a value as an object, with which nothing can be computed."""
+    result = np.empty((), object)
+    result[()] = value
+    return result
+
+
 def holds_traced(obj: Any) -> bool:
     """Return whether ``obj``, a list, a tuple or an object array, holds values under a transform, however deep."""
     if isinstance(obj, list | tuple):
@@ -85,7 +92,9 @@ def _collect(name: str, obj: Any, pieces: list[Any]) -> tuple[int, ...]:
         return (len(shapes), *(shapes[0] if shapes else ()))
     if is_object_array(obj):
         for shape in {_collect(name, entry, pieces) for entry in obj.ravel().tolist()} - {()}:
-            raise ShapeError(f"{name}: an entry of an object array has shape {shape}, not (): write bprop.stack(arrays)")
+            raise ShapeError(
+                f"{name}: an entry of an object array has shape {shape}, not (): write bprop.stack(arrays)"
+            )
         return obj.shape
     pieces.append(obj.array() if type(obj) is TracedFloat else obj)
     return np.shape(pieces[-1])
@@ -125,19 +134,32 @@ _WITHOUT_OBJECTS = re.compile(
 def explain_objects(error: Exception) -> NumPyFunctionError | None:
     """Return the error for one of NumPy's about an object array, ``None`` where it is about something else."""
     match = None if isinstance(error, BpropError) else _WITHOUT_OBJECTS.search(str(error))
-    name = match and (match["method"] or match["attribute"] or match["ufunc"])
-    if match is None or (match["attribute"] and not isinstance(vars(np).get(name), np.ufunc)):
+    if match is None:
+        return None
+    name: str = match["method"] or match["attribute"] or match["ufunc"] or ""
+    if match["attribute"] and not isinstance(vars(np).get(name), np.ufunc):
         return None
     called, line = refused_at(error)
     if not called:
-        called = "a function of NumPy" if name is None else f"numpy.{name}" if hasattr(np, name) else f"scipy.special.{name}"
+        called = (
+            "a function of NumPy" if not name else f"numpy.{name}" if hasattr(np, name) else f"scipy.special.{name}"
+        )
     explained = NumPyFunctionError(
         f"{called} of an array of objects: numpy.array makes one of a list with values under a transform, and this function "
-        f"does not compute with {'objects' if match['ufunc'] or name is None else 'the Python numbers among them'}: write numpy.stack([x, y]) for "
+        f"does not compute with {'objects' if match['ufunc'] or not name else 'the Python numbers among them'}: write numpy.stack([x, y]) for "
         f"numpy.array([x, y]), or a = bprop.asarray(a) before the call, which make one bprop array"
     )
     explained.line = line
     return explained
 
 
-__all__ = ["explain_objects", "holds_numbers", "holds_traced", "is_object_array", "joined", "taken_apart", "whole"]
+__all__ = [
+    "explain_objects",
+    "hidden",
+    "holds_numbers",
+    "holds_traced",
+    "is_object_array",
+    "joined",
+    "taken_apart",
+    "whole",
+]

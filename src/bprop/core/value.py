@@ -12,11 +12,21 @@ from numpy.typing import DTypeLike, NDArray
 from . import dtype as dtypes
 from .assignment import ASSIGNED, rewrite
 from .dispatch import apply_function, apply_ufunc, replacement
-from .error import ArgumentError, EscapedError, ShapeError, TracedValueError, user_assigns, user_called, user_lists, user_source
+from .error import (
+    ArgumentError,
+    EscapedError,
+    ShapeError,
+    TracedValueError,
+    sparse_product,
+    user_assigns,
+    user_called,
+    user_lists,
+    user_source,
+)
 from .function import FUNCTIONS
-from .method import Methods, call_array
+from .method import Methods, call_array, is_sparse
 from .nondifferentiable import IN_PLACE_NAMES
-from .object_array import holds_numbers, holds_traced, is_object_array, joined, taken_apart
+from .object_array import hidden, holds_numbers, holds_traced, is_object_array, joined, taken_apart
 from .shape import size_of
 from .traced_float import TracedFloat
 
@@ -63,6 +73,7 @@ class Array(Methods):
     """
 
     __slots__ = ("__weakref__", "data")
+    __pandas_priority__ = 5000  # Series has 3000 and DataFrame 4000: they leave the operators to us
     data: NDArray[Any]
 
     def __init__(self, data: NDArray[Any]) -> None:
@@ -131,10 +142,12 @@ class Array(Methods):
         return Array.__array__(self)
 
     def __dlpack__(self, **options: Any) -> Any:
-        self.numbers("__dlpack__")
-        options["copy"] = True  # DLPack cannot say read-only to every consumer, and arrays here are immutable
-        options.setdefault("max_version", (1, 0))
-        return np.ascontiguousarray(self.data).__dlpack__(**options)
+        data = self.numbers("__dlpack__")
+        if options.pop("copy", None) is False:
+            raise BufferError(
+                "__dlpack__: arrays never change, and who gets their memory could change it: copy=False is refused"
+            )
+        return np.array(data, order="C").__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return (1, 0)
@@ -248,7 +261,7 @@ def asked(value: "Tracer", what: str) -> tuple[str, str]:
     if called.startswith("numpy.ma."):
         return "an operation with a masked array (numpy.ma)", _UNMASKED
     if called:
-        instead = replacement(called)
+        instead = replacement(called) or _FOREIGN.get(called.partition(".")[0], "")
         return called, f"write {instead}" if instead else ""
     if what == "numpy.asarray":
         return what, (
@@ -259,6 +272,14 @@ def asked(value: "Tracer", what: str) -> tuple[str, str]:
     if ".astype(" in source:
         return what, "write bprop.asarray(a, dtype=dtype) for a.astype(dtype) of an array of objects"
     return what, "write bprop.stack(list(values)) for numpy.fromiter(values, dtype)" if "fromiter(" in source else ""
+
+
+_FOREIGN = {
+    "pandas": "table.to_numpy() for the table of pandas",
+    "xarray": "data.values for the data of xarray",
+    "torch": "tensor.numpy() for the tensor of PyTorch",
+}
+"""What other libraries' objects are as NumPy arrays, with which values under a transform compute."""
 
 
 def refused_assignment(value: "Tracer", called: str) -> TracedValueError:
@@ -328,6 +349,9 @@ class Tracer(Array):
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is not False and (dtype is None or np.dtype(dtype).kind == "O") and user_lists():
             return taken_apart(self)
+        product = sparse_product() if dtype is None else ""
+        if product:  # one object tells the product that the other factor is to compute it, several let `dot` call that
+            return hidden(self).reshape((1,) if product == "dot" else ())
         return super().__array__(dtype, copy)
 
     def __getattr__(self, name: str) -> Any:
@@ -383,6 +407,11 @@ def converted(name: str, obj: Any, dtype: DTypeLike | None = None, copy: bool | 
         if isinstance(obj, Array):
             return obj
     refuse_masked(name, obj)
+    if is_sparse(obj):
+        raise ArgumentError(
+            f"{name}: an argument is a sparse matrix of shape {obj.shape}: write A @ x for a product, whose derivative by x is "
+            f"there, or bprop.asarray(A.toarray()) for a matrix with zeros"
+        )
     if (isinstance(obj, list | tuple) and holds_traced(obj)) or (is_object_array(obj) and holds_numbers(obj)):
         return converted(name, joined(name, obj), dtype)
     if not isinstance(obj, np.ndarray) and hasattr(obj, "__dlpack__") and not hasattr(obj, "__array__"):

@@ -108,7 +108,7 @@ def _as_dtype(ufunc: Any, name: str, rule: Rule, inputs: Sequence[Any], given: d
     signature = None if wanted is None else (*(None for _ in operands), np.dtype(wanted))
     try:
         *takes, gives = ufunc.resolve_dtypes(
-            tuple(np.dtype(bool) if kind is bool else kind for kind in kinds) + (None,),
+            (*(np.dtype(bool) if kind is bool else kind for kind in kinds), None),
             signature=signature,
             casting=given.get("casting", "same_kind"),
         )
