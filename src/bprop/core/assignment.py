@@ -26,7 +26,7 @@ _WRITERS = {
     "copyto": "{0} = bprop.broadcast_to({1}, {0}.shape)",
     "fill_diagonal": "{0} = bprop.where(numpy.eye(*{0}.shape, dtype=bool), {1}, {0})",
     "place": "{0} = {0}.at[{1}].set({2})",
-    "put": "{0} = {0}.at[{1}].set({2})",
+    "put": "{0} = {0}.reshape(-1).at[{1}].set({2}).reshape({0}.shape)",
     "putmask": "{0} = bprop.where({1}, {2}, {0})",
 }
 """What functions of NumPy that write into their first argument are, by their arguments."""
@@ -148,7 +148,8 @@ def _of_element(
     base: ast.expr = element.value
     indices = [element.slice]
     while isinstance(base, ast.Subscript) and not isinstance(base.slice, ast.Slice | ast.Tuple):
-        base, indices = base.value, [base.slice, *indices]
+        indices.insert(0, base.slice)
+        base = base.value
     if isinstance(base, ast.Name) and isinstance(names.get(base.id), list | dict):  # it holds the array
         base, indices = element.value, [element.slice]
     elif not isinstance(base, ast.Name | ast.Attribute) or getattr(base, "attr", "") in ("T", "mT", "flat"):

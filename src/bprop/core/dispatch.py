@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .assignment import rewrite
-from .error import ArgumentError, NumPyFunctionError
+from .error import ArgumentError, NumPyFunctionError, user_called
 from .function import FUNCTIONS, NUMPY, SCIPY, UFUNC_METHODS
 from .method import Methods
 from .nondifferentiable import EFFECTS, IN_PLACE, INSTEAD, NONDIFFERENTIABLE
@@ -83,10 +83,6 @@ class Call:
 
 def apply_ufunc(ufunc: Any, method: str, inputs: Sequence[Any], options: dict[str, Any], array: Any) -> Any:
     """Apply the bprop function that stands for a ufunc, or the ufunc to the numbers, or raise naming what to write."""
-    if method == "__call__" and not options:
-        rule = NUMPY.get(ufunc)
-        if rule is not None:
-            return rule(*inputs)
     module, name = _home(ufunc)
     rule = NUMPY.get(ufunc) if module == "numpy" else SCIPY.get(name) if module == "scipy.special" else None
     full = f"{module}.{name}" if module else f"the ufunc {name}"
@@ -251,6 +247,13 @@ def _options_refused(name: str, options: list[str]) -> NumPyFunctionError:
 
 
 def _writing_refused(name: str) -> NumPyFunctionError:
+    called = user_called()  # numpy.full copies into what it makes
+    if called:
+        instead = replacement(called)
+        return NumPyFunctionError(
+            f"{called} of a value under a transform makes an array of numbers of it, which have no derivative"
+            + (f": write {instead}" if instead else "")
+        )
     instead = rewrite() or f"write {INSTEAD.get(name.removeprefix('numpy.'), 'x = x.at[index].add(v)')}"
     return NumPyFunctionError(
         f"{name} would write what has a derivative into an array, and arrays do not change under differentiation: {instead}"

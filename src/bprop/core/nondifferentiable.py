@@ -36,8 +36,6 @@ IN_PLACE = _of_numpy(" ".join(IN_PLACE_NAMES))
 """What these write into is their first argument."""
 
 INSTEAD = {
-    "add.accumulate": "bprop.cumulative_sum(x)",
-    "add.reduce": "bprop.sum(x, axis=0)",
     "append": "bprop.concat([x, values], axis=axis)",
     "astype": "x.astype(dtype)",
     "atleast_1d": "bprop.reshape(x, (1,)) where x has no axis",
@@ -62,11 +60,6 @@ INSTEAD = {
     "linalg.eigvals": "bprop.linalg.eigvalsh(x) where x is symmetric",
     "matvec": 'bprop.einsum("...ij,...j->...i", x, v)',
     "modf": "(x - bprop.trunc(x), bprop.trunc(x))",
-    "maximum.reduce": "bprop.max(x, axis=0)",
-    "minimum.reduce": "bprop.min(x, axis=0)",
-    "multiply.accumulate": "bprop.cumulative_prod(x)",
-    "multiply.outer": "x[:, None] * y",
-    "multiply.reduce": "bprop.prod(x, axis=0)",
     "nanmax": "bprop.max(bprop.where(bprop.isnan(x), -numpy.inf, x))",
     "nanmin": "bprop.min(bprop.where(bprop.isnan(x), numpy.inf, x))",
     "nanprod": "bprop.prod(bprop.where(bprop.isnan(x), 1.0, x))",

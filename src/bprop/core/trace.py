@@ -46,7 +46,7 @@ class Traced(Tracer):
     def __bool__(self) -> bool:
         raise TracedValueError(
             f"Python `if`, `while`, `and`, `or`, `not` or bool() on a traced value: {self.origin()} has no number while "
-            f"{self.owner.name} is being traced; {instead()}"
+            f"{self.owner.name} is being traced; {instead(self.owner.gave_objects)}"
         )
 
     def numbers(self, what: str) -> NDArray[Any]:
@@ -70,8 +70,16 @@ LONGEST = 60
 """Characters of a formula inside another that are shown in a message."""
 
 
-def instead() -> str:
-    """Return what to write instead of a decision of Python's, by the statement that makes it."""
+def instead(gave_objects: bool = False) -> str:
+    """Return what to write instead of a decision of Python's, by the statement that makes it.
+
+    ``gave_objects``: or of NumPy's, which compares the entries of object arrays.
+    """
+    if gave_objects:
+        return (
+            "where NumPy compares the entries of an array of objects, as numpy.maximum, sort and a > 0 do, make one bprop array "
+            "first, by numpy.stack([x, y]) for numpy.array([x, y]) or bprop.asarray(a); elsewhere " + instead()
+        )
     source = user_source()
     if source.startswith("while "):
         return "write bprop.while_loop(condition, body, initial)"

@@ -23,7 +23,7 @@ from .error import (
     user_lists,
     user_source,
 )
-from .function import FUNCTIONS
+from .function import FUNCTIONS, NUMPY
 from .method import Methods, call_array, is_sparse
 from .nondifferentiable import IN_PLACE_NAMES
 from .object_array import hidden, holds_numbers, holds_traced, is_object_array, joined, taken_apart
@@ -224,6 +224,10 @@ class Array(Methods):
 
     # --- NumPy code, unchanged ---
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        if not options and method == "__call__":
+            rule = NUMPY.get(ufunc)
+            if rule is not None:
+                return rule(*inputs)
         return apply_ufunc(ufunc, method, inputs, options, Array)
 
     def __array_function__(self, func: Any, types: Any, args: Any, options: Any) -> Any:
@@ -385,9 +389,10 @@ class Sharing:
 def asarray(obj: Any, /, *, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
     """Return ``obj`` (numbers, nested sequences, a NumPy array, anything with DLPack) as an `Array`.
 
+    Among the numbers may be values under a transform, in nested sequences and in object arrays: they are joined.
     A NumPy array is copied, since it could be changed under a gradient that needs it; ``copy=False`` shares it. While `compile`
     traces, one is an input of the program, by reference.
-    Raises `DTypeError` for complex, object and string data.
+    Raises `DTypeError` for complex and string data, and for other objects, `ShapeError` where entries have different shapes.
 
     **Source:** Python Array API standard 2024.12, ``asarray``.
 

@@ -56,7 +56,7 @@ class Batched(Tracer):
     def __bool__(self) -> bool:
         raise TracedValueError(
             f"Python `if`, `while`, `and`, `or`, `not` or bool() on {self.origin()} inside vmap: every entry of the batch "
-            f"may decide otherwise; {instead()}"
+            f"may decide otherwise; {instead(self.owner.gave_objects)}"
         )
 
     def numbers(self, what: str) -> NDArray[Any]:
