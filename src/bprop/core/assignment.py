@@ -76,9 +76,15 @@ def fresh_output() -> bool:
 def _fresh_output(code: CodeType, instruction: int) -> bool:
     path = _path(code, instruction)
     call = next((node for node in reversed(path) if isinstance(node, ast.Call)), None)
-    if call is None or path[path.index(call) - 1 :][0].__class__ is ast.Expr:
+    if call is None or isinstance(path[path.index(call) - 1], ast.Expr):
         return False
-    return any(option.arg == "out" and isinstance(option.value, ast.Call) for option in call.keywords)
+    outputs = [option.value for option in call.keywords if option.arg == "out"]
+    return any(isinstance(x, ast.Call) and getattr(x.func, "attr", "") in _MAKES_AN_ARRAY for x in outputs)
+
+
+_MAKES_AN_ARRAY = frozenset(
+    "array copy empty empty_like full full_like ones ones_like zeros zeros_like".split()  # another may return one that is seen
+)
 
 
 # --- the user's statement ---

@@ -70,10 +70,10 @@ class Methods:
         return _call("pow", other, self)
 
     def __matmul__(self, other: Any) -> "Array":
-        return _call(_product(other), self, other)
+        return _call("matmul" if isinstance(other, Methods) else _product(other), self, other)
 
     def __rmatmul__(self, other: Any) -> "Array":
-        return _call(_product(other), other, self)
+        return _call("matmul" if isinstance(other, Methods) else _product(other), other, self)
 
     def __neg__(self) -> "Array":
         return _call("negative", self)
@@ -314,7 +314,7 @@ def is_sparse(obj: Any) -> bool:
 
 
 def _product(other: Any) -> str:
-    return "matmul" if isinstance(other, Methods) or not is_sparse(other) else "sparse.matmul"
+    return "sparse.matmul" if is_sparse(other) else "matmul"
 
 
 def call_array(kind: type) -> None:

@@ -26,7 +26,7 @@ from .error import (
 from .function import FUNCTIONS, NUMPY
 from .method import Methods, call_array, is_sparse
 from .nondifferentiable import IN_PLACE_NAMES
-from .object_array import hidden, holds_numbers, holds_traced, is_object_array, joined, taken_apart
+from .object_array import hidden, holds_numbers, holds_traced, joined, taken_apart
 from .shape import size_of
 from .traced_float import TracedFloat
 
@@ -412,13 +412,17 @@ def converted(name: str, obj: Any, dtype: DTypeLike | None = None, copy: bool | 
         if isinstance(obj, Array):
             return obj
     refuse_masked(name, obj)
-    if is_sparse(obj):
+    if isinstance(obj, np.ndarray):
+        if obj.dtype.kind == "O" and holds_numbers(obj):
+            return converted(name, joined(name, obj), dtype)
+    elif isinstance(obj, list | tuple):
+        if holds_traced(obj):
+            return converted(name, joined(name, obj), dtype)
+    elif is_sparse(obj):
         raise ArgumentError(
             f"{name}: an argument is a sparse matrix of shape {obj.shape}: write A @ x for a product, whose derivative by x is "
             f"there, or bprop.asarray(A.toarray()) for a matrix with zeros"
         )
-    if (isinstance(obj, list | tuple) and holds_traced(obj)) or (is_object_array(obj) and holds_numbers(obj)):
-        return converted(name, joined(name, obj), dtype)
     if not isinstance(obj, np.ndarray) and hasattr(obj, "__dlpack__") and not hasattr(obj, "__array__"):
         obj = np.from_dlpack(obj)
     try:
