@@ -83,7 +83,18 @@ def _fresh_output(code: CodeType, instruction: int) -> bool:
 
 
 _MAKES_AN_ARRAY = frozenset(
-    "array copy empty empty_like full full_like ones ones_like zeros zeros_like".split()  # another may return one that is seen
+    [
+        "array",
+        "copy",
+        "empty",
+        "empty_like",
+        "full",
+        "full_like",
+        "ones",
+        "ones_like",
+        "zeros",
+        "zeros_like",
+    ]  # another may return one that is seen
 )
 
 

@@ -7,13 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cell import Cell
+from .conversion_error import asked
 from .dtype import WEAK
 from .error import TracedValueError, user_source
 from .graph import Edge, Graph, Node, application
 from .interpreter import Interpreter, using
 from .op import Op
 from .traced_float import plain
-from .value import Array, Spec, Tracer, asarray, asked
+from .value import Array, Spec, Tracer, asarray
 
 
 class Traced(Tracer):

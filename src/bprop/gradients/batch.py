@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.cell import Cell
+from ..core.conversion_error import asked
 from ..core.dtype import WEAK
 from ..core.error import ArgumentError, BpropError, DerivativeError, ShapeError, TracedValueError
 from ..core.family import (
@@ -33,7 +34,7 @@ from ..core.op import Op
 from ..core.shape import normalise_axis
 from ..core.trace import instead
 from ..core.tree import flatten, is_holder, unflatten
-from ..core.value import Array, Tracer, asarray, asked
+from ..core.value import Array, Tracer, asarray
 from ..ops import broadcast_to, eye, moveaxis, ones, reshape, stack, where
 from .variable import as_array, name_of
 
