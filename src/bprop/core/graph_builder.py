@@ -33,9 +33,10 @@ class GraphBuilder(Interpreter):
 
     def edge(self, value: Any) -> Edge:
         """Return the place of ``value`` in the graph, capturing it if it comes from outside."""
+        if not isinstance(value, GraphValue):
+            value = asarray(value)  # of a list of values of this graph a result
         if isinstance(value, GraphValue) and value.owner is self:
             return Edge(value.node, value.index)
-        value = asarray(value)
         capture = self.captured.get(id(value))
         if capture is None:
             capture = self.captured[id(value)] = self.source(value), value

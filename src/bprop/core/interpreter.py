@@ -20,6 +20,7 @@ import numpy as np
 
 from .dtype import WEAK
 from .error import BpropError, EscapedError
+from .object_array import explain_objects
 from .value import Array, Tracer, escaped
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class Interpreter:
         The applications are recorded or traced, and will be repeated with other numbers: by a program or a backward sweep.
     differentiates : bool
         Values of this level may carry a derivative, which is lost if Python takes their number.
+    gave_objects : bool
+        NumPy has got object arrays of values of this level.
     """
 
     name = "interpreter"
@@ -56,6 +59,7 @@ class Interpreter:
     guards = False
     replayed = False
     differentiates = True
+    gave_objects = False
 
     def __init__(self, below: "Interpreter | None" = None) -> None:
         self.below: Interpreter = current() if below is None else below
@@ -200,9 +204,15 @@ class using:  # noqa: N801 - reads as a statement: `with using(interpreter):`
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         CURRENT.reset(self.token)
+        if error is None:
+            return
         # in ``a[i] = x`` NumPy wraps our error in one of its own: raise ours
-        if kind is ValueError and isinstance(error.__cause__, BpropError):  # type: ignore[union-attr]
-            raise error.__cause__  # type: ignore[union-attr]
+        if kind is ValueError and isinstance(error.__cause__, BpropError):
+            raise error.__cause__
+        if self.interpreter.gave_objects and isinstance(error, TypeError | AttributeError):
+            explained = explain_objects(error)
+            if explained is not None:
+                raise explained from error
 
 
 EVALUATE = Eager()

@@ -31,12 +31,11 @@ NONDIFFERENTIABLE = _of_numpy(
 EFFECTS = _of_numpy("save savetxt savez savez_compressed")
 """Of these, the ones that do something: once, and not for every entry of a batch."""
 
-IN_PLACE = _of_numpy("copyto fill_diagonal place put put_along_axis putmask")
+IN_PLACE_NAMES = frozenset(("copyto", "fill_diagonal", "place", "put", "put_along_axis", "putmask"))
+IN_PLACE = _of_numpy(" ".join(IN_PLACE_NAMES))
 """What these write into is their first argument."""
 
 INSTEAD = {
-    "add.accumulate": "bprop.cumulative_sum(x)",
-    "add.reduce": "bprop.sum(x, axis=0)",
     "append": "bprop.concat([x, values], axis=axis)",
     "astype": "x.astype(dtype)",
     "atleast_1d": "bprop.reshape(x, (1,)) where x has no axis",
@@ -61,11 +60,6 @@ INSTEAD = {
     "linalg.eigvals": "bprop.linalg.eigvalsh(x) where x is symmetric",
     "matvec": 'bprop.einsum("...ij,...j->...i", x, v)',
     "modf": "(x - bprop.trunc(x), bprop.trunc(x))",
-    "maximum.reduce": "bprop.max(x, axis=0)",
-    "minimum.reduce": "bprop.min(x, axis=0)",
-    "multiply.accumulate": "bprop.cumulative_prod(x)",
-    "multiply.outer": "x[:, None] * y",
-    "multiply.reduce": "bprop.prod(x, axis=0)",
     "nanmax": "bprop.max(bprop.where(bprop.isnan(x), -numpy.inf, x))",
     "nanmin": "bprop.min(bprop.where(bprop.isnan(x), numpy.inf, x))",
     "nanprod": "bprop.prod(bprop.where(bprop.isnan(x), 1.0, x))",
@@ -88,4 +82,4 @@ INSTEAD = {
 }
 """What does the same and has a derivative, for those of the other functions where that is short."""
 
-__all__ = ["EFFECTS", "INSTEAD", "IN_PLACE", "NONDIFFERENTIABLE"]
+__all__ = ["EFFECTS", "INSTEAD", "IN_PLACE", "IN_PLACE_NAMES", "NONDIFFERENTIABLE"]

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cell import Cell
+from .conversion_error import asked
 from .dtype import WEAK
 from .error import TracedValueError, user_source
 from .graph import Graph, Node, application
@@ -14,7 +15,7 @@ from .graph_builder import GraphBuilder, GraphValue, source_node
 from .interpreter import Interpreter, using
 from .op import Op
 from .traced_float import plain
-from .value import Array, Spec, asked
+from .value import Array, Spec
 
 
 class Traced(GraphValue):
@@ -47,11 +48,11 @@ class Traced(GraphValue):
     def __bool__(self) -> bool:
         raise TracedValueError(
             f"Python `if`, `while`, `and`, `or`, `not` or bool() on a traced value: {self.origin()} has no number while "
-            f"{self.owner.name} is being traced; {instead()}"
+            f"{self.owner.name} is being traced; {instead(self.owner.gave_objects)}"
         )
 
     def numbers(self, what: str) -> NDArray[Any]:
-        what, instead = asked(what)
+        what, instead = asked(self, what)
         raise TracedValueError(
             f"{what} of a traced value: {self.origin()} has no number while {self.owner.name} is being traced; "
             f"{_ADVICE.get(what) or (f'{instead}, or {_LOOK}' if instead else _COMPUTE)}"
@@ -71,8 +72,16 @@ LONGEST = 60
 """Characters of a formula inside another that are shown in a message."""
 
 
-def instead() -> str:
-    """Return what to write instead of a decision of Python's, by the statement that makes it."""
+def instead(gave_objects: bool = False) -> str:
+    """Return what to write instead of a decision of Python's, by the statement that makes it.
+
+    ``gave_objects``: or of NumPy's, which compares the entries of object arrays.
+    """
+    if gave_objects:
+        return (
+            "where NumPy compares the entries of an array of objects, as numpy.maximum, sort and a > 0 do, make one bprop array "
+            "first, by numpy.stack([x, y]) for numpy.array([x, y]) or bprop.asarray(a); elsewhere " + instead()
+        )
     source = user_source()
     if source.startswith("while "):
         return "write bprop.while_loop(condition, body, initial)"

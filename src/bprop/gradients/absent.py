@@ -13,6 +13,7 @@ from functools import reduce, singledispatchmethod
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from ..core.cell import Cell
 from ..core.family import (
@@ -59,6 +60,9 @@ class Masked(Tracer):
     def numbers(self, what: str) -> Any:
         """Return the numbers, 0 where absent: no derivative is lost by looking at a derivative."""
         return self.value.numbers(what)
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        return Array.__array__(self, dtype, copy)
 
 
 class Absent(Interpreter):

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from ..core.cell import Cell
 from ..core.dtype import WEAK, is_float
 from ..core.interpreter import EVALUATE, FAILURES, QUIET, Interpreter, current, using
+from ..core.object_array import rejoined
 from ..core.op import Op
 from ..core.value import Array, Spec, Tracer
 from ..ops import add, astype, zeros
@@ -353,7 +354,7 @@ class Recording:
             self.inputs.append(lifted)
             new[number] = variables.argument(lifted)
         with using(self.owner):
-            self.result = f(*new, **options)
+            self.result = rejoined(self.owner, f(*new, **options))
 
     def backward(self, outputs: Sequence[Any], y_bars: Sequence[Any], one_hot: bool = False) -> list[list[Any]]:
         """Return the cotangents of ``inputs``; ``None`` where the outputs do not depend on a value."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..core.graph import Edge, Graph
 from ..core.interpreter import StateScope, using
+from ..core.object_array import rejoined
 from ..core.simplify import simplify
 from ..core.trace import Trace, Traced
 from ..core.tree import unflatten
@@ -48,7 +49,7 @@ def expression(f: Function) -> Function:
         tracer = Trace(name=what)
         inputs = [tracer.input(value.spec) for value in arguments.values]
         with using(tracer):
-            result = arguments(inputs)
+            result = rejoined(tracer, arguments(inputs))
         outputs, structure = as_arrays(result, what)
         graphs = [tracer.graph([y]) for y in outputs]
         return unflatten(structure, [Expression(graph, arguments.names) for graph in graphs])

@@ -12,6 +12,7 @@ from ..core.cell import Cell
 from ..core.error import ArgumentError, ShapeError, UnreachedError, UnreachedWarning
 from ..core.graph import Graph
 from ..core.interpreter import EVALUATE, Interpreter, current, using
+from ..core.object_array import rejoined
 from ..core.trace import Trace, Traced
 from ..core.tree import Structure, flatten, is_holder, unflatten
 from ..core.value import Array, asarray
@@ -274,7 +275,7 @@ def run_forward(f: Function, variables: Any, dots: Any, has_aux: bool, what: str
             v.argument([x if isinstance(x, Cell) else owner.dual(x, d) for x, d in zip(v.values, x_dots, strict=True)])
         )
     with using(owner):
-        out = f(*new)
+        out = rejoined(owner, f(*new))
     out, aux = _with_aux(out, has_aux, what)
     owner.close()
     arrays, structure = as_arrays(out, what)
@@ -371,7 +372,7 @@ def trace(f: Callable[P, Any]) -> Callable[P, Graph]:
         places = [position for position, x in enumerate(lifted) if isinstance(x, Traced)]
         new_args, new_options = unflatten(structure, lifted)
         with using(tracer):
-            result = f(*new_args, **new_options)
+            result = rejoined(tracer, f(*new_args, **new_options))
         return tracer.graph([as_array(y, what) for y in flatten(result)[0]])
 
     return traced

@@ -138,6 +138,8 @@ class Subscript:
         try:
             return as_integer(term)
         except TypeError:
+            if hasattr(term, "__array__"):  # other people's arrays
+                return self._term(np.asarray(term))
             raise self._error(f"{type(term).__name__} is no index") from None
 
     def _nonzero(self, mask: Array, axis: int) -> tuple[Array, ...]:
