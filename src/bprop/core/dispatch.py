@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .error import ArgumentError, NumPyFunctionError
-from .function import FUNCTIONS, NUMPY, SCIPY
+from .function import AS_NUMPY, FUNCTIONS, NUMPY, SCIPY
 from .method import Methods
 from .nondifferentiable import EFFECTS, IN_PLACE, INSTEAD, NONDIFFERENTIABLE
 
@@ -115,7 +115,11 @@ def apply_function(func: Any, args: Sequence[Any], options: dict[str, Any], arra
     if func in NONDIFFERENTIABLE:
         return Call(func, name, args, options, array).on_numbers(None)
     refused: list[str] = []
-    if rule is not None:
+    if rule in AS_NUMPY:
+        if not _fills(rule, args, options):
+            return rule(*args, **options)
+        refused = ["out"]
+    elif rule is not None:
         positional, ours, refused = _translated(func, rule, args, options)
         if not refused:
             return rule(*positional, **ours)
@@ -128,6 +132,19 @@ def apply_function(func: Any, args: Sequence[Any], options: dict[str, Any], arra
 
 
 # --- options ---
+def _fills(rule: Any, args: Sequence[Any], options: dict[str, Any]) -> bool:
+    """Return whether the call of a function whose parameters are NumPy's gives an array to be filled."""
+    position = _position_of_out(rule)
+    out = args[position] if position is not None and len(args) > position else options.get("out")
+    return out is not None
+
+
+@cache
+def _position_of_out(rule: Any) -> int | None:
+    names = rule.__code__.co_varnames[: rule.__code__.co_argcount]
+    return names.index("out") if "out" in names else None
+
+
 def _translated(func: Any, rule: Any, args: Sequence[Any], options: dict[str, Any]) -> tuple[Any, Any, list[str]]:
     """Return the arguments and options for the rule, and the options that it does not take."""
     theirs, operands, ours = _parameters(func, rule)
