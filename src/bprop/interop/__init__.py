@@ -1,3 +1,6 @@
 """NumPy's functions where they are called differently from the Array API: their own parameters, made of ops."""
 
 from . import numpy_shape as numpy_shape
+from . import numpy_join as numpy_join
+from . import numpy_reduction as numpy_reduction
+from . import numpy_nan as numpy_nan
