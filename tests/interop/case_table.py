@@ -94,12 +94,86 @@ NAN = {
     "nan_to_num": [(lambda m: np.nan_to_num(m), GAPS), (lambda m, s: np.nan_to_num(m / (GAPS != 2.0), nan=s, posinf=9.0), GAPS, S)],
 }  # fmt: skip
 
-EAGER_ONLY = {"trim_zeros"}
+Q = np.array([0.1, 0.35, 0.8])
+METHODS = ["inverted_cdf", "averaged_inverted_cdf", "closest_observation", "interpolated_inverted_cdf", "hazen", "weibull",
+           "linear", "median_unbiased", "normal_unbiased", "lower", "higher", "midpoint", "nearest"]  # fmt: skip
+STATISTICS = {
+    "average": [(lambda m: np.average(m), M), (lambda m, w: np.average(m, 1, w[:4]), M, W),
+                (lambda m, n: np.average(m, weights=np.exp(n), axis=0, keepdims=True), M, N),
+                (lambda m, n: np.average(m, None, np.exp(n), True), M, N), (lambda m: np.average(m, axis=1, returned=True), M),
+                (lambda t, m: np.average(t, axis=(2, 1), weights=np.exp(m).T), T, M)],
+    "cov": [(lambda m: np.cov(m), M), (lambda v, w: np.cov(v, w, bias=True), V, W), (lambda m: np.cov(m, rowvar=False, ddof=0), M),
+            (lambda m, w: np.cov(m, aweights=w[:4]), M, W), (lambda m, w: np.cov(m, None, True, False, None, [1, 2, 1, 3], w[:4]), M, W),
+            (lambda v: np.cov(v), V), (lambda m, w: np.cov(m, aweights=w[:4], ddof=0), M, W), (lambda m: np.cov(m, fweights=[1, 2, 1, 3], ddof=2), M)],
+    "corrcoef": [(lambda m: np.corrcoef(m), M), (lambda v, w: np.corrcoef(v, w), V, W), (lambda m, n: np.corrcoef(m, n, rowvar=False), M, N)],
+    "bincount": [(lambda w: np.bincount([0, 2, 2, 1, 4], weights=w), W), (lambda w: np.bincount(np.array([0, 2, 2, 1, 1]), w, 6), W)],
+    "quantile": [(lambda m: np.quantile(m, 0.3), M), (lambda m, q: np.quantile(m, q, axis=1), M, Q), (lambda t: np.quantile(t, [0.2, 0.9], (0, 2), keepdims=True), T),
+                 *((lambda v, method=method: np.quantile(v, [0.0, 0.17, 0.4, 0.5, 0.63, 1.0], method=method), V) for method in METHODS),
+                 (lambda v: np.quantile(v, Q, weights=[1.0, 2.0, 0.0, 3.0, 1.0], method="inverted_cdf"), V),
+                 (lambda t: np.quantile(t, 0.4, axis=(1, 2), weights=np.exp(M), method="inverted_cdf"), T)],
+    "percentile": [(lambda m: np.percentile(m, 30, axis=0), M), (lambda m, q: np.percentile(m, 100 * q, None, None, False, "hazen"), M, Q),
+                   (lambda m: np.percentile(m, [25, 50, 75]), M)],
+    "nanquantile": [(lambda m: np.nanquantile(m, 0.3, axis=1), GAPS), (lambda m, q: np.nanquantile(m, q, axis=0, keepdims=True), GAPS, Q),
+                    *((lambda m, method=method: np.nanquantile(m, [0.0, 0.17, 0.4, 0.5, 0.63, 1.0], 1, method=method), GAPS) for method in METHODS)],
+    "nanpercentile": [(lambda m: np.nanpercentile(m, 30), GAPS), (lambda m: np.nanpercentile(m, [30, 70], axis=1, method="weibull"), GAPS)],
+    "nanmedian": [(lambda m: np.nanmedian(m, axis=1), GAPS), (lambda m: np.nanmedian(m, keepdims=True), GAPS)],
+}  # fmt: skip
+
+POINTS = np.array([-0.3, 0.2, 0.9, 1.7, 3.9, 2.2])
+NODES = np.array([0.0, 0.7, 1.6, 2.9, 3.3])
+SIGNAL = {
+    "convolve": [(lambda v, w: np.convolve(v, w), V, W), *((lambda v, m, mode=mode: np.convolve(v, m[0], mode), V, M) for mode in ("same", "valid", "full")),
+                 *((lambda v, m, mode=mode: np.convolve(m[:, 0], v, mode=mode), V, M) for mode in ("same", "valid"))],
+    "correlate": [(lambda v, w: np.correlate(v, w), V, W), *((lambda v, m, mode=mode: np.correlate(v, m[0], mode), V, M) for mode in ("same", "valid", "full")),
+                  *((lambda v, m, mode=mode: np.correlate(m[:, 0], v, mode=mode), V, M) for mode in ("same", "valid", "full")),
+                  *((lambda v, m, mode=mode: np.correlate(m[0], v, mode=mode), V, M) for mode in ("same", "full"))],
+    "interp": [(lambda x, xp, fp: np.interp(x, xp, fp), POINTS, NODES, V), (lambda x, xp, fp, s: np.interp(x, xp, fp, s, s**2), POINTS, NODES, V, S),
+               (lambda x, xp, fp: np.interp(x, xp, fp, period=2.5), POINTS, NODES, V), (lambda s, fp: np.interp(s, NODES, fp), S, V),
+               (lambda x, xp, fp, s: np.interp(x, xp, fp, period=2.3 * s), POINTS, NODES, V, S)],
+    "gradient": [(lambda v: np.gradient(v), V), (lambda m: np.gradient(m), M), (lambda m, s: np.gradient(m, s, axis=1, edge_order=2), M, S),
+                 (lambda v, x: np.gradient(v, x), V, NODES), (lambda v, x: np.gradient(v, x, edge_order=2), V, NODES),
+                 (lambda m, x: np.gradient(m, 0.5, x[:4], edge_order=2), M, NODES), (lambda t: np.gradient(t, axis=(2, 1)), T),
+                 (lambda v: np.gradient(v, np.arange(5.0)), V)],
+    "trapezoid": [(lambda v: np.trapezoid(v), V), (lambda v, x: np.trapezoid(v, x), V, NODES), (lambda m, s: np.trapezoid(m, dx=s, axis=0), M, S),
+                  (lambda m, n: np.trapezoid(m, n, 1.0, 1), M, N), (lambda m, x: np.trapezoid(m, x[:3], axis=0), M, NODES)],
+    "unwrap": [(lambda v: np.unwrap(4 * v), V), (lambda m: np.unwrap(5 * m, axis=0), M), (lambda v, s: np.unwrap(v, period=s), V, S),
+               (lambda v: np.unwrap(v, 0.9, period=1.5), V)],
+}  # fmt: skip
+
+POLYNOMIAL = {
+    "polyval": [(lambda p, x: np.polyval(p, x), V, M), (lambda x: np.polyval([1.0, -2.0, 0.5], x), M), (lambda p, s: np.polyval(p, s), V, S)],
+    "polyadd": [(lambda p, q: np.polyadd(p, q[0]), V, M), (lambda p: np.polyadd([1.0, 2.0], p), V)],
+    "polysub": [(lambda p, q: np.polysub(q[0], p), V, M)],
+    "polymul": [(lambda p, q: np.polymul(p, q[0]), V, M), (lambda p: np.polymul([0.0, 1.0], p), V)],
+    "polydiv": [(lambda p, q: np.polydiv(p, q[0][:3]), V, M), (lambda p, q: np.polydiv(q[0][:2], p), V, M)],
+    "polyder": [(lambda p: np.polyder(p), V), (lambda p: np.polyder(p, m=2), V), (lambda p: np.polyder(p, 0), V)],
+    "polyint": [(lambda p: np.polyint(p), V), (lambda p, s: np.polyint(p, 2, s), V, S), (lambda p, w: np.polyint(p, m=2, k=w[:2]), V, W)],
+    "poly": [(lambda v: np.poly(v), V), (lambda m: np.poly(m[0]), M)],
+    "vander": [(lambda v: np.vander(v), V), (lambda v: np.vander(v, 3, increasing=True), V), (lambda v: np.vander(v, N=1), V)],
+    "polyfit": [(lambda x, y: np.polyfit(x, y, 2), NODES, V), (lambda x, y, w: np.polyfit(x, y, 1, w=w), NODES, V, W),
+                (lambda x, m: np.polyfit(x[:3], m, 1), NODES, M), (lambda x, y: np.polyfit(x, y, 1, cov=True), NODES, V),
+                (lambda x, y: np.polyfit(x, y, deg=2, cov="unscaled"), NODES, V)],
+}  # fmt: skip
+
+CHOICE = {
+    "where": [(lambda m, n: np.where(POSITIVE, m, n), M, N), (lambda m: m[np.where(POSITIVE)], M)],
+    "select": [(lambda m, n: np.select([M > 1, M > 0], [m**2, n], 0.5), M, N), (lambda m, s: np.select([m > 1.4, m < 0.2], [m, np.sin(m)], default=s), M, S),
+               (lambda m: np.select([POSITIVE], [m]), M)],
+    "piecewise": [(lambda m: np.piecewise(m, [M > 1, M < 0.2], [lambda t: t**2, lambda t: 3 * t, 0.5]), M), (lambda v: np.piecewise(v, [v < 0, v >= 0], [-1.0, np.exp]), V),
+                  (lambda v: np.piecewise(v, V > 0.4, [lambda t, a: a * t, lambda t, a: t - a], 3.0), V), (lambda s: np.piecewise(s, [s > 0, s > 1], [np.sin, np.cos]), S)],
+    "choose": [(lambda v, w: np.choose([0, 1, 1, 0, 2], [v, w, v * w]), V, W), (lambda v, w: np.choose([0, 3, -1, 0, 2], [v, w], mode="wrap"), V, W),
+               (lambda m, s: np.choose(np.array([[5], [0], [-2]]), (m, s), mode="clip"), M, S)],
+    "compress": [(lambda m: np.compress([True, False, True], m, axis=0), M), (lambda m: np.compress(np.array([False, True, True]), m), M)],
+    "extract": [(lambda m: np.extract(m > 0.55, m), M), (lambda m: np.extract(POSITIVE, m), M)],
+    "take": [(lambda m: np.take(m, [7, 0]), M), (lambda m: np.take(m, [[5, -9]], 1, mode="wrap"), M), (lambda m: np.take(m, [5, -9], axis=0, mode="clip"), M)],
+}  # fmt: skip
+
+EAGER_ONLY = {"polymul", "polydiv", "extract", "trim_zeros"}
 """The shape of their results depends on the numbers."""
 
 CASES = [
     Case(name, number, f, xs, name not in EAGER_ONLY)
-    for table in (SHAPE, JOIN, REDUCTION, NAN)
+    for table in (SHAPE, JOIN, REDUCTION, NAN, STATISTICS, SIGNAL, POLYNOMIAL, CHOICE)
     for name, calls in table.items()
     for number, (f, *xs) in enumerate(calls)
 ]

@@ -4,3 +4,8 @@ from . import numpy_shape as numpy_shape
 from . import numpy_join as numpy_join
 from . import numpy_reduction as numpy_reduction
 from . import numpy_nan as numpy_nan
+from . import numpy_statistics as numpy_statistics
+from . import numpy_quantile as numpy_quantile
+from . import numpy_signal as numpy_signal
+from . import numpy_polynomial as numpy_polynomial
+from . import numpy_choice as numpy_choice
