@@ -168,12 +168,67 @@ CHOICE = {
     "take": [(lambda m: np.take(m, [7, 0]), M), (lambda m: np.take(m, [[5, -9]], 1, mode="wrap"), M), (lambda m: np.take(m, [5, -9], axis=0, mode="clip"), M)],
 }  # fmt: skip
 
+A = np.array([[2.0, 0.3, -0.4], [0.1, 1.5, 0.2], [0.6, -0.7, 3.0]])
+PRODUCT = {
+    "dot": [(lambda t, n: np.dot(t, np.stack([n.T, N.T])), T, N), (lambda m, t: np.dot(m, t.mT), M, T),
+            (lambda v, w: np.dot(v, w), V, W), (lambda m, s: np.dot(m, s), M, S)],
+    "vdot": [(lambda v, w: np.vdot(v, w), V, W), (lambda m, n: np.vdot(m, n.T), M, N)],
+    "outer": [(lambda m, v: np.outer(m, v), M, V)],
+    "inner": [(lambda m, n: np.inner(m, n), M, N), (lambda t, m: np.inner(t, m), T, M), (lambda m, s: np.inner(m, s), M, S)],
+    "kron": [(lambda m, a: np.kron(m, a), M, A), (lambda v, m: np.kron(v, m), V, M)],
+    "matvec": [(lambda t, v: np.matvec(t, v[:4]), T, V)],
+    "vecmat": [(lambda v, t: np.vecmat(v[:3], t), V, T)],
+    "cross": [(lambda a, b: np.cross(a, b), A, A.T + 0.3), (lambda m, n: np.cross(m, n, axisa=0, axisb=0), M, N), (lambda a, b: np.cross(a, b, axisc=0), A, A.T + 0.3),
+              (lambda m, n: np.cross(m, n, axis=0), M, N), (lambda m, v: np.cross(m, v[:3], 0, -1, 0), M, V)],
+    "einsum": [(lambda m, n: np.einsum(m, [0, 1], n, [2, 1], [0, 2]), M, N), (lambda m, n: np.einsum(m, [0, 1], n, [2, 1]), M, N),
+               (lambda m, n, a: np.einsum("ij,kj,kl->il", m, n, a, optimize=True), M, N, A), (lambda m, n, a: np.einsum("ij,kj,kl", m, n, a, optimize="optimal"), M, N, A),
+               (lambda m, n, a: np.einsum("ij,kj,kl->li", m, n, a, optimize=["einsum_path", (1, 2), (0, 1)]), M, N, A),
+               (lambda t, m: np.einsum("...ij,ij->...", t, m, dtype=np.float64, order="C", casting="same_kind"), T, M),
+               (lambda t: np.einsum(t, [..., 0, 1], [..., 1, 0]), T), (lambda a: np.einsum("ii->i", a), A), (lambda m, n, a: np.einsum("ij,kj,kk->i", m, n, a, optimize="greedy"), M, N, A)],
+    "tensordot": [(lambda t, m: np.tensordot(t, m, axes=((1, 2), (0, 1))), T, M), (lambda t, m: np.tensordot(t, m, ([2], [1])), T, M)],
+}  # fmt: skip
+
+SYMMETRIC = lambda a: a + a.T
+LINALG = {
+    "linalg.svd": [(lambda m: np.linalg.svd(m, full_matrices=False)[1], M), (lambda m: np.linalg.svd(m, False, False), M), (lambda a: np.linalg.svd(SYMMETRIC(a), compute_uv=False, hermitian=True), A),
+                   (lambda a: (lambda u, s, vh: (u * s) @ vh * A)(*np.linalg.svd(SYMMETRIC(a) - 3.3 * np.eye(3), hermitian=True)), A),
+                   (lambda m: (lambda u, s, vh: u**2 @ np.diag(s) @ vh**2)(*np.linalg.svd(m, full_matrices=False)), M)],
+    "linalg.cond": [(lambda a: np.linalg.cond(a), A), *((lambda a, p=p: np.linalg.cond(a, p), A) for p in (1, -1, -2, "fro", np.inf, "nuc"))],
+    "linalg.norm": [(lambda m: np.linalg.norm(m), M), *((lambda m, p=p: np.linalg.norm(m, p, axis=(0, 1)), M) for p in (1, -1, 2, -2, np.inf, -np.inf, "fro", "nuc")),
+                    *((lambda m, p=p: np.linalg.norm(m, ord=p, axis=1, keepdims=True), M) for p in (0, 1, 2, 3, 0.5, -1, np.inf, -np.inf)), (lambda v: np.linalg.norm(v, 3), V)],
+    "linalg.pinv": [(lambda m: np.linalg.pinv(m), M), (lambda a: np.linalg.pinv(SYMMETRIC(a), 1e-10, True), A), (lambda m: np.linalg.pinv(m, rtol=1e-9), M)],
+    "linalg.matrix_rank": [(lambda m: np.linalg.matrix_rank(m), M), (lambda a: np.linalg.matrix_rank(SYMMETRIC(a), 3.5, True), A), (lambda v: np.linalg.matrix_rank(v), V),
+                           (lambda t: np.linalg.matrix_rank(t, rtol=0.3), T)],
+    "linalg.lstsq": [(lambda m, v: np.linalg.lstsq(m.T, v[:4])[:2], M, V), (lambda m, v: np.linalg.lstsq(m, v[:3], rcond=1e-8)[0], M, V)],
+    "linalg.tensorsolve": [(lambda t, v: np.tensordot(1.0, np.linalg.tensorsolve(np.reshape(np.kron(t, np.eye(2)) + np.eye(6), (2, 3, 6)), v), 0), A, M[:2, :3]),
+                           (lambda t, v: np.linalg.tensorsolve(np.reshape(np.kron(t, np.eye(2)) + np.eye(6), (6, 2, 3)), v, axes=(0,)), A, M[:2, :3])],
+    "linalg.tensorinv": [(lambda t: np.linalg.tensorinv(np.reshape(np.kron(t, np.eye(2)) + np.eye(6), (2, 3, 6))), A), (lambda t: np.linalg.tensorinv(np.reshape(np.kron(t, np.eye(2)) + np.eye(6), (6, 2, 3)), ind=1), A)],
+    "linalg.qr": [(lambda m: np.linalg.qr(m.T), M), (lambda m: np.linalg.qr(m.T, "r"), M), (lambda a: np.linalg.qr(a, mode="complete"), A)],
+    "linalg.multi_dot": [(lambda m, n, a: np.linalg.multi_dot([m, n.T, a]), M, N, A)],
+    "linalg.eigh": [(lambda a: np.linalg.eigh(a, UPLO="U")[0], A), (lambda a: (lambda w, v: v**2 * w)(*np.linalg.eigh(a, "L")), A)],
+    "linalg.eigvalsh": [(lambda a: np.linalg.eigvalsh(a, "U"), A)],
+    "linalg.cholesky": [(lambda a: np.linalg.cholesky(SYMMETRIC(a), upper=True), A)],
+    "linalg.solve": [(lambda a, v: np.linalg.solve(a, v[:3]), A, V)], "linalg.inv": [(lambda a: np.linalg.inv(a=a), A)],
+    "linalg.det": [(lambda a: np.linalg.det(a), A)], "linalg.slogdet": [(lambda a: np.linalg.slogdet(a), A)],
+    "linalg.matrix_power": [(lambda a: np.linalg.matrix_power(a, 3), A), (lambda a: np.linalg.matrix_power(a, n=-2), A)],
+}  # fmt: skip
+
+CREATION = {
+    "linspace": [(lambda s: np.linspace(s, 2 * s, 4), S), (lambda v, w: np.linspace(v, w, 3, endpoint=False, retstep=True), V, W), (lambda v, s: np.linspace(v, s, num=3, axis=1), V, S),
+                 (lambda s: np.linspace(0, s, 1), S), (lambda v: np.linspace(v, 9.5, 4, dtype=np.int64), V)],
+    "logspace": [(lambda s: np.logspace(s, 2 * s, 4), S), (lambda v, w: np.logspace(v, w, 3, False, base=2.0), V, W), (lambda s, w: np.logspace(s, 2.0, 3, base=w, axis=-1), S, W)],
+    "geomspace": [(lambda s: np.geomspace(s, 5 * s, 4), S), (lambda w: np.geomspace(w, -w * 0 + 2 * w, 4, endpoint=False, axis=1), W), (lambda w: np.geomspace(-w, -3.0, num=3), W)],
+    "meshgrid": [(lambda v, w: np.meshgrid(v, w), V, W), (lambda v, w: np.meshgrid(v, w, sparse=True, indexing="ij"), V, W), (lambda v, s: np.meshgrid(v, s, copy=False), V, S)],
+    "full_like": [(lambda m, s: np.full_like(m, s), M, S), (lambda m, v: np.full_like(m, v, shape=(2, 5), dtype=np.float64), M, V), (lambda m: np.full_like(m, 2.5), M)],
+    "zeros_like": [(lambda m: np.zeros_like(m, shape=(2,), order="C"), M)], "ones_like": [(lambda m: np.ones_like(m, np.float32), M)],
+}  # fmt: skip
+
 EAGER_ONLY = {"polymul", "polydiv", "extract", "trim_zeros"}
 """The shape of their results depends on the numbers."""
 
 CASES = [
     Case(name, number, f, xs, name not in EAGER_ONLY)
-    for table in (SHAPE, JOIN, REDUCTION, NAN, STATISTICS, SIGNAL, POLYNOMIAL, CHOICE)
+    for table in (SHAPE, JOIN, REDUCTION, NAN, STATISTICS, SIGNAL, POLYNOMIAL, CHOICE, PRODUCT, LINALG, CREATION)
     for name, calls in table.items()
     for number, (f, *xs) in enumerate(calls)
 ]

@@ -9,3 +9,6 @@ from . import numpy_quantile as numpy_quantile
 from . import numpy_signal as numpy_signal
 from . import numpy_polynomial as numpy_polynomial
 from . import numpy_choice as numpy_choice
+from . import numpy_product as numpy_product
+from . import numpy_linalg as numpy_linalg
+from . import numpy_creation as numpy_creation
