@@ -223,12 +223,47 @@ CREATION = {
     "zeros_like": [(lambda m: np.zeros_like(m, shape=(2,), order="C"), M)], "ones_like": [(lambda m: np.ones_like(m, np.float32), M)],
 }  # fmt: skip
 
-EAGER_ONLY = {"polymul", "polydiv", "extract", "trim_zeros"}
+ELEMENTWISE = {
+    "deg2rad": [(lambda v: np.deg2rad(v), V)], "radians": [(lambda v: np.radians(v), V)], "rad2deg": [(lambda v: np.rad2deg(v), V)],
+    "degrees": [(lambda v: np.degrees(v), V)],
+    "fmax": [(lambda m, n: np.fmax(m, n), GAPS, N), (lambda n, m: np.fmax(n, m), N, GAPS), (lambda m: np.fmax(m, 0.7), GAPS)],
+    "fmin": [(lambda m, n: np.fmin(m, n), GAPS, N), (lambda n, m: np.fmin(n, m), N, GAPS)],
+    "heaviside": [(lambda v, s: np.heaviside(V * (V > 0.3), s), V, S), (lambda v: np.heaviside(v, 0.5), V)],
+    "float_power": [(lambda w, v: np.float_power(w, v), W, V)], "ldexp": [(lambda v: np.ldexp(v, 3), V), (lambda v: np.ldexp(v, np.arange(-2, 3)), V)],
+    "frexp": [(lambda m: np.frexp(m), M * 7)], "modf": [(lambda m: np.modf(m), M * 7)], "sinc": [(lambda m: np.sinc(m), M), (lambda v: np.sinc(0 * v + v**3), V)],
+    "logaddexp2": [(lambda m, n: np.logaddexp2(m, n), M, N)], "fix": [(lambda m: np.fix(m * 1.3) * m, M)], "round": [(lambda m: np.round(m * 1.3, decimals=0) * m, M)],
+    "clip": [(lambda m, s: np.clip(m, -s / 9, a_max=s), M, S), (lambda m: np.clip(m, max=1.2, min=None), M), (lambda m: np.clip(m, 0.3, None), M)],
+}  # fmt: skip
+
+SETS = {
+    "unique": [(lambda v: np.unique(np.append(v, v)), V), (lambda m: np.unique(np.concatenate([m, m]), axis=0, return_index=True, return_inverse=True, return_counts=True), M)],
+    "unique_all": [(lambda v: np.unique_all(v), V)], "unique_values": [(lambda v: np.unique_values(v), V)], "unique_counts": [(lambda v: np.unique_counts(v), V)],
+    "unique_inverse": [(lambda v: np.unique_inverse(v), V)],
+    "union1d": [(lambda v, w: np.union1d(v, w), V, W)], "intersect1d": [(lambda v: np.intersect1d(v, v[::-1][:3]), V), (lambda v: np.intersect1d(v, V, return_indices=True, assume_unique=True)[1], V)],
+    "setdiff1d": [(lambda v, w: np.setdiff1d(v, w), V, W), (lambda v: np.setdiff1d(v, v[1:3], assume_unique=True), V)],
+    "setxor1d": [(lambda v: np.setxor1d(v, v[1:3]), V), (lambda v, w: np.setxor1d(v, w, assume_unique=True), V, W)],
+    "sort": [(lambda m: np.sort(m, axis=None), M), (lambda m: np.sort(m, 0, "stable"), M)], "argsort": [(lambda m: np.argsort(m, 0) * m, M)],
+    "partition": [(lambda v: np.sort(np.partition(v, 2)[:2]), V), (lambda m: np.sort(np.partition(m, (1, 5), axis=None)[5:]), M)],
+    "argpartition": [(lambda v: v[np.argpartition(v, 2)][2], V)], "ix_": [(lambda m: m[np.ix_(np.arange(2) + 0 * np.argsort(m[:2, 0]), [3, 0])], M)],
+}  # fmt: skip
+
+HISTOGRAM = {
+    "histogram": [(lambda v, w: np.histogram(V, 3, weights=w), V, W), (lambda v: np.histogram(v, bins=4), V), (lambda v: np.histogram(v, [-2.0, 0.0, 1.1, 1.5]), V),
+                  (lambda v, w: np.histogram(v, 4, density=True, weights=w), V, W), (lambda v: np.histogram(v, 5, (-1.0, 1.0)), V), (lambda m: np.histogram(m, "sturges"), M),
+                  (lambda v, w: np.histogram(V, [-2.0, 0.0, 1.1, 1.5], density=True, weights=w), V, W)],
+    "histogram_bin_edges": [(lambda v: np.histogram_bin_edges(v, 6), V), (lambda v: np.histogram_bin_edges(v, "fd"), V)],
+    "histogram2d": [(lambda v, w: np.histogram2d(V, NODES, 3, weights=w), V, W), (lambda v, w: np.histogram2d(v, w, [2, 3], density=True), V, W),
+                    (lambda v, w: np.histogram2d(v, w, bins=[-2.5, 0.0, 1.0, 2.0]), V, W)],
+    "histogramdd": [(lambda m, w: np.histogramdd(m, 5, weights=w[:3]), M, W), (lambda v, w: np.histogramdd([v, w], bins=(2, [0.0, 0.5, 1.0])), V, W),
+                    (lambda v, w: np.histogramdd((v, w), 3, range=[(-1.0, 1.0), (0.0, 1.0)], density=True), V, W)],
+}  # fmt: skip
+
+EAGER_ONLY = {*(set(SETS) - {"sort", "argsort", "partition", "argpartition", "ix_"}), "histogram-5", "histogram_bin_edges-1", "polymul", "polydiv", "extract", "trim_zeros"}
 """The shape of their results depends on the numbers."""
 
 CASES = [
-    Case(name, number, f, xs, name not in EAGER_ONLY)
-    for table in (SHAPE, JOIN, REDUCTION, NAN, STATISTICS, SIGNAL, POLYNOMIAL, CHOICE, PRODUCT, LINALG, CREATION)
+    Case(name, number, f, xs, not {name, f"{name}-{number}"} & EAGER_ONLY)
+    for table in (SHAPE, JOIN, REDUCTION, NAN, STATISTICS, SIGNAL, POLYNOMIAL, CHOICE, PRODUCT, LINALG, CREATION, ELEMENTWISE, SETS, HISTOGRAM)
     for name, calls in table.items()
     for number, (f, *xs) in enumerate(calls)
 ]

@@ -19,7 +19,7 @@ NONDIFFERENTIABLE = _of_numpy(
     "allclose array_equal array_equiv isclose iscomplex iscomplexobj isin isneginf isposinf isreal isrealobj "
     "may_share_memory shares_memory "
     # positions, orders and paths
-    "argpartition argwhere digitize einsum_path flatnonzero lexsort nanargmax nanargmin "
+    "argwhere digitize einsum_path flatnonzero lexsort nanargmax nanargmin "
     "diag_indices_from tril_indices_from triu_indices_from "
     # dtypes
     "common_type min_scalar_type "

@@ -12,3 +12,6 @@ from . import numpy_choice as numpy_choice
 from . import numpy_product as numpy_product
 from . import numpy_linalg as numpy_linalg
 from . import numpy_creation as numpy_creation
+from . import numpy_elementwise as numpy_elementwise
+from . import numpy_set as numpy_set
+from . import numpy_histogram as numpy_histogram
