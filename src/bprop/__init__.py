@@ -9,7 +9,7 @@ import types
 import typing
 
 from . import data as data
-from . import interop as _interop  # NumPy's functions find their rules
+from . import interop as interop
 from . import linalg as linalg
 from . import nn as nn
 from . import optim as optim

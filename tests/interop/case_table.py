@@ -258,12 +258,33 @@ HISTOGRAM = {
                     (lambda v, w: np.histogramdd((v, w), 3, range=[(-1.0, 1.0), (0.0, 1.0)], density=True), V, W)],
 }  # fmt: skip
 
-EAGER_ONLY = {*(set(SETS) - {"sort", "argsort", "partition", "argpartition", "ix_"}), "histogram-5", "histogram_bin_edges-1", "polymul", "polydiv", "extract", "trim_zeros"}
+PAD = {
+    "pad": [(lambda m: np.pad(m, ((1, 2), (0, 3)), "linear_ramp", end_values=((1.0, 2.0), (3.0, 4.0))), M), (lambda v, s: np.pad(v, (2, 3), mode="linear_ramp", end_values=s), V, S),
+            *((lambda m, mode=mode: np.pad(m, ((1, 2), (2, 0)), mode), M) for mode in ("maximum", "minimum", "mean", "median", "edge", "wrap", "reflect", "symmetric", "constant")),
+            (lambda m: np.pad(m, 2, "mean", stat_length=((1, 2), (3, 2))), M), (lambda v: np.pad(v, 3, "maximum", stat_length=2), V),
+            *((lambda v, mode=mode, width=width: np.pad(v, width, mode, reflect_type="odd"), V) for mode in ("reflect", "symmetric") for width in ((2, 3), (9, 12))),
+            (lambda m, s: np.pad(m, 1, "constant", constant_values=s), M, S), (lambda m: np.pad(m, ((1, 0), (0, 2)), "reflect", reflect_type="odd"), M)],
+    "broadcast_to": [(lambda v: np.broadcast_to(v, (2, 5), subok=False), V)], "broadcast_arrays": [(lambda v, s: np.broadcast_arrays(v, s), V, S)],
+    "size": [(lambda m: m / np.size(m, axis=0), M)],
+}  # fmt: skip
+
+EAGER_ONLY = {
+    *(set(SETS) - {"sort", "argsort", "partition", "argpartition", "ix_"}),
+    "histogram-5",
+    "histogram_bin_edges-1",
+    "polymul",
+    "polydiv",
+    "extract",
+    "trim_zeros",
+}
 """The shape of their results depends on the numbers."""
+
+TABLES = (SHAPE, JOIN, REDUCTION, NAN, STATISTICS, SIGNAL, POLYNOMIAL, CHOICE, PRODUCT, LINALG, CREATION, ELEMENTWISE, SETS,
+          HISTOGRAM, PAD)  # fmt: skip
 
 CASES = [
     Case(name, number, f, xs, not {name, f"{name}-{number}"} & EAGER_ONLY)
-    for table in (SHAPE, JOIN, REDUCTION, NAN, STATISTICS, SIGNAL, POLYNOMIAL, CHOICE, PRODUCT, LINALG, CREATION, ELEMENTWISE, SETS, HISTOGRAM)
+    for table in TABLES
     for name, calls in table.items()
     for number, (f, *xs) in enumerate(calls)
 ]

@@ -57,6 +57,7 @@ def test_rules_have_numpys_parameters():
     for function, rule in NUMPY.items():
         if rule in AS_NUMPY and not isinstance(function, np.ufunc):
             ours, theirs = (
-                [(p.name, p.kind, p.default) for p in inspect.signature(f).parameters.values()] for f in (rule, function)
+                [(p.name, p.kind, p.default) for p in inspect.signature(f).parameters.values()]
+                for f in (rule, function)
             )
             assert ours == theirs, function

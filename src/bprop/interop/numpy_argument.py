@@ -12,7 +12,7 @@ from ..core.value import Array
 from ..ops.data_type import astype
 from ..ops.manipulation import broadcast_to, ravel, reshape
 
-NO_VALUE: Any = np._NoValue  # type: ignore[attr-defined]
+NO_VALUE: Any = np._NoValue
 """What NumPy's options are where nobody gives them."""
 
 

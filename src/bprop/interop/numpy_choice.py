@@ -82,7 +82,9 @@ def _piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> A
             y = select(condition, astype(array("piecewise", piece), x.dtype), y)
             continue
         numbers = condition.concrete()
-        if numbers is None or numbers.shape != condition.shape:  # which entries is not known: all, and those not meant are absent
+        if (
+            numbers is None or numbers.shape != condition.shape
+        ):  # which entries is not known: all, and those not meant are absent
             y = select(condition, astype(array("piecewise", piece(x, *args, **kw)), x.dtype), y)
             continue
         positions = np.flatnonzero(numbers)
@@ -133,7 +135,9 @@ def _compress(condition: Any, a: Any, axis: Any = None, out: Any = None) -> Arra
     axis = normalise_axis("compress", axis, x.ndim, x.shape)
     positions = _true_positions("compress", condition)
     if positions.size and positions[-1] >= x.shape[axis]:
-        raise IndexingError(f"compress: entry {positions[-1]} of the condition holds, axis {axis} of {x.shape} has fewer")
+        raise IndexingError(
+            f"compress: entry {positions[-1]} of the condition holds, axis {axis} of {x.shape} has fewer"
+        )
     return take(x, positions, axis=axis)
 
 

@@ -84,7 +84,9 @@ def grid_of(*xs: Array) -> list[Array]:
 @numpy_rule(np.geomspace)
 def _geomspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Array:
     # NumPy's: float64 unless another dtype is asked for
-    natural = dtypes.result_type(_natural("geomspace", start, stop), np.float64 if dtype is None else dtypes.check(dtype, "geomspace"))
+    natural = dtypes.result_type(
+        _natural("geomspace", start, stop), np.float64 if dtype is None else dtypes.check(dtype, "geomspace")
+    )
     first, last = (astype(array("geomspace", plain(end)), natural) for end in (start, stop))
     for end in (first, last):
         numbers = end.concrete()

@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from ..core.dispatch import Call
 from ..core.dtype import result_type, to_float
 from ..core.error import ArgumentError, DTypeError
 from ..core.function import numpy_rule
+from ..core.nondifferentiable import NONDIFFERENTIABLE
 from ..core.op import array, operand
 from ..core.value import Array
 from ..ops.comparison import isnan
@@ -111,6 +113,19 @@ def _fix(x: Any, out: Any = None) -> Array:
 @numpy_rule(np.round, np.around)
 def _round(a: Any, decimals: int = 0, out: Any = None) -> Array:
     return around(a, decimals)
+
+
+# --- no derivative: NumPy sees the numbers ---
+def _on_numbers(ufunc: Any) -> Any:
+    def rule(*xs: Any) -> Any:
+        return Call(ufunc, f"numpy.{ufunc.__name__}", xs, {}, Array).on_numbers(None)
+
+    return rule
+
+
+for _ufunc in NONDIFFERENTIABLE:
+    if isinstance(_ufunc, np.ufunc):
+        numpy_rule(_ufunc)(_on_numbers(_ufunc))
 
 
 # --- bounds ---

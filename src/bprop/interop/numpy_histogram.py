@@ -39,8 +39,8 @@ def _outer(name: str, a: Array, limits: Any) -> tuple[Any, Any]:
             numbers = end.concrete()
             if numbers is not None and not np.isfinite(numbers).all():
                 raise ArgumentError(f"{name}: the data are not finite: give a range")
-    numbers = [array(name, end).concrete() for end in (first, last)]
-    if all(n is not None and n.ndim == 0 for n in numbers) and numbers[0] == numbers[1]:
+    low, high = (array(name, end).concrete() for end in (first, last))
+    if low is not None and high is not None and low.ndim == high.ndim == 0 and low == high:
         return first - 0.5, last + 0.5
     return first, last
 
@@ -88,7 +88,11 @@ def _weights(name: str, weights: Any, a: Array) -> Array | None:
 
 
 def _filled(positions: Array, inside: Array, weights: Array | None, size: int) -> Array:
-    amounts = astype(inside, np.int64) if weights is None else where(inside, weights, astype(array("histogram", 0), weights.dtype))
+    amounts = (
+        astype(inside, np.int64)
+        if weights is None
+        else where(inside, weights, astype(array("histogram", 0), weights.dtype))
+    )
     y: Array = scatter_add_op(amounts, positions, size=size)
     return y
 
@@ -100,7 +104,9 @@ def _histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any
 
 
 @numpy_rule(np.histogram)
-def _histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None) -> tuple[Array, Array]:
+def _histogram(
+    a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None
+) -> tuple[Array, Array]:
     a = array("histogram", a)
     w = _weights("histogram", weights, a)
     a = ravel(a)
@@ -123,9 +129,7 @@ def _histogramdd(
         x = array("histogramdd", sample)
         columns = list(unstack(matrix_transpose(x) if x.ndim == 2 else reshape(x, (1, -1))))
     rank, size = len(columns), columns[0].size
-    all_bins = list(bins) if isinstance(bins, list | tuple | np.ndarray) and np.ndim(bins[0] if len(bins) else 0) or (
-        isinstance(bins, list | tuple | np.ndarray) and len(bins) == rank
-    ) else [bins] * rank  # fmt: skip
+    all_bins = list(bins) if isinstance(bins, list | tuple | np.ndarray) else [bins] * rank
     limits = [None] * rank if range is None else list(range)
     if len(all_bins) != rank or len(limits) != rank:
         raise ArgumentError(f"histogramdd: {len(all_bins)} bins and {len(limits)} ranges for {rank} variables")

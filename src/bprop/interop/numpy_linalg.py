@@ -32,7 +32,9 @@ def _by_size(x: Array) -> tuple[Array, Array]:
     """Return the eigenvalues of symmetric matrices by falling size, and their vectors."""
     w, v = linalg.eigh(x)
     order = argsort(abs(w), -1, descending=True)
-    columns = take_along_axis(v, reshape(order, (*order.shape[:-1], 1, order.shape[-1])) + np.zeros((v.shape[-2], 1), np.int64), axis=-1)
+    columns = take_along_axis(
+        v, reshape(order, (*order.shape[:-1], 1, order.shape[-1])) + np.zeros((v.shape[-2], 1), np.int64), axis=-1
+    )
     return take_along_axis(w, order, axis=-1), columns
 
 
@@ -86,7 +88,7 @@ def _mirrored(a: Array) -> Array:
 
 
 @numpy_rule(np.linalg.matrix_rank)
-def _matrix_rank(A: Any, tol: Any = None, hermitian: bool = False, *, rtol: Any = None) -> Array:  # noqa: N803
+def _matrix_rank(A: Any, tol: Any = None, hermitian: bool = False, *, rtol: Any = None) -> Array:
     x = floating(array("matrix_rank", A))
     if rtol is not None and tol is not None:
         raise ArgumentError("matrix_rank: give tol or rtol, not both")
@@ -106,7 +108,9 @@ def _lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     x, residuals, rank, singular_values = linalg.lstsq(a, b, rtol=rcond)
     rows, columns = array("lstsq", a).shape[-2:]
     numbers = rank.concrete()
-    if rows <= columns or (numbers is not None and (numbers < columns).any()):  # NumPy's: none where b is met, or x is free
+    if rows <= columns or (
+        numbers is not None and (numbers < columns).any()
+    ):  # NumPy's: none where b is met, or x is free
         residuals = zeros((0,), dtype=x.dtype)
     return LstsqResult(x, at_least_1d(residuals), rank, singular_values)
 
@@ -136,7 +140,9 @@ def _tensorinv(a: Any, ind: int = 2) -> Array:
         raise ArgumentError(f"tensorinv: ind is a positive integer, not {ind!r}")
     first, last = a.shape[:ind], a.shape[ind:]
     if prod(first) != prod(last):
-        raise ShapeError(f"tensorinv: shape {a.shape}: {prod(first)} entries in the first {ind} axes, {prod(last)} in the rest")
+        raise ShapeError(
+            f"tensorinv: shape {a.shape}: {prod(first)} entries in the first {ind} axes, {prod(last)} in the rest"
+        )
     return reshape(linalg.inv(reshape(a, (prod(first), -1))), (*last, *first))
 
 

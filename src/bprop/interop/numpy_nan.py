@@ -81,7 +81,9 @@ def _nanmean(
     return masked_mean("nanmean", a, axis, dtype, keepdims, _numbers("nanmean", a, where))
 
 
-def _variance(name: str, a: Any, axis: Any, dtype: Any, ddof: Any, keepdims: Any, where: Any, mean: Any, correction: Any) -> Array:
+def _variance(
+    name: str, a: Any, axis: Any, dtype: Any, ddof: Any, keepdims: Any, where: Any, mean: Any, correction: Any
+) -> Array:
     if correction is not NO_VALUE:
         if ddof != 0:
             raise ArgumentError(f"{name}: ddof and correction are two names of one option: give one of them")
@@ -128,7 +130,10 @@ def _nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, n
     if x.dtype.kind != "f":
         return x
     limit = np.finfo(x.dtype)
-    ends = ((x == np.inf, limit.max if posinf is None else posinf), (x == -np.inf, limit.min if neginf is None else neginf))
+    ends = (
+        (x == np.inf, limit.max if posinf is None else posinf),
+        (x == -np.inf, limit.min if neginf is None else neginf),
+    )
     y = select(isnan(x), astype(array("nan_to_num", nan), x.dtype), x)
     for infinite, value in ends:
         y = select(infinite, astype(array("nan_to_num", value), x.dtype), y)

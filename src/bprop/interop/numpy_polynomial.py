@@ -53,7 +53,7 @@ def _polyval(p: Any, x: Any) -> Array:
 def _padded(name: str, a1: Any, a2: Any) -> tuple[Array, Array]:
     a1, a2 = _coefficients(name, a1), _coefficients(name, a2)
     size = max(a1.size, a2.size)
-    return tuple(embed_along(a, 0, size - a.size, size) if a.size < size else a for a in (a1, a2))  # type: ignore[return-value]
+    return tuple(embed_along(a, 0, size - a.size, size) if a.size < size else a for a in (a1, a2))
 
 
 @numpy_rule(np.polyadd)
@@ -142,7 +142,7 @@ def _poly(seq_of_zeros: Any) -> Array:
 
 
 @numpy_rule(np.vander)
-def _vander(x: Any, N: Any = None, increasing: bool = False) -> Array:  # noqa: N803 - NumPy's name
+def _vander(x: Any, N: Any = None, increasing: bool = False) -> Array:
     x = array("vander", x)
     if x.ndim != 1:
         raise ShapeError(f"vander: shape {x.shape}: the points are a vector")

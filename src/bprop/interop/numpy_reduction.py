@@ -97,7 +97,15 @@ def masked_mean(name: str, a: Any, axis: Any, dtype: Any, keepdims: Any, counted
 
 
 def masked_variance(
-    name: str, a: Any, axis: Any, dtype: Any, ddof: float, keepdims: Any, counted: Array | None, mean: Any, bad: Any = None
+    name: str,
+    a: Any,
+    axis: Any,
+    dtype: Any,
+    ddof: float,
+    keepdims: Any,
+    counted: Array | None,
+    mean: Any,
+    bad: Any = None,
 ) -> Array:
     """Return the mean square of the distances of the entries that count from their mean, or from the one given.
 

@@ -65,8 +65,8 @@ def _union1d(ar1: Any, ar2: Any) -> Any:
 @numpy_rule(np.intersect1d)
 def _intersect1d(ar1: Any, ar2: Any, assume_unique: bool = False, return_indices: bool = False) -> Any:
     x1, x2 = _flat("intersect1d", ar1, ar2)
-    numbers = [concrete("intersect1d", x, _INSTEAD) for x in (x1, x2)]
-    _, first, second = np.intersect1d(*numbers, assume_unique=assume_unique, return_indices=True)
+    first_set, second_set = (concrete("intersect1d", x, _INSTEAD) for x in (x1, x2))
+    _, first, second = np.intersect1d(first_set, second_set, assume_unique, return_indices=True)
     y = take(x1, first, axis=0).astype(np.result_type(x1.dtype, x2.dtype))
     return (y, array("intersect1d", first), array("intersect1d", second)) if return_indices else y
 

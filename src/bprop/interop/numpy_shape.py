@@ -14,7 +14,7 @@ from ..ops import arrangement, matrix
 from ..ops.concatenation import stack
 from ..ops.data_type import astype
 from ..ops.indexing import slice_along, take
-from ..ops.manipulation import expand_dims, moveaxis, permute_dims, ravel, reshape
+from ..ops.manipulation import broadcast_arrays, broadcast_to, expand_dims, moveaxis, permute_dims, ravel, reshape
 from ..ops.reduction import sum
 from ..ops.search import concrete
 from .numpy_argument import in_dtype
@@ -183,6 +183,25 @@ def _apply_over_axes(func: Any, a: Any, axes: Any) -> Array:
         result = array("apply_over_axes", func(y, axis))
         result = expand_dims(result, axis) if result.ndim == y.ndim - 1 else result
         if result.ndim != y.ndim:
-            raise ShapeError(f"apply_over_axes: func made shape {result.shape} of {y.shape}: it keeps or drops the axis")
+            raise ShapeError(
+                f"apply_over_axes: func made shape {result.shape} of {y.shape}: it keeps or drops the axis"
+            )
         y = result
     return y
+
+
+# --- sizes and dtypes ---
+@numpy_rule(np.size)
+def _size(a: Any, axis: Any = None) -> int:
+    a = array("size", a)
+    return prod(a.shape[position] for position in normalise_axes("size", axis, a.shape))
+
+
+@numpy_rule(np.broadcast_to)
+def _broadcast_to(array: Any, shape: Any, subok: bool = False) -> Array:
+    return broadcast_to(array, shape)
+
+
+@numpy_rule(np.broadcast_arrays)
+def _broadcast_arrays(*args: Any, subok: bool = False) -> tuple[Array, ...]:
+    return tuple(broadcast_arrays(*args))

@@ -114,13 +114,17 @@ def _along(x: Array, axis: int, start: int, count: int) -> Array:
 def _spacings(f: Array, varargs: tuple[Any, ...], axes: tuple[int, ...]) -> list[Array]:
     """Return for every axis the distance of samples: a number, or a vector of the distances between neighbours."""
     if len(varargs) not in (0, 1, len(axes)):
-        raise ArgumentError(f"gradient: {len(varargs)} spacings for {len(axes)} axes: none, one for all, or one for each")
+        raise ArgumentError(
+            f"gradient: {len(varargs)} spacings for {len(axes)} axes: none, one for all, or one for each"
+        )
     result = []
     spacings = [1.0] * len(axes) if not varargs else list(varargs) * (len(axes) if len(varargs) == 1 else 1)
     for spacing, axis in zip(spacings, axes, strict=True):
         h = array("gradient", spacing)
         if h.ndim > 1 or (h.ndim == 1 and len(varargs) == 1 and len(axes) > 1 and h.size != f.shape[axis]):
-            raise ShapeError(f"gradient: a spacing of shape {h.shape}: it is a number, or the coordinates along an axis")
+            raise ShapeError(
+                f"gradient: a spacing of shape {h.shape}: it is a number, or the coordinates along an axis"
+            )
         if h.ndim == 1:
             if h.size != f.shape[axis]:
                 raise ShapeError(f"gradient: {h.size} coordinates for axis {axis} of shape {f.shape}")

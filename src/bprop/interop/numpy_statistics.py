@@ -68,7 +68,9 @@ def _samples(name: str, m: Any, y: Any, rowvar: bool, dtype: Any) -> Array:
     for part in parts:
         if part.ndim > 2:
             raise ShapeError(f"{name}: shape {part.shape} has more than two axes")
-    wanted = dtypes.result_type(*(part.dtype for part in parts), np.float64) if dtype is None else dtypes.check(dtype, name)
+    wanted = (
+        dtypes.result_type(*(part.dtype for part in parts), np.float64) if dtype is None else dtypes.check(dtype, name)
+    )
     rows = at_least_2d(astype(m, wanted))
     if not rowvar and m.ndim != 1:
         rows = matrix_transpose(rows)
@@ -113,7 +115,13 @@ def _cov(
         centred = rows - mean(rows, 1, keepdims=True)
         covariance = matmul(centred, matrix_transpose(centred)) / _divisor(size - lost)
     else:
-        w = frequencies if reliabilities is None else reliabilities if frequencies is None else frequencies * reliabilities
+        w = (
+            frequencies
+            if reliabilities is None
+            else reliabilities
+            if frequencies is None
+            else frequencies * reliabilities
+        )
         assert w is not None
         whole = sum(w)
         w = astype(w, rows.dtype) if rows.dtype == np.float64 else w

@@ -218,7 +218,7 @@ einsum_op = Bilinear(
 )
 
 
-@function(np.einsum)
+@function()
 def einsum(subscripts: str, /, *operands: Any) -> Array:
     """y = sum of products over the labels that the output lacks, in Einstein's notation with ``...`` for batches.
 

@@ -242,7 +242,6 @@ logaddexp = Elementwise(
 )  # fmt: skip
 
 
-
 # --- the same to the base 2 ---
 def _share(x1: Any, x2: Any) -> Any:
     """2^x1 / (2^x1 + 2^x2), computed from the power that is at most 1."""
