@@ -39,7 +39,7 @@ def as_dtype(name: str, x: Array, dtype: Any, casting: str = "same_kind") -> Arr
 
 def floating(x: Array) -> Array:
     """Return ``x``, integers and truth values in float64."""
-    return x if x.dtype.kind == "f" else astype(x, np.float64)
+    return x if x.dtype.kind in "fc" else astype(x, np.float64)
 
 
 def flat_without_axis(x: Array, axis: Any) -> tuple[Array, Any]:

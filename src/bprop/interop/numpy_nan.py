@@ -20,14 +20,14 @@ from .numpy_reduction import masked_extreme, masked_mean, masked_prod, masked_su
 def without_nan(name: str, a: Any, value: float) -> Array:
     """Return ``a`` with a number in the place of NaN."""
     a = array(name, a)
-    return select(isnan(a), value, a) if a.dtype.kind == "f" else a
+    return select(isnan(a), value, a) if a.dtype.kind in "fc" else a
 
 
 def _numbers(name: str, a: Any, where: Any) -> Array | None:
     """Return where ``a`` is a number and counts."""
     a = array(name, a)
     counted = mask_of(name, where, a)
-    if a.dtype.kind != "f":
+    if a.dtype.kind not in "fc":
         return counted
     return ~isnan(a) if counted is None else ~isnan(a) & counted
 

@@ -9,7 +9,7 @@ from ..core.function import numpy_rule
 from ..core.op import array
 from ..core.shape import normalise_axis
 from ..core.value import Array
-from ..ops.arithmetic import abs, multiply, remainder
+from ..ops.arithmetic import abs, conj, multiply, remainder
 from ..ops.arrangement import flip
 from ..ops.concatenation import concat
 from ..ops.cumulative import cumulative_sum
@@ -69,7 +69,7 @@ def _correlate(a: Any, v: Any, mode: Any = "valid") -> Array:
     a, v, mode = _vectors("correlate", a, v, mode)
     longer, shorter = max(a.size, v.size), min(a.size, v.size)
     before = (shorter - 1) // 2 if a.size >= v.size else shorter // 2
-    return _cut(convolved(a, flip(v)), longer, shorter, mode, before)
+    return _cut(convolved(a, flip(conj(v))), longer, shorter, mode, before)
 
 
 # --- interpolation ---

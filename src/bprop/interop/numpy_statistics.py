@@ -11,6 +11,7 @@ from ..core.function import numpy_rule
 from ..core.op import array
 from ..core.shape import normalise_axes, normalise_axis
 from ..core.value import Array
+from ..ops.arithmetic import conj
 from ..ops.concatenation import concat
 from ..ops.contraction import matmul
 from ..ops.creation import full
@@ -113,7 +114,7 @@ def _cov(
     reliabilities = None if aweights is None else _sample_weights("aweights", aweights, size)
     if frequencies is None and reliabilities is None:
         centred = rows - mean(rows, 1, keepdims=True)
-        covariance = matmul(centred, matrix_transpose(centred)) / _divisor(size - lost)
+        covariance = matmul(centred, matrix_transpose(conj(centred))) / _divisor(size - lost)
     else:
         w = (
             frequencies
@@ -130,7 +131,7 @@ def _cov(
             factor = whole
         else:
             factor = whole - (lost if reliabilities is None else lost * sum(w * reliabilities) / whole)
-        covariance = matmul(centred, matrix_transpose(centred * w)) / where(factor > 0, factor, 0.0)
+        covariance = matmul(centred, matrix_transpose(conj(centred) * w)) / where(factor > 0, factor, 0.0)
     return reshape(covariance, tuple(n for n in covariance.shape if n != 1))
 
 
