@@ -13,7 +13,7 @@ import scipy.special
 from numpy.testing import assert_allclose, assert_array_equal
 
 import bprop
-from bprop.core.function import FUNCTIONS, NUMPY, SCIPY
+from bprop.core.function import FUNCTIONS, SCIPY
 from bprop.core.nondifferentiable import EFFECTS, IN_PLACE, INSTEAD, NONDIFFERENTIABLE
 from support.numpy_namespace import CEILING, PUBLIC, REFUSED, WITHOUT, page
 
@@ -75,7 +75,7 @@ SEEN = {
     "array_equiv": lambda x: np.array_equiv(x, X), "isclose": lambda x: np.isclose(x, 1.5), "isin": lambda x: np.isin(x, [1.5]),
     "iscomplex": np.iscomplex, "iscomplexobj": np.iscomplexobj, "isneginf": np.isneginf, "isposinf": np.isposinf,
     "isreal": np.isreal, "isrealobj": np.isrealobj, "may_share_memory": lambda x: np.may_share_memory(x, X.copy()),
-    "shares_memory": lambda x: np.shares_memory(x, X.copy()), 
+    "shares_memory": lambda x: np.shares_memory(x, X.copy()),
     "argwhere": lambda x: np.argwhere(x > 1), "digitize": lambda x: np.digitize(x, [1.0, 1.7]),
     "einsum_path": lambda x: np.einsum_path("i,i->", x, x)[1], "flatnonzero": lambda x: np.flatnonzero(x > 1),
     "lexsort": lambda x: np.lexsort((x, X)), "nanargmax": np.nanargmax, "nanargmin": np.nanargmin,

@@ -14,6 +14,7 @@ from support.numpy_case import (
     assert_batched,
     assert_compiled,
     assert_first_order,
+    assert_integers,
     assert_second_order,
     assert_value,
 )
@@ -28,6 +29,14 @@ representative = pytest.mark.parametrize("case", [case for case in FIRST if case
 def test_value_and_dtype_are_numpys(case):
     assert_value(case, np.float64, 1e-13)
     assert_value(case, np.float32, 2e-5)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if not any(np.isnan(x).any() for x in case.xs)], ids=str)
+def test_integers(case):
+    if case.name == "unique_values":
+        pytest.skip("NumPy's are in no order")
+    assert_integers(case, np.int64)
+    assert_integers(case, np.int32)
 
 
 @every

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.testing import assert_allclose
 
 import bprop
@@ -58,6 +59,21 @@ def assert_value(case, dtype, rtol):
         assert y.shape == np.shape(numpys)
         assert y.dtype == np.asarray(numpys).dtype
         assert_allclose(y, numpys, rtol=rtol, atol=rtol)
+
+
+def assert_integers(case, dtype):
+    """Of integers, too, value and dtype are NumPy's, and an error where NumPy has one."""
+    xs = [np.round(4 * x).astype(dtype) for x in case.xs]
+    try:
+        theirs = outputs(case.f(*xs))
+    except (ValueError, TypeError, ZeroDivisionError, IndexError):
+        with pytest.raises(bprop.BpropError):
+            case.f(*map(bprop.asarray, xs))
+        return
+    for y, numpys in zip(outputs(case.f(*map(bprop.asarray, xs))), theirs, strict=True):
+        assert y.shape == np.shape(numpys)
+        assert y.dtype == np.asarray(numpys).dtype
+        assert_allclose(y, numpys, rtol=1e-12, atol=1e-12)
 
 
 def directions(case):

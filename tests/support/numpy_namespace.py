@@ -1,13 +1,13 @@
 """NumPy's public functions, what bprop does with each, and the page that says so.
 
-    python tests/support/numpy_namespace.py > docs/numpy.md
+python tests/support/numpy_namespace.py > docs/numpy.md
 """
 
 import numpy as np
 
 import bprop  # noqa: F401 - fills the tables
 from bprop.core.function import NUMPY
-from bprop.core.nondifferentiable import IN_PLACE, INSTEAD, NONDIFFERENTIABLE
+from bprop.core.nondifferentiable import INSTEAD, NONDIFFERENTIABLE
 
 COMPLEX = "its result is complex"
 REFUSED = {
@@ -51,7 +51,8 @@ def _listed(names):
         module, _, short = name.rpartition(".")
         groups.setdefault(module, []).append(f"`{short}`")
     return "\n\n".join(
-        (f"`numpy.{module}`: " if module else "`numpy`: ") + ", ".join(shorts) for module, shorts in sorted(groups.items())
+        (f"`numpy.{module}`: " if module else "`numpy`: ") + ", ".join(shorts)
+        for module, shorts in sorted(groups.items())
     )
 
 

@@ -15,7 +15,7 @@ from ..ops.creation import arange
 from ..ops.data_type import astype
 from ..ops.indexing import slice_along, take
 from ..ops.manipulation import broadcast_to
-from ..ops.rounding import round
+from ..ops.rounding import floor, round
 from ..ops.selection import where
 from ..ops.sorting import median
 from .numpy_argument import beside, floating
@@ -42,7 +42,7 @@ def _ramp(x: Array, axis: int, count: int, end: Any, last: bool) -> Array:
     share = beside((count - 1 - steps if last else steps) / count, axis, x.ndim)
     first = astype(array("pad", end), edge.dtype)
     y = first + (edge - first) * share
-    return astype(y, x.dtype)
+    return astype(floor(y) if x.dtype.kind in "iu" else y, x.dtype)
 
 
 def _statistic(x: Array, mode: str, axis: int, count: int, length: Any, last: bool) -> Array:
@@ -66,8 +66,7 @@ def _reflected_oddly(x: Array, axis: int, width: tuple[int, int], mode: str) -> 
         term = take(x, entry, axis=axis) * beside(array("pad", weight.astype(x.dtype)), axis, x.ndim)
         unused = beside(array("pad", weight == 0), axis, x.ndim)
         y = term if y is None else y + where(unused, 0, term)
-    result: Array = y
-    return result
+    return astype(y, x.dtype)
 
 
 @numpy_rule(np.pad)

@@ -135,6 +135,7 @@ def _poly(seq_of_zeros: Any) -> Array:
         raise ShapeError(
             f"poly: shape {roots.shape}: the characteristic polynomial of a matrix needs its eigenvalues: give them"
         )
+    roots = roots if roots.dtype.kind in "fc" and roots.dtype != np.float16 else astype(roots, np.float64)
     y = ones((1,), dtype=roots.dtype)
     for root in roots:
         y = convolved(y, stack([root * 0 + 1, -root]))

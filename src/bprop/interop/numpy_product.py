@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.dtype import result_type
 from ..core.error import ArgumentError, ShapeError
 from ..core.function import numpy_rule
 from ..core.op import array
@@ -15,6 +16,7 @@ from ..ops.arithmetic import conj
 from ..ops.concatenation import concat
 from ..ops.contraction import LETTERS, einsum_op, matmul
 from ..ops.creation import zeros
+from ..ops.data_type import astype
 from ..ops.linear_algebra import cross, tensordot
 from ..ops.manipulation import moveaxis, ravel
 from .numpy_argument import in_dtype
@@ -138,6 +140,7 @@ def _einsum(*operands: Any, out: Any = None, optimize: Any = False, **kwargs: An
         raise ArgumentError("einsum: subscripts and operands are needed")
     subscripts, parts = _subscripts(operands)
     arrays = [in_dtype("einsum", x, kwargs.get("dtype")) for x in parts]
-    if optimize is False or len(arrays) < 3:
-        return contraction.einsum(subscripts, *arrays)
-    return _in_order(subscripts, arrays, optimize)
+    dtype = result_type(*(x.dtype for x in arrays))
+    in_turn = optimize is False or len(arrays) < 3
+    y = contraction.einsum(subscripts, *arrays) if in_turn else _in_order(subscripts, arrays, optimize)
+    return astype(y, dtype)  # sums of small integers are not widened

@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from ..core.error import ArgumentError, ShapeError
+from ..core.dtype import result_type
+from ..core.error import ArgumentError, DTypeError, ShapeError
 from ..core.function import numpy_rule
-from ..core.op import array
+from ..core.op import array, operand
 from ..core.shape import normalise_axis
 from ..core.value import Array
 from ..ops.arithmetic import abs, conj, multiply, remainder
@@ -30,7 +31,7 @@ def convolved(a: Array, v: Array) -> Array:
     n, m = short.size, long.size
     rows = multiply(reshape(short, (n, 1)), reshape(long, (1, m)))
     flat = reshape(embed_along(rows, 1, 0, m + n), (n * (m + n),))
-    return sum(reshape(slice_along(flat, 0, 0, n * (m + n - 1)), (n, m + n - 1)), axis=0)
+    return sum(reshape(slice_along(flat, 0, 0, n * (m + n - 1)), (n, m + n - 1)), axis=0, dtype=rows.dtype)
 
 
 _MODES = ("valid", "same", "full")
@@ -169,7 +170,10 @@ def _gradient_along(f: Array, axis: int, h: Array, edge_order: int) -> Array:
 
 @numpy_rule(np.gradient)
 def _gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
-    f = floating(array("gradient", f))
+    f = array("gradient", f)
+    if f.dtype.kind == "b":
+        raise DTypeError("gradient: of bool there are no differences: convert with .astype(float)")
+    f = floating(f)
     axes = tuple(range(f.ndim)) if axis is None else tuple(
         normalise_axis("gradient", entry, f.ndim, f.shape) for entry in (axis if isinstance(axis, tuple | list) else (axis,))
     )  # fmt: skip
@@ -208,16 +212,17 @@ def _unwrap(p: Any, discont: Any = None, axis: int = -1, *, period: Any = 6.2831
     axis = normalise_axis("unwrap", axis, p.ndim, p.shape)
     size = p.shape[axis]
     step = _along(p, axis, 1, size - 1) - _along(p, axis, 0, size - 1)
+    period = operand("unwrap", period)
     limit = period / 2 if discont is None else discont
-    if step.dtype.kind != "f" and isinstance(period, int):
-        high, odd = divmod(period, 2)
-        ambiguous = odd == 0
+    dtype = result_type(step.dtype, period.dtype if isinstance(period, Array) else period)
+    if dtype.kind != "f":
+        high = period // 2
+        ambiguous = period % 2 == 0
     else:
         high, ambiguous = period / 2, True
     low = -high
     wrapped = remainder(step - low, period) + low
-    if ambiguous:
-        wrapped = where((wrapped == low) & (step > 0), high, wrapped)
+    wrapped = where((wrapped == low) & (step > 0) & ambiguous, high, wrapped)
     correction = where(abs(step) < limit, 0, wrapped - step)
     corrected = _along(p, axis, 1, size - 1) + cumulative_sum(correction, axis=axis)
-    return concat([_along(p, axis, 0, 1), corrected], axis=axis)
+    return astype(concat([_along(p, axis, 0, 1), corrected], axis=axis), dtype)
