@@ -268,7 +268,27 @@ PAD = {
     "size": [(lambda m: m / np.size(m, axis=0), M)],
 }  # fmt: skip
 
+NAMED = {
+    "roll": [(lambda m: np.roll(a=m, shift=(1, 2), axis=(0, 1)), M), (lambda m: np.roll(m, 2), M)], "flip": [(lambda m: np.flip(m=m, axis=(0, 1)), M)],
+    "tile": [(lambda m: np.tile(A=m, reps=(2, 1)), M)], "repeat": [(lambda m: np.repeat(a=m, repeats=[1, 0, 2], axis=0), M), (lambda m: np.repeat(m, 2), M)],
+    "diff": [(lambda m, n: np.diff(m, 1, 0, n, m), M, N), (lambda m: np.diff(a=m, n=2, axis=1, append=0.0), M)], "searchsorted": [(lambda v: v * np.searchsorted([0.0, 1.0], v, "right"), V)],
+    "swapaxes": [(lambda t: np.swapaxes(a=t, axis1=0, axis2=2), T)], "transpose": [(lambda t: np.transpose(a=t, axes=(2, 0, 1)), T), (lambda m: np.transpose(m), M)],
+    "moveaxis": [(lambda t: np.moveaxis(a=t, source=0, destination=-1), T)], "unstack": [(lambda m: np.unstack(m, axis=1), M)], "tril": [(lambda m: np.tril(m=m, k=-1), M)], "triu": [(lambda m: np.triu(m, 1), M)],
+    "expand_dims": [(lambda m: np.expand_dims(a=m, axis=(0, 2)), M)], "squeeze": [(lambda v: np.squeeze(v[None, :, None], axis=(0,)), V)],
+    "split": [(lambda m: np.split(m, 2, 1), M), (lambda m: np.split(ary=m, indices_or_sections=[1], axis=0), M)], "array_split": [(lambda v: np.array_split(v, 3), V)],
+    "diag": [(lambda v: np.diag(v=v, k=-2), V), (lambda m: np.diag(m, 1), M)], "diagonal": [(lambda t: np.diagonal(t, -1, 2, 0), T), (lambda m: np.diagonal(a=m, offset=2), M)],
+    "fliplr": [(lambda m: np.fliplr(m=m), M)], "flipud": [(lambda m: np.flipud(m), M)], "matrix_transpose": [(lambda t: np.matrix_transpose(t), T)],
+    "take_along_axis": [(lambda m: np.take_along_axis(m, np.argsort(m, axis=0), axis=0), M), (lambda m: np.take_along_axis(arr=m, indices=np.array([3, 7]), axis=None), M)],
+    "cumulative_sum": [(lambda m: np.cumulative_sum(m, axis=1, dtype=np.float64, include_initial=True), M)], "cumulative_prod": [(lambda m: np.cumulative_prod(m, axis=0), M)],
+    "argmax": [(lambda m: m * np.argmax(m, 1, keepdims=True), M)], "count_nonzero": [(lambda m: m / np.count_nonzero(m > 0, 1, keepdims=True), M)], "nonzero": [(lambda m: m[np.nonzero(m > 0.55)], M)],
+    "real": [(lambda m: np.real(val=m) + np.imag(m), M)], "vecdot": [(lambda m, n: np.vecdot(m, n), M, N)], "linalg.trace": [(lambda t: np.linalg.trace(t, offset=1), T)],
+    "linalg.diagonal": [(lambda t: np.linalg.diagonal(t, offset=-1), T)], "linalg.outer": [(lambda v, w: np.linalg.outer(v, w), V, W)], "linalg.cross": [(lambda a: np.linalg.cross(a, a.T, axis=0), A)],
+    "linalg.vecdot": [(lambda m, n: np.linalg.vecdot(m, n, axis=0), M, N)], "linalg.vector_norm": [(lambda t: np.linalg.vector_norm(t, axis=(0, 2), keepdims=True, ord=3), T)],
+    "linalg.matrix_norm": [(lambda m, n: np.linalg.matrix_norm(np.stack([m, n]), ord="nuc"), M, N)], "linalg.tensordot": [(lambda m, n: np.linalg.tensordot(m, n, axes=((1,), (1,))), M, N)],
+}  # fmt: skip
+
 EAGER_ONLY = {
+    "nonzero",
     *(set(SETS) - {"sort", "argsort", "partition", "argpartition", "ix_"}),
     "histogram-5",
     "histogram_bin_edges-1",
@@ -280,7 +300,7 @@ EAGER_ONLY = {
 """The shape of their results depends on the numbers."""
 
 TABLES = (SHAPE, JOIN, REDUCTION, NAN, STATISTICS, SIGNAL, POLYNOMIAL, CHOICE, PRODUCT, LINALG, CREATION, ELEMENTWISE, SETS,
-          HISTOGRAM, PAD)  # fmt: skip
+          HISTOGRAM, PAD, NAMED)  # fmt: skip
 
 CASES = [
     Case(name, number, f, xs, not {name, f"{name}-{number}"} & EAGER_ONLY)

@@ -34,12 +34,13 @@ WRONG = {
     "tensorsolve": [lambda v: np.linalg.tensorsolve(np.ones((2, 3)) * v[0], v[:2])], "pinv": [lambda v: np.linalg.pinv(np.outer(v, v), 1e-3, rtol=1e-3)], "linspace": [lambda v: np.linspace(v, 1.0, -1)],
     "geomspace": [lambda v: np.geomspace(0 * v, 1.0)], "meshgrid": [lambda v: np.meshgrid(v, v, indexing="ji")], "clip": [lambda v: np.clip(v, 0, 1, min=0)], "ldexp": [lambda v: np.ldexp(v, 1.5)],
     "histogram": [lambda v: np.histogram(v, 0), lambda v: np.histogram(v, [1.0, 0.0]), lambda v: np.histogram(v, 3, (1.0, 0.0)), lambda v: np.histogram(v, weights=[1.0])],
-    "bincount": [lambda v: np.bincount([0, 1], v), lambda v: np.bincount([-1], v[:1]), lambda v: np.bincount([0.5], v[:1])],
-    "pad": [lambda v: np.pad(v, -1), lambda v: np.pad(v, 1, "round"), lambda v: np.pad(v, 1, "edge", stat_length=1), lambda v: np.pad(v, 1, "mean", stat_length=0)],
+    "bincount": [lambda v: np.bincount([0, 1], v), lambda v: np.bincount([-1], v[:1])],
+    "pad": [lambda v: np.pad(v, -1), lambda v: np.pad(v, 1, "round"), lambda v: np.pad(v, 1, "edge", stat_length=1), lambda v: np.pad(v, 1, "maximum", stat_length=0)],
     "sort": [lambda v: np.sort(v, kind="bubble"), lambda v: np.sort(v, kind="stable", stable=True)], "partition": [lambda v: np.partition(v, 5), lambda v: np.partition(v, 0.5), lambda v: np.partition(v, 0, kind="quick")],
     "ix_": [lambda v: np.ix_(np.outer(v, v) > 0)],
 }  # fmt: skip
 
+NUMPYS = (ValueError, TypeError, IndexError, ZeroDivisionError, RuntimeError)
 CALLS = [
     pytest.param(name, f, id=f"{name}-{number}") for name, calls in WRONG.items() for number, f in enumerate(calls)
 ]
@@ -47,7 +48,7 @@ CALLS = [
 
 @pytest.mark.parametrize(("name", "f"), CALLS)
 def test_what_numpy_refuses_is_refused_by_name(name, f):
-    with pytest.raises(Exception):  # noqa: B017 - NumPy's are of many kinds
+    with pytest.raises(NUMPYS):
         f(V)
     messages = []
     for run in (lambda: f(bprop.asarray(V)), lambda: bprop.jvp(lambda v: f(v), (V,), (V,))):

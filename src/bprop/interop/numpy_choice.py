@@ -19,6 +19,7 @@ from ..ops.manipulation import broadcast_to, ravel, reshape
 from ..ops.search import concrete, nonzero
 from ..ops.selection import clip
 from ..ops.selection import where as select
+from ..ops.subscript import take_along_axis
 from .numpy_argument import flat_without_axis
 
 
@@ -163,3 +164,9 @@ def _take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "
     elif mode != "raise":
         raise ArgumentError(f"take: mode is 'raise', 'wrap' or 'clip', not {mode!r}")
     return take(x, indices, axis=axis)
+
+
+@numpy_rule(np.take_along_axis)
+def _take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Array:
+    x, axis = flat_without_axis(array("take_along_axis", arr), axis)
+    return take_along_axis(x, indices, axis=axis)

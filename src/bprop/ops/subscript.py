@@ -323,7 +323,7 @@ def getitem(x: Any, index: Any, /) -> Array:
     return Subscript(x.shape, index).read(x)
 
 
-@function(np.take_along_axis)
+@function()
 def take_along_axis(x: Any, indices: Any, /, axis: int = -1) -> Array:
     """y[…, i, …] = x[…, indices[…, i, …], …]: every line along ``axis`` is indexed by its own line of ``indices``.
 
