@@ -89,6 +89,7 @@ What holds for them:
   condition), a function is for eager code and derivatives, and an error inside `compile` and `vmap` says what to write.
 - `piecewise` hands a function the entries that are meant for it, as NumPy does; where which these are is not known, in `compile` and
   `vmap`, it hands it all of them: it has to work entry by entry.
+- `partition` and `argpartition` return all entries in order, which is one of the orders that NumPy allows; `unique_values`, too.
 - `order="A"` and `"K"` mean `"C"`: arrays have no order in memory.
 
 ## Passing through: {len(PASSING)}

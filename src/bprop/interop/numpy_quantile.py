@@ -85,7 +85,7 @@ def _interpolated(ordered: Array, n: Any, q: Array, method: str) -> Array:
 
 
 def _weighted(rows: Array, weights: Array, q: Array) -> Array:
-    """Return the entries (…, k) at which the running sum of the sorted entries' weights reaches q of the whole."""
+    """Return the entries (…, k) at which the running sum of the sorted entries' weights reaches q of their sum."""
     order = argsort(rows, -1)
     running = cumulative_sum(astype(take_along_axis(weights, order, axis=-1), np.float64), axis=-1)
     share = astype(running / running[..., -1:], q.dtype)
@@ -95,27 +95,27 @@ def _weighted(rows: Array, weights: Array, q: Array) -> Array:
 
 
 # --- the options ---
-def _probabilities(name: str, a: Array, q: Any, whole: int) -> Array:
+def _probabilities(name: str, a: Array, q: Any, scale: int) -> Array:
     """Return q as a share, in the dtype that NumPy gives it."""
     weak = isinstance(q, int | float) and a.dtype.kind == "f"
     shares = array(name, np.asarray(float(q), a.dtype) if weak else q)
     if shares.dtype.kind != "f":
         shares = astype(shares, np.float64)
-    if whole != 1:
-        shares = shares / (np.asarray(whole, a.dtype)[()] if a.dtype.kind == "f" else whole)
+    if scale != 1:
+        shares = shares / (np.asarray(scale, a.dtype)[()] if a.dtype.kind == "f" else scale)
     numbers = shares.concrete()
     if numbers is not None and not ((numbers >= 0) & (numbers <= 1)).all():
-        raise ArgumentError(f"{name}: q is between 0 and {whole}, not {q!r:.60}")
+        raise ArgumentError(f"{name}: q is between 0 and {scale}, not {q!r:.60}")
     if shares.ndim > 2:
         raise ArgumentError(f"{name}: q is a number or has one axis, not shape {shares.shape}")
     return shares
 
 
 def _quantile(
-    name: str, a: Any, q: Any, axis: Any, method: Any, keepdims: Any, weights: Any, whole: int, leave_out: bool
+    name: str, a: Any, q: Any, axis: Any, method: Any, keepdims: Any, weights: Any, scale: int, leave_out: bool
 ) -> Array:
     a = array(name, a)
-    shares, axes = _probabilities(name, a, q, whole), normalise_axes(name, axis, a.shape)
+    shares, axes = _probabilities(name, a, q, scale), normalise_axes(name, axis, a.shape)
     if not isinstance(method, str) or method not in METHODS:
         raise ArgumentError(f"{name}: there is no method {method!r}: there are {', '.join(sorted(METHODS))}")
     if weights is not None and method != "inverted_cdf":

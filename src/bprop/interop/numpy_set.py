@@ -12,10 +12,9 @@ from ..core.value import Array
 from ..ops import set as sets
 from ..ops.concatenation import concat
 from ..ops.indexing import take
-from ..ops.manipulation import moveaxis, ravel, reshape
+from ..ops.manipulation import ravel, reshape
 from ..ops.search import concrete, nonzero
-from ..ops.sorting import argsort, partition_order, sort
-from ..ops.subscript import take_along_axis
+from ..ops.sorting import argsort, sort
 from .numpy_argument import flat_without_axis
 
 _INSTEAD = "take bprop.sort(x) and compare neighbours, with bprop.where for what is to count once"
@@ -117,30 +116,29 @@ def _argsort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, sta
     return argsort(x, axis, stable=_kind("argsort", kind, stable))
 
 
-def _partitioned(name: str, a: Any, kth: Any, axis: Any, kind: Any, order: Any) -> tuple[Array, Array, int]:
+def _partitioned(name: str, ours: Any, a: Any, kth: Any, axis: Any, kind: Any, order: Any) -> Array:
+    """Return all entries in order: one of the orders that NumPy allows, and the same on every machine."""
     _no_fields(name, order)
     if kind != "introselect":
         raise ArgumentError(f"{name}: kind is 'introselect', not {kind!r}")
     x, axis = flat_without_axis(array(name, a), axis)
-    axis = normalise_axis(name, axis, x.ndim, x.shape)
-    size, places = x.shape[axis], np.atleast_1d(np.asarray(kth))
-    if places.dtype.kind not in "iu" or places.ndim != 1:
+    size, ranks = x.shape[normalise_axis(name, axis, x.ndim, x.shape)], np.atleast_1d(np.asarray(kth))
+    if ranks.dtype.kind not in "iu" or ranks.ndim != 1:
         raise ArgumentError(f"{name}: kth is an integer or a sequence of them, not {kth!r:.60}")
-    if ((places < -size) | (places >= size)).any():
+    if ((ranks < -size) | (ranks >= size)).any():
         raise ArgumentError(f"{name}: kth={kth!r:.60} is out of range for axis {axis} of size {size}")
-    positions = partition_order(moveaxis(x, axis, -1), kth=tuple(int(place) % size for place in places))
-    return x, moveaxis(positions, -1, axis), axis
+    y: Array = ours(x, axis)
+    return y
 
 
 @numpy_rule(np.partition)
 def _partition(a: Any, kth: Any, axis: Any = -1, kind: str = "introselect", order: Any = None) -> Array:
-    x, positions, axis = _partitioned("partition", a, kth, axis, kind, order)
-    return take_along_axis(x, positions, axis=axis)
+    return _partitioned("partition", sort, a, kth, axis, kind, order)
 
 
 @numpy_rule(np.argpartition)
 def _argpartition(a: Any, kth: Any, axis: Any = -1, kind: str = "introselect", order: Any = None) -> Array:
-    return _partitioned("argpartition", a, kth, axis, kind, order)[1]
+    return _partitioned("argpartition", argsort, a, kth, axis, kind, order)
 
 
 @numpy_rule(np.ix_)

@@ -49,16 +49,16 @@ def _average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fal
     axes = normalise_axes("average", axis, a.shape)
     if weights is None:
         y = mean(a, axes, keepdims)
-        whole = full((), float(prod(a.shape[position] for position in axes)), dtype=y.dtype)
+        total = full((), float(prod(a.shape[position] for position in axes)), dtype=y.dtype)
     else:
         w = weights_beside("average", weights, a, axis)
         dtype = dtypes.result_type(a.dtype, w.dtype, *([np.float64] if a.dtype.kind != "f" else []))
-        whole = sum(astype(w, dtype), axes, keepdims)
-        numbers = whole.concrete()
+        total = sum(astype(w, dtype), axes, keepdims)
+        numbers = total.concrete()
         if numbers is not None and (numbers == 0).any():
             raise ArgumentError("average: the weights sum to zero, so that there is no mean")
-        y = sum(astype(a, dtype) * astype(w, dtype), axes, keepdims) / whole
-    return (y, broadcast_to(whole, y.shape)) if returned else y
+        y = sum(astype(a, dtype) * astype(w, dtype), axes, keepdims) / total
+    return (y, broadcast_to(total, y.shape)) if returned else y
 
 
 # --- covariances ---
@@ -124,13 +124,13 @@ def _cov(
             else frequencies * reliabilities
         )
         assert w is not None
-        whole = sum(w)
+        total = sum(w)
         w = astype(w, rows.dtype) if rows.dtype == np.float64 else w
-        centred = rows - sum(rows * w, 1, keepdims=True) / whole
+        centred = rows - sum(rows * w, 1, keepdims=True) / total
         if lost == 0:
-            factor = whole
+            factor = total
         else:
-            factor = whole - (lost if reliabilities is None else lost * sum(w * reliabilities) / whole)
+            factor = total - (lost if reliabilities is None else lost * sum(w * reliabilities) / total)
         covariance = matmul(centred, matrix_transpose(conj(centred) * w)) / where(factor > 0, factor, 0.0)
     return reshape(covariance, tuple(n for n in covariance.shape if n != 1))
 

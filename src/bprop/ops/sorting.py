@@ -40,18 +40,6 @@ _argsort = General(
 )
 
 
-partition_order = General(
-    "partition_order",
-    lambda x, kth: np.argpartition(x, kth, axis=-1),
-    signature="(n)->(n)",
-    dtype=np.int64,
-    examples=lambda draw: [
-        ((draw(*shape),), {"kth": kth}) for shape, kth in (((5,), (2,)), ((2, 3), (0, 2)), ((0, 3), (1,)))
-    ],
-    doc="The order of `numpy.argpartition`: entries ``kth`` stand where sorting would put them. No derivative.",
-)
-
-
 @function()
 def argsort(x: Any, /, axis: int = -1, *, descending: bool = False, stable: bool = True) -> Array:
     """Return the indices (int64) that sort ``x`` along ``axis``. No derivative.
