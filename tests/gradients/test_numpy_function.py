@@ -85,9 +85,9 @@ def test_options_go_by_numpys_names_and_positions():
 
 
 def test_options_without_a_rule_are_numpys_where_no_derivative_is_lost():
-    for f in (lambda x: np.sum(x, initial=1.0), lambda x: np.reshape(x, (3, 2), "F"), lambda x: np.max(x, where=X > 1, initial=0),
-              lambda x: np.take(x, [7], 0, None, "clip"), lambda x: np.unique(x, axis=0), lambda x: np.sum(x, where=X > 1),
-              lambda x: np.einsum("ij->", x, optimize=True), lambda x: np.cumsum(x, out=np.zeros(6)),
+    for f in (lambda x: np.cumsum(x, out=np.zeros(6)), lambda x: np.add(X, x, out=np.zeros_like(X)),
+              lambda x: np.exp(x, where=X > 1, out=np.zeros_like(X)), lambda x: np.matmul(x, x.T, out=np.zeros((2, 2))),
+              lambda x: np.sum(x, 0, None, np.zeros(3)), lambda x: np.quantile(x, 0.5, None, np.zeros(())),
               lambda x: [np.exp(x, out=OUT), OUT][0], lambda x: np.exp(x, signature="d->d")):  # fmt: skip
         y, numpys = f(bprop.asarray(X)), f(X)
         assert_allclose(y, numpys, rtol=1e-15)
@@ -101,8 +101,8 @@ def test_options_without_a_rule_are_numpys_where_no_derivative_is_lost():
 
 
 def test_functions_without_a_rule_are_named():
-    for f, name in ((np.nanmedian, "numpy.nanmedian"), (np.fft.fft, "numpy.fft.fft"), (np.linalg.eig, "numpy.linalg.eig"),
-                    (np.frexp, "numpy.frexp"), (lambda x: np.convolve(x[0], x[1]), "numpy.convolve")):  # fmt: skip
+    for f, name in ((np.angle, "numpy.angle"), (np.fft.fft, "numpy.fft.fft"), (np.linalg.eig, "numpy.linalg.eig"),
+                    (lambda x: np.roots(x[0]), "numpy.roots")):  # fmt: skip
         with pytest.raises(bprop.NumPyFunctionError, match=name.replace(".", r"\.")) as caught:
             bprop.grad(lambda x, f=f: bprop.sum(f(x)))(X)
         assert "bprop.custom" in str(caught.value)

@@ -32,16 +32,46 @@ ORACLE = {
     "cbrt": lambda x: mpmath.cbrt(x) if mpmath.re(x) > 0 else -mpmath.cbrt(-x),
     "hypot": lambda x, y: mpmath.sqrt(x * x + y * y), "logit": lambda x: mpmath.log(x / (1 - x)),
     "logaddexp": lambda x, y: max(x, y) + mpmath.log1p(mpmath.exp(-abs(x - y))),
+    "exp2_difference": lambda x, y: mpmath.power(2, x - y),
     "exp_difference": lambda x, y: mpmath.exp(x - y), "sigmoid_difference": lambda x, y: 1 / (1 + mpmath.exp(y - x)),
     "density_difference": lambda x, y: mpmath.exp(-abs(x - y)) / (1 + mpmath.exp(-abs(x - y))) ** 2,
     "xlogy": lambda x, y: x * mpmath.log(y), "silu": lambda x: x / (1 + mpmath.exp(-x)),
     "erfc": lambda x: mpmath.erfc(x) if x < 1e3 else mpmath.mpf(0),
     "gelu": lambda x: x * ORACLE["erfc"](-x / mpmath.sqrt(2)) / 2,
     "gammaln": mpmath.loggamma, "polygamma": lambda x: mpmath.polygamma(1, x),
+    "sinc": mpmath.sincpi, "logaddexp2": lambda x, y: max(x, y) + mpmath.log1p(mpmath.power(2, -abs(x - y))) / mpmath.log(2),
     "tanh_shrink": lambda x: x**3 / 3 if abs(x) < mpmath.mpf(10) ** -15 else x - mpmath.tanh(x),
 }  # fmt: skip
+
+
+def sinc_slope(x):
+    if abs(x) < mpmath.mpf(10) ** -8:
+        return -(mpmath.pi**2) * x / 3 + mpmath.pi**4 * x**3 / 30
+    return (mpmath.cospi(x) - mpmath.sincpi(x)) / x
+
+
+def sinc_curvature(x):
+    if abs(x) < mpmath.mpf(10) ** -8:
+        return -(mpmath.pi**2) / 3 + mpmath.pi**4 * x**2 / 10
+    return (-mpmath.pi * mpmath.sinpi(x) - 2 * sinc_slope(x)) / x
+
+
+def power2(x):
+    return mpmath.log(2) ** 2 * mpmath.power(2, x)
+
+
+def share2(x, y):
+    return 1 / (1 + mpmath.power(2, y - x))
+
+
+def share2_slope(x, y):
+    return mpmath.log(2) * share2(x, y) * share2(y, x)
+
+
 # Derivatives of what mpmath takes no complex numbers for, or loses their imaginary part
 SLOPE = {
+    "sinc": [sinc_slope],
+    "logaddexp2": [share2, lambda x, y: share2(y, x)],
     "sin": [mpmath.cos],
     "cos": [lambda x: -mpmath.sin(x)],
     "asin": [lambda x: 1 / mpmath.sqrt((1 - x) * (1 + x))],
@@ -69,6 +99,8 @@ SLOPE = {
 # Where a value or a derivative crosses zero a relative error means little: float32 computes in float64, and float64 is
 # measured relative to the largest term.
 TERMS = {
+    ("sinc", None): lambda x: 1 / max(1, abs(x)),
+    ("sinc", 0): lambda x: abs(sinc_slope(x)) if abs(x) < 1 else 1 / abs(x) + 1 / x**2,
     ("silu", 0): lambda x: ORACLE["sigmoid"](x) * (1 + abs(x) * ORACLE["sigmoid"](-x)),
     ("gelu", 0): lambda x: ORACLE["erfc"](-x / mpmath.sqrt(2)) / 2 + abs(x) * mpmath.npdf(x),
 }
@@ -85,6 +117,7 @@ def density_slope(x, y):
 
 # Second derivatives, of several inputs by pairs of positions
 CURVATURE = {
+    "sinc": sinc_curvature, "logaddexp2": [share2_slope, lambda x, y: -share2_slope(x, y), share2_slope],
     "exp": mpmath.exp, "expm1": mpmath.exp, "exp2": lambda x: mpmath.log(2) ** 2 * mpmath.power(2, x),
     "log": lambda x: -1 / x**2, "log1p": lambda x: -1 / (1 + x) ** 2,
     "log2": lambda x: -1 / (x**2 * mpmath.log(2)), "log10": lambda x: -1 / (x**2 * mpmath.log(10)),
@@ -112,16 +145,18 @@ CURVATURE = {
     "hypot": [lambda x, y: y * y / mpmath.hypot(x, y) ** 3, lambda x, y: -x * y / mpmath.hypot(x, y) ** 3,
               lambda x, y: x * x / mpmath.hypot(x, y) ** 3],
     "exp_difference": [lambda x, y: mpmath.exp(x - y), lambda x, y: -mpmath.exp(x - y), lambda x, y: mpmath.exp(x - y)],
+    "exp2_difference": [lambda x, y: power2(x - y), lambda x, y: -power2(x - y), lambda x, y: power2(x - y)],
     "sigmoid_difference": [density_slope, lambda x, y: -density_slope(x, y), density_slope],
     "atan2": [lambda x, y: -2 * x * y / (x * x + y * y) ** 2, lambda x, y: (x * x - y * y) / (x * x + y * y) ** 2,
               lambda x, y: 2 * x * y / (x * x + y * y) ** 2],
 }  # fmt: skip
 # Crossing zero, they are measured relative to their largest term.
 CURVATURE_TERMS = {
+    "sinc": lambda x: mpmath.pi**2 / 3 if abs(x) < 1 else mpmath.pi / abs(x) + 2 / x**2 + 2 / abs(x) ** 3,
     "silu": lambda x: density(x) * (2 + abs(x * mpmath.tanh(x / 2))), "gelu": lambda x: (2 + x * x) * mpmath.npdf(x),
     "logit": lambda x: 1 / (x * (1 - x)) ** 2, "atan2": lambda x, y: 1 / (x * x + y * y),
 }  # fmt: skip
-OSCILLATING = {CURVATURE[name] for name in ("sin", "cos", "tan")}
+OSCILLATING = {CURVATURE[name] for name in ("sin", "cos", "tan", "sinc")}
 PAIRS = [(0, 0), (0, 1), (1, 1)]
 OWN_CURVATURE = {"pow", "xlogy", "logaddexp", "density_difference"}  # asked at their guards, and with logaddexp
 

@@ -219,6 +219,7 @@ CLOSED_LIST = {
     "factorisations": "cholesky cofactor cofactor_dot det eigh inv lstsq pinv qr slogdet solve svd triangular_solve",
     "sorting": "argsort searchsorted last_writer previous_writer permutation",
     "special functions without a kernel": "erfinv erfinv_slope",
+    "bits of a number": "exponent",
 }
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from .assignment import rewrite
 from .error import ArgumentError, NumPyFunctionError, user_called
-from .function import FUNCTIONS, NUMPY, SCIPY, UFUNC_METHODS
+from .function import AS_NUMPY, FUNCTIONS, NUMPY, SCIPY, UFUNC_METHODS
 from .method import Methods
 from .nondifferentiable import EFFECTS, IN_PLACE, INSTEAD, NONDIFFERENTIABLE
 
@@ -127,7 +127,13 @@ def apply_function(func: Any, args: Sequence[Any], options: dict[str, Any], arra
     if func in NONDIFFERENTIABLE:
         return Call(func, name, args, options, array).on_numbers(None)
     refused: list[str] = []
-    if rule is not None:
+    if rule in AS_NUMPY:
+        if not _fills(rule, args, options):
+            position, names = _position_of_out(rule)
+            _DIRECT[func] = rule, sys.maxsize if position is None else position, names
+            return rule(*args, **options)
+        refused = ["out"]
+    elif rule is not None:
         _, operands, names = _parameters(func, rule)
         _DIRECT[func] = rule, sys.maxsize if operands is None else operands, names
         positional, ours, refused = _translated(func, rule, args, options)
@@ -148,6 +154,22 @@ def apply_function(func: Any, args: Sequence[Any], options: dict[str, Any], arra
 # --- options ---
 _DIRECT: dict[Any, tuple[Callable[..., Any], int, frozenset[str]]] = {}
 """NumPy function -> its rule, how many positions mean the same in both, and names of options that do; filled by the calls."""
+
+
+def _fills(rule: Any, args: Sequence[Any], options: dict[str, Any]) -> bool:
+    """Return whether the call of a function whose parameters are NumPy's gives an array to be filled."""
+    position, _ = _position_of_out(rule)
+    out = args[position] if position is not None and len(args) > position else options.get("out")
+    return out is not None
+
+
+@cache
+def _position_of_out(rule: Any) -> tuple[int | None, frozenset[str]]:
+    """Return where a rule takes an array to be filled, and the names of its other parameters."""
+    code = rule.__code__
+    names = code.co_varnames[: code.co_argcount]
+    others = frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]) - {"out"}
+    return names.index("out") if "out" in names else None, others
 
 
 def _translated(func: Any, rule: Any, args: Sequence[Any], options: dict[str, Any]) -> tuple[Any, Any, list[str]]:

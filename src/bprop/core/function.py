@@ -17,6 +17,9 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {}
 NUMPY: dict[Any, Callable[..., Any]] = {}
 """NumPy function -> bprop function, so that NumPy code differentiates unchanged; filled by `bprop.ops`."""
 
+AS_NUMPY: set[Callable[..., Any]] = set()
+"""Those of `NUMPY` that have the parameters of NumPy's own function, so that its arguments reach them as they are."""
+
 SCIPY: dict[str, Callable[..., Any]] = {}
 """Name in `scipy.special` -> bprop function, by name since SciPy need not be loaded; filled by `bprop.ops`."""
 
@@ -36,6 +39,20 @@ def function(*numpy_functions: Any, namespace: str = "") -> Callable[[F], F]:
         for numpy_function in numpy_functions:
             NUMPY[numpy_function] = public
         return public
+
+    return register
+
+
+def numpy_rule(*numpy_functions: Any) -> Callable[[F], F]:
+    """Decorate what stands for functions of NumPy and has their parameters: the same names, positions and defaults.
+
+    ``out`` is never given to it. A function that is ``None`` is one that this version of NumPy lacks.
+    """
+
+    def register(rule: F) -> F:
+        NUMPY.update({numpy_function: rule for numpy_function in numpy_functions if numpy_function is not None})
+        AS_NUMPY.add(rule)
+        return rule
 
     return register
 

@@ -19,8 +19,10 @@ NONDIFFERENTIABLE = _of_numpy(
     "allclose array_equal array_equiv isclose iscomplex iscomplexobj isin isneginf isposinf isreal isrealobj "
     "may_share_memory shares_memory "
     # positions, orders and paths
-    "argpartition argwhere digitize einsum_path flatnonzero lexsort nanargmax nanargmin "
-    "diag_indices_from tril_indices_from triu_indices_from "
+    "argwhere digitize einsum_path flatnonzero lexsort nanargmax nanargmin "
+    "diag_indices_from tril_indices_from triu_indices_from ravel_multi_index unravel_index "
+    # integers, bits and dates, and the distance of a number from the next, which is constant between powers of two
+    "bitwise_count gcd lcm packbits unpackbits busday_count busday_offset is_busday datetime_as_string isnat spacing "
     # dtypes
     "common_type min_scalar_type "
     # text and files
@@ -36,49 +38,15 @@ IN_PLACE = _of_numpy(" ".join(IN_PLACE_NAMES))
 """What these write into is their first argument."""
 
 INSTEAD = {
-    "append": "bprop.concat([x, values], axis=axis)",
-    "astype": "x.astype(dtype)",
-    "atleast_1d": "bprop.reshape(x, (1,)) where x has no axis",
-    "average": "bprop.sum(weights * x) / bprop.sum(weights)",
-    "block": "bprop.concat of rows that are made by bprop.concat",
-    "compress": "x[condition]",
-    "copy": "x itself, which never changes",
     "copyto": "bprop.where(condition, source, x)",
-    "deg2rad": "x * (numpy.pi / 180)",
-    "degrees": "x * (180 / numpy.pi)",
-    "diagflat": "bprop.diag(x)",
-    "dsplit": "bprop.split(x, sections, axis=2)",
-    "ediff1d": "bprop.diff(bprop.reshape(x, (-1,)))",
-    "extract": "x[condition]",
     "fill_diagonal": "bprop.where(numpy.eye(n, dtype=bool), value, x)",
-    "float_power": "bprop.pow(x, y)",
     "full": "bprop.broadcast_to(x, shape)",
-    "hsplit": "bprop.split(x, sections, axis=1)",
-    "ldexp": "x * 2.0**exponent",
-    "linalg.cond": "s[..., 0] / s[..., -1] with s = bprop.linalg.svdvals(x)",
     "linalg.eig": "bprop.linalg.eigh(x) where x is symmetric",
     "linalg.eigvals": "bprop.linalg.eigvalsh(x) where x is symmetric",
-    "matvec": 'bprop.einsum("...ij,...j->...i", x, v)',
-    "modf": "(x - bprop.trunc(x), bprop.trunc(x))",
-    "nanmax": "bprop.max(bprop.where(bprop.isnan(x), -numpy.inf, x))",
-    "nanmin": "bprop.min(bprop.where(bprop.isnan(x), numpy.inf, x))",
-    "nanprod": "bprop.prod(bprop.where(bprop.isnan(x), 1.0, x))",
-    "nansum": "bprop.sum(bprop.where(bprop.isnan(x), 0.0, x))",
-    "partition": "bprop.sort(x)",
     "place": "x.at[mask].set(values)",
-    "ptp": "bprop.max(x) - bprop.min(x)",
     "put": "x.at[index].set(values)",
     "put_along_axis": "x.at[index].set(values)",
     "putmask": "bprop.where(mask, values, x)",
-    "rad2deg": "x * (180 / numpy.pi)",
-    "radians": "x * (numpy.pi / 180)",
-    "real_if_close": "x itself, which is real",
-    "rollaxis": "bprop.moveaxis(x, axis, destination)",
-    "select": "bprop.where inside bprop.where",
-    "trapezoid": "bprop.sum((x[1:] + x[:-1]) * (dx / 2))",
-    "vdot": "bprop.sum(x * y)",
-    "vecmat": 'bprop.einsum("...i,...ij->...j", v, x)',
-    "vsplit": "bprop.split(x, sections, axis=0)",
 }
 """What does the same and has a derivative, for those of the other functions where that is short."""
 

@@ -36,6 +36,7 @@ from .search import *
 from .selection import *
 from .set import *
 from .sigmoidal import *
+from .sinc import *
 from .singular_value import *
 from .sorting import *
 from .special import *

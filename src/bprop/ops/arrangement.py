@@ -140,7 +140,7 @@ def tile(x: Any, repetitions: Any, /) -> Array:
 MODES = ("constant", "edge", "reflect", "symmetric", "wrap")
 
 
-@function(np.pad)
+@function()
 def pad(x: Any, pad_width: Any, /, mode: str = "constant", *, constant_values: Any = 0) -> Array:
     """Add entries before and after those of each axis.
 
@@ -160,10 +160,7 @@ def pad(x: Any, pad_width: Any, /, mode: str = "constant", *, constant_values: A
     x = array("pad", x)
     if not isinstance(mode, str) or mode not in MODES:
         raise ArgumentError(f"pad: mode {mode!r} is none of {', '.join(MODES)}")
-    widths = _pairs("pad_width", pad_width, x)
-    widths = [(_integer("pad", "a width", before), _integer("pad", "a width", after)) for before, after in widths]
-    if any(width < 0 for pair in widths for width in pair):
-        raise ArgumentError(f"pad: widths are not negative: {pad_width!r:.60}; cut with x[start:stop]")
+    widths = widths_of(x, pad_width)
     if mode != "constant":
         if type(constant_values) is not int or constant_values != 0:
             raise ArgumentError(f"pad: constant_values are for mode 'constant', not {mode!r}")
@@ -177,7 +174,7 @@ def pad(x: Any, pad_width: Any, /, mode: str = "constant", *, constant_values: A
         shape = tuple(before + size + after for size, (before, after) in zip(x.shape, widths, strict=True))
         slices = tuple((before, size, 1) for size, (before, _) in zip(x.shape, widths, strict=True))
         return x if shape == x.shape else embed_op(x, shape=shape, slices=slices)
-    for axis, (width, values) in enumerate(zip(widths, _pairs("constant_values", constant_values, x), strict=True)):
+    for axis, (width, values) in enumerate(zip(widths, pairs_of("constant_values", constant_values, x), strict=True)):
         sides = [
             broadcast_to(astype(array("pad", value), x.dtype), (*x.shape[:axis], count, *x.shape[axis + 1 :]))
             for count, value in zip(width, values, strict=True)
@@ -186,7 +183,16 @@ def pad(x: Any, pad_width: Any, /, mode: str = "constant", *, constant_values: A
     return x
 
 
-def _pairs(name: str, amounts: Any, x: Array) -> list[tuple[Any, Any]]:
+def widths_of(x: Array, pad_width: Any) -> list[tuple[int, int]]:
+    """Return how many entries come before and after those of each axis of ``x``."""
+    amounts = pairs_of("pad_width", pad_width, x)
+    widths = [(_integer("pad", "a width", before), _integer("pad", "a width", after)) for before, after in amounts]
+    if any(width < 0 for pair in widths for width in pair):
+        raise ArgumentError(f"pad: widths are not negative: {pad_width!r:.60}; cut with x[start:stop]")
+    return widths
+
+
+def pairs_of(name: str, amounts: Any, x: Array) -> list[tuple[Any, Any]]:
     """Return what is asked for before and after each axis of ``x``."""
     if isinstance(amounts, dict):
         pairs = [(0, 0)] * x.ndim

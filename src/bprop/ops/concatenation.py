@@ -14,7 +14,7 @@ from ..core.op import array
 from ..core.shape import normalise_axis
 from ..core.value import Array
 from .indexing import slice_along
-from .manipulation import expand_dims, ravel, reshape, reshape_op
+from .manipulation import ravel, reshape, reshape_op
 
 __all__ = ["concat", "split", "stack", "unstack"]
 
@@ -59,7 +59,7 @@ def _arrays(name: str, arrays: Any) -> list[Array]:
     return [array(name, x) for x in arrays]
 
 
-@function(np.concatenate)
+@function()
 def concat(arrays: Any, /, axis: int | None = 0) -> Array:
     """Put arrays one after the other along ``axis``; ``None`` flattens them first. Each gets its part of the cotangent.
 
@@ -80,7 +80,7 @@ def concat(arrays: Any, /, axis: int | None = 0) -> Array:
     return _concat(*xs, axis=normalise_axis("concat", axis, first.ndim, first.shape))
 
 
-@function(np.stack)
+@function()
 def stack(arrays: Any, /, axis: int = 0) -> Array:
     """Put arrays of one shape one after the other along a new ``axis`` of the result.
 
@@ -158,27 +158,6 @@ def _even(x: Any, sections: Any, /, axis: int = 0) -> list[Array]:
         if size % sections:
             raise ShapeError(f"split: axis {axis} of shape {x.shape} does not come out even in {sections} parts")
     return split(x, sections, axis=axis)
-
-
-def _at_least(x: Any, rank: int) -> Array:
-    x = array("stack", x)
-    return x if x.ndim >= rank else reshape(x, (1,) * (rank - x.ndim) + x.shape)
-
-
-@function(np.vstack)
-def _vstack(arrays: Any, /) -> Array:
-    return concat([_at_least(x, 2) for x in arrays], axis=0)
-
-
-@function(np.hstack)
-def _hstack(arrays: Any, /) -> Array:
-    xs = [_at_least(x, 1) for x in arrays]
-    return concat(xs, axis=0 if xs and xs[0].ndim == 1 else 1)
-
-
-@function(np.column_stack)
-def _column_stack(arrays: Any, /) -> Array:
-    return concat([expand_dims(_at_least(x, 1), 1) if np.ndim(x) < 2 else x for x in arrays], axis=1)
 
 
 function(np.split)(_even)

@@ -232,7 +232,7 @@ einsum_op = Bilinear(
 )
 
 
-@function(np.einsum)
+@function()
 def einsum(subscripts: str, /, *operands: Any) -> Array:
     """y = sum of products over the labels that the output lacks, in Einstein's notation with ``...`` for batches.
 
@@ -248,7 +248,7 @@ def einsum(subscripts: str, /, *operands: Any) -> Array:
     if not isinstance(subscripts, str):
         raise ArgumentError("einsum: the first argument is the subscripts string, such as 'ij,jk->ik'")
     arrays = [array("einsum", x) for x in operands]
-    labels, out = _parse(subscripts, arrays)
+    labels, out = labels_of(subscripts, arrays)
     arrays, labels = map(list, zip(*map(_diagonal, arrays, labels), strict=True))
     while len(arrays) > 1:
         keep = set(out).union(*labels[2:])
@@ -264,7 +264,8 @@ def einsum(subscripts: str, /, *operands: Any) -> Array:
     return permute_dims(y, tuple(labels_y.index(label) for label in out))
 
 
-def _parse(subscripts: str, arrays: list[Array]) -> tuple[list[str], str]:
+def labels_of(subscripts: str, arrays: list[Array]) -> tuple[list[str], str]:
+    """Return one letter for each axis of every operand, and those of the result."""
     text = subscripts.replace(" ", "")
     inputs, arrow, out = text.partition("->")
     terms = inputs.split(",")

@@ -98,7 +98,7 @@ def empty(shape: Any, *, dtype: DTypeLike | None = None) -> Array:
     return _filled("empty", shape, 0, dtypes.DEFAULT if dtype is None else dtype)
 
 
-@function(np.empty_like)
+@function()
 def empty_like(x: Any, /, *, dtype: DTypeLike | None = None) -> Array:
     """Return zeros with the shape and dtype of ``x``, as `zeros_like`.
 
@@ -111,7 +111,7 @@ def empty_like(x: Any, /, *, dtype: DTypeLike | None = None) -> Array:
     return _like("empty_like", x, 0, dtype)
 
 
-@function(np.full_like)
+@function()
 def full_like(x: Any, fill_value: float, /, *, dtype: DTypeLike | None = None) -> Array:
     """Return an array with the shape and dtype of ``x`` filled with one number.
 
@@ -129,7 +129,7 @@ def _like(name: str, x: Any, fill_value: Any, dtype: Any) -> Array:
     return _filled(name, x.shape, fill_value, x.dtype if dtype is None else dtype)
 
 
-@function(np.zeros_like)
+@function()
 def zeros_like(x: Any, /, *, dtype: DTypeLike | None = None) -> Array:
     """Return zeros with the shape and dtype of ``x``.
 
@@ -142,7 +142,7 @@ def zeros_like(x: Any, /, *, dtype: DTypeLike | None = None) -> Array:
     return _like("zeros_like", x, 0, dtype)
 
 
-@function(np.ones_like)
+@function()
 def ones_like(x: Any, /, *, dtype: DTypeLike | None = None) -> Array:
     """Return ones with the shape and dtype of ``x``.
 

@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike
 from ..core import dtype as dtypes
 from ..core.error import ArgumentError, ShapeError
 from ..core.family import Cumulative
-from ..core.function import NUMPY, function
+from ..core.function import function
 from ..core.op import array
 from ..core.shape import broadcast, flag, normalise_axis, size_of
 from ..core.value import Array
@@ -205,7 +205,7 @@ def _prod_partial(y: Any, x: Any, axis: tuple[int, ...]) -> Any:
 _prod = fold("prod", np.prod, 1, multiply, partial=_prod_partial, kind="sum", latex=r"\prod {0}")
 
 
-@function(np.prod)
+@function()
 def prod(x: Any, /, axis: Any = None, keepdims: bool = False, *, dtype: DTypeLike | None = None) -> Array:
     """y = Π x over ``axis`` (an integer, a tuple, or all axes); ∂y/∂x is the product of the others, right at zeros too.
 
@@ -257,15 +257,3 @@ def _beside(operand: Any, x: Array, axis: int) -> Array:
     ):
         raise ShapeError(f"diff: shape {operand.shape} cannot stand beside {x.shape} along axis {axis}")
     return operand
-
-
-def _numpys(ours: Callable[..., Array]) -> Callable[..., Array]:
-    """Return ``own`` as NumPy's older function of another name: without an axis the array is flat."""
-
-    def rule(x: Any, /, axis: int | None = None, dtype: DTypeLike | None = None) -> Array:
-        return ours(reshape(x, (-1,)), 0, dtype=dtype) if axis is None else ours(x, axis, dtype=dtype)
-
-    return rule
-
-
-NUMPY[np.cumsum], NUMPY[np.cumprod] = _numpys(cumulative_sum), _numpys(cumulative_prod)

@@ -55,11 +55,22 @@ log1p = Elementwise(
 )  # fmt: skip
 
 
-def _exp_difference(x1: Any, x2: Any) -> Any:
+def _difference(x1: Any, x2: Any) -> tuple[Any, Any]:
+    """x1 - x2, and what the subtraction rounds off (Knuth, 1969): a power would magnify it."""
     d = x1 - x2
     b = d - x1
-    lost = (x1 - (d - b)) - (x2 + b)  # what the subtraction rounds off (Knuth, 1969): e^d would magnify it by d
-    return np.exp(d) * (1 + np.where(np.abs(lost) < 1, lost, 0))
+    lost = (x1 - (d - b)) - (x2 + b)
+    return d, np.where(np.abs(lost) < 1, lost, 0)
+
+
+def _exp_difference(x1: Any, x2: Any) -> Any:
+    d, lost = _difference(x1, x2)
+    return np.exp(d) * (1 + lost)
+
+
+def _exp2_difference(x1: Any, x2: Any) -> Any:
+    d, lost = _difference(x1, x2)
+    return np.exp2(d) * (1 + _LN2 * lost)
 
 
 exp_difference = Elementwise(
@@ -67,6 +78,13 @@ exp_difference = Elementwise(
     kind="float", native=_exp_difference, complex_step=lambda z1, z2: np.exp(z1 - z2),
     text="exp({0} - {1})", latex=r"e^{{{0} - {1}}}",
     doc="y = e^(x1 - x2), also where the difference is large and rounded: the terms of a softmax.",
+)  # fmt: skip
+
+exp2_difference = Elementwise(
+    "exp2_difference", _exp2_difference, lambda y, x1, x2: y * _LN2, lambda y, x1, x2: -y * _LN2,
+    kind="float", native=_exp2_difference, complex_step=lambda z1, z2: np.exp((z1 - z2) * _LN2),
+    text="exp2({0} - {1})", latex=r"2^{{{0} - {1}}}",
+    doc="y = 2^(x1 - x2), also where the difference is large and rounded: what the derivative of `logaddexp2` is made of.",
 )  # fmt: skip
 
 exp2: Elementwise = Elementwise(

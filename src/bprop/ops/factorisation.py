@@ -206,7 +206,7 @@ qr_op = General(
 )
 
 
-@function(np.linalg.qr, namespace="linalg")
+@function(namespace="linalg")
 def qr(x: Any, /, *, mode: str = "reduced") -> QRResult:
     """Return Q with orthonormal columns and upper triangular R, Q R = x, for ``x`` of shape (…, m, n).
 

@@ -3,7 +3,6 @@
 from operator import index as as_integer
 from typing import Any
 
-import numpy as np
 from numpy.typing import DTypeLike
 
 from ..core import dtype as dtypes
@@ -20,7 +19,7 @@ from .selection import where
 __all__ = ["linspace", "meshgrid"]
 
 
-@function(np.linspace)
+@function()
 def linspace(
     start: Any, stop: Any, /, num: int = 50, *, dtype: DTypeLike | None = None, endpoint: bool = True
 ) -> Array:
@@ -60,7 +59,7 @@ def linspace(
     return astype(y, wanted)
 
 
-@function(np.meshgrid)
+@function()
 def meshgrid(*arrays: Any, indexing: str = "xy") -> list[Array]:
     """Return for every vector an array over the whole grid: with ``indexing="ij"`` yₖ[i₀, i₁, …] = xₖ[iₖ]; with ``"xy"``
     the first two axes are exchanged.

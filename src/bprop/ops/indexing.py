@@ -239,7 +239,7 @@ scatter_add_op: Linear = Linear(
 )
 
 
-@function(np.take)
+@function()
 def take(x: Any, indices: Any, /, axis: int | None = None) -> Array:
     """y[…, k, …] = x[…, indices[k], …] along ``axis``; the adjoint adds each cotangent to the entry it came from.
 

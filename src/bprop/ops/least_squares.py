@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ..core.error import ShapeError
 from ..core.family import General
-from ..core.function import NUMPY, function
+from ..core.function import function
 from ..core.op import array
 from ..core.value import Array
 from .contraction import matmul
@@ -66,7 +66,7 @@ pinv_op = General(
 )
 
 
-@function(np.linalg.pinv, namespace="linalg")
+@function(namespace="linalg")
 def pinv(x: Any, /, *, rtol: float | None = None) -> Array:
     """y = x⁺, the Moore-Penrose pseudoinverse: ``x`` of shape (…, m, n), y of shape (…, n, m).
 
@@ -175,10 +175,3 @@ def lstsq(a: Any, b: Any, /, *, rtol: float | None = None) -> LstsqResult:
     if single:
         x, residuals = reshape(x, x.shape[:-1]), reshape(residuals, residuals.shape[:-1])
     return LstsqResult(x, residuals, matrix_rank(a, rtol=tol), svdvals(a))
-
-
-def _numpy_lstsq(a: Any, b: Any, /, rcond: float | None = None) -> LstsqResult:
-    return lstsq(a, b, rtol=rcond)
-
-
-NUMPY[np.linalg.lstsq] = _numpy_lstsq

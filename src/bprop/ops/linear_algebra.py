@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..core.error import ArgumentError, ShapeError
-from ..core.function import NUMPY, function
+from ..core.function import function
 from ..core.op import array
 from ..core.shape import broadcast, integer, normalise_axis
 from ..core.value import Array
@@ -19,7 +19,7 @@ from .manipulation import moveaxis, reshape
 __all__ = ["cross", "dot", "inner", "kron", "outer", "tensordot", "vecdot"]
 
 
-@function(np.dot)
+@function()
 def dot(x1: Any, x2: Any, /) -> Array:
     """y = Σ x1 x2 of vectors, the matrix product of matrices, as `numpy.dot` for up to two axes.
 
@@ -147,7 +147,7 @@ def kron(x1: Any, x2: Any, /) -> Array:
     return reshape(multiply(blocks, entries), tuple(m * n for m, n in zip(*shapes, strict=True)))
 
 
-@function(np.cross, np.linalg.cross)
+@function(np.linalg.cross)
 def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Array:
     """y = x1 × x2 of vectors of three entries along ``axis``; the other axes broadcast.
 
@@ -171,7 +171,7 @@ def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Array:
     return next1 * last2 - last1 * next2
 
 
-@function(np.linalg.multi_dot, namespace="linalg")
+@function(namespace="linalg")
 def multi_dot(arrays: Any, /) -> Array:
     """y = x1 @ x2 @ ⋯, in the order that takes the fewest multiplications; the first and last may be vectors.
 
@@ -242,11 +242,3 @@ def trace(x: Any, /, *, offset: int = 0, dtype: DTypeLike | None = None) -> Arra
     Array(5.)
     """
     return matrix.trace(x, offset, -2, -1, dtype)
-
-
-# --- where NumPy flattens ---
-def _numpy_outer(a: Any, b: Any, /) -> Array:
-    return outer(*(reshape(array("outer", x), (-1,)) for x in (a, b)))
-
-
-NUMPY[np.outer] = _numpy_outer

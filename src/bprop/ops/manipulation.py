@@ -92,7 +92,7 @@ reshape_op: Linear = Linear(
 )
 
 
-@function(np.reshape)
+@function()
 def reshape(x: Any, /, shape: Any, *, copy: bool | None = None) -> Array:
     """Return the entries of ``x`` in row-major order in another ``shape``; one size may be -1.
 
@@ -283,7 +283,7 @@ def squeeze(x: Any, /, axis: Any = None) -> Array:
     return reshape(x, tuple(size for position, size in enumerate(x.shape) if position not in dropped))
 
 
-@function(np.ravel)
+@function()
 def ravel(x: Any, /) -> Array:
     """Return the entries in row-major order along one axis.
 

@@ -166,7 +166,7 @@ def diag(x: Any, /, k: int = 0) -> Array:
     return reshape(flat, (size, size))
 
 
-@function(np.trace, namespace="numpy")
+@function(namespace="numpy")
 def trace(x: Any, /, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: DTypeLike | None = None) -> Array:
     """Return the sum of a diagonal as `numpy.trace` does; `bprop.linalg.trace` is the public one.
 

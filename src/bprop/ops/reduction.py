@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike
 from ..core import dtype as dtypes
 from ..core.error import ArgumentError
 from ..core.family import Reduction
-from ..core.function import NUMPY, function
+from ..core.function import function
 from ..core.op import array
 from ..core.shape import flag, normalise_axes
 from ..core.value import Array
@@ -59,7 +59,7 @@ def _sum_value(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
 _sum = fold("sum", _sum_value, 0, add, partial=1, kind="sum", latex=r"\sum {0}")
 
 
-@function(np.sum)
+@function()
 def sum(x: Any, /, axis: Any = None, keepdims: bool = False, *, dtype: DTypeLike | None = None) -> Array:
     """y = Σ x over ``axis`` (an integer, a tuple, or all axes); ∂y/∂x = 1.
 
@@ -102,7 +102,7 @@ _max = fold(
 )
 
 
-@function(np.max, np.amax)
+@function()
 def max(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
     """y = the largest entry along ``axis``; its cotangent goes to the largest entry, in equal shares at ties.
 
@@ -129,7 +129,7 @@ _min = fold(
 )
 
 
-@function(np.min, np.amin)
+@function()
 def min(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
     """y = the smallest entry along ``axis``; its cotangent goes to the smallest entry, in equal shares at ties.
 
@@ -154,7 +154,7 @@ _any = fold("any", np.any, False, logical_or, kind="bool", complex_step=_truth_s
 _all = fold("all", np.all, True, logical_and, kind="bool", complex_step=_truth_step(np.all), latex=r"\bigwedge {0}")
 
 
-@function(np.any)
+@function()
 def any(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
     """y = whether an entry along ``axis`` is true (not 0; NaN is not 0); of nothing: False. No derivative.
 
@@ -167,7 +167,7 @@ def any(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
     return reduce(_any, x, axis, keepdims)
 
 
-@function(np.all)
+@function()
 def all(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
     """y = whether every entry along ``axis`` is true (not 0; NaN is not 0); of nothing: True. No derivative.
 
@@ -195,7 +195,7 @@ def count_nonzero(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
     return _sum(x != 0, axis=axes, keepdims=flag("count_nonzero", "keepdims", keepdims))
 
 
-@function(np.mean)
+@function()
 def mean(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
     """y = Σ x / n over ``axis``; ∂y/∂x = 1/n. Integers give float64; the mean of nothing is NaN.
 
@@ -264,15 +264,3 @@ def std(x: Any, /, axis: Any = None, correction: float = 0.0, keepdims: bool = F
         return variance  # both are 0 whatever x is, and nothing has a kink
     y: Array = kinked_root(variance, p=2)
     return y
-
-
-def _numpys(ours: Callable[..., Array]) -> Callable[..., Array]:
-    """Return ``ours`` with the option that NumPy had before the standard named it."""
-
-    def rule(x: Any, /, axis: Any = None, ddof: float = 0, keepdims: bool = False, correction: Any = None) -> Array:
-        return ours(x, axis, ddof if correction is None else correction, keepdims)
-
-    return rule
-
-
-NUMPY[np.var], NUMPY[np.std] = _numpys(var), _numpys(std)

@@ -103,7 +103,7 @@ def _rint(x: Any, /) -> Array:
     return y
 
 
-@function(np.round, np.around)
+@function()
 def around(a: Any, decimals: int = 0) -> Array:
     """Round to ``decimals`` places after the point (before it, if negative): NumPy's ``round`` and ``around``."""
     a = array("round", a)

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..core.dtype import WEAK
 from ..core.family import Elementwise, Selection
-from ..core.function import FUNCTIONS, NUMPY, function
+from ..core.function import FUNCTIONS, function, publish
 from ..core.op import array
 from ..core.shape import broadcast
 from ..core.traced_float import TracedFloat
@@ -73,8 +73,8 @@ minimum = Selection(
     doc="y = min(x1, x2), entry by entry." + _EXTREME.format(name="minimum", result="[1., 3.]"),
 )  # fmt: skip
 
-for _op in (where, maximum, minimum):
-    FUNCTIONS[_op.name] = NUMPY[getattr(np, _op.name)] = _op
+FUNCTIONS["where"] = where
+publish(maximum, minimum)
 
 
 def _convert(x: Any, dtype: Any) -> Any:
@@ -189,9 +189,3 @@ def clip(x: Any, /, min: Any = None, max: Any = None) -> Array:
     else:
         y = _at_least(x, min) if max is None else _clip_op(x, min, max)
     return y
-
-
-@function(np.clip)
-def _clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Array:
-    """NumPy's spelling of `clip`: the bounds have two names each."""
-    return clip(a, a_min if min is None else min, a_max if max is None else max)

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.function import NUMPY, function
+from ..core.function import function
 from ..core.op import array
 from ..core.value import Array, asarray
 from .indexing import take
@@ -109,21 +109,3 @@ def unique_values(x: Any, /) -> Array:
     Array([1., 3.])
     """
     return _unique("unique_values", x).values
-
-
-def _numpys_unique(
-    x: Any,
-    /,
-    return_index: bool = False,
-    return_inverse: bool = False,
-    return_counts: bool = False,
-    *,
-    equal_nan: bool = True,
-) -> Any:
-    unique = _unique("unique", x, equal_nan)
-    wanted = (True, return_index, return_inverse, return_counts)
-    chosen = tuple(output for output, is_wanted in zip(unique, wanted, strict=True) if is_wanted)
-    return chosen if len(chosen) > 1 else chosen[0]
-
-
-NUMPY[np.unique] = _numpys_unique

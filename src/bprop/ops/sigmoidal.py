@@ -1,5 +1,6 @@
 """Sigmoidal functions: tanh, the logistic sigmoid, its integral, its logarithm and its inverse."""
 
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -8,12 +9,12 @@ from ..core.family import Elementwise
 from ..core.function import function, publish
 from ..core.op import array
 from ..core.value import Array
-from .exponential import exp, exp_difference, log1p
+from .exponential import exp, exp2, exp2_difference, exp_difference, log1p
 from .power import square
 from .selection import where, within_domain
 from .special import applied, in_double
 
-__all__ = ["log_sigmoid", "logaddexp", "logit", "sigmoid", "softplus", "tanh"]
+__all__ = ["log_sigmoid", "logaddexp", "logaddexp2", "logit", "sigmoid", "softplus", "tanh"]
 
 _SOURCE = """
 
@@ -240,4 +241,40 @@ logaddexp = Elementwise(
     """,
 )  # fmt: skip
 
-publish(tanh, sigmoid, softplus, logit, logaddexp)
+
+# --- the same to the base 2 ---
+def _share(x1: Any, x2: Any) -> Any:
+    """2^x1 / (2^x1 + 2^x2), computed from the power that is at most 1."""
+    first = x1 < x2
+    low, high = where(first, x1, x2), where(first, x2, x1)
+    infinite = (x1 == x2) & (abs(x1) == inf)
+    e = exp2_difference(where(infinite, 0, low), where(infinite, 0, high))
+    return where(first, e, 1) / (1 + e)
+
+
+def _logaddexp2_native(x1: Any, x2: Any) -> Any:
+    return where(x1 == x2, x1 + 1, where(x1 > x2, x1, x2) + log1p(exp2(-abs(x1 - x2))) * 1.4426950408889634)
+
+
+def _logaddexp2_step(z1: Any, z2: Any) -> Any:
+    above = np.real(z1) >= np.real(z2)
+    high, low = np.where(above, z1, z2), np.where(above, z2, z1)
+    return high + np.log1p(np.exp((low - high) * 0.6931471805599453)) * 1.4426950408889634
+
+
+logaddexp2 = Elementwise(
+    "logaddexp2", np.logaddexp2, lambda y, x1, x2: _share(x1, x2), lambda y, x1, x2: _share(x2, x1),
+    kind="float", native=_logaddexp2_native, complex_step=_logaddexp2_step, latex=r"\log_{{2}}(2^{{{0}}} + 2^{{{1}}})",
+    doc="""y = log₂(2ˣ¹ + 2ˣ²) without overflow; ∂y/∂x1 = 2ˣ¹ / (2ˣ¹ + 2ˣ²), ∂y/∂x2 = 2ˣ² / (2ˣ¹ + 2ˣ²).
+
+    Shapes broadcast, dtypes promote; integers become float64.
+
+    **Source:** NumPy, ``numpy.logaddexp2``.
+
+    >>> import bprop
+    >>> bprop.logaddexp2(bprop.asarray([-1000.0, 1000.0]), -1000.0)
+    Array([-999., 1000.])
+    """,
+)  # fmt: skip
+
+publish(tanh, sigmoid, softplus, logit, logaddexp, logaddexp2)

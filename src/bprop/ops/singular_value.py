@@ -7,7 +7,7 @@ import numpy as np
 
 from ..core.error import ArgumentError, DerivativeError
 from ..core.family import General
-from ..core.function import NUMPY, function
+from ..core.function import function
 from ..core.shape import flag
 from ..core.value import Array
 from .contraction import matmul
@@ -139,13 +139,6 @@ def svdvals(x: Any, /) -> Array:
     return svd_op(matrix("svdvals", x), full_matrices=False)[1]
 
 
-def _numpy_svd(a: Any, /, full_matrices: bool = True, compute_uv: bool = True) -> SVDResult | Array:
-    return svd(a, full_matrices=full_matrices) if compute_uv else svdvals(a)
-
-
-NUMPY[np.linalg.svd] = _numpy_svd
-
-
 def threshold(name: str, rtol: Any, x: Array) -> float:
     """Return the relative size below which a singular value counts as zero: rounding errors reach up to there."""
     if rtol is None:
@@ -156,7 +149,7 @@ def threshold(name: str, rtol: Any, x: Array) -> float:
     return float(rtol)
 
 
-@function(np.linalg.matrix_rank, namespace="linalg")
+@function(namespace="linalg")
 def matrix_rank(x: Any, /, *, rtol: float | None = None) -> Array:
     """Return how many singular values exceed ``rtol`` times the largest one, of matrices ``x`` (…, m, n).
 

@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.error import ArgumentError
 from ..core.family import General
-from ..core.function import NUMPY, function
+from ..core.function import function
 from ..core.op import array
 from ..core.shape import flag, normalise_axes, normalise_axis, reduced
 from ..core.value import Array
@@ -80,7 +79,7 @@ def sort(x: Any, /, axis: int = -1, *, descending: bool = False, stable: bool = 
     return take_along_axis(x, argsort(x, axis, descending=descending, stable=stable), axis)
 
 
-@function(np.median)
+@function()
 def median(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
     """y = the middle entry along ``axis``, or the mean of the middle two, which share its cotangent.
 
@@ -105,21 +104,3 @@ def median(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
         largest = ordered[..., -1]
         y = where(largest != largest, largest, middle)
     return reshape(y, reduced(x.shape, axes, True)) if flag("median", "keepdims", keepdims) else y
-
-
-# --- NumPy code, unchanged ---
-def _numpys(ours: Any) -> Any:
-    """Return ``ours`` with NumPy's options; without an axis the array is flat."""
-
-    def rule(x: Any, /, axis: int | None = -1, kind: str | None = None, stable: bool | None = None) -> Any:
-        if kind not in (None, "quicksort", "heapsort", "mergesort", "stable"):
-            raise ArgumentError(
-                f"numpy.{ours.__name__}: there is no kind {kind!r} of sorting: write 'stable' or nothing"
-            )
-        stable = bool(stable) or kind in ("mergesort", "stable")
-        return ours(reshape(x, (-1,)), 0, stable=stable) if axis is None else ours(x, axis, stable=stable)
-
-    return rule
-
-
-NUMPY[np.sort], NUMPY[np.argsort] = _numpys(sort), _numpys(argsort)

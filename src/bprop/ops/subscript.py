@@ -361,7 +361,7 @@ def _basic(shape: Shape, terms: tuple[Any, ...]) -> tuple[Any, Any]:
     return None if subscript.keeps_all else subscript.slices, reshaped
 
 
-@function(np.take_along_axis)
+@function()
 def take_along_axis(x: Any, indices: Any, /, axis: int = -1) -> Array:
     """y[…, i, …] = x[…, indices[…, i, …], …]: every line along ``axis`` is indexed by its own line of ``indices``.
 

@@ -1,0 +1,113 @@
+"""NumPy's public functions, what bprop does with each, and the page that says so.
+
+python tests/support/numpy_namespace.py > docs/numpy.md
+"""
+
+import numpy as np
+
+import bprop  # noqa: F401 - fills the tables
+from bprop.core.function import NUMPY
+from bprop.core.nondifferentiable import INSTEAD, NONDIFFERENTIABLE
+
+COMPLEX = "its result is complex"
+REFUSED = {
+    "angle": "the argument of a complex number: of a real one it is constant but for a jump", "roots": COMPLEX, "sort_complex": COMPLEX,
+    "linalg.eig": COMPLEX, "linalg.eigvals": COMPLEX, "i0": "there is no op for Bessel functions",
+    **dict.fromkeys(("copyto", "fill_diagonal", "place", "put", "put_along_axis", "putmask"), "it writes into its first argument, and arrays never change"),
+    **dict.fromkeys(("fft.fft", "fft.fft2", "fft.fftn", "fft.fftshift", "fft.hfft", "fft.ifft", "fft.ifft2", "fft.ifftn", "fft.ifftshift",
+                     "fft.ihfft", "fft.irfft", "fft.irfft2", "fft.irfftn", "fft.rfft", "fft.rfft2", "fft.rfftn"), COMPLEX),
+}  # fmt: skip
+"""What has no rule and would cut a derivative, and why. A rule takes a name from here."""
+
+CEILING = 28
+"""How many there are at most: this number only becomes smaller."""
+
+
+def _public():
+    for prefix, module in (("", np), ("linalg.", np.linalg), ("fft.", np.fft)):
+        for name in dir(module):
+            function = getattr(module, name)
+            dispatched = isinstance(function, np.ufunc) or hasattr(function, "_implementation")
+            if not name.startswith("_") and not isinstance(function, type) and dispatched:
+                yield prefix + name, function
+
+
+PUBLIC = dict(_public())
+"""Every function that asks an array of another library what to do."""
+
+
+def passes(function):
+    return function in NONDIFFERENTIABLE
+
+
+WITH_RULE = sorted(name for name, function in PUBLIC.items() if function in NUMPY and not passes(function))
+PASSING = sorted(name for name, function in PUBLIC.items() if passes(function))
+WITHOUT = sorted(name for name, function in PUBLIC.items() if function not in NUMPY and not passes(function))
+
+
+def _listed(names):
+    groups = {}
+    for name in names:
+        module, _, short = name.rpartition(".")
+        groups.setdefault(module, []).append(f"`{short}`")
+    return "\n\n".join(
+        (f"`numpy.{module}`: " if module else "`numpy`: ") + ", ".join(shorts)
+        for module, shorts in sorted(groups.items())
+    )
+
+
+def _reason(name):
+    instead = INSTEAD.get(name)
+    return f"| `{name}` | {REFUSED[name]} | {f'`{instead}`' if instead else ''} |"
+
+
+def page():
+    """Return the page as Markdown."""
+    refused = "\n".join(map(_reason, sorted(set(WITHOUT) & set(REFUSED))))
+    return f"""# NumPy's functions
+
+Code that says `import numpy as np` differentiates as it stands. Of the {len(PUBLIC)} functions of `numpy`, `numpy.linalg` and
+`numpy.fft` that ask an array what to do, **{len(WITH_RULE)} have a rule, {len(PASSING)} pass through and {len(WITHOUT)} are refused**. This page
+is made from the tables of the library and compared with them by a test.
+
+## With a rule: {len(WITH_RULE)}
+
+In forward and reverse mode, of any order, in `vmap` and compiled, with NumPy's own parameters: names, positions and defaults.
+The result is an `Array` of the dtype that NumPy gives. Of `out=` alone there is none inside a transform, since arrays never
+change.
+
+{_listed(WITH_RULE)}
+
+What holds for them:
+
+- An entry that is left out, by `where=`, by a condition or as NaN in a function of that name, has no derivative: 0 in a gradient,
+  never NaN.
+- Ties of the largest and the smallest share the derivative evenly, as in `bprop.max`; a norm and a standard deviation have the
+  derivative 0 at 0.
+- A quantile has the derivatives of the two entries it lies between, and that of q; by a method that returns an entry, of that entry.
+- Where the shape of the result depends on numbers (`unique`, `trim_zeros`, `extract`, `polymul`, `polydiv`, `compress` with a computed
+  condition), a function is for eager code and derivatives, and an error inside `compile` and `vmap` says what to write.
+- `piecewise` hands a function the entries that are meant for it, as NumPy does; where which these are is not known, in `compile` and
+  `vmap`, it hands it all of them: it has to work entry by entry.
+- `partition` and `argpartition` return all entries in order, which is one of the orders that NumPy allows; `unique_values`, too.
+- `order="A"` and `"K"` mean `"C"`: arrays have no order in memory.
+
+## Passing through: {len(PASSING)}
+
+What they return does not depend on the numbers, or only in steps. Inside a transform they see the numbers, and return what NumPy
+returns.
+
+{_listed(PASSING)}
+
+## Refused: {len(WITHOUT)}
+
+Inside a transform that differentiates they raise an error that says what to write; outside they return what NumPy returns.
+
+| function | why | instead |
+|---|---|---|
+{refused}
+"""
+
+
+if __name__ == "__main__":
+    print(page(), end="")
