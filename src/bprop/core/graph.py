@@ -64,7 +64,7 @@ class Node:
 
 @final
 class Edge(NamedTuple):
-    """A value of a graph: an output of a node. Nothing else is one, no other pair either: passes ask for this type."""
+    """A value of a graph: one output of a node. Passes ask for this type: a plain pair equals an edge, but is none."""
 
     node: Node
     index: int  # type: ignore[assignment]  # in place of tuple.index

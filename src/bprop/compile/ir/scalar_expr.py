@@ -7,7 +7,7 @@ position at which its input is read.
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -36,10 +36,10 @@ class ScalarExpr:
     __slots__ = ("args", "detail", "dtype", "op")
 
     def __init__(self, op: str, args: tuple["ScalarExpr", ...], dtype: DType, detail: Any = None) -> None:
-        self.op = op
-        self.args = args
-        self.dtype = dtype
-        self.detail = detail
+        self.op: Final = op
+        self.args: Final = args
+        self.dtype: Final = dtype
+        self.detail: Final = detail
 
 
 class ScalarBuilder:

@@ -61,27 +61,24 @@ class _Emission:
         plan, b, emitter = self.plan, self.b, self.emitter
         if plan.empty:
             with loop(b, *emitter.partition_range(plan.size)) as i:
-                self.emitter.store(constant(0, self.dtype), self.y, i, self.dtype)
+                emitter.store(constant(0, self.dtype), self.y, i, self.dtype)
             return
         # threads divide one outer loop, or the rows or the columns of each product
         tile = self.width * self.vectors
         with ExitStack() as stack:
             base = [number(plan.offsets[0]), number(plan.offsets[1]), number(0)]
             for label in plan.outer:
-                base = strided_along(
-                    self.b, base, label, stack.enter_context(loop(b, *emitter.label_range(label, plan)))
-                )
+                i = stack.enter_context(loop(b, *emitter.label_range(label, plan)))
+                base = strided_along(b, base, label, i)
             if plan.packs:
                 self._pack(base)
-                self.emitter.barrier()
-            (left, right), (top, bottom) = (
-                emitter.label_range(plan.column, plan, tile),
-                emitter.label_range(plan.row, plan, self.rows),
-            )
+                emitter.barrier()
+            left, right = emitter.label_range(plan.column, plan, tile)
+            top, bottom = emitter.label_range(plan.row, plan, self.rows)
             with loop(b, left, right, tile) as j, loop(b, top, bottom, self.rows) as i:
                 self._tile(base, i, j)
             if plan.packs and plan.outer:
-                self.emitter.barrier()
+                emitter.barrier()
 
     def _number(self, operand: int, address: Any) -> Any:
         """Return an entry of an operand, converted to the dtype of the result."""
