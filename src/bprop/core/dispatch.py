@@ -76,7 +76,7 @@ class Call:
         if isinstance(y, tuple):
             parts = [self.as_arrays(entry) for entry in y]
             return type(y)(*parts) if hasattr(y, "_fields") else tuple(parts)
-        return self.array(np.asarray(y)) if isinstance(y, np.ndarray | np.generic) and y.dtype.kind in "biuf" else y
+        return self.array(np.asarray(y)) if isinstance(y, np.ndarray | np.generic) and y.dtype.kind in "biufc" else y
 
 
 def apply_ufunc(ufunc: Any, method: str, inputs: Sequence[Any], options: dict[str, Any], array: Any) -> Any:

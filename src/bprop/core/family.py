@@ -6,6 +6,7 @@ Interpreters (forward, reverse, batching, text, native code) switch on these cla
 import re
 from collections.abc import Callable, Sequence
 from itertools import accumulate
+from types import FunctionType
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -134,6 +135,8 @@ class Cumulative(Op):
 class Linear(Op):
     """y is linear in x: a re-indexing (reshape, transpose, slice, gather, …) or a sum along an index map.
 
+    Complex entries are moved as real ones are.
+
     ``shape(x, *others, **params)``: the result's shape. ``adjoint(y_bar, x, *others, **params)``: x_bar, written with
     ops; ``x`` is seen only by shape and dtype. ``index``: the map in one of two directions, a function of the loop
     variables, the input's shape and the other operands: with ``scatter=False`` the loop runs over y and
@@ -145,6 +148,8 @@ class Linear(Op):
     ``compose(first, then)``: the parameters that do both in one application; ``neutral(shape, **params)``: whether an
     application that keeps the shape changes nothing.
     """
+
+    takes_complex = True
 
     def __init__(
         self,
@@ -184,6 +189,8 @@ class Linear(Op):
 class Join(Op):
     """y holds the inputs one after the other along the parameter ``axis``; all their other sizes agree."""
 
+    takes_complex = True
+
     def spec(self, *operands: Operand, **params: Any) -> Spec:
         axis, shapes = params["axis"], [shape_of(x) for x in operands]
         first = shapes[0]
@@ -215,6 +222,7 @@ class Bilinear(Op):
     canonical: ClassVar["Bilinear"]
     """The op with which rules and passes write the contractions that they make."""
     arity = 2
+    takes_complex = True
 
     def __init__(
         self,
@@ -256,7 +264,8 @@ class Bilinear(Op):
 class General(Op):
     """An op with formulas of its own: ``jvp(y, xs, x_dots, **params)`` and ``vjp(y_bar, y, xs, needs, **params)``,
     written with ops; what ``needs`` says no to may be ``None``. Without formulas the result does not vary (sorted
-    positions). ``dtype``: of the result, where it is not the floating dtype of the operands.
+    positions). ``dtype``: of the result, where it is not the floating dtype of the operands; or a function that gives it from
+    that of the operands.
 
     ``signature`` as of a NumPy generalised ufunc, such as ``"(n,n),(n,k)->(n,k)"``: leading axes are batches. With
     several outputs, ``"(n,n)->(n),(n,n)"``, y, y_bar and the tangents are tuples, and an absent one is ``None``.
@@ -298,7 +307,8 @@ class General(Op):
         self.jvp: Any = jvp
         self.vjp: Any = vjp
         self.differentiable = jvp is not None and vjp is not None
-        self.dtype = None if dtype is None else np.dtype(dtype)
+        always = dtype is not None and not isinstance(dtype, FunctionType)
+        self.result_dtype: Any = (lambda _: np.dtype(dtype)) if always else dtype or dtypes.to_float
         self.native = native
         self.complex_step = complex_step
         self.half = half
@@ -319,7 +329,7 @@ class General(Op):
                         f"{self.name}: shapes {shown} do not fit {self.signature}: axis {axis} of {shape} has size "
                         f"{shape[axis]}, expected {sizes[label]}"
                     )
-        dtype = self.dtype or dtypes.to_float(dtypes.result_type(*map(dtype_of, operands)))
+        dtype = self.result_dtype(dtypes.result_type(*map(dtype_of, operands)))
         if dtype == np.float16 and not self.half:
             raise DTypeError(f'{self.name}: float16 is not supported: convert with .astype("float32")')
         if "axis" in params:
@@ -351,6 +361,7 @@ class Creation(Op):
     canonical: ClassVar["Creation"]
     """The op with which passes write the constants that they make."""
     differentiable = False
+    takes_complex = True
 
     def __init__(
         self,
@@ -407,6 +418,7 @@ class Region(Op):
 
     is_region = True
     several = True
+    takes_complex = True  # what it holds decides
     native: Any = ""
     """The kind of kernel that native code makes of it; a region without one is replaced by the ops of its body."""
 
@@ -432,7 +444,7 @@ class Region(Op):
         for all entries or none. A region that does not say what it does to them sees zeros.
         """
         outputs = CURRENT.get().bind(self, args, params)
-        return outputs, tuple(True if y.dtype.kind == "f" else None for y in outputs)
+        return outputs, tuple(True if dtypes.is_inexact(y.dtype) else None for y in outputs)
 
     def complex_step(self, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """Return the outputs at complex arguments."""

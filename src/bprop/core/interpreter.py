@@ -134,11 +134,13 @@ class Eager(Interpreter):
 
     def bind(self, op: "Op", args: tuple[Any, ...], params: Params) -> Any:
         """Compute ``op`` on the numbers of ``args``."""
-        if op.is_region:  # it applies ops itself, at this level
-            for arg in args:
-                self.data_of(op, arg)
-            with using(self):
-                return op.evaluate(*args, **params)
+        if op.intercepted:
+            if op.is_region:  # it applies ops itself, at this level
+                for arg in args:
+                    self.data_of(op, arg)
+                with using(self):
+                    return op.evaluate(*args, **params)
+            op.refuse_complex(arg if type(arg) in WEAK else self.data_of(op, arg) for arg in args)
         data = [arg.data if type(arg) is Array else self.data_of(op, arg) for arg in args]
         try:
             y = QUIET.run(op.evaluate, *data, **params)

@@ -182,6 +182,7 @@ class Trace(Interpreter):
         params = {name: plain(value) for name, value in params.items()}
         inputs = tuple(arg if type(arg) in WEAK else self.edge(arg) for arg in args)
         operands = [arg if type(arg) in WEAK else arg.spec for arg in args]
+        op.refuse_complex(operands)
         specs = op.spec(*operands, **params)
         if isinstance(specs, Spec):
             node = Node(op, params, inputs, (specs,))

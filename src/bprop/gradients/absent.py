@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..core.cell import Cell
+from ..core.dtype import is_inexact
 from ..core.family import (
     Bilinear,
     Creation,
@@ -236,7 +237,7 @@ class Absent(Interpreter):
         own, out, mask = labels[positions[0]], labels[2], args[positions[0]].present
         other = plain[1 - positions[0]]
         numbers = other.concrete()
-        if other.dtype.kind != "f" or (numbers is not None and np.isfinite(numbers).all()):
+        if not is_inexact(other.dtype) or (numbers is not None and np.isfinite(numbers).all()):
             value = self.below.bind(op, plain, params)
         elif numbers is None and self.below.guards:
             value = self.below.bind(op, plain, params)
@@ -293,7 +294,7 @@ class Absent(Interpreter):
             present = mask if present is None else present | mask
 
         def entries(y: Any, core: tuple[str, ...]) -> Any:
-            if y.dtype.kind != "f":
+            if not is_inexact(y.dtype):
                 return y
             *batch, columns = present.shape
             sizes = (columns if label == op.columns else 1 for label in core)
@@ -304,7 +305,7 @@ class Absent(Interpreter):
 
 
 def _float(y: Any) -> bool:
-    return type(y) is tuple or y.dtype.kind == "f"
+    return type(y) is tuple or is_inexact(y.dtype)
 
 
 def _any(mask: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
@@ -327,7 +328,7 @@ def is_finite(values: Any) -> bool | None:
             pending += value.parts()
             continue
         # a finite sum is proof in one pass; an infinite one may also be an overflow
-        suspicious = numbers.dtype.kind == "f" and not np.isfinite(QUIET.run(np.add.reduce, numbers, axis=None))
+        suspicious = is_inexact(numbers.dtype) and not np.isfinite(QUIET.run(np.add.reduce, numbers, axis=None))
         if suspicious and not np.isfinite(numbers).all():
             return False
     return True

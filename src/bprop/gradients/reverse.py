@@ -14,7 +14,7 @@ from functools import singledispatch
 from typing import Any
 
 from ..core.cell import Cell
-from ..core.dtype import WEAK, is_float
+from ..core.dtype import WEAK, is_inexact
 from ..core.error import DerivativeError
 from ..core.family import Bilinear, Cumulative, Elementwise, General, Join, Linear, Reduction, Selection
 from ..core.graph import Node
@@ -22,7 +22,8 @@ from ..core.interpreter import Interpreter, current, using
 from ..core.op import Op
 from ..core.trace import Trace
 from ..core.value import Array, Spec, Tracer, asarray
-from ..ops import add, astype, broadcast_to, multiply, negative, reshape, where, zeros
+from ..ops import add, broadcast_to, multiply, negative, reshape, where, zeros
+from ..ops.complex import conj, matching
 from ..ops.indexing import slice_along
 from ..ops.manipulation import unbroadcast
 from .absent import masked_sweep
@@ -84,7 +85,7 @@ class Record(Interpreter):
         if op.several:
             return self._bind_several(op, primals, edges, (op, needs, weak), params)
         y = self.below.bind(op, tuple(primals), params)
-        if not op.differentiable or (y.data if type(y) is Array else y).dtype.kind != "f":
+        if not op.differentiable or (y.data if type(y) is Array else y).dtype.kind not in "fc":
             return y
         keeps = _KEEPS.get((op, needs | bit, weak))  # the last bit says how many operands there are
         if keeps is None:
@@ -119,7 +120,7 @@ class Record(Interpreter):
             values = [x if keep else x.spec for keep, x in zip(keeps, (*outputs, *xs), strict=True)]
             residuals = tuple(values[: len(outputs)]), values[len(outputs) :]
         node = Node(op, params, edges, tuple(y.spec for y in outputs), residuals)
-        return tuple(Recorded(self, y, node, i) if is_float(y.dtype) else y for i, y in enumerate(outputs))
+        return tuple(Recorded(self, y, node, i) if is_inexact(y.dtype) else y for i, y in enumerate(outputs))
 
 
 # --- what the backward pass must keep, found by tracing the rule ---
@@ -337,7 +338,7 @@ def _accumulate(bars: dict[Node, Any], edge: tuple[Node, int], x_bar: Any) -> No
 
 def _matching(bar: Any, x: Any) -> Any:
     """A cotangent has its primal's dtype."""
-    return bar if bar is None or bar.dtype == x.dtype else astype(bar, x.dtype)
+    return bar if bar is None or bar.dtype == x.dtype else matching(bar, x.dtype)
 
 
 def lift_cells(owner: Record, cells: Sequence[Cell]) -> list[Recorded]:
@@ -377,14 +378,20 @@ class Recording:
         return [[next(bars) for _ in lifted] for lifted in self.inputs]
 
     def derivatives(self, cotangents: Sequence[Sequence[Any]]) -> list[Any]:
-        """Return what `backward` gave in the structure of each argument, with zeros for what is absent."""
+        """Return what `backward` gave in the structure of each argument, with zeros for what is absent.
+
+        Of complex arguments the conjugates: ∂f/∂Re x + i ∂f/∂Im x.
+        """
         rows = zip(self.variables, self.inputs, cotangents, strict=True)
         return [variables.result(_filled(bars, lifted)) for variables, lifted, bars in rows]
 
 
 def _filled(bars: Sequence[Any], xs: Sequence[Any]) -> list[Any]:
-    """Return cotangents with zeros for absent ones."""
-    return [zeros(x.shape, dtype=x.dtype) if bar is None else bar for bar, x in zip(bars, xs, strict=True)]
+    """Return cotangents as the user sees them, with zeros for absent ones."""
+    return [
+        zeros(x.shape, dtype=x.dtype) if bar is None else conj(bar) if bar.dtype.kind == "c" else bar
+        for bar, x in zip(bars, xs, strict=True)
+    ]
 
 
 __all__ = ["Record", "Recorded", "Recording", "backward", "lift_cells", "send", "vjp"]

@@ -13,7 +13,7 @@ from ..core.interpreter import EVALUATE, Interpreter, current, using
 from ..core.trace import Trace, Traced
 from ..core.tree import Structure, flatten, is_holder, unflatten
 from ..core.value import Array, asarray
-from ..ops import astype, full, zeros
+from ..ops import astype, conj, full, zeros
 from . import forward
 from .argument import is_static
 from .forward import Forward
@@ -77,6 +77,11 @@ def value_and_grad(
             raise ShapeError(
                 f"{what}: the function returned shape {y.shape}, not a scalar: reduce it (bprop.sum, bprop.mean), or use "
                 f"bprop.jacobian or bprop.vjp"
+            )
+        if y.dtype.kind == "c":
+            raise DTypeError(
+                f"{what}: the function returned a complex number ({y.dtype}), which has no gradient: return its real part, "
+                f"bprop.real(y), or take bprop.vjp or bprop.jvp"
             )
         if not dtypes.is_float(y.dtype):
             raise DTypeError(f"{what}: the function returned dtype {y.dtype}, which has no derivative")
@@ -183,7 +188,8 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     run.owner.close()
 
     def pullback(y_bar: Any, *, one_hot: bool = False) -> tuple[Any, ...]:
-        return tuple(run.derivatives(run.backward(outputs, cotangents(outputs, structure, y_bar, what), one_hot)))
+        y_bars = map(conj, cotangents(outputs, structure, y_bar, what))  # inside, nothing is conjugated
+        return tuple(run.derivatives(run.backward(outputs, list(y_bars), one_hot)))
 
     below = unflatten(structure, [run.owner.lower(y) for y in outputs])
     return (below, pullback, lowered(run.owner, aux)) if has_aux else (below, pullback)
@@ -199,7 +205,7 @@ def cotangents(outputs: Sequence[Array], structure: Structure, y_bar: Any, what:
         bar = asarray(leaf)
         if bar.shape != y.shape:
             raise ShapeError(f"{what}: y_bar has shape {bar.shape}, the result {y.shape}")
-        result.append(bar if bar.dtype == y.dtype or not dtypes.is_float(y.dtype) else astype(bar, y.dtype))
+        result.append(bar if bar.dtype == y.dtype or not dtypes.is_inexact(y.dtype) else astype(bar, y.dtype))
     return result
 
 
@@ -258,7 +264,7 @@ def run_forward(f: Function, variables: Any, dots: Any, has_aux: bool, what: str
     y_dots = []
     for y in arrays:
         y_dot = owner.tangent(y)
-        kind = y.dtype if dtypes.is_float(y.dtype) else dtypes.DEFAULT
+        kind = y.dtype if dtypes.is_inexact(y.dtype) else dtypes.DEFAULT
         y_dots.append(zeros(y.shape, dtype=kind) if y_dot is None else y_dot)
     result = unflatten(structure, [owner.lower(y) for y in arrays])
     return result, unflatten(structure, y_dots), lowered(owner, aux)

@@ -105,9 +105,9 @@ def variable(leaf: Any, what: str) -> Array:
             else f"{what} has a leaf {leaf!r:.40}: derivatives are with respect to floating-point arrays only"
         )
     value = asarray(leaf)
-    if not dtypes.is_float(value.dtype):
+    if not dtypes.is_inexact(value.dtype):
         raise DTypeError(
-            f"{what} has dtype {value.dtype}: derivatives are with respect to floating-point arrays (float32, float64); "
+            f"{what} has dtype {value.dtype}: derivatives are with respect to floating-point or complex arrays (float32, float64, complex128); "
             f"convert with .astype(float), or leave it out of argnums"
         )
     return value

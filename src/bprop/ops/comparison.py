@@ -70,9 +70,12 @@ greater_equal = _truth(
     r"\geq",
     _xy.format("greater_equal", "[False,  True,  True]"),
 )
-equal = _truth("equal", np.equal, "x1 = x2", "==", "=", _xy.format("equal", "[False,  True, False]"))
+equal = _truth("equal", np.equal, "x1 = x2", "==", "=", _xy.format("equal", "[False,  True, False]"),
+    takes_complex=True,
+)
 not_equal = _truth(
-    "not_equal", np.not_equal, "x1 ≠ x2", "!=", r"\neq", _xy.format("not_equal", "[ True, False,  True]")
+    "not_equal", np.not_equal, "x1 ≠ x2", "!=", r"\neq", _xy.format("not_equal", "[ True, False,  True]"),
+    takes_complex=True,
 )
 _logical = partial(_truth, logical=True)
 _bb = "bprop.{}(bprop.asarray([True, False]), True)\n    Array({})"
@@ -101,6 +104,7 @@ def _class(name: str, ufunc: Any, formula: str, answer: str) -> Elementwise:
         ufunc,
         None,
         kind="bool",
+        takes_complex=True,
         complex_step=_on_real_part(ufunc),
         doc=f"""{formula}, entry by entry: bool of the shape of ``x``, no derivative.
 

@@ -38,7 +38,7 @@ def _svd(x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDA
 
 def _cofactor_value(x: NDArray[Any]) -> NDArray[Any]:
     u, s, vt, sign = _svd(*in_float(x))
-    return sign * np.matmul(u * _without_each(s)[..., None, :], vt)
+    return sign * np.matmul(np.conj(u) * _without_each(s)[..., None, :], np.conj(vt))
 
 
 def _cofactor_dot_value(x: NDArray[Any], z: NDArray[Any]) -> NDArray[Any]:
@@ -48,6 +48,7 @@ def _cofactor_dot_value(x: NDArray[Any], z: NDArray[Any]) -> NDArray[Any]:
     n = s.shape[-1]
     eye = np.eye(n, dtype=bool)
     pairs = np.where(eye, 0, _without_each(np.where(eye, 1, s[..., None, :])))  # row i: s without s_i
+    u, vt = np.conj(u), np.conj(vt)  # Uᴴ and V are transposes of these
     inner = np.matmul(np.swapaxes(u, -1, -2), np.matmul(z, np.swapaxes(vt, -1, -2)))
     trace_without = np.matmul(pairs, np.einsum("...ii->...i", inner)[..., None])
     middle = np.where(eye, trace_without, 0) - pairs * np.swapaxes(inner, -1, -2)
@@ -91,6 +92,7 @@ _cofactor_dot = General(
     signature="(n,n),(n,n)->(n,n)",
     jvp=_cofactor_dot_jvp,
     vjp=_cofactor_dot_vjp,
+    takes_complex=True,
     examples=lambda draw: [
         ((draw.positive_definite(*x), draw(*z)), {})
         for x, z in (((3, 3), (3, 3)), ((2, 3, 3), (3, 3)), ((3, 3), (2, 3, 3)), ((0, 2, 2), (2, 2)), ((1, 1), (1, 1)))
@@ -105,6 +107,7 @@ cofactor_op = General(
     signature="(n,n)->(n,n)",
     jvp=lambda y, xs, x_dots: _cofactor_dot(xs[0], x_dots[0]),
     vjp=lambda y_bar, y, xs, needs: (_cofactor_dot(xs[0], y_bar),),
+    takes_complex=True,
     examples=lambda draw: [((draw(*shape),), {}) for shape in _SHAPES],
     complex_step=False,
     latex=r"\operatorname{{cof}}({0})",
@@ -116,6 +119,7 @@ det_op = General(
     signature="(n,n)->()",
     jvp=lambda y, xs, x_dots: sum(cofactor_op(xs[0]) * x_dots[0], axis=(-2, -1)),
     vjp=lambda y_bar, y, xs, needs: (per_matrix(y_bar) * cofactor_op(xs[0]),),
+    takes_complex=True,
     examples=lambda draw: [((draw(*shape),), {}) for shape in _SHAPES],
     latex=r"\det({0})",
 )
