@@ -140,7 +140,9 @@ class Eager(Interpreter):
                     self.data_of(op, arg)
                 with using(self):
                     return op.evaluate(*args, **params)
-            op.refuse_complex(arg if type(arg) in WEAK else self.data_of(op, arg) for arg in args)
+            for arg in args:
+                if type(arg) is not Array or arg.data.dtype.kind == "c":
+                    op.refuse_complex([arg])
         data = [arg.data if type(arg) is Array else self.data_of(op, arg) for arg in args]
         try:
             y = QUIET.run(op.evaluate, *data, **params)
