@@ -204,7 +204,8 @@ class Compiled(Generic[P, R]):
         """Trace a call."""
         for leaf in leaves:
             if is_array(leaf) and leaf.dtype.kind not in "biuf":
-                raise DTypeError(f"{self.name}: an argument has dtype {leaf.dtype}: use bool, integers or floats")
+                advice = ", or call the function without bprop.compile" if leaf.dtype.kind == "c" else ""
+                raise DTypeError(f"{self.name}: an argument has dtype {leaf.dtype}: use bool, integers or floats{advice}")
         guard = self._guard(leaves, structure)
         try:
             trace = trace_call(self.function, leaves, structure, f"compilation of {self.name}")

@@ -240,5 +240,7 @@ def replacement(full: str) -> str:
         return "bprop.stack([x, y]) for a list of values"  # only in a list does it not find its rule
     if package == "numpy":
         return INSTEAD.get(name) or (f"bprop.{name}" if name in FUNCTIONS else "")
+    if package == "scipy" and name in FUNCTIONS:  # of a namespace that both have: fft, linalg
+        return f"bprop.{name}"
     own = SCIPY.get(name.removeprefix("special.")) if package == "scipy" else None
     return f"bprop.{own.__name__}" if own is not None else ""

@@ -265,7 +265,7 @@ class General(Op):
     """An op with formulas of its own: ``jvp(y, xs, x_dots, **params)`` and ``vjp(y_bar, y, xs, needs, **params)``,
     written with ops; what ``needs`` says no to may be ``None``. Without formulas the result does not vary (sorted
     positions). ``dtype``: of the result, where it is not the floating dtype of the operands; or a function that gives it from
-    that of the operands.
+    that of the operands, a tuple where those of several outputs differ.
 
     ``signature`` as of a NumPy generalised ufunc, such as ``"(n,n),(n,k)->(n,k)"``: leading axes are batches. With
     several outputs, ``"(n,n)->(n),(n,n)"``, y, y_bar and the tangents are tuples, and an absent one is ``None``.
@@ -330,6 +330,7 @@ class General(Op):
                         f"{shape[axis]}, expected {sizes[label]}"
                     )
         dtype = self.result_dtype(dtypes.result_type(*map(dtype_of, operands)))
+        each = dtype if type(dtype) is tuple else (dtype,) * len(self.core_outputs)
         if dtype == np.float16 and not self.half:
             raise DTypeError(f'{self.name}: float16 is not supported: convert with .astype("float32")')
         if "axis" in params:
@@ -337,7 +338,10 @@ class General(Op):
         if self.extents is not None:
             sizes |= self.extents(sizes, **params)
         batch = broadcast(self.name, *batches)
-        specs = tuple(Spec(batch + tuple(sizes[label] for label in core), dtype) for core in self.core_outputs)
+        specs = tuple(
+            Spec(batch + tuple(sizes[label] for label in core), own)
+            for core, own in zip(self.core_outputs, each, strict=True)
+        )
         return specs if self.several else specs[0]
 
     def explain(self, error: Exception, args: tuple[Any, ...], params: dict[str, Any]) -> BpropError:

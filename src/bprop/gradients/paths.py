@@ -24,7 +24,7 @@ from ..core.value import asarray
 from .argument import Arguments
 from .formula import application
 from .scalar_dependency import scalar_dependencies
-from .variable import Argnums, as_array, name_of
+from .variable import Argnums, as_array, name_of, refuse_complex
 
 LIMIT = 10_000
 """Paths that are walked one by one."""
@@ -237,6 +237,7 @@ def paths(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Paths]:
         inputs = [owner.input(value) for value in arguments.values]
         with using(owner):
             y = as_array(arguments(inputs), what)
+        refuse_complex([value.spec for value in owner.values.values()], what)
         if y.shape != ():
             raise ShapeError(
                 f"{what}: the function returned shape {y.shape}, not a scalar: reduce it (bprop.sum, bprop.mean)"

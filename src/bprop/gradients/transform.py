@@ -205,6 +205,8 @@ def cotangents(outputs: Sequence[Array], structure: Structure, y_bar: Any, what:
         bar = asarray(leaf)
         if bar.shape != y.shape:
             raise ShapeError(f"{what}: y_bar has shape {bar.shape}, the result {y.shape}")
+        if dtypes.is_float(y.dtype):
+            dtypes.refuse_dropping(f"{what}: y_bar", bar.dtype, y.dtype)
         result.append(bar if bar.dtype == y.dtype or not dtypes.is_inexact(y.dtype) else astype(bar, y.dtype))
     return result
 

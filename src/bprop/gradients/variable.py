@@ -2,7 +2,7 @@
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..core import dtype as dtypes
@@ -45,6 +45,10 @@ class Variables:
     def read(self) -> list[Array]:
         """Return the values one level below, cells included."""
         return [value.read() if isinstance(value, Cell) else value for value in self.values]
+
+    def holds_complex(self) -> bool:
+        """Return whether one of the values is complex."""
+        return any(value.dtype.kind == "c" for value in self.read())
 
     def argument(self, lifted: Sequence[Any]) -> Any:
         """Return the argument with its arrays replaced; holders stand for themselves."""
@@ -89,6 +93,7 @@ class Variables:
             dot = asarray(tangent)
             if dot.shape != value.shape:
                 raise ShapeError(f"{what}: a tangent has shape {dot.shape}, its primal {value.shape}")
+            dtypes.refuse_dropping(f"{what}: a tangent", dot.dtype, value.dtype)
             result.append(astype(dot, value.dtype) if dot.dtype != value.dtype else dot)
         return result
 
@@ -111,6 +116,16 @@ def variable(leaf: Any, what: str) -> Array:
             f"convert with .astype(float), or leave it out of argnums"
         )
     return value
+
+
+def refuse_complex(specs: Iterable[Any], what: str) -> None:
+    """Raise where one of the values of a function is complex; ``what`` has no meaning for these."""
+    for spec in specs:
+        if spec.dtype.kind == "c":
+            raise DTypeError(
+                f"{what}: a value {spec} is complex, and its formulas are of real numbers: use method='reverse', 'forward' or "
+                f"'numerical'"
+            )
 
 
 def argument_name(f: Function, number: int) -> str:
@@ -180,5 +195,6 @@ __all__ = [
     "name_of",
     "parameter_name",
     "positions",
+    "refuse_complex",
     "variable",
 ]

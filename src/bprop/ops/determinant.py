@@ -5,9 +5,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.dtype import to_float, to_real
 from ..core.family import General
 from ..core.function import function
 from ..core.value import Array
+from .complex import imag
 from .contraction import matmul
 from .linear_algebra import trace
 from .linear_system import in_float, inv_op, per_matrix, square, unless_unused
@@ -155,14 +157,20 @@ class SlogdetResult(NamedTuple):
 _SINGULAR = "slogdet: a matrix is singular, log |det x| is -inf and has no derivative: use det, or add a multiple of the identity"
 
 
-def _slogdet_jvp(y: Any, xs: Any, x_dots: Any) -> tuple[None, Any]:
-    return None, sum(matrix_transpose(_inverse(xs[0], y[0], None, _SINGULAR)) * x_dots[0], axis=(-2, -1))
+def _slogdet_jvp(y: Any, xs: Any, x_dots: Any) -> tuple[Any, Any]:
+    """With t = Σ x⁻ᵀ x_dot, log det changes by t: its real part is log |det|, its imaginary one turns the sign."""
+    change = sum(matrix_transpose(_inverse(xs[0], y[0], None, _SINGULAR)) * x_dots[0], axis=(-2, -1))
+    return (y[0] * (imag(change) * 1j) if change.dtype.kind == "c" else None), change
 
 
 def _slogdet_vjp(y_bar: Any, y: Any, xs: Any, needs: Any) -> tuple[Any]:
-    if y_bar[1] is None:
+    sign_bar, total = y_bar
+    if sign_bar is not None and sign_bar.dtype.kind == "c":
+        turned = imag(sign_bar * y[0]) * 1j
+        total = turned if total is None else total + turned
+    if total is None:
         return (None,)
-    return (per_matrix(y_bar[1]) * matrix_transpose(_inverse(xs[0], y[0], y_bar[1] != 0, _SINGULAR)),)
+    return (per_matrix(total) * matrix_transpose(_inverse(xs[0], y[0], total != 0, _SINGULAR)),)
 
 
 slogdet_op = General(
@@ -171,6 +179,8 @@ slogdet_op = General(
     signature="(n,n)->(),()",
     jvp=_slogdet_jvp,
     vjp=_slogdet_vjp,
+    dtype=lambda dtype: (to_float(dtype), to_real(to_float(dtype))),
+    takes_complex=True,
     examples=lambda draw: [((draw(*shape),), {}) for shape in _SHAPES],
     complex_step=False,
     latex=r"\operatorname{{slogdet}}({0})",
@@ -181,7 +191,7 @@ slogdet_op = General(
 def slogdet(x: Any, /) -> SlogdetResult:
     """Return sign and log |det x|, for ``x`` of shape (…, n, n): no overflow where det itself has one.
 
-    ∂ log |det x| / ∂x = x⁻ᵀ; the sign does not vary. A singular matrix has sign 0 and logabsdet -inf, and no derivative:
+    ∂ log |det x| / ∂x = x⁻ᵀ; the sign does not vary, but for that of a complex x, det x / |det x|. A singular matrix has sign 0 and logabsdet -inf, and no derivative:
     `ArgumentError`. Raises `ShapeError` where x is not square.
 
     **Source:** Python Array API standard 2024.12, ``linalg.slogdet``; Giles (2008), §2.2.4.

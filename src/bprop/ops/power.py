@@ -84,9 +84,11 @@ def _complex_pow_base(x1: Any, x2: Any) -> Any:
 
 
 def _pow_exponent(y: Any, x1: Any, x2: Any) -> Any:
-    if y.dtype.kind == "c":
-        base = complex(x1) if type(x1) in WEAK else x1 if x1.dtype.kind == "c" else astype(x1, dtype=y.dtype)
-        power = base**x2  # not y, which the backward pass need not keep
+    if y.dtype.kind == "c":  # what it reads of y, x1 and x2 is what the real cases read
+        if type(x1) in WEAK:
+            return where(y == 0, 0, y * log(complex(x1)))
+        base = x1 if x1.dtype.kind == "c" else astype(x1, dtype=y.dtype)
+        power = base**x2
         return where(power == 0, 0, power * log(base))
     return where(y == 0, 0, y * log(x1)) if type(x1) in WEAK else power_log(x1, x2, n=1)
 

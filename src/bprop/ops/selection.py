@@ -89,7 +89,7 @@ astype = Elementwise(
     kind="given", native="cast", takes_complex=True,
     complex_step=lambda x, dtype: x if np.dtype(dtype).kind == "f" else np.real(x).astype(dtype),
     examples=lambda draw: [((draw(*shape),), {"dtype": np.dtype(dtype)})
-                           for shape in ((), (2, 3), (0, 3)) for dtype in (np.float64, np.float32, np.int64)],
+                           for shape in ((), (2, 3), (0, 3)) for dtype in ((np.complex128, np.complex64) if draw.dtype.kind == "c" else (np.float64, np.float32, np.int64))],
     latex="{0}",
     doc="The same numbers in another dtype: the op behind `bprop.astype`.",
 )  # fmt: skip

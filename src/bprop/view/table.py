@@ -117,10 +117,10 @@ def gradients(graph: Graph, values: dict[Edge, Array]) -> dict[Edge, Array]:
     output = graph.outputs[0]
     places: list[Edge] = [(node, 0) for node in graph.inputs]
     places += [(node, index) for node in graph.nodes for index in range(len(node.specs))]
-    places = [edge for edge in places if is_float(values[edge].dtype)]
+    places = [edge for edge in places if is_inexact(values[edge].dtype)]
     sweep = adjoint(graph.nodes, values, output, places)
     swept = masked_sweep(sweep, [ones((), dtype=values[output].dtype)])
-    return {edge: bar for edge, bar in zip(places, swept, strict=True) if bar is not None}
+    return {edge: conj(bar) for edge, bar in zip(places, swept, strict=True) if bar is not None}
 
 
 def brief(value: Array) -> str:
@@ -143,7 +143,7 @@ def _nested(data: NDArray[Any]) -> str:
 
 
 def _number(number: Any) -> str:
-    return f"{number:.4g}" if np.asarray(number).dtype.kind == "f" else str(number)
+    return f"{number:.4g}" if is_inexact(np.asarray(number).dtype) else str(number)
 
 
 def view(f: Callable[..., Any], /, *args: Any, **options: Any) -> View:

@@ -80,6 +80,9 @@ def _check_dtypes(graph: Graph) -> None:
         for spec in node.specs:
             if spec.dtype.kind not in "biu" and spec.dtype.str[1:] not in ("f4", "f8"):
                 name = node.op.name if node.op else "input"
-                raise CompileError(
-                    f'{name}: {spec}: dtype {spec.dtype} has no native code: convert with .astype("float32") first'
+                advice = (
+                    "call the function without bprop.compile, which computes with complex numbers too"
+                    if spec.dtype.kind == "c"
+                    else 'convert with .astype("float32") first'
                 )
+                raise CompileError(f"{name}: {spec}: dtype {spec.dtype} has no native code: {advice}")
