@@ -55,7 +55,7 @@ __all__ = [
 __ua_domain__ = "numpy.scipy.fft"
 
 
-def __ua_function__(method: Any, args: Any, options: Any) -> Any:
+def __ua_function__(method: Any, args: Any, options: Any) -> Any:  # noqa: N807 - SciPy's name
     """Call the function here that stands for one of ``scipy.fft``; how many threads it may use makes no difference."""
     function = globals()[method.__name__] if method.__name__ in __all__ else None
     given = {name: value for name, value in options.items() if name not in ("workers", "overwrite_x")}

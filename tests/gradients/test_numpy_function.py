@@ -100,7 +100,7 @@ def test_options_without_a_rule_are_numpys_where_no_derivative_is_lost():
 
 
 def test_functions_without_a_rule_are_named():
-    for f, name in ((np.nanmedian, "numpy.nanmedian"), (np.fft.fft, "numpy.fft.fft"), (np.linalg.eig, "numpy.linalg.eig"),
+    for f, name in ((np.nanmedian, "numpy.nanmedian"), (np.linalg.eig, "numpy.linalg.eig"),
                     (np.frexp, "numpy.frexp"), (lambda x: np.convolve(x[0], x[1]), "numpy.convolve")):  # fmt: skip
         with pytest.raises(bprop.NumPyFunctionError, match=name.replace(".", r"\.")) as caught:
             bprop.grad(lambda x, f=f: bprop.sum(f(x)))(X)

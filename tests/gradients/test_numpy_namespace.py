@@ -17,7 +17,7 @@ from bprop.core.nondifferentiable import EFFECTS, IN_PLACE, INSTEAD, NONDIFFEREN
 
 X = np.array([0.5, 1.5, 2.0, 1.1])
 REFUSED = {
-    "angle", "append", "apply_along_axis", "apply_over_axes", "astype", "atleast_1d", "atleast_2d", "atleast_3d",
+    "append", "apply_along_axis", "apply_over_axes", "astype", "atleast_1d", "atleast_2d", "atleast_3d",
     "average", "bincount", "bitwise_count", "block", "busday_count", "busday_offset", "choose", "compress",
     "convolve", "copy", "copyto", "corrcoef", "correlate", "cov", "datetime_as_string", "deg2rad", "degrees",
     "delete", "diagflat", "dsplit", "dstack", "ediff1d", "extract", "fill_diagonal", "float_power", "fmax", "fmin",
@@ -29,10 +29,8 @@ REFUSED = {
     "polymul", "polysub", "polyval", "ptp", "put", "put_along_axis", "putmask", "quantile", "rad2deg", "radians",
     "ravel_multi_index", "real_if_close", "resize", "rollaxis", "roots", "rot90", "select", "setdiff1d", "setxor1d",
     "sinc", "sort_complex", "spacing", "trapezoid", "trim_zeros", "union1d", "unique_all", "unique_counts",
-    "unique_inverse", "unique_values", "unpackbits", "unravel_index", "unwrap", "vander", "vdot", "vecmat", "vsplit",
-    "linalg.cond", "linalg.eig", "linalg.eigvals", "linalg.tensorinv", "linalg.tensorsolve", "fft.fft", "fft.fft2",
-    "fft.fftn", "fft.fftshift", "fft.hfft", "fft.ifft", "fft.ifft2", "fft.ifftn", "fft.ifftshift", "fft.ihfft",
-    "fft.irfft", "fft.irfft2", "fft.irfftn", "fft.rfft", "fft.rfft2", "fft.rfftn",
+    "unique_inverse", "unique_values", "unpackbits", "unravel_index", "unwrap", "vander", "vecmat", "vsplit",
+    "linalg.cond", "linalg.eig", "linalg.eigvals", "linalg.tensorinv", "linalg.tensorsolve",
 }  # fmt: skip
 """What has no rule yet and would cut a derivative. A rule takes a name from here."""
 
@@ -155,7 +153,7 @@ def test_a_traced_value_has_no_number_to_see():
 def test_without_a_derivative_numpy_returns_what_it_returns(tmp_path):
     x = bprop.asarray(X)
     for f in (lambda x: np.append(x, x), lambda x: np.histogram(x)[0], lambda x: np.percentile(x, 30), lambda x: np.interp(1.0, X, x),
-              np.gradient, np.atleast_2d, np.ptp, np.nanmean, np.fft.fft, lambda x: np.cov(x, X), lambda x: np.polyval(x, 2.0),
+              np.gradient, np.atleast_2d, np.ptp, np.nanmean, lambda x: np.cov(x, X), lambda x: np.polyval(x, 2.0),
               lambda x: np.isclose(x, 1.5), lambda x: np.piecewise(x, [x > 1], [1.0, 2.0]),
               lambda x: np.select([x > 1], [x], 0.0), lambda x: np.block([[x], [x]]), lambda x: np.linalg.cond(np.outer(x, x) + np.eye(4)),
               np.frexp, lambda x: np.heaviside(x, 0.5), scipy.special.j0, scipy.special.ndtr, lambda x: scipy.special.hyp2f1(x, 1, 2, 0.3),

@@ -205,7 +205,9 @@ class Compiled(Generic[P, R]):
         for leaf in leaves:
             if is_array(leaf) and leaf.dtype.kind not in "biuf":
                 advice = ", or call the function without bprop.compile" if leaf.dtype.kind == "c" else ""
-                raise DTypeError(f"{self.name}: an argument has dtype {leaf.dtype}: use bool, integers or floats{advice}")
+                raise DTypeError(
+                    f"{self.name}: an argument has dtype {leaf.dtype}: use bool, integers or floats{advice}"
+                )
         guard = self._guard(leaves, structure)
         try:
             trace = trace_call(self.function, leaves, structure, f"compilation of {self.name}")

@@ -82,7 +82,6 @@ INSTEAD = {
     "rollaxis": "bprop.moveaxis(x, axis, destination)",
     "select": "bprop.where inside bprop.where",
     "trapezoid": "bprop.sum((x[1:] + x[:-1]) * (dx / 2))",
-    "vdot": "bprop.sum(x * y)",
     "vecmat": 'bprop.einsum("...i,...ij->...j", v, x)',
     "vsplit": "bprop.split(x, sections, axis=0)",
 }

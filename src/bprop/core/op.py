@@ -122,8 +122,8 @@ class Op:
         for x in operands:
             if type(x) is complex or (type(x) not in WEAK and x.dtype.kind == "c"):
                 raise DTypeError(
-                    f"{self.name} takes no complex numbers, and an operand is {getattr(x, 'dtype', 'complex')}: apply it to "
-                    f"real numbers made of them, z.real, z.imag, bprop.abs(z) or bprop.angle(z)"
+                    f"{self.name} takes no complex numbers, and an operand is {getattr(x, 'dtype', 'complex')}: write it "
+                    f"with z.real, z.imag, bprop.abs(z) or bprop.angle(z)"
                 )
 
     def staged(self, args: tuple[Any, ...], params: dict[str, Any]) -> dict[str, Any]:

@@ -178,7 +178,11 @@ class Array(Methods):
         if data is None:
             return f"<traced {self.spec}>"
         body = np.array2string(data, separator=", ", prefix="Array(")
-        kind = "" if data.dtype in (np.float64, np.int64, np.bool_, np.complex128) and data.size else f", dtype={data.dtype}"
+        kind = (
+            ""
+            if data.dtype in (np.float64, np.int64, np.bool_, np.complex128) and data.size
+            else f", dtype={data.dtype}"
+        )
         return f"Array({body}{kind})"
 
     def __format__(self, specification: str) -> str:

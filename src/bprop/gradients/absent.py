@@ -10,6 +10,7 @@ shape () is for all entries or none: a result of which nothing is used, a carry 
 """
 
 from functools import reduce, singledispatchmethod
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -263,6 +264,12 @@ class Absent(Interpreter):
         sign, else NaN.
         """
         own, other = plain[position], plain[1 - position]
+        if "c" in (own.dtype.kind, other.dtype.kind):  # four products of real numbers
+            total: Any = 0
+            for (part, unit), (factor, other_unit) in product(_parts(own), _parts(other)):
+                pair = (part, factor) if position == 0 else (factor, part)
+                total = total + self._contract_present(op, pair, position, mask, params) * (unit * other_unit)
+            return total
         finite = other - other == 0
         signs = where(other == other, sign(other), 1)
 
@@ -306,6 +313,11 @@ class Absent(Interpreter):
 
 def _float(y: Any) -> bool:
     return type(y) is tuple or is_inexact(y.dtype)
+
+
+def _parts(x: Any) -> list[tuple[Any, complex]]:
+    """Return the real parts of ``x``, each with the unit that it is multiplied by."""
+    return [(x.real, 1), (x.imag, 1j)] if x.dtype.kind == "c" else [(x, 1)]
 
 
 def _any(mask: Any, axes: tuple[int, ...], keepdims: bool) -> Any:

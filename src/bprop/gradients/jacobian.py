@@ -72,10 +72,10 @@ def _jacobian_reverse(f: Function, args: list[Any], single: bool, what: str) -> 
             return pullback(unflatten(structure, bars), one_hot=True)
 
         check_output(y, what, args)
-        seeds = _basis(y.shape, y.dtype)
-        parts = vmap(row)(seeds)
+        basis = _basis(y.shape, y.dtype)
+        parts = vmap(row)(basis)
         if y.dtype.kind == "c":  # of the real part, and of the imaginary part
-            parts = map(_complex, parts, vmap(row)(seeds * 1j))
+            parts = map(_complex, parts, vmap(row)(basis * 1j))
         shape = y.shape
         parts = map(lambda bar, shape=shape: reshape(bar, shape + bar.shape[1:]), parts)
         rows.append(parts[0] if single else parts)
@@ -110,10 +110,10 @@ def _jacobian_forward(f: Function, args: list[Any], single: bool, what: str) -> 
         def column(seed: Any, graph: Graph = graph) -> list[Any]:
             return masked_sweep(lambda seeds: graph(*seeds), [seed], [seed != 0])
 
-        seeds = _basis(x.shape, x.dtype)
-        y_dots = vmap(column)(seeds)
+        basis = _basis(x.shape, x.dtype)
+        y_dots = vmap(column)(basis)
         if x.dtype.kind == "c":  # by the real part, and by the imaginary part
-            y_dots = [_complex(*pair) for pair in zip(y_dots, vmap(column)(seeds * 1j), strict=True)]
+            y_dots = [_complex(*pair) for pair in zip(y_dots, vmap(column)(basis * 1j), strict=True)]
         columns.append([reshape(moveaxis(y_dot, 0, -1), y_dot.shape[1:] + x.shape) for y_dot in y_dots])
     results = []
     for output in zip(*columns, strict=True):

@@ -161,7 +161,8 @@ def _by_complex(line: _Line, z: Array, scheme: Scheme, step: Any) -> tuple[list[
     line.embed = lambda value: x + 1j * value
     by_imag = _derivative(line, y, scheme, step)
     column, error = (
-        [first + 1j * second for first, second in zip(*pair, strict=True)] for pair in zip(by_real, by_imag, strict=True)
+        [first + 1j * second for first, second in zip(*pair, strict=True)]
+        for pair in zip(by_real, by_imag, strict=True)
     )
     return column, error
 

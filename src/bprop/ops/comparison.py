@@ -70,14 +70,25 @@ greater_equal = _truth(
     r"\geq",
     _xy.format("greater_equal", "[False,  True,  True]"),
 )
-equal = _truth("equal", np.equal, "x1 = x2", "==", "=", _xy.format("equal", "[False,  True, False]"),
+equal = _truth(
+    "equal",
+    np.equal,
+    "x1 = x2",
+    "==",
+    "=",
+    _xy.format("equal", "[False,  True, False]"),
     takes_complex=True,
 )
 not_equal = _truth(
-    "not_equal", np.not_equal, "x1 ≠ x2", "!=", r"\neq", _xy.format("not_equal", "[ True, False,  True]"),
+    "not_equal",
+    np.not_equal,
+    "x1 ≠ x2",
+    "!=",
+    r"\neq",
+    _xy.format("not_equal", "[ True, False,  True]"),
     takes_complex=True,
 )
-_logical = partial(_truth, logical=True)
+_logical = partial(_truth, logical=True, takes_complex=True)
 _bb = "bprop.{}(bprop.asarray([True, False]), True)\n    Array({})"
 logical_and = _logical(
     "logical_and", np.logical_and, "x1 and x2", "&", r"\wedge", _bb.format("logical_and", "[ True, False]")

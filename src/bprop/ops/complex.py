@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.family import Elementwise, General, Linear
+from ..core.dtype import to_real
+from ..core.family import General, Linear
 from ..core.function import FUNCTIONS, function
 from ..core.op import array, shape_of
 from ..core.value import Array
@@ -19,26 +20,44 @@ from .selection import astype
 __all__ = ["angle", "conj", "imag", "real"]
 
 
-real_op = Elementwise(
-    "real", np.real, 1,
-    kind="real", takes_complex=True, native=lambda x: x, complex_step=lambda z: z, latex=r"\operatorname{{Re}}({0})",
-    doc="The real part: the op behind `bprop.real`.",
-)  # fmt: skip
+def complex_examples(calls: Any) -> Any:
+    """Return the examples of an op that is for complex numbers alone: ``calls(draw)`` where these are drawn, else none."""
+    return lambda draw: calls(draw) if draw.dtype.kind == "c" else []
 
-imag_op = Elementwise(
-    "imag", np.imag, -1j,
-    kind="real", takes_complex=True, native=lambda x: x * 0, complex_step=lambda z: z.real * 0,
-    latex=r"\operatorname{{Im}}({0})", doc="The imaginary part, Re(-i x): the op behind `bprop.imag`.",
-)  # fmt: skip
+
+_examples = complex_examples(lambda draw: [((draw(*shape),), {}) for shape in ((), (3,), (2, 3), (0, 3))])
+
+
+def _real_part(name: str, evaluate: Any, factor: complex, latex: str) -> General:
+    """Declare y = Re(factor · x)."""
+    op: General = General(
+        name,
+        evaluate,
+        signature="()->()",
+        jvp=lambda y, xs, x_dots: op(x_dots[0]),
+        vjp=lambda y_bar, y, xs, needs: (y_bar if factor == 1 else y_bar * factor,),
+        dtype=to_real,
+        takes_complex=True,
+        complex_step=False,
+        half=True,
+        examples=_examples,
+        latex=latex,
+        doc=f"The op behind `bprop.{name}`.",
+    )
+    return op
+
+
+real_op = _real_part("real", np.real, 1, r"\operatorname{{Re}}({0})")
+imag_op = _real_part("imag", np.imag, -1j, r"\operatorname{{Im}}({0})")
 
 conj_op: Linear = Linear(
     "conj",
     np.conj,
     shape=lambda x: shape_of(x),
-    adjoint=lambda y_bar, x: conj(y_bar),
+    adjoint=lambda y_bar, x: conj_op(y_bar),
     index=lambda o, inner: o,
     lift=lambda params, size, x: params,
-    examples=lambda draw: [((draw(*shape),), {}) for shape in ((), (3,), (2, 3), (0, 3))],
+    examples=_examples,
     text="conj({0})",
     latex=r"\overline{{{0}}}",
     doc="The complex conjugate: the op behind `bprop.conj`.",
@@ -120,7 +139,7 @@ def _direction_vjp(y_bar: Any, y: Any, xs: Any, needs: Any) -> tuple[Any]:
 direction = General(
     "direction", np.sign, signature="()->()",
     jvp=_direction_jvp, vjp=_direction_vjp,
-    takes_complex=True, complex_step=False, examples=lambda draw: [((draw(*shape),), {}) for shape in ((), (3,), (2, 3), (0, 3))],
+    takes_complex=True, complex_step=False, examples=_examples,
     latex=r"\operatorname{{sign}}({0})",
     doc="y = x/\\|x\\|, and 0 at 0, where it has no derivative: that is NaN.",
 )  # fmt: skip

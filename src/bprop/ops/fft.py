@@ -18,7 +18,7 @@ from ..core.op import array
 from ..core.shape import integer, normalise_axis
 from ..core.value import Array, asarray
 from .arrangement import roll
-from .complex import conj
+from .complex import complex_examples, conj
 from .indexing import embed_along, slice_along
 from .manipulation import moveaxis
 
@@ -29,7 +29,7 @@ _OPPOSITE = {"backward": "forward", "ortho": "ortho", "forward": "backward"}
 
 
 # --- the ops ---
-def _text(name: str, inverse: str = "") -> dict[str, Any]:
+def _text(name: str) -> dict[str, Any]:
     def text(x: Any, norm: str, inverse: bool = False, n: int = 0) -> str:
         option = "" if norm == "backward" else f", norm='{norm}'"
         return f"{'i' * inverse}{name}({{0}}{f', n={n}' if n else ''}{option})"
@@ -53,10 +53,12 @@ fft_op: General = General(
     dtype=to_complex,
     takes_complex=True,
     complex_step=False,
-    examples=lambda draw: [
-        ((draw(*shape),), {"norm": norm, "inverse": inverse})
-        for shape, norm, inverse in zip(_SHAPES, [*_OPPOSITE] * 2, [False, True] * 3, strict=True)
-    ],
+    examples=complex_examples(
+        lambda draw: [
+            ((draw(*shape),), {"norm": norm, "inverse": inverse})
+            for shape, norm, inverse in zip(_SHAPES, [*_OPPOSITE] * 2, [False, True] * 3, strict=True)
+        ]
+    ),
     **_text("fft"),
 )
 
@@ -86,9 +88,11 @@ rfft_op: General = General(
     vjp=_rfft_vjp,
     dtype=to_complex,
     complex_step=False,
-    examples=lambda draw: [
-        ((draw(*shape),), {"norm": norm}) for shape, norm in zip(_SHAPES, [*_OPPOSITE] * 2, strict=True)
-    ],
+    examples=complex_examples(
+        lambda draw: [
+            ((draw(*shape).real,), {"norm": norm}) for shape, norm in zip(_SHAPES, [*_OPPOSITE] * 2, strict=True)
+        ]
+    ),
     **_text("rfft"),
 )
 
@@ -108,17 +112,19 @@ irfft_op: General = General(
     dtype=lambda dtype: to_real(to_complex(dtype)),
     takes_complex=True,
     complex_step=False,
-    examples=lambda draw: [
-        ((draw(*shape),), {"n": n, "norm": norm})
-        for shape, n, norm in (
-            ((3,), 4, "backward"),
-            ((3,), 5, "ortho"),
-            ((1,), 1, "forward"),
-            ((2, 2), 2, "forward"),
-            ((2, 4), 7, "backward"),
-            ((0, 3), 4, "ortho"),
-        )
-    ],
+    examples=complex_examples(
+        lambda draw: [
+            ((draw(*shape),), {"n": n, "norm": norm})
+            for shape, n, norm in (
+                ((3,), 4, "backward"),
+                ((3,), 5, "ortho"),
+                ((1,), 1, "forward"),
+                ((2, 2), 2, "forward"),
+                ((2, 4), 7, "backward"),
+                ((0, 3), 4, "ortho"),
+            )
+        ]
+    ),
     **_text("irfft"),
 )
 
@@ -133,13 +139,14 @@ def _norm(name: str, norm: Any) -> str:
 
 
 def _resized(name: str, x: Any, n: Any, axis: int) -> Any:
-    """Return x cut or filled up with zeros to ``n`` entries along ``axis``; ``None`` and -1 leave it."""
+    """Return x cut or filled up with zeros to ``n`` entries along ``axis``; ``None`` leaves it."""
     size = x.shape[axis]
     wanted = size if n is None else integer(f"{name}: n", n)
-    wanted = size if wanted == -1 else wanted
     if wanted < 1:
         raise ArgumentError(f"{name}: a transform of {wanted} entries along axis {axis} of shape {x.shape}: at least 1")
-    return slice_along(x, axis, 0, wanted) if wanted < size else x if wanted == size else embed_along(x, axis, 0, wanted)
+    return (
+        slice_along(x, axis, 0, wanted) if wanted < size else x if wanted == size else embed_along(x, axis, 0, wanted)
+    )
 
 
 def _transformed(op: General, x: Any, axis: int, **params: Any) -> Any:
@@ -152,19 +159,21 @@ def _transformed(op: General, x: Any, axis: int, **params: Any) -> Any:
 def _real_operand(name: str, x: Any) -> Array:
     x = array(name, x)
     if x.dtype.kind == "c":
-        raise DTypeError(f"{name}: x is complex ({x.dtype}), and the transform of real numbers: use {name.replace('r', '', 1)}")
+        raise DTypeError(
+            f"{name}: x is complex ({x.dtype}), and the transform of real numbers: use {name.replace('r', '', 1)}"
+        )
     return x
 
 
 def _along(name: str, x: Array, s: Any, axes: Any) -> list[tuple[Any, int]]:
-    """Return pairs (size, axis) for a transform over several axes."""
+    """Return pairs (size, axis) for a transform over several axes; a size of -1 is that of the axis."""
     if axes is None:
         axes = range(x.ndim) if s is None else range(-len(s), 0)
     axes = [normalise_axis(name, axis, x.ndim, x.shape) for axis in (axes if isinstance(axes, Sequence) else [axes])]
     sizes = [None] * len(axes) if s is None else list(s if isinstance(s, Sequence) else [s])
     if len(sizes) != len(axes):
         raise ShapeError(f"{name}: s has {len(sizes)} sizes for {len(axes)} axes")
-    return list(zip(sizes, axes, strict=True))
+    return [(x.shape[axis] if n == -1 else n, axis) for n, axis in zip(sizes, axes, strict=True)]
 
 
 def _complex_transform(name: str, x: Any, along: Sequence[tuple[Any, int]], norm: Any, inverse: bool) -> Array:
@@ -175,7 +184,7 @@ def _complex_transform(name: str, x: Any, along: Sequence[tuple[Any, int]], norm
 
 
 def _from_half_spectrum(name: str, x: Any, n: Any, axis: int, norm: str) -> Array:
-    if n is None or n == -1:
+    if n is None:
         n = 2 * (x.shape[axis] - 1)
     n = integer(f"{name}: n", n)
     if n < 1:
@@ -228,7 +237,7 @@ def rfft(x: Any, /, n: int | None = None, axis: int = -1, norm: str | None = "ba
 
     >>> import bprop, numpy as np
     >>> bprop.grad(lambda x: np.sum(np.abs(np.fft.rfft(x)) ** 2))(np.array([1.0, 0.0, 0.0]))
-    Array([4., 0., 0.])
+    Array([4., 1., 1.])
     """
     x = _real_operand("rfft", x)
     axis = normalise_axis("rfft", axis, x.ndim, x.shape)

@@ -150,9 +150,27 @@ def _truth_step(reduction: Any) -> Any:
     return lambda z, axis, keepdims: reduction(z.real, axis=axis, keepdims=keepdims)
 
 
-_any = fold("any", np.any, False, logical_or, kind="bool", complex_step=_truth_step(np.any), latex=r"\bigvee {0}")
+_any = fold(
+    "any",
+    np.any,
+    False,
+    logical_or,
+    kind="bool",
+    takes_complex=True,
+    complex_step=_truth_step(np.any),
+    latex=r"\bigvee {0}",
+)
 
-_all = fold("all", np.all, True, logical_and, kind="bool", complex_step=_truth_step(np.all), latex=r"\bigwedge {0}")
+_all = fold(
+    "all",
+    np.all,
+    True,
+    logical_and,
+    kind="bool",
+    takes_complex=True,
+    complex_step=_truth_step(np.all),
+    latex=r"\bigwedge {0}",
+)
 
 
 @function(np.any)

@@ -233,7 +233,9 @@ def custom(f: Callable[..., Any] | None = None, *, vjp: Any = None, jvp: Any = N
 
         def backward(y_bars: Any, ys: Any, xs: Any) -> list[Any]:
             y_bars = map(_conjugate, y_bars)
-            bars = vjp(unflatten(result_tree[0], list(y_bars)), unflatten(result_tree[0], ys), *arguments(xs), **options)
+            bars = vjp(
+                unflatten(result_tree[0], list(y_bars)), unflatten(result_tree[0], ys), *arguments(xs), **options
+            )
             bars = bars if isinstance(bars, tuple) else (bars,)
             x_bars = dict(zip(operands, _leaves(bars, unflatten(structure, no_dots), name), strict=True))
             return [_conjugate(x_bars[position]) for position in positions]

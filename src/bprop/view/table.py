@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.dtype import is_float
+from ..core.dtype import is_float, is_inexact
 from ..core.graph import Edge, Graph, Node
 from ..core.interpreter import using
 from ..core.observe import Observe
@@ -18,7 +18,7 @@ from ..gradients.adjoint import adjoint
 from ..gradients.argument import Arguments
 from ..gradients.formula import LIMIT, Expression, application
 from ..gradients.variable import as_array, name_of
-from ..ops import ones
+from ..ops import conj, ones
 from . import grid
 from .dot import dot
 
