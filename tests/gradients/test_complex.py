@@ -423,3 +423,65 @@ def test_native_code_refuses_by_name(f):
 def test_the_complex_step_refuses_complex_numbers_of_the_user(f):
     with pytest.raises(bprop.DerivativeError, match=r"complex step|complex form"):
         bprop.numerical(f, scheme="complex")(Z.real)
+
+
+# --- modules and optimisers ---
+class Filter(bprop.nn.Module):
+    """y = |w x - i|², of a complex parameter."""
+
+    def __init__(self):
+        self.w = bprop.nn.parameter(Z)
+
+    def fprop(self, x):
+        return bprop.sum(bprop.abs(self.w * x - 1j) ** 2)
+
+
+class Handwritten(Filter):
+    def bprop(self, y_bar):
+        self.w_bar = y_bar * self.w
+        return y_bar * self.x
+
+
+def test_complex_parameters_are_trained_by_sgd():
+    for optimizer in (bprop.optim.SGD(0.05), bprop.optim.SGD(0.05, momentum=0.5), bprop.optim.Nesterov(0.02)):
+        model = Filter()
+        for _ in range(200):
+            _, gradients = bprop.value_and_grad(lambda model: model(Z / np.abs(Z)))(model)
+            optimizer.update(model, gradients)
+        assert float(model(Z / np.abs(Z))) < 1e-9
+
+
+@pytest.mark.parametrize(
+    "name", sorted(set(bprop.optim.__all__) & {"Adam", "AdamW", "AMSGrad", "Adagrad", "RMSprop", "Lion", "LBFGS"})
+)
+def test_other_optimisers_refuse_complex_parameters_by_name(name):
+    with pytest.raises(bprop.DTypeError, match=f"{name}: w is complex.*SGD"):
+        getattr(bprop.optim, name)(0.1).init(Filter())
+
+
+def test_handwritten_passes_refuse_complex_numbers_by_name():
+    model = Filter()
+    model.fprop(Z)
+    with pytest.raises(bprop.DTypeError, match=r"Filter\.bprop is of real numbers"):
+        model.bprop()
+    with pytest.raises(bprop.DTypeError, match=r"Handwritten\.bprop is of real numbers"):
+        bprop.grad(lambda model: model(Z))(Handwritten())
+    model.hook(x_bar=lambda module, x_bar: None)
+    with pytest.raises(bprop.DTypeError, match="hook on x_bar is of real numbers"):
+        bprop.grad(lambda model: model(Z))(model)
+
+
+def test_the_ways_to_a_gradient_agree_or_are_skipped_by_name():
+    table = bprop.compare(lambda z: np.sum(np.abs(np.exp(z) * z)), Z)
+    assert table.ok
+    assert [way.name for way in table.ways if way.difference is not None] == [
+        "reverse",
+        "forward",
+        "numerical, central",
+    ]
+
+
+def test_views_show_gradients_of_complex_values():
+    rows = bprop.view(lambda z: np.sum(np.abs(z * 1j) ** 2), Z).rows
+    assert_allclose(rows[0].gradient, 2 * Z)
+    assert_allclose(next(row for row in rows if row.formula.startswith("abs")).gradient, 2 * np.abs(Z))

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ..core.dtype import to_real
-from ..core.family import General, Linear
+from ..core.dtype import to_float, to_real
+from ..core.family import General
 from ..core.function import FUNCTIONS, function
-from ..core.op import array, shape_of
+from ..core.op import array
 from ..core.value import Array
 from .creation import zeros
 from .selection import astype
@@ -28,15 +28,15 @@ def complex_examples(calls: Any) -> Any:
 _examples = complex_examples(lambda draw: [((draw(*shape),), {}) for shape in ((), (3,), (2, 3), (0, 3))])
 
 
-def _real_part(name: str, evaluate: Any, factor: complex, latex: str) -> General:
-    """Declare y = Re(factor · x)."""
+def _real_linear(name: str, evaluate: Any, adjoint: Any, dtype: Any, latex: str) -> General:
+    """Declare an op that works entry by entry and is linear over the real numbers alone."""
     op: General = General(
         name,
         evaluate,
         signature="()->()",
         jvp=lambda y, xs, x_dots: op(x_dots[0]),
-        vjp=lambda y_bar, y, xs, needs: (y_bar if factor == 1 else y_bar * factor,),
-        dtype=to_real,
+        vjp=lambda y_bar, y, xs, needs: (adjoint(y_bar),),
+        dtype=dtype,
         takes_complex=True,
         complex_step=False,
         half=True,
@@ -47,21 +47,9 @@ def _real_part(name: str, evaluate: Any, factor: complex, latex: str) -> General
     return op
 
 
-real_op = _real_part("real", np.real, 1, r"\operatorname{{Re}}({0})")
-imag_op = _real_part("imag", np.imag, -1j, r"\operatorname{{Im}}({0})")
-
-conj_op: Linear = Linear(
-    "conj",
-    np.conj,
-    shape=lambda x: shape_of(x),
-    adjoint=lambda y_bar, x: conj_op(y_bar),
-    index=lambda o, inner: o,
-    lift=lambda params, size, x: params,
-    examples=_examples,
-    text="conj({0})",
-    latex=r"\overline{{{0}}}",
-    doc="The complex conjugate: the op behind `bprop.conj`.",
-)
+real_op = _real_linear("real", np.real, lambda y_bar: y_bar, to_real, r"\operatorname{{Re}}({0})")
+imag_op = _real_linear("imag", np.imag, lambda y_bar: y_bar * -1j, to_real, r"\operatorname{{Im}}({0})")
+conj_op: General = _real_linear("conj", np.conj, lambda y_bar: conj_op(y_bar), to_float, r"\overline{{{0}}}")
 
 
 @function(np.conj)
