@@ -236,11 +236,11 @@ class Absent(Interpreter):
             return Masked(self, self.below.bind(op, plain, params), None)
         labels = op.labels(plain[0].shape, plain[1].shape, **params)
         own, out, mask = labels[positions[0]], labels[2], args[positions[0]].present
-        other = plain[1 - positions[0]]
+        x, other = plain[positions[0]], plain[1 - positions[0]]
         numbers = other.concrete()
         if not is_inexact(other.dtype) or (numbers is not None and np.isfinite(numbers).all()):
             value = self.below.bind(op, plain, params)
-        elif numbers is None and self.below.guards:
+        elif numbers is None and self.below.guards and "c" not in (x.dtype.kind, other.dtype.kind):
             value = self.below.bind(op, plain, params)
             (value,) = self.below.bind(guard, (value, other), {})
         else:
