@@ -78,7 +78,7 @@ class Call:
         if isinstance(y, tuple):
             parts = [self.as_arrays(entry) for entry in y]
             return type(y)(*parts) if hasattr(y, "_fields") else tuple(parts)
-        return self.array(np.asarray(y)) if isinstance(y, np.ndarray | np.generic) and y.dtype.kind in "biuf" else y
+        return self.array(np.asarray(y)) if isinstance(y, np.ndarray | np.generic) and y.dtype.kind in "biufc" else y
 
 
 def apply_ufunc(ufunc: Any, method: str, inputs: Sequence[Any], options: dict[str, Any], array: Any) -> Any:
@@ -298,5 +298,7 @@ def replacement(full: str) -> str:
         return "bprop.stack([x, y]) for a list of values"  # only in a list does it not find its rule
     if package == "numpy":
         return INSTEAD.get(name) or (f"bprop.{name}" if name in FUNCTIONS else "")
+    if package == "scipy" and name in FUNCTIONS:  # of a namespace that both have: fft, linalg
+        return f"bprop.{name}"
     own = SCIPY.get(name.removeprefix("special.")) if package == "scipy" else None
     return f"bprop.{own.__name__}" if own is not None else ""

@@ -134,6 +134,8 @@ class Cumulative(Op):
 class Linear(Op):
     """y is linear in x: a re-indexing (reshape, transpose, slice, gather, …) or a sum along an index map.
 
+    Complex entries are moved as real ones are.
+
     ``shape(x, *others, **params)``: the result's shape. ``adjoint(y_bar, x, *others, **params)``: x_bar, written with
     ops; ``x`` is seen only by shape and dtype. ``index``: the map in one of two directions, a function of the loop
     variables, the input's shape and the other operands: with ``scatter=False`` the loop runs over y and
@@ -145,6 +147,8 @@ class Linear(Op):
     ``compose(first, then)``: the parameters that do both in one application; ``neutral(shape, **params)``: whether an
     application that keeps the shape changes nothing.
     """
+
+    takes_complex = True
 
     def __init__(
         self,
@@ -184,6 +188,8 @@ class Linear(Op):
 class Join(Op):
     """y holds the inputs one after the other along the parameter ``axis``; all their other sizes agree."""
 
+    takes_complex = True
+
     def spec(self, *operands: Operand, **params: Any) -> Spec:
         axis, shapes = params["axis"], [shape_of(x) for x in operands]
         first = shapes[0]
@@ -215,6 +221,7 @@ class Bilinear(Op):
     canonical: ClassVar["Bilinear"]
     """The op with which rules and passes write the contractions that they make."""
     arity = 2
+    takes_complex = True
 
     def __init__(
         self,
@@ -261,6 +268,7 @@ class Creation(Op):
     canonical: ClassVar["Creation"]
     """The op with which passes write the constants that they make."""
     differentiable = False
+    takes_complex = True
 
     def __init__(
         self,
@@ -317,6 +325,7 @@ class Region(Op):
 
     is_region = True
     several = True
+    takes_complex = True  # what it holds decides
     native: Any = ""
     """The kind of kernel that native code makes of it; a region without one is replaced by the ops of its body."""
 
@@ -342,7 +351,7 @@ class Region(Op):
         for all entries or none. A region that does not say what it does to them sees zeros.
         """
         outputs = CURRENT.get().bind(self, args, params)
-        return outputs, tuple(True if y.dtype.kind == "f" else None for y in outputs)
+        return outputs, tuple(True if dtypes.is_inexact(y.dtype) else None for y in outputs)
 
     def complex_step(self, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """Return the outputs at complex arguments."""

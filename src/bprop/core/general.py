@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from .value import Spec
 class General(Op):
     """An op with formulas of its own: ``jvp(y, xs, x_dots, **params)`` and ``vjp(y_bar, y, xs, needs, **params)``,
     written with ops; what ``needs`` says no to may be ``None``. Without formulas the result does not vary (sorted
-    positions). ``dtype``: of the result, where it is not the floating dtype of the operands.
+    positions). ``dtype``: of the result, where it is not the floating dtype of the operands; or a function that gives it from
+    that of the operands, a tuple where those of several outputs differ.
 
     ``signature`` as of a NumPy generalised ufunc, such as ``"(n,n),(n,k)->(n,k)"``: leading axes are batches. With
     several outputs, ``"(n,n)->(n),(n,n)"``, y, y_bar and the tangents are tuples, and an absent one is ``None``.
@@ -58,7 +60,8 @@ class General(Op):
         self.jvp: Any = jvp
         self.vjp: Any = vjp
         self.differentiable = jvp is not None and vjp is not None
-        self.dtype = None if dtype is None else np.dtype(dtype)
+        always = dtype is not None and not isinstance(dtype, FunctionType)
+        self.result_dtype: Any = (lambda _: np.dtype(dtype)) if always else dtype or dtypes.to_float
         self.native = native
         self.complex_step = complex_step
         self.half = half
@@ -79,7 +82,8 @@ class General(Op):
                         f"{self.name}: shapes {shown} do not fit {self.signature}: axis {axis} of {shape} has size "
                         f"{shape[axis]}, expected {sizes[label]}"
                     )
-        dtype = self.dtype or dtypes.to_float(dtypes.result_type(*map(dtype_of, operands)))
+        dtype = self.result_dtype(dtypes.result_type(*map(dtype_of, operands)))
+        each = dtype if type(dtype) is tuple else (dtype,) * len(self.core_outputs)
         if dtype == np.float16 and not self.half:
             raise DTypeError(f'{self.name}: float16 is not supported: convert with .astype("float32")')
         if "axis" in params:
@@ -87,7 +91,10 @@ class General(Op):
         if self.extents is not None:
             sizes |= self.extents(sizes, **params)
         batch = broadcast(self.name, *batches)
-        specs = tuple(Spec(batch + tuple(sizes[label] for label in core), dtype) for core in self.core_outputs)
+        specs = tuple(
+            Spec(batch + tuple(sizes[label] for label in core), own)
+            for core, own in zip(self.core_outputs, each, strict=True)
+        )
         return specs if self.several else specs[0]
 
     def explain(self, error: Exception, args: tuple[Any, ...], params: dict[str, Any]) -> BpropError:

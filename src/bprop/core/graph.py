@@ -75,7 +75,7 @@ class Edge(NamedTuple):
         return self.node.specs[self.index]
 
 
-NodeInput = Edge | bool | int | float
+NodeInput = Edge | bool | int | float | complex
 """What a node reads: a value of the graph, or a weak Python scalar."""
 
 

@@ -152,6 +152,10 @@ class Eager(Interpreter):
 
     def compute(self, op: "Op", data: Sequence[Any], args: tuple[Any, ...], params: Params) -> Any:
         """Return what NumPy makes of ``data``, the numbers of ``args``."""
+        if op.intercepted:
+            for x in data:
+                if type(x) is complex or (type(x) is np.ndarray and x.dtype.kind == "c"):
+                    op.refuse_complex(args)
         try:
             return QUIET.run(op.evaluate, *data, **params)
         except BpropError:

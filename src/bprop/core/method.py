@@ -169,16 +169,20 @@ class Methods:
 
     @property
     def real(self) -> "Array":
-        """The real part: the array itself, since all arrays are real."""
+        """The real part, of a real array the array itself."""
         return _call("real", self)
 
     @property
     def imag(self) -> "Array":
-        """The imaginary part: zeros."""
+        """The imaginary part, of a real array zeros."""
         return _call("imag", self)
 
     def conj(self) -> "Array":
-        """Return the complex conjugate: the array itself."""
+        """Return the complex conjugate, of a real array the array itself."""
+        return _call("conj", self)
+
+    def conjugate(self) -> "Array":
+        """Return the complex conjugate, of a real array the array itself."""
         return _call("conj", self)
 
     def clip(self, min: Any = None, max: Any = None) -> "Array":

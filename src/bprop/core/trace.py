@@ -177,6 +177,7 @@ class Trace(GraphBuilder):
         params = {name: plain(value) for name, value in params.items()}
         inputs = self.edges(args)
         operands = [arg if type(arg) in WEAK else arg.spec for arg in args]
+        op.refuse_complex(operands)
         specs = op.spec(*operands, **params)
         if isinstance(specs, Spec):
             node = Node(op, params, inputs, (specs,))

@@ -160,10 +160,17 @@ class Array(Methods):
         return self.numbers(".tolist()").tolist()
 
     def __float__(self) -> float:
-        return float(self._single("float()"))
+        return float(self._real("float()"))
 
     def __int__(self) -> int:
-        return int(self._single("int()"))
+        return int(self._real("int()"))
+
+    def __complex__(self) -> complex:
+        return complex(self._single("complex()"))
+
+    def _real(self, what: str) -> Any:
+        dtypes.refuse_dropping(what, self.dtype, dtypes.DEFAULT)
+        return self._single(what)
 
     def __index__(self) -> int:
         if self.dtype.kind not in "iu":
@@ -184,7 +191,11 @@ class Array(Methods):
         if data is None:
             return f"<traced {self.spec}>"
         body = np.array2string(data, separator=", ", prefix="Array(")
-        kind = "" if data.dtype in (np.float64, np.int64, np.bool_) and data.size else f", dtype={data.dtype}"
+        kind = (
+            ""
+            if data.dtype in (np.float64, np.int64, np.bool_, np.complex128) and data.size
+            else f", dtype={data.dtype}"
+        )
         return f"Array({body}{kind})"
 
     def __format__(self, specification: str) -> str:
@@ -339,7 +350,7 @@ def asarray(obj: Any, /, *, dtype: DTypeLike | None = None, copy: bool | None = 
     Among the numbers may be values under a transform, in nested sequences and in object arrays: they are joined.
     A NumPy array is copied, since it could be changed under a gradient that needs it; ``copy=False`` shares it. While `compile`
     traces, one is an input of the program, by reference.
-    Raises `DTypeError` for complex and string data, and for other objects, `ShapeError` where entries have different shapes.
+    Raises `DTypeError` for string data and for other objects, `ShapeError` where entries have different shapes.
 
     **Source:** Python Array API standard 2024.12, ``asarray``.
 
@@ -382,8 +393,9 @@ def converted(name: str, obj: Any, dtype: DTypeLike | None = None, copy: bool | 
     except ValueError as error:
         raise ShapeError(f"{name}: {error}") from None
     wanted = dtypes.check(data.dtype if dtype is None else dtype, name)
-    if data.dtype.kind not in "biuf":
+    if data.dtype.kind not in dtypes.KINDS:
         dtypes.check(data.dtype, name)
+    dtypes.refuse_dropping(name, data.dtype, wanted)
     if not data.dtype.isnative:
         wanted = wanted.newbyteorder("=")
     sharing = SHARING.get()

@@ -9,6 +9,7 @@ where the slopes from the left and from the right differ, the verdict is *undeci
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 from math import isfinite
 from typing import Any, Literal, NamedTuple
 
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.cell import Cell
-from ..core.dtype import is_float
+from ..core.dtype import is_inexact, to_real
 from ..core.error import ArgumentError, DTypeError
 from ..core.interpreter import StateScope, using
 from ..core.tree import flatten, unflatten
@@ -84,7 +85,8 @@ def check(f: Callable[..., Any], /, *args: Any, argnums: int | Sequence[int] = 0
     to every entry of the arguments ``argnums`` (for a module: of its parameters). Nothing is raised where they
     differ. An entry is *agree*, *disagree* (they differ by more than the estimated error), or *undecidable*
     (the numerical derivative is too inexact, or ``f`` has a kink or a tie there). In float64 derivatives that
-    differ by a millionth are told apart, in float32 by 1 % at best: check in float64.
+    differ by a millionth are told apart, in float32 by 1 % at best: check in float64. Of complex numbers the real and the
+    imaginary part are entries.
 
     **Source:** Ridders (1982).
 
@@ -145,25 +147,27 @@ class _Numbers:
         ]
         self.values: list[NDArray[Any]] = []
         self.labels: list[str] = []
-        self.sources: list[tuple[int, int]] = []
-        """Which of the variables of which argument."""
+        self.sources: list[tuple[int, int, NDArray[Any], str]] = []
+        """Which of the variables of which argument, its numbers, and which part of them."""
         for position, (number, variables) in enumerate(zip(numbers, self.variables, strict=True)):
             letter = "x" if numbers == [0] else f"x{number}"
             labels = list(_labels(letter, variables))
             for index in flatten(variables.result(range(len(labels))))[0]:
-                self.labels.append(labels[index])
-                self.values.append(np.array(variables.read()[index].numbers("check")))
-                self.sources.append((position, index))
+                value = np.array(variables.read()[index].numbers("check"))
+                for part, entries in _parts(value):
+                    self.labels.append(labels[index] + part)
+                    self.values.append(entries)
+                    self.sources.append((position, index, value, part))
 
     def along(self, f: Callable[..., Any], variable: int, index: tuple[int, ...]) -> Callable[[float], NDArray[Any]]:
         """Return the function of one number that puts it at ``index`` of a variable."""
-        position, number = self.sources[variable]
+        position, number, numbers, part = self.sources[variable]
         variables = self.variables[position]
         source = variables.values[number]
 
         def line(x: float) -> NDArray[Any]:
-            value = self.values[variable].copy()
-            value[index] = x
+            value = numbers.copy()
+            getattr(value, part.removeprefix(".") or "real")[index] = x
             arguments = list(self.arguments)
             new = [*variables.values[:number], asarray(value), *variables.values[number + 1 :]]
             arguments[position] = variables.argument(new)
@@ -187,8 +191,14 @@ def _results(tree: Any) -> Iterator[tuple[str, NDArray[Any]]]:
     """Yield the floating-point results as (label, float64 numbers)."""
     leaves = [asarray(leaf) for leaf in flatten(tree)[0]]
     for number, leaf in enumerate(leaves):
-        if is_float(leaf.dtype):
-            yield ("y" if len(leaves) == 1 else f"y.{number}"), np.asarray(leaf.numbers("check"), np.float64)
+        if is_inexact(leaf.dtype):
+            for part, entries in _parts(leaf.numbers("check")):
+                yield ("y" if len(leaves) == 1 else f"y.{number}") + part, np.asarray(entries, np.float64)
+
+
+def _parts(numbers: NDArray[Any]) -> list[tuple[str, NDArray[Any]]]:
+    """Return real numbers as they are, and of complex ones both parts, each with its name behind that of the array."""
+    return [(".real", numbers.real), (".imag", numbers.imag)] if numbers.dtype.kind == "c" else [("", numbers)]
 
 
 def _reverse(f: Callable[..., Any], variables: _Numbers, what: str) -> "tuple[NDArray[Any], list[str], np.dtype[Any]]":
@@ -196,7 +206,7 @@ def _reverse(f: Callable[..., Any], variables: _Numbers, what: str) -> "tuple[ND
     with using(StateScope()):
         result, pullback, _ = pullback_of(f, variables.arguments, what)
     outputs, structure = flatten(result)
-    if not any(is_float(y.dtype) for y in outputs):
+    if not any(is_inexact(y.dtype) for y in outputs):
         shown = ", ".join(str(y.spec) for y in outputs) or "no arrays"
         raise DTypeError(
             f"{what}: the function returned {shown}: let it return a floating-point array, or a tree of them"
@@ -204,13 +214,15 @@ def _reverse(f: Callable[..., Any], variables: _Numbers, what: str) -> "tuple[ND
     labels = [label + _subscript(index) for label, part in _results(result) for index in np.ndindex(part.shape)]
     rows = []
     for position, y in enumerate(outputs):
-        for index in np.ndindex(y.shape) if is_float(y.dtype) else ():
+        units = (1, 1j) if y.dtype.kind == "c" else (1,) if is_inexact(y.dtype) else ()
+        for unit, index in product(units, np.ndindex(y.shape)):
             bars = [np.zeros(output.shape, output.dtype) for output in outputs]
-            bars[position][index] = 1
+            bars[position][index] = unit
             x_bars = flatten(pullback(unflatten(structure, bars), one_hot=True))[0]
-            rows.append(np.concatenate([np.ravel(np.asarray(x_bar, np.float64)) for x_bar in x_bars]))
+            parts = [part for x_bar in x_bars for _, part in _parts(x_bar.numbers("check"))]
+            rows.append(np.concatenate([np.ravel(np.asarray(part, np.float64)) for part in parts]))
     size = sum(value.size for value in variables.values)
-    kinds = [y.dtype for y in outputs if is_float(y.dtype)]
+    kinds = [to_real(y.dtype) for y in outputs if is_inexact(y.dtype)]
     return np.array(rows).reshape(len(rows), size), labels, max(kinds, key=lambda kind: np.finfo(kind).eps)
 
 

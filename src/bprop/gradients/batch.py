@@ -118,7 +118,7 @@ class Batch(Interpreter):
         if isinstance(first, tuple):
             columns = [self._gathered(name, list(column)) for column in zip(*results, strict=True)]
             return type(first)(*columns) if hasattr(first, "_fields") else tuple(columns)
-        if not isinstance(first, Array | np.ndarray | np.generic | bool | int | float):
+        if not isinstance(first, Array | np.ndarray | np.generic | bool | int | float | complex):
             raise TracedValueError(
                 f"{name} inside vmap returns {'nothing' if first is None else type(first).__name__} for every entry of the "
                 f"batch, which cannot be put together: call it outside vmap, or look at every entry's with bprop.callback(f, x)"

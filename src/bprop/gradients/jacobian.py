@@ -29,6 +29,9 @@ def jacobian(
     ``mode="reverse"`` runs one backward sweep per entry of the result, ``"forward"`` one tangent sweep per entry of the
     argument, all as one batch. Trees of results hold trees of arguments. Arguments not reached give zeros.
 
+    A complex result of real arguments has a complex Jacobian; that of a real result by a complex argument holds gradients, as
+    `grad` gives them. Of a complex result by a complex argument there is none, and `DTypeError` says what to write.
+
     **Source:** Griewank & Walther (2008), ch. 3; JAX, ``jacrev`` and ``jacfwd``.
 
     >>> import bprop
@@ -67,12 +70,19 @@ def _jacobian_reverse(f: Function, args: list[Any], single: bool, what: str) -> 
             bars = [seed if i == position else zeros(o.shape, dtype=o.dtype) for i, o in enumerate(outputs)]
             return pullback(unflatten(structure, bars), one_hot=True)
 
-        check_differentiable(y, what)
-        parts = vmap(row)(_basis(y.shape, y.dtype))
+        check_differentiable(y, what, args)
+        basis = _basis(y.shape, y.dtype)
+        parts = vmap(row)(basis)
+        if y.dtype.kind == "c":  # of the real part, and of the imaginary part
+            parts = map(_complex, parts, vmap(row)(basis * 1j))
         shape = y.shape
         parts = map(lambda bar, shape=shape: reshape(bar, shape + bar.shape[1:]), parts)
         rows.append(parts[0] if single else parts)
     return unflatten(structure, rows)
+
+
+def _complex(real_part: Any, imaginary_part: Any) -> Any:
+    return real_part + imaginary_part * 1j
 
 
 def _jacobian_forward(f: Function, args: list[Any], single: bool, what: str) -> Any:
@@ -83,12 +93,15 @@ def _jacobian_forward(f: Function, args: list[Any], single: bool, what: str) -> 
     for position, x in enumerate(values):
         ys, graph, structure = linear_map(f, variables, what, position)
         for y in flatten(ys)[0]:
-            check_differentiable(y, what)
+            check_differentiable(y, what, args)
 
         def column(seed: Any, graph: Graph = graph) -> list[Any]:
             return masked_sweep(lambda seeds: graph(*seeds), [seed], [seed != 0])
 
-        y_dots = vmap(column)(_basis(x.shape, x.dtype))
+        basis = _basis(x.shape, x.dtype)
+        y_dots = vmap(column)(basis)
+        if x.dtype.kind == "c":  # by the real part, and by the imaginary part
+            y_dots = [_complex(*pair) for pair in zip(y_dots, vmap(column)(basis * 1j), strict=True)]
         columns.append([reshape(moveaxis(y_dot, 0, -1), y_dot.shape[1:] + x.shape) for y_dot in y_dots])
     results = []
     for output in zip(*columns, strict=True):

@@ -22,7 +22,7 @@ from ..core.observe import Observe
 from ..core.value import asarray
 from .argument import Arguments
 from .scalar_dependency import scalar_dependencies
-from .variable import Argnums, as_scalar, name_of
+from .variable import Argnums, as_scalar, name_of, refuse_complex
 
 LIMIT = 10_000
 """Paths that are walked one by one."""
@@ -240,6 +240,7 @@ def paths(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Paths]:
         inputs = [owner.input(value) for value in arguments.values]
         with using(owner):
             y = as_scalar(arguments(inputs), what)
+        refuse_complex([value.spec for value in owner.values.values()], what)
         if y.concrete() is None:
             raise TracedValueError(
                 f"{what}: local derivatives are numbers, and there are none inside a traced function"

@@ -20,12 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.cell import Cell
-from ..core.dtype import WEAK, is_float
+from ..core.dtype import WEAK, is_inexact
 from ..core.interpreter import EVALUATE, FAILURES, QUIET, Interpreter, current, using
 from ..core.object_array import rejoined
 from ..core.op import Op
 from ..core.value import Array, Spec, Tracer
-from ..ops import add, astype, zeros
+from ..ops import add, zeros
+from ..ops.complex import conj, matching
 from .absent import masked_sweep
 from .local_rule import RULES, LocalRule, local_rule, positions_read_of_several
 from .variable import Function, Variables
@@ -119,7 +120,7 @@ class Record(Interpreter):
                 key.append(arg.dtype)
             elif kind in WEAK:
                 key.append(kind)
-                key.append(arg or repr(arg))  # 0.0 and -0.0 are equal, and are not the same
+                key.append(repr(arg) if not arg or kind is complex else arg)  # 0.0 and -0.0 are equal, and not the same
             else:
                 return EVALUATE.bind(op, args, params)  # says what it is
             values.append(arg)
@@ -129,7 +130,7 @@ class Record(Interpreter):
         if op.several:
             return self._bind_several(op, args, params)
         y = Array(EVALUATE.compute(op, values, args, params))
-        if not op.differentiable or y.data.dtype.kind != "f":
+        if not op.differentiable or y.data.dtype.kind not in "fc":
             return y
         key.append(needs)
         if params:
@@ -153,7 +154,7 @@ class Record(Interpreter):
             return self._bind_several(op, args, params)
         values = [self.lower(arg) for arg in args]
         y = self.below.bind(op, tuple(values), params)
-        if not op.differentiable or y.dtype.kind != "f":
+        if not op.differentiable or y.dtype.kind not in "fc":
             return y
         edges = self._edges(args)
         values.append(y)
@@ -180,7 +181,7 @@ class Record(Interpreter):
             values = [x if number in keeps else _spec(x) for number, x in enumerate((*outputs, *xs))]
             residuals = tuple(values[: len(outputs)]), values[len(outputs) :]
         node = RecordedNode(op, params, edges, tuple(y.spec for y in outputs), residuals)
-        return tuple(Recorded(self, y, node, i) if is_float(y.dtype) else y for i, y in enumerate(outputs))
+        return tuple(Recorded(self, y, node, i) if is_inexact(y.dtype) else y for i, y in enumerate(outputs))
 
 
 def _spec(x: Any) -> Any:
@@ -235,7 +236,7 @@ class _Cotangents:
             if program is None:
                 return popped
             if y_bar.dtype != rule.y_dtype:
-                y_bar = y_bar.astype(rule.y_dtype)
+                y_bar = (y_bar.real if rule.y_dtype.kind == "f" else y_bar).astype(rule.y_dtype)
             try:
                 x_bars = program(y_bar, kept)
             except FAILURES:  # the rule itself says what it is
@@ -323,7 +324,7 @@ def _local(node: RecordedNode, y_bar: Any) -> Sequence[Any]:
 
 def _matching(bar: Any, x: Any) -> Any:
     """A cotangent has its primal's dtype."""
-    return bar if bar is None or bar.dtype == x.dtype else astype(bar, x.dtype)
+    return bar if bar is None or bar.dtype == x.dtype else matching(bar, x.dtype)
 
 
 def lift_cells(owner: Record, cells: Sequence[Cell]) -> list[Recorded]:
@@ -363,14 +364,20 @@ class Recording:
         return [[next(bars) for _ in lifted] for lifted in self.inputs]
 
     def derivatives(self, cotangents: Sequence[Sequence[Any]]) -> list[Any]:
-        """Return what `backward` gave in the structure of each argument, with zeros for what is absent."""
+        """Return what `backward` gave in the structure of each argument, with zeros for what is absent.
+
+        Of complex arguments the conjugates: ∂f/∂Re x + i ∂f/∂Im x.
+        """
         rows = zip(self.variables, self.inputs, cotangents, strict=True)
         return [variables.result(_filled(bars, lifted)) for variables, lifted, bars in rows]
 
 
 def _filled(bars: Sequence[Any], xs: Sequence[Any]) -> list[Any]:
-    """Return cotangents with zeros for absent ones."""
-    return [zeros(x.shape, dtype=x.dtype) if bar is None else bar for bar, x in zip(bars, xs, strict=True)]
+    """Return cotangents as the user sees them, with zeros for absent ones."""
+    return [
+        zeros(x.shape, dtype=x.dtype) if bar is None else conj(bar) if bar.dtype.kind == "c" else bar
+        for bar, x in zip(bars, xs, strict=True)
+    ]
 
 
 __all__ = ["Record", "Recorded", "Recording", "backward", "lift_cells", "send"]

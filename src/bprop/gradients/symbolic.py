@@ -24,7 +24,7 @@ from .argument import Arguments
 from .canonical_order import canonical_order
 from .formula import Expression
 from .forward import Forward
-from .variable import Argnums, as_arrays, as_scalar, name_of
+from .variable import Argnums, as_arrays, as_scalar, name_of, refuse_complex
 
 Function = Callable[..., Any]
 
@@ -87,6 +87,7 @@ def symbolic(f: Function, argnums: Argnums = 0) -> Function:
         inputs = [tracer.input(value.spec) for value in arguments.values]
         with using(tracer):
             y = as_scalar(arguments(inputs), what)
+        refuse_complex([spec for node in (*tracer.inputs, *tracer.nodes) for spec in node.specs], what)
         rule = _by_chain_rule if _of_scalars(tracer, arguments) else _by_reverse_rule
 
         def graphs(masked: bool) -> list[Graph]:

@@ -16,7 +16,7 @@ from ..core.object_array import rejoined
 from ..core.trace import Trace, Traced
 from ..core.tree import Structure, flatten, is_holder, unflatten
 from ..core.value import Array, asarray
-from ..ops import astype, full, zeros
+from ..ops import astype, conj, full, zeros
 from . import forward
 from .argument import is_static
 from .forward import Forward
@@ -208,7 +208,8 @@ def pullback_of(
     run.owner.close()
 
     def pullback(y_bar: Any, *, one_hot: bool = False) -> tuple[Any, ...]:
-        return tuple(run.derivatives(run.backward(outputs, cotangents(outputs, structure, y_bar, what), one_hot)))
+        y_bars = map(conj, cotangents(outputs, structure, y_bar, what))  # inside, nothing is conjugated
+        return tuple(run.derivatives(run.backward(outputs, list(y_bars), one_hot)))
 
     below = unflatten(structure, [run.owner.lower(y) for y in outputs])
     return below, pullback, lowered(run.owner, aux)
@@ -224,7 +225,9 @@ def cotangents(outputs: Sequence[Array], structure: Structure, y_bar: Any, what:
         bar = asarray(leaf)
         if bar.shape != y.shape:
             raise ShapeError(f"{what}: y_bar has shape {bar.shape}, the result {y.shape}")
-        result.append(bar if bar.dtype == y.dtype or not dtypes.is_float(y.dtype) else astype(bar, y.dtype))
+        if dtypes.is_float(y.dtype):
+            dtypes.refuse_dropping(f"{what}: y_bar", bar.dtype, y.dtype)
+        result.append(bar if bar.dtype == y.dtype or not dtypes.is_inexact(y.dtype) else astype(bar, y.dtype))
     return result
 
 
@@ -282,7 +285,7 @@ def run_forward(f: Function, variables: Any, dots: Any, has_aux: bool, what: str
     y_dots = []
     for y in arrays:
         y_dot = owner.tangent(y)
-        kind = y.dtype if dtypes.is_float(y.dtype) else dtypes.DEFAULT
+        kind = y.dtype if dtypes.is_inexact(y.dtype) else dtypes.DEFAULT
         y_dots.append(zeros(y.shape, dtype=kind) if y_dot is None else y_dot)
     result = unflatten(structure, [owner.lower(y) for y in arrays])
     return result, unflatten(structure, y_dots), lowered(owner, aux)

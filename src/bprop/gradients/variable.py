@@ -53,6 +53,10 @@ class TreeValues:
         """Return the values one level below, cells included."""
         return [value.read() if isinstance(value, Cell) else value for value in self.values]
 
+    def holds_complex(self) -> bool:
+        """Return whether one of the values is complex."""
+        return any(value.dtype.kind == "c" for value in self.read())
+
     def argument(self, lifted: Iterable[Any]) -> Any:
         """Return the tree with its arrays replaced; holders and static leaves stand for themselves."""
         rest = iter(lifted)
@@ -103,6 +107,7 @@ class Variables(TreeValues):
             dot = asarray(tangent)
             if dot.shape != value.shape:
                 raise ShapeError(f"{what}: a tangent has shape {dot.shape}, its primal {value.shape}")
+            dtypes.refuse_dropping(f"{what}: a tangent", dot.dtype, value.dtype)
             result.append(astype(dot, value.dtype) if dot.dtype != value.dtype else dot)
         return result
 
@@ -119,12 +124,22 @@ def variable(leaf: Any, what: str) -> Array:
             else f"{what} has a leaf {leaf!r:.40}: derivatives are with respect to floating-point arrays only"
         )
     value = asarray(leaf)
-    if not dtypes.is_float(value.dtype):
+    if not dtypes.is_inexact(value.dtype):
         raise DTypeError(
-            f"{what} has dtype {value.dtype}: derivatives are with respect to floating-point arrays (float32, float64); "
+            f"{what} has dtype {value.dtype}: derivatives are with respect to floating-point or complex arrays (float32, float64, complex128); "
             f"convert with .astype(float), or leave it out of argnums"
         )
     return value
+
+
+def refuse_complex(specs: Iterable[Any], what: str) -> None:
+    """Raise where one of the values of a function is complex; ``what`` has no meaning for these."""
+    for spec in specs:
+        if spec.dtype.kind == "c":
+            raise DTypeError(
+                f"{what}: a value {spec} is complex, and its formulas are of real numbers: use method='reverse', 'forward' or "
+                f"'numerical'"
+            )
 
 
 def argument_name(f: Function, number: int) -> str:
@@ -192,10 +207,15 @@ def as_arrays(result: Any, what: str) -> tuple[list[Array], Structure]:
     return [as_array(y, what) for y in leaves], structure
 
 
-def check_differentiable(y: Any, what: str) -> None:
-    """Raise where a result has no derivative."""
-    if not dtypes.is_float(y.dtype):
+def check_differentiable(y: Any, what: str, xs: Any = ()) -> None:
+    """Raise where a result has no derivative, or no Jacobian by the arguments in a tree ``xs``."""
+    if not dtypes.is_inexact(y.dtype):
         raise DTypeError(f"{what}: the function returned dtype {y.dtype}, which has no derivative")
+    if y.dtype.kind == "c" and Variables(xs, what).holds_complex():
+        raise DTypeError(
+            f"{what}: a complex result ({y.dtype}) by a complex argument has four real derivatives an entry, not one: take the "
+            f"Jacobians of its bprop.real and bprop.imag, or of a holomorphic function f'(z) x_dot by bprop.jvp(f, (z,), (x_dot,))"
+        )
 
 
 def as_scalar(result: Any, what: str) -> Array:
@@ -207,6 +227,11 @@ def as_scalar(result: Any, what: str) -> Array:
             f"bprop.jacobian or bprop.vjp"
         )
     check_differentiable(y, what)
+    if y.dtype.kind == "c":
+        raise DTypeError(
+            f"{what}: the function returned a complex number ({y.dtype}), which has no gradient: return its real part, "
+            f"bprop.real(y), or take bprop.vjp or bprop.jvp"
+        )
     return y
 
 
@@ -225,5 +250,6 @@ __all__ = [
     "name_of",
     "parameter_name",
     "positions",
+    "refuse_complex",
     "variable",
 ]

@@ -12,7 +12,7 @@ from ..core.op import array
 from ..core.shape import broadcast, normalise_axis
 from ..core.value import Array
 from ..ops import contraction
-from ..ops.arithmetic import conj
+from ..ops.complex import conj
 from ..ops.concatenation import concat
 from ..ops.contraction import LETTERS, einsum_op, matmul
 from ..ops.creation import zeros

@@ -10,7 +10,7 @@ from ..core.error import ArgumentError, ShapeError
 from ..core.interpreter import StateScope, current, using
 from ..core.value import asarray
 from ..region.custom import custom_op
-from .cotangent import has_derivative, padded
+from .cotangent import has_derivative, padded, refuse_complex
 from .frame import Frame, active
 from .module_state import ModuleState
 
@@ -42,6 +42,7 @@ class _Application:
         operands = (*(asarray(self.inputs[i]) for i in self.positions), *(cell.read() for cell in self.cells))
         params = {"name": self.module._label, "f": self.forward, "vjp": self.vjp, "jvp": None}
         outputs = current().bind(custom_op, operands, params)
+        refuse_complex(f"{self.module._label}.bprop", (*operands, outputs[0]))
         for cell, value in zip(self.written, outputs[1 + len(self.saved_names) :], strict=True):
             cell.write(value)
         return outputs[0]

@@ -8,7 +8,7 @@ from typing import Any, Self, TypedDict
 import numpy as np
 
 from ..core.cell import Cell
-from ..core.error import ArgumentError, ShapeError, StateError
+from ..core.error import ArgumentError, DTypeError, ShapeError, StateError
 from ..core.interpreter import EVALUATE
 from ..core.number import label, number
 from ..core.tree import is_holder
@@ -52,6 +52,9 @@ class Optimizer(ABC):
 
     decoupled: bool = False
     """Whether weight decay shrinks the parameter itself instead of adding to its gradient."""
+
+    takes_complex: bool = False
+    """Whether the rule holds for complex parameters, whose gradient is ∂f/∂Re w + i ∂f/∂Im w."""
 
     def __new__(cls, *args: Any, **options: Any) -> Self:
         """Refuse a model or its parameters in place of the learning rate, before any setting is checked."""
@@ -155,7 +158,7 @@ class Optimizer(ABC):
     def init(self, model: Any) -> None:
         """Make the slots for ``model``, in the shape and dtype of each parameter; a second call changes nothing.
 
-        Raises `StateError` if the optimizer has updated another model.
+        Raises `StateError` if the optimizer has updated another model, `DTypeError` for complex parameters (`SGD` takes them).
 
         - ``model``: a module, or another object with cells.
         """
@@ -181,6 +184,11 @@ class Optimizer(ABC):
         self.check_paths(list(parameters))
         for path, cell in parameters.items():
             spec = cell.read().spec
+            if spec.dtype.kind == "c" and not self.takes_complex:
+                raise DTypeError(
+                    f"{type(self).__name__}: {path} is complex ({spec.dtype}), and the update rule is of real numbers: use SGD, "
+                    f"or make it of two real parameters"
+                )
             # Made by NumPy, so that they are numbers even when this runs while a step is being traced.
             self._slots[path] = {
                 name: Cell(Array(np.full(spec.shape, self.initial(name), spec.dtype)), f"{path}.{name}")

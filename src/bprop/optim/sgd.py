@@ -38,6 +38,8 @@ class SGD(Optimizer):
     (Array([-1.45], dtype=float32), SGD(learning_rate=0.5, momentum=0.9, count=2))
     """
 
+    takes_complex = True
+
     def __init__(
         self,
         learning_rate: Rate,

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.dtype import DEFAULT
 from ..core.error import ArgumentError, DerivativeError, ShapeError
 from ..core.family import Region
 from ..core.interpreter import current, using
@@ -23,7 +24,8 @@ from ..core.value import Array, Tracer, asarray
 from ..gradients.batch import Batch
 from ..gradients.reverse import Record, backward
 from ..gradients.variable import name_of
-from ..ops import astype, sum, zeros
+from ..ops import conj, sum, zeros
+from ..ops.complex import matching
 from .cotangent import compress, expand, filled, is_differentiable, zeros_of
 from .interpretation import Body, lowered
 from .weak import is_weak
@@ -105,7 +107,7 @@ class Custom(Region):
                 raise ShapeError(
                     f"{params['name']}: its {rule} returned shape {bar.shape} for value {position} of shape {x.shape}"
                 )
-            result.append(bar if bar.dtype == x.dtype else astype(bar, x.dtype))
+            result.append(matching(bar, x.dtype))
         return result
 
     def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], level: Batch) -> Any:
@@ -168,7 +170,7 @@ def custom(f: Callable[..., Any] | None = None, *, vjp: Any = None, jvp: Any = N
     vjp : function (y_bar, y, *xs) that returns the x_bars
         The cotangent of every argument, with its shape: a tuple, or one array if there is one argument. A static
         argument has none: leave it out, or return ``None``. What it returns for Python numbers beside arrays is not
-        looked at.
+        looked at. Of complex numbers cotangents are as `bprop.vjp` takes and gives them.
     jvp : function (x_dots, y, *xs) that returns y_dot
         The tangent of the result, from the tuple of the tangents of all arguments; a static argument has ``None``.
 
@@ -225,10 +227,13 @@ def custom(f: Callable[..., Any] | None = None, *, vjp: Any = None, jvp: Any = N
             return [asarray(y) for y in outputs]
 
         def backward(y_bars: Any, ys: Any, xs: Any) -> list[Any]:
-            bars = vjp(unflatten(result_tree[0], y_bars), unflatten(result_tree[0], ys), *arguments(xs), **options)
+            y_bars = map(_conjugate, y_bars)
+            bars = vjp(
+                unflatten(result_tree[0], list(y_bars)), unflatten(result_tree[0], ys), *arguments(xs), **options
+            )
             bars = bars if isinstance(bars, tuple) else (bars,)
             x_bars = dict(zip(operands, _leaves(bars, unflatten(structure, no_dots), name), strict=True))
-            return [x_bars[position] for position in positions]
+            return [_conjugate(x_bars[position]) for position in positions]
 
         def forward(x_dots: Any, ys: Any, xs: Any) -> list[Any]:
             tangents = arguments(x_dots, no_dots)
@@ -240,6 +245,11 @@ def custom(f: Callable[..., Any] | None = None, *, vjp: Any = None, jvp: Any = N
         return unflatten(result_tree[0], outputs)
 
     return customised
+
+
+def _conjugate(bar: Any) -> Any:
+    """Return a cotangent as rules of the user see it, or one of theirs as it is inside: complex ones are conjugated."""
+    return conj(bar) if getattr(bar, "dtype", DEFAULT).kind == "c" or type(bar) is complex else bar
 
 
 def _is_operand(leaf: Any, name: str) -> bool:

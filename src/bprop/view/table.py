@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.dtype import is_float
+from ..core.dtype import is_float, is_inexact
 from ..core.graph import Edge, Graph, Node, application, edge_name
 from ..core.interpreter import using
 from ..core.observe import Observe
@@ -17,7 +17,7 @@ from ..gradients.adjoint import adjoint
 from ..gradients.argument import Arguments
 from ..gradients.formula import LIMIT, Expression
 from ..gradients.variable import as_arrays, name_of
-from ..ops import ones
+from ..ops import conj, ones
 from . import grid
 from .dot import dot
 
@@ -112,10 +112,10 @@ class View:
 def gradients(graph: Graph, values: dict[Edge, Array]) -> dict[Edge, Array]:
     """Return the gradient of the scalar result by every value it depends on: one reverse sweep that keeps everything."""
     output = graph.outputs[0]
-    edges = [edge for node in (*graph.inputs, *graph.nodes) for edge in node.outputs if is_float(values[edge].dtype)]
+    edges = [edge for node in (*graph.inputs, *graph.nodes) for edge in node.outputs if is_inexact(values[edge].dtype)]
     sweep = adjoint(graph.nodes, values, output, edges)
     swept = masked_sweep(sweep, [ones((), dtype=values[output].dtype)])
-    return {edge: bar for edge, bar in zip(edges, swept, strict=True) if bar is not None}
+    return {edge: conj(bar) for edge, bar in zip(edges, swept, strict=True) if bar is not None}
 
 
 def brief(value: Array) -> str:
@@ -138,7 +138,7 @@ def _nested(data: NDArray[Any]) -> str:
 
 
 def _number(number: Any) -> str:
-    return f"{number:.4g}" if np.asarray(number).dtype.kind == "f" else str(number)
+    return f"{number:.4g}" if is_inexact(np.asarray(number).dtype) else str(number)
 
 
 def view(f: Callable[..., Any], /, *args: Any, **options: Any) -> View:

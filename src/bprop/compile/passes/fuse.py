@@ -107,7 +107,9 @@ class _Fusion:
     def kernels(self) -> list[Kernel]:
         """Visit the nodes from the last to the first."""
         for node in reversed(self.graph.nodes):
-            if _is_free(node):
+            if _is_complex(node):
+                self._start("callback", node)
+            elif _is_free(node):
                 self._join_every_reader(node)
             elif isinstance(node.op, Join):
                 for position in range(len(node.inputs)):
@@ -196,6 +198,12 @@ class _Fusion:
 
     def _use(self, x: Edge, group: _Group, position: Any) -> None:
         self.uses.setdefault(x.node, []).append((group, position))
+
+
+def _is_complex(node: Node) -> bool:
+    """Whether complex numbers go in or come out: NumPy computes with them, called back."""
+    specs = [*node.specs, *(edge.spec for edge in node.edges)]
+    return not isinstance(node.op, Region) and any(spec.dtype.kind == "c" for spec in specs)
 
 
 def _by_entry(node: Node) -> bool:

@@ -81,8 +81,7 @@ def _check_dtypes(graph: Graph) -> None:
     """Refuse dtypes that have no native code."""
     for node in (*graph.inputs, *graph.nodes):
         for spec in node.specs:
-            if spec.dtype.kind not in "biu" and spec.dtype.str[1:] not in ("f4", "f8"):
+            if spec.dtype.kind not in "biuc" and spec.dtype.str[1:] not in ("f4", "f8"):
                 name = node.op.name if node.op else "input"
-                raise CompileError(
-                    f'{name}: {spec}: dtype {spec.dtype} has no native code: convert with .astype("float32") first'
-                )
+                advice = 'convert with .astype("float32") first'
+                raise CompileError(f"{name}: {spec}: dtype {spec.dtype} has no native code: {advice}")
