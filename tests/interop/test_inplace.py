@@ -243,3 +243,17 @@ def test_nothing_is_written_for_the_entries_of_a_batch(name):
     with pytest.raises(bprop.BpropError, match=r"r = ") as caught:
         bprop.vmap(f)(np.stack([X, X]))
     assert "inside vmap returns" not in str(caught.value)
+
+
+def test_an_entry_of_flat():
+    """NumPy drops the cause. Planted: `explain_flat` that returns ``None``."""
+
+    def f(u):
+        r = np.zeros((2, 2))
+        r.flat[3] = u[0]
+        return r
+
+    for transform in (bprop.jacobian(f), bprop.compile(f), lambda x: bprop.vmap(f)(x[None])):
+        with pytest.raises(bprop.TracedValueError, match=r"a\.reshape\(-1\)\.at\[i\]\.set\(x\)") as caught:
+            transform(X)
+        assert "r.flat[3] = u[0]" in caught.value.line
