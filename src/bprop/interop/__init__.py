@@ -2,3 +2,5 @@
 
 from . import sparse as sparse
 from . import ufunc_method as ufunc_method
+
+__all__: list[str] = []
