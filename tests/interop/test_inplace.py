@@ -234,3 +234,26 @@ def test_without_source_the_message_says_it_in_general():
 def test_several_targets_of_one_statement():
     f = _function("def f(u):\n    r = np.zeros(3)\n    r[0], r[1] = 1.0, u[0] * 2\n    return r\n", "tuple")
     assert "r = r.at[1].set(u[0] * 2)" in str(_message(f))
+
+
+@pytest.mark.parametrize("name", ["copyto", "diagonal", "at", "put", "out", "whole"])
+def test_nothing_is_written_for_the_entries_of_a_batch(name):
+    """Planted: `Call._writes` that looks at ``out`` alone."""
+    f = _function(textwrap.dedent(EXAMPLES[name]).lstrip(), f"{name} in a batch")
+    with pytest.raises(bprop.BpropError, match=r"r = ") as caught:
+        bprop.vmap(f)(np.stack([X, X]))
+    assert "inside vmap returns" not in str(caught.value)
+
+
+def test_an_entry_of_flat():
+    """NumPy drops the cause. Planted: `explain_flat` that returns ``None``."""
+
+    def f(u):
+        r = np.zeros((2, 2))
+        r.flat[3] = u[0]
+        return r
+
+    for transform in (bprop.jacobian(f), bprop.compile(f), lambda x: bprop.vmap(f)(x[None])):
+        with pytest.raises(bprop.TracedValueError, match=r"a\.reshape\(-1\)\.at\[i\]\.set\(x\)") as caught:
+            transform(X)
+        assert "r.flat[3] = u[0]" in caught.value.line

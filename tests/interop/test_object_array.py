@@ -139,6 +139,7 @@ REFUSED = {
     "fft": (lambda x: np.fft.fft(np.array([x[0], x[1]])), r"numpy\.fft\.fft of an array of objects"),
     "isnan": (lambda x: np.isnan(np.array([x[0], x[1]])), r"numpy\.isnan of an array of objects"),
     "special": (lambda x: scipy.special.erf(np.array([x[0], x[1]])), r"scipy\.special\.erf of an array of objects"),
+    "full, dtype": (lambda x: np.full(3, x[0], dtype=float), r"numpy\.full of a value .*write bprop\.broadcast_to\(x, shape\)"),
     "mean": (lambda x: np.mean([x[0], x[1]]), r"numpy\.mean of .*bprop\.stack\(\[x, y\]\) for a list"),
     "dtype": (lambda x: np.array([x[0], 1.0], dtype=float), r"numpy\.asarray of .*bprop\.stack\(\[x, y\]\)"),
     "astype": (lambda x: np.array([x[0], 1.0]).astype(float), r"float\(\) of .*bprop\.asarray\(a, dtype=dtype\)"),
@@ -154,7 +155,12 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_numpy_or_a_library_does_not_compute_is_refused_by_name_at_the_users_line(case):
     f, words = REFUSED[case]
-    for transform in (bprop.jacobian(f), lambda x: bprop.jvp(f, (x,), (x,)), bprop.compile(f)):
+    for transform in (
+        bprop.jacobian(f),
+        lambda x: bprop.jvp(f, (x,), (x,)),
+        lambda x: bprop.vmap(f)(x[None]),
+        bprop.compile(f),
+    ):
         with pytest.raises(bprop.BpropError, match=words) as caught:
             transform(X)
         assert "test_object_array.py" in caught.value.line

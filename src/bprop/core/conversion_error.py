@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from .assignment import ASSIGNED, rewrite
 from .dispatch import replacement
-from .error import TracedValueError, user_assigns, user_called, user_source
+from .error import TracedValueError, refused_at, user_assigns, user_called, user_source
 from .nondifferentiable import IN_PLACE_NAMES
 
 if TYPE_CHECKING:
@@ -59,4 +59,17 @@ def refused_assignment(value: "Tracer", called: str) -> TracedValueError:
     )
 
 
-__all__ = ["UNMASKED", "asked"]
+def explain_flat(error: ValueError, name: str) -> TracedValueError | None:
+    """Return the error for ``a.flat[i] = x``, of which NumPy says only that it failed; ``None`` for other errors."""
+    if str(error) != "Error setting single item of array.":
+        return None
+    explained = TracedValueError(
+        f"assignment to an entry of a.flat puts a value inside {name} into a NumPy array, which holds numbers only; arrays do not "
+        f"change under differentiation: write a = a.reshape(-1).at[i].set(x) for a.flat[i] = x, with a from "
+        f"bprop.zeros(shape) or bprop.asarray(a)"
+    )
+    explained.line = refused_at(error)[1]
+    return explained
+
+
+__all__ = ["UNMASKED", "asked", "explain_flat"]

@@ -64,7 +64,8 @@ class Call:
         return outermost.look(self.name, self._called, self.leaves)
 
     def _writes(self) -> bool:
-        return self.options.get("out") is not None
+        in_place = self.function in IN_PLACE or self.name.endswith(".at")
+        return in_place or self.options.get("out") is not None
 
     def _called(self, *numbers: Any) -> Any:
         """Call NumPy with ``numbers`` in the places of the arrays of bprop."""

@@ -6,6 +6,7 @@ such an array, and a list, as one array: its entries are joined by one applicati
 """
 
 import re
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -44,6 +45,29 @@ def taken_apart(value: Any) -> NDArray[Any]:
     for position, entry in enumerate(entries):
         result[position] = entry
     return result.reshape(value.shape)
+
+
+_ENTRY_METHODS = (
+    "arccos arccosh arcsin arcsinh arctan arctan2 arctanh cbrt conjugate cos cosh deg2rad degrees exp exp2 expm1 fabs fmod hypot "
+    "log log10 log1p log2 logical_xor rad2deg radians rint sin sinh sqrt tan tanh"
+)
+"""Ufuncs that ask every entry of an object array for a method of their name; the others use Python's operators."""
+
+
+def give_entry_methods(kind: type) -> None:
+    """Give scalars of a class the methods that NumPy's loops over object arrays call.
+
+    They are properties: a class with ``__getattr__`` reads all its attributes more slowly.
+    """
+    for name in _ENTRY_METHODS.split():
+        setattr(kind, name, property(partial(_entry_method, getattr(np, name))))
+
+
+def _entry_method(ufunc: Any, value: Any) -> Any:
+    name = ufunc.__name__
+    if value.shape:
+        raise AttributeError(f"'Array' object has no attribute {name!r}", name=name, obj=value)
+    return partial(ufunc, value)
 
 
 def hidden(value: Any) -> NDArray[Any]:
@@ -155,6 +179,7 @@ def explain_objects(error: Exception) -> NumPyFunctionError | None:
 
 __all__ = [
     "explain_objects",
+    "give_entry_methods",
     "hidden",
     "holds_numbers",
     "holds_traced",

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterator
 from contextvars import ContextVar
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -22,7 +21,7 @@ from .error import (
 )
 from .function import FUNCTIONS, NUMPY
 from .method import Methods, call_array, is_sparse
-from .object_array import hidden, holds_numbers, holds_traced, joined, taken_apart
+from .object_array import give_entry_methods, hidden, holds_numbers, holds_traced, joined, taken_apart
 from .shape import size_of
 from .traced_float import TracedFloat
 
@@ -316,15 +315,9 @@ class Tracer(Array):
             return hidden(self).reshape((1,) if product == "dot" else ())
         return super().__array__(dtype, copy)
 
-    def __getattr__(self, name: str) -> Any:
-        """Return NumPy's function of this name: its loop over an object array asks every entry for one."""
-        ufunc = vars(np).get(name)
-        if isinstance(ufunc, np.ufunc) and not self.shape:
-            return partial(ufunc, self)
-        raise AttributeError(f"'Array' object has no attribute {name!r}", name=name, obj=self)
-
 
 call_array(Tracer)
+give_entry_methods(Tracer)
 
 
 class Sharing:

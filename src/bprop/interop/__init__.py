@@ -18,3 +18,5 @@ from . import numpy_signal as numpy_signal
 from . import numpy_statistics as numpy_statistics
 from . import sparse as sparse
 from . import ufunc_method as ufunc_method
+
+__all__: list[str] = []
