@@ -85,10 +85,9 @@ def test_options_go_by_numpys_names_and_positions():
 
 
 def test_options_without_a_rule_are_numpys_where_no_derivative_is_lost():
-    for f in (lambda x: np.cumsum(x, out=np.zeros(6)), lambda x: np.add(X, x, out=np.zeros_like(X)),
-              lambda x: np.exp(x, where=X > 1, out=np.zeros_like(X)), lambda x: np.matmul(x, x.T, out=np.zeros((2, 2))),
-              lambda x: np.sum(x, 0, None, np.zeros(3)), lambda x: np.quantile(x, 0.5, None, np.zeros(())),
-              lambda x: [np.exp(x, out=OUT), OUT][0], lambda x: np.exp(x, signature="d->d")):  # fmt: skip
+    for f in (lambda x: np.cumsum(x, out=np.zeros(6)), lambda x: np.sum(x, 0, None, np.zeros(3)),
+              lambda x: np.quantile(x, 0.5, None, np.zeros(())), lambda x: [np.exp(x, out=OUT), OUT][0],
+              lambda x: np.exp(x, signature="d->d")):  # fmt: skip
         y, numpys = f(bprop.asarray(X)), f(X)
         assert_allclose(y, numpys, rtol=1e-15)
         # a function with a rule returns an Array, except what it was given to fill
