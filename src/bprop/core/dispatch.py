@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .error import ArgumentError, NumPyFunctionError
-from .function import FUNCTIONS, NUMPY, SCIPY
+from .function import FUNCTIONS, NAMESPACES, NUMPY, SCIPY
 from .method import Methods
 from .nondifferentiable import EFFECTS, IN_PLACE, INSTEAD, NONDIFFERENTIABLE
 
@@ -240,5 +240,7 @@ def replacement(full: str) -> str:
         return "bprop.stack([x, y]) for a list of values"  # only in a list does it not find its rule
     if package == "numpy":
         return INSTEAD.get(name) or (f"bprop.{name}" if name in FUNCTIONS else "")
-    own = SCIPY.get(name.removeprefix("special.")) if package == "scipy" else None
-    return f"bprop.{own.__name__}" if own is not None else ""
+    own = NAMESPACES[package]() if package in NAMESPACES else None
+    for part in name.split("."):
+        own = getattr(own, part, None)
+    return f"bprop.{full}" if own is not None else ""

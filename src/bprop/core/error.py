@@ -69,6 +69,12 @@ def _public_name(frame: FrameType) -> str:
         module = ".".join(parts[:count])
         if hasattr(sys.modules.get(module), name):
             return f"{module}.{name}"
+    owner = frame.f_locals.get("self")
+    for count in range(2, len(parts) + 1 if owner is not None else 0):  # a method, as of scipy.stats.norm
+        module = ".".join(parts[:count])
+        for key, value in vars(sys.modules.get(module, object)).items():
+            if value is owner and key[0] != "_":
+                return f"{module}.{key}.{name}"
     return ""
 
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from . import dtype as dtypes
-from .elementwise import Elementwise, Selection
+from .elementwise import Elementwise, NoDerivative, Selection
 from .error import ArgumentError, BpropError, DTypeError, ShapeError
 from .interpreter import CURRENT
 from .op import Op, Operand, dtype_of, shape_of
@@ -26,6 +26,7 @@ __all__ = [
     "General",
     "Join",
     "Linear",
+    "NoDerivative",
     "Random",
     "Reduction",
     "Region",

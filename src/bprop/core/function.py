@@ -17,6 +17,10 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {}
 NUMPY: dict[Any, Callable[..., Any]] = {}
 """NumPy function -> bprop function, so that NumPy code differentiates unchanged; filled by `bprop.ops`."""
 
+NAMESPACES: dict[str, Callable[[], Any]] = {}
+"""Package -> what loads the namespace here that has its functions by its names; filled by `bprop`, asked where a message says
+what to write."""
+
 SCIPY: dict[str, Callable[..., Any]] = {}
 """Name in `scipy.special` -> bprop function, by name since SciPy need not be loaded; filled by `bprop.ops`."""
 

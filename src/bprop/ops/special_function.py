@@ -1,0 +1,90 @@
+"""How the functions of `scipy.special` are declared: SciPy computes in float64, bprop has the derivatives."""
+
+from collections.abc import Callable
+from math import inf
+from typing import Any
+
+import numpy as np
+
+from ..core.elementwise import Partial
+from ..core.family import Elementwise
+from .special import in_double
+
+__all__: list[str] = []
+
+Interval = tuple[float, float]
+
+
+def scipy_special() -> Any:
+    """Return `scipy.special`, on first use: importing it takes longer than importing bprop."""
+    from scipy import special
+
+    return special
+
+
+def ufunc(name: str) -> Callable[..., Any]:
+    """Return SciPy's ufunc of a name, computed in float64 and rounded once."""
+    return in_double(lambda *xs: getattr(scipy_special(), name)(*xs))
+
+
+def of_whole_order(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function of an order and an argument, NaN where the order is no whole number from 0 on."""
+
+    def evaluate(n: Any, x: Any) -> Any:
+        whole = (n >= 0) & (n < 2**31) & (np.floor(n) == n)
+        return np.where(whole, f(np.where(whole, n, 0).astype(np.int64), x), np.nan)
+
+    return evaluate
+
+
+def described(formula: str, example: str, result: str) -> str:
+    """Return a docstring: the formula with the derivative, and an example of `bprop.scipy.special`."""
+    return f"""{formula}
+
+    Shapes broadcast, dtypes promote; integers become float64.
+
+    **Source:** SciPy, ``scipy.special``; Olver et al. (2010), NIST Handbook of Mathematical Functions.
+
+    >>> import bprop
+    >>> bprop.scipy.special.{example}
+    {result}
+    """
+
+
+def entries(*domains: Interval) -> Callable[[Any], Any]:
+    """Return the example calls of an op whose operands lie inside ``domains``: few, since SciPy is called back."""
+
+    def examples(draw: Any) -> Any:
+        several = [(2, 3), (3,), (2, 1)][: len(domains)]
+        return [(tuple(draw(*shape, domain=d) for d, shape in zip(domains, shapes, strict=True)), {})
+                for shapes in ([()] * len(domains), several, [(0, 3)] * len(domains))]  # fmt: skip
+
+    return examples
+
+
+def with_orders(*orders: float, domain: Interval = (-inf, inf)) -> Callable[[Any], Any]:
+    """Return the example calls of an op of an order, which has no derivative, and an argument inside ``domain``."""
+
+    def examples(draw: Any) -> Any:
+        calls: list[Any] = [((order, draw(2, 3, domain=domain)), {}) for order in orders]
+        several = (np.array([[1], [2]], np.int16), draw(3, domain=domain))
+        return [*calls, (several, {}), ((orders[0], draw(0, 3, domain=domain)), {})]
+
+    return examples
+
+
+def special_function(
+    name: str,
+    *partials: Partial,
+    evaluate: Callable[..., Any] | None = None,
+    native: Any = "callback",
+    domain: Interval | tuple[Interval, ...] = (-inf, inf),
+    examples: Callable[[Any], Any] | None = None,
+    **rest: Any,
+) -> Elementwise:
+    """Declare an op that SciPy computes: by its ufunc of the op's name unless ``evaluate`` says otherwise."""
+    domains: Any = domain if isinstance(domain[0], tuple) else (domain,) * len(partials)
+    return Elementwise(
+        name, ufunc(name) if evaluate is None else in_double(evaluate), *partials, kind="float", native=native,
+        complex_step=None, domain=domain, examples=examples or entries(*domains), **rest,
+    )  # fmt: skip
