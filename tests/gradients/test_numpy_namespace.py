@@ -127,7 +127,7 @@ def test_what_has_no_derivative_sees_the_numbers(name):
 def test_a_batch_is_seen_entry_by_entry():
     rows = np.stack([X, X + 1, -X])
     for f in (lambda x: np.digitize(x, [1.0, 1.7]), lambda x: np.argpartition(x, 2), lambda x: np.percentile(x, 30),
-              lambda x: np.allclose(x, X), lambda x: np.histogram(x, 3)[0], lambda x: scipy.special.j0(x)):  # fmt: skip
+              lambda x: np.allclose(x, X), lambda x: np.histogram(x, 3)[0], lambda x: scipy.special.ber(x)):  # fmt: skip
         batched = bprop.vmap(f)(rows)
         assert_allclose(batched, np.stack([f(row) for row in rows]), rtol=1e-15)
         assert_allclose(bprop.vmap(bprop.vmap(f))(rows[None]), batched[None], rtol=1e-15)
@@ -158,7 +158,7 @@ def test_without_a_derivative_numpy_returns_what_it_returns(tmp_path):
               np.gradient, np.atleast_2d, np.ptp, np.nanmean, np.fft.fft, lambda x: np.cov(x, X), lambda x: np.polyval(x, 2.0),
               lambda x: np.isclose(x, 1.5), lambda x: np.piecewise(x, [x > 1], [1.0, 2.0]),
               lambda x: np.select([x > 1], [x], 0.0), lambda x: np.block([[x], [x]]), lambda x: np.linalg.cond(np.outer(x, x) + np.eye(4)),
-              np.frexp, lambda x: np.heaviside(x, 0.5), scipy.special.j0, scipy.special.ndtr, lambda x: scipy.special.hyp2f1(x, 1, 2, 0.3),
+              np.frexp, lambda x: np.heaviside(x, 0.5), scipy.special.ber, scipy.special.kei, lambda x: scipy.special.hyp2f1(x, 1, 2, 0.3),
               np.add.accumulate, lambda x: np.subtract.outer(x, x), lambda x: np.insert(x, 1, x)):  # fmt: skip
         y, numpys = f(x), f(X)
         assert type(y) is type(numpys)
@@ -217,7 +217,7 @@ def test_other_functions_of_scipy_are_named_as_scipys():
             bprop.jacobian(f)(X)
         assert "test_numpy_namespace.py" in caught.value.line
     for name in SCIPY:
-        assert hasattr(bprop.scipy.special, name)
+        assert name[0] == "_" or hasattr(bprop.scipy.special, name)
         assert hasattr(scipy.special, name)
 
 

@@ -211,9 +211,9 @@ def _depth(interpreter: Any) -> int:
 def _home(ufunc: Any) -> tuple[str, str]:
     """Return the module where a ufunc is found, "" if neither NumPy nor SciPy has it, and its name."""
     name = ufunc.__name__
-    for module in ("numpy", "scipy.special"):
+    for module in ("numpy", "scipy.special", "scipy.special._ufuncs"):
         if getattr(sys.modules.get(module), name, None) is ufunc:
-            return module, name
+            return module.removesuffix("._ufuncs"), name
     return "", name
 
 

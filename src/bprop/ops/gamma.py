@@ -210,7 +210,7 @@ def multigammaln(a: Any, d: int) -> Array:
 
     >>> import bprop
     >>> bprop.scipy.special.multigammaln(bprop.asarray([2.0, 3.5]), 2)
-    Array([0.45158271, 2.46706403])
+    Array([0.45158271, 2.46648573])
     """
     try:
         d = index(d)

@@ -1,5 +1,7 @@
 """The functions of `scipy.special` that bprop has, by SciPy's names: its ufuncs find them here, and `bprop.scipy.special`."""
 
+from functools import partial
+
 from ..core.function import SCIPY
 from . import (
     bessel,
@@ -29,7 +31,7 @@ SCIPY.update(
 BY_MODULE = {
     gamma: "gamma loggamma rgamma gammasgn poch beta betaln binom comb factorial multigammaln zeta",
     incomplete_gamma: "gammainc gammaincc gammaincinv gammainccinv betainc betaincc betaincinv betainccinv",
-    bessel: "jv yv iv ive kv kve j0 j1 y0 y1 i0 i0e i1 i1e k0 k0e k1 k1e airy",
+    bessel: "jv yv iv ive kv kve j0 j1 y0 y1 i0 i0e i1 i1e k0 k0e k1 k1e airy spherical_jn spherical_in",
     normal_distribution: "erfcx erfi erfcinv dawsn ndtr ndtri log_ndtr owens_t wofz",
     exponential_integral: "exp1 expi expn sici shichi exprel spence lambertw",
     elliptic: "ellipk ellipe ellipkm1",
@@ -39,3 +41,12 @@ BY_MODULE = {
 for module, names in BY_MODULE.items():
     SCIPY.update((name, getattr(module, name)) for name in names.split())
 SCIPY.update(jn=bessel.jv, yn=bessel.yv, kn=bessel.kv)
+# the ufuncs behind functions that are written in Python
+SCIPY.update(
+    _zeta=gamma.zeta,
+    _riemann_zeta=gamma.zeta,
+    _spherical_jn=bessel.spherical_jn,
+    _spherical_jn_d=partial(bessel.spherical_jn, derivative=True),
+    _spherical_in=bessel.spherical_in,
+    _spherical_in_d=partial(bessel.spherical_in, derivative=True),
+)

@@ -15,7 +15,7 @@ from ..core.error import ArgumentError, ShapeError
 from ..core.op import array
 from ..core.shape import flag
 from ..core.value import Array
-from ..linalg import EighResult, LstsqResult, SVDResult, det, inv, matrix_power, pinv
+from ..linalg import EighResult, LstsqResult, SVDResult, det, inv, pinv
 from ..ops.arrangement import pad
 from ..ops.banded_system import solve_banded
 from ..ops.concatenation import concat
@@ -31,10 +31,10 @@ from ..ops.matrix_function import expm, logm, solve_sylvester, sqrtm
 from ..ops.norm import norm
 
 __all__ = [
-    "block_diag", "cho_factor", "cho_solve", "cholesky", "circulant", "det", "eigh", "eigvalsh", "expm", "hankel", "inv", "kron",
-    "logm", "lstsq", "lu", "lu_factor", "lu_solve", "matrix_power", "norm", "pinv", "polar", "qr", "solve", "solve_banded",
+    "block_diag", "cho_factor", "cho_solve", "cholesky", "circulant", "det", "eigh", "eigvalsh", "expm", "hankel", "inv",
+    "logm", "lstsq", "lu", "lu_factor", "lu_solve", "norm", "pinv", "polar", "qr", "solve", "solve_banded",
     "solve_continuous_lyapunov", "solve_discrete_lyapunov", "solve_lyapunov", "solve_sylvester", "solve_toeplitz",
-    "solve_triangular", "sqrtm", "svd", "svdvals", "toeplitz", "tril", "triu",
+    "solve_triangular", "sqrtm", "svd", "svdvals", "toeplitz",
 ]  # fmt: skip
 
 

@@ -133,7 +133,7 @@ def lfilter(b: Any, a: Any, x: Any, axis: int = -1, zi: Any = None) -> Any:
         driven = driven + _fitted(broadcast_to(zi, (*x.shape[:-1], order)), x.shape[-1])
     y = recursive_filter(a[1:], driven) if a.shape[0] > 1 else driven
     result = moveaxis(y, -1, axis)
-    return result if zi is None else (result, moveaxis(_final_state(b, a, x, y, zi, order), -1, axis))
+    return result if zi is None else (result, moveaxis(_final_state(b, a, x, y, array("lfilter", zi), order), -1, axis))
 
 
 def _fitted(x: Array, n: int) -> Array:

@@ -29,8 +29,8 @@ from ..ops.bessel import (
     k1e,
     kv,
     kve,
-    spherical_in_op,
-    spherical_jn_op,
+    spherical_in,
+    spherical_jn,
     y0,
     y1,
     yv,
@@ -174,39 +174,6 @@ __all__ = [
     "yv",
     "zeta",
 ]  # fmt: skip
-
-
-# --- spherical Bessel functions ---
-def _spherical(op: Any, sense: int, n: Any, z: Any, derivative: bool) -> Array:
-    z = array(op.name, z)
-    if not flag(op.name, "derivative", derivative):
-        return op(n, z)
-    n = array(op.name, n)
-    return (n * op(abs(n - 1), z) + sense * (n + 1) * op(n + 1, z)) / (2 * n + 1)
-
-
-def spherical_jn(n: Any, z: Any, derivative: bool = False) -> Array:
-    """y = jₙ(z), or its derivative (n jₙ₋₁ - (n+1) jₙ₊₁)/(2n + 1); ``n`` is a constant, at least 0.
-
-    **Source:** SciPy, ``scipy.special.spherical_jn``.
-
-    >>> import bprop
-    >>> bprop.scipy.special.spherical_jn(0, bprop.asarray([0.0, 1.0]))
-    Array([1.        , 0.84147098])
-    """
-    return _spherical(spherical_jn_op, -1, n, z, derivative)
-
-
-def spherical_in(n: Any, z: Any, derivative: bool = False) -> Array:
-    """y = iₙ(z), or its derivative (n iₙ₋₁ + (n+1) iₙ₊₁)/(2n + 1); ``n`` is a constant, at least 0.
-
-    **Source:** SciPy, ``scipy.special.spherical_in``.
-
-    >>> import bprop
-    >>> bprop.scipy.special.spherical_in(0, bprop.asarray([0.0, 1.0]))
-    Array([1.        , 1.17520119])
-    """
-    return _spherical(spherical_in_op, 1, n, z, derivative)
 
 
 # --- softmax and its kin, with SciPy's arguments ---
