@@ -29,6 +29,8 @@ def test_it_is_loaded_on_first_use():
     ("f", "name"),
     [
         (lambda x: scipy.stats.norm.logpdf(x, 0.5, 2.0), "stats.norm.logpdf"),
+        (lambda x: scipy.stats.norm(loc=x).logpdf(1.0), "stats.norm"),
+        (lambda x: scipy.stats.multivariate_normal(x).logpdf(np.ones(2)), "stats.multivariate_normal"),
         (lambda x: scipy.stats.gamma.cdf(1.0, 2.0, scale=x), "stats.gamma.cdf"),
         (lambda x: scipy.stats.poisson.logpmf(2, x), "stats.poisson.logpmf"),
         (lambda x: scipy.stats.multivariate_normal.logpdf(x, np.zeros(2)), "stats.multivariate_normal.logpdf"),

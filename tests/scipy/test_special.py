@@ -138,6 +138,19 @@ def test_the_second_branch_of_lambertw_and_its_ends():
         ours.lambertw(1.0, 2)
 
 
+def test_functions_written_in_python_around_a_ufunc_find_their_derivative_too():
+    for f, g in (
+        (lambda x: theirs.zeta(2.5, x), lambda x: -2.5 * theirs.zeta(3.5, x)),
+        (lambda x: theirs.spherical_jn(2, x), lambda x: theirs.spherical_jn(2, x, derivative=True)),
+        (lambda x: theirs.spherical_in(2, x), lambda x: theirs.spherical_in(2, x, derivative=True)),
+    ):
+        assert_allclose(np.asarray(bprop.grad(lambda x, f=f: np.sum(f(x)))(X)), g(X), rtol=1e-13)
+    slope = bprop.grad(lambda x: np.sum(theirs.spherical_jn(0, x, derivative=True)))(X)
+    assert_allclose(
+        np.asarray(slope), np.asarray(bprop.grad(lambda x: -np.sum(theirs.spherical_jn(1, x)))(X)), rtol=1e-13
+    )
+
+
 def test_wofz_is_refused_with_what_to_write():
     with pytest.raises(bprop.DTypeError, match=r"erfcx.*dawsn"):
         ours.wofz(1.0)

@@ -132,6 +132,9 @@ def test_arguments_are_scipys():
         lambda s: s.poisson.pmf(k=2, mu=1.5),
         lambda s: s.norm.ppf(q=0.3, scale=2.0),
         lambda s: s.nbinom.logpmf(2, 3, 0.4, loc=1),
+        lambda s: s.norm(0.5, scale=2.0).logpdf(1.0),
+        lambda s: s.gamma(2.0).sf(1.0),
+        lambda s: s.multivariate_normal(np.zeros(2), np.eye(2)).logpdf(np.ones(2)),
     ):
         assert_allclose(float(call(ours)), call(theirs), rtol=1e-13)
     with pytest.raises(ArgumentError, match=r"gamma\.logpdf.*'a'"):

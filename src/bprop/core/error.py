@@ -74,7 +74,7 @@ def _public_name(frame: FrameType) -> str:
         module = ".".join(parts[:count])
         for key, value in vars(sys.modules.get(module, object)).items():
             if value is owner and key[0] != "_":
-                return f"{module}.{key}.{name}"
+                return f"{module}.{key}.{name}".removesuffix(".__call__")
     return ""
 
 

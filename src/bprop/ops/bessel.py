@@ -15,8 +15,8 @@ from ..core.op import array
 from ..core.shape import flag
 from ..core.value import Array
 from .arithmetic import sign
-from .special import in_double
-from .special_function import described, of_whole_order, scipy_special, special_function, with_orders
+from .special import in_double, scipy_special
+from .special_function import described, of_whole_order, special_function, with_orders
 
 __all__: list[str] = []
 
@@ -166,7 +166,7 @@ k0e, k1e = _fixed("k0e", kve, 0, "y - y₁"), _fixed("k1e", kve, 1, "y - (y₀ +
 
 
 # --- spherical ---
-def _spherical(name: str, sense: int, latex: str, formula: str, result: str) -> Elementwise:
+def _spherical_op(name: str, sense: int, latex: str, formula: str, result: str) -> Elementwise:
     def between(y: Any, n: Any, x: Any) -> Any:
         lower = n * op(abs(n - 1), x)  # of order 0 it does not count
         return (lower + sense * (n + 1) * op(n + 1, x)) / (2 * n + 1)
@@ -179,12 +179,12 @@ def _spherical(name: str, sense: int, latex: str, formula: str, result: str) -> 
     return op
 
 
-spherical_jn_op = _spherical(
+spherical_jn_op = _spherical_op(
     "spherical_jn", -1, "j_{{{0}}}({1})",
     "y = jₙ(x) = √(π/2x) J of order n + ½; ∂y/∂x = (n jₙ₋₁ - (n+1) jₙ₊₁)/(2n + 1). j₀(x) = sin x / x.",
     "Array([0.        , 0.30116868])",
 )  # fmt: skip
-spherical_in_op = _spherical(
+spherical_in_op = _spherical_op(
     "spherical_in", 1, "i_{{{0}}}({1})",
     "y = iₙ(x) = √(π/2x) I of order n + ½; ∂y/∂x = (n iₙ₋₁ + (n+1) iₙ₊₁)/(2n + 1). i₀(x) = sinh x / x.",
     "Array([0.        , 0.36787944])",

@@ -8,8 +8,8 @@ from typing import Any
 
 from ..core.family import Elementwise
 from .selection import where
-from .special import _horner
-from .special_function import described, scipy_special, special_function
+from .special import horner, scipy_special
+from .special_function import described, special_function
 
 __all__: list[str] = []
 
@@ -24,7 +24,7 @@ _SECOND = tuple(pi / 2 * c * k * (k - 1) / (1 - 2 * k) for k, c in enumerate(_SQ
 def _by_equation(m: Any, series: tuple[float, ...], formula: Any) -> Any:
     """Return a second derivative: near m = 0, where the equation divides by m, its series."""
     near = abs(m) < 0.05
-    return where(near, _horner(where(near, m, 0), series), formula(where(near, 0.5, m)))
+    return where(near, horner(where(near, m, 0), series), formula(where(near, 0.5, m)))
 
 
 def _first_curvature(m: Any, p: Any) -> Any:

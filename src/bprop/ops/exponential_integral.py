@@ -13,8 +13,8 @@ from ..core.value import Array
 from .bessel import spherical_in_op, spherical_jn_op
 from .exponential import exp as exponential
 from .selection import where
-from .special import in_double
-from .special_function import described, of_whole_order, scipy_special, special_function, with_orders
+from .special import in_double, scipy_special
+from .special_function import described, of_whole_order, special_function, with_orders
 from .trigonometric import cos
 
 __all__: list[str] = []

@@ -13,8 +13,8 @@ from ..core.op import array
 from ..core.value import Array
 from .rounding import floor, round
 from .selection import where
-from .special import _BERNOULLI, digamma, gammaln, in_double, polygamma
-from .special_function import described, entries, scipy_special, special_function
+from .special import BERNOULLI, digamma, gammaln, in_double, polygamma, scipy_special
+from .special_function import described, entries, special_function
 from .trigonometric import cos, sin
 
 __all__: list[str] = []
@@ -90,9 +90,9 @@ def _digamma_difference(x1: Any, x2: Any) -> Any:
     step = x2 * w * v
     slope: Any = 0.0
     series: Any = 0.0
-    for j in range(len(_BERNOULLI), 0, -1):
+    for j in range(len(BERNOULLI), 0, -1):
         slope = slope * (v * v) + series
-        series = series * (w * w) + _BERNOULLI[j - 1] / (2 * j)
+        series = series * (w * w) + BERNOULLI[j - 1] / (2 * j)
     slope = slope * (v * v) + series
     y = np.log1p(x2 / end) + step * (0.5 + (w + v) * slope)
     for k in reversed(range(10)):
@@ -110,7 +110,7 @@ digamma_difference: Elementwise = Elementwise(
 )  # fmt: skip
 
 
-def _rise(x1: Any, x2: Any) -> Any:
+def digamma_rise(x1: Any, x2: Any) -> Any:
     """ψ(x1 + x2) - ψ(x1) for all x1."""
     inside = (x1 > 0) & (x1 + x2 > 0)
     near = digamma_difference(where(inside, x1, 1), where(inside, x2, 1))
@@ -118,7 +118,7 @@ def _rise(x1: Any, x2: Any) -> Any:
 
 
 poch: Elementwise = special_function(
-    "poch", lambda y, x1, x2: y * _rise(x1, x2), lambda y, x1, x2: y * digamma(x1 + x2),
+    "poch", lambda y, x1, x2: y * digamma_rise(x1, x2), lambda y, x1, x2: y * digamma(x1 + x2),
     domain=(POSITIVE, POSITIVE), latex=r"({0})_{{{1}}}",
     doc=described("y = (z)ₘ = Γ(z + m)/Γ(z); ∂y/∂z = y (ψ(z + m) - ψ(z)), ∂y/∂m = y ψ(z + m).",
                   "poch(bprop.asarray([1.0, 2.5]), 2.0)", "Array([2.  , 8.75])"),
@@ -127,14 +127,14 @@ poch: Elementwise = special_function(
 
 # --- the beta function ---
 beta: Elementwise = special_function(
-    "beta", lambda y, a, b: -y * _rise(a, b), lambda y, a, b: -y * _rise(b, a),
+    "beta", lambda y, a, b: -y * digamma_rise(a, b), lambda y, a, b: -y * digamma_rise(b, a),
     domain=(POSITIVE, POSITIVE), latex=r"\mathrm{{B}}({0}, {1})",
     doc=described("y = B(a, b) = Γ(a) Γ(b)/Γ(a + b); ∂y/∂a = y (ψ(a) - ψ(a + b)), ∂y/∂b likewise.",
                   "beta(bprop.asarray([1.0, 2.0]), 3.0)", "Array([0.33333333, 0.08333333])"),
 )  # fmt: skip
 
 betaln: Elementwise = special_function(
-    "betaln", lambda y, a, b: -_rise(a, b), lambda y, a, b: -_rise(b, a),
+    "betaln", lambda y, a, b: -digamma_rise(a, b), lambda y, a, b: -digamma_rise(b, a),
     domain=(POSITIVE, POSITIVE), latex=r"\log \mathrm{{B}}({0}, {1})",
     doc=described("y = log \\|B(a, b)\\|; ∂y/∂a = ψ(a) - ψ(a + b), ∂y/∂b likewise.",
                   "betaln(bprop.asarray([1.0, 2.0]), 3.0)", "Array([-1.09861229, -2.48490665])"),
@@ -160,7 +160,7 @@ def _binom_slope_by_n(y: Any, n: Any, k: Any) -> Any:
     above = n - k + 1
     zero = _vanishing(above)
     tip = gamma(where(zero, n + 1, 1)) * rgamma(k + 1) * _rgamma_slope(0.0, where(zero, above, 0))
-    return where(zero, tip, y * where(zero, 0, _rise(where(zero, 1, above), k)))
+    return where(zero, tip, y * where(zero, 0, digamma_rise(where(zero, 1, above), k)))
 
 
 binom: Elementwise = special_function(

@@ -12,21 +12,21 @@ import numpy as np
 from ..core.family import Elementwise, NoDerivative
 from .entropy import deviance, log_ratio
 from .exponential import log1p
-from .gamma import _rise
+from .gamma import digamma_rise
 from .selection import where
-from .special import _BERNOULLI, _horner, digamma, in_double
-from .special_function import described, scipy_special, special_function
+from .special import BERNOULLI, digamma, horner, in_double, scipy_special
+from .special_function import described, special_function
 
 __all__: list[str] = []
 
 POSITIVE, UNIT = (0.0, inf), (0.0, 1.0)
-_STIRLING = tuple(b / (2 * j * (2 * j - 1)) for j, b in enumerate(_BERNOULLI, start=1))
+_STIRLING = tuple(b / (2 * j * (2 * j - 1)) for j, b in enumerate(BERNOULLI, start=1))
 
 
 def stirling_error(a: Any) -> Any:
     """Log Γ(a + 1) - (a + ½) log a + a - log √(2π) for NumPy arrays of numbers from 10 on."""
     w = 1 / a
-    return w * _horner(w * w, _STIRLING)
+    return w * horner(w * w, _STIRLING)
 
 
 @in_double
@@ -113,8 +113,8 @@ def _beta_slope(y: Any, a: Any, b: Any, x: Any) -> Any:
 
 beta_density: Elementwise = Elementwise(
     "beta_density", _beta_density,
-    lambda y, a, b, x: where(y == 0, 0, y * (log_ratio(where(y == 0, 1, x), 1.0) + _rise(a, b))),
-    lambda y, a, b, x: where(y == 0, 0, y * (log1p(-where(y == 0, 0, x)) + _rise(b, a))), _beta_slope,
+    lambda y, a, b, x: where(y == 0, 0, y * (log_ratio(where(y == 0, 1, x), 1.0) + digamma_rise(a, b))),
+    lambda y, a, b, x: where(y == 0, 0, y * (log1p(-where(y == 0, 0, x)) + digamma_rise(b, a))), _beta_slope,
     kind="float", native="callback", complex_step=None, domain=(POSITIVE, POSITIVE, UNIT),
     text="{2} ** ({0} - 1) * (1 - {2}) ** ({1} - 1) / beta({0}, {1})", level=2,
     latex=r"\frac{{{2}^{{{0} - 1}} (1 - {2})^{{{1} - 1}}}}{{\mathrm{{B}}({0}, {1})}}",

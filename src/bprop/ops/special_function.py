@@ -8,18 +8,11 @@ import numpy as np
 
 from ..core.elementwise import Partial
 from ..core.family import Elementwise
-from .special import in_double
+from .special import in_double, scipy_special
 
 __all__: list[str] = []
 
 Interval = tuple[float, float]
-
-
-def scipy_special() -> Any:
-    """Return `scipy.special`, on first use: importing it takes longer than importing bprop."""
-    from scipy import special
-
-    return special
 
 
 def ufunc(name: str) -> Callable[..., Any]:

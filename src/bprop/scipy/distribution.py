@@ -12,12 +12,37 @@ from ..ops.exponential import exp, log, log1p
 from ..ops.rounding import floor
 from ..ops.selection import where
 
-__all__ = ["Continuous", "Discrete"]
+__all__ = ["Continuous", "Discrete", "Freezable"]
 
 Formula = Callable[..., Any]
 
 
-class Distribution:
+class Frozen:
+    """A distribution with its parameters: its methods take the variable alone."""
+
+    def __init__(self, distribution: "Freezable", args: tuple[Any, ...], options: dict[str, Any]) -> None:
+        self.distribution = distribution
+        self.args = args
+        self.options = options
+
+    def __getattr__(self, method: str) -> Callable[[Any], Array]:
+        own = getattr(self.distribution, method)
+        return lambda x: own(x, *self.args, **self.options)
+
+
+class Freezable:
+    """What may be called with parameters: ``norm(loc, scale).logpdf(x)`` is ``norm.logpdf(x, loc, scale)``.
+
+    >>> import bprop
+    >>> bprop.scipy.stats.norm(0.5, scale=2.0).logpdf(1.0)
+    Array(-1.64333571)
+    """
+
+    def __call__(self, *args: Any, **options: Any) -> Frozen:
+        return Frozen(self, args, options)
+
+
+class Distribution(Freezable):
     """The methods that both kinds share. ``formulas``: functions of the variable and the shapes by the name of the method.
 
     Outside the support the formulas get ``inside``, a point of the support, so that no derivative there is infinite or NaN;

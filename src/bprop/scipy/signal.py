@@ -120,20 +120,23 @@ def lfilter(b: Any, a: Any, x: Any, axis: int = -1, zi: Any = None) -> Any:
     x = moveaxis(x, axis, -1)
     b, a = b / a[0], a / a[0]
     order = max(b.shape[0], a.shape[0]) - 1
-    driven = None
-    for k in range(b.shape[0]):
-        term = b[k] * delayed(x, k)
-        driven = term if driven is None else driven + term
-    if zi is not None:
-        zi = moveaxis(array("lfilter", zi), axis, -1)
-        if zi.shape[-1] != order:
-            raise ShapeError(
-                f"lfilter: zi has {zi.shape[-1]} entries along the axis, max(len(a), len(b)) - 1 is {order}"
-            )
-        driven = driven + _fitted(broadcast_to(zi, (*x.shape[:-1], order)), x.shape[-1])
-    y = recursive_filter(a[1:], driven) if a.shape[0] > 1 else driven
-    result = moveaxis(y, -1, axis)
-    return result if zi is None else (result, moveaxis(_final_state(b, a, x, y, array("lfilter", zi), order), -1, axis))
+    driven = b[0] * x
+    for k in range(1, b.shape[0]):
+        driven = driven + b[k] * delayed(x, k)
+    if zi is None:
+        return moveaxis(_fed_back(a, driven), -1, axis)
+    state = moveaxis(array("lfilter", zi), axis, -1)
+    if state.shape[-1] != order:
+        raise ShapeError(
+            f"lfilter: zi has {state.shape[-1]} entries along the axis, max(len(a), len(b)) - 1 is {order}"
+        )
+    state = broadcast_to(state, (*x.shape[:-1], order))
+    y = _fed_back(a, driven + _fitted(state, x.shape[-1]))
+    return moveaxis(y, -1, axis), moveaxis(_final_state(b, a, x, y, state, order), -1, axis)
+
+
+def _fed_back(a: Array, x: Array) -> Array:
+    return recursive_filter(a[1:], x) if a.shape[0] > 1 else x
 
 
 def _fitted(x: Array, n: int) -> Array:

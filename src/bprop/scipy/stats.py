@@ -42,7 +42,7 @@ from ..ops.selection import where
 from ..ops.sigmoidal import log_sigmoid, logit, sigmoid, softplus
 from ..ops.special import gammaln, xlogy
 from ..ops.trigonometric import atan2, tan
-from .distribution import Continuous, Discrete
+from .distribution import Continuous, Discrete, Freezable
 
 __all__ = [
     "bernoulli", "beta", "binom", "cauchy", "chi2", "dirichlet", "expon", "gamma", "geom", "gumbel_l", "gumbel_r", "halfnorm",
@@ -209,7 +209,7 @@ geom = Discrete(
 
 
 # --- of several variables ---
-class MultivariateNormal:
+class MultivariateNormal(Freezable):
     """The normal distribution of vectors, by the Cholesky factor of its covariance.
 
     >>> import bprop
@@ -250,7 +250,7 @@ class MultivariateNormal:
         return exp(self.logpdf(x, mean, cov))
 
 
-class Dirichlet:
+class Dirichlet(Freezable):
     """The distribution of vectors of shares.
 
     >>> import bprop
