@@ -67,13 +67,13 @@ def _public_name(frame: FrameType) -> str:
     name, parts = frame.f_code.co_name, str(frame.f_globals["__name__"]).split(".")
     for count in range(1, len(parts) + 1):  # numpy, then numpy.ma, then numpy.ma.core
         module = ".".join(parts[:count])
-        if hasattr(sys.modules.get(module), name):
+        if name[0] != "_" and hasattr(sys.modules.get(module), name):
             return f"{module}.{name}"
-    owner = frame.f_locals.get("self")
-    for count in range(2, len(parts) + 1 if owner is not None else 0):  # a method, as of scipy.stats.norm
+    owner = type(frame.f_locals.get("self"))
+    for count in range(2, len(parts) + 1 if owner.__module__.startswith(parts[0]) else 0):
         module = ".".join(parts[:count])
         for key, value in vars(sys.modules.get(module, object)).items():
-            if value is owner and key[0] != "_":
+            if type(value) is owner and key[0] != "_":  # a method, as of scipy.stats.norm; frozen, that is a copy
                 return f"{module}.{key}.{name}".removesuffix(".__call__")
     return ""
 
