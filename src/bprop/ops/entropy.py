@@ -7,11 +7,10 @@ import numpy as np
 
 from ..core.family import Elementwise
 from ..core.function import FUNCTIONS
-from ..core.op import array
 from ..core.value import Array
 from .exponential import log, log1p
 from .selection import where
-from .special_function import described, special_function
+from .special_function import described, special_function, together
 
 __all__: list[str] = []
 
@@ -92,7 +91,7 @@ def huber(delta: Any, r: Any, /) -> Array:
     >>> bprop.scipy.special.huber(1.0, bprop.asarray([0.5, -3.0]))
     Array([0.125, 2.5  ])
     """
-    delta, r = array("huber", delta), array("huber", r)
+    delta, r = together("huber", delta, r)
     size = abs(r)
     y = where(size <= delta, 0.5 * r * r, delta * (size - 0.5 * delta))
     return where(delta < 0, inf, y)
@@ -109,7 +108,7 @@ def pseudo_huber(delta: Any, r: Any, /) -> Array:
     >>> bprop.scipy.special.pseudo_huber(1.0, bprop.asarray([0.0, 3.0]))
     Array([0.        , 2.16227766])
     """
-    delta, r = array("pseudo_huber", delta), array("pseudo_huber", r)
+    delta, r = together("pseudo_huber", delta, r)
     none = (delta == 0) | (r == 0)
     ratio = where(none, 0, r) / where(none, 1, delta)
     y = r * (where(none, 0.5 * r, r) / where(none, 1, 1 + FUNCTIONS["sqrt"](1 + ratio * ratio)))

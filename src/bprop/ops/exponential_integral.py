@@ -12,7 +12,7 @@ from ..core.op import array
 from ..core.value import Array
 from .bessel import spherical_in_op, spherical_jn_op
 from .exponential import exp as exponential
-from .selection import where
+from .selection import where, within_domain
 from .special import in_double, scipy_special
 from .special_function import described, of_whole_order, special_function, with_orders
 from .trigonometric import cos
@@ -30,7 +30,7 @@ expi: Elementwise = special_function(
 )  # fmt: skip
 
 exp1: Elementwise = special_function(
-    "exp1", lambda y, x: -exponential(-x) / x, domain=POSITIVE, latex="E_1({0})",
+    "exp1", lambda y, x: -exponential(-x) / within_domain(x, low=0), domain=POSITIVE, latex="E_1({0})",
     doc=described("y = E₁(x) = ∫ e⁻ᵗ/t dt from x to ∞; ∂y/∂x = -e⁻ˣ/x. NaN for negative x.", "exp1(bprop.asarray([1.0, 2.0]))",
                   "Array([0.21938393, 0.04890051])"),
 )  # fmt: skip
@@ -38,7 +38,7 @@ exp1: Elementwise = special_function(
 
 def _expn_slope(y: Any, n: Any, x: Any) -> Any:
     """-Eₙ₋₁(x), where E₀(x) = e⁻ˣ/x and E₋₁(x) = e⁻ˣ (1 + x)/x²."""
-    decay = exponential(-x) / x
+    decay = exponential(-x) / within_domain(x, low=0)
     return -where(n > 1, expn(where(n > 1, n - 1, 1), x), where(n == 1, decay, decay * (1 + 1 / x)))
 
 
@@ -63,7 +63,7 @@ sine_integral = _integral(
     "y = Si(x); ∂y/∂x = sin x / x",
 )  # fmt: skip
 cosine_integral = _integral(
-    "cosine_integral", "sici", 1, lambda y, x: where(x < 0, float("nan"), cos(x) / x), r"\operatorname{{Ci}}({0})",
+    "cosine_integral", "sici", 1, lambda y, x: cos(x) / within_domain(x, low=0), r"\operatorname{{Ci}}({0})",
     "y = Ci(x); ∂y/∂x = cos x / x", domain=POSITIVE,
 )  # fmt: skip
 sinh_integral = _integral(
@@ -71,7 +71,7 @@ sinh_integral = _integral(
     "y = Shi(x); ∂y/∂x = sinh x / x",
 )  # fmt: skip
 cosh_integral = _integral(
-    "cosh_integral", "shichi", 1, lambda y, x: where(x < 0, float("nan"), FUNCTIONS["cosh"](x) / x), r"\operatorname{{Chi}}({0})",
+    "cosh_integral", "shichi", 1, lambda y, x: FUNCTIONS["cosh"](x) / within_domain(x, low=0), r"\operatorname{{Chi}}({0})",
     "y = Chi(x); ∂y/∂x = cosh x / x", domain=POSITIVE,
 )  # fmt: skip
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.dtype import to_float
 from ..core.error import ArgumentError
 from ..core.family import Elementwise, NoDerivative
 from ..core.function import FUNCTIONS
@@ -14,7 +15,7 @@ from ..core.value import Array
 from .rounding import floor, round
 from .selection import where
 from .special import BERNOULLI, digamma, gammaln, in_double, polygamma, scipy_special
-from .special_function import described, entries, special_function
+from .special_function import described, entries, special_function, together
 from .trigonometric import cos, sin
 
 __all__: list[str] = []
@@ -58,7 +59,7 @@ def loggamma(x: Any, /) -> Array:
     Array([0.        , 3.17805383])
     """
     x = array("loggamma", x)
-    return where(x < 0, float("nan"), gammaln(x))
+    return gammaln(x * where(x < 0, float("nan"), 1))  # so that the derivative is NaN, too
 
 
 def gammasgn(x: Any, /) -> Array:
@@ -76,7 +77,7 @@ def gammasgn(x: Any, /) -> Array:
     sign = where((x > 0) | even, 1.0, -1.0)
     sign = where((x < 0) & (whole == x), float("nan"), sign)
     zero = where(FUNCTIONS["signbit"](x), -1.0, 1.0)
-    return where(x == 0, zero, where(x == x, sign, x))
+    return where(x == 0, zero, where(x == x, sign, x)).astype(to_float(x.dtype))
 
 
 # --- differences of digamma ---
@@ -182,7 +183,7 @@ def comb(N: Any, k: Any) -> Array:
     >>> bprop.scipy.special.comb(5, bprop.asarray([2.0, 6.0]))
     Array([10.,  0.])
     """
-    N, k = array("comb", N), array("comb", k)
+    N, k = together("comb", N, k)
     return where((k <= N) & (N >= 0) & (k >= 0), binom(N, k), 0)
 
 

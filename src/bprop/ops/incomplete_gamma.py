@@ -13,7 +13,7 @@ from ..core.family import Elementwise, NoDerivative
 from .entropy import deviance, log_ratio
 from .exponential import log1p
 from .gamma import digamma_rise
-from .selection import where
+from .selection import where, within_domain
 from .special import BERNOULLI, digamma, horner, in_double, scipy_special
 from .special_function import described, special_function
 
@@ -58,7 +58,7 @@ gamma_density: Elementwise = Elementwise(
 
 def _incomplete(name: str, sign: int, formula: str, latex: str, call: str, result: str) -> Elementwise:
     return special_function(
-        name, NoDerivative(name, "a"), lambda y, a, x: sign * gamma_density(a, x), domain=(POSITIVE, POSITIVE), latex=latex,
+        name, NoDerivative(name, "a"), lambda y, a, x: sign * gamma_density(a, within_domain(x, low=0)), domain=(POSITIVE, POSITIVE), latex=latex,
         examples=lambda draw: [((a, draw(*shape, domain=POSITIVE)), {}) for a, shape in ((0.5, (2, 3)), (3, (3,)), (2.5, (0, 3)))],
         doc=described(formula, call, result),
     )  # fmt: skip
@@ -134,12 +134,12 @@ def _incomplete_beta(name: str, partial: Any, formula: str, latex: str, call: st
 
 
 betainc = _incomplete_beta(
-    "betainc", lambda y, a, b, x: beta_density(a, b, x),
+    "betainc", lambda y, a, b, x: beta_density(a, b, within_domain(x, 0, 1)),
     "y = I(x; a, b) = ∫ t^(a-1) (1-t)^(b-1) dt / B(a, b) from 0 to x; ∂y/∂x = x^(a-1) (1-x)^(b-1)/B(a, b), none by a and b.",
     "I_{{{2}}}({0}, {1})", "betainc(2.0, 3.0, bprop.asarray([0.0, 0.5]))", "Array([0.    , 0.6875])",
 )  # fmt: skip
 betaincc = _incomplete_beta(
-    "betaincc", lambda y, a, b, x: -beta_density(a, b, x),
+    "betaincc", lambda y, a, b, x: -beta_density(a, b, within_domain(x, 0, 1)),
     "y = 1 - I(x; a, b), exact where it is small; ∂y/∂x = -x^(a-1) (1-x)^(b-1)/B(a, b), none by a and b.",
     "1 - I_{{{2}}}({0}, {1})", "betaincc(2.0, 3.0, bprop.asarray([0.0, 0.5]))", "Array([1.    , 0.3125])",
 )  # fmt: skip

@@ -67,7 +67,7 @@ lu_op = General(
     vjp=_lu_vjp,
     failure="the matrix is singular: its factors have no derivative",
     complex_step=False,
-    examples=lambda draw: [((draw.full_rank(*shape),), {}) for shape in ((3, 3), (2, 2, 2), (1, 1))],
+    examples=lambda draw: [((draw.full_rank(*shape),), {}) for shape in ((3, 3), (2, 2, 2))],
     latex=r"\operatorname{{lu}}({0})",
     doc="L - I + U in one matrix and the permutation P with x = P L U: the op behind `bprop.scipy.linalg.lu`.",
 )

@@ -10,7 +10,7 @@ from .exponential import expm1, log, log1p
 from .exponential_integral import exponential_moment
 from .power import pow
 from .selection import where
-from .special_function import described, special_function
+from .special_function import described, special_function, together
 from .trigonometric import sin
 
 __all__: list[str] = []
@@ -73,7 +73,7 @@ def inv_boxcox1p(y: Any, lmbda: Any, /) -> Array:
     >>> bprop.scipy.special.inv_boxcox1p(bprop.asarray([0.0, 1.0]), 0.5)
     Array([0.  , 1.25])
     """
-    y, lmbda = array("inv_boxcox1p", y), array("inv_boxcox1p", lmbda)
+    y, lmbda = together("inv_boxcox1p", y, lmbda)
     return expm1(_inverse_log(y, lmbda))
 
 
@@ -112,5 +112,5 @@ def radian(d: Any, m: Any, s: Any, /) -> Array:
     >>> bprop.scipy.special.radian(180.0, 0.0, 0.0)
     Array(3.14159265)
     """
-    d, m, s = array("radian", d), array("radian", m), array("radian", s)
+    d, m, s = together("radian", d, m, s)
     return (d + m / 60 + s / 3600) * (pi / 180)

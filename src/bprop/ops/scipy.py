@@ -1,7 +1,5 @@
 """The functions of `scipy.special` that bprop has, by SciPy's names: its ufuncs find them here, and `bprop.scipy.special`."""
 
-from functools import partial
-
 from ..core.function import SCIPY
 from . import (
     bessel,
@@ -41,12 +39,5 @@ BY_MODULE = {
 for module, names in BY_MODULE.items():
     SCIPY.update((name, getattr(module, name)) for name in names.split())
 SCIPY.update(jn=bessel.jv, yn=bessel.yv, kn=bessel.kv)
-# the ufuncs behind functions that are written in Python
-SCIPY.update(
-    _zeta=gamma.zeta,
-    _riemann_zeta=gamma.zeta,
-    _spherical_jn=bessel.spherical_jn,
-    _spherical_jn_d=partial(bessel.spherical_jn, derivative=True),
-    _spherical_in=bessel.spherical_in,
-    _spherical_in_d=partial(bessel.spherical_in, derivative=True),
-)
+# the ufuncs behind a function that is written in Python
+SCIPY.update(_zeta=gamma.zeta, _riemann_zeta=gamma.zeta)

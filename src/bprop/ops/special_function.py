@@ -6,8 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from ..core.dtype import WEAK, result_type, to_float
 from ..core.elementwise import Partial
 from ..core.family import Elementwise
+from ..core.op import array
+from ..core.traced_float import TracedFloat
+from ..core.value import Array, converted
 from .special import in_double, scipy_special
 
 __all__: list[str] = []
@@ -28,6 +32,15 @@ def of_whole_order(f: Callable[..., Any]) -> Callable[..., Any]:
         return np.where(whole, f(np.where(whole, n, 0).astype(np.int64), x), np.nan)
 
     return evaluate
+
+
+def together(name: str, *values: Any) -> list[Array]:
+    """Return operands as arrays: Python's numbers, which are weak, in the floating dtype of the others."""
+    weak = [type(value) in WEAK or type(value) is TracedFloat for value in values]
+    arrays = [value if own else array(name, value) for own, value in zip(weak, values, strict=True)]
+    dtypes = [value.dtype for own, value in zip(weak, arrays, strict=True) if not own]
+    dtype = to_float(result_type(*dtypes)) if dtypes else np.dtype(np.float64)
+    return [converted(name, value, dtype) if own else value for own, value in zip(weak, arrays, strict=True)]
 
 
 def described(formula: str, example: str, result: str) -> str:

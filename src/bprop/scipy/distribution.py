@@ -6,11 +6,11 @@ from math import inf, nan
 from typing import Any
 
 from ..core.error import ArgumentError
-from ..core.op import array
 from ..core.value import Array
 from ..ops.exponential import exp, log, log1p
 from ..ops.rounding import floor
 from ..ops.selection import where
+from ..ops.special_function import together
 
 __all__ = ["Continuous", "Discrete", "Freezable"]
 
@@ -90,7 +90,7 @@ class Distribution(Freezable):
         except TypeError as error:
             raise ArgumentError(f"{self.name}.{method}: {error}: it takes {self.signature}") from None
         bound.apply_defaults()
-        values = [array(f"{self.name}.{method}", value) for value in bound.arguments.values()]
+        values = together(f"{self.name}.{method}", *bound.arguments.values())
         count = 1 + len(self.shapes)
         return values[0], values[1:count], values[count:]
 

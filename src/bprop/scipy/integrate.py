@@ -16,17 +16,18 @@ from ..ops.creation import full
 from ..ops.cumulative import cumulative_sum
 from ..ops.manipulation import broadcast_to, moveaxis
 from ..ops.reduction import sum
+from ..ops.special_function import together
 
 __all__ = ["cumulative_trapezoid", "simpson", "trapezoid"]
 
 
 def _sampled(name: str, y: Any, x: Any, dx: Any, axis: int) -> tuple[Array, Any, int]:
     """Return the samples with the axis of integration last, the distances between them, and where the axis was."""
-    y = array(name, y)
+    y, dx = together(name, y, dx)
     axis = normalise_axis(name, axis, y.ndim, y.shape)
     y = moveaxis(y, axis, -1)
     if x is None:
-        return y, broadcast_to(array(name, dx), (max(y.shape[-1] - 1, 0),)), axis
+        return y, broadcast_to(dx, (max(y.shape[-1] - 1, 0),)), axis
     x = array(name, x)
     if x.ndim > 1:
         x = moveaxis(x, axis, -1)

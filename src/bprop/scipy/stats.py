@@ -41,6 +41,7 @@ from ..ops.rounding import floor
 from ..ops.selection import where
 from ..ops.sigmoidal import log_sigmoid, logit, sigmoid, softplus
 from ..ops.special import gammaln, xlogy
+from ..ops.special_function import together
 from ..ops.trigonometric import atan2, tan
 from .distribution import Continuous, Discrete, Freezable
 
@@ -224,8 +225,7 @@ class MultivariateNormal(Freezable):
         it. Raises `ArgumentError` where ``cov`` is not positive definite, `ShapeError` where shapes do not fit.
         """
         name = "multivariate_normal.logpdf"
-        x, cov = array(name, x), array(name, cov)
-        mean = array(name, 0.0 if mean is None else mean)
+        x, mean, cov = together(name, x, 0.0 if mean is None else mean, cov)
         n = mean.shape[-1] if mean.ndim else cov.shape[-1] if cov.ndim else x.shape[-1] if x.ndim else 1
         if cov.ndim not in (0, 1, 2) or (cov.ndim and cov.shape[-1] != n) or (cov.ndim == 2 and cov.shape[0] != n):
             raise ShapeError(f"{name}: cov has shape {cov.shape}, not ({n}, {n}) as the mean has it")
