@@ -49,6 +49,11 @@ def test_an_error_names_the_function_with_a_derivative(f, name):
     assert "test_namespace.py" in caught.value.line
 
 
+def test_the_method_of_a_distribution_is_named_with_its_arguments():
+    with pytest.raises(bprop.BpropError, match=r"write bprop\.scipy\.stats\.gamma\.sf\(x, a, loc=0\.0, scale=1\.0\)"):
+        bprop.grad(lambda x: scipy.stats.gamma.sf(x, 2.0))(1.0)
+
+
 def test_every_name_is_scipys():
     for module in ("special", "stats", "linalg", "signal", "integrate"):
         for name in getattr(bprop.scipy, module).__all__:

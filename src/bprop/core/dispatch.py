@@ -243,4 +243,5 @@ def replacement(full: str) -> str:
     own = NAMESPACES[package]() if package in NAMESPACES else None
     for part in name.split("."):
         own = getattr(own, part, None)
-    return f"bprop.{full}" if own is not None else ""
+    arguments = getattr(getattr(own, "__self__", None), "signature", "")  # of a distribution, those of its methods
+    return f"bprop.{full}{arguments}" if own is not None else ""
