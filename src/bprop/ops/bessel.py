@@ -40,7 +40,7 @@ def _of_order(general: str, zero: str, first: str, reflected: int = 1) -> Callab
 def _order(name: str, between: Callable[..., Any], latex: str, domain: Any = (-inf, inf), **rest: Any) -> Elementwise:
     return special_function(
         name, NoDerivative(name, "v"), between, domain=((-inf, inf), domain), latex=latex,
-        examples=with_orders(0, 1, 2.5, domain=POSITIVE), **rest,
+        examples=with_orders(0, 2.5, domain=POSITIVE), **rest,
     )  # fmt: skip
 
 
