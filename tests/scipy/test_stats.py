@@ -69,7 +69,6 @@ def test_gradients_by_all_parameters_are_numerical_and_finite(name, run, numeric
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
 def test_outside_the_support_the_derivative_is_zero(name):
-    """Planted: the formula at the point itself, whose slope there is infinite or NaN."""
     d, shapes = getattr(ours, name), SHAPES.get(name, ())
     outside = np.array([-3.0, -0.25, 0.5, 2.5, -np.inf, np.inf])
     y = np.asarray(density(name)(outside, *shapes))
@@ -155,3 +154,14 @@ def test_python_numbers_are_weak(name):
     x = np.array([1.0, 2.0], np.float32)
     assert density(name)(x, *SHAPES.get(name, ())).dtype == np.float32
     assert bprop.compile(lambda x: density(name)(x, *SHAPES.get(name, ()), loc=0.5))(x).dtype == np.float32
+
+
+@pytest.mark.parametrize("name", [name for name in DISTRIBUTIONS if isinstance(getattr(ours, name), Continuous)])
+def test_where_there_is_no_value_there_is_no_derivative(name):
+    shapes = SHAPES.get(name, ())
+    for method in ("logpdf", "pdf", "cdf"):
+        f = getattr(getattr(ours, name), method)
+        for x, scale in ((np.nan, 1.0), (1.5, -1.0)):
+            y, slopes = bprop.value_and_grad(lambda x, scale, f=f: f(x, *shapes, scale=scale), (0, 1))(x, scale)
+            assert np.isnan(float(y))
+            assert np.isnan(np.asarray(slopes, float)).all() or method == "cdf"

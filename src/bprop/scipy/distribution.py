@@ -45,8 +45,8 @@ class Freezable:
 class Distribution(Freezable):
     """The methods that both kinds share. ``formulas``: functions of the variable and the shapes by the name of the method.
 
-    Outside the support the formulas get ``inside``, a point of the support, so that no derivative there is infinite or NaN;
-    their results are not taken. Where ``valid`` says no to the shapes everything is NaN.
+    ``support`` says where the formulas count; ``inside`` is a point of it, of which a distribution function is 0 or 1 on either
+    side. Where ``valid`` says no to the shapes everything is NaN.
     """
 
     density: str
@@ -58,7 +58,7 @@ class Distribution(Freezable):
         shapes: str = "",
         *,
         support: Callable[..., Any],
-        inside: float | Formula,
+        inside: float,
         valid: Callable[..., Any] | None = None,
         **formulas: Formula,
     ) -> None:
@@ -116,30 +116,29 @@ class Distribution(Freezable):
         z, log_scale, valid = self._standard(x, rest)
         if self.valid is not None:
             valid = valid & self.valid(*shapes)
-        shapes = [where(valid, shape, 0.5) for shape in shapes]
         if not density and method not in ("pdf", "pmf"):
             z = self._stepped(z)
-        supported = self.support(z, *shapes)
+        missing = (z != z) | ~valid
+        supported = self.support(z, *shapes) | missing
         if outside == outside:  # a density: at infinity it is none of its terms that counts
-            supported = supported & (abs(z) < inf)
-        inside = self.inside(*shapes) if callable(self.inside) else self.inside
-        y = formula(where(supported, z, inside), *shapes)
+            supported = supported & (abs(z) != inf)
+        y = formula(z, *shapes)  # what `where` does not take has no derivative, so it may be infinite or NaN
         if density:
             y = y - log_scale
-        missing = (z != z) | ~valid
-        return where(missing, nan, where(supported, y, self._beyond(z, inside, outside, method)))
+        # without a value there is no derivative either, so that NaN is a factor
+        return where(supported, y * where(missing, nan, 1).astype(y.dtype), self._beyond(z, outside, method))
 
     def _stepped(self, z: Any) -> Any:
         """Return the point of the support at which a distribution function last grew."""
         return z
 
-    def _beyond(self, z: Any, inside: Any, outside: float, method: str) -> Any:
+    def _beyond(self, z: Any, outside: float, method: str) -> Any:
         """Return the value outside the support: of a distribution function it is another on either side."""
         if method.removeprefix("log") not in ("cdf", "sf"):
             return outside
         one, zero = (0.0, -inf) if method.startswith("log") else (1.0, 0.0)
         above, below = (one, zero) if method.endswith("cdf") else (zero, one)
-        return where(z > inside, above, below)
+        return where(z > self.inside, above, below)
 
     def _log_density(self, args: Any, options: Any) -> Array:
         method = f"log{self.density}"
@@ -211,9 +210,7 @@ class Continuous(Distribution):
 
     def _standard(self, x: Any, rest: list[Any]) -> tuple[Any, Any, Any]:
         loc, scale = rest
-        valid = scale > 0
-        scale = where(valid, scale, 1)
-        return (x - loc) / scale, log(scale), valid
+        return (x - loc) / scale, log(scale), scale > 0
 
     def logpdf(self, *args: Any, **options: Any) -> Array:
         """Return the logarithm of the density, -∞ outside the support."""
@@ -234,8 +231,9 @@ class Continuous(Distribution):
         valid = (scale > 0) & (q >= 0) & (q <= 1)
         if self.valid is not None:
             valid = valid & self.valid(*shapes)
-        y = self.formulas[method](where((q >= 0) & (q <= 1), q, 0.5), *(where(valid, shape, 0.5) for shape in shapes))
-        return where(valid, loc + scale * y, nan)
+        y = self.formulas[method](q, *shapes)
+        y = loc + scale * y
+        return y * where(valid, 1, nan).astype(y.dtype)
 
     def ppf(self, *args: Any, **options: Any) -> Array:
         """Return the quantile, the inverse of `cdf`."""
