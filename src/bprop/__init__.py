@@ -5,6 +5,7 @@
 Array([2., 4.])
 """
 
+import importlib
 import types
 import typing
 
@@ -22,6 +23,7 @@ from .compile import get_threads as get_threads
 from .compile import set_threads as set_threads
 from .core.cell import Cell as Cell
 from .core.error import *
+from .core.function import NAMESPACES as _NAMESPACES
 from .core.graph import Graph as Graph
 from .core.value import Array as Array
 from .diagnose import *
@@ -34,4 +36,14 @@ if not typing.TYPE_CHECKING:  # type checkers follow the imports instead: a comp
     __all__ = ["data", "fft", "linalg", "nn", "optim", "train"]
     __all__ += [name for name, value in globals().items() if name[0] != "_" and not isinstance(value, types.ModuleType)]
 
-del types, typing
+_NAMESPACES["scipy"] = lambda: importlib.import_module(".scipy", __name__)
+
+if typing.TYPE_CHECKING:
+    from . import scipy as scipy
+else:
+
+    def __getattr__(name: str) -> types.ModuleType:
+        """Load the namespace of SciPy's functions on first use."""
+        if name in _NAMESPACES:
+            return _NAMESPACES[name]()
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -146,7 +146,7 @@ REFUSED = {
     "fromiter": (lambda x: np.fromiter([x[0], x[1]], float), r"float\(\) of .*bprop\.stack\(list\(values\)\)"),
     "random": (lambda x: np.random.normal(x[0]), r"numpy\.asarray of "),
     "scipy": (lambda x: scipy.linalg.solve(MATRIX, x), r"scipy\.linalg\.solve of "),
-    "scipy, method": (lambda x: scipy.stats.norm.logpdf(x), r"scipy\.stats\.rv_continuous\.logpdf of "),
+    "scipy, method": (lambda x: scipy.stats.norm.logpdf(x), r"scipy\.stats\.norm\.logpdf of "),
     "scipy, state": (lambda x: scipy.integrate.solve_ivp(lambda t, y: np.array([y[1], -y[0]]), (0, 1), x[:2]), r"integrate\.solve_ivp of "),
     "scipy, rate": (lambda x: scipy.integrate.solve_ivp(lambda t, y: np.array([y[1], -x[0] * y[0]]), (0, 1), X[:2]), r"solve_ivp of "),
 }  # fmt: skip

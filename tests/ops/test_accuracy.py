@@ -17,6 +17,21 @@ from bprop.core.op import REGISTRY
 from bprop.diagnose.case import cases
 
 ULPS = 4
+# SciPy computes them, to its accuracy: tests/scipy/test_accuracy.py
+SCIPYS = {
+    "beta",
+    "betainc",
+    "ellipe",
+    "ellipk",
+    "erfi",
+    "gamma",
+    "gammainc",
+    "iv",
+    "lambertw",
+    "rgamma",
+    "spherical_jn",
+    "zeta",
+}
 CURVATURE_ULPS = 8
 POINTS = 200
 DIGITS = 60
@@ -168,6 +183,7 @@ OPS = [
     and op.kind != "given"
     and (op.name in ORACLE or hasattr(mpmath, op.name))
     and op.name != "abs"  # not analytic, and exact
+    and op.name not in SCIPYS
 ]
 over = pytest.mark.parametrize(
     ("op", "dtype"), [pytest.param(op, np.dtype(d), id=f"{op.name}-{d}") for op in OPS for d in ("float32", "float64")]

@@ -16,7 +16,7 @@ import numpy as np
 
 from .assignment import rewrite
 from .error import ArgumentError, NumPyFunctionError, user_called
-from .function import AS_NUMPY, FUNCTIONS, NUMPY, SCIPY, UFUNC_METHODS
+from .function import AS_NUMPY, FUNCTIONS, NAMESPACES, NUMPY, SCIPY, UFUNC_METHODS
 from .method import Methods
 from .nondifferentiable import EFFECTS, IN_PLACE, INSTEAD, NONDIFFERENTIABLE
 
@@ -256,9 +256,9 @@ def _depth(interpreter: Any) -> int:
 def _home(ufunc: Any) -> tuple[str, str]:
     """Return the module where a ufunc is found, "" if neither NumPy nor SciPy has it, and its name."""
     name = ufunc.__name__
-    for module in ("numpy", "scipy.special"):
+    for module in ("numpy", "scipy.special", "scipy.special._ufuncs"):
         if getattr(sys.modules.get(module), name, None) is ufunc:
-            return module, name
+            return module.removesuffix("._ufuncs"), name
     return "", name
 
 
@@ -299,7 +299,10 @@ def replacement(full: str) -> str:
         return "bprop.stack([x, y]) for a list of values"  # only in a list does it not find its rule
     if package == "numpy":
         return INSTEAD.get(name) or (f"bprop.{name}" if name in FUNCTIONS else "")
-    if package == "scipy" and name in FUNCTIONS:  # of a namespace that both have: fft, linalg
+    if package == "scipy" and name.startswith("fft.") and name in FUNCTIONS:
         return f"bprop.{name}"
-    own = SCIPY.get(name.removeprefix("special.")) if package == "scipy" else None
-    return f"bprop.{own.__name__}" if own is not None else ""
+    own = NAMESPACES[package]() if package in NAMESPACES else None
+    for part in name.split("."):
+        own = getattr(own, part, None)
+    arguments = getattr(getattr(own, "__self__", None), "signature", "")  # of a distribution, those of its methods
+    return f"bprop.{full}{arguments}" if own is not None else ""

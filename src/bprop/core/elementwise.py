@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from . import dtype as dtypes
-from .error import DTypeError
+from .error import DerivativeError, DTypeError
 from .op import Op, Operand, dtype_of, shape_of
 from .shape import broadcast
 from .value import Array, Spec
@@ -31,13 +31,28 @@ def _result_dtype(kind: Kind, operands: tuple[Operand, ...]) -> "np.dtype[Any]":
     return dtypes.to_float(promoted) if kind == "float" else promoted
 
 
+class NoDerivative:
+    """A partial that nobody has: who asks for the derivative by this operand gets an error that names it."""
+
+    def __init__(self, op: str, operand: str) -> None:
+        self.op = op
+        self.operand = operand
+
+    def __call__(self, y: Any, *xs: Any, **params: Any) -> Any:
+        raise DerivativeError(
+            f"{self.op} has no derivative by {self.operand}: give a constant, or cut the derivative on purpose with "
+            f"bprop.stop_gradient({self.operand})"
+        )
+
+
 class Elementwise(Op):
     """y = f(x1, x2, …) entry by entry with broadcasting.
 
-    ``partials``: one ∂y/∂xᵢ per input, a function of ``(y, *xs, **params)`` written with ops, a constant number, or
-    ``None`` where the result does not vary with that input. ``kind``: of operands and result: ``"number"`` refuses
-    bool, ``"integer"`` floats too, ``"bits"`` only floats; ``"float"`` turns integers into float64, ``"real"`` has the dtype
-    of the real parts, ``"bool"`` is the result's dtype, ``"given"`` says a parameter. ``native``: an instruction's name, a function of ops that is
+    ``partials``: one ∂y/∂xᵢ per input, a function of ``(y, *xs, **params)`` written with ops, a constant number,
+    ``None`` where the result does not vary with that input, or `NoDerivative` where nobody has a formula. ``kind``: of operands
+    and result: ``"number"`` refuses bool, ``"integer"`` floats too, ``"bits"`` only floats; ``"float"`` turns integers into
+    float64, ``"real"`` has the dtype of the real parts, ``"bool"`` is the result's dtype, ``"given"`` says a parameter.
+    ``native``: an instruction's name, a function of ops that is
     expanded, or ``"callback"``: native code calls ``evaluate`` back. ``identity``: (position, constant) pairs for
     which f returns the other operand, used by simplification; the sign of a zero counts (x + 0 is not -0 for x = -0).
     ``complex_step``: how the complex step evaluates it: by the same NumPy function (``True``), by a function of its own, on the

@@ -62,6 +62,14 @@ def user_called() -> str:
     return called
 
 
+def called_by_library() -> bool:
+    """Return whether the caller of the caller is in a library of others but NumPy: SciPy, say, with what a user's function returned."""
+    return _package(sys._getframe(2)) in _LIBRARIES
+
+
+_LIBRARIES = frozenset(CALLERS) - {"numpy"}
+
+
 def user_lists() -> bool:
     """Return whether an array function of NumPy that the user called asks a value for an array, as of a list of values.
 
@@ -87,6 +95,12 @@ def _public_name(frame: FrameType) -> str:
     """Return the name by which a user knows the function of a frame, "" if it has none."""
     name, parts = frame.f_code.co_qualname, str(frame.f_globals["__name__"]).split(".")
     first, last = name.partition(".")[0], name.rpartition(".")[2]
+    owner = type(frame.f_locals.get("self"))
+    for count in range(2, len(parts) + 1 if owner.__module__.startswith(parts[0]) else 0):
+        module = ".".join(parts[:count])
+        for key, value in vars(sys.modules.get(module, object)).items():
+            if type(value) is owner and key[0] != "_":  # a method, as of scipy.stats.norm; frozen, that is a copy
+                return f"{module}.{key}.{last}".removesuffix(".__call__")
     if first[0] == "_" and "self" in frame.f_locals:  # a method of a base class that is not public
         first = type(frame.f_locals["self"]).__name__
         name = f"{first}.{last}"

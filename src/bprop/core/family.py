@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from . import dtype as dtypes
-from .elementwise import Elementwise, Selection
+from .elementwise import Elementwise, NoDerivative, Selection
 from .error import DTypeError, ShapeError
 from .general import General
 from .interpreter import CURRENT
@@ -26,6 +26,7 @@ __all__ = [
     "General",
     "Join",
     "Linear",
+    "NoDerivative",
     "Random",
     "Reduction",
     "Region",

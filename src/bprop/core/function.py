@@ -20,6 +20,10 @@ NUMPY: dict[Any, Callable[..., Any]] = {}
 AS_NUMPY: set[Callable[..., Any]] = set()
 """Those of `NUMPY` that have the parameters of NumPy's own function, so that its arguments reach them as they are."""
 
+NAMESPACES: dict[str, Callable[[], Any]] = {}
+"""Package -> what loads the namespace here that has its functions by its names; filled by `bprop`, asked where a message says
+what to write."""
+
 SCIPY: dict[str, Callable[..., Any]] = {}
 """Name in `scipy.special` -> bprop function, by name since SciPy need not be loaded; filled by `bprop.ops`."""
 

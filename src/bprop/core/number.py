@@ -26,12 +26,12 @@ def real(value: object) -> float | None:
     return None if isnan(number) else number
 
 
-def whole(value: object, low: int = -(2**63), end: int = 2**63) -> int | None:
+def whole_number(value: object, low: int = -(2**63), end: int = 2**63) -> int | None:
     """Return an integer in [low, end) as Python's, and ``None`` for what is none: text, a bool, a float such as 3.0.
 
     >>> import numpy as np
-    >>> from bprop.core.number import whole
-    >>> whole(np.int8(3)), whole(3.0), whole(True), whole(0, 1)
+    >>> from bprop.core.number import whole_number
+    >>> whole_number(np.int8(3)), whole_number(3.0), whole_number(True), whole_number(0, 1)
     (3, None, None, None)
     """
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
@@ -83,7 +83,7 @@ def integer(
     >>> integer("fit", "epochs", np.int64(3))
     3
     """
-    result = whole(value, low, end)
+    result = whole_number(value, low, end)
     if result is None:
         allowed = allowed or ("a positive integer" if low == 1 else f"an integer ≥ {low}")
         raise ArgumentError(f"{label(owner)}: {name} is {allowed}, not {value!r:.60}")

@@ -10,12 +10,13 @@ from numpy.typing import DTypeLike, NDArray
 
 from . import dtype as dtypes
 from .conversion_error import UNMASKED, asked
-from .dispatch import apply_function, apply_ufunc
+from .dispatch import Call, apply_function, apply_ufunc
 from .error import (
     ArgumentError,
     EscapedError,
     ShapeError,
     TracedValueError,
+    called_by_library,
     sparse_product,
     user_lists,
 )
@@ -237,6 +238,8 @@ class Array(Methods):
         return apply_ufunc(ufunc, method, inputs, options, Array)
 
     def __array_function__(self, func: Any, types: Any, args: Any, options: Any) -> Any:
+        if called_by_library():  # it may hand the result to native code, which takes NumPy's arrays
+            return Call(func, func.__name__, args, options, Array).on_numbers(None)
         return apply_function(func, args, options, Array)
 
 
@@ -306,6 +309,9 @@ class Tracer(Array):
 
     def __bool__(self) -> bool:
         return bool(self.value)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, options: Any) -> Any:
+        return apply_function(func, args, options, Array)
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is not False and (dtype is None or np.dtype(dtype).kind == "O") and user_lists():

@@ -88,7 +88,7 @@ def value_and_grad(
         run = Recording(f, args, options, numbers, what)
         value, aux = _with_aux(run.result, has_aux, what)
         y = as_scalar(value, what)
-        x_bars = run.backward([y], [_one(y.dtype)])
+        x_bars = run.backward([y], [_unit_cotangent(y.dtype)])
         if outermost and unreached == "error":
             for number, variables, bars in zip(numbers, run.variables, x_bars, strict=True):
                 _check_reached(f, number, variables, bars, what)
@@ -104,7 +104,7 @@ def value_and_grad(
 _ONES = {np.dtype(char): Array(np.ones((), char)) for char in "efd"}
 
 
-def _one(dtype: "np.dtype[Any]") -> Array:
+def _unit_cotangent(dtype: "np.dtype[Any]") -> Array:
     """Return the cotangent of a result with respect to itself; in a trace it is a constant of the graph."""
     return _ONES[dtype] if current() is EVALUATE else full((), 1, dtype=dtype)
 

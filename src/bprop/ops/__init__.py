@@ -8,6 +8,8 @@ from .activation import *
 from .arithmetic import *
 from .arrangement import *
 from .at import *
+from .banded_system import *
+from .bessel import *
 from .bitwise import *
 from .comparison import *
 from .complex import *
@@ -17,19 +19,29 @@ from .creation import *
 from .cumulative import *
 from .data_type import *
 from .determinant import *
+from .elliptic import *
+from .entropy import *
 from .exponential import *
+from .exponential_integral import *
 from .factorisation import *
+from .gamma import *
 from .grid import *
+from .incomplete_gamma import *
 from .indexing import *
 from .least_squares import *
 from .linear_algebra import *
 from .linear_system import *
 from .log_sum_exp import *
+from .lu import *
 from .manipulation import *
 from .matrix import *
+from .matrix_function import *
 from .norm import *
+from .normal_distribution import *
 from .power import *
+from .power_transformation import *
 from .random import *
+from .recursive_filter import *
 from .reduction import *
 from .rounding import *
 from .scipy import *
@@ -41,6 +53,7 @@ from .sinc import *
 from .singular_value import *
 from .sorting import *
 from .special import *
+from .special_function import *
 from .subscript import *
 from .trigonometric import *
 

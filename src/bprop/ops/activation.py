@@ -103,7 +103,7 @@ _ROOT_HALF, _ROOT_HALF_LOW = 0.7071067811865476, -4.833646656726457e-17
 _OVER_ROOT_TWO_PI = 0.3989422804014327
 
 
-def _normal_below(x: Any) -> Any:
+def normal_below(x: Any) -> Any:
     """Φ(x) = erfc(-x/√2) / 2, with what rounds off in x/√2 made good: in the tail it is magnified by x²."""
     z = -_ROOT_HALF * x
     lost = product_error(-_ROOT_HALF, x, z) - _ROOT_HALF_LOW * x
@@ -116,7 +116,7 @@ def _bounded(x: Any) -> Any:
 
 @in_double
 def _gelu(x: Any) -> Any:
-    y = np.maximum(x, -60.0) * _normal_below(_bounded(x))
+    y = np.maximum(x, -60.0) * normal_below(_bounded(x))
     near = np.minimum(x, -36.0)
     w = 1 / (near * near)  # there Φ(x) underflows before x Φ(x) does, which is -φ(x) (1 - 1/x² + 3/x⁴ - …)
     series = 1 - w * (1 - 3 * w * (1 - 5 * w * (1 - 7 * w * (1 - 9 * w * (1 - 11 * w)))))
@@ -127,7 +127,7 @@ def _gelu(x: Any) -> Any:
 def _gelu_slope(x: Any) -> Any:
     """Φ(x) + x φ(x)."""
     x = _bounded(x)
-    return _normal_below(x) + gauss_product(_OVER_ROOT_TWO_PI * x, x, 0.5)
+    return normal_below(x) + gauss_product(_OVER_ROOT_TWO_PI * x, x, 0.5)
 
 
 def _gelu_curvature(x: Any) -> Any:

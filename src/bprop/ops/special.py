@@ -27,7 +27,7 @@ __all__ = ["digamma", "erf", "erfc", "erfinv", "gammaln", "polygamma", "xlogy"]
 _TWO_OVER_ROOT_PI, _ROOT_PI_OVER_TWO = 1.1283791670955126, 0.886226925452758
 
 
-def _scipy() -> Any:
+def scipy_special() -> Any:
     from scipy import special  # on first use: importing it takes longer than importing bprop
 
     return special
@@ -64,7 +64,7 @@ def _doc(formula: str, example: str, source: str) -> str:
 
 
 # --- the error function ---
-def _halves(x: Any) -> tuple[Any, Any]:
+def halves(x: Any) -> tuple[Any, Any]:
     """x as a sum of two numbers of 26 bits, whose products are exact (Dekker, 1971)."""
     c = 134217729.0 * x
     high = c - (c - x)
@@ -73,21 +73,21 @@ def _halves(x: Any) -> tuple[Any, Any]:
 
 def product_error(x1: Any, x2: Any, y: Any) -> Any:
     """What is missing in y, the rounded product of x1 and x2."""
-    (high1, low1), (high2, low2) = _halves(x1), _halves(x2)
+    (high1, low1), (high2, low2) = halves(x1), halves(x2)
     return ((high1 * high2 - y) + high1 * low2 + low1 * high2) + low1 * low2
 
 
 def gauss(x: Any, scale: float) -> Any:
     """e^(-scale · x²) for a power of two ``scale``: x² rounded would be off by x² units in the last place."""
     x = np.minimum(np.abs(x), 80.0)
-    high, low = _halves(x)
+    high, low = halves(x)
     return np.exp(-scale * high * high) * np.exp(-scale * low * (x + high))
 
 
 def gauss_product(t: Any, x: Any, scale: float) -> Any:
     """The product t e^(-scale · x²), also where t lifts it out of the range in which the exponential underflows."""
     x = np.minimum(np.abs(x), 80.0)
-    high, low = _halves(x)
+    high, low = halves(x)
     root = np.exp(-0.5 * scale * high * high)
     return (t * root) * np.exp(-scale * low * (x + high)) * root
 
@@ -125,8 +125,8 @@ gaussian_moment: Elementwise = Elementwise(
 )  # fmt: skip
 
 erf = Elementwise(
-    "erf", in_double(lambda x: _scipy().erf(x)), lambda y, x: _TWO_OVER_ROOT_PI * exp_minus_square(x),
-    kind="float", complex_step=lambda z: _scipy().erf(z), latex=r"\operatorname{{erf}}({0})",
+    "erf", in_double(lambda x: scipy_special().erf(x)), lambda y, x: _TWO_OVER_ROOT_PI * exp_minus_square(x),
+    kind="float", complex_step=lambda z: scipy_special().erf(z), latex=r"\operatorname{{erf}}({0})",
     doc=_doc("y = 2/√π ∫ e^(-t²) dt from 0 to x; ∂y/∂x = 2/√π e^(-x²).",
              "bprop.erf(bprop.asarray([0.0, 1.0]))\n    Array([0.        , 0.84270079])", "SciPy, ``scipy.special.erf``"),
 )  # fmt: skip
@@ -160,20 +160,20 @@ ERFCX = (
 """(1 + 2x) e^(x²) erfc x as a polynomial in (x - 4) / (x + 4), from x = 0.45 on: to 2^-54, by Remez' exchange in 50 digits."""
 
 
-def _erfcx(x: Any) -> Any:
+def erfcx_right(x: Any) -> Any:
     """e^(x²) erfc x for x ≥ 0.45. (SciPy's is off by up to 5 units in the last place.)"""
-    return _horner((x - 4) / (x + 4), ERFCX) / (1 + 2 * x)
+    return horner((x - 4) / (x + 4), ERFCX) / (1 + 2 * x)
 
 
 @in_double
 def _erfc(x: Any) -> Any:
     above = np.minimum(np.maximum(x, 0.5), 80.0)
-    return np.where(x < 0.5, _scipy().erfc(x), _erfcx(above) * gauss(above, 1.0))
+    return np.where(x < 0.5, scipy_special().erfc(x), erfcx_right(above) * gauss(above, 1.0))
 
 
 erfc = Elementwise(
     "erfc", _erfc, lambda y, x: -_TWO_OVER_ROOT_PI * exp_minus_square(x),
-    kind="float", complex_step=lambda z: _scipy().erfc(z), latex=r"\operatorname{{erfc}}({0})",
+    kind="float", complex_step=lambda z: scipy_special().erfc(z), latex=r"\operatorname{{erfc}}({0})",
     doc=_doc("y = 1 - erf x, exact where it is small; ∂y/∂x = -2/√π e^(-x²).",
              "bprop.erfc(bprop.asarray([0.0, 10.0]))\n    Array([1.00000000e+00, 2.08848758e-45])",
              "SciPy, ``scipy.special.erfc``"),
@@ -184,8 +184,8 @@ erfc = Elementwise(
 def _erfinv_slope(x: Any) -> Any:
     """√π/2 e^(y²) at y = erfinv x; with e^(y²) = erfcx(y) / (1 - x) for large y, where rounding y would show."""
     x = np.abs(x)
-    y = _scipy().erfinv(x)
-    far = _erfcx(np.minimum(np.maximum(y, 0.45), 6.0)) / (1 - x)
+    y = scipy_special().erfinv(x)
+    far = erfcx_right(np.minimum(np.maximum(y, 0.45), 6.0)) / (1 - x)
     return _ROOT_PI_OVER_TWO * np.where(x < 0.5, np.exp(y * y), np.where(x == 1, inf, far))
 
 
@@ -198,7 +198,7 @@ erfinv_slope = Elementwise(
 )  # fmt: skip
 
 erfinv: Elementwise = Elementwise(
-    "erfinv", in_double(lambda x: _scipy().erfinv(x)), lambda y, x: erfinv_slope(x),
+    "erfinv", in_double(lambda x: scipy_special().erfinv(x)), lambda y, x: erfinv_slope(x),
     kind="float", native="callback", complex_step=None, domain=(-1, 1), latex=r"\operatorname{{erf}}^{{-1}}({0})",
     doc=_doc("y with erf y = x; ∂y/∂x = √π/2 e^(y²). NaN outside of [-1, 1].",
              "bprop.erfinv(bprop.asarray([0.0, 0.5, 1.0]))\n    Array([0.        , 0.47693628,        inf])",
@@ -207,11 +207,11 @@ erfinv: Elementwise = Elementwise(
 
 
 # --- the gamma function ---
-_BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798)
+BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798)
 """B₂, B₄, …"""
 
 
-def _horner(x: Any, coefficients: tuple[float, ...]) -> Any:
+def horner(x: Any, coefficients: tuple[float, ...]) -> Any:
     y: Any = coefficients[-1]
     for c in coefficients[-2::-1]:
         y = y * x + c
@@ -223,10 +223,10 @@ def _zeta(s: int, x: Any) -> Any:
     first = 8 + s
     w = 1 / (x + first)
     factors, rising = [], 1.0
-    for j, b in enumerate(_BERNOULLI, start=1):
+    for j, b in enumerate(BERNOULLI, start=1):
         rising *= s if j == 1 else (s + 2 * j - 3) * (s + 2 * j - 2)
         factors.append(b / factorial(2 * j) * rising)
-    y = w ** (s - 1) * (1 / (s - 1) + w * (0.5 + w * _horner(w * w, tuple(factors))))
+    y = w ** (s - 1) * (1 / (s - 1) + w * (0.5 + w * horner(w * w, tuple(factors))))
     # the smallest first: those of a large x are far below y, where each would be rounded
     terms: Any = 0.0
     for k in reversed(range(1, first)):
@@ -246,8 +246,8 @@ _ROOT, _ROOT_LOW = 1.4616321449683622, 9.549995429965697e-17
 def _digamma_tail(end: float) -> tuple[float, ...]:
     """Coefficients in w² of (P(w²) - P(v)) / (w² - v) at v = 1/end², with P(u) = Σ B₂ⱼ/(2j) uʲ."""
     coefficients = [0.0]
-    for j in range(len(_BERNOULLI), 0, -1):
-        coefficients.insert(0, _BERNOULLI[j - 1] / (2 * j) + coefficients[0] / end**2)
+    for j in range(len(BERNOULLI), 0, -1):
+        coefficients.insert(0, BERNOULLI[j - 1] / (2 * j) + coefficients[0] / end**2)
     return tuple(coefficients[:-1])
 
 
@@ -261,7 +261,7 @@ def _digamma(x: Any) -> Any:
     end = _ROOT + 10
     w = 1 / (positive + 10)
     step = d * w / end
-    y = np.log1p(d / end) + step * (0.5 + (w + 1 / end) * _horner(w * w, _digamma_tail(end)))
+    y = np.log1p(d / end) + step * (0.5 + (w + 1 / end) * horner(w * w, _digamma_tail(end)))
     for k in reversed(range(1, 10)):
         y = y + d / (positive + k) / (_ROOT + k)
     y = y + d / positive / _ROOT
@@ -285,7 +285,7 @@ def _polygamma(x: Any, n: int) -> Any:
         c = [-a - b for a, b in zip([*slope, 0, 0], [0, 0, *slope], strict=True)]
     y = (-1) ** (n + 1) * float(factorial(n)) * _zeta(n + 1, np.where(x >= 0, x, 1 - x))
     cot = _cot(x, nan if n % 2 == 0 else inf)
-    return np.where(x < 0, (-1) ** n * y - pi ** (n + 1) * _horner(cot, tuple(map(float, c))), y)
+    return np.where(x < 0, (-1) ** n * y - pi ** (n + 1) * horner(cot, tuple(map(float, c))), y)
 
 
 polygamma_op: Elementwise = Elementwise(
@@ -298,7 +298,7 @@ polygamma_op: Elementwise = Elementwise(
 
 digamma = Elementwise(
     "digamma", _digamma, lambda y, x: polygamma_op(x, n=1),
-    kind="float", native=_digamma, complex_step=lambda z: _scipy().psi(z), domain=(0, inf), latex=r"\psi({0})",
+    kind="float", native=_digamma, complex_step=lambda z: scipy_special().psi(z), domain=(0, inf), latex=r"\psi({0})",
     doc=_doc("y = the derivative of log Γ(x); ∂y/∂x = ψ⁽¹⁾(x), the trigamma function. NaN at the negative integers.",
              "bprop.digamma(bprop.asarray([1.0, 2.0]))\n    Array([-0.57721566,  0.42278434])",
              "SciPy, ``scipy.special.digamma``"),
@@ -314,7 +314,7 @@ def _gammaln_series() -> tuple[float, ...]:
 @in_double
 def _gammaln(x: Any) -> Any:
     """SciPy's, but around its zeros 1 and 2, where that has few correct digits, and down to 0: log Γ(2 + z) as a series."""
-    y = np.where(x == -inf, inf, _scipy().gammaln(x))
+    y = np.where(x == -inf, inf, scipy_special().gammaln(x))
     y = np.where(np.abs(x) < 1e-300, -np.log(np.abs(x)), y)  # of a negative subnormal SciPy says ∞
     near = np.asarray((x > 0) & (x < 2.5))
     if near.any():
@@ -322,7 +322,7 @@ def _gammaln(x: Any) -> Any:
         steps = 2 - np.rint(z_near)
         z = z_near - (2 - steps)
         below = np.where(steps >= 1, np.log1p(z), 0) + np.where(steps == 2, np.log(z_near), 0)
-        y[near] = _horner(z, _gammaln_series()) - below
+        y[near] = horner(z, _gammaln_series()) - below
     return y
 
 

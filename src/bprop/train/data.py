@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.error import ArgumentError, ShapeError
-from ..core.number import integer, whole
+from ..core.number import integer, whole_number
 from ..core.value import refuse_masked
 from ..ops import Generator
 
@@ -37,7 +37,7 @@ def batches(count: int, batch_size: int, generator: Generator | None = None) -> 
     >>> [batch.tolist() for batch in batches(5, 2)]
     [[0, 1], [2, 3], [4]]
     """
-    if whole(count, 0) is None:
+    if whole_number(count, 0) is None:
         raise ArgumentError(
             f"batches: count is the number of examples, an integer, not {type(count).__name__}: write `for rows in "
             f"batches(len(X), 64)`, and in it X[rows] and T[rows]"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.error import ArgumentError
-from ...core.number import integer, whole
+from ...core.number import integer, whole_number
 from ...nn import CrossEntropy, SquaredError
 from ...ops import Generator
 from ...optim import Adam
@@ -314,7 +314,7 @@ def fit_table(
 def layer_sizes(hidden: Sequence[int]) -> list[int]:
     """Return the sizes of hidden layers as a list; raises `ArgumentError` for anything else."""
     given = list(hidden)
-    sizes = [size for size in (whole(size, 1, WIDEST + 1) for size in given) if size is not None]
+    sizes = [size for size in (whole_number(size, 1, WIDEST + 1) for size in given) if size is not None]
     if not 1 <= len(sizes) <= DEEPEST or len(sizes) != len(given):
         raise ArgumentError(
             f"fit_table: hidden is a list of layer sizes up to {WIDEST:,} such as [64, 64], not {hidden!r:.60}"

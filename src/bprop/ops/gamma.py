@@ -1,0 +1,254 @@
+"""The gamma function and its kin: reciprocal, Pochhammer's symbol, binomial coefficients, Hurwitz' zeta function."""
+
+from math import inf, log, pi
+from operator import index
+from typing import Any
+
+import numpy as np
+
+from ..core.dtype import to_float
+from ..core.error import ArgumentError
+from ..core.family import Elementwise, NoDerivative
+from ..core.function import FUNCTIONS
+from ..core.op import array
+from ..core.value import Array
+from .rounding import floor, round
+from .selection import where
+from .special import BERNOULLI, digamma, gammaln, in_double, polygamma, scipy_special
+from .special_function import described, entries, special_function, together
+from .trigonometric import cos, sin
+
+__all__: list[str] = []
+
+POSITIVE = (0.0, inf)
+
+
+# --- the gamma function ---
+gamma: Elementwise = special_function(
+    "gamma", lambda y, x: y * digamma(x), domain=POSITIVE, latex=r"\Gamma({0})",
+    doc=described("y = Γ(x); ∂y/∂x = Γ(x) ψ(x). NaN at the negative integers.", "gamma(bprop.asarray([0.5, 5.0]))",
+                  "Array([ 1.77245385, 24.        ])"),
+)  # fmt: skip
+
+
+def _rgamma_slope(y: Any, x: Any) -> Any:
+    """-ψ(x) / Γ(x), left of ½ by reflection: at a pole of both that is 0 · ∞, but the slope is (-1)ⁿ n!."""
+    left = where(x < 0.5, x, 0)
+    nearest = round(left)
+    turn = pi * (left - nearest)
+    sign = where(floor(0.5 * nearest) * 2 == nearest, 1, -1)
+    reflected = sign * gamma(1 - left) * (cos(turn) - digamma(1 - left) * sin(turn) / pi)
+    right = where(x < 0.5, 1, x)
+    return where(x < 0.5, reflected, where(right > 180, 0, -y * digamma(where(right > 180, 1, right))))
+
+
+rgamma: Elementwise = special_function(
+    "rgamma", _rgamma_slope, text="1 / gamma({0})", level=2, latex=r"\frac{{1}}{{\Gamma({0})}}",
+    doc=described("y = 1/Γ(x), which is 0 at 0 and the negative integers; ∂y/∂x = -ψ(x)/Γ(x), there (-1)ⁿ n! for x = -n.",
+                  "rgamma(bprop.asarray([-1.0, 0.5, 5.0]))", "Array([0.        , 0.56418958, 0.04166667])"),
+)  # fmt: skip
+
+
+def loggamma(x: Any, /) -> Array:
+    """y = log Γ(x) for x ≥ 0, NaN for negative x, where the complex logarithm has an imaginary part; ∂y/∂x = ψ(x).
+
+    **Source:** SciPy, ``scipy.special.loggamma``.
+
+    >>> import bprop
+    >>> bprop.scipy.special.loggamma(bprop.asarray([1.0, 5.0]))
+    Array([0.        , 3.17805383])
+    """
+    x = array("loggamma", x)
+    return gammaln(x * where(x < 0, float("nan"), 1))  # so that the derivative is NaN, too
+
+
+def gammasgn(x: Any, /) -> Array:
+    """Return the sign of Γ(x): 1 where x is positive, and NaN at the negative integers, where the sign changes.
+
+    **Source:** SciPy, ``scipy.special.gammasgn``.
+
+    >>> import bprop
+    >>> bprop.scipy.special.gammasgn(bprop.asarray([-1.5, -0.5, 2.0]))
+    Array([ 1., -1.,  1.])
+    """
+    x = FUNCTIONS["stop_gradient"](array("gammasgn", x))
+    below = floor(x)
+    even = floor(0.5 * below) * 2 == below
+    sign = where((x > 0) | even, 1.0, -1.0)
+    sign = where((x < 0) & (below == x), float("nan"), sign)
+    zero = where(FUNCTIONS["signbit"](x), -1.0, 1.0)
+    return where(x == 0, zero, where(x == x, sign, x)).astype(to_float(x.dtype))
+
+
+# --- differences of digamma ---
+@in_double
+def _digamma_difference(x1: Any, x2: Any) -> Any:
+    """Every term has the sign of x2: the differences of the terms of the series at x1 + 10 and x1 + x2 + 10, and of the
+    recurrence that leads there.
+    """
+    end = x1 + 10
+    w, v = 1 / (end + x2), 1 / end
+    step = x2 * w * v
+    slope: Any = 0.0
+    series: Any = 0.0
+    for j in range(len(BERNOULLI), 0, -1):
+        slope = slope * (v * v) + series
+        series = series * (w * w) + BERNOULLI[j - 1] / (2 * j)
+    slope = slope * (v * v) + series
+    y = np.log1p(x2 / end) + step * (0.5 + (w + v) * slope)
+    for k in reversed(range(10)):
+        y = y + x2 / (x1 + x2 + k) / (x1 + k)
+    return y
+
+
+digamma_difference: Elementwise = Elementwise(
+    "digamma_difference", _digamma_difference,
+    lambda y, x1, x2: polygamma(1, x1 + x2) - polygamma(1, x1), lambda y, x1, x2: polygamma(1, x1 + x2),
+    kind="float", native=_digamma_difference, complex_step=None, domain=(POSITIVE, POSITIVE),
+    text="digamma({0} + {1}) - digamma({0})", latex=r"\psi({0} + {1}) - \psi({0})", level=1,
+    examples=entries(POSITIVE, POSITIVE),
+    doc="ψ(x1 + x2) - ψ(x1) for positive x1 and x1 + x2, also where x2 is small: the derivatives of the beta function have it.",
+)  # fmt: skip
+
+
+def digamma_rise(x1: Any, x2: Any) -> Any:
+    """ψ(x1 + x2) - ψ(x1) for all x1."""
+    inside = (x1 > 0) & (x1 + x2 > 0)
+    near = digamma_difference(where(inside, x1, 1), where(inside, x2, 1))
+    return where(inside, near, digamma(where(inside, 1, x1 + x2)) - digamma(where(inside, 1, x1)))
+
+
+poch: Elementwise = special_function(
+    "poch", lambda y, x1, x2: y * digamma_rise(x1, x2), lambda y, x1, x2: y * digamma(x1 + x2),
+    domain=(POSITIVE, POSITIVE), latex=r"({0})_{{{1}}}",
+    doc=described("y = (z)ₘ = Γ(z + m)/Γ(z); ∂y/∂z = y (ψ(z + m) - ψ(z)), ∂y/∂m = y ψ(z + m).",
+                  "poch(bprop.asarray([1.0, 2.5]), 2.0)", "Array([2.  , 8.75])"),
+)  # fmt: skip
+
+
+# --- the beta function ---
+beta: Elementwise = special_function(
+    "beta", lambda y, a, b: -y * digamma_rise(a, b), lambda y, a, b: -y * digamma_rise(b, a),
+    domain=(POSITIVE, POSITIVE), latex=r"\mathrm{{B}}({0}, {1})",
+    doc=described("y = B(a, b) = Γ(a) Γ(b)/Γ(a + b); ∂y/∂a = y (ψ(a) - ψ(a + b)), ∂y/∂b likewise.",
+                  "beta(bprop.asarray([1.0, 2.0]), 3.0)", "Array([0.33333333, 0.08333333])"),
+)  # fmt: skip
+
+betaln: Elementwise = special_function(
+    "betaln", lambda y, a, b: -digamma_rise(a, b), lambda y, a, b: -digamma_rise(b, a),
+    domain=(POSITIVE, POSITIVE), latex=r"\log \mathrm{{B}}({0}, {1})",
+    doc=described("y = log \\|B(a, b)\\|; ∂y/∂a = ψ(a) - ψ(a + b), ∂y/∂b likewise.",
+                  "betaln(bprop.asarray([1.0, 2.0]), 3.0)", "Array([-1.09861229, -2.48490665])"),
+)  # fmt: skip
+
+
+def _vanishing(x: Any) -> Any:
+    return (x <= 0) & (floor(x) == x)
+
+
+def _binom_slope(y: Any, n: Any, k: Any) -> Any:
+    """y (ψ(n - k + 1) - ψ(k + 1)); where 1/Γ of one of them is 0, the other factors times its slope."""
+    above, below = n - k + 1, k + 1
+    zero_above, zero_below = _vanishing(above), _vanishing(below)
+    a, b = where(zero_above, 1, above), where(zero_below, 1, below)
+    n1 = where(zero_above | zero_below, n + 1, 1)
+    tip = gamma(n1) * where(zero_above, -rgamma(b) * _rgamma_slope(0.0, where(zero_above, above, 0)),
+                            rgamma(a) * _rgamma_slope(0.0, where(zero_below, below, 0)))  # fmt: skip
+    return where(zero_above & zero_below, 0, where(zero_above | zero_below, tip, y * (digamma(a) - digamma(b))))
+
+
+def _binom_slope_by_n(y: Any, n: Any, k: Any) -> Any:
+    above = n - k + 1
+    zero = _vanishing(above)
+    tip = gamma(where(zero, n + 1, 1)) * rgamma(k + 1) * _rgamma_slope(0.0, where(zero, above, 0))
+    return where(zero, tip, y * where(zero, 0, digamma_rise(where(zero, 1, above), k)))
+
+
+binom: Elementwise = special_function(
+    "binom", _binom_slope_by_n, _binom_slope, domain=((2.0, inf), POSITIVE), latex=r"\binom{{{0}}}{{{1}}}",
+    doc=described("""y = Γ(n + 1) / (Γ(k + 1) Γ(n - k + 1)), 0 where k is an integer below 0 or above n;
+    ∂y/∂n = y (ψ(n + 1) - ψ(n - k + 1)), ∂y/∂k = y (ψ(n - k + 1) - ψ(k + 1)), and their limits where y is 0.""",
+                  "binom(bprop.asarray([5.0, 0.5]), 2.0)", "Array([10.   , -0.125])"),
+)  # fmt: skip
+
+
+def comb(N: Any, k: Any) -> Array:
+    """Return the binomial coefficient of N over k, 0 where k is below 0 or above N, as floating-point numbers.
+
+    Of SciPy's options ``exact`` and ``repetition`` there is only the default. ∂y/∂N and ∂y/∂k are those of `binom`.
+
+    **Source:** SciPy, ``scipy.special.comb``.
+
+    >>> import bprop
+    >>> bprop.scipy.special.comb(5, bprop.asarray([2.0, 6.0]))
+    Array([10.,  0.])
+    """
+    N, k = together("comb", N, k)
+    return where((k <= N) & (N >= 0) & (k >= 0), binom(N, k), 0)
+
+
+def factorial(n: Any) -> Array:
+    """Return n! = Γ(n + 1) as floating-point numbers, 0 for negative n.
+
+    Of SciPy's options ``exact`` and ``extend`` there is only the default. ∂y/∂n = n! ψ(n + 1).
+
+    **Source:** SciPy, ``scipy.special.factorial``.
+
+    >>> import bprop
+    >>> bprop.scipy.special.factorial(bprop.asarray([3.0, 5.0]))
+    Array([  6., 120.])
+    """
+    n = array("factorial", n)
+    return where(n < 0, 0, gamma(where(n < 0, 0, n) + 1))
+
+
+def multigammaln(a: Any, d: int) -> Array:
+    """y = d (d-1)/4 log π + Σ log Γ(a - j/2) for j from 0 to d - 1, the logarithm of the multivariate gamma function.
+
+    ``d``: a whole number, at least 1. ∂y/∂a = Σ ψ(a - j/2). Raises `ArgumentError` for another d.
+
+    **Source:** SciPy, ``scipy.special.multigammaln``; Muirhead (1982), Aspects of multivariate statistical theory.
+
+    >>> import bprop
+    >>> bprop.scipy.special.multigammaln(bprop.asarray([2.0, 3.5]), 2)
+    Array([0.45158271, 2.46648573])
+    """
+    try:
+        d = index(d)
+    except TypeError:
+        d = 0
+    if d < 1:
+        raise ArgumentError("multigammaln: d is a whole number, at least 1: it is the dimension of the matrices")
+    a = array("multigammaln", a)
+    y = gammaln(a) + 0.25 * d * (d - 1) * log(pi)
+    for j in range(1, d):
+        y = y + gammaln(a - 0.5 * j)
+    return y
+
+
+# --- zeta ---
+def _zeta_slope(y: Any, x: Any, q: Any) -> Any:
+    return -x * hurwitz(x + 1, q)
+
+
+hurwitz: Elementwise = special_function(
+    "zeta", NoDerivative("zeta", "x"), _zeta_slope, evaluate=lambda x, q: scipy_special().zeta(x, q),
+    domain=((1.0, inf), POSITIVE), latex=r"\zeta({0}, {1})",
+    examples=lambda draw: [((s, draw(2, 3, domain=POSITIVE)), {}) for s in (2.5, 3)] + [((2.0, draw(0, 3)), {})],
+    doc="Hurwitz' ζ(x, q) = Σ (q + k)⁻ˣ; ∂y/∂q = -x ζ(x + 1, q), none by x: the op behind `bprop.scipy.special.zeta`.",
+)  # fmt: skip
+
+
+def zeta(x: Any, q: Any = None) -> Array:
+    """y = ζ(x, q) = Σ (q + k)⁻ˣ over k ≥ 0, Hurwitz' zeta function; Riemann's without q. ∂y/∂q = -x ζ(x + 1, q).
+
+    Shapes broadcast. Raises `DerivativeError` where the derivative by x is asked for.
+
+    **Source:** SciPy, ``scipy.special.zeta``.
+
+    >>> import bprop
+    >>> bprop.scipy.special.zeta(2.0, bprop.asarray([1.0, 2.0]))
+    Array([1.64493407, 0.64493407])
+    """
+    y: Array = hurwitz(x, 1.0 if q is None else q)
+    return y

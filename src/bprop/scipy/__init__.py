@@ -1,0 +1,13 @@
+"""SciPy's functions with derivatives, by SciPy's names: `special`, `stats`, `linalg`, `signal`, `integrate`.
+
+SciPy's ufuncs (``scipy.special.gamma``) find their derivatives by themselves. SciPy's other functions are written in Python, and
+make NumPy arrays of what they are given: for those there is this namespace, with the same names and arguments.
+
+>>> import bprop
+>>> bprop.grad(lambda loc: bprop.scipy.stats.norm.logpdf(1.0, loc, 2.0))(0.5)
+Array(0.125)
+"""
+
+from . import integrate, linalg, signal, special, stats
+
+__all__ = ["integrate", "linalg", "signal", "special", "stats"]

@@ -1,0 +1,167 @@
+"""Distributions: values are SciPy's, derivatives numerical, nothing infinite comes from outside the support."""
+
+import warnings
+
+import numpy as np
+import pytest
+import scipy.stats as theirs
+from numpy.testing import assert_allclose
+
+import bprop
+from bprop.core.error import ArgumentError, DerivativeError, ShapeError
+from bprop.scipy import stats as ours
+from bprop.scipy.distribution import Continuous, Discrete
+
+SHAPES = {
+    "t": (3.5,), "gamma": (2.3,), "chi2": (3.0,), "beta": (2.0, 3.5), "invgamma": (2.0,), "lognorm": (0.7,), "pareto": (2.5,),
+    "weibull_min": (1.7,), "poisson": (2.3,), "bernoulli": (0.3,), "binom": (5, 0.4), "nbinom": (3.5, 0.4), "geom": (0.3,),
+}  # fmt: skip
+X = np.array([-2.0, -0.5, 0.0, 0.2, 0.7, 1.0, 1.6, 2.0, 3.0, 8.0, 40.0, np.nan])
+Q = np.array([0.0, 0.1, 0.5, 0.9, 1.0, -1.0])
+DISTRIBUTIONS = [name for name in ours.__all__ if isinstance(getattr(ours, name), Continuous | Discrete)]
+METHODS = [(name, method) for name in DISTRIBUTIONS for method in getattr(ours, name).methods()]
+
+
+def density(name):
+    d = getattr(ours, name)
+    return getattr(d, f"log{d.density}")
+
+
+@pytest.mark.parametrize(("name", "method"), METHODS)
+def test_values_are_scipys(name, method):
+    x = Q if method in ("ppf", "isf") else X
+    places = [{}, {"loc": 1}] if isinstance(getattr(ours, name), Discrete) else [{}, {"loc": 0.3, "scale": 2.0}]
+    for place in places:
+        y = getattr(getattr(ours, name), method)(x, *SHAPES.get(name, ()), **place)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            expected = getattr(getattr(theirs, name), method)(x, *SHAPES.get(name, ()), **place)
+        tiny = method.startswith("log") and np.abs(expected) < 1e-5  # there SciPy takes the logarithm of 1 - p
+        assert_allclose(np.where(tiny, 0, np.asarray(y)), np.where(tiny, 0, expected), rtol=2e-12, atol=1e-300)
+
+
+@pytest.mark.parametrize(
+    ("name", "run"),
+    [pytest.param(name, lambda f: f, id=f"{name}, eager") for name in DISTRIBUTIONS]
+    + [pytest.param(name, bprop.compile, id=f"{name}, compiled") for name in ("norm", "t", "beta", "pareto", "binom")],
+)
+def test_gradients_by_all_parameters_are_numerical_and_finite(name, run, numerical):
+    discrete = isinstance(getattr(ours, name), Discrete)
+    x, shapes = X[np.isfinite(X)], SHAPES.get(name, ())
+    free = [*map(float, shapes)] if discrete else [*map(float, shapes), 0.05, 1.3]
+    where = np.isfinite(np.asarray(density(name)(x, *free)))
+    assert where.any()
+
+    def total(*parameters):
+        y = density(name)(x, *parameters)
+        return bprop.sum(bprop.where(where, y, 0))
+
+    slopes = run(bprop.grad(total, tuple(range(len(free)))))(*free)
+    assert np.isfinite(
+        np.asarray(run(bprop.grad(lambda x: bprop.sum(bprop.where(where, density(name)(x, *free), 0))))(x))
+    ).all()
+    for position, slope in enumerate(slopes):
+        if name == "binom" and position == 0:
+            continue  # n is a whole number
+        moved = lambda t, p=position: [np.asarray(total(*(v + t * (i == p) for i, v in enumerate(free))))]
+        assert_allclose(float(slope), numerical(moved)[0], rtol=1e-7, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_outside_the_support_the_derivative_is_zero(name):
+    d, shapes = getattr(ours, name), SHAPES.get(name, ())
+    outside = np.array([-3.0, -0.25, 0.5, 2.5, -np.inf, np.inf])
+    y = np.asarray(density(name)(outside, *shapes))
+    slope = np.asarray(bprop.grad(lambda x: bprop.sum(getattr(d, d.density)(x, *shapes)))(outside))
+    assert (slope[y == -np.inf] == 0).all()
+
+
+def test_a_batch_of_parameters_under_vmap_and_second_derivatives():
+    x, scales = np.array([0.3, 1.2]), np.array([0.5, 1.0, 2.0])
+    total = lambda scale: bprop.sum(ours.gamma.logpdf(x, 2.0, scale=scale))
+    batch = bprop.vmap(bprop.grad(total))(scales)
+    assert_allclose(np.asarray(batch), [float(bprop.grad(total)(float(s))) for s in scales], rtol=1e-13)
+    second = bprop.grad(bprop.grad(total))(1.5)
+    h = 1e-5
+    assert_allclose(
+        float(second), (float(bprop.grad(total)(1.5 + h)) - float(bprop.grad(total)(1.5 - h))) / (2 * h), rtol=1e-8
+    )
+
+
+@pytest.mark.parametrize("cov", [np.array([[2.0, 0.5], [0.5, 1.0]]), np.array([2.0, 0.5]), 1.5])
+def test_the_multivariate_normal_distribution(cov, numerical):
+    x, mean = np.array([[0.3, -0.2], [1.0, 2.0], [0.0, 0.0]]), np.array([0.1, 0.2])
+    assert_allclose(
+        np.asarray(ours.multivariate_normal.logpdf(x, mean, cov)),
+        theirs.multivariate_normal.logpdf(x, mean, cov),
+        rtol=1e-13,
+    )
+    assert_allclose(
+        np.asarray(ours.multivariate_normal.pdf(x[0], mean, cov)),
+        theirs.multivariate_normal.pdf(x[0], mean, cov),
+        rtol=1e-13,
+    )
+    total = lambda m, c: bprop.sum(ours.multivariate_normal.logpdf(x, m, c))
+    by_mean, by_cov = bprop.compile(bprop.grad(total, (0, 1)))(mean, np.asarray(cov))
+    direction = np.array([0.4, -0.7])
+    assert_allclose(
+        np.asarray(by_mean) @ direction,
+        numerical(lambda t: [np.asarray(total(mean + t * direction, cov))])[0],
+        rtol=1e-8,
+    )
+    step = np.ones(np.shape(cov))
+    assert_allclose(
+        np.sum(np.asarray(by_cov) * step), numerical(lambda t: [np.asarray(total(mean, cov + t * step))])[0], rtol=1e-8
+    )
+    with pytest.raises(ShapeError, match="multivariate_normal"):
+        ours.multivariate_normal.logpdf(x, np.zeros(3), np.eye(2))
+
+
+def test_the_dirichlet_distribution():
+    x, alpha = np.array([0.2, 0.3, 0.5]), np.array([2.0, 3.0, 0.5])
+    for point in (x, x[:-1]):
+        assert_allclose(float(ours.dirichlet.logpdf(point, alpha)), theirs.dirichlet.logpdf(point, alpha), rtol=1e-13)
+    slope = bprop.grad(lambda a: ours.dirichlet.logpdf(x, a))(alpha)
+    expected = np.log(x) - np.asarray(bprop.digamma(alpha)) + float(bprop.digamma(alpha.sum()))
+    assert_allclose(np.asarray(slope), expected, rtol=1e-13)
+    assert float(ours.dirichlet.logpdf(np.array([-0.1, 0.6, 0.5]), alpha)) == -np.inf
+
+
+def test_arguments_are_scipys():
+    for call in (
+        lambda s: s.norm.logpdf(x=1.0, loc=0.5, scale=2.0),
+        lambda s: s.beta.logpdf(0.3, 2.0, b=3.0, scale=1.5),
+        lambda s: s.poisson.pmf(k=2, mu=1.5),
+        lambda s: s.norm.ppf(q=0.3, scale=2.0),
+        lambda s: s.nbinom.logpmf(2, 3, 0.4, loc=1),
+        lambda s: s.norm(0.5, scale=2.0).logpdf(1.0),
+        lambda s: s.gamma(2.0).sf(1.0),
+        lambda s: s.multivariate_normal(np.zeros(2), np.eye(2)).logpdf(np.ones(2)),
+    ):
+        assert_allclose(float(call(ours)), call(theirs), rtol=1e-13)
+    with pytest.raises(ArgumentError, match=r"gamma\.logpdf.*'a'"):
+        ours.gamma.logpdf(1.0)
+    with pytest.raises(ArgumentError, match=r"t\.ppf has no formula.*t has cdf"):
+        ours.t.ppf(0.5, 3.0)
+    with pytest.raises(DerivativeError, match="gammainc has no derivative by a"):
+        bprop.grad(lambda a: ours.gamma.cdf(1.0, a))(2.0)
+    assert np.isnan(float(ours.norm.logpdf(1.0, 0.0, -1.0)))
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_python_numbers_are_weak(name):
+    """float32 stays float32, whatever the defaults of loc and scale are."""
+    x = np.array([1.0, 2.0], np.float32)
+    assert density(name)(x, *SHAPES.get(name, ())).dtype == np.float32
+    assert bprop.compile(lambda x: density(name)(x, *SHAPES.get(name, ()), loc=0.5))(x).dtype == np.float32
+
+
+@pytest.mark.parametrize("name", [name for name in DISTRIBUTIONS if isinstance(getattr(ours, name), Continuous)])
+def test_where_there_is_no_value_there_is_no_derivative(name):
+    shapes = SHAPES.get(name, ())
+    for method in ("logpdf", "pdf", "cdf"):
+        f = getattr(getattr(ours, name), method)
+        for x, scale in ((np.nan, 1.0), (1.5, -1.0)):
+            y, slopes = bprop.value_and_grad(lambda x, scale, f=f: f(x, *shapes, scale=scale), (0, 1))(x, scale)
+            assert np.isnan(float(y))
+            assert np.isnan(np.asarray(slopes, float)).all() or method == "cdf"
