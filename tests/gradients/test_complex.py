@@ -1,8 +1,9 @@
 """Complex numbers: values, derivatives and refusals of every op, and the convention against recorded numbers.
 
-Planted: `reverse._filled` without conj, `matching` casting without the real part, `conj_op` with an adjoint that is not
-conjugated, the partial of `abs` without conj, a `takes_complex=True` on `hypot` and on `maximum`, `General` taking the
-derivative of `direction` as that of a real sign: each makes tests here fail.
+Planted, each found by tests here: `reverse._filled`, `transform.vjp` and `custom` without conj; `matching` with another part than
+the real one; the adjoint of conj without conj; the partial of `abs` without conj; `_contract_present` for real numbers alone;
+an exponent's rule that reads other operands than the real one; the phase of `eigh`, the diagonal of `qr`, the cofactors and
+`vecdot` without what complex numbers add; evaluation and tracing that do not refuse; the complex step that does not.
 """
 
 import itertools

@@ -117,6 +117,7 @@ CALLS = {
     # linear algebra
     "einsum": [(lambda a, b: bprop.einsum("ij,kj->ik", a, b), A, A), (lambda a: bprop.einsum("ii->i", a), shaped(3, 3))],
     "matmul": [(bprop.matmul, A, B), (bprop.matmul, V, B), (bprop.matmul, C, shaped(3, 2)), (bprop.matmul, V, V), (bprop.matmul, E, B)],
+    "angle": [(bprop.angle, A), (lambda a: bprop.angle(a, deg=True), V)], "vdot": [(bprop.vdot, A, A)],
     "dot": [(bprop.dot, A, B), (bprop.dot, V, V), (bprop.dot, S, V)], "inner": [(bprop.inner, A, A)],
     "outer": [(bprop.outer, V, V)], "kron": [(bprop.kron, A, B)], "cross": [(bprop.cross, A, V)],
     "tensordot": [(lambda a, b: bprop.tensordot(a, b, axes=1), A, B), (lambda a, b: bprop.tensordot(a, b, axes=((1, 0), (0, 1))), A, B)],

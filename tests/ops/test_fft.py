@@ -1,7 +1,6 @@
 """Fourier transforms against NumPy and SciPy: every function, norm, odd and even size, cut and filled up, and their adjoints.
 
-Planted: the weights of half a spectrum with 2 at n / 2, `_OPPOSITE` that leaves "backward", `_resized` that fills up in front,
-`irfft` of odd sizes without ``n``: each makes tests here fail.
+Planted: the weights of half a spectrum with 2 at n / 2, `_OPPOSITE` that maps "backward" to itself: each makes tests here fail.
 """
 
 import inspect

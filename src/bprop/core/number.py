@@ -102,4 +102,4 @@ def label(owner: object) -> str:
     return owner if isinstance(owner, str) else type(owner).__name__
 
 
-__all__ = ["flag", "integer", "label", "number", "real", "whole"]
+__all__ = ["flag", "integer", "label", "number", "real", "whole_number"]
