@@ -96,3 +96,12 @@ def test_what_is_empty(f):
     for ours, numpys in zip(outputs(f(bprop.asarray(x))), outputs(f(x)), strict=True):
         assert ours.dtype == np.asarray(numpys).dtype
         np.testing.assert_array_equal(np.asarray(ours), numpys)
+
+
+def test_interpolation_at_the_nodes():
+    """The value of a node exactly; the slope of the interval behind it, at the last one of that before it."""
+    nodes, values = np.array([0.0, 0.1, 0.7, 1.1]), np.array([0.3, 0.1, 0.9, -0.2])
+    f = lambda x: np.interp(x, nodes, values)
+    np.testing.assert_array_equal(np.asarray(f(bprop.asarray(nodes))), values)
+    slopes = np.diff(values) / np.diff(nodes)
+    np.testing.assert_allclose(bprop.grad(lambda x: np.sum(f(x)))(nodes), np.append(slopes, slopes[-1]))

@@ -120,7 +120,8 @@ def apply_function(func: Any, args: Sequence[Any], options: dict[str, Any], arra
         return Call(func, name, args, options, array).on_numbers(None)
     refused: list[str] = []
     if rule in AS_NUMPY:
-        if _library_calls() and not (call := Call(func, name, args, options, array)).recorded():
+        traced = args and hasattr(args[0], "owner")
+        if not traced and _library_calls() and not (call := Call(func, name, args, options, array)).recorded():
             return call.on_numbers(None)
         if not _fills(rule, args, options):
             return rule(*args, **options)
