@@ -10,6 +10,8 @@ import pytest
 from hypothesis import settings
 
 import bprop
+from bprop.core.dtype import WEAK
+from bprop.core.graph import Edge, Graph, Node
 from bprop.core.op import REGISTRY
 from support.profile import SAME
 
@@ -40,6 +42,23 @@ def pytest_configure(config):
     """
     config.code = tempfile.TemporaryDirectory(prefix="bprop-tests-")
     os.environ.update({"BPROP_CACHE": "0", "BPROP_CACHE_DIR": os.path.join(config.code.name, "code")})
+    _refuse_plain_pairs()
+
+
+def _refuse_plain_pairs():
+    """Let no test make a graph with a plain pair (node, index) in it: it equals an `Edge`, but passes ask for the type."""
+    make_node, make_graph = Node.__init__, Graph.__init__
+
+    def checked_node(self, op, params, inputs, specs):
+        assert all(type(x) is Edge or type(x) in WEAK for x in inputs), f"{op} of {inputs}"
+        make_node(self, op, params, inputs, specs)
+
+    def checked_graph(self, inputs, nodes, outputs, captures=()):
+        outputs = tuple(outputs)
+        assert all(type(x) is Edge for x in outputs), f"a graph with outputs {outputs}"
+        make_graph(self, inputs, nodes, outputs, captures)
+
+    Node.__init__, Graph.__init__ = checked_node, checked_graph
 
 
 def pytest_unconfigure(config):

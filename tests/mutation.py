@@ -80,6 +80,7 @@ SPEED = {
     "GATHERED",
     "NUMBERS",
     "VECTORS",
+    "FINITE_CHECK_SUMS",
 }
 """Definitions that decide about speed alone: whatever they say, results have the same bits."""
 SAMPLES = ("SHAPES", "EXAMPLES")

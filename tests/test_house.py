@@ -60,7 +60,7 @@ def test_typed(tmp_path):
     run("-m", "mypy", "src", str(user))
 
 
-NAMESPACES = ["bprop", "bprop.linalg", "bprop.nn", "bprop.nn.init", "bprop.optim", "bprop.train"]
+NAMESPACES = ["bprop", "bprop.fft", "bprop.linalg", "bprop.nn", "bprop.nn.init", "bprop.optim", "bprop.train"]
 
 
 def exported(package: str) -> list[str]:
@@ -71,7 +71,7 @@ USER = """
 from typing import Any, assert_type
 
 import bprop
-import bprop.linalg, bprop.nn, bprop.optim, bprop.train
+import bprop.fft, bprop.linalg, bprop.nn, bprop.optim, bprop.train
 import numpy as np
 
 x = bprop.exp(np.zeros(3))

@@ -9,6 +9,7 @@ import types
 import typing
 
 from . import data as data
+from . import fft as fft
 from . import interop as interop
 from . import linalg as linalg
 from . import nn as nn
@@ -30,7 +31,7 @@ from .region import *
 from .view import view as view
 
 if not typing.TYPE_CHECKING:  # type checkers follow the imports instead: a computed list they cannot read
-    __all__ = ["data", "linalg", "nn", "optim", "train"]
+    __all__ = ["data", "fft", "linalg", "nn", "optim", "train"]
     __all__ += [name for name, value in globals().items() if name[0] != "_" and not isinstance(value, types.ModuleType)]
 
 del types, typing

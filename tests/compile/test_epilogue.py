@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 
 import bprop
 from bprop.compile.ir import blocking
-from bprop.compile.llvm import blocked
 from bprop.compile.llvm.host import parallel_threshold
-from bprop.compile.passes import pipeline, tile
+from bprop.compile.passes import fuse_epilogues, pipeline, tile
 from bprop.compile.passes.inline import inline
 from bprop.compile.runtime.executable import Program
 from support.profile import examples
@@ -112,7 +111,7 @@ def test_the_result_is_kept_where_it_is_needed():
     made = same(f, x, w)
     assert sorted(len(kernel.stored) for kernel in made.kernels) == [1, 1, 2]
     made = same(lambda x, w: bprop.maximum(x @ w, 0) * 2, x, w, kernels=["contract"])
-    assert [edge[0].op.name for edge in made.kernels[0].stored] == ["multiply"]
+    assert [edge.node.op.name for edge in made.kernels[0].stored] == ["multiply"]
 
 
 def test_several_products_under_one_map():
@@ -209,7 +208,7 @@ def test_update_in_place(shape):
 @pytest.mark.parametrize("shape", [(32, 48, 64), (19, 7, 35)], ids=str)
 def test_operands_larger_than_the_cache_are_prefetched(monkeypatch, shape, threshold, prefetches):
     """Weights and both moments are prefetched while the product is computed; nothing else is, and no bit changes."""
-    monkeypatch.setattr(blocked, "PREFETCH_BYTES", threshold)
+    monkeypatch.setattr(fuse_epilogues, "PREFETCH_BYTES", threshold)
     batch, outs, ins = shape
     dy, x = normal(batch, outs), normal(batch, ins)
     p, m, v, row = normal(outs, ins), normal(outs, ins), abs(normal(outs, ins)), normal(ins)
@@ -219,7 +218,7 @@ def test_operands_larger_than_the_cache_are_prefetched(monkeypatch, shape, thres
 
     made = same(f, dy, x, p, m, v, row, kernels=["contract"])
     (epilogue,) = [kernel.epilogue for kernel in made.kernels if kernel.epilogue]
-    assert len(epilogue.tile_operands) == 3
+    assert len(epilogue.prefetched) == (3 if prefetches else 0)
     assert ("prefetch" in str(made._emitted())) == prefetches
 
 
@@ -323,7 +322,7 @@ def test_threads_share_blocks(monkeypatch):
                 (expected,) = outputs(fused(f, *xs), xs)
                 with parallel_threshold(0):
                     made = fused(f, *xs)
-                assert made.lowered.schedule.parallel
+                assert made.lowered.schedule.is_parallel
                 bprop.set_threads(3)
                 for _ in range(10):
                     np.testing.assert_array_equal(outputs(made, xs)[0], expected)

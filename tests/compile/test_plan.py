@@ -35,13 +35,13 @@ def follow(lowered):
     """Run a plan without numbers: kernel by kernel, then copy by copy."""
     plan, memory, base = lowered.memory, Memory(), {}
     for n, node in enumerate(lowered.graph.inputs):
-        memory.write(Buffer("input", n), bytes_of((node, 0)), (node, 0))
+        memory.write(Buffer("input", n), bytes_of(node.output), node.output)
     fallible = [n for n, kernel in enumerate(lowered.kernels) if kernel.may_fail]
     for n, kernel in enumerate(lowered.kernels):
         if kernel.kind == "alias":
-            x = kernel.root.inputs[0]
-            base[kernel.root, 0] = base.get(x, x)
-            assert plan.buffers[kernel.root, 0] == plan.buffers[base[kernel.root, 0]]
+            x = kernel.root.edge(0)
+            base[kernel.root.output] = base.get(x, x)
+            assert plan.buffers[kernel.root.output] == plan.buffers[base[kernel.root.output]]
             continue
         for edge in kernel.reads:
             held = base.get(edge, edge)

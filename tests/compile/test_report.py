@@ -263,5 +263,6 @@ def test_a_permutation_is_a_call_of_python():
     np.testing.assert_array_equal(np.asarray(f(generator)), expected)
     kernels = [kernel for kernel in f.kernels if "permutation" in str(kernel)]
     assert [kernel.kind for kernel in kernels] == ["callback"]
-    assert all(kernel.may_fail and kernel not in f.program.lowered.schedule.parallel for kernel in kernels)
+    parallel = {item.work for item in f.program.lowered.schedule.items if item.is_parallel}
+    assert all(kernel.may_fail and kernel not in parallel for kernel in kernels)
     assert [called.op for called in f.report.called] == ["permutation"]

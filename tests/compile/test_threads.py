@@ -29,7 +29,7 @@ from bprop.compile.passes import schedule as scheduling
 from bprop.compile.passes.inline import inline
 from bprop.compile.passes.pipeline import lower
 from bprop.compile.runtime import threads as thread
-from bprop.compile.runtime.thread_pool import THREAD_POOL, is_profitable
+from bprop.compile.runtime.thread_pool import THREAD_POOL
 from bprop.core.family import Region
 from bprop.core.op import REGISTRY
 from bprop.core.tree import flatten
@@ -283,7 +283,7 @@ def test_barriers_follow_from_the_memory_plan():
     """Two items that touch the same bytes, one of them writing, one of them parallel, have a barrier in between."""
     lowered = training_step((20, 33, 17, 10), 40)[0].program.lowered
     touched, items = [], lowered.schedule.items
-    planner = scheduling._BarrierPlanner(lowered.memory, lowered.schedule.parallel, lowered.target)
+    planner = scheduling._BarrierPlanner(lowered.memory, lowered.target)
     for number, item in enumerate(items):
         reads, writes = planner._spans(item.work)
         for before, other, old_reads, old_writes in touched:
@@ -346,14 +346,15 @@ def test_placing_barriers_takes_time_linear_in_depth(least, monkeypatch):
 # --- who takes part ---
 def test_small_programs_wake_nobody():
     program = training_step((4, 16, 3), 32, least=PARALLEL_THRESHOLD)[0].program
-    assert not program.lowered.schedule.parallel
-    assert not is_profitable(program.work, PARALLEL_THRESHOLD)
+    assert not any(item.is_parallel for item in program.lowered.schedule.items)
+    assert program.lowered.schedule.nanoseconds is None
+    assert not program.uses_threads
 
 
 def test_large_programs_are_shared():
     program = training_step((64, 512, 10), 128, least=PARALLEL_THRESHOLD)[0].program
-    assert is_profitable(program.work, PARALLEL_THRESHOLD)
-    assert len(program.lowered.schedule.parallel) > 5
+    assert program.uses_threads
+    assert sum(item.is_parallel for item in program.lowered.schedule.items) > 5
 
 
 def test_the_pool_has_as_many_threads_as_wanted():
@@ -448,7 +449,7 @@ def test_a_failing_step_changes_no_parameter():
 
     with parallel_threshold(0):
         step(bprop.asarray(np.arange(8)))
-        assert is_profitable(step.program.work, 0)
+        assert step.program.uses_threads
         before = bits(cell.array)
         for _ in range(5):
             with pytest.raises(bprop.IndexingError):

@@ -104,7 +104,7 @@ def test_forward_and_weight_gradient(windows, path):
     ):
         program = Program(inline(bprop.trace(f)(x, other)))
         assert [(kernel.kind, len(kernel.nodes)) for kernel in program.kernels] == [("contract", 1)]
-        assert {edge[1] if edge[0].op else "input" for edge in program.kernels[0].reads} == {"input"}
+        assert {edge.index if edge.node.op else "input" for edge in program.kernels[0].reads} == {"input"}
         (y,) = [np.full(spec.shape, 7, spec.dtype) for spec in program.graph.specs]
         program([x, other], [y])
         pair = (seen(x, windows), other) if labels is forward else (other, seen(x, windows))

@@ -10,6 +10,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import bprop
+from bprop.core.graph import Graph, Node
 from bprop.core.interpreter import Interpreter, using
 
 X = np.array([1.0, 2.0])
@@ -20,6 +21,20 @@ def test_listing():
     assert str(bprop.trace(lambda x: bprop.exp(W @ x) - 2 * x[0])(X)).splitlines()[0] == (
         "graph(x0: float64[2], c0: float64[2,2])"
     )
+
+
+def test_a_plain_pair_is_no_edge():
+    """As everywhere in these tests: see tests/conftest.py."""
+    graph = bprop.trace(bprop.exp)(X)
+    (node,) = graph.nodes
+    (edge,) = graph.outputs
+    pair = tuple(edge)
+    assert pair == edge == node.output
+    assert (edge.node, edge.index, edge.spec) == (node, 0, graph.specs[0])
+    with pytest.raises(AssertionError, match="exp> of"):
+        Node(bprop.exp, {}, (pair,), node.specs)
+    with pytest.raises(AssertionError, match="outputs"):
+        Graph(graph.inputs, graph.nodes, [pair])
 
 
 def test_dead_nodes_are_left_out():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import bprop
-from bprop.core.rewrite import Rewriter, outputs_of
+from bprop.core.rewrite import Rewriter
 from bprop.core.tree import flatten
 
 X = np.array([[0.3, -0.7, 1.1], [-0.2, 0.9, 0.5]])
@@ -43,7 +43,7 @@ def test_a_rule_may_return_operands_numbers_and_new_nodes():
                 return [4.0]
             if node.op is bprop.exp:
                 squared = self.add(bprop.square, inputs, {}, node.specs)
-                return outputs_of(self.add(bprop.square, ((squared, 0),), {}, node.specs))
+                return self.add(bprop.square, (squared.output,), {}, node.specs).outputs
             return None
 
     graph = bprop.trace(lambda x: (-x, bprop.exp(-x) + bprop.sqrt(x)))(np.ones(3))

@@ -151,6 +151,11 @@ def test_nothing_to_check_and_wrong_questions():
         check(lambda x: x * 1.0, np.arange(3))
     with pytest.raises(bprop.ArgumentError, match="argument 2"):
         check(lambda x: x, 1.0, argnums=2)
+    for f, returned in ((lambda x: x > 0, r"bool\[\]"), (lambda x: [], "no arrays")):
+        with pytest.raises(
+            bprop.DTypeError, match=rf"check of <lambda>: the function returned {returned}: let it return a float"
+        ):
+            check(f, 1.0)
 
 
 def test_a_custom_function_with_a_wrong_derivative_is_caught():

@@ -35,7 +35,7 @@ CASES = [
     (lambda x: bprop.solve(np.ones((2, 2)), x), bprop.ShapeError, r"solve: shapes \(2, 2\) and \(3, 1\)"),
     (lambda x: bprop.exp(None), bprop.ArgumentError, r"exp: an argument is NoneType"),
     (lambda x: bprop.add(x, "a"), bprop.ArgumentError, r"add: an argument is str"),
-    (lambda x: bprop.astype(x, complex), bprop.DTypeError, r"astype: complex dtype"),
+    (lambda x: bprop.astype(x, np.longdouble), bprop.DTypeError, r"astype: dtype float128 is not supported"),
     (lambda x: bprop.astype(x, "hello"), bprop.DTypeError, r"astype: 'hello' is no dtype"),
     (lambda x: bprop.exp(x, x), bprop.ArgumentError, r"exp takes 1 operand, not 2"),  # NumPy would write into x
     (lambda x: bprop.add(x), bprop.ArgumentError, r"add takes 2 operands, not 1"),
@@ -118,6 +118,46 @@ def test_what_is_no_function_no_argument_and_no_tuple_is_named():
         bprop.jvp(bprop.sum, X, X)  # its three rows would be three arguments
     with pytest.raises(bprop.ArgumentError, match="tangents have the structure"):
         bprop.jvp(lambda t: bprop.sum(t["a"] * t["b"]), ({"a": X, "b": X},), ([X, X],))
+
+
+def nothing(x):
+    bprop.sum(x)
+
+
+TAKEN = {
+    "grad": lambda f: bprop.grad(f)(X), "value_and_grad": lambda f: bprop.value_and_grad(f)(X),
+    "vjp": lambda f: bprop.vjp(f, X), "jvp": lambda f: bprop.jvp(f, (X,), (X,)), "linearize": lambda f: bprop.linearize(f, X),
+    "jacobian": lambda f: bprop.jacobian(f)(X), "jacobian forward": lambda f: bprop.jacobian(f, mode="forward")(X),
+    "hessian": lambda f: bprop.hessian(f)(X), "hvp": lambda f: bprop.hvp(f, (X,), (X,)), "check": lambda f: bprop.check(f, X),
+    "compare": lambda f: bprop.compare(f, X), "numerical": lambda f: bprop.numerical(f)(X), "view": lambda f: bprop.view(f, X),
+    "expression": lambda f: bprop.expression(f)(X), "symbolic": lambda f: bprop.symbolic(f)(X), "paths": lambda f: bprop.paths(f)(X),
+    **{f"derivative {m}": lambda f, m=m: bprop.derivative(f, m)(X) for m in ("symbolic", "paths", "numerical", "forward", "reverse")},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_a_function_without_return_is_named(name):
+    with pytest.raises(bprop.ArgumentError, match=r"of nothing returned None: end it with `return` and the array"):
+        TAKEN[name](nothing)
+
+
+SCALAR = [
+    "grad",
+    "value_and_grad",
+    "hessian",
+    "hvp",
+    "symbolic",
+    "paths",
+    *(name for name in TAKEN if "derivative" in name),
+]
+
+
+@pytest.mark.parametrize("name", SCALAR)
+def test_a_gradient_is_that_of_one_floating_number(name):
+    with pytest.raises(bprop.ShapeError, match=r": the function returned shape \(3,\), not a scalar: reduce it"):
+        TAKEN[name](lambda x: x * 2)
+    with pytest.raises(bprop.DTypeError, match=r": the function returned dtype int64, which has no derivative"):
+        TAKEN[name](lambda x: bprop.sum(bprop.astype(x, "int64")))
 
 
 def test_integer_results_have_no_jacobian_by_either_mode():

@@ -46,7 +46,11 @@ ASKED = {
     "float": (lambda x: x * float(x[0]), r"float\(\).*float64\[\].*bprop\.callback", "float(x[0])"),
     "index": (lambda x: [1, 2][bprop.astype(x[0], "int64")] * x, r"index\(\).*int64\[\].*index an array", "[1, 2]"),
     "item": (lambda x: x[0].item() * x, r"\.item\(\).*float64\[\].*bprop\.callback", "x[0].item()"),
-    "asarray": (lambda x: np.asarray(x) * 2, r"numpy\.asarray.*float64\[3\].*bprop\.callback", "np.asarray(x)"),
+    "asarray": (
+        lambda x: np.asarray(x, float) * 2,
+        r"numpy\.asarray.*float64\[3\].*bprop\.callback",
+        "np.asarray(x, f",
+    ),
     "tolist": (lambda x: x.tolist(), r"\.tolist\(\).*float64\[3\].*bprop\.callback", "x.tolist()"),
 }
 WHERE = {
@@ -145,20 +149,22 @@ def masked_(x):
     return a
 
 
-STACKED = r"write bprop\.stack\(\[x, y\]\)"
+ASSIGNED = r"(?s)assignment to entries of a NumPy array puts .* into a NumPy array.*write\n      a = bprop\."
 PUT_IN = {
-    "entry": (first_, r"assignment to entries of a NumPy array.*a\.at\[i\]\.set\(x\).*bprop\.stack", "a[0] = x[0]"),
-    "slice": (all_, r"assignment to entries of a NumPy array.*a\.at\[i\]\.set\(x\).*bprop\.stack", "a[:] = x"),
-    "sum": (added_, r"assignment to entries of a NumPy array.*a\.at\[i\]\.set\(x\).*bprop\.stack", "a[1] += x[0]"),
-    "mask": (masked_, r"assignment to entries of a NumPy array.*a\.at\[i\]\.set\(x\).*bprop\.stack", "a[a > 0] = x"),
-    "list": (
-        lambda x: np.array([x[0], 1.0]),
-        rf"numpy\.asarray.*{STACKED} for numpy\.array\(\[x, y\]\)",
+    "entry": (first_, rf"{ASSIGNED}zeros\(3\)\n      a = a\.at\[0\]\.set\(x\[0\]\)", "a[0] = x[0]"),
+    "slice": (all_, rf"{ASSIGNED}zeros\(3\)\n      a = a\.at\[:\]\.set\(x\)", "a[:] = x"),
+    "sum": (added_, rf"{ASSIGNED}ones\(3\)\n      a = a\.at\[1\]\.add\(x\[0\]\)", "a[1] += x[0]"),
+    "mask": (masked_, rf"{ASSIGNED}ones\(3\)\n      a = a\.at\[a > 0\]\.set\(x\)", "a[a > 0] = x"),
+    "list, dtype": (
+        lambda x: np.array([x[0], 1.0], dtype=float),
+        r"numpy\.asarray.*write bprop\.stack\(\[x, y\]\) for numpy\.array\(\[x, y\], dtype\)",
         "np.array([x",
     ),
-    "list of arrays": (lambda x: np.array([x, x]), rf"numpy\.asarray.*{STACKED} for numpy\.array", "np.array([x, x])"),
-    "function": (lambda x: np.sum([x[0], x[1]]), rf"numpy\.sum of .*{STACKED} for a list of values", "np.sum([x[0]"),
-    "full": (lambda x: np.full(3, x[0]), r"numpy\.full of .*write bprop\.broadcast_to\(x, shape\)", "np.full(3"),
+    "mean of a list": (
+        lambda x: np.mean([x[0], x[1]]),
+        r"numpy\.mean of .*write bprop\.stack\(\[x, y\]\) for a list of values",
+        "np.mean([x[0]",
+    ),
 }
 
 
@@ -171,7 +177,7 @@ PUT_IN = {
         lambda f: bprop.vmap(f)(X[None]),
         lambda f: bprop.compile(f)(X),
         lambda f: bprop.compile(bprop.grad(lambda x: bprop.sum(f(x) * 1.0)))(X),
-        lambda f: bprop.hessian(lambda x: bprop.sum(f(x) * x))(X),
+        lambda f: bprop.hessian(lambda x: bprop.sum(f(x) * 1.0))(X),
     ],
     ids=["reverse", "forward", "vmap", "compile", "compiled gradient", "hessian"],
 )

@@ -1,6 +1,7 @@
 """Settings of every module, loss and initialiser: the published default, the range to the last number."""
 
 import inspect
+import re
 
 import numpy as np
 import pytest
@@ -102,6 +103,30 @@ def test_choices_of_losses(name):
             for wrong in (0, 1, "yes", None):
                 with pytest.raises(bprop.ArgumentError, match=rf"^{name}: {setting} is True or False"):
                     kind(**{setting: wrong})
+
+
+HUGE = {
+    "Linear: W of shape (1000000000, 1000000000) and float32 takes 3,725,290,298.5 GiB": lambda: nn.Linear(
+        10**9, 10**9
+    ),
+    "Linear: W of shape (10000000, 10000000) and float64 takes 745,058.1 GiB": lambda: nn.Linear(
+        10**7, 10**7, np.float64
+    ),
+    "Linear: W of shape (1000000000, 1000000) and": lambda: nn.Linear(10**6, 10**9, init=nn.init.zeros()),
+    "Linear: W of shape (4611686018427387904, 4) and": lambda: nn.Linear(4, 2**62),
+    "Maxout: W of shape (3000000000, 1000000000) and": lambda: nn.Maxout(10**9, 10**9, 3),
+    "PReLU: a of shape (1000000000000000,) and": lambda: nn.PReLU(10**15),
+    "orthogonal: an array of shape (1000000000, 1000000) and": lambda: nn.init.orthogonal()((10**9, 10**6)),
+    "full(): Unable to allocate": lambda: bprop.zeros((10**9, 10**9)),
+    "uniform(uint64[2]): Unable to allocate": lambda: bprop.Generator(0).uniform((10**9, 10**8)),
+}
+
+
+@pytest.mark.parametrize("message", HUGE)
+def test_what_has_no_room_is_named(message):
+    with pytest.raises(bprop.AllocationError, match=f"^{re.escape(message)}") as caught:
+        HUGE[message]()
+    assert isinstance(caught.value, MemoryError)
 
 
 @pytest.mark.parametrize("size", [0, -1, 1.0, True, "3", None, 2**63])

@@ -503,7 +503,7 @@ def test_the_triangle_that_numpy_reads_is_read_in_value_and_derivatives(name, dt
 @pytest.mark.parametrize("shape", [(4, 3), (3, 4), (2, 3, 5), (3, 3), (0, 3), (3, 1)])
 def test_singular_values_of_a_full_svd_have_a_derivative(shape, monkeypatch):
     """Planted: a rule that refuses whatever is asked for where matrices are full; residuals that know no parameters."""
-    monkeypatch.setattr(bprop.gradients.reverse, "_KEEPS", {})  # nothing is known yet of what a rule reads
+    monkeypatch.setattr(bprop.gradients.local_rule, "_KEEPS", {})  # nothing is known yet of what a rule reads
     x, x_dot = matrices(*shape, seed=7), matrices(*shape, seed=8)
     expected = lambda x: np.sum(linalg.svdvals(x) ** 3)
     ways = {

@@ -41,6 +41,6 @@ def test_the_order(sizes: list[int], first: int, last: int) -> None:
     graph = bprop.trace(lambda *xs: bprop.linalg.multi_dot(xs))(*factors)
     count = 0
     for node in graph.nodes:
-        shape = node.inputs[0][0].specs[node.inputs[0][1]].shape
+        shape = node.edges[0].spec.shape
         count += int(np.prod(node.specs[0].shape)) * shape[-1]
     assert count == fewest(tuple(sizes))

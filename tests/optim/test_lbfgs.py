@@ -278,7 +278,7 @@ def test_what_it_refuses():
     model = Two(-1.2, 1.0)
     with pytest.raises(bprop.ArgumentError, match=r"call optimizer.minimise\(f, model\)"):
         optim.LBFGS().update(model, {})
-    with pytest.raises(bprop.ArgumentError, match=r"LBFGS\.minimise: steps is an integer ≥ 1"):
+    with pytest.raises(bprop.ArgumentError, match=r"LBFGS\.minimise: steps is a positive integer"):
         optim.LBFGS().minimise(rosenbrock, model, 0)
     with pytest.raises(bprop.NonFiniteError, match="not finite at the start"):
         optim.LBFGS().minimise(rosenbrock, Two(np.inf, 1.0))

@@ -201,9 +201,9 @@ def test_settings_are_checked():
     assert float(optimizer.learning_rate) == 0.1
     optimizer.learning_rate *= 0.5
     assert float(optimizer.learning_rate) == 0.05
-    with pytest.raises(bprop.ArgumentError, match=r"momentum is in \[0, 1\)"):
+    with pytest.raises(bprop.ArgumentError, match=r"momentum is a number in \[0, 1\)"):
         optim.SGD(0.1, momentum=1)
-    with pytest.raises(bprop.ArgumentError, match=r"momentum is in \[0, 1\)"):
+    with pytest.raises(bprop.ArgumentError, match=r"momentum is a number in \[0, 1\)"):
         optim.SGD(0.1, momentum="0.9")
     with pytest.raises(bprop.ArgumentError, match="betas"):
         optim.Adam(betas=(0.9, 1.0))

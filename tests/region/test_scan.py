@@ -90,6 +90,15 @@ def test_cells_are_carried():
             lambda: bprop.scan(lambda c, x: (bprop.stop_gradient(x), x), bprop.asarray(0.0), bprop.ones((2, 3))),
             r"float64\[\].*float64\[3\]",
         ),
+        (
+            lambda: bprop.scan(lambda c, x: ({"a": c["a"] * 1.5}, x), {"a": bprop.asarray(4)}, bprop.ones(2)),
+            r"leaf a: the carry starts as int64\[\], but becomes float64\[\]: convert",
+        ),
+        (
+            lambda: bprop.scan(lambda c, x: ((c, c), x), bprop.asarray(0.0), bprop.ones(2)),
+            r"structure \*, but the function returns tuple",
+        ),
+        (lambda: bprop.scan(3.0, bprop.asarray(0.0), bprop.ones(2)), r"scan: f is a function, not float"),
         (lambda: bprop.scan(lambda c, x: c, bprop.asarray(0.0), bprop.ones(2)), "pair"),
         (lambda: bprop.scan(lambda c, x: (c, x), bprop.asarray(0.0)), "length"),
         (

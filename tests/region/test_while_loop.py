@@ -91,6 +91,35 @@ def test_batches_equal_a_loop_over_the_batch(limit, argnum, axes):
         np.testing.assert_allclose(compiled[k], entry, rtol=1e-9, atol=1e-12)
 
 
+def in_the_body(f):
+    return lambda x: bprop.while_loop(lambda c: c > 1, f, x)
+
+
+def in_a_body_that_makes_a_carry_batched(f):
+    start = bprop.asarray(0), bprop.asarray(1.0)
+    return lambda x: bprop.while_loop(lambda c: c[0] < 2, lambda c: (c[0] + 1, f(c[1]) + x), start)[1]
+
+
+def in_the_condition(f):
+    return lambda x: bprop.while_loop(lambda c: f(c) > 1, lambda c: c / 2, x)
+
+
+@pytest.mark.parametrize("nested", [in_the_body, in_a_body_that_makes_a_carry_batched, in_the_condition])
+def test_batching_traces_each_body_once_however_deep_it_is(nested, monkeypatch):
+    """Twice per level would be 2^depth."""
+    apply, applied = bprop.Graph.__call__, []
+    monkeypatch.setattr(bprop.Graph, "__call__", lambda graph, *xs: applied.append(graph) or apply(graph, *xs))
+    counts = []
+    for depth in range(1, 8):
+        f = lambda x: x / 2
+        for _ in range(depth):
+            f = nested(f)
+        applied.clear()
+        bprop.trace(bprop.vmap(f))(bprop.asarray([3.0, 2.0]))
+        counts.append(len(applied))
+    assert len(set(np.diff(counts))) == 1, counts
+
+
 @pytest.mark.parametrize("limit", [None, 0, 5])
 def test_no_turn_at_all_and_empty_arrays(limit):
     f = lambda x: bprop.while_loop(lambda x: bprop.sum(x) > 1e9, lambda x: x * 2, x, limit=limit)

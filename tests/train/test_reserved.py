@@ -64,7 +64,7 @@ def test_reserved_names_are_so_where_nothing_was_measured():
 
 # --- what is returned ---
 LOSSES = {
-    "None": (lambda y, t: None, "returned None: it ends without return"),
+    "None": (lambda y, t: None, "returned None: end it with `return`"),
     "float": (lambda y, t: float(bprop.mean(y)), "a number of type float, which no derivative leads to"),
     "int": (lambda y, t: 1, "a number of type int, which no derivative"),
     "bool": (lambda y, t: True, "a number of type bool, which no derivative"),

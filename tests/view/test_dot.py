@@ -21,7 +21,7 @@ def test_nodes_and_arrows_are_those_of_the_graph():
 def test_names_values_and_quotes():
     graph = bprop.trace(lambda x: x * 2)(1.0)
     (node,) = graph.inputs
-    text = dot(graph, {node: 'p["w"]\\'}, {(node, 0): "3\n4"})
+    text = dot(graph, {node: 'p["w"]\\'}, {node.output: "3\n4"})
     assert r'label="p[\"w\"]\\\nfloat64[]\n3\n4"' in text
 
 

@@ -99,3 +99,22 @@ def test_long_arrays_and_formulas_are_shortened():
     view = bprop.view(lambda x: bprop.sum(x), np.arange(1000.0))
     assert "[0, 1, 2, … 999]" in str(view)
     assert max(map(len, str(view).splitlines())) < 200
+
+
+def test_one_of_several_results_is_called_alike_everywhere():
+    """In a listing, in a table and its formulas, and along a path."""
+
+    def f(x):
+        q, r = bprop.linalg.qr(x)
+        return bprop.sum(q @ r)
+
+    x = np.eye(2) + 1
+    table = bprop.view(f, x)
+    assert [row.name for row in table.rows] == ["x", "a[0]", "a[1]", "b", "c"]
+    assert "a[0] @ a[1]" in [row.formula for row in table.rows]
+    assert "b = a[0] @ a[1] " in str(table.graph)
+    assert "x[0, 0] → a[1][0, 1] → b[1, 1] → y" in {str(path).split(":")[0] for path in bprop.paths(f)(x).enumerate()}
+    assert [line.split()[1] for line in str(bprop.view(bprop.linalg.qr, x)).splitlines() if line[0] == "→"] == [
+        "a[0]",
+        "a[1]",
+    ]

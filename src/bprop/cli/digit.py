@@ -1,14 +1,25 @@
 """``bprop train digits``."""
 
 import sys
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from .option import AsJson, Hidden, LearningRate, Seed, find_run, is_set, out_option, resume_option, saved_state, sizes
-from .screen import complain, print_json, screen
+from .option import (
+    AsJson,
+    Hidden,
+    LearningRate,
+    Seed,
+    interruptible,
+    is_set,
+    out_option,
+    resume_option,
+    resumed_run,
+    saved_state,
+    sizes,
+)
+from .screen import print_json, screen
 
 
 def digits(
@@ -38,17 +49,11 @@ def digits(
     if resume is None:
         folder = next_folder() if out is None else out
     else:
-        if out is not None:
-            raise typer.BadParameter("--resume goes on in the folder that it names, without --out")
-        folder = find_run(resume)
+        folder = resumed_run(resume, out)
         options.update({name: value for name, value in digit_settings(folder).items() if not is_set(context, name)})
     stream = sys.stderr if as_json else sys.stdout
-    start = time.perf_counter()
-    try:
+    with interruptible(lambda: saved_state(folder, "digits")):
         result = train_digits(**options, out=folder, resume=resume is not None, progress=stream)
-    except KeyboardInterrupt as error:
-        complain(f"\ninterrupted after {time.perf_counter() - start:.1f} s; {saved_state(folder, 'digits')}")
-        raise typer.Exit(128 + getattr(error, "number", 2)) from None  # of SIGINT, SIGTERM, as shells count
     _show(result, stream)
     if as_json:
         print_json(

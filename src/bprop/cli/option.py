@@ -1,10 +1,15 @@
 """Options that several commands share, and how their values are checked."""
 
 import shlex
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from .screen import complain
 
 MOST_SEED = 2**64 - 1
 
@@ -81,6 +86,24 @@ def resume_option() -> Any:
     )
 
 
+def resumed_run(resume: Path, out: Path | None) -> Path:
+    """Return the folder of the run that ``--resume`` names, which ``--out`` cannot name, too."""
+    if out is not None:
+        raise typer.BadParameter("--resume goes on in the folder that it names, without --out")
+    return find_run(resume)
+
+
+@contextmanager
+def interruptible(saved: Callable[[], str]) -> Iterator[None]:
+    """Turn Ctrl-C and signals that end a training into a line that says what is ``saved``, and the exit status of shells."""
+    start = time.perf_counter()
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        complain(f"\ninterrupted after {time.perf_counter() - start:.1f} s; {saved()}")
+        raise typer.Exit(128 + getattr(error, "number", 2)) from None  # of SIGINT, SIGTERM, as shells count
+
+
 def is_set(context: typer.Context, name: str) -> bool:
     """Return whether an option was set on the command line. In a resumed run the others come from the run."""
     source = context.get_parameter_source(name)
@@ -107,8 +130,9 @@ def resume_command(data: str, folder: Path) -> str:
 def saved_state(folder: Path, data: str) -> str:
     """Return a text that says what an interrupted run on ``data`` has saved in its folder, and how to go on."""
     from ..train.checkpoint import CHECKPOINT
+    from ..train.run import METRICS
 
-    metrics = folder / "metrics.jsonl"
+    metrics = folder / METRICS
     if not metrics.is_file() or not (folder / CHECKPOINT).is_file():
         return "nothing was saved"
     done = len(metrics.read_text(encoding="utf-8").splitlines())

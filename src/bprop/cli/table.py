@@ -12,16 +12,17 @@ from .option import (
     Hidden,
     LearningRate,
     Seed,
-    find_run,
+    interruptible,
     is_set,
     out_option,
     path_of,
     resume_option,
+    resumed_run,
     saved_state,
     shell_name,
     sizes,
 )
-from .screen import complain, print_json, screen
+from .screen import print_json, screen
 
 MAX_COLUMNS = 30  # rows of the list of columns
 
@@ -106,22 +107,25 @@ def table(
     )
     console.print(f"record: {folder}", soft_wrap=True)
     if as_json:
-        print_json(
-            {
-                "table": str(path),
-                "target": prepared.target.name,
-                "task": prepared.target.task,
-                "why": prepared.target.why,
-                "rows": {name: len(rows) for name, rows in prepared.parts._asdict().items()},
-                "scores": result.scores,
-                "verdict": result.verdict,
-                "influence": result.influence,
-                "best_epoch": result.best_epoch,
-                "notes": result.notes,
-                "seconds": round(seconds, 3),
-                "run": str(folder),
-            }
-        )
+        print_json(_outcome(path, prepared, result, seconds, folder))
+
+
+def _outcome(path: Path, prepared: Any, result: Any, seconds: float, folder: Path) -> dict[str, Any]:
+    """Return what is printed with ``--json``."""
+    return {
+        "table": str(path),
+        "target": prepared.target.name,
+        "task": prepared.target.task,
+        "why": prepared.target.why,
+        "rows": {name: len(rows) for name, rows in prepared.parts._asdict().items()},
+        "scores": result.scores,
+        "verdict": result.verdict,
+        "influence": result.influence,
+        "best_epoch": result.best_epoch,
+        "notes": result.notes,
+        "seconds": round(seconds, 3),
+        "run": str(folder),
+    }
 
 
 def _train(
@@ -133,13 +137,10 @@ def _train(
     from ..train.table import PreparedTable, read_table
     from ..train.table.resume import table_settings
 
-    start = time.perf_counter()
-    folder = None
-    try:
+    folder: Path | None = None
+    with interruptible(lambda: "nothing was saved" if folder is None else saved_state(folder, shell_name(path))):
         if resume is not None:
-            if out is not None:
-                raise typer.BadParameter("--resume goes on in the folder that it names, without --out")
-            folder = find_run(resume)
+            folder = resumed_run(resume, out)
             stored = table_settings(folder)
             options |= {name: value for name, value in stored.items() if not is_set(context, name)}
         training = {name: options.pop(name) for name in ("hidden", "epochs", "batch_size", "learning_rate", "patience")}
@@ -153,10 +154,6 @@ def _train(
             _show_table(prepared, stream)
             folder = next_folder(name=path.stem) if out is None else new_folder(out)
         result = prepared.fit(**training, out=folder, resume=resume is not None, progress=stream)
-    except KeyboardInterrupt as error:
-        outcome = "nothing was saved" if folder is None else saved_state(folder, shell_name(path))
-        complain(f"\ninterrupted after {time.perf_counter() - start:.1f} s; {outcome}")
-        raise typer.Exit(128 + getattr(error, "number", 2)) from None  # of SIGINT, SIGTERM, as shells count
     assert folder is not None
     return prepared, result, folder
 

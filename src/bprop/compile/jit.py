@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overlo
 import numpy as np
 
 from ..core.cell import CHANGES
+from ..core.dtype import KINDS
 from ..core.error import (
     ArgumentError,
     BpropError,
@@ -203,8 +204,10 @@ class Compiled(Generic[P, R]):
     def _traced(self, signature: Signature, leaves: Sequence[Any], structure: Structure) -> KnownTrace:
         """Trace a call."""
         for leaf in leaves:
-            if is_array(leaf) and leaf.dtype.kind not in "biuf":
-                raise DTypeError(f"{self.name}: an argument has dtype {leaf.dtype}: use bool, integers or floats")
+            if is_array(leaf) and leaf.dtype.kind not in KINDS:
+                raise DTypeError(
+                    f"{self.name}: an argument has dtype {leaf.dtype}: use bool, integers, floats or complex numbers"
+                )
         guard = self._guard(leaves, structure)
         try:
             trace = trace_call(self.function, leaves, structure, f"compilation of {self.name}")

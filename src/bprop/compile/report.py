@@ -83,7 +83,7 @@ class Report:
         self.called_flops = 0
         counts: dict[tuple[str, str, str], int] = {}
         for kernel, times in walk(program.lowered):
-            if kernel.kind == "callback":
+            if kernel.traits.calls_python:
                 op = kernel.root.op
                 assert op is not None
                 if isinstance(op, Elementwise):

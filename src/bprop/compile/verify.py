@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.cell import Cell
+from ..core.dtype import is_inexact
 from ..core.error import BpropError, VerificationError
 from ..core.family import Bilinear, Cumulative, Elementwise, General, Reduction
 from ..core.interpreter import EVALUATE, StateScope, using
@@ -61,7 +62,7 @@ class Perturbed(StateScope):
     def perturbed(self, x: Array, roundings: float) -> Array:
         """Return x (1 + u ε) with u uniform in ± ``roundings``, ε the spacing of numbers at 1."""
         data = x.data
-        if data.dtype.kind != "f":
+        if not is_inexact(data.dtype):
             return x
         noise = self.random.uniform(-roundings, roundings, data.shape) * np.finfo(data.dtype).eps
         with np.errstate(all="ignore"):
@@ -193,7 +194,7 @@ def compare(name: str, compiled: Array, eager: Any, samples: Sequence[Any]) -> D
     finite = np.abs(expected[np.isfinite(expected)]).astype(float)
     scale = float(np.max(finite, initial=0.0))
     allowed = FACTOR * max(distances, default=0.0)
-    if y.dtype.kind == "f":
+    if is_inexact(y.dtype):
         limits = np.finfo(y.dtype)
         allowed += 4 * (float(limits.eps) * scale + float(limits.smallest_subnormal))
     relative = 0.0 if largest == 0 else largest / scale if scale else inf

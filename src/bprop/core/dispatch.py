@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from .error import CALLERS, ArgumentError, NumPyFunctionError
-from .function import AS_NUMPY, FUNCTIONS, NUMPY, SCIPY
+from .assignment import rewrite
+from .error import CALLERS, ArgumentError, NumPyFunctionError, user_called
+from .function import AS_NUMPY, FUNCTIONS, NUMPY, SCIPY, UFUNC_METHODS
 from .method import Methods
 from .nondifferentiable import EFFECTS, IN_PLACE, INSTEAD, NONDIFFERENTIABLE
 
@@ -39,9 +40,10 @@ class Call:
         """Raise where ``into``, which the call writes into, is an array of bprop."""
         for output in into if isinstance(into, tuple) else (into,):
             if isinstance(output, Methods):
+                instead = INSTEAD.get(self.name.removeprefix("numpy."), "without out=")
                 raise ArgumentError(
                     f"{self.name} would write into a bprop array, which never changes: give it a NumPy array, or take the "
-                    f"result instead ({INSTEAD.get(self.name.removeprefix('numpy.'), 'without out=')})"
+                    f"result instead ({instead}): {rewrite()}".removesuffix(": ")
                 )
 
     def on_numbers(self, refusal: Callable[[bool], Exception] | None) -> Any:
@@ -66,7 +68,8 @@ class Call:
         return any(hasattr(leaf, "owner") for leaf in self.leaves)
 
     def _writes(self) -> bool:
-        return self.options.get("out") is not None
+        in_place = self.function in IN_PLACE or self.name.endswith(".at")
+        return in_place or self.options.get("out") is not None
 
     def _called(self, *numbers: Any) -> Any:
         """Call NumPy with ``numbers`` in the places of the arrays of bprop."""
@@ -80,7 +83,7 @@ class Call:
         if isinstance(y, tuple):
             parts = [self.as_arrays(entry) for entry in y]
             return type(y)(*parts) if hasattr(y, "_fields") else tuple(parts)
-        return self.array(np.asarray(y)) if isinstance(y, np.ndarray | np.generic) and y.dtype.kind in "biuf" else y
+        return self.array(np.asarray(y)) if isinstance(y, np.ndarray | np.generic) and y.dtype.kind in "biufc" else y
 
 
 def apply_ufunc(ufunc: Any, method: str, inputs: Sequence[Any], options: dict[str, Any], array: Any) -> Any:
@@ -88,22 +91,29 @@ def apply_ufunc(ufunc: Any, method: str, inputs: Sequence[Any], options: dict[st
     module, name = _home(ufunc)
     rule = NUMPY.get(ufunc) if module == "numpy" else SCIPY.get(name) if module == "scipy.special" else None
     full = f"{module}.{name}" if module else f"the ufunc {name}"
-    # out=(array,) comes as a tuple
-    set_options = [
-        key
-        for key, value in options.items()
-        for argument in (value if type(value) is tuple else (value,))
-        if argument is not None
-    ]
-    if method == "__call__" and rule is not None and not set_options:
-        return rule(*inputs)
     called_name = full if method == "__call__" else f"{full}.{method}"
+    if rule is not None and method in UFUNC_METHODS:
+        y = UFUNC_METHODS[method](ufunc, called_name, rule, inputs, options)
+        if y is not NotImplemented:
+            return y
     call = Call(getattr(ufunc, method), called_name, inputs, options, array)
     call.refuse_writing(inputs[0] if method == "at" else options.get("out"))
 
     def refusal(traced: bool) -> Exception:
-        refused = rule is not None and method == "__call__"
-        return _options_refused(full, sorted(set(set_options))) if refused else _without_rule(called_name, traced)
+        if method == "at":
+            return _writing_refused(called_name)
+        # out=(array,) comes as a tuple
+        set_options = {
+            key
+            for key, value in options.items()
+            for argument in (value if type(value) is tuple else (value,))
+            if argument is not None
+        }
+        return (
+            _options_refused(called_name, sorted(set_options))
+            if rule is not None
+            else _without_rule(called_name, traced)
+        )
 
     y = call.on_numbers(refusal)
     return call.as_arrays(y) if rule is not None and method == "__call__" else y
@@ -114,27 +124,39 @@ def apply_function(func: Any, args: Sequence[Any], options: dict[str, Any], arra
 
     Without one, or with options that it does not take, apply it to the numbers, or raise naming what to write.
     """
+    if not (args and hasattr(args[0], "owner")) and func in NUMPY and _library_calls():
+        call = Call(func, func.__name__, args, options, array)
+        if not call.recorded():
+            return call.on_numbers(None)
+    direct = _DIRECT.get(func)
+    if direct is not None and len(args) <= direct[1] and options.keys() <= direct[2]:
+        return direct[0](*args, **options)
     rule = NUMPY.get(func)
     name = f"{getattr(func, '__module__', None) or 'numpy'}.{func.__name__}"
     if func in NONDIFFERENTIABLE:
         return Call(func, name, args, options, array).on_numbers(None)
     refused: list[str] = []
     if rule in AS_NUMPY:
-        traced = args and hasattr(args[0], "owner")
-        if not traced and _library_calls() and not (call := Call(func, name, args, options, array)).recorded():
-            return call.on_numbers(None)
         if not _fills(rule, args, options):
+            position, names = _position_of_out(rule)
+            _DIRECT[func] = rule, sys.maxsize if position is None else position, names
             return rule(*args, **options)
         refused = ["out"]
     elif rule is not None:
+        _, operands, names = _parameters(func, rule)
+        _DIRECT[func] = rule, sys.maxsize if operands is None else operands, names
         positional, ours, refused = _translated(func, rule, args, options)
         if not refused:
             return rule(*positional, **ours)
     call = Call(func, name, args, options, array)
     call.refuse_writing(args[0] if func in IN_PLACE and args else options.get("out"))
-    y = call.on_numbers(
-        lambda traced: _options_refused(name, refused) if rule is not None else _without_rule(name, traced)
-    )
+
+    def refusal(traced: bool) -> Exception:
+        if func in IN_PLACE:
+            return _writing_refused(name)
+        return _options_refused(name, refused) if rule is not None else _without_rule(name, traced)
+
+    y = call.on_numbers(refusal)
     return call.as_arrays(y) if rule is not None else y
 
 
@@ -144,17 +166,24 @@ def _library_calls() -> bool:
 
 
 # --- options ---
+_DIRECT: dict[Any, tuple[Callable[..., Any], int, frozenset[str]]] = {}
+"""NumPy function -> its rule, how many positions mean the same in both, and names of options that do; filled by the calls."""
+
+
 def _fills(rule: Any, args: Sequence[Any], options: dict[str, Any]) -> bool:
     """Return whether the call of a function whose parameters are NumPy's gives an array to be filled."""
-    position = _position_of_out(rule)
+    position, _ = _position_of_out(rule)
     out = args[position] if position is not None and len(args) > position else options.get("out")
     return out is not None
 
 
 @cache
-def _position_of_out(rule: Any) -> int | None:
-    names = rule.__code__.co_varnames[: rule.__code__.co_argcount]
-    return names.index("out") if "out" in names else None
+def _position_of_out(rule: Any) -> tuple[int | None, frozenset[str]]:
+    """Return where a rule takes an array to be filled, and the names of its other parameters."""
+    code = rule.__code__
+    names = code.co_varnames[: code.co_argcount]
+    others = frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]) - {"out"}
+    return names.index("out") if "out" in names else None, others
 
 
 def _translated(func: Any, rule: Any, args: Sequence[Any], options: dict[str, Any]) -> tuple[Any, Any, list[str]]:
@@ -248,8 +277,22 @@ def _home(ufunc: Any) -> tuple[str, str]:
 
 def _options_refused(name: str, options: list[str]) -> NumPyFunctionError:
     return NumPyFunctionError(
-        f"{name}: options {options} are not supported on values under a transform (they are immutable and typed): call it "
-        f"without them"
+        f"{name}: options {options} are not supported on values under a transform (they are immutable and typed): "
+        + (("out" in options and rewrite()) or "call it without them")
+    )
+
+
+def _writing_refused(name: str) -> NumPyFunctionError:
+    called = user_called()  # numpy.full copies into what it makes
+    if called:
+        instead = replacement(called)
+        return NumPyFunctionError(
+            f"{called} of a value under a transform makes an array of numbers of it, which have no derivative"
+            + (f": write {instead}" if instead else "")
+        )
+    instead = rewrite() or f"write {INSTEAD.get(name.removeprefix('numpy.'), 'x = x.at[index].add(v)')}"
+    return NumPyFunctionError(
+        f"{name} would write what has a derivative into an array, and arrays do not change under differentiation: {instead}"
     )
 
 
@@ -269,5 +312,7 @@ def replacement(full: str) -> str:
         return "bprop.stack([x, y]) for a list of values"  # only in a list does it not find its rule
     if package == "numpy":
         return INSTEAD.get(name) or (f"bprop.{name}" if name in FUNCTIONS else "")
+    if package == "scipy" and name in FUNCTIONS:  # of a namespace that both have: fft, linalg
+        return f"bprop.{name}"
     own = SCIPY.get(name.removeprefix("special.")) if package == "scipy" else None
     return f"bprop.{own.__name__}" if own is not None else ""

@@ -10,13 +10,21 @@ from .error import DTypeError
 DEFAULT = np.dtype(np.float64)
 BOOL = np.dtype(np.bool_)
 INT = np.dtype(np.int64)
-WEAK: tuple[type, ...] = (bool, int, float)
-_SUPPORTED = frozenset("biuf")
+COMPLEX = np.dtype(np.complex128)
+WEAK: tuple[type, ...] = (bool, int, float, complex)
+KINDS = "biufc"
+"""Kinds of dtypes that bprop computes with: bool, integers, floating and complex numbers."""
+_NAMES = "bool, integers, float16/32/64 or complex64/128"
 
 
 def is_float(dtype: "np.dtype[Any]") -> bool:
-    """Return whether values of ``dtype`` have derivatives (float16, float32, float64)."""
+    """Return whether values of ``dtype`` are real floating-point numbers (float16, float32, float64)."""
     return dtype.kind == "f"
+
+
+def is_inexact(dtype: "np.dtype[Any]") -> bool:
+    """Return whether values of ``dtype`` have derivatives: floating-point and complex numbers."""
+    return dtype.kind in "fc"
 
 
 def check(dtype: DTypeLike, where: str) -> "np.dtype[Any]":
@@ -24,14 +32,16 @@ def check(dtype: DTypeLike, where: str) -> "np.dtype[Any]":
     try:
         result = np.dtype(dtype)
     except TypeError:
-        raise DTypeError(f"{where}: {dtype!r:.60} is no dtype: use bool, integers or float16/32/64") from None
-    if result.kind == "c":
-        raise DTypeError(
-            f"{where}: complex dtype {result} is not supported: write real and imaginary part as two arrays"
-        )
-    if result.kind not in _SUPPORTED or result.itemsize > 8:
-        raise DTypeError(f"{where}: dtype {result} is not supported: use bool, integers or float16/32/64")
+        raise DTypeError(f"{where}: {dtype!r:.60} is no dtype: use {_NAMES}") from None
+    if result.kind not in KINDS or result.itemsize > (16 if result.kind == "c" else 8):
+        raise DTypeError(f"{where}: dtype {result} is not supported: use {_NAMES}")
     return result
+
+
+def refuse_dropping(where: str, source: "np.dtype[Any]", target: "np.dtype[Any]") -> None:
+    """Raise where numbers of ``source`` would lose their imaginary parts in ``target``."""
+    if source.kind == "c" and target.kind not in "cb":
+        raise DTypeError(f"{where}: {source} in {target} would drop the imaginary part: write z.real, or bprop.abs(z)")
 
 
 def result_type(*operands: Any) -> "np.dtype[Any]":
@@ -47,5 +57,16 @@ def accumulated(dtype: "np.dtype[Any]") -> "np.dtype[Any]":
 
 
 def to_float(dtype: "np.dtype[Any]") -> "np.dtype[Any]":
-    """Return the floating dtype in which a function of ``dtype`` values is computed: integers become float64."""
+    """Return the floating or complex dtype in which a function of ``dtype`` values is computed: integers become float64."""
     return dtype if dtype.kind in "fc" else DEFAULT
+
+
+def to_real(dtype: "np.dtype[Any]") -> "np.dtype[Any]":
+    """Return the dtype of the real and imaginary parts of ``dtype`` values."""
+    return np.dtype(f"f{dtype.itemsize // 2}") if dtype.kind == "c" else dtype
+
+
+def to_complex(dtype: "np.dtype[Any]") -> "np.dtype[Any]":
+    """Return the complex dtype that holds ``dtype`` values in the same precision: integers become complex128."""
+    dtype = to_float(dtype)
+    return dtype if dtype.kind == "c" else np.dtype(f"c{max(8, 2 * dtype.itemsize)}")

@@ -12,7 +12,7 @@ from .op import Op, Operand, dtype_of, shape_of
 from .shape import broadcast
 from .value import Array, Spec
 
-Kind = Literal["same", "number", "integer", "bits", "float", "bool", "given"]
+Kind = Literal["same", "number", "integer", "bits", "float", "real", "bool", "given"]
 Partial = Callable[..., Any] | float | None
 
 
@@ -22,10 +22,12 @@ def _result_dtype(kind: Kind, operands: tuple[Operand, ...]) -> "np.dtype[Any]":
     promoted = dtypes.result_type(*map(dtype_of, operands))
     if kind in ("number", "integer") and promoted.kind == "b":
         raise DTypeError("bool is no number here: convert with .astype(int) or .astype(float)")
-    if kind in ("integer", "bits") and promoted.kind == "f":
+    if kind in ("integer", "bits") and promoted.kind in "fc":
         raise DTypeError(
             f"{promoted} has no bits to work on: convert with .astype(int), or compare first (x > 0 is a truth value)"
         )
+    if kind == "real":
+        return dtypes.to_real(promoted)
     return dtypes.to_float(promoted) if kind == "float" else promoted
 
 
@@ -34,14 +36,16 @@ class Elementwise(Op):
 
     ``partials``: one ∂y/∂xᵢ per input, a function of ``(y, *xs, **params)`` written with ops, a constant number, or
     ``None`` where the result does not vary with that input. ``kind``: of operands and result: ``"number"`` refuses
-    bool, ``"integer"`` floats too, ``"bits"`` only floats; ``"float"`` turns integers into float64, ``"bool"`` is the
-    result's dtype, ``"given"`` says a parameter. ``native``: an instruction's name, a function of ops that is
+    bool, ``"integer"`` floats too, ``"bits"`` only floats; ``"float"`` turns integers into float64, ``"real"`` has the dtype
+    of the real parts, ``"bool"`` is the result's dtype, ``"given"`` says a parameter. ``native``: an instruction's name, a function of ops that is
     expanded, or ``"callback"``: native code calls ``evaluate`` back. ``identity``: (position, constant) pairs for
     which f returns the other operand, used by simplification; the sign of a zero counts (x + 0 is not -0 for x = -0).
     ``complex_step``: how the complex step evaluates it: by the same NumPy function (``True``), by a function of its own, on the
     real part (comparisons), or not at all (``None``: refused by name).
     ``domain``: the open interval in which the op and its derivatives are finite, or one interval per input.
     ``logical``: operands are read as truth values, and native code computes with bools.
+    ``takes_complex``: y is a holomorphic function and ``partials`` its complex derivatives; of a y that is real the partial p
+    stands for y_dot = Re(p · x_dot).
     """
 
     if TYPE_CHECKING:
@@ -94,6 +98,7 @@ def _promoting(ufunc: Callable[..., Any]) -> Callable[..., Any]:
             y = ufunc(*(np.asarray(x, np.float64) for x in xs), **params)
         return y
 
+    evaluate.ufunc = ufunc  # type: ignore[attr-defined]
     return evaluate
 
 
@@ -119,6 +124,7 @@ def _counting(ufunc: Callable[..., Any]) -> Callable[..., Any]:
             raise OverflowError("a Python integer is too large for any dtype")
         return y
 
+    evaluate.ufunc = ufunc  # type: ignore[attr-defined]
     return evaluate
 
 

@@ -4,12 +4,12 @@ import linecache
 import os
 import sys
 from opcode import opmap
-from types import CodeType, FrameType
+from types import CodeType, FrameType, ModuleType
 
 from .printable import printable_lines
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-CALLERS = ("numpy", "scipy")
+CALLERS = ("numpy", "scipy", "matplotlib", "pandas", "xarray", "sklearn", "statsmodels", "torch", "jax")
 """Packages that call bprop in between: a line of theirs is not the user's."""
 STORES = frozenset(opmap[name] for name in ("STORE_SUBSCR", "STORE_SLICE") if name in opmap)
 """What ``a[i] = x`` becomes."""
@@ -20,7 +20,7 @@ def _package(frame: FrameType) -> str:
     return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
-def _user_frame(before: CodeType | None = None) -> FrameType | None:
+def user_frame(before: CodeType | None = None) -> FrameType | None:
     """Return the innermost frame outside bprop, NumPy and SciPy; none if the code ``before`` is met on the way."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_code is not before:
@@ -41,13 +41,13 @@ def user_place(before: CodeType | None = None) -> tuple[str, int] | None:
 
     Nor is there one if the function whose code is ``before`` is met on the way.
     """
-    frame = _user_frame(before)
+    frame = user_frame(before)
     return None if frame is None else (frame.f_code.co_filename, frame.f_lineno)
 
 
 def user_assigns() -> bool:
     """Return whether the user's line is at an assignment to entries, ``a[i] = x``."""
-    frame = _user_frame()
+    frame = user_frame()
     return frame is not None and frame.f_code.co_code[frame.f_lasti] in STORES
 
 
@@ -62,12 +62,42 @@ def user_called() -> str:
     return called
 
 
+def user_lists() -> bool:
+    """Return whether an array function of NumPy that the user called asks a value for an array, as of a list of values.
+
+    Where another library does, it computes in native code, which takes no array of objects.
+    """
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and _package(frame) == "numpy" and frame.f_globals["__name__"] != "numpy.ma.core":
+        frame = frame.f_back
+    return frame is None or not (frame.f_code.co_filename.startswith(PACKAGE) or _package(frame) in CALLERS)
+
+
+def sparse_product() -> str:
+    """Return the name of the method of a sparse matrix of SciPy for products that asks a value for an array, "" for others."""
+    frame = sys._getframe(2)
+    name = frame.f_code.co_name
+    return name if name in _SPARSE_PRODUCTS and str(frame.f_globals["__name__"]).startswith("scipy.sparse._") else ""
+
+
+_SPARSE_PRODUCTS = ("_matmul_dispatch", "_rmatmul_dispatch", "dot")
+
+
 def _public_name(frame: FrameType) -> str:
     """Return the name by which a user knows the function of a frame, "" if it has none."""
-    name, parts = frame.f_code.co_name, str(frame.f_globals["__name__"]).split(".")
+    name, parts = frame.f_code.co_qualname, str(frame.f_globals["__name__"]).split(".")
+    first, last = name.partition(".")[0], name.rpartition(".")[2]
+    if first[0] == "_" and "self" in frame.f_locals:  # a method of a base class that is not public
+        first = type(frame.f_locals["self"]).__name__
+        name = f"{first}.{last}"
+    if first[0] == "_" or last[0] == "_":
+        return ""
     for count in range(1, len(parts) + 1):  # numpy, then numpy.ma, then numpy.ma.core
+        if parts[count - 1][0] == "_":
+            break
         module = ".".join(parts[:count])
-        if hasattr(sys.modules.get(module), name):
+        attribute = getattr(sys.modules.get(module), first, None)
+        if callable(attribute) and not isinstance(attribute, ModuleType):
             return f"{module}.{name}"
     return ""
 
@@ -79,6 +109,19 @@ def shown_place(position: tuple[str, int] | None) -> str:
     name, line = position
     source = linecache.getline(name, line).strip()
     return f"{name}:{line}: {source}" if source else f"{name}:{line}"
+
+
+def refused_at(error: BaseException) -> tuple[str, str]:
+    """Return the public name of the function written in Python that raised an error, "" if none did, and the user's line."""
+    called, position, trace = "", None, error.__traceback__
+    while trace is not None:
+        frame = trace.tb_frame
+        if _package(frame) in CALLERS:
+            called = called or _public_name(frame)
+        elif not frame.f_code.co_filename.startswith(PACKAGE):
+            called, position = "", (frame.f_code.co_filename, trace.tb_lineno)
+        trace = trace.tb_next
+    return called, shown_place(position)
 
 
 def user_source() -> str:
@@ -180,6 +223,10 @@ class NonFiniteError(BpropError, ArithmeticError):
     """A loss or gradient became NaN or infinite."""
 
 
+class AllocationError(BpropError, MemoryError):
+    """There is no memory for an array: the message names whose it is, and how much it takes."""
+
+
 class StateError(BpropError, RuntimeError):
     """A call came at the wrong time, such as ``bprop`` without an ``fprop`` before it."""
 
@@ -193,6 +240,7 @@ class CompileWarning(UserWarning):
 
 
 __all__ = [
+    "AllocationError",
     "ArgumentError",
     "BpropError",
     "CompileError",

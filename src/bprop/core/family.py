@@ -3,7 +3,6 @@
 Interpreters (forward, reverse, batching, text, native code) switch on these classes and never on single ops.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any, ClassVar, Literal
@@ -12,10 +11,11 @@ import numpy as np
 
 from . import dtype as dtypes
 from .elementwise import Elementwise, Selection
-from .error import ArgumentError, BpropError, DTypeError, ShapeError
+from .error import DTypeError, ShapeError
+from .general import General
 from .interpreter import CURRENT
 from .op import Op, Operand, dtype_of, shape_of
-from .shape import broadcast, normalise_axis, reduced
+from .shape import normalise_axis, reduced
 from .value import Spec
 
 __all__ = [
@@ -134,6 +134,8 @@ class Cumulative(Op):
 class Linear(Op):
     """y is linear in x: a re-indexing (reshape, transpose, slice, gather, …) or a sum along an index map.
 
+    Complex entries are moved as real ones are.
+
     ``shape(x, *others, **params)``: the result's shape. ``adjoint(y_bar, x, *others, **params)``: x_bar, written with
     ops; ``x`` is seen only by shape and dtype. ``index``: the map in one of two directions, a function of the loop
     variables, the input's shape and the other operands: with ``scatter=False`` the loop runs over y and
@@ -145,6 +147,8 @@ class Linear(Op):
     ``compose(first, then)``: the parameters that do both in one application; ``neutral(shape, **params)``: whether an
     application that keeps the shape changes nothing.
     """
+
+    takes_complex = True
 
     def __init__(
         self,
@@ -184,6 +188,8 @@ class Linear(Op):
 class Join(Op):
     """y holds the inputs one after the other along the parameter ``axis``; all their other sizes agree."""
 
+    takes_complex = True
+
     def spec(self, *operands: Operand, **params: Any) -> Spec:
         axis, shapes = params["axis"], [shape_of(x) for x in operands]
         first = shapes[0]
@@ -215,6 +221,7 @@ class Bilinear(Op):
     canonical: ClassVar["Bilinear"]
     """The op with which rules and passes write the contractions that they make."""
     arity = 2
+    takes_complex = True
 
     def __init__(
         self,
@@ -253,96 +260,6 @@ class Bilinear(Op):
         return sizes
 
 
-class General(Op):
-    """An op with formulas of its own: ``jvp(y, xs, x_dots, **params)`` and ``vjp(y_bar, y, xs, needs, **params)``,
-    written with ops; what ``needs`` says no to may be ``None``. Without formulas the result does not vary (sorted
-    positions). ``dtype``: of the result, where it is not the floating dtype of the operands.
-
-    ``signature`` as of a NumPy generalised ufunc, such as ``"(n,n),(n,k)->(n,k)"``: leading axes are batches. With
-    several outputs, ``"(n,n)->(n),(n,n)"``, y, y_bar and the tangents are tuples, and an absent one is ``None``.
-    ``extents(sizes, **params)``: the sizes of the labels that only outputs have. ``failure``: what a ``LinAlgError`` in
-    ``evaluate`` means, and what to do; the derivative of another op gives a parameter of that name, the whole message.
-    A parameter ``axis`` says, as of a NumPy generalised ufunc, which axes of the one operand are its core instead: a
-    tuple of negative numbers, over which "(n)->(n)" goes as over one.
-    ``columns``: the label, last in an operand and in the result, whose entries do not meet: each column of the result is
-    that of one column of the operand.
-    ``native(*xs, **params)``: the same result written with other ops, which native code computes instead; without it
-    native code calls ``evaluate`` back. ``complex_step``: as of the elementwise ops. ``half``: float16 is computed, too.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        evaluate: Callable[..., Any],
-        *,
-        signature: str,
-        jvp: Callable[..., Any] | None = None,
-        vjp: Callable[..., tuple[Any, ...]] | None = None,
-        dtype: Any = None,
-        extents: Callable[..., dict[str, int]] | None = None,
-        failure: str = "",
-        native: Callable[..., Any] | None = None,
-        complex_step: Callable[..., Any] | bool = True,
-        half: bool = False,
-        columns: str = "",
-        **rest: Any,
-    ) -> None:
-        super().__init__(name, evaluate, **rest)
-        self.signature = signature
-        self.columns = columns
-        self.core_inputs, self.core_outputs = map(_cores, signature.split("->"))
-        self.arity = len(self.core_inputs)
-        self.several = len(self.core_outputs) > 1
-        self.extents = extents
-        self.failure = failure
-        self.jvp: Any = jvp
-        self.vjp: Any = vjp
-        self.differentiable = jvp is not None and vjp is not None
-        self.dtype = None if dtype is None else np.dtype(dtype)
-        self.native = native
-        self.complex_step = complex_step
-        self.half = half
-
-    def spec(self, *operands: Operand, **params: Any) -> Spec | tuple[Spec, ...]:
-        sizes: dict[str, int] = {}
-        batches = []
-        shapes = [shape_of(x) for x in operands]
-        shown = " and ".join(map(str, shapes))
-        for shape, core in zip(shapes, [()] if "axis" in params else self.core_inputs, strict=True):
-            rank = len(core)
-            if len(shape) < rank:
-                raise ShapeError(f"{self.name}: shape {shape} has {len(shape)} axes, {self.signature} needs {rank}")
-            batches.append(shape[: len(shape) - rank])
-            for axis, label in zip(range(-rank, 0), core, strict=True):
-                if sizes.setdefault(label, shape[axis]) != shape[axis]:
-                    raise ShapeError(
-                        f"{self.name}: shapes {shown} do not fit {self.signature}: axis {axis} of {shape} has size "
-                        f"{shape[axis]}, expected {sizes[label]}"
-                    )
-        dtype = self.dtype or dtypes.to_float(dtypes.result_type(*map(dtype_of, operands)))
-        if dtype == np.float16 and not self.half:
-            raise DTypeError(f'{self.name}: float16 is not supported: convert with .astype("float32")')
-        if "axis" in params:
-            return Spec(shapes[0], dtype)
-        if self.extents is not None:
-            sizes |= self.extents(sizes, **params)
-        batch = broadcast(self.name, *batches)
-        specs = tuple(Spec(batch + tuple(sizes[label] for label in core), dtype) for core in self.core_outputs)
-        return specs if self.several else specs[0]
-
-    def explain(self, error: Exception, args: tuple[Any, ...], params: dict[str, Any]) -> BpropError:
-        if isinstance(error, np.linalg.LinAlgError) and params.get("failure"):
-            return ArgumentError(params["failure"])
-        if isinstance(error, np.linalg.LinAlgError) and self.failure:
-            error = np.linalg.LinAlgError(self.failure)
-        return super().explain(error, args, params)
-
-
-def _cores(part: str) -> list[tuple[str, ...]]:
-    """Return the labels of each operand in one half of a signature: "(n,k),()" is n and k, and none."""
-    return [tuple(re.findall(r"\w+", core)) for core in re.findall(r"\(([^)]*)\)", part)]
-
-
 class Creation(Op):
     """An array made from parameters alone (``shape``, ``dtype``, …). ``entry``: the value at an index, for native code.
     ``absent``: its zeros stand for a derivative that is not there. ``canonical``: every entry is its parameter ``value``.
@@ -351,6 +268,7 @@ class Creation(Op):
     canonical: ClassVar["Creation"]
     """The op with which passes write the constants that they make."""
     differentiable = False
+    takes_complex = True
 
     def __init__(
         self,
@@ -407,6 +325,7 @@ class Region(Op):
 
     is_region = True
     several = True
+    takes_complex = True  # what it holds decides
     native: Any = ""
     """The kind of kernel that native code makes of it; a region without one is replaced by the ops of its body."""
 
@@ -432,7 +351,7 @@ class Region(Op):
         for all entries or none. A region that does not say what it does to them sees zeros.
         """
         outputs = CURRENT.get().bind(self, args, params)
-        return outputs, tuple(True if y.dtype.kind == "f" else None for y in outputs)
+        return outputs, tuple(True if dtypes.is_inexact(y.dtype) else None for y in outputs)
 
     def complex_step(self, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """Return the outputs at complex arguments."""

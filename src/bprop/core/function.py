@@ -23,6 +23,10 @@ AS_NUMPY: set[Callable[..., Any]] = set()
 SCIPY: dict[str, Callable[..., Any]] = {}
 """Name in `scipy.special` -> bprop function, by name since SciPy need not be loaded; filled by `bprop.ops`."""
 
+UFUNC_METHODS: dict[str, Callable[..., Any]] = {}
+"""Method of NumPy's ufuncs -> what it is on values, called as (ufunc, name, rule, inputs, options); `NotImplemented` where it
+has no meaning. ``__call__`` is among them, for calls with options; filled by `bprop.interop`."""
+
 
 def function(*numpy_functions: Any, namespace: str = "") -> Callable[[F], F]:
     """Decorate a public function: `Array` methods find it by name, and NumPy's functions dispatch to it.

@@ -1,8 +1,9 @@
 """`Node` and `Graph`: op applications as data. Recording and tracing make the same nodes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import count
-from typing import Any
+from typing import Any, Final, NamedTuple, final
 
 from .error import ArgumentError, DTypeError, ShapeError
 from .interpreter import current
@@ -16,40 +17,71 @@ _number = count()
 class Node:
     """One application of ``op``, or an input where ``op`` is ``None``.
 
-    ``inputs`` are edges ``(node, output position)``, Python scalars, or ``None`` (recording: an input without
-    derivative). ``number`` is the creation number, a topological order. ``residuals`` are what a recorded node keeps for
-    the backward pass: ``(y, xs)`` with `Spec` in place of what the rule never reads, or a pullback.
+    ``inputs`` are edges and Python scalars, ``specs`` the shapes and dtypes of the outputs. ``number`` is the creation
+    number, a topological order. A node does not change.
     """
 
-    __slots__ = ("inputs", "number", "op", "params", "residuals", "specs")
+    __slots__ = ("inputs", "number", "op", "params", "specs")
 
     def __init__(
-        self,
-        op: Op | None,
-        params: dict[str, Any],
-        inputs: Sequence[Any],
-        specs: tuple[Spec, ...] = (),
-        residuals: Any = None,
+        self, op: Op | None, params: dict[str, Any], inputs: "tuple[NodeInput, ...]", specs: tuple[Spec, ...]
     ) -> None:
-        self.op = op
-        self.params = params
-        self.inputs = inputs
-        self.specs = specs
-        self.residuals = residuals
-        self.number = next(_number)
+        # final for the type checker: it costs nothing, and a pass makes many nodes
+        self.op: Final = op
+        self.params: Final = params
+        self.inputs: Final = inputs
+        self.specs: Final = specs
+        self.number: Final = next(_number)
 
     @property
     def operands(self) -> tuple[Operand, ...]:
-        """What a shape rule sees of the inputs (traced nodes only: recording keeps no specs)."""
-        return tuple(operand_spec(x) for x in self.inputs)
+        """What a shape rule sees of the inputs."""
+        return tuple(map(operand_spec, self.inputs))
+
+    @property
+    def outputs(self) -> "list[Edge]":
+        """One edge per output."""
+        if len(self.specs) == 1:
+            return [Edge(self, 0)]
+        return [Edge(self, index) for index in range(len(self.specs))]
+
+    @property
+    def output(self) -> "Edge":
+        """The edge of the first output, which of most nodes is the only one."""
+        return Edge(self, 0)
+
+    @property
+    def edges(self) -> "list[Edge]":
+        """The inputs that are edges: all but the Python scalars."""
+        return [x for x in self.inputs if type(x) is Edge]
+
+    def edge(self, position: int) -> "Edge":
+        """Return the input at a position where it can only be an edge."""
+        x = self.inputs[position]
+        assert type(x) is Edge
+        return x
 
 
-Edge = tuple[Node, int]
+@final
+class Edge(NamedTuple):
+    """A value of a graph: one output of a node. Passes ask for this type: a plain pair equals an edge, but is none."""
+
+    node: Node
+    index: int  # type: ignore[assignment]  # in place of tuple.index
+
+    @property
+    def spec(self) -> Spec:
+        """Shape and dtype."""
+        return self.node.specs[self.index]
 
 
-def operand_spec(x: Any) -> Operand:
-    """Return what a shape rule sees of an operand: the `Spec` of an edge, or the Python scalar itself."""
-    return x[0].specs[x[1]] if type(x) is tuple else x
+NodeInput = Edge | bool | int | float | complex
+"""What a node reads: a value of the graph, or a weak Python scalar."""
+
+
+def operand_spec(x: NodeInput) -> Operand:
+    """Return what a shape rule sees of an input: the `Spec` of an edge, or the Python scalar itself."""
+    return x.spec if type(x) is Edge else x
 
 
 class Graph:
@@ -73,16 +105,15 @@ class Graph:
         outputs: Sequence[Edge],
         captures: Sequence[tuple[Node, Array]] = (),
     ) -> None:
-        self.inputs = tuple(inputs)
-        self.nodes = tuple(nodes)
-        self.outputs = tuple(outputs)
-        self.captures = tuple(captures)
-        self._last_use: list[list[Node]] | None = None
+        self.inputs: Final = tuple(inputs)
+        self.nodes: Final = tuple(nodes)
+        self.outputs: Final = tuple(outputs)
+        self.captures: Final = tuple(captures)
 
     @property
     def specs(self) -> tuple[Spec, ...]:
         """Shape and dtype of every output."""
-        return tuple(node.specs[index] for node, index in self.outputs)
+        return tuple(edge.spec for edge in self.outputs)
 
     def __call__(self, *args: Any) -> list[Array]:
         """Apply the graph to one array per input, of its shape and dtype, and return the list of outputs."""
@@ -98,8 +129,8 @@ class Graph:
             values[node] = (value,)
         values.update({node: (value,) for node, value in self.captures})
         bind = current().bind
-        for node, finished in zip(self.nodes, self._drops(), strict=True):
-            operands = tuple([values[x[0]][x[1]] if type(x) is tuple else x for x in node.inputs])
+        for node, finished in zip(self.nodes, self._drops, strict=True):
+            operands = tuple([values[x.node][x.index] if type(x) is Edge else x for x in node.inputs])
             assert node.op is not None
             result = bind(node.op, operands, node.params)
             values[node] = result if type(result) is tuple else (result,)
@@ -108,33 +139,45 @@ class Graph:
                 del values[old]
         return [values[node][index] for node, index in self.outputs]
 
+    @cached_property
     def _drops(self) -> list[list[Node]]:
         """For each node, the nodes whose values nobody needs after it."""
-        if self._last_use is None:
-            last: dict[Node, int] = {}
-            for position, node in enumerate(self.nodes):
-                last[node] = position
-                for x in node.inputs:
-                    if type(x) is tuple:
-                        last[x[0]] = position
-            outputs = {node for node, _ in self.outputs}
-            drops: list[list[Node]] = [[] for _ in self.nodes]
-            for node, position in last.items():
-                if node not in outputs:
-                    drops[position].append(node)
-            self._last_use = drops
-        return self._last_use
+        last: dict[Node, int] = {}
+        for position, node in enumerate(self.nodes):
+            last[node] = position
+            for x in node.edges:
+                last[x.node] = position
+        outputs = {edge.node for edge in self.outputs}
+        drops: list[list[Node]] = [[] for _ in self.nodes]
+        for node, position in last.items():
+            if node not in outputs:
+                drops[position].append(node)
+        return drops
 
     def live(self, *, quiet: bool = False) -> "Graph":
         """Return the graph without nodes that no output needs; what has an effect stays, unless ``quiet``."""
-        needed = {node for node, _ in self.outputs}
+        needed = {edge.node for edge in self.outputs}
         nodes = []
         for node in reversed(self.nodes):
             if node in needed or (not quiet and has_effect(node)):
                 nodes.append(node)
-                needed.update(x[0] for x in node.inputs if type(x) is tuple)
+                needed.update(x.node for x in node.edges)
         captures = [(node, value) for node, value in self.captures if node in needed]
         return Graph(self.inputs, nodes[::-1], self.outputs, captures)
+
+    def dependent(self, inputs: Sequence[bool]) -> list[bool]:
+        """Return which outputs depend on an input that is flagged: there is a path of applications from one to the other.
+
+        >>> import bprop
+        >>> graph = bprop.trace(lambda x, y: (x * x, x + y))(1.0, 2.0)
+        >>> graph.dependent([False, True])
+        [False, True]
+        """
+        nodes = {node for node, flag in zip(self.inputs, inputs, strict=True) if flag}
+        for node in self.nodes:
+            if any(edge.node in nodes for edge in node.edges):
+                nodes.add(node)
+        return [edge.node in nodes for edge in self.outputs]
 
     def closed(self) -> tuple["Graph", list[Array]]:
         """Return the graph with its captures as further inputs, and their values."""
@@ -186,19 +229,19 @@ def has_effect(node: Node) -> bool:
     return op.effect or any(has_effect(inner) for graph in inner_graphs(node) for inner in graph.nodes)
 
 
-def edge_name(x: Any, names: dict[Node, str]) -> str:
-    """Return how an operand is written in a listing."""
-    if type(x) is not tuple:
+def edge_name(x: NodeInput, names: Mapping[Node, str]) -> str:
+    """Return how an operand is written in a listing: a number, a name, or one of several outputs as ``a[1]``."""
+    if type(x) is not Edge:
         return TEXT.number(x).text
     node, index = x
-    return f"{names[node]}.{index}" if len(node.specs) > 1 else names[node]
+    return f"{names[node]}[{index}]" if len(node.specs) > 1 else names[node]
 
 
-def application(node: Node, names: dict[Node, str]) -> str:
-    """Return one application as text, by the op's template."""
+def application(node: Node, names: Mapping[Node, str], *, settings: bool = True) -> str:
+    """Return one application as text, by the op's template; ``settings``: a region is written with its parameters."""
     assert node.op is not None
-    operands = [Written(edge_name(x, names)) if type(x) is tuple else TEXT.number(x) for x in node.inputs]
-    if node.op.is_region:
+    operands = [Written(edge_name(x, names)) if type(x) is Edge else TEXT.number(x) for x in node.inputs]
+    if node.op.is_region and settings:
         shown = [f"{key}={_parameter(value)}" for key, value in node.params.items() if not isinstance(value, Graph)]
         return f"{node.op.name}({', '.join([operand.text for operand in operands] + shown)})"
     return TEXT.write(node.op, operands, node.operands, node.params).text

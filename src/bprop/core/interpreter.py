@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .conversion_error import explain_flat
 from .dtype import WEAK
 from .error import BpropError, EscapedError
+from .object_array import explain_objects
 from .value import Array, Tracer, escaped
 
 if TYPE_CHECKING:
@@ -48,6 +50,8 @@ class Interpreter:
         The applications are recorded or traced, and will be repeated with other numbers: by a program or a backward sweep.
     differentiates : bool
         Values of this level may carry a derivative, which is lost if Python takes their number.
+    gave_objects : bool
+        NumPy has got object arrays of values of this level.
     """
 
     name = "interpreter"
@@ -56,6 +60,7 @@ class Interpreter:
     guards = False
     replayed = False
     differentiates = True
+    gave_objects = False
 
     def __init__(self, below: "Interpreter | None" = None) -> None:
         self.below: Interpreter = current() if below is None else below
@@ -106,6 +111,10 @@ class Interpreter:
         self.written.clear()
 
 
+FAILURES = (ValueError, TypeError, IndexError, OverflowError, MemoryError, np.linalg.LinAlgError)
+"""What NumPy raises where an op cannot be computed; `Op.explain` makes an error of them that names the op."""
+
+
 class _Quiet(threading.local):
     """``run(f, *args)`` calls ``f`` without NumPy's floating-point warnings, since NaN and infinity are values here.
 
@@ -139,14 +148,21 @@ class Eager(Interpreter):
                 self.data_of(op, arg)
             with using(self):
                 return op.evaluate(*args, **params)
-        data = [arg.data if type(arg) is Array else self.data_of(op, arg) for arg in args]
+        y = self.compute(op, [arg.data if type(arg) is Array else self.data_of(op, arg) for arg in args], args, params)
+        return tuple(map(Array, y)) if type(y) is tuple else Array(y)
+
+    def compute(self, op: "Op", data: Sequence[Any], args: tuple[Any, ...], params: Params) -> Any:
+        """Return what NumPy makes of ``data``, the numbers of ``args``."""
+        if op.intercepted:
+            for x in data:
+                if type(x) is complex or (type(x) is np.ndarray and x.dtype.kind == "c"):
+                    op.refuse_complex(args)
         try:
-            y = QUIET.run(op.evaluate, *data, **params)
+            return QUIET.run(op.evaluate, *data, **params)
         except BpropError:
             raise
-        except (ValueError, TypeError, IndexError, OverflowError, np.linalg.LinAlgError) as error:
+        except FAILURES as error:
             raise op.explain(error, args, params) from None
-        return tuple(map(Array, y)) if type(y) is tuple else Array(y)
 
     def data_of(self, op: "Op", arg: Any) -> Any:
         """Return the number or NumPy array behind ``arg``; raise `EscapedError` for a value of an ended transform."""
@@ -193,9 +209,17 @@ class using:  # noqa: N801 - reads as a statement: `with using(interpreter):`
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         CURRENT.reset(self.token)
+        if error is None:
+            return
         # in ``a[i] = x`` NumPy wraps our error in one of its own: raise ours
-        if kind is ValueError and isinstance(error.__cause__, BpropError):  # type: ignore[union-attr]
-            raise error.__cause__  # type: ignore[union-attr]
+        if kind is ValueError and isinstance(error.__cause__, BpropError):
+            raise error.__cause__
+        if kind is ValueError and (flat := explain_flat(error, self.interpreter.name)) is not None:  # type: ignore[arg-type]
+            raise flat from error
+        if self.interpreter.gave_objects and isinstance(error, TypeError | AttributeError):
+            explained = explain_objects(error)
+            if explained is not None:
+                raise explained from error
 
 
 EVALUATE = Eager()

@@ -1,10 +1,12 @@
 """The operators and methods of `Array`, in Python's, the Array API's and NumPy's spelling: each calls a public function."""
 
 import inspect
+import sys
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import DTypeLike
 
+from .assignment import rewrite
 from .error import ArgumentError
 from .function import FUNCTIONS
 
@@ -68,10 +70,10 @@ class Methods:
         return _call("pow", other, self)
 
     def __matmul__(self, other: Any) -> "Array":
-        return _call("matmul", self, other)
+        return _call("matmul" if isinstance(other, Methods) else _product(other), self, other)
 
     def __rmatmul__(self, other: Any) -> "Array":
-        return _call("matmul", other, self)
+        return _call("matmul" if isinstance(other, Methods) else _product(other), other, self)
 
     def __neg__(self) -> "Array":
         return _call("negative", self)
@@ -151,7 +153,7 @@ class Methods:
     def __setitem__(self, index: Any, value: Any) -> None:
         raise ArgumentError(
             "bprop arrays are immutable: x[index] = value would change numbers that a gradient still needs; "
-            "write x = x.at[index].set(value), and x.at[index].add(value) for +="
+            + (rewrite() or "write x = x.at[index].set(value), and x.at[index].add(value) for +=")
         )
 
     # --- methods, in the Array API's and NumPy's spelling ---
@@ -167,16 +169,20 @@ class Methods:
 
     @property
     def real(self) -> "Array":
-        """The real part: the array itself, since all arrays are real."""
+        """The real part, of a real array the array itself."""
         return _call("real", self)
 
     @property
     def imag(self) -> "Array":
-        """The imaginary part: zeros."""
+        """The imaginary part, of a real array zeros."""
         return _call("imag", self)
 
     def conj(self) -> "Array":
-        """Return the complex conjugate: the array itself."""
+        """Return the complex conjugate, of a real array the array itself."""
+        return _call("conj", self)
+
+    def conjugate(self) -> "Array":
+        """Return the complex conjugate, of a real array the array itself."""
         return _call("conj", self)
 
     def clip(self, min: Any = None, max: Any = None) -> "Array":
@@ -303,6 +309,16 @@ class Methods:
 
 def _call(name: str, *args: Any, **options: Any) -> Any:
     return FUNCTIONS[name](*args, **options)
+
+
+def is_sparse(obj: Any) -> bool:
+    """Return whether ``obj`` is a sparse matrix of SciPy."""
+    module = sys.modules.get("scipy.sparse")
+    return module is not None and bool(module.issparse(obj))
+
+
+def _product(other: Any) -> str:
+    return "sparse.matmul" if is_sparse(other) else "matmul"
 
 
 def call_array(kind: type) -> None:

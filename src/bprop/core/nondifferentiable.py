@@ -33,22 +33,16 @@ NONDIFFERENTIABLE = _of_numpy(
 EFFECTS = _of_numpy("save savetxt savez savez_compressed")
 """Of these, the ones that do something: once, and not for every entry of a batch."""
 
-IN_PLACE = _of_numpy("copyto fill_diagonal place put put_along_axis putmask")
+IN_PLACE_NAMES = frozenset(("copyto", "fill_diagonal", "place", "put", "put_along_axis", "putmask"))
+IN_PLACE = _of_numpy(" ".join(IN_PLACE_NAMES))
 """What these write into is their first argument."""
 
 INSTEAD = {
-    "add.accumulate": "bprop.cumulative_sum(x)",
-    "add.reduce": "bprop.sum(x, axis=0)",
     "copyto": "bprop.where(condition, source, x)",
     "fill_diagonal": "bprop.where(numpy.eye(n, dtype=bool), value, x)",
     "full": "bprop.broadcast_to(x, shape)",
     "linalg.eig": "bprop.linalg.eigh(x) where x is symmetric",
     "linalg.eigvals": "bprop.linalg.eigvalsh(x) where x is symmetric",
-    "maximum.reduce": "bprop.max(x, axis=0)",
-    "minimum.reduce": "bprop.min(x, axis=0)",
-    "multiply.accumulate": "bprop.cumulative_prod(x)",
-    "multiply.outer": "x[:, None] * y",
-    "multiply.reduce": "bprop.prod(x, axis=0)",
     "place": "x.at[mask].set(values)",
     "put": "x.at[index].set(values)",
     "put_along_axis": "x.at[index].set(values)",
@@ -56,4 +50,4 @@ INSTEAD = {
 }
 """What does the same and has a derivative, for those of the other functions where that is short."""
 
-__all__ = ["EFFECTS", "INSTEAD", "IN_PLACE", "NONDIFFERENTIABLE"]
+__all__ = ["EFFECTS", "INSTEAD", "IN_PLACE", "IN_PLACE_NAMES", "NONDIFFERENTIABLE"]

@@ -155,9 +155,9 @@ class Notation:
         """Return the call of a function."""
         return Written(f"{name}({', '.join(operands)})", CALL)
 
-    def number(self, value: float) -> Written:
+    def number(self, value: complex) -> Written:
         """Return a number as written: exactly, and without a point where it is an integer."""
-        if isinstance(value, bool):
+        if isinstance(value, bool | complex):
             return Written(str(value))
         if not isfinite(value):
             text = "nan" if isnan(value) else "inf"

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from .dtype import WEAK, result_type
-from .error import ArgumentError, BpropError, DTypeError
+from .error import AllocationError, ArgumentError, BpropError, DTypeError
 from .interpreter import CURRENT
 from .traced_float import TracedFloat, plain
 from .value import Array, Spec, converted
 
-Operand = Spec | bool | int | float
+Operand = Spec | bool | int | float | complex
 """What a shape rule sees of an argument: its `Spec`, or a weak Python scalar."""
 
 REGISTRY: dict[str, "Op"] = {}
@@ -37,6 +37,11 @@ class Op:
     arity: int | None = None
     """How many operands the op takes; ``None`` where its shape rule or public function sees to it."""
 
+    takes_complex = False
+    """Whether operands may be complex, and the derivative is then right. Another op refuses them by name."""
+    intercepted = False
+    """Whether an application does not go straight to ``evaluate``: of a region, or where complex operands are to be refused."""
+
     reads_scalars = False
     """Whether the number of a Python scalar among its operands decides how it is computed or differentiated."""
 
@@ -51,8 +56,12 @@ class Op:
         doc: str = "",
         examples: "Callable[[Any], Iterable[tuple[tuple[Any, ...], dict[str, Any]]]] | None" = None,
         role: str = "",
+        takes_complex: bool | None = None,
     ) -> None:
         self.name = self.__name__ = name
+        if takes_complex is not None:
+            self.takes_complex = takes_complex
+        self.intercepted = self.is_region or not (self.takes_complex or _refuses_complex(evaluate))
         self.evaluate = evaluate
         self.text = text
         self.latex = latex
@@ -106,6 +115,17 @@ class Op:
         """Return shape and dtype of the result, or raise the error that names what does not fit."""
         raise NotImplementedError
 
+    def refuse_complex(self, operands: Iterable[Any]) -> None:
+        """Raise where an operand is complex and the op does not take complex numbers."""
+        if self.takes_complex:
+            return
+        for x in operands:
+            if type(x) is complex or (type(x) not in WEAK and x.dtype.kind == "c"):
+                raise DTypeError(
+                    f"{self.name} takes no complex numbers, and an operand is {getattr(x, 'dtype', 'complex')}: write it "
+                    f"with z.real, z.imag, bprop.abs(z) or bprop.angle(z)"
+                )
+
     def staged(self, args: tuple[Any, ...], params: dict[str, Any]) -> dict[str, Any]:
         """Return the parameters a traced node keeps; regions turn the functions they hold into graphs."""
         return params
@@ -114,12 +134,21 @@ class Op:
         """Turn a failure inside NumPy into an error that names the op and what it was given."""
         operands = [arg.spec if isinstance(arg, Array) else arg for arg in args]
         try:
+            self.refuse_complex(operands)
             self.spec(*operands, **params)
         except BpropError as better:
             return better
         shown = ", ".join(map(str, operands))
+        if isinstance(error, MemoryError):
+            return AllocationError(f"{self.name}({shown}): {error or 'there is no memory for the result'}")
         kind = DTypeError if isinstance(error, TypeError | OverflowError) else ArgumentError
         return kind(f"{self.name}({shown}): {error}")
+
+
+def _refuses_complex(evaluate: Callable[..., Any]) -> bool:
+    """Return whether NumPy itself refuses complex operands."""
+    ufunc = getattr(evaluate, "ufunc", evaluate)
+    return isinstance(ufunc, np.ufunc) and not any(set(loop.split("->")[0]) & set("FDG") for loop in ufunc.types)
 
 
 def _registered(name: str) -> Op:
@@ -131,6 +160,8 @@ def operand(name: str, arg: Any) -> Any:
     """Return ``arg`` as something an op takes: an `Array` or a weak Python scalar."""
     if isinstance(arg, Array) or type(arg) in WEAK:
         return arg
+    if type(arg) is np.ndarray:
+        return converted(name, arg)
     if type(arg) is TracedFloat:
         return arg.weak()
     if isinstance(arg, np.matrix):

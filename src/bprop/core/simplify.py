@@ -10,10 +10,10 @@ import numpy as np
 
 from .dtype import WEAK
 from .family import Creation, Elementwise, Linear, Reduction
-from .graph import Edge, Graph, Node, has_effect, inner_graphs
+from .graph import Edge, Graph, Node, has_effect, inner_graphs, operand_spec
 from .interpreter import QUIET
 from .op import Op
-from .rewrite import Rewriter, outputs_of
+from .rewrite import Rewriter
 from .value import Spec
 
 
@@ -46,7 +46,7 @@ class _Simplifier(Rewriter):
         assert node.op is not None
         params = self.params(node)
         if has_effect(node):  # happens as often as it is written
-            return outputs_of(self.add(node.op, inputs, params, node.specs))
+            return self.add(node.op, inputs, params, node.specs).outputs
         return self.simplified(node.op, inputs, params, node.specs)
 
     def params(self, node: Node) -> dict[str, Any]:
@@ -66,32 +66,32 @@ class _Simplifier(Rewriter):
         simpler = self.simpler(op, inputs, params, specs[0]) if len(specs) == 1 else None
         if simpler is not None:
             return [simpler]
-        key = (op, tuple([x if type(x) is tuple else _key(x) for x in inputs]), _key(params))
+        key = (op, tuple([x if type(x) is Edge else _key(x) for x in inputs]), _key(params))
         try:
             node = self.applications.get(key)
         except TypeError:  # a parameter that cannot be compared
             node, key = None, object()  # type: ignore[assignment]
         if node is None:
             node = self.applications[key] = self.add(op, inputs, params, specs)
-        return outputs_of(node)
+        return node.outputs
 
     def simpler(self, op: Op, inputs: tuple[Any, ...], params: dict[str, Any], spec: Spec) -> Edge | None:
         if isinstance(op, Elementwise):
             return self.elementwise(op, inputs, params, spec)
         if isinstance(op, Linear):
             return self.linear(op, inputs, params, spec)
-        if isinstance(op, Reduction) and not params["axis"] and op.neutral and _spec(inputs[0]) == spec:
+        if isinstance(op, Reduction) and not params["axis"] and op.neutral and operand_spec(inputs[0]) == spec:
             return inputs[0]
         return None
 
     def elementwise(self, op: Elementwise, inputs: tuple[Any, ...], params: dict[str, Any], spec: Spec) -> Edge | None:
         same = op.kind == "given" or (self.algebraic and op.role == "identity")
-        if same and _spec(inputs[0]) == spec:
+        if same and operand_spec(inputs[0]) == spec:
             return inputs[0]
         numbers = [constant_of(x) for x in inputs]
         for position, neutral in op.identity:
             other = inputs[1 - position]
-            if _spec(other) == spec and self.is_neutral(numbers[position], neutral, spec):
+            if operand_spec(other) == spec and self.is_neutral(numbers[position], neutral, spec):
                 return other
         absorbing = op.absorbing if self.algebraic else None
         if absorbing is not None and any(number is not None and number == absorbing for number in numbers):
@@ -100,7 +100,7 @@ class _Simplifier(Rewriter):
             if all(type(x) in WEAK for x in inputs):
                 return None  # without an array among them the dtype would no longer be weak in the same way
             operands = [
-                x if type(x) in WEAK else np.asarray(n, _dtype(x)) for x, n in zip(inputs, numbers, strict=True)
+                x if type(x) in WEAK else np.asarray(n, x.spec.dtype) for x, n in zip(inputs, numbers, strict=True)
             ]
             try:
                 value = np.asarray(QUIET.run(op.evaluate, *operands, **params))
@@ -117,15 +117,15 @@ class _Simplifier(Rewriter):
 
     def linear(self, op: Linear, inputs: tuple[Any, ...], params: dict[str, Any], spec: Spec) -> Edge | None:
         x = inputs[0]
-        if len(inputs) != 1 or type(x) is not tuple:
+        if len(inputs) != 1 or type(x) is not Edge:
             return None
-        if op.neutral is not None and spec == _spec(x) and op.neutral(spec.shape, **params):
+        if op.neutral is not None and spec == operand_spec(x) and op.neutral(spec.shape, **params):
             return x
         number = constant_of(x)
         if number is not None and not op.scatter:  # every entry is one of x
             return self.filled(number, spec)
-        before = x[0]
-        if op.compose is not None and before.op is op and type(before.inputs[0]) is tuple:
+        before = x.node
+        if op.compose is not None and before.op is op and type(before.inputs[0]) is Edge:
             merged = op.compose(before.params, params)
             return self.simplified(op, tuple(before.inputs), merged, (spec,))[0]
         return None
@@ -141,18 +141,10 @@ def constant_of(x: Any) -> Any:
     """Return the number that every entry of an operand has, or ``None``."""
     if type(x) in WEAK:
         return x
-    node = x[0]
+    node = x.node
     if isinstance(node.op, Creation) and node.op.entry == "constant":
         return node.params["value"]
     return None
-
-
-def _spec(x: Any) -> Spec | None:
-    return x[0].specs[x[1]] if type(x) is tuple else None
-
-
-def _dtype(x: Edge) -> Any:
-    return x[0].specs[x[1]].dtype
 
 
 def _key(value: Any) -> Any:

@@ -7,19 +7,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cell import Cell
+from .conversion_error import asked
 from .dtype import WEAK
 from .error import TracedValueError, user_source
-from .graph import Edge, Graph, Node, application
+from .graph import Graph, Node, application
+from .graph_builder import GraphBuilder, GraphValue, source_node
 from .interpreter import Interpreter, using
 from .op import Op
 from .traced_float import plain
-from .value import Array, Spec, Tracer, asarray, asked
+from .value import Array, Spec
 
 
-class Traced(Tracer):
+class Traced(GraphValue):
     """A value that is being traced: a place in a graph, without numbers."""
 
-    __slots__ = ("index", "node")
+    __slots__ = ()
 
     def __init__(self, owner: "Trace", node: Node, index: int = 0) -> None:
         self.owner = owner
@@ -46,11 +48,11 @@ class Traced(Tracer):
     def __bool__(self) -> bool:
         raise TracedValueError(
             f"Python `if`, `while`, `and`, `or`, `not` or bool() on a traced value: {self.origin()} has no number while "
-            f"{self.owner.name} is being traced; {instead()}"
+            f"{self.owner.name} is being traced; {instead(self.owner.gave_objects)}"
         )
 
     def numbers(self, what: str) -> NDArray[Any]:
-        what, instead = asked(what)
+        what, instead = asked(self, what)
         raise TracedValueError(
             f"{what} of a traced value: {self.origin()} has no number while {self.owner.name} is being traced; "
             f"{_ADVICE.get(what) or (f'{instead}, or {_LOOK}' if instead else _COMPUTE)}"
@@ -70,8 +72,16 @@ LONGEST = 60
 """Characters of a formula inside another that are shown in a message."""
 
 
-def instead() -> str:
-    """Return what to write instead of a decision of Python's, by the statement that makes it."""
+def instead(gave_objects: bool = False) -> str:
+    """Return what to write instead of a decision of Python's, by the statement that makes it.
+
+    ``gave_objects``: or of NumPy's, which compares the entries of object arrays.
+    """
+    if gave_objects:
+        return (
+            "where NumPy compares the entries of an array of objects, as numpy.maximum, sort and a > 0 do, make one bprop array "
+            "first, by numpy.stack([x, y]) for numpy.array([x, y]) or bprop.asarray(a); elsewhere " + instead()
+        )
     source = user_source()
     if source.startswith("while "):
         return "write bprop.while_loop(condition, body, initial)"
@@ -83,7 +93,7 @@ def instead() -> str:
     )
 
 
-class Trace(Interpreter):
+class Trace(GraphBuilder):
     """Stages op applications into nodes.
 
     With ``stage_all=False`` only applications that depend on a traced input are staged and the rest runs below, which
@@ -104,20 +114,16 @@ class Trace(Interpreter):
         lift_cells: bool = False,
         label: Callable[[int], str] | None = None,
     ) -> None:
-        super().__init__(below)
+        super().__init__(below, name)
         self.label = label
-        self.name = name
         self.stage_all = stage_all
         self.stages = stage_all or self.below.stages
         self.lift_cells = lift_cells
-        self.nodes: list[Node] = []
-        self.inputs: list[Node] = []
         self.cell_inputs: dict[Cell, Node] = {}
-        self.captured: dict[int, tuple[Node, Array]] = {}
 
     def input(self, spec: Spec) -> Traced:
         """Return a new input of the graph."""
-        node = Node(None, {}, (), (spec,))
+        node = source_node(spec)
         self.inputs.append(node)
         return Traced(self, node)
 
@@ -130,7 +136,7 @@ class Trace(Interpreter):
     def _formula(self, node: Node, depth: int) -> str:
         """Return the formula of a node, down to ``depth`` applications and as far as it is short."""
         assert node.op is not None
-        names = {x[0]: self._operand(x[0], depth - 1) for x in node.inputs if type(x) is tuple}
+        names = {x.node: self._operand(x.node, depth - 1) for x in node.edges}
         text = application(node, names)
         if text.startswith(f"{node.op.name}("):
             return text
@@ -160,19 +166,8 @@ class Trace(Interpreter):
     def lift_cell(self, cell: Cell, value: Array) -> Array:
         if not self.lift_cells:
             return value
-        node = Node(None, {}, (), (value.spec,))
-        self.cell_inputs[cell] = node
+        node = self.cell_inputs[cell] = self.source(value)
         return Traced(self, node)
-
-    def edge(self, value: Any) -> Edge:
-        """Return the place of ``value`` in the graph, capturing it if it comes from outside."""
-        if type(value) is Traced and value.owner is self:
-            return value.node, value.index
-        value = asarray(value)
-        capture = self.captured.get(id(value))
-        if capture is None:
-            capture = self.captured[id(value)] = Node(None, {}, (), (value.spec,)), value
-        return capture[0], 0
 
     def bind(self, op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         if not self.stage_all and not any(type(arg) is Traced and arg.owner is self for arg in args):
@@ -180,8 +175,9 @@ class Trace(Interpreter):
         if op.is_region:
             params = op.staged(args, params)
         params = {name: plain(value) for name, value in params.items()}
-        inputs = tuple(arg if type(arg) in WEAK else self.edge(arg) for arg in args)
+        inputs = self.edges(args)
         operands = [arg if type(arg) in WEAK else arg.spec for arg in args]
+        op.refuse_complex(operands)
         specs = op.spec(*operands, **params)
         if isinstance(specs, Spec):
             node = Node(op, params, inputs, (specs,))
@@ -196,11 +192,6 @@ class Trace(Interpreter):
             if self.owns(arg):
                 arg.numbers(name)
         return super().look(name, f, args)
-
-    def graph(self, outputs: Sequence[Any]) -> Graph:
-        """Return the finished graph with ``outputs``; dead nodes are left out."""
-        edges = [self.edge(value) for value in outputs]
-        return Graph(self.inputs, self.nodes, edges, list(self.captured.values())).live()
 
 
 def trace_flat(

@@ -5,7 +5,7 @@ inner node whose leaves are its cells; being mutable, it stands for itself when 
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from .error import ArgumentError
@@ -122,6 +122,19 @@ def _build(part: Structure, rest: Iterator[Any]) -> Any:
     if kind is list or kind is tuple:
         return kind(children)
     return kind(**dict(zip(part.keys, children, strict=True)))
+
+
+def merge(leaves: Sequence[Any], positions: Sequence[int], values: Sequence[Any]) -> list[Any]:
+    """Return the leaves with ``values`` at these positions."""
+    result = list(leaves)
+    for position, value in zip(positions, values, strict=True):
+        result[position] = value
+    return result
+
+
+def leaf_paths(structure: Structure) -> list[str]:
+    """Return the path of each leaf, as `paths` writes it: "" where the leaf is all there is."""
+    return [path for path, _ in paths(unflatten(structure, range(structure.size)))]
 
 
 def spread(structure: Structure, tree: Any) -> list[Any]:

@@ -9,10 +9,19 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from . import dtype as dtypes
-from .dispatch import apply_function, apply_ufunc, replacement
-from .error import ArgumentError, EscapedError, ShapeError, TracedValueError, user_assigns, user_called
-from .function import FUNCTIONS
-from .method import Methods, call_array
+from .conversion_error import UNMASKED, asked
+from .dispatch import apply_function, apply_ufunc
+from .error import (
+    ArgumentError,
+    EscapedError,
+    ShapeError,
+    TracedValueError,
+    sparse_product,
+    user_lists,
+)
+from .function import FUNCTIONS, NUMPY
+from .method import Methods, call_array, is_sparse
+from .object_array import give_entry_methods, hidden, holds_numbers, holds_traced, joined, taken_apart
 from .shape import size_of
 from .traced_float import TracedFloat
 
@@ -59,6 +68,7 @@ class Array(Methods):
     """
 
     __slots__ = ("__weakref__", "data")
+    __pandas_priority__ = 5000  # Series has 3000 and DataFrame 4000: they leave the operators to us
     data: NDArray[Any]
 
     def __init__(self, data: NDArray[Any]) -> None:
@@ -124,13 +134,15 @@ class Array(Methods):
 
     def numpy(self) -> NDArray[Any]:
         """Return a read-only NumPy view of the numbers."""
-        return self.__array__()
+        return Array.__array__(self)
 
     def __dlpack__(self, **options: Any) -> Any:
-        self.numbers("__dlpack__")
-        options["copy"] = True  # DLPack cannot say read-only to every consumer, and arrays here are immutable
-        options.setdefault("max_version", (1, 0))
-        return np.ascontiguousarray(self.data).__dlpack__(**options)
+        data = self.numbers("__dlpack__")
+        if options.pop("copy", None) is False:
+            raise BufferError(
+                "__dlpack__: arrays never change, and who gets their memory could change it: copy=False is refused"
+            )
+        return np.array(data, order="C").__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return (1, 0)
@@ -147,10 +159,17 @@ class Array(Methods):
         return self.numbers(".tolist()").tolist()
 
     def __float__(self) -> float:
-        return float(self._single("float()"))
+        return float(self._real("float()"))
 
     def __int__(self) -> int:
-        return int(self._single("int()"))
+        return int(self._real("int()"))
+
+    def __complex__(self) -> complex:
+        return complex(self._single("complex()"))
+
+    def _real(self, what: str) -> Any:
+        dtypes.refuse_dropping(what, self.dtype, dtypes.DEFAULT)
+        return self._single(what)
 
     def __index__(self) -> int:
         if self.dtype.kind not in "iu":
@@ -171,7 +190,11 @@ class Array(Methods):
         if data is None:
             return f"<traced {self.spec}>"
         body = np.array2string(data, separator=", ", prefix="Array(")
-        kind = "" if data.dtype in (np.float64, np.int64, np.bool_) and data.size else f", dtype={data.dtype}"
+        kind = (
+            ""
+            if data.dtype in (np.float64, np.int64, np.bool_, np.complex128) and data.size
+            else f", dtype={data.dtype}"
+        )
         return f"Array({body}{kind})"
 
     def __format__(self, specification: str) -> str:
@@ -207,16 +230,14 @@ class Array(Methods):
 
     # --- NumPy code, unchanged ---
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        if not options and method == "__call__":
+            rule = NUMPY.get(ufunc)
+            if rule is not None:
+                return rule(*inputs)
         return apply_ufunc(ufunc, method, inputs, options, Array)
 
     def __array_function__(self, func: Any, types: Any, args: Any, options: Any) -> Any:
         return apply_function(func, args, options, Array)
-
-
-_UNMASKED = (
-    "write a.filled(value), or bprop.where(a.mask, value, a.data), with a value that stands for what is missing, and weigh "
-    "those entries with 0 where they should not count"
-)
 
 
 def refuse_masked(name: str, obj: Any) -> None:
@@ -225,28 +246,10 @@ def refuse_masked(name: str, obj: Any) -> None:
     if ma is None or type(obj) is np.ndarray:
         return
     if isinstance(obj, ma.MaskedArray):
-        raise ArgumentError(f"{name}: a masked array (numpy.ma) of shape {obj.shape} would lose its mask: {_UNMASKED}")
+        raise ArgumentError(f"{name}: a masked array (numpy.ma) of shape {obj.shape} would lose its mask: {UNMASKED}")
     if isinstance(obj, list | tuple):
         for part in obj:
             refuse_masked(name, part)
-
-
-def asked(what: str) -> tuple[str, str]:
-    """Return what asks for a number, as the user wrote it, and what to write instead, "" where nothing particular is."""
-    if what in ("numpy.asarray", "float()") and user_assigns():
-        return "assignment to entries of a NumPy array", (
-            "write a = a.at[i].set(x) for a[i] = x, with a from bprop.zeros(shape) or bprop.asarray(a), or put the values "
-            "together with bprop.stack([x, y])"
-        )
-    if what != "numpy.asarray":
-        return what, ""
-    called = user_called()
-    if not called:
-        return what, "write bprop.stack([x, y]) for numpy.array([x, y]), compute with bprop (or NumPy) functions"
-    if called.startswith("numpy.ma."):
-        return "an operation with a masked array (numpy.ma)", _UNMASKED
-    instead = replacement(called)
-    return called, f"write {instead}" if instead else ""
 
 
 class Tracer(Array):
@@ -294,7 +297,7 @@ class Tracer(Array):
         return str(self.spec)
 
     def numbers(self, what: str) -> NDArray[Any]:
-        what, instead = asked(what)
+        what, instead = asked(self, what)
         raise TracedValueError(
             f"{what} of {self.origin()} inside {self.owner.name}: the number would become a constant and its derivative "
             f"would be lost without a word; {instead or 'compute with bprop (or NumPy) functions'}, cut the derivative on "
@@ -304,8 +307,17 @@ class Tracer(Array):
     def __bool__(self) -> bool:
         return bool(self.value)
 
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is not False and (dtype is None or np.dtype(dtype).kind == "O") and user_lists():
+            return taken_apart(self)
+        product = sparse_product() if dtype is None else ""
+        if product:  # one object tells the product that the other factor is to compute it, several let `dot` call that
+            return hidden(self).reshape((1,) if product == "dot" else ())
+        return super().__array__(dtype, copy)
+
 
 call_array(Tracer)
+give_entry_methods(Tracer)
 
 
 class Sharing:
@@ -328,9 +340,10 @@ class Sharing:
 def asarray(obj: Any, /, *, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
     """Return ``obj`` (numbers, nested sequences, a NumPy array, anything with DLPack) as an `Array`.
 
+    Among the numbers may be values under a transform, in nested sequences and in object arrays: they are joined.
     A NumPy array is copied, since it could be changed under a gradient that needs it; ``copy=False`` shares it. While `compile`
     traces, one is an input of the program, by reference.
-    Raises `DTypeError` for complex, object and string data.
+    Raises `DTypeError` for string data and for other objects, `ShapeError` where entries have different shapes.
 
     **Source:** Python Array API standard 2024.12, ``asarray``.
 
@@ -341,26 +354,31 @@ def asarray(obj: Any, /, *, dtype: DTypeLike | None = None, copy: bool | None = 
     return converted("asarray", obj, dtype, copy)
 
 
+_NATIVE = frozenset(map(np.dtype, "?bhilqBHILQefd"))
+
+
 def converted(name: str, obj: Any, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
     """Return what `asarray` does; ``name`` is the function that was given ``obj``, for the error."""
+    if type(obj) is np.ndarray and obj.dtype in _NATIVE and dtype is None and copy is None and SHARING.get() is None:
+        return Array(obj.copy("K"))  # what most code has, at once
     if isinstance(obj, Array):
         return obj if dtype is None or obj.dtype == dtype else FUNCTIONS["astype"](obj, dtype)
     if type(obj) is TracedFloat:
         obj = obj.array(dtype)
         if isinstance(obj, Array):
             return obj
-    if isinstance(obj, list | tuple) and _holds_array(obj):
-        if all(isinstance(entry, Tracer) and not entry.shape for entry in obj):
-            rest = (
-                "; of a list that is the argument of a transform, such as [1.0, 2.0], every number is an array with a "
-                "derivative of its own: pass bprop.asarray([1.0, 2.0]) for one array"
-            )
-        else:
-            rest = ", or bprop.concat(arrays) to put them one after the other"
-        raise ArgumentError(
-            f"{name}: a list of bprop arrays would lose their derivatives: write bprop.stack(arrays){rest}"
-        )
     refuse_masked(name, obj)
+    if isinstance(obj, np.ndarray):
+        if obj.dtype.kind == "O" and holds_numbers(obj):
+            return converted(name, joined(name, obj), dtype)
+    elif isinstance(obj, list | tuple):
+        if holds_traced(obj):
+            return converted(name, joined(name, obj), dtype)
+    elif is_sparse(obj):
+        raise ArgumentError(
+            f"{name}: an argument is a sparse matrix of shape {obj.shape}: write A @ x for a product, whose derivative by x is "
+            f"there, or bprop.asarray(A.toarray()) for a matrix with zeros"
+        )
     if not isinstance(obj, np.ndarray) and hasattr(obj, "__dlpack__") and not hasattr(obj, "__array__"):
         obj = np.from_dlpack(obj)
     try:
@@ -368,8 +386,9 @@ def converted(name: str, obj: Any, dtype: DTypeLike | None = None, copy: bool | 
     except ValueError as error:
         raise ShapeError(f"{name}: {error}") from None
     wanted = dtypes.check(data.dtype if dtype is None else dtype, name)
-    if data.dtype.kind not in "biuf":
+    if data.dtype.kind not in dtypes.KINDS:
         dtypes.check(data.dtype, name)
+    dtypes.refuse_dropping(name, data.dtype, wanted)
     if not data.dtype.isnative:
         wanted = wanted.newbyteorder("=")
     sharing = SHARING.get()
@@ -378,10 +397,6 @@ def converted(name: str, obj: Any, dtype: DTypeLike | None = None, copy: bool | 
     if data is obj and copy is not False:
         return Array(np.array(data, dtype=wanted))
     return Array(np.asarray(data, dtype=wanted))
-
-
-def _holds_array(obj: Any) -> bool:
-    return isinstance(obj, Tracer) or (isinstance(obj, list | tuple) and any(_holds_array(entry) for entry in obj))
 
 
 def escaped(value: Tracer, op: str) -> EscapedError:

@@ -12,7 +12,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ..core.dtype import is_float
+from ..core.dtype import is_float, is_inexact, to_real
 from ..core.family import Cumulative, Elementwise, Random, Reduction, Region, Selection
 from ..core.op import Op
 
@@ -34,7 +34,16 @@ class Draw:
         self.random = np.random.default_rng(crc32(name.encode()))
 
     def __call__(self, *shape: int, domain: tuple[float, float] = (-np.inf, np.inf)) -> NDArray[Any]:
-        """Return an array of ``shape`` inside ``domain``: within about 2 of a finite end, else of 0."""
+        """Return an array of ``shape`` inside ``domain``: within about 2 of a finite end, else of 0.
+
+        Of complex numbers that is the real part; the imaginary part is half as large.
+        """
+        if self.dtype.kind == "c":
+            parts = self._real(shape, domain) + 0.5j * self._real(shape, (-np.inf, np.inf))
+            return np.asarray(parts).astype(self.dtype)
+        return self._real(shape, domain).astype(self.dtype)
+
+    def _real(self, shape: tuple[int, ...], domain: tuple[float, float]) -> NDArray[Any]:
         low, high = domain
         size = int(np.prod(shape))
         # evenly spaced and shuffled: two entries are never closer than 1.9/size, so no step makes them tie
@@ -47,7 +56,7 @@ class Draw:
             value = high - 0.3 - 1.9 * unit
         else:
             value = (0.3 + 1.9 * unit) * self.random.choice([-1.0, 1.0], size)
-        return value.reshape(shape).astype(self.dtype)
+        return value.reshape(shape)
 
     def flags(self, *shape: int) -> NDArray[Any]:
         """Return a bool array."""
@@ -55,17 +64,17 @@ class Draw:
 
     def integers(self, *shape: int) -> NDArray[Any]:
         """Return an integer array of this size of number: none is negative, shifts stay small."""
-        return self.random.integers(0, 7, shape).astype(f"int{8 * self.dtype.itemsize}")
+        return self.random.integers(0, 7, shape).astype(f"int{8 * to_real(self.dtype).itemsize}")
 
     def positive_definite(self, *shape: int) -> NDArray[Any]:
-        """Return well-conditioned symmetric positive definite matrices of ``shape`` (…, n, n)."""
-        x = self(*shape).astype(np.float64)
-        return np.asarray(x @ np.swapaxes(x, -1, -2) / shape[-1] + np.eye(shape[-1])).astype(self.dtype)
+        """Return well-conditioned positive definite matrices of ``shape`` (…, n, n), symmetric or Hermitian."""
+        x = self(*shape) + np.float64(0)
+        return np.asarray(x @ np.swapaxes(x.conj(), -1, -2) / shape[-1] + np.eye(shape[-1])).astype(self.dtype)
 
     def full_rank(self, *shape: int) -> NDArray[Any]:
         """Return well-conditioned matrices of ``shape`` (…, m, n), of rank min(m, n)."""
         m, n = shape[-2:]
-        return np.asarray(np.eye(m, n) + 0.25 * self(*shape).astype(np.float64)).astype(self.dtype)
+        return np.asarray(np.eye(m, n) + np.float64(0.25) * self(*shape)).astype(self.dtype)
 
 
 def cases(op: Op, dtype: DTypeLike = np.float64) -> Iterator[Case]:
@@ -126,7 +135,7 @@ def _(op: Elementwise, draw: Draw) -> Iterator[Case]:
     domains = op.domain if op.domain and isinstance(op.domain[0], tuple) else (op.domain,) * len(op.partials)
     draws = [_within(draw, domain) for domain in domains]
     yield from _broadcasting(draws)
-    if len(draws) > 1 and draw.dtype.kind == "f":  # weak Python scalars
+    if len(draws) > 1 and is_inexact(draw.dtype):  # weak Python scalars
         for position in range(len(draws)):
             args = list(_operands(draws, *[(2, 3)] * len(draws)))
             args[position] = 2.5

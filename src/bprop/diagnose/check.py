@@ -9,6 +9,7 @@ where the slopes from the left and from the right differ, the verdict is *undeci
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 from math import isfinite
 from typing import Any, Literal, NamedTuple
 
@@ -16,13 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.cell import Cell
-from ..core.dtype import is_float
+from ..core.dtype import is_inexact, to_real
 from ..core.error import ArgumentError, DTypeError
 from ..core.interpreter import StateScope, using
-from ..core.tree import Structure, flatten, is_holder, unflatten
-from ..core.value import Array, asarray
-from ..gradients import vjp
+from ..core.tree import flatten, unflatten
+from ..core.value import asarray
 from ..gradients.numerical import slopes
+from ..gradients.transform import pullback_of
+from ..gradients.variable import Variables
 
 Verdict = Literal["agree", "disagree", "undecidable"]
 
@@ -83,7 +85,8 @@ def check(f: Callable[..., Any], /, *args: Any, argnums: int | Sequence[int] = 0
     to every entry of the arguments ``argnums`` (for a module: of its parameters). Nothing is raised where they
     differ. An entry is *agree*, *disagree* (they differ by more than the estimated error), or *undecidable*
     (the numerical derivative is too inexact, or ``f`` has a kink or a tie there). In float64 derivatives that
-    differ by a millionth are told apart, in float32 by 1 % at best: check in float64.
+    differ by a millionth are told apart, in float32 by 1 % at best: check in float64. Of complex numbers the real and the
+    imaginary part are entries.
 
     **Source:** Ridders (1982).
 
@@ -110,8 +113,8 @@ def check(f: Callable[..., Any], /, *args: Any, argnums: int | Sequence[int] = 0
 
     name = getattr(f, "__name__", type(f).__name__)
     partial.__name__ = name
-    variables = _Variables([args[number] for number in chosen], chosen)
-    reverse, labels, dtype = _reverse(partial, variables)
+    variables = _Numbers([args[number] for number in chosen], chosen)
+    reverse, labels, dtype = _reverse(partial, variables, f"check of {name}")
     rows: list[list[Entry]] = [[] for _ in labels]
     column = 0
     for position, (label, values) in enumerate(zip(variables.labels, variables.values, strict=True)):
@@ -130,75 +133,96 @@ def _subscript(index: tuple[int, ...]) -> str:
     return f"[{', '.join(map(str, index))}]" if index else ""
 
 
-class _Variables:
-    """The floating-point numbers of the arguments: arrays in trees, and the parameters of modules."""
+class _Numbers:
+    """The floating-point numbers of the arguments: arrays in trees, and the parameters of modules.
+
+    They come in the order in which a gradient holds them, where the paths of parameters are sorted.
+    """
 
     def __init__(self, arguments: list[Any], numbers: list[int]) -> None:
         self.arguments = arguments
-        self.trees: list[tuple[list[Any], Structure]] = [flatten(argument, is_holder) for argument in arguments]
+        self.variables = [
+            Variables(argument, f"check: argument {number}")
+            for argument, number in zip(arguments, numbers, strict=True)
+        ]
         self.values: list[NDArray[Any]] = []
         self.labels: list[str] = []
-        self.sources: list[tuple[int, int, Cell | None]] = []
-        for position, (number, (leaves, _)) in enumerate(zip(numbers, self.trees, strict=True)):
+        self.sources: list[tuple[int, int, NDArray[Any], str]] = []
+        """Which of the variables of which argument, its numbers, and which part of them."""
+        for position, (number, variables) in enumerate(zip(numbers, self.variables, strict=True)):
             letter = "x" if numbers == [0] else f"x{number}"
-            for slot, leaf in enumerate(leaves):
-                if is_holder(leaf):
-                    cells = {path: cell for path, cell in leaf.cells().items() if cell.trainable}
-                    for path in sorted(cells):
-                        self._add(f"{letter}.{path}", cells[path].read(), (position, slot, cells[path]))
-                else:
-                    inner = letter if len(leaves) == 1 else f"{letter}.{slot}"
-                    self._add(inner, asarray(leaf), (position, slot, None))
-
-    def _add(self, label: str, value: Array, source: tuple[int, int, Cell | None]) -> None:
-        if not is_float(value.dtype):
-            raise DTypeError(
-                f"check: argument {label} has dtype {value.dtype}: derivatives need floating-point numbers"
-            )
-        self.labels.append(label)
-        self.values.append(np.array(value.numbers("check")))
-        self.sources.append(source)
+            labels = list(_labels(letter, variables))
+            for index in flatten(variables.result(range(len(labels))))[0]:
+                value = np.array(variables.read()[index].numbers("check"))
+                for part, entries in _parts(value):
+                    self.labels.append(labels[index] + part)
+                    self.values.append(entries)
+                    self.sources.append((position, index, value, part))
 
     def along(self, f: Callable[..., Any], variable: int, index: tuple[int, ...]) -> Callable[[float], NDArray[Any]]:
         """Return the function of one number that puts it at ``index`` of a variable."""
-        position, slot, cell = self.sources[variable]
+        position, number, numbers, part = self.sources[variable]
+        variables = self.variables[position]
+        source = variables.values[number]
 
-        def line(number: float) -> NDArray[Any]:
-            value = self.values[variable].copy()
-            value[index] = number
+        def line(x: float) -> NDArray[Any]:
+            value = numbers.copy()
+            getattr(value, part.removeprefix(".") or "real")[index] = x
             arguments = list(self.arguments)
-            if cell is None:
-                leaves, structure = self.trees[position]
-                arguments[position] = unflatten(structure, [*leaves[:slot], asarray(value), *leaves[slot + 1 :]])
-            with using(StateScope(cells={} if cell is None else {cell: asarray(value)})):  # writes of f are discarded
+            new = [*variables.values[:number], asarray(value), *variables.values[number + 1 :]]
+            arguments[position] = variables.argument(new)
+            cells = {source: asarray(value)} if isinstance(source, Cell) else {}
+            with using(StateScope(cells=cells)):  # writes of f are discarded
                 return np.concatenate([part.ravel() for _, part in _results(f(*arguments))] or [np.zeros(0)])
 
         return line
+
+
+def _labels(letter: str, variables: Variables) -> Iterator[str]:
+    """Yield how the variables of an argument are called in the report."""
+    for position, slot in enumerate(variables.slots):
+        if slot is None:
+            yield letter if len(variables.slots) == 1 else f"{letter}.{position}"
+        else:
+            yield from (f"{letter}.{path}" for path in slot)
 
 
 def _results(tree: Any) -> Iterator[tuple[str, NDArray[Any]]]:
     """Yield the floating-point results as (label, float64 numbers)."""
     leaves = [asarray(leaf) for leaf in flatten(tree)[0]]
     for number, leaf in enumerate(leaves):
-        if is_float(leaf.dtype):
-            yield ("y" if len(leaves) == 1 else f"y.{number}"), np.asarray(leaf.numbers("check"), np.float64)
+        if is_inexact(leaf.dtype):
+            for part, entries in _parts(leaf.numbers("check")):
+                yield ("y" if len(leaves) == 1 else f"y.{number}") + part, np.asarray(entries, np.float64)
 
 
-def _reverse(f: Callable[..., Any], variables: _Variables) -> "tuple[NDArray[Any], list[str], np.dtype[Any]]":
+def _parts(numbers: NDArray[Any]) -> list[tuple[str, NDArray[Any]]]:
+    """Return real numbers as they are, and of complex ones both parts, each with its name behind that of the array."""
+    return [(".real", numbers.real), (".imag", numbers.imag)] if numbers.dtype.kind == "c" else [("", numbers)]
+
+
+def _reverse(f: Callable[..., Any], variables: _Numbers, what: str) -> "tuple[NDArray[Any], list[str], np.dtype[Any]]":
     """Return the derivatives by reverse mode (rows: result entries), the rows' names, the coarsest dtype."""
     with using(StateScope()):
-        result, pullback = vjp(f, *variables.arguments)
+        result, pullback, _ = pullback_of(f, variables.arguments, what)
     outputs, structure = flatten(result)
+    if not any(is_inexact(y.dtype) for y in outputs):
+        shown = ", ".join(str(y.spec) for y in outputs) or "no arrays"
+        raise DTypeError(
+            f"{what}: the function returned {shown}: let it return a floating-point array, or a tree of them"
+        )
     labels = [label + _subscript(index) for label, part in _results(result) for index in np.ndindex(part.shape)]
     rows = []
     for position, y in enumerate(outputs):
-        for index in np.ndindex(y.shape) if is_float(y.dtype) else ():
+        units = (1, 1j) if y.dtype.kind == "c" else (1,) if is_inexact(y.dtype) else ()
+        for unit, index in product(units, np.ndindex(y.shape)):
             bars = [np.zeros(output.shape, output.dtype) for output in outputs]
-            bars[position][index] = 1
+            bars[position][index] = unit
             x_bars = flatten(pullback(unflatten(structure, bars), one_hot=True))[0]
-            rows.append(np.concatenate([np.ravel(np.asarray(x_bar, np.float64)) for x_bar in x_bars]))
+            parts = [part for x_bar in x_bars for _, part in _parts(x_bar.numbers("check"))]
+            rows.append(np.concatenate([np.ravel(np.asarray(part, np.float64)) for part in parts]))
     size = sum(value.size for value in variables.values)
-    kinds = [y.dtype for y in outputs if is_float(y.dtype)] or [np.dtype(np.float64)]
+    kinds = [to_real(y.dtype) for y in outputs if is_inexact(y.dtype)]
     return np.array(rows).reshape(len(rows), size), labels, max(kinds, key=lambda kind: np.finfo(kind).eps)
 
 

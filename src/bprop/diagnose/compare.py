@@ -171,7 +171,8 @@ def _difference(gradients: list[Any], expected: list[Any]) -> float:
     """Return the largest difference relative to the largest entry; infinite where only one of two is finite."""
     worst = 0.0
     for gradient, other in zip(gradients, expected, strict=True):
-        a, b = np.asarray(gradient, np.float64).ravel(), np.asarray(other, np.float64).ravel()
+        wide = np.complex128 if other.dtype.kind == "c" else np.float64
+        a, b = np.asarray(gradient, wide).ravel(), np.asarray(other, wide).ravel()
         if a.size == 0:
             continue
         same = (a == b) | (np.isnan(a) & np.isnan(b))

@@ -10,11 +10,14 @@ shape () is for all entries or none: a result of which nothing is used, a carry 
 """
 
 from functools import reduce, singledispatchmethod
+from itertools import product
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from ..core.cell import Cell
+from ..core.dtype import is_inexact
 from ..core.family import (
     Bilinear,
     Creation,
@@ -59,6 +62,9 @@ class Masked(Tracer):
     def numbers(self, what: str) -> Any:
         """Return the numbers, 0 where absent: no derivative is lost by looking at a derivative."""
         return self.value.numbers(what)
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        return Array.__array__(self, dtype, copy)
 
 
 class Absent(Interpreter):
@@ -107,11 +113,10 @@ class Absent(Interpreter):
             if isinstance(op, Region) and positions:
                 ys, present = op.absent(plain, tuple(map(self.presence, args)), params)
                 return tuple(map(self.marked, ys, present))
+            made = self.selected(op, args, plain, positions, params)
+            if made is not None:
+                return made
             if all(args[position].present is None for position in positions):
-                # nothing absent yet, but a selection may be about to make it so
-                made = self.selected(op, args, plain, positions, params)
-                if made is not None:
-                    return made
                 # what nothing is sent to gets no cotangent
                 if (positions == [0] and isinstance(op, Linear) and op.scatter) or (
                     positions and isinstance(op, Join) and len(positions) < len(args)
@@ -119,9 +124,6 @@ class Absent(Interpreter):
                     return self.rule(op, args, plain, positions, params)
                 y = self.below.bind(op, plain, params)
                 return self._wrap(y, None) if positions and _float(y) else y
-            made = self.selected(op, args, plain, positions, params)
-            if made is not None:
-                return made
             if not isinstance(op, Join) and not (isinstance(op, Linear) and op.scatter):
                 made = self.all_or_none(op, args, plain, positions, params)
                 if made is not None:
@@ -234,11 +236,11 @@ class Absent(Interpreter):
             return Masked(self, self.below.bind(op, plain, params), None)
         labels = op.labels(plain[0].shape, plain[1].shape, **params)
         own, out, mask = labels[positions[0]], labels[2], args[positions[0]].present
-        other = plain[1 - positions[0]]
+        x, other = plain[positions[0]], plain[1 - positions[0]]
         numbers = other.concrete()
-        if other.dtype.kind != "f" or (numbers is not None and np.isfinite(numbers).all()):
+        if not is_inexact(other.dtype) or (numbers is not None and np.isfinite(numbers).all()):
             value = self.below.bind(op, plain, params)
-        elif numbers is None and self.below.guards:
+        elif numbers is None and self.below.guards and "c" not in (x.dtype.kind, other.dtype.kind):
             value = self.below.bind(op, plain, params)
             (value,) = self.below.bind(guard, (value, other), {})
         else:
@@ -262,6 +264,12 @@ class Absent(Interpreter):
         sign, else NaN.
         """
         own, other = plain[position], plain[1 - position]
+        if "c" in (own.dtype.kind, other.dtype.kind):  # four products of real numbers
+            total: Any = 0
+            for (part, unit), (factor, other_unit) in product(_parts(own), _parts(other)):
+                pair = (part, factor) if position == 0 else (factor, part)
+                total = total + self._contract_present(op, pair, position, mask, params) * (unit * other_unit)
+            return total
         finite = other - other == 0
         signs = where(other == other, sign(other), 1)
 
@@ -293,7 +301,7 @@ class Absent(Interpreter):
             present = mask if present is None else present | mask
 
         def entries(y: Any, core: tuple[str, ...]) -> Any:
-            if y.dtype.kind != "f":
+            if not is_inexact(y.dtype):
                 return y
             *batch, columns = present.shape
             sizes = (columns if label == op.columns else 1 for label in core)
@@ -304,7 +312,12 @@ class Absent(Interpreter):
 
 
 def _float(y: Any) -> bool:
-    return type(y) is tuple or y.dtype.kind == "f"
+    return type(y) is tuple or is_inexact(y.dtype)
+
+
+def _parts(x: Any) -> list[tuple[Any, complex]]:
+    """Return the real parts of ``x``, each with the unit that it is multiplied by."""
+    return [(x.real, 1), (x.imag, 1j)] if x.dtype.kind == "c" else [(x, 1)]
 
 
 def _any(mask: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
@@ -327,7 +340,7 @@ def is_finite(values: Any) -> bool | None:
             pending += value.parts()
             continue
         # a finite sum is proof in one pass; an infinite one may also be an overflow
-        suspicious = numbers.dtype.kind == "f" and not np.isfinite(QUIET.run(np.add.reduce, numbers, axis=None))
+        suspicious = is_inexact(numbers.dtype) and not np.isfinite(QUIET.run(np.add.reduce, numbers, axis=None))
         if suspicious and not np.isfinite(numbers).all():
             return False
     return True

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..core.dtype import is_float
+from ..core.dtype import is_inexact
 from ..core.family import Region
 from ..core.graph import Edge, Node
 from ..core.value import Array
-from .reverse import vjp
+from ..ops import real
+from .vjp_rule import vjp
 
 Sweep = Callable[[list[Any]], list[Any]]
 
@@ -17,34 +18,39 @@ def adjoint(nodes: Sequence[Node], values: Mapping[Edge, Array], output: Edge, w
 
     ``nodes`` are in order of computation; ``values`` holds the value of every edge, numbers or traced.
     """
-    variables = {(node, index) for node in nodes for index in range(len(node.specs))} | set(wanted)
+    variables = {edge for node in nodes for edge in node.outputs} | set(wanted)
 
     def sweep(seeds: list[Any]) -> list[Any]:
         bars: dict[Edge, Any] = {output: seeds[0]}
         for node in reversed(nodes):
-            y_bars = [bars.get((node, index)) for index in range(len(node.specs))]
+            y_bars = [_of(bars.get(edge), edge.spec) for edge in node.outputs]
             if all(bar is None for bar in y_bars):
                 continue
             for x, x_bar in zip(node.inputs, _local(node, values, y_bars, variables), strict=True):
-                if x_bar is not None:
+                if type(x) is Edge and x_bar is not None:
                     bars[x] = bars[x] + x_bar if x in bars else x_bar
-        return [bars.get(edge) for edge in wanted]
+        return [_of(bars.get(edge), values[edge]) for edge in wanted]
 
     return sweep
+
+
+def _of(bar: Any, x: Any) -> Any:
+    """Return a cotangent of ``x``: that of a real number is real."""
+    return real(bar) if bar is not None and bar.dtype.kind == "c" and x.dtype.kind != "c" else bar
 
 
 def _local(node: Node, values: Mapping[Edge, Array], y_bars: list[Any], variables: set[Edge]) -> Sequence[Any]:
     """Send the cotangents of an application to its inputs."""
     op = node.op
     assert op is not None
-    xs = [values[x] if type(x) is tuple else x for x in node.inputs]
-    needs = [type(x) is tuple and x in variables and is_float(values[x].dtype) for x in node.inputs]
+    xs = [values[x] if type(x) is Edge else x for x in node.inputs]
+    needs = [type(x) is Edge and x in variables and is_inexact(values[x].dtype) for x in node.inputs]
     if isinstance(op, Region):
         x_bars: Sequence[Any] = op.record(tuple(xs), node.params, tuple(needs))[1](tuple(y_bars))
         return x_bars
     if not op.differentiable:
         return [None] * len(xs)
-    ys = [values[node, index] for index in range(len(node.specs))]
+    ys = [values[edge] for edge in node.outputs]
     y_bar, y = (tuple(y_bars), tuple(ys)) if op.several else (y_bars[0], ys[0])
     return vjp(op, y_bar, y, xs, node.params, needs)
 

@@ -7,9 +7,9 @@ from typing import Any
 from ..core.cell import Cell
 from ..core.dtype import is_float
 from ..core.interpreter import StateScope, using
-from ..core.tree import Structure, flatten, is_holder, paths, unflatten
+from ..core.tree import is_holder, paths
 from ..core.value import Array, asarray
-from .variable import Argnums, Variables, positions, variable
+from .variable import Argnums, TreeValues, Variables, positions, variable
 
 
 class Arguments:
@@ -35,7 +35,7 @@ class Arguments:
         self.values: list[Array] = []
         self.cells: list[Cell | None] = []
         self.chosen: list[int] = []
-        self.trees: list[tuple[list[Any], Structure]] = []
+        self.trees: list[TreeValues] = []
         self.variables: dict[int, Variables] = {}
         self.all = argnums is None
         self.numbers, self.single = ((), False) if argnums is None else positions(argnums, len(args), what)
@@ -44,20 +44,20 @@ class Arguments:
             self._add(name, arg, number, f"{what}: argument {number}")
 
     def _add(self, name: str, arg: Any, number: int, what: str) -> None:
-        leaves, structure = flatten(arg, is_holder)
-        self.trees.append((leaves, structure))
         chosen = number in self.numbers
         if chosen:
             self.variables[number] = Variables(arg, what)
-        for leaf, path in zip(leaves, _leaf_names(arg), strict=True):
-            if is_holder(leaf):
-                for key, cell in leaf.cells().items():
-                    self._value(f"{name}{path}.{key}", cell.read(), cell, (chosen or self.all) and cell.trainable)
-            elif chosen:
-                self._value(name + path, variable(leaf, what), None, True)
-            elif not is_static(leaf):
-                value = asarray(leaf)
-                self._value(name + path, value, None, self.all and is_float(value.dtype))
+        tree = TreeValues(arg, (lambda leaf: variable(leaf, what)) if chosen else array_of)
+        self.trees.append(tree)
+        sources = iter(tree.values)
+        for slot, path in zip(tree.slots, _leaf_names(arg), strict=True):
+            if slot is None:
+                value = next(sources)
+                self._value(name + path, value, None, chosen or (self.all and is_float(value.dtype)))
+                continue
+            for key in slot:
+                cell = next(sources)
+                self._value(f"{name}{path}.{key}", cell.read(), cell, (chosen or self.all) and cell.trainable)
 
     def _value(self, name: str, value: Array, cell: Cell | None, chosen: bool) -> None:
         if chosen:
@@ -76,17 +76,7 @@ class Arguments:
     def _rebuilt(self, values: Sequence[Any]) -> tuple[list[Any], dict[str, Any]]:
         """Return the arguments with ``values`` in place; modules stand for themselves."""
         rest = iter(values)
-        arguments = []
-        for number, (leaves, structure) in enumerate(self.trees):
-            new: list[Any] = []
-            for leaf in leaves:
-                if is_holder(leaf):
-                    for _ in leaf.cells():
-                        next(rest)
-                    new.append(leaf)
-                else:
-                    new.append(next(rest) if number in self.variables or not is_static(leaf) else leaf)
-            arguments.append(unflatten(structure, new))
+        arguments = [tree.argument([next(rest) for _ in tree.values]) for tree in self.trees]
         return arguments[: self.count], dict(zip(self.options, arguments[self.count :], strict=True))
 
     def tree(self, derivatives: Sequence[Any]) -> Any:
@@ -127,15 +117,14 @@ def is_static(leaf: Any) -> bool:
     return isinstance(leaf, bool | int | str | bytes) or callable(leaf)
 
 
+def array_of(leaf: Any) -> Array | None:
+    """Return a leaf of the arguments as an array, ``None`` for a static one."""
+    return None if is_static(leaf) else asarray(leaf)
+
+
 def arrays_of(args: Any) -> list[Array]:
     """Return the arrays in a tree of arguments, a module's cells among them, in the order of a graph's inputs."""
-    arrays: list[Array] = []
-    for leaf in flatten(args, is_holder)[0]:
-        if is_holder(leaf):
-            arrays.extend(cell.read() for cell in leaf.cells().values())
-        elif not is_static(leaf):
-            arrays.append(asarray(leaf))
-    return arrays
+    return TreeValues(args, array_of).read()
 
 
-__all__ = ["Arguments", "arrays_of", "is_static"]
+__all__ = ["Arguments", "array_of", "arrays_of", "is_static"]

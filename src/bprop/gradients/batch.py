@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.cell import Cell
+from ..core.conversion_error import asked
 from ..core.dtype import WEAK
 from ..core.error import ArgumentError, BpropError, DerivativeError, ShapeError, TracedValueError
 from ..core.family import (
@@ -28,11 +29,12 @@ from ..core.family import (
     Selection,
 )
 from ..core.interpreter import Interpreter, using
+from ..core.object_array import rejoined
 from ..core.op import Op
 from ..core.shape import normalise_axis
 from ..core.trace import instead
 from ..core.tree import flatten, is_holder, unflatten
-from ..core.value import Array, Tracer, asarray, asked
+from ..core.value import Array, Tracer, asarray
 from ..ops import broadcast_to, eye, moveaxis, ones, reshape, stack, where
 from .variable import as_array, name_of
 
@@ -55,11 +57,11 @@ class Batched(Tracer):
     def __bool__(self) -> bool:
         raise TracedValueError(
             f"Python `if`, `while`, `and`, `or`, `not` or bool() on {self.origin()} inside vmap: every entry of the batch "
-            f"may decide otherwise; {instead()}"
+            f"may decide otherwise; {instead(self.owner.gave_objects)}"
         )
 
     def numbers(self, what: str) -> NDArray[Any]:
-        what, instead = asked(what)
+        what, instead = asked(self, what)
         raise TracedValueError(
             f"{what} of {self.origin()} inside vmap: it is another number for every entry of the batch; "
             f"{instead or 'compute with bprop functions and return it'}, or look at every entry's with bprop.callback(f, x)"
@@ -116,7 +118,7 @@ class Batch(Interpreter):
         if isinstance(first, tuple):
             columns = [self._gathered(name, list(column)) for column in zip(*results, strict=True)]
             return type(first)(*columns) if hasattr(first, "_fields") else tuple(columns)
-        if not isinstance(first, Array | np.ndarray | np.generic | bool | int | float):
+        if not isinstance(first, Array | np.ndarray | np.generic | bool | int | float | complex):
             raise TracedValueError(
                 f"{name} inside vmap returns {'nothing' if first is None else type(first).__name__} for every entry of the "
                 f"batch, which cannot be put together: call it outside vmap, or look at every entry's with bprop.callback(f, x)"
@@ -303,7 +305,7 @@ def vmap(f: Callable[P, R], in_axes: Any = 0, out_axes: Any = 0) -> Callable[P, 
         owner.name = what
         lifted = [owner.wrap(x) if own else x for x, own in arrays]
         with using(owner):
-            out = f(*unflatten(structure, lifted), **options)
+            out = rejoined(owner, f(*unflatten(structure, lifted), **options))
         ys, shape = flatten(out)
         places = _axes(out_axes, out, what)
         results = []

@@ -15,7 +15,7 @@ from ..core.family import Creation, Elementwise, Reduction, Selection
 from ..core.graph import Edge, Graph, Node, operand_spec
 from ..core.interpreter import QUIET
 from ..core.op import Op, role_of, shape_of
-from ..core.rewrite import Rewriter, outputs_of
+from ..core.rewrite import Rewriter
 from ..core.simplify import constant_of
 from ..core.value import Spec
 
@@ -28,10 +28,8 @@ def broadcasting(graph: Graph) -> Graph:
 class _Broadcasting(Rewriter):
     def rule(self, node: Node, inputs: tuple[Any, ...]) -> Sequence[Edge]:
         assert node.op is not None
-        return outputs_of(
-            self.shorter(node.op, inputs, node.specs[0])
-            or self.add(node.op, self.operands(node, inputs), node.params, node.specs)
-        )
+        new = self.shorter(node.op, inputs, node.specs[0])
+        return (new or self.add(node.op, self.operands(node, inputs), node.params, node.specs)).outputs
 
     def shorter(self, op: Op, inputs: tuple[Any, ...], spec: Spec) -> Node | None:
         """Return the constant that a shaped or computed constant is, and the sum with ``keepdims`` whose axis is put back."""
@@ -41,7 +39,7 @@ class _Broadcasting(Rewriter):
             return self.add(Creation.canonical, (), {"shape": spec.shape, "value": value, "dtype": spec.dtype}, (spec,))
         if role_of(op) != "broadcast" and role_of(op) != "reshape":
             return None
-        source = inputs[0][0]
+        source = inputs[0].node
         if constant_of(inputs[0]) is not None:
             return self.add(source.op, (), {**source.params, "shape": spec.shape}, (spec,))
         if role_of(op) == "reshape" and isinstance(source.op, Reduction) and not source.params["keepdims"]:
@@ -55,17 +53,17 @@ class _Broadcasting(Rewriter):
         if not isinstance(node.op, Elementwise | Selection) or len(node.specs) > 1:
             return inputs
         for position, x in enumerate(inputs):
-            if type(x) is not tuple:
+            if type(x) is not Edge:
                 continue
             source: Any = x
-            if isinstance(x[0].op, Creation) and shape_of(x[0].specs[0]):
+            if isinstance(x.node.op, Creation) and shape_of(x.node.specs[0]):
                 source = constant_of(x)
-            elif role_of(x[0].op) == "broadcast":
-                source = x[0].inputs[0]
+            elif role_of(x.node.op) == "broadcast":
+                source = x.node.inputs[0]
             if source is None or source is x:
                 continue
             changed = (*inputs[:position], source, *inputs[position + 1 :])
-            if all(type(operand) is not tuple for operand in changed):
+            if all(type(operand) is not Edge for operand in changed):
                 continue
             if node.op.spec(*map(operand_spec, changed), **node.params) == node.specs[0]:
                 inputs = changed

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from ..core.dtype import WEAK, is_float
 from ..core.family import Bilinear, Linear
-from ..core.graph import Edge, Graph, Node, operand_spec
+from ..core.graph import Edge, Graph, Node, NodeInput, operand_spec
 from ..core.op import Op, role_of, shape_of
-from ..core.rewrite import Rewriter, outputs_of
+from ..core.rewrite import Rewriter
 from ..core.simplify import constant_of
 from ..core.value import Spec
 from ..ops import add, divide, multiply, negative, pow, subtract, where
@@ -47,8 +47,8 @@ class _Arrangement(Rewriter):
         if terms is None or not any(term.factors or term.divisors for term in terms):
             new = self.add(node.op, self.mapped(node.inputs), node.params, node.specs)
             if terms is not None:
-                self.terms[new, 0] = terms
-            return outputs_of(new)
+                self.terms[new.output] = terms
+            return new.outputs
         edge = self.written(terms, node.specs[0])
         self.terms[edge] = terms
         return [edge]
@@ -60,7 +60,7 @@ class _Arrangement(Rewriter):
 
     def kind(self, op: Op, inputs: tuple[Any, ...]) -> int:
         """Names, also x.T and x[1:3], come first, then powers, sums and calls."""
-        if isinstance(op, Linear) and type(inputs[0]) is tuple and self.rank[inputs[0][0]][0] == 0:
+        if isinstance(op, Linear) and type(inputs[0]) is Edge and self.rank[inputs[0].node][0] == 0:
             return 0
         return 1 if role_of(op) == "power" else 2 if role_of(op) in ("sum", "difference") else 3
 
@@ -102,7 +102,7 @@ class _Arrangement(Rewriter):
     def power(self, node: Node, base: list[_Term]) -> list[_Term] | None:
         """Return x ** n for a whole n ≥ 1 as a factor, so that x · x ** 2 becomes x ** 3."""
         exponent = constant_of(node.inputs[1])
-        if type(node.inputs[0]) is not tuple or exponent is None or exponent != int(exponent) or exponent < 1:
+        if type(node.inputs[0]) is not Edge or exponent is None or exponent != int(exponent) or exponent < 1:
             return None
         if len(base) == 1 and (base[0].coefficient != 1 or base[0].divisors or len(base[0].factors) != 1):
             return [_Term(1, ((self.edge(node.inputs[0]), int(exponent)),))]
@@ -111,14 +111,17 @@ class _Arrangement(Rewriter):
         ((edge, power),) = base[0].factors
         return [_Term(1, ((edge, power * int(exponent)),))]
 
-    def edge(self, x: Edge) -> Edge:
-        return self.edges.get(x, x)
+    def edge(self, x: NodeInput) -> Edge:
+        """Return an operand that is an edge as it is in the new graph."""
+        (new,) = self.mapped([x])
+        assert type(new) is Edge
+        return new
 
     def operand(self, x: Any, spec: Spec) -> list[_Term] | None:
         """Return an operand as a sum of products if it has the shape and dtype of the result, or is a number."""
         if type(x) in WEAK:
             return [_Term(x)] if type(x) is not bool and x == x and abs(x) != float("inf") else None
-        number, own = constant_of(x), x[0].specs[x[1]]
+        number, own = constant_of(x), x.spec
         if number is not None and number == number and abs(number) != float("inf") and own.dtype == spec.dtype:
             return [_Term(number)]
         if own != spec:
@@ -142,47 +145,39 @@ class _Arrangement(Rewriter):
         for term in (leading, *(term for term in terms if term is not leading)):
             minus = term.coefficient < 0 and total is not None
             part = self.product(term._replace(coefficient=-term.coefficient) if minus else term, spec)
-            total = part if total is None else self.apply(subtract if minus else add, total, part, spec)
+            total = part if total is None else self.apply(subtract if minus else add, total, part, spec=spec)
         return total
 
-    def apply(self, op: Op, first: Any, second: Any, spec: Spec) -> Edge:
-        return self.add(op, (first, second), {}, (spec,)), 0
+    def apply(self, op: Op, *operands: Any, spec: Spec) -> Edge:
+        return self.add(op, operands, {}, (spec,)).output
 
     def product(self, term: _Term, spec: Spec) -> Any:
-        above = self.factors(term.factors, spec)
-        below = self.factors(term.divisors, spec)
-        coefficient = term.coefficient
-        sign = coefficient == -1 and above is not None
-        if above is None:
-            above = coefficient
-        elif coefficient != 1 and not sign:
-            above = self.scaled(coefficient, term.factors, spec)
-        if sign:
-            first, *rest = self.sorted(term.factors)
-            above = self.chain([(self.add(negative, (self.raised(*first, spec),), {}, (spec,)), 0)], rest, spec)
-        return above if below is None else self.apply(divide, above, below, spec)
-
-    def scaled(self, coefficient: float, factors: tuple[tuple[Edge, int], ...], spec: Spec) -> Edge:
-        return self.chain([coefficient], self.sorted(factors), spec)
-
-    def factors(self, factors: tuple[tuple[Edge, int], ...], spec: Spec) -> Any:
-        return self.chain([], self.sorted(factors), spec) if factors else None
+        coefficient, factors = term.coefficient, self.sorted(term.factors)
+        above: Any = coefficient
+        if factors and coefficient == -1:
+            first, *factors = factors
+            above = self.chain([self.apply(negative, self.raised(*first, spec), spec=spec)], factors, spec)
+        elif factors:
+            above = self.chain([] if coefficient == 1 else [coefficient], factors, spec)
+        if not term.divisors:
+            return above
+        return self.apply(divide, above, self.chain([], self.sorted(term.divisors), spec), spec=spec)
 
     def chain(self, start: list[Any], factors: list[tuple[Edge, int]], spec: Spec) -> Any:
         for edge, power in factors:
             factor = self.raised(edge, power, spec)
-            start = [self.apply(multiply, start[0], factor, spec)] if start else [factor]
+            start = [self.apply(multiply, start[0], factor, spec=spec)] if start else [factor]
         return start[0]
 
     def sorted(self, factors: tuple[tuple[Edge, int], ...]) -> list[tuple[Edge, int]]:
         def order(factor: tuple[Edge, int]) -> tuple[int, int]:
-            kind, number = self.rank[factor[0][0]]
+            kind, number = self.rank[factor[0].node]
             return (1 if kind == 0 and factor[1] > 1 else kind, number)
 
         return sorted(factors, key=order)
 
     def raised(self, edge: Edge, power: int, spec: Spec) -> Edge:
-        return edge if power == 1 else self.apply(pow, edge, power, spec)
+        return edge if power == 1 else self.apply(pow, edge, power, spec=spec)
 
 
 def _scaling(node: Node) -> Node | None:
@@ -197,10 +192,15 @@ def _scaling(node: Node) -> Node | None:
 
 def _choice(node: Node) -> Node | None:
     """Return where(c, a, b) for the sum where(c, a, 0) + where(~c, b, 0), ``None`` for other applications."""
-    if role_of(node.op) != "sum" or any(type(x) is not tuple or role_of(x[0].op) != "case" for x in node.inputs):
+    cases = [x.node for x in node.edges if role_of(x.node.op) == "case"]
+    if role_of(node.op) != "sum" or len(cases) < len(node.inputs):
         return None
-    (condition, a, zero), (negated, b, nought) = (x[0].inputs for x in node.inputs)
-    if type(negated) is not tuple or role_of(negated[0].op) != "negated condition" or negated[0].inputs[0] != condition:
+    (condition, a, zero), (negated, b, nought) = (case.inputs for case in cases)
+    if (
+        type(negated) is not Edge
+        or role_of(negated.node.op) != "negated condition"
+        or negated.node.inputs[0] != condition
+    ):
         return None
     if (
         constant_of(zero) != 0

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..core.dtype import WEAK
 from ..core.error import BpropError, DerivativeError
 from ..core.family import Bilinear, Cumulative, Elementwise, General, Join, Linear, Reduction, Region, Selection
-from ..core.interpreter import EVALUATE, QUIET, Interpreter, using
+from ..core.interpreter import EVALUATE, FAILURES, QUIET, Interpreter, using
 from ..core.op import Op
 from ..core.value import Array, Tracer
 
@@ -80,17 +80,26 @@ class ComplexStep(Interpreter):
             z = QUIET.run(continuation, op, zs, params)
         except BpropError:
             raise
-        except (ValueError, TypeError, IndexError, np.linalg.LinAlgError) as error:
+        except FAILURES as error:
             raise op.explain(error, args, params) from None
         z = np.asarray(z)
         return ComplexValue(self, z) if z.dtype.kind == "c" else Array(z)
 
     def _number(self, op: Op, arg: Any) -> Any:
-        if type(arg) in WEAK:
-            return arg
         if type(arg) is ComplexValue and arg.owner is self:
             return arg.complex
-        return EVALUATE.data_of(op, arg)
+        data = EVALUATE.data_of(op, arg)
+        if type(arg) is complex or (type(arg) not in WEAK and data.dtype.kind == "c"):
+            raise complex_refused(op.name)
+        return data
+
+
+def complex_refused(what: str) -> DerivativeError:
+    """Return the error for complex numbers of the user, which the step cannot be told from."""
+    return DerivativeError(
+        f"{what}: the complex step is of functions of real numbers, computed without complex ones: use scheme='central' or "
+        f"method='forward' or 'reverse'"
+    )
 
 
 def _refused(op: Op) -> DerivativeError:
@@ -108,6 +117,8 @@ def continuation(op: Op, zs: list[Any], params: dict[str, Any]) -> Any:
 
 def _stepped(op: Elementwise | Selection | Reduction, zs: list[Any], params: dict[str, Any]) -> Any:
     step = op.complex_step
+    if "dtype" in params and params["dtype"].kind == "c":
+        raise complex_refused(op.name)
     if step is None:
         raise _refused(op)
     return op.evaluate(*zs, **params) if step is True else step(*zs, **params)  # type: ignore[operator]
@@ -143,4 +154,4 @@ def _(op: General, zs: Any, params: Any) -> Any:
     return op.evaluate(*zs, **params) if op.complex_step is True else op.complex_step(*zs, **params)
 
 
-__all__ = ["ComplexStep", "ComplexValue", "continuation"]
+__all__ = ["ComplexStep", "ComplexValue", "complex_refused", "continuation"]

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Literal, get_args
 
-from ..core.error import ArgumentError, ShapeError
+from ..core.error import ArgumentError
 from ..core.tree import map
 from .jacobian import jacobian
 from .numerical import numerical
 from .paths import LIMIT, paths
 from .symbolic import symbolic
 from .transform import grad
-from .variable import Argnums, as_array, name_of
+from .variable import Argnums, as_scalar, name_of
 
 Method = Literal["symbolic", "paths", "numerical", "forward", "reverse"]
 Function = Callable[..., Any]
@@ -78,14 +78,7 @@ def _scalar(f: Function) -> Function:
 
     @wraps(f, updated=())
     def scalar(*args: Any, **options: Any) -> Any:
-        what = f"derivative of {name_of(f)}"
-        y = as_array(f(*args, **options), what)
-        if y.shape != ():
-            raise ShapeError(
-                f"{what}: the function returned shape {y.shape}, not a scalar: reduce it (bprop.sum, bprop.mean), or use "
-                f"bprop.jacobian"
-            )
-        return y
+        return as_scalar(f(*args, **options), f"derivative of {name_of(f)}")
 
     return scalar
 

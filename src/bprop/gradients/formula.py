@@ -4,14 +4,14 @@ In a formula a value used twice stands there twice, so a formula can be exponent
 swelling of expressions that backpropagation avoids. `Expression.size` counts it exactly without writing it out.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ..core.error import ArgumentError, BpropError
-from ..core.graph import Graph, Node
+from ..core.graph import Edge, Graph, Node, NodeInput
 from ..core.notation import CALL, TEXT, Notation, Written
 from ..core.value import Array
 from .argument import arrays_of
@@ -69,16 +69,16 @@ class Expression:
         used: set[Any] = set()
         for node in self.graph.nodes:
             used.add(node)
-            used.update(x[0] if type(x) is tuple else (type(x), x) for x in node.inputs)
-        return len(used | {self.graph.outputs[0][0]})
+            used.update(x.node if type(x) is Edge else (type(x), x) for x in node.inputs)
+        return len(used | {self.graph.outputs[0].node})
 
     @cached_property
     def size(self) -> int:
         """Number of nodes of the formula as a tree, exactly (it can have hundreds of digits)."""
         sizes: dict[Node, int] = {}
         for node in self.graph.nodes:
-            sizes[node] = 1 + sum(sizes.get(x[0], 1) if type(x) is tuple else 1 for x in node.inputs)
-        return sizes.get(self.graph.outputs[0][0], 1)
+            sizes[node] = 1 + sum(sizes.get(x.node, 1) if type(x) is Edge else 1 for x in node.inputs)
+        return sizes.get(self.graph.outputs[0].node, 1)
 
     @cached_property
     def text(self) -> str:
@@ -120,8 +120,8 @@ def formula(graph: Graph, names: Sequence[str], notation: Notation) -> Written:
         else:
             written[node] = notation.name(_free(f"c{position}", taken))
 
-    def operand(x: Any) -> Written:
-        if type(x) is not tuple:
+    def operand(x: NodeInput) -> Written:
+        if type(x) is not Edge:
             return notation.number(x)
         node, index = x
         return Written(f"{written[node].text}[{index}]", CALL) if len(node.specs) > 1 else written[node]
@@ -132,19 +132,6 @@ def formula(graph: Graph, names: Sequence[str], notation: Notation) -> Written:
     return operand(graph.outputs[0])
 
 
-def application(node: Node, names: Mapping[Node, str]) -> str:
-    """Return one application of named operands as text; regions by their name alone."""
-    assert node.op is not None
-    operands = []
-    for x in node.inputs:
-        if type(x) is not tuple:
-            operands.append(TEXT.number(x))
-            continue
-        source, index = x
-        operands.append(Written(f"{names[source]}[{index}]" if source.op is not None and index else names[source]))
-    return TEXT.write(node.op, operands, node.operands, node.params).text
-
-
 def _free(name: str, taken: set[str]) -> str:
     while name in taken:
         name += "_"
@@ -152,4 +139,4 @@ def _free(name: str, taken: set[str]) -> str:
     return name
 
 
-__all__ = ["Expression", "application", "formula"]
+__all__ = ["Expression", "formula"]

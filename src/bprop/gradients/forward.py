@@ -11,15 +11,16 @@ from functools import singledispatch
 from typing import Any
 
 from ..core.cell import Cell
-from ..core.dtype import is_float
+from ..core.dtype import is_inexact
 from ..core.error import DerivativeError
 from ..core.family import Bilinear, Cumulative, Elementwise, General, Join, Linear, Reduction, Region, Selection
 from ..core.interpreter import Interpreter, using
 from ..core.op import Op
 from ..core.value import Array, Tracer
-from ..ops import add, astype, broadcast_to, multiply, sum, zeros
+from ..ops import add, broadcast_to, multiply, sum, zeros
+from ..ops.complex import matching
 from .absent import Absent, Masked
-from .reverse import expanded, scale, weighted
+from .vjp_rule import expanded, scale, weighted
 
 
 class Dual(Tracer):
@@ -83,7 +84,7 @@ class Forward(Interpreter):
                 return tuple(self._paired(self.absent.lower(y), y_dot) for y, y_dot in zip(ys, y_dots, strict=True))
         with using(self.below):
             y = self.below.bind(op, xs, params)
-            if not op.differentiable or not (op.several or is_float(y.dtype)):
+            if not op.differentiable or not (op.several or is_inexact(y.dtype)):
                 return y
         masked = self.masks and (_selects(op, x_dots) or any(type(x_dot) is Masked for x_dot in x_dots))
         if masked:
@@ -99,7 +100,7 @@ class Forward(Interpreter):
         if isinstance(y_dot, DerivativeError):
             return Dual(self, y, y_dot)
         if y_dot.dtype != y.dtype:
-            y_dot = astype(y_dot, y.dtype)
+            y_dot = matching(y_dot, y.dtype)
         return Dual(self, y, self.absent.settled(y_dot))
 
 

@@ -4,8 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, Literal
 
-from ..core import dtype as dtypes
-from ..core.error import ArgumentError, DTypeError
+from ..core.error import ArgumentError
 from ..core.graph import Graph
 from ..core.shape import size_of
 from ..core.tree import flatten, map, unflatten
@@ -13,8 +12,8 @@ from ..core.value import Array
 from ..ops import arange, astype, moveaxis, reshape, zeros
 from .absent import masked_sweep
 from .batch import vmap
-from .transform import P, check_sequences, grad, jvp, linear_map, vjp
-from .variable import Argnums, Function, Variables, name_of, positions
+from .transform import P, check_sequences, grad, jvp, linear_map, pullback_of
+from .variable import Argnums, Function, Variables, check_differentiable, name_of, positions
 
 
 def _basis(shape: tuple[int, ...], dtype: Any) -> Array:
@@ -29,6 +28,9 @@ def jacobian(
 
     ``mode="reverse"`` runs one backward sweep per entry of the result, ``"forward"`` one tangent sweep per entry of the
     argument, all as one batch. Trees of results hold trees of arguments. Arguments not reached give zeros.
+
+    A complex result of real arguments has a complex Jacobian; that of a real result by a complex argument holds gradients, as
+    `grad` gives them. Of a complex result by a complex argument there is none, and `DTypeError` says what to write.
 
     **Source:** Griewank & Walther (2008), ch. 3; JAX, ``jacrev`` and ``jacfwd``.
 
@@ -59,7 +61,7 @@ def jacobian(
 
 
 def _jacobian_reverse(f: Function, args: list[Any], single: bool, what: str) -> Any:
-    result, pullback = vjp(f, *args)
+    result, pullback, _ = pullback_of(f, args, what)
     outputs, structure = flatten(result)
     rows = []
     for position, y in enumerate(outputs):
@@ -68,18 +70,19 @@ def _jacobian_reverse(f: Function, args: list[Any], single: bool, what: str) -> 
             bars = [seed if i == position else zeros(o.shape, dtype=o.dtype) for i, o in enumerate(outputs)]
             return pullback(unflatten(structure, bars), one_hot=True)
 
-        check_output(y, what)
-        parts = vmap(row)(_basis(y.shape, y.dtype))
+        check_differentiable(y, what, args)
+        basis = _basis(y.shape, y.dtype)
+        parts = vmap(row)(basis)
+        if y.dtype.kind == "c":  # of the real part, and of the imaginary part
+            parts = map(_complex, parts, vmap(row)(basis * 1j))
         shape = y.shape
         parts = map(lambda bar, shape=shape: reshape(bar, shape + bar.shape[1:]), parts)
         rows.append(parts[0] if single else parts)
     return unflatten(structure, rows)
 
 
-def check_output(y: Any, what: str) -> None:
-    """Raise where a result has no derivative."""
-    if not dtypes.is_float(y.dtype):
-        raise DTypeError(f"{what}: the function returned dtype {y.dtype}, which has no derivative")
+def _complex(real_part: Any, imaginary_part: Any) -> Any:
+    return real_part + imaginary_part * 1j
 
 
 def _jacobian_forward(f: Function, args: list[Any], single: bool, what: str) -> Any:
@@ -90,12 +93,15 @@ def _jacobian_forward(f: Function, args: list[Any], single: bool, what: str) -> 
     for position, x in enumerate(values):
         ys, graph, structure = linear_map(f, variables, what, position)
         for y in flatten(ys)[0]:
-            check_output(y, what)
+            check_differentiable(y, what, args)
 
         def column(seed: Any, graph: Graph = graph) -> list[Any]:
             return masked_sweep(lambda seeds: graph(*seeds), [seed], [seed != 0])
 
-        y_dots = vmap(column)(_basis(x.shape, x.dtype))
+        basis = _basis(x.shape, x.dtype)
+        y_dots = vmap(column)(basis)
+        if x.dtype.kind == "c":  # by the real part, and by the imaginary part
+            y_dots = [_complex(*pair) for pair in zip(y_dots, vmap(column)(basis * 1j), strict=True)]
         columns.append([reshape(moveaxis(y_dot, 0, -1), y_dot.shape[1:] + x.shape) for y_dot in y_dots])
     results = []
     for output in zip(*columns, strict=True):

@@ -58,9 +58,11 @@ class Latex(Notation):
         escaped = name.replace("_", r"\_")
         return Written(rf"\mathrm{{{escaped}}}\left({', '.join(operands)}\right)", CALL)
 
-    def number(self, value: float) -> Written:
+    def number(self, value: complex) -> Written:
         if isinstance(value, bool):
             return Written(rf"\mathrm{{{value}}}")
+        if isinstance(value, complex):
+            return Written(str(value).replace("j", r" \, \mathrm{i}"))
         if not isfinite(value):
             text = r"\mathrm{NaN}" if isnan(value) else r"\infty"
             return Written(f"-{text}", SIGN) if value < 0 else Written(text)

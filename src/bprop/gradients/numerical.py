@@ -28,12 +28,12 @@ from ..core import dtype as dtypes
 from ..core.error import ArgumentError, DTypeError
 from ..core.interpreter import using
 from ..core.shape import size_of
-from ..core.tree import Structure, flatten, unflatten
+from ..core.tree import Structure, unflatten
 from ..core.value import Array, asarray
-from ..ops import astype, broadcast_to, reshape, stop_gradient, where, zeros
+from ..ops import astype, broadcast_to, imag, real, reshape, stop_gradient, where, zeros
 from .argument import Arguments
-from .complex_step import ComplexStep, ComplexValue
-from .variable import Argnums, as_array, name_of
+from .complex_step import ComplexStep, ComplexValue, complex_refused
+from .variable import Argnums, as_arrays, check_differentiable, name_of
 
 Scheme = Literal["central", "forward", "complex", "richardson"]
 LEVELS = 8
@@ -61,7 +61,7 @@ def numerical(
     """Return a function that gives the derivative of ``f`` by differences; see the module for the schemes.
 
     The gradient of a scalar function has the structure of argument ``argnums``; a result of shape s gives a Jacobian of
-    shape s + t for an argument of shape t. ``step``: h, a number or an array for every argument alike; by default what
+    shape s + t for an argument of shape t; of complex numbers as in `grad` and `jacobian`. ``step``: h, a number or an array for every argument alike; by default what
     balances truncation and rounding in the argument's dtype, times max(1, |x|). ``error=True`` (scheme
     ``"richardson"``): returns the pair (derivative, estimate of its error). ``dtype``: convert floating-point arguments
     first; differences of float32 keep three digits, so ``dtype="float64"`` is advised. The derivative keeps the dtype of
@@ -97,10 +97,11 @@ def numerical(
         structure: Structure | None = None
         for position in arguments.chosen:
             line = _Line(arguments, values, position, what)
-            column, moved = _derivative(line, values[position], scheme, step)
+            by = _by_complex if values[position].dtype.kind == "c" else _derivative
+            column, moved = by(line, values[position], scheme, step)
             kind = arguments.values[position].dtype
-            columns.append([entry if entry.dtype == kind else astype(entry, kind) for entry in column])
-            errors.append([entry if entry.dtype == kind else astype(entry, kind) for entry in moved])
+            columns.append([_in_precision(entry, kind) for entry in column])
+            errors.append([_in_precision(entry, kind) for entry in moved])
             structure = line.structure
         assert structure is not None
         gradient = unflatten(structure, [arguments.tree(row) for row in zip(*columns, strict=True)])
@@ -118,7 +119,13 @@ def _floating(dtype: Any, what: str) -> Any:
 
 
 def _converted(value: Array, dtype: Any) -> Array:
-    return value if dtype is None or value.dtype == dtype or not dtypes.is_float(value.dtype) else astype(value, dtype)
+    return value if dtype is None or not dtypes.is_inexact(value.dtype) else _in_precision(value, dtype)
+
+
+def _in_precision(value: Array, dtype: Any) -> Array:
+    """Return ``value`` in the precision of ``dtype``; complex numbers stay complex."""
+    wanted = dtypes.to_complex(dtype) if value.dtype.kind == "c" else dtypes.to_real(dtype)
+    return value if value.dtype == wanted else astype(value, wanted)
 
 
 class _Line:
@@ -130,16 +137,32 @@ class _Line:
         self.position = position
         self.what = what
         self.structure: Structure | None = None
+        self.embed: Callable[[Any], Any] = lambda value: value
+        """From what is varied to the argument: of a complex one, the real or the imaginary part is."""
 
-    def __call__(self, value: Any) -> list[Any]:
+    def __call__(self, value: Any) -> list[Array]:
         values = list(self.values)
-        values[self.position] = value
-        leaves, self.structure = flatten(self.arguments(values))
-        ys = [as_array(y, self.what) for y in leaves]
+        values[self.position] = self.embed(value)
+        ys, self.structure = as_arrays(self.arguments(values), self.what)
         for y in ys:
-            if not dtypes.is_float(y.dtype):
-                raise DTypeError(f"{self.what}: the function returned dtype {y.dtype}, which has no derivative")
+            check_differentiable(y, self.what, self.values[self.position])
         return ys
+
+
+def _by_complex(line: _Line, z: Array, scheme: Scheme, step: Any) -> tuple[list[Any], list[Any]]:
+    """Return ∂y/∂Re z + i ∂y/∂Im z, and likewise of the errors."""
+    if scheme == "complex":
+        raise complex_refused(line.what)
+    x, y = real(z), imag(z)
+    line.embed = lambda value: value + 1j * y
+    by_real = _derivative(line, x, scheme, step)
+    line.embed = lambda value: x + 1j * value
+    by_imag = _derivative(line, y, scheme, step)
+    column, error = (
+        [first + 1j * second for first, second in zip(*pair, strict=True)]
+        for pair in zip(by_real, by_imag, strict=True)
+    )
+    return column, error
 
 
 def _derivative(line: _Line, x: Array, scheme: Scheme, step: Any) -> tuple[list[Any], list[Any]]:

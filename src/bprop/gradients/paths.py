@@ -15,16 +15,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.dtype import is_float
-from ..core.error import BpropError, DTypeError, ShapeError, TracedValueError
-from ..core.graph import Edge, Graph
+from ..core.error import BpropError, TracedValueError
+from ..core.graph import Edge, Graph, application, edge_name
 from ..core.interpreter import QUIET, using
 from ..core.observe import Observe
 from ..core.value import asarray
 from .argument import Arguments
-from .formula import application
 from .scalar_dependency import scalar_dependencies
-from .variable import Argnums, as_array, name_of
+from .variable import Argnums, as_scalar, name_of, refuse_complex
 
 LIMIT = 10_000
 """Paths that are walked one by one."""
@@ -56,7 +54,7 @@ class Paths:
         self.graph = graph
         self._arguments = arguments
         self._output = graph.outputs[0]
-        self._inputs: list[Edge] = [(owner.inputs[position], 0) for position in arguments.chosen]
+        self._inputs: list[Edge] = [owner.inputs[position].output for position in arguments.chosen]
         self._names = {node: arguments.names[position] for position, node in enumerate(owner.inputs)}
         self._shapes = {edge: value.shape for edge, value in owner.values.items()}
         self._dependencies = scalar_dependencies(graph, owner.values, self._inputs)
@@ -152,14 +150,19 @@ class Paths:
 
     def _labels(self) -> dict[Edge, str]:
         names = self.graph.names() | self._names
-        labels = {(node, index): name for node, name in names.items() for index in range(len(node.specs))}
+        labels = {edge: edge_name(edge, names) for node in names for edge in node.outputs}
         return labels | {self._output: "y"}
 
     def __repr__(self) -> str:
         names = self.graph.names() | self._names
         labels = self._labels()
         lines = [f"{self.name}: {self.total} path{'s' * (self.total != 1)} from {self._entries()} to the result y"]
-        lines += _elided([f"  {labels[node, 0]} = {application(node, names)}" for node in self.graph.nodes])
+        lines += _elided(
+            [
+                f"  {names[node] if len(node.specs) > 1 else labels[node.output]} = {application(node, names, settings=False)}"
+                for node in self.graph.nodes
+            ]
+        )
         counts = zip(self._inputs, self._at_inputs(self._counted(), object), strict=True)
         rows = []
         for edge, leaf in counts:
@@ -180,7 +183,7 @@ class Paths:
     def _entries(self) -> str:
         sizes = [int(np.prod(self._shapes[edge])) for edge in self._inputs]
         return ", ".join(
-            f"the {size} entries of {self._names[edge[0]]}" if self._shapes[edge] else self._names[edge[0]]
+            f"the {size} entries of {self._names[edge.node]}" if self._shapes[edge] else self._names[edge.node]
             for edge, size in zip(self._inputs, sizes, strict=True)
         )
 
@@ -236,13 +239,8 @@ def paths(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Paths]:
         owner = Observe(name=what)
         inputs = [owner.input(value) for value in arguments.values]
         with using(owner):
-            y = as_array(arguments(inputs), what)
-        if y.shape != ():
-            raise ShapeError(
-                f"{what}: the function returned shape {y.shape}, not a scalar: reduce it (bprop.sum, bprop.mean)"
-            )
-        if not is_float(y.dtype):
-            raise DTypeError(f"{what}: the function returned dtype {y.dtype}, which has no derivative")
+            y = as_scalar(arguments(inputs), what)
+        refuse_complex([value.spec for value in owner.values.values()], what)
         if y.concrete() is None:
             raise TracedValueError(
                 f"{what}: local derivatives are numbers, and there are none inside a traced function"

@@ -24,7 +24,7 @@ from ..core.shape import broadcast
 from ..core.value import Array, asarray
 from ..ops import ones, zeros
 from .batch import vmap
-from .reverse import expanded, vjp
+from .vjp_rule import expanded, vjp
 
 Numbers = NDArray[Any]
 LIMIT = 10_000_000
@@ -252,11 +252,11 @@ def scalar_dependencies(graph: Graph, values: Values, inputs: Sequence[Edge]) ->
     result: list[Dependency] = []
     for node in graph.nodes:
         assert node.op is not None
-        active = [position for position, x in enumerate(node.inputs) if type(x) is tuple and x in reached]
+        active = [position for position, x in enumerate(node.inputs) if type(x) is Edge and x in reached]
         if not active or not node.op.differentiable:
             continue
-        xs = [values[x] if type(x) is tuple else x for x in node.inputs]
-        ys = [values[node, index] for index in range(len(node.specs))]
+        xs: list[Any] = [values[x] if type(x) is Edge else x for x in node.inputs]
+        ys = [values[edge] for edge in node.outputs]
         if isinstance(node.op, Region):
             jacobians: Iterable[tuple[int, int, LocalJacobian | None]] = _region(node, xs, ys, active)
         elif isinstance(node.op, General) and node.op.several:
@@ -270,8 +270,9 @@ def scalar_dependencies(graph: Graph, values: Values, inputs: Sequence[Edge]) ->
             continue
         for position, index, jacobian in jacobians:
             if jacobian is not None:
-                result.append(Dependency(node.inputs[position], (node, index), jacobian))
-                reached.add((node, index))
+                target = Edge(node, index)
+                result.append(Dependency(node.edge(position), target, jacobian))
+                reached.add(target)
     return result
 
 
@@ -287,7 +288,7 @@ def _region(
     inputs = [owner.input(x) for x in xs]
     with using(owner):
         outputs = body(*inputs)
-    sources = [(inputs[position].node, 0) for position in active]
+    sources = [inputs[position].node.output for position in active]
     inner = scalar_dependencies(owner.graph(outputs), owner.values, sources)
     pullback = op.record(tuple(xs), node.params, tuple(position in active for position in range(len(xs))))[1]
     for index, (y, output) in enumerate(zip(ys, outputs, strict=True)):

@@ -39,7 +39,7 @@ class _DisplaySimplifier(Rewriter):
             return 0
         spec = op.spec(*map(operand_spec, inputs))
         assert isinstance(spec, Spec)
-        return self.distribute(op, inputs, spec) or (self.add(op, inputs, {}, (spec,)), 0)
+        return self.distribute(op, inputs, spec) or self.add(op, inputs, {}, (spec,)).output
 
     # --- cases ---
     def distribute(self, op: Op, inputs: tuple[Any, ...], spec: Spec) -> Edge | None:
@@ -67,71 +67,74 @@ class _DisplaySimplifier(Rewriter):
 
     def case_of(self, x: Any, spec: Spec) -> tuple[Any, Any, Any] | None:
         """Return condition and branches of an operand that is a case of shape and dtype ``spec``, else ``None``."""
-        if type(x) is not tuple or role_of(x[0].op) != "case" or x[0].specs[0] != spec:
+        if type(x) is not Edge or role_of(x.node.op) != "case" or x.node.specs[0] != spec:
             return None
-        condition = x[0].inputs[0]
-        if type(condition) is not tuple or condition[0].specs[condition[1]].shape != spec.shape:
+        condition = x.node.inputs[0]
+        if type(condition) is not Edge or condition.spec.shape != spec.shape:
             return None
-        return tuple(x[0].inputs)
+        condition, first, second = x.node.inputs
+        return condition, first, second
 
     def has_dtype(self, x: Any, spec: Spec) -> bool:
         """Return whether an operand has the dtype of ``spec``; Python scalars have every dtype."""
-        return type(x) is not tuple or x[0].specs[x[1]].dtype == spec.dtype
+        return type(x) is not Edge or x.spec.dtype == spec.dtype
 
     def simplified_case(self, spec: Spec, condition: Any, first: Any, second: Any) -> Edge | None:
         """Add where(condition, first, second), not negated, with each branch under its condition."""
-        if type(condition) is not tuple:
+        if type(condition) is not Edge:
             return None
-        if role_of(condition[0].op) == "negated condition" and type(condition[0].inputs[0]) is tuple:
-            condition, first, second = condition[0].inputs[0], second, first
-        if condition[0].specs[condition[1]].shape == spec.shape:
+        if role_of(condition.node.op) == "negated condition" and type(condition.node.inputs[0]) is Edge:
+            condition, first, second = condition.node.inputs[0], second, first
+        if condition.spec.shape == spec.shape:
             first, second = self.under_condition(first, condition, True), self.under_condition(second, condition, False)
         operands = map(operand_spec, (condition, first, second))
-        if type(first) is not tuple and type(second) is not tuple and where.spec(*operands) != spec:
+        if type(first) is not Edge and type(second) is not Edge and where.spec(*operands) != spec:
             return None
-        return self.add(where, (condition, first, second), {}, (spec,)), 0
+        return self.add(where, (condition, first, second), {}, (spec,)).output
 
     def under_condition(self, x: Any, condition: Edge, truth: bool) -> Any:
         """Return ``x`` for entries where ``condition`` has the value ``truth``: cases of that condition are their branch."""
-        if type(x) is not tuple or x == condition:
+        if type(x) is not Edge or x == condition:
             return x
-        node, shape = x[0], condition[0].specs[condition[1]].shape
+        node, shape = x.node, condition.spec.shape
         if not isinstance(node.op, Elementwise | Selection) or node.specs[0].shape != shape:
             return x
         if role_of(node.op) == "case" and node.inputs[0] == condition:
             chosen = self.under_condition(node.inputs[1 if truth else 2], condition, truth)
-            if constant_of(chosen) == 0 or (type(chosen) is tuple and chosen[0].specs[chosen[1]] == node.specs[0]):
+            if constant_of(chosen) == 0 or (type(chosen) is Edge and chosen.spec == node.specs[0]):
                 return chosen
         inputs = tuple(self.under_condition(operand, condition, truth) for operand in node.inputs)
-        return x if inputs == tuple(node.inputs) else (self.add(node.op, inputs, node.params, node.specs), 0)
+        return x if inputs == tuple(node.inputs) else self.add(node.op, inputs, node.params, node.specs).output
 
     # --- transposes ---
     def contraction(self, node: Node, inputs: tuple[Any, ...]) -> Edge | None:
         """Return a product of matrices with the transposes of operands, or of the result, as part of it."""
-        if role_of(node.op) == "transpose" and type(inputs[0]) is tuple:
-            parts = self.matrices(inputs[0][0], inputs[0][0].inputs)
+        if role_of(node.op) == "transpose" and type(inputs[0]) is Edge:
+            parts = self.matrices(inputs[0].node, inputs[0].node.inputs)
             if parts is None:
                 return None
             labels = (*parts[:2], "".join(parts[2][axis] for axis in node.params["axes"]))
-            return self.add(Bilinear.canonical, inputs[0][0].inputs, {"labels": labels}, node.specs), 0
+            return self.add(Bilinear.canonical, inputs[0].node.inputs, {"labels": labels}, node.specs).output
         parts = self.matrices(node, inputs)
         if parts is None or not any(self.is_transposed(x) for x in inputs):
             return None
         operands, transposed_labels = [], []
         for x, own in zip(inputs, parts[:2], strict=True):
-            axes = x[0].params["axes"] if self.is_transposed(x) else range(len(own))
-            operands.append(x[0].inputs[0] if self.is_transposed(x) else x)
+            axes = x.node.params["axes"] if self.is_transposed(x) else range(len(own))
+            operands.append(x.node.inputs[0] if self.is_transposed(x) else x)
             transposed_labels.append("".join(own[list(axes).index(axis)] for axis in range(len(own))))
-        return self.add(Bilinear.canonical, tuple(operands), {"labels": (*transposed_labels, parts[2])}, node.specs), 0
+        return self.add(
+            Bilinear.canonical, tuple(operands), {"labels": (*transposed_labels, parts[2])}, node.specs
+        ).output
 
     def is_transposed(self, x: Any) -> bool:
-        return type(x) is tuple and role_of(x[0].op) == "transpose"
+        return type(x) is Edge and role_of(x.node.op) == "transpose"
 
     def matrices(self, node: Node, inputs: Any) -> tuple[str, str, str] | None:
         """Return the labels of a contraction of vectors and matrices over one axis, ``None`` for others."""
-        if not isinstance(node.op, Bilinear) or any(type(x) is not tuple for x in inputs):
+        if not isinstance(node.op, Bilinear) or any(type(x) is not Edge for x in inputs):
             return None
-        first, second, out = node.op.labels(*(shape_of(x[0].specs[x[1]]) for x in inputs), **node.params)
+        first, second, out = node.op.labels(*(shape_of(x.spec) for x in inputs), **node.params)
         shared = set(first) & set(second) - set(out)
         if not (1 <= len(first) <= 2 and 1 <= len(second) <= 2 and len(shared) == 1):
             return None

@@ -10,13 +10,12 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from ..core.dtype import is_float
-from ..core.error import DTypeError, ShapeError
 from ..core.graph import Edge, Graph
 from ..core.interpreter import StateScope, using
+from ..core.object_array import rejoined
 from ..core.simplify import simplify
 from ..core.trace import Trace, Traced
-from ..core.tree import flatten, unflatten
+from ..core.tree import unflatten
 from ..core.value import Array
 from ..ops import ones, zeros
 from .absent import masked_sweep
@@ -25,7 +24,7 @@ from .argument import Arguments
 from .canonical_order import canonical_order
 from .formula import Expression
 from .forward import Forward
-from .variable import Argnums, as_array, name_of
+from .variable import Argnums, as_arrays, as_scalar, name_of, refuse_complex
 
 Function = Callable[..., Any]
 
@@ -50,9 +49,9 @@ def expression(f: Function) -> Function:
         tracer = Trace(name=what)
         inputs = [tracer.input(value.spec) for value in arguments.values]
         with using(tracer):
-            result = arguments(inputs)
-        leaves, structure = flatten(result)
-        graphs = [tracer.graph([as_array(y, what)]) for y in leaves]
+            result = rejoined(tracer, arguments(inputs))
+        outputs, structure = as_arrays(result, what)
+        graphs = [tracer.graph([y]) for y in outputs]
         return unflatten(structure, [Expression(graph, arguments.names) for graph in graphs])
 
     return expressed
@@ -87,8 +86,8 @@ def symbolic(f: Function, argnums: Argnums = 0) -> Function:
         tracer = Trace(name=what)
         inputs = [tracer.input(value.spec) for value in arguments.values]
         with using(tracer):
-            y = as_array(arguments(inputs), what)
-        _checked(y, what)
+            y = as_scalar(arguments(inputs), what)
+        refuse_complex([spec for node in (*tracer.inputs, *tracer.nodes) for spec in node.specs], what)
         rule = _by_chain_rule if _of_scalars(tracer, arguments) else _by_reverse_rule
 
         def graphs(masked: bool) -> list[Graph]:
@@ -103,15 +102,6 @@ def symbolic(f: Function, argnums: Argnums = 0) -> Function:
         return arguments.tree(formulas)
 
     return differentiated
-
-
-def _checked(y: Array, what: str) -> None:
-    if y.shape != ():
-        raise ShapeError(
-            f"{what}: the function returned shape {y.shape}, not a scalar: reduce it (bprop.sum, bprop.mean)"
-        )
-    if not is_float(y.dtype):
-        raise DTypeError(f"{what}: the function returned dtype {y.dtype}, which has no derivative")
 
 
 def _of_scalars(tracer: Trace, arguments: Arguments) -> bool:
@@ -137,10 +127,10 @@ def _by_chain_rule(arguments: Arguments, tracer: Trace, y: Any, inputs: list[Tra
 def _by_reverse_rule(arguments: Arguments, tracer: Trace, y: Any, inputs: list[Traced], masked: bool) -> list[Any]:
     """Matrix calculus: the differential y_bar · dy rearranged for each variable in turn, from the outside in."""
     graph = tracer.graph([y])
-    values: dict[Edge, Array] = {(node, 0): value for node, value in graph.captures}
+    values: dict[Edge, Array] = {node.output: value for node, value in graph.captures}
     for node in [*graph.inputs, *graph.nodes]:
-        values.update({(node, index): Traced(tracer, node, index) for index in range(len(node.specs))})
-    wanted: list[Edge] = [(inputs[position].node, 0) for position in arguments.chosen]
+        values.update({edge: Traced(tracer, *edge) for edge in node.outputs})
+    wanted: list[Edge] = [inputs[position].node.output for position in arguments.chosen]
     sweep = adjoint(graph.nodes, values, graph.outputs[0], wanted)
     seeds: list[Any] = [ones((), dtype=y.dtype)]
     bars = masked_sweep(sweep, seeds) if masked else sweep(seeds)

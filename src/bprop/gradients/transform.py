@@ -5,20 +5,35 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, Literal, ParamSpec, Protocol, TypeVar, overload
 
+import numpy as np
+
 from ..core import dtype as dtypes
 from ..core.cell import Cell
-from ..core.error import ArgumentError, DTypeError, ShapeError, UnreachedError, UnreachedWarning
+from ..core.error import ArgumentError, ShapeError, UnreachedError, UnreachedWarning
 from ..core.graph import Graph
 from ..core.interpreter import EVALUATE, Interpreter, current, using
+from ..core.object_array import rejoined
 from ..core.trace import Trace, Traced
 from ..core.tree import Structure, flatten, is_holder, unflatten
 from ..core.value import Array, asarray
-from ..ops import astype, full, zeros
+from ..ops import astype, conj, full, zeros
 from . import forward
 from .argument import is_static
 from .forward import Forward
 from .reverse import Recording
-from .variable import Argnums, Function, Variables, argument_name, as_array, leaf_label, lowered, name_of, positions
+from .variable import (
+    Argnums,
+    Function,
+    Variables,
+    argument_name,
+    as_array,
+    as_arrays,
+    as_scalar,
+    leaf_label,
+    lowered,
+    name_of,
+    positions,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -72,15 +87,8 @@ def value_and_grad(
         outermost = _outermost(current())
         run = Recording(f, args, options, numbers, what)
         value, aux = _with_aux(run.result, has_aux, what)
-        y = as_array(value, what)
-        if y.shape != ():
-            raise ShapeError(
-                f"{what}: the function returned shape {y.shape}, not a scalar: reduce it (bprop.sum, bprop.mean), or use "
-                f"bprop.jacobian or bprop.vjp"
-            )
-        if not dtypes.is_float(y.dtype):
-            raise DTypeError(f"{what}: the function returned dtype {y.dtype}, which has no derivative")
-        x_bars = run.backward([y], [full((), 1, dtype=y.dtype)])
+        y = as_scalar(value, what)
+        x_bars = run.backward([y], [_one(y.dtype)])
         if outermost and unreached == "error":
             for number, variables, bars in zip(numbers, run.variables, x_bars, strict=True):
                 _check_reached(f, number, variables, bars, what)
@@ -91,6 +99,14 @@ def value_and_grad(
         return ((below, lowered(run.owner, aux)), gradient) if has_aux else (below, gradient)
 
     return value_and_gradient
+
+
+_ONES = {np.dtype(char): Array(np.ones((), char)) for char in "efd"}
+
+
+def _one(dtype: "np.dtype[Any]") -> Array:
+    """Return the cotangent of a result with respect to itself; in a trace it is a constant of the graph."""
+    return _ONES[dtype] if current() is EVALUATE else full((), 1, dtype=dtype)
 
 
 def _outermost(interpreter: Interpreter) -> bool:
@@ -175,18 +191,28 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     >>> pullback(bprop.asarray([1.0, 10.0]))
     (Array([ 2., 40.]),)
     """
-    what = f"vjp of {name_of(f)}"
-    run = Recording(f, primals, {}, range(len(primals)), what)
+    below, pullback, aux = pullback_of(f, primals, f"vjp of {name_of(f)}", has_aux)
+    return (below, pullback, aux) if has_aux else (below, pullback)
+
+
+def pullback_of(
+    f: Function, primals: Sequence[Any], what: str, has_aux: bool = False
+) -> tuple[Any, Callable[..., tuple[Any, ...]], Any]:
+    """Return what `vjp` does, and aux; ``what`` is asked for, for messages.
+
+    With ``one_hot=True`` the zeros in what the pullback gets mean absent (rows of a Jacobian).
+    """
+    run = Recording(f, tuple(primals), {}, range(len(primals)), what)
     result, aux = _with_aux(run.result, has_aux, what)
-    outputs, structure = flatten(result)
-    outputs = [as_array(y, what) for y in outputs]
+    outputs, structure = as_arrays(result, what)
     run.owner.close()
 
     def pullback(y_bar: Any, *, one_hot: bool = False) -> tuple[Any, ...]:
-        return tuple(run.derivatives(run.backward(outputs, cotangents(outputs, structure, y_bar, what), one_hot)))
+        y_bars = map(conj, cotangents(outputs, structure, y_bar, what))  # inside, nothing is conjugated
+        return tuple(run.derivatives(run.backward(outputs, list(y_bars), one_hot)))
 
     below = unflatten(structure, [run.owner.lower(y) for y in outputs])
-    return (below, pullback, lowered(run.owner, aux)) if has_aux else (below, pullback)
+    return below, pullback, lowered(run.owner, aux)
 
 
 def cotangents(outputs: Sequence[Array], structure: Structure, y_bar: Any, what: str) -> list[Any]:
@@ -199,7 +225,9 @@ def cotangents(outputs: Sequence[Array], structure: Structure, y_bar: Any, what:
         bar = asarray(leaf)
         if bar.shape != y.shape:
             raise ShapeError(f"{what}: y_bar has shape {bar.shape}, the result {y.shape}")
-        result.append(bar if bar.dtype == y.dtype or not dtypes.is_float(y.dtype) else astype(bar, y.dtype))
+        if dtypes.is_float(y.dtype):
+            dtypes.refuse_dropping(f"{what}: y_bar", bar.dtype, y.dtype)
+        result.append(bar if bar.dtype == y.dtype or not dtypes.is_inexact(y.dtype) else astype(bar, y.dtype))
     return result
 
 
@@ -250,15 +278,14 @@ def run_forward(f: Function, variables: Any, dots: Any, has_aux: bool, what: str
             v.argument([x if isinstance(x, Cell) else owner.dual(x, d) for x, d in zip(v.values, x_dots, strict=True)])
         )
     with using(owner):
-        out = f(*new)
+        out = rejoined(owner, f(*new))
     out, aux = _with_aux(out, has_aux, what)
     owner.close()
-    leaves, structure = flatten(out)
-    arrays = [as_array(y, what) for y in leaves]
+    arrays, structure = as_arrays(out, what)
     y_dots = []
     for y in arrays:
         y_dot = owner.tangent(y)
-        kind = y.dtype if dtypes.is_float(y.dtype) else dtypes.DEFAULT
+        kind = y.dtype if dtypes.is_inexact(y.dtype) else dtypes.DEFAULT
         y_dots.append(zeros(y.shape, dtype=kind) if y_dot is None else y_dot)
     result = unflatten(structure, [owner.lower(y) for y in arrays])
     return result, unflatten(structure, y_dots), lowered(owner, aux)
@@ -348,10 +375,10 @@ def trace(f: Callable[P, Any]) -> Callable[P, Graph]:
         places = [position for position, x in enumerate(lifted) if isinstance(x, Traced)]
         new_args, new_options = unflatten(structure, lifted)
         with using(tracer):
-            result = f(*new_args, **new_options)
+            result = rejoined(tracer, f(*new_args, **new_options))
         return tracer.graph([as_array(y, what) for y in flatten(result)[0]])
 
     return traced
 
 
-__all__ = ["grad", "jvp", "linear_map", "linearize", "run_forward", "trace", "value_and_grad", "vjp"]
+__all__ = ["grad", "jvp", "linear_map", "linearize", "pullback_of", "run_forward", "trace", "value_and_grad", "vjp"]

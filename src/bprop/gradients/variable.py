@@ -2,14 +2,14 @@
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..core import dtype as dtypes
 from ..core.cell import Cell
 from ..core.error import ArgumentError, DTypeError, ShapeError
 from ..core.interpreter import Interpreter
-from ..core.tree import Structure, flatten, is_holder, map, paths, spread, unflatten
+from ..core.tree import Structure, flatten, is_holder, leaf_paths, map, spread, unflatten
 from ..core.value import Array, asarray
 from ..ops import astype
 
@@ -26,28 +26,39 @@ def name_of(f: Function) -> str:
     return getattr(f, "__name__", type(f).__name__)
 
 
-class Variables:
-    """The leaves of one differentiated argument: arrays, and the trainable cells of modules."""
+class TreeValues:
+    """The values in a tree of arguments, in order: arrays among its leaves, and the cells of modules and their like.
 
-    def __init__(self, argument: Any, what: str) -> None:
-        self.leaves, self.structure = flatten(argument, is_holder)
-        self.values: list[Any] = []  # arrays and cells, in order
-        self.slots: list[Any] = []  # per leaf: None for an array, else the paths of a holder's cells
+    ``values`` are arrays and cells; ``slots`` says for every leaf which of them it holds: ``None`` for one array, else the
+    paths of its cells, of which a static leaf (a name, a function) has none.
+    """
+
+    def __init__(self, tree: Any, array_of: Callable[[Any], Array | None], trainable: bool = False) -> None:
+        """``array_of`` gives the array that a leaf is, ``None`` for a static one; ``trainable``: other cells are left out."""
+        self.leaves, self.structure = flatten(tree, is_holder)
+        self.values: list[Any] = []  # of type Array | Cell
+        self.slots: list[list[str] | None] = []
         for leaf in self.leaves:
             if is_holder(leaf):
-                cells = {path: cell for path, cell in leaf.cells().items() if cell.trainable}
+                cells = {path: cell for path, cell in leaf.cells().items() if cell.trainable or not trainable}
                 self.slots.append(list(cells))
                 self.values.extend(cells.values())
-            else:
-                self.slots.append(None)
-                self.values.append(variable(leaf, what))
+                continue
+            value = array_of(leaf)
+            self.slots.append([] if value is None else None)
+            if value is not None:
+                self.values.append(value)
 
     def read(self) -> list[Array]:
         """Return the values one level below, cells included."""
         return [value.read() if isinstance(value, Cell) else value for value in self.values]
 
-    def argument(self, lifted: Sequence[Any]) -> Any:
-        """Return the argument with its arrays replaced; holders stand for themselves."""
+    def holds_complex(self) -> bool:
+        """Return whether one of the values is complex."""
+        return any(value.dtype.kind == "c" for value in self.read())
+
+    def argument(self, lifted: Iterable[Any]) -> Any:
+        """Return the tree with its arrays replaced; holders and static leaves stand for themselves."""
         rest = iter(lifted)
         leaves = []
         for leaf, slot in zip(self.leaves, self.slots, strict=True):
@@ -59,7 +70,14 @@ class Variables:
                 leaves.append(leaf)
         return unflatten(self.structure, leaves)
 
-    def result(self, bars: Sequence[Any]) -> Any:
+
+class Variables(TreeValues):
+    """The leaves of one differentiated argument: arrays, and the trainable cells of modules."""
+
+    def __init__(self, argument: Any, what: str) -> None:
+        super().__init__(argument, lambda leaf: variable(leaf, what), trainable=True)
+
+    def result(self, bars: Iterable[Any]) -> Any:
         """Return the derivatives in the structure of the argument: a mapping path → array for a holder."""
         rest = iter(bars)
         leaves = [next(rest) if slot is None else {path: next(rest) for path in slot} for slot in self.slots]
@@ -89,6 +107,7 @@ class Variables:
             dot = asarray(tangent)
             if dot.shape != value.shape:
                 raise ShapeError(f"{what}: a tangent has shape {dot.shape}, its primal {value.shape}")
+            dtypes.refuse_dropping(f"{what}: a tangent", dot.dtype, value.dtype)
             result.append(astype(dot, value.dtype) if dot.dtype != value.dtype else dot)
         return result
 
@@ -105,12 +124,22 @@ def variable(leaf: Any, what: str) -> Array:
             else f"{what} has a leaf {leaf!r:.40}: derivatives are with respect to floating-point arrays only"
         )
     value = asarray(leaf)
-    if not dtypes.is_float(value.dtype):
+    if not dtypes.is_inexact(value.dtype):
         raise DTypeError(
-            f"{what} has dtype {value.dtype}: derivatives are with respect to floating-point arrays (float32, float64); "
+            f"{what} has dtype {value.dtype}: derivatives are with respect to floating-point or complex arrays (float32, float64, complex128); "
             f"convert with .astype(float), or leave it out of argnums"
         )
     return value
+
+
+def refuse_complex(specs: Iterable[Any], what: str) -> None:
+    """Raise where one of the values of a function is complex; ``what`` has no meaning for these."""
+    for spec in specs:
+        if spec.dtype.kind == "c":
+            raise DTypeError(
+                f"{what}: a value {spec} is complex, and its formulas are of real numbers: use method='reverse', 'forward' or "
+                f"'numerical'"
+            )
 
 
 def argument_name(f: Function, number: int) -> str:
@@ -120,9 +149,8 @@ def argument_name(f: Function, number: int) -> str:
 
 
 def leaf_label(f: Function, structure: Structure, position: int) -> str:
-    """Return how leaf ``place`` of a call's ``(args, options)`` is called in messages."""
-    path = next(path for path, leaf in paths(unflatten(structure, range(structure.size))) if leaf == position)
-    kind, first, *rest = path.split(".")
+    """Return how the leaf at ``position`` of a call's ``(args, options)`` is called in messages."""
+    kind, first, *rest = leaf_paths(structure)[position].split(".")
     return "argument " + ".".join([parameter_name(f, int(first)) or first if kind == "0" else first, *rest])
 
 
@@ -164,21 +192,64 @@ def as_array(result: Any, what: str) -> Array:
         try:
             return asarray(result)
         except Exception:
-            why = "None: it ends without return" if result is None else f"{type(result).__name__}, not an array"
+            why = f"{type(result).__name__}, not an array"
+            if result is None:
+                why = "None: end it with `return` and the array that it computes"
             raise ArgumentError(f"{what} returned {why}") from None
     return result
+
+
+def as_arrays(result: Any, what: str) -> tuple[list[Array], Structure]:
+    """Return what a function returned as arrays and the structure of its tree, or raise where there is nothing in it."""
+    if result is None:
+        as_array(result, what)
+    leaves, structure = flatten(result)
+    return [as_array(y, what) for y in leaves], structure
+
+
+def check_differentiable(y: Any, what: str, xs: Any = ()) -> None:
+    """Raise where a result has no derivative, or no Jacobian by the arguments in a tree ``xs``."""
+    if not dtypes.is_inexact(y.dtype):
+        raise DTypeError(f"{what}: the function returned dtype {y.dtype}, which has no derivative")
+    if y.dtype.kind == "c" and Variables(xs, what).holds_complex():
+        raise DTypeError(
+            f"{what}: a complex result ({y.dtype}) by a complex argument has four real derivatives an entry, not one: take the "
+            f"Jacobians of its bprop.real and bprop.imag, or of a holomorphic function f'(z) x_dot by bprop.jvp(f, (z,), (x_dot,))"
+        )
+
+
+def as_scalar(result: Any, what: str) -> Array:
+    """Return what a function returned as a scalar with a derivative, or raise: a gradient is that of one number."""
+    y = as_array(result, what)
+    if y.shape != ():
+        raise ShapeError(
+            f"{what}: the function returned shape {y.shape}, not a scalar: reduce it (bprop.sum, bprop.mean), or use "
+            f"bprop.jacobian or bprop.vjp"
+        )
+    check_differentiable(y, what)
+    if y.dtype.kind == "c":
+        raise DTypeError(
+            f"{what}: the function returned a complex number ({y.dtype}), which has no gradient: return its real part, "
+            f"bprop.real(y), or take bprop.vjp or bprop.jvp"
+        )
+    return y
 
 
 __all__ = [
     "Argnums",
     "Function",
+    "TreeValues",
     "Variables",
     "argument_name",
     "as_array",
+    "as_arrays",
+    "as_scalar",
+    "check_differentiable",
     "leaf_label",
     "lowered",
     "name_of",
     "parameter_name",
     "positions",
+    "refuse_complex",
     "variable",
 ]

@@ -1,4 +1,4 @@
-"""NumPy's functions where they are called differently from the Array API: their own parameters, made of ops."""
+"""Code that was written for others: NumPy's functions with their own parameters, methods of ufuncs, other people's arrays."""
 
 from . import numpy_choice as numpy_choice
 from . import numpy_creation as numpy_creation
@@ -16,3 +16,7 @@ from . import numpy_set as numpy_set
 from . import numpy_shape as numpy_shape
 from . import numpy_signal as numpy_signal
 from . import numpy_statistics as numpy_statistics
+from . import sparse as sparse
+from . import ufunc_method as ufunc_method
+
+__all__: list[str] = []

@@ -10,8 +10,9 @@ from ..core.function import numpy_rule
 from ..core.op import array, operand
 from ..core.shape import normalise_axis
 from ..core.value import Array
-from ..ops.arithmetic import abs, conj, multiply, remainder
+from ..ops.arithmetic import abs, multiply, remainder
 from ..ops.arrangement import flip
+from ..ops.complex import conj
 from ..ops.concatenation import concat
 from ..ops.cumulative import cumulative_sum
 from ..ops.data_type import astype

@@ -11,7 +11,7 @@ from ..core.function import numpy_rule
 from ..core.op import array
 from ..core.shape import normalise_axes, normalise_axis
 from ..core.value import Array
-from ..ops.arithmetic import conj
+from ..ops.complex import conj
 from ..ops.concatenation import concat
 from ..ops.contraction import matmul
 from ..ops.creation import full

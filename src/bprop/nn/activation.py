@@ -3,12 +3,12 @@
 from math import inf
 from typing import Any
 
+from ..core.number import number
 from ..core.value import Array, asarray
 from ..ops import abs, log_sigmoid, log_softmax, sigmoid, sign, softmax, softplus, sum, tanh, where
 from ..ops.log_sum_exp import log_softmax_adjoint
 from ..ops.sigmoidal import sech_squared
 from .module import Module
-from .setting import number
 
 
 class Sigmoid(Module):
@@ -169,8 +169,8 @@ class Softplus(Module):
     """
 
     def __init__(self, beta: float = 1.0, threshold: float = inf) -> None:
-        self.beta = number(self, "beta", beta, above=0)
-        self.threshold = number(self, "threshold", threshold)
+        self.beta = number(self, "beta", beta, 0, open_low=True, finite=False)
+        self.threshold = number(self, "threshold", threshold, finite=False)
 
     def fprop(self, x: Any) -> Array:
         x = asarray(x)

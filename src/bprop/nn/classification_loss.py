@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.error import ArgumentError, DTypeError, IndexingError, ShapeError
+from ..core.error import DTypeError, IndexingError, ShapeError
+from ..core.number import integer
 from ..core.value import Array, Tracer, asarray
 from ..ops import (
     abs,
@@ -78,10 +79,6 @@ class ClassLoss(Loss):
 
     def __init__(self, reduction: str = "mean", *, weight: Any = None, ignore_index: int | None = None) -> None:
         super().__init__(reduction)
-        if ignore_index is not None and (
-            isinstance(ignore_index, bool) or not isinstance(ignore_index, int | np.integer)
-        ):
-            raise ArgumentError(f"{type(self).__name__}: ignore_index is an integer, not {ignore_index!r:.60}")
         self.weight: tuple[float, ...] | None = None
         if weight is not None:
             weights = asarray(weight)
@@ -90,7 +87,11 @@ class ClassLoss(Loss):
                     f"{type(self).__name__}: weight has shape {weights.shape} and dtype {weights.dtype}; it is (C,) numbers"
                 )
             self.weight = tuple(self.setting("weight", value, 0) for value in weights.tolist())
-        self.ignore_index = None if ignore_index is None else int(ignore_index)
+        self.ignore_index = (
+            None
+            if ignore_index is None
+            else integer(self, "ignore_index", ignore_index, -(2**63), allowed="an integer")
+        )
 
     def example(self) -> tuple[Any, ...]:
         """Return logits and labels."""
@@ -179,6 +180,13 @@ class ClassLoss(Loss):
             return 1 / share
         return sum(where(chosen, self.weights(y), asarray(np.zeros((), y.dtype))))
 
+    def _mean(self, E: Array, total: Any) -> Array:
+        """Return the mean or sum of ``E``, the errors of the examples, by its divisor; with "none" ``E`` itself.
+
+        - ``E``: the errors, (...). ``total``: the divisor, as `total` returns it.
+        """
+        return E if self.reduction == "none" else sum(E) / total
+
 
 class CrossEntropy(ClassLoss):
     """E = -Σ_c w_c q_c log softmax(y)_c for logits y, mean (or sum) over the examples.
@@ -222,9 +230,7 @@ class CrossEntropy(ClassLoss):
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(reduction, weight=weight, ignore_index=ignore_index)
-        self.label_smoothing = self.setting("label_smoothing", label_smoothing, 0)
-        if self.label_smoothing > 1:
-            raise ArgumentError(f"CrossEntropy: label_smoothing is in [0, 1], not {label_smoothing}")
+        self.label_smoothing = self.setting("label_smoothing", label_smoothing, 0, 1, open_high=False)
 
     def example(self) -> tuple[Any, ...]:
         """Return logits and probabilities."""
@@ -234,8 +240,7 @@ class CrossEntropy(ClassLoss):
     def fprop(self, y: Any, t: Any) -> Array:
         y = self.logits(y)
         t = self.classes(y, t)
-        if t.dtype.kind == "b" and not self.label_smoothing and self.weight is None and self.ignore_index is None:
-            # a selection: an infinite logit of another class does not reach the sum as 0 · inf
+        if self._is_selection(t):  # an infinite logit of another class does not reach the sum as 0 · inf
             return self._mean(-sum(where(t, log_softmax(y), 0), axis=-1), self.total(y, t))
         a, z = self._coefficients(y, t), log_softmax(y)
         return self._mean(-sum(a * where((a == 0) & (z == -inf), 0, z), axis=-1), self._total(y, t))
@@ -250,7 +255,7 @@ class CrossEntropy(ClassLoss):
         scale = self.spread(E_bar, 1) / total
         # Core step 1 for softmax with cross-entropy: once more the discrepancy, softmax(y) - t. At the label that is
         # -(1 - softmax(y)), computed as the sum over the other classes: the subtraction has no correct bit close to 1.
-        if t.dtype.kind == "b" and not self.label_smoothing and self.weight is None and self.ignore_index is None:
+        if self._is_selection(t):
             return where(t, -rest_softmax_op(y, axis=(-1,)), softmax(y)) * scale, None
         # Probabilities sum to 1. For targets that do not, and for weights, the softmax is multiplied by their sum:
         # softmax(y) Σ a - a, again without cancellation.
@@ -290,8 +295,10 @@ class CrossEntropy(ClassLoss):
     def _total(self, y: Array, t: Array) -> Any:
         return self.total(y, t) if t.dtype.kind == "b" else 1 / self.share(y.shape[:-1])
 
-    def _mean(self, E: Array, total: Any) -> Array:
-        return E if self.reduction == "none" else sum(E) / total
+    def _is_selection(self, t: Array) -> bool:
+        """Return whether E is minus one logarithm for each example, not a sum of several with weights."""
+        plain = self.weight is None and self.ignore_index is None and not self.label_smoothing
+        return plain and t.dtype.kind == "b"
 
 
 class NegativeLogLikelihood(ClassLoss):
@@ -317,6 +324,4 @@ class NegativeLogLikelihood(ClassLoss):
     def fprop(self, y: Any, t: Any) -> Array:
         y = self.logits(y)
         chosen = self.one_hot(y, t)
-        E = -sum(where(chosen, self.weights(y) * y, 0), axis=-1)
-        total = self.total(y, chosen)
-        return E if self.reduction == "none" else sum(E) / total
+        return self._mean(-sum(where(chosen, self.weights(y) * y, 0), axis=-1), self.total(y, chosen))

@@ -1,6 +1,7 @@
 """The default generator of random numbers, from which modules draw: one for the process, restarted by `seed`."""
 
 from ..core.error import ArgumentError
+from ..core.interpreter import EVALUATE, using
 from ..ops import Generator
 
 _DEFAULT = Generator(0)
@@ -37,9 +38,16 @@ def generator_for(module: str, generator: Generator | None, number: int | None) 
     return _DEFAULT if generator is None else generator
 
 
+def own_generator(module: str, generator: Generator | None, number: int | None) -> Generator:
+    """Return the generator that ``module`` keeps: as `generator_for`, but of the default stream one split off."""
+    with using(EVALUATE):  # not traced, even if the module is made under a transform
+        source = generator_for(module, generator, number)
+        return split(source) if generator is None and number is None else source
+
+
 def split(generator: Generator) -> Generator:
     """Return a new generator whose seed is drawn from ``generator``."""
     return Generator(int(generator.uniform().item() * 2**53))
 
 
-__all__ = ["generator_for", "seed", "split"]
+__all__ = ["generator_for", "own_generator", "seed", "split"]

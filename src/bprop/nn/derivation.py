@@ -22,7 +22,7 @@ from ..core.value import Array, Spec, asarray
 from ..gradients.adjoint import adjoint
 from ..ops import ones, zeros
 from ..region.custom import custom_op
-from .cotangent import requested
+from .cotangent import padded, requested
 from .equation import Equation, Equations, Formulas
 from .frame import Frame, active
 from .hook import make_hook
@@ -207,9 +207,9 @@ def _trace_backward(module: ModuleState, forward: _Forward, y_bar: Any) -> tuple
     frame = forward.frame
     with using(forward.tracer), using(StateScope(dict(forward.values))), active(module, frame):
         x_bar = rule(module, y_bar)
-    x_bars = list(x_bar) if isinstance(x_bar, tuple) else [x_bar]
-    x_bars += [None] * (len(forward.inputs) - len(x_bars))
-    return x_bars, {path: frame.bars[path] for path in forward.trainable if path in frame.bars}
+    return padded(x_bar, len(forward.inputs)), {
+        path: frame.bars[path] for path in forward.trainable if path in frame.bars
+    }
 
 
 def _trace_derived(forward: _Forward, y_bar: Any) -> tuple[list[Any], dict[str, Any]]:
@@ -220,9 +220,9 @@ def _trace_derived(forward: _Forward, y_bar: Any) -> tuple[list[Any], dict[str, 
     """
     tracer = forward.tracer
     graph = tracer.graph([forward.frame.y])
-    values: dict[Edge, Array] = {(node, 0): value for node, value in graph.captures}
+    values: dict[Edge, Array] = {node.output: value for node, value in graph.captures}
     for node in [*graph.inputs, *graph.nodes]:
-        values.update({(node, index): Traced(tracer, node, index) for index in range(len(node.specs))})
+        values.update({edge: Traced(tracer, *edge) for edge in node.outputs})
     differentiated = [isinstance(x, Traced) and x.dtype.kind == "f" for x in forward.inputs]
     variables = [x for x, flag in zip(forward.inputs, differentiated, strict=True) if flag]
     count = len(variables)

@@ -3,7 +3,7 @@
 from math import inf
 from typing import Any
 
-from ..core.error import ArgumentError, ShapeError
+from ..core.error import ShapeError
 from ..core.value import Array
 from ..ops import abs, exp, minimum, pow, sqrt, square, sum, where, xlogy
 from .loss import Loss
@@ -76,9 +76,7 @@ class CosineEmbedding(Loss):
 
     def __init__(self, reduction: str = "mean", *, margin: float = 0.0) -> None:
         super().__init__(reduction)
-        self.margin = self.setting("margin", margin)
-        if not -1 <= self.margin <= 1:
-            raise ArgumentError(f"CosineEmbedding: margin is in [-1, 1], not {margin}")
+        self.margin = self.setting("margin", margin, -1, 1, open_high=False)
 
     def fprop(self, x1: Any, x2: Any, t: Any) -> Array:
         x1, x2 = _vectors(self, x1, x2)

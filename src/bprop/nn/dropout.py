@@ -2,12 +2,10 @@
 
 from typing import Any
 
-from ..core.error import ArgumentError
-from ..core.interpreter import EVALUATE, using
-from ..core.number import real
+from ..core.number import number
 from ..core.value import Array, asarray
 from ..ops import Generator, where
-from .default_generator import generator_for, split
+from .default_generator import own_generator
 from .module import Module
 
 
@@ -35,13 +33,8 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float, generator: Generator | None = None, seed: int | None = None) -> None:
-        probability = real(p)
-        if probability is None or not 0 <= probability < 1:
-            raise ArgumentError(f"Dropout: p is the probability of silence, in [0, 1), not {p!r:.60}")
-        self.p = probability
-        with using(EVALUATE):
-            source = generator_for("Dropout", generator, seed)
-            self.generator = split(source) if generator is None and seed is None else source
+        self.p = number(self, "p, the probability of silence,", p, 0, 1)
+        self.generator = own_generator("Dropout", generator, seed)
 
     def fprop(self, x: Any) -> Array:
         x = asarray(x)

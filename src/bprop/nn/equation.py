@@ -125,9 +125,9 @@ class Formulas:
         groups: tuple[list[tuple[str, Expression]], list[tuple[str, Expression]]] = ([], [])
         for node in graph.nodes:
             sizes[node] = 1 + sum(
-                sizes.get(x[0], 1) if type(x) is tuple and x not in self.names else 1 for x in node.inputs
+                sizes.get(x.node, 1) if type(x) is Edge and x not in self.names else 1 for x in node.inputs
             )
-            for edge in ((node, index) for index in range(len(node.specs))):
+            for edge in node.outputs:
                 name = results.get(edge)
                 if name is None and uses.get(edge, 0) > 1 and _worth_a_name(edge, sizes[node]):
                     name = next(letters, None)
@@ -147,7 +147,7 @@ class Formulas:
         results: dict[Edge, str] = {}
         aliases: list[tuple[str, Edge]] = []
         for name, edge in zip(self.output_names, self.graph.outputs, strict=True):
-            if edge in results or edge[0].op is None or isinstance(edge[0].op, Creation):
+            if edge in results or edge.node.op is None or isinstance(edge.node.op, Creation):
                 aliases.append((name, edge))
             else:
                 results[edge] = name
@@ -168,7 +168,7 @@ class Formulas:
         """Return how many nodes read each value."""
         uses: dict[Edge, int] = {}
         for node in self.graph.nodes:
-            for edge in {x for x in node.inputs if type(x) is tuple}:
+            for edge in set(node.edges):
                 uses[edge] = uses.get(edge, 0) + 1
         return uses
 
@@ -179,17 +179,17 @@ class Formulas:
         replaced: dict[Edge, Edge] = {}
         for named, name in self.names.items():
             if named != edge:
-                stand_in = Node(None, {}, (), (named[0].specs[named[1]],))
+                stand_in = Node(None, {}, (), (named.spec,))
                 inputs.append(stand_in)
                 names[stand_in] = name
-                replaced[named] = (stand_in, 0)
+                replaced[named] = stand_in.output
         nodes: list[Node] = []
         for node in self.graph.nodes:
-            operands = tuple(replaced.get(x, x) if type(x) is tuple else x for x in node.inputs)
+            operands = tuple(replaced.get(x, x) if type(x) is Edge else x for x in node.inputs)
             copy = Node(node.op, node.params, operands, node.specs)
             nodes.append(copy)
-            for index in range(len(node.specs)):
-                replaced.setdefault((node, index), (copy, index))
+            for old, new in zip(node.outputs, copy.outputs, strict=True):
+                replaced.setdefault(old, new)
         graph = Graph(inputs, nodes, [replaced.get(edge, edge)], self.graph.captures).live()
         graph = simplify(canonical_order(simplify(graph, algebraic=True)), algebraic=True)
         return Expression(graph, [names.get(node, "?") for node in inputs])
@@ -197,17 +197,17 @@ class Formulas:
 
 def _worth_a_name(edge: Edge, size: int) -> bool:
     """Return whether a value of ``size`` nodes that is read several times gets an equation of its own."""
-    node, index = edge
-    if isinstance(node.op, Creation):
+    op = edge.node.op
+    if isinstance(op, Creation):
         return False
-    bound = WORTH_A_NAME * (2 if node.specs[index].dtype.kind == "b" else 1)
-    return size >= bound or isinstance(node.op, Region)
+    bound = WORTH_A_NAME * (2 if edge.spec.dtype.kind == "b" else 1)
+    return size >= bound or isinstance(op, Region)
 
 
 def _names_in(expression: Expression) -> set[str]:
     """Return the names of the inputs that an expression reads."""
     graph = expression.graph
-    read = {x[0] for node in graph.nodes for x in node.inputs if type(x) is tuple} | {graph.outputs[0][0]}
+    read = {x.node for node in graph.nodes for x in node.edges} | {graph.outputs[0].node}
     return {name for node, name in zip(graph.inputs, expression.names, strict=True) if node in read}
 
 

@@ -7,13 +7,14 @@ from numpy.typing import DTypeLike
 
 from ..core.error import ArgumentError, ShapeError
 from ..core.interpreter import EVALUATE, using
+from ..core.number import integer
 from ..core.shape import normalise_axis
 from ..core.value import Array, asarray
 from ..ops import Generator, astype, clip, gelu, matmul, max, reshape, sigmoid, silu, softplus, tanh, where
 from .cell import parameter
 from .default_generator import generator_for
 from .module import Module
-from .setting import floating, size
+from .setting import allocating, floating
 
 
 class GLU(Module):
@@ -159,13 +160,14 @@ class Maxout(Module):
         generator: Generator | None = None,
         seed: int | None = None,
     ) -> None:
-        n, m, k = size(self, "inputs", inputs), size(self, "outputs", outputs), size(self, "pieces", pieces)
+        n, m, k = integer(self, "inputs", inputs), integer(self, "outputs", outputs), integer(self, "pieces", pieces)
         dtype = floating(self, dtype)
         bound = (6 / (n + m)) ** 0.5
         self.pieces = k
-        with using(EVALUATE):
-            draw = generator_for("Maxout", generator, seed)
+        draw = generator_for("Maxout", generator, seed)
+        with using(EVALUATE), allocating(self, "W", (k * m, n), dtype):
             self.W = parameter(draw.uniform((k * m, n), low=-bound, high=bound, dtype=np.float64), dtype)
+        with allocating(self, "b", (k * m,), dtype):
             self.b = parameter(np.zeros(k * m), dtype)
 
     def fprop(self, x: Any) -> Array:

@@ -15,7 +15,7 @@ from ..core.op import array
 from ..core.value import Array, asarray
 from ..gradients.reverse import Record, backward
 from ..region.custom import custom_op
-from .cotangent import filled, has_derivative, unpacked
+from .cotangent import filled, has_derivative, refuse_complex, unpacked
 from .module_state import ModuleState
 
 _POINTS = ("x", "y", "y_bar", "x_bar")
@@ -135,7 +135,10 @@ def with_cotangent_hooks(module: ModuleState, point: str, values: Sequence[Any])
     Its jvp is that of the identity: in forward mode the tangents are the true ones.
     """
     positions = [i for i, x in enumerate(values) if has_derivative(x)]
-    if not positions or not has_hook(module, point):
+    if not has_hook(module, point):
+        return list(values)
+    refuse_complex(f"{module._label}: the hook on {point}", values)
+    if not positions:
         return list(values)
 
     def vjp(y_bars: Sequence[Any], ys: Sequence[Any], xs: Sequence[Any]) -> list[Any]:

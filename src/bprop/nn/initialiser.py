@@ -10,7 +10,7 @@ names.
 """
 
 from collections.abc import Callable
-from math import erfc, isfinite, sqrt
+from math import erfc, sqrt
 from statistics import NormalDist
 from typing import Any, Literal
 
@@ -19,11 +19,12 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..core.error import ArgumentError, DTypeError, ShapeError
 from ..core.interpreter import EVALUATE, using
-from ..core.number import real
+from ..core.number import number, real
 from ..core.shape import normalise_shape, size_of
 from ..core.value import Array, asarray
 from ..ops import Generator
 from .default_generator import generator_for
+from .setting import allocating
 
 Shape = tuple[int, ...]
 Draw = Callable[[Generator, Shape], Any]
@@ -69,7 +70,8 @@ class Initialiser:
         result_dtype = np.dtype(dtype if dtype is not None else getattr(like, "dtype", np.float32))
         if result_dtype.kind != "f":
             raise DTypeError(f"{kind}: dtype is a floating dtype, not {result_dtype}")
-        with using(EVALUATE):  # not traced, even if the parameter is made under a transform
+        # not traced, even if the parameter is made under a transform
+        with using(EVALUATE), allocating(kind, "an array", shape, result_dtype):
             return asarray(self.draw(generator_for(kind, generator, seed), shape), dtype=result_dtype)
 
 
@@ -107,7 +109,7 @@ def gain(nonlinearity: str = "linear", negative_slope: float = 0.01) -> float:
     >>> nn.init.gain("relu") ** 2
     2.0000000000000004
     """
-    _finite("gain", "negative_slope", negative_slope)
+    number("gain", "negative_slope", negative_slope)
     gains = {
         "linear": 1.0,
         "sigmoid": 1.0,
@@ -132,7 +134,7 @@ def glorot_uniform(gain: float = 1.0) -> Initialiser:
     >>> nn.init.glorot_uniform()((2, 3)).shape
     (2, 3)
     """
-    _at_least_zero("glorot_uniform", "gain", gain)
+    number("glorot_uniform", "gain", gain, 0)
     return Initialiser(_named("glorot_uniform", gain=gain), lambda g, s: _symmetric(g, s, gain * (6 / _both(s)) ** 0.5))
 
 
@@ -147,7 +149,7 @@ def glorot_normal(gain: float = 1.0) -> Initialiser:
     >>> nn.init.glorot_normal()((2, 3)).shape
     (2, 3)
     """
-    _at_least_zero("glorot_normal", "gain", gain)
+    number("glorot_normal", "gain", gain, 0)
     return Initialiser(
         _named("glorot_normal", gain=gain), lambda g, s: g.normal(s, deviation=gain * (2 / _both(s)) ** 0.5)
     )
@@ -229,7 +231,7 @@ def orthogonal(gain: float = 1.0) -> Initialiser:
     >>> bool(np.allclose(W @ W.T, np.eye(2)))
     True
     """
-    _at_least_zero("orthogonal", "gain", gain)
+    number("orthogonal", "gain", gain, 0)
 
     def draw(generator: Generator, shape: Shape) -> NDArray[Any]:
         fans(shape)
@@ -254,7 +256,7 @@ def constant(value: float) -> Initialiser:
     >>> nn.init.constant(2.0)(2)
     Array([2., 2.], dtype=float32)
     """
-    _finite("constant", "value", value)
+    number("constant", "value", value)
     return Initialiser(f"constant({value})", lambda g, s: np.full(s, float(value)))
 
 
@@ -293,7 +295,7 @@ def uniform(low: float = 0.0, high: float = 1.0) -> Initialiser:
     >>> nn.init.uniform(-1, 1)((2, 3)).shape
     (2, 3)
     """
-    if not _finite("uniform", "low", low) <= _finite("uniform", "high", high):
+    if not number("uniform", "low", low) <= number("uniform", "high", high):
         raise ArgumentError(f"uniform: low is at most high, and both are finite, not {low!r} and {high!r}")
     return Initialiser(_named("uniform", low=low, high=high), lambda g, s: g.uniform(s, low=low, high=high))
 
@@ -309,8 +311,9 @@ def normal(mean: float = 0.0, deviation: float = 1.0) -> Initialiser:
     >>> nn.init.normal(deviation=0.02)((2, 3)).shape
     (2, 3)
     """
-    _finite("normal", "mean", mean)
-    name = _named("normal", mean=mean, deviation=_deviation("normal", deviation))
+    number("normal", "mean", mean)
+    number("normal", "deviation", deviation, 0, open_low=True)
+    name = _named("normal", mean=mean, deviation=deviation)
     return Initialiser(name, lambda g, s: g.normal(s, mean=mean, deviation=deviation))
 
 
@@ -330,8 +333,8 @@ def truncated_normal(mean: float = 0.0, deviation: float = 1.0, low: float = -2.
     >>> bool((abs(nn.init.truncated_normal()((100,))) <= 2).numpy().all())
     True
     """
-    _deviation("truncated_normal", deviation)
-    _finite("truncated_normal", "mean", mean)
+    number("truncated_normal", "deviation", deviation, 0, open_low=True)
+    number("truncated_normal", "mean", mean)
     bottom, top = real(low), real(high)
     if bottom is None or top is None or not bottom < top:
         raise ArgumentError(f"truncated_normal: low is less than high, not {low!r} and {high!r}")
@@ -363,24 +366,6 @@ def _fan(name: str, mode: Mode) -> Callable[[Shape], int]:
     if mode not in ("fan_in", "fan_out"):
         raise ArgumentError(f"{name}: mode is 'fan_in' or 'fan_out', not {mode!r}")
     return lambda shape: fans(shape)[mode == "fan_out"]
-
-
-def _finite(function: str, name: str, value: Any) -> float:
-    number = real(value)
-    if number is None or not isfinite(number):
-        raise ArgumentError(f"{function}: {name} is a finite number, not {value!r:.60}")
-    return number
-
-
-def _at_least_zero(function: str, name: str, value: Any) -> None:
-    if _finite(function, name, value) < 0:
-        raise ArgumentError(f"{function}: {name} is 0 or more, not {value!r}")
-
-
-def _deviation(name: str, value: float) -> float:
-    if _finite(name, "deviation", value) <= 0:
-        raise ArgumentError(f"{name}: deviation is positive and finite, not {value!r}")
-    return value
 
 
 def _named(name: str, **settings: Any) -> str:

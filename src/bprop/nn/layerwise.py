@@ -13,7 +13,7 @@ from ..core.interpreter import EVALUATE, current, using
 from ..core.value import Array, asarray
 from ..gradients.reverse import Record, Recorded, backward, lift_cells
 from ..ops import full
-from .cotangent import filled, has_derivative, requested, unpacked
+from .cotangent import filled, has_derivative, refuse_complex, requested, unpacked
 from .frame import PASS, Frame, active, innermost, unchanging
 from .hook import apply_hooks, apply_with_pullback, apply_x_bar_hooks
 from .module_state import ModuleState, add_location
@@ -112,6 +112,8 @@ def _refuse_foreign(module: ModuleState, owner: Record, cells: list[Cell]) -> No
 def run_backward(module: ModuleState, y_bar: Any = None) -> Any:
     """Return x_bar for the newest frame that no ``bprop`` has used, and leave the gradients of the parameters."""
     frame = _open_frame(module)
+    parameters = [cell.array for cell in module.cells().values() if cell.trainable]
+    refuse_complex(f"{module._label}.bprop", [*frame.inputs, frame.y, *parameters])
     try:
         y = frame.y if frame.y_hooked is None else frame.y_hooked
         y_bar = apply_hooks(module, "y_bar", _cotangent(module, y, y_bar))

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..core.error import ShapeError
+from ..core.number import integer
 from ..core.shape import size_of
 from ..core.value import Array
 from ..ops import Generator, astype, matmul, reshape, sum
@@ -13,7 +14,7 @@ from .cell import parameter
 from .default_generator import generator_for
 from .initialiser import Initialiser, glorot_uniform
 from .module import Module
-from .setting import floating, size
+from .setting import allocating, floating
 
 
 class Linear(Module):
@@ -57,12 +58,14 @@ class Linear(Module):
         init: Initialiser | None = None,
         bias: bool = True,
     ) -> None:
-        shape = size(self, "outputs", outputs), size(self, "inputs", inputs)
+        shape = integer(self, "outputs", outputs), integer(self, "inputs", inputs)
         dtype = floating(self, dtype)
         draw = generator_for("Linear", generator, seed)
-        self.W = parameter((glorot_uniform() if init is None else init)(shape, dtype, draw))
+        with allocating(self, "W", shape, dtype):
+            self.W = parameter((glorot_uniform() if init is None else init)(shape, dtype, draw))
         if bias:
-            self.b = parameter(np.zeros(shape[0]), dtype)
+            with allocating(self, "b", shape[:1], dtype):
+                self.b = parameter(np.zeros(shape[0]), dtype)
 
     def fprop(self, x: Any) -> Array:
         x = self.check_dtype(x, "W")

@@ -5,14 +5,14 @@ derivative.
 """
 
 from collections.abc import Callable
-from math import inf, isfinite
+from math import inf
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..core.error import ArgumentError, DTypeError, ShapeError
-from ..core.number import real
+from ..core.number import flag, number
 from ..core.shape import size_of
 from ..core.value import Array, asarray
 from ..ops import astype, reshape, sum
@@ -106,32 +106,29 @@ class Loss(Module):
         """Return ``E_bar`` with ``axes`` more axes of length 1, so that it broadcasts against arrays of examples."""
         return reshape(E_bar, (*E_bar.shape, *(1,) * axes)) if self.reduction == "none" else E_bar
 
-    def setting(self, name: str, value: Any, low: float = -inf, high: float = inf, *, open_low: bool = False) -> float:
-        """Return a setting as a float in [low, high), or (low, high); raise `ArgumentError` naming loss and setting.
+    def setting(
+        self,
+        name: str,
+        value: Any,
+        low: float = -inf,
+        high: float = inf,
+        *,
+        open_low: bool = False,
+        open_high: bool = True,
+    ) -> float:
+        """Return a setting as a finite float in [low, high); raise `ArgumentError` naming loss and setting.
 
         - ``name``, ``value``: the name of the setting, and a number.
-        - ``low``, ``high``: the bounds. ``open_low``: whether ``low`` itself is refused.
+        - ``low``, ``high``: the bounds. ``open_low``, ``open_high``: whether the bound itself is refused.
         """
-        number = real(value)
-        if (
-            number is None
-            or not isfinite(number)
-            or not (low < number if open_low else low <= number)
-            or number >= high
-        ):
-            wanted = "a finite number" + (f" {'>' if open_low else '≥'} {low:g}" if isfinite(low) else "")
-            wanted += f" and < {high:g}" if isfinite(high) else ""
-            raise ArgumentError(f"{type(self).__name__}: {name} is {wanted}, not {value!r:.60}")
-        return number
+        return number(self, name, value, low, high, open_low=open_low, open_high=open_high)
 
     def flag(self, name: str, value: Any) -> bool:
         """Return a setting that is True or False; raise `ArgumentError` naming loss and setting.
 
         - ``name``, ``value``: the name of the setting, and a bool.
         """
-        if not isinstance(value, bool | np.bool_):
-            raise ArgumentError(f"{type(self).__name__}: {name} is True or False, not {value!r:.60}")
-        return bool(value)
+        return flag(self, name, value)
 
     def check_numbers(self, t: Array, wrong: Callable[[NDArray[Any]], NDArray[Any]], wanted: str) -> None:
         """Raise `ArgumentError` for the first wrong entry of the targets; pass where there are no numbers yet.

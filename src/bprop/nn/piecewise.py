@@ -3,11 +3,11 @@
 from typing import Any
 
 from ..core.error import ArgumentError
+from ..core.number import number
 from ..core.value import Array, asarray
 from ..ops import abs, hard_tanh, sign, tanh, where
 from ..ops.sigmoidal import tanh_shrink
 from .module import Module
-from .setting import number
 
 
 class HardTanh(Module):
@@ -28,7 +28,7 @@ class HardTanh(Module):
     """
 
     def __init__(self, low: float = -1.0, high: float = 1.0) -> None:
-        self.low, self.high = number(self, "low", low), number(self, "high", high)
+        self.low, self.high = number(self, "low", low, finite=False), number(self, "high", high, finite=False)
         if not self.low < self.high:
             raise ArgumentError(f"HardTanh: low is less than high, not {low!r} and {high!r}")
 
@@ -95,7 +95,10 @@ class Threshold(Module):
     """
 
     def __init__(self, threshold: float, value: float) -> None:
-        self.threshold, self.value = number(self, "threshold", threshold), number(self, "value", value)
+        self.threshold, self.value = (
+            number(self, "threshold", threshold, finite=False),
+            number(self, "value", value, finite=False),
+        )
 
     def fprop(self, x: Any) -> Array:
         x = asarray(x)
@@ -171,10 +174,7 @@ class TanhShrink(Module):
 
 
 def _width(module: Module, lambd: Any) -> float:
-    value = number(module, "lambd", lambd)
-    if value < 0:
-        raise ArgumentError(f"{type(module).__name__}: lambd is at least 0, not {lambd!r}")
-    return value
+    return number(module, "lambd", lambd, 0, finite=False)
 
 
 __all__ = ["HardShrink", "HardSigmoid", "HardTanh", "ReLU6", "SoftShrink", "TanhShrink", "Threshold"]

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..core.error import ArgumentError, ShapeError
-from ..core.interpreter import EVALUATE, using
+from ..core.number import integer, number
 from ..core.value import Array, asarray
 from ..ops import Generator, expm1, relu, reshape, where
 from .cell import parameter
-from .default_generator import generator_for, split
+from .default_generator import own_generator
 from .module import Module
-from .setting import floating, number, size
+from .setting import allocating, floating
 
 
 class ReLU(Module):
@@ -50,7 +50,7 @@ class LeakyReLU(Module):
     """
 
     def __init__(self, negative_slope: float = 0.01) -> None:
-        self.negative_slope = number(self, "negative_slope", negative_slope)
+        self.negative_slope = number(self, "negative_slope", negative_slope, finite=False)
 
     def fprop(self, x: Any) -> Array:
         x = asarray(x)
@@ -84,9 +84,11 @@ class PReLU(Module):
     def __init__(
         self, num_parameters: int = 1, init: float = 0.25, axis: int = 1, dtype: DTypeLike = np.float32
     ) -> None:
-        count = size(self, "num_parameters", num_parameters)
+        count = integer(self, "num_parameters", num_parameters)
         self.axis = axis
-        self.a = parameter(np.full(count, number(self, "init", init)), floating(self, dtype))
+        start, dtype = number(self, "init", init, finite=False), floating(self, dtype)
+        with allocating(self, "a", (count,), dtype):
+            self.a = parameter(np.full(count, start), dtype)
 
     def fprop(self, x: Any) -> Array:
         x = self.check_dtype(x, "a")
@@ -132,12 +134,10 @@ class RReLU(Module):
         generator: Generator | None = None,
         seed: int | None = None,
     ) -> None:
-        self.lower, self.upper = number(self, "lower", lower), number(self, "upper", upper)
+        self.lower, self.upper = number(self, "lower", lower, finite=False), number(self, "upper", upper, finite=False)
         if self.lower > self.upper:
             raise ArgumentError(f"RReLU: lower is at most upper, not {lower!r} and {upper!r}")
-        with using(EVALUATE):
-            source = generator_for("RReLU", generator, seed)
-            self.generator = split(source) if generator is None and seed is None else source
+        self.generator = own_generator("RReLU", generator, seed)
 
     def fprop(self, x: Any) -> Array:
         x = asarray(x)
@@ -172,7 +172,7 @@ class ELU(Module):
     """
 
     def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = number(self, "alpha", alpha)
+        self.alpha = number(self, "alpha", alpha, finite=False)
 
     def fprop(self, x: Any) -> Array:
         x = asarray(x)
@@ -217,7 +217,7 @@ class CELU(Module):
     """
 
     def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = number(self, "alpha", alpha, above=0)
+        self.alpha = number(self, "alpha", alpha, 0, open_low=True, finite=False)
 
     def fprop(self, x: Any) -> Array:
         x = asarray(x)

@@ -10,7 +10,7 @@ from ..core.error import ArgumentError, ShapeError
 from ..core.interpreter import StateScope, current, using
 from ..core.value import asarray
 from ..region.custom import custom_op
-from .cotangent import has_derivative
+from .cotangent import has_derivative, padded, refuse_complex
 from .frame import Frame, active
 from .module_state import ModuleState
 
@@ -42,6 +42,7 @@ class _Application:
         operands = (*(asarray(self.inputs[i]) for i in self.positions), *(cell.read() for cell in self.cells))
         params = {"name": self.module._label, "f": self.forward, "vjp": self.vjp, "jvp": None}
         outputs = current().bind(custom_op, operands, params)
+        refuse_complex(f"{self.module._label}.bprop", (*operands, outputs[0]))
         for cell, value in zip(self.written, outputs[1 + len(self.saved_names) :], strict=True):
             cell.write(value)
         return outputs[0]
@@ -65,8 +66,7 @@ class _Application:
         with using(StateScope(cells)), active(self.module, frame):
             x_bar = self.rule(self.module, result_bars[0])
         check_cotangents(self.module, frame.inputs, x_bar, frame.bars)
-        x_bars = list(x_bar) if isinstance(x_bar, tuple) else [x_bar]
-        x_bars += [None] * (len(self.inputs) - len(x_bars))
+        x_bars = padded(x_bar, len(self.inputs))
         without = len(self.cells) - len(self.parameters)
         return [
             *(x_bars[i] for i in self.positions),

@@ -1,39 +1,42 @@
-"""Checks of the settings that modules take: sizes, numbers and dtypes."""
+"""What all layers do with the dtype and the memory of their parameters."""
 
-from math import inf
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from ..core import dtype as dtypes
-from ..core.error import ArgumentError, DTypeError
-from ..core.number import real
+from ..core.error import AllocationError, DTypeError
+from ..core.number import label
+from ..core.shape import size_of
+
+ADDRESSES = 2**63
+"""Bytes that an array may have; NumPy refuses larger ones as it refuses wrong arguments."""
 
 
-def number(module: Any, name: str, value: Any, *, above: float = -inf) -> float:
-    """Return ``value`` as a float, refusing what is no number, and what is not above ``above``."""
-    result = real(value)
-    if result is None:
-        raise ArgumentError(f"{type(module).__name__}: {name} is a number, not {value!r:.60}")
-    if not result > above and above > -inf:
-        raise ArgumentError(f"{type(module).__name__}: {name} is a number above {above:g}, not {value!r}")
-    return result
-
-
-def size(module: Any, name: str, value: Any) -> int:
-    """Return ``value`` as an int, refusing what is no positive integer below 2⁶³."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 1 <= value < 2**63:
-        raise ArgumentError(f"{type(module).__name__}: {name} is a positive integer, not {value!r:.60}")
-    return int(value)
-
-
-def floating(module: Any, dtype: DTypeLike) -> "np.dtype[Any]":
+def floating(module: object, dtype: DTypeLike) -> "np.dtype[Any]":
     """Return ``dtype`` as a NumPy dtype, refusing all that are not floating: parameters have derivatives."""
-    checked = dtypes.check(dtype, type(module).__name__)
+    checked = dtypes.check(dtype, label(module))
     if not dtypes.is_float(checked):
-        raise DTypeError(f"{type(module).__name__}: dtype is a floating dtype, not {checked}")
+        raise DTypeError(f"{label(module)}: dtype is a floating dtype, not {checked}")
     return checked
 
 
-__all__ = ["floating", "number", "size"]
+@contextmanager
+def allocating(owner: object, name: str, shape: tuple[int, ...], dtype: "np.dtype[Any]") -> Iterator[None]:
+    """Raise `AllocationError`, which names owner, array, shape and size, where there is no memory for initial values."""
+    size = size_of(shape)
+    try:
+        if 16 * size >= ADDRESSES:  # they are drawn in float64, and from as many random bits
+            raise MemoryError
+        yield
+    except MemoryError:
+        raise AllocationError(
+            f"{label(owner)}: {name} of shape {shape} and {dtype} takes {size * dtype.itemsize / 2**30:,.1f} GiB, and there "
+            f"is no memory for it"
+        ) from None
+
+
+__all__ = ["allocating", "floating"]

@@ -10,6 +10,7 @@ from .arrangement import *
 from .at import *
 from .bitwise import *
 from .comparison import *
+from .complex import *
 from .concatenation import *
 from .contraction import *
 from .creation import *

@@ -11,20 +11,17 @@ from ..core.family import Elementwise
 from ..core.function import NUMPY, function, publish
 from ..core.op import array, shape_of
 from ..core.value import Array
-from .creation import zeros
+from .complex import conj, direction
 from .selection import where
 
 __all__ = [
     "abs",
     "add",
-    "conj",
     "divide",
     "floor_divide",
-    "imag",
     "multiply",
     "negative",
     "positive",
-    "real",
     "reciprocal",
     "remainder",
     "sign",
@@ -44,21 +41,21 @@ ELEMENTWISE_DOC = """
     """
 
 add = Elementwise(
-    "add", np.add, 1, 1,
+    "add", np.add, 1, 1, takes_complex=True,
     identity=((0, -0.0), (1, -0.0)), role="sum", text="{0} + {1}", latex="{0} + {1}", level=1,
     doc="y = x1 + x2; ∂y/∂x1 = ∂y/∂x2 = 1." + ELEMENTWISE_DOC.format(
         name="add", example="bprop.add(bprop.ones(2), 1)\n    Array([2., 2.])"),
 )  # fmt: skip
 
 subtract = Elementwise(
-    "subtract", np.subtract, 1, -1, kind="number",
+    "subtract", np.subtract, 1, -1, kind="number", takes_complex=True,
     identity=((1, 0),), role="difference", text="{0} - {1}", latex="{0} - {1}", level=1,
     doc="y = x1 - x2; ∂y/∂x1 = 1, ∂y/∂x2 = -1." + ELEMENTWISE_DOC.format(
         name="subtract", example="bprop.subtract(bprop.ones(2), 1)\n    Array([0., 0.])"),
 )  # fmt: skip
 
 multiply = Elementwise(
-    "multiply", np.multiply, lambda y, x1, x2: x2, lambda y, x1, x2: x1,
+    "multiply", np.multiply, lambda y, x1, x2: x2, lambda y, x1, x2: x1, takes_complex=True,
     identity=((0, 1), (1, 1)), absorbing=0, role="product", text="{0} * {1}", level=2,
     latex=lambda x1, x2: r"{0} \odot {1}" if shape_of(x1) and shape_of(x2) else r"{0} \, {1}",
     doc="y = x1 · x2; ∂y/∂x1 = x2, ∂y/∂x2 = x1." + ELEMENTWISE_DOC.format(
@@ -68,18 +65,18 @@ multiply = Elementwise(
 
 def _inverse(x: Any) -> Any:
     """1/x, which for a Python 0 is infinite as for an array's, where Python would raise."""
-    return copysign(inf, x) if type(x) in WEAK and x == 0 else 1 / x
+    return copysign(inf, x.real) if type(x) in WEAK and x == 0 else 1 / x
 
 
 divide = Elementwise(
     "divide", np.divide, lambda y, x1, x2: _inverse(x2), lambda y, x1, x2: -y / x2,
-    kind="float", identity=((1, 1),), role="quotient", text="{0} / {1}", latex=r"\frac{{{0}}}{{{1}}}", level=2,
+    kind="float", takes_complex=True, identity=((1, 1),), role="quotient", text="{0} / {1}", latex=r"\frac{{{0}}}{{{1}}}", level=2,
     doc="y = x1 / x2; ∂y/∂x1 = 1/x2, ∂y/∂x2 = -y/x2. Integers give float64." + ELEMENTWISE_DOC.format(
         name="divide", example="bprop.divide(bprop.ones(2), 4)\n    Array([0.25, 0.25])"),
 )  # fmt: skip
 
 negative = Elementwise(
-    "negative", np.negative, -1, kind="number",
+    "negative", np.negative, -1, kind="number", takes_complex=True,
     role="negation", text="-{0}", latex="-{0}", level=3,
     doc="y = -x; ∂y/∂x = -1." + ELEMENTWISE_DOC.format(
         name="negative", example="bprop.negative(bprop.ones(2))\n    Array([-1., -1.])"),
@@ -95,9 +92,10 @@ sign = Elementwise(
 )  # fmt: skip
 
 abs = Elementwise(
-    "abs", np.abs, lambda y, x: sign(x),
+    "abs", np.abs, lambda y, x: conj(direction(x)) if x.dtype.kind == "c" else sign(x),
+    kind="real", takes_complex=True,
     complex_step=lambda x: np.where(x.real < 0, -x, x), latex=r"\left|{0}\right|", text="abs({0})",
-    doc="y = \\|x\\|; ∂y/∂x = sign x, with 0 at the kink x = 0." + ELEMENTWISE_DOC.format(
+    doc="y = \\|x\\|; ∂y/∂x = sign x, with 0 at the kink x = 0. The gradient at a complex x is x/y." + ELEMENTWISE_DOC.format(
         name="abs", example="bprop.abs(bprop.asarray([-2.0, 3.0]))\n    Array([2., 3.])"),
 )  # fmt: skip
 
@@ -186,44 +184,3 @@ def positive(x: Any, /) -> Array:
     if x.dtype.kind == "b":
         raise DTypeError("positive: bool is no number here: convert with .astype(int) or .astype(float)")
     return x
-
-
-# --- complex numbers: all arrays are real ---
-@function(np.conj)
-def conj(x: Any, /) -> Array:
-    """y = x, the complex conjugate of a real array.
-
-    **Source:** Python Array API standard 2024.12, ``conj``.
-
-    >>> import bprop
-    >>> bprop.conj(bprop.asarray([1.0, -2.0]))
-    Array([ 1., -2.])
-    """
-    return array("conj", x)
-
-
-@function(np.real)
-def real(x: Any, /) -> Array:
-    """y = x, the real part of a real array.
-
-    **Source:** Python Array API standard 2024.12, ``real``.
-
-    >>> import bprop
-    >>> bprop.real(bprop.asarray([1.0, -2.0]))
-    Array([ 1., -2.])
-    """
-    return array("real", x)
-
-
-@function(np.imag)
-def imag(x: Any, /) -> Array:
-    """y = 0, the imaginary part of a real array: zeros of its shape and dtype.
-
-    **Source:** Python Array API standard 2024.12, ``imag``.
-
-    >>> import bprop
-    >>> bprop.imag(bprop.asarray([1.0, -2.0]))
-    Array([0., 0.])
-    """
-    x = array("imag", x)
-    return zeros(x.shape, dtype=x.dtype)

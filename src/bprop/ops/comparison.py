@@ -70,11 +70,25 @@ greater_equal = _truth(
     r"\geq",
     _xy.format("greater_equal", "[False,  True,  True]"),
 )
-equal = _truth("equal", np.equal, "x1 = x2", "==", "=", _xy.format("equal", "[False,  True, False]"))
-not_equal = _truth(
-    "not_equal", np.not_equal, "x1 ≠ x2", "!=", r"\neq", _xy.format("not_equal", "[ True, False,  True]")
+equal = _truth(
+    "equal",
+    np.equal,
+    "x1 = x2",
+    "==",
+    "=",
+    _xy.format("equal", "[False,  True, False]"),
+    takes_complex=True,
 )
-_logical = partial(_truth, logical=True)
+not_equal = _truth(
+    "not_equal",
+    np.not_equal,
+    "x1 ≠ x2",
+    "!=",
+    r"\neq",
+    _xy.format("not_equal", "[ True, False,  True]"),
+    takes_complex=True,
+)
+_logical = partial(_truth, logical=True, takes_complex=True)
 _bb = "bprop.{}(bprop.asarray([True, False]), True)\n    Array({})"
 logical_and = _logical(
     "logical_and", np.logical_and, "x1 and x2", "&", r"\wedge", _bb.format("logical_and", "[ True, False]")
@@ -101,6 +115,7 @@ def _class(name: str, ufunc: Any, formula: str, answer: str) -> Elementwise:
         ufunc,
         None,
         kind="bool",
+        takes_complex=True,
         complex_step=_on_real_part(ufunc),
         doc=f"""{formula}, entry by entry: bool of the shape of ``x``, no derivative.
 

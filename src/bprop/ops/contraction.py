@@ -1,7 +1,8 @@
 """Contractions: matmul and einsum. The adjoint of an einsum is an einsum."""
 
 from functools import lru_cache
-from typing import Any
+from math import prod
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,54 +24,67 @@ LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 # --- evaluation of a contraction as one matrix product ---
-@lru_cache(maxsize=1024)
-def _matmul_plan(labels1: str, labels2: str, out: str) -> tuple[str, str, str, str, str]:
-    """Sort labels into batch, rows, columns, contracted; last, those summed in one operand alone."""
+class _MatrixProduct(NamedTuple):
+    """How a contraction is computed as a product of (batches of) matrices: what is done to x1, x2 and then to y.
+
+    ``sums`` are the axes of each operand that are summed in it alone, ``spread`` the shapes that they are then broadcast to,
+    ``axes`` and ``matrices`` the transposes and shapes of the two factors; ``shape`` and ``order`` those of the product.
+    """
+
+    sums: tuple[tuple[int, ...], tuple[int, ...]]
+    spread: tuple[Shape, Shape]
+    axes: tuple[tuple[int, ...], tuple[int, ...]]
+    matrices: tuple[Shape, Shape]
+    shape: Shape
+    order: tuple[int, ...]
+
+
+@lru_cache(maxsize=4096)
+def _matrix_product(labels1: str, labels2: str, out: str, shape1: Shape, shape2: Shape) -> _MatrixProduct:
+    """Sort labels into batch, rows, columns and contracted; those of one operand alone are summed first."""
     batch = "".join(label for label in out if label in labels1 and label in labels2)
     rows = "".join(label for label in labels1 if label in out and label not in labels2)
     columns = "".join(label for label in labels2 if label in out and label not in labels1)
     contracted = "".join(label for label in labels1 if label in labels2 and label not in out)
-    alone = "".join(label for label in labels1 + labels2 if label not in batch + rows + columns + contracted)
-    return batch, rows, columns, contracted, alone
+    used = batch + rows + columns + contracted
+    sums = tuple(tuple(axis for axis, label in enumerate(labels) if label not in used) for labels in (labels1, labels2))
+    sizes: dict[str, int] = {}
+    for labels, shape in ((labels1, shape1), (labels2, shape2)):
+        for label, size in zip(labels, shape, strict=True):
+            sizes[label] = size if sizes.get(label, 1) == 1 else sizes[label]
+    kept1, kept2 = ("".join(label for label in labels if label in used) for labels in (labels1, labels2))
+
+    def extents(labels: str) -> Shape:
+        return tuple(sizes[label] for label in labels)
+
+    lead, order = extents(batch), batch + rows + columns
+    return _MatrixProduct(
+        (sums[0], sums[1]),
+        (extents(kept1), extents(kept2)),
+        (
+            tuple(kept1.index(label) for label in batch + rows + contracted),
+            tuple(kept2.index(label) for label in batch + contracted + columns),
+        ),
+        (
+            (*lead, prod(extents(rows)), prod(extents(contracted))),
+            (*lead, prod(extents(contracted)), prod(extents(columns))),
+        ),
+        extents(order),
+        tuple(order.index(label) for label in out),
+    )
 
 
 def contract(x1: NDArray[Any], x2: NDArray[Any], labels1: str, labels2: str, out: str) -> NDArray[Any]:
     """Return Σ x1 · x2 over the labels missing in ``out``, by transposing views and one `numpy.matmul`."""
-    batch, rows, columns, contracted, alone = _matmul_plan(labels1, labels2, out)
-    if alone:
-        axes1, axes2 = (tuple(a for a, label in enumerate(labels) if label in alone) for labels in (labels1, labels2))
-        x1 = np.add.reduce(x1, axis=axes1, dtype=x1.dtype)
-        x2 = np.add.reduce(x2, axis=axes2, dtype=x2.dtype)
-        labels1 = "".join(label for label in labels1 if label not in alone)
-        labels2 = "".join(label for label in labels2 if label not in alone)
-    sizes: dict[str, int] = {}
-    for labels, shape in ((labels1, x1.shape), (labels2, x2.shape)):
-        for label, size in zip(labels, shape, strict=True):
-            sizes[label] = size if sizes.get(label, 1) == 1 else sizes[label]
-    x1 = _spread(x1, labels1, sizes)
-    x2 = _spread(x2, labels2, sizes)
-
-    def extent(labels: str) -> int:
-        product = 1
-        for label in labels:
-            product *= sizes[label]
-        return product
-
-    lead = tuple(sizes[label] for label in batch)
-    a = x1.transpose([labels1.index(label) for label in batch + rows + contracted])
-    b = x2.transpose([labels2.index(label) for label in batch + contracted + columns])
-    y = np.matmul(
-        a.reshape((*lead, extent(rows), extent(contracted))),
-        b.reshape((*lead, extent(contracted), extent(columns))),
-    )
-    order = batch + rows + columns
-    y = y.reshape([sizes[label] for label in order])
-    return y.transpose([order.index(label) for label in out]) if order != out else y
-
-
-def _spread(x: NDArray[Any], labels: str, sizes: dict[str, int]) -> NDArray[Any]:
-    wanted = tuple(sizes[label] for label in labels)
-    return x if x.shape == wanted else np.broadcast_to(x, wanted)
+    plan = _matrix_product(labels1, labels2, out, x1.shape, x2.shape)
+    factors = []
+    for x, axes, spread, order, matrix in zip((x1, x2), plan.sums, plan.spread, plan.axes, plan.matrices, strict=True):
+        if axes:
+            x = np.add.reduce(x, axis=axes, dtype=x.dtype)
+        if x.shape != spread:
+            x = np.broadcast_to(x, spread)
+        factors.append(x.transpose(order).reshape(matrix))
+    return np.matmul(*factors).reshape(plan.shape).transpose(plan.order)
 
 
 # --- the adjoint, which is a contraction again ---

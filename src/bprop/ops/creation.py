@@ -38,7 +38,7 @@ _arange = Creation(
 
 @function()
 def full(shape: Any, fill_value: float, *, dtype: DTypeLike | None = None) -> Array:
-    """Return an array of ``shape`` filled with one number; the dtype follows the number (float64, int64, bool).
+    """Return an array of ``shape`` filled with one number; the dtype follows the number (float64, int64, bool, complex128).
 
     **Source:** Python Array API standard 2024.12, ``full``.
 
@@ -50,10 +50,11 @@ def full(shape: Any, fill_value: float, *, dtype: DTypeLike | None = None) -> Ar
 
 
 def _filled(name: str, shape: Any, fill_value: Any, dtype: Any) -> Array:
-    if not isinstance(fill_value, bool | int | float | np.generic):
+    if not isinstance(fill_value, bool | int | float | complex | np.generic):
         raise ArgumentError(f"{name}: the fill value is a number, not {type(fill_value).__name__}: use broadcast_to")
     wanted = dtypes.check(np.asarray(fill_value).dtype if dtype is None else dtype, name)
     value = np.asarray(fill_value)
+    dtypes.refuse_dropping(name, value.dtype, wanted)
     if wanted.kind in "iu" and not np.iinfo(wanted).min <= value.item() <= np.iinfo(wanted).max:  # NaN too
         raise ArgumentError(f"{name}: {fill_value} is no {wanted}")
     return _full(shape=normalise_shape(name, shape), value=value.astype(wanted).item(), dtype=wanted)

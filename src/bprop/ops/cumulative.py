@@ -53,8 +53,9 @@ def _widely(ufunc: Any) -> Callable[..., Any]:
     """Accumulate float32 in float64, as native code does: the error of a sum of n in order grows as n."""
 
     def evaluate(x: Any, axis: int) -> Any:
-        if x.dtype == np.float32:
-            return ufunc.accumulate(x, axis=axis, dtype=np.float64).astype(np.float32)
+        wide = {"f4": np.float64, "c8": np.complex128}.get(x.dtype.str[1:])
+        if wide is not None:
+            return ufunc.accumulate(x, axis=axis, dtype=wide).astype(x.dtype)
         return ufunc.accumulate(x, axis=axis, dtype=dtypes.accumulated(x.dtype))
 
     return evaluate
@@ -100,6 +101,7 @@ _cumulative_sum: Cumulative = Cumulative(
     combine=add,
     jvp=lambda y, xs, x_dots, axis: _cumulative_sum(x_dots[0], axis=axis),
     vjp=_sum_vjp,
+    takes_complex=True,
 )
 
 _cumulative_prod: Cumulative = Cumulative(
@@ -108,6 +110,7 @@ _cumulative_prod: Cumulative = Cumulative(
     combine=multiply,
     jvp=_prod_jvp,
     vjp=_prod_vjp,
+    takes_complex=True,
 )
 
 _linear_recurrence: Cumulative = Cumulative(
@@ -118,6 +121,7 @@ _linear_recurrence: Cumulative = Cumulative(
     vjp=_recurrence_vjp,
     arity=2,
     kind="same",
+    takes_complex=True,
 )
 
 
@@ -202,7 +206,7 @@ def _prod_partial(y: Any, x: Any, axis: tuple[int, ...]) -> Any:
     return permute_dims(others, tuple(np.argsort(order).tolist()))
 
 
-_prod = fold("prod", np.prod, 1, multiply, partial=_prod_partial, kind="sum", latex=r"\prod {0}")
+_prod = fold("prod", np.prod, 1, multiply, partial=_prod_partial, kind="sum", takes_complex=True, latex=r"\prod {0}")
 
 
 @function()

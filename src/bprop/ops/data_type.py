@@ -20,7 +20,7 @@ def astype(x: Any, dtype: DTypeLike, /, *, copy: bool = True) -> Array:
     """Return ``x`` converted to ``dtype``; the derivative is 1 between floating dtypes.
 
     ``copy`` is there for the standard's sake: arrays never change, so a copy cannot be told from the array.
-    Raises `DTypeError` for complex and other dtypes that bprop does not compute with.
+    Raises `DTypeError` for dtypes that bprop does not compute with, and where imaginary parts would be dropped.
 
     **Source:** Python Array API standard 2024.12, ``astype``.
 
@@ -32,6 +32,7 @@ def astype(x: Any, dtype: DTypeLike, /, *, copy: bool = True) -> Array:
     if not isinstance(copy, bool | np.bool_):
         raise ArgumentError(f"astype: copy is True or False, not {copy!r:.60}")
     wanted = dtypes.check(dtype, "astype")
+    dtypes.refuse_dropping("astype", x.dtype, wanted)
     return x if x.dtype == wanted else _astype(x, dtype=wanted)
 
 

@@ -32,25 +32,25 @@ def _doc(formula: str, example: str, source: str = _STANDARD) -> str:
 
 exp = Elementwise(
     "exp", np.exp, lambda y, x: y,
-    kind="float", latex=r"e^{{{0}}}",
+    kind="float", takes_complex=True, latex=r"e^{{{0}}}",
     doc=_doc("y = eˣ; ∂y/∂x = y.", "bprop.exp(bprop.zeros(2))\n    Array([1., 1.])"),
 )  # fmt: skip
 
 expm1 = Elementwise(
     "expm1", np.expm1, lambda y, x: exp(x),  # not y + 1: that has no correct bit for x -> -inf
-    kind="float", latex=r"\left(e^{{{0}}} - 1\right)",
+    kind="float", takes_complex=True, latex=r"\left(e^{{{0}}} - 1\right)",
     doc=_doc("y = eˣ - 1, exact for small x; ∂y/∂x = eˣ.", "bprop.expm1(bprop.zeros(2))\n    Array([0., 0.])"),
 )  # fmt: skip
 
 log = Elementwise(
     "log", np.log, lambda y, x: 1 / within_domain(x, low=0),
-    kind="float", domain=(0, inf), latex=r"\log({0})",
+    kind="float", takes_complex=True, domain=(0, inf), latex=r"\log({0})",
     doc=_doc("y = log x (natural); ∂y/∂x = 1/x. NaN for negative x.", "bprop.log(bprop.ones(2))\n    Array([0., 0.])"),
 )  # fmt: skip
 
 log1p = Elementwise(
     "log1p", np.log1p, lambda y, x: 1 / (1 + within_domain(x, low=-1)),
-    kind="float", domain=(-1, inf), latex=r"\log(1 + {0})",
+    kind="float", takes_complex=True, domain=(-1, inf), latex=r"\log(1 + {0})",
     doc=_doc("y = log(1 + x), exact for small x; ∂y/∂x = 1/(1+x).", "bprop.log1p(bprop.zeros(2))\n    Array([0., 0.])"),
 )  # fmt: skip
 
@@ -96,14 +96,14 @@ exp2: Elementwise = Elementwise(
 
 log2 = Elementwise(
     "log2", np.log2, lambda y, x: _LOG2_E / within_domain(x, low=0),
-    kind="float", domain=(0, inf), complex_step=lambda z: np.log(z) * _LOG2_E, latex=r"\log_{{2}}({0})",
+    kind="float", takes_complex=True, domain=(0, inf), complex_step=lambda z: np.log(z) * _LOG2_E, latex=r"\log_{{2}}({0})",
     doc=_doc("y = log₂ x; ∂y/∂x = 1/(x log 2). NaN for negative x.",
              "bprop.log2(bprop.asarray([1.0, 8.0]))\n    Array([0., 3.])"),
 )  # fmt: skip
 
 log10 = Elementwise(
     "log10", np.log10, lambda y, x: _LOG10_E / within_domain(x, low=0),
-    kind="float", domain=(0, inf), latex=r"\log_{{10}}({0})",
+    kind="float", takes_complex=True, domain=(0, inf), latex=r"\log_{{10}}({0})",
     doc=_doc("y = log₁₀ x; ∂y/∂x = 1/(x log 10). NaN for negative x.",
              "bprop.log10(bprop.asarray([1.0, 1000.0]))\n    Array([0., 3.])"),
 )  # fmt: skip

@@ -1,22 +1,25 @@
 """Factorisations of a matrix: cholesky, qr, eigh."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..core.dtype import to_float, to_real
 from ..core.error import ArgumentError, DerivativeError, ShapeError
 from ..core.family import General
 from ..core.function import function
 from ..core.op import array
 from ..core.shape import flag
 from ..core.value import Array
+from .complex import conj, imag, real
 from .contraction import matmul
 from .creation import arange
-from .indexing import embed_op
+from .indexing import embed_along, embed_op, slice_along
 from .linear_algebra import diagonal
 from .linear_system import in_float, square, triangular_op, unless_unused
 from .manipulation import matrix_transpose, reshape
-from .matrix import tril, triu
+from .matrix import eye, tril, triu
 from .reduction import all, any
 from .selection import where
 
@@ -41,18 +44,40 @@ def column(v: Any) -> Any:
     return reshape(v, (*v.shape, 1))
 
 
-def _symmetric(x: Any) -> Any:
-    return 0.5 * (x + matrix_transpose(x))
+def _diagonal_part(x: Any) -> Any:
+    """Return the diagonal matrix of the real parts of that of x: what LAPACK reads of it, and what it writes."""
+    return real(x) * eye(x.shape[-1], dtype=to_real(x.dtype))
 
 
 def _mirrored(x: Any) -> Any:
-    """Return the symmetric matrix whose lower triangle is that of x: what LAPACK reads."""
+    """Return the symmetric, or Hermitian, matrix whose lower triangle is that of x: what LAPACK reads."""
+    if x.dtype.kind == "c":
+        return tril(x, -1) + hermitian(tril(x, -1)) + _diagonal_part(x)
     return tril(x) + matrix_transpose(tril(x, -1))
 
 
 def _folded(x: Any) -> Any:
     """The transpose of `_mirrored`: what is above the diagonal is added to what is below."""
+    if x.dtype.kind == "c":
+        return tril(x + hermitian(x), -1) + _diagonal_part(x)
     return tril(x) + tril(matrix_transpose(x), -1)
+
+
+def hermitian(x: Any) -> Any:
+    """Return xᴴ, the conjugate transpose; of a real matrix xᵀ."""
+    return matrix_transpose(conj(x))
+
+
+def conjugated(vjp: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
+    """Return a rule that is written with conjugate transposes, for cotangents as `bprop.vjp` has them, as one for those inside."""
+
+    def rule(y_bar: Any, y: Any, xs: Any, needs: Any, **params: Any) -> tuple[Any, ...]:
+        bars = y_bar if isinstance(y_bar, tuple) else (y_bar,)
+        bars = tuple(None if bar is None else conj(bar) for bar in bars)
+        x_bars = vjp(bars if isinstance(y_bar, tuple) else bars[0], y, xs, needs, **params)
+        return tuple(None if bar is None else conj(bar) for bar in x_bars)
+
+    return rule
 
 
 def total(terms: list[Any]) -> Any:
@@ -70,19 +95,20 @@ def _phi(x: Any) -> Any:
 
 
 def _lower_solve(y: Any, x: Any, transpose: bool) -> Any:
-    return triangular_op(y, x, lower=True, transpose=transpose, unit_diagonal=False)
+    """Return y⁻¹ x, or y⁻ᴴ x if ``transpose``."""
+    return triangular_op(conj(y) if transpose else y, x, lower=True, transpose=transpose, unit_diagonal=False)
 
 
 def _cholesky_jvp(y: Any, xs: Any, x_dots: Any) -> Any:
     half = _lower_solve(y, _mirrored(x_dots[0]), transpose=False)
-    inner = matrix_transpose(_lower_solve(y, matrix_transpose(half), transpose=False))
+    inner = hermitian(_lower_solve(y, hermitian(half), transpose=False))
     return matmul(y, _phi(inner))
 
 
 def _cholesky_vjp(y_bar: Any, y: Any, xs: Any, needs: Any) -> tuple[Any]:
-    inner = _phi(matmul(matrix_transpose(y), tril(y_bar)))
+    inner = _phi(matmul(hermitian(y), tril(y_bar)))
     half = _lower_solve(y, inner, transpose=True)
-    return (_folded(matrix_transpose(_lower_solve(y, matrix_transpose(half), transpose=True))),)
+    return (_folded(hermitian(_lower_solve(y, hermitian(half), transpose=True))),)
 
 
 _cholesky = General(
@@ -90,7 +116,8 @@ _cholesky = General(
     lambda x: np.linalg.cholesky(*in_float(x)),
     signature="(n,n)->(n,n)",
     jvp=_cholesky_jvp,
-    vjp=_cholesky_vjp,
+    vjp=conjugated(_cholesky_vjp),
+    takes_complex=True,
     failure="the matrix is not positive definite: add a multiple of the identity, or check the data",
     examples=lambda draw: [((draw.positive_definite(*shape),), {}) for shape in ((3, 3), (2, 3, 3), (0, 2, 2), (1, 1))],
     complex_step=False,
@@ -101,6 +128,7 @@ _cholesky = General(
 @function(np.linalg.cholesky)
 def cholesky(x: Any, /, *, upper: bool = False) -> Array:
     """Return the lower triangular L with L Lᵀ = x, for symmetric positive definite ``x`` of shape (…, n, n); Lᵀ if ``upper``.
+    Of a complex Hermitian ``x``, L Lᴴ = x.
 
     As in NumPy the lower triangle of ``x`` is read, with ``upper`` the upper one, and the gradient lies in that triangle: an
     entry beside the diagonal stands for two. For a gradient that is symmetric, as JAX's, write
@@ -115,7 +143,7 @@ def cholesky(x: Any, /, *, upper: bool = False) -> Array:
            [1., 1.]])
     """
     x = square("cholesky", x)
-    return matrix_transpose(_cholesky(matrix_transpose(x))) if flag("cholesky", "upper", upper) else _cholesky(x)
+    return hermitian(_cholesky(hermitian(x))) if flag("cholesky", "upper", upper) else _cholesky(x)
 
 
 # --- qr ---
@@ -142,10 +170,10 @@ def _leading(r: Any) -> Any:
 
 
 def _times_inverse(x: Any, r: Any, transpose: bool, used: Any = None) -> Any:
-    """Return x r⁻¹, or x r⁻ᵀ if ``transpose``."""
+    """Return x r⁻¹, or x r⁻ᴴ if ``transpose``."""
     r = unless_unused(r, all(diagonal(r) != 0, axis=-1), used)
     params = {"lower": False, "transpose": not transpose, "unit_diagonal": False, "failure": _DEPENDENT}
-    return matrix_transpose(triangular_op(r, matrix_transpose(x), **params))
+    return matrix_transpose(triangular_op(conj(r) if transpose else r, matrix_transpose(x), **params))
 
 
 _DEPENDENT = (
@@ -155,14 +183,20 @@ _DEPENDENT = (
 
 
 def _qr_jvp(y: Any, xs: Any, x_dots: Any, mode: str) -> tuple[Any, Any]:
-    """QᵀQ = I makes QᵀQ_dot skew, and what is left of Qᵀ x_dot R⁻¹ below the diagonal is its lower half."""
+    """QᴴQ = I makes QᴴQ_dot skew, and what is left of Qᴴ x_dot R⁻¹ below the diagonal is its lower half.
+
+    On the diagonal R is real, so that what is imaginary there belongs to Q.
+    """
     _reduced(xs[0], mode)
     (q, r), (x_dot,) = y, x_dots
-    q_transposed, k = matrix_transpose(q), r.shape[-2]
+    q_transposed, k = hermitian(q), r.shape[-2]
     x = _times_inverse(x_dot if x_dot.shape[-1] == k else x_dot[..., :k], _leading(r), transpose=False)
     inner = matmul(q_transposed, x)
     lower = tril(inner, -1)
-    q_dot = x - matmul(q, inner - lower + matrix_transpose(lower))
+    turned = lower - hermitian(lower)
+    if turned.dtype.kind == "c":
+        turned = turned + 1j * _diagonal_part(-1j * inner)
+    q_dot = x - matmul(q, inner - turned)
     return q_dot, triu(matmul(q_transposed, x_dot - matmul(q_dot, r)))
 
 
@@ -175,11 +209,11 @@ def _qr_vjp(y_bar: Any, y: Any, xs: Any, needs: Any, mode: str) -> tuple[Any]:
     if r_bar is not None:
         r_bar = triu(r_bar)
         terms.append(matmul(q, r_bar))
-        through_q = -matmul(matmul(q, r_bar), matrix_transpose(r))
+        through_q = -matmul(matmul(q, r_bar), hermitian(r))
         q_bar = through_q if q_bar is None else q_bar + through_q
-    inner = -matmul(matrix_transpose(q), q_bar)
-    mirrored = triu(inner) + matrix_transpose(triu(inner, 1))
-    x_bar = _times_inverse(q_bar + matmul(q, mirrored), _leading(r), transpose=True, used=used)
+    inner = -matmul(hermitian(q), q_bar)
+    x_bar = q_bar + matmul(q, hermitian(_mirrored(hermitian(inner))))
+    x_bar = _times_inverse(x_bar, _leading(r), transpose=True, used=used)
     if x_bar.shape[-1] < shape[-1]:
         padded_shape = (*x_bar.shape[:-1], shape[-1])
         x_bar = embed_op(x_bar, shape=padded_shape, slices=tuple((0, size, 1) for size in x_bar.shape))
@@ -199,7 +233,8 @@ qr_op = General(
     signature="(m,n)->(m,k),(k,n)",
     extents=_qr_extents,
     jvp=_qr_jvp,
-    vjp=_qr_vjp,
+    vjp=conjugated(_qr_vjp),
+    takes_complex=True,
     examples=lambda draw: [((draw.full_rank(*shape),), {"mode": "reduced"}) for shape in TALL_AND_WIDE],
     complex_step=False,
     latex=lambda x, mode: r"\operatorname{{qr}}({0})",
@@ -244,31 +279,62 @@ def over_gaps(w: Any) -> Any:
 
 def _lower(x: Any, UPLO: str) -> Any:
     """Turn the triangle that is read into the lower one, or that one back."""
-    return matrix_transpose(x) if UPLO == "U" else x
+    return hermitian(x) if UPLO == "U" else x
+
+
+def _eigh_value(x: Any, UPLO: Any) -> Any:
+    """Complex eigenvectors are real in their first entry, or with ``UPLO="U"`` in the last, as LAPACK makes them."""
+    w, v = np.linalg.eigh(in_float(x)[0], UPLO)
+    if v.dtype.kind == "c" and v.shape[-1]:
+        entry = v[..., :1, :] if UPLO == "L" else v[..., -1:, :]
+        if np.any(entry.imag):
+            v = v * np.where(entry == 0, 1, np.conj(np.sign(entry)))
+    return w, v
+
+
+def _real_entry(v: Any, UPLO: str) -> Any:
+    """Return, as a row, the entries of complex eigenvectors that are real."""
+    return slice_along(v, len(v.shape) - 2, 0 if UPLO == "L" else v.shape[-2] - 1, 1)
+
+
+def _over(x: Any, entry: Any) -> Any:
+    """Return x / Re entry; where that is 0 the phase is free, and 0 is as good as any."""
+    entry = real(entry)
+    return where(entry == 0, 0, x / where(entry == 0, 1, entry))
 
 
 def _eigh_jvp(y: Any, xs: Any, x_dots: Any, UPLO: str) -> tuple[Any, Any]:
     w, v = y
-    inner = matmul(matmul(matrix_transpose(v), _mirrored(_lower(x_dots[0], UPLO))), v)
-    return diagonal(inner), matmul(v, over_gaps(w) * inner)
+    inner = matmul(matmul(hermitian(v), _mirrored(_lower(x_dots[0], UPLO))), v)
+    v_dot = matmul(v, over_gaps(w) * inner)
+    if v.dtype.kind == "c" and v.shape[-1]:  # the phase turns so that the entry stays real
+        v_dot = v_dot - v * (1j * _over(imag(_real_entry(v_dot, UPLO)), _real_entry(v, UPLO)))
+    return diagonal(inner), v_dot
 
 
 def _eigh_vjp(y_bar: Any, y: Any, xs: Any, needs: Any, UPLO: str) -> tuple[Any]:
     (w_bar, v_bar), (w, v) = y_bar, y
-    v_transposed = matrix_transpose(v)
+    v_transposed = hermitian(v)
     terms = [] if w_bar is None else [matmul(v * row(w_bar), v_transposed)]
     if v_bar is not None:
-        inner = _symmetric(over_gaps(w) * matmul(v_transposed, v_bar))
+        if v.dtype.kind == "c" and v.shape[-1]:
+            turned = row(imag(diagonal(matmul(v_transposed, v_bar))))
+            turned = -1j * _over(turned, _real_entry(v, UPLO))
+            start = 0 if UPLO == "L" else v.shape[-1] - 1
+            v_bar = v_bar + embed_along(turned, len(v.shape) - 2, start, v.shape[-1])
+        inner = over_gaps(w) * matmul(v_transposed, v_bar)
         terms.append(matmul(matmul(v, inner), v_transposed))
     return (_lower(_folded(total(terms)), UPLO),)
 
 
 eigh_op = General(
     "eigh",
-    lambda x, UPLO: tuple(np.linalg.eigh(in_float(x)[0], UPLO)),
+    _eigh_value,
     signature="(n,n)->(n),(n,n)",
     jvp=_eigh_jvp,
-    vjp=_eigh_vjp,
+    vjp=conjugated(_eigh_vjp),
+    dtype=lambda dtype: (to_real(to_float(dtype)), to_float(dtype)),
+    takes_complex=True,
     failure="the eigenvalues did not converge: look for NaN or infinity in the matrix",
     examples=lambda draw: [
         ((draw(*shape),), {"UPLO": UPLO})
@@ -288,12 +354,14 @@ def _eigh(name: str, x: Any, UPLO: Any) -> Any:
 @function(np.linalg.eigh, namespace="linalg")
 def eigh(x: Any, /, UPLO: str = "L") -> EighResult:
     """Return eigenvalues w, ascending, and orthonormal eigenvectors v with x = v diag(w) vᵀ, for symmetric ``x`` (…, n, n).
+    Of a complex Hermitian ``x``, x = v diag(w) vᴴ with real w.
 
     As in NumPy one triangle of ``x`` is read, the lower one or with ``UPLO="U"`` the upper one, and the gradient lies in that
     triangle. With X_bar = v (diag w_bar + sym(F ∘ vᵀ v_bar)) vᵀ, F_ij = 1/(w_j - w_i), it is X_bar on the diagonal and
     2 X_bar beside it, where an entry stands for two. For a gradient that is symmetric, as JAX's, write
     ``eigh((x + x.mT) / 2)``. Where eigenvalues repeat, functions that treat them alike have their derivative, and the
-    eigenvectors none: it is not finite. The sign of an eigenvector is LAPACK's choice. Raises `ArgumentError` for
+    eigenvectors none: it is not finite. The sign of an eigenvector is LAPACK's choice; its phase is such that the first entry
+    is real, with ``UPLO="U"`` the last (where that is 0, what depends on the phase has no derivative). Raises `ArgumentError` for
     matrices that are not finite, `ShapeError` where they are not square.
 
     **Source:** Python Array API standard 2024.12, ``linalg.eigh``; Giles (2008), Collected matrix derivative results, §3.1.

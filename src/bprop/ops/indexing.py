@@ -1,6 +1,7 @@
 """Slices and gathers, each with its adjoint. What ``x[index]`` makes of them is in `bprop.ops.subscript`."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -22,6 +23,7 @@ __all__ = ["take"]
 
 
 # --- slice and its adjoint embed; params: per axis (start, count, step) ---
+@lru_cache(maxsize=4096)
 def _python_slices(slices: tuple[tuple[int, int, int], ...]) -> tuple[slice, ...]:
     result = []
     for start, count, step in slices:

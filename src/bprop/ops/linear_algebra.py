@@ -12,11 +12,12 @@ from ..core.shape import broadcast, integer, normalise_axis
 from ..core.value import Array
 from . import matrix
 from .arithmetic import multiply
+from .complex import conj
 from .contraction import LETTERS, einsum, einsum_op, matmul
 from .indexing import take
 from .manipulation import moveaxis, reshape
 
-__all__ = ["cross", "dot", "inner", "kron", "outer", "tensordot", "vecdot"]
+__all__ = ["cross", "dot", "inner", "kron", "outer", "tensordot", "vdot", "vecdot"]
 
 
 @function()
@@ -76,7 +77,7 @@ def tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Array:
 
 @function(np.vecdot, np.linalg.vecdot)
 def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Array:
-    """y = Σ x1 x2 along ``axis`` of both; the other axes broadcast.
+    """y = Σ x1 x2 along ``axis`` of both, of complex numbers with the conjugate of x1; the other axes broadcast.
 
     ``axis`` counts from the back, in each operand. Raises `ShapeError` where the sizes differ.
 
@@ -93,7 +94,21 @@ def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Array:
             f"vecdot: shapes {x1.shape} and {x2.shape} do not fit: axis {axis} has sizes {rows[0].shape[-1]} and "
             f"{rows[1].shape[-1]}"
         )
-    return einsum("...i,...i->...", *rows)
+    return einsum("...i,...i->...", conj(rows[0]), rows[1])
+
+
+@function(np.vdot)
+def vdot(x1: Any, x2: Any, /) -> Array:
+    """y = Σ x1 x2 over all entries in order, of complex numbers with the conjugate of x1.
+
+    **Source:** NumPy 2, ``numpy.vdot``.
+
+    >>> import bprop
+    >>> bprop.vdot(bprop.asarray([1j, 1.0]), bprop.asarray([1j, 2.0]))
+    Array(3.+0.j)
+    """
+    x1, x2 = array("vdot", x1), array("vdot", x2)
+    return vecdot(reshape(x1, (-1,)), reshape(x2, (-1,)))
 
 
 @function(np.linalg.outer)

@@ -97,6 +97,7 @@ triangular_op = General(
     columns="k",
     jvp=_triangular_jvp,
     vjp=_triangular_vjp,
+    takes_complex=True,
     failure="a zero on the diagonal: no unique solution exists",
     examples=lambda draw: [
         ((draw.positive_definite(*a), draw(*b)), {"lower": lower, "transpose": transpose, "unit_diagonal": unit})
@@ -163,6 +164,7 @@ _solve = General(
     columns="k",
     jvp=_solve_jvp,
     vjp=_solve_vjp,
+    takes_complex=True,
     failure="the matrix is singular: no unique solution exists; bprop.linalg.lstsq gives the shortest of the best ones",
     examples=lambda draw: [
         ((draw.positive_definite(*shape1), draw(*shape2)), {})
@@ -209,6 +211,7 @@ inv_op = General(
     signature="(n,n)->(n,n)",
     jvp=lambda y, xs, x_dots, failure="": -matmul(matmul(y, x_dots[0]), y),
     vjp=_inv_vjp,
+    takes_complex=True,
     failure="the matrix is singular, it has no inverse: use bprop.linalg.pinv, or add a multiple of the identity",
     examples=lambda draw: [((draw.positive_definite(*shape),), {}) for shape in ((3, 3), (2, 3, 3), (0, 2, 2), (1, 1))],
     latex=r"{0}^{{-1}}",

@@ -15,7 +15,7 @@ from .comparison import equal, less_equal
 from .creation import arange
 from .data_type import astype
 from .indexing import embed_op, slice_op
-from .manipulation import moveaxis, reshape
+from .manipulation import broadcast_to, moveaxis, reshape
 from .reduction import sum
 from .selection import where
 
@@ -64,6 +64,12 @@ def _matrices(name: str, x: Any) -> Array:
     return x
 
 
+def _triangular(name: str, x: Any) -> Array:
+    """Return matrices; a vector is every row of one, as in NumPy, whose mask broadcasts against it."""
+    x = array(name, x)
+    return broadcast_to(x, x.shape * 2) if x.ndim == 1 else _matrices(name, x)
+
+
 def _zero(x: Array) -> Any:
     return False if x.dtype.kind == "b" else 0
 
@@ -72,7 +78,7 @@ def _zero(x: Array) -> Any:
 def tril(x: Any, /, k: int = 0) -> Array:
     """Return the matrices with zeros above the ``k``-th diagonal. Entries set to zero have no derivative.
 
-    ``x``: (…, n, m).
+    ``x``: (…, n, m); (n,) stands for a matrix with this row n times, as in NumPy.
 
     **Source:** Python Array API standard 2024.12, ``tril``.
 
@@ -81,7 +87,7 @@ def tril(x: Any, /, k: int = 0) -> Array:
     Array([[1., 0.],
            [1., 1.]])
     """
-    x = _matrices("tril", x)
+    x = _triangular("tril", x)
     rows, columns = _rows_and_columns("tril", x.shape[-2], x.shape[-1], k)
     return where(less_equal(columns, rows), x, _zero(x))
 
@@ -90,7 +96,7 @@ def tril(x: Any, /, k: int = 0) -> Array:
 def triu(x: Any, /, k: int = 0) -> Array:
     """Return the matrices with zeros below the ``k``-th diagonal. Entries set to zero have no derivative.
 
-    ``x``: (…, n, m).
+    ``x``: (…, n, m); (n,) stands for a matrix with this row n times, as in NumPy.
 
     **Source:** Python Array API standard 2024.12, ``triu``.
 
@@ -99,7 +105,7 @@ def triu(x: Any, /, k: int = 0) -> Array:
     Array([[1., 1.],
            [0., 1.]])
     """
-    x = _matrices("triu", x)
+    x = _triangular("triu", x)
     rows, columns = _rows_and_columns("triu", x.shape[-2], x.shape[-1], k)
     return where(less_equal(rows, columns), x, _zero(x))
 

@@ -120,6 +120,8 @@ def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: flo
     axes, keepdims = normalise_axes("vector_norm", axis, x.shape), flag("vector_norm", "keepdims", keepdims)
     if isinstance(ord, str) or not isinstance(ord, int | float | np.number) or ord != ord:
         raise ArgumentError(f"vector_norm: ord={ord!r} is no number: matrix_norm has 'fro' and 'nuc'")
+    if x.dtype.kind == "c":
+        x = abs(x)
     if ord == 2:
         return _norm(x, axis=axes, keepdims=keepdims)
     x = _number(x)
@@ -151,6 +153,8 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: float | str = "fro") 
     Array(7.)
     """
     x, keepdims = matrix("matrix_norm", x), flag("matrix_norm", "keepdims", keepdims)
+    if x.dtype.kind == "c" and ord not in (2, -2, "nuc"):
+        x = abs(x)
     if isinstance(ord, str) and ord == "fro":
         return _norm(x, axis=(x.ndim - 2, x.ndim - 1), keepdims=keepdims)
     x = _number(x)

@@ -65,6 +65,8 @@ lower_power: Elementwise = Elementwise(
 
 def _pow_base(y: Any, x1: Any, x2: Any) -> Any:
     # every case reads x1 and never y: what the backward pass keeps is found once for all exponents
+    if y.dtype.kind == "c":
+        return _complex_pow_base(x1, x2)
     if type(x2) not in WEAK:
         return _lower_power_base(x1, x2 if x2.dtype.kind == "f" else astype(x2, dtype=y.dtype), 0)
     if x2 == 0:
@@ -74,7 +76,20 @@ def _pow_base(y: Any, x1: Any, x2: Any) -> Any:
     return _lower_power_base(x1, x2, 0)
 
 
+def _complex_pow_base(x1: Any, x2: Any) -> Any:
+    """x2 · x1^(x2-1); where x2 is 0 it is 0, which the power at x1 = 0 would make NaN."""
+    if type(x2) in WEAK:
+        return x2 * x1 ** (x2 - 1) if x2 else x1 * 0
+    return where(x2 == 0, 0, x2 * x1 ** (x2 - 1))
+
+
 def _pow_exponent(y: Any, x1: Any, x2: Any) -> Any:
+    if y.dtype.kind == "c":  # what it reads of y, x1 and x2 is what the real cases read
+        if type(x1) in WEAK:
+            return where(y == 0, 0, y * log(complex(x1)))
+        base = x1 if x1.dtype.kind == "c" else astype(x1, dtype=y.dtype)
+        power = base**x2
+        return where(power == 0, 0, power * log(base))
     return where(y == 0, 0, y * log(x1)) if type(x1) in WEAK else power_log(x1, x2, n=1)
 
 
@@ -127,7 +142,7 @@ def _pow(x1: Any, x2: Any) -> Any:
 
 pow = Elementwise(
     "pow", _pow, _pow_base, _pow_exponent, domain=((0, inf), (-inf, inf)),
-    kind="number", identity=((1, 1),), role="power", text="{0} ** {1}", latex="{0}^{{{1}}}", level=4,
+    kind="number", takes_complex=True, identity=((1, 1),), role="power", text="{0} ** {1}", latex="{0}^{{{1}}}", level=4,
     doc="y = x1 ^ x2; ∂y/∂x1 = x2 · x1^(x2-1), ∂y/∂x2 = y · log x1 (0 where y = 0)." + ELEMENTWISE_DOC.format(
         name="pow", example="bprop.pow(bprop.asarray([2.0, 3.0]), 2)\n    Array([4., 9.])"),
 )  # fmt: skip
@@ -135,14 +150,14 @@ pow.reads_scalars = True  # a constant exponent has a derivative of its own at 0
 
 sqrt = Elementwise(
     "sqrt", np.sqrt, lambda y, x: 0.5 / y,
-    kind="float", domain=(0, inf), latex=r"\sqrt{{{0}}}",
+    kind="float", takes_complex=True, domain=(0, inf), latex=r"\sqrt{{{0}}}",
     doc="y = √x; ∂y/∂x = 1/(2y), infinite at 0. NaN for negative x." + ELEMENTWISE_DOC.format(
         name="sqrt", example="bprop.sqrt(bprop.asarray([4.0, 9.0]))\n    Array([2., 3.])"),
 )  # fmt: skip
 
 square = Elementwise(
     "square", np.square, lambda y, x: 2 * x,
-    kind="number", native=lambda x: x * x, text="{0} ** 2", latex="{0}^{{2}}", level=4,
+    kind="number", takes_complex=True, native=lambda x: x * x, text="{0} ** 2", latex="{0}^{{2}}", level=4,
     doc="y = x²; ∂y/∂x = 2x." + ELEMENTWISE_DOC.format(
         name="square", example="bprop.square(bprop.asarray([2.0, 3.0]))\n    Array([4., 9.])"),
 )  # fmt: skip

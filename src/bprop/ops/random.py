@@ -6,7 +6,7 @@ Bits, uniform numbers and permutations are the same eager and compiled; normals 
 **Source:** Salmon, Moraes, Dror & Shaw (2011), Parallel random numbers: as easy as 1, 2, 3.
 """
 
-from math import isfinite
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from ..core import dtype as dtypes
 from ..core.cell import Cell
 from ..core.error import ArgumentError, DTypeError
 from ..core.family import Random
-from ..core.number import real
+from ..core.number import integer, number
 from ..core.shape import normalise_shape, size_of
 from ..core.value import Array, asarray
 from .arithmetic import add, multiply
@@ -35,8 +35,8 @@ def philox(key: NDArray[Any], counter: NDArray[Any]) -> tuple[NDArray[Any], ...]
     c0, c1 = counter & _LOW, counter >> _HALF
     c2 = c3 = np.zeros_like(counter)
     k0, k1 = key & _LOW, key >> _HALF
-    for number in range(ROUNDS):
-        if number:
+    for step in range(ROUNDS):
+        if step:
             k0, k1 = (k0 + np.uint64(WEYL[0])) & _LOW, (k1 + np.uint64(WEYL[1])) & _LOW
         p0, p1 = c0 * np.uint64(MULTIPLIERS[0]), c2 * np.uint64(MULTIPLIERS[1])
         c0, c1, c2, c3 = (p1 >> _HALF) ^ c1 ^ k0, p1 & _LOW, (p0 >> _HALF) ^ c3 ^ k1, p0 & _LOW
@@ -114,9 +114,8 @@ class Generator:
     """
 
     def __init__(self, seed: int) -> None:
-        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= int(seed) < 2**64:
-            raise ArgumentError(f"Generator: the seed is an integer from 0 to 2**64 - 1, not {seed!r}")
-        self.cell = Cell(asarray(np.array([int(seed), 0], np.uint64)), "generator")
+        key = integer("Generator", "the seed", seed, 0, 2**64, allowed="an integer from 0 to 2**64 - 1")
+        self.cell = Cell(asarray(np.array([key, 0], np.uint64)), "generator")
 
     def __repr__(self) -> str:
         key, counter = self.cell.array.tolist()
@@ -153,7 +152,7 @@ class Generator:
         >>> bool(bprop.Generator(1).uniform((), low=2, high=3) >= 2)
         True
         """
-        first, last = _finite("uniform", "low", low), _finite("uniform", "high", high)
+        first, last = number("uniform", "low", low), number("uniform", "high", high)
         if first > last:
             raise ArgumentError(f"uniform: low is at most high, not {low!r} and {high!r}")
         wanted = _floating("uniform", dtype)
@@ -169,9 +168,9 @@ class Generator:
         >>> bprop.Generator(1).normal((3,)).shape
         (3,)
         """
-        for name, value in (("mean", mean), ("deviation", deviation)):
-            if not isinstance(value, Array | np.ndarray) and _finite("normal", name, value) < 0 and name == "deviation":
-                raise ArgumentError(f"normal: deviation is 0 or more, not {value!r}")
+        for name, value, low in (("mean", mean, -inf), ("deviation", deviation, 0)):
+            if not isinstance(value, Array | np.ndarray):
+                number("normal", name, value, low)
         unit = self._draw(_random_normal, shape, _floating("normal", dtype), 2)
         return unit if (mean, deviation) == (0.0, 1.0) else add(multiply(unit, deviation), mean)
 
@@ -182,9 +181,10 @@ class Generator:
         >>> bprop.Generator(1).bernoulli(1.0, (2,))
         Array([ True,  True])
         """
-        number = probability if isinstance(probability, Array) else _finite("bernoulli", "the probability", probability)
-        if not 0 <= number <= 1:
-            raise ArgumentError(f"bernoulli: a probability is in [0, 1], not {probability}")
+        if not isinstance(probability, Array):
+            number("bernoulli", "probability", probability, 0, 1, open_high=False)
+        elif not 0 <= probability <= 1:
+            raise ArgumentError(f"bernoulli: probability is a number in [0, 1], not {probability}")
         return self.uniform(shape, dtype=np.float32) < probability
 
     def permutation(self, n: int) -> Array:
@@ -195,13 +195,6 @@ class Generator:
         [0, 1, 2, 3]
         """
         return self._draw(_random_permutation, (n,), np.int64, 2)
-
-
-def _finite(function: str, name: str, value: Any) -> float:
-    number = real(value)
-    if number is None or not isfinite(number):
-        raise ArgumentError(f"{function}: {name} is a finite number, not {value!r:.60}")
-    return number
 
 
 def _floating(name: str, dtype: DTypeLike) -> "np.dtype[Any]":

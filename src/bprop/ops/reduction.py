@@ -18,6 +18,7 @@ from ..core.shape import flag, normalise_axes
 from ..core.value import Array
 from .arithmetic import add
 from .comparison import logical_and, logical_or
+from .complex import imag, real
 from .power import kinked_root, square
 from .selection import astype, maximum, minimum
 
@@ -50,13 +51,13 @@ def fold(name: str, evaluate: Any, start: float, combine: Any, **rest: Any) -> R
 
 
 def _sum_value(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
-    if not axis and x.dtype.kind == "f":
+    if not axis and x.dtype.kind in "fc":
         return np.asarray(x)  # NumPy adds 0, which makes 0 of -0
     reduce: Any = np.add.reduce  # what np.sum calls
     return reduce(x, axis=axis, keepdims=keepdims)
 
 
-_sum = fold("sum", _sum_value, 0, add, partial=1, kind="sum", latex=r"\sum {0}")
+_sum = fold("sum", _sum_value, 0, add, partial=1, kind="sum", takes_complex=True, latex=r"\sum {0}")
 
 
 @function()
@@ -149,9 +150,27 @@ def _truth_step(reduction: Any) -> Any:
     return lambda z, axis, keepdims: reduction(z.real, axis=axis, keepdims=keepdims)
 
 
-_any = fold("any", np.any, False, logical_or, kind="bool", complex_step=_truth_step(np.any), latex=r"\bigvee {0}")
+_any = fold(
+    "any",
+    np.any,
+    False,
+    logical_or,
+    kind="bool",
+    takes_complex=True,
+    complex_step=_truth_step(np.any),
+    latex=r"\bigvee {0}",
+)
 
-_all = fold("all", np.all, True, logical_and, kind="bool", complex_step=_truth_step(np.all), latex=r"\bigwedge {0}")
+_all = fold(
+    "all",
+    np.all,
+    True,
+    logical_and,
+    kind="bool",
+    takes_complex=True,
+    complex_step=_truth_step(np.all),
+    latex=r"\bigwedge {0}",
+)
 
 
 @function()
@@ -222,6 +241,9 @@ def _variance(name: str, x: Any, axis: Any, correction: float, keepdims: bool) -
     count = _count(x, axes)
     if not isinstance(correction, int | float | np.number):
         raise ArgumentError(f"{name}: the correction is a number, not {type(correction).__name__}")
+    if x.dtype.kind == "c":  # the distance in the plane
+        parts = (_variance(name, part, axis, correction, keepdims) for part in (real(x), imag(x)))
+        return add(*parts)
     total = _sum(square(x - mean(x, axes, True)), axis=axes, keepdims=flag(name, "keepdims", keepdims))
     degrees_of_freedom = count - float(correction)
     return total / (degrees_of_freedom if degrees_of_freedom > 0 else 0.0)

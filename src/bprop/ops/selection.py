@@ -25,7 +25,7 @@ def _where(condition: Any, x1: Any, x2: Any) -> Any:
 
 where = Selection(
     "where", _where, None, lambda y, c, x1, x2: c, lambda y, c, x1, x2: FUNCTIONS["logical_not"](c),
-    native="where", complex_step=lambda c, x1, x2: np.where(np.real(c).astype(bool), x1, x2),
+    native="where", takes_complex=True, complex_step=lambda c, x1, x2: np.where(np.real(c).astype(bool), x1, x2),
     role="case", latex=r"\begin{{cases}} {1} & {0} \\ {2} & \text{{otherwise}} \end{{cases}}",
     doc="""y = x1 where ``condition`` holds, x2 elsewhere. The branch not taken has no derivative there.
 
@@ -86,16 +86,17 @@ def _convert(x: Any, dtype: Any) -> Any:
 
 astype = Elementwise(
     "astype", _convert, 1,
-    kind="given", native="cast", complex_step=lambda x, dtype: x if np.dtype(dtype).kind == "f" else np.real(x).astype(dtype),
+    kind="given", native="cast", takes_complex=True,
+    complex_step=lambda x, dtype: x if np.dtype(dtype).kind == "f" else np.real(x).astype(dtype),
     examples=lambda draw: [((draw(*shape),), {"dtype": np.dtype(dtype)})
-                           for shape in ((), (2, 3), (0, 3)) for dtype in (np.float64, np.float32, np.int64)],
+                           for shape in ((), (2, 3), (0, 3)) for dtype in ((np.complex128, np.complex64) if draw.dtype.kind == "c" else (np.float64, np.float32, np.int64))],
     latex="{0}",
     doc="The same numbers in another dtype: the op behind `bprop.astype`.",
 )  # fmt: skip
 
 stop_gradient = Elementwise(
     "stop_gradient", np.asarray, None,
-    native=lambda x: x, complex_step=np.real, latex=r"\operatorname{{sg}}({0})",
+    native=lambda x: x, takes_complex=True, complex_step=np.real, latex=r"\operatorname{{sg}}({0})",
     doc="""y = x, taken as a constant: no derivative flows through it.
 
     ``x``: any shape and dtype.
@@ -112,7 +113,8 @@ FUNCTIONS["stop_gradient"] = stop_gradient
 
 # --- a function has no slope where it has no value ---
 def _within(x: Any, low: float, high: float) -> Any:
-    return np.where(x < low if high == inf else (x < low) | (x > high), nan, x)
+    outside = x < low if high == inf else (x < low) | (x > high)
+    return np.where(outside, nan, x) if outside.any() else x
 
 
 _within_domain = Elementwise(
@@ -126,8 +128,8 @@ _within_domain = Elementwise(
 
 
 def within_domain(x: Any, low: float = -inf, high: float = inf) -> Any:
-    """Return x between ``low`` and ``high``, and NaN outside."""
-    return _within_domain(x, low=low, high=high)
+    """Return x between ``low`` and ``high``, and NaN outside; a complex x as it is, for which the function goes on."""
+    return x if x.dtype.kind == "c" else _within_domain(x, low=low, high=high)
 
 
 # --- clip: x itself at the bounds, where maximum and minimum would share ---

@@ -9,6 +9,7 @@ from ..core.family import Elementwise
 from ..core.function import function, publish
 from ..core.op import array
 from ..core.value import Array
+from .complex import real
 from .exponential import exp, exp2, exp2_difference, exp_difference, log1p
 from .power import square
 from .selection import where, within_domain
@@ -67,9 +68,15 @@ sech_squared = Elementwise(
 )  # fmt: skip
 
 
+def _complex_sech_squared(x: Any) -> Any:
+    """4e / (1 + e)² with e = e^(∓2x), of the sign with which it does not overflow: 1/cosh² is even."""
+    e = exp(where(real(x) < 0, 2, -2) * x)
+    return 4 * e / square(1 + e)
+
+
 tanh: Elementwise = Elementwise(
-    "tanh", np.tanh, lambda y, x: sech_squared(x),
-    kind="float", latex=r"\tanh({0})",
+    "tanh", np.tanh, lambda y, x: _complex_sech_squared(x) if x.dtype.kind == "c" else sech_squared(x),
+    kind="float", takes_complex=True, latex=r"\tanh({0})",
     doc=_doc("y = tanh x; ∂y/∂x = 1 - y² = 1/cosh²x.", "bprop.tanh(bprop.zeros(2))\n    Array([0., 0.])",
              "Leibe (2016), Backpropagation, nonlinearities"),
 )  # fmt: skip

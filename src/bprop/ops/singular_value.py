@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..core.dtype import to_float, to_real
 from ..core.error import ArgumentError, DerivativeError
 from ..core.family import General
 from ..core.function import function
@@ -12,7 +13,7 @@ from ..core.shape import flag
 from ..core.value import Array
 from .contraction import matmul
 from .data_type import astype
-from .factorisation import TALL_AND_WIDE, column, matrix, over_gaps, row, total
+from .factorisation import TALL_AND_WIDE, column, conjugated, hermitian, matrix, over_gaps, row, total
 from .linear_algebra import diagonal
 from .linear_system import in_float
 from .manipulation import matrix_transpose
@@ -37,6 +38,13 @@ def _free() -> DerivativeError:
     )
 
 
+def _phase() -> DerivativeError:
+    return DerivativeError(
+        "svd: complex singular vectors may be turned by a common phase and have no derivative, only the singular values have: "
+        "take the eigenvectors of bprop.linalg.eigh(x @ x.mT.conj())"
+    )
+
+
 def _thin(x: Any, y: Any, full_matrices: bool) -> Any:
     """Return U, S and Vh that have a derivative themselves, for that of S."""
     return svd_op(x, full_matrices=False) if full_matrices else y
@@ -49,11 +57,12 @@ def _over_square_gaps(s: Any) -> Any:
 
 def _svd_jvp(y: Any, xs: Any, x_dots: Any, full_matrices: bool) -> tuple[Any, Any, Any]:
     (u, s, vt), (x_dot,) = _thin(xs[0], y, full_matrices), x_dots
-    v, (m, n), k = matrix_transpose(vt), x_dot.shape[-2:], s.shape[-1]
+    v, (m, n), k = hermitian(vt), x_dot.shape[-2:], s.shape[-1]
     x_dot_v = matmul(x_dot, v)
-    inner = matmul(matrix_transpose(u), x_dot_v)
-    if full_matrices:
-        return _free(), diagonal(inner), _free()
+    inner = matmul(hermitian(u), x_dot_v)
+    if full_matrices or u.dtype.kind == "c":
+        refused = _free() if full_matrices else _phase()
+        return refused, diagonal(inner), refused
     inner_transposed, gaps = matrix_transpose(inner), _over_square_gaps(s)
     u_dot = matmul(u, gaps * (inner * row(s) + column(s) * inner_transposed))
     v_dot = matmul(v, gaps * (column(s) * inner + inner_transposed * row(s)))
@@ -69,6 +78,8 @@ def _svd_vjp(y_bar: Any, y: Any, xs: Any, needs: Any, full_matrices: bool) -> tu
     if full_matrices and (u_bar is not None or vt_bar is not None):
         raise _free()
     u, s, vt = _thin(xs[0], y, full_matrices)
+    if u.dtype.kind == "c" and (u_bar is not None or vt_bar is not None):
+        raise _phase()
     (m, n), k = xs[0].shape[-2:], s.shape[-1]
     terms = [] if s_bar is None else [matmul(u * row(s_bar), vt)]
     if u_bar is not None:
@@ -97,7 +108,9 @@ svd_op = General(
     signature="(m,n)->(m,p),(k),(q,n)",
     extents=_svd_extents,
     jvp=_svd_jvp,
-    vjp=_svd_vjp,
+    vjp=conjugated(_svd_vjp),
+    dtype=lambda dtype: (to_float(dtype), to_real(to_float(dtype)), to_float(dtype)),
+    takes_complex=True,
     failure="the singular values did not converge: look for NaN or infinity in the matrix",
     examples=lambda draw: [((draw(*shape),), {"full_matrices": False}) for shape in TALL_AND_WIDE],
     complex_step=False,
@@ -111,7 +124,8 @@ def svd(x: Any, /, *, full_matrices: bool = True) -> SVDResult:
 
     U is (…, m, m) and Vh (…, n, n), or (…, m, k) and (…, k, n) with ``full_matrices=False``, which the derivatives of U and
     Vh need where m ≠ n (else `DerivativeError`); S has one either way. Where singular values repeat, functions that treat them alike have their
-    derivative, and the singular vectors none: it is not finite. Raises `ArgumentError` for matrices that are not finite.
+    derivative, and the singular vectors none: it is not finite. Complex singular vectors have no derivative, since their phase
+    is free; their S has. Raises `ArgumentError` for matrices that are not finite.
 
     **Source:** Python Array API standard 2024.12, ``linalg.svd``; Townsend (2016), Differentiating the singular value
     decomposition.
@@ -142,7 +156,7 @@ def svdvals(x: Any, /) -> Array:
 def threshold(name: str, rtol: Any, x: Array) -> float:
     """Return the relative size below which a singular value counts as zero: rounding errors reach up to there."""
     if rtol is None:
-        dtype = x.dtype if x.dtype.kind == "f" else np.float64
+        dtype = to_real(to_float(x.dtype))
         return float(np.finfo(dtype).eps) * builtins.max(x.shape[-2:])
     if not isinstance(rtol, int | float | np.floating) or not rtol >= 0:
         raise ArgumentError(f"{name}: rtol must be a Python number that is not negative, not {rtol!r:.60}")

@@ -38,9 +38,10 @@ def in_double(formula: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(formula)
     def computed(*xs: Any, **params: Any) -> Any:
-        y = formula(*(float(x) if type(x) in WEAK else x.astype(np.float64) for x in xs), **params)
         dtype = result_type(*(getattr(x, "dtype", x) for x in xs))
-        return y if dtype.kind != "f" or dtype == np.float64 else y.astype(dtype)
+        wide = np.complex128 if dtype.kind == "c" else np.float64
+        y = formula(*(wide(x) if type(x) in WEAK else x.astype(wide) for x in xs), **params)
+        return y if dtype.kind not in "fc" or dtype == wide else y.astype(dtype)
 
     return computed
 

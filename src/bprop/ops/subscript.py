@@ -8,6 +8,7 @@ What is read can be written back by the same steps in reverse (`bprop.ops.at`).
 **Source:** NumPy, advanced indexing.
 """
 
+from functools import lru_cache
 from math import prod
 from operator import index as as_integer
 from types import EllipsisType
@@ -137,6 +138,8 @@ class Subscript:
         try:
             return as_integer(term)
         except TypeError:
+            if hasattr(term, "__array__"):  # other people's arrays
+                return self._term(np.asarray(term))
             raise self._error(f"{type(term).__name__} is no index") from None
 
     def _nonzero(self, mask: Array, axis: int) -> tuple[Array, ...]:
@@ -320,7 +323,42 @@ def getitem(x: Any, index: Any, /) -> Array:
     Array([2, 3, 5])
     """
     x = array("getitem", x)
-    return Subscript(x.shape, index).read(x)
+    terms = _basic_terms(index)
+    if terms is None:
+        return Subscript(x.shape, index).read(x)
+    slices, shape = _basic(x.shape, terms)
+    if slices is not None:
+        x = slice_op(x, slices=slices)
+    return x if shape is None else reshape_op(x, shape=shape)
+
+
+_BOUNDS = frozenset((int, type(None)))
+
+
+def _basic_terms(index: Any) -> tuple[Any, ...] | None:
+    """Return an index of integers, slices, ``None`` and ``...`` as a key, slices as tuples; ``None`` for any other."""
+    terms = []
+    for term in index if type(index) is tuple else (index,):
+        if type(term) is slice:
+            start, stop, step = term.start, term.stop, term.step
+            if type(start) not in _BOUNDS or type(stop) not in _BOUNDS or type(step) not in _BOUNDS:
+                return None
+            terms.append((start, stop, step))
+        elif type(term) in _PLAIN:
+            terms.append(term)
+        else:
+            return None
+    return tuple(terms)
+
+
+@lru_cache(maxsize=4096)
+def _basic(shape: Shape, terms: tuple[Any, ...]) -> tuple[Any, Any]:
+    """Return the slices of an index and the shape that they are given; ``None`` where that changes nothing."""
+    index = tuple(slice(*term) if type(term) is tuple else term for term in terms)
+    subscript = Subscript(shape, index if len(index) != 1 else index[0])
+    counts = tuple(count for _, count, _ in subscript.slices)
+    reshaped = None if counts == subscript.sliced_shape else subscript.sliced_shape
+    return None if subscript.keeps_all else subscript.slices, reshaped
 
 
 @function()

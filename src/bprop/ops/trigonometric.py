@@ -30,6 +30,7 @@ def _angle(
         partial,
         complex_step=getattr(np, name),
         kind="float",
+        takes_complex=True,
         domain=domain,
         latex=(latex or f"\\{name}") + "({0})",
         doc=f"""{formula}.
@@ -59,7 +60,12 @@ tan = _angle(
 
 def _atanh_slope(x: Any) -> Any:
     """1 / (1 - x²), where neither its derivative cancels nor is 0 · ∞ at ±1."""
-    return where(abs(x) < 0.5, 1 / (1 - square(x)), 0.5 / (1 - x) + 0.5 / (1 + x))
+    outside = 0.5 / (1 - x) + 0.5 / (1 + x)
+    return outside if x.dtype.kind == "c" else where(abs(x) < 0.5, 1 / (1 - square(x)), outside)
+
+
+def _asin_partial(x: Any) -> Any:
+    return 1 / (sqrt(1 - x) * sqrt(1 + x)) if x.dtype.kind == "c" else asin_slope(x)
 
 
 def _asin_slope(x: Any) -> Any:
@@ -73,17 +79,18 @@ asin_slope: Elementwise = Elementwise(
     doc="The derivative of `asin`, 1/√(1 - x²): its own one is x/√(1 - x²)³, without 0 · ∞ at ±1.",
 )  # fmt: skip
 asin = _angle(
-    "asin", lambda y, x: asin_slope(x),
+    "asin", lambda y, x: _asin_partial(x),
     "y = arcsin x, between -π/2 and π/2; ∂y/∂x = 1/√(1 - x²). NaN outside of [-1, 1]",
     "[0.0, 1.0] -> [0.        , 1.57079633]", r"\arcsin", (-1, 1),
 )  # fmt: skip
 acos = _angle(
-    "acos", lambda y, x: -asin_slope(x),
+    "acos", lambda y, x: -_asin_partial(x),
     "y = arccos x, between 0 and π; ∂y/∂x = -1/√(1 - x²). NaN outside of [-1, 1]",
     "[1.0, 0.0] -> [0.        , 1.57079633]", r"\arccos", (-1, 1),
 )  # fmt: skip
 atan = _angle(
-    "atan", lambda y, x: atan_slope(x), "y = arctan x, between -π/2 and π/2; ∂y/∂x = 1/(1 + x²)",
+    "atan", lambda y, x: 1 / (1 + square(x)) if x.dtype.kind == "c" else atan_slope(x),
+    "y = arctan x, between -π/2 and π/2; ∂y/∂x = 1/(1 + x²)",
     "[0.0, 1.0] -> [0.        , 0.78539816]", r"\arctan",
 )  # fmt: skip
 
@@ -111,7 +118,8 @@ cosh: Elementwise = _angle(
     "cosh", lambda y, x: sinh(x), "y = cosh x = (eˣ + e⁻ˣ)/2; ∂y/∂x = sinh x", "[0.0, 1.0] -> [1.        , 1.54308063]"
 )
 asinh = _angle(
-    "asinh", lambda y, x: 1 / hypot(1, x), "y = arsinh x, the inverse of `sinh`; ∂y/∂x = 1/√(1 + x²)",
+    "asinh", lambda y, x: 1 / sqrt(1 + square(x)) if x.dtype.kind == "c" else 1 / hypot(1, x),
+    "y = arsinh x, the inverse of `sinh`; ∂y/∂x = 1/√(1 + x²)",
     "[0.0, 1.0] -> [0.        , 0.88137359]", r"\operatorname{{arsinh}}",
 )  # fmt: skip
 acosh = _angle(

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, Unpack
 
+from ..core.number import number
 from ..core.value import Array
 from ..ops import sqrt
 from .optimizer import Optimizer, Options, Rate
-from .setting import number
 
 
 class Adagrad(Optimizer):
@@ -35,8 +35,8 @@ class Adagrad(Optimizer):
     def __init__(
         self, learning_rate: Rate = 1e-2, initial_sum: float = 0.0, epsilon: float = 1e-10, **options: Unpack[Options]
     ) -> None:
-        self.initial_sum = number(self, "initial_sum", initial_sum)
-        self.epsilon = number(self, "epsilon", epsilon, open_low=True)
+        self.initial_sum = number(self, "initial_sum", initial_sum, 0)
+        self.epsilon = number(self, "epsilon", epsilon, 0, open_low=True)
         super().__init__(learning_rate, **options)
 
     def initial(self, name: str) -> float:

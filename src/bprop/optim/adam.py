@@ -5,10 +5,11 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from ..core.number import flag, number
 from ..core.value import Array
 from ..ops import astype, maximum, pow, sqrt
 from .optimizer import Optimizer, Options, Rate
-from .setting import flag, number, pair
+from .setting import pair
 
 
 class Adam(Optimizer):
@@ -43,7 +44,7 @@ class Adam(Optimizer):
         **options: Unpack[Options],
     ) -> None:
         self.betas = pair(self, "betas", betas)
-        self.epsilon = number(self, "epsilon", epsilon, open_low=True)
+        self.epsilon = number(self, "epsilon", epsilon, 0, open_low=True)
         self.amsgrad = flag(self, "amsgrad", amsgrad)
         self.slots = ("m", "v", *(["largest"] if self.amsgrad else []))
         super().__init__(learning_rate, **options)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from ..core.error import ArgumentError
+from ..core.number import number
 from ..core.value import Array, asarray
 from ..ops import abs, astype, max, maximum, minimum, sqrt, square, sum, where
-from .setting import number
 
 
 def global_norm(gradients: Mapping[str, Any]) -> Array:
@@ -57,7 +57,7 @@ def clip_norm(gradients: Mapping[str, Any], max_norm: float) -> tuple[dict[str, 
     >>> norm, clipped["W"].item().__round__(5)
     (Array(5.), 0.6)
     """
-    limit = number("clip_norm", "max_norm", max_norm, open_low=True)
+    limit = number("clip_norm", "max_norm", max_norm, 0, open_low=True)
     norm = global_norm(gradients)
     factor = where(norm < inf, minimum(1.0, limit / (norm + 1e-6)), 1.0)
     clipped = {path: g * astype(factor, g.dtype) for path, g in _arrays("clip_norm", gradients).items()}
@@ -77,7 +77,7 @@ def clip_value(gradients: Mapping[str, Any], max_value: float) -> dict[str, Arra
     >>> optim.clip_value({"W": bprop.asarray([3.0, -0.5])}, 1.0)
     {'W': Array([ 1. , -0.5])}
     """
-    limit = number("clip_value", "max_value", max_value, open_low=True)
+    limit = number("clip_value", "max_value", max_value, 0, open_low=True)
     return {path: maximum(minimum(g, limit), -limit) for path, g in _arrays("clip_value", gradients).items()}
 
 

@@ -11,11 +11,11 @@ from ..compile import compile
 from ..core.cell import Cell
 from ..core.error import ArgumentError, CompileError, NonFiniteError, StateError, TracedValueError
 from ..core.interpreter import EVALUATE, current
+from ..core.number import integer, number
 from ..core.value import Array, asarray
 from ..gradients import value_and_grad
 from .line_search import Point, strong_wolfe
 from .optimizer import Optimizer, Rate
-from .setting import integer, number
 
 
 class Minimum(NamedTuple):
@@ -68,8 +68,8 @@ class LBFGS(Optimizer):
         curvature: float = 0.9,
     ) -> None:
         self.history = integer(self, "history", history)
-        self.tolerance_gradient = number(self, "tolerance_gradient", tolerance_gradient)
-        self.tolerance_change = number(self, "tolerance_change", tolerance_change)
+        self.tolerance_gradient = number(self, "tolerance_gradient", tolerance_gradient, 0)
+        self.tolerance_change = number(self, "tolerance_change", tolerance_change, 0)
         self.curvature = number(self, "curvature", curvature, 0, 1, open_low=True)
         self.decrease = number(self, "decrease", decrease, 0, self.curvature, open_low=True)
         self._pairs: dict[str, Cell] = {}

@@ -8,14 +8,15 @@ from typing import Any, Self, TypedDict
 import numpy as np
 
 from ..core.cell import Cell
-from ..core.error import ArgumentError, ShapeError, StateError
+from ..core.error import ArgumentError, DTypeError, ShapeError, StateError
 from ..core.interpreter import EVALUATE
+from ..core.number import label, number
 from ..core.tree import is_holder
 from ..core.value import Array, asarray
 from ..ops import astype
 from .clip import clip_norm, clip_value
 from .schedule import Schedule
-from .setting import check_patterns, label, number, setting_for
+from .setting import check_patterns, setting_for
 
 Rate = float | Schedule
 
@@ -52,6 +53,9 @@ class Optimizer(ABC):
     decoupled: bool = False
     """Whether weight decay shrinks the parameter itself instead of adding to its gradient."""
 
+    takes_complex: bool = False
+    """Whether the rule holds for complex parameters, whose gradient is ∂f/∂Re w + i ∂f/∂Im w."""
+
     def __new__(cls, *args: Any, **options: Any) -> Self:
         """Refuse a model or its parameters in place of the learning rate, before any setting is checked."""
         for argument in (*args[:1], options.get("params"), options.get("model")):
@@ -86,14 +90,14 @@ class Optimizer(ABC):
         self.factors = self._per_path("factors", {} if factors is None else factors)
         if not isinstance(self.factors, dict):
             raise ArgumentError(f"{type(self).__name__}: factors map patterns of paths to numbers, not {factors!r:.60}")
-        self.clip_norm = None if clip_norm is None else number(self, "clip_norm", clip_norm, open_low=True)
-        self.clip_value = None if clip_value is None else number(self, "clip_value", clip_value, open_low=True)
+        self.clip_norm = None if clip_norm is None else number(self, "clip_norm", clip_norm, 0, open_low=True)
+        self.clip_value = None if clip_value is None else number(self, "clip_value", clip_value, 0, open_low=True)
         self.learning_rate = learning_rate
 
     def _per_path(self, name: str, setting: Any) -> float | dict[str, float]:
         if not isinstance(setting, Mapping):
-            return number(self, name, setting)
-        return {str(pattern): number(self, f"{name} of {pattern!r}", value) for pattern, value in setting.items()}
+            return number(self, name, setting, 0)
+        return {str(pattern): number(self, f"{name} of {pattern!r}", value, 0) for pattern, value in setting.items()}
 
     @property
     def learning_rate(self) -> Array:
@@ -154,7 +158,7 @@ class Optimizer(ABC):
     def init(self, model: Any) -> None:
         """Make the slots for ``model``, in the shape and dtype of each parameter; a second call changes nothing.
 
-        Raises `StateError` if the optimizer has updated another model.
+        Raises `StateError` if the optimizer has updated another model, `DTypeError` for complex parameters (`SGD` takes them).
 
         - ``model``: a module, or another object with cells.
         """
@@ -180,6 +184,11 @@ class Optimizer(ABC):
         self.check_paths(list(parameters))
         for path, cell in parameters.items():
             spec = cell.read().spec
+            if spec.dtype.kind == "c" and not self.takes_complex:
+                raise DTypeError(
+                    f"{type(self).__name__}: {path} is complex ({spec.dtype}), and the update rule is of real numbers: use SGD, "
+                    f"or make it of two real parameters"
+                )
             # Made by NumPy, so that they are numbers even when this runs while a step is being traced.
             self._slots[path] = {
                 name: Cell(Array(np.full(spec.shape, self.initial(name), spec.dtype)), f"{path}.{name}")

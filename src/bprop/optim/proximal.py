@@ -9,10 +9,11 @@ from typing import Any, Unpack
 import numpy as np
 
 from ..core.error import ArgumentError
+from ..core.number import number
 from ..core.value import Array
 from ..ops import abs, maximum, minimum, reshape, sign, sqrt, square, sum, where
 from .optimizer import Optimizer, Options, Rate
-from .setting import check_patterns, number, setting_for
+from .setting import check_patterns, setting_for
 
 
 class Prox(ABC):
@@ -27,7 +28,7 @@ class Prox(ABC):
 
     def _check_numbers(self, *names: str) -> None:
         for name in names:
-            number(self, name, getattr(self, name))
+            number(self, name, getattr(self, name), 0)
 
 
 @dataclass(frozen=True)

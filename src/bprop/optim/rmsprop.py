@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, Unpack
 
+from ..core.number import flag, number
 from ..core.value import Array
 from ..ops import maximum, sqrt
 from .optimizer import Optimizer, Options, Rate
-from .setting import flag, number
 
 
 class RMSprop(Optimizer):
@@ -41,7 +41,7 @@ class RMSprop(Optimizer):
         **options: Unpack[Options],
     ) -> None:
         self.alpha = number(self, "alpha", alpha, 0, 1)
-        self.epsilon = number(self, "epsilon", epsilon, open_low=True)
+        self.epsilon = number(self, "epsilon", epsilon, 0, open_low=True)
         self.momentum = number(self, "momentum", momentum, 0, 1)
         self.centered = flag(self, "centered", centered)
         self.slots = ("v", *(["m"] if self.centered else []), *(["velocity"] if self.momentum else []))

@@ -1,40 +1,11 @@
-"""Checks of the settings of optimizers: numbers in a range, and values for all parameters or by patterns of paths."""
+"""Checks of the settings of optimizers: decay rates, and values for all parameters or by patterns of paths."""
 
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
-from math import inf, isfinite
 from typing import Any
 
-import numpy as np
-
 from ..core.error import ArgumentError
-from ..core.number import real
-
-
-def number(owner: Any, name: str, value: Any, low: float = 0.0, high: float = inf, *, open_low: bool = False) -> float:
-    """Return ``value`` as a float in [low, high), or (low, high); raise `ArgumentError` naming owner and argument."""
-    result = real(value)
-    if result is None or not isfinite(result) or not (low < result if open_low else low <= result) or result >= high:
-        if high == inf:
-            accepted = f"a number {'>' if open_low else '≥'} {low:g}"
-        else:
-            accepted = f"in {'(' if open_low else '['}{low:g}, {high:g})"
-        raise ArgumentError(f"{label(owner)}: the {name} is {accepted}, not {value!r:.60}")
-    return result
-
-
-def integer(owner: Any, name: str, value: Any, low: int = 1) -> int:
-    """Return ``value`` as an integer of at least ``low``; raise `ArgumentError` naming owner and argument."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not low <= value < 2**63:
-        raise ArgumentError(f"{label(owner)}: {name} is an integer ≥ {low}, not {value!r:.60}")
-    return int(value)
-
-
-def flag(owner: Any, name: str, value: Any) -> bool:
-    """Return ``value``, which is True or False; raise `ArgumentError` naming owner and argument."""
-    if not isinstance(value, bool | np.bool_):
-        raise ArgumentError(f"{label(owner)}: {name} is True or False, not {value!r:.60}")
-    return bool(value)
+from ..core.number import label, real
 
 
 def pair(owner: Any, name: str, value: Any) -> tuple[float, float]:
@@ -43,11 +14,6 @@ def pair(owner: Any, name: str, value: Any) -> tuple[float, float]:
     if not is_pair or not all((rate := real(entry)) is not None and 0 <= rate < 1 for entry in value):
         raise ArgumentError(f"{label(owner)}: {name} are two numbers in [0, 1), not {value!r}")
     return float(value[0]), float(value[1])
-
-
-def label(owner: Any) -> str:
-    """Return the name of ``owner`` in error messages: that of its class, or the string itself."""
-    return owner if isinstance(owner, str) else type(owner).__name__
 
 
 def setting_for(setting: Any, path: str, default: Any) -> Any:

@@ -6,10 +6,10 @@ from typing import Any, Unpack
 import numpy as np
 
 from ..core.error import ArgumentError
+from ..core.number import flag, number
 from ..core.value import Array
 from ..ops import astype, where
 from .optimizer import Optimizer, Options, Rate
-from .setting import flag, number
 
 
 class SGD(Optimizer):
@@ -37,6 +37,8 @@ class SGD(Optimizer):
     >>> model.b, optimizer
     (Array([-1.45], dtype=float32), SGD(learning_rate=0.5, momentum=0.9, count=2))
     """
+
+    takes_complex = True
 
     def __init__(
         self,

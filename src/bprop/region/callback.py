@@ -15,13 +15,12 @@ from ..core.error import ArgumentError, DerivativeError
 from ..core.family import Region
 from ..core.interpreter import EVALUATE, current, using
 from ..core.op import Operand
-from ..core.tree import flatten, is_holder, unflatten
+from ..core.tree import flatten, is_holder, merge, unflatten
 from ..core.value import Array, Spec, asarray
 from ..gradients.batch import Batch, materialised
 from ..gradients.variable import name_of
 from ..ops import broadcast_to, reshape
 from .check import check_function, check_specs, check_structure
-from .checkpoint import merge
 from .cotangent import is_differentiable
 
 

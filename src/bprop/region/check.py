@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..core.cell import Cell
 from ..core.error import ArgumentError, DerivativeError, DTypeError, ShapeError
-from ..core.tree import Structure, paths, unflatten
+from ..core.tree import LEAF, Structure, leaf_paths
 from ..core.value import Spec
 
 
@@ -53,9 +54,15 @@ def check_specs(
             raise error(f"{op}: {leaf} {expected}, but {names[1]} {actual}: {advice}")
 
 
-def leaf_paths(structure: Structure) -> list[str]:
-    """Return the path of each leaf, "" where the leaf is all there is."""
-    return [path for path, _ in paths(unflatten(structure, range(structure.size)))]
+def check_carry(
+    op: str, structure: Structure, before: Sequence[Spec], after: Sequence[Spec], cells: Sequence[Cell]
+) -> None:
+    """Raise where a leaf of a loop's carry, or one of the cells behind it, changes its shape or dtype."""
+    count = structure.size
+    check_specs(op, structure, before[:count], after[:count], ("the carry starts as", "becomes"))
+    for cell, cell_before, cell_after in zip(cells, before[count:], after[count:], strict=True):
+        names = (f"{cell.name or 'a cell'} starts as", "becomes")
+        check_specs(op, Structure(LEAF), [cell_before], [cell_after], names)
 
 
 def input_labels(*trees: tuple[str, Structure]) -> Callable[[int], str]:
@@ -64,4 +71,4 @@ def input_labels(*trees: tuple[str, Structure]) -> Callable[[int], str]:
     return labels.__getitem__
 
 
-__all__ = ["check_function", "check_predicate", "check_specs", "check_structure", "input_labels"]
+__all__ = ["check_carry", "check_function", "check_predicate", "check_specs", "check_structure", "input_labels"]

@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from ..core.family import Region
 from ..core.interpreter import EVALUATE, current
-from ..core.tree import flatten, is_holder, unflatten
+from ..core.tree import flatten, is_holder, merge, unflatten
 from ..core.value import Array, asarray
 from ..gradients.batch import Batch
 from ..gradients.variable import leaf_label, name_of
@@ -92,7 +92,7 @@ def checkpoint(f: Callable[P, R]) -> Callable[P, R]:
         if current() is EVALUATE:
             return f(*args, **options)
         leaves, structure = flatten((args, options), is_holder)
-        arrays, positions = partition(leaves)
+        arrays, positions = _arrays(leaves)
 
         def flat(*xs: Any) -> tuple[list[Any], tuple[Any, list[Any]]]:
             """Return the arrays of the result; and its structure, with the Python numbers among its leaves."""
@@ -113,7 +113,7 @@ def checkpoint(f: Callable[P, R]) -> Callable[P, R]:
     return checkpointed
 
 
-def partition(leaves: Sequence[Any]) -> tuple[list[Array], list[int]]:
+def _arrays(leaves: Sequence[Any]) -> tuple[list[Array], list[int]]:
     """Return the leaves that are arrays, and their positions; Python numbers, strings and holders are static."""
     positions = [
         position
@@ -123,12 +123,4 @@ def partition(leaves: Sequence[Any]) -> tuple[list[Array], list[int]]:
     return [asarray(leaves[position]) for position in positions], positions
 
 
-def merge(leaves: Sequence[Any], positions: Sequence[int], arrays: Sequence[Any]) -> list[Any]:
-    """Return the leaves with arrays at these positions: the inverse of `partition`."""
-    result = list(leaves)
-    for position, array in zip(positions, arrays, strict=True):
-        result[position] = array
-    return result
-
-
-__all__ = ["checkpoint", "checkpoint_op", "merge", "partition"]
+__all__ = ["checkpoint", "checkpoint_op"]

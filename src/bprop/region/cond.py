@@ -274,8 +274,7 @@ def cond(
     graphs, captures = unify_captures(closures)
     params = dict(zip(_BRANCHES, graphs, strict=True))
     outputs = current().bind(cond_op, (test, *(cell.read() for cell in cells), *captures), params)
-    for cell, value in zip(cells, outputs[count:], strict=True):
-        cell.write(value)
+    closures[0].write(outputs[count:])
     return unflatten(true_tree, outputs[:count])
 
 

@@ -9,14 +9,15 @@ from collections.abc import Iterable, Sequence
 from itertools import compress, islice
 from typing import Any
 
+from ..core.dtype import is_inexact
 from ..core.value import Array
 from ..ops import zeros
 from ..ops.absent import absent
 
 
 def is_differentiable(x: Any) -> bool:
-    """Return whether ``x``, an array or a `Spec`, has a derivative: floats do."""
-    return bool(x.dtype.kind == "f")
+    """Return whether ``x``, an array or a `Spec`, has a derivative: floating-point and complex numbers do."""
+    return is_inexact(x.dtype)
 
 
 def loop_differentiable(args: Sequence[Any], needs: Sequence[bool], carries: int) -> list[bool]:

@@ -14,17 +14,18 @@ from typing import Any
 
 import numpy as np
 
+from ..core.dtype import DEFAULT
 from ..core.error import ArgumentError, DerivativeError, ShapeError
 from ..core.family import Region
 from ..core.interpreter import current, using
-from ..core.trace import Trace
-from ..core.tree import flatten, is_holder, unflatten
+from ..core.trace import trace_flat
+from ..core.tree import flatten, is_holder, merge, unflatten
 from ..core.value import Array, Tracer, asarray
 from ..gradients.batch import Batch
 from ..gradients.reverse import Record, backward
 from ..gradients.variable import name_of
-from ..ops import astype, sum, zeros
-from .checkpoint import merge
+from ..ops import conj, sum, zeros
+from ..ops.complex import matching
 from .cotangent import compress, expand, filled, is_differentiable, zeros_of
 from .interpretation import Body, lowered
 from .weak import is_weak
@@ -54,11 +55,7 @@ class Custom(Region):
     """params: ``f(*xs)``, ``name``, and ``vjp(y_bars, ys, xs)`` or ``jvp(x_dots, ys, xs)``; all on flat sequences."""
 
     def staged(self, args: tuple[Any, ...], params: dict[str, Any]) -> dict[str, Any]:
-        tracer = Trace(name=params["name"])
-        inputs = [tracer.input(arg.spec) for arg in args]
-        with using(tracer):
-            outputs = params["f"](*inputs)
-        body = tracer.graph(outputs)
+        body, _ = trace_flat(params["f"], [arg.spec for arg in args], name=params["name"])
         for _, value in body.captures:
             if isinstance(value, Tracer):
                 raise DerivativeError(
@@ -110,7 +107,7 @@ class Custom(Region):
                 raise ShapeError(
                     f"{params['name']}: its {rule} returned shape {bar.shape} for value {position} of shape {x.shape}"
                 )
-            result.append(bar if bar.dtype == x.dtype else astype(bar, x.dtype))
+            result.append(matching(bar, x.dtype))
         return result
 
     def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], level: Batch) -> Any:
@@ -173,7 +170,7 @@ def custom(f: Callable[..., Any] | None = None, *, vjp: Any = None, jvp: Any = N
     vjp : function (y_bar, y, *xs) that returns the x_bars
         The cotangent of every argument, with its shape: a tuple, or one array if there is one argument. A static
         argument has none: leave it out, or return ``None``. What it returns for Python numbers beside arrays is not
-        looked at.
+        looked at. Of complex numbers cotangents are as `bprop.vjp` takes and gives them.
     jvp : function (x_dots, y, *xs) that returns y_dot
         The tangent of the result, from the tuple of the tangents of all arguments; a static argument has ``None``.
 
@@ -230,10 +227,13 @@ def custom(f: Callable[..., Any] | None = None, *, vjp: Any = None, jvp: Any = N
             return [asarray(y) for y in outputs]
 
         def backward(y_bars: Any, ys: Any, xs: Any) -> list[Any]:
-            bars = vjp(unflatten(result_tree[0], y_bars), unflatten(result_tree[0], ys), *arguments(xs), **options)
+            y_bars = map(_conjugate, y_bars)
+            bars = vjp(
+                unflatten(result_tree[0], list(y_bars)), unflatten(result_tree[0], ys), *arguments(xs), **options
+            )
             bars = bars if isinstance(bars, tuple) else (bars,)
             x_bars = dict(zip(operands, _leaves(bars, unflatten(structure, no_dots), name), strict=True))
-            return [x_bars[position] for position in positions]
+            return [_conjugate(x_bars[position]) for position in positions]
 
         def forward(x_dots: Any, ys: Any, xs: Any) -> list[Any]:
             tangents = arguments(x_dots, no_dots)
@@ -245,6 +245,11 @@ def custom(f: Callable[..., Any] | None = None, *, vjp: Any = None, jvp: Any = N
         return unflatten(result_tree[0], outputs)
 
     return customised
+
+
+def _conjugate(bar: Any) -> Any:
+    """Return a cotangent as rules of the user see it, or one of theirs as it is inside: complex ones are conjugated."""
+    return conj(bar) if getattr(bar, "dtype", DEFAULT).kind == "c" or type(bar) is complex else bar
 
 
 def _is_operand(leaf: Any, name: str) -> bool:

@@ -37,7 +37,7 @@ from ..gradients.batch import Batch, materialised
 from ..gradients.complex_step import ComplexValue
 from ..gradients.variable import name_of
 from ..ops import moveaxis
-from .check import hidden_paths, input_labels
+from .check import check_carry, check_function, check_structure, hidden_paths, input_labels
 from .closure import Closure
 from .cotangent import compress, expand, filled, is_differentiable, take_first
 from .fixpoint import fixpoint
@@ -267,10 +267,10 @@ def scan(
 
     Raises
     ------
-    ShapeError
-        The carry changes its shape or dtype (the message names both), or leading axes and ``length`` differ.
+    ShapeError, DTypeError
+        A leaf of the carry changes its shape or dtype (the message names it), or leading axes and ``length`` differ.
     ArgumentError
-        ``f`` returns no pair, or the carry changes its structure.
+        ``f`` is no function or returns no pair, or the carry changes its structure.
 
     **Source:** JAX, ``lax.scan``.
 
@@ -279,6 +279,7 @@ def scan(
     >>> total, sums
     (Array(6.), Array([1., 3., 6.]))
     """
+    check_function("scan", "f", f)
     name = f"scan of {name_of(f)}"
     carry_leaves, carry_tree = flatten(init)
     x_leaves, x_tree = flatten(xs)
@@ -294,8 +295,7 @@ def scan(
         if not isinstance(result, tuple) or len(result) != 2:
             raise ArgumentError(f"{name}: the function returns a pair (carry, y), not {type(result).__name__}")
         new_carry, new_tree = flatten(result[0])
-        if new_tree != carry_tree:
-            raise ArgumentError(f"{name}: the carry has the structure {carry_tree} but became {new_tree}")
+        check_structure(name, carry_tree, new_tree, ("the carry", "the function returns"))
         y_leaves, y_tree = flatten(result[1])
         return [*new_carry, *y_leaves], y_tree
 
@@ -309,9 +309,7 @@ def scan(
         closure = traced([c.spec for c in carry], cells)
     body = _with_cells_in_carry(closure, len(carry), len(rows), len(cells))
     start = [*carry, *(cell.read() for cell in cells)]
-    for before, after in zip(start, body.specs, strict=False):
-        if before.spec != after:
-            raise ShapeError(f"{name}: the carry starts as {before.spec} but becomes {after}: make both the same")
+    check_carry(name, carry_tree, [x.spec for x in start], body.specs[: len(start)], cells)
     params = {
         "body": body,
         "carries": len(start),
@@ -320,8 +318,7 @@ def scan(
         "reverse": bool(reverse),
     }
     outputs = current().bind(scan_op, (*start, *rows, *closure.captures), params)
-    for cell, value in zip(cells, outputs[len(carry) :], strict=False):
-        cell.write(value)
+    closure.write(outputs[len(carry) : len(start)])
     return unflatten(carry_tree, outputs[: len(carry)]), unflatten(closure.aux, outputs[len(start) :])
 
 

@@ -80,7 +80,7 @@ def _tried(op: str, leaves: Sequence[Any], body: Callable[..., Sequence[Any]], r
     for scalars in (True, False):
         tracer = Trace(name=op)
         carry = [
-            type(leaf)(1) if scalars and type(leaf) in (int, float) else tracer.input(asarray(leaf).spec)
+            type(leaf)(1) if scalars and type(leaf) in (int, float, complex) else tracer.input(asarray(leaf).spec)
             for leaf in leaves
         ]
         inputs = [tracer.input(spec) for spec in rest]

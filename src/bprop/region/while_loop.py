@@ -22,20 +22,19 @@ without is computed again block by block: both are in `while_loop_reverse`.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from ..core.cell import Cell
 from ..core.error import ArgumentError
 from ..core.family import Region
 from ..core.graph import Graph
 from ..core.interpreter import current
+from ..core.number import integer
 from ..core.op import Operand
-from ..core.tree import Structure, flatten, unflatten
+from ..core.tree import flatten, unflatten
 from ..core.value import Spec
 from ..gradients.batch import Batch
 from ..gradients.variable import name_of
 from ..ops import concat, moveaxis, stack
-from .check import check_function, check_predicate, check_specs, check_structure, hidden_paths, input_labels
+from .check import check_carry, check_function, check_predicate, check_structure, hidden_paths, input_labels
 from .closure import Closure, unify_captures
 from .cotangent import compress, expand, filled, is_differentiable, loop_differentiable, take_first, zeros_of
 from .fixpoint import fixpoint
@@ -177,15 +176,9 @@ class While(Region):
     # --- batching ---
     def batch(self, args: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any], level: Batch) -> Any:
         carries = params["carries"]
-        loop = BatchedLoop(self, args[carries:], batched[carries:], params, level)
-        carry_batched = loop.batched_carries(args[:carries], batched[:carries])
-        start = loop.with_batch_axis(args[:carries], batched[:carries], carry_batched)
-        outputs = self.run(
-            lambda *carry: loop.continues(carry, carry_batched),
-            lambda *carry: loop.body(carry, carry_batched),
-            start, params, params["limit"],
-        )  # fmt: skip
-        last_carry = loop.with_batch_axis(outputs[:carries], carry_batched, [True] * carries)
+        loop = BatchedLoop(self, args, batched, params, level)
+        outputs = self.run(loop.continues, loop.body, loop.start, params, params["limit"])
+        last_carry = loop.with_batch_axis(outputs[:carries], loop.carry_batched, [True] * carries)
         return (*last_carry, *(moveaxis(y, 0, 1) for y in outputs[carries:]))
 
 
@@ -268,8 +261,8 @@ def while_loop(
     check_function("while_loop", "condition", condition)
     check_function("while_loop", "body", body)
     name = f"while_loop of {name_of(body)}"
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | np.integer) or limit < 0):
-        raise ArgumentError(f"{name}: limit is a number of turns, an integer, not {limit!r:.40}")
+    if limit is not None:
+        limit = integer(name, "limit", limit, 0, allowed="a number of turns, an integer ≥ 0")
     leaves, structure = flatten(initial)
     label = input_labels(("carry", structure))
 
@@ -295,7 +288,7 @@ def while_loop(
         cell_name = condition_closure.written[-1].name or "a cell"
         raise ArgumentError(f"{name}: the condition writes {cell_name}: do it in the body")
     check_predicate(name, "what the condition returns", condition_closure.graph.specs[0])
-    _check_carry(name, structure, start, body_closure.graph.specs, cells)
+    check_carry(name, structure, [x.spec for x in start], body_closure.graph.specs, cells)
     (condition_graph, body_graph), captures = unify_captures([condition_closure, body_closure])
     params = {
         "condition": Graph(condition_graph.inputs, condition_graph.nodes, condition_graph.outputs[:1]),
@@ -305,21 +298,8 @@ def while_loop(
         "name": name,
     }
     outputs = current().bind(while_op, (*start, *captures), params)
-    for cell, value in zip(cells, outputs[len(carry) :], strict=True):
-        cell.write(value)
+    body_closure.write(outputs[len(carry) :])
     return unflatten(structure, outputs[: len(carry)])
-
-
-def _check_carry(
-    name: str, structure: Structure, start: Sequence[Any], after: Sequence[Spec], cells: Sequence[Cell]
-) -> None:
-    """Raise where a leaf of the carry, or one of the cells behind it, changes its shape or dtype."""
-    before = [x.spec for x in start]
-    count = structure.size
-    check_specs(name, structure, before[:count], after[:count], ("the carry starts as", "becomes"))
-    _, leaf = flatten(0)
-    for cell, cell_before, cell_after in zip(cells, before[count:], after[count:], strict=True):
-        check_specs(name, leaf, [cell_before], [cell_after], (f"{cell.name or 'a cell'} starts as", "becomes"))
 
 
 __all__ = ["limit_message", "while_loop", "while_op"]

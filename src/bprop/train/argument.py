@@ -8,6 +8,7 @@ import numpy as np
 
 from ..core.error import ArgumentError, BpropError
 from ..core.interpreter import EVALUATE, StateScope, current, using
+from ..core.number import integer
 from ..core.value import asarray
 from ..nn import Module
 from ..ops import broadcast_to
@@ -16,11 +17,6 @@ from .evaluation import differentiable_loss, output_of
 from .metric import Metric, chosen_metrics, measured
 from .source import MiniBatch
 from .stopping import EarlyStopping
-
-
-def _check_positive(name: str, value: Any, what: str = "") -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 1 <= value < 2**63:
-        raise ArgumentError(f"fit: {name} is a positive integer{what}, not {value!r:.60}")
 
 
 def check_settings(
@@ -35,16 +31,17 @@ def check_settings(
 ) -> None:
     """Refuse settings that make no sense, and a call inside a transform."""
     for name, value in (("epochs", epochs), ("batch_size", batch_size), ("accumulate", accumulate)):
-        _check_positive(name, value)
+        integer("fit", name, value)
     if steps_per_epoch is not None:
-        _check_positive("steps_per_epoch", steps_per_epoch)
+        integer("fit", "steps_per_epoch", steps_per_epoch)
     if not isinstance(title, str):
         raise ArgumentError(f"fit: title is a text, not {title!r:.60}")
     if isinstance(checkpoint_every, timedelta):
         if checkpoint_every < timedelta(0):
             raise ArgumentError(f"fit: checkpoint_every is a time, 0 or more, not {checkpoint_every!r}")
     elif checkpoint_every is not None:
-        _check_positive("checkpoint_every", checkpoint_every, " of updates, or a datetime.timedelta")
+        allowed = "a positive integer of updates, or a datetime.timedelta"
+        integer("fit", "checkpoint_every", checkpoint_every, allowed=allowed)
     if resume and out is None:
         raise ArgumentError("fit: resume=True goes on with the run in a folder: give out=")
     if current() is not EVALUATE:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.error import ArgumentError, ShapeError
+from ..core.number import integer, whole
 from ..core.value import refuse_masked
 from ..ops import Generator
 
@@ -36,15 +37,14 @@ def batches(count: int, batch_size: int, generator: Generator | None = None) -> 
     >>> [batch.tolist() for batch in batches(5, 2)]
     [[0, 1], [2, 3], [4]]
     """
-    if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 0:
+    if whole(count, 0) is None:
         raise ArgumentError(
             f"batches: count is the number of examples, an integer, not {type(count).__name__}: write `for rows in "
             f"batches(len(X), 64)`, and in it X[rows] and T[rows]"
         )
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
-        raise ArgumentError(f"batches: batch_size is a positive integer, not {batch_size!r}")
+    batch_size = integer("batches", "batch_size", batch_size)
     order = np.arange(count) if generator is None else np.asarray(generator.permutation(count))
-    return (order[start : start + batch_size] for start in range(0, count, int(batch_size)))
+    return (order[start : start + batch_size] for start in range(0, count, batch_size))
 
 
 def stratified_split(labels: Any, share: float, seed: int) -> tuple[Indices, Indices]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.error import ArgumentError
+from ..core.number import whole
 from ..core.value import asarray
 from ..data import digits
 from ..gradients import grad
@@ -119,7 +120,7 @@ def train_digits(
     >>> train_digits(epochs=3, progress=False).test_accuracy > 0.9
     True
     """
-    if not hidden or any(isinstance(size, bool) or not isinstance(size, int) or size < 1 for size in hidden):
+    if not hidden or any(whole(size, 1) is None for size in hidden):
         raise ArgumentError(f"train_digits: hidden is a list of layer sizes such as [128, 64], not {hidden!r}")
     start = time.perf_counter()
     train, test = digit_data()

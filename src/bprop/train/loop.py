@@ -149,13 +149,8 @@ def fit(
     dtype = parameter_dtype(model)
     source, weights = _source(train, batch_size, steps_per_epoch, epochs, class_weights, generator, dtype, notifier)
     held_out = None if validation is None else arrays_of("validation", validation, dtype, notifier)
-    sample = source.sample()
-    chosen = metrics_of(metrics, sample)
-    y = try_example("train", model, loss, sample, {})
-    validation_source = None
-    if held_out is not None:
-        validation_source = ArraySource(*held_out, batch_size, Generator(0), dtype)
-        try_example("validation", model, loss, validation_source.sample(), chosen)
+    validation_source = None if held_out is None else ArraySource(*held_out, batch_size, Generator(0), dtype)
+    chosen, axes = _tried(model, loss, metrics, source, validation_source)
     check_monitor(early_stopping, None if held_out is None else chosen)
 
     identity = _identity(
@@ -178,7 +173,7 @@ def fit(
     run = Run(model, _config(model, identity, title, epochs, examples), out)
     data = source if isinstance(source, ArraySource) else None
     step = TrainingStep(model, loss, optimizer, compiled, notifier, accumulate, weights, data)
-    step.batch_weight.axes = y.ndim
+    step.batch_weight.axes = axes
     task = Task(model, loss, optimizer, step, source, held_out, chosen, dtype, generator)
     settings = Settings(int(epochs), checkpoint_every, identity, _versions())
     stopping = None if early_stopping is None else EarlyStoppingState(early_stopping)
@@ -195,6 +190,18 @@ def fit(
         with preserved_modes(model):
             _train(training)
     return run
+
+
+def _tried(
+    model: Module, loss: Function, metrics: Any, source: Source, validation: ArraySource | None
+) -> tuple[dict[str, Metric], int]:
+    """Try model and loss on examples; return the metrics by name, and how many axes the outputs have."""
+    sample = source.sample()
+    chosen = metrics_of(metrics, sample)
+    y = try_example("train", model, loss, sample, {})
+    if validation is not None:
+        try_example("validation", model, loss, validation.sample(), chosen)
+    return chosen, y.ndim
 
 
 def _begin(training: Training, resume: bool, lock: Lock) -> None:

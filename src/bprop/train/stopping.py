@@ -1,13 +1,11 @@
 """`EarlyStopping`: ends a training when a measure no longer improves, and restores the best weights."""
 
 from collections.abc import Mapping
-from math import inf, isfinite, isnan
+from math import isfinite, isnan
 from typing import Any
 
-import numpy as np
-
 from ..core.error import ArgumentError
-from ..core.number import real
+from ..core.number import integer, number
 
 _RISING = ("accuracy", "f1", "auc", "r2")
 
@@ -53,14 +51,11 @@ class EarlyStopping:
     ) -> None:
         if not isinstance(monitor, str):
             raise ArgumentError(f"EarlyStopping: monitor is a name such as 'validation_loss', not {monitor!r:.60}")
-        if isinstance(patience, bool) or not isinstance(patience, int | np.integer) or not 1 <= patience < 2**63:
-            raise ArgumentError(f"EarlyStopping: patience is a positive number of epochs, not {patience!r}")
-        delta = real(min_delta)
-        if delta is None or not 0 <= delta < inf:
-            raise ArgumentError(f"EarlyStopping: min_delta is a finite number, 0 or more, not {min_delta!r:.60}")
         if mode not in (None, "min", "max"):
             raise ArgumentError(f"EarlyStopping: mode is 'min' or 'max', not {mode!r}")
-        self.monitor, self.patience, self.min_delta = monitor, int(patience), delta
+        self.monitor = monitor
+        self.patience = integer(self, "patience", patience, allowed="a positive integer of epochs")
+        self.min_delta = number(self, "min_delta", min_delta, 0)
         self.mode = mode or ("max" if any(name in monitor.split("_") for name in _RISING) else "min")
         self.restore_best = bool(restore_best)
 

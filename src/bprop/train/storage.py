@@ -20,6 +20,14 @@ class StorageError(BpropError, OSError):
     """A file or folder of a run cannot be read or written."""
 
 
+def run_folder(path: str | os.PathLike[str]) -> Path:
+    """Return the path of a folder that is there; raises `StorageError` saying how to find one else."""
+    folder = Path(path)
+    if not folder.is_dir():
+        raise StorageError(f"{folder} is no folder of a run: `bprop runs` lists those there are")
+    return folder
+
+
 def write_whole(path: Path, *buffers: bytes | memoryview) -> None:
     """Write a file as `bprop.core.file.write_whole` does. Raises `StorageError`, and the old content is still there."""
     try:

@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 
-from ..core.graph import Edge, Graph, Node
-from ..gradients.formula import application
+from ..core.graph import Edge, Graph, Node, application
 
 
 def dot(graph: Graph, names: Mapping[Node, str] | None = None, notes: Mapping[Edge, str] | None = None) -> str:
@@ -35,12 +34,12 @@ def dot(graph: Graph, names: Mapping[Node, str] | None = None, notes: Mapping[Ed
     for node in ids:
         text = shown[node] if node.op is None else f"{shown[node]} = {application(node, shown)}"
         label = [text, ", ".join(map(str, node.specs))]
-        label += [notes[node, index] for index in range(len(node.specs)) if (node, index) in notes]
+        label += [notes[edge] for edge in node.outputs if edge in notes]
         style = ", style=rounded" if node.op is None else ""
         lines.append(f'  {ids[node]} [label="{_escaped(label)}"{style}]')
     for node in graph.nodes:
-        lines += [f"  {ids[x[0]]} -> {ids[node]}" for x in node.inputs if type(x) is tuple]
-    lines += [f"  {ids[node]} -> result" for node, _ in graph.outputs]
+        lines += [f"  {ids[x.node]} -> {ids[node]}" for x in node.edges]
+    lines += [f"  {ids[edge.node]} -> result" for edge in graph.outputs]
     return "\n".join([*lines, "  result [shape=plaintext]", "}"])
 
 

@@ -7,18 +7,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.dtype import is_float
-from ..core.graph import Edge, Graph, Node
+from ..core.dtype import is_float, is_inexact
+from ..core.graph import Edge, Graph, Node, application, edge_name
 from ..core.interpreter import using
 from ..core.observe import Observe
-from ..core.tree import flatten
 from ..core.value import Array
 from ..gradients.absent import masked_sweep
 from ..gradients.adjoint import adjoint
 from ..gradients.argument import Arguments
-from ..gradients.formula import LIMIT, Expression, application
-from ..gradients.variable import as_array, name_of
-from ..ops import ones
+from ..gradients.formula import LIMIT, Expression
+from ..gradients.variable import as_arrays, name_of
+from ..ops import conj, ones
 from . import grid
 from .dot import dot
 
@@ -56,11 +55,10 @@ class View:
         nodes: list[Node] = [*self.graph.inputs, *(node for node, _ in self.graph.captures), *self.graph.nodes]
         rows = []
         for node in nodes:
-            formula = "" if node.op is None else application(node, self._names)
-            for index, spec in enumerate(node.specs):
-                name = self._names[node] + (f"[{index}]" if len(node.specs) > 1 else "")
-                edge = node, index
-                rows.append(Row(name, formula, str(spec), self._values[edge], self._gradients.get(edge)))
+            formula = "" if node.op is None else application(node, self._names, settings=False)
+            for edge in node.outputs:
+                name, value = edge_name(edge, self._names), self._values[edge]
+                rows.append(Row(name, formula, str(edge.spec), value, self._gradients.get(edge)))
         return rows
 
     @cached_property
@@ -89,11 +87,10 @@ class View:
         return dot(self.graph, self._names, notes)
 
     def _cells(self) -> Iterator[tuple[str, ...]]:
-        results = {edge[0] for edge in self.graph.outputs}
-        by_name = {self._names[node] for node in results}
+        results = {edge_name(edge, self._names) for edge in self.graph.outputs}
         yield "", "value of", "computed as", "array", "value", *(["gradient"] if self._gradients else [])
         for row in self.rows:
-            mark = "→" if row.name in by_name else ""
+            mark = "→" if row.name in results else ""
             gradient = [brief(row.gradient) if row.gradient is not None else ""] if self._gradients else []
             yield mark, row.name, row.formula, row.spec, brief(row.value), *gradient
 
@@ -115,12 +112,10 @@ class View:
 def gradients(graph: Graph, values: dict[Edge, Array]) -> dict[Edge, Array]:
     """Return the gradient of the scalar result by every value it depends on: one reverse sweep that keeps everything."""
     output = graph.outputs[0]
-    places: list[Edge] = [(node, 0) for node in graph.inputs]
-    places += [(node, index) for node in graph.nodes for index in range(len(node.specs))]
-    places = [edge for edge in places if is_float(values[edge].dtype)]
-    sweep = adjoint(graph.nodes, values, output, places)
+    edges = [edge for node in (*graph.inputs, *graph.nodes) for edge in node.outputs if is_inexact(values[edge].dtype)]
+    sweep = adjoint(graph.nodes, values, output, edges)
     swept = masked_sweep(sweep, [ones((), dtype=values[output].dtype)])
-    return {edge: bar for edge, bar in zip(places, swept, strict=True) if bar is not None}
+    return {edge: conj(bar) for edge, bar in zip(edges, swept, strict=True) if bar is not None}
 
 
 def brief(value: Array) -> str:
@@ -143,7 +138,7 @@ def _nested(data: NDArray[Any]) -> str:
 
 
 def _number(number: Any) -> str:
-    return f"{number:.4g}" if np.asarray(number).dtype.kind == "f" else str(number)
+    return f"{number:.4g}" if is_inexact(np.asarray(number).dtype) else str(number)
 
 
 def view(f: Callable[..., Any], /, *args: Any, **options: Any) -> View:
@@ -170,7 +165,7 @@ def view(f: Callable[..., Any], /, *args: Any, **options: Any) -> View:
     inputs = [owner.input(value) for value in arguments.values]
     with using(owner):
         result = arguments(inputs)
-    outputs = [as_array(y, f"view of {what}") for y in flatten(result)[0]]
+    outputs, _ = as_arrays(result, f"view of {what}")
     return View(what, arguments.names, owner, outputs)
 
 

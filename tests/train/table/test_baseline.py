@@ -23,6 +23,11 @@ def test_ridge_is_scikit_learns():
     assert np.isclose(regression_scores(model(X), y)["r2"], 0.8159186731531524, rtol=1e-12)
 
 
+def test_a_target_that_is_the_same_everywhere_has_no_r2():
+    constant = np.full(10, 0.1)  # whose mean is not 0.1
+    assert set(regression_scores(X[:10, 0], constant)) == {"mae", "rmse"}
+
+
 def test_logistic_regression_is_scikit_learns():
     model = logistic(X, t, 3, penalty=0.5)  # sklearn.linear_model.LogisticRegression(C=2.0)
     W = [[-1.44633176, 0.06245492, 1.38387684], [-2.71191401, 0.23081687, 2.48109714]]

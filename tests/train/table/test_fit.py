@@ -130,7 +130,7 @@ def test_arguments_that_are_wrong(tmp_path):
         ({"hidden": ()}, "layer sizes"),
         ({"hidden": (0,)}, "layer sizes"),
         ({"hidden": (10**9,)}, "layer sizes"),
-        ({"seed": -1}, "seed is a whole number"),
+        ({"seed": -1}, "seed is an integer from 0 to"),
         ({"categorical": "side"}, r"write \['side'\]"),
         ({"epochs": 0}, "epochs"),
     ):

@@ -7,7 +7,7 @@ import pytest
 
 from bprop.train import StorageError, Table, fit_table, load_table_model, run
 from bprop.train.table import fit as table_fit
-from bprop.train.table.resume import check_same_task, table_settings
+from bprop.train.table.resume import check_same_task, fingerprint, table_settings
 from bprop.train.table.run_summary import read_summary
 
 rng = np.random.default_rng(0)
@@ -175,12 +175,20 @@ def test_other_options_are_refused(begun, options, text):
     assert (begun / "table.json").read_bytes() == before
 
 
+def test_the_table_is_digested_once(begun, monkeypatch):
+    """Its digest is compared with the record, and written into it before the first step and at the end."""
+    digested = []
+    monkeypatch.setattr(table_fit, "fingerprint", lambda table: digested.append(table) or fingerprint(table))
+    fit_table(PRICES, "price", out=begun, resume=True, **QUICK)
+    assert len(digested) == 1
+
+
 def test_every_option_that_matters_is_compared(begun):
     """Whatever is in the settings is compared, or is one of those that may differ."""
     known = table_settings(begun)
     for name in known.keys() - {"epochs", "delimiter", "missing"}:
         with pytest.raises(StorageError, match=f"{name.replace('_', ' ')} was"):
-            check_same_task(begun, {name: "another"}, PRICES)
+            check_same_task(begun, {name: "another"}, PRICES, fingerprint(PRICES))
 
 
 @pytest.mark.parametrize(

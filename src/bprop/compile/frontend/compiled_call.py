@@ -112,6 +112,10 @@ class CompiledCall:
     def take(self, leaves: Sequence[Any], signature: object = None) -> None:
         """Find the cells of a call among its leaves; further calls with the same cells, as by ``signature``, need not."""
         self.taken = signature
+        arguments = (leaves[position] for position in self.trace.arguments)
+        self._swaps = not all(
+            leaf.dtype.isnative for leaf in arguments if is_array(leaf)
+        )  # bytes, in every call of this kind
         self._reads, self._writes = (
             [cell if position is None else leaves[position] for cell, position, _ in accesses]
             for accesses in (self.trace.read, self.trace.written)
@@ -141,7 +145,7 @@ class CompiledCall:
             for slot, position in self._inputs:
                 leaf = leaves[position]
                 data = leaf.data if type(leaf) is Array else leaf
-                if type(data) is not np.ndarray or data.flags.num & PLAIN != PLAIN or not data.dtype.isnative:
+                if type(data) is not np.ndarray or data.flags.num & PLAIN != PLAIN or self._swaps:
                     data = data_of(leaf)
                     copies = (*copies, data)  # lives until the program has run
                 table[slot] = (POINTER_AT(id(data) + HEAD).value or 0) if DIRECT else address_of(data)

@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from ...core.graph import Graph, Node
+from ...core.graph import Edge, Graph, Node, NodeInput
 from ...core.value import Spec
 from .cache_key import Same, token
 
@@ -73,8 +73,8 @@ def graph_key(graph: Graph) -> Hashable:
     for node in (*graph.inputs, *(node for node, _ in graph.captures), *graph.nodes):
         numbers[node] = len(numbers)
 
-    def edge(x: Any) -> Any:
-        return (numbers[x[0]], x[1]) if type(x) is tuple else _parameter(x)
+    def edge(x: NodeInput) -> Any:
+        return (numbers[x.node], x.index) if type(x) is Edge else _parameter(x)
 
     sources = tuple(node.specs for node in graph.inputs)
     captures = tuple((node.specs, Same(value)) for node, value in graph.captures)

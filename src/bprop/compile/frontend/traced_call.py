@@ -13,6 +13,7 @@ from ...core.error import ArgumentError, shown_place, user_place
 from ...core.function import FUNCTIONS
 from ...core.graph import Graph, Node, has_effect, inner_graphs
 from ...core.interpreter import EVALUATE, using
+from ...core.object_array import rejoined
 from ...core.op import Op
 from ...core.trace import Trace, Traced
 from ...core.traced_float import TracedFloat, plain
@@ -203,7 +204,7 @@ class _Tracing:
         try:
             with using(self.tracer):
                 args, options = unflatten(self.argument_structure, traced)
-                outputs, self.structure = flatten(self.f(*args, **options))
+                outputs, self.structure = flatten(rejoined(self.tracer, self.f(*args, **options)))
                 self.outputs = [plain(leaf) for leaf in outputs]
         finally:
             SHARING.reset(token)

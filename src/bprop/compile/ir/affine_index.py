@@ -6,7 +6,7 @@ e again), so that a reshape in the middle of a kernel usually costs nothing.
 """
 
 from math import gcd
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 
 class IndexTerm(NamedTuple):
@@ -30,8 +30,8 @@ class AffineIndex:
     __slots__ = ("constant", "terms")
 
     def __init__(self, constant: int = 0, terms: dict[IndexTerm, int] | None = None) -> None:
-        self.constant = constant
-        self.terms = terms or {}
+        self.constant: Final = constant
+        self.terms: Final = terms or {}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, AffineIndex) and self.constant == other.constant and self.terms == other.terms

@@ -116,6 +116,16 @@ class Blocking:
         """Numbers of workspace for the panels."""
         return self.right_offset + self._workspace(1)
 
+    @property
+    def is_one_block(self) -> bool:
+        """Whether there is one block, so that no panel is overwritten."""
+        extents = self.row.extent, self.column.extent
+        return (
+            self.depth_blocks == 1
+            and self.group >= self.outer_count
+            and all(size >= extent for size, extent in zip(self.block, extents, strict=True))
+        )
+
     def depends(self, side: int) -> bool:
         """Return whether an operand is another one for other values of the outer labels."""
         return _depends(self.outer, side)

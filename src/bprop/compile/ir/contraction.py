@@ -11,9 +11,6 @@ from ...core.graph import Edge
 if TYPE_CHECKING:
     from .blocking import Blocking
 
-DOT_COLUMNS = 8
-"""Columns that a contraction by dot products computes together."""
-
 
 @dataclass(frozen=True, eq=False)
 class Label:
@@ -57,8 +54,8 @@ class Contraction:
     """The labels of a contraction by their role, and the way in which it is computed.
 
     ``edges`` and ``offsets`` are those of A and B. A tile has a ``row`` and a ``column`` label; ``outer`` are the other
-    labels of the result, ``contracted`` those of the sum. ``dots``: as dot products; ``blocking``: in blocks, else in
-    register tiles of ``rows`` × ``vectors`` vectors of ``width`` numbers. ``packs``: B is packed first, so that it moves by
+    labels of the result, ``contracted`` those of the sum. ``dot_columns``: as dot products, of so many columns together, in
+    vectors of ``width`` numbers along the sum; ``blocking``: in blocks, else in register tiles of ``rows`` × ``vectors`` vectors of ``width`` numbers. ``packs``: B is packed first, so that it moves by
     one along the columns; ``packed`` numbers of workspace are needed for that. Threads divide the range of ``parallel_label``.
     """
 
@@ -71,7 +68,7 @@ class Contraction:
     contracted: tuple[Label, ...]
     size: int
     empty: bool
-    dots: bool
+    dot_columns: int
     packs: bool
     packed: int
     blocking: "Blocking | None"
@@ -79,6 +76,11 @@ class Contraction:
     vectors: int
     rows: int
     parallel_label: Label | None
+
+    @property
+    def dots(self) -> bool:
+        """Whether it is computed as dot products."""
+        return self.dot_columns > 0
 
     @property
     def labels(self) -> list[tuple[int, int]]:

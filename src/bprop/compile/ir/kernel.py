@@ -5,19 +5,20 @@ add its loop nest, its tiling, its epilogue and the bodies of its region.
 """
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from ...core.family import Bilinear, Elementwise, Linear, Selection
-from ...core.graph import Edge, Graph, Node, application
+from ...core.graph import Edge, Graph, Node, NodeInput, application
+from ...core.op import shape_of
 from ...core.shape import size_of
 from .affine_index import AffineIndex
 from .contraction import Contraction
 from .loop_nest import Epilogue, LoopNest
-from .scalar_expr import spec_of
+from .loop_plan import AnyPlan
 
 if TYPE_CHECKING:
     from .lowered import Lowered
@@ -31,29 +32,50 @@ Kind = Literal[
 class KindTraits(NamedTuple):
     """What is true of every kernel of a kind.
 
-    ``is_nest``: a loop nest over entries, so that nodes can be fused into it. ``may_fail``: it can end the program with an
-    error. ``combines``: it does one operation for each entry of its loop, in addition to those of its nodes.
+    - ``is_run``: it does something; an alias only names memory.
+    - ``is_nest``: a loop nest over entries, so that nodes can be fused into it.
+    - ``is_by_entry``: its root is computed entry by entry, as the nodes fused into it are, so any of them may be stored.
+    - ``reads_views``: nodes before it that only re-index are read through strides.
+    - ``loops_over_input``: its loop goes over the entries of its first operand, not of its result.
+    - ``combines``: it does one operation for each entry of its loop, in addition to those of its nodes.
+    - ``is_chained``: these wait for each other.
+    - ``may_fail``: it can end the program with an error. ``calls_python``, ``has_limit``: why.
+    - ``is_divisible``: threads can divide it; of a nest the plan of its loops says so.
+    - ``is_parallel_by_body``: threads divide the kernels of its body, with barriers in between, the last at its end.
+    - ``stores_whole``: it stores all of its result, not a part.
+    - ``reads_in_order``: it reads what stands where it writes before it writes there.
     """
 
+    is_run: bool = True
     is_nest: bool = False
-    may_fail: bool = False
+    is_by_entry: bool = False
+    reads_views: bool = False
+    loops_over_input: bool = False
     combines: bool = False
+    is_chained: bool = False
+    may_fail: bool = False
+    calls_python: bool = False
+    has_limit: bool = False
+    is_divisible: bool = False
+    is_parallel_by_body: bool = False
+    stores_whole: bool = True
+    reads_in_order: bool = False
 
 
 TRAITS: dict[Kind, KindTraits] = {
-    "map": KindTraits(is_nest=True),
-    "join": KindTraits(is_nest=True),
-    "reduce": KindTraits(is_nest=True, combines=True),
-    "scatter": KindTraits(is_nest=True, may_fail=True, combines=True),
-    "cumulate": KindTraits(is_nest=True, combines=True),
-    "contract": KindTraits(),
-    "random": KindTraits(combines=True),
-    "callback": KindTraits(may_fail=True),
-    "guard": KindTraits(may_fail=True),
-    "scan": KindTraits(may_fail=True),
+    "map": KindTraits(is_nest=True, is_by_entry=True, reads_in_order=True),
+    "join": KindTraits(is_nest=True, stores_whole=False),
+    "reduce": KindTraits(is_nest=True, combines=True, is_chained=True, loops_over_input=True),
+    "scatter": KindTraits(is_nest=True, combines=True, may_fail=True, loops_over_input=True),
+    "cumulate": KindTraits(is_nest=True, combines=True, is_chained=True),
+    "contract": KindTraits(reads_views=True, is_divisible=True, reads_in_order=True),
+    "random": KindTraits(combines=True, is_chained=True, is_divisible=True),
+    "callback": KindTraits(may_fail=True, calls_python=True),
+    "guard": KindTraits(may_fail=True, is_divisible=True),
+    "scan": KindTraits(may_fail=True, is_parallel_by_body=True),
     "branch": KindTraits(may_fail=True),
-    "loop": KindTraits(may_fail=True),
-    "alias": KindTraits(),
+    "loop": KindTraits(may_fail=True, has_limit=True),
+    "alias": KindTraits(is_run=False),
 }
 
 
@@ -69,7 +91,7 @@ class Kernel:
     """Nodes computed together. ``root`` gives the loop; ``reads`` and ``stored`` are its values in memory.
 
     ``views``: the operands of a contraction. A join is a kernel for each of its operands; ``operand_position`` says which.
-    ``nest``: the loops of a kernel that is a nest; ``contraction``: how a product is tiled; ``epilogue``: the maps computed
+    ``nest``: the loops of a kernel that is a nest; ``loops``: how its loops are written; ``contraction``: how a product is tiled; ``epilogue``: the maps computed
     on its macro tiles. ``bodies``: the graphs of a region; ``workspace``: bytes that it needs while it runs.
     """
 
@@ -85,6 +107,7 @@ class Kernel:
     contraction: Contraction | None = None
     epilogue: Epilogue | None = None
     bodies: "tuple[Lowered, ...]" = ()
+    loops: AnyPlan | None = None
     workspace: int = 0
 
     @property
@@ -95,7 +118,7 @@ class Kernel:
     @property
     def context(self) -> str:
         """What an error adds to its message: which kernel it is about."""
-        specs = ", ".join(str(spec_of(edge)) for edge in self.reads)
+        specs = ", ".join(str(edge.spec) for edge in self.reads)
         return f" (in a {self.kind} kernel over {self.shape} that reads {specs or 'nothing'})"
 
     @property
@@ -103,7 +126,7 @@ class Kernel:
         """The values in memory that its function takes, each once; the number of an operand is its position here."""
         return tuple(dict.fromkeys((*self.reads, *self.stored)))
 
-    def inputs_of(self, node: Node) -> Sequence[Any]:
+    def inputs_of(self, node: Node) -> Sequence[NodeInput]:
         """Return what ``node`` reads in this kernel."""
         return inputs_of(node, self.root, self.operand_position)
 
@@ -115,17 +138,17 @@ class Kernel:
     @property
     def flops(self) -> int:
         """Floating-point operations, one for each elementwise application and two for each multiply-add; none for a move."""
-        if self.kind == "alias":
+        if not self.traits.is_run:
             return 0
         counted = sum(
             size_of(node.specs[0].shape)
             for node in self.nodes
-            if isinstance(node.op, Elementwise | Selection) and (node is not self.root or self.kind == "map")
+            if isinstance(node.op, Elementwise | Selection) and (node is not self.root or self.traits.is_by_entry)
         )
-        if self.kind == "contract":
-            (x1, x2), op = self.root.inputs, self.root.op
-            assert isinstance(op, Bilinear)
-            shape1, shape2 = spec_of(x1).shape, spec_of(x2).shape
+        op = self.root.op
+        if isinstance(op, Bilinear):
+            x1, x2 = self.root.edges
+            shape1, shape2 = x1.spec.shape, x2.spec.shape
             labels1, labels2, _ = op.labels(shape1, shape2, **self.root.params)
             return counted + 2 * size_of(tuple(op.sizes(labels1, shape1, labels2, shape2).values()))
         return counted + (size_of(self.shape) if self.traits.combines else 0)
@@ -133,24 +156,25 @@ class Kernel:
     @property
     def bytes(self) -> int:
         """Bytes read and written, each value once."""
-        if self.kind == "alias":
+        if not self.traits.is_run:
             return 0
         joins = self.operand_position is not None
         stored = set(() if joins else self.stored)
         written = size_of(self.shape) * self.root.specs[0].dtype.itemsize if joins else 0
-        counts = {edge: size_of(spec_of(edge).shape) for edge in stored}
-        counts |= {edge: self._entries_read(edge) for edge in {*self.reads} - stored}
-        return written + sum(count * spec_of(edge).dtype.itemsize for edge, count in counts.items())
+        counts = {edge: size_of(edge.spec.shape) for edge in stored}
+        counts |= self._entries_read({*self.reads} - stored)
+        return written + sum(count * edge.spec.dtype.itemsize for edge, count in counts.items())
 
-    def _entries_read(self, edge: Edge) -> int:
-        """Return how many entries of a value are read: through an index map (``take``) no more than it returns."""
-        size, count = size_of(spec_of(edge).shape), 0
+    def _entries_read(self, edges: Iterable[Edge]) -> dict[Edge, int]:
+        """Return how many entries of each value are read: through an index map (``take``) no more than it returns."""
+        counts = dict.fromkeys(edges, 0)
         for node in self.nodes:
             for position, x in enumerate(self.inputs_of(node)):
-                if type(x) is tuple and x == edge:
-                    mapped = isinstance(node.op, Linear) and position == 0
-                    count += size_of(node.specs[0].shape) if mapped else size
-        return min(size, count or size)
+                if type(x) is Edge and x in counts:
+                    is_mapped = isinstance(node.op, Linear) and position == 0
+                    counts[x] += size_of((node.specs[0] if is_mapped else x.spec).shape)
+        sizes = {edge: size_of(edge.spec.shape) for edge in counts}
+        return {edge: min(sizes[edge], count or sizes[edge]) for edge, count in counts.items()}
 
     def __str__(self) -> str:
         counts = Counter(node.op.name for node in self.nodes if node.op)
@@ -159,7 +183,7 @@ class Kernel:
         return f"{self.kind:<8} {shape:>12}  {self.flops:>12,} flop  {self.bytes:>12,} B  {names}"
 
 
-def inputs_of(node: Node, root: Node, operand_position: int | None) -> Sequence[Any]:
+def inputs_of(node: Node, root: Node, operand_position: int | None) -> Sequence[NodeInput]:
     """Return what ``node`` reads in a kernel: of the root of a join, only the operand of the kernel."""
     return node.inputs if operand_position is None or node is not root else (node.inputs[operand_position],)
 
@@ -167,10 +191,9 @@ def inputs_of(node: Node, root: Node, operand_position: int | None) -> Sequence[
 def loop_shape(kind: Kind, root: Node, operand_position: int | None) -> tuple[int, ...]:
     """Return the extents of a kernel's loop."""
     if operand_position is not None:
-        return spec_of(root.inputs[operand_position]).shape
-    if kind in ("reduce", "scatter"):
-        x = root.inputs[0]
-        return spec_of(x).shape if type(x) is tuple else ()
+        return root.edge(operand_position).spec.shape
+    if TRAITS[kind].loops_over_input:
+        return shape_of(root.operands[0])
     return root.specs[0].shape if root.specs else ()
 
 
@@ -182,20 +205,20 @@ def structure_of(kernel: Kernel) -> Hashable | None:
     numbers = {node: number for number, node in enumerate(kernel.nodes)}
     operands = {edge: number for number, edge in enumerate(kernel.operands)}
 
-    def reference(x: Any) -> Hashable:
-        if type(x) is not tuple:
+    def reference(x: NodeInput) -> Hashable:
+        if type(x) is not Edge:
             return _comparable(x)
-        if x[0] in numbers:
-            return "node", numbers[x[0]], x[1]
+        if x.node in numbers:
+            return "node", numbers[x.node], x.index
         number = operands.get(x)
-        return ("operand", number) if number is not None else ("elsewhere", spec_of(x))
+        return ("operand", number) if number is not None else ("elsewhere", x.spec)
 
     try:
         nodes = tuple(
             (node.op, _comparable(node.params), tuple(map(reference, node.inputs)), node.specs) for node in kernel.nodes
         )
         views = tuple((operands[view.edge], view.position) for view in kernel.views)
-        specs = tuple(map(spec_of, operands))
+        specs = tuple(edge.spec for edge in operands)
         key = kernel.kind, kernel.operand_position, nodes, tuple(map(reference, kernel.stored)), views, specs
         hash(key)
     except TypeError:
@@ -220,11 +243,13 @@ def _comparable(value: Any) -> Hashable:
 
 
 def listing(kernels: Sequence[Kernel], graph: Graph) -> str:
-    """Return the kernels as text: kind, extents, FLOPs, bytes, and what was fused."""
+    """Return the kernels as text: kind, extents, FLOPs, bytes, how loops are written, and what was fused."""
     names = graph.names()
     lines = []
     for number, kernel in enumerate(kernels):
         lines.append(f"{number:>3} {kernel}")
+        if plan := str(kernel.loops or ""):
+            lines.append(f"       {plan}")
         for node in kernel.nodes:
             lines.append(f"       {names.get(node, '?')} = {application(node, names)}")
     return "\n".join(lines)
@@ -234,9 +259,9 @@ def called_back(kernels: Sequence[Kernel]) -> Iterator[Kernel]:
     """Yield the kernels that call Python, and loops that may pass their limit, in the order in which they are numbered."""
     for kernel in kernels:
         if kernel.bodies:
-            if kernel.kind == "loop":
+            if kernel.traits.has_limit:
                 yield kernel
             for body in kernel.bodies:
                 yield from called_back(body.kernels)
-        elif kernel.kind == "callback":
+        elif kernel.traits.calls_python:
             yield kernel

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from ...core.op import Op
 from .affine_index import AffineIndex, IndexTerm
 from .scalar_expr import ScalarExpr, index_of, needs, terms_of
 
@@ -57,11 +56,6 @@ class LoopNest:
         return any(x.op == "bounds_checked" or (x.op == "pow" and x.dtype.kind == "i") for x in self.scalars)
 
     @property
-    def parallel_loop(self) -> Loop | None:
-        """The loop whose iterations are divided among the threads."""
-        return parallel_loop(self.outer)
-
-    @property
     def loads(self) -> list[tuple[int, AffineIndex]]:
         """Number of the operand and address of everything that it reads."""
         return [x.detail for x in self.scalars if x.op == "load"]
@@ -96,7 +90,6 @@ class CombiningNest(LoopNest):
     ``accumulator`` is the dtype of the states.
     """
 
-    op: Op
     accumulator: "np.dtype[Any]"
     target: AffineIndex
     states: tuple[ScalarExpr, ...]
@@ -107,8 +100,12 @@ class CombiningNest(LoopNest):
 
 @dataclass(frozen=True, eq=False)
 class ReductionNest(CombiningNest):
-    """``value`` is the number that is combined; ``merged`` joins ``states`` with ``others``, where the op can."""
+    """``init`` are the first states, ``value`` is the number that is combined.
 
+    ``merged`` joins ``states`` with ``others``, where the op can.
+    """
+
+    init: tuple[float, ...]
     value: ScalarExpr
     others: tuple[ScalarExpr, ...]
     merged: tuple[ScalarExpr, ...] | None
@@ -126,13 +123,13 @@ class Epilogue(LoopNest):
     """The maps after a contraction: two loops over a macro tile of its result, not merged.
 
     ``outer_variables`` are the other labels of the result; the last two labels are those of a macro tile's rows and columns in
-    memory. ``result`` is the scalar that reads the contraction's entry; ``tile_operands`` are the operands that are read at
-    the address of that entry.
+    memory. ``result`` is the scalar that reads the contraction's entry; ``prefetched`` are the operands of its rows and columns that
+    are fetched into the second-level cache meanwhile.
     """
 
     outer_variables: tuple[IndexTerm, ...]
     result: ScalarExpr | None
-    tile_operands: tuple[int, ...]
+    prefetched: tuple[int, ...]
 
 
 def parallel_loop(loops: Collection[T], extent: Callable[[Any], int] = attrgetter("extent")) -> T | None:

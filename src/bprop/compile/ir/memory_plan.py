@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ...core.graph import Edge, Graph
 from ...core.shape import size_of
-from .scalar_expr import spec_of
 
 if TYPE_CHECKING:
     from .kernel import Kernel
@@ -60,7 +59,7 @@ class MemoryPlan:
         lines = [f"arena {self.size:,} B for {self.contents}"]
         for edge, buffer in self.buffers.items():
             where = f"at {buffer.position:,}" if buffer.kind == "arena" else f"{buffer.kind} {buffer.position}"
-            lines.append(f"  {names.get(edge[0], '?'):<6} {bytes_of(edge):>12,} B  {where}")
+            lines.append(f"  {names.get(edge.node, '?'):<6} {bytes_of(edge):>12,} B  {where}")
         for copy in self.copies:
             lines.append(
                 f"  {copy.source.kind} {copy.source.position:,} copied to {copy.target.kind} {copy.target.position:,}"
@@ -74,7 +73,7 @@ class MemoryPlan:
 
 def bytes_of(edge: Edge) -> int:
     """Return how many bytes a value takes."""
-    spec = spec_of(edge)
+    spec = edge.spec
     return size_of(spec.shape) * spec.dtype.itemsize
 
 

@@ -14,7 +14,7 @@ the tiles that pass, the one with the fewest vectors and then rows leaves the na
 **Source:** Goto & van de Geijn (2008), Anatomy of high-performance matrix multiplication.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -48,9 +48,9 @@ class RegisterTile:
     """The tile of a dtype on a target: ``rows`` × ``columns`` entries, in vectors of ``width`` numbers."""
 
     def __init__(self, dtype: "np.dtype[Any]", target: Target) -> None:
-        self.dtype = dtype
-        self.width = target.lanes(dtype.itemsize)
-        self.masks = target.vector > 16
+        self.dtype: Final = dtype
+        self.width: Final = target.lanes(dtype.itemsize)
+        self.masks: Final = target.vector > 16
         """Whether vectors are loaded and stored under a mask by one instruction."""
         self.rows, self.vectors = tile(target.vector, target.registers - (not target.fused))
 

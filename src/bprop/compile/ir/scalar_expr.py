@@ -7,14 +7,14 @@ position at which its input is read.
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from ...core import dtype as dtypes
 from ...core.error import CompileError
 from ...core.family import Creation, Elementwise, Linear, Selection
-from ...core.graph import Edge, Graph, Node
+from ...core.graph import Edge, Graph, Node, NodeInput
 from ...core.interpreter import EVALUATE
 from ...core.trace import trace_flat
 from ...core.value import Spec
@@ -36,10 +36,10 @@ class ScalarExpr:
     __slots__ = ("args", "detail", "dtype", "op")
 
     def __init__(self, op: str, args: tuple["ScalarExpr", ...], dtype: DType, detail: Any = None) -> None:
-        self.op = op
-        self.args = args
-        self.dtype = dtype
-        self.detail = detail
+        self.op: Final = op
+        self.args: Final = args
+        self.dtype: Final = dtype
+        self.detail: Final = detail
 
 
 class ScalarBuilder:
@@ -87,14 +87,14 @@ class ScalarBuilder:
     # --- arrays ---
     def load(self, edge: Edge, position: Position) -> ScalarExpr:
         """Return the entry of a value in memory."""
-        spec = spec_of(edge)
+        spec = edge.spec
         return self.make("load", (), spec.dtype, (self.operands[edge], flattened(position, spec.shape)))
 
-    def value(self, edge: Any, position: Position) -> Operand:
+    def value(self, edge: NodeInput, position: Position) -> Operand:
         """Return the entry of a value, computed here if its node is inside the kernel."""
-        if type(edge) is not tuple:
+        if type(edge) is not Edge:
             return edge
-        node, _ = edge
+        node = edge.node
         if node not in self.inside:
             return self.load(edge, position)
         key = (node, position)
@@ -115,14 +115,14 @@ class ScalarBuilder:
 
     def _read(self, op: Linear, node: Node, position: Position) -> ScalarExpr:
         x, *others = node.inputs
-        if type(x) is not tuple:
+        if type(x) is not Edge:
             return self.constant(as_constant(op.name, x, node.specs[0].dtype), node.specs[0].dtype)
-        source = op.index(position, spec_of(x).shape, *map(self.reader, others), **node.params)
+        source = op.index(position, x.spec.shape, *map(self.reader, others), **node.params)
         return self.value(x, tuple(map(as_index, source)))
 
-    def reader(self, edge: Any) -> Any:
+    def reader(self, edge: NodeInput) -> Any:
         """Return what an index map sees of an integer operand."""
-        return _Reader(self, edge) if type(edge) is tuple else edge
+        return _Reader(self, edge) if type(edge) is Edge else edge
 
     def _created(self, op: Creation, node: Node, position: Position) -> ScalarExpr:
         dtype, params = node.specs[0].dtype, node.params
@@ -190,16 +190,16 @@ class ScalarBuilder:
             values[node] = self.constant(array.data.item(), array.dtype)
         for node in graph.nodes:
             op, spec = node.op, node.specs[0]
-            xs = [values[x[0]] if type(x) is tuple else x for x in node.inputs]
+            xs = [values[x.node] if type(x) is Edge else x for x in node.inputs]
             if isinstance(op, Elementwise | Selection):
                 values[node] = self.apply(op, xs, spec.dtype, node.params)
             elif isinstance(op, Creation) and op.entry == "constant":
                 values[node] = self.constant(node.params["value"], spec.dtype)
-            elif isinstance(op, Linear) and not op.scatter and len(xs) == 1:
+            elif is_reindexing(node):
                 values[node] = xs[0]  # a re-indexing of one entry
             else:
                 raise CompileError(f"{op.name if op else 'input'}: not an op on single numbers, so no native formula")
-        return [values[node] for node, _ in graph.outputs]
+        return [values[edge.node] for edge in graph.outputs]
 
 
 class _Reader:
@@ -208,7 +208,7 @@ class _Reader:
     def __init__(self, builder: ScalarBuilder, edge: Edge) -> None:
         self.builder = builder
         self.edge = edge
-        self.shape = spec_of(edge).shape
+        self.shape = edge.spec.shape
         self.ndim = len(self.shape)
 
     def __call__(self, position: Position, size: int) -> AffineIndex:
@@ -217,9 +217,15 @@ class _Reader:
         return AffineIndex(0, {IndexTerm("value", checked, max(size, 1)): 1})
 
 
-def spec_of(edge: Edge) -> Spec:
-    """Return shape and dtype of an edge."""
-    return edge[0].specs[edge[1]]
+def is_reindexing(node: Node) -> bool:
+    """Return whether a node re-indexes one array: every entry is one of its operand's, at a position known beforehand."""
+    return isinstance(node.op, Linear) and not node.op.scatter and len(node.inputs) == 1
+
+
+def source_position(node: Node, position: Position) -> Position:
+    """Return where a re-indexing of one array reads its entry at a position."""
+    assert isinstance(node.op, Linear)
+    return tuple(map(as_index, node.op.index(position, node.edge(0).spec.shape, **node.params)))
 
 
 def as_index(x: Any) -> AffineIndex:
@@ -227,11 +233,11 @@ def as_index(x: Any) -> AffineIndex:
     return x if isinstance(x, AffineIndex) else AffineIndex(int(x))
 
 
-def _aligned(position: Position, x: Any) -> Position:
+def _aligned(position: Position, x: NodeInput) -> Position:
     """Return where an operand that broadcasts is read."""
-    if type(x) is not tuple:
+    if type(x) is not Edge:
         return ()
-    shape = spec_of(x).shape
+    shape = x.spec.shape
     tail = position[len(position) - len(shape) :]
     return tuple(AffineIndex() if size == 1 else index for index, size in zip(tail, shape, strict=True))
 

@@ -1,6 +1,5 @@
 """A schedule: the kernels and copies of a program in order, which of them are parallel, and the barriers."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,22 +10,32 @@ if TYPE_CHECKING:
 
 
 class ScheduledItem(NamedTuple):
-    """A kernel or a final copy; whether it is parallel, and whether a barrier comes before it."""
+    """A kernel or a final copy, and whether a barrier comes before it.
+
+    ``nanoseconds``: how long one thread would take for what all threads work at; ``None``: it is for thread 0 alone.
+    """
 
     work: "Kernel | Copy"
-    is_parallel: bool
+    nanoseconds: float | None
     needs_barrier: bool
+
+    @property
+    def is_parallel(self) -> bool:
+        """Whether all threads work at it."""
+        return self.nanoseconds is not None
 
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
     """``segments`` of items in order; each is a function of its own.
 
-    ``parallel`` maps the kernels that all threads work at to the nanoseconds that one thread would take.
+    ``nanoseconds``: how long one thread would take for all parallel kernels, ``None`` where none is. ``uses_threads``: whether
+    that is so much that a call runs on several threads.
     """
 
     segments: tuple[tuple[ScheduledItem, ...], ...]
-    parallel: "Mapping[Kernel, float]"
+    nanoseconds: float | None
+    uses_threads: bool
 
     @property
     def items(self) -> tuple[ScheduledItem, ...]:
@@ -37,8 +46,3 @@ class Schedule:
     def is_parallel(self) -> bool:
         """Whether any item is parallel."""
         return any(item.is_parallel for segment in self.segments for item in segment)
-
-    @property
-    def nanoseconds(self) -> float:
-        """How long one thread would take for all that is parallel."""
-        return sum(self.parallel.values())

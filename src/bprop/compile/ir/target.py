@@ -34,7 +34,3 @@ class Target(NamedTuple):
     def grain(self, itemsize: int) -> int:
         """Return the grain, in numbers, at which threads divide what is contiguous in memory: a cache line."""
         return max(1, CACHE_LINE // itemsize) if self.parallel_threshold else 1
-
-    def is_parallel(self, nanoseconds: float) -> bool:
-        """Return whether so much work of one thread is done in parallel."""
-        return self.threads and nanoseconds >= self.parallel_threshold

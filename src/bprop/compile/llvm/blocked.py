@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from math import prod
 from typing import Any, NamedTuple
 
 from llvmlite import ir
@@ -10,12 +9,9 @@ from llvmlite import ir
 from ..ir.blocking import Blocking
 from ..ir.loop_nest import Epilogue
 from ..ir.register_tile import padded
-from .loop import Emitter, loop, number, smaller, strided
+from .loop import Emitter, loop, number, smaller, stack_slot, strided, strided_along
 from .panel import LeftOperand, Panels, Prefetch, ResultTile, RightOperand
 from .type import memory
-
-PREFETCH_BYTES = 2**19
-"""Bytes that stay in the second-level cache from one step to the next: larger operands of the maps are prefetched."""
 
 Pair = tuple[Any, Any]
 """A row and a column of C."""
@@ -52,24 +48,14 @@ class BlockedEmission:
         self.y = y
         self.workspace = workspace
         self.epilogue = epilogue
-        self.prefetched = self._prefetched()
+        self.prefetched = epilogue.prefetched if epilogue is not None else ()
         self.tile = self._allocate_tile() if y is None else None
         """Memory on the stack for a macro tile of C, where C itself is not stored."""
 
-    def _prefetched(self) -> list[int]:
-        """Return the operands of the maps that are prefetched: memory and arithmetic overlap."""
-        if self.epilogue is None or self.plan.depth_blocks > 1:
-            return []
-        specs, dtype = self.emitter.specs, self.plan.tile.dtype
-        operands = [x for x in self.epilogue.tile_operands if specs[x].dtype == dtype]
-        size = sum(prod(specs[x].shape) * dtype.itemsize for x in operands)
-        return operands if size > PREFETCH_BYTES else []
-
     def _allocate_tile(self) -> Any:
         number_type, (rows, columns) = memory(self.plan.tile.dtype), self.plan.macro_tile
-        with self.b.goto_entry_block():
-            tile = self.b.alloca(ir.ArrayType(number_type, rows * columns))
-            tile.align = 64
+        tile = stack_slot(self.b, ir.ArrayType(number_type, rows * columns))
+        tile.align = 64
         return self.b.bitcast(tile, number_type.as_pointer())
 
     def emit(self) -> None:
@@ -94,27 +80,17 @@ class BlockedEmission:
                     self._pack(0, group, i, k, depth)
                     self.emitter.barrier()
                 self._macro_tiles(group, (i, j), k, depth)
-                if packs_a and not self._is_one_block():
+                if packs_a and not plan.is_one_block:
                     self.emitter.barrier()
-            if packs_b and not packs_a and not self._is_one_block():
+            if packs_b and not packs_a and not plan.is_one_block:
                 self.emitter.barrier()
-
-    def _is_one_block(self) -> bool:
-        """Return whether there is one block, so that no panel is overwritten."""
-        plan = self.plan
-        extents = plan.row.extent, plan.column.extent
-        return (
-            plan.depth_blocks == 1
-            and plan.group >= plan.outer_count
-            and all(size >= extent for size, extent in zip(plan.block, extents, strict=True))
-        )
 
     def _base(self, outer: Any, k: Any) -> list[Any]:
         """Return where A, B and C begin for one combination of the outer labels and a block of the sum."""
         plan = self.plan
         base = [number(self.offsets[0]), number(self.offsets[1]), number(0)]
         for label, value in zip(plan.outer, self._values(outer), strict=True):
-            base = [strided(self.b, x, value, stride) for x, stride in zip(base, label.strides, strict=True)]
+            base = strided_along(self.b, base, label, value)
         strides = plan.contracted[0].strides
         return [*(strided(self.b, x, k, s) for x, s in zip(base[:2], strides[:2], strict=True)), base[2]]
 
@@ -301,9 +277,7 @@ class BlockedEmission:
                     address = b.add(row_offset, b.sub(j, start[fast]))
                     emitter.values[epilogue.result] = b.load(b.gep(self.tile, [address]))
                 emitter.emit(levels[2])
-                for operand, address, value in epilogue.stores:
-                    dtype = emitter.specs[operand].dtype
-                    emitter.store(emitter.values[value], emitter.pointers[operand], emitter.index(address), dtype)
+                emitter.emit_stores(epilogue.stores)
 
 
 __all__ = ["BlockedEmission"]

@@ -11,23 +11,25 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from ..ir.contraction import Contraction, Label
+from ..ir.contraction import Contraction
 from ..ir.kernel import Kernel
 from . import instruction as instructions
 from .blocked import BlockedEmission
 from .dot import emit_dots
-from .loop import Emitter, loop, number, smaller, strided
-from .type import I32, constant, register
+from .loop import Emitter, loop, number, smaller, stack_slot, strided_along
+from .type import I32, constant, memory, register
 from .vector import broadcast, load, multiply_add, store
 
 
-def emit_contraction(emitter: Emitter, kernel: Kernel, workspace: Any) -> None:
-    """Emit a contraction and the maps that follow it; ``workspace`` is memory for packed operands."""
-    contraction = kernel.contraction
+def emit_contraction(emitter: Emitter, kernel: Kernel) -> None:
+    """Emit a contraction and the maps that follow it; the workspace is for packed operands."""
+    contraction, workspace = kernel.contraction, emitter.workspace
     assert contraction is not None
+    if workspace is not None:
+        workspace = emitter.builder.bitcast(workspace, memory(contraction.dtype).as_pointer())
     numbers = {edge: position for position, edge in enumerate(kernel.operands)}
     operands = [numbers[edge] for edge in contraction.edges]
-    result = numbers.get((kernel.root, 0))
+    result = numbers.get(kernel.root.output)
     if contraction.blocking is not None:
         y = None if result is None else emitter.pointers[result]
         order = (1, 0) if contraction.blocking.swapped else (0, 1)
@@ -56,32 +58,27 @@ class _Emission:
         self.vector = ir.VectorType(register(self.dtype), self.width)
 
     def emit(self) -> None:
-        plan, b = self.plan, self.b
+        plan, b, emitter = self.plan, self.b, self.emitter
         if plan.empty:
-            with loop(b, *self.emitter.partition_range(plan.size)) as i:
-                self.emitter.store(constant(0, self.dtype), self.y, i, self.dtype)
+            with loop(b, *emitter.partition_range(plan.size)) as i:
+                emitter.store(constant(0, self.dtype), self.y, i, self.dtype)
             return
         # threads divide one outer loop, or the rows or the columns of each product
         tile = self.width * self.vectors
-
-        def bounds(label: Label, grain: int = 1) -> tuple[Any, Any]:
-            return self.emitter.partition_range(label.extent, grain, label is plan.parallel_label)
-
         with ExitStack() as stack:
             base = [number(plan.offsets[0]), number(plan.offsets[1]), number(0)]
             for label in plan.outer:
-                base = self._strided(base, label, stack.enter_context(loop(b, *bounds(label))))
+                i = stack.enter_context(loop(b, *emitter.label_range(label, plan)))
+                base = strided_along(b, base, label, i)
             if plan.packs:
                 self._pack(base)
-                self.emitter.barrier()
-            (left, right), (top, bottom) = bounds(plan.column, tile), bounds(plan.row, self.rows)
+                emitter.barrier()
+            left, right = emitter.label_range(plan.column, plan, tile)
+            top, bottom = emitter.label_range(plan.row, plan, self.rows)
             with loop(b, left, right, tile) as j, loop(b, top, bottom, self.rows) as i:
                 self._tile(base, i, j)
             if plan.packs and plan.outer:
-                self.emitter.barrier()
-
-    def _strided(self, base: list[Any], label: Label, i: Any) -> list[Any]:
-        return [strided(self.b, x, i, stride) for x, stride in zip(base, label.strides, strict=True)]
+                emitter.barrier()
 
     def _number(self, operand: int, address: Any) -> Any:
         """Return an entry of an operand, converted to the dtype of the result."""
@@ -95,7 +92,7 @@ class _Emission:
         b, flat = self.b, number(0)
         for label in self.plan.contracted:
             k = stack.enter_context(loop(b, number(0), number(label.extent)))
-            base = self._strided(base, label, k)
+            base = strided_along(self.b, base, label, k)
             flat = b.add(b.mul(flat, number(label.extent)), k)
         return base, flat
 
@@ -104,7 +101,7 @@ class _Emission:
         with ExitStack() as stack:
             inner, k = self._sum(stack, base)
             j = stack.enter_context(loop(b, *self.emitter.partition_range(column.extent)))
-            x = self._number(1, self._strided(inner, column, j)[1])
+            x = self._number(1, strided_along(self.b, inner, column, j)[1])
             self.emitter.store(x, self.workspace, b.add(b.mul(k, number(column.extent)), j), self.dtype)
 
     def _mask(self, j: Any, vector: int) -> Any:
@@ -153,8 +150,7 @@ class _Emission:
         left = [b.add(base[0], b.mul(row, number(plan.row.strides[0]))) for row in rows]
         masks = [self._mask(j, v) for v in range(self.vectors)]
         zero = ir.Constant(self.vector, [constant(0, self.dtype)] * self.width)
-        with b.goto_entry_block():
-            sums = [[b.alloca(self.vector) for _ in range(self.vectors)] for _ in rows]
+        sums = [[stack_slot(b, self.vector) for _ in range(self.vectors)] for _ in rows]
         for row in sums:
             for total in row:
                 b.store(zero, total)

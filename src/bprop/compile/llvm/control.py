@@ -1,5 +1,6 @@
 """Branch and while loop: which function of a pointer table is called, and how often, is decided by a predicate."""
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -12,38 +13,32 @@ from .type import I1, I8, I32, I64, POINTER
 from .vector import intrinsic
 
 
-def emit_branch(emitter: Emitter, kernel: Kernel, raw: dict[Any, Any], functions: list[Any], workspace: Any) -> None:
-    """Emit the branch; ``raw`` are untyped pointers to operands and results, ``functions`` the two bodies."""
+def emit_branch(emitter: Emitter, kernel: Kernel) -> None:
+    """Emit the branch between two bodies."""
     b = emitter.builder
-    predicate, *args = kernel.root.inputs
-    table = PointerTable(b, len(args) + len(kernel.stored), workspace)
+    predicate, *args = kernel.root.edges
+    table = PointerTable(b, len(args) + len(kernel.stored), emitter.workspace)
     for position, edge in enumerate([*args, *kernel.stored], start=1):
-        table.bind(position, raw[edge])
+        table.bind(position, emitter.raw[edge])
     operand = kernel.operands.index(predicate)
     condition = emitter.load(emitter.pointers[operand], number(0), emitter.specs[operand].dtype)
     with b.if_else(condition) as branches:
-        for branch, function in zip(branches, functions, strict=True):
+        for branch, function in zip(branches, emitter.bodies, strict=True):
             with branch:
                 table.call(function)
 
 
-def emit_loop(
-    emitter: Emitter,
-    kernel: Kernel,
-    raw: dict[Any, Any],
-    functions: list[Any],
-    workspace: Any,
-    poll: SignalPoll,
-    limit_error: int,
-) -> None:
+def emit_loop(emitter: Emitter, kernel: Kernel, poll_function: Callable[[Any], Any], limit_error: int) -> None:
     """Emit the while loop; carries alternate between two buffers, and each iteration writes its own rows of the results.
 
-    ``functions`` are the condition and the body; ``limit_error`` is the status of a loop beyond its limit.
+    ``poll_function`` gives the function of Python that polls for signals; ``limit_error`` is the status of a loop beyond its
+    limit.
     """
     b, node = emitter.builder, kernel.root
-    condition, body = functions
+    raw, workspace, poll = emitter.raw, emitter.workspace, SignalPoll(poll_function, kernel)
+    condition, body = emitter.bodies
     count, limit = node.params["carries"], node.params["limit"]
-    args, results = [raw[edge] for edge in node.inputs], [raw[edge] for edge in kernel.stored]
+    args, results = [raw[edge] for edge in node.edges], [raw[edge] for edge in kernel.stored]
     sizes = [bytes_of(edge) for edge in kernel.stored]
     row_sizes = [size // max(limit, 1) for size in sizes[count:]] if limit is not None else []
     goes_on, counter = stack_slot(b, I8), stack_slot(b, I64)

@@ -1,6 +1,6 @@
 """Cumulations: y_k from y_{k-1} along one axis. The state stays in a register; float32 sums are kept in float64.
 
-Where the innermost axis is not cumulated, a block of neighbouring results runs together, each with its own state.
+Where the plan says so, a block of neighbouring results runs together, each with its own state.
 """
 
 from collections.abc import Sequence
@@ -10,53 +10,52 @@ from typing import Any
 from llvmlite import ir
 
 from ...core.shape import size_of
+from ..ir.kernel import Kernel
 from ..ir.loop_nest import CumulationNest
+from ..ir.loop_plan import CumulationPlan
 from ..ir.scalar_expr import ScalarExpr, scalars_of
-from .loop import Emitter, loop, number, smaller
+from .loop import Emitter, loop, number, smaller, stack_slot
 from .map import open_loops
 from .type import register
 
-BLOCK = 64
 
-
-def emit_cumulate(emitter: Emitter, nest: CumulationNest) -> None:
+def emit_cumulate(emitter: Emitter, kernel: Kernel) -> None:
     """Emit a cumulation; its result is the last operand."""
+    nest, plan = kernel.nest, kernel.loops
+    assert isinstance(nest, CumulationNest)
+    assert isinstance(plan, CumulationPlan)
     if size_of(nest.shape):
-        _Cumulation(emitter, nest).emit()
+        _Cumulation(emitter, nest, plan).emit()
 
 
 class _Cumulation:
-    def __init__(self, emitter: Emitter, nest: CumulationNest) -> None:
+    def __init__(self, emitter: Emitter, nest: CumulationNest, plan: CumulationPlan) -> None:
         self.emitter = emitter
         self.nest = nest
+        self.plan = plan
         self.b: Any = emitter.builder
 
     def emit(self) -> None:
         nest, emitter, b = self.nest, self.emitter, self.b
-        columns = bool(nest.outer and nest.inner) and nest.outer[-1].variable == nest.innermost
+        columns, partition = self.plan.columns, self.plan.partition
         outer = nest.outer[:-1] if columns else nest.outer
         loops = [*outer, *nest.inner, *(nest.outer[-1:] if columns else [])]
         levels = nest.levels(loops)
-        state = self._states(BLOCK if columns else 1)
+        state = stack_slot(b, ir.ArrayType(register(nest.accumulator), columns or 1))
         with ExitStack() as stack:
-            parallel = nest.parallel_loop
-            open_loops(stack, emitter, outer, levels[: len(outer) + 1], parallel)
+            open_loops(stack, emitter, outer, levels[: len(outer) + 1], partition)
             if not columns:
                 k = self._open_axis(stack, levels[len(outer) + 1 :])
                 self._step(k, b.gep(state, [number(0), number(0)]), levels[-1])
                 return
             column = nest.outer[-1]
-            begin, end = emitter.partition_range(column.extent, emitter.target.grain(4), parallel == column)
-            base = stack.enter_context(loop(b, begin, end, BLOCK))
-            width = smaller(b, number(BLOCK), b.sub(end, base))
+            begin, end = emitter.range_of(column, partition)
+            base = stack.enter_context(loop(b, begin, end, columns))
+            width = smaller(b, number(columns), b.sub(end, base))
             k = self._open_axis(stack, levels[len(outer) + 1 :])
             lane = stack.enter_context(loop(b, number(0), width))
             emitter.loops[column.variable] = b.add(base, lane)
             self._step(k, b.gep(state, [number(0), lane]), levels[-1])
-
-    def _states(self, count: int) -> Any:
-        with self.b.goto_entry_block():
-            return self.b.alloca(ir.ArrayType(register(self.nest.accumulator), count))
 
     def _open_axis(self, stack: ExitStack, levels: Sequence[Sequence[ScalarExpr]]) -> Any:
         """Open the loop along the axis (of size 1: none) and return its variable."""

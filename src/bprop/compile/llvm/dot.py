@@ -10,12 +10,10 @@ from typing import Any
 
 from llvmlite import ir
 
-from ..ir.contraction import DOT_COLUMNS, Contraction, Label, merged
-from ..ir.register_tile import RegisterTile
-from .loop import Emitter, loop, number, smaller, strided
-from .panel import Panels
-from .type import I32, constant
-from .vector import multiply_add, shuffled
+from ..ir.contraction import Contraction, merged
+from .loop import Emitter, loop, number, smaller, stack_slot, strided_along
+from .type import I32, constant, register
+from .vector import first_lanes, load, multiply_add, shuffled
 
 
 def emit_dots(emitter: Emitter, plan: Contraction, operands: list[int], result: int) -> None:
@@ -24,51 +22,41 @@ def emit_dots(emitter: Emitter, plan: Contraction, operands: list[int], result: 
     ``operands`` are the numbers of A and B, ``result`` that of C.
     """
     b: Any = emitter.builder
-
-    def bounds(label: Label, grain: int = 1) -> tuple[Any, Any]:
-        return emitter.partition_range(label.extent, grain, label is plan.parallel_label)
-
     with ExitStack() as stack:
         base = [number(plan.offsets[0]), number(plan.offsets[1]), number(0)]
         for label in plan.outer:
-            base = _strided(b, base, label, stack.enter_context(loop(b, *bounds(label))))
-        j = stack.enter_context(loop(b, *bounds(plan.column, DOT_COLUMNS), DOT_COLUMNS))
+            base = strided_along(b, base, label, stack.enter_context(loop(b, *emitter.label_range(label, plan))))
+        j = stack.enter_context(loop(b, *emitter.label_range(plan.column, plan, plan.dot_columns), plan.dot_columns))
         i = stack.enter_context(loop(b, number(0), number(plan.row.extent)))
         pointers = [emitter.pointers[x] for x in (*operands, result)]
-        _tile(emitter, plan, pointers, _strided(b, base, plan.row, i), j)
-
-
-def _strided(b: Any, base: list[Any], label: Label, i: Any) -> list[Any]:
-    return [strided(b, x, i, stride) for x, stride in zip(base, label.strides, strict=True)]
+        _tile(emitter, plan, pointers, strided_along(b, base, plan.row, i), j)
 
 
 def _tile(emitter: Emitter, plan: Contraction, pointers: list[Any], base: list[Any], j: Any) -> None:
     """Compute one row of some columns; those beyond the last are computed as the last, and not stored."""
     b: Any = emitter.builder
     column, dtype = plan.column, plan.dtype
-    tile = RegisterTile(dtype, emitter.target)
-    panels = Panels(emitter.module, tile)
     left, right, result = pointers
     *slower, last = merged(plan.contracted)
-    count, width = min(DOT_COLUMNS, column.extent), tile.width
+    count, width = min(plan.dot_columns, column.extent), plan.width
     columns = [smaller(b, b.add(j, number(c)), number(column.extent - 1)) for c in range(count)]
-    vector = ir.VectorType(panels.kind, width)
-    with b.goto_entry_block():
-        sums = [b.alloca(vector) for _ in columns]
+    vector = ir.VectorType(register(dtype), width)
+    sums = [stack_slot(b, vector) for _ in columns]
     for total in sums:
         b.store(ir.Constant(vector, [constant(0, dtype)] * width), total)
 
     def add(start: list[Any], k: Any, count: int) -> None:
-        x = panels.load(b, b.gep(left, [b.add(start[0], k)]), width, count)
+        mask = first_lanes(width, count)
+        x = load(emitter.module, b, b.gep(left, [b.add(start[0], k)]), dtype, width, mask)
         for total, c in zip(sums, columns, strict=True):
-            at = b.add(_strided(b, start, column, c)[1], k)
-            other = panels.load(b, b.gep(right, [at]), width, count)
+            at = b.add(strided_along(b, start, column, c)[1], k)
+            other = load(emitter.module, b, b.gep(right, [at]), dtype, width, mask)
             b.store(multiply_add(emitter.module, b, x, other, b.load(total)), total)
 
     with ExitStack() as stack:
         start = base
         for label in slower:
-            start = _strided(b, start, label, stack.enter_context(loop(b, number(0), number(label.extent))))
+            start = strided_along(b, start, label, stack.enter_context(loop(b, number(0), number(label.extent))))
         vectorised = last.extent // width * width
         with loop(b, number(0), number(vectorised), width) as k:
             add(start, k, width)
@@ -77,7 +65,7 @@ def _tile(emitter: Emitter, plan: Contraction, pointers: list[Any], base: list[A
     for c, total in enumerate(sums):
         at = b.add(j, number(c))
         with b.if_then(b.icmp_signed("<", at, number(column.extent))):
-            y = _strided(b, base, column, at)[2]
+            y = strided_along(b, base, column, at)[2]
             emitter.store(_added(b, b.load(total)), result, y, dtype)
 
 

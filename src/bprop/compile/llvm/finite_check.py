@@ -5,25 +5,25 @@ from typing import Any
 from llvmlite import ir
 
 from ...core.shape import size_of
+from ..ir.kernel import Kernel
+from ..ir.loop_plan import FiniteCheckPlan
 from ..ir.status import NOT_FINITE
 from .loop import Emitter, loop_with_carry, number, strided
 from .type import I32, constant, register
 from .vector import first_lanes, load
 
-VECTORS = 4
-"""Independent sums of vectors: as many as hide the latency of an addition."""
 
-
-def emit_finite_check(emitter: Emitter, count: int) -> None:
-    """Emit the sum of x - x, NaN where an entry is infinite or NaN, over the first ``count`` operands; then the kernel fails.
+def emit_finite_check(emitter: Emitter, kernel: Kernel) -> None:
+    """Emit the sum of x - x, NaN where an entry is infinite or NaN, over the checked operands; then the kernel fails.
 
     Numbers of one dtype are summed lane by lane over all operands; whether a lane is NaN is asked once, at the end.
     """
-    b: Any = emitter.builder
+    b, plan = emitter.builder, kernel.loops
+    assert isinstance(plan, FiniteCheckPlan)
     totals: dict[Any, Any] = {}
-    for operand in range(count):
+    for operand, width in enumerate(plan.widths):
         dtype = emitter.specs[operand].dtype
-        total = _sum(emitter, operand)
+        total = _sum(emitter, operand, width, plan.sums)
         totals[dtype] = b.fadd(totals[dtype], total) if dtype in totals else total
     for total in totals.values():
         lanes = b.bitcast(b.fcmp_unordered("uno", total, total), ir.IntType(total.type.count))
@@ -31,12 +31,11 @@ def emit_finite_check(emitter: Emitter, count: int) -> None:
             b.store(ir.Constant(I32, NOT_FINITE), emitter.status)
 
 
-def _sum(emitter: Emitter, operand: int) -> Any:
+def _sum(emitter: Emitter, operand: int, width: int, sums: int) -> Any:
     """Return the sums of x - x, lane by lane: blocks of vectors, single vectors, then what is left under a mask."""
     b: Any = emitter.builder
     spec, pointer = emitter.specs[operand], emitter.pointers[operand]
-    size, width = size_of(spec.shape), emitter.target.lanes(spec.dtype.itemsize)
-    block = VECTORS * width
+    size, block = size_of(spec.shape), sums * width
     blocked, vectorised = size // block * block, size // width * width
     zero = ir.Constant(ir.VectorType(register(spec.dtype), width), [constant(0, spec.dtype)] * width)
 
@@ -45,13 +44,13 @@ def _sum(emitter: Emitter, operand: int) -> Any:
         return b.fadd(total, b.fsub(x, x))
 
     begin, end = emitter.partition_range(blocked, block)
-    with loop_with_carry(b, b.sdiv(b.sub(end, begin), number(block)), [zero] * VECTORS) as (iteration, before, after):
+    with loop_with_carry(b, b.sdiv(b.sub(end, begin), number(block)), [zero] * sums) as (iteration, before, after):
         start = b.add(begin, b.mul(iteration, number(block)))
         after += [added(total, strided(b, start, number(n), width)) for n, total in enumerate(before)]
     total = after[0]
     for other in after[1:]:
         total = b.fadd(total, other)
-    for start in range(blocked, vectorised, width):  # fewer than `VECTORS`
+    for start in range(blocked, vectorised, width):  # fewer than a block
         total = added(total, number(start))
     if size > vectorised:
         total = added(total, number(vectorised), first_lanes(width, size - vectorised))

@@ -9,9 +9,11 @@ from llvmlite import ir
 
 from ...core.graph import Edge
 from ..ir.affine_index import AffineIndex, IndexTerm
-from ..ir.scalar_expr import ScalarExpr, spec_of
+from ..ir.contraction import Contraction, Label
+from ..ir.loop_nest import Loop, Store
+from ..ir.loop_plan import Partition
+from ..ir.scalar_expr import ScalarExpr
 from ..ir.status import BARRIER, INDEX_ERROR
-from ..ir.target import Target
 from . import instruction as instructions
 from .type import I1, I32, I64, SINGLE_THREAD, Module, constant, memory
 from .vector import intrinsic
@@ -76,6 +78,11 @@ def strided(b: Any, x: Any, i: Any, stride: int) -> Any:
     return b.add(x, b.mul(i, number(stride), flags=("nsw",)), flags=("nsw",)) if stride else x
 
 
+def strided_along(b: Any, base: Sequence[Any], label: Label, i: Any) -> list[Any]:
+    """Return the addresses in A, B and C that are i steps along a label of a contraction from those of ``base``."""
+    return [strided(b, x, i, stride) for x, stride in zip(base, label.strides, strict=True)]
+
+
 def emit_barrier(module: Any, b: Any, pool: Sequence[Any], status: Any) -> Any:
     """Emit a barrier of the threads of ``pool``; return the greatest status that any of them brings."""
     return intrinsic(module, b, BARRIER, I32, [pool[2], pool[1], status])
@@ -119,20 +126,23 @@ def copy_bytes(module: Any, b: Any, target: Any, source: Any, size: Any) -> None
 class Emitter:
     """Emits the scalars of a body: each once, at the loop level where everything it depends on is available.
 
-    ``pointers`` are the typed bases of the kernel's operands, by number, ``specs`` their shapes and dtypes. ``loops`` has the
-    value of every loop variable, ``parameters`` the numbers that the kernel supplies. ``status`` is where an error code goes;
-    ``pool`` is (thread, threads, thread pool).
+    ``raw`` has the untyped address of every operand of the kernel, ``pointers`` are the typed ones by number, ``specs`` their
+    shapes and dtypes; ``workspace`` is memory that it works in, or ``None``. ``bodies`` are the functions of a region's bodies.
+    ``loops`` has the value of every loop variable, ``parameters`` the numbers that the kernel supplies. ``status`` is where an
+    error code goes; ``pool`` is (thread, threads, thread pool).
     """
 
     def __init__(
-        self, module: Module, builder: Any, operands: Sequence[Edge], pointers: Sequence[Any], status: Any,
+        self, module: Module, builder: Any, raw: dict[Edge, Any], workspace: Any, bodies: Sequence[Any], status: Any,
         pool: Sequence[Any],
     ) -> None:  # fmt: skip
         self.module = module
         self.builder = builder
-        self.operands = operands
-        self.specs = list(map(spec_of, operands))
-        self.pointers = pointers
+        self.raw = raw
+        self.specs = [edge.spec for edge in raw]
+        self.pointers = [builder.bitcast(x, memory(edge.spec.dtype).as_pointer()) for edge, x in raw.items()]
+        self.workspace = workspace
+        self.bodies = bodies
         self.status = status
         self.pool = pool
         self.loops: dict[IndexTerm, Any] = {}
@@ -140,14 +150,19 @@ class Emitter:
         self.values: dict[ScalarExpr, Any] = {}
 
     @property
-    def target(self) -> Target:
-        """What code is generated for."""
-        return self.module.target
-
-    @property
     def is_parallel(self) -> bool:
         """Whether all threads work at the kernel."""
         return self.pool[0] is not SINGLE_THREAD[0]
+
+    def range_of(self, loop: Loop, partition: Partition | None) -> tuple[Any, Any]:
+        """Return where a loop begins and ends for this thread, which may be divided among the threads."""
+        if partition is None or loop != partition.loop:
+            return number(0), number(loop.extent)
+        return self.partition_range(loop.extent, partition.grain)
+
+    def label_range(self, label: Label, plan: Contraction, grain: int = 1) -> tuple[Any, Any]:
+        """Return where the loop along a label of the result of a contraction begins and ends for this thread."""
+        return self.partition_range(label.extent, grain, label is plan.parallel_label)
 
     def partition_range(self, count: int, grain: int = 1, is_parallel: bool = True) -> tuple[Any, Any]:
         """Return where this thread's part of ``range(count)`` begins and ends."""
@@ -200,6 +215,11 @@ class Emitter:
         b = self.builder
         status = b.load(self.status)
         b.store(b.select(condition, ir.Constant(status.type, code), status), self.status)
+
+    def emit_stores(self, stores: Sequence[Store]) -> None:
+        """Write numbers that are emitted already."""
+        for operand, address, value in stores:
+            self.store(self.values[value], self.pointers[operand], self.index(address), self.specs[operand].dtype)
 
     def load(self, pointer: Any, address: Any, dtype: "np.dtype[Any]") -> Any:
         """Return a number from memory."""

@@ -5,7 +5,9 @@ from contextlib import ExitStack
 from typing import Any
 
 from ...core.shape import size_of
+from ..ir.kernel import Kernel
 from ..ir.loop_nest import Loop, LoopNest, ScatterNest
+from ..ir.loop_plan import LoopPlan, Partition
 from ..ir.scalar_expr import ScalarExpr
 from .loop import Emitter, loop, number
 from .type import constant
@@ -16,36 +18,35 @@ def open_loops(
     emitter: Emitter,
     loops: Sequence[Loop],
     levels: Sequence[Sequence[ScalarExpr]],
-    parallel: Loop | None = None,
-    grain: int = 1,
+    partition: Partition | None = None,
 ) -> None:
     """Open ``loops`` one inside the other and emit the scalars of each level.
 
-    Each thread runs its part of the iterations of the ``parallel`` loop.
+    Each thread runs its part of the loop that ``partition`` names.
     """
     emitter.emit(levels[0])
     for loop_of_nest, scalars in zip(loops, levels[1:], strict=False):
-        begin, end = emitter.partition_range(loop_of_nest.extent, grain, loop_of_nest == parallel)
+        begin, end = emitter.range_of(loop_of_nest, partition)
         emitter.loops[loop_of_nest.variable] = stack.enter_context(loop(emitter.builder, begin, end))
         emitter.emit(scalars)
 
 
-def emit_map(emitter: Emitter, nest: LoopNest) -> None:
-    """Emit a map."""
+def emit_map(emitter: Emitter, kernel: Kernel) -> None:
+    """Emit a map, or the part of a join that comes from one operand."""
+    nest, plan = kernel.nest, kernel.loops
+    assert isinstance(nest, LoopNest)
+    assert isinstance(plan, LoopPlan)
     if size_of(nest.shape) == 0:
         return
-    parallel, grain = nest.parallel_loop, 1
-    if parallel in nest.outer[-1:]:  # threads write neighbouring numbers
-        grain = emitter.target.grain(min(emitter.specs[store.operand].dtype.itemsize for store in nest.stores))
     with ExitStack() as stack:
-        open_loops(stack, emitter, nest.outer, nest.levels(nest.outer), parallel, grain)
-        for operand, address, value in nest.stores:
-            dtype = emitter.specs[operand].dtype
-            emitter.store(emitter.values[value], emitter.pointers[operand], emitter.index(address), dtype)
+        open_loops(stack, emitter, nest.outer, nest.levels(nest.outer), plan.partition)
+        emitter.emit_stores(nest.stores)
 
 
-def emit_scatter(emitter: Emitter, nest: ScatterNest) -> None:
+def emit_scatter(emitter: Emitter, kernel: Kernel) -> None:
     """Emit y = 0, then y[index(i)] += x[i] in the order of i; y is the last operand."""
+    nest = kernel.nest
+    assert isinstance(nest, ScatterNest)
     spec, pointer = emitter.specs[-1], emitter.pointers[-1]
     b: Any = emitter.builder
     zero = constant(0, spec.dtype)

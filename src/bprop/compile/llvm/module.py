@@ -4,19 +4,16 @@ The table holds the arena, the inputs and the outputs. The result is 0, or the c
 pool runs the whole program and does its part of every parallel kernel. ``run_steps`` runs it many times.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from typing import Any
 
 from llvmlite import ir
 
 from ...core.error import CompileError
-from ...core.graph import Edge
-from ..ir.kernel import Kernel, called_back, structure_of
-from ..ir.loop_nest import CumulationNest, LoopNest, ReductionNest, ScatterNest
+from ..ir.kernel import Kernel, Kind, called_back, structure_of
 from ..ir.lowered import Lowered
 from ..ir.memory_plan import Buffer
-from ..ir.scalar_expr import spec_of
 from ..ir.schedule import ScheduledItem
 from ..ir.status import MESSAGE, POLL_SIGNALS
 from .contraction import emit_contraction
@@ -27,10 +24,23 @@ from .loop import Emitter, number
 from .map import emit_map, emit_scatter
 from .random import emit_random
 from .reduce import emit_reduce
-from .scan import SignalPoll, emit_scan
+from .scan import emit_scan
 from .schedule import ScheduleEmitter, emit_segments
 from .step_loop import emit_step_loop
-from .type import I32, POINTER, POOL, SINGLE_THREAD, Module, memory
+from .type import I32, POINTER, POOL, SINGLE_THREAD, Module
+
+EMITTERS: dict[Kind, Callable[[Emitter, Kernel], None]] = {
+    "map": emit_map,
+    "join": emit_map,
+    "reduce": emit_reduce,
+    "scatter": emit_scatter,
+    "cumulate": emit_cumulate,
+    "contract": emit_contraction,
+    "random": emit_random,
+    "guard": emit_finite_check,
+    "branch": emit_branch,
+}
+"""The emitters of kernels that call no function of Python."""
 
 
 def emit_module(lowered: Lowered) -> Any:
@@ -50,6 +60,7 @@ class _ModuleEmitter:
         self.called = list(called_back(lowered.kernels))
         self.functions: dict[Hashable, Any] = {}
         self.count = 0
+        self.emitters = EMITTERS | {"callback": self._call_back, "scan": self._scan, "loop": self._loop}
 
     def function(self, name: str, lowered: Lowered, exported: bool = False) -> Any:
         """Emit the function that runs a graph's kernels on a table of pointers; that of a body ends with a barrier."""
@@ -89,13 +100,13 @@ class _ModuleEmitter:
             base = b.load(b.gep(function.args[0], [number(slot)]))
             return b.gep(base, [number(buffer.position)]) if buffer.kind == "arena" else base
 
-        def kernel(work: Kernel) -> tuple[Any, list[Buffer]]:
-            return self.kernel(work, lowered)
+        def kernel(work: Kernel, is_parallel: bool) -> tuple[Any, list[Buffer]]:
+            return self.kernel(work, is_parallel, lowered)
 
         ScheduleEmitter(self.module, kernel, items, function, pointer).emit(b, is_parallel, is_body)
         return function
 
-    def kernel(self, kernel: Kernel, lowered: Lowered) -> tuple[Any, list[Buffer]]:
+    def kernel(self, kernel: Kernel, is_parallel: bool, lowered: Lowered) -> tuple[Any, list[Buffer]]:
         """Emit one kernel; return its function and the buffers whose addresses it takes.
 
         The function depends on the structure of the kernel, on which of its operands have one buffer, and on whether it is
@@ -105,7 +116,7 @@ class _ModuleEmitter:
         memory_plan, operands = lowered.memory, kernel.operands
         buffers = list(dict.fromkeys(memory_plan.buffers[edge] for edge in operands))
         order = tuple(buffers.index(memory_plan.buffers[edge]) for edge in operands)
-        has_workspace, is_parallel = kernel in memory_plan.workspaces, kernel in lowered.schedule.parallel
+        has_workspace = kernel in memory_plan.workspaces
         if has_workspace:
             buffers.append(Buffer("arena", memory_plan.workspaces[kernel]))
         structure = structure_of(kernel) if kernel.nest is not None or kernel.contraction is not None else None
@@ -123,71 +134,34 @@ class _ModuleEmitter:
         b: Any = ir.IRBuilder(function.append_basic_block("entry"))
         status = b.alloca(I32)
         b.store(ir.Constant(I32, 0), status)
-        raw = [pointers[position] for position in order]
-        typed = [b.bitcast(x, memory(spec_of(edge).dtype).as_pointer()) for edge, x in zip(operands, raw, strict=True)]
         # a kernel that one thread runs is compiled for that
-        emitter = Emitter(self.module, b, operands, typed, status, pool if is_parallel else SINGLE_THREAD)
+        pool = pool if is_parallel else SINGLE_THREAD
         workspace = pointers[-1] if has_workspace else None
-        self._with_context(emitter, kernel, dict(zip(operands, raw, strict=True)), workspace, bodies)
+        raw = [pointers[position] for position in order]
+        emitter = Emitter(self.module, b, dict(zip(operands, raw, strict=True)), workspace, bodies, status, pool)
+        try:
+            self.emitters[kernel.kind](emitter, kernel)
+        except CompileError as error:
+            error.message += kernel.context
+            raise
         b.ret(b.load(status))
         if key is not None:
             self.functions[key] = function
         return function, buffers
 
-    def _with_context(
-        self, emitter: Emitter, kernel: Kernel, raw: dict[Edge, Any], workspace: Any, bodies: list[Any]
-    ) -> None:
-        """Emit what a kernel does; the message of an error names the kernel."""
-        try:
-            if kernel.bodies:
-                self._region(emitter, kernel, raw, workspace, bodies)
-            else:
-                self._emit(emitter, kernel, raw, workspace)
-        except CompileError as error:
-            error.message += kernel.context
-            raise
+    def _scan(self, emitter: Emitter, kernel: Kernel) -> None:
+        emit_scan(emitter, kernel, self.poll_function)
 
-    def _emit(self, emitter: Emitter, kernel: Kernel, raw: dict[Edge, Any], workspace: Any) -> None:
-        nest = kernel.nest
-        if isinstance(nest, ReductionNest):
-            emit_reduce(emitter, nest)
-        elif isinstance(nest, CumulationNest):
-            emit_cumulate(emitter, nest)
-        elif isinstance(nest, ScatterNest):
-            emit_scatter(emitter, nest)
-        elif isinstance(nest, LoopNest):
-            emit_map(emitter, nest)
-        elif kernel.contraction is not None:
-            dtype = memory(kernel.contraction.dtype)
-            packed = None if workspace is None else emitter.builder.bitcast(workspace, dtype.as_pointer())
-            emit_contraction(emitter, kernel, packed)
-        elif kernel.kind == "guard":
-            emit_finite_check(emitter, len(kernel.reads))
-        elif kernel.kind == "random":
-            emit_random(emitter, kernel)
-        elif kernel.kind == "callback":
-            self._call_back(emitter, kernel, raw)
-        else:
-            raise AssertionError(kernel.kind)
+    def _loop(self, emitter: Emitter, kernel: Kernel) -> None:
+        emit_loop(emitter, kernel, self.poll_function, MESSAGE + self.called.index(kernel))
 
-    def _region(
-        self, emitter: Emitter, kernel: Kernel, raw: dict[Edge, Any], workspace: Any, bodies: list[Any]
-    ) -> None:
-        poll = SignalPoll(self.poll_function, kernel.bodies)
-        if kernel.kind == "scan":
-            emit_scan(emitter, kernel, raw, bodies[0], workspace, poll)
-        elif kernel.kind == "branch":
-            emit_branch(emitter, kernel, raw, bodies, workspace)
-        else:
-            emit_loop(emitter, kernel, raw, bodies, workspace, poll, MESSAGE + self.called.index(kernel))
-
-    def _call_back(self, emitter: Emitter, kernel: Kernel, raw: dict[Edge, Any]) -> None:
+    def _call_back(self, emitter: Emitter, kernel: Kernel) -> None:
         """Emit a call of NumPy through Python."""
         b = emitter.builder
         edges = [*kernel.reads, *kernel.stored]
         table = b.alloca(ir.ArrayType(POINTER, max(len(edges), 1)))
         for position, edge in enumerate(edges):
-            b.store(raw[edge], b.gep(table, [number(0), number(position)]))
+            b.store(emitter.raw[edge], b.gep(table, [number(0), number(position)]))
         function = self.python(b, f"python.{self.called.index(kernel)}", [POINTER.as_pointer()])
         b.store(b.call(function, [b.gep(table, [number(0), number(0)])]), emitter.status)
 

@@ -9,12 +9,9 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from ...core.error import CompileError
-from ...core.family import Random
-from ...core.shape import size_of
 from ...ops.random import MULTIPLIERS, ROUNDS, WEYL
 from ..ir.kernel import Kernel
-from ..ir.scalar_expr import spec_of
+from ..ir.loop_plan import RandomPlan
 from . import instruction as instructions
 from .loop import Emitter, loop, number
 from .type import F32, F64
@@ -24,26 +21,18 @@ _DOUBLE = np.dtype(np.float64)
 
 
 def emit_random(emitter: Emitter, kernel: Kernel) -> None:
-    """Emit the entries of every generator in the batch, one block of four words at a time."""
-    b: Any = emitter.builder
-    node = kernel.root
-    op, dtype = node.op, node.specs[0].dtype
-    assert isinstance(op, Random)
-    entries = {"uniform": _uniform, "normal": _normal}.get(str(op.entry))
-    if entries is None:
-        raise CompileError(f"{op.name}: entry {op.entry!r} has no native code")
-    state = node.inputs[0]
-    batch, size = size_of(spec_of(state).shape[:-1]), size_of(tuple(node.params["shape"]))
-    per_block = 4 if op.entry == "uniform" and dtype == np.float32 else 2
+    """Emit the entries of every generator, one block of four words at a time."""
+    b, plan = emitter.builder, kernel.loops
+    assert isinstance(plan, RandomPlan)
+    entries = {"uniform": _uniform, "normal": _normal}[plan.entry]
     source, target = emitter.pointers[:2]  # the state of the generators, and what is drawn
-    blocks = -(-size // per_block)
-    by_row = batch > blocks
-    with loop(b, *emitter.partition_range(batch, is_parallel=by_row)) as row:
+    dtype, size, by_row = emitter.specs[1].dtype, plan.size, plan.divides_generators
+    with loop(b, *emitter.partition_range(plan.generators, is_parallel=by_row)) as row:
         entry = b.mul(row, number(2))
         key = b.load(b.gep(source, [entry]))
         start = b.load(b.gep(source, [b.add(entry, number(1))]))
-        with loop(b, *emitter.partition_range(blocks, emitter.target.grain(4 * per_block), not by_row)) as block:
-            first = b.mul(block, number(per_block))
+        with loop(b, *emitter.partition_range(-(-size // plan.block), plan.grain, not by_row)) as block:
+            first = b.mul(block, number(plan.block))
             for lane, x in enumerate(entries(emitter, _philox(b, key, b.add(start, block)), dtype)):
                 position = b.add(first, number(lane))
                 with b.if_then(b.icmp_signed("<", position, number(size))):

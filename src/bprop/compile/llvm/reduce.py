@@ -1,66 +1,51 @@
-"""Reductions. Long ones go in chunks, whose results are joined pairwise, in an order that depends on shape alone.
-
-Within a chunk eight lanes run side by side, so that the loop vectorises without reassociation. Where the innermost
-axis is not reduced, the lanes are a block of neighbouring results instead. float32 sums are accumulated in float64.
-
-**Source:** Higham (1993), The accuracy of floating point summation (pairwise summation).
-"""
+"""Reductions, in the order that their plan says. float32 sums are accumulated in float64."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from math import prod
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
 
-from ...core.family import Reduction
 from ...core.shape import size_of
+from ..ir.kernel import Kernel
 from ..ir.loop_nest import Loop, ReductionNest
+from ..ir.loop_plan import ReductionPlan
 from ..ir.scalar_expr import ScalarExpr, scalars_of
-from .loop import Emitter, loop, number, smaller
+from .loop import Emitter, loop, number, smaller, stack_slot
 from .map import open_loops
 from .type import I64, constant, register
 
-LANES = 8
-CHUNK = 128
-BLOCK = 64
-LEVELS = 48
 
-
-def emit_reduce(emitter: Emitter, nest: ReductionNest) -> None:
+def emit_reduce(emitter: Emitter, kernel: Kernel) -> None:
     """Emit a reduction; its result is the last operand."""
+    nest, plan = kernel.nest, kernel.loops
+    assert isinstance(nest, ReductionNest)
+    assert isinstance(plan, ReductionPlan)
     if size_of(emitter.specs[-1].shape):
-        _Reduction(emitter, nest).emit()
+        _Reduction(emitter, nest, plan).emit()
 
 
 class _Reduction:
-    def __init__(self, emitter: Emitter, nest: ReductionNest) -> None:
+    def __init__(self, emitter: Emitter, nest: ReductionNest, plan: ReductionPlan) -> None:
         self.emitter = emitter
         self.nest = nest
+        self.plan = plan
         self.b: Any = emitter.builder
-        assert isinstance(nest.op, Reduction)
         self.dtype = nest.accumulator
-        self.init = [constant(_initial(state, self.dtype), self.dtype) for state in nest.op.init]
+        self.init = [constant(_initial(state, self.dtype), self.dtype) for state in nest.init]
         self.empty = size_of(nest.shape) == 0
 
     def emit(self) -> None:
-        nest = self.nest
-        last = nest.outer[-1] if nest.outer and nest.inner else None
-        if self.empty or last is None or last.variable != nest.innermost or last.extent < 4:
-            self._rows()
-        else:
+        if self.plan.columns:
             self._columns()
+        else:
+            self._rows()
 
     # --- memory of the kernel ---
     def _array(self, count: int) -> list[Any]:
         """Reserve one array of ``count`` numbers per state."""
-        with self.b.goto_entry_block():
-            return [self.b.alloca(ir.ArrayType(register(self.dtype), count)) for _ in self.init]
-
-    def _counter(self) -> Any:
-        with self.b.goto_entry_block():
-            return self.b.alloca(I64)
+        return [stack_slot(self.b, ir.ArrayType(register(self.dtype), count)) for _ in self.init]
 
     def _at(self, array: Any, i: Any) -> Any:
         return self.b.gep(array, [number(0), i])
@@ -115,18 +100,17 @@ class _Reduction:
         levels = [[] for _ in range(len(loops) + 1)] if self.empty else nest.levels(loops)
         depth = len(nest.outer)
         with ExitStack() as outer:
-            open_loops(outer, emitter, nest.outer, levels[: depth + 1], nest.parallel_loop)
+            open_loops(outer, emitter, nest.outer, levels[: depth + 1], self.plan.partition)
             if self.empty:
                 self._finish(self.init)
                 return
             if not nest.inner:
                 self._finish(self._combine(self.init, emitter.values[nest.value]))
                 return
-            lanes = LANES if nest.merged is not None and nest.inner[-1].extent >= LANES else 1
+            lanes = self.plan.lanes
             acc = self._array(lanes)
             self._fill(acc, number(lanes))
-            is_short = prod(axis.extent for axis in nest.inner) <= CHUNK
-            flush = self._cascade(acc, lanes) if nest.merged is not None and not is_short else None
+            flush = self._cascade(acc, lanes) if self.plan.levels else None
             with ExitStack() as reduced:
                 open_loops(reduced, emitter, nest.inner[:-1], [[], *levels[depth + 1 : -1]])
                 self._row(nest.inner[-1], levels[-1], acc, lanes, flush)
@@ -144,14 +128,14 @@ class _Reduction:
         lanes: int,
         flush: Callable[[Any], Any] | None,
     ) -> None:
-        b, emitter, extent = self.b, self.emitter, number(last.extent)
+        b, emitter, extent, chunk = self.b, self.emitter, number(last.extent), self.plan.chunk
 
         def step(i: Any, lane: Any) -> None:
             emitter.loops[last.variable] = i
             self._set(acc, lane, self._combine(self._get(acc, lane), self._item(scalars)))
 
-        with loop(b, number(0), extent, CHUNK) as start:
-            stop = smaller(b, b.add(start, number(CHUNK)), extent)
+        with loop(b, number(0), extent, chunk) as start:
+            stop = smaller(b, b.add(start, number(chunk)), extent)
             if lanes == 1:
                 with loop(b, start, stop) as i:
                     step(i, number(0))
@@ -173,9 +157,9 @@ class _Reduction:
 
     def _cascade(self, acc: Sequence[Any], lanes: int) -> Callable[[Any], Any]:
         """Return ``flush``: it joins finished chunks pairwise, like carries in a binary counter of chunks."""
-        b = self.b
-        parts, total = self._array(LEVELS), self._array(1)
-        pending, chunks, level = self._counter(), self._counter(), self._counter()
+        b, plan = self.b, self.plan
+        parts, total = self._array(plan.levels), self._array(1)
+        pending, chunks, level = (stack_slot(b, I64) for _ in range(3))
         b.store(number(0), pending)
         b.store(number(0), chunks)
 
@@ -202,13 +186,13 @@ class _Reduction:
         def flush(count: Any) -> Any:
             if count is not None:
                 b.store(b.add(b.load(pending), count), pending)
-                with b.if_then(b.icmp_signed(">=", b.load(pending), number(CHUNK))):
+                with b.if_then(b.icmp_signed(">=", b.load(pending), number(plan.chunk))):
                     carry()
                 return None
             with b.if_then(b.icmp_signed(">", b.load(pending), number(0))):
                 carry()
             self._set(total, number(0), self.init)
-            with loop(b, number(0), number(LEVELS)) as i:
+            with loop(b, number(0), number(plan.levels)) as i:
                 bit = b.and_(b.lshr(b.load(chunks), i), number(1))
                 with b.if_then(b.icmp_unsigned("==", bit, number(1))):
                     self._set(total, number(0), self._join(self._get(parts, i), self._get(total, number(0))))
@@ -218,25 +202,24 @@ class _Reduction:
 
     # --- the innermost axis is not reduced ---
     def _columns(self) -> None:
-        nest, emitter, b = self.nest, self.emitter, self.b
+        nest, plan, emitter, b = self.nest, self.plan, self.emitter, self.b
         column = nest.outer[-1]
         loops = [*nest.outer[:-1], *nest.inner, column]
         levels = nest.levels(loops)
         depth = len(nest.outer) - 1
-        acc, total = self._array(BLOCK), self._array(BLOCK)
+        acc, total = self._array(plan.columns), self._array(plan.columns)
         with ExitStack() as outer:
-            parallel = nest.parallel_loop
-            open_loops(outer, emitter, nest.outer[:-1], levels[: depth + 1], parallel)
-            begin, end = emitter.partition_range(column.extent, emitter.target.grain(4), parallel == column)
-            base = outer.enter_context(loop(b, begin, end, BLOCK))
-            width = smaller(b, number(BLOCK), b.sub(end, base))
+            open_loops(outer, emitter, nest.outer[:-1], levels[: depth + 1], plan.partition)
+            begin, end = emitter.range_of(column, plan.partition)
+            base = outer.enter_context(loop(b, begin, end, plan.columns))
+            width = smaller(b, number(plan.columns), b.sub(end, base))
             self._fill(acc, width)
             self._fill(total, width)
             with ExitStack() as reduced:
                 open_loops(reduced, emitter, nest.inner[:-1], [[], *levels[depth + 1 : -2]])
                 last = nest.inner[-1]
-                start = reduced.enter_context(loop(b, number(0), number(last.extent), CHUNK))
-                stop = smaller(b, b.add(start, number(CHUNK)), number(last.extent))
+                start = reduced.enter_context(loop(b, number(0), number(last.extent), plan.chunk))
+                stop = smaller(b, b.add(start, number(plan.chunk)), number(last.extent))
                 with loop(b, start, stop) as row:
                     emitter.loops[last.variable] = row
                     emitter.forget(levels[-2])

@@ -1,35 +1,33 @@
 """Scan: the body is one function of a pointer table, called for every row; carries alternate between two buffers."""
 
 from collections.abc import Callable, Sequence
-from math import log2
 from typing import Any
 
 from llvmlite import ir
 
 from ...core.shape import size_of
 from ..ir.kernel import Kernel
-from ..ir.lowered import Lowered, walk
+from ..ir.loop_plan import RegionPlan
 from ..ir.memory_plan import aligned, bytes_of
-from ..ir.scalar_expr import spec_of
 from .loop import Emitter, copy_bytes, emit_barrier, loop, number, return_if_error, stack_slot
 from .type import I32, POINTER, SINGLE_THREAD
-
-POLL_INTERVAL = 5e7
-"""Operations and bytes between two polls for signals: some 10 ms."""
 
 
 class SignalPoll:
     """Python polls for signals (Ctrl-C) between some iterations of a region; its answer may end the program.
 
-    ``function`` gives the function of Python that polls; it is called once in ``interval`` iterations, a power of two.
+    ``function`` gives the function of Python that polls; the plan of the region's loop says how often it is called.
     """
 
-    def __init__(self, function: Callable[[Any], Any], bodies: Sequence[Lowered]) -> None:
+    def __init__(self, function: Callable[[Any], Any], kernel: Kernel) -> None:
+        assert isinstance(kernel.loops, RegionPlan)
         self.function = function
-        self.interval = int(2 ** min(max(log2(POLL_INTERVAL / max(_work(bodies), 1)) // 1, 0), 10))
+        self.interval = kernel.loops.poll_interval
 
     def emit(self, emitter: Emitter, iteration: Any) -> None:
         """Emit the poll before an iteration. In a parallel region a barrier follows: all threads leave or none does."""
+        if self.interval is None:
+            return
         b, mask, fine = emitter.builder, number(self.interval - 1), ir.Constant(I32, 0)
         with b.if_then(b.icmp_unsigned("==", b.and_(iteration, mask), mask), likely=False):
             slot = stack_slot(b, I32)
@@ -40,11 +38,6 @@ class SignalPoll:
             if emitter.is_parallel:
                 status = emit_barrier(emitter.module, b, emitter.pool, status)
             return_if_error(b, status)
-
-
-def _work(bodies: Sequence[Lowered]) -> int:
-    """Return how many operations and bytes an iteration costs; of a loop inside, one of its iterations."""
-    return sum((kernel.flops + kernel.bytes) * times for body in bodies for kernel, times in walk(body))
 
 
 class PointerTable:
@@ -92,31 +85,30 @@ class Carries:
             self.b.store(target, slot)
 
 
-def emit_scan(
-    emitter: Emitter, kernel: Kernel, raw: dict[Any, Any], function: Any, workspace: Any, poll: SignalPoll
-) -> None:
-    """Emit the loop; ``raw`` are untyped pointers to operands and results, ``function`` is the body."""
+def emit_scan(emitter: Emitter, kernel: Kernel, poll_function: Callable[[Any], Any]) -> None:
+    """Emit the loop; ``poll_function`` gives the function of Python that polls for signals."""
     b, module, node = emitter.builder, emitter.module, kernel.root
+    raw, workspace, poll = emitter.raw, emitter.workspace, SignalPoll(poll_function, kernel)
+    (function,) = emitter.bodies
     (body,) = kernel.bodies
     count, scanned = node.params["carries"], node.params["scanned"]
     length, reverse = node.params["length"], node.params["reverse"]
-    args = [raw[edge] for edge in node.inputs]
+    edges = node.edges
+    args = [raw[edge] for edge in edges]
     results = [raw[edge] for edge in kernel.stored]
-    sizes = [bytes_of(edge) for edge in node.inputs[:count]]
+    sizes = [bytes_of(edge) for edge in edges[:count]]
     specs = body.graph.specs
     table = PointerTable(b, len(args) + len(results), workspace)
     carries = Carries(b, args[:count], sizes, workspace, aligned(body.memory.size))
     for position, arg in enumerate(args):
         table.bind(1 + position, arg)
     with loop(b, number(0), number(length)) as iteration:
-        if length >= poll.interval:
-            poll.emit(emitter, iteration)
+        poll.emit(emitter, iteration)
         row = b.sub(number(length - 1), iteration) if reverse else iteration
         for position, address in enumerate(carries.addresses()):
             table.bind(1 + position, address)
         for position in range(count, count + scanned):
-            spec = spec_of(node.inputs[position])
-            step = bytes_of(node.inputs[position]) // max(spec.shape[0], 1)
+            step = bytes_of(edges[position]) // max(edges[position].spec.shape[0], 1)
             table.bind(1 + position, b.gep(args[position], [b.mul(row, number(step))]))
         targets = carries.targets(iteration)
         for position, target in enumerate(targets):

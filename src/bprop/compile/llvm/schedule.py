@@ -31,14 +31,14 @@ def emit_segments(
 class ScheduleEmitter:
     """Emits items in order: parallel ones on every thread, others on thread 0, barriers in between.
 
-    ``kernel`` returns the function of a kernel and the buffers that it takes, ``pointer`` the address of a buffer. A thread
+    ``kernel`` returns the function of a kernel (parallel or not) and the buffers that it takes, ``pointer`` the address of a buffer. A thread
     in which something fails skips to the next barrier, after which all return.
     """
 
     def __init__(
         self,
         module: Any,
-        kernel: Callable[[Kernel], tuple[Any, list[Buffer]]],
+        kernel: Callable[[Kernel, bool], tuple[Any, list[Buffer]]],
         items: Sequence[ScheduledItem],
         function: Any,
         pointer: Callable[[Buffer], Any],
@@ -95,7 +95,7 @@ class ScheduleEmitter:
                 target, source = (b.gep(self.pointer(buffer), [begin]) for buffer in (work.target, work.source))
                 copy_bytes(self.module, b, target, source, b.sub(end, begin))
                 continue
-            function, buffers = self.kernel(work)
+            function, buffers = self.kernel(work, item.is_parallel)
             status = b.call(function, [*map(self.pointer, buffers), *pool])
             if work.may_fail:
                 with b.if_then(b.icmp_unsigned("!=", status, ir.Constant(I32, 0)), likely=False):

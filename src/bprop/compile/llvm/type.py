@@ -31,7 +31,9 @@ def register(dtype: "np.dtype[Any]") -> Any:
 
 
 def memory(dtype: "np.dtype[Any]") -> Any:
-    """Return the type of a number in memory."""
+    """Return the type of a number in memory; complex ones, which only NumPy computes with, are two real ones."""
+    if dtype.kind == "c":
+        return ir.ArrayType(F32 if dtype == np.complex64 else F64, 2)
     return I8 if dtype.kind == "b" else register(dtype)
 
 

@@ -20,7 +20,6 @@ from ..ir.scalar_expr import (
     expansion,
     index_of,
     scalars_of,
-    spec_of,
     terms_of,
 )
 
@@ -51,7 +50,7 @@ class _Builder:
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
         self.root = kernel.root
-        inside = [node for node in kernel.nodes if kernel.kind == "map" or node is not kernel.root]
+        inside = [node for node in kernel.nodes if kernel.traits.is_by_entry or node is not kernel.root]
         self.scalars = ScalarBuilder(inside, kernel.operands)
         self.position = tuple(variable(axis, size) for axis, size in enumerate(kernel.shape))
 
@@ -110,16 +109,16 @@ class _Builder:
         root, operand = self.root, self.kernel.operand_position
         assert isinstance(root.op, Join)
         assert operand is not None
-        axis, (shape, dtype) = root.params["axis"], spec_of((root, 0))
-        start = root.op.starts([spec_of(x) for x in root.inputs], axis)[operand]
+        axis, (shape, dtype) = root.params["axis"], root.specs[0]
+        start = root.op.starts([x.spec for x in root.edges], axis)[operand]
         target = tuple(index + start if number == axis else index for number, index in enumerate(self.position))
         value = self.scalars.cast(self._read(), dtype)
-        store = Store(self._operand((root, 0)), flattened(target, shape), value)
+        store = Store(self._operand(root.output), flattened(target, shape), value)
         return LoopNest(**self._common([], stores=[store]))
 
     def _scatter(self) -> LoopNest:
         root = self.root
-        op, (shape, dtype) = root.op, spec_of((root, 0))
+        op, (shape, dtype) = root.op, root.specs[0]
         assert isinstance(op, Linear)
         value = self.scalars.cast(self._read(), dtype)
         others = map(self.scalars.reader, root.inputs[1:])
@@ -131,7 +130,7 @@ class _Builder:
 
     def _reduce(self) -> LoopNest:
         root, position, shape = self.root, self.position, self.kernel.shape
-        op, axes, dtype = root.op, root.params["axis"], spec_of((root, 0)).dtype
+        op, axes, dtype = root.op, root.params["axis"], root.specs[0].dtype
         assert isinstance(op, Reduction)
         accumulator = dtype if op.tie_fraction is not None else accumulator_of(dtype)
         value = self.scalars.cast(self._read(), accumulator)
@@ -145,13 +144,13 @@ class _Builder:
         (finished,) = self._expanded(op.finish, states, dtype)
         return ReductionNest(
             **self._common([value], [target], axes),
-            op=op,
             accumulator=accumulator,
             target=target,
             states=states,
             entries=(entry,),
             combined=self._expanded(op.combine, (*states, entry), accumulator),
             finished=finished,
+            init=tuple(op.init),
             value=value,
             others=others,
             merged=merged,
@@ -159,7 +158,7 @@ class _Builder:
 
     def _cumulate(self) -> LoopNest:
         root = self.root
-        op, spec, axis = root.op, spec_of((root, 0)), root.params["axis"]
+        op, spec, axis = root.op, root.specs[0], root.params["axis"]
         assert isinstance(op, Cumulative)
         accumulator = accumulator_of(spec.dtype)
         values = tuple(self.scalars.cast(self._read(i), accumulator) for i in range(len(root.inputs)))
@@ -168,7 +167,6 @@ class _Builder:
         entries = tuple(self.scalars.parameter(f"operand {i}", accumulator) for i in range(len(values)))
         return CumulationNest(
             **self._common(values, [target], [axis]),
-            op=op,
             accumulator=accumulator,
             target=target,
             states=(state,),

@@ -7,12 +7,12 @@ fails ends the program before it writes anything that outlives the call, and the
 from collections.abc import Iterable
 from typing import Any
 
-from ...core.family import Bilinear, Linear, Selection
+from ...core.family import Bilinear, Selection
 from ...core.graph import Edge, Graph, Node, inner_graphs
 from ...core.rewrite import Rewriter
 from ...core.shape import size_of
 from ...ops.guard import guard, require_finite
-from ..ir.scalar_expr import spec_of
+from ..ir.scalar_expr import is_reindexing
 
 
 class NotFiniteError(Exception):
@@ -64,32 +64,31 @@ class _CheckedValues:
     def __init__(self, graph: Graph, donated: Iterable[int]) -> None:
         self.readers: dict[Edge, list[Node | None]] = {}
         for node in graph.nodes:
-            for x in node.inputs:
-                if type(x) is tuple:
-                    self.readers.setdefault(x, []).append(node)
+            for x in node.edges:
+                self.readers.setdefault(x, []).append(node)
         for edge in graph.outputs:
             self.readers.setdefault(edge, []).append(None)
         written = set(donated)
         # what another product or an output reads: not only a value that is written in place
-        self.read_further = {edge[0] for number, edge in enumerate(graph.outputs) if number not in written}
+        self.read_further = {edge.node for number, edge in enumerate(graph.outputs) if number not in written}
         for node in reversed(graph.nodes):
             if isinstance(node.op, Bilinear) or node in self.read_further:
-                self.read_further.update(x[0] for x in node.inputs if type(x) is tuple)
+                self.read_further.update(x.node for x in node.edges)
 
     def edges(self, products: Iterable[tuple[Edge, Edge]]) -> list[Edge]:
         """Return the values to check, each once."""
         chosen: dict[Edge, None] = {}
         for operand, result in products:
             source, remaining = self._source(operand), self._remaining(result)
-            chosen[remaining if remaining[0] in self.read_further and _size(remaining) < _size(source) else source] = (
-                None
-            )
+            chosen[
+                remaining if remaining.node in self.read_further and _size(remaining) < _size(source) else source
+            ] = None
         return list(chosen)
 
     def _source(self, edge: Edge) -> Edge:
         """Return the value that an operand is a re-indexing of."""
-        x = edge[0].inputs[0] if _reindexes(edge[0]) else None
-        return self._source(x) if type(x) is tuple and _size(x) == _size(edge) else edge
+        x = edge.node.inputs[0] if is_reindexing(edge.node) else None
+        return self._source(x) if type(x) is Edge and _size(x) == _size(edge) else edge
 
     def _remaining(self, edge: Edge) -> Edge:
         """Return what remains of a value after selections and re-indexings: a NaN that they drop reaches no result."""
@@ -98,15 +97,11 @@ class _CheckedValues:
         if node is None:
             return edge
         chosen = isinstance(node.op, Selection) and len(node.inputs) == 3 and edge != node.inputs[0]
-        return self._remaining((node, 0)) if chosen or _reindexes(node) else edge
-
-
-def _reindexes(node: Node) -> bool:
-    return isinstance(node.op, Linear) and not node.op.scatter and len(node.inputs) == 1
+        return self._remaining(node.output) if chosen or is_reindexing(node) else edge
 
 
 def _size(edge: Edge) -> int:
-    return size_of(spec_of(edge).shape)
+    return size_of(edge.spec.shape)
 
 
 __all__ = ["NotFiniteError", "add_finite_checks", "has_guard"]

@@ -6,11 +6,11 @@ So the gradient of W in ``x @ W.T``, whose last step is the adjoint of the trans
 from collections import Counter
 from typing import Any
 
-from ...core.family import Bilinear, Linear
+from ...core.family import Bilinear
 from ...core.graph import Edge, Graph, Node
-from ...core.rewrite import Rewriter, outputs_of
+from ...core.rewrite import Rewriter
 from ..ir.affine_index import variable
-from ..ir.scalar_expr import as_index, spec_of
+from ..ir.scalar_expr import is_reindexing, source_position
 
 
 def fold_transposes(graph: Graph) -> Graph:
@@ -23,7 +23,7 @@ def fold_transposes(graph: Graph) -> Graph:
       a = x1.T @ x0.T     float64[4,2]
       return a
     """
-    readers = Counter(x for node in graph.nodes for x in node.inputs if type(x) is tuple)
+    readers = Counter(x for node in graph.nodes for x in node.edges)
     readers.update(graph.outputs)
     return _Folding(readers).rewrite(graph).live()
 
@@ -35,24 +35,24 @@ class _Folding(Rewriter):
 
     def rule(self, node: Node, inputs: tuple[Any, ...]) -> list[Edge] | None:
         axes = _order(node)
-        if axes is None or self.readers[node.inputs[0]] != 1 or not isinstance(inputs[0][0].op, Bilinear):
+        if axes is None or self.readers[node.edge(0)] != 1 or not isinstance(inputs[0].node.op, Bilinear):
             return None
-        product = inputs[0][0]
-        shapes = [spec_of(x).shape for x in product.inputs]
+        product = inputs[0].node
+        shapes = [x.spec.shape for x in product.edges]
         labels1, labels2, out = product.op.labels(*shapes, **product.params)
         params = {"labels": (labels1, labels2, "".join(out[axis] for axis in axes))}
-        return outputs_of(self.add(Bilinear.canonical, tuple(product.inputs), params, node.specs))
+        return self.add(Bilinear.canonical, product.inputs, params, node.specs).outputs
 
 
 def _order(node: Node) -> list[int] | None:
     """Return which axis of its input each axis of a result is, where a re-indexing only reorders them."""
-    if not isinstance(node.op, Linear) or node.op.scatter or len(node.inputs) != 1 or type(node.inputs[0]) is not tuple:
+    if not is_reindexing(node) or not node.edges:
         return None
-    before, shape = spec_of(node.inputs[0]).shape, node.specs[0].shape
+    before, shape = node.edge(0).spec.shape, node.specs[0].shape
     if sorted(before) != sorted(shape):
         return None
     position = tuple(variable(axis, size) for axis, size in enumerate(shape))
-    remaining = dict(enumerate(map(as_index, node.op.index(position, before, **node.params))))
+    remaining = dict(enumerate(source_position(node, position)))
     axes = []
     for output, size in zip(position, shape, strict=True):
         source = next((axis for axis, index in remaining.items() if index == output and before[axis] == size), None)

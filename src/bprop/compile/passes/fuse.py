@@ -23,11 +23,11 @@ from ...core.family import (
     Region,
     Selection,
 )
-from ...core.graph import Edge, Graph, Node
+from ...core.graph import Edge, Graph, Node, NodeInput
 from ...core.shape import size_of
-from ..ir.affine_index import AffineIndex, variable
-from ..ir.kernel import TRAITS, Kernel, Kind, View, inputs_of, loop_shape
-from ..ir.scalar_expr import as_index, spec_of
+from ..ir.affine_index import variable
+from ..ir.kernel import TRAITS, Kernel, Kind, KindTraits, View, inputs_of, loop_shape
+from ..ir.scalar_expr import is_reindexing, source_position
 
 MAX_NODES = 96
 """Most nodes in one kernel: keeps its compile time short and the recursion over it shallow."""
@@ -41,32 +41,32 @@ class _Group:
         self.root = root
         self.operand_position = operand_position
         self.nodes: dict[Node, None] = {root: None}
-        self.stored: list[Edge] = [(root, index) for index in range(len(root.specs))]
+        self.stored: list[Edge] = root.outputs
         self.views: list[View] = []
 
     @property
-    def is_nest(self) -> bool:
-        """Whether nodes can be fused into it."""
-        return TRAITS[self.kind].is_nest
+    def traits(self) -> KindTraits:
+        """What is true of every kernel of its kind."""
+        return TRAITS[self.kind]
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Extents of the loop."""
         return loop_shape(self.kind, self.root, self.operand_position)
 
-    def inputs_of(self, node: Node) -> Sequence[Any]:
+    def inputs_of(self, node: Node) -> Sequence[NodeInput]:
         """Return what ``node`` reads in this kernel."""
         return inputs_of(node, self.root, self.operand_position)
 
     def kernel(self) -> Kernel:
         """Return the kernel of these nodes, in their order, with what it reads from memory."""
         nodes = tuple(sorted(self.nodes, key=lambda node: node.number))
-        may_fail = TRAITS[self.kind].may_fail
-        if self.kind == "contract":
+        may_fail = self.traits.may_fail
+        if self.traits.reads_views:
             reads = [view.edge for view in self.views]
         else:
-            edges = [x for node in nodes for x in self.inputs_of(node) if type(x) is tuple]
-            reads = [edge for edge in edges if edge[0] not in self.nodes]
+            edges = [x for node in nodes for x in self.inputs_of(node) if type(x) is Edge]
+            reads = [edge for edge in edges if edge.node not in self.nodes]
             may_fail |= any(isinstance(node.op, Linear) and len(node.inputs) > 1 for node in nodes)
         return Kernel(
             self.kind,
@@ -107,7 +107,9 @@ class _Fusion:
     def kernels(self) -> list[Kernel]:
         """Visit the nodes from the last to the first."""
         for node in reversed(self.graph.nodes):
-            if _is_free(node):
+            if _is_complex(node):
+                self._start("callback", node)
+            elif _is_free(node):
                 self._join_every_reader(node)
             elif isinstance(node.op, Join):
                 for position in range(len(node.inputs)):
@@ -125,12 +127,12 @@ class _Fusion:
             return False
         ((group, position),) = uses[:1]
         size, looped = size_of(node.specs[0].shape), size_of(group.shape)
-        if not group.is_nest or len(group.nodes) >= MAX_NODES or looped > size > 1:
+        if not group.traits.is_nest or len(group.nodes) >= MAX_NODES or looped > size > 1:
             return False
-        if (node, 0) in self.needed:
-            if group.kind != "map" or node.specs[0].shape != group.shape:
+        if node.output in self.needed:
+            if not group.traits.is_by_entry or node.specs[0].shape != group.shape:
                 return False
-            group.stored.append((node, 0))
+            group.stored.append(node.output)
         group.nodes[node] = None
         self._read(group, node, position)
         return True
@@ -138,25 +140,25 @@ class _Fusion:
     def _join_every_reader(self, node: Node) -> None:
         """Fuse a re-indexing or a constant into every group that reads it; store it where one of them cannot take it."""
         uses = dict.fromkeys(self.uses.get(node, []))
-        if (node, 0) in self.needed or any(not self._takes(group, node, position) for group, position in uses):
-            is_view = isinstance(node.op, Linear) and node.op.view and type(node.inputs[0]) is tuple
+        if node.output in self.needed or any(not self._takes(group, node, position) for group, position in uses):
+            is_view = isinstance(node.op, Linear) and node.op.view and type(node.inputs[0]) is Edge
             self._start("alias" if is_view else "map", node)
             return
         for group, position in uses:
-            if group.kind == "contract":
-                group.views[position] = View(node.inputs[0], _reindexed(node, group.views[position].position))
-                self._use(node.inputs[0], group, position)
+            if group.traits.reads_views:
+                group.views[position] = View(node.edge(0), source_position(node, group.views[position].position))
+                self._use(node.edge(0), group, position)
             else:
                 group.nodes[node] = None
                 self._read(group, node, position)
 
     def _takes(self, group: _Group, node: Node, position: Any) -> bool:
         """Return whether a node that is free to recompute can be fused into a group."""
-        if group.kind == "contract":
-            if not isinstance(node.op, Linear) or type(node.inputs[0]) is not tuple:
+        if group.traits.reads_views:
+            if not isinstance(node.op, Linear) or type(node.inputs[0]) is not Edge:
                 return False
-            return all(index.linear() for index in _reindexed(node, group.views[position].position))
-        return group.is_nest and (node in group.nodes or len(group.nodes) < MAX_NODES)
+            return all(index.linear() for index in source_position(node, group.views[position].position))
+        return group.traits.is_nest and (node in group.nodes or len(group.nodes) < MAX_NODES)
 
     def _start(self, kind: Kind | None, node: Node, operand_position: int | None = None) -> None:
         assert node.op is not None
@@ -164,28 +166,27 @@ class _Fusion:
             raise CompileError(f"{node.op.name}: an op of family {type(node.op).__name__} has no native code")
         group = _Group(kind, node, operand_position)
         self.groups.append(group)
-        if kind == "contract":
+        if group.traits.reads_views:
             for number, x in enumerate(node.inputs):
-                if type(x) is not tuple:
+                if type(x) is not Edge:
                     raise CompileError(
                         f"{node.op.name}: a Python number as operand of a contraction has no native code"
                     )
-                axes = enumerate(spec_of(x).shape)
+                axes = enumerate(x.spec.shape)
                 group.views.append(View(x, tuple(variable(axis, size) for axis, size in axes)))
                 self._use(x, group, number)
-        elif group.is_nest:
+        elif group.traits.is_nest:
             self._read(group, node, "loop")
         else:
-            for x in node.inputs:
-                if type(x) is tuple:
-                    self._use(x, group, "memory")
+            for x in node.edges:
+                self._use(x, group, "memory")
 
     def _read(self, group: _Group, node: Node, position: Any) -> None:
         """Record at which positions ``node``, computed in ``group`` at ``position``, reads its operands."""
         for number, x in enumerate(group.inputs_of(node)):
-            if type(x) is not tuple:
+            if type(x) is not Edge:
                 continue
-            shape = spec_of(x).shape
+            shape = x.spec.shape
             read_at = position
             if size_of(shape) == 1:
                 read_at = "single"
@@ -196,7 +197,13 @@ class _Fusion:
             self._use(x, group, read_at)
 
     def _use(self, x: Edge, group: _Group, position: Any) -> None:
-        self.uses.setdefault(x[0], []).append((group, position))
+        self.uses.setdefault(x.node, []).append((group, position))
+
+
+def _is_complex(node: Node) -> bool:
+    """Whether complex numbers go in or come out: NumPy computes with them, called back."""
+    specs = [*node.specs, *(edge.spec for edge in node.edges)]
+    return not isinstance(node.op, Region) and any(spec.dtype.kind == "c" for spec in specs)
 
 
 def _by_entry(node: Node) -> bool:
@@ -216,12 +223,4 @@ def _root_kind(node: Node) -> Kind | None:
 
 def _is_free(node: Node) -> bool:
     """Whether computing an entry again costs nothing: constants and re-indexings without index operands."""
-    return isinstance(node.op, Creation) or (
-        isinstance(node.op, Linear) and not node.op.scatter and len(node.inputs) == 1
-    )
-
-
-def _reindexed(node: Node, position: Sequence[AffineIndex]) -> tuple[AffineIndex, ...]:
-    """Return where a re-indexing reads its input."""
-    assert isinstance(node.op, Linear)
-    return tuple(map(as_index, node.op.index(tuple(position), spec_of(node.inputs[0]).shape, **node.params)))
+    return isinstance(node.op, Creation) or is_reindexing(node)

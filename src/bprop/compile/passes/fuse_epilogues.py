@@ -16,8 +16,12 @@ from ..ir.affine_index import AffineIndex, IndexTerm, flattened, variable
 from ..ir.contraction import Contraction
 from ..ir.kernel import Kernel
 from ..ir.loop_nest import Epilogue, Loop, LoopNest, Store
-from ..ir.scalar_expr import ScalarBuilder, index_of, scalars_of, spec_of
+from ..ir.memory_plan import bytes_of
+from ..ir.scalar_expr import ScalarBuilder, ScalarExpr, index_of, scalars_of
 from .fuse import MAX_NODES
+
+PREFETCH_BYTES = 2**19
+"""Bytes that stay in the second-level cache from one step to the next: larger operands of the maps are prefetched."""
 
 
 def fuse_epilogues(kernels: Sequence[Kernel], graph: Graph, donated: Mapping[int, int]) -> list[Kernel]:
@@ -53,7 +57,7 @@ class _EpilogueFusion:
     def kernels(self) -> list[Kernel]:
         """Return the kernels with their epilogues."""
         for kernel in list(self.order):
-            if kernel.kind == "map" and not kernel.may_fail:
+            if kernel.traits.is_by_entry and not kernel.may_fail:
                 contraction = self._contraction_before(kernel)
                 if contraction is not None:
                     self._replace(contraction, self._joined(kernel, contraction))
@@ -106,11 +110,11 @@ class _EpilogueFusion:
     def _delay(self) -> None:
         """Move a kernel that overwrites a donated input behind all that read the input or may fail, where possible."""
         for number, target in self.donated.items():
-            old = (self.graph.inputs[target], 0)
+            old = self.graph.inputs[target].output
             (kernel,) = self.producers.get(self.graph.outputs[number], [None])[:1]
             if kernel not in self.with_maps:
                 continue
-            same = {old, *((x.root, 0) for x in self.order if x.kind == "alias" and old in x.reads)}
+            same = {old, *(x.root.output for x in self.order if not x.traits.is_run and old in x.reads)}
             first = self.order.index(kernel)
             last = max((n for n, x in enumerate(self.order) if x.may_fail or same.intersection(x.reads)), default=-1)
             if last <= first:
@@ -135,7 +139,7 @@ def _follows(kernel: Kernel, contraction: Kernel) -> bool:
 
 def _without_unread(kernel: Kernel, read: Iterable[Edge]) -> Kernel:
     """Return a contraction that stores only what is read outside."""
-    root = (kernel.root, 0)
+    root = kernel.root.output
     stored = tuple(edge for edge in kernel.stored if edge in read or (edge == root and _accumulates_in_memory(kernel)))
     return replace(kernel, stored=stored)
 
@@ -143,7 +147,7 @@ def _without_unread(kernel: Kernel, read: Iterable[Edge]) -> Kernel:
 def _epilogue(kernel: Kernel) -> Epilogue:
     """Return the maps of a contraction as a loop nest over a macro tile."""
     contraction = cast(Contraction, kernel.contraction)
-    root, labels = (kernel.root, 0), contraction.labels
+    root, labels = kernel.root.output, contraction.labels
     # the result is no operand where it is not stored: then it has the number after the last
     operands = list(dict.fromkeys((*kernel.operands, root)))
     builder = ScalarBuilder((node for node in kernel.nodes if node is not kernel.root), operands)
@@ -151,14 +155,13 @@ def _epilogue(kernel: Kernel) -> Epilogue:
     for number, (extent, stride) in enumerate(labels):
         address = address + variable(number, extent) * stride
     stores = tuple(
-        Store(operands.index(edge), address, builder.value(edge, unflattened(address, spec_of(edge).shape)))
+        Store(operands.index(edge), address, builder.value(edge, unflattened(address, edge.spec.shape)))
         for edge in kernel.stored
         if edge != root
     )
     scalars = tuple(scalars_of([store.value for store in stores]))
     loads = [x for x in scalars if x.op == "load"]
     result = next((x for x in loads if x.detail[0] == operands.index(root)), None)
-    tile_operands = [x.detail[0] for x in loads if x is not result and index_of(x) == address]
     variables = [IndexTerm("loop", number, extent) for number, (extent, _) in enumerate(labels)]
     return Epilogue(
         shape=kernel.shape,
@@ -169,8 +172,17 @@ def _epilogue(kernel: Kernel) -> Epilogue:
         scalars=scalars,
         outer_variables=tuple(variables[:-2]),
         result=result,
-        tile_operands=tuple(dict.fromkeys(tile_operands)),
+        prefetched=_prefetched(contraction, operands, [x for x in loads if x is not result and index_of(x) == address]),
     )
+
+
+def _prefetched(contraction: Contraction, operands: Sequence[Edge], loads: Iterable[ScalarExpr]) -> tuple[int, ...]:
+    """Return the operands that are prefetched, of those with ``loads`` at the result's address: memory and arithmetic overlap."""
+    blocking = contraction.blocking
+    if blocking is None or blocking.depth_blocks > 1:
+        return ()
+    numbers = dict.fromkeys(x.detail[0] for x in loads if operands[x.detail[0]].spec.dtype == contraction.dtype)
+    return tuple(numbers) if sum(bytes_of(operands[number]) for number in numbers) > PREFETCH_BYTES else ()
 
 
 def unflattened(address: AffineIndex, shape: Sequence[int]) -> tuple[AffineIndex, ...]:

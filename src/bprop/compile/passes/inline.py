@@ -15,7 +15,7 @@ from ...core.rewrite import Rewriter
 from ...core.trace import trace_flat
 from ...core.value import Array
 from ...ops.guard import guard
-from ..ir.scalar_expr import expansion, spec_of
+from ..ir.scalar_expr import expansion
 
 
 def inline(graph: Graph) -> Graph:
@@ -43,7 +43,7 @@ class _Inliner(Rewriter):
         body = _body(node)
         if body is not None:
             self.captures.extend(body.captures)
-            self.edges.update({(source, 0): x for source, x in zip(body.inputs, inputs, strict=True)})
+            self.outputs.update({source: (x,) for source, x in zip(body.inputs, inputs, strict=True)})
             self.walk(body.nodes)
             return self.mapped(body.outputs)
         return [inputs[0]] if _passes(node) else None
@@ -53,7 +53,7 @@ def _body(node: Node) -> Graph | None:
     """Return the graph that replaces an application, if there is one."""
     op = node.op
     if isinstance(op, General | Reduction) and op.native is not None:
-        native, params, specs = op.native, node.params, [spec_of(x) for x in node.inputs]
+        native, params, specs = op.native, node.params, [x.spec for x in node.edges]
         return trace_flat(lambda *xs: [native(*xs, **params)], specs, name=f"native {op.name}", below=EVALUATE)[0]
     if not isinstance(op, Region) or op.native or op is guard:
         return None
@@ -65,10 +65,8 @@ def _body(node: Node) -> Graph | None:
 
 def _passes(node: Node) -> bool:
     """Return whether the native form of an op is its operand."""
-    op, x = node.op, node.inputs[0] if len(node.inputs) == 1 else None
-    if not isinstance(op, Elementwise) or isinstance(op.native, str) or type(x) is not tuple or node.params:
-        return False
-    if spec_of(x) != node.specs[0]:
+    op = node.op
+    if not isinstance(op, Elementwise) or isinstance(op.native, str) or node.params or node.operands != node.specs:
         return False
     form = expansion(op.native, (node.specs[0].dtype,))
-    return form.outputs[0][0] in form.inputs
+    return form.outputs[0].node in form.inputs

@@ -13,6 +13,7 @@ pass                   what goes out
 `lower_bodies`         the bodies of scans, branches and loops, lowered by these passes
 `tile`                 contractions: register tiles and blocks for the target's registers and caches
 `fuse_epilogues`       maps moved into the contraction whose blocks they read
+`plan_loops`           in which order a reduction combines, what runs side by side, what threads divide
 `plan_memory`          a buffer for every value: the arena, inputs, outputs
 `schedule`             the order of the work, what is parallel, and the barriers
 =====================  ==================================================================================
@@ -36,6 +37,7 @@ from .fold_transpose import fold_transposes
 from .fuse import fuse
 from .fuse_epilogues import fuse_epilogues
 from .inline import inline
+from .plan_loops import plan_loops
 from .plan_memory import plan_memory
 from .schedule import schedule
 from .tile import tile
@@ -52,6 +54,7 @@ def lower(graph: Graph, target: Target, donated: Mapping[int, int] | None = None
     _check_dtypes(graph)
     kernels = build_loop_nests(fuse(graph))
     kernels = fuse_epilogues(tile(lower_bodies(kernels, target), target), graph, donated)
+    kernels = plan_loops(kernels, target)
     memory = plan_memory(graph, kernels, donated)
     return Lowered(graph, tuple(kernels), memory, schedule(kernels, memory, target), target)
 
@@ -70,7 +73,7 @@ def _with_bodies(kernel: Kernel, target: Target) -> Kernel:
 
 def _workspace(kernel: Kernel, bodies: Sequence[MemoryPlan]) -> int:
     """Return how many bytes a region needs beside its operands and results: an arena, and two buffers for each carry."""
-    carries = kernel.root.inputs[: kernel.root.params.get("carries", 0)]
+    carries = kernel.root.edges[: kernel.root.params.get("carries", 0)]
     return max(aligned(body.size) for body in bodies) + 2 * sum(aligned(bytes_of(edge)) for edge in carries)
 
 
@@ -78,8 +81,7 @@ def _check_dtypes(graph: Graph) -> None:
     """Refuse dtypes that have no native code."""
     for node in (*graph.inputs, *graph.nodes):
         for spec in node.specs:
-            if spec.dtype.kind not in "biu" and spec.dtype.str[1:] not in ("f4", "f8"):
+            if spec.dtype.kind not in "biuc" and spec.dtype.str[1:] not in ("f4", "f8"):
                 name = node.op.name if node.op else "input"
-                raise CompileError(
-                    f'{name}: {spec}: dtype {spec.dtype} has no native code: convert with .astype("float32") first'
-                )
+                advice = 'convert with .astype("float32") first'
+                raise CompileError(f"{name}: {spec}: dtype {spec.dtype} has no native code: {advice}")

@@ -54,15 +54,13 @@ class _Planner:
         self.graph = graph
         self.kernels = kernels
         self.donated = donated
-        self.buffers: dict[Edge, Buffer] = {(node, 0): Buffer("input", i) for i, node in enumerate(graph.inputs)}
+        self.buffers: dict[Edge, Buffer] = {node.output: Buffer("input", i) for i, node in enumerate(graph.inputs)}
         self.base: dict[Edge, Edge] = {}  # of a view: the value whose memory it shares
         for kernel in kernels:
-            if kernel.kind == "alias":
-                x = kernel.root.inputs[0]
-                self.base[kernel.root, 0] = self.base.get(x, x)
-        self.producer = {
-            edge: n for n, kernel in enumerate(kernels) for edge in kernel.stored if kernel.kind != "alias"
-        }
+            if not kernel.traits.is_run:
+                x = kernel.root.edge(0)
+                self.base[kernel.root.output] = self.base.get(x, x)
+        self.producer = {edge: n for n, kernel in enumerate(kernels) for edge in kernel.stored if kernel.traits.is_run}
         self.last_use: dict[Edge, int] = {}
         for number, kernel in enumerate(kernels):
             for edge in (*kernel.reads, *kernel.stored):
@@ -97,7 +95,7 @@ class _Planner:
         """Give outputs their buffers, and note those that have to be copied at the end."""
         graph, buffers = self.graph, self.buffers
         bases = [self.base.get(edge, edge) for edge in graph.outputs]
-        returned_inputs = {base for base in bases if base[0].op is None}  # they are copied at the end
+        returned_inputs = {base for base in bases if base.node.op is None}  # they are copied at the end
         for number, base in enumerate(bases):
             if number in self.donated:
                 continue
@@ -106,7 +104,7 @@ class _Planner:
             else:
                 buffers[base] = Buffer("output", number)
         for number, target in self.donated.items():
-            base, old = bases[number], (graph.inputs[target], 0)
+            base, old = bases[number], graph.inputs[target].output
             if base not in buffers and old not in returned_inputs and self._may_overwrite(base, old):
                 buffers[base] = Buffer("input", target)
                 self.in_place.append(number)
@@ -122,7 +120,7 @@ class _Planner:
             source, size = self.buffers[base], bytes_of(base)
             if target.kind == "output":
                 early.append(Copy(source, target, size))
-            elif base[0].op is None:
+            elif base.node.op is None:
                 between = Buffer("arena", self.arena.allocate(size))
                 early.append(Copy(source, between, size))
                 late.append(Copy(between, target, size))
@@ -134,7 +132,7 @@ class _Planner:
     def _may_overwrite(self, new: Edge, old: Edge) -> bool:
         """Return whether each entry of ``new`` may overwrite ``old`` as soon as it is computed."""
         number = self.producer.get(new)
-        if number is None or self.kernels[number].kind == "join":  # several kernels write it
+        if number is None or not self.kernels[number].traits.stores_whole:  # several kernels write it
             return False
         if number <= self.last_failure or self.last_use.get(old, -1) > number:
             return False
@@ -142,7 +140,7 @@ class _Planner:
         if all(self.base.get(edge, edge) != old for edge in kernel.reads):
             return True
         nest = kernel.epilogue or kernel.nest
-        if nest is None or kernel.kind not in ("map", "contract"):
+        if nest is None or not kernel.traits.reads_in_order:
             return False
         if any(self.base.get(edge, edge) == old and edge != old for edge in kernel.reads):
             return False
@@ -161,7 +159,7 @@ class _Planner:
         total = 0
         ending: dict[int, list[Edge]] = {}
         for number, kernel in enumerate(self.kernels):
-            if kernel.kind == "alias":
+            if not kernel.traits.is_run:
                 continue
             for edge in kernel.stored:
                 if edge in self.buffers:

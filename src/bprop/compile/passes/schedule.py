@@ -4,21 +4,28 @@ Both follow from the graph and the target alone. Work is split over entries of t
 sum: which thread computes an entry does not show in it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from math import ceil
 from typing import NamedTuple
 
 from ..ir.kernel import Kernel
+from ..ir.loop_plan import LoopPlan
 from ..ir.memory_plan import Buffer, Copy, MemoryPlan, bytes_of
-from ..ir.scalar_expr import spec_of
 from ..ir.schedule import Schedule, ScheduledItem
 from ..ir.target import Target
 
 SEGMENT_LENGTH = 64
 """Items of one segment, if it can be cut there: LLVM takes more than linear time for a long function."""
+COPY_RATE = 16
+"""Bytes that one thread reads or writes in a nanosecond."""
 LATENCY_FACTOR = 4
 """How much longer an operation takes than in a map where it waits for the one before, as in sums."""
+
+
+MIN_THRESHOLDS = 50
+"""How many times the parallel threshold a program must work in each run for a call to use other threads: a run has more than
+one barrier, and what one thread has written comes to the others through the caches. 25 µs of work are faster on one thread."""
 
 
 def schedule(kernels: Sequence[Kernel], memory: MemoryPlan, target: Target) -> Schedule:
@@ -28,39 +35,43 @@ def schedule(kernels: Sequence[Kernel], memory: MemoryPlan, target: Target) -> S
     overwrites what another may still read; and one between a kernel that may fail and parallel work or the end, so that
     all threads return together, before anything that outlives the call is written.
     """
-    parallel = _parallel(kernels, target)
-    items = _BarrierPlanner(memory, parallel, target).items(kernels)
-    return Schedule(_segments(items), parallel)
+    items = _BarrierPlanner(memory, target).items(kernels)
+    parallel = [item.nanoseconds for item in items if isinstance(item.work, Kernel) and item.nanoseconds is not None]
+    nanoseconds = sum(parallel)
+    uses_threads = nanoseconds > 0 and MIN_THRESHOLDS * target.parallel_threshold <= ceil(nanoseconds)
+    return Schedule(_segments(items), nanoseconds if parallel else None, uses_threads)
+
+
+def parallel_nanoseconds(work: Kernel | Copy, target: Target) -> float | None:
+    """Return how long one thread would take for work that all threads share, ``None`` for work of thread 0 alone.
+
+    This alone says what is parallel. A scan is if its body is.
+    """
+    if isinstance(work, Copy):
+        nanoseconds = work.size / COPY_RATE
+    elif work.traits.is_parallel_by_body:
+        (body,) = work.bodies
+        inner = body.schedule.nanoseconds
+        return None if inner is None else ceil(inner) * int(work.root.params["length"])
+    elif _is_divisible(work):
+        nanoseconds = estimated_nanoseconds(work, target)
+    else:
+        return None
+    return nanoseconds if target.threads and nanoseconds >= target.parallel_threshold else None
 
 
 def estimated_nanoseconds(kernel: Kernel, target: Target) -> float:
     """Return roughly how long one thread takes for a kernel."""
-    if kernel.kind == "contract":
-        return kernel.flops * spec_of((kernel.root, 0)).dtype.itemsize / (4 * target.vector)
-    latency = LATENCY_FACTOR if kernel.kind in ("reduce", "cumulate", "random") else 1
-    return kernel.bytes / 16 + kernel.flops * latency / 8
-
-
-def _parallel(kernels: Sequence[Kernel], target: Target) -> dict[Kernel, float]:
-    """Return the parallel kernels, and how long one thread would take for each. A scan is parallel if its body is."""
-    parallel: dict[Kernel, float] = {}
-    for kernel in kernels:
-        if kernel.kind == "scan":
-            (body,) = kernel.bodies
-            nanoseconds = ceil(body.schedule.nanoseconds) * kernel.root.params["length"]
-            is_parallel = bool(body.schedule.parallel) and target.threads
-        else:
-            nanoseconds = estimated_nanoseconds(kernel, target)
-            is_parallel = _is_divisible(kernel) and target.is_parallel(nanoseconds)
-        if is_parallel:
-            parallel[kernel] = nanoseconds
-    return parallel
+    if kernel.contraction is not None:
+        return kernel.flops * kernel.root.specs[0].dtype.itemsize / (4 * target.vector)
+    latency = LATENCY_FACTOR if kernel.traits.is_chained else 1
+    return kernel.bytes / COPY_RATE + kernel.flops * latency / 8
 
 
 def _is_divisible(kernel: Kernel) -> bool:
-    if kernel.kind in ("contract", "random", "guard"):
-        return True
-    return kernel.nest is not None and kernel.kind != "scatter" and any(loop.extent > 1 for loop in kernel.nest.outer)
+    if isinstance(kernel.loops, LoopPlan):
+        return kernel.loops.partition is not None
+    return kernel.traits.is_divisible
 
 
 def _segments(items: Sequence[ScheduledItem]) -> tuple[tuple[ScheduledItem, ...], ...]:
@@ -112,42 +123,38 @@ class _AccessSet:
 
 
 class _BarrierPlanner:
-    """``failing`` is the last kernel since a barrier that may fail."""
+    """``failing`` is the last item since a barrier that may fail."""
 
-    def __init__(self, memory: MemoryPlan, parallel: Mapping[Kernel, float], target: Target) -> None:
+    def __init__(self, memory: MemoryPlan, target: Target) -> None:
         self.memory = memory
-        self.parallel = parallel
         self.target = target
         self.read, self.written = _AccessSet(), _AccessSet()
-        self.failing: Kernel | None = None
+        self.failing: ScheduledItem | None = None
 
     def items(self, kernels: Sequence[Kernel]) -> list[ScheduledItem]:
         """Return all work in order."""
-        work: list[Kernel | Copy] = [kernel for kernel in kernels if kernel.kind != "alias"]
+        work: list[Kernel | Copy] = [kernel for kernel in kernels if kernel.traits.is_run]
         return [self.item(entry) for entry in (*work, *self.memory.copies)]
 
     def item(self, work: Kernel | Copy) -> ScheduledItem:
         """Return the next work, with whether it needs a barrier."""
         reads, writes = self._spans(work)
-        is_parallel = self._is_parallel(work)
+        nanoseconds = parallel_nanoseconds(work, self.target)
+        is_parallel = nanoseconds is not None
         conflicts = chain(
             self.written.overlapping([*reads, *writes], is_parallel), self.read.overlapping(writes, is_parallel)
         )
-        needs_barrier = self._waits_for_failure(work) or any(not _join_one_result(work, other) for other in conflicts)
+        # all threads are told that nothing has failed before parallel work
+        waits_for_failure = self.failing is not None and (is_parallel or self.failing.is_parallel)
+        needs_barrier = waits_for_failure or any(not _join_one_result(work, other) for other in conflicts)
         if needs_barrier:
             self.read, self.written, self.failing = _AccessSet(), _AccessSet(), None
         self.read.add(reads, work, is_parallel)
         self.written.add(writes, work, is_parallel)
-        if isinstance(work, Kernel) and work.may_fail and not (work.kind == "scan" and work in self.parallel):
-            self.failing = work  # a parallel scan ends with a barrier itself
-        return ScheduledItem(work, is_parallel, needs_barrier)
-
-    def _is_parallel(self, work: Kernel | Copy) -> bool:
-        return work in self.parallel if isinstance(work, Kernel) else self.target.is_parallel(work.size / 16)
-
-    def _waits_for_failure(self, work: Kernel | Copy) -> bool:
-        """Return whether a barrier must tell all threads first that nothing has failed."""
-        return self.failing is not None and (self._is_parallel(work) or self._is_parallel(self.failing))
+        item = ScheduledItem(work, nanoseconds, needs_barrier)
+        if isinstance(work, Kernel) and work.may_fail and not (is_parallel and work.traits.is_parallel_by_body):
+            self.failing = item  # a parallel scan ends with a barrier itself
+        return item
 
     def _spans(self, work: Kernel | Copy) -> tuple[list[_Span], list[_Span]]:
         """Return what work reads and writes."""
@@ -166,4 +173,4 @@ def _join_one_result(work: Kernel | Copy, other: Kernel | Copy) -> bool:
     """Return whether both write different parts of one result."""
     if not (isinstance(work, Kernel) and isinstance(other, Kernel)):
         return False
-    return work.kind == other.kind == "join" and work.root is other.root
+    return work.root is other.root and not (work.traits.stores_whole or other.traits.stores_whole)

@@ -17,17 +17,16 @@ from ...core.family import Bilinear
 from ...core.graph import Edge
 from ..ir.affine_index import flattened
 from ..ir.blocking import plan_blocks
-from ..ir.contraction import DOT_COLUMNS, Contraction, Label, Roles, merged
+from ..ir.contraction import Contraction, Label, Roles, merged
 from ..ir.kernel import Kernel
 from ..ir.loop_nest import parallel_loop
-from ..ir.scalar_expr import spec_of
 from ..ir.target import Target
 
 ROWS = 6
 VECTORS, COLUMNS = 2, 8
 """Vectors of a row of a tile, and of a tile of one row: as many sums as hide the latency of a multiply-add."""
-DOT_ROWS = 2
-"""Most rows of a contraction by dot products, since the matrix is read once for each."""
+DOT_ROWS, DOT_COLUMNS = 2, 8
+"""Most rows of a contraction by dot products, since the matrix is read once for each, and columns that are computed together."""
 SMALL, SMALL_TRANSPOSED = 2**19, 2**17
 """Multiplications below which packing both operands costs more than it gains; the latter where B is transposed anyway."""
 
@@ -44,7 +43,7 @@ def _tiled(kernel: Kernel, target: Target) -> Kernel:
 
 def _contraction(kernel: Kernel, target: Target) -> Contraction:
     edges: tuple[Edge, ...] = tuple(view.edge for view in kernel.views)
-    dtype = spec_of((kernel.root, 0)).dtype
+    dtype = kernel.root.specs[0].dtype
     roles, offsets, sizes = _roles(kernel)
     rows, columns = roles.rows, roles.columns
     if not columns or (rows and not _has_unit(columns, 1) and _has_unit(rows, 0) and _has_unit(rows, 2)):
@@ -55,7 +54,7 @@ def _contraction(kernel: Kernel, target: Target) -> Contraction:
     row = max(rows, key=lambda label: label.extent, default=Label(1, (0, 0, 0)))
     outer = [*roles.batch, *(x for x in rows if x is not row), *(x for x in columns if x is not column)]
     depth, empty = prod(label.extent for label in roles.contracted), 0 in sizes
-    dtypes = {spec_of(edge).dtype for edge in (*edges, (kernel.root, 0))}
+    dtypes = {edge.spec.dtype for edge in (*edges, kernel.root.output)}
     floating = len(dtypes) == 1 and dtype.kind == "f"
     packs = column.extent > 1 and column.strides[1] != 1
     dots = (
@@ -89,11 +88,11 @@ def _contraction(kernel: Kernel, target: Target) -> Contraction:
         contracted=tuple(roles.contracted),
         size=prod(kernel.root.specs[0].shape),
         empty=empty,
-        dots=dots,
+        dot_columns=DOT_COLUMNS if dots else 0,
         packs=packs,
         packed=packed,
         blocking=blocking,
-        width=width,
+        width=target.lanes(dtype.itemsize) if dots else width,
         vectors=vectors,
         rows=tile_rows,
         parallel_label=parallel[0] if parallel else None,
@@ -105,13 +104,13 @@ def _roles(kernel: Kernel) -> tuple[Roles, tuple[int, int], list[int]]:
     node = kernel.root
     op = node.op
     assert isinstance(op, Bilinear)
-    shapes = [spec_of(x).shape for x in node.inputs]
+    shapes = [x.spec.shape for x in node.edges]
     labels1, labels2, out = op.labels(shapes[0], shapes[1], **node.params)
     sizes = op.sizes(labels1, shapes[0], labels2, shapes[1])
     strides: list[dict[str, int]] = []
     offsets: list[int] = []
     for view, labels in zip(kernel.views, (labels1, labels2), strict=True):
-        address = flattened(view.position, spec_of(view.edge).shape)
+        address = flattened(view.position, view.edge.spec.shape)
         if not address.linear():
             raise CompileError(f"{op}: an operand does not lie at constant strides")
         steps: dict[str, int] = {}

@@ -8,7 +8,6 @@ import gc
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +25,7 @@ from .loader import LoadedCode
 from .memory import address_of, memory_of
 from .object_cache import Entry, store
 from .python_callback import Failure, callback, poll_callback
-from .thread_pool import THREAD_POOL, is_profitable
+from .thread_pool import THREAD_POOL
 
 if TYPE_CHECKING:
     from ..ir.kernel import Kernel
@@ -80,8 +79,7 @@ class Program:
             self._set_callbacks()
         if entry.facts["polls_signals"]:
             self._set_callback(POLL_SIGNALS, poll_callback(self.failure))
-        self.work = entry.facts["work"]
-        self._is_parallel = is_profitable(self.work, self.target.parallel_threshold)
+        self.uses_threads = bool(entry.facts["uses_threads"])
         self._run, self._run_steps = (ENTRY(self.code.function(name)) for name in ("run", "run_steps"))
         self._arena = np.empty(0, np.uint8)
         self._pointers = np.zeros(1 + len(graph.inputs) + len(graph.outputs), np.uintp)
@@ -118,16 +116,16 @@ class Program:
             }
             facts = {
                 "arena": lowered.memory.size,
-                "callbacks": sum(kernel.kind == "callback" for kernel in self.called),
+                "callbacks": sum(kernel.traits.calls_python for kernel in self.called),
                 "polls_signals": int(POLL_SIGNALS in module.globals),
-                "work": ceil(lowered.schedule.nanoseconds),
+                "uses_threads": int(lowered.schedule.uses_threads),
             }
             return Entry(compiled(str(module), self.target), tuple(symbols), facts, about)
 
     def _set_callbacks(self) -> None:
         """Set the pointers to the functions of Python that the code calls."""
         for number, kernel in enumerate(self.called):
-            if kernel.kind == "callback":
+            if kernel.traits.calls_python:
                 self._set_callback(f"python.{number}", callback(kernel, self.failure))
 
     def _set_callback(self, name: str, function: Any) -> None:
@@ -181,7 +179,7 @@ class Program:
 
     def start(self, address: int) -> None:
         """Run on a table of pointers: the arena's, then those of inputs and outputs. One call at a time."""
-        status = self._run(address, 0, 1, None) if not self._is_parallel else self._run_threads(self._run, address)
+        status = self._run(address, 0, 1, None) if not self.uses_threads else self._run_threads(self._run, address)
         if status:
             raise self._error(status)
 
@@ -212,7 +210,7 @@ class Program:
 
     def _run_threads(self, entry: Any, address: int) -> int:
         """Call an entry point, on several threads where that is profitable; return the status it ends with."""
-        status = THREAD_POOL.run(entry, address) if self._is_parallel else None
+        status = THREAD_POOL.run(entry, address) if self.uses_threads else None
         return int(entry(address, 0, 1, None)) if status is None else status
 
     def _error(self, status: int) -> BaseException:

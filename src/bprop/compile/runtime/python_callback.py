@@ -9,11 +9,11 @@ import numpy as np
 
 from ...core.error import BpropError
 from ...core.family import Region
+from ...core.graph import Edge
 from ...core.interpreter import QUIET
 from ...core.shape import size_of
 from ...core.value import Array, Spec
 from ..ir.kernel import Kernel
-from ..ir.scalar_expr import spec_of
 from ..ir.status import CALL_ERROR
 from .thread_pool import THREAD_POOL
 
@@ -45,7 +45,7 @@ def callback(kernel: Kernel, failure: Failure) -> Any:
         args: list[Any] = []
         try:
             for x in node.inputs:
-                args.append(view(table[reads.index(x)], spec_of(x)) if type(x) is tuple else x)
+                args.append(view(table[reads.index(x)], x.spec) if type(x) is Edge else x)
             try:
                 if isinstance(op, Region):
                     failure.inside = threading.get_ident()
@@ -60,7 +60,7 @@ def callback(kernel: Kernel, failure: Failure) -> Any:
                 arrays = [Array(x.copy()) if isinstance(x, np.ndarray) else x for x in args]
                 raise op.explain(error, tuple(arrays), node.params) from None
             for number, result in enumerate(y if type(y) is tuple else (y,)):
-                view(table[len(reads) + number], spec_of(stored[number]))[...] = result
+                view(table[len(reads) + number], stored[number].spec)[...] = result
         except BaseException as error:  # native code cannot propagate an exception; the caller raises it again
             failure.error = error
             return CALL_ERROR

@@ -21,18 +21,6 @@ from ..llvm.ir_text import jit_compile_ir
 from .thread_pool_ir import CODE, LINE, WORKERS
 from .threads import get_threads
 
-MIN_THRESHOLDS = 50
-"""How many times the parallel threshold a program must work in each run for a call to use other threads: a run has more than
-one barrier, and what one thread has written comes to the others through the caches. 25 µs of work are faster on one thread."""
-
-
-def is_profitable(nanoseconds: float, threshold: float) -> bool:
-    """Return whether a program with so much parallel work should run on several threads.
-
-    ``threshold`` is the work, in nanoseconds, that makes a kernel parallel.
-    """
-    return nanoseconds > 0 and nanoseconds >= MIN_THRESHOLDS * threshold
-
 
 class _NativeFunctions:
     """The native functions, compiled once per process and never freed: workers may be inside them at any time."""

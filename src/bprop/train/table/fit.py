@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.error import ArgumentError
+from ...core.number import integer, whole
 from ...nn import CrossEntropy, SquaredError
 from ...ops import Generator
 from ...optim import Adam
@@ -107,9 +109,8 @@ class PreparedTable:
         for what, names in (("categorical", categorical), ("ignore", ignore)):
             if isinstance(names, str):
                 raise ArgumentError(f"fit_table: {what} is a list of columns: write [{names!r}]")
-        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
-            raise ArgumentError(f"fit_table: seed is a whole number from 0 to 2⁶⁴ - 1, not {seed!r}")
-        self.table, self.seed, self.task = table, seed, task
+        self.seed = integer("fit_table", "seed", seed, 0, 2**64, allowed="an integer from 0 to 2⁶⁴ - 1")
+        self.table, self.task = table, task
         self.categorical, self.ignore = sorted(set(categorical)), sorted(set(ignore))
         self.target: Target = find_target(table, target, task)
         self.parts = split(self.target, seed)
@@ -122,6 +123,11 @@ class PreparedTable:
     def part(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[Any]]:
         """Return inputs and targets of these rows."""
         return self.x[rows], self.t[rows]
+
+    @cached_property
+    def fingerprint(self) -> dict[str, Any]:
+        """The digest of the table, which the run's record begins and ends with."""
+        return fingerprint(self.table)
 
     def fit(
         self,
@@ -138,8 +144,8 @@ class PreparedTable:
         """Train, choose the epoch by the validation rows, and measure once on the test rows. Parameters as for `fit_table`."""
         sizes = layer_sizes(hidden)
         size = batch_size if batch_size is not None else _batch_size(len(self.parts.train))
-        for name, value in (("epochs", epochs), ("batch_size", size), ("patience", patience)):
-            _check_positive(name, value)
+        size, epochs = integer("fit_table", "batch_size", size), integer("fit_table", "epochs", epochs)
+        patience = integer("fit_table", "patience", patience)
         optimizer = Adam(learning_rate)
         settings = {
             "batch_size": size,
@@ -150,7 +156,7 @@ class PreparedTable:
         }
         if resume and out is not None and (Path(out) / TABLE_RECORD).exists():
             identity = {"target": self.target.name, "task": self.target.task, "hidden": sizes, "seed": self.seed}
-            check_same_task(Path(out), identity | settings, self.table)
+            check_same_task(Path(out), identity | settings, self.table, self.fingerprint)
         settings |= {"epochs": epochs, "task": self.task, "reading": self.table.reading}
         model = self._new_model(sizes)
         train, validation = self.part(self.parts.train), self.part(self.parts.validation)
@@ -209,7 +215,7 @@ class PreparedTable:
             "rows": {name: len(rows) for name, rows in self.parts._asdict().items()},
             "notes": self.notes,
             "settings": settings,
-            "fingerprint": fingerprint(self.table),
+            "fingerprint": self.fingerprint,
             "best_epoch": result.best_epoch if result else None,
             "scores": result.scores if result else None,
             "verdict": result.verdict if result else None,
@@ -307,8 +313,9 @@ def fit_table(
 
 def layer_sizes(hidden: Sequence[int]) -> list[int]:
     """Return the sizes of hidden layers as a list; raises `ArgumentError` for anything else."""
-    sizes = list(hidden)
-    if not 1 <= len(sizes) <= DEEPEST or any(type(size) is not int or not 1 <= size <= WIDEST for size in sizes):
+    given = list(hidden)
+    sizes = [size for size in (whole(size, 1, WIDEST + 1) for size in given) if size is not None]
+    if not 1 <= len(sizes) <= DEEPEST or len(sizes) != len(given):
         raise ArgumentError(
             f"fit_table: hidden is a list of layer sizes up to {WIDEST:,} such as [64, 64], not {hidden!r:.60}"
         )
@@ -318,12 +325,6 @@ def layer_sizes(hidden: Sequence[int]) -> list[int]:
 def _batch_size(rows: int) -> int:
     """Return a power of two from 16 to 256 for which an epoch has about forty steps."""
     return int(2 ** np.clip(np.round(np.log2(rows / 40)), 4, 8))
-
-
-def _check_positive(name: str, value: Any) -> None:
-    """Refuse what `fit` would refuse, but before anything is compared or written."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ArgumentError(f"fit_table: {name} is a positive integer, not {value!r:.60}")
 
 
 class _WriteRecord(Callback):

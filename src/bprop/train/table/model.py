@@ -21,7 +21,7 @@ from ..checkpoint import CHECKPOINT, Checkpoint
 from ..loop import EVALUATION
 from ..record import Field, RecordError, json_bytes, read_json
 from ..run import WEIGHTS, to_json
-from ..storage import StorageError, write_whole
+from ..storage import StorageError, run_folder, write_whole
 from ..weight import load_weights
 from .baseline import probabilities
 from .encoding import Encoding
@@ -243,9 +243,7 @@ def load_table_model(folder: str | os.PathLike[str]) -> TableModel:
     StorageError
         If a file cannot be read, or a record was changed; the message names the field.
     """
-    path = Path(folder)
-    if not path.is_dir():
-        raise StorageError(f"{path} is no folder of a run: `bprop runs` lists those there are")
+    path = run_folder(folder)
     if not (path / TABLE_RECORD).is_file():
         raise StorageError(f"{path} holds no model of a table: there is no {TABLE_RECORD} in it")
     model, record = restore(read_json(path / TABLE_RECORD))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..record import Field, read_json
-from ..storage import StorageError
+from ..storage import StorageError, run_folder
 from .model import DEEPEST, TABLE_RECORD, WIDEST
 from .table import Table
 from .target import TASKS
@@ -49,9 +49,7 @@ def table_settings(folder: str | os.PathLike[str]) -> dict[str, Any]:
     >>> settings["target"], settings["hidden"], settings["patience"]
     ('y', [8], 20)
     """
-    path = Path(folder)
-    if not path.is_dir():
-        raise StorageError(f"{path} is no folder of a run: `bprop runs` lists those there are")
+    path = run_folder(folder)
     if not (path / TABLE_RECORD).is_file():
         raise StorageError(
             f"{path} holds no training of a table that could go on: there is no {TABLE_RECORD} in it (nor is there one if a "
@@ -79,10 +77,10 @@ def _settings(record: Field) -> dict[str, Any]:
     }
 
 
-def check_same_task(folder: Path, options: Mapping[str, Any], table: Table) -> None:
+def check_same_task(folder: Path, options: Mapping[str, Any], table: Table, digests: Mapping[str, Any]) -> None:
     """Raise `StorageError`, naming all that differs, unless the run in ``folder`` is of this table and these options.
 
-    ``options`` has the options that must be equal; the task is compared as it was found.
+    ``options`` has the options that must be equal; the task is compared as it was found. ``digests``: the table's `fingerprint`.
     """
     record = read_json(folder / TABLE_RECORD)
     stored = _settings(record) | {"task": record["target"]["task"].choice(TASKS)}
@@ -96,7 +94,7 @@ def check_same_task(folder: Path, options: Mapping[str, Any], table: Table) -> N
             f"{folder / TABLE_RECORD}: of another training: {'; '.join(differing)}. Give what was given then, or nothing, or "
             f"train anew in another folder"
         )
-    differences = _table_differences(record["fingerprint"], table)
+    differences = _table_differences(record["fingerprint"], table, digests["columns"])
     if differences and table.reading:
         differences += [
             f"it was read with {name} {_shortened(stored[name])}, here with {_shortened(value)}"
@@ -110,10 +108,9 @@ def check_same_task(folder: Path, options: Mapping[str, Any], table: Table) -> N
         )
 
 
-def _table_differences(stored: Field, table: Table) -> list[str]:
+def _table_differences(stored: Field, table: Table, digests: Mapping[str, str]) -> list[str]:
     """Return in words how a table differs from the one whose `fingerprint` is stored."""
     rows, columns = stored["rows"].integer(), {name: digest.text() for name, digest in stored["columns"].entries()}
-    digests = fingerprint(table)["columns"]
     missing, new = [name for name in columns if name not in table], [name for name in table if name not in columns]
     changed = [name for name, digest in digests.items() if columns.get(name, digest) != digest]
     differences = [f"it had {rows:,} rows, here it has {len(table):,}"] if rows != len(table) else []

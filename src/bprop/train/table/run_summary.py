@@ -11,7 +11,7 @@ from ...core.file import reason
 from ..checkpoint import CHECKPOINT
 from ..record import Field, read_json, read_lines
 from ..run import METRICS, RUN_RECORD, STATUSES
-from ..storage import StorageError, is_locked, read
+from ..storage import StorageError, is_locked, read, run_folder
 from .model import TABLE_RECORD, TableModel, restore
 
 
@@ -73,8 +73,7 @@ class RunSummary(NamedTuple):
 
 def read_summary(folder: Path) -> RunSummary:
     """Return what the files in ``folder`` say. Raises `StorageError` naming the file, and the field, that is wrong."""
-    if not folder.is_dir():
-        raise StorageError(f"{folder} is no folder of a run: `bprop runs` lists those there are")
+    run_folder(folder)
     if not os.path.lexists(folder / RUN_RECORD):
         if (folder / CHECKPOINT).is_file():  # the first file of a run
             return RunSummary(folder, "killed", _modified(folder / CHECKPOINT), 0.0, [], {}, [], None)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..metric import accuracy, auc, mae, rmse
+from ..metric import accuracy, auc, mae, r2, rmse
 
 Scores = dict[str, float]
 SMALLEST = 1e-15  # a probability of 0 for what did happen costs 34.5 nats, not infinity
@@ -43,8 +43,7 @@ def regression_scores(y: NDArray[Any], t: NDArray[Any]) -> Scores:
     >>> regression_scores(np.array([1.0, 2.0]), np.array([1.0, 3.0]))["r2"]
     0.5
     """
-    variation = float(np.sum((t - t.mean()) ** 2))
-    scores = {"r2": 1 - float(np.sum((t - y) ** 2)) / variation} if variation > 0 else {}
+    scores = {"r2": r2(y, t)} if np.ptp(t) > 0 else {}
     return scores | {"mae": mae(y, t), "rmse": rmse(y, t)}
 
 

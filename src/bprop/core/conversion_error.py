@@ -1,0 +1,75 @@
+"""What is said where Python, NumPy or another library asks a value under a transform for its number."""
+
+from typing import TYPE_CHECKING
+
+from .assignment import ASSIGNED, rewrite
+from .dispatch import replacement
+from .error import TracedValueError, refused_at, user_assigns, user_called, user_source
+from .nondifferentiable import IN_PLACE_NAMES
+
+if TYPE_CHECKING:
+    from .value import Tracer
+
+UNMASKED = (
+    "write a.filled(value), or bprop.where(a.mask, value, a.data), with a value that stands for what is missing, and weigh "
+    "those entries with 0 where they should not count"
+)
+
+
+def asked(value: "Tracer", what: str) -> tuple[str, str]:
+    """Return what asks for a number, as the user wrote it, and what to write instead, "" where nothing particular is.
+
+    Raises `TracedValueError` where the value was to be put into a NumPy array.
+    """
+    if what not in ("numpy.asarray", "float()"):
+        return what, ""
+    called = user_called()
+    if user_assigns() or called.removeprefix("numpy.") in IN_PLACE_NAMES:
+        raise refused_assignment(value, called)
+    if called.startswith("numpy.ma."):
+        return "an operation with a masked array (numpy.ma)", UNMASKED
+    if called:
+        instead = replacement(called) or _FOREIGN.get(called.partition(".")[0], "")
+        return called, f"write {instead}" if instead else ""
+    if what == "numpy.asarray":
+        return what, (
+            "write bprop.stack([x, y]) for numpy.array([x, y], dtype), bprop.asarray(a, dtype=dtype) for a.astype(dtype) of an "
+            "array of objects, compute with bprop (or NumPy) functions"
+        )
+    source = user_source()
+    if ".astype(" in source:
+        return what, "write bprop.asarray(a, dtype=dtype) for a.astype(dtype) of an array of objects"
+    return what, "write bprop.stack(list(values)) for numpy.fromiter(values, dtype)" if "fromiter(" in source else ""
+
+
+_FOREIGN = {
+    "pandas": "table.to_numpy() for the table of pandas",
+    "xarray": "data.values for the data of xarray",
+    "torch": "tensor.numpy() for the tensor of PyTorch",
+}
+"""What other libraries' objects are as NumPy arrays, with which values under a transform compute."""
+
+
+def refused_assignment(value: "Tracer", called: str) -> TracedValueError:
+    """Return the error for a value that was to be put into a NumPy array, with the lines to write instead."""
+    return TracedValueError(
+        f"{called or 'assignment to entries of a NumPy array'} puts {value.origin().rstrip(',')} inside {value.owner.name} into a "
+        f"NumPy array, which holds numbers only, so that its derivative would be lost; arrays do not change under "
+        f"differentiation: " + (rewrite() or ASSIGNED)
+    )
+
+
+def explain_flat(error: ValueError, name: str) -> TracedValueError | None:
+    """Return the error for ``a.flat[i] = x``, of which NumPy says only that it failed; ``None`` for other errors."""
+    if str(error) != "Error setting single item of array.":
+        return None
+    explained = TracedValueError(
+        f"assignment to an entry of a.flat puts a value inside {name} into a NumPy array, which holds numbers only; arrays do not "
+        f"change under differentiation: write a = a.reshape(-1).at[i].set(x) for a.flat[i] = x, with a from "
+        f"bprop.zeros(shape) or bprop.asarray(a)"
+    )
+    explained.line = refused_at(error)[1]
+    return explained
+
+
+__all__ = ["UNMASKED", "asked", "explain_flat"]

@@ -1,0 +1,122 @@
+"""Eager reverse mode runs rules as NumPy calls once they were used a few times: with the same bits as the rules themselves.
+
+Planted: a constant taken for another of equal value in `Program`; the key without scalars, without parameters, with -0.0
+as 0.0; `accumulate` that keeps the last cotangent only; an output of a program in another's place.
+"""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+import bprop
+from bprop.core.family import Region
+from bprop.core.op import REGISTRY
+from bprop.diagnose.case import cases
+from bprop.gradients import local_rule
+from bprop.gradients.local_rule import RULES, USES
+
+OPS = [op for op in REGISTRY.values() if op.differentiable and not op.several and not isinstance(op, Region)]
+
+
+@pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_program_has_the_bits_of_its_rule(op, dtype, monkeypatch):
+    for args, params in cases(op, dtype):
+        positions = [i for i, arg in enumerate(args) if isinstance(arg, np.ndarray) and arg.dtype.kind == "f"]
+        if not positions:
+            continue
+
+        def f(*floats, args=args, positions=positions, params=params):
+            whole = list(args)
+            for position, value in zip(positions, floats, strict=True):
+                whole[position] = value
+            return op(*whole, **params)
+
+        y, _ = bprop.vjp(f, *(args[position] for position in positions))
+        y_bar = bprop.asarray(np.linspace(-1.0, 2.0, y.size).reshape(y.shape).astype(y.dtype))
+
+        def bars(uses, f=f, args=args, positions=positions, y_bar=y_bar):
+            monkeypatch.setattr(local_rule, "USES", uses)
+            RULES.clear()
+            return bprop.vjp(f, *(args[position] for position in positions))[1](y_bar)
+
+        for ours, theirs in zip(bars(1), bars(10**9), strict=True):
+            assert ours.dtype == theirs.dtype
+            assert_array_equal(np.asarray(ours), np.asarray(theirs))
+            assert_array_equal(np.signbit(np.asarray(ours)), np.signbit(np.asarray(theirs)))
+
+
+def test_every_rule_becomes_a_program(monkeypatch):
+    monkeypatch.setattr(local_rule, "USES", 1)
+    without = set()
+    for op in OPS:
+        RULES.clear()
+        for args, params in cases(op, np.float64):
+            floats = [i for i, arg in enumerate(args) if isinstance(arg, np.ndarray) and arg.dtype == np.float64]
+            y = op(*args, **params)
+            if floats and y.dtype.kind == "f":
+                f = lambda *xs, op=op, params=params: bprop.sum(op(*xs, **params))
+                bprop.grad(f, argnums=tuple(floats), unreached="zeros")(*args)
+        without |= {rule.op.name for rule in RULES.values() if rule.program() is None}
+    assert without <= WITHOUT
+
+
+WITHOUT = {"cofactor_dot"}
+"""Their rules apply an op with several outputs, decide on numbers, or hold regions or a large constant."""
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x, c: x * c, lambda x, c: c / x, lambda x, c: x**c, lambda x, c: bprop.maximum(x, c),
+        lambda x, c: bprop.where(x > 0, x, c) * x, lambda x, c: bprop.hypot(x, c), lambda x, c: bprop.atan2(x, c),
+        lambda x, c: bprop.atan2(c, x),
+    ],
+)  # fmt: skip
+def test_scalars_that_are_equal_are_not_the_same(f):
+    """-0.0 is no 0.0, and True, 1 and 1.0 have types of their own."""
+    x = np.array([2.0, -3.0, 0.0, -0.0])
+    for _ in range(USES + 2):
+        for c in (0.0, -0.0, 1, 1.0, 2, 2.0, -1.0):
+            gradient = np.asarray(bprop.vjp(lambda x, c=c: f(x, c), x)[1](np.ones(4))[0])
+            array = np.asarray(bprop.vjp(lambda x, c=c: f(x, np.full(4, c)), x)[1](np.ones(4))[0])
+            if f(x[:1], c).dtype == f(x[:1], np.full(1, c)).dtype and c not in (0, 1, 2):  # x ** 0 is a case of its own
+                assert_array_equal(gradient, array)
+            FIRST.setdefault((id(f), repr(c)), gradient)
+            assert_array_equal(gradient, FIRST[id(f), repr(c)])
+            assert_array_equal(np.signbit(gradient), np.signbit(FIRST[id(f), repr(c)]))
+
+
+FIRST: dict = {}
+
+
+def test_the_cache_begins_again_when_it_is_full(monkeypatch):
+    monkeypatch.setattr(local_rule, "KEPT", 8)
+    for n in range(1, 40):
+        assert_array_equal(np.asarray(bprop.grad(lambda x: bprop.sum(x * x))(np.arange(float(n)))), 2 * np.arange(n))
+        assert len(RULES) <= 8
+
+
+def test_a_parameter_that_cannot_be_hashed_has_a_rule_too():
+    slow = bprop.custom(lambda x: x * 2, vjp=lambda y_bar, y, x: y_bar * 2)
+    for _ in range(USES + 1):
+        assert_array_equal(np.asarray(bprop.grad(lambda x: bprop.sum(slow(x) * x))(np.ones(3))), np.full(3, 4.0))
+
+
+def test_cotangents_that_overflow_say_nothing():
+    """Warnings are errors here: sums of cotangents are computed as all else is, without NumPy's warnings."""
+    x = np.array([1e308, -1e308])
+    for _ in range(USES + 1):
+        y_bar = bprop.vjp(lambda x: x + x, x)[1](np.full(2, 1.7e308))[0]
+        assert np.isinf(np.asarray(y_bar)).all()
+
+
+def test_a_gradient_of_many_shapes_and_dtypes_in_turn():
+    for _ in range(USES + 2):
+        for shape in ((3,), (2, 3), (1, 3), ()):
+            for dtype in (np.float32, np.float64):
+                x = np.full(shape, 0.5, dtype)
+                gradient = bprop.grad(lambda x: bprop.sum(bprop.exp(x) * np.ones((2, 3), np.float32)))(x)
+                assert gradient.dtype == dtype
+                expected = np.exp(x) * (6 / max(x.size, 1))
+                np.testing.assert_allclose(np.asarray(gradient), expected, rtol=1e-6)

@@ -1,0 +1,198 @@
+"""Other people's arrays go in and out; products with SciPy's sparse matrices have derivatives.
+
+PyTorch, JAX, pandas and xarray stand here with what they have for others (``__array__``, ``__dlpack__``); the real ones run
+where they are installed. Planted: `sparse_product` that returns "" (SciPy asks for numbers); `_product` with rows for columns;
+``__dlpack__`` that gives the newer capsule unasked (JAX refuses it).
+"""
+
+import numpy as np
+import pytest
+import scipy.sparse
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse.linalg import LinearOperator, aslinearoperator, cg, spsolve
+
+import bprop
+
+RNG = np.random.default_rng(3)
+DENSE = RNG.normal(size=(4, 3)) * (RNG.uniform(size=(4, 3)) < 0.6)
+X, Y, M = RNG.normal(size=3), RNG.normal(size=4), RNG.normal(size=(3, 2))
+FORMATS = ["csr_array", "csr_matrix", "csc_array", "coo_array", "dia_array", "lil_array", "dok_array", "bsr_array"]
+PRODUCTS = {
+    "A @ x": (lambda A, x: A @ x, X),
+    "A.T @ y": (lambda A, x: A.T @ x, Y),
+    "y @ A": (lambda A, x: x @ A, Y),
+    "A.dot(x)": (lambda A, x: A.dot(x), X),
+    "A @ M": (lambda A, x: A @ x, M),
+    "M.T @ A.T": (lambda A, x: x.T @ A.T, M),
+}
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+@pytest.mark.parametrize("kind", FORMATS)
+def test_products_with_sparse_matrices_have_the_derivatives_of_dense_ones(kind, product):
+    f, x = PRODUCTS[product]
+    sparse = lambda x: np.tanh(f(getattr(scipy.sparse, kind)(DENSE), x))
+    dense = lambda x: np.tanh(f(DENSE, x))
+    for mode in ("forward", "reverse"):
+        assert_allclose(bprop.jacobian(sparse, mode=mode)(x), bprop.jacobian(dense)(x), rtol=1e-12, atol=1e-15)
+    assert_allclose(bprop.vmap(sparse)(x[None])[0], dense(x), rtol=1e-13)
+    assert_allclose(f(getattr(scipy.sparse, kind)(DENSE), bprop.asarray(x)), f(DENSE, x), rtol=1e-13)
+
+
+def test_sparse_products_in_second_order_and_compiled():
+    A = scipy.sparse.csr_array(DENSE)
+    energy = lambda A: lambda x: np.sum(np.tanh(A @ x) ** 2)
+    assert_allclose(bprop.hessian(energy(A))(X), bprop.hessian(energy(DENSE))(X), rtol=1e-11)
+    gradient = bprop.compile(bprop.grad(energy(A)))
+    assert_allclose(gradient(X), bprop.grad(energy(DENSE))(X), rtol=1e-12)
+    A.data *= 2
+    assert_allclose(gradient(X), bprop.grad(energy(2 * DENSE))(X), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("f", "x", "kind", "words"),
+    [
+        (lambda A, x: A @ x, Y, bprop.ShapeError, r"matmul: shapes \(4, 3\) and \(4,\) with a sparse matrix: sizes 3 and 4"),
+        (lambda A, x: A + x, X, bprop.ArgumentError, r"add: an argument is a sparse matrix of shape \(4, 3\): write A @ x"),
+        (lambda A, x: A * x, X, bprop.TracedValueError, r"scipy\.sparse\.csr_array\.multiply of "),
+        (lambda A, x: np.matmul(A, x), X, bprop.ArgumentError, r"matmul: an argument is a sparse matrix"),
+        (lambda A, x: spsolve(A[:3], x), X, bprop.TracedValueError, r"scipy\.sparse\.linalg\.spsolve of "),
+        (lambda A, x: aslinearoperator(A) @ x, X, bprop.TracedValueError, r"scipy\.sparse\.linalg\.LinearOperator\.dot of "),
+    ],
+)  # fmt: skip
+def test_what_sparse_matrices_do_not_do_is_refused(f, x, kind, words):
+    A = scipy.sparse.csr_array(DENSE)
+    for transform in (bprop.jacobian, bprop.compile):
+        with pytest.raises(kind, match=words):
+            transform(lambda x: f(A, x))(x)
+
+
+def test_our_products_inside_a_linear_operator():
+    A = scipy.sparse.csr_array(DENSE)
+    energy = lambda x: np.sum(x**4) + np.sum((A @ x) ** 2)
+    H = LinearOperator((3, 3), matvec=lambda v: bprop.hvp(energy, (X,), (v,)), dtype=float)
+    expected = np.linalg.solve(np.diag(12 * X**2) + 2 * DENSE.T @ DENSE, np.ones(3))
+    assert_allclose(cg(H, np.ones(3), rtol=1e-12)[0], expected, rtol=1e-8)
+
+
+# --- stand-ins ---
+class Frame:
+    """What pandas, xarray, PyTorch and JAX have in common: ``__array__``, and operators that leave unknown operands alone."""
+
+    def __init__(self, data):
+        self.data = np.asarray(data)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.data, dtype=dtype)
+
+    __array_ufunc__ = None
+
+    def __mul__(self, other):
+        return NotImplemented
+
+    __matmul__ = __add__ = __sub__ = __truediv__ = __gt__ = __mul__
+
+
+class Capsule:
+    """What a library without NumPy has: DLPack alone."""
+
+    def __init__(self, data):
+        self.data = np.asarray(data)
+
+    def __dlpack__(self, **options):
+        return self.data.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.data.__dlpack_device__()
+
+
+@pytest.mark.parametrize("kind", [Frame, Capsule])
+def test_others_arrays_are_operands(kind):
+    own = kind(X)
+    for f, numpys in (
+        (lambda x: bprop.sum(x * bprop.asarray(own)), lambda x: np.sum(x * X)),
+        (lambda x: bprop.sum(x * own), lambda x: np.sum(x * X)),
+        (lambda x: bprop.where(x > 1, x, own)[0], lambda x: np.where(x > 1, x, X)[0]),
+        (lambda x: x @ own, lambda x: x @ X),
+        (lambda x: bprop.concat([x, own])[1], lambda x: np.concatenate([x, X])[1]),
+    ):
+        assert_allclose(bprop.grad(f)(own), bprop.grad(numpys)(X))
+        assert_allclose(f(bprop.asarray(X)), numpys(X))
+    assert_allclose(bprop.compile(bprop.sum)(bprop.asarray(own)), np.sum(X))
+
+
+def test_operators_of_others_on_the_left_are_ours():
+    own = Frame(X)
+    for f, numpys in (
+        (lambda x: own * x, X * X),
+        (lambda x: own + x, X + X),
+        (lambda x: own - x, X - X),
+        (lambda x: own / x, X / X),
+        (lambda x: own @ x, X @ X),
+        (lambda x: (own > x) * 1.0, np.zeros(3)),
+    ):
+        assert_allclose(f(bprop.asarray(X)), numpys)
+        assert np.shape(bprop.jacobian(f)(X))[-1] == 3
+
+
+def test_an_index_may_be_anothers_array():
+    x = bprop.asarray(X)
+    assert_array_equal(x[Frame([True, False, True])], X[[0, 2]])
+    assert_array_equal(x[Frame([2, 0])], X[[2, 0]])
+    with pytest.raises(bprop.IndexingError, match="str is no index"):
+        x["a"]
+
+
+def test_results_go_out():
+    y = bprop.asarray(M)
+    assert_array_equal(np.asarray(y), M)
+    assert "versioned" not in repr(y.__dlpack__())  # who does not say what it takes gets what everybody takes
+    assert "versioned" in repr(y.__dlpack__(max_version=(1, 0)))
+    lent = np.from_dlpack(y)
+    lent[0] = 7.0
+    assert_array_equal(y, M)
+    with pytest.raises(BufferError, match="copy=False"):
+        y.__dlpack__(copy=False)
+    with pytest.raises(bprop.TracedValueError, match="__dlpack__"):
+        bprop.grad(lambda x: np.from_dlpack(x)[0])(X)
+
+
+# --- the real ones ---
+def test_pandas():
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame({"a": X, "b": X + 1})
+    for f, expected in (
+        (lambda x: np.sum(table["a"] * x), X),
+        (lambda x: np.sum(x / table["b"]), 1 / (X + 1)),
+        (lambda x: np.dot(table["a"], x), X),
+        (lambda x: np.sum(x @ table), X + X + 1),
+        (lambda x: np.sum(x[table["a"] > 0]), X > 0),
+        (lambda x: np.sum(table * x[0]), [np.sum(X + X + 1), 0, 0]),
+    ):
+        assert_allclose(bprop.grad(f)(X), expected)
+    with pytest.raises(bprop.TracedValueError, match=r"pandas\..*table\.to_numpy\(\)"):
+        bprop.grad(lambda x: np.sum(table.T @ x))(X)
+    assert_allclose(pandas.Series(np.asarray(bprop.exp(X))), np.exp(X))
+
+
+def test_xarray():
+    xarray = pytest.importorskip("xarray")
+    data = xarray.DataArray(X, dims="t")
+    assert_allclose(bprop.grad(lambda x: np.sum(x * data))(X), X)
+    assert_allclose(bprop.grad(lambda x: np.sum(data.values * x))(X), X)
+
+
+def test_jax():
+    jnp = pytest.importorskip("jax.numpy")
+    own = jnp.asarray(X.astype(np.float32))
+    for f in (lambda x: np.sum(own * x), lambda x: own @ x, lambda x: x @ own):
+        assert_allclose(bprop.grad(f)(X), X, rtol=1e-6)
+    assert_allclose(jnp.from_dlpack(bprop.asarray(X.astype(np.float32))), X, rtol=1e-6)
+
+
+def test_pytorch():
+    torch = pytest.importorskip("torch")
+    own = torch.from_numpy(X.copy())
+    for f in (lambda x: np.sum(own * x), lambda x: x @ own, lambda x: np.sum(x * own)):
+        assert_allclose(bprop.grad(f)(X), X)
+    assert_allclose(torch.from_dlpack(bprop.asarray(X)).numpy(), X)

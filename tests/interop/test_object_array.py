@@ -1,0 +1,192 @@
+"""`numpy.array` of a list with values under a transform is an object array of them, which every op takes as one array.
+
+Planted: `_along_one_axis` that joins the runs in reverse; `whole` that leaves object arrays (their transform has ended when
+they are joined); `user_lists` that is always true (a library fails late); `explain_objects` that returns ``None``.
+"""
+
+import numpy as np
+import pytest
+import scipy.integrate
+import scipy.linalg
+import scipy.special
+import scipy.stats
+from numpy.testing import assert_allclose
+
+import bprop
+
+X = np.array([0.5, 1.5, 2.0])
+MATRIX = np.array([[2.0, 1, 0], [1, 3, 1], [0, 1, 4]])
+rotation = lambda x: np.array([[np.cos(x[0]), -np.sin(x[0])], [np.sin(x[0]), np.cos(x[0])]])
+FORMS = {
+    "array": lambda x: np.sum(np.array([x[1], -np.sin(x[0])]) * np.array([1.0, 2.0])),
+    "nested": lambda x: np.sum(np.array([[x[0], 1.0], [2, x[1]]]) @ np.array([1.0, x[2]])),
+    "matrix of functions": lambda x: np.sum(rotation(x) @ x[1:]),
+    "rows": lambda x: np.sum(np.array([x, 2 * x, X]) @ x),
+    "r_": lambda x: np.sum(np.r_[x, 1.0] ** 2),
+    "c_": lambda x: np.sum(np.c_[x, x * 2] ** 2),
+    "full": lambda x: np.sum(np.full(3, x[0]) * X),
+    "stack": lambda x: np.sum(np.stack([x[0], x[1] * x[2]]) ** 2),
+    "asarray": lambda x: np.sum(np.exp(np.asarray(x)) + np.asarray([x[0], 1.0, 2])),
+    "empty": lambda x: np.sum(np.array([x[:0], x[:0]])) + x[0] * x[1],
+    "vectorize": lambda x: np.sum(np.vectorize(lambda u: u * u + 1)(x)),
+    "polynomial": lambda x: np.polynomial.Polynomial([x[0], x[1], x[2]])(1.7),
+    "polynomial of a value": lambda x: np.polynomial.Polynomial([1.0, 2.0, 3.0])(x[1]),
+    "dot": lambda x: np.dot(np.array([x[0], x[1], 1.0]), x),
+    "matmul": lambda x: np.sum(np.array([x[0], x[1], 1.0]) @ MATRIX),
+    "norm": lambda x: np.linalg.norm(np.array([x[0], x[1]])),
+    "where": lambda x: np.sum(np.where(X > 1, np.array([x[0], x[1], 0.0]), x)),
+    "concatenate": lambda x: np.sum(np.concatenate([np.array([x[0], 1.0]), x]) ** 2),
+    "ufuncs": lambda x: np.sum(np.sqrt(np.array([x[0], x[1]])) + np.log(np.array([x[2], x[1]]))),
+    "of two": lambda x: np.sum(np.hypot(np.array([x[0], x[1]]), 2.0) + np.arctan2(np.array([x[0], x[1]]), [1.0, 2.0])),
+    "power": lambda x: np.sum(np.power(np.array([x[0], x[1]]), 2.5) + np.array([x[0], x[1]]) ** x[2]),
+    "sum of a list": lambda x: np.sum([x[0] * x[1], x[2]]),
+    "slices": lambda x: np.sum(np.array([x[0], x[1], x[2]])[1:] * np.array([x[0], x[1], x[2]])[:-1]),
+    "cumsum": lambda x: np.sum(np.cumsum(np.array([x[0], x[1], 1.0])) * X),
+    "cross": lambda x: np.sum(np.cross(np.array([x[0], x[1], 1.0]), X) ** 2),
+    "einsum": lambda x: np.einsum("i,i->", np.array([x[0], x[1], 1.0]), x),
+    "linspace": lambda x: np.sum(np.linspace(0, x[0], 5) ** 2),
+    "trapezoid": lambda x: np.trapezoid(np.array([x[0], x[1] * x[2], 1.0])),
+    "object array filled": lambda x: np.sum(_filled(x)),
+    "compared": lambda x: np.sum(np.where(np.array([x[0], x[1]]) ** 2 > -1, 2.0, 1.0) * np.array([x[0], x[1]])),
+}
+
+
+def _filled(x):
+    y = np.empty(3, dtype=object)
+    for i in range(3):
+        y[i] = x[i] * 2
+    y[1:] = x[:2]
+    return y
+
+
+def _by_differences(f, h=1e-6):
+    return np.array([(f(X + h * e) - f(X - h * e)) / (2 * h) for e in np.eye(3)])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_results_are_numpys_and_derivatives_right_under_every_transform(form):
+    f = FORMS[form]
+    gradient, hessian = _by_differences(f), bprop.hessian(f)(X)
+    if form != "compared":  # a decision of Python's
+        assert_allclose(bprop.vmap(bprop.grad(f))(X[None])[0], gradient, rtol=1e-7, atol=1e-9)
+    assert_allclose(bprop.value_and_grad(f)(X)[0], f(X), rtol=1e-14)
+    for by in (bprop.grad(f), bprop.jacobian(f, mode="forward")):
+        assert_allclose(by(X), gradient, rtol=1e-7, atol=1e-9)
+    assert_allclose(bprop.jvp(bprop.grad(f), (X,), (X,))[1], hessian @ X, rtol=1e-8, atol=1e-12)
+    assert_allclose(hessian, _by_differences(lambda x: np.asarray(bprop.grad(f)(x))), rtol=1e-6, atol=1e-8)
+
+
+def test_compiled_they_give_the_same():
+    forms = [f for form, f in FORMS.items() if form != "compared"]
+    results = bprop.compile(lambda x: [bprop.value_and_grad(f)(x) for f in forms])(X)
+    for f, (value, gradient) in zip(forms, results, strict=True):
+        assert_allclose(value, f(X), rtol=1e-14)
+        assert_allclose(gradient, bprop.grad(f)(X), rtol=1e-12, atol=1e-14)
+
+
+def test_a_result_is_an_array_wherever_it_comes_out():
+    f = lambda x: np.array([x[1], -np.sin(x[0])])
+    jacobian = [[0, 1, 0], [-np.cos(0.5), 0, 0]]
+    for mode in ("forward", "reverse"):
+        assert_allclose(bprop.jacobian(f, mode=mode)(X), jacobian)
+    y, pullback = bprop.vjp(f, X)
+    assert type(y) is bprop.Array
+    assert_allclose(pullback(np.ones(2))[0], np.sum(jacobian, 0))
+    assert_allclose(bprop.vmap(f)(np.stack([X, X])), [f(X), f(X)])
+    assert_allclose(bprop.compile(f)(X), f(X))
+    assert [str(spec) for spec in bprop.trace(f)(X).specs] == ["float64[2]"]
+    assert_allclose(bprop.scan(lambda c, _: (np.array([c[1], -c[0]]), c[0]), X[:2], length=4)[0], X[:2])
+    assert_allclose(bprop.cond(True, f, lambda x: x[:2], X), f(X))
+    assert_allclose(bprop.checkpoint(f)(X), f(X))
+    assert_allclose(bprop.jacobian(bprop.checkpoint(f))(X), jacobian)
+    assert_allclose(bprop.grad(lambda x: (np.sum(f(x)), {"aux": f(x)}), has_aux=True)(X)[1]["aux"], f(X))
+    assert f(bprop.asarray(X)).dtype == float  # without a transform: numbers
+
+
+def test_lists_and_object_arrays_are_operands():
+    for f in (
+        lambda x: bprop.sum([x[0], 2.0, x[2]] * x),
+        lambda x: bprop.sum(bprop.asarray([[x[0], 1], [x[1], x[2]]]) ** 2),
+        lambda x: bprop.sum(bprop.matmul([[x[0], 1.0]], np.array([x[1], x[2]]))),
+        lambda x: bprop.stack([np.array([x[0], x[1]]), x[1:]])[0, 1],
+        lambda x: bprop.asarray(np.array([x[0], 1.0, 2.0])[1:])[0] * x[1],
+        lambda x: x @ (x[0], x[1], 1.0),
+    ):
+        assert_allclose(
+            bprop.grad(f)(X), _by_differences(lambda x, f=f: np.asarray(f(bprop.asarray(x)))), rtol=1e-7, atol=1e-9
+        )
+    dtypes = bprop.trace(lambda x: [bprop.asarray([x[0], 1.0]), bprop.asarray([x[0], np.float32(1)])])(np.float32(X))
+    assert [output.dtype for output in dtypes.specs] == [np.float64, np.float32]  # as NumPy promotes
+
+
+def test_a_list_is_one_application():
+    graph = bprop.trace(lambda x: np.sum(bprop.asarray([x, 1.0, x, 2.0] * 50)))(1.0)
+    assert [node.op.name for node in graph.nodes].count("concat") == 1
+    assert len(bprop.trace(lambda x: bprop.asarray(np.full(500, x)))(1.0).nodes) <= 3
+
+
+def test_a_large_value_is_not_taken_apart():
+    with pytest.raises(bprop.TracedValueError, match=r"2,000 Python objects.*leave numpy\.asarray out") as caught:
+        bprop.grad(lambda x: np.sum(np.asarray(x) ** 2))(np.ones(2000))
+    assert "np.asarray(x)" in caught.value.line
+
+
+REFUSED = {
+    "numbers among them": (lambda x: np.sum(np.sin(np.array([x[0], 2.0]))), r"numpy\.sin of an array of objects.*Python numbers among"),
+    "number first": (lambda x: np.sum(np.arctan2(1.0, np.array([x[0], x[1]]))), r"numpy\.arctan2 of an array.*numpy\.stack\("),
+    "solve": (lambda x: np.linalg.solve(MATRIX, np.array([x[0], x[1], 1.0])), r"numpy\.linalg\.solve of an array.*bprop\.asarray"),
+    "det": (lambda x: np.linalg.det(np.array([[x[0], 1.0], [0.0, 1.0]])), r"numpy\.linalg\.det of an array of objects"),
+    "fft": (lambda x: np.fft.fft(np.array([x[0], x[1]])), r"numpy\.fft\.fft of an array of objects"),
+    "isnan": (lambda x: np.isnan(np.array([x[0], x[1]])), r"numpy\.isnan of an array of objects"),
+    "special": (lambda x: scipy.special.erf(np.array([x[0], x[1]])), r"scipy\.special\.erf of an array of objects"),
+    "full, dtype": (lambda x: np.full(3, x[0], dtype=float), r"numpy\.full of a value .*write bprop\.broadcast_to\(x, shape\)"),
+    "mean": (lambda x: np.mean([x[0], x[1]]), r"numpy\.mean of .*bprop\.stack\(\[x, y\]\) for a list"),
+    "dtype": (lambda x: np.array([x[0], 1.0], dtype=float), r"numpy\.asarray of .*bprop\.stack\(\[x, y\]\)"),
+    "astype": (lambda x: np.array([x[0], 1.0]).astype(float), r"float\(\) of .*bprop\.asarray\(a, dtype=dtype\)"),
+    "fromiter": (lambda x: np.fromiter([x[0], x[1]], float), r"float\(\) of .*bprop\.stack\(list\(values\)\)"),
+    "random": (lambda x: np.random.normal(x[0]), r"numpy\.asarray of "),
+    "scipy": (lambda x: scipy.linalg.solve(MATRIX, x), r"scipy\.linalg\.solve of "),
+    "scipy, method": (lambda x: scipy.stats.norm.logpdf(x), r"scipy\.stats\.rv_continuous\.logpdf of "),
+    "scipy, state": (lambda x: scipy.integrate.solve_ivp(lambda t, y: np.array([y[1], -y[0]]), (0, 1), x[:2]), r"integrate\.solve_ivp of "),
+    "scipy, rate": (lambda x: scipy.integrate.solve_ivp(lambda t, y: np.array([y[1], -x[0] * y[0]]), (0, 1), X[:2]), r"solve_ivp of "),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_numpy_or_a_library_does_not_compute_is_refused_by_name_at_the_users_line(case):
+    f, words = REFUSED[case]
+    for transform in (
+        bprop.jacobian(f),
+        lambda x: bprop.jvp(f, (x,), (x,)),
+        lambda x: bprop.vmap(f)(x[None]),
+        bprop.compile(f),
+    ):
+        with pytest.raises(bprop.BpropError, match=words) as caught:
+            transform(X)
+        assert "test_object_array.py" in caught.value.line
+        assert "lambda x:" in caught.value.line
+
+
+def test_other_errors_stay_what_they_are():
+    for f, kind in (
+        (lambda x: np.array([x[0], 1.0]) + "a", TypeError),
+        (lambda x: np.array([x[0], 1.0]).nothing, AttributeError),
+        (lambda x: (1.0).nothing + np.array([x[0]])[0], AttributeError),
+        (lambda x: np.array([x[0], 1.0])[2], IndexError),
+        (lambda x: bprop.asarray([x[0], x[:2]]), bprop.ShapeError),
+        (lambda x: bprop.asarray(np.array([x[0], None])), bprop.DTypeError),
+        (lambda x: x.sin(), AttributeError),
+        (lambda x: x[0].nothing, AttributeError),
+    ):
+        with pytest.raises(kind) as caught:
+            bprop.grad(f)(X)
+        assert not isinstance(caught.value, bprop.NumPyFunctionError)
+    with pytest.raises(bprop.DTypeError, match="object"):
+        bprop.asarray(np.array([1.0, None]))
+
+
+def test_an_object_array_of_an_ended_transform_is_named():
+    kept = []
+    bprop.grad(lambda x: kept.append(np.array([x[0], 1.0])) or bprop.sum(x))(X)
+    with pytest.raises(bprop.EscapedError, match="made inside grad of"):
+        bprop.sum(kept[0])
