@@ -254,3 +254,12 @@ def test_dot():
     assert_allclose(x.dot(x), X.dot(X))
     assert_allclose(X.dot(x), X.dot(X))
     assert_allclose(bprop.grad(lambda x: x.dot(x))(X), 2 * X)
+
+
+def test_numpys_own_code_gets_numpys_arrays_without_a_derivative():
+    """SciPy's and NumPy's code hands on to C what NumPy's functions return."""
+    inner = eval("lambda np, x: np.atleast_1d(x)", {"__name__": "scipy.optimize._minimize"})
+    x = bprop.asarray(1.5)
+    assert type(inner(np, x)) is np.ndarray
+    assert type(np.atleast_1d(x)) is bprop.Array
+    assert bprop.grad(lambda x: bprop.sum(inner(np, x) ** 2))(1.5) == 3.0

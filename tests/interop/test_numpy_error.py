@@ -35,7 +35,7 @@ WRONG = {
     "geomspace": [lambda v: np.geomspace(0 * v, 1.0)], "meshgrid": [lambda v: np.meshgrid(v, v, indexing="ji")], "clip": [lambda v: np.clip(v, 0, 1, min=0)], "ldexp": [lambda v: np.ldexp(v, 1.5)],
     "histogram": [lambda v: np.histogram(v, 0), lambda v: np.histogram(v, [1.0, 0.0]), lambda v: np.histogram(v, 3, (1.0, 0.0)), lambda v: np.histogram(v, weights=[1.0])],
     "bincount": [lambda v: np.bincount([0, 1], v), lambda v: np.bincount([-1], v[:1])],
-    "pad": [lambda v: np.pad(v, -1), lambda v: np.pad(v, 1, "round"), lambda v: np.pad(v, 1, "edge", stat_length=1), lambda v: np.pad(v, 1, "maximum", stat_length=0)],
+    "pad": [lambda v: np.pad(v[:0], 1, "linear_ramp"), lambda v: np.pad(v[:0], 1, "reflect", reflect_type="odd"), lambda v: np.pad(v, -1), lambda v: np.pad(v, 1, "round"), lambda v: np.pad(v, 1, "edge", stat_length=1), lambda v: np.pad(v, 1, "maximum", stat_length=0)],
     "sort": [lambda v: np.sort(v, kind="bubble"), lambda v: np.sort(v, kind="stable", stable=True)], "partition": [lambda v: np.partition(v, 5), lambda v: np.partition(v, 0.5), lambda v: np.partition(v, 0, kind="quick")],
     "ix_": [lambda v: np.ix_(np.outer(v, v) > 0)],
 }  # fmt: skip

@@ -8,6 +8,7 @@ import inspect
 import numpy as np
 import pytest
 
+import bprop
 from bprop.core.function import AS_NUMPY, NUMPY
 from interop.case_table import CASES
 from support.numpy_case import (
@@ -17,6 +18,7 @@ from support.numpy_case import (
     assert_integers,
     assert_second_order,
     assert_value,
+    outputs,
 )
 
 FIRST = {case.name: case for case in reversed(CASES)}.values()
@@ -70,3 +72,36 @@ def test_rules_have_numpys_parameters():
                 for f in (rule, function)
             )
             assert ours == theirs, function
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: np.trim_zeros(x[0, 0]),
+        lambda x: np.polymul(x[0, :0], x[0]),
+        lambda x: np.insert(x, [], x[:1], axis=0),
+        lambda x: np.insert(x[0], slice(0, 0), 1.0),
+        lambda x: np.nansum(x[:0], axis=0),
+        lambda x: np.max(x[:0], axis=0, initial=-1.0),
+        lambda x: np.quantile(x[:1], [], axis=0),
+        lambda x: np.histogram(x[:0], 2),
+        lambda x: np.kron(x[:0], x),
+        lambda x: np.resize(x[:0], (2, 2)),
+        lambda x: np.delete(x, [], 0),
+        lambda x: np.cov(x[:0], rowvar=True),
+    ],
+)
+def test_what_is_empty(f):
+    x = np.array([[1.0, -2.0, 0.5], [0.25, 3.0, -1.0]])
+    for ours, numpys in zip(outputs(f(bprop.asarray(x))), outputs(f(x)), strict=True):
+        assert ours.dtype == np.asarray(numpys).dtype
+        np.testing.assert_array_equal(np.asarray(ours), numpys)
+
+
+def test_interpolation_at_the_nodes():
+    """The value of a node exactly; the slope of the interval behind it, at the last one of that before it."""
+    nodes, values = np.array([0.0, 0.1, 0.7, 1.1]), np.array([0.3, 0.1, 0.9, -0.2])
+    f = lambda x: np.interp(x, nodes, values)
+    np.testing.assert_array_equal(np.asarray(f(bprop.asarray(nodes))), values)
+    slopes = np.diff(values) / np.diff(nodes)
+    np.testing.assert_allclose(bprop.grad(lambda x: np.sum(f(x)))(nodes), np.append(slopes, slopes[-1]))

@@ -78,6 +78,7 @@ change.
 
 What holds for them:
 
+- NumPy's and SciPy's own code, which hands on to C what it gets, gets NumPy's result of an array without a derivative.
 - An entry that is left out, by `where=`, by a condition or as NaN in a function of that name, has no derivative: 0 in a gradient,
   never NaN.
 - Ties of the largest and the smallest share the derivative evenly, as in `bprop.max`; a norm and a standard deviation have the

@@ -63,11 +63,8 @@ def user_called() -> str:
 
 
 def called_by_library() -> bool:
-    """Return whether the caller of the caller is in a library of others but NumPy: SciPy, say, with what a user's function returned."""
-    return _package(sys._getframe(2)) in _LIBRARIES
-
-
-_LIBRARIES = frozenset(CALLERS) - {"numpy"}
+    """Return whether the caller of the caller is in a library of others: SciPy, say, with what a user's function returned."""
+    return _package(sys._getframe(2)) in CALLERS
 
 
 def user_lists() -> bool:

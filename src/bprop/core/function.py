@@ -54,7 +54,11 @@ def numpy_rule(*numpy_functions: Any) -> Callable[[F], F]:
     """
 
     def register(rule: F) -> F:
-        NUMPY.update({numpy_function: rule for numpy_function in numpy_functions if numpy_function is not None})
+        for numpy_function in numpy_functions:
+            if numpy_function in NUMPY:
+                raise ValueError(f"{numpy_function.__name__} of NumPy has two rules")
+            if numpy_function is not None:
+                NUMPY[numpy_function] = rule
         AS_NUMPY.add(rule)
         return rule
 

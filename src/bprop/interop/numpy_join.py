@@ -149,6 +149,9 @@ def _insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Array:
     elif isinstance(positions, np.ndarray) and positions.dtype.kind == "b":
         positions = np.flatnonzero(positions)
     new = array("insert", values)
+    extra = max(new.ndim - x.ndim, 0)
+    if set(new.shape[:extra]) <= {1}:  # as assignment has it
+        new = reshape(new, new.shape[extra:])
     new = reshape(new, (1,) * (x.ndim - new.ndim) + new.shape)
     if np.ndim(positions) == 0:
         new = moveaxis(new, 0, axis)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.error import ArgumentError
+from ..core.error import ArgumentError, ShapeError
 from ..core.function import numpy_rule
 from ..core.op import array
 from ..core.value import Array
@@ -88,6 +88,9 @@ def _padded(a: Any, pad_width: Any, mode: Any, options: dict[str, Any]) -> Array
     if mode == "empty":
         return pad(x, pad_width)
     widths = widths_of(x, pad_width)
+    for axis, width in enumerate(widths):
+        if any(width) and not x.shape[axis]:
+            raise ShapeError(f"pad: axis {axis} of shape {x.shape} is empty: mode {mode!r} has nothing to start from")
     if name == "reflect_type":
         if value not in ("even", "odd"):
             raise ArgumentError(f"pad: reflect_type is 'even' or 'odd', not {value!r}")

@@ -37,6 +37,8 @@ def _leading(name: str, p: Array) -> Array:
     """Return the coefficients from the first on that is not 0: which that is is a question of numbers."""
     numbers = concrete(name, p, "write numpy.convolve(a, v) for a product of polynomials")
     positions = np.flatnonzero(numbers)
+    if not p.size:
+        return zeros((1,), dtype=p.dtype)
     return p[int(positions[0]) :] if positions.size else p[p.size - 1 :]
 
 

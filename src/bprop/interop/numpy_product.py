@@ -12,7 +12,6 @@ from ..core.op import array
 from ..core.shape import broadcast, normalise_axis
 from ..core.value import Array
 from ..ops import contraction
-from ..ops.complex import conj
 from ..ops.concatenation import concat
 from ..ops.contraction import LETTERS, einsum_op, matmul
 from ..ops.creation import zeros
@@ -36,14 +35,6 @@ def _dot(a: Any, b: Any, out: Any = None) -> Array:
             f"second {b.shape[-2]}"
         )
     return tensordot(a, b, axes=(-1, -2))
-
-
-@numpy_rule(np.vdot)
-def _vdot(a: Any, b: Any, /) -> Array:
-    a, b = ravel(a), ravel(b)
-    if a.shape != b.shape:
-        raise ShapeError(f"vdot: {a.size} entries and {b.size} do not fit")
-    return matmul(conj(a), b)
 
 
 @numpy_rule(np.outer)

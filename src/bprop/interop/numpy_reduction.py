@@ -157,6 +157,8 @@ def _prod(
     a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NO_VALUE, initial: Any = NO_VALUE,
     where: Any = NO_VALUE,
 ) -> Array:  # fmt: skip
+    if initial is NO_VALUE and where is NO_VALUE:
+        return cumulative.prod(a, axis, given(keepdims), dtype=dtype)
     return masked_prod("prod", a, axis, dtype, keepdims, initial, where)
 
 
@@ -164,6 +166,8 @@ def _prod(
 def _max(
     a: Any, axis: Any = None, out: Any = None, keepdims: Any = NO_VALUE, initial: Any = NO_VALUE, where: Any = NO_VALUE
 ) -> Array:
+    if initial is NO_VALUE and where is NO_VALUE:
+        return reduction.max(a, axis, given(keepdims))
     return masked_extreme("max", a, axis, keepdims, initial, where, 1)
 
 
@@ -171,6 +175,8 @@ def _max(
 def _min(
     a: Any, axis: Any = None, out: Any = None, keepdims: Any = NO_VALUE, initial: Any = NO_VALUE, where: Any = NO_VALUE
 ) -> Array:
+    if initial is NO_VALUE and where is NO_VALUE:
+        return reduction.min(a, axis, given(keepdims))
     return masked_extreme("min", a, axis, keepdims, initial, where, -1)
 
 
@@ -196,6 +202,8 @@ def _var(
     where: Any = NO_VALUE, mean: Any = NO_VALUE, correction: Any = NO_VALUE,
 ) -> Array:  # fmt: skip
     ddof, a = _ddof("var", ddof, correction), in_dtype("var", a, dtype)
+    if where is NO_VALUE and mean is NO_VALUE:
+        return reduction.var(a, axis, ddof, given(keepdims))
     return masked_variance("var", a, axis, dtype, ddof, keepdims, mask_of("var", where, a), mean)
 
 
@@ -212,6 +220,8 @@ def _std(
 
 @numpy_rule(np.any)
 def _any(a: Any, axis: Any = None, out: Any = None, keepdims: Any = NO_VALUE, *, where: Any = NO_VALUE) -> Array:
+    if where is NO_VALUE:
+        return reduction.any(a, axis, given(keepdims))
     a = array("any", a) != 0
     counted = mask_of("any", where, a)
     return reduction.any(a if counted is None else a & counted, axis, given(keepdims))
@@ -219,6 +229,8 @@ def _any(a: Any, axis: Any = None, out: Any = None, keepdims: Any = NO_VALUE, *,
 
 @numpy_rule(np.all)
 def _all(a: Any, axis: Any = None, out: Any = None, keepdims: Any = NO_VALUE, *, where: Any = NO_VALUE) -> Array:
+    if where is NO_VALUE:
+        return reduction.all(a, axis, given(keepdims))
     a = array("all", a) != 0
     counted = mask_of("all", where, a)
     return reduction.all(a if counted is None else a | ~counted, axis, given(keepdims))

@@ -137,6 +137,8 @@ def _trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> Array:
     if not isinstance(trim, str) or set(trim.lower()) - {"f", "b"} or not trim:
         raise ArgumentError(f"trim_zeros: trim is 'f', 'b' or 'fb', not {trim!r}")
     axes = normalise_axes("trim_zeros", axis, x.shape)
+    if not axes:
+        return x
     present = np.nonzero(concrete("trim_zeros", x, "cut with x[start:stop]"))
     for position in axes:
         size = x.shape[position]

@@ -102,7 +102,8 @@ def _interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, perio
     else:
         index = clip(searchsorted(xp, x, side="right") - 1, 0, last - 1)
         x0, x1, y0, y1 = take(xp, index), take(xp, index + 1), take(fp, index), take(fp, index + 1)
-        inside = where(x == x1, y1, y0 + (y1 - y0) / where(x1 == x0, 1, x1 - x0) * (x - x0))
+        slope = (y1 - y0) / where(x1 == x0, 1, x1 - x0)
+        inside = where(x == x1, y1 + slope * (x - x1), y0 + slope * (x - x0))  # at the last node exactly its value
     y: Array = where(x < xp[0], below, where(x > xp[-1], above, inside))
     return where(x == x, y, x)
 

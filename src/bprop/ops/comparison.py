@@ -138,4 +138,3 @@ isfinite = _class("isfinite", np.isfinite, "Whether x is a number and not infini
 # --- questions that NumPy code asks about arrays; the answers are Python's, not arrays ---
 NUMPY[np.shape] = lambda x, /: x.shape
 NUMPY[np.ndim] = lambda x, /: x.ndim
-NUMPY[np.size] = lambda x, /: x.size

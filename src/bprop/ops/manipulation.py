@@ -364,7 +364,7 @@ _broadcast_to: Linear = Linear(
 )
 
 
-@function(np.broadcast_to)
+@function()
 def broadcast_to(x: Any, /, shape: Any) -> Array:
     """Repeat ``x`` along new and size-1 axes to reach ``shape``; the adjoint sums over them.
 
@@ -382,7 +382,7 @@ def broadcast_to(x: Any, /, shape: Any) -> Array:
     return x if wanted == x.shape else _broadcast_to(x, shape=wanted)
 
 
-@function(np.broadcast_arrays)
+@function()
 def broadcast_arrays(*arrays: Any) -> list[Array]:
     """Repeat every array to the shape that all of them broadcast to.
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..core.family import Elementwise
-from ..core.function import FUNCTIONS, NUMPY, function, publish
+from ..core.function import FUNCTIONS, function, publish
 from ..core.op import array
 from ..core.value import Array
 from .arithmetic import sign
@@ -91,8 +91,8 @@ signbit = Elementwise(
     """,
 )  # fmt: skip
 
-publish(floor, ceil, trunc, round, copysign, nextafter, signbit)
-FUNCTIONS["fix"] = NUMPY[np.fix] = trunc
+publish(floor, ceil, trunc, copysign, nextafter, signbit)
+FUNCTIONS["round"], FUNCTIONS["fix"] = round, trunc
 
 
 @function(np.rint)

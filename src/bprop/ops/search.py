@@ -170,16 +170,3 @@ def nonzero(x: Any, /) -> tuple[Array, ...]:
         raise ShapeError("nonzero: an array of shape () has no axes to count along")
     numbers = concrete("nonzero", x, "write bprop.where(x != 0, …, 0), or count with bprop.count_nonzero")
     return tuple(asarray(positions, copy=False) for positions in np.nonzero(numbers))
-
-
-@function(np.where, namespace="numpy")
-def where_or_nonzero(condition: Any, /, *branches: Any) -> Any:
-    """Choose as `where`; with the condition alone return the indices where it holds, as `numpy.where` does.
-
-    **Source:** NumPy, ``where``.
-
-    >>> import bprop, numpy as np
-    >>> np.where(bprop.asarray([1.0, 3.0, 2.0]) > 1.5)
-    (Array([1, 2]),)
-    """
-    return where(condition, *branches) if branches else nonzero(condition)
