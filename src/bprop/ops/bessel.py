@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..core.family import Elementwise, NoDerivative
-from ..core.op import array
+from ..core.op import REGISTRY, array
 from ..core.shape import flag
 from ..core.value import Array
 from .arithmetic import sign
@@ -168,15 +168,15 @@ k0e, k1e = _fixed("k0e", kve, 0, "y - y₁"), _fixed("k1e", kve, 1, "y - (y₀ +
 # --- spherical ---
 def _spherical_op(name: str, sense: int, latex: str, formula: str, result: str) -> Elementwise:
     def between(y: Any, n: Any, x: Any) -> Any:
+        op = REGISTRY[name]
         lower = n * op(abs(n - 1), x)  # of order 0 it does not count
         return (lower + sense * (n + 1) * op(n + 1, x)) / (2 * n + 1)
 
-    op = special_function(
+    return special_function(
         name, NoDerivative(name, "n"), between, domain=((0.0, inf), POSITIVE), latex=latex,
         evaluate=of_whole_order(lambda n, x: getattr(scipy_special(), name)(n, x)),
         examples=with_orders(0, 2, domain=POSITIVE), doc=described(formula, f"{name}(1, bprop.asarray([0.0, 1.0]))", result),
     )  # fmt: skip
-    return op
 
 
 spherical_jn_op = _spherical_op(

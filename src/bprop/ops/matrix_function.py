@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.family import General
+from ..core.op import REGISTRY
 from ..core.value import Array
 from .concatenation import concat
 from .contraction import matmul
@@ -59,30 +60,29 @@ def _upper_right(y: Any) -> Any:
     return y[..., :n, n:]
 
 
-def _along(op: General, x: Any, e: Any) -> Any:
-    """Return the derivative at x along e."""
+def _along(name: str, x: Any, e: Any) -> Any:
+    """Return the derivative of the op of that name at x along e."""
     shape = np.broadcast_shapes(x.shape, e.shape)
     x, e = broadcast_to(x, shape), broadcast_to(e, shape)
     block = concat([concat([x, e], axis=-1), concat([zeros_like(x), x], axis=-1)], axis=-2)
-    return _upper_right(op(block))
+    return _upper_right(REGISTRY[name](block))
 
 
 def _matrix_function(
     name: str, f: Callable[..., Any], draw_examples: Callable[[Any], Any], failure: str, latex: str
 ) -> General:
-    op = General(
+    return General(
         name,
         lambda x: matrix_by_matrix(_real(f), x, core=x.shape[-2:]),
         signature="(n,n)->(n,n)",
-        jvp=lambda y, xs, x_dots: _along(op, xs[0], x_dots[0]),
-        vjp=lambda y_bar, y, xs, needs: (_along(op, matrix_transpose(xs[0]), y_bar),),
+        jvp=lambda y, xs, x_dots: _along(name, xs[0], x_dots[0]),
+        vjp=lambda y_bar, y, xs, needs: (_along(name, matrix_transpose(xs[0]), y_bar),),
         failure=failure,
         complex_step=False,
         examples=draw_examples,
         latex=latex,
         doc=f"The op behind `bprop.scipy.linalg.{name}`.",
     )
-    return op
 
 
 expm_op = _matrix_function(

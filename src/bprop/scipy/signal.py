@@ -71,7 +71,8 @@ def convolve(in1: Any, in2: Any, mode: Mode = "full", method: Literal["auto", "d
     """Return the convolution of two arrays with the same number of axes: yₙ = Σ in1ₘ in2ₙ₋ₘ, as sums of products.
 
     ``mode``: "full", "same" (the middle, of the shape of ``in1``) or "valid" (where the smaller one lies inside the larger).
-    The cotangents are correlations. Raises `ShapeError` where shapes do not fit.
+    The cotangents are correlations. All windows are laid out first, which takes memory for every product. Raises `ShapeError`
+    where shapes do not fit.
 
     **Source:** SciPy, ``scipy.signal.convolve`` with ``method="direct"``.
 
