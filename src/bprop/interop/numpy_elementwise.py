@@ -12,6 +12,7 @@ from ..core.function import numpy_rule
 from ..core.nondifferentiable import NONDIFFERENTIABLE
 from ..core.op import array, operand
 from ..core.value import Array
+from ..ops.bessel import i0
 from ..ops.comparison import isnan
 from ..ops.data_type import astype
 from ..ops.exponential import exp2
@@ -36,6 +37,11 @@ def _radians(x: Any, /) -> Array:
 @numpy_rule(np.rad2deg, np.degrees)
 def _degrees(x: Any, /) -> Array:
     return _scaled("degrees", x, 180 / pi)
+
+
+@numpy_rule(np.i0)
+def _i0(x: Any) -> Array:
+    return i0(x)
 
 
 # --- the larger and the smaller, where a NaN is nothing to compare with ---
