@@ -134,16 +134,17 @@ class Eager(Interpreter):
 
     def bind(self, op: "Op", args: tuple[Any, ...], params: Params) -> Any:
         """Compute ``op`` on the numbers of ``args``."""
-        if op.intercepted:
-            if op.is_region:  # it applies ops itself, at this level
-                for arg in args:
-                    self.data_of(op, arg)
-                with using(self):
-                    return op.evaluate(*args, **params)
+        intercepted = op.intercepted
+        if intercepted and op.is_region:  # it applies ops itself, at this level
             for arg in args:
-                if type(arg) is not Array or arg.data.dtype.kind == "c":
-                    op.refuse_complex([arg])
+                self.data_of(op, arg)
+            with using(self):
+                return op.evaluate(*args, **params)
         data = [arg.data if type(arg) is Array else self.data_of(op, arg) for arg in args]
+        if intercepted:
+            for x in data:
+                if x.real is not x:  # which it is of real numbers; twice as fast as to ask for the dtype
+                    op.refuse_complex(data)
         try:
             y = QUIET.run(op.evaluate, *data, **params)
         except BpropError:
