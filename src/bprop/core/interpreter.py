@@ -155,8 +155,8 @@ class Eager(Interpreter):
         """Return what NumPy makes of ``data``, the numbers of ``args``."""
         if op.intercepted:
             for x in data:
-                if type(x) is complex or (type(x) is np.ndarray and x.dtype.kind == "c"):
-                    op.refuse_complex(args)
+                if x.real is not x:  # which it is of real numbers; twice as fast as to ask for the dtype
+                    op.refuse_complex(data)
         try:
             return QUIET.run(op.evaluate, *data, **params)
         except BpropError:
