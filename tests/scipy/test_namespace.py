@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.integrate
 import scipy.linalg
+import scipy.optimize
 import scipy.signal
 import scipy.special
 import scipy.stats
@@ -50,6 +51,6 @@ def test_an_error_names_the_function_with_a_derivative(f, name):
 
 
 def test_every_name_is_scipys():
-    for module in ("special", "stats", "linalg", "signal", "integrate"):
+    for module in ("special", "stats", "linalg", "signal", "integrate", "optimize"):
         for name in getattr(bprop.scipy, module).__all__:
             assert hasattr(getattr(scipy, module), name), (module, name)
