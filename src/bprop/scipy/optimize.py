@@ -18,7 +18,8 @@ import scipy.optimize
 
 from ..core.error import ArgumentError, ShapeError
 from ..gradients.variable import name_of
-from .objective import Equation, Function, Objective, Residuals, Solver, numbers
+from .objective import Equation, Model, Objective, Residuals, numbers
+from .solver import Function, Solver, on_numbers
 
 __all__ = ["curve_fit", "least_squares", "minimize", "root", "root_scalar"]
 
@@ -28,6 +29,7 @@ WITH_HESSIAN = ("dogleg", "trust-exact")
 WITH_JACOBIAN = ("hybr", "lm")
 
 
+@on_numbers
 def minimize(
     fun: Function,
     x0: Any,
@@ -119,6 +121,7 @@ def _differentiated(solver: Solver, constraints: Any) -> Any:
     return constraints
 
 
+@on_numbers
 def least_squares(
     fun: Function,
     x0: Any,
@@ -177,6 +180,7 @@ def least_squares(
     )  # fmt: skip
 
 
+@on_numbers
 def root(
     fun: Function,
     x0: Any,
@@ -227,6 +231,7 @@ def _square(solver: Solver, residuals: Residuals) -> Function:
     return value
 
 
+@on_numbers
 def root_scalar(
     f: Function,
     args: Any = (),
@@ -269,23 +274,7 @@ def root_scalar(
     )
 
 
-class _Model:
-    """A model f(xdata, *parameters) as a function of the vector of parameters and xdata."""
-
-    def __init__(self, f: Function) -> None:
-        self.f = f
-        self.__name__ = name_of(f)
-
-    def __call__(self, parameters: Any, xdata: Any) -> Any:
-        return self.f(xdata, *[parameters[i] for i in range(parameters.shape[0])])
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Model) and self.f == other.f
-
-    def __hash__(self) -> int:
-        return hash(self.f)
-
-
+@on_numbers
 def curve_fit(
     f: Function,
     xdata: Any,
@@ -334,7 +323,7 @@ def curve_fit(
 
 def _fitted(solver: Solver, f: Function, shape: tuple[int, ...]) -> tuple[Function, Function]:
     """Return a model's values and Jacobian, as functions of xdata and the parameters."""
-    residuals = Residuals(solver, _Model(f))
+    residuals = Residuals(solver, Model(f))
 
     @functools.wraps(f, updated=())  # SciPy counts the parameters by the signature
     def values(xdata: Any, *parameters: Any) -> Any:
