@@ -451,7 +451,22 @@ def test_bad_starts(name, x0, error, message):
         (
             lambda: optimize.curve_fit(lambda x, c: c, T, Y, compile=False),
             bprop.ShapeError,
-            r"curve_fit: <lambda> returned one number for ydata of shape \(30,\)",
+            r"curve_fit: <lambda> returned 1 numbers for 30 entries of ydata: .*np.full",
+        ),
+        (
+            lambda: optimize.curve_fit(lambda x, c: c * x[:2], T, Y, compile=False),
+            bprop.ShapeError,
+            "curve_fit: <lambda> returned 2 numbers for 30 entries of ydata",
+        ),
+        (
+            lambda: optimize.root_scalar(lambda x: 3.0, x0=1.0),
+            bprop.UnreachedError,
+            "root_scalar: <lambda> does not depend on its argument x",
+        ),
+        (
+            lambda: optimize.root_scalar(lambda x: np.sqrt(x), x0=0.0, compile=False),
+            bprop.NonFiniteError,
+            "the derivative of <lambda>.* is inf at the starting point",
         ),
         (
             lambda: optimize.curve_fit(lambda x, c: np.ones(30), T, Y, compile=False),

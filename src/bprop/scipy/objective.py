@@ -111,6 +111,16 @@ def _unreached(title: str, f: Function) -> UnreachedError:
     )
 
 
+def check_reached(
+    title: str, f: Function, value: Function, x: Any, args: tuple[Any, ...], options: dict[str, Any]
+) -> None:
+    """Raise where a derivative is 0 because there is no way from x to the value (of ``f``, in one array)."""
+    try:
+        value_and_grad(lambda x: sum(value(x, *args, **options)))(x)
+    except UnreachedError:
+        raise _unreached(title, f) from None
+
+
 class Residuals:
     """A function to a vector, with its Jacobian.
 
@@ -149,10 +159,7 @@ class Residuals:
         self._checked = True
         self.solver.check_finite(f"the Jacobian of {name_of(self.f)}", J, SMOOTH)
         if not J.any():  # zeros, or no way from x to the result
-            try:
-                value_and_grad(lambda x: sum(self._vector(x, *args, **options)))(x)
-            except UnreachedError:
-                raise _unreached(self.title, self.f) from None
+            check_reached(self.title, self.f, self._vector, x, args, options)
 
     def _evaluate(self, x: Any, *args: Any, **options: Any) -> Any:
         """Return the vector, and keep what the Jacobian at the same point needs."""
@@ -188,9 +195,17 @@ class Equation:
     """A function of one number to one number, with its first and second derivative."""
 
     def __init__(self, solver: Solver, f: Function, second: bool) -> None:
-        self.solver, self.f = solver, f
+        self.solver, self.f, self.title = solver, f, solver.title(f)
         self._all = solver.program(value_and_slopes if second else value_and_slope, f)
+        self._begun = False
 
     def value_and_derivatives(self, x: Any, *args: Any) -> tuple[float, ...]:
         """Return f, f' and, if it was asked for, f''."""
-        return tuple(float(y) for y in self._all(np.float64(x), *args))
+        results = tuple(float(y) for y in self._all(np.float64(x), *args))
+        if not self._begun:
+            self._begun = True
+            self.solver.check_finite(name_of(self.f), results[0], "start where it has a value")
+            self.solver.check_finite(f"the derivative of {name_of(self.f)}", results[1:], SMOOTH)
+            if not results[1]:
+                check_reached(self.title, self.f, scalar(self.title, self.f), np.float64(x), args, {})
+        return results

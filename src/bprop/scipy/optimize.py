@@ -62,9 +62,9 @@ def minimize(
     **Source:** SciPy, ``scipy.optimize.minimize``; Nocedal & Wright (2006), Numerical Optimization.
 
     >>> import bprop, numpy as np
-    >>> result = bprop.scipy.optimize.minimize(lambda x: (x[0] - 1) ** 2 + x[1] ** 4, [3, 0], method="trust-exact")
-    >>> result.x, bool(result.success)
-    (array([1., 0.]), True)
+    >>> result = bprop.scipy.optimize.minimize(lambda x: (x[0] - 1) ** 2 + (x[0] + x[1]) ** 2, [3, 0], method="trust-exact")
+    >>> result.x.round(6), bool(result.success)
+    (array([ 1., -1.]), True)
     """
     solver = Solver("minimize", compile)
     x = np.atleast_1d(solver.start(x0))
@@ -256,7 +256,7 @@ def root_scalar(
     **Source:** SciPy, ``scipy.optimize.root_scalar``.
 
     >>> import bprop, numpy as np
-    >>> round(bprop.scipy.optimize.root_scalar(lambda x: np.cos(x) - x, x0=1.0, method="halley").root, 6)
+    >>> round(float(bprop.scipy.optimize.root_scalar(lambda x: np.cos(x) - x, x0=1, method="halley").root), 6)
     0.739085
     """
     solver = Solver("root_scalar", compile)
@@ -305,13 +305,13 @@ def curve_fit(
     >>> x = np.arange(4.0)
     >>> best, covariance = bprop.scipy.optimize.curve_fit(lambda x, a, b: a * np.exp(-b * x), x, [5.0, 1.8, 0.7, 0.2])
     >>> best.round(3), np.sqrt(np.diag(covariance)).round(3)
-    (array([5.001, 1.012]), array([0.036, 0.018]))
+    (array([4.998, 1.013]), array([0.041, 0.019]))
     """
     solver = Solver("curve_fit", compile)
     solver.title(f)
     given: Function = numbers(f)
     if jac is None:
-        given, jac = _fitted(solver, f, np.shape(ydata))
+        given, jac = _fitted(solver, f, None if nan_policy == "omit" else np.size(ydata))
     if p0 is not None:
         p0 = np.atleast_1d(solver.start(p0))
     newer = {} if nan_policy is None else {"nan_policy": nan_policy}
@@ -321,17 +321,17 @@ def curve_fit(
     )  # fmt: skip
 
 
-def _fitted(solver: Solver, f: Function, shape: tuple[int, ...]) -> tuple[Function, Function]:
-    """Return a model's values and Jacobian, as functions of xdata and the parameters."""
+def _fitted(solver: Solver, f: Function, count: int | None) -> tuple[Function, Function]:
+    """Return a model's ``count`` values and their Jacobian, as functions of xdata and the parameters."""
     residuals = Residuals(solver, Model(f))
 
     @functools.wraps(f, updated=())  # SciPy counts the parameters by the signature
     def values(xdata: Any, *parameters: Any) -> Any:
         y = residuals.value(np.array(parameters, np.float64), xdata)
-        if y.size == 1 and shape != (1,):
+        if count is not None and y.size != count:
             raise ShapeError(
-                f"{residuals.title} returned one number for ydata of shape {shape}: return one per entry (np.full(x.shape, c) "
-                f"for a constant c)"
+                f"{residuals.title} returned {y.size} numbers for {count} entries of ydata: return one per entry (of a constant c, "
+                f"np.full(x.shape, c))"
             )
         return y
 

@@ -118,7 +118,7 @@ def jacobian_by_columns(what: str, f: Function) -> Function:
 def value_and_slope(what: str, f: Function) -> Function:
     """Return the value of ``f``, a function of one number, with f'."""
     value = scalar(what, f)
-    return lambda x, *args: jvp(lambda x: value(x, *args), (x,), (_one(x),))
+    return lambda x, *args: jvp(lambda x: value(x, *args), (x,), (_unit_tangent(x),))
 
 
 def value_and_slopes(what: str, f: Function) -> Function:
@@ -126,13 +126,14 @@ def value_and_slopes(what: str, f: Function) -> Function:
     both = value_and_slope(what, f)
 
     def three(x: Any, *args: Any) -> Any:
-        (y, slope), (_, curvature) = jvp(lambda x: both(x, *args), (x,), (_one(x),))
+        (y, slope), (_, curvature) = jvp(lambda x: both(x, *args), (x,), (_unit_tangent(x),))
         return y, slope, curvature
 
     return three
 
 
-def _one(x: Any) -> Any:
+def _unit_tangent(x: Any) -> Any:
+    """Return the tangent of a number by itself."""
     return np.ones(np.shape(x))
 
 
