@@ -235,14 +235,6 @@ def test_fewer_residuals_than_unknowns():
         np.testing.assert_allclose(result.jac, [[result.x[1], result.x[0], 0]], rtol=1e-6)
 
 
-def test_the_jacobian_of_an_infinite_slope_elsewhere_is_not_nan():
-    def f(x):
-        return np.where(x > 0, np.sqrt(np.where(x > 0, x, 1.0)), 0.0) + x
-
-    for compiled in (True, False):
-        assert optimize.least_squares(f, [0.0, 1.0], compile=compiled).success
-
-
 def test_what_is_given_as_jacobian_goes_before():
     calls = []
     optimize.least_squares(misfit, [1, 1, 1], jac=lambda p: calls.append(1) or decay_jacobian(T, *p))
@@ -323,21 +315,40 @@ def test_curve_fit_passes_all_else():
 
 
 # --- what cannot be compiled ---
-def test_a_python_if_falls_back_with_one_warning():
-    def f(x):
-        return np.sum(x**2) if x[0] < 10 else 0
+FALLS_BACK = {
+    "if": (lambda x: np.sum(x**2) if x[0] < 10 else 0, "Python `if`"),
+    "mask": (lambda x: np.sum(x[x > 0] ** 2) + np.sum(x[x <= 0] ** 2), "mask"),
+    "nonzero": (lambda x: np.sum(x[np.nonzero(x)] ** 2), "nonzero"),
+}
 
+
+@pytest.mark.parametrize("name", FALLS_BACK)
+def test_what_cannot_be_compiled_runs_eagerly_with_one_warning(name):
+    f, reason = FALLS_BACK[name]
+    f.__name__ = "f"
     with pytest.warns(bprop.CompileWarning) as caught:
         result = optimize.minimize(f, [3, 4], method="Newton-CG")
     np.testing.assert_allclose(result.x, 0, atol=1e-6)
     assert len(caught) == 1
     assert caught[0].filename == __file__
     text = str(caught[0].message)
-    assert "minimize: f runs eagerly, for it cannot be compiled: Python `if`" in text
+    assert text.startswith("minimize: f runs eagerly, for it cannot be compiled: ")
+    assert reason in text
     assert "compile=False" in text
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        optimize.minimize(f, [3, 4], compile=False)
+        eager = optimize.minimize(f, [3, 4], method="Newton-CG", compile=False)
+    np.testing.assert_array_equal(eager.x, result.x)
+
+
+def test_residuals_that_cannot_be_compiled_run_eagerly_with_one_warning():
+    def f(x):
+        return x - 1 if x[0] > -10 else x
+
+    with pytest.warns(bprop.CompileWarning, match="least_squares: f runs eagerly") as caught:
+        result = optimize.least_squares(f, [3, 4])
+    np.testing.assert_allclose(result.x, 1)
+    assert len(caught) == 1
 
 
 def test_a_penalty_that_is_a_constant_has_no_slope():
@@ -509,6 +520,13 @@ def test_a_solver_inside_of_a_transform_says_what_to_do(g, transform):
         bprop.DerivativeError, match=r"(minimize|least_squares|root) inside of a transform .*implicit function"
     ):
         transform(g)
+
+
+def test_scipys_own_solver_inside_of_a_transform_is_not_to_be_replaced_by_ours():
+    with pytest.raises(bprop.TracedValueError) as caught:
+        bprop.grad(lambda a: scipy.optimize.minimize(rosen, a * np.ones(2)).fun)(2.0)
+    assert "scipy.optimize.minimize of float64[2]" in str(caught.value)
+    assert "write bprop.scipy" not in str(caught.value)
 
 
 def test_a_solution_of_numbers_is_a_constant():

@@ -240,6 +240,8 @@ def replacement(full: str) -> str:
         return "bprop.stack([x, y]) for a list of values"  # only in a list does it not find its rule
     if package == "numpy":
         return INSTEAD.get(name) or (f"bprop.{name}" if name in FUNCTIONS else "")
+    if name.startswith("optimize."):  # a solver: its result has no derivative there, either
+        return ""
     own = NAMESPACES[package]() if package in NAMESPACES else None
     for part in name.split("."):
         own = getattr(own, part, None)
