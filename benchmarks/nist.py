@@ -216,7 +216,8 @@ and Technology have 27 problems with certified answers of eleven digits and two 
 
 Certified digits are -log₁₀ of the relative error, here the least over all parameters; "deviation" is that of the residual standard
 deviation, the least of the four runs. `python -m benchmarks.nist > docs/nist.md` prints this page, and
-`tests/scipy/test_nist.py` holds at least six digits of every parameter and nine of every deviation, but for the exceptions below.
+`tests/scipy/test_nist.py` holds at least six digits of every parameter and nine of every deviation (all four runs with
+`-m exhaustive`), but for the exceptions below.
 The last digit or two depend on the machine: near the answer the sum of squares changes by less than its rounding.
 
 | problem | level | parameters | observations | lm, start 1 | lm, start 2 | trf, start 1 | trf, start 2 | deviation | evaluations |
