@@ -283,7 +283,7 @@ def page() -> str:
         lines.append(f"| {name} | {shapes} | {', '.join(methods)} |")
     for title, module in (("scipy.linalg", linalg), ("scipy.signal", signal), ("scipy.integrate", integrate)):
         lines += ["", f"## {title}", "", ", ".join(sorted(module.__all__)) + "."]
-    return "\n".join([*lines, "", TAIL])
+    return "\n".join([*lines, "", OPTIMIZE, "", TAIL])
 
 
 HEAD = """# SciPy's functions
@@ -300,6 +300,21 @@ ACCURACY = """### How accurate
 The largest error that is allowed, in units in the last place of float64 (ULP), against mpmath; where a function oscillates or
 crosses zero, of its largest term. Values are SciPy's but for erfcx, erfi, ndtr, log_ndtr, kl_div, exprel, loggamma and dawsn near
 0, whose formulas are bprop's, since SciPy's lose digits. float32 is computed in float64 and rounded once.
+"""
+OPTIMIZE = """## scipy.optimize
+
+The solvers run on numbers and take a function written with NumPy; its derivatives are bprop's, compiled where that is possible
+(`compile=False` is eager). What is given as `jac`, `hess`, `hessp` or `fprime` is used instead.
+
+| solver | gets |
+|---|---|
+| minimize | value and gradient by one evaluation; for Newton-CG, trust-ncg, trust-krylov and trust-constr Hessian-vector products, for dogleg and trust-exact the Hessian; Jacobians of constraints |
+| least_squares, curve_fit | the Jacobian |
+| root | the Jacobian, for hybr and lm |
+| root_scalar | f', for halley f'', too, with the value by one evaluation |
+
+Methods without derivatives get the function as it is. How many digits are reached on problems with certified answers:
+[nist.md](nist.md).
 """
 STATS = """## scipy.stats
 

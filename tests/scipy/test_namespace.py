@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.integrate
 import scipy.linalg
+import scipy.optimize
 import scipy.signal
 import scipy.special
 import scipy.stats
@@ -55,6 +56,6 @@ def test_the_method_of_a_distribution_is_named_with_its_arguments():
 
 
 def test_every_name_is_scipys():
-    for module in ("special", "stats", "linalg", "signal", "integrate"):
+    for module in ("special", "stats", "linalg", "signal", "integrate", "optimize"):
         for name in getattr(bprop.scipy, module).__all__:
             assert hasattr(getattr(scipy, module), name), (module, name)

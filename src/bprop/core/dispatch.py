@@ -301,6 +301,8 @@ def replacement(full: str) -> str:
         return INSTEAD.get(name) or (f"bprop.{name}" if name in FUNCTIONS else "")
     if package == "scipy" and name.startswith("fft.") and name in FUNCTIONS:
         return f"bprop.{name}"
+    if name.startswith("optimize."):  # a solver: its result has no derivative there, either
+        return ""
     own = NAMESPACES[package]() if package in NAMESPACES else None
     for part in name.split("."):
         own = getattr(own, part, None)

@@ -247,7 +247,7 @@ class UnreachedWarning(UserWarning):
 
 
 class CompileWarning(UserWarning):
-    """A compiled function traces or compiles more often than it needs to."""
+    """A compiled function traces or compiles more often than it needs to, or a solver's function cannot be compiled."""
 
 
 __all__ = [

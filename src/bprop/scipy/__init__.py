@@ -1,4 +1,4 @@
-"""SciPy's functions with derivatives, by SciPy's names: `special`, `stats`, `linalg`, `signal`, `integrate`.
+"""SciPy's functions with derivatives, by SciPy's names: `special`, `stats`, `linalg`, `signal`, `integrate`, `optimize`.
 
 SciPy's ufuncs (``scipy.special.gamma``) find their derivatives by themselves. SciPy's other functions are written in Python, and
 make NumPy arrays of what they are given: for those there is this namespace, with the same names and arguments.
@@ -8,6 +8,6 @@ make NumPy arrays of what they are given: for those there is this namespace, wit
 Array(0.125)
 """
 
-from . import integrate, linalg, signal, special, stats
+from . import integrate, linalg, optimize, signal, special, stats
 
-__all__ = ["integrate", "linalg", "signal", "special", "stats"]
+__all__ = ["integrate", "linalg", "optimize", "signal", "special", "stats"]
