@@ -245,9 +245,9 @@ class Methods:
         """Cumulative product along ``axis`` (of all entries in order by default)."""
         return _call("cumulative_prod", self.reshape(-1) if axis is None else self, axis=axis or 0, dtype=dtype)
 
-    def sort(self, axis: int = -1, *, descending: bool = False, stable: bool = True) -> "Array":
-        """Return a sorted copy; arrays are immutable."""
-        return _call("sort", self, axis=axis, descending=descending, stable=stable)
+    def sort(self, *args: Any, **options: Any) -> None:
+        """Refuse: NumPy's sorts in place, and what this one returned would be dropped without a word."""
+        raise ArgumentError("sort: x.sort() would sort in place, and arrays never change: write x = numpy.sort(x)")
 
     def argsort(self, axis: int = -1, *, descending: bool = False, stable: bool = True) -> "Array":
         """Indices that sort along ``axis``."""

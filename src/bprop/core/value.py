@@ -326,21 +326,52 @@ call_array(Tracer)
 give_entry_methods(Tracer)
 
 
+class Shared(NamedTuple):
+    """A NumPy array that a compilation takes by reference: ``array`` stands for it; ``content`` are its numbers at first."""
+
+    data: NDArray[Any]
+    array: Array
+    content: NDArray[Any] | None
+
+    @property
+    def changed(self) -> bool:
+        """Whether the function that is traced has changed the array in place since; of a large one nobody knows."""
+        return self.content is not None and self.content.tobytes() != self.data.tobytes()
+
+
 class Sharing:
     """What a compilation takes by reference: NumPy arrays, by identity, each with the array that stands for it.
 
-    ``looked`` are those arrays whose numbers were asked for, so that more than their memory enters the program.
+    ``looked`` are those arrays whose numbers were asked for, so that more than their memory enters the program. An array that
+    the traced function changes in place is taken by value: every use keeps the numbers that it saw.
     """
 
+    LARGEST = 1 << 20
+    """Bytes of an array that is watched for changes."""
+
     def __init__(self) -> None:
-        self.arrays: dict[int, tuple[NDArray[Any], Array]] = {}
+        self.arrays: dict[int, Shared] = {}
         self.looked: set[int] = set()
 
     def array(self, data: NDArray[Any]) -> Array:
         """Return the array that shares the memory of a NumPy array."""
-        if id(data) not in self.arrays:
-            self.arrays[id(data)] = data, Array(data.view(np.ndarray))
-        return self.arrays[id(data)][1]
+        shared = self.arrays.get(id(data))
+        if shared is None or shared.changed:
+            self._settle(shared)
+            content = data.copy("K") if data.nbytes <= self.LARGEST else None
+            shared = self.arrays[id(data)] = Shared(data, Array(data.view(np.ndarray)), content)
+        return shared.array
+
+    def settle(self) -> None:
+        """Take what was changed in place by value, when the trace has ended."""
+        for key, shared in list(self.arrays.items()):
+            if shared.changed:
+                self._settle(shared)
+                del self.arrays[key]
+
+    def _settle(self, shared: Shared | None) -> None:
+        if shared is not None and shared.content is not None:
+            shared.array.data = shared.content
 
 
 def asarray(obj: Any, /, *, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:

@@ -206,6 +206,7 @@ class _Tracing:
                 args, options = unflatten(self.argument_structure, traced)
                 outputs, self.structure = flatten(rejoined(self.tracer, self.f(*args, **options)))
                 self.outputs = [plain(leaf) for leaf in outputs]
+            self.sharing.settle()
         finally:
             SHARING.reset(token)
             inputs.live = False
@@ -224,7 +225,7 @@ class _Tracing:
         for value in captures:
             if isinstance(value, Tracer):
                 raise escaped(value, self.name)
-        by_reference = {id(array) for _, array in self.sharing.arrays.values()}
+        by_reference = {id(shared.array) for shared in self.sharing.arrays.values()}
         order, count = list(tracer.cell_inputs), len(computed)
         leaf_of = {id(leaf): position for position, leaf in reversed(list(enumerate(self.leaves)))}  # the first of each
         input_of = {cell: len(self.arguments) + position for position, cell in enumerate(order)}
@@ -312,5 +313,7 @@ def _in_place(sharing: Sharing, captures: Sequence[Array]) -> set[int]:
     """Return the NumPy arrays, by `id`, that a program reads where they lie and at whose numbers the trace did not look."""
     captured = {id(value) for value in captures}
     return {
-        id(data) for data, array in sharing.arrays.values() if id(array) in captured and id(array) not in sharing.looked
+        id(shared.data)
+        for shared in sharing.arrays.values()
+        if id(shared.array) in captured and id(shared.array) not in sharing.looked
     }
