@@ -309,7 +309,7 @@ def test_pinv_and_lstsq_of_deficient_rank_along_perturbations_that_keep_it(shape
     left, right = matrices(m, 2), matrices(2, n, seed=1)
     b, c = matrices(m, 2, seed=2), matrices(n, 2, seed=3)
     for f, numpy in (
-        (lambda x: linalg.pinv(x, rtol=1e-9) @ b, lambda x: np.linalg.pinv(x, rtol=1e-9) @ b),
+    (lambda x: linalg.pinv(x, rtol=1e-9) @ b, lambda x: np.linalg.pinv(x, rtol=1e-9) @ b),
         (lambda x: linalg.lstsq(x, b, rtol=1e-9).x, lambda x: np.linalg.lstsq(x, b, rcond=1e-9)[0]),
     ):
         energy = lambda left: bprop.sum(c * f(left @ right))  # noqa: B023
@@ -397,7 +397,8 @@ CALLS = [
     (lambda x: linalg.triangular_solve(x, x[:2]), bprop.ShapeError, r"triangular_solve: shapes \(3, 3\) and \(2, 3\)"),
     (lambda x: linalg.lstsq(x, x[:2]), bprop.ShapeError, r"lstsq: shapes \(3, 3\) and \(2, 3\)"),
     (lambda x: linalg.qr(x, mode="raw"), bprop.ArgumentError, r"qr: mode='raw' is unknown"),
-    (lambda x: linalg.pinv(x, rtol=x), bprop.ArgumentError, r"pinv: rtol must be a Python number"),
+    (lambda x: linalg.pinv(x, rtol=-1.0), bprop.ArgumentError, r"pinv: rtol must be numbers that are not negative"),
+    (lambda x: linalg.pinv(x, rtol=np.ones((3, 3))), bprop.ShapeError, r"pinv: rtol of shape \(3, 3\) is more than one number"),
     (lambda x: linalg.lstsq(x, x, rtol=-1), bprop.ArgumentError, r"lstsq: rtol must be a .* not negative, not -1"),
     (lambda x: linalg.matrix_power(x, 0.5), bprop.ArgumentError, r"matrix_power: n must be an integer, not 0.5"),
     (lambda x: linalg.matrix_norm(x, ord=3), bprop.ArgumentError, r"matrix_norm: ord=3 is unknown"),

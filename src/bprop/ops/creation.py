@@ -126,7 +126,7 @@ def empty_like(x: Any, /, *, dtype: DTypeLike | None = None, device: str | None 
 
 
 @function()
-def full_like(x: Any, fill_value: float, /, *, dtype: DTypeLike | None = None, device: str | None = None) -> Array:
+def full_like(x: Any, /, fill_value: float, *, dtype: DTypeLike | None = None, device: str | None = None) -> Array:
     """Return an array with the shape and dtype of ``x`` filled with one number.
 
     **Source:** Python Array API standard 2024.12, ``full_like``.
