@@ -17,9 +17,21 @@ from bprop.core.value import Array
 from bprop.gradients.reverse import Record, Recorded
 
 PACKAGE = os.path.dirname(bprop.__file__) + os.sep
-CREATION = (
-    "arange asarray empty empty_like eye from_dlpack full full_like linspace ones ones_like zeros zeros_like".split()
-)
+CREATION = [
+    "arange",
+    "asarray",
+    "empty",
+    "empty_like",
+    "eye",
+    "from_dlpack",
+    "full",
+    "full_like",
+    "linspace",
+    "ones",
+    "ones_like",
+    "zeros",
+    "zeros_like",
+]
 FREQUENCIES = ["fftfreq", "rfftfreq"]
 
 OWNER = Record(name="the suite")

@@ -309,7 +309,7 @@ def test_pinv_and_lstsq_of_deficient_rank_along_perturbations_that_keep_it(shape
     left, right = matrices(m, 2), matrices(2, n, seed=1)
     b, c = matrices(m, 2, seed=2), matrices(n, 2, seed=3)
     for f, numpy in (
-    (lambda x: linalg.pinv(x, rtol=1e-9) @ b, lambda x: np.linalg.pinv(x, rtol=1e-9) @ b),
+        (lambda x: linalg.pinv(x, rtol=1e-9) @ b, lambda x: np.linalg.pinv(x, rtol=1e-9) @ b),
         (lambda x: linalg.lstsq(x, b, rtol=1e-9).x, lambda x: np.linalg.lstsq(x, b, rcond=1e-9)[0]),
     ):
         energy = lambda left: bprop.sum(c * f(left @ right))  # noqa: B023

@@ -39,10 +39,11 @@ exp = Elementwise(
 
 def _expm1_value(x: Any) -> Any:
     y = np.expm1(x)
-    if y.dtype.kind != "c":
-        return y
-    finite = np.isfinite(x)
-    return y if finite.all() else np.where(finite, y, np.exp(x) - 1)  # NumPy's has NaN for too many infinities
+    if (
+        y.dtype.kind == "c"
+    ):  # NumPy's has NaN for infinities that the standard knows better, and keeps the sign of a real part -0
+        y = np.where(np.isfinite(x), y, np.exp(x) - 1) + complex(0.0, -0.0)
+    return y
 
 
 expm1 = Elementwise(
