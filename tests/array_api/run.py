@@ -21,26 +21,11 @@ SOURCE = HERE.parents[1] / "src"
 
 def command(options: list[str], recorded: bool) -> list[str]:
     """Return the command that runs pytest in a checkout of the suite."""
+    own = ["-c", "pytest.ini", "--rootdir", ".", f"--skips-file={HERE / 'skips.txt'}"]
     plugin = ["-p", "recorded"] if recorded else []
-    skips = ["--skips-file", str(HERE / "skips.txt")]
-    ignored = [
-        "-W",
-        "ignore:.*ids in skips file don't match",
-        "-p",
-        "no:cacheprovider",
-    ]  # each file meets its own skips
-    return [
-        sys.executable,
-        "-m",
-        "pytest",
-        *plugin,
-        *ignored,
-        *skips,
-        "--disable-deadline",
-        "--tb=short",
-        "-q",
-        *options,
-    ]
+    quiet = ["-q", "--tb=short", "-W", "ignore::UserWarning:conftest"]  # of skips that other files meet
+    alone = ["-p", "no:cacheprovider", "-p", "no:xdist", "--disable-deadline"]
+    return [sys.executable, "-m", "pytest", *own, *plugin, *quiet, *alone, *options]
 
 
 def main(arguments: list[str]) -> int:

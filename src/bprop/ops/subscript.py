@@ -79,7 +79,7 @@ class Subscript:
                 keep(len(shape) - consumed)
             elif term.dtype.kind == "b" and not term.ndim:  # a new axis, of size 1 or 0
                 advanced.append((number, len(sliced)))
-                self.index_arrays.append((len(sliced), *self._nonzero(term, axis)))
+                self.index_arrays.append((len(sliced), self._nonzero(term, axis)[0]))
                 self.indexed_axes.append(axis)
                 sliced.append(1)
             else:
