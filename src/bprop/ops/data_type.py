@@ -122,7 +122,7 @@ def _dtype(name: str, type: Any) -> "np.dtype[Any]":
     return dtypes.check(type.dtype if isinstance(type, Array | np.ndarray | np.generic) else type, name)
 
 
-@function(np.finfo)
+@function()
 def finfo(type: Any, /) -> FloatInfo:
     """Return the limits of a dtype of floating-point numbers, or of an array's; of a complex one those of its parts.
 
@@ -143,7 +143,7 @@ def finfo(type: Any, /) -> FloatInfo:
     )
 
 
-@function(np.iinfo)
+@function()
 def iinfo(type: Any, /) -> IntegerInfo:
     """Return the limits of a dtype of integers, or of an array's.
 
