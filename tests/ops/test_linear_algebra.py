@@ -153,6 +153,34 @@ def test_matrix_rank_counts():
     assert linalg.matrix_rank(np.diag([1.0, 0.1, 0.01]), rtol=0.05).item() == 2
 
 
+@pytest.mark.parametrize("f", ["pinv", "matrix_rank"])
+def test_a_tolerance_may_be_one_for_each_matrix(f):
+    ours, numpys = getattr(linalg, f), getattr(np.linalg, f)
+    x = np.random.default_rng(0).normal(size=(2, 5, 3, 2))
+    for rtol in (np.linspace(0, 1, 5), np.full((2, 1), 0.5), np.array(0.5)):
+        expected = numpys(x, rtol=np.broadcast_to(rtol, (2, 5)))
+        for y in (
+            ours(x, rtol=rtol),
+            ours(x, rtol=bprop.asarray(rtol)),
+            bprop.compile(lambda x: ours(x, rtol=rtol))(x),  # noqa: B023
+        ):
+            assert_allclose(y, expected, rtol=1e-12, atol=1e-13)
+    rtol = np.linspace(0, 1, 5)
+    assert_allclose(bprop.vmap(lambda x: ours(x, rtol=rtol))(x), ours(x, rtol=rtol), rtol=1e-12, atol=1e-13)
+    assert ours(np.zeros((0, 3, 2)), rtol=np.zeros(0)).shape[0] == 0
+
+
+def test_outer_products_keep_the_signs_of_zeros():
+    x = np.array([-0.0, 0.0, -1.0])
+    assert_array_equal(np.signbit(linalg.outer(x, x)), np.signbit(np.outer(x, x)))
+
+
+@pytest.mark.parametrize("ord", ["fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf])
+def test_norms_of_complex_matrices(ord):
+    z = matrices(3, 2) + 1j * matrices(3, 2, seed=1)
+    assert_allclose(linalg.matrix_norm(z, ord=ord), np.linalg.norm(z, ord=ord), rtol=1e-12)
+
+
 # --- what factorisations satisfy, differentiated ---
 RECONSTRUCTIONS = {
     "qr": lambda x: bprop.matmul(*linalg.qr(x)),

@@ -125,6 +125,35 @@ def test_bool_is_no_number():
             bprop.trace(f)(*operands)
 
 
+# --- complex numbers, where NumPy and the standard say something special ---
+def test_rounding_and_signs_of_complex_numbers():
+    z = np.array([1.5 - 2.5j, 3 + 4j, 0, -1e-3j])
+    assert_array_equal(bprop.round(z), np.round(z))
+    assert_array_equal(bprop.asarray(z).round(1), np.round(z, 1))
+    assert_array_equal(np.rint(bprop.asarray(z)), np.rint(z))
+    assert_array_equal(bprop.sign(z), np.sign(z))
+    assert_array_equal(np.sign(bprop.asarray(z)), np.sign(z))
+    assert_array_equal(bprop.compile(bprop.sign)(z), np.sign(z))
+    with pytest.raises(DTypeError, match="floor"):
+        bprop.floor(z)
+
+
+def test_expm1_of_complex_infinities_is_the_standards():
+    inf, nan = np.inf, np.nan
+    table = [  # NumPy has NaN for all of these but the last two
+        (complex(inf, 0), complex(inf, 0)), (complex(-inf, inf), complex(-1, 0)), (complex(-inf, nan), complex(-1, 0)),
+        (complex(nan, 0), complex(nan, 0)), (complex(-0.0, 0.0), 0j), (complex(1, 2), np.expm1(1 + 2j)),
+    ]  # fmt: skip
+    for z, expected in table:
+        for dtype in (np.complex64, np.complex128):
+            y = bprop.expm1(np.array([z], dtype))
+            assert y.dtype == dtype
+            assert_array_equal(
+                np.asarray(y), np.array([expected], dtype) if z != 1 + 2j else np.expm1(np.array([z], dtype))
+            )
+        assert np.signbit(bprop.expm1(z).real.item()) == (expected.real < 0)
+
+
 # --- errors ---
 X = bprop.asarray([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
 WRONG = {
