@@ -60,6 +60,7 @@ def test_constants_and_dtypes():
     for name in STANDARD["dtypes"]:
         dtype = getattr(bprop, name)
         assert dtype == np.dtype(name)
+        assert dtype != None  # noqa: E711 - NumPy's dtype("float64") is equal to None
         assert bprop.zeros(2, dtype=dtype).dtype is np.zeros(2, dtype).dtype
     assert set(STANDARD["dtypes"] + STANDARD["constants"]) <= set(bprop.__all__)
 

@@ -1,4 +1,6 @@
-"""Constants of the Array API standard: numbers, ``newaxis``, and dtypes, which are NumPy's.
+"""Constants of the Array API standard: numbers, ``newaxis``, and dtypes, by NumPy's scalar types.
+
+These, not ``numpy.dtype`` objects: of such a one NumPy says that ``None == numpy.dtype("float64")``.
 
 >>> import bprop
 >>> bprop.zeros(2, dtype=bprop.float32).dtype == bprop.float32
@@ -8,7 +10,6 @@ True
 """
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -39,16 +40,16 @@ nan = math.nan
 newaxis = None
 pi = math.pi
 
-bool: np.dtype[Any] = np.dtype(np.bool_)
-int8: np.dtype[Any] = np.dtype(np.int8)
-int16: np.dtype[Any] = np.dtype(np.int16)
-int32: np.dtype[Any] = np.dtype(np.int32)
-int64: np.dtype[Any] = np.dtype(np.int64)
-uint8: np.dtype[Any] = np.dtype(np.uint8)
-uint16: np.dtype[Any] = np.dtype(np.uint16)
-uint32: np.dtype[Any] = np.dtype(np.uint32)
-uint64: np.dtype[Any] = np.dtype(np.uint64)
-float32: np.dtype[Any] = np.dtype(np.float32)
-float64: np.dtype[Any] = np.dtype(np.float64)
-complex64: np.dtype[Any] = np.dtype(np.complex64)
-complex128: np.dtype[Any] = np.dtype(np.complex128)
+bool = np.bool_
+int8 = np.int8
+int16 = np.int16
+int32 = np.int32
+int64 = np.int64
+uint8 = np.uint8
+uint16 = np.uint16
+uint32 = np.uint32
+uint64 = np.uint64
+float32 = np.float32
+float64 = np.float64
+complex64 = np.complex64
+complex128 = np.complex128

@@ -11,7 +11,9 @@ from .data_type import isdtype
 
 __all__ = ["NamespaceInfo", "__array_namespace_info__"]
 
-_DTYPES = {name: value for name, value in vars(constant).items() if isinstance(value, np.dtype)}
+_DTYPES = {
+    name: np.dtype(getattr(constant, name)) for name in constant.__all__ if isinstance(getattr(constant, name), type)
+}
 _MAX_DIMENSIONS = 64  # NumPy's
 
 
