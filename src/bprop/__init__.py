@@ -25,16 +25,20 @@ from .core.cell import Cell as Cell
 from .core.error import *
 from .core.function import NAMESPACES as _NAMESPACES
 from .core.graph import Graph as Graph
+from .core.method import API_VERSIONS as _API_VERSIONS
 from .core.value import Array as Array
 from .diagnose import *
 from .gradients import *
 from .ops import *
+from .ops.namespace_info import __array_namespace_info__ as __array_namespace_info__
 from .region import *
 from .view import view as view
 
 if not typing.TYPE_CHECKING:  # type checkers follow the imports instead: a computed list they cannot read
     __all__ = ["data", "fft", "linalg", "nn", "optim", "train"]
     __all__ += [name for name, value in globals().items() if name[0] != "_" and not isinstance(value, types.ModuleType)]
+
+__array_api_version__ = _API_VERSIONS[-1]
 
 _NAMESPACES["scipy"] = lambda: importlib.import_module(".scipy", __name__)
 

@@ -50,3 +50,11 @@ def test_shapes_are_sequences_of_integers():
     for bad in (-1, (2, -1), 1.5, "ab"):
         with pytest.raises(bprop.ShapeError, match="full: a shape"):
             normalise_shape("full", bad)
+
+
+def test_an_axis_out_of_range_is_an_index_error_too():
+    for f in (bprop.sum, bprop.expand_dims, bprop.flip, bprop.sort, bprop.cumulative_sum, bprop.squeeze):
+        with pytest.raises(bprop.AxisError, match=f"{f.__name__}.*axis 7") as caught:
+            f(bprop.ones((2, 3)), axis=7)
+        assert isinstance(caught.value, bprop.ShapeError)
+        assert isinstance(caught.value, IndexError)

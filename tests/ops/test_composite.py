@@ -46,9 +46,9 @@ A, B, C, V, S, E = shaped(2, 3), shaped(3, 2), shaped(2, 1, 3), shaped(3), shape
 
 CALLS = {
     # arithmetic and activations
-    "asarray": [(bprop.asarray, A), (bprop.asarray, S)],
+    "asarray": [(bprop.asarray, A), (bprop.asarray, S)], "from_dlpack": [(bprop.from_dlpack, A)],
     "conj": [(bprop.conj, A)], "real": [(bprop.real, A)], "imag": [(bprop.imag, A)], "positive": [(bprop.positive, A)],
-    "reciprocal": [(bprop.reciprocal, A), (bprop.reciprocal, E)],
+    "sign": [(lambda x: x * bprop.sign(x), A)], "reciprocal": [(bprop.reciprocal, A), (bprop.reciprocal, E)],
     "relu": [(bprop.relu, A), (bprop.relu, S)], "hard_tanh": [(bprop.hard_tanh, A)],
     "softmax": [(bprop.softmax, A), (lambda x: bprop.softmax(x, axis=0), C), (bprop.softmax, E)],
     "log_softmax": [(bprop.log_softmax, A), (lambda x: bprop.log_softmax(x, -2), C)],

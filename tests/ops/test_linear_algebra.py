@@ -153,6 +153,34 @@ def test_matrix_rank_counts():
     assert linalg.matrix_rank(np.diag([1.0, 0.1, 0.01]), rtol=0.05).item() == 2
 
 
+@pytest.mark.parametrize("f", ["pinv", "matrix_rank"])
+def test_a_tolerance_may_be_one_for_each_matrix(f):
+    ours, numpys = getattr(linalg, f), getattr(np.linalg, f)
+    x = np.random.default_rng(0).normal(size=(2, 5, 3, 2))
+    for rtol in (np.linspace(0, 1, 5), np.full((2, 1), 0.5), np.array(0.5)):
+        expected = numpys(x, rtol=np.broadcast_to(rtol, (2, 5)))
+        for y in (
+            ours(x, rtol=rtol),
+            ours(x, rtol=bprop.asarray(rtol)),
+            bprop.compile(lambda x: ours(x, rtol=rtol))(x),  # noqa: B023
+        ):
+            assert_allclose(y, expected, rtol=1e-12, atol=1e-13)
+    rtol = np.linspace(0, 1, 5)
+    assert_allclose(bprop.vmap(lambda x: ours(x, rtol=rtol))(x), ours(x, rtol=rtol), rtol=1e-12, atol=1e-13)
+    assert ours(np.zeros((0, 3, 2)), rtol=np.zeros(0)).shape[0] == 0
+
+
+def test_outer_products_keep_the_signs_of_zeros():
+    x = np.array([-0.0, 0.0, -1.0])
+    assert_array_equal(np.signbit(linalg.outer(x, x)), np.signbit(np.outer(x, x)))
+
+
+@pytest.mark.parametrize("ord", ["fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf])
+def test_norms_of_complex_matrices(ord):
+    z = matrices(3, 2) + 1j * matrices(3, 2, seed=1)
+    assert_allclose(linalg.matrix_norm(z, ord=ord), np.linalg.norm(z, ord=ord), rtol=1e-12)
+
+
 # --- what factorisations satisfy, differentiated ---
 RECONSTRUCTIONS = {
     "qr": lambda x: bprop.matmul(*linalg.qr(x)),
@@ -397,7 +425,8 @@ CALLS = [
     (lambda x: linalg.triangular_solve(x, x[:2]), bprop.ShapeError, r"triangular_solve: shapes \(3, 3\) and \(2, 3\)"),
     (lambda x: linalg.lstsq(x, x[:2]), bprop.ShapeError, r"lstsq: shapes \(3, 3\) and \(2, 3\)"),
     (lambda x: linalg.qr(x, mode="raw"), bprop.ArgumentError, r"qr: mode='raw' is unknown"),
-    (lambda x: linalg.pinv(x, rtol=x), bprop.ArgumentError, r"pinv: rtol must be a Python number"),
+    (lambda x: linalg.pinv(x, rtol=-1.0), bprop.ArgumentError, r"pinv: rtol must be numbers that are not negative"),
+    (lambda x: linalg.pinv(x, rtol=np.ones((3, 3))), bprop.ShapeError, r"pinv: rtol of shape \(3, 3\) is more than one number"),
     (lambda x: linalg.lstsq(x, x, rtol=-1), bprop.ArgumentError, r"lstsq: rtol must be a .* not negative, not -1"),
     (lambda x: linalg.matrix_power(x, 0.5), bprop.ArgumentError, r"matrix_power: n must be an integer, not 0.5"),
     (lambda x: linalg.matrix_norm(x, ord=3), bprop.ArgumentError, r"matrix_norm: ord=3 is unknown"),

@@ -186,6 +186,10 @@ class ShapeError(BpropError, ValueError):
     """Shapes do not fit: the message names the op, the shapes and the offending axis."""
 
 
+class AxisError(ShapeError, IndexError):
+    """An axis is outside the axes of an array: a `ShapeError`, and an ``IndexError`` as NumPy's and the Array API's."""
+
+
 class DTypeError(BpropError, TypeError):
     """Data types do not fit: the message names the op and the data types."""
 
@@ -253,6 +257,7 @@ class CompileWarning(UserWarning):
 __all__ = [
     "AllocationError",
     "ArgumentError",
+    "AxisError",
     "BpropError",
     "CompileError",
     "CompileWarning",

@@ -2,16 +2,20 @@
 
 import inspect
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from numpy.typing import DTypeLike
 
+from . import device as devices
 from .assignment import rewrite
 from .error import ArgumentError
 from .function import FUNCTIONS
 
 if TYPE_CHECKING:
     from .value import Array
+
+API_VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12")
+"""Versions of the Array API standard whose functions are here; each keeps those of the one before."""
 
 
 class Methods:
@@ -155,6 +159,27 @@ class Methods:
             "bprop arrays are immutable: x[index] = value would change numbers that a gradient still needs; "
             + (rewrite() or "write x = x.at[index].set(value), and x.at[index].add(value) for +=")
         )
+
+    # --- the Array API's ---
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        if api_version is not None and api_version not in API_VERSIONS:
+            raise ArgumentError(
+                f"__array_namespace__: the functions are those of the Array API standard {API_VERSIONS[-1]}, and of "
+                f"{', '.join(API_VERSIONS[:-1])}, not of {api_version!r:.60}"
+            )
+        return sys.modules[__name__.partition(".")[0]]
+
+    @property
+    def device(self) -> str:
+        """Where the entries are: always ``"cpu"``."""
+        return devices.CPU
+
+    def to_device(self, device: str, /, *, stream: Any = None) -> "Array":
+        """Return the array itself: there is one device, ``"cpu"``, which has no streams."""
+        devices.check(device, "to_device")
+        if stream is not None:
+            raise ArgumentError(f'to_device: the device "cpu" has no streams, and none like {stream!r:.60}')
+        return cast("Array", self)
 
     # --- methods, in the Array API's and NumPy's spelling ---
     @property

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .error import ArgumentError, ShapeError, TracedValueError
+from .error import ArgumentError, AxisError, ShapeError, TracedValueError
 
 Shape = tuple[int, ...]
 
@@ -39,7 +39,7 @@ def normalise_axis(name: str, axis: Any, rank: int, shape: Shape | None = None) 
         raise ShapeError(f"{name}: axis must be an integer, not {axis!r}") from None
     if not -rank <= number < rank:
         of = f" of shape {shape}" if shape is not None else ""
-        raise ShapeError(f"{name}: axis {number} is out of range for an array{of} with {rank} axes")
+        raise AxisError(f"{name}: axis {number} is out of range for an array{of} with {rank} axes")
     return number % rank
 
 

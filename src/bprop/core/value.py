@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from . import device as devices
 from . import dtype as dtypes
 from .conversion_error import UNMASKED, asked
 from .dispatch import Call, apply_function, apply_ufunc
@@ -137,16 +138,28 @@ class Array(Methods):
         """Return a read-only NumPy view of the numbers."""
         return Array.__array__(self)
 
-    def __dlpack__(self, **options: Any) -> Any:
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
         data = self.numbers("__dlpack__")
-        if options.pop("copy", None) is False:
+        named = {"stream": stream, "max_version": max_version, "dl_device": dl_device}
+        options = {name: value for name, value in named.items() if value is not None}
+        if copy is not False:
+            return np.array(data, order="C").__dlpack__(**options)
+        if max_version is None or max_version < (1, 0):
             raise BufferError(
-                "__dlpack__: arrays never change, and who gets their memory could change it: copy=False is refused"
+                "__dlpack__: arrays never change, and only DLPack 1.0 can say so of memory that is shared: copy=False needs "
+                "max_version=(1, 0) or later"
             )
-        return np.array(data, order="C").__dlpack__(**options)
+        return self.numpy().__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return (1, 0)
+        return devices.DLPACK_CPU
 
     def item(self) -> Any:
         """Return the only entry as a Python number."""
@@ -374,7 +387,9 @@ class Sharing:
             shared.array.data = shared.content
 
 
-def asarray(obj: Any, /, *, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
+def asarray(
+    obj: Any, /, *, dtype: DTypeLike | None = None, device: str | None = None, copy: bool | None = None
+) -> Array:
     """Return ``obj`` (numbers, nested sequences, a NumPy array, anything with DLPack) as an `Array`.
 
     Among the numbers may be values under a transform, in nested sequences and in object arrays: they are joined.
@@ -388,6 +403,7 @@ def asarray(obj: Any, /, *, dtype: DTypeLike | None = None, copy: bool | None = 
     >>> a = np.ones(2); x = bprop.asarray(a); a[0] = 5; x
     Array([1., 1.])
     """
+    devices.check(device, "asarray")
     return converted("asarray", obj, dtype, copy)
 
 

@@ -14,6 +14,7 @@ from .bitwise import *
 from .comparison import *
 from .complex import *
 from .concatenation import *
+from .constant import *
 from .contraction import *
 from .creation import *
 from .cumulative import *
@@ -36,6 +37,7 @@ from .lu import *
 from .manipulation import *
 from .matrix import *
 from .matrix_function import *
+from .namespace_info import *
 from .norm import *
 from .normal_distribution import *
 from .power import *

@@ -83,16 +83,15 @@ negative = Elementwise(
 )  # fmt: skip
 
 
-sign = Elementwise(
+sign_op = Elementwise(
     "sign", np.sign, None, kind="number",
     native=lambda x: where(x != x, x, (x > 0) * 1 - (x < 0) * 1),
     complex_step=lambda x: np.sign(x.real), latex=r"\operatorname{{sign}}({0})",
-    doc="y = -1, 0 or 1, the sign of x, 0 also for -0; NaN stays NaN; no derivative." + ELEMENTWISE_DOC.format(
-        name="sign", example="bprop.sign(bprop.asarray([-2.0, 0.0, 3.0]))\n    Array([-1.,  0.,  1.])"),
+    doc="The op behind `bprop.sign` of real numbers.",
 )  # fmt: skip
 
 abs = Elementwise(
-    "abs", np.abs, lambda y, x: conj(direction(x)) if x.dtype.kind == "c" else sign(x),
+    "abs", np.abs, lambda y, x: conj(direction(x)) if x.dtype.kind == "c" else sign_op(x),
     kind="real", takes_complex=True,
     complex_step=lambda x: np.where(x.real < 0, -x, x), latex=r"\left|{0}\right|", text="abs({0})",
     doc="y = \\|x\\|; ∂y/∂x = sign x, with 0 at the kink x = 0. The gradient at a complex x is x/y." + ELEMENTWISE_DOC.format(
@@ -143,7 +142,7 @@ remainder = Elementwise(
         name="remainder", example="bprop.remainder(bprop.asarray([7.0, -7.0]), 4)\n    Array([3., 1.])"),
 )  # fmt: skip
 
-publish(add, subtract, multiply, divide, negative, sign, abs, floor_divide, remainder)
+publish(add, subtract, multiply, divide, negative, abs, floor_divide, remainder)
 NUMPY[np.fabs] = abs
 NUMPY[np.divmod] = lambda x1, x2, /: (floor_divide(x1, x2), remainder(x1, x2))
 
@@ -154,6 +153,21 @@ def _fmod(x1: Any, x2: Any, /) -> Array:
     x1 = array("fmod", x1)
     rest = remainder(where(x1 < 0, -x1, x1), abs(x2))  # abs has no derivative at 0, where fmod has
     return where(x1 < 0, -rest, rest)
+
+
+@function(np.sign)
+def sign(x: Any, /) -> Array:
+    """y = -1, 0 or 1, the sign of x, 0 also for -0; NaN stays NaN; no derivative. Of a complex x it is x/|x|, and 0 at 0.
+
+    **Source:** Python Array API standard 2024.12, ``sign``.
+
+    >>> import bprop
+    >>> bprop.sign(bprop.asarray([-2.0, 0.0, 3.0]))
+    Array([-1.,  0.,  1.])
+    """
+    x = array("sign", x)
+    y: Array = direction(x) if x.dtype.kind == "c" else sign_op(x)
+    return y
 
 
 @function(np.reciprocal)

@@ -14,7 +14,7 @@ from ..core.family import Elementwise, NoDerivative
 from ..core.op import REGISTRY, array
 from ..core.shape import flag
 from ..core.value import Array
-from .arithmetic import sign
+from .arithmetic import sign_op
 from .special import in_double, scipy_special
 from .special_function import described, of_whole_order, special_function, with_orders
 
@@ -114,7 +114,7 @@ def _kve_slope(v: Any, x: Any) -> Any:
 
 
 ive_slope: Elementwise = _order(
-    "ive_slope", lambda y, v, x: 0.5 * (ive_slope(v - 1, x) + ive_slope(v + 1, x)) - sign(x) * y,
+    "ive_slope", lambda y, v, x: 0.5 * (ive_slope(v - 1, x) + ive_slope(v + 1, x)) - sign_op(x) * y,
     r"\left(e^{{-|{1}|}} I_{{{0}}}({1})\right)'", POSITIVE, evaluate=_ive_slope,
     doc="The derivative of `ive`: for large x not the difference of two nearly equal numbers.",
 )  # fmt: skip

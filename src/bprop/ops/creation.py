@@ -7,15 +7,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ..core import device as devices
 from ..core import dtype as dtypes
 from ..core.error import ArgumentError, BpropError
 from ..core.family import Creation
 from ..core.function import function
 from ..core.op import array
-from ..core.shape import normalise_shape
-from ..core.value import Array
+from ..core.shape import flag, normalise_shape
+from ..core.value import Array, asarray
 
-__all__ = ["arange", "empty", "empty_like", "full", "full_like", "ones", "ones_like", "zeros", "zeros_like"]
+__all__ = [
+    "arange",
+    "empty",
+    "empty_like",
+    "from_dlpack",
+    "full",
+    "full_like",
+    "ones",
+    "ones_like",
+    "zeros",
+    "zeros_like",
+]
 
 _full = Creation(
     "full",
@@ -37,7 +49,7 @@ _arange = Creation(
 
 
 @function()
-def full(shape: Any, fill_value: float, *, dtype: DTypeLike | None = None) -> Array:
+def full(shape: Any, fill_value: float, *, dtype: DTypeLike | None = None, device: str | None = None) -> Array:
     """Return an array of ``shape`` filled with one number; the dtype follows the number (float64, int64, bool, complex128).
 
     **Source:** Python Array API standard 2024.12, ``full``.
@@ -46,10 +58,11 @@ def full(shape: Any, fill_value: float, *, dtype: DTypeLike | None = None) -> Ar
     >>> bprop.full((2,), 7.0)
     Array([7., 7.])
     """
-    return _filled("full", shape, fill_value, dtype)
+    return _filled("full", shape, fill_value, dtype, device)
 
 
-def _filled(name: str, shape: Any, fill_value: Any, dtype: Any) -> Array:
+def _filled(name: str, shape: Any, fill_value: Any, dtype: Any, device: Any) -> Array:
+    devices.check(device, name)
     if not isinstance(fill_value, bool | int | float | complex | np.generic):
         raise ArgumentError(f"{name}: the fill value is a number, not {type(fill_value).__name__}: use broadcast_to")
     wanted = dtypes.check(np.asarray(fill_value).dtype if dtype is None else dtype, name)
@@ -61,7 +74,7 @@ def _filled(name: str, shape: Any, fill_value: Any, dtype: Any) -> Array:
 
 
 @function()
-def zeros(shape: Any, *, dtype: DTypeLike | None = None) -> Array:
+def zeros(shape: Any, *, dtype: DTypeLike | None = None, device: str | None = None) -> Array:
     """Return zeros of ``shape``, float64 unless told otherwise.
 
     **Source:** Python Array API standard 2024.12, ``zeros``.
@@ -70,11 +83,11 @@ def zeros(shape: Any, *, dtype: DTypeLike | None = None) -> Array:
     >>> bprop.zeros(2)
     Array([0., 0.])
     """
-    return _filled("zeros", shape, 0, dtypes.DEFAULT if dtype is None else dtype)
+    return _filled("zeros", shape, 0, dtypes.DEFAULT if dtype is None else dtype, device)
 
 
 @function()
-def ones(shape: Any, *, dtype: DTypeLike | None = None) -> Array:
+def ones(shape: Any, *, dtype: DTypeLike | None = None, device: str | None = None) -> Array:
     """Return ones of ``shape``, float64 unless told otherwise.
 
     **Source:** Python Array API standard 2024.12, ``ones``.
@@ -83,11 +96,11 @@ def ones(shape: Any, *, dtype: DTypeLike | None = None) -> Array:
     >>> bprop.ones(2, dtype="float32")
     Array([1., 1.], dtype=float32)
     """
-    return _filled("ones", shape, 1, dtypes.DEFAULT if dtype is None else dtype)
+    return _filled("ones", shape, 1, dtypes.DEFAULT if dtype is None else dtype, device)
 
 
 @function()
-def empty(shape: Any, *, dtype: DTypeLike | None = None) -> Array:
+def empty(shape: Any, *, dtype: DTypeLike | None = None, device: str | None = None) -> Array:
     """Return an array to be filled. Arrays here never change, so it may as well hold zeros, and does.
 
     **Source:** Python Array API standard 2024.12, ``empty``.
@@ -96,11 +109,11 @@ def empty(shape: Any, *, dtype: DTypeLike | None = None) -> Array:
     >>> bprop.empty(2).shape
     (2,)
     """
-    return _filled("empty", shape, 0, dtypes.DEFAULT if dtype is None else dtype)
+    return _filled("empty", shape, 0, dtypes.DEFAULT if dtype is None else dtype, device)
 
 
 @function()
-def empty_like(x: Any, /, *, dtype: DTypeLike | None = None) -> Array:
+def empty_like(x: Any, /, *, dtype: DTypeLike | None = None, device: str | None = None) -> Array:
     """Return zeros with the shape and dtype of ``x``, as `zeros_like`.
 
     **Source:** Python Array API standard 2024.12, ``empty_like``.
@@ -109,11 +122,11 @@ def empty_like(x: Any, /, *, dtype: DTypeLike | None = None) -> Array:
     >>> bprop.empty_like(bprop.arange(2)).dtype
     dtype('int64')
     """
-    return _like("empty_like", x, 0, dtype)
+    return _like("empty_like", x, 0, dtype, device)
 
 
 @function()
-def full_like(x: Any, fill_value: float, /, *, dtype: DTypeLike | None = None) -> Array:
+def full_like(x: Any, /, fill_value: float, *, dtype: DTypeLike | None = None, device: str | None = None) -> Array:
     """Return an array with the shape and dtype of ``x`` filled with one number.
 
     **Source:** Python Array API standard 2024.12, ``full_like``.
@@ -122,16 +135,16 @@ def full_like(x: Any, fill_value: float, /, *, dtype: DTypeLike | None = None) -
     >>> bprop.full_like(bprop.ones(2), 7)
     Array([7., 7.])
     """
-    return _like("full_like", x, fill_value, dtype)
+    return _like("full_like", x, fill_value, dtype, device)
 
 
-def _like(name: str, x: Any, fill_value: Any, dtype: Any) -> Array:
+def _like(name: str, x: Any, fill_value: Any, dtype: Any, device: Any) -> Array:
     x = array(name, x)
-    return _filled(name, x.shape, fill_value, x.dtype if dtype is None else dtype)
+    return _filled(name, x.shape, fill_value, x.dtype if dtype is None else dtype, device)
 
 
 @function()
-def zeros_like(x: Any, /, *, dtype: DTypeLike | None = None) -> Array:
+def zeros_like(x: Any, /, *, dtype: DTypeLike | None = None, device: str | None = None) -> Array:
     """Return zeros with the shape and dtype of ``x``.
 
     **Source:** Python Array API standard 2024.12, ``zeros_like``.
@@ -140,11 +153,11 @@ def zeros_like(x: Any, /, *, dtype: DTypeLike | None = None) -> Array:
     >>> bprop.zeros_like(bprop.arange(2))
     Array([0, 0])
     """
-    return _like("zeros_like", x, 0, dtype)
+    return _like("zeros_like", x, 0, dtype, device)
 
 
 @function()
-def ones_like(x: Any, /, *, dtype: DTypeLike | None = None) -> Array:
+def ones_like(x: Any, /, *, dtype: DTypeLike | None = None, device: str | None = None) -> Array:
     """Return ones with the shape and dtype of ``x``.
 
     **Source:** Python Array API standard 2024.12, ``ones_like``.
@@ -153,11 +166,19 @@ def ones_like(x: Any, /, *, dtype: DTypeLike | None = None) -> Array:
     >>> bprop.ones_like(bprop.arange(2))
     Array([1, 1])
     """
-    return _like("ones_like", x, 1, dtype)
+    return _like("ones_like", x, 1, dtype, device)
 
 
 @function()
-def arange(start: float, /, stop: float | None = None, step: float = 1, *, dtype: DTypeLike | None = None) -> Array:
+def arange(
+    start: float,
+    /,
+    stop: float | None = None,
+    step: float = 1,
+    *,
+    dtype: DTypeLike | None = None,
+    device: str | None = None,
+) -> Array:
     """Return start, start + step, … below ``stop`` (from 0 if one number is given); int64 for integers, else float64.
 
     **Source:** Python Array API standard 2024.12, ``arange``.
@@ -166,6 +187,7 @@ def arange(start: float, /, stop: float | None = None, step: float = 1, *, dtype
     >>> bprop.arange(1, 2, 0.25)
     Array([1.  , 1.25, 1.5 , 1.75])
     """
+    devices.check(device, "arange")
     first, last = (0, start) if stop is None else (start, stop)
     for bound in (first, last, step):
         if isinstance(bound, Array) and bound.concrete() is None:
@@ -185,3 +207,24 @@ def arange(start: float, /, stop: float | None = None, step: float = 1, *, dtype
     )
     wanted = natural if dtype is None else dtypes.check(dtype, "arange")
     return _arange(shape=(count,), start=first, step=step, dtype=wanted)
+
+
+@function()
+def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = None) -> Array:
+    """Return the entries of another library's array on the CPU, which it lends by DLPack.
+
+    They are copied, since the other library could change them under a gradient that needs them; ``copy=False`` shares
+    them. An `Array` comes back as it is, its derivative with it. Raises `ArgumentError` for what has no DLPack.
+
+    **Source:** Python Array API standard 2024.12, ``from_dlpack``.
+
+    >>> import bprop, numpy as np
+    >>> bprop.from_dlpack(np.ones(2))
+    Array([1., 1.])
+    """
+    devices.check(device, "from_dlpack")
+    if isinstance(x, Array):
+        return x
+    if not hasattr(x, "__dlpack__"):
+        raise ArgumentError(f"from_dlpack: {type(x).__name__} has no __dlpack__: use bprop.asarray")
+    return asarray(np.from_dlpack(x), copy=None if copy is None else flag("from_dlpack", "copy", copy))

@@ -36,8 +36,18 @@ exp = Elementwise(
     doc=_doc("y = eˣ; ∂y/∂x = y.", "bprop.exp(bprop.zeros(2))\n    Array([1., 1.])"),
 )  # fmt: skip
 
+
+def _expm1_value(x: Any) -> Any:
+    y = np.expm1(x)
+    if (
+        y.dtype.kind == "c"
+    ):  # NumPy's has NaN for infinities that the standard knows better, and keeps the sign of a real part -0
+        y = np.where(np.isfinite(x), y, np.exp(x) - 1) + complex(0.0, -0.0)
+    return y
+
+
 expm1 = Elementwise(
-    "expm1", np.expm1, lambda y, x: exp(x),  # not y + 1: that has no correct bit for x -> -inf
+    "expm1", _expm1_value, lambda y, x: exp(x),  # not y + 1: that has no correct bit for x -> -inf
     kind="float", takes_complex=True, latex=r"\left(e^{{{0}}} - 1\right)",
     doc=_doc("y = eˣ - 1, exact for small x; ∂y/∂x = eˣ.", "bprop.expm1(bprop.zeros(2))\n    Array([0., 0.])"),
 )  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core import device as devices
 from ..core.dtype import check, to_complex, to_real
 from ..core.error import ArgumentError, DTypeError, ShapeError
 from ..core.family import General
@@ -410,7 +411,7 @@ def irfft2(x: Any, /, s: Any = None, axes: Any = (-2, -1), norm: str | None = "b
 
 # --- frequencies ---
 @function(namespace="fft")
-def fftfreq(n: int, /, d: float = 1.0, *, dtype: Any = None) -> Array:
+def fftfreq(n: int, /, d: float = 1.0, *, dtype: Any = None, device: str | None = None) -> Array:
     """Return the frequencies of the entries of an `fft` of ``n`` samples at distance ``d``, in cycles per unit of d.
 
     **Source:** Python Array API standard 2024.12, ``fft.fftfreq``.
@@ -419,11 +420,11 @@ def fftfreq(n: int, /, d: float = 1.0, *, dtype: Any = None) -> Array:
     >>> bprop.fft.fftfreq(4, d=0.5)
     Array([ 0. ,  0.5, -1. , -0.5])
     """
-    return _frequencies("fftfreq", np.fft.fftfreq, n, d, dtype)
+    return _frequencies("fftfreq", np.fft.fftfreq, n, d, dtype, device)
 
 
 @function(namespace="fft")
-def rfftfreq(n: int, /, d: float = 1.0, *, dtype: Any = None) -> Array:
+def rfftfreq(n: int, /, d: float = 1.0, *, dtype: Any = None, device: str | None = None) -> Array:
     """Return the frequencies of the entries of an `rfft` of ``n`` samples at distance ``d``, in cycles per unit of d.
 
     **Source:** Python Array API standard 2024.12, ``fft.rfftfreq``.
@@ -432,10 +433,11 @@ def rfftfreq(n: int, /, d: float = 1.0, *, dtype: Any = None) -> Array:
     >>> bprop.fft.rfftfreq(4, d=0.5)
     Array([0. , 0.5, 1. ])
     """
-    return _frequencies("rfftfreq", np.fft.rfftfreq, n, d, dtype)
+    return _frequencies("rfftfreq", np.fft.rfftfreq, n, d, dtype, device)
 
 
-def _frequencies(name: str, numpys: Any, n: Any, d: Any, dtype: Any) -> Array:
+def _frequencies(name: str, numpys: Any, n: Any, d: Any, dtype: Any, device: Any) -> Array:
+    devices.check(device, name)
     count = integer(f"{name}: n", n)
     if count < 1:
         raise ArgumentError(f"{name}: n is the number of samples, at least 1, not {count}")

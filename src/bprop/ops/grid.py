@@ -5,6 +5,7 @@ from typing import Any
 
 from numpy.typing import DTypeLike
 
+from ..core import device as devices
 from ..core import dtype as dtypes
 from ..core.error import ArgumentError, DTypeError, ShapeError
 from ..core.function import function
@@ -21,7 +22,14 @@ __all__ = ["linspace", "meshgrid"]
 
 @function()
 def linspace(
-    start: Any, stop: Any, /, num: int = 50, *, dtype: DTypeLike | None = None, endpoint: bool = True
+    start: Any,
+    stop: Any,
+    /,
+    num: int = 50,
+    *,
+    dtype: DTypeLike | None = None,
+    device: str | None = None,
+    endpoint: bool = True,
 ) -> Array:
     """Return ``num`` evenly spaced numbers from ``start`` to ``stop`` (which ``endpoint=False`` leaves out).
 
@@ -34,6 +42,7 @@ def linspace(
     >>> bprop.linspace(0, 1, 5)
     Array([0.  , 0.25, 0.5 , 0.75, 1.  ])
     """
+    devices.check(device, "linspace")
     start, stop = plain(start), plain(stop)
     first, last = array("linspace", start), array("linspace", stop)
     for end in (first, last):

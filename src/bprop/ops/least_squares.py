@@ -11,43 +11,43 @@ from ..core.function import function
 from ..core.op import array
 from ..core.value import Array
 from .contraction import matmul
-from .factorisation import matrix
+from .factorisation import conjugated, hermitian, matrix
 from .linear_system import in_float
 from .manipulation import matrix_transpose, reshape
 from .power import square
 from .reduction import sum
-from .singular_value import matrix_rank, svdvals, threshold
+from .singular_value import Tolerance, matrix_rank, svdvals, threshold
 
 __all__: list[str] = []
 
 _FAILURE = "the singular values did not converge: look for NaN or infinity in the matrix"
 
 
-def _reciprocals(s: NDArray[Any], rtol: float) -> NDArray[Any]:
+def _reciprocals(s: NDArray[Any], rtol: Tolerance) -> NDArray[Any]:
     """Return 1/s, and 0 for singular values that count as zero."""
-    significant = s > rtol * np.max(s, axis=-1, keepdims=True, initial=0)
+    significant = s > np.asarray(rtol, s.dtype)[..., None] * np.max(s, axis=-1, keepdims=True, initial=0)
     return np.where(significant, 1 / np.where(significant, s, 1), 0)
 
 
 # --- pinv ---
-def _pinv_value(x: NDArray[Any], rtol: float) -> NDArray[Any]:
+def _pinv_value(x: NDArray[Any], rtol: Tolerance) -> NDArray[Any]:
     (x,) = in_float(x)
     u, s, vt = np.linalg.svd(x, full_matrices=False)
-    return np.swapaxes(np.matmul(u * _reciprocals(s, rtol).astype(x.dtype)[..., None, :], vt), -1, -2)
+    return np.conj(np.swapaxes(np.matmul(u * _reciprocals(s, rtol).astype(s.dtype)[..., None, :], vt), -1, -2))
 
 
-def _pinv_jvp(y: Any, xs: Any, x_dots: Any, rtol: float) -> Any:
-    x, y_transposed, x_dot_transposed = xs[0], matrix_transpose(y), matrix_transpose(x_dots[0])
-    left_product = matmul(x_dot_transposed, y_transposed)
-    right_product = matmul(y_transposed, x_dot_transposed)
+def _pinv_jvp(y: Any, xs: Any, x_dots: Any, rtol: Tolerance) -> Any:
+    x, y_hermitian, x_dot_hermitian = xs[0], hermitian(y), hermitian(x_dots[0])
+    left_product = matmul(x_dot_hermitian, y_hermitian)
+    right_product = matmul(y_hermitian, x_dot_hermitian)
     y_dot = matmul(left_product - matmul(y, matmul(x, left_product)), y) - matmul(matmul(y, x_dots[0]), y)
     return y_dot + matmul(y, right_product - matmul(matmul(right_product, x), y))
 
 
-def _pinv_vjp(y_bar: Any, y: Any, xs: Any, needs: Any, rtol: float) -> tuple[Any]:
-    x, y_transposed, bar = xs[0], matrix_transpose(y), matrix_transpose(y_bar)
-    left_product, right_product = matmul(y_transposed, matmul(y, bar)), matmul(matmul(bar, y), y_transposed)
-    x_bar = right_product - matmul(x, matmul(y, right_product)) - matmul(matmul(y_transposed, y_bar), y_transposed)
+def _pinv_vjp(y_bar: Any, y: Any, xs: Any, needs: Any, rtol: Tolerance) -> tuple[Any]:
+    x, y_hermitian, bar = xs[0], hermitian(y), hermitian(y_bar)
+    left_product, right_product = matmul(y_hermitian, matmul(y, bar)), matmul(matmul(bar, y), y_hermitian)
+    x_bar = right_product - matmul(x, matmul(y, right_product)) - matmul(matmul(y_hermitian, y_bar), y_hermitian)
     return (x_bar + left_product - matmul(matmul(left_product, y), x),)
 
 
@@ -56,7 +56,8 @@ pinv_op = General(
     _pinv_value,
     signature="(m,n)->(n,m)",
     jvp=_pinv_jvp,
-    vjp=_pinv_vjp,
+    vjp=conjugated(_pinv_vjp),
+    takes_complex=True,
     failure=_FAILURE,
     examples=lambda draw: [
         ((draw(*shape),), {"rtol": 1e-6}) for shape in ((4, 2), (2, 4), (2, 2), (2, 3, 2), (0, 3, 2), (1, 1), (3, 0))
@@ -67,12 +68,12 @@ pinv_op = General(
 
 
 @function(namespace="linalg")
-def pinv(x: Any, /, *, rtol: float | None = None) -> Array:
+def pinv(x: Any, /, *, rtol: Any = None) -> Array:
     """y = x⁺, the Moore-Penrose pseudoinverse: ``x`` of shape (…, m, n), y of shape (…, n, m).
 
     Singular values up to ``rtol`` times the largest count as zero (unless given: max(m, n) times the precision of the
-    dtype). The derivative is that along perturbations that keep the rank; where others exist, none does. Raises
-    `ArgumentError` for matrices that are not finite.
+    dtype): a number, or one for each matrix, of shape (…). The derivative is that along perturbations that keep the rank;
+    where others exist, none does. Raises `ArgumentError` for matrices that are not finite.
 
     **Source:** Python Array API standard 2024.12, ``linalg.pinv``; Golub & Pereyra (1973), The differentiation of
     pseudo-inverses and nonlinear least squares problems whose variables separate, eq. 4.12.
@@ -95,14 +96,14 @@ class LstsqResult(NamedTuple):
     singular_values: Array
 
 
-def _lstsq_value(a: NDArray[Any], b: NDArray[Any], rtol: float) -> NDArray[Any]:
+def _lstsq_value(a: NDArray[Any], b: NDArray[Any], rtol: Tolerance) -> NDArray[Any]:
     a, b = in_float(a, b)
     u, s, vt = np.linalg.svd(a, full_matrices=False)
     inner = np.matmul(np.swapaxes(u, -1, -2), b) * _reciprocals(s, rtol).astype(a.dtype)[..., :, None]
     return np.matmul(np.swapaxes(vt, -1, -2), inner)
 
 
-def _lstsq_jvp(y: Any, xs: Any, x_dots: Any, rtol: float) -> Any:
+def _lstsq_jvp(y: Any, xs: Any, x_dots: Any, rtol: Tolerance) -> Any:
     """y = a⁺ b; a⁺ and (a⁺)ᵀ are applied by solving again."""
     (a, b), (a_dot, b_dot) = xs, x_dots
     if a_dot is None:
@@ -115,7 +116,7 @@ def _lstsq_jvp(y: Any, xs: Any, x_dots: Any, rtol: float) -> Any:
     return y_dot + free - _lstsq(a, matmul(a, free), rtol=rtol)
 
 
-def _lstsq_vjp(y_bar: Any, y: Any, xs: Any, needs: Any, rtol: float) -> tuple[Any, Any]:
+def _lstsq_vjp(y_bar: Any, y: Any, xs: Any, needs: Any, rtol: Tolerance) -> tuple[Any, Any]:
     a, b = xs
     a_transposed = matrix_transpose(a)
     b_bar = _lstsq(a_transposed, y_bar, rtol=rtol)

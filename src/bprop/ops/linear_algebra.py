@@ -125,7 +125,8 @@ def outer(x1: Any, x2: Any, /) -> Array:
     x1, x2 = array("outer", x1), array("outer", x2)
     if x1.ndim != 1 or x2.ndim != 1:
         raise ShapeError(f"outer: shapes {x1.shape} and {x2.shape}: both must be vectors (n,); reshape them to (-1,)")
-    return einsum_op(x1, x2, labels=("i", "j", "ij"))
+    y: Array = reshape(x1, (-1, 1)) * x2  # a contraction would add each product to 0, and lose the sign of -0
+    return y
 
 
 @function(np.inner)

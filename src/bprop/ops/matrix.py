@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ..core import device as devices
 from ..core import dtype as dtypes
 from ..core.error import ShapeError
 from ..core.function import function
@@ -29,7 +30,9 @@ def _rows_and_columns(name: str, rows: Any, columns: Any, k: int) -> tuple[Array
     return reshape(arange(k, k + n), (n, 1)), arange(m)
 
 
-def eye(n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: DTypeLike | None = None) -> Array:
+def eye(
+    n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: DTypeLike | None = None, device: str | None = None
+) -> Array:
     """Return a matrix with ones on the ``k``-th diagonal (above the main one for k > 0) and zeros elsewhere.
 
     **Source:** Python Array API standard 2024.12, ``eye``.
@@ -39,6 +42,7 @@ def eye(n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: DTypeLi
     Array([[1., 0.],
            [0., 1.]])
     """
+    devices.check(device, "eye")
     rows, columns = _rows_and_columns("eye", n_rows, n_cols, k)
     return astype(equal(columns, rows), dtypes.DEFAULT if dtype is None else dtypes.check(dtype, "eye"))
 

@@ -78,8 +78,8 @@ _norm = Reduction(
 
 
 def _number(x: Array) -> Array:
-    """Return ``x`` in a floating dtype."""
-    return x if x.dtype.kind == "f" else astype(x, np.float64)
+    """Return ``x`` in a floating or complex dtype."""
+    return x if x.dtype.kind in "fc" else astype(x, np.float64)
 
 
 def _power_norm(x: Array, axis: Any, keepdims: bool, p: float) -> Array:

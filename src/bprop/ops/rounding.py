@@ -8,16 +8,17 @@ from ..core.family import Elementwise
 from ..core.function import FUNCTIONS, function, publish
 from ..core.op import array
 from ..core.value import Array
-from .arithmetic import sign
+from .arithmetic import sign_op
 
 __all__ = ["ceil", "copysign", "floor", "nextafter", "round", "signbit", "trunc"]
 
 
-def _rounded(name: str, ufunc: Any, formula: str, answer: str, latex: str) -> Elementwise:
+def _rounded(name: str, ufunc: Any, formula: str, answer: str, latex: str, takes_complex: bool = False) -> Elementwise:
     return Elementwise(
         name,
-        lambda x: ufunc(x) if getattr(x, "dtype", np.dtype(float)).kind == "f" else np.asarray(x),
+        lambda x: ufunc(x) if getattr(x, "dtype", np.dtype(float)).kind in "fc" else np.asarray(x),
         None,
+        takes_complex=takes_complex,
         complex_step=lambda z: ufunc(z.real),
         latex=latex,
         doc=f"""{formula}, in the dtype of x; integers stay as they are. No derivative.
@@ -39,9 +40,10 @@ trunc = _rounded("trunc", np.trunc, "y = x without its fraction", "[-1.,  0.,  2
 round = _rounded(
     "round",
     np.rint,
-    "y = the nearest integer, at a half the even one",
+    "y = the nearest integer, at a half the even one; of a complex number both parts are rounded",
     "[-2.,  0.,  3.]",
     r"\operatorname{{round}}({0})",
+    takes_complex=True,
 )
 
 
@@ -67,7 +69,7 @@ def _pair(name: str, partial: Any, step: Any, kind: Any, formula: str, example: 
 
 
 copysign: Elementwise = _pair(
-    "copysign", lambda y, x1, x2: sign(x1) * copysign(1.0, x2),
+    "copysign", lambda y, x1, x2: sign_op(x1) * copysign(1.0, x2),
     lambda z1, z2: np.where(np.signbit(np.real(z1)) == np.signbit(np.real(z2)), z1, -z1), "float",
     "y = \\|x1\\| with the sign of x2; ∂y/∂x1 = ±1, 0 at x1 = 0, and y does not vary with x2",
     "bprop.copysign(bprop.asarray([1.0, 2.0]), -0.0)\n    Array([-1., -2.])",
@@ -99,7 +101,7 @@ FUNCTIONS["round"], FUNCTIONS["fix"] = round, trunc
 def _rint(x: Any, /) -> Array:
     """Round to integers in floating point, as NumPy's ``rint``."""
     x = array("rint", x)
-    y: Array = round(x if x.dtype.kind == "f" else x.astype(np.float64))
+    y: Array = round(x if x.dtype.kind in "fc" else x.astype(np.float64))
     return y
 
 
@@ -107,7 +109,7 @@ def _rint(x: Any, /) -> Array:
 def around(a: Any, decimals: int = 0) -> Array:
     """Round to ``decimals`` places after the point (before it, if negative): NumPy's ``round`` and ``around``."""
     a = array("round", a)
-    if decimals == 0 or (decimals > 0 and a.dtype.kind != "f"):
+    if decimals == 0 or (decimals > 0 and a.dtype.kind not in "fc"):
         return round(a)
     scale = 10.0 ** (decimals if decimals > 0 else -decimals)
     y: Array = round(a * scale) / scale if decimals > 0 else round(a / scale) * scale

@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.dtype import to_float, to_real
-from ..core.error import ArgumentError, DerivativeError
+from ..core.error import ArgumentError, DerivativeError, ShapeError
 from ..core.family import General
 from ..core.function import function
-from ..core.shape import flag
+from ..core.op import array
+from ..core.shape import broadcast, flag
 from ..core.value import Array
 from .contraction import matmul
 from .data_type import astype
@@ -153,21 +154,35 @@ def svdvals(x: Any, /) -> Array:
     return svd_op(matrix("svdvals", x), full_matrices=False)[1]
 
 
-def threshold(name: str, rtol: Any, x: Array) -> float:
+Tolerance = float | tuple[Any, ...]
+"""A relative size below which singular values count as zero: of all matrices, or of each, as nested tuples."""
+
+
+def threshold(name: str, rtol: Any, x: Array) -> Tolerance:
     """Return the relative size below which a singular value counts as zero: rounding errors reach up to there."""
     if rtol is None:
         dtype = to_real(to_float(x.dtype))
         return float(np.finfo(dtype).eps) * builtins.max(x.shape[-2:])
-    if not isinstance(rtol, int | float | np.floating) or not rtol >= 0:
-        raise ArgumentError(f"{name}: rtol must be a Python number that is not negative, not {rtol!r:.60}")
-    return float(rtol)
+    given = array(name, rtol)
+    numbers = given.concrete()
+    if numbers is None or not given.decides() or given.dtype.kind not in "iuf" or not np.all(numbers >= 0):
+        raise ArgumentError(f"{name}: rtol must be numbers that are not negative, not {rtol!r:.60}")
+    if broadcast(f"{name}: rtol", given.shape, x.shape[:-2]) != x.shape[:-2]:
+        raise ShapeError(
+            f"{name}: rtol of shape {given.shape} is more than one number for each matrix of shape {x.shape}"
+        )
+    return 0.0 if numbers.size == 0 else _nested(numbers.tolist())
+
+
+def _nested(numbers: Any) -> Any:
+    return tuple(map(_nested, numbers)) if isinstance(numbers, list) else float(numbers)
 
 
 @function(namespace="linalg")
-def matrix_rank(x: Any, /, *, rtol: float | None = None) -> Array:
+def matrix_rank(x: Any, /, *, rtol: Any = None) -> Array:
     """Return how many singular values exceed ``rtol`` times the largest one, of matrices ``x`` (…, m, n).
 
-    ``rtol``: max(m, n) times the precision of the dtype, unless given. The rank has no derivative.
+    ``rtol``: a number, or one for each matrix, of shape (…); max(m, n) times the precision of the dtype unless given. The rank has no derivative.
 
     **Source:** Python Array API standard 2024.12, ``linalg.matrix_rank``.
 
@@ -179,4 +194,5 @@ def matrix_rank(x: Any, /, *, rtol: float | None = None) -> Array:
     s = svdvals(x)
     if s.shape[-1] == 0:
         return astype(sum(s, axis=-1), np.int64)
-    return sum(astype(s > threshold("matrix_rank", rtol, x) * max(s, axis=-1, keepdims=True), np.int64), axis=-1)
+    tolerance = np.asarray(threshold("matrix_rank", rtol, x), s.dtype)[..., None]
+    return sum(astype(s > tolerance * max(s, axis=-1, keepdims=True), np.int64), axis=-1)

@@ -77,6 +77,11 @@ class Subscript:
                 sliced.append(1)
             elif term is Ellipsis:
                 keep(len(shape) - consumed)
+            elif term.dtype.kind == "b" and not term.ndim:  # a new axis, of size 1 or 0
+                advanced.append((number, len(sliced)))
+                self.index_arrays.append((len(sliced), self._nonzero(term, axis)[0]))
+                self.indexed_axes.append(axis)
+                sliced.append(1)
             else:
                 advanced.append((number, len(sliced)))
                 for indices in self._nonzero(term, axis) if term.dtype.kind == "b" else (term,):
@@ -130,9 +135,10 @@ class Subscript:
             indices = array("x[index]", term)
             if isinstance(term, list) and not indices.size:
                 indices = asarray(indices.data.astype(np.int64), copy=False)
-            if indices.dtype.kind not in "biu" or (indices.dtype.kind == "b" and not indices.ndim):
-                raise self._error(f"indices are integers or a mask with axes, not {indices.spec}")
-            return int(indices.data) if type(indices) is Array and not indices.ndim else indices
+            if indices.dtype.kind not in "biu":
+                raise self._error(f"indices are integers or a mask, not {indices.spec}")
+            number = type(indices) is Array and not indices.ndim and indices.dtype.kind != "b"
+            return int(indices.data) if number else indices
         if isinstance(term, bool | np.bool_):
             raise self._error("True and False are no indices: write bprop.where")
         try:
@@ -143,7 +149,10 @@ class Subscript:
             raise self._error(f"{type(term).__name__} is no index") from None
 
     def _nonzero(self, mask: Array, axis: int) -> tuple[Array, ...]:
-        """Return the positions where a mask holds, one index array for each of its axes."""
+        """Return the positions where a mask holds, one index array for each of its axes; of a mask without axes 0 or none.
+
+        An axis of a mask may have size 0, as in NumPy: it holds nowhere.
+        """
         numbers = mask.concrete()
         if numbers is None or numbers.shape != mask.shape:  # traced, or one mask for every entry of a batch
             raise IndexingError(
@@ -151,11 +160,13 @@ class Subscript:
                 f"while tracing, compiling or in vmap: write bprop.where(mask, x, 0), or index with integers"
             )
         masked_shape = self.shape[axis : axis + mask.ndim]
-        if numbers.shape != masked_shape:
+        if len(masked_shape) < mask.ndim or any(
+            size not in (0, extent) for size, extent in zip(numbers.shape, masked_shape, strict=True)
+        ):
             raise self._error(
                 f"a mask of shape {numbers.shape} for axes of shape {masked_shape} of an array of shape {self.shape}"
             )
-        return tuple(map(Array, np.nonzero(numbers)))
+        return tuple(map(Array, np.nonzero(numbers if mask.ndim else numbers[None])))
 
     def _error(self, what: str) -> IndexingError:
         return IndexingError(f"x[{_shown(self.index)}]: {what}")
@@ -250,8 +261,8 @@ class Subscript:
 
     def check(self) -> None:
         """Raise if an index that has a number is outside its axis."""
-        for (_, indices), axis in zip(self.index_arrays, self.indexed_axes, strict=True):
-            numbers, size = indices.concrete(), self.shape[axis]
+        for (position, indices), axis in zip(self.index_arrays, self.indexed_axes, strict=True):
+            numbers, size = indices.concrete(), self.sliced_shape[position]
             if numbers is not None and numbers.size:
                 for extreme in (int(numbers.max()), int(numbers.min())):
                     if not -size <= extreme < size:
