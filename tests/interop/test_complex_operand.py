@@ -28,6 +28,10 @@ CALLS = {
     "correlate": lambda a, m: np.correlate(a[:2], m[0], "full"),
     "convolve": lambda a, m: np.convolve(a, m[0]),
     "cov": lambda a, m: np.cov(m, a, aweights=[1.0, 2.0, 3.0, 4.0]),
+    "initial": lambda a, m: np.subtract.reduce(m, initial=2j),
+    "initial and where": lambda a, m: np.multiply.reduce(m, initial=2j, where=[True, False, True, True]),
+    "casting": lambda a, m: np.multiply(a, m, casting="unsafe"),
+    "dtype": lambda a, m: np.exp(a, dtype=np.complex128),
 }  # fmt: skip
 
 
@@ -50,3 +54,15 @@ def test_value_and_derivative_are_numpys(name):
         bprop.compile(bprop.grad(g, (0, 1), unreached="zeros"))(A, M), (a_bar, m_bar), strict=True
     ):
         assert_allclose(compiled, eager, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize(("call", "words"), [
+    (lambda a: np.max(a, initial=1, where=[True, False, True, True]), "max takes no complex numbers"),
+    (lambda a: np.min(a[:0], initial=1), "min takes no complex numbers"),
+    (lambda a: np.maximum.reduce(a, initial=1, where=a.real > 0), r"numpy\.maximum\.reduce takes no complex numbers"),
+    (lambda a: np.nanmax(a, initial=1, where=a.real > 0), "nanmax takes no complex numbers"),
+])  # fmt: skip
+def test_what_needs_an_order_is_refused_by_name(call, words):
+    for run in (lambda a: call(bprop.asarray(a)), bprop.compile(call)):
+        with pytest.raises(bprop.DTypeError, match=words):
+            run(A)

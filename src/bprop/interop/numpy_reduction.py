@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.error import ArgumentError
+from ..core.error import ArgumentError, DTypeError
 from ..core.function import numpy_rule
 from ..core.op import array
 from ..core.shape import normalise_axes, reduced
@@ -47,8 +47,10 @@ def masked_prod(name: str, a: Any, axis: Any, dtype: Any, keepdims: Any, initial
     return _starting(y, initial, multiply)
 
 
-def lowest(dtype: Any, sign: int) -> Any:
+def lowest(name: str, dtype: Any, sign: int) -> Any:
     """Return what is below (above, for a negative ``sign``) every number of ``dtype``, or as far as they go."""
+    if dtype.kind == "c":
+        raise DTypeError(f"{name} takes no complex numbers, and an operand is {dtype}: they have no order")
     if dtype.kind == "f":
         return -inf * sign
     if dtype.kind == "b":
@@ -64,10 +66,10 @@ def masked_extreme(name: str, a: Any, axis: Any, keepdims: Any, initial: Any, ma
     if counted is not None and initial is NO_VALUE:
         raise ArgumentError(f"{name}: with where= there may be no entry: give initial=, the value of none")
     if counted is not None:
-        a = where(counted, a, astype(array(name, lowest(a.dtype, sign)), a.dtype))
+        a = where(counted, a, astype(array(name, lowest(name, a.dtype, sign)), a.dtype))
     axes = normalise_axes(name, axis, a.shape)
     if initial is not NO_VALUE and prod(a.shape[position] for position in axes) == 0:
-        y = full(reduced(a.shape, axes, bool(given(keepdims))), lowest(a.dtype, sign), dtype=a.dtype)
+        y = full(reduced(a.shape, axes, bool(given(keepdims))), lowest(name, a.dtype, sign), dtype=a.dtype)
     else:
         y = reduce(a, axis=axes, keepdims=given(keepdims))
     return _starting(y, initial, combine)
