@@ -5,7 +5,7 @@ Planted: `vecmat` without conj; `masked_variance` with the square in the place o
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 import bprop
 
@@ -17,6 +17,8 @@ def _complex(*shape):
 
 
 A, M = _complex(4), _complex(4, 4)
+NODES, POINTS = np.array([-1.0, 0.0, 2.0, 3.0]), np.array([-3.0, -0.4, 0.0, 1.5, 3.0, 7.0])
+WELL_FILLED = np.array([True, False, True, True])
 CALLS = {
     "vdot": lambda a, m: np.vdot(m, 2j * m + 1),
     "vecdot": lambda a, m: np.vecdot(m, a),
@@ -28,6 +30,26 @@ CALLS = {
     "correlate": lambda a, m: np.correlate(a[:2], m[0], "full"),
     "convolve": lambda a, m: np.convolve(a, m[0]),
     "cov": lambda a, m: np.cov(m, a, aweights=[1.0, 2.0, 3.0, 4.0]),
+    "average": lambda a, m: np.average(m, axis=0, weights=a),
+    "corrcoef": lambda a, m: np.corrcoef(m, a),
+    "corrcoef of one": lambda a, m: np.abs(np.corrcoef(a)) + 0 * a,
+    "var, where": lambda a, m: np.var(m, axis=0, where=WELL_FILLED[:, None]),
+    "var, mean": lambda a, m: np.var(m, mean=np.mean(m)),
+    "std, where": lambda a, m: np.std(m, axis=1, ddof=1, where=WELL_FILLED),
+    "nanvar": lambda a, m: np.nanvar(np.where(WELL_FILLED[:, None], m, np.nan), axis=0),
+    "nanstd": lambda a, m: np.nanstd(m, axis=1, ddof=1, keepdims=True),
+    "norm, 2": lambda a, m: np.linalg.norm(m, 2),
+    "norm, -2": lambda a, m: np.linalg.matrix_norm(m, ord=-2),
+    "norm, nuc": lambda a, m: np.linalg.norm(np.stack([m, 2j * m]), "nuc", axis=(1, 2)),
+    "float_power": lambda a, m: np.float_power(m, a),
+    "float_power of a real base": lambda a, m: np.float_power(np.abs(a), a),
+    "float_power, constant": lambda a, m: np.float_power(a, 3),
+    "interp": lambda a, m: np.interp(POINTS, NODES, a),
+    "interp, ends": lambda a, m: np.interp(POINTS, NODES, a, left=2.0, right=3j),
+    "interp, period": lambda a, m: np.interp(POINTS, NODES, a, period=4.5),
+    "interp, points": lambda a, m: np.interp(a.real, NODES, a),
+    "hypot of sizes": lambda a, m: np.hypot.reduce(np.abs(m), initial=0.5, where=WELL_FILLED),
+    "nan_to_num": lambda a, m: np.nan_to_num(np.where(a.real > 0, a, np.nan), nan=2.0),
     "initial": lambda a, m: np.subtract.reduce(m, initial=2j),
     "initial and where": lambda a, m: np.multiply.reduce(m, initial=2j, where=[True, False, True, True]),
     "casting": lambda a, m: np.multiply(a, m, casting="unsafe"),
@@ -66,3 +88,15 @@ def test_what_needs_an_order_is_refused_by_name(call, words):
     for run in (lambda a: call(bprop.asarray(a)), bprop.compile(call)):
         with pytest.raises(bprop.DTypeError, match=words):
             run(A)
+
+
+def test_nan_to_num_replaces_in_each_part_and_what_it_replaces_has_no_derivative():
+    z = np.array([complex(np.nan, 1), complex(1, np.inf), complex(-np.inf, np.nan), complex(2, -np.inf), 3 + 1j])
+    for options in ({}, {"nan": 5, "posinf": 7, "neginf": -3}):
+        for x in (z, z.astype(np.complex64)):
+            y = np.nan_to_num(bprop.asarray(x), **options)
+            assert y.dtype == x.dtype
+            assert_array_equal(y, np.nan_to_num(x, **options))
+    f = lambda z: np.sum(np.real(np.nan_to_num(z, posinf=1.0, neginf=-1.0) * (2 - 3j)))
+    for gradient in (bprop.grad(f)(z), bprop.compile(bprop.grad(f))(z)):
+        assert_array_equal(gradient, [3j, 2, 0, 2, 2 + 3j])

@@ -12,6 +12,7 @@ from ..core.shape import normalise_axes, reduced
 from ..core.value import Array
 from ..ops import cumulative, reduction
 from ..ops.arithmetic import add, multiply
+from ..ops.complex import imag, real
 from ..ops.creation import full
 from ..ops.data_type import astype
 from ..ops.power import kinked_root, square
@@ -117,7 +118,8 @@ def masked_variance(
     axes, keepdims = normalise_axes(name, axis, a.shape), bool(given(keepdims))
     centre = masked_mean(name, a, axes, None, True, counted) if mean is NO_VALUE else array(name, mean)
     distance = a - centre
-    squares = square(distance if counted is None else where(counted, distance, 0))
+    distance = distance if counted is None else where(counted, distance, 0)
+    squares = square(distance) if distance.dtype.kind != "c" else square(real(distance)) + square(imag(distance))
     count = count_of(counted, a, axes, keepdims)
     total = reduction.sum(squares, axis=axes, keepdims=keepdims)
     if isinstance(count, Array):
