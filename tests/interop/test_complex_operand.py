@@ -91,12 +91,22 @@ def test_what_needs_an_order_is_refused_by_name(call, words):
 
 
 def test_nan_to_num_replaces_in_each_part_and_what_it_replaces_has_no_derivative():
-    z = np.array([complex(np.nan, 1), complex(1, np.inf), complex(-np.inf, np.nan), complex(2, -np.inf), 3 + 1j])
-    for options in ({}, {"nan": 5, "posinf": 7, "neginf": -3}):
+    z = np.array(
+        [
+            complex(np.nan, 1),
+            complex(1, np.inf),
+            complex(-np.inf, np.nan),
+            complex(2, -np.inf),
+            3 + 1j,
+            complex(-0.0, -0.0),
+        ]
+    )
+    for options in ({}, {"nan": 5, "posinf": 7, "neginf": -3}, {"posinf": np.inf, "neginf": -np.inf}):
         for x in (z, z.astype(np.complex64)):
             y = np.nan_to_num(bprop.asarray(x), **options)
             assert y.dtype == x.dtype
             assert_array_equal(y, np.nan_to_num(x, **options))
+            assert_array_equal(np.signbit(np.imag(y)), np.signbit(np.nan_to_num(x, **options).imag))
     f = lambda z: np.sum(np.real(np.nan_to_num(z, posinf=1.0, neginf=-1.0) * (2 - 3j)))
     for gradient in (bprop.grad(f)(z), bprop.compile(bprop.grad(f))(z)):
-        assert_array_equal(gradient, [3j, 2, 0, 2, 2 + 3j])
+        assert_array_equal(gradient, [3j, 2, 0, 2, 2 + 3j, 2 + 3j])

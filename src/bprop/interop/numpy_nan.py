@@ -128,8 +128,12 @@ def _nancumprod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) ->
 @numpy_rule(np.nan_to_num)
 def _nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Array:
     x = array("nan_to_num", x)
-    if x.dtype.kind == "c":  # each part by itself
-        return _numbers_instead(real(x), nan, posinf, neginf) + 1j * _numbers_instead(imag(x), nan, posinf, neginf)
+    if x.dtype.kind == "c":  # each part by itself; where neither changes, x with the signs of its zeros
+        parts = real(x), imag(x)
+        re, im = (_numbers_instead(part, nan, posinf, neginf) for part in parts)
+        same = (re == parts[0]) & (im == parts[1])
+        y: Array = select(same, x, re + 1j * im)
+        return y
     return _numbers_instead(x, nan, posinf, neginf) if x.dtype.kind == "f" else x
 
 
