@@ -101,6 +101,11 @@ def test_initial_of_integers_has_their_dtype():
         lambda n: np.minimum.reduce(n, initial=100, where=n > 8),
         lambda n: np.logaddexp.reduce(n, initial=0.5, where=n > 8),
         lambda n: np.hypot.reduce(n[:0], initial=3),
+        lambda n: np.bitwise_and.reduce(n.astype(np.uint8), where=n > 3),
+        lambda n: np.bitwise_and.reduce(n > 3, where=n > 2, initial=True),
+        lambda n: np.bitwise_or.reduce(n > 3, where=n > 8),
+        lambda n: np.divide.reduce(n.astype(np.int8), initial=2.3),
+        lambda n: np.float_power.reduce(n.astype(np.float32), initial=1.1),
     ):
         assert_allclose(call(bprop.asarray(n)), call(n), rtol=1e-14)
         assert call(bprop.asarray(n)).dtype == call(n).dtype

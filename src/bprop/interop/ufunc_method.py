@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..core.assignment import fresh_output
-from ..core.dtype import BOOL, WEAK, accumulated
+from ..core.dtype import BOOL, WEAK, accumulated, to_float
 from ..core.error import ArgumentError, DTypeError, NumPyFunctionError, ShapeError
 from ..core.function import UFUNC_METHODS
 from ..core.op import array, operand
@@ -136,7 +136,8 @@ def reduce(ufunc: Any, name: str, rule: Rule, inputs: Sequence[Any], options: di
     initial, mask = given.get("initial", np._NoValue), mask_of(name, given.get("where", True), x)
     if mask is not None and (initial is None or (initial is np._NoValue and ufunc.identity is None)):
         raise ArgumentError(f"{name}: {ufunc.__name__} has no identity, so where= needs initial=")
-    start = _start(ufunc, name, x, initial)
+    first = ufunc.identity if initial is np._NoValue else initial
+    start = None if first is None else _in_result_dtype(ufunc, name, x, first)
     if product(x.shape[axis] for axis in axes) == 0 and start is not None:
         y = broadcast_to(start, reduced(x.shape, axes, keepdims))
     elif ufunc in REDUCTIONS or ufunc in ASSOCIATIVE:
@@ -148,21 +149,20 @@ def reduce(ufunc: Any, name: str, rule: Rule, inputs: Sequence[Any], options: di
     return y if given.get("dtype") is None else astype(y, given["dtype"])
 
 
-def _start(ufunc: Any, name: str, x: Array, initial: Any) -> Array | None:
-    """Return what comes before the first entry, in the dtype of the result: ``initial``, else the identity, if there is one."""
-    value = ufunc.identity if initial is np._NoValue else initial
-    if value is None:
-        return None
+def _in_result_dtype(ufunc: Any, name: str, x: Array, value: Any) -> Array:
+    """Return a number in the dtype of the result that a ufunc has along an axis of ``x``."""
     try:
         dtype = ufunc.resolve_dtypes((None, x.dtype, None), reduction=True)[-1]
     except TypeError:  # the rule takes more dtypes than NumPy
         dtype = x.dtype
-    return astype(array(name, value), dtype)
+    return astype(array(name, value), to_float(x.dtype) if x.dtype.kind in "biu" and dtype.kind == "f" else dtype)
 
 
 def _neutral(ufunc: Any, name: str, x: Array) -> Any:
     """Return what changes no result of a ufunc: it takes the place of entries that do not count."""
-    return lowest(name, x.dtype, ORDER[ufunc]) if ufunc in ORDER else ufunc.identity
+    if ufunc in ORDER:
+        return lowest(name, x.dtype, ORDER[ufunc])
+    return _in_result_dtype(ufunc, name, x, ufunc.identity)
 
 
 def _along(
