@@ -56,7 +56,8 @@ cos: Elementwise = _angle(
     "cos", lambda y, x: -sin(x), "y = cos x, in radians; ∂y/∂x = -sin x", "[0.0, 1.0] -> [1.        , 0.54030231]"
 )
 tan = _angle(
-    "tan", lambda y, x: complex_sech_squared(1j * y, 1j * x) if x.dtype.kind == "c" else 1 + square(y), "y = tan x, in radians; ∂y/∂x = 1 + y²",
+    "tan", lambda y, x: complex_sech_squared(1j * y, 1j * x) if x.dtype.kind == "c" else 1 + square(y),
+    "y = tan x, in radians; ∂y/∂x = 1 + y²",
     "[0.0, 1.0] -> [0.        , 1.55740772]", domain=(-pi / 2, pi / 2), evaluate=in_double(np.tan),
 )  # fmt: skip
 
