@@ -8,6 +8,7 @@ an exponent's rule that reads other operands than the real one; the phase of `ei
 
 import itertools
 
+import mpmath
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -328,6 +329,60 @@ def test_what_a_selection_left_out_is_absent_for_complex_numbers_too():
     h = lambda a, x: np.sum(np.where([True, False], np.abs(a @ x), 0))
     for gradient in (bprop.grad(h, 1)(a, z), bprop.compile(bprop.grad(h, 1))(a, z)):
         assert_allclose(gradient, bprop.grad(g)(z), rtol=1e-13)
+
+
+# --- accuracy, and the side of a branch cut ---
+CUTS = {
+    "acos": (1, [2, 3, -2]), "acosh": (1, [-2, -3, 0.75, 0.25, -0.25]), "asin": (1, [2, 3, -2]), "asinh": (1j, [2, -2, 3]),
+    "atan": (1j, [2, -2]), "atanh": (1, [2, -2]), "log": (1, [-2]), "log1p": (1, [-2]), "log10": (1, [-2]), "log2": (1, [-2]),
+    "sqrt": (1, [-2]),
+}  # fmt: skip
+"""Function -> the direction of its branch cuts, and points on them."""
+
+
+@pytest.mark.parametrize("name", CUTS)
+@pytest.mark.parametrize("zero", [0.0, -0.0])
+def test_on_a_branch_cut_the_derivative_is_on_the_side_of_the_value(name, zero):
+    direction, points = CUTS[name]
+    on_cut = lambda t: np.array([complex(p + t, zero) if direction == 1 else complex(zero, p + t) for p in points])
+    op, numpys, z, h = getattr(bprop, name), getattr(np, {"a": "arc" + name[1:]}.get(name[0], name)), on_cut(0), 1e-5
+    slope = lambda z: bprop.jvp(op, (z,), (np.ones_like(z),))[1]
+    difference = (numpys(on_cut(h)) - numpys(on_cut(-h))) / (2 * h * direction)
+    for f in (slope, bprop.compile(slope), lambda z: np.conj(bprop.vjp(op, z)[1](np.ones_like(z))[0])):
+        assert_allclose(f(z), difference, rtol=1e-8, atol=1e-9)
+        assert_allclose(f(z.astype(np.complex64)), difference, rtol=1e-5, atol=1e-6)
+    second = (np.asarray(slope(on_cut(h))) - np.asarray(slope(on_cut(-h)))) / (2 * h * direction)
+    assert_allclose(bprop.jvp(slope, (z,), (np.ones_like(z),))[1], second, rtol=1e-7, atol=1e-8)
+
+
+SLOPES = {
+    "acos": lambda z: -1 / mpmath.sqrt(1 - z * z), "acosh": lambda z: 1 / mpmath.sqrt(z - 1) / mpmath.sqrt(z + 1),
+    "asin": lambda z: 1 / mpmath.sqrt(1 - z * z), "asinh": lambda z: 1 / mpmath.sqrt(1 + z * z),
+    "atan": lambda z: 1 / (1 + z * z), "atanh": lambda z: 1 / (1 - z * z), "cos": lambda z: -mpmath.sin(z), "cosh": mpmath.sinh,
+    "sin": mpmath.cos, "sinh": mpmath.cosh, "tan": lambda z: 1 / mpmath.cos(z) ** 2, "tanh": lambda z: 1 / mpmath.cosh(z) ** 2,
+}  # fmt: skip
+FAR_AND_NEAR = np.array([
+    1 + 20j, 1 - 20j, 20 + 1j, -20 + 1j, 3 + 2j, 1.5 + 0.99j, 1.5 + 1.01j, 0.6j, 1e-3 + 1e-5j, 1 + 1e-8j, -1 + 1e-8j, 1e-8 + 1j,
+    1e-8 - 1j, np.pi / 2 + 1e-6j, 1e-4 + np.pi / 2 * 1j, 1e10 + 1e10j, -1e10 + 2j, 1e160 + 1e160j, 1 + 1e200j, 0.5 + 0.1j,
+])  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SLOPES)
+def test_derivatives_are_accurate_in_the_tails_and_near_the_poles(name):
+    op, accurate = getattr(bprop, name), 0
+    for dtype, rtol in ((np.complex128, 1e-13), (np.complex64, 1e-5)):
+        for z in FAR_AND_NEAR.astype(dtype):
+            with mpmath.workdps(400):
+                size = mpmath.mpc(complex(z))
+                if not np.isfinite(z) or (name[0] != "a" and abs(z) > 100):
+                    continue
+                expected = SLOPES[name](size) if abs(size) not in (0, 1) else None
+            if expected is None or not np.finfo(dtype).tiny < abs(expected) < np.finfo(dtype).max:
+                continue
+            slope = complex(bprop.jvp(op, (np.asarray(z),), (np.ones((), dtype),))[1])
+            assert abs(slope - expected) < rtol * abs(expected), z
+            accurate += 1
+    assert accurate > 20
 
 
 # --- Jacobians, the check, regions, modules of transforms ---

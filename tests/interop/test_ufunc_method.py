@@ -60,6 +60,57 @@ def test_methods_of_every_ufunc_with_a_rule(ufunc, method):
     assert_allclose(np.sum(gradient * direction), (at(h) - at(-h)) / (2 * h), rtol=1e-6, atol=1e-7)
 
 
+SKIPPED = np.array([True, False, True, True])
+
+
+def _one_after_the_other(ufunc, x, initial, mask):
+    """Return what a reduction means: ``initial`` first, then the entries that count."""
+    entries = [entry for entry, counts in zip(x, mask, strict=True) if counts]
+    return np.array(reduce(ufunc, entries, np.asarray(initial).astype(ufunc.reduce(x).dtype)))
+
+
+@pytest.mark.parametrize("ufunc", BINARY, ids=lambda ufunc: ufunc.__name__)
+def test_initial_comes_first_and_once(ufunc):
+    for row in (X[0], np.array([6.0, 3.0, 2.0, 5.0])):
+        for mask in (SKIPPED, np.full(4, False), np.full(4, True)):
+            y = ufunc.reduce(bprop.asarray(row), initial=7.0, where=mask)
+            assert_allclose(y, _one_after_the_other(ufunc, row, 7.0, mask), rtol=1e-13)
+            assert y.dtype == ufunc.reduce(row, initial=7.0, where=mask).dtype
+        assert_allclose(
+            ufunc.reduce(bprop.asarray(row), initial=7.0), _one_after_the_other(ufunc, row, 7.0, [True] * 4), rtol=1e-13
+        )
+    if y.dtype.kind != "f" or ufunc is np.nextafter:
+        return
+    f = lambda x, first: np.sum(ufunc.reduce(x, axis=1, initial=first, where=SKIPPED) * np.array([1.0, -2.0, 0.5]))
+    fold = lambda x, first: np.dot([reduce(ufunc, row[SKIPPED], first) for row in x], [1.0, -2.0, 0.5])
+    x_dot, h = RNG.normal(size=X.shape), 1e-6
+    gradients = bprop.grad(f, (0, 1), unreached="zeros")(X, 1.3)
+    difference = (fold(X + h * x_dot, 1.3 + h) - fold(X - h * x_dot, 1.3 - h)) / (2 * h)
+    assert_allclose(np.sum(gradients[0] * x_dot) + gradients[1], difference, rtol=1e-6, atol=1e-7)
+    assert_array_equal(np.asarray(gradients[0])[:, 1], 0)
+    for compiled, eager in zip(bprop.compile(bprop.grad(f, (0, 1), unreached="zeros"))(X, 1.3), gradients, strict=True):
+        assert_allclose(compiled, eager, rtol=1e-12, atol=1e-13)
+
+
+def test_initial_of_integers_has_their_dtype():
+    n = np.array([[9, 2, 3], [4, 5, 6]])
+    for call in (
+        lambda n: np.subtract.reduce(n, initial=7.5),
+        lambda n: np.divide.reduce(n, axis=1, initial=7.5, keepdims=True),
+        lambda n: np.add.reduce(n, axis=None, initial=2.5, where=n > 3),
+        lambda n: np.minimum.reduce(n, initial=100, where=n > 8),
+        lambda n: np.logaddexp.reduce(n, initial=0.5, where=n > 8),
+        lambda n: np.hypot.reduce(n[:0], initial=3),
+        lambda n: np.bitwise_and.reduce(n.astype(np.uint8), where=n > 3),
+        lambda n: np.bitwise_and.reduce(n > 3, where=n > 2, initial=True),
+        lambda n: np.bitwise_or.reduce(n > 3, where=n > 8),
+        lambda n: np.divide.reduce(n.astype(np.int8), initial=2.3),
+        lambda n: np.float_power.reduce(n.astype(np.float32), initial=1.1),
+    ):
+        assert_allclose(call(bprop.asarray(n)), call(n), rtol=1e-14)
+        assert call(bprop.asarray(n)).dtype == call(n).dtype
+
+
 OPTIONS = {
     "all axes": lambda x: np.add.reduce(x, axis=None),
     "two axes": lambda x: np.add.reduce(x, (0, 1), None, None, True),
@@ -71,6 +122,7 @@ OPTIONS = {
     "dtype": lambda x: np.exp(x, dtype=np.float32),
     "dtype, outer": lambda x: np.multiply.outer(x, Y, dtype=np.float32),
     "casting": lambda x: np.add(x, 1, dtype=float, casting="safe"),
+    "casting alone": lambda x: np.multiply(x, x, casting="unsafe"),
     "order": lambda x: np.exp(x, order="F", subok=False, where=True),
     "where and out": lambda x: np.divide(1.0, x, out=np.zeros_like(x), where=X > 1),
     "where and a NumPy array": lambda x: np.log(x, where=X > 1, out=np.full((3, 4), -1.0)),

@@ -69,6 +69,15 @@ def test_along_several_axes(name):
         agrees(lambda fft, x: getattr(fft, name)(x, s, axes, "ortho"), x)  # noqa: B023
 
 
+@pytest.mark.parametrize("name", SEVERAL)
+def test_an_axis_that_comes_twice(name):
+    x = numbers(name, 4, 3)
+    calls = [(None, (0, 0)), ((5, 3), (0, 0)), ((-1, 3), (0, 0))]
+    calls += [] if name.endswith("2") else [(None, (1, 0, 0)), ((2, 4, -1), (0, 0, 1)), ((2, 3, 5), (0, 1, 0))]
+    for s, axes in calls:
+        agrees(lambda fft, x: getattr(fft, name)(x, s, axes), x)  # noqa: B023
+
+
 def test_complex_functions_of_real_numbers_have_real_gradients():
     for name in ("fft", "ifft", "irfft", "hfft", "fftn", "irfftn"):
         agrees(lambda fft, x: getattr(fft, name)(x), numbers("rfft", 3, 4))  # noqa: B023

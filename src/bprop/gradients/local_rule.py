@@ -76,8 +76,11 @@ _KEEPS: dict[Any, tuple[int, ...]] = {}
 
 
 def _keeps(op: Op, params: dict[str, Any], specs: Sequence[Any], needs: Sequence[bool]) -> tuple[int, ...]:
-    """Return the positions among ``specs`` of what the rule of an op with one output reads; that depends on no shape."""
-    key = op, tuple(needs), tuple(type(spec) in WEAK for spec in specs)
+    """Return the positions among ``specs`` of what the rule of an op with one output reads; that depends on no shape.
+
+    A rule may read y of real numbers and x of complex ones.
+    """
+    key = op, tuple(needs), tuple(None if type(spec) in WEAK else spec.dtype.kind == "c" for spec in specs)
     keeps = _KEEPS.get(key)
     if keeps is None:
         tracer = Trace(current(), name=f"the derivative rule of {op.name}")

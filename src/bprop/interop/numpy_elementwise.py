@@ -76,7 +76,9 @@ def _heaviside(x1: Any, x2: Any, /) -> Array:
 # --- powers of two ---
 @numpy_rule(np.float_power)
 def _float_power(x1: Any, x2: Any, /) -> Array:
-    y: Array = pow(*(astype(array("float_power", x), np.float64) for x in (x1, x2)))
+    x1, x2 = array("float_power", x1), array("float_power", x2)
+    dtype = result_type(x1.dtype, x2.dtype, np.dtype(np.float64))
+    y: Array = pow(astype(x1, dtype), astype(x2, dtype))
     return y
 
 

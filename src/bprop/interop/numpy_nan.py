@@ -11,6 +11,7 @@ from ..core.op import array
 from ..core.value import Array
 from ..ops import cumulative, reduction
 from ..ops.comparison import isnan
+from ..ops.complex import imag, real
 from ..ops.data_type import astype
 from ..ops.selection import where as select
 from .numpy_argument import NO_VALUE, given, in_dtype, mask_of
@@ -127,14 +128,22 @@ def _nancumprod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) ->
 @numpy_rule(np.nan_to_num)
 def _nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Array:
     x = array("nan_to_num", x)
-    if x.dtype.kind != "f":
-        return x
+    if x.dtype.kind == "c":  # each part by itself; where neither changes, x with the signs of its zeros
+        parts = real(x), imag(x)
+        re, im = (_numbers_instead(part, nan, posinf, neginf) for part in parts)
+        same = (re == parts[0]) & (im == parts[1])
+        y: Array = select(same, x, re + 1j * im)
+        return y
+    return _numbers_instead(x, nan, posinf, neginf) if x.dtype.kind == "f" else x
+
+
+def _numbers_instead(x: Array, nan: Any, posinf: Any, neginf: Any) -> Array:
     limit = np.finfo(x.dtype)
     ends = (
         (x == np.inf, limit.max if posinf is None else posinf),
         (x == -np.inf, limit.min if neginf is None else neginf),
     )
-    y = select(isnan(x), astype(array("nan_to_num", nan), x.dtype), x)
+    y: Array = select(isnan(x), astype(array("nan_to_num", nan), x.dtype), x)
     for infinite, value in ends:
         y = select(infinite, astype(array("nan_to_num", value), x.dtype), y)
     return y

@@ -12,6 +12,7 @@ from ..core.op import array
 from ..core.shape import broadcast, normalise_axis
 from ..core.value import Array
 from ..ops import contraction
+from ..ops.complex import conj
 from ..ops.concatenation import concat
 from ..ops.contraction import LETTERS, einsum_op, matmul
 from ..ops.creation import zeros
@@ -59,7 +60,8 @@ def _matvec(x1: Any, x2: Any, /) -> Array:
 
 @numpy_rule(getattr(np, "vecmat", None))
 def _vecmat(x1: Any, x2: Any, /) -> Array:
-    return _rows_or_columns("vecmat", x1, x2, "...i,...ij->...j", (1, 2))
+    """x1ᴴ x2: as in `vecdot` the vector is conjugated."""
+    return _rows_or_columns("vecmat", conj(array("vecmat", x1)), x2, "...i,...ij->...j", (1, 2))
 
 
 @numpy_rule(np.cross)

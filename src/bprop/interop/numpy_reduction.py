@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from ..core.error import ArgumentError
+from ..core.error import ArgumentError, DTypeError
 from ..core.function import numpy_rule
 from ..core.op import array
 from ..core.shape import normalise_axes, reduced
 from ..core.value import Array
 from ..ops import cumulative, reduction
 from ..ops.arithmetic import add, multiply
+from ..ops.complex import imag, real
 from ..ops.creation import full
 from ..ops.data_type import astype
 from ..ops.power import kinked_root, square
@@ -47,8 +48,10 @@ def masked_prod(name: str, a: Any, axis: Any, dtype: Any, keepdims: Any, initial
     return _starting(y, initial, multiply)
 
 
-def lowest(dtype: Any, sign: int) -> Any:
+def lowest(name: str, dtype: Any, sign: int) -> Any:
     """Return what is below (above, for a negative ``sign``) every number of ``dtype``, or as far as they go."""
+    if dtype.kind == "c":
+        raise DTypeError(f"{name} takes no complex numbers, and an operand is {dtype}: they have no order")
     if dtype.kind == "f":
         return -inf * sign
     if dtype.kind == "b":
@@ -64,10 +67,10 @@ def masked_extreme(name: str, a: Any, axis: Any, keepdims: Any, initial: Any, ma
     if counted is not None and initial is NO_VALUE:
         raise ArgumentError(f"{name}: with where= there may be no entry: give initial=, the value of none")
     if counted is not None:
-        a = where(counted, a, astype(array(name, lowest(a.dtype, sign)), a.dtype))
+        a = where(counted, a, astype(array(name, lowest(name, a.dtype, sign)), a.dtype))
     axes = normalise_axes(name, axis, a.shape)
     if initial is not NO_VALUE and prod(a.shape[position] for position in axes) == 0:
-        y = full(reduced(a.shape, axes, bool(given(keepdims))), lowest(a.dtype, sign), dtype=a.dtype)
+        y = full(reduced(a.shape, axes, bool(given(keepdims))), lowest(name, a.dtype, sign), dtype=a.dtype)
     else:
         y = reduce(a, axis=axes, keepdims=given(keepdims))
     return _starting(y, initial, combine)
@@ -115,7 +118,8 @@ def masked_variance(
     axes, keepdims = normalise_axes(name, axis, a.shape), bool(given(keepdims))
     centre = masked_mean(name, a, axes, None, True, counted) if mean is NO_VALUE else array(name, mean)
     distance = a - centre
-    squares = square(distance if counted is None else where(counted, distance, 0))
+    distance = distance if counted is None else where(counted, distance, 0)
+    squares = square(distance) if distance.dtype.kind != "c" else square(real(distance)) + square(imag(distance))
     count = count_of(counted, a, axes, keepdims)
     total = reduction.sum(squares, axis=axes, keepdims=keepdims)
     if isinstance(count, Array):

@@ -86,7 +86,9 @@ def _period(x: Array, xp: Array, fp: Array, period: Any) -> tuple[Array, Array, 
 
 @numpy_rule(np.interp)
 def _interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Array:
-    x, xp, fp = (astype(array("interp", operand), np.float64) for operand in (x, xp, fp))
+    x, xp = (astype(array("interp", operand), np.float64) for operand in (x, xp))
+    fp = array("interp", fp)
+    fp = astype(fp, np.complex128 if fp.dtype.kind == "c" else np.float64)
     if xp.ndim != 1 or xp.shape != fp.shape or xp.size == 0:
         raise ShapeError(f"interp: xp and fp are vectors of one length, not shapes {xp.shape} and {fp.shape}")
     if period is not None:

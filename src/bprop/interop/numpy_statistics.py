@@ -11,7 +11,7 @@ from ..core.function import numpy_rule
 from ..core.op import array
 from ..core.shape import normalise_axes, normalise_axis
 from ..core.value import Array
-from ..ops.complex import conj
+from ..ops.complex import conj, imag, real
 from ..ops.concatenation import concat
 from ..ops.contraction import matmul
 from ..ops.creation import full
@@ -52,7 +52,7 @@ def _average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fal
         total = full((), float(prod(a.shape[position] for position in axes)), dtype=y.dtype)
     else:
         w = weights_beside("average", weights, a, axis)
-        dtype = dtypes.result_type(a.dtype, w.dtype, *([np.float64] if a.dtype.kind != "f" else []))
+        dtype = dtypes.result_type(a.dtype, w.dtype, *([np.float64] if a.dtype.kind not in "fc" else []))
         total = sum(astype(w, dtype), axes, keepdims)
         numbers = total.concrete()
         if numbers is not None and (numbers == 0).any():
@@ -140,8 +140,9 @@ def _corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) 
     c = _cov(x, y, rowvar, dtype=dtype)
     if c.ndim == 0:
         return c / c
-    deviation = sqrt(diagonal(c))
-    return clip(c / deviation[:, None] / deviation[None, :], -1, 1)
+    deviation = sqrt(real(diagonal(c)))
+    c = c / deviation[:, None] / deviation[None, :]
+    return clip(c, -1, 1) if c.dtype.kind != "c" else clip(real(c), -1, 1) + 1j * clip(imag(c), -1, 1)
 
 
 # --- counts ---

@@ -7,7 +7,6 @@ What a ufunc does along an axis is a reduction or cumulative op where there is o
 """
 
 from collections.abc import Callable, Sequence
-from functools import reduce as fold
 from math import prod as product
 from operator import index
 from typing import Any
@@ -15,20 +14,20 @@ from typing import Any
 import numpy as np
 
 from ..core.assignment import fresh_output
-from ..core.dtype import BOOL, WEAK, accumulated
+from ..core.dtype import BOOL, WEAK, accumulated, to_float
 from ..core.error import ArgumentError, DTypeError, NumPyFunctionError, ShapeError
 from ..core.function import UFUNC_METHODS
 from ..core.op import array, operand
-from ..core.shape import normalise_axes, normalise_axis
+from ..core.shape import normalise_axes, normalise_axis, reduced
 from ..core.value import Array, asarray
 from ..ops import (
     all,
     any,
     astype,
+    broadcast_to,
     concat,
     cumulative_prod,
     cumulative_sum,
-    full,
     logsumexp,
     max,
     min,
@@ -40,6 +39,8 @@ from ..ops import (
     unstack,
     where,
 )
+from .numpy_argument import mask_of
+from .numpy_reduction import lowest
 
 Rule = Callable[..., Any]
 
@@ -57,6 +58,9 @@ ASSOCIATIVE = frozenset((
     np.bitwise_and, np.bitwise_or, np.bitwise_xor,
 ))  # fmt: skip
 """Ufuncs whose running results need as many steps as the axis can be halved."""
+
+ORDER = {np.maximum: 1, np.fmax: 1, np.minimum: -1, np.fmin: -1}
+"""Ufunc -> the sign of the infinity that changes no result of it."""
 
 LONGEST = 1000
 """Entries along an axis that a rule is applied to one after the other."""
@@ -105,16 +109,15 @@ def _as_dtype(ufunc: Any, name: str, rule: Rule, inputs: Sequence[Any], given: d
     operands = [operand(name, x) for x in inputs]
     kinds = [type(x) if type(x) in WEAK else x.dtype for x in operands]
     wanted = given.get("dtype")
-    signature = None if wanted is None else (*(None for _ in operands), np.dtype(wanted))
     try:
         *takes, gives = ufunc.resolve_dtypes(
             (*(np.dtype(bool) if kind is bool else kind for kind in kinds), None),
-            signature=signature,
             casting=given.get("casting", "same_kind"),
+            **({} if wanted is None else {"signature": (*(None for _ in operands), np.dtype(wanted))}),
         )
     except TypeError as error:
         raise DTypeError(f"{name}: {error}") from None
-    if gives.kind not in "biuf":
+    if gives.kind not in "biufc":
         return NotImplemented
     y = rule(*(astype(asarray(x), kind) for x, kind in zip(operands, takes, strict=True)))
     return astype(y, gives)
@@ -127,34 +130,66 @@ def reduce(ufunc: Any, name: str, rule: Rule, inputs: Sequence[Any], options: di
     if not _combines(ufunc) or given.get("out") is not None:
         return NotImplemented
     x = _in_dtype(name, given, ufunc)
-    axes = normalise_axes(name, given.get("axis", 0), x.shape)
+    axes, keepdims = normalise_axes(name, given.get("axis", 0), x.shape), bool(given.get("keepdims", False))
     if len(axes) > 1 and ufunc not in REDUCTIONS and ufunc not in ASSOCIATIVE:
         raise ArgumentError(f"{name}: the order counts, so give one axis, not {axes}")
-    initial, mask = given.get("initial", np._NoValue), given.get("where", True)
-    start = ufunc.identity if initial is np._NoValue else initial
-    if mask is not True:
-        if start is None:
-            raise ArgumentError(f"{name}: {ufunc.__name__} has no identity, so where= needs initial=")
-        x = where(mask, x, start)
+    initial, mask = given.get("initial", np._NoValue), mask_of(name, given.get("where", True), x)
+    if mask is not None and (initial is None or (initial is np._NoValue and ufunc.identity is None)):
+        raise ArgumentError(f"{name}: {ufunc.__name__} has no identity, so where= needs initial=")
+    first = ufunc.identity if initial is np._NoValue else initial
+    start = None if first is None else _in_result_dtype(ufunc, name, x, first)
     if product(x.shape[axis] for axis in axes) == 0 and start is not None:
-        shape = tuple(1 if axis in axes else size for axis, size in enumerate(x.shape))
-        y = full(shape if given.get("keepdims") else _without(x.shape, axes), start, dtype=x.dtype)
-        return y
-    y = _along(ufunc, name, rule, x, axes, bool(given.get("keepdims", False)))
-    if initial is not np._NoValue and initial is not None:
-        y = rule(y, initial)
+        y = broadcast_to(start, reduced(x.shape, axes, keepdims))
+    elif ufunc in REDUCTIONS or ufunc in ASSOCIATIVE:
+        x = x if mask is None else where(mask, x, _neutral(ufunc, name, x))
+        y = _along(ufunc, name, rule, x, axes, keepdims)
+        y = y if initial is np._NoValue or initial is None else rule(start, y)
+    else:
+        y = _along(ufunc, name, rule, x, axes, keepdims, start, mask)
     return y if given.get("dtype") is None else astype(y, given["dtype"])
 
 
-def _along(ufunc: Any, name: str, rule: Rule, x: Array, axes: tuple[int, ...], keepdims: bool) -> Any:
+def _in_result_dtype(ufunc: Any, name: str, x: Array, value: Any) -> Array:
+    """Return a number in the dtype of the result that a ufunc has along an axis of ``x``."""
+    try:
+        dtype = ufunc.resolve_dtypes((None, x.dtype, None), reduction=True)[-1]
+    except TypeError:  # the rule takes more dtypes than NumPy
+        dtype = x.dtype
+    return astype(array(name, value), to_float(x.dtype) if x.dtype.kind in "biu" and dtype.kind == "f" else dtype)
+
+
+def _neutral(ufunc: Any, name: str, x: Array) -> Any:
+    """Return what changes no result of a ufunc: it takes the place of entries that do not count."""
+    if ufunc in ORDER:
+        return lowest(name, x.dtype, ORDER[ufunc])
+    return _in_result_dtype(ufunc, name, x, ufunc.identity)
+
+
+def _along(
+    ufunc: Any, name: str, rule: Rule, x: Array, axes: tuple[int, ...], keepdims: bool,
+    start: Array | None = None, mask: Array | None = None,
+) -> Any:  # fmt: skip
+    """Combine entries along axes; where the order counts, from ``start`` on and past those that a mask leaves out."""
     reduction = REDUCTIONS.get(ufunc)
     if reduction is not None:
         return reduction(x, axis=axes, keepdims=keepdims)
-    kept = tuple(1 if axis in axes else size for axis, size in enumerate(x.shape))
-    rest = [axis for axis in range(x.ndim) if axis not in axes]
-    rows = reshape(moveaxis(x, axes, tuple(range(len(axes)))), (-1, *(x.shape[axis] for axis in rest)))
-    y = fold(rule, _rows(name, rows)) if ufunc not in ASSOCIATIVE else _running(rule, rows)[-1]
-    return reshape(y, kept if keepdims else _without(x.shape, axes))
+    if ufunc in ASSOCIATIVE:
+        y = _running(rule, _in_front(x, axes))[-1]
+    else:
+        rows = _rows(name, _in_front(x, axes))
+        counted = (None,) * len(rows) if mask is None else unstack(_in_front(mask, axes))
+        y = start
+        for row, counts in zip(rows, counted, strict=True):
+            combined = row if y is None else rule(y, row)
+            y = combined if counts is None else where(counts, combined, y)
+    return reshape(y, reduced(x.shape, axes, keepdims))
+
+
+def _in_front(x: Array, axes: tuple[int, ...]) -> Array:
+    """Return ``x`` with the axes that are gone along as one, the first."""
+    rest = tuple(size for axis, size in enumerate(x.shape) if axis not in axes)
+    y: Array = reshape(moveaxis(x, axes, tuple(range(len(axes)))), (-1, *rest))
+    return y
 
 
 def accumulate(ufunc: Any, name: str, rule: Rule, inputs: Sequence[Any], options: dict[str, Any]) -> Any:
@@ -246,10 +281,6 @@ def _in_dtype(name: str, given: dict[str, Any], ufunc: Any) -> Array:
     if ufunc in (np.logical_and, np.logical_or, np.logical_xor):
         wanted = BOOL
     return x if wanted is None or x.dtype == wanted else astype(x, wanted)
-
-
-def _without(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(size for axis, size in enumerate(shape) if axis not in axes)
 
 
 def _rows(name: str, rows: Any) -> tuple[Any, ...]:

@@ -337,7 +337,10 @@ def rfftn(x: Any, /, s: Any = None, axes: Any = None, norm: str | None = "backwa
            [0., 0.]])
     """
     x = _real_operand("rfftn", x)
-    *others, (n, last) = _along("rfftn", x, s, axes)
+    along = _along("rfftn", x, s, axes)
+    if s is None:  # of an axis that comes twice, the size that it has before the first transform
+        along = [(x.shape[axis], axis) for _, axis in along]
+    *others, (n, last) = along
     return _complex_transform("rfftn", rfft(x, n=n, axis=last, norm=norm), others, norm, False)
 
 
@@ -354,7 +357,8 @@ def irfftn(x: Any, /, s: Any = None, axes: Any = None, norm: str | None = "backw
     """
     x = array("irfftn", x)
     *others, (n, last) = _along("irfftn", x, s, axes)
-    return irfft(_complex_transform("irfftn", x, others, norm, True), n=n, axis=last, norm=norm)
+    x = _complex_transform("irfftn", x, others[::-1], norm, True)  # the first axis first, where one comes twice
+    return irfft(x, n=n, axis=last, norm=norm)
 
 
 @function(np.fft.fft2, namespace="fft")

@@ -157,7 +157,7 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: float | str = "fro") 
         x = abs(x)
     if isinstance(ord, str) and ord == "fro":
         return _norm(x, axis=(x.ndim - 2, x.ndim - 1), keepdims=keepdims)
-    x = _number(x)
+    x = x if x.dtype.kind == "c" else _number(x)
     if ord in (1, -1, inf, -inf):
         along = x.ndim - 2 if builtins.abs(ord) == 1 else x.ndim - 1
         sums = sum(abs(x), axis=along, keepdims=True)

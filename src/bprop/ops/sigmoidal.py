@@ -68,14 +68,18 @@ sech_squared = Elementwise(
 )  # fmt: skip
 
 
-def _complex_sech_squared(x: Any) -> Any:
-    """4e / (1 + e)² with e = e^(∓2x), of the sign with which it does not overflow: 1/cosh² is even."""
-    e = exp(where(real(x) < 0, 2, -2) * x)
-    return 4 * e / square(1 + e)
+def complex_sech_squared(y: Any, x: Any) -> Any:
+    """1/cosh²x of complex numbers, where y = tanh x: 1 - y² near the poles, else as far as no correct bit is lost in the tails.
+
+    There it is 4e / (1 + e)² with e = e^(∓2x), of the sign with which it does not overflow: 1/cosh² is even.
+    """
+    along = real(x)
+    e = exp(where(along < 0, 2, -2) * x)
+    return where(abs(along) < 1, 1 - square(y), 4 * e / square(1 + e))
 
 
 tanh: Elementwise = Elementwise(
-    "tanh", np.tanh, lambda y, x: _complex_sech_squared(x) if x.dtype.kind == "c" else sech_squared(x),
+    "tanh", np.tanh, lambda y, x: complex_sech_squared(y, x) if x.dtype.kind == "c" else sech_squared(x),
     kind="float", takes_complex=True, latex=r"\tanh({0})",
     doc=_doc("y = tanh x; ∂y/∂x = 1 - y² = 1/cosh²x.", "bprop.tanh(bprop.zeros(2))\n    Array([0., 0.])",
              "Leibe (2016), Backpropagation, nonlinearities"),

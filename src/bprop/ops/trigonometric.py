@@ -8,8 +8,11 @@ import numpy as np
 from ..core.family import Elementwise
 from ..core.function import publish
 from .arithmetic import abs
+from .complex import imag, real
 from .power import cosine, hypot, sqrt, square
+from .rounding import signbit
 from .selection import clip, where, within_domain
+from .sigmoidal import complex_sech_squared
 from .special import applied, in_double
 
 __all__ = ["acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cos", "cosh", "sin", "sinh", "tan"]
@@ -53,19 +56,41 @@ cos: Elementwise = _angle(
     "cos", lambda y, x: -sin(x), "y = cos x, in radians; ∂y/∂x = -sin x", "[0.0, 1.0] -> [1.        , 0.54030231]"
 )
 tan = _angle(
-    "tan", lambda y, x: 1 + square(y), "y = tan x, in radians; ∂y/∂x = 1 + y²",
+    "tan", lambda y, x: complex_sech_squared(1j * y, 1j * x) if x.dtype.kind == "c" else 1 + square(y),
+    "y = tan x, in radians; ∂y/∂x = 1 + y²",
     "[0.0, 1.0] -> [0.        , 1.55740772]", domain=(-pi / 2, pi / 2), evaluate=in_double(np.tan),
 )  # fmt: skip
 
 
 def _atanh_slope(x: Any) -> Any:
-    """1 / (1 - x²), where neither its derivative cancels nor is 0 · ∞ at ±1."""
-    outside = 0.5 / (1 - x) + 0.5 / (1 + x)
-    return outside if x.dtype.kind == "c" else where(abs(x) < 0.5, 1 / (1 - square(x)), outside)
+    """1 / (1 - x²), where neither its derivative cancels nor is 0 · ∞ at ±1; of complex numbers as two factors, also far away."""
+    outside = (1 / (1 - x)) * (1 / (1 + x)) if x.dtype.kind == "c" else 0.5 / (1 - x) + 0.5 / (1 + x)
+    return where(abs(x) < 0.5, 1 / (1 - square(x)), outside)
+
+
+# On a branch cut the sign of a zero says on which side x is, and 1 - x loses it. So x is turned by its symmetry to the side
+# where each root is taken of a number that is not beyond the root's own cut, or on it with a zero of plus, which adding keeps.
+def _complex_asin_slope(x: Any) -> Any:
+    x = where(signbit(imag(x)), -x, x)
+    return where(abs(x) < 0.5, 1 / sqrt(1 - square(x)), 1j * (1 / sqrt(x - 1)) * (1 / sqrt(x + 1)))
+
+
+def _complex_asinh_slope(x: Any) -> Any:
+    x = where(signbit(real(x)), -x, x)
+    return where(abs(x) < 0.5, 1 / sqrt(1 + square(x)), (1 / sqrt(x - 1j)) * (1 / sqrt(x + 1j)))
+
+
+def _acosh_slope(x: Any) -> Any:
+    if x.dtype.kind != "c":
+        return (1 / sqrt(x - 1)) * (1 / sqrt(x + 1))
+    below = signbit(imag(x))
+    x = where(below, -x, x)
+    slope = (1 / sqrt(x - 1)) * (1 / sqrt(x + 1))
+    return where(below, -slope, slope)
 
 
 def _asin_partial(x: Any) -> Any:
-    return 1 / (sqrt(1 - x) * sqrt(1 + x)) if x.dtype.kind == "c" else asin_slope(x)
+    return _complex_asin_slope(x) if x.dtype.kind == "c" else asin_slope(x)
 
 
 def _asin_slope(x: Any) -> Any:
@@ -89,7 +114,7 @@ acos = _angle(
     "[1.0, 0.0] -> [0.        , 1.57079633]", r"\arccos", (-1, 1),
 )  # fmt: skip
 atan = _angle(
-    "atan", lambda y, x: 1 / (1 + square(x)) if x.dtype.kind == "c" else atan_slope(x),
+    "atan", lambda y, x: _atanh_slope(1j * x) if x.dtype.kind == "c" else atan_slope(x),
     "y = arctan x, between -π/2 and π/2; ∂y/∂x = 1/(1 + x²)",
     "[0.0, 1.0] -> [0.        , 0.78539816]", r"\arctan",
 )  # fmt: skip
@@ -118,12 +143,12 @@ cosh: Elementwise = _angle(
     "cosh", lambda y, x: sinh(x), "y = cosh x = (eˣ + e⁻ˣ)/2; ∂y/∂x = sinh x", "[0.0, 1.0] -> [1.        , 1.54308063]"
 )
 asinh = _angle(
-    "asinh", lambda y, x: 1 / sqrt(1 + square(x)) if x.dtype.kind == "c" else 1 / hypot(1, x),
+    "asinh", lambda y, x: _complex_asinh_slope(x) if x.dtype.kind == "c" else 1 / hypot(1, x),
     "y = arsinh x, the inverse of `sinh`; ∂y/∂x = 1/√(1 + x²)",
     "[0.0, 1.0] -> [0.        , 0.88137359]", r"\operatorname{{arsinh}}",
 )  # fmt: skip
 acosh = _angle(
-    "acosh", lambda y, x: (1 / sqrt(x - 1)) * (1 / sqrt(x + 1)),
+    "acosh", lambda y, x: _acosh_slope(x),
     "y = arcosh x, the inverse of `cosh`; ∂y/∂x = 1/√(x² - 1). NaN below 1",
     "[1.0, 2.0] -> [0.       , 1.3169579]", r"\operatorname{{arcosh}}", (1, inf),
 )  # fmt: skip
