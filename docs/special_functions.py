@@ -240,7 +240,7 @@ NAMES = {
     "gammaincinv": "a y", "gammainccinv": "a y", "jv": "v x", "yv": "v x", "iv": "v x", "kv": "v x", "ive": "v x", "kve": "v x",
     "jn": "n x", "yn": "n x", "kn": "n x", "expn": "n x", "poch": "z m", "beta": "a b", "betaln": "a b", "binom": "n k",
     "rel_entr": "x y", "kl_div": "x y", "xlogy": "x y", "xlog1py": "x y", "boxcox": "x lmbda", "boxcox1p": "x lmbda",
-    "inv_boxcox": "y lmbda", "owens_t": "h a", "huber": "delta r", "pseudo_huber": "delta r",
+    "inv_boxcox": "y lmbda", "inv_boxcox1p": "y lmbda", "owens_t": "h a", "huber": "delta r", "pseudo_huber": "delta r",
 }  # fmt: skip
 
 
