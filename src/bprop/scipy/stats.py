@@ -40,7 +40,7 @@ from ..ops.reduction import sum
 from ..ops.rounding import floor
 from ..ops.selection import where
 from ..ops.sigmoidal import log_sigmoid, logit, sigmoid, softplus
-from ..ops.special import gammaln, xlogy
+from ..ops.special import erf, gammaln, xlogy
 from ..ops.special_function import together
 from ..ops.trigonometric import atan2, tan
 from .distribution import Continuous, Discrete, Freezable
@@ -69,6 +69,13 @@ def _all_positive(*shapes: Any) -> Any:
     return valid
 
 
+def _log1p_square(u: Any) -> Any:
+    """log(1 + u²), also where u² is beyond the largest number."""
+    size = abs(u)
+    far = size > 1e9
+    return where(far, 2 * log(where(far, size, 1)), log1p(where(far, 0, u) ** 2))
+
+
 def _cotangent(q: Any) -> Any:
     """-cot πq, from the nearer of 0, ½ and 1."""
     low, high = q < 0.25, q > 0.75
@@ -83,14 +90,21 @@ norm = Continuous(
     cdf=ndtr, sf=lambda z: ndtr(-z), logcdf=log_ndtr, logsf=lambda z: log_ndtr(-z), ppf=ndtri, isf=lambda q: -ndtri(q),
 )  # fmt: skip
 cauchy = Continuous(
-    "cauchy", support=_everywhere, inside=0.0, logpdf=lambda z: -log1p(z * z) - logarithm(pi),
+    "cauchy", support=_everywhere, inside=0.0, logpdf=lambda z: -_log1p_square(z) - logarithm(pi),
     cdf=lambda z: atan2(1.0, -z) / pi, sf=lambda z: atan2(1.0, z) / pi,
     ppf=_cotangent, isf=lambda q: -_cotangent(q),
 )  # fmt: skip
+
+
+def _laplace_log_cdf(z: Any) -> Any:
+    return where(z < 0, z - logarithm(2.0), log1p(-0.5 * exp(-where(z < 0, 0, z))))
+
+
 laplace = Continuous(
     "laplace", support=_everywhere, inside=0.0, logpdf=lambda z: -abs(z) - logarithm(2.0),
     cdf=lambda z: where(z < 0, 0.5 * exp(where(z < 0, z, 0)), 1 - 0.5 * exp(-where(z < 0, 0, z))),
     sf=lambda z: where(z > 0, 0.5 * exp(-where(z > 0, z, 0)), 1 - 0.5 * exp(where(z > 0, 0, z))),
+    logcdf=_laplace_log_cdf, logsf=lambda z: _laplace_log_cdf(-z),
 )  # fmt: skip
 logistic = Continuous(
     "logistic", support=_everywhere, inside=0.0, logpdf=lambda z: -softplus(z) - softplus(-z),
@@ -107,7 +121,7 @@ gumbel_l = Continuous(
 )  # fmt: skip
 t = Continuous(
     "t", "df", support=_everywhere, inside=0.0, valid=_all_positive,
-    logpdf=lambda z, df: -0.5 * (df + 1) * log1p(z * z / df) - 0.5 * log(df) - betaln(0.5, 0.5 * df),
+    logpdf=lambda z, df: -0.5 * (df + 1) * _log1p_square(z / sqrt(df)) - 0.5 * log(df) - betaln(0.5, 0.5 * df),
     cdf=student_t, sf=lambda z, df: student_t(-z, df),
 )  # fmt: skip
 
@@ -144,14 +158,15 @@ lognorm = Continuous(
 weibull_min = Continuous(
     "weibull_min", "c", support=_positive, inside=1.0, valid=_all_positive,
     logpdf=lambda z, c: log(c) + xlogy(c - 1, z) - pow(z, c), cdf=lambda z, c: -expm1(-pow(z, c)),
+    pdf=lambda z, c: c * pow(z, c - 1) * exp(-pow(z, c)),
     logsf=lambda z, c: -pow(z, c), ppf=lambda q, c: pow(-log1p(-q), 1 / c), isf=lambda q, c: pow(-log(q), 1 / c),
 )  # fmt: skip
 halfnorm = Continuous(
     "halfnorm", support=_positive, inside=1.0, logpdf=lambda z: -0.5 * (z * z) - _LOG_ROOT_TWO_PI + logarithm(2.0),
-    sf=lambda z: 2 * ndtr(-z), cdf=lambda z: 1 - 2 * ndtr(-z),
+    sf=lambda z: 2 * ndtr(-z), cdf=lambda z: erf(z / 2**0.5), logsf=lambda z: log_ndtr(-z) + logarithm(2.0),
 )  # fmt: skip
 rayleigh = Continuous(
-    "rayleigh", support=_positive, inside=1.0, logpdf=lambda z: log(z) - 0.5 * (z * z),
+    "rayleigh", support=_positive, inside=1.0, logpdf=lambda z: log(z) - 0.5 * (z * z), pdf=lambda z: z * exp(-0.5 * (z * z)),
     cdf=lambda z: -expm1(-0.5 * (z * z)), logsf=lambda z: -0.5 * (z * z), ppf=lambda q: sqrt(-2 * log1p(-q)),
 )  # fmt: skip
 pareto = Continuous(
@@ -172,7 +187,7 @@ beta = Continuous(
 )  # fmt: skip
 
 
-# --- of whole numbers ---
+# --- of whole numbers: a pmf is a density in its parameter, which has derivatives at 0 and 1, where the logarithm has none ---
 def _counted(k: Any, *shapes: Any) -> Any:
     return (k >= 0) & (floor(k) == k)
 
@@ -183,29 +198,32 @@ def _probability(p: Any) -> Any:
 
 poisson = Discrete(
     "poisson", "mu", support=_counted, inside=0.0, valid=lambda mu: mu >= 0,
-    logpmf=lambda k, mu: xlogy(k, mu) - mu - gammaln(k + 1),
+    logpmf=lambda k, mu: xlogy(k, mu) - mu - gammaln(k + 1), pmf=lambda k, mu: gamma_density(k + 1, mu),
     cdf=lambda k, mu: gammaincc(k + 1, mu), sf=lambda k, mu: gammainc(k + 1, mu),
 )  # fmt: skip
 bernoulli = Discrete(
     "bernoulli", "p", support=lambda k, p: (k == 0) | (k == 1), inside=0.0, valid=_probability,
-    logpmf=lambda k, p: xlogy(k, p) + xlog1py(1 - k, -p),
+    logpmf=lambda k, p: xlogy(k, p) + xlog1py(1 - k, -p), pmf=lambda k, p: beta_density(k + 1, 2 - k, p) / 2,
     cdf=lambda k, p: where(k < 1, 1 - p, 1), sf=lambda k, p: where(k < 1, p, 0),
 )  # fmt: skip
 binom = Discrete(
     "binom", "n p", support=lambda k, n, p: _counted(k) & (k <= n), inside=0.0,
     valid=lambda n, p: (n >= 0) & (floor(n) == n) & _probability(p),
     logpmf=lambda k, n, p: -betaln(n - k + 1, k + 1) - log1p(n) + xlogy(k, p) + xlog1py(n - k, -p),
+    pmf=lambda k, n, p: beta_density(k + 1, n - k + 1, p) / (n + 1),
     cdf=lambda k, n, p: where(k < n, betainc(where(k < n, n - k, 1), k + 1, 1 - p), 1),
     sf=lambda k, n, p: where(k < n, betainc(k + 1, where(k < n, n - k, 1), p), 0),
 )  # fmt: skip
 nbinom = Discrete(
     "nbinom", "n p", support=_counted, inside=0.0, valid=lambda n, p: (n > 0) & (p > 0) & (p <= 1),
     logpmf=lambda k, n, p: -betaln(n, k + 1) - log(n + k) + n * log(p) + xlog1py(k, -p),
+    pmf=lambda k, n, p: p * beta_density(n, k + 1, p) / (n + k),
     cdf=lambda k, n, p: betainc(n, k + 1, p), sf=lambda k, n, p: betaincc(n, k + 1, p),
 )  # fmt: skip
 geom = Discrete(
     "geom", "p", support=lambda k, p: (k >= 1) & (floor(k) == k), inside=1.0, valid=lambda p: (p > 0) & (p <= 1),
-    logpmf=lambda k, p: xlog1py(k - 1, -p) + log(p), cdf=lambda k, p: -expm1(xlog1py(k, -p)), logsf=lambda k, p: xlog1py(k, -p),
+    logpmf=lambda k, p: xlog1py(k - 1, -p) + log(p), pmf=lambda k, p: p * beta_density(1.0, k, p) / k,
+    cdf=lambda k, p: betainc(1.0, k, p), sf=lambda k, p: betaincc(1.0, k, p), logsf=lambda k, p: xlog1py(k, -p),
 )  # fmt: skip
 
 
