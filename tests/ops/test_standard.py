@@ -220,7 +220,7 @@ CLOSED_LIST = {
     "sorting": "argsort searchsorted last_writer previous_writer permutation",
     "special functions without a kernel": "erfinv erfinv_slope",
     "bits of a number": "exponent",
-    "linear algebra and filters of SciPy": "expm logm lu recursive_filter solve_banded solve_sylvester sqrtm",
+    "linear algebra and filters of SciPy": "expm logm lu recursive_filter solve_banded solve_stein solve_sylvester sqrtm",
     "special functions of SciPy": """
         airy_ai airy_ai_slope airy_bi airy_bi_slope beta beta_density betainc betaincc betainccinv
         betaincinv betaln binom boxcox boxcox1p cosh_integral cosine_integral dawsn dawsn_derivative ellipe
