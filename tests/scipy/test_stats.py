@@ -211,6 +211,9 @@ def test_a_pmf_has_a_slope_where_its_parameter_is_0_or_1(name, method, k, shapes
         (ours.laplace.logsf, 800.0, -800 - np.log(2), -1), (ours.laplace.logcdf, -800.0, -800 - np.log(2), 1),
         (ours.halfnorm.logsf, 50.0, theirs.norm.logsf(50) + np.log(2), -50.0199840319), (ours.cauchy.logpdf, 1e200, -400 * np.log(10) - np.log(np.pi), -2e-200),
         (lambda x: ours.t.logpdf(x, 3.0), -1e200, -1840.871738669, 4e-200),
+        (ours.gumbel_r.logsf, 1e4, -1e4, -1), (ours.gumbel_l.logcdf, -1e4, -1e4, 1), (ours.gumbel_r.logsf, -1e4, 0, 0),
+        (ours.gumbel_r.logsf, 18.0, theirs.gumbel_r.logsf(18.0), -np.exp(theirs.gumbel_r.logpdf(18.0) - theirs.gumbel_r.logsf(18.0))),
+        (ours.gumbel_r.pdf, -1e4, 0, 0), (ours.gumbel_r.cdf, -1e4, 0, 0), (ours.gumbel_l.sf, 1e4, 0, 0),
         (ours.halfnorm.logcdf, 1e-12, np.log(np.sqrt(2 / np.pi) * 1e-12), 1e12),
     ],
 )  # fmt: skip

@@ -111,13 +111,42 @@ logistic = Continuous(
     cdf=sigmoid, sf=lambda z: sigmoid(-z), logcdf=log_sigmoid, logsf=lambda z: log_sigmoid(-z),
     ppf=logit, isf=lambda q: -logit(q),
 )  # fmt: skip
+
+
+def _gumbel_bounded(z: Any) -> Any:
+    """z where e⁻ᶻ has powers that are not 0, so that these are not multiplied by its infinite slope."""
+    return where(z < -50, -50, z)
+
+
+def _gumbel_density(z: Any) -> Any:
+    return exp(-_gumbel_bounded(z) - exp(-_gumbel_bounded(z)))
+
+
+def _gumbel_cdf(z: Any) -> Any:
+    return exp(-exp(-_gumbel_bounded(z)))
+
+
+def _gumbel_sf(z: Any) -> Any:
+    return -expm1(-exp(-_gumbel_bounded(z)))
+
+
+def _gumbel_log_sf(z: Any) -> Any:
+    """log(1 - exp(-e⁻ᶻ)), which is -z - e⁻ᶻ/2 + … on the right."""
+    left, right = z < 0, z > 18
+    tail = -z - 0.5 * exp(-where(right, z, 18))
+    return where(
+        left, log1p(-_gumbel_cdf(where(left, z, 0))), where(right, tail, log(_gumbel_sf(where(left | right, 0, z))))
+    )
+
+
 gumbel_r = Continuous(
-    "gumbel_r", support=_everywhere, inside=0.0, logpdf=lambda z: -z - exp(-z),
-    logcdf=lambda z: -exp(-z), sf=lambda z: -expm1(-exp(-z)), ppf=lambda q: -log(-log(q)),
+    "gumbel_r", support=_everywhere, inside=0.0, logpdf=lambda z: -z - exp(-z), pdf=_gumbel_density,
+    cdf=_gumbel_cdf, logcdf=lambda z: -exp(-z), sf=_gumbel_sf, logsf=_gumbel_log_sf, ppf=lambda q: -log(-log(q)),
 )  # fmt: skip
 gumbel_l = Continuous(
-    "gumbel_l", support=_everywhere, inside=0.0, logpdf=lambda z: z - exp(z),
-    logsf=lambda z: -exp(z), cdf=lambda z: -expm1(-exp(z)), isf=lambda q: log(-log(q)),
+    "gumbel_l", support=_everywhere, inside=0.0, logpdf=lambda z: z - exp(z), pdf=lambda z: _gumbel_density(-z),
+    cdf=lambda z: _gumbel_sf(-z), logcdf=lambda z: _gumbel_log_sf(-z), sf=lambda z: _gumbel_cdf(-z), logsf=lambda z: -exp(z),
+    isf=lambda q: log(-log(q)),
 )  # fmt: skip
 t = Continuous(
     "t", "df", support=_everywhere, inside=0.0, valid=_all_positive,
