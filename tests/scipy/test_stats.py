@@ -126,6 +126,19 @@ def test_the_dirichlet_distribution():
     expected = np.log(x) - np.asarray(bprop.digamma(alpha)) + float(bprop.digamma(alpha.sum()))
     assert_allclose(np.asarray(slope), expected, rtol=1e-13)
     assert float(ours.dirichlet.logpdf(np.array([-0.1, 0.6, 0.5]), alpha)) == -np.inf
+    assert np.isnan(float(ours.dirichlet.logpdf(np.array([np.nan, 0.6, 0.5]), alpha)))
+
+
+@pytest.mark.parametrize("alpha", [(2.0, 1.0), (1.0, 3.0), (3.0, 2.0), (2.0, 2.0)])
+def test_a_dirichlet_density_has_a_slope_where_a_share_is_zero(alpha):
+    """That of the beta distribution, of two shares."""
+    for x in (0.0, 1.0, 0.3):
+        f = lambda x: ours.dirichlet.pdf(bprop.stack([x]), np.array(alpha))
+        y, slope = bprop.value_and_grad(f)(x)
+        assert_allclose(float(y), theirs.beta.pdf(x, *alpha), rtol=1e-13)
+        expected = float(bprop.grad(lambda x: ours.beta.pdf(x, *alpha))(x))
+        assert_allclose(float(slope), expected, rtol=1e-12, atol=1e-13)
+        assert_allclose(float(bprop.compile(bprop.grad(f))(x)), expected, rtol=1e-12, atol=1e-13)
 
 
 def test_arguments_are_scipys():

@@ -16,6 +16,8 @@ from typing import Any
 from ..core.error import ShapeError
 from ..core.op import array
 from ..core.value import Array
+from ..ops.concatenation import concat
+from ..ops.cumulative import prod
 from ..ops.entropy import xlog1py
 from ..ops.exponential import exp, expm1, log, log1p
 from ..ops.factorisation import cholesky
@@ -311,23 +313,33 @@ class Dirichlet(Freezable):
         As in SciPy the last share may be left out, and is what the others leave of 1. -∞ where a share is negative; that the
         shares add up to 1 is not checked. Raises `ShapeError` where shapes do not fit.
         """
-        x, alpha = array("dirichlet.logpdf", x), array("dirichlet.logpdf", alpha)
-        if alpha.ndim != 1 or x.ndim == 0 or x.shape[0] not in (alpha.shape[0], alpha.shape[0] - 1):
-            raise ShapeError(
-                f"dirichlet.logpdf: x has shape {x.shape}, alpha {alpha.shape}: the shares are the first axis of x"
-            )
-        last = None if x.shape[0] == alpha.shape[0] else 1 - sum(x, axis=0)
-        powers = reshape(alpha - 1, (-1, *[1] * (x.ndim - 1)))
-        inside = x >= 0
-        y = sum(xlogy(powers[: x.shape[0]], where(inside, x, 1)) + where(inside, 0.0, -inf), axis=0)
-        if last is not None:
-            y = y + where(last >= 0, xlogy(alpha[-1] - 1, where(last >= 0, last, 1)), -inf)
-        y = y - sum(gammaln(alpha)) + gammaln(sum(alpha))
-        return where((alpha > 0).all(), y, nan)
+        x, alpha = self._shares("logpdf", x, alpha)
+        return self._log_product(x, alpha, left_out=False)
 
     def pdf(self, x: Any, alpha: Any) -> Array:
-        """Return the density, the exponential of `logpdf`."""
-        return exp(self.logpdf(x, alpha))
+        """Return the density, the exponential of `logpdf`; a share of 0 is a factor, which has a slope where its logarithm has none."""
+        x, alpha = self._shares("pdf", x, alpha)
+        none, powers = x == 0, reshape(alpha, (-1, *[1] * (x.ndim - 1)))
+        share = where(none, x, 1)
+        factors = where(none, gamma_density(powers, share) * exp(share), 1)
+        return exp(self._log_product(x, alpha, none)) * prod(factors, axis=0)
+
+    def _shares(self, method: str, x: Any, alpha: Any) -> tuple[Any, Any]:
+        """Return all the shares, with the one that was left out, and the parameters."""
+        name = f"dirichlet.{method}"
+        x, alpha = array(name, x), array(name, alpha)
+        if alpha.ndim != 1 or x.ndim == 0 or x.shape[0] not in (alpha.shape[0], alpha.shape[0] - 1):
+            raise ShapeError(f"{name}: x has shape {x.shape}, alpha {alpha.shape}: the shares are the first axis of x")
+        if x.shape[0] < alpha.shape[0]:
+            x = concat([x, 1 - sum(x, axis=0, keepdims=True)], axis=0)
+        return x, alpha
+
+    def _log_product(self, x: Any, alpha: Any, left_out: Any) -> Any:
+        """Return the log-density without the factors x^(α-1)/Γ(α) that are left out."""
+        outside, powers = x < 0, reshape(alpha, (-1, *[1] * (x.ndim - 1)))
+        terms = xlogy(powers - 1, where(outside | left_out, 1, x)) + where(outside, -inf, 0.0)
+        y = sum(terms - where(left_out, 0, gammaln(powers)), axis=0) + gammaln(sum(alpha))
+        return where((alpha > 0).all(), y, nan)
 
 
 multivariate_normal, dirichlet = MultivariateNormal(), Dirichlet()
