@@ -187,6 +187,10 @@ def test_logsumexp_has_a_slope_by_a_factor_that_is_zero():
     assert float(y) == -np.inf
     assert (np.asarray(by_a) == 0).all()
     assert (np.asarray(by_b) == np.inf).all()
+    for dtype in (np.float32, np.float64):  # e^800 is beyond the largest number
+        slope = bprop.grad(lambda b: ours.logsumexp(np.array([0.0, 800.0], dtype), b=b))(np.array([1.0, 0.0], dtype))  # noqa: B023
+        assert float(slope[0]) == 1
+        assert float(slope[1]) > 1e37
     for far in (1000.0, np.inf, np.nan):  # of what does not count the value stays finite
         y, slope = bprop.value_and_grad(lambda a: ours.logsumexp(a, b=np.array([1.0, 0.0])))(np.array([0.0, far]))
         assert float(y) == 0

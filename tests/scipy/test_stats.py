@@ -141,6 +141,15 @@ def test_a_dirichlet_density_has_a_slope_where_a_share_is_zero(alpha):
         assert_allclose(float(bprop.compile(bprop.grad(f))(x)), expected, rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.parametrize("name", [name for name in DISTRIBUTIONS if isinstance(getattr(ours, name), Continuous)])
+def test_where_a_probability_underflows_its_slope_is_zero(name):
+    """Not 0 times infinity."""
+    for method in {"pdf", "cdf", "sf"} & {*getattr(ours, name).methods()}:
+        for x in (1e200, -1e200, 1e-200):
+            y, slope = bprop.value_and_grad(lambda x: getattr(getattr(ours, name), method)(x, *SHAPES.get(name, ())))(x)  # noqa: B023
+            assert np.isfinite(float(slope)), (method, x, y)
+
+
 def test_arguments_are_scipys():
     for call in (
         lambda s: s.norm.logpdf(x=1.0, loc=0.5, scale=2.0),

@@ -217,7 +217,7 @@ def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, r
 
     ``b``: factors that broadcast with ``a``; 1 without them, and then y is `bprop.logsumexp`. Without ``return_sign`` a negative
     sum gives NaN. ∂y/∂a = b eᵃ⁻ʸ, ∂y/∂b = eᵃ⁻ʸ, both with the sign of the sum. Entries with b = 0 do not count in y, whatever
-    a is there; ∂y/∂b is the same formula, of a power that is at most the largest number.
+    a is there; ∂y/∂b is the same formula, with e to the power of a number just below the overflow at most.
 
     **Source:** SciPy, ``scipy.special.logsumexp``; Blanchard, Higham & Higham (2021).
 
@@ -242,7 +242,7 @@ def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, r
     a = where(zero.all(axis=axes, keepdims=True), stop_gradient(a), a)  # then y = -inf for every a
     z = where(a == float("inf"), 0, a - shift)
     # by a factor of 0 there is a slope, so its power has to be finite: b eᶻ is 0
-    limit = float(np.log(np.finfo(z.dtype).max))
+    limit = float(np.log(np.finfo(z.dtype).max)) - 1
     z = where(zero & ((a == float("inf")) | ~(z < limit)), limit, z)
     total = sum(b * exp(z), axis=axes, keepdims=True)
     size = abs(total) if signed else total

@@ -174,10 +174,21 @@ chi2 = Continuous(
     cdf=lambda z, df: gammainc(0.5 * df, 0.5 * z), sf=lambda z, df: gammaincc(0.5 * df, 0.5 * z),
     ppf=lambda q, df: 2 * gammaincinv(0.5 * df, q), isf=lambda q, df: 2 * gammainccinv(0.5 * df, q),
 )  # fmt: skip
+
+
+def _invgamma_bounded(z: Any) -> Any:
+    """z where e^(-1/z) is 0 anyway, so that it is not multiplied by the infinite slope of 1/z."""
+    return where((z > 0) & (z < 1e-15), 1e-15, z)
+
+
+def _invgamma_log_density(z: Any, a: Any) -> Any:
+    return -(a + 1) * log(z) - gammaln(a) - 1 / z
+
+
 invgamma = Continuous(
     "invgamma", "a", support=lambda z, a: z > 0, inside=1.0, valid=_all_positive,
-    logpdf=lambda z, a: -(a + 1) * log(z) - gammaln(a) - 1 / z,
-    cdf=lambda z, a: gammaincc(a, 1 / z), sf=lambda z, a: gammainc(a, 1 / z),
+    logpdf=_invgamma_log_density, pdf=lambda z, a: exp(_invgamma_log_density(_invgamma_bounded(z), a)),
+    cdf=lambda z, a: gammaincc(a, 1 / _invgamma_bounded(z)), sf=lambda z, a: gammainc(a, 1 / _invgamma_bounded(z)),
 )  # fmt: skip
 lognorm = Continuous(
     "lognorm", "s", support=lambda z, s: z > 0, inside=1.0, valid=_all_positive,
