@@ -240,7 +240,7 @@ NAMES = {
     "gammaincinv": "a y", "gammainccinv": "a y", "jv": "v x", "yv": "v x", "iv": "v x", "kv": "v x", "ive": "v x", "kve": "v x",
     "jn": "n x", "yn": "n x", "kn": "n x", "expn": "n x", "poch": "z m", "beta": "a b", "betaln": "a b", "binom": "n k",
     "rel_entr": "x y", "kl_div": "x y", "xlogy": "x y", "xlog1py": "x y", "boxcox": "x lmbda", "boxcox1p": "x lmbda",
-    "inv_boxcox": "y lmbda", "owens_t": "h a", "huber": "delta r", "pseudo_huber": "delta r",
+    "inv_boxcox": "y lmbda", "inv_boxcox1p": "y lmbda", "owens_t": "h a", "huber": "delta r", "pseudo_huber": "delta r",
 }  # fmt: skip
 
 
@@ -321,6 +321,11 @@ STATS = """## scipy.stats
 Every method is differentiable in its variable, in loc and scale, and in the shapes, but for the parameters of the incomplete
 gamma and beta functions in a cdf, sf or ppf: a, b, df, and n. Outside the support a log-density is -∞, a density 0, and the
 derivative is 0.
+
+At the end of the support a density has the slope from inside, and a pmf has that by a parameter of 0 or 1. logcdf and logsf go
+on where the probability is too small for a number in norm, lognorm, halfnorm, laplace, logistic, expon, pareto, rayleigh (logsf),
+weibull_min (logsf), gumbel_r and gumbel_l; elsewhere (gamma, chi2, invgamma, beta, t) they are -∞ there, as SciPy's, and their
+slope may be NaN.
 """
 TAIL = """Options that only say how memory is used or what is checked (`overwrite_a`, `check_finite`) are left out. `lu_factor` returns the
 permutation as a matrix, `cho_factor` zeros in the triangle that is not used, and `lambertw` a real number."""

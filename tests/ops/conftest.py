@@ -263,6 +263,7 @@ REFERENCE = {
     "qr": each(lambda x, mode: scipy.linalg.qr(x, mode="economic")),
     "eigh": each(lambda x, UPLO: scipy.linalg.eigh(x, lower=UPLO == "L", driver="evd")),
     "svd": each(lambda x, full_matrices: scipy.linalg.svd(x, full_matrices=full_matrices, lapack_driver="gesdd")),
+    "solve_stein": each(lambda a, b, q: np.linalg.solve(np.eye(q.size) - np.kron(a, b.T), q.ravel()).reshape(q.shape)),
     "pinv": each(lambda x, rtol: scipy.linalg.pinv(x, rtol=rtol)),
     "lstsq": each(lambda a, b, rtol: scipy.linalg.lstsq(a, b, cond=rtol)[0]),
     "vector_norm": lambda x, axis, keepdims: np.sqrt(np.sum(x * x, axis=axis, keepdims=keepdims)),

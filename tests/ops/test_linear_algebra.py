@@ -348,6 +348,34 @@ def test_pinv_and_lstsq_of_deficient_rank_along_perturbations_that_keep_it(shape
         assert_allclose(y_dot.item(), np.sum(expected * x_dot), rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "values", [(3.0, 2.0, 0.9), (2.0, 2.0, 0.5), (3.0, 1.0, 1.0), (2.0, 0.7, 0.0), (3.0, 2.99, 2.9)]
+)
+@pytest.mark.parametrize("shape", [(4, 3), (3, 4), (3, 3)])
+def test_pinv_and_lstsq_of_singular_values_that_are_cut_off_and_not_zero(shape, values):
+    """Among those that are kept, and among those that are cut, they may be equal."""
+    m, n = shape
+    rtol = 0.5 if values[1] < 2.9 else 0.98
+    left, right = np.linalg.qr(matrices(m, 3))[0], np.linalg.qr(matrices(n, 3, seed=1))[0]
+    x, x_dot = (left * np.array(values)) @ right.T, matrices(m, n, seed=4)
+    b, c = matrices(m, 2, seed=2), matrices(n, 2, seed=3)
+    for f, numpy in (
+        (lambda x: linalg.pinv(x, rtol=rtol) @ b, lambda x: np.linalg.pinv(x, rtol=rtol) @ b),
+        (lambda x: linalg.lstsq(x, b, rtol=rtol).x, lambda x: np.linalg.lstsq(x, b, rcond=rtol)[0]),
+    ):
+        energy = lambda x: bprop.sum(c * f(x))  # noqa: B023
+        expected = central(lambda x: np.sum(c * numpy(x)), x)  # noqa: B023
+        scale = np.abs(expected).max()
+        for gradient in (bprop.grad(energy), bprop.compile(bprop.grad(energy))):
+            assert_allclose(np.asarray(gradient(x)), expected, rtol=1e-6, atol=1e-6 * scale)
+        y_dot = bprop.jvp(energy, (x,), (x_dot,))[1]
+        assert_allclose(y_dot.item(), np.sum(expected * x_dot), rtol=1e-5, atol=1e-6 * scale)
+        slope = lambda x: np.sum(np.asarray(bprop.grad(energy)(x)) * x_dot)  # noqa: B023
+        second = np.asarray(bprop.hvp(energy, (x,), (x_dot,)))
+        expected = central(slope, x)
+        assert_allclose(second, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+
+
 def test_lstsq_gives_what_numpy_gives():
     a, b = matrices(5, 3), matrices(5, 2, seed=1)
     for right in (b, b[:, 0]):

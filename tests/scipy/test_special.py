@@ -2,6 +2,7 @@
 
 import inspect
 
+import mpmath
 import numpy as np
 import pytest
 import scipy.special as theirs
@@ -167,3 +168,81 @@ def test_float32_is_computed_in_float64_and_rounded_once(name):
     assert y.dtype == np.float32
     assert_allclose(np.asarray(y), getattr(theirs, name)(x.astype(float)).astype(np.float32), rtol=1.2e-7)
     assert bprop.grad(lambda x: bprop.sum(getattr(ours, name)(x)))(x).dtype == np.float32
+
+
+def second(f):
+    return bprop.grad(bprop.grad(f))
+
+
+def test_logsumexp_has_a_slope_by_a_factor_that_is_zero():
+    a, b = np.array([0.0, 1.0, -np.inf]), np.array([1.0, 0.0, 0.0])
+    f = lambda b: ours.logsumexp(a, b=b)
+    for gradient in (bprop.grad(f), bprop.compile(bprop.grad(f))):
+        assert_allclose(np.asarray(gradient(b)), [1, np.e, 0], rtol=1e-15)
+    weights = np.exp(a)
+    assert_allclose(np.asarray(bprop.hessian(f)(b)), -np.outer(weights, weights), rtol=1e-15)
+    mixed = bprop.grad(lambda a: bprop.grad(lambda b: ours.logsumexp(a, b=b))(b)[1])(np.zeros(3))
+    assert_allclose(np.asarray(mixed), [-1, 1, 0])
+    y, (by_a, by_b) = bprop.value_and_grad(lambda a, b: ours.logsumexp(a, b=b), (0, 1))(np.zeros(2), np.zeros(2))
+    assert float(y) == -np.inf
+    assert (np.asarray(by_a) == 0).all()
+    assert (np.asarray(by_b) == np.inf).all()
+    for dtype in (np.float32, np.float64):  # e^800 is beyond the largest number
+        slope = bprop.grad(lambda b: ours.logsumexp(np.array([0.0, 800.0], dtype), b=b))(np.array([1.0, 0.0], dtype))  # noqa: B023
+        assert float(slope[0]) == 1
+        assert float(slope[1]) > 1e37
+    for far in (1000.0, np.inf, np.nan):  # of what does not count the value stays finite
+        y, slope = bprop.value_and_grad(lambda a: ours.logsumexp(a, b=np.array([1.0, 0.0])))(np.array([0.0, far]))
+        assert float(y) == 0
+        assert_allclose(np.asarray(slope), [1, 0])
+
+
+@pytest.mark.parametrize("lmbda", [0.0, 1e-12, 1e-3, 0.4])
+@pytest.mark.parametrize("y", [2.0, 1e-9])
+def test_inv_boxcox1p_by_lmbda_near_zero(lmbda, y):
+    f = lambda lmbda: ours.inv_boxcox1p(y, lmbda)
+    with mpmath.workdps(60):
+        exact = lambda t: mpmath.exp(mpmath.log1p(t * y) / t) if t else mpmath.exp(y)
+        expected = [float(mpmath.diff(exact, mpmath.mpf(lmbda) + mpmath.mpf(10) ** -20, n)) for n in (1, 2)]
+    assert_allclose(float(bprop.grad(f)(lmbda)), expected[0], rtol=1e-13)
+    assert_allclose(float(second(f)(lmbda)), expected[1], rtol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("f", "x", "expected"),
+    [
+        (lambda x: ours.gammainc(1.0, x), 0.0, (1, -1, 1)),
+        (lambda x: ours.gammainc(2.0, x), 0.0, (0, 1, -2)),
+        (lambda x: ours.gammaincc(1.0, x), 0.0, (-1, 1, -1)),
+        (lambda x: ours.gammaincc(3.0, x), 0.0, (0, 0, -1)),
+        (lambda x: ours.betainc(1.0, 2.0, x), 0.0, (2, -2, 0)),
+        (lambda x: ours.betainc(1.0, 3.0, x), 0.0, (3, -6, 6)),
+        (lambda x: ours.betainc(2.0, 1.0, x), 0.0, (0, 2, 0)),
+        (lambda x: ours.betainc(2.0, 1.0, x), 1.0, (2, 2, 0)),
+        (lambda x: ours.betainc(2.0, 3.0, x), 1.0, (0, 0, 24)),
+        (lambda x: ours.betaincc(2.0, 2.0, x), 1.0, (0, 6, 12)),
+    ],
+)
+def test_all_derivatives_at_the_ends_of_incomplete_gamma_and_beta(f, x, expected):
+    for slope in expected:
+        f = bprop.grad(f)
+        assert float(f(x)) == pytest.approx(slope, abs=1e-13)
+
+
+@pytest.mark.parametrize("m", [1, 2, 3, 5])
+def test_poch_at_the_poles_of_gamma_is_a_polynomial(m):
+    polynomial = np.poly1d(np.poly(-np.arange(m)))
+    z = -np.arange(7.0)
+    f = lambda z: ours.poch(z, float(m))
+    slopes = bprop.grad(lambda z: bprop.sum(f(z)))(z)
+    assert_allclose(np.asarray(slopes), polynomial.deriv()(z), rtol=1e-13, atol=1e-13)
+    seconds = [float(second(f)(float(at))) for at in z]
+    assert_allclose(seconds, polynomial.deriv(2)(z), rtol=1e-12, atol=1e-12)
+
+
+def test_poch_at_the_poles_of_gamma_for_other_m():
+    z, exact = -np.arange(3.0), lambda z: mpmath.rf(z, mpmath.mpf(0.5))
+    slopes = bprop.grad(lambda z: bprop.sum(ours.poch(z, 0.5)))(z)
+    with mpmath.workdps(60):
+        expected = [float(mpmath.diff(exact, mpmath.mpf(at) + mpmath.mpf(10) ** -25)) for at in z]
+    assert_allclose(np.asarray(slopes), expected, rtol=1e-13)

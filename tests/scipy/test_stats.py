@@ -37,6 +37,7 @@ def test_values_are_scipys(name, method):
             warnings.simplefilter("ignore")
             expected = getattr(getattr(theirs, name), method)(x, *SHAPES.get(name, ()), **place)
         tiny = method.startswith("log") and np.abs(expected) < 1e-5  # there SciPy takes the logarithm of 1 - p
+        tiny |= method.startswith("log") & (expected == -np.inf) & (np.asarray(y) < -700)  # and that of 0 for 1e-350
         assert_allclose(np.where(tiny, 0, np.asarray(y)), np.where(tiny, 0, expected), rtol=2e-12, atol=1e-300)
 
 
@@ -125,6 +126,28 @@ def test_the_dirichlet_distribution():
     expected = np.log(x) - np.asarray(bprop.digamma(alpha)) + float(bprop.digamma(alpha.sum()))
     assert_allclose(np.asarray(slope), expected, rtol=1e-13)
     assert float(ours.dirichlet.logpdf(np.array([-0.1, 0.6, 0.5]), alpha)) == -np.inf
+    assert np.isnan(float(ours.dirichlet.logpdf(np.array([np.nan, 0.6, 0.5]), alpha)))
+
+
+@pytest.mark.parametrize("alpha", [(2.0, 1.0), (1.0, 3.0), (3.0, 2.0), (2.0, 2.0)])
+def test_a_dirichlet_density_has_a_slope_where_a_share_is_zero(alpha):
+    """That of the beta distribution, of two shares."""
+    for x in (0.0, 1.0, 0.3):
+        f = lambda x: ours.dirichlet.pdf(bprop.stack([x]), np.array(alpha))
+        y, slope = bprop.value_and_grad(f)(x)
+        assert_allclose(float(y), theirs.beta.pdf(x, *alpha), rtol=1e-13)
+        expected = float(bprop.grad(lambda x: ours.beta.pdf(x, *alpha))(x))
+        assert_allclose(float(slope), expected, rtol=1e-12, atol=1e-13)
+        assert_allclose(float(bprop.compile(bprop.grad(f))(x)), expected, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", [name for name in DISTRIBUTIONS if isinstance(getattr(ours, name), Continuous)])
+def test_where_a_probability_underflows_its_slope_is_zero(name):
+    """Not 0 times infinity."""
+    for method in {"pdf", "cdf", "sf"} & {*getattr(ours, name).methods()}:
+        for x in (1e200, -1e200, 1e-200):
+            y, slope = bprop.value_and_grad(lambda x: getattr(getattr(ours, name), method)(x, *SHAPES.get(name, ())))(x)  # noqa: B023
+            assert np.isfinite(float(slope)), (method, x, y)
 
 
 def test_arguments_are_scipys():
@@ -165,3 +188,58 @@ def test_where_there_is_no_value_there_is_no_derivative(name):
             y, slopes = bprop.value_and_grad(lambda x, scale, f=f: f(x, *shapes, scale=scale), (0, 1))(x, scale)
             assert np.isnan(float(y))
             assert np.isnan(np.asarray(slopes, float)).all() or method == "cdf"
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes", "x", "expected"),
+    [
+        ("gamma", (1.0,), 0.0, -1), ("gamma", (2.0,), 0.0, 1), ("gamma", (3.0,), 0.0, 0), ("gamma", (0.5,), 0.0, -np.inf),
+        ("chi2", (2.0,), 0.0, -0.25), ("chi2", (4.0,), 0.0, 0.25), ("rayleigh", (), 0.0, 1), ("expon", (), 0.0, -1),
+        ("weibull_min", (1.0,), 0.0, -1), ("weibull_min", (2.0,), 0.0, 2), ("weibull_min", (3.0,), 0.0, 0),
+        ("beta", (1.0, 1.0), 0.0, 0), ("beta", (1.0, 2.0), 0.0, -2), ("beta", (2.0, 2.0), 0.0, 6), ("beta", (2.0, 1.0), 1.0, 2),
+        ("beta", (2.0, 2.0), 1.0, -6), ("beta", (1.0, 1.0), 1.0, 0), ("beta", (0.5, 1.0), 0.0, -np.inf),
+        ("beta", (1.0, 0.5), 1.0, np.inf), ("halfnorm", (), 0.0, 0), ("pareto", (2.0,), 1.0, -6), ("uniform", (), 0.0, 0),
+    ],
+)  # fmt: skip
+def test_a_density_at_the_end_of_its_support_has_the_slope_from_inside(name, shapes, x, expected):
+    f = lambda x: getattr(ours, name).pdf(x, *shapes)
+    for gradient in (bprop.grad(f), bprop.compile(bprop.grad(f)), lambda x: bprop.jvp(f, (x,), (1.0,))[1]):
+        assert float(gradient(x)) == pytest.approx(expected, rel=1e-13, abs=1e-300)
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "k", "shapes", "expected"),
+    [
+        ("bernoulli", "pmf", 0, (0.0,), -1), ("bernoulli", "pmf", 1, (0.0,), 1), ("bernoulli", "pmf", 0, (1.0,), -1),
+        ("binom", "pmf", 0, (3, 0.0), -3), ("binom", "pmf", 1, (3, 0.0), 3), ("binom", "pmf", 2, (3, 0.0), 0),
+        ("binom", "pmf", 2, (3, 1.0), -3), ("binom", "pmf", 3, (3, 1.0), 3), ("binom", "sf", 2, (3, 1.0), 3),
+        ("poisson", "pmf", 0, (0.0,), -1), ("poisson", "pmf", 1, (0.0,), 1), ("poisson", "pmf", 2, (0.0,), 0),
+        ("geom", "pmf", 1, (1.0,), 1), ("geom", "pmf", 2, (1.0,), -1), ("geom", "pmf", 3, (1.0,), 0),
+        ("geom", "sf", 1, (1.0,), -1), ("geom", "cdf", 1, (1.0,), 1), ("geom", "cdf", 2, (1.0,), 0),
+        ("nbinom", "pmf", 0, (3, 1.0), 3), ("nbinom", "pmf", 1, (3, 1.0), -3), ("nbinom", "pmf", 2, (3, 1.0), 0),
+    ],
+)  # fmt: skip
+def test_a_pmf_has_a_slope_where_its_parameter_is_0_or_1(name, method, k, shapes, expected):
+    """The logarithm has none there."""
+    *first, p = shapes
+    f = lambda p: getattr(getattr(ours, name), method)(k, *first, p)
+    for gradient in (bprop.grad(f), bprop.compile(bprop.grad(f))):
+        assert float(gradient(p)) == pytest.approx(expected, rel=1e-13, abs=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("f", "x", "expected", "slope"),
+    [
+        (ours.laplace.logsf, 800.0, -800 - np.log(2), -1), (ours.laplace.logcdf, -800.0, -800 - np.log(2), 1),
+        (ours.halfnorm.logsf, 50.0, theirs.norm.logsf(50) + np.log(2), -50.0199840319), (ours.cauchy.logpdf, 1e200, -400 * np.log(10) - np.log(np.pi), -2e-200),
+        (lambda x: ours.t.logpdf(x, 3.0), -1e200, -1840.871738669, 4e-200),
+        (ours.gumbel_r.logsf, 1e4, -1e4, -1), (ours.gumbel_l.logcdf, -1e4, -1e4, 1), (ours.gumbel_r.logsf, -1e4, 0, 0),
+        (ours.gumbel_r.logsf, 18.0, theirs.gumbel_r.logsf(18.0), -np.exp(theirs.gumbel_r.logpdf(18.0) - theirs.gumbel_r.logsf(18.0))),
+        (ours.gumbel_r.pdf, -1e4, 0, 0), (ours.gumbel_r.cdf, -1e4, 0, 0), (ours.gumbel_l.sf, 1e4, 0, 0),
+        (ours.halfnorm.logcdf, 1e-12, np.log(np.sqrt(2 / np.pi) * 1e-12), 1e12),
+    ],
+)  # fmt: skip
+def test_a_log_tail_goes_on_where_the_probability_is_too_small(f, x, expected, slope):
+    y, gradient = bprop.value_and_grad(f)(x)
+    assert_allclose(float(y), expected, rtol=1e-12)
+    assert_allclose(float(gradient), slope, rtol=1e-9)

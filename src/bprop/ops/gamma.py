@@ -118,10 +118,27 @@ def digamma_rise(x1: Any, x2: Any) -> Any:
     return where(inside, near, digamma(where(inside, 1, x1 + x2)) - digamma(where(inside, 1, x1)))
 
 
+def _vanishing(x: Any) -> Any:
+    return (x <= 0) & (floor(x) == x)
+
+
+def _poch_slope(y: Any, z: Any, m: Any) -> Any:
+    """y (ψ(z + m) - ψ(z)); at a pole of Γ(z) alone Γ(z + m) times the slope of 1/Γ(z), at poles of both by reflection."""
+    pole = _vanishing(z)
+    both = pole & _vanishing(z + m)
+    alone = pole & ~both
+    total, end = where(alone, z + m, 1), where(alone, z, 0)
+    zero = rgamma(end)
+    tip = gamma(total) * (_rgamma_slope(zero, end) + zero * digamma(total))
+    reflected = digamma_rise(where(both, 1 - z, 1), where(both, -m, 1))
+    return where(alone, tip, y * where(both, reflected, digamma_rise(where(pole, 1, z), where(pole, 1, m))))
+
+
 poch: Elementwise = special_function(
-    "poch", lambda y, x1, x2: y * digamma_rise(x1, x2), lambda y, x1, x2: y * digamma(x1 + x2),
+    "poch", _poch_slope, lambda y, x1, x2: y * digamma(x1 + x2),
     domain=(POSITIVE, POSITIVE), latex=r"({0})_{{{1}}}",
-    doc=described("y = (z)ₘ = Γ(z + m)/Γ(z); ∂y/∂z = y (ψ(z + m) - ψ(z)), ∂y/∂m = y ψ(z + m).",
+    doc=described("""y = (z)ₘ = Γ(z + m)/Γ(z); ∂y/∂z = y (ψ(z + m) - ψ(z)), and its limit at the poles of Γ(z);
+    ∂y/∂m = y ψ(z + m).""",
                   "poch(bprop.asarray([1.0, 2.5]), 2.0)", "Array([2.  , 8.75])"),
 )  # fmt: skip
 
@@ -140,10 +157,6 @@ betaln: Elementwise = special_function(
     doc=described("y = log \\|B(a, b)\\|; ∂y/∂a = ψ(a) - ψ(a + b), ∂y/∂b likewise.",
                   "betaln(bprop.asarray([1.0, 2.0]), 3.0)", "Array([-1.09861229, -2.48490665])"),
 )  # fmt: skip
-
-
-def _vanishing(x: Any) -> Any:
-    return (x <= 0) & (floor(x) == x)
 
 
 def _binom_slope(y: Any, n: Any, k: Any) -> Any:

@@ -42,7 +42,11 @@ def _gamma_density(a: Any, x: Any) -> Any:
 
 
 def _density_slope(y: Any, a: Any, x: Any) -> Any:
-    return where(y == 0, 0, y * ((a - 1) / where(y == 0, 1, x) - 1))
+    """y ((a - 1)/x - 1), which is the density of a - 1 less y: at x = 0 that has a value (and derivatives) for a from 1 on."""
+    end, over = (x == 0) & (a >= 1), a > 1
+    lower = where(over, gamma_density(where(end & over, a - 1, 1), where(end, x, 1)), 0)
+    inner = where((y == 0) | end, 0, y * ((a - 1) / where((y == 0) | end, 1, x) - 1))
+    return where(end, lower - y, inner)
 
 
 gamma_density: Elementwise = Elementwise(
@@ -105,10 +109,24 @@ def _beta_density(a: Any, b: Any, x: Any) -> Any:
     return np.where((x < 0) | (x > 1), 0.0, np.where((a > 0) & (b > 0) & (x == x), y, np.nan))
 
 
+def _beta_end(a: Any, b: Any, x: Any, y: Any) -> Any:
+    """(a - 1) y/x at x = 0: of the density of a - 1 and b, with its derivatives."""
+    over = a > 1
+    lower = (a + b - 1) * beta_density(where(over, a - 1, 1), b, x)
+    return where(over, lower, where(a == 1, 0, -y))
+
+
 def _beta_slope(y: Any, a: Any, b: Any, x: Any) -> Any:
-    inside = (x > 0) & (x < 1)
-    t = where(inside, x, 0.5)
-    return where(inside, y * ((a - 1) / t - (b - 1) / (1 - t)), 0)
+    """y ((a - 1)/x - (b - 1)/(1 - x)): at either end one of the terms is another density."""
+    left, right = x == 0, x == 1
+    end = left | right
+    t = where(end, 0.5, x)
+    # at 1 the parameters change places, as x and 1 - x do
+    lower = _beta_end(where(right, b, a), where(right, a, b), where(right, 1 - x, where(left, x, 0)), where(end, y, 1))
+    finite = where(end & (y < inf), y, 0)
+    at_left, at_right = lower - (b - 1) * finite / where(left, 1 - x, 1), (a - 1) * finite / where(right, x, 1) - lower
+    inner = where((x < 0) | (x > 1), 0, y * ((a - 1) / t - (b - 1) / (1 - t)))
+    return where(left, at_left, where(right, at_right, where(end, 0, inner)))
 
 
 beta_density: Elementwise = Elementwise(

@@ -1,11 +1,16 @@
-"""Least squares: the pseudoinverse and lstsq. Their derivatives hold where a perturbation keeps the rank."""
+"""Least squares: the pseudoinverse and lstsq.
+
+Where the singular values that are cut off are rounding errors, derivatives are those along perturbations that keep the rank;
+where a larger ``rtol`` was asked for, what is cut off takes part: its singular vectors turn into those that are kept.
+"""
 
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.error import ShapeError
+from ..core.dtype import result_type, to_float
+from ..core.error import DerivativeError, ShapeError
 from ..core.family import General
 from ..core.function import function
 from ..core.op import array
@@ -14,6 +19,7 @@ from .contraction import matmul
 from .factorisation import conjugated, hermitian, matrix
 from .linear_system import in_float
 from .manipulation import matrix_transpose, reshape
+from .matrix_function import stein_op
 from .power import square
 from .reduction import sum
 from .singular_value import Tolerance, matrix_rank, svdvals, threshold
@@ -36,7 +42,39 @@ def _pinv_value(x: NDArray[Any], rtol: Tolerance) -> NDArray[Any]:
     return np.conj(np.swapaxes(np.matmul(u * _reciprocals(s, rtol).astype(s.dtype)[..., None, :], vt), -1, -2))
 
 
+def _truncates(rtol: Tolerance, dtype: Any, shape: tuple[int, ...]) -> bool:
+    """Whether singular values that count as zero may be more than rounding errors."""
+    if float(np.max(rtol)) <= 64 * float(np.finfo(dtype).eps) * max(shape[-2:]):
+        return False
+    if dtype.kind == "c":
+        raise DerivativeError(
+            f"pinv: with rtol={rtol} singular values of complex matrices are cut off that are no rounding errors, and that has no "
+            f"derivative here: leave rtol out"
+        )
+    return True
+
+
+def _truncated_dot(y: Any, x: Any, x_dot: Any) -> Any:
+    """The derivative of V₁ S₁⁻¹ U₁ᵀ for x = U₁ S₁ V₁ᵀ + U₂ S₂ V₂ᵀ: U₂ and V₂ turn into U₁ and V₁ by Stein's equations.
+
+    For kept sᵢ and cut sⱼ, with m = Uᵀ ẋ V, the entries are (sᵢ mᵢⱼ + sⱼ mⱼᵢ)/(sᵢ (sᵢ² - sⱼ²)): the divided differences of the
+    singular values (Noferini, 2017). For s₂ = 0 that is the rule below.
+    """
+    y_transposed, x_dot_transposed = matrix_transpose(y), matrix_transpose(x_dot)
+    on_left, on_right = matmul(x, y), matmul(y, x)
+    cut = x - matmul(on_left, x)
+    cut_transposed = matrix_transpose(cut)
+    left_gram, right_gram = matmul(y_transposed, y), matmul(y, y_transposed)
+    rows = x_dot - matmul(x_dot, on_right) + matmul(matmul(y_transposed, x_dot_transposed), cut)
+    columns = x_dot - matmul(on_left, x_dot) + matmul(matmul(cut, x_dot_transposed), y_transposed)
+    turned = stein_op(left_gram, matmul(cut_transposed, cut), matmul(left_gram, rows))
+    turned = turned + stein_op(matmul(cut, cut_transposed), right_gram, matmul(columns, right_gram))
+    return matrix_transpose(turned) - matmul(matmul(y, x_dot), y)
+
+
 def _pinv_jvp(y: Any, xs: Any, x_dots: Any, rtol: Tolerance) -> Any:
+    if _truncates(rtol, y.dtype, xs[0].shape):
+        return _truncated_dot(y, xs[0], x_dots[0])
     x, y_hermitian, x_dot_hermitian = xs[0], hermitian(y), hermitian(x_dots[0])
     left_product = matmul(x_dot_hermitian, y_hermitian)
     right_product = matmul(y_hermitian, x_dot_hermitian)
@@ -45,6 +83,8 @@ def _pinv_jvp(y: Any, xs: Any, x_dots: Any, rtol: Tolerance) -> Any:
 
 
 def _pinv_vjp(y_bar: Any, y: Any, xs: Any, needs: Any, rtol: Tolerance) -> tuple[Any]:
+    if _truncates(rtol, y.dtype, xs[0].shape):  # the derivative is symmetric: it is its own adjoint between x and yᵀ
+        return (matrix_transpose(_truncated_dot(y, xs[0], matrix_transpose(y_bar))),)
     x, y_hermitian, bar = xs[0], hermitian(y), hermitian(y_bar)
     left_product, right_product = matmul(y_hermitian, matmul(y, bar)), matmul(matmul(bar, y), y_hermitian)
     x_bar = right_product - matmul(x, matmul(y, right_product)) - matmul(matmul(y_hermitian, y_bar), y_hermitian)
@@ -73,9 +113,11 @@ def pinv(x: Any, /, *, rtol: Any = None) -> Array:
 
     Singular values up to ``rtol`` times the largest count as zero (unless given: max(m, n) times the precision of the
     dtype): a number, or one for each matrix, of shape (…). The derivative is that along perturbations that keep the rank;
-    where others exist, none does. Raises `ArgumentError` for matrices that are not finite.
+    where others exist, none does. Singular values that are cut off by a larger ``rtol`` take part in it, of real matrices.
+    Raises `ArgumentError` for matrices that are not finite.
 
-    **Source:** Python Array API standard 2024.12, ``linalg.pinv``; Golub & Pereyra (1973), The differentiation of
+    **Source:** Python Array API standard 2024.12, ``linalg.pinv``; Noferini (2017), A formula for the Fréchet derivative of a
+    generalized matrix function; Golub & Pereyra (1973), The differentiation of
     pseudo-inverses and nonlinear least squares problems whose variables separate, eq. 4.12.
 
     >>> import bprop
@@ -157,8 +199,8 @@ def lstsq(a: Any, b: Any, /, *, rtol: float | None = None) -> LstsqResult:
 
     x = a⁺ b has shape (…, n, k) or (n,), the residuals Σ (b - a x)² have shape (…, k) or (). Singular values up to
     ``rtol`` times the largest count as zero (unless given: max(m, n) times the precision of the dtype). The derivative is
-    that along perturbations that keep the rank; where others exist, none does. Raises `ShapeError` where shapes do not
-    fit, `ArgumentError` for matrices that are not finite.
+    that along perturbations that keep the rank; where others exist, none does. Singular values that are cut off by a larger
+    ``rtol`` take part in it, as of `pinv`. Raises `ShapeError` where shapes do not fit, `ArgumentError` for matrices that are not finite.
 
     **Source:** NumPy 2, ``numpy.linalg.lstsq``; Golub & Pereyra (1973), eq. 4.12.
 
@@ -171,7 +213,10 @@ def lstsq(a: Any, b: Any, /, *, rtol: float | None = None) -> LstsqResult:
         raise ShapeError("lstsq: b has shape (), not (m,) or (…, m, k)")
     tol, single = threshold("lstsq", rtol, a), b.ndim == 1
     right = reshape(b, (b.shape[0], 1)) if single else b
-    x = _lstsq(a, right, rtol=tol)
+    if _truncates(tol, to_float(result_type(a, right)), a.shape):
+        x = matmul(pinv_op(a, rtol=tol), right)
+    else:
+        x = _lstsq(a, right, rtol=tol)
     residuals = sum(square(right - matmul(a, x)), axis=-2)
     if single:
         x, residuals = reshape(x, x.shape[:-1]), reshape(residuals, residuals.shape[:-1])

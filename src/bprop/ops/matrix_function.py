@@ -1,4 +1,4 @@
-"""Functions of square matrices: exponential, logarithm, square root; and Sylvester's equation.
+"""Functions of square matrices: exponential, logarithm, square root; and Sylvester's and Stein's equations.
 
 The derivative of f at x along e is the upper right block of f of [[x, e], [0, x]] (Mathias, 1996), for f as for its derivatives;
 its transpose is the same with xᵀ.
@@ -207,3 +207,69 @@ def solve_sylvester(a: Any, b: Any, q: Any) -> Array:
     """
     a, b = square("solve_sylvester", a), square("solve_sylvester", b)
     return sylvester_op(a, b, q)
+
+
+# --- Stein's equation ---
+def _balanced(a: NDArray[Any], b: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return a and b times and divided by a number that makes them equally large: of their powers none overflows alone."""
+    size_a, size_b = (np.sqrt(np.sum(x * x, axis=(-2, -1), keepdims=True)) for x in (a, b))
+    zero = (size_a == 0) | (size_b == 0)
+    scale = np.where(zero, 1, np.sqrt(size_b / np.where(zero, 1, size_a)))
+    return a * scale, b / scale
+
+
+def _stein_value(a: NDArray[Any], b: NDArray[Any], q: NDArray[Any]) -> NDArray[Any]:
+    """Σ aᵏ q bᵏ, of which every step doubles the number of terms."""
+    a, b, q = in_float(a, b, q)
+    x, precision = q, np.finfo(q.dtype).eps
+    with np.errstate(all="ignore"):
+        for _ in range(60):
+            a, b = _balanced(a, b)
+            step = np.matmul(np.matmul(a, x), b)
+            x = x + step
+            if not np.max(np.abs(step), initial=0) > precision / 8 * np.max(np.abs(x), initial=0):
+                break
+            a, b = np.matmul(a, a), np.matmul(b, b)
+    return x
+
+
+def _stein_jvp(y: Any, xs: Any, x_dots: Any) -> Any:
+    (a, b, _), (a_dot, b_dot, right) = xs, x_dots
+    for term in (
+        None if a_dot is None else matmul(matmul(a_dot, y), b),
+        None if b_dot is None else matmul(matmul(a, y), b_dot),
+    ):
+        if term is not None:
+            right = term if right is None else right + term
+    return stein_op(a, b, right)
+
+
+def _stein_vjp(y_bar: Any, y: Any, xs: Any, needs: Any) -> tuple[Any, Any, Any]:
+    a, b, _ = xs
+    q_bar = stein_op(matrix_transpose(a), matrix_transpose(b), y_bar)
+    return (
+        (matmul(q_bar, matrix_transpose(matmul(y, b))) if needs[0] else None),
+        (matmul(matrix_transpose(matmul(a, y)), q_bar) if needs[1] else None),
+        q_bar,
+    )
+
+
+def _contracting(x: NDArray[Any]) -> NDArray[Any]:
+    """Return positive definite matrices divided by more than their largest eigenvalues."""
+    return (x / (2 * np.trace(x, axis1=-2, axis2=-1)[..., None, None])).astype(x.dtype)
+
+
+stein_op = General(
+    "solve_stein",
+    _stein_value,
+    signature="(m,m),(n,n),(m,n)->(m,n)",
+    jvp=_stein_jvp,
+    vjp=_stein_vjp,
+    complex_step=False,
+    examples=lambda draw: [
+        ((_contracting(draw.positive_definite(3, 3)), _contracting(draw.positive_definite(2, 2)), draw(3, 2)), {}),
+        ((_contracting(draw.positive_definite(2, 2, 2)), _contracting(draw.positive_definite(1, 1)), draw(2, 1)), {}),
+    ],
+    latex=r"\operatorname{{solve}}(X - {0} X {1} = {2})",
+    doc="The X with X - a X b = q, where the eigenvalues of a times those of b are below 1, by Smith's doubling (1968).",
+)

@@ -6,7 +6,7 @@ from typing import Any
 from ..core.family import Elementwise
 from ..core.op import array
 from ..core.value import Array
-from .exponential import expm1, log, log1p
+from .exponential import log, log1p
 from .exponential_integral import exponential_moment
 from .power import pow
 from .selection import where
@@ -50,12 +50,6 @@ def _log1p_quotient(u: Any) -> Any:
     return where(near, series, 1 / (far * (1 + far)) - log1p(far) / (far * far))
 
 
-def _inverse_log(y: Any, lmbda: Any) -> Any:
-    """The logarithm of the inverse, log(1 + λy)/λ."""
-    zero = lmbda == 0
-    return where(zero, y, log1p(lmbda * y) / where(zero, 1, lmbda))
-
-
 inv_boxcox: Elementwise = special_function(
     "inv_boxcox", lambda x, y, lmbda: x / (1 + lmbda * y), lambda x, y, lmbda: x * (y * y) * _log1p_quotient(lmbda * y),
     domain=(POSITIVE, POSITIVE), latex=r"(1 + {1} {0})^{{1/{1}}}",
@@ -64,17 +58,13 @@ inv_boxcox: Elementwise = special_function(
 )  # fmt: skip
 
 
-def inv_boxcox1p(y: Any, lmbda: Any, /) -> Array:
-    """x = (1 + λy)^(1/λ) - 1, eʸ - 1 for λ = 0: the inverse of `boxcox1p`, exact for small y.
-
-    **Source:** SciPy, ``scipy.special.inv_boxcox1p``.
-
-    >>> import bprop
-    >>> bprop.scipy.special.inv_boxcox1p(bprop.asarray([0.0, 1.0]), 0.5)
-    Array([0.  , 1.25])
-    """
-    y, lmbda = together("inv_boxcox1p", y, lmbda)
-    return expm1(_inverse_log(y, lmbda))
+inv_boxcox1p: Elementwise = special_function(
+    "inv_boxcox1p", lambda x, y, lmbda: inv_boxcox(y, lmbda) / (1 + lmbda * y),
+    lambda x, y, lmbda: inv_boxcox(y, lmbda) * (y * y) * _log1p_quotient(lmbda * y),
+    domain=(POSITIVE, POSITIVE), latex=r"(1 + {1} {0})^{{1/{1}}} - 1",
+    doc=described("x = (1 + λy)^(1/λ) - 1, e^y - 1 for λ = 0, exact for small y; the derivatives are those of `inv_boxcox`.",
+                  "inv_boxcox1p(bprop.asarray([0.0, 1.0]), 0.5)", "Array([0.  , 1.25])"),
+)  # fmt: skip
 
 
 def cosm1(x: Any, /) -> Array:

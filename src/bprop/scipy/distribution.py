@@ -268,4 +268,4 @@ class Discrete(Distribution):
 
     def pmf(self, *args: Any, **options: Any) -> Array:
         """Return the probability, 0 outside the support and between whole numbers."""
-        return exp(self._log_density(args, options))
+        return self._evaluate("pmf", args, options, self.formulas["pmf"], 0.0, density=False)

@@ -7,6 +7,8 @@ Array(0.42278434)
 
 from typing import Any, Literal, overload
 
+import numpy as np
+
 from ..core.error import ArgumentError
 from ..core.op import array
 from ..core.shape import flag, normalise_axes
@@ -63,6 +65,7 @@ from ..ops.incomplete_gamma import (
     gammainccinv,
     gammaincinv,
 )
+from ..ops.manipulation import broadcast_arrays
 from ..ops.normal_distribution import dawsn, erfcinv, erfcx, erfi, log_ndtr, ndtr, ndtri, owens_t, wofz
 from ..ops.power import cbrt
 from ..ops.power_transformation import boxcox, boxcox1p, cosm1, exp10, inv_boxcox, inv_boxcox1p, radian
@@ -213,7 +216,8 @@ def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, r
     """y = log Σ b eᵃ over ``axis`` (an integer, a tuple, or everything); with ``return_sign`` log \\|Σ b eᵃ\\| and its sign.
 
     ``b``: factors that broadcast with ``a``; 1 without them, and then y is `bprop.logsumexp`. Without ``return_sign`` a negative
-    sum gives NaN. ∂y/∂a = b eᵃ⁻ʸ, ∂y/∂b = eᵃ⁻ʸ, both with the sign of the sum. Entries with b = 0 do not count.
+    sum gives NaN. ∂y/∂a = b eᵃ⁻ʸ, ∂y/∂b = eᵃ⁻ʸ, both with the sign of the sum. Entries with b = 0 do not count in y, whatever
+    a is there; ∂y/∂b is the same formula, with e to the power of a number just below the overflow at most.
 
     **Source:** SciPy, ``scipy.special.logsumexp``; Blanchard, Higham & Higham (2021).
 
@@ -228,13 +232,19 @@ def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, r
         y = log_sum_exp.logsumexp(a, axis=axis, keepdims=keepdims)
         return (y, where(y == y, where(y == -float("inf"), 0.0, 1.0), y)) if signed else y
     b = array("logsumexp", b)
-    a = where(b == 0, -float("inf"), a + 0 * b)
+    a, b = broadcast_arrays(a, b)
+    zero = b == 0
     axes = normalise_axes("logsumexp", axis, a.shape)
     if not a.size:
         raise ArgumentError(f"logsumexp: the sum of nothing has no sign; shape {a.shape} with factors b is empty")
-    top = max(a, axis=axes, keepdims=True)
-    shift = stop_gradient(where((top == top) & (abs(top) < float("inf")), top, 0))
-    total = sum(b * exp(where(a == float("inf"), 0, a - shift)), axis=axes, keepdims=True)
+    top = stop_gradient(max(where(zero, -float("inf"), a), axis=axes, keepdims=True))
+    shift = where((top == top) & (abs(top) < float("inf")), top, 0)
+    a = where(zero.all(axis=axes, keepdims=True), stop_gradient(a), a)  # then y = -inf for every a
+    z = where(a == float("inf"), 0, a - shift)
+    # by a factor of 0 there is a slope, so its power has to be finite: b eᶻ is 0
+    limit = float(np.log(np.finfo(z.dtype).max)) - 1
+    z = where(zero & ((a == float("inf")) | ~(z < limit)), limit, z)
+    total = sum(b * exp(z), axis=axes, keepdims=True)
     size = abs(total) if signed else total
     y = where(top == float("inf"), top, log(size) + shift)
     sign = (total > 0).astype(y.dtype) - (total < 0).astype(y.dtype)

@@ -16,6 +16,8 @@ from typing import Any
 from ..core.error import ShapeError
 from ..core.op import array
 from ..core.value import Array
+from ..ops.concatenation import concat
+from ..ops.cumulative import prod
 from ..ops.entropy import xlog1py
 from ..ops.exponential import exp, expm1, log, log1p
 from ..ops.factorisation import cholesky
@@ -40,7 +42,7 @@ from ..ops.reduction import sum
 from ..ops.rounding import floor
 from ..ops.selection import where
 from ..ops.sigmoidal import log_sigmoid, logit, sigmoid, softplus
-from ..ops.special import gammaln, xlogy
+from ..ops.special import erf, gammaln, xlogy
 from ..ops.special_function import together
 from ..ops.trigonometric import atan2, tan
 from .distribution import Continuous, Discrete, Freezable
@@ -69,6 +71,13 @@ def _all_positive(*shapes: Any) -> Any:
     return valid
 
 
+def _log1p_square(u: Any) -> Any:
+    """log(1 + u²), also where u² is beyond the largest number."""
+    size = abs(u)
+    far = size > 1e9
+    return where(far, 2 * log(where(far, size, 1)), log1p(where(far, 0, u) ** 2))
+
+
 def _cotangent(q: Any) -> Any:
     """-cot πq, from the nearer of 0, ½ and 1."""
     low, high = q < 0.25, q > 0.75
@@ -83,31 +92,67 @@ norm = Continuous(
     cdf=ndtr, sf=lambda z: ndtr(-z), logcdf=log_ndtr, logsf=lambda z: log_ndtr(-z), ppf=ndtri, isf=lambda q: -ndtri(q),
 )  # fmt: skip
 cauchy = Continuous(
-    "cauchy", support=_everywhere, inside=0.0, logpdf=lambda z: -log1p(z * z) - logarithm(pi),
+    "cauchy", support=_everywhere, inside=0.0, logpdf=lambda z: -_log1p_square(z) - logarithm(pi),
     cdf=lambda z: atan2(1.0, -z) / pi, sf=lambda z: atan2(1.0, z) / pi,
     ppf=_cotangent, isf=lambda q: -_cotangent(q),
 )  # fmt: skip
+
+
+def _laplace_log_cdf(z: Any) -> Any:
+    return where(z < 0, z - logarithm(2.0), log1p(-0.5 * exp(-where(z < 0, 0, z))))
+
+
 laplace = Continuous(
     "laplace", support=_everywhere, inside=0.0, logpdf=lambda z: -abs(z) - logarithm(2.0),
     cdf=lambda z: where(z < 0, 0.5 * exp(where(z < 0, z, 0)), 1 - 0.5 * exp(-where(z < 0, 0, z))),
     sf=lambda z: where(z > 0, 0.5 * exp(-where(z > 0, z, 0)), 1 - 0.5 * exp(where(z > 0, 0, z))),
+    logcdf=_laplace_log_cdf, logsf=lambda z: _laplace_log_cdf(-z),
 )  # fmt: skip
 logistic = Continuous(
     "logistic", support=_everywhere, inside=0.0, logpdf=lambda z: -softplus(z) - softplus(-z),
     cdf=sigmoid, sf=lambda z: sigmoid(-z), logcdf=log_sigmoid, logsf=lambda z: log_sigmoid(-z),
     ppf=logit, isf=lambda q: -logit(q),
 )  # fmt: skip
+
+
+def _gumbel_bounded(z: Any) -> Any:
+    """z where e⁻ᶻ has powers that are not 0, so that these are not multiplied by its infinite slope."""
+    return where(z < -50, -50, z)
+
+
+def _gumbel_density(z: Any) -> Any:
+    return exp(-_gumbel_bounded(z) - exp(-_gumbel_bounded(z)))
+
+
+def _gumbel_cdf(z: Any) -> Any:
+    return exp(-exp(-_gumbel_bounded(z)))
+
+
+def _gumbel_sf(z: Any) -> Any:
+    return -expm1(-exp(-_gumbel_bounded(z)))
+
+
+def _gumbel_log_sf(z: Any) -> Any:
+    """log(1 - exp(-e⁻ᶻ)), which is -z - e⁻ᶻ/2 + … on the right."""
+    left, right = z < 0, z > 18
+    tail = -z - 0.5 * exp(-where(right, z, 18))
+    return where(
+        left, log1p(-_gumbel_cdf(where(left, z, 0))), where(right, tail, log(_gumbel_sf(where(left | right, 0, z))))
+    )
+
+
 gumbel_r = Continuous(
-    "gumbel_r", support=_everywhere, inside=0.0, logpdf=lambda z: -z - exp(-z),
-    logcdf=lambda z: -exp(-z), sf=lambda z: -expm1(-exp(-z)), ppf=lambda q: -log(-log(q)),
+    "gumbel_r", support=_everywhere, inside=0.0, logpdf=lambda z: -z - exp(-z), pdf=_gumbel_density,
+    cdf=_gumbel_cdf, logcdf=lambda z: -exp(-z), sf=_gumbel_sf, logsf=_gumbel_log_sf, ppf=lambda q: -log(-log(q)),
 )  # fmt: skip
 gumbel_l = Continuous(
-    "gumbel_l", support=_everywhere, inside=0.0, logpdf=lambda z: z - exp(z),
-    logsf=lambda z: -exp(z), cdf=lambda z: -expm1(-exp(z)), isf=lambda q: log(-log(q)),
+    "gumbel_l", support=_everywhere, inside=0.0, logpdf=lambda z: z - exp(z), pdf=lambda z: _gumbel_density(-z),
+    cdf=lambda z: _gumbel_sf(-z), logcdf=lambda z: _gumbel_log_sf(-z), sf=lambda z: _gumbel_cdf(-z), logsf=lambda z: -exp(z),
+    isf=lambda q: log(-log(q)),
 )  # fmt: skip
 t = Continuous(
     "t", "df", support=_everywhere, inside=0.0, valid=_all_positive,
-    logpdf=lambda z, df: -0.5 * (df + 1) * log1p(z * z / df) - 0.5 * log(df) - betaln(0.5, 0.5 * df),
+    logpdf=lambda z, df: -0.5 * (df + 1) * _log1p_square(z / sqrt(df)) - 0.5 * log(df) - betaln(0.5, 0.5 * df),
     cdf=student_t, sf=lambda z, df: student_t(-z, df),
 )  # fmt: skip
 
@@ -129,10 +174,21 @@ chi2 = Continuous(
     cdf=lambda z, df: gammainc(0.5 * df, 0.5 * z), sf=lambda z, df: gammaincc(0.5 * df, 0.5 * z),
     ppf=lambda q, df: 2 * gammaincinv(0.5 * df, q), isf=lambda q, df: 2 * gammainccinv(0.5 * df, q),
 )  # fmt: skip
+
+
+def _invgamma_bounded(z: Any) -> Any:
+    """z where e^(-1/z) is 0 anyway, so that it is not multiplied by the infinite slope of 1/z."""
+    return where((z > 0) & (z < 1e-15), 1e-15, z)
+
+
+def _invgamma_log_density(z: Any, a: Any) -> Any:
+    return -(a + 1) * log(z) - gammaln(a) - 1 / z
+
+
 invgamma = Continuous(
     "invgamma", "a", support=lambda z, a: z > 0, inside=1.0, valid=_all_positive,
-    logpdf=lambda z, a: -(a + 1) * log(z) - gammaln(a) - 1 / z,
-    cdf=lambda z, a: gammaincc(a, 1 / z), sf=lambda z, a: gammainc(a, 1 / z),
+    logpdf=_invgamma_log_density, pdf=lambda z, a: exp(_invgamma_log_density(_invgamma_bounded(z), a)),
+    cdf=lambda z, a: gammaincc(a, 1 / _invgamma_bounded(z)), sf=lambda z, a: gammainc(a, 1 / _invgamma_bounded(z)),
 )  # fmt: skip
 lognorm = Continuous(
     "lognorm", "s", support=lambda z, s: z > 0, inside=1.0, valid=_all_positive,
@@ -144,14 +200,15 @@ lognorm = Continuous(
 weibull_min = Continuous(
     "weibull_min", "c", support=_positive, inside=1.0, valid=_all_positive,
     logpdf=lambda z, c: log(c) + xlogy(c - 1, z) - pow(z, c), cdf=lambda z, c: -expm1(-pow(z, c)),
+    pdf=lambda z, c: c * pow(z, c - 1) * exp(-pow(z, c)),
     logsf=lambda z, c: -pow(z, c), ppf=lambda q, c: pow(-log1p(-q), 1 / c), isf=lambda q, c: pow(-log(q), 1 / c),
 )  # fmt: skip
 halfnorm = Continuous(
     "halfnorm", support=_positive, inside=1.0, logpdf=lambda z: -0.5 * (z * z) - _LOG_ROOT_TWO_PI + logarithm(2.0),
-    sf=lambda z: 2 * ndtr(-z), cdf=lambda z: 1 - 2 * ndtr(-z),
+    sf=lambda z: 2 * ndtr(-z), cdf=lambda z: erf(z / 2**0.5), logsf=lambda z: log_ndtr(-z) + logarithm(2.0),
 )  # fmt: skip
 rayleigh = Continuous(
-    "rayleigh", support=_positive, inside=1.0, logpdf=lambda z: log(z) - 0.5 * (z * z),
+    "rayleigh", support=_positive, inside=1.0, logpdf=lambda z: log(z) - 0.5 * (z * z), pdf=lambda z: z * exp(-0.5 * (z * z)),
     cdf=lambda z: -expm1(-0.5 * (z * z)), logsf=lambda z: -0.5 * (z * z), ppf=lambda q: sqrt(-2 * log1p(-q)),
 )  # fmt: skip
 pareto = Continuous(
@@ -172,7 +229,7 @@ beta = Continuous(
 )  # fmt: skip
 
 
-# --- of whole numbers ---
+# --- of whole numbers: a pmf is a density in its parameter, which has derivatives at 0 and 1, where the logarithm has none ---
 def _counted(k: Any, *shapes: Any) -> Any:
     return (k >= 0) & (floor(k) == k)
 
@@ -183,29 +240,32 @@ def _probability(p: Any) -> Any:
 
 poisson = Discrete(
     "poisson", "mu", support=_counted, inside=0.0, valid=lambda mu: mu >= 0,
-    logpmf=lambda k, mu: xlogy(k, mu) - mu - gammaln(k + 1),
+    logpmf=lambda k, mu: xlogy(k, mu) - mu - gammaln(k + 1), pmf=lambda k, mu: gamma_density(k + 1, mu),
     cdf=lambda k, mu: gammaincc(k + 1, mu), sf=lambda k, mu: gammainc(k + 1, mu),
 )  # fmt: skip
 bernoulli = Discrete(
     "bernoulli", "p", support=lambda k, p: (k == 0) | (k == 1), inside=0.0, valid=_probability,
-    logpmf=lambda k, p: xlogy(k, p) + xlog1py(1 - k, -p),
+    logpmf=lambda k, p: xlogy(k, p) + xlog1py(1 - k, -p), pmf=lambda k, p: beta_density(k + 1, 2 - k, p) / 2,
     cdf=lambda k, p: where(k < 1, 1 - p, 1), sf=lambda k, p: where(k < 1, p, 0),
 )  # fmt: skip
 binom = Discrete(
     "binom", "n p", support=lambda k, n, p: _counted(k) & (k <= n), inside=0.0,
     valid=lambda n, p: (n >= 0) & (floor(n) == n) & _probability(p),
     logpmf=lambda k, n, p: -betaln(n - k + 1, k + 1) - log1p(n) + xlogy(k, p) + xlog1py(n - k, -p),
+    pmf=lambda k, n, p: beta_density(k + 1, n - k + 1, p) / (n + 1),
     cdf=lambda k, n, p: where(k < n, betainc(where(k < n, n - k, 1), k + 1, 1 - p), 1),
     sf=lambda k, n, p: where(k < n, betainc(k + 1, where(k < n, n - k, 1), p), 0),
 )  # fmt: skip
 nbinom = Discrete(
     "nbinom", "n p", support=_counted, inside=0.0, valid=lambda n, p: (n > 0) & (p > 0) & (p <= 1),
     logpmf=lambda k, n, p: -betaln(n, k + 1) - log(n + k) + n * log(p) + xlog1py(k, -p),
+    pmf=lambda k, n, p: p * beta_density(n, k + 1, p) / (n + k),
     cdf=lambda k, n, p: betainc(n, k + 1, p), sf=lambda k, n, p: betaincc(n, k + 1, p),
 )  # fmt: skip
 geom = Discrete(
     "geom", "p", support=lambda k, p: (k >= 1) & (floor(k) == k), inside=1.0, valid=lambda p: (p > 0) & (p <= 1),
-    logpmf=lambda k, p: xlog1py(k - 1, -p) + log(p), cdf=lambda k, p: -expm1(xlog1py(k, -p)), logsf=lambda k, p: xlog1py(k, -p),
+    logpmf=lambda k, p: xlog1py(k - 1, -p) + log(p), pmf=lambda k, p: p * beta_density(1.0, k, p) / k,
+    cdf=lambda k, p: betainc(1.0, k, p), sf=lambda k, p: betaincc(1.0, k, p), logsf=lambda k, p: xlog1py(k, -p),
 )  # fmt: skip
 
 
@@ -264,23 +324,33 @@ class Dirichlet(Freezable):
         As in SciPy the last share may be left out, and is what the others leave of 1. -∞ where a share is negative; that the
         shares add up to 1 is not checked. Raises `ShapeError` where shapes do not fit.
         """
-        x, alpha = array("dirichlet.logpdf", x), array("dirichlet.logpdf", alpha)
-        if alpha.ndim != 1 or x.ndim == 0 or x.shape[0] not in (alpha.shape[0], alpha.shape[0] - 1):
-            raise ShapeError(
-                f"dirichlet.logpdf: x has shape {x.shape}, alpha {alpha.shape}: the shares are the first axis of x"
-            )
-        last = None if x.shape[0] == alpha.shape[0] else 1 - sum(x, axis=0)
-        powers = reshape(alpha - 1, (-1, *[1] * (x.ndim - 1)))
-        inside = x >= 0
-        y = sum(xlogy(powers[: x.shape[0]], where(inside, x, 1)) + where(inside, 0.0, -inf), axis=0)
-        if last is not None:
-            y = y + where(last >= 0, xlogy(alpha[-1] - 1, where(last >= 0, last, 1)), -inf)
-        y = y - sum(gammaln(alpha)) + gammaln(sum(alpha))
-        return where((alpha > 0).all(), y, nan)
+        x, alpha = self._shares("logpdf", x, alpha)
+        return self._log_product(x, alpha, left_out=False)
 
     def pdf(self, x: Any, alpha: Any) -> Array:
-        """Return the density, the exponential of `logpdf`."""
-        return exp(self.logpdf(x, alpha))
+        """Return the density, the exponential of `logpdf`; a share of 0 is a factor, which has a slope where its logarithm has none."""
+        x, alpha = self._shares("pdf", x, alpha)
+        none, powers = x == 0, reshape(alpha, (-1, *[1] * (x.ndim - 1)))
+        share = where(none, x, 1)
+        factors = where(none, gamma_density(powers, share) * exp(share), 1)
+        return exp(self._log_product(x, alpha, none)) * prod(factors, axis=0)
+
+    def _shares(self, method: str, x: Any, alpha: Any) -> tuple[Any, Any]:
+        """Return all the shares, with the one that was left out, and the parameters."""
+        name = f"dirichlet.{method}"
+        x, alpha = array(name, x), array(name, alpha)
+        if alpha.ndim != 1 or x.ndim == 0 or x.shape[0] not in (alpha.shape[0], alpha.shape[0] - 1):
+            raise ShapeError(f"{name}: x has shape {x.shape}, alpha {alpha.shape}: the shares are the first axis of x")
+        if x.shape[0] < alpha.shape[0]:
+            x = concat([x, 1 - sum(x, axis=0, keepdims=True)], axis=0)
+        return x, alpha
+
+    def _log_product(self, x: Any, alpha: Any, left_out: Any) -> Any:
+        """Return the log-density without the factors x^(α-1)/Γ(α) that are left out."""
+        outside, powers = x < 0, reshape(alpha, (-1, *[1] * (x.ndim - 1)))
+        terms = xlogy(powers - 1, where(outside | left_out, 1, x)) + where(outside, -inf, 0.0)
+        y = sum(terms - where(left_out, 0, gammaln(powers)), axis=0) + gammaln(sum(alpha))
+        return where((alpha > 0).all(), y, nan)
 
 
 multivariate_normal, dirichlet = MultivariateNormal(), Dirichlet()
