@@ -93,7 +93,7 @@ def test_options_without_a_rule_are_numpys_where_no_derivative_is_lost():
         # a function with a rule returns an Array, except what it was given to fill
         assert type(y) in (bprop.Array, np.ndarray)
         for transform in (bprop.jacobian(f), lambda x, f=f: bprop.jvp(f, (x,), (x,)), bprop.compile(f)):
-            with pytest.raises(bprop.NumPyFunctionError, match=r"options .* are not supported"):
+            with pytest.raises(bprop.NumPyFunctionError, match=r"options .* are not supported|arrays do not change"):
                 transform(X)
     out = np.zeros_like(X)
     assert np.add(X, bprop.asarray(X), out=out) is out
@@ -115,7 +115,7 @@ def test_options_and_methods_of_ufuncs_are_refused():
         ),
         (lambda x: np.add.at(OUT, 0, x[0]), r"(?s)numpy\.add\.at would write.*OUT = OUT\.at\[0\]\.add\(x\[0\]\)"),
         (lambda x: np.add.reduce(x, out=OUT[0]), r"numpy\.add\.reduce: options \['out'\] are not supported"),
-        (lambda x: np.add(X, x, out=OUT), r"(?s)options \['out'\] are not supported.*OUT = np\.add\(X, x\)"),
+        (lambda x: np.add(X, x, out=OUT), r"(?s)\(out=\), and arrays do not change.*OUT = np\.add\(X, x\)"),
     ):
         with pytest.raises(bprop.NumPyFunctionError, match=words):
             bprop.jacobian(f)(X)
@@ -140,7 +140,7 @@ def test_a_numpy_array_takes_the_numbers_in_place_but_not_those_of_a_derivative(
     assert type(step(bprop.asarray(X))) is np.ndarray
     assert_allclose(step(bprop.asarray(X)), 0.9 * X)
     for transform in (bprop.jacobian(step), lambda x: bprop.jvp(step, (x,), (x,)), bprop.compile(step)):
-        with pytest.raises(bprop.NumPyFunctionError, match=r"numpy\.subtract: options \['out'\].*immutable"):
+        with pytest.raises(bprop.NumPyFunctionError, match=r"numpy\.subtract .*\(out=\), and arrays do not change"):
             transform(X)
 
 

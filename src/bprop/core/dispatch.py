@@ -263,9 +263,15 @@ def _home(ufunc: Any) -> tuple[str, str]:
 
 
 def _options_refused(name: str, options: list[str]) -> NumPyFunctionError:
+    instead = rewrite() if "out" in options else ""
+    if instead:
+        return NumPyFunctionError(
+            f"{name} would write what has a derivative into an array (out=), and arrays do not change under differentiation: "
+            + instead
+        )
     return NumPyFunctionError(
         f"{name}: options {options} are not supported on values under a transform (they are immutable and typed): "
-        + (("out" in options and rewrite()) or "call it without them")
+        "call it without them"
     )
 
 
