@@ -133,7 +133,7 @@ def apply_function(func: Any, args: Sequence[Any], options: dict[str, Any], arra
             position, names = _position_of_out(rule)
             _DIRECT[func] = rule, sys.maxsize if position is None else position, names
             return rule(*args, **options)
-        refused = ["out"]
+        refused, (args, options) = ["out"], _with_out_by_name(rule, args, options)
     elif rule is not None:
         _, operands, names = _parameters(func, rule)
         _DIRECT[func] = rule, sys.maxsize if operands is None else operands, names
@@ -162,6 +162,15 @@ def _fills(rule: Any, args: Sequence[Any], options: dict[str, Any]) -> bool:
     position, _ = _position_of_out(rule)
     out = args[position] if position is not None and len(args) > position else options.get("out")
     return out is not None
+
+
+def _with_out_by_name(rule: Any, args: Sequence[Any], options: dict[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
+    """Return the arguments with the array to be filled, and those behind it, by their names."""
+    position, _ = _position_of_out(rule)
+    if position is None:
+        return args, options
+    names = rule.__code__.co_varnames[position : rule.__code__.co_argcount]
+    return args[:position], dict(zip(names, args[position:], strict=False)) | options
 
 
 @cache

@@ -48,10 +48,10 @@ def taken_apart(value: Any) -> NDArray[Any]:
 
 
 _ENTRY_METHODS = (
-    "arccos arccosh arcsin arcsinh arctan arctan2 arctanh cbrt conjugate cos cosh deg2rad degrees exp exp2 expm1 fabs fmod hypot "
+    "arccos arccosh arcsin arcsinh arctan arctan2 arctanh cbrt cos cosh deg2rad degrees exp exp2 expm1 fabs fmod hypot "
     "log log10 log1p log2 logical_xor rad2deg radians rint sin sinh sqrt tan tanh"
 )
-"""Ufuncs that ask every entry of an object array for a method of their name; the others use Python's operators."""
+"""Ufuncs that ask every entry of an object array for a method of their name, besides `Array.conjugate`; the others use operators."""
 
 
 def give_entry_methods(kind: type) -> None:
