@@ -151,3 +151,28 @@ def test_what_would_write_into_an_array_raises():
         with pytest.raises(bprop.ArgumentError, match="never changes"):
             f()
     assert_allclose(x, X)
+
+
+OF_SHAPE_AND_DTYPE = [
+    lambda x: x * 2 + np.sum(x[np.diag_indices_from(x)]),
+    lambda x: x * 2 + np.sum(x[np.tril_indices_from(x, k=-1)]),
+    lambda x: x * 2 + np.sum(x[np.triu_indices_from(x)]),
+    lambda x: x * (3.0 if np.isrealobj(x) and not np.iscomplexobj(x) else 5.0),
+    lambda x: x.astype(np.common_type(x, np.float32(1.0))),
+    lambda x: x * float(len(np.einsum_path("ij,jk,kl", x, x, x)[0])),
+    lambda x: x * (3.0 if np.shares_memory(x, x) and not np.may_share_memory(x, np.ones(4)) else 5.0),
+    lambda x: bprop.asarray(x).at[np.diag_indices_from(x)].add(0.5),
+]
+
+
+@pytest.mark.parametrize("number", range(len(OF_SHAPE_AND_DTYPE)))
+def test_what_depends_on_shape_and_dtype_alone_needs_no_numbers(number):
+    """Planted: `Call.on_shapes` with one stand-in for each leaf, not for each value."""
+    f, x = OF_SHAPE_AND_DTYPE[number], np.array([[0.5, 2.0], [1.5, 0.25]])
+    wanted = f(x)
+    x_dot = np.cos(x)
+    for y in (f(bprop.asarray(x)), bprop.compile(f)(x), bprop.vmap(f)(x[None])[0], bprop.jvp(f, (x,), (x_dot,))[0]):
+        assert_allclose(y, wanted, rtol=1e-15)
+    y_dot = bprop.jvp(f, (x,), (x_dot,))[1]
+    assert_allclose(bprop.compile(lambda x: bprop.jvp(f, (x,), (x_dot,))[1])(x), y_dot, rtol=1e-14)
+    assert_allclose(np.tensordot(bprop.jacobian(f)(x), x_dot, 2), y_dot, rtol=1e-14)

@@ -18,7 +18,7 @@ from .assignment import rewrite
 from .error import ArgumentError, NumPyFunctionError, user_called
 from .function import AS_NUMPY, FUNCTIONS, NAMESPACES, NUMPY, SCIPY, UFUNC_METHODS
 from .method import Methods
-from .nondifferentiable import EFFECTS, IN_PLACE, INSTEAD, NONDIFFERENTIABLE
+from .nondifferentiable import EFFECTS, IN_PLACE, INSTEAD, NONDIFFERENTIABLE, OF_SHAPE_AND_DTYPE
 
 
 class Call:
@@ -62,6 +62,16 @@ class Call:
                     leaf.numbers(self.name)
         outermost = max((leaf.owner for leaf in wrapped), key=_depth)
         return outermost.look(self.name, self._called, self.leaves)
+
+    def on_shapes(self) -> Any:
+        """Call NumPy with arrays of the same shapes and dtypes, without the numbers of values under a transform."""
+        stand_ins = {
+            id(leaf): np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape)
+            if hasattr(leaf, "owner")
+            else leaf.__array__()
+            for leaf in self.leaves
+        }
+        return self._called(*(stand_ins[id(leaf)] for leaf in self.leaves))
 
     def _writes(self) -> bool:
         in_place = self.function in IN_PLACE or self.name.endswith(".at")
@@ -125,6 +135,8 @@ def apply_function(func: Any, args: Sequence[Any], options: dict[str, Any], arra
         return direct[0](*args, **options)
     rule = NUMPY.get(func)
     name = f"{getattr(func, '__module__', None) or 'numpy'}.{func.__name__}"
+    if func in OF_SHAPE_AND_DTYPE:
+        return Call(func, name, args, options, array).on_shapes()
     if func in NONDIFFERENTIABLE:
         return Call(func, name, args, options, array).on_numbers(None)
     refused: list[str] = []
