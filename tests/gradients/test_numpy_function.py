@@ -176,3 +176,94 @@ def test_what_depends_on_shape_and_dtype_alone_needs_no_numbers(number):
     y_dot = bprop.jvp(f, (x,), (x_dot,))[1]
     assert_allclose(bprop.compile(lambda x: bprop.jvp(f, (x,), (x_dot,))[1])(x), y_dot, rtol=1e-14)
     assert_allclose(np.tensordot(bprop.jacobian(f)(x), x_dot, 2), y_dot, rtol=1e-14)
+
+
+def _refused(f):
+    with pytest.raises(bprop.BpropError) as caught:
+        bprop.grad(lambda x: bprop.sum(f(x)))(V)
+    return str(caught.value)
+
+
+V = np.array([0.7, 1.6])
+OF_A_LIST = {
+    "mean": lambda x, given: np.mean(given([x[0], x[1]])),
+    "std": lambda x, given: np.std(given([x[0], x[1]])),
+    "var": lambda x, given: np.var(given([x[0], x[1]])),
+    "median": lambda x, given: np.median(given([x[0], x[1]])),
+    "average": lambda x, given: np.average(given([x[0], x[1]])),
+    "nanmean": lambda x, given: np.nanmean(given([x[0], x[1]])),
+    "percentile": lambda x, given: np.percentile(given([x[0], x[1]]), 30),
+    "quantile": lambda x, given: np.quantile(given([x[0], x[1]]), 0.3),
+}
+OF_OBJECTS = {
+    "cov": lambda x, given: np.cov(given([x[0], x[1]])),
+    "linalg.det": lambda x, given: np.linalg.det(given([[x[0], 0.0], [1.0, x[1]]])),
+    "interp": lambda x, given: np.interp(0.5, [0, 1], given([x[0], x[1]])),
+}
+
+
+@pytest.mark.parametrize("name", [*OF_A_LIST, *OF_OBJECTS])
+def test_a_function_that_takes_no_list_of_values_says_what_does(name):
+    """Planted: `explain_objects` without ``dtype object``; `replacement` that says bprop.stack."""
+    f = (OF_A_LIST | OF_OBJECTS)[name]
+    for given in (list, np.array):
+        message = _refused(lambda x: f(x, given))  # noqa: B023
+        assert message.startswith(f"numpy.{name}"), message
+        assert (f"numpy.{name}(bprop.asarray(values))" if name in OF_A_LIST else "a = bprop.asarray(a)") in message
+        assert "result of divide) inside" not in message or "of a list or an array of objects" in message
+    for ours in (bprop.asarray, bprop.stack):
+        assert_allclose(f(bprop.asarray(V), ours), f(V, np.array), rtol=1e-14)
+        bprop.grad(lambda x: bprop.sum(f(x, ours)))(V)  # noqa: B023
+
+
+def test_a_histogram_of_values_says_what_runs():
+    f = lambda x, given: x * np.histogram(given([x[0], x[1]]))[0][0]
+    for given in (list, np.array):
+        assert _refused(lambda x: f(x, given)).startswith("numpy.histogram of an array of objects")  # noqa: B023
+    assert_allclose(bprop.grad(lambda x: bprop.sum(f(x, bprop.asarray)))(V), [1.0, 1.0])
+
+
+@pytest.mark.parametrize("join", [np.stack, np.vstack, np.array])
+def test_the_advice_for_a_matrix_of_values_runs(join):
+    """numpy.stack of nested lists asks no value what to do: it is not the function to name."""
+    message = _refused(lambda x: np.linalg.det(join([[x[0], 0.0], [1.0, x[1]]])))
+    assert "bprop.asarray([x, y]) for numpy.array([x, y]), bprop.stack for numpy.stack" in message
+    for ours in (bprop.asarray, bprop.stack):
+        assert_allclose(bprop.grad(lambda x: np.linalg.det(ours([[x[0], 0.0], [1.0, x[1]]])))(V), V[::-1])  # noqa: B023
+
+
+def test_a_conversion_is_shown_as_the_line_that_runs():
+    for f, line in (
+        (lambda x: np.asarray(x, float), "write bprop.asarray(x, dtype=float), cut"),
+        (lambda x: np.array(x * 2, dtype=np.float32), "write bprop.asarray(x * 2, dtype=np.float32), cut"),
+        (lambda x: np.array([x[0], 1.0], dtype=float), "write bprop.asarray([x[0], 1.0], dtype=float), cut"),
+        (lambda x: np.asanyarray(x[0], "float64"), "write bprop.asarray(x[0], dtype='float64'), cut"),
+    ):
+        assert line in _refused(f)
+        written = line.removeprefix("write ").removesuffix(", cut")
+        ours = lambda x: eval(written, {"bprop": bprop, "np": np, "x": x})  # noqa: B023
+        assert_allclose(ours(bprop.asarray(V)), f(V), rtol=1e-6)
+        bprop.grad(lambda x: bprop.sum(ours(x)))(V)  # noqa: B023
+
+
+def test_functions_of_scipy_that_look_into_a_value_name_ours():
+    special = pytest.importorskip("scipy.special")
+    for f, name in (
+        (lambda x: special.factorial(x[0]), "factorial"),
+        (lambda x: special.lambertw(x[0]), "lambertw"),
+        (lambda x: special.spherical_jn(1, x[0]), "spherical_jn"),
+        (lambda x: special.spherical_in(1, x[0]), "spherical_in"),
+    ):
+        message = _refused(f)
+        assert message.startswith(f"scipy.special.{name} "), message
+        assert f"write bprop.scipy.special.{name}" in message
+
+
+def test_an_array_without_axes_is_no_iterable():
+    x = bprop.asarray(2.0)
+    assert not np.iterable(x)
+    assert np.iterable(bprop.ones(2))
+    for f in (iter, len, list):
+        with pytest.raises(TypeError, match=r"an array of shape \(\) has no axes"):
+            f(x)
+    assert bprop.grad(lambda x: x * (1.0 if np.iterable(x) else 3.0))(2.0).item() == 3.0

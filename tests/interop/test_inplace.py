@@ -118,6 +118,12 @@ EXAMPLES = {
             np.add.at(r, [0, 0, 1], u)
             return r
         """,
+    "fill": """
+        def f(u):
+            r = np.zeros(3)
+            r.fill(u[1])
+            return r
+        """,
     "put": """
         def f(u):
             r = np.zeros(3)
@@ -212,7 +218,9 @@ def _rewritten(source, message):
     *_, assignment = lines
     target = assignment.partition(" = ")[0]
     name = re.escape(target)
-    start = re.search(rf"\n( +)(?:{name}\[|{name} [+*/-]=|np\.[a-z_.]+\({name},|np\.(?:add\(u|divide\(1))", source)
+    start = re.search(
+        rf"\n( +)(?:{name}\[|{name}\.fill|{name} [+*/-]=|np\.[a-z_.]+\({name},|np\.(?:add\(u|divide\(1))", source
+    )
     before, after = source[: start.start() + 1], source[source.index("\n    return") :]
     if len(lines) == 2:
         above, loop, inside = before.partition("    for ")

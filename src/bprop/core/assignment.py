@@ -67,6 +67,21 @@ def _collected(target: str, line: str) -> str:
     )
 
 
+def conversion() -> str:
+    """Return what to write for ``numpy.asarray(x, dtype)`` and its like at the user's line, "" where it is not seen."""
+    frame = user_frame()
+    path = _path(frame.f_code, frame.f_lasti) if frame is not None else []
+    call = next((node for node in reversed(path) if isinstance(node, ast.Call)), None)
+    if call is None or getattr(call.func, "attr", "") not in _CONVERSIONS or not call.args:
+        return ""
+    dtypes = [*call.args[1:2], *(option.value for option in call.keywords if option.arg == "dtype")]
+    options = [ast.keyword("dtype", dtype) for dtype in dtypes]
+    return ast.unparse(ast.Call(ast.Name("bprop.asarray"), call.args[:1], options))
+
+
+_CONVERSIONS = ("array", "asarray", "asanyarray", "ascontiguousarray", "asfortranarray")
+
+
 def fresh_output() -> bool:
     """Return whether the call at the user's line is given an array to fill that is made there, and its result is used.
 
@@ -272,6 +287,9 @@ def _of_call(call: ast.Call) -> tuple[str, str] | None:
         method = _METHODS.get(function.value.attr)
         line = method and f"{arguments[0]} = {arguments[0]}.at[{_index(call.args[1])}].{_filled(method, call.args[2])}"
         return (arguments[0], line) if line else None
+    if function.attr == "fill" and len(arguments) == 1:
+        target = ast.unparse(function.value)
+        return target, f"{target} = {_WRITERS['copyto'].partition(' = ')[2].format(target, arguments[0])}"
     template = _WRITERS.get(function.attr)
     if template is None or len(arguments) < 2:
         return None
@@ -334,4 +352,4 @@ ASSIGNED = (
 
 _BEGINNINGS = ("zeros", "ones", "full", "asarray", "arange", "linspace")
 
-__all__ = ["ASSIGNED", "fresh_output", "rewrite"]
+__all__ = ["ASSIGNED", "conversion", "fresh_output", "rewrite"]

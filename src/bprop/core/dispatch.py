@@ -40,6 +40,11 @@ class Call:
         """Raise where ``into``, which the call writes into, is an array of bprop."""
         for output in into if isinstance(into, tuple) else (into,):
             if isinstance(output, Methods):
+                called = user_called()  # numpy.percentile of a list computes in an array of its own
+                if called and called != self.name:
+                    raise NumPyFunctionError(
+                        f"{called} would write what has a derivative into an array of its own: write {replacement(called)}"
+                    )
                 instead = INSTEAD.get(self.name.removeprefix("numpy."), "without out=")
                 raise ArgumentError(
                     f"{self.name} would write into a bprop array, which never changes: give it a NumPy array, or take the "
@@ -311,6 +316,7 @@ def _writing_refused(name: str) -> NumPyFunctionError:
 
 
 def _without_rule(full: str, traced: bool) -> NumPyFunctionError:
+    full = user_called() or full  # scipy.special.lambertw, whose ufunc is private
     instead = replacement(full)
     return NumPyFunctionError(
         f"{full} has no bprop rule and would cut the derivative: {f'write {instead}, or ' if instead else ''}write it with "
@@ -323,7 +329,7 @@ def replacement(full: str) -> str:
     """Return what does the same as a function of NumPy or SciPy and has a derivative, or ""."""
     package, _, name = full.partition(".")
     if package == "numpy" and attrgetter(name)(np) in NUMPY:
-        return "bprop.stack([x, y]) for a list of values"  # only in a list does it not find its rule
+        return f"{full}(bprop.asarray(values)) for a list of values or an array of objects"  # there it does not find its rule
     if package == "numpy":
         return INSTEAD.get(name) or (f"bprop.{name}" if name in FUNCTIONS else "")
     if package == "scipy" and name.startswith("fft.") and name in FUNCTIONS:

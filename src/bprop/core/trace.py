@@ -80,7 +80,7 @@ def instead(gave_objects: bool = False) -> str:
     if gave_objects:
         return (
             "where NumPy compares the entries of an array of objects, as numpy.maximum, sort and a > 0 do, make one bprop array "
-            "first, by numpy.stack([x, y]) for numpy.array([x, y]) or bprop.asarray(a); elsewhere " + instead()
+            "first, by bprop.stack([x, y]) for numpy.array([x, y]) or bprop.asarray(a); elsewhere " + instead()
         )
     source = user_source()
     if source.startswith("while "):

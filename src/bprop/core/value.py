@@ -224,11 +224,13 @@ class Array(Methods):
 
     def __len__(self) -> int:
         if not self.shape:
-            raise ShapeError("len: an array of shape () has no axes")
+            raise ArgumentError("len: an array of shape () has no axes")
         return self.shape[0]
 
     def __iter__(self) -> "Iterator[Array]":
-        return (self[position] for position in range(len(self)))
+        if not self.shape:
+            raise ArgumentError("iter: an array of shape () has no axes")
+        return (self[position] for position in range(self.shape[0]))
 
     def copy(self, order: str = "C") -> "Array":
         """Return the array itself: it never changes."""
