@@ -257,6 +257,10 @@ def test_functions_of_scipy_that_look_into_a_value_name_ours():
         message = _refused(f)
         assert message.startswith(f"scipy.special.{name} "), message
         assert f"write bprop.scipy.special.{name}" in message
+        with pytest.raises(bprop.BpropError, match=rf"write bprop\.scipy\.special\.{name}"):
+            bprop.compile(f)(V)
+    with pytest.raises(bprop.TracedValueError, match=r"write bprop\.scipy\.special\.factorial"):
+        bprop.vmap(lambda x: special.factorial(x[0]))(V[None])
 
 
 def test_an_array_without_axes_is_no_iterable():
