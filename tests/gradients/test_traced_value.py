@@ -157,12 +157,12 @@ PUT_IN = {
     "mask": (masked_, rf"{ASSIGNED}ones\(3\)\n      a = a\.at\[a > 0\]\.set\(x\)", "a[a > 0] = x"),
     "list, dtype": (
         lambda x: np.array([x[0], 1.0], dtype=float),
-        r"numpy\.asarray.*write bprop\.stack\(\[x, y\]\) for numpy\.array\(\[x, y\], dtype\)",
+        r"numpy\.asarray.*write bprop\.asarray\(\[x\[0\], 1\.0\], dtype=float\)",
         "np.array([x",
     ),
     "mean of a list": (
         lambda x: np.mean([x[0], x[1]]),
-        r"numpy\.mean of .*write bprop\.stack\(\[x, y\]\) for a list of values",
+        r"numpy\.mean of .*write numpy\.mean\(bprop\.asarray\(values\)\) for a list of values",
         "np.mean([x[0]",
     ),
 }

@@ -118,6 +118,12 @@ EXAMPLES = {
             np.add.at(r, [0, 0, 1], u)
             return r
         """,
+    "fill": """
+        def f(u):
+            r = np.zeros(3)
+            r.fill(u[1])
+            return r
+        """,
     "put": """
         def f(u):
             r = np.zeros(3)
@@ -129,6 +135,51 @@ EXAMPLES = {
             r = np.zeros(7)
             r = np.ones(3)
             r[0] = u[0]
+            return r
+        """,
+    "out and where": """
+        def f(u):
+            r = np.zeros(3)
+            np.divide(1.0, u - 0.5, out=r, where=u > 1)
+            return r
+        """,
+    "attribute with NumPy's array": """
+        def f(u):
+            o = Obj()
+            o.r = np.zeros(3)
+            o.r[1:] = u[1:]
+            return o.r
+        """,
+    "in a dict": """
+        def f(u):
+            d = {}
+            d['a'] = np.ones(3)
+            d['a'][1] = u[1]
+            return d['a']
+        """,
+    "in a list of an attribute": """
+        def f(u):
+            o = Obj()
+            o.rows = [1, np.ones(3)]
+            o.rows[1][0] += u[1]
+            return o.rows[1]
+        """,
+    "begins beside another": """
+        def f(u):
+            a, b = np.zeros(3), np.ones(3)
+            b[0] = u[1]
+            return a + b
+        """,
+    "two arrays begin as one function's": """
+        def f(u):
+            a, b = np.ones((2, 3))
+            b[0] = u[1]
+            return a + b
+        """,
+    "a column, added": """
+        def f(u):
+            r = np.ones((3, 2))
+            r[:, 0] += u
             return r
         """,
     "loop": """
@@ -167,7 +218,9 @@ def _rewritten(source, message):
     *_, assignment = lines
     target = assignment.partition(" = ")[0]
     name = re.escape(target)
-    start = re.search(rf"\n( +)(?:{name}\[|{name} [+*/-]=|np\.[a-z_.]+\({name},|np\.add\(u)", source)
+    start = re.search(
+        rf"\n( +)(?:{name}\[|{name}\.fill|{name} [+*/-]=|np\.[a-z_.]+\({name},|np\.(?:add\(u|divide\(1))", source
+    )
     before, after = source[: start.start() + 1], source[source.index("\n    return") :]
     if len(lines) == 2:
         above, loop, inside = before.partition("    for ")
@@ -234,6 +287,33 @@ def test_without_source_the_message_says_it_in_general():
 def test_several_targets_of_one_statement():
     f = _function("def f(u):\n    r = np.zeros(3)\n    r[0], r[1] = 1.0, u[0] * 2\n    return r\n", "tuple")
     assert "r = r.at[1].set(u[0] * 2)" in str(_message(f))
+
+
+SEVERAL = {
+    "one value": "A[0, 1] = A[1, 0] = u[0]",
+    "one value that reads the array": "A[0, 1] = A[1, 0] = A[0, 1] + u[0]",
+    "exchanged": "A[0], A[1] = u * A[1], u[0] * A[0]",
+    "unpacked": "A[0, 0], A[1, 2] = np.split(u[:2] ** 2, 2)[0].reshape(1).repeat(2)",
+    "two arrays": "A[0, 1] = B[0] = u[1]",
+    "a name among them": "w = A[0] = u * 2",
+    "an entry of a list": "A[0, 0], rows[0] = u[0], u[1]",
+    "long": f"A[0, 1] = A[1, 0] = u[0]{' + u[1]' * 20}",
+}
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_a_line_for_every_target(name):
+    """Planted: `_of_targets` that leaves the last target out; one that never names the value first."""
+    source = (
+        "def f(u):\n    w, rows = 1.0, [1.0]\n    A, B = np.arange(6.0).reshape(2, 3), np.ones(3)\n"
+        f"    {SEVERAL[name]}\n    return A * B * w * rows[0]\n"
+    )
+    f = _function(source, name)
+    message = str(_message(f))
+    lines = [line.strip() for line in message.splitlines() if line.startswith("      ")]
+    g = _function(source.replace(SEVERAL[name], "\n    ".join(lines)), f"{name}, rewritten")
+    assert_allclose(g(bprop.asarray(X)), f(X), rtol=1e-14)
+    assert np.any(np.asarray(bprop.jacobian(g)(X)))
 
 
 @pytest.mark.parametrize("name", ["copyto", "diagonal", "at", "put", "out", "whole"])

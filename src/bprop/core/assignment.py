@@ -6,6 +6,8 @@ the index come from the source (`ast`), the place in it from the frame. Looked a
 
 import ast
 import linecache
+from collections import ChainMap
+from collections.abc import Mapping
 from functools import cache
 from types import CodeType
 from typing import Any
@@ -41,26 +43,43 @@ def rewrite() -> str:
     position = next((n for n in reversed(range(len(path))) if isinstance(path[n], ast.stmt)), None)
     if frame is None or position is None:
         return ""
-    written = _written(path[position:], path[position], frame.f_locals)
-    if written is None:
+    names = ChainMap(frame.f_locals, frame.f_globals)
+    around, statement = path[:position], path[position]
+    lines = _written(path[position:], statement, names)
+    targets = dict.fromkeys(target for target, line in lines if target and target in line.partition(" = ")[2])
+    beginnings = [beginning for target in targets if (beginning := _beginning(target, around, statement))]
+    if not lines:
         return ""
-    target, line = written
-    around = path[:position]
-    reads = target in line.partition(" = ")[2]
-    beginning = _beginning(target, around, path[position]) if reads else ""
-    text = f"write\n      {beginning}\n      {line}" if beginning else f"write\n      {line}"
-    if any(isinstance(node, ast.For | ast.While) for node in _inside_function(around)) and ").set(" in line.replace(
-        "]", ")"
-    ):
-        value = line.partition("].set(")[2][:-1]
-        index = line.partition(".at[")[2].partition("].set(")[0]
-        if index.endswith(" + 1"):  # y[i + 1] = f(y[i])
-            value = value.replace(f"{target}[{index.removesuffix(' + 1')}]", "values[-1]")
-        text += (
-            "\n    or, where the loop fills it, collect the values in a list and join them once behind the loop\n      "
-        )
-        text += f"values.append({value})\n      {target} = numpy.stack(values)"
-    return text
+    text = "write" + "".join(f"\n      {line}" for line in [*beginnings, *(line for _, line in lines)])
+    in_loop = any(isinstance(node, ast.For | ast.While) for node in _inside_function(around))
+    return text + (_collected(*lines[0]) if in_loop and len(lines) == 1 and "].set(" in lines[0][1] else "")
+
+
+def _collected(target: str, line: str) -> str:
+    """Return the lines for a loop that fills an array entry by entry."""
+    value = line.partition("].set(")[2][:-1]
+    index = line.partition(".at[")[2].partition("].set(")[0]
+    if index.endswith(" + 1"):  # y[i + 1] = f(y[i])
+        value = value.replace(f"{target}[{index.removesuffix(' + 1')}]", "values[-1]")
+    return (
+        "\n    or, where the loop fills it, collect the values in a list and join them once behind the loop\n      "
+        f"values.append({value})\n      {target} = numpy.stack(values)"
+    )
+
+
+def conversion() -> str:
+    """Return what to write for ``numpy.asarray(x, dtype)`` and its like at the user's line, "" where it is not seen."""
+    frame = user_frame()
+    path = _path(frame.f_code, frame.f_lasti) if frame is not None else []
+    call = next((node for node in reversed(path) if isinstance(node, ast.Call)), None)
+    if call is None or getattr(call.func, "attr", "") not in _CONVERSIONS or not call.args:
+        return ""
+    dtypes = [*call.args[1:2], *(option.value for option in call.keywords if option.arg == "dtype")]
+    options = [ast.keyword("dtype", dtype) for dtype in dtypes]
+    return ast.unparse(ast.Call(ast.Name("bprop.asarray"), call.args[:1], options))
+
+
+_CONVERSIONS = ("array", "asarray", "asanyarray", "ascontiguousarray", "asfortranarray")
 
 
 def fresh_output() -> bool:
@@ -135,62 +154,110 @@ def _inside_function(path: list[ast.AST]) -> list[ast.AST]:
     return path[functions[-1] + 1 :] if functions else path
 
 
-def _written(path: list[ast.AST], statement: Any, names: dict[str, Any]) -> tuple[str, str] | None:
-    """Return the name of the array that a statement writes into, and the line to write for it."""
+def _written(path: list[ast.AST], statement: Any, names: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the lines to write for a statement, each with the name of the array that it writes into."""
     if isinstance(statement, ast.Assign | ast.AugAssign):
         element = next((node for node in path if isinstance(node, ast.Subscript)), None)
         if isinstance(statement, ast.AugAssign) and isinstance(statement.target, ast.Subscript) and len(path) == 1:
             element = statement.target  # r[1:] += x is r[1:] = add(r[1:], x, out=r[1:])
         if element is not None and element in _targets(statement):
-            return _of_element(element, statement, names)
+            if isinstance(statement, ast.Assign) and len(_targets(statement)) > 1:
+                return _of_targets(statement, names)
+            written = _of_element(element, statement, statement.value, names)
+            return [] if written is None else [written]
         if isinstance(statement, ast.AugAssign) and len(path) == 1:
             target = ast.unparse(statement.target)
             operation = ast.BinOp(statement.target, statement.op, statement.value)
-            return target, f"{target} = {_shown(operation)}"
+            return [(target, f"{target} = {_shown(operation)}")]
     call = next((node for node in reversed(path) if isinstance(node, ast.Call)), None)
-    return None if call is None else _of_call(call)
+    written = None if call is None else _of_call(call)
+    return [] if written is None else [written]
+
+
+def _entries(target: ast.AST) -> list[Any]:
+    return list(target.elts) if isinstance(target, ast.Tuple | ast.List) else [target]
 
 
 def _targets(statement: ast.Assign | ast.AugAssign) -> list[ast.AST]:
     targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-    return [
-        node for target in targets for node in (target.elts if isinstance(target, ast.Tuple | ast.List) else [target])
-    ]
+    return [node for target in targets for node in _entries(target)]
+
+
+def _of_targets(statement: ast.Assign, names: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the lines for ``a[i] = b[j] = x`` and ``a[i], b[j] = x, y``: first the values, where an earlier line would change them."""
+    targets = _targets(statement)
+    pairs = [pair for target in statement.targets for pair in _with_values(target, statement.value)]
+    changed = {node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)}
+    read = {node.id for node in ast.walk(statement.value) if isinstance(node, ast.Name)}
+    name = "values" if isinstance(statement.targets[0], ast.Tuple | ast.List) else "value"
+    named = all(ast.unparse(value).partition("[")[0] == name for _, value in pairs)
+    lines: list[tuple[str, str]] = []
+    if named or changed & read or len(ast.unparse(statement.value)) > LONGEST:
+        pairs = [pair for target in statement.targets for pair in _with_values(target, ast.Name(name))]
+        lines = [("", f"{name} = {ast.unparse(statement.value)}")]
+    for target, value in pairs:
+        written = _of_element(target, statement, value, names) if isinstance(target, ast.Subscript) else None
+        lines.append(written or ("", f"{ast.unparse(target)} = {ast.unparse(value)}"))
+    return lines
+
+
+def _with_values(target: ast.AST, value: ast.expr) -> list[tuple[Any, ast.expr]]:
+    """Return each target of an assignment with its value, an entry of ``value`` where several are unpacked."""
+    if not isinstance(target, ast.Tuple | ast.List):
+        return [(target, value)]
+    if isinstance(value, ast.Tuple | ast.List) and len(value.elts) == len(target.elts):
+        return list(zip(target.elts, value.elts, strict=True))
+    base = value if isinstance(value, ast.Name) else ast.Name("values")
+    return [(entry, ast.Subscript(base, ast.Constant(position))) for position, entry in enumerate(target.elts)]
 
 
 def _of_element(
-    element: ast.Subscript, statement: ast.Assign | ast.AugAssign, names: dict[str, Any]
+    element: ast.Subscript, statement: ast.Assign | ast.AugAssign, value: ast.expr, names: Mapping[str, Any]
 ) -> tuple[str, str] | None:
     """Return what `_written` does for ``r[i] = x`` and ``r[i] += x``; of ``r[i][j]`` both indices are one."""
+    if isinstance(_looked_up(element.value, names), list | dict):
+        return None  # an entry of a list, not of an array
     base: ast.expr = element.value
     indices = [element.slice]
     while isinstance(base, ast.Subscript) and not isinstance(base.slice, ast.Slice | ast.Tuple):
+        if isinstance(_looked_up(base.value, names), list | dict):  # it holds the array
+            break
         indices.insert(0, base.slice)
         base = base.value
-    if isinstance(base, ast.Name) and isinstance(names.get(base.id), list | dict):  # it holds the array
-        base, indices = element.value, [element.slice]
-    elif not isinstance(base, ast.Name | ast.Attribute) or getattr(base, "attr", "") in ("T", "mT", "flat"):
+    if not isinstance(base, ast.Name | ast.Attribute | ast.Subscript) or getattr(base, "attr", "") in _VIEWS:
+        return None
+    if isinstance(base, ast.Subscript) and isinstance(base.slice, ast.Slice | ast.Tuple):
         return None
     target, index = ast.unparse(base), ", ".join(map(_index, indices))
     update = _UPDATES.get(type(statement.op)) if isinstance(statement, ast.AugAssign) else "set({})"
     if update is None:
         return None
-    return target, f"{target} = {target}.at[{index}].{_filled(update, _value(statement, element))}"
+    return target, f"{target} = {target}.at[{index}].{_filled(update, value)}"
+
+
+_VIEWS = ("T", "mT", "flat")
+"""Attributes that are another array: to assign to one is no assignment to its array."""
+
+
+def _looked_up(node: ast.AST, names: Mapping[str, Any]) -> Any:
+    """Return what an expression of names, attributes and constant indices is, without running the user's code; else ``None``."""
+    if isinstance(node, ast.Name):
+        return names.get(node.id)
+    if isinstance(node, ast.Attribute):
+        return getattr(_looked_up(node.value, names), "__dict__", {}).get(node.attr)
+    if isinstance(node, ast.Subscript):
+        holder = _looked_up(node.value, names)
+        key = node.slice.value if isinstance(node.slice, ast.Constant) else _looked_up(node.slice, names)
+        try:
+            return holder[key] if type(holder) in (list, dict, tuple) else None
+        except (LookupError, TypeError):
+            return None
+    return None
 
 
 def _index(node: ast.AST) -> str:
     text = ast.unparse(node)
     return text[1:-1] if isinstance(node, ast.Tuple) and text.startswith("(") and len(node.elts) > 1 else text
-
-
-def _value(statement: Any, element: ast.AST) -> ast.expr:
-    """Return what is assigned to an element, a stand-in where several are and it cannot be told."""
-    value: ast.expr = statement.value
-    targets = statement.targets[0] if isinstance(statement, ast.Assign) else None
-    if not isinstance(targets, ast.Tuple | ast.List):
-        return value
-    several = isinstance(value, ast.Tuple | ast.List) and len(value.elts) == len(targets.elts)
-    return value.elts[targets.elts.index(element)] if several else ast.Name("value")  # type: ignore[attr-defined, arg-type]
 
 
 def _filled(update: str, value: ast.AST) -> str:
@@ -211,15 +278,18 @@ def _of_call(call: ast.Call) -> tuple[str, str] | None:
         return None
     options = {option.arg: option.value for option in call.keywords}
     if isinstance(options.get("out"), ast.Name | ast.Attribute):
-        target = ast.unparse(options["out"])
-        return (
-            target,
-            f"{target} = {_shown(ast.Call(function, call.args, [o for o in call.keywords if o.arg != 'out']))}",
+        target, where = ast.unparse(options["out"]), options.get("where")
+        computed = _shown(ast.Call(function, call.args, [o for o in call.keywords if o.arg not in ("out", "where")]))
+        return target, f"{target} = " + (
+            computed if where is None else f"bprop.where({ast.unparse(where)}, {computed}, {target})"
         )
     if function.attr == "at" and isinstance(function.value, ast.Attribute) and len(arguments) == 3:
         method = _METHODS.get(function.value.attr)
         line = method and f"{arguments[0]} = {arguments[0]}.at[{_index(call.args[1])}].{_filled(method, call.args[2])}"
         return (arguments[0], line) if line else None
+    if function.attr == "fill" and len(arguments) == 1:
+        target = ast.unparse(function.value)
+        return target, f"{target} = {_WRITERS['copyto'].partition(' = ')[2].format(target, arguments[0])}"
     template = _WRITERS.get(function.attr)
     if template is None or len(arguments) < 2:
         return None
@@ -234,19 +304,20 @@ def _of_call(call: ast.Call) -> tuple[str, str] | None:
 # --- how the array begins ---
 def _beginning(target: str, around: list[ast.AST], statement: Any) -> str:
     """Return the line with which the array begins, made of the last one before the statement that assigns the name."""
-    if not target.isidentifier():
-        return ""
     functions = [node for node in around if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Module)]
     assignments = [
-        node.value
+        node
         for node in ast.walk(functions[-1])
-        if isinstance(node, ast.Assign)
+        if isinstance(node, ast.Assign | ast.AnnAssign)
         and (node.lineno, node.col_offset) < (statement.lineno, statement.col_offset)
-        and any(isinstance(name, ast.Name) and name.id == target for name in node.targets)
+        and any(ast.unparse(name) == target for name, _ in _bindings(node))
     ]
     if not assignments:
         return f"{target} = bprop.asarray({target})"
-    value = assignments[-1]
+    last = max(assignments, key=lambda node: (node.lineno, node.col_offset))
+    value = next(value for name, value in _bindings(last) if ast.unparse(name) == target)
+    if value is None:
+        return f"{target} = bprop.asarray({target})"
     if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and isinstance(value.func.value, ast.Name):
         name = _CREATIONS.get(value.func.attr, value.func.attr)
         module = value.func.value.id
@@ -259,6 +330,20 @@ def _beginning(target: str, around: list[ast.AST], statement: Any) -> str:
     return f"{target} = bprop.asarray({_shown(value)})"
 
 
+def _bindings(node: ast.AST) -> list[tuple[ast.AST, ast.expr | None]]:
+    """Return the targets of an assignment with their values, ``None`` for one that the source does not tell."""
+    if isinstance(node, ast.AnnAssign):
+        return [(node.target, node.value)]
+    if not isinstance(node, ast.Assign):
+        return []
+    unpacked = isinstance(node.value, ast.Tuple | ast.List)
+    return [
+        (name, value if unpacked or name is target else None)
+        for target in node.targets
+        for name, value in _with_values(target, node.value)
+    ]
+
+
 ASSIGNED = (
     "write a = a.at[i].set(x) for a[i] = x, with a from bprop.zeros(shape) or bprop.asarray(a), or put the values together with "
     "bprop.stack([x, y])"
@@ -267,4 +352,4 @@ ASSIGNED = (
 
 _BEGINNINGS = ("zeros", "ones", "full", "asarray", "arange", "linspace")
 
-__all__ = ["ASSIGNED", "fresh_output", "rewrite"]
+__all__ = ["ASSIGNED", "conversion", "fresh_output", "rewrite"]

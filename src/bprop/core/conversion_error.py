@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from .assignment import ASSIGNED, rewrite
+from .assignment import ASSIGNED, conversion, rewrite
 from .dispatch import replacement
-from .error import TracedValueError, refused_at, user_assigns, user_called, user_source
+from .error import NumPyFunctionError, TracedValueError, refused_at, user_assigns, user_called, user_source
 from .nondifferentiable import IN_PLACE_NAMES
 
 if TYPE_CHECKING:
@@ -24,15 +24,18 @@ def asked(value: "Tracer", what: str) -> tuple[str, str]:
     if what not in ("numpy.asarray", "float()"):
         return what, ""
     called = user_called()
-    if user_assigns() or called.removeprefix("numpy.") in IN_PLACE_NAMES:
+    fills = what == "float()" and ".fill(" in user_source()  # a method of NumPy's arrays
+    if fills or user_assigns() or called.removeprefix("numpy.") in IN_PLACE_NAMES:
         raise refused_assignment(value, called)
     if called.startswith("numpy.ma."):
         return "an operation with a masked array (numpy.ma)", UNMASKED
     if called:
         instead = replacement(called) or _FOREIGN.get(called.partition(".")[0], "")
-        return called, f"write {instead}" if instead else ""
+        listed = " of a list or an array of objects asks for the number" if instead.startswith(f"{called}(") else ""
+        return called + listed, f"write {instead}" if instead else ""
     if what == "numpy.asarray":
-        return what, (
+        line = conversion()
+        return what, f"write {line}" if line else (
             "write bprop.stack([x, y]) for numpy.array([x, y], dtype), bprop.asarray(a, dtype=dtype) for a.astype(dtype) of an "
             "array of objects, compute with bprop (or NumPy) functions"
         )
@@ -59,6 +62,20 @@ def refused_assignment(value: "Tracer", called: str) -> TracedValueError:
     )
 
 
+def explain_unhashable(error: TypeError) -> NumPyFunctionError | None:
+    """Return the error for a library's function that looks a value up, as of integers; ``None`` for other errors."""
+    called, line = refused_at(error)
+    if str(error) != "unhashable type: 'Array'" or not called:
+        return None
+    instead = replacement(called)
+    explained = NumPyFunctionError(
+        f"{called} does not compute with a value under a transform"
+        + (f": write {instead}" if instead else ", and there is no rule: write it with functions that have one")
+    )
+    explained.line = line
+    return explained
+
+
 def explain_flat(error: ValueError, name: str) -> TracedValueError | None:
     """Return the error for ``a.flat[i] = x``, of which NumPy says only that it failed; ``None`` for other errors."""
     if str(error) != "Error setting single item of array.":
@@ -72,4 +89,4 @@ def explain_flat(error: ValueError, name: str) -> TracedValueError | None:
     return explained
 
 
-__all__ = ["UNMASKED", "asked", "explain_flat"]
+__all__ = ["UNMASKED", "asked", "explain_flat", "explain_unhashable"]

@@ -18,7 +18,7 @@ from .assignment import rewrite
 from .error import ArgumentError, NumPyFunctionError, user_called
 from .function import AS_NUMPY, FUNCTIONS, NAMESPACES, NUMPY, SCIPY, UFUNC_METHODS
 from .method import Methods
-from .nondifferentiable import EFFECTS, IN_PLACE, INSTEAD, NONDIFFERENTIABLE
+from .nondifferentiable import EFFECTS, IN_PLACE, INSTEAD, NONDIFFERENTIABLE, OF_SHAPE_AND_DTYPE
 
 
 class Call:
@@ -40,6 +40,11 @@ class Call:
         """Raise where ``into``, which the call writes into, is an array of bprop."""
         for output in into if isinstance(into, tuple) else (into,):
             if isinstance(output, Methods):
+                called = user_called()  # numpy.percentile of a list computes in an array of its own
+                if called and called != self.name:
+                    raise NumPyFunctionError(
+                        f"{called} would write what has a derivative into an array of its own: write {replacement(called)}"
+                    )
                 instead = INSTEAD.get(self.name.removeprefix("numpy."), "without out=")
                 raise ArgumentError(
                     f"{self.name} would write into a bprop array, which never changes: give it a NumPy array, or take the "
@@ -62,6 +67,16 @@ class Call:
                     leaf.numbers(self.name)
         outermost = max((leaf.owner for leaf in wrapped), key=_depth)
         return outermost.look(self.name, self._called, self.leaves)
+
+    def on_shapes(self) -> Any:
+        """Call NumPy with arrays of the same shapes and dtypes, without the numbers of values under a transform."""
+        stand_ins = {
+            id(leaf): np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape)
+            if hasattr(leaf, "owner")
+            else leaf.__array__()
+            for leaf in self.leaves
+        }
+        return self._called(*(stand_ins[id(leaf)] for leaf in self.leaves))
 
     def _writes(self) -> bool:
         in_place = self.function in IN_PLACE or self.name.endswith(".at")
@@ -125,6 +140,8 @@ def apply_function(func: Any, args: Sequence[Any], options: dict[str, Any], arra
         return direct[0](*args, **options)
     rule = NUMPY.get(func)
     name = f"{getattr(func, '__module__', None) or 'numpy'}.{func.__name__}"
+    if func in OF_SHAPE_AND_DTYPE:
+        return Call(func, name, args, options, array).on_shapes()
     if func in NONDIFFERENTIABLE:
         return Call(func, name, args, options, array).on_numbers(None)
     refused: list[str] = []
@@ -133,7 +150,7 @@ def apply_function(func: Any, args: Sequence[Any], options: dict[str, Any], arra
             position, names = _position_of_out(rule)
             _DIRECT[func] = rule, sys.maxsize if position is None else position, names
             return rule(*args, **options)
-        refused = ["out"]
+        refused, (args, options) = ["out"], _with_out_by_name(rule, args, options)
     elif rule is not None:
         _, operands, names = _parameters(func, rule)
         _DIRECT[func] = rule, sys.maxsize if operands is None else operands, names
@@ -162,6 +179,15 @@ def _fills(rule: Any, args: Sequence[Any], options: dict[str, Any]) -> bool:
     position, _ = _position_of_out(rule)
     out = args[position] if position is not None and len(args) > position else options.get("out")
     return out is not None
+
+
+def _with_out_by_name(rule: Any, args: Sequence[Any], options: dict[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
+    """Return the arguments with the array to be filled, and those behind it, by their names."""
+    position, _ = _position_of_out(rule)
+    if position is None:
+        return args, options
+    names = rule.__code__.co_varnames[position : rule.__code__.co_argcount]
+    return args[:position], dict(zip(names, args[position:], strict=False)) | options
 
 
 @cache
@@ -263,9 +289,15 @@ def _home(ufunc: Any) -> tuple[str, str]:
 
 
 def _options_refused(name: str, options: list[str]) -> NumPyFunctionError:
+    instead = rewrite() if "out" in options else ""
+    if instead:
+        return NumPyFunctionError(
+            f"{name} would write what has a derivative into an array (out=), and arrays do not change under differentiation: "
+            + instead
+        )
     return NumPyFunctionError(
         f"{name}: options {options} are not supported on values under a transform (they are immutable and typed): "
-        + (("out" in options and rewrite()) or "call it without them")
+        "call it without them"
     )
 
 
@@ -284,6 +316,7 @@ def _writing_refused(name: str) -> NumPyFunctionError:
 
 
 def _without_rule(full: str, traced: bool) -> NumPyFunctionError:
+    full = user_called() or full  # scipy.special.lambertw, whose ufunc is private
     instead = replacement(full)
     return NumPyFunctionError(
         f"{full} has no bprop rule and would cut the derivative: {f'write {instead}, or ' if instead else ''}write it with "
@@ -296,7 +329,7 @@ def replacement(full: str) -> str:
     """Return what does the same as a function of NumPy or SciPy and has a derivative, or ""."""
     package, _, name = full.partition(".")
     if package == "numpy" and attrgetter(name)(np) in NUMPY:
-        return "bprop.stack([x, y]) for a list of values"  # only in a list does it not find its rule
+        return f"{full}(bprop.asarray(values)) for a list of values or an array of objects"  # there it does not find its rule
     if package == "numpy":
         return INSTEAD.get(name) or (f"bprop.{name}" if name in FUNCTIONS else "")
     if package == "scipy" and name.startswith("fft.") and name in FUNCTIONS:

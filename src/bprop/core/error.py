@@ -4,7 +4,7 @@ import linecache
 import os
 import sys
 from opcode import opmap
-from types import CodeType, FrameType, ModuleType
+from types import CodeType, FrameType, FunctionType, ModuleType
 
 from .printable import printable_lines
 
@@ -92,6 +92,11 @@ def _public_name(frame: FrameType) -> str:
     """Return the name by which a user knows the function of a frame, "" if it has none."""
     name, parts = frame.f_code.co_qualname, str(frame.f_globals["__name__"]).split(".")
     first, last = name.partition(".")[0], name.rpartition(".")[2]
+    if "<locals>" in name:  # the wrapper that a decorator made, of a public function, as of scipy.special.spherical_jn
+        wrapped = (frame.f_locals.get(variable) for variable in frame.f_code.co_freevars)
+        functions = (value for value in wrapped if isinstance(value, FunctionType))
+        name = next((f.__name__ for f in functions if f.__module__.partition(".")[0] == parts[0]), name)
+        first = last = name
     owner = type(frame.f_locals.get("self"))
     for count in range(2, len(parts) + 1 if owner.__module__.startswith(parts[0]) else 0):
         module = ".".join(parts[:count])

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .conversion_error import explain_flat
+from .conversion_error import explain_flat, explain_unhashable
 from .dtype import WEAK
 from .error import BpropError, EscapedError
 from .object_array import explain_objects
@@ -216,6 +216,8 @@ class using:  # noqa: N801 - reads as a statement: `with using(interpreter):`
             raise error.__cause__
         if kind is ValueError and (flat := explain_flat(error, self.interpreter.name)) is not None:  # type: ignore[arg-type]
             raise flat from error
+        if kind is TypeError and (unhashable := explain_unhashable(error)) is not None:  # type: ignore[arg-type]
+            raise unhashable from error
         if self.interpreter.gave_objects and isinstance(error, TypeError | AttributeError):
             explained = explain_objects(error)
             if explained is not None:

@@ -1,164 +1,34 @@
-"""The operators and methods of `Array`, in Python's, the Array API's and NumPy's spelling: each calls a public function."""
+"""The methods of `Array`, in the Array API's and NumPy's spelling: each calls a public function.
+
+They take what the methods of NumPy's arrays take, in the same positions: a common call goes to the public function, one with
+other options to NumPy's function, which finds its rule.
+"""
 
 import inspect
 import sys
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
+import numpy as np
 from numpy.typing import DTypeLike
 
 from . import device as devices
-from .assignment import rewrite
-from .error import ArgumentError
-from .function import FUNCTIONS
+from .error import ArgumentError, DTypeError
+from .operator import Operators, call
 
 if TYPE_CHECKING:
     from .value import Array
 
 API_VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12")
 """Versions of the Array API standard whose functions are here; each keeps those of the one before."""
+NO_VALUE: Any = np._NoValue
+"""What NumPy's options are where nobody gives them."""
 
 
-class Methods:
+class Methods(Operators):
     """What an array does by calling a function of that name, which `bprop.ops` puts into the table of functions."""
 
     __slots__ = ()
-    __hash__ = None  # type: ignore[assignment]  # == is elementwise, as in NumPy
-
-    # --- operators ---
-    def __add__(self, other: Any) -> "Array":
-        return _call("add", self, other)
-
-    def __radd__(self, other: Any) -> "Array":
-        return _call("add", other, self)
-
-    def __sub__(self, other: Any) -> "Array":
-        return _call("subtract", self, other)
-
-    def __rsub__(self, other: Any) -> "Array":
-        return _call("subtract", other, self)
-
-    def __mul__(self, other: Any) -> "Array":
-        return _call("multiply", self, other)
-
-    def __rmul__(self, other: Any) -> "Array":
-        return _call("multiply", other, self)
-
-    def __truediv__(self, other: Any) -> "Array":
-        return _call("divide", self, other)
-
-    def __rtruediv__(self, other: Any) -> "Array":
-        return _call("divide", other, self)
-
-    def __floordiv__(self, other: Any) -> "Array":
-        return _call("floor_divide", self, other)
-
-    def __rfloordiv__(self, other: Any) -> "Array":
-        return _call("floor_divide", other, self)
-
-    def __mod__(self, other: Any) -> "Array":
-        return _call("remainder", self, other)
-
-    def __rmod__(self, other: Any) -> "Array":
-        return _call("remainder", other, self)
-
-    def __divmod__(self, other: Any) -> "tuple[Array, Array]":
-        return self // other, self % other
-
-    def __rdivmod__(self, other: Any) -> "tuple[Array, Array]":
-        return other // self, other % self
-
-    def __pow__(self, other: Any) -> "Array":
-        return _call("pow", self, other)
-
-    def __rpow__(self, other: Any) -> "Array":
-        return _call("pow", other, self)
-
-    def __matmul__(self, other: Any) -> "Array":
-        return _call("matmul" if isinstance(other, Methods) else _product(other), self, other)
-
-    def __rmatmul__(self, other: Any) -> "Array":
-        return _call("matmul" if isinstance(other, Methods) else _product(other), other, self)
-
-    def __neg__(self) -> "Array":
-        return _call("negative", self)
-
-    def __pos__(self) -> "Array":
-        return _call("positive", self)
-
-    def __abs__(self) -> "Array":
-        return _call("abs", self)
-
-    def __round__(self, ndigits: int | None = None) -> "Array":
-        return _call("around", self, ndigits or 0)
-
-    def __floor__(self) -> "Array":
-        return _call("floor", self)
-
-    def __ceil__(self) -> "Array":
-        return _call("ceil", self)
-
-    def __trunc__(self) -> "Array":
-        return _call("trunc", self)
-
-    def __invert__(self) -> "Array":
-        return _call("bitwise_invert", self)
-
-    def __and__(self, other: Any) -> "Array":
-        return _call("bitwise_and", self, other)
-
-    def __rand__(self, other: Any) -> "Array":
-        return _call("bitwise_and", other, self)
-
-    def __or__(self, other: Any) -> "Array":
-        return _call("bitwise_or", self, other)
-
-    def __ror__(self, other: Any) -> "Array":
-        return _call("bitwise_or", other, self)
-
-    def __xor__(self, other: Any) -> "Array":
-        return _call("bitwise_xor", self, other)
-
-    def __rxor__(self, other: Any) -> "Array":
-        return _call("bitwise_xor", other, self)
-
-    def __lshift__(self, other: Any) -> "Array":
-        return _call("bitwise_left_shift", self, other)
-
-    def __rlshift__(self, other: Any) -> "Array":
-        return _call("bitwise_left_shift", other, self)
-
-    def __rshift__(self, other: Any) -> "Array":
-        return _call("bitwise_right_shift", self, other)
-
-    def __rrshift__(self, other: Any) -> "Array":
-        return _call("bitwise_right_shift", other, self)
-
-    def __lt__(self, other: Any) -> "Array":
-        return _call("less", self, other)
-
-    def __le__(self, other: Any) -> "Array":
-        return _call("less_equal", self, other)
-
-    def __gt__(self, other: Any) -> "Array":
-        return _call("greater", self, other)
-
-    def __ge__(self, other: Any) -> "Array":
-        return _call("greater_equal", self, other)
-
-    def __eq__(self, other: object) -> "Array":  # type: ignore[override]  # elementwise, as in NumPy
-        return _call("full_like", self, False, dtype=bool) if other is None else _call("equal", self, other)
-
-    def __ne__(self, other: object) -> "Array":  # type: ignore[override]  # elementwise, as in NumPy
-        return _call("full_like", self, True, dtype=bool) if other is None else _call("not_equal", self, other)
-
-    def __getitem__(self, index: Any) -> "Array":
-        return _call("getitem", self, index)
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        raise ArgumentError(
-            "bprop arrays are immutable: x[index] = value would change numbers that a gradient still needs; "
-            + (rewrite() or "write x = x.at[index].set(value), and x.at[index].add(value) for +=")
-        )
 
     # --- the Array API's ---
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
@@ -181,169 +51,267 @@ class Methods:
             raise ArgumentError(f'to_device: the device "cpu" has no streams, and none like {stream!r:.60}')
         return cast("Array", self)
 
-    # --- methods, in the Array API's and NumPy's spelling ---
     @property
     def T(self) -> "Array":
         """The transpose of a matrix (all axes reversed, as in NumPy)."""
-        return _call("permute_dims", self, None)
+        return call("permute_dims", self, None)
 
     @property
     def mT(self) -> "Array":
         """The transpose of the last two axes."""
-        return _call("matrix_transpose", self)
+        return call("matrix_transpose", self)
 
     @property
     def real(self) -> "Array":
         """The real part, of a real array the array itself."""
-        return _call("real", self)
+        return call("real", self)
 
     @property
     def imag(self) -> "Array":
         """The imaginary part, of a real array zeros."""
-        return _call("imag", self)
+        return call("imag", self)
 
     def conj(self) -> "Array":
         """Return the complex conjugate, of a real array the array itself."""
-        return _call("conj", self)
+        return call("conj", self)
 
     def conjugate(self) -> "Array":
         """Return the complex conjugate, of a real array the array itself."""
-        return _call("conj", self)
+        return call("conj", self)
 
-    def clip(self, min: Any = None, max: Any = None) -> "Array":
+    def clip(self, min: Any = None, max: Any = None, out: Any = None, **options: Any) -> "Array":
         """Limit the entries to between ``min`` and ``max``."""
-        return _call("clip", self, min, max)
+        if out is not None or options:
+            return np.clip(self, min, max, out=out, **options)  # type: ignore[call-overload]
+        return call("clip", self, min, max)
 
-    def round(self, decimals: int = 0) -> "Array":
+    def round(self, decimals: int = 0, out: Any = None) -> "Array":
         """Round to ``decimals`` places after the point, halves to even."""
-        return _call("around", self, decimals)
+        return call("around", self, decimals) if out is None else _as_numpy(np.round, self, decimals, out)
 
-    def sum(self, axis: Any = None, keepdims: bool = False, *, dtype: DTypeLike | None = None) -> "Array":
+    def sum(
+        self, axis: Any = None, dtype: DTypeLike | None = None, out: Any = None, keepdims: bool = False,
+        initial: Any = NO_VALUE, where: Any = NO_VALUE,
+    ) -> "Array":  # fmt: skip
         """Sum over ``axis`` (all axes by default)."""
-        return _call("sum", self, axis=axis, keepdims=keepdims, dtype=dtype)
+        if out is not None or initial is not NO_VALUE or where is not NO_VALUE:
+            return _as_numpy(np.sum, self, axis, dtype, out, keepdims, initial, where)
+        return call("sum", self, axis=axis, keepdims=keepdims, dtype=dtype)
 
-    def prod(self, axis: Any = None, keepdims: bool = False, *, dtype: DTypeLike | None = None) -> "Array":
+    def prod(
+        self, axis: Any = None, dtype: DTypeLike | None = None, out: Any = None, keepdims: bool = False,
+        initial: Any = NO_VALUE, where: Any = NO_VALUE,
+    ) -> "Array":  # fmt: skip
         """Product over ``axis``."""
-        return _call("prod", self, axis=axis, keepdims=keepdims, dtype=dtype)
+        if out is not None or initial is not NO_VALUE or where is not NO_VALUE:
+            return _as_numpy(np.prod, self, axis, dtype, out, keepdims, initial, where)
+        return call("prod", self, axis=axis, keepdims=keepdims, dtype=dtype)
 
-    def mean(self, axis: Any = None, keepdims: bool = False) -> "Array":
+    def mean(
+        self, axis: Any = None, dtype: DTypeLike | None = None, out: Any = None, keepdims: bool = False, *,
+        where: Any = NO_VALUE,
+    ) -> "Array":  # fmt: skip
         """Mean over ``axis``."""
-        return _call("mean", self, axis=axis, keepdims=keepdims)
+        if dtype is not None or out is not None or where is not NO_VALUE:
+            return _as_numpy(np.mean, self, axis, dtype, out, keepdims, where=where)
+        return call("mean", self, axis=axis, keepdims=keepdims)
 
-    def var(self, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> "Array":
-        """Variance over ``axis``."""
-        return _call("var", self, axis=axis, correction=correction, keepdims=keepdims)
+    def var(
+        self, axis: Any = None, dtype: DTypeLike | None = None, out: Any = None, ddof: float = 0, keepdims: bool = False, *,
+        where: Any = NO_VALUE, mean: Any = NO_VALUE, correction: Any = NO_VALUE,
+    ) -> "Array":  # fmt: skip
+        """Variance over ``axis``; the sum of squares is divided by n - ``ddof``."""
+        if dtype is out is None and where is mean is correction is NO_VALUE:
+            return call("var", self, axis=axis, correction=ddof, keepdims=keepdims)
+        return _as_numpy(np.var, self, axis, dtype, out, ddof, keepdims, where=where, mean=mean, correction=correction)
 
-    def std(self, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> "Array":
-        """Standard deviation over ``axis``."""
-        return _call("std", self, axis=axis, correction=correction, keepdims=keepdims)
+    def std(
+        self, axis: Any = None, dtype: DTypeLike | None = None, out: Any = None, ddof: float = 0, keepdims: bool = False, *,
+        where: Any = NO_VALUE, mean: Any = NO_VALUE, correction: Any = NO_VALUE,
+    ) -> "Array":  # fmt: skip
+        """Standard deviation over ``axis``, with ``ddof`` as in `var`."""
+        if dtype is out is None and where is mean is correction is NO_VALUE:
+            return call("std", self, axis=axis, correction=ddof, keepdims=keepdims)
+        return _as_numpy(np.std, self, axis, dtype, out, ddof, keepdims, where=where, mean=mean, correction=correction)
 
-    def max(self, axis: Any = None, keepdims: bool = False) -> "Array":
+    def max(
+        self, axis: Any = None, out: Any = None, keepdims: bool = False, initial: Any = NO_VALUE, where: Any = NO_VALUE
+    ) -> "Array":
         """Maximum over ``axis``."""
-        return _call("max", self, axis=axis, keepdims=keepdims)
+        if out is not None or initial is not NO_VALUE or where is not NO_VALUE:
+            return _as_numpy(np.max, self, axis, out, keepdims, initial, where)
+        return call("max", self, axis=axis, keepdims=keepdims)
 
-    def min(self, axis: Any = None, keepdims: bool = False) -> "Array":
+    def min(
+        self, axis: Any = None, out: Any = None, keepdims: bool = False, initial: Any = NO_VALUE, where: Any = NO_VALUE
+    ) -> "Array":
         """Minimum over ``axis``."""
-        return _call("min", self, axis=axis, keepdims=keepdims)
+        if out is not None or initial is not NO_VALUE or where is not NO_VALUE:
+            return _as_numpy(np.min, self, axis, out, keepdims, initial, where)
+        return call("min", self, axis=axis, keepdims=keepdims)
 
-    def any(self, axis: Any = None, keepdims: bool = False) -> "Array":
+    def any(self, axis: Any = None, out: Any = None, keepdims: bool = False, *, where: Any = NO_VALUE) -> "Array":
         """Whether an entry along ``axis`` is true."""
-        return _call("any", self, axis=axis, keepdims=keepdims)
+        if out is not None or where is not NO_VALUE:
+            return _as_numpy(np.any, self, axis, out, keepdims, where=where)
+        return call("any", self, axis=axis, keepdims=keepdims)
 
-    def all(self, axis: Any = None, keepdims: bool = False) -> "Array":
+    def all(self, axis: Any = None, out: Any = None, keepdims: bool = False, *, where: Any = NO_VALUE) -> "Array":
         """Whether every entry along ``axis`` is true."""
-        return _call("all", self, axis=axis, keepdims=keepdims)
+        if out is not None or where is not NO_VALUE:
+            return _as_numpy(np.all, self, axis, out, keepdims, where=where)
+        return call("all", self, axis=axis, keepdims=keepdims)
 
-    def argmax(self, axis: int | None = None, keepdims: bool = False) -> "Array":
+    def argmax(self, axis: int | None = None, out: Any = None, *, keepdims: bool = False) -> "Array":
         """Index of the first largest entry along ``axis``."""
-        return _call("argmax", self, axis=axis, keepdims=keepdims)
+        if out is not None:
+            return _as_numpy(np.argmax, self, axis, out, keepdims=keepdims)
+        return call("argmax", self, axis=axis, keepdims=keepdims)
 
-    def argmin(self, axis: int | None = None, keepdims: bool = False) -> "Array":
+    def argmin(self, axis: int | None = None, out: Any = None, *, keepdims: bool = False) -> "Array":
         """Index of the first smallest entry along ``axis``."""
-        return _call("argmin", self, axis=axis, keepdims=keepdims)
+        if out is not None:
+            return _as_numpy(np.argmin, self, axis, out, keepdims=keepdims)
+        return call("argmin", self, axis=axis, keepdims=keepdims)
 
-    def cumsum(self, axis: int | None = None, dtype: DTypeLike | None = None) -> "Array":
+    def cumsum(self, axis: int | None = None, dtype: DTypeLike | None = None, out: Any = None) -> "Array":
         """Cumulative sum along ``axis`` (of all entries in order by default)."""
-        return _call("cumulative_sum", self.reshape(-1) if axis is None else self, axis=axis or 0, dtype=dtype)
+        return _as_numpy(np.cumsum, self, axis, dtype, out)
 
-    def cumprod(self, axis: int | None = None, dtype: DTypeLike | None = None) -> "Array":
+    def cumprod(self, axis: int | None = None, dtype: DTypeLike | None = None, out: Any = None) -> "Array":
         """Cumulative product along ``axis`` (of all entries in order by default)."""
-        return _call("cumulative_prod", self.reshape(-1) if axis is None else self, axis=axis or 0, dtype=dtype)
+        return _as_numpy(np.cumprod, self, axis, dtype, out)
 
     def sort(self, *args: Any, **options: Any) -> None:
         """Refuse: NumPy's sorts in place, and what this one returned would be dropped without a word."""
         raise ArgumentError("sort: x.sort() would sort in place, and arrays never change: write x = numpy.sort(x)")
 
-    def argsort(self, axis: int = -1, *, descending: bool = False, stable: bool = True) -> "Array":
+    def argsort(
+        self,
+        axis: Any = -1,
+        kind: Any = None,
+        order: Any = None,
+        *,
+        stable: bool | None = None,
+        descending: bool = False,
+    ) -> "Array":
         """Indices that sort along ``axis``."""
-        return _call("argsort", self, axis=axis, descending=descending, stable=stable)
+        if axis is None or kind is not None or order is not None:
+            y = _as_numpy(np.argsort, self, axis, kind, order, stable=stable)
+            return call("flip", y, axis=-1 if axis is None else axis) if descending else y
+        return call("argsort", self, axis=axis, descending=descending, stable=stable is not False)
 
     def nonzero(self) -> "tuple[Array, ...]":
         """Indices of the entries that are not 0, one array for each axis."""
-        return _call("nonzero", self)
+        return call("nonzero", self)
 
-    def reshape(self, *shape: Any) -> "Array":
+    def reshape(self, *shape: Any, order: str = "C", copy: bool | None = None) -> "Array":
         """Return the same entries in another shape; one size may be -1."""
-        return _call("reshape", self, shape[0] if len(shape) == 1 else shape)
+        sizes = shape[0] if len(shape) == 1 else shape
+        return call("reshape", self, sizes) if order == "C" else _as_numpy(np.reshape, self, sizes, order)
 
     def transpose(self, *axes: Any) -> "Array":
         """Permute the axes, as NumPy's method does."""
-        return _call("permute_dims", self, None if not axes else axes[0] if isinstance(axes[0], tuple) else axes)
+        order = axes[0] if len(axes) == 1 and (axes[0] is None or isinstance(axes[0], tuple | list)) else axes
+        return call("permute_dims", self, order or (None if self.ndim else ()))  # type: ignore[attr-defined]
 
-    def astype(self, dtype: DTypeLike, copy: bool = True) -> "Array":
-        """Convert to ``dtype``."""
-        return _call("astype", self, dtype, copy=copy)
+    def astype(
+        self, dtype: DTypeLike, order: str = "K", casting: Any = "unsafe", subok: bool = True, copy: bool = True
+    ) -> "Array":
+        """Convert to ``dtype``; ``order``, ``subok`` and ``copy`` make no difference for arrays that never change.
+
+        Raises `DTypeError` where the rule ``casting`` does not allow it.
+        """
+        if casting != "unsafe" and not np.can_cast(self.dtype, dtype, casting):  # type: ignore[attr-defined]
+            raise DTypeError(
+                f"astype: {self.dtype} does not become {np.dtype(dtype)} by the rule {casting!r}: use casting='unsafe'"  # type: ignore[attr-defined]
+            )
+        return call("astype", self, dtype, copy=copy)
 
     def squeeze(self, axis: Any = None) -> "Array":
         """Drop axes of size 1."""
-        return _call("squeeze", self, axis)
+        return call("squeeze", self, axis)
 
-    def ravel(self) -> "Array":
-        """Return the entries in row-major order along one axis."""
-        return _call("ravel", self)
+    def ravel(self, order: str = "C") -> "Array":
+        """Return the entries along one axis, in row-major order (``"C"``) or with the first index fastest (``"F"``)."""
+        return call("ravel", self) if order == "C" else _as_numpy(np.ravel, self, order)
 
-    def flatten(self) -> "Array":
-        """Return the entries in row-major order along one axis."""
-        return _call("ravel", self)
+    def flatten(self, order: str = "C") -> "Array":
+        """Return what `ravel` does."""
+        return self.ravel(order)
 
     def swapaxes(self, axis1: int, axis2: int) -> "Array":
         """Exchange two axes."""
-        return _call("swapaxes", self, axis1, axis2)
+        return call("swapaxes", self, axis1, axis2)
 
-    def dot(self, b: Any) -> "Array":
+    def dot(self, b: Any, out: Any = None) -> "Array":
         """Return the product of two vectors, of matrices, or of the last axis with the second last, as `numpy.dot`."""
-        return _call("dot", self, b)
+        return call("dot", self, b) if out is None else _as_numpy(np.dot, self, b, out)
 
     def repeat(self, repeats: Any, axis: int | None = None) -> "Array":
         """Repeat every entry."""
-        return _call("repeat", self, repeats, axis)
+        return call("repeat", self, repeats, axis)
 
-    def take(self, indices: Any, axis: int | None = None) -> "Array":
-        """Return the entries at ``indices`` along ``axis``."""
-        return _call("take", self, indices, axis)
+    def take(self, indices: Any, axis: int | None = None, out: Any = None, mode: str = "raise") -> "Array":
+        """Return the entries at ``indices`` along ``axis`` (of all entries in order by default)."""
+        return _as_numpy(np.take, self, indices, axis, out, mode)
 
     def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> "Array":
         """Return a diagonal of the matrices along two axes."""
-        return _call("diagonal", self, offset, axis1, axis2)
+        return call("diagonal", self, offset, axis1, axis2)
+
+    def trace(
+        self, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: DTypeLike | None = None, out: Any = None
+    ) -> "Array":
+        """Return the sum of a diagonal of the matrices along two axes."""
+        return _as_numpy(np.trace, self, offset, axis1, axis2, dtype, out)
+
+    def compress(self, condition: Any, axis: int | None = None, out: Any = None) -> "Array":
+        """Return the entries along ``axis`` (of all in order by default) where ``condition`` holds."""
+        return _as_numpy(np.compress, condition, self, axis, out)
+
+    def choose(self, choices: Any, out: Any = None, mode: str = "raise") -> "Array":
+        """Return for each entry, an integer, the entry there of the array in ``choices`` that it numbers."""
+        return _as_numpy(np.choose, self, choices, out, mode)
+
+    def searchsorted(self, v: Any, side: str = "left", sorter: Any = None) -> "Array":
+        """Return where in this sorted array each number of ``v`` would stand."""
+        return call("searchsorted", self, v, side=side, sorter=sorter)
+
+    def argpartition(self, kth: Any, axis: int = -1, kind: str = "introselect", order: Any = None) -> "Array":
+        """Indices with which the entry ``kth`` in order stands at its place, no larger one before it, no smaller behind."""
+        return _as_numpy(np.argpartition, self, kth, axis, kind, order)
+
+    # --- methods of NumPy's arrays that would change an array ---
+    def fill(self, value: Any) -> NoReturn:
+        """Refuse: arrays never change."""
+        raise _never_changes("fill", "x = bprop.full_like(x, value)")
+
+    def put(self, indices: Any, values: Any, mode: str = "raise") -> NoReturn:
+        """Refuse: arrays never change."""
+        raise _never_changes("put", "x = x.reshape(-1).at[indices].set(values).reshape(x.shape)")
+
+    def resize(self, *shape: Any, refcheck: bool = True) -> NoReturn:
+        """Refuse: arrays never change."""
+        raise _never_changes("resize", "x = numpy.resize(x, shape)")
+
+    def partition(self, kth: Any, axis: int = -1, kind: str = "introselect", order: Any = None) -> NoReturn:
+        """Refuse: arrays never change."""
+        raise _never_changes("partition", "x = numpy.partition(x, kth)")
 
     @property
     def at(self) -> Any:
         """Write entries into a copy: ``x.at[index].set(v)``, ``.add(v)``, ``.multiply(v)``."""
-        return _call("at", self)
+        return call("at", self)
 
 
-def _call(name: str, *args: Any, **options: Any) -> Any:
-    return FUNCTIONS[name](*args, **options)
+def _as_numpy(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """Call a function of NumPy, which finds its rule by the array among its arguments."""
+    return function(*args, **options)
 
 
-def is_sparse(obj: Any) -> bool:
-    """Return whether ``obj`` is a sparse matrix of SciPy."""
-    module = sys.modules.get("scipy.sparse")
-    return module is not None and bool(module.issparse(obj))
-
-
-def _product(other: Any) -> str:
-    return "sparse.matmul" if is_sparse(other) else "matmul"
+def _never_changes(name: str, instead: str) -> ArgumentError:
+    return ArgumentError(f"{name}: bprop arrays are immutable, so that no gradient loses its numbers: write {instead}")
 
 
 def call_array(kind: type) -> None:
@@ -353,4 +321,5 @@ def call_array(kind: type) -> None:
             method.__qualname__ = f"Array.{method.__name__}"
 
 
+call_array(Operators)
 call_array(Methods)

@@ -14,21 +14,25 @@ def _of_numpy(names: str) -> frozenset[Callable[..., Any]]:
     return frozenset(getattr(np, name) for name in names.split() if hasattr(np, name))
 
 
-NONDIFFERENTIABLE = _of_numpy(
+OF_SHAPE_AND_DTYPE = _of_numpy(
+    "common_type diag_indices_from einsum_path iscomplexobj isrealobj may_share_memory shares_memory tril_indices_from "
+    "triu_indices_from"
+)
+"""What these return depends on shapes and dtypes (and on whether memory is the same) alone: they need no numbers."""
+
+NONDIFFERENTIABLE = OF_SHAPE_AND_DTYPE | _of_numpy(
     # questions, whose answers are true or false
-    "allclose array_equal array_equiv isclose iscomplex iscomplexobj isin isneginf isposinf isreal isrealobj "
-    "may_share_memory shares_memory "
-    # positions, orders and paths
-    "argwhere digitize einsum_path flatnonzero lexsort nanargmax nanargmin "
-    "diag_indices_from tril_indices_from triu_indices_from ravel_multi_index unravel_index "
+    "allclose array_equal array_equiv isclose iscomplex isin isneginf isposinf isreal "
+    # positions and orders
+    "argwhere digitize flatnonzero lexsort nanargmax nanargmin ravel_multi_index unravel_index "
     # integers, bits and dates, and the distance of a number from the next, which is constant between powers of two
     "bitwise_count gcd lcm packbits unpackbits busday_count busday_offset is_busday datetime_as_string isnat spacing "
     # dtypes
-    "common_type min_scalar_type "
+    "min_scalar_type "
     # text and files
     "array2string array_repr array_str save savetxt savez savez_compressed"
 )
-"""What these return does not depend on the numbers, or only in steps: inside a transform they see the numbers."""
+"""What these return does not depend on the numbers, or only in steps: inside a transform those not in `OF_SHAPE_AND_DTYPE` see the numbers."""
 
 EFFECTS = _of_numpy("save savetxt savez savez_compressed")
 """Of these, the ones that do something: once, and not for every entry of a batch."""
@@ -50,4 +54,4 @@ INSTEAD = {
 }
 """What does the same and has a derivative, for those of the other functions where that is short."""
 
-__all__ = ["EFFECTS", "INSTEAD", "IN_PLACE", "IN_PLACE_NAMES", "NONDIFFERENTIABLE"]
+__all__ = ["EFFECTS", "INSTEAD", "IN_PLACE", "IN_PLACE_NAMES", "NONDIFFERENTIABLE", "OF_SHAPE_AND_DTYPE"]

@@ -48,10 +48,10 @@ def taken_apart(value: Any) -> NDArray[Any]:
 
 
 _ENTRY_METHODS = (
-    "arccos arccosh arcsin arcsinh arctan arctan2 arctanh cbrt conjugate cos cosh deg2rad degrees exp exp2 expm1 fabs fmod hypot "
+    "arccos arccosh arcsin arcsinh arctan arctan2 arctanh cbrt cos cosh deg2rad degrees exp exp2 expm1 fabs fmod hypot "
     "log log10 log1p log2 logical_xor rad2deg radians rint sin sinh sqrt tan tanh"
 )
-"""Ufuncs that ask every entry of an object array for a method of their name; the others use Python's operators."""
+"""Ufuncs that ask every entry of an object array for a method of their name, besides `Array.conjugate`; the others use operators."""
 
 
 def give_entry_methods(kind: type) -> None:
@@ -150,28 +150,28 @@ def rejoined(owner: Any, result: Any) -> Any:
 
 _WITHOUT_OBJECTS = re.compile(
     r"loop of ufunc .* no callable (?P<method>\w+) method|'(float|int|bool)' object has no attribute '(?P<attribute>\w+)'"
-    r"|ufunc '(?P<ufunc>\w+)'|dtype\('O'\)|type object"
+    r"|ufunc '(?P<ufunc>\w+)'|dtype\('O'\)|type object|(?P<dtype>dtype object is not supported)"
 )
 """How NumPy says that a function does not compute with objects, or not with all of these."""
 
 
 def explain_objects(error: Exception) -> NumPyFunctionError | None:
     """Return the error for one of NumPy's about an object array, ``None`` where it is about something else."""
-    match = None if isinstance(error, BpropError) else _WITHOUT_OBJECTS.search(str(error))
-    if match is None:
+    match = _WITHOUT_OBJECTS.search(str(error))
+    called, line = refused_at(error)
+    if match is None or (isinstance(error, BpropError) and not (match["dtype"] and called)):
         return None
     name: str = match["method"] or match["attribute"] or match["ufunc"] or ""
-    if match["attribute"] and not isinstance(vars(np).get(name), np.ufunc):
+    if match["attribute"] and not called and not isinstance(vars(np).get(name), np.ufunc):
         return None
-    called, line = refused_at(error)
     if not called:
         called = (
             "a function of NumPy" if not name else f"numpy.{name}" if hasattr(np, name) else f"scipy.special.{name}"
         )
     explained = NumPyFunctionError(
         f"{called} of an array of objects: numpy.array makes one of a list with values under a transform, and this function "
-        f"does not compute with {'objects' if match['ufunc'] or not name else 'the Python numbers among them'}: write numpy.stack([x, y]) for "
-        f"numpy.array([x, y]), or a = bprop.asarray(a) before the call, which make one bprop array"
+        f"does not compute with {'objects' if match['ufunc'] or not name else 'the Python numbers among them'}: write bprop.asarray([x, y]) for "
+        f"numpy.array([x, y]), bprop.stack for numpy.stack, or a = bprop.asarray(a) before the call, which make one bprop array"
     )
     explained.line = line
     return explained

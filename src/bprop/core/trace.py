@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from .cell import Cell
 from .conversion_error import asked
+from .dispatch import replacement
 from .dtype import WEAK
-from .error import TracedValueError, user_source
+from .error import TracedValueError, user_called, user_source
 from .graph import Graph, Node, application
 from .graph_builder import GraphBuilder, GraphValue, source_node
 from .interpreter import Interpreter, using
@@ -80,8 +81,12 @@ def instead(gave_objects: bool = False) -> str:
     if gave_objects:
         return (
             "where NumPy compares the entries of an array of objects, as numpy.maximum, sort and a > 0 do, make one bprop array "
-            "first, by numpy.stack([x, y]) for numpy.array([x, y]) or bprop.asarray(a); elsewhere " + instead()
+            "first, by bprop.stack([x, y]) for numpy.array([x, y]) or bprop.asarray(a); elsewhere " + instead()
         )
+    called = user_called()
+    own = replacement(called) if called.startswith("scipy.") else ""
+    if own:
+        return f"{called} decides by the number: write {own}"
     source = user_source()
     if source.startswith("while "):
         return "write bprop.while_loop(condition, body, initial)"

@@ -22,8 +22,9 @@ from .error import (
     user_lists,
 )
 from .function import FUNCTIONS, NUMPY
-from .method import Methods, call_array, is_sparse
+from .method import Methods, call_array
 from .object_array import give_entry_methods, hidden, holds_numbers, holds_traced, joined, taken_apart
+from .operator import is_sparse
 from .shape import size_of
 from .traced_float import TracedFloat
 
@@ -105,6 +106,16 @@ class Array(Methods):
         """Number of entries."""
         return size_of(self.shape)
 
+    @property
+    def itemsize(self) -> int:
+        """Bytes of an entry."""
+        return self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all entries."""
+        return self.size * self.dtype.itemsize
+
     def concrete(self) -> NDArray[Any] | None:
         """Return the numbers if they are known (also under differentiation), else ``None``. For looking only."""
         self._note()
@@ -161,8 +172,11 @@ class Array(Methods):
     def __dlpack_device__(self) -> tuple[int, int]:
         return devices.DLPACK_CPU
 
-    def item(self) -> Any:
-        """Return the only entry as a Python number."""
+    def item(self, *index: Any) -> Any:
+        """Return the only entry as a Python number, or the one at ``index``: an index, or a position in row-major order."""
+        if index:
+            position = index[0] if len(index) == 1 else index
+            return (self[position] if isinstance(position, tuple) else self.reshape(-1)[position]).item()
         data = self.numbers(".item()")
         if data.size != 1:
             raise ShapeError(f"item: an array of shape {self.shape} has {data.size} entries, not one")
@@ -223,13 +237,15 @@ class Array(Methods):
 
     def __len__(self) -> int:
         if not self.shape:
-            raise ShapeError("len: an array of shape () has no axes")
+            raise ArgumentError("len: an array of shape () has no axes")
         return self.shape[0]
 
     def __iter__(self) -> "Iterator[Array]":
-        return (self[position] for position in range(len(self)))
+        if not self.shape:
+            raise ArgumentError("iter: an array of shape () has no axes")
+        return (self[position] for position in range(self.shape[0]))
 
-    def copy(self) -> "Array":
+    def copy(self, order: str = "C") -> "Array":
         """Return the array itself: it never changes."""
         return self
 

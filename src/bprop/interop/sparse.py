@@ -12,8 +12,8 @@ import numpy as np
 
 from ..core.error import ArgumentError, ShapeError
 from ..core.function import function
-from ..core.method import is_sparse
 from ..core.op import array
+from ..core.operator import is_sparse
 from ..core.value import Array, asarray
 from ..ops import matrix_transpose, take, zeros
 

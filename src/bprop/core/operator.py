@@ -1,0 +1,172 @@
+"""The operators of `Array`: each calls a public function."""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from .assignment import rewrite
+from .error import ArgumentError
+from .function import FUNCTIONS
+
+if TYPE_CHECKING:
+    from .value import Array
+
+
+class Operators:
+    """What Python's operators do with an array, by calling a function of the table that `bprop.ops` fills."""
+
+    __slots__ = ()
+    __hash__ = None  # type: ignore[assignment]  # == is elementwise, as in NumPy
+
+    # --- operators ---
+    def __add__(self, other: Any) -> "Array":
+        return call("add", self, other)
+
+    def __radd__(self, other: Any) -> "Array":
+        return call("add", other, self)
+
+    def __sub__(self, other: Any) -> "Array":
+        return call("subtract", self, other)
+
+    def __rsub__(self, other: Any) -> "Array":
+        return call("subtract", other, self)
+
+    def __mul__(self, other: Any) -> "Array":
+        return call("multiply", self, other)
+
+    def __rmul__(self, other: Any) -> "Array":
+        return call("multiply", other, self)
+
+    def __truediv__(self, other: Any) -> "Array":
+        return call("divide", self, other)
+
+    def __rtruediv__(self, other: Any) -> "Array":
+        return call("divide", other, self)
+
+    def __floordiv__(self, other: Any) -> "Array":
+        return call("floor_divide", self, other)
+
+    def __rfloordiv__(self, other: Any) -> "Array":
+        return call("floor_divide", other, self)
+
+    def __mod__(self, other: Any) -> "Array":
+        return call("remainder", self, other)
+
+    def __rmod__(self, other: Any) -> "Array":
+        return call("remainder", other, self)
+
+    def __divmod__(self, other: Any) -> "tuple[Array, Array]":
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> "tuple[Array, Array]":
+        return other // self, other % self
+
+    def __pow__(self, other: Any) -> "Array":
+        return call("pow", self, other)
+
+    def __rpow__(self, other: Any) -> "Array":
+        return call("pow", other, self)
+
+    def __matmul__(self, other: Any) -> "Array":
+        return call("matmul" if isinstance(other, Operators) else _product(other), self, other)
+
+    def __rmatmul__(self, other: Any) -> "Array":
+        return call("matmul" if isinstance(other, Operators) else _product(other), other, self)
+
+    def __neg__(self) -> "Array":
+        return call("negative", self)
+
+    def __pos__(self) -> "Array":
+        return call("positive", self)
+
+    def __abs__(self) -> "Array":
+        return call("abs", self)
+
+    def __round__(self, ndigits: int | None = None) -> "Array":
+        return call("around", self, ndigits or 0)
+
+    def __floor__(self) -> "Array":
+        return call("floor", self)
+
+    def __ceil__(self) -> "Array":
+        return call("ceil", self)
+
+    def __trunc__(self) -> "Array":
+        return call("trunc", self)
+
+    def __invert__(self) -> "Array":
+        return call("bitwise_invert", self)
+
+    def __and__(self, other: Any) -> "Array":
+        return call("bitwise_and", self, other)
+
+    def __rand__(self, other: Any) -> "Array":
+        return call("bitwise_and", other, self)
+
+    def __or__(self, other: Any) -> "Array":
+        return call("bitwise_or", self, other)
+
+    def __ror__(self, other: Any) -> "Array":
+        return call("bitwise_or", other, self)
+
+    def __xor__(self, other: Any) -> "Array":
+        return call("bitwise_xor", self, other)
+
+    def __rxor__(self, other: Any) -> "Array":
+        return call("bitwise_xor", other, self)
+
+    def __lshift__(self, other: Any) -> "Array":
+        return call("bitwise_left_shift", self, other)
+
+    def __rlshift__(self, other: Any) -> "Array":
+        return call("bitwise_left_shift", other, self)
+
+    def __rshift__(self, other: Any) -> "Array":
+        return call("bitwise_right_shift", self, other)
+
+    def __rrshift__(self, other: Any) -> "Array":
+        return call("bitwise_right_shift", other, self)
+
+    def __lt__(self, other: Any) -> "Array":
+        return call("less", self, other)
+
+    def __le__(self, other: Any) -> "Array":
+        return call("less_equal", self, other)
+
+    def __gt__(self, other: Any) -> "Array":
+        return call("greater", self, other)
+
+    def __ge__(self, other: Any) -> "Array":
+        return call("greater_equal", self, other)
+
+    def __eq__(self, other: object) -> "Array":  # type: ignore[override]  # elementwise, as in NumPy
+        return call("full_like", self, False, dtype=bool) if other is None else call("equal", self, other)
+
+    def __ne__(self, other: object) -> "Array":  # type: ignore[override]  # elementwise, as in NumPy
+        return call("full_like", self, True, dtype=bool) if other is None else call("not_equal", self, other)
+
+    def __getitem__(self, index: Any) -> "Array":
+        return call("getitem", self, index)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise ArgumentError(
+            "bprop arrays are immutable: x[index] = value would change numbers that a gradient still needs; "
+            + (rewrite() or "write x = x.at[index].set(value), and x.at[index].add(value) for +=")
+        )
+
+
+def call(name: str, *args: Any, **options: Any) -> Any:
+    """Call a public function by its name."""
+    return FUNCTIONS[name](*args, **options)
+
+
+def is_sparse(obj: Any) -> bool:
+    """Return whether ``obj`` is a sparse matrix of SciPy."""
+    module = sys.modules.get("scipy.sparse")
+    return module is not None and bool(module.issparse(obj))
+
+
+def _product(other: Any) -> str:
+    return "sparse.matmul" if is_sparse(other) else "matmul"
+
+
+__all__ = ["Operators", "call", "is_sparse"]
