@@ -250,8 +250,8 @@ def test_what_does_not_fit_is_said():
             f.loop(bad, bad)
     with pytest.raises(bprop.ArgumentError, match="no argument is an array"):
         f.loop(1, 2)
-    with pytest.raises(bprop.DTypeError, match="complex64"):
-        f.loop(X.astype(np.complex64), X)
+    with pytest.raises(bprop.DTypeError, match="S3"):
+        f.loop(X.astype("S3"), X)
     assert f.loop(X, X, n=2).shape == X.shape
 
 

@@ -26,8 +26,10 @@ SAMPLE = {op.name for op in OPS[::7]} | {"matmul", "exp", "tanh", "sum"}
 def test_ops(op, target):
     if target == "x86-64" and op.name not in SAMPLE:
         pytest.skip("not in the sample")
-    args, params = next(iter(cases(op, np.float32)))
-    check_call(op, args, params)
+    case = next(iter(cases(op, np.float32)), None)
+    if case is None:
+        pytest.skip("for complex numbers, which NumPy computes")
+    check_call(op, *case)
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 5), (40, 70, 33), (130, 129, 131)], ids=str)

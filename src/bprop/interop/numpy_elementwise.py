@@ -99,7 +99,7 @@ def _ldexp(x1: Any, x2: Any, /) -> Array:
 @numpy_rule(np.frexp)
 def _frexp(x: Any, /) -> tuple[Array, Array]:
     x = floating(array("frexp", x))
-    power = exponent(x, dtype=np.dtype(np.int32))
+    power = exponent(x)
     return _ldexp(x, -power), power
 
 

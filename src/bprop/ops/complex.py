@@ -28,13 +28,13 @@ def complex_examples(calls: Any) -> Any:
 _examples = complex_examples(lambda draw: [((draw(*shape),), {}) for shape in ((), (3,), (2, 3), (0, 3))])
 
 
-def _real_linear(name: str, evaluate: Any, adjoint: Any, dtype: Any, latex: str) -> General:
+def _real_linear(name: str, evaluate: Any, apply: Any, adjoint: Any, dtype: Any, latex: str) -> General:
     """Declare an op that works entry by entry and is linear over the real numbers alone."""
-    op: General = General(
+    return General(
         name,
         evaluate,
         signature="()->()",
-        jvp=lambda y, xs, x_dots: op(x_dots[0]),
+        jvp=lambda y, xs, x_dots: apply(x_dots[0]),
         vjp=lambda y_bar, y, xs, needs: (adjoint(y_bar),),
         dtype=dtype,
         takes_complex=True,
@@ -44,12 +44,17 @@ def _real_linear(name: str, evaluate: Any, adjoint: Any, dtype: Any, latex: str)
         latex=latex,
         doc=f"The op behind `bprop.{name}`.",
     )
-    return op
 
 
-real_op = _real_linear("real", np.real, lambda y_bar: y_bar, to_real, r"\operatorname{{Re}}({0})")
-imag_op = _real_linear("imag", np.imag, lambda y_bar: y_bar * -1j, to_real, r"\operatorname{{Im}}({0})")
-conj_op: General = _real_linear("conj", np.conj, lambda y_bar: conj_op(y_bar), to_float, r"\overline{{{0}}}")
+real_op: General = _real_linear(
+    "real", np.real, lambda x: real_op(x), lambda y_bar: y_bar, to_real, r"\operatorname{{Re}}({0})"
+)
+imag_op: General = _real_linear(
+    "imag", np.imag, lambda x: imag_op(x), lambda y_bar: y_bar * -1j, to_real, r"\operatorname{{Im}}({0})"
+)
+conj_op: General = _real_linear(
+    "conj", np.conj, lambda x: conj_op(x), lambda y_bar: conj_op(y_bar), to_float, r"\overline{{{0}}}"
+)
 
 
 @function(np.conj)
