@@ -171,5 +171,5 @@ OUT = np.zeros(3)
 
 def test_options_of_numpy_without_a_rule_are_named():
     for how in (bprop.grad, bprop.compile, bprop.trace):
-        with pytest.raises(bprop.NumPyFunctionError, match=r"numpy\.cumsum: options \['out'\]"):
+        with pytest.raises(bprop.NumPyFunctionError, match=r"numpy\.cumsum would write"):
             how(lambda x: np.cumsum(x, 0, out=OUT))(X)

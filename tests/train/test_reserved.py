@@ -68,7 +68,7 @@ LOSSES = {
     "float": (lambda y, t: float(bprop.mean(y)), "a number of type float, which no derivative leads to"),
     "int": (lambda y, t: 1, "a number of type int, which no derivative"),
     "bool": (lambda y, t: True, "a number of type bool, which no derivative"),
-    "complex": (lambda y, t: 1j, "returned complex, not an array"),
+    "complex": (lambda y, t: 1j, "is complex128, which has no derivative"),
     "text": (lambda y, t: "a", "returned str, not an array"),
     "tuple": (lambda y, t: (bprop.mean(y), y), "returned a tuple of 2, not one scalar"),
     "mapping": (lambda y, t: {"a": bprop.mean(y)}, "returned dict, not an array"),
@@ -89,13 +89,13 @@ def test_a_loss_that_is_none(name, compiled):
 
 
 @pytest.mark.parametrize("transform", [bprop.grad, bprop.value_and_grad, lambda f: bprop.compile(bprop.grad(f))])
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", [name for name in LOSSES if name != "ndarray"])  # under a transform that is one value
 def test_gradients_of_what_is_no_loss(name, transform):
     with pytest.raises(bprop.BpropError, match="grad of "):
         transform(lambda y: LOSSES[name][0](y * 1, LINE))(bprop.asarray(LINE))
 
 
-@pytest.mark.parametrize("result", [None, 1j, "a", {"a": 1}])
+@pytest.mark.parametrize("result", [None, "a", {"a": 1}])
 def test_evaluations_of_what_is_no_loss_and_models_of_no_output(result):
     class Wrong(nn.Module):
         def __init__(self):
@@ -110,6 +110,11 @@ def test_evaluations_of_what_is_no_loss_and_models_of_no_output(result):
         fit_validated(model=Wrong())
     with pytest.raises(bprop.ArgumentError, match=r"metric 'own' of outputs .* returned"):
         fit_validated(metrics={"own": lambda y, t: result})
+
+
+def test_a_complex_loss_is_named():
+    with pytest.raises(bprop.DTypeError, match="the loss .* is complex128"):
+        evaluate(nn.Linear(1, 1), lambda y, t: 1j, (LINE, LINE))
 
 
 @pytest.mark.parametrize("value", [np.complex64(1), np.ones(3), (1.0, 2.0), b"1", 10**400, np.array("1"), {1}])

@@ -79,6 +79,8 @@ def measure(
             E = as_array(loss(y, asarray(targets, copy=False)), f"the loss {name_of(loss)}")
             if E.shape != ():
                 raise ShapeError(f"the loss {name_of(loss)} has shape {E.shape}; it is a scalar")
+            if E.dtype.kind == "c":
+                raise DTypeError(f"the loss {name_of(loss)} is {E.dtype}; it is a real number")
             losses.append(float(E))
             batch_weight.axes = y.ndim
             weights.append(batch_weight(targets))
