@@ -113,7 +113,7 @@ def test_evaluations_of_what_is_no_loss_and_models_of_no_output(result):
 
 
 def test_a_complex_loss_is_named():
-    with pytest.raises(bprop.DTypeError, match="the loss .* is complex128"):
+    with pytest.raises(bprop.DTypeError, match=r"the loss .* is complex128"):
         evaluate(nn.Linear(1, 1), lambda y, t: 1j, (LINE, LINE))
 
 
