@@ -19,7 +19,7 @@ from ..gradients.formula import LIMIT, Expression
 from ..gradients.variable import as_arrays, name_of
 from ..ops import conj, ones
 from . import grid
-from .dot import dot
+from .graphviz import dot
 
 
 class Row(NamedTuple):
