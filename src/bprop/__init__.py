@@ -63,4 +63,4 @@ def _loader(module: str) -> typing.Callable[[], typing.Any]:
 
 
 _function.NAMESPACES["scipy"] = _loader(".scipy")
-_function.DECLARING.extend(map(_loader, (".ops", ".fft", ".interop", ".region")))
+_function.DECLARING.extend(map(_loader, (".ops", ".interop", ".fft", ".region")))

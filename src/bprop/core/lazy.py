@@ -1,4 +1,9 @@
-"""Attributes of a package that load the module where they are on first use (PEP 562)."""
+"""Attributes of a package that load the module where they are on first use (PEP 562).
+
+Several threads may be the first at once. There is no lock here: Python has one for each module, and takes that of ``p.x`` before
+that of ``p``. So a thread that asks for ``p.x`` while another one loads ``p``, which imports ``p.x``, would hold what the other
+waits for. It asks for ``p`` first instead: a room that imports ``p.x`` of another room imports ``p`` as a whole before.
+"""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence

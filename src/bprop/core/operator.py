@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from .assignment import rewrite
 from .error import ArgumentError
-from .function import FUNCTIONS, declare_all
+from .function import FUNCTIONS, declared
 
 if TYPE_CHECKING:
     from .value import Array
@@ -159,7 +159,7 @@ def call(name: str, *args: Any, **options: Any) -> Any:
     try:
         function = FUNCTIONS[name]
     except KeyError:  # nobody has needed an op yet
-        declare_all()
+        declared(FUNCTIONS, name)
         function = FUNCTIONS[name]
     return function(*args, **options)
 

@@ -8,6 +8,7 @@ make NumPy arrays of what they are given: for those there is this namespace, wit
 Array(0.125)
 """
 
+from .. import gradients, ops  # noqa: F401 - whole rooms first: see core/lazy.py
 from . import integrate, linalg, optimize, signal, special, stats
 
 __all__ = ["integrate", "linalg", "optimize", "signal", "special", "stats"]
