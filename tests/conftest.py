@@ -11,10 +11,12 @@ from hypothesis import settings
 
 import bprop
 from bprop.core.dtype import WEAK
+from bprop.core.function import declare_all
 from bprop.core.graph import Edge, Graph, Node
 from bprop.core.op import REGISTRY
 from support.profile import SAME
 
+declare_all()  # tests go through the tables of ops and rules
 settings.load_profile(SAME)  # tests/test_fresh_examples.py sees to other examples
 
 

@@ -22,23 +22,29 @@ def modules():
     return names
 
 
-def imports(tree, name, is_package, names):
-    """Return the modules that a file imports, in functions too, but not for type checkers only."""
-    package, result = name if is_package else name.rpartition(".")[0], set()
+def imports(tree, name, is_package, names, at_load=False):
+    """Return the modules that a file imports, in functions too, but not for type checkers only.
+
+    ``at_load``: those that are loaded when the file is, in their order, with the packages that modules are taken from.
+    """
+    package, result = name if is_package else name.rpartition(".")[0], []
 
     def visit(node):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
             return [visit(child) for child in node.orelse]
+        if isinstance(node, ast.FunctionDef) and at_load:
+            return []
         if isinstance(node, ast.ImportFrom):
             above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
             base = ".".join([*above, *([node.module] if node.module else [])])
-            result.update(full if (full := f"{base}.{alias.name}") in names else base for alias in node.names)
+            result.extend([base] * at_load)
+            result.extend(full if (full := f"{base}.{alias.name}") in names else base for alias in node.names)
         if isinstance(node, ast.Import):
-            result.update(alias.name for alias in node.names)
+            result.extend(alias.name for alias in node.names)
         return [visit(child) for child in ast.iter_child_nodes(node)]
 
     visit(tree)
-    return {module for module in result if module in names and module != name}
+    return list(dict.fromkeys(module for module in result if module in names and module != name))
 
 
 def circle(graph):
@@ -73,11 +79,54 @@ def test_no_circle_of_imports():
 )
 def test_imports_are_seen(text, expected):
     base = "p.a" if ".. import" not in text else "p.a.c"
-    assert imports(ast.parse(text), base, False, {"p", "p.a", "p.b"}) - {"p.a"} == expected
+    assert set(imports(ast.parse(text), base, False, {"p", "p.a", "p.b"})) - {"p.a"} == expected
 
 
 def test_a_planted_circle_is_seen():
     assert circle({"a": {"b"}, "b": {"c"}, "c": {"a"}})
+
+
+def entered_by_part(start, order):
+    """Return (importer, module) for every module that is imported before its package is, from outside the package.
+
+    ``order``: what every module imports, in order. ``start`` is imported first, after what ``import bprop`` loads.
+    """
+    begun, entered = {"bprop", "bprop.compile", "bprop.view"}, []
+
+    def load(module, importer):
+        package = module.rpartition(".")[0]
+        if package and package not in begun:
+            if package in order and order[package] and not f"{importer}.".startswith(f"{package}."):
+                entered.append((importer, module))
+            load(package, importer)
+        if module not in begun:
+            begun.add(module)
+            for other in order[module]:
+                load(other, module)
+
+    load(start.rpartition(".")[0], start)
+    load(start, start)
+    return entered
+
+
+def test_a_room_imports_another_as_a_whole_before_a_part_of_it():
+    """Or two threads that load them at once wait for each other: `bprop.core.lazy` says why."""
+    names = modules()
+    order = {
+        name: imports(
+            ast.parse(path.read_text(encoding="utf-8")), name, path.name == "__init__.py", names, at_load=True
+        )
+        for name, path in names.items()
+    }
+    exported = [name for name in names if name.count(".") == 1 and name != "bprop.cli"]
+    exported += ["bprop.compile.jit", "bprop.compile.runtime.threads", "bprop.view.table", "bprop.view.graphviz"]
+    assert {name: entered for name in exported if (entered := entered_by_part(name, order))} == {}
+
+
+def test_a_part_before_its_package_is_seen():
+    order = {"p": [], "p.low": ["p.low.x"], "p.low.x": [], "p.whole": ["p.low", "p.low.x"], "p.part": ["p.low.x"]}
+    assert entered_by_part("p.part", order) == [("p.part", "p.low.x")]
+    assert entered_by_part("p.whole", order) == entered_by_part("p.low", order) == []
 
 
 def test_names_say_what_they_stand_for():

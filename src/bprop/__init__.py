@@ -6,48 +6,61 @@ Array([2., 4.])
 """
 
 import importlib
-import types
 import typing
 
-from . import data as data
-from . import fft as fft
-from . import interop as interop
-from . import linalg as linalg
-from . import nn as nn
-from . import optim as optim
-from . import train as train
 from ._version import __version__ as __version__
-from .compile import Compiled as Compiled
-from .compile import compile as compile
-from .compile import get_threads as get_threads
-from .compile import set_threads as set_threads
-from .core.cell import Cell as Cell
-from .core.error import *
-from .core.function import NAMESPACES as _NAMESPACES
-from .core.graph import Graph as Graph
-from .core.method import API_VERSIONS as _API_VERSIONS
-from .core.value import Array as Array
-from .diagnose import *
-from .gradients import *
-from .ops import *
-from .ops.namespace_info import __array_namespace_info__ as __array_namespace_info__
-from .region import *
-from .view import view as view
-
-if not typing.TYPE_CHECKING:  # type checkers follow the imports instead: a computed list they cannot read
-    __all__ = ["data", "fft", "linalg", "nn", "optim", "train"]
-    __all__ += [name for name, value in globals().items() if name[0] != "_" and not isinstance(value, types.ModuleType)]
-
-__array_api_version__ = _API_VERSIONS[-1]
-
-_NAMESPACES["scipy"] = lambda: importlib.import_module(".scipy", __name__)
+from .core import function as _function
+from .core import lazy as _lazy
 
 if typing.TYPE_CHECKING:
+    from . import data as data
+    from . import fft as fft
+    from . import linalg as linalg
+    from . import nn as nn
+    from . import optim as optim
     from . import scipy as scipy
-else:
+    from . import train as train
+    from .compile import Compiled as Compiled
+    from .compile import compile as compile
+    from .compile import get_threads as get_threads
+    from .compile import set_threads as set_threads
+    from .core.cell import Cell as Cell
+    from .core.error import *
+    from .core.graph import Graph as Graph
+    from .core.value import Array as Array
+    from .diagnose import *
+    from .gradients import *
+    from .ops import *
+    from .ops.namespace_info import __array_api_version__ as __array_api_version__
+    from .ops.namespace_info import __array_namespace_info__ as __array_namespace_info__
+    from .region import *
+    from .view import view as view
+else:  # the same, loaded on first use
+    __getattr__, __dir__ = _lazy.lazy_attributes(
+        __name__,
+        {
+            "core.error": _lazy.EVERYTHING,
+            "core.value": ("Array",),
+            "core.cell": ("Cell",),
+            "core.graph": ("Graph",),
+            "ops.namespace_info": ("__array_api_version__", "__array_namespace_info__"),
+            "ops": _lazy.EVERYTHING,
+            "gradients": _lazy.EVERYTHING,
+            "region": _lazy.EVERYTHING,
+            "compile": ("Compiled", "compile", "get_threads", "set_threads"),
+            "diagnose": _lazy.EVERYTHING,
+            "view": ("view",),
+            "core": (),
+            "interop": (),
+            "scipy": (),
+        },
+        namespaces=("data", "fft", "linalg", "nn", "optim", "train"),
+    )
 
-    def __getattr__(name: str) -> types.ModuleType:
-        """Load the namespace of SciPy's functions on first use."""
-        if name in _NAMESPACES:
-            return _NAMESPACES[name]()
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def _loader(module: str) -> typing.Callable[[], typing.Any]:
+    return lambda: importlib.import_module(module, __name__)
+
+
+_function.NAMESPACES["scipy"] = _loader(".scipy")
+_function.DECLARING.extend(map(_loader, (".ops", ".interop", ".fft", ".region")))

@@ -10,6 +10,7 @@ SciPy's functions, ``scipy.fft.fft`` and so on, come here inside ``with scipy.ff
 
 from typing import Any
 
+from . import ops  # noqa: F401 - whole rooms first: see core/lazy.py
 from .ops.fft import (
     fft,
     fft2,

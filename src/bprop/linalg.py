@@ -7,6 +7,7 @@ Array([[ 0.66666667, -0.33333333],
        [-0.33333333,  0.66666667]])
 """
 
+from . import ops  # noqa: F401 - whole rooms first: see core/lazy.py
 from .ops.contraction import matmul
 from .ops.determinant import SlogdetResult, det, slogdet
 from .ops.factorisation import (

@@ -20,7 +20,7 @@ X = np.array([1.0, 2.0])
 def test_it_is_loaded_on_first_use():
     code = (
         "import sys, bprop; assert 'bprop.scipy' not in sys.modules; bprop.scipy.stats.norm.logpdf(1.0); "
-        "assert 'bprop.scipy' in sys.modules; bprop.missing"
+        "assert 'bprop.scipy' in sys.modules; assert 'scipy' not in sys.modules; bprop.missing"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8")
     assert "module 'bprop' has no attribute 'missing'" in result.stderr

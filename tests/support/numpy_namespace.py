@@ -5,9 +5,10 @@ python tests/support/numpy_namespace.py > docs/numpy.md
 
 import numpy as np
 
-import bprop  # noqa: F401 - fills the tables
-from bprop.core.function import NUMPY
+from bprop.core.function import NUMPY, declare_all
 from bprop.core.nondifferentiable import INSTEAD, NONDIFFERENTIABLE
+
+declare_all()
 
 COMPLEX = "its result is complex"
 REFUSED = {

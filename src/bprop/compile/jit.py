@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overlo
 
 import numpy as np
 
+from .. import gradients  # noqa: F401 - whole rooms first: see core/lazy.py
 from ..core.cell import CHANGES
 from ..core.dtype import KINDS
 from ..core.error import (

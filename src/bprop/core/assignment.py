@@ -13,7 +13,7 @@ from types import CodeType
 from typing import Any
 
 from .error import user_frame
-from .function import FUNCTIONS
+from .function import FUNCTIONS, declared
 
 LONGEST = 60
 """Characters of a value that are shown."""
@@ -323,7 +323,7 @@ def _beginning(target: str, around: list[ast.AST], statement: Any) -> str:
         module = value.func.value.id
         if (
             module in ("np", "numpy", "bprop")
-            and FUNCTIONS.get(name) is not None
+            and declared(FUNCTIONS, name) is not None
             and name.partition("_")[0] in _BEGINNINGS
         ):
             return f"{target} = {_shown(ast.Call(ast.Attribute(ast.Name('bprop'), name), value.args, value.keywords))}"

@@ -16,7 +16,7 @@ import numpy as np
 
 from .assignment import rewrite
 from .error import ArgumentError, NumPyFunctionError, user_called
-from .function import AS_NUMPY, FUNCTIONS, NAMESPACES, NUMPY, SCIPY, UFUNC_METHODS
+from .function import AS_NUMPY, FUNCTIONS, NAMESPACES, NUMPY, SCIPY, UFUNC_METHODS, declare_all, declared
 from .method import Methods
 from .nondifferentiable import EFFECTS, IN_PLACE, INSTEAD, NONDIFFERENTIABLE, OF_SHAPE_AND_DTYPE
 
@@ -100,11 +100,12 @@ class Call:
 def apply_ufunc(ufunc: Any, method: str, inputs: Sequence[Any], options: dict[str, Any], array: Any) -> Any:
     """Apply the bprop function that stands for a ufunc, or the ufunc to the numbers, or raise naming what to write."""
     module, name = _home(ufunc)
-    rule = NUMPY.get(ufunc) if module == "numpy" else SCIPY.get(name) if module == "scipy.special" else None
+    rule = declared(NUMPY, ufunc) if module == "numpy" else declared(SCIPY, name) if module == "scipy.special" else None
     full = f"{module}.{name}" if module else f"the ufunc {name}"
     called_name = full if method == "__call__" else f"{full}.{method}"
-    if rule is not None and method in UFUNC_METHODS:
-        y = UFUNC_METHODS[method](ufunc, called_name, rule, inputs, options)
+    of_method = declared(UFUNC_METHODS, method) if rule is not None else None
+    if of_method is not None:
+        y = of_method(ufunc, called_name, rule, inputs, options)
         if y is not NotImplemented:
             return y
     call = Call(getattr(ufunc, method), called_name, inputs, options, array)
@@ -138,12 +139,12 @@ def apply_function(func: Any, args: Sequence[Any], options: dict[str, Any], arra
     direct = _DIRECT.get(func)
     if direct is not None and len(args) <= direct[1] and options.keys() <= direct[2]:
         return direct[0](*args, **options)
-    rule = NUMPY.get(func)
     name = f"{getattr(func, '__module__', None) or 'numpy'}.{func.__name__}"
     if func in OF_SHAPE_AND_DTYPE:
         return Call(func, name, args, options, array).on_shapes()
     if func in NONDIFFERENTIABLE:
         return Call(func, name, args, options, array).on_numbers(None)
+    rule = declared(NUMPY, func)
     refused: list[str] = []
     if rule in AS_NUMPY:
         if not _fills(rule, args, options):
@@ -328,6 +329,7 @@ def _without_rule(full: str, traced: bool) -> NumPyFunctionError:
 def replacement(full: str) -> str:
     """Return what does the same as a function of NumPy or SciPy and has a derivative, or ""."""
     package, _, name = full.partition(".")
+    declare_all()
     if package == "numpy" and attrgetter(name)(np) in NUMPY:
         return f"{full}(bprop.asarray(values)) for a list of values or an array of objects"  # there it does not find its rule
     if package == "numpy":

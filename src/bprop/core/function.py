@@ -4,12 +4,13 @@
 code differentiates unchanged. `bprop.ops` fills the tables; no op's name appears in this file.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {}
 """Public functions by name; `bprop.ops` fills it, and the operators and methods of `Array` look here."""
@@ -30,6 +31,24 @@ SCIPY: dict[str, Callable[..., Any]] = {}
 UFUNC_METHODS: dict[str, Callable[..., Any]] = {}
 """Method of NumPy's ufuncs -> what it is on values, called as (ufunc, name, rule, inputs, options); `NotImplemented` where it
 has no meaning. ``__call__`` is among them, for calls with options; filled by `bprop.interop`."""
+
+DECLARING: list[Callable[[], Any]] = []
+"""What loads the rooms that fill these tables and the registry of ops, the lower first; filled by `bprop`."""
+
+
+def declare_all() -> None:
+    """Declare all functions, rules and ops that there are, as happens by itself where one is looked for and is not there."""
+    for load in DECLARING:
+        load()
+
+
+def declared(table: Mapping[Any, T], key: Any) -> T | None:
+    """Return an entry of one of these tables, or ``None``: the rooms that may have it are loaded until it is there."""
+    for load in DECLARING:
+        if key in table:
+            break
+        load()
+    return table.get(key)
 
 
 def function(*numpy_functions: Any, namespace: str = "") -> Callable[[F], F]:

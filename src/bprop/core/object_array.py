@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .error import BpropError, NumPyFunctionError, ShapeError, TracedValueError, refused_at
-from .function import FUNCTIONS
 from .method import Methods
+from .operator import call
 from .traced_float import TracedFloat
 from .tree import flatten, is_holder, unflatten
 
@@ -41,7 +41,7 @@ def taken_apart(value: Any) -> NDArray[Any]:
         )
     value.owner.gave_objects = True
     result = np.empty(value.size, object)
-    entries = (value,) if not value.shape else FUNCTIONS["ravel"](value)
+    entries = (value,) if not value.shape else call("ravel", value)
     for position, entry in enumerate(entries):
         result[position] = entry
     return result.reshape(value.shape)
@@ -99,8 +99,8 @@ def joined(name: str, obj: Any) -> Any:
     pieces: list[Any] = []
     shape = _collect(name, obj, pieces)
     parts = [part for _, run in groupby(pieces, _kind) for part in _along_one_axis(list(run))]
-    flat = parts[0] if len(parts) == 1 else FUNCTIONS["concat"](parts) if parts else np.zeros(shape)
-    return FUNCTIONS["reshape"](flat, shape)
+    flat = parts[0] if len(parts) == 1 else call("concat", parts) if parts else np.zeros(shape)
+    return call("reshape", flat, shape)
 
 
 def _collect(name: str, obj: Any, pieces: list[Any]) -> tuple[int, ...]:
@@ -134,9 +134,9 @@ def _along_one_axis(run: list[Any]) -> list[Any]:
     first = run[0]
     if not isinstance(first, Methods):
         return list(map(np.ravel, run)) if isinstance(first, np.ndarray) else [np.asarray(run)]
-    flat = FUNCTIONS["reshape"](first, (-1,) if first.size else (0,))  # type: ignore[attr-defined]
+    flat = call("reshape", first, (-1,) if first.size else (0,))  # type: ignore[attr-defined]
     if len(run) > 1 and flat.shape == (1,):
-        return [FUNCTIONS["broadcast_to"](flat, (len(run),))]
+        return [call("broadcast_to", flat, (len(run),))]
     return [flat] * len(run)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from .dtype import WEAK, result_type
 from .error import AllocationError, ArgumentError, BpropError, DTypeError
+from .function import declared
 from .interpreter import CURRENT
 from .traced_float import TracedFloat, plain
 from .value import Array, Spec, converted
@@ -153,6 +154,7 @@ def _refuses_complex(evaluate: Callable[..., Any]) -> bool:
 
 def _registered(name: str) -> Op:
     """Return the op of that name; how ops are copied and pickled."""
+    declared(REGISTRY, name)
     return REGISTRY[name]
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from .assignment import rewrite
 from .error import ArgumentError
-from .function import FUNCTIONS
+from .function import FUNCTIONS, declared
 
 if TYPE_CHECKING:
     from .value import Array
@@ -156,7 +156,12 @@ class Operators:
 
 def call(name: str, *args: Any, **options: Any) -> Any:
     """Call a public function by its name."""
-    return FUNCTIONS[name](*args, **options)
+    try:
+        function = FUNCTIONS[name]
+    except KeyError:  # nobody has needed an op yet
+        declared(FUNCTIONS, name)
+        function = FUNCTIONS[name]
+    return function(*args, **options)
 
 
 def is_sparse(obj: Any) -> bool:

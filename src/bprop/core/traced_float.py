@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from .dtype import DEFAULT, WEAK
-from .function import FUNCTIONS
 from .method import Methods
+from .operator import call
 
 if TYPE_CHECKING:
     from .value import Array
@@ -56,7 +56,7 @@ class TracedFloat:
         """Return a sum, difference, product or quotient: of floats another one, of anything else what it always is."""
         if not self._inputs.live or not all(type(x) in WEAK or type(x) is TracedFloat for x in operands):
             if self._inputs.live and any(isinstance(x, Methods) for x in operands):
-                return FUNCTIONS[name](*operands)
+                return call(name, *operands)
             return compute(*map(plain, operands))
         own = [x for x in operands if type(x) is TracedFloat]
         try:

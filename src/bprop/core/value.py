@@ -21,10 +21,10 @@ from .error import (
     sparse_product,
     user_lists,
 )
-from .function import FUNCTIONS, NUMPY
+from .function import NUMPY
 from .method import Methods, call_array
 from .object_array import give_entry_methods, hidden, holds_numbers, holds_traced, joined, taken_apart
-from .operator import is_sparse
+from .operator import call, is_sparse
 from .shape import size_of
 from .traced_float import TracedFloat
 
@@ -431,7 +431,7 @@ def converted(name: str, obj: Any, dtype: DTypeLike | None = None, copy: bool | 
     if type(obj) is np.ndarray and obj.dtype in _NATIVE and dtype is None and copy is None and SHARING.get() is None:
         return Array(obj.copy("K"))  # what most code has, at once
     if isinstance(obj, Array):
-        return obj if dtype is None or obj.dtype == dtype else FUNCTIONS["astype"](obj, dtype)
+        return obj if dtype is None or obj.dtype == dtype else call("astype", obj, dtype)
     if type(obj) is TracedFloat:
         obj = obj.array(dtype)
         if isinstance(obj, Array):

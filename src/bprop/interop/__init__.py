@@ -1,5 +1,6 @@
 """Code that was written for others: NumPy's functions with their own parameters, methods of ufuncs, other people's arrays."""
 
+from .. import ops  # noqa: F401 - whole rooms first: see core/lazy.py
 from . import numpy_choice as numpy_choice
 from . import numpy_creation as numpy_creation
 from . import numpy_elementwise as numpy_elementwise

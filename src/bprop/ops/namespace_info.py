@@ -6,10 +6,13 @@ import numpy as np
 
 from ..core import device as devices
 from ..core import dtype as dtypes
+from ..core.method import API_VERSIONS
 from . import constant
 from .data_type import isdtype
 
-__all__ = ["NamespaceInfo", "__array_namespace_info__"]
+__all__ = ["NamespaceInfo", "__array_api_version__", "__array_namespace_info__"]
+
+__array_api_version__ = API_VERSIONS[-1]
 
 _DTYPES = {
     name: np.dtype(getattr(constant, name)) for name in constant.__all__ if isinstance(getattr(constant, name), type)

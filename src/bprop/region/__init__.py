@@ -13,6 +13,7 @@ What they share, in the order in which one reads it:
 The derivative of `scan` and `while_loop` in reverse mode, and the batch of `while_loop`, have files beside theirs.
 """
 
+from .. import gradients  # noqa: F401 - whole rooms first: see core/lazy.py
 from .callback import callback
 from .checkpoint import checkpoint
 from .cond import cond

@@ -8,6 +8,14 @@ make NumPy arrays of what they are given: for those there is this namespace, wit
 Array(0.125)
 """
 
-from . import integrate, linalg, optimize, signal, special, stats
+from typing import TYPE_CHECKING
+
+from .. import gradients, ops  # noqa: F401 - whole rooms first: see core/lazy.py
+from ..core.lazy import lazy_attributes
 
 __all__ = ["integrate", "linalg", "optimize", "signal", "special", "stats"]
+
+if TYPE_CHECKING:
+    from . import integrate, linalg, optimize, signal, special, stats
+else:  # one by one: SciPy's own modules are slow to load, and most of these need none of them
+    __getattr__, __dir__ = lazy_attributes(__name__, {}, namespaces=__all__)

@@ -1,5 +1,6 @@
 """Training: the loop, its record and checkpoints, metrics, data and weights; the user's own tables."""
 
+from .. import gradients, region  # noqa: F401 - whole rooms first: see core/lazy.py
 from .callback import Callback, TensorBoard
 from .checkpoint import Checkpoint
 from .data import batches, stratified_split

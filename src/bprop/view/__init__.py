@@ -1,7 +1,18 @@
 """What bprop computes, to be looked at: formulas as text and LaTeX, graphs as DOT, tables of values and gradients."""
 
-from ..gradients.formula import Expression
-from .dot import dot
-from .table import Row, View, view
+from typing import TYPE_CHECKING
+
+from ..core.lazy import lazy_attributes
+
+if TYPE_CHECKING:
+    from ..gradients.formula import Expression as Expression
+    from .graphviz import dot as dot
+    from .table import Row as Row
+    from .table import View as View
+    from .table import view as view
+else:  # since this package is loaded with `bprop`, whose `view` is the function
+    __getattr__, __dir__ = lazy_attributes(
+        __name__, {"graphviz": ("dot",), "table": ("Expression", "Row", "View", "view")}
+    )
 
 __all__ = ["Expression", "Row", "View", "dot", "view"]

@@ -12,14 +12,14 @@ from ..core.graph import Edge, Graph, Node, application, edge_name
 from ..core.interpreter import using
 from ..core.observe import Observe
 from ..core.value import Array
-from ..gradients.absent import masked_sweep
+from ..gradients import absent  # the whole room first: see core/lazy.py
 from ..gradients.adjoint import adjoint
 from ..gradients.argument import Arguments
 from ..gradients.formula import LIMIT, Expression
 from ..gradients.variable import as_arrays, name_of
 from ..ops import conj, ones
 from . import grid
-from .dot import dot
+from .graphviz import dot
 
 
 class Row(NamedTuple):
@@ -114,7 +114,7 @@ def gradients(graph: Graph, values: dict[Edge, Array]) -> dict[Edge, Array]:
     output = graph.outputs[0]
     edges = [edge for node in (*graph.inputs, *graph.nodes) for edge in node.outputs if is_inexact(values[edge].dtype)]
     sweep = adjoint(graph.nodes, values, output, edges)
-    swept = masked_sweep(sweep, [ones((), dtype=values[output].dtype)])
+    swept = absent.masked_sweep(sweep, [ones((), dtype=values[output].dtype)])
     return {edge: conj(bar) for edge, bar in zip(edges, swept, strict=True) if bar is not None}
 
 
