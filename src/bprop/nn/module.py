@@ -92,9 +92,10 @@ class Module(ModuleState):
 
     def _by_position(self, inputs: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
         """Return the arguments of the formula in its order, with the defaults of those left out in between."""
-        if type(self)._formula is None:
+        formula = type(self)._formula
+        if formula is None:
             raise self._without_formula()
-        signature = inspect.signature(type(self)._formula)
+        signature = inspect.signature(formula)
         try:
             arguments = signature.bind(self, *inputs, **named)
         except TypeError as error:
