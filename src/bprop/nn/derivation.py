@@ -219,6 +219,7 @@ def _opaque_call(name: str, args: Sequence[Any], specs: Sequence[Spec], vjp: Any
         "f": lambda *xs: [zeros(spec.shape, dtype=spec.dtype) for spec in specs],
         "vjp": vjp or (lambda y_bars, ys, xs: [None] * len(xs)),
         "jvp": None,
+        "sees_absent": False,
     }
     return current().bind(custom_op, tuple(args), params)
 

@@ -191,7 +191,7 @@ class RNN(Recurrent):
     ``x``: (T, N, inputs), T steps of N sequences, or (T, inputs), one sequence; ``y``: (T, N, directions · hidden). The
     forms of states, lengths and results are those of `LSTM`, with one state h in place of the pair (h, c). Error
     derivatives are multiplied by W_h at every step on the way back, and so vanish or explode with its singular values:
-    see `LSTM` and `GRU`, and clip gradients with `bprop.optim.clip_by_norm`.
+    see `LSTM` and `GRU`, and clip gradients with `bprop.optim.clip_norm`.
 
     - ``inputs``, ``hidden``: the lengths of the last axes of x and of h.
     - ``num_layers``: how many layers there are; each takes the y of the one before.

@@ -10,6 +10,8 @@ from ..core.error import ArgumentError, ShapeError
 from ..core.interpreter import StateScope, current, using
 from ..core.tree import Structure, merge, unflatten
 from ..core.value import asarray
+from ..gradients.reverse import Record, backward
+from ..region.cotangent import zeros_of
 from ..region.custom import custom_op
 from .cotangent import has_derivative, padded, refuse_complex, split, split_inputs, spread_bars
 from .frame import Frame, active
@@ -44,7 +46,7 @@ class _Application:
     def run(self) -> Any:
         """Return y, and write the cells that the formula writes."""
         operands = (*(asarray(self.leaves[i]) for i in self.positions), *(cell.read() for cell in self.cells))
-        params = {"name": self.module._label, "f": self.forward, "vjp": self.vjp, "jvp": None}
+        params = {"name": self.module._label, "f": self.forward, "vjp": self.vjp, "jvp": None, "sees_absent": True}
         outputs = current().bind(custom_op, operands, params)
         count = self.result_form.size
         refuse_complex(f"{self.module._label}.bprop", (*operands, *outputs[:count]))
@@ -62,14 +64,30 @@ class _Application:
         return [*map(asarray, ys), *frame.saved.values(), *(scope.cells[cell] for cell in self.written)]
 
     def vjp(self, result_bars: Sequence[Any], results: Sequence[Any], operands: Sequence[Any]) -> list[Any]:
-        """Return the cotangents of the operands, ``None`` for those without."""
+        """Return the cotangents of the operands, ``None`` for those without.
+
+        The rule is for the cotangents of y. Intermediates have cotangents where the rule itself is differentiated, and
+        cells where what is written matters: the derivative of these results is derived from the formula.
+        """
+        count = self.result_form.size
+        bars: list[Any] = [None] * len(operands)
+        if any(bar is not None for bar in result_bars[:count]):
+            bars = self._apply_rule(result_bars[:count], results, operands)
+        if any(bar is not None for bar in result_bars[count:]):
+            others = self._derived(result_bars[count:], operands)
+            bars = [b if a is None else a if b is None else a + b for a, b in zip(bars, others, strict=True)]
+        return bars
+
+    def _apply_rule(self, y_bars: Sequence[Any], results: Sequence[Any], operands: Sequence[Any]) -> list[Any]:
+        """Return the cotangents of the operands by the rule."""
         frame, cells = self._frame(operands)
         count, saved = self.result_form.size, len(self.saved_names)
-        frame.y = unflatten(self.result_form, results)
-        others = results[count:]
+        ys, others = results[:count], results[count:]
+        frame.y = unflatten(self.result_form, ys)
         frame.saved = dict(zip(self.saved_names, others[:saved], strict=True))
         cells.update(zip(self.written, others[saved:], strict=True))  # as outside of transforms: after fprop
-        y_bar = unflatten(self.result_form, result_bars)
+        filled = [zeros_of(y) if bar is None else bar for bar, y in zip(y_bars, ys, strict=True)]
+        y_bar = unflatten(self.result_form, filled)
         with using(StateScope(cells)), active(self.module, frame):
             x_bar = self.rule(self.module, *(y_bar if isinstance(y_bar, tuple) else (y_bar,)))
         x_bars = check_cotangents(self.module, frame.inputs, x_bar, frame.bars)
@@ -79,6 +97,17 @@ class _Application:
             *(frame.bars[name] for name in self.parameters),
             *(None for _ in range(without)),
         ]
+
+    def _derived(self, bars: Sequence[Any], operands: Sequence[Any]) -> list[Any]:
+        """Return the cotangents of the operands for those of intermediates and cells, by reverse mode of the formula."""
+        record = Record(name=f"{self.module._label}.fprop")
+        variables = [record.input(x) if has_derivative(x) else x for x in operands]
+        with using(record):
+            outputs = self.forward(*variables)[self.result_form.size :]
+        pairs = [(y, bar) for y, bar in zip(outputs, bars, strict=True) if bar is not None]
+        floats = [x for x in variables if has_derivative(x)]
+        x_bars = iter(backward([y for y, _ in pairs], [bar for _, bar in pairs], floats, record))
+        return [next(x_bars) if has_derivative(x) else None for x in variables]
 
     def _frame(self, operands: Sequence[Any]) -> tuple[Frame, dict[Cell, Any]]:
         """Return a frame with the inputs of ``fprop``, and the values of the cells."""
