@@ -11,17 +11,16 @@ import numpy as np
 
 from ..core.error import ArgumentError, DTypeError
 from ..core.tree import Structure, flatten, spread
-from ..core.value import Array, asarray
+from ..core.value import Array, Spec, asarray
 from ..ops import zeros
 
 
 def _is_single(value: Any) -> bool:
-    """Return whether a value is no tuple or dict of arrays."""
-    if isinstance(value, dict):
-        return False
-    return not isinstance(value, tuple) or not any(
-        isinstance(entry, Array | np.ndarray | dict) or (isinstance(entry, tuple) and not _is_single(entry))
-        for entry in value
+    """Return whether a value is no tuple or dict of arrays (or of their specs)."""
+    if isinstance(value, Spec) or not isinstance(value, tuple | dict):
+        return True
+    return isinstance(value, tuple) and all(
+        _is_single(entry) and not isinstance(entry, Array | np.ndarray | Spec) for entry in value
     )
 
 

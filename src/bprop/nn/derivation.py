@@ -65,10 +65,16 @@ def _spec(module: ModuleState, x: Any) -> Any:
     """Return the spec of an example input, an array or a shape; names and flags are returned as they are."""
     if x is None or isinstance(x, bool | str | Spec):
         return x
-    if isinstance(x, tuple) and all(type(size) is int for size in x):
+    if _is_shape(x):
         return Spec(x, _dtype(module))
+    if isinstance(x, tuple) and all(map(_is_shape, x)):  # of a value that is a tuple
+        return tuple(Spec(shape, _dtype(module)) for shape in x)
     value = asarray(x)
     return Spec(value.shape, value.dtype)
+
+
+def _is_shape(x: Any) -> bool:
+    return isinstance(x, tuple) and all(type(size) is int for size in x)
 
 
 def _dtype(module: ModuleState) -> "np.dtype[Any]":

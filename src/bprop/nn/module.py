@@ -91,7 +91,7 @@ class Module(ModuleState):
         return apply_rule(self, formula, type(self)._rule, inputs)
 
     def _by_position(self, inputs: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
-        """Return the arguments of the formula in its order, with the defaults of those left out in between."""
+        """Return the arguments of the formula in its order, up to the last given, with the defaults of those in between."""
         formula = type(self)._formula
         if formula is None:
             raise self._without_formula()
@@ -101,8 +101,9 @@ class Module(ModuleState):
         except TypeError as error:
             names = ", ".join(list(signature.parameters)[1:])
             raise ArgumentError(f"{self._label}: {error}; its fprop takes ({names})") from None
+        given = list(arguments.arguments)
         arguments.apply_defaults()
-        return arguments.args[1:]
+        return arguments.args[1 : 1 + list(signature.parameters).index(given[-1])]
 
     def _without_formula(self) -> StateError:
         renamed = ": rename its forward to fprop" if callable(getattr(type(self), "forward", None)) else ""

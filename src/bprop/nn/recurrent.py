@@ -30,7 +30,7 @@ class Recurrent(Module):
 
     over_time: ClassVar[type[OverTime]]
     states: ClassVar[tuple[str, ...]] = ("h",)
-    result = ("y", "state")
+    result = ("y", "last_state")
 
     def __init__(
         self,
