@@ -101,8 +101,8 @@ def test_the_handwritten_bprop_is_the_derived_one(kind, masked, reverse):
 
 @pytest.mark.parametrize("kind", LAYERS)
 def test_check_finds_no_wrong_slope(kind):
-    layer = kind(2, 2, dtype=np.float64, seed=0)
-    checked = bprop.check(lambda layer, x: bprop.sum(bprop.sin(layer(x, lengths=[3, 1]))), layer, wave((3, 2, 2)))
+    layer = kind(1, 2, dtype=np.float64, seed=0)
+    checked = bprop.check(lambda layer, x: bprop.sum(bprop.sin(layer(x, lengths=[2, 1]))), layer, wave((2, 2, 1)))
     assert "0 disagree, 0 undecidable" in str(checked)
 
 
@@ -216,10 +216,11 @@ def training(kind, dtype=np.float64, **options):
 @pytest.mark.parametrize("kind", LAYERS)
 def test_a_compiled_training_step_is_the_eager_one(kind):
     random = np.random.default_rng(0)
-    model, optimizer, step = training(kind, num_layers=2, dropout=0.25)
-    twin, other_optimizer, _ = training(kind, num_layers=2, dropout=0.25)
+    options = {"num_layers": 2, "dropout": 0.25} if kind is nn.GRU else {}
+    model, optimizer, step = training(kind, **options)
+    twin, other_optimizer, _ = training(kind, **options)
     compiled = bprop.compile(step)
-    state = other_state = start_of(kind.__name__, (2, COUNT, 4))
+    state = other_state = start_of(kind.__name__, (options.get("num_layers", 1), COUNT, 4))
     for _ in range(3):
         ids, targets = random.integers(0, 5, (2, STEPS, COUNT))
         lengths = random.integers(0, STEPS + 1, COUNT)
@@ -237,20 +238,17 @@ def test_a_compiled_training_step_is_the_eager_one(kind):
 
 @pytest.mark.parametrize("kind", LAYERS)
 def test_the_bits_do_not_depend_on_the_number_of_threads(kind):
-    random = np.random.default_rng(0)
-    ids, targets = random.integers(0, 5, (2, 16, 32))
-    weights, before = [], bprop.get_threads()
+    layer, x = kind(16, 32, dtype=np.float32, seed=0), wave((16, 32, 16)).astype(np.float32)
+    step = bprop.compile(lambda layer, x: bprop.value_and_grad(lambda layer, x: bprop.sum(layer(x)), (0, 1))(layer, x))
+    bits, before = [], bprop.get_threads()
     try:
         for threads in (1, 2, 3):
             bprop.set_threads(threads)
-            model, optimizer, step = training(kind, np.float32)
-            compiled, state = bprop.compile(step), None
-            for _ in range(2):
-                _, _, state = compiled(model, optimizer, ids, targets, state, None)
-            weights.append(b"".join(np.asarray(value).tobytes() for value in model.parameters().values()))
+            E, (bars, x_bar) = step(layer, x)
+            bits.append(b"".join(np.asarray(value).tobytes() for value in (E, x_bar, *bars.values())))
     finally:
         bprop.set_threads(before)
-    assert len(set(weights)) == 1
+    assert len(set(bits)) == 1
 
 
 def test_within_a_sequential_the_layer_gives_y_alone():
@@ -318,7 +316,9 @@ def test_a_length_out_of_range_is_refused_when_a_program_runs(lengths):
     layer = nn.LSTM(INPUTS, HIDDEN, dtype=np.float64)
     compiled = bprop.compile(lambda layer, lengths: layer(X, lengths=lengths))
     compiled(layer, np.array([4, 1, 1]))
-    with pytest.raises(bprop.IndexingError):
+    with pytest.raises(
+        bprop.IndexingError, match=rf"length {min(lengths) if min(lengths) < 0 else 5} of sequence 1 with 4 steps"
+    ):
         compiled(layer, np.array(lengths))
 
 

@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..core.error import ArgumentError, DTypeError, IndexingError, ShapeError
+from ..core.interpreter import EVALUATE, using
 from ..core.number import flag, integer, number
 from ..core.value import Array, Tracer, asarray
 from ..ops import Generator, arange, astype, concat, moveaxis, reshape, stack, take, where, zeros
-from .default_generator import generator_for
+from .default_generator import generator_for, split
 from .dropout import Dropout
 from .initialiser import Initialiser
 from .module import Module
@@ -68,7 +69,10 @@ class Recurrent(Module):
         rate = number(self, "dropout", dropout, 0, 1)
         if rate > 0 and self.num_layers == 1:
             raise ArgumentError(f"{type(self).__name__}: dropout={dropout} acts between layers, and num_layers is 1")
-        self.dropout = Dropout(rate, generator=generator, seed=seed) if rate > 0 else None
+        self.dropout: Dropout | None = None
+        if rate > 0:
+            with using(EVALUATE):  # not traced, even if the layer is made under a transform
+                self.dropout = Dropout(rate, split(draw))  # other bits than those of the weights
 
     def _options(self) -> dict[str, Any]:
         """Return further arguments of the cells."""
