@@ -11,6 +11,8 @@ import bprop
 from bprop.compile import native
 from bprop.compile.ir.blocking import DEPTH
 from bprop.compile.passes import tile
+from bprop.compile.passes.inline import inline
+from bprop.compile.runtime.executable import Program
 from support.profile import examples
 
 ORDERS = [(a, b, y) for a, b, y in itertools.product(("ik", "ki"), ("kj", "jk"), ("ij", "ji"))]
@@ -75,3 +77,25 @@ def test_not_a_number_stays_in_its_row_and_column():
     assert np.isnan(y[:, 32]).all()
     assert np.isinf(y[8, :32]).all()
     assert (y[:8, :32] == 5).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_operand_whose_steps_share_cache_sets_is_packed_and_keeps_its_bits(dtype):
+    """Multiples of 2 KB between the steps of a sum: read in place they push each other out of the nearest cache."""
+    width = 2048 // np.dtype(dtype).itemsize
+    rng = np.random.default_rng(0)
+    x1, x2 = rng.normal(size=(40, width + 8)).astype(dtype), rng.normal(size=(40, 64)).astype(dtype)
+    aligned, apart = (
+        Program(inline(bprop.trace(f)(a, x2)))
+        for f, a in ((lambda a, b: a.T @ b, x1[:, :width].copy()), (lambda a, b: a[:, :width].T @ b, x1))
+    )
+    packed, read = (
+        next(kernel.contraction.blocking for kernel in program.kernels if kernel.contraction is not None)
+        for program in (aligned, apart)
+    )
+    assert packed.packs[packed.swapped]
+    assert not read.packs[read.swapped]
+    y, other = (np.empty((width, 64), dtype) for _ in range(2))
+    aligned([x1[:, :width].copy(), x2], [y])
+    apart([x1, x2], [other])
+    assert np.array_equal(y, other)

@@ -13,8 +13,11 @@ inf = np.inf
 MODULES = {
     name: kind for name, kind in vars(nn).items() if inspect.isclass(kind) and issubclass(kind, nn.Module)
 }  # fmt: skip
-LAYERS = {"Linear", "Maxout", "PReLU"}
+LAYERS = {"Linear", "Maxout", "PReLU", "RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell"}
 MADE = {name: getattr(nn.init, name) for name in nn.init.__all__ if inspect.isfunction(getattr(nn.init, name))}
+
+CELL = {"bias": True, "init": None, "generator": None, "seed": None}
+RECURRENT = CELL | {"num_layers": 1, "batch_first": False, "dropout": 0, "bidirectional": False}
 
 # As published, and as PyTorch has them (but for the threshold of Softplus, which says so).
 DEFAULTS = {
@@ -31,6 +34,8 @@ DEFAULTS = {
     "PReLU": {"num_parameters": 1, "init": 0.25, "axis": 1}, "RReLU": {"lower": 1 / 8, "upper": 1 / 3},
     "GaussianNLL": {"full": False, "epsilon": 1e-6}, "Huber": {"delta": 1},
     "PoissonNLL": {"log_input": True, "full": False, "epsilon": 1e-8}, "SmoothL1": {"beta": 1},
+    "RNN": RECURRENT | {"nonlinearity": "tanh"}, "LSTM": RECURRENT, "GRU": RECURRENT,
+    "RNNCell": CELL | {"nonlinearity": "tanh"}, "LSTMCell": CELL, "GRUCell": CELL,
     "gain": {"nonlinearity": "linear", "negative_slope": 0.01}, "glorot_uniform": {"gain": 1},
     "glorot_normal": {"gain": 1},
     "he_uniform": {"mode": "fan_in", "nonlinearity": "relu", "negative_slope": 0.01},

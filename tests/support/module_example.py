@@ -72,6 +72,11 @@ EXAMPLES = {
     "Flatten": lambda dtype: nn.Flatten(),
     "Linear": lambda dtype: nn.Linear(6, 4, dtype),
     "Linear, no bias": lambda dtype: nn.Linear(6, 4, dtype, bias=False),
+    "RNN": lambda dtype: nn.RNN(6, 4, dtype=dtype, seed=0),
+    "LSTM": lambda dtype: nn.LSTM(6, 4, 2, bidirectional=True, dtype=dtype, seed=0),
+    "GRU": lambda dtype: nn.GRU(6, 4, dtype=dtype, seed=0),
+    "RNNCell": lambda dtype: nn.RNNCell(6, 4, dtype=dtype, seed=0),
+    "GRUCell": lambda dtype: nn.GRUCell(6, 4, dtype=dtype, seed=0),
     "Maxout": lambda dtype: nn.Maxout(6, 2, 2, dtype),
     "Lambda": lambda dtype: nn.Lambda(square),
     "Dropout": lambda dtype: nn.Dropout(0.5, seed=0).eval(),
@@ -90,7 +95,13 @@ LOSSES = {name: kind for name, kind in vars(nn).items() if isinstance(kind, type
 LOSSES.pop("Loss")
 
 
+RECURRENT = {"RNN", "LSTM", "GRU"}
+"""Those that take X as a sequence of three steps: what a step has, later ones have."""
+
+
 def inputs_of(name):
+    if name in RECURRENT:
+        return np.clip(X, -20, 20)  # slopes of e^-1000 would have three digits less than their exponents
     return X.reshape(3, 3, 2) if name == "Flatten" else X
 
 

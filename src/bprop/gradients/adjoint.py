@@ -13,15 +13,19 @@ from .vjp_rule import vjp
 Sweep = Callable[[list[Any]], list[Any]]
 
 
-def adjoint(nodes: Sequence[Node], values: Mapping[Edge, Array], output: Edge, wanted: Sequence[Edge]) -> Sweep:
-    """Return the sweep from the cotangent of ``output`` (a list of one) to those of ``wanted``, ``None`` where absent.
+def adjoint(
+    nodes: Sequence[Node], values: Mapping[Edge, Array], outputs: Sequence[Edge], wanted: Sequence[Edge]
+) -> Sweep:
+    """Return the sweep from the cotangents of ``outputs`` to those of ``wanted``, ``None`` where absent.
 
     ``nodes`` are in order of computation; ``values`` holds the value of every edge, numbers or traced.
     """
     variables = {edge for node in nodes for edge in node.outputs} | set(wanted)
 
     def sweep(seeds: list[Any]) -> list[Any]:
-        bars: dict[Edge, Any] = {output: seeds[0]}
+        bars: dict[Edge, Any] = {}
+        for output, seed in zip(outputs, seeds, strict=True):
+            bars[output] = bars[output] + seed if output in bars else seed
         for node in reversed(nodes):
             y_bars = [_of(bars.get(edge), edge.spec) for edge in node.outputs]
             if all(bar is None for bar in y_bars):

@@ -131,7 +131,7 @@ def _by_reverse_rule(arguments: Arguments, tracer: Trace, y: Any, inputs: list[T
     for node in [*graph.inputs, *graph.nodes]:
         values.update({edge: Traced(tracer, *edge) for edge in node.outputs})
     wanted: list[Edge] = [inputs[position].node.output for position in arguments.chosen]
-    sweep = adjoint(graph.nodes, values, graph.outputs[0], wanted)
+    sweep = adjoint(graph.nodes, values, graph.outputs[:1], wanted)
     seeds: list[Any] = [ones((), dtype=y.dtype)]
     bars = masked_sweep(sweep, seeds) if masked else sweep(seeds)
     return [

@@ -19,6 +19,8 @@ from .margin_loss import Hinge, MultiClassHinge, SoftMargin
 from .module import Module
 from .piecewise import HardShrink, HardSigmoid, HardTanh, ReLU6, SoftShrink, TanhShrink, Threshold
 from .rectifier import CELU, ELU, SELU, LeakyReLU, PReLU, ReLU, RReLU
+from .recurrent import GRU, LSTM, RNN
+from .recurrent_cell import GRUCell, LSTMCell, RNNCell
 from .regression_loss import GaussianNLL, Huber, LogCosh, MeanAbsoluteError, MeanSquaredError, PoissonNLL, SmoothL1
 from .tie import tie
 
@@ -27,6 +29,9 @@ __all__ = [
     "ELU",
     "GELU",
     "GLU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "SELU",
     "BinaryCrossEntropy",
     "CosineEmbedding",
@@ -34,6 +39,7 @@ __all__ = [
     "Dropout",
     "Flatten",
     "Frame",
+    "GRUCell",
     "GaussianNLL",
     "HardShrink",
     "HardSigmoid",
@@ -44,6 +50,7 @@ __all__ = [
     "Huber",
     "Identity",
     "KLDivergence",
+    "LSTMCell",
     "Lambda",
     "LeakyReLU",
     "Linear",
@@ -61,6 +68,7 @@ __all__ = [
     "PReLU",
     "Parallel",
     "PoissonNLL",
+    "RNNCell",
     "RReLU",
     "ReLU",
     "ReLU6",

@@ -18,11 +18,12 @@ from ..core.family import Region
 from ..core.graph import Edge, Graph
 from ..core.interpreter import StateScope, current, using
 from ..core.trace import Trace, Traced
+from ..core.tree import unflatten
 from ..core.value import Array, Spec, asarray
 from ..gradients.adjoint import adjoint
 from ..ops import ones, zeros
 from ..region.custom import custom_op
-from .cotangent import padded, requested
+from .cotangent import padded, requested, split, split_inputs
 from .equation import Equation, Equations, Formulas
 from .frame import Frame, active
 from .hook import make_hook
@@ -36,22 +37,44 @@ def equations(module: ModuleState, inputs: Sequence[Any]) -> Equations:
 
     - ``inputs``: example inputs, arrays or shapes; if there are none, shapes that the module takes are tried.
     """
-    specs = [_spec(module, x) for x in inputs] if inputs else _example_specs(module)
+    specs = _specs(module, inputs) if inputs else _example_specs(module)
     names = _input_names(module, len(specs))
     title = f"{type(module).__name__}({module.describe()})"
     forward, backward = _equations_of(module, specs, "", set())
-    return Equations(title, {n: s for n, s in zip(names, specs, strict=True) if isinstance(s, Spec)}, forward, backward)
+    shapes = dict(_named(names, specs, Spec))
+    return Equations(title, shapes, forward, backward)
 
 
 # --- which inputs ---
+def _specs(module: ModuleState, inputs: Sequence[Any]) -> list[Any]:
+    """Return the specs of example inputs, in their form."""
+    leaves, form = split_inputs(tuple(inputs))
+    return list(unflatten(form, [_spec(module, x) for x in leaves]))
+
+
+def _named(names: Sequence[str], values: Sequence[Any], kind: Any) -> Iterator[tuple[str, Any]]:
+    """Yield (name, array) for what the values hold that is of a kind; the arrays of one value are numbered from 1."""
+    for name, value in zip(names, values, strict=False):
+        leaves = split(value)[0]
+        for number, leaf in enumerate(leaves, 1):
+            if isinstance(leaf, kind):
+                yield name if len(leaves) == 1 else f"{name}{number}", leaf
+
+
 def _spec(module: ModuleState, x: Any) -> Any:
     """Return the spec of an example input, an array or a shape; names and flags are returned as they are."""
     if x is None or isinstance(x, bool | str | Spec):
         return x
-    if isinstance(x, tuple) and all(type(size) is int for size in x):
+    if _is_shape(x):
         return Spec(x, _dtype(module))
+    if isinstance(x, tuple) and all(map(_is_shape, x)):  # of a value that is a tuple
+        return tuple(Spec(shape, _dtype(module)) for shape in x)
     value = asarray(x)
     return Spec(value.shape, value.dtype)
+
+
+def _is_shape(x: Any) -> bool:
+    return isinstance(x, tuple) and all(type(size) is int for size in x)
 
 
 def _dtype(module: ModuleState) -> "np.dtype[Any]":
@@ -64,7 +87,7 @@ def _example_specs(module: ModuleState) -> list[Any]:
     """Return the module's own example, or the first shapes of (N, inputs) that its formula takes."""
     example = module.example()
     if example is not None:
-        return [_spec(module, x) for x in example]
+        return _specs(module, example)
     count = len(_input_names(module, None))
     error: BpropError | None = None
     for shape in _shapes(module):
@@ -125,7 +148,7 @@ class _Forward(NamedTuple):
     """
 
     tracer: Trace
-    inputs: list[Any]
+    inputs: tuple[Any, ...]
     cells: dict[str, Cell]
     values: dict[Cell, Array]
     written: dict[str, Array]
@@ -140,17 +163,19 @@ class _Forward(NamedTuple):
 
 def _trace_forward(module: ModuleState, specs: Sequence[Any]) -> _Forward:
     tracer = Trace(name=f"equations of {type(module).__name__}")
-    inputs = [tracer.input(spec) if isinstance(spec, Spec) else spec for spec in specs]
+    leaves, form = split_inputs(tuple(specs))
+    inputs = unflatten(form, [tracer.input(spec) if isinstance(spec, Spec) else spec for spec in leaves])
     cells = module.cells()
     values: dict[Cell, Array] = {cell: tracer.input(cell.array.spec) for cell in cells.values()}
-    frame = Frame(tuple(inputs))
+    frame = Frame(inputs)
     calls: list[_Call] = []
     hooks = [_make_opaque(path, child, calls) for path, child in module.children() if isinstance(child, ModuleState)]
     formula = type(module)._formula
     assert formula is not None
     try:
         with using(tracer), using(StateScope(dict(values))) as scope, active(module, frame):
-            frame.y = asarray(formula(module, *inputs))
+            ys, result_form = split(formula(module, *inputs))
+            frame.y = unflatten(result_form, map(asarray, ys))
     finally:
         for hook in hooks:
             hook.remove()
@@ -170,20 +195,25 @@ def _make_opaque(path: str, child: ModuleState, calls: list[_Call]) -> Any:
     """Hook a module inside so that in the trace it is a function by its path; its calls are noted in ``calls``."""
     pending: list[tuple[Any, ...]] = []  # inputs of calls that have no result yet
 
+    single = len(_input_names(child, None)) == 1
+
     def on_x(module: Any, x: Any) -> None:
-        pending.append(x if isinstance(x, tuple) else (x,))
+        pending.append(x if isinstance(x, tuple) and not single else (x,))
 
     def on_y(module: Any, y: Any) -> Any:
         inputs = pending.pop()
-        arrays = [x for x in inputs if isinstance(x, Array)]
-        calls.append(_Call(path, child, [x.spec if isinstance(x, Array) else x for x in inputs]))
+        leaves, form = split_inputs(inputs)
+        arrays = [x for x in leaves if isinstance(x, Array)]
+        specs = unflatten(form, [x.spec if isinstance(x, Array) else x for x in leaves])
+        calls.append(_Call(path, child, list(specs)))
+        ys, result_form = split(y)
 
         def vjp(y_bars: Sequence[Any], ys: Sequence[Any], xs: Sequence[Any]) -> list[Any]:
             floats = [x.spec for x in xs if x.dtype.kind == "f"]
             bars = iter(_opaque_call(f"{path}.bprop", y_bars, floats, None) if floats else ())
             return [next(bars) if x.dtype.kind == "f" else None for x in xs]
 
-        return _opaque_call(path, arrays, [y.spec], vjp)[0]
+        return unflatten(result_form, _opaque_call(path, arrays, [value.spec for value in ys], vjp))
 
     return make_hook(child, {"x": on_x, "y": on_y})
 
@@ -195,41 +225,42 @@ def _opaque_call(name: str, args: Sequence[Any], specs: Sequence[Spec], vjp: Any
         "f": lambda *xs: [zeros(spec.shape, dtype=spec.dtype) for spec in specs],
         "vjp": vjp or (lambda y_bars, ys, xs: [None] * len(xs)),
         "jvp": None,
+        "sees_absent": False,
     }
     return current().bind(custom_op, tuple(args), params)
 
 
-def _trace_backward(module: ModuleState, forward: _Forward, y_bar: Any) -> tuple[list[Any], dict[str, Any]]:
+def _trace_backward(module: ModuleState, forward: _Forward, y_bars: list[Any]) -> tuple[Sequence[Any], dict[str, Any]]:
     """Return the cotangents of the inputs, and those of the parameters by path."""
     rule = type(module)._rule
     if rule is None or type(module).composes:
-        return _trace_derived(forward, y_bar)
+        return _trace_derived(forward, y_bars)
     frame = forward.frame
+    y_bar = unflatten(split(frame.y)[1], y_bars)
     with using(forward.tracer), using(StateScope(dict(forward.values))), active(module, frame):
-        x_bar = rule(module, y_bar)
-    return padded(x_bar, len(forward.inputs)), {
-        path: frame.bars[path] for path in forward.trainable if path in frame.bars
-    }
+        x_bar = rule(module, *(y_bar if isinstance(y_bar, tuple) else (y_bar,)))
+    return padded(x_bar, forward.inputs), {path: frame.bars[path] for path in forward.trainable if path in frame.bars}
 
 
-def _trace_derived(forward: _Forward, y_bar: Any) -> tuple[list[Any], dict[str, Any]]:
+def _trace_derived(forward: _Forward, y_bars: list[Any]) -> tuple[Sequence[Any], dict[str, Any]]:
     """`_trace_backward` by the derivative of the traced formula.
 
     A cotangent that is absent is written as zeros, but not that of a parameter of a module inside: that module's own
     equations have it.
     """
     tracer = forward.tracer
-    graph = tracer.graph([forward.frame.y])
+    graph = tracer.graph(split(forward.frame.y)[0])
+    inputs, input_form = split_inputs(forward.inputs)
     values: dict[Edge, Array] = {node.output: value for node, value in graph.captures}
     for node in [*graph.inputs, *graph.nodes]:
         values.update({edge: Traced(tracer, *edge) for edge in node.outputs})
-    differentiated = [isinstance(x, Traced) and x.dtype.kind == "f" for x in forward.inputs]
-    variables = [x for x, flag in zip(forward.inputs, differentiated, strict=True) if flag]
+    differentiated = [isinstance(x, Traced) and x.dtype.kind == "f" for x in inputs]
+    variables = [x for x, flag in zip(inputs, differentiated, strict=True) if flag]
     count = len(variables)
     variables += [forward.values[cell] for cell in forward.trainable.values()]
     optional = [False] * count + ["." in path for path in forward.trainable]
     with using(tracer):
-        bars = adjoint(graph.nodes, values, graph.outputs[0], [tracer.edge(x) for x in variables])([y_bar])
+        bars = adjoint(graph.nodes, values, graph.outputs, [tracer.edge(x) for x in variables])(y_bars)
         bars = [
             bar if bar is not None or omitted else zeros(x.shape, dtype=x.dtype)
             for bar, x, omitted in zip(bars, variables, optional, strict=True)
@@ -237,7 +268,7 @@ def _trace_derived(forward: _Forward, y_bar: Any) -> tuple[list[Any], dict[str, 
     x_bars = iter(bars[:count])
     parameter_bars = dict(zip(forward.trainable, bars[count:], strict=True))
     return (
-        [next(x_bars) if flag else None for flag in differentiated],
+        unflatten(input_form, [next(x_bars) if flag else None for flag in differentiated]),
         {path: bar for path, bar in parameter_bars.items() if bar is not None},
     )
 
@@ -267,19 +298,20 @@ def _own_equations(module: ModuleState, forward: _Forward, path: str) -> tuple[l
     """Return the equations of a module, in which those inside are functions; none if it only applies them in turn."""
 
     input_names = _input_names(module, len(forward.inputs))
-    names = {x.node: name for name, x in zip(input_names, forward.inputs, strict=True) if isinstance(x, Traced)}
+    names = {x.node: name for name, x in _named(input_names, forward.inputs, Traced)}
     names.update({forward.values[cell].node: key for key, cell in forward.cells.items()})  # type: ignore[attr-defined]
-    tracer, y = forward.tracer, forward.frame.y
+    tracer = forward.tracer
+    results = dict(_results(module, forward.frame.y))
     with using(tracer):
-        if module.result == "y":
-            y_bar: Any = tracer.input(y.spec)
-            names[y_bar.node] = "y_bar"
-        else:  # a loss, whose cotangent is 1
-            y_bar = ones(y.shape, dtype=y.dtype)
-    x_bars, parameter_bars = _trace_backward(module, forward, y_bar)
+        if module.result == "E":  # a loss, whose cotangent is 1
+            y_bars: list[Any] = [ones(y.shape, dtype=y.dtype) for y in results.values()]
+        else:
+            y_bars = [tracer.input(y.spec) for y in results.values()]
+            names.update({y_bar.node: f"{name}_bar" for name, y_bar in zip(results, y_bars, strict=True)})
+    x_bars, parameter_bars = _trace_backward(module, forward, y_bars)
 
     saved = {name: value for name, value in forward.frame.saved.items() if isinstance(value, Traced)}
-    forward_values = {**saved, module.result: y, **forward.written}
+    forward_values = {**saved, **results, **forward.written}
     backward_values = _backward_values(module, input_names, x_bars)
     backward_values.update({f"{key}_bar": bar for key, bar in parameter_bars.items()})
     graph = tracer.graph([*forward_values.values(), *backward_values.values()])
@@ -293,12 +325,18 @@ def _own_equations(module: ModuleState, forward: _Forward, path: str) -> tuple[l
     return first, second
 
 
-def _backward_values(module: ModuleState, names: list[str], x_bars: list[Any]) -> dict[str, Any]:
+def _results(module: ModuleState, y: Any) -> Iterator[tuple[str, Any]]:
+    """Yield (name, array) for what fprop returned: by the name that the class gives it, the arrays of one numbered."""
+    names = module.result if isinstance(module.result, tuple) else (module.result,)
+    return _named(names, y if isinstance(y, tuple) and len(names) > 1 else (y,), Array)
+
+
+def _backward_values(module: ModuleState, names: list[str], x_bars: Sequence[Any]) -> dict[str, Any]:
     """Return the cotangents that ``bprop`` returns, by name."""
     returned = requested(tuple(x_bars), module.answers)
     bars = returned if isinstance(returned, tuple) else (returned,)
     answered = names if module.answers is None else [names[position] for position in module.answers]
-    return {f"{name}_bar": bar for name, bar in zip(answered, bars, strict=False) if bar is not None}
+    return {f"{name}_bar": bar for name, bar in _named(answered, bars, Array)}
 
 
 def _is_chain(graph: Graph, count: int) -> bool:

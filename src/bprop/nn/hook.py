@@ -12,10 +12,11 @@ import numpy as np
 from ..core.error import ArgumentError, ShapeError
 from ..core.interpreter import current, using
 from ..core.op import array
+from ..core.tree import merge, unflatten
 from ..core.value import Array, asarray
 from ..gradients.reverse import Record, backward
 from ..region.custom import custom_op
-from .cotangent import filled, has_derivative, refuse_complex, unpacked
+from .cotangent import filled, has_derivative, refuse_complex, split, split_inputs, unpacked
 from .module_state import ModuleState
 
 _POINTS = ("x", "y", "y_bar", "x_bar")
@@ -115,83 +116,85 @@ def apply_input_hooks(module: ModuleState, inputs: tuple[Any, ...]) -> tuple[Any
     if not has_hook(module, "x"):
         return inputs
     new = apply_hooks(module, "x", inputs[0] if len(inputs) == 1 else inputs)
-    return new if isinstance(new, tuple) else (new,)
+    return (new,) if len(inputs) == 1 else tuple(new)
 
 
-def apply_x_bar_hooks(module: ModuleState, x_bar: Any) -> Any:
-    """Return x_bar after its hooks. They do not see the ``None`` of inputs without a derivative."""
-    bars = x_bar if isinstance(x_bar, tuple) else (x_bar,)
-    present = tuple(bar for bar in bars if bar is not None)
-    new = apply_hooks(module, "x_bar", present[0] if len(present) == 1 else present)
-    new_bars = iter(new if isinstance(new, tuple) else (new,))
-    all_bars = tuple(None if bar is None else next(new_bars) for bar in bars)
-    return all_bars if isinstance(x_bar, tuple) else all_bars[0]
+def apply_cotangent_hooks(module: ModuleState, point: str, bars: Sequence[Any]) -> list[Any]:
+    """Return cotangents after the hooks on y_bar or x_bar, which see a single one itself and several as a tuple.
+
+    They do not see the ``None`` of inputs without a derivative.
+    """
+    present = [bar for bar in bars if bar is not None]
+    if not present or not has_hook(module, point):
+        return list(bars)
+    new = apply_hooks(module, point, unpacked(present))
+    new_bars = iter(new if len(present) > 1 else (new,))
+    return [None if bar is None else next(new_bars) for bar in bars]
 
 
 # --- hooks under transforms and in layerwise passes ---
-def with_cotangent_hooks(module: ModuleState, point: str, values: Sequence[Any]) -> list[Any]:
-    """Return ``values`` by an identity whose vjp sends their cotangents through the hooks on ``point``.
+def with_cotangent_hooks(module: ModuleState, point: str, value: Any) -> Any:
+    """Return ``value``, the inputs or y, by an identity whose vjp sends cotangents through the hooks on ``point``.
 
     Its jvp is that of the identity: in forward mode the tangents are the true ones.
     """
-    positions = [i for i, x in enumerate(values) if has_derivative(x)]
     if not has_hook(module, point):
-        return list(values)
-    refuse_complex(f"{module._label}: the hook on {point}", values)
+        return value
+    leaves, form = split_inputs(value) if point == "x_bar" else split(value)
+    positions = [i for i, x in enumerate(leaves) if has_derivative(x)]
+    refuse_complex(f"{module._label}: the hook on {point}", leaves)
     if not positions:
-        return list(values)
+        return value
 
     def vjp(y_bars: Sequence[Any], ys: Sequence[Any], xs: Sequence[Any]) -> list[Any]:
-        new = apply_hooks(module, point, y_bars[0] if len(y_bars) == 1 else tuple(y_bars))
-        return list(new) if isinstance(new, tuple) else [new]
+        return apply_cotangent_hooks(module, point, y_bars)
 
     params = {
         "name": f"hook on {point}",
         "f": lambda *xs: list(xs),
         "vjp": vjp,
         "jvp": lambda x_dots, ys, xs: list(x_dots),
+        "sees_absent": False,
     }
-    outputs = current().bind(custom_op, tuple(asarray(values[i]) for i in positions), params)
-    results = list(values)
-    for i, y in zip(positions, outputs, strict=True):
-        results[i] = y
-    return results
+    outputs = current().bind(custom_op, tuple(asarray(leaves[i]) for i in positions), params)
+    return unflatten(form, merge(leaves, positions, outputs))
 
 
-def apply_with_pullback(module: ModuleState, point: str, value: Any) -> tuple[Any, Callable[[Any], Any] | None]:
+def apply_with_pullback(
+    module: ModuleState, point: str, value: Any
+) -> tuple[Any, Callable[[list[Any]], list[Any]] | None]:
     """Return ``value`` after the hooks on ``point`` outside transforms, and the pullback of what they computed.
 
-    ``value``: one value, or a tuple of several. The pullback is ``None`` if the hooks replaced nothing.
+    ``value``: one value, or a tuple of several. The pullback is from the cotangents of the arrays that the new value
+    holds to those of the old one; it is ``None`` if the hooks replaced nothing.
     """
     if not has_hook(module, point):
         return value, None
-    values = value if isinstance(value, tuple) else (value,)
+    leaves, form = split(value)
     owner = Record(name=f"{type(module).__name__}, hook on {point}")
-    lifted = tuple(owner.input(asarray(x)) if has_derivative(x) else x for x in values)
+    lifted = [owner.input(asarray(x)) if has_derivative(x) else x for x in leaves]
     with using(owner):
-        new = apply_hooks(module, point, lifted if isinstance(value, tuple) else lifted[0])
+        new = apply_hooks(module, point, unflatten(form, lifted))
     owner.close()
-    new_values = new if isinstance(new, tuple) else (new,)
-    if len(new_values) == len(lifted) and all(x is old for x, old in zip(new_values, lifted, strict=True)):
+    new_leaves, new_form = split(new)
+    if len(new_leaves) == len(lifted) and all(x is old for x, old in zip(new_leaves, lifted, strict=True)):
         return value, None
     variables = [x for x in lifted if has_derivative(x)]
-    positions = [i for i, x in enumerate(new_values) if has_derivative(x)]
+    positions = [i for i, x in enumerate(new_leaves) if has_derivative(x)]
 
-    def pullback(new_bar: Any) -> Any:
-        new_bars = new_bar if isinstance(new_bar, tuple) else (new_bar,)
-        bars = iter(backward([new_values[i] for i in positions], [new_bars[i] for i in positions], variables, owner))
-        return unpacked([filled(next(bars), x) if has_derivative(x) else None for x in lifted])
+    def pullback(new_bars: list[Any]) -> list[Any]:
+        bars = iter(backward([new_leaves[i] for i in positions], [new_bars[i] for i in positions], variables, owner))
+        return [filled(next(bars), x) if has_derivative(x) else None for x in lifted]
 
-    lowered = tuple(owner.lower(x) if isinstance(x, Array) else x for x in new_values)
-    return lowered if isinstance(new, tuple) else lowered[0], pullback
+    return unflatten(new_form, [owner.lower(x) if isinstance(x, Array) else x for x in new_leaves]), pullback
 
 
 __all__ = [
     "Hook",
+    "apply_cotangent_hooks",
     "apply_hooks",
     "apply_input_hooks",
     "apply_with_pullback",
-    "apply_x_bar_hooks",
     "has_hook",
     "make_hook",
     "with_cotangent_hooks",

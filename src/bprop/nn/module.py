@@ -10,10 +10,11 @@ What a module holds is `ModuleState`; the passes outside transforms are in ``lay
 **Source:** Leibe (2016), Backpropagation, modular implementation; Collobert, Kavukcuoglu & Farabet (2011), Torch7.
 """
 
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..core.error import BpropError, DTypeError, StateError
+from ..core.error import ArgumentError, BpropError, DTypeError, StateError
 from ..core.interpreter import EVALUATE, current
 from ..core.value import Array, asarray
 from .derivation import equations
@@ -59,16 +60,18 @@ class Module(ModuleState):
             cls.bprop = _backward_method(cls._rule)  # type: ignore[method-assign]
 
     # --- application ---
-    def __call__(self, *inputs: Any) -> Any:
+    def __call__(self, *inputs: Any, **named: Any) -> Any:
         """Apply the module as a pure function: it saves nothing.
 
-        - ``inputs``: the arguments of ``fprop``.
+        - ``inputs``, ``named``: the arguments of ``fprop``.
         """
+        if named:
+            inputs = self._by_position(inputs, named)
         try:
             if not self.hooks:
                 return self._applied(inputs)
-            y = self._applied(apply_input_hooks(self, tuple(with_cotangent_hooks(self, "x_bar", inputs))))
-            return with_cotangent_hooks(self, "y_bar", [apply_hooks(self, "y", y)])[0]
+            y = self._applied(apply_input_hooks(self, with_cotangent_hooks(self, "x_bar", inputs)))
+            return with_cotangent_hooks(self, "y_bar", apply_hooks(self, "y", y))
         except BpropError as error:
             add_location(self, error)
             raise
@@ -87,6 +90,21 @@ class Module(ModuleState):
             return formula(self, *inputs)
         return apply_rule(self, formula, type(self)._rule, inputs)
 
+    def _by_position(self, inputs: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
+        """Return the arguments of the formula in its order, up to the last given, with the defaults of those in between."""
+        formula = type(self)._formula
+        if formula is None:
+            raise self._without_formula()
+        signature = inspect.signature(formula)
+        try:
+            arguments = signature.bind(self, *inputs, **named)
+        except TypeError as error:
+            names = ", ".join(list(signature.parameters)[1:])
+            raise ArgumentError(f"{self._label}: {error}; its fprop takes ({names})") from None
+        given = list(arguments.arguments)
+        arguments.apply_defaults()
+        return arguments.args[1 : 1 + list(signature.parameters).index(given[-1])]
+
     def _without_formula(self) -> StateError:
         renamed = ": rename its forward to fprop" if callable(getattr(type(self), "forward", None)) else ""
         return StateError(f"{type(self).__name__} defines no fprop{renamed}")
@@ -95,9 +113,10 @@ class Module(ModuleState):
         """See, and replace if you like, what goes into and comes out of the module: x and y in the forward pass, y_bar and
         x_bar in the backward pass.
 
-        - ``x``, ``y``, ``y_bar``, ``x_bar``: functions of (module, value), any of them. Several inputs are one tuple.
-          What a function returns takes the place of the value, ``None`` leaves it. A new y_bar or x_bar has the shape
-          of the old one and is converted to its dtype.
+        - ``x``, ``y``, ``y_bar``, ``x_bar``: functions of (module, value), any of them. Several inputs or results are
+          one tuple, and so are the cotangents of all their floating arrays. What a function returns takes the place of
+          the value, ``None`` leaves it. A new y_bar or x_bar has the shape of the old one and is converted to its
+          dtype.
 
         A replaced x or y is differentiated like any other step; a replaced y_bar or x_bar changes the gradient, in
         ``bprop`` and under reverse-mode transforms alike (forward mode passes it by). Values are under differentiation
@@ -148,21 +167,27 @@ class Module(ModuleState):
 
     else:
 
-        def fprop(self, *inputs: Any) -> Any:
+        def fprop(self, *inputs: Any, **named: Any) -> Any:
             """Return y and, outside transforms, save x, y and intermediates for `bprop`. Subclasses write the formula here.
 
-            - ``inputs``: arrays, in the shapes and dtypes that the subclass takes.
+            y is an array, or a tuple or dict of such.
+
+            - ``inputs``, ``named``: arrays, in the shapes and dtypes that the subclass takes, or tuples of such.
             """
             raise self._without_formula()
 
-        def bprop(self, y_bar: Any = None) -> Any:
+        def bprop(self, *y_bar: Any) -> Any:
             """Return x_bar = dE/dx, in the shape of x, for y_bar = dE/dy; parameter gradients stay in the module.
 
-            - ``y_bar``: an array in the shape of y, converted to its dtype; 1 for a scalar y if it is left out.
+            Of several inputs it returns a tuple with the cotangent of each.
 
-            Raises `StateError` without an `fprop` before it, `ShapeError` where y_bar has another shape than y.
+            - ``y_bar``: an array in the shape of y, converted to its dtype; 1 for a scalar y if it is left out. Of a y
+              that is a tuple, one for each entry; those left out, or ``None``, are 0.
+
+            Raises `StateError` without an `fprop` before it, `ShapeError` where y_bar has another shape than y,
+            `ArgumentError` where it has another form.
             """
-            return run_backward(self, y_bar)
+            return run_backward(self, *y_bar)
 
     def check_dtype(self, x: Any, name: str) -> Array:
         """Return ``x`` as an array, refusing a floating dtype other than that of a parameter.
@@ -188,10 +213,12 @@ def _forward_method(formula: Callable[..., Any]) -> Callable[..., Any]:
     It is the plain formula where it is called from within itself, ``super().fprop(x)``.
     """
 
-    def fprop(self: Module, *inputs: Any) -> Any:
+    def fprop(self: Module, *inputs: Any, **named: Any) -> Any:
         # The formula of a base class is only ever meant by super().
         if formula is not type(self)._formula or innermost() is self:
-            return formula(self, *inputs)
+            return formula(self, *inputs, **named)
+        if named:
+            inputs = self._by_position(inputs, named)
         if current() is not EVALUATE or PASS.get() is PURE:
             return self(*inputs)
         return run_forward(self, inputs)

@@ -32,8 +32,8 @@ class ModuleState:
     """
 
     # --- what a subclass declares ---
-    result = "y"
-    """What fprop computes is called in the equations: y, of a loss E."""
+    result: str | tuple[str, ...] = "y"
+    """What fprop computes is called in the equations: y, of a loss E; of a tuple the name of each entry."""
     answers: tuple[int, ...] | None = None
     """The positions of the inputs whose cotangents `bprop` returns (``None``: all); the other inputs are data."""
     composes: bool = False

@@ -52,7 +52,10 @@ def _arrays_for_rule(bars: Sequence[Any], like: Sequence[Any]) -> list[Any]:
 
 
 class Custom(Region):
-    """params: ``f(*xs)``, ``name``, and ``vjp(y_bars, ys, xs)`` or ``jvp(x_dots, ys, xs)``; all on flat sequences."""
+    """params: ``f(*xs)``, ``name``, and ``vjp(y_bars, ys, xs)`` or ``jvp(x_dots, ys, xs)``; all on flat sequences.
+
+    With ``sees_absent`` the vjp gets ``None`` for an absent cotangent, else zeros.
+    """
 
     def staged(self, args: tuple[Any, ...], params: dict[str, Any]) -> dict[str, Any]:
         body, _ = trace_flat(params["f"], [arg.spec for arg in args], name=params["name"])
@@ -75,7 +78,9 @@ class Custom(Region):
 
         def pullback(y_bars: Sequence[Any]) -> list[Any]:
             if params["vjp"] is not None:
-                bars = params["vjp"](_arrays_for_rule(y_bars, outputs), outputs, args)
+                if not params["sees_absent"]:
+                    y_bars = _arrays_for_rule(y_bars, outputs)
+                bars = params["vjp"](y_bars, outputs, args)
                 return self._checked(bars, args, params, "vjp")
             return expand(transpose(tangents, list(compress(args, floats)), y_bars), floats)
 
@@ -141,7 +146,8 @@ class Custom(Region):
             return every_entry(params["jvp"], xs, (x_dots[:count], batched), (ys, [True for _ in ys]))
 
         rules = {key: rule if params[key] is not None else None for key, rule in (("vjp", vjp), ("jvp", jvp))}
-        return current().bind(self, (*args, *active), {"name": params["name"], "f": f, **rules})
+        new = {**params, "f": f, **rules}
+        return current().bind(self, (*args, *active), new)
 
     def complex_step(self, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         return tuple(params["f"](*args))
@@ -241,7 +247,7 @@ def custom(f: Callable[..., Any] | None = None, *, vjp: Any = None, jvp: Any = N
             return flatten(y_dot)[0]
 
         rules = {"vjp": backward if vjp is not None else None, "jvp": forward if jvp is not None else None}
-        outputs = current().bind(custom_op, tuple(arrays), {"name": name, "f": flat, **rules})
+        outputs = current().bind(custom_op, tuple(arrays), {"name": name, "f": flat, **rules, "sees_absent": False})
         return unflatten(result_tree[0], outputs)
 
     return customised

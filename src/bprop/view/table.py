@@ -113,7 +113,7 @@ def gradients(graph: Graph, values: dict[Edge, Array]) -> dict[Edge, Array]:
     """Return the gradient of the scalar result by every value it depends on: one reverse sweep that keeps everything."""
     output = graph.outputs[0]
     edges = [edge for node in (*graph.inputs, *graph.nodes) for edge in node.outputs if is_inexact(values[edge].dtype)]
-    sweep = adjoint(graph.nodes, values, output, edges)
+    sweep = adjoint(graph.nodes, values, [output], edges)
     swept = absent.masked_sweep(sweep, [ones((), dtype=values[output].dtype)])
     return {edge: conj(bar) for edge, bar in zip(edges, swept, strict=True) if bar is not None}
 

@@ -8,7 +8,9 @@ memory. C is a function of shape and target alone: every entry is summed by one 
 **The model.** Everything is counted in cycles of one vector multiply-add each. To pack a number costs
 `PACK_CYCLES_CONTIGUOUS` where neighbours in memory are neighbours in the panel, `TRANSPOSE_CYCLES` where they are steps of
 the sum, `PACK_CYCLES_STRIDED` otherwise. To read an operand where it lies costs a fraction of the multiply-adds,
-`UNPACKED_FRACTION`, for the cache lines and pages that are touched more often. Multiplication commutes, so either operand
+`UNPACKED_FRACTION`, for the cache lines and pages that are touched more often, and `CONFLICT_FRACTION` more where the steps of
+the sum fall into one or two sets of the nearest cache (multiples of `CONFLICT_BYTES`), which then holds a few of them only:
+the next tile reads them from far away again. Multiplication commutes, so either operand
 may be the one whose vectors are loaded; C's rows then run along the rows of the tile, which is transposed before it is
 stored, at `TRANSPOSE_CYCLES` for each number of C. The cheapest strategy is taken. For a layer's y = x·Wᵀ with few
 examples this leaves the weights where they are.
@@ -46,6 +48,9 @@ PACK_CYCLES_CONTIGUOUS, TRANSPOSE_CYCLES, PACK_CYCLES_STRIDED = 0.15, 0.4, 1.5
 """Cycles for each number."""
 UNPACKED_FRACTION = (0.005, 0.03)
 """Reading A or B where it lies, as a fraction of the multiply-adds: of A numbers are read, of B vectors."""
+
+CONFLICT_BYTES, CONFLICT_FRACTION = 2048, 0.5
+"""A cache of 64 sets of 64 bytes has two for steps of 2 KB, and one for 4 KB."""
 
 
 class Strategy(NamedTuple):
@@ -209,6 +214,8 @@ def _strategy(roles: Roles, tile: RegisterTile, swapped: bool) -> Strategy:
         per_number = PACK_CYCLES_CONTIGUOUS if stride == 1 else TRANSPOSE_CYCLES if step == 1 else PACK_CYCLES_STRIDED
         packing = per_number * label.extent * depth * prod(x.extent for x in outer if x.strides[operand])
         unpacked = UNPACKED_FRACTION[operand] * multiply_adds
+        if step * tile.dtype.itemsize % CONFLICT_BYTES == 0:
+            unpacked += CONFLICT_FRACTION * multiply_adds
         is_readable = len(contracted) == 1 and (
             operand == 0 or (stride == 1 and (tile.masks or label.extent % width == 0))
         )
