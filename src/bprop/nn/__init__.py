@@ -2,6 +2,7 @@
 
 from . import initialiser as init
 from .activation import LogSigmoid, LogSoftmax, Sigmoid, Softmax, Softmin, Softplus, Softsign, Tanh
+from .batch_norm import BatchNorm1d, BatchNorm2d, InstanceNorm1d, InstanceNorm2d
 from .cell import parameter, state
 from .classification_loss import BinaryCrossEntropy, CrossEntropy, NegativeLogLikelihood
 from .container import Parallel, Residual, Sequential
@@ -11,7 +12,9 @@ from .dropout import Dropout
 from .frame import Frame
 from .function import Flatten, Identity, Lambda
 from .gate import GELU, GLU, HardSwish, Maxout, Mish, SiLU
+from .group_norm import GroupNorm
 from .hook import Hook
+from .layer_norm import LayerNorm, RMSNorm
 from .linear import Linear
 from .loss import Loss, SquaredError
 from .margin_loss import Hinge, MultiClassHinge, SoftMargin
@@ -27,6 +30,8 @@ __all__ = [
     "GELU",
     "GLU",
     "SELU",
+    "BatchNorm1d",
+    "BatchNorm2d",
     "BinaryCrossEntropy",
     "CosineEmbedding",
     "CrossEntropy",
@@ -34,6 +39,7 @@ __all__ = [
     "Flatten",
     "Frame",
     "GaussianNLL",
+    "GroupNorm",
     "HardShrink",
     "HardSigmoid",
     "HardSwish",
@@ -42,8 +48,11 @@ __all__ = [
     "Hook",
     "Huber",
     "Identity",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
     "KLDivergence",
     "Lambda",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LogCosh",
@@ -60,6 +69,7 @@ __all__ = [
     "PReLU",
     "Parallel",
     "PoissonNLL",
+    "RMSNorm",
     "RReLU",
     "ReLU",
     "ReLU6",

@@ -21,7 +21,7 @@ from ..core.trace import Trace, Traced
 from ..core.value import Array, Spec, asarray
 from ..gradients.adjoint import adjoint
 from ..ops import ones, zeros
-from ..region.custom import custom_op
+from ..region.custom import arrays_for_rule, custom_op
 from .cotangent import padded, requested
 from .equation import Equation, Equations, Formulas
 from .frame import Frame, active
@@ -180,7 +180,7 @@ def _make_opaque(path: str, child: ModuleState, calls: list[_Call]) -> Any:
 
         def vjp(y_bars: Sequence[Any], ys: Sequence[Any], xs: Sequence[Any]) -> list[Any]:
             floats = [x.spec for x in xs if x.dtype.kind == "f"]
-            bars = iter(_opaque_call(f"{path}.bprop", y_bars, floats, None) if floats else ())
+            bars = iter(_opaque_call(f"{path}.bprop", arrays_for_rule(y_bars, ys), floats, None) if floats else ())
             return [next(bars) if x.dtype.kind == "f" else None for x in xs]
 
         return _opaque_call(path, arrays, [y.spec], vjp)[0]

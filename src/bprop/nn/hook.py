@@ -14,7 +14,7 @@ from ..core.interpreter import current, using
 from ..core.op import array
 from ..core.value import Array, asarray
 from ..gradients.reverse import Record, backward
-from ..region.custom import custom_op
+from ..region.custom import arrays_for_rule, custom_op
 from .cotangent import filled, has_derivative, refuse_complex, unpacked
 from .module_state import ModuleState
 
@@ -142,7 +142,8 @@ def with_cotangent_hooks(module: ModuleState, point: str, values: Sequence[Any])
         return list(values)
 
     def vjp(y_bars: Sequence[Any], ys: Sequence[Any], xs: Sequence[Any]) -> list[Any]:
-        new = apply_hooks(module, point, y_bars[0] if len(y_bars) == 1 else tuple(y_bars))
+        bars = arrays_for_rule(y_bars, ys)
+        new = apply_hooks(module, point, bars[0] if len(bars) == 1 else tuple(bars))
         return list(new) if isinstance(new, tuple) else [new]
 
     params = {

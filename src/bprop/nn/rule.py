@@ -9,7 +9,8 @@ from ..core.cell import Cell
 from ..core.error import ArgumentError, ShapeError
 from ..core.interpreter import StateScope, current, using
 from ..core.value import asarray
-from ..region.custom import custom_op
+from ..gradients.reverse import Record, backward
+from ..region.custom import arrays_for_rule, custom_op
 from .cotangent import has_derivative, padded, refuse_complex
 from .frame import Frame, active
 from .module_state import ModuleState
@@ -63,16 +64,34 @@ class _Application:
         count = len(self.saved_names)
         frame.saved = dict(zip(self.saved_names, others[:count], strict=True))
         cells.update(zip(self.written, others[count:], strict=True))  # as outside of transforms: after fprop
+        (y_bar,) = arrays_for_rule(result_bars[:1], results[:1])
         with using(StateScope(cells)), active(self.module, frame):
-            x_bar = self.rule(self.module, result_bars[0])
+            x_bar = self.rule(self.module, y_bar)
         check_cotangents(self.module, frame.inputs, x_bar, frame.bars)
         x_bars = padded(x_bar, len(self.inputs))
         without = len(self.cells) - len(self.parameters)
-        return [
+        bars = [
             *(x_bars[i] for i in self.positions),
             *(frame.bars[name] for name in self.parameters),
             *(None for _ in range(without)),
         ]
+        saved_bars = result_bars[1 : 1 + count]
+        if all(bar is None for bar in saved_bars):
+            return bars
+        return [_sum(*pair) for pair in zip(bars, self._through_saved(saved_bars, operands), strict=True)]
+
+    def _through_saved(self, saved_bars: Sequence[Any], operands: Sequence[Any]) -> list[Any]:
+        """Return the cotangents of the operands for those of the saved intermediates, which are functions of them too.
+
+        They have some where the rule, which reads them, is itself differentiated. It says nothing about them, so that
+        this derivative is that of the formula.
+        """
+        record = Record(name=f"{self.module._label}, what fprop keeps")
+        lifted = [record.input(x) if has_derivative(x) else x for x in operands]
+        with using(record):
+            saved = self.forward(*lifted)[1 : 1 + len(saved_bars)]
+        bars = iter(backward(saved, saved_bars, [x for x in lifted if has_derivative(x)], record))
+        return [next(bars) if has_derivative(x) else None for x in lifted]
 
     def _frame(self, operands: Sequence[Any]) -> tuple[Frame, dict[Cell, Any]]:
         """Return a frame with the inputs of ``fprop``, and the values of the cells."""
@@ -81,6 +100,11 @@ class _Application:
         for position, x in zip(self.positions, operands[:count], strict=True):
             inputs[position] = x
         return Frame(tuple(inputs)), dict(zip(self.cells, operands[count:], strict=True))
+
+
+def _sum(first: Any, second: Any) -> Any:
+    """Return the sum of two cotangents, of which either may be missing."""
+    return second if first is None else first if second is None else first + second
 
 
 def _states(module: ModuleState, parameters: dict[str, Cell]) -> list[Cell]:

@@ -41,10 +41,10 @@ def transpose(linear: Body, like: Sequence[Array], bars: Sequence[Any]) -> list[
     inputs = [record.input(zeros(x.shape, dtype=x.dtype)) for x in like]
     with using(record):
         outputs = linear(*inputs)
-    return _arrays_for_rule(backward(list(outputs), list(bars), inputs, record), like)
+    return arrays_for_rule(backward(list(outputs), list(bars), inputs, record), like)
 
 
-def _arrays_for_rule(bars: Sequence[Any], like: Sequence[Any]) -> list[Any]:
+def arrays_for_rule(bars: Sequence[Any], like: Sequence[Any]) -> list[Any]:
     """Return arrays for a rule to compute with: where there is no cotangent or tangent, zeros for which 0 · ∞ = 0."""
     floats = [is_differentiable(x) for x in like]
     bars = filled(bars, like, floats)
@@ -52,7 +52,10 @@ def _arrays_for_rule(bars: Sequence[Any], like: Sequence[Any]) -> list[Any]:
 
 
 class Custom(Region):
-    """params: ``f(*xs)``, ``name``, and ``vjp(y_bars, ys, xs)`` or ``jvp(x_dots, ys, xs)``; all on flat sequences."""
+    """params: ``f(*xs)``, ``name``, and ``vjp(y_bars, ys, xs)`` or ``jvp(x_dots, ys, xs)``; all on flat sequences.
+
+    An absent cotangent reaches ``vjp`` as ``None``: where it computes with all of them, `arrays_for_rule` fills them in.
+    """
 
     def staged(self, args: tuple[Any, ...], params: dict[str, Any]) -> dict[str, Any]:
         body, _ = trace_flat(params["f"], [arg.spec for arg in args], name=params["name"])
@@ -75,7 +78,7 @@ class Custom(Region):
 
         def pullback(y_bars: Sequence[Any]) -> list[Any]:
             if params["vjp"] is not None:
-                bars = params["vjp"](_arrays_for_rule(y_bars, outputs), outputs, args)
+                bars = params["vjp"](y_bars, outputs, args)
                 return self._checked(bars, args, params, "vjp")
             return expand(transpose(tangents, list(compress(args, floats)), y_bars), floats)
 
@@ -84,7 +87,7 @@ class Custom(Region):
     def jvp(self, args: tuple[Any, ...], args_dot: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, Any]:
         outputs = current().bind(self, args, params)
         if params["jvp"] is not None:
-            dots = params["jvp"](_arrays_for_rule(args_dot, args), outputs, args)
+            dots = params["jvp"](arrays_for_rule(args_dot, args), outputs, args)
             return outputs, self._checked(dots, outputs, params, "jvp")
 
         def cotangents(*y_bars: Any) -> list[Any]:
@@ -227,7 +230,7 @@ def custom(f: Callable[..., Any] | None = None, *, vjp: Any = None, jvp: Any = N
             return [asarray(y) for y in outputs]
 
         def backward(y_bars: Any, ys: Any, xs: Any) -> list[Any]:
-            y_bars = map(_conjugate, y_bars)
+            y_bars = map(_conjugate, arrays_for_rule(y_bars, ys))
             bars = vjp(
                 unflatten(result_tree[0], list(y_bars)), unflatten(result_tree[0], ys), *arguments(xs), **options
             )
@@ -275,4 +278,4 @@ def _leaves(bars: tuple[Any, ...], arguments: tuple[Any, ...], name: str) -> lis
     return result
 
 
-__all__ = ["custom", "custom_op", "transpose"]
+__all__ = ["arrays_for_rule", "custom", "custom_op", "transpose"]
