@@ -141,23 +141,39 @@ def test_batched_is_a_loop(name):
 
 
 OFFSET = {
-    "BatchNorm1d": lambda: (nn.BatchNorm1d(3), (32, 3)),
-    "BatchNorm2d": lambda: (nn.BatchNorm2d(3), (4, 3, 4, 4)),
-    "InstanceNorm1d": lambda: (nn.InstanceNorm1d(3), (2, 3, 16)),
-    "InstanceNorm2d": lambda: (nn.InstanceNorm2d(3), (2, 3, 4, 4)),
-    "GroupNorm": lambda: (nn.GroupNorm(2, 4), (2, 4, 16)),
-    "LayerNorm": lambda: (nn.LayerNorm(16), (4, 16)),
+    "BatchNorm1d": ((3,), (32, 3)),
+    "BatchNorm2d": ((3,), (4, 3, 4, 4)),
+    "InstanceNorm1d": ((3, 1e-5, 0.1, True), (2, 3, 16)),
+    "InstanceNorm2d": ((3, 1e-5, 0.1, True), (2, 3, 4, 4)),
+    "GroupNorm": ((2, 4), (2, 4, 16)),
+    "LayerNorm": ((16,), (4, 16)),
 }
+"""Arguments, and the shape of x."""
 
 
+def passes(layer, x, y_bar):
+    """y, x_bar and the gradients of the parameters."""
+    y, pull = bprop.vjp(lambda x, cells: layer(x), x, layer)
+    x_bar, bars = pull(y_bar)
+    return [y, x_bar, *bars.values()]
+
+
+@pytest.mark.parametrize("offset", [0, 4096])
 @pytest.mark.parametrize("name", OFFSET)
 @pytest.mark.parametrize("way", ["eager", pytest.param("compiled", marks=pytest.mark.exhaustive)])
-def test_a_common_offset_costs_no_digits(name, way):
-    """x is 4096 plus multiples of 1/32, exact in float32; mean of squares minus square of mean would have no correct digit."""
-    layer, shape = OFFSET[name]()
-    x = np.random.default_rng(1).integers(-16, 17, size=shape).astype(np.float32) / 32
-    run = bprop.compile(lambda layer, x: layer(x)) if way == "compiled" else lambda layer, x: layer(x)
-    assert_close_to_largest(run(layer, x + np.float32(4096)), run(layer, x), 1e-6)
+def test_a_common_offset_costs_no_digits(name, way, offset):
+    """x is an offset plus multiples of 1/32, exact in float32; mean of squares minus square of mean would have no correct digit.
+
+    A slope is a difference of means: its error is compared with the largest slope.
+    """
+    arguments, shape = OFFSET[name]
+    single_layer, double_layer = (getattr(nn, name)(*arguments, dtype=dtype) for dtype in (np.float32, np.float64))
+    x = np.random.default_rng(1).integers(-16, 17, size=shape) / 32
+    run = bprop.compile(passes) if way == "compiled" else passes
+    found = run(single_layer, (x + offset).astype(np.float32), cotangent(shape).astype(np.float32))
+    for single, expected in zip(found, passes(double_layer, x, cotangent(shape)), strict=True):
+        assert single.dtype == np.float32
+        assert_close_to_largest(single, expected, 5e-7)
 
 
 def test_moments_are_mean_and_variance():
