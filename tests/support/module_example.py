@@ -99,11 +99,24 @@ EXAMPLES.update(
         "LayerNorm": lambda dtype: nn.LayerNorm(6, dtype=dtype),
         "LayerNorm, no bias": lambda dtype: nn.LayerNorm(6, bias=False, dtype=dtype),
         "RMSNorm": lambda dtype: nn.RMSNorm(6, dtype=dtype),
+        "Dropout1d": lambda dtype: nn.Dropout1d(0.5, seed=0).eval(),
+        "Dropout1d, training": lambda dtype: nn.Dropout1d(0.5, seed=1, layout="NLC"),
+        "Dropout2d": lambda dtype: nn.Dropout2d(0.5, seed=0).eval(),
+        "Dropout2d, training": lambda dtype: nn.Dropout2d(0.5, seed=0),
+        "Unflatten": lambda dtype: nn.Unflatten(1, (2, -1)),
+        "Reshape": lambda dtype: nn.Reshape(3, 2),
+        "Residual, activation": lambda dtype: nn.Residual(
+            nn.Linear(6, 2, dtype, seed=0), nn.Linear(6, 2, dtype, seed=1), activation=nn.Tanh()
+        ),
+        "LearnedPositions": lambda dtype: nn.LearnedPositions(4, 6, dtype=dtype, seed=0),
+        "RotaryPositions": lambda dtype: nn.RotaryPositions(),
+        "SinusoidalPositions": lambda dtype: nn.SinusoidalPositions(6),
     }
 )
 SHAPES = {
     "Flatten": (3, 3, 2), "BatchNorm2d": (3, 1, 2, 3), "BatchNorm2d, training": (2, 3, 3, 1), "InstanceNorm1d": (2, 3, 3),
-    "InstanceNorm2d": (1, 3, 2, 3),
+    "InstanceNorm2d": (1, 3, 2, 3), "Dropout1d": (2, 3, 3), "Dropout1d, training": (2, 3, 3), "Dropout2d": (2, 3, 3, 1),
+    "Dropout2d, training": (2, 3, 3, 1),
 }  # fmt: skip
 """The shapes of the examples' inputs, of 18 numbers, where it is not that of X."""
 LOSSES = {name: kind for name, kind in vars(nn).items() if isinstance(kind, type) and issubclass(kind, nn.Loss)}

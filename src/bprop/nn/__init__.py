@@ -8,9 +8,10 @@ from .classification_loss import BinaryCrossEntropy, CrossEntropy, NegativeLogLi
 from .container import Parallel, Residual, Sequential
 from .default_generator import seed
 from .distance_loss import CosineEmbedding, KLDivergence, TripletMargin
-from .dropout import Dropout
+from .dropout import Dropout, Dropout1d, Dropout2d
+from .embedding import Embedding
 from .frame import Frame
-from .function import Flatten, Identity, Lambda
+from .function import Flatten, Identity, Lambda, Reshape, Unflatten
 from .gate import GELU, GLU, HardSwish, Maxout, Mish, SiLU
 from .group_norm import GroupNorm
 from .hook import Hook
@@ -20,6 +21,7 @@ from .loss import Loss, SquaredError
 from .margin_loss import Hinge, MultiClassHinge, SoftMargin
 from .module import Module
 from .piecewise import HardShrink, HardSigmoid, HardTanh, ReLU6, SoftShrink, TanhShrink, Threshold
+from .position import LearnedPositions, RotaryPositions, SinusoidalPositions, rotary
 from .rectifier import CELU, ELU, SELU, LeakyReLU, PReLU, ReLU, RReLU
 from .regression_loss import GaussianNLL, Huber, LogCosh, MeanAbsoluteError, MeanSquaredError, PoissonNLL, SmoothL1
 from .tie import tie
@@ -36,6 +38,9 @@ __all__ = [
     "CosineEmbedding",
     "CrossEntropy",
     "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Embedding",
     "Flatten",
     "Frame",
     "GaussianNLL",
@@ -54,6 +59,7 @@ __all__ = [
     "Lambda",
     "LayerNorm",
     "LeakyReLU",
+    "LearnedPositions",
     "Linear",
     "LogCosh",
     "LogSigmoid",
@@ -73,10 +79,13 @@ __all__ = [
     "RReLU",
     "ReLU",
     "ReLU6",
+    "Reshape",
     "Residual",
+    "RotaryPositions",
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SinusoidalPositions",
     "SmoothL1",
     "SoftMargin",
     "SoftShrink",
@@ -89,8 +98,10 @@ __all__ = [
     "TanhShrink",
     "Threshold",
     "TripletMargin",
+    "Unflatten",
     "init",
     "parameter",
+    "rotary",
     "seed",
     "state",
     "tie",

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..core.error import ArgumentError, ShapeError
+from ..core.error import ShapeError
 from ..core.number import flag, number
 from ..core.value import Array
 from ..ops import astype, mean, moments
 from .cell import state
+from .layout import check_axes, checked_layout
 from .normalisation import ChannelNormalisation, Normalisation, standardised_cotangent
 from .setting import allocating
 
@@ -42,10 +43,7 @@ class _RunningNormalisation(ChannelNormalisation):
         dtype: DTypeLike,
     ) -> None:
         super().__init__(channels, eps, affine, dtype)
-        first, last = self.layouts
-        self.layout = first if layout is None else layout
-        if self.layout not in self.layouts:
-            raise ArgumentError(f"{type(self).__name__}: layout is {first!r} or {last!r}, not {layout!r:.60}")
+        self.layout = checked_layout(self, layout, self.layouts)
         self.momentum = None if momentum is None else number(self, "momentum", momentum, 0, 1, open_high=False)
         self.track_running_stats = flag(self, "track_running_stats", track_running_stats)
         if self.track_running_stats:
@@ -102,19 +100,9 @@ class _RunningNormalisation(ChannelNormalisation):
         raise NotImplementedError
 
     def channel_axis_of(self, x: Array) -> int:
-        kind, axis = type(self).__name__, self.layout.index("C")
-        if self.without_positions and x.ndim == 2:
-            axis = 1
-        elif x.ndim != len(self.layout):
-            wanted = ", ".join(str(self.channels) if letter == "C" else letter for letter in self.layout)
-            also = f" or (N, {self.channels})" if self.without_positions else ""
-            raise ShapeError(f"{kind}: x has shape {x.shape}, it should be ({wanted}){also} in layout {self.layout!r}")
-        if x.shape[axis] != self.channels:
-            raise ShapeError(
-                f"{kind}: x has shape {x.shape}, {x.shape[axis]} channels on axis {axis} in layout {self.layout!r}; it "
-                f"should have {self.channels}"
-            )
-        return axis
+        layout = "NC" if self.without_positions and x.ndim == 2 else self.layout
+        check_axes(self, layout, x, C=self.channels)
+        return layout.index("C")
 
     def example(self) -> tuple[Any, ...]:
         """Return a shape of the layout."""
