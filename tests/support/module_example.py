@@ -110,13 +110,15 @@ EXAMPLES.update(
         ),
         "LearnedPositions": lambda dtype: nn.LearnedPositions(4, 6, dtype=dtype, seed=0),
         "RotaryPositions": lambda dtype: nn.RotaryPositions(),
+        "Upsample": lambda dtype: nn.Upsample(scale_factor=(2, 1)),
+        "Upsample, bilinear": lambda dtype: nn.Upsample((5, 2), mode="bilinear", layout="NHWC"),
         "SinusoidalPositions": lambda dtype: nn.SinusoidalPositions(6),
     }
 )
 SHAPES = {
     "Flatten": (3, 3, 2), "BatchNorm2d": (3, 1, 2, 3), "BatchNorm2d, training": (2, 3, 3, 1), "InstanceNorm1d": (2, 3, 3),
     "InstanceNorm2d": (1, 3, 2, 3), "Dropout1d": (2, 3, 3), "Dropout1d, training": (2, 3, 3), "Dropout2d": (2, 3, 3, 1),
-    "Dropout2d, training": (2, 3, 3, 1),
+    "Dropout2d, training": (2, 3, 3, 1), "Upsample": (1, 2, 3, 3), "Upsample, bilinear": (1, 3, 3, 2),
 }  # fmt: skip
 """The shapes of the examples' inputs, of 18 numbers, where it is not that of X."""
 LOSSES = {name: kind for name, kind in vars(nn).items() if isinstance(kind, type) and issubclass(kind, nn.Loss)}

@@ -25,6 +25,7 @@ from .position import LearnedPositions, RotaryPositions, SinusoidalPositions, ro
 from .rectifier import CELU, ELU, SELU, LeakyReLU, PReLU, ReLU, RReLU
 from .regression_loss import GaussianNLL, Huber, LogCosh, MeanAbsoluteError, MeanSquaredError, PoissonNLL, SmoothL1
 from .tie import tie
+from .upsample import Upsample
 
 __all__ = [
     "CELU",
@@ -99,6 +100,7 @@ __all__ = [
     "Threshold",
     "TripletMargin",
     "Unflatten",
+    "Upsample",
     "init",
     "parameter",
     "rotary",
