@@ -76,6 +76,14 @@ def test_a_constant_stays_constant():
         np.testing.assert_allclose(y, 0.7, rtol=1e-15)
 
 
+def test_the_nearest_pixel_has_no_rounding():
+    """⌊i H / H'⌋ in integers, where H / H' rounded, times i, would be below an integer."""
+    for length in range(1, 30):
+        for count in range(1, 60):
+            y = nn.Upsample((1, count))(np.arange(length).reshape(1, 1, 1, -1))
+            np.testing.assert_array_equal(np.asarray(y).ravel(), [i * length // count for i in range(count)])
+
+
 def test_integers_are_repeated_and_interpolated():
     x = np.arange(4).reshape(1, 1, 2, 2)
     assert nn.Upsample(4)(x).dtype == x.dtype

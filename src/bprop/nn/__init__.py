@@ -24,6 +24,7 @@ from .piecewise import HardShrink, HardSigmoid, HardTanh, ReLU6, SoftShrink, Tan
 from .position import LearnedPositions, RotaryPositions, SinusoidalPositions, rotary
 from .rectifier import CELU, ELU, SELU, LeakyReLU, PReLU, ReLU, RReLU
 from .regression_loss import GaussianNLL, Huber, LogCosh, MeanAbsoluteError, MeanSquaredError, PoissonNLL, SmoothL1
+from .sequence_mask import sequence_mask
 from .tie import tie
 from .upsample import Upsample
 
@@ -105,6 +106,7 @@ __all__ = [
     "parameter",
     "rotary",
     "seed",
+    "sequence_mask",
     "state",
     "tie",
 ]

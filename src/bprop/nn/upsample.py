@@ -26,7 +26,8 @@ class Upsample(Module):
       beyond the last it is the last;
     - "bilinear" with ``align_corners``: i (H - 1) / (H' - 1), so that the corners stay where they are.
 
-    With ``scale_factor`` H / H' is 1 / s. The derivative is the transpose: every pixel of ∂E/∂y is shared among those it
+    With ``scale_factor`` H / H' is 1 / s. (PyTorch rounds H / H' to single precision: "nearest" then takes the pixel before
+    in one of a hundred pairs of sizes.) The derivative is the transpose: every pixel of ∂E/∂y is shared among those it
     was made of. Raises `ShapeError` for another number of axes and where x or y would have no pixels.
 
     - ``size``: H' and W', two positive integers, or one for both. Either this or the next is given.
@@ -109,10 +110,12 @@ class Upsample(Module):
 
     def _nearest(self, length: int, count: int, position: int) -> NDArray[np.int64]:
         """Return which pixels are repeated."""
+        if self.scale_factor is None:
+            return np.arange(count) * length // count
         positions = np.arange(count) * self._step(length, count, position)
         return np.minimum(np.floor(positions).astype(np.int64), length - 1)
 
-    def _positions(self, length: int, count: int, position: int) -> NDArray[np.float64]:
+    def _positions(self, length: int, count: int, position: int) -> NDArray[Any]:
         """Return where the pixels of y are read, in pixels of x."""
         if self.align_corners:
             return np.arange(count) * ((length - 1) / (count - 1) if count > 1 else 0.0)
@@ -146,7 +149,7 @@ def _repeated(x: Array, axis: int, times: int) -> Array:
     return reshape(broadcast_to(expand_dims(x, axis + 1), wide), (*x.shape[:axis], -1, *x.shape[axis + 1 :]))
 
 
-def _interpolated(x: Array, axis: int, positions: NDArray[np.float64]) -> Array:
+def _interpolated(x: Array, axis: int, positions: NDArray[Any]) -> Array:
     """Return x at ``positions`` along ``axis``, linear between its entries."""
     left = np.minimum(np.floor(positions).astype(np.int64), x.shape[axis] - 1)
     right = np.minimum(left + 1, x.shape[axis] - 1)
