@@ -1,10 +1,9 @@
 """Positions in a sequence, told to layers that treat all positions alike: sinusoids, learned rows, rotations."""
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from ..core.error import DTypeError, IndexingError, ShapeError
 from ..core.number import flag, integer, number
@@ -17,20 +16,14 @@ from .module import Module
 from .setting import allocating, floating
 
 
-@lru_cache(maxsize=64)
-def _frequencies(width: int, base: float) -> NDArray[np.float64]:
-    """Return base^(-2i / width) for i = 0 … width / 2, rounded up: the angle by which a pair turns for each position."""
-    return base ** (-np.arange(0, width, 2) / width)
+def _angles(positions: Any, width: int, base: float) -> Array:
+    """Return the angle of every pair of entries, base^(-2i / width) per position, (..., T, ⌈width / 2⌉), in float64.
 
-
-@lru_cache(maxsize=64)
-def _sinusoids(start: int, count: int, width: int, base: float) -> NDArray[np.float64]:
-    """Return sines on even and cosines on odd columns for the positions from ``start`` on, (count, width)."""
-    angles = np.arange(start, start + count)[:, None] * _frequencies(width, base)
-    table = np.empty((count, width))
-    table[:, 0::2], table[:, 1::2] = np.sin(angles), np.cos(angles[:, : width // 2])
-    table.setflags(write=False)
-    return table
+    In single precision the angle of a position far on would have few digits left.
+    """
+    frequencies = base ** (arange((width + 1) // 2) / (-width / 2))
+    angles: Array = expand_dims(astype(positions, np.float64), -1) * frequencies
+    return angles
 
 
 def _sequence(module: Module, x: Any, width: int) -> Array:
@@ -79,14 +72,10 @@ class SinusoidalPositions(Module):
 
     def fprop(self, x: Any, start: Any = 0) -> Array:
         x, start = _sequence(self, x, self.inputs), _start(self, start)
-        dtype = x.dtype if x.dtype.kind == "f" else np.dtype(np.float64)
         count = x.shape[-2]
-        if isinstance(start, int):
-            table = asarray(_sinusoids(start, count, self.inputs, self.base).astype(dtype))
-        else:
-            angles = expand_dims(astype(start + arange(count), np.float64), -1) * _frequencies(self.inputs, self.base)
-            pairs = reshape(stack([sin(angles), cos(angles)], axis=-1), (count, 2 * angles.shape[-1]))
-            table = astype(pairs[:, : self.inputs], dtype)
+        angles = _angles(start + arange(count), self.inputs, self.base)
+        pairs = reshape(stack([sin(angles), cos(angles)], axis=-1), (count, 2 * angles.shape[-1]))
+        table = astype(pairs[:, : self.inputs], x.dtype if x.dtype.kind == "f" else np.float64)
         y: Array = x + table
         return y
 
@@ -197,10 +186,8 @@ def rotary(x: Any, positions: Any = None, *, base: float = 10000.0, interleaved:
         raise DTypeError(f"rotary: x is real, not {x.dtype}")
     x = x if x.dtype.kind == "f" else astype(x, np.float64)
     count, width = x.shape[-2:]
-    frequencies = _frequencies(width, number("rotary", "base", base, 0, open_low=True))
-    # in double precision: in single precision the angle of a position far on would have few digits left
-    angles: Any = np.arange(count)[:, None] if positions is None else expand_dims(astype(positions, np.float64), -1)
-    angles = angles * frequencies
+    positions = arange(count) if positions is None else asarray(positions)
+    angles = _angles(positions, width, number("rotary", "base", base, 0, open_low=True))
     c, s = astype(cos(angles), x.dtype), astype(sin(angles), x.dtype)
     if interleaved:
         first, second = x[..., 0::2], x[..., 1::2]
