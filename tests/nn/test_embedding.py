@@ -54,6 +54,30 @@ def test_a_compiled_training_step_is_the_eager_one(dtype):
     assert_trees_close(results[1], results[0], *((1e-13, 1e-14) if dtype == np.float64 else (1e-5, 1e-6)))
 
 
+@pytest.mark.parametrize("way", ["eager", "compiled"])
+def test_the_gradient_has_the_same_bits_for_any_number_of_threads(way):
+    """Many rows of the same few ids, whose sum depends on its order."""
+    rng = np.random.default_rng(0)
+    layer = nn.Embedding(7, 64, seed=0)
+    ids, y_bar = rng.integers(0, 7, size=(64, 512)), rng.normal(size=(64, 512, 64)).astype(np.float32)
+
+    def gradient(layer, ids, y_bar):
+        return bprop.vjp(lambda cells: layer(ids), layer)[1](y_bar)[0]["W"]
+
+    run, threads, found = bprop.compile(gradient) if way == "compiled" else gradient, bprop.get_threads(), []
+    try:
+        for count in (1, 2, 3, 1):
+            bprop.set_threads(count)
+            found.append(np.array(run(layer, ids, y_bar)))
+    finally:
+        bprop.set_threads(threads)
+    for other in found[1:]:
+        np.testing.assert_array_equal(other, found[0])
+    exact = np.zeros((7, 64))
+    np.add.at(exact, ids, y_bar.astype(float))
+    np.testing.assert_allclose(found[0], exact, atol=1e-3)
+
+
 def test_a_row_of_padding_passes_no_infinite_gradient():
     layer = nn.Embedding(5, 3, padding_idx=4, seed=0)
     y_bar = np.ones((2, 4, 3), np.float32)

@@ -208,6 +208,47 @@ def ones(shape):
     return np.ones(shape, np.float32)
 
 
+def test_a_compiled_function_follows_train_and_eval():
+    layer, x = nn.BatchNorm1d(3, dtype=np.float64), np.random.default_rng(5).normal(size=(4, 3))
+    run = bprop.compile(lambda layer, x: layer(x))
+    for training in (True, False, True, False):
+        state = layer.state_dict()
+        y = np.asarray(run(layer.train(training), x))
+        after = layer.state_dict()
+        layer.load_state_dict(state)
+        np.testing.assert_allclose(y, np.asarray(layer(x)), rtol=1e-13)
+        for name, value in layer.state_dict().items():
+            np.testing.assert_allclose(after[name], value, rtol=1e-15)
+        assert (after["num_batches_tracked"] > state["num_batches_tracked"]) == training
+
+
+def test_statistics_in_scan_and_checkpoint():
+    """A scan carries the running statistics; a checkpoint recomputes a layer without counting its batch again."""
+    xs = np.random.default_rng(6).normal(size=(3, 4, 3))
+    one_by_one, scanned, checked = (nn.BatchNorm1d(3, dtype=np.float64) for _ in range(3))
+    ys = [np.asarray(one_by_one(x)) for x in xs]
+    _, found = bprop.scan(lambda carry, x: (carry, scanned(x)), 0.0, xs)
+    np.testing.assert_allclose(np.asarray(found), ys, rtol=1e-13)
+    gradients = [
+        np.asarray(bprop.grad(lambda x: bprop.sum(f(x) ** 3))(xs[0]))  # noqa: B023
+        for f in (bprop.checkpoint(lambda x: checked(x)), nn.BatchNorm1d(3, dtype=np.float64))
+    ]
+    np.testing.assert_allclose(*gradients, rtol=1e-12, atol=1e-13)
+    for path, value in one_by_one.state_dict().items():
+        np.testing.assert_allclose(scanned.state_dict()[path], value, rtol=1e-14)
+    assert checked.state_dict()["num_batches_tracked"] == 1
+
+
+def test_weights_go_through_a_file(tmp_path):
+    layer, x = nn.BatchNorm2d(3, dtype=np.float64), np.random.default_rng(7).normal(size=(2, 3, 4, 4))
+    layer(x)
+    bprop.train.save_weights(layer, tmp_path / "layer.safetensors")
+    other = nn.BatchNorm2d(3, dtype=np.float64)
+    bprop.train.load_weights(other, tmp_path / "layer.safetensors")
+    np.testing.assert_array_equal(other.eval()(x), layer.eval()(x))
+    assert other.state_dict()["num_batches_tracked"] == 1
+
+
 ERRORS = [
     (lambda: nn.BatchNorm2d(3)(ones((2, 3))), ShapeError, r"\(2, 3\), it should be \(N, 3, H, W\) in layout 'NCHW'"),
     (lambda: nn.BatchNorm2d(3)(ones((2, 4, 5, 5))), ShapeError, r"\(2, 4, 5, 5\), it should be \(N, 3, H, W\)"),
