@@ -43,7 +43,7 @@ DEFAULTS = {
     "Dropout2d": {"p": 0.5, "layout": None}, "Embedding": {"padding_idx": None, "init": None},
     "LearnedPositions": {"init": None}, "RotaryPositions": {"base": 10000, "interleaved": True},
     "SinusoidalPositions": {"base": 10000},
-    "Upsample": {"size": None, "scale_factor": None, "mode": "nearest", "align_corners": False, "layout": "NCHW"},
+    "Upsample": {"size": None, "scale_factor": None, "mode": "nearest", "align_corners": False, "layout": None},
     "gain": {"nonlinearity": "linear", "negative_slope": 0.01}, "glorot_uniform": {"gain": 1},
     "glorot_normal": {"gain": 1},
     "he_uniform": {"mode": "fan_in", "nonlinearity": "relu", "negative_slope": 0.01},

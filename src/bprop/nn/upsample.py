@@ -34,7 +34,7 @@ class Upsample(Module):
     - ``scale_factor``: two numbers > 0, or one for both.
     - ``mode``: "nearest" or "bilinear".
     - ``align_corners``: for "bilinear", whether the corners stay where they are.
-    - ``layout``: "NCHW" or "NHWC".
+    - ``layout``: "NCHW", which is the default, or "NHWC".
 
     **Source:** PyTorch, ``Upsample``; Odena, Dumoulin & Olah (2016), Deconvolution and checkerboard artifacts, on why to
     enlarge like this before a convolution.
@@ -57,7 +57,7 @@ class Upsample(Module):
         scale_factor: float | Sequence[float] | None = None,
         mode: Literal["nearest", "bilinear"] = "nearest",
         align_corners: bool = False,
-        layout: str = "NCHW",
+        layout: str | None = None,
     ) -> None:
         if (size is None) == (scale_factor is None):
             raise ArgumentError("Upsample: give size or scale_factor, one of them")
