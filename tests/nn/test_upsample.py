@@ -78,7 +78,7 @@ def test_a_constant_stays_constant():
 
 def test_the_nearest_pixel_has_no_rounding():
     """⌊i H / H'⌋ in integers, where H / H' rounded, times i, would be below an integer."""
-    for length in range(1, 30):
+    for length in (1, 3, 7, 22, 29):
         for count in range(1, 60):
             y = nn.Upsample((1, count))(np.arange(length).reshape(1, 1, 1, -1))
             np.testing.assert_array_equal(np.asarray(y).ravel(), [i * length // count for i in range(count)])
