@@ -5,6 +5,7 @@ import pytest
 
 import bprop
 from bprop import nn
+from support.comparison import assert_trees_close
 
 X = np.random.default_rng(1).normal(size=(4, 3))
 
@@ -184,3 +185,34 @@ def test_frozen_parameters_stay():
         bprop.grad(lambda m: bprop.sum(m(X)))(model.freeze())
     assert set(model.unfreeze().parameters()) == set(everything)
     assert bprop.grad(lambda m: bprop.sum(m(X)))(model).keys() == everything.keys()
+
+
+def test_a_residual_block_with_projection_and_final_activation():
+    """As torchvision's: layers with batch normalisation, a projection of x to as many outputs, and a rectifier of the sum."""
+
+    def block():
+        layers = nn.Sequential(
+            nn.Linear(6, 4, np.float64, seed=0), nn.BatchNorm1d(4, dtype=np.float64), nn.ReLU(),
+            nn.Linear(4, 4, np.float64, seed=1), nn.BatchNorm1d(4, dtype=np.float64),
+        )  # fmt: skip
+        projection = nn.Sequential(nn.Linear(6, 4, np.float64, bias=False, seed=2), nn.BatchNorm1d(4, dtype=np.float64))
+        return nn.Residual(layers, shortcut=projection, activation=nn.ReLU())
+
+    def passes(model, x):
+        y, pull = bprop.vjp(lambda x, cells: model(x), x, model)
+        x_bar, bars = pull(np.cos(np.arange(20.0)).reshape(5, 4))
+        return y, x_bar, bars
+
+    x = np.random.default_rng(3).normal(size=(5, 6))
+    layerwise, eager, compiled = block(), block(), block()
+    y = layerwise.fprop(x)
+    x_bar = layerwise.bprop(np.cos(np.arange(20.0)).reshape(5, 4))
+    expected = (y, x_bar, layerwise.gradients())
+    assert (np.asarray(y) >= 0).all()
+    assert_trees_close(passes(eager, x), expected)
+    assert_trees_close(bprop.compile(passes)(compiled, x), expected)
+    for model in (eager, compiled):
+        assert_trees_close(model.state_dict(), layerwise.state_dict())
+    assert {"shortcut.layers.0.W", "module.layers.1.running_mean"} <= set(layerwise.state_dict())
+    with pytest.raises(bprop.ArgumentError, match="activation is a module"):
+        nn.Residual(nn.Tanh(), activation=np.tanh)

@@ -216,7 +216,7 @@ def test_what_is_refused(call, error, text):
 def test_repr_shows_the_settings():
     assert repr(nn.Huber(delta=0.5)) == "Huber(reduction='mean', delta=0.5)"
     assert repr(nn.CrossEntropy(weight=[1, 2]).train()) == (
-        "CrossEntropy(reduction='mean', weight=(1.0, 2.0), label_smoothing=0.0)"
+        "CrossEntropy(reduction='mean', weight=(1.0, 2.0), axis=-1, label_smoothing=0.0)"
     )
 
 

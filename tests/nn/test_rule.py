@@ -321,3 +321,41 @@ def test_a_rule_over_modules_inside_says_that_it_composes():
     module.fprop(X)
     module.bprop(np.ones_like(X))
     assert_trees_close(module.gradients(), bprop.grad(lambda m: bprop.sum(m(X)))(module))
+
+
+class Kept(nn.Module):
+    """y = w tanh(x)², whose rule reads w x-dependent intermediates that fprop kept."""
+
+    def __init__(self):
+        self.w = nn.parameter(np.array([1.5, -0.5, 2.0]))
+
+    def fprop(self, x):
+        z = bprop.tanh(x)
+        self.keep(z=z, wz=self.w * z)
+        return self.w * z * z
+
+    def bprop(self, y_bar):
+        self.w_bar = bprop.sum(y_bar * self.z**2, axis=0)
+        return y_bar * 2 * self.wz * (1 - self.z**2)
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        lambda f, x: bprop.grad(lambda x: bprop.sum(bprop.grad(f)(x) * bprop.cos(x)))(x),
+        lambda f, x: bprop.jvp(bprop.grad(f), (x,), (np.cos(x),))[1],
+        lambda f, x: bprop.vmap(lambda x: bprop.hessian(f)(x[None]))(x),
+        lambda f, x: bprop.compile(lambda x: bprop.hessian(f)(x))(x),
+        lambda f, x: bprop.grad(lambda x: bprop.sum(bprop.hessian(f)(x) ** 2))(x[:2]),
+    ],
+    ids=["reverse over reverse", "forward over reverse", "hessian under vmap", "compiled hessian", "third order"],
+)
+def test_what_fprop_keeps_has_a_derivative_too(second):
+    """A rule that is itself differentiated: what it reads of `keep` depends on x and on the parameters."""
+    results = []
+    for kind in (Kept, derived(Kept)):
+        module = kind()
+        results.append(second(lambda x, module=module: bprop.sum(module(x) ** 2), X))
+        mixed = bprop.grad(lambda module: bprop.sum(bprop.grad(lambda x: bprop.sum(module(x) ** 2))(X) ** 2))
+        results.append(mixed(module))
+    assert_trees_close(results[:2], results[2:])

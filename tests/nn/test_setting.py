@@ -13,7 +13,13 @@ inf = np.inf
 MODULES = {
     name: kind for name, kind in vars(nn).items() if inspect.isclass(kind) and issubclass(kind, nn.Module)
 }  # fmt: skip
-LAYERS = {"Linear", "Maxout", "PReLU", "RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell"}
+BATCH = {"eps": 1e-5, "momentum": 0.1, "affine": True, "track_running_stats": True, "layout": None}
+INSTANCE = {**BATCH, "affine": False, "track_running_stats": False}
+LAYERS = {
+    "Linear", "Maxout", "PReLU", "BatchNorm1d", "BatchNorm2d", "InstanceNorm1d", "InstanceNorm2d", "GroupNorm", "LayerNorm",
+    "RMSNorm", "Embedding", "LearnedPositions", "RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell",
+}  # fmt: skip
+RANDOM = {"Linear", "Maxout", "RReLU", "Dropout", "Dropout1d", "Dropout2d", "Embedding", "LearnedPositions"}
 MADE = {name: getattr(nn.init, name) for name in nn.init.__all__ if inspect.isfunction(getattr(nn.init, name))}
 
 CELL = {"bias": True, "init": None, "generator": None, "seed": None}
@@ -23,10 +29,10 @@ RECURRENT = CELL | {"num_layers": 1, "batch_first": False, "dropout": 0, "bidire
 DEFAULTS = {
     "LogSoftmax": {"axis": -1}, "Softmax": {"axis": -1}, "Softmin": {"axis": -1},
     "Softplus": {"beta": 1, "threshold": inf},
-    "CrossEntropy": {"weight": None, "ignore_index": None, "label_smoothing": 0}, "Hinge": {"p": 1, "margin": 1},
+    "CrossEntropy": {"weight": None, "ignore_index": None, "label_smoothing": 0, "axis": -1}, "Hinge": {"p": 1, "margin": 1},
     "MultiClassHinge": {"p": 1, "margin": 1, "weight": None},
-    "NegativeLogLikelihood": {"weight": None, "ignore_index": None}, "Parallel": {"axis": -1, "join": "concat"},
-    "Residual": {"shortcut": None}, "CosineEmbedding": {"margin": 0}, "KLDivergence": {"log_target": False},
+    "NegativeLogLikelihood": {"weight": None, "ignore_index": None, "axis": -1}, "Parallel": {"axis": -1, "join": "concat"},
+    "Residual": {"shortcut": None, "activation": None}, "CosineEmbedding": {"margin": 0}, "KLDivergence": {"log_target": False},
     "TripletMargin": {"margin": 1, "p": 2, "epsilon": 1e-6, "swap": False}, "Flatten": {"start": 1, "end": -1},
     "GELU": {"approximate": "none"}, "GLU": {"axis": -1}, "Maxout": {"pieces": 2},
     "Linear": {"init": None, "bias": True}, "HardShrink": {"lambd": 0.5}, "HardTanh": {"low": -1, "high": 1},
@@ -36,6 +42,13 @@ DEFAULTS = {
     "PoissonNLL": {"log_input": True, "full": False, "epsilon": 1e-8}, "SmoothL1": {"beta": 1},
     "RNN": RECURRENT | {"nonlinearity": "tanh"}, "LSTM": RECURRENT, "GRU": RECURRENT,
     "RNNCell": CELL | {"nonlinearity": "tanh"}, "LSTMCell": CELL, "GRUCell": CELL,
+    "BatchNorm1d": BATCH, "BatchNorm2d": BATCH, "InstanceNorm1d": INSTANCE, "InstanceNorm2d": INSTANCE,
+    "GroupNorm": {"eps": 1e-5, "affine": True, "channel_axis": 1}, "RMSNorm": {"eps": None, "elementwise_affine": True},
+    "LayerNorm": {"eps": 1e-5, "elementwise_affine": True, "bias": True}, "Dropout1d": {"p": 0.5, "layout": None},
+    "Dropout2d": {"p": 0.5, "layout": None}, "Embedding": {"padding_idx": None, "init": None},
+    "LearnedPositions": {"init": None}, "RotaryPositions": {"base": 10000, "interleaved": True},
+    "SinusoidalPositions": {"base": 10000},
+    "Upsample": {"size": None, "scale_factor": None, "mode": "nearest", "align_corners": False, "layout": None},
     "gain": {"nonlinearity": "linear", "negative_slope": 0.01}, "glorot_uniform": {"gain": 1},
     "glorot_normal": {"gain": 1},
     "he_uniform": {"mode": "fan_in", "nonlinearity": "relu", "negative_slope": 0.01},
@@ -56,7 +69,7 @@ def test_defaults_are_those_that_were_published(name):
     expected = dict(DEFAULTS.get(name, {}))
     if name in LAYERS:
         expected["dtype"] = np.float32
-    if name in ("Linear", "Maxout", "RReLU", "Dropout"):
+    if name in RANDOM:
         expected |= {"generator": None, "seed": None}
     if name in MODULES and issubclass(MODULES[name], nn.Loss):
         expected["reduction"] = "mean"
@@ -72,6 +85,7 @@ RANGES = {
     ("CosineEmbedding", "margin"): (-1, True, 1, True), ("TripletMargin", "margin"): (0, False, inf, False),
     ("TripletMargin", "p"): (1, True, inf, False), ("TripletMargin", "epsilon"): (0, False, inf, False),
     ("CrossEntropy", "label_smoothing"): (0, True, 1, True), ("Dropout", "p"): (0, True, 1, False),
+    ("Dropout1d", "p"): (0, True, 1, False), ("Dropout2d", "p"): (0, True, 1, False),
     ("Hinge", "margin"): (-inf, False, inf, False), ("MultiClassHinge", "margin"): (-inf, False, inf, False),
     ("HardTanh", "low"): (-inf, True, 1, False), ("HardTanh", "high"): (-1, False, inf, True),
     ("RReLU", "lower"): (-inf, True, 1 / 3, True), ("RReLU", "upper"): (1 / 8, True, inf, True),

@@ -73,6 +73,8 @@ CALLS = {
     "mean": [(bprop.mean, A), (lambda x: bprop.mean(x, axis=-1), C)],
     "var": [(bprop.var, A), (lambda x: bprop.var(x, axis=(0, 2), correction=1), C)],
     "std": [(bprop.std, A), (lambda x: bprop.std(x, axis=-1, keepdims=True), A)],
+    "moments": [(lambda x: bprop.stack(bprop.moments(x)), A),
+                (lambda x: bprop.stack(bprop.moments(x, axis=(0, -1), keepdims=True)), C)],
     "max": [(bprop.max, A), (lambda x: bprop.max(x, axis=(-1, 0)), C)],
     "min": [(bprop.min, A), (lambda x: bprop.min(x, axis=-1, keepdims=True), E)],
     "prod": [(bprop.prod, A), (lambda x: bprop.prod(x, axis=(0, 2)), C), (lambda x: bprop.prod(x, axis=0), E)],

@@ -91,6 +91,41 @@ EXAMPLES = {
         nn.Linear(6, 2, dtype, seed=0), shortcut=nn.Sequential(nn.Tanh(), nn.Linear(6, 2, dtype, seed=1))
     ),
 }
+EXAMPLES.update(
+    {
+        "BatchNorm1d": lambda dtype: nn.BatchNorm1d(6, dtype=dtype).eval(),
+        "BatchNorm1d, training": lambda dtype: nn.BatchNorm1d(6, dtype=dtype),
+        "BatchNorm2d": lambda dtype: nn.BatchNorm2d(3, layout="NHWC", dtype=dtype).eval(),
+        "BatchNorm2d, training": lambda dtype: nn.BatchNorm2d(3, dtype=dtype),
+        "GroupNorm": lambda dtype: nn.GroupNorm(2, 6, dtype=dtype),
+        "GroupNorm, no affine": lambda dtype: nn.GroupNorm(1, 6, affine=False, channel_axis=-1),
+        "InstanceNorm1d": lambda dtype: nn.InstanceNorm1d(3, dtype=dtype),
+        "InstanceNorm2d": lambda dtype: nn.InstanceNorm2d(3, affine=True, dtype=dtype),
+        "LayerNorm": lambda dtype: nn.LayerNorm(6, dtype=dtype),
+        "LayerNorm, no bias": lambda dtype: nn.LayerNorm(6, bias=False, dtype=dtype),
+        "RMSNorm": lambda dtype: nn.RMSNorm(6, dtype=dtype),
+        "Dropout1d": lambda dtype: nn.Dropout1d(0.5, seed=0).eval(),
+        "Dropout1d, training": lambda dtype: nn.Dropout1d(0.5, seed=1, layout="NLC"),
+        "Dropout2d": lambda dtype: nn.Dropout2d(0.5, seed=0).eval(),
+        "Dropout2d, training": lambda dtype: nn.Dropout2d(0.5, seed=0),
+        "Unflatten": lambda dtype: nn.Unflatten(1, (2, -1)),
+        "Reshape": lambda dtype: nn.Reshape(3, 2),
+        "Residual, activation": lambda dtype: nn.Residual(
+            nn.Linear(6, 2, dtype, seed=0), nn.Linear(6, 2, dtype, seed=1), activation=nn.Tanh()
+        ),
+        "LearnedPositions": lambda dtype: nn.LearnedPositions(4, 6, dtype=dtype, seed=0),
+        "RotaryPositions": lambda dtype: nn.RotaryPositions(),
+        "Upsample": lambda dtype: nn.Upsample(scale_factor=(2, 1)),
+        "Upsample, bilinear": lambda dtype: nn.Upsample((5, 2), mode="bilinear", layout="NHWC"),
+        "SinusoidalPositions": lambda dtype: nn.SinusoidalPositions(6),
+    }
+)
+SHAPES = {
+    "Flatten": (3, 3, 2), "BatchNorm2d": (3, 1, 2, 3), "BatchNorm2d, training": (2, 3, 3, 1), "InstanceNorm1d": (2, 3, 3),
+    "InstanceNorm2d": (1, 3, 2, 3), "Dropout1d": (2, 3, 3), "Dropout1d, training": (2, 3, 3), "Dropout2d": (2, 3, 3, 1),
+    "Dropout2d, training": (2, 3, 3, 1), "Upsample": (1, 2, 3, 3), "Upsample, bilinear": (1, 3, 3, 2),
+}  # fmt: skip
+"""The shapes of the examples' inputs, of 18 numbers, where it is not that of X."""
 LOSSES = {name: kind for name, kind in vars(nn).items() if isinstance(kind, type) and issubclass(kind, nn.Loss)}
 LOSSES.pop("Loss")
 
@@ -102,7 +137,7 @@ RECURRENT = {"RNN", "LSTM", "GRU"}
 def inputs_of(name):
     if name in RECURRENT:
         return np.clip(X, -20, 20)  # slopes of e^-1000 would have three digits less than their exponents
-    return X.reshape(3, 3, 2) if name == "Flatten" else X
+    return X.reshape(SHAPES.get(name, X.shape))
 
 
 def cotangent(shape):

@@ -3,26 +3,33 @@
 from .. import gradients, region  # noqa: F401 - whole rooms first: see core/lazy.py
 from . import initialiser as init
 from .activation import LogSigmoid, LogSoftmax, Sigmoid, Softmax, Softmin, Softplus, Softsign, Tanh
+from .batch_norm import BatchNorm1d, BatchNorm2d, InstanceNorm1d, InstanceNorm2d
 from .cell import parameter, state
 from .classification_loss import BinaryCrossEntropy, CrossEntropy, NegativeLogLikelihood
 from .container import Parallel, Residual, Sequential
 from .default_generator import seed
 from .distance_loss import CosineEmbedding, KLDivergence, TripletMargin
-from .dropout import Dropout
+from .dropout import Dropout, Dropout1d, Dropout2d
+from .embedding import Embedding
 from .frame import Frame
-from .function import Flatten, Identity, Lambda
+from .function import Flatten, Identity, Lambda, Reshape, Unflatten
 from .gate import GELU, GLU, HardSwish, Maxout, Mish, SiLU
+from .group_norm import GroupNorm
 from .hook import Hook
+from .layer_norm import LayerNorm, RMSNorm
 from .linear import Linear
 from .loss import Loss, SquaredError
 from .margin_loss import Hinge, MultiClassHinge, SoftMargin
 from .module import Module
 from .piecewise import HardShrink, HardSigmoid, HardTanh, ReLU6, SoftShrink, TanhShrink, Threshold
+from .position import LearnedPositions, RotaryPositions, SinusoidalPositions, rotary
 from .rectifier import CELU, ELU, SELU, LeakyReLU, PReLU, ReLU, RReLU
 from .recurrent import GRU, LSTM, RNN
 from .recurrent_cell import GRUCell, LSTMCell, RNNCell
 from .regression_loss import GaussianNLL, Huber, LogCosh, MeanAbsoluteError, MeanSquaredError, PoissonNLL, SmoothL1
+from .sequence_mask import sequence_mask
 from .tie import tie
+from .upsample import Upsample
 
 __all__ = [
     "CELU",
@@ -33,14 +40,20 @@ __all__ = [
     "LSTM",
     "RNN",
     "SELU",
+    "BatchNorm1d",
+    "BatchNorm2d",
     "BinaryCrossEntropy",
     "CosineEmbedding",
     "CrossEntropy",
     "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Embedding",
     "Flatten",
     "Frame",
     "GRUCell",
     "GaussianNLL",
+    "GroupNorm",
     "HardShrink",
     "HardSigmoid",
     "HardSwish",
@@ -49,10 +62,14 @@ __all__ = [
     "Hook",
     "Huber",
     "Identity",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
     "KLDivergence",
     "LSTMCell",
     "Lambda",
+    "LayerNorm",
     "LeakyReLU",
+    "LearnedPositions",
     "Linear",
     "LogCosh",
     "LogSigmoid",
@@ -69,13 +86,17 @@ __all__ = [
     "Parallel",
     "PoissonNLL",
     "RNNCell",
+    "RMSNorm",
     "RReLU",
     "ReLU",
     "ReLU6",
+    "Reshape",
     "Residual",
+    "RotaryPositions",
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SinusoidalPositions",
     "SmoothL1",
     "SoftMargin",
     "SoftShrink",
@@ -88,9 +109,13 @@ __all__ = [
     "TanhShrink",
     "Threshold",
     "TripletMargin",
+    "Unflatten",
+    "Upsample",
     "init",
     "parameter",
+    "rotary",
     "seed",
+    "sequence_mask",
     "state",
     "tie",
 ]

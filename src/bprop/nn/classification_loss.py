@@ -7,12 +7,15 @@ import numpy as np
 
 from ..core.error import DTypeError, IndexingError, ShapeError
 from ..core.number import integer
+from ..core.shape import normalise_axis
 from ..core.value import Array, Tracer, asarray
 from ..ops import (
     abs,
     arange,
     astype,
+    expand_dims,
     log_softmax,
+    moveaxis,
     negative,
     reshape,
     sigmoid,
@@ -77,7 +80,9 @@ class BinaryCrossEntropy(Loss):
 class ClassLoss(Loss):
     """Base class of losses with one label per example. A class may have a weight, and one label may be ignored."""
 
-    def __init__(self, reduction: str = "mean", *, weight: Any = None, ignore_index: int | None = None) -> None:
+    def __init__(
+        self, reduction: str = "mean", *, weight: Any = None, ignore_index: int | None = None, axis: int = -1
+    ) -> None:
         super().__init__(reduction)
         self.weight: tuple[float, ...] | None = None
         if weight is not None:
@@ -92,24 +97,48 @@ class ClassLoss(Loss):
             if ignore_index is None
             else integer(self, "ignore_index", ignore_index, -(2**63), allowed="an integer")
         )
+        self.axis = integer(self, "axis", axis, -(2**63), allowed="an integer")
 
     def example(self) -> tuple[Any, ...]:
         """Return logits and labels."""
         count = 4 if self.weight is None else len(self.weight)
-        return np.zeros((2, count)), np.zeros(2, np.int64)
+        t = np.zeros((2,) * max(1, self.axis, -self.axis - 1), np.int64)
+        return np.zeros((*t.shape, count)).swapaxes(self.axis, -1), t
 
     def logits(self, y: Any) -> Array:
-        """Return the outputs y, refusing those without an axis of classes.
+        """Return the outputs y with the classes on the last axis, refusing those without an axis of classes.
 
-        - ``y``: (..., C), floating. Raises `ShapeError`, also where C is not the number of weights.
+        - ``y``: (..., C), floating, or with the classes on ``axis``. Raises `ShapeError`, also where C is not the number of
+          weights.
         """
         y = self.outputs(y)
         kind = type(self).__name__
+        y = self.classes_last(y) if y.shape else y
         if not y.shape or y.shape[-1] == 0:
             raise ShapeError(f"{kind}: y has shape {y.shape}; it needs an axis of logits, (..., C)")
         if self.weight is not None and len(self.weight) != y.shape[-1]:
             raise ShapeError(f"{kind}: weight has {len(self.weight)} entries for {y.shape[-1]} classes")
         return y
+
+    def classes_last(self, y: Array) -> Array:
+        """Return y, (..., C, ...) with C on ``axis``, as (..., C)."""
+        axis = normalise_axis(type(self).__name__, self.axis, y.ndim, y.shape)
+        return y if axis == y.ndim - 1 else moveaxis(y, axis, -1)
+
+    def mask(self, y: Array, mask: Any) -> Array | None:
+        """Return the mask as an array; raise where it is not of bools in the shape of the labels.
+
+        - ``y``: the logits, (..., C). ``mask``: (...), or ``None`` for none.
+        """
+        if mask is None:
+            return None
+        mask = asarray(mask)
+        if mask.shape != y.shape[:-1] or mask.dtype.kind != "b":
+            raise ShapeError(
+                f"{type(self).__name__}: mask is {mask.spec}; it is bool{list(y.shape[:-1])}, one entry for each label, True where "
+                f"it counts"
+            )
+        return mask
 
     def weights(self, y: Array) -> Any:
         """Return the weight of every class in the dtype of y, or 1.
@@ -118,10 +147,10 @@ class ClassLoss(Loss):
         """
         return 1.0 if self.weight is None else asarray(np.array(self.weight, y.dtype))
 
-    def one_hot(self, y: Array, t: Any) -> Array:
+    def one_hot(self, y: Array, t: Any, mask: Array | None = None) -> Array:
         """Return labels as bool (..., C), True at the label; a row is False where the label is to be ignored.
 
-        - ``y``: the logits, (..., C). ``t``: integer labels, (...). Raises `ShapeError`, `DTypeError`, and
+        - ``y``: the logits, (..., C). ``t``: integer labels, (...). ``mask``: False where any label will do. Raises `ShapeError`, `DTypeError`, and
           `IndexingError` for a label that no class has.
         """
         kind, t, count = type(self).__name__, asarray(t), y.shape[-1]
@@ -131,6 +160,8 @@ class ClassLoss(Loss):
             )
         if t.dtype.kind not in "iu":
             raise DTypeError(f"{kind}: labels are integers, not {t.dtype}: write t.astype(int)")
+        if mask is not None:
+            t = where(mask, t, asarray(np.zeros((), t.dtype)))
         labels = t.concrete()  # only to refuse labels of no class: the numbers do not enter the result
         if labels is not None and labels.size:
             wrong = (labels < 0) | (labels >= count)
@@ -152,6 +183,8 @@ class ClassLoss(Loss):
                 t = where(t == self.ignore_index, t, take(arange(count), where(t == self.ignore_index, 0, index)))
         t = reshape(t, (*t.shape, 1))
         chosen = t == arange(count)
+        if mask is not None:
+            chosen = chosen & expand_dims(mask, -1)
         return chosen if self.ignore_index is None else chosen & (t != self.ignore_index)
 
     def count(self, t: Any, axes: int) -> float:
@@ -170,13 +203,13 @@ class ClassLoss(Loss):
         """Whether `count` is the same for all batches of one shape."""
         return type(self).count is ClassLoss.count and self.weight is None and self.ignore_index is None
 
-    def total(self, y: Array, chosen: Array) -> Any:
+    def total(self, y: Array, chosen: Array, mask: Array | None = None) -> Any:
         """Return the divisor of the mean: the sum of the weights of all labels that are not ignored; 1 for the sum.
 
-        - ``y``: the logits, (..., C). ``chosen``: the labels as `one_hot` returns them.
+        - ``y``: the logits, (..., C). ``chosen``: the labels as `one_hot` returns them for ``mask``.
         """
         share = self.share(y.shape[:-1])
-        if self.reduction != "mean" or (self.weight is None and self.ignore_index is None):
+        if self.reduction != "mean" or (self.weight is None and self.ignore_index is None and mask is None):
             return 1 / share
         return sum(where(chosen, self.weights(y), asarray(np.zeros((), y.dtype))))
 
@@ -197,6 +230,10 @@ class CrossEntropy(ClassLoss):
     nothing. The mean over labels divides by the sum of their weights, over probabilities by their number, as in
     PyTorch; if all labels are ignored it is NaN, and its derivative is 0.
 
+    Of sequences of unequal lengths ``fprop(y, t, mask)`` takes those entries where ``mask``, bool (...), is True: (batch,
+    time) for y (batch, time, C), say `sequence_mask` of the lengths. The others add nothing, are not counted, and may
+    hold any label and any logits.
+
     E has the dtype of y. Computed from log softmax(y) = y - max y - log(1 + …): the softmax is never formed in the
     forward pass, let alone its logarithm. Neither a common offset of the logits nor a class that takes nearly
     everything costs digits. Raises `ShapeError` where shapes do not fit or the batch is empty, `IndexingError` for a
@@ -208,6 +245,8 @@ class CrossEntropy(ClassLoss):
     - ``weight``: w, (C,) numbers ≥ 0.
     - ``ignore_index``: the label to be ignored, an integer.
     - ``label_smoothing``: ε in [0, 1].
+    - ``axis``: the axis of y (and of t, where it holds probabilities) on which the classes are: -1, or 1 for (batch, C, time)
+      and (N, C, H, W), as PyTorch has them. The text above has them moved to the last.
 
     **Source:** Leibe (2016), Backpropagation, implementing softmax correctly; Bishop (2006), eq. 4.108, 4.109; Szegedy
     et al. (2016), Rethinking the inception architecture, section 7; PyTorch, ``torch.nn.CrossEntropyLoss``.
@@ -228,8 +267,9 @@ class CrossEntropy(ClassLoss):
         weight: Any = None,
         ignore_index: int | None = None,
         label_smoothing: float = 0.0,
+        axis: int = -1,
     ) -> None:
-        super().__init__(reduction, weight=weight, ignore_index=ignore_index)
+        super().__init__(reduction, weight=weight, ignore_index=ignore_index, axis=axis)
         self.label_smoothing = self.setting("label_smoothing", label_smoothing, 0, 1, open_high=False)
 
     def example(self) -> tuple[Any, ...]:
@@ -237,50 +277,68 @@ class CrossEntropy(ClassLoss):
         y, _ = super().example()
         return y, y
 
-    def fprop(self, y: Any, t: Any) -> Array:
+    def fprop(self, y: Any, t: Any, mask: Any = None) -> Array:
         y = self.logits(y)
-        t = self.classes(y, t)
+        mask = self.mask(y, mask)
+        t = self.classes(y, t, mask)
         if self._is_selection(t):  # an infinite logit of another class does not reach the sum as 0 · inf
-            return self._mean(-sum(where(t, log_softmax(y), 0), axis=-1), self.total(y, t))
+            return self._mean(-sum(where(t, log_softmax(y), 0), axis=-1), self.total(y, t, mask))
         a, z = self._coefficients(y, t), log_softmax(y)
-        return self._mean(-sum(a * where((a == 0) & (z == -inf), 0, z), axis=-1), self._total(y, t))
+        E = -sum(a * where((a == 0) & (z == -inf), 0, z), axis=-1)
+        return self._mean(E if mask is None else where(mask, E, 0), self._total(y, t, mask))
 
     def bprop(self, E_bar: Any = None) -> Any:
         """Return ∂E/∂y and ∂E/∂t (``None`` for labels)."""
-        y = asarray(self.inputs[0])
-        t = self.classes(y, self.inputs[1])
-        total = self._total(y, t)
-        if t.dtype.kind == "b" and self.ignore_index is not None and self.reduction == "mean":
+        y = self.logits(self.inputs[0])
+        mask = self.mask(y, self.inputs[2]) if len(self.inputs) > 2 else None
+        t = self.classes(y, self.inputs[1], mask)
+        total = self._total(y, t, mask)
+        ignores = mask is not None or (t.dtype.kind == "b" and self.ignore_index is not None)
+        if ignores and self.reduction == "mean":
             total = where(total == 0, 1, total)  # all labels are ignored: E is 0/0, but its derivative is 0
         scale = self.spread(E_bar, 1) / total
+        if mask is not None:
+            scale = where(expand_dims(mask, -1), scale, 0)
+            y = where(expand_dims(mask, -1), y, 0)  # any number will do, but 0 · NaN
         # Core step 1 for softmax with cross-entropy: once more the discrepancy, softmax(y) - t. At the label that is
         # -(1 - softmax(y)), computed as the sum over the other classes: the subtraction has no correct bit close to 1.
         if self._is_selection(t):
-            return where(t, -rest_softmax_op(y, axis=(-1,)), softmax(y)) * scale, None
+            return self._classes_back(where(t, -rest_softmax_op(y, axis=(-1,)), softmax(y)) * scale), None
         # Probabilities sum to 1. For targets that do not, and for weights, the softmax is multiplied by their sum:
         # softmax(y) Σ a - a, again without cancellation.
         a = self._coefficients(y, t)
-        y_bar = -log_softmax_adjoint(y, a, (-1,)) * scale
+        y_bar = self._classes_back(-log_softmax_adjoint(y, a, (-1,)) * scale)
         if t.dtype.kind == "b":
             return y_bar, None
-        return y_bar, negative(log_softmax(y)) * ((1 - self.label_smoothing) * self.weights(y)) * scale
+        t_bar = negative(log_softmax(y)) * ((1 - self.label_smoothing) * self.weights(y)) * scale
+        return y_bar, self._classes_back(t_bar)
 
-    def classes(self, y: Array, t: Any) -> Array:
+    def classes(self, y: Array, t: Any, mask: Array | None = None) -> Array:
         """Return the targets as (..., C): bool and one-hot from labels, else numbers in the dtype of y.
 
-        - ``y``: the logits, (..., C). ``t``: labels, (...), or probabilities, (..., C).
+        - ``y``: the logits, (..., C). ``t``: labels, (...), or probabilities with the classes on ``axis``. ``mask``: False where
+          any target will do.
         """
         t = asarray(t)
+        if t.ndim == y.ndim:
+            t = self.classes_last(t)
         if t.shape == y.shape:
             t = t if t.dtype == y.dtype else astype(t, y.dtype)
+            if mask is not None:
+                t = where(expand_dims(mask, -1), t, 0)
             self.check_numbers(t, lambda t: t < 0, "targets are labels or probabilities, which are not negative")
             return t
         if t.shape != y.shape[:-1]:
             raise ShapeError(
                 f"CrossEntropy: outputs y have shape {y.shape} and targets t have shape {t.shape}; t is {y.shape[:-1]} for "
-                f"labels or {y.shape} for probabilities"
+                f"labels or {y.shape} for probabilities{'' if self.axis == -1 else f' (axis {self.axis} moved to the end)'}"
             )
-        return self.one_hot(y, t)
+        return self.one_hot(y, t, mask)
+
+    def _classes_back(self, y_bar: Array) -> Array:
+        """Return (..., C) with the classes on ``axis`` again."""
+        axis = normalise_axis("CrossEntropy", self.axis, y_bar.ndim, y_bar.shape)
+        return y_bar if axis == y_bar.ndim - 1 else moveaxis(y_bar, -1, axis)
 
     def _coefficients(self, y: Array, t: Array) -> Array:
         """Return w q, by which -log softmax(y) is weighted."""
@@ -292,8 +350,11 @@ class CrossEntropy(ClassLoss):
             a = where(sum(t, axis=-1, keepdims=True) == 0, 0, a)
         return a
 
-    def _total(self, y: Array, t: Array) -> Any:
-        return self.total(y, t) if t.dtype.kind == "b" else 1 / self.share(y.shape[:-1])
+    def _total(self, y: Array, t: Array, mask: Array | None) -> Any:
+        if t.dtype.kind == "b":
+            return self.total(y, t, mask)
+        share = self.share(y.shape[:-1])
+        return 1 / share if mask is None or self.reduction != "mean" else sum(astype(mask, y.dtype))
 
     def _is_selection(self, t: Array) -> bool:
         """Return whether E is minus one logarithm for each example, not a sum of several with weights."""
@@ -305,11 +366,13 @@ class NegativeLogLikelihood(ClassLoss):
     """E = -w_t y_t for logarithms y of probabilities, mean (or sum) over the examples.
 
     ``y``: (..., C), from `LogSoftmax`, say; ``t``: integer labels (...). The mean is that of `CrossEntropy`, which
-    takes logits and is the better choice for them. Errors are those of `CrossEntropy`.
+    takes logits and is the better choice for them. Errors, and the mask of ``fprop(y, t, mask)``, are those of
+    `CrossEntropy`.
 
     - ``reduction``: "mean" over the examples, "sum", or "none", which returns the error of every example.
     - ``weight``: w, (C,) numbers ≥ 0.
     - ``ignore_index``: the label to be ignored, an integer.
+    - ``axis``: the axis of y on which the classes are.
 
     **Source:** Bishop (2006), eq. 4.108; PyTorch, ``torch.nn.NLLLoss``.
 
@@ -321,7 +384,8 @@ class NegativeLogLikelihood(ClassLoss):
            [-0.5,  0. ]]))
     """
 
-    def fprop(self, y: Any, t: Any) -> Array:
+    def fprop(self, y: Any, t: Any, mask: Any = None) -> Array:
         y = self.logits(y)
-        chosen = self.one_hot(y, t)
-        return self._mean(-sum(where(chosen, self.weights(y) * y, 0), axis=-1), self.total(y, chosen))
+        mask = self.mask(y, mask)
+        chosen = self.one_hot(y, t, mask)
+        return self._mean(-sum(where(chosen, self.weights(y) * y, 0), axis=-1), self.total(y, chosen, mask))

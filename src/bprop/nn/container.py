@@ -233,6 +233,7 @@ class Residual(Module):
 
     - ``module``: a module whose y has the shape of x, or of what the shortcut returns.
     - ``shortcut``: a module to apply to x, whose y is added in place of x; ``None`` for x itself.
+    - ``activation``: a module to apply to the sum, such as `ReLU`; ``None`` for the sum itself.
 
     **Source:** He, Zhang, Ren & Sun (2016), Deep residual learning for image recognition, eq. 1 and 2.
 
@@ -245,15 +246,16 @@ class Residual(Module):
 
     composes = True
 
-    def __init__(self, module: Module, shortcut: Module | None = None) -> None:
-        for name, layer in (("module", module), ("shortcut", shortcut)):
-            if not isinstance(layer, Module) and not (name == "shortcut" and layer is None):
+    def __init__(self, module: Module, shortcut: Module | None = None, activation: Module | None = None) -> None:
+        for name, layer in (("module", module), ("shortcut", shortcut), ("activation", activation)):
+            if not isinstance(layer, Module) and not (name != "module" and layer is None):
                 raise ArgumentError(f"Residual: {name} is a module, not {layer!r:.60}")
         self.module = module
         self.shortcut = shortcut
+        self.activation = activation
 
     def fprop(self, x: Any) -> Array:
-        """Return x + module(x)."""
+        """Return x + module(x), after the activation if there is one."""
         x = asarray(x)
         straight = x if self.shortcut is None else self.shortcut.fprop(x)
         y = self.module.fprop(x)
@@ -262,9 +264,12 @@ class Residual(Module):
                 f"Residual: the module gave shape {y.shape} and is added to shape {straight.shape}: give a shortcut, a "
                 f"module such as Linear, that makes the same shape of x"
             )
-        return straight + y
+        total: Array = straight + y
+        return total if self.activation is None else self.activation.fprop(total)
 
     def bprop(self, y_bar: Any) -> Any:
+        if self.activation is not None:
+            y_bar = self.activation.bprop(y_bar)
         x_bar = self.module.bprop(y_bar)
         return (y_bar if self.shortcut is None else self.shortcut.bprop(y_bar)) + x_bar
 

@@ -1,11 +1,13 @@
-"""`Dropout`: in training, a random fraction of the activities is set to 0."""
+"""Dropout: in training, a random fraction of the activities, or of the channels, is set to 0."""
 
 from typing import Any
 
 from ..core.number import number
+from ..core.shape import Shape
 from ..core.value import Array, asarray
 from ..ops import Generator, where
 from .default_generator import own_generator
+from .layout import check_axes, checked_layout
 from .module import Module
 
 
@@ -40,12 +42,88 @@ class Dropout(Module):
         x = asarray(x)
         if not self.training or self.p == 0:
             return x
-        kept = self.generator.bernoulli(1 - self.p, x.shape)
+        kept = self.generator.bernoulli(1 - self.p, self.mask_shape(x))
         self.keep(kept=kept)
         return where(kept, x / (1 - self.p), 0)
+
+    def mask_shape(self, x: Array) -> Shape:
+        """Return the shape in which it is drawn what of ``x`` is kept; it broadcasts to that of x."""
+        return x.shape
 
     def describe(self) -> str:
         return f"p={self.p:g}"
 
     def __repr__(self) -> str:
-        return f"Dropout({self.describe()}, {self.generator!r})"
+        return f"{type(self).__name__}({self.describe()}, {self.generator!r})"
+
+
+class _ChannelDropout(Dropout):
+    """Base class of dropouts of whole channels of an example."""
+
+    layouts: tuple[str, str]
+    """The names of the axes, channels first and channels last."""
+
+    def __init__(
+        self, p: float = 0.5, generator: Generator | None = None, seed: int | None = None, layout: str | None = None
+    ) -> None:
+        super().__init__(p, generator, seed)
+        self.layout = checked_layout(self, layout, self.layouts)
+
+    def fprop(self, x: Any) -> Array:
+        check_axes(self, self.layout, asarray(x))
+        return super().fprop(x)
+
+    def mask_shape(self, x: Array) -> Shape:
+        """Return the shape of ``x`` with one entry for all positions."""
+        return tuple(size if letter in "NC" else 1 for letter, size in zip(self.layout, x.shape, strict=True))
+
+    def describe(self) -> str:
+        return super().describe() + ("" if self.layout == self.layouts[0] else f", layout={self.layout!r}")
+
+
+class Dropout1d(_ChannelDropout):
+    """y = x / (1 - p) with probability 1 - p, else 0, channel by channel of every sequence; y = x in evaluation mode.
+
+    Neighbouring positions of a channel tell nearly the same, so that `Dropout` of single ones would take little away.
+
+    ``x``: (N, channels, L), in layout "NLC" (N, L, channels), floating. Raises `ShapeError` for another number of axes.
+
+    - ``p``: the probability of 0, in [0, 1), else `ArgumentError`.
+    - ``generator``, ``seed``: where the mask is drawn from, as in `Dropout`.
+    - ``layout``: "NCL", which is the default, or "NLC".
+
+    **Source:** Tompson, Goroshin, Jain, LeCun & Bregler (2015), Efficient object localization using convolutional
+    networks, section 3.2; PyTorch, ``Dropout1d``.
+
+    >>> import bprop
+    >>> from bprop import nn
+    >>> nn.Dropout1d(0.5, seed=0)(bprop.ones((1, 4, 2))).tolist()
+    [[[2.0, 2.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]]
+    """
+
+    layouts = ("NCL", "NLC")
+
+
+class Dropout2d(_ChannelDropout):
+    """y = x / (1 - p) with probability 1 - p, else 0, channel by channel of every image; y = x in evaluation mode.
+
+    ``x``: (N, channels, H, W), in layout "NHWC" (N, H, W, channels), floating. All else is as in `Dropout1d`.
+
+    - ``p``: the probability of 0, in [0, 1), else `ArgumentError`.
+    - ``generator``, ``seed``: where the mask is drawn from, as in `Dropout`.
+    - ``layout``: "NCHW", which is the default, or "NHWC".
+
+    **Source:** Tompson, Goroshin, Jain, LeCun & Bregler (2015), Efficient object localization using convolutional
+    networks, section 3.2; PyTorch, ``Dropout2d``.
+
+    >>> import bprop
+    >>> from bprop import nn
+    >>> y = nn.Dropout2d(0.5, seed=0)(bprop.ones((2, 8, 5, 5)))
+    >>> bool((bprop.max(y, axis=(2, 3)) == bprop.min(y, axis=(2, 3))).numpy().all())
+    True
+    """
+
+    layouts = ("NCHW", "NHWC")
+
+
+__all__ = ["Dropout", "Dropout1d", "Dropout2d"]

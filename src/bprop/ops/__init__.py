@@ -37,6 +37,7 @@ from .lu import *
 from .manipulation import *
 from .matrix import *
 from .matrix_function import *
+from .moment import *
 from .namespace_info import *
 from .norm import *
 from .normal_distribution import *
