@@ -17,6 +17,7 @@ from .interpreter import CURRENT
 from .op import Op, Operand, dtype_of, shape_of
 from .shape import normalise_axis, reduced
 from .value import Spec
+from .window import Window
 
 __all__ = [
     "Bilinear",
@@ -217,6 +218,9 @@ class Bilinear(Op):
     ``labels(shape1, shape2, **params)`` returns three strings, or raises what does not fit. ``adjoint(y_bar, other, labels,
     position, shape)``: the cotangent of the operand at ``position``, which has ``shape``, written with ops; ``other`` is the
     other operand. ``canonical``: the op contracts by any labels, its parameter of that name.
+
+    ``windowed``: labels are also tied to each other by the `Window`s of the parameter ``windows``, as in a convolution; its
+    adjoint takes them too. ``native(x1, x2, **params)`` is y by other ops, for native code.
     """
 
     canonical: ClassVar["Bilinear"]
@@ -232,23 +236,44 @@ class Bilinear(Op):
         labels: Callable[..., tuple[str, str, str]],
         adjoint: Callable[..., Any],
         canonical: bool = False,
+        windowed: bool = False,
+        native: Callable[..., Any] | None = None,
         **rest: Any,
     ) -> None:
         super().__init__(name, evaluate, **rest)
         self.labels = labels
         self.adjoint = adjoint
+        self.windowed = windowed
+        self.native = native
         if canonical:
             Bilinear.canonical = self
 
     def spec(self, *operands: Operand, **params: Any) -> Spec:
         x1, x2 = operands
         labels1, labels2, out = self.labels(shape_of(x1), shape_of(x2), **params)
-        sizes = self.sizes(labels1, shape_of(x1), labels2, shape_of(x2))
+        sizes = self.sizes(labels1, shape_of(x1), labels2, shape_of(x2), **self.window_params(params))
         return Spec(tuple(sizes[label] for label in out), dtypes.result_type(dtype_of(x1), dtype_of(x2)))
 
-    def sizes(self, labels1: str, shape1: tuple[int, ...], labels2: str, shape2: tuple[int, ...]) -> dict[str, int]:
+    def window_params(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Return of the parameters the windows, where there may be any."""
+        return {"windows": params["windows"]} if self.windowed else {}
+
+    def relabelled(self, labels: tuple[str, str, str], params: dict[str, Any]) -> tuple["Bilinear", dict[str, Any]]:
+        """Return the op, and its parameters, that contracts by other labels and the same windows."""
+        return self if self.windowed else self.canonical, {"labels": labels, **self.window_params(params)}
+
+    def sizes(
+        self,
+        labels1: str,
+        shape1: tuple[int, ...],
+        labels2: str,
+        shape2: tuple[int, ...],
+        windows: tuple[Window, ...] = (),
+    ) -> dict[str, int]:
         """Return the extent of every label, or raise naming both shapes and the axis."""
         sizes: dict[str, int] = {}
+        for window in windows:
+            sizes |= window.lengths
         for labels, shape in ((labels1, shape1), (labels2, shape2)):
             for axis, (label, size) in enumerate(zip(labels, shape, strict=True)):
                 matched = sizes.setdefault(label, size)

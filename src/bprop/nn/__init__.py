@@ -5,6 +5,7 @@ from .activation import LogSigmoid, LogSoftmax, Sigmoid, Softmax, Softmin, Softp
 from .cell import parameter, state
 from .classification_loss import BinaryCrossEntropy, CrossEntropy, NegativeLogLikelihood
 from .container import Parallel, Residual, Sequential
+from .convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from .default_generator import seed
 from .distance_loss import CosineEmbedding, KLDivergence, TripletMargin
 from .dropout import Dropout
@@ -17,6 +18,16 @@ from .loss import Loss, SquaredError
 from .margin_loss import Hinge, MultiClassHinge, SoftMargin
 from .module import Module
 from .piecewise import HardShrink, HardSigmoid, HardTanh, ReLU6, SoftShrink, TanhShrink, Threshold
+from .pooling import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+    AvgPool1d,
+    AvgPool2d,
+    MaxPool1d,
+    MaxPool2d,
+)
 from .rectifier import CELU, ELU, SELU, LeakyReLU, PReLU, ReLU, RReLU
 from .regression_loss import GaussianNLL, Huber, LogCosh, MeanAbsoluteError, MeanSquaredError, PoissonNLL, SmoothL1
 from .tie import tie
@@ -27,7 +38,17 @@ __all__ = [
     "GELU",
     "GLU",
     "SELU",
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "AvgPool1d",
+    "AvgPool2d",
     "BinaryCrossEntropy",
+    "Conv1d",
+    "Conv2d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
     "CosineEmbedding",
     "CrossEntropy",
     "Dropout",
@@ -50,6 +71,8 @@ __all__ = [
     "LogSigmoid",
     "LogSoftmax",
     "Loss",
+    "MaxPool1d",
+    "MaxPool2d",
     "Maxout",
     "MeanAbsoluteError",
     "MeanSquaredError",

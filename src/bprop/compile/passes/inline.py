@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...core.error import CompileError
-from ...core.family import Elementwise, General, Reduction, Region
+from ...core.family import Bilinear, Elementwise, General, Reduction, Region
 from ...core.graph import Graph, Node
 from ...core.interpreter import EVALUATE
 from ...core.rewrite import Rewriter
@@ -52,7 +52,7 @@ class _Inliner(Rewriter):
 def _body(node: Node) -> Graph | None:
     """Return the graph that replaces an application, if there is one."""
     op = node.op
-    if isinstance(op, General | Reduction) and op.native is not None:
+    if isinstance(op, General | Reduction | Bilinear) and op.native is not None:
         native, params, specs = op.native, node.params, [x.spec for x in node.edges]
         return trace_flat(lambda *xs: [native(*xs, **params)], specs, name=f"native {op.name}", below=EVALUATE)[0]
     if not isinstance(op, Region) or op.native or op is guard:

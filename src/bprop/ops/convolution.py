@@ -1,0 +1,138 @@
+"""The convolution, a contraction whose labels are tied by windows. Each of its adjoints is a convolution again.
+
+Of the three arrays x, W and y any two give the third: y_i = Σ_k x_(i·stride + k·dilation − padding) W_k is the forward pass,
+the cotangent of x sums over i and k, that of W over i.
+
+**Source:** Goodfellow, Bengio & Courville (2016), Deep Learning, eqs. 9.7, 9.11, 9.13; Dumoulin & Visin (2016), A guide to
+convolution arithmetic for deep learning, relationships 6 and 14.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..core.error import ShapeError
+from ..core.family import Bilinear
+from ..core.shape import Shape
+from ..core.window import Window
+from .contraction import einsum_op
+from .indexing import embed_op, slice_op
+from .window import windows_op
+
+__all__ = []
+
+Labels = tuple[str, str, str]
+
+
+def _labels(shape1: Shape, shape2: Shape, labels: Labels, windows: tuple[Window, ...]) -> Labels:
+    for names, shape in zip(labels, (shape1, shape2), strict=False):
+        lengths = {label: n for window in windows for label, n in window.lengths.items()}
+        for axis, (label, size) in enumerate(zip(names, shape, strict=True)):
+            if lengths.setdefault(label, size) != size:
+                raise ShapeError(f"convolution: axis {axis} of shape {shape} should have size {lengths[label]}")
+    return labels
+
+
+def _adjoint(
+    y_bar: Any, other: Any, labels: Labels, position: int, shape: Shape, windows: tuple[Window, ...]
+) -> Any:  # fmt: skip
+    """Return x_bar: the convolution of y_bar with the other operand, by the same windows."""
+    x, other_labels, y = labels[position], labels[1 - position], labels[2]
+    if position == 0:
+        return convolution(y_bar, other, labels=(y, other_labels, x), windows=windows)
+    return convolution(other, y_bar, labels=(other_labels, y, x), windows=windows)
+
+
+# --- as a contraction of windows ---
+def _contracted(apply: Callable[..., Any], x1: Any, x2: Any, labels: Labels, windows: tuple[Window, ...]) -> Any:
+    """Return a convolution as a contraction of one operand with the windows of the other; ``apply`` applies an op."""
+    operands, names = [x1, x2], list(labels[:2])
+    for window in windows:
+        label = window.position if window.position not in labels[2] else window.output
+        side = 0 if label in names[0] else 1
+        operands[side], names[side] = _with_windows(apply, operands[side], names[side], label, window)
+    return apply(einsum_op, *operands, labels=(*names, labels[2]))
+
+
+def _with_windows(apply: Callable[..., Any], x: Any, names: str, label: str, window: Window) -> tuple[Any, str]:
+    """Return ``x`` with the axis ``label`` replaced by two: which entry meets each output and tap, or each position and tap.
+
+    Of y the entry that meets position h with tap k is at (h + padding − k · dilation) / stride, where that is whole: with
+    stride − 1 zeros after each entry it is at h + padding − k · dilation.
+    """
+    _, output, tap, size, outputs, taps, stride, dilation, padding = window
+    axis, reach = names.index(label), (taps - 1) * dilation
+    if label == output:
+        x = _padded(apply, x, axis, reach - padding, size + reach, stride)
+        cut, others = (size, taps, reach, 1, -dilation), (window.position, tap)
+    else:
+        x = _padded(apply, x, axis, padding, max((outputs - 1) * stride + reach + 1, 1), 1)
+        cut, others = (outputs, taps, 0, stride, dilation), (output, tap)
+    x = apply(windows_op, x, windows=tuple(cut if n == axis else None for n in range(len(names))))
+    return x, names[:axis] + others[0] + names[axis + 1 :] + others[1]
+
+
+def _padded(apply: Callable[..., Any], x: Any, axis: int, before: int, length: int, step: int) -> Any:
+    """Return ``x`` along an axis of ``length`` zeros: entry i at before + i · step, those that fall outside left out."""
+    size = x.shape[axis]
+    first = max(0, -(before // step))
+    count = max(0, min(size - first, (length - before - 1) // step + 1 - first))
+    if (first, count) != (0, size):
+        slices = tuple((first, count, 1) if n == axis else (0, extent, 1) for n, extent in enumerate(x.shape))
+        x = apply(slice_op, x, slices=slices)
+    if (before + first * step, count, step) == (0, length, step) and (step == 1 or count <= 1):
+        return x
+    shape = tuple(length if n == axis else extent for n, extent in enumerate(x.shape))
+    place = (before + first * step, count, step) if count else (0, 0, 1)
+    return apply(
+        embed_op, x, shape=shape, slices=tuple(place if n == axis else (0, extent, 1) for n, extent in enumerate(shape))
+    )
+
+
+def _evaluated(x1: Any, x2: Any, labels: Labels, windows: tuple[Window, ...]) -> Any:
+    return _contracted(
+        lambda op, *xs, **params: op.evaluate(*xs, **params), np.asarray(x1), np.asarray(x2), labels, windows
+    )
+
+
+def _native(x1: Any, x2: Any, labels: Labels, windows: tuple[Window, ...]) -> Any:
+    return _contracted(lambda op, *xs, **params: op(*xs, **params), x1, x2, labels, windows)
+
+
+def _text(x1: Any, x2: Any, labels: Labels, windows: tuple[Window, ...]) -> str:
+    return f"convolution('{labels[0]},{labels[1]}->{labels[2]}', {{0}}, {{1}})"
+
+
+def _latex(x1: Any, x2: Any, labels: Labels, windows: tuple[Window, ...]) -> str:
+    """A cross-correlation ⋆ slides one operand over the other; with the taps turned around it is a convolution ∗."""
+    return r"{0} \ast {1}" if any(window.position in labels[2] for window in windows) else r"{0} \star {1}"
+
+
+_EXAMPLES = (
+    # labels, shapes, windows
+    (("h", "k", "i"), (5,), (3,), (Window("h", "i", "k", 5, 3, 3),)),
+    (("h", "k", "i"), (5,), (3,), (Window("h", "i", "k", 5, 4, 3, 2, 1, 2),)),
+    (("nchw", "ockl", "noij"), (2, 2, 4, 5), (3, 2, 3, 2), (
+        Window("h", "i", "k", 4, 2, 3, 2, 1, 1), Window("w", "j", "l", 5, 3, 2, 1, 2, 0))),
+    (("noi", "ock", "nch"), (2, 3, 3), (3, 2, 2), (Window("h", "i", "k", 6, 3, 2, 2, 2, 1),)),
+    (("noi", "nch", "ock"), (2, 3, 3), (2, 2, 6), (Window("h", "i", "k", 6, 3, 2, 2, 2, 1),)),
+    (("gch", "gock", "goi"), (2, 2, 4), (2, 3, 2, 3), (Window("h", "i", "k", 4, 4, 3, 1, 1, 1),)),
+    (("ch", "ock", "oi"), (0, 4), (3, 0, 3), (Window("h", "i", "k", 4, 2, 3),)),
+)  # fmt: skip
+
+convolution: Bilinear = Bilinear(
+    "convolution",
+    _evaluated,
+    labels=_labels,
+    adjoint=_adjoint,
+    windowed=True,
+    native=_native,
+    examples=lambda draw: [
+        ((draw(*shape1), draw(*shape2)), {"labels": labels, "windows": windows})
+        for labels, shape1, shape2, windows in _EXAMPLES
+    ],
+    text=_text,
+    latex=_latex,
+    level=2,
+)
