@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from ..core.number import flag
 from ..core.value import Array
 from ..ops import adaptive_avg_pool, adaptive_max_pool, avg_pool, max_pool
-from ..ops.spatial import LAYOUTS, by_axis, layout_of, padding_of
+from ..ops.spatial import LAYOUTS, by_axis, layout_of
 from .module import Module
 
 
@@ -24,7 +24,7 @@ class _Pool(Module):
     ) -> None:
         self.kernel_size = by_axis(self, "kernel_size", kernel_size, self.rank)
         self.stride = self.kernel_size if stride is None else by_axis(self, "stride", stride, self.rank)
-        self.padding = padding_of(self, padding, self.stride, (0,) * self.rank)
+        self.padding = by_axis(self, "padding", padding, self.rank, 0)
         self.ceil_mode = flag(self, "ceil_mode", ceil_mode)
         layout_of(self, self.rank, layout)
         self.layout = LAYOUTS[self.rank][0] if layout is None else layout
@@ -33,8 +33,8 @@ class _Pool(Module):
         parts = ["×".join(map(str, self.kernel_size))]
         if self.stride != self.kernel_size:
             parts.append("stride " + "×".join(map(str, self.stride)))
-        if any(map(any, self.padding)):
-            parts.append(f"padding {self.padding[0][0] if len(set(self.padding)) == 1 else self.padding}")
+        if any(self.padding):
+            parts.append("padding " + "×".join(map(str, self.padding)))
         return ", ".join([*parts, *["ceil_mode"] * self.ceil_mode])
 
 
