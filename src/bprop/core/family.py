@@ -148,6 +148,11 @@ class Linear(Op):
     ``batch(size, x, *others, batched, **params)`` instead. ``view``: the entries stay where they are in memory.
     ``compose(first, then)``: the parameters that do both in one application; ``neutral(shape, **params)``: whether an
     application that keeps the shape changes nothing.
+
+    Of an op that works axis by axis: ``reorder(axes, **params)``, where x = base.transpose(axes), gives parameters and axes
+    with y = op(base, **parameters).transpose(axes). ``gather(o, inner, **params)`` is for a scatter that puts entries apart,
+    and says which of them is at o: a position in x, always one that there is, and pairs (index, stop) of what has to lie in
+    [0, stop); elsewhere y is 0.
     """
 
     takes_complex = True
@@ -167,9 +172,13 @@ class Linear(Op):
         view: bool = False,
         compose: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]] | None = None,
         neutral: Callable[..., bool] | None = None,
+        reorder: Callable[..., tuple[dict[str, Any], tuple[int, ...]] | None] | None = None,
+        gather: Callable[..., Any] | None = None,
         **rest: Any,
     ) -> None:
         super().__init__(name, evaluate, **rest)
+        self.reorder = reorder
+        self.gather = gather
         self.shape = shape
         self.adjoint = adjoint
         self.index = index

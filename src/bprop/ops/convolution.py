@@ -7,8 +7,8 @@ the cotangent of x sums over i and k, that of W over i.
 convolution arithmetic for deep learning, relationships 6 and 14.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -45,49 +45,68 @@ def _adjoint(
 
 
 # --- as a contraction of windows ---
-def _contracted(apply: Callable[..., Any], x1: Any, x2: Any, labels: Labels, windows: tuple[Window, ...]) -> Any:
-    """Return a convolution as a contraction of one operand with the windows of the other; ``apply`` applies an op."""
-    operands, names = [x1, x2], list(labels[:2])
-    for window in windows:
-        label = window.position if window.position not in labels[2] else window.output
-        side = 0 if label in names[0] else 1
-        operands[side], names[side] = _with_windows(apply, operands[side], names[side], label, window)
-    return apply(einsum_op, *operands, labels=(*names, labels[2]))
+class _Cut(NamedTuple):
+    """How one axis of an operand is seen through a window: embedded among zeros, and then cut into windows.
+
+    ``before``, ``length``, ``step``: entry i goes to before + i · step of an axis of that length. ``window``: outputs, taps,
+    start, stride and dilation of the windows, whose labels are ``outer`` and ``tap``.
+    """
+
+    before: int
+    length: int
+    step: int
+    window: tuple[int, int, int, int, int]
+    outer: str
+    tap: str
 
 
-def _with_windows(apply: Callable[..., Any], x: Any, names: str, label: str, window: Window) -> tuple[Any, str]:
-    """Return ``x`` with the axis ``label`` replaced by two: which entry meets each output and tap, or each position and tap.
+def _cut(window: Window, seen_from: str) -> _Cut:
+    """Return how the axis of positions or of outputs is seen by the other and the taps.
 
     Of y the entry that meets position h with tap k is at (h + padding − k · dilation) / stride, where that is whole: with
     stride − 1 zeros after each entry it is at h + padding − k · dilation.
     """
-    _, output, tap, size, outputs, taps, stride, dilation, padding = window
-    axis, reach = names.index(label), (taps - 1) * dilation
-    if label == output:
-        x = _padded(apply, x, axis, reach - padding, size + reach, stride)
-        cut, others = (size, taps, reach, 1, -dilation), (window.position, tap)
-    else:
-        x = _padded(apply, x, axis, padding, max((outputs - 1) * stride + reach + 1, 1), 1)
-        cut, others = (outputs, taps, 0, stride, dilation), (output, tap)
-    x = apply(windows_op, x, windows=tuple(cut if n == axis else None for n in range(len(names))))
-    return x, names[:axis] + others[0] + names[axis + 1 :] + others[1]
+    position, output, tap, size, outputs, taps, stride, dilation, padding = window
+    reach = (taps - 1) * dilation
+    if seen_from == position:
+        return _Cut(reach - padding, size + reach, stride, (size, taps, reach, 1, -dilation), position, tap)
+    length = max((outputs - 1) * stride + reach + 1, 1)
+    return _Cut(padding, length, 1, (outputs, taps, 0, stride, dilation), output, tap)
 
 
-def _padded(apply: Callable[..., Any], x: Any, axis: int, before: int, length: int, step: int) -> Any:
-    """Return ``x`` along an axis of ``length`` zeros: entry i at before + i · step, those that fall outside left out."""
-    size = x.shape[axis]
-    first = max(0, -(before // step))
-    count = max(0, min(size - first, (length - before - 1) // step + 1 - first))
-    if (first, count) != (0, size):
-        slices = tuple((first, count, 1) if n == axis else (0, extent, 1) for n, extent in enumerate(x.shape))
-        x = apply(slice_op, x, slices=slices)
-    if (before + first * step, count, step) == (0, length, step) and (step == 1 or count <= 1):
-        return x
-    shape = tuple(length if n == axis else extent for n, extent in enumerate(x.shape))
-    place = (before + first * step, count, step) if count else (0, 0, 1)
-    return apply(
-        embed_op, x, shape=shape, slices=tuple(place if n == axis else (0, extent, 1) for n, extent in enumerate(shape))
-    )
+def _contracted(apply: Callable[..., Any], x1: Any, x2: Any, labels: Labels, windows: tuple[Window, ...]) -> Any:
+    """Return a convolution as a contraction of one operand with the windows of the other; ``apply`` applies an op."""
+    cuts = {}
+    for window in windows:
+        if window.position in labels[2]:
+            cuts[window.output] = _cut(window, window.position)
+        else:
+            cuts[window.position] = _cut(window, window.output)
+    operands, names = [], []
+    for x, own in zip((x1, x2), labels, strict=False):
+        cut = [cuts.get(label) for label in own]
+        if any(cut):
+            x = apply(windows_op, _embedded(apply, x, cut), windows=tuple(c and c.window for c in cut))
+            own = "".join(c.outer if c else label for c, label in zip(cut, own, strict=True))
+            own += "".join(c.tap for c in cut if c)
+        operands.append(x)
+        names.append(own)
+    return apply(einsum_op, *operands, labels=(*names, labels[2]))
+
+
+def _embedded(apply: Callable[..., Any], x: Any, cuts: Sequence[_Cut | None]) -> Any:
+    """Return ``x`` among the zeros that its windows see; entries that they do not see are left out."""
+    kept, places = [], []
+    for size, cut in zip(x.shape, cuts, strict=True):
+        before, length, step = (0, size, 1) if cut is None else cut[:3]
+        first = max(0, -(before // step))
+        count = max(0, min(size - first, (length - before - 1) // step + 1 - first))
+        kept.append((first, count, 1))
+        places.append((before + first * step, count, step) if count else (0, 0, 1))
+    if any(cut != (0, size, 1) for cut, size in zip(kept, x.shape, strict=True)):
+        x = apply(slice_op, x, slices=tuple(kept))
+    shape = tuple(size if cut is None else cut.length for size, cut in zip(x.shape, cuts, strict=True))
+    return x if shape == x.shape else apply(embed_op, x, shape=shape, slices=tuple(places))
 
 
 def _evaluated(x1: Any, x2: Any, labels: Labels, windows: tuple[Window, ...]) -> Any:

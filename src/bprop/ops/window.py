@@ -55,6 +55,26 @@ def _overlap_add_value(y: Any, shape: Shape, windows: tuple[Any, ...]) -> Any:
     return x
 
 
+def _windows_reordered(
+    axes: tuple[int, ...], windows: tuple[Any, ...]
+) -> tuple[dict[str, Any], tuple[int, ...]]:  # fmt: skip
+    order = sorted(range(len(axes)), key=axes.__getitem__)
+    tapped = [axis for axis in order if windows[axis] is not None]
+    taps = (len(axes) + tapped.index(axis) for axis, window in enumerate(windows) if window is not None)
+    return {"windows": tuple(windows[axis] for axis in order)}, (*axes, *taps)
+
+
+def _untile_reordered(
+    axes: tuple[int, ...], windows: tuple[Any, ...]
+) -> tuple[dict[str, Any], tuple[int, ...]] | None:  # fmt: skip
+    """The way back of `_windows_reordered`; other orders of the taps have none."""
+    own = axes[: len(windows)]
+    if sorted(own) != list(range(len(windows))):
+        return None
+    params, expected = _windows_reordered(own, windows)
+    return (params, own) if axes == expected else None
+
+
 def _windows_adjoint(y_bar: Any, x: Any, windows: tuple[Any, ...]) -> Any:
     if _tiles(x.shape, windows):
         return untile_op(y_bar, windows=windows)
@@ -99,6 +119,7 @@ windows_op: Linear = Linear(
     adjoint=_windows_adjoint,
     index=_position,
     lift=lambda params, size, x: {"windows": (None, *params["windows"])},
+    reorder=_windows_reordered,
     examples=lambda draw: [((draw(*shape),), {"windows": windows}) for shape, windows in _EXAMPLES],
 )
 
@@ -125,6 +146,7 @@ untile_op: Linear = Linear(
     adjoint=lambda x_bar, y, windows: windows_op(x_bar, windows=windows),
     index=lambda o, inner, windows: _untiled(o, windows),
     lift=lambda params, size, x: {"windows": (None, *params["windows"])},
+    reorder=_untile_reordered,
     examples=lambda draw: [
         ((draw(*_shape(np.empty(shape), windows)),), {"windows": windows})
         for shape, windows in _EXAMPLES

@@ -27,7 +27,7 @@ from ...core.graph import Edge, Graph, Node, NodeInput
 from ...core.shape import size_of
 from ..ir.affine_index import variable
 from ..ir.kernel import TRAITS, Kernel, Kind, KindTraits, View, inputs_of, loop_shape
-from ..ir.scalar_expr import is_reindexing, source_position
+from ..ir.scalar_expr import is_gather, is_reindexing, source_position
 
 MAX_NODES = 96
 """Most nodes in one kernel: keeps its compile time short and the recursion over it shallow."""
@@ -190,7 +190,7 @@ class _Fusion:
             read_at = position
             if size_of(shape) == 1:
                 read_at = "single"
-            elif isinstance(node.op, Linear) and (node is not group.root or not node.op.scatter or number):
+            elif isinstance(node.op, Linear) and (node is not group.root or is_gather(node) or number):
                 read_at = (position, node, number)
             elif isinstance(node.op, Elementwise | Selection) and shape != node.specs[0].shape:
                 read_at = (position, shape)
@@ -209,7 +209,7 @@ def _is_complex(node: Node) -> bool:
 def _by_entry(node: Node) -> bool:
     if isinstance(node.op, Elementwise):
         return node.op.native != "callback"
-    return isinstance(node.op, Selection | Creation) or (isinstance(node.op, Linear) and not node.op.scatter)
+    return isinstance(node.op, Selection | Creation) or is_gather(node)
 
 
 def _root_kind(node: Node) -> Kind | None:
