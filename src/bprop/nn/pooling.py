@@ -77,8 +77,8 @@ class _AvgPool(_Pool):
 class MaxPool1d(_MaxPool):
     """y[c, i] = max_k x[c, i · stride + k · dilation − padding]: the largest entry of every window of a sequence.
 
-    ``x``: (…, channels, length); ``y``: (…, channels, windows). The derivative goes to the largest entry, and to entries that
-    are equally large in equal parts.
+    ``x``: (…, channels, length); ``y``: (…, channels, windows). The derivative goes to the largest entry, of equally
+    large ones to the first.
 
     - ``kernel_size``: entries of a window; ``stride``: steps between windows, by default as many.
     - ``padding``: entries at both ends that are never the largest, at most half a window; ``dilation``: steps in a window.

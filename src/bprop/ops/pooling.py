@@ -1,5 +1,8 @@
 """Pooling: the largest or the mean entry of every window, channel by channel."""
 
+import builtins
+from collections.abc import Callable
+from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,12 +14,17 @@ from ..core.number import flag
 from ..core.op import array
 from ..core.shape import Shape
 from ..core.value import Array
+from .arithmetic import add
 from .arrangement import pad
 from .contraction import einsum_op
-from .indexing import take
+from .indexing import slice_along, take
 from .reduction import max, sum
+from .selection import where
 from .spatial import LAYOUTS, Layout, by_axis, layout_of, outputs_of, padding_of
 from .window import windows_op
+
+SLICES = 8
+"""Entries of a window along an axis up to which each is a slice of its own."""
 
 __all__ = ["adaptive_avg_pool", "adaptive_max_pool", "avg_pool", "max_pool"]
 
@@ -33,27 +41,38 @@ class _Pooling(NamedTuple):
     padding: tuple[tuple[int, int], ...]
     outputs: tuple[int, ...]
 
-    def windows_of(self, x: Array, fill: float) -> Array:
-        """Return the windows of ``x`` as axes at its end; ``fill`` stands beyond its edges."""
-        needed = [
-            (o - 1) * s + (k - 1) * d + 1
-            for o, s, k, d in zip(self.outputs, self.stride, self.taps, self.dilation, strict=True)
-        ]
-        widths = {
-            axis: (before, length - size - before)
-            for axis, (before, _), size, length in zip(self.axes, self.padding, self.sizes, needed, strict=True)
-            if before or length - size - before > 0
-        }
-        if widths:
-            widths = {axis: (before, 0 if after < 0 else after) for axis, (before, after) in widths.items()}
-            x = pad(x, [widths.get(axis, (0, 0)) for axis in range(x.ndim)], constant_values=fill)
+    def padded(self, x: Array, fill: float) -> Array:
+        """Return ``x`` with what its windows see beyond its edges: ``fill``."""
+        widths = []
+        for before, size, o, s, k, d in zip(
+            (before for before, _ in self.padding), self.sizes, self.outputs, self.stride, self.taps, self.dilation,
+            strict=True,
+        ):  # fmt: skip
+            widths.append((before, builtins.max(0, (o - 1) * s + (k - 1) * d + 1 - size - before)))
+        if not any(map(any, widths)):
+            return x
+        by_axis = dict(zip(self.axes, widths, strict=True))
+        return pad(x, [by_axis.get(axis, (0, 0)) for axis in range(x.ndim)], constant_values=fill)
+
+    def combined(self, x: Array, combine: Callable[[Array, Array], Array]) -> Array:
+        """Return the entries of every window combined: axis by axis, the last one first, and in each in their order.
+
+        Entry k of all windows is a slice of ``x``. More than `SLICES` of them are combined by doubling: windows of 2, 4, …
+        entries at every position, of which the last two overlap.
+        """
+        cuts = list(zip(self.axes, self.outputs, self.taps, self.stride, self.dilation, strict=True))
+        for axis, outputs, taps, stride, dilation in reversed(cuts):
+            x = _combined_along(x, axis, outputs, taps, stride, dilation, combine)
+        return x
+
+    def sums(self, x: Array) -> Array:
+        """Return the sum of every window."""
+        if builtins.max(self.taps) <= SLICES:
+            return self.combined(x, add)
         cut = dict(zip(self.axes, zip(self.outputs, self.taps, self.stride, self.dilation, strict=True), strict=True))
-        windows = (
-            (cut[axis][0], cut[axis][1], 0, cut[axis][2], cut[axis][3]) if axis in cut else None
-            for axis in range(x.ndim)
-        )
-        y: Array = windows_op(x, windows=tuple(windows))
-        return y
+        windows = [cut.get(axis) for axis in range(x.ndim)]
+        y = windows_op(x, windows=tuple(window and (*window[:2], 0, *window[2:]) for window in windows))
+        return sum(y, axis=tuple(range(-self.form.rank, 0)))
 
     def counts(self, x: Array, includes_padding: bool) -> Any:
         """Return how many entries each mean is over, as an array that broadcasts to the result."""
@@ -93,8 +112,25 @@ def _pooling(
     return _Pooling(form, axes, sizes, taps, steps, rates, pads, tuple(outputs))
 
 
-def _tap_axes(rank: int) -> tuple[int, ...]:
-    return tuple(range(-rank, 0))
+def _combined_along(
+    x: Array, axis: int, outputs: int, taps: int, stride: int, dilation: int, combine: Callable[[Array, Array], Array]
+) -> Array:  # fmt: skip
+    if taps <= SLICES:
+        entries = [slice_along(x, axis, k * dilation, outputs, stride) for k in range(taps)]
+        return reduce(combine, entries)
+    width, count = 1, (outputs - 1) * stride + 1  # windows of ``width`` entries begin at every position that is needed
+    while 2 * width <= taps:
+        reach = x.shape[axis] - width * dilation
+        x = combine(slice_along(x, axis, 0, reach), slice_along(x, axis, width * dilation, reach))
+        width *= 2
+    if width < taps:
+        x = combine(slice_along(x, axis, 0, count), slice_along(x, axis, (taps - width) * dilation, count))
+    return slice_along(x, axis, 0, outputs, stride)
+
+
+def _first_larger(x1: Array, x2: Array) -> Array:
+    """The larger of two entries, the first of equal ones, and NaN where one is."""
+    return where((x2 > x1) | (x2 != x2), x2, x1)
 
 
 @function()
@@ -118,8 +154,7 @@ def max_pool(
     - ``ceil_mode``: whether there is another window where entries are left over at the end.
     - ``layout``: "NCL", "NCHW", "NCDHW", or "NLC", "NHWC", "NDHWC".
 
-    The derivative goes to the largest entry; entries that are equally large share it evenly, as in `bprop.max` (PyTorch gives
-    it to the first). Raises `ShapeError` where a window does not fit.
+    The derivative goes to the largest entry, of equally large ones to the first, as in PyTorch (`bprop.max` shares it evenly). Raises `ShapeError` where a window does not fit.
 
     **Source:** Goodfellow, Bengio & Courville (2016), Deep Learning, section 9.3.
 
@@ -130,7 +165,7 @@ def max_pool(
     x = array("max_pool", x)
     pooling = _pooling("max_pool", x, size, stride, padding, dilation, ceil_mode, layout)
     fill = -np.inf if dtypes.is_float(x.dtype) else 0 if x.dtype.kind == "b" else np.iinfo(x.dtype).min
-    return max(pooling.windows_of(x, fill), axis=_tap_axes(pooling.form.rank))
+    return pooling.combined(pooling.padded(x, fill), _first_larger)
 
 
 @function()
@@ -159,7 +194,7 @@ def avg_pool(
     """
     x = _floating("avg_pool", x)
     pooling = _pooling("avg_pool", x, size, stride, padding, 1, ceil_mode, layout)
-    total = sum(pooling.windows_of(x, 0.0), axis=_tap_axes(pooling.form.rank))
+    total = pooling.sums(pooling.padded(x, 0.0))
     counts = pooling.counts(x, flag("avg_pool", "count_include_pad", count_include_pad))
     uniform = float(counts.flat[0]) if (counts == counts.flat[0]).all() else None
     return total / (counts if uniform is None else uniform)

@@ -64,59 +64,19 @@ def _windows_reordered(
     return {"windows": tuple(windows[axis] for axis in order)}, (*axes, *taps)
 
 
-def _untile_reordered(
-    axes: tuple[int, ...], windows: tuple[Any, ...]
-) -> tuple[dict[str, Any], tuple[int, ...]] | None:  # fmt: skip
-    """The way back of `_windows_reordered`; other orders of the taps have none."""
-    own = axes[: len(windows)]
-    if sorted(own) != list(range(len(windows))):
-        return None
-    params, expected = _windows_reordered(own, windows)
-    return (params, own) if axes == expected else None
-
-
-def _windows_adjoint(y_bar: Any, x: Any, windows: tuple[Any, ...]) -> Any:
-    if _tiles(x.shape, windows):
-        return untile_op(y_bar, windows=windows)
-    return overlap_add_op(y_bar, shape=x.shape, windows=windows)
-
-
-def _tiles(shape: Shape, windows: tuple[Any, ...]) -> bool:
-    """Return whether every entry is in one window."""
-    return all(
-        window is None or (*window[2:], window[0] * window[1]) == (0, window[1], 1, size)
-        for size, window in zip(shape, windows, strict=True)
-    )
-
-
-def _untiled(o: tuple[Any, ...], windows: tuple[Any, ...]) -> tuple[Any, ...]:
-    tiles = tuple(p if window is None else p // window[1] for p, window in zip(o, windows, strict=True))
-    return (*tiles, *(p % window[1] for p, window in zip(o, windows, strict=True) if window is not None))
-
-
-def _untile_value(y: Any, windows: tuple[Any, ...]) -> Any:
-    rank = len(windows)
-    taps, order, shape = iter(range(rank, y.ndim)), [], []
-    for axis, window in enumerate(windows):
-        order += [axis] if window is None else [axis, next(taps)]
-        shape.append(y.shape[axis] * (1 if window is None else window[1]))
-    return y.transpose(order).reshape(shape)
-
-
 _EXAMPLES = (
     ((5,), ((3, 2, 0, 1, 1),)),
     ((6,), ((2, 2, 1, 3, 1),)),
     ((7,), ((3, 3, 4, 1, -2),)),
     ((2, 5, 6), (None, (2, 3, 0, 2, 1), (3, 2, 0, 2, 1))),
     ((2, 4), (None, (0, 2, 0, 1, 1))),
-    ((2, 6, 4), (None, (2, 3, 0, 3, 1), (2, 2, 0, 2, 1))),
 )
 
 windows_op: Linear = Linear(
     "windows",
     _windows_value,
     shape=_shape,
-    adjoint=_windows_adjoint,
+    adjoint=lambda y_bar, x, windows: overlap_add_op(y_bar, shape=x.shape, windows=windows),
     index=_position,
     lift=lambda params, size, x: {"windows": (None, *params["windows"])},
     reorder=_windows_reordered,
@@ -135,21 +95,4 @@ overlap_add_op: Linear = Linear(
         for shape, windows in _EXAMPLES
     ],
     scatter=True,
-)
-
-untile_op: Linear = Linear(
-    "untile",
-    _untile_value,
-    shape=lambda y, windows: tuple(
-        size * (1 if window is None else window[1]) for size, window in zip(y.shape, windows, strict=False)
-    ),
-    adjoint=lambda x_bar, y, windows: windows_op(x_bar, windows=windows),
-    index=lambda o, inner, windows: _untiled(o, windows),
-    lift=lambda params, size, x: {"windows": (None, *params["windows"])},
-    reorder=_untile_reordered,
-    examples=lambda draw: [
-        ((draw(*_shape(np.empty(shape), windows)),), {"windows": windows})
-        for shape, windows in _EXAMPLES
-        if _tiles(shape, windows)
-    ],
 )

@@ -192,13 +192,18 @@ def _orders(labels: tuple[str, str, str], windows: Sequence[Window], sizes: dict
     orders = []
     for number, own in enumerate(labels):
         if number == weights:
-            orders.append(own)
+            orders.append(own if number < 2 else _weight_order(own, taps, sizes))
             continue
         spatial = [label for window in windows for label in window.lengths if label in own]
         channels = [label for label in own if label not in spatial and label not in batch]
         images = [*spatial, *channels, *batch] if innermost else [*batch, *spatial, *channels]
         orders.append("".join(images))
     return orders[0], orders[1], orders[2]
+
+
+def _weight_order(own: str, taps: set[str], sizes: dict[str, int]) -> str:
+    """Return the order of a weight gradient: the taps are too few to fill vectors, the channels that are more go last."""
+    return "".join(sorted(own, key=lambda label: (label not in taps, sizes[label] if label not in taps else 0)))
 
 
 def _inverse(axes: Axes) -> Axes:

@@ -34,9 +34,10 @@ MAX_NODES = 96
 
 
 class _Group:
-    """The nodes of a kernel while they are collected, from its root on."""
+    """The nodes of a kernel while they are collected, from its root on. Of two the one with the larger ``number`` runs first."""
 
-    def __init__(self, kind: Kind, root: Node, operand_position: int | None = None) -> None:
+    def __init__(self, number: int, kind: Kind, root: Node, operand_position: int | None = None) -> None:
+        self.number = number
         self.kind = kind
         self.root = root
         self.operand_position = operand_position
@@ -121,16 +122,21 @@ class _Fusion:
         return [group.kernel() for group in reversed(self.groups)]
 
     def _join_reader(self, node: Node) -> bool:
-        """Fuse ``node`` into the group that reads it, if one group has all of its readers."""
-        uses = self.uses.get(node, [])
-        if len(set(uses)) != 1:
+        """Fuse ``node`` into the group that reads it first, if that reads it at one position.
+
+        Where other groups read it too, or it is an output, that group stores it: of those that read it, it runs first.
+        """
+        uses = dict.fromkeys(self.uses.get(node, []))
+        if not uses:
             return False
-        ((group, position),) = uses[:1]
+        group, position = max(uses, key=lambda use: use[0].number)
+        if any(other is group and at != position for other, at in uses):
+            return False
         size, looped = size_of(node.specs[0].shape), size_of(group.shape)
         if not group.traits.is_nest or len(group.nodes) >= MAX_NODES or looped > size > 1:
             return False
-        if node.output in self.needed:
-            if not group.traits.is_by_entry or node.specs[0].shape != group.shape:
+        if node.output in self.needed or len(uses) > 1:
+            if not group.traits.is_by_entry or node.specs[0].shape != group.shape or position != "loop":
                 return False
             group.stored.append(node.output)
         group.nodes[node] = None
@@ -164,7 +170,7 @@ class _Fusion:
         assert node.op is not None
         if not kind:
             raise CompileError(f"{node.op.name}: an op of family {type(node.op).__name__} has no native code")
-        group = _Group(kind, node, operand_position)
+        group = _Group(len(self.groups), kind, node, operand_position)
         self.groups.append(group)
         if group.traits.reads_views:
             for number, x in enumerate(node.inputs):
