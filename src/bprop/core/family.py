@@ -42,7 +42,7 @@ class Reduction(Op):
     ``partial(y, x, axis)`` is ∂y/∂x with y broadcast back, or ``tie_fraction(y, x, axis)`` says which entry was chosen; an op
     with neither (any, all) does not vary.
     ``merge(*states, *others)`` joins the states of two parts, so that long reductions go in pieces; ``neutral``: over
-    no axes nothing changes. ``native(x, **params)`` is y by other ops, for native code: several passes, which others share;
+    no axes nothing changes, and axes may be reduced one after the other. ``native(x, **params)`` is y by other ops, for native code: several passes, which others share;
     then nothing is combined.
     """
 

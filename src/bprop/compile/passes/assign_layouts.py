@@ -149,7 +149,21 @@ class _Layouts(Rewriter):
         if not keepdims:
             kept = [i for i in range(len(axes)) if i not in over]
             axes = tuple(kept.index(own) for i, own in enumerate(axes) if i not in axis)
+        base, over = self.innermost_first(op, base, over, keepdims)
         return self.made(op, [base], {"axis": over, "keepdims": keepdims}, node.specs[0], axes)
+
+    def innermost_first(self, op: Reduction, base: Edge, over: Axes, keepdims: bool) -> tuple[Edge, Axes]:
+        """Reduce the innermost axes where axes that stay lie between the others and them; return what is left to do.
+
+        In one loop every result would read its entries in steps of whole images.
+        """
+        shape = base.spec.shape
+        inner = tuple(axis for axis in over if all(later in over for later in range(axis, len(shape))))
+        if not op.neutral or not inner or inner == over:
+            return base, over
+        spec = op.spec(base.spec, axis=inner, keepdims=keepdims)
+        assert isinstance(spec, Spec)
+        return self.add(op, (base,), {"axis": inner, "keepdims": keepdims}, (spec,)).output, over[: -len(inner)]
 
     def linear(self, op: Linear, node: Node, inputs: tuple[Any, ...]) -> list[Edge] | None:
         x, spec = inputs[0], node.specs[0]

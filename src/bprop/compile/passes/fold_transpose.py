@@ -12,7 +12,6 @@ from ...core.rewrite import Rewriter
 from ..ir.affine_index import variable
 from ..ir.scalar_expr import is_reindexing, source_position
 
-
 VECTOR = 16
 """Length of a last axis that fills a vector: a product whose last axis would become shorter is transposed afterwards."""
 
