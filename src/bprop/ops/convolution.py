@@ -8,6 +8,7 @@ convolution arithmetic for deep learning, relationships 6 and 14.
 """
 
 from collections.abc import Callable, Sequence
+from math import gcd
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,8 +17,11 @@ from ..core.error import ShapeError
 from ..core.family import Bilinear
 from ..core.shape import Shape
 from ..core.window import Window
+from .arithmetic import add
+from .concatenation import concat_op
 from .contraction import einsum_op
 from .indexing import embed_op, slice_op
+from .manipulation import reshape_op
 from .window import windows_op
 
 __all__ = []
@@ -76,6 +80,9 @@ def _cut(window: Window, seen_from: str) -> _Cut:
 
 def _contracted(apply: Callable[..., Any], x1: Any, x2: Any, labels: Labels, windows: tuple[Window, ...]) -> Any:
     """Return a convolution as a contraction of one operand with the windows of the other; ``apply`` applies an op."""
+    for number, window in enumerate(windows):
+        if window.position in labels[2] and window.stride > 1 and window.size:
+            return _by_phase(apply, x1, x2, labels, windows, number)
     cuts = {}
     for window in windows:
         if window.position in labels[2]:
@@ -92,6 +99,57 @@ def _contracted(apply: Callable[..., Any], x1: Any, x2: Any, labels: Labels, win
         operands.append(x)
         names.append(own)
     return apply(einsum_op, *operands, labels=(*names, labels[2]))
+
+
+def _by_phase(
+    apply: Callable[..., Any], x1: Any, x2: Any, labels: Labels, windows: tuple[Window, ...], number: int
+) -> Any:  # fmt: skip
+    """Return a sum over outputs and taps without a stride: positions that differ by strides meet the same taps.
+
+    Positions r, r + stride, … are one convolution of stride 1 with those taps. Nothing is multiplied by the zeros that would
+    stand between the outputs.
+    """
+    window, axis = windows[number], labels[2].index(windows[number].position)
+    side = 0 if window.tap in labels[0] else 1
+
+    def part(phase: Window, taps: tuple[int, int, int]) -> Any:
+        xs: list[Any] = [x1, x2]
+        kept = (
+            taps if label == window.tap else (0, n, 1) for label, n in zip(labels[side], xs[side].shape, strict=True)
+        )
+        xs[side] = apply(slice_op, xs[side], slices=tuple(kept))
+        return _contracted(apply, xs[0], xs[1], labels, (*windows[:number], phase, *windows[number + 1 :]))
+
+    phases = [_phase(window, first) for first in range(min(window.stride, window.size))]
+    parts = [(first, part(*phase)) for first, phase in enumerate(phases) if phase[0].taps]
+    if not parts:  # no tap meets any position: one that lies beyond all of them
+        beyond = window._replace(taps=1, stride=1, dilation=1, padding=-window.size - window.outputs)
+        return part(beyond, (0, 1, 1))
+    if len(parts) == window.stride and window.size % window.stride == 0:
+        shape = parts[0][1].shape
+        columns = (*shape[: axis + 1], 1, *shape[axis + 1 :])
+        y = apply(concat_op, *(apply(reshape_op, y, shape=columns) for _, y in parts), axis=axis + 1)
+        return apply(reshape_op, y, shape=(*shape[:axis], window.size, *shape[axis + 1 :]))
+    total: Any = None
+    for first, y in parts:
+        shape = (*y.shape[:axis], window.size, *y.shape[axis + 1 :])
+        places = tuple((first, n, window.stride) if at == axis else (0, n, 1) for at, n in enumerate(y.shape))
+        y = apply(embed_op, y, shape=shape, slices=places)
+        total = y if total is None else apply(add, total, y)
+    return total
+
+
+def _phase(window: Window, first: int) -> tuple[Window, tuple[int, int, int]]:
+    """Return the window over positions first, first + stride, …, and which taps it has, as (start, count, step)."""
+    position, output, tap, size, outputs, taps, stride, dilation, padding = window
+    step = stride // gcd(stride, dilation)  # from one of these taps to the next
+    start = next((k for k in range(min(step, taps)) if (first + padding - k * dilation) % stride == 0), taps)
+    count = max(0, -(-(taps - start) // step))
+    shift = (first + padding - start * dilation) // stride
+    phase = Window(
+        position, output, tap, -(-(size - first) // stride), outputs, count, 1, step * dilation // stride, shift
+    )
+    return phase, (start, count, step) if count else (0, 0, 1)
 
 
 def _embedded(apply: Callable[..., Any], x: Any, cuts: Sequence[_Cut | None]) -> Any:
@@ -129,6 +187,9 @@ def _latex(x1: Any, x2: Any, labels: Labels, windows: tuple[Window, ...]) -> str
 
 
 _EXAMPLES = (
+    (("oi", "k", "oh"), (2, 2), (3,), (Window("h", "i", "k", 1, 2, 3, 4, 1, 3),)),  # no tap meets the position
+    (("oi", "k", "oh"), (2, 3), (3,), (Window("h", "i", "k", 5, 3, 3, 2, 1, 1),)),
+    (("oi", "k", "oh"), (2, 2), (3,), (Window("h", "i", "k", 4, 2, 3, 2, 1, 1),)),
     # labels, shapes, windows
     (("h", "k", "i"), (5,), (3,), (Window("h", "i", "k", 5, 3, 3),)),
     (("h", "k", "i"), (5,), (3,), (Window("h", "i", "k", 5, 4, 3, 2, 1, 2),)),
