@@ -12,6 +12,7 @@ import pytest
 import bprop
 from bprop.core.family import Bilinear, Creation
 from bprop.core.op import REGISTRY, Op
+from bprop.diagnose.case import cases
 
 SOURCE = Path(bprop.__file__).parent
 MESSAGES = {"guard"}  # ops that one pass puts in for another
@@ -60,13 +61,15 @@ def test_such_a_question_is_seen(text):
 def test_a_contraction_declares_its_adjoint(op, position):
     """⟨y_bar, contract(x1, x2)⟩ = ⟨x_bar, x⟩ for each operand."""
     rng = np.random.default_rng(0)
-    xs = [rng.normal(size=(2, 3)), rng.normal(size=(3, 4))]
-    labels = ("ab", "bc", "ac")
-    y = op(*xs, **({"labels": labels} if op is Bilinear.canonical else {}))
-    y_bar = rng.normal(size=y.shape)
-    x_bar = op.adjoint(y_bar, xs[1 - position], labels, position, xs[position].shape)
-    assert x_bar.shape == xs[position].shape
-    np.testing.assert_allclose(np.sum(np.asarray(x_bar) * xs[position]), np.sum(np.asarray(y) * y_bar), rtol=1e-13)
+    for xs, params in cases(op):
+        y = op(*xs, **params)
+        y_bar = rng.normal(size=y.shape)
+        labels, windows = op.labels(*(x.shape for x in xs), **params), op.window_params(params)
+        x_bar = op.adjoint(y_bar, xs[1 - position], labels, position, xs[position].shape, **windows)
+        assert x_bar.shape == xs[position].shape
+        np.testing.assert_allclose(
+            np.sum(np.asarray(x_bar) * xs[position]), np.sum(np.asarray(y) * y_bar), rtol=1e-12, atol=1e-12
+        )
 
 
 def test_the_canonical_op_of_a_family_writes_any_application():

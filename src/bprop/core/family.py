@@ -17,6 +17,7 @@ from .interpreter import CURRENT
 from .op import Op, Operand, dtype_of, shape_of
 from .shape import normalise_axis, reduced
 from .value import Spec
+from .window import Window
 
 __all__ = [
     "Bilinear",
@@ -41,7 +42,7 @@ class Reduction(Op):
     ``partial(y, x, axis)`` is ∂y/∂x with y broadcast back, or ``tie_fraction(y, x, axis)`` says which entry was chosen; an op
     with neither (any, all) does not vary.
     ``merge(*states, *others)`` joins the states of two parts, so that long reductions go in pieces; ``neutral``: over
-    no axes nothing changes. ``native(x, **params)`` is y by other ops, for native code: several passes, which others share;
+    no axes nothing changes, and axes may be reduced one after the other. ``native(x, **params)`` is y by other ops, for native code: several passes, which others share;
     then nothing is combined.
     """
 
@@ -147,6 +148,11 @@ class Linear(Op):
     ``batch(size, x, *others, batched, **params)`` instead. ``view``: the entries stay where they are in memory.
     ``compose(first, then)``: the parameters that do both in one application; ``neutral(shape, **params)``: whether an
     application that keeps the shape changes nothing.
+
+    Of an op that works axis by axis: ``reorder(axes, **params)``, where x = base.transpose(axes), gives parameters and axes
+    with y = op(base, **parameters).transpose(axes). ``gather(o, inner, **params)`` is for a scatter that puts entries apart,
+    and says which of them is at o: a position in x, always one that there is, and pairs (index, stop) of what has to lie in
+    [0, stop); elsewhere y is 0.
     """
 
     takes_complex = True
@@ -166,9 +172,13 @@ class Linear(Op):
         view: bool = False,
         compose: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]] | None = None,
         neutral: Callable[..., bool] | None = None,
+        reorder: Callable[..., tuple[dict[str, Any], tuple[int, ...]] | None] | None = None,
+        gather: Callable[..., Any] | None = None,
         **rest: Any,
     ) -> None:
         super().__init__(name, evaluate, **rest)
+        self.reorder = reorder
+        self.gather = gather
         self.shape = shape
         self.adjoint = adjoint
         self.index = index
@@ -217,6 +227,9 @@ class Bilinear(Op):
     ``labels(shape1, shape2, **params)`` returns three strings, or raises what does not fit. ``adjoint(y_bar, other, labels,
     position, shape)``: the cotangent of the operand at ``position``, which has ``shape``, written with ops; ``other`` is the
     other operand. ``canonical``: the op contracts by any labels, its parameter of that name.
+
+    ``windowed``: labels are also tied to each other by the `Window`s of the parameter ``windows``, as in a convolution; its
+    adjoint takes them too. ``native(x1, x2, **params)`` is y by other ops, for native code.
     """
 
     canonical: ClassVar["Bilinear"]
@@ -232,23 +245,44 @@ class Bilinear(Op):
         labels: Callable[..., tuple[str, str, str]],
         adjoint: Callable[..., Any],
         canonical: bool = False,
+        windowed: bool = False,
+        native: Callable[..., Any] | None = None,
         **rest: Any,
     ) -> None:
         super().__init__(name, evaluate, **rest)
         self.labels = labels
         self.adjoint = adjoint
+        self.windowed = windowed
+        self.native = native
         if canonical:
             Bilinear.canonical = self
 
     def spec(self, *operands: Operand, **params: Any) -> Spec:
         x1, x2 = operands
         labels1, labels2, out = self.labels(shape_of(x1), shape_of(x2), **params)
-        sizes = self.sizes(labels1, shape_of(x1), labels2, shape_of(x2))
+        sizes = self.sizes(labels1, shape_of(x1), labels2, shape_of(x2), **self.window_params(params))
         return Spec(tuple(sizes[label] for label in out), dtypes.result_type(dtype_of(x1), dtype_of(x2)))
 
-    def sizes(self, labels1: str, shape1: tuple[int, ...], labels2: str, shape2: tuple[int, ...]) -> dict[str, int]:
+    def window_params(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Return of the parameters the windows, where there may be any."""
+        return {"windows": params["windows"]} if self.windowed else {}
+
+    def relabelled(self, labels: tuple[str, str, str], params: dict[str, Any]) -> tuple["Bilinear", dict[str, Any]]:
+        """Return the op, and its parameters, that contracts by other labels and the same windows."""
+        return self if self.windowed else self.canonical, {"labels": labels, **self.window_params(params)}
+
+    def sizes(
+        self,
+        labels1: str,
+        shape1: tuple[int, ...],
+        labels2: str,
+        shape2: tuple[int, ...],
+        windows: tuple[Window, ...] = (),
+    ) -> dict[str, int]:
         """Return the extent of every label, or raise naming both shapes and the axis."""
         sizes: dict[str, int] = {}
+        for window in windows:
+            sizes |= window.lengths
         for labels, shape in ((labels1, shape1), (labels2, shape2)):
             for axis, (label, size) in enumerate(zip(labels, shape, strict=True)):
                 matched = sizes.setdefault(label, size)

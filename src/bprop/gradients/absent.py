@@ -245,10 +245,13 @@ class Absent(Interpreter):
             (value,) = self.below.bind(guard, (value, other), {})
         else:
             value = self._contract_present(op, plain, positions[0], mask, params)
-        mask = _any(mask, tuple(axis for axis, label in enumerate(own) if label not in out), False)
+        tied = {label for window in op.window_params(params).get("windows", ()) for label in window.lengths}
+        left = "".join(label for label in own if label in out or label in tied)
+        mask = _any(mask, tuple(axis for axis, label in enumerate(own) if label not in left), False)
         if mask is None:  # a sum of nothing
             return Masked(self, value, None)
-        left = "".join(label for label in own if label in out)
+        if tied:
+            mask, left = self._reached(op, mask, left, labels[1 - positions[0]], out, params)
         mask = permute_dims(mask, tuple(left.index(label) for label in out if label in left))
         sizes = iter(mask.shape)  # 1 where the other operand broadcasts this one
         mask = reshape(mask, tuple(next(sizes) if label in left else 1 for label in out))
@@ -256,6 +259,19 @@ class Absent(Interpreter):
         if type(other) not in (Array, Traced):  # its own derivative may not be finite where it is
             value = where(mask, value, 0)
         return Masked(self, value, mask)
+
+    def _reached(
+        self, op: Bilinear, mask: Any, own: str, other: str, out: str, params: dict[str, Any]
+    ) -> tuple[Any, str]:
+        """Return which entries of the result a window joins to present ones, and the labels of that."""
+        windows = op.window_params(params)
+        sizes = op.sizes(own, mask.shape, "", (), **windows)
+        tied = {label for window in windows["windows"] for label in window.lengths}
+        other = "".join(label for label in other if label in tied)
+        reached = "".join(label for label in out if label in own or label in tied)
+        contraction, params = op.relabelled((own, other, reached), params)
+        ones = full(tuple(sizes[label] for label in other), 1, dtype=np.float32)
+        return self.below.bind(contraction, (astype(mask, np.float32), ones), params) > 0, reached
 
     def _contract_present(self, op: Bilinear, plain: Any, position: int, mask: Any, params: dict[str, Any]) -> Any:
         """Contract without the terms absent · inf: a non-finite factor counts only where a present entry meets it.

@@ -232,7 +232,8 @@ def _(op: Bilinear, xs: Any, batched: Any, params: Any, size: int) -> Any:
     labels1, labels2, out = op.labels(*shapes, **params)
     new = next(label for label in "BATCHUVWPQRSDEFG" if label not in labels1 + labels2)
     labels1, labels2 = (new * own + labels for own, labels in zip(batched, (labels1, labels2), strict=True))
-    return op.canonical(*xs, labels=(labels1, labels2, new + out))
+    contraction, params = op.relabelled((labels1, labels2, new + out), params)
+    return contraction(*xs, **params)
 
 
 @batch.register

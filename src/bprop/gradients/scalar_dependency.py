@@ -154,22 +154,24 @@ def _(op: Join, y: Array, xs: Any, params: Any, position: int) -> LocalJacobian 
 @local_jacobian.register
 def _(op: Bilinear, y: Array, xs: Any, params: Any, position: int) -> LocalJacobian | None:
     """y = Σ x1 x2: x1 is joined to y wherever their labels agree, and x2 there is the derivative."""
-    labels = op.labels(xs[0].shape, xs[1].shape, **params)
-    sizes = op.sizes(labels[0], xs[0].shape, labels[1], xs[1].shape)
+    labels, windows = op.labels(xs[0].shape, xs[1].shape, **params), op.window_params(params)
+    sizes = op.sizes(labels[0], xs[0].shape, labels[1], xs[1].shape, **windows)
     own, other, out = labels[position], labels[1 - position], labels[2]
     both = "".join(dict.fromkeys(own + out))
     _limited(op, prod(sizes[label] for label in both))
-    grid = np.indices([sizes[label] for label in both]).reshape(len(both), -1)
+    numbers = dict(zip(both, np.indices([sizes[label] for label in both]).reshape(len(both), -1), strict=True))
+    for window in windows.get("windows", ()):
+        numbers = window.completed(numbers)
 
     def flat_positions(names: str, shape: tuple[int, ...]) -> Numbers:
-        flat = np.zeros(grid.shape[1], np.int64)
+        flat = np.zeros(next(iter(numbers.values())).shape if numbers else (1,), np.int64)
         for label, size in zip(names, shape, strict=True):
-            flat = flat * size + (grid[both.index(label)] if size > 1 else 0)
+            flat = flat * size + (numbers[label] if size > 1 else 0)
         return flat
 
     factor = _numbers(xs[1 - position])
-    left = "".join(label for label in other if label in both)
-    factor = factor.sum(tuple(axis for axis, label in enumerate(other) if label not in both))
+    left = "".join(label for label in other if label in numbers)
+    factor = factor.sum(tuple(axis for axis, label in enumerate(other) if label not in numbers))
     return LocalJacobian(
         flat_positions(own, xs[position].shape),
         flat_positions(out, y.shape),

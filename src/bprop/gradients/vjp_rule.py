@@ -106,10 +106,10 @@ def _(op: Join, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> list[An
 @vjp.register
 def _(op: Bilinear, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> list[Any]:
     x1, x2 = xs
-    labels = op.labels(x1.shape, x2.shape, **params)
+    labels, windows = op.labels(x1.shape, x2.shape, **params), op.window_params(params)
     return [
-        op.adjoint(y_bar, x2, labels, 0, x1.shape) if needs[0] else None,
-        op.adjoint(y_bar, x1, labels, 1, x2.shape) if needs[1] else None,
+        op.adjoint(y_bar, x2, labels, 0, x1.shape, **windows) if needs[0] else None,
+        op.adjoint(y_bar, x1, labels, 1, x2.shape, **windows) if needs[1] else None,
     ]
 
 

@@ -7,6 +7,7 @@ from .batch_norm import BatchNorm1d, BatchNorm2d, InstanceNorm1d, InstanceNorm2d
 from .cell import parameter, state
 from .classification_loss import BinaryCrossEntropy, CrossEntropy, NegativeLogLikelihood
 from .container import Parallel, Residual, Sequential
+from .convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from .default_generator import seed
 from .distance_loss import CosineEmbedding, KLDivergence, TripletMargin
 from .dropout import Dropout, Dropout1d, Dropout2d
@@ -23,6 +24,16 @@ from .margin_loss import Hinge, MultiClassHinge, SoftMargin
 from .module import Module
 from .piecewise import HardShrink, HardSigmoid, HardTanh, ReLU6, SoftShrink, TanhShrink, Threshold
 from .position import LearnedPositions, RotaryPositions, SinusoidalPositions, rotary
+from .pooling import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+    AvgPool1d,
+    AvgPool2d,
+    MaxPool1d,
+    MaxPool2d,
+)
 from .rectifier import CELU, ELU, SELU, LeakyReLU, PReLU, ReLU, RReLU
 from .recurrent import GRU, LSTM, RNN
 from .recurrent_cell import GRUCell, LSTMCell, RNNCell
@@ -42,7 +53,17 @@ __all__ = [
     "SELU",
     "BatchNorm1d",
     "BatchNorm2d",
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "AvgPool1d",
+    "AvgPool2d",
     "BinaryCrossEntropy",
+    "Conv1d",
+    "Conv2d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
     "CosineEmbedding",
     "CrossEntropy",
     "Dropout",
@@ -75,6 +96,8 @@ __all__ = [
     "LogSigmoid",
     "LogSoftmax",
     "Loss",
+    "MaxPool1d",
+    "MaxPool2d",
     "Maxout",
     "MeanAbsoluteError",
     "MeanSquaredError",

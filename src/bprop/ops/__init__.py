@@ -16,6 +16,7 @@ from .complex import *
 from .concatenation import *
 from .constant import *
 from .contraction import *
+from .convolution import *
 from .creation import *
 from .cumulative import *
 from .data_type import *
@@ -41,6 +42,7 @@ from .moment import *
 from .namespace_info import *
 from .norm import *
 from .normal_distribution import *
+from .pooling import *
 from .power import *
 from .power_transformation import *
 from .random import *
@@ -55,10 +57,12 @@ from .sigmoidal import *
 from .sinc import *
 from .singular_value import *
 from .sorting import *
+from .spatial_convolution import *
 from .special import *
 from .special_function import *
 from .subscript import *
 from .trigonometric import *
+from .window import *
 
 if not typing.TYPE_CHECKING:  # type checkers follow the star imports instead: a computed list they cannot read
     __all__ = [name for name, value in globals().items() if name[0] != "_" and not isinstance(value, types.ModuleType)]

@@ -30,7 +30,7 @@ def _blocks(*xs: Any, axis: int) -> str:
     return rf"\begin{{{{bmatrix}}}} {body} \end{{{{bmatrix}}}}"
 
 
-_concat = Join(
+concat_op = Join(
     "concat",
     lambda *xs, axis: np.concatenate(xs, axis),
     examples=lambda draw: [
@@ -77,7 +77,7 @@ def concat(arrays: Any, /, axis: int | None = 0) -> Array:
     first = xs[0]
     if not first.shape:
         raise ShapeError("concat: an array of shape () has no axis to join along: use bprop.stack, or axis=None")
-    return _concat(*xs, axis=normalise_axis("concat", axis, first.ndim, first.shape))
+    return concat_op(*xs, axis=normalise_axis("concat", axis, first.ndim, first.shape))
 
 
 @function()
@@ -99,7 +99,7 @@ def stack(arrays: Any, /, axis: int = 0) -> Array:
             raise ShapeError(f"stack: shapes {shape} and {x.shape} differ: only arrays of one shape can be stacked")
     axis = normalise_axis("stack", axis, len(shape) + 1, (1, *shape))
     raised = (*shape[:axis], 1, *shape[axis:])
-    return _concat(*(reshape_op(x, shape=raised) for x in xs), axis=axis)
+    return concat_op(*(reshape_op(x, shape=raised) for x in xs), axis=axis)
 
 
 @function(*(getattr(np, name) for name in ("unstack",) if hasattr(np, name)))  # since NumPy 2.1

@@ -57,6 +57,29 @@ def _subscript(shape: Shape, slices: tuple[tuple[int, int, int], ...]) -> str:
     return ", ".join(terms)
 
 
+def _reordered(axes: tuple[int, ...], **params: tuple[Any, ...]) -> tuple[dict[str, Any], tuple[int, ...]]:
+    """Return parameters that are one entry for each axis in the order of the axes of ``base``."""
+    order = sorted(range(len(axes)), key=axes.__getitem__)
+    return {name: tuple(values[axis] for axis in order) for name, values in params.items()}, axes
+
+
+def _embedded(o: tuple[Any, ...], inner: Shape, shape: Shape, slices: tuple[tuple[int, int, int], ...]) -> Any:
+    """Return which entry of x is at ``o``. Positions wrap around, so that there is one also where it is not read."""
+    source, bounds = [], []
+    for position, (first, count, stride), size in zip(o, slices, shape, strict=True):
+        if (first, count, stride) == (0, size, 1):
+            source.append(position)
+            continue
+        start, step = (first, stride) if stride > 0 else (first + (count - 1) * stride, -stride)
+        before = -(-start // (count * step)) * count * step - start  # whole periods, so that none is negative
+        number = (position + before) // step % count
+        source.append(number if stride > 0 else count - 1 - number)
+        bounds.append((position - start, (count - 1) * step + 1))
+        if step > 1:
+            bounds.append(((position + before) % step, 1))
+    return tuple(source), bounds
+
+
 slice_op: Linear = Linear(
     "slice",
     lambda x, slices: x[_python_slices(slices)],
@@ -65,6 +88,7 @@ slice_op: Linear = Linear(
     index=lambda o, inner, slices: tuple(start + step * p for p, (start, _, step) in zip(o, slices, strict=True)),
     lift=lambda params, size, x: {"slices": ((0, size, 1), *params["slices"])},
     compose=_slice_twice,
+    reorder=_reordered,
     neutral=lambda shape, slices: slices == tuple((0, size, 1) for size in shape),
     examples=lambda draw: [
         ((draw(*shape),), {"slices": slices})
@@ -93,6 +117,8 @@ embed_op: Linear = Linear(
         "shape": (size, *params["shape"]),
         "slices": ((0, size, 1), *params["slices"]),
     },
+    reorder=_reordered,
+    gather=_embedded,
     examples=lambda draw: [
         ((draw(*(count for _, count, _ in slices)),), {"shape": shape, "slices": slices})
         for shape, slices in (

@@ -136,11 +136,11 @@ def _transposed(axes: tuple[int, ...], all_axes: str, last_two: str) -> str | No
     return last_two if axes == (*range(rank - 2), rank - 1, rank - 2) else None
 
 
-_permute_dims: Linear = Linear(
+permute_dims_op: Linear = Linear(
     "permute_dims",
     lambda x, axes: x.transpose(axes),
     shape=lambda x, axes: tuple(shape_of(x)[axis] for axis in axes),
-    adjoint=lambda y_bar, x, axes: _permute_dims(y_bar, axes=_inverse(axes)),
+    adjoint=lambda y_bar, x, axes: permute_dims_op(y_bar, axes=_inverse(axes)),
     index=lambda o, inner, axes: tuple(o[position] for position in _inverse(axes)),
     examples=lambda draw: [
         ((draw(*shape),), {"axes": axes})
@@ -175,7 +175,7 @@ def permute_dims(x: Any, /, axes: Any = None) -> Array:
     order = tuple(normalise_axis("permute_dims", axis, rank, x.shape) for axis in positions)
     if sorted(order) != list(range(rank)):
         raise ShapeError(f"permute_dims: axes {tuple(positions)} are no permutation of the axes of shape {x.shape}")
-    return x if order == tuple(range(rank)) else _permute_dims(x, axes=order)
+    return x if order == tuple(range(rank)) else permute_dims_op(x, axes=order)
 
 
 @function(np.matrix_transpose, np.linalg.matrix_transpose)

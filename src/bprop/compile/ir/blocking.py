@@ -42,6 +42,8 @@ COLUMN_BLOCK_BYTES, UNSPLIT_BYTES = 2**19, 2**20
 """Bytes of B in a column block, and those up to which B is not split: they stay in the second-level cache while A passes."""
 MACRO_TILE = (32, 256)
 """Rows and columns in memory of a macro tile of C: with the maps' operands they stay in the second-level cache."""
+MAX_ACCUMULATED_BYTES = 2**19
+"""Bytes of C that stay in the second-level cache while all of its blocks are added to in turn."""
 MIN_MACRO_TILES = 16
 """Macro tiles that there should be, so that threads get equal parts."""
 PACK_CYCLES_CONTIGUOUS, TRANSPOSE_CYCLES, PACK_CYCLES_STRIDED = 0.15, 0.4, 1.5
@@ -67,6 +69,17 @@ class Strategy(NamedTuple):
     column: Label
     outer: list[Label]
     packs: tuple[bool, bool]
+
+
+class Run(NamedTuple):
+    """Steps of the sum, or runs of them, that lie at constant strides in A and B; in a panel they follow each other.
+
+    ``is_cut``: of a block that is cut there are ``length`` for each step of its slowest label.
+    """
+
+    length: int
+    is_cut: bool
+    strides: tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +118,22 @@ class Blocking:
     def inner_depth(self) -> int:
         """Steps of the sum for each step of the slowest summed label."""
         return prod(label.extent for label in self.contracted[1:])
+
+    @property
+    def runs(self) -> list[Run]:
+        """The loops over the sum of the micro-kernel, the slowest first: one for each leap of an operand that is not packed."""
+        result: list[Run] = []
+        for number, label in enumerate(self.contracted):
+            strides = label.strides[0], label.strides[1]
+            length = 1 if number == 0 else label.extent
+            if result and all(
+                packs or before == stride * label.extent
+                for packs, before, stride in zip(self.packs, result[-1].strides, strides, strict=True)
+            ):
+                result[-1] = Run(result[-1].length * length, result[-1].is_cut, strides)
+            else:
+                result.append(Run(length, number == 0, strides))
+        return result
 
     @property
     def depth_blocks(self) -> int:
@@ -149,7 +178,7 @@ def plan_blocks(dtype: "np.dtype[Any]", roles: Roles, target: Target) -> Blockin
         key=lambda candidate: candidate.cycles,
     )
     _, swapped, transposed, row, column, outer, packs = strategy
-    summed = roles.swapped().contracted if swapped else roles.contracted
+    summed = in_memory_order(roles.swapped().contracted if swapped else roles.contracted)
     inner = prod(label.extent for label in summed[1:])
     block_depth = max(1, min(summed[0].extent, DEPTH // inner))
     steps = block_depth * inner
@@ -171,7 +200,8 @@ def plan_blocks(dtype: "np.dtype[Any]", roles: Roles, target: Target) -> Blockin
 
     fits = [size >= extent for size, extent in zip(block, extents, strict=True)]
     is_one_block = summed[0].extent <= block_depth
-    group = outer_count if all(fits) and is_one_block else 1
+    result_bytes = outer_count * row.extent * column.extent * itemsize
+    group = outer_count if all(fits) and (is_one_block or result_bytes <= MAX_ACCUMULATED_BYTES) else 1
     for side in (0, 1):
         if packs[side] and _depends(outer, side):
             group = max(1, min(group, WORKSPACE_BYTES // (packed[side] * itemsize)))
@@ -198,6 +228,7 @@ def plan_blocks(dtype: "np.dtype[Any]", roles: Roles, target: Target) -> Blockin
 def _strategy(roles: Roles, tile: RegisterTile, swapped: bool) -> Strategy:
     """Return the cheapest strategy with the operands in this order; C moves by one along rows or columns."""
     rows, columns, batch, contracted = roles
+    contracted = in_memory_order(contracted)
     transposed = any(label.strides[2] == 1 for label in rows)
     row = max(rows, key=lambda label: (transposed and label.strides[2] == 1, label.extent))
     column = max(
@@ -216,12 +247,15 @@ def _strategy(roles: Roles, tile: RegisterTile, swapped: bool) -> Strategy:
         unpacked = UNPACKED_FRACTION[operand] * multiply_adds
         if step * tile.dtype.itemsize % CONFLICT_BYTES == 0:
             unpacked += CONFLICT_FRACTION * multiply_adds
-        is_readable = len(contracted) == 1 and (
-            operand == 0 or (stride == 1 and (tile.masks or label.extent % width == 0))
-        )
+        is_readable = operand == 0 or (stride == 1 and (tile.masks or label.extent % width == 0))
         packs.append(not is_readable or packing < unpacked)
         cycles += packing if packs[-1] else unpacked
     return Strategy(cycles, swapped, transposed, row, column, outer, (packs[0], packs[1]))
+
+
+def in_memory_order(contracted: Sequence[Label]) -> list[Label]:
+    """Return the labels of the sum as B lies in memory, so that its steps are few and long runs."""
+    return sorted(contracted, key=lambda label: -abs(label.strides[1]))
 
 
 def _depends(outer: Sequence[Label], side: int) -> bool:

@@ -16,6 +16,7 @@ from ...core.error import CompileError
 from ...core.family import Creation, Elementwise, Linear, Selection
 from ...core.graph import Edge, Graph, Node, NodeInput
 from ...core.interpreter import EVALUATE
+from ...core.op import shape_of
 from ...core.trace import trace_flat
 from ...core.value import Spec
 from .affine_index import AffineIndex, IndexTerm, flattened
@@ -108,8 +109,9 @@ class ScalarBuilder:
         if isinstance(op, Elementwise | Selection):
             xs = [self.value(x, _aligned(position, x)) for x in node.inputs]
             return self.apply(op, xs, spec.dtype, node.params)
-        if isinstance(op, Linear) and not op.scatter:
-            return self._read(op, node, position)
+        if is_gather(node):
+            assert isinstance(op, Linear)
+            return self._gathered(op, node, position) if op.scatter else self._read(op, node, position)
         assert isinstance(op, Creation)
         return self._created(op, node, position)
 
@@ -119,6 +121,28 @@ class ScalarBuilder:
             return self.constant(as_constant(op.name, x, node.specs[0].dtype), node.specs[0].dtype)
         source = op.index(position, x.spec.shape, *map(self.reader, others), **node.params)
         return self.value(x, tuple(map(as_index, source)))
+
+    def _gathered(self, op: Linear, node: Node, position: Position) -> ScalarExpr:
+        """Return the entry that a scatter put at a position, 0 where it put none."""
+        assert op.gather is not None
+        dtype = node.specs[0].dtype
+        source, bounds = op.gather(position, node.edge(0).spec.shape, **node.params)
+        entry = self.operand(op.name, self.value(node.inputs[0], tuple(map(as_index, source))), dtype)
+        for index, stop in bounds:
+            entry = self.make("where", (self._within(as_index(index), stop), entry, self.constant(0, dtype)), dtype)
+        return entry
+
+    def _within(self, index: AffineIndex, stop: int) -> ScalarExpr:
+        """Return whether an index lies in [0, stop)."""
+        low, high = index.bounds()
+        number = np.dtype(np.int64)
+        x = self.make("position", (), number, index)
+        conditions = [self.make("less", (x, self.constant(stop, number)), dtypes.BOOL)] if high >= stop else []
+        if low < 0:
+            conditions.append(self.make("greater_equal", (x, self.constant(0, number)), dtypes.BOOL))
+        if len(conditions) == 2:
+            return self.make("bitwise_and", tuple(conditions), dtypes.BOOL)
+        return conditions[0] if conditions else self.constant(True, dtypes.BOOL)
 
     def reader(self, edge: NodeInput) -> Any:
         """Return what an index map sees of an integer operand."""
@@ -220,6 +244,17 @@ class _Reader:
 def is_reindexing(node: Node) -> bool:
     """Return whether a node re-indexes one array: every entry is one of its operand's, at a position known beforehand."""
     return isinstance(node.op, Linear) and not node.op.scatter and len(node.inputs) == 1
+
+
+def is_gather(node: Node) -> bool:
+    """Return whether every entry of a node is one of its operand's or 0, at a position known beforehand or read.
+
+    A scatter that cuts the last axis stays one: there is no vector of neighbours to read.
+    """
+    if not isinstance(node.op, Linear) or not node.op.scatter:
+        return isinstance(node.op, Linear)
+    x = node.operands[0]
+    return node.op.gather is not None and shape_of(x)[-1:] == node.specs[0].shape[-1:] and 0 not in shape_of(x)
 
 
 def source_position(node: Node, position: Position) -> Position:

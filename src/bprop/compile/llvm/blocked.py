@@ -193,7 +193,7 @@ class BlockedEmission:
         """Compute a macro tile, and the maps on it when its sums are complete."""
         plan, b = self.plan, self.b
         is_first = b.icmp_signed("==", k, number(0)) if plan.depth_blocks > 1 else None
-        self._register_tiles(macro_tile, is_first, b.mul(depth, number(plan.inner_depth)))
+        self._register_tiles(macro_tile, is_first, depth)
         if self.epilogue is None:
             return
         if plan.depth_blocks == 1:
@@ -206,6 +206,7 @@ class BlockedEmission:
     def _register_tiles(self, macro_tile: _MacroTile, is_first: Any, depth: Any) -> None:
         """Call the micro-kernel for every register tile of a macro tile, each in the size that it has at the edges."""
         plan, b = self.plan, self.b
+        *runs, steps = [b.mul(depth, number(run.length)) if run.is_cut else number(run.length) for run in plan.runs]
         start, stop, base = macro_tile.start, macro_tile.stop, macro_tile.base
         if self.tile is None:
             strides = plan.row.strides[2], plan.column.strides[2]
@@ -228,8 +229,8 @@ class BlockedEmission:
                             offset = strided(self.b, number(0), b.sub(i, start[0]), strides[0])
                             pointer = b.gep(c, [strided(self.b, offset, b.sub(j, start[1]), strides[1])])
                             self.panels.micro_kernel(
-                                b, (height, width), depth, left, right, ResultTile(pointer, stride, plan.transposed),
-                                is_first, self._prefetch(base[2], i, j),
+                                b, (height, width), steps, left, right, ResultTile(pointer, stride, plan.transposed),
+                                is_first, self._prefetch(base[2], i, j), runs,
                             )  # fmt: skip
 
     def _left(self, macro_tile: _MacroTile, i: Any, height: int) -> LeftOperand:
@@ -238,9 +239,10 @@ class BlockedEmission:
         if plan.packs[0]:
             panel = self._panel(0, macro_tile.outer_in_group, b.sub(i, macro_tile.block[0]))
             return LeftOperand(panel, 1, number(height))
-        row_stride, step = plan.row.strides[0], number(plan.contracted[-1].strides[0])
+        row_stride = plan.row.strides[0]
         pointer = b.gep(self.pointers[0], [strided(self.b, macro_tile.base[0], i, row_stride)])
-        return LeftOperand(pointer, row_stride, step)
+        *leaps, step = [number(run.strides[0]) for run in plan.runs]
+        return LeftOperand(pointer, row_stride, step, leaps or None)
 
     def _right(self, macro_tile: _MacroTile, j: Any, width: int) -> RightOperand:
         """Return columns of B, from its panel or from where it lies."""
@@ -249,7 +251,8 @@ class BlockedEmission:
             panel = self._panel(1, macro_tile.outer_in_group, b.sub(j, macro_tile.block[1]))
             return RightOperand(panel, number(padded(width, plan.tile.width)))
         pointer = b.gep(self.pointers[1], [strided(self.b, macro_tile.base[1], j, 1)])
-        return RightOperand(pointer, number(plan.contracted[-1].strides[1]))
+        *leaps, step = [number(run.strides[1]) for run in plan.runs]
+        return RightOperand(pointer, step, leaps or None)
 
     def _prefetch(self, base: Any, i: Any, j: Any) -> Prefetch:
         """Return where the maps will read, for the register tile of C at row ``i`` and column ``j``."""

@@ -27,18 +27,23 @@ L2_LOCALITY = 2
 
 
 class LeftOperand(NamedTuple):
-    """A as the micro-kernel reads it: its first entry, and the strides between rows and between steps of the sum."""
+    """A as the micro-kernel reads it: its first entry, and the strides between rows and between steps of the sum.
+
+    ``leaps``: the strides between runs of steps, the slowest first; ``None`` for a panel, where they follow each other.
+    """
 
     pointer: Any
     row_stride: Any
     step: Any
+    leaps: Sequence[Any] | None = None
 
 
 class RightOperand(NamedTuple):
-    """B as the micro-kernel reads it: its first entry, and the stride between steps of the sum."""
+    """B as the micro-kernel reads it: its first entry, and the strides between steps of the sum and between runs of them."""
 
     pointer: Any
     step: Any
+    leaps: Sequence[Any] | None = None
 
 
 class ResultTile(NamedTuple):
@@ -98,43 +103,58 @@ class Panels:
     # --- C (+)= A · B for one tile ---
     def micro_kernel(
         self, b: Any, shape: tuple[int, int], depth: Any, left: LeftOperand, right: RightOperand, result: ResultTile,
-        is_first_block: Any = None, prefetch: Prefetch = NO_PREFETCH,
+        is_first_block: Any = None, prefetch: Prefetch = NO_PREFETCH, runs: Sequence[Any] = (),
     ) -> None:  # fmt: skip
         """Call the micro-kernel for a tile of ``shape`` (rows, columns) and a sum of ``depth`` steps.
 
-        ``is_first_block``: in the first block of the sum C is overwritten, in later ones added to; ``None`` where there is
+        ``runs``: so many times, the slowest first, if operands leap after ``depth`` steps. ``is_first_block``: in the first block of the sum C is overwritten, in later ones added to; ``None`` where there is
         one block only. What ``prefetch`` names is in the second-level cache when the tile is complete.
         """
         has_unit_stride, transposed = left.row_stride == 1, result.transposed
         optional = [] if is_first_block is None else [is_first_block]
-        if prefetch.pointers:
+        left_leaps, right_leaps = left.leaps or (), right.leaps or ()
+        optional += [*runs, *left_leaps, *right_leaps]
+        if prefetch.pointers and not runs:
             optional += [*prefetch.pointers, prefetch.stride]
 
         def fill(
-            builder: Any, depth: Any, left: Any, row_stride: Any, left_step: Any, right: Any, right_step: Any, c: Any,
+            builder: Any, depth: Any, x: Any, row_stride: Any, left_step: Any, y: Any, right_step: Any, c: Any,
             stride: Any, *optional: Any,
         ) -> None:  # fmt: skip
             rest = list(optional)
             first = None if is_first_block is None else rest.pop(0)
-            a = LeftOperand(left, 1 if has_unit_stride else row_stride, left_step)
+            counts, leaps, other_leaps = ([rest.pop(0) for _ in values] for values in (runs, left_leaps, right_leaps))
+            a = LeftOperand(x, 1 if has_unit_stride else row_stride, left_step, leaps or None)
             target, ahead = ResultTile(c, stride, transposed), Prefetch(rest[:-1], rest[-1]) if rest else NO_PREFETCH
-            self._micro_kernel(builder, shape, depth, a, RightOperand(right, right_step), target, first, ahead)
+            right_operand = RightOperand(y, right_step, other_leaps or None)
+            self._micro_kernel(builder, shape, depth, a, right_operand, target, first, ahead, counts)
 
         variant = (
             "unit_stride" if has_unit_stride else "strided",
             "transposed" if transposed else "straight",
             "once" if is_first_block is None else "blocks",
+            *(["runs", len(runs), len(left_leaps), len(right_leaps)] if runs else [len(prefetch.pointers)]),
         )
-        name = self._name("micro_kernel", *shape, *variant, len(prefetch.pointers))
+        name = self._name("micro_kernel", *shape, *variant)
         kinds = [I64, self.pointer, I64, I64, self.pointer, I64, self.pointer, I64, *(x.type for x in optional)]
         b.call(
             self._function(name, kinds, fill),
-            [depth, left.pointer, number(left.row_stride), left.step, *right, result.pointer, result.stride, *optional],
+            [
+                depth,
+                left.pointer,
+                number(left.row_stride),
+                left.step,
+                right.pointer,
+                right.step,
+                result.pointer,
+                result.stride,
+                *optional,
+            ],
         )
 
     def _micro_kernel(
         self, b: Any, shape: tuple[int, int], depth: Any, left: LeftOperand, right: RightOperand, result: ResultTile,
-        is_first_block: Any, prefetch: Prefetch,
+        is_first_block: Any, prefetch: Prefetch, runs: Sequence[Any],
     ) -> None:  # fmt: skip
         (rows, columns), tile = shape, self.tile
         lanes = [min(tile.width, columns - start) for start in range(0, columns, tile.width)]
@@ -156,6 +176,17 @@ class Panels:
                         new.append(multiply_add(self.module, b, factor, other, total))
             return new
 
+        def accumulate_runs(level: int, carry: Sequence[Any]) -> list[Any]:
+            """Add the runs from a level on: an operand that lies in memory leaps from one to the next, a panel goes on."""
+            if level == len(runs):
+                return accumulate(depth, carry)
+            with loop_with_carry(b, runs[level], carry) as (_, (x, y, *sums), new):
+                x_end, y_end, *sums = accumulate_runs(level + 1, [x, y, *sums])
+                new.append(x_end if left.leaps is None else b.gep(x, [left.leaps[level]]))
+                new.append(y_end if right.leaps is None else b.gep(y, [right.leaps[level]]))
+                new += sums
+            return new
+
         carry = [left.pointer, right.pointer, *[zero] * (rows * len(lanes))]
         if prefetch.pointers:  # a row of the tile in memory for each equal part of the sum
             tile_rows, row_length = shape[::-1] if result.transposed else shape
@@ -164,7 +195,7 @@ class Panels:
                 self._prefetch(b, [b.gep(x, [b.mul(row, prefetch.stride)]) for x in prefetch.pointers], row_length)
                 new += accumulate(steps, values)
             carry, depth = new, b.sub(depth, b.mul(steps, number(tile_rows)))
-        _, _, *sums = accumulate(depth, carry)
+        _, _, *sums = accumulate_runs(0, carry)
         by_row = [sums[r * len(lanes) :][: len(lanes)] for r in range(rows)]
         stores = list(self._transposed(b, by_row, lanes) if result.transposed else self._straight(by_row, lanes))
         if is_first_block is None:

@@ -12,6 +12,9 @@ from ...core.rewrite import Rewriter
 from ..ir.affine_index import variable
 from ..ir.scalar_expr import is_reindexing, source_position
 
+VECTOR = 16
+"""Length of a last axis that fills a vector: a product whose last axis would become shorter is transposed afterwards."""
+
 
 def fold_transposes(graph: Graph) -> Graph:
     """Return the graph with every transpose folded into the contraction that it alone reads.
@@ -38,6 +41,8 @@ class _Folding(Rewriter):
         if axes is None or self.readers[node.edge(0)] != 1 or not isinstance(inputs[0].node.op, Bilinear):
             return None
         product = inputs[0].node
+        if node.specs[0].shape[-1] < min(VECTOR, product.specs[0].shape[-1]):
+            return None
         shapes = [x.spec.shape for x in product.edges]
         labels1, labels2, out = product.op.labels(*shapes, **product.params)
         params = {"labels": (labels1, labels2, "".join(out[axis] for axis in axes))}

@@ -27,16 +27,17 @@ from ...core.graph import Edge, Graph, Node, NodeInput
 from ...core.shape import size_of
 from ..ir.affine_index import variable
 from ..ir.kernel import TRAITS, Kernel, Kind, KindTraits, View, inputs_of, loop_shape
-from ..ir.scalar_expr import is_reindexing, source_position
+from ..ir.scalar_expr import is_gather, is_reindexing, source_position
 
 MAX_NODES = 96
 """Most nodes in one kernel: keeps its compile time short and the recursion over it shallow."""
 
 
 class _Group:
-    """The nodes of a kernel while they are collected, from its root on."""
+    """The nodes of a kernel while they are collected, from its root on. Of two the one with the larger ``number`` runs first."""
 
-    def __init__(self, kind: Kind, root: Node, operand_position: int | None = None) -> None:
+    def __init__(self, number: int, kind: Kind, root: Node, operand_position: int | None = None) -> None:
+        self.number = number
         self.kind = kind
         self.root = root
         self.operand_position = operand_position
@@ -121,16 +122,21 @@ class _Fusion:
         return [group.kernel() for group in reversed(self.groups)]
 
     def _join_reader(self, node: Node) -> bool:
-        """Fuse ``node`` into the group that reads it, if one group has all of its readers."""
-        uses = self.uses.get(node, [])
-        if len(set(uses)) != 1:
+        """Fuse ``node`` into the group that reads it first, if that reads it at one position.
+
+        Where other groups read it too, or it is an output, that group stores it: of those that read it, it runs first.
+        """
+        uses = dict.fromkeys(self.uses.get(node, []))
+        if not uses:
             return False
-        ((group, position),) = uses[:1]
+        group, position = max(uses, key=lambda use: use[0].number)
+        if any(other is group and at != position for other, at in uses):
+            return False
         size, looped = size_of(node.specs[0].shape), size_of(group.shape)
         if not group.traits.is_nest or len(group.nodes) >= MAX_NODES or looped > size > 1:
             return False
-        if node.output in self.needed:
-            if not group.traits.is_by_entry or node.specs[0].shape != group.shape:
+        if node.output in self.needed or len(uses) > 1:
+            if not group.traits.is_by_entry or node.specs[0].shape != group.shape or position != "loop":
                 return False
             group.stored.append(node.output)
         group.nodes[node] = None
@@ -164,7 +170,7 @@ class _Fusion:
         assert node.op is not None
         if not kind:
             raise CompileError(f"{node.op.name}: an op of family {type(node.op).__name__} has no native code")
-        group = _Group(kind, node, operand_position)
+        group = _Group(len(self.groups), kind, node, operand_position)
         self.groups.append(group)
         if group.traits.reads_views:
             for number, x in enumerate(node.inputs):
@@ -190,7 +196,7 @@ class _Fusion:
             read_at = position
             if size_of(shape) == 1:
                 read_at = "single"
-            elif isinstance(node.op, Linear) and (node is not group.root or not node.op.scatter or number):
+            elif isinstance(node.op, Linear) and (node is not group.root or is_gather(node) or number):
                 read_at = (position, node, number)
             elif isinstance(node.op, Elementwise | Selection) and shape != node.specs[0].shape:
                 read_at = (position, shape)
@@ -209,7 +215,7 @@ def _is_complex(node: Node) -> bool:
 def _by_entry(node: Node) -> bool:
     if isinstance(node.op, Elementwise):
         return node.op.native != "callback"
-    return isinstance(node.op, Selection | Creation) or (isinstance(node.op, Linear) and not node.op.scatter)
+    return isinstance(node.op, Selection | Creation) or is_gather(node)
 
 
 def _root_kind(node: Node) -> Kind | None:

@@ -4,7 +4,7 @@ General ops and reductions that native code computes with other ops become those
 operand, since it matters to derivatives only, becomes that operand.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...core.error import CompileError
@@ -53,14 +53,20 @@ def _body(node: Node) -> Graph | None:
     """Return the graph that replaces an application, if there is one."""
     op = node.op
     if isinstance(op, General | Reduction) and op.native is not None:
-        native, params, specs = op.native, node.params, [x.spec for x in node.edges]
-        return trace_flat(lambda *xs: [native(*xs, **params)], specs, name=f"native {op.name}", below=EVALUATE)[0]
+        return native_graph(op.native, node)
     if not isinstance(op, Region) or op.native or op is guard:
         return None
     body = op.body(node.params)
     if not isinstance(body, Graph):
         raise CompileError(f"{op.name}: the region holds no graph, so it has no native code")
     return body
+
+
+def native_graph(native: Callable[..., Any], node: Node) -> Graph:
+    """Return what an op computes in native code, by other ops, as a graph."""
+    params, specs = node.params, [x.spec for x in node.edges]
+    assert node.op is not None
+    return trace_flat(lambda *xs: [native(*xs, **params)], specs, name=f"native {node.op.name}", below=EVALUATE)[0]
 
 
 def _passes(node: Node) -> bool:

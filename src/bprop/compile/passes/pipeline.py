@@ -7,6 +7,8 @@ pass                   what goes out
                        program by the front end (what a region closes over is an input), of bodies here
 `add_finite_checks`    one check of all that products with absent cotangents need to be finite
 `simplify`             identities, constants, equal and dead nodes gone
+`assign_layouts`       images with their axes in the order in which convolutions compute fastest
+`lower_convolutions`   convolutions as contractions of windows
 `fold_transposes`      products that make their result in the order in which it is read
 `fuse`                 kernels: which nodes share a loop nest
 `build_loop_nests`     what a kernel computes for one entry; its loops, loads and stores
@@ -31,12 +33,14 @@ from ..ir.kernel import Kernel
 from ..ir.lowered import Lowered
 from ..ir.memory_plan import MemoryPlan, aligned, bytes_of
 from ..ir.target import Target
+from .assign_layouts import assign_layouts
 from .build_loop_nests import build_loop_nests
 from .finite_check import add_finite_checks
 from .fold_transpose import fold_transposes
 from .fuse import fuse
 from .fuse_epilogues import fuse_epilogues
 from .inline import inline
+from .lower_convolutions import lower_convolutions
 from .plan_loops import plan_loops
 from .plan_memory import plan_memory
 from .schedule import schedule
@@ -50,7 +54,8 @@ def lower(graph: Graph, target: Target, donated: Mapping[int, int] | None = None
     native code.
     """
     donated = donated or {}
-    graph = fold_transposes(simplify(add_finite_checks(graph, donated)))
+    graph = assign_layouts(simplify(add_finite_checks(graph, donated)))
+    graph = fold_transposes(simplify(lower_convolutions(graph)))
     _check_dtypes(graph)
     kernels = build_loop_nests(fuse(graph))
     kernels = fuse_epilogues(tile(lower_bodies(kernels, target), target), graph, donated)

@@ -141,12 +141,17 @@ def _roles(kernel: Kernel) -> tuple[Roles, tuple[int, int], list[int]]:
 
 def _is_large(roles: Roles, depth: int, packs: bool) -> bool:
     """Return whether a contraction goes in blocks."""
-    sides = [max((label.extent for label in side), default=1) for side in (roles.rows, roles.columns)]
+    sides = [max(side, key=lambda label: label.extent, default=Label(1, (0, 0, 0))) for side in roles[:2]]
+    extents = [label.extent for label in sides]
+    outer = [label for labels in roles[:3] for label in labels if label not in sides]
+    work = prod(extents) * depth
+    if any(all(not label.strides[operand] for label in outer) for operand in (0, 1)):
+        work *= prod(label.extent for label in outer)  # one operand is the same for all of them, and packed once
     return (
         bool(roles.contracted)
         and (_has_unit(roles.rows, 2) or _has_unit(roles.columns, 2))
-        and min(sides) > 2
-        and prod(sides) * depth >= (SMALL_TRANSPOSED if packs else SMALL)
+        and min(extents) > 2
+        and work >= (SMALL_TRANSPOSED if packs else SMALL)
     )
 
 
