@@ -21,6 +21,7 @@ from .error import (
     sparse_product,
     user_lists,
 )
+from .foreign_array import lent
 from .function import FUNCTIONS, NUMPY
 from .method import Methods, call_array
 from .object_array import give_entry_methods, hidden, holds_numbers, holds_traced, joined, taken_apart
@@ -78,7 +79,7 @@ class Array(Methods):
         if type(data) is not np.ndarray:
             if not isinstance(data, np.generic):
                 refuse_masked("Array", data)
-            data = np.asarray(data)
+            data = lent("Array", data)
         self.data = data
 
     @property
@@ -448,24 +449,24 @@ def converted(name: str, obj: Any, dtype: DTypeLike | None = None, copy: bool | 
             f"{name}: an argument is a sparse matrix of shape {obj.shape}: write A @ x for a product, whose derivative by x is "
             f"there, or bprop.asarray(A.toarray()) for a matrix with zeros"
         )
-    if not isinstance(obj, np.ndarray) and hasattr(obj, "__dlpack__") and not hasattr(obj, "__array__"):
-        obj = np.from_dlpack(obj)
-    try:
-        data = np.asarray(obj)
-    except ValueError as error:
-        raise ShapeError(f"{name}: {error}") from None
+    data = lent(name, obj)
     wanted = dtypes.check(data.dtype if dtype is None else dtype, name)
     if data.dtype.kind not in dtypes.KINDS:
         dtypes.check(data.dtype, name)
     dtypes.refuse_dropping(name, data.dtype, wanted)
     if not data.dtype.isnative:
         wanted = wanted.newbyteorder("=")
+    own = isinstance(obj, _FRESH)
     sharing = SHARING.get()
-    if sharing is not None and copy is None and isinstance(obj, np.ndarray) and wanted == data.dtype:
-        return sharing.array(obj)  # a program reads it where it lies
-    if data is obj and copy is not False:
-        return Array(np.array(data, dtype=wanted))
-    return Array(np.asarray(data, dtype=wanted))
+    if sharing is not None and copy is None and not own and wanted == data.dtype:
+        return sharing.array(data)  # a program reads it where it lies
+    if own or copy is False:
+        return Array(np.asarray(data, dtype=wanted))
+    return Array(np.array(data, dtype=wanted))
+
+
+_FRESH = (list, tuple, *dtypes.WEAK, np.generic)
+"""Kinds of objects of which NumPy makes an array of its own; that of another may share the object's memory."""
 
 
 def escaped(value: Tracer, op: str) -> EscapedError:
