@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy.sparse.linalg import LinearOperator, aslinearoperator, cg, spsolve
+from scipy.sparse.linalg import LinearOperator, aslinearoperator, bicgstab, cg, gmres, spsolve
 
 import bprop
 
@@ -41,10 +41,34 @@ def test_products_with_sparse_matrices_have_the_derivatives_of_dense_ones(kind, 
     assert_allclose(f(getattr(scipy.sparse, kind)(DENSE), bprop.asarray(x)), f(DENSE, x), rtol=1e-13)
 
 
+@pytest.mark.parametrize(
+    "dtypes", [("float32", "float32"), ("float32", "float64"), ("int64", "float32"), ("complex64", "float32")]
+)
+@pytest.mark.parametrize("kind", ["csr_array", "csr_matrix", "csc_array", "csc_matrix", "coo_array", "coo_matrix"])
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_products_have_scipys_dtype_eager_batched_and_compiled(product, kind, dtypes):
+    f, x = PRODUCTS[product]
+    dense, x = (3 * DENSE).astype(dtypes[0]), x.astype(dtypes[1])
+    A = getattr(scipy.sparse, kind)(dense)
+    expected = np.asarray(f(A, x))
+    y, x_bar = bprop.value_and_grad(lambda x: bprop.sum(bprop.abs(f(A, x)) ** 2))(x)
+    assert_allclose(y, np.sum(np.abs(expected) ** 2), rtol=1e-5)
+    assert x_bar.dtype == x.dtype
+    assert_allclose(x_bar, bprop.grad(lambda x: bprop.sum(bprop.abs(f(dense, x)) ** 2))(x), rtol=1e-4, atol=1e-5)
+    for z in (bprop.jvp(lambda x: f(A, x), (x,), (x,))[1], bprop.vmap(lambda x: f(A, x))(x[None])[0]):
+        assert z.dtype == expected.dtype
+        assert_allclose(z, expected, rtol=1e-5, atol=1e-6)
+
+
 def test_sparse_products_in_second_order_and_compiled():
     A = scipy.sparse.csr_array(DENSE)
     energy = lambda A: lambda x: np.sum(np.tanh(A @ x) ** 2)
     assert_allclose(bprop.hessian(energy(A))(X), bprop.hessian(energy(DENSE))(X), rtol=1e-11)
+    for kind in ("csr_matrix", "csc_array", "coo_array"):
+        other = getattr(scipy.sparse, kind)(DENSE.astype(np.float32))
+        y = bprop.compile(lambda x, A=other: A @ x)(M.astype(np.float32))
+        assert y.dtype == np.float32
+        assert_allclose(y, DENSE @ M, rtol=1e-5, atol=1e-6)
     gradient = bprop.compile(bprop.grad(energy(A)))
     assert_allclose(gradient(X), bprop.grad(energy(DENSE))(X), rtol=1e-12)
     A.data *= 2
@@ -69,12 +93,19 @@ def test_what_sparse_matrices_do_not_do_is_refused(f, x, kind, words):
             transform(lambda x: f(A, x))(x)
 
 
-def test_our_products_inside_a_linear_operator():
-    A = scipy.sparse.csr_array(DENSE)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_our_products_inside_a_linear_operator(dtype):
+    A = scipy.sparse.csr_array(DENSE.astype(dtype))
     energy = lambda x: np.sum(x**4) + np.sum((A @ x) ** 2)
-    H = LinearOperator((3, 3), matvec=lambda v: bprop.hvp(energy, (X,), (v,)), dtype=float)
-    expected = np.linalg.solve(np.diag(12 * X**2) + 2 * DENSE.T @ DENSE, np.ones(3))
-    assert_allclose(cg(H, np.ones(3), rtol=1e-12)[0], expected, rtol=1e-8)
+    product = lambda v: bprop.hvp(energy, (X.astype(dtype),), (v.reshape(-1),))
+    dense = np.diag(12 * X**2) + 2 * DENSE.T @ DENSE
+    expected, tolerance = np.linalg.solve(dense, np.ones(3)), {"float32": 1e-4, "float64": 1e-8}[dtype]
+    for matvec in (product, bprop.compile(product)):
+        H = LinearOperator((3, 3), matvec=matvec, rmatvec=matvec, dtype=dtype)
+        for solver in (cg, gmres, bicgstab):  # gmres computes in the memory of the product
+            assert_allclose(solver(H, np.ones(3, dtype), rtol=1e-6)[0], expected, rtol=max(tolerance, 1e-5))
+        assert_allclose(H @ np.eye(3, dtype=dtype), dense, rtol=tolerance, atol=tolerance)
+        assert (H @ bprop.ones(3, dtype=dtype)).dtype == dtype
 
 
 # --- stand-ins ---

@@ -67,6 +67,11 @@ def called_by_library() -> bool:
     return _package(sys._getframe(2)) in CALLERS
 
 
+def changes_in_place() -> bool:
+    """Return whether the caller of the caller may compute in the memory of what a user's function returned: GMRES does."""
+    return _package(sys._getframe(2)) == "scipy"
+
+
 def user_lists() -> bool:
     """Return whether an array function of NumPy that the user called asks a value for an array, as of a list of values.
 

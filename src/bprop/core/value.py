@@ -18,6 +18,7 @@ from .error import (
     ShapeError,
     TracedValueError,
     called_by_library,
+    changes_in_place,
     sparse_product,
     user_lists,
 )
@@ -140,7 +141,7 @@ class Array(Methods):
     # --- leaving bprop ---
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         data = self.numbers("numpy.asarray")
-        if copy or (dtype is not None and data.dtype != dtype):
+        if copy or (dtype is not None and data.dtype != dtype) or (copy is None and changes_in_place()):
             return np.array(data, dtype=dtype)
         view = data.view()
         view.flags.writeable = False
