@@ -44,10 +44,13 @@ _NAMESPACES["scipy"] = lambda: importlib.import_module(".scipy", __name__)
 
 if typing.TYPE_CHECKING:
     from . import scipy as scipy
+    from .scipy import special as special
 else:
 
     def __getattr__(name: str) -> types.ModuleType:
         """Load the namespace of SciPy's functions on first use."""
         if name in _NAMESPACES:
             return _NAMESPACES[name]()
+        if name == "special":  # where SciPy looks for the functions of an array's namespace
+            return _NAMESPACES["scipy"]().special
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

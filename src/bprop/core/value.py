@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from . import device as devices
 from . import dtype as dtypes
-from .conversion_error import UNMASKED, asked
+from .conversion_error import UNMASKED, asked, refused_item
 from .dispatch import Call, apply_function, apply_ufunc
 from .error import (
     ArgumentError,
@@ -246,6 +246,9 @@ class Array(Methods):
         if not self.shape:
             raise ArgumentError("iter: an array of shape () has no axes")
         return (self[position] for position in range(self.shape[0]))
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise refused_item()
 
     def copy(self, order: str = "C") -> "Array":
         """Return the array itself: it never changes."""
