@@ -26,6 +26,13 @@ def run(code):
         "    gradient, h, d = np.asarray(bprop.grad(lambda x: bprop.sum(f(x)))(x)), 1e-6, np.cos(np.arange(x.size)).reshape(x.shape)\n"
         "    slope = (np.sum(np.asarray(f(x + h * d))) - np.sum(np.asarray(f(x - h * d)))) / (2 * h)\n"
         "    assert_allclose(np.sum(gradient * d), slope, rtol=1e-5, atol=1e-7)\n"
+        "def refused(f, x, *words):\n"
+        "    try:\n"
+        "        f(x)\n"
+        "    except bprop.BpropError as error:\n"
+        "        assert all(word in str(error) for word in words), error\n"
+        "    else:\n"
+        "        raise AssertionError('not refused')\n"
     )
     result = subprocess.run(
         [sys.executable, "-c", head + code],
@@ -55,15 +62,9 @@ for f in (special.softmax, lambda x: abs(fft.fft(x)), lambda x: fft.irfft(fft.rf
     differs(lambda x: f(x) * 1.0, x)
 differs(lambda x: signal.fftconvolve(x, y if type(x) is np.ndarray else bprop.asarray(y)), x)
 for name in ("logsumexp", "log_softmax"):
-    try:
-        getattr(special, name)(bprop.asarray(x))
-    except bprop.ArgumentError as error:
-        assert f"scipy.special.{name} assigns to entries" in str(error)
-        assert f"write bprop.scipy.special.{name}" in str(error)
-try:
-    bprop.grad(lambda x: bprop.sum(signal.convolve(x, bprop.asarray(y))))(x)
-except bprop.TracedValueError as error:
-    assert "write bprop.scipy.signal.convolve" in str(error)
+    words = f"scipy.special.{name} assigns to entries", f"write bprop.scipy.special.{name}"
+    refused(getattr(special, name), bprop.asarray(x), *words)
+refused(bprop.grad(lambda x: bprop.sum(signal.convolve(x, bprop.asarray(y)))), x, "write bprop.scipy.signal.convolve")
 """)
 
 
@@ -92,10 +93,7 @@ for f in (
 assert_allclose(mean_squared_error(bprop.asarray(X), bprop.asarray(X + 1)), 1.0)
 t = bprop.arange(4)
 assert accuracy_score(t, t) == 1.0
-try:
-    StandardScaler().fit_transform(bprop.asarray(X))
-except bprop.ArgumentError as error:
-    assert "assigns to entries of arrays" in str(error) and "give it NumPy arrays" in str(error)
+refused(StandardScaler().fit_transform, bprop.asarray(X), "assigns to entries of arrays", "give it NumPy arrays")
 sklearn.set_config(array_api_dispatch=False)
 assert_allclose(StandardScaler().fit_transform(bprop.asarray(X)), StandardScaler().fit_transform(X))
 """)

@@ -414,9 +414,10 @@ def asarray(
     """Return ``obj`` (numbers, nested sequences, a NumPy array, anything with DLPack) as an `Array`.
 
     Among the numbers may be values under a transform, in nested sequences and in object arrays: they are joined.
-    A NumPy array is copied, since it could be changed under a gradient that needs it; ``copy=False`` shares it. While `compile`
-    traces, one is an input of the program, by reference.
-    Raises `DTypeError` for string data and for other objects, `ShapeError` where entries have different shapes.
+    An array of NumPy or another library is copied, since it could be changed under a gradient that needs it; ``copy=False``
+    shares it. While `compile` traces, one is an input of the program, by reference.
+    Raises `DTypeError` for string data and for other objects, `ShapeError` where entries have different shapes, `ArgumentError`
+    where another library does not give its numbers.
 
     **Source:** Python Array API standard 2024.12, ``asarray``.
 
