@@ -154,6 +154,7 @@ def k_means(K: int, N: int = 10_000, D: int = 16) -> Task:
 
 TASKS: dict[str, Callable[[], Task]] = {
     "GMM K=5 D=2": lambda: gaussian_mixture(5, 2),
+    "GMM K=10 D=10": lambda: gaussian_mixture(10, 10),
     "GMM K=5 D=32": lambda: gaussian_mixture(5, 32),
     "GMM K=50 D=10": lambda: gaussian_mixture(50, 10),
     "GMM K=50 D=32": lambda: gaussian_mixture(50, 32),
@@ -163,3 +164,5 @@ TASKS: dict[str, Callable[[], Task]] = {
     "LSTM 4 layers": lambda: lstm(4),
     "k-means K=10": lambda: k_means(10),
 }
+LONG = ("GMM K=50 D=32", "BA 31,843", "LSTM 4 layers")
+"""The large ones."""

@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy
 
+from .in_turn import Call
 from .objective import Task
-
-Call = Callable[[], list[numpy.ndarray]]
 
 
 def bprop(task: Task, compiled: bool = False) -> Call:
@@ -49,12 +48,12 @@ def autograd(task: Task) -> Call:
     return call
 
 
-def jax(task: Task) -> Call:
-    """One jitted program, in float64."""
+def jax(task: Task, jit: bool = True) -> Call:
+    """In float64: one jitted program, or op by op, where the loop is Python's."""
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    options = {"scan": jax.lax.scan} if task.scanned else {}
+    options = {"scan": jax.lax.scan} if jit and task.scanned else {}
 
     def f(x):
         return task.objective(jax.numpy, x, **options)
@@ -65,7 +64,7 @@ def jax(task: Task) -> Call:
             return value, gradient
         return value, gradient, jax.jvp(jax.grad(f), (x,), (jax.numpy.ones_like(x),))[1]
 
-    function, x = jax.jit(both), jax.numpy.asarray(task.x)
+    function, x = jax.jit(both) if jit else both, jax.numpy.asarray(task.x)
     return lambda: [numpy.asarray(part) for part in function(x)]
 
 
@@ -144,6 +143,7 @@ PEERS: dict[str, Callable[[Task], Call]] = {
     "bprop": bprop,
     "bprop compiled": lambda task: bprop(task, compiled=True),
     "autograd": autograd,
-    "jax": jax,
+    "jax jit": jax,
+    "jax eager": lambda task: jax(task, jit=False),
     "torch": torch,
 }

@@ -10,9 +10,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+
+import bprop
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -260,3 +263,81 @@ def test_the_cost_of_gradients_is_measured_eager_and_compiled(fakes, capsys):
     assert out[2].split()[:2] == ["8", "1"]
     assert len(out[2].split()) == 9
     assert out[3].split() == ["flat", "1.00", "1.00"]
+
+
+def test_calls_in_turn_leave_out_a_library_that_fails_and_refuse_other_numbers(fakes, tmp_path, capfd):
+    (tmp_path / "building.py").write_text(
+        "import os\n"
+        "import numpy as np\n"
+        "def build(peer, task):\n"
+        "    if peer == 'absent':\n"
+        "        raise ImportError('No module named absent')\n"
+        "    if peer == 'dead':\n"
+        "        return lambda: os._exit(3)\n"
+        "    parts = [np.ones(()), np.arange(3.0)] if peer != 'value' else [np.ones(())]\n"
+        "    return lambda: [part + (peer == 'wrong') for part in parts]\n"
+    )
+    sys.path.insert(0, str(tmp_path))
+    try:
+        building, in_turn = importlib.import_module("building"), importlib.import_module("benchmarks.in_turn")
+        times = in_turn.measure(building.build, "task", ["value", "right", "absent", "dead"], 2, 0.0, 1)
+        assert list(times) == ["value", "right"]
+        assert all(0 < time.call < 60 and 0 < time.first < 60 for time in times.values())
+        err = capfd.readouterr().err
+        assert "task, absent: ImportError: No module named absent" in err
+        assert "task, dead: the process ended with status 3" in err
+        with pytest.raises(AssertionError, match="task, wrong"):
+            in_turn.measure(building.build, "task", ["right", "wrong"], 1, 0.0, 1)
+    finally:
+        sys.path.remove(str(tmp_path))
+
+
+def check_derivative(parts, f, x):
+    """Compare value and gradient with NumPy's value and its slope along a direction."""
+    np.testing.assert_allclose(parts[0], f(x), rtol=1e-9)
+    direction, h = np.cos(np.arange(np.size(x))).reshape(np.shape(x)), 1e-6
+    slope = (f(x + h * direction) - f(x - h * direction)) / (2 * h)
+    np.testing.assert_allclose(np.sum(parts[1] * direction), slope, rtol=1e-4, atol=1e-6 * np.abs(parts[1]).max())
+
+
+def test_pieces_of_scientific_code_have_numpys_values_and_derivatives(fakes):
+    science, piece = importlib.import_module("benchmarks.science"), importlib.import_module("benchmarks.science_piece")
+    special, linalg = importlib.import_module("scipy.special"), importlib.import_module("scipy.linalg")
+    lib = SimpleNamespace(np=np, special=special, solve_triangular=linalg.solve_triangular)
+    assert len(piece.PIECES) == 10
+    for name, make in piece.PIECES.items():
+        f, x = make(lib)
+        np.testing.assert_allclose(science.build("NumPy, value", name)()[0], f(x))
+        check_derivative(science.build("bprop", name)(), f, x)
+        check_derivative(science.build("bprop compiled", name)(), f, x)
+
+
+def test_the_reference_pieces_compile_to_the_eager_derivatives(fakes):
+    compiled = importlib.import_module("benchmarks.compiled")
+    for name, make in compiled.NAMES.items():
+        if name not in ("pendulum", "determinant"):  # thousands of applications, which take a second to compile
+            f, x = make(np)
+            check_derivative(compiled.build("bprop", name)(), f, x)
+
+
+def test_the_fields_tasks_have_the_derivatives_of_their_values(fakes):
+    objective, peer = (
+        importlib.import_module("benchmarks.objective"),
+        importlib.import_module("benchmarks.objective_peer"),
+    )
+    assert set(objective.LONG) < set(objective.TASKS)
+    for task in (
+        objective.gaussian_mixture(2, 2, 20),
+        objective.bundle_adjustment(2, 3, 8),
+        objective.lstm(2, 3, 5),
+        objective.k_means(2, 30, 3),
+    ):
+        value = lambda x, task=task: task.objective(np, x)
+        for compiled in (False, True):
+            parts = peer.bprop(task, compiled)()
+            check_derivative(parts, value, task.x)
+            if task.hessian:
+                gradient = bprop.grad(value)
+                ones, h = np.ones_like(task.x), 1e-5
+                product = (np.asarray(gradient(task.x + h * ones)) - np.asarray(gradient(task.x - h * ones))) / (2 * h)
+                np.testing.assert_allclose(parts[2], product, rtol=1e-4, atol=1e-6)

@@ -34,6 +34,7 @@ if typing.TYPE_CHECKING:
     from .ops.namespace_info import __array_api_version__ as __array_api_version__
     from .ops.namespace_info import __array_namespace_info__ as __array_namespace_info__
     from .region import *
+    from .scipy import special as special
     from .view import view as view
 else:  # the same, loaded on first use
     __getattr__, __dir__ = _lazy.lazy_attributes(
@@ -52,7 +53,7 @@ else:  # the same, loaded on first use
             "view": ("view",),
             "core": (),
             "interop": (),
-            "scipy": (),
+            "scipy": ("special",),  # SciPy looks there for the functions of an array's namespace
         },
         namespaces=("data", "fft", "linalg", "nn", "optim", "train"),
     )

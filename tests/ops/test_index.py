@@ -204,6 +204,26 @@ def test_compiled_and_batched_writing_is_eager(case, name):
     assert_allclose(both[1], write(bprop.asarray(x / 2), v), rtol=1e-14)
 
 
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+@pytest.mark.parametrize("name", ["set", "add", "multiply"])
+def test_writing_of_complex_numbers_has_the_derivatives_of_its_parts(name, dtype):
+    z, v = (np.cos(numbers(shape)) + 1j * np.sin(2 * numbers(shape)) for shape in ((4,), (3,)))
+    z, v = z.astype(dtype), v.astype(dtype)
+    write = lambda z, v: bprop.sum(bprop.abs(getattr(z.at[[2, 0, 2]], name)(v)) ** 2)
+    parts = lambda x, y, u, w: write(bprop.astype(x + 1j * y, dtype), bprop.astype(u + 1j * w, dtype))
+    real = (z.real, z.imag, v.real, v.imag)
+    x_bar, y_bar, u_bar, w_bar = (np.asarray(part) for part in bprop.grad(parts, (0, 1, 2, 3))(*real))
+    tolerance = 1e-5 if dtype == "complex64" else 1e-13
+    for f in (write, bprop.compile(write)):
+        z_bar, v_bar = bprop.grad(f, (0, 1))(z, v)
+        assert_allclose(z_bar, x_bar + 1j * y_bar, rtol=tolerance, atol=tolerance)
+        assert_allclose(v_bar, u_bar + 1j * w_bar, rtol=tolerance, atol=tolerance)
+        assert z_bar.dtype == v_bar.dtype == dtype
+    at = lambda h: write(bprop.asarray(z + np.complex128(h)), v.astype(complex))
+    numerical = [(at(h) - at(-h)) / 2e-3 for h in (1e-3, 1e-3j)]
+    assert_allclose(np.sum(np.asarray(bprop.grad(write)(z, v))), complex(*map(float, numerical)), rtol=2e-3)
+
+
 @pytest.mark.parametrize("name", ["set", "add", "multiply"])
 def test_derivatives_of_writing_are_numerical(name, numerical):
     x, v, rows = np.array([0.5, 1.5, -2.0, 0.7]), np.array([1.1, -0.4, 0.9]), np.array([2, 0, 2])
@@ -354,6 +374,7 @@ X = bprop.asarray(np.arange(6.0).reshape(2, 3))
         (lambda: X.at[[0, 1]].add(np.ones(4)), bprop.ShapeError, r"at.add: a value of shape \(4,\).*\(2, 3\)"),
         (lambda: bprop.arange(3).at[0].set(0.5), bprop.DTypeError, r"at.set: float64 values do not fit in an array of int64"),
         (lambda: (X > 1).at[0].multiply(2), bprop.DTypeError, r"at.multiply: int64 values do not fit in an array of bool"),
+        (lambda: X.at[0].set(1j), bprop.DTypeError, r"at.set: complex128 values do not fit in an array of float64"),
         (lambda: X.at[0].set("a"), bprop.ArgumentError, r"at.set: an argument is str"),
         (lambda: bprop.take_along_axis(X, [0]), bprop.ShapeError, r"indices of shape \(1,\) need as many axes as shape \(2, 3\)"),
         (lambda: bprop.take_along_axis(X, [[0.5]]), bprop.IndexingError, r"indices are integers, not float64"),

@@ -23,9 +23,10 @@ from ..core.error import (
     StateError,
     shown_place,
 )
+from ..core.foreign_array import is_array_like, lent
 from ..core.graph import Graph
 from ..core.interpreter import EVALUATE, StateScope, current, using
-from ..core.tree import Structure, flatten, unflatten
+from ..core.tree import Structure, flatten, merge, unflatten
 from ..core.value import Array, asarray, refuse_masked
 from ..gradients.variable import name_of, parameter_name
 from ..ops import stack
@@ -119,7 +120,7 @@ class Compiled(Generic[P, R]):
 
     def _other_call(self, args: tuple[Any, ...], options: dict[str, Any], mark: object) -> Any:
         """Do a call that is not one of the last ones by its very objects."""
-        leaves, structure = flatten((args, options))
+        leaves, structure, args, options = self._arguments(args, options)
         trace, new = self._trace_for(leaves, structure, None if options else args)
         step = trace.step
         step.take(leaves)
@@ -140,6 +141,16 @@ class Compiled(Generic[P, R]):
             self._drop(step)  # the next call finds out again
             raise
         return result
+
+    def _arguments(self, args: Any, options: Any) -> tuple[list[Any], Structure, Any, Any]:
+        """Return leaves and structure of the arguments, and the arguments, with NumPy arrays for those of other libraries."""
+        leaves, structure = flatten((args, options))
+        foreign = [position for position, leaf in enumerate(leaves) if is_array_like(leaf) and not is_array(leaf)]
+        if foreign:
+            numbers = [lent(f"{self.name}: an argument", leaves[position]) for position in foreign]
+            leaves = merge(leaves, foreign, numbers)
+            args, options = unflatten(structure, leaves)
+        return leaves, structure, args, options
 
     def _use(self, trace: KnownTrace) -> None:
         """Put a trace first."""
@@ -327,7 +338,7 @@ class Compiled(Generic[P, R]):
                     again = trace.loops(args, mark)
                     if again is not None:
                         return self._looped_call(trace, again, mark, args, options)
-                leaves, structure = flatten((args, options))
+                leaves, structure, args, options = self._arguments(args, options)
                 _steps(self.name, leaves)
                 if not self._verify:  # what is to be verified is called by itself
                     row = _row(leaves, 0)
@@ -336,7 +347,7 @@ class Compiled(Generic[P, R]):
                         looped = Signature(row, structure, None if options else args)
                         trace.looped = looped.settled(trace.step.trace.asked, trace.guard.cells)
                         return self._looped_call(trace, leaves, mark, args, options)
-        leaves, structure = flatten((args, options))
+        leaves, structure, args, options = self._arguments(args, options)
         count, results = _steps(self.name, leaves), []
         for number in range(count):
             arguments, named = unflatten(structure, _row(leaves, number))

@@ -4,7 +4,15 @@ from typing import TYPE_CHECKING
 
 from .assignment import ASSIGNED, conversion, rewrite
 from .dispatch import replacement
-from .error import NumPyFunctionError, TracedValueError, refused_at, user_assigns, user_called, user_source
+from .error import (
+    ArgumentError,
+    NumPyFunctionError,
+    TracedValueError,
+    refused_at,
+    user_assigns,
+    user_called,
+    user_source,
+)
 from .nondifferentiable import IN_PLACE_NAMES
 
 if TYPE_CHECKING:
@@ -21,7 +29,7 @@ def asked(value: "Tracer", what: str) -> tuple[str, str]:
 
     Raises `TracedValueError` where the value was to be put into a NumPy array.
     """
-    if what not in ("numpy.asarray", "float()"):
+    if what not in ("numpy.asarray", "float()", "int()"):
         return what, ""
     called = user_called()
     fills = what == "float()" and ".fill(" in user_source()  # a method of NumPy's arrays
@@ -33,6 +41,8 @@ def asked(value: "Tracer", what: str) -> tuple[str, str]:
         instead = replacement(called) or _FOREIGN.get(called.partition(".")[0], "")
         listed = " of a list or an array of objects asks for the number" if instead.startswith(f"{called}(") else ""
         return called + listed, f"write {instead}" if instead else ""
+    if what == "int()":
+        return what, ""
     if what == "numpy.asarray":
         line = conversion()
         return what, f"write {line}" if line else (
@@ -59,6 +69,21 @@ def refused_assignment(value: "Tracer", called: str) -> TracedValueError:
         f"{called or 'assignment to entries of a NumPy array'} puts {value.origin().rstrip(',')} inside {value.owner.name} into a "
         f"NumPy array, which holds numbers only, so that its derivative would be lost; arrays do not change under "
         f"differentiation: " + (rewrite() or ASSIGNED)
+    )
+
+
+def refused_item() -> ArgumentError:
+    """Return the error for ``x[index] = value``, with the line to write instead, or the library's function that wrote it."""
+    called = user_called()
+    if called:
+        instead = replacement(called)
+        return ArgumentError(
+            f"{called} assigns to entries of arrays, and bprop arrays are immutable: "
+            + (f"write {instead}" if instead else "give it NumPy arrays, np.asarray(x)")
+        )
+    return ArgumentError(
+        "bprop arrays are immutable: x[index] = value would change numbers that a gradient still needs; "
+        + (rewrite() or "write x = x.at[index].set(value), and x.at[index].add(value) for +=")
     )
 
 

@@ -9,7 +9,9 @@ from types import CodeType, FrameType, FunctionType, ModuleType
 from .printable import printable_lines
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-CALLERS = ("numpy", "scipy", "matplotlib", "pandas", "xarray", "sklearn", "statsmodels", "torch", "jax")
+CALLERS = (
+    "numpy", "scipy", "matplotlib", "pandas", "xarray", "sklearn", "statsmodels", "torch", "jax", "array_api_compat", "array_api_extra",
+)  # fmt: skip
 """Packages that call bprop in between: a line of theirs is not the user's."""
 STORES = frozenset(opmap[name] for name in ("STORE_SUBSCR", "STORE_SLICE") if name in opmap)
 """What ``a[i] = x`` becomes."""
@@ -65,6 +67,11 @@ def user_called() -> str:
 def called_by_library() -> bool:
     """Return whether the caller of the caller is in a library of others: SciPy, say, with what a user's function returned."""
     return _package(sys._getframe(2)) in CALLERS
+
+
+def changes_in_place() -> bool:
+    """Return whether the caller of the caller may compute in the memory of what a user's function returned: GMRES does."""
+    return _package(sys._getframe(2)) == "scipy"
 
 
 def user_lists() -> bool:

@@ -3,8 +3,6 @@
 import sys
 from typing import TYPE_CHECKING, Any
 
-from .assignment import rewrite
-from .error import ArgumentError
 from .function import FUNCTIONS, declared
 
 if TYPE_CHECKING:
@@ -146,12 +144,6 @@ class Operators:
 
     def __getitem__(self, index: Any) -> "Array":
         return call("getitem", self, index)
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        raise ArgumentError(
-            "bprop arrays are immutable: x[index] = value would change numbers that a gradient still needs; "
-            + (rewrite() or "write x = x.at[index].set(value), and x.at[index].add(value) for +=")
-        )
 
 
 def call(name: str, *args: Any, **options: Any) -> Any:

@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from . import device as devices
 from . import dtype as dtypes
-from .conversion_error import UNMASKED, asked
+from .conversion_error import UNMASKED, asked, refused_item
 from .dispatch import Call, apply_function, apply_ufunc
 from .error import (
     ArgumentError,
@@ -18,9 +18,11 @@ from .error import (
     ShapeError,
     TracedValueError,
     called_by_library,
+    changes_in_place,
     sparse_product,
     user_lists,
 )
+from .foreign_array import lent
 from .function import NUMPY
 from .method import Methods, call_array
 from .object_array import give_entry_methods, hidden, holds_numbers, holds_traced, joined, taken_apart
@@ -78,7 +80,7 @@ class Array(Methods):
         if type(data) is not np.ndarray:
             if not isinstance(data, np.generic):
                 refuse_masked("Array", data)
-            data = np.asarray(data)
+            data = lent("Array", data)
         self.data = data
 
     @property
@@ -139,7 +141,7 @@ class Array(Methods):
     # --- leaving bprop ---
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         data = self.numbers("numpy.asarray")
-        if copy or (dtype is not None and data.dtype != dtype):
+        if copy or (dtype is not None and data.dtype != dtype) or (copy is None and changes_in_place()):
             return np.array(data, dtype=dtype)
         view = data.view()
         view.flags.writeable = False
@@ -244,6 +246,9 @@ class Array(Methods):
         if not self.shape:
             raise ArgumentError("iter: an array of shape () has no axes")
         return (self[position] for position in range(self.shape[0]))
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise refused_item()
 
     def copy(self, order: str = "C") -> "Array":
         """Return the array itself: it never changes."""
@@ -409,9 +414,10 @@ def asarray(
     """Return ``obj`` (numbers, nested sequences, a NumPy array, anything with DLPack) as an `Array`.
 
     Among the numbers may be values under a transform, in nested sequences and in object arrays: they are joined.
-    A NumPy array is copied, since it could be changed under a gradient that needs it; ``copy=False`` shares it. While `compile`
-    traces, one is an input of the program, by reference.
-    Raises `DTypeError` for string data and for other objects, `ShapeError` where entries have different shapes.
+    An array of NumPy or another library is copied, since it could be changed under a gradient that needs it; ``copy=False``
+    shares it. While `compile` traces, one is an input of the program, by reference.
+    Raises `DTypeError` for string data and for other objects, `ShapeError` where entries have different shapes, `ArgumentError`
+    where another library does not give its numbers.
 
     **Source:** Python Array API standard 2024.12, ``asarray``.
 
@@ -448,24 +454,24 @@ def converted(name: str, obj: Any, dtype: DTypeLike | None = None, copy: bool | 
             f"{name}: an argument is a sparse matrix of shape {obj.shape}: write A @ x for a product, whose derivative by x is "
             f"there, or bprop.asarray(A.toarray()) for a matrix with zeros"
         )
-    if not isinstance(obj, np.ndarray) and hasattr(obj, "__dlpack__") and not hasattr(obj, "__array__"):
-        obj = np.from_dlpack(obj)
-    try:
-        data = np.asarray(obj)
-    except ValueError as error:
-        raise ShapeError(f"{name}: {error}") from None
+    data = lent(name, obj)
     wanted = dtypes.check(data.dtype if dtype is None else dtype, name)
     if data.dtype.kind not in dtypes.KINDS:
         dtypes.check(data.dtype, name)
     dtypes.refuse_dropping(name, data.dtype, wanted)
     if not data.dtype.isnative:
         wanted = wanted.newbyteorder("=")
+    own = isinstance(obj, _FRESH)
     sharing = SHARING.get()
-    if sharing is not None and copy is None and isinstance(obj, np.ndarray) and wanted == data.dtype:
-        return sharing.array(obj)  # a program reads it where it lies
-    if data is obj and copy is not False:
-        return Array(np.array(data, dtype=wanted))
-    return Array(np.asarray(data, dtype=wanted))
+    if sharing is not None and copy is None and not own and wanted == data.dtype:
+        return sharing.array(data)  # a program reads it where it lies
+    if own or copy is False:
+        return Array(np.asarray(data, dtype=wanted))
+    return Array(np.array(data, dtype=wanted))
+
+
+_FRESH = (list, tuple, *dtypes.WEAK, np.generic)
+"""Kinds of objects of which NumPy makes an array of its own; that of another may share the object's memory."""
 
 
 def escaped(value: Tracer, op: str) -> EscapedError:

@@ -64,7 +64,7 @@ _previous = General(
 )
 
 
-_RANK = {"b": 0, "u": 1, "i": 1, "f": 2}
+_RANK = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
 
 
 class At:

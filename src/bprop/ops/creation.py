@@ -11,6 +11,7 @@ from ..core import device as devices
 from ..core import dtype as dtypes
 from ..core.error import ArgumentError, BpropError
 from ..core.family import Creation
+from ..core.foreign_array import lent
 from ..core.function import function
 from ..core.op import array
 from ..core.shape import flag, normalise_shape
@@ -227,4 +228,6 @@ def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = Non
         return x
     if not hasattr(x, "__dlpack__"):
         raise ArgumentError(f"from_dlpack: {type(x).__name__} has no __dlpack__: use bprop.asarray")
-    return asarray(np.from_dlpack(x), copy=None if copy is None else flag("from_dlpack", "copy", copy))
+    return asarray(
+        lent("from_dlpack", x, by_dlpack=True), copy=None if copy is None else flag("from_dlpack", "copy", copy)
+    )

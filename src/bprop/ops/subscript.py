@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..core.error import IndexingError, ShapeError
+from ..core.foreign_array import is_array_like
 from ..core.function import function
 from ..core.op import array
 from ..core.shape import Shape, broadcast, normalise_axis
@@ -144,8 +145,8 @@ class Subscript:
         try:
             return as_integer(term)
         except TypeError:
-            if hasattr(term, "__array__"):  # other people's arrays
-                return self._term(np.asarray(term))
+            if is_array_like(term):
+                return self._term(array("x[index]", term))
             raise self._error(f"{type(term).__name__} is no index") from None
 
     def _nonzero(self, mask: Array, axis: int) -> tuple[Array, ...]:

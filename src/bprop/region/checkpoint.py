@@ -11,6 +11,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from ..core.family import Region
+from ..core.foreign_array import is_array_like
 from ..core.interpreter import EVALUATE, current
 from ..core.tree import flatten, is_holder, merge, unflatten
 from ..core.value import Array, asarray
@@ -118,7 +119,7 @@ def _arrays(leaves: Sequence[Any]) -> tuple[list[Array], list[int]]:
     positions = [
         position
         for position, leaf in enumerate(leaves)
-        if isinstance(leaf, Array) or (hasattr(leaf, "__array__") and not (is_holder(leaf) or is_weak(leaf)))
+        if isinstance(leaf, Array) or (is_array_like(leaf) and not (is_holder(leaf) or is_weak(leaf)))
     ]
     return [asarray(leaves[position]) for position in positions], positions
 

@@ -17,6 +17,7 @@ import numpy as np
 from ..core.dtype import DEFAULT
 from ..core.error import ArgumentError, DerivativeError, ShapeError
 from ..core.family import Region
+from ..core.foreign_array import is_array_like
 from ..core.interpreter import current, using
 from ..core.trace import trace_flat
 from ..core.tree import flatten, is_holder, merge, unflatten
@@ -265,7 +266,7 @@ def _is_operand(leaf: Any, name: str) -> bool:
             f"{name}: an argument is a {type(leaf).__name__}, for whose parameters the rule gives no derivative: pass the arrays"
         )
     kinds = (bool, int, float, complex, np.generic)
-    return isinstance(leaf, kinds) or hasattr(leaf, "__array__") or hasattr(leaf, "__dlpack__")
+    return isinstance(leaf, kinds) or is_array_like(leaf)
 
 
 def _leaves(bars: tuple[Any, ...], arguments: tuple[Any, ...], name: str) -> list[Any]:
