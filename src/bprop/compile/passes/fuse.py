@@ -38,10 +38,11 @@ SMALL_OPERAND = 8
 
 
 class _Group:
-    """The nodes of a kernel while they are collected, from its root on."""
+    """The nodes of a kernel while they are collected, from its root on; ``number`` counts the groups in the order of making."""
 
-    def __init__(self, kind: Kind, root: Node, operand_positions: tuple[int, ...] | None = None) -> None:
+    def __init__(self, kind: Kind, root: Node, number: int, operand_positions: tuple[int, ...] | None = None) -> None:
         self.kind = kind
+        self.number = number
         self.root = root
         self.operand_positions = operand_positions
         self.nodes: dict[Node, None] = {root: None}
@@ -130,18 +131,23 @@ class _Fusion:
         return [group.kernel() for group in reversed(self.groups)]
 
     def _join_reader(self, node: Node) -> bool:
-        """Fuse ``node`` into the group that reads it, if one group has all of its readers."""
-        uses = self.uses.get(node, [])
-        if len(set(uses)) != 1:
+        """Fuse ``node`` into the group that reads it, if one group has all of its readers.
+
+        A scalar is fused into the first group that reads it, which stores it for the others.
+        """
+        uses = set(self.uses.get(node, []))
+        shape = node.specs[0].shape
+        first = max((group.number for group, _ in uses), default=None)  # groups are made from the last to the first
+        if first is None or (len(uses) > 1 and size_of(shape) > 1):
             return False
-        ((group, position),) = uses[:1]
-        size, looped = size_of(node.specs[0].shape), size_of(group.shape)
+        group, position = next(use for use in uses if use[0].number == first)
+        size, looped = size_of(shape), size_of(group.shape)
         if not group.traits.is_nest or len(group.nodes) >= MAX_NODES or looped > size > 1:
             return False
         if group.is_unrolled and size > 1:  # it would be written out for every entry
             return False
-        if node.output in self.needed:
-            if not group.traits.is_by_entry or node.specs[0].shape != group.shape:
+        if node.output in self.needed or len(uses) > 1:
+            if not group.traits.is_by_entry or shape != group.shape:
                 return False
             group.stored.append(node.output)
         group.nodes[node] = None
@@ -175,7 +181,7 @@ class _Fusion:
         assert node.op is not None
         if not kind:
             raise CompileError(f"{node.op.name}: an op of family {type(node.op).__name__} has no native code")
-        group = _Group(kind, node, operand_positions)
+        group = _Group(kind, node, len(self.groups), operand_positions)
         self.groups.append(group)
         if group.traits.reads_views:
             for number, x in enumerate(node.inputs):
