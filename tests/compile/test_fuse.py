@@ -57,6 +57,24 @@ def test_a_value_of_two_kernels_is_computed_once():
     assert kinds(lambda x: bprop.softmax(x), X) == ["reduce", "map", "reduce", "map", "map"]
 
 
+def test_a_scalar_is_computed_where_it_is_first_read(distance):
+    """The kernel stores it for the others: a loop over scalars is one kernel, not one for each of its values."""
+
+    def final(x):
+        angle, speed = x[0], x[1]
+        for _ in range(8):
+            speed = speed - 0.01 * bprop.sin(angle)
+            angle = angle + 0.01 * speed
+        return angle, speed * angle, bprop.stack([angle, x[1] * bprop.sum(bprop.exp(x) * angle)])
+
+    x = np.array([1.0, 0.2])
+    assert kinds(final, x).count("map") <= 3
+    assert distance(final, x) <= 2
+    gradient = bprop.grad(lambda x: final(x)[1])
+    assert kinds(gradient, x).count("map") <= 5
+    assert distance(gradient, x) <= 4
+
+
 def test_nothing_is_computed_again_for_a_broadcast_or_a_second_position():
     assert kinds(lambda x: bprop.exp(x[0]) + x, X) == ["map", "map"]
     f = lambda x: x[1:] - x[:-1]
