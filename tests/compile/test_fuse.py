@@ -75,19 +75,6 @@ def test_a_scalar_is_computed_where_it_is_first_read(distance):
     assert distance(gradient, x) <= 4
 
 
-def test_a_map_stores_what_others_read_after_it(distance):
-    assert kinds(lambda x: (bprop.exp(x) * 2, bprop.sum(bprop.exp(x))), X) == ["map", "reduce"]
-    assert kinds(lambda x: (bprop.exp(x) * 2, bprop.exp(x)[::-1] * 3), X) == ["map", "map"]
-    assert kinds(lambda x: (bprop.exp(x) * bprop.exp(x)[::-1], bprop.sum(bprop.exp(x))), X) == ["map", "map", "reduce"]
-
-    def f(x):
-        y = bprop.exp(x)
-        return y * y[:, ::-1], y + 1, bprop.sum(y, axis=0), y @ y.T
-
-    assert distance(f, X) <= 4
-    assert distance(bprop.grad(lambda x: sum(bprop.sum(y) for y in f(x))), X) <= 4
-
-
 def test_nothing_is_computed_again_for_a_broadcast_or_a_second_position():
     assert kinds(lambda x: bprop.exp(x[0]) + x, X) == ["map", "map"]
     f = lambda x: x[1:] - x[:-1]

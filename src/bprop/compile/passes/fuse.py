@@ -1,8 +1,8 @@
 """Fusion: which nodes share a kernel.
 
 The nodes are visited from the last to the first. A node that is computed entry by entry joins the kernel of its
-consumers if they are all in one kernel and read it at one position, or the first of their kernels, which then stores it for
-the others: so nothing is computed twice and no cycle can arise. Otherwise it starts a kernel of its own. Re-indexings of one array and constants are free to recompute:
+consumers if they are all in one kernel and read it at one position, so that nothing is computed twice and no cycle
+can arise; otherwise it starts a kernel of its own. Re-indexings of one array and constants are free to recompute:
 they join every kernel that reads them. Contractions read re-indexed operands through strides.
 """
 
@@ -131,18 +131,16 @@ class _Fusion:
         return [group.kernel() for group in reversed(self.groups)]
 
     def _join_reader(self, node: Node) -> bool:
-        """Fuse ``node`` into the first group that reads it; if others do, that one stores it for them.
+        """Fuse ``node`` into the group that reads it, if one group has all of its readers.
 
-        It has to go over the entries of ``node`` in their order, or be the only one that reads it, at one position.
+        A scalar is fused into the first group that reads it, which stores it for the others.
         """
         uses = set(self.uses.get(node, []))
         shape = node.specs[0].shape
         first = max((group.number for group, _ in uses), default=None)  # groups are made from the last to the first
-        if first is None:
+        if first is None or (len(uses) > 1 and size_of(shape) > 1):
             return False
-        (group, position), *others = (use for use in uses if use[0].number == first)
-        if others or (len(uses) > 1 and position not in ("loop", "single")):
-            return False
+        group, position = next(use for use in uses if use[0].number == first)
         size, looped = size_of(shape), size_of(group.shape)
         if not group.traits.is_nest or len(group.nodes) >= MAX_NODES or looped > size > 1:
             return False
