@@ -2,7 +2,7 @@
 
 The nodes are visited from the last to the first. A node that is computed entry by entry joins the kernel of its
 consumers if they are all in one kernel and read it at one position, so that nothing is computed twice and no cycle
-can arise; otherwise it starts a kernel of its own. Re-indexings of one array and constants are free to recompute:
+can arise; otherwise it starts a kernel of its own. A scalar joins the first of the kernels that read it, which stores it. Re-indexings of one array and constants are free to recompute:
 they join every kernel that reads them. Contractions read re-indexed operands through strides.
 """
 
