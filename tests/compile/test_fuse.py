@@ -57,6 +57,24 @@ def test_a_value_of_two_kernels_is_computed_once():
     assert kinds(lambda x: bprop.softmax(x), X) == ["reduce", "map", "reduce", "map", "map"]
 
 
+def test_a_scalar_is_computed_where_it_is_first_read(distance):
+    """The kernel stores it for the others: a loop over scalars is one kernel, not one for each of its values."""
+
+    def final(x):
+        angle, speed = x[0], x[1]
+        for _ in range(8):
+            speed = speed - 0.01 * bprop.sin(angle)
+            angle = angle + 0.01 * speed
+        return angle, speed * angle, bprop.stack([angle, x[1] * bprop.sum(bprop.exp(x) * angle)])
+
+    x = np.array([1.0, 0.2])
+    assert kinds(final, x).count("map") <= 3
+    assert distance(final, x) <= 2
+    gradient = bprop.grad(lambda x: final(x)[1])
+    assert kinds(gradient, x).count("map") <= 5
+    assert distance(gradient, x) <= 4
+
+
 def test_nothing_is_computed_again_for_a_broadcast_or_a_second_position():
     assert kinds(lambda x: bprop.exp(x[0]) + x, X) == ["map", "map"]
     f = lambda x: x[1:] - x[:-1]
@@ -157,6 +175,46 @@ def test_positions_are_those_of_numpy(new, axes):
         assert evaluate(address, at) == expected[at]
     if axes == (0, 1):
         assert address.linear()
+
+
+# --- joins ---
+def test_a_matrix_of_scalars_is_one_kernel(distance):
+    """Its constants and what is computed of a number twice, too."""
+
+    def turned(t, x):
+        return np.array([[np.cos(t), -np.sin(t), 0], [np.sin(t), np.cos(t), 0], [0, 0, 1]]) @ x
+
+    x = np.array([1.0, 2.0, 3.0])
+    assert kinds(turned, 0.3, x) == ["join", "contract"]
+    assert distance(turned, 0.3, x) <= 1
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+@pytest.mark.parametrize("shape", [(5,), (3, 70), (0, 2)], ids=str)
+def test_operands_of_one_shape_share_a_loop(shape, axis, distance):
+    """What two of them read is computed once."""
+    x, y = np.random.default_rng(0).random((2, *shape))
+
+    def coordinates(x, y):
+        return bprop.stack([bprop.sin(x) * bprop.cos(y), bprop.sin(x) * bprop.sin(y), bprop.cos(x), x], axis=axis)
+
+    assert kinds(coordinates, x, y) == ["join"]
+    assert distance(coordinates, x, y) <= 2
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("sizes", [(1, 3, 0, 2), (20, 1, 1, 20, 4), (1,) * 40, (9, 8, 9)], ids=str)
+@pytest.mark.parametrize("dtype", ["float64", "int32"])
+def test_operands_of_several_shapes(sizes, axis, dtype, distance):
+    shapes = [(size, 1) if axis == 0 else (1, size) for size in sizes]
+    xs = [np.arange(size).astype(dtype).reshape(shape) + size for size, shape in zip(sizes, shapes, strict=True)]
+    assert distance(lambda *xs: bprop.concat([*xs[:1], *(x * 2 + xs[0][:1, :1] for x in xs[1:])], axis=axis), *xs) == 0
+    assert distance(lambda *xs: bprop.concat([xs[-1], *xs, 7 * xs[0]], axis=axis), *xs) == 0
+
+
+def test_small_operands_are_not_computed_entry_by_entry():
+    x = np.arange(4.0)
+    assert kinds(lambda x: bprop.concat([bprop.exp(x), bprop.sum(x)[None]]), x) == ["map", "reduce", "join"]
 
 
 def test_the_gradient_of_a_turned_weight_is_one_product():

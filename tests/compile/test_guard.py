@@ -250,3 +250,60 @@ def test_verification_compares_what_the_masked_program_gives():
     run = bprop.compile(bprop.grad(lambda W, x: bprop.sum((x @ W)[1:] ** 2)), verify=True)
     assert np.isfinite(np.asarray(run(W, x))).all()
     assert run.report.masked == 1
+
+
+# --- Jacobians: most entries of a one-hot seed are absent ---
+JACOBIANS = {
+    "forward": lambda f: bprop.jacobian(f, mode="forward"),
+    "reverse": bprop.jacobian,
+    "hessian": lambda f: bprop.hessian(lambda x: bprop.sum(f(x) ** 2)),
+    "tangent of a Jacobian": lambda f: lambda x: bprop.jvp(bprop.jacobian(f, mode="forward"), (x,), (x * 0 + 1,))[1],
+}
+POLES = {
+    "entries": bprop.sqrt,
+    "selection": lambda x: bprop.sqrt(bprop.maximum(x, 0.0)) * x[0],
+    "product": lambda x: np.arange(6.0).reshape(2, 3) @ bprop.log(x),
+    "softmax": lambda x: bprop.exp(x - bprop.max(x)) / bprop.sum(bprop.exp(x - bprop.max(x))),
+    "running sum": lambda x: bprop.cumulative_sum(bprop.cbrt(x)),
+    "scan": lambda x: bprop.scan(lambda c, x: (c + bprop.sqrt(x), bprop.relu(x)), np.zeros(()), x),
+}
+
+
+def _leaves(tree):
+    return [np.asarray(y) for y in (tree if isinstance(tree, tuple) else (tree,))]
+
+
+@pytest.mark.parametrize("transform", JACOBIANS)
+@pytest.mark.parametrize("name", POLES)
+def test_a_jacobian_carries_no_masks_while_it_is_finite(name, transform):
+    """Then it is the plain one, masks of selections included; else it is what the masked sweep gives eagerly."""
+    f = POLES[name]
+    if transform != "forward" and name == "scan":
+        f = lambda x: POLES["scan"](x)[1]
+    derivative = JACOBIANS[transform](f)
+    run = bprop.compile(derivative)
+    x = np.array([0.3, 2.0, 0.7])
+    for y, expected in zip(_leaves(run(x)), _leaves(derivative(x)), strict=True):
+        assert_allclose(y, expected, rtol=1e-12, atol=1e-14)
+    assert run.report.masked == 0
+    for number, special in enumerate((0.0, np.inf, np.nan), start=1):
+        x[1] = special
+        for y, expected in zip(_leaves(run(x)), _leaves(derivative(x)), strict=True):
+            assert_allclose(y, expected, rtol=1e-12, atol=1e-14, err_msg=str(special))
+        assert run.report.masked <= number
+    assert len(run.programs) == 1
+
+
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_no_kernel_of_a_jacobian_makes_a_mask(mode):
+    run = bprop.compile(bprop.jacobian(lambda x: bprop.tanh(np.ones((4, 3)) @ bprop.tanh(x)), mode=mode))
+    run(np.ones(3))
+    assert "where" not in str(run.graph)
+    assert "bool" not in str(run.graph).replace("bool[3,3]", "").replace("bool[4,4]", "")  # of the seeds
+
+
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_a_jacobian_that_is_differentiated_keeps_its_masks(mode):
+    """All of J is finite, the slope of its slopes is not: 0 · 0.75 / √0."""
+    entry = lambda x: bprop.jacobian(lambda x: x**1.5, mode=mode)(x)[0, 1]
+    assert_array_equal(bprop.compile(bprop.grad(entry))(np.array([0.0, 4.0])), [0, 0])

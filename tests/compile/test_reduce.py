@@ -1,5 +1,6 @@
 """Reductions and contractions: every layout of axes, and accuracy against exact sums."""
 
+from functools import partial
 from math import fsum
 
 import numpy as np
@@ -93,6 +94,21 @@ def test_max_takes_nan_and_the_extreme_integers(distance):
         assert distance(bprop.all, np.array(x)) == 0
     assert distance(bprop.prod, np.full(70, 3, np.int8)) == 0
     assert distance(bprop.sum, np.arange(300, dtype=np.uint8).reshape(3, 100)) == 0
+
+
+@pytest.mark.parametrize("size", [31, 32, 33, 63, 100, 129])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int32", "uint8"])
+def test_extremes_of_rows_see_every_entry(size, dtype):
+    """The extreme entry, NaN and an infinity are found wherever they stand, in a vector or behind the last one."""
+    x = RANDOM.permuted(np.tile(np.arange(size), (size, 1)), axis=1).astype(dtype)
+    rows = [x]
+    if np.dtype(dtype).kind == "f":
+        for number in (np.nan, np.inf, -np.inf):
+            rows.append(np.where(np.eye(size, dtype=bool), np.asarray(number, dtype), x))
+    x = np.concatenate(rows)
+    for name in ("max", "min", "argmax", "argmin"):
+        y = bprop.compile(partial(getattr(bprop, name), axis=-1))(x)
+        np.testing.assert_array_equal(y, getattr(np, name)(x, axis=-1), err_msg=name)
 
 
 def test_logsumexp_of_infinities(distance):

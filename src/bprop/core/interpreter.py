@@ -48,6 +48,8 @@ class Interpreter:
         Results have no numbers, even where all operands have: every application is traced.
     replayed : bool
         The applications are recorded or traced, and will be repeated with other numbers: by a program or a backward sweep.
+    recorded : bool
+        A backward sweep will go through the applications.
     differentiates : bool
         Values of this level may carry a derivative, which is lost if Python takes their number.
     gave_objects : bool
@@ -59,6 +61,7 @@ class Interpreter:
     stages = False
     guards = False
     replayed = False
+    recorded = False
     differentiates = True
     gave_objects = False
 
@@ -68,6 +71,7 @@ class Interpreter:
         self.guards = self.below.guards
         self.stages = self.below.stages
         self.replayed = self.replayed or self.below.replayed
+        self.recorded = self.recorded or self.below.recorded
         self.cells: dict[Cell, Array] = {}
         self.written: dict[Cell, None] = {}
 

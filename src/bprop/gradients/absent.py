@@ -3,7 +3,8 @@
 A selection sends its cotangent to the chosen input; at the others it is *absent*. In numbers absence is a zero, and a
 zero times an infinite partial is NaN. So a backward (or tangent) sweep whose result is not finite is run again under
 `Absent`, where every cotangent is a pair of a value and a mask of the entries that are present; products are taken
-only there. A sweep that is being traced has no numbers to look at and runs under `Absent` from the start.
+only there. A sweep that is being traced has no numbers to look at and runs under `Absent` from the start; that of one-hot
+seeds runs plainly in a compiled program, which guards its result and has another program to fall back on (decision 0003).
 
 Cotangents enter linearly, so few cases suffice; a masked value always holds a plain zero where it is absent. A mask of
 shape () is for all entries or none: a result of which nothing is used, a carry before the first turn of a loop.
@@ -362,13 +363,33 @@ def is_finite(values: Any) -> bool | None:
     return True
 
 
+def guards_sweeps(interpreter: Interpreter) -> bool:
+    """Return whether sweeps of one-hot seeds under ``interpreter`` run plainly, with a guard on their results.
+
+    Not where a backward sweep goes through them: a zero meets the slope of a slope there, infinite where all that is guarded
+    may be finite.
+    """
+    return interpreter.guards and not interpreter.recorded
+
+
+def _guarded(y: Any) -> Any:
+    """Return a result of a plain sweep, which holds only if it is finite."""
+    if y is None or not is_inexact(y.dtype):
+        return y
+    for part, _ in _parts(y):
+        (y,) = current().bind(guard, (y, part), {})
+    return y
+
+
 def masked_sweep(sweep: Any, seeds: list[Any], present: list[Any] | None = None) -> list[Any]:
     """Run ``sweep(seeds)``, linear in the seeds, so that absent entries stay absent.
 
     A plain run whose result is finite is already right, since 0 · finite = 0; only otherwise, or where the sweep is
     gone through again with other numbers, it runs on masked values. ``present`` says which entries of the seeds are
-    (one-hot seeds of a Jacobian: only one).
+    (one-hot seeds of a Jacobian: only one). In a program that has another to fall back on, such a sweep runs plainly, too.
     """
+    if present is not None and guards_sweeps(current()):
+        return list(map(_guarded, sweep(seeds)))
     repeatable = not current().replayed
     if repeatable:
         results: list[Any] = sweep(seeds)
@@ -383,4 +404,4 @@ def masked_sweep(sweep: Any, seeds: list[Any], present: list[Any] | None = None)
     return [interpreter.lower(value) for value in swept]
 
 
-__all__ = ["Absent", "Masked", "is_finite", "masked_sweep"]
+__all__ = ["Absent", "Masked", "guards_sweeps", "is_finite", "masked_sweep"]

@@ -42,7 +42,7 @@ class Forward(Interpreter):
 
     Tangents are values of the level below or, behind a selection, `Masked` ones of ``absent``: a derivative of the
     branch not taken is absent, and an infinite partial behind it has nothing to multiply. ``masks=False`` leaves the
-    masks out, for a derivative to be read.
+    masks out, for a derivative to be read or one that is guarded.
     """
 
     name = "jvp"

@@ -6,11 +6,12 @@ from typing import Any, Literal
 
 from ..core.error import ArgumentError
 from ..core.graph import Graph
+from ..core.interpreter import current
 from ..core.shape import size_of
 from ..core.tree import flatten, map, unflatten
 from ..core.value import Array
 from ..ops import arange, astype, moveaxis, reshape, zeros
-from .absent import masked_sweep
+from .absent import guards_sweeps, masked_sweep
 from .batch import vmap
 from .transform import P, check_sequences, grad, jvp, linear_map, pullback_of
 from .variable import Argnums, Function, Variables, check_differentiable, name_of, positions
@@ -91,7 +92,7 @@ def _jacobian_forward(f: Function, args: list[Any], single: bool, what: str) -> 
     columns: list[list[Any]] = []
     structure: Any = None
     for position, x in enumerate(values):
-        ys, graph, structure = linear_map(f, variables, what, position)
+        ys, graph, structure = linear_map(f, variables, what, position, masks=not guards_sweeps(current()))
         for y in flatten(ys)[0]:
             check_differentiable(y, what, args)
 

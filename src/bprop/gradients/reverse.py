@@ -85,6 +85,7 @@ class Record(Interpreter):
 
     name = "record"
     replayed = True
+    recorded = True
 
     def __init__(self, below: Interpreter | None = None, *, name: str = "record") -> None:
         super().__init__(below)

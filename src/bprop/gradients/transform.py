@@ -300,10 +300,12 @@ class LinearMap(Protocol[R_co]):
         """Return J x_dot."""
 
 
-def linear_map(f: Function, variables: Any, what: str, position: int | None = None) -> tuple[Any, Graph, Structure]:
+def linear_map(
+    f: Function, variables: Any, what: str, position: int | None = None, masks: bool = True
+) -> tuple[Any, Graph, Structure]:
     """Run ``f`` once; return its result, and the map from tangents to those of the result as a graph and a structure.
 
-    ``position``: that of the one value which varies, among those of all variables.
+    ``position``: that of the one value which varies, among those of all variables. ``masks``: those of `Forward`.
     """
     tracer = Trace(name=what, stage_all=False)
     count = iter(range(sum(len(v.values) for v in variables)))
@@ -312,7 +314,7 @@ def linear_map(f: Function, variables: Any, what: str, position: int | None = No
         for v in variables
     ]
     with using(tracer):
-        result, y_dots, _ = run_forward(f, variables, dots, False, what)
+        result, y_dots, _ = run_forward(f, variables, dots, False, what, Forward(masks=masks))
     tracer.close()
     leaves, structure = flatten(y_dots)
     return result, tracer.graph(leaves), structure

@@ -23,6 +23,7 @@ from ...gradients.reverse import backward
 from ...gradients.variable import leaf_label
 from ..introspection import stored
 from ..passes.finite_check import has_guard
+from ..passes.fold_constants import fold_constants
 from ..passes.inline import inline
 
 LARGE = 1000
@@ -220,7 +221,8 @@ class _Tracing:
         results = [self._source(x) for x in self.outputs]
         computed = [x for x, source in zip(self.outputs, results, strict=True) if source.kind == "computed"]
         values = [tracer.cells[cell] for cell in written]
-        graph = inline(tracer.graph([*computed, *values]))  # what a region closes over is an input as well
+        # what a region closes over is an input as well, and so are constants
+        graph = fold_constants(inline(tracer.graph([*computed, *values])))
         captures = [value for _, value in graph.captures]
         for value in captures:
             if isinstance(value, Tracer):

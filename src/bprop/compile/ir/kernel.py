@@ -90,7 +90,8 @@ class View(NamedTuple):
 class Kernel:
     """Nodes computed together. ``root`` gives the loop; ``reads`` and ``stored`` are its values in memory.
 
-    ``views``: the operands of a contraction. A join is a kernel for each of its operands; ``operand_position`` says which.
+    ``views``: the operands of a contraction. ``operand_positions``: the operands of a join that it copies; those of one shape
+    in one loop, those of several shapes, which are small, entry by entry without a loop.
     ``nest``: the loops of a kernel that is a nest; ``loops``: how its loops are written; ``contraction``: how a product is tiled; ``epilogue``: the maps computed
     on its macro tiles. ``bodies``: the graphs of a region; ``workspace``: bytes that it needs while it runs.
     """
@@ -101,7 +102,7 @@ class Kernel:
     stored: tuple[Edge, ...]
     reads: tuple[Edge, ...] = ()
     views: tuple[View, ...] = ()
-    operand_position: int | None = None
+    operand_positions: tuple[int, ...] | None = None
     may_fail: bool = False
     nest: LoopNest | None = None
     contraction: Contraction | None = None
@@ -128,12 +129,12 @@ class Kernel:
 
     def inputs_of(self, node: Node) -> Sequence[NodeInput]:
         """Return what ``node`` reads in this kernel."""
-        return inputs_of(node, self.root, self.operand_position)
+        return inputs_of(node, self.root, self.operand_positions)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Extents of the loop."""
-        return loop_shape(self.kind, self.root, self.operand_position)
+        return loop_shape(self.kind, self.root, self.operand_positions)
 
     @property
     def flops(self) -> int:
@@ -158,9 +159,10 @@ class Kernel:
         """Bytes read and written, each value once."""
         if not self.traits.is_run:
             return 0
-        joins = self.operand_position is not None
-        stored = set(() if joins else self.stored)
-        written = size_of(self.shape) * self.root.specs[0].dtype.itemsize if joins else 0
+        positions = self.operand_positions
+        stored = set(self.stored if positions is None else ())
+        joined = [size_of(self.root.edge(position).spec.shape) for position in positions or ()]
+        written = sum(joined) * self.root.specs[0].dtype.itemsize if joined else 0
         counts = {edge: size_of(edge.spec.shape) for edge in stored}
         counts |= self._entries_read({*self.reads} - stored)
         return written + sum(count * edge.spec.dtype.itemsize for edge, count in counts.items())
@@ -183,15 +185,18 @@ class Kernel:
         return f"{self.kind:<8} {shape:>12}  {self.flops:>12,} flop  {self.bytes:>12,} B  {names}"
 
 
-def inputs_of(node: Node, root: Node, operand_position: int | None) -> Sequence[NodeInput]:
-    """Return what ``node`` reads in a kernel: of the root of a join, only the operand of the kernel."""
-    return node.inputs if operand_position is None or node is not root else (node.inputs[operand_position],)
+def inputs_of(node: Node, root: Node, operand_positions: tuple[int, ...] | None) -> Sequence[NodeInput]:
+    """Return what ``node`` reads in a kernel: of the root of a join, only the operands of the kernel."""
+    if operand_positions is None or node is not root:
+        return node.inputs
+    return [node.inputs[position] for position in operand_positions]
 
 
-def loop_shape(kind: Kind, root: Node, operand_position: int | None) -> tuple[int, ...]:
+def loop_shape(kind: Kind, root: Node, operand_positions: tuple[int, ...] | None) -> tuple[int, ...]:
     """Return the extents of a kernel's loop."""
-    if operand_position is not None:
-        return root.edge(operand_position).spec.shape
+    if operand_positions is not None:
+        shapes = {root.edge(position).spec.shape for position in operand_positions}
+        return shapes.pop() if len(shapes) == 1 else ()
     if TRAITS[kind].loops_over_input:
         return shape_of(root.operands[0])
     return root.specs[0].shape if root.specs else ()
@@ -207,7 +212,7 @@ def structure_of(kernel: Kernel) -> Hashable | None:
 
     def reference(x: NodeInput) -> Hashable:
         if type(x) is not Edge:
-            return _comparable(x)
+            return comparable(x)
         if x.node in numbers:
             return "node", numbers[x.node], x.index
         number = operands.get(x)
@@ -215,26 +220,26 @@ def structure_of(kernel: Kernel) -> Hashable | None:
 
     try:
         nodes = tuple(
-            (node.op, _comparable(node.params), tuple(map(reference, node.inputs)), node.specs) for node in kernel.nodes
+            (node.op, comparable(node.params), tuple(map(reference, node.inputs)), node.specs) for node in kernel.nodes
         )
         views = tuple((operands[view.edge], view.position) for view in kernel.views)
         specs = tuple(edge.spec for edge in operands)
-        key = kernel.kind, kernel.operand_position, nodes, tuple(map(reference, kernel.stored)), views, specs
+        key = kernel.kind, kernel.operand_positions, nodes, tuple(map(reference, kernel.stored)), views, specs
         hash(key)
     except TypeError:
         return None
     return key
 
 
-def _comparable(value: Any) -> Hashable:
+def comparable(value: Any) -> Hashable:
     """Return a key that is equal for values that give the same code: 0.0 is not -0.0, 1 is neither 1.0 nor True."""
     kind = type(value)
     if kind in (tuple, list):
-        return kind, tuple(map(_comparable, value))
+        return kind, tuple(map(comparable, value))
     if kind is dict:
-        return kind, tuple((name, _comparable(entry)) for name, entry in sorted(value.items()))
+        return kind, tuple((name, comparable(entry)) for name, entry in sorted(value.items()))
     if kind is slice:
-        return kind, _comparable((value.start, value.stop, value.step))
+        return kind, comparable((value.start, value.stop, value.step))
     if issubclass(kind, float | complex | np.inexact):
         return kind, repr(value)
     if issubclass(kind, np.ndarray):

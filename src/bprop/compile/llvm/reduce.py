@@ -14,7 +14,10 @@ from ..ir.loop_plan import ReductionPlan
 from ..ir.scalar_expr import ScalarExpr, scalars_of
 from .loop import Emitter, loop, number, smaller, stack_slot
 from .map import open_loops
-from .type import I64, constant, register
+from .type import I32, I64, constant, register
+
+VECTOR_INSTRUCTIONS = {"parameter", "add", "multiply", "maximum", "minimum"}
+"""What is emitted alike for numbers and for vectors of them."""
 
 
 def emit_reduce(emitter: Emitter, kernel: Kernel) -> None:
@@ -24,6 +27,10 @@ def emit_reduce(emitter: Emitter, kernel: Kernel) -> None:
     assert isinstance(plan, ReductionPlan)
     if size_of(emitter.specs[-1].shape):
         _Reduction(emitter, nest, plan).emit()
+
+
+MIN_VECTOR_LANES = 32
+"""Lanes from which on a loop over them is vector code: LLVM writes out shorter ones, entry by entry."""
 
 
 class _Reduction:
@@ -150,10 +157,39 @@ class _Reduction:
 
     def _halve(self, acc: Sequence[Any], lanes: int) -> None:
         """Join the lanes into the first: one half with the other, until there is one."""
+        if lanes >= MIN_VECTOR_LANES and self._merges_vectors():
+            self._set(acc, number(0), self._halved(acc, lanes))
+            return
         while lanes > 1:
             lanes //= 2
             with loop(self.b, number(0), number(lanes)) as i:
                 self._set(acc, i, self._join(self._get(acc, i), self._get(acc, self.b.add(i, number(lanes)))))
+
+    def _merges_vectors(self) -> bool:
+        """Whether what joins two states takes vectors of numbers as it takes numbers."""
+        assert self.nest.merged is not None
+        return self.dtype.kind in "fiu" and all(x.op in VECTOR_INSTRUCTIONS for x in scalars_of(self.nest.merged))
+
+    def _halved(self, acc: Sequence[Any], lanes: int) -> list[Any]:
+        """Return the joined lanes, in vectors: LLVM makes none of comparisons whose loop it has written out."""
+        b, width = self.b, min(lanes, self.emitter.module.target.lanes(self.dtype.itemsize))
+        kind = ir.VectorType(register(self.dtype), width)
+        pointers = [b.bitcast(array, kind.as_pointer()) for array in acc]
+        vectors = [
+            [b.load(b.gep(pointer, [number(n)]), align=self.dtype.itemsize) for pointer in pointers]
+            for n in range(lanes // width)
+        ]
+        while len(vectors) > 1:
+            half = len(vectors) // 2
+            vectors = [self._join(x, y) for x, y in zip(vectors[:half], vectors[half:], strict=True)]
+        (states,) = vectors
+        while width > 1:
+            width //= 2
+            low, high = (
+                [b.shuffle_vector(x, x, _lanes(range(start, start + width))) for x in states] for start in (0, width)
+            )
+            states = self._join(low, high)
+        return [b.extract_element(x, ir.Constant(I32, 0)) for x in states]
 
     def _cascade(self, acc: Sequence[Any], lanes: int) -> Callable[[Any], Any]:
         """Return ``flush``: it joins finished chunks pairwise, like carries in a binary counter of chunks."""
@@ -236,6 +272,11 @@ class _Reduction:
             with loop(b, number(0), width) as lane:
                 emitter.loops[column.variable] = b.add(base, lane)
                 self._finish(self._get(total if nest.merged is not None else acc, lane))
+
+
+def _lanes(positions: Sequence[int]) -> Any:
+    """Return which lanes a shuffle takes."""
+    return ir.Constant(ir.VectorType(I32, len(positions)), list(positions))
 
 
 def _initial(state: float, dtype: "np.dtype[Any]") -> Any:

@@ -13,6 +13,7 @@ from ..ir.affine_index import AffineIndex, flattened, variable
 from ..ir.kernel import Kernel, structure_of
 from ..ir.loop_nest import CumulationNest, Loop, LoopNest, ReductionNest, ScatterNest, Store
 from ..ir.scalar_expr import (
+    Position,
     ScalarBuilder,
     ScalarExpr,
     as_constant,
@@ -88,10 +89,9 @@ class _Builder:
     def _operand(self, edge: Edge) -> int:
         return self.scalars.operands[edge]
 
-    def _read(self, operand: int | None = None) -> ScalarExpr:
-        """Return the entry of an operand of the root at the position of the loops."""
-        number = (self.kernel.operand_position or 0) if operand is None else operand
-        x = self.scalars.value(self.root.inputs[number], self.position)
+    def _read(self, operand: int = 0, position: Position | None = None) -> ScalarExpr:
+        """Return the entry of an operand of the root at a position, by default that of the loops."""
+        x = self.scalars.value(self.root.inputs[operand], self.position if position is None else position)
         if isinstance(x, ScalarExpr):
             return x
         assert self.root.op is not None
@@ -106,15 +106,22 @@ class _Builder:
         return LoopNest(**self._common([], stores=stores))
 
     def _join(self) -> LoopNest:
-        root, operand = self.root, self.kernel.operand_position
+        root, operands = self.root, self.kernel.operand_positions
         assert isinstance(root.op, Join)
-        assert operand is not None
+        assert operands is not None
         axis, (shape, dtype) = root.params["axis"], root.specs[0]
-        start = root.op.starts([x.spec for x in root.edges], axis)[operand]
-        target = tuple(index + start if number == axis else index for number, index in enumerate(self.position))
-        value = self.scalars.cast(self._read(), dtype)
-        store = Store(self._operand(root.output), flattened(target, shape), value)
-        return LoopNest(**self._common([], stores=[store]))
+        starts = root.op.starts([x.spec for x in root.edges], axis)
+        stores = []
+        for operand in operands:
+            for position in self._positions(root.edge(operand).spec.shape):
+                target = tuple(i + starts[operand] if number == axis else i for number, i in enumerate(position))
+                value = self.scalars.cast(self._read(operand, position), dtype)
+                stores.append(Store(self._operand(root.output), flattened(target, shape), value))
+        return LoopNest(**self._common([], stores=stores))
+
+    def _positions(self, shape: tuple[int, ...]) -> list[Position]:
+        """Return where an operand is read in each iteration: at the position of the loops, or everywhere without loops."""
+        return [self.position] if shape == self.kernel.shape else [tuple(map(as_index, i)) for i in np.ndindex(shape)]
 
     def _scatter(self) -> LoopNest:
         root = self.root

@@ -77,13 +77,13 @@ class _CheckedValues:
 
     def edges(self, products: Iterable[tuple[Edge, Edge]]) -> list[Edge]:
         """Return the values to check, each once."""
-        chosen: dict[Edge, None] = {}
-        for operand, result in products:
-            source, remaining = self._source(operand), self._remaining(result)
-            chosen[
-                remaining if remaining.node in self.read_further and _size(remaining) < _size(source) else source
-            ] = None
-        return list(chosen)
+        return list(dict.fromkeys(self._chosen(operand, result) for operand, result in products))
+
+    def _chosen(self, operand: Edge, result: Edge) -> Edge:
+        source, remaining = self._source(operand), self._remaining(result)
+        # a value that is guarded by itself is checked as it is stored
+        smaller = _size(remaining) < _size(source) + (operand == result)
+        return remaining if smaller and remaining.node in self.read_further else source
 
     def _source(self, edge: Edge) -> Edge:
         """Return the value that an operand is a re-indexing of."""

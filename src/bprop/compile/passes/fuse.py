@@ -2,7 +2,7 @@
 
 The nodes are visited from the last to the first. A node that is computed entry by entry joins the kernel of its
 consumers if they are all in one kernel and read it at one position, so that nothing is computed twice and no cycle
-can arise; otherwise it starts a kernel of its own. Re-indexings of one array and constants are free to recompute:
+can arise; otherwise it starts a kernel of its own. A scalar joins the first of the kernels that read it, which stores it. Re-indexings of one array and constants are free to recompute:
 they join every kernel that reads them. Contractions read re-indexed operands through strides.
 """
 
@@ -26,21 +26,25 @@ from ...core.family import (
 from ...core.graph import Edge, Graph, Node, NodeInput
 from ...core.shape import size_of
 from ..ir.affine_index import variable
-from ..ir.kernel import TRAITS, Kernel, Kind, KindTraits, View, inputs_of, loop_shape
+from ..ir.kernel import TRAITS, Kernel, Kind, KindTraits, View, comparable, inputs_of, loop_shape
 from ..ir.scalar_expr import is_gather, is_reindexing, source_position
 
 MAX_NODES = 96
 """Most nodes in one kernel: keeps its compile time short and the recursion over it shallow."""
+MAX_JOINED = 16
+"""Most operands of a join that one kernel copies."""
+SMALL_OPERAND = 8
+"""Most entries of an operand of a join that is copied without a loop, together with operands of other shapes."""
 
 
 class _Group:
     """The nodes of a kernel while they are collected, from its root on. Of two the one with the larger ``number`` runs first."""
 
-    def __init__(self, number: int, kind: Kind, root: Node, operand_position: int | None = None) -> None:
-        self.number = number
+    def __init__(self, kind: Kind, root: Node, number: int, operand_positions: tuple[int, ...] | None = None) -> None:
         self.kind = kind
+        self.number = number
         self.root = root
-        self.operand_position = operand_position
+        self.operand_positions = operand_positions
         self.nodes: dict[Node, None] = {root: None}
         self.stored: list[Edge] = root.outputs
         self.views: list[View] = []
@@ -53,11 +57,16 @@ class _Group:
     @property
     def shape(self) -> tuple[int, ...]:
         """Extents of the loop."""
-        return loop_shape(self.kind, self.root, self.operand_position)
+        return loop_shape(self.kind, self.root, self.operand_positions)
+
+    @property
+    def is_unrolled(self) -> bool:
+        """Whether it copies operands of several shapes, without a loop."""
+        return self.operand_positions is not None and self.shape == ()
 
     def inputs_of(self, node: Node) -> Sequence[NodeInput]:
         """Return what ``node`` reads in this kernel."""
-        return inputs_of(node, self.root, self.operand_position)
+        return inputs_of(node, self.root, self.operand_positions)
 
     def kernel(self) -> Kernel:
         """Return the kernel of these nodes, in their order, with what it reads from memory."""
@@ -76,7 +85,7 @@ class _Group:
             tuple(self.stored),
             tuple(dict.fromkeys(reads)),
             tuple(self.views),
-            self.operand_position,
+            self.operand_positions,
             may_fail,
         )
 
@@ -113,8 +122,8 @@ class _Fusion:
             elif _is_free(node):
                 self._join_every_reader(node)
             elif isinstance(node.op, Join):
-                for position in range(len(node.inputs)):
-                    self._start("join", node, position)
+                for positions in _joined_together(node):
+                    self._start("join", node, positions)
             elif not _by_entry(node):
                 self._start(_root_kind(node), node)
             elif not self._join_reader(node):
@@ -132,11 +141,14 @@ class _Fusion:
         group, position = max(uses, key=lambda use: use[0].number)
         if any(other is group and at != position for other, at in uses):
             return False
-        size, looped = size_of(node.specs[0].shape), size_of(group.shape)
+        shape = node.specs[0].shape
+        size, looped = size_of(shape), size_of(group.shape)
         if not group.traits.is_nest or len(group.nodes) >= MAX_NODES or looped > size > 1:
             return False
+        if group.is_unrolled and size > 1:  # it would be written out for every entry
+            return False
         if node.output in self.needed or len(uses) > 1:
-            if not group.traits.is_by_entry or node.specs[0].shape != group.shape or position != "loop":
+            if not group.traits.is_by_entry or shape != group.shape or position not in ("loop", "single"):
                 return False
             group.stored.append(node.output)
         group.nodes[node] = None
@@ -166,11 +178,11 @@ class _Fusion:
             return all(index.linear() for index in source_position(node, group.views[position].position))
         return group.traits.is_nest and (node in group.nodes or len(group.nodes) < MAX_NODES)
 
-    def _start(self, kind: Kind | None, node: Node, operand_position: int | None = None) -> None:
+    def _start(self, kind: Kind | None, node: Node, operand_positions: tuple[int, ...] | None = None) -> None:
         assert node.op is not None
         if not kind:
             raise CompileError(f"{node.op.name}: an op of family {type(node.op).__name__} has no native code")
-        group = _Group(len(self.groups), kind, node, operand_position)
+        group = _Group(kind, node, len(self.groups), operand_positions)
         self.groups.append(group)
         if group.traits.reads_views:
             for number, x in enumerate(node.inputs):
@@ -197,7 +209,7 @@ class _Fusion:
             if size_of(shape) == 1:
                 read_at = "single"
             elif isinstance(node.op, Linear) and (node is not group.root or is_gather(node) or number):
-                read_at = (position, node, number)
+                read_at = (position, _index_map(node), number)
             elif isinstance(node.op, Elementwise | Selection) and shape != node.specs[0].shape:
                 read_at = (position, shape)
             self._use(x, group, read_at)
@@ -210,6 +222,28 @@ def _is_complex(node: Node) -> bool:
     """Whether complex numbers go in or come out: NumPy computes with them, called back."""
     specs = [*node.specs, *(edge.spec for edge in node.edges)]
     return not isinstance(node.op, Region) and any(spec.dtype.kind == "c" for spec in specs)
+
+
+def _index_map(node: Node) -> Any:
+    """Return what says at which position an op of the linear family reads its operands: equal for nodes that read alike."""
+    if not is_reindexing(node):
+        return node
+    shapes = node.edge(0).spec.shape, node.specs[0].shape
+    return node.op, comparable(node.params), shapes
+
+
+def _joined_together(node: Node) -> list[tuple[int, ...]]:
+    """Return the operands of a join, by position, that one kernel copies: of one shape, or small."""
+    shapes = [x.spec.shape for x in node.edges]
+    together: dict[Any, list[int]] = {}
+    for position, shape in enumerate(shapes):
+        is_small = size_of(shape) <= SMALL_OPERAND and len(set(shapes)) > 1
+        together.setdefault(None if is_small else shape, []).append(position)
+    return [
+        tuple(positions[start : start + MAX_JOINED])
+        for positions in together.values()
+        for start in range(0, len(positions), MAX_JOINED)
+    ]
 
 
 def _by_entry(node: Node) -> bool:

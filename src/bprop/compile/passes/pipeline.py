@@ -5,6 +5,7 @@ pass                   what goes out
 =====================  ==================================================================================
 `inline`               the graph without ``custom``, ``checkpoint`` and ops that are written with others; of a
                        program by the front end (what a region closes over is an input), of bodies here
+`fold_constants`       what depends on no input as captured arrays; by the front end, since they are inputs
 `add_finite_checks`    one check of all that products with absent cotangents need to be finite
 `simplify`             identities, constants, equal and dead nodes gone
 `assign_layouts`       images with their axes in the order in which convolutions compute fastest

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ...core.error import CompileError
-from ...core.family import Random
+from ...core.family import Random, Reduction
 from ...core.shape import size_of
 from ..ir.kernel import Kernel, Kind
 from ..ir.loop_nest import CumulationNest, LoopNest, ReductionNest, parallel_loop
@@ -34,6 +34,8 @@ from ..ir.target import Target
 
 LANES = 8
 """States of one result that run side by side."""
+CHOICE_LANES = 32
+"""States that run side by side where one of the entries is chosen: as many vectors as hide the latency of a comparison."""
 CHUNK = 128
 """Entries that are combined before states are joined."""
 COLUMNS = 64
@@ -93,6 +95,14 @@ def _reduction_plan(kernel: Kernel, target: Target) -> ReductionPlan:
     if last is not None and last.variable == nest.innermost and last.extent >= MIN_COLUMNS:
         return ReductionPlan(_partition(nest, target.grain(GRAIN_BYTES)), COLUMNS, 1, CHUNK, 0)
     joins = nest.merged is not None
+    op = kernel.root.op
+    if (
+        isinstance(op, Reduction)
+        and op.tie_fraction is not None
+        and nest.inner
+        and nest.inner[-1].extent >= CHOICE_LANES
+    ):
+        return ReductionPlan(_partition(nest, 1), 0, CHOICE_LANES, nest.inner[-1].extent, 0)  # in whatever order
     lanes = LANES if joins and nest.inner and nest.inner[-1].extent >= LANES else 1
     is_long = prod(loop.extent for loop in nest.inner) > CHUNK
     return ReductionPlan(_partition(nest, 1), 0, lanes, CHUNK, LEVELS if joins and is_long else 0)
