@@ -16,6 +16,7 @@ from ..ir.lowered import Lowered
 from ..ir.memory_plan import Buffer
 from ..ir.schedule import ScheduledItem
 from ..ir.status import MESSAGE, POLL_SIGNALS
+from .builder import Builder
 from .contraction import emit_contraction
 from .control import emit_branch, emit_loop
 from .cumulate import emit_cumulate
@@ -75,7 +76,7 @@ class _ModuleEmitter:
         for segment in segments:
             segment.attributes.add("noinline")
         function = self.declare(name, exported)
-        b: Any = ir.IRBuilder(function.append_basic_block("entry"))
+        b: Any = Builder(function.append_basic_block("entry"))
         calls = [partial(b.call, segment, function.args) for segment in segments]
         emit_segments(self.module, b, function.args[1:] if is_parallel else (), calls, is_body)
         return function
@@ -92,7 +93,7 @@ class _ModuleEmitter:
     ) -> Any:  # fmt: skip
         """Emit the function that runs one segment of a schedule."""
         function = self.declare(name, exported)
-        b: Any = ir.IRBuilder(function.append_basic_block("entry"))
+        b: Any = Builder(function.append_basic_block("entry"))
         outputs = 1 + len(lowered.graph.inputs)
 
         def pointer(buffer: Buffer) -> Any:
@@ -131,7 +132,7 @@ class _ModuleEmitter:
         for argument in pointers[: len(buffers) - has_workspace]:
             # one argument per buffer, and buffers never overlap; but in a workspace threads read each other's numbers
             argument.add_attribute("noalias")
-        b: Any = ir.IRBuilder(function.append_basic_block("entry"))
+        b: Any = Builder(function.append_basic_block("entry"))
         status = b.alloca(I32)
         b.store(ir.Constant(I32, 0), status)
         # a kernel that one thread runs is compiled for that

@@ -1,5 +1,6 @@
 """NumPy dtypes as LLVM types. Truth values are one bit in registers and one byte in memory."""
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -50,3 +51,11 @@ class Module(ir.Module):  # type: ignore[misc]
     def __init__(self, target: Target) -> None:
         super().__init__("bprop")
         self.target = target
+
+    @cached_property
+    def not_unrolled(self) -> Any:
+        """What is attached to a loop that LLVM shall not unroll."""
+        option = self.add_metadata([ir.MetaDataString(self, "llvm.loop.unroll.disable")])
+        node = self.add_metadata([option, option])  # its first operand is itself, by which it is a loop's own
+        node.operands = (node, option)
+        return node
