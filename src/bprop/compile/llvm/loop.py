@@ -28,7 +28,8 @@ def number(value: int) -> Any:
 def loop(builder: Any, start: Any, stop: Any, step: int = 1, unroll: bool = True) -> Iterator[Any]:
     """Emit ``for (i = start; i < stop; i += step)`` around the body of the ``with`` statement.
 
-    Without ``unroll`` LLVM makes vectors of the loop, but does not write its body out several times besides.
+    Without ``unroll`` LLVM may make vectors of the loop, but does not write out its body again and again besides: not the
+    vectors, nor the entries left over.
     """
     before = builder.block
     head = builder.append_basic_block("head")
@@ -44,7 +45,7 @@ def loop(builder: Any, start: Any, stop: Any, step: int = 1, unroll: bool = True
     i.add_incoming(builder.add(i, number(step), flags=("nsw",)), builder.block)
     repeat = builder.branch(head)
     if not unroll:
-        repeat.set_metadata("llvm.loop", builder.module.not_unrolled)
+        repeat.set_metadata("llvm.loop", builder.module.vectorised_once)
     builder.position_at_end(after)
 
 

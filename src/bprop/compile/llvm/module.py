@@ -49,15 +49,19 @@ def emit_module(lowered: Lowered) -> Any:
     module = Module(lowered.target)
     run = _ModuleEmitter(module, lowered).function("run", lowered, exported=True)
     slots = 1 + len(lowered.graph.inputs) + len(lowered.graph.outputs)
-    emit_step_loop(run, slots, lowered.schedule.is_parallel)
+    emit_step_loop(run, slots, lowered.schedule.is_parallel and lowered.schedule.uses_threads)
     return module
 
 
 class _ModuleEmitter:
-    """Emits the functions of a module. ``functions`` are those of kernels, by all that they depend on."""
+    """Emits the functions of a module. ``functions`` are those of kernels, by all that they depend on.
+
+    What one thread always runs has no barriers, and loops whose length is known.
+    """
 
     def __init__(self, module: Module, lowered: Lowered) -> None:
         self.module = module
+        self.uses_threads = lowered.schedule.uses_threads
         self.called = list(called_back(lowered.kernels))
         self.functions: dict[Hashable, Any] = {}
         self.count = 0
@@ -66,7 +70,7 @@ class _ModuleEmitter:
     def function(self, name: str, lowered: Lowered, exported: bool = False) -> Any:
         """Emit the function that runs a graph's kernels on a table of pointers; that of a body ends with a barrier."""
         schedule, is_body = lowered.schedule, not exported
-        is_parallel = schedule.is_parallel
+        is_parallel = schedule.is_parallel and self.uses_threads
         if len(schedule.segments) == 1:
             return self.segment(name, lowered, schedule.segments[0], is_parallel, is_body, exported)
         segments = [
@@ -96,13 +100,17 @@ class _ModuleEmitter:
         b: Any = Builder(function.append_basic_block("entry"))
         outputs = 1 + len(lowered.graph.inputs)
 
+        bases: dict[int, Any] = {}
+
         def pointer(buffer: Buffer) -> Any:
             slot = {"arena": 0, "input": 1 + buffer.position, "output": outputs + buffer.position}[buffer.kind]
-            base = b.load(b.gep(function.args[0], [number(slot)]))
-            return b.gep(base, [number(buffer.position)]) if buffer.kind == "arena" else base
+            if slot not in bases:
+                with b.goto_entry_block():
+                    bases[slot] = b.load(b.gep(function.args[0], [number(slot)]))
+            return b.gep(bases[slot], [number(buffer.position)]) if buffer.kind == "arena" else bases[slot]
 
         def kernel(work: Kernel, is_parallel: bool) -> tuple[Any, list[Buffer]]:
-            return self.kernel(work, is_parallel, lowered)
+            return self.kernel(work, is_parallel and self.uses_threads, lowered)
 
         ScheduleEmitter(self.module, kernel, items, function, pointer).emit(b, is_parallel, is_body)
         return function

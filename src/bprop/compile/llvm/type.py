@@ -53,9 +53,13 @@ class Module(ir.Module):  # type: ignore[misc]
         self.target = target
 
     @cached_property
-    def not_unrolled(self) -> Any:
-        """What is attached to a loop that LLVM shall not unroll."""
+    def vectorised_once(self) -> Any:
+        """What is attached to a loop of which LLVM shall write out neither the vectors nor what they leave over again."""
         option = self.add_metadata([ir.MetaDataString(self, "llvm.loop.unroll.disable")])
-        node = self.add_metadata([option, option])  # its first operand is itself, by which it is a loop's own
-        node.operands = (node, option)
+        followups = [
+            self.add_metadata([ir.MetaDataString(self, f"llvm.loop.vectorize.followup_{part}"), option])
+            for part in ("vectorized", "epilogue")
+        ]
+        node = self.add_metadata([*followups, option])
+        node.operands = (node, *followups)  # its first operand is itself, by which it is a loop's own
         return node
