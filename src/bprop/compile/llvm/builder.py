@@ -82,5 +82,6 @@ def _wrapped(value: int) -> Any:
 
 
 def _number(x: Any) -> Hashable:
-    """Return what tells a value from others: constants are equal by type and number."""
-    return (str(x.type), str(x)) if isinstance(x, ir.Constant) else id(x)
+    """Return what tells a value from others: constants are equal by number. Who holds the value of a key holds ``x``."""
+    constant = _constant(x)
+    return id(x) if constant is None else (constant,)
