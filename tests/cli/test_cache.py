@@ -19,7 +19,7 @@ def kept(tmp_path, monkeypatch):
 def fill(kept):
     for number, name in enumerate(("train_step", "\x1b[2J[bold]", "")):
         about = {"name": name, "ops": 1234, "kernels": 5, "cpu": "znver4"}
-        kept.put(f"{number:064x}", Entry(b"x" * 1500, (), {}, about))
+        kept.put(f"{number:064x}", Entry((b"x" * 1500,), (), {}, about))
         os.utime(kept.folder / f"{number:064x}.code", (number, number))
     (kept.folder / f"{3:064x}.code").write_bytes(b"")
 

@@ -29,7 +29,7 @@ from support.random_graph import run as follow
 
 KEY = "0123456789abcdef" * 4
 ENTRY = Entry(
-    bytes(range(256)),
+    (bytes(range(200)), bytes(range(200, 256))),
     ("expf", "logf"),
     {"arena": 4096, "callbacks": 2},
     {"name": "step", "ops": 3, "kernels": 1, "cpu": "any"},

@@ -47,7 +47,7 @@ def plant(kind, path, secret):
 
 def store(path):
     store = Store(path.parent)
-    store.put(path.stem, Entry(b"code", (), {}, {}))
+    store.put(path.stem, Entry((b"code",), (), {}, {}))
 
 
 WRITERS = {

@@ -181,8 +181,11 @@ class _Emission:
         if self.width > 1 and step == 1 and self.dtype.kind != "b":
             store(self.emitter.module, b, vector, b.gep(y, [b.add(start, j)]), self.dtype, mask)
             return
-        for lane in range(self.width):
-            at = b.add(j, number(lane))
-            with b.if_then(b.icmp_signed("<", at, number(plan.column.extent))):
-                x = b.extract_element(vector, ir.Constant(I32, lane))
-                self.emitter.store(x, y, b.add(start, b.mul(at, number(step))), self.dtype)
+        if self.dtype.kind == "b":
+            vector = b.zext(vector, ir.VectorType(memory(self.dtype), self.width))
+        lanes = stack_slot(b, ir.ArrayType(memory(self.dtype), self.width))
+        b.store(vector, b.bitcast(lanes, vector.type.as_pointer()), align=1)
+        inside = smaller(b, b.sub(number(plan.column.extent), j), number(self.width))
+        with loop(b, number(0), inside, unroll=False) as lane:
+            x = b.load(b.gep(lanes, [number(0), lane]))
+            self.emitter.store(x, y, b.add(start, b.mul(b.add(j, lane), number(step))), self.dtype)

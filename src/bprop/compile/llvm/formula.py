@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
+from .builder import Builder
 from .type import F32, F64, I32, I64, constant, register
 from .vector import intrinsic
 
@@ -252,7 +253,7 @@ def apply(formula: Expansion, name: str, module: Any, b: Any, xs: Sequence[Any],
         function.linkage = "internal"
         for attribute in ("alwaysinline", "nounwind", "readnone"):
             function.attributes.add(attribute)
-        builder: Any = ir.IRBuilder(function.append_basic_block("entry"))
+        builder: Any = Builder(function.append_basic_block("entry"))
         field = Field(module, builder, dtype)
         builder.ret(formula(*(Number(field, x) for x in function.args)).value)
     return b.call(function, list(xs))

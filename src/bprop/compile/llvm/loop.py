@@ -25,8 +25,12 @@ def number(value: int) -> Any:
 
 
 @contextmanager
-def loop(builder: Any, start: Any, stop: Any, step: int = 1) -> Iterator[Any]:
-    """Emit ``for (i = start; i < stop; i += step)`` around the body of the ``with`` statement."""
+def loop(builder: Any, start: Any, stop: Any, step: int = 1, unroll: bool = True) -> Iterator[Any]:
+    """Emit ``for (i = start; i < stop; i += step)`` around the body of the ``with`` statement.
+
+    Without ``unroll`` LLVM may make vectors of the loop, but does not write out its body again and again besides: not the
+    vectors, nor the entries left over.
+    """
     before = builder.block
     head = builder.append_basic_block("head")
     body = builder.append_basic_block("body")
@@ -39,7 +43,9 @@ def loop(builder: Any, start: Any, stop: Any, step: int = 1) -> Iterator[Any]:
     builder.position_at_end(body)
     yield i
     i.add_incoming(builder.add(i, number(step), flags=("nsw",)), builder.block)
-    builder.branch(head)
+    repeat = builder.branch(head)
+    if not unroll:
+        repeat.set_metadata("llvm.loop", builder.module.vectorised_once)
     builder.position_at_end(after)
 
 

@@ -12,6 +12,9 @@ from ..ir.scalar_expr import ScalarExpr
 from .loop import Emitter, loop, number
 from .type import constant
 
+UNROLLED = 16
+"""Up to which extent LLVM may write a loop out. It makes vectors of longer ones, and what they leave over is no work."""
+
 
 def open_loops(
     stack: ExitStack,
@@ -27,7 +30,9 @@ def open_loops(
     emitter.emit(levels[0])
     for loop_of_nest, scalars in zip(loops, levels[1:], strict=False):
         begin, end = emitter.range_of(loop_of_nest, partition)
-        emitter.loops[loop_of_nest.variable] = stack.enter_context(loop(emitter.builder, begin, end))
+        emitter.loops[loop_of_nest.variable] = stack.enter_context(
+            loop(emitter.builder, begin, end, unroll=loop_of_nest.extent <= UNROLLED)
+        )
         emitter.emit(scalars)
 
 
@@ -50,7 +55,7 @@ def emit_scatter(emitter: Emitter, kernel: Kernel) -> None:
     spec, pointer = emitter.specs[-1], emitter.pointers[-1]
     b: Any = emitter.builder
     zero = constant(0, spec.dtype)
-    with loop(b, number(0), number(size_of(spec.shape))) as i:
+    with loop(b, number(0), number(size_of(spec.shape)), unroll=False) as i:
         emitter.store(zero, pointer, i, spec.dtype)
     if size_of(nest.shape) == 0:
         return

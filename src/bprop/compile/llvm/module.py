@@ -16,6 +16,7 @@ from ..ir.lowered import Lowered
 from ..ir.memory_plan import Buffer
 from ..ir.schedule import ScheduledItem
 from ..ir.status import MESSAGE, POLL_SIGNALS
+from .builder import Builder
 from .contraction import emit_contraction
 from .control import emit_branch, emit_loop
 from .cumulate import emit_cumulate
@@ -48,15 +49,19 @@ def emit_module(lowered: Lowered) -> Any:
     module = Module(lowered.target)
     run = _ModuleEmitter(module, lowered).function("run", lowered, exported=True)
     slots = 1 + len(lowered.graph.inputs) + len(lowered.graph.outputs)
-    emit_step_loop(run, slots, lowered.schedule.is_parallel)
+    emit_step_loop(run, slots, lowered.schedule.is_parallel and lowered.schedule.uses_threads)
     return module
 
 
 class _ModuleEmitter:
-    """Emits the functions of a module. ``functions`` are those of kernels, by all that they depend on."""
+    """Emits the functions of a module. ``functions`` are those of kernels, by all that they depend on.
+
+    What one thread always runs has no barriers, and loops whose length is known.
+    """
 
     def __init__(self, module: Module, lowered: Lowered) -> None:
         self.module = module
+        self.uses_threads = lowered.schedule.uses_threads
         self.called = list(called_back(lowered.kernels))
         self.functions: dict[Hashable, Any] = {}
         self.count = 0
@@ -65,7 +70,7 @@ class _ModuleEmitter:
     def function(self, name: str, lowered: Lowered, exported: bool = False) -> Any:
         """Emit the function that runs a graph's kernels on a table of pointers; that of a body ends with a barrier."""
         schedule, is_body = lowered.schedule, not exported
-        is_parallel = schedule.is_parallel
+        is_parallel = schedule.is_parallel and self.uses_threads
         if len(schedule.segments) == 1:
             return self.segment(name, lowered, schedule.segments[0], is_parallel, is_body, exported)
         segments = [
@@ -75,7 +80,7 @@ class _ModuleEmitter:
         for segment in segments:
             segment.attributes.add("noinline")
         function = self.declare(name, exported)
-        b: Any = ir.IRBuilder(function.append_basic_block("entry"))
+        b: Any = Builder(function.append_basic_block("entry"))
         calls = [partial(b.call, segment, function.args) for segment in segments]
         emit_segments(self.module, b, function.args[1:] if is_parallel else (), calls, is_body)
         return function
@@ -92,16 +97,20 @@ class _ModuleEmitter:
     ) -> Any:  # fmt: skip
         """Emit the function that runs one segment of a schedule."""
         function = self.declare(name, exported)
-        b: Any = ir.IRBuilder(function.append_basic_block("entry"))
+        b: Any = Builder(function.append_basic_block("entry"))
         outputs = 1 + len(lowered.graph.inputs)
+
+        bases: dict[int, Any] = {}
 
         def pointer(buffer: Buffer) -> Any:
             slot = {"arena": 0, "input": 1 + buffer.position, "output": outputs + buffer.position}[buffer.kind]
-            base = b.load(b.gep(function.args[0], [number(slot)]))
-            return b.gep(base, [number(buffer.position)]) if buffer.kind == "arena" else base
+            if slot not in bases:
+                with b.goto_entry_block():
+                    bases[slot] = b.load(b.gep(function.args[0], [number(slot)]))
+            return b.gep(bases[slot], [number(buffer.position)]) if buffer.kind == "arena" else bases[slot]
 
         def kernel(work: Kernel, is_parallel: bool) -> tuple[Any, list[Buffer]]:
-            return self.kernel(work, is_parallel, lowered)
+            return self.kernel(work, is_parallel and self.uses_threads, lowered)
 
         ScheduleEmitter(self.module, kernel, items, function, pointer).emit(b, is_parallel, is_body)
         return function
@@ -131,7 +140,7 @@ class _ModuleEmitter:
         for argument in pointers[: len(buffers) - has_workspace]:
             # one argument per buffer, and buffers never overlap; but in a workspace threads read each other's numbers
             argument.add_attribute("noalias")
-        b: Any = ir.IRBuilder(function.append_basic_block("entry"))
+        b: Any = Builder(function.append_basic_block("entry"))
         status = b.alloca(I32)
         b.store(ir.Constant(I32, 0), status)
         # a kernel that one thread runs is compiled for that

@@ -16,6 +16,7 @@ from llvmlite import ir
 
 from ..ir.register_tile import RegisterTile
 from ..ir.target import CACHE_LINE
+from .builder import Builder
 from .loop import loop, loop_with_carry, number
 from .type import I32, I64, constant, register
 from .vector import broadcast, first_lanes, intrinsic, load, multiply_add, shuffled, store
@@ -92,7 +93,7 @@ class Panels:
         for argument in function.args:
             if argument.type == self.pointer:
                 argument.add_attribute("noalias")
-        b: Any = ir.IRBuilder(function.append_basic_block("entry"))
+        b: Any = Builder(function.append_basic_block("entry"))
         fill(b, *function.args)
         b.ret_void()
         return function

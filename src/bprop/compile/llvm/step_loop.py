@@ -4,6 +4,7 @@ from typing import Any
 
 from llvmlite import ir
 
+from .builder import Builder
 from .loop import copy_bytes, emit_barrier, loop, number, return_if_error
 from .type import I32, I64, POINTER, POOL
 
@@ -18,7 +19,7 @@ def emit_step_loop(run: Any, slots: int, is_parallel: bool) -> Any:
     """
     function = ir.Function(run.module, ir.FunctionType(I32, [I64.as_pointer(), *POOL]), "run_steps")
     job, *pool = function.args
-    b: Any = ir.IRBuilder(function.append_basic_block("entry"))
+    b: Any = Builder(function.append_basic_block("entry"))
     table = b.gep(b.alloca(ir.ArrayType(POINTER, slots)), [number(0), number(0)])
     addresses, strides, count = (b.load(b.gep(job, [number(field)])) for field in range(3))
     source = b.inttoptr(addresses, POINTER)

@@ -1,5 +1,6 @@
 """NumPy dtypes as LLVM types. Truth values are one bit in registers and one byte in memory."""
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -50,3 +51,15 @@ class Module(ir.Module):  # type: ignore[misc]
     def __init__(self, target: Target) -> None:
         super().__init__("bprop")
         self.target = target
+
+    @cached_property
+    def vectorised_once(self) -> Any:
+        """What is attached to a loop of which LLVM shall write out neither the vectors nor what they leave over again."""
+        option = self.add_metadata([ir.MetaDataString(self, "llvm.loop.unroll.disable")])
+        followups = [
+            self.add_metadata([ir.MetaDataString(self, f"llvm.loop.vectorize.followup_{part}"), option])
+            for part in ("vectorized", "epilogue")
+        ]
+        node = self.add_metadata([*followups, option])
+        node.operands = (node, *followups)  # its first operand is itself, by which it is a loop's own
+        return node

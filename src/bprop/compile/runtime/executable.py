@@ -26,6 +26,7 @@ from .memory import address_of, memory_of
 from .object_cache import Entry, store
 from .python_callback import Failure, callback, poll_callback
 from .thread_pool import THREAD_POOL
+from .threads import available
 
 if TYPE_CHECKING:
     from ..ir.kernel import Kernel
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 ENTRY = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
 """An entry point: of a pointer table or job, the number of the thread, how many threads there are, and their pool."""
+
+COMPILING_THREADS = 8
+"""How many threads at most turn a program into native code, each a part of it."""
 
 
 @contextmanager
@@ -105,6 +109,8 @@ class Program:
         return emit_module(self.lowered)
 
     def _compiled(self) -> Entry:
+        from ..llvm.split_module import split_module
+
         with collector_paused():
             lowered, module = self.lowered, self._emitted()
             symbols = [x.name for x in module.functions if x.is_declaration and not x.name.startswith("llvm.")]
@@ -120,7 +126,8 @@ class Program:
                 "polls_signals": int(POLL_SIGNALS in module.globals),
                 "uses_threads": int(lowered.schedule.uses_threads),
             }
-            return Entry(compiled(str(module), self.target), tuple(symbols), facts, about)
+            texts = split_module(module, min(available(), COMPILING_THREADS))
+            return Entry(compiled(texts, self.target), tuple(symbols), facts, about)
 
     def _set_callbacks(self) -> None:
         """Set the pointers to the functions of Python that the code calls."""

@@ -1,4 +1,4 @@
-"""Machine code in memory: an object file, loaded and linked. The symbols that it calls are resolved first."""
+"""Machine code in memory: object files, loaded and linked. The symbols that they call are resolved first."""
 
 import ctypes
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from .thread_pool import native_functions
 class LoadedCode:
     """Machine code in memory, as long as this object lives."""
 
-    def __init__(self, code: bytes, symbols: Sequence[str]) -> None:
+    def __init__(self, code: Sequence[bytes], symbols: Sequence[str]) -> None:
         prepare()
         self._code = code
         for name in symbols:
@@ -24,7 +24,8 @@ class LoadedCode:
                 resolve(name)
         machine = binding.Target.from_default_triple().create_target_machine()
         self.engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine)
-        self.engine.add_object_file(binding.ObjectFileRef.from_data(code))
+        for part in code:
+            self.engine.add_object_file(binding.ObjectFileRef.from_data(part))
         self.engine.finalize_object()
 
     def function(self, name: str) -> int:

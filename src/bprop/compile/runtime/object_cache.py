@@ -1,6 +1,6 @@
 """Object files on disk, under the fingerprint of what they were compiled from.
 
-An entry is one file: a mark, the SHA-256 of all that follows, a header and an object file. Native code can do everything
+An entry is one file: a mark, the SHA-256 of all that follows, a header and object files. Native code can do everything
 that this user can. So an entry is used only if the folder and the file belong to this user and nobody else may write to
 them, and if its bytes have the digest that was written with them; any other is treated as absent. A fault of the file
 system is never an error: the program is compiled, and at worst not stored.
@@ -16,12 +16,13 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...core.file import is_temporary, open_plain, write_whole
 
-MARK = b"bprop code 1\n"
+MARK = b"bprop code 2\n"
 DEFAULT_MEGABYTES = 256.0
 """How much is stored unless ``BPROP_CACHE_SIZE`` says otherwise."""
 MAX_ENTRY_BYTES = 10**9
@@ -33,13 +34,13 @@ _warned: set[str] = set()
 
 
 class Entry(NamedTuple):
-    """A compiled program: its object file and what is needed to run it.
+    """A compiled program: its object files and what is needed to run it.
 
     ``symbols``: functions of the C library that it calls; ``facts``: numbers that the caller needs; ``about``: what
     `bprop cache` shows.
     """
 
-    code: bytes
+    code: tuple[bytes, ...]
     symbols: tuple[str, ...]
     facts: dict[str, int]
     about: dict[str, Any]
@@ -61,9 +62,9 @@ class Store:
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     store = Store(Path(folder) / "cache")
-    ...     store.put("0" * 64, Entry(b"code", ("expf",), {"arena": 128}, {"name": "step"}))
+    ...     store.put("0" * 64, Entry((b"code",), ("expf",), {"arena": 128}, {"name": "step"}))
     ...     store.get("0" * 64).code, store.get("1" * 64)
-    (b'code', None)
+    ((b'code',), None)
     """
 
     def __init__(self, folder: Path, limit: int = int(DEFAULT_MEGABYTES * 10**6)) -> None:
@@ -89,9 +90,9 @@ class Store:
 
     def put(self, key: str, entry: Entry) -> None:
         """Store ``entry`` under ``key``, if the file system allows it."""
-        header = {"key": key, **{name: value for name, value in entry._asdict().items() if name != "code"}}
+        header = {"key": key, **entry._asdict(), "code": [len(part) for part in entry.code]}
         text = json.dumps(header).encode()
-        body = len(text).to_bytes(4, "little") + text + entry.code
+        body = b"".join([len(text).to_bytes(4, "little"), text, *entry.code])
         content = MARK + hashlib.sha256(body).digest() + body
         if len(content) > min(self.limit, MAX_ENTRY_BYTES):
             return
@@ -222,7 +223,9 @@ def _read(path: Path, key: str) -> Entry | None:
         header = json.loads(body[4:start])
         if header.pop("key") != key:
             return None
-        return Entry(body[start:], **{**header, "symbols": tuple(header["symbols"])})
+        ends = accumulate(header["code"], initial=start)
+        code = tuple(body[begin:end] for begin, end in pairwise(ends))
+        return Entry(**{**header, "code": code, "symbols": tuple(header["symbols"])})
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
 
