@@ -140,8 +140,7 @@ def test_a_traced_value_has_no_number_to_see():
 def test_without_a_derivative_numpy_returns_what_it_returns(tmp_path):
     x = bprop.asarray(X)
     for f in (scipy.special.ber, scipy.special.kei, lambda x: scipy.special.hyp2f1(x, 1, 2, 0.3),
-              lambda x: np.isclose(x, 1.5), lambda x: np.linalg.eigvals(np.outer(x, x) + np.eye(4)),
-              np.spacing, lambda x: np.digitize(x, [1.0])):  # fmt: skip
+              lambda x: np.isclose(x, 1.5), np.spacing, lambda x: np.digitize(x, [1.0])):  # fmt: skip
         y, numpys = f(x), f(X)
         assert type(y) is type(numpys)
         assert_array_equal(y, numpys)

@@ -199,7 +199,7 @@ def test_dividing_by_a_python_zero_has_the_derivative_of_an_arrays():
 
 # --- what native code leaves to NumPy and SciPy ---
 CLOSED_LIST = {
-    "factorisations": "cholesky cofactor cofactor_dot det eigh inv lstsq pinv qr slogdet solve svd triangular_solve",
+    "factorisations": "cholesky cofactor cofactor_dot det eig eigh inv lstsq pinv qr slogdet roots solve svd triangular_solve",
     "sorting": "argsort searchsorted last_writer previous_writer permutation",
     "special functions without a kernel": "erfinv erfinv_slope logaddexp2",
     "bits of a number": "exponent",

@@ -45,8 +45,6 @@ INSTEAD = {
     "copyto": "bprop.where(condition, source, x)",
     "fill_diagonal": "bprop.where(numpy.eye(n, dtype=bool), value, x)",
     "full": "bprop.broadcast_to(x, shape)",
-    "linalg.eig": "bprop.linalg.eigh(x) where x is symmetric",
-    "linalg.eigvals": "bprop.linalg.eigvalsh(x) where x is symmetric",
     "place": "x.at[mask].set(values)",
     "put": "x.at[index].set(values)",
     "put_along_axis": "x.at[index].set(values)",

@@ -18,10 +18,11 @@ from ..ops.cumulative import cumulative_prod
 from ..ops.data_type import astype
 from ..ops.indexing import embed_along
 from ..ops.manipulation import broadcast_to, expand_dims, matrix_transpose
+from ..ops.polynomial import roots_op
 from ..ops.power import sqrt
 from ..ops.reduction import sum
 from ..ops.search import concrete
-from .numpy_argument import floating
+from .numpy_argument import floating, real_where_known
 from .numpy_shape import at_least_1d
 from .numpy_signal import convolved
 
@@ -142,6 +143,18 @@ def _poly(seq_of_zeros: Any) -> Array:
     for root in roots:
         y = convolved(y, stack([root * 0 + 1, -root]))
     return y
+
+
+@numpy_rule(np.roots)
+def _roots(p: Any) -> Array:
+    p = _coefficients("roots", p)
+    numbers = p.concrete()
+    if numbers is not None and p.decides():
+        p = _leading("roots", p)
+        if p.size < 2:
+            return zeros((0,), dtype=np.float64)
+    y: Array = roots_op(p)
+    return y if p.dtype.kind == "c" else real_where_known(y)[0]
 
 
 @numpy_rule(np.vander)

@@ -273,8 +273,8 @@ class EighResult(NamedTuple):
 def over_gaps(w: Any) -> Any:
     """Return 1/(w_j - w_i) at i, j and 0 on the diagonal; not finite where two are equal."""
     n = w.shape[-1]
-    gaps = row(w) - column(w)
-    return 1 / where(reshape(arange(n), (n, 1)) == arange(n), float("inf"), gaps)
+    same = reshape(arange(n), (n, 1)) == arange(n)
+    return where(same, 0, 1 / where(same, 1, row(w) - column(w)))
 
 
 def _lower(x: Any, UPLO: str) -> Any:
