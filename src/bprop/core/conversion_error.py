@@ -31,7 +31,7 @@ def asked(value: "Tracer", what: str) -> tuple[str, str]:
         return "an operation with a masked array (numpy.ma)", UNMASKED
     if called:
         instead = replacement(called) or _FOREIGN.get(called.partition(".")[0], "")
-        listed = " of a list or an array of objects asks for the number" if instead.startswith(f"{called}(") else ""
+        listed = " of a list or an array of objects asks for the number" if "bprop.asarray(" in instead else ""
         return called + listed, f"write {instead}" if instead else ""
     if what == "numpy.asarray":
         line = conversion()

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .array_argument import with_arrays
 from .assignment import rewrite
 from .error import ArgumentError, NumPyFunctionError, user_called
 from .function import AS_NUMPY, FUNCTIONS, NAMESPACES, NUMPY, SCIPY, UFUNC_METHODS
@@ -329,7 +330,8 @@ def replacement(full: str) -> str:
     """Return what does the same as a function of NumPy or SciPy and has a derivative, or ""."""
     package, _, name = full.partition(".")
     if package == "numpy" and attrgetter(name)(np) in NUMPY:
-        return f"{full}(bprop.asarray(values)) for a list of values or an array of objects"  # there it does not find its rule
+        # there it does not find its rule
+        return with_arrays(full) or f"{full}(bprop.asarray(values)) for a list of values or an array of objects"
     if package == "numpy":
         return INSTEAD.get(name) or (f"bprop.{name}" if name in FUNCTIONS else "")
     if package == "scipy" and name.startswith("fft.") and name in FUNCTIONS:
