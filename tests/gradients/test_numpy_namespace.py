@@ -127,7 +127,7 @@ def test_a_batch_is_seen_entry_by_entry():
 
 
 def test_a_traced_value_has_no_number_to_see():
-    for f in (lambda x: np.digitize(x, [1.0]), lambda x: np.allclose(x, X), lambda x: np.save(io.BytesIO(), x)):
+    for f in (lambda x: np.nanargmax(x), lambda x: np.allclose(x, X), lambda x: np.save(io.BytesIO(), x)):
         for transform in (
             bprop.compile,
             bprop.trace,

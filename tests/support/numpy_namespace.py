@@ -6,7 +6,7 @@ python tests/support/numpy_namespace.py > docs/numpy.md
 import numpy as np
 
 import bprop  # noqa: F401 - fills the tables
-from bprop.core.function import NUMPY
+from bprop.core.function import NUMPY, TRACED
 from bprop.core.nondifferentiable import INSTEAD, NONDIFFERENTIABLE
 
 IN_PLACE = ("copyto", "fill_diagonal", "place", "put", "put_along_axis", "putmask")
@@ -55,6 +55,11 @@ def _reason(name):
     return f"| `{name}` | {REFUSED[name]} | {f'`{instead}`' if instead else ''} |"
 
 
+def _names(functions):
+    *others, last = sorted(f"`{function.__name__}`" for function in functions)
+    return ", ".join(others) + " and " + last
+
+
 def page():
     """Return the page as Markdown."""
     refused = "\n".join(map(_reason, sorted(set(WITHOUT) & set(REFUSED))))
@@ -90,7 +95,9 @@ What holds for them:
 ## Passing through: {len(PASSING)}
 
 What they return does not depend on the numbers, or only in steps. Inside a transform they see the numbers, and return what NumPy
-returns.
+returns. In `compile`, `trace` and `scan`, where there are none, {_names(TRACED)} are computed with ops; the others are an error
+there that says what to write: `allclose` and `array_equal` answer Python, `argwhere` and `flatnonzero` have a shape that depends on
+numbers.
 
 {_listed(PASSING)}
 

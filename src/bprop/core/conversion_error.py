@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from .assignment import ASSIGNED, conversion, rewrite
 from .dispatch import replacement
 from .error import NumPyFunctionError, TracedValueError, refused_at, user_assigns, user_called, user_source
-from .nondifferentiable import IN_PLACE_NAMES
+from .nondifferentiable import IN_PLACE_NAMES, INSTEAD
 
 if TYPE_CHECKING:
     from .value import Tracer
@@ -22,7 +22,8 @@ def asked(value: "Tracer", what: str) -> tuple[str, str]:
     Raises `TracedValueError` where the value was to be put into a NumPy array.
     """
     if what not in ("numpy.asarray", "float()"):
-        return what, ""
+        passing = INSTEAD.get(what.removeprefix("numpy."), "")
+        return what, f"write {passing}" if passing else ""
     called = user_called()
     fills = what == "float()" and ".fill(" in user_source()  # a method of NumPy's arrays
     if fills or user_assigns() or called.removeprefix("numpy.") in IN_PLACE_NAMES:

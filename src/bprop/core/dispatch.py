@@ -17,7 +17,7 @@ import numpy as np
 from .array_argument import with_arrays
 from .assignment import rewrite
 from .error import ArgumentError, NumPyFunctionError, user_called
-from .function import AS_NUMPY, FUNCTIONS, NAMESPACES, NUMPY, SCIPY, UFUNC_METHODS
+from .function import AS_NUMPY, FUNCTIONS, NAMESPACES, NUMPY, SCIPY, TRACED, UFUNC_METHODS
 from .method import Methods
 from .nondifferentiable import EFFECTS, IN_PLACE, INSTEAD, NONDIFFERENTIABLE, OF_SHAPE_AND_DTYPE
 
@@ -51,6 +51,13 @@ class Call:
                     f"{self.name} would write into a bprop array, which never changes: give it a NumPy array, or take the "
                     f"result instead ({instead}): {rewrite()}".removesuffix(": ")
                 )
+
+    def passed_through(self) -> Any:
+        """Return the result of a function that has no derivative: NumPy's, or where there are no numbers that of its rule."""
+        rule = TRACED.get(self.function)
+        if rule is not None and any(hasattr(leaf, "owner") and leaf.concrete() is None for leaf in self.leaves):
+            return rule(*self.args, **self.options)
+        return self.on_numbers(None)
 
     def on_numbers(self, refusal: Callable[[bool], Exception] | None) -> Any:
         """Call NumPy with the numbers.
@@ -144,7 +151,7 @@ def apply_function(func: Any, args: Sequence[Any], options: dict[str, Any], arra
     if func in OF_SHAPE_AND_DTYPE:
         return Call(func, name, args, options, array).on_shapes()
     if func in NONDIFFERENTIABLE:
-        return Call(func, name, args, options, array).on_numbers(None)
+        return Call(func, name, args, options, array).passed_through()
     refused: list[str] = []
     if rule in AS_NUMPY:
         if not _fills(rule, args, options):
