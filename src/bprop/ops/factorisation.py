@@ -9,8 +9,8 @@ from ..core.dtype import to_float, to_real
 from ..core.error import ArgumentError, DerivativeError, ShapeError
 from ..core.family import General
 from ..core.function import function
+from ..core.number import numpy_flag
 from ..core.op import array
-from ..core.shape import flag
 from ..core.value import Array
 from .complex import conj, imag, real
 from .contraction import matmul
@@ -143,7 +143,7 @@ def cholesky(x: Any, /, *, upper: bool = False) -> Array:
            [1., 1.]])
     """
     x = square("cholesky", x)
-    return hermitian(_cholesky(hermitian(x))) if flag("cholesky", "upper", upper) else _cholesky(x)
+    return hermitian(_cholesky(hermitian(x))) if numpy_flag("cholesky", "upper", upper) else _cholesky(x)
 
 
 # --- qr ---

@@ -60,38 +60,33 @@ gamma_density: Elementwise = Elementwise(
 )  # fmt: skip
 
 
-def _incomplete(name: str, sign: int, formula: str, latex: str, call: str, result: str) -> Elementwise:
+def _of_second(name: str, partial: Any, domain: Any, latex: str, formula: str, call: str, result: str) -> Elementwise:
+    """Declare a function of a and x, with a derivative by x alone."""
     return special_function(
-        name, NoDerivative(name, "a"), lambda y, a, x: sign * gamma_density(a, within_domain(x, low=0)), domain=(POSITIVE, POSITIVE), latex=latex,
-        examples=lambda draw: [((a, draw(*shape, domain=POSITIVE)), {}) for a, shape in ((0.5, (2, 3)), (3, (3,)), (2.5, (0, 3)))],
+        name, NoDerivative(name, "a"), partial, domain=(POSITIVE, domain), latex=latex,
+        examples=lambda draw: [((a, draw(*shape, domain=domain)), {}) for a, shape in ((0.5, (2, 3)), (3, (3,)), (2.5, (0, 3)))],
         doc=described(formula, call, result),
     )  # fmt: skip
 
 
-gammainc = _incomplete(
-    "gammainc", 1, "y = P(a, x) = ∫ t^(a-1) e⁻ᵗ dt / Γ(a) from 0 to x; ∂y/∂x = x^(a-1) e⁻ˣ/Γ(a), none by a.", "P({0}, {1})",
+gammainc = _of_second(
+    "gammainc", lambda y, a, x: gamma_density(a, within_domain(x, low=0)), POSITIVE, "P({0}, {1})",
+    "y = P(a, x) = ∫ t^(a-1) e⁻ᵗ dt / Γ(a) from 0 to x; ∂y/∂x = x^(a-1) e⁻ˣ/Γ(a), none by a.",
     "gammainc(2.0, bprop.asarray([0.0, 1.0]))", "Array([0.        , 0.26424112])",
 )  # fmt: skip
-gammaincc = _incomplete(
-    "gammaincc", -1, "y = Q(a, x) = 1 - P(a, x), exact where it is small; ∂y/∂x = -x^(a-1) e⁻ˣ/Γ(a), none by a.", "Q({0}, {1})",
+gammaincc = _of_second(
+    "gammaincc", lambda y, a, x: -gamma_density(a, within_domain(x, low=0)), POSITIVE, "Q({0}, {1})",
+    "y = Q(a, x) = 1 - P(a, x), exact where it is small; ∂y/∂x = -x^(a-1) e⁻ˣ/Γ(a), none by a.",
     "gammaincc(2.0, bprop.asarray([0.0, 1.0]))", "Array([1.        , 0.73575888])",
 )  # fmt: skip
-
-
-def _inverse(name: str, sign: int, formula: str, latex: str, call: str, result: str) -> Elementwise:
-    return special_function(
-        name, NoDerivative(name, "a"), lambda y, a, x: sign / gamma_density(a, y), domain=(POSITIVE, UNIT), latex=latex,
-        examples=lambda draw: [((a, draw(*shape, domain=UNIT)), {}) for a, shape in ((0.5, (2, 3)), (3, (3,)), (2.5, (0, 3)))],
-        doc=described(formula, call, result),
-    )  # fmt: skip
-
-
-gammaincinv = _inverse(
-    "gammaincinv", 1, "x with P(a, x) = y; ∂x/∂y = Γ(a) eˣ x^(1-a), none by a.", "P^{{-1}}({0}, {1})",
+gammaincinv = _of_second(
+    "gammaincinv", lambda y, a, x: 1 / gamma_density(a, y), UNIT, "P^{{-1}}({0}, {1})",
+    "x with P(a, x) = y; ∂x/∂y = Γ(a) eˣ x^(1-a), none by a.",
     "gammaincinv(2.0, bprop.asarray([0.0, 0.5]))", "Array([0.        , 1.67834699])",
 )  # fmt: skip
-gammainccinv = _inverse(
-    "gammainccinv", -1, "x with Q(a, x) = y; ∂x/∂y = -Γ(a) eˣ x^(1-a), none by a.", "Q^{{-1}}({0}, {1})",
+gammainccinv = _of_second(
+    "gammainccinv", lambda y, a, x: -1 / gamma_density(a, y), UNIT, "Q^{{-1}}({0}, {1})",
+    "x with Q(a, x) = y; ∂x/∂y = -Γ(a) eˣ x^(1-a), none by a.",
     "gammainccinv(2.0, bprop.asarray([0.5, 1.0]))", "Array([1.67834699, 0.        ])",
 )  # fmt: skip
 
