@@ -30,8 +30,8 @@ def stirling_error(a: Any) -> Any:
 
 
 @in_double
-def _gamma_density(a: Any, x: Any) -> Any:
-    """For a up to 10 the product of its factors, beyond Loader's e^(-deviance - Stirling's error)/√(2πa)."""
+def numpy_gamma_density(a: Any, x: Any) -> Any:
+    """Return `gamma_density` of NumPy arrays: for a up to 10 the product of its factors, beyond Loader's e^(-deviance - Stirling's error)/√(2πa)."""
     small = np.minimum(a, 11.0)
     bounded = np.minimum(x, 1e15)
     product = bounded ** (small - 1) * np.exp(-bounded) / scipy_special().gamma(small)
@@ -50,7 +50,7 @@ def _density_slope(y: Any, a: Any, x: Any) -> Any:
 
 
 gamma_density: Elementwise = Elementwise(
-    "gamma_density", _gamma_density,
+    "gamma_density", numpy_gamma_density,
     lambda y, a, x: where(y == 0, 0, y * (log_ratio(where(y == 0, 1, x), 1.0) - digamma(a))), _density_slope,
     kind="float", native="callback", complex_step=None, domain=(POSITIVE, POSITIVE),
     text="{1} ** ({0} - 1) * exp(-{1}) / gamma({0})", latex=r"\frac{{{1}^{{{0} - 1}} e^{{-{1}}}}}{{\Gamma({0})}}", level=2,
@@ -93,8 +93,8 @@ gammainccinv = _of_second(
 
 # --- beta ---
 @in_double
-def _beta_density(a: Any, b: Any, x: Any) -> Any:
-    """The product of its factors; of large parameters, where one of them may overflow, its logarithm."""
+def numpy_beta_density(a: Any, b: Any, x: Any) -> Any:
+    """Return `beta_density` of NumPy arrays: the product of its factors; of large parameters, where one of them may overflow, its logarithm."""
     special = scipy_special()
     inside = np.where((x >= 0) & (x <= 1), x, 0.5)
     small = np.maximum(a, b) < 20
@@ -125,7 +125,7 @@ def _beta_slope(y: Any, a: Any, b: Any, x: Any) -> Any:
 
 
 beta_density: Elementwise = Elementwise(
-    "beta_density", _beta_density,
+    "beta_density", numpy_beta_density,
     lambda y, a, b, x: where(y == 0, 0, y * (log_ratio(where(y == 0, 1, x), 1.0) + digamma_rise(a, b))),
     lambda y, a, b, x: where(y == 0, 0, y * (log1p(-where(y == 0, 0, x)) + digamma_rise(b, a))), _beta_slope,
     kind="float", native="callback", complex_step=None, domain=(POSITIVE, POSITIVE, UNIT),
