@@ -22,16 +22,17 @@ __all__: list[str] = []
 
 SMALL = 1e-280
 """A probability from which on numbers lose digits, and SciPy's with them."""
+LOW = 1e-15
+"""A probability below which its fraction converges soon: its hazard has more digits than the density over it."""
 _TERMS = 20_000
 _TINY = 1e-300
 
 
-def _where_small(p: Any, f: Any, *xs: Any) -> Any:
-    """Return f of the entries at which p is too small, and 1 elsewhere."""
-    small = p < SMALL
-    y = np.ones(p.shape)
+def _where(small: Any, f: Any, *xs: Any) -> Any:
+    """Return f of the entries that are small, and 1 elsewhere."""
+    y = np.ones(small.shape)
     if small.any():
-        y[small] = f(*(np.broadcast_to(x, p.shape)[small] for x in xs))
+        y[small] = f(*(x[small] for x in xs))
     return y
 
 
@@ -102,7 +103,7 @@ def _logarithm(tail: str, other: str, log_density: Any, hazard: Any) -> Any:
     def evaluate(*xs: Any) -> Any:
         xs = np.broadcast_arrays(*xs)
         p, q = getattr(scipy_special(), tail)(*xs), getattr(scipy_special(), other)(*xs)
-        far = _where_small(p, lambda *xs: log_density(*xs) - np.log(hazard(*xs)), *xs)
+        far = _where(p < SMALL, lambda *xs: log_density(*xs) - np.log(hazard(*xs)), *xs)
         far = np.where(p == p, np.where(far == far, far, -inf), np.nan)
         return np.where(p < SMALL, far, np.where(p < 0.5, np.log(p), np.log1p(-q)))
 
@@ -113,7 +114,7 @@ def _hazard(tail: str, density: Any, hazard: Any) -> Any:
     def evaluate(*xs: Any) -> Any:
         xs = np.broadcast_arrays(*xs)
         p = getattr(scipy_special(), tail)(*xs)
-        return np.where(p < SMALL, _where_small(p, hazard, *xs), density(*xs) / p)
+        return np.where(p < LOW, _where(p < LOW, hazard, *xs), density(*xs) / p)
 
     return evaluate
 
