@@ -323,9 +323,9 @@ gamma and beta functions in a cdf, sf or ppf: a, b, df, and n. Outside the suppo
 derivative is 0.
 
 At the end of the support a density has the slope from inside, and a pmf has that by a parameter of 0 or 1. logcdf and logsf go
-on where the probability is too small for a number in norm, lognorm, halfnorm, laplace, logistic, expon, pareto, rayleigh (logsf),
-weibull_min (logsf), gumbel_r and gumbel_l; elsewhere (gamma, chi2, invgamma, beta, t) they are -∞ there, as SciPy's, and their
-slope may be NaN.
+on where the probability is too small for a number, but for the logcdf of rayleigh and weibull_min, -∞ there. In gamma, chi2,
+invgamma, poisson, beta, binom, nbinom and t they are within 10⁻¹³ of mpmath's, for parameters up to 10⁴; their slopes within 10⁻¹²,
+of the incomplete beta function for parameters up to 300, and within 3·10⁻¹¹ up to 10⁴, as its density.
 """
 TAIL = """Options that only say how memory is used or what is checked (`overwrite_a`, `check_finite`) are left out. `lu_factor` returns the
 permutation as a matrix, `cho_factor` zeros in the triangle that is not used, and `lambertw` a real number."""

@@ -10,6 +10,7 @@ Array([[ 0.66666667, -0.33333333],
 from . import ops  # noqa: F401 - whole rooms first: see core/lazy.py
 from .ops.contraction import matmul
 from .ops.determinant import SlogdetResult, det, slogdet
+from .ops.eigendecomposition import EigResult, eig, eigvals
 from .ops.factorisation import (
     EighResult,
     QRResult,
@@ -26,6 +27,7 @@ from .ops.norm import matrix_norm, norm, vector_norm
 from .ops.singular_value import SVDResult, matrix_rank, svd, svdvals
 
 __all__ = [
+    "EigResult",
     "EighResult",
     "LstsqResult",
     "QRResult",
@@ -35,7 +37,9 @@ __all__ = [
     "cross",
     "det",
     "diagonal",
+    "eig",
     "eigh",
+    "eigvals",
     "eigvalsh",
     "inv",
     "kron",

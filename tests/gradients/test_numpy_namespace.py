@@ -120,14 +120,30 @@ def test_a_batch_is_seen_entry_by_entry():
     assert_allclose(bprop.vmap(bprop.grad(weights))(rows), np.digitize(rows, [1.0, 1.7]))
     assert_allclose(bprop.grad(lambda x: np.sum(bprop.vmap(weights)(x)))(rows), np.digitize(rows, [1.0, 1.7]))
     for f, words in ((lambda x: np.save(io.BytesIO(), x), r"numpy\.save .*inside vmap.*every entry"),
+                     (lambda x: np.savetxt(io.StringIO(), x), r"numpy\.savetxt .*inside vmap.*every entry"),
+                     (lambda x: np.savez(io.BytesIO(), x), r"numpy\.savez .*inside vmap.*every entry"),
                      (lambda x: np.array2string(x), "inside vmap returns str for every entry"),
                      (lambda x: np.flatnonzero(x > 1), "another shape for every entry")):  # fmt: skip
         with pytest.raises(bprop.TracedValueError, match=words):
             bprop.vmap(f)(rows)
 
 
+def test_a_file_is_written_once_by_what_sees_the_numbers():
+    files = [io.StringIO(), io.StringIO()]
+    written = lambda file, x: np.savetxt(file, x) or np.sum(x**2)
+    assert_allclose(bprop.grad(lambda x: written(files[0], x))(X), 2 * X)
+    np.savetxt(files[1], X)
+    assert files[0].getvalue() == files[1].getvalue()
+    # what is the same for all entries of a batch is no entry's
+    outer = io.StringIO()
+    assert_allclose(
+        bprop.vmap(lambda row: row + written(outer, bprop.asarray(X)))(np.zeros((2, 1)))[:, 0], [np.sum(X**2)] * 2
+    )
+    assert outer.getvalue() == files[1].getvalue()
+
+
 def test_a_traced_value_has_no_number_to_see():
-    for f in (lambda x: np.digitize(x, [1.0]), lambda x: np.allclose(x, X), lambda x: np.save(io.BytesIO(), x)):
+    for f in (lambda x: np.nanargmax(x), lambda x: np.allclose(x, X), lambda x: np.save(io.BytesIO(), x)):
         for transform in (
             bprop.compile,
             bprop.trace,
@@ -140,8 +156,7 @@ def test_a_traced_value_has_no_number_to_see():
 def test_without_a_derivative_numpy_returns_what_it_returns(tmp_path):
     x = bprop.asarray(X)
     for f in (scipy.special.ber, scipy.special.kei, lambda x: scipy.special.hyp2f1(x, 1, 2, 0.3),
-              lambda x: np.isclose(x, 1.5), lambda x: np.linalg.eigvals(np.outer(x, x) + np.eye(4)),
-              np.spacing, lambda x: np.digitize(x, [1.0])):  # fmt: skip
+              lambda x: np.isclose(x, 1.5), np.spacing, lambda x: np.digitize(x, [1.0])):  # fmt: skip
         y, numpys = f(x), f(X)
         assert type(y) is type(numpys)
         assert_array_equal(y, numpys)

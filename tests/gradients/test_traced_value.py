@@ -162,7 +162,7 @@ PUT_IN = {
     ),
     "mean of a list": (
         lambda x: np.mean([x[0], x[1]]),
-        r"numpy\.mean of .*write numpy\.mean\(bprop\.asarray\(values\)\) for a list of values",
+        r"numpy\.mean of .*write np\.mean\(bprop\.asarray\(\[x\[0\], x\[1\]\]\)\)",
         "np.mean([x[0]",
     ),
 }

@@ -150,6 +150,7 @@ POLYNOMIAL = {
     "polyint": [(lambda p: np.polyint(p), V), (lambda p, s: np.polyint(p, 2, s), V, S), (lambda p, w: np.polyint(p, m=2, k=w[:2]), V, W)],
     "poly": [(lambda v: np.poly(v), V), (lambda m: np.poly(m[0]), M)],
     "vander": [(lambda v: np.vander(v), V), (lambda v: np.vander(v, 3, increasing=True), V), (lambda v: np.vander(v, N=1), V)],
+    "roots": [(lambda v: np.abs(np.roots(v)), V), (lambda v: np.real(np.roots(v[:4] * (1 - 0.5j))), V), (lambda m: np.real(np.roots(m[2])), M)],
     "polyfit": [(lambda x, y: np.polyfit(x, y, 2), NODES, V), (lambda x, y, w: np.polyfit(x, y, 1, w=w), NODES, V, W),
                 (lambda x, m: np.polyfit(x[:3], m, 1), NODES, M), (lambda x, y: np.polyfit(x, y, 1, cov=True), NODES, V),
                 (lambda x, y: np.polyfit(x, y, deg=2, cov="unscaled"), NODES, V)],
@@ -207,6 +208,9 @@ LINALG = {
     "linalg.multi_dot": [(lambda m, n, a: np.linalg.multi_dot([m, n.T, a]), M, N, A)],
     "linalg.eigh": [(lambda a: np.linalg.eigh(a, UPLO="U")[0], A), (lambda a: (lambda w, v: v**2 * w)(*np.linalg.eigh(a, "L")), A)],
     "linalg.eigvalsh": [(lambda a: np.linalg.eigvalsh(a, "U"), A)],
+    "linalg.eig": [(lambda a: (lambda w, v: [np.abs(w), np.abs(v) ** 3])(*np.linalg.eig(a)), A), (lambda a: np.abs(np.linalg.eig(a * 1j + a.T)[1]) ** 2, A),
+                   (lambda a: np.abs(np.linalg.eig(np.stack([a, a.T @ a])).eigenvectors) ** 2, A)],
+    "linalg.eigvals": [(lambda a: np.max(np.abs(np.linalg.eigvals(a))), A), (lambda a: np.real(np.linalg.eigvals(np.stack([a, a[::-1]]) + 0j) ** 2), A)],
     "linalg.cholesky": [(lambda a: np.linalg.cholesky(SYMMETRIC(a), upper=True), A)],
     "linalg.solve": [(lambda a, v: np.linalg.solve(a, v[:3]), A, V)], "linalg.inv": [(lambda a: np.linalg.inv(a=a), A)],
     "linalg.det": [(lambda a: np.linalg.det(a), A)], "linalg.slogdet": [(lambda a: np.linalg.slogdet(a), A)],
@@ -243,6 +247,7 @@ SETS = {
     "setdiff1d": [(lambda v, w: np.setdiff1d(v, w), V, W), (lambda v: np.setdiff1d(v, v[1:3], assume_unique=True), V)],
     "setxor1d": [(lambda v: np.setxor1d(v, v[1:3]), V), (lambda v, w: np.setxor1d(v, w, assume_unique=True), V, W)],
     "sort": [(lambda m: np.sort(m, axis=None), M), (lambda m: np.sort(m, 0, "stable"), M)], "argsort": [(lambda m: np.argsort(m, 0) * m, M)],
+    "sort_complex": [(lambda m: np.real(np.sort_complex(m)), M), (lambda m, n: (lambda z: [np.real(z), np.imag(z)])(np.sort_complex(m + 1j * n)), M, N)],
     "partition": [(lambda v: np.sort(np.partition(v, 2)[:2]), V), (lambda m: np.sort(np.partition(m, (1, 5), axis=None)[5:]), M)],
     "argpartition": [(lambda v: v[np.argpartition(v, 2)][2], V)], "ix_": [(lambda m: m[np.ix_(np.arange(2) + 0 * np.argsort(m[:2, 0]), [3, 0])], M)],
 }  # fmt: skip
@@ -289,7 +294,7 @@ NAMED = {
 
 EAGER_ONLY = {
     "nonzero",
-    *(set(SETS) - {"sort", "argsort", "partition", "argpartition", "ix_"}),
+    *(set(SETS) - {"sort", "argsort", "sort_complex", "partition", "argpartition", "ix_"}),
     "histogram-5",
     "histogram_bin_edges-1",
     "polymul",

@@ -106,6 +106,30 @@ EXAMPLES = {
             np.fill_diagonal(r, u)
             return r
         """,
+    "divide.at": """
+        def f(u):
+            r = np.ones(3)
+            np.divide.at(r, [0, 2, 0], u)
+            return r
+        """,
+    "subtract.at": """
+        def f(u):
+            r = np.ones(3)
+            np.subtract.at(r, [0, 2, 0], u * 2)
+            return r
+        """,
+    "put into a matrix": """
+        def f(u):
+            r = np.zeros((2, 3))
+            np.put(r, [0, 4, 5], u)
+            return r
+        """,
+    "copyto where": """
+        def f(u):
+            r = np.ones(3)
+            np.copyto(r, np.sin(u), where=u > 1)
+            return r
+        """,
     "copyto": """
         def f(u):
             r = np.zeros(3)

@@ -140,7 +140,7 @@ REFUSED = {
     "isnan": (lambda x: np.isnan(np.array([x[0], x[1]])), r"numpy\.isnan of an array of objects"),
     "special": (lambda x: scipy.special.erf(np.array([x[0], x[1]])), r"scipy\.special\.erf of an array of objects"),
     "full, dtype": (lambda x: np.full(3, x[0], dtype=float), r"numpy\.full of a value .*write bprop\.broadcast_to\(x, shape\)"),
-    "mean": (lambda x: np.mean([x[0], x[1]]), r"numpy\.mean of .*numpy\.mean\(bprop\.asarray\(values\)\) for a list"),
+    "mean": (lambda x: np.mean([x[0], x[1]]), r"numpy\.mean of .*np\.mean\(bprop\.asarray\(\[x\[0\], x\[1\]\]\)\)"),
     "dtype": (lambda x: np.array([x[0], 1.0], dtype=float), r"numpy\.asarray of .*bprop\.asarray\(\[x\[0\], 1\.0\], dtype=float\)"),
     "astype": (lambda x: np.array([x[0], 1.0]).astype(float), r"float\(\) of .*bprop\.asarray\(a, dtype=dtype\)"),
     "fromiter": (lambda x: np.fromiter([x[0], x[1]], float), r"float\(\) of .*bprop\.stack\(list\(values\)\)"),
@@ -190,3 +190,58 @@ def test_an_object_array_of_an_ended_transform_is_named():
     bprop.grad(lambda x: kept.append(np.array([x[0], 1.0])) or bprop.sum(x))(X)
     with pytest.raises(bprop.EscapedError, match="made inside grad of"):
         bprop.sum(kept[0])
+
+
+# --- what NumPy cannot do with a list: the message has the line to write ---
+def _named(a, b):
+    values = [a, b]
+    return np.mean(values)
+
+
+def _array_of_objects(a, b):
+    values = np.array([a, 2.0, b])
+    return np.sum(np.sqrt(values))
+
+
+LINES = {
+    "np.mean(bprop.asarray([a, b]))": lambda a, b: np.mean([a, b]),
+    "np.std(bprop.asarray([a, b]), ddof=1)": lambda a, b: np.std([a, b], ddof=1),
+    "np.linalg.solve(bprop.asarray([[a, b], [b, 3 * a]]), bprop.asarray([a, 1.0]))": lambda a, b: np.sum(
+        np.linalg.solve([[a, b], [b, 3 * a]], [a, 1.0])
+    ),
+    "np.linalg.det(bprop.asarray([[a, b], [b, 3 * a]]))": lambda a, b: np.linalg.det(np.array([[a, b], [b, 3 * a]])),
+    "np.exp(bprop.asarray([a, b, 1.0]))": lambda a, b: np.sum(np.exp([a, b, 1.0])),
+    "np.quantile(bprop.asarray([a, b]), 0.4)": lambda a, b: np.quantile([a, b], 0.4),
+    "np.logaddexp.reduce(bprop.asarray([a, b]))": lambda a, b: np.logaddexp.reduce([a, b]),
+    "np.fft.fft(bprop.asarray([a, b]))": lambda a, b: np.sum(np.abs(np.fft.fft([a, b]))),
+    "scipy.special.gammaln(bprop.asarray([a, b]))": lambda a, b: np.sum(scipy.special.gammaln([a, b])),
+    "np.mean(bprop.asarray(values))": _named,
+    "np.sqrt(bprop.asarray(values))": _array_of_objects,
+}
+COMPARED = {
+    "np.max(bprop.asarray([a, b]))": lambda a, b: np.max([a, b]),
+    "np.maximum(bprop.asarray([a, b]), 1.0)": lambda a, b: np.sum(np.maximum([a, b], 1.0)),
+    "np.sort(bprop.asarray([a, b]))": lambda a, b: np.sort([a, b])[0],
+    "np.clip(bprop.asarray([a, b]), 0.0, 1.0)": lambda a, b: np.sum(np.clip([a, b], 0.0, 1.0)),
+    "np.average([1.0, 2.0], weights=bprop.asarray([a, b]))": lambda a, b: np.average([1.0, 2.0], weights=[a, b]),
+}
+"""Where no number is known, since NumPy compares one entry with another."""
+
+
+@pytest.mark.parametrize("line", [*LINES, *COMPARED])
+def test_the_line_to_write_for_a_list_of_values(line):
+    f = LINES.get(line) or COMPARED[line]
+    x = np.array([0.7, 1.3])
+    transforms = [bprop.compile, lambda f: lambda x: bprop.vmap(f)(x[None])]
+    for transform in [bprop.grad, *transforms] if line in LINES else transforms:
+        with pytest.raises(bprop.BpropError) as caught:
+            transform(lambda x: f(x[0], x[1]))(x)
+        assert f"write {line}" in str(caught.value)
+
+    def written(x):
+        names = {"a": x[0], "b": x[1], "np": np, "bprop": bprop, "scipy": scipy, "values": [x[0], x[1]]}
+        return np.sum(np.abs(eval(line, names)))
+
+    gradient = bprop.grad(written)
+    assert_allclose(gradient(x), bprop.numerical(written)(x), rtol=1e-6, atol=1e-8)
+    assert_allclose(bprop.compile(gradient)(x), gradient(x), rtol=1e-12)

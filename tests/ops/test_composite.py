@@ -129,6 +129,7 @@ CALLS = {
     "linalg.det": [(linalg.det, square)], "linalg.slogdet": [(lambda x: linalg.slogdet(x).logabsdet, square)],
     "linalg.inv": [(linalg.inv, square)], "linalg.pinv": [(linalg.pinv, tall), (linalg.pinv, wide)],
     "linalg.qr": [(lambda x: linalg.qr(x).R, tall)],
+    "linalg.eig": [(lambda x: bprop.abs(linalg.eig(x).eigenvalues), spd)], "linalg.eigvals": [(lambda x: bprop.abs(linalg.eigvals(x)), spd)],
     "linalg.eigh": [(lambda x: linalg.eigh(x).eigenvalues, spd)], "linalg.eigvalsh": [(linalg.eigvalsh, spd)],
     "linalg.svd": [(lambda x: linalg.svd(x, full_matrices=False).S, tall)], "linalg.svdvals": [(linalg.svdvals, tall)],
     "linalg.lstsq": [(lambda a, b: linalg.lstsq(a, b)[0], shaped(4, 2), shaped(4, 3))],

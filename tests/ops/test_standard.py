@@ -199,18 +199,19 @@ def test_dividing_by_a_python_zero_has_the_derivative_of_an_arrays():
 
 # --- what native code leaves to NumPy and SciPy ---
 CLOSED_LIST = {
-    "factorisations": "cholesky cofactor cofactor_dot det eigh inv lstsq pinv qr slogdet solve svd triangular_solve",
+    "factorisations": "cholesky cofactor cofactor_dot det eig eigh inv lstsq pinv qr slogdet roots solve svd triangular_solve",
     "sorting": "argsort searchsorted last_writer previous_writer permutation",
     "special functions without a kernel": "erfinv erfinv_slope logaddexp2",
     "bits of a number": "exponent",
     "linear algebra and filters of SciPy": "expm logm lu recursive_filter solve_banded solve_stein solve_sylvester sqrtm",
     "special functions of SciPy": """
-        airy_ai airy_ai_slope airy_bi airy_bi_slope beta beta_density betainc betaincc betainccinv
+        airy_ai airy_ai_slope airy_bi airy_bi_slope beta beta_density beta_lower_hazard beta_upper_hazard betainc betaincc betainccinv
         betaincinv betaln binom boxcox boxcox1p cosh_integral cosine_integral dawsn dawsn_derivative ellipe
         ellipe_slope ellipk ellipkm1 ellipkm1_slope erfcinv erfcinv_slope erfcx erfcx_integral erfi exp1 expi expn
-        exponential_moment gamma gamma_density gammainc gammaincc gammainccinv gammaincinv inv_boxcox
+        exponential_moment gamma gamma_density gamma_lower_hazard gamma_upper_hazard gammainc gammaincc gammainccinv gammaincinv inv_boxcox
         inv_boxcox1p
-        inverse_mills iv ive ive_slope jv kl_div kv kve kve_slope lambertw log_ndtr log_quotient ndtr ndtri ndtri_slope
+        inverse_mills iv ive ive_slope jv kl_div kv kve kve_slope lambertw log_betainc log_betaincc log_gammainc
+        log_gammaincc log_ndtr log_quotient ndtr ndtri ndtri_slope
         owens_t poch rel_entr rgamma sine_integral sinh_integral spence spherical_in spherical_jn student_t
         yv zeta
     """,

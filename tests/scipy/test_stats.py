@@ -2,10 +2,11 @@
 
 import warnings
 
+import mpmath as mp
 import numpy as np
 import pytest
 import scipy.stats as theirs
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 import bprop
 from bprop.core.error import ArgumentError, DerivativeError, ShapeError
@@ -243,3 +244,104 @@ def test_a_log_tail_goes_on_where_the_probability_is_too_small(f, x, expected, s
     y, gradient = bprop.value_and_grad(f)(x)
     assert_allclose(float(y), expected, rtol=1e-12)
     assert_allclose(float(gradient), slope, rtol=1e-9)
+
+
+# --- logarithms of tails against mpmath ---
+def _gamma_density(a, x):
+    return mp.exp((a - 1) * mp.log(x) - x - mp.loggamma(a))
+
+
+def _beta_density(a, b, x):
+    return mp.exp((a - 1) * mp.log(x) + (b - 1) * mp.log1p(-x) + mp.loggamma(a + b) - mp.loggamma(a) - mp.loggamma(b))
+
+
+def _lower_gamma(a, x):
+    """P(a, x) by Kummer's function, whose terms are positive."""
+    return _gamma_density(a, x) * x / a * mp.hyp1f1(1, a + 1, x)
+
+
+def _upper_gamma(a, x):
+    return mp.gammainc(a, x, regularized=True)
+
+
+def _lower_beta(a, b, x):
+    return _beta_density(a, b, x) * x * (1 - x) / a * mp.hyp2f1(a + b, 1, a + 1, x)
+
+
+def _t_below(z, df):
+    return _lower_beta(df / 2, mp.mpf(0.5), df / (df + z * z)) / 2
+
+
+def _t_density(z, df):
+    return mp.exp(-(df + 1) / 2 * mp.log1p(z * z / df) + mp.loggamma((df + 1) / 2) - mp.loggamma(df / 2)) / mp.sqrt(
+        df * mp.pi
+    )
+
+
+def _invgamma_density(z, a):
+    return _gamma_density(a, 1 / z) / z**2
+
+
+TAILS = {
+    "gamma-sf": (ours.gamma.logsf, lambda x, a: (_upper_gamma(a, x), -_gamma_density(a, x)),
+                 [(800.0, 0.5), (4e3, 1e3), (1e6, 3.0), (30.0, 2.0), (0.5, 2.0), (1e-3, 5.0), (2e4, 1e4)]),
+    "gamma-cdf": (ours.gamma.logcdf, lambda x, a: (_lower_gamma(a, x), _gamma_density(a, x)),
+                  [(1e-200, 2.0), (1e-8, 50.0), (5e3, 1e4), (10.0, 300.0), (3.0, 5.0), (30.0, 2.0)]),
+    "chi2-sf": (ours.chi2.logsf, lambda x, df: (_upper_gamma(df / 2, x / 2), -_gamma_density(df / 2, x / 2) / 2),
+                [(3e3, 1.0), (5e3, 40.0), (2.0, 3.0)]),
+    "chi2-cdf": (ours.chi2.logcdf, lambda x, df: (_lower_gamma(df / 2, x / 2), _gamma_density(df / 2, x / 2) / 2),
+                 [(1e-100, 9.0), (20.0, 700.0), (2.0, 3.0)]),
+    "invgamma-sf": (ours.invgamma.logsf, lambda x, a: (_lower_gamma(a, 1 / x), -_invgamma_density(x, a)), [(1e150, 2.0), (0.5, 3.0)]),
+    "invgamma-cdf": (ours.invgamma.logcdf, lambda x, a: (_upper_gamma(a, 1 / x), _invgamma_density(x, a)), [(1e-4, 2.0), (0.5, 3.0)]),
+    "beta-cdf": (ours.beta.logcdf, lambda x, a, b: (_lower_beta(a, b, x), _beta_density(a, b, x)),
+                 [(1e-200, 2.0, 3.0), (0.1, 500.0, 2.0), (0.05, 500.0, 500.0), (0.4, 2.0, 3.0), (0.95, 2.0, 3.0)]),
+    "beta-sf": (ours.beta.logsf, lambda x, a, b: (_lower_beta(b, a, 1 - x), -_beta_density(a, b, x)),
+                [(0.9, 2.0, 500.0), (0.95, 500.0, 500.0), (0.6, 0.5, 3e3), (0.4, 2.0, 3.0)]),
+    "t-cdf": (ours.t.logcdf, lambda z, df: (_t_below(z, df), _t_density(z, df)),
+              [(-100.0, 1e3), (-60.0, 1e5), (-1e120, 3.0), (-1e200, 1.6), (-3.0, 4.0), (-1e-3, 2.0)]),
+    "t-sf": (ours.t.logsf, lambda z, df: (_t_below(z, df), -_t_density(z, df)), [(100.0, 1e3), (1e120, 3.0), (3.0, 4.0)]),
+    "poisson-sf": (lambda mu, k: ours.poisson.logsf(k, mu), lambda mu, k: (_lower_gamma(k + 1, mu), _gamma_density(k + 1, mu)), [(1.0, 300.0), (4.0, 2.0)]),
+    "poisson-cdf": (lambda mu, k: ours.poisson.logcdf(k, mu), lambda mu, k: (_upper_gamma(k + 1, mu), -_gamma_density(k + 1, mu)), [(1e3, 2.0), (4.0, 2.0)]),
+    "binom-sf": (lambda p, k, n: ours.binom.logsf(k, n, p), lambda p, k, n: (_lower_beta(k + 1, n - k, p), _beta_density(k + 1, n - k, p)),
+                 [(1e-5, 90.0, 100.0), (0.3, 2.0, 6.0)]),
+    "binom-cdf": (lambda p, k, n: ours.binom.logcdf(k, n, p), lambda p, k, n: (_lower_beta(n - k, k + 1, 1 - p), -_beta_density(k + 1, n - k, p)),
+                  [(0.99, 3.0, 400.0), (0.3, 2.0, 6.0)]),
+    "nbinom-cdf": (lambda p, k, n: ours.nbinom.logcdf(k, n, p), lambda p, k, n: (_lower_beta(n, k + 1, p), _beta_density(n, k + 1, p)), [(1e-9, 3.0, 60.0), (0.3, 2.0, 6.0)]),
+    "nbinom-sf": (lambda p, k, n: ours.nbinom.logsf(k, n, p), lambda p, k, n: (_lower_beta(k + 1, n, 1 - p), -_beta_density(n, k + 1, p)), [(0.99, 400.0, 6.0), (0.3, 2.0, 6.0)]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TAILS)
+def test_a_log_tail_is_accurate_however_small_the_probability(name):
+    """Planted: the probability from which on the fraction is taken, 0 in its place; one fraction for both sides of beta."""
+    f, exact, calls = TAILS[name]
+    for x, *parameters in calls:
+        with mp.workdps(50):
+            probability, slope = exact(*map(mp.mpf, (x, *parameters)))
+            expected, gradient = float(mp.log(probability)), float(slope / probability)
+        y, derivative = bprop.value_and_grad(lambda x: f(x, *parameters))(x)  # noqa: B023
+        assert_allclose(float(y), expected, rtol=2e-14)
+        assert_allclose(float(derivative), gradient, rtol=4e-14)
+        compiled, again = bprop.compile(bprop.value_and_grad(lambda x: f(x, *parameters)))(x)  # noqa: B023
+        assert_allclose([float(compiled), float(again)], [float(y), float(derivative)], rtol=1e-14)
+
+
+def test_log_tails_at_the_ends_of_the_support():
+    inf = np.inf
+    for f, x, expected in (
+        (lambda x: ours.gamma.logcdf(x, 2.0), [-1.0, 0.0, inf], [-inf, -inf, 0.0]), (lambda x: ours.gamma.logsf(x, 2.0), [-1.0, 0.0, inf], [0.0, 0.0, -inf]),
+        (lambda x: ours.beta.logcdf(x, 2.0, 3.0), [-1.0, 0.0, 1.0, 2.0], [-inf, -inf, 0.0, 0.0]),
+        (lambda x: ours.beta.logsf(x, 2.0, 3.0), [-1.0, 0.0, 1.0, 2.0], [0.0, 0.0, -inf, -inf]),
+        (lambda x: ours.t.logcdf(x, 3.0), [-inf, inf], [-inf, 0.0]), (lambda x: ours.t.logsf(x, 3.0), [-inf, inf], [0.0, -inf]),
+        (lambda x: ours.binom.logsf(x, 5, 0.3), [-1.0, 5.0], [0.0, -inf]), (lambda x: ours.gamma.logsf(x, -1.0), [1.0], [np.nan]),
+    ):  # fmt: skip
+        assert_array_equal(np.asarray(f(np.array(x))), expected)
+    narrow = np.array([1.0, 900.0], np.float32)
+    assert ours.gamma.logsf(narrow, 2.0).dtype == np.float32
+    assert_allclose(
+        np.asarray(ours.gamma.logsf(narrow, 2.0)), np.asarray(ours.gamma.logsf(narrow.astype(float), 2.0)), rtol=1e-6
+    )
+    for name, method in METHODS:
+        assert getattr(getattr(ours, name), method)(narrow, *SHAPES.get(name, ())).dtype == np.float32, (name, method)
+    hvp = bprop.hvp(lambda x: bprop.sum(ours.gamma.logsf(x, 2.0)), (np.array([900.0]),), (np.ones(1),))
+    assert_allclose(np.asarray(hvp), -1 / (1 + 900.0) ** 2, rtol=1e-9)

@@ -5,20 +5,16 @@ python tests/support/numpy_namespace.py > docs/numpy.md
 
 import numpy as np
 
-from bprop.core.function import NUMPY, declare_all
+from bprop.core.function import NUMPY, TRACED, declare_all
 from bprop.core.nondifferentiable import INSTEAD, NONDIFFERENTIABLE
 
 declare_all()
 
-COMPLEX = "its result is complex"
-REFUSED = {
-    "roots": COMPLEX, "sort_complex": COMPLEX,
-    "linalg.eig": COMPLEX, "linalg.eigvals": COMPLEX,
-    **dict.fromkeys(("copyto", "fill_diagonal", "place", "put", "put_along_axis", "putmask"), "it writes into its first argument, and arrays never change"),
-}  # fmt: skip
+IN_PLACE = ("copyto", "fill_diagonal", "place", "put", "put_along_axis", "putmask")
+REFUSED = dict.fromkeys(IN_PLACE, "it writes into its first argument, and arrays never change")
 """What has no rule and would cut a derivative, and why. A rule takes a name from here."""
 
-CEILING = 10
+CEILING = 6
 """How many there are at most: this number only becomes smaller."""
 
 
@@ -60,6 +56,11 @@ def _reason(name):
     return f"| `{name}` | {REFUSED[name]} | {f'`{instead}`' if instead else ''} |"
 
 
+def _names(functions):
+    *others, last = sorted(f"`{function.__name__}`" for function in functions)
+    return ", ".join(others) + " and " + last
+
+
 def page():
     """Return the page as Markdown."""
     refused = "\n".join(map(_reason, sorted(set(WITHOUT) & set(REFUSED))))
@@ -95,7 +96,9 @@ What holds for them:
 ## Passing through: {len(PASSING)}
 
 What they return does not depend on the numbers, or only in steps. Inside a transform they see the numbers, and return what NumPy
-returns.
+returns. In `compile`, `trace` and `scan`, where there are none, {_names(TRACED)} are computed with ops; the others are an error
+there that says what to write: `allclose` and `array_equal` answer Python, `argwhere` and `flatnonzero` have a shape that depends on
+numbers.
 
 {_listed(PASSING)}
 

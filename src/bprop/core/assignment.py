@@ -39,7 +39,7 @@ _CREATIONS = {"empty": "zeros", "empty_like": "zeros_like"}
 def rewrite() -> str:
     """Return what to write for the assignment at the user's line, as a sentence with lines of code, "" where none is seen."""
     frame = user_frame()
-    path = _path(frame.f_code, frame.f_lasti) if frame is not None else []
+    path = path_to(frame.f_code, frame.f_lasti) if frame is not None else []
     position = next((n for n in reversed(range(len(path))) if isinstance(path[n], ast.stmt)), None)
     if frame is None or position is None:
         return ""
@@ -70,16 +70,17 @@ def _collected(target: str, line: str) -> str:
 def conversion() -> str:
     """Return what to write for ``numpy.asarray(x, dtype)`` and its like at the user's line, "" where it is not seen."""
     frame = user_frame()
-    path = _path(frame.f_code, frame.f_lasti) if frame is not None else []
+    path = path_to(frame.f_code, frame.f_lasti) if frame is not None else []
     call = next((node for node in reversed(path) if isinstance(node, ast.Call)), None)
-    if call is None or getattr(call.func, "attr", "") not in _CONVERSIONS or not call.args:
+    if call is None or getattr(call.func, "attr", "") not in CONVERSIONS or not call.args:
         return ""
     dtypes = [*call.args[1:2], *(option.value for option in call.keywords if option.arg == "dtype")]
     options = [ast.keyword("dtype", dtype) for dtype in dtypes]
     return ast.unparse(ast.Call(ast.Name("bprop.asarray"), call.args[:1], options))
 
 
-_CONVERSIONS = ("array", "asarray", "asanyarray", "ascontiguousarray", "asfortranarray")
+CONVERSIONS = ("array", "asarray", "asanyarray", "ascontiguousarray", "asfortranarray")
+"""NumPy's functions that make an array of what they are given."""
 
 
 def fresh_output() -> bool:
@@ -93,7 +94,7 @@ def fresh_output() -> bool:
 
 @cache
 def _fresh_output(code: CodeType, instruction: int) -> bool:
-    path = _path(code, instruction)
+    path = path_to(code, instruction)
     call = next((node for node in reversed(path) if isinstance(node, ast.Call)), None)
     if call is None or isinstance(path[path.index(call) - 1], ast.Expr):
         return False
@@ -118,7 +119,7 @@ _MAKES_AN_ARRAY = frozenset(
 
 
 # --- the user's statement ---
-def _path(code: CodeType, instruction: int) -> list[ast.AST]:
+def path_to(code: CodeType, instruction: int) -> list[ast.AST]:
     """Return the nodes of the source around an instruction, outermost first; none without source."""
     start, end, column, end_column = list(code.co_positions())[instruction // 2]
     source = "".join(linecache.getlines(code.co_filename))
@@ -215,12 +216,12 @@ def _of_element(
     element: ast.Subscript, statement: ast.Assign | ast.AugAssign, value: ast.expr, names: Mapping[str, Any]
 ) -> tuple[str, str] | None:
     """Return what `_written` does for ``r[i] = x`` and ``r[i] += x``; of ``r[i][j]`` both indices are one."""
-    if isinstance(_looked_up(element.value, names), list | dict):
+    if isinstance(looked_up(element.value, names), list | dict):
         return None  # an entry of a list, not of an array
     base: ast.expr = element.value
     indices = [element.slice]
     while isinstance(base, ast.Subscript) and not isinstance(base.slice, ast.Slice | ast.Tuple):
-        if isinstance(_looked_up(base.value, names), list | dict):  # it holds the array
+        if isinstance(looked_up(base.value, names), list | dict):  # it holds the array
             break
         indices.insert(0, base.slice)
         base = base.value
@@ -239,15 +240,15 @@ _VIEWS = ("T", "mT", "flat")
 """Attributes that are another array: to assign to one is no assignment to its array."""
 
 
-def _looked_up(node: ast.AST, names: Mapping[str, Any]) -> Any:
+def looked_up(node: ast.AST, names: Mapping[str, Any]) -> Any:
     """Return what an expression of names, attributes and constant indices is, without running the user's code; else ``None``."""
     if isinstance(node, ast.Name):
         return names.get(node.id)
     if isinstance(node, ast.Attribute):
-        return getattr(_looked_up(node.value, names), "__dict__", {}).get(node.attr)
+        return getattr(looked_up(node.value, names), "__dict__", {}).get(node.attr)
     if isinstance(node, ast.Subscript):
-        holder = _looked_up(node.value, names)
-        key = node.slice.value if isinstance(node.slice, ast.Constant) else _looked_up(node.slice, names)
+        holder = looked_up(node.value, names)
+        key = node.slice.value if isinstance(node.slice, ast.Constant) else looked_up(node.slice, names)
         try:
             return holder[key] if type(holder) in (list, dict, tuple) else None
         except (LookupError, TypeError):
@@ -352,4 +353,4 @@ ASSIGNED = (
 
 _BEGINNINGS = ("zeros", "ones", "full", "asarray", "arange", "linspace")
 
-__all__ = ["ASSIGNED", "conversion", "fresh_output", "rewrite"]
+__all__ = ["ASSIGNED", "CONVERSIONS", "conversion", "fresh_output", "looked_up", "path_to", "rewrite"]

@@ -13,7 +13,7 @@ from .error import (
     user_called,
     user_source,
 )
-from .nondifferentiable import IN_PLACE_NAMES
+from .nondifferentiable import IN_PLACE_NAMES, INSTEAD
 
 if TYPE_CHECKING:
     from .value import Tracer
@@ -30,7 +30,8 @@ def asked(value: "Tracer", what: str) -> tuple[str, str]:
     Raises `TracedValueError` where the value was to be put into a NumPy array.
     """
     if what not in ("numpy.asarray", "float()", "int()"):
-        return what, ""
+        passing = INSTEAD.get(what.removeprefix("numpy."), "")
+        return what, f"write {passing}" if passing else ""
     called = user_called()
     fills = what == "float()" and ".fill(" in user_source()  # a method of NumPy's arrays
     if fills or user_assigns() or called.removeprefix("numpy.") in IN_PLACE_NAMES:
@@ -39,7 +40,7 @@ def asked(value: "Tracer", what: str) -> tuple[str, str]:
         return "an operation with a masked array (numpy.ma)", UNMASKED
     if called:
         instead = replacement(called) or _FOREIGN.get(called.partition(".")[0], "")
-        listed = " of a list or an array of objects asks for the number" if instead.startswith(f"{called}(") else ""
+        listed = " of a list or an array of objects asks for the number" if "bprop.asarray(" in instead else ""
         return called + listed, f"write {instead}" if instead else ""
     if what == "int()":
         return what, ""

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from .array_argument import with_arrays
 from .assignment import rewrite
 from .error import ArgumentError, NumPyFunctionError, user_called
-from .function import AS_NUMPY, FUNCTIONS, NAMESPACES, NUMPY, SCIPY, UFUNC_METHODS, declare_all, declared
+from .function import AS_NUMPY, FUNCTIONS, NAMESPACES, NUMPY, SCIPY, TRACED, UFUNC_METHODS, declare_all, declared
 from .method import Methods
 from .nondifferentiable import EFFECTS, IN_PLACE, INSTEAD, NONDIFFERENTIABLE, OF_SHAPE_AND_DTYPE
 
@@ -50,6 +51,13 @@ class Call:
                     f"{self.name} would write into a bprop array, which never changes: give it a NumPy array, or take the "
                     f"result instead ({instead}): {rewrite()}".removesuffix(": ")
                 )
+
+    def passed_through(self) -> Any:
+        """Return the result of a function that has no derivative: NumPy's, or where there are no numbers that of its rule."""
+        rule = declared(TRACED, self.function)
+        if rule is not None and any(hasattr(leaf, "owner") and leaf.concrete() is None for leaf in self.leaves):
+            return rule(*self.args, **self.options)
+        return self.on_numbers(None)
 
     def on_numbers(self, refusal: Callable[[bool], Exception] | None) -> Any:
         """Call NumPy with the numbers.
@@ -143,7 +151,7 @@ def apply_function(func: Any, args: Sequence[Any], options: dict[str, Any], arra
     if func in OF_SHAPE_AND_DTYPE:
         return Call(func, name, args, options, array).on_shapes()
     if func in NONDIFFERENTIABLE:
-        return Call(func, name, args, options, array).on_numbers(None)
+        return Call(func, name, args, options, array).passed_through()
     rule = declared(NUMPY, func)
     refused: list[str] = []
     if rule in AS_NUMPY:
@@ -331,7 +339,8 @@ def replacement(full: str) -> str:
     package, _, name = full.partition(".")
     declare_all()
     if package == "numpy" and attrgetter(name)(np) in NUMPY:
-        return f"{full}(bprop.asarray(values)) for a list of values or an array of objects"  # there it does not find its rule
+        # there it does not find its rule
+        return with_arrays(full) or f"{full}(bprop.asarray(values)) for a list of values or an array of objects"
     if package == "numpy":
         return INSTEAD.get(name) or (f"bprop.{name}" if name in FUNCTIONS else "")
     if package == "scipy" and name.startswith("fft.") and name in FUNCTIONS:

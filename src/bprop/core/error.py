@@ -147,6 +147,17 @@ def refused_at(error: BaseException) -> tuple[str, str]:
     return called, shown_place(position)
 
 
+def raised_in(error: BaseException) -> tuple[FrameType, int] | None:
+    """Return the innermost frame outside bprop, NumPy and SciPy that an error came through, and the instruction it was at."""
+    innermost, trace = None, error.__traceback__
+    while trace is not None:
+        frame = trace.tb_frame
+        if _package(frame) not in CALLERS and not frame.f_code.co_filename.startswith(PACKAGE):
+            innermost = frame, trace.tb_lasti
+        trace = trace.tb_next
+    return innermost
+
+
 def user_source() -> str:
     """Return the source of the user's line alone."""
     position = user_place()

@@ -21,6 +21,9 @@ NUMPY: dict[Any, Callable[..., Any]] = {}
 AS_NUMPY: set[Callable[..., Any]] = set()
 """Those of `NUMPY` that have the parameters of NumPy's own function, so that its arguments reach them as they are."""
 
+TRACED: dict[Any, Callable[..., Any]] = {}
+"""Function of NumPy that passes through -> what stands for it where there are no numbers; filled by `bprop.interop`."""
+
 NAMESPACES: dict[str, Callable[[], Any]] = {}
 """Package -> what loads the namespace here that has its functions by its names; filled by `bprop`, asked where a message says
 what to write."""
@@ -79,6 +82,16 @@ def numpy_rule(*numpy_functions: Any) -> Callable[[F], F]:
             if numpy_function is not None:
                 NUMPY[numpy_function] = rule
         AS_NUMPY.add(rule)
+        return rule
+
+    return register
+
+
+def traced_rule(numpy_function: Any) -> Callable[[F], F]:
+    """Decorate what stands, where there are no numbers, for a function of NumPy that passes through; its parameters are NumPy's."""
+
+    def register(rule: F) -> F:
+        TRACED[numpy_function] = rule
         return rule
 
     return register

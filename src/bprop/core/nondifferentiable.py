@@ -42,16 +42,21 @@ IN_PLACE = _of_numpy(" ".join(IN_PLACE_NAMES))
 """What these write into is their first argument."""
 
 INSTEAD = {
+    "allclose": "numpy.all(numpy.isclose(a, b))",
+    "argwhere": "numpy.where(condition, x, 0), which keeps the shape, for what depends on the entries that are chosen",
+    "array_equal": "numpy.all(a1 == a2)",
+    "array_equiv": "numpy.all(a1 == a2)",
     "copyto": "bprop.where(condition, source, x)",
     "fill_diagonal": "bprop.where(numpy.eye(n, dtype=bool), value, x)",
+    "flatnonzero": "numpy.where(condition, x, 0), which keeps the shape, for what depends on the entries that are chosen",
     "full": "bprop.broadcast_to(x, shape)",
-    "linalg.eig": "bprop.linalg.eigh(x) where x is symmetric",
-    "linalg.eigvals": "bprop.linalg.eigvalsh(x) where x is symmetric",
+    "nanargmax": "numpy.argmax(numpy.where(numpy.isnan(x), -numpy.inf, x), axis)",
+    "nanargmin": "numpy.argmin(numpy.where(numpy.isnan(x), numpy.inf, x), axis)",
     "place": "x.at[mask].set(values)",
     "put": "x.at[index].set(values)",
     "put_along_axis": "x.at[index].set(values)",
     "putmask": "bprop.where(mask, values, x)",
 }
-"""What does the same and has a derivative, for those of the other functions where that is short."""
+"""What does the same and has a derivative, or can be traced, for those of the other functions where that is short."""
 
 __all__ = ["EFFECTS", "INSTEAD", "IN_PLACE", "IN_PLACE_NAMES", "NONDIFFERENTIABLE", "OF_SHAPE_AND_DTYPE"]

@@ -4,6 +4,7 @@
 """
 
 from math import inf, isfinite, isnan
+from operator import index
 
 import numpy as np
 
@@ -97,9 +98,26 @@ def flag(owner: object, name: str, value: object) -> bool:
     return bool(value)
 
 
+def numpy_flag(name: str, what: str, value: object) -> bool:
+    """Return an option as NumPy takes it, where 0 and 1 are false and true too; an array or text in its place is a mistake."""
+    if value is True or value is False:
+        return value
+    if isinstance(value, int | np.bool_):
+        return bool(value)
+    raise ArgumentError(f"{name}: {what} is True or False, not {value!r:.60}")
+
+
+def numpy_integer(what: str, value: object) -> int:
+    """Return what NumPy takes for an integer as Python's, or raise naming ``what`` it is."""
+    try:
+        return index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise ArgumentError(f"{what} must be an integer, not {value!r:.60}") from None
+
+
 def label(owner: object) -> str:
     """Return the name of ``owner`` in error messages: that of its class, or the string itself."""
     return owner if isinstance(owner, str) else type(owner).__name__
 
 
-__all__ = ["flag", "integer", "label", "number", "real", "whole_number"]
+__all__ = ["flag", "integer", "label", "number", "numpy_flag", "numpy_integer", "real", "whole_number"]

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .error import BpropError, NumPyFunctionError, ShapeError, TracedValueError, refused_at
+from .array_argument import with_arrays
+from .error import BpropError, NumPyFunctionError, ShapeError, TracedValueError, raised_in, refused_at
 from .method import Methods
 from .operator import call
 from .traced_float import TracedFloat
@@ -168,10 +169,16 @@ def explain_objects(error: Exception) -> NumPyFunctionError | None:
         called = (
             "a function of NumPy" if not name else f"numpy.{name}" if hasattr(np, name) else f"scipy.special.{name}"
         )
+    refused = "objects" if match["ufunc"] or not name else "the Python numbers among them"
+    position = raised_in(error)
+    call = with_arrays(called if called.startswith(("numpy.", "scipy.")) else "", *position) if position else ""
+    instead = call or (
+        "bprop.asarray([x, y]) for numpy.array([x, y]), bprop.stack for numpy.stack, or a = bprop.asarray(a) before the call, "
+        "which make one bprop array"
+    )
     explained = NumPyFunctionError(
         f"{called} of an array of objects: numpy.array makes one of a list with values under a transform, and this function "
-        f"does not compute with {'objects' if match['ufunc'] or not name else 'the Python numbers among them'}: write bprop.asarray([x, y]) for "
-        f"numpy.array([x, y]), bprop.stack for numpy.stack, or a = bprop.asarray(a) before the call, which make one bprop array"
+        f"does not compute with {refused}: write {instead}"
     )
     explained.line = line
     return explained

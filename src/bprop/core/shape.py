@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from operator import index
 from typing import Any
 
-import numpy as np
-
-from .error import ArgumentError, AxisError, ShapeError, TracedValueError
+from .error import AxisError, ShapeError, TracedValueError
 
 Shape = tuple[int, ...]
 
@@ -84,20 +82,3 @@ def size_of(shape: Shape) -> int:
     for extent in shape:
         size *= extent
     return size
-
-
-def flag(name: str, what: str, value: Any) -> bool:
-    """Return an option that is true or false, or raise naming it: an array or text in its place is a mistake."""
-    if value is True or value is False:
-        return value
-    if isinstance(value, int | np.bool_):
-        return bool(value)
-    raise ArgumentError(f"{name}: {what} is True or False, not {value!r:.60}")
-
-
-def integer(what: str, value: Any) -> int:
-    """Return ``value`` as a Python integer, or raise naming ``what`` it is."""
-    try:
-        return index(value)
-    except TypeError:
-        raise ArgumentError(f"{what} must be an integer, not {value!r:.60}") from None

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .array_argument import with_arrays
 from .cell import Cell
 from .conversion_error import asked
 from .dispatch import replacement
@@ -78,6 +79,8 @@ def instead(gave_objects: bool = False) -> str:
 
     ``gave_objects``: or of NumPy's, which compares the entries of object arrays.
     """
+    if gave_objects and (call := with_arrays(user_called())):
+        return f"NumPy compares the entries of a list or an array of objects one by one: write {call}"
     if gave_objects:
         return (
             "where NumPy compares the entries of an array of objects, as numpy.maximum, sort and a > 0 do, make one bprop array "

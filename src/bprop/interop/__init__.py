@@ -12,6 +12,7 @@ from . import numpy_pad as numpy_pad
 from . import numpy_polynomial as numpy_polynomial
 from . import numpy_product as numpy_product
 from . import numpy_quantile as numpy_quantile
+from . import numpy_question as numpy_question
 from . import numpy_reduction as numpy_reduction
 from . import numpy_set as numpy_set
 from . import numpy_shape as numpy_shape

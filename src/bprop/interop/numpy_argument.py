@@ -9,6 +9,7 @@ from ..core.error import DTypeError, ShapeError
 from ..core.op import array
 from ..core.shape import broadcast
 from ..core.value import Array
+from ..ops.complex import real
 from ..ops.data_type import astype
 from ..ops.manipulation import broadcast_to, ravel, reshape
 
@@ -63,3 +64,14 @@ def mask_of(name: str, where: Any, x: Array) -> Array | None:
     if broadcast(name, mask.shape, x.shape) != x.shape:
         raise ShapeError(f"{name}: where of shape {mask.shape} does not broadcast to the shape {x.shape}")
     return broadcast_to(mask, x.shape)
+
+
+def real_where_known(*values: Array) -> tuple[Array, ...]:
+    """Return complex results real where the first is real in all its entries, as `numpy.linalg` does.
+
+    They stay complex where the numbers are not known, or others for every entry of a batch.
+    """
+    numbers = values[0].concrete()
+    if numbers is None or not values[0].decides() or np.any(numbers.imag):
+        return values
+    return tuple(map(real, values))

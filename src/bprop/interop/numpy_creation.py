@@ -8,8 +8,9 @@ import numpy as np
 from ..core import dtype as dtypes
 from ..core.error import ArgumentError
 from ..core.function import numpy_rule
+from ..core.number import numpy_integer
 from ..core.op import array
-from ..core.shape import integer, normalise_axis, normalise_shape
+from ..core.shape import normalise_axis, normalise_shape
 from ..core.traced_float import plain
 from ..core.value import Array
 from ..ops import grid
@@ -32,7 +33,7 @@ def _natural(name: str, *ends: Any) -> Any:
 
 def _spaced(name: str, start: Any, stop: Any, num: Any, endpoint: bool) -> tuple[Array, Array]:
     """Return evenly spaced numbers along the first axis, and their distance."""
-    dtype, count = _natural(name, start, stop), integer(f"{name}: num", num)
+    dtype, count = _natural(name, start, stop), numpy_integer(f"{name}: num", num)
     if count < 0:
         raise ArgumentError(f"{name}: num is not negative: {count}")
     first, last = (astype(array(name, plain(end)), dtype) for end in (start, stop))

@@ -126,7 +126,7 @@ def _round(a: Any, decimals: int = 0, out: Any = None) -> Array:
 # --- no derivative: NumPy sees the numbers ---
 def _on_numbers(ufunc: Any) -> Any:
     def rule(*xs: Any) -> Any:
-        return Call(ufunc, f"numpy.{ufunc.__name__}", xs, {}, Array).on_numbers(None)
+        return Call(ufunc, f"numpy.{ufunc.__name__}", xs, {}, Array).passed_through()
 
     return rule
 

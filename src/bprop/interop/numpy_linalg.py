@@ -15,6 +15,7 @@ from ..ops import comparison, reduction
 from ..ops.arithmetic import abs, sign
 from ..ops.creation import zeros
 from ..ops.data_type import astype
+from ..ops.eigendecomposition import EigResult
 from ..ops.factorisation import matrix
 from ..ops.least_squares import LstsqResult
 from ..ops.linear_system import square
@@ -23,7 +24,7 @@ from ..ops.selection import where
 from ..ops.singular_value import SVDResult
 from ..ops.sorting import argsort
 from ..ops.subscript import take_along_axis
-from .numpy_argument import NO_VALUE, floating
+from .numpy_argument import NO_VALUE, floating, real_where_known
 from .numpy_shape import at_least_1d
 
 
@@ -113,6 +114,21 @@ def _lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     ):  # NumPy's: none where b is met, or x is free
         residuals = zeros((0,), dtype=x.dtype)
     return LstsqResult(x, at_least_1d(residuals), rank, singular_values)
+
+
+# --- eigenvalues ---
+@numpy_rule(np.linalg.eig)
+def _eig(a: Any) -> EigResult:
+    a = square("eig", a)
+    result = linalg.eig(a)
+    return result if a.dtype.kind == "c" else EigResult(*real_where_known(*result))
+
+
+@numpy_rule(np.linalg.eigvals)
+def _eigvals(a: Any) -> Array:
+    a = square("eigvals", a)
+    w = linalg.eigvals(a)
+    return w if a.dtype.kind == "c" else real_where_known(w)[0]
 
 
 # --- tensors as matrices ---

@@ -6,8 +6,8 @@ import numpy as np
 
 from ..core.error import ArgumentError, ShapeError
 from ..core.function import numpy_rule
+from ..core.number import numpy_integer
 from ..core.op import array
-from ..core.shape import integer
 from ..core.value import Array
 from ..linalg import inv, lstsq
 from ..ops.arrangement import flip
@@ -18,10 +18,11 @@ from ..ops.cumulative import cumulative_prod
 from ..ops.data_type import astype
 from ..ops.indexing import embed_along
 from ..ops.manipulation import broadcast_to, expand_dims, matrix_transpose
+from ..ops.polynomial import roots_op
 from ..ops.power import sqrt
 from ..ops.reduction import sum
 from ..ops.search import concrete
-from .numpy_argument import floating
+from .numpy_argument import floating, real_where_known
 from .numpy_shape import at_least_1d
 from .numpy_signal import convolved
 
@@ -107,7 +108,7 @@ def _falling(powers: Any, m: int) -> Any:
 
 @numpy_rule(np.polyder)
 def _polyder(p: Any, m: int = 1) -> Array:
-    p, m = _coefficients("polyder", p), integer("polyder: m", m)
+    p, m = _coefficients("polyder", p), numpy_integer("polyder: m", m)
     if m < 0:
         raise ArgumentError(f"polyder: m is how many derivatives to take, not {m}")
     powers = np.arange(p.size - 1, m - 1, -1)
@@ -116,7 +117,7 @@ def _polyder(p: Any, m: int = 1) -> Array:
 
 @numpy_rule(np.polyint)
 def _polyint(p: Any, m: int = 1, k: Any = None) -> Array:
-    p, m = _coefficients("polyint", p), integer("polyint: m", m)
+    p, m = _coefficients("polyint", p), numpy_integer("polyint: m", m)
     if m < 0:
         raise ArgumentError(f"polyint: m is how many integrals to take, not {m}")
     constants = floating(at_least_1d(array("polyint", 0.0 if k is None else k)))
@@ -144,12 +145,24 @@ def _poly(seq_of_zeros: Any) -> Array:
     return y
 
 
+@numpy_rule(np.roots)
+def _roots(p: Any) -> Array:
+    p = _coefficients("roots", p)
+    numbers = p.concrete()
+    if numbers is not None and p.decides():
+        p = _leading("roots", p)
+        if p.size < 2:
+            return zeros((0,), dtype=np.float64)
+    y: Array = roots_op(p)
+    return y if p.dtype.kind == "c" else real_where_known(y)[0]
+
+
 @numpy_rule(np.vander)
 def _vander(x: Any, N: Any = None, increasing: bool = False) -> Array:
     x = array("vander", x)
     if x.ndim != 1:
         raise ShapeError(f"vander: shape {x.shape}: the points are a vector")
-    count = x.size if N is None else integer("vander: N", N)
+    count = x.size if N is None else numpy_integer("vander: N", N)
     if count < 0:
         raise ArgumentError(f"vander: N is how many powers there are, not {count}")
     x = astype(x, np.result_type(x.dtype, np.int64))
@@ -163,7 +176,7 @@ def _vander(x: Any, N: Any = None, increasing: bool = False) -> Array:
 
 @numpy_rule(np.polyfit)
 def _polyfit(x: Any, y: Any, deg: int, rcond: Any = None, full: bool = False, w: Any = None, cov: Any = False) -> Any:
-    order = integer("polyfit: deg", deg) + 1
+    order = numpy_integer("polyfit: deg", deg) + 1
     x, y = (array("polyfit", operand) + 0.0 for operand in (x, y))
     if order < 1:
         raise ArgumentError(f"polyfit: deg is not negative, not {deg}")

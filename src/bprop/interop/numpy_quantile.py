@@ -147,36 +147,21 @@ def _quantile(
 
 
 # --- NumPy's names ---
-@numpy_rule(np.quantile)
-def _numpys_quantile(
-    a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, method: str = "linear",
-    keepdims: bool = False, *, weights: Any = None,
-) -> Array:  # fmt: skip
-    return _quantile("quantile", a, q, axis, method, keepdims, weights, 1, False)
+def _numpys(name: str, whole: int, leave_out: bool, default: Any) -> None:
+    """Register the rule of NumPy's function: shares are of ``whole``, and ``default`` is what it gives to ``keepdims``."""
+
+    @numpy_rule(getattr(np, name))
+    def rule(
+        a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, method: str = "linear",
+        keepdims: Any = default, *, weights: Any = None,
+    ) -> Array:  # fmt: skip
+        return _quantile(name, a, q, axis, method, keepdims, weights, whole, leave_out)
 
 
-@numpy_rule(np.percentile)
-def _percentile(
-    a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, method: str = "linear",
-    keepdims: bool = False, *, weights: Any = None,
-) -> Array:  # fmt: skip
-    return _quantile("percentile", a, q, axis, method, keepdims, weights, 100, False)
-
-
-@numpy_rule(np.nanquantile)
-def _nanquantile(
-    a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, method: str = "linear",
-    keepdims: Any = NO_VALUE, *, weights: Any = None,
-) -> Array:  # fmt: skip
-    return _quantile("nanquantile", a, q, axis, method, keepdims, weights, 1, True)
-
-
-@numpy_rule(np.nanpercentile)
-def _nanpercentile(
-    a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, method: str = "linear",
-    keepdims: Any = NO_VALUE, *, weights: Any = None,
-) -> Array:  # fmt: skip
-    return _quantile("nanpercentile", a, q, axis, method, keepdims, weights, 100, True)
+_numpys("quantile", 1, False, False)
+_numpys("percentile", 100, False, False)
+_numpys("nanquantile", 1, True, NO_VALUE)
+_numpys("nanpercentile", 100, True, NO_VALUE)
 
 
 @numpy_rule(np.nanmedian)

@@ -146,42 +146,37 @@ def _ddof(name: str, ddof: Any, correction: Any) -> float:
 
 
 # --- NumPy's names ---
-@numpy_rule(np.sum)
-def _sum(
-    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NO_VALUE, initial: Any = NO_VALUE,
-    where: Any = NO_VALUE,
-) -> Array:  # fmt: skip
-    if initial is NO_VALUE and where is NO_VALUE:
-        return reduction.sum(a, axis, given(keepdims), dtype=dtype)
-    return masked_sum("sum", a, axis, dtype, keepdims, initial, where)
+def _total(function: Any, ours: Any, masked: Any) -> None:
+    """Register the rule of NumPy's sum or product."""
+
+    @numpy_rule(function)
+    def rule(
+        a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NO_VALUE, initial: Any = NO_VALUE,
+        where: Any = NO_VALUE,
+    ) -> Any:  # fmt: skip
+        if initial is NO_VALUE and where is NO_VALUE:
+            return ours(a, axis, given(keepdims), dtype=dtype)
+        return masked(function.__name__, a, axis, dtype, keepdims, initial, where)
 
 
-@numpy_rule(np.prod)
-def _prod(
-    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NO_VALUE, initial: Any = NO_VALUE,
-    where: Any = NO_VALUE,
-) -> Array:  # fmt: skip
-    if initial is NO_VALUE and where is NO_VALUE:
-        return cumulative.prod(a, axis, given(keepdims), dtype=dtype)
-    return masked_prod("prod", a, axis, dtype, keepdims, initial, where)
+_total(np.sum, reduction.sum, masked_sum)
+_total(np.prod, cumulative.prod, masked_prod)
 
 
-@numpy_rule(np.max, np.amax)
-def _max(
-    a: Any, axis: Any = None, out: Any = None, keepdims: Any = NO_VALUE, initial: Any = NO_VALUE, where: Any = NO_VALUE
-) -> Array:
-    if initial is NO_VALUE and where is NO_VALUE:
-        return reduction.max(a, axis, given(keepdims))
-    return masked_extreme("max", a, axis, keepdims, initial, where, 1)
+def _extreme(functions: Any, ours: Any, sign: int) -> None:
+    """Register the rule of NumPy's largest or smallest entry."""
+
+    @numpy_rule(*functions)
+    def rule(
+        a: Any, axis: Any = None, out: Any = None, keepdims: Any = NO_VALUE, initial: Any = NO_VALUE, where: Any = NO_VALUE,
+    ) -> Any:  # fmt: skip
+        if initial is NO_VALUE and where is NO_VALUE:
+            return ours(a, axis, given(keepdims))
+        return masked_extreme(functions[0].__name__, a, axis, keepdims, initial, where, sign)
 
 
-@numpy_rule(np.min, np.amin)
-def _min(
-    a: Any, axis: Any = None, out: Any = None, keepdims: Any = NO_VALUE, initial: Any = NO_VALUE, where: Any = NO_VALUE
-) -> Array:
-    if initial is NO_VALUE and where is NO_VALUE:
-        return reduction.min(a, axis, given(keepdims))
-    return masked_extreme("min", a, axis, keepdims, initial, where, -1)
+_extreme((np.max, np.amax), reduction.max, 1)
+_extreme((np.min, np.amin), reduction.min, -1)
 
 
 @numpy_rule(np.ptp)

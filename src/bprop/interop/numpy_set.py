@@ -4,17 +4,21 @@ from typing import Any
 
 import numpy as np
 
-from ..core.error import ArgumentError
+from ..core.error import ArgumentError, ShapeError
 from ..core.function import numpy_rule
 from ..core.op import array
 from ..core.shape import normalise_axis
 from ..core.value import Array
 from ..ops import set as sets
+from ..ops.comparison import isnan
+from ..ops.complex import imag, real
 from ..ops.concatenation import concat
+from ..ops.data_type import astype
 from ..ops.indexing import take
 from ..ops.manipulation import ravel, reshape
 from ..ops.search import concrete, nonzero
 from ..ops.sorting import argsort, sort
+from ..ops.subscript import take_along_axis
 from .numpy_argument import flat_without_axis
 
 _INSTEAD = "take bprop.sort(x) and compare neighbours, with bprop.where for what is to count once"
@@ -107,6 +111,23 @@ def _sort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable
     _no_fields("sort", order)
     x, axis = flat_without_axis(array("sort", a), axis)
     return sort(x, axis, stable=_kind("sort", kind, stable))
+
+
+@numpy_rule(np.sort_complex)
+def _sort_complex(a: Any) -> Array:
+    x = array("sort_complex", a)
+    if x.ndim == 0:
+        raise ShapeError("sort_complex: an array without axes has no order: give it one axis or more")
+    if x.dtype.kind != "c":
+        return astype(sort(x), np.complex64 if x.dtype.char in "bhBH" else np.complex128)
+    for key in (imag, real, _missing):  # the last key first: each order keeps what it finds equal as it was
+        x = take_along_axis(x, argsort(key(x)), -1)
+    return x
+
+
+def _missing(z: Array) -> Array:
+    """Return a key that puts numbers before those with NaN in the imaginary part, and these before those with it in the real one."""
+    return isnan(real(z)) * 2 + isnan(imag(z))
 
 
 @numpy_rule(np.argsort)

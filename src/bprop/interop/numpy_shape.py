@@ -7,8 +7,9 @@ import numpy as np
 
 from ..core.error import ArgumentError, ShapeError
 from ..core.function import numpy_rule
+from ..core.number import numpy_integer
 from ..core.op import array
-from ..core.shape import integer, normalise_axes, normalise_axis, normalise_shape
+from ..core.shape import normalise_axes, normalise_axis, normalise_shape
 from ..core.value import Array
 from ..ops import arrangement, matrix
 from ..ops.concatenation import stack
@@ -98,7 +99,7 @@ def _real_if_close(a: Any, tol: float = 100) -> Array:
 def _rollaxis(a: Any, axis: int, start: int = 0) -> Array:
     a = array("rollaxis", a)
     axis = normalise_axis("rollaxis", axis, a.ndim, a.shape)
-    start = integer("rollaxis: start", start)
+    start = numpy_integer("rollaxis: start", start)
     if not -a.ndim <= start <= a.ndim:
         raise ShapeError(f"rollaxis: start {start} is out of range for shape {a.shape} with {a.ndim} axes")
     start += a.ndim * (start < 0)
@@ -107,7 +108,7 @@ def _rollaxis(a: Any, axis: int, start: int = 0) -> Array:
 
 @numpy_rule(np.rot90)
 def _rot90(m: Any, k: int = 1, axes: Any = (0, 1)) -> Array:
-    m, k = array("rot90", m), integer("rot90: k", k) % 4
+    m, k = array("rot90", m), numpy_integer("rot90: k", k) % 4
     if len(axes) != 2:
         raise ArgumentError(f"rot90: axes are two, not {axes!r:.60}")
     first, second = (normalise_axis("rot90", axis, m.ndim, m.shape) for axis in axes)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..core.family import Elementwise, NoDerivative
+from ..core.number import numpy_flag
 from ..core.op import REGISTRY, array
-from ..core.shape import flag
 from ..core.value import Array
 from .arithmetic import sign_op
 from .special import in_double, scipy_special
@@ -193,7 +193,7 @@ spherical_in_op = _spherical_op(
 
 def _spherical(op: Any, sense: int, n: Any, z: Any, derivative: bool) -> Array:
     z = array(op.name, z)
-    if not flag(op.name, "derivative", derivative):
+    if not numpy_flag(op.name, "derivative", derivative):
         return op(n, z)
     n = array(op.name, n)
     return (n * op(abs(n - 1), z) + sense * (n + 1) * op(n + 1, z)) / (2 * n + 1)

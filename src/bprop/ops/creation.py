@@ -13,8 +13,9 @@ from ..core.error import ArgumentError, BpropError
 from ..core.family import Creation
 from ..core.foreign_array import lent
 from ..core.function import function
+from ..core.number import numpy_flag
 from ..core.op import array
-from ..core.shape import flag, normalise_shape
+from ..core.shape import normalise_shape
 from ..core.value import Array, asarray
 
 __all__ = [
@@ -229,5 +230,5 @@ def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = Non
     if not hasattr(x, "__dlpack__"):
         raise ArgumentError(f"from_dlpack: {type(x).__name__} has no __dlpack__: use bprop.asarray")
     return asarray(
-        lent("from_dlpack", x, by_dlpack=True), copy=None if copy is None else flag("from_dlpack", "copy", copy)
+        lent("from_dlpack", x, by_dlpack=True), copy=None if copy is None else numpy_flag("from_dlpack", "copy", copy)
     )

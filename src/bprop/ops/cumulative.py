@@ -10,8 +10,9 @@ from ..core import dtype as dtypes
 from ..core.error import ArgumentError, ShapeError
 from ..core.family import Cumulative
 from ..core.function import function
+from ..core.number import numpy_flag
 from ..core.op import array
-from ..core.shape import broadcast, flag, normalise_axis, size_of
+from ..core.shape import broadcast, normalise_axis, size_of
 from ..core.value import Array
 from .arithmetic import add, multiply, subtract
 from .arrangement import flip
@@ -135,7 +136,7 @@ def _cumulate(op: Cumulative, first: float, x: Any, axis: Any, dtype: Any, inclu
     wanted = dtypes.accumulated(x.dtype) if dtype is None else dtypes.check(dtype, op.name)
     y = op(x if x.dtype == wanted else astype(x, dtype=wanted), axis=axis)
     y = y if y.dtype == wanted else astype(y, dtype=wanted)
-    return _preceded(y, axis, first) if flag(op.name, "include_initial", include_initial) else y
+    return _preceded(y, axis, first) if numpy_flag(op.name, "include_initial", include_initial) else y
 
 
 @function(np.cumulative_sum)

@@ -9,8 +9,8 @@ from ..core.dtype import to_float, to_real
 from ..core.error import ArgumentError, DerivativeError, ShapeError
 from ..core.family import General
 from ..core.function import function
+from ..core.number import numpy_flag
 from ..core.op import array
-from ..core.shape import flag
 from ..core.value import Array
 from .complex import conj, imag, real
 from .contraction import matmul
@@ -143,7 +143,7 @@ def cholesky(x: Any, /, *, upper: bool = False) -> Array:
            [1., 1.]])
     """
     x = square("cholesky", x)
-    return hermitian(_cholesky(hermitian(x))) if flag("cholesky", "upper", upper) else _cholesky(x)
+    return hermitian(_cholesky(hermitian(x))) if numpy_flag("cholesky", "upper", upper) else _cholesky(x)
 
 
 # --- qr ---
@@ -273,8 +273,8 @@ class EighResult(NamedTuple):
 def over_gaps(w: Any) -> Any:
     """Return 1/(w_j - w_i) at i, j and 0 on the diagonal; not finite where two are equal."""
     n = w.shape[-1]
-    gaps = row(w) - column(w)
-    return 1 / where(reshape(arange(n), (n, 1)) == arange(n), float("inf"), gaps)
+    same = reshape(arange(n), (n, 1)) == arange(n)
+    return where(same, 0, 1 / where(same, 1, row(w) - column(w)))
 
 
 def _lower(x: Any, UPLO: str) -> Any:

@@ -15,8 +15,9 @@ from ..core.dtype import check, to_complex, to_real
 from ..core.error import ArgumentError, DTypeError, ShapeError
 from ..core.family import General
 from ..core.function import function
+from ..core.number import numpy_integer
 from ..core.op import array
-from ..core.shape import integer, normalise_axis
+from ..core.shape import normalise_axis
 from ..core.value import Array, asarray
 from .arrangement import roll
 from .complex import complex_examples, conj
@@ -142,7 +143,7 @@ def _norm(name: str, norm: Any) -> str:
 def _resized(name: str, x: Any, n: Any, axis: int) -> Any:
     """Return x cut or filled up with zeros to ``n`` entries along ``axis``; ``None`` leaves it."""
     size = x.shape[axis]
-    wanted = size if n is None else integer(f"{name}: n", n)
+    wanted = size if n is None else numpy_integer(f"{name}: n", n)
     if wanted < 1:
         raise ArgumentError(f"{name}: a transform of {wanted} entries along axis {axis} of shape {x.shape}: at least 1")
     return (
@@ -187,7 +188,7 @@ def _complex_transform(name: str, x: Any, along: Sequence[tuple[Any, int]], norm
 def _from_half_spectrum(name: str, x: Any, n: Any, axis: int, norm: str) -> Array:
     if n is None:
         n = 2 * (x.shape[axis] - 1)
-    n = integer(f"{name}: n", n)
+    n = numpy_integer(f"{name}: n", n)
     if n < 1:
         raise ArgumentError(f"{name}: a result of {n} entries along axis {axis}: at least 1")
     y: Array = _transformed(irfft_op, _resized(name, x, n // 2 + 1, axis), axis, n=n, norm=norm)
@@ -442,7 +443,7 @@ def rfftfreq(n: int, /, d: float = 1.0, *, dtype: Any = None, device: str | None
 
 def _frequencies(name: str, numpys: Any, n: Any, d: Any, dtype: Any, device: Any) -> Array:
     devices.check(device, name)
-    count = integer(f"{name}: n", n)
+    count = numpy_integer(f"{name}: n", n)
     if count < 1:
         raise ArgumentError(f"{name}: n is the number of samples, at least 1, not {count}")
     y = asarray(numpys(count)) / d if isinstance(d, Array) else asarray(numpys(count, d))

@@ -30,8 +30,8 @@ def stirling_error(a: Any) -> Any:
 
 
 @in_double
-def _gamma_density(a: Any, x: Any) -> Any:
-    """For a up to 10 the product of its factors, beyond Loader's e^(-deviance - Stirling's error)/√(2πa)."""
+def numpy_gamma_density(a: Any, x: Any) -> Any:
+    """Return `gamma_density` of NumPy arrays: for a up to 10 the product of its factors, beyond Loader's e^(-deviance - Stirling's error)/√(2πa)."""
     small = np.minimum(a, 11.0)
     bounded = np.minimum(x, 1e15)
     product = bounded ** (small - 1) * np.exp(-bounded) / scipy_special().gamma(small)
@@ -50,7 +50,7 @@ def _density_slope(y: Any, a: Any, x: Any) -> Any:
 
 
 gamma_density: Elementwise = Elementwise(
-    "gamma_density", _gamma_density,
+    "gamma_density", numpy_gamma_density,
     lambda y, a, x: where(y == 0, 0, y * (log_ratio(where(y == 0, 1, x), 1.0) - digamma(a))), _density_slope,
     kind="float", native="callback", complex_step=None, domain=(POSITIVE, POSITIVE),
     text="{1} ** ({0} - 1) * exp(-{1}) / gamma({0})", latex=r"\frac{{{1}^{{{0} - 1}} e^{{-{1}}}}}{{\Gamma({0})}}", level=2,
@@ -60,46 +60,41 @@ gamma_density: Elementwise = Elementwise(
 )  # fmt: skip
 
 
-def _incomplete(name: str, sign: int, formula: str, latex: str, call: str, result: str) -> Elementwise:
+def _of_second(name: str, partial: Any, domain: Any, latex: str, formula: str, call: str, result: str) -> Elementwise:
+    """Declare a function of a and x, with a derivative by x alone."""
     return special_function(
-        name, NoDerivative(name, "a"), lambda y, a, x: sign * gamma_density(a, within_domain(x, low=0)), domain=(POSITIVE, POSITIVE), latex=latex,
-        examples=lambda draw: [((a, draw(*shape, domain=POSITIVE)), {}) for a, shape in ((0.5, (2, 3)), (3, (3,)), (2.5, (0, 3)))],
+        name, NoDerivative(name, "a"), partial, domain=(POSITIVE, domain), latex=latex,
+        examples=lambda draw: [((a, draw(*shape, domain=domain)), {}) for a, shape in ((0.5, (2, 3)), (3, (3,)), (2.5, (0, 3)))],
         doc=described(formula, call, result),
     )  # fmt: skip
 
 
-gammainc = _incomplete(
-    "gammainc", 1, "y = P(a, x) = ∫ t^(a-1) e⁻ᵗ dt / Γ(a) from 0 to x; ∂y/∂x = x^(a-1) e⁻ˣ/Γ(a), none by a.", "P({0}, {1})",
+gammainc = _of_second(
+    "gammainc", lambda y, a, x: gamma_density(a, within_domain(x, low=0)), POSITIVE, "P({0}, {1})",
+    "y = P(a, x) = ∫ t^(a-1) e⁻ᵗ dt / Γ(a) from 0 to x; ∂y/∂x = x^(a-1) e⁻ˣ/Γ(a), none by a.",
     "gammainc(2.0, bprop.asarray([0.0, 1.0]))", "Array([0.        , 0.26424112])",
 )  # fmt: skip
-gammaincc = _incomplete(
-    "gammaincc", -1, "y = Q(a, x) = 1 - P(a, x), exact where it is small; ∂y/∂x = -x^(a-1) e⁻ˣ/Γ(a), none by a.", "Q({0}, {1})",
+gammaincc = _of_second(
+    "gammaincc", lambda y, a, x: -gamma_density(a, within_domain(x, low=0)), POSITIVE, "Q({0}, {1})",
+    "y = Q(a, x) = 1 - P(a, x), exact where it is small; ∂y/∂x = -x^(a-1) e⁻ˣ/Γ(a), none by a.",
     "gammaincc(2.0, bprop.asarray([0.0, 1.0]))", "Array([1.        , 0.73575888])",
 )  # fmt: skip
-
-
-def _inverse(name: str, sign: int, formula: str, latex: str, call: str, result: str) -> Elementwise:
-    return special_function(
-        name, NoDerivative(name, "a"), lambda y, a, x: sign / gamma_density(a, y), domain=(POSITIVE, UNIT), latex=latex,
-        examples=lambda draw: [((a, draw(*shape, domain=UNIT)), {}) for a, shape in ((0.5, (2, 3)), (3, (3,)), (2.5, (0, 3)))],
-        doc=described(formula, call, result),
-    )  # fmt: skip
-
-
-gammaincinv = _inverse(
-    "gammaincinv", 1, "x with P(a, x) = y; ∂x/∂y = Γ(a) eˣ x^(1-a), none by a.", "P^{{-1}}({0}, {1})",
+gammaincinv = _of_second(
+    "gammaincinv", lambda y, a, x: 1 / gamma_density(a, y), UNIT, "P^{{-1}}({0}, {1})",
+    "x with P(a, x) = y; ∂x/∂y = Γ(a) eˣ x^(1-a), none by a.",
     "gammaincinv(2.0, bprop.asarray([0.0, 0.5]))", "Array([0.        , 1.67834699])",
 )  # fmt: skip
-gammainccinv = _inverse(
-    "gammainccinv", -1, "x with Q(a, x) = y; ∂x/∂y = -Γ(a) eˣ x^(1-a), none by a.", "Q^{{-1}}({0}, {1})",
+gammainccinv = _of_second(
+    "gammainccinv", lambda y, a, x: -1 / gamma_density(a, y), UNIT, "Q^{{-1}}({0}, {1})",
+    "x with Q(a, x) = y; ∂x/∂y = -Γ(a) eˣ x^(1-a), none by a.",
     "gammainccinv(2.0, bprop.asarray([0.5, 1.0]))", "Array([1.67834699, 0.        ])",
 )  # fmt: skip
 
 
 # --- beta ---
 @in_double
-def _beta_density(a: Any, b: Any, x: Any) -> Any:
-    """The product of its factors; of large parameters, where one of them may overflow, its logarithm."""
+def numpy_beta_density(a: Any, b: Any, x: Any) -> Any:
+    """Return `beta_density` of NumPy arrays: the product of its factors; of large parameters, where one of them may overflow, its logarithm."""
     special = scipy_special()
     inside = np.where((x >= 0) & (x <= 1), x, 0.5)
     small = np.maximum(a, b) < 20
@@ -130,7 +125,7 @@ def _beta_slope(y: Any, a: Any, b: Any, x: Any) -> Any:
 
 
 beta_density: Elementwise = Elementwise(
-    "beta_density", _beta_density,
+    "beta_density", numpy_beta_density,
     lambda y, a, b, x: where(y == 0, 0, y * (log_ratio(where(y == 0, 1, x), 1.0) + digamma_rise(a, b))),
     lambda y, a, b, x: where(y == 0, 0, y * (log1p(-where(y == 0, 0, x)) + digamma_rise(b, a))), _beta_slope,
     kind="float", native="callback", complex_step=None, domain=(POSITIVE, POSITIVE, UNIT),

@@ -7,8 +7,9 @@ from numpy.typing import DTypeLike
 
 from ..core.error import ArgumentError, ShapeError
 from ..core.function import function
+from ..core.number import numpy_integer
 from ..core.op import array
-from ..core.shape import broadcast, integer, normalise_axis
+from ..core.shape import broadcast, normalise_axis
 from ..core.value import Array
 from . import matrix
 from .arithmetic import multiply
@@ -54,7 +55,7 @@ def tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Array:
     if isinstance(axes, tuple | list) and len(axes) == 2:
         first, second = (list(side) if isinstance(side, tuple | list) else [side] for side in axes)
     else:
-        count = integer("tensordot: axes, where it is not a pair of sequences,", axes)
+        count = numpy_integer("tensordot: axes, where it is not a pair of sequences,", axes)
         if not 0 <= count <= min(x1.ndim, x2.ndim):
             raise ShapeError(f"tensordot: shapes {x1.shape} and {x2.shape} have no {count} axes each to sum over")
         first, second = list(range(x1.ndim - count, x1.ndim)), list(range(count))

@@ -10,8 +10,8 @@ from ..core.dtype import result_type, to_float
 from ..core.error import ArgumentError, ShapeError
 from ..core.family import General
 from ..core.function import function
+from ..core.number import numpy_flag
 from ..core.op import array
-from ..core.shape import flag
 from ..core.value import Array
 from .contraction import matmul
 from .manipulation import broadcast_to, matrix_transpose, reshape
@@ -137,7 +137,7 @@ def triangular_solve(
     """
     a, b = square("triangular_solve", a), array("triangular_solve", b)
     flags = {"lower": lower, "transpose": transpose, "unit_diagonal": unit_diagonal}
-    params = {what: flag("triangular_solve", what, value) for what, value in flags.items()}
+    params = {what: numpy_flag("triangular_solve", what, value) for what, value in flags.items()}
     if b.ndim == 1:
         y = triangular_op(a, reshape(b, (b.shape[0], 1)), **params)
         return reshape(y, y.shape[:-1])

@@ -9,8 +9,9 @@ from ..core import device as devices
 from ..core import dtype as dtypes
 from ..core.error import ShapeError
 from ..core.function import function
+from ..core.number import numpy_integer
 from ..core.op import array
-from ..core.shape import integer, normalise_axis, normalise_shape
+from ..core.shape import normalise_axis, normalise_shape
 from ..core.value import Array
 from .comparison import equal, less_equal
 from .creation import arange
@@ -26,7 +27,7 @@ __all__ = ["diag", "diagonal", "eye", "tri", "tril", "triu"]
 def _rows_and_columns(name: str, rows: Any, columns: Any, k: int) -> tuple[Array, Array]:
     """Return row numbers shifted by ``k`` and column numbers, broadcasting to a matrix."""
     n, m = normalise_shape(name, (rows, rows if columns is None else columns))
-    k = integer(f"{name}: k", k)
+    k = numpy_integer(f"{name}: k", k)
     return reshape(arange(k, k + n), (n, 1)), arange(m)
 
 
@@ -135,7 +136,7 @@ def diagonal(x: Any, /, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Arra
 
 
 def _diagonal(name: str, x: Any, offset: Any, axis1: int, axis2: int) -> Array:
-    x, offset = _matrices(name, x), integer(f"{name}: offset", offset)
+    x, offset = _matrices(name, x), numpy_integer(f"{name}: offset", offset)
     axes = [normalise_axis(name, axis, x.ndim, x.shape) for axis in (axis1, axis2)]
     if axes[0] == axes[1]:
         raise ShapeError(f"{name}: axis {axis1} of shape {x.shape} is named twice")
@@ -159,7 +160,7 @@ def diag(x: Any, /, k: int = 0) -> Array:
     Array([[1., 0.],
            [0., 2.]])
     """
-    x, k = array("diag", x), integer("diag: k", k)
+    x, k = array("diag", x), numpy_integer("diag: k", k)
     if x.ndim == 2:
         return diagonal(x, offset=k)
     if x.ndim != 1:

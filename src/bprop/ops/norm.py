@@ -11,8 +11,9 @@ from ..core.dtype import to_float
 from ..core.error import ArgumentError, ShapeError
 from ..core.family import Reduction
 from ..core.function import function
+from ..core.number import numpy_flag
 from ..core.op import array
-from ..core.shape import flag, normalise_axes, normalise_axis
+from ..core.shape import normalise_axes, normalise_axis
 from ..core.value import Array
 from .arithmetic import abs, divide_no_nan
 from .data_type import astype
@@ -117,7 +118,7 @@ def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: flo
     Array([0., 0.])
     """
     x = array("vector_norm", x)
-    axes, keepdims = normalise_axes("vector_norm", axis, x.shape), flag("vector_norm", "keepdims", keepdims)
+    axes, keepdims = normalise_axes("vector_norm", axis, x.shape), numpy_flag("vector_norm", "keepdims", keepdims)
     if isinstance(ord, str) or not isinstance(ord, int | float | np.number) or ord != ord:
         raise ArgumentError(f"vector_norm: ord={ord!r} is no number: matrix_norm has 'fro' and 'nuc'")
     if x.dtype.kind == "c":
@@ -152,7 +153,7 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: float | str = "fro") 
     >>> bprop.linalg.matrix_norm(bprop.asarray([[3.0, 0.0], [0.0, 4.0]]), ord="nuc")
     Array(7.)
     """
-    x, keepdims = matrix("matrix_norm", x), flag("matrix_norm", "keepdims", keepdims)
+    x, keepdims = matrix("matrix_norm", x), numpy_flag("matrix_norm", "keepdims", keepdims)
     if x.dtype.kind == "c" and ord not in (2, -2, "nuc"):
         x = abs(x)
     if isinstance(ord, str) and ord == "fro":

@@ -13,8 +13,9 @@ from ..core import dtype as dtypes
 from ..core.error import ArgumentError
 from ..core.family import Reduction
 from ..core.function import function
+from ..core.number import numpy_flag
 from ..core.op import array
-from ..core.shape import flag, normalise_axes
+from ..core.shape import normalise_axes
 from ..core.value import Array
 from .arithmetic import add
 from .comparison import logical_and, logical_or
@@ -28,7 +29,7 @@ __all__ = ["all", "any", "count_nonzero", "max", "mean", "min", "std", "sum", "v
 def reduce(op: Reduction, x: Any, axis: Any, keepdims: bool, dtype: Any = None) -> Array:
     """Apply a reduction as its public function does; ``dtype``: in which, and of the result."""
     x = array(op.name, x)
-    axes, keepdims = normalise_axes(op.name, axis, x.shape), flag(op.name, "keepdims", keepdims)
+    axes, keepdims = normalise_axes(op.name, axis, x.shape), numpy_flag(op.name, "keepdims", keepdims)
     if dtype is None:
         return op(x, axis=axes, keepdims=keepdims)
     wanted = dtypes.check(dtype, op.name)
@@ -211,7 +212,7 @@ def count_nonzero(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
     """
     x = array("count_nonzero", x)
     axes = normalise_axes("count_nonzero", axis, x.shape)
-    return _sum(x != 0, axis=axes, keepdims=flag("count_nonzero", "keepdims", keepdims))
+    return _sum(x != 0, axis=axes, keepdims=numpy_flag("count_nonzero", "keepdims", keepdims))
 
 
 @function()
@@ -227,7 +228,7 @@ def mean(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
     x = array("mean", x)
     axes = normalise_axes("mean", axis, x.shape)
     count = _count(x, axes)
-    total = _sum(x, axis=axes, keepdims=flag("mean", "keepdims", keepdims))
+    total = _sum(x, axis=axes, keepdims=numpy_flag("mean", "keepdims", keepdims))
     return total / count if count else total * nan
 
 
@@ -244,7 +245,7 @@ def _variance(name: str, x: Any, axis: Any, correction: float, keepdims: bool) -
     if x.dtype.kind == "c":  # the distance in the plane
         parts = (_variance(name, part, axis, correction, keepdims) for part in (real(x), imag(x)))
         return add(*parts)
-    total = _sum(square(x - mean(x, axes, True)), axis=axes, keepdims=flag(name, "keepdims", keepdims))
+    total = _sum(square(x - mean(x, axes, True)), axis=axes, keepdims=numpy_flag(name, "keepdims", keepdims))
     degrees_of_freedom = count - float(correction)
     return total / (degrees_of_freedom if degrees_of_freedom > 0 else 0.0)
 

@@ -8,6 +8,7 @@ from . import (
     exponential_integral,
     gamma,
     incomplete_gamma,
+    log_tail,  # noqa: F401 - of no name in scipy.special; its ops are in the registry
     normal_distribution,
     power_transformation,
 )

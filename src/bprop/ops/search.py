@@ -7,8 +7,9 @@ import numpy as np
 from ..core.error import ArgumentError, ShapeError, TracedValueError
 from ..core.family import General
 from ..core.function import function
+from ..core.number import numpy_flag
 from ..core.op import array
-from ..core.shape import flag, normalise_axis
+from ..core.shape import normalise_axis
 from ..core.value import Array, asarray
 from .creation import arange
 from .indexing import take
@@ -63,7 +64,7 @@ def _arg_extreme(op: General, x: Any, axis: Any, keepdims: bool) -> Array:
         what = "an array" if axis is None else f"axis {axis} of an array"
         raise ShapeError(f"{op.name}: {what} of shape {shape} is empty and has no {op.name[3:]}")
     y = op(flat)
-    return reshape(y, kept_shape) if flag(op.name, "keepdims", keepdims) else y
+    return reshape(y, kept_shape) if numpy_flag(op.name, "keepdims", keepdims) else y
 
 
 @function(np.argmax)

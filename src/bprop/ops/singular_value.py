@@ -9,8 +9,9 @@ from ..core.dtype import to_float, to_real
 from ..core.error import ArgumentError, DerivativeError, ShapeError
 from ..core.family import General
 from ..core.function import function
+from ..core.number import numpy_flag
 from ..core.op import array
-from ..core.shape import broadcast, flag
+from ..core.shape import broadcast
 from ..core.value import Array
 from .contraction import matmul
 from .data_type import astype
@@ -137,7 +138,7 @@ def svd(x: Any, /, *, full_matrices: bool = True) -> SVDResult:
     """
     x = matrix("svd", x)
     return SVDResult(
-        *svd_op(x, full_matrices=flag("svd", "full_matrices", full_matrices) and x.shape[-2] != x.shape[-1])
+        *svd_op(x, full_matrices=numpy_flag("svd", "full_matrices", full_matrices) and x.shape[-2] != x.shape[-1])
     )
 
 

@@ -7,8 +7,9 @@ import numpy as np
 
 from ..core.family import General
 from ..core.function import function
+from ..core.number import numpy_flag
 from ..core.op import array
-from ..core.shape import flag, normalise_axes, normalise_axis, reduced
+from ..core.shape import normalise_axes, normalise_axis, reduced
 from ..core.value import Array
 from .indexing import slice_along
 from .manipulation import moveaxis, permute_dims, reshape
@@ -55,7 +56,7 @@ def argsort(x: Any, /, axis: int = -1, *, descending: bool = False, stable: bool
     x = array("argsort", x)
     axis = normalise_axis("argsort", axis, x.ndim, x.shape)
     flags = {"descending": descending, "stable": stable}
-    options = {what: flag("argsort", what, value) for what, value in flags.items()}
+    options = {what: numpy_flag("argsort", what, value) for what, value in flags.items()}
     order = _argsort(moveaxis(x, axis, -1), **options)
     return moveaxis(order, -1, axis)
 
@@ -103,4 +104,4 @@ def median(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
         middle = mean(slice_along(ordered, len(outer_axes), (size - 1) // 2, 2 - size % 2), -1)
         largest = ordered[..., -1]
         y = where(largest != largest, largest, middle)
-    return reshape(y, reduced(x.shape, axes, True)) if flag("median", "keepdims", keepdims) else y
+    return reshape(y, reduced(x.shape, axes, True)) if numpy_flag("median", "keepdims", keepdims) else y

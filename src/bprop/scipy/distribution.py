@@ -5,6 +5,7 @@ from collections.abc import Callable
 from math import inf, nan
 from typing import Any
 
+from ..core.dtype import result_type, to_float
 from ..core.error import ArgumentError
 from ..core.value import Array
 from ..ops.exponential import exp, log, log1p
@@ -126,7 +127,8 @@ class Distribution(Freezable):
         if density:
             y = y - log_scale
         # without a value there is no derivative either, so that NaN is a factor
-        return where(supported, y * where(missing, nan, 1).astype(y.dtype), self._beyond(z, outside, method))
+        y = where(supported, y * where(missing, nan, 1).astype(y.dtype), self._beyond(z, outside, method))
+        return y.astype(_dtype(x, *shapes, *rest))
 
     def _stepped(self, z: Any) -> Any:
         """Return the point of the support at which a distribution function last grew."""
@@ -175,6 +177,11 @@ class Distribution(Freezable):
     def logsf(self, *args: Any, **options: Any) -> Array:
         """Return the logarithm of the survival function."""
         return self._tail("logsf", args, options)
+
+
+def _dtype(*arguments: Any) -> Any:
+    """Return the dtype of a result; a `where` of two Python numbers in a formula is float64."""
+    return to_float(result_type(*(x.dtype for x in arguments)))
 
 
 def _exp_of(own: Formula) -> Formula:
@@ -233,7 +240,7 @@ class Continuous(Distribution):
             valid = valid & self.valid(*shapes)
         y = self.formulas[method](q, *shapes)
         y = loc + scale * y
-        return y * where(valid, 1, nan).astype(y.dtype)
+        return (y * where(valid, 1, nan).astype(y.dtype)).astype(_dtype(q, *shapes, loc, scale))
 
     def ppf(self, *args: Any, **options: Any) -> Array:
         """Return the quantile, the inverse of `cdf`."""

@@ -12,8 +12,8 @@ import numpy as np
 
 from .. import linalg
 from ..core.error import ArgumentError, ShapeError
+from ..core.number import numpy_flag
 from ..core.op import array
-from ..core.shape import flag
 from ..core.value import Array
 from ..linalg import EighResult, LstsqResult, SVDResult, det, inv, pinv
 from ..ops.arrangement import pad
@@ -63,7 +63,7 @@ def solve(a: Any, b: Any, lower: bool = False, *, assume_a: str | None = None, t
     Array([0.5 , 0.25])
     """
     a, b = square("solve", a), array("solve", b)
-    lower, transposed = flag("solve", "lower", lower), flag("solve", "transposed", transposed)
+    lower, transposed = numpy_flag("solve", "lower", lower), numpy_flag("solve", "transposed", transposed)
     if assume_a in _POSITIVE:
         return cho_solve(cho_factor(a, lower=lower), b)
     if assume_a in _SYMMETRIC:
@@ -156,7 +156,7 @@ def cholesky(a: Any, lower: bool = False) -> Array:
     Array([[2., 1.],
            [0., 1.]])
     """
-    return _lower_cholesky(a, upper=not flag("cholesky", "lower", lower))
+    return _lower_cholesky(a, upper=not numpy_flag("cholesky", "lower", lower))
 
 
 def cho_factor(a: Any, lower: bool = False) -> tuple[Array, bool]:
@@ -169,7 +169,7 @@ def cho_factor(a: Any, lower: bool = False) -> tuple[Array, bool]:
     (Array([[2., 0.],
            [1., 1.]]), True)
     """
-    return cholesky(a, lower=lower), flag("cho_factor", "lower", lower)
+    return cholesky(a, lower=lower), numpy_flag("cho_factor", "lower", lower)
 
 
 def cho_solve(c_and_lower: tuple[Any, bool], b: Any) -> Array:
@@ -200,7 +200,7 @@ def eigh(a: Any, b: Any = None, *, lower: bool = True) -> EighResult:
     >>> bprop.scipy.linalg.eigh(bprop.asarray([[2.0, 0.0], [0.0, 1.0]])).eigenvalues
     Array([1., 2.])
     """
-    a = _mirrored(square("eigh", a), flag("eigh", "lower", lower))
+    a = _mirrored(square("eigh", a), numpy_flag("eigh", "lower", lower))
     if b is None:
         return linalg.eigh(a)
     factor = cholesky(_mirrored(square("eigh", b), lower), lower=True)
@@ -220,7 +220,7 @@ def eigvalsh(a: Any, b: Any = None, *, lower: bool = True) -> Array:
     Array([1., 2.])
     """
     if b is None:
-        return linalg.eigvalsh(_mirrored(square("eigvalsh", a), flag("eigvalsh", "lower", lower)))
+        return linalg.eigvalsh(_mirrored(square("eigvalsh", a), numpy_flag("eigvalsh", "lower", lower)))
     return eigh(a, b, lower=lower)[0]
 
 
@@ -233,7 +233,7 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> SVDResul
     >>> bprop.scipy.linalg.svd(bprop.asarray([[2.0, 0.0], [0.0, 1.0]]), compute_uv=False)
     Array([2., 1.])
     """
-    if not flag("svd", "compute_uv", compute_uv):
+    if not numpy_flag("svd", "compute_uv", compute_uv):
         return linalg.svdvals(a)
     return linalg.svd(a, full_matrices=full_matrices)
 

@@ -10,8 +10,9 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from ..core.error import ArgumentError
+from ..core.number import numpy_flag
 from ..core.op import array
-from ..core.shape import flag, normalise_axes
+from ..core.shape import normalise_axes
 from ..core.value import Array
 from ..ops import log_sum_exp
 from ..ops.bessel import (
@@ -227,7 +228,7 @@ def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, r
     >>> bprop.scipy.special.logsumexp(bprop.asarray([0.0, 1.0]), b=bprop.asarray([1.0, -1.0]), return_sign=True)
     (Array(0.54132485), Array(-1.))
     """
-    a, signed = array("logsumexp", a), flag("logsumexp", "return_sign", return_sign)
+    a, signed = array("logsumexp", a), numpy_flag("logsumexp", "return_sign", return_sign)
     if b is None:
         y = log_sum_exp.logsumexp(a, axis=axis, keepdims=keepdims)
         return (y, where(y == y, where(y == -float("inf"), 0.0, 1.0), y)) if signed else y

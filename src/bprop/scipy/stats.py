@@ -35,6 +35,7 @@ from ..ops.incomplete_gamma import (
 )
 from ..ops.linear_algebra import diagonal
 from ..ops.linear_system import triangular_solve
+from ..ops.log_tail import SMALL, log_betainc, log_betaincc, log_gammainc, log_gammaincc
 from ..ops.manipulation import broadcast_to, matrix_transpose, reshape
 from ..ops.normal_distribution import log_ndtr, ndtr, ndtri, normal_density, student_t
 from ..ops.power import pow, sqrt
@@ -150,10 +151,24 @@ gumbel_l = Continuous(
     cdf=lambda z: _gumbel_sf(-z), logcdf=lambda z: _gumbel_log_sf(-z), sf=lambda z: _gumbel_cdf(-z), logsf=lambda z: -exp(z),
     isf=lambda q: log(-log(q)),
 )  # fmt: skip
+
+
+def _t_log_cdf(z: Any, df: Any) -> Any:
+    """log ½ I(1/(1 + u²); df/2, ½) with u = z/√df where the probability is too small for a number."""
+    p, below = student_t(z, df), z < 0
+    far = p < SMALL
+    u = where(far, -z, 1) / sqrt(df)
+    beyond = u > 1e100  # there I is its first term, and u² no number
+    first = -df * log(where(beyond, u, 1)) - log(0.5 * df) - betaln(0.5 * df, 0.5)
+    tail = where(beyond, first, log_betainc(0.5 * df, 0.5, 1 / (1 + where(beyond, 1, u) ** 2))) - logarithm(2.0)
+    rest = where(below, 0.5, student_t(-where(below, 0, z), df))
+    return where(far, tail, where(below, log(where(far, 1, p)), log1p(-rest)))
+
+
 t = Continuous(
     "t", "df", support=_everywhere, inside=0.0, valid=_all_positive,
     logpdf=lambda z, df: -0.5 * (df + 1) * _log1p_square(z / sqrt(df)) - 0.5 * log(df) - betaln(0.5, 0.5 * df),
-    cdf=student_t, sf=lambda z, df: student_t(-z, df),
+    cdf=student_t, sf=lambda z, df: student_t(-z, df), logcdf=_t_log_cdf, logsf=lambda z, df: _t_log_cdf(-z, df),
 )  # fmt: skip
 
 # --- on the positive numbers ---
@@ -165,6 +180,7 @@ gamma = Continuous(
     "gamma", "a", support=_positive, inside=1.0, valid=_all_positive,
     logpdf=lambda z, a: xlogy(a - 1, z) - z - gammaln(a), pdf=lambda z, a: gamma_density(a, z),
     cdf=lambda z, a: gammainc(a, z), sf=lambda z, a: gammaincc(a, z),
+    logcdf=lambda z, a: log_gammainc(a, z), logsf=lambda z, a: log_gammaincc(a, z),
     ppf=lambda q, a: gammaincinv(a, q), isf=lambda q, a: gammainccinv(a, q),
 )  # fmt: skip
 chi2 = Continuous(
@@ -172,6 +188,7 @@ chi2 = Continuous(
     logpdf=lambda z, df: xlogy(0.5 * df - 1, z) - 0.5 * z - gammaln(0.5 * df) - 0.5 * logarithm(2.0) * df,
     pdf=lambda z, df: 0.5 * gamma_density(0.5 * df, 0.5 * z),
     cdf=lambda z, df: gammainc(0.5 * df, 0.5 * z), sf=lambda z, df: gammaincc(0.5 * df, 0.5 * z),
+    logcdf=lambda z, df: log_gammainc(0.5 * df, 0.5 * z), logsf=lambda z, df: log_gammaincc(0.5 * df, 0.5 * z),
     ppf=lambda q, df: 2 * gammaincinv(0.5 * df, q), isf=lambda q, df: 2 * gammainccinv(0.5 * df, q),
 )  # fmt: skip
 
@@ -189,6 +206,7 @@ invgamma = Continuous(
     "invgamma", "a", support=lambda z, a: z > 0, inside=1.0, valid=_all_positive,
     logpdf=_invgamma_log_density, pdf=lambda z, a: exp(_invgamma_log_density(_invgamma_bounded(z), a)),
     cdf=lambda z, a: gammaincc(a, 1 / _invgamma_bounded(z)), sf=lambda z, a: gammainc(a, 1 / _invgamma_bounded(z)),
+    logcdf=lambda z, a: log_gammaincc(a, 1 / z), logsf=lambda z, a: log_gammainc(a, 1 / z),
 )  # fmt: skip
 lognorm = Continuous(
     "lognorm", "s", support=lambda z, s: z > 0, inside=1.0, valid=_all_positive,
@@ -225,7 +243,8 @@ uniform = Continuous(
 beta = Continuous(
     "beta", "a b", support=lambda z, a, b: (z >= 0) & (z <= 1), inside=0.5, valid=_all_positive,
     logpdf=lambda z, a, b: xlogy(a - 1, z) + xlog1py(b - 1, -z) - betaln(a, b), pdf=lambda z, a, b: beta_density(a, b, z),
-    cdf=lambda z, a, b: betainc(a, b, z), sf=lambda z, a, b: betaincc(a, b, z), ppf=lambda q, a, b: betaincinv(a, b, q),
+    cdf=lambda z, a, b: betainc(a, b, z), sf=lambda z, a, b: betaincc(a, b, z),
+    logcdf=lambda z, a, b: log_betainc(a, b, z), logsf=lambda z, a, b: log_betaincc(a, b, z), ppf=lambda q, a, b: betaincinv(a, b, q),
 )  # fmt: skip
 
 
@@ -242,6 +261,7 @@ poisson = Discrete(
     "poisson", "mu", support=_counted, inside=0.0, valid=lambda mu: mu >= 0,
     logpmf=lambda k, mu: xlogy(k, mu) - mu - gammaln(k + 1), pmf=lambda k, mu: gamma_density(k + 1, mu),
     cdf=lambda k, mu: gammaincc(k + 1, mu), sf=lambda k, mu: gammainc(k + 1, mu),
+    logcdf=lambda k, mu: log_gammaincc(k + 1, mu), logsf=lambda k, mu: log_gammainc(k + 1, mu),
 )  # fmt: skip
 bernoulli = Discrete(
     "bernoulli", "p", support=lambda k, p: (k == 0) | (k == 1), inside=0.0, valid=_probability,
@@ -255,12 +275,15 @@ binom = Discrete(
     pmf=lambda k, n, p: beta_density(k + 1, n - k + 1, p) / (n + 1),
     cdf=lambda k, n, p: where(k < n, betainc(where(k < n, n - k, 1), k + 1, 1 - p), 1),
     sf=lambda k, n, p: where(k < n, betainc(k + 1, where(k < n, n - k, 1), p), 0),
+    logcdf=lambda k, n, p: where(k < n, log_betaincc(k + 1, where(k < n, n - k, 1), p), 0),
+    logsf=lambda k, n, p: where(k < n, log_betainc(k + 1, where(k < n, n - k, 1), p), -inf),
 )  # fmt: skip
 nbinom = Discrete(
     "nbinom", "n p", support=_counted, inside=0.0, valid=lambda n, p: (n > 0) & (p > 0) & (p <= 1),
     logpmf=lambda k, n, p: -betaln(n, k + 1) - log(n + k) + n * log(p) + xlog1py(k, -p),
     pmf=lambda k, n, p: p * beta_density(n, k + 1, p) / (n + k),
     cdf=lambda k, n, p: betainc(n, k + 1, p), sf=lambda k, n, p: betaincc(n, k + 1, p),
+    logcdf=lambda k, n, p: log_betainc(n, k + 1, p), logsf=lambda k, n, p: log_betaincc(n, k + 1, p),
 )  # fmt: skip
 geom = Discrete(
     "geom", "p", support=lambda k, p: (k >= 1) & (floor(k) == k), inside=1.0, valid=lambda p: (p > 0) & (p <= 1),

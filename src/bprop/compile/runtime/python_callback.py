@@ -10,7 +10,7 @@ import numpy as np
 from ...core.error import BpropError
 from ...core.family import Region
 from ...core.graph import Edge
-from ...core.interpreter import QUIET
+from ...core.interpreter import FAILURES, QUIET
 from ...core.shape import size_of
 from ...core.value import Array, Spec
 from ..ir.kernel import Kernel
@@ -54,7 +54,7 @@ def callback(kernel: Kernel, failure: Failure) -> Any:
                     y = QUIET.run(op.evaluate, *args, **node.params)
             except BpropError:
                 raise
-            except (ValueError, TypeError, IndexError, OverflowError, np.linalg.LinAlgError) as error:
+            except FAILURES as error:
                 if isinstance(op, Region):  # the user's own function: its errors are not translated
                     raise
                 arrays = [Array(x.copy()) if isinstance(x, np.ndarray) else x for x in args]

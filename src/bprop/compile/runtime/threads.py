@@ -1,6 +1,5 @@
 """How many threads compiled programs use."""
 
-import operator
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -8,6 +7,7 @@ from math import ceil
 from pathlib import Path
 
 from ...core.error import ArgumentError
+from ...core.number import whole_number
 
 VARIABLE = "BPROP_NUM_THREADS"
 MAX_THREADS = 1024
@@ -97,10 +97,7 @@ def _cgroup_quotas() -> Iterator[float]:
 
 
 def _valid(n: object, name: str) -> int:
-    try:
-        count = operator.index(n)  # type: ignore[arg-type]
-    except TypeError:
-        count = 0
-    if isinstance(n, bool) or not 1 <= count <= MAX_THREADS:
+    count = whole_number(n, 1, MAX_THREADS + 1)
+    if count is None:
         raise ArgumentError(f"{name} is {n!r:.60}: give a whole number of threads between 1 and {MAX_THREADS}")
     return count
