@@ -1,6 +1,6 @@
 """Eager reverse mode runs rules as NumPy calls once they were used a few times: with the same bits as the rules themselves.
 
-Planted: a constant taken for another of equal value in `Program`; the key without scalars, without parameters, with -0.0
+Planted: a constant taken for another of equal value in a program; the key without scalars, without parameters, with -0.0
 as 0.0; `accumulate` that keeps the last cotangent only; an output of a program in another's place.
 """
 
@@ -57,7 +57,7 @@ def test_every_rule_becomes_a_program(monkeypatch):
             if floats and y.dtype.kind == "f":
                 f = lambda *xs, op=op, params=params: bprop.sum(op(*xs, **params))
                 bprop.grad(f, argnums=tuple(floats), unreached="zeros")(*args)
-        without |= {rule.op.name for rule in RULES.values() if rule.program() is None}
+        without |= {rule.op.name for rule in RULES.values() if rule.program is None}
     assert without <= WITHOUT
 
 
