@@ -9,6 +9,7 @@ Cotangents enter linearly, so few cases suffice; a masked value always holds a p
 shape () is for all entries or none: a result of which nothing is used, a carry before the first turn of a loop.
 """
 
+from cmath import isfinite
 from functools import reduce, singledispatchmethod
 from itertools import product
 from typing import Any
@@ -340,7 +341,7 @@ def is_finite(values: Any) -> bool | None:
             pending += value.parts()
             continue
         # a finite sum is proof in one pass; an infinite one may also be an overflow
-        suspicious = is_inexact(numbers.dtype) and not np.isfinite(QUIET.run(np.add.reduce, numbers, axis=None))
+        suspicious = is_inexact(numbers.dtype) and not isfinite(QUIET.run(np.add.reduce, numbers, axis=None))
         if suspicious and not np.isfinite(numbers).all():
             return False
     return True

@@ -364,9 +364,10 @@ class Recording:
         self.inputs: list[list[Any]] = []
         new = list(args)
         for number, variables in zip(numbers, self.variables, strict=True):
-            cells = [value for value in variables.values if isinstance(value, Cell)]
-            recorded = iter(lift_cells(self.owner, cells))
-            lifted = [next(recorded) if isinstance(v, Cell) else self.owner.input(v) for v in variables.values]
+            lifted = [
+                lift_cells(self.owner, [value])[0] if isinstance(value, Cell) else self.owner.input(value)
+                for value in variables.values
+            ]
             self.inputs.append(lifted)
             new[number] = variables.argument(lifted)
         with using(self.owner):

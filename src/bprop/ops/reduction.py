@@ -57,6 +57,15 @@ def _sum_value(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
     return reduce(x, axis=axis, keepdims=keepdims)
 
 
+def _folding(ufunc: Any) -> Any:
+    """Return what `numpy.max` does with ``ufunc``, without its wrappers."""
+
+    def evaluate(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
+        return ufunc.reduce(x, axis=axis, keepdims=keepdims)
+
+    return evaluate
+
+
 _sum = fold("sum", _sum_value, 0, add, partial=1, kind="sum", takes_complex=True, latex=r"\sum {0}")
 
 
@@ -93,7 +102,7 @@ def _extreme_step(extreme: Any) -> Callable[..., Any]:
 
 _max = fold(
     "max",
-    np.max,
+    _folding(np.maximum),
     -inf,
     maximum,
     tie_fraction=_extreme_fraction,
@@ -120,7 +129,7 @@ def max(x: Any, /, axis: Any = None, keepdims: bool = False) -> Array:
 
 _min = fold(
     "min",
-    np.min,
+    _folding(np.minimum),
     inf,
     minimum,
     tie_fraction=_extreme_fraction,
