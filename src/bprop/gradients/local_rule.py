@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..core.dtype import WEAK
 from ..core.error import BpropError, DerivativeError
+from ..core.family import Linear
 from ..core.graph import Edge, Graph, Node, has_effect
 from ..core.interpreter import EVALUATE, current, using
 from ..core.op import Op
@@ -38,10 +39,10 @@ class LocalRule:
     ``specs`` are shape and dtype of every operand, or the scalar itself, and then those of the result; ``needs`` says which
     operands have a cotangent; ``keeps`` are the positions among the specs of the arrays that the rule reads. ``evaluate``
     computes the result of such operands. ``program`` is the rule as NumPy calls, ``None`` before that is worth it, and where
-    the rule has to be applied.
+    the rule has to be applied. ``makes_new``: the cotangent that the program gives is an array of its own, no view and no operand.
     """
 
-    __slots__ = ("_uses", "evaluate", "keeps", "needs", "op", "params", "program", "specs", "y_dtype", "y_spec")
+    __slots__ = ("_uses", "evaluate", "keeps", "makes_new", "needs", "op", "params", "program", "specs", "y_dtype", "y_spec")
 
     def __init__(self, op: Op, params: dict[str, Any], specs: Sequence[Any], needs: Sequence[bool]) -> None:
         self.op = op
@@ -53,6 +54,7 @@ class LocalRule:
         self.y_dtype = self.y_spec.dtype
         self.evaluate = op.evaluate_of([None if type(spec) in WEAK else spec.dtype for spec in specs[:-1]])
         self.program: Program | None = None
+        self.makes_new = False
         self._uses = 0
 
     def cotangents(self, y_bar: Any, kept: Sequence[Any]) -> list[Any]:
@@ -186,6 +188,8 @@ def _program(rule: LocalRule) -> Program | None:
     ):
         return None
     present = [bar is not None for bar, need in zip(bars, rule.needs, strict=True) if need]
+    last = graph.outputs[0].node.op if len(graph.outputs) == 1 else None
+    rule.makes_new = isinstance(last, Linear) and last.scatter
     return _compiled(graph, inputs, present)
 
 

@@ -212,11 +212,13 @@ def _spec(x: Any) -> Any:
 class _Sweep:
     """The cotangents that are still to be sent on: ``bars`` by node, of an application with several outputs a dict by output.
 
-    ``pending`` are those nodes, the latest first; ``add`` adds two cotangents.
+    ``pending`` are those nodes, the latest first; ``add`` adds two cotangents. ``owned`` are nodes whose cotangent was made here and
+    nobody else holds: `run_programs` adds to it in place.
     """
 
     def __init__(self, add: Any) -> None:
         self.bars: dict[RecordedNode, Any] = {}
+        self.owned: set[RecordedNode] = set()
         self.pending: list[tuple[int, RecordedNode]] = []
         self.add = add
 
@@ -249,7 +251,7 @@ class _Sweep:
 
     def run_programs(self) -> tuple[RecordedNode, Any] | None:
         """Send cotangents back, as NumPy arrays, until a node comes whose rule is no program; return that, as `pop` does."""
-        bars, pending = self.bars, self.pending
+        bars, pending, owned = self.bars, self.pending, self.owned
         while pending:
             _, node = heappop(pending)
             rule = node.rule
@@ -259,6 +261,7 @@ class _Sweep:
                 self._gather(node, rule.number)
                 continue
             y_bar = bars.pop(node)
+            owned.discard(node)
             program = rule.program
             if program is None:
                 return node, y_bar
@@ -275,8 +278,14 @@ class _Sweep:
                 if before is None:
                     bars[x] = x_bar
                     heappush(pending, (-x.number, x))
+                    if rule.makes_new:
+                        owned.add(x)
+                elif x in owned and before.dtype is x_bar.dtype:
+                    np.add(before, x_bar, before)
                 else:
                     bars[x] = _add_numbers(before, x_bar)
+                    owned.add(x)
+            x_bars = x_bar = None  # not held while the next program runs
         return None
 
 
