@@ -42,13 +42,13 @@ from ..ops import (
     cumulative_sum,
     full,
     logical_or,
-    max,
     permute_dims,
     reshape,
     sign,
     where,
 )  # fmt: skip
 from ..ops.guard import guard
+from ..ops.reduction import any as any_of
 
 
 class Masked(Tracer):
@@ -326,7 +326,7 @@ def _any(mask: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
         return mask
     if any(mask.shape[axis] == 0 for axis in axes):
         return None
-    return max(astype(mask, np.float32), axis=axes, keepdims=keepdims) > 0
+    return any_of(mask, axis=axes, keepdims=keepdims)
 
 
 def is_finite(values: Any) -> bool | None:

@@ -5,6 +5,7 @@ Where many applications are alike, the trace becomes a `Program`, a Python funct
 dispatch and without wrapping their results in between.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence, Set
 from functools import lru_cache
 from types import CodeType
@@ -42,7 +43,19 @@ class LocalRule:
     the rule has to be applied. ``makes_new``: the cotangent that the program gives is an array of its own, no view and no operand.
     """
 
-    __slots__ = ("_uses", "evaluate", "keeps", "makes_new", "needs", "op", "params", "program", "specs", "y_dtype", "y_spec")
+    __slots__ = (
+        "_uses",
+        "evaluate",
+        "keeps",
+        "makes_new",
+        "needs",
+        "op",
+        "params",
+        "program",
+        "specs",
+        "y_dtype",
+        "y_spec",
+    )
 
     def __init__(self, op: Op, params: dict[str, Any], specs: Sequence[Any], needs: Sequence[bool]) -> None:
         self.op = op
@@ -196,12 +209,15 @@ def _program(rule: LocalRule) -> Program | None:
 def _compiled(graph: Graph, inputs: Sequence[Node], present: Sequence[bool]) -> Program:
     """Return a graph as a Python function of y_bar and what was kept, one line for each application.
 
-    That of sin, for a scalar: ``x0, = kept``, ``v0 = asarray(f0(x0))``, ``v1 = asarray(f1(y_bar, v0))``, ``return v1,``.
+    That of sin: ``x0, = kept``, ``v0 = f0(x0)``, ``v1 = f1(y_bar, v0, v0)``, ``return v1,`` where f0 is `numpy.cos` and f1
+    `numpy.multiply`, which writes its result over the cosine.
     """
     names = {node.output: f"x{number}" for number, node in enumerate(inputs[1:])}
     lines = [f"{', '.join(names.values())}, = kept"] if names else []
     names[inputs[0].output] = "y_bar"
     globals_: dict[str, Any] = {"asarray": np.asarray}
+    uses = Counter([*(edge for node in graph.nodes for edge in node.edges), *graph.outputs])
+    made: set[Edge] = set()  # results of ufuncs: where nothing else reads one, a ufunc writes its result there
     for number, (node, value) in enumerate(graph.captures):
         names[node.output] = f"c{number}"
         globals_[f"c{number}"] = value.data
@@ -216,9 +232,14 @@ def _compiled(graph: Graph, inputs: Sequence[Node], present: Sequence[bool]) -> 
             globals_[operands[-1]] = x
         operands += [f"{name}=p{number}_{name}" for name in node.params]
         globals_ |= {f"p{number}_{name}": value for name, value in node.params.items()}
-        globals_[f"f{number}"] = op.evaluate_of([x.spec.dtype if type(x) is Edge else None for x in node.inputs])
-        call = f"f{number}({', '.join(operands)})"
+        evaluate = op.evaluate_of([x.spec.dtype if type(x) is Edge else None for x in node.inputs])
+        globals_[f"f{number}"] = evaluate
         names[node.output] = f"v{number}"
+        if isinstance(evaluate, np.ufunc) and node.specs[0].shape:
+            memory = next((x for x in node.edges if x in made and uses[x] == 1 and x.spec == node.specs[0]), None)
+            operands += [names[memory]] if memory is not None else []
+            made.add(node.output)
+        call = f"f{number}({', '.join(operands)})"
         lines.append(f"v{number} = {call if node.specs[0].shape else f'asarray({call})'}")
     edges = iter(graph.outputs)
     bars = [names[next(edges)] if there else "None" for there in present]
