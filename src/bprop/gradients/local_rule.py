@@ -209,7 +209,7 @@ def _program(rule: LocalRule) -> Program | None:
 def _compiled(graph: Graph, inputs: Sequence[Node], present: Sequence[bool]) -> Program:
     """Return a graph as a Python function of y_bar and what was kept, one line for each application.
 
-    That of sin: ``x0, = kept``, ``v0 = f0(x0)``, ``v1 = f1(y_bar, v0, v0)``, ``return v1,`` where f0 is `numpy.cos` and f1
+    That of sin: ``x0, = kept``, ``v0 = f0(x0)``, ``v1 = f1(y_bar, v0, out=v0)``, ``return v1,`` where f0 is `numpy.cos` and f1
     `numpy.multiply`, which writes its result over the cosine.
     """
     names = {node.output: f"x{number}" for number, node in enumerate(inputs[1:])}
@@ -237,7 +237,7 @@ def _compiled(graph: Graph, inputs: Sequence[Node], present: Sequence[bool]) -> 
         names[node.output] = f"v{number}"
         if isinstance(evaluate, np.ufunc) and node.specs[0].shape:
             memory = next((x for x in node.edges if x in made and uses[x] == 1 and x.spec == node.specs[0]), None)
-            operands += [names[memory]] if memory is not None else []
+            operands += [f"out={names[memory]}"] if memory is not None else []
             made.add(node.output)
         call = f"f{number}({', '.join(operands)})"
         lines.append(f"v{number} = {call if node.specs[0].shape else f'asarray({call})'}")

@@ -41,16 +41,12 @@ class TreeValues:
 
     def __init__(self, tree: Any, array_of: Callable[[Any], Array | None], trainable: bool = False) -> None:
         """``array_of`` gives the array that a leaf is, ``None`` for a static one; ``trainable``: other cells are left out."""
-        if type(tree) in _NUMBERS:  # what most arguments are
-            value = array_of(tree)
-            self.leaves, self.structure = [tree], LEAF_ALONE
-            self.values, self.slots = ([], [[]]) if value is None else ([value], [None])
-            return
-        self.leaves, self.structure = flatten(tree, is_holder)
+        alone = type(tree) in _NUMBERS  # which most arguments are
+        self.leaves, self.structure = ([tree], LEAF_ALONE) if alone else flatten(tree, is_holder)
         self.values: list[Any] = []  # of type Array | Cell
         self.slots: list[list[str] | None] = []
         for leaf in self.leaves:
-            if is_holder(leaf):
+            if not alone and is_holder(leaf):
                 cells = {path: cell for path, cell in leaf.cells().items() if cell.trainable or not trainable}
                 self.slots.append(list(cells))
                 self.values.extend(cells.values())

@@ -63,7 +63,7 @@ def _folding(ufunc: Any, few: int, kinds: str) -> Any:
             if 1 < count < few and x.size > 32 * count * count and x.flags.c_contiguous:
                 y = ufunc(x[..., 0], x[..., 1])
                 for position in range(2, count):
-                    ufunc(y, x[..., position], y)
+                    ufunc(y, x[..., position], out=y)
                 if y.dtype.kind != "f" or y.all():
                     return y[..., None] if keepdims else y
         return ufunc.reduce(x, axis=axis, keepdims=keepdims)
