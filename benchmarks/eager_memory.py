@@ -1,8 +1,7 @@
 """Memory of an eager gradient of small NumPy code: bprop beside HIPS autograd, where that is installed.
 
 Printed is by how much Python's allocated memory rises at most while one gradient is computed (tracemalloc, which NumPy tells of
-its arrays), after gradients that fill the caches; ``held`` is the part that is still there when the function has run: the
-record that the way back needs, with what the function itself keeps.
+its arrays), after gradients that fill the caches.
 
     python -m benchmarks.eager_memory [PIECE ...]
 """
@@ -26,7 +25,7 @@ def peak(gradient: Callable[[Any], Any], x: Any) -> float:
     gc.collect()
     tracemalloc.start()
     try:
-        gradient(x)  # what it leaves, is there before the one that counts
+        gradient(x)  # what stays after a call is there before the one that counts
         gc.collect()
         tracemalloc.reset_peak()
         before, _ = tracemalloc.get_traced_memory()
