@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import bprop
 from bprop.compile import native
+from bprop.ops.manipulation import _repeated
 from support.profile import examples
 
 X = np.random.default_rng(0).normal(size=(2, 3, 4))
@@ -328,3 +329,14 @@ def test_written_forms():
     graph = str(bprop.trace(lambda a, b: bprop.concat((a, b)))(V, V))
     assert "concat((x0, x1))" in graph
     assert r"\begin{bmatrix}" in bprop.expression(lambda a, b: bprop.concat((a, b)))(V, V).latex
+
+
+def test_one_number_repeated_is_broadcast_without_a_copy():
+    """What a sum sends back is a view of one number; `numpy.broadcast_to` takes longer."""
+    number = np.broadcast_to(np.array(3.0), (4, 1))
+    for x in (number, number[:, :1], number.reshape(2, 2, 1), np.broadcast_to(np.arange(2.0)[:, None], (2, 3))):
+        for shape in ((*x.shape[:-1], 3), (2, *x.shape)):
+            y = _repeated(x, shape)
+            np.testing.assert_array_equal(y, np.broadcast_to(x, shape))
+            assert not y.flags.writeable
+            assert np.shares_memory(x, y)

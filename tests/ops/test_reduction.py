@@ -1,7 +1,7 @@
 """Reductions against NumPy and exact arithmetic: options, empty axes, dtypes, variance, the derivative of a product.
 
 Planted: the partial of prod as y/x (zeros), variance as the mean of squares minus the square of the mean (offset),
-`std` without its case for no spread (kink).
+`std` without its case for no spread (kink); short rows added in another order, their zeros without NumPy's signs.
 """
 
 from fractions import Fraction
@@ -20,6 +20,25 @@ RANDOM = np.random.default_rng(11)
 X = RANDOM.normal(size=(2, 3, 4))
 NAMES = ["sum", "prod", "min", "max", "mean", "var", "std", "any", "all", "count_nonzero"]
 AXES = [None, 0, -1, (0, 2), (2, 0), (), [1]]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bool", "int8", "uint8", "int64", "float16", "complex128"])
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 8, 15, 16, 63, 64])
+def test_many_short_rows_have_numpys_bits(dtype, count):
+    """They are reduced column by column."""
+    x = RANDOM.normal(size=(2, 20 * count, count)).astype(dtype)
+    zeros = x * 0 if x.dtype.kind in "fc" else x
+    holed = np.where(RANDOM.random(x.shape) < 0.1, np.nan, x).astype(dtype) if x.dtype.kind in "fc" else x
+    for entries in (x, x.reshape(-1, count), zeros, holed):
+        for name in ("sum", "max", "min", "any", "all"):
+            if dtype == "complex128" and name in ("max", "min"):
+                continue
+            for keepdims in (False, True):
+                y = np.asarray(getattr(bprop, name)(bprop.asarray(entries), axis=-1, keepdims=keepdims))
+                expected = getattr(np, name)(entries, axis=-1, keepdims=keepdims)
+                assert y.dtype == expected.dtype or dtype in ("int8", "uint8")
+                assert_array_equal(y, expected)
+                assert_array_equal(np.signbit(y.real), np.signbit(expected.real))
 
 
 @pytest.mark.parametrize("axis", AXES, ids=str)

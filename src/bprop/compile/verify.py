@@ -47,7 +47,7 @@ class Perturbed(StateScope):
                 return op.evaluate(*args, **params)
         if not isinstance(op, Elementwise | Reduction | Bilinear | Cumulative | General) or not op.differentiable:
             return self.below.bind(op, args, params)
-        if isinstance(op, Reduction) and op.tie_fraction is not None:  # it returns one of the entries, exactly
+        if isinstance(op, Reduction) and op.chosen is not None:  # it returns one of the entries, exactly
             return self.below.bind(op, args, params)
         if isinstance(op, Elementwise):
             return self.perturbed(self.below.bind(op, args, params), 1.0)

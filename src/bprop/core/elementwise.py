@@ -1,6 +1,6 @@
 """The families that work entry by entry: a function of the entries, or a choice among them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -101,6 +101,14 @@ class Elementwise(Op):
             raise DTypeError(f"{self.name}: {error.message}") from None
         return Spec(broadcast(self.name, *map(shape_of, operands)), dtype)
 
+    def evaluate_of(self, dtypes: Sequence[Any]) -> Callable[..., Any]:
+        first = dtypes[0]
+        if first is not None and first.kind in "fc" and all(dtype is first for dtype in dtypes[1:]):
+            return getattr(self.evaluate, "alike", self.evaluate)
+        if any(dtype is not None and dtype.kind in "fc" for dtype in dtypes):
+            return getattr(self.evaluate, "ufunc", self.evaluate)
+        return self.evaluate
+
 
 def _promoting(ufunc: Callable[..., Any]) -> Callable[..., Any]:
     """NumPy computes exp(int8) in float16; here integers mean float64. Formulas get their operands in one dtype."""
@@ -113,7 +121,7 @@ def _promoting(ufunc: Callable[..., Any]) -> Callable[..., Any]:
             y = ufunc(*(np.asarray(x, np.float64) for x in xs), **params)
         return y
 
-    evaluate.ufunc = ufunc  # type: ignore[attr-defined]
+    evaluate.alike = evaluate.ufunc = ufunc  # type: ignore[attr-defined]
     return evaluate
 
 
@@ -125,6 +133,7 @@ def _unified(formula: Callable[..., Any]) -> Callable[..., Any]:
             xs = tuple(np.asarray(x, dtype) for x in xs)
         return formula(*xs, **params)
 
+    evaluate.alike = formula  # type: ignore[attr-defined]
     return evaluate
 
 
@@ -139,7 +148,7 @@ def _counting(ufunc: Callable[..., Any]) -> Callable[..., Any]:
             raise OverflowError("a Python integer is too large for any dtype")
         return y
 
-    evaluate.ufunc = ufunc  # type: ignore[attr-defined]
+    evaluate.alike = evaluate.ufunc = ufunc  # type: ignore[attr-defined]
     return evaluate
 
 

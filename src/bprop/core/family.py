@@ -39,8 +39,8 @@ class Reduction(Op):
     """y combines the entries of x along ``axis`` (a sorted tuple); ``keepdims`` keeps them with size 1.
 
     ``init``, ``combine(state, x)`` and ``finish(state)`` work on tuples of scalars and are written with ops;
-    ``partial(y, x, axis)`` is ∂y/∂x with y broadcast back, or ``tie_fraction(y, x, axis)`` says which entry was chosen; an op
-    with neither (any, all) does not vary.
+    ``partial(y, x, axis)`` is ∂y/∂x with y broadcast back, or ``chosen(y, x, axis)`` says which entries were chosen, and the share
+    that each of them has; an op with neither (any, all) does not vary.
     ``merge(*states, *others)`` joins the states of two parts, so that long reductions go in pieces; ``neutral``: over
     no axes nothing changes, and axes may be reduced one after the other. ``native(x, **params)`` is y by other ops, for native code: several passes, which others share;
     then nothing is combined.
@@ -57,7 +57,7 @@ class Reduction(Op):
         combine: Callable[..., tuple[Any, ...]] | None = None,
         finish: Callable[..., Any] | None = None,
         partial: Callable[..., Any] | float | None = None,
-        tie_fraction: Callable[..., Any] | None = None,
+        chosen: Callable[..., tuple[Any, Any]] | None = None,
         kind: Literal["same", "float", "sum", "bool"] = "same",
         empty: bool = True,
         complex_step: Callable[..., Any] | bool | None = True,
@@ -72,13 +72,13 @@ class Reduction(Op):
         self.combine = combine
         self.finish = finish
         self.partial = partial
-        self.tie_fraction = tie_fraction
+        self.chosen = chosen
         self.kind = kind
         self.empty = empty
         self.merge = merge
         self.neutral = neutral
         self.complex_step = complex_step
-        self.differentiable = partial is not None or tie_fraction is not None
+        self.differentiable = partial is not None or chosen is not None
 
     def spec(self, *operands: Operand, **params: Any) -> Spec:
         (x,) = operands

@@ -1,7 +1,7 @@
 """What an op is: a name, how to evaluate it, its shape and dtype rule, its text. Families add their derivative."""
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -126,6 +126,13 @@ class Op:
                     f"{self.name} takes no complex numbers, and an operand is {getattr(x, 'dtype', 'complex')}: write it "
                     f"with z.real, z.imag, bprop.abs(z) or bprop.angle(z)"
                 )
+
+    def evaluate_of(self, dtypes: Sequence[Any]) -> Callable[..., Any]:
+        """Return what computes the result of operands of these dtypes, ``None`` for a Python scalar: `evaluate`, or less.
+
+        A result of shape () may be a NumPy scalar.
+        """
+        return self.evaluate
 
     def staged(self, args: tuple[Any, ...], params: dict[str, Any]) -> dict[str, Any]:
         """Return the parameters a traced node keeps; regions turn the functions they hold into graphs."""

@@ -17,40 +17,40 @@ class Operators:
 
     # --- operators ---
     def __add__(self, other: Any) -> "Array":
-        return call("add", self, other)
+        return FUNCTIONS["add"](self, other)
 
     def __radd__(self, other: Any) -> "Array":
-        return call("add", other, self)
+        return FUNCTIONS["add"](other, self)
 
     def __sub__(self, other: Any) -> "Array":
-        return call("subtract", self, other)
+        return FUNCTIONS["subtract"](self, other)
 
     def __rsub__(self, other: Any) -> "Array":
-        return call("subtract", other, self)
+        return FUNCTIONS["subtract"](other, self)
 
     def __mul__(self, other: Any) -> "Array":
-        return call("multiply", self, other)
+        return FUNCTIONS["multiply"](self, other)
 
     def __rmul__(self, other: Any) -> "Array":
-        return call("multiply", other, self)
+        return FUNCTIONS["multiply"](other, self)
 
     def __truediv__(self, other: Any) -> "Array":
-        return call("divide", self, other)
+        return FUNCTIONS["divide"](self, other)
 
     def __rtruediv__(self, other: Any) -> "Array":
-        return call("divide", other, self)
+        return FUNCTIONS["divide"](other, self)
 
     def __floordiv__(self, other: Any) -> "Array":
-        return call("floor_divide", self, other)
+        return FUNCTIONS["floor_divide"](self, other)
 
     def __rfloordiv__(self, other: Any) -> "Array":
-        return call("floor_divide", other, self)
+        return FUNCTIONS["floor_divide"](other, self)
 
     def __mod__(self, other: Any) -> "Array":
-        return call("remainder", self, other)
+        return FUNCTIONS["remainder"](self, other)
 
     def __rmod__(self, other: Any) -> "Array":
-        return call("remainder", other, self)
+        return FUNCTIONS["remainder"](other, self)
 
     def __divmod__(self, other: Any) -> "tuple[Array, Array]":
         return self // other, self % other
@@ -59,10 +59,10 @@ class Operators:
         return other // self, other % self
 
     def __pow__(self, other: Any) -> "Array":
-        return call("pow", self, other)
+        return FUNCTIONS["pow"](self, other)
 
     def __rpow__(self, other: Any) -> "Array":
-        return call("pow", other, self)
+        return FUNCTIONS["pow"](other, self)
 
     def __matmul__(self, other: Any) -> "Array":
         return call("matmul" if isinstance(other, Operators) else _product(other), self, other)
@@ -71,70 +71,70 @@ class Operators:
         return call("matmul" if isinstance(other, Operators) else _product(other), other, self)
 
     def __neg__(self) -> "Array":
-        return call("negative", self)
+        return FUNCTIONS["negative"](self)
 
     def __pos__(self) -> "Array":
-        return call("positive", self)
+        return FUNCTIONS["positive"](self)
 
     def __abs__(self) -> "Array":
-        return call("abs", self)
+        return FUNCTIONS["abs"](self)
 
     def __round__(self, ndigits: int | None = None) -> "Array":
         return call("around", self, ndigits or 0)
 
     def __floor__(self) -> "Array":
-        return call("floor", self)
+        return FUNCTIONS["floor"](self)
 
     def __ceil__(self) -> "Array":
-        return call("ceil", self)
+        return FUNCTIONS["ceil"](self)
 
     def __trunc__(self) -> "Array":
-        return call("trunc", self)
+        return FUNCTIONS["trunc"](self)
 
     def __invert__(self) -> "Array":
-        return call("bitwise_invert", self)
+        return FUNCTIONS["bitwise_invert"](self)
 
     def __and__(self, other: Any) -> "Array":
-        return call("bitwise_and", self, other)
+        return FUNCTIONS["bitwise_and"](self, other)
 
     def __rand__(self, other: Any) -> "Array":
-        return call("bitwise_and", other, self)
+        return FUNCTIONS["bitwise_and"](other, self)
 
     def __or__(self, other: Any) -> "Array":
-        return call("bitwise_or", self, other)
+        return FUNCTIONS["bitwise_or"](self, other)
 
     def __ror__(self, other: Any) -> "Array":
-        return call("bitwise_or", other, self)
+        return FUNCTIONS["bitwise_or"](other, self)
 
     def __xor__(self, other: Any) -> "Array":
-        return call("bitwise_xor", self, other)
+        return FUNCTIONS["bitwise_xor"](self, other)
 
     def __rxor__(self, other: Any) -> "Array":
-        return call("bitwise_xor", other, self)
+        return FUNCTIONS["bitwise_xor"](other, self)
 
     def __lshift__(self, other: Any) -> "Array":
-        return call("bitwise_left_shift", self, other)
+        return FUNCTIONS["bitwise_left_shift"](self, other)
 
     def __rlshift__(self, other: Any) -> "Array":
-        return call("bitwise_left_shift", other, self)
+        return FUNCTIONS["bitwise_left_shift"](other, self)
 
     def __rshift__(self, other: Any) -> "Array":
-        return call("bitwise_right_shift", self, other)
+        return FUNCTIONS["bitwise_right_shift"](self, other)
 
     def __rrshift__(self, other: Any) -> "Array":
-        return call("bitwise_right_shift", other, self)
+        return FUNCTIONS["bitwise_right_shift"](other, self)
 
     def __lt__(self, other: Any) -> "Array":
-        return call("less", self, other)
+        return FUNCTIONS["less"](self, other)
 
     def __le__(self, other: Any) -> "Array":
-        return call("less_equal", self, other)
+        return FUNCTIONS["less_equal"](self, other)
 
     def __gt__(self, other: Any) -> "Array":
-        return call("greater", self, other)
+        return FUNCTIONS["greater"](self, other)
 
     def __ge__(self, other: Any) -> "Array":
-        return call("greater_equal", self, other)
+        return FUNCTIONS["greater_equal"](self, other)
 
     def __eq__(self, other: object) -> "Array":  # type: ignore[override]  # elementwise, as in NumPy
         return call("full_like", self, False, dtype=bool) if other is None else call("equal", self, other)
@@ -143,7 +143,7 @@ class Operators:
         return call("full_like", self, True, dtype=bool) if other is None else call("not_equal", self, other)
 
     def __getitem__(self, index: Any) -> "Array":
-        return call("getitem", self, index)
+        return FUNCTIONS["getitem"](self, index)
 
 
 def call(name: str, *args: Any, **options: Any) -> Any:

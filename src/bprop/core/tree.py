@@ -44,7 +44,8 @@ class Structure(NamedTuple):
         return f"{getattr(self.kind, '__name__', self.kind)}({inner})"
 
 
-_LEAF = Structure(LEAF)
+LEAF_ALONE = Structure(LEAF)
+"""The structure of a tree that is one leaf."""
 Predicate = Callable[[Any], bool]
 
 
@@ -98,7 +99,7 @@ def _flatten(obj: Any, is_leaf: Predicate | None, leaves: list[Any]) -> Structur
     inner = None if is_leaf is not None and is_leaf(obj) else _children(obj)
     if inner is None:
         leaves.append(obj)
-        return _LEAF
+        return LEAF_ALONE
     kind, keys, children = inner
     return Structure(kind, keys, tuple([_flatten(child, is_leaf, leaves) for child in children]))
 

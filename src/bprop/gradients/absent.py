@@ -10,6 +10,7 @@ Cotangents enter linearly, so few cases suffice; a masked value always holds a p
 shape () is for all entries or none: a result of which nothing is used, a carry before the first turn of a loop.
 """
 
+from cmath import isfinite
 from functools import reduce, singledispatchmethod
 from itertools import product
 from typing import Any
@@ -42,13 +43,13 @@ from ..ops import (
     cumulative_sum,
     full,
     logical_or,
-    max,
     permute_dims,
     reshape,
     sign,
     where,
 )  # fmt: skip
 from ..ops.guard import guard
+from ..ops.reduction import any as any_of
 
 
 class Masked(Tracer):
@@ -342,7 +343,7 @@ def _any(mask: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
         return mask
     if any(mask.shape[axis] == 0 for axis in axes):
         return None
-    return max(astype(mask, np.float32), axis=axes, keepdims=keepdims) > 0
+    return any_of(mask, axis=axes, keepdims=keepdims)
 
 
 def is_finite(values: Any) -> bool | None:
@@ -357,7 +358,7 @@ def is_finite(values: Any) -> bool | None:
             pending += value.parts()
             continue
         # a finite sum is proof in one pass; an infinite one may also be an overflow
-        suspicious = is_inexact(numbers.dtype) and not np.isfinite(QUIET.run(np.add.reduce, numbers, axis=None))
+        suspicious = is_inexact(numbers.dtype) and not isfinite(QUIET.run(np.add.reduce, numbers, axis=None))
         if suspicious and not np.isfinite(numbers).all():
             return False
     return True

@@ -17,7 +17,7 @@ from ..core.family import Bilinear, Cumulative, Elementwise, General, Join, Line
 from ..core.interpreter import Interpreter, using
 from ..core.op import Op
 from ..core.value import Array, Tracer
-from ..ops import add, broadcast_to, multiply, sum, zeros
+from ..ops import add, broadcast_to, multiply, sum, where, zeros
 from ..ops.complex import matching
 from .absent import Absent, Masked
 from .vjp_rule import expanded, scale, weighted
@@ -109,7 +109,7 @@ def _selects(op: Op, x_dots: Sequence[Any]) -> bool:
     if isinstance(op, Elementwise | Bilinear):
         return False
     if isinstance(op, Reduction):
-        return op.tie_fraction is not None
+        return op.chosen is not None
     if isinstance(op, Linear):
         return op.scatter
     return not isinstance(op, Join) or any(x_dot is None for x_dot in x_dots)
@@ -154,9 +154,9 @@ def _(op: Selection, y: Any, xs: Any, x_dots: Any, params: Any) -> Any:
 def _(op: Reduction, y: Any, xs: Any, x_dots: Any, params: Any) -> Any:
     (x,), (x_dot,) = xs, x_dots
     axes, keepdims = params["axis"], params["keepdims"]
-    if op.tie_fraction is not None:
-        chosen = op.tie_fraction(expanded(y, x.shape, axes, keepdims), x, axes)
-        term = weighted(x_dot, chosen)
+    if op.chosen is not None:
+        chosen, share = op.chosen(expanded(y, x.shape, axes, keepdims), x, axes)
+        term = where(chosen, multiply(x_dot, share), 0)
     elif callable(op.partial):
         term = multiply(x_dot, op.partial(expanded(y, x.shape, axes, keepdims), x, axes))
     else:

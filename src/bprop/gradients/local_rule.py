@@ -1,11 +1,14 @@
 """The backward rule of one application, for operands of known shapes: what it keeps, and how it runs.
 
 The rule of a family is a function of y and the xs, written with ops. Which of them it reads is found by tracing it once.
-Where many applications are alike, the trace becomes a `Program`: the same NumPy calls one after the other, without
+Where many applications are alike, the trace becomes a `Program`, a Python function of NumPy calls one after the other: without
 dispatch and without wrapping their results in between.
 """
 
-from collections.abc import Sequence, Set
+from collections import Counter
+from collections.abc import Callable, Sequence, Set
+from functools import lru_cache
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -13,12 +16,14 @@ from numpy.typing import NDArray
 
 from ..core.dtype import WEAK
 from ..core.error import BpropError, DerivativeError
-from ..core.graph import Edge, Graph, has_effect
+from ..core.family import Linear
+from ..core.graph import Edge, Graph, Node, has_effect
 from ..core.interpreter import EVALUATE, current, using
 from ..core.op import Op
 from ..core.simplify import simplify
 from ..core.trace import Trace
 from ..core.value import Array, Spec
+from ..ops.complex import matching as in_dtype
 from .vjp_rule import vjp
 
 USES = 3
@@ -33,10 +38,24 @@ class LocalRule:
     """The backward rule of applications of ``op`` with equal ``params``, shapes, dtypes and Python scalars.
 
     ``specs`` are shape and dtype of every operand, or the scalar itself, and then those of the result; ``needs`` says which
-    operands have a cotangent; ``keeps`` are the positions among the specs of the arrays that the rule reads.
+    operands have a cotangent; ``keeps`` are the positions among the specs of the arrays that the rule reads. ``evaluate``
+    computes the result of such operands. ``program`` is the rule as NumPy calls, ``None`` before that is worth it, and where
+    the rule has to be applied. ``makes_new``: the cotangent that the program gives is an array of its own, no view and no operand.
     """
 
-    __slots__ = ("_program", "_uses", "keeps", "needs", "op", "params", "specs", "y_dtype")
+    __slots__ = (
+        "_uses",
+        "evaluate",
+        "keeps",
+        "makes_new",
+        "needs",
+        "op",
+        "params",
+        "program",
+        "specs",
+        "y_dtype",
+        "y_spec",
+    )
 
     def __init__(self, op: Op, params: dict[str, Any], specs: Sequence[Any], needs: Sequence[bool]) -> None:
         self.op = op
@@ -44,31 +63,67 @@ class LocalRule:
         self.specs = specs
         self.needs = needs
         self.keeps = _keeps(op, params, specs, needs)
-        self.y_dtype = specs[-1].dtype
+        self.y_spec: Spec = specs[-1]
+        self.y_dtype = self.y_spec.dtype
+        self.evaluate = op.evaluate_of([None if type(spec) in WEAK else spec.dtype for spec in specs[:-1]])
+        self.program: Program | None = None
+        self.makes_new = False
         self._uses = 0
-        self._program: Program | None = None
-
-    @property
-    def y_spec(self) -> Spec:
-        """Shape and dtype of the result."""
-        spec: Spec = self.specs[-1]
-        return spec
 
     def cotangents(self, y_bar: Any, kept: Sequence[Any]) -> list[Any]:
-        """Return the cotangents of the operands, as the current interpreter understands them."""
+        """Return the cotangents of the operands that need one, as the current interpreter understands them."""
+        if self._uses < USES:
+            self._uses += 1
+            if self._uses == USES:
+                with using(EVALUATE):
+                    self.program = _program(self)
         values = list(self.specs)  # of what the rule never reads, the spec
         for position, value in zip(self.keeps, kept, strict=True):
             values[position] = Array(value) if type(value) is np.ndarray else value
         *xs, y = values
-        return vjp(self.op, y_bar, y, xs, self.params, self.needs)
+        bars = vjp(self.op, matching(y_bar, self.y_spec), y, xs, self.params, self.needs)
+        return [bar for bar, need in zip(bars, self.needs, strict=True) if need]
 
-    def program(self) -> "Program | None":
-        """Return the rule as NumPy calls, from the use on where that is worth it; ``None`` where it has to be applied."""
-        if self._uses < USES:
-            self._uses += 1
-            if self._uses == USES:
-                self._program = _program(self)
-        return self._program
+
+class SeveralRule:
+    """The backward rule of one application with several outputs; ``specs`` are those of the outputs.
+
+    It reads the pullback of a region; of another op ``(ys, xs)`` with `Spec` in place of what is never read.
+    """
+
+    __slots__ = ("needs", "op", "params", "specs")
+    program = None
+
+    def __init__(self, op: Op, params: dict[str, Any], specs: Sequence[Spec], needs: Sequence[bool]) -> None:
+        self.op = op
+        self.params = params
+        self.specs = specs
+        self.needs = needs
+
+    def cotangents(self, y_bars: dict[int, Any], kept: Any) -> list[Any]:
+        """Return the cotangents of the operands that need one, from those of the outputs by their number."""
+        y_bar = tuple(matching(y_bars.get(number), spec) for number, spec in enumerate(self.specs))
+        if self.op.is_region:
+            bars = kept(y_bar)
+        else:
+            ys, xs = kept
+            bars = vjp(self.op, y_bar, ys, xs, self.params, self.needs)
+        return [bar for bar, need in zip(bars, self.needs, strict=True) if need]
+
+
+class Output:
+    """What an output of an application with several does: its cotangent is one of those that the application gets."""
+
+    __slots__ = ("number", "op")
+
+    def __init__(self, op: Op, number: int) -> None:
+        self.op = op
+        self.number = number
+
+
+def matching(bar: Any, x: Any) -> Any:
+    """Return a cotangent, or ``None``, in the dtype of its primal."""
+    return bar if bar is None or bar.dtype == x.dtype else in_dtype(bar, x.dtype)
 
 
 # --- what a rule keeps, found by tracing it ---
@@ -124,49 +179,8 @@ def _positions_read(tracer: Trace, values: Sequence[Any]) -> tuple[int, ...]:
 
 
 # --- the rule as NumPy calls ---
-class Program:
-    """The backward rule of one application as NumPy calls, in order.
-
-    ``steps`` are a function, the positions of its operands among the values so far, and its parameters. The values are
-    y_bar, what was kept, and ``constants``; then comes the result of each step. ``outputs`` are positions of the cotangents.
-    """
-
-    __slots__ = ("constants", "outputs", "steps")
-
-    def __init__(self, graph: Graph, inputs: Sequence[Any], present: Sequence[bool]) -> None:
-        positions = {node.output: number for number, node in enumerate(inputs)}
-        self.constants: list[Any] = []
-        for node, value in graph.captures:
-            positions[node.output] = self._constant(len(inputs), value.data)
-        scalars = {
-            id(x): self._constant(len(inputs), x) for node in graph.nodes for x in node.inputs if type(x) is not Edge
-        }
-        first = len(inputs) + len(self.constants)
-        for number, node in enumerate(graph.nodes, start=first):
-            positions[node.output] = number
-        self.steps = [
-            (
-                node.op.evaluate,
-                tuple(positions[x] if type(x) is Edge else scalars[id(x)] for x in node.inputs),
-                node.params,
-            )
-            for node in graph.nodes
-            if node.op is not None
-        ]
-        edges = iter(graph.outputs)
-        self.outputs = [positions[next(edges)] if there else None for there in present]
-
-    def _constant(self, first: int, value: Any) -> int:
-        self.constants.append(value)
-        return first + len(self.constants) - 1
-
-    def __call__(self, y_bar: NDArray[Any], kept: Sequence[NDArray[Any]]) -> list[Any]:
-        """Return the cotangents of the operands, ``None`` where there is none."""
-        values = [y_bar, *kept, *self.constants]
-        for evaluate, operands, params in self.steps:
-            y = evaluate(*[values[position] for position in operands], **params)
-            values.append(y if type(y) is np.ndarray else np.asarray(y))
-        return [None if position is None else values[position] for position in self.outputs]
+Program = Callable[[NDArray[Any], Sequence[NDArray[Any]]], Sequence[Any]]
+"""From y_bar and what was kept to the cotangents of the operands that need one, ``None`` where there is none."""
 
 
 def _program(rule: LocalRule) -> Program | None:
@@ -186,7 +200,58 @@ def _program(rule: LocalRule) -> Program | None:
         or not read.isdisjoint(set(graph.inputs) - set(inputs))
     ):
         return None
-    return Program(graph, inputs, [bar is not None for bar in bars])
+    present = [bar is not None for bar, need in zip(bars, rule.needs, strict=True) if need]
+    last = graph.outputs[0].node.op if len(graph.outputs) == 1 else None
+    rule.makes_new = isinstance(last, Linear) and last.scatter
+    return _compiled(graph, inputs, present)
+
+
+def _compiled(graph: Graph, inputs: Sequence[Node], present: Sequence[bool]) -> Program:
+    """Return a graph as a Python function of y_bar and what was kept, one line for each application.
+
+    That of sin: ``x0, = kept``, ``v0 = f0(x0)``, ``v1 = f1(y_bar, v0, out=v0)``, ``return v1,`` where f0 is `numpy.cos` and f1
+    `numpy.multiply`, which writes its result over the cosine.
+    """
+    names = {node.output: f"x{number}" for number, node in enumerate(inputs[1:])}
+    lines = [f"{', '.join(names.values())}, = kept"] if names else []
+    names[inputs[0].output] = "y_bar"
+    globals_: dict[str, Any] = {"asarray": np.asarray}
+    uses = Counter([*(edge for node in graph.nodes for edge in node.edges), *graph.outputs])
+    made: set[Edge] = set()  # results of ufuncs: where nothing else reads one, a ufunc writes its result there
+    for number, (node, value) in enumerate(graph.captures):
+        names[node.output] = f"c{number}"
+        globals_[f"c{number}"] = value.data
+    for number, node in enumerate(node for node in graph.nodes if node.op is not None):
+        op: Any = node.op
+        operands = []
+        for position, x in enumerate(node.inputs):
+            if type(x) is Edge:
+                operands.append(names[x])
+                continue
+            operands.append(f"s{number}_{position}")
+            globals_[operands[-1]] = x
+        operands += [f"{name}=p{number}_{name}" for name in node.params]
+        globals_ |= {f"p{number}_{name}": value for name, value in node.params.items()}
+        evaluate = op.evaluate_of([x.spec.dtype if type(x) is Edge else None for x in node.inputs])
+        globals_[f"f{number}"] = evaluate
+        names[node.output] = f"v{number}"
+        if isinstance(evaluate, np.ufunc) and node.specs[0].shape:
+            memory = next((x for x in node.edges if x in made and uses[x] == 1 and x.spec == node.specs[0]), None)
+            operands += [f"out={names[memory]}"] if memory is not None else []
+            made.add(node.output)
+        call = f"f{number}({', '.join(operands)})"
+        lines.append(f"v{number} = {call if node.specs[0].shape else f'asarray({call})'}")
+    edges = iter(graph.outputs)
+    bars = [names[next(edges)] if there else "None" for there in present]
+    lines.append(f"return {', '.join(bars)},")
+    exec(_code("def program(y_bar, kept):\n    " + "\n    ".join(lines)), globals_)
+    program: Program = globals_["program"]
+    return program
+
+
+@lru_cache(maxsize=KEPT)
+def _code(source: str) -> CodeType:
+    return compile(source, "<a backward rule>", "exec")
 
 
 RULES: dict[Any, LocalRule] = {}
@@ -196,11 +261,20 @@ RULES: dict[Any, LocalRule] = {}
 def local_rule(key: Any, op: Op, params: dict[str, Any], specs: Sequence[Any], needs: Sequence[bool]) -> LocalRule:
     """Return a new rule, and remember it under ``key`` if there is one."""
     rule = LocalRule(op, params, specs, needs)
-    if len(RULES) >= KEPT:
-        RULES.clear()
     if key:
+        if len(RULES) >= KEPT:
+            RULES.clear()
         RULES[key] = rule
     return rule
 
 
-__all__ = ["RULES", "LocalRule", "Program", "local_rule", "positions_read_of_several"]
+__all__ = [
+    "RULES",
+    "LocalRule",
+    "Output",
+    "Program",
+    "SeveralRule",
+    "local_rule",
+    "matching",
+    "positions_read_of_several",
+]

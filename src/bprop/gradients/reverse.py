@@ -11,10 +11,10 @@ Where all values are numbers, both directions compute with NumPy arrays and wrap
 differentiation.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
 from itertools import count
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,58 +26,59 @@ from ..core.object_array import rejoined
 from ..core.op import Op
 from ..core.value import Array, Spec, Tracer
 from ..ops import add, zeros
-from ..ops.complex import conj, matching
+from ..ops.complex import conj
 from .absent import masked_sweep
-from .local_rule import RULES, LocalRule, local_rule, positions_read_of_several
+from .local_rule import RULES, Output, SeveralRule, local_rule, matching, positions_read_of_several
 from .variable import Function, Variables
-from .vjp_rule import vjp
 
 _number = count()
-Link = tuple["RecordedNode", int]
-"""Where a recorded array came from: the application, and which of its outputs."""
+_new = object.__new__
 
 
 class RecordedNode:
-    """One application as it was recorded, or a variable where ``op`` is ``None``.
+    """One application as it was recorded, one of its outputs where it has several, or a variable where ``rule`` is ``None``.
 
-    ``inputs`` say where the operands came from, ``None`` for one without derivative. ``number`` is the creation number, a
-    topological order. ``residuals`` are what the backward pass needs: a `LocalRule` with what it reads, the pullback of a
-    region, or of an op with several outputs ``(ys, xs)`` with `Spec` in place of what the rule never reads. ``specs`` are those
-    of several outputs.
+    ``inputs`` are the nodes of the operands that have a derivative, ``rule`` the backward rule and ``kept`` what it reads.
+    ``number`` is the creation number, a topological order. It has no ``__init__``: a call of one takes longer than all the rest.
     """
 
-    __slots__ = ("inputs", "number", "op", "params", "residuals", "specs")
+    __slots__ = ("inputs", "kept", "number", "rule")
+    inputs: "tuple[RecordedNode, ...]"
+    kept: Any
+    number: int
+    rule: Any  # LocalRule | SeveralRule | Output | None
 
-    def __init__(
-        self,
-        op: Op | None,
-        params: dict[str, Any],
-        inputs: Sequence[Link | None],
-        specs: tuple[Spec, ...] = (),
-        residuals: Any = None,
-    ) -> None:
-        self.op: Final = op
-        self.params: Final = params
-        self.inputs: Final = inputs
-        self.specs: Final = specs
-        self.residuals: Final = residuals
-        self.number: Final = next(_number)
+
+def _node(rule: Any, inputs: tuple[RecordedNode, ...] = (), kept: Any = ()) -> RecordedNode:
+    node = RecordedNode()
+    node.inputs, node.rule, node.kept, node.number = inputs, rule, kept, next(_number)
+    return node
 
 
 class Recorded(Tracer):
     """An array that knows the application it came from."""
 
-    __slots__ = ("index", "node")
+    __slots__ = ("node", "spec")
+    node: RecordedNode
+    spec: Spec  # of the application's rule, so that it is made once
 
-    def __init__(self, owner: "Record", value: Array, node: RecordedNode, index: int = 0) -> None:
+    def __init__(self, owner: "Record", value: Array, node: RecordedNode) -> None:
         self.owner = owner
         self.value = value
         self.node = node
-        self.index = index
+        self.spec = value.spec
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.spec.shape
+
+    @property
+    def dtype(self) -> "np.dtype[Any]":
+        return self.spec.dtype
 
     def origin(self) -> str:
-        op = self.node.op
-        return f"{self.spec} ({'the result of ' + op.name if op is not None else 'an input'})"
+        rule = self.node.rule
+        return f"{self.spec} ({'the result of ' + rule.op.name if rule is not None else 'an input'})"
 
 
 class Record(Interpreter):
@@ -93,96 +94,114 @@ class Record(Interpreter):
 
     def input(self, value: Array) -> Recorded:
         """Return ``value`` as a variable of differentiation."""
-        return Recorded(self, value, RecordedNode(None, {}, ()))
+        return Recorded(self, value, _node(None))
 
     def lower(self, value: Array) -> Array:
         return value.value if type(value) is Recorded and value.owner is self else value
 
     def bind(self, op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
-        if self.below is not EVALUATE:
-            return self._bind_values(op, args, params)
-        # operands are numbers: the hot path of eager differentiation
-        edges: list[Link | None] = []
+        numbers = self.below is EVALUATE  # the hot path of eager differentiation
+        inputs: list[RecordedNode] = []
         values: list[Any] = []
-        key: list[Any] = [op]
-        needs, bit = 0, 1
+        key: list[Any] = [op]  # one entry for an operand with a derivative, two for another
         for arg in args:
             kind = type(arg)
             if kind is Recorded and arg.owner is self:
-                edges.append((arg.node, arg.index))
-                arg = arg.value
-                kind = Array
-                needs |= bit
-            else:
-                edges.append(None)
-            if kind is Array:
-                arg = arg.data
-                key.append(arg.shape)
-                key.append(arg.dtype)
+                inputs.append(arg.node)
+                key.append(arg.spec)
+                values.append(arg.value.data if numbers else arg.value)
+            elif kind is Array:
+                data = arg.data
+                key.append(data.shape)
+                key.append(data.dtype)
+                values.append(data if numbers else arg)
             elif kind in WEAK:
                 key.append(kind)
                 key.append(repr(arg) if not arg or kind is complex else arg)  # 0.0 and -0.0 are equal, and not the same
-            else:
+                values.append(arg)
+            elif numbers:
                 return EVALUATE.bind(op, args, params)  # says what it is
-            values.append(arg)
-            bit <<= 1
-        if not needs:
-            return EVALUATE.bind(op, args, params)
+            else:
+                key.append(arg.shape)
+                key.append(arg.dtype)
+                values.append(arg)
+        if not inputs:
+            return self.below.bind(op, args, params)
         if op.several:
             return self._bind_several(op, args, params)
-        y = Array(EVALUATE.compute(op, values, args, params))
-        if not op.differentiable or y.data.dtype.kind not in "fc":
-            return y
-        key.append(needs)
         if params:
             key.extend(params.items())
         try:
             rule = RULES.get(tuple(key))
         except TypeError:  # a parameter that cannot be hashed
             rule, key = None, []
-        values.append(y.data)
         if rule is None:
-            rule = local_rule(tuple(key), op, params, [*map(_spec, values)], [edge is not None for edge in edges])
-        return Recorded(
-            self, y, RecordedNode(op, params, edges, (), (rule, [values[position] for position in rule.keeps]))
-        )
+            y, rule = self._first(tuple(key), op, args, values, params)
+            if rule is None:
+                return y
+        elif not numbers:
+            y = self.below.bind(op, tuple(values), params)
+        else:
+            try:
+                y = QUIET.run(rule.evaluate, *values, **params)
+            except FAILURES:  # of these numbers: says what it is
+                y = EVALUATE.compute(op, values, args, params)
+        value = y
+        if numbers:
+            if type(y) is not np.ndarray:
+                y = np.asarray(y)
+            value = _new(Array)
+            value.data = y
+        node = RecordedNode()
+        node.inputs = tuple(inputs)
+        node.rule = rule
+        node.number = next(_number)
+        if rule.keeps:
+            values.append(y)
+            node.kept = tuple([values[position] for position in rule.keeps])
+        else:
+            node.kept = ()
+        result = _new(Recorded)
+        result.owner = self
+        result.value = value
+        result.node = node
+        result.spec = rule.y_spec
+        return result
 
-    def _bind_values(self, op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
-        """Do what `bind` does where operands are values of the level below."""
-        if not any(type(arg) is Recorded and arg.owner is self for arg in args):
-            return self.below.bind(op, args, params)
-        if op.several:
-            return self._bind_several(op, args, params)
-        values = [self.lower(arg) for arg in args]
-        y = self.below.bind(op, tuple(values), params)
-        if not op.differentiable or y.dtype.kind not in "fc":
-            return y
-        edges = self._edges(args)
-        values.append(y)
-        rule = LocalRule(op, params, [*map(_spec, values)], [edge is not None for edge in edges])
-        return Recorded(
-            self, y, RecordedNode(op, params, edges, (), (rule, [values[position] for position in rule.keeps]))
-        )
+    def _first(self, key: Any, op: Op, args: Any, values: Sequence[Any], params: dict[str, Any]) -> tuple[Any, Any]:
+        """Apply an op as no application before it; return the result and its rule, ``None`` without a derivative.
 
-    def _edges(self, args: tuple[Any, ...]) -> list[Link | None]:
-        return [(arg.node, arg.index) if type(arg) is Recorded and arg.owner is self else None for arg in args]
+        Where ``values`` are numbers and there is a rule, so is the result.
+        """
+        numbers = self.below is EVALUATE
+        y = Array(EVALUATE.compute(op, values, args, params)) if numbers else self.below.bind(op, tuple(values), params)
+        if not op.differentiable or not is_inexact(y.dtype):
+            return y, None
+        rule = local_rule(key, op, params, [*map(_spec, values), y.spec], self._needs(args))
+        return (y.data if numbers else y), rule
+
+    def _needs(self, args: tuple[Any, ...]) -> list[bool]:
+        return [type(arg) is Recorded and arg.owner is self for arg in args]
 
     def _bind_several(self, op: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """Remember one application with several outputs: a region brings its pullback, other ops follow their rule."""
-        edges, xs = self._edges(args), [self.lower(arg) for arg in args]
-        needs = [edge is not None for edge in edges]
+        needs, xs = self._needs(args), [self.lower(arg) for arg in args]
         if op.is_region:
             with using(self.below):
-                outputs, residuals = op.record(tuple(xs), params, tuple(needs))
+                outputs, kept = op.record(tuple(xs), params, tuple(needs))
         else:
             outputs = self.below.bind(op, tuple(xs), params)
             if not op.differentiable:
                 return outputs
             keeps = positions_read_of_several(op, params, [*map(_spec, outputs)], [*map(_spec, xs)], needs)
             values = [x if number in keeps else _spec(x) for number, x in enumerate((*outputs, *xs))]
-            residuals = tuple(values[: len(outputs)]), values[len(outputs) :]
-        node = RecordedNode(op, params, edges, tuple(y.spec for y in outputs), residuals)
-        return tuple(Recorded(self, y, node, i) if is_inexact(y.dtype) else y for i, y in enumerate(outputs))
+            kept = tuple(values[: len(outputs)]), values[len(outputs) :]
+        rule = SeveralRule(op, params, tuple(y.spec for y in outputs), needs)
+        node = _node(rule, tuple(arg.node for arg, need in zip(args, needs, strict=True) if need), kept)
+        return tuple(
+            Recorded(self, y, _node(Output(op, index), (node,))) if is_inexact(y.dtype) else y
+            for index, y in enumerate(outputs)
+        )
 
 
 def _spec(x: Any) -> Any:
@@ -191,58 +210,83 @@ def _spec(x: Any) -> Any:
 
 
 # --- the backward pass ---
-class _Cotangents:
-    """The cotangents that are still to be sent on: ``bars`` by node, of a node with several outputs a dict by output.
+class _Sweep:
+    """The cotangents that are still to be sent on: ``bars`` by node, of an application with several outputs a dict by output.
 
-    ``pending`` are those nodes, the latest first; ``add`` adds two cotangents.
+    ``pending`` are those nodes, the latest first; ``add`` adds two cotangents. ``owned`` are nodes whose cotangent was made here and
+    nobody else holds: `run_programs` adds to it in place.
     """
 
     def __init__(self, add: Any) -> None:
         self.bars: dict[RecordedNode, Any] = {}
+        self.owned: set[RecordedNode] = set()
         self.pending: list[tuple[int, RecordedNode]] = []
         self.add = add
 
-    def accumulate(self, edges: Sequence[Any], x_bars: Sequence[Any]) -> None:
-        """Add cotangents to those of the edges they belong to; ``None``: there is none."""
-        bars, add = self.bars, self.add
-        for edge, x_bar in zip(edges, x_bars, strict=True):
-            if edge is None or x_bar is None:
+    def accumulate(self, nodes: Iterable[RecordedNode], bars: Iterable[Any]) -> None:
+        """Add cotangents to those of nodes; ``None``: there is none."""
+        for node, bar in zip(nodes, bars, strict=True):
+            if bar is None:
                 continue
-            node, index = edge
-            before = bars.get(node)
+            before = self.bars.get(node)
             if before is None:
                 heappush(self.pending, (-node.number, node))
-            if node.op is not None and node.op.several:
-                before = bars.setdefault(node, {})
-                before[index] = add(before[index], x_bar) if index in before else x_bar
-            else:
-                bars[node] = x_bar if before is None else add(before, x_bar)
+            self.bars[node] = bar if before is None else self.add(before, bar)
 
     def pop(self) -> tuple[RecordedNode, Any] | None:
-        """Return the latest node that is no input, and its cotangent; ``None`` where only inputs are left."""
+        """Return the latest application, and its cotangent; ``None`` where only inputs are left."""
         while self.pending:
             _, node = heappop(self.pending)
-            if node.op is not None:
+            if type(node.rule) is Output:
+                self._gather(node, node.rule.number)
+            elif node.rule is not None:
                 return node, self.bars.pop(node)
         return None
 
+    def _gather(self, output: RecordedNode, index: int) -> None:
+        """Put the cotangent of one output to those of the others of its application."""
+        (application,) = output.inputs
+        if application not in self.bars:
+            heappush(self.pending, (-application.number, application))
+        self.bars.setdefault(application, {})[index] = self.bars.pop(output)
+
     def run_programs(self) -> tuple[RecordedNode, Any] | None:
         """Send cotangents back, as NumPy arrays, until a node comes whose rule is no program; return that, as `pop` does."""
-        while (popped := self.pop()) is not None:
-            node, y_bar = popped
-            if node.op.several:  # type: ignore[union-attr]
-                return popped
-            rule, kept = node.residuals
-            program = rule.program()
+        bars, pending, owned = self.bars, self.pending, self.owned
+        while pending:
+            _, node = heappop(pending)
+            rule = node.rule
+            if rule is None:  # an input keeps its cotangent
+                continue
+            if type(rule) is Output:
+                self._gather(node, rule.number)
+                continue
+            y_bar = bars.pop(node)
+            owned.discard(node)
+            program = rule.program
             if program is None:
-                return popped
-            if y_bar.dtype != rule.y_dtype:
+                return node, y_bar
+            if y_bar.dtype is not rule.y_dtype and y_bar.dtype != rule.y_dtype:
                 y_bar = (y_bar.real if rule.y_dtype.kind == "f" else y_bar).astype(rule.y_dtype)
             try:
-                x_bars = program(y_bar, kept)
+                x_bars = program(y_bar, node.kept)
             except FAILURES:  # the rule itself says what it is
-                return popped
-            self.accumulate(node.inputs, x_bars)
+                return node, y_bar
+            for x, x_bar in zip(node.inputs, x_bars):  # noqa: B905 - a program has one for each; strict takes longer
+                if x_bar is None:
+                    continue
+                before = bars.get(x)
+                if before is None:
+                    bars[x] = x_bar
+                    heappush(pending, (-x.number, x))
+                    if rule.makes_new:
+                        owned.add(x)
+                elif x in owned and before.dtype is x_bar.dtype:
+                    np.add(before, x_bar, before)
+                else:
+                    bars[x] = _add_numbers(before, x_bar)
+                    owned.add(x)
+            x_bars = x_bar = None  # not held while the next program runs
         return None
 
 
@@ -251,37 +295,36 @@ def send(outputs: Sequence[Any], y_bars: Sequence[Any], inputs: Sequence[Recorde
 
     For the rules of regions, which are part of a sweep already: `backward` begins one.
     """
-    pairs = [
-        ((y.node, y.index), y_bar)
-        for y, y_bar in zip(outputs, y_bars, strict=True)
-        if type(y) is Recorded and y.owner is owner and y_bar is not None
-    ]
-    edges, seeds = [edge for edge, _ in pairs], [y_bar for _, y_bar in pairs]
+    nodes, seeds = [], []
+    for y, y_bar in zip(outputs, y_bars, strict=True):
+        if type(y) is Recorded and y.owner is owner and y_bar is not None:
+            nodes.append(y.node)
+            seeds.append(y_bar)
     numbers = owner.below is EVALUATE and current() is EVALUATE and all(type(y_bar) is Array for y_bar in seeds)
-    bars = _send_numbers(edges, seeds) if numbers else _send_values(edges, seeds)
-    return [_matching(bars.get(x.node), x) for x in inputs]
+    bars = _send_numbers(nodes, seeds) if numbers else _send_values(nodes, seeds)
+    return [matching(bars.get(x.node), x) for x in inputs]
 
 
-def _send_values(edges: Sequence[Any], seeds: Sequence[Any]) -> dict[RecordedNode, Any]:
+def _send_values(nodes: Sequence[RecordedNode], seeds: Sequence[Any]) -> dict[RecordedNode, Any]:
     """Send cotangents back as the current interpreter understands them; return those of the inputs."""
-    cotangents = _Cotangents(add)
-    cotangents.accumulate(edges, seeds)
-    while (popped := cotangents.pop()) is not None:
+    sweep = _Sweep(add)
+    sweep.accumulate(nodes, seeds)
+    while (popped := sweep.pop()) is not None:
         node, y_bar = popped
-        cotangents.accumulate(node.inputs, _local(node, y_bar))
-    return cotangents.bars
+        sweep.accumulate(node.inputs, node.rule.cotangents(y_bar, node.kept))
+    return sweep.bars
 
 
-def _send_numbers(edges: Sequence[Any], seeds: Sequence[Any]) -> dict[RecordedNode, Any]:
+def _send_numbers(nodes: Sequence[RecordedNode], seeds: Sequence[Any]) -> dict[RecordedNode, Any]:
     """Send cotangents back as NumPy arrays, but where a rule is applied as it stands; return those of the inputs."""
-    cotangents = _Cotangents(_add_numbers)
-    QUIET.run(cotangents.accumulate, edges, [y_bar.data for y_bar in seeds])
-    while (popped := QUIET.run(cotangents.run_programs)) is not None:
+    sweep = _Sweep(_add_numbers)
+    QUIET.run(sweep.accumulate, nodes, [y_bar.data for y_bar in seeds])
+    while (popped := QUIET.run(sweep.run_programs)) is not None:
         node, y_bar = popped
         y_bar = {n: Array(bar) for n, bar in y_bar.items()} if type(y_bar) is dict else Array(y_bar)
-        x_bars = [None if x_bar is None else x_bar.data for x_bar in _local(node, y_bar)]
-        QUIET.run(cotangents.accumulate, node.inputs, x_bars)
-    return {node: Array(x_bar) for node, x_bar in cotangents.bars.items()}
+        x_bars = node.rule.cotangents(y_bar, node.kept)
+        QUIET.run(sweep.accumulate, node.inputs, [None if x_bar is None else x_bar.data for x_bar in x_bars])
+    return {node: Array(x_bar) for node, x_bar in sweep.bars.items()}
 
 
 def _add_numbers(x1: NDArray[Any], x2: NDArray[Any]) -> NDArray[Any]:
@@ -309,25 +352,6 @@ def backward(
     )
 
 
-def _local(node: RecordedNode, y_bar: Any) -> Sequence[Any]:
-    op = node.op
-    assert op is not None
-    if op.is_region:
-        bars: Sequence[Any] = node.residuals(tuple(_matching(y_bar.get(n), spec) for n, spec in enumerate(node.specs)))
-        return bars
-    if op.several:
-        y_bar = tuple(_matching(y_bar.get(n), spec) for n, spec in enumerate(node.specs))
-        y, xs = node.residuals
-        return vjp(op, y_bar, y, xs, node.params, [edge is not None for edge in node.inputs])
-    rule, kept = node.residuals
-    return rule.cotangents(_matching(y_bar, rule.y_spec), kept)
-
-
-def _matching(bar: Any, x: Any) -> Any:
-    """A cotangent has its primal's dtype."""
-    return bar if bar is None or bar.dtype == x.dtype else matching(bar, x.dtype)
-
-
 def lift_cells(owner: Record, cells: Sequence[Cell]) -> list[Recorded]:
     """Make cells variables of differentiation inside ``owner``."""
     inputs = [owner.input(owner.below.read(cell)) for cell in cells]
@@ -350,9 +374,10 @@ class Recording:
         self.inputs: list[list[Any]] = []
         new = list(args)
         for number, variables in zip(numbers, self.variables, strict=True):
-            cells = [value for value in variables.values if isinstance(value, Cell)]
-            recorded = iter(lift_cells(self.owner, cells))
-            lifted = [next(recorded) if isinstance(v, Cell) else self.owner.input(v) for v in variables.values]
+            lifted = [
+                lift_cells(self.owner, [value])[0] if isinstance(value, Cell) else self.owner.input(value)
+                for value in variables.values
+            ]
             self.inputs.append(lifted)
             new[number] = variables.argument(lifted)
         with using(self.owner):

@@ -97,14 +97,14 @@ def _(op: Selection, y: Array, xs: Any, params: Any, position: int) -> LocalJaco
 def _(op: Reduction, y: Array, xs: Any, params: Any, position: int) -> LocalJacobian | None:
     (x,) = xs
     axes, keepdims = params["axis"], params["keepdims"]
-    if op.tie_fraction is None and op.partial is None:
+    if op.chosen is None and op.partial is None:
         return None
     (x_bar,) = vjp(op, ones(y.shape, dtype=y.dtype), y, xs, params, [True])
     target = _positions(tuple(1 if axis in axes else size for axis, size in enumerate(x.shape)))
     source, target = _positions(x.shape).ravel(), np.broadcast_to(target, x.shape).ravel()
     partial = _numbers(x_bar).ravel()
-    if op.tie_fraction is not None:
-        taken = _numbers(op.tie_fraction(expanded(y, x.shape, axes, keepdims), x, axes)).ravel() != 0
+    if op.chosen is not None:
+        taken = _numbers(op.chosen(expanded(y, x.shape, axes, keepdims), x, axes)[0]).ravel() != 0
         source, target, partial = source[taken], target[taken], partial[taken]
     return LocalJacobian(source, target, partial)
 

@@ -118,7 +118,10 @@ def _outermost(interpreter: Interpreter) -> bool:
 
 def _check_reached(f: Function, number: int, variables: Variables, bars: Sequence[Any], what: str) -> None:
     """Raise where the result does not depend on an argument at all, warn where not on some parameters of a module."""
-    if bars and all(bar is None for bar in bars):
+    absent = [bar is None for bar in bars]
+    if bars and True not in absent:
+        return
+    if bars and all(absent):
         raise UnreachedError(
             f"{what}: the result does not depend on {argument_name(f, number)}: was it replaced, cut by stop_gradient or "
             f"taken as a number? (unreached='zeros' gives zeros)"

@@ -5,11 +5,13 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..core import dtype as dtypes
 from ..core.cell import Cell
 from ..core.error import ArgumentError, DTypeError, ShapeError
 from ..core.interpreter import Interpreter
-from ..core.tree import Structure, flatten, is_holder, leaf_paths, map, spread, unflatten
+from ..core.tree import LEAF_ALONE, Structure, flatten, is_holder, leaf_paths, map, spread, unflatten
 from ..core.value import Array, asarray
 from ..ops import astype
 
@@ -26,6 +28,10 @@ def name_of(f: Function) -> str:
     return getattr(f, "__name__", type(f).__name__)
 
 
+_NUMBERS = frozenset((np.ndarray, Array, float, np.float64))
+"""Types of arguments that are one leaf."""
+
+
 class TreeValues:
     """The values in a tree of arguments, in order: arrays among its leaves, and the cells of modules and their like.
 
@@ -35,11 +41,12 @@ class TreeValues:
 
     def __init__(self, tree: Any, array_of: Callable[[Any], Array | None], trainable: bool = False) -> None:
         """``array_of`` gives the array that a leaf is, ``None`` for a static one; ``trainable``: other cells are left out."""
-        self.leaves, self.structure = flatten(tree, is_holder)
+        alone = type(tree) in _NUMBERS  # which most arguments are
+        self.leaves, self.structure = ([tree], LEAF_ALONE) if alone else flatten(tree, is_holder)
         self.values: list[Any] = []  # of type Array | Cell
         self.slots: list[list[str] | None] = []
         for leaf in self.leaves:
-            if is_holder(leaf):
+            if not alone and is_holder(leaf):
                 cells = {path: cell for path, cell in leaf.cells().items() if cell.trainable or not trainable}
                 self.slots.append(list(cells))
                 self.values.extend(cells.values())
@@ -60,6 +67,8 @@ class TreeValues:
     def argument(self, lifted: Iterable[Any]) -> Any:
         """Return the tree with its arrays replaced; holders and static leaves stand for themselves."""
         rest = iter(lifted)
+        if self.structure is LEAF_ALONE and self.slots[0] is None:
+            return next(rest)
         leaves = []
         for leaf, slot in zip(self.leaves, self.slots, strict=True):
             if slot is None:
@@ -80,6 +89,8 @@ class Variables(TreeValues):
     def result(self, bars: Iterable[Any]) -> Any:
         """Return the derivatives in the structure of the argument: a mapping path → array for a holder."""
         rest = iter(bars)
+        if self.structure is LEAF_ALONE and self.slots[0] is None:
+            return next(rest)
         leaves = [next(rest) if slot is None else {path: next(rest) for path in slot} for slot in self.slots]
         return unflatten(self.structure, leaves)
 
@@ -164,6 +175,8 @@ def parameter_name(f: Function, number: int) -> str:
 
 def positions(argnums: Argnums, count: int, what: str) -> tuple[tuple[int, ...], bool]:
     """Return the positions that ``argnums`` names, and whether it was a single number."""
+    if type(argnums) is int and 0 <= argnums < count:
+        return (argnums,), True
     single = isinstance(argnums, int)
     numbers = (
         (argnums,) if isinstance(argnums, int) else tuple(argnums) if isinstance(argnums, Sequence) else (argnums,)
@@ -221,6 +234,8 @@ def check_differentiable(y: Any, what: str, xs: Any = ()) -> None:
 def as_scalar(result: Any, what: str) -> Array:
     """Return what a function returned as a scalar with a derivative, or raise: a gradient is that of one number."""
     y = as_array(result, what)
+    if y.shape == () and y.dtype.kind == "f":
+        return y
     if y.shape != ():
         raise ShapeError(
             f"{what}: the function returned shape {y.shape}, not a scalar: reduce it (bprop.sum, bprop.mean), or use "

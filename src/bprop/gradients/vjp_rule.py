@@ -79,12 +79,12 @@ def expanded(value: Any, shape: tuple[int, ...], axes: tuple[int, ...], keepdims
 def _(op: Reduction, y_bar: Any, y: Any, xs: Any, params: Any, needs: Any) -> list[Any]:
     (x,) = xs
     axes, keepdims = params["axis"], params["keepdims"]
-    if op.tie_fraction is None and not callable(op.partial) and axes == tuple(range(len(axes))):
+    if op.chosen is None and not callable(op.partial) and axes == tuple(range(len(axes))):
         return [broadcast_to(scale(y_bar, op.partial), x.shape)]  # the first axes come back by themselves
     y_bar = expanded(y_bar, x.shape, axes, keepdims)
-    if op.tie_fraction is not None:
-        chosen = op.tie_fraction(expanded(y, x.shape, axes, keepdims), x, axes)
-        return [weighted(y_bar, chosen)]
+    if op.chosen is not None:
+        chosen, share = op.chosen(expanded(y, x.shape, axes, keepdims), x, axes)
+        return [where(chosen, multiply(y_bar, share), 0)]
     if not callable(op.partial):
         return [broadcast_to(scale(y_bar, op.partial), x.shape)]
     return [multiply(y_bar, op.partial(expanded(y, x.shape, axes, keepdims), x, axes))]

@@ -27,16 +27,13 @@ LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 class _MatrixProduct(NamedTuple):
     """How a contraction is computed as a product of (batches of) matrices: what is done to x1, x2 and then to y.
 
-    ``sums`` are the axes of each operand that are summed in it alone, ``spread`` the shapes that they are then broadcast to,
-    ``axes`` and ``matrices`` the transposes and shapes of the two factors; ``shape`` and ``order`` those of the product.
+    ``factors`` are, for each operand, the axes that are summed in it alone, the shape that it is then broadcast to, its
+    transpose and its shape as a matrix; ``shape`` and ``order`` are those of the product. What changes nothing is ``None``.
     """
 
-    sums: tuple[tuple[int, ...], tuple[int, ...]]
-    spread: tuple[Shape, Shape]
-    axes: tuple[tuple[int, ...], tuple[int, ...]]
-    matrices: tuple[Shape, Shape]
+    factors: tuple[tuple[Shape | None, Shape, Shape | None, Shape], ...]
     shape: Shape
-    order: tuple[int, ...]
+    order: Shape | None
 
 
 @lru_cache(maxsize=4096)
@@ -57,20 +54,21 @@ def _matrix_product(labels1: str, labels2: str, out: str, shape1: Shape, shape2:
     def extents(labels: str) -> Shape:
         return tuple(sizes[label] for label in labels)
 
+    def order_of(positions: Shape) -> Shape | None:
+        return None if positions == tuple(range(len(positions))) else positions
+
     lead, order = extents(batch), batch + rows + columns
+    height, depth, width = prod(extents(rows)), prod(extents(contracted)), prod(extents(columns))
     return _MatrixProduct(
-        (sums[0], sums[1]),
-        (extents(kept1), extents(kept2)),
-        (
-            tuple(kept1.index(label) for label in batch + rows + contracted),
-            tuple(kept2.index(label) for label in batch + contracted + columns),
-        ),
-        (
-            (*lead, prod(extents(rows)), prod(extents(contracted))),
-            (*lead, prod(extents(contracted)), prod(extents(columns))),
+        tuple(
+            (summed or None, extents(kept), order_of(tuple(kept.index(label) for label in labels)), matrix)
+            for summed, kept, labels, matrix in (
+                (sums[0], kept1, batch + rows + contracted, (*lead, height, depth)),
+                (sums[1], kept2, batch + contracted + columns, (*lead, depth, width)),
+            )
         ),
         extents(order),
-        tuple(order.index(label) for label in out),
+        order_of(tuple(order.index(label) for label in out)),
     )
 
 
@@ -78,13 +76,18 @@ def contract(x1: NDArray[Any], x2: NDArray[Any], labels1: str, labels2: str, out
     """Return Σ x1 · x2 over the labels missing in ``out``, by transposing views and one `numpy.matmul`."""
     plan = _matrix_product(labels1, labels2, out, x1.shape, x2.shape)
     factors = []
-    for x, axes, spread, order, matrix in zip((x1, x2), plan.sums, plan.spread, plan.axes, plan.matrices, strict=True):
+    for x, (axes, spread, order, matrix) in zip((x1, x2), plan.factors, strict=True):
         if axes:
             x = np.add.reduce(x, axis=axes, dtype=x.dtype)
         if x.shape != spread:
             x = np.broadcast_to(x, spread)
-        factors.append(x.transpose(order).reshape(matrix))
-    return np.matmul(*factors).reshape(plan.shape).transpose(plan.order)
+        if order is not None:
+            x = x.transpose(order)
+        factors.append(x if x.shape == matrix else x.reshape(matrix))
+    y: NDArray[Any] = np.matmul(*factors)
+    if y.shape != plan.shape:
+        y = y.reshape(plan.shape)
+    return y if plan.order is None else y.transpose(plan.order)
 
 
 # --- the adjoint, which is a contraction again ---

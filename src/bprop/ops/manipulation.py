@@ -306,16 +306,21 @@ def _broadcasted(x: Any, shape: Shape) -> Shape:
 
 
 def _repeated(x: NDArray[Any], shape: Shape) -> NDArray[Any]:
-    """Return what `numpy.broadcast_to` does, in a third of its time where ``x`` is contiguous."""
+    """Return what `numpy.broadcast_to` does, in a third of its time where ``x`` is contiguous or one number repeated."""
     extra = len(shape) - x.ndim
-    if extra < 0 or not x.size or not x.flags.c_contiguous:
+    if extra < 0 or not x.size:
         return np.broadcast_to(x, shape)
+    if not x.flags.c_contiguous:
+        for size, stride in zip(x.shape, x.strides, strict=True):
+            if stride and size != 1:
+                return np.broadcast_to(x, shape)
     strides = [0] * extra
     for size, wanted, stride in zip(x.shape, shape[extra:], x.strides, strict=True):
         if size != wanted and size != 1:
             return np.broadcast_to(x, shape)
         strides.append(stride if size == wanted else 0)
-    y: NDArray[Any] = np.ndarray(shape, x.dtype, x, 0, strides)
+    memory = x if x.flags.c_contiguous else x[(0,) * x.ndim + (...,)]
+    y: NDArray[Any] = np.ndarray(shape, x.dtype, memory, 0, strides)
     y.flags.writeable = False
     return y
 

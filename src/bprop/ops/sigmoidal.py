@@ -188,8 +188,14 @@ logit = Elementwise(
 )  # fmt: skip
 
 
+def _is_zero(x: Any) -> bool:
+    return not isinstance(x, Array) and np.ndim(x) == 0 and bool(x == 0)
+
+
 def _folded_difference(x1: Any, x2: Any) -> Any:
     """e^(-|x1 - x2|), and 1 for equal infinities."""
+    if _is_zero(x1) or _is_zero(x2):  # the difference is exact
+        return np.exp(-np.abs(x1 - x2))
     return np.where(x1 == x2, 1, applied(exp_difference, np.minimum(x1, x2), np.maximum(x1, x2)))
 
 

@@ -139,7 +139,7 @@ class _Builder:
         root, position, shape = self.root, self.position, self.kernel.shape
         op, axes, dtype = root.op, root.params["axis"], root.specs[0].dtype
         assert isinstance(op, Reduction)
-        accumulator = dtype if op.tie_fraction is not None else accumulator_of(dtype)
+        accumulator = dtype if op.chosen is not None else accumulator_of(dtype)
         value = self.scalars.cast(self._read(), accumulator)
         remaining = [axis for axis in range(len(position)) if axis not in axes]
         target = flattened(tuple(position[a] for a in remaining), tuple(shape[a] for a in remaining))
