@@ -3,8 +3,9 @@
 from typing import Any
 
 from ..core.function import function
+from ..core.number import numpy_flag
 from ..core.op import array
-from ..core.shape import flag, normalise_axes
+from ..core.shape import normalise_axes
 from ..core.value import Array
 from .complex import conj, real
 from .manipulation import squeeze
@@ -34,7 +35,7 @@ def moments(x: Any, /, axis: Any = None, keepdims: bool = False) -> tuple[Array,
     (Array(3.), Array(4.66666667))
     """
     x = array("moments", x)
-    axes, keepdims = normalise_axes("moments", axis, x.shape), flag("moments", "keepdims", keepdims)
+    axes, keepdims = normalise_axes("moments", axis, x.shape), numpy_flag("moments", "keepdims", keepdims)
     average = mean(x, axes, True)
     deviation = x - average
     squares = real(deviation * conj(deviation)) if x.dtype.kind == "c" else square(deviation)
