@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike
 from ..core.error import ShapeError
 from ..core.number import flag, number
 from ..core.value import Array
-from ..ops import astype, mean, moments
+from ..ops import astype, mean, moments, reshape
 from .cell import state
 from .layout import check_axes, checked_layout
 from .normalisation import ChannelNormalisation, Normalisation, standardised_cotangent
@@ -54,7 +54,7 @@ class _RunningNormalisation(ChannelNormalisation):
 
     def fprop(self, x: Any) -> Array:
         x = self.floats(x)
-        channels, axes = self.channel_axis_of(x), self.axes_of(x)
+        axes = self.axes_of(x)
         if not self.training and self.track_running_stats:
             average = self.along_channels(self.running_mean, x)
             inverse_std = self.inverse_std_of(self.along_channels(self.running_var, x))
@@ -69,9 +69,15 @@ class _RunningNormalisation(ChannelNormalisation):
         inverse_std = self.inverse_std_of(variance)
         self.keep(batch_mean=average, batch_inverse_std=inverse_std)
         if self.training and self.track_running_stats:
-            others = tuple(axis for axis in range(x.ndim) if axis != channels)
-            self._update(mean(average, axis=others), mean(variance, axis=others) * (count / (count - 1)))
+            self._update(self._by_channel(average), self._by_channel(variance) * (count / (count - 1)))
         return self.scaled((x - average) * inverse_std)
+
+    def _by_channel(self, moment: Array) -> Array:
+        """Return the mean of a moment over all but the channels, in the shape (channels,)."""
+        if moment.size == self.channels:
+            return reshape(moment, (self.channels,))
+        channels = self.channel_axis_of(moment)
+        return mean(moment, axis=tuple(axis for axis in range(moment.ndim) if axis != channels))
 
     def _update(self, average: Array, variance: Array) -> None:
         """Move the running statistics towards those of a batch, (channels,); the variance has n - 1 for its divisor."""
@@ -87,8 +93,11 @@ class _RunningNormalisation(ChannelNormalisation):
         if hasattr(self, "batch_mean"):
             # Every x of a channel is in its mean and variance, through which ∂E/∂y of all reaches x.
             x_hat = (x - self.batch_mean) * self.batch_inverse_std
-            x_hat_bar = self.scaled_cotangent(y_bar, x_hat)
-            return standardised_cotangent(x_hat_bar, x_hat, self.batch_inverse_std, self.axes_of(x))
+            x_hat_bar, axes, means = self.scaled_cotangent(y_bar, x_hat), self.axes_of(x), None
+            if self.affine and len(axes) == x.ndim - 1:  # then the means of ∂E/∂x̂ = γ ∂E/∂y are those of the sums above
+                scale = self.gamma / prod(x.shape[axis] for axis in axes)
+                means = self.along_channels(scale * self.beta_bar, x), self.along_channels(scale * self.gamma_bar, x)
+            return standardised_cotangent(x_hat_bar, x_hat, self.batch_inverse_std, axes, means)
         # Running statistics are constants: the layer is a linear map, entry by entry.
         inverse_std = self.inverse_std_of(self.along_channels(self.running_var, x))
         x_hat = (x - self.along_channels(self.running_mean, x)) * inverse_std
