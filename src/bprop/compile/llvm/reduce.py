@@ -14,7 +14,7 @@ from ..ir.loop_plan import ReductionPlan
 from ..ir.scalar_expr import ScalarExpr, scalars_of
 from .loop import Emitter, loop, number, smaller, stack_slot
 from .map import open_loops
-from .type import I32, I64, constant, register
+from .type import I32, I64, constant, memory, register
 
 VECTOR_INSTRUCTIONS = {"parameter", "add", "multiply", "maximum", "minimum"}
 """What is emitted alike for numbers and for vectors of them."""
@@ -52,17 +52,17 @@ class _Reduction:
     # --- memory of the kernel ---
     def _array(self, count: int) -> list[Any]:
         """Reserve one array of ``count`` numbers per state."""
-        return [stack_slot(self.b, ir.ArrayType(register(self.dtype), count)) for _ in self.init]
+        return [stack_slot(self.b, ir.ArrayType(memory(self.dtype), count)) for _ in self.init]
 
     def _at(self, array: Any, i: Any) -> Any:
         return self.b.gep(array, [number(0), i])
 
     def _get(self, arrays: Sequence[Any], i: Any) -> list[Any]:
-        return [self.b.load(self._at(array, i)) for array in arrays]
+        return [self.emitter.load(self._at(array, number(0)), i, self.dtype) for array in arrays]
 
     def _set(self, arrays: Sequence[Any], i: Any, values: Sequence[Any]) -> None:
         for array, value in zip(arrays, values, strict=True):
-            self.b.store(value, self._at(array, i))
+            self.emitter.store(value, self._at(array, number(0)), i, self.dtype)
 
     def _fill(self, arrays: Sequence[Any], count: Any) -> None:
         with loop(self.b, number(0), count) as i:

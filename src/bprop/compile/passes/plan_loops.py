@@ -96,7 +96,8 @@ def _reduction_plan(kernel: Kernel, target: Target) -> ReductionPlan:
         return ReductionPlan(_partition(nest, target.grain(GRAIN_BYTES)), COLUMNS, 1, CHUNK, 0)
     joins = nest.merged is not None
     op = kernel.root.op
-    if isinstance(op, Reduction) and op.chosen is not None and nest.inner and nest.inner[-1].extent >= CHOICE_LANES:
+    chooses = isinstance(op, Reduction) and (op.chosen is not None or op.kind == "bool")
+    if chooses and nest.inner and nest.inner[-1].extent >= CHOICE_LANES:
         return ReductionPlan(_partition(nest, 1), 0, CHOICE_LANES, nest.inner[-1].extent, 0)  # in whatever order
     lanes = LANES if joins and nest.inner and nest.inner[-1].extent >= LANES else 1
     is_long = prod(loop.extent for loop in nest.inner) > CHUNK
