@@ -44,7 +44,23 @@ def shaped(*shape):
 A, B, C, V, S, E = shaped(2, 3), shaped(3, 2), shaped(2, 1, 3), shaped(3), shaped(), shaped(0, 3)
 """Of rank 0 to 3, with an axis of size 1 and without entries."""
 
+IMAGE, SIGNAL = shaped(2, 2, 4, 4), shaped(2, 6)
+"""Two examples of two channels with 4 × 4 pixels; two channels of a sequence."""
+FILTERS = np.random.default_rng(0).normal(size=(3, 2, 3))
+
 CALLS = {
+    # convolutions and pooling
+    "conv": [(lambda x: bprop.conv(x, FILTERS[..., None], stride=(1, 2), padding=((1, 2), (0, 0))), IMAGE),
+             (lambda x: bprop.conv(x, FILTERS, padding="same", dilation=2), SIGNAL),
+             (lambda x: bprop.conv(x, FILTERS[:2, :1], groups=2), SIGNAL)],
+    "conv_transpose": [(lambda x: bprop.conv_transpose(x, FILTERS[:2], stride=2, padding=1, output_padding=1), SIGNAL)],
+    "conv_input_gradient": [(lambda y: bprop.conv_input_gradient(y, FILTERS[:2], (2, 8)), SIGNAL)],
+    "conv_weight_gradient": [(lambda x: bprop.conv_weight_gradient(x, FILTERS[0, :, :2], (2, 2, 5)), SIGNAL)],
+    "max_pool": [(lambda x: bprop.max_pool(x, 2), IMAGE), (lambda x: bprop.max_pool(x, 3, 2, 1, layout="NCL"), SIGNAL)],
+    "avg_pool": [(lambda x: bprop.avg_pool(x, 2), IMAGE),
+                 (lambda x: bprop.avg_pool(x, 3, 2, 1, count_include_pad=False, layout="NCL"), SIGNAL)],
+    "adaptive_avg_pool": [(lambda x: bprop.adaptive_avg_pool(x, (1, 3)), IMAGE)],
+    "adaptive_max_pool": [(lambda x: bprop.adaptive_max_pool(x, (1, 3)), IMAGE)],
     # arithmetic and activations
     "asarray": [(bprop.asarray, A), (bprop.asarray, S)], "from_dlpack": [(bprop.from_dlpack, A)],
     "conj": [(bprop.conj, A)], "real": [(bprop.real, A)], "imag": [(bprop.imag, A)], "positive": [(bprop.positive, A)],

@@ -41,7 +41,7 @@ class _Folding(Rewriter):
         if axes is None or self.readers[node.edge(0)] != 1 or not isinstance(inputs[0].node.op, Bilinear):
             return None
         product = inputs[0].node
-        if node.specs[0].shape[-1] < min(VECTOR, product.specs[0].shape[-1]):
+        if node.specs[0].shape[-1] < VECTOR <= product.specs[0].shape[-1]:
             return None
         shapes = [x.spec.shape for x in product.edges]
         labels1, labels2, out = product.op.labels(*shapes, **product.params)
