@@ -1,15 +1,22 @@
 """`numpy.array` of a list with values under a transform is an object array of them, which every op takes as one array.
 
 Planted: `_along_one_axis` that joins the runs in reverse; `whole` that leaves object arrays (their transform has ended when
-they are joined); `user_lists` that is always true (a library fails late); `explain_objects` that returns ``None``.
+they are joined); `user_lists` that is always true (a library fails late, and `as_strided` reads memory that is not there);
+`explain_objects` that returns ``None``; `native_call` that finds nothing.
 """
+
+import cmath
+import math
+from math import lgamma
 
 import numpy as np
 import pytest
 import scipy.integrate
+import scipy.interpolate
 import scipy.linalg
 import scipy.special
 import scipy.stats
+from numpy.lib.stride_tricks import as_strided
 from numpy.testing import assert_allclose
 
 import bprop
@@ -144,7 +151,15 @@ REFUSED = {
     "dtype": (lambda x: np.array([x[0], 1.0], dtype=float), r"numpy\.asarray of .*bprop\.asarray\(\[x\[0\], 1\.0\], dtype=float\)"),
     "astype": (lambda x: np.array([x[0], 1.0]).astype(float), r"float\(\) of .*bprop\.asarray\(a, dtype=dtype\)"),
     "fromiter": (lambda x: np.fromiter([x[0], x[1]], float), r"float\(\) of .*bprop\.stack\(list\(values\)\)"),
-    "random": (lambda x: np.random.normal(x[0]), r"numpy\.asarray of "),
+    "random": (lambda x: np.random.normal(x[0]), r"^np\.random\.normal of "),
+    "math": (lambda x: math.exp(x[0]), r"^math\.exp of .*write numpy\.exp\(x\[0\]\)"),
+    "math, other name": (lambda x: lgamma(x[0]), r"^lgamma of .*write bprop\.scipy\.special\.gammaln\(x\[0\]\)"),
+    "math, base": (lambda x: math.log(x[0], 2), r"^math\.log of .*write numpy\.log\(x\[0\]\) / numpy\.log\(2\)"),
+    "cmath": (lambda x: cmath.exp(x[0]), r"^cmath\.exp of .*write numpy\.exp\(x\[0\]\)"),
+    "float": (lambda x: float(x[0]), r"^float\(\) of "),
+    "item": (lambda x: x[:1].item(), r"^\.item\(\) of .*write x\.reshape\(\(\)\)"),
+    "memory": (lambda x: as_strided(x, (2, 2), (8, 8)), r"^numpy\.lib\.stride_tricks\.as_strided of .*sliding_window_view"),
+    "scipy, class": (lambda x: scipy.interpolate.CubicSpline([0, 1, 2], [0, 1, 4])(x), r"^scipy\.interpolate\.CubicSpline of "),
     "scipy": (lambda x: scipy.linalg.solve(MATRIX, x), r"scipy\.linalg\.solve of "),
     "scipy, method": (lambda x: scipy.stats.norm.logpdf(x), r"scipy\.stats\.norm\.logpdf of "),
     "scipy, state": (lambda x: scipy.integrate.solve_ivp(lambda t, y: np.array([y[1], -y[0]]), (0, 1), x[:2]), r"integrate\.solve_ivp of "),

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from .assignment import ASSIGNED, conversion, rewrite
+from .assignment import ASSIGNED, conversion, native_call, rewrite
 from .dispatch import replacement
 from .error import (
     ArgumentError,
@@ -29,8 +29,8 @@ def asked(value: "Tracer", what: str) -> tuple[str, str]:
 
     Raises `TracedValueError` where the value was to be put into a NumPy array.
     """
-    if what not in ("numpy.asarray", "float()", "int()"):
-        passing = INSTEAD.get(what.removeprefix("numpy."), "")
+    if what not in ("numpy.asarray", "float()", "int()", "complex()"):
+        passing = INSTEAD.get(what.removeprefix("numpy."), "") or _KEPT.get(what, "")
         return what, f"write {passing}" if passing else ""
     called = user_called()
     fills = what == "float()" and ".fill(" in user_source()  # a method of NumPy's arrays
@@ -42,7 +42,10 @@ def asked(value: "Tracer", what: str) -> tuple[str, str]:
         instead = replacement(called) or _FOREIGN.get(called.partition(".")[0], "")
         listed = " of a list or an array of objects asks for the number" if "bprop.asarray(" in instead else ""
         return called + listed, f"write {instead}" if instead else ""
-    if what == "int()":
+    native, instead = native_call()
+    if native:
+        return native, f"write {instead}" if instead else ""
+    if what in ("int()", "complex()"):
         return what, ""
     if what == "numpy.asarray":
         line = conversion()
@@ -55,6 +58,12 @@ def asked(value: "Tracer", what: str) -> tuple[str, str]:
         return what, "write bprop.asarray(a, dtype=dtype) for a.astype(dtype) of an array of objects"
     return what, "write bprop.stack(list(values)) for numpy.fromiter(values, dtype)" if "fromiter(" in source else ""
 
+
+_KEPT = {
+    ".item()": "x.reshape(()) for the only entry of an array, x[i, j] for another",
+    ".tolist()": "list(x) for a list of its entries",
+}
+"""What is written for methods that return Python numbers where the derivative shall be kept."""
 
 _FOREIGN = {
     "pandas": "table.to_numpy() for the table of pandas",
