@@ -207,6 +207,23 @@ def test_an_object_array_of_an_ended_transform_is_named():
         bprop.sum(kept[0])
 
 
+TABLE = np.array([1.0, 2.0, 4.0, 8.0])
+
+
+def test_an_index_into_numpys_array_without_a_number():
+    """Planted: `explain_index` that returns ``None``."""
+    f = lambda x: np.sum(TABLE[np.searchsorted(TABLE, x)] * x)
+    assert_allclose(bprop.grad(f)(X), TABLE[np.searchsorted(TABLE, X)])
+    for transform in (bprop.compile(bprop.grad(f)), bprop.compile(f), lambda x: bprop.vmap(f)(x[None])):
+        with pytest.raises(
+            bprop.TracedValueError, match=r"write bprop\.asarray\(TABLE\)\[np\.searchsorted\(TABLE, x\)\]"
+        ) as caught:
+            transform(X)
+        assert "TABLE[np.searchsorted(TABLE, x)]" in caught.value.line
+    with pytest.raises(IndexError, match="only integers"):
+        bprop.grad(lambda x: np.sum(np.array([x[0]])) * TABLE["a"])(X)
+
+
 # --- what NumPy cannot do with a list: the message has the line to write ---
 def _named(a, b):
     values = [a, b]
@@ -218,7 +235,13 @@ def _array_of_objects(a, b):
     return np.sum(np.sqrt(values))
 
 
+def _largest(a, b):
+    values = np.array([a, b])
+    return values.max()
+
+
 LINES = {
+    "bprop.asarray([a, b]).std()": lambda a, b: np.array([a, b]).std(),
     "np.mean(bprop.asarray([a, b]))": lambda a, b: np.mean([a, b]),
     "np.std(bprop.asarray([a, b]), ddof=1)": lambda a, b: np.std([a, b], ddof=1),
     "np.linalg.solve(bprop.asarray([[a, b], [b, 3 * a]]), bprop.asarray([a, 1.0]))": lambda a, b: np.sum(
@@ -234,6 +257,10 @@ LINES = {
     "np.sqrt(bprop.asarray(values))": _array_of_objects,
 }
 COMPARED = {
+    "bprop.asarray([a, b]).max()": lambda a, b: np.array([a, b]).max(),
+    "bprop.asarray(values).max()": lambda a, b: _largest(a, b),
+    "numpy.maximum(a, b)": lambda a, b: max(a, b),
+    "numpy.min(bprop.asarray([a, b]))": lambda a, b: min([a, b]),
     "np.max(bprop.asarray([a, b]))": lambda a, b: np.max([a, b]),
     "np.maximum(bprop.asarray([a, b]), 1.0)": lambda a, b: np.sum(np.maximum([a, b], 1.0)),
     "np.sort(bprop.asarray([a, b]))": lambda a, b: np.sort([a, b])[0],
@@ -247,14 +274,19 @@ COMPARED = {
 def test_the_line_to_write_for_a_list_of_values(line):
     f = LINES.get(line) or COMPARED[line]
     x = np.array([0.7, 1.3])
-    transforms = [bprop.compile, lambda f: lambda x: bprop.vmap(f)(x[None])]
+    transforms = [
+        bprop.compile,
+        lambda f: lambda x: bprop.vmap(f)(x[None]),
+        lambda f: bprop.compile(bprop.grad(f)),  # two levels: either may be asked
+        lambda f: lambda x: bprop.vmap(bprop.grad(f))(x[None]),
+    ]
     for transform in [bprop.grad, *transforms] if line in LINES else transforms:
         with pytest.raises(bprop.BpropError) as caught:
             transform(lambda x: f(x[0], x[1]))(x)
         assert f"write {line}" in str(caught.value)
 
     def written(x):
-        names = {"a": x[0], "b": x[1], "np": np, "bprop": bprop, "scipy": scipy, "values": [x[0], x[1]]}
+        names = {"a": x[0], "b": x[1], "np": np, "numpy": np, "bprop": bprop, "scipy": scipy, "values": [x[0], x[1]]}
         return np.sum(np.abs(eval(line, names)))
 
     gradient = bprop.grad(written)

@@ -104,6 +104,11 @@ def native_call() -> tuple[str, str]:
         instead = instead and f"{home}.{instead}({arguments})"
         if name == "log" and len(call.args) == 2:
             instead = "numpy.log({}) / numpy.log({})".format(*map(_shown, call.args))
+    elif module == "builtins" and name in _OF_BUILTINS and call.args and not call.keywords:
+        of_several, of_one = _OF_BUILTINS[name]
+        first, *others = map(_shown, call.args)
+        instead = f"{of_several}({first}, {others[0]})" if len(others) == 1 else ""
+        instead = instead if others else f"{of_one}(bprop.asarray({first}))"
     return ast.unparse(call.func), instead
 
 
@@ -115,6 +120,13 @@ _OF_MATH = {
     "lgamma": ("bprop.scipy.special", "gammaln"),
 }
 """Functions of Python's math that NumPy calls otherwise, or has not."""
+
+_OF_BUILTINS = {
+    "max": ("numpy.maximum", "numpy.max"),
+    "min": ("numpy.minimum", "numpy.min"),
+    "sorted": ("", "numpy.sort"),
+}
+"""Functions of Python that compare numbers: what they are of two values, and of a list of them."""
 
 CONVERSIONS = ("array", "asarray", "asanyarray", "ascontiguousarray", "asfortranarray")
 """NumPy's functions that make an array of what they are given."""
