@@ -10,6 +10,7 @@ from .container import Parallel, Residual, Sequential
 from .convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from .default_generator import seed
 from .distance_loss import CosineEmbedding, KLDivergence, TripletMargin
+from .dot_product_attention import attention
 from .dropout import Dropout, Dropout1d, Dropout2d
 from .embedding import Embedding
 from .frame import Frame
@@ -23,7 +24,6 @@ from .loss import Loss, SquaredError
 from .margin_loss import Hinge, MultiClassHinge, SoftMargin
 from .module import Module
 from .piecewise import HardShrink, HardSigmoid, HardTanh, ReLU6, SoftShrink, TanhShrink, Threshold
-from .position import LearnedPositions, RotaryPositions, SinusoidalPositions, rotary
 from .pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -34,6 +34,7 @@ from .pooling import (
     MaxPool1d,
     MaxPool2d,
 )
+from .position import LearnedPositions, RotaryPositions, SinusoidalPositions, rotary
 from .rectifier import CELU, ELU, SELU, LeakyReLU, PReLU, ReLU, RReLU
 from .recurrent import GRU, LSTM, RNN
 from .recurrent_cell import GRUCell, LSTMCell, RNNCell
@@ -51,14 +52,14 @@ __all__ = [
     "LSTM",
     "RNN",
     "SELU",
-    "BatchNorm1d",
-    "BatchNorm2d",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AvgPool1d",
     "AvgPool2d",
+    "BatchNorm1d",
+    "BatchNorm2d",
     "BinaryCrossEntropy",
     "Conv1d",
     "Conv2d",
@@ -108,8 +109,8 @@ __all__ = [
     "PReLU",
     "Parallel",
     "PoissonNLL",
-    "RNNCell",
     "RMSNorm",
+    "RNNCell",
     "RReLU",
     "ReLU",
     "ReLU6",
@@ -134,6 +135,7 @@ __all__ = [
     "TripletMargin",
     "Unflatten",
     "Upsample",
+    "attention",
     "init",
     "parameter",
     "rotary",
