@@ -23,6 +23,7 @@ from .linear import Linear
 from .loss import Loss, SquaredError
 from .margin_loss import Hinge, MultiClassHinge, SoftMargin
 from .module import Module
+from .multi_head_attention import MultiHeadAttention
 from .piecewise import HardShrink, HardSigmoid, HardTanh, ReLU6, SoftShrink, TanhShrink, Threshold
 from .pooling import (
     AdaptiveAvgPool1d,
@@ -105,6 +106,7 @@ __all__ = [
     "Mish",
     "Module",
     "MultiClassHinge",
+    "MultiHeadAttention",
     "NegativeLogLikelihood",
     "PReLU",
     "Parallel",

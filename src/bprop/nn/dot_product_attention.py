@@ -22,7 +22,7 @@ import numpy as np
 
 from ..core.error import DTypeError, ShapeError
 from ..core.number import flag, number
-from ..core.shape import Shape, broadcast
+from ..core.shape import Shape, broadcast, size_of
 from ..core.value import Array, asarray
 from ..ops import (
     arange,
@@ -42,6 +42,7 @@ from ..ops import (
     zeros,
 )
 from ..ops.manipulation import unbroadcast
+from ..ops.random import uniform_op
 from ..region.custom import custom
 from ..region.scan import scan
 
@@ -50,12 +51,37 @@ TILE = 256
 
 
 class Tile(NamedTuple):
-    """Some of the keys: k (..., tile, n), v (..., tile, m), the mask for them, and the number of the first one."""
+    """Some of the keys: k (..., tile, n), v (..., tile, m), the mask for them, and the number of the tile."""
 
     k: Any
     v: Any
     mask: Any
-    first: Any
+    number: Any
+
+
+class WeightDropout(NamedTuple):
+    """Which weights are dropped: with probability ``rate``, by the numbers from ``state`` of a `Generator` on."""
+
+    rate: float
+    state: Array
+
+    def apply(self, p: Array, tile: Tile) -> Array:
+        """Return the weights p of a tile, or their cotangents, 0 where they are dropped. The mask is drawn at each call."""
+        per_tile = np.array([0, _blocks(p.shape)], np.uint64)
+        state = self.state + asarray(tile.number).astype(np.uint64) * asarray(per_tile)
+        kept = uniform_op(state, shape=p.shape, dtype=np.dtype(np.float32)) < 1 - self.rate
+        return where(kept, p / (1 - self.rate), 0)
+
+
+def _blocks(shape: Shape) -> int:
+    """Return how far the counter of a generator moves on for float32 numbers of a shape: by one for four of them."""
+    return ceil(size_of(shape) / 4)
+
+
+def draws_of(q: Array, k: Array) -> int:
+    """Return how far the counter moves on where weights are dropped."""
+    count, size = _tile_sizes(k.shape[-2])
+    return count * _blocks((*q.shape[:-1], size))
 
 
 def attention(q: Any, k: Any, v: Any, mask: Any = None, causal: bool = False, scale: float | None = None) -> Array:
@@ -79,13 +105,13 @@ def attention(q: Any, k: Any, v: Any, mask: Any = None, causal: bool = False, sc
     >>> import bprop
     >>> from bprop import nn
     >>> k = v = bprop.asarray([[1.0, 0.0], [0.0, 1.0]])
-    >>> nn.attention(bprop.asarray([[0.0, 0.0], [0.0, 1000.0]]), k, v)
+    >>> nn.attention(bprop.asarray([[0.0, 0.0], [0.0, 2000.0]]), k, v)
     Array([[0.5, 0.5],
            [0. , 1. ]])
     """
     q, k, v, mask = _checked(q, k, v, mask)
     factor = q.shape[-1] ** -0.5 if scale is None else number("attention", "scale", scale)
-    return attend(q * factor, k, v, mask, flag("attention", "causal", causal))[0]
+    return attend(q * factor, k, v, mask, flag("attention", "causal", causal), None)[0]
 
 
 def _checked(q: Any, k: Any, v: Any, mask: Any) -> tuple[Array, Array, Array, Any]:
@@ -135,11 +161,16 @@ def checked_mask(name: str, mask: Any, shape: Shape, dtype: "np.dtype[Any]") -> 
 
 
 # --- tiles ---
+def _tile_sizes(keys: int) -> tuple[int, int]:
+    """Return how many tiles there are, and of how many keys each is."""
+    count = ceil(keys / TILE)
+    return count, ceil(keys / count) if count else 0
+
+
 def _tiles(k: Any, v: Any, mask: Any) -> tuple[Tile, int]:
     """Return the tiles, stacked along a first axis, and how many keys of the last one there are not."""
     keys = k.shape[-2]
-    count = ceil(keys / TILE)
-    size = ceil(keys / count)
+    count, size = _tile_sizes(keys)
     missing = count * size - keys
 
     def stacked(x: Any, axis: int) -> Any:
@@ -152,7 +183,7 @@ def _tiles(k: Any, v: Any, mask: Any) -> tuple[Tile, int]:
 
     if mask is not None:
         mask = broadcast_to(mask, (count, *mask.shape)) if mask.shape[-1] == 1 else stacked(mask, -1)
-    return Tile(stacked(k, -2), stacked(v, -2), mask, arange(0, count * size, size)), missing
+    return Tile(stacked(k, -2), stacked(v, -2), mask, arange(count)), missing
 
 
 def _joined(tiles: Any, axis: int, size: int) -> Array:
@@ -173,12 +204,12 @@ def _scores(q: Any, tile: Tile, causal: bool, keys: int | None) -> Array:
         else:
             s = s + tile.mask
     if causal or keys is not None:
-        number = arange(tile.k.shape[-2]) + tile.first
+        key = arange(tile.k.shape[-2]) + tile.number * tile.k.shape[-2]
         if causal:
-            before = number <= reshape(arange(q.shape[-2]), (q.shape[-2], 1))
+            before = key <= reshape(arange(q.shape[-2]), (q.shape[-2], 1))
             allowed = before if allowed is None else allowed & before
         if keys is not None:
-            allowed = number < keys if allowed is None else allowed & (number < keys)
+            allowed = key < keys if allowed is None else allowed & (key < keys)
     return s if allowed is None else where(allowed, s, -inf)
 
 
@@ -188,15 +219,20 @@ def _finite(m: Any) -> Array:
 
 
 # --- forward pass ---
-def _forward(q: Any, k: Any, v: Any, mask: Any, causal: bool) -> tuple[Array, Array]:
+def _forward(q: Any, k: Any, v: Any, mask: Any, causal: bool, dropout: WeightDropout | None) -> tuple[Array, Array]:
     keys = k.shape[-2]
     if not keys:
         return zeros((*q.shape[:-1], v.shape[-1]), dtype=q.dtype), zeros((*q.shape[:-1], 1), dtype=q.dtype) + inf
+
+    def dropped(e: Array, tile: Tile) -> Array:
+        return e if dropout is None else dropout.apply(e, tile)
+
     if keys <= TILE:
-        s = _scores(q, Tile(k, v, mask, 0), causal, None)
+        tile = Tile(k, v, mask, 0)
+        s = _scores(q, tile, causal, None)
         m = max(s, axis=-1, keepdims=True)
         e = exp(s - _finite(m))
-        return _finish(m, sum(e, axis=-1, keepdims=True), matmul(e, v))
+        return _finish(m, sum(e, axis=-1, keepdims=True), matmul(dropped(e, tile), v))
     tiles, missing = _tiles(k, v, mask)
 
     def step(carry: Any, tile: Any) -> Any:
@@ -205,7 +241,7 @@ def _forward(q: Any, k: Any, v: Any, mask: Any, causal: bool) -> tuple[Array, Ar
         s = _scores(q, tile, causal, keys if missing else None)
         larger = maximum(m, max(s, axis=-1, keepdims=True))
         old, e = exp(m - _finite(larger)), exp(s - _finite(larger))
-        return (larger, total * old + sum(e, axis=-1, keepdims=True), o * old + matmul(e, tile.v)), None
+        return (larger, total * old + sum(e, axis=-1, keepdims=True), o * old + matmul(dropped(e, tile), tile.v)), None
 
     column = (*q.shape[:-1], 1)
     start = (
@@ -224,7 +260,7 @@ def _finish(m: Any, total: Any, o: Any) -> tuple[Array, Array]:
 
 # --- backward pass ---
 def attend_backward(
-    y_bar: Any, L_bar: Any, y: Any, L: Any, q: Any, k: Any, v: Any, mask: Any, causal: bool
+    y_bar: Any, L_bar: Any, y: Any, L: Any, q: Any, k: Any, v: Any, mask: Any, causal: bool, dropout: Any = None
 ) -> tuple[Any, Any, Any, Any]:
     """Return q̄, k̄, v̄ and the cotangent of a mask of floats (else ``None``) for the y and L of `attend`."""
     keys = k.shape[-2]
@@ -238,11 +274,14 @@ def attend_backward(
     def of_tile(tile: Tile, missing: int) -> tuple[Array, tuple[Any, ...]]:
         """Return the tile's share of q̄; and k̄, v̄ and the cotangent of the mask."""
         p = exp(_scores(q, tile, causal, keys if missing else None) - L)
-        s_bar = p * (matmul(y_bar, tile.v.mT) - mean)
+        p_bar, kept = matmul(y_bar, tile.v.mT), p
+        if dropout is not None:
+            p_bar, kept = dropout.apply(p_bar, tile), dropout.apply(p, tile)
+        s_bar = p * (p_bar - mean)
         mask_bar = None
         if mask is not None and mask.dtype.kind == "f":
             mask_bar = unbroadcast(s_bar, tile.mask.shape)
-        return matmul(s_bar, tile.k), (matmul(s_bar.mT, q), matmul(p.mT, y_bar), mask_bar)
+        return matmul(s_bar, tile.k), (matmul(s_bar.mT, q), matmul(kept.mT, y_bar), mask_bar)
 
     if keys <= TILE:
         q_bar, bars = of_tile(Tile(k, v, mask, 0), 0)
@@ -259,18 +298,19 @@ def attend_backward(
     return q_bar, _joined(k_bar, -2, keys), _joined(v_bar, -2, keys), mask_bar
 
 
-def _rule(bars: Any, results: Any, q: Any, k: Any, v: Any, mask: Any, causal: bool) -> tuple[Any, ...]:
+def _rule(bars: Any, results: Any, q: Any, k: Any, v: Any, mask: Any, causal: bool, dropout: Any) -> tuple[Any, ...]:
     (y_bar, L_bar), (y, L) = bars, results
-    return *attend_backward(y_bar, L_bar, y, L, q, k, v, mask, causal), None
+    return *attend_backward(y_bar, L_bar, y, L, q, k, v, mask, causal, dropout), None, None
 
 
 @partial(custom, vjp=_rule)
-def attend(q: Any, k: Any, v: Any, mask: Any, causal: bool) -> tuple[Array, Array]:
+def attend(q: Any, k: Any, v: Any, mask: Any, causal: bool, dropout: WeightDropout | None) -> tuple[Array, Array]:
     """Return y = softmax(q kᵀ) v, (..., Q, m), and L, the logarithms of the sums of the exponentials of the scores, (..., Q, 1).
 
-    - ``q``, ``k``, ``v``: of one dtype and with the same leading axes. ``mask``: as `checked_mask` returns it.
+    - ``q``, ``k``, ``v``: of one dtype and with the same leading axes. ``mask``: as `checked_mask` returns it. ``dropout``: which
+      weights are dropped, or ``None``.
     """
-    return _forward(q, k, v, mask, causal)
+    return _forward(q, k, v, mask, causal, dropout)
 
 
 __all__ = ["TILE", "attend", "attend_backward", "attention", "checked_mask"]
