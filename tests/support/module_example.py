@@ -118,6 +118,10 @@ EXAMPLES.update(
         "Upsample": lambda dtype: nn.Upsample(scale_factor=(2, 1)),
         "Upsample, bilinear": lambda dtype: nn.Upsample((5, 2), mode="bilinear", layout="NHWC"),
         "SinusoidalPositions": lambda dtype: nn.SinusoidalPositions(6),
+        "MultiHeadAttention": lambda dtype: nn.MultiHeadAttention(6, 2, dtype=dtype, seed=0),
+        "MultiHeadAttention, training": lambda dtype: nn.MultiHeadAttention(6, 3, dropout=0.5, dtype=dtype, seed=0),
+        "FeedForward": lambda dtype: nn.FeedForward(6, 4, activation="gelu", dtype=dtype, seed=0),
+        "TransformerEncoderBlock": lambda dtype: nn.TransformerEncoderBlock(6, 2, 4, causal=True, dtype=dtype, seed=0).eval(),
     }
 )
 SHAPES = {

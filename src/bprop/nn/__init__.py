@@ -42,6 +42,7 @@ from .recurrent_cell import GRUCell, LSTMCell, RNNCell
 from .regression_loss import GaussianNLL, Huber, LogCosh, MeanAbsoluteError, MeanSquaredError, PoissonNLL, SmoothL1
 from .sequence_mask import sequence_mask
 from .tie import tie
+from .transformer import FeedForward, TransformerDecoderBlock, TransformerEncoderBlock
 from .upsample import Upsample
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "Dropout1d",
     "Dropout2d",
     "Embedding",
+    "FeedForward",
     "Flatten",
     "Frame",
     "GRUCell",
@@ -134,6 +136,8 @@ __all__ = [
     "Tanh",
     "TanhShrink",
     "Threshold",
+    "TransformerDecoderBlock",
+    "TransformerEncoderBlock",
     "TripletMargin",
     "Unflatten",
     "Upsample",

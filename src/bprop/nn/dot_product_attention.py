@@ -131,7 +131,7 @@ def _checked(q: Any, k: Any, v: Any, mask: Any) -> tuple[Array, Array, Array, An
         raise DTypeError(f"attention: q, k and v are real, not {dtype}")
     dtype = dtype if dtype.kind == "f" else np.dtype(np.float64)
     try:
-        lead = broadcast(q.shape[:-2], k.shape[:-2], v.shape[:-2])
+        lead = broadcast("attention", q.shape[:-2], k.shape[:-2], v.shape[:-2])
     except ShapeError:
         raise ShapeError(f"{shown}: the axes before the last two do not broadcast") from None
     q, k, v = (broadcast_to(astype(x, dtype), (*lead, *x.shape[-2:])) for x in (q, k, v))
@@ -151,7 +151,7 @@ def checked_mask(name: str, mask: Any, shape: Shape, dtype: "np.dtype[Any]") -> 
             f"{name}: the mask is {mask.dtype}: of bools it says where to attend, of floats what is added to the scores"
         )
     try:
-        fits = broadcast(mask.shape, shape) == shape
+        fits = broadcast(name, mask.shape, shape) == shape
     except ShapeError:
         fits = False
     if not fits:

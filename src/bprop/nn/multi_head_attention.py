@@ -8,7 +8,6 @@ from numpy.typing import DTypeLike
 from ..core.error import ArgumentError, DTypeError, IndexingError, ShapeError
 from ..core.interpreter import EVALUATE, using
 from ..core.number import flag, integer, number
-from ..core.shape import size_of
 from ..core.value import Array, Tracer, asarray
 from ..ops import (
     Generator,
@@ -30,6 +29,7 @@ from .cell import parameter
 from .default_generator import generator_for, split
 from .dot_product_attention import WeightDropout, attend, attend_backward, checked_mask, draws_of
 from .initialiser import Initialiser, glorot_uniform
+from .linear import rows_of
 from .module import Module
 from .setting import allocating, floating
 
@@ -154,7 +154,9 @@ class MultiHeadAttention(Module):
         causal = flag(self, "causal", causal)
         dropout = self._dropout(q, k)
         o, log_sums = attend(q, k, v, allowed, causal, dropout)
-        self.keep(q=q, k=k, v=v, o=o, log_sums=log_sums, dropped=dropout)
+        self.keep(q=q, k=k, v=v, o=o, log_sums=log_sums)
+        if dropout is not None:
+            self.keep(dropout_state=dropout.state)
         return self._out(o, asarray(query).ndim == 2)
 
     def bprop(self, y_bar: Any) -> Any:
@@ -170,9 +172,11 @@ class MultiHeadAttention(Module):
             self.b_out_bar = sum(y_rows, axis=0)
         (o_bar,) = self._split(matmul(y_bar, self.W_out), 1)
         # … the heads, from ō to q̄, k̄ and v̄ …
+        state = getattr(self, "dropout_state", None)
+        dropout = None if state is None else WeightDropout(self.dropout, state)
         allowed = self._allowed(mask, key_mask, self.q, self.k)
         *bars, mask_bar = attend_backward(
-            o_bar, None, self.o, self.log_sums, self.q, self.k, self.v, allowed, bool(causal), self.dropped
+            o_bar, None, self.o, self.log_sums, self.q, self.k, self.v, allowed, bool(causal), dropout
         )
         bars[0] = bars[0] * self._scale  # q was divided by √d before it met the keys
         # … and the linear layers below, one for each input.
@@ -380,11 +384,6 @@ class MultiHeadAttention(Module):
     def example(self) -> tuple[Any, ...]:
         """Return inputs of 3 tokens."""
         return ((3, self.width),) if self.packed else tuple((3, self._input_width(i)) for i in range(3))
-
-
-def rows_of(x: Any) -> Array:
-    """Return (..., width) as (rows, width)."""
-    return reshape(x, (size_of(x.shape[:-1]), x.shape[-1]))
 
 
 def _checked_position(position: Any, count: int, length: int) -> Array:

@@ -83,9 +83,7 @@ def _permutation(state: NDArray[Any], shape: tuple[int, ...], dtype: Any) -> NDA
     return np.argsort(keys, axis=-1, kind="stable").astype(dtype)
 
 
-uniform_op = Random(
-    "uniform", _uniform, entry="uniform", doc="Uniform numbers in [0, 1): see `Generator.uniform`."
-)
+uniform_op = Random("uniform", _uniform, entry="uniform", doc="Uniform numbers in [0, 1): see `Generator.uniform`.")
 _random_normal = Random("normal", _normal, entry="normal", doc="Standard normals: see `Generator.normal`.")
 _random_permutation = Random(
     "permutation",
