@@ -328,8 +328,8 @@ WRONG = {
     "too large a mask": (lambda: nn.attention(Q, Q, Q, np.ones((2, 3, 3), bool)), r"the mask has shape \(2, 3, 3\)"),
     "integers": (lambda: nn.attention(Q, Q, Q, np.ones((3, 3), int)), "the mask is int64: of bools it says"),
     "complex": (lambda: nn.attention(Q + 1j, Q, Q), "q, k and v are real, not complex128"),
-    "width": (lambda: LAYER(X[..., :3]), r"query has shape \(3, 2, 3\); it should be \(T, N, 4\) or \(T, 4\)"),
-    "dtype": (lambda: LAYER(X.astype(np.float32)), "query is float32 but W_out is float64"),
+    "width": (lambda: LAYER(X[..., :3]), r"x has shape \(3, 2, 3\); it should be \(T, N, 4\) or \(T, 4\)"),
+    "dtype": (lambda: LAYER(X.astype(np.float32)), "x is float32 but W_out is float64"),
     "sequences": (lambda: LAYER(X, np.ones((5, 3, 4))), r"\(3, 2, 4\), \(5, 3, 4\): they should have equally many"),
     "no key": (lambda: LAYER(X, None, X), "there is a value but no key"),
     "key mask": (

@@ -40,9 +40,9 @@ Source = tuple[Any, int, int]
 class MultiHeadAttention(Module):
     """y = concat(head_1, …, head_h) W_outᵀ + b_out, head_i = softmax(q_i k_iᵀ / √d) v_i, d = width / heads.
 
-    The q_i are parts of query W_qᵀ + b_q, the k_i of key W_kᵀ + b_k, the v_i of value W_vᵀ + b_v: every head compares and
-    averages in a subspace of its own. ``layer(x)`` is self-attention, where x is all three; in ``layer(query, memory)`` the
-    memory is key and value. ``query`` and y: (T, N, width), or (N, T, width) with ``batch_first``, or (T, width), one
+    The q_i are parts of x W_qᵀ + b_q, the k_i of key W_kᵀ + b_k, the v_i of value W_vᵀ + b_v: every head compares and
+    averages in a subspace of its own. ``layer(x)`` is self-attention, where x is all three; in ``layer(x, key)`` the values
+    are the keys. ``x``, the queries, and y: (T, N, width), or (N, T, width) with ``batch_first``, or (T, width), one
     sequence; ``key``, ``value``: (S, N, kdim), (S, N, vdim), or with ``batch_first`` (N, S, …).
 
     - ``mask`` broadcasts to (N, heads, T, S). Of bools it is True where a query *may* attend to a key, of floats it is added
@@ -60,12 +60,12 @@ class MultiHeadAttention(Module):
     With ō = ȳ W_out, for every head v̄ = pᵀ ō, p̄ = ō vᵀ, s̄ = p (p̄ - Σ p p̄), q̄ = s̄ k / √d and k̄ = s̄ᵀ q / √d; from there on
     it is three linear layers.
 
-    - ``width``: the length of the last axis of query and y (PyTorch's ``embed_dim``). ``heads``: how many there are
+    - ``width``: the length of the last axis of x and y (PyTorch's ``embed_dim``). ``heads``: how many there are
       (``num_heads``).
     - ``dropout``: in training, the probability that a weight of the softmax is set to 0, in [0, 1).
     - ``bias``: whether there are b_in and b_out, which start at 0.
     - ``kdim``, ``vdim``: the lengths of the last axes of key and value, by default ``width``.
-    - ``batch_first``: whether query, key, value and y are (N, T, …).
+    - ``batch_first``: whether x, key, value and y are (N, T, …).
     - ``dtype``: the floating dtype of parameters and inputs; integers and bools are converted.
     - ``generator``, ``seed``: where the numbers are drawn from, as in `Linear`.
     - ``init``: how the weights start, an `Initialiser` of `bprop.nn.init`; by default `bprop.nn.init.glorot_uniform`.
@@ -141,14 +141,14 @@ class MultiHeadAttention(Module):
     # --- passes ---
     def fprop(
         self,
-        query: Any,
+        x: Any,
         key: Any = None,
         value: Any = None,
         mask: Any = None,
         key_mask: Any = None,
         causal: bool = False,
     ) -> Array:
-        sources = self._sources(query, key, value)
+        sources = self._sources(x, key, value)
         q, k, v = self._project(sources)
         allowed = self._allowed(mask, key_mask, q, k)
         causal = flag(self, "causal", causal)
@@ -157,13 +157,13 @@ class MultiHeadAttention(Module):
         self.keep(q=q, k=k, v=v, o=o, log_sums=log_sums)
         if dropout is not None:
             self.keep(dropout_state=dropout.state)
-        return self._out(o, asarray(query).ndim == 2)
+        return self._out(o, asarray(x).ndim == 2)
 
     def bprop(self, y_bar: Any) -> Any:
-        """Return ∂E/∂query, and those of key and value where they were given, and leave the gradients of the parameters."""
-        query, key, value, mask, key_mask, causal = (*self.inputs, *(None,) * 6)[:6]
-        sources = self._sources(query, key, value)
-        batched = query.ndim == 3
+        """Return ∂E/∂x, and those of key and value where they were given, and leave the gradients of the parameters."""
+        x, key, value, mask, key_mask, causal = (*self.inputs, *(None,) * 6)[:6]
+        sources = self._sources(x, key, value)
+        batched = x.ndim == 3
 
         # The last layer, y = concat(heads) W_outᵀ + b_out …
         y_rows, heads = rows_of(y_bar), self._merge(self.o, batched)
@@ -181,18 +181,18 @@ class MultiHeadAttention(Module):
         bars[0] = bars[0] * self._scale  # q was divided by √d before it met the keys
         # … and the linear layers below, one for each input.
         W_bars, b_bars, x_bars = [], [], []
-        for x, first, last in sources:
-            z_bar = concat([self._merge(bar, batched) for bar in bars[first:last]], axis=-1)
+        for source, first, last in sources:
+            z_bar = joined([self._merge(bar, batched) for bar in bars[first:last]], axis=-1)
             z_rows = rows_of(z_bar)
-            W_bars.append(matmul(z_rows.T, rows_of(x)))
+            W_bars.append(matmul(z_rows.T, rows_of(source)))
             b_bars.append(sum(z_rows, axis=0))
             x_bars.append(matmul(z_bar, self._weights(first, last)))
         if self.packed:
-            self.W_in_bar = concat(W_bars, axis=0)
+            self.W_in_bar = joined(W_bars, axis=0)
         else:
             self.W_q_bar, self.W_k_bar, self.W_v_bar = W_bars
         if self.has_bias:
-            self.b_in_bar = concat(b_bars, axis=0)
+            self.b_in_bar = joined(b_bars, axis=0)
         return self._cotangents(x_bars, mask, mask_bar)
 
     def _cotangents(self, x_bars: list[Any], mask: Any, mask_bar: Any) -> Any:
@@ -207,12 +207,12 @@ class MultiHeadAttention(Module):
         """Return the inputs in the dtype of the parameters, with the projections that each of them has; raise if they do not fit."""
         if key is None and value is not None:
             raise ArgumentError("MultiHeadAttention: there is a value but no key")
-        query = self._checked("query", query, self._input_width(0))
+        query = self._checked("x", query, self._input_width(0))
         if key is None:
             if not self.packed:
                 raise ArgumentError(
                     f"MultiHeadAttention: keys have {self._input_width(1)} numbers, values {self._input_width(2)}, queries "
-                    f"{self.width}: give query, key and value"
+                    f"{self.width}: give x, key and value"
                 )
             return [(query, 0, 3)]
         key = self._checked("key", key, self._input_width(1))
@@ -227,7 +227,7 @@ class MultiHeadAttention(Module):
             query.ndim == 3 and len({shape[batch] for shape in shapes}) > 1
         ):
             raise ShapeError(
-                f"MultiHeadAttention: query, key and value have shapes {', '.join(map(str, shapes))}: they should have equally "
+                f"MultiHeadAttention: x, key and value have shapes {', '.join(map(str, shapes))}: they should have equally "
                 f"many sequences, N in {self._form}"
             )
         if len(sources) == 3 and shapes[1][:-1] != shapes[2][:-1]:
@@ -384,6 +384,11 @@ class MultiHeadAttention(Module):
     def example(self) -> tuple[Any, ...]:
         """Return inputs of 3 tokens."""
         return ((3, self.width),) if self.packed else tuple((3, self._input_width(i)) for i in range(3))
+
+
+def joined(parts: list[Array], axis: int) -> Array:
+    """Return the parts one behind another, a single one itself."""
+    return parts[0] if len(parts) == 1 else concat(parts, axis=axis)
 
 
 def _checked_position(position: Any, count: int, length: int) -> Array:
