@@ -8,7 +8,9 @@ e^(s - m) and the sum o of e^(s - m) v; where a tile has a larger score, l and o
 is all that is kept besides y. The **backward pass** computes the weights of a tile again, p_j = e^(s_j - L), and with
 v̄_j = Σ p_j ȳ and p̄_j = ȳ · v_j has
 
-    s̄_j = p_j (p̄_j - Σ_i p_i p̄_i) = p_j (p̄_j - ȳ · y),    q̄ = Σ_j s̄_j k_j,    k̄_j = Σ s̄_j q.
+    s̄_j = p_j (p̄_j - Σ_i p_i p̄_i) = p_j (p̄_j - ȳ · y),    q̄ = Σ_j s̄_j k_j,    k̄_j = Σ s̄_j q
+
+(and a factor of q · k_j, such as 1/√n, is one of q̄ and k̄_j too).
 
 **Source:** Milakov & Gimelshein (2018), Online normalizer calculation for softmax; Rabe & Staats (2021), Self-attention does
 not need O(n²) memory; Dao, Fu, Ermon, Rudra & Ré (2022), FlashAttention, algorithms 1 and 4.
@@ -73,6 +75,14 @@ class WeightDropout(NamedTuple):
         return where(kept, p / (1 - self.rate), 0)
 
 
+class Setting(NamedTuple):
+    """What the products q kᵀ are multiplied by, whether a query attends to no key after it, and which weights are dropped."""
+
+    scale: float
+    causal: bool = False
+    dropout: WeightDropout | None = None
+
+
 def _blocks(shape: Shape) -> int:
     """Return how far the counter of a generator moves on for float32 numbers of a shape: by one for four of them."""
     return ceil(size_of(shape) / 4)
@@ -110,8 +120,8 @@ def attention(q: Any, k: Any, v: Any, mask: Any = None, causal: bool = False, sc
            [0. , 1. ]])
     """
     q, k, v, mask = _checked(q, k, v, mask)
-    factor = q.shape[-1] ** -0.5 if scale is None else number("attention", "scale", scale)
-    return attend(q * factor, k, v, mask, flag("attention", "causal", causal), None)[0]
+    scale = q.shape[-1] ** -0.5 if scale is None else number("attention", "scale", scale)
+    return attend(q, k, v, mask, Setting(scale, flag("attention", "causal", causal)))[0]
 
 
 def _checked(q: Any, k: Any, v: Any, mask: Any) -> tuple[Array, Array, Array, Any]:
@@ -194,18 +204,18 @@ def _joined(tiles: Any, axis: int, size: int) -> Array:
     return x[(*(slice(None),) * axis, slice(0, size))]
 
 
-def _scores(q: Any, tile: Tile, causal: bool, keys: int | None) -> Array:
-    """Return the scores q kᵀ of a tile, -∞ where a query may not attend, or where there is no key: from ``keys`` on."""
-    s = matmul(q, tile.k.mT)
+def _scores(q: Any, tile: Tile, setting: Setting, keys: int | None) -> Array:
+    """Return the scores of a tile, scale · q kᵀ, -∞ where a query may not attend, or where there is no key: from ``keys`` on."""
+    s = matmul(q, tile.k.mT) * setting.scale
     allowed: Any = None
     if tile.mask is not None:
         if tile.mask.dtype.kind == "b":
             allowed = tile.mask
         else:
             s = s + tile.mask
-    if causal or keys is not None:
+    if setting.causal or keys is not None:
         key = arange(tile.k.shape[-2]) + tile.number * tile.k.shape[-2]
-        if causal:
+        if setting.causal:
             before = key <= reshape(arange(q.shape[-2]), (q.shape[-2], 1))
             allowed = before if allowed is None else allowed & before
         if keys is not None:
@@ -213,34 +223,40 @@ def _scores(q: Any, tile: Tile, causal: bool, keys: int | None) -> Array:
     return s if allowed is None else where(allowed, s, -inf)
 
 
-def _finite(m: Any) -> Array:
-    """Return the largest score, 0 where there is none: e^(-∞ - 0) = 0."""
-    return where(m == -inf, 0, m)
-
-
 # --- forward pass ---
-def _forward(q: Any, k: Any, v: Any, mask: Any, causal: bool, dropout: WeightDropout | None) -> tuple[Array, Array]:
+def _forward(q: Any, k: Any, v: Any, mask: Any, setting: Setting) -> tuple[Array, Array]:
     keys = k.shape[-2]
     if not keys:
         return zeros((*q.shape[:-1], v.shape[-1]), dtype=q.dtype), zeros((*q.shape[:-1], 1), dtype=q.dtype) + inf
 
+    def finite(m: Any) -> Array:
+        """Return the largest score, 0 where a mask leaves none: e^(-∞ - 0) = 0. Without a mask every query has key 0."""
+        return m if mask is None else where(m == -inf, 0, m)
+
     def dropped(e: Array, tile: Tile) -> Array:
-        return e if dropout is None else dropout.apply(e, tile)
+        return e if setting.dropout is None else setting.dropout.apply(e, tile)
+
+    def finish(m: Any, total: Any, o: Any) -> tuple[Array, Array]:
+        """Return y and L; 0 and ∞ where a mask leaves no key, so that all weights are e^-∞ = 0."""
+        if mask is None:
+            return o / total, m + log(total)
+        nothing = total == 0
+        return o / where(nothing, 1, total), where(nothing, inf, m + log(total))
 
     if keys <= TILE:
         tile = Tile(k, v, mask, 0)
-        s = _scores(q, tile, causal, None)
+        s = _scores(q, tile, setting, None)
         m = max(s, axis=-1, keepdims=True)
-        e = exp(s - _finite(m))
-        return _finish(m, sum(e, axis=-1, keepdims=True), matmul(dropped(e, tile), v))
+        e = exp(s - finite(m))
+        return finish(m, sum(e, axis=-1, keepdims=True), matmul(dropped(e, tile), v))
     tiles, missing = _tiles(k, v, mask)
 
     def step(carry: Any, tile: Any) -> Any:
         m, total, o = carry
         tile = Tile(*tile)
-        s = _scores(q, tile, causal, keys if missing else None)
+        s = _scores(q, tile, setting, keys if missing else None)
         larger = maximum(m, max(s, axis=-1, keepdims=True))
-        old, e = exp(m - _finite(larger)), exp(s - _finite(larger))
+        old, e = exp(m - finite(larger)), exp(s - finite(larger))
         return (larger, total * old + sum(e, axis=-1, keepdims=True), o * old + matmul(dropped(e, tile), tile.v)), None
 
     column = (*q.shape[:-1], 1)
@@ -249,18 +265,12 @@ def _forward(q: Any, k: Any, v: Any, mask: Any, causal: bool, dropout: WeightDro
         zeros(column, dtype=q.dtype),
         zeros((*q.shape[:-1], v.shape[-1]), dtype=q.dtype),
     )
-    return _finish(*scan(step, start, tuple(tiles))[0])
-
-
-def _finish(m: Any, total: Any, o: Any) -> tuple[Array, Array]:
-    """Return y = o / l and L = m + log l for the total l; 0 and ∞ where there is no key to attend to, so that all weights are e^-∞ = 0."""
-    nothing = total == 0
-    return o / where(nothing, 1, total), where(nothing, inf, m + log(total))
+    return finish(*scan(step, start, tuple(tiles))[0])
 
 
 # --- backward pass ---
 def attend_backward(
-    y_bar: Any, L_bar: Any, y: Any, L: Any, q: Any, k: Any, v: Any, mask: Any, causal: bool, dropout: Any = None
+    y_bar: Any, L_bar: Any, y: Any, L: Any, q: Any, k: Any, v: Any, mask: Any, setting: Setting
 ) -> tuple[Any, Any, Any, Any]:
     """Return q̄, k̄, v̄ and the cotangent of a mask of floats (else ``None``) for the y and L of `attend`."""
     keys = k.shape[-2]
@@ -273,14 +283,15 @@ def attend_backward(
 
     def of_tile(tile: Tile, missing: int) -> tuple[Array, tuple[Any, ...]]:
         """Return the tile's share of q̄; and k̄, v̄ and the cotangent of the mask."""
-        p = exp(_scores(q, tile, causal, keys if missing else None) - L)
+        p = exp(_scores(q, tile, setting, keys if missing else None) - L)
         p_bar, kept = matmul(y_bar, tile.v.mT), p
-        if dropout is not None:
-            p_bar, kept = dropout.apply(p_bar, tile), dropout.apply(p, tile)
+        if setting.dropout is not None:
+            p_bar, kept = setting.dropout.apply(p_bar, tile), setting.dropout.apply(p, tile)
         s_bar = p * (p_bar - mean)
         mask_bar = None
         if mask is not None and mask.dtype.kind == "f":
             mask_bar = unbroadcast(s_bar, tile.mask.shape)
+        s_bar = s_bar * setting.scale
         return matmul(s_bar, tile.k), (matmul(s_bar.mT, q), matmul(kept.mT, y_bar), mask_bar)
 
     if keys <= TILE:
@@ -298,19 +309,18 @@ def attend_backward(
     return q_bar, _joined(k_bar, -2, keys), _joined(v_bar, -2, keys), mask_bar
 
 
-def _rule(bars: Any, results: Any, q: Any, k: Any, v: Any, mask: Any, causal: bool, dropout: Any) -> tuple[Any, ...]:
+def _rule(bars: Any, results: Any, q: Any, k: Any, v: Any, mask: Any, setting: Setting) -> tuple[Any, ...]:
     (y_bar, L_bar), (y, L) = bars, results
-    return *attend_backward(y_bar, L_bar, y, L, q, k, v, mask, causal, dropout), None, None
+    return *attend_backward(y_bar, L_bar, y, L, q, k, v, mask, setting), None
 
 
 @partial(custom, vjp=_rule)
-def attend(q: Any, k: Any, v: Any, mask: Any, causal: bool, dropout: WeightDropout | None) -> tuple[Array, Array]:
-    """Return y = softmax(q kᵀ) v, (..., Q, m), and L, the logarithms of the sums of the exponentials of the scores, (..., Q, 1).
+def attend(q: Any, k: Any, v: Any, mask: Any, setting: Setting) -> tuple[Array, Array]:
+    """Return y = softmax(scale · q kᵀ) v, (..., Q, m), and the logarithms L of the sums of e^score, (..., Q, 1).
 
-    - ``q``, ``k``, ``v``: of one dtype and with the same leading axes. ``mask``: as `checked_mask` returns it. ``dropout``: which
-      weights are dropped, or ``None``.
+    - ``q``, ``k``, ``v``: of one dtype and with the same leading axes. ``mask``: as `checked_mask` returns it.
     """
-    return _forward(q, k, v, mask, causal, dropout)
+    return _forward(q, k, v, mask, setting)
 
 
-__all__ = ["TILE", "attend", "attend_backward", "attention", "checked_mask"]
+__all__ = ["TILE", "Setting", "WeightDropout", "attend", "attend_backward", "attention", "checked_mask", "draws_of"]

@@ -27,7 +27,7 @@ from ..ops import (
 from ..ops.manipulation import unbroadcast
 from .cell import parameter
 from .default_generator import generator_for, split
-from .dot_product_attention import WeightDropout, attend, attend_backward, checked_mask, draws_of
+from .dot_product_attention import Setting, WeightDropout, attend, attend_backward, checked_mask, draws_of
 from .initialiser import Initialiser, glorot_uniform
 from .linear import rows_of
 from .module import Module
@@ -151,12 +151,11 @@ class MultiHeadAttention(Module):
         sources = self._sources(x, key, value)
         q, k, v = self._project(sources)
         allowed = self._allowed(mask, key_mask, q, k)
-        causal = flag(self, "causal", causal)
-        dropout = self._dropout(q, k)
-        o, log_sums = attend(q, k, v, allowed, causal, dropout)
+        setting = Setting(self._scale, flag(self, "causal", causal), self._dropout(q, k))
+        o, log_sums = attend(q, k, v, allowed, setting)
         self.keep(q=q, k=k, v=v, o=o, log_sums=log_sums)
-        if dropout is not None:
-            self.keep(dropout_state=dropout.state)
+        if setting.dropout is not None:
+            self.keep(dropout_state=setting.dropout.state)
         return self._out(o, asarray(x).ndim == 2)
 
     def bprop(self, y_bar: Any) -> Any:
@@ -173,12 +172,9 @@ class MultiHeadAttention(Module):
         (o_bar,) = self._split(matmul(y_bar, self.W_out), 1)
         # … the heads, from ō to q̄, k̄ and v̄ …
         state = getattr(self, "dropout_state", None)
-        dropout = None if state is None else WeightDropout(self.dropout, state)
+        setting = Setting(self._scale, bool(causal), None if state is None else WeightDropout(self.dropout, state))
         allowed = self._allowed(mask, key_mask, self.q, self.k)
-        *bars, mask_bar = attend_backward(
-            o_bar, None, self.o, self.log_sums, self.q, self.k, self.v, allowed, bool(causal), dropout
-        )
-        bars[0] = bars[0] * self._scale  # q was divided by √d before it met the keys
+        *bars, mask_bar = attend_backward(o_bar, None, self.o, self.log_sums, self.q, self.k, self.v, allowed, setting)
         # … and the linear layers below, one for each input.
         W_bars, b_bars, x_bars = [], [], []
         for source, first, last in sources:
@@ -269,15 +265,14 @@ class MultiHeadAttention(Module):
         return x if x.dtype == dtype else astype(x, dtype)
 
     def _project(self, sources: list[Source]) -> list[Array]:
-        """Return q / √d, k and v, each (N, heads, T, d)."""
+        """Return q, k and v, each (N, heads, T, d)."""
         parts: list[Array] = []
         for x, first, last in sources:
             z = matmul(x, self._weights(first, last).T)
             if self.has_bias:
                 z = z + self.b_in[first * self.width : last * self.width]
             parts += self._split(z, last - first)
-        q, k, v = parts
-        return [q * self._scale, k, v]
+        return parts
 
     def _split(self, z: Array, count: int) -> list[Array]:
         """Return (T, N, count · width) or (N, T, …) as ``count`` arrays (N, heads, T, d)."""
@@ -369,7 +364,7 @@ class MultiHeadAttention(Module):
             where(reshape(new, (-1, 1)), take(part, rows, axis=-2), state[name]) for name, part in (("k", k), ("v", v))
         )
         before = slots <= reshape(position + arange(count), (count, 1))
-        o, _ = attend(q, keys, values, before, False, None)
+        o, _ = attend(q, keys, values, before, Setting(self._scale))
         state = {"k": keys, "v": values, "position": position + count}
         return self._out(o, asarray(x).ndim == 2), state
 
