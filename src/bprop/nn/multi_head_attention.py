@@ -5,32 +5,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..core.error import ArgumentError, DTypeError, IndexingError, ShapeError
+from ..core.error import ArgumentError, BpropError, DTypeError, ShapeError
 from ..core.interpreter import EVALUATE, using
 from ..core.number import flag, integer, number
-from ..core.value import Array, Tracer, asarray
+from ..core.value import Array, asarray
 from ..ops import (
     Generator,
-    arange,
     astype,
-    clip,
     concat,
     expand_dims,
     matmul,
     permute_dims,
     reshape,
     sum,
-    take,
     where,
-    zeros,
 )
 from ..ops.manipulation import unbroadcast
 from .cell import parameter
 from .default_generator import generator_for, split
 from .dot_product_attention import Setting, WeightDropout, attend, attend_backward, checked_mask, draws_of
 from .initialiser import Initialiser, glorot_uniform
+from .key_value_cache import Cache, empty_cache, extend
 from .linear import rows_of
 from .module import Module
+from .module_state import add_location
 from .setting import allocating, floating
 
 Source = tuple[Any, int, int]
@@ -240,7 +238,8 @@ class MultiHeadAttention(Module):
 
     def _input_width(self, projection: int) -> int:
         """Return the length of the last axis of what goes into a projection."""
-        return int(self._weights(projection, projection + 1).shape[1])
+        cells = self.__dict__["_cells"]
+        return int(cells["W_in" if self.packed else ("W_q", "W_k", "W_v")[projection]].array.shape[1])
 
     def _weights(self, first: int, last: int) -> Array:
         """Return the weights of some of the three projections, one below the other."""
@@ -320,7 +319,7 @@ class MultiHeadAttention(Module):
         return WeightDropout(self.dropout, state)
 
     # --- step by step ---
-    def start(self, length: int, count: int | None = None) -> dict[str, Array]:
+    def start(self, length: int, count: int | None = None) -> Cache:
         """Return the state before the first step: an empty cache of keys and values.
 
         - ``length``: how many tokens it has room for. ``count``: N, the number of sequences; ``None`` for one sequence, x of
@@ -328,13 +327,14 @@ class MultiHeadAttention(Module):
         """
         length, count = integer(self, "length", length), 1 if count is None else integer(self, "count", count)
         shape, dtype = (count, self.heads, length, self.width // self.heads), self.W_out.dtype
-        return {"k": zeros(shape, dtype=dtype), "v": zeros(shape, dtype=dtype), "position": asarray(np.int64(0))}
+        return empty_cache(shape, dtype)
 
-    def step(self, x: Any, state: dict[str, Array]) -> tuple[Array, dict[str, Array]]:
+    def step(self, x: Any, state: Cache) -> tuple[Array, Cache]:
         """Return y of further tokens x, causal self-attention to them and all before, and the new state.
 
         What a model generates is passed in like this token by token, after its prompt at once: keys and values of earlier
         tokens are not computed again. The shapes stay the same from step to step, so that one compiled program serves all.
+        No weights are dropped.
 
         - ``x``: (T, N, width), or as in `fprop`, T new tokens. ``state``: what `start` or the last step returned.
 
@@ -349,32 +349,20 @@ class MultiHeadAttention(Module):
         >>> bool(bprop.max(abs(y[0] - layer(x, causal=True)[2])) < 1e-6), int(state["position"])
         (True, 3)
         """
-        sources = self._sources(x, None, None)
-        q, k, v = self._project(sources)
-        shape, count = state["k"].shape, q.shape[-2]
-        if (shape[0], shape[1], shape[3]) != (q.shape[0], q.shape[1], q.shape[3]):
-            raise ShapeError(
-                f"MultiHeadAttention: the state has keys {shape} and x has shape {sources[0][0].shape}: N differs"
-            )
-        position = _checked_position(state["position"], count, shape[2])
-        slots = arange(shape[2])
-        new = (slots >= position) & (slots < position + count)
-        rows = clip(slots - position, 0, count - 1)  # the token that goes into a slot
-        keys, values = (
-            where(reshape(new, (-1, 1)), take(part, rows, axis=-2), state[name]) for name, part in (("k", k), ("v", v))
-        )
-        before = slots <= reshape(position + arange(count), (count, 1))
-        o, _ = attend(q, keys, values, before, Setting(self._scale))
-        state = {"k": keys, "v": values, "position": position + count}
+        try:
+            q, k, v = self._project(self._sources(x, None, None))
+            state, before = extend("MultiHeadAttention", state, k, v)
+        except BpropError as error:
+            add_location(self, error)
+            raise
+        o, _ = attend(q, state["k"], state["v"], before, Setting(self._scale))
         return self._out(o, asarray(x).ndim == 2), state
 
     def describe(self) -> str:
         widths = "" if self.packed else f", keys {self._input_width(1)}, values {self._input_width(2)}"
         dropout = f", dropout={self.dropout:g}" if self.dropout else ""
-        rest = (
-            f"{', batch_first' if self.batch_first else ''}, {self.W_out.dtype}{'' if self.has_bias else ', no bias'}"
-        )
-        return f"{self.width}, {self.heads} heads{widths}{dropout}{rest}"
+        options = f"{', batch_first' if self.batch_first else ''}, {self.__dict__['_cells']['W_out'].array.dtype}"
+        return f"{self.width}, {self.heads} heads{widths}{dropout}{options}{'' if self.has_bias else ', no bias'}"
 
     def example(self) -> tuple[Any, ...]:
         """Return inputs of 3 tokens."""
@@ -384,24 +372,6 @@ class MultiHeadAttention(Module):
 def joined(parts: list[Array], axis: int) -> Array:
     """Return the parts one behind another, a single one itself."""
     return parts[0] if len(parts) == 1 else concat(parts, axis=axis)
-
-
-def _checked_position(position: Any, count: int, length: int) -> Array:
-    """Return how many tokens there are in a cache; raise where there is no room for ``count`` more."""
-    position = asarray(position)
-    concrete = position.concrete()
-    if concrete is not None and not 0 <= int(concrete) <= length - count:
-        raise IndexingError(
-            f"MultiHeadAttention: tokens {int(concrete)} … {int(concrete) + count - 1} of a cache for {length}: they are "
-            f"0 … {length - 1}"
-        )
-    if count > length:
-        raise IndexingError(f"MultiHeadAttention: {count} tokens for a cache of {length}")
-    if concrete is None and isinstance(position, Tracer) and position.owner.runs:
-        # no number yet: `take` refuses one out of range when the program runs
-        last = length - count
-        position = take(arange(last + 1), where(position < 0, last + 1, position))
-    return position
 
 
 __all__ = ["MultiHeadAttention"]

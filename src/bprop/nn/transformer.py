@@ -15,6 +15,7 @@ from .dropout import Dropout
 from .function import Identity
 from .gate import GELU
 from .initialiser import Initialiser
+from .key_value_cache import Cache
 from .layer_norm import LayerNorm
 from .linear import Linear
 from .module import Module
@@ -141,7 +142,7 @@ class _Block(Module):
         sum_bar = norm.bprop(y_bar)
         return sum_bar + f_bar(dropout.bprop(sum_bar))
 
-    def start(self, length: int, count: int | None = None) -> dict[str, Array]:
+    def start(self, length: int, count: int | None = None) -> Cache:
         """Return the state before the first step: see `MultiHeadAttention.start`.
 
         - ``length``: how many tokens there is room for. ``count``: N, or ``None`` for one sequence.
@@ -153,7 +154,7 @@ class _Block(Module):
 
     def describe(self) -> str:
         options = [name for name in ("norm_first", "causal") if getattr(self, name)]
-        return ", ".join([*options, super().describe()])
+        return ", ".join([*options, *filter(None, [super().describe()])])
 
 
 class TransformerEncoderBlock(_Block):
@@ -169,7 +170,8 @@ class TransformerEncoderBlock(_Block):
 
     - ``width``, ``heads``: of the attention (PyTorch's ``d_model``, ``nhead``).
     - ``dim_feedforward``: the length of the last axis in between the two layers of ``feed_forward``.
-    - ``dropout``: in training, the probability that an activity, or a weight of the attention, is set to 0.
+    - ``dropout``: in training, the probability that an activity, or a weight of the attention, is set to 0. (Text is generated
+      by `step` in evaluation mode.)
     - ``activation``: "relu", "gelu", or a module.
     - ``layer_norm_eps``: ε of the normalisations. ``norm_first``: where these stand.
     - ``batch_first``: whether x and y are (N, T, width). ``bias``: whether all layers have biases.
@@ -209,12 +211,12 @@ class TransformerEncoderBlock(_Block):
         x_bar = self._backward(1, z_bar, through_attention)
         return (x_bar, *mask_bar) if mask_bar else x_bar
 
-    def step(self, x: Any, state: dict[str, Array]) -> tuple[Array, dict[str, Array]]:
+    def step(self, x: Any, state: Cache) -> tuple[Array, Cache]:
         """Return y of further tokens x, and the new state: see `MultiHeadAttention.step`.
 
         - ``x``: (T, N, width), or as in `fprop`, T new tokens. ``state``: what `start` or the last step returned.
         """
-        after: list[dict[str, Array]] = []
+        after: list[Cache] = []
 
         def attend(x: Any) -> Array:
             y, new = self.attention.step(x, state)
@@ -314,14 +316,14 @@ class TransformerDecoderBlock(_Block):
         return x_bar, *bars.values()
 
     def step(
-        self, x: Any, state: dict[str, Array], memory: Any, memory_mask: Any = None, memory_key_mask: Any = None
-    ) -> tuple[Array, dict[str, Array]]:
+        self, x: Any, state: Cache, memory: Any, memory_mask: Any = None, memory_key_mask: Any = None
+    ) -> tuple[Array, Cache]:
         """Return y of further tokens x, and the new state: see `MultiHeadAttention.step`.
 
         - ``x``: (T, N, width), or as in `fprop`, T new tokens. ``state``: what `start` or the last step returned.
         - ``memory``, ``memory_mask``, ``memory_key_mask``: as in `fprop`.
         """
-        after: list[dict[str, Array]] = []
+        after: list[Cache] = []
 
         def attend(x: Any) -> Array:
             y, new = self.attention.step(x, state)
