@@ -272,6 +272,42 @@ def test_the_mean_of_dropped_weights_is_the_softmax(kept, small_tiles):
     np.testing.assert_allclose(np.mean(np.asarray(layer(x)), axis=1), layer.eval()(x[:, 0]), atol=0.02)
 
 
+def test_weights_are_those_of_the_values():
+    layer, x = nn.MultiHeadAttention(4, 2, bias=False, dtype=np.float64, seed=0), wave((3, 2, 4))
+    key_mask = np.array([[True, True, False], [False] * 3])
+    p = np.asarray(layer.weights(x, key_mask=key_mask, causal=True))
+    np.testing.assert_allclose(np.sum(p, axis=-1), [[[1.0] * 3] * 2, [[0.0] * 3] * 2], rtol=1e-14)
+    v = (x @ np.asarray(layer.W_in)[8:].T).reshape(3, 2, 2, 2)
+    y = np.einsum("nhts,snhd->tnhd", p, v).reshape(3, 2, 4) @ np.asarray(layer.W_out).T
+    np.testing.assert_allclose(y, layer(x, key_mask=key_mask, causal=True), rtol=1e-12, atol=1e-15)
+
+
+def test_lengths_mask_what_fills_up_and_may_be_arguments_of_a_program():
+    layer, x, lengths = nn.MultiHeadAttention(4, 2, batch_first=True, dtype=np.float64, seed=0), wave((2, 5, 4)), [3, 5]
+
+    def f(layer, x, lengths):
+        return layer(x, key_mask=nn.sequence_mask(lengths, 5), causal=True)
+
+    y = f(layer, x, np.array(lengths))
+    np.testing.assert_allclose(bprop.compile(f)(layer, x, np.array(lengths)), y, rtol=1e-12)
+    np.testing.assert_allclose(layer(x[0, :3], causal=True), y[0, :3], rtol=1e-13)
+
+
+@pytest.mark.parametrize("tokens", [48, 300])
+def test_the_bits_do_not_depend_on_the_number_of_threads(tokens):
+    layer, x = nn.MultiHeadAttention(32, 2, batch_first=True, seed=0), wave((2, tokens, 32)).astype(np.float32)
+    step = bprop.compile(lambda layer, x: bprop.value_and_grad(lambda *xs: bprop.sum(xs[0](xs[1])), (0, 1))(layer, x))
+    bits, before = [], bprop.get_threads()
+    try:
+        for threads in (1, 2, 3):
+            bprop.set_threads(threads)
+            E, (bars, x_bar) = step(layer, x)
+            bits.append(b"".join(np.asarray(value).tobytes() for value in (E, x_bar, *bars.values())))
+    finally:
+        bprop.set_threads(before)
+    assert len(set(bits)) == 1
+
+
 @pytest.mark.parametrize("kind", [nn.TransformerEncoderBlock, nn.TransformerDecoderBlock])
 def test_blocks_have_masks_with_derivatives(kind):
     block = kind(4, 2, 6, 0.0, dtype=np.float64, seed=0)

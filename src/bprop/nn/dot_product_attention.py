@@ -323,4 +323,20 @@ def attend(q: Any, k: Any, v: Any, mask: Any, setting: Setting) -> tuple[Array, 
     return _forward(q, k, v, mask, setting)
 
 
-__all__ = ["TILE", "Setting", "WeightDropout", "attend", "attend_backward", "attention", "checked_mask", "draws_of"]
+def attention_weights(q: Any, k: Any, v: Any, mask: Any, setting: Setting) -> Array:
+    """Return softmax(scale · q kᵀ), (..., Q, K), for the arguments of `attend`."""
+    _, L = attend(q, k, v, mask, setting)
+    return exp(_scores(q, Tile(k, v, mask, 0), setting, None) - L)
+
+
+__all__ = [
+    "TILE",
+    "Setting",
+    "WeightDropout",
+    "attend",
+    "attend_backward",
+    "attention",
+    "attention_weights",
+    "checked_mask",
+    "draws_of",
+]

@@ -23,7 +23,15 @@ from ..ops import (
 from ..ops.manipulation import unbroadcast
 from .cell import parameter
 from .default_generator import generator_for, split
-from .dot_product_attention import Setting, WeightDropout, attend, attend_backward, checked_mask, draws_of
+from .dot_product_attention import (
+    Setting,
+    WeightDropout,
+    attend,
+    attend_backward,
+    attention_weights,
+    checked_mask,
+    draws_of,
+)
 from .initialiser import Initialiser, glorot_uniform
 from .key_value_cache import Cache, empty_cache, extend
 from .linear import rows_of
@@ -188,6 +196,28 @@ class MultiHeadAttention(Module):
         if self.has_bias:
             self.b_in_bar = joined(b_bars, axis=0)
         return self._cotangents(x_bars, mask, mask_bar)
+
+    def weights(
+        self,
+        x: Any,
+        key: Any = None,
+        value: Any = None,
+        mask: Any = None,
+        key_mask: Any = None,
+        causal: bool = False,
+    ) -> Array:
+        """Return how much each query attends to each key, softmax(q kᵀ / √d), (N, heads, T, S): to look at, for it is all T · S.
+
+        - ``x``, ``key``, ``value``, ``mask``, ``key_mask``, ``causal``: as in `fprop`. No weight is dropped.
+
+        >>> import bprop
+        >>> from bprop import nn
+        >>> nn.MultiHeadAttention(4, heads=1, seed=0).weights(bprop.ones((3, 4), dtype="float32"), causal=True)[0, 0, 1]
+        Array([0.5, 0.5, 0. ], dtype=float32)
+        """
+        q, k, v = self._project(self._sources(x, key, value))
+        setting = Setting(self._scale, flag(self, "causal", causal))
+        return attention_weights(q, k, v, self._allowed(mask, key_mask, q, k), setting)
 
     def _cotangents(self, x_bars: list[Any], mask: Any, mask_bar: Any) -> Any:
         """Return the cotangents of the inputs that were given."""
