@@ -199,6 +199,16 @@ def test_leading_axes_broadcast_and_integers_are_floats():
     assert nn.attention([[1, 0]], [[1, 2]], [[3, 4]]).tolist() == [[3.0, 4.0]]
 
 
+@pytest.mark.parametrize("shape", [(0, 3, 2), (3, 1, 2), (3, 4, 0), (0, 0, 1), (1, 600, 1), (600, 1, 1)])
+def test_there_may_be_few_queries_keys_or_examples(shape):
+    queries, keys, count = shape
+    xs = wave((count, queries, 4)), wave((count, keys, 4)), wave((count, keys, 2))
+    y, pull = bprop.vjp(lambda *xs: nn.attention(*xs, causal=True), *xs)
+    assert y.shape == (count, queries, 2)
+    assert [bar.shape for bar in pull(np.ones(y.shape))] == [x.shape for x in xs]
+    assert all(np.isfinite(bar).all() for bar in (y.numpy(), *map(np.asarray, pull(np.ones(y.shape)))))
+
+
 # --- memory ---
 def test_memory_grows_with_the_tokens_and_not_with_their_square():
     q, k, v = (wave((1, 1, 4096, 8), i).astype(np.float32) for i in range(3))
@@ -306,6 +316,8 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(tokens):
     finally:
         bprop.set_threads(before)
     assert len(set(bits)) == 1
+    eager = bprop.value_and_grad(lambda *xs: bprop.sum(xs[0](xs[1])), (0, 1))(layer, x)
+    assert_trees_close([*bars.values(), x_bar], [*eager[1][0].values(), eager[1][1]], rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", [nn.TransformerEncoderBlock, nn.TransformerDecoderBlock])

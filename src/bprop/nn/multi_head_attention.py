@@ -106,15 +106,10 @@ class MultiHeadAttention(Module):
                 f"MultiHeadAttention: width {self.width} is not divisible by {self.heads} heads: each gets a part of equal size"
             )
         self.dropout = number(self, "dropout", dropout, 0, 1)
-        self.batch_first, bias, dtype = (
-            flag(self, "batch_first", batch_first),
-            flag(self, "bias", bias),
-            floating(self, dtype),
-        )
-        widths = [
-            self.width,
-            *(self.width if n is None else integer(self, name, n) for name, n in (("kdim", kdim), ("vdim", vdim))),
-        ]
+        self.batch_first = flag(self, "batch_first", batch_first)
+        bias, dtype = flag(self, "bias", bias), floating(self, dtype)
+        given = ("width", width), ("kdim", kdim), ("vdim", vdim)
+        widths = [self.width if n is None else integer(self, name, n) for name, n in given]
         draw, init = generator_for("MultiHeadAttention", generator, seed), glorot_uniform() if init is None else init
         self.packed = widths == [self.width] * 3
         shapes = {"W_in": (3 * self.width, self.width)} if self.packed else {
@@ -124,8 +119,8 @@ class MultiHeadAttention(Module):
             with using(EVALUATE), allocating(self, name, shape, dtype):
                 setattr(self, name, parameter(init(shape, dtype, draw)))
         if bias:
-            self.b_in = parameter(np.zeros(3 * self.width), dtype)
-            self.b_out = parameter(np.zeros(self.width), dtype)
+            for name, size in (("b_in", 3 * self.width), ("b_out", self.width)):
+                setattr(self, name, parameter(np.zeros(size), dtype))
         self.generator: Generator | None = None
         if self.dropout:
             with using(EVALUATE):  # not traced, even if the layer is made under a transform
@@ -168,7 +163,7 @@ class MultiHeadAttention(Module):
         """Return ∂E/∂x, and those of key and value where they were given, and leave the gradients of the parameters."""
         x, key, value, mask, key_mask, causal = (*self.inputs, *(None,) * 6)[:6]
         sources = self._sources(x, key, value)
-        batched = x.ndim == 3
+        batched = sources[0][0].ndim == 3
 
         # The last layer, y = concat(heads) W_outᵀ + b_out …
         y_rows, heads = rows_of(y_bar), self._merge(self.o, batched)
