@@ -130,8 +130,8 @@ MASKS = {
 }
 
 
-def close(found, expected):
-    assert_trees_close(tuple_of(found), tuple_of(expected), rtol=1e-10, atol=1e-12)
+def close(found, expected, rtol=1e-12, atol=1e-13):
+    assert_trees_close(tuple_of(found), tuple_of(expected), rtol=rtol, atol=atol)
 
 
 @pytest.mark.parametrize("causal", [False, True])
