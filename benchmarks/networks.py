@@ -1,4 +1,4 @@
-"""Training steps of convolutional and recurrent networks beside PyTorch and JAX: forward, backward, Adam, in float32.
+"""Training steps of convolutional, recurrent and attention networks beside PyTorch and JAX: forward, backward, Adam, in float32.
 
 Every library works in a process of its own; blocks are timed in turn. All of them start with the same weights and batch, and the
 losses of the first step are compared. Printed are medians: milliseconds of a step, and seconds of the first step of a fresh
@@ -40,8 +40,9 @@ STAGES = (
 def batch(network: str) -> tuple[np.ndarray, np.ndarray]:
     """Return inputs and labels."""
     rng = np.random.default_rng(0)
-    if network == "lstm":
-        return rng.integers(0, 64, (32, 64)), rng.integers(0, 64, (32, 64))
+    if network in ("lstm", "gpt"):
+        shape = (32, 64) if network == "lstm" else (16, 64)
+        return rng.integers(0, 64, shape), rng.integers(0, 64, shape)
     shape = (64, 1, 28, 28) if network == "lenet" else (32, 3, 32, 32)
     return rng.normal(size=shape).astype(np.float32), rng.integers(0, 10, shape[0])
 
@@ -62,6 +63,25 @@ def bprop_model(network: str) -> Any:
         return nn.Sequential(
             nn.Embedding(64, 256, seed=next(seeds)), nn.LSTM(256, 256, batch_first=True, seed=next(seeds)),
             nn.Linear(256, 64, seed=next(seeds)),
+        )  # fmt: skip
+    if network == "gpt":
+        blocks = (
+            nn.TransformerEncoderBlock(
+                128,
+                4,
+                512,
+                dropout=0,
+                activation="gelu",
+                batch_first=True,
+                norm_first=True,
+                causal=True,
+                seed=next(seeds),
+            )
+            for _ in range(4)
+        )
+        return nn.Sequential(
+            nn.Embedding(64, 128, seed=next(seeds)), nn.LearnedPositions(64, 128, seed=next(seeds)), *blocks, nn.LayerNorm(128),
+            nn.Linear(128, 64, seed=next(seeds)),
         )  # fmt: skip
 
     def normalised(inputs: int, outputs: int, size: int, stride: int) -> list[Any]:
@@ -121,6 +141,39 @@ def torch_step(network: str) -> Call:
         def forward(self, x: Any) -> Any:
             return self.head(self.lstm(self.embedding(x))[0]).transpose(1, 2)
 
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.joint, self.out, self.norm1 = nn.Linear(128, 384), nn.Linear(128, 128), nn.LayerNorm(128)
+            self.wide, self.narrow, self.norm2 = nn.Linear(128, 512), nn.Linear(512, 128), nn.LayerNorm(128)
+
+        def forward(self, x: Any) -> Any:
+            n, t, _ = x.shape
+            q, k, v = self.joint(self.norm1(x)).view(n, t, 3, 4, 32).permute(2, 0, 3, 1, 4)
+            y = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+            x = x + self.out(y.transpose(1, 2).reshape(n, t, 128))
+            return x + self.narrow(nn.functional.gelu(self.wide(self.norm2(x))))
+
+    class Language(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.tokens, self.positions = nn.Embedding(64, 128), nn.Parameter(torch.zeros(64, 128))
+            self.blocks = nn.Sequential(*(Block() for _ in range(4)))
+            self.norm, self.head = nn.LayerNorm(128), nn.Linear(128, 64)
+
+        def forward(self, x: Any) -> Any:
+            return self.head(self.norm(self.blocks(self.tokens(x) + self.positions))).transpose(1, 2)
+
+        def in_order(self) -> list[Any]:
+            params = [self.tokens.weight, self.positions]
+            for block in self.blocks:
+                first, last = block.joint, block.out
+                params += [first.weight, last.weight, first.bias, last.bias]
+                params += [
+                    p for part in (block.norm1, block.wide, block.narrow, block.norm2) for p in part.parameters()
+                ]
+            return [*params, *self.norm.parameters(), *self.head.parameters()]
+
     def normalised(inputs: int, outputs: int, size: int, stride: int) -> list[Any]:
         return [nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False), nn.BatchNorm2d(outputs)]
 
@@ -129,8 +182,8 @@ def torch_step(network: str) -> Call:
             nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(),
             nn.MaxPool2d(2), nn.Flatten(), nn.Linear(3136, 128), nn.ReLU(), nn.Linear(128, 10),
         )  # fmt: skip
-    elif network == "lstm":
-        model = Sequence()
+    elif network in ("lstm", "gpt"):
+        model = Sequence() if network == "lstm" else Language()
     else:
         layers: list[Any] = [*normalised(3, 16, 3, 1), nn.ReLU()]
         for inputs, outputs, stride in STAGES:
@@ -139,7 +192,8 @@ def torch_step(network: str) -> Call:
             layers += [Residual(nn.Sequential(*body), shortcut), nn.ReLU()]
         model = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
     with torch.no_grad():
-        for parameter, value in zip(model.parameters(), weights(network), strict=True):
+        parameters = model.in_order() if network == "gpt" else model.parameters()
+        for parameter, value in zip(parameters, weights(network), strict=True):
             parameter.copy_(torch.from_numpy(value))
     x, t = map(torch.from_numpy, batch(network))
     if x.ndim == 4:
@@ -207,7 +261,24 @@ def jax_forward(network: str) -> Callable[[list[Any], Any], Any]:
         zeros = jnp.zeros((x.shape[0], 256))
         return lax.scan(turn, (zeros, zeros), inputs)[1].transpose(1, 0, 2) @ W.T + b
 
-    return {"lenet": lenet, "resnet20": resnet, "lstm": lstm}[network]
+    def layer_norm(x: Any, take: Iterator[Any]) -> Any:
+        x = x - x.mean(-1, keepdims=True)
+        return x * lax.rsqrt((x * x).mean(-1, keepdims=True) + 1e-5) * next(take) + next(take)
+
+    def gpt(params: list[Any], x: Any) -> Any:
+        table, positions, *rest = params
+        x, causal = table[x] + positions, jnp.tril(jnp.ones((64, 64), bool))
+        for start in range(0, 48, 12):
+            W_in, W_out, b_in, b_out, gamma1, beta1, W1, b1, W2, b2, gamma2, beta2 = rest[start : start + 12]
+            z = layer_norm(x, iter((gamma1, beta1))) @ W_in.T + b_in
+            q, k, v = z.reshape(*x.shape[:2], 3, 4, 32).transpose(2, 0, 3, 1, 4)
+            scores = jnp.where(causal, q @ k.transpose(0, 1, 3, 2) / 32**0.5, -jnp.inf)
+            y = (jax.nn.softmax(scores) @ v).transpose(0, 2, 1, 3).reshape(x.shape)
+            x = x + y @ W_out.T + b_out
+            x = x + jax.nn.gelu(layer_norm(x, iter((gamma2, beta2))) @ W1.T + b1, approximate=False) @ W2.T + b2
+        return layer_norm(x, iter(rest[48:50])) @ rest[50].T + rest[51]
+
+    return {"lenet": lenet, "resnet20": resnet, "lstm": lstm, "gpt": gpt}[network]
 
 
 def jax_step(network: str) -> Call:
@@ -253,7 +324,7 @@ def build(peer: str, network: str) -> Call:
     return {"bprop": bprop_step, "jax": jax_step}.get(peer, torch_step)(network)
 
 
-NETWORKS = ("lenet", "resnet20", "lstm")
+NETWORKS = ("lenet", "resnet20", "lstm", "gpt")
 
 
 def main() -> None:
