@@ -23,7 +23,6 @@ from .loss import Loss, SquaredError
 from .margin_loss import Hinge, MultiClassHinge, SoftMargin
 from .module import Module
 from .piecewise import HardShrink, HardSigmoid, HardTanh, ReLU6, SoftShrink, TanhShrink, Threshold
-from .position import LearnedPositions, RotaryPositions, SinusoidalPositions, rotary
 from .pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -34,6 +33,7 @@ from .pooling import (
     MaxPool1d,
     MaxPool2d,
 )
+from .position import LearnedPositions, RotaryPositions, SinusoidalPositions, rotary
 from .rectifier import CELU, ELU, SELU, LeakyReLU, PReLU, ReLU, RReLU
 from .recurrent import GRU, LSTM, RNN
 from .recurrent_cell import GRUCell, LSTMCell, RNNCell
@@ -51,14 +51,14 @@ __all__ = [
     "LSTM",
     "RNN",
     "SELU",
-    "BatchNorm1d",
-    "BatchNorm2d",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AvgPool1d",
     "AvgPool2d",
+    "BatchNorm1d",
+    "BatchNorm2d",
     "BinaryCrossEntropy",
     "Conv1d",
     "Conv2d",
@@ -108,8 +108,8 @@ __all__ = [
     "PReLU",
     "Parallel",
     "PoissonNLL",
-    "RNNCell",
     "RMSNorm",
+    "RNNCell",
     "RReLU",
     "ReLU",
     "ReLU6",
