@@ -121,7 +121,7 @@ def _pickled(file: Path) -> StorageError:
     """Return the error for a file of ``torch.save``, with the line that makes a safetensors file of it."""
     new = f'"{file.stem}.safetensors"'
     return StorageError(
-        f"{file} is a file of torch.save or pickle, which may run code when it is read; where PyTorch is, write "
+        f"load_weights: {file} is a file of torch.save or pickle, which may run code when it is read; where PyTorch is, write "
         f'safetensors.torch.save_file({{name: x.clone() for name, x in torch.load("{file.name}", weights_only=True).items()}}, '
         f"{new}) and load that"
     )
