@@ -229,6 +229,36 @@ def test_shared_weights_have_all_their_names():
         Transformer().load_state_dict(arrays)
 
 
+def test_gpt2_with_its_own_parts():
+    attention = nn.Sequential(c_attn=nn.Linear(4, 12), c_proj=nn.Linear(4, 4))
+    block = nn.Sequential(ln_1=nn.LayerNorm(4), attn=attention, mlp=nn.Sequential(c_fc=nn.Linear(4, 8)))
+    model = nn.Sequential(wte=nn.Embedding(5, 4), h=nn.Sequential(block))
+    names = nn.names.gpt2(model)
+    for key in ("h.0.attn.c_attn.weight", "h.0.attn.c_proj.weight", "h.0.mlp.c_fc.weight"):
+        assert names[key] == names[f"transformer.{key}"] == nn.names.Transposed(key)
+    assert names["h.0.attn.c_attn.bias"] == "h.0.attn.c_attn.bias"
+    assert names["h.0.attn.bias"] is None
+    assert names["h.0.ln_1.weight"] == "h.0.ln_1.weight"
+    assert names["lm_head.weight"] == "wte.weight"
+    with pytest.raises(bprop.ArgumentError, match=r"'wte\.weight' and 'h\..*' would both be 'wte\.weight'"):
+        nn.names.gpt2(model, {"wte.weight": "h.0.ln_1.weight"})
+    with pytest.raises(bprop.ArgumentError, match=r"names\.gpt2: PyTorch's names are those of a Module"):
+        nn.names.gpt2(nn.Linear)
+
+
+def test_gpt2_with_a_head_before_the_embedding():
+    class Headed(nn.Module):
+        def __init__(self):
+            self.lm_head, self.tokens = nn.Linear(4, 5, bias=False), nn.Embedding(5, 4)
+            nn.tie(self, "tokens.W", "lm_head.W")
+
+    model = Headed()
+    names = nn.names.gpt2(model, {"wte": "tokens"})
+    assert list(model.state_dict(names)) == ["wte.weight"]
+    for name in ("wte.weight", "lm_head.weight", "transformer.wte.weight"):
+        model.load_state_dict({name: np.ones((5, 4), np.float32)}, names=names)
+
+
 def test_a_function_or_a_dict_gives_names():
     arrays = {"net.a.kernel": np.ones((3, 2)), "net.a.offset": np.zeros(2), "step": np.array(7)}
 

@@ -84,11 +84,16 @@ def gpt2(module: Any, parts: Mapping[str, str] | None = None) -> dict[str, Targe
     >>> nn.names.gpt2(Model(), {"wte": "embedding"})["wte.weight"]
     'embedding.weight'
     """
+    _check_module(module, "names.gpt2")
     of_model = {model: part for part, model in (parts or {}).items()}
     of_attention = {model: part for part, model in _GPT2_ATTENTION.items()}
     mapping: dict[str, Target] = {}
-    for name in pytorch(module).values():
-        stored = _with_parts(_with_parts(name, of_model), of_attention)
+    names = {
+        name: _with_parts(_with_parts(name, of_model), of_attention)
+        for name in _Lookup(module, refuse_clashes=True).by_name
+    }
+    # of the names of a shared weight the first is saved, and GPT-2 has that of the embedding
+    for name, stored in sorted(names.items(), key=lambda pair: pair[1].startswith("lm_head.")):
         if stored in mapping:
             raise ArgumentError(f"names.gpt2: {_path_of(mapping[stored])!r} and {name!r} would both be {stored!r}")
         mapping[stored] = Transposed(name) if stored.endswith(_GPT2_TRANSPOSED) else name

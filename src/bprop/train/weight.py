@@ -102,7 +102,10 @@ def load_weights(model: Any, path: str | os.PathLike[str], names: Names = None, 
         error.message = f"load_weights: {error.message}"
         raise
     except KeyError as error:  # bfloat16 and the like
-        raise StorageError(f"load_weights: {path} holds numbers of type {error.args[0]}, which NumPy has not") from None
+        raise StorageError(
+            f"load_weights: {path} holds numbers of type {error.args[0]}, which NumPy has not: convert them where PyTorch is, "
+            f"x.float()"
+        ) from None
     except (SafetensorError, ValueError) as error:
         raise StorageError(f"load_weights: {path} is no safetensors file: {error}") from None
     load_cells(model, arrays, "load_weights", str(path), strict, names)
