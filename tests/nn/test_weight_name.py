@@ -217,6 +217,18 @@ def test_layers_that_pytorch_has_name_their_weights_as_it_does(name):
         assert name in ours or own <= allowed
 
 
+def test_older_files_of_pytorch_count_no_batches():
+    arrays = {name: array for name, array in arrays_of("ResNet").items() if "num_batches" not in name}
+    model = resnet()
+    model.load_state_dict(arrays)
+    np.testing.assert_allclose(
+        np.asarray(model.eval()(MODELS["ResNet"][1])), CASES["ResNet"]["y"], rtol=1e-12, atol=1e-12
+    )
+    del arrays["bn1.running_mean"]
+    with pytest.raises(bprop.ArgumentError, match=r"no 'layers\.bn1\.running_mean' \(bn1\.running_mean\)"):
+        model.load_state_dict(arrays)
+
+
 # --- names ---
 def test_shared_weights_have_all_their_names():
     model = Transformer()

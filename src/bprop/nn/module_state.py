@@ -213,7 +213,8 @@ class ModuleState:
           ``None`` for what is to be passed over, and ``nn.names.Transposed(path)`` for what is stored transposed; what is
           not in the dict has its own name.
 
-        PyTorch has no generators, so a mapping with its names need not have them. A parameter that is shared may be there
+        PyTorch has no generators, so a mapping with its names need not have them, nor ``num_batches_tracked``, which its older
+        files lack. A parameter that is shared may be there
         under each of its names, with the same numbers.
 
         Everything is checked first, and nothing is changed if anything is wrong: one error names all that is

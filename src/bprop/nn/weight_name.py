@@ -197,6 +197,10 @@ def _path_of(target: Target) -> str | None:
 
 
 # --- loading and saving ---
+NOT_IN_OLD_FILES = "num_batches_tracked"
+"""What files of PyTorch before 0.4.1 lack, and so torchvision's published ones; it keeps its value, as in PyTorch."""
+
+
 class Entry(NamedTuple):
     """What an array is for."""
 
@@ -242,8 +246,9 @@ class Assignment:
         """Return how messages call the cells that no array is for."""
         given = {entry.path for entry in self.entries.values()}
         names = self.lookup.names
-        optional = set() if not self.pytorch else set(self.lookup.cells) - set(names)
-        paths = [path for path in self.lookup.cells if path not in given and path not in optional]
+        paths = [path for path in self.lookup.cells if path not in given]
+        if self.pytorch:
+            paths = [path for path in paths if path in names and not names[path].endswith(NOT_IN_OLD_FILES)]
         return [f"{path!r} ({names[path]})" if names.get(path, path) != path else repr(path) for path in paths]
 
 
