@@ -247,9 +247,10 @@ class Assignment:
         given = {entry.path for entry in self.entries.values()}
         names = self.lookup.names
         paths = [path for path in self.lookup.cells if path not in given]
-        if self.pytorch:
-            paths = [path for path in paths if path in names and not names[path].endswith(NOT_IN_OLD_FILES)]
-        return [f"{path!r} ({names[path]})" if names.get(path, path) != path else repr(path) for path in paths]
+        if not self.pytorch:
+            return [repr(path) for path in paths]
+        paths = [path for path in paths if path in names and not names[path].endswith(NOT_IN_OLD_FILES)]
+        return [f"{path!r} ({names[path]})" if names[path] != path else repr(path) for path in paths]
 
 
 def stored_arrays(holder: Any, names: Names, what: str) -> dict[str, NDArray[Any]]:
