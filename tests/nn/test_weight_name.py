@@ -288,6 +288,8 @@ def test_a_function_or_a_dict_gives_names():
         model.state_dict(names)
     with pytest.raises(bprop.ArgumentError, match=r"names gives '1\.bias' to two weights, one of them 'layers\.1\.b'"):
         model.state_dict({"1.bias": "1.weight"})
+    with pytest.raises(bprop.ArgumentError, match=r"names gives '9\.weight' for 'a', which Sequential has not"):
+        model.state_dict({"a": "9.weight"})
 
 
 @pytest.mark.parametrize("names", ["torch", 3, {"weight": 3}, lambda name: b"W"])

@@ -271,9 +271,14 @@ def stored_arrays(holder: Any, names: Names, what: str) -> dict[str, NDArray[Any
         return {name: np.array(lookup.cells[path].read(), order="C") for name, path in lookup.by_name.items()}
     files: dict[str, tuple[str, bool]] = {}
     for file_name, target in names.items():
-        path = None if target is None else lookup.path_of(str(_path_of(target)), True)
-        if path is not None:
-            files.setdefault(path, (file_name, isinstance(target, Transposed)))
+        if target is None:
+            continue
+        path = lookup.path_of(str(_path_of(target)), True)
+        if path is None:
+            raise ArgumentError(
+                f"{what}: names gives {target!r:.60} for {file_name!r}, which {type(holder).__name__} has not"
+            )
+        files.setdefault(path, (file_name, isinstance(target, Transposed)))
     arrays: dict[str, NDArray[Any]] = {}
     for path, name in lookup.names.items():
         file_name, transposed = files.get(path, (name, False))
