@@ -50,8 +50,8 @@ def test_the_text_evaluates_to_the_numbers(example):
     y = module.fprop(x)
     module.bprop(cotangent(y.shape))
     equations = module.equations(x)
-    if "c0" in str(equations):
-        return  # an array of numbers in the formula has a name, and no text
+    if "c0" in str(equations) or "convolution(" in str(equations):
+        return  # arrays of numbers and windows of convolutions are in the formula, and not in its text
     leaves = [(path, one) for path, one in module.modules() if not list(_inside(one))]
     assert leaves
     for path, one in leaves:

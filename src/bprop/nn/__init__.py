@@ -2,6 +2,7 @@
 
 from .. import gradients, region  # noqa: F401 - whole rooms first: see core/lazy.py
 from . import initialiser as init
+from . import weight_name as names
 from .activation import LogSigmoid, LogSoftmax, Sigmoid, Softmax, Softmin, Softplus, Softsign, Tanh
 from .batch_norm import BatchNorm1d, BatchNorm2d, InstanceNorm1d, InstanceNorm2d
 from .cell import parameter, state
@@ -143,6 +144,7 @@ __all__ = [
     "Upsample",
     "attention",
     "init",
+    "names",
     "parameter",
     "rotary",
     "seed",

@@ -1,6 +1,6 @@
 """`Linear`: y = x Wᵀ + b, and its backward pass as the lecture's steps."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -47,6 +47,8 @@ class Linear(Module):
     >>> layer.bprop(bprop.ones((5, 2), dtype="float32")).shape, layer.b_bar
     ((5, 3), Array([5., 5.], dtype=float32))
     """
+
+    pytorch_names: ClassVar = {"W": "weight", "b": "bias"}
 
     def __init__(
         self,
