@@ -169,7 +169,10 @@ def transformed_alone(module, x):
 
 def test_nan_stays_in_its_example(example):
     """A NaN in one example of the batch does not reach the others."""
-    if example in {"Softmax, first axis", "Parallel, first axis", "BatchNorm1d, training", *RECURRENT} or "PReLU" in example:
+    if (
+        example in {"Softmax, first axis", "Parallel, first axis", "BatchNorm1d, training", *RECURRENT}
+        or "PReLU" in example
+    ):
         return  # these join the examples, or sum over them on the way back
     x = smooth(example)
     if x.shape != X.shape:

@@ -12,6 +12,7 @@ from ..core.printable import printable
 from .cache import clear, listing
 from .digit import digits
 from .doctor import doctor
+from .network import networks
 from .predict import predict
 from .run import runs, show
 from .table import table
@@ -49,7 +50,7 @@ class _BpropGroup(TyperGroup):
             return super().invoke(context)
 
     def list_commands(self, context: Any) -> list[str]:
-        return ["train", "predict", "runs", "show", "doctor", "cache"]
+        return ["train", "predict", "runs", "show", "networks", "doctor", "cache"]
 
 
 @contextmanager
@@ -90,7 +91,7 @@ cache = typer.Typer(invoke_without_command=True, rich_markup_mode="rich")
 app.add_typer(cache, name="cache")
 cache.callback()(listing)
 cache.command()(clear)
-for command in (predict, runs, show, doctor):
+for command in (predict, runs, show, networks, doctor):
     app.command()(command)
 
 
