@@ -25,8 +25,9 @@ def sizes(text: str) -> list[int]:
     return values
 
 
-def _checked_sizes(text: str) -> str:
-    sizes(text)
+def _checked_sizes(text: str | None) -> str | None:
+    if text is not None:
+        sizes(text)
     return text
 
 
@@ -59,6 +60,12 @@ Seed = Annotated[
 ]
 LearningRate = Annotated[float, typer.Option(callback=_rate, help="Size of a step (Adam).")]
 Hidden = Annotated[str, typer.Option(callback=_checked_sizes, help="Sizes of the hidden layers, with commas.")]
+HiddenOfMlp = Annotated[
+    str | None,
+    typer.Option(
+        callback=_checked_sizes, help="Sizes of the hidden layers of mlp, with commas.", show_default="128,64"
+    ),
+]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON object as the last line; all else goes to stderr.")
 ]
@@ -120,6 +127,17 @@ def shell_name(path: Path | str) -> str:
     text = str(path)
     is_ambiguous = text.startswith("-") or not Path(text).suffix
     return shlex.quote(f"./{text}" if is_ambiguous and not Path(text).is_absolute() else text)
+
+
+def text_argument(path: Path | str) -> str:
+    """Return what stands after ``bprop train`` for a text: the command and the name of the file, quoted for a shell.
+
+    >>> from bprop.cli.option import text_argument
+    >>> text_argument("my diary.txt"), text_argument("-x.txt")
+    ("text 'my diary.txt'", 'text ./-x.txt')
+    """
+    text = str(path)
+    return f"text {shlex.quote(f'./{text}' if text.startswith('-') else text)}"
 
 
 def resume_command(data: str, folder: Path) -> str:

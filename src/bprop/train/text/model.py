@@ -1,0 +1,199 @@
+"""`TextModel`: a network with the characters that it knows, as it is stored in the folder of a run, and writing with it."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...core.error import ArgumentError, BpropError
+from ...core.number import integer, number
+from ...networks import CharRNN
+from ...ops import Generator
+from ..record import Field, RecordError, json_bytes, read_json
+from ..run import WEIGHTS, to_json
+from ..storage import StorageError, run_folder, write_whole
+from ..weight import load_weights
+from .corpus import encoded
+from .network import CarriedState, written
+
+TEXT_RECORD = "text.json"
+FORMAT, VERSION = "bprop text", 1
+MODELS = ("rnn",)
+CELLS = ("lstm", "gru", "rnn")
+WIDEST, DEEPEST, LONGEST = 65_536, 64, 1_000_000
+
+
+@dataclass(frozen=True)
+class TextSettings:
+    """How a network is made and trained: what `train_text` takes. Embeddings have ``embedding`` numbers for a character."""
+
+    model: str = "rnn"
+    cell: str = "lstm"
+    hidden: int = 256
+    layers: int = 1
+    dropout: float = 0.0
+    embedding: int = 64
+    window: int = 64
+    batch_size: int = 32
+    epochs: int = 10
+    learning_rate: float = 4e-3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, choices in (("model", MODELS), ("cell", CELLS)):
+            if getattr(self, name) not in choices:
+                allowed = ", ".join(map(repr, choices))
+                raise ArgumentError(f"train_text: {name} is one of {allowed}, not {getattr(self, name)!r:.60}")
+        for name in ("hidden", "layers", "embedding", "window", "batch_size", "epochs"):
+            integer("train_text", name, getattr(self, name))
+        number("train_text", "dropout", self.dropout, 0, 1)
+        number("train_text", "learning_rate", self.learning_rate, 0, inf, open_low=True)
+
+    @classmethod
+    def restored(cls, field: Field) -> "TextSettings":
+        """Return the settings in a record, each of them checked."""
+        return cls(
+            model=field["model"].choice(MODELS),
+            cell=field["cell"].choice(CELLS),
+            layers=field["layers"].integer(1, DEEPEST),
+            dropout=field["dropout"].number(least=0),
+            epochs=field["epochs"].integer(1),
+            learning_rate=field["learning_rate"].number(above=0),
+            seed=field["seed"].integer(most=2**64 - 1),
+            **{name: field[name].integer(1, WIDEST) for name in ("hidden", "embedding", "window", "batch_size")},
+        )
+
+
+class TextModel:
+    """A network and the characters that it knows.
+
+    Parameters
+    ----------
+    vocabulary
+        The characters; their positions are the network's ids.
+    settings
+        How the network is made.
+    streams
+        How many texts it is trained on side by side.
+
+    Attributes
+    ----------
+    module
+        What is trained: the network with the states that it carries from batch to batch.
+    """
+
+    def __init__(self, vocabulary: str, settings: TextSettings, streams: int) -> None:
+        self.vocabulary, self.settings, self.streams = vocabulary, settings, streams
+        self.module = CarriedState(
+            CharRNN(
+                len(vocabulary),
+                settings.hidden,
+                settings.embedding,
+                settings.cell,  # type: ignore[arg-type]  # one of them, as the settings have checked
+                settings.layers,
+                settings.dropout,
+                generator=Generator(settings.seed),
+            ),
+            streams,
+        )
+
+    @property
+    def network(self) -> CharRNN:
+        """The network alone."""
+        return self.module.network
+
+    def generate(self, prompt: str, length: int = 400, *, temperature: float = 1.0, seed: int = 0) -> str:
+        """Return ``length`` characters that the network writes after ``prompt``.
+
+        Parameters
+        ----------
+        prompt
+            The beginning, one character or more of those that the network knows.
+        length
+            How many characters are written.
+        temperature
+            Each is drawn from softmax(y / temperature): below 1 the likely ones are preferred, at 0 the likeliest is taken.
+        seed
+            Decides what is drawn.
+
+        Raises
+        ------
+        ArgumentError
+            For an unknown character and for numbers out of range.
+
+        **Source:** temperature: Ackley, Hinton & Sejnowski (1985), A learning algorithm for Boltzmann machines.
+        """
+        return "".join(self.letters(prompt, length, temperature=temperature, seed=seed))
+
+    def letters(self, prompt: str, length: int = 400, *, temperature: float = 1.0, seed: int = 0) -> Iterator[str]:
+        """Yield what `generate` returns, character by character."""
+        if not prompt:
+            raise ArgumentError("generate: the prompt is empty; it has one character or more")
+        ids = encoded(prompt, self.vocabulary, "generate: the prompt")
+        integer("generate", "length", length)
+        if length > LONGEST:
+            raise ArgumentError(f"generate: length is 1 … {LONGEST:,}, not {length:,}")
+        number("generate", "temperature", temperature, 0, inf)
+        letters = written(self.network, ids, length, temperature, Generator(seed))
+        return (self.vocabulary[letter] for letter in letters)
+
+    def save(self, folder: Path, more: dict[str, Any]) -> None:
+        """Write the record into the folder of a run, where `fit` writes the weights; ``more`` is what else to record."""
+        record = {
+            "format": FORMAT,
+            "version": VERSION,
+            "vocabulary": self.vocabulary,
+            "streams": self.streams,
+            "settings": asdict(self.settings),
+            **more,
+        }
+        write_whole(folder / TEXT_RECORD, json_bytes(to_json(record), indent=2))
+
+
+def read_record(folder: str | os.PathLike[str]) -> Field:
+    """Return the record of a text's run. Raises `StorageError` where there is none, or for another format."""
+    path = run_folder(folder)
+    if not (path / TEXT_RECORD).is_file():
+        raise StorageError(f"{path} holds no network that reads texts: there is no {TEXT_RECORD} in it")
+    record = read_json(path / TEXT_RECORD)
+    record["format"].choice((FORMAT,))
+    record["version"].integer(VERSION, VERSION)
+    return record
+
+
+def load_text_model(folder: str | os.PathLike[str]) -> TextModel:
+    """Return the model that `train_text` stored in the folder of a run; of an interrupted one, as after its last epoch.
+
+    Raises `StorageError` if a file cannot be read, or a record was changed; the message names the field.
+    """
+    path, record = Path(folder), read_record(folder)
+    vocabulary = record["vocabulary"].text()
+    if not vocabulary or len(set(vocabulary)) < len(vocabulary):
+        raise record["vocabulary"].error("it lists different characters, one or more")
+    file = path / WEIGHTS
+    try:
+        size = file.stat().st_size
+    except OSError as error:
+        raise StorageError(f"{file}: {error.strerror}: no epoch has ended yet") from None
+    settings, streams = TextSettings.restored(record["settings"]), record["streams"].integer(1, WIDEST)
+    smallest = 4 * settings.hidden * max(settings.hidden, settings.embedding, len(vocabulary), streams)
+    if smallest * settings.layers > 2 * size + 2**20:  # before there is memory for them
+        raise record["settings"].error(f"a network of other sizes than the weights in {WEIGHTS}")
+    model = TextModel(vocabulary, settings, streams)
+    try:
+        load_weights(model.module, file)
+    except StorageError:
+        raise
+    except BpropError as error:
+        raise RecordError(f"{path / TEXT_RECORD} and {file.name} do not belong together: {error.message}") from None
+    for name, weight in model.module.parameters().items():
+        if not np.isfinite(np.asarray(weight)).all():
+            raise StorageError(f"{file}: {name} is not finite")
+    return model
+
+
+__all__ = ["MODELS", "TEXT_RECORD", "TextModel", "TextSettings", "load_text_model", "read_record"]
