@@ -21,7 +21,6 @@ from .option import (
 )
 from .screen import print_json, screen
 
-
 Model = Literal["mlp", "cnn", "resnet"]
 
 

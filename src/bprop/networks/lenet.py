@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..core.error import ArgumentError
-from ..core.number import integer
-from ..nn import Conv2d, Flatten, Linear, MaxPool2d, Module, ReLU, Sequential
+from ..core.number import flag, integer
+from ..nn import BatchNorm2d, Conv2d, Flatten, Linear, MaxPool2d, Module, ReLU, Sequential
 from ..nn.default_generator import generator_for
 from ..nn.initialiser import he_normal
 from ..ops import Generator
@@ -25,10 +25,11 @@ class LeNet(Sequential):
     - ``outputs``: how many classes there are.
     - ``channels``: those of the two convolutions.
     - ``hidden``: the number of hidden units after them.
+    - ``batch_norm``: whether each convolution is normalised, and so has no bias.
     - ``dtype``, ``generator``, ``seed``: as for `bprop.nn.Conv2d`. Weights start normal with deviation √(2 / fan_in).
 
     **Source:** LeCun, Bottou, Bengio & Haffner (1998), Gradient-based learning applied to document recognition; He, Zhang,
-    Ren & Sun (2015), Delving deep into rectifiers, for the start.
+    Ren & Sun (2015), Delving deep into rectifiers, for the start; Ioffe & Szegedy (2015), Batch normalization.
 
     >>> import bprop
     >>> from bprop.networks import LeNet
@@ -42,6 +43,7 @@ class LeNet(Sequential):
         outputs: int = 10,
         channels: Sequence[int] = (32, 64),
         hidden: int = 128,
+        batch_norm: bool = False,
         dtype: DTypeLike = np.float32,
         generator: Generator | None = None,
         seed: int | None = None,
@@ -52,14 +54,14 @@ class LeNet(Sequential):
         first, second = (integer(self, "every number of channels", count) for count in channels)
         draw = generator_for("LeNet", generator, seed)
         settings: dict[str, Any] = {"dtype": dtype, "generator": draw, "init": he_normal()}
+        batch_norm = flag(self, "batch_norm", batch_norm)
+        layers: list[Module] = []
+        for inputs, count in ((depth, first), (first, second)):
+            layers.append(Conv2d(inputs, count, 3, padding=1, bias=not batch_norm, **settings))
+            layers += [*([BatchNorm2d(count, dtype=dtype)] if batch_norm else []), ReLU(), MaxPool2d(2)]
         flat = second * (height // 4) * (width // 4)
         super().__init__(
-            Conv2d(depth, first, 3, padding=1, **settings),
-            ReLU(),
-            MaxPool2d(2),
-            Conv2d(first, second, 3, padding=1, **settings),
-            ReLU(),
-            MaxPool2d(2),
+            *layers,
             Flatten(),
             Linear(flat, integer(self, "hidden", hidden), dtype, generator=draw, init=he_normal()),
             ReLU(),

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..networks import MLP, LeNet, ResNet
-from ..nn import Dropout, Sequential
+from ..nn import Sequential
 from ..nn.default_generator import split
 from ..ops import Generator
-from .augmentation import RandomShift
+from .augmentation import RandomAffine
 
 HIDDEN = (128, 64)
 """The hidden layers of the multi-layer perceptron."""
@@ -33,8 +33,8 @@ SETTINGS = {
 def digit_model(name: str, hidden: Sequence[int], generator: Generator) -> Sequential:
     """Return a network for images of 8 × 8 pixels with 10 logits.
 
-    ``"mlp"``: 64 pixels, tanh layers of the sizes ``hidden``. ``"cnn"``: `LeNet`, with images that are moved by up to a
-    pixel and dropout before the last layer in training. ``"resnet"``: `ResNet` of 20 layers, with moved images.
+    ``"mlp"``: 64 pixels, tanh layers of the sizes ``hidden``. ``"cnn"``: `LeNet` with batch normalisation.
+    ``"resnet"``: `ResNet` of 20 layers. In training both see images that are moved by up to a pixel and sheared a little.
 
     >>> import bprop
     >>> from bprop.train.digit_model import digit_model
@@ -47,19 +47,16 @@ def digit_model(name: str, hidden: Sequence[int], generator: Generator) -> Seque
     """
     if name == "mlp":
         return MLP([64, *hidden, 10], generator=generator)
-    shift = RandomShift(1, split(generator))
+    images = RandomAffine(1.0, 0.15, split(generator))
     if name == "resnet":
-        return Sequential(shift=shift, network=ResNet(20, inputs=1, generator=generator))
-    network = LeNet((1, 8, 8), generator=generator)
-    return Sequential(shift=shift, features=network[:-1], dropout=Dropout(0.5, split(generator)), output=network[-1])
+        return Sequential(images=images, network=ResNet(20, inputs=1, generator=generator))
+    return Sequential(images=images, network=LeNet((1, 8, 8), batch_norm=True, generator=generator))
 
 
 def model_name(labels: Sequence[str]) -> str | None:
     """Return the name of the model whose modules a checkpoint lists, or ``None`` for another network."""
     kinds = {label.partition(": ")[2].partition("(")[0] for label in labels}
-    if "RandomShift" in kinds:
-        return "resnet" if "BatchNorm2d" in kinds else "cnn"
-    return "mlp" if "MLP" in kinds else None
+    return next((name for name, kind in (("mlp", "MLP"), ("cnn", "LeNet"), ("resnet", "ResNet")) if kind in kinds), None)
 
 
 __all__ = ["HIDDEN", "SETTINGS", "DigitSettings", "digit_model", "model_name"]

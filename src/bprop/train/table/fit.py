@@ -1,7 +1,7 @@
 """`fit_table`: from a table and the name of its target to a trained model, its scores beside baselines, and influences."""
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
