@@ -56,6 +56,10 @@ def digits(
         "hidden": None if hidden is None else sizes(hidden),
     }
     if resume is None:
+        if hidden is not None and model != "mlp":
+            raise typer.BadParameter(
+                f"sizes of hidden layers are for the mlp, not for {model}", param_hint="'--hidden'"
+            )
         folder = next_folder() if out is None else out
     else:
         folder = resumed_run(resume, out)

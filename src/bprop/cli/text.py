@@ -60,7 +60,19 @@ def text(
     from ..train.digit import next_folder
     from ..train.text import TextSettings, read_text, text_settings, train_text
 
-    names = ["model", "cell", "hidden", "layers", "embedding", "dropout", "window", "batch_size", "epochs", "learning_rate", "seed"]
+    names = [
+        "model",
+        "cell",
+        "hidden",
+        "layers",
+        "embedding",
+        "dropout",
+        "window",
+        "batch_size",
+        "epochs",
+        "learning_rate",
+        "seed",
+    ]
     values = (model, cell, hidden, layers, embedding, dropout, window, batch_size, epochs, learning_rate, seed)
     options: dict[str, Any] = dict(zip(names, values, strict=True))
     corpus = read_text(path)

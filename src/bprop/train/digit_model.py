@@ -56,7 +56,9 @@ def digit_model(name: str, hidden: Sequence[int], generator: Generator) -> Seque
 def model_name(labels: Sequence[str]) -> str | None:
     """Return the name of the model whose modules a checkpoint lists, or ``None`` for another network."""
     kinds = {label.partition(": ")[2].partition("(")[0] for label in labels}
-    return next((name for name, kind in (("mlp", "MLP"), ("cnn", "LeNet"), ("resnet", "ResNet")) if kind in kinds), None)
+    return next(
+        (name for name, kind in (("mlp", "MLP"), ("cnn", "LeNet"), ("resnet", "ResNet")) if kind in kinds), None
+    )
 
 
 __all__ = ["HIDDEN", "SETTINGS", "DigitSettings", "digit_model", "model_name"]

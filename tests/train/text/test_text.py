@@ -49,7 +49,9 @@ def test_a_short_text_has_fewer_streams():
 def test_the_least_length_is_what_the_message_says(count):
     corpus = Corpus("ab" * count, "letters")
     window = corpus.learned
-    with pytest.raises(TextError, match=rf"has {2 * count} characters; with windows of {window} it has (\d+) or more") as e:
+    with pytest.raises(
+        TextError, match=rf"has {2 * count} characters; with windows of {window} it has (\d+) or more"
+    ) as e:
         corpus.check_length(window)
     least = int(str(e.value).split(" it has ")[1].split(" ")[0])
     Corpus("a" * least, "enough").check_length(window)
@@ -93,9 +95,7 @@ def test_probabilities_of_the_ngram_model(order):
     draw = np.random.default_rng(order)
     ids, unseen = draw.integers(0, 4, 60), draw.integers(0, 5, 20)
     model = NGram(ids, 5, order)
-    expected = [
-        witten_bell(ids, unseen[max(i - order + 1, 0) : i], unseen[i], 5) for i in range(2, len(unseen))
-    ]
+    expected = [witten_bell(ids, unseen[max(i - order + 1, 0) : i], unseen[i], 5) for i in range(2, len(unseen))]
     np.testing.assert_allclose(model.probabilities(unseen, 2), expected, rtol=1e-12)
     context = unseen[: order - 1]
     total = sum(model.probabilities(np.array([*context, letter]), order - 1)[0] for letter in range(5))
@@ -217,7 +217,9 @@ def test_settings(setting, text):
     ],
 )
 def test_records_that_were_changed(tmp_path, change, text):
-    train_text(Corpus(LINE * 12, "lines"), TextSettings(**{**vars(SMALL), "epochs": 1}), out=tmp_path / "run", progress=False)
+    train_text(
+        Corpus(LINE * 12, "lines"), TextSettings(**{**vars(SMALL), "epochs": 1}), out=tmp_path / "run", progress=False
+    )
     path = tmp_path / "run" / "text.json"
     record = json.loads(path.read_text(encoding="utf-8"))
     settings = record["settings"] | change.get("settings", {})
