@@ -18,12 +18,17 @@ INSTANCE = {**BATCH, "affine": False, "track_running_stats": False}
 LAYERS = {
     "Linear", "Maxout", "PReLU", "BatchNorm1d", "BatchNorm2d", "InstanceNorm1d", "InstanceNorm2d", "GroupNorm", "LayerNorm",
     "RMSNorm", "Embedding", "LearnedPositions", "RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell",
+    "MultiHeadAttention", "FeedForward", "TransformerEncoderBlock", "TransformerDecoderBlock",
 }  # fmt: skip
 RANDOM = {"Linear", "Maxout", "RReLU", "Dropout", "Dropout1d", "Dropout2d", "Embedding", "LearnedPositions"}
 MADE = {name: getattr(nn.init, name) for name in nn.init.__all__ if inspect.isfunction(getattr(nn.init, name))}
 
 CELL = {"bias": True, "init": None, "generator": None, "seed": None}
 RECURRENT = CELL | {"num_layers": 1, "batch_first": False, "dropout": 0, "bidirectional": False}
+BLOCK = CELL | {
+    "dim_feedforward": 2048, "dropout": 0.1, "activation": "relu", "layer_norm_eps": 1e-5, "batch_first": False,
+    "norm_first": False, "causal": False,
+}  # fmt: skip
 
 # As published, and as PyTorch has them (but for the threshold of Softplus, which says so).
 DEFAULTS = {
@@ -41,6 +46,9 @@ DEFAULTS = {
     "GaussianNLL": {"full": False, "epsilon": 1e-6}, "Huber": {"delta": 1},
     "PoissonNLL": {"log_input": True, "full": False, "epsilon": 1e-8}, "SmoothL1": {"beta": 1},
     "RNN": RECURRENT | {"nonlinearity": "tanh"}, "LSTM": RECURRENT, "GRU": RECURRENT,
+    "MultiHeadAttention": CELL | {"dropout": 0, "kdim": None, "vdim": None, "batch_first": False},
+    "FeedForward": CELL | {"dropout": 0, "activation": "relu"}, "TransformerEncoderBlock": BLOCK,
+    "TransformerDecoderBlock": BLOCK | {"causal": True},
     "RNNCell": CELL | {"nonlinearity": "tanh"}, "LSTMCell": CELL, "GRUCell": CELL,
     "BatchNorm1d": BATCH, "BatchNorm2d": BATCH, "InstanceNorm1d": INSTANCE, "InstanceNorm2d": INSTANCE,
     "GroupNorm": {"eps": 1e-5, "affine": True, "channel_axis": 1}, "RMSNorm": {"eps": None, "elementwise_affine": True},

@@ -118,6 +118,11 @@ EXAMPLES.update(
         "Upsample": lambda dtype: nn.Upsample(scale_factor=(2, 1)),
         "Upsample, bilinear": lambda dtype: nn.Upsample((5, 2), mode="bilinear", layout="NHWC"),
         "SinusoidalPositions": lambda dtype: nn.SinusoidalPositions(6),
+        "MultiHeadAttention": lambda dtype: nn.MultiHeadAttention(6, 2, dtype=dtype, seed=0),
+        "FeedForward": lambda dtype: nn.FeedForward(6, 4, activation="gelu", dtype=dtype, seed=0),
+        "TransformerEncoderBlock": lambda dtype: nn.TransformerEncoderBlock(
+            6, 2, 4, 0.0, causal=True, dtype=dtype, seed=0
+        ),
     }
 )
 SHAPES = {
@@ -130,6 +135,8 @@ LOSSES = {name: kind for name, kind in vars(nn).items() if isinstance(kind, type
 LOSSES.pop("Loss")
 
 
+ATTENTION = {"MultiHeadAttention", "TransformerEncoderBlock"}
+"""Those that take X as a sequence of three tokens, each of which has a part in the others."""
 RECURRENT = {"RNN", "LSTM", "GRU"}
 """Those that take X as a sequence of three steps: what a step has, later ones have."""
 

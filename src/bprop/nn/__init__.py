@@ -10,6 +10,7 @@ from .container import Parallel, Residual, Sequential
 from .convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from .default_generator import seed
 from .distance_loss import CosineEmbedding, KLDivergence, TripletMargin
+from .dot_product_attention import attention
 from .dropout import Dropout, Dropout1d, Dropout2d
 from .embedding import Embedding
 from .frame import Frame
@@ -22,8 +23,8 @@ from .linear import Linear
 from .loss import Loss, SquaredError
 from .margin_loss import Hinge, MultiClassHinge, SoftMargin
 from .module import Module
+from .multi_head_attention import MultiHeadAttention
 from .piecewise import HardShrink, HardSigmoid, HardTanh, ReLU6, SoftShrink, TanhShrink, Threshold
-from .position import LearnedPositions, RotaryPositions, SinusoidalPositions, rotary
 from .pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -34,12 +35,14 @@ from .pooling import (
     MaxPool1d,
     MaxPool2d,
 )
+from .position import LearnedPositions, RotaryPositions, SinusoidalPositions, rotary
 from .rectifier import CELU, ELU, SELU, LeakyReLU, PReLU, ReLU, RReLU
 from .recurrent import GRU, LSTM, RNN
 from .recurrent_cell import GRUCell, LSTMCell, RNNCell
 from .regression_loss import GaussianNLL, Huber, LogCosh, MeanAbsoluteError, MeanSquaredError, PoissonNLL, SmoothL1
 from .sequence_mask import sequence_mask
 from .tie import tie
+from .transformer import FeedForward, TransformerDecoderBlock, TransformerEncoderBlock
 from .upsample import Upsample
 
 __all__ = [
@@ -51,14 +54,14 @@ __all__ = [
     "LSTM",
     "RNN",
     "SELU",
-    "BatchNorm1d",
-    "BatchNorm2d",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AvgPool1d",
     "AvgPool2d",
+    "BatchNorm1d",
+    "BatchNorm2d",
     "BinaryCrossEntropy",
     "Conv1d",
     "Conv2d",
@@ -70,6 +73,7 @@ __all__ = [
     "Dropout1d",
     "Dropout2d",
     "Embedding",
+    "FeedForward",
     "Flatten",
     "Frame",
     "GRUCell",
@@ -104,12 +108,13 @@ __all__ = [
     "Mish",
     "Module",
     "MultiClassHinge",
+    "MultiHeadAttention",
     "NegativeLogLikelihood",
     "PReLU",
     "Parallel",
     "PoissonNLL",
-    "RNNCell",
     "RMSNorm",
+    "RNNCell",
     "RReLU",
     "ReLU",
     "ReLU6",
@@ -131,9 +136,12 @@ __all__ = [
     "Tanh",
     "TanhShrink",
     "Threshold",
+    "TransformerDecoderBlock",
+    "TransformerEncoderBlock",
     "TripletMargin",
     "Unflatten",
     "Upsample",
+    "attention",
     "init",
     "parameter",
     "rotary",

@@ -81,9 +81,7 @@ class Linear(Module):
     def bprop(self, y_bar: Any) -> Array:
         """Return ∂E/∂x for y_bar = ∂E/∂y, and leave ∂E/∂W and ∂E/∂b in ``W_bar`` and ``b_bar``."""
         W = self.W
-        outputs, inputs = W.shape
-        x = reshape(astype(self.x, W.dtype), (size_of(self.x.shape[:-1]), inputs))  # a row per example
-        rows = reshape(y_bar, (x.shape[0], outputs))
+        x, rows = rows_of(astype(self.x, W.dtype)), rows_of(y_bar)  # a row per example
 
         # Core step 3: from the error derivatives of the activities to those of the incoming weights,
         # ∂E/∂w_ij = Σ_n y_i ∂E/∂z_j. Here x[n] holds the activities y_i and rows[n] the ∂E/∂z_j of example n.
@@ -104,3 +102,11 @@ class Linear(Module):
     def describe(self) -> str:
         W = self.__dict__["_cells"]["W"].array
         return f"{W.shape[1]} → {W.shape[0]}, {W.dtype}{'' if self.has_bias else ', no bias'}"
+
+
+def rows_of(x: Any) -> Array:
+    """Return (..., width) as (rows, width): a row for each example, token or step."""
+    return reshape(x, (size_of(x.shape[:-1]), x.shape[-1]))
+
+
+__all__ = ["Linear", "rows_of"]
