@@ -5,7 +5,7 @@ import pytest
 
 import bprop
 from bprop import nn, optim
-from bprop.networks import CATALOGUE, MLP, CharRNN, LeNet, ResNet, ResNet18, flops, parameters
+from bprop.networks import CATALOGUE, MLP, CharRNN, CharTransformer, LeNet, ResNet, ResNet18, flops, parameters
 
 CELLS = ("lstm", "gru", "rnn")
 
@@ -13,6 +13,9 @@ CELLS = ("lstm", "gru", "rnn")
 def small(kind):
     """Return a small network, inputs and labels."""
     generator = bprop.Generator(3)
+    if kind == "transformer":
+        x = np.random.default_rng(0).integers(0, 7, (4, 6))
+        return CharTransformer(7, 6, 8, 2, 2, generator=generator), x, np.roll(x, -1, 1)
     if kind in CELLS:
         x = np.random.default_rng(0).integers(0, 7, (4, 6))
         return CharRNN(7, 8, 5, cell=kind, num_layers=2, generator=generator), x, np.roll(x, -1, 1)
@@ -24,7 +27,7 @@ def small(kind):
     return ResNet(8, 3, 3, (4, 6, 8), shortcut=kind[-1], generator=generator), x, t
 
 
-KINDS = ("mlp", "lenet", "resnet A", "resnet B", *CELLS)
+KINDS = ("mlp", "lenet", "resnet A", "resnet B", *CELLS, "transformer")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -110,7 +113,7 @@ def test_flops_of_formulas():
 
 def test_every_network_of_the_catalogue_is_made():
     for entry in CATALOGUE:
-        assert eval(entry.name, {name: globals()[name] for name in ("MLP", "LeNet", "ResNet", "ResNet18", "CharRNN")})
+        assert eval(entry.name, {name: globals()[name] for name in ("MLP", "LeNet", "ResNet", "ResNet18", "CharRNN", "CharTransformer")})
     names = [entry.name for entry in CATALOGUE]
     assert len(set(names)) == len(names)
 
@@ -139,6 +142,7 @@ def test_a_slice_is_a_sequential():
         (lambda: ResNet(21), "6n \\+ 2, such as 20, 32 or 56, not 21"),
         (lambda: ResNet(20, shortcut="C"), "shortcut is 'A'"),
         (lambda: ResNet(20, widths=(8, 4, 2)), "three rising"),
+        (lambda: CharTransformer(5, width=6), "heads"),
         (lambda: CharRNN(5, cell="tree"), "'lstm', 'gru', 'rnn', not 'tree'"),
     ],
 )

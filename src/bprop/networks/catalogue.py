@@ -7,6 +7,7 @@ import numpy as np
 
 from ..nn import Module
 from .char_rnn import CharRNN
+from .char_transformer import CharTransformer
 from .count import flops, parameters
 from .lenet import LeNet
 from .mlp import MLP
@@ -48,6 +49,7 @@ CATALOGUE: tuple[Entry, ...] = (
         Entry(f"CharRNN(64, cell={cell!r})", lambda cell=cell: CharRNN(64, cell=cell, seed=0), (64,), True)  # type: ignore[misc]
         for cell in ("lstm", "gru", "rnn")
     ),
+    Entry("CharTransformer(64)", lambda: CharTransformer(64, seed=0), (64,), True),
 )
 """The networks by name."""
 
