@@ -113,7 +113,10 @@ def test_flops_of_formulas():
 
 def test_every_network_of_the_catalogue_is_made():
     for entry in CATALOGUE:
-        assert eval(entry.name, {name: globals()[name] for name in ("MLP", "LeNet", "ResNet", "ResNet18", "CharRNN", "CharTransformer")})
+        assert eval(
+            entry.name,
+            {name: globals()[name] for name in ("MLP", "LeNet", "ResNet", "ResNet18", "CharRNN", "CharTransformer")},
+        )
     names = [entry.name for entry in CATALOGUE]
     assert len(set(names)) == len(names)
 

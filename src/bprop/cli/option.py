@@ -31,8 +31,9 @@ def _checked_sizes(text: str | None) -> str | None:
     return text
 
 
-def _rate(value: float) -> float:
-    if not 0 < value < float("inf"):
+def rate(value: float | None) -> float | None:
+    """Return a learning rate that is a positive number, or none."""
+    if value is not None and not 0 < value < float("inf"):
         raise typer.BadParameter(f"{value} is not a positive number")
     return value
 
@@ -58,7 +59,7 @@ def out_option(default: str) -> Any:
 Seed = Annotated[
     int, typer.Option(callback=_seed, metavar="INTEGER", help="Decides initial weights and the order of examples.")
 ]
-LearningRate = Annotated[float, typer.Option(callback=_rate, help="Size of a step (Adam).")]
+LearningRate = Annotated[float, typer.Option(callback=rate, help="Size of a step (Adam).")]
 Hidden = Annotated[str, typer.Option(callback=_checked_sizes, help="Sizes of the hidden layers, with commas.")]
 HiddenOfMlp = Annotated[
     str | None,

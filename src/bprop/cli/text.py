@@ -9,7 +9,6 @@ import typer
 from ..core.printable import printable_lines
 from .option import (
     AsJson,
-    LearningRate,
     RunArgument,
     Seed,
     find_run,
@@ -17,6 +16,7 @@ from .option import (
     is_set,
     out_option,
     path_of,
+    rate,
     resume_option,
     resumed_run,
     saved_state,
@@ -28,18 +28,31 @@ from .screen import print_json, screen
 def text(
     context: typer.Context,
     path: Annotated[Path, typer.Argument(parser=path_of, metavar="FILE", help="A text in UTF-8.", show_default=False)],
-    model: Annotated[Literal["rnn"], typer.Option(help="rnn: a recurrent network.")] = "rnn",
+    model: Annotated[
+        Literal["rnn", "transformer"], typer.Option(help="rnn: a recurrent network. transformer: causal attention.")
+    ] = "rnn",
     cell: Annotated[Literal["lstm", "gru", "rnn"], typer.Option(help="The cells of the recurrent network.")] = "lstm",
-    hidden: Annotated[int, typer.Option(min=1, help="Numbers in the state of a layer.")] = 256,
-    layers: Annotated[int, typer.Option(min=1, help="Layers on top of each other.")] = 1,
-    embedding: Annotated[int, typer.Option(min=1, help="Numbers that stand for a character.")] = 64,
+    hidden: Annotated[
+        int | None,
+        typer.Option(min=1, help="Numbers inside, of a state or a character.", show_default="rnn 256, transformer 128"),
+    ] = None,
+    layers: Annotated[
+        int | None, typer.Option(min=1, help="Layers on top of each other.", show_default="rnn 1, transformer 4")
+    ] = None,
+    embedding: Annotated[int, typer.Option(min=1, help="Numbers that stand for a character (rnn).")] = 64,
+    heads: Annotated[int, typer.Option(min=1, help="Of attention (transformer).")] = 4,
     dropout: Annotated[
         float, typer.Option(min=0, max=0.99, help="Share of activities that are silent in training.")
     ] = 0.0,
-    window: Annotated[int, typer.Option(min=1, help="Characters through which error derivatives go back.")] = 64,
-    batch_size: Annotated[int, typer.Option(min=1, help="Windows per step, in streams side by side.")] = 32,
+    window: Annotated[
+        int, typer.Option(min=1, help="Characters through which error derivatives go back, or that attention sees.")
+    ] = 64,
+    batch_size: Annotated[int, typer.Option(min=1, help="Windows per step.")] = 32,
     epochs: Annotated[int, typer.Option(min=1, help="How often the text is read.")] = 10,
-    learning_rate: LearningRate = 4e-3,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(callback=rate, help="Size of the first step (Adam).", show_default="rnn 4e-3, transformer 1e-3"),
+    ] = None,
     seed: Seed = 0,
     out: Annotated[Path | None, out_option("runs/<file>-<date>-<n>")] = None,
     resume: Annotated[Path | None, resume_option()] = None,
@@ -58,23 +71,23 @@ def text(
     run, and so, bit for bit, does the result.
     """
     from ..train.digit import next_folder
-    from ..train.text import TextSettings, read_text, text_settings, train_text
+    from ..train.text import DEFAULTS, TextSettings, read_text, text_settings, train_text
 
-    names = [
-        "model",
-        "cell",
-        "hidden",
-        "layers",
-        "embedding",
-        "dropout",
-        "window",
-        "batch_size",
-        "epochs",
-        "learning_rate",
-        "seed",
-    ]
-    values = (model, cell, hidden, layers, embedding, dropout, window, batch_size, epochs, learning_rate, seed)
-    options: dict[str, Any] = dict(zip(names, values, strict=True))
+    options: dict[str, Any] = {
+        "model": model,
+        "cell": cell,
+        "hidden": hidden,
+        "layers": layers,
+        "embedding": embedding,
+        "heads": heads,
+        "dropout": dropout,
+        "window": window,
+        "batch_size": batch_size,
+        "epochs": epochs,
+        "learning_rate": learning_rate,
+        "seed": seed,
+    }
+    options |= {name: value for name, value in DEFAULTS[model].items() if options[name] is None}
     corpus = read_text(path)
     if resume is not None:
         folder = resumed_run(resume, out)

@@ -9,4 +9,15 @@ from .lenet import LeNet
 from .mlp import MLP
 from .resnet import ResNet, ResNet18
 
-__all__ = ["CATALOGUE", "MLP", "CharRNN", "CharTransformer", "Entry", "LeNet", "ResNet", "ResNet18", "flops", "parameters"]
+__all__ = [
+    "CATALOGUE",
+    "MLP",
+    "CharRNN",
+    "CharTransformer",
+    "Entry",
+    "LeNet",
+    "ResNet",
+    "ResNet18",
+    "flops",
+    "parameters",
+]

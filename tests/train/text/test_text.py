@@ -8,7 +8,7 @@ import pytest
 
 import bprop
 from bprop import nn
-from bprop.networks import CharRNN
+from bprop.networks import CharRNN, CharTransformer
 from bprop.train import StorageError
 from bprop.train.text import (
     Corpus,
@@ -20,7 +20,9 @@ from bprop.train.text import (
     text_settings,
     train_text,
 )
-from bprop.train.text.network import CarriedState, bits_per_character, drawn
+from bprop.train.text.carried import CarriedState, bits_per_character
+from bprop.train.text.sampling import drawn
+from bprop.train.text.windowed import Windowed
 
 LINE = "the quick brown fox jumps over the lazy dog, and the dog sleeps on.\n"
 SMALL = TextSettings(hidden=12, embedding=6, window=8, batch_size=4, epochs=2)
@@ -139,6 +141,26 @@ def test_bits_are_those_of_the_whole_text_at_once():
     assert bits_per_character(network, ids, 700) == pytest.approx(expected, rel=1e-12)
 
 
+def test_bits_of_windows():
+    network = CharTransformer(5, 6, 8, 2, 2, dtype=np.float64, seed=0)
+    ids = np.random.default_rng(0).integers(0, 5, 40)
+    expected = []
+    for position in range(10, 40):
+        windows = [start for start in range(6, 39, 3) if start < position <= start + 6]  # the first one that it is in
+        y = np.asarray(network(ids[None, windows[0] : position]))[0, -1]
+        expected.append(np.log(np.sum(np.exp(y))) - y[ids[position]])
+    assert Windowed(network).bits(ids, 10) == pytest.approx(np.mean(expected) / np.log(2), rel=1e-9)
+
+
+def test_a_window_writes_what_the_whole_text_would():
+    network = CharTransformer(5, 6, 8, 2, 2, dtype=np.float64, seed=0)
+    text = [1, 2]
+    for letter in Windowed(network).written(np.array(text), 9, 0.0, bprop.Generator(0)):
+        assert letter == int(np.argmax(np.asarray(network(np.array([text[-6:]])))[0, -1]))
+        text.append(letter)
+    assert len(text) == 11
+
+
 def test_a_run_goes_on_with_the_same_bits(tmp_path):
     corpus = Corpus(LINE * 12, "lines")
     whole = train_text(corpus, TextSettings(**{**vars(SMALL), "epochs": 4}), out=tmp_path / "whole", progress=False)
@@ -152,6 +174,17 @@ def test_a_run_goes_on_with_the_same_bits(tmp_path):
     assert load_text_model(tmp_path / "run").generate("the", 30) == whole.model.generate("the", 30)
     with pytest.raises(StorageError, match="is another text or was changed"):
         train_text(Corpus(LINE * 13, "more lines"), settings, out=tmp_path / "run", resume=True, progress=False)
+
+
+def test_a_transformer_learns_more_than_the_ngram_model(tmp_path):
+    settings = TextSettings(
+        "transformer", hidden=32, layers=2, heads=2, window=32, batch_size=8, epochs=12, learning_rate=1e-2
+    )
+    result = train_text(Corpus(LINE * 60, "lines"), settings, out=tmp_path / "run", progress=False)
+    assert result.bits < result.ngram_bits
+    written = load_text_model(tmp_path / "run").generate("the qui", 20, temperature=0)
+    assert written == result.model.generate("the qui", 20, temperature=0)
+    assert result.run.notes == []
 
 
 def test_a_network_learns_more_than_the_ngram_model():

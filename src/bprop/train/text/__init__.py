@@ -2,10 +2,11 @@
 
 from .corpus import Corpus, TextError, read_text
 from .fit import TextResult, text_settings, train_text
-from .model import TextModel, TextSettings, load_text_model
+from .model import DEFAULTS, TextModel, TextSettings, load_text_model
 from .ngram import NGram
 
 __all__ = [
+    "DEFAULTS",
     "Corpus",
     "NGram",
     "TextError",

@@ -15,7 +15,6 @@ from ..run import Run
 from ..storage import StorageError
 from .corpus import Corpus
 from .model import TEXT_RECORD, TextModel, TextSettings, read_record
-from .network import bits_per_character
 from .ngram import NGram
 
 ORDER = 3
@@ -63,9 +62,10 @@ def train_text(
 ) -> TextResult:
     """Train a network on the first nine tenths of a text, and measure it on the last tenth, beside an n-gram model.
 
-    Every epoch goes through the text once, in ``settings.batch_size`` streams side by side, window by window; the state is
-    carried from window to window, error derivatives are not. Nothing is chosen by the held-out part. Adam, with gradients
-    clipped to norm 1 and a rate that falls exponentially.
+    Every epoch goes through the text once. A recurrent network reads ``settings.batch_size`` streams side by side, window by
+    window; the state is carried from window to window, error derivatives are not. A transformer reads the windows in an order
+    that is drawn. Nothing is chosen by the held-out part. Adam, with gradients clipped to norm 1 and a rate that falls
+    exponentially.
 
     Parameters
     ----------
@@ -79,7 +79,8 @@ def train_text(
     Returns
     -------
     Model, record and bits per character. Those in the record of an epoch are of windows that start without a state, and so a
-    little higher than ``bits``, where the whole text before a character is known.
+    little higher than ``bits``, for which a recurrent network knows the whole text before a character, and a transformer half a
+    window of it or more.
 
     Raises
     ------
@@ -115,7 +116,7 @@ def train_text(
         epochs=settings.epochs,
         batch_size=streams,
         seed=settings.seed,
-        shuffle=False,
+        shuffle=settings.model != "rnn",
         metrics=[],
         out=out,
         resume=resume,
@@ -125,7 +126,7 @@ def train_text(
     )
     ids, first = corpus.ids, corpus.learned
     before = max(first - settings.window * 4, 0)
-    bits = bits_per_character(model.network, ids[before:], first - before)
+    bits = model.module.bits(ids[before:], first - before)
     ngram = NGram(ids[:first], len(corpus.vocabulary), ORDER).bits(ids[before:], first - before)
     if run.folder is not None:
         model.save(run.folder, {**about, "scores": {"network": bits, "ngram": ngram}})

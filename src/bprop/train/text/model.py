@@ -11,25 +11,34 @@ import numpy as np
 
 from ...core.error import ArgumentError, BpropError
 from ...core.number import integer, number
-from ...networks import CharRNN
+from ...networks import CharRNN, CharTransformer
 from ...ops import Generator
 from ..record import Field, RecordError, json_bytes, read_json
 from ..run import WEIGHTS, to_json
 from ..storage import StorageError, run_folder, write_whole
 from ..weight import load_weights
+from .carried import CarriedState
 from .corpus import encoded
-from .network import CarriedState, written
+from .windowed import Windowed
 
 TEXT_RECORD = "text.json"
 FORMAT, VERSION = "bprop text", 1
-MODELS = ("rnn",)
+MODELS = ("rnn", "transformer")
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "rnn": {"hidden": 256, "layers": 1, "learning_rate": 4e-3},
+    "transformer": {"hidden": 128, "layers": 4, "learning_rate": 1e-3},
+}
+"""Settings that suit each model."""
 CELLS = ("lstm", "gru", "rnn")
 WIDEST, DEEPEST, LONGEST = 65_536, 64, 1_000_000
 
 
 @dataclass(frozen=True)
 class TextSettings:
-    """How a network is made and trained: what `train_text` takes. Embeddings have ``embedding`` numbers for a character."""
+    """How a network is made and trained: what `train_text` takes.
+
+    ``cell`` and ``embedding``, the numbers for a character, are of the rnn; ``heads`` is of the transformer.
+    ``hidden`` is the length of the rnn's state, and of what stands for a character inside the transformer."""
 
     model: str = "rnn"
     cell: str = "lstm"
@@ -37,6 +46,7 @@ class TextSettings:
     layers: int = 1
     dropout: float = 0.0
     embedding: int = 64
+    heads: int = 4
     window: int = 64
     batch_size: int = 32
     epochs: int = 10
@@ -48,7 +58,7 @@ class TextSettings:
             if getattr(self, name) not in choices:
                 allowed = ", ".join(map(repr, choices))
                 raise ArgumentError(f"train_text: {name} is one of {allowed}, not {getattr(self, name)!r:.60}")
-        for name in ("hidden", "layers", "embedding", "window", "batch_size", "epochs"):
+        for name in ("hidden", "layers", "embedding", "heads", "window", "batch_size", "epochs"):
             integer("train_text", name, getattr(self, name))
         number("train_text", "dropout", self.dropout, 0, 1)
         number("train_text", "learning_rate", self.learning_rate, 0, inf, open_low=True)
@@ -64,7 +74,10 @@ class TextSettings:
             epochs=field["epochs"].integer(1),
             learning_rate=field["learning_rate"].number(above=0),
             seed=field["seed"].integer(most=2**64 - 1),
-            **{name: field[name].integer(1, WIDEST) for name in ("hidden", "embedding", "window", "batch_size")},
+            **{
+                name: field[name].integer(1, WIDEST)
+                for name in ("hidden", "embedding", "heads", "window", "batch_size")
+            },
         )
 
 
@@ -78,33 +91,28 @@ class TextModel:
     settings
         How the network is made.
     streams
-        How many texts it is trained on side by side.
+        How many windows a batch has.
 
     Attributes
     ----------
     module
-        What is trained: the network with the states that it carries from batch to batch.
+        What is trained: the network, with the states that it carries from batch to batch if it has any.
     """
 
     def __init__(self, vocabulary: str, settings: TextSettings, streams: int) -> None:
         self.vocabulary, self.settings, self.streams = vocabulary, settings, streams
-        self.module = CarriedState(
-            CharRNN(
-                len(vocabulary),
-                settings.hidden,
-                settings.embedding,
-                settings.cell,  # type: ignore[arg-type]  # one of them, as the settings have checked
-                settings.layers,
-                settings.dropout,
-                generator=Generator(settings.seed),
-            ),
-            streams,
-        )
-
-    @property
-    def network(self) -> CharRNN:
-        """The network alone."""
-        return self.module.network
+        size, draw = len(vocabulary), Generator(settings.seed)
+        hidden, layers, dropout = settings.hidden, settings.layers, settings.dropout
+        self.module: CarriedState | Windowed
+        if settings.model == "transformer":
+            self.module = Windowed(
+                CharTransformer(size, settings.window, hidden, layers, settings.heads, dropout, generator=draw)
+            )
+        else:
+            cell: Any = settings.cell  # one of them, as the settings have checked
+            self.module = CarriedState(
+                CharRNN(size, hidden, settings.embedding, cell, layers, dropout, generator=draw), streams
+            )
 
     def generate(self, prompt: str, length: int = 400, *, temperature: float = 1.0, seed: int = 0) -> str:
         """Return ``length`` characters that the network writes after ``prompt``.
@@ -138,7 +146,7 @@ class TextModel:
         if length > LONGEST:
             raise ArgumentError(f"generate: length is 1 … {LONGEST:,}, not {length:,}")
         number("generate", "temperature", temperature, 0, inf)
-        letters = written(self.network, ids, length, temperature, Generator(seed))
+        letters = self.module.written(ids, length, temperature, Generator(seed))
         return (self.vocabulary[letter] for letter in letters)
 
     def save(self, folder: Path, more: dict[str, Any]) -> None:
@@ -180,8 +188,10 @@ def load_text_model(folder: str | os.PathLike[str]) -> TextModel:
     except OSError as error:
         raise StorageError(f"{file}: {error.strerror}: no epoch has ended yet") from None
     settings, streams = TextSettings.restored(record["settings"]), record["streams"].integer(1, WIDEST)
-    smallest = 4 * settings.hidden * max(settings.hidden, settings.embedding, len(vocabulary), streams)
-    if smallest * settings.layers > 2 * size + 2**20:  # before there is memory for them
+    widest = max(settings.hidden, len(vocabulary), streams)
+    if (
+        4 * settings.hidden * widest > 2 * size + 2**20 or settings.layers * 4 * settings.hidden**2 > 2 * size + 2**20
+    ):  # before there is memory for them
         raise record["settings"].error(f"a network of other sizes than the weights in {WEIGHTS}")
     model = TextModel(vocabulary, settings, streams)
     try:
@@ -196,4 +206,4 @@ def load_text_model(folder: str | os.PathLike[str]) -> TextModel:
     return model
 
 
-__all__ = ["MODELS", "TEXT_RECORD", "TextModel", "TextSettings", "load_text_model", "read_record"]
+__all__ = ["DEFAULTS", "MODELS", "TEXT_RECORD", "TextModel", "TextSettings", "load_text_model", "read_record"]

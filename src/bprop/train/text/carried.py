@@ -1,10 +1,9 @@
-"""The networks that read texts: how each is made, trained window by window, measured, and made to write."""
+"""A network that reads a text with a state: how a `CharRNN` is trained window by window, measured, and made to write."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...compile import compile
 from ...core.value import Array, asarray
@@ -13,6 +12,7 @@ from ...nn import CrossEntropy, Module, state
 from ...ops import Generator
 from ..evaluation import evaluating
 from .corpus import Ids
+from .sampling import drawn
 
 _CHUNK = 512  # characters that one call measures
 
@@ -50,6 +50,14 @@ class CarriedState(Module):
         """Start again at 0."""
         for name in self.names:
             setattr(self, name, np.zeros_like(np.asarray(getattr(self, name))))
+
+    def bits(self, ids: Ids, first: int) -> float:
+        """Return `bits_per_character`."""
+        return bits_per_character(self.network, ids, first)
+
+    def written(self, prompt: Ids, length: int, temperature: float, generator: Generator) -> Iterator[int]:
+        """Return `written` characters."""
+        return written(self.network, prompt, length, temperature, generator)
 
 
 def bits_per_character(network: CharRNN, ids: Ids, first: int) -> float:
@@ -93,13 +101,4 @@ def written(network: CharRNN, prompt: Ids, length: int, temperature: float, gene
                 logits, carried = step(network, asarray([[letter]]), carried)
 
 
-def drawn(logits: Any, temperature: float, u: float) -> int:
-    """Return the character at ``u`` in [0, 1) of the distribution softmax(logits / temperature)."""
-    z: NDArray[np.float64] = np.asarray(logits, np.float64)
-    if temperature == 0:
-        return int(np.argmax(z))
-    p = np.cumsum(np.exp((z - z.max()) / temperature))
-    return int(min(np.searchsorted(p, u * p[-1], side="right"), len(p) - 1))
-
-
-__all__ = ["CarriedState", "bits_per_character", "drawn", "written"]
+__all__ = ["CarriedState", "bits_per_character", "written"]
