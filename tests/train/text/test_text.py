@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from bprop import nn
 from bprop.networks import CharRNN, CharTransformer
 from bprop.train import StorageError
 from bprop.train.text import (
+    DEFAULTS,
     Corpus,
     NGram,
     TextError,
@@ -176,15 +178,26 @@ def test_a_run_goes_on_with_the_same_bits(tmp_path):
         train_text(Corpus(LINE * 13, "more lines"), settings, out=tmp_path / "run", resume=True, progress=False)
 
 
-def test_a_transformer_learns_more_than_the_ngram_model(tmp_path):
+def test_a_transformer_learns_and_is_loaded_again(tmp_path):
     settings = TextSettings(
-        "transformer", hidden=32, layers=2, heads=2, window=32, batch_size=8, epochs=12, learning_rate=1e-2
+        "transformer", hidden=16, layers=1, heads=2, window=16, batch_size=8, epochs=3, learning_rate=3e-3
     )
-    result = train_text(Corpus(LINE * 60, "lines"), settings, out=tmp_path / "run", progress=False)
-    assert result.bits < result.ngram_bits
+    result = train_text(Corpus(LINE * 30, "lines"), settings, out=tmp_path / "run", progress=False)
+    losses = [entry["train_loss"] for entry in result.run.history]
+    assert losses[-1] < losses[0] - 0.1
+    assert result.bits < np.log2(len(result.model.vocabulary))
     written = load_text_model(tmp_path / "run").generate("the qui", 20, temperature=0)
     assert written == result.model.generate("the qui", 20, temperature=0)
     assert result.run.notes == []
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("model", ["rnn", "transformer"])
+def test_on_the_pages_of_the_library_networks_need_fewer_bits_than_the_ngram_model(model):
+    pages = sorted((Path(__file__).parents[3] / "docs").rglob("*.md"))
+    text = "".join(page.read_text(encoding="utf-8") for page in pages)
+    result = train_text(Corpus(text, "docs"), TextSettings(model, **DEFAULTS[model], epochs=15), progress=False)
+    assert result.bits < result.ngram_bits
 
 
 def test_a_network_learns_more_than_the_ngram_model():
