@@ -1,6 +1,7 @@
 """A network that reads a text with a state: how a `CharRNN` is trained window by window, measured, and made to write."""
 
 from collections.abc import Callable, Iterator
+from math import log
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,7 @@ def bits_per_character(network: CharRNN, ids: Ids, first: int) -> float:
                 network, asarray(ids[None, start:stop]), asarray(ids[None, start + 1 : stop + 1]), carried
             )
             total += float(np.sum(np.asarray(errors, np.float64)[0, max(first - 1 - start, 0) :]))
-    return total / np.log(2) / (len(ids) - first)
+    return total / log(2) / (len(ids) - first)
 
 
 def written(network: CharRNN, prompt: Ids, length: int, temperature: float, generator: Generator) -> Iterator[int]:

@@ -1,6 +1,7 @@
 """A network that reads a text window by window: how a `CharTransformer` is measured and made to write."""
 
 from collections.abc import Iterator
+from math import log
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ class Windowed(Module):
                     is_new = (targets >= counted) & (targets < len(ids))
                     total += float(np.sum(values[is_new], dtype=np.float64))
                     counted = max(counted, targets[-1] + 1)
-        return float(total / np.log(2) / (len(ids) - first))
+        return total / log(2) / (len(ids) - first)
 
     def written(self, prompt: Ids, length: int, temperature: float, generator: Generator) -> Iterator[int]:
         """Yield ``length`` characters that go on after ``prompt``, each drawn given as many before it as a window holds."""
