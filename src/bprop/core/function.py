@@ -12,6 +12,7 @@ import numpy as np
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
+
 class _Functions(dict[str, Callable[..., Any]]):
     """A table that loads the rooms that may have an entry where one is asked for and not there."""
 
