@@ -27,7 +27,7 @@ SETTINGS = {
     "cnn": DigitSettings(40, 3e-3, 0.92, True),
     "resnet": DigitSettings(20, 3e-3, 0.85, True),
 }
-"""By the name of the model. Those of cnn and resnet were chosen on five splits of the training images, never on the test."""
+"""By the name of the model. Those of cnn were chosen on five splits of the training images, those of resnet tried on two, never on the test."""
 
 
 def digit_model(name: str, hidden: Sequence[int], generator: Generator) -> Sequential:
