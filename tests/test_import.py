@@ -87,6 +87,14 @@ def test_every_name_is_listed_before_it_is_loaded():
     assert "AttributeError: module 'bprop' has no attribute 'exq'. Did you mean: 'exp'?" in result.stderr
 
 
+def test_a_namespace_lists_what_it_exports_and_nothing_that_it_imports():
+    """Tab completion shows it. Planted: a module without ``__dir__``, and a package that lists its imports."""
+    assert not [name for name in dir(bprop) if name in ("importlib", "typing", "_lazy", "_loader")]
+    namespaces = [getattr(bprop.scipy, name) for name in bprop.scipy.__all__]
+    for namespace in [bprop.fft, bprop.linalg, *namespaces]:
+        assert {name for name in dir(namespace) if name[:2] != "__"} == set(namespace.__all__), namespace
+
+
 CORE_ONLY = """
 import pickle, sys
 import numpy as np

@@ -11,6 +11,7 @@ SciPy's functions, ``scipy.fft.fft`` and so on, come here inside ``with scipy.ff
 from typing import Any
 
 from . import ops  # noqa: F401 - whole rooms first: see core/lazy.py
+from .core.lazy import exported
 from .ops.fft import (
     fft,
     fft2,
@@ -52,6 +53,7 @@ __all__ = [
     "rfftfreq",
     "rfftn",
 ]
+__dir__ = exported(__name__)
 
 __ua_domain__ = "numpy.scipy.fft"
 

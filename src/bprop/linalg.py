@@ -8,6 +8,7 @@ Array([[ 0.66666667, -0.33333333],
 """
 
 from . import ops  # noqa: F401 - whole rooms first: see core/lazy.py
+from .core.lazy import exported
 from .ops.contraction import matmul
 from .ops.determinant import SlogdetResult, det, slogdet
 from .ops.eigendecomposition import EigResult, eig, eigvals
@@ -64,3 +65,4 @@ __all__ = [
     "vecdot",
     "vector_norm",
 ]
+__dir__ = exported(__name__)

@@ -1,6 +1,7 @@
 """Compiled functions: trees, caching, cells, donation, errors."""
 
 import copy
+import pickle
 import threading
 from collections import OrderedDict, deque
 from types import SimpleNamespace
@@ -434,6 +435,21 @@ def test_numbers_of_plain_objects_are_part_of_the_key():
 def test_a_compiled_function_is_copied_as_functions_are():
     f = compile(lambda x: x * 2)
     assert copy.deepcopy({"f": f})["f"] is f
+
+
+@compile
+def doubled(x):
+    return x * 2
+
+
+def test_a_compiled_function_is_pickled_by_name_as_functions_are():
+    """For worker processes. Planted: no `Compiled.__reduce__`."""
+    assert pickle.loads(pickle.dumps(doubled)) is doubled
+    for f in (compile(lambda x: x * 2), compile(doubled.function), compile(bprop.grad(np.sum))):
+        with pytest.raises(bprop.ArgumentError, match=r"pickled by its name.*@bprop\.compile"):
+            pickle.dumps(f)
+    with pytest.raises(bprop.ArgumentError, match=r"send np\.asarray\(x\) to another process"):
+        pickle.dumps(bprop.ones(2))
 
 
 def test_a_custom_rule_may_close_over_an_array():

@@ -1,6 +1,7 @@
 """The table: NumPy's functions as users call them, on floating arguments that all carry a derivative."""
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from support.numpy_case import Case
 
@@ -23,6 +24,10 @@ SHAPE = {
     "rollaxis": [(lambda t: np.rollaxis(t, 2), T), (lambda t: np.rollaxis(t, 0, 3), T), (lambda t: np.rollaxis(t, -1, -2), T)],
     "rot90": [(lambda m: np.rot90(m), M), (lambda m: np.rot90(m, k=2), M), (lambda t: np.rot90(t, 3, axes=(1, 2)), T),
               (lambda m: np.rot90(m, -5), M), (lambda m: np.rot90(m, 4), M)],
+    "sliding_window_view": [
+        (lambda v: sliding_window_view(v, 3), V), (lambda m: sliding_window_view(m, (2, 3))[::2], M),
+        (lambda t: sliding_window_view(t, window_shape=2, axis=-1), T), (lambda m: sliding_window_view(m, (2, 2), axis=(1, 1)), M),
+        (lambda m: np.median(sliding_window_view(m, (3, 3)), axis=(-2, -1)), M), (lambda v: sliding_window_view(v, 5) * v, V)],
     "resize": [(lambda m: np.resize(m, (3, 7)), M), (lambda m: np.resize(m, 5), M)],
     "trim_zeros": [(lambda v: np.trim_zeros(np.concatenate([np.zeros(2), v, np.zeros(1)])), V),
                    (lambda v: np.trim_zeros(np.concatenate([np.zeros(2), v, np.zeros(1)]), "b"), V)],

@@ -5,6 +5,7 @@ Planted: `insert` that lets NumPy's IndexError out.
 
 import numpy as np
 import pytest
+from numpy.lib.stride_tricks import sliding_window_view
 
 import bprop
 from interop.case_table import M, V
@@ -12,6 +13,7 @@ from interop.case_table import M, V
 WRONG = {
     "reshape": [lambda v: np.reshape(v, (2, 3)), lambda v: np.reshape(v, 5, "X")], "rollaxis": [lambda v: np.rollaxis(v, 1), lambda v: np.rollaxis(v, 0, 3)],
     "rot90": [lambda v: np.rot90(v), lambda v: np.rot90(np.outer(v, v), axes=(0, 0)), lambda v: np.rot90(np.outer(v, v), axes=(0, 1, 1))],
+    "sliding_window_view": [lambda v: sliding_window_view(v, 6), lambda v: sliding_window_view(v, (2, 2)), lambda v: sliding_window_view(v, -1), lambda v: sliding_window_view(v, 2, axis=1)],
     "resize": [lambda v: np.resize(v, (-1, 2))], "trim_zeros": [lambda v: np.trim_zeros(v, "x")], "apply_along_axis": [lambda v: np.apply_along_axis(np.sum, 1, v)],
     "concat": [lambda v: np.concatenate([v, np.outer(v, v)])], "stack": [lambda v: np.stack([v, v[:2]])], "concat ": [lambda v: np.column_stack([v, v[:2]])],
     "append": [lambda v: np.append(v, np.outer(v, v), axis=0)], "insert": [lambda v: np.insert(v, 9, 1.0), lambda v: np.insert(v, [0, 9], 1.0), lambda v: np.insert(v, [0, 1], [1.0, 2.0, 3.0])],

@@ -1,15 +1,22 @@
 """`numpy.array` of a list with values under a transform is an object array of them, which every op takes as one array.
 
 Planted: `_along_one_axis` that joins the runs in reverse; `whole` that leaves object arrays (their transform has ended when
-they are joined); `user_lists` that is always true (a library fails late); `explain_objects` that returns ``None``.
+they are joined); `user_lists` that is always true (a library fails late, and `as_strided` reads memory that is not there);
+`explain_objects` that returns ``None``; `native_call` that finds nothing.
 """
+
+import cmath
+import math
+from math import lgamma
 
 import numpy as np
 import pytest
 import scipy.integrate
+import scipy.interpolate
 import scipy.linalg
 import scipy.special
 import scipy.stats
+from numpy.lib.stride_tricks import as_strided
 from numpy.testing import assert_allclose
 
 import bprop
@@ -144,7 +151,15 @@ REFUSED = {
     "dtype": (lambda x: np.array([x[0], 1.0], dtype=float), r"numpy\.asarray of .*bprop\.asarray\(\[x\[0\], 1\.0\], dtype=float\)"),
     "astype": (lambda x: np.array([x[0], 1.0]).astype(float), r"float\(\) of .*bprop\.asarray\(a, dtype=dtype\)"),
     "fromiter": (lambda x: np.fromiter([x[0], x[1]], float), r"float\(\) of .*bprop\.stack\(list\(values\)\)"),
-    "random": (lambda x: np.random.normal(x[0]), r"numpy\.asarray of "),
+    "random": (lambda x: np.random.normal(x[0]), r"^np\.random\.normal of "),
+    "math": (lambda x: math.exp(x[0]), r"^math\.exp of .*write numpy\.exp\(x\[0\]\)"),
+    "math, other name": (lambda x: lgamma(x[0]), r"^lgamma of .*write bprop\.scipy\.special\.gammaln\(x\[0\]\)"),
+    "math, base": (lambda x: math.log(x[0], 2), r"^math\.log of .*write numpy\.log\(x\[0\]\) / numpy\.log\(2\)"),
+    "cmath": (lambda x: cmath.exp(x[0]), r"^cmath\.exp of .*write numpy\.exp\(x\[0\]\)"),
+    "float": (lambda x: float(x[0]), r"^float\(\) of "),
+    "item": (lambda x: x[:1].item(), r"^\.item\(\) of .*write x\.reshape\(\(\)\)"),
+    "memory": (lambda x: as_strided(x, (2, 2), (8, 8)), r"^numpy\.lib\.stride_tricks\.as_strided of .*sliding_window_view"),
+    "scipy, class": (lambda x: scipy.interpolate.CubicSpline([0, 1, 2], [0, 1, 4])(x), r"^scipy\.interpolate\.CubicSpline of "),
     "scipy": (lambda x: scipy.linalg.solve(MATRIX, x), r"scipy\.linalg\.solve of "),
     "scipy, method": (lambda x: scipy.stats.norm.logpdf(x), r"scipy\.stats\.norm\.logpdf of "),
     "scipy, state": (lambda x: scipy.integrate.solve_ivp(lambda t, y: np.array([y[1], -y[0]]), (0, 1), x[:2]), r"integrate\.solve_ivp of "),
@@ -192,6 +207,23 @@ def test_an_object_array_of_an_ended_transform_is_named():
         bprop.sum(kept[0])
 
 
+TABLE = np.array([1.0, 2.0, 4.0, 8.0])
+
+
+def test_an_index_into_numpys_array_without_a_number():
+    """Planted: `explain_index` that returns ``None``."""
+    f = lambda x: np.sum(TABLE[np.searchsorted(TABLE, x)] * x)
+    assert_allclose(bprop.grad(f)(X), TABLE[np.searchsorted(TABLE, X)])
+    for transform in (bprop.compile(bprop.grad(f)), bprop.compile(f), lambda x: bprop.vmap(f)(x[None])):
+        with pytest.raises(
+            bprop.TracedValueError, match=r"write bprop\.asarray\(TABLE\)\[np\.searchsorted\(TABLE, x\)\]"
+        ) as caught:
+            transform(X)
+        assert "TABLE[np.searchsorted(TABLE, x)]" in caught.value.line
+    with pytest.raises(IndexError, match="only integers"):
+        bprop.grad(lambda x: np.sum(np.array([x[0]])) * TABLE["a"])(X)
+
+
 # --- what NumPy cannot do with a list: the message has the line to write ---
 def _named(a, b):
     values = [a, b]
@@ -203,7 +235,13 @@ def _array_of_objects(a, b):
     return np.sum(np.sqrt(values))
 
 
+def _largest(a, b):
+    values = np.array([a, b])
+    return values.max()
+
+
 LINES = {
+    "bprop.asarray([a, b]).std()": lambda a, b: np.array([a, b]).std(),
     "np.mean(bprop.asarray([a, b]))": lambda a, b: np.mean([a, b]),
     "np.std(bprop.asarray([a, b]), ddof=1)": lambda a, b: np.std([a, b], ddof=1),
     "np.linalg.solve(bprop.asarray([[a, b], [b, 3 * a]]), bprop.asarray([a, 1.0]))": lambda a, b: np.sum(
@@ -219,6 +257,10 @@ LINES = {
     "np.sqrt(bprop.asarray(values))": _array_of_objects,
 }
 COMPARED = {
+    "bprop.asarray([a, b]).max()": lambda a, b: np.array([a, b]).max(),
+    "bprop.asarray(values).max()": lambda a, b: _largest(a, b),
+    "numpy.maximum(a, b)": lambda a, b: max(a, b),
+    "numpy.min(bprop.asarray([a, b]))": lambda a, b: min([a, b]),
     "np.max(bprop.asarray([a, b]))": lambda a, b: np.max([a, b]),
     "np.maximum(bprop.asarray([a, b]), 1.0)": lambda a, b: np.sum(np.maximum([a, b], 1.0)),
     "np.sort(bprop.asarray([a, b]))": lambda a, b: np.sort([a, b])[0],
@@ -232,14 +274,19 @@ COMPARED = {
 def test_the_line_to_write_for_a_list_of_values(line):
     f = LINES.get(line) or COMPARED[line]
     x = np.array([0.7, 1.3])
-    transforms = [bprop.compile, lambda f: lambda x: bprop.vmap(f)(x[None])]
+    transforms = [
+        bprop.compile,
+        lambda f: lambda x: bprop.vmap(f)(x[None]),
+        lambda f: bprop.compile(bprop.grad(f)),  # two levels: either may be asked
+        lambda f: lambda x: bprop.vmap(bprop.grad(f))(x[None]),
+    ]
     for transform in [bprop.grad, *transforms] if line in LINES else transforms:
         with pytest.raises(bprop.BpropError) as caught:
             transform(lambda x: f(x[0], x[1]))(x)
         assert f"write {line}" in str(caught.value)
 
     def written(x):
-        names = {"a": x[0], "b": x[1], "np": np, "bprop": bprop, "scipy": scipy, "values": [x[0], x[1]]}
+        names = {"a": x[0], "b": x[1], "np": np, "numpy": np, "bprop": bprop, "scipy": scipy, "values": [x[0], x[1]]}
         return np.sum(np.abs(eval(line, names)))
 
     gradient = bprop.grad(written)

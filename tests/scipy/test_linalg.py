@@ -136,3 +136,26 @@ def test_errors_name_the_function(f, error, words):
     with pytest.raises(error, match=words) as caught:
         f(bprop.scipy.linalg)
     assert isinstance(caught.value, BpropError)
+
+
+SIGMA = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
+
+
+@pytest.mark.parametrize("name", ["expm", "logm", "sqrtm"])
+def test_functions_of_complex_matrices(name):
+    """A propagator e^{-iHt}, and its kin. Planted: a function that casts to float64."""
+    ours, theirs = getattr(bprop.scipy.linalg, name), getattr(scipy.linalg, name)
+
+    def matrix(x):
+        return np.eye(2) * 1.5 - 1j * np.tensordot(x, SIGMA, axes=1)
+
+    x, v = np.array([0.5, 0.3, -0.2]), np.array([0.7, -1.1, 0.4])
+    f = lambda x: np.abs(np.sum(ours(matrix(x)) * SIGMA[1])) ** 2 + np.real(ours(matrix(x))[0, 0])
+    assert_allclose(np.asarray(ours(matrix(x))), theirs(matrix(x)), rtol=1e-13)
+    gradient = bprop.grad(f)
+    assert_allclose(gradient(x), bprop.numerical(f)(x), rtol=1e-7, atol=1e-9)
+    assert_allclose(bprop.compile(gradient)(x), gradient(x), rtol=1e-12)
+    assert_allclose(bprop.vmap(gradient)(np.stack([x, v])), np.stack([gradient(x), gradient(v)]), rtol=1e-12)
+    h = 1e-5
+    differences = (np.asarray(gradient(x + h * v)) - np.asarray(gradient(x - h * v))) / (2 * h)
+    assert_allclose(bprop.hvp(f, (x,), (v,)), differences, rtol=1e-6, atol=1e-8)

@@ -554,3 +554,27 @@ def test_a_value_is_one_number_of_any_shape(f):
     result = optimize.minimize(f, [1.0, 2.0], compile=False)
     assert type(result.fun) in (float, np.float64)
     assert result.success
+
+
+MASKED = np.ma.masked_array([1.0, 2.0, 100.0], [0, 0, 1])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: optimize.curve_fit(lambda x, a: a * x, [1.0, 2.0, 3.0], MASKED),
+        lambda: optimize.curve_fit(lambda x, a: a * x, MASKED, [1.0, 2.0, 3.0]),
+        lambda: optimize.curve_fit(lambda x, a: a * x, [1.0, 2.0, 3.0], [1.0, 2.0, 3.0], sigma=MASKED),
+        lambda: optimize.least_squares(lambda p, y: p[0] - y, [1.0], args=(MASKED,)),
+        lambda: optimize.minimize(lambda p: np.sum(p**2), MASKED),
+        lambda: optimize.minimize(lambda p: np.sum(p**2), MASKED, method="Nelder-Mead"),
+        lambda: optimize.root(lambda p: p - 1, MASKED),
+        lambda: optimize.root_scalar(lambda p, y: p - np.sum(y), x0=1.0, args=(MASKED,)),
+    ],
+)
+def test_what_is_masked_is_no_data(call):
+    """SciPy's fit goes through it. Planted: `on_numbers` without `refuse_masked`."""
+    with pytest.raises(
+        bprop.ArgumentError, match=r"^(curve_fit|least_squares|minimize|root|root_scalar): a masked array"
+    ):
+        call()

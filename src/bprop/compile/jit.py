@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
@@ -363,6 +364,22 @@ class Compiled(Generic[P, R]):
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
+
+    def __reduce__(self) -> str:
+        """Return the name by which another process finds its own, as of functions.
+
+        Raises `ArgumentError` where the name in the module is not that of this object.
+        """
+        name = str(getattr(self, "__qualname__", ""))
+        named: Any = sys.modules.get(str(self.__module__))
+        for part in name.split("."):
+            named = getattr(named, part, None)
+        if named is not self:
+            raise ArgumentError(
+                f"{self.name}: a compiled function is pickled by its name, and {self.__module__}.{name} is another object: "
+                f"decorate a function of the module with @bprop.compile, or compile in the process that calls it"
+            )
+        return name
 
     def __deepcopy__(self, memo: Any) -> "Compiled[P, R]":
         if not isinstance(self.function, MethodType):

@@ -30,12 +30,18 @@ def with_arrays(called: str = "", frame: FrameType | None = None, instruction: i
     call, names = path[-1], ChainMap(frame.f_locals, frame.f_globals)
     if called.rpartition(".")[2] not in ast.unparse(call.func):
         return ""
+    function = call.func
+    if isinstance(function, ast.Attribute):  # values.max() is a method of an array of objects
+        receiver = _as_array(function.value, names)
+        function = function if receiver is function.value else ast.Attribute(receiver, function.attr)
     arguments = [_as_array(argument, names) for argument in call.args]
     options = [ast.keyword(option.arg, _as_array(option.value, names)) for option in call.keywords]
-    same = arguments == call.args and all(
-        new.value is old.value for new, old in zip(options, call.keywords, strict=True)
+    same = (
+        function is call.func
+        and arguments == call.args
+        and all(new.value is old.value for new, old in zip(options, call.keywords, strict=True))
     )
-    return "" if same else ast.unparse(ast.Call(call.func, arguments, options))
+    return "" if same else ast.unparse(ast.Call(function, arguments, options))
 
 
 def _as_array(node: ast.expr, names: Mapping[str, Any]) -> ast.expr:
@@ -44,6 +50,9 @@ def _as_array(node: ast.expr, names: Mapping[str, Any]) -> ast.expr:
         return _asarray(node.args[0])
     if isinstance(node, ast.List | ast.Tuple):
         return node if all(isinstance(leaf, _CONSTANT) for leaf in ast.walk(node)) else _asarray(node)
+    if isinstance(node, ast.Subscript) and looked_up(node, names) is None:  # values[:, 0], a part of such an array
+        whole = _as_array(node.value, names)
+        return node if whole is node.value else ast.Subscript(whole, node.slice)
     return _asarray(node) if _holds_values(looked_up(node, names)) else node
 
 

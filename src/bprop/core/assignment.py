@@ -5,12 +5,15 @@ the index come from the source (`ast`), the place in it from the frame. Looked a
 """
 
 import ast
+import builtins
 import linecache
 from collections import ChainMap
 from collections.abc import Mapping
 from functools import cache
 from types import CodeType
 from typing import Any
+
+import numpy as np
 
 from .error import user_frame
 from .function import FUNCTIONS, declared
@@ -78,6 +81,52 @@ def conversion() -> str:
     options = [ast.keyword("dtype", dtype) for dtype in dtypes]
     return ast.unparse(ast.Call(ast.Name("bprop.asarray"), call.args[:1], options))
 
+
+def native_call() -> tuple[str, str]:
+    """Return the function in C that the user's line calls, as it is written there, and what to write instead, "" if nothing.
+
+    ``math.exp(x)`` and ``random.normal(x)`` ask for a number and have no frame of their own. Conversions are no such function.
+    """
+    frame = user_frame()
+    path = path_to(frame.f_code, frame.f_lasti) if frame is not None else []
+    call = path[-1] if path else None
+    if frame is None or not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name | ast.Attribute):
+        return "", ""
+    function = looked_up(call.func, ChainMap(frame.f_locals, frame.f_globals, vars(builtins)))
+    name = getattr(call.func, "attr", "") or getattr(call.func, "id", "")
+    if isinstance(function, type) or name in (*CONVERSIONS, "astype", "fill", "fromiter"):
+        return "", ""
+    module = getattr(function, "__module__", None)
+    instead = ""
+    if module in ("math", "cmath"):
+        home, instead = _OF_MATH.get(name, ("numpy", name if hasattr(np, name) else ""))
+        arguments = ", ".join(map(_shown, call.args))
+        instead = instead and f"{home}.{instead}({arguments})"
+        if name == "log" and len(call.args) == 2:
+            instead = "numpy.log({}) / numpy.log({})".format(*map(_shown, call.args))
+    elif module == "builtins" and name in _OF_BUILTINS and call.args and not call.keywords:
+        of_several, of_one = _OF_BUILTINS[name]
+        first, *others = map(_shown, call.args)
+        instead = f"{of_several}({first}, {others[0]})" if len(others) == 1 else ""
+        instead = instead if others else f"{of_one}(bprop.asarray({first}))"
+    return ast.unparse(call.func), instead
+
+
+_OF_MATH = {
+    "erf": ("bprop.scipy.special", "erf"),
+    "erfc": ("bprop.scipy.special", "erfc"),
+    "fsum": ("numpy", "sum"),
+    "gamma": ("bprop.scipy.special", "gamma"),
+    "lgamma": ("bprop.scipy.special", "gammaln"),
+}
+"""Functions of Python's math that NumPy calls otherwise, or has not."""
+
+_OF_BUILTINS = {
+    "max": ("numpy.maximum", "numpy.max"),
+    "min": ("numpy.minimum", "numpy.min"),
+    "sorted": ("", "numpy.sort"),
+}
+"""Functions of Python that compare numbers: what they are of two values, and of a list of them."""
 
 CONVERSIONS = ("array", "asarray", "asanyarray", "ascontiguousarray", "asfortranarray")
 """NumPy's functions that make an array of what they are given."""

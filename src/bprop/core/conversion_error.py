@@ -1,18 +1,23 @@
 """What is said where Python, NumPy or another library asks a value under a transform for its number."""
 
+import ast
+from collections import ChainMap
 from typing import TYPE_CHECKING
 
-from .assignment import ASSIGNED, conversion, rewrite
+from .array_argument import with_arrays
+from .assignment import ASSIGNED, conversion, native_call, path_to, rewrite
 from .dispatch import replacement
 from .error import (
     ArgumentError,
     NumPyFunctionError,
     TracedValueError,
+    raised_in,
     refused_at,
     user_assigns,
     user_called,
     user_source,
 )
+from .method import Methods
 from .nondifferentiable import IN_PLACE_NAMES, INSTEAD
 
 if TYPE_CHECKING:
@@ -29,8 +34,8 @@ def asked(value: "Tracer", what: str) -> tuple[str, str]:
 
     Raises `TracedValueError` where the value was to be put into a NumPy array.
     """
-    if what not in ("numpy.asarray", "float()", "int()"):
-        passing = INSTEAD.get(what.removeprefix("numpy."), "")
+    if what not in ("numpy.asarray", "float()", "int()", "complex()"):
+        passing = INSTEAD.get(what.removeprefix("numpy."), "") or _KEPT.get(what, "")
         return what, f"write {passing}" if passing else ""
     called = user_called()
     fills = what == "float()" and ".fill(" in user_source()  # a method of NumPy's arrays
@@ -42,7 +47,11 @@ def asked(value: "Tracer", what: str) -> tuple[str, str]:
         instead = replacement(called) or _FOREIGN.get(called.partition(".")[0], "")
         listed = " of a list or an array of objects asks for the number" if "bprop.asarray(" in instead else ""
         return called + listed, f"write {instead}" if instead else ""
-    if what == "int()":
+    native, instead = native_call()
+    if native:
+        instead = instead or with_arrays(native)  # a method of an array of objects
+        return native, f"write {instead}" if instead else ""
+    if what in ("int()", "complex()"):
         return what, ""
     if what == "numpy.asarray":
         line = conversion()
@@ -55,6 +64,12 @@ def asked(value: "Tracer", what: str) -> tuple[str, str]:
         return what, "write bprop.asarray(a, dtype=dtype) for a.astype(dtype) of an array of objects"
     return what, "write bprop.stack(list(values)) for numpy.fromiter(values, dtype)" if "fromiter(" in source else ""
 
+
+_KEPT = {
+    ".item()": "x.reshape(()) for the only entry of an array, x[i, j] for another",
+    ".tolist()": "list(x) for a list of its entries",
+}
+"""What is written for methods that return Python numbers where the derivative shall be kept."""
 
 _FOREIGN = {
     "pandas": "table.to_numpy() for the table of pandas",
@@ -102,6 +117,31 @@ def explain_unhashable(error: TypeError) -> NumPyFunctionError | None:
     return explained
 
 
+def explain_index(error: IndexError) -> TracedValueError | None:
+    """Return the error for ``table[i]`` of a NumPy array, whose index has no number; ``None`` for other errors."""
+    raised = raised_in(error)
+    if raised is None or not str(error).startswith(_NO_INDEX):
+        return None
+    path = path_to(raised[0].f_code, raised[1])
+    if not path or not isinstance(path[-1], ast.Subscript):
+        return None
+    names = ChainMap(raised[0].f_locals, raised[0].f_globals)
+    parts = (names.get(node.id) for node in ast.walk(path[-1].slice) if isinstance(node, ast.Name))
+    if not any(isinstance(part, Methods) for part in parts):  # "a" or 0.5, which is the user's own error
+        return None
+    table, index = ast.unparse(path[-1].value), ast.unparse(path[-1].slice)
+    explained = TracedValueError(
+        f"the index of {table} is a value under a transform, and NumPy's arrays want its number: write "
+        f"bprop.asarray({table})[{index}]"
+    )
+    explained.line = refused_at(error)[1]
+    return explained
+
+
+_NO_INDEX = ("only integers, slices", "arrays used as indices must be of integer")
+"""How NumPy says that an index is none."""
+
+
 def explain_flat(error: ValueError, name: str) -> TracedValueError | None:
     """Return the error for ``a.flat[i] = x``, of which NumPy says only that it failed; ``None`` for other errors."""
     if str(error) != "Error setting single item of array.":
@@ -115,4 +155,4 @@ def explain_flat(error: ValueError, name: str) -> TracedValueError | None:
     return explained
 
 
-__all__ = ["UNMASKED", "asked", "explain_flat", "explain_unhashable"]
+__all__ = ["UNMASKED", "asked", "explain_flat", "explain_index", "explain_unhashable"]

@@ -86,6 +86,8 @@ def user_lists() -> bool:
     """
     frame: FrameType | None = sys._getframe(2)
     while frame is not None and _package(frame) == "numpy" and frame.f_globals["__name__"] != "numpy.ma.core":
+        if frame.f_code.co_name == "as_strided":  # its strides are those of numbers in memory, and objects have others
+            return False
         frame = frame.f_back
     return frame is None or not (frame.f_code.co_filename.startswith(PACKAGE) or _package(frame) in CALLERS)
 
@@ -118,11 +120,15 @@ def _public_name(frame: FrameType) -> str:
     if first[0] == "_" and "self" in frame.f_locals:  # a method of a base class that is not public
         first = type(frame.f_locals["self"]).__name__
         name = f"{first}.{last}"
+    if last in ("__init__", "__call__") and "self" in frame.f_locals:  # what makes an interpolator, and what asks it
+        name = first = last = type(frame.f_locals["self"]).__name__
     if first[0] == "_" or last[0] == "_":
         return ""
     for count in range(1, len(parts) + 1):  # numpy, then numpy.ma, then numpy.ma.core
-        if parts[count - 1][0] == "_":
-            break
+        if parts[count - 1][0] == "_":  # numpy.lib._stride_tricks_impl is for numpy.lib.stride_tricks
+            parts[count - 1] = parts[count - 1].removeprefix("_").removesuffix("_impl")
+            if ".".join(parts[:count]) not in sys.modules:
+                break
         module = ".".join(parts[:count])
         attribute = getattr(sys.modules.get(module), first, None)
         if callable(attribute) and not isinstance(attribute, ModuleType):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .conversion_error import explain_flat, explain_unhashable
+from .conversion_error import explain_flat, explain_index, explain_unhashable
 from .dtype import WEAK
 from .error import BpropError, EscapedError
 from .object_array import explain_objects
@@ -222,8 +222,8 @@ class using:  # noqa: N801 - reads as a statement: `with using(interpreter):`
             raise flat from error
         if kind is TypeError and (unhashable := explain_unhashable(error)) is not None:  # type: ignore[arg-type]
             raise unhashable from error
-        if self.interpreter.gave_objects and isinstance(error, TypeError | AttributeError):
-            explained = explain_objects(error)
+        if self.interpreter.gave_objects and isinstance(error, TypeError | AttributeError | IndexError):
+            explained = explain_index(error) if isinstance(error, IndexError) else explain_objects(error)
             if explained is not None:
                 raise explained from error
 

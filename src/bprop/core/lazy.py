@@ -61,9 +61,19 @@ def lazy_attributes(
         return value
 
     def __dir__() -> list[str]:  # noqa: N807
-        return sorted({*public(), *modules, *namespace})
+        return sorted({*public(), *modules, *filter(_of_python, namespace)})
 
     return __getattr__, __dir__
 
 
-__all__ = ["EVERYTHING", "lazy_attributes"]
+def exported(module: str) -> Callable[[], list[str]]:
+    """Return ``__dir__`` of a namespace: what it exports, without what it imports to compute that."""
+    namespace = sys.modules[module].__dict__
+    return lambda: sorted({*namespace["__all__"], *filter(_of_python, namespace)})
+
+
+def _of_python(name: str) -> bool:
+    return name.startswith("__")
+
+
+__all__ = ["EVERYTHING", "exported", "lazy_attributes"]

@@ -50,6 +50,8 @@ INSTEAD = {
     "fill_diagonal": "bprop.where(numpy.eye(n, dtype=bool), value, x)",
     "flatnonzero": "numpy.where(condition, x, 0), which keeps the shape, for what depends on the entries that are chosen",
     "full": "bprop.broadcast_to(x, shape)",
+    "lib.stride_tricks.as_strided": "numpy.lib.stride_tricks.sliding_window_view(x, window)[::step], or x[positions]",
+    **{f"lib.scimath.{name}": f"numpy.{name}(x + 0j)" for name in "arccos arcsin arctanh log log10 log2 sqrt".split()},  # noqa: SIM905
     "nanargmax": "numpy.argmax(numpy.where(numpy.isnan(x), -numpy.inf, x), axis)",
     "nanargmin": "numpy.argmin(numpy.where(numpy.isnan(x), numpy.inf, x), axis)",
     "place": "x.at[mask].set(values)",

@@ -40,7 +40,10 @@ def taken_apart(value: Any) -> NDArray[Any]:
             f"which NumPy computes one by one: leave numpy.asarray out, the value is an array already and NumPy's functions "
             f"take it; write bprop.stack([x, y]) for numpy.array([x, y])"
         )
-    value.owner.gave_objects = True
+    level = value
+    while hasattr(level, "owner"):  # NumPy may ask any of the levels how two entries compare
+        level.owner.gave_objects = True
+        level = getattr(level, "value", None)
     result = np.empty(value.size, object)
     entries = (value,) if not value.shape else call("ravel", value)
     for position, entry in enumerate(entries):

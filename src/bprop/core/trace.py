@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .array_argument import with_arrays
+from .assignment import native_call
 from .cell import Cell
 from .conversion_error import asked
 from .dispatch import replacement
@@ -65,7 +66,7 @@ _LOOK = "see the number when it is there with bprop.callback(f, x)"
 _COMPUTE = f"compute with bprop functions and return it instead, or {_LOOK}"
 _COUNT = (
     "take counts and sizes from shapes and Python numbers, repeat with bprop.while_loop(condition, body, initial), or "
-    "index an array by the traced value itself"
+    "index a bprop array by the traced value itself, bprop.asarray(table)[i]"
 )
 _ADVICE = {"int()": _COUNT, "index()": _COUNT}
 
@@ -79,6 +80,9 @@ def instead(gave_objects: bool = False) -> str:
 
     ``gave_objects``: or of NumPy's, which compares the entries of object arrays.
     """
+    native, line = native_call()
+    if line:
+        return f"{native} compares the numbers: write {line}"
     if gave_objects and (call := with_arrays(user_called())):
         return f"NumPy compares the entries of a list or an array of objects one by one: write {call}"
     if gave_objects:

@@ -261,7 +261,9 @@ class Array(Methods):
         return self
 
     def __reduce__(self) -> Any:
-        raise ArgumentError("bprop arrays are not pickled: save them with bprop.train or as safetensors")
+        raise ArgumentError(
+            "bprop arrays are not pickled: send np.asarray(x) to another process, and save them with bprop.train or as safetensors"
+        )
 
     # --- NumPy code, unchanged ---
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:

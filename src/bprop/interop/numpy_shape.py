@@ -123,6 +123,30 @@ def _rot90(m: Any, k: int = 1, axes: Any = (0, 1)) -> Array:
 
 
 # --- more or fewer entries ---
+@numpy_rule(np.lib.stride_tricks.sliding_window_view)
+def _sliding_window_view(
+    x: Any, window_shape: Any, axis: Any = None, *, subok: bool = False, writeable: bool = False
+) -> Array:
+    """Return the windows as axes behind the others: y[…, i, …, k] = x[…, i + k, …]."""
+    name = "sliding_window_view"
+    x, sizes = array(name, x), normalise_shape(name, window_shape)
+    axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple | list) else (axis,)
+    if writeable or len(sizes) != len(axes):
+        raise ArgumentError(
+            f"{name}: arrays never change: leave writeable out"
+            if writeable
+            else f"{name}: window_shape {sizes} has {len(sizes)} sizes for {len(axes)} axes of shape {x.shape}"
+        )
+    for position, size in zip(axes, sizes, strict=True):
+        position = normalise_axis(name, position, x.ndim, x.shape)
+        count = x.shape[position] - size + 1
+        if count < 1:
+            raise ShapeError(f"{name}: a window of {size} is larger than axis {position} of shape {x.shape}")
+        windows = take(x, np.arange(count)[:, None] + np.arange(size), axis=position)
+        x = moveaxis(windows, position + 1, -1)
+    return x
+
+
 @numpy_rule(np.resize)
 def _resize(a: Any, new_shape: Any) -> Array:
     flat, shape = ravel(a), normalise_shape("resize", new_shape)

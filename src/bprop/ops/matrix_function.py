@@ -40,11 +40,11 @@ def matrix_by_matrix(f: Callable[..., Any], *operands: NDArray[Any], core: tuple
 
 
 def _real(f: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function of a real matrix, with an error where its result has an imaginary part."""
+    """Return the function, with an error where its result for a real matrix has an imaginary part."""
 
     def evaluate(x: NDArray[Any]) -> NDArray[Any]:
-        y = f(x.astype(np.float64))
-        if np.iscomplexobj(y):
+        y = f(x.astype(np.result_type(x, np.float64)))
+        if np.iscomplexobj(y) and not np.iscomplexobj(x):
             if np.abs(y.imag).max(initial=0) > 1e-8 * np.abs(y.real).max(initial=0):
                 raise np.linalg.LinAlgError
             y = y.real
@@ -78,6 +78,7 @@ def _matrix_function(
         jvp=lambda y, xs, x_dots: _along(name, xs[0], x_dots[0]),
         vjp=lambda y_bar, y, xs, needs: (_along(name, matrix_transpose(xs[0]), y_bar),),
         failure=failure,
+        takes_complex=True,
         complex_step=False,
         examples=draw_examples,
         latex=latex,
@@ -109,7 +110,7 @@ sqrtm_op = _matrix_function(
 
 
 def expm(A: Any) -> Array:
-    """y = e^A for square ``A`` of shape (…, n, n), by scaling and squaring; its derivative by that of a matrix of twice the size.
+    """y = e^A for square ``A`` of shape (…, n, n), real or complex, by scaling and squaring; its derivative by that of a matrix of twice the size.
 
     Raises `ShapeError` where A is not square.
 
@@ -126,7 +127,7 @@ def expm(A: Any) -> Array:
 def logm(A: Any) -> Array:
     """Return the principal logarithm of square ``A`` (…, n, n) without eigenvalues on the negative half line.
 
-    Raises `ArgumentError` where the logarithm is not real, `ShapeError` where A is not square.
+    Raises `ArgumentError` where the logarithm of a real matrix is not real, `ShapeError` where A is not square.
 
     **Source:** Al-Mohy & Higham (2012), Improved inverse scaling and squaring algorithms for the matrix logarithm.
 
@@ -141,7 +142,7 @@ def logm(A: Any) -> Array:
 def sqrtm(A: Any) -> Array:
     """Return the principal square root of square ``A`` (…, n, n) without eigenvalues on the negative half line.
 
-    Raises `ArgumentError` where the root is not real, `ShapeError` where A is not square.
+    Raises `ArgumentError` where the root of a real matrix is not real, `ShapeError` where A is not square.
 
     **Source:** Deadman, Higham & Ralha (2013), Blocked Schur algorithms for computing the matrix square root.
 

@@ -8,6 +8,7 @@ Array([0.33333333, 1.33333333, 0.33333333])
 from typing import Any
 
 from ..core.error import ShapeError
+from ..core.lazy import exported
 from ..core.op import array
 from ..core.shape import normalise_axis
 from ..core.value import Array
@@ -19,6 +20,7 @@ from ..ops.reduction import sum
 from ..ops.special_function import together
 
 __all__ = ["cumulative_trapezoid", "simpson", "trapezoid"]
+__dir__ = exported(__name__)
 
 
 def _sampled(name: str, y: Any, x: Any, dx: Any, axis: int) -> tuple[Array, Any, int]:

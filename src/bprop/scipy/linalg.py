@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import linalg
 from ..core.error import ArgumentError, ShapeError
+from ..core.lazy import exported
 from ..core.number import numpy_flag
 from ..core.op import array
 from ..core.value import Array
@@ -388,3 +389,6 @@ def block_diag(*arrs: Any) -> Array:
         rows.append(pad(block, ((0, 0), (before, after))))
         before += block.shape[1]
     return concat(rows, axis=0)
+
+
+__dir__ = exported(__name__)

@@ -17,11 +17,13 @@ import numpy as np
 import scipy.optimize
 
 from ..core.error import ArgumentError, ShapeError
+from ..core.lazy import exported
 from ..gradients.variable import name_of
 from .objective import Equation, Model, Objective, Residuals, numbers
 from .solver import Function, Solver, on_numbers
 
 __all__ = ["curve_fit", "least_squares", "minimize", "root", "root_scalar"]
+__dir__ = exported(__name__)
 
 WITHOUT_DERIVATIVES = ("nelder-mead", "powell", "cobyla", "cobyqa")
 WITH_HESSIAN_PRODUCT = ("newton-cg", "trust-ncg", "trust-krylov", "trust-constr")

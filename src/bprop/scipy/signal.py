@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..core.error import ArgumentError, ShapeError
+from ..core.lazy import exported
 from ..core.op import array
 from ..core.shape import normalise_axis
 from ..core.value import Array
@@ -22,6 +23,7 @@ from ..ops.manipulation import broadcast_to, moveaxis, reshape
 from ..ops.recursive_filter import delayed, recursive_filter
 
 __all__ = ["convolve", "correlate", "lfilter"]
+__dir__ = exported(__name__)
 
 Mode = Literal["full", "same", "valid"]
 

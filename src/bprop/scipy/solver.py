@@ -19,7 +19,7 @@ from ..core.error import (
     user_place,
 )
 from ..core.interpreter import EVALUATE, current
-from ..core.value import Array
+from ..core.value import Array, refuse_masked
 from ..gradients import hessian, hvp, jacobian, jvp, value_and_grad
 from ..gradients.variable import as_array, name_of
 from ..ops import reshape, stack
@@ -229,10 +229,15 @@ class Solver:
 
 
 def on_numbers(solve: Callable[P, R]) -> Callable[P, R]:
-    """Make a solver say, inside of a transform, that it has no derivative by what reaches it."""
+    """Make a solver say, inside of a transform, that it has no derivative by what reaches it.
+
+    It refuses masked arrays: SciPy would count what is masked.
+    """
 
     @functools.wraps(solve)
     def solved(*args: P.args, **options: P.kwargs) -> R:
+        for argument in (*args, *options.values()):
+            refuse_masked(solve.__name__, argument)
         if current() is EVALUATE:
             return solve(*args, **options)
         try:

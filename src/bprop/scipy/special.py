@@ -10,6 +10,7 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from ..core.error import ArgumentError
+from ..core.lazy import exported
 from ..core.number import numpy_flag
 from ..core.op import array
 from ..core.shape import normalise_axes
@@ -252,3 +253,6 @@ def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, r
     if not keepdims:
         y, sign = (value.reshape([n for i, n in enumerate(value.shape) if i not in axes]) for value in (y, sign))
     return (y, sign) if signed else y
+
+
+__dir__ = exported(__name__)

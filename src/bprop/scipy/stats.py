@@ -14,6 +14,7 @@ from math import log as logarithm
 from typing import Any
 
 from ..core.error import ShapeError
+from ..core.lazy import exported
 from ..core.op import array
 from ..core.value import Array
 from ..ops.concatenation import concat
@@ -377,3 +378,4 @@ class Dirichlet(Freezable):
 
 
 multivariate_normal, dirichlet = MultivariateNormal(), Dirichlet()
+__dir__ = exported(__name__)
