@@ -7,7 +7,7 @@ what it says.
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -109,11 +109,13 @@ class Worker:
 
 
 def measure(
-    build: Build, task: str, peers: Sequence[str], blocks: int, seconds: float, starts: int
-) -> dict[str, Times]:
+    build: Build, task: str, peers: Sequence[str], blocks: int, seconds: float, starts: int, tolerance: float = 1e-7,
+    environments: Mapping[str, Mapping[str, str]] | None = None,
+) -> dict[str, Times]:  # fmt: skip
     """Return by library the times of a task; a library that fails is left out, and standard error says why.
 
-    ``starts`` is how many processes begin anew for the time of the first call. Raises `AssertionError` where results differ.
+    ``starts`` is how many processes begin anew for the time of the first call; ``tolerance`` is for results, relative;
+    ``environments`` are what else the environment of a library's processes holds. Raises `AssertionError` where results differ.
     """
     workers: dict[str, Worker] = {}
     first: dict[str, list[float]] = {}
@@ -123,7 +125,7 @@ def measure(
             for start in range(starts):
                 if peer in workers:
                     workers.pop(peer).close()
-                workers[peer] = Worker(build, peer, task, seconds)
+                workers[peer] = _started(build, peer, task, seconds, (environments or {}).get(peer, {}))
                 took, parts = workers[peer].answer()
                 if took is None:
                     print(f"{task}, {peer}: {parts}", file=sys.stderr, flush=True)
@@ -131,7 +133,7 @@ def measure(
                     break
                 first.setdefault(peer, []).append(took)
                 if not start:
-                    reference = compare(f"{task}, {peer}", parts, reference)
+                    reference = compare(f"{task}, {peer}", parts, reference, tolerance)
                 if took > ENOUGH:
                     break
         times: dict[str, list[float]] = {peer: [] for peer in workers}
@@ -145,8 +147,23 @@ def measure(
     return {peer: Times(median(times[peer]), median(first[peer])) for peer in times}
 
 
-def compare(what: str, parts: list[np.ndarray], reference: list[np.ndarray]) -> list[np.ndarray]:
+def _started(build: Build, peer: str, task: str, seconds: float, environment: Mapping[str, str]) -> Worker:
+    """Start a process with an environment of its own."""
+    before = dict(os.environ)
+    os.environ.update(environment)
+    try:
+        return Worker(build, peer, task, seconds)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def compare(
+    what: str, parts: list[np.ndarray], reference: list[np.ndarray], tolerance: float = 1e-7
+) -> list[np.ndarray]:
     """Raise where a value or a derivative is not that of ``reference``; return the longer of both."""
     for part, right in zip(parts, reference, strict=False):
-        np.testing.assert_allclose(part, right, rtol=1e-7, atol=1e-8 * np.abs(right).max(), err_msg=what)
+        np.testing.assert_allclose(
+            part, right, rtol=tolerance, atol=0.1 * tolerance * np.abs(right).max(), err_msg=what
+        )
     return max(parts, reference, key=len)

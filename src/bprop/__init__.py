@@ -16,6 +16,7 @@ if typing.TYPE_CHECKING:
     from . import data as data
     from . import fft as fft
     from . import linalg as linalg
+    from . import networks as networks
     from . import nn as nn
     from . import optim as optim
     from . import scipy as scipy
@@ -55,7 +56,7 @@ else:  # the same, loaded on first use
             "interop": (),
             "scipy": ("special",),  # SciPy looks there for the functions of an array's namespace
         },
-        namespaces=("data", "fft", "linalg", "nn", "optim", "train"),
+        namespaces=("data", "fft", "linalg", "networks", "nn", "optim", "train"),
     )
 
 

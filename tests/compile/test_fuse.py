@@ -230,13 +230,22 @@ def test_the_gradient_of_a_turned_weight_is_one_product():
 
 
 @pytest.mark.parametrize("axes", [(2, 0, 1), (1, 2, 0), (0, 2, 1), (2, 1, 0)])
-@pytest.mark.parametrize("shapes", [((2, 3, 4), (2, 4, 5)), ((1, 3, 4), (2, 4, 1)), ((2, 2, 4), (2, 4, 2))])
+@pytest.mark.parametrize("shapes", [((5, 5, 4), (5, 4, 5)), ((1, 3, 4), (2, 4, 1)), ((2, 2, 4), (2, 4, 2))])
 def test_a_contraction_makes_its_result_in_the_order_in_which_it_is_read(axes, shapes):
     rng = np.random.default_rng(1)
     a, b = (bprop.asarray(rng.normal(size=shape)) for shape in shapes)
     f = bprop.compile(lambda a, b: bprop.permute_dims(a @ b, axes))
     np.testing.assert_allclose(f(a, b), np.transpose(np.asarray(a) @ np.asarray(b), axes), rtol=1e-13)
     assert [kernel.kind for kernel in f.program.kernels] == ["contract"]
+
+
+@pytest.mark.parametrize("axes", [(2, 0, 1), (1, 2, 0), (0, 2, 1), (2, 1, 0)])
+def test_a_contraction_keeps_its_order_where_its_rows_would_become_shorter(axes):
+    rng = np.random.default_rng(1)
+    a, b = (bprop.asarray(rng.normal(size=shape)) for shape in ((2, 3, 4), (2, 4, 5)))
+    f = bprop.compile(lambda a, b: bprop.permute_dims(a @ b, axes))
+    np.testing.assert_allclose(f(a, b), np.transpose(np.asarray(a) @ np.asarray(b), axes), rtol=1e-13)
+    assert [kernel.kind for kernel in f.program.kernels] == ["contract", "map"]
 
 
 def test_a_contraction_that_is_read_twice_keeps_its_order():

@@ -132,6 +132,20 @@ def test_the_way_back_is_no_loop(small_is_large):
     assert len(step.graph.nodes) > traced.LARGE
 
 
+def test_an_update_of_many_parameters_is_no_loop(small_is_large):
+    model, optimizer = nn.Sequential(*[nn.Linear(3, 3, seed=n) for n in range(9)]), optim.Adam(0.1)
+    optimizer.init(model)
+
+    def step(model, optimizer, x):
+        E, gradients = bprop.value_and_grad(lambda m: bprop.sum(m(x)))(model)
+        optimizer.update(model, gradients)
+        return E
+
+    compiled = bprop.compile(step)
+    compiled(model, optimizer, np.ones((2, 3), np.float32))
+    assert len(compiled.graph.nodes) > traced.LARGE
+
+
 def test_layers_are_no_loop():
     layers = nn.Sequential(*[nn.Sequential(nn.Linear(4, 4), nn.Tanh()) for _ in range(20)])
     bprop.compile(bprop.grad(lambda m, x: bprop.sum(m(x))))(layers, np.ones((2, 4), np.float32))

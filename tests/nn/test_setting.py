@@ -15,15 +15,34 @@ MODULES = {
 }  # fmt: skip
 BATCH = {"eps": 1e-5, "momentum": 0.1, "affine": True, "track_running_stats": True, "layout": None}
 INSTANCE = {**BATCH, "affine": False, "track_running_stats": False}
+CONVOLUTIONS = {"Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d"}
 LAYERS = {
     "Linear", "Maxout", "PReLU", "BatchNorm1d", "BatchNorm2d", "InstanceNorm1d", "InstanceNorm2d", "GroupNorm", "LayerNorm",
-    "RMSNorm", "Embedding", "LearnedPositions", "RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell",
+    "RMSNorm", "Embedding", "LearnedPositions", "RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell", *CONVOLUTIONS,
+    "MultiHeadAttention", "FeedForward", "TransformerEncoderBlock", "TransformerDecoderBlock",
 }  # fmt: skip
-RANDOM = {"Linear", "Maxout", "RReLU", "Dropout", "Dropout1d", "Dropout2d", "Embedding", "LearnedPositions"}
+RANDOM = {
+    "Linear",
+    "Maxout",
+    "RReLU",
+    "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Embedding",
+    "LearnedPositions",
+} | CONVOLUTIONS
 MADE = {name: getattr(nn.init, name) for name in nn.init.__all__ if inspect.isfunction(getattr(nn.init, name))}
 
 CELL = {"bias": True, "init": None, "generator": None, "seed": None}
+WINDOW = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "bias": True, "layout": None, "init": None}
+CONV = WINDOW | {"padding_mode": "zeros"}
+TRANSPOSE = WINDOW | {"output_padding": 0}
+POOL = {"stride": None, "padding": 0, "ceil_mode": False, "layout": None}
 RECURRENT = CELL | {"num_layers": 1, "batch_first": False, "dropout": 0, "bidirectional": False}
+BLOCK = CELL | {
+    "dim_feedforward": 2048, "dropout": 0.1, "activation": "relu", "layer_norm_eps": 1e-5, "batch_first": False,
+    "norm_first": False, "causal": False,
+}  # fmt: skip
 
 # As published, and as PyTorch has them (but for the threshold of Softplus, which says so).
 DEFAULTS = {
@@ -41,8 +60,16 @@ DEFAULTS = {
     "GaussianNLL": {"full": False, "epsilon": 1e-6}, "Huber": {"delta": 1},
     "PoissonNLL": {"log_input": True, "full": False, "epsilon": 1e-8}, "SmoothL1": {"beta": 1},
     "RNN": RECURRENT | {"nonlinearity": "tanh"}, "LSTM": RECURRENT, "GRU": RECURRENT,
+    "MultiHeadAttention": CELL | {"dropout": 0, "kdim": None, "vdim": None, "batch_first": False},
+    "FeedForward": CELL | {"dropout": 0, "activation": "relu"}, "TransformerEncoderBlock": BLOCK,
+    "TransformerDecoderBlock": BLOCK | {"causal": True},
     "RNNCell": CELL | {"nonlinearity": "tanh"}, "LSTMCell": CELL, "GRUCell": CELL,
     "BatchNorm1d": BATCH, "BatchNorm2d": BATCH, "InstanceNorm1d": INSTANCE, "InstanceNorm2d": INSTANCE,
+    "Conv1d": CONV, "Conv2d": CONV, "ConvTranspose1d": TRANSPOSE, "ConvTranspose2d": TRANSPOSE,
+    "MaxPool1d": POOL | {"dilation": 1}, "MaxPool2d": POOL | {"dilation": 1},
+    "AvgPool1d": POOL | {"count_include_pad": True}, "AvgPool2d": POOL | {"count_include_pad": True},
+    "AdaptiveAvgPool1d": {"layout": None}, "AdaptiveAvgPool2d": {"layout": None},
+    "AdaptiveMaxPool1d": {"layout": None}, "AdaptiveMaxPool2d": {"layout": None},
     "GroupNorm": {"eps": 1e-5, "affine": True, "channel_axis": 1}, "RMSNorm": {"eps": None, "elementwise_affine": True},
     "LayerNorm": {"eps": 1e-5, "elementwise_affine": True, "bias": True}, "Dropout1d": {"p": 0.5, "layout": None},
     "Dropout2d": {"p": 0.5, "layout": None}, "Embedding": {"padding_idx": None, "init": None},

@@ -44,23 +44,7 @@ def shaped(*shape):
 A, B, C, V, S, E = shaped(2, 3), shaped(3, 2), shaped(2, 1, 3), shaped(3), shaped(), shaped(0, 3)
 """Of rank 0 to 3, with an axis of size 1 and without entries."""
 
-IMAGE, SIGNAL = shaped(2, 2, 4, 4), shaped(2, 6)
-"""Two examples of two channels with 4 × 4 pixels; two channels of a sequence."""
-FILTERS = np.random.default_rng(0).normal(size=(3, 2, 3))
-
 CALLS = {
-    # convolutions and pooling
-    "conv": [(lambda x: bprop.conv(x, FILTERS[..., None], stride=(1, 2), padding=((1, 2), (0, 0))), IMAGE),
-             (lambda x: bprop.conv(x, FILTERS, padding="same", dilation=2), SIGNAL),
-             (lambda x: bprop.conv(x, FILTERS[:2, :1], groups=2), SIGNAL)],
-    "conv_transpose": [(lambda x: bprop.conv_transpose(x, FILTERS[:2], stride=2, padding=1, output_padding=1), SIGNAL)],
-    "conv_input_gradient": [(lambda y: bprop.conv_input_gradient(y, FILTERS[:2], (2, 8)), SIGNAL)],
-    "conv_weight_gradient": [(lambda x: bprop.conv_weight_gradient(x, FILTERS[0, :, :2], (2, 2, 5)), SIGNAL)],
-    "max_pool": [(lambda x: bprop.max_pool(x, 2), IMAGE), (lambda x: bprop.max_pool(x, 3, 2, 1, layout="NCL"), SIGNAL)],
-    "avg_pool": [(lambda x: bprop.avg_pool(x, 2), IMAGE),
-                 (lambda x: bprop.avg_pool(x, 3, 2, 1, count_include_pad=False, layout="NCL"), SIGNAL)],
-    "adaptive_avg_pool": [(lambda x: bprop.adaptive_avg_pool(x, (1, 3)), IMAGE)],
-    "adaptive_max_pool": [(lambda x: bprop.adaptive_max_pool(x, (1, 3)), IMAGE)],
     # arithmetic and activations
     "asarray": [(bprop.asarray, A), (bprop.asarray, S)], "from_dlpack": [(bprop.from_dlpack, A)],
     "conj": [(bprop.conj, A)], "real": [(bprop.real, A)], "imag": [(bprop.imag, A)], "positive": [(bprop.positive, A)],
@@ -132,6 +116,19 @@ CALLS = {
     "unstack": [(lambda x: bprop.unstack(x, axis=-1)[1], A)],
     "take": [(lambda x: bprop.take(x, INDEX, axis=-1), A), (lambda x: bprop.take(x, INDEX), V)],
     "take_along_axis": [(lambda x: bprop.take_along_axis(x, INDEX, axis=-1), A)],
+    # convolutions and pooling
+    "conv": [(lambda x, W: bprop.conv(x, W, stride=2, padding=1), shaped(2, 4, 5), shaped(4, 4, 3)),
+             (lambda x, W: bprop.conv(x, W, groups=2, layout="NHWC"), shaped(3, 3, 4), shaped(2, 2, 2, 2))],
+    "conv_input_gradient": [(lambda y_bar, W: bprop.conv_input_gradient(y_bar, W, (2, 5), stride=2), shaped(3, 2), shaped(3, 2, 2))],
+    "conv_weight_gradient": [(lambda x, y_bar: bprop.conv_weight_gradient(x, y_bar, (3, 2, 2), stride=2), shaped(2, 5), shaped(3, 2))],
+    "conv_transpose": [(lambda x, W: bprop.conv_transpose(x, W, stride=2, output_padding=1), shaped(2, 3), shaped(2, 3, 2))],
+    "max_pool": [(lambda x: bprop.max_pool(x, 2, padding=1), shaped(2, 3, 4)),
+                 (lambda x: bprop.max_pool(x, 2, stride=1, dilation=2, layout="NLC"), shaped(5, 2))],
+    "avg_pool": [(lambda x: bprop.avg_pool(x, 2, ceil_mode=True), shaped(2, 3, 4)),
+                 (lambda x: bprop.avg_pool(x, 3, padding=1, count_include_pad=False, layout="NLC"), shaped(5, 2))],
+    "adaptive_avg_pool": [(lambda x: bprop.adaptive_avg_pool(x, 2), shaped(2, 3, 4)),
+                          (lambda x: bprop.adaptive_avg_pool(x, 1, "NLC"), shaped(5, 2))],
+    "adaptive_max_pool": [(lambda x: bprop.adaptive_max_pool(x, (2, None)), shaped(2, 3, 4))],
     # linear algebra
     "einsum": [(lambda a, b: bprop.einsum("ij,kj->ik", a, b), A, A), (lambda a: bprop.einsum("ii->i", a), shaped(3, 3))],
     "matmul": [(bprop.matmul, A, B), (bprop.matmul, V, B), (bprop.matmul, C, shaped(3, 2)), (bprop.matmul, V, V), (bprop.matmul, E, B)],

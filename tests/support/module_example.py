@@ -118,18 +118,56 @@ EXAMPLES.update(
         "Upsample": lambda dtype: nn.Upsample(scale_factor=(2, 1)),
         "Upsample, bilinear": lambda dtype: nn.Upsample((5, 2), mode="bilinear", layout="NHWC"),
         "SinusoidalPositions": lambda dtype: nn.SinusoidalPositions(6),
+        "MultiHeadAttention": lambda dtype: nn.MultiHeadAttention(6, 2, dtype=dtype, seed=0),
+        "FeedForward": lambda dtype: nn.FeedForward(6, 4, activation="gelu", dtype=dtype, seed=0),
+        "TransformerEncoderBlock": lambda dtype: nn.TransformerEncoderBlock(
+            6, 2, 4, 0.0, causal=True, dtype=dtype, seed=0
+        ),
     }
 )
+EXAMPLES.update(
+    {
+        "Conv1d": lambda dtype: nn.Conv1d(2, 3, 2, padding=1, dtype=dtype, seed=0),
+        "Conv1d, channels last": lambda dtype: nn.Conv1d(2, 2, 3, 2, groups=2, layout="NLC", dtype=dtype, seed=0),
+        "Conv1d, circular": lambda dtype: nn.Conv1d(
+            2, 3, 3, padding="same", padding_mode="circular", bias=False, dtype=dtype, seed=0
+        ),
+        "Conv2d": lambda dtype: nn.Conv2d(2, 3, 3, padding="same", dtype=dtype, seed=0),
+        "Conv2d, reflect": lambda dtype: nn.Conv2d(
+            2, 2, 2, padding=1, dilation=2, padding_mode="reflect", layout="NHWC", dtype=dtype, seed=0
+        ),
+        "ConvTranspose1d": lambda dtype: nn.ConvTranspose1d(2, 3, 2, 2, dtype=dtype, seed=0),
+        "ConvTranspose2d": lambda dtype: nn.ConvTranspose2d(
+            2, 2, 2, 2, 1, output_padding=1, groups=2, dtype=dtype, seed=0
+        ),
+        "MaxPool1d": lambda dtype: nn.MaxPool1d(2, 1, padding=1),
+        "MaxPool2d": lambda dtype: nn.MaxPool2d(2, 1),
+        "MaxPool2d, channels last": lambda dtype: nn.MaxPool2d(2, ceil_mode=True, layout="NHWC"),
+        "AvgPool1d": lambda dtype: nn.AvgPool1d(3),
+        "AvgPool2d": lambda dtype: nn.AvgPool2d(2, padding=1, count_include_pad=False),
+        "AdaptiveAvgPool1d": lambda dtype: nn.AdaptiveAvgPool1d(2),
+        "AdaptiveAvgPool2d": lambda dtype: nn.AdaptiveAvgPool2d(1),
+        "AdaptiveMaxPool1d": lambda dtype: nn.AdaptiveMaxPool1d(2),
+        "AdaptiveMaxPool2d": lambda dtype: nn.AdaptiveMaxPool2d((2, None)),
+    }
+)
+SEQUENCE, IMAGE = (1, 2, 9), (1, 2, 3, 3)
 SHAPES = {
     "Flatten": (3, 3, 2), "BatchNorm2d": (3, 1, 2, 3), "BatchNorm2d, training": (2, 3, 3, 1), "InstanceNorm1d": (2, 3, 3),
     "InstanceNorm2d": (1, 3, 2, 3), "Dropout1d": (2, 3, 3), "Dropout1d, training": (2, 3, 3), "Dropout2d": (2, 3, 3, 1),
     "Dropout2d, training": (2, 3, 3, 1), "Upsample": (1, 2, 3, 3), "Upsample, bilinear": (1, 3, 3, 2),
+    "Conv1d": SEQUENCE, "Conv1d, channels last": (1, 9, 2), "Conv1d, circular": SEQUENCE, "Conv2d": IMAGE,
+    "Conv2d, reflect": (1, 3, 3, 2), "ConvTranspose1d": SEQUENCE, "ConvTranspose2d": IMAGE, "MaxPool1d": SEQUENCE,
+    "MaxPool2d": IMAGE, "MaxPool2d, channels last": (1, 3, 3, 2), "AvgPool1d": SEQUENCE, "AvgPool2d": IMAGE,
+    "AdaptiveAvgPool1d": SEQUENCE, "AdaptiveAvgPool2d": IMAGE, "AdaptiveMaxPool1d": SEQUENCE, "AdaptiveMaxPool2d": IMAGE,
 }  # fmt: skip
 """The shapes of the examples' inputs, of 18 numbers, where it is not that of X."""
 LOSSES = {name: kind for name, kind in vars(nn).items() if isinstance(kind, type) and issubclass(kind, nn.Loss)}
 LOSSES.pop("Loss")
 
 
+ATTENTION = {"MultiHeadAttention", "TransformerEncoderBlock"}
+"""Those that take X as a sequence of three tokens, each of which has a part in the others."""
 RECURRENT = {"RNN", "LSTM", "GRU"}
 """Those that take X as a sequence of three steps: what a step has, later ones have."""
 

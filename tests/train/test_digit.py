@@ -5,7 +5,8 @@ import pytest
 
 import bprop
 from bprop.train import StorageError
-from bprop.train.digit import digit_data, next_folder, train_digits
+from bprop.train.augmentation import RandomAffine
+from bprop.train.digit import digit_data, digit_settings, next_folder, train_digits
 
 
 def test_the_split_is_fixed_and_stratified():
@@ -32,6 +33,64 @@ def test_digits_are_read_with_every_seed():
     accuracies = [train_digits(seed=seed, progress=False).test_accuracy for seed in range(10)]
     assert min(accuracies) >= 0.97
     assert np.mean(accuracies) >= 0.975
+
+
+@pytest.mark.exhaustive
+def test_digits_are_read_by_convolutions():
+    accuracies = [train_digits(model="cnn", seed=seed, progress=False).test_accuracy for seed in range(5)]
+    assert np.median(accuracies) >= 0.985
+
+
+def test_a_residual_network_reads_digits():
+    result = train_digits(model="resnet", epochs=4, progress=False)
+    assert result.test_accuracy > 0.8
+    assert result.run.notes == []
+    assert result.parameters == 269722 - 16 * 9 * 2  # one channel in place of three
+    assert len(result.saturation) == 19
+    losses = [entry["train_loss"] for entry in result.run.history]
+    assert losses[-1] < losses[0] / 2
+
+
+def test_convolutions_go_on_with_the_same_bits(tmp_path):
+    threads = bprop.get_threads()
+    try:
+        bprop.set_threads(1)
+        whole = train_digits(model="cnn", epochs=2, seed=3, out=tmp_path / "whole", progress=False)
+        bprop.set_threads(2)
+        train_digits(model="cnn", epochs=1, seed=3, out=tmp_path / "run", progress=False)
+        settings = digit_settings(tmp_path / "run")
+        assert settings == {
+            "model": "cnn", "epochs": 1, "seed": 3, "batch_size": 64, "learning_rate": 0.003, "hidden": None
+        }  # fmt: skip
+        result = train_digits(**settings | {"epochs": 2}, out=tmp_path / "run", resume=True, progress=False)
+    finally:
+        bprop.set_threads(threads)
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "run")]
+    assert weights[0] == weights[1]
+    assert result.confusion.tolist() == whole.confusion.tolist()
+    assert result.run.notes == []
+
+
+def test_images_are_moved_and_sheared():
+    image = np.zeros((1, 1, 9, 9), np.float32)
+    image[0, 0, 4, 4] = 1
+    module = RandomAffine(1.5, 0.1, bprop.Generator(0))
+    centres = []
+    for _ in range(50):
+        y = np.asarray(module(image))[0, 0]
+        assert y.sum() == pytest.approx(1, abs=1e-5)
+        assert y.min() >= 0
+        centres.append([np.sum(y * np.arange(9)[:, None]) - 4, np.sum(y * np.arange(9)) - 4])
+    assert 1.2 < np.abs(centres).max() < 1.75
+    assert np.abs(np.mean(centres, axis=0)).max() < 0.4
+    np.testing.assert_array_equal(RandomAffine(0, 0, bprop.Generator(0))(image), image)
+    np.testing.assert_array_equal(module.eval()(image), image)
+
+
+@pytest.mark.parametrize(("model", "hidden", "text"), [("tree", None, "'mlp', 'cnn', 'resnet'"), ("cnn", [3], "mlp")])
+def test_wrong_models(model, hidden, text):
+    with pytest.raises(bprop.ArgumentError, match=text):
+        train_digits(model=model, hidden=hidden, progress=False)
 
 
 def test_wrong_sizes():

@@ -72,8 +72,10 @@ def test_saturation_counts_units():
     model = nn.Sequential(nn.Linear(3, 2, np.float64, seed=0), nn.Dropout(0.5, seed=0), nn.HardTanh())
     assert [row.kind for row in saturation(model, x)] == ["HardTanh"]
     assert model.training
-    with pytest.raises(bprop.ArgumentError, match="Sequential"):
-        saturation(nn.Linear(3, 2), x)
+    nested = nn.Sequential(nn.Residual(nn.Sequential(nn.ReLU())), nn.Tanh())
+    assert [row.path for row in saturation(nested, x)] == ["layers.0.module.layers.0", "layers.1"]
+    with pytest.raises(bprop.ArgumentError, match="a Module, not into ufunc"):
+        saturation(np.tanh, x)
 
 
 def test_norms():

@@ -218,3 +218,13 @@ def test_large_maps_stay_on_disk(tmp_path):
 def test_digests_see_shape_dtype_and_numbers():
     some = [np.zeros(4), np.zeros((2, 2)), np.zeros(8, np.float32), np.ones(4), np.zeros(0), np.zeros((0, 3))]
     assert len({digest(array) for array in some}) == len(some)
+
+
+def test_without_shuffle_arrays_keep_their_order():
+    expected = weights(fit_on(pairs()))
+    assert weights(fit_on((X, T), batch_size=8, shuffle=False)) == expected
+    assert weights(fit_on((X, T), batch_size=8)) != expected
+    with pytest.raises(bprop.ArgumentError, match="shuffle is for arrays"):
+        fit_on(pairs(), shuffle=False)
+    with pytest.raises(bprop.ArgumentError, match="shuffle"):
+        fit_on((X, T), shuffle="no")

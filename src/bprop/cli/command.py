@@ -12,16 +12,18 @@ from ..core.printable import printable
 from .cache import clear, listing
 from .digit import digits
 from .doctor import doctor
+from .network import networks
 from .predict import predict
 from .run import runs, show
 from .table import table
+from .text import generate, text
 
 TABLE = "TABLE.csv"
 """The name under which help lists the command for tables; any argument that is no other command's name is a table."""
 
 
 class _TrainGroup(TyperGroup):
-    """``bprop train digits``, or ``bprop train`` with the name of a file."""
+    """``bprop train digits``, ``bprop train text``, or ``bprop train`` with the name of a table."""
 
     def parse_args(self, context: Any, arguments: list[str]) -> list[str]:
         names = {*self.commands, "-h", "--help"} - {TABLE}  # that name, too, is the name of a file
@@ -49,7 +51,7 @@ class _BpropGroup(TyperGroup):
             return super().invoke(context)
 
     def list_commands(self, context: Any) -> list[str]:
-        return ["train", "predict", "runs", "show", "doctor", "cache"]
+        return ["train", "predict", "generate", "runs", "show", "networks", "doctor", "cache"]
 
 
 @contextmanager
@@ -69,7 +71,8 @@ app = typer.Typer(
     name="bprop",
     help="Backpropagation you can watch: train a network, look at what it learned, check this machine.\n\n"
     "New here? Run  [bold]bprop train digits[/bold]  : a few seconds, no downloads.\n\n"
-    "A table of your own? Run  [bold]bprop train TABLE.csv --target COLUMN[/bold]  .",
+    "A table of your own? Run  [bold]bprop train TABLE.csv --target COLUMN[/bold]  .\n\n"
+    "A text? Run  [bold]bprop train text FILE.txt[/bold]  and  [bold]bprop generate RUN --prompt TEXT[/bold]  .",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
@@ -77,8 +80,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 train = typer.Typer(
-    help="Train a network: on a table of your own, or on data that comes with the library.\n\n"
-    "[bold]bprop train TABLE.csv --help[/bold]  and  [bold]bprop train digits --help[/bold]  list the options.",
+    help="Train a network: on a table or a text of your own, or on data that comes with the library.\n\n"
+    "[bold]bprop train TABLE.csv --help[/bold]  ,  [bold]bprop train text --help[/bold]  and  "
+    "[bold]bprop train digits --help[/bold]  list the options.",
     no_args_is_help=True,
     cls=_TrainGroup,
     rich_markup_mode="rich",
@@ -86,11 +90,12 @@ train = typer.Typer(
 app.add_typer(train, name="train")
 train.command(TABLE, cls=_TableCommand)(table)
 train.command()(digits)
+train.command()(text)
 cache = typer.Typer(invoke_without_command=True, rich_markup_mode="rich")
 app.add_typer(cache, name="cache")
 cache.callback()(listing)
 cache.command()(clear)
-for command in (predict, runs, show, doctor):
+for command in (predict, generate, runs, show, networks, doctor):
     app.command()(command)
 
 

@@ -2,13 +2,13 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from .option import (
     AsJson,
-    Hidden,
+    HiddenOfMlp,
     LearningRate,
     Seed,
     interruptible,
@@ -21,15 +21,23 @@ from .option import (
 )
 from .screen import print_json, screen
 
+Model = Literal["mlp", "cnn", "resnet"]
+
 
 def digits(
     context: typer.Context,
-    epochs: Annotated[int, typer.Option(min=1, help="How often every image is seen.")] = 30,
+    model: Annotated[
+        Model, typer.Option(help="mlp: dense layers. cnn: convolutions. resnet: 20 layers of residual convolutions.")
+    ] = "mlp",
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="How often every image is seen.", show_default="mlp 30, cnn 40, resnet 20"),
+    ] = None,
     seed: Seed = 0,
     out: Annotated[Path | None, out_option("runs/digits-<date>-<n>")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per step.")] = 64,
     learning_rate: LearningRate = 3e-3,
-    hidden: Hidden = "128,64",
+    hidden: HiddenOfMlp = None,
     resume: Annotated[Path | None, resume_option()] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -40,13 +48,18 @@ def digits(
     from ..train.digit import digit_settings, next_folder, train_digits
 
     options: dict[str, Any] = {
+        "model": model,
         "epochs": epochs,
         "seed": seed,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
-        "hidden": sizes(hidden),
+        "hidden": None if hidden is None else sizes(hidden),
     }
     if resume is None:
+        if hidden is not None and model != "mlp":
+            raise typer.BadParameter(
+                f"sizes of hidden layers are for the mlp, not for {model}", param_hint="'--hidden'"
+            )
         folder = next_folder() if out is None else out
     else:
         folder = resumed_run(resume, out)
@@ -62,7 +75,8 @@ def digits(
                 "train_accuracy": result.train_accuracy,
                 "train_loss": result.train_loss,
                 "seconds": round(result.seconds, 3),
-                "epochs": options["epochs"],
+                "model": options["model"],
+                "epochs": len(result.run.history),
                 "seed": options["seed"],
                 "parameters": result.parameters,
                 "gradient_norms": result.gradient_norms,
@@ -99,16 +113,18 @@ def _show(result: Any, stream: Any) -> None:
     for name in ("layer", "|∂E/∂W|", "|∂E/∂b|", "saturated", "dead units"):
         layers.add_column(name, justify="left" if name == "layer" else "right", no_wrap=True)
     saturation = {row.path: row for row in result.saturation}
-    for position, layer in enumerate(result.model):
-        path = f"layers.{position}"
+    for path, layer in result.model.modules():
         if path in saturation:
             layers.add_row(repr(layer), "", "", f"{saturation[path].saturated:.1%}", f"{saturation[path].dead:.1%}")
-        else:
-            W, b = (result.gradient_norms[f"{path}.{name}"] for name in ("W", "b"))
-            layers.add_row(repr(layer), f"{W:.2e}", f"{b:.2e}", "", "")
+        elif f"{path}.W" in result.gradient_norms:
+            norms = (result.gradient_norms.get(f"{path}.{name}") for name in ("W", "b"))
+            layers.add_row(repr(layer), *("" if norm is None else f"{norm:.2e}" for norm in norms), "", "")
     console.print()
     tables.print(layers)
-    console.print("saturated: share of activities with |y| > 0.95, which pass little back", style="dim")
+    console.print(
+        "saturated: share of activities with |y| > 0.95 (of ReLU: y = 0), which pass little or nothing back",
+        style="dim",
+    )
     console.print()
     console.print(f"test accuracy {result.test_accuracy:.2%}", style="bold", end="")
     console.print(

@@ -25,13 +25,15 @@ def sizes(text: str) -> list[int]:
     return values
 
 
-def _checked_sizes(text: str) -> str:
-    sizes(text)
+def _checked_sizes(text: str | None) -> str | None:
+    if text is not None:
+        sizes(text)
     return text
 
 
-def _rate(value: float) -> float:
-    if not 0 < value < float("inf"):
+def rate(value: float | None) -> float | None:
+    """Return a learning rate that is a positive number, or none."""
+    if value is not None and not 0 < value < float("inf"):
         raise typer.BadParameter(f"{value} is not a positive number")
     return value
 
@@ -57,8 +59,14 @@ def out_option(default: str) -> Any:
 Seed = Annotated[
     int, typer.Option(callback=_seed, metavar="INTEGER", help="Decides initial weights and the order of examples.")
 ]
-LearningRate = Annotated[float, typer.Option(callback=_rate, help="Size of a step (Adam).")]
+LearningRate = Annotated[float, typer.Option(callback=rate, help="Size of a step (Adam).")]
 Hidden = Annotated[str, typer.Option(callback=_checked_sizes, help="Sizes of the hidden layers, with commas.")]
+HiddenOfMlp = Annotated[
+    str | None,
+    typer.Option(
+        callback=_checked_sizes, help="Sizes of the hidden layers of mlp, with commas.", show_default="128,64"
+    ),
+]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON object as the last line; all else goes to stderr.")
 ]
@@ -120,6 +128,17 @@ def shell_name(path: Path | str) -> str:
     text = str(path)
     is_ambiguous = text.startswith("-") or not Path(text).suffix
     return shlex.quote(f"./{text}" if is_ambiguous and not Path(text).is_absolute() else text)
+
+
+def text_argument(path: Path | str) -> str:
+    """Return what stands after ``bprop train`` for a text: the command and the name of the file, quoted for a shell.
+
+    >>> from bprop.cli.option import text_argument
+    >>> text_argument("my diary.txt"), text_argument("-x.txt")
+    ("text 'my diary.txt'", 'text ./-x.txt')
+    """
+    text = str(path)
+    return f"text {shlex.quote(f'./{text}' if text.startswith('-') else text)}"
 
 
 def resume_command(data: str, folder: Path) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .option import AsJson, RunArgument, find_run, path_of, resume_command, shell_name
+from .option import AsJson, RunArgument, find_run, path_of, resume_command, shell_name, text_argument
 from .screen import print_json, screen
 from .table import NAMES, score, show_columns, show_result
 
@@ -131,10 +131,14 @@ def show(run: RunArgument, as_json: AsJson = False) -> None:
 
 def _advice(summary: Any) -> str:
     """Return the command that goes on with a run, or the call if it was begun by a call."""
+    from ..train.text.model import TEXT_RECORD, read_record
+
     if summary.table is not None:
         return resume_command(shell_name(summary.table.table), summary.folder)
     if str(summary.config.get("title")).startswith("handwritten digits"):
         return resume_command("digits", summary.folder)
+    if (summary.folder / TEXT_RECORD).is_file():
+        return resume_command(text_argument(read_record(summary.folder)["text"].text()), summary.folder)
     return f"fit(…, out={str(summary.folder)!r}, resume=True), all else as before"
 
 

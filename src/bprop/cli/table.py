@@ -81,7 +81,9 @@ def table(
     from ..train.table.fit import layer_sizes
 
     if not path.exists() and not path.suffix:
-        raise typer.BadParameter(f"{str(path)!r} is neither a file nor data that comes with the library (digits)")
+        raise typer.BadParameter(
+            f"{str(path)!r} is neither a file nor data that comes with the library (digits), nor text"
+        )
     options: dict[str, Any] = {
         "target": target,
         "task": task,

@@ -3,6 +3,7 @@
 import linecache
 import os
 import sys
+from collections.abc import Container
 from opcode import opmap
 from types import CodeType, FrameType, FunctionType, ModuleType
 
@@ -22,10 +23,14 @@ def _package(frame: FrameType) -> str:
     return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
-def user_frame(before: CodeType | None = None) -> FrameType | None:
-    """Return the innermost frame outside bprop, NumPy and SciPy; none if the code ``before`` is met on the way."""
+LIBRARY_LOOPS: set[CodeType] = set()
+"""Code of bprop's that does the same for many parameters: what it applies is no loop in the user's line that calls it."""
+
+
+def user_frame(before: Container[CodeType] = ()) -> FrameType | None:
+    """Return the innermost frame outside bprop, NumPy and SciPy; none if code in ``before`` is met on the way."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code is not before:
+    while frame is not None and frame.f_code not in before:
         name = frame.f_code.co_filename
         if not (
             name.startswith((PACKAGE, "<frozen"))
@@ -38,10 +43,10 @@ def user_frame(before: CodeType | None = None) -> FrameType | None:
     return None
 
 
-def user_place(before: CodeType | None = None) -> tuple[str, int] | None:
+def user_place(before: Container[CodeType] = ()) -> tuple[str, int] | None:
     """Return file and line of the innermost frame outside bprop, or ``None`` where there is none.
 
-    Nor is there one if the function whose code is ``before`` is met on the way.
+    Nor is there one if a function whose code is in ``before`` is met on the way.
     """
     frame = user_frame(before)
     return None if frame is None else (frame.f_code.co_filename, frame.f_lineno)

@@ -12,7 +12,18 @@ import numpy as np
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {}
+
+class _Functions(dict[str, Callable[..., Any]]):
+    """A table that loads the rooms that may have an entry where one is asked for and not there."""
+
+    def __missing__(self, name: str) -> Callable[..., Any]:
+        entry = declared(self, name)
+        if entry is None:
+            raise KeyError(name)
+        return entry
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = _Functions()
 """Public functions by name; `bprop.ops` fills it, and the operators and methods of `Array` look here."""
 
 NUMPY: dict[Any, Callable[..., Any]] = {}

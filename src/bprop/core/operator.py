@@ -3,7 +3,7 @@
 import sys
 from typing import TYPE_CHECKING, Any
 
-from .function import FUNCTIONS, declared
+from .function import FUNCTIONS
 
 if TYPE_CHECKING:
     from .value import Array
@@ -148,12 +148,7 @@ class Operators:
 
 def call(name: str, *args: Any, **options: Any) -> Any:
     """Call a public function by its name."""
-    try:
-        function = FUNCTIONS[name]
-    except KeyError:  # nobody has needed an op yet
-        declared(FUNCTIONS, name)
-        function = FUNCTIONS[name]
-    return function(*args, **options)
+    return FUNCTIONS[name](*args, **options)
 
 
 def is_sparse(obj: Any) -> bool:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from ..core.cell import Cell
 from ..core.dtype import WEAK, is_inexact
+from ..core.error import LIBRARY_LOOPS
 from ..core.interpreter import EVALUATE, FAILURES, QUIET, Interpreter, current, using
 from ..core.object_array import rejoined
 from ..core.op import Op
@@ -350,6 +351,9 @@ def backward(
         [y_bar for _, y_bar in pairs],
         [y_bar != 0 for _, y_bar in pairs] if one_hot else None,
     )
+
+
+LIBRARY_LOOPS.add(backward.__code__)
 
 
 def lift_cells(owner: Record, cells: Sequence[Cell]) -> list[Recorded]:

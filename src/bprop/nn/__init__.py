@@ -2,6 +2,7 @@
 
 from .. import gradients, region  # noqa: F401 - whole rooms first: see core/lazy.py
 from . import initialiser as init
+from . import weight_name as names
 from .activation import LogSigmoid, LogSoftmax, Sigmoid, Softmax, Softmin, Softplus, Softsign, Tanh
 from .batch_norm import BatchNorm1d, BatchNorm2d, InstanceNorm1d, InstanceNorm2d
 from .cell import parameter, state
@@ -10,6 +11,7 @@ from .container import Parallel, Residual, Sequential
 from .convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from .default_generator import seed
 from .distance_loss import CosineEmbedding, KLDivergence, TripletMargin
+from .dot_product_attention import attention
 from .dropout import Dropout, Dropout1d, Dropout2d
 from .embedding import Embedding
 from .frame import Frame
@@ -22,6 +24,7 @@ from .linear import Linear
 from .loss import Loss, SquaredError
 from .margin_loss import Hinge, MultiClassHinge, SoftMargin
 from .module import Module
+from .multi_head_attention import MultiHeadAttention
 from .piecewise import HardShrink, HardSigmoid, HardTanh, ReLU6, SoftShrink, TanhShrink, Threshold
 from .pooling import (
     AdaptiveAvgPool1d,
@@ -40,6 +43,7 @@ from .recurrent_cell import GRUCell, LSTMCell, RNNCell
 from .regression_loss import GaussianNLL, Huber, LogCosh, MeanAbsoluteError, MeanSquaredError, PoissonNLL, SmoothL1
 from .sequence_mask import sequence_mask
 from .tie import tie
+from .transformer import FeedForward, TransformerDecoderBlock, TransformerEncoderBlock
 from .upsample import Upsample
 
 __all__ = [
@@ -70,6 +74,7 @@ __all__ = [
     "Dropout1d",
     "Dropout2d",
     "Embedding",
+    "FeedForward",
     "Flatten",
     "Frame",
     "GRUCell",
@@ -104,6 +109,7 @@ __all__ = [
     "Mish",
     "Module",
     "MultiClassHinge",
+    "MultiHeadAttention",
     "NegativeLogLikelihood",
     "PReLU",
     "Parallel",
@@ -131,10 +137,14 @@ __all__ = [
     "Tanh",
     "TanhShrink",
     "Threshold",
+    "TransformerDecoderBlock",
+    "TransformerEncoderBlock",
     "TripletMargin",
     "Unflatten",
     "Upsample",
+    "attention",
     "init",
+    "names",
     "parameter",
     "rotary",
     "seed",

@@ -1,7 +1,7 @@
 """Batch and instance normalisation, which may keep running statistics; their backward pass is Ioffe & Szegedy's."""
 
 from math import prod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -10,8 +10,8 @@ from ..core.error import ShapeError
 from ..core.number import flag, number
 from ..core.value import Array
 from ..ops import astype, mean, moments, reshape
+from ..ops.spatial import LAYOUTS, check_axes, layout_name
 from .cell import state
-from .layout import check_axes, checked_layout
 from .normalisation import ChannelNormalisation, Normalisation, standardised_cotangent
 from .setting import allocating
 
@@ -19,8 +19,8 @@ from .setting import allocating
 class _RunningNormalisation(ChannelNormalisation):
     """Base class of normalisations by the moments of a batch in training, and by running ones in evaluation mode."""
 
-    layouts: tuple[str, str]
-    """The names of the axes, channels first and channels last."""
+    rank: ClassVar[int]
+    """How many spatial axes there are."""
     affine_default: bool
     """Whether γ, β and running statistics are there by default."""
     without_positions = False
@@ -43,7 +43,7 @@ class _RunningNormalisation(ChannelNormalisation):
         dtype: DTypeLike,
     ) -> None:
         super().__init__(channels, eps, affine, dtype)
-        self.layout = checked_layout(self, layout, self.layouts)
+        self.layout = layout_name(self, self.rank, layout)
         self.momentum = None if momentum is None else number(self, "momentum", momentum, 0, 1, open_high=False)
         self.track_running_stats = flag(self, "track_running_stats", track_running_stats)
         if self.track_running_stats:
@@ -125,7 +125,7 @@ class _RunningNormalisation(ChannelNormalisation):
         if self.track_running_stats != self.affine_default:
             options += ["running statistics" if self.track_running_stats else "no running statistics"]
         options += [f"momentum={self.momentum}"] if self.track_running_stats and self.momentum != 0.1 else []
-        options += [f"layout={self.layout!r}"] if self.layout != self.layouts[0] else []
+        options += [f"layout={self.layout!r}"] if self.layout != LAYOUTS[self.rank][0] else []
         return ", ".join([str(self.channels), *options, str(self.dtype)])
 
 
@@ -189,7 +189,7 @@ class BatchNorm1d(BatchNormalisation):
     ([[0.0, 0.0], [0.0, 0.0]], Array([2., 4.]))
     """
 
-    layouts = ("NCL", "NLC")
+    rank = 1
     without_positions = True
 
 
@@ -211,7 +211,7 @@ class BatchNorm2d(BatchNormalisation):
     (BatchNorm2d(16, float32), (8, 16, 5, 5))
     """
 
-    layouts = ("NCHW", "NHWC")
+    rank = 2
 
 
 class InstanceNormalisation(_RunningNormalisation):
@@ -257,7 +257,7 @@ class InstanceNorm1d(InstanceNormalisation):
            [[-0.99999995,  0.99999995]]])
     """
 
-    layouts = ("NCL", "NLC")
+    rank = 1
 
 
 class InstanceNorm2d(InstanceNormalisation):
@@ -277,7 +277,7 @@ class InstanceNorm2d(InstanceNormalisation):
     (2, 3, 4, 4)
     """
 
-    layouts = ("NCHW", "NHWC")
+    rank = 2
 
 
 __all__ = ["BatchNorm1d", "BatchNorm2d", "InstanceNorm1d", "InstanceNorm2d"]

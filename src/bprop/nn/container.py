@@ -1,7 +1,7 @@
 """Containers: modules in sequence, in parallel, and with a residual connection. Their ``bprop`` calls the children's."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, Self, overload
+from typing import Any, ClassVar, Literal, Self, overload
 
 from ..core.error import ArgumentError, IndexingError, ShapeError
 from ..core.shape import normalise_axis
@@ -15,6 +15,7 @@ class _Container(Module):
 
     layers: list[Module] | dict[str, Module]
     composes = True
+    pytorch_names: ClassVar = {"layers": ""}
 
     def __init__(self, *layers: Module | Mapping[str, Module], **named: Module) -> None:
         kind = type(self).__name__
@@ -245,6 +246,7 @@ class Residual(Module):
     """
 
     composes = True
+    pytorch_names: ClassVar = {"module": "", "shortcut": "downsample"}
 
     def __init__(self, module: Module, shortcut: Module | None = None, activation: Module | None = None) -> None:
         for name, layer in (("module", module), ("shortcut", shortcut), ("activation", activation)):

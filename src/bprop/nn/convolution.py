@@ -21,7 +21,7 @@ from ..ops import (
     reshape,
     sum,
 )
-from ..ops.spatial import LAYOUTS, Padding, by_axis, layout_of, padding_of
+from ..ops.spatial import LAYOUTS, Padding, by_axis, layout_name, layout_of, padding_of
 from .cell import parameter
 from .default_generator import generator_for
 from .initialiser import Initialiser, glorot_uniform
@@ -57,8 +57,7 @@ class _Convolution(Module):
         for name, count in (("inputs", channels), ("outputs", outputs)):
             if count % self.groups:
                 raise ArgumentError(f"{label(self)}: groups={self.groups} does not divide {name}={count}")
-        layout_of(self, self.rank, layout)
-        self.layout = LAYOUTS[self.rank][0] if layout is None else layout
+        self.layout = layout_name(self, self.rank, layout)
         return by_axis(self, "kernel_size", kernel_size, self.rank)
 
     def _converted(self, x: Any, channels: int) -> Array:

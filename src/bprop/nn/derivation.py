@@ -132,6 +132,12 @@ def _input_names(module: ModuleState, count: int | None) -> list[str]:
     return names + (["x"] if missing == 1 and not names else [f"x{i + 1}" for i in range(missing)])
 
 
+def _takes_one(module: ModuleState) -> bool:
+    """Return whether the formula takes one input and no more: a tuple that a hook sees is then this input."""
+    formula = type(module)._formula
+    return formula is not None and len(inspect.signature(formula).parameters) == 2
+
+
 # --- the trace ---
 class _Call(NamedTuple):
     """A call of a module inside: its path, the module, and the specs of its inputs."""
@@ -194,8 +200,7 @@ def _generator_cells(module: ModuleState) -> set[Cell]:
 def _make_opaque(path: str, child: ModuleState, calls: list[_Call]) -> Any:
     """Hook a module inside so that in the trace it is a function by its path; its calls are noted in ``calls``."""
     pending: list[tuple[Any, ...]] = []  # inputs of calls that have no result yet
-
-    single = len(_input_names(child, None)) == 1
+    single = _takes_one(child)
 
     def on_x(module: Any, x: Any) -> None:
         pending.append(x if isinstance(x, tuple) and not single else (x,))

@@ -1,13 +1,13 @@
 """Dropout: in training, a random fraction of the activities, or of the channels, is set to 0."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from ..core.number import number
 from ..core.shape import Shape
 from ..core.value import Array, asarray
 from ..ops import Generator, where
+from ..ops.spatial import LAYOUTS, check_axes, layout_name
 from .default_generator import own_generator
-from .layout import check_axes, checked_layout
 from .module import Module
 
 
@@ -60,14 +60,14 @@ class Dropout(Module):
 class _ChannelDropout(Dropout):
     """Base class of dropouts of whole channels of an example."""
 
-    layouts: tuple[str, str]
+    rank: ClassVar[int]
     """The names of the axes, channels first and channels last."""
 
     def __init__(
         self, p: float = 0.5, generator: Generator | None = None, seed: int | None = None, layout: str | None = None
     ) -> None:
         super().__init__(p, generator, seed)
-        self.layout = checked_layout(self, layout, self.layouts)
+        self.layout = layout_name(self, self.rank, layout)
 
     def fprop(self, x: Any) -> Array:
         check_axes(self, self.layout, asarray(x))
@@ -78,7 +78,7 @@ class _ChannelDropout(Dropout):
         return tuple(size if letter in "NC" else 1 for letter, size in zip(self.layout, x.shape, strict=True))
 
     def describe(self) -> str:
-        return super().describe() + ("" if self.layout == self.layouts[0] else f", layout={self.layout!r}")
+        return super().describe() + ("" if self.layout == LAYOUTS[self.rank][0] else f", layout={self.layout!r}")
 
 
 class Dropout1d(_ChannelDropout):
@@ -101,7 +101,7 @@ class Dropout1d(_ChannelDropout):
     [[[2.0, 2.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]]
     """
 
-    layouts = ("NCL", "NLC")
+    rank = 1
 
 
 class Dropout2d(_ChannelDropout):
@@ -123,7 +123,7 @@ class Dropout2d(_ChannelDropout):
     True
     """
 
-    layouts = ("NCHW", "NHWC")
+    rank = 2
 
 
 __all__ = ["Dropout", "Dropout1d", "Dropout2d"]

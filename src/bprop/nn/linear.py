@@ -1,6 +1,6 @@
 """`Linear`: y = x Wᵀ + b, and its backward pass as the lecture's steps."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -48,6 +48,8 @@ class Linear(Module):
     ((5, 3), Array([5., 5.], dtype=float32))
     """
 
+    pytorch_names: ClassVar = {"W": "weight", "b": "bias"}
+
     def __init__(
         self,
         inputs: int,
@@ -81,9 +83,7 @@ class Linear(Module):
     def bprop(self, y_bar: Any) -> Array:
         """Return ∂E/∂x for y_bar = ∂E/∂y, and leave ∂E/∂W and ∂E/∂b in ``W_bar`` and ``b_bar``."""
         W = self.W
-        outputs, inputs = W.shape
-        x = reshape(astype(self.x, W.dtype), (size_of(self.x.shape[:-1]), inputs))  # a row per example
-        rows = reshape(y_bar, (x.shape[0], outputs))
+        x, rows = rows_of(astype(self.x, W.dtype)), rows_of(y_bar)  # a row per example
 
         # Core step 3: from the error derivatives of the activities to those of the incoming weights,
         # ∂E/∂w_ij = Σ_n y_i ∂E/∂z_j. Here x[n] holds the activities y_i and rows[n] the ∂E/∂z_j of example n.
@@ -104,3 +104,11 @@ class Linear(Module):
     def describe(self) -> str:
         W = self.__dict__["_cells"]["W"].array
         return f"{W.shape[1]} → {W.shape[0]}, {W.dtype}{'' if self.has_bias else ', no bias'}"
+
+
+def rows_of(x: Any) -> Array:
+    """Return (..., width) as (rows, width): a row for each example, token or step."""
+    return reshape(x, (size_of(x.shape[:-1]), x.shape[-1]))
+
+
+__all__ = ["Linear", "rows_of"]

@@ -4,9 +4,8 @@ It lies below everything that applies modules: rules, hooks, layerwise passes an
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ..core.cell import PARAMETERS, Cell
@@ -16,6 +15,7 @@ from ..core.value import Array, Tracer, asarray
 from .cell import owned, source_of
 from .frame import Frame, active_frame, unchanging
 from .path import leaves, load_cells
+from .weight_name import Names, stored_arrays
 
 _FRAME_NAMES = frozenset(("x", "y", "inputs", "y_bar", "x_bar"))
 
@@ -38,6 +38,9 @@ class ModuleState:
     """The positions of the inputs whose cotangents `bprop` returns (``None``: all); the other inputs are data."""
     composes: bool = False
     """Whether a handwritten ``bprop`` only calls the children's, so that under transforms theirs are used."""
+
+    pytorch_names: ClassVar[Any] = {}
+    """PyTorch's names of cells and of what leads to them, by path: {"W": "weight"}; an empty name leaves the part out."""
 
     _untraced = frozenset({"_frames", "_last_frame"})
     """Attributes that an eager ``fprop`` leaves and that are no state: compiled functions do not look at them."""
@@ -187,22 +190,34 @@ class ModuleState:
         return {path: cell.read() for path, cell in self.cells().items() if cell.trainable}
 
     # --- saving and loading ---
-    def state_dict(self) -> dict[str, NDArray[Any]]:
+    def state_dict(self, names: Names = None) -> dict[str, NDArray[Any]]:
         """Return a copy of the array in every cell by path: parameters, running statistics, generators.
+
+        - ``names``: ``"pytorch"`` for PyTorch's names in place of paths, which generators have none of; or a mapping, as
+          for `load_state_dict`, whose names are used.
 
         >>> from bprop import nn
         >>> {path: array.shape for path, array in nn.Linear(3, 2).state_dict().items()}
         {'W': (2, 3), 'b': (2,)}
+        >>> list(nn.Sequential(nn.Tanh(), nn.Linear(3, 2)).state_dict("pytorch"))
+        ['1.weight', '1.bias']
         """
-        return {path: np.array(cell.read(), order="C") for path, cell in self.cells().items()}
+        return stored_arrays(self, names, "state_dict")
 
-    def load_state_dict(self, mapping: Mapping[str, Any], strict: bool = True) -> None:
-        """Set the cells to the arrays of ``mapping``, as `state_dict` returned them.
+    def load_state_dict(self, mapping: Mapping[str, Any], strict: bool = True, names: Names = None) -> None:
+        """Set the cells to the arrays of ``mapping``, as `state_dict` returned them, or as a module of PyTorch did.
 
-        - ``mapping``: arrays by path, each in the shape and dtype of its cell.
-        - ``strict``: whether paths that are missing or unknown are errors; with ``False`` they are passed over.
+        - ``mapping``: arrays by path, ``layers.0.W``, or PyTorch's name, ``0.weight``, each in the shape and dtype of its cell.
+        - ``strict``: whether names that are missing or unknown are errors; with ``False`` they are passed over.
+        - ``names``: where the mapping has other names: a dict or function from these to paths or PyTorch's names. It gives
+          ``None`` for what is to be passed over, and ``nn.names.Transposed(path)`` for what is stored transposed; what is
+          not in the dict has its own name.
 
-        Everything is checked first, and nothing is changed if anything is wrong: one error names every path that is
+        PyTorch has no generators, so a mapping with its names need not have them, nor ``num_batches_tracked``, which its older
+        files lack. A parameter that is shared may be there
+        under each of its names, with the same numbers.
+
+        Everything is checked first, and nothing is changed if anything is wrong: one error names all that is
         missing, of another shape or dtype, or unknown (`ArgumentError`, `ShapeError`, `DTypeError`: by the first).
 
         >>> from bprop import nn
@@ -211,7 +226,7 @@ class ModuleState:
         >>> bool((first.W == second.W).numpy().all())
         True
         """
-        load_cells(self, mapping, "load_state_dict", "the mapping", strict)
+        load_cells(self, mapping, "load_state_dict", "the mapping", strict, names)
 
     # --- gradients of parameters ---
     def gradients(self) -> dict[str, Array]:

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from ..core.number import flag
 from ..core.value import Array
 from ..ops import adaptive_avg_pool, adaptive_max_pool, avg_pool, max_pool
-from ..ops.spatial import LAYOUTS, by_axis, layout_of
+from ..ops.spatial import by_axis, layout_name
 from .module import Module
 
 
@@ -26,8 +26,7 @@ class _Pool(Module):
         self.stride = self.kernel_size if stride is None else by_axis(self, "stride", stride, self.rank)
         self.padding = by_axis(self, "padding", padding, self.rank, 0)
         self.ceil_mode = flag(self, "ceil_mode", ceil_mode)
-        layout_of(self, self.rank, layout)
-        self.layout = LAYOUTS[self.rank][0] if layout is None else layout
+        self.layout = layout_name(self, self.rank, layout)
 
     def describe(self) -> str:
         parts = ["×".join(map(str, self.kernel_size))]
@@ -161,8 +160,7 @@ class _AdaptivePool(Module):
     rank: ClassVar[int]
 
     def __init__(self, outputs: int | tuple[int | None, ...], layout: str | None = None) -> None:
-        layout_of(self, self.rank, layout)
-        self.layout = LAYOUTS[self.rank][0] if layout is None else layout
+        self.layout = layout_name(self, self.rank, layout)
         entries = outputs if isinstance(outputs, tuple | list) else (outputs,) * self.rank
         by_axis(self, "outputs", [1 if entry is None else entry for entry in entries], self.rank)
         self.outputs = tuple(entries)

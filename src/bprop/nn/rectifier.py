@@ -4,7 +4,7 @@ Conventions at the kink x = 0: the slope is that of the negative side, 0 for `Re
 computed at 0, so that it cannot overflow.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -80,6 +80,8 @@ class PReLU(Module):
     >>> module.fprop(x), module.bprop(bprop.ones(2)), module.a_bar
     (Array([-0.25,  2.  ], dtype=float32), Array([0.25, 1.  ], dtype=float32), Array([-1.], dtype=float32))
     """
+
+    pytorch_names: ClassVar = {"a": "weight"}
 
     def __init__(
         self, num_parameters: int = 1, init: float = 0.25, axis: int = 1, dtype: DTypeLike = np.float32

@@ -14,11 +14,11 @@ With ``reverse`` the loop goes from the last step to the first.
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from ..core.shape import size_of
 from ..core.value import Array
-from ..ops import concat, matmul, reshape, sigmoid, sum, tanh, where
+from ..ops import concat, matmul, sigmoid, sum, tanh, where
 from ..ops.sigmoidal import sech_squared
 from ..region.scan import scan
+from .linear import rows_of
 from .recurrent_cell import GRUStep, LSTMStep, RecurrentStep, RNNStep, split_gates
 
 
@@ -57,11 +57,6 @@ class OverTime(RecurrentStep):
             self.b_x_bar, self.b_h_bar = sum(over_x, axis=0), sum(over_h, axis=0)
         x_bar: Array = matmul(x_share_bar, self.W_x)
         return x_bar
-
-
-def rows_of(x: Any) -> Array:
-    """Return (T, N, width) as (T · N, width): a row per step and example."""
-    return reshape(x, (size_of(x.shape[:-1]), x.shape[-1]))
 
 
 def chosen(m: Any, new: Any, old: Any) -> Any:

@@ -11,7 +11,7 @@ from ..core.error import ArgumentError, ShapeError
 from ..core.number import flag, integer, number
 from ..core.value import Array, asarray
 from ..ops import astype, broadcast_to, expand_dims, reshape, take
-from .layout import check_axes, checked_layout
+from ..ops.spatial import check_axes, layout_name
 from .module import Module
 
 
@@ -49,7 +49,7 @@ class Upsample(Module):
     Array([[0. , 0.5, 1.5, 2. ]])
     """
 
-    layouts = ("NCHW", "NHWC")
+    rank = 2
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Upsample(Module):
         self.align_corners = flag(self, "align_corners", align_corners)
         if self.align_corners and mode == "nearest":
             raise ArgumentError("Upsample: align_corners is for mode='bilinear'; 'nearest' has no corners to align")
-        self.layout = checked_layout(self, layout, self.layouts)
+        self.layout = layout_name(self, self.rank, layout)
 
     def fprop(self, x: Any) -> Array:
         x = asarray(x)

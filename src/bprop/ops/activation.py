@@ -1,5 +1,6 @@
 """Activations. Most are plain functions of ops: no declaration at all, every interpretation follows."""
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -114,6 +115,28 @@ def _bounded(x: Any) -> Any:
     return np.minimum(np.maximum(x, -60.0), 60.0)
 
 
+def _of_single(formula: Callable[[Any], Any], single: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return ``formula``, of float32 and less ``single``: in float64 neither roundings nor underflow reach their digits."""
+
+    def chosen(x: Any) -> Any:
+        dtype = getattr(x, "dtype", None)
+        if dtype is None or dtype.kind != "f" or dtype.itemsize > 4:
+            return formula(x)
+        return single(x.astype(np.float64)).astype(dtype)
+
+    return chosen
+
+
+def _gelu_single(x: Any) -> Any:
+    x = np.maximum(x, -60.0)
+    return x * (0.5 * applied(erfc, -_ROOT_HALF * x))
+
+
+def _gelu_slope_single(x: Any) -> Any:
+    x = _bounded(x)
+    return 0.5 * applied(erfc, -_ROOT_HALF * x) + _OVER_ROOT_TWO_PI * x * np.exp(-0.5 * x * x)
+
+
 @in_double
 def _gelu(x: Any) -> Any:
     y = np.maximum(x, -60.0) * normal_below(_bounded(x))
@@ -137,16 +160,16 @@ def _gelu_curvature(x: Any) -> Any:
 
 
 gelu_slope = Elementwise(
-    "gelu_slope", _gelu_slope, lambda y, x: _gelu_curvature(x),
-    kind="float", native=_gelu_slope, complex_step=None, level=1,
+    "gelu_slope", _of_single(_gelu_slope, _gelu_slope_single), lambda y, x: _gelu_curvature(x),
+    kind="float", native=_of_single(_gelu_slope, _gelu_slope_single), complex_step=None, level=1,
     text="0.5 * erfc(-{0} / 2 ** 0.5) + {0} * exp(-({0}) ** 2 / 2) / 2.5066282746310002",
     latex=r"\Phi({0}) + {0} \, \phi({0})",
     doc="The derivative of `gelu`, Φ(x) + x φ(x) with the normal distribution Φ and its density φ.",
 )  # fmt: skip
 
 _gelu_op = Elementwise(
-    "gelu", _gelu, lambda y, x: gelu_slope(x),
-    kind="float", native=_gelu, complex_step=lambda z: 0.5 * z * erfc.complex_step(-_ROOT_HALF * z),  # type: ignore[operator,misc]
+    "gelu", _of_single(_gelu, _gelu_single), lambda y, x: gelu_slope(x),
+    kind="float", native=_of_single(_gelu, _gelu_single), complex_step=lambda z: 0.5 * z * erfc.complex_step(-_ROOT_HALF * z),  # type: ignore[operator,misc]
     doc="y = x Φ(x): the op behind `bprop.gelu`.",
 )  # fmt: skip
 

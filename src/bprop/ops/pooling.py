@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core import dtype as dtypes
-from ..core.error import ArgumentError, DTypeError, ShapeError
+from ..core.error import ArgumentError, ShapeError
 from ..core.function import function
 from ..core.number import flag
 from ..core.op import array
@@ -17,6 +17,7 @@ from ..core.value import Array
 from .arithmetic import add
 from .arrangement import pad
 from .contraction import einsum_op
+from .data_type import astype
 from .indexing import slice_along, take
 from .reduction import max, sum
 from .selection import where
@@ -154,7 +155,8 @@ def max_pool(
     - ``ceil_mode``: whether there is another window where entries are left over at the end.
     - ``layout``: "NCL", "NCHW", "NCDHW", or "NLC", "NHWC", "NDHWC".
 
-    The derivative goes to the largest entry, of equally large ones to the first, as in PyTorch (`bprop.max` shares it evenly). Raises `ShapeError` where a window does not fit.
+    The derivative goes to the largest entry, of equally large ones to the first, as in PyTorch (`bprop.max` shares it
+    evenly). Raises `ShapeError` where a window does not fit.
 
     **Source:** Goodfellow, Bengio & Courville (2016), Deep Learning, section 9.3.
 
@@ -184,7 +186,7 @@ def avg_pool(
     - ``x``, ``size``, ``stride``, ``padding``, ``ceil_mode``, ``layout``: as for `max_pool`; padding counts as zeros.
     - ``count_include_pad``: whether the entries of the padding are among those that the sum is divided by.
 
-    Raises `ShapeError` where a window does not fit, `DTypeError` for integers.
+    Integers give float64. Raises `ShapeError` where a window does not fit.
 
     **Source:** Goodfellow, Bengio & Courville (2016), Deep Learning, section 9.3; PyTorch 2, ``torch.nn.AvgPool2d``.
 
@@ -201,10 +203,9 @@ def avg_pool(
 
 
 def _floating(name: str, x: Any) -> Array:
+    """Return ``x``, integers as float64: what `bprop.mean` makes of them."""
     x = array(name, x)
-    if not dtypes.is_inexact(x.dtype):
-        raise DTypeError(f'{name}: a mean is of floating numbers, not {x.dtype}: convert with x.astype("float32")')
-    return x
+    return x if dtypes.is_inexact(x.dtype) else astype(x, np.float64)
 
 
 # --- to a given size ---
@@ -234,6 +235,8 @@ def adaptive_avg_pool(x: Any, /, outputs: int | tuple[int | None, ...], layout: 
 
     - ``x``, ``layout``: as for `max_pool`.
     - ``outputs``: the length of each spatial axis of y; a number, or one for each (``None``: as x); 1 is the mean over all.
+
+    Integers give float64.
 
     **Source:** PyTorch 2, ``torch.nn.AdaptiveAvgPool2d``; for one bin Lin, Chen & Yan (2014), Network in network, section 3.2.
 

@@ -83,9 +83,7 @@ def _permutation(state: NDArray[Any], shape: tuple[int, ...], dtype: Any) -> NDA
     return np.argsort(keys, axis=-1, kind="stable").astype(dtype)
 
 
-_random_uniform = Random(
-    "uniform", _uniform, entry="uniform", doc="Uniform numbers in [0, 1): see `Generator.uniform`."
-)
+uniform_op = Random("uniform", _uniform, entry="uniform", doc="Uniform numbers in [0, 1): see `Generator.uniform`.")
 _random_normal = Random("normal", _normal, entry="normal", doc="Standard normals: see `Generator.normal`.")
 _random_permutation = Random(
     "permutation",
@@ -156,7 +154,7 @@ class Generator:
         if first > last:
             raise ArgumentError(f"uniform: low is at most high, not {low!r} and {high!r}")
         wanted = _floating("uniform", dtype)
-        unit = self._draw(_random_uniform, shape, wanted, 4 if wanted == np.float32 else 2)
+        unit = self._draw(uniform_op, shape, wanted, 4 if wanted == np.float32 else 2)
         return unit if (first, last) == (0.0, 1.0) else add(multiply(unit, last - first), first)
 
     def normal(

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from ..core.error import ArgumentError, ShapeError
 from ..core.number import integer, label, whole_number
 from ..core.shape import Shape
+from ..core.value import Array
 
 __all__ = []
 
@@ -44,14 +45,28 @@ class Layout(NamedTuple):
         return lead, shape[self.channels], tuple(shape[axis] for axis in self.spatial)
 
 
-def layout_of(owner: object, rank: int, layout: str | None) -> Layout:
-    """Return the `Layout` of a name in `LAYOUTS`; the first where none is given."""
+def layout_name(owner: object, rank: int, layout: Any) -> str:
+    """Return a name in `LAYOUTS`, the first where none is given; raises `ArgumentError` for any other."""
     names = LAYOUTS[rank]
-    if layout is None or layout == names[0]:
-        return Layout(-rank - 1, tuple(range(-rank, 0)))
-    if layout == names[1]:
+    if layout is None:
+        return names[0]
+    if layout not in names:
+        raise ArgumentError(f"{label(owner)}: layout is {names[0]!r} or {names[1]!r}, not {layout!r:.60}")
+    return str(layout)
+
+
+def layout_of(owner: object, rank: int, layout: Any) -> Layout:
+    """Return the `Layout` of a name in `LAYOUTS`; the first where none is given."""
+    if layout_name(owner, rank, layout)[-1] == "C":
         return Layout(-1, tuple(range(-rank - 1, -1)))
-    raise ArgumentError(f"{label(owner)}: layout is {names[0]!r} or {names[1]!r}, not {layout!r:.60}")
+    return Layout(-rank - 1, tuple(range(-rank, 0)))
+
+
+def check_axes(owner: object, layout: str, x: Array, **sizes: int) -> None:
+    """Raise `ShapeError` where ``x`` has not the axes of ``layout``, or another length than ``sizes`` say by letter."""
+    wanted = ", ".join(str(sizes.get(letter, letter)) for letter in layout)
+    if x.ndim != len(layout) or any(x.shape[layout.index(letter)] != size for letter, size in sizes.items()):
+        raise ShapeError(f"{label(owner)}: x has shape {x.shape}, it should be ({wanted}) in layout {layout!r}")
 
 
 def by_axis(owner: object, name: str, value: Any, rank: int, low: int = 1) -> tuple[int, ...]:
@@ -107,7 +122,3 @@ def outputs_of(
             f"it may be at most {padded}"
         )
     return (padded - extent) // stride + 1
-
-
-def _name(owner: object) -> str:
-    return owner if isinstance(owner, str) else type(owner).__name__

@@ -8,7 +8,7 @@ from typing import Any, Self, TypedDict
 import numpy as np
 
 from ..core.cell import Cell
-from ..core.error import ArgumentError, DTypeError, ShapeError, StateError
+from ..core.error import LIBRARY_LOOPS, ArgumentError, DTypeError, ShapeError, StateError
 from ..core.interpreter import EVALUATE
 from ..core.number import label, number
 from ..core.tree import is_holder
@@ -319,3 +319,6 @@ class Optimizer(ABC):
         values.pop("name")
         text = ", ".join(f"{name}={value}" for name, value in values.items())
         return f"{type(self).__name__}({text}, count={self._count.array.item()})"
+
+
+LIBRARY_LOOPS.add(Optimizer.update.__code__)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.error import ArgumentError
@@ -45,6 +46,20 @@ class Callback:
 
     def on_end(self, run: "Run") -> None:
         """Called once at the end of every run; ``run.status`` says how it ended."""
+
+
+class RecordWriter(Callback):
+    """Writes a record before the first step, when the folder belongs to the run.
+
+    A finished run that goes on thereby loses its scores, which are of weights about to be replaced.
+    """
+
+    def __init__(self, write: Callable[[Path], None]) -> None:
+        self.write = write
+
+    def on_start(self, run: "Run") -> None:
+        if run.folder is not None:
+            self.write(run.folder)
 
 
 class _FunctionCallback(Callback):

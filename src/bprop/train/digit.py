@@ -1,11 +1,10 @@
-"""The example of the library: a multi-layer perceptron that reads handwritten digits."""
+"""The example of the library: networks that read handwritten digits."""
 
 import os
 import re
 import time
 from collections.abc import Sequence
 from datetime import date
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
@@ -17,15 +16,19 @@ from ..core.number import whole_number
 from ..core.value import asarray
 from ..data import digits
 from ..gradients import grad
-from ..nn import CrossEntropy, Linear, Module, Sequential, Tanh
+from ..networks import parameters
+from ..nn import CrossEntropy, Sequential
 from ..ops import Generator
-from ..optim import Adam
+from ..optim import Adam, schedule
 from .checkpoint import Checkpoint
 from .data import stratified_split
+from .digit_model import HIDDEN, SETTINGS, digit_model, model_name
+from .evaluation import evaluating
 from .health import Saturation, norms, saturation
 from .loop import fit
 from .metric import accuracy, confusion_matrix
 from .run import Run
+from .source import Data
 from .storage import StorageError
 
 SPLIT_SEED = 0
@@ -64,33 +67,15 @@ def digit_data() -> tuple[tuple[NDArray[Any], NDArray[Any]], tuple[NDArray[Any],
     return (x[first], t[first]), (x[second], t[second])
 
 
-def digit_model(hidden: Sequence[int], generator: Generator) -> Sequential:
-    """Return 64 pixels → tanh layers of the sizes ``hidden`` → 10 logits.
-
-    >>> import bprop
-    >>> from bprop.train.digit import digit_model
-    >>> digit_model([16], bprop.Generator(0))
-    Sequential(3 layers, 1,210 parameters
-      (layers.0): Linear(64 → 16, float32)
-      (layers.1): Tanh()
-      (layers.2): Linear(16 → 10, float32)
-    )
-    """
-    sizes = [64, *hidden]
-    layers: list[Module] = []
-    for inputs, outputs in pairwise(sizes):
-        layers += [Linear(inputs, outputs, generator=generator), Tanh()]
-    return Sequential(*layers, Linear(sizes[-1], 10, generator=generator))
-
-
 def train_digits(
     *,
-    epochs: int = 30,
+    model: str = "mlp",
+    epochs: int | None = None,
     seed: int = 0,
     out: str | os.PathLike[str] | None = None,
     batch_size: int = 64,
-    learning_rate: float = 3e-3,
-    hidden: Sequence[int] = (128, 64),
+    learning_rate: float | None = None,
+    hidden: Sequence[int] | None = None,
     resume: bool = False,
     progress: bool | TextIO = True,
 ) -> DigitResult:
@@ -100,19 +85,22 @@ def train_digits(
 
     Parameters
     ----------
+    model
+        ``"mlp"``, ``"cnn"`` or ``"resnet"``, see `bprop.train.digit_model`.
     epochs, batch_size, learning_rate
-        Of the training with Adam.
+        Of the training with Adam; by default what `bprop.train.digit_model.SETTINGS` has for the model. Of cnn and resnet
+        the rate falls exponentially.
     seed
         Decides the initial weights and the order of the examples.
     out, resume, progress
         As for `fit`.
     hidden
-        Sizes of the hidden layers.
+        Sizes of the hidden layers of the mlp, by default (128, 64).
 
     Raises
     ------
     ArgumentError
-        For sizes that are no positive integers.
+        For an unknown model, and for sizes that are no positive integers or not of the mlp.
 
     **Source:** data: Alpaydin & Kaynak (1998), see `bprop.data.digits`; method: Leibe (2016), Backpropagation.
 
@@ -120,19 +108,30 @@ def train_digits(
     >>> train_digits(epochs=3, progress=False).test_accuracy > 0.9
     True
     """
-    if not hidden or any(whole_number(size, 1) is None for size in hidden):
+    if model not in SETTINGS:
+        raise ArgumentError(f"train_digits: model is one of {', '.join(map(repr, SETTINGS))}, not {model!r:.60}")
+    if hidden is not None and model != "mlp":
+        raise ArgumentError(f"train_digits: hidden is for the mlp; the hidden layers of {model} are given")
+    sizes = HIDDEN if hidden is None else hidden
+    if not sizes or any(whole_number(size, 1) is None for size in sizes):
         raise ArgumentError(f"train_digits: hidden is a list of layer sizes such as [128, 64], not {hidden!r}")
     start = time.perf_counter()
+    settings = SETTINGS[model]
     train, test = digit_data()
-    model = digit_model(hidden, Generator(seed))
+    if settings.is_convolutional:
+        train, test = ((x.reshape(-1, 1, 8, 8), t) for x, t in (train, test))
+    network = digit_model(model, sizes, Generator(seed))
+    rate: Any = settings.learning_rate if learning_rate is None else learning_rate
+    if settings.decay < 1:
+        rate = schedule.Exponential(rate, settings.decay ** (batch_size / len(train[0])))
     loss = CrossEntropy()
     run = fit(
-        model,
+        network,
         loss,
-        Adam(learning_rate),
+        Adam(rate),
         train,
         test,
-        epochs=epochs,
+        epochs=settings.epochs if epochs is None else epochs,
         batch_size=batch_size,
         seed=seed,
         out=out,
@@ -140,8 +139,15 @@ def train_digits(
         progress=progress,
         title="handwritten digits (validation: the 359 test images)",
     )
+    return _result(run, network, loss, train, test, start)
+
+
+def _result(run: Run, model: Sequential, loss: CrossEntropy, train: Data, test: Data, start: float) -> DigitResult:
+    """Measure a trained model, in evaluation mode."""
     x, t = (asarray(array) for array in train)
-    y, y_test = np.asarray(model(x)), np.asarray(model(asarray(test[0])))
+    with evaluating(model):
+        y, y_test = np.asarray(model(x)), np.asarray(model(asarray(test[0])))
+        gradients = grad(lambda m: loss(m(x), t))(model)
     return DigitResult(
         run=run,
         model=model,
@@ -150,9 +156,9 @@ def train_digits(
         train_loss=float(loss(y, t)),
         confusion=confusion_matrix(y_test, test[1], 10),
         saturation=saturation(model, x),
-        gradient_norms=norms(grad(lambda m: loss(m(x), t))(model)),
+        gradient_norms=norms(gradients),
         seconds=time.perf_counter() - start,
-        parameters=sum(w.size for w in model.parameters().values()),
+        parameters=parameters(model),
     )
 
 
@@ -167,23 +173,26 @@ def digit_settings(folder: str | os.PathLike[str]) -> dict[str, Any]:
     ...     folder = os.path.join(parent, "run")
     ...     result = train_digits(epochs=1, hidden=[16], out=folder, progress=False)
     ...     digit_settings(folder)
-    {'epochs': 1, 'seed': 0, 'batch_size': 64, 'learning_rate': 0.003, 'hidden': [16]}
+    {'model': 'mlp', 'epochs': 1, 'seed': 0, 'batch_size': 64, 'learning_rate': 0.003, 'hidden': [16]}
     """
     with Checkpoint(folder) as checkpoint:
         record, config = checkpoint.record, checkpoint.record["config"]
+        labels, optimizer = config.get("model"), config.get("optimizer")
+        name = model_name([str(label) for label in labels]) if isinstance(labels, list) else None
+        if name is None or not isinstance(optimizer, dict):
+            checkpoint.archive.refuse("config", "not of a network that `train_digits` makes")
         widths = {}
-        for name, entry in checkpoint.archive.entries.items():
-            bias = re.fullmatch(r"model/layers\.(\d+)\.b", name)
+        for array, entry in checkpoint.archive.entries.items():
+            bias = re.fullmatch(r"model/layers\.(\d+)\.b", array)
             if bias and len(entry.shape) == 1:
                 widths[int(bias[1])] = entry.shape[0]
-        if len(widths) < 2 or not isinstance(config.get("optimizer"), dict):
-            checkpoint.archive.refuse("arrays", "not of a network that `train_digits` makes")
     return {
+        "model": name,
         "epochs": record["epochs"],
         "seed": config.get("seed"),
         "batch_size": config.get("batch_size"),
-        "learning_rate": config["optimizer"].get("learning_rate"),
-        "hidden": [widths[layer] for layer in sorted(widths)][:-1],
+        "learning_rate": optimizer.get("learning_rate"),
+        "hidden": [widths[layer] for layer in sorted(widths)][:-1] if name == "mlp" else None,
     }
 
 

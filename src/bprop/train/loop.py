@@ -10,6 +10,7 @@ import numpy as np
 
 from .._version import __version__
 from ..core.error import ArgumentError
+from ..core.number import flag
 from ..nn import Module
 from ..ops import Generator
 from ..optim import Optimizer
@@ -46,6 +47,7 @@ def fit(
     steps_per_epoch: int | None = None,
     accumulate: int = 1,
     class_weights: str | Mapping[int, float] | Sequence[float] | None = None,
+    shuffle: bool = True,
     seed: int = 0,
     out: str | os.PathLike[str] | None = None,
     resume: bool = False,
@@ -85,6 +87,9 @@ def fit(
         How many batches make one update.
     class_weights
         ``"balanced"``, or a weight for each class: the training loss is the mean over examples of weight times loss.
+    shuffle
+        Whether arrays are visited in an order that is drawn anew for every epoch; if not, in their own, so that one batch
+        goes on where the last one ended.
     seed
         Decides the order of the examples.
     out
@@ -141,13 +146,16 @@ def fit(
     (True, 'finished')
     """
     check_kinds(model, loss, optimizer, early_stopping)
+    shuffle = flag("fit", "shuffle", shuffle)
     check_settings(epochs, batch_size, accumulate, steps_per_epoch, checkpoint_every, title, resume, out)
     optimizer.init(model)
     user_callbacks = Callbacks(callbacks)
     generator = Generator(seed)
     notifier = _Notifier()
     dtype = parameter_dtype(model)
-    source, weights = _source(train, batch_size, steps_per_epoch, epochs, class_weights, generator, dtype, notifier)
+    source, weights = _source(
+        train, batch_size, steps_per_epoch, epochs, class_weights, generator, dtype, notifier, shuffle
+    )
     held_out = None if validation is None else arrays_of("validation", validation, dtype, notifier)
     validation_source = None if held_out is None else ArraySource(*held_out, batch_size, Generator(0), dtype)
     chosen, axes = _tried(model, loss, metrics, source, validation_source)
@@ -159,6 +167,7 @@ def fit(
         optimizer,
         batch_size=batch_size,
         seed=seed,
+        shuffle=shuffle,
         accumulate=accumulate,
         steps_per_epoch=steps_per_epoch,
         class_weights=None if weights is None else weights.by_class(),
@@ -283,15 +292,18 @@ def _source(
     generator: Generator,
     dtype: Any,
     notify: Callable[[str], None],
+    shuffle: bool,
 ) -> tuple[Source, ClassWeights | None]:
     if is_stream(train):
+        if not shuffle:
+            raise ArgumentError("fit: shuffle is for arrays; batches from an iterable come in the order that it has")
         weights = None if class_weights is None else ClassWeights(class_weights, None, dtype)
         return StreamSource(train, steps, epochs, dtype, notify), weights
     x, t = arrays_of("train", train, dtype, notify)
     if steps is not None:
         raise ArgumentError("fit: steps_per_epoch is for batches from an iterable; arrays are seen once per epoch")
     weights = None if class_weights is None else ClassWeights(class_weights, t, dtype)
-    return ArraySource(x, t, batch_size, generator, dtype), weights
+    return ArraySource(x, t, batch_size, generator, dtype, shuffle), weights
 
 
 def _label(value: Any) -> str:

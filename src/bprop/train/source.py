@@ -66,7 +66,7 @@ class Source(Protocol):
 
 
 class ArraySource:
-    """Batches from arrays of equal length. Every epoch visits all examples once, in an order drawn from ``generator``.
+    """Batches from arrays of equal length. Every epoch visits all examples once, mostly in an order drawn from ``generator``.
 
     Memory maps stay on disk: a batch is read and converted when it is needed.
 
@@ -80,20 +80,32 @@ class ArraySource:
         Draws the order of each epoch.
     dtype
         The dtype to which floats are converted.
+    shuffle
+        Whether the order is drawn; if not, it is that of the arrays.
     """
 
     replays = True
 
-    def __init__(self, x: NDArray[Any], t: NDArray[Any], batch_size: int, generator: Generator, dtype: Any) -> None:
+    def __init__(
+        self,
+        x: NDArray[Any],
+        t: NDArray[Any],
+        batch_size: int,
+        generator: Generator,
+        dtype: Any,
+        shuffle: bool = True,
+    ) -> None:
         self.x, self.t, self.batch_size, self.generator, self.dtype = x, t, batch_size, generator, dtype
+        self.shuffle = shuffle
         self.examples: int | None = len(x)
         batches(0, batch_size)  # refuses an invalid size
         self.steps: int | None = ceil(len(x) / batch_size)
         self.order: Indices = np.arange(0)
 
     def start(self, epoch: int) -> None:
-        """Draw the order of the epoch."""
-        self.order = np.asarray(self.generator.permutation(len(self.x)))
+        """Draw the order of the epoch, unless it is fixed."""
+        count = len(self.x)
+        self.order = np.asarray(self.generator.permutation(count)) if self.shuffle else np.arange(count)
 
     def batches(self, done: int) -> Iterator[MiniBatch]:
         """Yield the batches of the epoch except the first ``done``."""

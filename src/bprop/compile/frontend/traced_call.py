@@ -9,7 +9,7 @@ import numpy as np
 
 from ...core.cell import Cell
 from ...core.dtype import DEFAULT
-from ...core.error import ArgumentError, shown_place, user_place
+from ...core.error import LIBRARY_LOOPS, ArgumentError, shown_place, user_place
 from ...core.function import FUNCTIONS
 from ...core.graph import Graph, Node, has_effect, inner_graphs
 from ...core.interpreter import EVALUATE, using
@@ -19,7 +19,6 @@ from ...core.trace import Trace, Traced
 from ...core.traced_float import TracedFloat, plain
 from ...core.tree import Structure, flatten, unflatten
 from ...core.value import SHARING, Array, Sharing, Spec, Tracer, escaped
-from ...gradients.reverse import backward
 from ...gradients.variable import leaf_label
 from ..introspection import stored
 from ..passes.finite_check import has_guard
@@ -54,10 +53,10 @@ class _Trace(Trace):
         return y
 
     def _count(self, node: Node) -> None:
-        """Count what a line of the user makes, but for the way back, which is at one line for all of it."""
+        """Count what a line of the user makes, but for the way back and updates, which are at one line for all layers."""
         if self.repeated is not None:
             return
-        line = user_place(before=backward.__code__)
+        line = user_place(before=LIBRARY_LOOPS)
         if line is None:
             return
         assert node.op is not None

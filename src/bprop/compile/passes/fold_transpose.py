@@ -17,13 +17,13 @@ VECTOR = 16
 
 
 def fold_transposes(graph: Graph) -> Graph:
-    """Return the graph with every transpose folded into the contraction that it alone reads.
+    """Return the graph with the transposes folded into the contraction that they alone read, if its rows stay long enough.
 
     >>> import bprop
     >>> from bprop.compile.passes.fold_transpose import fold_transposes
-    >>> print(fold_transposes(bprop.trace(lambda a, b: (a @ b).T)(bprop.ones((2, 3)), bprop.ones((3, 4)))))
-    graph(x0: float64[2,3], x1: float64[3,4])
-      a = x1.T @ x0.T     float64[4,2]
+    >>> print(fold_transposes(bprop.trace(lambda a, b: (a @ b).T)(bprop.ones((5, 3)), bprop.ones((3, 4)))))
+    graph(x0: float64[5,3], x1: float64[3,4])
+      a = x1.T @ x0.T     float64[4,5]
       return a
     """
     readers = Counter(x for node in graph.nodes for x in node.edges)

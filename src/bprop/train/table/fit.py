@@ -1,7 +1,7 @@
 """`fit_table`: from a table and the name of its target to a trained model, its scores beside baselines, and influences."""
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from ...core.number import integer, whole_number
 from ...nn import CrossEntropy, SquaredError
 from ...ops import Generator
 from ...optim import Adam
-from ..callback import Callback
+from ..callback import RecordWriter
 from ..loop import fit
 from ..run import Run
 from ..stopping import EarlyStopping
@@ -172,7 +172,7 @@ class PreparedTable:
             out=out,
             resume=resume,
             early_stopping=EarlyStopping("validation_loss", patience),
-            callbacks=[_WriteRecord(lambda folder: model.save(folder, self._record(settings)))],
+            callbacks=[RecordWriter(lambda folder: model.save(folder, self._record(settings)))],
             metrics=["accuracy" if self.target.classes else "r2"],
             progress=progress,
             title=f"{model.task} of {model.target}",
@@ -325,17 +325,3 @@ def layer_sizes(hidden: Sequence[int]) -> list[int]:
 def _batch_size(rows: int) -> int:
     """Return a power of two from 16 to 256 for which an epoch has about forty steps."""
     return int(2 ** np.clip(np.round(np.log2(rows / 40)), 4, 8))
-
-
-class _WriteRecord(Callback):
-    """Writes the record before the first step, when the folder belongs to the run.
-
-    A finished run that goes on thereby loses its scores, which are of weights about to be replaced.
-    """
-
-    def __init__(self, write: Callable[[Path], None]) -> None:
-        self.write = write
-
-    def on_start(self, run: Run) -> None:
-        if run.folder is not None:
-            self.write(run.folder)
