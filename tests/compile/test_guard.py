@@ -307,3 +307,24 @@ def test_a_jacobian_that_is_differentiated_keeps_its_masks(mode):
     """All of J is finite, the slope of its slopes is not: 0 · 0.75 / √0."""
     entry = lambda x: bprop.jacobian(lambda x: x**1.5, mode=mode)(x)[0, 1]
     assert_array_equal(bprop.compile(bprop.grad(entry))(np.array([0.0, 4.0])), [0, 0])
+
+
+COMPLEX_JACOBIANS = {
+    "of a real result by a complex argument": lambda z: np.sum(np.abs(z) ** 2 * z.real),
+    "of several": lambda z: (z * z).imag,
+    "of a power spectrum": lambda z: np.abs(np.fft.fft(z)) ** 2,
+}
+
+
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+@pytest.mark.parametrize("name", COMPLEX_JACOBIANS)
+def test_a_jacobian_of_complex_numbers_checks_their_parts(name, dtype, mode):
+    jacobian = bprop.jacobian(COMPLEX_JACOBIANS[name], mode=mode)
+    z = np.asarray([0.5 + 1j, 2 - 0.3j, -0.1 + 0.2j]).astype(dtype)
+    for value in (z, np.asarray([np.nan, 2 - 0.3j, -0.1 + 0.2j]).astype(dtype)):  # the second runs the masked program
+        for f in (
+            jacobian,
+            lambda z: jacobian(z)[..., :1],
+        ):  # what is left of the result is smaller than what is checked
+            assert_allclose(bprop.compile(f)(value), f(value), rtol=50 * np.finfo(dtype).eps, atol=np.finfo(dtype).eps)

@@ -72,6 +72,18 @@ def test_selections_and_sums_keep_the_sign_of_zero(dtype):
     assert np.signbit(np.asarray(bprop.sign(np.array([-0.0])))).tolist() == [False]
 
 
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_entries_that_are_put_apart_keep_the_sign_of_zero(dtype):
+    """A scatter stores them; it adds only where several may meet."""
+    functions = (
+        lambda x: x.at[1].set(-0.0), lambda x: x.at[0].add(-0.0), lambda x: x.at[1:9:3].set(x[0]),
+        lambda x: bprop.pad(x, (1, 2)), lambda x: bprop.pad(x, 1, constant_values=-0.0),
+        lambda x: bprop.vjp(lambda x: x[::2], x)[1](-0.0 * bprop.ones(6, dtype=dtype))[0],
+    )  # fmt: skip
+    assert_same_zeros(functions, X.astype(dtype))
+    assert np.signbit(compiled(functions[0], X.astype(dtype)))[1]
+
+
 def test_what_is_neutral_is_dropped():
     """x - 0 and x + -0 are x; x + 0 is not, but for integers and in formulas to be read."""
     x = bprop.ones(3)

@@ -41,6 +41,27 @@ def test_values(name):
     assert_allclose(ours, theirs, rtol=1e-12)
 
 
+ZEROS = {
+    "fmod": lambda x: np.fmod(x, 2.0),
+    "fmod by infinity": lambda x: np.fmod(x, -np.inf),
+    "pad": lambda x: np.pad(x, 1, constant_values=-0.0),
+    "pad with both": lambda x: np.pad(x, 1, constant_values=(-0.0, 0.0)),
+    "linear_ramp": lambda x: np.pad(x, 1, mode="linear_ramp", end_values=-0.0),
+    "nan_to_num": lambda x: np.nan_to_num(x, nan=-0.0),
+    "insert": lambda x: np.insert(x, 1, -0.0),
+}
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("name", ZEROS)
+def test_zeros_have_the_signs_of_numpy(name, dtype):
+    f, x = ZEROS[name], np.array([-0.0, 0.0, 1.0, -2.0, 4.0, np.nan], dtype)
+    expected = f(x)
+    for y in (f(bprop.asarray(x)), bprop.compile(f)(x)):
+        assert_array_equal(np.asarray(y), expected)
+        assert_array_equal(np.signbit(np.asarray(y)), np.signbit(expected))
+
+
 def test_fftn_takes_the_last_axes_where_only_lengths_are_given():
     assert bprop.fft.fftn(bprop.ones((2, 3, 4)), s=(5, 6)).shape == (2, 5, 6)
 

@@ -51,3 +51,14 @@ def test_the_sign_of_the_gamma_function():
 def test_quantiles_of_invalid_shapes_are_no_numbers():
     for name in ("weibull_min", "lognorm"):
         assert np.isnan(float(getattr(bprop.scipy.stats, name).ppf(0.5, -1.0)))
+
+
+@pytest.mark.parametrize("order", [0, 1, 2, 2.5])
+def test_k_and_its_slopes_are_there_until_no_number_holds_them(order):
+    """SciPy's kv is 0 from 697 on, and half of what the slope of k1 is made of with it."""
+    f = lambda x: bprop.scipy.special.kv(order, x)
+    for x in (690.0, 700.0, 704.0):
+        for level, derivative in enumerate((f, bprop.grad(f), bprop.grad(bprop.grad(f)))):
+            expected = float(mpmath.diff(lambda x: mpmath.besselk(order, x), mpmath.mpf(x), level))
+            for run in (derivative, bprop.compile(derivative)):
+                assert_allclose(float(run(np.array(x))), expected, rtol=1e-12)

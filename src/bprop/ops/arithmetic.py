@@ -8,7 +8,7 @@ import numpy as np
 from ..core.dtype import WEAK
 from ..core.error import DTypeError
 from ..core.family import Elementwise
-from ..core.function import NUMPY, function, publish
+from ..core.function import FUNCTIONS, NUMPY, function, publish
 from ..core.op import array, shape_of
 from ..core.value import Array
 from .complex import conj, direction
@@ -151,8 +151,9 @@ NUMPY[np.divmod] = lambda x1, x2, /: (floor_divide(x1, x2), remainder(x1, x2))
 def _fmod(x1: Any, x2: Any, /) -> Array:
     """y = x1 - x2 trunc(x1 / x2), with the sign of x1: NumPy's and C's remainder, exact as that of positive numbers."""
     x1 = array("fmod", x1)
-    rest = remainder(where(x1 < 0, -x1, x1), abs(x2))  # abs has no derivative at 0, where fmod has
-    return where(x1 < 0, -rest, rest)
+    is_negative = FUNCTIONS["signbit"](x1) if x1.dtype.kind == "f" else x1 < 0  # -0 too
+    rest = remainder(where(is_negative, -x1, x1), abs(x2))  # abs has no derivative at 0, where fmod has
+    return where(is_negative, -rest, rest)
 
 
 @function(np.sign)

@@ -1,5 +1,6 @@
 """Entries in another order or more than once: flip, roll, repeat, tile, pad. All made of re-indexings and joins."""
 
+from math import copysign
 from operator import index as as_integer
 from typing import Any
 
@@ -170,7 +171,7 @@ def pad(x: Any, pad_width: Any, /, mode: str = "constant", *, constant_values: A
                     raise ShapeError(f"pad: axis {axis} of shape {x.shape} is empty: it has no entries to copy")
                 x = take(x, np.pad(np.arange(size), width, mode=mode), axis=axis)  # type: ignore[call-overload]
         return x
-    if type(constant_values) in (int, float) and constant_values == 0:
+    if type(constant_values) in (int, float) and constant_values == 0 and copysign(1, constant_values) > 0:
         shape = tuple(before + size + after for size, (before, after) in zip(x.shape, widths, strict=True))
         slices = tuple((before, size, 1) for size, (before, _) in zip(x.shape, widths, strict=True))
         return x if shape == x.shape else embed_op(x, shape=shape, slices=slices)

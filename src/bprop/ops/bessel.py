@@ -37,6 +37,16 @@ def _of_order(general: str, zero: str, first: str, reflected: int = 1) -> Callab
     return evaluate
 
 
+_kv_normal = _of_order("kv", "k0", "k1")
+
+
+def _kv_value(v: Any, x: Any) -> Any:
+    """Return Kᵥ(x), also from x = 697 on, where SciPy gives 0 for orders but 0 and 1: eˣ Kᵥ(x) times e⁻ˣ."""
+    y = _kv_normal(v, x)
+    vanished = (y == 0) & (x < inf)
+    return np.where(vanished, scipy_special().kve(v, x) * np.exp(-x), y) if np.any(vanished) else y
+
+
 def _order(name: str, between: Callable[..., Any], latex: str, domain: Any = (-inf, inf), **rest: Any) -> Elementwise:
     return special_function(
         name, NoDerivative(name, "v"), between, domain=((-inf, inf), domain), latex=latex,
@@ -70,7 +80,7 @@ iv: Elementwise = _order(
 
 kv: Elementwise = _order(
     "kv", lambda y, v, x: -0.5 * (kv(v - 1, x) + kv(v + 1, x)), "K_{{{0}}}({1})", POSITIVE,
-    evaluate=_of_order("kv", "k0", "k1"),
+    evaluate=_kv_value,
     doc=described("y = Kᵥ(x), modified, of the second kind; ∂y/∂x = -(Kᵥ₋₁(x) + Kᵥ₊₁(x))/2, none by the order v.",
                   "kv(2.5, bprop.asarray([0.5, 1.0]))", "Array([20.42590447,  3.22747953])"),
 )  # fmt: skip

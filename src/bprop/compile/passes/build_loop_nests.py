@@ -132,7 +132,8 @@ class _Builder:
         position = op.index(self.position, self.kernel.shape, *others, **root.params)
         target = flattened(tuple(map(as_index, position)), shape)
         entry = self.scalars.parameter("entry", dtype)
-        added = self.scalars.make("add", (entry, value), dtype)
+        # entries that lie apart are stored as they are: 0 + -0 is 0
+        added = self.scalars.make("add", (entry, value), dtype) if op.gather is None else value
         return ScatterNest(**self._common([value], [target]), target=target, value=value, entry=entry, added=added)
 
     def _reduce(self) -> LoopNest:

@@ -34,13 +34,17 @@ def add_finite_checks(graph: Graph, donated: Iterable[int]) -> Graph:
     if not any(node.op is guard for node in graph.nodes):
         return graph
     unguarded = _Unguarded()
-    plain = unguarded.rewrite(graph).live()
+    plain = unguarded.rewrite(graph)
+    # the parts of a complex result have no reader but their guard
+    operands = [operand for operand, _ in unguarded.products]
+    nodes = Graph(plain.inputs, plain.nodes, [*plain.outputs, *operands], plain.captures).live().nodes
+    plain = Graph(plain.inputs, nodes, plain.outputs, plain.captures)
     checked = _CheckedValues(plain, donated).edges(unguarded.products)
     position = {node: number for number, node in enumerate(plain.nodes, start=1)}
     start = max(position.get(node, 0) for node, _ in checked)
     check = Node(require_finite, {}, tuple(checked), ())
     nodes = [*plain.nodes[:start], check, *plain.nodes[start:]]
-    return Graph(plain.inputs, nodes, plain.outputs, plain.captures)
+    return Graph(plain.inputs, nodes, plain.outputs, plain.captures).live()
 
 
 class _Unguarded(Rewriter):
