@@ -56,6 +56,12 @@ def test_without_numbers_the_answer_is_numpys(name):
             assert_array_equal(np.asarray(ours), expected)
 
 
+def test_one_operand_without_numbers_is_enough():
+    given = bprop.asarray(Y)
+    for f in (lambda x: np.isclose(x, given), lambda x: np.isclose(given, x), lambda x: np.isin(given, x)):
+        assert_array_equal(np.asarray(bprop.compile(f)(X)), np.asarray(f(X)))
+
+
 def test_every_rule_is_of_a_function_that_passes_through():
     assert set(TRACED) - set(NONDIFFERENTIABLE) == set()
     assert {f.__name__ for f in TRACED} == set(CALLS)
