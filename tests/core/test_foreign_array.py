@@ -8,6 +8,7 @@ import pytest
 
 import bprop
 from bprop import nn, optim, train
+from bprop.core.foreign_array import lent
 
 X = np.array([1.0, 2.0, 3.0])
 MASKED = np.ma.masked_array(X, mask=[False, True, False])
@@ -89,3 +90,23 @@ def test_an_array_is_not_none():
     assert np.asarray(x != None).tolist() == [True, True]  # noqa: E711
     assert bool(bprop.ones(()) == None) is False  # noqa: E711
     assert None not in [bprop.ones(())]
+
+
+class Lender:
+    """An array of another library, whose two protocols tell apart which of them was asked."""
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array([1.0])
+
+    def __dlpack__(self, **options):
+        return np.array([2.0]).__dlpack__()
+
+    def __dlpack_device__(self):
+        return np.array([2.0]).__dlpack_device__()
+
+
+def test_dlpack_goes_before_only_where_it_is_asked_for():
+    assert lent("f", Lender()) == 1.0
+    assert lent("f", Lender(), by_dlpack=True) == 2.0
+    without = type("Without", (), {name: vars(Lender)[name] for name in ("__dlpack__", "__dlpack_device__")})
+    assert lent("f", without()) == 2.0

@@ -240,6 +240,11 @@ def _largest(a, b):
     return values.max()
 
 
+def _with_a_number(a, b):
+    rows = [[0.5, a], [b, 2.0]]
+    return np.mean(rows)
+
+
 LINES = {
     "bprop.asarray([a, b]).std()": lambda a, b: np.array([a, b]).std(),
     "np.mean(bprop.asarray([a, b]))": lambda a, b: np.mean([a, b]),
@@ -255,6 +260,7 @@ LINES = {
     "scipy.special.gammaln(bprop.asarray([a, b]))": lambda a, b: np.sum(scipy.special.gammaln([a, b])),
     "np.mean(bprop.asarray(values))": _named,
     "np.sqrt(bprop.asarray(values))": _array_of_objects,
+    "np.mean(bprop.asarray(rows))": _with_a_number,
 }
 COMPARED = {
     "bprop.asarray([a, b]).max()": lambda a, b: np.array([a, b]).max(),
@@ -286,9 +292,17 @@ def test_the_line_to_write_for_a_list_of_values(line):
         assert f"write {line}" in str(caught.value)
 
     def written(x):
-        names = {"a": x[0], "b": x[1], "np": np, "numpy": np, "bprop": bprop, "scipy": scipy, "values": [x[0], x[1]]}
+        names = {"a": x[0], "b": x[1], "np": np, "numpy": np, "bprop": bprop, "scipy": scipy}
+        names |= {"values": [x[0], x[1]], "rows": [[0.5, x[0]], [x[1], 2.0]]}
         return np.sum(np.abs(eval(line, names)))
 
     gradient = bprop.grad(written)
     assert_allclose(gradient(x), bprop.numerical(written)(x), rtol=1e-6, atol=1e-8)
     assert_allclose(bprop.compile(gradient)(x), gradient(x), rtol=1e-12)
+
+
+def test_a_call_of_another_name_is_not_taken_for_the_function():
+    average = np.mean
+    with pytest.raises(bprop.BpropError) as caught:
+        bprop.compile(lambda x: average([x[0], x[1]]))(np.ones(2))
+    assert "write average" not in str(caught.value)

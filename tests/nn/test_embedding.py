@@ -126,6 +126,14 @@ def test_an_id_out_of_range_is_named_with_its_path(way, bad):
     assert "in module Sequential.layers.1:Sequential.layers.0:Embedding" in str(caught.value)
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.int16])
+def test_a_negative_id_is_refused_in_any_integer_dtype(dtype):
+    """The id that stands for it in a program, one too many, would be an id again in a small dtype."""
+    layer = nn.Embedding(70_000 if dtype == np.int16 else 300, 1, seed=0)
+    with pytest.raises(bprop.IndexingError, match="Embedding: "):
+        bprop.compile(lambda layer, ids: layer(ids))(layer, np.array([3, -1], dtype))
+
+
 @pytest.mark.parametrize(
     ("call", "kind", "message"),
     [

@@ -150,6 +150,20 @@ def test_parts_with_the_state_carried_on_are_the_whole(kind):
     assert np.array_equal(layer(x), whole)
 
 
+@pytest.mark.parametrize("kind", [*LAYERS, nn.RNNCell, nn.LSTMCell, nn.GRUCell])
+def test_a_state_of_integers_is_one_of_floats(kind):
+    layer = kind(INPUTS, HIDDEN, dtype=np.float32, seed=0)
+    shape = (COUNT, HIDDEN) if "Cell" in kind.__name__ else (1, COUNT, HIDDEN)
+    x = wave((COUNT, INPUTS) if "Cell" in kind.__name__ else (STEPS, COUNT, INPUTS)).astype(np.float32)
+    whole = np.arange(6).reshape(shape) - 2
+    state = (whole, -whole) if "LSTM" in kind.__name__ else whole
+    floats = (np.float32(whole), np.float32(-whole)) if "LSTM" in kind.__name__ else np.float32(whole)
+    for f in (lambda state: layer(x, state), bprop.compile(lambda state: layer(x, state))):
+        for result, expected in zip(leaves(f(state)), leaves(f(floats)), strict=True):
+            assert result.dtype == np.float32
+            assert np.array_equal(result, expected)
+
+
 @pytest.mark.parametrize("kind", LAYERS)
 def test_a_layer_is_its_cell_over_time(kind):
     layer = kind(INPUTS, HIDDEN, dtype=np.float64, seed=0)
@@ -173,6 +187,12 @@ def test_nothing_beyond_a_sequence_matters(kind):
     x_bar = layer.bprop(np.ones(y.shape), state)[0]
     assert not np.any(np.asarray(y)[beyond])
     assert not np.any(np.asarray(x_bar)[beyond])
+    gradients = layer.gradients()
+    layer.fprop(np.where(beyond[..., None], 7.0, x), None, lengths, True)
+    layer.bprop(np.ones(y.shape), state)
+    for path, bar in layer.gradients().items():
+        assert np.any(bar), path
+        np.testing.assert_array_equal(bar, gradients[path])
     assert all(
         np.isfinite(leaf).all() for leaf in (*leaves(state), x_bar, *map(np.asarray, layer.gradients().values()))
     )

@@ -293,7 +293,13 @@ def test_a_rule_that_forgets_something_is_named():
             self.s_bar = bprop.sum(y_bar * self.x, axis=0)
             return y_bar[0]
 
+    class SameNumberOfAxes(Scale):
+        def bprop(self, y_bar):
+            self.s_bar = bprop.sum(y_bar * self.x, axis=0)
+            return y_bar[:1]
+
     for kind, error, text in (
+        (SameNumberOfAxes, bprop.ShapeError, r"x_bar of shape \(1, 3\), x has shape \(4, 3\)"),
         (NoParameter, bprop.ArgumentError, "left no s_bar"),
         (NoReturn, bprop.ArgumentError, "returned None"),
         (WrongShape, bprop.ShapeError, r"x_bar of shape \(3,\), x has shape \(4, 3\)"),

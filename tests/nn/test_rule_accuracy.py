@@ -23,7 +23,7 @@ HANDWRITTEN = {
     if inspect.isclass(kind) and issubclass(kind, nn.Module) and kind._rule is not None and not kind.composes
     # The slopes of normalisations are differences of means: test_normalisation.py bounds them as such. Ids have no slope.
     # Those of convolutions are sums over windows: test_convolution.py has a grid of settings, as large as PyTorch's numbers.
-    if not issubclass(kind, Normalisation | nn.Embedding | nn.Conv1d | nn.Conv2d)
+    if not issubclass(kind, Normalisation | nn.Embedding | nn.Conv1d | nn.Conv2d | nn.MultiHeadAttention)
 }
 DIGITS, STEP = 600, mpf(10) ** -150
 INFINITE = mpf(10) ** 310

@@ -45,3 +45,20 @@ def test_a_whole_argument_is_an_error_while_compiling_too():
 @pytest.mark.parametrize(("t", "y", "E"), [(1.0, np.inf, 0.0), (0.0, -np.inf, 0.0), (1.0, -np.inf, np.inf)])
 def test_infinite_logits_of_a_certain_target(t, y, E):
     assert nn.BinaryCrossEntropy()([y], [t]).item() == E
+
+
+def test_zeros_of_a_layer_have_the_dtype_of_their_value():
+    class Part(nn.Module):
+        def __init__(self):
+            self.idle = nn.parameter(np.ones(3, np.float32))
+
+        def fprop(self, x, unread, numbers):
+            return x * bprop.sum(bprop.asarray(numbers, dtype=np.float32))
+
+    layer, x = Part(), np.ones(2, np.float32)
+    layer.fprop(x, np.ones((1, 2), np.float32), [1, 2])
+    x_bar, unread_bar, numbers_bar = layer.bprop(x)
+    assert x_bar.tolist() == [3.0, 3.0]
+    assert unread_bar.spec == bprop.zeros((1, 2), dtype=np.float32).spec
+    assert layer.idle_bar.spec == bprop.zeros(3, dtype=np.float32).spec
+    assert numbers_bar is None  # integers have no derivative

@@ -139,14 +139,15 @@ def split(x: Any, sections: Any, /, axis: int = 0) -> list[Array]:
     try:
         if isinstance(sections, list | tuple | np.ndarray):
             ends = [slice(as_integer(position)).indices(size)[1] for position in sections]
+            count = len(ends) + 1
         else:
             count = as_integer(sections)
-            if count < 1:
-                raise ArgumentError(f"split: {count} sections: at least one is needed")
-            length, longer = divmod(size, count)
+            length, longer = divmod(size, max(count, 1))
             ends = [number * length + min(number, longer) for number in range(1, count)]
     except (TypeError, ValueError):
         raise ArgumentError(f"split: sections are a number or a sequence of positions, not {sections!r:.60}") from None
+    if count < 1:
+        raise ArgumentError(f"split: {count} sections: at least one is needed")
     return [slice_along(x, axis, start, max(stop - start, 0)) for start, stop in pairwise((0, *ends, size))]
 
 

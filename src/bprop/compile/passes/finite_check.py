@@ -37,8 +37,8 @@ def add_finite_checks(graph: Graph, donated: Iterable[int]) -> Graph:
     plain = unguarded.rewrite(graph)
     # the parts of a complex result have no reader but their guard
     operands = [operand for operand, _ in unguarded.products]
-    nodes = Graph(plain.inputs, plain.nodes, [*plain.outputs, *operands], plain.captures).live().nodes
-    plain = Graph(plain.inputs, nodes, plain.outputs, plain.captures)
+    read = Graph(plain.inputs, plain.nodes, [*plain.outputs, *operands], plain.captures).live()
+    plain = Graph(plain.inputs, read.nodes, plain.outputs, plain.captures)
     checked = _CheckedValues(plain, donated).edges(unguarded.products)
     position = {node: number for number, node in enumerate(plain.nodes, start=1)}
     start = max(position.get(node, 0) for node, _ in checked)
