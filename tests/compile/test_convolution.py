@@ -164,3 +164,30 @@ def test_the_first_of_equally_large_entries_has_the_derivative():
     np.testing.assert_array_equal(bprop.max_pool(x, 2, layout="NCL"), [[2.0, np.nan, 0.0]])
     x_bar = bprop.grad(lambda x: bprop.sum(bprop.max_pool(x, 2, layout="NCL")))(x)
     np.testing.assert_array_equal(x_bar, [[0.0, 1.0, 0.0, 1.0, 1.0, 0.0]])
+
+
+FOLLOWERS = {
+    "reduction that keeps its axes": lambda y: y - bprop.mean(y, axis=(1, 3), keepdims=True),
+    "contraction": lambda y: bprop.einsum("nchw,hk->ncwk", y, np.arange(10.0).reshape(5, 2)),
+    "contraction of two": lambda y: bprop.einsum("nchw,nkhw->ck", y, bprop.exp(y)),
+    "broadcast": lambda y: y * bprop.broadcast_to(bprop.sum(y, axis=2, keepdims=True), y.shape),
+    "broadcast against more": lambda y: bprop.max(y, axis=0, keepdims=True) + y,
+}
+
+
+@pytest.mark.parametrize("name", FOLLOWERS)
+@pytest.mark.parametrize("count", [2, 8])
+def test_what_follows_a_convolution_in_another_order_of_axes(name, count):
+    """All axes have sizes of their own, so that none is taken for another."""
+    rng = np.random.default_rng(count)
+    x, W = rng.normal(size=(count, 2, 7, 6)), rng.normal(size=(3, 2, 3, 3))
+    f = lambda x, W: FOLLOWERS[name](bprop.conv(x, W))
+    np.testing.assert_allclose(bprop.compile(f)(x, W), f(x, W), rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int32])
+def test_padding_is_never_the_largest_of_integers(dtype):
+    x = np.array([[-3, -5, -2, -7]], dtype)
+    y = bprop.max_pool(x, 2, padding=1, layout="NCL")
+    assert y.dtype == dtype
+    np.testing.assert_array_equal(y, [[-3, -2, -7]])

@@ -85,3 +85,16 @@ def test_an_error_of_a_constant_is_that_of_the_program():
 def test_nothing_random_is_folded():
     run = bprop.compile(bprop.nn.Dropout(0.5))
     assert not np.array_equal(run(bprop.ones(64)), run(bprop.ones(64)))
+
+
+def test_constants_of_equal_bytes_are_not_the_same():
+    """Zeros of several dtypes have equal bytes, and 0.0 and -0.0 are equal numbers."""
+
+    def f(x):
+        whole, floats = bprop.arange(3) * 0, bprop.arange(3, dtype=np.float64) * 0.0
+        signs = bprop.where(bprop.arange(4) > 1, -0.0, 0.0)
+        return whole + 0, floats + 0.0, bprop.copysign(x, bprop.concat([signs[1:3]]))
+
+    for ours, expected in zip(bprop.compile(f)(np.ones(2)), f(bprop.ones(2)), strict=True):
+        assert ours.dtype == expected.dtype
+        assert np.asarray(ours).tobytes() == np.asarray(expected).tobytes()
