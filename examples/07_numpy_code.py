@@ -37,7 +37,7 @@ print("(0 · ∞ would have made the first entry NaN; the branch not taken sends
 assert g.tolist() == [0.0, 0.5, 0.25]
 
 try:
-    bprop.grad(lambda x: np.sum(np.linalg.eigvals(np.outer(x, x)).real))(x)
+    bprop.grad(lambda x: np.putmask(np.zeros(3), x > 1, x))(x)
 except bprop.NumPyFunctionError as error:
     print("\nWhat has no rule says so:", error.message.split(":")[0])
 else:

@@ -71,7 +71,7 @@ REFUSED = {
     "class_weights": lambda: fit_line(class_weights=10**400),
     "min_delta": lambda: EarlyStopping(min_delta=INF),
     "Dropout: p": lambda: nn.Dropout(10**400),
-    "the learning_rate": lambda: optim.SGD(True),
+    "the learning rate": lambda: optim.SGD(True),
     "an integer of 1,329 bits": lambda: bprop.grad(lambda x: x * x)(10**400),
     "an integer of 1,329 bits as": lambda: bprop.vjp(lambda x: x * x, 10**400),
 }

@@ -44,7 +44,11 @@ ASKED = {
     "assert": (assert_, r"bool\[\].*in f of bprop\.callback", "assert bprop.all"),
     "int": (loop_, r"int\(\).*float64\[\].*bprop\.while_loop", "for _ in range(int"),
     "float": (lambda x: x * float(x[0]), r"float\(\).*float64\[\].*bprop\.callback", "float(x[0])"),
-    "index": (lambda x: [1, 2][bprop.astype(x[0], "int64")] * x, r"index\(\).*int64\[\].*index an array", "[1, 2]"),
+    "index": (
+        lambda x: [1, 2][bprop.astype(x[0], "int64")] * x,
+        r"index\(\).*int64\[\].*index a bprop array",
+        "[1, 2]",
+    ),
     "item": (lambda x: x[0].item() * x, r"\.item\(\).*float64\[\].*bprop\.callback", "x[0].item()"),
     "asarray": (
         lambda x: np.asarray(x, float) * 2,
