@@ -54,15 +54,15 @@ class _Reduction:
         """Reserve one array of ``count`` numbers per state."""
         return [stack_slot(self.b, ir.ArrayType(memory(self.dtype), count)) for _ in self.init]
 
-    def _at(self, array: Any, i: Any) -> Any:
-        return self.b.gep(array, [number(0), i])
+    def _first(self, array: Any) -> Any:
+        return self.b.gep(array, [number(0), number(0)])
 
     def _get(self, arrays: Sequence[Any], i: Any) -> list[Any]:
-        return [self.emitter.load(self._at(array, number(0)), i, self.dtype) for array in arrays]
+        return [self.emitter.load(self._first(array), i, self.dtype) for array in arrays]
 
     def _set(self, arrays: Sequence[Any], i: Any, values: Sequence[Any]) -> None:
         for array, value in zip(arrays, values, strict=True):
-            self.emitter.store(value, self._at(array, number(0)), i, self.dtype)
+            self.emitter.store(value, self._first(array), i, self.dtype)
 
     def _fill(self, arrays: Sequence[Any], count: Any) -> None:
         with loop(self.b, number(0), count) as i:
