@@ -82,3 +82,13 @@ def size_of(shape: Shape) -> int:
     for extent in shape:
         size *= extent
     return size
+
+
+def inverse_permutation(axes: Sequence[int]) -> tuple[int, ...]:
+    """Return the axes that undo a transposition: ``x.transpose(axes).transpose(inverse_permutation(axes))`` is x.
+
+    >>> from bprop.core.shape import inverse_permutation
+    >>> inverse_permutation((2, 0, 1))
+    (1, 2, 0)
+    """
+    return tuple(sorted(range(len(axes)), key=axes.__getitem__))

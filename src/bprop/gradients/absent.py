@@ -253,7 +253,9 @@ class Absent(Interpreter):
         if mask is None:  # a sum of nothing
             return Masked(self, value, None)
         if tied:
-            mask, left = self._reached(op, mask, left, labels[1 - positions[0]], out, params)
+            partner = "".join(label for label in labels[1 - positions[0]] if label in tied)
+            reached = "".join(label for label in out if label in left or label in tied)
+            mask, left = self._reached(op, mask, (left, partner, reached), params), reached
         mask = permute_dims(mask, tuple(left.index(label) for label in out if label in left))
         sizes = iter(mask.shape)  # 1 where the other operand broadcasts this one
         mask = reshape(mask, tuple(next(sizes) if label in left else 1 for label in out))
@@ -262,18 +264,15 @@ class Absent(Interpreter):
             value = where(mask, value, 0)
         return Masked(self, value, mask)
 
-    def _reached(
-        self, op: Bilinear, mask: Any, own: str, other: str, out: str, params: dict[str, Any]
-    ) -> tuple[Any, str]:
-        """Return which entries of the result a window joins to present ones, and the labels of that."""
-        windows = op.window_params(params)
-        sizes = op.sizes(own, mask.shape, "", (), **windows)
-        tied = {label for window in windows["windows"] for label in window.lengths}
-        other = "".join(label for label in other if label in tied)
-        reached = "".join(label for label in out if label in own or label in tied)
-        contraction, params = op.relabelled((own, other, reached), params)
-        ones = full(tuple(sizes[label] for label in other), 1, dtype=np.float32)
-        return self.below.bind(contraction, (astype(mask, np.float32), ones), params) > 0, reached
+    def _reached(self, op: Bilinear, mask: Any, labels: tuple[str, str, str], params: dict[str, Any]) -> Any:
+        """Return which entries of a result windows join to present ones, whatever the other operand's numbers are.
+
+        ``labels``: those of the mask, of the other operand as far as windows tie it, and of the result.
+        """
+        sizes = op.sizes(labels[0], mask.shape, "", (), **op.window_params(params))
+        contraction, params = op.relabelled(labels, params)
+        ones = full(tuple(sizes[label] for label in labels[1]), 1, dtype=np.float32)
+        return self.below.bind(contraction, (astype(mask, np.float32), ones), params) > 0
 
     def _contract_present(self, op: Bilinear, plain: Any, position: int, mask: Any, params: dict[str, Any]) -> Any:
         """Contract without the terms absent · inf: a non-finite factor counts only where a present entry meets it.

@@ -12,7 +12,7 @@ from ..core.error import IndexingError, ShapeError
 from ..core.family import Linear
 from ..core.function import function
 from ..core.op import array, shape_of
-from ..core.shape import Shape, normalise_axis
+from ..core.shape import Shape, inverse_permutation, normalise_axis
 from ..core.value import Array
 from .creation import arange
 from .data_type import astype
@@ -59,7 +59,7 @@ def _subscript(shape: Shape, slices: tuple[tuple[int, int, int], ...]) -> str:
 
 def _reordered(axes: tuple[int, ...], **params: tuple[Any, ...]) -> tuple[dict[str, Any], tuple[int, ...]]:
     """Return parameters that are one entry for each axis in the order of the axes of ``base``."""
-    order = sorted(range(len(axes)), key=axes.__getitem__)
+    order = inverse_permutation(axes)
     return {name: tuple(values[axis] for axis in order) for name, values in params.items()}, axes
 
 

@@ -11,7 +11,7 @@ from ..core.error import ArgumentError, ShapeError, TracedValueError
 from ..core.family import Linear
 from ..core.function import function
 from ..core.op import array, shape_of
-from ..core.shape import Shape, broadcast, normalise_axes, normalise_axis, normalise_shape, size_of
+from ..core.shape import Shape, broadcast, inverse_permutation, normalise_axes, normalise_axis, normalise_shape, size_of
 from ..core.value import Array
 from .reduction import sum
 
@@ -124,10 +124,6 @@ def reshape(x: Any, /, shape: Any, *, copy: bool | None = None) -> Array:
 
 
 # --- permute_dims ---
-def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(sorted(range(len(axes)), key=axes.__getitem__))
-
-
 def _transposed(axes: tuple[int, ...], all_axes: str, last_two: str) -> str | None:
     """Return the sign for a transpose of all axes or of the last two, ``None`` for another order."""
     rank = len(axes)
@@ -140,8 +136,8 @@ permute_dims_op: Linear = Linear(
     "permute_dims",
     lambda x, axes: x.transpose(axes),
     shape=lambda x, axes: tuple(shape_of(x)[axis] for axis in axes),
-    adjoint=lambda y_bar, x, axes: permute_dims_op(y_bar, axes=_inverse(axes)),
-    index=lambda o, inner, axes: tuple(o[position] for position in _inverse(axes)),
+    adjoint=lambda y_bar, x, axes: permute_dims_op(y_bar, axes=inverse_permutation(axes)),
+    index=lambda o, inner, axes: tuple(o[position] for position in inverse_permutation(axes)),
     examples=lambda draw: [
         ((draw(*shape),), {"axes": axes})
         for shape, axes in (((2, 3), (1, 0)), ((2, 3, 4), (2, 0, 1)), ((0, 3), (1, 0)), ((4,), (0,)))

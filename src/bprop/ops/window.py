@@ -6,7 +6,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from ..core.family import Linear
-from ..core.shape import Shape
+from ..core.shape import Shape, inverse_permutation
 
 __all__ = []
 
@@ -58,7 +58,7 @@ def _overlap_add_value(y: Any, shape: Shape, windows: tuple[Any, ...]) -> Any:
 def _windows_reordered(
     axes: tuple[int, ...], windows: tuple[Any, ...]
 ) -> tuple[dict[str, Any], tuple[int, ...]]:  # fmt: skip
-    order = sorted(range(len(axes)), key=axes.__getitem__)
+    order = inverse_permutation(axes)
     tapped = [axis for axis in order if windows[axis] is not None]
     taps = (len(axes) + tapped.index(axis) for axis, window in enumerate(windows) if window is not None)
     return {"windows": tuple(windows[axis] for axis in order)}, (*axes, *taps)

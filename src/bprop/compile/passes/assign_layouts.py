@@ -15,7 +15,7 @@ from ...core.family import Bilinear, Elementwise, Linear, Reduction, Region, Sel
 from ...core.graph import Edge, Graph, Node, NodeInput
 from ...core.op import role_of
 from ...core.rewrite import Rewriter
-from ...core.shape import Shape
+from ...core.shape import Shape, inverse_permutation
 from ...core.value import Spec
 from ...core.window import Window
 from ...ops.manipulation import permute_dims_op, reshape_op
@@ -78,7 +78,7 @@ class _Layouts(Rewriter):
     # --- values in another order ---
     def made(self, op: Any, inputs: Sequence[NodeInput], params: dict[str, Any], spec: Spec, axes: Axes) -> list[Edge]:
         """Return the result of an application, of shape ``spec``, whose base is in the order that ``axes`` lead back from."""
-        shape = tuple(spec.shape[axis] for axis in _inverse(axes))
+        shape = tuple(spec.shape[axis] for axis in inverse_permutation(axes))
         base = self.add(op, tuple(inputs), params, (Spec(shape, spec.dtype),)).output
         return [self.transposed(base, axes)]
 
@@ -96,7 +96,7 @@ class _Layouts(Rewriter):
 
     def base_of(self, x: Edge, axes: Axes) -> Edge:
         """Return the base of which ``x`` is base.transpose(axes)."""
-        return self.transposed(x, _inverse(axes))
+        return self.transposed(x, inverse_permutation(axes))
 
     # --- families ---
     def convolution(self, op: Bilinear, node: Node, inputs: tuple[Any, ...]) -> list[Edge]:
@@ -122,7 +122,7 @@ class _Layouts(Rewriter):
         for x, own in zip(inputs, labels, strict=False):
             base, axes = self.moved.get(x, _Moved(x, tuple(range(len(own)))))
             bases.append(base)
-            orders.append("".join(own[axis] for axis in _inverse(axes)))
+            orders.append("".join(own[axis] for axis in inverse_permutation(axes)))
         relabelled, params = op.relabelled((*orders, labels[2]), node.params)  # type: ignore[arg-type]
         return self.add(relabelled, tuple(bases), params, node.specs).outputs
 
@@ -171,7 +171,7 @@ class _Layouts(Rewriter):
         if role_of(op) == "transpose":
             return [self.transposed(x, node.params["axes"])]
         if role_of(op) == "broadcast" and len(spec.shape) == len(axes):
-            shape = tuple(spec.shape[axis] for axis in _inverse(axes))
+            shape = tuple(spec.shape[axis] for axis in inverse_permutation(axes))
             return self.made(op, [base], {"shape": shape}, spec, axes)
         if role_of(op) == "reshape":
             return self.with_ones(base, axes, x.spec.shape, spec)
@@ -218,10 +218,6 @@ def _orders(labels: tuple[str, str, str], windows: Sequence[Window], sizes: dict
 def _weight_order(own: str, taps: set[str], sizes: dict[str, int]) -> str:
     """Return the order of a weight gradient: the taps are too few to fill vectors, the channels that are more go last."""
     return "".join(sorted(own, key=lambda label: (label not in taps, sizes[label] if label not in taps else 0)))
-
-
-def _inverse(axes: Axes) -> Axes:
-    return tuple(sorted(range(len(axes)), key=axes.__getitem__))
 
 
 __all__ = ["assign_layouts"]
