@@ -37,7 +37,7 @@ class Slot(NamedTuple):
 
 
 class Notation:
-    """Writes applications as text that Python reads the same way; `bprop.gradients.latex` has the one for LaTeX.
+    """Writes applications as text that Python reads the same way; `bprop.formula.latex` has the one for LaTeX.
 
     ``style`` is the attribute of an op that holds its template; ``delimiter`` finds what opens or closes in a template.
     """

@@ -20,11 +20,11 @@ from ..core.interpreter import StateScope, current, using
 from ..core.trace import Trace, Traced
 from ..core.tree import unflatten
 from ..core.value import Array, Spec, asarray
+from ..formula.equation import Equation, Equations, Formulas
 from ..gradients.adjoint import adjoint
 from ..ops import ones, zeros
 from ..region.custom import custom_op
 from .cotangent import padded, requested, split, split_inputs
-from .equation import Equation, Equations, Formulas
 from .frame import Frame, active
 from .hook import make_hook
 from .module_state import ModuleState

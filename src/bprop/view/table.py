@@ -12,10 +12,10 @@ from ..core.graph import Edge, Graph, Node, application, edge_name
 from ..core.interpreter import using
 from ..core.observe import Observe
 from ..core.value import Array
+from ..formula.expression import LIMIT, Expression
 from ..gradients import absent  # the whole room first: see core/lazy.py
 from ..gradients.adjoint import adjoint
 from ..gradients.argument import Arguments
-from ..gradients.formula import LIMIT, Expression
 from ..gradients.variable import as_arrays, name_of
 from ..ops import conj, ones
 from . import grid

@@ -17,14 +17,14 @@ from ..core.simplify import simplify
 from ..core.trace import Trace, Traced
 from ..core.tree import unflatten
 from ..core.value import Array
+from ..gradients.absent import masked_sweep
+from ..gradients.adjoint import adjoint
+from ..gradients.argument import Arguments
+from ..gradients.forward import Forward
+from ..gradients.variable import Argnums, as_arrays, as_scalar, name_of, refuse_complex
 from ..ops import ones, zeros
-from .absent import masked_sweep
-from .adjoint import adjoint
-from .argument import Arguments
 from .canonical_order import canonical_order
-from .formula import Expression
-from .forward import Forward
-from .variable import Argnums, as_arrays, as_scalar, name_of, refuse_complex
+from .expression import Expression
 
 Function = Callable[..., Any]
 

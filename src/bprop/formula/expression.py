@@ -14,7 +14,7 @@ from ..core.error import ArgumentError, BpropError
 from ..core.graph import Edge, Graph, Node, NodeInput
 from ..core.notation import CALL, TEXT, Notation, Written
 from ..core.value import Array
-from .argument import arrays_of
+from ..gradients.argument import arrays_of
 from .latex import LATEX
 
 LIMIT = 10_000

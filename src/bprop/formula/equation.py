@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 from ..core.family import Creation, Region
 from ..core.graph import Edge, Graph, Node
 from ..core.simplify import simplify
-from ..gradients.broadcasting import broadcasting
-from ..gradients.canonical_order import canonical_order
-from ..gradients.formula import Expression
-from ..gradients.latex import LATEX
-from ..gradients.simplify_display import simplify_display
+from .broadcasting import broadcasting
+from .canonical_order import canonical_order
+from .expression import Expression
+from .latex import LATEX
+from .simplify_display import simplify_display
 
 WORTH_A_NAME = 4
 """How many nodes an expression that occurs twice has to have to get a name of its own; a condition twice as many."""

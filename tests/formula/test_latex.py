@@ -123,7 +123,7 @@ def test_every_op_renders(op):
     for args, params in cases(op):
         graph = bprop.trace(lambda *xs, params=params: op(*xs, **params)[0] if op.several else op(*xs, **params))(*args)
         names = [f"x{position}" for position in range(len(graph.inputs))]
-        expression = bprop.gradients.formula.Expression(graph, names)
+        expression = bprop.formula.expression.Expression(graph, names)
         if expression.latex in seen:
             continue
         seen.add(expression.latex)
