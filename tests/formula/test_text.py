@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, assume, given
 from hypothesis import strategies as st
 
 import bprop
-from bprop.formula.expression import LIMIT
+from bprop.formula.formula import LIMIT
 from support.profile import examples
 
 X, Y, A = np.array([0.7, -1.3, 2.1]), np.array([-0.4, 1.9, 0.3]), np.arange(9.0).reshape(3, 3) / 5 - 0.6

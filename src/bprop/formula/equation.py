@@ -8,7 +8,7 @@ from ..core.graph import Edge, Graph, Node
 from ..core.simplify import simplify
 from .broadcasting import broadcasting
 from .canonical_order import canonical_order
-from .expression import Expression
+from .formula import Expression
 from .latex import LATEX
 from .simplify_display import simplify_display
 

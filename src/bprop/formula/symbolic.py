@@ -24,7 +24,7 @@ from ..gradients.forward import Forward
 from ..gradients.variable import Argnums, as_arrays, as_scalar, name_of, refuse_complex
 from ..ops import ones, zeros
 from .canonical_order import canonical_order
-from .expression import Expression
+from .formula import Expression
 
 Function = Callable[..., Any]
 
