@@ -169,6 +169,14 @@ class Notation:
         """Return a variable's name as written."""
         return Written(text)
 
+    def array(self, entries: Sequence[str], shape: tuple[int, ...]) -> Written:
+        """Return an array of written entries, given in order, as nested lists."""
+        if not shape:
+            return Written(entries[0])
+        step = len(entries) // shape[0]
+        rows = (self.array(entries[i * step : (i + 1) * step], shape[1:]).text for i in range(shape[0]))
+        return Written(f"[{', '.join(rows)}]")
+
 
 TEXT = Notation()
 

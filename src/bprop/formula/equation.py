@@ -5,12 +5,9 @@ from typing import Any, NamedTuple
 
 from ..core.family import Creation, Region
 from ..core.graph import Edge, Graph, Node
-from ..core.simplify import simplify
-from .broadcasting import broadcasting
-from .canonical_order import canonical_order
 from .formula import Expression
 from .latex import LATEX
-from .simplify_display import simplify_display
+from .readable import arranged, plain
 
 WORTH_A_NAME = 4
 """How many nodes an expression that occurs twice has to have to get a name of its own; a condition twice as many."""
@@ -106,8 +103,7 @@ class Formulas:
     """
 
     def __init__(self, graph: Graph, input_names: dict[Node, str], output_names: list[str], forward_count: int) -> None:
-        graph = simplify(simplify_display(broadcasting(simplify(graph, algebraic=True))), algebraic=True)
-        self.graph = simplify(broadcasting(graph), algebraic=True)
+        self.graph = plain(graph)
         self.input_names = input_names
         self.output_names = output_names
         self.forward_count = forward_count
@@ -191,8 +187,7 @@ class Formulas:
             for old, new in zip(node.outputs, copy.outputs, strict=True):
                 replaced.setdefault(old, new)
         graph = Graph(inputs, nodes, [replaced.get(edge, edge)], self.graph.captures).live()
-        graph = simplify(canonical_order(simplify(graph, algebraic=True)), algebraic=True)
-        return Expression(graph, [names.get(node, "?") for node in inputs])
+        return Expression(arranged(graph), [names.get(node, "?") for node in inputs])
 
 
 def _worth_a_name(edge: Edge, size: int) -> bool:

@@ -15,6 +15,7 @@ from ..core.graph import Edge, Graph, Node, NodeInput
 from ..core.notation import CALL, TEXT, Notation, Written
 from ..core.value import Array
 from ..gradients.argument import arrays_of
+from .entries import entry_formulas, scatters
 from .latex import LATEX
 
 LIMIT = 10_000
@@ -96,7 +97,15 @@ class Expression:
                 f"the formula has {self.size} nodes and is written out up to {LIMIT}; its graph has {self.shared_size}: "
                 f"print(expression.graph)"
             )
-        return formula(self.graph, self.names, notation).text
+        if self._entries is None:
+            return formula(self.graph, self.names, notation).text
+        texts = [formula(graph, names, notation).text for graph, names in self._entries]
+        return notation.array(texts, self.graph.outputs[0].spec.shape).text
+
+    @cached_property
+    def _entries(self) -> list[tuple[Graph, tuple[str, ...]]] | None:
+        """A graph for each entry, where the formula of the array as a whole would put entries among zeros."""
+        return entry_formulas(self.graph, self.names) if scatters(self.graph) else None
 
     def __str__(self) -> str:
         if self.size <= LIMIT:

@@ -73,6 +73,14 @@ class Latex(Notation):
             return Written(text, SIGN if value < 0 else PRODUCT)
         return Written(text, SIGN if value < 0 else ATOM)
 
+    def array(self, entries: Sequence[str], shape: tuple[int, ...]) -> Written:
+        """Return a vector as a column, a matrix by its rows, arrays of more axes as lists of those."""
+        if not 1 <= len(shape) <= 2:
+            return super().array(entries, shape)
+        width = shape[1] if len(shape) == 2 else 1
+        rows = [" & ".join(entries[i : i + width]) for i in range(0, len(entries), width)]
+        return Written(r"\begin{pmatrix} " + r" \\ ".join(rows) + r" \end{pmatrix}")
+
     def name(self, text: str) -> Written:
         """Return a variable's name: x1 becomes x₁, w_bar gets its bar and sigma its letter."""
         text = _latex_name(text)
@@ -120,7 +128,7 @@ _ACCENT = {"bar": "bar", "dot": "dot", "hat": "hat"}
 
 
 def _latex_name(text: str) -> str:
-    text = re.sub(r"\[['\"]?([^]'\"]*)['\"]?\]", r".\1", text)
+    text = re.sub(r"\[['\"]?([^]'\"]*)['\"]?\]", lambda index: "." + index[1].replace(", ", "."), text)
     head, *rest = [step for step in text.split(".") if step]
     stem, _, accent = head.rpartition("_")
     if accent in _ACCENT and stem:

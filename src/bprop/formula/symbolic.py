@@ -13,7 +13,6 @@ from typing import Any
 from ..core.graph import Edge, Graph
 from ..core.interpreter import StateScope, using
 from ..core.object_array import rejoined
-from ..core.simplify import simplify
 from ..core.trace import Trace, Traced
 from ..core.tree import unflatten
 from ..core.value import Array
@@ -23,8 +22,8 @@ from ..gradients.argument import Arguments
 from ..gradients.forward import Forward
 from ..gradients.variable import Argnums, as_arrays, as_scalar, name_of, refuse_complex
 from ..ops import ones, zeros
-from .canonical_order import canonical_order
 from .formula import Expression
+from .readable import readable
 
 Function = Callable[..., Any]
 
@@ -96,7 +95,7 @@ def symbolic(f: Function, argnums: Argnums = 0) -> Function:
 
         plain = graphs(masked=False)
         formulas = [
-            Expression(_readable(graph), arguments.names, lambda position=position: graphs(masked=True)[position])  # type: ignore[misc]
+            Expression(readable(graph), arguments.names, lambda position=position: graphs(masked=True)[position])  # type: ignore[misc]
             for position, graph in enumerate(plain)
         ]
         return arguments.tree(formulas)
@@ -138,10 +137,6 @@ def _by_reverse_rule(arguments: Arguments, tracer: Trace, y: Any, inputs: list[T
         zeros(x.shape, dtype=x.dtype) if bar is None else bar
         for bar, x in zip(bars, (values[e] for e in wanted), strict=True)
     ]
-
-
-def _readable(graph: Graph) -> Graph:
-    return simplify(canonical_order(simplify(graph, algebraic=True)), algebraic=True)
 
 
 __all__ = ["expression", "symbolic"]
