@@ -1,6 +1,7 @@
 """Equations of named values, as text and as LaTeX, from a graph of several outputs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ..core.family import Creation, Region
@@ -33,11 +34,31 @@ class Equation(NamedTuple):
         return f"{LATEX.name(self.name).text} &= {self.expression.latex}"
 
 
+class Renaming(NamedTuple):
+    """The names of a module's values in a chain: ``names`` by their own name; others get ``suffix``, as do their cotangents."""
+
+    names: dict[str, str]
+    suffix: str
+
+    def name(self, own: str) -> str:
+        """Return the name in the chain of what the module calls ``own``."""
+        stem = own.removesuffix("_bar")
+        return self.names.get(own) or f"{self.names.get(stem) or stem + self.suffix}{own[len(stem) :]}"
+
+    def apply(self, equation: Equation) -> Equation:
+        """Return the equation in the names of the chain."""
+        expression = equation.expression
+        renamed = Expression(expression.graph, [self.name(own) for own in expression.names])
+        return Equation(equation.path, self.name(equation.name), renamed)
+
+
 class Equations:
     """What a module computes: ``fprop`` and ``bprop``, lists of `Equation`; ``print`` shows them, a notebook typesets them.
 
     ``inputs`` are the shapes they were derived for, by name: sizes that a formula holds as numbers, such as the 1/N of
-    a mean, are of these shapes.
+    a mean, are of these shapes. Modules that are applied one after the other are written as one text: z1, h1, W1 and δ1
+    are of the first layer with parameters. ``names`` has by path how each of them is called there:
+    ``equations.names["layers.0"].name("W")`` is ``W1``.
 
     >>> from bprop import nn
     >>> print(nn.Linear(3, 2).equations())
@@ -50,11 +71,19 @@ class Equations:
       b_bar = sum(y_bar, axis=0)
     """
 
-    def __init__(self, title: str, inputs: dict[str, Any], fprop: list[Equation], bprop: list[Equation]) -> None:
+    def __init__(
+        self,
+        title: str,
+        inputs: dict[str, Any],
+        fprop: list[Equation],
+        bprop: list[Equation],
+        names: Mapping[str, Renaming] = MappingProxyType({}),
+    ) -> None:
         self.title = title
         self.inputs = inputs
         self.fprop = fprop
         self.bprop = bprop
+        self.names = dict(names)
 
     def __str__(self) -> str:
         shapes = ", ".join(f"{name}: {spec}" for name, spec in self.inputs.items())
@@ -206,4 +235,4 @@ def _names_in(expression: Expression) -> set[str]:
     return {name for node, name in zip(graph.inputs, expression.names, strict=True) if node in read}
 
 
-__all__ = ["Equation", "Equations", "Formulas"]
+__all__ = ["Equation", "Equations", "Formulas", "Renaming"]
