@@ -84,14 +84,15 @@ class Expression:
     @cached_property
     def text(self) -> str:
         """The formula as text; Python reads it the same way."""
-        return self._written(TEXT)
+        return self.written(TEXT)
 
     @cached_property
     def latex(self) -> str:
         """The formula as LaTeX, for mathematics mode."""
-        return self._written(LATEX)
+        return self.written(LATEX)
 
-    def _written(self, notation: Notation) -> str:
+    def written(self, notation: Notation) -> str:
+        """Return the formula in a notation."""
         if self.size > LIMIT:
             raise BpropError(
                 f"the formula has {self.size} nodes and is written out up to {LIMIT}; its graph has {self.shared_size}: "
@@ -100,7 +101,7 @@ class Expression:
         if self._entries is None:
             return formula(self.graph, self.names, notation).text
         texts = [formula(graph, names, notation).text for graph, names in self._entries]
-        return notation.array(texts, self.graph.outputs[0].spec.shape).text
+        return notation.array(texts, self.graph.outputs[0].spec)
 
     @cached_property
     def _entries(self) -> list[tuple[Graph, tuple[str, ...]]] | None:

@@ -6,6 +6,7 @@ from math import isfinite, isnan
 
 from ..core.notation import ATOM, CALL, OPERATOR, POWER, PRODUCT, SIGN, SUM, Notation, Slot, Written
 from ..core.op import Op
+from ..core.value import Spec
 
 FRACTION = 3.5  # delimits itself, except as the base of a power
 
@@ -73,13 +74,13 @@ class Latex(Notation):
             return Written(text, SIGN if value < 0 else PRODUCT)
         return Written(text, SIGN if value < 0 else ATOM)
 
-    def array(self, entries: Sequence[str], shape: tuple[int, ...]) -> Written:
+    def array(self, entries: Sequence[str], spec: Spec) -> str:
         """Return a vector as a column, a matrix by its rows, arrays of more axes as lists of those."""
-        if not 1 <= len(shape) <= 2:
-            return super().array(entries, shape)
-        width = shape[1] if len(shape) == 2 else 1
+        if len(spec.shape) > 2:
+            return super().array(entries, spec)
+        width = spec.shape[1] if len(spec.shape) == 2 else 1
         rows = [" & ".join(entries[i : i + width]) for i in range(0, len(entries), width)]
-        return Written(r"\begin{pmatrix} " + r" \\ ".join(rows) + r" \end{pmatrix}")
+        return r"\begin{pmatrix} " + r" \\ ".join(rows) + r" \end{pmatrix}"
 
     def name(self, text: str) -> Written:
         """Return a variable's name: x1 becomes x₁, w_bar gets its bar and sigma its letter."""
