@@ -130,7 +130,7 @@ def export(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Export]
         u = x @ w
         v = t - np.tanh(u)
         E = np.sum(v ** 2)
-        w_bar = x.T @ (-(2 * v) * (4 * np.exp(-2 * abs(u)) / (1 + np.exp(-2 * abs(u))) ** 2))
+        w_bar = x.T @ (-2 * v * (4 * np.exp(-2 * abs(u)) / (1 + np.exp(-2 * abs(u))) ** 2))
         return E, w_bar
     <BLANKLINE>
     """
