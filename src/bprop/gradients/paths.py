@@ -149,12 +149,12 @@ class Paths:
         return self._after
 
     def _labels(self) -> dict[Edge, str]:
-        names = self.graph.names() | self._names
+        names = self.graph.names(self._names)
         labels = {edge: edge_name(edge, names) for node in names for edge in node.outputs}
         return labels | {self._output: "y"}
 
     def __repr__(self) -> str:
-        names = self.graph.names() | self._names
+        names = self.graph.names(self._names)
         labels = self._labels()
         lines = [f"{self.name}: {self.total} path{'s' * (self.total != 1)} from {self._entries()} to the result y"]
         lines += _elided(

@@ -6,18 +6,27 @@ from html import escape
 Rows = Sequence[Sequence[str]]
 
 
-def text(rows: Rows) -> str:
-    """Return the rows with aligned columns.
+def text(rows: Rows, width: int | None = None) -> str:
+    """Return the rows with aligned columns; the longest cells are cut until a line has ``width`` columns.
 
     >>> from bprop.view.grid import text
     >>> print(text([("way", "time"), ("reverse", "1 ms")]))
     way      time
     reverse  1 ms
+    >>> print(text([("value of", "computed as"), ("y", "exp(x) + exp(x)")], 18))
+    value…  computed…
+    y       exp(x) +…
     """
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    while width is not None and sum(widths) + 2 * (len(widths) - 1) > width and max(widths) > 3:
+        widths[widths.index(max(widths))] -= 1
     return "\n".join(
-        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+        "  ".join(f"{_cut(cell, size):<{size}}" for cell, size in zip(row, widths, strict=True)).rstrip() for row in rows
     )
+
+
+def _cut(cell: str, size: int) -> str:
+    return cell if len(cell) <= size else cell[: size - 1] + "…"
 
 
 def html(caption: str, rows: Rows) -> str:
