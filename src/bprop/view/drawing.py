@@ -155,7 +155,9 @@ def path_of(points: Sequence[tuple[float, float]]) -> str:
     parts = [f"M{points[0][0]:g} {points[0][1]:g}"]
     for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
         middle = (y0 + y1) / 2
-        parts.append(f"L{x1:g} {y1:g}" if x0 == x1 and len(points) > 2 else f"C{x0:g} {middle:g} {x1:g} {middle:g} {x1:g} {y1:g}")
+        parts.append(
+            f"L{x1:g} {y1:g}" if x0 == x1 and len(points) > 2 else f"C{x0:g} {middle:g} {x1:g} {middle:g} {x1:g} {y1:g}"
+        )
     return "".join(parts)
 
 

@@ -21,7 +21,8 @@ def text(rows: Rows, width: int | None = None) -> str:
     while width is not None and sum(widths) + 2 * (len(widths) - 1) > width and max(widths) > 3:
         widths[widths.index(max(widths))] -= 1
     return "\n".join(
-        "  ".join(f"{_cut(cell, size):<{size}}" for cell, size in zip(row, widths, strict=True)).rstrip() for row in rows
+        "  ".join(f"{_cut(cell, size):<{size}}" for cell, size in zip(row, widths, strict=True)).rstrip()
+        for row in rows
     )
 
 

@@ -117,7 +117,9 @@ class _Ranked:
             for row in rows:
                 place = self._places()
                 centre = {
-                    item: sum(place[n] for n in neighbours[item]) / len(neighbours[item]) if neighbours[item] else place[item]
+                    item: sum(place[n] for n in neighbours[item]) / len(neighbours[item])
+                    if neighbours[item]
+                    else place[item]
                     for item in row
                 }
                 row.sort(key=lambda item: (centre[item], place[item]))

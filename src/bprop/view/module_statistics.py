@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ..core.cell import Cell
 from ..core.error import ArgumentError, BpropError
-from ..core.interpreter import QUIET, StateScope, using
+from ..core.interpreter import StateScope, using
 from ..core.tree import flatten
 from ..core.value import Array, Spec, asarray
 from ..gradients.reverse import Recording
@@ -230,18 +230,29 @@ _LINEAR = ("Identity", "Dropout", "Dropout1d", "Dropout2d")
 """Modules that are no nonlinearities, though x and y have one shape."""
 
 
+_FRAMES = ("_frames", "_last_frame")
+"""What a module remembers of its applications."""
+
+
 def _add_cost(node: ModuleStatistics, module: Module, record: _Seen) -> None:
     """Apply the module alone to what it was applied to: what its fprop keeps, and its FLOPs."""
     if not record.inputs:
         return
     inputs = [_lowered(x) for x in record.inputs]
+    states = {cell: cell.read() for cell in module.cells().values()}
+    before = {name: module.__dict__[name] for name in _FRAMES if name in module.__dict__}
     try:
-        with using(StateScope()):
-            QUIET.run(module.fprop, *inputs)
-            node.flops = flops(module, *inputs)
+        module.fprop(*inputs)
+        frame = module.__dict__["_last_frame"]
+        node.flops = flops(module, *inputs)
     except (BpropError, TypeError, ValueError):  # its inputs are not all arrays
         return
-    frame = module._frames.pop()
+    finally:
+        for cell, value in states.items():
+            cell.write(value)
+        for name in _FRAMES:
+            module.__dict__.pop(name, None)
+        module.__dict__.update(before)
     arrays = {id(x): x for x in flatten((frame.inputs, list(frame.saved.values())))[0] if isinstance(x, Array)}
     node.kept = sum(x.nbytes for x in arrays.values())
 

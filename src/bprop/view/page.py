@@ -74,8 +74,14 @@ def _section(view: View, position: int) -> str:
     data = json.dumps(figure_data(view), ensure_ascii=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":  # so that nothing in it ends the element
         data = data.replace(character, f"\\u{ord(character):04x}")
-    drawing = svg(Drawing(view), style=False).replace("url(#tip", f"url(#f{position}-tip").replace('id="tip', f'id="f{position}-tip')
-    return _file("figure.html").format(position=position, heading=escape(heading), drawing=drawing, data=data, table=table)
+    drawing = (
+        svg(Drawing(view), style=False)
+        .replace("url(#tip", f"url(#f{position}-tip")
+        .replace('id="tip', f'id="f{position}-tip')
+    )
+    return _file("figure.html").format(
+        position=position, heading=escape(heading), drawing=drawing, data=data, table=table
+    )
 
 
 # --- the data of a figure ---
@@ -88,7 +94,9 @@ def figure_data(view: View) -> Json:
     rules: Sequence[Backward | None] = [None] * len(view.graph.nodes)
     entries = sum(int(np.prod(edge.spec.shape)) for edge in edges if edge.node.op is None)
     if len(view.graph.nodes) > SLIDERS:
-        reasons.append(f"the graph has {len(view.graph.nodes)} applications; up to {SLIDERS} can be computed in the page")
+        reasons.append(
+            f"the graph has {len(view.graph.nodes)} applications; up to {SLIDERS} can be computed in the page"
+        )
     elif any(int(np.prod(edge.spec.shape)) > ENTRIES for edge in edges):
         reasons.append(f"an array has more than {ENTRIES} entries")
     elif view.is_scalar:

@@ -40,10 +40,65 @@ from ..ops.guard import guard
 
 Json = dict[str, Any]
 FUNCTIONS = frozenset(
-    "cast exp expm1 log log1p exp2 log2 log10 add subtract multiply divide negative abs floor_divide remainder erf erfc pow "
-    "sqrt cbrt hypot tanh less less_equal greater greater_equal equal not_equal logical_and logical_or logical_xor "
-    "logical_not isnan isinf isfinite floor ceil trunc round copysign signbit sin cos tan asin acos atan sinh cosh asinh "
-    "acosh atanh atan2 where maximum minimum".split()
+    [
+        "cast",
+        "exp",
+        "expm1",
+        "log",
+        "log1p",
+        "exp2",
+        "log2",
+        "log10",
+        "add",
+        "subtract",
+        "multiply",
+        "divide",
+        "negative",
+        "abs",
+        "floor_divide",
+        "remainder",
+        "erf",
+        "erfc",
+        "pow",
+        "sqrt",
+        "cbrt",
+        "hypot",
+        "tanh",
+        "less",
+        "less_equal",
+        "greater",
+        "greater_equal",
+        "equal",
+        "not_equal",
+        "logical_and",
+        "logical_or",
+        "logical_xor",
+        "logical_not",
+        "isnan",
+        "isinf",
+        "isfinite",
+        "floor",
+        "ceil",
+        "trunc",
+        "round",
+        "copysign",
+        "signbit",
+        "sin",
+        "cos",
+        "tan",
+        "asin",
+        "acos",
+        "atan",
+        "sinh",
+        "cosh",
+        "asinh",
+        "acosh",
+        "atanh",
+        "atan2",
+        "where",
+        "maximum",
+        "minimum",
+    ]
 )
 """Instructions that the page's interpreter has: `page/scalar.js`."""
 TRUTH = {
@@ -134,7 +189,9 @@ class _Writer:
     def native(self, native: Callable[..., Any], node: Node) -> None:
         """Write an op as the ops with which native code computes it."""
         graph = simplify(inline(native_graph(native, node)))
-        scalars = {edge: self.registers[x] for edge, x in zip((n.output for n in graph.inputs), node.edges, strict=True)}
+        scalars = {
+            edge: self.registers[x] for edge, x in zip((n.output for n in graph.inputs), node.edges, strict=True)
+        }
         self.registers.update(scalars)
         self.write(graph)
         result = self.registers[graph.outputs[0]]
@@ -229,9 +286,7 @@ def _(op: Bilinear, writer: _Writer, node: Node) -> None:
     sizes = op.sizes(labels[0], shapes[0], labels[1], shapes[1])
     operands = list(map(writer.operand, node.inputs))
     shapes_of = [list(shape) for shape in shapes]
-    writer.emit(
-        "contract", operands, node.specs[0], node.output, labels=list(labels), sizes=sizes, shapes=shapes_of
-    )
+    writer.emit("contract", operands, node.specs[0], node.output, labels=list(labels), sizes=sizes, shapes=shapes_of)
 
 
 @_instructions.register
@@ -303,7 +358,9 @@ class Backward:
         self.masked: list[bool] = []
         specs = [edge.spec for edge in self.reads]
         bars = [edge.spec for edge, flag in zip(node.outputs, present, strict=True) if flag is not None]
-        masks = [Spec(edge.spec.shape, np.dtype(bool)) for edge, flag in zip(node.outputs, present, strict=True) if flag]
+        masks = [
+            Spec(edge.spec.shape, np.dtype(bool)) for edge, flag in zip(node.outputs, present, strict=True) if flag
+        ]
         self.graph = trace_flat(lambda *xs: self._run(xs, variables), [*specs, *bars, *masks], below=EVALUATE)[0]
 
     def _run(self, xs: Sequence[Any], variables: set[Edge]) -> list[Any]:

@@ -99,7 +99,9 @@ class View:
     @cached_property
     def expression(self) -> Expression:
         """The function as one formula (of several results the first)."""
-        return Expression(Graph(self.graph.inputs, self.graph.nodes, [self._result], self.graph.captures), self.arguments)
+        return Expression(
+            Graph(self.graph.inputs, self.graph.nodes, [self._result], self.graph.captures), self.arguments
+        )
 
     @property
     def text(self) -> str:

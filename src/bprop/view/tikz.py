@@ -21,7 +21,9 @@ def tikz(drawing: Drawing) -> str:
     """Return the drawing as a LaTeX document."""
     lines = [_HEAD]
     for box, number in zip(drawing.boxes, range(len(drawing.boxes)), strict=True):
-        style = {"input": "rounded corners=8bp, draw=value", "capture": "densely dotted"}.get(box.kind, "rounded corners=2bp")
+        style = {"input": "rounded corners=8bp, draw=value", "capture": "densely dotted"}.get(
+            box.kind, "rounded corners=2bp"
+        )
         style += ", very thick" * (number in drawing.results)
         rows = [escaped(box.title)]
         rows += [rf"\textcolor{{value}}{{{escaped(text)}}}" for text in box.values]
