@@ -6,12 +6,12 @@ folded into one line with the range of their numbers. Lengths of bars are logari
 
 from collections.abc import Iterator, Sequence
 from html import escape
-from importlib.resources import files
 from itertools import groupby
 from math import isfinite, log10
 from typing import Any
 
 from ..core.printable import printable
+from .document import whole_page
 from .module_statistics import ModuleStatistics
 from .number import short
 
@@ -41,20 +41,8 @@ HEADINGS = (
 def network_page(title: str, trees: Sequence[ModuleStatistics]) -> str:
     """Return the page: a summary, the cotangents along the depth as a curve, and the tree."""
     content = "\n".join(_network(tree) for tree in trees)
-    page = _file("page.html")
-    parts = {
-        "title": escape(printable(title)),
-        "style": _file("page.css") + _file("network.css"),
-        "script": _file("theme.js"),
-        "content": f"<h2>{escape(printable(title))}</h2>\n{content}",
-    }
-    for name, text in parts.items():
-        page = page.replace("{{" + name + "}}", text)
-    return page
-
-
-def _file(name: str) -> str:
-    return files(__package__).joinpath("page", name).read_text(encoding="utf-8")
+    heading = f"<h2>{escape(printable(title))}</h2>"
+    return whole_page(title, heading + content, ("page", "network"), ("theme",))
 
 
 def _network(tree: ModuleStatistics) -> str:
