@@ -33,7 +33,9 @@ def _is_same(array: Array, value: Any) -> bool:
     data, other = array.concrete(), np.asarray(value)
     if data is None or data.shape != other.shape or data.dtype != other.dtype:
         return False
-    return data is other or np.shares_memory(data, other) or np.array_equal(data, other, equal_nan=data.dtype.kind in "fc")
+    return (
+        data is other or np.shares_memory(data, other) or np.array_equal(data, other, equal_nan=data.dtype.kind in "fc")
+    )
 
 
 def _variables(f: Callable[..., Any]) -> Iterator[tuple[str, Any]]:

@@ -1,5 +1,7 @@
 """A drawing as TikZ, for LaTeX: a file that compiles by itself, or the picture in it."""
 
+from itertools import pairwise
+
 from .drawing import Drawing
 
 _SPECIAL = {
@@ -21,7 +23,9 @@ def tikz(drawing: Drawing) -> str:
     """Return the drawing as a LaTeX document."""
     lines = [_HEAD]
     for box, number in zip(drawing.boxes, range(len(drawing.boxes)), strict=True):
-        style = {"input": "rounded corners=8bp, draw=value", "capture": "densely dotted"}.get(box.kind, "rounded corners=2bp")
+        style = {"input": "rounded corners=8bp, draw=value", "capture": "densely dotted"}.get(
+            box.kind, "rounded corners=2bp"
+        )
         style += ", very thick" * (number in drawing.results)
         rows = [escaped(box.title)]
         rows += [rf"\textcolor{{value}}{{{escaped(text)}}}" for text in box.values]
@@ -40,7 +44,7 @@ def tikz(drawing: Drawing) -> str:
 
 def _curve(points: list[tuple[float, float]]) -> str:
     parts = [f"({points[0][0]:g}, {points[0][1]:g})"]
-    for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(points):
         middle = (y0 + y1) / 2
         parts.append(f".. controls ({x0:g}, {middle:g}) and ({x1:g}, {middle:g}) .. ({x1:g}, {y1:g})")
     return " ".join(parts)

@@ -105,7 +105,7 @@ class Figure {
     this.part("card").replaceChildren(...this.steps.card(state).filter(Boolean));
     this.part("position").textContent = `${this.steps.at + 1}/${state.list.length}`;
     this.part("play").setAttribute("aria-pressed", String(Boolean(this.steps.timer)));
-    this.part("play").textContent = this.steps.timer ? "⏸ pause" : "▶ play";
+    this.part("play").textContent = this.steps.timer ? "❚❚ pause" : "▶ play";
     if (this.paths && this.paths.from !== null) this.paths.refresh();
   }
 }
