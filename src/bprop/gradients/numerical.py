@@ -85,6 +85,7 @@ def numerical(
         raise ArgumentError(f"numerical: scheme is one of {', '.join(map(repr, get_args(Scheme)))}, not {scheme!r}")
     if error and scheme != "richardson":
         raise ArgumentError(f"numerical: error=True needs scheme='richardson'; {scheme!r} does not estimate its error")
+    refuse_arguments(argnums, "numerical")
     what = f"numerical derivative of {name_of(f)}"
     wanted = None if dtype is None else _floating(dtypes.check(dtype, what), what)
 
