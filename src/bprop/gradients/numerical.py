@@ -33,7 +33,7 @@ from ..core.value import Array, asarray
 from ..ops import astype, broadcast_to, imag, real, reshape, stop_gradient, where, zeros
 from .argument import Arguments
 from .complex_step import ComplexStep, ComplexValue, complex_refused
-from .variable import Argnums, as_arrays, check_differentiable, name_of
+from .variable import Argnums, as_arrays, check_differentiable, name_of, refuse_arguments
 
 Scheme = Literal["central", "forward", "complex", "richardson"]
 LEVELS = 8
