@@ -66,10 +66,10 @@ class Figure {
   }
 
   key(event) {
-    const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName);
+    const typing = event.target.matches("select, textarea, input:not([type=checkbox])");
     if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
     const action = { ArrowRight: "next", ArrowLeft: "back", Home: "home", End: "end", f: "forward", b: "backward" }[event.key];
-    if (event.key === " " && event.target.tagName !== "BUTTON" && event.target.tagName !== "SUMMARY") {
+    if (event.key === " " && !event.target.matches("button, summary, input")) {
       this.actions.play();
     } else if (action) {
       this.actions[action]();
