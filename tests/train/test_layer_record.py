@@ -19,9 +19,7 @@ def trained(folder, epochs=3, **options):
         nn.Linear(2, 8, seed=0), nn.Tanh(), nn.Linear(8, 2, seed=1), nn.Tanh(), nn.Linear(2, 2, seed=2)
     )
     record = LayerRecord(X, T, loss)
-    run = fit(
-        model, loss, optim.Adam(0.05), (X, T), epochs=epochs, out=folder, callbacks=[record], seed=0, **options
-    )
+    run = fit(model, loss, optim.Adam(0.05), (X, T), epochs=epochs, out=folder, callbacks=[record], seed=0, **options)
     return model, run, record
 
 

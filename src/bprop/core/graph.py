@@ -187,7 +187,7 @@ class Graph:
     def names(self, given: Mapping[Node, str] | None = None) -> dict[Node, str]:
         """Return a short name for every node: x0, x1 … inputs, c0 … captures, a, b … results.
 
-        ``given`` are names of inputs and captures that are there already; no other node gets one of these.
+        ``given`` are names that nodes have already; no other node gets one of these.
         """
         names = dict(given or {})
         taken = set(names.values())
@@ -196,7 +196,7 @@ class Graph:
             names |= dict(zip([node for node in sources if node not in names], free, strict=False))
         taken |= set(names.values())
         free = (name for name in _letters() if name not in taken)
-        return names | dict(zip(self.nodes, free, strict=False))
+        return names | dict(zip([node for node in self.nodes if node not in names], free, strict=False))
 
     def __str__(self) -> str:
         return self.show()

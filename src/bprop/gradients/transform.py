@@ -33,6 +33,7 @@ from .variable import (
     lowered,
     name_of,
     positions,
+    refuse_arguments,
 )
 
 P = ParamSpec("P")
@@ -78,6 +79,7 @@ def value_and_grad(
     (Array(5.), Array([2., 4.]))
     """
     what = f"grad of {name_of(f)}"
+    refuse_arguments(argnums, "grad")
     if unreached not in ("error", "zeros"):
         raise ArgumentError(f"grad: unreached is 'error' or 'zeros', not {unreached!r}")
 
@@ -355,11 +357,16 @@ def linearize(f: Callable[..., R], *primals: Any) -> tuple[R, LinearMap[R]]:
 
 
 # --- tracing ---
-def trace(f: Callable[P, Any]) -> Callable[P, Graph]:
+@overload
+def trace(f: Callable[P, Any], /) -> Callable[P, Graph]: ...
+@overload
+def trace(f: Callable[..., Any], arg: Any, /, *args: Any, **options: Any) -> Graph: ...
+def trace(f: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
     """Return a function that gives the `Graph` of ``f`` for the shapes of its arguments; ``print`` it to read it.
 
     Arrays in trees of arguments become inputs, arrays ``f`` closes over become captures; other leaves are constants.
-    A Python ``if`` on a traced value raises `TracedValueError` naming the value and the line.
+    A Python ``if`` on a traced value raises `TracedValueError` naming the value and the line. ``trace(f, *args)`` is
+    ``trace(f)(*args)``.
 
     **Source:** Leibe (2016), computational graphs.
 
@@ -383,7 +390,7 @@ def trace(f: Callable[P, Any]) -> Callable[P, Graph]:
             result = rejoined(tracer, f(*new_args, **new_options))
         return tracer.graph([as_array(y, what) for y in flatten(result)[0]])
 
-    return traced
+    return traced(*args, **options) if args or options else traced
 
 
 __all__ = ["grad", "jvp", "linear_map", "linearize", "pullback_of", "run_forward", "trace", "value_and_grad", "vjp"]

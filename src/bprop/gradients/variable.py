@@ -4,7 +4,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial, wraps
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from ..ops import astype
 
 Function = Callable[..., Any]
 Argnums = int | Sequence[int]
+C = TypeVar("C", bound=Callable[..., Any])
 
 
 def name_of(f: Function) -> str:
@@ -29,7 +30,7 @@ def name_of(f: Function) -> str:
     return getattr(f, "__name__", type(f).__name__)
 
 
-def both_forms(function: Callable[..., Any]) -> Any:
+def both_forms(function: C) -> C:
     """Let a function of ``(f, *args)`` be called as ``function(f)(*args)``, too.
 
     Without arguments it is called at once only where ``f`` can be.
@@ -41,7 +42,7 @@ def both_forms(function: Callable[..., Any]) -> Any:
             return partial(function, f, **options)
         return function(f, *args, **options)
 
-    return called
+    return cast(C, called)
 
 
 def _needs_arguments(f: Function, options: Mapping[str, Any]) -> bool:

@@ -1,8 +1,9 @@
-"""A view as boxes and arrows with coordinates: what every format draws."""
+"""A figure as boxes and arrows with coordinates: what every format draws."""
 
 import unicodedata
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,9 +12,9 @@ from ..core.dtype import is_inexact
 from ..core.graph import Edge, Node, application
 from ..core.printable import printable
 from ..core.value import Array
+from .figure import Figure
 from .layout import Layout, Size, layout
 from .number import ABSENT, short
-from .table import View
 
 LIMIT = 1500
 """Boxes of a drawing that a reader and a browser still bear."""
@@ -45,14 +46,14 @@ class Arrow(NamedTuple):
 
 
 class Drawing:
-    """The boxes and arrows of a view; ``result`` are the boxes of the results."""
+    """The boxes and arrows of a figure; ``results`` are the boxes of the results."""
 
-    def __init__(self, view: View) -> None:
-        self.view = view
-        self.nodes: list[Node] = view.nodes
+    def __init__(self, figure: Figure) -> None:
+        self.figure = figure
+        self.nodes: list[Node] = figure.nodes
         self.position = {node: number for number, node in enumerate(self.nodes)}
-        self.names = names_of(view)
-        self.results = {self.position[edge.node] for edge in view.graph.outputs}
+        self.names = names_of(figure)
+        self.results = {self.position[edge.node] for edge in figure.graph.outputs}
 
     @cached_property
     def layout(self) -> Layout:
@@ -64,7 +65,7 @@ class Drawing:
     def boxes(self) -> list[Box]:
         """The boxes, in order of computation."""
         boxes = []
-        captured = {node for node, _ in self.view.graph.captures}
+        captured = {node for node, _ in self.figure.graph.captures}
         for node, (x, y) in zip(self.nodes, self.layout.centres, strict=True):
             kind = "operation" if node.op is not None else "capture" if node in captured else "input"
             size, title = self._size(node), self.title(node)
@@ -82,7 +83,7 @@ class Drawing:
         ]
 
     def _flows(self, edge: Edge, head: Node) -> bool:
-        gradients = self.view.gradients
+        gradients = self.figure.gradients
         return edge in gradients and any(output in gradients for output in head.outputs)
 
     def title(self, node: Node) -> str:
@@ -91,13 +92,13 @@ class Drawing:
         return name if node.op is None else printable(f"{name} = {application(node, self.names, settings=False)}")
 
     def _lines(self, node: Node) -> tuple[list[str], list[str]]:
-        values = [_brief(self.view.values[edge]) for edge in node.outputs]
-        if not self.view.is_scalar:
+        values = [_brief(self.figure.values[edge]) for edge in node.outputs]
+        if not self.figure.is_scalar:
             return values, []
         return values, [self._gradient(edge) for edge in node.outputs if is_inexact(edge.spec.dtype)]
 
     def _gradient(self, edge: Edge) -> str:
-        gradient = self.view.gradients.get(edge)
+        gradient = self.figure.gradients.get(edge)
         return ABSENT if gradient is None else _brief(gradient.value, gradient.present)
 
     def _size(self, node: Node) -> Size:
@@ -107,11 +108,11 @@ class Drawing:
         return Size(round(max(64.0, widest * CHARACTER + 2 * PADDING), 1), len(lines) * LINE + PADDING)
 
 
-def names_of(view: View) -> dict[Node, str]:
-    """Return the names of a view; the error derivative's E for a scalar result that has but a letter."""
-    names = dict(view.names)
-    result = view.graph.outputs[0].node
-    if view.is_scalar and result.op is not None and "E" not in names.values():
+def names_of(figure: Figure) -> dict[Node, str]:
+    """Return the names of a figure; a scalar result that has but a letter is called E, as the error of a network is."""
+    names = dict(figure.names)
+    result = figure.graph.outputs[0].node
+    if figure.is_scalar and result.op is not None and "E" not in names.values():
         names[result] = "E"
     return names
 
@@ -153,7 +154,7 @@ def path_of(points: Sequence[tuple[float, float]]) -> str:
     'M0 0C0 20 0 20 0 40'
     """
     parts = [f"M{points[0][0]:g} {points[0][1]:g}"]
-    for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(points):
         middle = (y0 + y1) / 2
         parts.append(
             f"L{x1:g} {y1:g}" if x0 == x1 and len(points) > 2 else f"C{x0:g} {middle:g} {x1:g} {middle:g} {x1:g} {y1:g}"

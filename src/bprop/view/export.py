@@ -1,29 +1,29 @@
-"""Writes a view to a file, in the format that its ending names."""
+"""Writes a figure to a file, in the format that its ending names."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from ..core.error import ArgumentError
 from .drawing import Drawing
+from .figure import Figure
 from .page import render
 from .plot import plot
 from .svg import svg
-from .table import View
 from .tikz import tikz
 
 
-def save(view: View, path: str | Path) -> None:
-    """Write ``view`` to ``path``; raises `ArgumentError` naming the formats, where its ending is none of them."""
+def save(figure: Figure, path: str | Path) -> None:
+    """Write ``figure`` to ``path``; raises `ArgumentError` naming the formats, where its ending is none of them."""
     path = Path(path)
     texts: dict[str, Callable[[], str]] = {
-        ".html": lambda: render(view.name, [view]),
-        ".svg": lambda: svg(Drawing(view)),
-        ".tex": lambda: tikz(Drawing(view)),
-        ".dot": lambda: view.dot + "\n",
+        ".html": lambda: render(figure.name, [figure]),
+        ".svg": lambda: svg(Drawing(figure)),
+        ".tex": lambda: tikz(Drawing(figure)),
+        ".dot": lambda: figure.dot + "\n",
     }
     ending = path.suffix.lower()
     if ending in (".png", ".pdf"):
-        plot(Drawing(view), path)
+        plot(Drawing(figure), path)
     elif ending in texts:
         path.write_text(texts[ending](), encoding="utf-8")
     else:

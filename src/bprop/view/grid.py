@@ -7,19 +7,22 @@ Rows = Sequence[Sequence[str]]
 
 
 def text(rows: Rows, width: int | None = None) -> str:
-    """Return the rows with aligned columns; the longest cells are cut until a line has ``width`` columns.
+    """Return the rows with aligned columns; the longest cells are cut until a line has ``width`` columns, but no head.
 
     >>> from bprop.view.grid import text
     >>> print(text([("way", "time"), ("reverse", "1 ms")]))
     way      time
     reverse  1 ms
-    >>> print(text([("value of", "computed as"), ("y", "exp(x) + exp(x)")], 18))
-    value…  computed…
-    y       exp(x) +…
+    >>> print(text([("value of", "computed as"), ("y", "exp(x) + exp(x)")], 21))
+    value of  computed as
+    y         exp(x) + e…
     """
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    while width is not None and sum(widths) + 2 * (len(widths) - 1) > width and max(widths) > 3:
-        widths[widths.index(max(widths))] -= 1
+    while width is not None and sum(widths) + 2 * (len(widths) - 1) > width:
+        spare = [size - len(head) for size, head in zip(widths, rows[0], strict=True)]
+        if max(spare) <= 0:
+            break
+        widths[max(range(len(widths)), key=lambda column: (spare[column] > 0, widths[column]))] -= 1
     return "\n".join(
         "  ".join(f"{_cut(cell, size):<{size}}" for cell, size in zip(row, widths, strict=True)).rstrip()
         for row in rows

@@ -2,7 +2,7 @@
 
 A box stands one rank below the last of its operands; an input stands one rank above its first use. An arrow that
 passes ranks goes through a slot in each of them, so that it runs round the boxes there. The order within a rank follows
-the order of computation and, where crossings decide, the mean place of the neighbours; the same graph always gives the
+the order of computation and, where crossings decide, the mean position of the neighbours; the same graph always gives the
 same coordinates.
 
 **Source:** Sugiyama, Tagawa & Toda (1981), Methods for visual understanding of hierarchical system structures.
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 GAP, RANK_GAP, MARGIN = 28.0, 46.0, 16.0
 SLOT = 14.0
-"""Width of the place in which an arrow passes a rank."""
+"""Width of the slot in which an arrow passes a rank."""
 
 
 class Size(NamedTuple):
@@ -45,7 +45,7 @@ def layout(sizes: Sequence[Size], operands: Sequence[Sequence[int]]) -> Layout:
     ranks = _ranks(operands)
     graph = _Ranked(sizes, operands, ranks)
     graph.sort()
-    xs = graph.place()
+    xs = graph.coordinates()
     heights = [0.0] * len(graph.rows)
     for item, row in enumerate(graph.rank):
         heights[row] = max(heights[row], graph.sizes[item].height)
@@ -109,20 +109,18 @@ class _Ranked:
         self.chains.append([*chain, box])
 
     def sort(self) -> None:
-        """Order every rank by the mean place of the neighbours above, then below, and keep the best order."""
+        """Order every rank by the mean position of the neighbours above, then below, and keep the best order."""
         best, fewest = [list(row) for row in self.rows], self.crossings()
         for sweep in range(6):
             rows = self.rows if sweep % 2 == 0 else self.rows[::-1]
             neighbours = self.above if sweep % 2 == 0 else self.below
             for row in rows:
-                place = self._places()
+                at = self._places()
                 centre = {
-                    item: sum(place[n] for n in neighbours[item]) / len(neighbours[item])
-                    if neighbours[item]
-                    else place[item]
+                    item: sum(at[n] for n in neighbours[item]) / len(neighbours[item]) if neighbours[item] else at[item]
                     for item in row
                 }
-                row.sort(key=lambda item: (centre[item], place[item]))
+                row.sort(key=lambda item: (centre[item], at[item]))
             crossings = self.crossings()
             if crossings < fewest:
                 best, fewest = [list(row) for row in self.rows], crossings
@@ -147,7 +145,7 @@ class _Ranked:
                 seen.append(end)
         return total
 
-    def place(self) -> list[float]:
+    def coordinates(self) -> list[float]:
         """Return the horizontal centre of every item: near its neighbours, and no two too close."""
         xs = [0.0] * len(self.sizes)
         for row in self.rows:
@@ -174,7 +172,7 @@ class _Ranked:
 
     def ports(self) -> list[float]:
         """Return where each arrow ends at its head, from the middle: side by side, in the order in which they come in."""
-        places, ports = self._places(), []
+        places, ports = self._places(), list[float]()
         for chain in self.chains:
             box, before = chain[-1], len(ports)
             sources = self.above[box]

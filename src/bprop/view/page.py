@@ -18,10 +18,10 @@ from ..ops import where
 from . import grid
 from .drawing import LIMIT as BOXES
 from .drawing import Drawing
-from .program import Backward, Frozen, Json, backward_rules, forward_function, function_of, number, numbers
+from .figure import Figure
+from .program import Backward, FrozenError, Json, backward_rules, forward_function, function_of, number, numbers
 from .rule_text import cotangent_text, forward_text, partial_text
 from .svg import svg
-from .table import View
 
 SCRIPTS = ("number", "scalar", "program", "model", "graph", "card", "step", "slider", "path", "sweep", "main")
 """The files of ``page/`` in the order in which a page has them."""
@@ -33,7 +33,7 @@ ROWS = 200
 """Lines of the table of a graph that is too large to be drawn."""
 
 
-def render(title: str, figures: Sequence[View], text: str = "") -> str:
+def render(title: str, figures: Sequence[Figure], text: str = "") -> str:
     """Return a page with one or more figures; ``text`` is HTML that stands above them."""
     sections = [_section(figure, number) for number, figure in enumerate(figures)]
     scripts = "\n".join(f"// --- {name}.js\n{_file(f'{name}.js')}" for name in SCRIPTS)
@@ -50,32 +50,32 @@ def _file(name: str) -> str:
     return files(__package__).joinpath("page", name).read_text(encoding="utf-8")
 
 
-def notebook(view: View, table: str) -> str:
+def notebook(figure: Figure, table: str) -> str:
     """Return the page in a frame over the table: a notebook that is not trusted shows the table alone."""
-    page = escape(render(view.name, [view]))
-    height = min(760, 320 + 60 * len(view.graph.nodes))
+    page = escape(render(figure.name, [figure]))
+    height = min(760, 320 + 60 * len(figure.graph.nodes))
     frame = (
-        f'<iframe srcdoc="{page}" title="{escape(printable(view.name))}" sandbox="allow-scripts" loading="lazy" '
+        f'<iframe srcdoc="{page}" title="{escape(printable(figure.name))}" sandbox="allow-scripts" loading="lazy" '
         f'style="width: 100%; height: {height}px; border: 1px solid #8888"></iframe>'
     )
     return f"{frame}\n<details open><summary>as a table</summary>{table}</details>"
 
 
-def _section(view: View, position: int) -> str:
-    heading = printable(f"{view.name}({', '.join(view.arguments)})")
-    table = grid.html(heading, list(view.cells())[: ROWS + 1])
-    count = len(view.nodes)
+def _section(figure: Figure, position: int) -> str:
+    heading = printable(f"{figure.name}({', '.join(figure.arguments)})")
+    table = grid.html(heading, list(figure.cells())[: ROWS + 1])
+    count = len(figure.nodes)
     if count > BOXES:
         return (
             f'<section class="figure"><h2>{escape(heading)}</h2><p class="note">This graph has {count:,} nodes: more than '
             f"the {BOXES:,} that can be drawn so that they can be read. The first {ROWS} values are below; all are in "
-            f"<code>.rows</code> of the view. Show a part of the function, or a smaller example of it.</p>{table}</section>"
+            f"<code>.rows</code> of the figure. Show a part of the function, or a smaller example of it.</p>{table}</section>"
         )
-    data = json.dumps(figure_data(view), ensure_ascii=False, separators=(",", ":"))
+    data = json.dumps(figure_data(figure), ensure_ascii=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":  # so that nothing in it ends the element
         data = data.replace(character, f"\\u{ord(character):04x}")
     drawing = (
-        svg(Drawing(view), style=False)
+        svg(Drawing(figure), style=False)
         .replace("url(#tip", f"url(#f{position}-tip")
         .replace('id="tip', f'id="f{position}-tip')
     )
@@ -85,46 +85,46 @@ def _section(view: View, position: int) -> str:
 
 
 # --- the data of a figure ---
-def figure_data(view: View) -> Json:
-    """Return what the page knows of a view: values, applications with both functions, and Python's numbers."""
-    drawing = Drawing(view)
-    edges = [edge for node in view.nodes for edge in node.outputs]
+def figure_data(figure: Figure) -> Json:
+    """Return what the page knows of a figure: values, applications with both functions, and Python's numbers."""
+    drawing = Drawing(figure)
+    edges = [edge for node in figure.nodes for edge in node.outputs]
     index = {edge: position for position, edge in enumerate(edges)}
     reasons: list[str] = []
-    rules: Sequence[Backward | None] = [None] * len(view.graph.nodes)
+    rules: Sequence[Backward | None] = [None] * len(figure.graph.nodes)
     entries = sum(int(np.prod(edge.spec.shape)) for edge in edges if edge.node.op is None)
-    if len(view.graph.nodes) > SLIDERS:
+    if len(figure.graph.nodes) > SLIDERS:
         reasons.append(
-            f"the graph has {len(view.graph.nodes)} applications; up to {SLIDERS} can be computed in the page"
+            f"the graph has {len(figure.graph.nodes)} applications; up to {SLIDERS} can be computed in the page"
         )
     elif any(int(np.prod(edge.spec.shape)) > ENTRIES for edge in edges):
         reasons.append(f"an array has more than {ENTRIES} entries")
-    elif view.is_scalar:
-        rules = backward_rules(view.graph, view.values)
+    elif figure.is_scalar:
+        rules = backward_rules(figure.graph, figure.values)
     if entries > SLIDERS and not reasons:
         reasons.append(f"the inputs have {entries} entries; up to {SLIDERS} can be changed")
-    is_small = rules is not None and len(view.graph.nodes) <= SLIDERS and not any("array" in r for r in reasons)
+    is_small = rules is not None and len(figure.graph.nodes) <= SLIDERS and not any("array" in r for r in reasons)
     applications = []
-    for node, rule in zip(view.graph.nodes, rules, strict=True):
-        applications.append(_application(view, node, rule, index, reasons, is_small))
-    result = index[view.graph.outputs[0]] if view.is_scalar else None
+    for node, rule in zip(figure.graph.nodes, rules, strict=True):
+        applications.append(_application(figure, node, rule, index, reasons, is_small))
+    result = index[figure.graph.outputs[0]] if figure.is_scalar else None
     return {
-        "name": printable(view.name),
+        "name": printable(figure.name),
         "result": result,
-        "results": [index[edge] for edge in view.graph.outputs],
-        "values": [_value(view, drawing, edge) for edge in edges],
+        "results": [index[edge] for edge in figure.graph.outputs],
+        "values": [_value(figure, drawing, edge) for edge in edges],
         "nodes": applications,
-        "conditions": _conditions(view, index, reasons),
-        "sweeps": _sweeps(view, index) if is_small and view.is_scalar else None,
+        "conditions": _conditions(figure, index, reasons),
+        "sweeps": _sweeps(figure, index) if is_small and figure.is_scalar else None,
         "reason": "; ".join(dict.fromkeys(reasons)),
     }
 
 
-def _value(view: View, drawing: Drawing, edge: Edge) -> Json:
+def _value(figure: Figure, drawing: Drawing, edge: Edge) -> Json:
     node, spec = edge.node, edge.spec
     name = printable(drawing.names[node]) + (f"[{edge.index}]" if len(node.specs) > 1 else "")
-    gradient = view.gradients.get(edge)
-    sources = dict.fromkeys(view.graph.inputs, "input") | {node: "capture" for node, _ in view.graph.captures}
+    gradient = figure.gradients.get(edge)
+    sources = dict.fromkeys(figure.graph.inputs, "input") | {node: "capture" for node, _ in figure.graph.captures}
     value: Json = {
         "name": name,
         "spec": str(spec),
@@ -134,7 +134,7 @@ def _value(view: View, drawing: Drawing, edge: Edge) -> Json:
         "source": sources.get(node),
         "differentiable": is_inexact(spec.dtype),
         "float": is_float(spec.dtype),
-        "numbers": _numbers(view.values[edge]),
+        "numbers": _numbers(figure.values[edge]),
         "gradient": None if gradient is None else _numbers(gradient.value),
         "reached": gradient is not None,
         "present": None if gradient is None or gradient.present is None else numbers(gradient.present),
@@ -148,12 +148,12 @@ def _numbers(value: Any) -> list[Any] | None:
         return None
     try:
         return numbers(data)
-    except Frozen:
+    except FrozenError:
         return None
 
 
 def _application(
-    view: View, node: Node, rule: Backward | None, index: dict[Edge, int], reasons: list[str], is_small: bool
+    figure: Figure, node: Node, rule: Backward | None, index: dict[Edge, int], reasons: list[str], is_small: bool
 ) -> Json:
     assert node.op is not None
     data: Json = {
@@ -170,14 +170,14 @@ def _application(
         return data
     data["forward"] = _program(lambda: forward_function(node), node, reasons)
     if rule is not None:
-        data["backward"] = _backward(view, node, rule, index, reasons)
+        data["backward"] = _backward(figure, node, rule, index, reasons)
     return data
 
 
 def _literal(x: Any) -> Json:
     try:
         return {"number": number(x)}
-    except (Frozen, TypeError):
+    except (FrozenError, TypeError):
         return {"number": None, "text": str(x)}
 
 
@@ -186,20 +186,20 @@ def _program(make: Any, node: Node, reasons: list[str]) -> Json | None:
         program: Json = make()
     except BpropError as error:
         assert node.op is not None
-        what = error.message.removeprefix("view: ")
+        what = error.message.removeprefix("figure: ")
         name = str(node.params.get("name", node.op.name))
         reasons.append(f"{name} cannot be computed in the page" + (f" ({what})" if what != name else ""))
         return None
     return program
 
 
-def _backward(view: View, node: Node, rule: Backward, index: dict[Edge, int], reasons: list[str]) -> Json:
+def _backward(figure: Figure, node: Node, rule: Backward, index: dict[Edge, int], reasons: list[str]) -> Json:
     bars = [edge for edge, flag in zip(node.outputs, rule.present, strict=True) if flag is not None]
     masks = [edge for edge, flag in zip(node.outputs, rule.present, strict=True) if flag]
     variables = set(index)
-    gradients = view.gradients
+    gradients = figure.gradients
     present = [gradients[edge].present for edge in masks]
-    inputs = [view.values[edge] for edge in rule.reads] + [gradients[edge].value for edge in bars]
+    inputs: list[Any] = [figure.values[edge] for edge in rule.reads] + [gradients[edge].value for edge in bars]
     inputs += [np.ones(edge.spec.shape, bool) if p is None else p for edge, p in zip(masks, present, strict=True)]
     sent = rule.graph(*inputs)
     receives, flags = [], iter(sent[len(rule.receives) :])
@@ -229,10 +229,10 @@ def _shown(text: str | None) -> str | None:
     return None if text is None else printable(text)
 
 
-def _conditions(view: View, index: dict[Edge, int], reasons: list[str]) -> list[Json]:
+def _conditions(figure: Figure, index: dict[Edge, int], reasons: list[str]) -> list[Json]:
     """Return the conditions of Python's ``if``, as far as the page can watch them."""
     result = []
-    for condition in view.conditions:
+    for condition in figure.conditions:
         try:
             program: Json | None = function_of(condition.graph)
         except BpropError:
@@ -241,15 +241,15 @@ def _conditions(view: View, index: dict[Edge, int], reasons: list[str]) -> list[
     return result
 
 
-def _sweeps(view: View, index: dict[Edge, int]) -> Json | None:
+def _sweeps(figure: Figure, index: dict[Edge, int]) -> Json | None:
     """Return the edges of the scalar graph, counted: what a sweep forward and a sweep back have to go along."""
-    inputs = [edge for node in view.graph.inputs for edge in node.outputs if is_float(edge.spec.dtype)]
+    inputs = [edge for node in figure.graph.inputs for edge in node.outputs if is_float(edge.spec.dtype)]
     try:
-        dependencies = scalar_dependencies(view.graph, view.values, inputs)
+        dependencies = scalar_dependencies(figure.graph, figure.values, inputs)
     except BpropError:
         return None
     entries = sum(int(np.prod(edge.spec.shape)) for edge in inputs)
-    output = view.graph.outputs[0]
+    output = figure.graph.outputs[0]
     needed = {output: np.ones(1, bool)}
     back = 0
     for source, target, (x, y, _) in reversed(dependencies):

@@ -1,5 +1,6 @@
 """A drawing as PNG or PDF, by matplotlib."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def _arrow(axes: Any, arrow: Arrow) -> None:
 
     def draw(points: list[tuple[float, float]], colour: str, style: Any) -> None:
         vertices, codes = [points[0]], [Curve.MOVETO]
-        for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+        for (x0, y0), (x1, y1) in pairwise(points):
             middle = (y0 + y1) / 2
             vertices += [(x0, middle), (x1, middle), (x1, y1)]
             codes += [Curve.CURVE4] * 3

@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 
-from .. import compile as _compile  # noqa: F401 - the whole room first: see core/lazy.py
 from ..compile.passes.inline import inline, native_graph
 from ..core.dtype import is_inexact
 from ..core.error import BpropError
@@ -39,67 +38,14 @@ from ..gradients.adjoint import local
 from ..ops.guard import guard
 
 Json = dict[str, Any]
-FUNCTIONS = frozenset(
-    [
-        "cast",
-        "exp",
-        "expm1",
-        "log",
-        "log1p",
-        "exp2",
-        "log2",
-        "log10",
-        "add",
-        "subtract",
-        "multiply",
-        "divide",
-        "negative",
-        "abs",
-        "floor_divide",
-        "remainder",
-        "erf",
-        "erfc",
-        "pow",
-        "sqrt",
-        "cbrt",
-        "hypot",
-        "tanh",
-        "less",
-        "less_equal",
-        "greater",
-        "greater_equal",
-        "equal",
-        "not_equal",
-        "logical_and",
-        "logical_or",
-        "logical_xor",
-        "logical_not",
-        "isnan",
-        "isinf",
-        "isfinite",
-        "floor",
-        "ceil",
-        "trunc",
-        "round",
-        "copysign",
-        "signbit",
-        "sin",
-        "cos",
-        "tan",
-        "asin",
-        "acos",
-        "atan",
-        "sinh",
-        "cosh",
-        "asinh",
-        "acosh",
-        "atanh",
-        "atan2",
-        "where",
-        "maximum",
-        "minimum",
-    ]
-)
+FUNCTIONS = {
+    "cast", "exp", "expm1", "log", "log1p", "exp2", "log2", "log10", "add", "subtract", "multiply", "divide",
+    "negative", "abs", "floor_divide", "remainder", "erf", "erfc", "pow", "sqrt", "cbrt", "hypot", "tanh", "less",
+    "less_equal", "greater", "greater_equal", "equal", "not_equal", "logical_and", "logical_or", "logical_xor",
+    "logical_not", "isnan", "isinf", "isfinite", "floor", "ceil", "trunc", "round", "copysign", "signbit", "sin",
+    "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "atan2", "where", "maximum",
+    "minimum",
+}  # fmt: skip
 """Instructions that the page's interpreter has: `page/scalar.js`."""
 TRUTH = {
     "bitwise_and": "logical_and", "bitwise_or": "logical_or", "bitwise_xor": "logical_xor", "bitwise_invert": "logical_not",
@@ -109,12 +55,12 @@ LIMIT = 20_000
 """Numbers in the tables of one application."""
 
 
-class Frozen(BpropError):
+class FrozenError(BpropError):
     """An application that a page cannot compute."""
 
 
 def function_of(graph: Graph) -> Json:
-    """Return a graph as a list of instructions on registers; raises `Frozen` naming an op that has none.
+    """Return a graph as a list of instructions on registers; raises `FrozenError` naming an op that has none.
 
     The first registers are the graph's inputs.
 
@@ -153,7 +99,7 @@ class _Writer:
 
     def constant(self, edge: Edge, value: Any) -> None:
         if value is None or np.asarray(value).dtype.kind not in "biuf":
-            raise Frozen(f"{edge.spec} is no number that a page computes with")
+            raise FrozenError(f"{edge.spec} is no number that a page computes with")
         data = np.asarray(value)
         self.numbers[edge] = data
         self.emit("constant", [], edge.spec, edge, data=numbers(data))
@@ -161,7 +107,7 @@ class _Writer:
     def emit(self, kind: str, operands: Sequence[Any], spec: Spec, edge: Edge | None, **settings: Any) -> int:
         """Append an instruction; return its register."""
         if spec.dtype.kind not in "biuf":
-            raise Frozen(f"numbers of dtype {spec.dtype}")
+            raise FrozenError(f"numbers of dtype {spec.dtype}")
         instruction = {"do": kind, **settings, "of": list(operands), "to": self.size}
         self.code.append(instruction | {"shape": list(spec.shape), "dtype": str(spec.dtype)})
         if edge is not None:
@@ -180,7 +126,7 @@ class _Writer:
             self.registers[node.output] = self.operand(node.inputs[0])
         elif all(type(x) is not Edge or x in self.numbers for x in node.inputs) and not op.is_region:
             xs = [self.numbers[x] if type(x) is Edge else x for x in node.inputs]
-            results = EVALUATE.compute(op, xs, xs, node.params)
+            results = EVALUATE.compute(op, xs, tuple(xs), node.params)
             for edge, value in zip(node.outputs, results if op.several else (results,), strict=True):
                 self.constant(edge, value)
         else:
@@ -203,7 +149,7 @@ class _Writer:
 @singledispatch
 def _instructions(op: Op, writer: _Writer, node: Node) -> None:
     """Write one application."""
-    raise Frozen(f"{op.name}")
+    raise FrozenError(f"{op.name}")
 
 
 @_instructions.register
@@ -225,7 +171,7 @@ def _(op: Elementwise, writer: _Writer, node: Node) -> None:
 @_instructions.register
 def _(op: Selection, writer: _Writer, node: Node) -> None:
     if callable(op.native):
-        raise Frozen(op.name)
+        raise FrozenError(op.name)
     _map(op, writer, node)
 
 
@@ -234,15 +180,15 @@ def _map(op: Any, writer: _Writer, node: Node) -> None:
     if all(spec.dtype.kind == "b" for spec in node.specs + node.operands if isinstance(spec, Spec)):
         name = TRUTH.get(name, name)
     if name not in FUNCTIONS:
-        raise Frozen(op.name)
-    writer.emit("map", map(writer.operand, node.inputs), node.specs[0], node.output, name=name)
+        raise FrozenError(op.name)
+    writer.emit("map", [*map(writer.operand, node.inputs)], node.specs[0], node.output, name=name)
 
 
 @_instructions.register
 def _(op: Linear, writer: _Writer, node: Node) -> None:
     x, *others = node.inputs
     if any(type(other) is Edge and other not in writer.numbers for other in others):
-        raise Frozen(f"{op.name}, whose positions are computed")
+        raise FrozenError(f"{op.name}, whose positions are computed")
     values = [writer.numbers[other] if type(other) is Edge else other for other in others]
     shape = node.operands[0].shape if isinstance(node.operands[0], Spec) else ()
     spec = node.specs[0]
@@ -255,7 +201,7 @@ def _(op: Linear, writer: _Writer, node: Node) -> None:
     else:
         table = np.asarray(op.evaluate(places, *values, **node.params))
     if table.size > LIMIT:
-        raise Frozen(f"{op.name} of {table.size} entries")
+        raise FrozenError(f"{op.name} of {table.size} entries")
     kind = "scatter" if op.scatter else "gather"
     writer.emit(kind, [writer.operand(x)], spec, node.output, table=[int(entry) for entry in table.ravel()])
 
@@ -280,7 +226,7 @@ def _(op: Join, writer: _Writer, node: Node) -> None:
 @_instructions.register
 def _(op: Bilinear, writer: _Writer, node: Node) -> None:
     if op.windowed and node.params.get("windows"):
-        raise Frozen(op.name)
+        raise FrozenError(op.name)
     shapes = [spec.shape if isinstance(spec, Spec) else () for spec in node.operands]
     labels = op.labels(*shapes, **node.params)
     sizes = op.sizes(labels[0], shapes[0], labels[1], shapes[1])
@@ -295,7 +241,7 @@ def _(op: Reduction, writer: _Writer, node: Node) -> None:
     state = [np.result_type(dtype) for _ in op.init]
     combine = _scalars(op.combine, [*state, spec.dtype])
     finish = _scalars(op.finish, state)
-    settings = {"axis": list(node.params["axis"]), "init": [number(x) for x in op.init]}
+    settings: Json = {"axis": list(node.params["axis"]), "init": [number(x) for x in op.init]}
     settings |= {"combine": combine, "finish": finish, "from": list(spec.shape)}
     writer.emit("reduce", [writer.operand(node.inputs[0])], node.specs[0], node.output, **settings)
 
@@ -310,15 +256,15 @@ def _(op: Cumulative, writer: _Writer, node: Node) -> None:
 
 @_instructions.register
 def _(op: Creation, writer: _Writer, node: Node) -> None:
-    writer.constant(node.output, EVALUATE.compute(op, [], [], node.params))
+    writer.constant(node.output, EVALUATE.compute(op, [], (), node.params))
 
 
 @_instructions.register
 def _(op: Random, writer: _Writer, node: Node) -> None:
-    raise Frozen(op.name)
+    raise FrozenError(op.name)
 
 
-def _scalars(function: Callable[..., Any], dtypes: Sequence[Any]) -> Json:
+def _scalars(function: Any, dtypes: Sequence[Any]) -> Json:
     """Return a function of scalars as instructions."""
 
     def flat(*xs: Any) -> Any:
@@ -425,7 +371,7 @@ def number(x: Any) -> Any:
         return int(x)
     if isinstance(x, int | np.integer):
         if abs(int(x)) > 2**53:
-            raise Frozen(f"the integer {x}, which no float64 holds")
+            raise FrozenError(f"the integer {x}, which no float64 holds")
         return int(x)
     value = float(x)
     if value != value:
@@ -441,4 +387,4 @@ def numbers(data: Any) -> list[Any]:
     return [number(entry) for entry in flat.tolist()]
 
 
-__all__ = ["Backward", "Frozen", "backward_rules", "forward_function", "function_of", "number", "numbers"]
+__all__ = ["Backward", "FrozenError", "backward_rules", "forward_function", "function_of", "number", "numbers"]

@@ -15,9 +15,9 @@ from ..core.notation import TEXT
 from ..core.simplify import simplify
 from ..core.trace import trace_flat
 from ..core.value import Array, Spec
+from ..formula.canonical_order import canonical_order
 from ..formula.formula import Expression
 from ..gradients.adjoint import local
-from ..gradients.canonical_order import canonical_order
 
 LIMIT = 40
 """Nodes of a formula that is shown."""

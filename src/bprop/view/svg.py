@@ -24,15 +24,15 @@ def svg(drawing: Drawing, *, style: bool = True) -> str:
     """Return the drawing as an SVG element; ``style``: with its colours, as a file needs them."""
     layout = drawing.layout
     width, height = layout.width, layout.height
-    title = escape(f"Computational graph of {drawing.view.name}")
+    title = escape(f"Computational graph of {drawing.figure.name}")
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="view" viewBox="0 0 {width:g} {height:g}" width="{width:g}" '
         f'height="{height:g}" role="group" aria-label={quoteattr(title)}>',
         f"<title>{title}</title>",
         f"<style>{STYLE}</style><rect width='100%' height='100%' fill='#fff'/>" if style else "",
-        '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+        '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" orient="auto">'
         '<path class="tip" d="M0 0L8 4L0 8z"/></marker>'
-        '<marker id="tip-back" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+        '<marker id="tip-back" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" orient="auto">'
         '<path class="tip-back" d="M0 0L8 4L0 8z"/></marker></defs>',
     ]
     parts += [_arrow(number, arrow) for number, arrow in enumerate(drawing.arrows)]

@@ -1,5 +1,7 @@
 """A drawing as TikZ, for LaTeX: a file that compiles by itself, or the picture in it."""
 
+from itertools import pairwise
+
 from .drawing import Drawing
 
 _SPECIAL = {
@@ -42,7 +44,7 @@ def tikz(drawing: Drawing) -> str:
 
 def _curve(points: list[tuple[float, float]]) -> str:
     parts = [f"({points[0][0]:g}, {points[0][1]:g})"]
-    for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(points):
         middle = (y0 + y1) / 2
         parts.append(f".. controls ({x0:g}, {middle:g}) and ({x1:g}, {middle:g}) .. ({x1:g}, {y1:g})")
     return " ".join(parts)

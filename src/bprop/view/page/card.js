@@ -45,6 +45,9 @@ class Cards {
     return TRUE_SIGNS(text).replace(/⟦(∂?)(\d+)⟧/g, fill);
   }
 
+  // "tanh(0.7) = ", or nothing where the formula is but one number.
+  putIn(text) { return /^⟦\d+⟧$/.test(text) ? "" : `${this.formula(text, true)} = `; }
+
   hasScalarsOnly(indices) { return indices.every((index) => this.model.data.values[index].shape.length === 0); }
 
   line(...parts) { return element("p", {}, ...parts); }
@@ -122,7 +125,7 @@ class Cards {
       const absent = partials[i].present && !partials[i].present[0];
       const local = `∂${this.model.name(output)}/∂${name}`;
       const local_number = absent ? null : partials[i].numbers[0], incoming_number = incoming ? incoming.numbers[0] : null;
-      row("local derivative", element("code", {}, absent ? `${local}: the branch is not taken: ` : receive.partial && receive.partial.includes("⟦") ? `${local} = ${this.formula(receive.partial, false)} = ${this.formula(receive.partial, true)} = ` : `${local} = `), this.number(local_number, "value"));
+      row("local derivative", element("code", {}, absent ? `${local}: the branch is not taken: ` : receive.partial && receive.partial.includes("⟦") ? `${local} = ${this.formula(receive.partial, false)} = ${this.putIn(receive.partial)}` : `${local} = `), this.number(local_number, "value"));
       row("product", element("code", {}, `${this.by(output)} · ${local} = `), this.number(incoming_number, "gradient"), " · ", this.number(local_number, "value"), " = ", this.entry(index, contribution.numbers, contribution.present, "gradient"));
     } else {
       row("sends to " + name, receive.cotangent ? element("code", {}, this.formula(receive.cotangent, false)) : "by the rule of " + node.op, " = ", this.entry(index, contribution.numbers, contribution.present, "gradient"));

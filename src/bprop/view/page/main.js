@@ -66,10 +66,10 @@ class Figure {
   }
 
   key(event) {
-    const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName);
+    const typing = event.target.matches("select, textarea, input:not([type=checkbox])");
     if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
     const action = { ArrowRight: "next", ArrowLeft: "back", Home: "home", End: "end", f: "forward", b: "backward" }[event.key];
-    if (event.key === " " && event.target.tagName !== "BUTTON" && event.target.tagName !== "SUMMARY") {
+    if (event.key === " " && !event.target.matches("button, summary, input")) {
       this.actions.play();
     } else if (action) {
       this.actions[action]();
@@ -105,7 +105,7 @@ class Figure {
     this.part("card").replaceChildren(...this.steps.card(state).filter(Boolean));
     this.part("position").textContent = `${this.steps.at + 1}/${state.list.length}`;
     this.part("play").setAttribute("aria-pressed", String(Boolean(this.steps.timer)));
-    this.part("play").textContent = this.steps.timer ? "⏸ pause" : "▶ play";
+    this.part("play").textContent = this.steps.timer ? "❚❚ pause" : "▶ play";
     if (this.paths && this.paths.from !== null) this.paths.refresh();
   }
 }

@@ -8,7 +8,9 @@ function roundHalfEven(x) {
 }
 
 function floorDivide(x, y) {
-  return Math.floor((x - remainder(x, y)) / y + (y ? 0.25 : 0));
+  if (y === 0) return x / y;
+  const quotient = (x - remainder(x, y)) / y, floor = Math.floor(quotient);
+  return quotient - floor > 0.5 ? floor + 1 : floor;  // the difference was rounded
 }
 
 function remainder(x, y) {
