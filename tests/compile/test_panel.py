@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import bprop
 from bprop.compile import native
+from bprop.compile.ir import blocking
 from bprop.compile.ir.blocking import DEPTH
 from bprop.compile.passes import tile
 from bprop.compile.passes.inline import inline
@@ -58,6 +59,28 @@ def test_sums_longer_than_a_block(depth):
     x1, x2 = rng.normal(size=(9, depth)).astype(np.float32), rng.normal(size=(depth, 35)).astype(np.float32)
     (y,) = product("ik,kj->ij", x1, x2)
     assert_within_rounding(y, x1, x2, "ik,kj->ij")
+
+
+@pytest.mark.parametrize("depth", [4, 17, 29, 100])
+@pytest.mark.parametrize("labels", ["ik,kj->ij", "ki,kj->ji", "bik,kj->bij", "ikl,klj->ij", "kli,jlk->ji"])
+def test_split_sums(labels, depth, monkeypatch):
+    """Each part has panels and a result of its own; the last may be shorter, and a part may take several blocks."""
+    for name, value in {"MIN_SPLIT_DEPTH": 1, "DEPTH": 8, "UNPACKED_FRACTION": (1e9, 1e9)}.items():
+        monkeypatch.setattr(blocking, name, value)
+    sizes = {"b": 3, "i": 19, "j": 35, "k": depth, "l": 3}
+    rng = np.random.default_rng(0)
+    x1, x2 = (rng.normal(size=[sizes[c] for c in part]).astype(np.float32) for part in labels.split("->")[0].split(","))
+    program = Program(inline(bprop.trace(lambda a, b: bprop.einsum(labels, a, b))(x1, x2)))
+    assert program.kernels[0].contraction.blocking.splits > 1 or depth < 32 or labels == "kli,jlk->ji"
+    y = np.empty([sizes[c] for c in labels.split("->")[1]], np.float32)
+    program([x1, x2], [y])
+    assert_within_rounding(y, x1, x2, labels)
+
+
+def test_a_long_sum_with_a_small_result_is_split():
+    x1, x2 = np.ones((16, 8, 512), np.float32), np.ones((16, 8, 512), np.float32)
+    program = Program(inline(bprop.trace(lambda a, b: bprop.einsum("kil,kjl->ij", a, b))(x1, x2)))
+    assert program.kernels[0].contraction.blocking.splits == 16
 
 
 @pytest.mark.parametrize("labels", ["bik,bkj->bij", "bik,kj->bij", "ikl,klj->ij", "ikl,lkj->ij", "aik,bkj->abij"])

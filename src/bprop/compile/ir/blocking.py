@@ -3,7 +3,7 @@
 C[i, j] = Σₖ A[i, k] · B[k, j] goes in blocks of columns, of the sum, and of rows. In each block the threads first pack its
 panels together, then divide its macro tiles of C among them. A macro tile is complete, and still in the cache nearest to
 the processor, when the maps that follow the contraction are computed on it; what only they need is never written to
-memory. C is a function of shape and target alone: every entry is summed by one thread.
+memory. C is a function of shape and target alone: in which order an entry is summed does not depend on threads.
 
 **The model.** Everything is counted in cycles of one vector multiply-add each. To pack a number costs
 `PACK_CYCLES_CONTIGUOUS` where neighbours in memory are neighbours in the panel, `TRANSPOSE_CYCLES` where they are steps of
@@ -19,6 +19,11 @@ examples this leaves the weights where they are.
 second-level cache, B is packed in smaller column blocks instead, and A read again for each, if that is less to read.
 Threads divide the macro tiles in order: down the columns where B is the larger operand, so that each thread reads mostly
 panels that it packed itself.
+
+**Split-K.** Where C is small and the sum long, as in weight gradients of convolutions, there are few macro tiles, and threads that
+share panels spend their time on fetching them from each other's caches. Then the sum is split into parts, as many as shape and
+target say, each with panels and a partial result of its own: a thread computes whole parts and waits for nobody, until all are
+added up in order.
 
 **Source:** Goto & van de Geijn (2008), Anatomy of high-performance matrix multiplication.
 """
@@ -46,6 +51,10 @@ MAX_ACCUMULATED_BYTES = 2**19
 """Bytes of C that stay in the second-level cache while all of its blocks are added to in turn."""
 MIN_MACRO_TILES = 16
 """Macro tiles that there should be, so that threads get equal parts."""
+MAX_SPLIT_SIZE, MIN_SPLIT_DEPTH = 2**15, 256
+"""Numbers of C up to which the sum is split, and steps of each part: partial results are little beside their products."""
+MIN_SPLITS, MAX_SPLITS = 4, 16
+"""Parts of a sum that is split: so many that threads get equal shares."""
 PACK_CYCLES_CONTIGUOUS, TRANSPOSE_CYCLES, PACK_CYCLES_STRIDED = 0.15, 0.4, 1.5
 """Cycles for each number."""
 UNPACKED_FRACTION = (0.005, 0.03)
@@ -90,7 +99,7 @@ class Blocking:
     ``macro_tile`` are rows and columns of C, ``block_depth`` is the steps of the slowest summed label in a block.
     ``packed_sizes`` are the numbers of one block's panels. Panels for ``group`` combinations of the outer labels are in
     memory together; an operand that ``packs_once`` is packed before all loops. ``is_column_major``: macro tiles follow each
-    other down C's columns.
+    other down C's columns. ``split_extent``: so many steps of the slowest summed label make a part of the sum.
     """
 
     tile: RegisterTile
@@ -108,6 +117,7 @@ class Blocking:
     group: int
     packs_once: tuple[bool, bool]
     is_column_major: bool
+    split_extent: int
 
     @property
     def outer_count(self) -> int:
@@ -136,9 +146,19 @@ class Blocking:
         return result
 
     @property
+    def splits(self) -> int:
+        """Into how many parts the sum is split."""
+        return -(-self.contracted[0].extent // self.split_extent)
+
+    @property
     def depth_blocks(self) -> int:
-        """How many blocks the sum is cut into."""
-        return -(-self.contracted[0].extent // self.block_depth)
+        """How many blocks a part of the sum is cut into."""
+        return -(-self.split_extent // self.block_depth)
+
+    @property
+    def result_size(self) -> int:
+        """How many numbers C has."""
+        return self.outer_count * self.row.extent * self.column.extent
 
     @property
     def right_offset(self) -> int:
@@ -146,9 +166,19 @@ class Blocking:
         return padded(self._workspace(0), 64)
 
     @property
+    def partial_offset(self) -> int:
+        """Where the partial result of a part of the sum begins, after its panels."""
+        return padded(self.right_offset + self._workspace(1), 64)
+
+    @property
+    def split_size(self) -> int:
+        """Numbers of workspace for a part of the sum: its panels and its partial result."""
+        return padded(self.partial_offset + self.result_size, 64)
+
+    @property
     def packed(self) -> int:
-        """Numbers of workspace for the panels."""
-        return self.right_offset + self._workspace(1)
+        """Numbers of workspace."""
+        return self.splits * self.split_size if self.splits > 1 else self.right_offset + self._workspace(1)
 
     @property
     def is_one_block(self) -> bool:
@@ -180,31 +210,33 @@ def plan_blocks(dtype: "np.dtype[Any]", roles: Roles, target: Target) -> Blockin
     _, swapped, transposed, row, column, outer, packs = strategy
     summed = in_memory_order(roles.swapped().contracted if swapped else roles.contracted)
     inner = prod(label.extent for label in summed[1:])
-    block_depth = max(1, min(summed[0].extent, DEPTH // inner))
+    outer_count = prod(label.extent for label in outer)
+    result_size = outer_count * row.extent * column.extent
+    split_extent = _split_extent(result_size, summed[0].extent, inner, tile.width)
+    block_depth = max(1, min(split_extent, DEPTH // inner))
     steps = block_depth * inner
 
     tile_shape = tile.rows, tile.columns
     extents = row.extent, column.extent
     left, right = (padded(extent, size) * steps * itemsize for extent, size in zip(extents, tile_shape, strict=True))
-    splits = packs[1] and _splits_columns(left, right, row.extent, transposed)
-    budgets = WORKSPACE_BYTES, COLUMN_BLOCK_BYTES if splits else WORKSPACE_BYTES
+    splits_columns = packs[1] and _splits_columns(left, right, row.extent, transposed)
+    budgets = WORKSPACE_BYTES, COLUMN_BLOCK_BYTES if splits_columns else WORKSPACE_BYTES
     largest = [
         max(budget // (steps * itemsize), 1) if is_packed else extent
         for extent, is_packed, budget in zip(extents, packs, budgets, strict=True)
     ]
-    outer_count = prod(label.extent for label in outer)
     limits = [min(extent, limit) for extent, limit in zip(extents, largest, strict=True)]
     macro_tile = _macro_tile(limits, tile_shape, transposed, outer_count)
     block = _even(extents[0], largest[0], macro_tile[0]), _even(extents[1], largest[1], macro_tile[1])
     packed = [padded(min(b, n), t) * steps for b, n, t in zip(block, extents, tile_shape, strict=True)]
 
     fits = [size >= extent for size, extent in zip(block, extents, strict=True)]
-    is_one_block = summed[0].extent <= block_depth
-    result_bytes = outer_count * row.extent * column.extent * itemsize
-    group = outer_count if all(fits) and (is_one_block or result_bytes <= MAX_ACCUMULATED_BYTES) else 1
+    is_one_block = split_extent <= block_depth
+    group = outer_count if all(fits) and (is_one_block or result_size * itemsize <= MAX_ACCUMULATED_BYTES) else 1
     for side in (0, 1):
         if packs[side] and _depends(outer, side):
             group = max(1, min(group, WORKSPACE_BYTES // (packed[side] * itemsize)))
+    is_one_block &= split_extent == summed[0].extent
     once = [packs[side] and not _depends(outer, side) and fits[side] and is_one_block for side in (0, 1)]
     return Blocking(
         tile=tile,
@@ -222,7 +254,16 @@ def plan_blocks(dtype: "np.dtype[Any]", roles: Roles, target: Target) -> Blockin
         group=group,
         packs_once=(once[0], once[1]),
         is_column_major=packs == (False, True) and right > left,
+        split_extent=split_extent,
     )
+
+
+def _split_extent(size: int, extent: int, inner: int, width: int) -> int:
+    """Return the steps of the slowest summed label in a part of the sum of ``size`` numbers: all, or some for split-K."""
+    parts = min(MAX_SPLITS, extent, extent * inner // MIN_SPLIT_DEPTH)
+    if size > MAX_SPLIT_SIZE or parts < MIN_SPLITS:
+        return extent
+    return padded(-(-extent // parts), width if inner == 1 else 1)
 
 
 def _strategy(roles: Roles, tile: RegisterTile, swapped: bool) -> Strategy:
