@@ -143,8 +143,8 @@ def test_listing_counts_what_is_fused():
 @pytest.mark.parametrize(
     "setting",
     [
-        {"DEPTH": 8, "WORKSPACE_BYTES": 1200, "UNPACKED_FRACTION": (1e9, 1e9)},
-        {"DEPTH": 8, "UNPACKED_FRACTION": (0, 0), "MACRO_TILE": (8, 16)},
+        {"DEPTH": 8, "STREAM_DEPTH": 8, "WORKSPACE_BYTES": 1200, "UNPACKED_FRACTION": (1e9, 1e9)},
+        {"DEPTH": 8, "STREAM_DEPTH": 8, "UNPACKED_FRACTION": (0, 0), "MACRO_TILE": (8, 16)},
         {"WORKSPACE_BYTES": 2400, "UNPACKED_FRACTION": (1e9, 1e9)},
         {"UNPACKED_FRACTION": (0, 1e9)},
         {"COLUMN_BLOCK_BYTES": 2400, "UNSPLIT_BYTES": 0, "MACRO_TILE": (8, 256), "UNPACKED_FRACTION": (1e9, 1e9)},
@@ -366,6 +366,7 @@ def test_targets(target, agree):
 
 def test_what_is_replaced_is_read_once_when_the_sum_is_complete(monkeypatch):
     monkeypatch.setattr(blocking, "DEPTH", 8)
+    monkeypatch.setattr(blocking, "STREAM_DEPTH", 8)
     p, x, w = normal(19, 33), normal(19, 29), normal(29, 33)
 
     def f(p, x, w):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import bprop
 from bprop.compile import native
 from bprop.compile.ir import blocking
-from bprop.compile.ir.blocking import DEPTH
+from bprop.compile.ir.blocking import STREAM_DEPTH
 from bprop.compile.passes import tile
 from bprop.compile.passes.inline import inline
 from bprop.compile.runtime.executable import Program
@@ -53,7 +53,7 @@ def test_edges(order, rows, columns, depth, dtype, seed):
     assert_within_rounding(y, x1, x2, labels)
 
 
-@pytest.mark.parametrize("depth", [DEPTH - 1, DEPTH, DEPTH + 1, 2 * DEPTH + 17])
+@pytest.mark.parametrize("depth", [STREAM_DEPTH - 1, STREAM_DEPTH, STREAM_DEPTH + 1, 2 * STREAM_DEPTH + 17])
 def test_sums_longer_than_a_block(depth):
     rng = np.random.default_rng(0)
     x1, x2 = rng.normal(size=(9, depth)).astype(np.float32), rng.normal(size=(depth, 35)).astype(np.float32)
@@ -65,7 +65,7 @@ def test_sums_longer_than_a_block(depth):
 @pytest.mark.parametrize("labels", ["ik,kj->ij", "ki,kj->ji", "bik,kj->bij", "ikl,klj->ij", "kli,jlk->ji"])
 def test_split_sums(labels, depth, monkeypatch):
     """Each part has panels and a result of its own; the last may be shorter, and a part may take several blocks."""
-    for name, value in {"MIN_SPLIT_DEPTH": 1, "DEPTH": 8, "UNPACKED_FRACTION": (1e9, 1e9)}.items():
+    for name, value in {"MIN_SPLIT_DEPTH": 1, "DEPTH": 8, "STREAM_DEPTH": 8, "UNPACKED_FRACTION": (1e9, 1e9)}.items():
         monkeypatch.setattr(blocking, name, value)
     sizes = {"b": 3, "i": 19, "j": 35, "k": depth, "l": 3}
     rng = np.random.default_rng(0)

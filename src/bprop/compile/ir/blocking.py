@@ -39,8 +39,9 @@ from .contraction import Label, Roles, merged
 from .register_tile import RegisterTile, padded
 from .target import Target
 
-DEPTH = 1024
-"""Steps of the sum between two visits to C: a panel of B (DEPTH × 32 float32, 128 KB) stays in the second-level cache."""
+DEPTH, STREAM_DEPTH = 256, 1024
+"""Steps of the sum between two visits to C: a panel of B (256 × 32 float32, 32 KB) stays in the nearest cache. Where rows of A are
+read as they lie, step after step, longer runs count for more, and the panel (128 KB) comes from the second-level cache."""
 WORKSPACE_BYTES = 2**22
 """Bytes of an operand that are packed at a time: two operands stay in the last-level cache."""
 COLUMN_BLOCK_BYTES, UNSPLIT_BYTES = 2**19, 2**20
@@ -55,8 +56,8 @@ MAX_SPLIT_SIZE, MIN_SPLIT_DEPTH = 2**15, 256
 """Numbers of C up to which the sum is split, and steps of each part: partial results are little beside their products."""
 MIN_SPLITS, MAX_SPLITS = 4, 16
 """Parts of a sum that is split: so many that threads get equal shares."""
-PACK_CYCLES_CONTIGUOUS, TRANSPOSE_CYCLES, PACK_CYCLES_STRIDED = 0.15, 0.4, 1.5
-"""Cycles for each number."""
+PACK_CYCLES_CONTIGUOUS, TRANSPOSE_CYCLES, PACK_CYCLES_STRIDED = (0.4, 0.15), 0.4, 1.5
+"""Cycles for each number; of A's panels, which are narrow, parts of cache lines are copied."""
 UNPACKED_FRACTION = (0.005, 0.03)
 """Reading A or B where it lies, as a fraction of the multiply-adds: of A numbers are read, of B vectors."""
 
@@ -213,7 +214,8 @@ def plan_blocks(dtype: "np.dtype[Any]", roles: Roles, target: Target) -> Blockin
     outer_count = prod(label.extent for label in outer)
     result_size = outer_count * row.extent * column.extent
     split_extent = _split_extent(result_size, summed[0].extent, inner, tile.width)
-    block_depth = max(1, min(split_extent, DEPTH // inner))
+    longest = STREAM_DEPTH if not packs[0] and summed[-1].strides[0] == 1 else DEPTH
+    block_depth = max(1, min(split_extent, longest // inner))
     steps = block_depth * inner
 
     tile_shape = tile.rows, tile.columns
@@ -283,7 +285,8 @@ def _strategy(roles: Roles, tile: RegisterTile, swapped: bool) -> Strategy:
     packs = []
     for operand, label in enumerate((row, column)):
         stride, step = label.strides[operand], contracted[-1].strides[operand]
-        per_number = PACK_CYCLES_CONTIGUOUS if stride == 1 else TRANSPOSE_CYCLES if step == 1 else PACK_CYCLES_STRIDED
+        per_transposed = TRANSPOSE_CYCLES if step == 1 else PACK_CYCLES_STRIDED
+        per_number = PACK_CYCLES_CONTIGUOUS[operand] if stride == 1 else per_transposed
         packing = per_number * label.extent * depth * prod(x.extent for x in outer if x.strides[operand])
         unpacked = UNPACKED_FRACTION[operand] * multiply_adds
         if step * tile.dtype.itemsize % CONFLICT_BYTES == 0:
