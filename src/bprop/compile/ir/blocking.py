@@ -40,8 +40,10 @@ from .register_tile import RegisterTile, padded
 from .target import Target
 
 DEPTH, STREAM_DEPTH = 256, 1024
-"""Steps of the sum between two visits to C: a panel of B (256 × 32 float32, 32 KB) stays in the nearest cache. Where rows of A are
+"""Steps of the sum between two visits to C, about: a panel of B (256 × 32 float32, 32 KB) stays in the nearest cache. Where rows of A are
 read as they lie, step after step, longer runs count for more, and the panel (128 KB) comes from the second-level cache."""
+MIN_PIECE = 0.25
+"""Steps of a block at least, as a fraction of these, where a label is cut for it."""
 WORKSPACE_BYTES = 2**22
 """Bytes of an operand that are packed at a time: two operands stay in the last-level cache."""
 COLUMN_BLOCK_BYTES, UNSPLIT_BYTES = 2**19, 2**20
@@ -101,6 +103,7 @@ class Blocking:
     ``packed_sizes`` are the numbers of one block's panels. Panels for ``group`` combinations of the outer labels are in
     memory together; an operand that ``packs_once`` is packed before all loops. ``is_column_major``: macro tiles follow each
     other down C's columns. ``split_extent``: so many steps of the slowest summed label make a part of the sum.
+    ``cuts``: the two labels that this label stands for, if it does.
     """
 
     tile: RegisterTile
@@ -119,6 +122,7 @@ class Blocking:
     packs_once: tuple[bool, bool]
     is_column_major: bool
     split_extent: int
+    cuts: tuple[Label, ...]
 
     @property
     def outer_count(self) -> int:
@@ -210,12 +214,15 @@ def plan_blocks(dtype: "np.dtype[Any]", roles: Roles, target: Target) -> Blockin
     )
     _, swapped, transposed, row, column, outer, packs = strategy
     summed = in_memory_order(roles.swapped().contracted if swapped else roles.contracted)
+    run = summed[-1]
+    is_streamed = not packs[1] or (not packs[0] and run.strides[0] == 1 and run.extent > DEPTH)
+    longest = STREAM_DEPTH if is_streamed else DEPTH
+    summed, cuts = _cut(summed, longest)
     inner = prod(label.extent for label in summed[1:])
     outer_count = prod(label.extent for label in outer)
     result_size = outer_count * row.extent * column.extent
     split_extent = _split_extent(result_size, summed[0].extent, inner, tile.width)
-    longest = STREAM_DEPTH if not packs[0] and summed[-1].strides[0] == 1 else DEPTH
-    block_depth = max(1, min(split_extent, longest // inner))
+    block_depth = 1 if cuts else -(-split_extent // max(1, round(split_extent * inner / longest)))
     steps = block_depth * inner
 
     tile_shape = tile.rows, tile.columns
@@ -257,7 +264,29 @@ def plan_blocks(dtype: "np.dtype[Any]", roles: Roles, target: Target) -> Blockin
         packs_once=(once[0], once[1]),
         is_column_major=packs == (False, True) and right > left,
         split_extent=split_extent,
+        cuts=cuts,
     )
+
+
+def _cut(summed: list[Label], longest: int) -> tuple[list[Label], tuple[Label, ...]]:
+    """Cut the second of the summed labels, where one step of the first is more than ``longest`` steps of the sum.
+
+    The pieces are equal, and no label is cut into ones that are much shorter. Return the labels, of which the first then goes over steps of the old first and over pieces of the second, and these two.
+    """
+    if len(summed) == 1 or prod(label.extent for label in summed[1:]) <= longest:
+        return summed, ()
+    first, second, *rest = summed
+    most = longest // prod(label.extent for label in rest)
+    piece = max((size for size in range(1, min(most, second.extent) + 1) if second.extent % size == 0), default=0)
+    if piece < MIN_PIECE * most:
+        return summed, ()
+    pieces = Label(second.extent // piece, _scaled(second.strides, piece))
+    joint = Label(first.extent * pieces.extent, pieces.strides)
+    return [joint, Label(piece, second.strides), *rest], (first, pieces)
+
+
+def _scaled(strides: tuple[int, int, int], factor: int) -> tuple[int, int, int]:
+    return strides[0] * factor, strides[1] * factor, strides[2] * factor
 
 
 def _split_extent(size: int, extent: int, inner: int, width: int) -> int:

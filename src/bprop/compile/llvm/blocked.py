@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from llvmlite import ir
 
 from ..ir.blocking import Blocking
+from ..ir.contraction import Label
 from ..ir.loop_nest import Epilogue
 from ..ir.register_tile import padded
 from .loop import Emitter, loop, number, smaller, stack_slot, strided, strided_along
@@ -142,18 +143,20 @@ class BlockedEmission:
         """Return where A, B and C begin for one combination of the outer labels and a block of the sum."""
         plan = self.plan
         base = [number(self.offsets[0]), number(self.offsets[1]), number(0)]
-        for label, value in zip(plan.outer, self._values(outer), strict=True):
+        for label, value in zip(plan.outer, self._values(plan.outer, outer), strict=True):
             base = strided_along(self.b, base, label, value)
-        strides = plan.contracted[0].strides
-        return [*(strided(self.b, x, k, s) for x, s in zip(base[:2], strides[:2], strict=True)), base[2]]
+        cuts = plan.cuts or plan.contracted[:1]
+        for label, value in zip(cuts, self._values(cuts, k), strict=True):
+            base = strided_along(self.b, base, label, value)
+        return base
 
-    def _values(self, outer: Any) -> list[Any]:
-        """Return the value of every outer label."""
+    def _values(self, labels: Sequence[Label], combined: Any) -> list[Any]:
+        """Return the value of every label for one combination of them."""
         values = []
-        for label in reversed(self.plan.outer):
-            values.append(self.b.urem(outer, number(label.extent)))
-            outer = self.b.udiv(outer, number(label.extent))
-        return values[::-1]
+        for label in reversed(labels[1:]):
+            values.append(self.b.urem(combined, number(label.extent)))
+            combined = self.b.udiv(combined, number(label.extent))
+        return [combined, *values[::-1]][: len(labels)]
 
     # --- packing ---
     def _panel(self, side: int, outer_in_group: Any, start: Any) -> Any:
@@ -310,7 +313,9 @@ class BlockedEmission:
     def _maps(self, epilogue: Epilogue, macro_tile: _MacroTile) -> None:
         """Emit the maps on one macro tile: along C's rows in memory, so that they run in vectors."""
         plan, b, emitter = self.plan, self.b, self.emitter
-        for variable, value in zip(epilogue.outer_variables, self._values(macro_tile.outer), strict=True):
+        for variable, value in zip(
+            epilogue.outer_variables, self._values(self.plan.outer, macro_tile.outer), strict=True
+        ):
             emitter.loops[variable] = value
         levels = epilogue.levels(epilogue.outer)
         slow, fast = (1, 0) if plan.transposed else (0, 1)
