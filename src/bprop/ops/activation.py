@@ -71,7 +71,7 @@ def _silu_curvature(x: Any) -> Any:
 
 silu_slope = Elementwise(
     "silu_slope", _silu_slope, lambda y, x: _silu_curvature(x),
-    kind="float", native=_silu_slope, complex_step=lambda z: sigmoid_step(z) * (1 + z * sigmoid_step(-z)),
+    kind="float", complex_step=lambda z: sigmoid_step(z) * (1 + z * sigmoid_step(-z)),
     text="sigmoid({0}) * (1 + {0} * sigmoid(-{0}))", level=2,
     latex=r"\sigma({0}) \, (1 + {0} \, \sigma(-{0}))",
     doc="The derivative of `silu`, σ(x) (1 + x σ(-x)).",
@@ -79,7 +79,7 @@ silu_slope = Elementwise(
 
 _silu_op: Elementwise = Elementwise(
     "silu", _silu, lambda y, x: silu_slope(x),
-    kind="float", native=_silu, complex_step=lambda z: z * sigmoid_step(z),
+    kind="float", complex_step=lambda z: z * sigmoid_step(z),
     doc="y = x σ(x): the op behind `bprop.silu`.",
 )  # fmt: skip
 
