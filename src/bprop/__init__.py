@@ -30,6 +30,7 @@ if typing.TYPE_CHECKING:
     from .core.graph import Graph as Graph
     from .core.value import Array as Array
     from .diagnose import *
+    from .formula import *
     from .gradients import *
     from .ops import *
     from .ops.namespace_info import __array_api_version__ as __array_api_version__
@@ -49,6 +50,7 @@ else:  # the same, loaded on first use
             "ops": _lazy.EVERYTHING,
             "gradients": _lazy.EVERYTHING,
             "region": _lazy.EVERYTHING,
+            "formula": _lazy.EVERYTHING,
             "compile": ("Compiled", "compile", "get_threads", "set_threads"),
             "diagnose": _lazy.EVERYTHING,
             "view": ("view",),

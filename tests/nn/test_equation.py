@@ -28,14 +28,17 @@ def evaluated(group, known):
 def checked(module, equations, path):
     """Compare what the equations of one module without modules inside give with what went through it."""
     frame = module._last_frame
+    shown = equations.names[path].name if path in equations.names else str
     known = {"x": frame.x, "y_bar": frame.y_bar, **frame.saved, **parameters(module)}
+    known = {shown(name): value for name, value in known.items()}
     for group, names in ((equations.fprop, ["y"]), (equations.bprop, ["x_bar"])):
         own = [one for one in group if one.path == path]
         evaluated(own, known)
-        names = names + [one.name for one in own if one.name.removesuffix("_bar") in parameters(module)]
-        for name in names:
+        written = {one.name for one in own}
+        bars = [f"{name}_bar" for name in parameters(module)]
+        for name in names + [bar for bar in bars if shown(bar) in written]:
             expected = np.asarray(getattr(module, name))
-            np.testing.assert_allclose(np.asarray(known[name]), expected, rtol=1e-12, atol=1e-13, err_msg=name)
+            np.testing.assert_allclose(np.asarray(known[shown(name)]), expected, rtol=1e-12, atol=1e-13, err_msg=name)
 
 
 def parameters(module):
@@ -250,3 +253,32 @@ def test_optional_inputs_of_a_module_inside_are_inputs_of_their_own():
     text = str(WithState().equations((2, 1, 3), (1, 1, 4)))
     assert "y = out(recurrent(x, state)[0])" in text
     assert "state_bar" in text
+
+
+def test_modules_one_after_the_other_are_one_text():
+    model = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Sequential(nn.Flatten(), nn.Linear(3, 1)))
+    assert str(model.equations()).splitlines()[1:] == [
+        "fprop",
+        "  layers.0           z1 = x @ W1.T + b1",
+        "  layers.1           h1 = tanh(z1)",
+        "  layers.2.layers.0  h2 = h1",
+        "  layers.2.layers.1  y = h2 @ W2.T + b2",
+        "bprop",
+        "  layers.2.layers.1  h2_bar = y_bar @ W2",
+        "                     W2_bar = y_bar.T @ h2",
+        "                     b2_bar = sum(y_bar, axis=0)",
+        "  layers.2.layers.0  h1_bar = h2_bar",
+        "  layers.1           delta1 = h1_bar * (1 - tanh(z1) ** 2)",
+        "  layers.0           x_bar = delta1 @ W1",
+        "                     W1_bar = delta1.T @ x",
+        "                     b1_bar = sum(delta1, axis=0)",
+    ]
+    assert r"\delta_{1} &= \bar{h_{1}}" in model.equations().latex
+    assert model.equations().names["layers.2.layers.1"].name("W_bar") == "W2_bar"
+
+
+def test_a_chain_in_a_residual_block_has_names_of_its_own():
+    model = nn.Sequential(nn.Linear(4, 4), nn.Residual(nn.Sequential(nn.Linear(4, 4), nn.ReLU())), nn.Linear(4, 1))
+    shown = str(model.equations())
+    assert "h2 = h1 + module(h1)" in shown
+    assert "layers.1.module.layers.0  z1 = x @ W1.T + b1" in shown

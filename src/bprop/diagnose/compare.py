@@ -11,11 +11,11 @@ from ..core.interpreter import Interpreter, using
 from ..core.op import Op
 from ..core.tree import flatten, is_holder
 from ..core.value import Array
-from ..gradients.derivative import derivative
+from ..formula.symbolic import symbolic
 from ..gradients.paths import LIMIT, paths
-from ..gradients.symbolic import symbolic
 from ..gradients.variable import Argnums, name_of
 from ..view import grid
+from .derivative import derivative
 
 WAYS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("reverse", "reverse", {}),

@@ -1,14 +1,12 @@
 """The lecture's ways to a gradient, one file each, and the transforms built on them."""
 
 from .batch import vmap
-from .derivative import derivative
 from .jacobian import hessian, hvp, jacobian
 from .numerical import numerical
 from .paths import paths
-from .symbolic import expression, symbolic
 from .transform import grad, jvp, linearize, trace, value_and_grad, vjp
 
 __all__ = [
-    "derivative", "expression", "grad", "hessian", "hvp", "jacobian", "jvp", "linearize", "numerical", "paths",
-    "symbolic", "trace", "value_and_grad", "vjp", "vmap",
+    "grad", "hessian", "hvp", "jacobian", "jvp", "linearize", "numerical", "paths",
+    "trace", "value_and_grad", "vjp", "vmap",
 ]  # fmt: skip

@@ -1,6 +1,6 @@
 """Modules and losses: ``y = module.fprop(x)``, ``x_bar = module.bprop(y_bar)``, and ``module(x)`` as a pure function."""
 
-from .. import gradients, region  # noqa: F401 - whole rooms first: see core/lazy.py
+from .. import formula, gradients, region  # noqa: F401 - whole rooms first: see core/lazy.py
 from . import initialiser as init
 from . import weight_name as names
 from .activation import LogSigmoid, LogSoftmax, Sigmoid, Softmax, Softmin, Softplus, Softsign, Tanh

@@ -15,16 +15,17 @@ from ..compile.passes.inline import inline
 from ..core.cell import Cell
 from ..core.error import ArgumentError, BpropError
 from ..core.family import Region
-from ..core.graph import Edge, Graph
+from ..core.graph import Edge
 from ..core.interpreter import StateScope, current, using
 from ..core.trace import Trace, Traced
 from ..core.tree import unflatten
 from ..core.value import Array, Spec, asarray
+from ..formula.equation import Equation, Equations, Formulas, Renaming
 from ..gradients.adjoint import adjoint
 from ..ops import ones, zeros
 from ..region.custom import custom_op
+from .chain_names import chain_names
 from .cotangent import padded, requested, split, split_inputs
-from .equation import Equation, Equations, Formulas
 from .frame import Frame, active
 from .hook import make_hook
 from .module_state import ModuleState
@@ -40,9 +41,10 @@ def equations(module: ModuleState, inputs: Sequence[Any]) -> Equations:
     specs = _specs(module, inputs) if inputs else _example_specs(module)
     names = _input_names(module, len(specs))
     title = f"{type(module).__name__}({module.describe()})"
-    forward, backward = _equations_of(module, specs, "", set())
+    writer = _Writer()
+    forward, backward = writer.run(module, specs, "")
     shapes = dict(_named(names, specs, Spec))
-    return Equations(title, shapes, forward, backward)
+    return Equations(title, shapes, forward, backward, writer.names)
 
 
 # --- which inputs ---
@@ -279,29 +281,79 @@ def _trace_derived(forward: _Forward, y_bars: list[Any]) -> tuple[Sequence[Any],
 
 
 # --- from the trace to equations ---
-def _equations_of(
-    module: ModuleState, specs: Sequence[Any], path: str, seen: set[int]
-) -> tuple[list[Equation], list[Equation]]:
-    """Return the equations of a module and of those inside: forward in order, backward in the reverse order.
+class _Writer:
+    """Writes the equations of a module and of those inside.
 
-    ``seen``: ids of the modules that have been written, to which this one's children are added.
+    ``seen``: ids of the modules that have been written. ``names``: by path, how the values of a module are called in a chain.
     """
-    forward = _trace_forward(module, specs)
-    own_forward, own_backward = _own_equations(module, forward, path)
-    children = []
-    for name, child, child_specs in forward.calls:
-        if id(child) not in seen:  # a module applied again has the same equations
-            seen.add(id(child))
-            children.append(_equations_of(child, child_specs, f"{path}.{name}" if path else name, seen))
-    for child_forward, _ in children:
-        own_forward = own_forward + child_forward
-    inner_backward = [equation for _, child_backward in reversed(children) for equation in child_backward]
-    return own_forward, inner_backward + own_backward
+
+    def __init__(self) -> None:
+        self.seen: set[int] = set()
+        self.names: dict[str, Renaming] = {}
+
+    def run(self, module: ModuleState, specs: Sequence[Any], path: str) -> tuple[list[Equation], list[Equation]]:
+        """Return the equations: forward in order, backward in the reverse order."""
+        forward = _trace_forward(module, specs)
+        own_forward: list[Equation] = []
+        own_backward: list[Equation] = []
+        if _is_chain(forward):
+            inside = list(_links(forward, path))
+            self.names |= _chain_names(module, inside)
+        else:
+            own_forward, own_backward = _own_equations(module, forward, path)
+            if path in self.names:
+                own_forward = [self.names[path].apply(equation) for equation in own_forward]
+                own_backward = [self.names[path].apply(equation) for equation in own_backward]
+            inside = [call._replace(path=_joined(path, call.path)) for call in forward.calls]
+        inner_backward: list[Equation] = []
+        for call in inside:
+            if id(call.module) not in self.seen:  # a module applied again has the same equations
+                self.seen.add(id(call.module))
+                child_forward, child_backward = self.run(call.module, call.specs, call.path)
+                own_forward = own_forward + child_forward
+                inner_backward = child_backward + inner_backward
+        return own_forward, inner_backward + own_backward
+
+
+def _joined(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+# --- chains ---
+def _is_chain(forward: _Forward) -> bool:
+    """Return whether the forward pass only applies one module after another (each once, or their order would be lost)."""
+    paths = [call.path for call in forward.calls]
+    outputs = split(forward.frame.y)[0]
+    if not paths or len(set(paths)) < len(paths) or len(outputs) != 1:
+        return False
+    live = forward.tracer.graph(outputs).live()
+    return all(isinstance(node.op, Region) and len(node.inputs) == 1 for node in live.nodes) and not forward.written
+
+
+def _links(forward: _Forward, path: str) -> Iterator[_Call]:
+    """Yield the modules of a chain, in order, and in the place of a chain its own."""
+    for call in forward.calls:
+        link = call._replace(path=_joined(path, call.path))
+        inner = _trace_forward(call.module, call.specs)
+        if _is_chain(inner):
+            yield from _links(inner, link.path)
+        else:
+            yield link
+
+
+def _chain_names(module: ModuleState, inside: list[_Call]) -> dict[str, Renaming]:
+    """Return the names of the values of a chain by path; none where a module is applied twice or gives several arrays."""
+    modules = [call.module for call in inside]
+    if len({*map(id, modules)}) < len(modules) or not all(isinstance(link.result, str) for link in modules):
+        return {}
+    inputs = [_input_names(link, 1)[0] for link in modules]
+    results = [link.result for link in modules]
+    outer = (_input_names(module, 1)[0], module.result if isinstance(module.result, str) else results[-1])
+    return dict(zip([call.path for call in inside], chain_names(modules, inputs, results, outer), strict=True))
 
 
 def _own_equations(module: ModuleState, forward: _Forward, path: str) -> tuple[list[Equation], list[Equation]]:
-    """Return the equations of a module, in which those inside are functions; none if it only applies them in turn."""
-
+    """Return the equations of a module, in which those inside are functions."""
     input_names = _input_names(module, len(forward.inputs))
     names = {x.node: name for name, x in _named(input_names, forward.inputs, Traced)}
     names.update({forward.values[cell].node: key for key, cell in forward.cells.items()})  # type: ignore[attr-defined]
@@ -322,8 +374,6 @@ def _own_equations(module: ModuleState, forward: _Forward, path: str) -> tuple[l
     graph = tracer.graph([*forward_values.values(), *backward_values.values()])
     count = len(forward_values)
     call_paths = [call.path for call in forward.calls]
-    if call_paths and _is_chain(graph, count) and len(set(call_paths)) == len(call_paths):
-        return [], []
     label = path or (type(module).__name__ if call_paths else "")
     groups = Formulas(graph if call_paths else inline(graph), names, [*forward_values, *backward_values], count).run()
     first, second = ([Equation(label, name, expression) for name, expression in group] for group in groups)
@@ -342,12 +392,6 @@ def _backward_values(module: ModuleState, names: list[str], x_bars: Sequence[Any
     bars = returned if isinstance(returned, tuple) else (returned,)
     answered = names if module.answers is None else [names[position] for position in module.answers]
     return {f"{name}_bar": bar for name, bar in _named(answered, bars, Array)}
-
-
-def _is_chain(graph: Graph, count: int) -> bool:
-    """Return whether the forward pass only applies one module after another (each once, or their order would be lost)."""
-    live = Graph(graph.inputs, graph.nodes, graph.outputs[:count], graph.captures).live()
-    return count == 1 and all(isinstance(node.op, Region) and len(node.inputs) == 1 for node in live.nodes)
 
 
 __all__ = ["equations"]

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from ..core.error import ArgumentError, BpropError, DTypeError, StateError
 from ..core.interpreter import EVALUATE, current
 from ..core.value import Array, asarray
+from ..formula.equation import Equations
 from .derivation import equations
-from .equation import Equations
 from .frame import PASS, PURE, innermost
 from .hook import Hook, apply_hooks, apply_input_hooks, make_hook, with_cotangent_hooks
 from .layerwise import run_backward, run_forward

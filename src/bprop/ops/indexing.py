@@ -105,9 +105,20 @@ slice_op: Linear = Linear(
     latex=lambda x, slices: f"{{0}}_{{{{{_subscript(shape_of(x), slices)}}}}}",
 )
 
+
+def _pad_text(x: Any, shape: tuple[int, ...], slices: tuple[tuple[int, int, int], ...]) -> str | None:
+    """Return the embedding as NumPy's ``pad``, which it is where entries stay neighbours."""
+    if any(step != 1 and count > 1 for _, count, step in slices):
+        return None
+    widths = [(start, size - start - count) for size, (start, count, _) in zip(shape, slices, strict=True)]
+    return f"pad({{0}}, {widths[0] if len(widths) == 1 else tuple(widths)})"
+
+
 embed_op: Linear = Linear(
     "embed",
     _embed_value,
+    code="embed({0}, {shape}, {slices})",
+    text=_pad_text,
     shape=lambda x, shape, slices: shape,
     adjoint=lambda y_bar, x, shape, slices: slice_op(y_bar, slices=slices),
     index=lambda i, inner, shape, slices: tuple(
@@ -244,6 +255,7 @@ take_op: Linear = Linear(
 scatter_add_op: Linear = Linear(
     "scatter_add",
     _scatter_add_value,
+    code="scatter_add({0}, {1}, {size})",
     shape=lambda x, indices, size: (size, *shape_of(x)[len(shape_of(indices)) :]),
     adjoint=lambda y_bar, x, indices, size: take_op(y_bar, indices),
     index=lambda i, inner, indices, size: (

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from ..core.lazy import lazy_attributes
 
 if TYPE_CHECKING:
-    from ..gradients.formula import Expression as Expression
+    from ..formula.formula import Expression as Expression
     from .graphviz import dot as dot
     from .table import Row as Row
     from .table import View as View

@@ -7,15 +7,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import formula as _formula  # noqa: F401 - whole rooms first: see core/lazy.py
 from ..core.dtype import is_float, is_inexact
 from ..core.graph import Edge, Graph, Node, application, edge_name
 from ..core.interpreter import using
 from ..core.observe import Observe
 from ..core.value import Array
+from ..formula.formula import LIMIT, Expression
 from ..gradients import absent  # the whole room first: see core/lazy.py
 from ..gradients.adjoint import adjoint
 from ..gradients.argument import Arguments
-from ..gradients.formula import LIMIT, Expression
 from ..gradients.variable import as_arrays, name_of
 from ..ops import conj, ones
 from . import grid

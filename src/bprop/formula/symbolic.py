@@ -13,18 +13,17 @@ from typing import Any
 from ..core.graph import Edge, Graph
 from ..core.interpreter import StateScope, using
 from ..core.object_array import rejoined
-from ..core.simplify import simplify
 from ..core.trace import Trace, Traced
 from ..core.tree import unflatten
 from ..core.value import Array
+from ..gradients.absent import masked_sweep
+from ..gradients.adjoint import adjoint
+from ..gradients.argument import Arguments
+from ..gradients.forward import Forward
+from ..gradients.variable import Argnums, as_arrays, as_scalar, name_of, refuse_complex
 from ..ops import ones, zeros
-from .absent import masked_sweep
-from .adjoint import adjoint
-from .argument import Arguments
-from .canonical_order import canonical_order
 from .formula import Expression
-from .forward import Forward
-from .variable import Argnums, as_arrays, as_scalar, name_of, refuse_complex
+from .readable import readable
 
 Function = Callable[..., Any]
 
@@ -88,7 +87,7 @@ def symbolic(f: Function, argnums: Argnums = 0) -> Function:
         with using(tracer):
             y = as_scalar(arguments(inputs), what)
         refuse_complex([spec for node in (*tracer.inputs, *tracer.nodes) for spec in node.specs], what)
-        rule = _by_chain_rule if _of_scalars(tracer, arguments) else _by_reverse_rule
+        rule = _by_chain_rule if _of_scalars(tracer, arguments) else by_reverse_rule
 
         def graphs(masked: bool) -> list[Graph]:
             with using(tracer):
@@ -96,7 +95,7 @@ def symbolic(f: Function, argnums: Argnums = 0) -> Function:
 
         plain = graphs(masked=False)
         formulas = [
-            Expression(_readable(graph), arguments.names, lambda position=position: graphs(masked=True)[position])  # type: ignore[misc]
+            Expression(readable(graph), arguments.names, lambda position=position: graphs(masked=True)[position])  # type: ignore[misc]
             for position, graph in enumerate(plain)
         ]
         return arguments.tree(formulas)
@@ -124,8 +123,11 @@ def _by_chain_rule(arguments: Arguments, tracer: Trace, y: Any, inputs: list[Tra
     return bars
 
 
-def _by_reverse_rule(arguments: Arguments, tracer: Trace, y: Any, inputs: list[Traced], masked: bool) -> list[Any]:
-    """Matrix calculus: the differential y_bar · dy rearranged for each variable in turn, from the outside in."""
+def by_reverse_rule(arguments: Arguments, tracer: Trace, y: Any, inputs: list[Traced], masked: bool) -> list[Any]:
+    """Matrix calculus: the differential y_bar · dy rearranged for each variable in turn, from the outside in: one cotangent each.
+
+    ``masked``: what was not chosen by a case has no derivative there, and 0 · ∞ does not come from it.
+    """
     graph = tracer.graph([y])
     values: dict[Edge, Array] = {node.output: value for node, value in graph.captures}
     for node in [*graph.inputs, *graph.nodes]:
@@ -140,8 +142,4 @@ def _by_reverse_rule(arguments: Arguments, tracer: Trace, y: Any, inputs: list[T
     ]
 
 
-def _readable(graph: Graph) -> Graph:
-    return simplify(canonical_order(simplify(graph, algebraic=True)), algebraic=True)
-
-
-__all__ = ["expression", "symbolic"]
+__all__ = ["by_reverse_rule", "expression", "symbolic"]

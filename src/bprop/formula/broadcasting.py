@@ -6,6 +6,7 @@ kept. Values stay the same.
 """
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,9 @@ class _Broadcasting(Rewriter):
                 source = constant_of(x)
             elif role_of(x.node.op) == "broadcast":
                 source = x.node.inputs[0]
+            elif isinstance(x.node.op, Reduction) and x.node.params["keepdims"] and prod(x.spec.shape) == 1:
+                params = {**x.node.params, "keepdims": False}
+                source = self.add(x.node.op, x.node.inputs, params, (Spec((), x.spec.dtype),)).output
             if source is None or source is x:
                 continue
             changed = (*inputs[:position], source, *inputs[position + 1 :])

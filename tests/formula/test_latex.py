@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import bprop
 from bprop.core.op import REGISTRY
 from bprop.diagnose.case import cases
+from bprop.formula.formula import Expression
 from support.profile import examples
 
 X, A = np.array([0.7, -1.3, 2.1]), np.eye(3)
@@ -123,7 +124,7 @@ def test_every_op_renders(op):
     for args, params in cases(op):
         graph = bprop.trace(lambda *xs, params=params: op(*xs, **params)[0] if op.several else op(*xs, **params))(*args)
         names = [f"x{position}" for position in range(len(graph.inputs))]
-        expression = bprop.gradients.formula.Expression(graph, names)
+        expression = Expression(graph, names)
         if expression.latex in seen:
             continue
         seen.add(expression.latex)

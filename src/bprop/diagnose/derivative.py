@@ -6,12 +6,12 @@ from typing import Any, Literal, get_args
 
 from ..core.error import ArgumentError
 from ..core.tree import map
-from .jacobian import jacobian
-from .numerical import numerical
-from .paths import LIMIT, paths
-from .symbolic import symbolic
-from .transform import grad
-from .variable import Argnums, as_scalar, name_of
+from ..formula.symbolic import symbolic
+from ..gradients.jacobian import jacobian
+from ..gradients.numerical import numerical
+from ..gradients.paths import LIMIT, paths
+from ..gradients.transform import grad
+from ..gradients.variable import Argnums, as_scalar, name_of
 
 Method = Literal["symbolic", "paths", "numerical", "forward", "reverse"]
 Function = Callable[..., Any]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import bprop
 from bprop.core.simplify import simplify
-from bprop.gradients.canonical_order import canonical_order
+from bprop.formula.canonical_order import canonical_order
 from support.op_call import every_differentiable_op, scalar_calls
 from support.profile import examples
 

@@ -40,7 +40,7 @@ class _Arrangement(Rewriter):
         self.rank |= {node: (0, len(self.rank) + position) for position, (node, _) in enumerate(graph.captures)}
 
     def rule(self, node: Node, inputs: tuple[Any, ...]) -> Sequence[Edge]:
-        node = _scaling(node) or _choice(node) or node
+        node = _scaling(node) or _choice(node) or _fraction(node) or node
         assert node.op is not None
         terms = self.sum_of(node)
         # a number alone would lose its shape: only a sum or product around it may use it
@@ -209,6 +209,19 @@ def _choice(node: Node) -> Node | None:
     ):
         return None
     return Node(where, {}, (condition, a, b), node.specs)
+
+
+def _fraction(node: Node) -> Node | None:
+    """Return a / b for the product of a with 1 / b of another shape, ``None`` for other applications."""
+    if role_of(node.op) != "product":
+        return None
+    for one_over, other in (node.inputs, node.inputs[::-1]):
+        if type(one_over) is Edge and role_of(one_over.node.op) == "quotient" and type(other) is Edge:
+            numerator, denominator = one_over.node.inputs
+            operands = map(operand_spec, (other, denominator))
+            if constant_of(numerator) == 1 and other.spec != one_over.spec and divide.spec(*operands) == node.specs[0]:
+                return Node(divide, {}, (other, denominator), node.specs)
+    return None
 
 
 def _cancelled(

@@ -1,16 +1,16 @@
 """Equations of named values, as text and as LaTeX, from a graph of several outputs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ..core.family import Creation, Region
 from ..core.graph import Edge, Graph, Node
-from ..core.simplify import simplify
-from ..gradients.broadcasting import broadcasting
-from ..gradients.canonical_order import canonical_order
-from ..gradients.formula import Expression
-from ..gradients.latex import LATEX
-from ..gradients.simplify_display import simplify_display
+from .formula import Expression
+from .latex import LATEX, escaped
+from .mathml import aligned
+from .readable import arranged, plain
 
 WORTH_A_NAME = 4
 """How many nodes an expression that occurs twice has to have to get a name of its own; a condition twice as many."""
@@ -31,16 +31,41 @@ class Equation(NamedTuple):
         return f"{self.name} = {self.expression}"
 
     @property
+    def sides(self) -> tuple[str, str, str]:
+        """Left and right-hand side as LaTeX, and the path."""
+        return LATEX.name(self.name).text, self.expression.latex, self.path
+
+    @property
     def latex(self) -> str:
         """The equation as LaTeX, with & before the equals sign."""
         return f"{LATEX.name(self.name).text} &= {self.expression.latex}"
+
+
+class Renaming(NamedTuple):
+    """The names of a module's values in a chain: ``names`` by their own name; others get ``suffix``, as do their cotangents."""
+
+    names: dict[str, str]
+    suffix: str
+
+    def name(self, own: str) -> str:
+        """Return the name in the chain of what the module calls ``own``."""
+        stem = own.removesuffix("_bar")
+        return self.names.get(own) or f"{self.names.get(stem) or stem + self.suffix}{own[len(stem) :]}"
+
+    def apply(self, equation: Equation) -> Equation:
+        """Return the equation in the names of the chain."""
+        expression = equation.expression
+        renamed = Expression(expression.graph, [self.name(own) for own in expression.names])
+        return Equation(equation.path, self.name(equation.name), renamed)
 
 
 class Equations:
     """What a module computes: ``fprop`` and ``bprop``, lists of `Equation`; ``print`` shows them, a notebook typesets them.
 
     ``inputs`` are the shapes they were derived for, by name: sizes that a formula holds as numbers, such as the 1/N of
-    a mean, are of these shapes.
+    a mean, are of these shapes. Modules that are applied one after the other are written as one text: z1, h1, W1 and δ1
+    are of the first layer with parameters. ``names`` has by path how each of them is called there:
+    ``equations.names["layers.0"].name("W")`` is ``W1``.
 
     >>> from bprop import nn
     >>> print(nn.Linear(3, 2).equations())
@@ -53,11 +78,19 @@ class Equations:
       b_bar = sum(y_bar, axis=0)
     """
 
-    def __init__(self, title: str, inputs: dict[str, Any], fprop: list[Equation], bprop: list[Equation]) -> None:
+    def __init__(
+        self,
+        title: str,
+        inputs: dict[str, Any],
+        fprop: list[Equation],
+        bprop: list[Equation],
+        names: Mapping[str, Renaming] = MappingProxyType({}),
+    ) -> None:
         self.title = title
         self.inputs = inputs
         self.fprop = fprop
         self.bprop = bprop
+        self.names = dict(names)
 
     def __str__(self) -> str:
         shapes = ", ".join(f"{name}: {spec}" for name, spec in self.inputs.items())
@@ -80,6 +113,11 @@ class Equations:
         rows = [equation.latex + _remark(equation.path) for equation in (*self.fprop, *self.bprop)]
         return "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}"
 
+    @property
+    def mathml(self) -> str:
+        """All equations as MathML, aligned at the equals signs, for a page."""
+        return aligned([equation.sides for equation in (*self.fprop, *self.bprop)])
+
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.latex}$"
 
@@ -93,8 +131,7 @@ class Equations:
 
 def _remark(path: str) -> str:
     """Return the path of a module as LaTeX text to put after its equation."""
-    escaped = path.replace("_", r"\_")
-    return rf" && \text{{{escaped}}}" if path else ""
+    return rf" && \text{{{escaped(path)}}}" if path else ""
 
 
 class Formulas:
@@ -103,11 +140,19 @@ class Formulas:
     - ``graph``: outputs of the forward pass first, then those of the backward pass.
     - ``input_names``: names of the graph's inputs. ``output_names``: names of its outputs.
     - ``forward_count``: how many outputs belong to the forward pass.
+    - ``arrange``: as textbooks do; else the graph is taken as it is, and every value that is used twice has a name.
     """
 
-    def __init__(self, graph: Graph, input_names: dict[Node, str], output_names: list[str], forward_count: int) -> None:
-        graph = simplify(simplify_display(broadcasting(simplify(graph, algebraic=True))), algebraic=True)
-        self.graph = simplify(broadcasting(graph), algebraic=True)
+    def __init__(
+        self,
+        graph: Graph,
+        input_names: dict[Node, str],
+        output_names: list[str],
+        forward_count: int,
+        arrange: bool = True,
+    ) -> None:
+        self.graph = plain(graph) if arrange else graph
+        self.arrange = arrange
         self.input_names = input_names
         self.output_names = output_names
         self.forward_count = forward_count
@@ -119,7 +164,8 @@ class Formulas:
         graph = self.graph
         results, aliases = self._results()
         forward = self._needed(graph.outputs[: self.forward_count])
-        letters = (a for a in _LETTERS if a not in {*self.output_names, *self.input_names.values()})
+        taken = {*self.output_names, *self.input_names.values()}
+        letters = (letter for letter in _letters() if letter not in taken)
         uses = self._uses()
         sizes: dict[Node, int] = {}
         groups: tuple[list[tuple[str, Expression]], list[tuple[str, Expression]]] = ([], [])
@@ -129,8 +175,8 @@ class Formulas:
             )
             for edge in node.outputs:
                 name = results.get(edge)
-                if name is None and uses.get(edge, 0) > 1 and _worth_a_name(edge, sizes[node]):
-                    name = next(letters, None)
+                if name is None and uses.get(edge, 0) > 1 and self._worth_a_name(edge, sizes[node]):
+                    name = next(letters)
                 if name is not None:
                     expression = self._expression(edge)
                     self.names[edge] = name
@@ -141,6 +187,16 @@ class Formulas:
         for group in groups:
             self._sort(group, order)
         return groups
+
+    def _worth_a_name(self, edge: Edge, size: int) -> bool:
+        """Return whether a value of ``size`` nodes that is read several times gets an equation of its own."""
+        op = edge.node.op
+        if isinstance(op, Creation):
+            return False
+        if not self.arrange:
+            return True
+        bound = WORTH_A_NAME * (2 if edge.spec.dtype.kind == "b" else 1)
+        return size >= bound or isinstance(op, Region)
 
     def _results(self) -> tuple[dict[Edge, str], list[tuple[str, Edge]]]:
         """Return the names of outputs by edge, and the outputs that are inputs, constants or other outputs."""
@@ -191,17 +247,14 @@ class Formulas:
             for old, new in zip(node.outputs, copy.outputs, strict=True):
                 replaced.setdefault(old, new)
         graph = Graph(inputs, nodes, [replaced.get(edge, edge)], self.graph.captures).live()
-        graph = simplify(canonical_order(simplify(graph, algebraic=True)), algebraic=True)
-        return Expression(graph, [names.get(node, "?") for node in inputs])
+        return Expression(arranged(graph) if self.arrange else graph, [names.get(node, "?") for node in inputs])
 
 
-def _worth_a_name(edge: Edge, size: int) -> bool:
-    """Return whether a value of ``size`` nodes that is read several times gets an equation of its own."""
-    op = edge.node.op
-    if isinstance(op, Creation):
-        return False
-    bound = WORTH_A_NAME * (2 if edge.spec.dtype.kind == "b" else 1)
-    return size >= bound or isinstance(op, Region)
+def _letters() -> Iterator[str]:
+    """Yield u, v, w, …, then u2, v2 and so on."""
+    yield from _LETTERS
+    for number in count(2):
+        yield from (f"{letter}{number}" for letter in _LETTERS)
 
 
 def _names_in(expression: Expression) -> set[str]:
@@ -211,4 +264,4 @@ def _names_in(expression: Expression) -> set[str]:
     return {name for node, name in zip(graph.inputs, expression.names, strict=True) if node in read}
 
 
-__all__ = ["Equation", "Equations", "Formulas"]
+__all__ = ["Equation", "Equations", "Formulas", "Renaming"]

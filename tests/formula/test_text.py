@@ -8,22 +8,11 @@ from hypothesis import HealthCheck, assume, given
 from hypothesis import strategies as st
 
 import bprop
-from bprop.gradients.formula import LIMIT
+from bprop.formula.formula import LIMIT
+from support.formula import evaluated
 from support.profile import examples
 
 X, Y, A = np.array([0.7, -1.3, 2.1]), np.array([-0.4, 1.9, 0.3]), np.arange(9.0).reshape(3, 3) / 5 - 0.6
-
-NAMES = {
-    **{name: getattr(np, name) for name in ("abs", "exp", "tanh", "sqrt", "where", "maximum", "sum", "max", "outer")},
-    **{name: getattr(np, name) for name in ("einsum", "broadcast_to", "reshape", "inf")},
-    "astype": np.asarray,
-    "full": np.full,
-}
-
-
-def evaluated(text, **values):
-    """The value of a printed formula, by Python and NumPy alone."""
-    return eval(text, {"__builtins__": {}}, NAMES | values)
 
 
 def text(f, *args):
