@@ -247,6 +247,7 @@ take_op: Linear = Linear(
             ((3, 2), np.zeros((0,))),
         )
     ],
+    role="gather",
     text="{0}[{1}]",
     latex=r"{0}_{{{1}}}",
 )
@@ -272,6 +273,7 @@ scatter_add_op: Linear = Linear(
         )
     ],
     scatter=True,
+    role="scatter",
 )
 
 

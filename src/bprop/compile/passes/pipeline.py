@@ -8,6 +8,7 @@ pass                   what goes out
 `fold_constants`       what depends on no input as captured arrays; by the front end, since they are inputs
 `add_finite_checks`    one check of all that products with absent cotangents need to be finite
 `simplify`             identities, constants, equal and dead nodes gone
+`reassociate_gathers`  products of rows of a table as products of the table, where it has fewer rows
 `assign_layouts`       images with their axes in the order in which convolutions compute fastest
 `lower_convolutions`   convolutions as contractions of windows
 `fold_transposes`      products that make their result in the order in which it is read
@@ -44,6 +45,7 @@ from .inline import inline
 from .lower_convolutions import lower_convolutions
 from .plan_loops import plan_loops
 from .plan_memory import plan_memory
+from .reassociate_gathers import reassociate_gathers
 from .schedule import schedule
 from .tile import tile
 
@@ -55,7 +57,8 @@ def lower(graph: Graph, target: Target, donated: Mapping[int, int] | None = None
     native code.
     """
     donated = donated or {}
-    graph = assign_layouts(simplify(add_finite_checks(graph, donated)))
+    graph = reassociate_gathers(simplify(add_finite_checks(graph, donated)))
+    graph = assign_layouts(graph)
     graph = fold_transposes(simplify(lower_convolutions(graph)))
     _check_dtypes(graph)
     kernels = build_loop_nests(fuse(graph))
