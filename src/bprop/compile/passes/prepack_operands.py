@@ -28,7 +28,24 @@ MIN_ENTRIES = 2**14
 
 
 def prepack_operands(graph: Graph, target: Target) -> Graph:
-    """Return the graph with the matrices that loops multiply by in panels for the register tiles of a target."""
+    """Return the graph with the matrices that loops multiply by in panels for the register tiles of a target.
+
+    >>> import bprop
+    >>> from bprop.compile.ir.target import Target
+    >>> from bprop.compile.passes.prepack_operands import prepack_operands
+    >>> loop = bprop.trace(lambda h, W: bprop.scan(lambda h, _: (h @ W, None), h, length=9)[0])
+    >>> target = Target("x86-64", "", vector=16, registers=16, fused=True)
+    >>> print(prepack_operands(loop(bprop.ones((5, 128), dtype="float32"), bprop.ones((128, 128), dtype="float32")), target))
+    graph(x0: float32[5,128], x1: float32[128,128])
+      a = reshape(x1, (128, 16, 8))                                      float32[128,16,8]
+      b = permute_dims(a, (1, 0, 2))                                     float32[16,128,8]
+      c = scan(x0, b, carries=1, scanned=0, length=9, reverse=False)     float32[5,128]
+        graph(x0: float32[5,128], x1: float32[16,128,8])
+          a = einsum('xy,Ayz->xAz', x0, x1)     float32[5,16,8]
+          b = reshape(a, (5, 128))              float32[5,128]
+          return b
+      return c
+    """
     if not any(_is_loop(node) for node in graph.nodes):
         return graph
     return _Prepacking(target).rewrite(graph)

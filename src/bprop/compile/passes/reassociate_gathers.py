@@ -161,10 +161,11 @@ class _Reassociation(Rewriter):
             rest = "".join(label for label in others if label not in tokens)
             labels = _in_order(position, row + entry, row + rest, out)
             if _is_cheaper(product.extent(tokens), size, steps):
-                total = self.total(other, [others.index(label) for label in tokens + rest], rows.indices, size)
+                axes = [others.index(label) for label in tokens + rest]
+                total, indices = self.total(other, axes, rows.indices, size)
                 return self.applied(
                     lambda table, indices, total: _contracted(position, _where_named(table, indices), total, labels),
-                    rows.table, rows.indices, total,
+                    rows.table, indices, total,
                 )  # fmt: skip
         return None
 
@@ -197,20 +198,21 @@ class _Reassociation(Rewriter):
             return None
         rest = "".join(label for label in own if label not in tokens)
         labels = _in_order(position, row + rest, others, row + entry)
-        total = self.total(xs[position], [own.index(label) for label in tokens + rest], indices, size)
+        total, indices = self.total(xs[position], [own.index(label) for label in tokens + rest], indices, size)
         return self.applied(
             lambda x, other, indices: _where_named(_contracted(position, x, other, labels), indices),
             total, xs[1 - position], indices,
         )  # fmt: skip
 
-    def total(self, x: Edge, axes: Sequence[int], indices: Edge, size: int) -> Edge:
-        """Return x.transpose(axes) added up by index, with the indices in the order in which ``x`` was computed.
+    def total(self, x: Edge, axes: Sequence[int], indices: Edge, size: int) -> tuple[Edge, Edge]:
+        """Return x.transpose(axes) added up by index, and the indices in the order in which ``x`` was computed.
 
-        So the sums of one gradient that two products need are one.
+        By these it is added up, so that the sums of one gradient that two products need are one.
         """
         x = self.applied(lambda x: permute_dims(x, tuple(axes)), x)
         x, indices, order = self.arranged_indices(x, indices, lambda x: True)
-        return self.applied(lambda x, indices: scatter_add_op(permute_dims(x, order), indices, size=size), x, indices)
+        total = self.applied(lambda x, indices: scatter_add_op(permute_dims(x, order), indices, size=size), x, indices)
+        return total, indices
 
     def arranged_indices(
         self, x: Edge, indices: Edge, may_pass: Callable[[Edge], bool]
