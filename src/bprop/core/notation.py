@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from .family import Bilinear, Creation, Elementwise, Linear, Reduction, Region
 from .op import Op, Operand, shape_of
+from .value import Spec
 
 SUM, PRODUCT, SIGN, POWER, CALL, ATOM = 1.0, 2.0, 3.0, 4.0, 9.0, 10.0
 OPERATOR = 1.5  # a large operator such as Σ: takes a product, but is bracketed inside one, since its end cannot be seen
@@ -103,7 +104,7 @@ class Notation:
                 return shorter
         template = self.template(op, specs, params)
         if template is None:
-            return self.call(op.name, texts + _options(op, specs, params))
+            return self.call(op.name, texts + self.options(op, specs, params))
         if template == "{0}":
             return operands[0]
         level = self.level(op, template)
@@ -155,6 +156,18 @@ class Notation:
         """Return the call of a function."""
         return Written(f"{name}({', '.join(operands)})", CALL)
 
+    def options(self, op: Op, specs: Sequence[Operand], params: dict[str, Any]) -> list[str]:
+        """Return the parameters of a call as arguments, leaving out what is the default."""
+        if not isinstance(op, Reduction):
+            return [f"{key}={self.option(value)}" for key, value in params.items()]
+        axis, rank = params["axis"], len(shape_of(specs[0]))
+        shown = [] if len(axis) == rank else [f"axis={axis[0] if len(axis) == 1 else axis}"]
+        return shown + ["keepdims=True"] * params["keepdims"]
+
+    def option(self, value: Any) -> str:
+        """Return the value of a parameter as written."""
+        return str(getattr(value, "__name__", type(value).__name__)) if callable(value) else str(value)
+
     def number(self, value: complex) -> Written:
         """Return a number as written: exactly, and without a point where it is an integer."""
         if isinstance(value, bool | complex):
@@ -169,16 +182,20 @@ class Notation:
         """Return a variable's name as written."""
         return Written(text)
 
-    def array(self, entries: Sequence[str], shape: tuple[int, ...]) -> Written:
+    def array(self, entries: Sequence[str], spec: Spec) -> str:
         """Return an array of written entries, given in order, as nested lists."""
-        if not shape:
-            return Written(entries[0])
-        step = len(entries) // shape[0]
-        rows = (self.array(entries[i * step : (i + 1) * step], shape[1:]).text for i in range(shape[0]))
-        return Written(f"[{', '.join(rows)}]")
+        return nested_lists(entries, spec.shape)
 
 
 TEXT = Notation()
+
+
+def nested_lists(entries: Sequence[str], shape: tuple[int, ...]) -> str:
+    """Return written entries, given in order, as lists in lists."""
+    if not shape:
+        return entries[0]
+    step = len(entries) // shape[0]
+    return f"[{', '.join(nested_lists(entries[i * step : (i + 1) * step], shape[1:]) for i in range(shape[0]))}]"
 
 
 def _passes_sign(op: Op, operand: Written) -> bool:
@@ -195,19 +212,6 @@ def _associates(op: Op, inner: Op | None) -> bool:
         return False
     neutral = dict(op.identity)
     return 0 in neutral and neutral.get(0) == neutral.get(1) == dict(inner.identity).get(1)
-
-
-def _options(op: Op, specs: Sequence[Operand], params: dict[str, Any]) -> list[str]:
-    """Return the parameters of a call as arguments, leaving out what is the default."""
-    if not isinstance(op, Reduction):
-        return [f"{key}={_shown(value)}" for key, value in params.items()]
-    axis, rank = params["axis"], len(shape_of(specs[0]))
-    shown = [] if len(axis) == rank else [f"axis={axis[0] if len(axis) == 1 else axis}"]
-    return shown + ["keepdims=True"] * params["keepdims"]
-
-
-def _shown(value: Any) -> str:
-    return str(getattr(value, "__name__", type(value).__name__)) if callable(value) else str(value)
 
 
 _SUBSCRIPT = re.compile(r"^(.*)(\[|_\{)([^][{}]*)([]}])$", re.DOTALL)
@@ -240,4 +244,17 @@ def _without_ones(op: Linear, operand: Written, specs: Sequence[Operand], params
     return Written(f"{front}{opening}{', '.join(subscript)}{closing}", operand.level, operand.op)
 
 
-__all__ = ["ATOM", "CALL", "OPERATOR", "POWER", "PRODUCT", "SIGN", "SUM", "TEXT", "Notation", "Slot", "Written"]
+__all__ = [
+    "ATOM",
+    "CALL",
+    "OPERATOR",
+    "POWER",
+    "PRODUCT",
+    "SIGN",
+    "SUM",
+    "TEXT",
+    "Notation",
+    "Slot",
+    "Written",
+    "nested_lists",
+]

@@ -23,7 +23,8 @@ REGISTRY: dict[str, "Op"] = {}
 class Op:
     """One primitive operation. Calling it applies it under the current interpreter.
 
-    ``text`` and ``latex`` are templates over the operands, or functions of what `spec` takes that return one;
+    ``text`` and ``latex`` are templates over the operands, or functions of what `spec` takes that return one; ``code`` is one
+    of NumPy code where the text would lose digits, or names what NumPy (np), SciPy's special or linalg call otherwise;
     ``level`` is their precedence (0 comparison, 1 sum, 2 product, 3 sign, 4 power, 9 call). ``examples(draw)`` gives
     calls ``(args, params)`` for the registry's tests where the family's default ones will not do; ``draw(2, 3)`` makes
     an operand. ``role``: what it is in a written formula ("sum", "product", "case", …), for the passes that arrange one.
@@ -53,6 +54,7 @@ class Op:
         *,
         text: "str | Callable[..., str] | None" = None,
         latex: "str | Callable[..., str] | None" = None,
+        code: "str | Callable[..., str | None] | None" = None,
         level: int = 9,
         doc: str = "",
         examples: "Callable[[Any], Iterable[tuple[tuple[Any, ...], dict[str, Any]]]] | None" = None,
@@ -66,6 +68,7 @@ class Op:
         self.evaluate = evaluate
         self.text = text
         self.latex = latex
+        self.code = code
         self.level = level
         self.examples = examples
         self.role = role

@@ -4,5 +4,6 @@ from .. import formula, gradients  # noqa: F401 - whole rooms first: see core/la
 from .check import check
 from .compare import compare
 from .derivative import derivative
+from .explain import explain
 
-__all__ = ["check", "compare", "derivative"]
+__all__ = ["check", "compare", "derivative", "explain"]

@@ -158,9 +158,9 @@ class _Entries:
             return x
         if isinstance(x.node.op, Reduction) and prod(x.spec.shape) == 1:
             params = x.node.params | {"keepdims": False}
-            whole = self.added(x.node.op, x.node.inputs, params, Spec((), x.spec.dtype))
-            if x.node.op.spec(*x.node.operands, **params) == whole.spec:
-                return whole
+            total = self.added(x.node.op, x.node.inputs, params, Spec((), x.spec.dtype))
+            if x.node.op.spec(*x.node.operands, **params) == total.spec:
+                return total
         dtype, inner = x.spec.dtype, (1,) * len(index)
         row = self.added(slice_op, (x,), {"slices": tuple((i, 1, 1) for i in index)}, Spec(inner, dtype))
         return self.added(reshape_op, (row,), {"shape": ()}, Spec((), dtype))

@@ -1,13 +1,15 @@
 """Equations of named values, as text and as LaTeX, from a graph of several outputs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ..core.family import Creation, Region
 from ..core.graph import Edge, Graph, Node
 from .formula import Expression
-from .latex import LATEX
+from .latex import LATEX, escaped
+from .mathml import aligned
 from .readable import arranged, plain
 
 WORTH_A_NAME = 4
@@ -27,6 +29,11 @@ class Equation(NamedTuple):
     def text(self) -> str:
         """The equation as text; Python reads the right-hand side the same way."""
         return f"{self.name} = {self.expression}"
+
+    @property
+    def sides(self) -> tuple[str, str, str]:
+        """Left and right-hand side as LaTeX, and the path."""
+        return LATEX.name(self.name).text, self.expression.latex, self.path
 
     @property
     def latex(self) -> str:
@@ -106,6 +113,11 @@ class Equations:
         rows = [equation.latex + _remark(equation.path) for equation in (*self.fprop, *self.bprop)]
         return "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}"
 
+    @property
+    def mathml(self) -> str:
+        """All equations as MathML, aligned at the equals signs, for a page."""
+        return aligned([equation.sides for equation in (*self.fprop, *self.bprop)])
+
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.latex}$"
 
@@ -119,8 +131,7 @@ class Equations:
 
 def _remark(path: str) -> str:
     """Return the path of a module as LaTeX text to put after its equation."""
-    escaped = path.replace("_", r"\_")
-    return rf" && \text{{{escaped}}}" if path else ""
+    return rf" && \text{{{escaped(path)}}}" if path else ""
 
 
 class Formulas:
@@ -129,10 +140,19 @@ class Formulas:
     - ``graph``: outputs of the forward pass first, then those of the backward pass.
     - ``input_names``: names of the graph's inputs. ``output_names``: names of its outputs.
     - ``forward_count``: how many outputs belong to the forward pass.
+    - ``arrange``: as textbooks do; else the graph is taken as it is, and every value that is used twice has a name.
     """
 
-    def __init__(self, graph: Graph, input_names: dict[Node, str], output_names: list[str], forward_count: int) -> None:
-        self.graph = plain(graph)
+    def __init__(
+        self,
+        graph: Graph,
+        input_names: dict[Node, str],
+        output_names: list[str],
+        forward_count: int,
+        arrange: bool = True,
+    ) -> None:
+        self.graph = plain(graph) if arrange else graph
+        self.arrange = arrange
         self.input_names = input_names
         self.output_names = output_names
         self.forward_count = forward_count
@@ -144,7 +164,8 @@ class Formulas:
         graph = self.graph
         results, aliases = self._results()
         forward = self._needed(graph.outputs[: self.forward_count])
-        letters = (a for a in _LETTERS if a not in {*self.output_names, *self.input_names.values()})
+        taken = {*self.output_names, *self.input_names.values()}
+        letters = (letter for letter in _letters() if letter not in taken)
         uses = self._uses()
         sizes: dict[Node, int] = {}
         groups: tuple[list[tuple[str, Expression]], list[tuple[str, Expression]]] = ([], [])
@@ -154,8 +175,8 @@ class Formulas:
             )
             for edge in node.outputs:
                 name = results.get(edge)
-                if name is None and uses.get(edge, 0) > 1 and _worth_a_name(edge, sizes[node]):
-                    name = next(letters, None)
+                if name is None and uses.get(edge, 0) > 1 and self._worth_a_name(edge, sizes[node]):
+                    name = next(letters)
                 if name is not None:
                     expression = self._expression(edge)
                     self.names[edge] = name
@@ -166,6 +187,16 @@ class Formulas:
         for group in groups:
             self._sort(group, order)
         return groups
+
+    def _worth_a_name(self, edge: Edge, size: int) -> bool:
+        """Return whether a value of ``size`` nodes that is read several times gets an equation of its own."""
+        op = edge.node.op
+        if isinstance(op, Creation):
+            return False
+        if not self.arrange:
+            return True
+        bound = WORTH_A_NAME * (2 if edge.spec.dtype.kind == "b" else 1)
+        return size >= bound or isinstance(op, Region)
 
     def _results(self) -> tuple[dict[Edge, str], list[tuple[str, Edge]]]:
         """Return the names of outputs by edge, and the outputs that are inputs, constants or other outputs."""
@@ -216,16 +247,14 @@ class Formulas:
             for old, new in zip(node.outputs, copy.outputs, strict=True):
                 replaced.setdefault(old, new)
         graph = Graph(inputs, nodes, [replaced.get(edge, edge)], self.graph.captures).live()
-        return Expression(arranged(graph), [names.get(node, "?") for node in inputs])
+        return Expression(arranged(graph) if self.arrange else graph, [names.get(node, "?") for node in inputs])
 
 
-def _worth_a_name(edge: Edge, size: int) -> bool:
-    """Return whether a value of ``size`` nodes that is read several times gets an equation of its own."""
-    op = edge.node.op
-    if isinstance(op, Creation):
-        return False
-    bound = WORTH_A_NAME * (2 if edge.spec.dtype.kind == "b" else 1)
-    return size >= bound or isinstance(op, Region)
+def _letters() -> Iterator[str]:
+    """Yield u, v, w, …, then u2, v2 and so on."""
+    yield from _LETTERS
+    for number in count(2):
+        yield from (f"{letter}{number}" for letter in _LETTERS)
 
 
 def _names_in(expression: Expression) -> set[str]:

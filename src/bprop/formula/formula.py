@@ -17,13 +17,14 @@ from ..core.value import Array
 from ..gradients.argument import arrays_of
 from .entries import entry_formulas, scatters
 from .latex import LATEX
+from .mathml import mathml
 
 LIMIT = 10_000
 """Nodes that a formula may have to be written out."""
 
 
 class Expression:
-    """A formula of named inputs: ``text``, ``latex``, the ``graph`` behind it, and calling it evaluates it.
+    """A formula of named inputs: ``text``, ``latex``, ``mathml``, the ``graph`` behind it, and calling it evaluates it.
 
     ``size`` is the number of nodes of the formula, a value used twice counted twice; ``shared_size`` the number of
     nodes of the graph. Beyond 10,000 nodes the formula is not written out: ``text`` and ``latex`` raise `BpropError`
@@ -84,14 +85,20 @@ class Expression:
     @cached_property
     def text(self) -> str:
         """The formula as text; Python reads it the same way."""
-        return self._written(TEXT)
+        return self.written(TEXT)
 
     @cached_property
     def latex(self) -> str:
         """The formula as LaTeX, for mathematics mode."""
-        return self._written(LATEX)
+        return self.written(LATEX)
 
-    def _written(self, notation: Notation) -> str:
+    @cached_property
+    def mathml(self) -> str:
+        """The formula as MathML, for a page."""
+        return mathml(self.latex)
+
+    def written(self, notation: Notation) -> str:
+        """Return the formula in a notation."""
         if self.size > LIMIT:
             raise BpropError(
                 f"the formula has {self.size} nodes and is written out up to {LIMIT}; its graph has {self.shared_size}: "
@@ -100,7 +107,7 @@ class Expression:
         if self._entries is None:
             return formula(self.graph, self.names, notation).text
         texts = [formula(graph, names, notation).text for graph, names in self._entries]
-        return notation.array(texts, self.graph.outputs[0].spec.shape).text
+        return notation.array(texts, self.graph.outputs[0].spec)
 
     @cached_property
     def _entries(self) -> list[tuple[Graph, tuple[str, ...]]] | None:

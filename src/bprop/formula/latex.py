@@ -6,6 +6,7 @@ from math import isfinite, isnan
 
 from ..core.notation import ATOM, CALL, OPERATOR, POWER, PRODUCT, SIGN, SUM, Notation, Slot, Written
 from ..core.op import Op
+from ..core.value import Spec
 
 FRACTION = 3.5  # delimits itself, except as the base of a power
 
@@ -55,8 +56,7 @@ class Latex(Notation):
         return rf"\left({text}\right)"
 
     def call(self, name: str, operands: Sequence[str]) -> Written:
-        escaped = name.replace("_", r"\_")
-        return Written(rf"\mathrm{{{escaped}}}\left({', '.join(operands)}\right)", CALL)
+        return Written(rf"\mathrm{{{escaped(name)}}}\left({', '.join(operands)}\right)", CALL)
 
     def number(self, value: complex) -> Written:
         if isinstance(value, bool):
@@ -73,13 +73,13 @@ class Latex(Notation):
             return Written(text, SIGN if value < 0 else PRODUCT)
         return Written(text, SIGN if value < 0 else ATOM)
 
-    def array(self, entries: Sequence[str], shape: tuple[int, ...]) -> Written:
+    def array(self, entries: Sequence[str], spec: Spec) -> str:
         """Return a vector as a column, a matrix by its rows, arrays of more axes as lists of those."""
-        if not 1 <= len(shape) <= 2:
-            return super().array(entries, shape)
-        width = shape[1] if len(shape) == 2 else 1
+        if len(spec.shape) > 2:
+            return super().array(entries, spec)
+        width = spec.shape[1] if len(spec.shape) == 2 else 1
         rows = [" & ".join(entries[i : i + width]) for i in range(0, len(entries), width)]
-        return Written(r"\begin{pmatrix} " + r" \\ ".join(rows) + r" \end{pmatrix}")
+        return r"\begin{pmatrix} " + r" \\ ".join(rows) + r" \end{pmatrix}"
 
     def name(self, text: str) -> Written:
         """Return a variable's name: x1 becomes x₁, w_bar gets its bar and sigma its letter."""
@@ -127,6 +127,17 @@ _GREEK = frozenset(
 _ACCENT = {"bar": "bar", "dot": "dot", "hat": "hat"}
 
 
+_SPECIAL = re.compile(r"[_&%$#{}]")
+_COMMANDS = {"\\": r"\backslash ", "^": r"\wedge ", "~": r"\sim "}
+
+
+def escaped(name: str) -> str:
+    """Return text whose characters mean nothing to LaTeX."""
+    for letter, command in _COMMANDS.items():
+        name = name.replace(letter, command)
+    return _SPECIAL.sub(r"\\\g<0>", name)
+
+
 def _latex_name(text: str) -> str:
     text = re.sub(r"\[['\"]?([^]'\"]*)['\"]?\]", lambda index: "." + index[1].replace(", ", "."), text)
     head, *rest = [step for step in text.split(".") if step]
@@ -135,7 +146,7 @@ def _latex_name(text: str) -> str:
         result = rf"\{_ACCENT[accent]}{{{_latex_name(stem)}}}"
     else:
         letters, digits = re.fullmatch(r"(.*?)_?(\d*)", head, re.DOTALL).groups()  # type: ignore[union-attr]
-        plain = letters.replace("_", r"\_")
+        plain = escaped(letters)
         shown = f"\\{letters}" if letters in _GREEK else plain if len(letters) <= 1 else rf"\mathrm{{{plain}}}"
         rest = [digits, *rest] if digits else rest
         result = shown
@@ -143,4 +154,4 @@ def _latex_name(text: str) -> str:
     return rf"{result}_{{{below}}}" if below else result
 
 
-__all__ = ["LATEX", "Latex"]
+__all__ = ["LATEX", "Latex", "escaped"]

@@ -87,7 +87,7 @@ def symbolic(f: Function, argnums: Argnums = 0) -> Function:
         with using(tracer):
             y = as_scalar(arguments(inputs), what)
         refuse_complex([spec for node in (*tracer.inputs, *tracer.nodes) for spec in node.specs], what)
-        rule = _by_chain_rule if _of_scalars(tracer, arguments) else _by_reverse_rule
+        rule = _by_chain_rule if _of_scalars(tracer, arguments) else by_reverse_rule
 
         def graphs(masked: bool) -> list[Graph]:
             with using(tracer):
@@ -123,8 +123,11 @@ def _by_chain_rule(arguments: Arguments, tracer: Trace, y: Any, inputs: list[Tra
     return bars
 
 
-def _by_reverse_rule(arguments: Arguments, tracer: Trace, y: Any, inputs: list[Traced], masked: bool) -> list[Any]:
-    """Matrix calculus: the differential y_bar · dy rearranged for each variable in turn, from the outside in."""
+def by_reverse_rule(arguments: Arguments, tracer: Trace, y: Any, inputs: list[Traced], masked: bool) -> list[Any]:
+    """Matrix calculus: the differential y_bar · dy rearranged for each variable in turn, from the outside in: one cotangent each.
+
+    ``masked``: what was not chosen by a case has no derivative there, and 0 · ∞ does not come from it.
+    """
     graph = tracer.graph([y])
     values: dict[Edge, Array] = {node.output: value for node, value in graph.captures}
     for node in [*graph.inputs, *graph.nodes]:
@@ -139,4 +142,4 @@ def _by_reverse_rule(arguments: Arguments, tracer: Trace, y: Any, inputs: list[T
     ]
 
 
-__all__ = ["expression", "symbolic"]
+__all__ = ["by_reverse_rule", "expression", "symbolic"]

@@ -333,12 +333,12 @@ def _is_chain(forward: _Forward) -> bool:
 def _links(forward: _Forward, path: str) -> Iterator[_Call]:
     """Yield the modules of a chain, in order, and in the place of a chain its own."""
     for call in forward.calls:
-        whole = call._replace(path=_joined(path, call.path))
+        link = call._replace(path=_joined(path, call.path))
         inner = _trace_forward(call.module, call.specs)
         if _is_chain(inner):
-            yield from _links(inner, whole.path)
+            yield from _links(inner, link.path)
         else:
-            yield whole
+            yield link
 
 
 def _chain_names(module: ModuleState, inside: list[_Call]) -> dict[str, Renaming]:
@@ -348,8 +348,8 @@ def _chain_names(module: ModuleState, inside: list[_Call]) -> dict[str, Renaming
         return {}
     inputs = [_input_names(link, 1)[0] for link in modules]
     results = [link.result for link in modules]
-    whole = (_input_names(module, 1)[0], module.result if isinstance(module.result, str) else results[-1])
-    return dict(zip([call.path for call in inside], chain_names(modules, inputs, results, whole), strict=True))
+    outer = (_input_names(module, 1)[0], module.result if isinstance(module.result, str) else results[-1])
+    return dict(zip([call.path for call in inside], chain_names(modules, inputs, results, outer), strict=True))
 
 
 def _own_equations(module: ModuleState, forward: _Forward, path: str) -> tuple[list[Equation], list[Equation]]:

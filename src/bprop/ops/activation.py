@@ -71,7 +71,7 @@ def _silu_curvature(x: Any) -> Any:
 
 silu_slope = Elementwise(
     "silu_slope", _silu_slope, lambda y, x: _silu_curvature(x),
-    kind="float", native=_silu_slope, complex_step=lambda z: sigmoid_step(z) * (1 + z * sigmoid_step(-z)),
+    code="special.expit({0}) * (1 + {0} * special.expit(-{0}))", kind="float", native=_silu_slope, complex_step=lambda z: sigmoid_step(z) * (1 + z * sigmoid_step(-z)),
     text="sigmoid({0}) * (1 + {0} * sigmoid(-{0}))", level=2,
     latex=r"\sigma({0}) \, (1 + {0} \, \sigma(-{0}))",
     doc="The derivative of `silu`, σ(x) (1 + x σ(-x)).",
@@ -79,7 +79,7 @@ silu_slope = Elementwise(
 
 _silu_op: Elementwise = Elementwise(
     "silu", _silu, lambda y, x: silu_slope(x),
-    kind="float", native=_silu, complex_step=lambda z: z * sigmoid_step(z),
+    code="{0} * special.expit({0})", kind="float", native=_silu, complex_step=lambda z: z * sigmoid_step(z),
     doc="y = x σ(x): the op behind `bprop.silu`.",
 )  # fmt: skip
 
@@ -169,7 +169,7 @@ gelu_slope = Elementwise(
 
 _gelu_op = Elementwise(
     "gelu", _of_single(_gelu, _gelu_single), lambda y, x: gelu_slope(x),
-    kind="float", native=_of_single(_gelu, _gelu_single), complex_step=lambda z: 0.5 * z * erfc.complex_step(-_ROOT_HALF * z),  # type: ignore[operator,misc]
+    code="{0} * special.ndtr({0})", kind="float", native=_of_single(_gelu, _gelu_single), complex_step=lambda z: 0.5 * z * erfc.complex_step(-_ROOT_HALF * z),  # type: ignore[operator,misc]
     doc="y = x Φ(x): the op behind `bprop.gelu`.",
 )  # fmt: skip
 

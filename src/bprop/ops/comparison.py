@@ -38,6 +38,7 @@ def _truth(
         complex_step=_on_real_part(ufunc),
         text=f"{symbol}{{0}}" if unary else f"{{0}} {symbol} {{1}}",
         latex=f"{latex} {{0}}" if unary else f"{{0}} {latex} {{1}}",
+        code=f"np.{name}({'{0}' if unary else '{0}, {1}'})" if name.startswith("logical") else None,
         level=3 if unary else 0,
         **declared,
         doc=f"""{formula}, entry by entry; shapes of ``{operands}`` broadcast, the result is bool, no derivative.

@@ -33,6 +33,7 @@ def _blocks(*xs: Any, axis: int) -> str:
 concat_op = Join(
     "concat",
     lambda *xs, axis: np.concatenate(xs, axis),
+    code=lambda *xs, axis: f"np.concatenate([{', '.join(f'{{{i}}}' for i in range(len(xs)))}], axis={axis})",
     examples=lambda draw: [
         (tuple(draw(*shape) for shape in shapes), {"axis": axis})
         for shapes, axis in (

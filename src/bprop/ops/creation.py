@@ -38,6 +38,7 @@ _full = Creation(
     canonical=True,
     examples=lambda draw: [((), {"shape": shape, "value": 2.5, "dtype": draw.dtype}) for shape in ((), (2, 3), (0, 3))],
     text=lambda shape, value, dtype: f"full({shape}, {value})",
+    code=lambda shape, value, dtype: f"np.full({shape}, {value}, np.{dtype})",
     latex=lambda shape, value, dtype: f"\\mathbf{{{{{value}}}}}",
 )
 
@@ -46,6 +47,7 @@ _arange = Creation(
     lambda shape, start, step, dtype: (start + step * np.arange(shape[0])).astype(dtype),
     entry="affine",
     examples=lambda draw: [((), {"shape": (n,), "start": 1, "step": 0.5, "dtype": draw.dtype}) for n in (0, 5)],
+    code=lambda shape, start, step, dtype: f"({start} + {step} * np.arange({shape[0]})).astype(np.{dtype})",
     text=lambda shape, start, step, dtype: f"arange({shape[0]})" if (start, step, dtype) == (0, 1, np.int64) else None,
 )
 

@@ -118,6 +118,7 @@ cofactor_op = General(
 det_op = General(
     "det",
     lambda x: np.asarray(np.linalg.det(*in_float(x))),
+    code="np.linalg.det({0})",
     signature="(n,n)->()",
     jvp=lambda y, xs, x_dots: sum(cofactor_op(xs[0]) * x_dots[0], axis=(-2, -1)),
     vjp=lambda y_bar, y, xs, needs: (per_matrix(y_bar) * cofactor_op(xs[0]),),
@@ -176,6 +177,7 @@ def _slogdet_vjp(y_bar: Any, y: Any, xs: Any, needs: Any) -> tuple[Any]:
 slogdet_op = General(
     "slogdet",
     lambda x: tuple(map(np.asarray, np.linalg.slogdet(*in_float(x)))),
+    code="tuple(np.linalg.slogdet({0}))",
     signature="(n,n)->(),()",
     jvp=_slogdet_jvp,
     vjp=_slogdet_vjp,

@@ -114,6 +114,7 @@ def _cholesky_vjp(y_bar: Any, y: Any, xs: Any, needs: Any) -> tuple[Any]:
 _cholesky = General(
     "cholesky",
     lambda x: np.linalg.cholesky(*in_float(x)),
+    code="np.linalg.cholesky({0})",
     signature="(n,n)->(n,n)",
     jvp=_cholesky_jvp,
     vjp=conjugated(_cholesky_vjp),

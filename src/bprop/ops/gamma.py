@@ -43,7 +43,7 @@ def _rgamma_slope(y: Any, x: Any) -> Any:
 
 
 rgamma: Elementwise = special_function(
-    "rgamma", _rgamma_slope, text="1 / gamma({0})", level=2, latex=r"\frac{{1}}{{\Gamma({0})}}",
+    "rgamma", _rgamma_slope, code="special.rgamma({0})", text="1 / gamma({0})", level=2, latex=r"\frac{{1}}{{\Gamma({0})}}",
     doc=described("y = 1/Γ(x), which is 0 at 0 and the negative integers; ∂y/∂x = -ψ(x)/Γ(x), there (-1)ⁿ n! for x = -n.",
                   "rgamma(bprop.asarray([-1.0, 0.5, 5.0]))", "Array([0.        , 0.56418958, 0.04166667])"),
 )  # fmt: skip

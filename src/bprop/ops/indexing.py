@@ -117,6 +117,7 @@ def _pad_text(x: Any, shape: tuple[int, ...], slices: tuple[tuple[int, int, int]
 embed_op: Linear = Linear(
     "embed",
     _embed_value,
+    code="embed({0}, {shape}, {slices})",
     text=_pad_text,
     shape=lambda x, shape, slices: shape,
     adjoint=lambda y_bar, x, shape, slices: slice_op(y_bar, slices=slices),
@@ -255,6 +256,7 @@ take_op: Linear = Linear(
 scatter_add_op: Linear = Linear(
     "scatter_add",
     _scatter_add_value,
+    code="scatter_add({0}, {1}, {size})",
     shape=lambda x, indices, size: (size, *shape_of(x)[len(shape_of(indices)) :]),
     adjoint=lambda y_bar, x, indices, size: take_op(y_bar, indices),
     index=lambda i, inner, indices, size: (

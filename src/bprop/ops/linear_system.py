@@ -160,6 +160,7 @@ def _solve_vjp(y_bar: Any, y: Any, xs: Any, needs: Any) -> tuple[Any, Any]:
 _solve = General(
     "solve",
     lambda a, b: np.linalg.solve(*in_float(a, b)),
+    code="np.linalg.solve({0}, {1})",
     signature="(n,n),(n,k)->(n,k)",
     columns="k",
     jvp=_solve_jvp,
@@ -208,6 +209,7 @@ def _inv_vjp(y_bar: Any, y: Any, xs: Any, needs: Any, failure: str = "") -> tupl
 inv_op = General(
     "inv",
     lambda x, failure="": np.linalg.inv(*in_float(x)),
+    code="np.linalg.inv({0})",
     signature="(n,n)->(n,n)",
     jvp=lambda y, xs, x_dots, failure="": -matmul(matmul(y, x_dots[0]), y),
     vjp=_inv_vjp,

@@ -46,6 +46,7 @@ def _sum_minus_one(x: Any, axis: Axes, keepdims: bool) -> Any:
 sum_minus_one = Reduction(
     "sum_minus_one",
     _sum_minus_one,
+    code="sum_minus_one({0}, axis={axis}, keepdims={keepdims})",
     init=(0, 0),
     combine=lambda count, y, x: (count + where(x == 1, 1, 0), y + where(x == 1, 0, x)),
     finish=lambda count, y: y + (count - 1),
@@ -154,6 +155,7 @@ def _examples(draw: Any) -> Any:
 softmax_op: General = General(
     "softmax",
     _softmax,
+    code=lambda x, axis, even=False: f"special.softmax({{0}}, axis={axis})",
     signature="(n)->(n)",
     jvp=lambda y, xs, x_dots, axis, even=False: softmax_product(y, x_dots[0], axis),
     vjp=lambda y_bar, y, xs, needs, axis, even=False: (softmax_product(y, y_bar, axis),),
@@ -168,6 +170,7 @@ softmax_op: General = General(
 rest_softmax_op: General = General(
     "rest_softmax",
     _rest_softmax,
+    code=lambda x, axis: f"-np.expm1(special.log_softmax({{0}}, axis={axis}))",
     signature="(n)->(n)",
     jvp=lambda y, xs, x_dots, axis: -softmax_product(softmax_op(xs[0], axis=axis), x_dots[0], axis),
     vjp=lambda y_bar, y, xs, needs, axis: (-softmax_product(softmax_op(xs[0], axis=axis), y_bar, axis),),
@@ -183,6 +186,7 @@ rest_softmax_op: General = General(
 log_softmax_op: General = General(
     "log_softmax",
     _log_softmax,
+    code=lambda x, axis, even=False: f"special.log_softmax({{0}}, axis={axis})",
     signature="(n)->(n)",
     jvp=_log_softmax_jvp,
     vjp=lambda y_bar, y, xs, needs, axis: (log_softmax_adjoint(xs[0], y_bar, axis),),
@@ -203,6 +207,7 @@ logsumexp_op = Reduction(
     "logsumexp",
     _logsumexp,
     partial=_logsumexp_partial,
+    code=lambda x, axis, keepdims: "special.logsumexp({0}, axis={axis}, keepdims={keepdims})" if axis else "{0}",
     kind="float",
     complex_step=_logsumexp_step,
     native=_logsumexp,

@@ -67,6 +67,7 @@ def _norm_step(z: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
 _norm = Reduction(
     "vector_norm",
     _norm_value,
+    code="np.linalg.vector_norm({0}, axis={axis}, keepdims={keepdims})",
     init=(0, 0),
     combine=_norm_combine,
     finish=lambda m, s: _scale(m) * sqrt(s),

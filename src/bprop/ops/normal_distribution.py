@@ -158,7 +158,7 @@ def _inverse_mills_slope(y: Any, x: Any) -> Any:
 
 inverse_mills: Elementwise = Elementwise(
     "inverse_mills", _inverse_mills, _inverse_mills_slope,
-    kind="float", native="callback", complex_step=None,
+    code="np.sqrt(2 / np.pi) / special.erfcx(-{0} / np.sqrt(2))", kind="float", native="callback", complex_step=None,
     text="exp(-square({0}) / 2) / (2.5066282746310002 * ndtr({0}))", latex=r"\frac{{\phi({0})}}{{\Phi({0})}}", level=2,
     doc="The derivative of `log_ndtr`, φ(x)/Φ(x), the inverse of Mills' ratio, for x from -∞ to ∞.",
 )  # fmt: skip

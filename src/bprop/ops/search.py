@@ -42,6 +42,7 @@ def _extreme(name: str, numpys: Any, reduction: Any) -> General:
     return General(
         name,
         lambda x: numpys(x, axis=-1),
+        code=f"np.{name}({{0}}, axis=-1)",
         signature="(n)->()",
         dtype=np.int64,
         native=native,
@@ -112,6 +113,7 @@ def _searchsorted_value(x1: Any, x2: Any, side: str) -> Any:
 _searchsorted = General(
     "searchsorted",
     _searchsorted_value,
+    code=lambda x1, x2, side: f"np.searchsorted({{0}}, {{1}}, side={side!r})" if len(x1.shape) == 1 else None,
     signature="(n),(m)->(m)",
     dtype=np.int64,
     examples=lambda draw: [

@@ -86,6 +86,7 @@ def _convert(x: Any, dtype: Any) -> Any:
 
 astype = Elementwise(
     "astype", _convert, 1,
+    code=lambda x, dtype: f"np.asarray({{0}}, np.{np.dtype(dtype)})",
     kind="given", native="cast", takes_complex=True,
     complex_step=lambda x, dtype: x if np.dtype(dtype).kind == "f" else np.real(x).astype(dtype),
     examples=lambda draw: [((draw(*shape),), {"dtype": np.dtype(dtype)})
@@ -96,7 +97,7 @@ astype = Elementwise(
 
 stop_gradient = Elementwise(
     "stop_gradient", np.asarray, None,
-    native=lambda x: x, takes_complex=True, complex_step=np.real, latex=r"\operatorname{{sg}}({0})",
+    code="{0}", native=lambda x: x, takes_complex=True, complex_step=np.real, latex=r"\operatorname{{sg}}({0})",
     doc="""y = x, taken as a constant: no derivative flows through it.
 
     ``x``: any shape and dtype.
@@ -140,6 +141,7 @@ def _not(condition: Any) -> Any:
 def _bounded(name: str, evaluate: Any, native: Any, step: Any, *shares: Any) -> Selection:
     return Selection(
         name, evaluate, *shares, native=native, complex_step=step,
+        code={"at_least": "np.maximum({0}, {1})", "at_most": "np.minimum({0}, {1})"}.get(name),
         latex=r"\operatorname{{" + name.replace("_", " ") + "}}(" + ", ".join(f"{{{i}}}" for i in range(len(shares))) + ")",
         doc=f"The op behind `bprop.clip` called {name}.",
     )  # fmt: skip

@@ -62,7 +62,7 @@ def _sech_squared_native(x: Any) -> Any:
 
 sech_squared = Elementwise(
     "sech_squared", _sech_squared, lambda y, x: -2 * tanh(x) * y,
-    kind="float", native=_sech_squared_native, text="1 - tanh({0}) ** 2", latex=r"1 - \tanh^2({0})", level=1,
+    code="4 * np.exp(-2 * abs({0})) / (1 + np.exp(-2 * abs({0}))) ** 2", kind="float", native=_sech_squared_native, text="1 - tanh({0}) ** 2", latex=r"1 - \tanh^2({0})", level=1,
     complex_step=lambda z: 1 - np.tanh(z) ** 2,
     doc="The derivative of `tanh`, 1 - tanh²x = 1/cosh²x, without cancellation.",
 )  # fmt: skip
@@ -99,7 +99,7 @@ def _tanh_shrink(x: Any) -> Any:
 
 tanh_shrink = Elementwise(
     "tanh_shrink", _tanh_shrink, lambda y, x: square(tanh(x)),
-    kind="float", native=_tanh_shrink, complex_step=lambda z: z - np.tanh(z), text="{0} - tanh({0})", level=1,
+    code=lambda x: None, kind="float", native=_tanh_shrink, complex_step=lambda z: z - np.tanh(z), text="{0} - tanh({0})", level=1,
     latex=r"{0} - \tanh({0})", doc="y = x - tanh x, also where that is the difference of two close numbers.",
 )  # fmt: skip
 
@@ -128,7 +128,7 @@ def _logistic_density_native(x: Any) -> Any:
 
 logistic_density = Elementwise(
     "logistic_density", lambda x: _over_square(_folded(x)), lambda y, x: -y * tanh(0.5 * x),
-    kind="float", native=_logistic_density_native, text="sigmoid({0}) * (1 - sigmoid({0}))",
+    code="special.expit({0}) * special.expit(-{0})", kind="float", native=_logistic_density_native, text="sigmoid({0}) * (1 - sigmoid({0}))",
     latex=r"\sigma({0}) \, (1 - \sigma({0}))", level=2,
     complex_step=lambda z: sigmoid_step(z) * sigmoid_step(-z),
     doc="The derivative of `sigmoid`, σ(x) σ(-x) = e⁻ˣ/(1 + e⁻ˣ)², without cancellation.",
@@ -137,7 +137,7 @@ logistic_density = Elementwise(
 
 sigmoid: Elementwise = Elementwise(
     "sigmoid", _sigmoid, lambda y, x: logistic_density(x),
-    kind="float", native=_sigmoid_native, complex_step=sigmoid_step, latex=r"\sigma({0})",
+    code="special.expit({0})", kind="float", native=_sigmoid_native, complex_step=sigmoid_step, latex=r"\sigma({0})",
     doc=_doc("y = 1/(1 + e⁻ˣ); ∂y/∂x = y (1 - y).", "bprop.sigmoid(bprop.zeros(2))\n    Array([0.5, 0.5])",
              "Leibe (2016), Backpropagation, nonlinearities"),
 )  # fmt: skip
@@ -217,7 +217,7 @@ def _half_difference(x1: Any, x2: Any) -> Any:
 density_difference: Elementwise = Elementwise(
     "density_difference", _density_difference,
     lambda y, x1, x2: -y * tanh(_half_difference(x1, x2)), lambda y, x1, x2: y * tanh(_half_difference(x1, x2)),
-    kind="float", native=_density_difference, complex_step=lambda z1, z2: logistic_density.complex_step(np.asarray(z1 - z2)),  # type: ignore[operator,misc]
+    code="special.expit({0} - {1}) * special.expit({1} - {0})", kind="float", native=_density_difference, complex_step=lambda z1, z2: logistic_density.complex_step(np.asarray(z1 - z2)),  # type: ignore[operator,misc]
     text="sigmoid({0} - {1}) * (1 - sigmoid({0} - {1}))",
     latex=r"\sigma({0} - {1}) \, (1 - \sigma({0} - {1}))", level=2,
     doc="The second derivative of `logaddexp`, σ(x1 - x2) σ(x2 - x1), also where the difference is large and rounded.",
@@ -226,7 +226,7 @@ density_difference: Elementwise = Elementwise(
 sigmoid_difference = Elementwise(
     "sigmoid_difference", _sigmoid_difference,
     lambda y, x1, x2: density_difference(x1, x2), lambda y, x1, x2: -density_difference(x1, x2),
-    kind="float", native=_sigmoid_difference, complex_step=lambda z1, z2: sigmoid_step(np.asarray(z1 - z2)),
+    code="special.expit({0} - {1})", kind="float", native=_sigmoid_difference, complex_step=lambda z1, z2: sigmoid_step(np.asarray(z1 - z2)),
     text="sigmoid({0} - {1})", latex=r"\sigma({0} - {1})",
     doc="The derivative of `logaddexp`, σ(x1 - x2), also where the difference is large and rounded.",
 )  # fmt: skip

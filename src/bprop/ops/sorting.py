@@ -30,6 +30,7 @@ def _argsort_value(x: Any, descending: bool, stable: bool) -> Any:
 _argsort = General(
     "argsort",
     _argsort_value,
+    code=lambda x, descending, stable: None if descending else f"np.argsort({{0}}, axis=-1, stable={stable})",
     signature="(n)->(n)",
     dtype=np.int64,
     examples=lambda draw: [
