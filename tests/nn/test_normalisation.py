@@ -273,7 +273,7 @@ def test_weights_go_through_a_file(tmp_path):
 ERRORS = [
     (lambda: nn.BatchNorm2d(3)(ones((2, 3))), ShapeError, r"\(2, 3\), it should be \(N, 3, H, W\) in layout 'NCHW'"),
     (lambda: nn.BatchNorm2d(3)(ones((2, 4, 5, 5))), ShapeError, r"\(2, 4, 5, 5\), it should be \(N, 3, H, W\)"),
-    (lambda: nn.BatchNorm1d(3)(ones(3)), ShapeError, r"\(N, 3, L\) in layout 'NCL'"),
+    (lambda: nn.BatchNorm1d(3)(ones(3)), ShapeError, r"\(N, 3, L\) or \(N, 3\) in layout 'NCL'"),
     (lambda: nn.BatchNorm1d(3)(ones((1, 3))), ShapeError, "1 value for each mean: it needs at least 2"),
     (lambda: nn.InstanceNorm1d(3)(ones((5, 3, 1))), ShapeError, "1 value for each mean"),
     (lambda: nn.BatchNorm2d(3, layout="HWCN"), ArgumentError, "layout is 'NCHW' or 'NHWC', not 'HWCN'"),
