@@ -199,14 +199,20 @@ def test_a_run_goes_on_with_the_same_bits(tmp_path):
         train_text(Corpus(LINE * 13, "more lines"), settings, out=tmp_path / "run", resume=True, progress=False)
 
 
-def test_a_transformer_learns_and_is_loaded_again(tmp_path):
+def test_a_transformer_learns_english_and_is_loaded_again(tmp_path):
+    """Better than whatever sees one character alone; with derivatives of a wrong sign in attention it stays above 4 bits."""
+    corpus = read_text(Path(__file__).parents[3] / "LICENSE")
     settings = TextSettings(
-        "transformer", hidden=16, layers=1, heads=2, window=16, batch_size=8, epochs=3, learning_rate=3e-3
+        "transformer", hidden=48, layers=1, heads=2, window=32, batch_size=4, epochs=9, learning_rate=7e-3
     )
-    result = train_text(Corpus(LINE * 30, "lines"), settings, out=tmp_path / "run", progress=False)
-    losses = [entry["train_loss"] for entry in result.run.history]
-    assert losses[-1] < losses[0] - 0.1
-    assert result.bits < np.log2(len(result.model.vocabulary))
+    result = train_text(corpus, settings, out=tmp_path / "run", progress=False)
+    ids = corpus.ids[: corpus.learned]
+    pairs, counts = np.unique(ids[:-1] * len(corpus.vocabulary) + ids[1:], return_counts=True)
+    before = np.bincount(ids[:-1])[pairs // len(corpus.vocabulary)]
+    least = -np.sum(
+        counts / counts.sum() * np.log2(counts / before)
+    )  # the entropy of a character, given the one before it
+    assert result.run.history[-1]["train_loss"] / np.log(2) < least < 3.3
     written = load_text_model(tmp_path / "run").generate("the qui", 20, temperature=0)
     assert written == result.model.generate("the qui", 20, temperature=0)
     assert result.run.notes == []
