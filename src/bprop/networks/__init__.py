@@ -1,6 +1,6 @@
 """Networks that the literature names, as modules: multi-layer perceptron, LeNet, ResNet, networks over characters."""
 
-from .. import gradients, region  # noqa: F401 - whole rooms first: see core/lazy.py
+from .. import gradients, nn, region  # noqa: F401 - whole rooms first: see core/lazy.py
 from ..nn.count import flops, parameters
 from .catalogue import CATALOGUE, Entry
 from .char_rnn import CharRNN

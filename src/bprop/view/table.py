@@ -8,6 +8,7 @@ from .. import formula as _formula  # noqa: F401 - whole rooms first: see core/l
 from ..core.interpreter import using
 from ..core.observe import Observe
 from ..formula.formula import LIMIT
+from ..gradients.argument import Arguments
 from ..gradients.variable import as_arrays, both_forms, name_of
 from . import grid
 from .export import save
@@ -75,7 +76,7 @@ def view(f: Callable[..., Any], /, *args: Any, **options: Any) -> View:
     →  c         a * b        float64[]  2      1
     """
     what = name_of(f)
-    arguments = argument.Arguments(f, args, options, None, f"view of {what}")
+    arguments = Arguments(f, args, options, None, f"view of {what}")
     owner = Observe(name=f"view of {what}")
     inputs = [owner.input(value) for value in arguments.values]
     with using(owner):
