@@ -58,6 +58,7 @@ def test_bits_are_those_of_the_matrix_where_it_lies(dtype, examples, monkeypatch
         lambda h, rows, W: bprop.scan(lambda h, row: (bprop.tanh(row + h @ W) @ W, h), h, rows),  # read twice
         lambda h, rows, W: bprop.scan(lambda h, row: (bprop.tanh(row + h @ W) + W[0], h), h, rows),
         lambda h, rows, W: bprop.scan(lambda h, row: ((row @ W.T) * 0.1, h), h, rows),
+        lambda h, rows, W: bprop.scan(lambda h, row: (h, bprop.einsum(",ij->j", row[0, 0], W)), h, rows),
         lambda h, rows, W: bprop.scan(lambda W, row: (W @ W, row[0]), W, rows),
         lambda h, rows, W: bprop.scan(lambda h, row: (h, bprop.einsum("bi,ij->ji", row, W)), h, rows),
         lambda h, rows, W: bprop.scan(lambda h, row: bprop.scan(lambda h, _: (h @ W, h), h, length=9), h, rows),

@@ -92,7 +92,9 @@ class _Prepacking(Rewriter):
         others, out = labels[1 - position], labels[2]
         depth, extent = matrix.specs[0].shape
         shape = product.edge(1 - position).spec.shape
-        if summed in out or column in others or out[-1:] != column or shape[others.find(summed)] != depth:
+        if summed not in others or summed in out or column in others or out[-1:] != column:
+            return 0
+        if shape[others.index(summed)] != depth:
             return 0
         columns = RegisterTile(spec.dtype, self.target).columns
         is_large = depth * extent >= MIN_ENTRIES and size_of(spec.shape) >= MIN_ROWS * extent
