@@ -55,7 +55,7 @@ def lower(graph: Graph, target: Target, donated: Mapping[int, int] | None = None
     native code.
     """
     donated = donated or {}
-    graph = assign_layouts(simplify(add_finite_checks(graph, donated)))
+    graph = assign_layouts(simplify(add_finite_checks(simplify(graph), donated)))
     graph = fold_transposes(simplify(lower_convolutions(graph)))
     _check_dtypes(graph)
     kernels = build_loop_nests(fuse(graph))
