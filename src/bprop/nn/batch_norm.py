@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike
 from ..core.error import ShapeError
 from ..core.number import flag, number
 from ..core.value import Array
-from ..ops import astype, mean, moments, reshape
+from ..ops import astype, mean, moments, reshape, sum
 from ..ops.spatial import LAYOUTS, check_axes, layout_name
 from .cell import state
 from .normalisation import ChannelNormalisation, Normalisation, standardised_cotangent
@@ -94,16 +94,29 @@ class _RunningNormalisation(ChannelNormalisation):
         x = self.floats(self.x)
         if hasattr(self, "batch_mean"):
             # Every x of a channel is in its mean and variance, through which ∂E/∂y of all reaches x.
+            axes = self.axes_of(x)
+            if self.affine and len(axes) == x.ndim - 1:
+                return self._batch_cotangent(x, y_bar, axes)
             x_hat = (x - self.batch_mean) * self.batch_inverse_std
-            x_hat_bar, axes, means = self.scaled_cotangent(y_bar, x_hat), self.axes_of(x), None
-            if self.affine and len(axes) == x.ndim - 1:  # then the means of ∂E/∂x̂ = γ ∂E/∂y are those of the sums above
-                scale = self.gamma / prod(x.shape[axis] for axis in axes)
-                means = self.along_channels(scale * self.beta_bar, x), self.along_channels(scale * self.gamma_bar, x)
-            return standardised_cotangent(x_hat_bar, x_hat, self.batch_inverse_std, axes, means)
+            return standardised_cotangent(self.scaled_cotangent(y_bar, x_hat), x_hat, self.batch_inverse_std, axes)
         # Running statistics are constants: the layer is a linear map, entry by entry.
         inverse_std = self.inverse_std_of(self.along_channels(self.running_var, x))
         x_hat = (x - self.along_channels(self.running_mean, x)) * inverse_std
         x_bar: Array = self.scaled_cotangent(y_bar, x_hat) * inverse_std
+        return x_bar
+
+    def _batch_cotangent(self, x: Array, y_bar: Array, axes: tuple[int, ...]) -> Array:
+        """Return ∂E/∂x where the means of the backward pass are over the same entries as the sums of ∂E/∂γ and ∂E/∂β.
+
+        x̂ is not computed again but for its factor 1 / √(σ² + ε), which is outside of the sum.
+        """
+        deviation, inverse_std = x - self.batch_mean, self.batch_inverse_std
+        count, gamma = prod(x.shape[axis] for axis in axes), self.along_channels(self.gamma, x)
+        beta_bar = sum(y_bar, axis=axes, keepdims=True)
+        gamma_bar = sum(y_bar * deviation, axis=axes, keepdims=True) * inverse_std
+        self.beta_bar, self.gamma_bar = reshape(beta_bar, (self.channels,)), reshape(gamma_bar, (self.channels,))
+        stretch = gamma_bar * inverse_std / count
+        x_bar: Array = (y_bar - beta_bar / count - deviation * stretch) * inverse_std * gamma
         return x_bar
 
     def letters_of(self, x: Array) -> str:
