@@ -36,6 +36,15 @@ def binomial(n, k):
     return mp.exp(mp.loggamma(n + 1) - mp.loggamma(k + 1) - mp.loggamma(n - k + 1))
 
 
+def scaled_k(v, x):
+    """eˣ Kᵥ(x) by its asymptotic series (NIST Handbook 10.40.2), which mpmath's own function adds up a hundred times as slowly."""
+    term = total = mp.mpf(1)
+    for k in range(1, 60):
+        term = term * (4 * v * v - (2 * k - 1) ** 2) / (8 * k * x)
+        total += term
+    return mp.sqrt(mp.pi / (2 * x)) * total
+
+
 # a density of 1e8 trials moves by 1e-13 of itself with a last bit of p
 # name: ours, exact, calls, and the ceilings of the relative errors of value, first and second derivative by the first argument
 LARGE = {
@@ -54,13 +63,13 @@ LARGE = {
                       [(1.0001e8, 1e8), (2.0, 3.0)], (1e-15, 1e-15, 1e-15)),
     "beta density": (stats.beta.logpdf, log_beta_density, [(0.301, 3e7, 7e7), (0.9, 2.0, 500.0), (0.4, 2.0, 3.0)], (2e-13, 1e-13, 1e-14)),
     "binom by p": (lambda p, k, n: stats.binom.logpmf(k, n, p), lambda p, k, n: mp.log(binomial(n, k)) + k * mp.log(p) + (n - k) * mp.log1p(-p),
-                   [(0.301, 3e7, 1e8), (0.4, 2.0, 5.0)], (2e-13, 1e-13, 1e-14)),
+                   [(0.301, 3e7, 1e8), (0.4, 3.0, 5.0)], (2e-13, 1e-13, 1e-14)),
     "nbinom by n": (lambda n, k, p: stats.nbinom.logpmf(k, n, p), lambda n, k, p: mp.log(binomial(n + k - 1, k)) + n * mp.log(p) + k * mp.log1p(-p),
                     [(1e6, 4e5, 0.7), (1e10, 3.0, 0.5), (2.5, 4.0, 0.3)], (2e-14, 1e-11, 1e-14)),
     "i0e": (special.i0e, lambda x: mp.exp(-abs(x)) * mp.besseli(0, x), [(50.0,), (1e4,), (1e8,), (-1e4,)], (1e-15, 1e-15, 1e-14)),
     "i1e": (special.i1e, lambda x: mp.exp(-abs(x)) * mp.besseli(1, x), [(50.0,), (1e4,), (-1e4,)], (1e-15, 1e-15, 1e-14)),
-    "k0e": (special.k0e, lambda x: mp.exp(x) * mp.besselk(0, x), [(50.0,), (1e4,), (1e8,)], (1e-15, 1e-15, 1e-14)),
-    "k1e": (special.k1e, lambda x: mp.exp(x) * mp.besselk(1, x), [(50.0,), (1e4,)], (1e-15, 1e-15, 1e-14)),
+    "k0e": (special.k0e, lambda x: scaled_k(0, x), [(50.0,), (1e4,), (1e8,)], (1e-15, 1e-15, 1e-14)),
+    "k1e": (special.k1e, lambda x: scaled_k(1, x), [(50.0,), (1e4,)], (1e-15, 1e-15, 1e-14)),
     "ive": (lambda x: special.ive(2.5, x), lambda x: mp.exp(-x) * mp.besseli(2.5, x), [(50.0,), (1e4,), (3.0,)], (1e-15, 1e-14, 1e-13)),
     "kve": (lambda x: special.kve(2.5, x), lambda x: mp.exp(x) * mp.besselk(2.5, x), [(50.0,), (1e4,), (3.0,)], (1e-15, 1e-14, 1e-13)),
 }  # fmt: skip

@@ -235,7 +235,7 @@ def _binom(n: Any, k: Any) -> Any:
     if not np.any(large):
         return y
     below, total = np.where(large, k, 1.0), np.where(large, n, 2.0)
-    return np.where(large, np.exp(-_betaln(total - below + 1, below + 1)) / (total + 1), y)
+    return np.where(large, np.exp(-_betaln(total - below + 1, below + 1) - np.log1p(total)), y)
 
 
 binom: Elementwise = special_function(
