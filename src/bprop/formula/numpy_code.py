@@ -106,7 +106,7 @@ def qualified(name: str) -> str:
 def _is_python(template: str) -> bool:
     """Return whether a text with names in its slots is an expression that calls functions only; f'(x) is none, nor is ½(x)."""
     try:
-        tree = ast.parse(re.sub(r"\{\w+\}", "x", template), mode="eval")
+        tree = ast.parse(re.sub(r"\{\w+\}", "(1)", template), mode="eval")
     except SyntaxError:
         return False
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
