@@ -12,6 +12,7 @@ from ..core.printable import printable
 from .cache import clear, listing
 from .digit import digits
 from .doctor import doctor
+from .explain import explain
 from .network import networks
 from .predict import predict
 from .run import runs, show
@@ -52,7 +53,7 @@ class _BpropGroup(TyperGroup):
             return super().invoke(context)
 
     def list_commands(self, context: Any) -> list[str]:
-        return ["train", "predict", "generate", "runs", "show", "view", "networks", "doctor", "cache"]
+        return ["train", "predict", "generate", "runs", "show", "view", "explain", "networks", "doctor", "cache"]
 
 
 @contextmanager
@@ -96,7 +97,7 @@ cache = typer.Typer(invoke_without_command=True, rich_markup_mode="rich")
 app.add_typer(cache, name="cache")
 cache.callback()(listing)
 cache.command()(clear)
-for command in (predict, generate, runs, show, view, networks, doctor):
+for command in (predict, generate, runs, show, view, explain, networks, doctor):
     app.command()(command)
 
 

@@ -3,17 +3,24 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from .example import ExampleArgument, read_example
-from .option import path_of
+from .example import Example, read_example
+from .option import find_run, path_of
 from .screen import complain, screen
 
 
 def view(
-    example: ExampleArgument,
+    example: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE.py:NAME|RUN",
+            help="A function called without arguments that returns (f, args), or such a pair; or the folder of a run.",
+            show_default=False,
+        ),
+    ],
     save: Annotated[
         Path | None,
         typer.Option(
@@ -26,27 +33,34 @@ def view(
     port: Annotated[int, typer.Option(min=0, max=65535, help="On 127.0.0.1.", show_default="a free one")] = 0,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
 ) -> None:
-    """Show the computational graph of a function: step forward and back through it, change its inputs.
+    """Show the computational graph of a function, the modules of a network, or how a run went.
 
-    FILE.py:NAME names a function called without arguments that returns (f, args), or such a pair.
+    FILE.py:NAME names a function called without arguments that returns (f, args), or such a pair: step forward and back through its
+    graph, change its inputs; of modules unfold what goes through them. Of a RUN: its curves, and what `--view` kept of its layers.
 
     The page is served on 127.0.0.1 until Ctrl-C, under an address with a token. --save writes a file that needs no server.
     """
     from .. import view as view_of
-    from ..view.page import render
     from ..view.server import PageServer
 
     console, _, _ = screen(sys.stdout)
-    f, args = read_example(example)
-    figure = view_of(f, *args)
+    if _is_run(example):
+        title, page = run_page(find_run(Path(example)))
+        if save is not None:
+            _save_page(save, page)
+    else:
+        figure = view_of(*_flat(read_example(example)))
+        title = figure.name
+        if save is not None:
+            figure.save(save)
+        page = "" if save is not None else figure.page()
     if save is not None:
-        figure.save(save)
         console.print(f"wrote {save}", soft_wrap=True)
         return
-    server = PageServer(render(figure.name, [figure]), port)
+    server = PageServer(page, port)
     try:
-        console.print(f"{figure.name}: {server.url}", soft_wrap=True)
-        if browser and not _open(server.url):
+        console.print(f"{title}: {server.url}", soft_wrap=True)
+        if browser and not open_browser(server.url):
             complain(
                 f"there is no browser here to open it in. From another machine, first run\n"
                 f"  ssh -L {server.port}:127.0.0.1:{server.port} THIS-MACHINE\n"
@@ -61,7 +75,35 @@ def view(
         server.close()
 
 
-def _open(url: str) -> bool:
+def _flat(example: Example) -> tuple[Any, ...]:
+    return (example.f, *example.args)
+
+
+def _is_run(text: str) -> bool:
+    return not text.rpartition(":")[0].endswith(".py") and find_run(Path(text)).is_dir()
+
+
+def run_page(folder: Path) -> tuple[str, str]:
+    """Return the title and the page of a run."""
+    from ..train.layer_record import FILE, read_layers
+    from ..train.table.run_summary import read_summary
+    from ..train.training_page import training_page
+
+    summary = read_summary(folder)
+    title = str(summary.config.get("title") or folder.name)
+    epochs = read_layers(folder) if (folder / FILE).exists() else []
+    return title, training_page(title, summary.history, epochs)
+
+
+def _save_page(path: Path, page: str) -> None:
+    from ..core.error import ArgumentError
+
+    if path.suffix.lower() != ".html":
+        raise ArgumentError(f"save: a run is a page: the ending of {path.name!r} has to be .html")
+    path.write_text(page, encoding="utf-8")
+
+
+def open_browser(url: str) -> bool:
     """Open an address in a browser; return whether there is one. One that runs in the terminal is none: it would take that over."""
     import webbrowser
 

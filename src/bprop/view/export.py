@@ -6,17 +6,19 @@ from pathlib import Path
 from ..core.error import ArgumentError
 from .drawing import Drawing
 from .figure import Figure
-from .page import render
 from .plot import plot
 from .svg import svg
 from .tikz import tikz
 
 
-def save(figure: Figure, path: str | Path) -> None:
-    """Write ``figure`` to ``path``; raises `ArgumentError` naming the formats, where its ending is none of them."""
+def save(figure: Figure, path: str | Path, page: Callable[[], str]) -> None:
+    """Write ``figure`` to ``path``; raises `ArgumentError` naming the formats, where its ending is none of them.
+
+    ``page``: gives the text of an HTML file.
+    """
     path = Path(path)
     texts: dict[str, Callable[[], str]] = {
-        ".html": lambda: render(figure.name, [figure]),
+        ".html": page,
         ".svg": lambda: svg(Drawing(figure)),
         ".tex": lambda: tikz(Drawing(figure)),
         ".dot": lambda: figure.dot + "\n",

@@ -151,6 +151,11 @@ def statistics(f: Callable[..., Any], *args: Any) -> list[ModuleStatistics]:
     return trees
 
 
+def has_modules(f: Callable[..., Any], *args: Any) -> bool:
+    """Return whether `statistics` has something to look at."""
+    return isinstance(f, Module) or any(isinstance(arg, Module) for arg in args)
+
+
 def _summed(module: Module, *args: Any) -> Any:
     return sum_of(module(*args))
 
@@ -262,4 +267,4 @@ def _lowered(x: Any) -> Any:
     return x if data is None else asarray(data)
 
 
-__all__ = ["Distribution", "ModuleStatistics", "ParameterStatistics", "statistics"]
+__all__ = ["Distribution", "ModuleStatistics", "ParameterStatistics", "has_modules", "statistics"]

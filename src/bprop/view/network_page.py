@@ -40,9 +40,12 @@ HEADINGS = (
 
 def network_page(title: str, trees: Sequence[ModuleStatistics]) -> str:
     """Return the page: a summary, the cotangents along the depth as a curve, and the tree."""
-    content = "\n".join(_network(tree) for tree in trees)
-    heading = f"<h2>{escape(printable(title))}</h2>"
-    return whole_page(title, heading + content, ("page", "network"), ("theme",))
+    return whole_page(title, network_section(title, trees), ("page", "network"), ("theme",))
+
+
+def network_section(title: str, trees: Sequence[ModuleStatistics]) -> str:
+    """Return what stands on the page."""
+    return f"<section><h2>{escape(printable(title))}</h2>{''.join(map(_network, trees))}</section>"
 
 
 def _network(tree: ModuleStatistics) -> str:
@@ -239,4 +242,4 @@ def _curve(tree: ModuleStatistics) -> str:
     )
 
 
-__all__ = ["network_page"]
+__all__ = ["network_page", "network_section"]

@@ -1,10 +1,8 @@
 """A view as one HTML file that needs nothing else: its drawing, its numbers, its program, and what runs it."""
 
 import json
-import re
 from collections.abc import Sequence
 from html import escape
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -16,6 +14,7 @@ from ..core.printable import printable
 from ..gradients.scalar_dependency import scalar_dependencies
 from ..ops import where
 from . import grid
+from .document import page_file, whole_page
 from .drawing import LIMIT as BOXES
 from .drawing import Drawing
 from .figure import Figure
@@ -33,29 +32,16 @@ ROWS = 200
 """Lines of the table of a graph that is too large to be drawn."""
 
 
-def render(title: str, figures: Sequence[Figure], text: str = "") -> str:
-    """Return a page with one or more figures; ``text`` is HTML that stands above them."""
+def render(title: str, figures: Sequence[Figure], text: str = "", styles: Sequence[str] = ()) -> str:
+    """Return a page with one or more figures; ``text`` is HTML that stands above them, for which there may be further ``styles``."""
     sections = [_section(figure, number) for number, figure in enumerate(figures)]
-    scripts = "\n".join(f"// --- {name}.js\n{_file(f'{name}.js')}" for name in SCRIPTS)
-    content = {
-        "title": escape(printable(title)),
-        "style": _file("page.css"),
-        "script": scripts,
-        "content": "\n".join([text, *sections]),
-    }
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: content[match[1]], _file("page.html"))
+    return whole_page(title, "\n".join([text, *sections]), ("page", *styles), SCRIPTS)
 
 
-def _file(name: str) -> str:
-    return files(__package__).joinpath("page", name).read_text(encoding="utf-8")
-
-
-def notebook(figure: Figure, table: str) -> str:
+def notebook(title: str, page: str, height: int, table: str) -> str:
     """Return the page in a frame over the table: a notebook that is not trusted shows the table alone."""
-    page = escape(render(figure.name, [figure]))
-    height = min(760, 320 + 60 * len(figure.graph.nodes))
     frame = (
-        f'<iframe srcdoc="{page}" title="{escape(printable(figure.name))}" sandbox="allow-scripts" loading="lazy" '
+        f'<iframe srcdoc="{escape(page)}" title="{escape(printable(title))}" sandbox="allow-scripts" loading="lazy" '
         f'style="width: 100%; height: {height}px; border: 1px solid #8888"></iframe>'
     )
     return f"{frame}\n<details open><summary>as a table</summary>{table}</details>"
@@ -79,7 +65,7 @@ def _section(figure: Figure, position: int) -> str:
         .replace("url(#tip", f"url(#f{position}-tip")
         .replace('id="tip', f'id="f{position}-tip')
     )
-    return _file("figure.html").format(
+    return page_file("figure.html").format(
         position=position, heading=escape(heading), drawing=drawing, data=data, table=table
     )
 

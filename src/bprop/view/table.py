@@ -1,6 +1,7 @@
 """`view`: the graph of a function with every value and every gradient beside every node."""
 
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from ..gradients.variable import as_arrays, both_forms, name_of
 from . import grid
 from .export import save
 from .figure import Figure
-from .page import notebook
+from .module_statistics import ModuleStatistics, has_modules, statistics
+from .network_page import network_page, network_section
+from .page import notebook, render
 
 WIDTH = 60
 """Columns of a printed table."""
@@ -21,19 +24,46 @@ ROWS = 200
 """Lines of a printed table."""
 
 
+STEPS = 60
+"""Nodes of a graph that stands below the modules on a page."""
+NETWORK_HEIGHT = 640
+"""Pixels of a network's page in a notebook."""
+
+
 class View(Figure):
     """A function's graph at its arguments: ``rows`` with values and gradients, ``graph``, ``text``, ``latex``, ``dot``.
 
-    ``print`` shows a table, a notebook a page to step through, `save` writes that or a drawing to a file.
+    ``print`` shows a table, a notebook a page to step through, `save` writes that or a drawing to a file. Where modules take part the
+    page is that of a network: its modules as a tree with what goes through them both ways, from the property ``modules``.
     """
+
+    def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any], *figure: Any) -> None:
+        super().__init__(f, *figure)
+        self._call = (f, args, options)
+
+    @cached_property
+    def modules(self) -> list[ModuleStatistics]:
+        """The statistics of the modules among the function and its arguments, a tree each; empty without modules."""
+        f, args, options = self._call
+        if not has_modules(f, *args):
+            return []
+        return statistics(f if not options else lambda *xs: f(*xs, **options), *args)
+
+    def page(self) -> str:
+        """Return the page as HTML: the modules, where there are some, and a graph that is not too long to be stepped through."""
+        if not self.modules:
+            return render(self.name, [self])
+        if len(self.graph.nodes) > STEPS:
+            return network_page(self.name, self.modules)
+        return render(self.name, [self], network_section(self.name, self.modules), ("network",))
 
     def save(self, path: str | Path) -> None:
         """Write the view to a file, in the format that its ending says.
 
-        ``.html``: a page that opens offline, to step through and to change inputs; ``.svg``, ``.png``, ``.pdf``, ``.tex``
+        ``.html``: a page that opens offline, to step through and to change inputs, or to unfold modules; ``.svg``, ``.png``, ``.pdf``, ``.tex``
         (TikZ): the drawing; ``.dot``: for Graphviz.
         """
-        save(self, path)
+        save(self, path, self.page)
 
     def __str__(self) -> str:
         cells = list(self.cells())
@@ -47,7 +77,8 @@ class View(Figure):
 
     def _repr_html_(self) -> str:
         cells = list(self.cells())
-        return notebook(self, grid.html(self.name, cells[: ROWS + 1]))
+        height = NETWORK_HEIGHT if self.modules else min(760, 320 + 60 * len(self.graph.nodes))
+        return notebook(self.name, self.page(), height, grid.html(self.name, cells[: ROWS + 1]))
 
     def _repr_latex_(self) -> str | None:
         if len(self.graph.outputs) != 1 or self.expression.size > LIMIT:
@@ -82,7 +113,7 @@ def view(f: Callable[..., Any], /, *args: Any, **options: Any) -> View:
     with using(owner):
         result = arguments(inputs)
     outputs, _ = as_arrays(result, f"view of {what}")
-    return View(f, arguments.names, owner, outputs)
+    return View(f, args, options, arguments.names, owner, outputs)
 
 
 __all__ = ["View", "view"]

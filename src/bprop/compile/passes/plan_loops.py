@@ -89,6 +89,8 @@ def _scatter_plan(kernel: Kernel, target: Target) -> LoopPlan:
 
 def _stays_in_column(target: AffineIndex, loop: Loop) -> bool:
     """Return whether an address is that of a row, whichever it is, of as many entries as ``loop`` has turns, and its variable."""
+    if loop.extent == 0:
+        return False
     rows = {term: step for term, step in target.terms.items() if term != loop.variable}
     if target.coefficient(loop.variable) != 1 or target.constant or any(step % loop.extent for step in rows.values()):
         return False
