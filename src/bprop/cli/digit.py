@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from .live import ViewOption, live
 from .option import (
     AsJson,
     HiddenOfMlp,
@@ -39,6 +40,7 @@ def digits(
     learning_rate: LearningRate = 3e-3,
     hidden: HiddenOfMlp = None,
     resume: Annotated[Path | None, resume_option()] = None,
+    view: ViewOption = False,
     as_json: AsJson = False,
 ) -> None:
     """Learn to read handwritten digits: 1,438 images of 8 × 8 pixels to learn from, 359 others as the test.
@@ -65,8 +67,8 @@ def digits(
         folder = resumed_run(resume, out)
         options.update({name: value for name, value in digit_settings(folder).items() if not is_set(context, name)})
     stream = sys.stderr if as_json else sys.stdout
-    with interruptible(lambda: saved_state(folder, "digits")):
-        result = train_digits(**options, out=folder, resume=resume is not None, progress=stream)
+    with live(view, lambda: folder), interruptible(lambda: saved_state(folder, "digits")):
+        result = train_digits(**options, out=folder, resume=resume is not None, progress=stream, layers=view)
     _show(result, stream)
     if as_json:
         print_json(

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .live import ViewOption, live
 from .option import (
     AsJson,
     Hidden,
@@ -64,6 +65,7 @@ def table(
     seed: Seed = 0,
     out: Annotated[Path | None, out_option("runs/<table>-<date>-<n>")] = None,
     resume: Annotated[Path | None, resume_option()] = None,
+    view: ViewOption = False,
     as_json: AsJson = False,
 ) -> None:
     """Learn to predict one column of a table from the others.
@@ -100,7 +102,7 @@ def table(
     }
     stream = sys.stderr if as_json else sys.stdout
     start = time.perf_counter()
-    prepared, result, folder = _train(context, path, options, out, resume, stream)
+    prepared, result, folder = _train(context, path, options, out, resume, stream, view)
     seconds = time.perf_counter() - start
     show_result(result.scores, result.verdict, result.influence, len(result.parts.test), stream)
     console, _, _ = screen(stream)
@@ -131,7 +133,13 @@ def _outcome(path: Path, prepared: Any, result: Any, seconds: float, folder: Pat
 
 
 def _train(
-    context: typer.Context, path: Path, options: dict[str, Any], out: Path | None, resume: Path | None, stream: Any
+    context: typer.Context,
+    path: Path,
+    options: dict[str, Any],
+    out: Path | None,
+    resume: Path | None,
+    stream: Any,
+    view: bool,
 ) -> tuple[Any, Any, Path]:
     """Read the table, show what is known of it, and train. Returns the prepared table, the result and the folder."""
     from ..train.digit import next_folder
@@ -155,7 +163,8 @@ def _train(
         if resume is None:
             _show_table(prepared, stream)
             folder = next_folder(name=path.stem) if out is None else new_folder(out)
-        result = prepared.fit(**training, out=folder, resume=resume is not None, progress=stream)
+        with live(view, lambda: folder):
+            result = prepared.fit(**training, out=folder, resume=resume is not None, progress=stream, layers=view)
     assert folder is not None
     return prepared, result, folder
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from ..core.printable import printable_lines
+from .live import ViewOption, live
 from .option import (
     AsJson,
     RunArgument,
@@ -56,6 +57,7 @@ def text(
     seed: Seed = 0,
     out: Annotated[Path | None, out_option("runs/<file>-<date>-<n>")] = None,
     resume: Annotated[Path | None, resume_option()] = None,
+    view: ViewOption = False,
     as_json: AsJson = False,
 ) -> None:
     """Learn to predict a text, character by character.
@@ -102,7 +104,7 @@ def text(
         f"{len(corpus) - corpus.learned:,} are held out",
         soft_wrap=True,
     )
-    with interruptible(lambda: saved_state(folder, text_argument(path))):
+    with interruptible(lambda: saved_state(folder, text_argument(path))), live(view, lambda: folder):
         result = train_text(corpus, TextSettings(**options), out=folder, resume=resume is not None, progress=stream)
     _show(result, stream)
     if as_json:

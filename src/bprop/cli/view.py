@@ -45,7 +45,10 @@ def view(
 
     console, _, _ = screen(sys.stdout)
     if _is_run(example):
-        title, page = run_page(find_run(Path(example)))
+        from ..train.training_page import training_page
+
+        title, history, epochs = run_page(find_run(Path(example)))
+        page = training_page(title, history, epochs)
         if save is not None:
             _save_page(save, page)
     else:
@@ -83,16 +86,15 @@ def _is_run(text: str) -> bool:
     return not text.rpartition(":")[0].endswith(".py") and find_run(Path(text)).is_dir()
 
 
-def run_page(folder: Path) -> tuple[str, str]:
-    """Return the title and the page of a run."""
+def run_page(folder: Path) -> tuple[str, list[Any], list[Any]]:
+    """Return the title of a run, the records of its epochs, and what was kept of its layers: what its page shows."""
     from ..train.layer_record import FILE, read_layers
     from ..train.table.run_summary import read_summary
-    from ..train.training_page import training_page
 
     summary = read_summary(folder)
     title = str(summary.config.get("title") or folder.name)
     epochs = read_layers(folder) if (folder / FILE).exists() else []
-    return title, training_page(title, summary.history, epochs)
+    return title, summary.history, epochs
 
 
 def _save_page(path: Path, page: str) -> None:

@@ -25,6 +25,7 @@ from .data import stratified_split
 from .digit_model import HIDDEN, SETTINGS, digit_model, model_name
 from .evaluation import evaluating
 from .health import Saturation, norms, saturation
+from .layer_record import LayerRecord
 from .loop import fit
 from .metric import accuracy, confusion_matrix
 from .run import Run
@@ -78,6 +79,7 @@ def train_digits(
     hidden: Sequence[int] | None = None,
     resume: bool = False,
     progress: bool | TextIO = True,
+    layers: bool = False,
 ) -> DigitResult:
     """Train on 1,438 images of digits and test on 359 others; with the defaults more than 97 % of those are read right.
 
@@ -94,6 +96,8 @@ def train_digits(
         Decides the initial weights and the order of the examples.
     out, resume, progress
         As for `fit`.
+    layers
+        Whether every epoch's gradients, updates and activations are kept for a page (`LayerRecord`).
     hidden
         Sizes of the hidden layers of the mlp, by default (128, 64).
 
@@ -137,6 +141,7 @@ def train_digits(
         out=out,
         resume=resume,
         progress=progress,
+        callbacks=[LayerRecord(*train, loss)] if layers else [],
         title="handwritten digits (validation: the 359 test images)",
     )
     return _result(run, network, loss, train, test, start)

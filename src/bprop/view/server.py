@@ -3,6 +3,7 @@
 import errno
 import secrets
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
@@ -16,6 +17,7 @@ HOST = "127.0.0.1"
 class PageServer:
     """One page under an address with a token, ``url``; anything else gets 403. A context manager ends it.
 
+    ``page`` is the page, or a function that gives it anew for every request, of the ``part`` that the address asks for.
     ``port`` 0 takes a free one. Raises `BpropError` where the port is taken or may not be used.
 
     >>> from urllib.request import urlopen
@@ -26,23 +28,23 @@ class PageServer:
     b'<p>a page</p>'
     """
 
-    def __init__(self, page: str, port: int = 0) -> None:
+    def __init__(self, page: str | Callable[[str], str], port: int = 0) -> None:
         self.token = secrets.token_urlsafe(24)
-        body = page.encode("utf-8")
+        give = page if callable(page) else lambda part: page
         try:
-            self._server = ThreadingHTTPServer((HOST, port), self._handler(body))
+            self._server = ThreadingHTTPServer((HOST, port), self._handler(give))
         except OSError as error:
             raise BpropError(_reason(error, port)) from None
         self._server.daemon_threads = True
         self.port: int = self._server.server_address[1]
         self.url = f"http://{HOST}:{self.port}/?token={self.token}"
 
-    def _handler(self, body: bytes) -> type[BaseHTTPRequestHandler]:
+    def _handler(self, give: Callable[[str], str]) -> type[BaseHTTPRequestHandler]:
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                status, text = outer._answer(self.path, self.headers.get("Host", ""), body)
+                status, text = outer._answer(self.path, self.headers.get("Host", ""), give)
                 self.send_response(status)
                 for name, value in _HEADERS.items():
                     self.send_header(name, value)
@@ -60,7 +62,7 @@ class PageServer:
 
         return Handler
 
-    def _answer(self, path: str, host: str, body: bytes) -> tuple[int, bytes]:
+    def _answer(self, path: str, host: str, give: Callable[[str], str]) -> tuple[int, bytes]:
         parts = urlsplit(path)
         (token,) = parse_qs(parts.query).get("token", [""])[:1]
         if host not in (
@@ -70,7 +72,13 @@ class PageServer:
             return 403, b"this server answers on 127.0.0.1 only\n"
         if not secrets.compare_digest(token.encode(), self.token.encode()):
             return 403, b"the token is missing or wrong: open the address that the terminal shows\n"
-        return (200, body) if parts.path == "/" else (404, b"there is one page here, at /\n")
+        if parts.path != "/":
+            return 404, b"there is one page here, at /\n"
+        (part,) = parse_qs(parts.query).get("part", [""])[:1]
+        try:
+            return 200, give(part).encode("utf-8")
+        except BpropError as error:
+            return 503, f"{error.message}\n".encode()
 
     def run(self) -> None:
         """Answer until it is interrupted."""

@@ -16,6 +16,7 @@ from ...nn import CrossEntropy, SquaredError
 from ...ops import Generator
 from ...optim import Adam
 from ..callback import RecordWriter
+from ..layer_record import LayerRecord
 from ..loop import fit
 from ..run import Run
 from ..stopping import EarlyStopping
@@ -140,8 +141,12 @@ class PreparedTable:
         out: str | os.PathLike[str] | None = None,
         resume: bool = False,
         progress: bool | TextIO = True,
+        layers: bool = False,
     ) -> TableResult:
-        """Train, choose the epoch by the validation rows, and measure once on the test rows. Parameters as for `fit_table`."""
+        """Train, choose the epoch by the validation rows, and measure once on the test rows. Parameters as for `fit_table`.
+
+        ``layers``: whether every epoch's gradients and activations are kept for a page (`LayerRecord`).
+        """
         sizes = layer_sizes(hidden)
         size = batch_size if batch_size is not None else _batch_size(len(self.parts.train))
         size, epochs = integer("fit_table", "batch_size", size), integer("fit_table", "epochs", epochs)
@@ -160,9 +165,13 @@ class PreparedTable:
         settings |= {"epochs": epochs, "task": self.task, "reading": self.table.reading}
         model = self._new_model(sizes)
         train, validation = self.part(self.parts.train), self.part(self.parts.validation)
+        loss: Any = CrossEntropy() if self.target.classes else SquaredError()
+        callbacks: list[Any] = [RecordWriter(lambda folder: model.save(folder, self._record(settings)))]
+        if layers:
+            callbacks.append(LayerRecord(*model.scaled(train), loss))
         run = fit(
             model.network,
-            CrossEntropy() if self.target.classes else SquaredError(),
+            loss,
             optimizer,
             model.scaled(train),
             model.scaled(validation),
@@ -172,7 +181,7 @@ class PreparedTable:
             out=out,
             resume=resume,
             early_stopping=EarlyStopping("validation_loss", patience),
-            callbacks=[RecordWriter(lambda folder: model.save(folder, self._record(settings)))],
+            callbacks=callbacks,
             metrics=["accuracy" if self.target.classes else "r2"],
             progress=progress,
             title=f"{model.task} of {model.target}",
