@@ -67,7 +67,7 @@ class KindTraits(NamedTuple):
 TRAITS: dict[Kind, KindTraits] = {
     "map": KindTraits(is_nest=True, is_by_entry=True, stores_nodes=True, reads_in_order=True),
     "join": KindTraits(is_nest=True, stores_nodes=True, stores_whole=False),
-    "reduce": KindTraits(is_nest=True, combines=True, is_chained=True, loops_over_input=True),
+    "reduce": KindTraits(is_nest=True, combines=True, is_chained=True, loops_over_input=True, reads_in_order=True),
     "scatter": KindTraits(is_nest=True, combines=True, may_fail=True, loops_over_input=True),
     "cumulate": KindTraits(is_nest=True, combines=True, is_chained=True),
     "contract": KindTraits(reads_views=True, is_divisible=True, reads_in_order=True),

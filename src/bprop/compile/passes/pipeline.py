@@ -59,7 +59,7 @@ def lower(graph: Graph, target: Target, donated: Mapping[int, int] | None = None
     native code.
     """
     donated = donated or {}
-    graph = reassociate_gathers(simplify(add_finite_checks(graph, donated)))
+    graph = reassociate_gathers(simplify(add_finite_checks(simplify(graph), donated)))
     graph = assign_layouts(graph)
     graph = fold_transposes(simplify(prepack_operands(lower_convolutions(graph), target)))
     _check_dtypes(graph)

@@ -34,8 +34,8 @@ from ..ir.lowered import walk
 from ..ir.scalar_expr import index_of, scalars_of, terms_of
 from ..ir.target import Target
 
-LANES = 8
-"""States of one result that run side by side."""
+LANES = (32, 8)
+"""States of one result that run side by side, at most one for each entry: as many vectors as hide the latency of an addition."""
 CHOICE_LANES = 32
 """States that run side by side where one of the entries is chosen: as many vectors as hide the latency of a comparison."""
 CHUNK = 128
@@ -115,7 +115,8 @@ def _reduction_plan(kernel: Kernel, target: Target) -> ReductionPlan:
     chooses = isinstance(op, Reduction) and (op.chosen is not None or op.kind == "bool")
     if chooses and nest.inner and nest.inner[-1].extent >= CHOICE_LANES:
         return ReductionPlan(_partition(nest, 1), 0, CHOICE_LANES, nest.inner[-1].extent, 0)  # in whatever order
-    lanes = LANES if joins and nest.inner and nest.inner[-1].extent >= LANES else 1
+    extent = nest.inner[-1].extent if joins and nest.inner else 1
+    lanes = next((lanes for lanes in LANES if lanes <= extent), 1)
     is_long = prod(loop.extent for loop in nest.inner) > CHUNK
     return ReductionPlan(_partition(nest, 1), 0, lanes, CHUNK, LEVELS if joins and is_long else 0)
 

@@ -1,7 +1,7 @@
 """Scheduling: which kernels are parallel, and where barriers are needed.
 
-Both follow from the graph and the target alone. Work is split over entries of the result, never over the terms of a
-sum: which thread computes an entry does not show in it.
+Both follow from the graph and the target alone. Work is split over entries of results, partial results of a split sum among
+them, never over the terms of a sum: which thread computes an entry does not show in it.
 """
 
 from collections.abc import Iterator, Sequence
