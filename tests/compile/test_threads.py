@@ -318,12 +318,13 @@ def test_threads_divide_the_columns_of_rows_that_are_added_up():
     rows, indices = np.linspace(-1, 1, 50 * 96).reshape(50, 96).astype("float32"), np.arange(50) * 7 % 9
 
     def f(rows, indices):
-        return bprop.zeros((9, 96), dtype="float32").at[indices].add(rows * 3)
+        return bprop.zeros((9, rows.shape[1]), dtype="float32").at[indices].add(rows * 3)
 
     with parallel_threshold(0):
         items = lower(inline(bprop.trace(f)(rows, indices)), current_target()).schedule.items
         assert [item.is_parallel for item in items if item.work.kind == "scatter"] == [True]
-        same(bprop.compile(f), rows, indices)
+        for count, columns in ((50, 96), (0, 96), (50, 0), (50, 1)):
+            same(bprop.compile(f), rows[:count, :columns], indices[:count])
 
 
 def risky(x, i, w):

@@ -82,7 +82,7 @@ def _scatter_plan(kernel: Kernel, target: Target) -> LoopPlan:
     """Entries are added in their order; threads divide the columns of the result, where entries stay in theirs."""
     nest = kernel.nest
     assert isinstance(nest, ScatterNest)
-    if not nest.outer or not _stays_in_column(nest.target, nest.outer[-1]):
+    if 0 in nest.shape or not nest.outer or not _stays_in_column(nest.target, nest.outer[-1]):
         return LoopPlan(None)
     return LoopPlan(Partition(nest.outer[-1], target.grain(kernel.root.specs[0].dtype.itemsize)))
 
