@@ -143,14 +143,15 @@ def test_listing_counts_what_is_fused():
 @pytest.mark.parametrize(
     "setting",
     [
-        {"DEPTH": 8, "WORKSPACE_BYTES": 1200, "UNPACKED_FRACTION": (1e9, 1e9)},
-        {"DEPTH": 8, "UNPACKED_FRACTION": (0, 0), "MACRO_TILE": (8, 16)},
+        {"DEPTH": 8, "STREAM_DEPTH": 8, "WORKSPACE_BYTES": 1200, "UNPACKED_FRACTION": (1e9, 1e9)},
+        {"DEPTH": 8, "STREAM_DEPTH": 8, "UNPACKED_FRACTION": (0, 0), "MACRO_TILE": (8, 16)},
         {"WORKSPACE_BYTES": 2400, "UNPACKED_FRACTION": (1e9, 1e9)},
         {"UNPACKED_FRACTION": (0, 1e9)},
         {"COLUMN_BLOCK_BYTES": 2400, "UNSPLIT_BYTES": 0, "MACRO_TILE": (8, 256), "UNPACKED_FRACTION": (1e9, 1e9)},
         {"COLUMN_BLOCK_BYTES": 2400, "UNSPLIT_BYTES": 0, "MACRO_TILE": (8, 256), "UNPACKED_FRACTION": (0, 1e9)},
+        {"MIN_SPLIT_DEPTH": 4, "MIN_SPLITS": 2},
     ],
-    ids=["parts", "direct", "groups", "half", "column blocks", "column blocks, half"],
+    ids=["parts", "direct", "groups", "half", "column blocks", "column blocks, half", "split sums"],
 )
 def test_blocks(monkeypatch, setting, agree):
     """Sums in parts, panels in parts, operands packed and not."""
@@ -330,6 +331,31 @@ def test_threads_share_blocks(monkeypatch):
                 bprop.set_threads(before)
 
 
+def test_threads_share_a_split_sum(monkeypatch):
+    """The same bits for any number of threads: the parts of the sum are those of the shape."""
+    for name, value in {"MIN_SPLIT_DEPTH": 4, "MIN_SPLITS": 2}.items():
+        monkeypatch.setattr(blocking, name, value)
+
+    def f(dy, x, p):
+        return p - 0.1 * (bprop.matrix_transpose(dy) @ x)
+
+    xs = normal(70, 19), normal(70, 35), normal(19, 35)
+    before = bprop.get_threads()
+    try:
+        bprop.set_threads(1)
+        (expected,) = outputs(fused(f, *xs), xs)
+        with parallel_threshold(0):
+            made = fused(f, *xs)
+        (kernel,) = made.lowered.kernels
+        assert kernel.contraction.blocking.splits > 3
+        for threads in (1, 2, 3):
+            bprop.set_threads(threads)
+            for _ in range(10):
+                np.testing.assert_array_equal(outputs(made, xs)[0], expected)
+    finally:
+        bprop.set_threads(before)
+
+
 def test_targets(target, agree):
     x, w, b = normal(41, 29), normal(70, 29), normal(70)
     agree(layer, x, w, b, terms=29, scale=4.0)
@@ -340,6 +366,7 @@ def test_targets(target, agree):
 
 def test_what_is_replaced_is_read_once_when_the_sum_is_complete(monkeypatch):
     monkeypatch.setattr(blocking, "DEPTH", 8)
+    monkeypatch.setattr(blocking, "STREAM_DEPTH", 8)
     p, x, w = normal(19, 33), normal(19, 29), normal(29, 33)
 
     def f(p, x, w):

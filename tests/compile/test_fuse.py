@@ -275,3 +275,16 @@ def test_a_contraction_that_is_read_twice_keeps_its_order():
     for got, right in zip(f(a), (expected + 1, expected.T * np.asarray(a)[:, :2]), strict=True):
         np.testing.assert_allclose(got, right)
     assert sum(kernel.kind == "contract" for kernel in f.program.kernels) == 1
+
+
+def test_a_concatenation_stores_what_others_read_too():
+    def f(x, w):
+        gate = bprop.tanh(x) * 2
+        return bprop.concat((gate * x, gate + 1), axis=1), gate @ w, gate * x
+
+    x, w = np.linspace(-1, 1, 24).reshape(6, 4), np.ones((4, 3))
+    assert kinds(f, x, w).count("map") <= 1
+    kernels = fuse(simplify(bprop.trace(f)(x, w)))
+    assert sum(node.op is bprop.tanh for kernel in kernels for node in kernel.nodes) == 1
+    for y, expected in zip(bprop.compile(f)(x, w), f(x, w), strict=True):
+        np.testing.assert_allclose(y, expected, rtol=1e-14)

@@ -191,8 +191,20 @@ class Absent(Interpreter):
         for mask in masks[1:]:
             present = present | mask
         if len(positions) < len(args) or any(partial != 1 for partial in op.partials):  # a sum of plain zeros is one
-            y = where(present, y, 0)
+            y = self._zero_where_absent(op, y, present, plain, positions)
         return Masked(self, y, present)
+
+    def _zero_where_absent(self, op: Elementwise, y: Any, present: Any, plain: Any, positions: list[int]) -> Any:
+        """Return y with zeros where it is absent. In a program that guards, a product with a finite operand has them already."""
+        masked = where(present, y, 0)
+        if not self.below.guards or type(y) not in (Array, Traced) or y.dtype.kind == "c":
+            return masked
+        factors = _factors(op, plain, positions)
+        if factors is None:
+            return masked
+        for factor in factors:
+            (y,) = self.below.bind(guard, (y, factor, masked), {})
+        return y
 
     @rule.register
     def _(self, op: Reduction, args: Any, plain: Any, positions: list[int], params: dict[str, Any]) -> Any:
@@ -326,6 +338,19 @@ class Absent(Interpreter):
             return Masked(self, where(mask, y, 0), mask)
 
         return tuple(map(entries, y, op.core_outputs)) if op.several else entries(y, op.core_outputs[0])
+
+
+def _factors(op: Elementwise, args: Any, positions: list[int]) -> list[Any] | None:
+    """Return the operands that have to be finite for zeros at ``positions`` to give zeros; ``None`` where that does not do."""
+    others = [arg for position, arg in enumerate(args) if position not in positions]
+    constants = [x for x in others if isinstance(x, float | int)]
+    if not all(map(isfinite, constants)):
+        return None
+    if op.role == "product":
+        return [x for x in others if isinstance(x, Array)]
+    is_divided = op.role == "quotient" and positions == [0] and len(constants) == 1 and constants[0] != 0
+    is_linear = not others and all(isinstance(partial, int | float) for partial in op.partials)
+    return [] if is_divided or is_linear else None
 
 
 def _float(y: Any) -> bool:

@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike
 from ..core.error import ShapeError
 from ..core.number import flag, number
 from ..core.value import Array
-from ..ops import astype, mean, moments, reshape
+from ..ops import astype, mean, moments, reshape, sum
 from ..ops.spatial import LAYOUTS, check_axes, layout_name
 from .cell import state
 from .normalisation import ChannelNormalisation, Normalisation, standardised_cotangent
@@ -23,8 +23,10 @@ class _RunningNormalisation(ChannelNormalisation):
     """How many spatial axes there are."""
     affine_default: bool
     """Whether γ, β and running statistics are there by default."""
-    without_positions = False
-    """Whether (N, C) is taken as well."""
+    optional: ClassVar = ""
+    """The letter of an axis that x need not have."""
+    kept: ClassVar[str]
+    """The letters of the axes over which no mean is taken."""
     pytorch_names = {  # noqa: RUF012 - never written to
         **Normalisation.pytorch_names,
         "running_mean": "running_mean",
@@ -92,26 +94,41 @@ class _RunningNormalisation(ChannelNormalisation):
         x = self.floats(self.x)
         if hasattr(self, "batch_mean"):
             # Every x of a channel is in its mean and variance, through which ∂E/∂y of all reaches x.
+            axes = self.axes_of(x)
+            if self.affine and len(axes) == x.ndim - 1:
+                return self._batch_cotangent(x, y_bar, axes)
             x_hat = (x - self.batch_mean) * self.batch_inverse_std
-            x_hat_bar, axes, means = self.scaled_cotangent(y_bar, x_hat), self.axes_of(x), None
-            if self.affine and len(axes) == x.ndim - 1:  # then the means of ∂E/∂x̂ = γ ∂E/∂y are those of the sums above
-                scale = self.gamma / prod(x.shape[axis] for axis in axes)
-                means = self.along_channels(scale * self.beta_bar, x), self.along_channels(scale * self.gamma_bar, x)
-            return standardised_cotangent(x_hat_bar, x_hat, self.batch_inverse_std, axes, means)
+            return standardised_cotangent(self.scaled_cotangent(y_bar, x_hat), x_hat, self.batch_inverse_std, axes)
         # Running statistics are constants: the layer is a linear map, entry by entry.
         inverse_std = self.inverse_std_of(self.along_channels(self.running_var, x))
         x_hat = (x - self.along_channels(self.running_mean, x)) * inverse_std
         x_bar: Array = self.scaled_cotangent(y_bar, x_hat) * inverse_std
         return x_bar
 
+    def _batch_cotangent(self, x: Array, y_bar: Array, axes: tuple[int, ...]) -> Array:
+        """Return ∂E/∂x where the means of the backward pass are over the same entries as the sums of ∂E/∂γ and ∂E/∂β.
+
+        x̂ is not computed again but for its factor 1 / √(σ² + ε), which is outside of the sum.
+        """
+        deviation, inverse_std = x - self.batch_mean, self.batch_inverse_std
+        count, gamma = prod(x.shape[axis] for axis in axes), self.along_channels(self.gamma, x)
+        beta_bar = sum(y_bar, axis=axes, keepdims=True)
+        gamma_bar = sum(y_bar * deviation, axis=axes, keepdims=True) * inverse_std
+        self.beta_bar, self.gamma_bar = reshape(beta_bar, (self.channels,)), reshape(gamma_bar, (self.channels,))
+        stretch = gamma_bar * inverse_std / count
+        x_bar: Array = (y_bar - beta_bar / count - deviation * stretch) * inverse_std * gamma
+        return x_bar
+
+    def letters_of(self, x: Array) -> str:
+        """Return the letters of the axes of ``x``."""
+        return check_axes(self, self.layout, x, self.optional, C=self.channels)
+
     def axes_of(self, x: Array) -> tuple[int, ...]:
         """Return the axes over which the moments of ``x`` are taken."""
-        raise NotImplementedError
+        return tuple(axis for axis, letter in enumerate(self.letters_of(x)) if letter not in self.kept)
 
     def channel_axis_of(self, x: Array) -> int:
-        layout = "NC" if self.without_positions and x.ndim == 2 else self.layout
-        check_axes(self, layout, x, C=self.channels)
-        return layout.index("C")
+        return self.letters_of(x).index("C")
 
     def example(self) -> tuple[Any, ...]:
         """Return a shape of the layout."""
@@ -133,6 +150,7 @@ class BatchNormalisation(_RunningNormalisation):
     """Base class of `BatchNorm1d` and `BatchNorm2d`."""
 
     affine_default = True
+    kept = "C"
 
     def __init__(
         self,
@@ -145,11 +163,6 @@ class BatchNormalisation(_RunningNormalisation):
         dtype: DTypeLike = np.float32,
     ) -> None:
         super().__init__(channels, eps, momentum, affine, track_running_stats, layout, dtype)
-
-    def axes_of(self, x: Array) -> tuple[int, ...]:
-        """Return all axes but that of the channels."""
-        channels = self.channel_axis_of(x)
-        return tuple(axis for axis in range(x.ndim) if axis != channels)
 
 
 class BatchNorm1d(BatchNormalisation):
@@ -190,7 +203,7 @@ class BatchNorm1d(BatchNormalisation):
     """
 
     rank = 1
-    without_positions = True
+    optional = "L"
 
 
 class BatchNorm2d(BatchNormalisation):
@@ -218,6 +231,8 @@ class InstanceNormalisation(_RunningNormalisation):
     """Base class of `InstanceNorm1d` and `InstanceNorm2d`."""
 
     affine_default = False
+    optional = "N"
+    kept = "NC"
 
     def __init__(
         self,
@@ -231,17 +246,12 @@ class InstanceNormalisation(_RunningNormalisation):
     ) -> None:
         super().__init__(channels, eps, momentum, affine, track_running_stats, layout, dtype)
 
-    def axes_of(self, x: Array) -> tuple[int, ...]:
-        """Return the axes of positions: all but those of the examples and the channels."""
-        channels = self.channel_axis_of(x)
-        return tuple(axis for axis in range(1, x.ndim) if axis != channels)
-
 
 class InstanceNorm1d(InstanceNormalisation):
     """y = γ (x - μ) / √(σ² + ε) + β, with mean μ and variance σ² of each channel of each sequence over its positions.
 
-    ``x``, ``y``: (N, channels, L), in layout "NLC" (N, L, channels). It is `BatchNorm1d` of every example alone, by
-    default without γ and β and without running statistics; where these are kept, they are the means over the examples.
+    ``x``, ``y``: (N, channels, L), in layout "NLC" (N, L, channels), or one example without N. It is `BatchNorm1d` of every
+    example alone, by default without γ and β and without running statistics; where these are kept, they are the means over the examples.
     Options and errors are those of `BatchNorm1d`.
 
     - ``channels``, ``eps``, ``momentum``, ``layout``, ``dtype``: as in `BatchNorm1d`.
@@ -263,7 +273,8 @@ class InstanceNorm1d(InstanceNormalisation):
 class InstanceNorm2d(InstanceNormalisation):
     """y = γ (x - μ) / √(σ² + ε) + β, with mean μ and variance σ² of each channel of each image over its pixels.
 
-    ``x``, ``y``: (N, channels, H, W), in layout "NHWC" (N, H, W, channels). All else is as in `InstanceNorm1d`.
+    ``x``, ``y``: (N, channels, H, W), in layout "NHWC" (N, H, W, channels), or one example without N. All else is as in
+    `InstanceNorm1d`.
 
     - ``channels``, ``eps``, ``momentum``, ``dtype``: as in `BatchNorm1d`.
     - ``affine``, ``track_running_stats``: as in `BatchNorm1d`, but ``False`` by default.

@@ -14,7 +14,7 @@ from .setting import allocating, floating
 
 
 def standardised_cotangent(
-    x_hat_bar: Array, x_hat: Array, inverse_std: Array, axes: tuple[int, ...], means: tuple[Array, Array] | None = None
+    x_hat_bar: Array, x_hat: Array, inverse_std: Array, axes: tuple[int, ...]
 ) -> Array:  # fmt: skip
     """Return ∂E/∂x for x̂ = (x - μ) / √(σ² + ε), where μ and σ² are the moments of x over ``axes``.
 
@@ -22,13 +22,11 @@ def standardised_cotangent(
 
         ∂E/∂x = (∂E/∂x̂ - mean(∂E/∂x̂) - x̂ mean(x̂ ∂E/∂x̂)) / √(σ² + ε):
 
-    of ∂E/∂x̂ it leaves what changes neither the mean nor the scale of x. ``means``: these two, where they are known.
+    of ∂E/∂x̂ it leaves what changes neither the mean nor the scale of x.
 
     **Source:** Ioffe & Szegedy (2015), Batch normalization, section 3.
     """
-    if means is None:
-        means = mean(x_hat_bar, axis=axes, keepdims=True), mean(x_hat_bar * x_hat, axis=axes, keepdims=True)
-    shift, stretch = means
+    shift, stretch = mean(x_hat_bar, axis=axes, keepdims=True), mean(x_hat_bar * x_hat, axis=axes, keepdims=True)
     x_bar: Array = (x_hat_bar - shift - x_hat * stretch) * inverse_std
     return x_bar
 

@@ -157,7 +157,7 @@ sqrt = Elementwise(
 
 square = Elementwise(
     "square", np.square, lambda y, x: 2 * x,
-    kind="number", takes_complex=True, native=lambda x: x * x, text="{0} ** 2", latex="{0}^{{2}}", level=4,
+    kind="number", takes_complex=True, native=lambda x: x * x, role="square", text="{0} ** 2", latex="{0}^{{2}}", level=4,
     doc="y = x²; ∂y/∂x = 2x." + ELEMENTWISE_DOC.format(
         name="square", example="bprop.square(bprop.asarray([2.0, 3.0]))\n    Array([4., 9.])"),
 )  # fmt: skip

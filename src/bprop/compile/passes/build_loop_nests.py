@@ -107,11 +107,12 @@ class _Builder:
         return self.scalars.constant(as_constant(self.root.op.name, x, dtype), dtype)
 
     def _map(self) -> LoopNest:
+        return LoopNest(**self._common([], stores=self._stores(self.kernel.stored)))
+
+    def _stores(self, edges: Iterable[Edge]) -> list[Store]:
+        """Return the stores of values that are computed in each turn of the loops."""
         address = flattened(self.position, self.kernel.shape)
-        stores = [
-            Store(self._operand(edge), address, self.scalars.value(edge, self.position)) for edge in self.kernel.stored
-        ]
-        return LoopNest(**self._common([], stores=stores))
+        return [Store(self._operand(edge), address, self.scalars.value(edge, self.position)) for edge in edges]
 
     def _join(self) -> LoopNest:
         root, operands = self.root, self.kernel.operand_positions
@@ -119,7 +120,7 @@ class _Builder:
         assert operands is not None
         axis, (shape, dtype) = root.params["axis"], root.specs[0]
         starts = root.op.starts([x.spec for x in root.edges], axis)
-        stores = []
+        stores = self._stores(edge for edge in self.kernel.stored if edge != root.output)
         for operand in operands:
             for position in self._positions(root.edge(operand).spec.shape):
                 target = tuple(i + starts[operand] if number == axis else i for number, i in enumerate(position))

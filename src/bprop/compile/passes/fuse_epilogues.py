@@ -41,7 +41,8 @@ def _takes_maps(kernel: Kernel) -> bool:
 def _accumulates_in_memory(kernel: Kernel) -> bool:
     """Return whether the partial sums of a contraction's result pass through memory."""
     contraction = kernel.contraction
-    return contraction is not None and contraction.blocking is not None and contraction.blocking.depth_blocks > 1
+    blocking = None if contraction is None else contraction.blocking
+    return blocking is not None and blocking.splits == 1 and blocking.depth_blocks > 1
 
 
 class _EpilogueFusion:
@@ -187,7 +188,7 @@ def _epilogue(kernel: Kernel) -> Epilogue:
 def _prefetched(contraction: Contraction, operands: Sequence[Edge], loads: Iterable[ScalarExpr]) -> tuple[int, ...]:
     """Return the operands that are prefetched, of those with ``loads`` at the result's address: memory and arithmetic overlap."""
     blocking = contraction.blocking
-    if blocking is None or blocking.depth_blocks > 1:
+    if blocking is None or blocking.splits > 1 or blocking.depth_blocks > 1:
         return ()
     numbers = dict.fromkeys(x.detail[0] for x in loads if operands[x.detail[0]].spec.dtype == contraction.dtype)
     return tuple(numbers) if sum(bytes_of(operands[number]) for number in numbers) > PREFETCH_BYTES else ()
