@@ -28,7 +28,7 @@ POWERS = (-8.0, -3.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 3.0, 8.0)
 LIMIT = 2.0
 LIMITS = {
     ("erfc", 8): 3.0, ("ndtr", 8): 3.0, ("gelu", 8): 3.0, ("gelu_slope", 8): 3.0,
-    ("ndtr", 4): 4.0, ("gelu", 4): 4.0, ("gelu_slope", 4): 4.0, ("silu", 4): 3.0, ("silu_slope", 8): 4.0,
+    ("ndtr", 4): 4.0, ("gelu", 4): 4.0, ("gelu_slope", 4): 4.0, ("silu", 4): 4.0, ("silu_slope", 8): 4.0,
 }  # fmt: skip
 """By name and size in bytes: what is a product of several factors."""
 EXTENDED = np.finfo(np.longdouble).nmant > 60

@@ -57,6 +57,26 @@ def test_a_value_of_two_kernels_is_computed_once():
     assert kinds(lambda x: bprop.softmax(x), X) == ["reduce", "map", "reduce", "map", "map"]
 
 
+def test_what_is_as_cheap_to_compute_as_to_read_is_computed_by_every_reader(distance):
+    """x minus the mean of its row stands nowhere in memory."""
+    x = bprop.asarray(np.linspace(-1, 1, 64).reshape(4, 16) ** 3)
+
+    def normalised(x):
+        centred = x - bprop.mean(x, axis=1, keepdims=True)
+        return centred / bprop.sqrt(bprop.sum(centred * centred, axis=1, keepdims=True))
+
+    def with_another_operand_of_its_size(x, y):
+        difference = x - y  # two arrays would be read in place of one
+        return difference / bprop.sqrt(bprop.sum(difference * difference, axis=1, keepdims=True))
+
+    kernels = Program(inline(bprop.trace(normalised)(x))).kernels
+    assert [kernel.kind for kernel in kernels] == ["reduce", "reduce", "map"]
+    assert kinds(lambda x: with_another_operand_of_its_size(x, x[::-1]), x)[0] == "map"
+    assert "subtract" in str(kernels[1])
+    assert "subtract" in str(kernels[2])
+    assert distance(normalised, x) <= 2
+
+
 def test_a_scalar_is_computed_where_it_is_first_read(distance):
     """The kernel stores it for the others: a loop over scalars is one kernel, not one for each of its values."""
 

@@ -43,26 +43,31 @@ _MOST = {24: 15.0, 53: 39.0}
 
 
 def _folded(x: Number) -> Number:
-    """t."""
+    """t = |x|, and not more than where all is 0."""
     return x.field.at_most(abs(x), _MOST[x.field.precision])
 
 
-def _times_density(y: Number, t: Number) -> Number:
-    """The product y e^(-t²/2)."""
+def _times_density(factor: Number, y: Number, t: Number, missing: Any = 0.0) -> Number:
+    """The product of a factor, y, 1 + missing and e^(-t²/2)."""
     f = t.field
     exponent, lost = f.product(t, -0.5 * t)
     n, bits = rounded(exponent, LOG2_E, 2 * f.bias)
     r, _ = reduced(exponent, n)
     r = r + lost
-    return scaled(f.fma(y, r + beyond_linear(r), y), bits)
+    return scaled(factor * f.fma(y, r + (beyond_linear(r) + missing), y), bits)
 
 
-def _tail(t: Number, factor: Any) -> Number:
+def _tail(t: Number, factor: Number) -> Number:
     """Φ(-t) times a factor."""
     f = t.field
     k, coefficients = _TAIL[f.precision]
-    inverse = 1 / (t + k)
-    return _times_density(factor * inverse * f.polynomial(f.fma(t, inverse, -0.5), coefficients), t)
+    below = t + k
+    inverse = 1 / below
+    y = inverse * f.polynomial(f.fma(t, inverse, -0.5), coefficients)
+    # what the quotient lacks shows in the factor, and with the other sign in the polynomial: together as the square of k / (t + k)
+    share = k * inverse
+    missing = f.difference(f.number(1.0), below, inverse) * (share * share)
+    return _times_density(factor, y, t, missing)
 
 
 def ndtr(x: Number) -> Number:
@@ -85,8 +90,7 @@ def gelu_slope(x: Number) -> Number:
     f = x.field
     t = _folded(x)
     (k, coefficients), (high, low) = _SLOPE[f.precision], _ROOT[f.precision]
-    y = ((t - high) - low) * f.polynomial(t / (t + k) - 0.5, coefficients)
-    below = _times_density(y, t)
+    below = _times_density((t - high) - low, f.polynomial(t / (t + k) - 0.5, coefficients), t)
     return f.where(x < 0, below, 1 - below)
 
 

@@ -2,11 +2,12 @@
 
 The nodes are visited from the last to the first. A node that is computed entry by entry joins the kernel of its
 consumers if they are all in one kernel and read it at one position, so that nothing is computed twice and no cycle
-can arise; otherwise it starts a kernel of its own. A scalar joins the first of the kernels that read it, which stores it. Re-indexings of one array and constants are free to recompute:
+can arise; otherwise it starts a kernel of its own. What is as cheap to compute as to read, x minus the mean of its row, is
+computed by each of the kernels that read it. A scalar joins the first of the kernels that read it, which stores it. Re-indexings of one array and constants are free to recompute:
 they join every kernel that reads them. Contractions read re-indexed operands through strides.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ...core.error import CompileError
@@ -33,6 +34,10 @@ MAX_NODES = 96
 """Most nodes in one kernel: keeps its compile time short and the recursion over it shallow."""
 MAX_JOINED = 16
 """Most operands of a join that one kernel copies."""
+CHEAP = {"add", "subtract", "multiply", "negative"}
+"""Instructions that take no longer than reading their result."""
+MANY = 8
+"""How many times larger a value is than those that are read beside its operand at no cost."""
 SMALL_OPERAND = 8
 """Most entries of an operand of a join that is copied without a loop, together with operands of other shapes."""
 
@@ -126,7 +131,7 @@ class _Fusion:
                     self._start("join", node, positions)
             elif not _by_entry(node):
                 self._start(_root_kind(node), node)
-            elif not self._join_reader(node):
+            elif not self._join_reader(node) and not self._join_all_readers(node):
                 self._start("map", node)
         return [group.kernel() for group in reversed(self.groups)]
 
@@ -139,14 +144,9 @@ class _Fusion:
         if not uses:
             return False
         group, position = max(uses, key=lambda use: use[0].number)
-        if any(other is group and at != position for other, at in uses):
+        if not _takes_once(group, node, uses):
             return False
         shape = node.specs[0].shape
-        size, looped = size_of(shape), size_of(group.shape)
-        if not group.traits.is_nest or len(group.nodes) >= MAX_NODES or looped > size > 1:
-            return False
-        if group.is_unrolled and size > 1:  # it would be written out for every entry
-            return False
         if node.output in self.needed or len(uses) > 1:
             if not group.traits.stores_nodes or shape != group.shape or position not in ("loop", "single"):
                 return False
@@ -155,6 +155,18 @@ class _Fusion:
             group.stored.append(node.output)
         group.nodes[node] = None
         self._read(group, node, position)
+        return True
+
+    def _join_all_readers(self, node: Node) -> bool:
+        """Fuse ``node`` into each of the groups that read it, if it costs no more to compute than to read, and all take it."""
+        uses = dict.fromkeys(self.uses.get(node, []))
+        if node.output in self.needed or not _is_as_cheap_as_read(node):
+            return False
+        if not uses or not all(_takes_once(group, node, uses) for group, _ in uses):
+            return False
+        for group, position in uses:
+            group.nodes[node] = None
+            self._read(group, node, position)
         return True
 
     def _join_every_reader(self, node: Node) -> None:
@@ -218,6 +230,26 @@ class _Fusion:
 
     def _use(self, x: Edge, group: _Group, position: Any) -> None:
         self.uses.setdefault(x.node, []).append((group, position))
+
+
+def _takes_once(group: _Group, node: Node, uses: Iterable[tuple[_Group, Any]]) -> bool:
+    """Return whether a group can compute ``node``, which it reads at one position of those in ``uses``, once per entry."""
+    if len({position for other, position in uses if other is group}) > 1:
+        return False
+    size, looped = size_of(node.specs[0].shape), size_of(group.shape)
+    if not group.traits.is_nest or len(group.nodes) >= MAX_NODES or looped > size > 1:
+        return False
+    return not group.is_unrolled or size == 1  # it would be written out for every entry
+
+
+def _is_as_cheap_as_read(node: Node) -> bool:
+    """Whether an entry is computed by one instruction, from one entry of an array of its size and from much smaller arrays."""
+    if not isinstance(node.op, Elementwise) or node.op.native not in CHEAP:
+        return False
+    size = size_of(node.specs[0].shape)
+    sizes = sorted(size_of(x.spec.shape) for x in set(node.edges))
+    same_dtype = all(x.spec.dtype == node.specs[0].dtype for x in node.edges)
+    return same_dtype and size > 1 and sizes[-1:] == [size] and all(n * MANY <= size for n in sizes[:-1])
 
 
 def _is_complex(node: Node) -> bool:
