@@ -3,25 +3,33 @@
 Every library works in a process of its own; blocks are timed in turn. All of them start with the same weights and batch, and the
 losses of the first step are compared. Printed are medians: milliseconds of a step, and seconds of the first step of a fresh
 process, tracing and compiling included, importing not, with nothing kept on disk. PyTorch runs op by op, images with the channels
-last, and with its memory kept (``torch``: an allocator told not to give it back) or as installed (``torch-plain``).
+last, and with its memory kept (``torch``: an allocator told not to give it back) or as installed (``torch-plain``), or compiled
+by ``torch.compile`` where there is a C++ compiler (``torch-compile``, with its memory kept).
 
-    python -m benchmarks.networks [--threads N] [--peer P ...] [--blocks N] [--seconds S] [NETWORK ...]
+``--inference`` times the network alone in evaluation mode, on one example and on the batch. ``--memory`` prints peaks in place of
+times: megabytes of 10⁶ bytes resident beyond those of the imported library, in the steps after the second, and (in brackets) in all.
+
+    python -m benchmarks.networks [--threads N] [--peer P ...] [--blocks N] [--seconds S] [--inference] [--memory] [NETWORK ...]
 """
 
 import argparse
 import os
-from collections.abc import Callable, Iterator
-from typing import Any
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .in_turn import Call, measure
+from .network_memory import peaks
 from .process import usable
 
-PEERS = ("bprop", "torch", "torch-plain", "jax")
+PEERS = ("bprop", "torch", "torch-plain", "torch-compile", "jax")
+LIBRARIES = {peer: peer.partition("-")[0] for peer in PEERS}
 KEPT = {
     "MALLOC_TRIM_THRESHOLD_": "4000000000", "MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TOP_PAD_": "268435456",
 }  # fmt: skip
+ENVIRONMENTS = {"torch": KEPT, "torch-compile": KEPT}
 RATE, BETA1, BETA2, EPSILON = 1e-3, 0.9, 0.999, 1e-8
 STAGES = (
     (16, 16, 1),
@@ -35,6 +43,33 @@ STAGES = (
     (64, 64, 1),
 )
 """Channels and stride of the blocks of ResNet-20."""
+
+
+class Task(NamedTuple):
+    """What is timed: a training step, or the network alone, on so many examples of the batch."""
+
+    network: str
+    training: bool = True
+    examples: int | None = None
+
+    @classmethod
+    def read(cls, text: str) -> "Task":
+        """Return the task that ``str`` wrote."""
+        network, *rest = text.split()
+        return cls(network, not rest, int(rest[1]) if len(rest) > 1 else None)
+
+    def __str__(self) -> str:
+        parts = [
+            self.network,
+            *["inference"] * (not self.training),
+            *[str(self.examples)] * (self.examples is not None),
+        ]
+        return " ".join(parts)
+
+    def batch(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return inputs and labels."""
+        x, t = batch(self.network)
+        return x[: self.examples], t[: self.examples]
 
 
 def batch(network: str) -> tuple[np.ndarray, np.ndarray]:
@@ -101,13 +136,17 @@ def weights(network: str) -> list[np.ndarray]:
     return [np.array(value) for value in bprop_model(network).parameters().values()]
 
 
-def bprop_step(network: str) -> Call:
-    """Return a compiled step, as the README writes it."""
+def bprop_step(task: Task) -> Call:
+    """Return a compiled step, as the README writes it, or the compiled network."""
     import bprop
     from bprop import nn, optim
 
-    model, rule, loss = bprop_model(network), optim.Adam(RATE, (BETA1, BETA2), EPSILON), nn.CrossEntropy()
-    x, t = batch(network)
+    model, rule, loss = bprop_model(task.network), optim.Adam(RATE, (BETA1, BETA2), EPSILON), nn.CrossEntropy()
+    x, t = task.batch()
+    if not task.training:
+        model.eval()
+        forward = bprop.compile(lambda model, x: model(x))
+        return lambda: [np.asarray(forward(model, x))]
 
     @bprop.compile
     def step(model: Any, rule: Any, x: Any, t: Any) -> Any:
@@ -119,10 +158,12 @@ def bprop_step(network: str) -> Call:
 
 
 # --- PyTorch ---
-def torch_step(network: str) -> Call:
-    """Return a step that runs op by op, with fused Adam."""
+def torch_step(task: Task, compiled: bool) -> Call:
+    """Return a step that runs op by op or is ``compiled``, with fused Adam; or the network alone."""
     import torch
     from torch import nn
+
+    network = task.network
 
     class Residual(nn.Module):
         def __init__(self, body: Any, shortcut: Any) -> None:
@@ -195,9 +236,22 @@ def torch_step(network: str) -> Call:
         parameters = model.in_order() if network == "gpt" else model.parameters()
         for parameter, value in zip(parameters, weights(network), strict=True):
             parameter.copy_(torch.from_numpy(value))
-    x, t = map(torch.from_numpy, batch(network))
+    x, t = map(torch.from_numpy, task.batch())
     if x.ndim == 4:
         x, model = x.to(memory_format=torch.channels_last), model.to(memory_format=torch.channels_last)
+    if compiled:
+        if not any(map(shutil.which, (os.environ.get("CXX", ""), "g++", "clang++"))):
+            raise RuntimeError("there is no C++ compiler for torch.compile")
+        model = torch.compile(model)
+    if not task.training:
+        model.eval()
+
+        def forward() -> list[np.ndarray]:
+            with torch.inference_mode():
+                y = model(x)
+            return [(y.transpose(1, 2) if y.ndim == 3 else y).numpy()]
+
+        return forward
     rule = torch.optim.Adam(model.parameters(), RATE, (BETA1, BETA2), EPSILON, fused=True)
 
     def step() -> list[np.ndarray]:
@@ -211,8 +265,11 @@ def torch_step(network: str) -> Call:
 
 
 # --- JAX ---
-def jax_forward(network: str) -> Callable[[list[Any], Any], Any]:
-    """Return the network as a function of the weights and a batch, images with the channels last."""
+def jax_forward(network: str, training: bool) -> Callable[[list[Any], Any], Any]:
+    """Return the network as a function of the weights and a batch, images with the channels last.
+
+    Not in ``training``, running statistics are those of the start.
+    """
     import jax
     import jax.numpy as jnp
     from jax import lax
@@ -225,7 +282,7 @@ def jax_forward(network: str) -> Callable[[list[Any], Any], Any]:
 
     def normalised(x: Any, take: Iterator[Any], stride: int) -> Any:
         x = conv(x, next(take), stride)
-        mean, variance = x.mean((0, 1, 2)), x.var((0, 1, 2))
+        mean, variance = (x.mean((0, 1, 2)), x.var((0, 1, 2))) if training else (0.0, 1.0)
         return (x - mean) * lax.rsqrt(variance + 1e-5) * next(take) + next(take)
 
     def pool(x: Any) -> Any:
@@ -281,14 +338,18 @@ def jax_forward(network: str) -> Callable[[list[Any], Any], Any]:
     return {"lenet": lenet, "resnet20": resnet, "lstm": lstm, "gpt": gpt}[network]
 
 
-def jax_step(network: str) -> Call:
-    """Return the whole step jitted, parameters and moments donated."""
+def jax_step(task: Task) -> Call:
+    """Return the whole step jitted, parameters and moments donated; or the network alone."""
     import jax
     import jax.numpy as jnp
 
-    forward = jax_forward(network)
-    x, t = batch(network)
+    forward = jax_forward(task.network, task.training)
+    x, t = task.batch()
     x = x.transpose(0, 2, 3, 1) if x.ndim == 4 else x
+    params = [jnp.asarray(value) for value in weights(task.network)]
+    if not task.training:
+        apply, images = jax.jit(forward), jnp.asarray(x)
+        return lambda: [np.asarray(apply(params, images))]
 
     def loss(params: list[Any], x: Any, t: Any) -> Any:
         scores = jax.nn.log_softmax(forward(params, x))
@@ -307,7 +368,6 @@ def jax_step(network: str) -> Call:
         return (new, firsts, seconds, count), E
 
     jitted = jax.jit(step, donate_argnums=0)
-    params = [jnp.asarray(value) for value in weights(network)]
     state = params, [jnp.zeros_like(p) for p in params], [jnp.zeros_like(p) for p in params], jnp.float32(0)
     x, t = jnp.asarray(x), jnp.asarray(t)
 
@@ -319,9 +379,12 @@ def jax_step(network: str) -> Call:
     return call
 
 
-def build(peer: str, network: str) -> Call:
-    """Return a training step by a library."""
-    return {"bprop": bprop_step, "jax": jax_step}.get(peer, torch_step)(network)
+def build(peer: str, task: str) -> Call:
+    """Return a task by a library."""
+    read = Task.read(task)
+    if peer in ("bprop", "jax"):
+        return bprop_step(read) if peer == "bprop" else jax_step(read)
+    return torch_step(read, peer == "torch-compile")
 
 
 NETWORKS = ("lenet", "resnet20", "lstm", "gpt")
@@ -334,18 +397,38 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=usable(), metavar="N", help="of every library (all CPUs)")
     parser.add_argument("--blocks", type=int, default=9, metavar="N", help="per library (9)")
     parser.add_argument("--seconds", type=float, default=0.3, metavar="S", help="of a block (0.3); 0 is one step")
+    parser.add_argument("--inference", action="store_true", help="the network alone, for one example and for the batch")
+    parser.add_argument("--memory", action="store_true", help="peak memory in place of times (on Linux)")
     read = parser.parse_args()
     limits = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "BPROP_NUM_THREADS", "NPROC")
     os.environ.update(dict.fromkeys(limits, str(read.threads)), BPROP_CACHE="0", JAX_PLATFORMS="cpu")
     peers = read.peer or PEERS
-    print(f"{'network':10}" + "".join(f"{peer:>14}" for peer in peers) + "   best peer / bprop;  first step, s")
+    header = "   peak of steps, MB (in all)" if read.memory else "   best peer / bprop;  first call, s"
+    print(f"{'':22}" + "".join(f"{peer:>16}" for peer in peers) + header)
     for network in read.network or NETWORKS:
-        rows = measure(build, network, peers, read.blocks, read.seconds, 1, 1e-3, {"torch": KEPT})
-        steps = "".join(f"{rows[peer].call * 1e3:14.2f}" if peer in rows else f"{'-':>14}" for peer in peers)
-        others = [rows[peer].call for peer in peers if peer != "bprop" and peer in rows]
-        ratio = f"{min(others) / rows['bprop'].call:8.2f}" if others and "bprop" in rows else f"{'-':>8}"
-        firsts = "  ".join(f"{peer} {rows[peer].first:.1f}" for peer in peers if peer in rows)
-        print(f"{network:10}{steps}   {ratio};  {firsts}", flush=True)
+        tasks = [Task(network, False, 1), Task(network, False)] if read.inference else [Task(network)]
+        for task in tasks:
+            row = memory_row(task, peers) if read.memory else time_row(task, peers, read.blocks, read.seconds)
+            print(f"{task!s:22}{row}", flush=True)
+
+
+def time_row(task: Task, peers: Sequence[str], blocks: int, seconds: float) -> str:
+    """Return the times of a task as a line of the table."""
+    rows = measure(build, str(task), peers, blocks, seconds, 1, 1e-3, ENVIRONMENTS)
+    steps = "".join(f"{rows[peer].call * 1e3:16.2f}" if peer in rows else f"{'-':>16}" for peer in peers)
+    others = [rows[peer].call for peer in peers if peer != "bprop" and peer in rows]
+    ratio = f"{min(others) / rows['bprop'].call:8.2f}" if others and "bprop" in rows else f"{'-':>8}"
+    firsts = "  ".join(f"{peer} {rows[peer].first:.1f}" for peer in peers if peer in rows)
+    return f"{steps}   {ratio};  {firsts}"
+
+
+def memory_row(task: Task, peers: Sequence[str]) -> str:
+    """Return the peaks of a task as a line of the table."""
+    rows = peaks(build, str(task), peers, LIBRARIES, ENVIRONMENTS)
+    return "".join(
+        f"{rows[peer].calls / 1e6:8.0f} {f'({rows[peer].all / 1e6:.0f})':>7}" if peer in rows else f"{'-':>16}"
+        for peer in peers
+    )
 
 
 if __name__ == "__main__":
