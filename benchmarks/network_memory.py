@@ -30,7 +30,7 @@ def peaks(
 
     ``libraries``: what each peer imports.
     """
-    found = {}
+    measured = {}
     for peer in peers:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
@@ -47,12 +47,12 @@ def peaks(
         if isinstance(answer, str):
             print(f"{task}, {peer}: {answer}", file=sys.stderr, flush=True)
         else:
-            found[peer] = Peaks(*answer)
-    return found
+            measured[peer] = Peaks(*answer)
+    return measured
 
 
 def work(pipe: Any, build: Build, peer: str, task: str, library: str) -> None:
-    """Measure one peer, and send what was found."""
+    """Measure one peer, and send what was measured."""
     try:
         import_module(library)
         before = resident()

@@ -71,7 +71,9 @@ def check_axes(owner: object, layout: str, x: Array, optional: str = "", **sizes
     names = shorter if x.ndim == len(shorter) else layout
     if x.ndim != len(names) or any(x.shape[names.index(letter)] != size for letter, size in sizes.items()):
         allowed = dict.fromkeys((layout, shorter))
-        wanted = " or ".join(f"({', '.join(str(sizes.get(letter, letter)) for letter in one)})" for one in allowed)
+        wanted = " or ".join(
+            f"({', '.join(str(sizes.get(letter, letter)) for letter in letters)})" for letters in allowed
+        )
         raise ShapeError(f"{label(owner)}: x has shape {x.shape}, it should be {wanted} in layout {layout!r}")
     return names
 
