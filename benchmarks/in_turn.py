@@ -7,7 +7,8 @@ what it says.
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from statistics import median
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -125,7 +126,8 @@ def measure(
             for start in range(starts):
                 if peer in workers:
                     workers.pop(peer).close()
-                workers[peer] = _started(build, peer, task, seconds, (environments or {}).get(peer, {}))
+                with environment((environments or {}).get(peer, {})):
+                    workers[peer] = Worker(build, peer, task, seconds)
                 took, parts = workers[peer].answer()
                 if took is None:
                     print(f"{task}, {peer}: {parts}", file=sys.stderr, flush=True)
@@ -147,12 +149,13 @@ def measure(
     return {peer: Times(median(times[peer]), median(first[peer])) for peer in times}
 
 
-def _started(build: Build, peer: str, task: str, seconds: float, environment: Mapping[str, str]) -> Worker:
-    """Start a process with an environment of its own."""
+@contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Add to the environment of processes that are started inside the ``with`` statement."""
     before = dict(os.environ)
-    os.environ.update(environment)
+    os.environ.update(variables)
     try:
-        return Worker(build, peer, task, seconds)
+        yield
     finally:
         os.environ.clear()
         os.environ.update(before)

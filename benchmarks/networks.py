@@ -3,327 +3,30 @@
 Every library works in a process of its own; blocks are timed in turn. All of them start with the same weights and batch, and the
 losses of the first step are compared. Printed are medians: milliseconds of a step, and seconds of the first step of a fresh
 process, tracing and compiling included, importing not, with nothing kept on disk. PyTorch runs op by op, images with the channels
-last, and with its memory kept (``torch``: an allocator told not to give it back) or as installed (``torch-plain``).
+last, and with its memory kept (``torch``: an allocator told not to give it back) or as installed (``torch-plain``), or compiled
+by ``torch.compile`` where there is a C++ compiler (``torch-compile``, with its memory kept).
 
-    python -m benchmarks.networks [--threads N] [--peer P ...] [--blocks N] [--seconds S] [NETWORK ...]
+``--inference`` times the network alone in evaluation mode, on one example and on the batch. ``--memory`` prints peaks in place of
+times: megabytes of 10⁶ bytes resident beyond those of the imported library, in the steps after the second, and (in brackets) in all.
+
+    python -m benchmarks.networks [--threads N] [--peer P ...] [--blocks N] [--seconds S] [--inference] [--memory] [NETWORK ...]
 """
 
 import argparse
 import os
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Sequence
 
-import numpy as np
-
-from .in_turn import Call, measure
+from .in_turn import measure
+from .network_memory import peaks
+from .network_peer import Task, build
 from .process import usable
 
-PEERS = ("bprop", "torch", "torch-plain", "jax")
+PEERS = ("bprop", "torch", "torch-plain", "torch-compile", "jax")
+LIBRARIES = {peer: peer.partition("-")[0] for peer in PEERS}
 KEPT = {
     "MALLOC_TRIM_THRESHOLD_": "4000000000", "MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TOP_PAD_": "268435456",
 }  # fmt: skip
-RATE, BETA1, BETA2, EPSILON = 1e-3, 0.9, 0.999, 1e-8
-STAGES = (
-    (16, 16, 1),
-    (16, 16, 1),
-    (16, 16, 1),
-    (16, 32, 2),
-    (32, 32, 1),
-    (32, 32, 1),
-    (32, 64, 2),
-    (64, 64, 1),
-    (64, 64, 1),
-)
-"""Channels and stride of the blocks of ResNet-20."""
-
-
-def batch(network: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return inputs and labels."""
-    rng = np.random.default_rng(0)
-    if network in ("lstm", "gpt"):
-        shape = (32, 64) if network == "lstm" else (16, 64)
-        return rng.integers(0, 64, shape), rng.integers(0, 64, shape)
-    shape = (64, 1, 28, 28) if network == "lenet" else (32, 3, 32, 32)
-    return rng.normal(size=shape).astype(np.float32), rng.integers(0, 10, shape[0])
-
-
-# --- bprop: its weights are everybody's ---
-def bprop_model(network: str) -> Any:
-    """Return the network with the weights that all start with."""
-    from bprop import nn
-
-    seeds = iter(range(1000))
-    if network == "lenet":
-        return nn.Sequential(
-            nn.Conv2d(1, 32, 3, padding=1, seed=next(seeds)), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(32, 64, 3, padding=1, seed=next(seeds)), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
-            nn.Linear(3136, 128, seed=next(seeds)), nn.ReLU(), nn.Linear(128, 10, seed=next(seeds)),
-        )  # fmt: skip
-    if network == "lstm":
-        return nn.Sequential(
-            nn.Embedding(64, 256, seed=next(seeds)), nn.LSTM(256, 256, batch_first=True, seed=next(seeds)),
-            nn.Linear(256, 64, seed=next(seeds)),
-        )  # fmt: skip
-    if network == "gpt":
-        blocks = (
-            nn.TransformerEncoderBlock(
-                128,
-                4,
-                512,
-                dropout=0,
-                activation="gelu",
-                batch_first=True,
-                norm_first=True,
-                causal=True,
-                seed=next(seeds),
-            )
-            for _ in range(4)
-        )
-        return nn.Sequential(
-            nn.Embedding(64, 128, seed=next(seeds)), nn.LearnedPositions(64, 128, seed=next(seeds)), *blocks, nn.LayerNorm(128),
-            nn.Linear(128, 64, seed=next(seeds)),
-        )  # fmt: skip
-
-    def normalised(inputs: int, outputs: int, size: int, stride: int) -> list[Any]:
-        conv = nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, bias=False, seed=next(seeds))
-        return [conv, nn.BatchNorm2d(outputs)]
-
-    layers = [*normalised(3, 16, 3, 1), nn.ReLU()]
-    for inputs, outputs, stride in STAGES:
-        body = [*normalised(inputs, outputs, 3, stride), nn.ReLU(), *normalised(outputs, outputs, 3, 1)]
-        shortcut = {} if stride == 1 else {"shortcut": nn.Sequential(*normalised(inputs, outputs, 1, stride))}
-        layers += [nn.Residual(nn.Sequential(*body), **shortcut), nn.ReLU()]
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10, seed=next(seeds)))
-
-
-def weights(network: str) -> list[np.ndarray]:
-    """Return the weights in the order of the layers, of a residual block the body first."""
-    return [np.array(value) for value in bprop_model(network).parameters().values()]
-
-
-def bprop_step(network: str) -> Call:
-    """Return a compiled step, as the README writes it."""
-    import bprop
-    from bprop import nn, optim
-
-    model, rule, loss = bprop_model(network), optim.Adam(RATE, (BETA1, BETA2), EPSILON), nn.CrossEntropy()
-    x, t = batch(network)
-
-    @bprop.compile
-    def step(model: Any, rule: Any, x: Any, t: Any) -> Any:
-        E, gradients = bprop.value_and_grad(lambda m: loss(m(x), t))(model)
-        rule.update(model, gradients)
-        return E
-
-    return lambda: [np.asarray(step(model, rule, x, t))]
-
-
-# --- PyTorch ---
-def torch_step(network: str) -> Call:
-    """Return a step that runs op by op, with fused Adam."""
-    import torch
-    from torch import nn
-
-    class Residual(nn.Module):
-        def __init__(self, body: Any, shortcut: Any) -> None:
-            super().__init__()
-            self.body, self.shortcut = body, shortcut
-
-        def forward(self, x: Any) -> Any:
-            return self.body(x) + (x if self.shortcut is None else self.shortcut(x))
-
-    class Sequence(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.embedding, self.lstm = nn.Embedding(64, 256), nn.LSTM(256, 256, batch_first=True)
-            self.head = nn.Linear(256, 64)
-
-        def forward(self, x: Any) -> Any:
-            return self.head(self.lstm(self.embedding(x))[0]).transpose(1, 2)
-
-    class Block(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.joint, self.out, self.norm1 = nn.Linear(128, 384), nn.Linear(128, 128), nn.LayerNorm(128)
-            self.wide, self.narrow, self.norm2 = nn.Linear(128, 512), nn.Linear(512, 128), nn.LayerNorm(128)
-
-        def forward(self, x: Any) -> Any:
-            n, t, _ = x.shape
-            q, k, v = self.joint(self.norm1(x)).view(n, t, 3, 4, 32).permute(2, 0, 3, 1, 4)
-            y = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
-            x = x + self.out(y.transpose(1, 2).reshape(n, t, 128))
-            return x + self.narrow(nn.functional.gelu(self.wide(self.norm2(x))))
-
-    class Language(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.tokens, self.positions = nn.Embedding(64, 128), nn.Parameter(torch.zeros(64, 128))
-            self.blocks = nn.Sequential(*(Block() for _ in range(4)))
-            self.norm, self.head = nn.LayerNorm(128), nn.Linear(128, 64)
-
-        def forward(self, x: Any) -> Any:
-            return self.head(self.norm(self.blocks(self.tokens(x) + self.positions))).transpose(1, 2)
-
-        def in_order(self) -> list[Any]:
-            params = [self.tokens.weight, self.positions]
-            for block in self.blocks:
-                first, last = block.joint, block.out
-                params += [first.weight, last.weight, first.bias, last.bias]
-                params += [
-                    p for part in (block.norm1, block.wide, block.narrow, block.norm2) for p in part.parameters()
-                ]
-            return [*params, *self.norm.parameters(), *self.head.parameters()]
-
-    def normalised(inputs: int, outputs: int, size: int, stride: int) -> list[Any]:
-        return [nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False), nn.BatchNorm2d(outputs)]
-
-    if network == "lenet":
-        model: Any = nn.Sequential(
-            nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(),
-            nn.MaxPool2d(2), nn.Flatten(), nn.Linear(3136, 128), nn.ReLU(), nn.Linear(128, 10),
-        )  # fmt: skip
-    elif network in ("lstm", "gpt"):
-        model = Sequence() if network == "lstm" else Language()
-    else:
-        layers: list[Any] = [*normalised(3, 16, 3, 1), nn.ReLU()]
-        for inputs, outputs, stride in STAGES:
-            body = [*normalised(inputs, outputs, 3, stride), nn.ReLU(), *normalised(outputs, outputs, 3, 1)]
-            shortcut = None if stride == 1 else nn.Sequential(*normalised(inputs, outputs, 1, stride))
-            layers += [Residual(nn.Sequential(*body), shortcut), nn.ReLU()]
-        model = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
-    with torch.no_grad():
-        parameters = model.in_order() if network == "gpt" else model.parameters()
-        for parameter, value in zip(parameters, weights(network), strict=True):
-            parameter.copy_(torch.from_numpy(value))
-    x, t = map(torch.from_numpy, batch(network))
-    if x.ndim == 4:
-        x, model = x.to(memory_format=torch.channels_last), model.to(memory_format=torch.channels_last)
-    rule = torch.optim.Adam(model.parameters(), RATE, (BETA1, BETA2), EPSILON, fused=True)
-
-    def step() -> list[np.ndarray]:
-        rule.zero_grad(set_to_none=True)
-        E = nn.functional.cross_entropy(model(x), t)
-        E.backward()
-        rule.step()
-        return [E.detach().numpy()]
-
-    return step
-
-
-# --- JAX ---
-def jax_forward(network: str) -> Callable[[list[Any], Any], Any]:
-    """Return the network as a function of the weights and a batch, images with the channels last."""
-    import jax
-    import jax.numpy as jnp
-    from jax import lax
-
-    def conv(x: Any, W: Any, stride: int) -> Any:
-        pad = W.shape[2] // 2
-        return lax.conv_general_dilated(
-            x, W, (stride, stride), ((pad, pad), (pad, pad)), dimension_numbers=("NHWC", "OIHW", "NHWC")
-        )
-
-    def normalised(x: Any, take: Iterator[Any], stride: int) -> Any:
-        x = conv(x, next(take), stride)
-        mean, variance = x.mean((0, 1, 2)), x.var((0, 1, 2))
-        return (x - mean) * lax.rsqrt(variance + 1e-5) * next(take) + next(take)
-
-    def pool(x: Any) -> Any:
-        return lax.reduce_window(x, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
-
-    def lenet(params: list[Any], x: Any) -> Any:
-        take = iter(params)
-        for _ in range(2):
-            x = pool(jax.nn.relu(conv(x, next(take), 1) + next(take)))
-        x = x.transpose(0, 3, 1, 2).reshape(x.shape[0], -1)
-        x = jax.nn.relu(x @ next(take).T + next(take))
-        return x @ next(take).T + next(take)
-
-    def resnet(params: list[Any], x: Any) -> Any:
-        take = iter(params)
-        x = jax.nn.relu(normalised(x, take, 1))
-        for _, _, stride in STAGES:
-            y = normalised(jax.nn.relu(normalised(x, take, stride)), take, 1)
-            x = jax.nn.relu(y + (x if stride == 1 else normalised(x, take, stride)))
-        return x.mean((1, 2)) @ next(take).T + next(take)
-
-    def lstm(params: list[Any], x: Any) -> Any:
-        table, W_x, W_h, b_x, b_h, W, b = params
-        inputs = (table[x] @ W_x.T + b_x + b_h).transpose(1, 0, 2)
-
-        def turn(carry: Any, z: Any) -> Any:
-            h, c = carry
-            i, f, g, o = jnp.split(z + h @ W_h.T, 4, axis=1)
-            c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
-            h = jax.nn.sigmoid(o) * jnp.tanh(c)
-            return (h, c), h
-
-        zeros = jnp.zeros((x.shape[0], 256))
-        return lax.scan(turn, (zeros, zeros), inputs)[1].transpose(1, 0, 2) @ W.T + b
-
-    def layer_norm(x: Any, take: Iterator[Any]) -> Any:
-        x = x - x.mean(-1, keepdims=True)
-        return x * lax.rsqrt((x * x).mean(-1, keepdims=True) + 1e-5) * next(take) + next(take)
-
-    def gpt(params: list[Any], x: Any) -> Any:
-        table, positions, *rest = params
-        x, causal = table[x] + positions, jnp.tril(jnp.ones((64, 64), bool))
-        for start in range(0, 48, 12):
-            W_in, W_out, b_in, b_out, gamma1, beta1, W1, b1, W2, b2, gamma2, beta2 = rest[start : start + 12]
-            z = layer_norm(x, iter((gamma1, beta1))) @ W_in.T + b_in
-            q, k, v = z.reshape(*x.shape[:2], 3, 4, 32).transpose(2, 0, 3, 1, 4)
-            scores = jnp.where(causal, q @ k.transpose(0, 1, 3, 2) / 32**0.5, -jnp.inf)
-            y = (jax.nn.softmax(scores) @ v).transpose(0, 2, 1, 3).reshape(x.shape)
-            x = x + y @ W_out.T + b_out
-            x = x + jax.nn.gelu(layer_norm(x, iter((gamma2, beta2))) @ W1.T + b1, approximate=False) @ W2.T + b2
-        return layer_norm(x, iter(rest[48:50])) @ rest[50].T + rest[51]
-
-    return {"lenet": lenet, "resnet20": resnet, "lstm": lstm, "gpt": gpt}[network]
-
-
-def jax_step(network: str) -> Call:
-    """Return the whole step jitted, parameters and moments donated."""
-    import jax
-    import jax.numpy as jnp
-
-    forward = jax_forward(network)
-    x, t = batch(network)
-    x = x.transpose(0, 2, 3, 1) if x.ndim == 4 else x
-
-    def loss(params: list[Any], x: Any, t: Any) -> Any:
-        scores = jax.nn.log_softmax(forward(params, x))
-        return -jnp.take_along_axis(scores, t[..., None], -1).mean()
-
-    def step(state: Any, x: Any, t: Any) -> Any:
-        params, firsts, seconds, count = state
-        E, bars = jax.value_and_grad(loss)(params, x, t)
-        count = count + 1
-        firsts = [BETA1 * m + (1 - BETA1) * bar for m, bar in zip(firsts, bars, strict=True)]
-        seconds = [BETA2 * v + (1 - BETA2) * bar * bar for v, bar in zip(seconds, bars, strict=True)]
-        new = [
-            p - RATE * (m / (1 - BETA1**count)) / (jnp.sqrt(v / (1 - BETA2**count)) + EPSILON)
-            for p, m, v in zip(params, firsts, seconds, strict=True)
-        ]
-        return (new, firsts, seconds, count), E
-
-    jitted = jax.jit(step, donate_argnums=0)
-    params = [jnp.asarray(value) for value in weights(network)]
-    state = params, [jnp.zeros_like(p) for p in params], [jnp.zeros_like(p) for p in params], jnp.float32(0)
-    x, t = jnp.asarray(x), jnp.asarray(t)
-
-    def call() -> list[np.ndarray]:
-        nonlocal state
-        state, E = jitted(state, x, t)
-        return [np.asarray(E)]
-
-    return call
-
-
-def build(peer: str, network: str) -> Call:
-    """Return a training step by a library."""
-    return {"bprop": bprop_step, "jax": jax_step}.get(peer, torch_step)(network)
-
-
+ENVIRONMENTS = {"torch": KEPT, "torch-compile": KEPT}
 NETWORKS = ("lenet", "resnet20", "lstm", "gpt")
 
 
@@ -334,18 +37,38 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=usable(), metavar="N", help="of every library (all CPUs)")
     parser.add_argument("--blocks", type=int, default=9, metavar="N", help="per library (9)")
     parser.add_argument("--seconds", type=float, default=0.3, metavar="S", help="of a block (0.3); 0 is one step")
+    parser.add_argument("--inference", action="store_true", help="the network alone, for one example and for the batch")
+    parser.add_argument("--memory", action="store_true", help="peak memory in place of times (on Linux)")
     read = parser.parse_args()
     limits = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "BPROP_NUM_THREADS", "NPROC")
     os.environ.update(dict.fromkeys(limits, str(read.threads)), BPROP_CACHE="0", JAX_PLATFORMS="cpu")
     peers = read.peer or PEERS
-    print(f"{'network':10}" + "".join(f"{peer:>14}" for peer in peers) + "   best peer / bprop;  first step, s")
+    header = "   peak of steps, MB (in all)" if read.memory else "   best peer / bprop;  first call, s"
+    print(f"{'':22}" + "".join(f"{peer:>16}" for peer in peers) + header)
     for network in read.network or NETWORKS:
-        rows = measure(build, network, peers, read.blocks, read.seconds, 1, 1e-3, {"torch": KEPT})
-        steps = "".join(f"{rows[peer].call * 1e3:14.2f}" if peer in rows else f"{'-':>14}" for peer in peers)
-        others = [rows[peer].call for peer in peers if peer != "bprop" and peer in rows]
-        ratio = f"{min(others) / rows['bprop'].call:8.2f}" if others and "bprop" in rows else f"{'-':>8}"
-        firsts = "  ".join(f"{peer} {rows[peer].first:.1f}" for peer in peers if peer in rows)
-        print(f"{network:10}{steps}   {ratio};  {firsts}", flush=True)
+        tasks = [Task(network, False, 1), Task(network, False)] if read.inference else [Task(network)]
+        for task in tasks:
+            row = memory_row(task, peers) if read.memory else time_row(task, peers, read.blocks, read.seconds)
+            print(f"{task!s:22}{row}", flush=True)
+
+
+def time_row(task: Task, peers: Sequence[str], blocks: int, seconds: float) -> str:
+    """Return the times of a task as a line of the table."""
+    rows = measure(build, str(task), peers, blocks, seconds, 1, 1e-3, ENVIRONMENTS)
+    steps = "".join(f"{rows[peer].call * 1e3:16.2f}" if peer in rows else f"{'-':>16}" for peer in peers)
+    others = [rows[peer].call for peer in peers if peer != "bprop" and peer in rows]
+    ratio = f"{min(others) / rows['bprop'].call:8.2f}" if others and "bprop" in rows else f"{'-':>8}"
+    firsts = "  ".join(f"{peer} {rows[peer].first:.1f}" for peer in peers if peer in rows)
+    return f"{steps}   {ratio};  {firsts}"
+
+
+def memory_row(task: Task, peers: Sequence[str]) -> str:
+    """Return the peaks of a task as a line of the table."""
+    rows = peaks(build, str(task), peers, LIBRARIES, ENVIRONMENTS)
+    return "".join(
+        f"{rows[peer].calls / 1e6:8.0f} {f'({rows[peer].all / 1e6:.0f})':>7}" if peer in rows else f"{'-':>16}"
+        for peer in peers
+    )
 
 
 if __name__ == "__main__":
