@@ -13,10 +13,10 @@ import numpy as np
 from ..core.family import Elementwise
 from .entropy import deviance
 from .exponential import log, log1p
-from .gamma import POSITIVE, betaln, digamma_rise, entries, polygamma_difference, stirling_error
+from .gamma import POSITIVE, betaln, digamma_rise, polygamma_difference, stirling_error
 from .selection import where
 from .special import BERNOULLI, applied, digamma, gammaln, in_double, scipy_special, xlogy
-from .special_function import special_function
+from .special_function import entries, special_function
 
 __all__: list[str] = []
 

@@ -144,7 +144,7 @@ def _number(number: Any) -> str:
 def view(f: Callable[..., Any], /, *args: Any, **options: Any) -> View:
     """Return the graph of ``f`` at its arguments, with every value and every gradient, to be printed.
 
-    ``f`` runs once, on numbers, so Python ``if`` and ``for`` work. Gradients are those of a scalar result, of which
+    ``f(*args, **options)`` runs once, on numbers, so Python ``if`` and ``for`` work. Gradients are those of a scalar result, of which
     every floating-point value is shown; for other results there are values only.
 
     **Source:** Leibe (2016), computational graphs.
