@@ -5,6 +5,7 @@ import inspect
 import operator
 import os
 import pkgutil
+import re
 import subprocess
 import sys
 import tarfile
@@ -139,14 +140,16 @@ def documented(value: object) -> bool:
 
 
 def explained(value: object) -> bool:
-    """Whether the docstring of a function says itself what its parameters are: each by its name, beside what else it refers to.
+    """Whether the docstring of a function names each of its parameters, if it is a transform or refers to another for them.
 
-    A function of one parameter, and what is called by another library's names, may say it in its formula.
+    Other functions, and what has another library's names, may say it in a formula.
     """
-    text = (inspect.getdoc(value) or "").partition(">>>")[0]
-    if not inspect.isfunction(value) or "for arguments" not in text:
+    if not inspect.isfunction(value):
         return True
-    return all(name in text.partition("for arguments")[0] for name in inspect.signature(value).parameters)
+    text, parameters = (inspect.getdoc(value) or "").partition(">>>")[0], list(inspect.signature(value).parameters)
+    if parameters[:1] != ["f"] and "for arguments" not in text:
+        return True
+    return all(re.search(rf"\b{re.escape(name)}\b", text) for name in parameters)
 
 
 def test_what_only_refers_to_another_docstring_is_not_explained():

@@ -151,6 +151,7 @@ REFUSED = {
     "dtype": (lambda x: np.array([x[0], 1.0], dtype=float), r"numpy\.asarray of .*bprop\.asarray\(\[x\[0\], 1\.0\], dtype=float\)"),
     "astype": (lambda x: np.array([x[0], 1.0]).astype(float), r"float\(\) of .*bprop\.asarray\(a, dtype=dtype\)"),
     "fromiter": (lambda x: np.fromiter([x[0], x[1]], float), r"float\(\) of .*bprop\.stack\(list\(values\)\)"),
+    "nditer": (lambda x: sum(v * v for v in np.nditer(x)), r"^numpy\.nditer goes over .*for entry in x\.ravel\(\)"),
     "random": (lambda x: np.random.normal(x[0]), r"^np\.random\.normal of "),
     "math": (lambda x: math.exp(x[0]), r"^math\.exp of .*write numpy\.exp\(x\[0\]\)"),
     "math, other name": (lambda x: lgamma(x[0]), r"^lgamma of .*write bprop\.scipy\.special\.gammaln\(x\[0\]\)"),
@@ -180,6 +181,15 @@ def test_what_numpy_or_a_library_does_not_compute_is_refused_by_name_at_the_user
             transform(X)
         assert "test_object_array.py" in caught.value.line
         assert "lambda x:" in caught.value.line
+
+
+def test_a_ufunc_of_a_python_function_cuts_no_derivative_and_is_computed_where_there_is_none():
+    square = np.frompyfunc(lambda v: v * v, 1, 1)
+    f = lambda x: np.sum(square(x))
+    for transform in (bprop.grad(f), lambda x: bprop.jvp(f, (x,), (x,)), bprop.compile(f)):
+        with pytest.raises(bprop.BpropError, match=r"^the ufunc <lambda> .* has no bprop rule"):
+            transform(X)
+    assert_allclose(bprop.vmap(square)(X[None]), X[None] ** 2)
 
 
 def test_other_errors_stay_what_they_are():

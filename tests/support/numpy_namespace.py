@@ -109,6 +109,13 @@ Inside a transform that differentiates they raise an error that says what to wri
 | function | why | instead |
 |---|---|---|
 {refused}
+
+## What asks no array
+
+Some names of NumPy are no functions that ask an array what to do. Under differentiation `vectorize`, `ndenumerate`, `ndindex` and
+`broadcast` go through the entries, and the derivative goes along. Refused by name are `nditer` (write `for entry in x.ravel()`, or
+`for index, entry in numpy.ndenumerate(x)`), ufuncs of `frompyfunc` (write the function with NumPy's, or take `numpy.vectorize`) and
+`fromiter` (write `bprop.stack(list(values))`).
 """
 
 

@@ -163,6 +163,13 @@ def explain_objects(error: Exception) -> NumPyFunctionError | None:
     """Return the error for one of NumPy's about an object array, ``None`` where it is about something else."""
     match = _WITHOUT_OBJECTS.search(str(error))
     called, line = refused_at(error)
+    if "NPY_ITER_REFS_OK" in str(error):
+        explained = NumPyFunctionError(
+            "numpy.nditer goes over the memory of NumPy's arrays, which a value under a transform has not: write "
+            "for entry in x.ravel(), or for index, entry in numpy.ndenumerate(x); to compute with all of them at once is faster"
+        )
+        explained.line = line
+        return explained
     if match is None or (isinstance(error, BpropError) and not (match["dtype"] and called)):
         return None
     name: str = match["method"] or match["attribute"] or match["ufunc"] or ""

@@ -82,7 +82,7 @@ class Report:
 def check(f: Callable[..., Any], /, *args: Any, argnums: int | Sequence[int] = 0) -> Report:
     """Compare the derivative of ``f`` by reverse mode with numerical differentiation and return a `Report`.
 
-    ``f`` returns an array of any shape or a tree of them; every entry of the result is compared with respect
+    ``f(*args)`` returns an array of any shape or a tree of them; every entry of the result is compared with respect
     to every entry of the arguments ``argnums`` (for a module: of its parameters). Nothing is raised where they
     differ. An entry is *agree*, *disagree* (they differ by more than the estimated error), or *undecidable*
     (the numerical derivative is too inexact, or ``f`` has a kink or a tie there). In float64 derivatives that

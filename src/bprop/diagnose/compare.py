@@ -107,6 +107,8 @@ class _Count(Interpreter):
 def compare(f: Callable[..., Any], /, *args: Any, argnums: Argnums = 0) -> Comparison:
     """Take the gradient of the scalar function ``f`` by every way and return a table of agreement and cost.
 
+    ``args``: those of f; ``argnums``: by which of them, counted from 0, a number or a tuple.
+
     Each way runs once to count (evaluations of f, op applications, paths) and once to be timed. A way that cannot
     go is skipped with the reason: paths beyond 10,000, ops without a complex form, formulas of Python ``if``. Raises
     what `grad` raises where f has no gradient. ``compare(f)(*args)`` is the same.

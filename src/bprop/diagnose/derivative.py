@@ -30,7 +30,7 @@ def derivative(f: Function, method: Method = "reverse", argnums: Argnums = 0, **
     ``reverse``   one sweep backwards (`grad`); ``unreached``                  about 4 evaluations of f
     ============= ============================================================ =============================
 
-    All give the same gradient, in the structure of argument ``argnums``. The lecture's third way, backpropagation
+    All give the same gradient, in the structure of argument ``argnums``. ``options`` are those in the table. The lecture's third way, backpropagation
     layer by layer, is what modules do: `nn.Module.fprop` and `nn.Module.bprop`. Raises `ArgumentError` naming the
     methods, `ShapeError` where f's value is no scalar.
 

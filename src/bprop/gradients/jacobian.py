@@ -28,7 +28,8 @@ def jacobian(
     """Return the Jacobian of ``f``: for a result of shape s and an argument of shape t an array of shape s + t.
 
     ``mode="reverse"`` runs one backward sweep per entry of the result, ``"forward"`` one tangent sweep per entry of the
-    argument, all as one batch. Trees of results hold trees of arguments. Arguments not reached give zeros.
+    argument, all as one batch. Trees of results hold trees of arguments. Arguments not reached give zeros. ``argnums``: by
+    which arguments, counted from 0; for a tuple a tuple of Jacobians.
 
     A complex result of real arguments has a complex Jacobian; that of a real result by a complex argument holds gradients, as
     `grad` gives them. Of a complex result by a complex argument there is none, and `DTypeError` says what to write.
@@ -116,7 +117,8 @@ def _jacobian_forward(f: Function, args: list[Any], single: bool, what: str) -> 
 def hessian(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]:
     """Return the matrix of second derivatives of the scalar function ``f``: forward over reverse.
 
-    For an argument of shape t an array of shape t + t; nested like the argument where it is a tree.
+    For an argument of shape t an array of shape t + t; nested like the argument where it is a tree. ``argnums``: by which
+    arguments, counted from 0; for a tuple a tuple of tuples, one for each pair.
 
     **Source:** Griewank & Walther (2008), ch. 5; JAX, ``jax.hessian``.
 

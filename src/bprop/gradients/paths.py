@@ -208,6 +208,8 @@ def _entry(name: str, shape: tuple[int, ...], position: int) -> str:
 def paths(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Paths]:
     """Return a function that expands the scalar function ``f`` at its arguments into scalars: see `Paths`.
 
+    ``argnums``: from which arguments of f, counted from 0, the paths go out; a number or a tuple.
+
     Counting and summing take one sweep over the edges, however many paths there are. An edge whose derivative happens
     to be 0 is an edge; the branch that a selection did not take has none. Raises `ShapeError` where f's value is no
     scalar, `DerivativeError` for a region (scan, custom), whose inside cannot be seen.

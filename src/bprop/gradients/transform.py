@@ -219,7 +219,8 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """Return ``f(*primals)`` and the pullback: y_bar ↦ a tuple with the cotangent x_bar = Jᵀ y_bar of every primal.
 
     The pullback may be called many times, and under other transforms. ``y_bar`` has the structure and shapes of the
-    result. A primal that is not reached gets zeros.
+    result. A primal that is not reached gets zeros. With ``has_aux`` f returns a pair, and its second, aux, is a third
+    result.
 
     **Source:** JAX, ``jax.vjp``; Griewank & Walther (2008), ch. 3.
 
@@ -282,7 +283,8 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], 
 def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False) -> Any:
     """Return ``f(*primals)`` and the tangent y_dot = J x_dot, by one forward sweep.
 
-    ``tangents`` has the structure and shapes of ``primals`` (``None``: a constant).
+    ``tangents`` has the structure and shapes of ``primals`` (``None``: a constant). With ``has_aux`` f returns a pair, and its
+    second, aux, is a third result.
 
     **Source:** JAX, ``jax.jvp``; Wengert (1964).
 

@@ -79,18 +79,23 @@ _HALF_RISE = tuple((2.0 ** (1 - 2 * m) - 2) * b / (2 * m * (2 * m - 1)) for m, b
 
 @in_double
 def _log_gamma_half_rise(x: Any, n: int) -> Any:
-    """From 10 on a series in odd powers of 1/x, of which every term is differentiated n times."""
+    """From 10 on a series in odd powers of 1/x, of which every term is differentiated n times.
+
+    Below, the value is that of x + 10 less Σ ½ log(1 + 1/(4 (x + k) (x + k + 1))), terms of one sign.
+    """
     far = x >= 10
-    w = 1 / np.where(far, x, 10.0)
+    near = np.where(far, 1.0, x)
+    w = 1 / np.where(far, x, near + 10)
     series: Any = 0.0
     for m in range(len(_HALF_RISE), 0, -1):
         series = series * w * w + _HALF_RISE[m - 1] * factorial(2 * m - 2 + n) / factorial(2 * m - 2)
     for _ in range(n + 1):
         series = series * w
-    near = np.where(far, 10.0, x)
     if n == 0:
-        direct = applied(gammaln, near + 0.5) - applied(gammaln, near) - 0.5 * np.log(near)
-        return np.where(far, series, direct)
+        steps: Any = 0.0
+        for k in reversed(range(10)):
+            steps = steps + 0.5 * np.log1p(0.25 / ((near + k) * (near + (k + 1))))
+        return np.where(far, series, series - steps)
     power: Any = 1.0
     for _ in range(n):
         power = power / near

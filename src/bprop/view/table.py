@@ -90,7 +90,7 @@ class View(Figure):
 def view(f: Callable[..., Any], /, *args: Any, **options: Any) -> View:
     """Return the graph of ``f`` at its arguments, with every value and every gradient, to be printed.
 
-    ``f`` runs once, on numbers, so Python ``if`` and ``for`` work. Gradients are those of a scalar result, of which
+    ``f(*args, **options)`` runs once, on numbers, so Python ``if`` and ``for`` work. Gradients are those of a scalar result, of which
     every floating-point value is shown; for other results there are values only. ∅ is a gradient that is not there: there
     is no path to the result, or a branch that was not taken. ``view(f)(*args)`` is the same. `View.save` draws.
 
