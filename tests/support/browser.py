@@ -20,7 +20,9 @@ def executable():
 
 @contextmanager
 def chromium():
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install '.[browser]'")
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="Playwright is not installed: pip install '.[browser]'"
+    )
     path = executable()
     if path is None:
         pytest.skip("no Chromium is installed: apt-get install chromium")

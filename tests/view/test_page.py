@@ -1,8 +1,5 @@
 """Pages in a real browser: every number that is shown is the library's, at every step, and after a slider has moved."""
 
-import json
-import math
-
 import numpy as np
 import pytest
 
@@ -92,7 +89,9 @@ def state(page):
 
 def close(got, expected, bound=1e-9):
     got, expected = np.asarray(got, float), np.asarray(expected, float)
-    np.testing.assert_allclose(got, expected, rtol=bound, atol=bound * max(1e-300, np.nanmax(np.abs(expected), initial=0)))
+    np.testing.assert_allclose(
+        got, expected, rtol=bound, atol=bound * max(1e-300, np.nanmax(np.abs(expected), initial=0))
+    )
 
 
 def same_as_library(shown, view, bound=1e-9):
@@ -271,7 +270,9 @@ def test_what_no_page_computes_is_named_and_its_numbers_stand(opened):
 
 
 def test_a_page_that_computes_other_numbers_lets_nothing_be_changed(browser):
-    html = render("f", [bprop.view(energy, 0.7, 1.0, 0.5)]).replace("tanh: Math.tanh", "tanh: (x) => 1.01 * Math.tanh(x)")
+    html = render("f", [bprop.view(energy, 0.7, 1.0, 0.5)]).replace(
+        "tanh: Math.tanh", "tanh: (x) => 1.01 * Math.tanh(x)"
+    )
     page = browser.new_page()
     page.set_content(html)
     assert page.inner_text("[data-part=badge]") == "✗ page ≠ library"
@@ -283,7 +284,9 @@ def test_a_page_that_computes_other_numbers_lets_nothing_be_changed(browser):
 def test_marks_of_what_is_no_ordinary_number(opened):
     view = bprop.view(lambda x, y, z, u: np.log(x) * 0 + y + 0 * z + np.maximum(u, 5.0), 0.0, np.inf, 0.0, 1.0)
     page = opened(view)
-    texts = page.evaluate("[...document.querySelectorAll('.view .value, .view .gradient')].map((text) => text.textContent)")
+    texts = page.evaluate(
+        "[...document.querySelectorAll('.view .value, .view .gradient')].map((text) => text.textContent)"
+    )
     assert {"NaN", "∞", "−∞", "0", ABSENT} <= set(texts)
     same_as_library(state(page), view)
 
@@ -333,7 +336,7 @@ def test_keyboard_reaches_every_box_and_the_page_fits_a_small_screen(opened):
 
 def test_the_page_has_every_instruction_that_programs_use(opened):
     page = opened(bprop.view(energy, 0.7, 1.0, 0.5))
-    assert FUNCTIONS == set(page.evaluate("Object.keys(SCALAR)"))
+    assert set(page.evaluate("Object.keys(SCALAR)")) == FUNCTIONS
 
 
 FLOATS = [0.5, -1.3, 0.1, 2.0, 3.7, -0.25, 1e-6, 12.5, -7.0, 1e-300, 0.0, 25.0]

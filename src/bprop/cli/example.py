@@ -82,7 +82,11 @@ def _guarded(path: Path, what: str, run: Callable[[], Any]) -> Any:
     try:
         return run()
     except Exception as error:
-        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).resolve() == path.resolve()]
+        frames = [
+            frame
+            for frame in traceback.extract_tb(error.__traceback__)
+            if Path(frame.filename).resolve() == path.resolve()
+        ]
         line = f", line {frames[-1].lineno}" if frames else getattr(error, "lineno", None) and f", line {error.lineno}"  # type: ignore[attr-defined]
         message = error.message if isinstance(error, BpropError) else str(error)
         raise BpropError(f"{path}{line or ''}: {what} raised {type(error).__name__}: {message}") from error

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..core.error import ArgumentError
-from .drawing import Drawing
+from .drawing import LIMIT, Drawing
 from .figure import Figure
 from .page import render
 from .plot import plot
@@ -15,6 +15,12 @@ from .tikz import tikz
 def save(figure: Figure, path: str | Path) -> None:
     """Write ``figure`` to ``path``; raises `ArgumentError` naming the formats, where its ending is none of them."""
     path = Path(path)
+    count = len(figure.nodes)
+    if count > LIMIT and path.suffix.lower() in (".svg", ".png", ".pdf", ".tex"):
+        raise ArgumentError(
+            f"save: the graph of {figure.name} has {count:,} nodes, and a drawing of more than {LIMIT:,} cannot be read: view a "
+            f"part of the function or a smaller example of it, or write .html, which says so and has a table, or .dot"
+        )
     texts: dict[str, Callable[[], str]] = {
         ".html": lambda: render(figure.name, [figure]),
         ".svg": lambda: svg(Drawing(figure)),

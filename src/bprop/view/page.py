@@ -63,12 +63,12 @@ def notebook(figure: Figure, table: str) -> str:
 
 def _section(figure: Figure, position: int) -> str:
     heading = printable(f"{figure.name}({', '.join(figure.arguments)})")
-    table = grid.html(heading, list(figure.cells())[: ROWS + 1])
+    table = grid.html(heading, list(figure.cells(ROWS)))
     count = len(figure.nodes)
     if count > BOXES:
         return (
             f'<section class="figure"><h2>{escape(heading)}</h2><p class="note">This graph has {count:,} nodes: more than '
-            f"the {BOXES:,} that can be drawn so that they can be read. The first {ROWS} values are below; all are in "
+            f"the {BOXES:,} that can be drawn so that they can be read. The first and the last {ROWS // 2} are below; all are in "
             f"<code>.rows</code> of the figure. Show a part of the function, or a smaller example of it.</p>{table}</section>"
         )
     data = json.dumps(figure_data(figure), ensure_ascii=False, separators=(",", ":"))
