@@ -9,7 +9,6 @@ import urllib.request
 
 import pytest
 
-
 COMMAND = [sys.executable, "-c", "from bprop.cli import main; main()"]
 
 

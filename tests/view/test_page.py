@@ -6,7 +6,8 @@ import pytest
 import bprop
 from bprop import nn
 from bprop.view.number import ABSENT, short
-from bprop.view.page import figure_data, render
+from bprop.view.page import render
+from bprop.view.page_data import figure_data
 from bprop.view.program import FUNCTIONS
 from bprop.view.server import PageServer
 from support.browser import chromium
@@ -62,6 +63,10 @@ EXAMPLES = {
     "float32": (lambda x: np.sum(np.sqrt(x) * 3), (np.array([1.0, 2.0, 5.0], np.float32),)),
     "running": (lambda x: np.sum(np.cumsum(x) ** 2) + np.prod(x), (np.array([1.5, -2.0, 0.5]),)),
     "joined": (lambda x, y: np.sum(np.concatenate([x, y * 2]) ** 3) + np.max(x), (np.array([1.0, 2.0]), np.array([3.0]))),
+    "labels": (
+        lambda x, t: nn.CrossEntropy()(x, t) + bprop.take(x, t, axis=1)[0, 1],
+        (np.array([[0.1, 2.0, -1.0], [0.5, 0.3, 0.2]]), np.array([2, 0])),
+    ),
     "network": (
         lambda m, x: bprop.sum(m(x) ** 2),
         (nn.Sequential(nn.Linear(2, 3, dtype="float64", seed=0), nn.Tanh(), nn.Linear(3, 1, dtype="float64", seed=1)), np.ones(2)),

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..core.error import ArgumentError
-from .drawing import Drawing
+from .drawing import LIMIT, Drawing
 from .figure import Figure
 from .plot import plot
 from .svg import svg
@@ -17,6 +17,12 @@ def save(figure: Figure, path: str | Path, page: Callable[[], str]) -> None:
     ``page``: gives the text of an HTML file.
     """
     path = Path(path)
+    count = len(figure.nodes)
+    if count > LIMIT and path.suffix.lower() in (".svg", ".png", ".pdf", ".tex"):
+        raise ArgumentError(
+            f"save: the graph of {figure.name} has {count:,} nodes, and a drawing of more than {LIMIT:,} cannot be read: view a "
+            f"part of the function or a smaller example of it, or write .html, which says so and has a table, or .dot"
+        )
     texts: dict[str, Callable[[], str]] = {
         ".html": page,
         ".svg": lambda: svg(Drawing(figure)),

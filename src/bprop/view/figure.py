@@ -112,11 +112,13 @@ class Figure:
             return ABSENT if self.is_scalar and is_inexact(edge.spec.dtype) else ""
         return brief(gradient.value, gradient.present)
 
-    def cells(self) -> Iterator[tuple[str, ...]]:
-        """Yield the lines of the table, the head first."""
-        results = set(self.graph.outputs)
+    def cells(self, limit: int | None = None) -> Iterator[tuple[str, ...]]:
+        """Yield the lines of the table, the head first; of more than ``limit`` nodes the first and the last ones."""
+        results, nodes = set(self.graph.outputs), self.nodes
+        if limit is not None and len(nodes) > limit:
+            nodes = [*nodes[: limit // 2], *nodes[-limit // 2 :]]
         yield "", "value of", "computed as", "array", "value", *(["gradient"] if self.is_scalar else [])
-        for node in self.nodes:
+        for node in nodes:
             formula = "" if node.op is None else application(node, self.names, settings=False)
             for edge in node.outputs:
                 mark = "→" if edge in results else ""

@@ -59,10 +59,10 @@ class FrozenError(BpropError):
     """An application that a page cannot compute."""
 
 
-def function_of(graph: Graph) -> Json:
+def function_of(graph: Graph, fixed: Mapping[int, Any] | None = None) -> Json:
     """Return a graph as a list of instructions on registers; raises `FrozenError` naming an op that has none.
 
-    The first registers are the graph's inputs.
+    The first registers are the graph's inputs. ``fixed``: the numbers of inputs, by position, that no page changes.
 
     >>> import bprop
     >>> from bprop.view.program import function_of
@@ -70,6 +70,7 @@ def function_of(graph: Graph) -> Json:
     {'do': 'map', 'name': 'exp', 'of': [0], 'to': 1, 'shape': [], 'dtype': 'float64'}
     """
     writer = _Writer(graph.inputs)
+    writer.numbers = {graph.inputs[position].output: numbers for position, numbers in (fixed or {}).items()}
     writer.write(simplify(inline(graph)))
     return writer.result()
 
@@ -106,7 +107,7 @@ class _Writer:
 
     def emit(self, kind: str, operands: Sequence[Any], spec: Spec, edge: Edge | None, **settings: Any) -> int:
         """Append an instruction; return its register."""
-        if spec.dtype.kind not in "biuf":
+        if spec.dtype.kind not in "biuf" or spec.dtype.itemsize == 2:
             raise FrozenError(f"numbers of dtype {spec.dtype}")
         instruction = {"do": kind, **settings, "of": list(operands), "to": self.size}
         self.code.append(instruction | {"shape": list(spec.shape), "dtype": str(spec.dtype)})
@@ -275,8 +276,19 @@ def _scalars(function: Any, dtypes: Sequence[Any]) -> Json:
 
 
 # --- applications ---
-def forward_function(node: Node) -> Json:
-    """Return one application as a function of the values it reads."""
+def fixed_edges(graph: Graph, values: Mapping[Edge, Array]) -> dict[Edge, Any]:
+    """Return the numbers of the values that depend on no floating-point input: labels, positions."""
+    sources = [*graph.inputs, *(node for node, _ in graph.captures)]
+    moving = {node for node in sources if is_inexact(node.specs[0].dtype)}
+    for node in graph.nodes:
+        if any(edge.node in moving for edge in node.edges):
+            moving.add(node)
+    nodes = [node for node in (*sources, *graph.nodes) if node not in moving]
+    return {edge: values[edge].concrete() for node in nodes for edge in node.outputs}
+
+
+def forward_function(node: Node, fixed: Mapping[Edge, Any]) -> Json:
+    """Return one application as a function of the values it reads; ``fixed``: those of `fixed_edges`."""
     edges = list(dict.fromkeys(node.edges))
 
     def apply(*xs: Any) -> list[Any]:
@@ -286,7 +298,8 @@ def forward_function(node: Node) -> Json:
         result = node.op(*operands, **node.params)
         return list(result) if isinstance(result, tuple) else [result]
 
-    return function_of(trace_flat(apply, [edge.spec for edge in edges], name="view", below=EVALUATE)[0])
+    graph = trace_flat(apply, [edge.spec for edge in edges], name="view", below=EVALUATE)[0]
+    return function_of(graph, {position: fixed[edge] for position, edge in enumerate(edges) if edge in fixed})
 
 
 class Backward:
@@ -308,6 +321,10 @@ class Backward:
             Spec(edge.spec.shape, np.dtype(bool)) for edge, flag in zip(node.outputs, present, strict=True) if flag
         ]
         self.graph = trace_flat(lambda *xs: self._run(xs, variables), [*specs, *bars, *masks], below=EVALUATE)[0]
+
+    def function(self, fixed: Mapping[Edge, Any]) -> Json:
+        """Return the rule as instructions; ``fixed``: the numbers of `fixed_edges`."""
+        return function_of(self.graph, {n: fixed[edge] for n, edge in enumerate(self.reads) if edge in fixed})
 
     def _run(self, xs: Sequence[Any], variables: set[Edge]) -> list[Any]:
         rest = iter(xs)
@@ -387,4 +404,13 @@ def numbers(data: Any) -> list[Any]:
     return [number(entry) for entry in flat.tolist()]
 
 
-__all__ = ["Backward", "FrozenError", "backward_rules", "forward_function", "function_of", "number", "numbers"]
+__all__ = [
+    "Backward",
+    "FrozenError",
+    "backward_rules",
+    "fixed_edges",
+    "forward_function",
+    "function_of",
+    "number",
+    "numbers",
+]

@@ -66,19 +66,15 @@ class View(Figure):
         save(self, path, self.page)
 
     def __str__(self) -> str:
-        cells = list(self.cells())
-        note = []
-        if len(cells) > ROWS:
-            note = [f"… {len(cells) - ROWS} more values in .rows"]
-            cells = [*cells[: ROWS // 2], *cells[-ROWS // 2 :]]
+        cells, more = list(self.cells(ROWS)), len(self.nodes) - ROWS
+        note = [f"… {more} more nodes in .rows, between the first and the last"] * (more > 0)
         return "\n".join([f"{self.name}({', '.join(self.arguments)})", grid.text(cells, WIDTH), *note])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        cells = list(self.cells())
         height = NETWORK_HEIGHT if self.modules else min(760, 320 + 60 * len(self.graph.nodes))
-        return notebook(self.name, self.page(), height, grid.html(self.name, cells[: ROWS + 1]))
+        return notebook(self.name, self.page(), height, grid.html(self.name, list(self.cells(ROWS))))
 
     def _repr_latex_(self) -> str | None:
         if len(self.graph.outputs) != 1 or self.expression.size > LIMIT:

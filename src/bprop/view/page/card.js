@@ -12,7 +12,7 @@ class Cards {
 
   entry(index, numbers, present, kind) {
     const value = this.model.data.values[index];
-    if (!numbers) return element("span", { class: kind }, "not shown here: too many entries");
+    if (!numbers) return element("span", { class: kind }, "not shown here");
     if (!value.shape.length) return this.number(present && !present[0] ? null : numbers[0], kind);
     return this.heatmap(value, numbers, present, kind);
   }
@@ -117,6 +117,12 @@ class Cards {
     return parts;
   }
 
+  // What an application of arrays sends to an operand, in words.
+  rule(node, receive) {
+    if (node.family === "Selection") return `${this.by(node.outputs[0])} where ${this.model.name(receive.value)} is chosen, ${ABSENT} elsewhere`;
+    return receive.cotangent ? element("code", {}, this.formula(receive.cotangent, false)) : `by the rule of ${node.op}`;
+  }
+
   received(node, receive, i, partials, before, sent, seen) {
     const index = receive.value, name = this.model.name(index), contribution = sent[i];
     const rows = [], row = (label, ...content) => rows.push(element("dt", {}, label), element("dd", {}, ...content));
@@ -128,7 +134,7 @@ class Cards {
       row("local derivative", element("code", {}, absent ? `${local}: the branch is not taken: ` : receive.partial && receive.partial.includes("⟦") ? `${local} = ${this.formula(receive.partial, false)} = ${this.putIn(receive.partial)}` : `${local} = `), this.number(local_number, "value"));
       row("product", element("code", {}, `${this.by(output)} · ${local} = `), this.number(incoming_number, "gradient"), " · ", this.number(local_number, "value"), " = ", this.entry(index, contribution.numbers, contribution.present, "gradient"));
     } else {
-      row("sends to " + name, receive.cotangent ? element("code", {}, this.formula(receive.cotangent, false)) : "by the rule of " + node.op, " = ", this.entry(index, contribution.numbers, contribution.present, "gradient"));
+      row("sends to " + name, this.rule(node, receive), " = ", this.entry(index, contribution.numbers, contribution.present, "gradient"));
     }
     const edges = this.model.uses[index].length, earlier = seen.get(index) || before.bars.get(index);
     const number = (before.arrived.get(index) || 0) + (seen.has(index) ? seen.get(index).count : 0) + 1;
@@ -156,7 +162,7 @@ class Cards {
     data.values.forEach((value, index) => {
       if (!value.source || !value.differentiable) return;
       const bar = state.bars.get(index);
-      parts.push(this.line(element("code", {}, `${this.by(index)} = `), bar ? this.entry(index, bar.numbers, bar.present, "gradient") : this.number(null, "gradient"), bar ? "" : " absent: no path leads from it to the result, which is not a zero"));
+      parts.push(this.line(element("code", {}, `${this.by(index)} = `), bar ? this.entry(index, bar.numbers, bar.present, "gradient") : this.number(null, "gradient"), bar ? "" : " absent: no path leads from it to the result, which is not a zero", bar && bar.present && bar.present.some((flag) => !flag) ? " (∅: absent, the branch was not taken or the entry not read, which is not a zero)" : ""));
     });
     return parts;
   }

@@ -18,7 +18,7 @@ class Figure {
     this.paths = new PathList(this.part("paths"), this);
     this.sweeps = new Sweeps(this.part("sweeps"), this);
     this.sliders = new Sliders(this.part("sliders"), this);
-    this.sliders.build(canSlide ? "" : data.reason || "this browser computes other numbers than the library did");
+    this.sliders.build(canSlide ? data.too_many : data.reason || "this browser computes other numbers than the library did");
     this.badge(canSlide, agrees, worst);
     this.notes();
     this.buttons();

@@ -32,18 +32,17 @@ class Sliders {
     const centre = Number.isFinite(start) ? start : 0, reach = Math.max(2, 2 * Math.abs(centre));
     const range = element("input", { type: "range", min: centre - reach, max: centre + reach, step: reach / 500, "aria-label": `${label}, slider` });
     const box = element("input", { type: "number", step: "any", "aria-label": `${label}, number` });
+    const put = (x) => { range.value = x; box.value = Number(x.toPrecision(6)); box.title = exact(x); };
     const set = (x) => {
       const stored = storing(value.dtype)(x);
       this.figure.model.values[index][entry] = stored;
-      range.value = stored;
-      box.value = stored;
+      put(stored);
       this.figure.changed();
     };
     range.addEventListener("input", () => set(Number(range.value)));
     box.addEventListener("change", () => { if (box.value.trim() !== "" && !Number.isNaN(Number(box.value))) set(Number(box.value)); });
-    const put = () => { range.value = start; box.value = start; };
-    put();
-    this.rows.push(put);
+    put(start);
+    this.rows.push(() => put(start));
     const back = element("button", { type: "button", "aria-label": `reset ${label}`, title: `back to ${exact(start)}`, onclick: () => set(start) }, "↺");
     return element("div", { class: "slider", "data-value": index, "data-entry": entry }, element("span", { class: "label", title: label }, label), range, box, back);
   }
