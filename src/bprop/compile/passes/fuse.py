@@ -2,8 +2,9 @@
 
 The nodes are visited from the last to the first. A node that is computed entry by entry joins the kernel of its
 consumers if they are all in one kernel and read it at one position, so that nothing is computed twice and no cycle
-can arise; otherwise it starts a kernel of its own. A scalar joins the first of the kernels that read it, which stores it. Re-indexings of one array and constants are free to recompute:
-they join every kernel that reads them. Contractions read re-indexed operands through strides.
+can arise; otherwise it starts a kernel of its own. A scalar joins the first of the kernels that read it, which stores it.
+Re-indexings of one array and constants are free to recompute, and so are deviations from a mean, which cost less than to read
+them would: they join every kernel that reads them. Contractions read re-indexed operands through strides.
 """
 
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from ...core.family import (
     Selection,
 )
 from ...core.graph import Edge, Graph, Node, NodeInput
+from ...core.op import role_of
 from ...core.shape import size_of
 from ..ir.affine_index import variable
 from ..ir.kernel import TRAITS, Kernel, Kind, KindTraits, View, comparable, inputs_of, loop_shape
@@ -33,6 +35,8 @@ MAX_NODES = 96
 """Most nodes in one kernel: keeps its compile time short and the recursion over it shallow."""
 MAX_JOINED = 16
 """Most operands of a join that one kernel copies."""
+SMALL_FRACTION = 8
+"""How many times smaller than an array is what is subtracted from it again in every kernel that reads the difference."""
 SMALL_OPERAND = 8
 """Most entries of an operand of a join that is copied without a loop, together with operands of other shapes."""
 
@@ -262,5 +266,14 @@ def _root_kind(node: Node) -> Kind | None:
 
 
 def _is_free(node: Node) -> bool:
-    """Whether computing an entry again costs nothing: constants and re-indexings without index operands."""
-    return isinstance(node.op, Creation) or is_reindexing(node)
+    """Whether computing an entry again costs nothing: constants, re-indexings without index operands, and deviations."""
+    return isinstance(node.op, Creation) or is_reindexing(node) or _is_deviation(node)
+
+
+def _is_deviation(node: Node) -> bool:
+    """Whether something much smaller is subtracted from an array that was there before it: no kernel makes both."""
+    if role_of(node.op) != "difference" or len(node.edges) != 2:
+        return False
+    x, mean = node.edges
+    is_small = size_of(mean.spec.shape) * SMALL_FRACTION <= size_of(x.spec.shape) == size_of(node.specs[0].shape)
+    return is_small and mean.node.op is not None and mean.node.number > x.node.number
