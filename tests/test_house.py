@@ -138,6 +138,28 @@ def documented(value: object) -> bool:
     return bool(text) and (inspect.isclass(value) or text != type(value).__doc__)
 
 
+def explained(value: object) -> bool:
+    """Whether the docstring of a function says itself what its parameters are: each by its name, beside what else it refers to.
+
+    A function of one parameter, and what is called by another library's names, may say it in its formula.
+    """
+    text = (inspect.getdoc(value) or "").partition(">>>")[0]
+    if not inspect.isfunction(value) or "for arguments" not in text:
+        return True
+    return all(name in text.partition("for arguments")[0] for name in inspect.signature(value).parameters)
+
+
+def test_what_only_refers_to_another_docstring_is_not_explained():
+    def f(x, argnums=0):
+        """Return the gradient of x; see `g` for arguments and errors."""
+
+    def g(x, argnums=0):
+        """Return the gradient of x by ``argnums``, as `f` does."""
+
+    assert not explained(f)
+    assert explained(g)
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_public_names_exist_and_are_documented(package):
     module = importlib.import_module(package)
@@ -146,3 +168,4 @@ def test_public_names_exist_and_are_documented(package):
     assert len(names) == len(set(names)), "a name stands in __all__ twice"
     assert [name for name in names if not hasattr(module, name)] == []
     assert [name for name in names if not documented(getattr(module, name))] == []
+    assert [name for name in names if not explained(getattr(module, name))] == []

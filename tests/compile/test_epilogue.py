@@ -143,14 +143,15 @@ def test_listing_counts_what_is_fused():
 @pytest.mark.parametrize(
     "setting",
     [
-        {"DEPTH": 8, "WORKSPACE_BYTES": 1200, "UNPACKED_FRACTION": (1e9, 1e9)},
-        {"DEPTH": 8, "UNPACKED_FRACTION": (0, 0), "MACRO_TILE": (8, 16)},
+        {"DEPTH": 8, "STREAM_DEPTH": 8, "WORKSPACE_BYTES": 1200, "UNPACKED_FRACTION": (1e9, 1e9)},
+        {"DEPTH": 8, "STREAM_DEPTH": 8, "UNPACKED_FRACTION": (0, 0), "MACRO_TILE": (8, 16)},
         {"WORKSPACE_BYTES": 2400, "UNPACKED_FRACTION": (1e9, 1e9)},
         {"UNPACKED_FRACTION": (0, 1e9)},
         {"COLUMN_BLOCK_BYTES": 2400, "UNSPLIT_BYTES": 0, "MACRO_TILE": (8, 256), "UNPACKED_FRACTION": (1e9, 1e9)},
         {"COLUMN_BLOCK_BYTES": 2400, "UNSPLIT_BYTES": 0, "MACRO_TILE": (8, 256), "UNPACKED_FRACTION": (0, 1e9)},
+        {"MIN_SPLIT_DEPTH": 4, "MIN_SPLITS": 2},
     ],
-    ids=["parts", "direct", "groups", "half", "column blocks", "column blocks, half"],
+    ids=["parts", "direct", "groups", "half", "column blocks", "column blocks, half", "split sums"],
 )
 def test_blocks(monkeypatch, setting, agree):
     """Sums in parts, panels in parts, operands packed and not."""
@@ -330,6 +331,31 @@ def test_threads_share_blocks(monkeypatch):
                 bprop.set_threads(before)
 
 
+def test_threads_share_a_split_sum(monkeypatch):
+    """The same bits for any number of threads: the parts of the sum are those of the shape."""
+    for name, value in {"MIN_SPLIT_DEPTH": 4, "MIN_SPLITS": 2}.items():
+        monkeypatch.setattr(blocking, name, value)
+
+    def f(dy, x, p):
+        return p - 0.1 * (bprop.matrix_transpose(dy) @ x)
+
+    xs = normal(70, 19), normal(70, 35), normal(19, 35)
+    before = bprop.get_threads()
+    try:
+        bprop.set_threads(1)
+        (expected,) = outputs(fused(f, *xs), xs)
+        with parallel_threshold(0):
+            made = fused(f, *xs)
+        (kernel,) = made.lowered.kernels
+        assert kernel.contraction.blocking.splits > 3
+        for threads in (1, 2, 3):
+            bprop.set_threads(threads)
+            for _ in range(10):
+                np.testing.assert_array_equal(outputs(made, xs)[0], expected)
+    finally:
+        bprop.set_threads(before)
+
+
 def test_targets(target, agree):
     x, w, b = normal(41, 29), normal(70, 29), normal(70)
     agree(layer, x, w, b, terms=29, scale=4.0)
@@ -340,6 +366,7 @@ def test_targets(target, agree):
 
 def test_what_is_replaced_is_read_once_when_the_sum_is_complete(monkeypatch):
     monkeypatch.setattr(blocking, "DEPTH", 8)
+    monkeypatch.setattr(blocking, "STREAM_DEPTH", 8)
     p, x, w = normal(19, 33), normal(19, 29), normal(29, 33)
 
     def f(p, x, w):
@@ -365,3 +392,90 @@ def test_an_update_waits_for_what_reads_the_old_value_through_a_view():
     made([old, dy, x], ys)
     for y, e in zip(ys, expected, strict=True):
         np.testing.assert_array_equal(y, e)
+
+
+# --- after reductions ---
+AXES = [None, 0, 1, (0, 2)]
+
+
+def statistics(x, b, axis):
+    """A mean, and what is made of a second sum and of an operand that the reduction does not read."""
+    mean = bprop.mean(x, axis=axis)
+    spread = bprop.sqrt(bprop.sum(x * x, axis=axis) / 7 + 1e-5)
+    return mean, spread * b, 1 / spread
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["f4", "f8"])
+@pytest.mark.parametrize("axis", AXES, ids=str)
+def test_maps_follow_reductions(axis, dtype):
+    x = normal(5, 9, 33, dtype=dtype)
+    b = normal(*np.sum(x, axis=axis).shape, dtype=dtype)
+    same(lambda x, b: statistics(x, b, axis), x, b, kernels=["reduce", "reduce"])
+
+
+def test_reductions_with_several_states_and_none_at_all():
+    x = normal(6, 40)
+    same(lambda x: bprop.logsumexp(x, axis=1) * 2, x)
+    same(lambda x: bprop.max(x, axis=0) + 1, x, kernels=["reduce"])
+    same(lambda x: bprop.sum(x, axis=1) + 1, normal(6, 0), kernels=["reduce"])
+    same(lambda x: bprop.sum(x, axis=1) + 1, normal(0, 6), kernels=["reduce"])
+
+
+def test_a_map_that_reads_the_result_elsewhere_stays_apart():
+    x = normal(6, 6)
+    same(lambda x: bprop.sum(x, axis=1)[::-1] * 2, x, kernels=["reduce", "map"])
+    same(lambda x: x - bprop.sum(x, axis=1), x, kernels=["reduce", "map"])
+
+
+def test_of_two_sums_the_last_takes_the_map():
+    x, y = normal(30, 6), normal(30, 6)
+    made = same(lambda x, y: bprop.sum(x, axis=0) / bprop.sum(y, axis=0), x, y, kernels=["reduce", "reduce"])
+    assert [len(kernel.nodes) for kernel in made.kernels] == [1, 2]
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_bias_is_updated_where_it_lies_by_the_sum_that_is_its_gradient(axis):
+    dy = normal(40, 40)
+    b, m, v = normal(40), normal(40), abs(normal(40))
+    rate = np.asarray(0.01, np.float32)
+
+    def step(dy, b, m, v, rate):
+        return update(bprop.sum(dy, axis=axis), b, m, v, rate)
+
+    made = fused(step, dy, b, m, v, rate, donated={0: 1, 1: 2, 2: 3})
+    assert [kernel.kind for kernel in made.kernels] == ["reduce"]
+    assert sorted(made.memory.in_place) == [0, 1, 2]
+    expected = outputs(apart(step, dy, b, m, v, rate), [dy, b, m, v, rate])
+    new = [x.copy() for x in (b, m, v)]
+    made([dy, *new, rate], new)
+    for y, e in zip(new, expected, strict=True):
+        np.testing.assert_array_equal(y, e)
+
+
+@pytest.mark.parametrize(("axis", "in_place"), [(0, True), (1, False)])
+def test_what_a_sum_reads_is_overwritten_only_where_it_is_read_at_its_own_place(axis, in_place):
+    x, b = normal(40, 40), normal(40)
+    f = lambda x, b: b - bprop.sum(x * b, axis=axis)
+    made = fused(f, x, b, donated={0: 1})
+    assert (made.memory.in_place == (0,)) == in_place
+    (expected,), new = outputs(apart(f, x, b), [x, b]), b.copy()
+    made([x, new], [new])
+    np.testing.assert_array_equal(new, expected)
+
+
+@pytest.mark.parametrize("axis", AXES, ids=str)
+def test_threads_share_reductions_and_their_maps(axis, monkeypatch):
+    x = normal(37, 65, 41)
+    b = normal(*np.sum(x, axis=axis).shape)
+    before = bprop.get_threads()
+    try:
+        with parallel_threshold(0):
+            bprop.set_threads(1)
+            made = fused(lambda x, b: statistics(x, b, axis), x, b)
+            expected = outputs(made, [x, b])
+            for threads in (2, 3):
+                bprop.set_threads(threads)
+                for y, e in zip(outputs(made, [x, b]), expected, strict=True):
+                    np.testing.assert_array_equal(y, e)
+    finally:
+        bprop.set_threads(before)

@@ -271,3 +271,16 @@ def test_deviations_from_a_mean_are_computed_where_they_are_read():
     kernels = [line for line in str(run.kernels).split("\n") if " 8×40 " in line]
     assert sum("subtract" in line for line in kernels) == 2, kernels
     assert len(kernels) == 3, kernels
+
+
+def test_a_concatenation_stores_what_others_read_too():
+    def f(x, w):
+        gate = bprop.tanh(x) * 2
+        return bprop.concat((gate * x, gate + 1), axis=1), gate @ w, gate * x
+
+    x, w = np.linspace(-1, 1, 24).reshape(6, 4), np.ones((4, 3))
+    assert kinds(f, x, w).count("map") <= 1
+    kernels = fuse(simplify(bprop.trace(f)(x, w)))
+    assert sum(node.op is bprop.tanh for kernel in kernels for node in kernel.nodes) == 1
+    for y, expected in zip(bprop.compile(f)(x, w), f(x, w), strict=True):
+        np.testing.assert_allclose(y, expected, rtol=1e-14)

@@ -46,7 +46,7 @@ def test_every_kind_has_a_row_in_every_table():
 
 ORDERS = {
     "as planned": {},
-    "other": {"LANES": 2, "CHUNK": 5, "COLUMNS": 3, "LEVELS": 20},
+    "other": {"LANES": (2,), "CHUNK": 5, "COLUMNS": 3, "LEVELS": 20},
     "few": {"CHUNK": 1, "COLUMNS": 1},
 }
 
@@ -107,5 +107,5 @@ def test_what_is_parallel_is_decided_in_one_place(monkeypatch):
 def test_plans_are_shown():
     step = bprop.compile(lambda x: bprop.sum(x) + bprop.sum(bprop.cumulative_sum(x, axis=0)))
     step(X)
-    assert "8 lanes, chunks of 128 joined pairwise" in str(step.kernels)
+    assert "32 lanes, chunks of 128 joined pairwise" in str(step.kernels)
     assert "64 columns together" in str(step.kernels)

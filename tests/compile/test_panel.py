@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 import bprop
 from bprop.compile import native
-from bprop.compile.ir.blocking import DEPTH
+from bprop.compile.ir import blocking
+from bprop.compile.ir.blocking import STREAM_DEPTH
 from bprop.compile.passes import tile
 from bprop.compile.passes.inline import inline
 from bprop.compile.runtime.executable import Program
@@ -52,12 +53,57 @@ def test_edges(order, rows, columns, depth, dtype, seed):
     assert_within_rounding(y, x1, x2, labels)
 
 
-@pytest.mark.parametrize("depth", [DEPTH - 1, DEPTH, DEPTH + 1, 2 * DEPTH + 17])
+@pytest.mark.parametrize("depth", [STREAM_DEPTH - 1, STREAM_DEPTH, STREAM_DEPTH + 1, 2 * STREAM_DEPTH + 17])
 def test_sums_longer_than_a_block(depth):
     rng = np.random.default_rng(0)
     x1, x2 = rng.normal(size=(9, depth)).astype(np.float32), rng.normal(size=(depth, 35)).astype(np.float32)
     (y,) = product("ik,kj->ij", x1, x2)
     assert_within_rounding(y, x1, x2, "ik,kj->ij")
+
+
+@pytest.mark.parametrize("depth", [17, 100])
+@pytest.mark.parametrize("labels", ["ik,kj->ij", "ki,kj->ji", "bik,kj->bij", "ikl,klj->ij", "kli,jlk->ji"])
+def test_split_sums(labels, depth, monkeypatch):
+    """Each part has panels and a result of its own; the last may be shorter, and a part may take several blocks."""
+    for name, value in {"MIN_SPLIT_DEPTH": 1, "DEPTH": 8, "STREAM_DEPTH": 8, "UNPACKED_FRACTION": (1e9, 1e9)}.items():
+        monkeypatch.setattr(blocking, name, value)
+    sizes = {"b": 3, "i": 19, "j": 35, "k": depth, "l": 3}
+    rng = np.random.default_rng(0)
+    x1, x2 = (rng.normal(size=[sizes[c] for c in part]).astype(np.float32) for part in labels.split("->")[0].split(","))
+    program = Program(inline(bprop.trace(lambda a, b: bprop.einsum(labels, a, b))(x1, x2)))
+    assert program.kernels[0].contraction.blocking.splits > 1 or depth < 32 or labels == "kli,jlk->ji"
+    y = np.empty([sizes[c] for c in labels.split("->")[1]], np.float32)
+    program([x1, x2], [y])
+    assert_within_rounding(y, x1, x2, labels)
+
+
+@pytest.mark.parametrize("unpacked", [0, 1e9], ids=["in place", "packed"])
+@pytest.mark.parametrize("split", [1, 10**6], ids=["split", "whole"])
+@pytest.mark.parametrize("labels", ["ikl,klj->ij", "kilm,kljm->ij", "bkil,klj->bji"])
+def test_blocks_cut_the_second_summed_label(labels, split, unpacked, monkeypatch):
+    for name, value in {"MIN_SPLIT_DEPTH": split, "DEPTH": 8, "STREAM_DEPTH": 8}.items():
+        monkeypatch.setattr(blocking, name, value)
+    monkeypatch.setattr(blocking, "UNPACKED_FRACTION", (unpacked, unpacked))
+    sizes = {"b": 2, "i": 19, "j": 35, "k": 7, "l": 12, "m": 2}
+    rng = np.random.default_rng(0)
+    x1, x2 = (rng.normal(size=[sizes[c] + 1 for c in part]) for part in labels.split("->")[0].split(","))
+    inside = [tuple(slice(sizes[c]) for c in part) for part in labels.split("->")[0].split(",")]  # steps do not merge
+
+    def f(a, b):
+        return bprop.einsum(labels, a[inside[0]], b[inside[1]])
+
+    program = Program(inline(bprop.trace(f)(x1, x2)))
+    (plan,) = [kernel.contraction.blocking for kernel in program.kernels if kernel.contraction]
+    assert [label.extent for label in plan.cuts] == [7, 3 if "m" in labels else 2]
+    y = np.empty([sizes[c] for c in labels.split("->")[1]])
+    program([x1, x2], [y])
+    assert_within_rounding(y, x1[inside[0]], x2[inside[1]], labels)
+
+
+def test_a_long_sum_with_a_small_result_is_split():
+    x1, x2 = np.ones((16, 8, 512), np.float32), np.ones((16, 8, 512), np.float32)
+    program = Program(inline(bprop.trace(lambda a, b: bprop.einsum("kil,kjl->ij", a, b))(x1, x2)))
+    assert program.kernels[0].contraction.blocking.splits == 16
 
 
 @pytest.mark.parametrize("labels", ["bik,bkj->bij", "bik,kj->bij", "ikl,klj->ij", "ikl,lkj->ij", "aik,bkj->abij"])

@@ -295,6 +295,37 @@ def test_barriers_follow_from_the_memory_plan():
     assert sum(item.is_parallel for item in items) > 10
 
 
+def test_parts_of_a_concatenation_wait_for_what_another_part_stores():
+    """Operands of several shapes have a kernel each; they write apart, but one reads what another stores beside."""
+
+    def f(x):
+        y = bprop.exp(x)
+        return bprop.concat((y[:, ::-1][:, :30] * 2, bprop.tanh(y)), axis=1), bprop.sum(y, axis=0)
+
+    x = np.linspace(-1, 1, 64 * 40).reshape(64, 40)
+    with parallel_threshold(0):
+        items = lower(inline(bprop.trace(f)(x)), current_target()).schedule.items
+        joins = [n for n, item in enumerate(items) if getattr(item.work, "kind", None) == "join"]
+        stored = items[joins[0]].work.stored
+        assert len(joins) == 2
+        assert len(stored) == 2
+        assert stored[1] in items[joins[1]].work.reads
+        assert items[joins[1]].needs_barrier
+        same(bprop.compile(f), x)
+
+
+def test_threads_divide_the_columns_of_rows_that_are_added_up():
+    rows, indices = np.linspace(-1, 1, 50 * 96).reshape(50, 96).astype("float32"), np.arange(50) * 7 % 9
+
+    def f(rows, indices):
+        return bprop.zeros((9, 96), dtype="float32").at[indices].add(rows * 3)
+
+    with parallel_threshold(0):
+        items = lower(inline(bprop.trace(f)(rows, indices)), current_target()).schedule.items
+        assert [item.is_parallel for item in items if item.work.kind == "scatter"] == [True]
+        same(bprop.compile(f), rows, indices)
+
+
 def risky(x, i, w):
     """Indices that may be out of range, and a general op, before, between and after work that is shared and that is not."""
     beside = bprop.exp(x)[i], bprop.cos(w[0])

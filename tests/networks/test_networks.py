@@ -5,6 +5,7 @@ import pytest
 
 import bprop
 from bprop import nn, optim
+from bprop.compile.llvm.host import parallel_threshold
 from bprop.networks import CATALOGUE, MLP, CharRNN, CharTransformer, LeNet, ResNet, ResNet18, flops, parameters
 
 CELLS = ("lstm", "gru", "rnn")
@@ -31,24 +32,38 @@ KINDS = ("mlp", "lenet", "resnet A", "resnet B", *CELLS, "transformer")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_compiled_step_has_the_eager_numbers(kind):
+def test_a_compiled_step_has_the_eager_numbers_for_any_number_of_threads(kind):
     def step(network, optimizer, x, t):
         E, gradients = bprop.value_and_grad(lambda m: nn.CrossEntropy()(m(x), t))(network)
         optimizer.update(network, gradients)
         return E
 
-    compiled, results = bprop.compile(step), []
-    for function in (step, compiled):
+    def trained(function):
         network, x, t = small(kind)
         optimizer = optim.SGD(0.1)
         optimizer.init(network)
         losses = [float(function(network, optimizer, x, t)) for _ in range(3)]
-        results.append((losses, {path: np.asarray(cell.array) for path, cell in network.cells().items()}))
-    (losses, cells), (compiled_losses, compiled_cells) = results
+        return losses, {path: np.asarray(cell.array) for path, cell in network.cells().items()}
+
+    compiled, before = bprop.compile(step), bprop.get_threads()
+    losses, cells = trained(step)
+    try:
+        with parallel_threshold(
+            {"resnet A": 1000, "resnet B": 200}.get(kind, 20)
+        ):  # threads share kernels, small as they are
+            bprop.set_threads(1)
+            compiled_losses, compiled_cells = trained(compiled)
+            bprop.set_threads(2)
+            shared_losses, shared_cells = trained(compiled)
+    finally:
+        bprop.set_threads(before)
+    assert compiled.kernels._lowered.schedule.uses_threads or kind == "resnet A"  # whose kernels are mostly those of B
     assert losses[-1] < losses[0]
     np.testing.assert_allclose(compiled_losses, losses, rtol=1e-4)
+    assert shared_losses == compiled_losses
     for path, array in cells.items():
         np.testing.assert_allclose(compiled_cells[path], array, rtol=2e-3, atol=1e-4, err_msg=path)
+        np.testing.assert_array_equal(shared_cells[path], compiled_cells[path], err_msg=path)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -89,3 +89,39 @@ def test_compiled_layers_give_pytorchs_numbers(start):
     x_bars = gradients([x for _, x, _ in layers], [y_bar for _, _, y_bar in layers])
     for (_, case), x_bar in zip(chosen, x_bars, strict=True):
         np.testing.assert_allclose(np.ravel(x_bar), case["bars"][0], rtol=1e-11, atol=1e-11)
+
+
+def bins(size, count):
+    return [range(i * size // count, -(-(i + 1) * size // count)) for i in range(count)]
+
+
+def steps(size, kernel_size, stride):
+    return [range(start, min(start + kernel_size, size)) for start in range(0, size - kernel_size + stride, stride)]
+
+
+@pytest.mark.parametrize(
+    ("layer", "rows", "columns"),
+    [
+        (nn.AdaptiveMaxPool2d((3, 5)), bins(7, 3), bins(8, 5)),
+        (nn.AdaptiveMaxPool2d((7, 2)), bins(7, 7), bins(8, 2)),
+        (nn.AdaptiveMaxPool2d(1), bins(7, 1), bins(8, 1)),
+        (nn.MaxPool2d((2, 4), (2, 2), ceil_mode=True), steps(7, 2, 2), steps(8, 4, 2)),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_of_equally_large_entries_the_first_gets_the_derivative(layer, rows, columns, layout):
+    """As in PyTorch: row by row. Activities behind a ReLU are full of such ties."""
+    rng = np.random.default_rng(3)
+    x, y_bar = rng.integers(0, 3, (2, 7, 8)).astype(float), rng.normal(size=(2, len(rows), len(columns)))
+    x_bar = np.zeros_like(x)
+    for c, i, j in np.ndindex(y_bar.shape):
+        window = [(h, w) for h in rows[i] for w in columns[j]]
+        x_bar[c, *max(window, key=lambda position: x[c, *position])] += y_bar[c, i, j]
+    layer.layout = layout
+    if layout == "NHWC":
+        x, y_bar, x_bar = (to_last(a, 2) for a in (x, y_bar, x_bar))
+    layer.fprop(x)
+    np.testing.assert_allclose(np.asarray(layer.bprop(y_bar)), x_bar, rtol=1e-14, atol=1e-14)
+    under = bprop.compile(bprop.grad(lambda x: bprop.sum(layer(x) * y_bar)))(x)
+    np.testing.assert_allclose(np.asarray(under), x_bar, rtol=1e-14, atol=1e-14)

@@ -42,9 +42,18 @@ def test_compiled_continues_the_stream(name):
         np.testing.assert_array_equal(run(compiled, x), eager(x))
 
 
+def test_of_an_example_alone_whole_channels_too():
+    for layout, positions in (("NCL", 1), ("NLC", 0)):
+        y = np.asarray(nn.Dropout1d(0.5, seed=0, layout=layout)(np.ones((16, 16))))
+        np.testing.assert_array_equal(y.max(axis=positions), y.min(axis=positions))
+        assert set(y.max(axis=positions)) == {0.0, 2.0}
+
+
 @pytest.mark.parametrize(
     ("call", "kind", "message"),
     [
+        (lambda: nn.Dropout2d()(np.ones((2, 3, 4))), bprop.ShapeError, r"\(2, 3, 4\), it should be \(N, C, H, W\)"),
+        (lambda: nn.Dropout1d()(np.ones(3)), bprop.ShapeError, r"\(3,\), it should be \(N, C, L\) or \(C, L\)"),
         (lambda: nn.Dropout2d()(np.ones((2, 3))), bprop.ShapeError, r"\(2, 3\), it should be \(N, C, H, W\)"),
         (lambda: nn.Dropout1d(layout="NCHW"), bprop.ArgumentError, "layout is 'NCL' or 'NLC', not 'NCHW'"),
         (lambda: nn.Dropout1d(1.0), bprop.ArgumentError, r"silence, is a number in \[0, 1\), not 1"),

@@ -1,6 +1,7 @@
 """A module's own equations: read as Python they give its numbers, and they are the lecture's."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -8,12 +9,32 @@ import pytest
 import bprop
 from bprop import nn
 from bprop.core.op import REGISTRY
+from bprop.core.window import Window
 from support.module_example import LOSSES, RECURRENT, cotangent, make, smooth
 
 NAMES = {name: op for name, op in REGISTRY.items() if name.isidentifier()}
 NAMES |= {name: getattr(bprop, name) for name in bprop.__all__}
 NAMES |= {"astype": lambda x, dtype: bprop.astype(x, dtype), "float32": "float32", "float64": "float64"}
 NAMES |= {"inf": math.inf, "nan": math.nan}
+
+
+def read_convolution(labels, x1, x2, relations):
+    """Apply a convolution as its text says it: 'ch,ock->oi' and 'h = 2*i + k - 1, i < 4'."""
+    names = tuple(re.split(",|->", labels))
+    sizes = {label: n for own, x in zip(names, (x1, x2), strict=False) for label, n in zip(own, x.shape, strict=True)}
+    windows = []
+    for relation in relations.split("; "):
+        equation, bound = relation.split(", ")
+        sizes[bound[0]] = int(bound[4:])
+        position, output, tap = re.findall("[a-z]", equation)
+        stride, dilation = (int(n or 1) for n in re.findall(r"(?:(\d+)\*)?[a-z]", equation)[1:])
+        padding = -eval(equation.partition(" = ")[2], {output: 0, tap: 0})
+        lengths = [sizes.get(label) for label in (position, output, tap)]
+        windows.append(Window(position, output, tap, *lengths, stride, dilation, padding))
+    return REGISTRY["convolution"](x1, x2, labels=names, windows=tuple(windows))
+
+
+NAMES["convolution"] = read_convolution
 
 
 def evaluated(group, known):
@@ -53,8 +74,8 @@ def test_the_text_evaluates_to_the_numbers(example):
     y = module.fprop(x)
     module.bprop(cotangent(y.shape))
     equations = module.equations(x)
-    if "c0" in str(equations) or "convolution(" in str(equations):
-        return  # arrays of numbers and windows of convolutions are in the formula, and not in its text
+    if "c0" in str(equations):
+        return  # arrays of numbers are in the formula, and not in its text
     leaves = [(path, one) for path, one in module.modules() if not list(_inside(one))]
     assert leaves
     for path, one in leaves:
@@ -115,6 +136,23 @@ def test_broadcasting_is_left_to_the_ops():
         "E = sum(-sum(where(t[:, None] == arange(4), y, 0), axis=1))",
         "y_bar = where(t[:, None] == arange(4), -1, 0)",
     ]
+
+
+def test_the_text_of_a_convolution_holds_its_settings():
+    layer = nn.Conv1d(4, 6, 3, stride=2, padding=(1,), dilation=3, groups=2, dtype=np.float64, seed=0)
+    transposed = nn.ConvTranspose1d(4, 6, 2, 3, padding=2, output_padding=1, groups=2, dtype=np.float64, seed=0)
+    x = np.random.default_rng(2).normal(size=(2, 4, 9))
+    for module, relation in ((layer, "'h = 2*i + 3*k - 1, i < 3'"), (transposed, "'h = 3*i + k - 2, h < 23'")):
+        module.bprop(cotangent(module.fprop(x).shape))
+        equations = module.equations(x)
+        assert relation in equations.fprop[-1].text
+        checked(module, equations, "")
+    assert r"x \underset{g < 2,\ h = 2 \, i + 3 \, k - 1}{\star} W" in layer.equations(x).latex
+    assert r"x \star W" in nn.Conv2d(2, 3, 3).equations().latex
+    step = bprop.view(
+        lambda x, W: bprop.sum(bprop.conv(x, W, stride=2, padding=2, layout="NCL")), x, np.ones((6, 4, 3))
+    )
+    assert "convolution('Ach,ock->Aoi', x, W, 'h = 2*i + k - 2, i < 6')" in [row.formula for row in step.rows]
 
 
 def test_a_module_applied_several_times_stands_in_its_order():

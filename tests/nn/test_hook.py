@@ -202,3 +202,12 @@ def test_hooks_taken_off_on_the_way_and_hooks_that_fail():
         with model[1].hook(**{place: fail}), pytest.raises(ValueError, match="from the hook"):
             layerwise(model)
         assert_trees_close(layerwise(model), layerwise(two_layers()))
+
+
+def test_a_hook_that_was_removed_leaves_no_trace():
+    model = nn.Sequential(nn.Linear(2, 2), nn.Tanh())
+    before = [dict(module.__dict__) for _, module in model.modules()]
+    for _, module in model.modules():
+        with module.hook(y=lambda module, y: None):
+            assert module.hooks
+    assert before == [dict(module.__dict__) for _, module in model.modules()]

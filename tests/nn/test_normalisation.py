@@ -176,6 +176,27 @@ def test_a_common_offset_costs_no_digits(name, way, offset):
         assert_close_to_largest(single, expected, 5e-7)
 
 
+@pytest.mark.parametrize("layout", ["NCL", "NLC", "NCHW", "NHWC"])
+@pytest.mark.parametrize("training", [True, False])
+def test_an_example_alone_is_a_batch_of_one(layout, training):
+    """PyTorch takes it in instance normalisation, and refuses it in batch normalisation."""
+    kind = nn.InstanceNorm1d if len(layout) == 3 else nn.InstanceNorm2d
+    x = np.random.default_rng(4).normal(size=[{"N": 1, "C": 3}.get(letter, 4) for letter in layout])
+    alone, batch = (
+        kind(3, affine=True, track_running_stats=True, layout=layout, dtype=np.float64).train(training) for _ in "ab"
+    )
+    pairs = [
+        (batch.fprop(x)[0], alone.fprop(x[0])),
+        (batch.bprop(cotangent(x.shape))[0], alone.bprop(cotangent(x.shape[1:]))),
+    ]
+    pairs += zip(batch.gradients().values(), alone.gradients().values(), strict=True)
+    pairs += zip(batch.state_dict().values(), alone.state_dict().values(), strict=True)
+    for expected, value in pairs:
+        np.testing.assert_allclose(np.asarray(value), np.asarray(expected), rtol=1e-13, atol=1e-13)
+    with pytest.raises(ShapeError, match=f"in layout '{layout}'"):
+        (nn.BatchNorm1d if len(layout) == 3 else nn.BatchNorm2d)(3, layout=layout, dtype=np.float64)(x[0, ..., :2])
+
+
 def test_moments_are_mean_and_variance():
     rng = np.random.default_rng(2)
     x = rng.normal(size=(3, 4, 5)) + 1e6
@@ -252,7 +273,7 @@ def test_weights_go_through_a_file(tmp_path):
 ERRORS = [
     (lambda: nn.BatchNorm2d(3)(ones((2, 3))), ShapeError, r"\(2, 3\), it should be \(N, 3, H, W\) in layout 'NCHW'"),
     (lambda: nn.BatchNorm2d(3)(ones((2, 4, 5, 5))), ShapeError, r"\(2, 4, 5, 5\), it should be \(N, 3, H, W\)"),
-    (lambda: nn.BatchNorm1d(3)(ones(3)), ShapeError, r"\(N, 3, L\) in layout 'NCL'"),
+    (lambda: nn.BatchNorm1d(3)(ones(3)), ShapeError, r"\(N, 3, L\) or \(N, 3\) in layout 'NCL'"),
     (lambda: nn.BatchNorm1d(3)(ones((1, 3))), ShapeError, "1 value for each mean: it needs at least 2"),
     (lambda: nn.InstanceNorm1d(3)(ones((5, 3, 1))), ShapeError, "1 value for each mean"),
     (lambda: nn.BatchNorm2d(3, layout="HWCN"), ArgumentError, "layout is 'NCHW' or 'NHWC', not 'HWCN'"),

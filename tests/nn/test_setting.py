@@ -103,6 +103,62 @@ def test_defaults_are_those_that_were_published(name):
     assert found == expected
 
 
+# another value than the default of every setting of a layer; those left out change nothing that is computed
+OTHER = {
+    "activation": "gelu", "affine": False, "align_corners": True, "approximate": "tanh", "axis": 0, "base": 100, "batch_first": True,
+    "beta": 2, "bias": False, "bidirectional": True, "causal": True, "ceil_mode": True, "channel_axis": -1,
+    "count_include_pad": False, "dilation": 2, "dim_feedforward": 8, "dropout": 0.25, "dtype": np.float64,
+    "elementwise_affine": False, "eps": 0.5, "groups": 2, "high": 3, "interleaved": False, "kdim": 6, "lambd": 2,
+    "layer_norm_eps": 0.5, "low": -3, "lower": 0.2, "mode": "bilinear", "momentum": 0.5, "alpha": 2, "negative_slope": 0.5,
+    "nonlinearity": "relu", "norm_first": True, "num_layers": 2, "num_parameters": 2, "output_padding": 1, "p": 0.25,
+    "padding": 1, "padding_idx": 1, "padding_mode": "circular", "pieces": 3, "start": 2, "end": 2, "stride": 3,
+    "threshold": 2.0, "track_running_stats": False, "upper": 0.5, "vdim": 6,
+}  # fmt: skip
+WITH = {
+    ("AdaptiveAvgPool1d", "layout"): "NLC", ("AdaptiveMaxPool1d", "layout"): "NLC", ("AvgPool1d", "layout"): "NLC",
+    ("MaxPool1d", "layout"): "NLC", ("Conv1d", "layout"): "NLC", ("ConvTranspose1d", "layout"): "NLC",
+    ("Dropout1d", "layout"): "NLC", ("BatchNorm1d", "layout"): "NLC", ("InstanceNorm1d", "layout"): "NLC",
+    ("TransformerDecoderBlock", "causal"): False, ("InstanceNorm1d", "affine"): True, ("InstanceNorm2d", "affine"): True,
+    ("InstanceNorm1d", "track_running_stats"): True, ("InstanceNorm2d", "track_running_stats"): True,
+}  # fmt: skip
+NEEDED = {
+    "inputs": 4, "outputs": 4, "channels": 4, "groups": 2, "hidden": 4, "kernel_size": 4, "width": 4, "heads": 2, "length": 4,
+    "embeddings": 4, "shape": 4, "threshold": 1.0, "value": 0.0,
+}  # fmt: skip
+UNSHOWN = {
+    ("InstanceNorm1d", "momentum"), ("InstanceNorm2d", "momentum"),  # without running statistics
+    ("Parallel", "join"), ("Parallel", "axis"), ("Residual", "shortcut"), ("Residual", "activation"),  # hold modules
+    ("Upsample", "size"), ("Upsample", "scale_factor"),  # one of them has to be given
+}  # fmt: skip
+
+
+def _settings_of_layers():
+    for name, kind in MODULES.items():
+        if not issubclass(kind, nn.Loss):
+            dtype = ["dtype"] if name in LAYERS else []
+            yield from ((name, setting) for setting in [*DEFAULTS.get(name, {}), *dtype])
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [one for one in _settings_of_layers() if one not in UNSHOWN and one[1] not in ("generator", "seed", "init")],
+)
+def test_a_module_shows_its_settings(name, setting):
+    kind = MODULES[name]
+    required = {
+        one.name: NEEDED[one.name]
+        for one in inspect.signature(kind).parameters.values()
+        if one.default is inspect.Parameter.empty and one.kind == one.POSITIONAL_OR_KEYWORD
+    }
+    value = WITH.get((name, setting), OTHER.get(setting, "NHWC"))
+    required |= {"scale_factor": 2, "mode": "bilinear"} if name == "Upsample" and setting == "align_corners" else {}
+    required |= {"scale_factor": 2} if name == "Upsample" else {}
+    required |= {"num_layers": 2} if name in ("RNN", "LSTM", "GRU") and setting == "dropout" else {}
+    required |= {"stride": 2} if setting == "output_padding" else {}
+    required.pop(setting, None)
+    assert repr(kind(**required)) != repr(kind(**required, **{setting: value})), value
+
+
 # least number, whether it is allowed itself, the largest, whether that is
 RANGES = {
     ("Softplus", "beta"): (0, False, inf, True), ("HardShrink", "lambd"): (0, True, inf, True),
@@ -188,3 +244,12 @@ def test_sizes_are_positive_integers(size):
     for wrong in (np.int64, bool):
         with pytest.raises(bprop.DTypeError, match=r"^Linear: dtype is a floating dtype"):
             nn.Linear(2, 2, wrong)
+
+
+def test_an_axis_of_channels_that_is_not_there_is_refused():
+    for axis in (2, -3):
+        with pytest.raises(
+            bprop.AxisError, match=rf"^PReLU: axis {axis} is out of range for an array of shape \(2, 3\)"
+        ):
+            nn.PReLU(3, axis=axis)(bprop.ones((2, 3), dtype="float32"))
+    assert repr(nn.PReLU(3, axis=-1)) == "PReLU(a: float32[3], axis=-1)"

@@ -76,6 +76,7 @@ EXAMPLES = {
     "LSTM": lambda dtype: nn.LSTM(6, 4, 2, bidirectional=True, dtype=dtype, seed=0),
     "GRU": lambda dtype: nn.GRU(6, 4, dtype=dtype, seed=0),
     "RNNCell": lambda dtype: nn.RNNCell(6, 4, dtype=dtype, seed=0),
+    "RNNCell, relu": lambda dtype: nn.RNNCell(6, 4, nonlinearity="relu", dtype=dtype, seed=0),
     "GRUCell": lambda dtype: nn.GRUCell(6, 4, dtype=dtype, seed=0),
     "Maxout": lambda dtype: nn.Maxout(6, 2, 2, dtype),
     "Lambda": lambda dtype: nn.Lambda(square),

@@ -1,5 +1,6 @@
 """Small trainings: data, models, what is left of a run when its times are taken out, and ways to leave one."""
 
+import signal
 from typing import NamedTuple
 
 import numpy as np
@@ -100,6 +101,11 @@ class LeftError(Exception):
 
 def leave():
     raise LeftError
+
+
+def interrupt():
+    """Do what Ctrl-C does."""
+    signal.raise_signal(signal.SIGINT)
 
 
 class At(Callback):

@@ -41,8 +41,16 @@ def test_digits_are_read_by_convolutions():
     assert np.median(accuracies) >= 0.985
 
 
+@pytest.fixture
+def fewer_digits(monkeypatch):
+    """Some of the images, full batches of them: so one program is compiled, and not another for the rest."""
+    (x, t), (x_test, t_test) = digit_data()
+    monkeypatch.setattr("bprop.train.digit.digit_data", lambda: ((x[:768], t[:768]), (x_test[:128], t_test[:128])))
+
+
+@pytest.mark.usefixtures("fewer_digits")
 def test_a_residual_network_reads_digits():
-    result = train_digits(model="resnet", epochs=4, progress=False)
+    result = train_digits(model="resnet", epochs=3, batch_size=32, progress=False)
     assert result.test_accuracy > 0.8
     assert result.run.notes == []
     assert result.parameters == 269722 - 16 * 9 * 2  # one channel in place of three
@@ -51,7 +59,10 @@ def test_a_residual_network_reads_digits():
     assert losses[-1] < losses[0] / 2
 
 
-def test_convolutions_go_on_with_the_same_bits(tmp_path):
+@pytest.mark.usefixtures("fewer_digits")
+def test_convolutions_go_on_with_the_same_bits(tmp_path, monkeypatch):
+    monkeypatch.setenv("BPROP_CACHE", "1")  # compiled once for all three
+    monkeypatch.setenv("BPROP_CACHE_DIR", str(tmp_path / "cache"))
     threads = bprop.get_threads()
     try:
         bprop.set_threads(1)

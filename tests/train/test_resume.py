@@ -13,7 +13,7 @@ import pytest
 import bprop
 from bprop import nn, optim
 from bprop.train import Callback, Checkpoint, EarlyStopping, StorageError, fit
-from support.training import At, LeftError, T, X, dropout_classifier, fit_with_dropout, shuffled_batches
+from support.training import At, LeftError, T, X, dropout_classifier, fit_with_dropout, interrupt, shuffled_batches
 
 pytestmark = pytest.mark.usefixtures("no_picture")
 
@@ -195,10 +195,6 @@ def test_a_broken_model_is_not_saved(tmp_path):
 
 
 # --- Ctrl-C ---
-def interrupt():
-    signal.raise_signal(signal.SIGINT)
-
-
 @pytest.mark.parametrize("after", [1, 4, 7])
 @pytest.mark.usefixtures("default_signals")
 def test_interrupted_saves_and_says_how_to_go_on(tmp_path, after):

@@ -1,4 +1,4 @@
-"""The command line: ``bprop train``, ``predict``, ``runs``, ``show``, ``doctor`` and ``cache``; one file per command."""
+"""The command line: ``bprop train``, ``predict``, ``runs``, ``show``, ``view``, ``doctor`` and ``cache``; one file per command."""
 
 import os
 import sys

@@ -17,6 +17,7 @@ from .predict import predict
 from .run import runs, show
 from .table import table
 from .text import generate, text
+from .view import view
 
 TABLE = "TABLE.csv"
 """The name under which help lists the command for tables; any argument that is no other command's name is a table."""
@@ -51,7 +52,7 @@ class _BpropGroup(TyperGroup):
             return super().invoke(context)
 
     def list_commands(self, context: Any) -> list[str]:
-        return ["train", "predict", "generate", "runs", "show", "networks", "doctor", "cache"]
+        return ["train", "predict", "generate", "runs", "show", "view", "networks", "doctor", "cache"]
 
 
 @contextmanager
@@ -95,7 +96,7 @@ cache = typer.Typer(invoke_without_command=True, rich_markup_mode="rich")
 app.add_typer(cache, name="cache")
 cache.callback()(listing)
 cache.command()(clear)
-for command in (predict, generate, runs, show, networks, doctor):
+for command in (predict, generate, runs, show, view, networks, doctor):
     app.command()(command)
 
 

@@ -184,11 +184,19 @@ class Graph:
         inputs = self.inputs + tuple(node for node, _ in self.captures)
         return Graph(inputs, self.nodes, self.outputs), [value for _, value in self.captures]
 
-    def names(self) -> dict[Node, str]:
-        """Return a short name for every node: x0, x1 … inputs, c0 … captures, a, b … results."""
-        names = {node: f"x{position}" for position, node in enumerate(self.inputs)}
-        names |= {node: f"c{position}" for position, (node, _) in enumerate(self.captures)}
-        return names | dict(zip(self.nodes, _letters(), strict=False))
+    def names(self, given: Mapping[Node, str] | None = None) -> dict[Node, str]:
+        """Return a short name for every node: x0, x1 … inputs, c0 … captures, a, b … results.
+
+        ``given`` are names that nodes have already; no other node gets one of these.
+        """
+        names = dict(given or {})
+        taken = set(names.values())
+        for letter, sources in (("x", self.inputs), ("c", [node for node, _ in self.captures])):
+            free = (name for name in (f"{letter}{position}" for position in count()) if name not in taken)
+            names |= dict(zip([node for node in sources if node not in names], free, strict=False))
+        taken |= set(names.values())
+        free = (name for name in _letters() if name not in taken)
+        return names | dict(zip([node for node in self.nodes if node not in names], free, strict=False))
 
     def __str__(self) -> str:
         return self.show()

@@ -24,7 +24,7 @@ from ..core.tree import flatten, unflatten
 from ..core.value import asarray
 from ..gradients.numerical import slopes
 from ..gradients.transform import pullback_of
-from ..gradients.variable import Variables
+from ..gradients.variable import Variables, both_forms
 
 Verdict = Literal["agree", "disagree", "undecidable"]
 
@@ -78,6 +78,7 @@ class Report:
     __repr__ = __str__
 
 
+@both_forms
 def check(f: Callable[..., Any], /, *args: Any, argnums: int | Sequence[int] = 0) -> Report:
     """Compare the derivative of ``f`` by reverse mode with numerical differentiation and return a `Report`.
 
@@ -86,7 +87,7 @@ def check(f: Callable[..., Any], /, *args: Any, argnums: int | Sequence[int] = 0
     differ. An entry is *agree*, *disagree* (they differ by more than the estimated error), or *undecidable*
     (the numerical derivative is too inexact, or ``f`` has a kink or a tie there). In float64 derivatives that
     differ by a millionth are told apart, in float32 by 1 % at best: check in float64. Of complex numbers the real and the
-    imaginary part are entries.
+    imaginary part are entries. ``check(f)(*args)`` is the same.
 
     **Source:** Ridders (1982).
 

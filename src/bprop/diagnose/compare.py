@@ -13,7 +13,7 @@ from ..core.tree import flatten, is_holder
 from ..core.value import Array
 from ..formula.symbolic import symbolic
 from ..gradients.paths import LIMIT, paths
-from ..gradients.variable import Argnums, name_of
+from ..gradients.variable import Argnums, both_forms, name_of
 from ..view import grid
 from .derivative import derivative
 
@@ -103,12 +103,13 @@ class _Count(Interpreter):
         return self.below.bind(op, args, params)
 
 
+@both_forms
 def compare(f: Callable[..., Any], /, *args: Any, argnums: Argnums = 0) -> Comparison:
     """Take the gradient of the scalar function ``f`` by every way and return a table of agreement and cost.
 
     Each way runs once to count (evaluations of f, op applications, paths) and once to be timed. A way that cannot
     go is skipped with the reason: paths beyond 10,000, ops without a complex form, formulas of Python ``if``. Raises
-    what `grad` raises where f has no gradient.
+    what `grad` raises where f has no gradient. ``compare(f)(*args)`` is the same.
 
     **Source:** Leibe (2016), Backpropagation: the four ways to a gradient.
 

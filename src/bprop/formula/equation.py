@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from ..core.family import Creation, Region
 from ..core.graph import Edge, Graph, Node
 from .formula import Expression
-from .latex import LATEX
+from .latex import LATEX, escaped
+from .mathml import aligned
 from .readable import arranged, plain
 
 WORTH_A_NAME = 4
@@ -28,6 +29,11 @@ class Equation(NamedTuple):
     def text(self) -> str:
         """The equation as text; Python reads the right-hand side the same way."""
         return f"{self.name} = {self.expression}"
+
+    @property
+    def sides(self) -> tuple[str, str, str]:
+        """Left and right-hand side as LaTeX, and the path."""
+        return LATEX.name(self.name).text, self.expression.latex, self.path
 
     @property
     def latex(self) -> str:
@@ -107,6 +113,11 @@ class Equations:
         rows = [equation.latex + _remark(equation.path) for equation in (*self.fprop, *self.bprop)]
         return "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}"
 
+    @property
+    def mathml(self) -> str:
+        """All equations as MathML, aligned at the equals signs, for a page."""
+        return aligned([equation.sides for equation in (*self.fprop, *self.bprop)])
+
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.latex}$"
 
@@ -120,8 +131,7 @@ class Equations:
 
 def _remark(path: str) -> str:
     """Return the path of a module as LaTeX text to put after its equation."""
-    escaped = path.replace("_", r"\_")
-    return rf" && \text{{{escaped}}}" if path else ""
+    return rf" && \text{{{escaped(path)}}}" if path else ""
 
 
 class Formulas:

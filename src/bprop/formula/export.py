@@ -16,6 +16,7 @@ from ..core.trace import Trace
 from ..gradients.argument import Arguments
 from ..gradients.variable import Argnums, as_scalar, name_of
 from .equation import Equation, Formulas
+from .mathml import aligned
 from .numpy_code import HELPERS, NUMPY
 from .symbolic import by_reverse_rule
 
@@ -86,6 +87,11 @@ class Export:
         """The equations as LaTeX, aligned at the equals signs, for mathematics mode."""
         rows = " \\\\\n".join(equation.latex for equation in self._equations)
         return f"\\begin{{aligned}}\n{rows}\n\\end{{aligned}}"
+
+    @property
+    def mathml(self) -> str:
+        """The equations as MathML, for a page."""
+        return aligned([equation.sides for equation in self._equations])
 
     def save(self, path: str | Path) -> None:
         """Write the source (``.py``), the LaTeX (``.tex``) or the text (``.txt``) to a file, by its suffix."""

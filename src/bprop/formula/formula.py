@@ -17,13 +17,14 @@ from ..core.value import Array
 from ..gradients.argument import arrays_of
 from .entries import entry_formulas, scatters
 from .latex import LATEX
+from .mathml import mathml
 
 LIMIT = 10_000
 """Nodes that a formula may have to be written out."""
 
 
 class Expression:
-    """A formula of named inputs: ``text``, ``latex``, the ``graph`` behind it, and calling it evaluates it.
+    """A formula of named inputs: ``text``, ``latex``, ``mathml``, the ``graph`` behind it, and calling it evaluates it.
 
     ``size`` is the number of nodes of the formula, a value used twice counted twice; ``shared_size`` the number of
     nodes of the graph. Beyond 10,000 nodes the formula is not written out: ``text`` and ``latex`` raise `BpropError`
@@ -90,6 +91,11 @@ class Expression:
     def latex(self) -> str:
         """The formula as LaTeX, for mathematics mode."""
         return self.written(LATEX)
+
+    @cached_property
+    def mathml(self) -> str:
+        """The formula as MathML, for a page."""
+        return mathml(self.latex)
 
     def written(self, notation: Notation) -> str:
         """Return the formula in a notation."""

@@ -56,8 +56,7 @@ class Latex(Notation):
         return rf"\left({text}\right)"
 
     def call(self, name: str, operands: Sequence[str]) -> Written:
-        escaped = name.replace("_", r"\_")
-        return Written(rf"\mathrm{{{escaped}}}\left({', '.join(operands)}\right)", CALL)
+        return Written(rf"\mathrm{{{escaped(name)}}}\left({', '.join(operands)}\right)", CALL)
 
     def number(self, value: complex) -> Written:
         if isinstance(value, bool):
@@ -128,6 +127,17 @@ _GREEK = frozenset(
 _ACCENT = {"bar": "bar", "dot": "dot", "hat": "hat"}
 
 
+_SPECIAL = re.compile(r"[_&%$#{}]")
+_COMMANDS = {"\\": r"\backslash ", "^": r"\wedge ", "~": r"\sim "}
+
+
+def escaped(name: str) -> str:
+    """Return text whose characters mean nothing to LaTeX."""
+    for letter, command in _COMMANDS.items():
+        name = name.replace(letter, command)
+    return _SPECIAL.sub(r"\\\g<0>", name)
+
+
 def _latex_name(text: str) -> str:
     text = re.sub(r"\[['\"]?([^]'\"]*)['\"]?\]", lambda index: "." + index[1].replace(", ", "."), text)
     head, *rest = [step for step in text.split(".") if step]
@@ -136,7 +146,7 @@ def _latex_name(text: str) -> str:
         result = rf"\{_ACCENT[accent]}{{{_latex_name(stem)}}}"
     else:
         letters, digits = re.fullmatch(r"(.*?)_?(\d*)", head, re.DOTALL).groups()  # type: ignore[union-attr]
-        plain = letters.replace("_", r"\_")
+        plain = escaped(letters)
         shown = f"\\{letters}" if letters in _GREEK else plain if len(letters) <= 1 else rf"\mathrm{{{plain}}}"
         rest = [digits, *rest] if digits else rest
         result = shown
@@ -144,4 +154,4 @@ def _latex_name(text: str) -> str:
     return rf"{result}_{{{below}}}" if below else result
 
 
-__all__ = ["LATEX", "Latex"]
+__all__ = ["LATEX", "Latex", "escaped"]

@@ -4,6 +4,7 @@ An op whose text is shorter than what it takes to compute it well declares its `
 code is not). Helpers that NumPy has no function for are written into the source where they are used.
 """
 
+import ast
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -53,7 +54,7 @@ class NumPyCode(Notation):
         if op.code is not None:
             raise _refusal(op.name)
         text = op.text(*operands, **params) if callable(op.text) else op.text
-        if text and "'" in text and "einsum" not in text:  # f'(x)
+        if text and not _is_python(text):
             raise _refusal(op.name)
         return text and _CONSTANT.sub(r"np.\1", _CALLED.sub(lambda match: qualified(match[1]), text))
 
@@ -100,6 +101,16 @@ def qualified(name: str) -> str:
     if hasattr(import_module("scipy.special"), name):
         return f"special.{name}"
     raise _refusal(name)
+
+
+def _is_python(template: str) -> bool:
+    """Return whether a text with names in its slots is an expression that calls functions only; f'(x) is none, nor is ½(x)."""
+    try:
+        tree = ast.parse(re.sub(r"\{\w+\}", "(1)", template), mode="eval")
+    except SyntaxError:
+        return False
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return all(isinstance(call.func, ast.Name | ast.Attribute) for call in calls)
 
 
 def _is_call(template: str) -> bool:

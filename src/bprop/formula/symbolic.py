@@ -20,7 +20,7 @@ from ..gradients.absent import masked_sweep
 from ..gradients.adjoint import adjoint
 from ..gradients.argument import Arguments
 from ..gradients.forward import Forward
-from ..gradients.variable import Argnums, as_arrays, as_scalar, name_of, refuse_complex
+from ..gradients.variable import Argnums, as_arrays, as_scalar, name_of, refuse_arguments, refuse_complex
 from ..ops import ones, zeros
 from .formula import Expression
 from .readable import readable
@@ -28,10 +28,10 @@ from .readable import readable
 Function = Callable[..., Any]
 
 
-def expression(f: Function) -> Function:
+def expression(f: Function, /, *args: Any, **options: Any) -> Any:
     """Return a function that gives ``f`` as an `Expression` of its arguments' names: text and LaTeX.
 
-    Only the shapes of the arguments matter. A result that is a tree gives a tree of expressions. Raises
+    ``expression(f, *args)`` is ``expression(f)(*args)``. Only the shapes of the arguments matter. A result that is a tree gives a tree of expressions. Raises
     `TracedValueError` where ``f`` decides on a number with a Python ``if``.
 
     **Source:** Leibe (2016), computational graphs.
@@ -53,7 +53,7 @@ def expression(f: Function) -> Function:
         graphs = [tracer.graph([y]) for y in outputs]
         return unflatten(structure, [Expression(graph, arguments.names) for graph in graphs])
 
-    return expressed
+    return expressed(*args, **options) if args or options else expressed
 
 
 def symbolic(f: Function, argnums: Argnums = 0) -> Function:
@@ -77,6 +77,7 @@ def symbolic(f: Function, argnums: Argnums = 0) -> Function:
     >>> bprop.symbolic(lambda w, x, t: np.sum((x @ w - t) ** 2))(np.ones(2), np.ones((3, 2)), np.ones(3))
     x.T @ (2 * (x @ w - t))
     """
+    refuse_arguments(argnums, "symbolic")
     what = f"symbolic derivative of {name_of(f)}"
 
     @wraps(f, updated=())

@@ -30,7 +30,7 @@ def adjoint(
             y_bars = [_of(bars.get(edge), edge.spec) for edge in node.outputs]
             if all(bar is None for bar in y_bars):
                 continue
-            for x, x_bar in zip(node.inputs, _local(node, values, y_bars, variables), strict=True):
+            for x, x_bar in zip(node.inputs, local(node, values, y_bars, variables), strict=True):
                 if type(x) is Edge and x_bar is not None:
                     bars[x] = bars[x] + x_bar if x in bars else x_bar
         return [_of(bars.get(edge), values[edge]) for edge in wanted]
@@ -43,7 +43,7 @@ def _of(bar: Any, x: Any) -> Any:
     return real(bar) if bar is not None and bar.dtype.kind == "c" and x.dtype.kind != "c" else bar
 
 
-def _local(node: Node, values: Mapping[Edge, Array], y_bars: list[Any], variables: set[Edge]) -> Sequence[Any]:
+def local(node: Node, values: Mapping[Edge, Array], y_bars: list[Any], variables: set[Edge]) -> Sequence[Any]:
     """Send the cotangents of an application to its inputs."""
     op = node.op
     assert op is not None
@@ -59,4 +59,4 @@ def _local(node: Node, values: Mapping[Edge, Array], y_bars: list[Any], variable
     return vjp(op, y_bar, y, xs, node.params, needs)
 
 
-__all__ = ["adjoint"]
+__all__ = ["adjoint", "local"]

@@ -14,7 +14,7 @@ from ..ops import arange, astype, moveaxis, reshape, zeros
 from .absent import guards_sweeps, masked_sweep
 from .batch import vmap
 from .transform import P, check_sequences, grad, jvp, linear_map, pullback_of
-from .variable import Argnums, Function, Variables, check_differentiable, name_of, positions
+from .variable import Argnums, Function, Variables, check_differentiable, name_of, positions, refuse_arguments
 
 
 def _basis(shape: tuple[int, ...], dtype: Any) -> Array:
@@ -42,6 +42,7 @@ def jacobian(
     """
     if mode not in ("reverse", "forward"):
         raise ArgumentError(f"jacobian: mode is 'reverse' or 'forward', not {mode!r}")
+    refuse_arguments(argnums, "jacobian")
     what = f"jacobian of {name_of(f)}"
 
     @wraps(f, updated=())
@@ -124,6 +125,7 @@ def hessian(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]:
     Array([[ 6.,  0.],
            [ 0., 12.]])
     """
+    refuse_arguments(argnums, "hessian")
     return jacobian(grad(f, argnums, unreached="zeros"), argnums, mode="forward")
 
 

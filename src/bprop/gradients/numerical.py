@@ -33,7 +33,7 @@ from ..core.value import Array, asarray
 from ..ops import astype, broadcast_to, imag, real, reshape, stop_gradient, where, zeros
 from .argument import Arguments
 from .complex_step import ComplexStep, ComplexValue, complex_refused
-from .variable import Argnums, as_arrays, check_differentiable, name_of
+from .variable import Argnums, as_arrays, check_differentiable, name_of, refuse_arguments
 
 Scheme = Literal["central", "forward", "complex", "richardson"]
 LEVELS = 8
@@ -85,6 +85,7 @@ def numerical(
         raise ArgumentError(f"numerical: scheme is one of {', '.join(map(repr, get_args(Scheme)))}, not {scheme!r}")
     if error and scheme != "richardson":
         raise ArgumentError(f"numerical: error=True needs scheme='richardson'; {scheme!r} does not estimate its error")
+    refuse_arguments(argnums, "numerical")
     what = f"numerical derivative of {name_of(f)}"
     wanted = None if dtype is None else _floating(dtypes.check(dtype, what), what)
 

@@ -22,7 +22,7 @@ from ..core.observe import Observe
 from ..core.value import asarray
 from .argument import Arguments
 from .scalar_dependency import scalar_dependencies
-from .variable import Argnums, as_scalar, name_of, refuse_complex
+from .variable import Argnums, as_scalar, name_of, refuse_arguments, refuse_complex
 
 LIMIT = 10_000
 """Paths that are walked one by one."""
@@ -149,12 +149,12 @@ class Paths:
         return self._after
 
     def _labels(self) -> dict[Edge, str]:
-        names = self.graph.names() | self._names
+        names = self.graph.names(self._names)
         labels = {edge: edge_name(edge, names) for node in names for edge in node.outputs}
         return labels | {self._output: "y"}
 
     def __repr__(self) -> str:
-        names = self.graph.names() | self._names
+        names = self.graph.names(self._names)
         labels = self._labels()
         lines = [f"{self.name}: {self.total} path{'s' * (self.total != 1)} from {self._entries()} to the result y"]
         lines += _elided(
@@ -231,6 +231,7 @@ def paths(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Paths]:
       x → a → y:   2 · 1 = 2
       x → b → y:   7.389 · 1 = 7.38906
     """
+    refuse_arguments(argnums, "paths")
     what = f"paths of {name_of(f)}"
 
     @wraps(f, updated=())

@@ -33,6 +33,7 @@ from .variable import (
     lowered,
     name_of,
     positions,
+    refuse_arguments,
 )
 
 P = ParamSpec("P")
@@ -78,6 +79,7 @@ def value_and_grad(
     (Array(5.), Array([2., 4.]))
     """
     what = f"grad of {name_of(f)}"
+    refuse_arguments(argnums, "grad")
     if unreached not in ("error", "zeros"):
         raise ArgumentError(f"grad: unreached is 'error' or 'zeros', not {unreached!r}")
 
@@ -153,13 +155,45 @@ def _with_aux(result: Any, has_aux: bool, what: str) -> tuple[Any, Any]:
 def grad(
     f: Callable[P, Any], argnums: Argnums = 0, has_aux: bool = False, unreached: Unreached = "error"
 ) -> Callable[P, Any]:
-    """Return the gradient of the scalar function ``f``; see `value_and_grad` for arguments and errors.
+    """Return a function that gives the gradient of the scalar function ``f``, by one reverse sweep.
+
+    Parameters
+    ----------
+    f : function
+        Returns a scalar: an array of shape () or a Python float; with ``has_aux`` a pair (scalar, aux).
+    argnums : int or tuple of int
+        By which arguments, counted from 0, negative ones from the end. For a tuple the result is a tuple of gradients.
+    has_aux : bool
+        Whether f returns something beside the scalar. The result is then (gradient, aux).
+    unreached : "error" or "zeros"
+        What happens where the value does not depend on an argument at all.
+
+    Returns
+    -------
+    function
+        Takes what f takes. Its result has the structure of the argument: an array for an array or a float, of the same shape
+        and dtype; for a tuple, list or dict one with a gradient in every place, and f gets it as it is, so that ``x ** 2`` of
+        a list is Python's error: pass ``np.array([1.0, 2.0])`` for a vector. For a module it is a mapping from parameter path
+        to array. Of a complex z it is ∂f/∂Re z + i ∂f/∂Im z. It is differentiable again.
+
+    Raises
+    ------
+    ShapeError
+        Where the value is no scalar: take `bprop.sum` of it, or `bprop.jacobian`.
+    DTypeError
+        Where an argument has no derivatives, as integers.
+    UnreachedError
+        Naming an argument on which the value does not depend.
+    TracedValueError
+        Where f takes a number out of an array, with ``float(x)`` or ``math.exp(x)``: write ``np.exp(x)``.
 
     **Source:** Leibe (2016), reverse-mode differentiation.
 
     >>> import bprop, numpy as np
     >>> bprop.grad(lambda x: np.sum(np.exp(x)))(np.zeros(2))
     Array([1., 1.])
+    >>> bprop.grad(lambda p, x: p["a"] * x**2 + p["b"], argnums=(0, 1))({"a": 3.0, "b": 1.0}, 2.0)
+    ({'a': Array(4.), 'b': Array(1.)}, Array(12.))
     """
     both = value_and_grad(f, argnums, has_aux, unreached)
 
@@ -355,11 +389,16 @@ def linearize(f: Callable[..., R], *primals: Any) -> tuple[R, LinearMap[R]]:
 
 
 # --- tracing ---
-def trace(f: Callable[P, Any]) -> Callable[P, Graph]:
+@overload
+def trace(f: Callable[P, Any], /) -> Callable[P, Graph]: ...
+@overload
+def trace(f: Callable[..., Any], arg: Any, /, *args: Any, **options: Any) -> Graph: ...
+def trace(f: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
     """Return a function that gives the `Graph` of ``f`` for the shapes of its arguments; ``print`` it to read it.
 
     Arrays in trees of arguments become inputs, arrays ``f`` closes over become captures; other leaves are constants.
-    A Python ``if`` on a traced value raises `TracedValueError` naming the value and the line.
+    A Python ``if`` on a traced value raises `TracedValueError` naming the value and the line. ``trace(f, *args)`` is
+    ``trace(f)(*args)``.
 
     **Source:** Leibe (2016), computational graphs.
 
@@ -383,7 +422,7 @@ def trace(f: Callable[P, Any]) -> Callable[P, Graph]:
             result = rejoined(tracer, f(*new_args, **new_options))
         return tracer.graph([as_array(y, what) for y in flatten(result)[0]])
 
-    return traced
+    return traced(*args, **options) if args or options else traced
 
 
 __all__ = ["grad", "jvp", "linear_map", "linearize", "pullback_of", "run_forward", "trace", "value_and_grad", "vjp"]

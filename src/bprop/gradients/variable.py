@@ -3,7 +3,8 @@
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from functools import partial, wraps
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from ..ops import astype
 
 Function = Callable[..., Any]
 Argnums = int | Sequence[int]
+C = TypeVar("C", bound=Callable[..., Any])
 
 
 def name_of(f: Function) -> str:
@@ -26,6 +28,46 @@ def name_of(f: Function) -> str:
             f"a transform takes a function, not {type(f).__name__}: write bprop.grad(f)(x), not bprop.grad(f(x))"
         )
     return getattr(f, "__name__", type(f).__name__)
+
+
+def both_forms(function: C) -> C:
+    """Let a function of ``(f, *args)`` be called as ``function(f)(*args)``, too.
+
+    Without arguments it is called at once only where ``f`` can be.
+    """
+
+    @wraps(function)
+    def called(f: Function, /, *args: Any, **options: Any) -> Any:
+        if not args and _needs_arguments(f, options):
+            return partial(function, f, **options)
+        return function(f, *args, **options)
+
+    return cast(C, called)
+
+
+def _needs_arguments(f: Function, options: Mapping[str, Any]) -> bool:
+    """Return whether ``f`` cannot be called with these options alone."""
+    try:
+        parameters = inspect.signature(f).parameters.values()
+    except (TypeError, ValueError):  # a built-in function that does not say
+        return callable(f)
+    return any(
+        parameter.default is parameter.empty
+        and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        and parameter.name not in options
+        for parameter in parameters
+    )
+
+
+def refuse_arguments(argnums: Any, what: str) -> None:
+    """Raise where the first argument of ``f`` stands in the place of ``argnums``: f and arguments are given apart."""
+    if not isinstance(argnums, int) and not (
+        isinstance(argnums, Sequence) and all(isinstance(number, int) for number in argnums)
+    ):
+        raise ArgumentError(
+            f"{what}: argnums is an integer or a tuple of them, not {argnums!r:.60}; the arguments of the function come in a "
+            f"call of their own: write bprop.{what}(f)(x), not bprop.{what}(f, x)"
+        )
 
 
 _NUMBERS = frozenset((np.ndarray, Array, float, np.float64))
@@ -259,12 +301,14 @@ __all__ = [
     "as_array",
     "as_arrays",
     "as_scalar",
+    "both_forms",
     "check_differentiable",
     "leaf_label",
     "lowered",
     "name_of",
     "parameter_name",
     "positions",
+    "refuse_arguments",
     "refuse_complex",
     "variable",
 ]

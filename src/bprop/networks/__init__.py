@@ -1,10 +1,10 @@
 """Networks that the literature names, as modules: multi-layer perceptron, LeNet, ResNet, networks over characters."""
 
-from .. import gradients, region  # noqa: F401 - whole rooms first: see core/lazy.py
+from .. import gradients, nn, region  # noqa: F401 - whole rooms first: see core/lazy.py
+from ..nn.count import flops, parameters
 from .catalogue import CATALOGUE, Entry
 from .char_rnn import CharRNN
 from .char_transformer import CharTransformer
-from .count import flops, parameters
 from .lenet import LeNet
 from .mlp import MLP
 from .resnet import ResNet, ResNet18

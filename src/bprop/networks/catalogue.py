@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..nn import Module
+from ..nn.count import flops, parameters
 from .char_rnn import CharRNN
 from .char_transformer import CharTransformer
-from .count import flops, parameters
 from .lenet import LeNet
 from .mlp import MLP
 from .resnet import ResNet, ResNet18

@@ -11,7 +11,11 @@ from ..core.value import Array, asarray
 from ..nn import Embedding, LayerNorm, LearnedPositions, Linear, Module, Sequential, TransformerEncoderBlock
 from ..nn.default_generator import generator_for
 from ..nn.initialiser import normal
+from ..nn.key_value_cache import Cache
 from ..ops import Generator
+
+State = tuple[Cache, ...]
+"""For every block keys and values of the characters that were read."""
 
 
 class CharTransformer(Module):
@@ -70,6 +74,38 @@ class CharTransformer(Module):
             raise ShapeError(f"CharTransformer: x is (N, T) with T in 1 … {self.length}, not of shape {x.shape}")
         y: Array = self.output(self.norm(self.blocks(self.positions(self.embedding(x)))))
         return y
+
+    def start(self, count: int = 1) -> State:
+        """Return the state before the first step: for every block an empty cache of keys and values.
+
+        - ``count``: N, how many texts there are.
+        """
+        return tuple(block.start(self.length, integer(self, "count", count)) for block in self._blocks())
+
+    def step(self, x: Any, state: State) -> tuple[Array, State]:
+        """Return y of further characters, and the new state. Nothing that was computed for earlier ones is computed again.
+
+        - ``x``: (N, T), T new characters of each text. ``state``: what `start` or the last step returned.
+
+        Raises `IndexingError` where there is no room for T characters more. Without dropout it is what `fprop` gives for the
+        whole text.
+
+        >>> import bprop
+        >>> network = CharTransformer(5, length=8, width=8, num_layers=2, heads=2, seed=0)
+        >>> y, state = network.step([[0, 1]], network.start())
+        >>> y, state = network.step([[4]], state)
+        >>> bool(bprop.max(abs(y[0, 0] - network([[0, 1, 4]])[0, 2])) < 1e-5)
+        True
+        """
+        h = self.positions(self.embedding(asarray(x)), state[0]["position"])
+        after = []
+        for block, cache in zip(self._blocks(), state, strict=True):
+            h, new = block.step(h, cache)
+            after.append(new)
+        return self.output(self.norm(h)), tuple(after)
+
+    def _blocks(self) -> list[Any]:
+        return list(self.blocks)
 
     def example(self) -> tuple[Any, ...]:
         """Return two short texts."""

@@ -23,8 +23,10 @@ class _RunningNormalisation(ChannelNormalisation):
     """How many spatial axes there are."""
     affine_default: bool
     """Whether γ, β and running statistics are there by default."""
-    without_positions = False
-    """Whether (N, C) is taken as well."""
+    optional: ClassVar = ""
+    """The letter of an axis that x need not have."""
+    kept: ClassVar[str]
+    """The letters of the axes over which no mean is taken."""
     pytorch_names = {  # noqa: RUF012 - never written to
         **Normalisation.pytorch_names,
         "running_mean": "running_mean",
@@ -117,14 +119,16 @@ class _RunningNormalisation(ChannelNormalisation):
         x_bar: Array = (y_bar - beta_bar / count - deviation * stretch) * inverse_std * gamma
         return x_bar
 
+    def letters_of(self, x: Array) -> str:
+        """Return the letters of the axes of ``x``."""
+        return check_axes(self, self.layout, x, self.optional, C=self.channels)
+
     def axes_of(self, x: Array) -> tuple[int, ...]:
         """Return the axes over which the moments of ``x`` are taken."""
-        raise NotImplementedError
+        return tuple(axis for axis, letter in enumerate(self.letters_of(x)) if letter not in self.kept)
 
     def channel_axis_of(self, x: Array) -> int:
-        layout = "NC" if self.without_positions and x.ndim == 2 else self.layout
-        check_axes(self, layout, x, C=self.channels)
-        return layout.index("C")
+        return self.letters_of(x).index("C")
 
     def example(self) -> tuple[Any, ...]:
         """Return a shape of the layout."""
@@ -146,6 +150,7 @@ class BatchNormalisation(_RunningNormalisation):
     """Base class of `BatchNorm1d` and `BatchNorm2d`."""
 
     affine_default = True
+    kept = "C"
 
     def __init__(
         self,
@@ -158,11 +163,6 @@ class BatchNormalisation(_RunningNormalisation):
         dtype: DTypeLike = np.float32,
     ) -> None:
         super().__init__(channels, eps, momentum, affine, track_running_stats, layout, dtype)
-
-    def axes_of(self, x: Array) -> tuple[int, ...]:
-        """Return all axes but that of the channels."""
-        channels = self.channel_axis_of(x)
-        return tuple(axis for axis in range(x.ndim) if axis != channels)
 
 
 class BatchNorm1d(BatchNormalisation):
@@ -203,7 +203,7 @@ class BatchNorm1d(BatchNormalisation):
     """
 
     rank = 1
-    without_positions = True
+    optional = "L"
 
 
 class BatchNorm2d(BatchNormalisation):
@@ -231,6 +231,8 @@ class InstanceNormalisation(_RunningNormalisation):
     """Base class of `InstanceNorm1d` and `InstanceNorm2d`."""
 
     affine_default = False
+    optional = "N"
+    kept = "NC"
 
     def __init__(
         self,
@@ -244,17 +246,12 @@ class InstanceNormalisation(_RunningNormalisation):
     ) -> None:
         super().__init__(channels, eps, momentum, affine, track_running_stats, layout, dtype)
 
-    def axes_of(self, x: Array) -> tuple[int, ...]:
-        """Return the axes of positions: all but those of the examples and the channels."""
-        channels = self.channel_axis_of(x)
-        return tuple(axis for axis in range(1, x.ndim) if axis != channels)
-
 
 class InstanceNorm1d(InstanceNormalisation):
     """y = γ (x - μ) / √(σ² + ε) + β, with mean μ and variance σ² of each channel of each sequence over its positions.
 
-    ``x``, ``y``: (N, channels, L), in layout "NLC" (N, L, channels). It is `BatchNorm1d` of every example alone, by
-    default without γ and β and without running statistics; where these are kept, they are the means over the examples.
+    ``x``, ``y``: (N, channels, L), in layout "NLC" (N, L, channels), or one example without N. It is `BatchNorm1d` of every
+    example alone, by default without γ and β and without running statistics; where these are kept, they are the means over the examples.
     Options and errors are those of `BatchNorm1d`.
 
     - ``channels``, ``eps``, ``momentum``, ``layout``, ``dtype``: as in `BatchNorm1d`.
@@ -276,7 +273,8 @@ class InstanceNorm1d(InstanceNormalisation):
 class InstanceNorm2d(InstanceNormalisation):
     """y = γ (x - μ) / √(σ² + ε) + β, with mean μ and variance σ² of each channel of each image over its pixels.
 
-    ``x``, ``y``: (N, channels, H, W), in layout "NHWC" (N, H, W, channels). All else is as in `InstanceNorm1d`.
+    ``x``, ``y``: (N, channels, H, W), in layout "NHWC" (N, H, W, channels), or one example without N. All else is as in
+    `InstanceNorm1d`.
 
     - ``channels``, ``eps``, ``momentum``, ``dtype``: as in `BatchNorm1d`.
     - ``affine``, ``track_running_stats``: as in `BatchNorm1d`, but ``False`` by default.

@@ -61,7 +61,9 @@ class _ChannelDropout(Dropout):
     """Base class of dropouts of whole channels of an example."""
 
     rank: ClassVar[int]
-    """The names of the axes, channels first and channels last."""
+    """How many spatial axes there are."""
+    optional: ClassVar = ""
+    """The letter of an axis that x need not have."""
 
     def __init__(
         self, p: float = 0.5, generator: Generator | None = None, seed: int | None = None, layout: str | None = None
@@ -70,12 +72,13 @@ class _ChannelDropout(Dropout):
         self.layout = layout_name(self, self.rank, layout)
 
     def fprop(self, x: Any) -> Array:
-        check_axes(self, self.layout, asarray(x))
+        check_axes(self, self.layout, asarray(x), self.optional)
         return super().fprop(x)
 
     def mask_shape(self, x: Array) -> Shape:
         """Return the shape of ``x`` with one entry for all positions."""
-        return tuple(size if letter in "NC" else 1 for letter, size in zip(self.layout, x.shape, strict=True))
+        letters = check_axes(self, self.layout, x, self.optional)
+        return tuple(size if letter in "NC" else 1 for letter, size in zip(letters, x.shape, strict=True))
 
     def describe(self) -> str:
         return super().describe() + ("" if self.layout == LAYOUTS[self.rank][0] else f", layout={self.layout!r}")
@@ -86,7 +89,8 @@ class Dropout1d(_ChannelDropout):
 
     Neighbouring positions of a channel tell nearly the same, so that `Dropout` of single ones would take little away.
 
-    ``x``: (N, channels, L), in layout "NLC" (N, L, channels), floating. Raises `ShapeError` for another number of axes.
+    ``x``: (N, channels, L), in layout "NLC" (N, L, channels), or one example without N; floating. Raises `ShapeError` for
+    another number of axes.
 
     - ``p``: the probability of 0, in [0, 1), else `ArgumentError`.
     - ``generator``, ``seed``: where the mask is drawn from, as in `Dropout`.
@@ -102,12 +106,14 @@ class Dropout1d(_ChannelDropout):
     """
 
     rank = 1
+    optional = "N"
 
 
 class Dropout2d(_ChannelDropout):
     """y = x / (1 - p) with probability 1 - p, else 0, channel by channel of every image; y = x in evaluation mode.
 
-    ``x``: (N, channels, H, W), in layout "NHWC" (N, H, W, channels), floating. All else is as in `Dropout1d`.
+    ``x``: (N, channels, H, W), in layout "NHWC" (N, H, W, channels), floating. All else is as in `Dropout1d`, but that there
+    is always N: of three axes PyTorch takes the first for it.
 
     - ``p``: the probability of 0, in [0, 1), else `ArgumentError`.
     - ``generator``, ``seed``: where the mask is drawn from, as in `Dropout`.

@@ -43,7 +43,10 @@ class Hook:
     def remove(self) -> None:
         """Detach the functions from the module. A second call does nothing."""
         rest = {number: hook for number, hook in self.module.hooks.items() if number != self.number}
-        object.__setattr__(self.module, "hooks", rest)
+        if rest:
+            object.__setattr__(self.module, "hooks", rest)
+        else:  # as before the first hook, so that a compiled program sees no change
+            self.module.__dict__.pop("hooks", None)
 
     def __enter__(self) -> "Hook":
         return self

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from ..core.number import flag
 from ..core.value import Array
 from ..ops import adaptive_avg_pool, adaptive_max_pool, avg_pool, max_pool
-from ..ops.spatial import by_axis, layout_name
+from ..ops.spatial import LAYOUTS, by_axis, layout_name
 from .module import Module
 
 
@@ -30,11 +30,19 @@ class _Pool(Module):
 
     def describe(self) -> str:
         parts = ["×".join(map(str, self.kernel_size))]
-        if self.stride != self.kernel_size:
-            parts.append("stride " + "×".join(map(str, self.stride)))
-        if any(self.padding):
-            parts.append("padding " + "×".join(map(str, self.padding)))
-        return ", ".join([*parts, *["ceil_mode"] * self.ceil_mode])
+        defaults = {"stride": self.kernel_size, "padding": (0,) * self.rank, "dilation": (1,) * self.rank}
+        for name, default in defaults.items():
+            numbers = getattr(self, name, default)
+            if numbers != default:
+                parts.append(f"{name} {'×'.join(map(str, numbers))}")
+        if self.ceil_mode:
+            parts.append("ceil_mode")
+        return ", ".join([*parts, *_other_layout(self)])
+
+
+def _other_layout(module: Any) -> list[str]:
+    """Return the name of the module's layout, unless it is the usual one."""
+    return [] if module.layout == LAYOUTS[module.rank][0] else [module.layout]
 
 
 class _MaxPool(_Pool):
@@ -71,6 +79,9 @@ class _AvgPool(_Pool):
         return avg_pool(
             x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad, self.layout
         )
+
+    def describe(self) -> str:
+        return super().describe() + ("" if self.count_include_pad else ", padding not counted")
 
 
 class MaxPool1d(_MaxPool):
@@ -166,7 +177,8 @@ class _AdaptivePool(Module):
         self.outputs = tuple(entries)
 
     def describe(self) -> str:
-        return "×".join("any" if entry is None else str(entry) for entry in self.outputs)
+        sizes = "×".join("any" if entry is None else str(entry) for entry in self.outputs)
+        return ", ".join([sizes, *_other_layout(self)])
 
 
 class AdaptiveAvgPool1d(_AdaptivePool):

@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 
 from ..core.error import ArgumentError, ShapeError
 from ..core.number import integer, number
+from ..core.shape import normalise_axis
 from ..core.value import Array, asarray
 from ..ops import Generator, expm1, relu, reshape, where
 from .cell import parameter
@@ -96,13 +97,16 @@ class PReLU(Module):
         x = self.check_dtype(x, "a")
         a = self.a
         if a.shape != (1,):
-            axis = 0 if x.ndim == 1 else self.axis % x.ndim if x.ndim else 0
+            axis = normalise_axis("PReLU", self.axis, x.ndim, x.shape) if x.ndim > 1 else 0
             if not x.shape or x.shape[axis] != a.shape[0]:
                 raise ShapeError(f"PReLU: x has shape {x.shape}, its axis {axis} should be {a.shape[0]} channels")
             a = reshape(a, (*a.shape, *(1,) * (x.ndim - 1 - axis)))
         elif not x.shape:
             a = reshape(a, ())
         return where(x > 0, x, a * x)
+
+    def describe(self) -> str:
+        return super().describe() + ("" if self.axis == 1 else f", axis={self.axis}")
 
     def example(self) -> tuple[Any, ...]:
         """Return a shape with a channel for every slope, or several for the only one."""

@@ -148,7 +148,10 @@ class RNNStep(RecurrentStep):
 
     def activate(self, a: Any) -> Array:
         """Return the nonlinearity of the activations ``a``."""
-        return tanh(a) if self.nonlinearity == "tanh" else where(a > 0, a, 0)
+        return tanh(a) if self.nonlinearity == "tanh" else where(a <= 0, 0, a)
+
+    def describe(self) -> str:
+        return super().describe() + ("" if self.nonlinearity == "tanh" else f", {self.nonlinearity}")
 
 
 class RNNCell(RNNStep):

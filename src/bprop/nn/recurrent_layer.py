@@ -95,7 +95,7 @@ class RNNOverTime(OverTime, RNNStep):
 
     def slope(self, a: Any) -> Array:
         """Return ∂h/∂a: 1 - tanh²a, or 1 where a > 0."""
-        return sech_squared(a) if self.nonlinearity == "tanh" else where(a > 0, 1, 0)
+        return sech_squared(a) if self.nonlinearity == "tanh" else where(a <= 0, 0, 1)
 
 
 class LSTMOverTime(OverTime, LSTMStep):

@@ -131,27 +131,27 @@ def _named_cells(module: Any, inside: frozenset[int] = frozenset()) -> Iterator[
     inside |= {id(module)}
     for name, cell in module.__dict__.get("_cells", {}).items():
         yield name, table.get(name, name), cell
-    for place, child in module.children():
+    for part_path, child in module.children():
         if id(child) in inside:
             continue
         if not hasattr(type(child), "pytorch_names"):  # a generator
-            yield from ((f"{place}.{path}", None, cell) for path, cell in child.cells().items())
+            yield from ((f"{part_path}.{path}", None, cell) for path, cell in child.cells().items())
             continue
-        prefix = _translated(place, table)
+        prefix = _translated(part_path, table)
         for path, inner, cell in _named_cells(child, inside):
-            whole = f"{place}.{path}"
+            path_in_whole = f"{part_path}.{path}"
             joined = None if inner is None else f"{prefix}.{inner}" if prefix else inner
-            yield whole, table.get(whole, joined), cell
+            yield path_in_whole, table.get(path_in_whole, joined), cell
 
 
-def _translated(place: str, table: Mapping[str, str]) -> str:
+def _translated(part_path: str, table: Mapping[str, str]) -> str:
     """Return PyTorch's name of a child: the longest part of its path that is in the table is replaced."""
-    parts = place.split(".")
+    parts = part_path.split(".")
     for length in range(len(parts), 0, -1):
         start = ".".join(parts[:length])
         if start in table:
             return ".".join(part for part in (table[start], *parts[length:]) if part)
-    return place
+    return part_path
 
 
 class _Lookup:

@@ -71,7 +71,7 @@ def _silu_curvature(x: Any) -> Any:
 
 silu_slope = Elementwise(
     "silu_slope", _silu_slope, lambda y, x: _silu_curvature(x),
-    code="special.expit({0}) * (1 + {0} * special.expit(-{0}))", kind="float", native=_silu_slope, complex_step=lambda z: sigmoid_step(z) * (1 + z * sigmoid_step(-z)),
+    code="special.expit({0}) * (1 + {0} * special.expit(-{0}))", kind="float", complex_step=lambda z: sigmoid_step(z) * (1 + z * sigmoid_step(-z)),
     text="sigmoid({0}) * (1 + {0} * sigmoid(-{0}))", level=2,
     latex=r"\sigma({0}) \, (1 + {0} \, \sigma(-{0}))",
     doc="The derivative of `silu`, σ(x) (1 + x σ(-x)).",
@@ -79,7 +79,7 @@ silu_slope = Elementwise(
 
 _silu_op: Elementwise = Elementwise(
     "silu", _silu, lambda y, x: silu_slope(x),
-    code="{0} * special.expit({0})", kind="float", native=_silu, complex_step=lambda z: z * sigmoid_step(z),
+    code="{0} * special.expit({0})", kind="float", complex_step=lambda z: z * sigmoid_step(z),
     doc="y = x σ(x): the op behind `bprop.silu`.",
 )  # fmt: skip
 
@@ -134,7 +134,7 @@ def _gelu_single(x: Any) -> Any:
 
 def _gelu_slope_single(x: Any) -> Any:
     x = _bounded(x)
-    return 0.5 * applied(erfc, -_ROOT_HALF * x) + _OVER_ROOT_TWO_PI * x * np.exp(-0.5 * x * x)
+    return -(-0.5 * applied(erfc, -_ROOT_HALF * x) - _OVER_ROOT_TWO_PI * x * np.exp(-0.5 * x * x))
 
 
 @in_double
@@ -150,7 +150,7 @@ def _gelu(x: Any) -> Any:
 def _gelu_slope(x: Any) -> Any:
     """Φ(x) + x φ(x)."""
     x = _bounded(x)
-    return normal_below(x) + gauss_product(_OVER_ROOT_TWO_PI * x, x, 0.5)
+    return -(-normal_below(x) - gauss_product(_OVER_ROOT_TWO_PI * x, x, 0.5))  # far to the left -0, as what is below 0
 
 
 def _gelu_curvature(x: Any) -> Any:
@@ -161,7 +161,7 @@ def _gelu_curvature(x: Any) -> Any:
 
 gelu_slope = Elementwise(
     "gelu_slope", _of_single(_gelu_slope, _gelu_slope_single), lambda y, x: _gelu_curvature(x),
-    kind="float", native=_of_single(_gelu_slope, _gelu_slope_single), complex_step=None, level=1,
+    kind="float", complex_step=None, level=1,
     text="0.5 * erfc(-{0} / 2 ** 0.5) + {0} * exp(-({0}) ** 2 / 2) / 2.5066282746310002",
     latex=r"\Phi({0}) + {0} \, \phi({0})",
     doc="The derivative of `gelu`, Φ(x) + x φ(x) with the normal distribution Φ and its density φ.",
@@ -169,7 +169,7 @@ gelu_slope = Elementwise(
 
 _gelu_op = Elementwise(
     "gelu", _of_single(_gelu, _gelu_single), lambda y, x: gelu_slope(x),
-    code="{0} * special.ndtr({0})", kind="float", native=_of_single(_gelu, _gelu_single), complex_step=lambda z: 0.5 * z * erfc.complex_step(-_ROOT_HALF * z),  # type: ignore[operator,misc]
+    code="{0} * special.ndtr({0})", kind="float", complex_step=lambda z: 0.5 * z * erfc.complex_step(-_ROOT_HALF * z),  # type: ignore[operator,misc]
     doc="y = x Φ(x): the op behind `bprop.gelu`.",
 )  # fmt: skip
 

@@ -82,6 +82,7 @@ banded_op = General(
     jvp=_jvp,
     vjp=_vjp,
     failure="the matrix is singular: no unique solution exists",
+    takes_complex=True,
     complex_step=False,
     examples=lambda draw: [
         ((_bands(draw(*a), 4.0, main), draw(*b)), {"lower": a[-2] - main - 1, "upper": main})

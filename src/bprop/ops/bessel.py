@@ -14,7 +14,6 @@ from ..core.family import Elementwise, NoDerivative
 from ..core.number import numpy_flag
 from ..core.op import REGISTRY, array
 from ..core.value import Array
-from .arithmetic import sign_op
 from .special import in_double, scipy_special
 from .special_function import described, of_whole_order, special_function, with_orders
 
@@ -86,64 +85,81 @@ kv: Elementwise = _order(
 )  # fmt: skip
 
 
-def _slope_series(v: Any, x: Any, alternating: int) -> Any:
-    """Σ (±1)ᵏ (bₖ - aₖ)/xᵏ, with the coefficients of NIST Handbook 10.40.1-4 for a function and its derivative."""
-    m = 4 * v * v
-    a: Any = 1.0
-    y: Any = 0.0
-    power: Any = 1.0
-    for k in range(1, 25):
-        b = a * (m + 4 * k * k - 1) / (8 * k)
-        a = a * (m - (2 * k - 1) ** 2) / (8 * k)
-        power = power * (alternating / x)
-        y = y + (b - a) * power
-    return y
-
-
 def _far(v: Any, x: Any) -> Any:
     return np.abs(x) > np.maximum(40.0, 2 * v * v)
 
 
-@in_double
-def _ive_slope(v: Any, x: Any) -> Any:
-    special = scipy_special()
-    value = _of_order("ive", "i0e", "i1e")
-    y = 0.5 * (value(v - 1, x) + value(v + 1, x)) - np.sign(x) * special.ive(v, x)
-    far = _far(v, x)
-    z = np.where(far, np.abs(x), 1e3)
-    return np.where(far & (x > 0), _slope_series(np.where(far, v, 0), z, -1) / np.sqrt(2 * np.pi * z), y)
+def _far_derivative(v: Any, x: Any, n: int, alternating: int) -> Any:
+    """The n-th derivative of Σ (±1)ᵏ aₖ x^(-k-½), with the coefficients of NIST Handbook 10.40.1-2."""
+    m = 4 * v * v
+    rising = 1.0
+    for i in range(n):
+        rising = -rising * (0.5 + i)
+    term: Any = rising * np.ones_like(x)
+    y = term
+    for k in range(1, 25):
+        a = alternating * (m - (2 * k - 1) ** 2) / (8 * k)
+        term = term * (a / x) * ((k + n - 0.5) / (k - 0.5))
+        y = y + term
+    for _ in range(n):
+        y = y / x
+    return y / np.sqrt(x)
+
+
+def _near_derivative(value: Callable[..., Any], v: Any, x: Any, n: int, neighbours: float, itself: Any) -> Any:
+    """The n-th derivative by f' = neighbours (fᵥ₋₁ + fᵥ₊₁) + itself fᵥ, from the orders v - n to v + n."""
+    orders = [value(v + k, x) for k in range(-n, n + 1)]
+    while len(orders) > 1:
+        triples = zip(orders, orders[1:], orders[2:], strict=False)
+        orders = [neighbours * (below + above) + itself * middle for below, middle, above in triples]
+    return orders[0]
 
 
 @in_double
-def _kve_slope(v: Any, x: Any) -> Any:
-    value = _of_order("kve", "k0e", "k1e")
-    y = value(v, x) - 0.5 * (value(v - 1, x) + value(v + 1, x))
+def _ive_derivative(v: Any, x: Any, n: int) -> Any:
+    y = _near_derivative(_of_order("ive", "i0e", "i1e"), v, x, n, 0.5, -np.sign(x))
     far = _far(v, x)
     z = np.where(far, np.abs(x), 1e3)
-    return np.where(far & (x > 0), -_slope_series(np.where(far, v, 0), z, 1) * sqrt(np.pi / 2) / np.sqrt(z), y)
+    series = _far_derivative(np.where(far, v, 0), z, n, -1) / np.sqrt(2 * np.pi)
+    order = np.floor(v) == v  # of other orders there is no value left of 0
+    mirrored = np.where(order, np.where((v + n) % 2 == 0, series, -series), np.nan)
+    return np.where(far, np.where(x > 0, series, mirrored), y)
 
 
-ive_slope: Elementwise = _order(
-    "ive_slope", lambda y, v, x: 0.5 * (ive_slope(v - 1, x) + ive_slope(v + 1, x)) - sign_op(x) * y,
-    r"\left(e^{{-|{1}|}} I_{{{0}}}({1})\right)'", POSITIVE, evaluate=_ive_slope,
-    doc="The derivative of `ive`: for large x not the difference of two nearly equal numbers.",
-)  # fmt: skip
+@in_double
+def _kve_derivative(v: Any, x: Any, n: int) -> Any:
+    y = _near_derivative(_of_order("kve", "k0e", "k1e"), v, x, n, -0.5, 1.0)
+    far = _far(v, x) & (x > 0)
+    z = np.where(far, x, 1e3)
+    return np.where(far, _far_derivative(np.where(far, v, 0), z, n, 1) * sqrt(np.pi / 2), y)
 
-kve_slope: Elementwise = _order(
-    "kve_slope", lambda y, v, x: y - 0.5 * (kve_slope(v - 1, x) + kve_slope(v + 1, x)),
-    r"\left(e^{{{1}}} K_{{{0}}}({1})\right)'", POSITIVE, evaluate=_kve_slope,
-    doc="The derivative of `kve`: for large x not the difference of two nearly equal numbers.",
-)  # fmt: skip
+
+def _derivative_of(name: str, evaluate: Callable[..., Any], latex: str) -> Elementwise:
+    """Declare the n-th derivative of a scaled function, whose own derivative is the next."""
+
+    def between(y: Any, v: Any, x: Any, n: int) -> Any:
+        return REGISTRY[f"{name}_derivative"](v, x, n=n + 1)
+
+    return special_function(
+        f"{name}_derivative", NoDerivative(f"{name}_derivative", "v"), between, domain=((-inf, inf), POSITIVE), evaluate=evaluate,
+        latex=latex, text=f"D**{{n}} {name}({{0}}, {{1}})", level=2,
+        examples=lambda draw: [(operands, {"n": n}) for operands, _ in with_orders(0, 2.5, domain=POSITIVE)(draw) for n in (1, 2)],
+        doc=f"The n-th derivative of `{name}`: for large x not the difference of nearly equal numbers.",
+    )  # fmt: skip
+
+
+ive_derivative = _derivative_of("ive", _ive_derivative, r"\left(e^{{-|{1}|}} I_{{{0}}}({1})\right)^{{({n})}}")
+kve_derivative = _derivative_of("kve", _kve_derivative, r"\left(e^{{{1}}} K_{{{0}}}({1})\right)^{{({n})}}")
 
 ive: Elementwise = _order(
-    "ive", lambda y, v, x: ive_slope(v, x), r"e^{{-|{1}|}} I_{{{0}}}({1})", POSITIVE,
+    "ive", lambda y, v, x: ive_derivative(v, x, n=1), r"e^{{-|{1}|}} I_{{{0}}}({1})", POSITIVE,
     evaluate=_of_order("ive", "i0e", "i1e"),
     doc=described("y = e^(-\\|x\\|) Iᵥ(x), which does not overflow; ∂y/∂x = (yᵥ₋₁ + yᵥ₊₁)/2 - sign(x) yᵥ, none by the order v.",
                   "ive(2.5, bprop.asarray([1.0, 1000.0]))", "Array([0.02100551, 0.01257785])"),
 )  # fmt: skip
 
 kve: Elementwise = _order(
-    "kve", lambda y, v, x: kve_slope(v, x), r"e^{{{1}}} K_{{{0}}}({1})", POSITIVE,
+    "kve", lambda y, v, x: kve_derivative(v, x, n=1), r"e^{{{1}}} K_{{{0}}}({1})", POSITIVE,
     evaluate=_of_order("kve", "k0e", "k1e"),
     doc=described("y = eˣ Kᵥ(x), which does not underflow; ∂y/∂x = yᵥ - (yᵥ₋₁ + yᵥ₊₁)/2, none by the order v.",
                   "kve(2.5, bprop.asarray([1.0, 1000.0]))", "Array([8.77319896, 0.03975229])"),

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..core.error import ShapeError
 from ..core.family import Bilinear
+from ..core.op import shape_of
 from ..core.shape import Shape
 from ..core.window import Window
 from .arithmetic import add
@@ -30,10 +31,10 @@ Labels = tuple[str, str, str]
 
 
 def _labels(shape1: Shape, shape2: Shape, labels: Labels, windows: tuple[Window, ...]) -> Labels:
+    lengths = {label: n for window in windows for label, n in window.lengths.items()}
     for names, shape in zip(labels, (shape1, shape2), strict=False):
-        lengths = {label: n for window in windows for label, n in window.lengths.items()}
         for axis, (label, size) in enumerate(zip(names, shape, strict=True)):
-            if lengths.setdefault(label, size) != size:
+            if lengths.get(label, size) != size:
                 raise ShapeError(f"convolution: axis {axis} of shape {shape} should have size {lengths[label]}")
     return labels
 
@@ -177,20 +178,50 @@ def _native(x1: Any, x2: Any, labels: Labels, windows: tuple[Window, ...]) -> An
     return _contracted(lambda op, *xs, **params: op(*xs, **params), x1, x2, labels, windows)
 
 
+# --- as it is written ---
+def _relation(window: Window, times: str) -> str:
+    """Return which position meets which output and tap, as in h = 2·i + k − 1."""
+    factors = ((window.stride, window.output), (window.dilation, window.tap))
+    scaled = [f"{factor}{times}{label}" if factor != 1 else label for factor, label in factors]
+    shift = f" - {window.padding}" if window.padding > 0 else f" + {-window.padding}" if window.padding else ""
+    return f"{window.position} = {' + '.join(scaled)}{shift}"
+
+
 def _text(x1: Any, x2: Any, labels: Labels, windows: tuple[Window, ...]) -> str:
-    return f"convolution('{labels[0]},{labels[1]}->{labels[2]}', {{0}}, {{1}})"
+    """The labels, and the windows that tie them; of the axes of the result that the operands leave open the length."""
+    relations = [
+        _relation(window, "*")
+        + "".join(f", {label} < {n}" for label, n in window.lengths.items() if label in labels[2])
+        for window in windows
+    ]
+    return f"convolution('{labels[0]},{labels[1]}->{labels[2]}', {{0}}, {{1}}, '{'; '.join(relations)}')"
 
 
 def _latex(x1: Any, x2: Any, labels: Labels, windows: tuple[Window, ...]) -> str:
-    """A cross-correlation ⋆ slides one operand over the other; with the taps turned around it is a convolution ∗."""
-    return r"{0} \ast {1}" if any(window.position in labels[2] for window in windows) else r"{0} \star {1}"
+    """A cross-correlation ⋆ slides one operand over the other; with the taps turned around it is a convolution ∗.
+
+    Below stands which entries meet, unless it is h = i + k, and over which groups of channels.
+    """
+    turned = any(window.position in labels[2] for window in windows)
+    sizes = {label: n for label, n in zip(labels[0], shape_of(x1), strict=True) if label in labels[1]}
+    below = [rf"{label} < {n}" for label, n in sizes.items() if label in labels[2]]
+    below += [
+        _relation(window, r" \, ")
+        for window in windows
+        if (window.stride, window.dilation, window.padding) != (1, 1, 0)
+    ]
+    symbol = r"\ast" if turned else r"\star"
+    if below:
+        conditions = r",\ ".join(below)
+        symbol = rf"\underset{{{{{conditions}}}}}{{{{{symbol}}}}}"
+    return f"{{0}} {symbol} {{1}}"
 
 
 _EXAMPLES = (
+    # labels, shapes, windows
     (("oi", "k", "oh"), (2, 2), (3,), (Window("h", "i", "k", 1, 2, 3, 4, 1, 3),)),  # no tap meets the position
     (("oi", "k", "oh"), (2, 3), (3,), (Window("h", "i", "k", 5, 3, 3, 2, 1, 1),)),
     (("oi", "k", "oh"), (2, 2), (3,), (Window("h", "i", "k", 4, 2, 3, 2, 1, 1),)),
-    # labels, shapes, windows
     (("h", "k", "i"), (5,), (3,), (Window("h", "i", "k", 5, 3, 3),)),
     (("h", "k", "i"), (5,), (3,), (Window("h", "i", "k", 5, 4, 3, 2, 1, 2),)),
     (("nchw", "ockl", "noij"), (2, 2, 4, 5), (3, 2, 3, 2), (

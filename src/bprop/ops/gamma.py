@@ -1,5 +1,6 @@
 """The gamma function and its kin: reciprocal, Pochhammer's symbol, binomial coefficients, Hurwitz' zeta function."""
 
+from math import factorial as factorial_of
 from math import inf, log, pi
 from operator import index
 from typing import Any
@@ -14,13 +15,20 @@ from ..core.op import array
 from ..core.value import Array
 from .rounding import floor, round
 from .selection import where
-from .special import BERNOULLI, digamma, gammaln, in_double, polygamma, scipy_special
+from .special import BERNOULLI, digamma, gammaln, horner, in_double, polygamma, scipy_special
 from .special_function import described, entries, special_function, together
 from .trigonometric import cos, sin
 
 __all__: list[str] = []
 
 POSITIVE = (0.0, inf)
+_STIRLING = tuple(b / (2 * j * (2 * j - 1)) for j, b in enumerate(BERNOULLI, start=1))
+
+
+def stirling_error(a: Any) -> Any:
+    """Log Γ(a) - (a - ½) log a + a - log √(2π) for NumPy arrays of numbers from 10 on; of log Γ(a + 1) and a + ½ it is the same."""
+    w = 1 / a
+    return w * horner(w * w, _STIRLING)
 
 
 # --- the gamma function ---
@@ -80,41 +88,52 @@ def gammasgn(x: Any, /) -> Array:
     return where(x == 0, zero, where(x == x, sign, x)).astype(to_float(x.dtype))
 
 
-# --- differences of digamma ---
+# --- differences of digamma and its derivatives ---
+def _power_difference(w: Any, v: Any, count: int) -> list[Any]:
+    """(wᵐ - vᵐ)/(w - v) for m from 1 to ``count``: sums of positive terms."""
+    sums: list[Any] = [1.0]
+    power: Any = 1.0
+    for _ in range(count - 1):
+        power = power * v
+        sums.append(sums[-1] * w + power)
+    return sums
+
+
 @in_double
-def _digamma_difference(x1: Any, x2: Any) -> Any:
-    """Every term has the sign of x2: the differences of the terms of the series at x1 + 10 and x1 + x2 + 10, and of the
+def _polygamma_difference(x1: Any, x2: Any, n: int) -> Any:
+    """Every term has the sign of the first: the differences of the terms of the series at x1 + 10 and x1 + x2 + 10, and of the
     recurrence that leads there.
     """
     end = x1 + 10
     w, v = 1 / (end + x2), 1 / end
     step = x2 * w * v
-    slope: Any = 0.0
+    sums = _power_difference(w, v, n + 2 * len(BERNOULLI))
     series: Any = 0.0
     for j in range(len(BERNOULLI), 0, -1):
-        slope = slope * (v * v) + series
-        series = series * (w * w) + BERNOULLI[j - 1] / (2 * j)
-    slope = slope * (v * v) + series
-    y = np.log1p(x2 / end) + step * (0.5 + (w + v) * slope)
+        series = series + BERNOULLI[j - 1] * factorial_of(2 * j + n - 1) / factorial_of(2 * j) * sums[2 * j + n - 1]
+    series = series + 0.5 * factorial_of(n) * sums[n]
+    y = np.log1p(x2 / end) + step * series if n == 0 else step * (series + factorial_of(n - 1) * sums[n - 1])
     for k in reversed(range(10)):
-        y = y + x2 / (x1 + x2 + k) / (x1 + k)
-    return y
+        w, v = 1 / (x1 + x2 + k), 1 / (x1 + k)
+        y = y + factorial_of(n) * (x2 * w * v) * _power_difference(w, v, n + 1)[n]
+    return y if n % 2 == 0 else -y
 
 
-digamma_difference: Elementwise = Elementwise(
-    "digamma_difference", _digamma_difference,
-    lambda y, x1, x2: polygamma(1, x1 + x2) - polygamma(1, x1), lambda y, x1, x2: polygamma(1, x1 + x2),
-    kind="float", native=_digamma_difference, complex_step=None, domain=(POSITIVE, POSITIVE),
-    text="digamma({0} + {1}) - digamma({0})", latex=r"\psi({0} + {1}) - \psi({0})", level=1,
-    examples=entries(POSITIVE, POSITIVE),
-    doc="ψ(x1 + x2) - ψ(x1) for positive x1 and x1 + x2, also where x2 is small: the derivatives of the beta function have it.",
+polygamma_difference: Elementwise = Elementwise(
+    "polygamma_difference", _polygamma_difference,
+    lambda y, x1, x2, n: polygamma_difference(x1, x2, n=n + 1), lambda y, x1, x2, n: polygamma(n + 1, x1 + x2),
+    kind="float", native=_polygamma_difference, complex_step=None, domain=(POSITIVE, POSITIVE),
+    text="polygamma({n}, {0} + {1}) - polygamma({n}, {0})", latex=r"\psi^{{({n})}}({0} + {1}) - \psi^{{({n})}}({0})", level=1,
+    examples=lambda draw: [(operands, {"n": n}) for operands, _ in entries(POSITIVE, POSITIVE)(draw) for n in (0, 1)],
+    doc="""ψ⁽ⁿ⁾(x1 + x2) - ψ⁽ⁿ⁾(x1) for positive x1 and x1 + x2, also where x2 is small: what the derivatives of the beta function are
+    made of.""",
 )  # fmt: skip
 
 
 def digamma_rise(x1: Any, x2: Any) -> Any:
     """ψ(x1 + x2) - ψ(x1) for all x1."""
     inside = (x1 > 0) & (x1 + x2 > 0)
-    near = digamma_difference(where(inside, x1, 1), where(inside, x2, 1))
+    near = polygamma_difference(where(inside, x1, 1), where(inside, x2, 1), n=0)
     return where(inside, near, digamma(where(inside, 1, x1 + x2)) - digamma(where(inside, 1, x1)))
 
 
@@ -144,16 +163,47 @@ poch: Elementwise = special_function(
 
 
 # --- the beta function ---
+def _betaln(a: Any, b: Any) -> Any:
+    """For a larger parameter from 10 on without log Γ of large numbers, whose differences lose digits or are ∞ - ∞.
+
+    **Source:** Didonato & Morris (1992), Algorithm 708.
+    """
+    special = scipy_special()
+    p, q = np.minimum(a, b), np.maximum(a, b)
+    far = (q >= 10) & (p > 0) & (q < inf)
+    large, small = np.where(far, q, 10.0), np.where(far, p, 1.0)
+    ratio = small / large
+    rest = stirling_error(large) - stirling_error(large * (1 + ratio))
+    second = np.maximum(small, 10.0)
+    both = stirling_error(second) + rest - (large - 0.5) * np.log1p(ratio) - second * np.log1p(large / second)
+    both = both - 0.5 * np.log(second) + 0.5 * log(2 * pi)
+    first = np.minimum(small, 10.0)
+    mixed = special.gammaln(first) + rest - (large * np.log1p(ratio) - first) - (first - 0.5) * np.log1p(ratio)
+    mixed = mixed - first * np.log(large)
+    return np.where(far, np.where(p < 10, mixed, both), special.betaln(a, b))
+
+
+_LARGE = 171.0
+"""An argument from which on Γ is no number, and SciPy computes by logarithms."""
+
+
+def _beta(a: Any, b: Any) -> Any:
+    y = scipy_special().beta(a, b)
+    large = (np.maximum(a, b) > _LARGE) & (np.minimum(a, b) > 0)
+    return np.where(large, np.exp(_betaln(a, b)), y) if np.any(large) else y
+
+
 beta: Elementwise = special_function(
     "beta", lambda y, a, b: -y * digamma_rise(a, b), lambda y, a, b: -y * digamma_rise(b, a),
-    domain=(POSITIVE, POSITIVE), latex=r"\mathrm{{B}}({0}, {1})",
+    evaluate=_beta, domain=(POSITIVE, POSITIVE), latex=r"\mathrm{{B}}({0}, {1})",
     doc=described("y = B(a, b) = Γ(a) Γ(b)/Γ(a + b); ∂y/∂a = y (ψ(a) - ψ(a + b)), ∂y/∂b likewise.",
                   "beta(bprop.asarray([1.0, 2.0]), 3.0)", "Array([0.33333333, 0.08333333])"),
 )  # fmt: skip
 
+
 betaln: Elementwise = special_function(
     "betaln", lambda y, a, b: -digamma_rise(a, b), lambda y, a, b: -digamma_rise(b, a),
-    domain=(POSITIVE, POSITIVE), latex=r"\log \mathrm{{B}}({0}, {1})",
+    evaluate=_betaln, domain=(POSITIVE, POSITIVE), latex=r"\log \mathrm{{B}}({0}, {1})",
     doc=described("y = log \\|B(a, b)\\|; ∂y/∂a = ψ(a) - ψ(a + b), ∂y/∂b likewise.",
                   "betaln(bprop.asarray([1.0, 2.0]), 3.0)", "Array([-1.09861229, -2.48490665])"),
 )  # fmt: skip
@@ -177,8 +227,19 @@ def _binom_slope_by_n(y: Any, n: Any, k: Any) -> Any:
     return where(zero, tip, y * where(zero, 0, digamma_rise(where(zero, 1, above), k)))
 
 
+def _binom(n: Any, k: Any) -> Any:
+    """SciPy's, but where that computes by log Γ of large numbers."""
+    y = scipy_special().binom(n, k)
+    fewer = np.minimum(k, n - k)
+    large = (n > _LARGE) & (fewer >= 0) & ((fewer >= 20) | (np.floor(k) != k))
+    if not np.any(large):
+        return y
+    below, total = np.where(large, k, 1.0), np.where(large, n, 2.0)
+    return np.where(large, np.exp(-_betaln(total - below + 1, below + 1) - np.log1p(total)), y)
+
+
 binom: Elementwise = special_function(
-    "binom", _binom_slope_by_n, _binom_slope, domain=((2.0, inf), POSITIVE), latex=r"\binom{{{0}}}{{{1}}}",
+    "binom", _binom_slope_by_n, _binom_slope, evaluate=_binom, domain=((2.0, inf), POSITIVE), latex=r"\binom{{{0}}}{{{1}}}",
     doc=described("""y = Γ(n + 1) / (Γ(k + 1) Γ(n - k + 1)), 0 where k is an integer below 0 or above n;
     ∂y/∂n = y (ψ(n + 1) - ψ(n - k + 1)), ∂y/∂k = y (ψ(n - k + 1) - ψ(k + 1)), and their limits where y is 0.""",
                   "binom(bprop.asarray([5.0, 0.5]), 2.0)", "Array([10.   , -0.125])"),

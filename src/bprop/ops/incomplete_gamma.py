@@ -12,21 +12,14 @@ import numpy as np
 from ..core.family import Elementwise, NoDerivative
 from .entropy import deviance, log_ratio
 from .exponential import log1p
-from .gamma import digamma_rise
+from .gamma import digamma_rise, stirling_error
 from .selection import where, within_domain
-from .special import BERNOULLI, digamma, horner, in_double, scipy_special
+from .special import digamma, in_double, scipy_special
 from .special_function import described, special_function
 
 __all__: list[str] = []
 
 POSITIVE, UNIT = (0.0, inf), (0.0, 1.0)
-_STIRLING = tuple(b / (2 * j * (2 * j - 1)) for j, b in enumerate(BERNOULLI, start=1))
-
-
-def stirling_error(a: Any) -> Any:
-    """Log Γ(a + 1) - (a + ½) log a + a - log √(2π) for NumPy arrays of numbers from 10 on."""
-    w = 1 / a
-    return w * horner(w * w, _STIRLING)
 
 
 @in_double

@@ -248,6 +248,7 @@ take_op: Linear = Linear(
             ((3, 2), np.zeros((0,))),
         )
     ],
+    role="gather",
     text="{0}[{1}]",
     latex=r"{0}_{{{1}}}",
 )
@@ -274,6 +275,7 @@ scatter_add_op: Linear = Linear(
         )
     ],
     scatter=True,
+    role="scatter",
 )
 
 

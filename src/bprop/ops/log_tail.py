@@ -6,14 +6,14 @@ without cancellation. It is the derivative, too, and has one of its own. As of t
 **Source:** Press et al. (2007), Numerical recipes, §6.2 and §6.4 (the fractions); Loader (2000) for the densities.
 """
 
-from math import inf, pi
+from math import inf
 from typing import Any
 
 import numpy as np
 
 from ..core.family import Elementwise, NoDerivative
-from .entropy import deviance
-from .incomplete_gamma import POSITIVE, UNIT, numpy_beta_density, numpy_gamma_density, stirling_error
+from .incomplete_gamma import POSITIVE, UNIT, numpy_beta_density, numpy_gamma_density
+from .log_density import numpy_log_beta_density, numpy_log_gamma_density
 from .selection import within_domain
 from .special import scipy_special
 from .special_function import special_function
@@ -71,13 +71,6 @@ def _gamma_upper_hazard(a: Any, x: Any) -> Any:
     return _lentz(x + 1 - a, lambda k: (-k * (k - a), x + 2 * k + 1 - a)) / x
 
 
-def _log_gamma_density(a: Any, x: Any) -> Any:
-    big = np.maximum(a, 11.0) - 1
-    large = -stirling_error(big) - deviance(big, x) - 0.5 * np.log(2 * pi * big)
-    small = np.minimum(a, 11.0)
-    return np.where(a < 11, (small - 1) * np.log(x) - x - scipy_special().gammaln(small), large)
-
-
 # --- beta: the hazards x^(a-1) (1-x)^(b-1)/B(a, b) over I and over 1 - I ---
 def _beta_lower_hazard(a: Any, b: Any, x: Any, y: Any) -> Any:
     """I = density · x y / (a · fraction), of x below the mean; y = 1 - x."""
@@ -89,11 +82,6 @@ def _beta_lower_hazard(a: Any, b: Any, x: Any, y: Any) -> Any:
         return m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)), 1.0
 
     return a * _lentz(np.ones_like(x), term) / (x * y)
-
-
-def _log_beta_density(a: Any, b: Any, x: Any) -> Any:
-    special = scipy_special()
-    return special.xlogy(a - 1, x) + special.xlog1py(b - 1, -x) - special.betaln(a, b)
 
 
 # --- the ops ---
@@ -167,21 +155,21 @@ beta_upper_hazard = _of_beta(
 
 log_gammainc = _of_gamma(
     "log_gammainc", lambda y, a, x: gamma_lower_hazard(a, within_domain(x, low=0)),
-    _logarithm("gammainc", "gammaincc", _log_gamma_density, _gamma_lower_hazard),
+    _logarithm("gammainc", "gammaincc", numpy_log_gamma_density, _gamma_lower_hazard),
     "log P(a, x), of the regularised lower incomplete gamma function.",
 )  # fmt: skip
 log_gammaincc = _of_gamma(
     "log_gammaincc", lambda y, a, x: -gamma_upper_hazard(a, within_domain(x, low=0)),
-    _logarithm("gammaincc", "gammainc", _log_gamma_density, _gamma_upper_hazard),
+    _logarithm("gammaincc", "gammainc", numpy_log_gamma_density, _gamma_upper_hazard),
     "log Q(a, x), of the regularised upper incomplete gamma function.",
 )  # fmt: skip
 log_betainc = _of_beta(
     "log_betainc", lambda y, a, b, x: beta_lower_hazard(a, b, within_domain(x, 0, 1)),
-    _logarithm("betainc", "betaincc", _log_beta_density, _beta_lower),
+    _logarithm("betainc", "betaincc", numpy_log_beta_density, _beta_lower),
     "log I(x; a, b), of the regularised incomplete beta function.",
 )  # fmt: skip
 log_betaincc = _of_beta(
     "log_betaincc", lambda y, a, b, x: -beta_upper_hazard(a, b, within_domain(x, 0, 1)),
-    _logarithm("betaincc", "betainc", _log_beta_density, _beta_upper),
+    _logarithm("betaincc", "betainc", numpy_log_beta_density, _beta_upper),
     "log(1 - I(x; a, b)), of the complement of the regularised incomplete beta function.",
 )  # fmt: skip

@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 
 from ..core.error import ShapeError
 from ..core.family import General
+from ..core.op import array
 from ..core.value import Array
+from .complex import conj
 from .contraction import matmul
 from .factorisation import total
 from .linear_system import in_float, square, triangular_op
@@ -66,6 +68,7 @@ lu_op = General(
     jvp=_lu_jvp,
     vjp=_lu_vjp,
     failure="the matrix is singular: its factors have no derivative",
+    takes_complex=True,
     complex_step=False,
     examples=lambda draw: [((draw.full_rank(*shape),), {}) for shape in ((3, 3), (2, 2, 2))],
     latex=r"\operatorname{{lu}}({0})",
@@ -119,7 +122,7 @@ def lu_factor(a: Any) -> tuple[Array, Array]:
 
 
 def lu_solve(lu_and_piv: tuple[Any, Any], b: Any, trans: int = 0) -> Array:
-    """Return the x with a x = b (aᵀ x = b for ``trans`` 1 or 2), by the factors that `lu_factor` returned; ``b``: (n,) or (…, n, k).
+    """Return the x with a x = b (aᵀ x = b for ``trans`` 1, aᴴ x = b for 2), by the factors that `lu_factor` returned; ``b``: (n,) or (…, n, k).
 
     **Source:** SciPy, ``scipy.linalg.lu_solve``.
 
@@ -128,11 +131,11 @@ def lu_solve(lu_and_piv: tuple[Any, Any], b: Any, trans: int = 0) -> Array:
     >>> bprop.scipy.linalg.lu_solve(factors, bprop.asarray([3.0, 4.0]))
     Array([1., 1.])
     """
-    from ..core.op import array
-
     packed, p = lu_and_piv
     b = array("lu_solve", b)
     right = b[..., None] if b.ndim == 1 else b
+    if trans == 2:
+        packed = conj(packed)
     if trans:
         half = _solved(packed, right, lower=False, transpose=True)
         y = matmul(p, _solved(packed, half, lower=True, transpose=True))

@@ -183,6 +183,7 @@ sylvester_op = General(
     jvp=_sylvester_jvp,
     vjp=_sylvester_vjp,
     failure="a and -b have a common eigenvalue: there is no unique solution",
+    takes_complex=True,
     complex_step=False,
     examples=lambda draw: [
         ((draw.positive_definite(3, 3), draw.positive_definite(2, 2), draw(3, 2)), {}),
@@ -266,6 +267,7 @@ stein_op = General(
     signature="(m,m),(n,n),(m,n)->(m,n)",
     jvp=_stein_jvp,
     vjp=_stein_vjp,
+    takes_complex=True,
     complex_step=False,
     examples=lambda draw: [
         ((_contracting(draw.positive_definite(3, 3)), _contracting(draw.positive_definite(2, 2)), draw(3, 2)), {}),

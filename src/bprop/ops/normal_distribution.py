@@ -136,7 +136,7 @@ def normal_density(x: Any) -> Any:
 
 ndtr: Elementwise = special_function(
     "ndtr", lambda y, x: normal_density(x), evaluate=lambda x: normal_below(np.minimum(np.maximum(x, -60.0), 60.0)),
-    latex=r"\Phi({0})",
+    native="ndtr", latex=r"\Phi({0})",
     doc=described("y = Φ(x), the normal distribution; ∂y/∂x = φ(x) = e^(-x²/2)/√(2π).", "ndtr(bprop.asarray([-1.0, 0.0]))",
                   "Array([0.15865525, 0.5       ])"),
 )  # fmt: skip

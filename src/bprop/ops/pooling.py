@@ -1,6 +1,5 @@
 """Pooling: the largest or the mean entry of every window, channel by channel."""
 
-import builtins
 from collections.abc import Callable
 from functools import reduce
 from typing import Any, NamedTuple
@@ -19,7 +18,7 @@ from .arrangement import pad
 from .contraction import einsum_op
 from .data_type import astype
 from .indexing import slice_along, take
-from .reduction import max, sum
+from .reduction import sum
 from .selection import where
 from .spatial import LAYOUTS, Layout, by_axis, layout_of, outputs_of, padding_of
 from .window import windows_op
@@ -49,7 +48,7 @@ class _Pooling(NamedTuple):
             (before for before, _ in self.padding), self.sizes, self.outputs, self.stride, self.taps, self.dilation,
             strict=True,
         ):  # fmt: skip
-            widths.append((before, builtins.max(0, (o - 1) * s + (k - 1) * d + 1 - size - before)))
+            widths.append((before, max(0, (o - 1) * s + (k - 1) * d + 1 - size - before)))
         if not any(map(any, widths)):
             return x
         by_axis = dict(zip(self.axes, widths, strict=True))
@@ -68,7 +67,7 @@ class _Pooling(NamedTuple):
 
     def sums(self, x: Array) -> Array:
         """Return the sum of every window."""
-        if builtins.max(self.taps) <= SLICES:
+        if max(self.taps) <= SLICES:
             return self.combined(x, add)
         cut = dict(zip(self.axes, zip(self.outputs, self.taps, self.stride, self.dilation, strict=True), strict=True))
         windows = [cut.get(axis) for axis in range(x.ndim)]
@@ -271,11 +270,15 @@ def adaptive_max_pool(x: Any, /, outputs: int | tuple[int | None, ...], layout: 
     Array([[3., 3.]])
     """
     x = array("adaptive_max_pool", x)
-    for axis, size, count in _adaptive("adaptive_max_pool", x, outputs, layout):
+    # the last axis first: of equal entries that of the first row
+    for axis, size, count in reversed(_adaptive("adaptive_max_pool", x, outputs, layout)):
         bins = _bins(size, count)
-        width = np.max([stop - start for start, stop in bins])
+        width = int(np.max([stop - start for start, stop in bins]))
+        if size == count * width:
+            x = _combined_along(x, axis, count, width, width, 1, _first_larger)
+            continue
         # bins of other lengths than the longest take their last entry more than once
         indices = np.array([[np.minimum(start + k, stop - 1) for k in range(width)] for start, stop in bins])
-        x = take(x, indices.reshape(-1), axis=axis).reshape(*x.shape[:axis], count, width, *x.shape[axis + 1 :])
-        x = max(x, axis=axis + 1)
+        x = take(x, indices.reshape(-1), axis=axis)
+        x = _combined_along(x, axis, count, width, width, 1, _first_larger)
     return x

@@ -59,6 +59,7 @@ recursive_filter = General(
     signature="(p),(n)->(n)",
     jvp=_jvp,
     vjp=_vjp,
+    takes_complex=True,
     complex_step=False,
     examples=lambda draw: [((0.2 * draw(*a), draw(*x)), {}) for a, x in (((2,), (5,)), ((1,), (2, 4)), ((2, 2), (3,)))],
     latex=r"\operatorname{{filter}}({0}, {1})",

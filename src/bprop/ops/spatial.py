@@ -62,11 +62,20 @@ def layout_of(owner: object, rank: int, layout: Any) -> Layout:
     return Layout(-rank - 1, tuple(range(-rank, 0)))
 
 
-def check_axes(owner: object, layout: str, x: Array, **sizes: int) -> None:
-    """Raise `ShapeError` where ``x`` has not the axes of ``layout``, or another length than ``sizes`` say by letter."""
-    wanted = ", ".join(str(sizes.get(letter, letter)) for letter in layout)
-    if x.ndim != len(layout) or any(x.shape[layout.index(letter)] != size for letter, size in sizes.items()):
-        raise ShapeError(f"{label(owner)}: x has shape {x.shape}, it should be ({wanted}) in layout {layout!r}")
+def check_axes(owner: object, layout: str, x: Array, optional: str = "", **sizes: int) -> str:
+    """Return the letters of the axes of ``x``: those of ``layout``, or without the letter ``optional``.
+
+    Raises `ShapeError` for another number of axes, and for another length than ``sizes`` say by letter.
+    """
+    shorter = layout.replace(optional, "") if optional else layout
+    names = shorter if x.ndim == len(shorter) else layout
+    if x.ndim != len(names) or any(x.shape[names.index(letter)] != size for letter, size in sizes.items()):
+        allowed = dict.fromkeys((layout, shorter))
+        wanted = " or ".join(
+            f"({', '.join(str(sizes.get(letter, letter)) for letter in letters)})" for letters in allowed
+        )
+        raise ShapeError(f"{label(owner)}: x has shape {x.shape}, it should be {wanted} in layout {layout!r}")
+    return names
 
 
 def by_axis(owner: object, name: str, value: Any, rank: int, low: int = 1) -> tuple[int, ...]:

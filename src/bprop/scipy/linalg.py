@@ -19,9 +19,11 @@ from ..core.value import Array
 from ..linalg import EighResult, LstsqResult, SVDResult, det, inv, pinv
 from ..ops.arrangement import pad
 from ..ops.banded_system import solve_banded
+from ..ops.complex import conj
 from ..ops.concatenation import concat
 from ..ops.contraction import matmul
 from ..ops.factorisation import cholesky as _lower_cholesky
+from ..ops.factorisation import hermitian
 from ..ops.indexing import take
 from ..ops.linear_algebra import kron
 from ..ops.linear_system import square, triangular_solve
@@ -40,21 +42,27 @@ __all__ = [
 
 
 # --- systems ---
-_SYMMETRIC = ("sym", "symmetric", "her", "hermitian")
+_SYMMETRIC, _HERMITIAN = ("sym", "symmetric"), ("her", "hermitian")
 _POSITIVE = ("pos", "positive definite")
 _UPPER, _LOWER = ("upper triangular",), ("lower triangular",)
 _GENERAL = (None, "gen", "general", "diagonal", "tridiagonal", "banded")
 
 
 def _mirrored(a: Any, lower: bool) -> Any:
+    """Return the symmetric matrix with this triangle."""
     return tril(a) + matrix_transpose(tril(a, k=-1)) if lower else triu(a) + matrix_transpose(triu(a, k=1))
+
+
+def _hermitian(a: Any, lower: bool) -> Any:
+    """Return the Hermitian matrix with this triangle; the diagonal is taken as it is."""
+    return tril(a) + hermitian(tril(a, k=-1)) if lower else triu(a) + hermitian(triu(a, k=1))
 
 
 def solve(a: Any, b: Any, lower: bool = False, *, assume_a: str | None = None, transposed: bool = False) -> Array:
     """Return the x with a x = b (aᵀ x = b if ``transposed``) for ``a`` (…, n, n) and ``b`` (n,) or (…, n, k).
 
     ``assume_a``: what is read of a, and where its gradient lies: everything ("gen", the default), one triangle ("sym", "her",
-    "pos": the upper one, the lower one if ``lower``), or "upper triangular" and "lower triangular". Raises `ArgumentError` for a
+    "pos": the upper one, the lower one if ``lower``; of complex numbers "sym" is aᵀ = a, the others aᴴ = a), or "upper triangular" and "lower triangular". Raises `ArgumentError` for a
     singular matrix, and for "pos" where it is not positive definite.
 
     **Source:** SciPy, ``scipy.linalg.solve``; Giles (2008), Collected matrix derivative results, §2.3.1.
@@ -65,8 +73,12 @@ def solve(a: Any, b: Any, lower: bool = False, *, assume_a: str | None = None, t
     """
     a, b = square("solve", a), array("solve", b)
     lower, transposed = numpy_flag("solve", "lower", lower), numpy_flag("solve", "transposed", transposed)
+    if assume_a in _POSITIVE + _HERMITIAN and transposed:
+        a, lower = matrix_transpose(a), not lower
     if assume_a in _POSITIVE:
         return cho_solve(cho_factor(a, lower=lower), b)
+    if assume_a in _HERMITIAN:
+        return linalg.solve(_hermitian(a, lower), b)
     if assume_a in _SYMMETRIC:
         return linalg.solve(_mirrored(a, lower), b)
     if assume_a in _UPPER + _LOWER:
@@ -81,7 +93,7 @@ def solve(a: Any, b: Any, lower: bool = False, *, assume_a: str | None = None, t
 def solve_triangular(a: Any, b: Any, trans: int | str = 0, lower: bool = False, unit_diagonal: bool = False) -> Array:
     """Return the x with a x = b for a triangular ``a``: `bprop.linalg.triangular_solve` with SciPy's arguments.
 
-    ``trans``: 0 or "N", or 1, 2, "T" or "C" for aᵀ x = b. ``lower``: which triangle is read.
+    ``trans``: 0 or "N", 1 or "T" for aᵀ x = b, 2 or "C" for aᴴ x = b. ``lower``: which triangle is read.
 
     **Source:** SciPy, ``scipy.linalg.solve_triangular``.
 
@@ -91,6 +103,7 @@ def solve_triangular(a: Any, b: Any, trans: int | str = 0, lower: bool = False, 
     """
     if trans not in (0, 1, 2, "N", "T", "C"):
         raise ArgumentError(f"solve_triangular: trans is 0, 1, 2, 'N', 'T' or 'C', not {trans!r}")
+    a = conj(a) if trans in (2, "C") else a
     return triangular_solve(a, b, lower=lower, transpose=trans not in (0, "N"), unit_diagonal=unit_diagonal)
 
 
@@ -110,7 +123,7 @@ def solve_toeplitz(c_or_cr: Any, b: Any) -> Array:
 
 
 def solve_continuous_lyapunov(a: Any, q: Any) -> Array:
-    """Return the X with a X + X aᵀ = q, by `solve_sylvester`.
+    """Return the X with a X + X aᴴ = q, by `solve_sylvester`.
 
     **Source:** SciPy, ``scipy.linalg.solve_continuous_lyapunov``.
 
@@ -120,14 +133,14 @@ def solve_continuous_lyapunov(a: Any, q: Any) -> Array:
            [0., 1.]])
     """
     a = square("solve_continuous_lyapunov", a)
-    return solve_sylvester(a, matrix_transpose(a), q)
+    return solve_sylvester(a, hermitian(a), q)
 
 
 solve_lyapunov = solve_continuous_lyapunov
 
 
 def solve_discrete_lyapunov(a: Any, q: Any) -> Array:
-    """Return the X with a X aᵀ - X + q = 0 for ``a`` and ``q`` of shape (n, n), as a system of n² equations.
+    """Return the X with a X aᴴ - X + q = 0 for ``a`` and ``q`` of shape (n, n), as a system of n² equations.
 
     **Source:** SciPy, ``scipy.linalg.solve_discrete_lyapunov``, ``method="direct"``.
 
@@ -139,13 +152,13 @@ def solve_discrete_lyapunov(a: Any, q: Any) -> Array:
     if a.ndim != 2 or a.shape != q.shape:
         raise ShapeError(f"solve_discrete_lyapunov: shapes {a.shape} and {q.shape} are not both (n, n)")
     n = a.shape[0]
-    x = linalg.solve(eye(n * n, dtype=a.dtype) - kron(a, a), reshape(q, (n * n,)))
+    x = linalg.solve(eye(n * n, dtype=a.dtype) - kron(a, conj(a)), reshape(q, (n * n,)))
     return reshape(x, (n, n))
 
 
 # --- Cholesky ---
 def cholesky(a: Any, lower: bool = False) -> Array:
-    """Return the upper triangular R with Rᵀ R = a, or the lower triangular L with L Lᵀ = a if ``lower``.
+    """Return the upper triangular R with Rᴴ R = a, or the lower triangular L with L Lᴴ = a if ``lower``.
 
     The triangle of that side of ``a`` (…, n, n) is read, and the gradient lies in it. Raises `ArgumentError` where a is not
     positive definite.
@@ -184,13 +197,14 @@ def cho_solve(c_and_lower: tuple[Any, bool], b: Any) -> Array:
     Array([1., 1.])
     """
     c, lower = c_and_lower
-    half = triangular_solve(c, b, lower=lower, transpose=not lower)
-    return triangular_solve(c, half, lower=lower, transpose=lower)
+    first, second = (c, conj(c)) if lower else (conj(c), c)
+    half = triangular_solve(first, b, lower=lower, transpose=not lower)
+    return triangular_solve(second, half, lower=lower, transpose=lower)
 
 
 # --- eigenvalues, singular values, QR ---
 def eigh(a: Any, b: Any = None, *, lower: bool = True) -> EighResult:
-    """Return eigenvalues w and eigenvectors v of a symmetric ``a``: a v = v diag(w); with ``b``, positive definite, a v = b v diag(w).
+    """Return eigenvalues w and eigenvectors v of a symmetric (Hermitian) ``a``: a v = v diag(w); with ``b``, positive definite, a v = b v diag(w).
 
     The lower triangle of both is read (the upper one without ``lower``). Eigenvectors have no derivative where eigenvalues are
     equal.
@@ -201,14 +215,14 @@ def eigh(a: Any, b: Any = None, *, lower: bool = True) -> EighResult:
     >>> bprop.scipy.linalg.eigh(bprop.asarray([[2.0, 0.0], [0.0, 1.0]])).eigenvalues
     Array([1., 2.])
     """
-    a = _mirrored(square("eigh", a), numpy_flag("eigh", "lower", lower))
+    a = _hermitian(square("eigh", a), numpy_flag("eigh", "lower", lower))
     if b is None:
         return linalg.eigh(a)
-    factor = cholesky(_mirrored(square("eigh", b), lower), lower=True)
+    factor = cholesky(_hermitian(square("eigh", b), lower), lower=True)
     half = triangular_solve(factor, a, lower=True)
-    reduced = triangular_solve(factor, matrix_transpose(half), lower=True)
-    w, v = linalg.eigh(0.5 * (reduced + matrix_transpose(reduced)))
-    return EighResult(w, triangular_solve(factor, v, lower=True, transpose=True))
+    reduced = triangular_solve(factor, hermitian(half), lower=True)
+    w, v = linalg.eigh(0.5 * (reduced + hermitian(reduced)))
+    return EighResult(w, triangular_solve(conj(factor), v, lower=True, transpose=True))
 
 
 def eigvalsh(a: Any, b: Any = None, *, lower: bool = True) -> Array:
@@ -221,7 +235,7 @@ def eigvalsh(a: Any, b: Any = None, *, lower: bool = True) -> Array:
     Array([1., 2.])
     """
     if b is None:
-        return linalg.eigvalsh(_mirrored(square("eigvalsh", a), numpy_flag("eigvalsh", "lower", lower)))
+        return linalg.eigvalsh(_hermitian(square("eigvalsh", a), numpy_flag("eigvalsh", "lower", lower)))
     return eigh(a, b, lower=lower)[0]
 
 
@@ -287,8 +301,8 @@ def polar(a: Any, side: Literal["right", "left"] = "right") -> PolarResult:
     if side not in ("right", "left"):
         raise ArgumentError(f"polar: side is 'right' or 'left', not {side!r}")
     u, s, vh = linalg.svd(a, full_matrices=False)
-    outer = matrix_transpose(vh) if side == "right" else u
-    return PolarResult(matmul(u, vh), matmul(outer * s[..., None, :], matrix_transpose(outer)))
+    outer = hermitian(vh) if side == "right" else u
+    return PolarResult(matmul(u, vh), matmul(outer * s[..., None, :], hermitian(outer)))
 
 
 def lstsq(a: Any, b: Any, cond: float | None = None) -> LstsqResult:
@@ -316,7 +330,7 @@ def _entries(values: Any, indices: Any) -> Array:
 
 
 def toeplitz(c: Any, r: Any = None) -> Array:
-    """Return the matrix with constant diagonals whose first column is ``c`` and whose first row is ``r`` (c without it).
+    """Return the matrix with constant diagonals whose first column is ``c`` and whose first row is ``r`` (the conjugate of c without it).
 
     r[0] does not count. Raises `ShapeError` where one is no vector.
 
@@ -328,7 +342,7 @@ def toeplitz(c: Any, r: Any = None) -> Array:
            [2., 1., 3.]])
     """
     c = _vector("toeplitz", "c", c)
-    r = c if r is None else _vector("toeplitz", "r", r)
+    r = conj(c) if r is None else _vector("toeplitz", "r", r)
     m, n = c.shape[0], r.shape[0]
     return _entries(concat([c[::-1], r[1:]]), m - 1 - np.arange(m)[:, None] + np.arange(n))
 

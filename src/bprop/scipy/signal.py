@@ -15,6 +15,7 @@ from ..core.op import array
 from ..core.shape import normalise_axis
 from ..core.value import Array
 from ..ops.arrangement import flip, pad
+from ..ops.complex import conj
 from ..ops.concatenation import concat, stack
 from ..ops.contraction import matmul
 from ..ops.creation import zeros
@@ -88,7 +89,7 @@ def convolve(in1: Any, in2: Any, mode: Mode = "full", method: Literal["auto", "d
 
 
 def correlate(in1: Any, in2: Any, mode: Mode = "full", method: Literal["auto", "direct"] = "auto") -> Array:
-    """Return the correlation of two arrays with the same number of axes: yₙ = Σ in1ₘ in2ₘ₋ₙ, as sums of products.
+    """Return the correlation of two arrays with the same number of axes: yₙ = Σ in1ₘ conj(in2ₘ₋ₙ), as sums of products.
 
     Modes and errors are those of `convolve`; the first entry of "full" is the product of the last of ``in2`` with the first of
     ``in1``.
@@ -100,13 +101,13 @@ def correlate(in1: Any, in2: Any, mode: Mode = "full", method: Literal["auto", "
     Array([1., 2., 3., 0.])
     """
     in1, in2 = _operands("correlate", in1, in2, mode, method)
-    return _convolved(in1, flip(in2), mode)
+    return _convolved(in1, flip(conj(in2)), mode)
 
 
 def lfilter(b: Any, a: Any, x: Any, axis: int = -1, zi: Any = None) -> Any:
     """Return a[0] yₙ = Σ b[k] xₙ₋ₖ - Σ a[k] yₙ₋ₖ along ``axis``, the output of the digital filter with these coefficients.
 
-    ``b``, ``a``: (q,) and (p,), differentiable as x is. ``zi``: the state of the delays before the first entry, of the shape of x
+    ``b``, ``a``: (q,) and (p,), or numbers, differentiable as x is. ``zi``: the state of the delays before the first entry, of the shape of x
     with max(p, q) - 1 entries along ``axis``; then the result is y and the state after the last entry. The cotangent of x is
     y_bar filtered backwards in time. Raises `ShapeError` where shapes do not fit.
 
@@ -117,6 +118,7 @@ def lfilter(b: Any, a: Any, x: Any, axis: int = -1, zi: Any = None) -> Any:
     Array([1.  , 0.5 , 0.25])
     """
     b, a, x = array("lfilter", b), array("lfilter", a), array("lfilter", x)
+    b, a = (reshape(c, (1,)) if c.ndim == 0 else c for c in (b, a))
     if b.ndim != 1 or a.ndim != 1 or 0 in b.shape + a.shape:
         raise ShapeError(f"lfilter: b and a have shapes {b.shape} and {a.shape}, not (q,) and (p,)")
     axis = normalise_axis("lfilter", axis, x.ndim, x.shape)

@@ -36,6 +36,7 @@ from ..ops.incomplete_gamma import (
 )
 from ..ops.linear_algebra import diagonal
 from ..ops.linear_system import triangular_solve
+from ..ops.log_density import log1p_quotient, log_beta_density, log_gamma_density, log_gamma_half_rise
 from ..ops.log_tail import SMALL, log_betainc, log_betaincc, log_gammainc, log_gammaincc
 from ..ops.manipulation import broadcast_to, matrix_transpose, reshape
 from ..ops.normal_distribution import log_ndtr, ndtr, ndtri, normal_density, student_t
@@ -46,7 +47,7 @@ from ..ops.selection import where
 from ..ops.sigmoidal import log_sigmoid, logit, sigmoid, softplus
 from ..ops.special import erf, gammaln, xlogy
 from ..ops.special_function import together
-from ..ops.trigonometric import atan2, tan
+from ..ops.trigonometric import atan, atan2, tan
 from .distribution import Continuous, Discrete, Freezable
 
 __all__ = [
@@ -93,9 +94,20 @@ norm = Continuous(
     logpdf=lambda z: -0.5 * (z * z) - _LOG_ROOT_TWO_PI, pdf=normal_density,
     cdf=ndtr, sf=lambda z: ndtr(-z), logcdf=log_ndtr, logsf=lambda z: log_ndtr(-z), ppf=ndtri, isf=lambda q: -ndtri(q),
 )  # fmt: skip
+
+
+def _cauchy_log_cdf(z: Any) -> Any:
+    """log(atan(-1/z)/π) on the left, where far out it is -log(-π z): the slope of the angle is 1/z², which underflows."""
+    left, far = z < -1, z < -1e9
+    near = where(left & ~far, z, -1)
+    tail = where(far, -log(-where(far, z, -1)), log(atan(-1 / near))) - logarithm(pi)
+    return where(left, tail, log1p(-atan2(1.0, where(left, 1, z)) / pi))
+
+
 cauchy = Continuous(
     "cauchy", support=_everywhere, inside=0.0, logpdf=lambda z: -_log1p_square(z) - logarithm(pi),
     cdf=lambda z: atan2(1.0, -z) / pi, sf=lambda z: atan2(1.0, z) / pi,
+    logcdf=_cauchy_log_cdf, logsf=lambda z: _cauchy_log_cdf(-z),
     ppf=_cotangent, isf=lambda q: -_cotangent(q),
 )  # fmt: skip
 
@@ -166,9 +178,18 @@ def _t_log_cdf(z: Any, df: Any) -> Any:
     return where(far, tail, where(below, log(where(far, 1, p)), log1p(-rest)))
 
 
+def _t_log_density(z: Any, df: Any) -> Any:
+    """½ (df + 1) log(1 + z²/df) is z²/2 where df is large, and so is its derivative by df, of terms that cancel."""
+    far = abs(z) > sqrt(df)
+    near, spread = where(far, 0, z), where(far, 1, df)
+    u = near * near / spread
+    kernel = where(far, 0.5 * (df + 1) * _log1p_square(where(far, z, 1) / sqrt(df)),
+                   0.5 * (near * near + u) * log1p_quotient(u, n=0))  # fmt: skip
+    return log_gamma_half_rise(0.5 * df, n=0) - _LOG_ROOT_TWO_PI - kernel
+
+
 t = Continuous(
-    "t", "df", support=_everywhere, inside=0.0, valid=_all_positive,
-    logpdf=lambda z, df: -0.5 * (df + 1) * _log1p_square(z / sqrt(df)) - 0.5 * log(df) - betaln(0.5, 0.5 * df),
+    "t", "df", support=_everywhere, inside=0.0, valid=_all_positive, logpdf=_t_log_density,
     cdf=student_t, sf=lambda z, df: student_t(-z, df), logcdf=_t_log_cdf, logsf=lambda z, df: _t_log_cdf(-z, df),
 )  # fmt: skip
 
@@ -179,14 +200,14 @@ expon = Continuous(
 )  # fmt: skip
 gamma = Continuous(
     "gamma", "a", support=_positive, inside=1.0, valid=_all_positive,
-    logpdf=lambda z, a: xlogy(a - 1, z) - z - gammaln(a), pdf=lambda z, a: gamma_density(a, z),
+    logpdf=lambda z, a: log_gamma_density(a, z), pdf=lambda z, a: gamma_density(a, z),
     cdf=lambda z, a: gammainc(a, z), sf=lambda z, a: gammaincc(a, z),
     logcdf=lambda z, a: log_gammainc(a, z), logsf=lambda z, a: log_gammaincc(a, z),
     ppf=lambda q, a: gammaincinv(a, q), isf=lambda q, a: gammainccinv(a, q),
 )  # fmt: skip
 chi2 = Continuous(
     "chi2", "df", support=_positive, inside=1.0, valid=_all_positive,
-    logpdf=lambda z, df: xlogy(0.5 * df - 1, z) - 0.5 * z - gammaln(0.5 * df) - 0.5 * logarithm(2.0) * df,
+    logpdf=lambda z, df: log_gamma_density(0.5 * df, 0.5 * z) - logarithm(2.0),
     pdf=lambda z, df: 0.5 * gamma_density(0.5 * df, 0.5 * z),
     cdf=lambda z, df: gammainc(0.5 * df, 0.5 * z), sf=lambda z, df: gammaincc(0.5 * df, 0.5 * z),
     logcdf=lambda z, df: log_gammainc(0.5 * df, 0.5 * z), logsf=lambda z, df: log_gammaincc(0.5 * df, 0.5 * z),
@@ -200,7 +221,10 @@ def _invgamma_bounded(z: Any) -> Any:
 
 
 def _invgamma_log_density(z: Any, a: Any) -> Any:
-    return -(a + 1) * log(z) - gammaln(a) - 1 / z
+    """The gamma density of a + 2 at 1/z is that of a times z²/(a (a + 1))."""
+    far = z > 1e100  # there 1/z² is no number
+    inner = log_gamma_density(a + 2, 1 / where(far, 1, z)) + log(a) + log1p(a)
+    return where(far, -(a + 1) * log(where(far, z, 1)) - gammaln(a), inner)
 
 
 invgamma = Continuous(
@@ -243,7 +267,7 @@ uniform = Continuous(
 )  # fmt: skip
 beta = Continuous(
     "beta", "a b", support=lambda z, a, b: (z >= 0) & (z <= 1), inside=0.5, valid=_all_positive,
-    logpdf=lambda z, a, b: xlogy(a - 1, z) + xlog1py(b - 1, -z) - betaln(a, b), pdf=lambda z, a, b: beta_density(a, b, z),
+    logpdf=lambda z, a, b: log_beta_density(a, b, z), pdf=lambda z, a, b: beta_density(a, b, z),
     cdf=lambda z, a, b: betainc(a, b, z), sf=lambda z, a, b: betaincc(a, b, z),
     logcdf=lambda z, a, b: log_betainc(a, b, z), logsf=lambda z, a, b: log_betaincc(a, b, z), ppf=lambda q, a, b: betaincinv(a, b, q),
 )  # fmt: skip
@@ -260,7 +284,7 @@ def _probability(p: Any) -> Any:
 
 poisson = Discrete(
     "poisson", "mu", support=_counted, inside=0.0, valid=lambda mu: mu >= 0,
-    logpmf=lambda k, mu: xlogy(k, mu) - mu - gammaln(k + 1), pmf=lambda k, mu: gamma_density(k + 1, mu),
+    logpmf=lambda k, mu: log_gamma_density(k + 1, mu), pmf=lambda k, mu: gamma_density(k + 1, mu),
     cdf=lambda k, mu: gammaincc(k + 1, mu), sf=lambda k, mu: gammainc(k + 1, mu),
     logcdf=lambda k, mu: log_gammaincc(k + 1, mu), logsf=lambda k, mu: log_gammainc(k + 1, mu),
 )  # fmt: skip
@@ -272,7 +296,7 @@ bernoulli = Discrete(
 binom = Discrete(
     "binom", "n p", support=lambda k, n, p: _counted(k) & (k <= n), inside=0.0,
     valid=lambda n, p: (n >= 0) & (floor(n) == n) & _probability(p),
-    logpmf=lambda k, n, p: -betaln(n - k + 1, k + 1) - log1p(n) + xlogy(k, p) + xlog1py(n - k, -p),
+    logpmf=lambda k, n, p: log_beta_density(k + 1, n - k + 1, p) - log1p(n),
     pmf=lambda k, n, p: beta_density(k + 1, n - k + 1, p) / (n + 1),
     cdf=lambda k, n, p: where(k < n, betainc(where(k < n, n - k, 1), k + 1, 1 - p), 1),
     sf=lambda k, n, p: where(k < n, betainc(k + 1, where(k < n, n - k, 1), p), 0),
@@ -281,7 +305,7 @@ binom = Discrete(
 )  # fmt: skip
 nbinom = Discrete(
     "nbinom", "n p", support=_counted, inside=0.0, valid=lambda n, p: (n > 0) & (p > 0) & (p <= 1),
-    logpmf=lambda k, n, p: -betaln(n, k + 1) - log(n + k) + n * log(p) + xlog1py(k, -p),
+    logpmf=lambda k, n, p: log_beta_density(n, k + 1, p) - log(n + k) + log(p),
     pmf=lambda k, n, p: p * beta_density(n, k + 1, p) / (n + k),
     cdf=lambda k, n, p: betainc(n, k + 1, p), sf=lambda k, n, p: betaincc(n, k + 1, p),
     logcdf=lambda k, n, p: log_betainc(n, k + 1, p), logsf=lambda k, n, p: log_betaincc(n, k + 1, p),

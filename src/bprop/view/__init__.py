@@ -6,13 +6,13 @@ from ..core.lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from ..formula.formula import Expression as Expression
+    from .figure import Row as Row
     from .graphviz import dot as dot
-    from .table import Row as Row
     from .table import View as View
     from .table import view as view
 else:  # since this package is loaded with `bprop`, whose `view` is the function
     __getattr__, __dir__ = lazy_attributes(
-        __name__, {"graphviz": ("dot",), "table": ("Expression", "Row", "View", "view")}
+        __name__, {"graphviz": ("dot",), "figure": ("Expression", "Row"), "table": ("View", "view")}
     )
 
 __all__ = ["Expression", "Row", "View", "dot", "view"]

@@ -26,7 +26,7 @@ def dot(graph: Graph, names: Mapping[Node, str] | None = None, notes: Mapping[Ed
       result [shape=plaintext]
     }
     """
-    shown = graph.names() | dict(names or {})
+    shown = graph.names(names)
     notes = notes or {}
     sources = [*graph.inputs, *(node for node, _ in graph.captures)]
     ids = {node: f"n{position}" for position, node in enumerate([*sources, *graph.nodes])}

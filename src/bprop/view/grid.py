@@ -6,18 +6,31 @@ from html import escape
 Rows = Sequence[Sequence[str]]
 
 
-def text(rows: Rows) -> str:
-    """Return the rows with aligned columns.
+def text(rows: Rows, width: int | None = None) -> str:
+    """Return the rows with aligned columns; the longest cells are cut until a line has ``width`` columns, but no head.
 
     >>> from bprop.view.grid import text
     >>> print(text([("way", "time"), ("reverse", "1 ms")]))
     way      time
     reverse  1 ms
+    >>> print(text([("value of", "computed as"), ("y", "exp(x) + exp(x)")], 21))
+    value of  computed as
+    y         exp(x) + e…
     """
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    while width is not None and sum(widths) + 2 * (len(widths) - 1) > width:
+        spare = [size - len(head) for size, head in zip(widths, rows[0], strict=True)]
+        if max(spare) <= 0:
+            break
+        widths[max(range(len(widths)), key=lambda column: (spare[column] > 0, widths[column]))] -= 1
     return "\n".join(
-        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+        "  ".join(f"{_cut(cell, size):<{size}}" for cell, size in zip(row, widths, strict=True)).rstrip()
+        for row in rows
     )
+
+
+def _cut(cell: str, size: int) -> str:
+    return cell if len(cell) <= size else cell[: size - 1] + "…"
 
 
 def html(caption: str, rows: Rows) -> str:

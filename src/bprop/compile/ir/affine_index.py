@@ -196,3 +196,12 @@ def flattened(position: "tuple[AffineIndex, ...]", shape: tuple[int, ...]) -> Af
     for index, size in zip(position, shape, strict=True):
         offset = offset * size + index
     return offset
+
+
+def unflattened(address: AffineIndex, shape: tuple[int, ...]) -> "tuple[AffineIndex, ...]":
+    """Return the position of the entry at an address in row-major order."""
+    position: list[AffineIndex] = []
+    for size in reversed(shape):
+        position.append(address % size)
+        address = address // size
+    return tuple(reversed(position))

@@ -3,7 +3,7 @@
 C[i, j] = Σₖ A[i, k] · B[k, j] goes in blocks of columns, of the sum, and of rows. In each block the threads first pack its
 panels together, then divide its macro tiles of C among them. A macro tile is complete, and still in the cache nearest to
 the processor, when the maps that follow the contraction are computed on it; what only they need is never written to
-memory. C is a function of shape and target alone: every entry is summed by one thread.
+memory. C is a function of shape and target alone: in which order an entry is summed does not depend on threads.
 
 **The model.** Everything is counted in cycles of one vector multiply-add each. To pack a number costs
 `PACK_CYCLES_CONTIGUOUS` where neighbours in memory are neighbours in the panel, `TRANSPOSE_CYCLES` where they are steps of
@@ -20,6 +20,11 @@ second-level cache, B is packed in smaller column blocks instead, and A read aga
 Threads divide the macro tiles in order: down the columns where B is the larger operand, so that each thread reads mostly
 panels that it packed itself.
 
+**Split-K.** Where C is small and the sum long, as in weight gradients of convolutions, there are few macro tiles, and threads that
+share panels spend their time on fetching them from each other's caches. Then the sum is split into parts, as many as shape and
+target say, each with panels and a partial result of its own: a thread computes whole parts and waits for nobody, until all are
+added up in order.
+
 **Source:** Goto & van de Geijn (2008), Anatomy of high-performance matrix multiplication.
 """
 
@@ -34,8 +39,11 @@ from .contraction import Label, Roles, merged
 from .register_tile import RegisterTile, padded
 from .target import Target
 
-DEPTH = 1024
-"""Steps of the sum between two visits to C: a panel of B (DEPTH × 32 float32, 128 KB) stays in the second-level cache."""
+DEPTH, STREAM_DEPTH = 256, 1024
+"""Steps of the sum between two visits to C, about: a panel of B (256 × 32 float32, 32 KB) stays in the nearest cache. Where rows of A are
+read as they lie, step after step, longer runs count for more, and the panel (128 KB) comes from the second-level cache."""
+MIN_PIECE = 0.25
+"""Steps of a block at least, as a fraction of these, where a label is cut for it."""
 WORKSPACE_BYTES = 2**22
 """Bytes of an operand that are packed at a time: two operands stay in the last-level cache."""
 COLUMN_BLOCK_BYTES, UNSPLIT_BYTES = 2**19, 2**20
@@ -46,8 +54,12 @@ MAX_ACCUMULATED_BYTES = 2**19
 """Bytes of C that stay in the second-level cache while all of its blocks are added to in turn."""
 MIN_MACRO_TILES = 16
 """Macro tiles that there should be, so that threads get equal parts."""
-PACK_CYCLES_CONTIGUOUS, TRANSPOSE_CYCLES, PACK_CYCLES_STRIDED = 0.15, 0.4, 1.5
-"""Cycles for each number."""
+MAX_SPLIT_SIZE, MIN_SPLIT_DEPTH = 2**15, 256
+"""Numbers of C up to which the sum is split, and steps of each part: partial results are little beside their products."""
+MIN_SPLITS, MAX_SPLITS = 4, 16
+"""Parts of a sum that is split: so many that threads get equal shares."""
+PACK_CYCLES_CONTIGUOUS, TRANSPOSE_CYCLES, PACK_CYCLES_STRIDED = (0.4, 0.15), 0.4, 1.5
+"""Cycles for each number; of A's panels, which are narrow, parts of cache lines are copied."""
 UNPACKED_FRACTION = (0.005, 0.03)
 """Reading A or B where it lies, as a fraction of the multiply-adds: of A numbers are read, of B vectors."""
 
@@ -90,7 +102,8 @@ class Blocking:
     ``macro_tile`` are rows and columns of C, ``block_depth`` is the steps of the slowest summed label in a block.
     ``packed_sizes`` are the numbers of one block's panels. Panels for ``group`` combinations of the outer labels are in
     memory together; an operand that ``packs_once`` is packed before all loops. ``is_column_major``: macro tiles follow each
-    other down C's columns.
+    other down C's columns. ``split_extent``: so many steps of the slowest summed label make a part of the sum.
+    ``cuts``: the two labels that this label stands for, if it does.
     """
 
     tile: RegisterTile
@@ -108,6 +121,8 @@ class Blocking:
     group: int
     packs_once: tuple[bool, bool]
     is_column_major: bool
+    split_extent: int
+    cuts: tuple[Label, ...]
 
     @property
     def outer_count(self) -> int:
@@ -136,9 +151,19 @@ class Blocking:
         return result
 
     @property
+    def splits(self) -> int:
+        """Into how many parts the sum is split."""
+        return -(-self.contracted[0].extent // self.split_extent)
+
+    @property
     def depth_blocks(self) -> int:
-        """How many blocks the sum is cut into."""
-        return -(-self.contracted[0].extent // self.block_depth)
+        """How many blocks a part of the sum is cut into."""
+        return -(-self.split_extent // self.block_depth)
+
+    @property
+    def result_size(self) -> int:
+        """How many numbers C has."""
+        return self.outer_count * self.row.extent * self.column.extent
 
     @property
     def right_offset(self) -> int:
@@ -146,9 +171,19 @@ class Blocking:
         return padded(self._workspace(0), 64)
 
     @property
+    def partial_offset(self) -> int:
+        """Where the partial result of a part of the sum begins, after its panels."""
+        return padded(self.right_offset + self._workspace(1), 64)
+
+    @property
+    def split_size(self) -> int:
+        """Numbers of workspace for a part of the sum: its panels and its partial result."""
+        return padded(self.partial_offset + self.result_size, 64)
+
+    @property
     def packed(self) -> int:
-        """Numbers of workspace for the panels."""
-        return self.right_offset + self._workspace(1)
+        """Numbers of workspace."""
+        return self.splits * self.split_size if self.splits > 1 else self.right_offset + self._workspace(1)
 
     @property
     def is_one_block(self) -> bool:
@@ -179,32 +214,38 @@ def plan_blocks(dtype: "np.dtype[Any]", roles: Roles, target: Target) -> Blockin
     )
     _, swapped, transposed, row, column, outer, packs = strategy
     summed = in_memory_order(roles.swapped().contracted if swapped else roles.contracted)
+    run = summed[-1]
+    is_streamed = not packs[1] or (not packs[0] and run.strides[0] == 1 and run.extent > DEPTH)
+    longest = STREAM_DEPTH if is_streamed else DEPTH
+    summed, cuts = _cut(summed, longest)
     inner = prod(label.extent for label in summed[1:])
-    block_depth = max(1, min(summed[0].extent, DEPTH // inner))
+    outer_count = prod(label.extent for label in outer)
+    result_size = outer_count * row.extent * column.extent
+    split_extent = _split_extent(result_size, summed[0].extent, inner, tile.width)
+    block_depth = 1 if cuts else -(-split_extent // max(1, round(split_extent * inner / longest)))
     steps = block_depth * inner
 
     tile_shape = tile.rows, tile.columns
     extents = row.extent, column.extent
     left, right = (padded(extent, size) * steps * itemsize for extent, size in zip(extents, tile_shape, strict=True))
-    splits = packs[1] and _splits_columns(left, right, row.extent, transposed)
-    budgets = WORKSPACE_BYTES, COLUMN_BLOCK_BYTES if splits else WORKSPACE_BYTES
+    splits_columns = packs[1] and _splits_columns(left, right, row.extent, transposed)
+    budgets = WORKSPACE_BYTES, COLUMN_BLOCK_BYTES if splits_columns else WORKSPACE_BYTES
     largest = [
         max(budget // (steps * itemsize), 1) if is_packed else extent
         for extent, is_packed, budget in zip(extents, packs, budgets, strict=True)
     ]
-    outer_count = prod(label.extent for label in outer)
     limits = [min(extent, limit) for extent, limit in zip(extents, largest, strict=True)]
     macro_tile = _macro_tile(limits, tile_shape, transposed, outer_count)
     block = _even(extents[0], largest[0], macro_tile[0]), _even(extents[1], largest[1], macro_tile[1])
     packed = [padded(min(b, n), t) * steps for b, n, t in zip(block, extents, tile_shape, strict=True)]
 
     fits = [size >= extent for size, extent in zip(block, extents, strict=True)]
-    is_one_block = summed[0].extent <= block_depth
-    result_bytes = outer_count * row.extent * column.extent * itemsize
-    group = outer_count if all(fits) and (is_one_block or result_bytes <= MAX_ACCUMULATED_BYTES) else 1
+    is_one_block = split_extent <= block_depth
+    group = outer_count if all(fits) and (is_one_block or result_size * itemsize <= MAX_ACCUMULATED_BYTES) else 1
     for side in (0, 1):
         if packs[side] and _depends(outer, side):
             group = max(1, min(group, WORKSPACE_BYTES // (packed[side] * itemsize)))
+    is_one_block &= split_extent == summed[0].extent
     once = [packs[side] and not _depends(outer, side) and fits[side] and is_one_block for side in (0, 1)]
     return Blocking(
         tile=tile,
@@ -222,7 +263,38 @@ def plan_blocks(dtype: "np.dtype[Any]", roles: Roles, target: Target) -> Blockin
         group=group,
         packs_once=(once[0], once[1]),
         is_column_major=packs == (False, True) and right > left,
+        split_extent=split_extent,
+        cuts=cuts,
     )
+
+
+def _cut(summed: list[Label], longest: int) -> tuple[list[Label], tuple[Label, ...]]:
+    """Cut the second of the summed labels, where one step of the first is more than ``longest`` steps of the sum.
+
+    The pieces are equal, and no label is cut into ones that are much shorter. Return the labels, of which the first then goes over steps of the old first and over pieces of the second, and these two.
+    """
+    if len(summed) == 1 or prod(label.extent for label in summed[1:]) <= longest:
+        return summed, ()
+    first, second, *rest = summed
+    most = longest // prod(label.extent for label in rest)
+    piece = max((size for size in range(1, min(most, second.extent) + 1) if second.extent % size == 0), default=0)
+    if piece < MIN_PIECE * most:
+        return summed, ()
+    pieces = Label(second.extent // piece, _scaled(second.strides, piece))
+    joint = Label(first.extent * pieces.extent, pieces.strides)
+    return [joint, Label(piece, second.strides), *rest], (first, pieces)
+
+
+def _scaled(strides: tuple[int, int, int], factor: int) -> tuple[int, int, int]:
+    return strides[0] * factor, strides[1] * factor, strides[2] * factor
+
+
+def _split_extent(size: int, extent: int, inner: int, width: int) -> int:
+    """Return the steps of the slowest summed label in a part of the sum of ``size`` numbers: all, or some for split-K."""
+    parts = min(MAX_SPLITS, extent, extent * inner // MIN_SPLIT_DEPTH)
+    if size > MAX_SPLIT_SIZE or parts < MIN_SPLITS:
+        return extent
+    return padded(-(-extent // parts), width if inner == 1 else 1)
 
 
 def _strategy(roles: Roles, tile: RegisterTile, swapped: bool) -> Strategy:
@@ -242,7 +314,8 @@ def _strategy(roles: Roles, tile: RegisterTile, swapped: bool) -> Strategy:
     packs = []
     for operand, label in enumerate((row, column)):
         stride, step = label.strides[operand], contracted[-1].strides[operand]
-        per_number = PACK_CYCLES_CONTIGUOUS if stride == 1 else TRANSPOSE_CYCLES if step == 1 else PACK_CYCLES_STRIDED
+        per_transposed = TRANSPOSE_CYCLES if step == 1 else PACK_CYCLES_STRIDED
+        per_number = PACK_CYCLES_CONTIGUOUS[operand] if stride == 1 else per_transposed
         packing = per_number * label.extent * depth * prod(x.extent for x in outer if x.strides[operand])
         unpacked = UNPACKED_FRACTION[operand] * multiply_adds
         if step * tile.dtype.itemsize % CONFLICT_BYTES == 0:

@@ -34,7 +34,8 @@ class KindTraits(NamedTuple):
 
     - ``is_run``: it does something; an alias only names memory.
     - ``is_nest``: a loop nest over entries, so that nodes can be fused into it.
-    - ``is_by_entry``: its root is computed entry by entry, as the nodes fused into it are, so any of them may be stored.
+    - ``is_by_entry``: its root is computed entry by entry, as the nodes fused into it are.
+    - ``stores_nodes``: it may store any node that is fused into it and has an entry in each turn of its loop.
     - ``reads_views``: nodes before it that only re-index are read through strides.
     - ``loops_over_input``: its loop goes over the entries of its first operand, not of its result.
     - ``combines``: it does one operation for each entry of its loop, in addition to those of its nodes.
@@ -49,6 +50,7 @@ class KindTraits(NamedTuple):
     is_run: bool = True
     is_nest: bool = False
     is_by_entry: bool = False
+    stores_nodes: bool = False
     reads_views: bool = False
     loops_over_input: bool = False
     combines: bool = False
@@ -63,9 +65,9 @@ class KindTraits(NamedTuple):
 
 
 TRAITS: dict[Kind, KindTraits] = {
-    "map": KindTraits(is_nest=True, is_by_entry=True, reads_in_order=True),
-    "join": KindTraits(is_nest=True, stores_whole=False),
-    "reduce": KindTraits(is_nest=True, combines=True, is_chained=True, loops_over_input=True),
+    "map": KindTraits(is_nest=True, is_by_entry=True, stores_nodes=True, reads_in_order=True),
+    "join": KindTraits(is_nest=True, stores_nodes=True, stores_whole=False),
+    "reduce": KindTraits(is_nest=True, combines=True, is_chained=True, loops_over_input=True, reads_in_order=True),
     "scatter": KindTraits(is_nest=True, combines=True, may_fail=True, loops_over_input=True),
     "cumulate": KindTraits(is_nest=True, combines=True, is_chained=True),
     "contract": KindTraits(reads_views=True, is_divisible=True, reads_in_order=True),
@@ -160,7 +162,7 @@ class Kernel:
         if not self.traits.is_run:
             return 0
         positions = self.operand_positions
-        stored = set(self.stored if positions is None else ())
+        stored = set(self.stored if positions is None else self.stored[1:])  # of a join the first is the root
         joined = [size_of(self.root.edge(position).spec.shape) for position in positions or ()]
         written = sum(joined) * self.root.specs[0].dtype.itemsize if joined else 0
         counts = {edge: size_of(edge.spec.shape) for edge in stored}

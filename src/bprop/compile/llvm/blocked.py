@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from llvmlite import ir
 
 from ..ir.blocking import Blocking
+from ..ir.contraction import Label
 from ..ir.loop_nest import Epilogue
 from ..ir.register_tile import padded
 from .loop import Emitter, loop, number, smaller, stack_slot, strided, strided_along
@@ -32,6 +33,15 @@ class _MacroTile(NamedTuple):
     base: Sequence[Any]
 
 
+class _SumBlock(NamedTuple):
+    """A block of the sum: the step of the slowest summed label where it begins, how many there are, and its place among others."""
+
+    start: Any
+    depth: Any
+    is_first: Any
+    is_last: Any
+
+
 class BlockedEmission:
     """Emits a large contraction and the maps that follow it."""
 
@@ -49,7 +59,7 @@ class BlockedEmission:
         self.workspace = workspace
         self.epilogue = epilogue
         self.prefetched = epilogue.prefetched if epilogue is not None else ()
-        self.tile = self._allocate_tile() if y is None else None
+        self.tile = self._allocate_tile() if y is None and blocking.splits == 1 else None
         """Memory on the stack for a macro tile of C, where C itself is not stored."""
 
     def _allocate_tile(self) -> Any:
@@ -59,18 +69,62 @@ class BlockedEmission:
         return self.b.bitcast(tile, number_type.as_pointer())
 
     def emit(self) -> None:
+        if self.plan.splits == 1:
+            self._sum(number(0), number(self.plan.contracted[0].extent), self.epilogue)
+        else:
+            self._split_sum()
+
+    # --- split-K ---
+    def _split_sum(self) -> None:
+        """Compute the parts of the sum, each on one thread and in memory of its own, then add them up in order."""
+        plan, b, y, workspace = self.plan, self.b, self.y, self.workspace
+        extent = number(plan.contracted[0].extent)
+        with loop(b, *self.emitter.partition_range(plan.splits)) as part, self.emitter.on_one_thread():
+            self.workspace = b.gep(workspace, [b.mul(part, number(plan.split_size))])
+            self.y = b.gep(self.workspace, [number(plan.partial_offset)])
+            start = b.mul(part, number(plan.split_extent))
+            self._sum(start, smaller(b, b.add(start, number(plan.split_extent)), extent), None)
+        self.y, self.workspace = y, workspace
+        self.emitter.barrier()
+        slow, fast = (1, 0) if plan.transposed else (0, 1)
+        labels = plan.row, plan.column
+        with loop(b, *self.emitter.partition_range(plan.outer_count * labels[slow].extent)) as index:
+            outer, i = b.udiv(index, number(labels[slow].extent)), b.urem(index, number(labels[slow].extent))
+            base = self._base(outer, number(0))
+            self._add_up(strided(b, base[2], i, labels[slow].strides[2]), labels[fast].extent)
+            if self.epilogue is not None:
+                start, stop = [number(0)] * 2, [number(labels[fast].extent)] * 2
+                start[slow], stop[slow] = i, b.add(i, number(1))
+                row = _MacroTile((start[0], start[1]), (start[0], start[1]), (stop[0], stop[1]), outer, outer, base)
+                self._maps(self.epilogue, row)
+
+    def _add_up(self, address: Any, count: int) -> None:
+        """Add up the partial results of a row of C in memory; where C is not stored, in place of the first."""
         plan, b = self.plan, self.b
-        first = plan.contracted[0]
+        partial = b.gep(self.workspace, [b.add(address, number(plan.partial_offset))])
+        target = partial if self.y is None else b.gep(self.y, [address])
+        with loop(b, number(0), number(count)) as j:
+            total = b.load(b.gep(partial, [j]))
+            for part in range(1, plan.splits):
+                total = b.fadd(total, b.load(b.gep(partial, [b.add(j, number(part * plan.split_size))])))
+            b.store(total, b.gep(target, [j]))
+        self.tile = partial if self.y is None else None
+
+    # --- blocks ---
+    def _sum(self, begin: Any, end: Any, epilogue: Epilogue | None) -> None:
+        """Compute C for the steps of the slowest summed label from ``begin`` to ``end``."""
+        plan, b = self.plan, self.b
         for side in (0, 1):
             if plan.packs_once[side]:
-                self._pack(side, number(0), number(0), number(0), number(first.extent))
+                self._pack(side, number(0), number(0), number(0), number(plan.contracted[0].extent))
         packs_a, packs_b = (packs and not once for packs, once in zip(plan.packs, plan.packs_once, strict=True))
         with (
             loop(b, number(0), number(plan.outer_count), plan.group) as group,
             loop(b, number(0), number(plan.column.extent), plan.block[1]) as j,
-            loop(b, number(0), number(first.extent), plan.block_depth) as k,
+            loop(b, begin, end, plan.block_depth) as k,
         ):
-            depth = smaller(b, number(plan.block_depth), b.sub(number(first.extent), k))
+            depth = smaller(b, number(plan.block_depth), b.sub(end, k))
+            block = _SumBlock(k, depth, b.icmp_signed("==", k, begin), b.icmp_signed(">=", b.add(k, depth), end))
             if packs_b:
                 self._pack(1, group, j, k, depth)
             if any(plan.packs) and not packs_a:
@@ -79,7 +133,7 @@ class BlockedEmission:
                 if packs_a:
                     self._pack(0, group, i, k, depth)
                     self.emitter.barrier()
-                self._macro_tiles(group, (i, j), k, depth)
+                self._macro_tiles(group, (i, j), block, epilogue)
                 if packs_a and not plan.is_one_block:
                     self.emitter.barrier()
             if packs_b and not packs_a and not plan.is_one_block:
@@ -89,18 +143,20 @@ class BlockedEmission:
         """Return where A, B and C begin for one combination of the outer labels and a block of the sum."""
         plan = self.plan
         base = [number(self.offsets[0]), number(self.offsets[1]), number(0)]
-        for label, value in zip(plan.outer, self._values(outer), strict=True):
+        for label, value in zip(plan.outer, self._values(plan.outer, outer), strict=True):
             base = strided_along(self.b, base, label, value)
-        strides = plan.contracted[0].strides
-        return [*(strided(self.b, x, k, s) for x, s in zip(base[:2], strides[:2], strict=True)), base[2]]
+        cuts = plan.cuts or plan.contracted[:1]
+        for label, value in zip(cuts, self._values(cuts, k), strict=True):
+            base = strided_along(self.b, base, label, value)
+        return base
 
-    def _values(self, outer: Any) -> list[Any]:
-        """Return the value of every outer label."""
+    def _values(self, labels: Sequence[Label], combined: Any) -> list[Any]:
+        """Return the value of every label for one combination of them."""
         values = []
-        for label in reversed(self.plan.outer):
-            values.append(self.b.urem(outer, number(label.extent)))
-            outer = self.b.udiv(outer, number(label.extent))
-        return values[::-1]
+        for label in reversed(labels[1:]):
+            values.append(self.b.urem(combined, number(label.extent)))
+            combined = self.b.udiv(combined, number(label.extent))
+        return [combined, *values[::-1]][: len(labels)]
 
     # --- packing ---
     def _panel(self, side: int, outer_in_group: Any, start: Any) -> Any:
@@ -160,7 +216,7 @@ class BlockedEmission:
             yield [(ExitStack(), remainder or size)]
 
     # --- macro tiles ---
-    def _macro_tiles(self, group: Any, block: Pair, k: Any, depth: Any) -> None:
+    def _macro_tiles(self, group: Any, block: Pair, sum_block: _SumBlock, epilogue: Epilogue | None) -> None:
         """Compute the macro tiles of a block that are this thread's part."""
         plan, b = self.plan, self.b
         extents = plan.row.extent, plan.column.extent
@@ -186,27 +242,20 @@ class BlockedEmission:
                     smaller(b, b.add(start, number(size)), number(extent))
                     for start, size, extent in zip((i, j), plan.macro_tile, extents, strict=True)
                 )
-                base = self._base(outer, k)
-                self._macro_tile(_MacroTile(block, (i, j), (stop_i, stop_j), outer, outer_in_group, base), k, depth)
+                base = self._base(outer, sum_block.start)
+                macro_tile = _MacroTile(block, (i, j), (stop_i, stop_j), outer, outer_in_group, base)
+                self._register_tiles(macro_tile, sum_block)
+                if epilogue is not None:  # when the sums are complete
+                    with b.if_then(sum_block.is_last) if plan.depth_blocks > 1 else ExitStack():
+                        self._maps(epilogue, macro_tile)
 
-    def _macro_tile(self, macro_tile: _MacroTile, k: Any, depth: Any) -> None:
-        """Compute a macro tile, and the maps on it when its sums are complete."""
-        plan, b = self.plan, self.b
-        is_first = b.icmp_signed("==", k, number(0)) if plan.depth_blocks > 1 else None
-        self._register_tiles(macro_tile, is_first, depth)
-        if self.epilogue is None:
-            return
-        if plan.depth_blocks == 1:
-            self._maps(self.epilogue, macro_tile)
-            return
-        is_last = b.icmp_signed(">=", b.add(k, number(plan.block_depth)), number(plan.contracted[0].extent))
-        with b.if_then(is_last):
-            self._maps(self.epilogue, macro_tile)
-
-    def _register_tiles(self, macro_tile: _MacroTile, is_first: Any, depth: Any) -> None:
+    def _register_tiles(self, macro_tile: _MacroTile, block: _SumBlock) -> None:
         """Call the micro-kernel for every register tile of a macro tile, each in the size that it has at the edges."""
         plan, b = self.plan, self.b
-        *runs, steps = [b.mul(depth, number(run.length)) if run.is_cut else number(run.length) for run in plan.runs]
+        is_first = block.is_first if plan.depth_blocks > 1 else None
+        *runs, steps = [
+            b.mul(block.depth, number(run.length)) if run.is_cut else number(run.length) for run in plan.runs
+        ]
         start, stop, base = macro_tile.start, macro_tile.stop, macro_tile.base
         if self.tile is None:
             strides = plan.row.strides[2], plan.column.strides[2]
@@ -264,7 +313,9 @@ class BlockedEmission:
     def _maps(self, epilogue: Epilogue, macro_tile: _MacroTile) -> None:
         """Emit the maps on one macro tile: along C's rows in memory, so that they run in vectors."""
         plan, b, emitter = self.plan, self.b, self.emitter
-        for variable, value in zip(epilogue.outer_variables, self._values(macro_tile.outer), strict=True):
+        for variable, value in zip(
+            epilogue.outer_variables, self._values(self.plan.outer, macro_tile.outer), strict=True
+        ):
             emitter.loops[variable] = value
         levels = epilogue.levels(epilogue.outer)
         slow, fast = (1, 0) if plan.transposed else (0, 1)

@@ -8,7 +8,7 @@ from llvmlite import ir
 
 from ...core.error import CompileError
 from ..ir.status import POWER_ERROR
-from . import error_function, exponential, logarithm, root, trigonometric
+from . import error_function, exponential, logarithm, normal_distribution, root, sigmoidal, trigonometric
 from .formula import Field, Number, apply
 from .power import power
 from .symbol import resolve
@@ -34,7 +34,8 @@ LIBM = {
 }  # fmt: skip
 """Instructions that are calls of the C library's function (with an ``f`` appended for float32), one number at a time."""
 FORMULAS = {
-    **exponential.FORMULAS, **logarithm.FORMULAS, **error_function.FORMULAS, **trigonometric.FORMULAS, **root.FORMULAS
+    **exponential.FORMULAS, **logarithm.FORMULAS, **error_function.FORMULAS, **normal_distribution.FORMULAS,
+    **sigmoidal.FORMULAS, **trigonometric.FORMULAS, **root.FORMULAS,
 }  # fmt: skip
 SINGLE = {**logarithm.SINGLE, **trigonometric.SINGLE}
 """Instructions that are formulas instead, which vectorise: of both dtypes, and of float32 only."""

@@ -160,6 +160,13 @@ class Emitter:
         """Whether all threads work at the kernel."""
         return self.pool[0] is not SINGLE_THREAD[0]
 
+    @contextmanager
+    def on_one_thread(self) -> Iterator[None]:
+        """Emit what a thread does by itself: it gets whole ranges, and waits for nobody."""
+        pool, self.pool = self.pool, SINGLE_THREAD
+        yield
+        self.pool = pool
+
     def range_of(self, loop: Loop, partition: Partition | None) -> tuple[Any, Any]:
         """Return where a loop begins and ends for this thread, which may be divided among the threads."""
         if partition is None or loop != partition.loop:

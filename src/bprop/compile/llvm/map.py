@@ -49,18 +49,23 @@ def emit_map(emitter: Emitter, kernel: Kernel) -> None:
 
 
 def emit_scatter(emitter: Emitter, kernel: Kernel) -> None:
-    """Emit y = 0, then y[index(i)] += x[i] in the order of i; y is the last operand."""
-    nest = kernel.nest
+    """Emit y = 0, then y[index(i)] += x[i] in the order of i; y is the last operand. A thread may have some of its columns."""
+    nest, plan = kernel.nest, kernel.loops
     assert isinstance(nest, ScatterNest)
+    assert isinstance(plan, LoopPlan)
     spec, pointer = emitter.specs[-1], emitter.pointers[-1]
     b: Any = emitter.builder
-    zero = constant(0, spec.dtype)
-    with loop(b, number(0), number(size_of(spec.shape)), unroll=False) as i:
-        emitter.store(zero, pointer, i, spec.dtype)
+    zero, size = constant(0, spec.dtype), size_of(spec.shape)
+    begin, end = number(0), number(size)
+    if plan.partition is not None:
+        begin, end = emitter.range_of(plan.partition.loop, plan.partition)
+    columns = size if plan.partition is None else plan.partition.loop.extent
+    with loop(b, number(0), number(size), columns) as row, loop(b, begin, end, unroll=False) as i:
+        emitter.store(zero, pointer, b.add(row, i), spec.dtype)
     if size_of(nest.shape) == 0:
         return
     with ExitStack() as stack:
-        open_loops(stack, emitter, nest.outer, nest.levels(nest.outer))
+        open_loops(stack, emitter, nest.outer, nest.levels(nest.outer), plan.partition)
         address = emitter.index(nest.target)
         emitter.parameters[nest.entry] = emitter.load(pointer, address, spec.dtype)
         emitter.emit([nest.entry, nest.added])

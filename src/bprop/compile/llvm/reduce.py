@@ -9,7 +9,7 @@ from llvmlite import ir
 
 from ...core.shape import size_of
 from ..ir.kernel import Kernel
-from ..ir.loop_nest import Loop, ReductionNest
+from ..ir.loop_nest import Epilogue, Loop, ReductionNest
 from ..ir.loop_plan import ReductionPlan
 from ..ir.scalar_expr import ScalarExpr, scalars_of
 from .loop import Emitter, loop, number, smaller, stack_slot
@@ -21,12 +21,14 @@ VECTOR_INSTRUCTIONS = {"parameter", "add", "multiply", "maximum", "minimum"}
 
 
 def emit_reduce(emitter: Emitter, kernel: Kernel) -> None:
-    """Emit a reduction; its result is the last operand."""
+    """Emit a reduction and the maps on its results."""
     nest, plan = kernel.nest, kernel.loops
     assert isinstance(nest, ReductionNest)
     assert isinstance(plan, ReductionPlan)
-    if size_of(emitter.specs[-1].shape):
-        _Reduction(emitter, nest, plan).emit()
+    root = kernel.root.output
+    if size_of(root.spec.shape):
+        operand = kernel.operands.index(root) if root in kernel.stored else None
+        _Reduction(emitter, nest, plan, operand, kernel.epilogue).emit()
 
 
 MIN_VECTOR_LANES = 32
@@ -34,10 +36,16 @@ MIN_VECTOR_LANES = 32
 
 
 class _Reduction:
-    def __init__(self, emitter: Emitter, nest: ReductionNest, plan: ReductionPlan) -> None:
+    """Emits a reduction. ``operand``: the number of its result, ``None`` where only the maps of the ``epilogue`` read it."""
+
+    def __init__(
+        self, emitter: Emitter, nest: ReductionNest, plan: ReductionPlan, operand: int | None, epilogue: Epilogue | None
+    ) -> None:
         self.emitter = emitter
         self.nest = nest
         self.plan = plan
+        self.operand = operand
+        self.epilogue = epilogue
         self.b: Any = emitter.builder
         self.dtype = nest.accumulator
         self.init = [constant(_initial(state, self.dtype), self.dtype) for state in nest.init]
@@ -91,7 +99,21 @@ class _Reduction:
     def _finish(self, states: Sequence[Any]) -> None:
         nest, emitter = self.nest, self.emitter
         (y,) = self._evaluate([nest.finished], dict(zip(nest.states, states, strict=True)))
-        emitter.store(y, emitter.pointers[-1], emitter.index(nest.target), emitter.specs[-1].dtype)
+        if self.operand is not None:
+            specs, pointers = emitter.specs, emitter.pointers
+            emitter.store(y, pointers[self.operand], emitter.index(nest.target), specs[self.operand].dtype)
+        if self.epilogue is not None:
+            self._maps(self.epilogue, y)
+
+    def _maps(self, epilogue: Epilogue, y: Any) -> None:
+        """Emit the maps on one result."""
+        emitter = self.emitter
+        outside = dict(emitter.values)
+        if epilogue.result is not None:
+            emitter.values[epilogue.result] = y
+        emitter.emit(epilogue.scalars)
+        emitter.emit_stores(epilogue.stores)
+        emitter.values = outside
 
     def _item(self, scalars: Sequence[ScalarExpr]) -> Any:
         self.emitter.forget(scalars)

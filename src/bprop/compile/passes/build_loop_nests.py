@@ -9,9 +9,9 @@ import numpy as np
 from ...core.error import CompileError
 from ...core.family import Cumulative, Join, Linear, Reduction
 from ...core.graph import Edge
-from ..ir.affine_index import AffineIndex, flattened, variable
+from ..ir.affine_index import AffineIndex, flattened, unflattened, variable
 from ..ir.kernel import Kernel, structure_of
-from ..ir.loop_nest import CumulationNest, Loop, LoopNest, ReductionNest, ScatterNest, Store
+from ..ir.loop_nest import CumulationNest, Epilogue, Loop, LoopNest, ReductionNest, ScatterNest, Store
 from ..ir.scalar_expr import (
     Position,
     ScalarBuilder,
@@ -45,6 +45,12 @@ def _with_nest(kernel: Kernel, nests: dict[Hashable, LoopNest]) -> Kernel:
     return replace(kernel, nest=nest, may_fail=kernel.may_fail or nest.may_fail)
 
 
+def with_epilogue(kernel: Kernel) -> Kernel:
+    """Return a reduction that maps were joined to with its nest, and the maps as a nest over its results."""
+    nest, epilogue = _Builder(kernel).reduction_with_maps()
+    return replace(kernel, nest=nest, epilogue=epilogue)
+
+
 class _Builder:
     """Builds the nest of one kernel."""
 
@@ -52,7 +58,9 @@ class _Builder:
         self.kernel = kernel
         self.root = kernel.root
         inside = [node for node in kernel.nodes if kernel.traits.is_by_entry or node is not kernel.root]
-        self.scalars = ScalarBuilder(inside, kernel.operands)
+        # a result that is not stored has the number after the last operand
+        self.operands = tuple(dict.fromkeys((*kernel.operands, *kernel.root.outputs)))
+        self.scalars = ScalarBuilder(inside, self.operands)
         self.position = tuple(variable(axis, size) for axis, size in enumerate(kernel.shape))
 
     def nest(self) -> LoopNest:
@@ -99,11 +107,12 @@ class _Builder:
         return self.scalars.constant(as_constant(self.root.op.name, x, dtype), dtype)
 
     def _map(self) -> LoopNest:
+        return LoopNest(**self._common([], stores=self._stores(self.kernel.stored)))
+
+    def _stores(self, edges: Iterable[Edge]) -> list[Store]:
+        """Return the stores of values that are computed in each turn of the loops."""
         address = flattened(self.position, self.kernel.shape)
-        stores = [
-            Store(self._operand(edge), address, self.scalars.value(edge, self.position)) for edge in self.kernel.stored
-        ]
-        return LoopNest(**self._common([], stores=stores))
+        return [Store(self._operand(edge), address, self.scalars.value(edge, self.position)) for edge in edges]
 
     def _join(self) -> LoopNest:
         root, operands = self.root, self.kernel.operand_positions
@@ -111,7 +120,7 @@ class _Builder:
         assert operands is not None
         axis, (shape, dtype) = root.params["axis"], root.specs[0]
         starts = root.op.starts([x.spec for x in root.edges], axis)
-        stores = []
+        stores = self._stores(edge for edge in self.kernel.stored if edge != root.output)
         for operand in operands:
             for position in self._positions(root.edge(operand).spec.shape):
                 target = tuple(i + starts[operand] if number == axis else i for number, i in enumerate(position))
@@ -136,14 +145,35 @@ class _Builder:
         added = self.scalars.make("add", (entry, value), dtype) if op.gather is None else value
         return ScatterNest(**self._common([value], [target]), target=target, value=value, entry=entry, added=added)
 
-    def _reduce(self) -> LoopNest:
-        root, position, shape = self.root, self.position, self.kernel.shape
+    def _target(self) -> AffineIndex:
+        """Return where a reduction writes its result."""
+        remaining = [axis for axis in range(len(self.position)) if axis not in self.root.params["axis"]]
+        return flattened(tuple(self.position[a] for a in remaining), tuple(self.kernel.shape[a] for a in remaining))
+
+    def reduction_with_maps(self) -> tuple[LoopNest, Epilogue]:
+        """Return the nest of a reduction, and the maps on its results in the loops of that nest."""
+        target, root = self._target(), self.root.output
+        stores = tuple(
+            Store(self._operand(edge), target, self.scalars.value(edge, unflattened(target, edge.spec.shape)))
+            for edge in self.kernel.stored
+            if edge != root
+        )
+        scalars = tuple(scalars_of([store.value for store in stores]))
+        nest = self._reduce([index for scalar in scalars if (index := index_of(scalar)) is not None])
+        result = next((x for x in scalars if x.op == "load" and x.detail[0] == self._operand(root)), None)
+        return nest, Epilogue(
+            shape=self.root.specs[0].shape, outer=nest.outer, inner=(), innermost=nest.innermost, stores=stores,
+            scalars=scalars, outer_variables=(), result=result, prefetched=(),
+        )  # fmt: skip
+
+    def _reduce(self, addresses: Sequence[AffineIndex] = ()) -> LoopNest:
+        """Return the nest of a reduction, in whose loops ``addresses`` can be computed as well."""
+        root = self.root
         op, axes, dtype = root.op, root.params["axis"], root.specs[0].dtype
         assert isinstance(op, Reduction)
         accumulator = dtype if op.chosen is not None else accumulator_of(dtype)
         value = self.scalars.cast(self._read(), accumulator)
-        remaining = [axis for axis in range(len(position)) if axis not in axes]
-        target = flattened(tuple(position[a] for a in remaining), tuple(shape[a] for a in remaining))
+        target = self._target()
         count = range(len(op.init))
         states = tuple(self.scalars.parameter(f"state {i}", accumulator) for i in count)
         others = tuple(self.scalars.parameter(f"other {i}", accumulator) for i in count)
@@ -151,7 +181,7 @@ class _Builder:
         merged = None if op.merge is None else self._expanded(op.merge, (*states, *others), accumulator)
         (finished,) = self._expanded(op.finish, states, dtype)
         return ReductionNest(
-            **self._common([value], [target], axes),
+            **self._common([value], [target, *addresses], axes),
             accumulator=accumulator,
             target=target,
             states=states,

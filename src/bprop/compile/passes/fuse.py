@@ -152,7 +152,9 @@ class _Fusion:
         if group.is_unrolled and size > 1:  # it would be written out for every entry
             return False
         if node.output in self.needed or len(uses) > 1:
-            if not group.traits.is_by_entry or shape != group.shape or position not in ("loop", "single"):
+            if not group.traits.stores_nodes or shape != group.shape or position not in ("loop", "single"):
+                return False
+            if not group.traits.is_by_entry and node.output in self.needed:  # a kernel of its own may write it in place
                 return False
             group.stored.append(node.output)
         group.nodes[node] = None

@@ -1,9 +1,9 @@
-"""Epilogues: maps that follow a contraction, computed on each of its macro tiles while that is in the cache.
+"""Epilogues: maps that follow a contraction or a reduction, computed on its results while these are in the cache or in registers.
 
-A map joins the kernel of a contraction whose result it reads if it goes over the same entries in the same order, reads them
-where it writes, and reads nothing else that depends on the contraction. Of several contractions it joins the last. A value that
-only maps inside the kernel read is not stored. So bias and activation are part of a layer's product, and a weight's update
-part of the product that gives its gradient.
+A map joins the kernel whose result it reads if it goes over the same entries in the same order, reads them where it writes,
+and reads nothing else that depends on that kernel. Of several kernels it joins the last. A value that only maps inside the
+kernel read is not stored. So bias and activation are part of a layer's product, a weight's update part of the product or the
+sum that gives its gradient, and a mean or a standard deviation part of the sum that it is made of.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,12 +12,13 @@ from typing import cast
 
 from ...core.graph import Edge, Graph
 from ...core.shape import size_of
-from ..ir.affine_index import AffineIndex, IndexTerm, flattened, variable
+from ..ir.affine_index import AffineIndex, IndexTerm, flattened, unflattened, variable
 from ..ir.contraction import Contraction
 from ..ir.kernel import Kernel
 from ..ir.loop_nest import Epilogue, Loop, LoopNest, Store
 from ..ir.memory_plan import bytes_of
 from ..ir.scalar_expr import ScalarBuilder, ScalarExpr, index_of, scalars_of
+from .build_loop_nests import with_epilogue
 from .fuse import MAX_NODES
 
 PREFETCH_BYTES = 2**19
@@ -25,24 +26,27 @@ PREFETCH_BYTES = 2**19
 
 
 def fuse_epilogues(kernels: Sequence[Kernel], graph: Graph, donated: Mapping[int, int]) -> list[Kernel]:
-    """Return the kernels in order, maps fused into large contractions where that is possible."""
+    """Return the kernels in order, maps fused into reductions and large contractions where that is possible."""
     if not any(map(_takes_maps, kernels)):
         return list(kernels)
     return _EpilogueFusion(kernels, graph, donated).kernels()
 
 
 def _takes_maps(kernel: Kernel) -> bool:
+    if kernel.kind == "reduce":
+        return True
     return kernel.contraction is not None and kernel.contraction.blocking is not None
 
 
 def _accumulates_in_memory(kernel: Kernel) -> bool:
     """Return whether the partial sums of a contraction's result pass through memory."""
-    contraction = cast(Contraction, kernel.contraction)
-    return contraction.blocking is not None and contraction.blocking.depth_blocks > 1
+    contraction = kernel.contraction
+    blocking = None if contraction is None else contraction.blocking
+    return blocking is not None and blocking.splits == 1 and blocking.depth_blocks > 1
 
 
 class _EpilogueFusion:
-    """Moves maps into contractions. ``order`` are the kernels so far, ``producers`` those that store a value."""
+    """Moves maps into the kernels before them. ``order`` are the kernels so far, ``producers`` those that store a value."""
 
     def __init__(self, kernels: Sequence[Kernel], graph: Graph, donated: Mapping[int, int]) -> None:
         self.order = list(kernels)
@@ -58,20 +62,24 @@ class _EpilogueFusion:
         """Return the kernels with their epilogues."""
         for kernel in list(self.order):
             if kernel.traits.is_by_entry and not kernel.may_fail:
-                contraction = self._contraction_before(kernel)
-                if contraction is not None:
-                    self._replace(contraction, self._joined(kernel, contraction))
+                producer = self._producer_before(kernel)
+                if producer is not None:
+                    self._replace(producer, self._joined(kernel, producer))
         read = {*self.graph.outputs, *(edge for kernel in self.order for edge in kernel.reads)}
         for kernel in list(self.with_maps):
             self._replace(kernel, _without_unread(kernel, read))
         self._delay()
         return [
-            replace(kernel, epilogue=_epilogue(kernel)) if _takes_maps(kernel) and len(kernel.nodes) > 1 else kernel
+            kernel
+            if kernel not in self.with_maps
+            else with_epilogue(kernel)
+            if kernel.contraction is None
+            else replace(kernel, epilogue=_epilogue(kernel))
             for kernel in self.order
         ]
 
     def _replace(self, old: Kernel, new: Kernel) -> None:
-        """Replace a contraction by the one with more maps."""
+        """Replace a kernel by the one with more maps."""
         self.order[self.order.index(old)] = new
         for edge in (*old.stored, *new.stored):
             self.producers[edge] = [new]
@@ -81,12 +89,12 @@ class _EpilogueFusion:
     def _needs(self, kernel: Kernel) -> list[Kernel]:
         return [x for edge in kernel.reads for x in self.producers.get(edge, ()) if x is not kernel]
 
-    def _contraction_before(self, kernel: Kernel) -> Kernel | None:
-        """Return the contraction that a map joins, after reordering the kernels so that it can."""
+    def _producer_before(self, kernel: Kernel) -> Kernel | None:
+        """Return the kernel that a map joins, after reordering the kernels so that it can."""
         producers = dict.fromkeys(self._needs(kernel))
         candidates = [x for x in producers if _takes_maps(x) and _follows(kernel, x)]
-        for contraction in sorted(candidates, key=self.order.index, reverse=True):
-            first, last = self.order.index(contraction), self.order.index(kernel)
+        for producer in sorted(candidates, key=self.order.index, reverse=True):
+            first, last = self.order.index(producer), self.order.index(kernel)
             between = self.order[first + 1 : last]
             before: list[Kernel] = []
             needed = set(self._needs(kernel))
@@ -94,18 +102,18 @@ class _EpilogueFusion:
                 if other in needed:
                     before.append(other)
                     needed.update(self._needs(other))
-            if all(contraction not in self._needs(other) for other in before):
+            if all(producer not in self._needs(other) for other in before):
                 after = [other for other in between if other not in before]
-                self.order[first : last + 1] = [*reversed(before), contraction, *after]
-                return contraction
+                self.order[first : last + 1] = [*reversed(before), producer, *after]
+                return producer
         return None
 
-    def _joined(self, kernel: Kernel, contraction: Kernel) -> Kernel:
-        """Return a contraction that computes a map as well."""
-        nodes = sorted(dict.fromkeys([*contraction.nodes, *kernel.nodes]), key=lambda node: node.number)
-        stored = (*contraction.stored, *kernel.stored)
-        reads = [x for x in dict.fromkeys([*contraction.reads, *kernel.reads]) if x not in stored]
-        return replace(contraction, nodes=tuple(nodes), stored=stored, reads=tuple(reads))
+    def _joined(self, kernel: Kernel, producer: Kernel) -> Kernel:
+        """Return a kernel that computes a map as well."""
+        nodes = sorted(dict.fromkeys([*producer.nodes, *kernel.nodes]), key=lambda node: node.number)
+        stored = (*producer.stored, *kernel.stored)
+        reads = [x for x in dict.fromkeys([*producer.reads, *kernel.reads]) if x not in stored]
+        return replace(producer, nodes=tuple(nodes), stored=stored, reads=tuple(reads))
 
     def _delay(self) -> None:
         """Move a kernel that overwrites a donated input behind all that read the input or may fail, where possible."""
@@ -127,18 +135,19 @@ class _EpilogueFusion:
                 self.order[first : last + 1] = [*after, *delayed]
 
 
-def _follows(kernel: Kernel, contraction: Kernel) -> bool:
-    """Return whether a map goes over the entries of a contraction in the order in which they are stored."""
-    if size_of(kernel.shape) != size_of(contraction.shape) or len(kernel.nodes) + len(contraction.nodes) > MAX_NODES:
+def _follows(kernel: Kernel, producer: Kernel) -> bool:
+    """Return whether a map goes over the results of a kernel in the order in which they are stored."""
+    size = size_of(producer.root.specs[0].shape)
+    if size_of(kernel.shape) != size or len(kernel.nodes) + len(producer.nodes) > MAX_NODES:
         return False
     entry = flattened(tuple(variable(axis, size) for axis, size in enumerate(kernel.shape)), kernel.shape)
     operands = kernel.operands
     loads = cast(LoopNest, kernel.nest).loads
-    return all(address == entry for operand, address in loads if operands[operand] in contraction.stored)
+    return all(address == entry for operand, address in loads if operands[operand] in producer.stored)
 
 
 def _without_unread(kernel: Kernel, read: Iterable[Edge]) -> Kernel:
-    """Return a contraction that stores only what is read outside."""
+    """Return a kernel that stores only what is read outside."""
     root = kernel.root.output
     stored = tuple(edge for edge in kernel.stored if edge in read or (edge == root and _accumulates_in_memory(kernel)))
     return replace(kernel, stored=stored)
@@ -179,16 +188,7 @@ def _epilogue(kernel: Kernel) -> Epilogue:
 def _prefetched(contraction: Contraction, operands: Sequence[Edge], loads: Iterable[ScalarExpr]) -> tuple[int, ...]:
     """Return the operands that are prefetched, of those with ``loads`` at the result's address: memory and arithmetic overlap."""
     blocking = contraction.blocking
-    if blocking is None or blocking.depth_blocks > 1:
+    if blocking is None or blocking.splits > 1 or blocking.depth_blocks > 1:
         return ()
     numbers = dict.fromkeys(x.detail[0] for x in loads if operands[x.detail[0]].spec.dtype == contraction.dtype)
     return tuple(numbers) if sum(bytes_of(operands[number]) for number in numbers) > PREFETCH_BYTES else ()
-
-
-def unflattened(address: AffineIndex, shape: Sequence[int]) -> tuple[AffineIndex, ...]:
-    """Return the position of the entry at an address in row-major order."""
-    position: list[AffineIndex] = []
-    for size in reversed(shape):
-        position.append(address % size)
-        address = address // size
-    return tuple(reversed(position))

@@ -8,8 +8,10 @@ pass                   what goes out
 `fold_constants`       what depends on no input as captured arrays; by the front end, since they are inputs
 `add_finite_checks`    one check of all that products with absent cotangents need to be finite
 `simplify`             identities, constants, equal and dead nodes gone
+`reassociate_gathers`  products of rows of a table as products of the table, where it has fewer rows
 `assign_layouts`       images with their axes in the order in which convolutions compute fastest
 `lower_convolutions`   convolutions as contractions of windows
+`prepack_operands`     matrices that loops multiply by in panels for the target's registers
 `fold_transposes`      products that make their result in the order in which it is read
 `fuse`                 kernels: which nodes share a loop nest
 `build_loop_nests`     what a kernel computes for one entry; its loops, loads and stores
@@ -44,6 +46,8 @@ from .inline import inline
 from .lower_convolutions import lower_convolutions
 from .plan_loops import plan_loops
 from .plan_memory import plan_memory
+from .prepack_operands import prepack_operands
+from .reassociate_gathers import reassociate_gathers
 from .schedule import schedule
 from .tile import tile
 
@@ -55,8 +59,9 @@ def lower(graph: Graph, target: Target, donated: Mapping[int, int] | None = None
     native code.
     """
     donated = donated or {}
-    graph = assign_layouts(simplify(add_finite_checks(simplify(graph), donated)))
-    graph = fold_transposes(simplify(lower_convolutions(graph)))
+    graph = reassociate_gathers(simplify(add_finite_checks(simplify(graph), donated)))
+    graph = assign_layouts(graph)
+    graph = fold_transposes(simplify(prepack_operands(lower_convolutions(graph), target)))
     _check_dtypes(graph)
     kernels = build_loop_nests(fuse(graph))
     kernels = fuse_epilogues(tile(lower_bodies(kernels, target), target), graph, donated)

@@ -17,8 +17,9 @@ import numpy as np
 from ...core.error import CompileError
 from ...core.family import Random, Reduction
 from ...core.shape import size_of
+from ..ir.affine_index import AffineIndex
 from ..ir.kernel import Kernel, Kind
-from ..ir.loop_nest import CumulationNest, LoopNest, ReductionNest, parallel_loop
+from ..ir.loop_nest import CumulationNest, Loop, LoopNest, ReductionNest, ScatterNest, parallel_loop
 from ..ir.loop_plan import (
     AnyPlan,
     CumulationPlan,
@@ -30,10 +31,11 @@ from ..ir.loop_plan import (
     RegionPlan,
 )
 from ..ir.lowered import walk
+from ..ir.scalar_expr import index_of, scalars_of, terms_of
 from ..ir.target import Target
 
-LANES = 8
-"""States of one result that run side by side."""
+LANES = (32, 8)
+"""States of one result that run side by side, at most one for each entry: as many vectors as hide the latency of an addition."""
 CHOICE_LANES = 32
 """States that run side by side where one of the entries is chosen: as many vectors as hide the latency of a comparison."""
 CHUNK = 128
@@ -77,7 +79,21 @@ def _map_plan(kernel: Kernel, target: Target) -> LoopPlan:
 
 
 def _scatter_plan(kernel: Kernel, target: Target) -> LoopPlan:
-    return LoopPlan(None)  # entries are added in their order
+    """Entries are added in their order; threads divide the columns of the result, where entries stay in theirs."""
+    nest = kernel.nest
+    assert isinstance(nest, ScatterNest)
+    if not nest.outer or not _stays_in_column(nest.target, nest.outer[-1]):
+        return LoopPlan(None)
+    return LoopPlan(Partition(nest.outer[-1], target.grain(kernel.root.specs[0].dtype.itemsize)))
+
+
+def _stays_in_column(target: AffineIndex, loop: Loop) -> bool:
+    """Return whether an address is that of a row, whichever it is, of as many entries as ``loop`` has turns, and its variable."""
+    rows = {term: step for term, step in target.terms.items() if term != loop.variable}
+    if target.coefficient(loop.variable) != 1 or target.constant or any(step % loop.extent for step in rows.values()):
+        return False
+    values = [term.detail for term in terms_of(target) if term.kind == "value"]
+    return all(term != loop.variable for scalar in scalars_of(values) for term in terms_of(index_of(scalar)))
 
 
 def _partition(nest: LoopNest, grain: int) -> Partition | None:
@@ -99,7 +115,8 @@ def _reduction_plan(kernel: Kernel, target: Target) -> ReductionPlan:
     chooses = isinstance(op, Reduction) and (op.chosen is not None or op.kind == "bool")
     if chooses and nest.inner and nest.inner[-1].extent >= CHOICE_LANES:
         return ReductionPlan(_partition(nest, 1), 0, CHOICE_LANES, nest.inner[-1].extent, 0)  # in whatever order
-    lanes = LANES if joins and nest.inner and nest.inner[-1].extent >= LANES else 1
+    extent = nest.inner[-1].extent if joins and nest.inner else 1
+    lanes = next((lanes for lanes in LANES if lanes <= extent), 1)
     is_long = prod(loop.extent for loop in nest.inner) > CHUNK
     return ReductionPlan(_partition(nest, 1), 0, lanes, CHUNK, LEVELS if joins and is_long else 0)
 

@@ -139,17 +139,18 @@ class _Planner:
         kernel = self.kernels[number]
         if all(self.base.get(edge, edge) != old for edge in kernel.reads):
             return True
-        nest = kernel.epilogue or kernel.nest
-        if nest is None or not kernel.traits.reads_in_order:
+        nests = [nest for nest in (kernel.epilogue, kernel.nest) if nest is not None]
+        if not nests or not kernel.traits.reads_in_order:
             return False
         if any(self.base.get(edge, edge) == old and edge != old for edge in kernel.reads):
             return False
         if any(self.base.get(view.edge, view.edge) == old for view in kernel.views):  # all of it is read for each entry
             return False
         operands = kernel.operands
-        written = next((store.address for store in nest.stores if operands[store.operand] == new), None)
+        written = next((store.address for store in nests[0].stores if operands[store.operand] == new), None)
         return written is not None and all(
             address == written
+            for nest in nests
             for operand, address in nest.loads
             if operand < len(operands) and operands[operand] == old
         )

@@ -1,7 +1,7 @@
 """Scheduling: which kernels are parallel, and where barriers are needed.
 
-Both follow from the graph and the target alone. Work is split over entries of the result, never over the terms of a
-sum: which thread computes an entry does not show in it.
+Both follow from the graph and the target alone. Work is split over entries of results, partial results of a split sum among
+them, never over the terms of a sum: which thread computes an entry does not show in it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -113,13 +113,13 @@ class _AccessSet:
         for span in spans:
             (self.parallel if is_parallel else self.single).setdefault(span.buffer, []).append((span, work))
 
-    def overlapping(self, spans: Sequence[_Span], is_parallel: bool) -> Iterator[Kernel | Copy]:
-        """Yield the work whose accesses, by other threads, overlap ``spans``."""
+    def overlapping(self, spans: Sequence[_Span], is_parallel: bool) -> Iterator[tuple[_Span, Kernel | Copy]]:
+        """Yield which of ``spans`` overlap accesses by other threads, and the work that these belong to."""
         for span in spans:
             for accesses in (self.parallel, self.single) if is_parallel else (self.parallel,):
                 for other, work in accesses.get(span.buffer, ()):
                     if span.overlaps(other):
-                        yield work
+                        yield span, work
 
 
 class _BarrierPlanner:
@@ -146,7 +146,9 @@ class _BarrierPlanner:
         )
         # all threads are told that nothing has failed before parallel work
         waits_for_failure = self.failing is not None and (is_parallel or self.failing.is_parallel)
-        needs_barrier = waits_for_failure or any(not _join_one_result(work, other) for other in conflicts)
+        needs_barrier = waits_for_failure or any(
+            not self._join_one_result(work, other, span) for span, other in conflicts
+        )
         if needs_barrier:
             self.read, self.written, self.failing = _AccessSet(), _AccessSet(), None
         self.read.add(reads, work, is_parallel)
@@ -168,9 +170,11 @@ class _BarrierPlanner:
             writes.append(_Span(("arena", 0), start, start + work.workspace))
         return reads, writes
 
-
-def _join_one_result(work: Kernel | Copy, other: Kernel | Copy) -> bool:
-    """Return whether both write different parts of one result."""
-    if not (isinstance(work, Kernel) and isinstance(other, Kernel)):
-        return False
-    return work.root is other.root and not (work.traits.stores_whole or other.traits.stores_whole)
+    def _join_one_result(self, work: Kernel | Copy, other: Kernel | Copy, span: _Span) -> bool:
+        """Return whether both write different parts of one result, and meet there."""
+        if not (isinstance(work, Kernel) and isinstance(other, Kernel)):
+            return False
+        if work.root is not other.root or work.traits.stores_whole or other.traits.stores_whole:
+            return False
+        result = work.root.output
+        return span == _span(self.memory.buffers[result], bytes_of(result))

@@ -1,6 +1,6 @@
 """A network that reads a text with a state: how a `CharRNN` is trained window by window, measured, and made to write."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from math import log
 from typing import Any
 
@@ -13,7 +13,7 @@ from ...nn import CrossEntropy, Module, state
 from ...ops import Generator
 from ..evaluation import evaluating
 from .corpus import Ids
-from .sampling import drawn
+from .sampling import compiled_step, drawn
 
 _CHUNK = 512  # characters that one call measures
 
@@ -91,10 +91,10 @@ def written(network: CharRNN, prompt: Ids, length: int, temperature: float, gene
         y, after = model(x, before)
         return y[0, -1], after
 
-    step: Callable[..., Any] = compile(read)
     with evaluating(network):
         y, carried = network(asarray(prompt[None]), return_state=True)
         logits = np.asarray(y)[0, -1]
+        step = compiled_step(read, carried)
         for position in range(length):
             letter = drawn(logits, temperature, float(generator.uniform()))
             yield letter

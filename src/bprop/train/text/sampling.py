@@ -1,9 +1,13 @@
-"""Drawing a character from logits."""
+"""Writing a text: the compiled step from a character and a state to logits, and drawing the next character from those."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ...compile import compile
+from ...core.tree import flatten, unflatten
 
 
 def drawn(logits: Any, temperature: float, u: float) -> int:
@@ -20,4 +24,27 @@ def drawn(logits: Any, temperature: float, u: float) -> int:
     return int(min(np.searchsorted(p, u * p[-1], side="right"), len(p) - 1))
 
 
-__all__ = ["drawn"]
+def compiled_step(
+    step: Callable[[Any, Any, Any], tuple[Any, Any]], state: Any
+) -> Callable[[Any, Any, Any], tuple[Any, Any]]:
+    """Return ``step``, from a network, characters and a state to logits and the next state, compiled.
+
+    ``state``: one like those of the calls. It is passed array by array: of arguments that are arrays a call knows at once
+    whether it is one like the last.
+    """
+    form = flatten(state)[1]
+
+    def flat(network: Any, x: Any, *leaves: Any) -> tuple[Any, ...]:
+        y, after = step(network, x, unflatten(form, leaves))
+        return y, *flatten(after)[0]
+
+    compiled = compile(flat)
+
+    def run(network: Any, x: Any, state: Any) -> tuple[Any, Any]:
+        y, *leaves = compiled(network, x, *flatten(state)[0])
+        return y, unflatten(form, leaves)
+
+    return run
+
+
+__all__ = ["compiled_step", "drawn"]

@@ -11,10 +11,10 @@ from ...compile import compile
 from ...core.value import Array, asarray
 from ...networks import CharTransformer
 from ...nn import CrossEntropy, Module
-from ...ops import Generator, take
+from ...ops import Generator
 from ..evaluation import evaluating
 from .corpus import Ids
-from .sampling import drawn
+from .sampling import compiled_step, drawn
 
 _WINDOWS = 16  # that one call measures
 
@@ -56,19 +56,28 @@ class Windowed(Module):
         return total / log(2) / (len(ids) - first)
 
     def written(self, prompt: Ids, length: int, temperature: float, generator: Generator) -> Iterator[int]:
-        """Yield ``length`` characters that go on after ``prompt``, each drawn given as many before it as a window holds."""
+        """Yield ``length`` characters that go on after ``prompt``, each drawn given those before it in a window.
+
+        Keys and values of earlier characters are kept. Positions count from the beginning of the window: where it is full, its
+        second half is read again as the first half of the next, so that a character has at least half a window before it.
+        """
         size = self.network.length
-        step = compile(lambda network, x, last: take(network(x)[0], last, axis=0))
-        text = prompt.tolist()
+        text = prompt.tolist()[-size:]
         with evaluating(self):
-            for _ in range(length):
-                seen = text[-size:]
-                x = np.array(
-                    [seen + [0] * (size - len(seen))], np.int64
-                )  # attention looks at nothing behind a character
-                logits = step(self.network, asarray(x), asarray(np.int64(len(seen) - 1)))
-                text.append(drawn(logits, temperature, float(generator.uniform())))
-                yield text[-1]
+            y, state = self.network.step(asarray([text]), self.network.start())
+            step = compiled_step(CharTransformer.step, state)
+            for position in range(length):
+                letter = drawn(np.asarray(y)[0, -1], temperature, float(generator.uniform()))
+                yield letter
+                if position == length - 1:
+                    return
+                text.append(letter)
+                new = text[-1:]
+                if len(text) > size:
+                    new = text = text[-max(size // 2, 1) :]
+                    state = self.network.start()
+                for letter in new:  # one by one: a program for each number of them would take longer
+                    y, state = step(self.network, asarray([[letter]]), state)
 
 
 __all__ = ["Windowed"]

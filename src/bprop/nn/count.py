@@ -8,14 +8,14 @@ from ..core.interpreter import StateScope, using
 from ..core.shape import size_of
 from ..core.value import asarray
 from ..gradients import trace
-from ..nn import Module
+from .module import Module
 
 
 def parameters(network: Module) -> int:
     """Return how many numbers of a network are trained.
 
     >>> from bprop import nn
-    >>> from bprop.networks import parameters
+    >>> from bprop.nn.count import parameters
     >>> parameters(nn.Linear(3, 2))
     8
     """
@@ -37,7 +37,7 @@ def flops(network: Module, *inputs: Any) -> int:
 
     >>> import bprop
     >>> from bprop import nn
-    >>> from bprop.networks import flops
+    >>> from bprop.nn.count import flops
     >>> flops(nn.Linear(3, 2), bprop.ones((5, 3), dtype="float32"))
     60
     """
