@@ -185,6 +185,27 @@ def test_what_follows_a_convolution_in_another_order_of_axes(name, count):
     np.testing.assert_allclose(bprop.compile(f)(x, W), f(x, W), rtol=1e-11, atol=1e-11)
 
 
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("count", [8, 64])
+def test_sums_over_examples_and_pixels_go_in_parts(count, keepdims):
+    """Rows of pixels first where they are long. Planted: what is left to do not renumbered; the innermost axes always first."""
+    random = np.random.default_rng(0)
+    x, W = random.standard_normal((count, 3, 9, 10)), random.standard_normal((4, 3, 2, 2))
+    axes = (0, 2, 3)
+
+    def f(x, W):
+        y = bprop.conv(x, W)
+        return bprop.sum(y, axis=axes, keepdims=keepdims), bprop.max(y * y, axis=axes, keepdims=keepdims)
+
+    run = bprop.compile(f)
+    for y, expected in zip(run(x, W), f(x, W), strict=True):
+        np.testing.assert_allclose(y, expected, rtol=1e-12)
+    loops = [line.split("reduce")[1].split()[0] for line in str(run.kernels).split("\n") if " reduce " in line]
+    rows_first, examples_first = (f"8×1×4×{count}", "8×9×4×1") if keepdims else (f"8×4×{count}", "8×9×4")
+    rest = examples_first if 4 * count < 64 else rows_first
+    assert sorted(loops) == sorted(2 * [f"8×9×4×{count}", rest])
+
+
 @pytest.mark.parametrize("dtype", [np.int8, np.int32])
 def test_padding_is_never_the_largest_of_integers(dtype):
     x = np.array([[-3, -5, -2, -7]], dtype)

@@ -277,6 +277,22 @@ def test_a_contraction_that_is_read_twice_keeps_its_order():
     assert sum(kernel.kind == "contract" for kernel in f.program.kernels) == 1
 
 
+def test_deviations_from_a_mean_are_computed_where_they_are_read():
+    """Planted: a kernel of its own for them, of which a sum, a map and an output would read."""
+
+    def f(x):
+        deviation = x - bprop.mean(x, axis=1, keepdims=True)
+        scale = bprop.sum(bprop.square(deviation), axis=1, keepdims=True)
+        return deviation / scale
+
+    x = np.random.default_rng(0).standard_normal((8, 40))
+    run = bprop.compile(f)
+    np.testing.assert_allclose(run(x), f(x), rtol=1e-12)
+    kernels = [line for line in str(run.kernels).split("\n") if " 8×40 " in line]
+    assert sum("subtract" in line for line in kernels) == 2, kernels
+    assert len(kernels) == 3, kernels
+
+
 def test_a_concatenation_stores_what_others_read_too():
     def f(x, w):
         gate = bprop.tanh(x) * 2

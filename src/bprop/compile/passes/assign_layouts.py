@@ -23,6 +23,8 @@ from ...ops.manipulation import permute_dims_op, reshape_op
 Axes = tuple[int, ...]
 MIN_EXAMPLES = 8
 """Examples from which on they lie innermost: they fill half a vector at least."""
+MIN_ROWS, MIN_ROW_SIZE = 8, 64
+"""Rows that are combined before innermost axes are, at least, and entries of each: what is left to do is then small."""
 
 
 def assign_layouts(graph: Graph) -> Graph:
@@ -149,21 +151,26 @@ class _Layouts(Rewriter):
         if not keepdims:
             kept = [i for i in range(len(axes)) if i not in over]
             axes = tuple(kept.index(own) for i, own in enumerate(axes) if i not in axis)
-        base, over = self.innermost_first(op, base, over, keepdims)
+        base, over = self.in_parts(op, base, over, keepdims)
         return self.made(op, [base], {"axis": over, "keepdims": keepdims}, node.specs[0], axes)
 
-    def innermost_first(self, op: Reduction, base: Edge, over: Axes, keepdims: bool) -> tuple[Edge, Axes]:
-        """Reduce the innermost axes where axes that stay lie between the others and them; return what is left to do.
+    def in_parts(self, op: Reduction, base: Edge, over: Axes, keepdims: bool) -> tuple[Edge, Axes]:
+        """Reduce some axes first where axes that stay lie between others that do not; return what is left to do.
 
-        In one loop every result would read its entries in steps of whole images.
+        In one loop every result would read its entries in steps of whole images. Rows of an image are combined as they are,
+        results side by side in vectors; where rows are short, the innermost axes go first.
         """
         shape = base.spec.shape
         inner = tuple(axis for axis in over if all(later in over for later in range(axis, len(shape))))
         if not op.neutral or not inner or inner == over:
             return base, over
-        spec = op.spec(base.spec, axis=inner, keepdims=keepdims)
+        row = over[-len(inner) - 1]
+        has_rows = shape[row] >= MIN_ROWS and prod(shape[row + 1 :]) >= MIN_ROW_SIZE
+        first = (row,) if has_rows else inner
+        spec = op.spec(base.spec, axis=first, keepdims=keepdims)
         assert isinstance(spec, Spec)
-        return self.add(op, (base,), {"axis": inner, "keepdims": keepdims}, (spec,)).output, over[: -len(inner)]
+        y = self.add(op, (base,), {"axis": first, "keepdims": keepdims}, (spec,)).output
+        return y, tuple(axis - (has_rows and not keepdims and axis > row) for axis in over if axis not in first)
 
     def linear(self, op: Linear, node: Node, inputs: tuple[Any, ...]) -> list[Edge] | None:
         x, spec = inputs[0], node.specs[0]
