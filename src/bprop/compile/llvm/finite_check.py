@@ -24,7 +24,9 @@ def emit_finite_check(emitter: Emitter, kernel: Kernel) -> None:
     for operand, width in enumerate(plan.widths):
         spec = emitter.specs[operand]
         function = _function(emitter.module, spec.dtype, width, plan.sums)
-        found = b.or_(found, b.call(function, [emitter.pointers[operand], number(size_of(spec.shape)), thread, threads]))
+        found = b.or_(
+            found, b.call(function, [emitter.pointers[operand], number(size_of(spec.shape)), thread, threads])
+        )
     with b.if_then(found, likely=False):
         b.store(ir.Constant(I32, NOT_FINITE), emitter.status)
 
@@ -61,7 +63,11 @@ def _function(module: Module, dtype: "np.dtype[Any]", width: int, sums: int) -> 
         total = b.fadd(total, other)
     lanes = ir.Constant(ir.VectorType(I32, width), list(range(width)))
     rest = b.mul(blocks, number(block))
-    with loop_with_carry(b, b.sdiv(b.add(b.sub(size, rest), number(width - 1)), number(width)), [total]) as (n, before, after):
+    with loop_with_carry(b, b.sdiv(b.add(b.sub(size, rest), number(width - 1)), number(width)), [total]) as (
+        n,
+        before,
+        after,
+    ):
         start = strided(b, rest, n, width)
         left = b.trunc(smaller(b, b.sub(size, start), number(width)), I32)
         after.append(added(before[0], start, b.icmp_signed("<", lanes, broadcast(b, left, width))))

@@ -9,8 +9,8 @@ from ..ir.kernel import Kernel
 from ..ir.loop_nest import Loop, LoopNest, ScatterNest
 from ..ir.loop_plan import LoopPlan, Partition
 from ..ir.scalar_expr import ScalarExpr
-from .loop import Emitter, loop, number
-from .type import constant
+from .loop import Emitter, clear, loop, number
+from .type import POINTER
 
 UNROLLED = 16
 """Up to which extent LLVM may write a loop out. It makes vectors of longer ones, and what they leave over is no work."""
@@ -54,9 +54,7 @@ def emit_scatter(emitter: Emitter, kernel: Kernel) -> None:
     assert isinstance(nest, ScatterNest)
     spec, pointer = emitter.specs[-1], emitter.pointers[-1]
     b: Any = emitter.builder
-    zero = constant(0, spec.dtype)
-    with loop(b, number(0), number(size_of(spec.shape)), unroll=False) as i:
-        emitter.store(zero, pointer, i, spec.dtype)
+    clear(emitter.module, b, b.bitcast(pointer, POINTER), number(size_of(spec.shape) * spec.dtype.itemsize))
     if size_of(nest.shape) == 0:
         return
     with ExitStack() as stack:
