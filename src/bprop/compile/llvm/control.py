@@ -7,10 +7,9 @@ from llvmlite import ir
 
 from ..ir.kernel import Kernel
 from ..ir.memory_plan import aligned, bytes_of
-from .loop import Emitter, copy_bytes, number, return_if_error, stack_slot
+from .loop import Emitter, clear, copy_bytes, number, return_if_error, stack_slot
 from .scan import Carries, PointerTable, SignalPoll
-from .type import I1, I8, I32, I64, POINTER
-from .vector import intrinsic
+from .type import I8, I32, I64, POINTER
 
 
 def emit_branch(emitter: Emitter, kernel: Kernel) -> None:
@@ -90,9 +89,3 @@ def _finish_loop(
     for result, row_size, size in zip(results[count:], row_sizes, sizes[count:], strict=True):
         used = b.mul(iterations, number(row_size))
         clear(module, b, b.gep(result, [used]), b.sub(number(size), used))
-
-
-def clear(module: Any, b: Any, target: Any, size: Any) -> None:
-    """Set bytes to zero."""
-    args = [target, ir.Constant(I8, 0), size, ir.Constant(I1, 0)]
-    intrinsic(module, b, "llvm.memset.p0.i64", ir.VoidType(), args)

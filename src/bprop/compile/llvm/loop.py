@@ -15,7 +15,7 @@ from ..ir.loop_plan import Partition
 from ..ir.scalar_expr import ScalarExpr
 from ..ir.status import BARRIER, INDEX_ERROR
 from . import instruction as instructions
-from .type import I1, I32, I64, SINGLE_THREAD, Module, constant, memory
+from .type import I1, I8, I32, I64, SINGLE_THREAD, Module, constant, memory
 from .vector import intrinsic
 
 
@@ -107,7 +107,8 @@ def partition_range(
     grains = number(-(-count // grain))
     begin = b.mul(b.sdiv(b.mul(grains, thread), threads), number(grain))
     end = b.mul(b.sdiv(b.mul(grains, b.add(thread, number(1))), threads), number(grain))
-    return begin, smaller(b, end, number(count))
+    # without a rest LLVM sees that a part is a multiple of the grain, and writes out nothing for what vectors leave over
+    return begin, smaller(b, end, number(count)) if count % grain else end
 
 
 def stack_slot(b: Any, kind: Any) -> Any:
@@ -127,6 +128,12 @@ def copy_bytes(module: Any, b: Any, target: Any, source: Any, size: Any) -> None
     if size != 0:
         args = [target, source, number(size) if isinstance(size, int) else size, ir.Constant(I1, 0)]
         intrinsic(module, b, "llvm.memcpy.p0.p0.i64", ir.VoidType(), args)
+
+
+def clear(module: Any, b: Any, target: Any, size: Any) -> None:
+    """Set bytes to zero."""
+    args = [target, ir.Constant(I8, 0), size, ir.Constant(I1, 0)]
+    intrinsic(module, b, "llvm.memset.p0.i64", ir.VoidType(), args)
 
 
 class Emitter:

@@ -9,8 +9,8 @@ from ..ir.kernel import Kernel
 from ..ir.loop_nest import Loop, LoopNest, ScatterNest
 from ..ir.loop_plan import LoopPlan, Partition
 from ..ir.scalar_expr import ScalarExpr
-from .loop import Emitter, loop, number
-from .type import constant
+from .loop import Emitter, clear, loop, number
+from .type import POINTER
 
 UNROLLED = 16
 """Up to which extent LLVM may write a loop out. It makes vectors of longer ones, and what they leave over is no work."""
@@ -55,13 +55,18 @@ def emit_scatter(emitter: Emitter, kernel: Kernel) -> None:
     assert isinstance(plan, LoopPlan)
     spec, pointer = emitter.specs[-1], emitter.pointers[-1]
     b: Any = emitter.builder
-    zero, size = constant(0, spec.dtype), size_of(spec.shape)
+    size = size_of(spec.shape)
     begin, end = number(0), number(size)
-    if plan.partition is not None:
+    if plan.partition is None:
+        clear(emitter.module, b, b.bitcast(pointer, POINTER), number(size * spec.dtype.itemsize))
+    else:
+        zero = constant(0, spec.dtype)
         begin, end = emitter.range_of(plan.partition.loop, plan.partition)
-    columns = size if plan.partition is None else plan.partition.loop.extent
-    with loop(b, number(0), number(size), columns) as row, loop(b, begin, end, unroll=False) as i:
-        emitter.store(zero, pointer, b.add(row, i), spec.dtype)
+        with (
+            loop(b, number(0), number(size), plan.partition.loop.extent) as row,
+            loop(b, begin, end, unroll=False) as i,
+        ):
+            emitter.store(zero, pointer, b.add(row, i), spec.dtype)
     if size_of(nest.shape) == 0:
         return
     with ExitStack() as stack:

@@ -1,7 +1,7 @@
 """Reductions, in the order that their plan says. float32 sums are accumulated in float64."""
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -157,30 +157,48 @@ class _Reduction:
         lanes: int,
         flush: Callable[[Any], Any] | None,
     ) -> None:
-        b, emitter, extent, chunk = self.b, self.emitter, number(last.extent), self.plan.chunk
+        b, emitter, chunk = self.b, self.emitter, self.plan.chunk
 
         def step(i: Any, lane: Any) -> None:
             emitter.loops[last.variable] = i
             self._set(acc, lane, self._combine(self._get(acc, lane), self._item(scalars)))
 
-        with loop(b, number(0), extent, chunk) as start:
-            stop = smaller(b, b.add(start, number(chunk)), extent)
+        is_single = last.extent <= chunk
+        rest = last.extent % lanes if is_single or chunk % lanes == 0 else lanes
+        with self._chunks(last.extent) as (start, stop):
             if lanes == 1:
                 with loop(b, start, stop) as i:
                     step(i, number(0))
             else:
-                stop_of_lanes = b.add(start, b.and_(b.sub(stop, start), number(-lanes)))
+                if is_single or not rest:
+                    stop_of_lanes = b.sub(stop, number(rest))
+                else:
+                    stop_of_lanes = b.add(start, b.and_(b.sub(stop, start), number(-lanes)))
                 with loop(b, start, stop_of_lanes, lanes) as i, loop(b, number(0), number(lanes)) as lane:
                     step(b.add(i, lane), lane)
-                with loop(b, stop_of_lanes, stop) as i:
-                    step(i, b.sub(i, stop_of_lanes))
+                if rest:
+                    with loop(b, stop_of_lanes, stop) as i:
+                        step(i, b.sub(i, stop_of_lanes))
             if flush is not None:
                 flush(b.sub(stop, start))
 
+    @contextmanager
+    def _chunks(self, extent: int) -> Iterator[tuple[Any, Any]]:
+        """Emit the loop over the chunks of a row, and yield where one begins and ends; there is no loop for a single chunk."""
+        b, chunk = self.b, self.plan.chunk
+        if extent <= chunk:
+            yield number(0), number(extent)
+            return
+        with loop(b, number(0), number(extent), chunk) as start:
+            end = b.add(start, number(chunk))
+            yield start, smaller(b, end, number(extent)) if extent % chunk else end
+
     def _halve(self, acc: Sequence[Any], lanes: int) -> None:
         """Join the lanes into the first: one half with the other, until there is one."""
-        if lanes >= MIN_VECTOR_LANES and self._merges_vectors():
-            self._set(acc, number(0), self._halved(acc, lanes))
+        if self._merges_vectors():
+            self._set(
+                acc, number(0), self._halved(acc, lanes) if lanes >= MIN_VECTOR_LANES else self._joined(acc, lanes)
+            )
             return
         while lanes > 1:
             lanes //= 2
@@ -191,6 +209,14 @@ class _Reduction:
         """Whether what joins two states takes vectors of numbers as it takes numbers."""
         assert self.nest.merged is not None
         return self.dtype.kind in "fiu" and all(x.op in VECTOR_INSTRUCTIONS for x in scalars_of(self.nest.merged))
+
+    def _joined(self, acc: Sequence[Any], lanes: int) -> list[Any]:
+        """Return the joined lanes, number by number: as vectors they would wait for numbers that were just stored."""
+        states = [self._get(acc, number(lane)) for lane in range(lanes)]
+        while len(states) > 1:
+            half = len(states) // 2
+            states = [self._join(x, y) for x, y in zip(states[:half], states[half:], strict=True)]
+        return states[0]
 
     def _halved(self, acc: Sequence[Any], lanes: int) -> list[Any]:
         """Return the joined lanes, in vectors: LLVM makes none of comparisons whose loop it has written out."""
@@ -271,27 +297,26 @@ class _Reduction:
             begin, end = emitter.range_of(column, plan.partition)
             base = outer.enter_context(loop(b, begin, end, plan.columns))
             width = smaller(b, number(plan.columns), b.sub(end, base))
-            self._fill(acc, width)
-            self._fill(total, width)
+            self._fill(acc, number(plan.columns))
+            self._fill(total, number(plan.columns))
             with ExitStack() as reduced:
                 open_loops(reduced, emitter, nest.inner[:-1], [[], *levels[depth + 1 : -2]])
                 last = nest.inner[-1]
-                start = reduced.enter_context(loop(b, number(0), number(last.extent), plan.chunk))
-                stop = smaller(b, b.add(start, number(plan.chunk)), number(last.extent))
+                start, stop = reduced.enter_context(self._chunks(last.extent))
                 with loop(b, start, stop) as row:
                     emitter.loops[last.variable] = row
                     emitter.forget(levels[-2])
                     emitter.emit(levels[-2])
-                    with loop(b, number(0), width) as lane:
+                    with loop(b, number(0), width, unroll=False) as lane:
                         emitter.loops[column.variable] = b.add(base, lane)
                         item = self._item(levels[-1])
                         self._set(acc, lane, self._combine(self._get(acc, lane), item))
                     emitter.forget(levels[-2])
                 if nest.merged is not None:
-                    with loop(b, number(0), width) as lane:
+                    with loop(b, number(0), width, unroll=False) as lane:
                         self._set(total, lane, self._join(self._get(total, lane), self._get(acc, lane)))
                         self._set(acc, lane, self.init)
-            with loop(b, number(0), width) as lane:
+            with loop(b, number(0), width, unroll=False) as lane:
                 emitter.loops[column.variable] = b.add(base, lane)
                 self._finish(self._get(total if nest.merged is not None else acc, lane))
 

@@ -61,5 +61,5 @@ class Module(ir.Module):  # type: ignore[misc]
             for part in ("vectorized", "epilogue")
         ]
         node = self.add_metadata([*followups, option])
-        node.operands = (node, *followups)  # its first operand is itself, by which it is a loop's own
+        node.operands = (node, option, *followups)  # its first operand is itself, by which it is a loop's own
         return node

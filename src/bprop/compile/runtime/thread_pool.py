@@ -26,7 +26,8 @@ class _NativeFunctions:
     """The native functions, compiled once per process and never freed: workers may be inside them at any time."""
 
     def __init__(self) -> None:
-        barrier, run, start, stop = jit_compile_ir(CODE, BARRIER, "bprop_run", "bprop_start", "bprop_stop")
+        names = BARRIER, "bprop_run", "bprop_start", "bprop_stop"
+        barrier, run, start, stop = jit_compile_ir(CODE, *names, level=0)
         binding.add_symbol(BARRIER, barrier)
         kinds = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
         self.run = ctypes.CFUNCTYPE(ctypes.c_int, *kinds)(run)
