@@ -208,6 +208,23 @@ def test_the_paths_of_a_value_are_those_of_the_library(opened):
     assert lit == len(page.locator(".paths button").first.inner_text().split(":")[0].split("→")) - 1
 
 
+def test_a_graph_without_rules_in_the_page_goes_forward_and_says_so(opened):
+    def f(x):
+        for _ in range(150):
+            x = x * 1.01 - 0.5
+        return x
+
+    view = bprop.view(f, 1.0)
+    page = opened(view)
+    same_as_library(state(page), view)
+    for part in ("sliders", "paths"):
+        page.evaluate("FIGURES[0].select(0)")
+        assert "the graph has 300 applications" in page.inner_text(f"[data-part={part}]")
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    assert "Forward 1 of 300" in page.inner_text(".card")
+
+
 def test_a_wrong_order_breaks_a_number_and_says_which_and_why(opened):
     page = opened(bprop.view(fan_out, 0.8, -1.3))
     page.locator("[data-part=order]").check()
@@ -267,7 +284,7 @@ def test_what_no_page_computes_is_named_and_its_numbers_stand(opened):
     view = bprop.view(lambda x: bprop.linalg.det(x) + np.sum(x * x), np.array([[2.0, 1.0], [0.0, 3.0]]))
     page = opened(view)
     assert page.inner_text("[data-part=badge]") == "numbers by the library"
-    assert "det cannot be computed in the page" in page.inner_text("[data-part=sliders]")
+    assert "det cannot be computed in a page" in page.inner_text("[data-part=sliders]")
     same_as_library(state(page), view)
     page.keyboard.press("b")
     page.keyboard.press("ArrowRight")

@@ -1,17 +1,20 @@
 """Where the boxes and arrows of a graph are: ranks and order from the order of computation, then coordinates.
 
 A box stands one rank below the last of its operands; an input stands one rank above its first use. An arrow that
-passes ranks goes through a slot in each of them, so that it runs round the boxes there. The order within a rank follows
+passes ranks goes through a slot in each of them, so that it runs round the boxes there; arrows from one box share slots. The order within a rank follows
 the order of computation and, where crossings decide, the mean position of the neighbours; the same graph always gives the
 same coordinates.
 
 **Source:** Sugiyama, Tagawa & Toda (1981), Methods for visual understanding of hierarchical system structures.
 """
 
+from bisect import bisect_right, insort
 from collections.abc import Sequence
 from typing import NamedTuple
 
 GAP, RANK_GAP, MARGIN = 28.0, 46.0, 16.0
+SLOTS = 20_000
+"""Slots beyond which arrows run straight."""
 SLOT = 14.0
 """Width of the slot in which an arrow passes a rank."""
 
@@ -85,6 +88,9 @@ class _Ranked:
         self.above: list[list[int]] = [[] for _ in sizes]
         self.below: list[list[int]] = [[] for _ in sizes]
         self.chains: list[list[int]] = []
+        self.slots: dict[tuple[int, int], int] = {}  # by box and rank
+        last = {source: ranks[box] for box, sources in enumerate(operands) for source in sources}
+        self.is_routed = sum(row - ranks[source] for source, row in last.items()) < SLOTS
         self.first_arrow: dict[int, int] = {}
         for box, sources in enumerate(operands):
             self.first_arrow[box] = len(self.chains)
@@ -96,13 +102,15 @@ class _Ranked:
 
     def _join(self, source: int, box: int) -> None:
         chain = [source]
-        for row in range(self.rank[source] + 1, self.rank[box]):
-            slot = len(self.sizes)
-            self.sizes.append(Size(SLOT, 0.0))
-            self.rank.append(row)
-            self.above.append([chain[-1]])
-            self.below.append([])
-            self.below[chain[-1]].append(slot)
+        for row in range(self.rank[source] + 1, self.rank[box]) if self.is_routed else ():
+            slot = self.slots.get((source, row))
+            if slot is None:
+                slot = self.slots[source, row] = len(self.sizes)
+                self.sizes.append(Size(SLOT, 0.0))
+                self.rank.append(row)
+                self.above.append([chain[-1]])
+                self.below.append([])
+                self.below[chain[-1]].append(slot)
             chain.append(slot)
         self.above[box].append(chain[-1])
         self.below[chain[-1]].append(box)
@@ -114,13 +122,15 @@ class _Ranked:
         for sweep in range(6):
             rows = self.rows if sweep % 2 == 0 else self.rows[::-1]
             neighbours = self.above if sweep % 2 == 0 else self.below
+            at = self._places()
             for row in rows:
-                at = self._places()
                 centre = {
                     item: sum(at[n] for n in neighbours[item]) / len(neighbours[item]) if neighbours[item] else at[item]
                     for item in row
                 }
-                row.sort(key=lambda item: (centre[item], at[item]))
+                row.sort(key=lambda item, centre=centre, at=at: (centre[item], at[item]))  # type: ignore[misc]
+                for number, item in enumerate(row):
+                    at[item] = (number + 0.5) / len(row)
             crossings = self.crossings()
             if crossings < fewest:
                 best, fewest = [list(row) for row in self.rows], crossings
@@ -141,8 +151,8 @@ class _Ranked:
             ends.sort()
             seen: list[float] = []
             for _, end in ends:
-                total += sum(other > end for other in seen)
-                seen.append(end)
+                total += len(seen) - bisect_right(seen, end)
+                insort(seen, end)
         return total
 
     def coordinates(self) -> list[float]:

@@ -78,7 +78,7 @@ class _FigureData:
             "nodes": nodes,
             "conditions": self.conditions(),
             "sweeps": _sweeps(figure) if self.is_small and figure.is_scalar else None,
-            "reason": "; ".join(dict.fromkeys(self.reasons)),
+            "reason": "; ".join(self.reasons),
             "too_many": too_many,
         }
 
@@ -103,9 +103,9 @@ class _FigureData:
             return make()
         except BpropError as error:
             name = _name(node)
-            self.reasons.append(
-                f"{name} cannot be computed in a page" + f" ({error.message})" * (error.message != name)
-            )
+            if not any(reason.startswith(f"{name} cannot") for reason in self.reasons):
+                why = f" ({error.message})" if error.message != name else ""
+                self.reasons.append(f"{name} cannot be computed in a page{why}")
             return None
 
     def backward(self, node: Node, rule: Backward) -> Json:

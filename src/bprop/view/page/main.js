@@ -94,7 +94,6 @@ class Figure {
     this.part("stale").textContent = others.length ? `Other branch: ${others.map((condition) => this.condition(condition)).join(", ")} is decided otherwise at these inputs. Run Python again: the graph below is not that of these numbers.` : "";
     if (this.steps.early.length) this.steps.early = this.model.tooEarly(this.steps.order);
     this.refresh();
-    this.paths.refresh();
     this.sweeps.refresh();
   }
 

@@ -26,6 +26,7 @@ class Model {
       }
     }
     this.right = this.sweep(this.rightOrder);
+    this.locals = new Map();
   }
 
   reset() {
@@ -77,6 +78,11 @@ class Model {
 
   // The local derivatives of an application of scalars by its operands: what it sends where the incoming gradient is 1.
   partials(k) {
+    if (!this.locals.has(k)) this.locals.set(k, this.computePartials(k));
+    return this.locals.get(k);
+  }
+
+  computePartials(k) {
     const { backward, outputs } = this.data.nodes[k];
     const scalar = backward && [...outputs, ...backward.receives.map((r) => r.value)].every((i) => !this.data.values[i].shape.length);
     if (!scalar || outputs.length > 1 || !this.canCompute) return null;

@@ -43,6 +43,7 @@ class PathList {
   refresh() {
     const { model, cards, graph } = this.figure;
     if (model.data.result === null) return this.root.replaceChildren(element("p", { class: "note" }, "There are no paths to a scalar result."));
+    if (!model.rightOrder.length && model.data.nodes.length) return this.root.replaceChildren(element("p", { class: "note" }, `Paths are not followed here: ${model.data.reason}.`));
     if (this.from === null) return this.root.replaceChildren(element("p", { class: "quiet" }, "Click a box, or press Enter on it: its paths to the result light up."));
     const index = this.from, total = this.count(index), paths = this.paths(index);
     const arrows = this.chosen >= 0 ? paths[this.chosen].map((edge) => edge.arrow) : this.reaching(index);
