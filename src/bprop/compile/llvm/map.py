@@ -10,7 +10,7 @@ from ..ir.loop_nest import Loop, LoopNest, ScatterNest
 from ..ir.loop_plan import LoopPlan, Partition
 from ..ir.scalar_expr import ScalarExpr
 from .loop import Emitter, clear, loop, number
-from .type import POINTER
+from .type import POINTER, constant
 
 UNROLLED = 16
 """Up to which extent LLVM may write a loop out. It makes vectors of longer ones, and what they leave over is no work."""
