@@ -205,6 +205,7 @@ def apart(x1, x2):
 REFERENCE = {
     # SciPy's log B of two of the largest numbers is ∞ - ∞
     "betaln": lambda a, b: np.where((a == b) & (a > 1e308) & (a < np.inf), -np.inf, scipy.special.betaln(a.astype(float), b.astype(float))),
+    "beta": lambda a, b: np.where((a == b) & (a > 1e308) & (a < np.inf), 0.0, scipy.special.beta(a.astype(float), b.astype(float))),
     "exponent": lambda x: np.vectorize(lambda t: math.frexp(t)[1], otypes=[np.int32])(x),
     "sinc": by_python(lambda x: float(mpmath.sincpi(x)) if math.isfinite(x) else math.nan),
     "sinc_derivative": lambda x, n: by_python(lambda t: float(mpmath.diff(mpmath.sincpi, t, n)))(x),
