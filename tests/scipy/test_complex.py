@@ -1,7 +1,4 @@
-"""Linear algebra and filters of complex operands: SciPy's values, numerical derivatives, batched and compiled.
-
-Planted: a transpose in place of a conjugate transpose, one function at a time.
-"""
+"""Linear algebra and filters of complex operands: SciPy's values, numerical derivatives, batched and compiled."""
 
 import numpy as np
 import pytest

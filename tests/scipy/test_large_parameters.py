@@ -1,7 +1,4 @@
-"""Large parameters and arguments, where log Γ, ψ and scaled Bessel functions cancel: values, first and second derivatives against mpmath.
-
-Planted: the formula for small parameters everywhere, a difference of `polygamma` in place of `polygamma_difference`.
-"""
+"""Large parameters and arguments, where log Γ, ψ and scaled Bessel functions cancel: values, first and second derivatives against mpmath."""
 
 import mpmath as mp
 import numpy as np

@@ -217,6 +217,12 @@ class Run:
         }
         write_whole(folder / RUN_RECORD, json_bytes(to_json(record), indent=2))
 
+    def _repr_html_(self) -> str:
+        """The curves, for a notebook."""
+        from .training_page import content  # loaded where it is shown
+
+        return content(str(self.config.get("title") or "training"), self.history, [])
+
     def __repr__(self) -> str:
         folder = f", {self.folder}" if self.folder else ""
         head = f"Run({self.status}, {len(self.history)} epochs in {self.seconds:.1f} s{folder})"
