@@ -98,3 +98,12 @@ def test_a_damaged_record_is_named(tmp_path):
     path.write_text("{")
     with pytest.raises(StorageError, match=r"layers.json"):
         read_layers(tmp_path / "run")
+
+
+def test_a_run_shows_its_curves_in_a_notebook():
+    model = nn.Sequential(nn.Linear(2, 2, seed=0))
+    run = fit(model, loss, optim.Adam(0.05), (X, T), epochs=2, seed=0, progress=False, title="<b>moons")
+    shown = run._repr_html_()
+    assert shown.startswith("<iframe")
+    assert "polyline" in shown
+    assert "<b>moons" not in shown

@@ -7,12 +7,14 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from html import escape
 from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
 from ..core.error import StateError
 from ..core.file import as_path, create, reason, remove_leftovers, rewrite, try_writing, write_all
+from ..core.printable import printable_lines
 from .checkpoint import CHECKPOINT
 from .curve import draw
 from .record import json_bytes, read_lines
@@ -219,9 +221,13 @@ class Run:
 
     def _repr_html_(self) -> str:
         """The curves, for a notebook."""
-        from .training_page import content  # loaded where it is shown
+        from ..view.page import notebook  # loaded where it is shown
+        from .training_page import training_page
 
-        return content(str(self.config.get("title") or "training"), self.history, [])
+        title = str(self.config.get("title") or "training")
+        return notebook(
+            title, training_page(title, self.history), 420, f"<pre>{escape(printable_lines(repr(self)))}</pre>"
+        )
 
     def __repr__(self) -> str:
         folder = f", {self.folder}" if self.folder else ""
