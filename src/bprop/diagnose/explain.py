@@ -140,7 +140,7 @@ def _partial(above: str, below: str) -> str:
 def explain(f: Callable[..., Any], /, *args: Any, parameter: str, **options: Any) -> Explanation:
     """Return where one entry of the gradient of the scalar function ``f`` comes from, factor by factor: see `Explanation`.
 
-    ``args``: the arguments of ``f``; modules and trees of arrays among them. ``parameter`` names one number in them by its path and
+    ``args`` and ``options``: the arguments of ``f``; modules and trees of arrays among them. ``parameter`` names one number in them by its path and
     index: ``"w[1]"``, ``"p['b']"``, ``"layers.0.W[2,3]"`` (the name of the argument may be left out where that is clear). If ``f`` is a
     module, its own parameters are meant. Every line is ∂E/∂u = Σ ∂v/∂u · ∂E/∂v over the values v that are computed from u: the sum
     over all paths, factored at every unit, which is what backpropagation does. Of arrays with many entries on the way a few are shown.

@@ -31,8 +31,8 @@ Function = Callable[..., Any]
 def expression(f: Function, /, *args: Any, **options: Any) -> Any:
     """Return a function that gives ``f`` as an `Expression` of its arguments' names: text and LaTeX.
 
-    ``expression(f, *args)`` is ``expression(f)(*args)``. Only the shapes of the arguments matter. A result that is a tree gives a tree of expressions. Raises
-    `TracedValueError` where ``f`` decides on a number with a Python ``if``.
+    ``expression(f, *args, **options)`` is ``expression(f)(*args, **options)``. Only the shapes of the arguments matter. A result that is
+    a tree gives a tree of expressions. Raises `TracedValueError` where ``f`` decides on a number with a Python ``if``.
 
     **Source:** Leibe (2016), computational graphs.
 

@@ -399,8 +399,8 @@ def trace(f: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
     """Return a function that gives the `Graph` of ``f`` for the shapes of its arguments; ``print`` it to read it.
 
     Arrays in trees of arguments become inputs, arrays ``f`` closes over become captures; other leaves are constants.
-    A Python ``if`` on a traced value raises `TracedValueError` naming the value and the line. ``trace(f, *args)`` is
-    ``trace(f)(*args)``.
+    A Python ``if`` on a traced value raises `TracedValueError` naming the value and the line. ``trace(f, *args,
+    **options)`` is ``trace(f)(*args, **options)``.
 
     **Source:** Leibe (2016), computational graphs.
 
