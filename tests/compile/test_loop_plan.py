@@ -109,3 +109,13 @@ def test_plans_are_shown():
     step(X)
     assert "32 lanes, chunks of 128 joined pairwise" in str(step.kernels)
     assert "64 columns together" in str(step.kernels)
+
+
+@pytest.mark.parametrize("widths", [(0, 1), (0, 3), (1, 0), (0, 16), (2, 5)])
+@pytest.mark.parametrize("size", [1, 4, 19])
+def test_what_is_put_among_zeros_stays_within_its_array(size, widths):
+    """Rows of the result that are no multiple of the entries: clearing them by columns wrote beyond the end."""
+    x = np.arange(1.0, size + 1)
+    f = bprop.compile(lambda x: [bprop.pad(x * k, widths) for k in range(1, 6)])
+    for k, y in enumerate(f(x), 1):
+        np.testing.assert_array_equal(y, np.pad(x * k, widths))

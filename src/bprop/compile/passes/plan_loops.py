@@ -82,14 +82,18 @@ def _scatter_plan(kernel: Kernel, target: Target) -> LoopPlan:
     """Entries are added in their order; threads divide the columns of the result, where entries stay in theirs."""
     nest = kernel.nest
     assert isinstance(nest, ScatterNest)
-    if 0 in nest.shape or not nest.outer or not _stays_in_column(nest.target, nest.outer[-1]):
+    size = size_of(kernel.root.specs[0].shape)
+    if 0 in nest.shape or not nest.outer or not _stays_in_column(nest.target, nest.outer[-1], size):
         return LoopPlan(None)
     return LoopPlan(Partition(nest.outer[-1], target.grain(kernel.root.specs[0].dtype.itemsize)))
 
 
-def _stays_in_column(target: AffineIndex, loop: Loop) -> bool:
-    """Return whether an address is that of a row, whichever it is, of as many entries as ``loop`` has turns, and its variable."""
-    if loop.extent == 0:
+def _stays_in_column(target: AffineIndex, loop: Loop, size: int) -> bool:
+    """Return whether an address is that of a row, whichever it is, of as many entries as ``loop`` has turns, and its variable.
+
+    ``size``: how many entries the result has, which has to be whole rows.
+    """
+    if loop.extent == 0 or size % loop.extent:
         return False
     rows = {term: step for term, step in target.terms.items() if term != loop.variable}
     if target.coefficient(loop.variable) != 1 or target.constant or any(step % loop.extent for step in rows.values()):
