@@ -211,7 +211,7 @@ CLOSED_LIST = {
         exponential_moment gamma gamma_density gamma_lower_hazard gamma_upper_hazard gammainc gammaincc gammainccinv gammaincinv inv_boxcox
         inv_boxcox1p
         inverse_mills iv ive ive_derivative jv kl_div kv kve kve_derivative lambertw log_beta_density log_betainc log_betaincc log_gammainc
-        log_gammaincc log_ndtr log_quotient ndtr ndtri ndtri_slope
+        log_gammaincc log_ndtr log_quotient ndtri ndtri_slope
         owens_t poch rel_entr rgamma sine_integral sinh_integral spence spherical_in spherical_jn student_t
         yv zeta
     """,

@@ -67,6 +67,8 @@ def agree(f, *args, terms=1, scale=None):
 def allowed(op):
     if op.name in EXACT or not isinstance(op, Elementwise | Selection | Random):
         return 0
+    if op.name == "gelu_slope":
+        return 2 * 3  # eager and native code compute it by different formulas, each within 3 units in the last place
     return 0 if isinstance(op, Selection) else LIBRARY
 
 

@@ -99,10 +99,11 @@ def run_page(folder: Path) -> tuple[str, list[Any], list[Any]]:
 
 def _save_page(path: Path, page: str) -> None:
     from ..core.error import ArgumentError
+    from ..core.file import write_whole
 
     if path.suffix.lower() != ".html":
         raise ArgumentError(f"save: a run is a page: the ending of {path.name!r} has to be .html")
-    path.write_text(page, encoding="utf-8")
+    write_whole(path, page.encode(), lasting=False)
 
 
 def open_browser(url: str) -> bool:

@@ -9,6 +9,7 @@ from ..compile.passes.inline import inline
 from ..core.elementwise import Selection
 from ..core.error import ArgumentError, BpropError
 from ..core.family import Region
+from ..core.file import write_whole
 from ..core.graph import Graph
 from ..core.interpreter import using
 from ..core.simplify import simplify
@@ -99,7 +100,7 @@ class Export:
         kinds = {".py": "numpy", ".tex": "latex", ".txt": "text"}
         if suffix not in kinds:
             raise ArgumentError(f"export: the suffix is one of {', '.join(kinds)}, not {suffix!r}")
-        Path(path).write_text(getattr(self, kinds[suffix]), encoding="utf-8")
+        write_whole(Path(path), getattr(self, kinds[suffix]).encode(), lasting=False)
 
     def __str__(self) -> str:
         return self.numpy

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..core.error import ArgumentError
+from ..core.file import write_whole
 from .drawing import LIMIT, Drawing
 from .figure import Figure
 from .plot import plot
@@ -33,7 +34,7 @@ def save(figure: Figure, path: str | Path, page: Callable[[], str]) -> None:
     if ending in (".png", ".pdf"):
         plot(Drawing(figure), path)
     elif ending in texts:
-        path.write_text(texts[ending](), encoding="utf-8")
+        write_whole(path, texts[ending]().encode(), lasting=False)
     else:
         formats = ", ".join([*texts, ".png", ".pdf"])
         raise ArgumentError(f"save: the ending of {path.name!r} names no format: choose one of {formats}")

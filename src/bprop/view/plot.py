@@ -1,9 +1,11 @@
 """A drawing as PNG or PDF, by matplotlib."""
 
+import io
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from ..core.file import write_whole
 from .drawing import LINE, Arrow, Box, Drawing
 
 VALUE, GRADIENT, INK = "#0072B2", "#C04F00", "#222222"
@@ -25,7 +27,9 @@ def plot(drawing: Drawing, path: Path) -> None:
         _arrow(axes, arrow)
     for number, box in enumerate(drawing.boxes):
         _box(axes, box, number in drawing.results)
-    figure.savefig(path, dpi=144)
+    picture = io.BytesIO()
+    figure.savefig(picture, format=path.suffix[1:].lower(), dpi=144)
+    write_whole(path, picture.getvalue(), lasting=False)
 
 
 def _arrow(axes: Any, arrow: Arrow) -> None:

@@ -35,10 +35,10 @@ def assign_layouts(graph: Graph) -> Graph:
     >>> traced = bprop.trace(lambda x, W: bprop.exp(bprop.conv(x, W)))(bprop.ones((8, 2, 5)), bprop.ones((3, 2, 3)))
     >>> print(assign_layouts(traced))
     graph(x0: float64[8,2,5], x1: float64[3,2,3])
-      a = x0.T                                   float64[5,2,8]
-      b = convolution('hcA,ock->ioA', a, x1)     float64[3,3,8]
-      c = exp(b)                                 float64[3,3,8]
-      d = c.T                                    float64[8,3,3]
+      a = x0.T                                                       float64[5,2,8]
+      b = convolution('hcA,ock->ioA', a, x1, 'h = i + k, i < 3')     float64[3,3,8]
+      c = exp(b)                                                     float64[3,3,8]
+      d = c.T                                                        float64[8,3,3]
       return d
     """
     if not any(isinstance(node.op, Bilinear) and node.op.windowed for node in graph.nodes):
