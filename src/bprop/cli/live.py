@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from .screen import complain
-from .view import open_browser, run_page
+from .view import open_page, run_page
 
 ViewOption = Annotated[
     bool, typer.Option("--view", help="Show the training on a page while it goes on: curves, layers, gradients.")
@@ -41,10 +41,7 @@ def live(enabled: bool, folder: Callable[[], Path | None]) -> Iterator[None]:
 
     with PageServer(page) as server:
         complain(f"watch it at {server.url}")
-        if not open_browser(server.url):
-            complain(
-                f"there is no browser here: from another machine, first run\n  ssh -L {server.port}:127.0.0.1:{server.port} THIS-MACHINE"
-            )
+        open_page(server)
         sys.stderr.flush()
         yield
     path = folder()

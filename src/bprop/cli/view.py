@@ -63,12 +63,8 @@ def view(
     server = PageServer(page, port)
     try:
         console.print(f"{title}: {server.url}", soft_wrap=True)
-        if browser and not open_browser(server.url):
-            complain(
-                f"there is no browser here to open it in. From another machine, first run\n"
-                f"  ssh -L {server.port}:127.0.0.1:{server.port} THIS-MACHINE\n"
-                f"and open the address there; or write a file with --save graph.html"
-            )
+        if browser:
+            open_page(server, "; or write a file with --save graph.html")
         console.print("Ctrl-C ends it.")
         sys.stdout.flush()
         server.run()
@@ -106,7 +102,17 @@ def _save_page(path: Path, page: str) -> None:
     write_whole(path, page.encode(), lasting=False)
 
 
-def open_browser(url: str) -> bool:
+def open_page(server: Any, otherwise: str = "") -> None:
+    """Open a served page in a browser; where there is none, say how another machine's gets there, and what to do ``otherwise``."""
+    if not _open(server.url):
+        complain(
+            f"there is no browser here to open it in. From another machine, first run\n"
+            f"  ssh -L {server.port}:127.0.0.1:{server.port} THIS-MACHINE\n"
+            f"and open the address there{otherwise}"
+        )
+
+
+def _open(url: str) -> bool:
     """Open an address in a browser; return whether there is one. One that runs in the terminal is none: it would take that over."""
     import webbrowser
 

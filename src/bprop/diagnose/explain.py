@@ -15,10 +15,9 @@ from ..core.graph import Edge, Graph, Node, application, edge_name
 from ..core.interpreter import QUIET, using
 from ..core.notation import TEXT
 from ..core.observe import Observe
-from ..core.trace import Trace
 from ..core.value import Array
 from ..formula.latex import LATEX
-from ..gradients.argument import Arguments
+from ..gradients.argument import Arguments, traced
 from ..gradients.scalar_dependency import LocalJacobian, scalar_dependencies
 from ..gradients.variable import as_scalar, name_of
 
@@ -170,10 +169,7 @@ def explain(f: Callable[..., Any], /, *args: Any, parameter: str, **options: Any
         args = (module, *args)
     arguments = Arguments(f, args, options, None, what)
     position, index = _chosen(parameter, arguments, what)
-    tracer = Trace(name=what)
-    inputs = [tracer.input(value.spec) for value in arguments.values]
-    with using(tracer):
-        y = as_scalar(arguments(inputs), what)
+    tracer, _, y = traced(arguments, what, lambda result: as_scalar(result, what))
     graph = inline(tracer.graph([y]))
     owner = Observe(name=what)
     observed = [owner.input(value) for value in arguments.values]

@@ -13,8 +13,7 @@ from ..core.file import write_whole
 from ..core.graph import Graph
 from ..core.interpreter import using
 from ..core.simplify import simplify
-from ..core.trace import Trace
-from ..gradients.argument import Arguments
+from ..gradients.argument import Arguments, traced
 from ..gradients.variable import Argnums, as_scalar, name_of
 from .equation import Equation, Formulas
 from .mathml import aligned
@@ -146,10 +145,8 @@ def export(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Export]
     @wraps(f, updated=())
     def exported(*args: Any, **options: Any) -> Export:
         arguments = Arguments(f, args, options, argnums, what)
-        tracer = Trace(name=what)
-        inputs = [tracer.input(value.spec) for value in arguments.values]
+        tracer, inputs, y = traced(arguments, what, lambda result: as_scalar(result, what))
         with using(tracer):
-            y = as_scalar(arguments(inputs), what)
             # without a branch there is none that was not taken, and 0 · ∞ cannot come from there
             branches = any(isinstance(node.op, Selection | Region) for node in tracer.nodes)
             bars = by_reverse_rule(arguments, tracer, y, inputs, branches)

@@ -11,14 +11,14 @@ from functools import wraps
 from typing import Any
 
 from ..core.graph import Edge, Graph
-from ..core.interpreter import StateScope, using
+from ..core.interpreter import StateScope, current, using
 from ..core.object_array import rejoined
 from ..core.trace import Trace, Traced
 from ..core.tree import unflatten
 from ..core.value import Array
 from ..gradients.absent import masked_sweep
 from ..gradients.adjoint import adjoint
-from ..gradients.argument import Arguments
+from ..gradients.argument import Arguments, traced
 from ..gradients.forward import Forward
 from ..gradients.variable import Argnums, as_arrays, as_scalar, name_of, refuse_arguments, refuse_complex
 from ..ops import ones, zeros
@@ -45,10 +45,7 @@ def expression(f: Function, /, *args: Any, **options: Any) -> Any:
     @wraps(f, updated=())
     def expressed(*args: Any, **options: Any) -> Any:
         arguments = Arguments(f, args, options, None, what)
-        tracer = Trace(name=what)
-        inputs = [tracer.input(value.spec) for value in arguments.values]
-        with using(tracer):
-            result = rejoined(tracer, arguments(inputs))
+        tracer, _, result = traced(arguments, what, lambda result: rejoined(current(), result))
         outputs, structure = as_arrays(result, what)
         graphs = [tracer.graph([y]) for y in outputs]
         return unflatten(structure, [Expression(graph, arguments.names) for graph in graphs])
@@ -83,10 +80,7 @@ def symbolic(f: Function, argnums: Argnums = 0) -> Function:
     @wraps(f, updated=())
     def differentiated(*args: Any, **options: Any) -> Any:
         arguments = Arguments(f, args, options, argnums, what)
-        tracer = Trace(name=what)
-        inputs = [tracer.input(value.spec) for value in arguments.values]
-        with using(tracer):
-            y = as_scalar(arguments(inputs), what)
+        tracer, inputs, y = traced(arguments, what, lambda result: as_scalar(result, what))
         refuse_complex([spec for node in (*tracer.inputs, *tracer.nodes) for spec in node.specs], what)
         rule = _by_chain_rule if _of_scalars(tracer, arguments) else by_reverse_rule
 

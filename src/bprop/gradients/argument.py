@@ -2,14 +2,17 @@
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from ..core.cell import Cell
 from ..core.dtype import is_float
 from ..core.interpreter import StateScope, using
+from ..core.trace import Trace, Traced
 from ..core.tree import is_holder, paths
 from ..core.value import Array, asarray
 from .variable import Argnums, TreeValues, Variables, positions, variable
+
+R = TypeVar("R")
 
 
 class Arguments:
@@ -86,6 +89,14 @@ class Arguments:
         return trees[self.numbers[0]] if self.single else tuple(trees[number] for number in self.numbers)
 
 
+def traced(arguments: Arguments, what: str, read: Callable[[Any], R]) -> tuple[Trace, list[Traced], R]:
+    """Trace the call of ``arguments``; return the trace, its inputs, one for each value, and what ``read`` makes of the result there."""
+    tracer = Trace(name=what)
+    inputs = [tracer.input(value.spec) for value in arguments.values]
+    with using(tracer):
+        return tracer, inputs, read(arguments(inputs))
+
+
 def _leaf_names(obj: Any) -> list[str]:
     """Return the path of every leaf as Python would write it behind the argument's name."""
     if is_holder(obj):
@@ -127,4 +138,4 @@ def arrays_of(args: Any) -> list[Array]:
     return TreeValues(args, array_of).read()
 
 
-__all__ = ["Arguments", "array_of", "arrays_of", "is_static"]
+__all__ = ["Arguments", "array_of", "arrays_of", "is_static", "traced"]

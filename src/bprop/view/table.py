@@ -3,20 +3,22 @@
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import formula as _formula  # noqa: F401 - whole rooms first: see core/lazy.py
 from ..core.interpreter import using
 from ..core.observe import Observe
+from ..core.tree import is_holder
 from ..formula.formula import LIMIT
 from ..gradients.argument import Arguments
 from ..gradients.variable import as_arrays, both_forms, name_of
 from . import grid
 from .export import save
 from .figure import Figure
-from .module_statistics import ModuleStatistics, has_modules, statistics
-from .network_page import network_page, network_section
 from .page import notebook, render
+
+if TYPE_CHECKING:
+    from .module_statistics import ModuleStatistics
 
 WIDTH = 60
 """Columns of a printed table."""
@@ -42,9 +44,13 @@ class View(Figure):
         self._call = (f, args, options)
 
     @cached_property
-    def modules(self) -> list[ModuleStatistics]:
+    def modules(self) -> "list[ModuleStatistics]":
         """The statistics of the modules among the function and its arguments, a tree each; empty without modules."""
         f, args, options = self._call
+        if not any(map(is_holder, (f, *args))):  # without one, layers need not be loaded
+            return []
+        from .module_statistics import has_modules, statistics
+
         if not has_modules(f, *args):
             return []
         return statistics(f if not options else lambda *xs: f(*xs, **options), *args)
@@ -53,6 +59,8 @@ class View(Figure):
         """Return the page as HTML: the modules, where there are some, and a graph that is not too long to be stepped through."""
         if not self.modules:
             return render(self.name, [self])
+        from .network_page import network_page, network_section
+
         if len(self.graph.nodes) > STEPS:
             return network_page(self.name, self.modules)
         return render(self.name, [self], network_section(self.name, self.modules), ("network",))
