@@ -87,3 +87,15 @@ def test_a_large_constant_is_an_argument():
     source = bprop.export(lambda w: np.sum((table @ w) ** 2))(np.ones(2000)).numpy
     assert "c0: float64[1,2000], a constant of the function" in source
     np.testing.assert_allclose(run(source, np.ones(2000), table)[0], table.sum() ** 2, rtol=1e-12)
+
+
+def test_names_that_the_source_needs_or_that_are_alike_are_kept_apart():
+    def f(np, E, E_bar, embed, p, p_a):
+        return (np * E + E_bar) * embed[1] * p["a"] + p_a
+
+    args = (2.0, 3.0, 5.0, np.array([1.0, 7.0]), {"a": 11.0}, 13.0)
+    value, *bars = run(bprop.export(f, argnums=(0, 1, 2, 3, 4, 5))(*args).numpy, *leaves(args))
+    expected, gradient = bprop.value_and_grad(f, (0, 1, 2, 3, 4, 5))(*args)
+    assert value == expected.numpy()
+    for bar, wanted in zip(bars, leaves(gradient), strict=True):
+        np.testing.assert_array_equal(bar, np.asarray(wanted))

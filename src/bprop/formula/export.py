@@ -1,7 +1,8 @@
 """`export`: a function and its gradient as NumPy code and as LaTeX, for a program or a paper that has no bprop."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
@@ -158,17 +159,24 @@ def export(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Export]
             raise BpropError(
                 f"{what}: {loops[0]} holds a function, which is not written out: write it as a Python loop"
             )
-        names = [_identifier(name) for name in arguments.names]
+        names = _identifiers(arguments.names)
         named = [f"{names[position]}_bar" for position in arguments.chosen]
         return Export(name_of(f), graph, names, ["E", *named])
 
     return exported
 
 
-def _identifier(name: str) -> str:
-    """Return a name of a leaf as Python takes it: params_W for params['W']."""
-    text = "".join(letter if letter.isalnum() else "_" for letter in name.replace("'", "").replace("]", ""))
-    return text if text.isidentifier() else f"x{text}"
+def _identifiers(names: Sequence[str]) -> list[str]:
+    """Return the names of leaves as Python takes them, each once: params_W for params['W']. Those that the source needs are taken."""
+    taken, identifiers = {"E", "abs", "np", "special", *HELPERS}, []
+    for name in names:
+        text = "".join(letter if letter.isalnum() else "_" for letter in name.replace("'", "").replace("]", ""))
+        text = text if text.isidentifier() and not iskeyword(text) else f"x{text}"
+        while text in taken or (text.endswith("_bar") and text[:-4] in taken):
+            text += "_"
+        taken |= {text, f"{text}_bar"}
+        identifiers.append(text)
+    return identifiers
 
 
 __all__ = ["Export", "export"]
